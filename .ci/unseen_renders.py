@@ -1,0 +1,39 @@
+"""Print the pictures of a manifest that training never sees, one per kind of defect: what `make demo` judges.
+
+    .venv/bin/python .ci/unseen_renders.py manifests/demo.csv demo/renders
+
+Rows of a test split come before rows of the validation split.
+"""
+
+import argparse
+import csv
+import sys
+from pathlib import Path
+
+
+def unseen(manifest: Path) -> list[str]:
+    """Names of runs outside the training split: the first one of each kind of defect, and one without any."""
+    with manifest.open(encoding="utf-8-sig", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] != "train"]
+    rows.sort(key=lambda row: row["split"] == "validation")
+    first: dict[str, str] = {}
+    for row in rows:
+        first.setdefault(row["defects"].partition("@")[0], row["run"])
+    return list(first.values())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("manifest", type=Path)
+    parser.add_argument("renders", type=Path, help="what `generator render --out` wrote")
+    args = parser.parse_args()
+    runs = unseen(args.manifest)
+    if not runs:
+        print(f"{args.manifest}: expected rows outside the train split, got none", file=sys.stderr)
+        return 2
+    print(*(args.renders / "images" / f"{run}.png" for run in runs))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

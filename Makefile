@@ -1,0 +1,68 @@
+# Everything a fresh clone needs: `make demo`, `make test`. Needs python3, git and make; finds Python 3.13 itself.
+#
+#   make PYTHON=/path/to/python3.13 ...   take this Python
+#   make demo WORKERS=1                   fewer render processes (default: one per core)
+#   make test PYTEST_ARGS="-k manifest"   some of the tests
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint bench clean-demo
+.DELETE_ON_ERROR:
+export PYTHON
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+WORKERS ?= $(shell nproc 2>/dev/null || echo 1)
+PYTEST_ARGS ?=
+
+DEMO := demo
+DEMO_MANIFEST := manifests/demo.csv
+
+help:
+	@echo "make demo    render manifests/demo.csv, build the dataset, train a ViT, judge an unseen render"
+	@echo "make test    lint, then every test; needs a blender executable (installed if you are root)"
+	@echo "make lint    ruff and mypy"
+	@echo "make bench   how fast the parts are, as numbers"
+	@echo "make venv    only make .venv and install"
+	@echo "make clean-demo   remove the demo's results"
+
+venv: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt .python-version
+	.ci/make_venv
+	touch $@
+
+# Nothing below asks a hub for anything: the demo's data and model are its own.
+demo bench test: export HF_HUB_OFFLINE := 1
+
+demo: $(INSTALLED)
+	$(BIN)/python .ci/system_packages.py
+	$(BIN)/python -m generator check $(DEMO_MANIFEST)
+	$(BIN)/python -m generator render $(DEMO_MANIFEST) --out $(DEMO)/renders --workers $(WORKERS)
+	$(BIN)/python -m generator build $(DEMO)/renders --to $(DEMO)/dataset
+	$(BIN)/python -m generator report $(DEMO)/dataset -o $(DEMO)/report.html
+	$(BIN)/python -m trainer.vit --data $(DEMO)/dataset --out $(DEMO)/run --overwrite
+	unseen=$$($(BIN)/python .ci/unseen_renders.py $(DEMO_MANIFEST) $(DEMO)/renders) && \
+	    $(BIN)/python -m trainer.predict --model $(DEMO)/run $$unseen --out $(DEMO)/predictions
+	@echo
+	@echo "The results:"
+	@echo "  $(DEMO)/renders/images     the pictures; masks and records (the truth of each pin) beside them"
+	@echo "  $(DEMO)/dataset            the dataset: datasets.load_dataset(\"$(DEMO)/dataset\")"
+	@echo "  $(DEMO)/report.html        the report on it: open it in a browser"
+	@echo "  $(DEMO)/run                the trained model, its metrics and curves"
+	@echo "  $(DEMO)/predictions        the model's verdicts on renders it has not seen"
+
+test: lint
+	$(BIN)/python .ci/system_packages.py --blender
+	$(BIN)/python -m pytest -q $(PYTEST_ARGS)
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(INSTALLED)
+	$(BIN)/python .ci/system_packages.py
+	@for bench in benchmarks/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+
+clean-demo:
+	rm -rf $(DEMO)

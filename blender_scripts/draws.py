@@ -1,0 +1,40 @@
+"""Random numbers keyed by what they are for, so that one draw never moves another.
+
+Every draw comes from a generator of its own, seeded by SHA-256 of (seed, purpose, keys). Only `Random.random()` is used,
+whose sequence Python guarantees; numpy's distributions may change between the versions that ship with Blender.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from statistics import NormalDist
+
+_STANDARD_NORMAL = NormalDist()
+
+
+def generator(seed: int, purpose: str, *keys: str) -> random.Random:
+    """The generator of one purpose, e.g. ``generator(row.part, "scatter", "r2c5")``."""
+    name = "\x1f".join((str(seed), purpose, *keys))
+    return random.Random(int.from_bytes(hashlib.sha256(name.encode()).digest(), "big"))
+
+
+def uniform(source: random.Random, low: float, high: float) -> float:
+    """A number from [low, high)."""
+    return low + (high - low) * source.random()
+
+
+def symmetric(source: random.Random, extent: float) -> float:
+    """A number from [-extent, extent)."""
+    return uniform(source, -extent, extent)
+
+
+def normal(source: random.Random, deviation: float, limit: float = 2.5) -> float:
+    """A normal draw of mean 0, truncated at `limit` standard deviations, by inversion of the distribution function."""
+    edge = _STANDARD_NORMAL.cdf(-limit)
+    return deviation * _STANDARD_NORMAL.inv_cdf(uniform(source, edge, 1.0 - edge))
+
+
+def integer(seed: int, purpose: str, *keys: str) -> int:
+    """A 31-bit integer, for programs that take a seed of their own (Cycles)."""
+    return int(generator(seed, purpose, *keys).random() * 0x7FFFFFFF)

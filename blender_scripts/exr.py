@@ -1,0 +1,69 @@
+"""Read the uncompressed scan-line OpenEXR files that Blender writes: linear floats without a detour through bpy.data.
+
+Format: "OpenEXR File Layout" (openexr.com), single part, scan lines, no compression.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+
+_MAGIC = 20000630
+_PIXEL_TYPES = {0: np.dtype("<u4"), 1: np.dtype("<f2"), 2: np.dtype("<f4")}
+
+
+def read_exr(path: Path) -> dict[str, np.ndarray]:
+    """Channels by name, each (H, W).
+
+    Raises:
+        ValueError: the file is not an uncompressed single-part scan-line EXR with full-size channels.
+    """
+    data = path.read_bytes()
+    magic, version = struct.unpack_from("<ii", data, 0)
+    if magic != _MAGIC or version & ~0xFF & ~0x400:
+        raise ValueError(f"{path.name}: expected a single-part scan-line EXR, got magic {magic}, version {version:#x}")
+    attributes, offset = _attributes(data, 8)
+    if attributes["compression"] != b"\0":
+        raise ValueError(f"{path.name}: expected no compression, got method {attributes['compression'][0]}")
+    left, top, right, bottom = struct.unpack("<4i", attributes["dataWindow"])
+    width, height = right - left + 1, bottom - top + 1
+    channels = _channels(attributes["channels"])
+    line_bytes = sum(width * kind.itemsize for _, kind in channels)
+    first = offset + 8 * height
+    lines = np.frombuffer(data, np.uint8, height * (line_bytes + 8), first).reshape(height, line_bytes + 8)
+    order = np.ascontiguousarray(lines[:, :4]).view("<i4").ravel() - top
+    if not np.array_equal(np.sort(order), np.arange(height)):
+        raise ValueError(f"{path.name}: expected {height} scan lines, got others")
+    result, start = {}, 8
+    for name, kind in channels:
+        size = width * kind.itemsize
+        picture = np.empty((height, width), kind)
+        picture[order] = np.ascontiguousarray(lines[:, start : start + size]).view(kind)
+        result[name] = picture
+        start += size
+    return result
+
+
+def _attributes(data: bytes, offset: int) -> tuple[dict[str, bytes], int]:
+    found: dict[str, bytes] = {}
+    while data[offset]:
+        end = data.index(0, offset)
+        name = data[offset:end].decode()
+        end = data.index(0, end + 1)
+        (size,) = struct.unpack_from("<i", data, end + 1)
+        found[name] = data[end + 5 : end + 5 + size]
+        offset = end + 5 + size
+    return found, offset + 1
+
+
+def _channels(data: bytes) -> list[tuple[str, np.dtype]]:
+    """Names and types in the order of the file, which is alphabetical."""
+    found, offset = [], 0
+    while data[offset]:
+        end = data.index(0, offset)
+        (kind,) = struct.unpack_from("<i", data, end + 1)
+        found.append((data[offset:end].decode(), _PIXEL_TYPES[kind]))
+        offset = end + 17
+    return found

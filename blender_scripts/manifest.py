@@ -1,0 +1,300 @@
+"""The manifest: one row per picture, checked completely before anything is rendered. Version 1 of the contract.
+
+Every mistake is reported at once as ``file.csv:LINE column: expected …, got …``.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import lettering
+from .connector import CAMERAS, SCENE_NAME, Connector, read_connector
+from .defects import Defect, parse_defects
+from .errors import InputError
+from .placement import collisions, place_pins
+
+REQUIRED = ("run", "split", "seed", "scene", "housing", "terminal", "defects", "camera", "lighting", "marking")
+OPTIONAL = ("part", "width", "height", "samples")
+RESERVED = ("image", "nsoart", "label", "verdict", "kinds", "observable", "grey", "bbox_str", "objects")
+LONGEST_TEXT = 32
+_RUN = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_SPLIT = re.compile(r"train|validation|test|test_[A-Za-z0-9_]+")
+_COUNT = re.compile(r"\d{1,19}")
+_LARGEST_SEED = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row of a manifest, defaults filled in. `extra` holds the user's own columns."""
+
+    run: str
+    split: str
+    part: int
+    seed: int
+    scene: str
+    housing: str
+    terminal: str
+    defects: tuple[Defect, ...]
+    camera: str
+    lighting: str
+    marking: str
+    width: int
+    height: int
+    samples: int
+    extra: dict[str, str] = field(default_factory=dict, compare=True)
+
+    def row(self) -> dict[str, str | int]:
+        """Every column with its value, as records and datasets carry it."""
+        return {
+            "run": self.run,
+            "split": self.split,
+            **self.picture(),
+            **self.extra,
+        }
+
+    def picture(self) -> dict[str, str | int]:
+        """The columns that decide what the picture looks like."""
+        return {
+            "part": self.part,
+            "seed": self.seed,
+            "scene": self.scene,
+            "housing": self.housing,
+            "terminal": self.terminal,
+            "defects": ";".join(defect.text for defect in self.defects),
+            "camera": self.camera,
+            "lighting": self.lighting,
+            "marking": self.marking,
+            "width": self.width,
+            "height": self.height,
+            "samples": self.samples,
+        }
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A checked manifest: its runs in order, the scenes they use, and the file's bytes."""
+
+    path: Path
+    runs: tuple[Run, ...]
+    connectors: dict[str, Connector]
+    content: bytes
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()
+
+
+def read_manifest(path: Path, scenes: Path) -> Manifest:
+    """Read and check a manifest against the scene files it names.
+
+    Args:
+        path: the CSV file.
+        scenes: folder with the scenes' TOML files.
+
+    Raises:
+        InputError: with every mistake of the manifest and of its scenes.
+    """
+    return _Reader(path, scenes).read()
+
+
+class _Reader:
+    """Collects the mistakes of one file while reading it."""
+
+    def __init__(self, path: Path, scenes: Path) -> None:
+        self.path = path
+        self.scenes = scenes
+        self.problems: list[tuple[int, str]] = []
+        self.connectors: dict[str, Connector | None] = {}
+
+    def wrong(self, line: int, column: str, expected: str, got: object) -> None:
+        shown = str(got) if isinstance(got, int) or str(got).startswith("nothing") else repr(got)
+        self.problems.append((line, f"{self.path.name}:{line} {column}: expected {expected}, got {shown}"))
+
+    def read(self) -> Manifest:
+        content, text = self._text()
+        rows = list(self._rows(text))
+        runs = [run for line, cells in rows if (run := self._run(line, cells)) is not None]
+        if not rows and not self.problems:
+            self.wrong(2, "file", "at least one row below the header", "nothing")
+        self._check_unique(rows)
+        if self.problems:
+            raise InputError([message for _, message in sorted(self.problems, key=lambda problem: problem[0])])
+        used = {name: connector for name, connector in self.connectors.items() if connector is not None}
+        return Manifest(self.path, tuple(runs), used, content)
+
+    def _text(self) -> tuple[bytes, str]:
+        try:
+            content = self.path.read_bytes()
+        except OSError as error:
+            raise InputError(f"{self.path.name}:1 file: expected a readable CSV file, got {error.strerror or error}") from None
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = content[: error.start].count(b"\n") + 1
+            self.wrong(line, "file", "UTF-8 text (a spreadsheet's 'CSV UTF-8')", f"byte 0x{content[error.start]:02x}")
+            raise InputError(self.problems[0][1]) from None
+        if "\0" in text:
+            self.wrong(text[: text.index("\0")].count("\n") + 1, "file", "text", "a NUL byte")
+            raise InputError(self.problems[0][1])
+        return content, text
+
+    def _rows(self, text: str) -> Iterator[tuple[int, dict[str, str]]]:
+        """Each row's first line and its cells by column; blank lines are skipped."""
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        header: list[str] | None = None
+        start = 1
+        try:
+            for fields in reader:
+                line, start = start, reader.line_num + 1
+                if not any(value.strip() for value in fields):
+                    continue
+                if header is None:
+                    header = self._header(line, [name.strip() for name in fields])
+                elif len(fields) != len(header):
+                    expected = f"{len(header)} values as in the header"
+                    self.wrong(line, "row", expected, f"{len(fields)} (a truncated line or a stray comma?)")
+                else:
+                    yield line, {name: value.strip() for name, value in zip(header, fields, strict=True)}
+        except csv.Error as error:
+            self.wrong(max(start, 1), "row", "a valid CSV record", f"{error} (an unclosed quote or a truncated file?)")
+        if header is None and not self.problems:
+            self.wrong(1, "header", f"the columns {', '.join(REQUIRED)}", "nothing")
+
+    def _header(self, line: int, header: list[str]) -> list[str]:
+        missing = [name for name in REQUIRED if name not in header]
+        if missing:
+            if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
+                self.wrong(line, "header", "columns separated by commas", header[0][:60])
+            else:
+                self.wrong(line, "header", f"the column{'s' * (len(missing) > 1)} {', '.join(missing)}", "nothing of that name")
+            raise InputError([message for _, message in self.problems])
+        for number, name in enumerate(header):
+            if not name or not name.isprintable() or len(name) > 64:
+                self.wrong(line, "header", f"a printable name of 1 to 64 characters for column {number + 1}", name[:70])
+            elif name in RESERVED:
+                self.wrong(line, "header", "a column name that the dataset does not use itself", name)
+            elif name in header[:number]:
+                self.wrong(line, "header", "each column once", f"{name} twice")
+        return header
+
+    def _run(self, line: int, cells: dict[str, str]) -> Run | None:
+        before = len(self.problems)
+        if not _RUN.fullmatch(cells["run"]):
+            self.wrong(line, "run", "1 to 64 letters, digits, _ or -", cells["run"])
+        if not _SPLIT.fullmatch(cells["split"]):
+            self.wrong(line, "split", "train, validation, test or test_NAME", cells["split"])
+        if cells["camera"] not in CAMERAS:
+            self.wrong(line, "camera", "one of " + ", ".join(CAMERAS), cells["camera"])
+        seed = self._count(line, cells, "seed", 0, _LARGEST_SEED)
+        part = self._count(line, cells, "part", 0, _LARGEST_SEED, default=seed)
+        self._check_marking(line, cells["marking"])
+        defects, wrong = parse_defects(cells["defects"])
+        self.problems += [(line, f"{self.path.name}:{line} defects: {message}") for message in wrong]
+        connector = self._connector(line, cells["scene"])
+        if connector is None:
+            return None
+        for column, offered in (
+            ("housing", connector.housings),
+            ("terminal", connector.terminals),
+            ("lighting", connector.lightings),
+        ):
+            if cells[column] not in offered:
+                self.wrong(line, column, f"one of {', '.join(offered)} (scene {connector.name})", cells[column])
+        addresses = {position.address for position in connector.positions}
+        for target in dict.fromkeys(d.target for d in defects if d.target not in addresses):
+            first, last = connector.positions[0].address, connector.positions[-1].address
+            self.wrong(line, "defects", f"an address of scene {connector.name} ({first} to {last})", target)
+        width = self._count(line, cells, "width", 32, 4096, default=connector.width)
+        height = self._count(line, cells, "height", 32, 4096, default=connector.height)
+        samples = self._count(line, cells, "samples", 1, 4096, default=connector.samples)
+        if len(self.problems) > before:
+            return None
+        known = (*REQUIRED, *OPTIONAL)
+        run = Run(
+            run=cells["run"],
+            split=cells["split"],
+            part=part,
+            seed=seed,
+            scene=cells["scene"],
+            housing=cells["housing"],
+            terminal=cells["terminal"],
+            defects=defects,
+            camera=cells["camera"],
+            lighting=cells["lighting"],
+            marking=cells["marking"],
+            width=width,
+            height=height,
+            samples=samples,
+            extra={name: value for name, value in cells.items() if name not in known},
+        )
+        self._check_geometry(line, run, connector)
+        return run
+
+    def _count(self, line: int, cells: dict[str, str], column: str, low: int, high: int, default: int | None = None) -> int:
+        text = cells.get(column, "")
+        if text == "" and default is not None:
+            return default
+        if not (_COUNT.fullmatch(text) and text.isascii() and low <= int(text) <= high):
+            limits = f"an integer from {low} to {high}" if high < _LARGEST_SEED else f"an integer of at least {low}"
+            self.wrong(line, column, limits, text or "nothing")
+            return low
+        return int(text)
+
+    def _check_marking(self, line: int, marking: str) -> None:
+        kind, equals, text = marking.partition("=")
+        if marking in ("none", "numbers"):
+            return
+        if kind != "text" or not equals or not 1 <= len(text) <= LONGEST_TEXT:
+            self.wrong(line, "marking", f"none, numbers or text=… of 1 to {LONGEST_TEXT} characters", marking or "nothing")
+            return
+        unknown = sorted(set(text) - lettering.ALPHABET)
+        if unknown:
+            self.wrong(line, "marking", "characters that can be printed (letters, digits, space and _-./+)", "".join(unknown))
+
+    def _connector(self, line: int, name: str) -> Connector | None:
+        if name in self.connectors:
+            connector = self.connectors[name]
+            return connector
+        self.connectors[name] = None
+        if not SCENE_NAME.fullmatch(name):
+            self.wrong(line, "scene", "the name of a scene file without .toml: letters, digits, _ or -", name)
+            return None
+        path = self.scenes / f"{name}.toml"
+        if not path.is_file():
+            offered = sorted(p.stem for p in self.scenes.glob("*.toml"))
+            self.wrong(line, "scene", f"one of {', '.join(offered) or 'the scenes in the --scenes folder, which has none'}", name)
+            return None
+        try:
+            self.connectors[name] = read_connector(path)
+        except InputError as error:
+            self.problems += [(line, problem) for problem in error.problems]
+        return self.connectors[name]
+
+    def _check_geometry(self, line: int, run: Run, connector: Connector) -> None:
+        if not run.defects:
+            return
+        try:
+            pins = place_pins(connector, run.terminal, run.part, run.defects)
+            messages = collisions(connector, run.housing, pins)
+        except ValueError as error:
+            messages = [str(error)]
+        self.problems += [(line, f"{self.path.name}:{line} defects: {message}") for message in messages]
+
+    def _check_unique(self, rows: list[tuple[int, dict[str, str]]]) -> None:
+        lines: dict[str, int] = {}
+        splits: dict[str, tuple[str, int]] = {}
+        for line, cells in rows:
+            # Names that differ in case only would share a file where file names ignore case.
+            name = cells["run"].lower()
+            if name and lines.setdefault(name, line) != line:
+                self.wrong(line, "run", f"a name used once, it stands in line {lines[name]} too", cells["run"])
+            part = (cells.get("part") or cells["seed"]).lstrip("0")
+            split, first = splits.setdefault(part, (cells["split"], line))
+            if split != cells["split"]:
+                self.wrong(line, "part", f"each part in one split, part {part or 0} is in {split} (line {first})", cells["split"])

@@ -1,0 +1,123 @@
+"""The folder that a manifest is rendered into: names, finished rows, and writing that a crash cannot spoil.
+
+Picture, then mask, then record are each written to a temporary name and renamed, so a record vouches for the other two.
+Nothing is written through a symbolic link.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+from .errors import InputError
+from .manifest import Manifest, Run, read_manifest
+from .record import encode_record, read_record
+
+_FOLDERS = ("images", "masks", "records", "manifests")
+
+
+class OutputFolder:
+    """Where rows go.
+
+    Args:
+        root: the folder; made if it is not there.
+
+    Raises:
+        InputError: it, or a folder in it, is a file or a symbolic link.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        for folder in (root, *(root / name for name in _FOLDERS)):
+            if folder != root and folder.is_symlink():
+                raise InputError(f"{folder}: expected a folder of the output's own, got a symbolic link")
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise InputError(f"{folder}: expected a folder that can be written, got: {error.strerror}") from None
+
+    def image(self, run: str) -> Path:
+        return self.root / "images" / f"{run}.png"
+
+    def mask(self, run: str) -> Path:
+        return self.root / "masks" / f"{run}.png"
+
+    def record(self, run: str) -> Path:
+        return self.root / "records" / f"{run}.json"
+
+    def adopt(self, manifest: Manifest, scenes: Path) -> None:
+        """Keep a copy of the manifest.
+
+        Raises:
+            InputError: another manifest of this folder has a run of the same name that is another picture.
+        """
+        name = f"{manifest.path.stem}.csv"
+        rows = {run.run: run for run in manifest.runs}
+        problems = []
+        for other in sorted((self.root / "manifests").glob("*.csv")):
+            if other.name == name:
+                continue
+            for run in read_manifest(other, scenes).runs:
+                mine = rows.get(run.run)
+                if mine is not None and mine.row() != run.row():
+                    problems.append(f"{manifest.path.name}: expected run {run.run} as {other.name} has it in {self.root}, got another row")
+        if problems:
+            raise InputError(problems)
+        kept = self.root / "manifests" / name
+        if not kept.is_file() or kept.read_bytes() != manifest.content:
+            self._write(kept, manifest.content)
+
+    def is_finished(self, run: Run, row_sha256: str) -> bool:
+        """Whether the row's picture, mask and record are there and whole; a changed label column is put right."""
+        path = self.record(run.run)
+        try:
+            record = read_record(path)
+        except InputError:
+            return False
+        if record["row_sha256"] != row_sha256 or record["run"] != run.run:
+            return False
+        for kind, file in (("image", self.image(run.run)), ("mask", self.mask(run.run))):
+            try:
+                if hashlib.sha256(file.read_bytes()).hexdigest() != record[f"{kind}_sha256"]:
+                    return False
+            except OSError:
+                return False
+        if record["row"] != run.row():
+            self._write(path, encode_record({**record, "row": run.row()}))
+        return True
+
+    def write(self, run: str, image: bytes, mask: bytes, record: dict[str, Any]) -> None:
+        """Write one row and read it back; the record gets the hashes of the two pictures.
+
+        Raises:
+            OSError: a file is not on the disk as it was written.
+        """
+        hashes = {"image_sha256": hashlib.sha256(image).hexdigest(), "mask_sha256": hashlib.sha256(mask).hexdigest()}
+        filled = {key: hashes.get(key, value) for key, value in record.items()}
+        # While picture and mask are replaced, no record may vouch for them.
+        self.record(run).unlink(missing_ok=True)
+        self._write(self.image(run), image)
+        self._write(self.mask(run), mask)
+        self._write(self.record(run), encode_record(filled))
+
+    def _write(self, path: Path, content: bytes) -> None:
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        temporary.unlink(missing_ok=True)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o644)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        if path.stat().st_size != len(content):
+            raise OSError(f"{path}: expected {len(content)} bytes on the disk, got {path.stat().st_size}")
+
+    def sweep(self) -> None:
+        """Remove what a killed process left half-written; only for a process that is alone in the folder."""
+        for name in _FOLDERS:
+            for leftover in (self.root / name).glob(".*.tmp"):
+                leftover.unlink(missing_ok=True)

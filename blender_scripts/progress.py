@@ -1,0 +1,36 @@
+"""A progress bar with rate and time left for a Blender that has no tqdm; silent where stderr is no terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TextIO
+
+_CELLS = 28
+
+
+class Progress:
+    """Counts up to `total` rows."""
+
+    def __init__(self, total: int, stream: TextIO | None = None) -> None:
+        self.total = total
+        self.done = 0
+        self.stream = stream or sys.stderr
+        self.shown = self.stream.isatty()
+        self.start = time.monotonic()
+
+    def advance(self) -> None:
+        self.done += 1
+        if self.shown:
+            passed = max(time.monotonic() - self.start, 1e-9)
+            rate = self.done / passed
+            left = round((self.total - self.done) / rate)
+            filled = _CELLS * self.done // max(self.total, 1)
+            bar = "#" * filled + "." * (_CELLS - filled)
+            self.stream.write(f"\r[{bar}] {self.done}/{self.total}  {rate:.2f} pictures/s  {left // 60}:{left % 60:02d} left ")
+            self.stream.flush()
+
+    def close(self) -> None:
+        if self.shown:
+            self.stream.write("\n")
+            self.stream.flush()

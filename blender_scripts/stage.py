@@ -1,0 +1,232 @@
+"""One part on one inspection station as a Blender scene; the part's pins are objects of their own, numbered for the mask.
+
+Everything is laid out anew for each row, in one order and under fixed names, so that a picture does not depend on what was
+rendered before it.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import bpy
+import numpy as np
+from mathutils import Matrix, Vector
+from mathutils.geometry import delaunay_2d_cdt
+
+from . import geometry, materials, versions
+from .connector import Connector, Housing, Lighting, Terminal
+from .geometry import Mesh
+from .optics import Station
+from .placement import Pin
+
+HOUSING_CODE = 30000
+CAVITY_CODES = 20000
+_ALL_TRIANGLES = 0
+_FIXTURE_MM = 4000.0
+
+
+@lru_cache(maxsize=8)
+def _floor(connector: Connector, terminal: Terminal) -> Mesh:
+    """The cavity floor at z = 0 with a hole for every position, triangulated by constrained Delaunay."""
+    outer = geometry.floor_outline(connector.shell)
+    hole = geometry.cavity_outline(terminal, connector.cavity, connector.cavity.chamfer_mm)
+    loops = [outer, *(hole + np.array([p.x_mm, p.y_mm]) for p in connector.positions)]
+    edges, start = [], 0
+    for loop in loops:
+        edges += [(start + i, start + (i + 1) % len(loop)) for i in range(len(loop))]
+        start += len(loop)
+    flat, _, faces, *_ = delaunay_2d_cdt([Vector(p) for p in np.concatenate(loops)], edges, [], _ALL_TRIANGLES, 1e-5)
+    corners = np.array([(*p, 0.0) for p in flat])
+    triangles = np.array(faces)
+    a, b, c = (corners[triangles[:, i]] for i in range(3))
+    # Holes are convex and filled by triangles of their own: those whose middle lies in one are dropped.
+    middles = ((a + b + c) / 3.0)[:, :2]
+    open_ = np.zeros(len(middles), bool)
+    for loop in loops[1:]:
+        sides = np.roll(loop, -1, axis=0) - loop
+        to_middle = middles[:, None] - loop
+        open_ |= np.all(sides[:, 0] * to_middle[..., 1] - sides[:, 1] * to_middle[..., 0] > 0.0, axis=1)
+    upward = np.cross(b - a, c - a)[:, 2] > 0.0
+    triangles[~upward] = triangles[~upward][:, ::-1]
+    kept = [tuple(triangle) for triangle in triangles[~open_].tolist()]
+    return Mesh(corners, kept, [False] * len(kept))
+
+
+@lru_cache(maxsize=8)
+def _housing(connector: Connector, housing: str, terminal: Terminal) -> Mesh:
+    floor = _floor(connector, terminal)
+    floor = Mesh(floor.vertices + np.array([0.0, 0.0, -connector.shell.depth_mm]), floor.faces, floor.smooth)
+    blocks = [geometry.block_mesh(block) for block in connector.housings[housing].blocks]
+    return geometry.join([geometry.shell_mesh(connector.shell), floor, *blocks])
+
+
+@lru_cache(maxsize=8)
+def _print(connector: Connector, marking: str) -> Mesh | None:
+    return geometry.print_mesh(connector.marking, marking, connector.positions)
+
+
+class Stage:
+    """Builds rows in the current Blender scene; keeps what truth needs: the vertices of the housing."""
+
+    def __init__(self) -> None:
+        self.housing_vertices = np.zeros((0, 3))
+        self._index_material: bpy.types.Material | None = None
+
+    def lay_out(self, connector: Connector, housing: str, marking: str, lighting: str, pins: tuple[Pin, ...], station: Station) -> None:
+        """Replace whatever is in the scene by one part under one station."""
+        _clear()
+        terminal = pins[0].terminal
+        plastic = _plastic(connector.housings[housing])
+        plating = materials.metal("plating", terminal.color, terminal.roughness)
+        body = _housing(connector, housing, terminal)
+        self.housing_vertices = body.vertices
+        _add("housing", _mesh("housing", body, plastic), HOUSING_CODE)
+        mouth = _mesh("cavity", geometry.cavity_mesh(terminal, connector.cavity), plastic)
+        good = _mesh("pin", geometry.pin_mesh(terminal), plating)
+        floor = -connector.shell.depth_mm
+        for pin in pins:
+            position = pin.position
+            cavity = _add(f"cavity {position.index:04d}", mouth, CAVITY_CODES + position.index)
+            cavity.location = (position.x_mm, position.y_mm, floor)
+            if pin.missing:
+                continue
+            mesh = good
+            if pin.bend.angle_rad:
+                mesh = _mesh(f"pin {position.index:04d}", geometry.pin_mesh(terminal, pin.bend), plating)
+            thing = _add(f"pin {position.index:04d}", mesh, position.index)
+            thing.matrix_world = Matrix(pin_matrix(pin).tolist())
+        letters = _print(connector, marking)
+        if letters is not None:
+            # Print is part of the housing's surface, and the mask sees it as such.
+            ink = materials.paint("ink", connector.marking.color, 0.55)
+            _add("print", _mesh("print", letters, ink), HOUSING_CODE)
+        _fixture(connector, station)
+        _light(connector.lightings[lighting], station)
+        _camera(connector, station)
+        self._index_material = materials.index_light("index")
+
+    def show_indices(self, on: bool) -> None:
+        """Every surface shines with its number, or looks as it is."""
+        bpy.context.view_layer.material_override = self._index_material if on else None
+        for name in ("fixture", "lamp"):
+            bpy.data.objects[name].hide_render = on
+
+
+def pin_matrix(pin: Pin) -> np.ndarray:
+    """The pin's frame to world, (4, 4)."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = pin.rotation
+    matrix[:3, 3] = pin.root_mm
+    return matrix
+
+
+def _clear() -> None:
+    for collection in (bpy.data.objects, bpy.data.meshes, bpy.data.materials, bpy.data.cameras, bpy.data.lights, bpy.data.worlds):
+        bpy.data.batch_remove(collection)
+
+
+def _mesh(name: str, mesh: Mesh, material: bpy.types.Material) -> bpy.types.Mesh:
+    made = bpy.data.meshes.new(name)
+    made.from_pydata(mesh.vertices.tolist(), [], mesh.faces)
+    made.polygons.foreach_set("use_smooth", mesh.smooth)
+    made.materials.append(material)
+    made.update()
+    return made
+
+
+def _add(name: str, mesh: bpy.types.Mesh, code: int) -> bpy.types.Object:
+    thing = bpy.data.objects.new(name, mesh)
+    thing.pass_index = code
+    bpy.context.scene.collection.objects.link(thing)
+    return thing
+
+
+def _plastic(housing: Housing) -> bpy.types.Material:
+    return materials.plastic("plastic", housing.color, housing.roughness)
+
+
+def _rectangle(name: str, half_x: float, half_y: float, material: bpy.types.Material) -> bpy.types.Object:
+    corners = np.array([[-half_x, -half_y, 0], [half_x, -half_y, 0], [half_x, half_y, 0], [-half_x, half_y, 0]], float)
+    return _add(name, _mesh(name, Mesh(corners, [(0, 1, 2, 3)], [False]), material), 0)
+
+
+def _fixture(connector: Connector, station: Station) -> None:
+    """The table under the part, fixed to the station."""
+    table = _rectangle("fixture", 0.5 * _FIXTURE_MM, 0.5 * _FIXTURE_MM, materials.paint("fixture", connector.fixture_color, 0.6))
+    below = np.eye(4)
+    below[2, 3] = -connector.shell.height_mm - 0.5
+    table.matrix_world = Matrix((station.matrix @ below).tolist())
+
+
+def _light(lighting: Lighting, station: Station) -> None:
+    """The lamp as a shining surface, so that metal reflects its shape, and a dim room round it."""
+    power = lighting.power * station.light_power
+    if lighting.kind == "ring":
+        area = 2.0 * math.pi * lighting.radius_mm * lighting.width_mm
+        distance = math.hypot(lighting.height_mm, lighting.radius_mm)
+        diffuser = materials.glow("lamp", 12.0 * power * distance**2 / area)
+        lamp = _add("lamp", _mesh("lamp", _ring(lighting), diffuser), 0)
+        lamp.matrix_world = Matrix(station.matrix.tolist())
+    else:
+        azimuth = math.radians(lighting.azimuth_deg + station.light_azimuth_deg)
+        place = np.array([lighting.radius_mm * math.cos(azimuth), lighting.radius_mm * math.sin(azimuth), lighting.height_mm])
+        distance = float(np.linalg.norm(place))
+        diffuser = materials.glow("lamp", 12.0 * power * distance**2 / lighting.width_mm**2)
+        lamp = _rectangle("lamp", 0.5 * lighting.width_mm, 0.5 * lighting.width_mm, diffuser)
+        # The panel's lit side is its +Z; turn it to the part.
+        facing = np.eye(4)
+        back = -place / distance
+        right = np.cross([0.0, 0.0, 1.0], back)
+        right /= np.linalg.norm(right)
+        facing[:3, 0], facing[:3, 1], facing[:3, 2], facing[:3, 3] = right, np.cross(back, right), back, place
+        lamp.matrix_world = Matrix((station.matrix @ facing).tolist())
+    lamp.visible_camera = False
+    _room(lighting.ambient)
+
+
+def _ring(lighting: Lighting) -> Mesh:
+    """An annulus round the optical axis, tilted towards the part."""
+    steps = 48
+    angles = 2.0 * np.pi * np.arange(steps) / steps
+    slope = lighting.radius_mm / math.hypot(lighting.radius_mm, lighting.height_mm)
+    half = 0.5 * lighting.width_mm
+    rims = []
+    for side in (-1.0, 1.0):
+        radius = lighting.radius_mm + side * half * math.sqrt(1.0 - slope**2)
+        height = lighting.height_mm - side * half * slope * -1.0
+        rims.append(np.column_stack([radius * np.cos(angles), radius * np.sin(angles), np.full(steps, height)]))
+    faces = [(i, (i + 1) % steps, steps + (i + 1) % steps, steps + i) for i in range(steps)]
+    return Mesh(np.concatenate(rims), [tuple(reversed(face)) for face in faces], [False] * steps)
+
+
+def _room(ambient: float) -> None:
+    """A grey room, lighter above than below: what metal shows between the lamp's reflections."""
+    world = bpy.data.worlds.new("room")
+    bpy.context.scene.world = world
+    tree = versions.set_node_tree(world)
+    background = next(node for node in tree.nodes if node.type == "BACKGROUND")
+    place = tree.nodes.new("ShaderNodeTexCoord")
+    split = tree.nodes.new("ShaderNodeSeparateXYZ")
+    shade = tree.nodes.new("ShaderNodeMath")
+    shade.operation = "MULTIPLY_ADD"
+    shade.inputs[1].default_value = 0.8 * ambient
+    shade.inputs[2].default_value = ambient
+    tree.links.new(place.outputs["Generated"], split.inputs["Vector"])
+    tree.links.new(split.outputs["Z"], shade.inputs[0])
+    tree.links.new(shade.outputs["Value"], background.inputs["Strength"])
+    background.inputs["Color"].default_value = (1.0, 1.0, 1.0, 1.0)
+    world.cycles.sampling_method = "NONE"
+
+
+def _camera(connector: Connector, station: Station) -> None:
+    scene = bpy.context.scene
+    data = bpy.data.cameras.new("camera")
+    data.sensor_fit = "HORIZONTAL"
+    data.sensor_width = connector.camera.sensor_width_mm
+    data.lens = connector.camera.focal_mm
+    data.clip_start, data.clip_end = 1.0, 3.0 * _FIXTURE_MM
+    camera = bpy.data.objects.new("camera", data)
+    camera.matrix_world = Matrix(station.camera.matrix_world.tolist())
+    scene.collection.objects.link(camera)
+    scene.camera = camera

@@ -1,0 +1,78 @@
+"""What differs between Blender 3.4 and 5.2: the only module that asks which version it runs in."""
+
+from __future__ import annotations
+
+import sys
+
+import bpy
+
+from .errors import InputError
+
+OLDEST = (3, 4, 0)
+OLDEST_PYTHON = (3, 11)
+
+
+def check_version() -> None:
+    """Raise InputError in a Blender, or a Blender's Python, that is too old."""
+    if bpy.app.version < OLDEST or sys.version_info < OLDEST_PYTHON:
+        found = f"Blender {bpy.app.version_string} with Python {sys.version.split()[0]}"
+        raise InputError(f"blender: expected Blender 3.4 or newer with Python 3.11 or newer, got {found}")
+
+
+def blender_version() -> str:
+    return ".".join(str(number) for number in bpy.app.version)
+
+
+def has_denoiser() -> bool:
+    """Whether this build of Cycles carries Open Image Denoise; Debian's does not."""
+    import _cycles
+
+    return bool(_cycles.with_openimagedenoise)
+
+
+def use_denoiser(settings: bpy.types.PropertyGroup, on: bool) -> None:
+    """Open Image Denoise at its fast setting on colour, albedo and normal without prefilter."""
+    settings.use_denoising = on
+    if on:
+        settings.denoiser = "OPENIMAGEDENOISE"
+        settings.denoising_input_passes = "RGB_ALBEDO_NORMAL"
+        settings.denoising_prefilter = "NONE"
+        if hasattr(settings, "denoising_quality"):
+            settings.denoising_quality = "FAST"
+
+
+def set_pixel_jitter(settings: bpy.types.PropertyGroup, on: bool) -> None:
+    """Off: every sample goes through its pixel's centre. Before 5.0 a narrow filter does nearly that."""
+    if hasattr(settings, "use_pixel_jitter"):
+        settings.use_pixel_jitter = on
+
+
+def use_light_tree(settings: bpy.types.PropertyGroup, on: bool) -> None:
+    """The light tree costs a third of a small picture under one lamp; before 3.5 there is none."""
+    if hasattr(settings, "use_light_tree"):
+        settings.use_light_tree = on
+
+
+def set_node_tree(owner: bpy.types.ID) -> bpy.types.NodeTree:
+    """The node tree of a material or world; from 5.0 it is always there."""
+    if bpy.app.version < (5, 0, 0):
+        owner.use_nodes = True
+    return owner.node_tree
+
+
+def set_specular(shader: bpy.types.Node, level: float) -> None:
+    name = "Specular" if "Specular" in shader.inputs else "Specular IOR Level"
+    shader.inputs[name].default_value = level
+
+
+def set_still_picture(image_settings: bpy.types.ImageFormatSettings) -> None:
+    if hasattr(image_settings, "media_type"):
+        image_settings.media_type = "IMAGE"
+
+
+def not_a_lamp(material: bpy.types.Material) -> None:
+    """Keep a shining material out of light sampling, whose tables would be built anew for each picture."""
+    if hasattr(material.cycles, "emission_sampling"):
+        material.cycles.emission_sampling = "NONE"
+    else:
+        material.cycles.sample_as_light = False
