@@ -239,7 +239,11 @@ def _check_fit(connector: Connector, top: TomlSection) -> None:
     section = top.table("positions")
     for position in connector.positions:
         if abs(position.x_mm) + widest > half_x or abs(position.y_mm) + widest > half_y:
-            section.wrong(None, "every position inside the shell's opening", f"{position.address} at {position.x_mm:g}, {position.y_mm:g}")
+            section.wrong(
+                None,
+                "every position inside the shell's opening",
+                f"{position.address} at {position.x_mm:g}, {position.y_mm:g}",
+            )
             break
     for first in connector.positions:
         near = [
@@ -248,12 +252,16 @@ def _check_fit(connector: Connector, top: TomlSection) -> None:
             if (p.x_mm - first.x_mm) ** 2 + (p.y_mm - first.y_mm) ** 2 <= (2 * widest) ** 2
         ]
         if near:
-            section.wrong(None, "positions further apart than a pin is wide", f"{first.address} and {near[0].address}")
+            section.wrong(
+                None, "positions further apart than a pin is wide", f"{first.address} and {near[0].address}"
+            )
             break
     for name, terminal in connector.terminals.items():
         terminal_section = top.table("terminals").table(name)
         if terminal.standing_mm >= connector.shell.depth_mm + 20:
-            terminal_section.wrong("standing_mm", "a pin at most 20 mm above the mating face", terminal.standing_mm)
+            terminal_section.wrong(
+                "standing_mm", "a pin at most 20 mm above the mating face", terminal.standing_mm
+            )
         if terminal.tip_mm >= terminal.standing_mm:
             terminal_section.wrong("tip_mm", "a tip shorter than the pin", terminal.tip_mm)
     if connector.shell.height_mm <= connector.shell.depth_mm:
@@ -280,7 +288,9 @@ def _positions(section: TomlSection) -> tuple[Position, ...]:
     )
 
 
-def _color(section: TomlSection, default: tuple[float, float, float] | None = None) -> tuple[float, float, float]:
+def _color(
+    section: TomlSection, default: tuple[float, float, float] | None = None
+) -> tuple[float, float, float]:
     red, green, blue = section.numbers("color", 3, 0.0, 1.0, default)
     return red, green, blue
 

@@ -51,9 +51,13 @@ KINDS: dict[str, Kind] = {
             "the pin leaves the cavity floor where it stood, curves, and keeps its length",
             (
                 Parameter("tilt_deg", 0.1, 60.0, 12.0, "angle between the bent part and the pin's axis"),
-                Parameter("tip_offset_mm", 0.02, 30.0, None, "sideways travel of the tip", instead_of="tilt_deg"),
+                Parameter(
+                    "tip_offset_mm", 0.02, 30.0, None, "sideways travel of the tip", instead_of="tilt_deg"
+                ),
                 Parameter("azimuth_deg", 0.0, 360.0, 0.0, "direction of the bend: 0 = +X, 90 = +Y"),
-                Parameter("start_mm", 0.0, 30.0, 0.3, "height above the cavity floor at which the bend begins"),
+                Parameter(
+                    "start_mm", 0.0, 30.0, 0.3, "height above the cavity floor at which the bend begins"
+                ),
                 Parameter("curve_mm", 0.0, 30.0, 1.8, "length of pin over which it curves; 0 = a sharp kink"),
             ),
         ),
@@ -102,7 +106,9 @@ def parse_defects(text: str) -> tuple[tuple[Defect, ...], list[str]]:
         problems += wrong
         if defect is not None and not wrong:
             if any(d.kind == defect.kind and d.target == defect.target for d in defects):
-                problems.append(f"expected each kind once per target, got {defect.kind}@{defect.target} twice")
+                problems.append(
+                    f"expected each kind once per target, got {defect.kind}@{defect.target} twice"
+                )
             defects.append(defect)
     for target in dict.fromkeys(d.target for d in defects):
         kinds = [d.kind for d in defects if d.target == target]

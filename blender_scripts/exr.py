@@ -23,7 +23,9 @@ def read_exr(path: Path) -> dict[str, np.ndarray]:
     data = path.read_bytes()
     magic, version = struct.unpack_from("<ii", data, 0)
     if magic != _MAGIC or version & ~0xFF & ~0x400:
-        raise ValueError(f"{path.name}: expected a single-part scan-line EXR, got magic {magic}, version {version:#x}")
+        raise ValueError(
+            f"{path.name}: expected a single-part scan-line EXR, got magic {magic}, version {version:#x}"
+        )
     attributes, offset = _attributes(data, 8)
     if attributes["compression"] != b"\0":
         raise ValueError(f"{path.name}: expected no compression, got method {attributes['compression'][0]}")

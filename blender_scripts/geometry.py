@@ -31,7 +31,9 @@ class Mesh(NamedTuple):
     smooth: list[bool]
 
 
-def _skin(rings: list[np.ndarray], smooth: list[bool], close_top: bool = False, close_bottom: bool = False) -> Mesh:
+def _skin(
+    rings: list[np.ndarray], smooth: list[bool], close_top: bool = False, close_bottom: bool = False
+) -> Mesh:
     """Join equal rings (N, 3), ordered from bottom to top, each counter-clockwise seen from above."""
     count = len(rings[0])
     faces: list[tuple[int, ...]] = []
@@ -156,7 +158,10 @@ def _rounded_rectangle(half_x: float, half_y: float, radius: float, z: float) ->
 def _fillet(from_offset: float, from_z: float, to_offset: float, to_z: float) -> list[tuple[float, float]]:
     """Quarter circle from a vertical wall at from_offset to a horizontal face at to_z, (offset, z) per step."""
     steps = [0.5 * math.pi * i / _FILLET_STEPS for i in range(_FILLET_STEPS + 1)]
-    return [(to_offset + (from_offset - to_offset) * math.cos(a), from_z + (to_z - from_z) * math.sin(a)) for a in steps]
+    return [
+        (to_offset + (from_offset - to_offset) * math.cos(a), from_z + (to_z - from_z) * math.sin(a))
+        for a in steps
+    ]
 
 
 def shell_mesh(shell: Shell) -> Mesh:
@@ -168,9 +173,15 @@ def shell_mesh(shell: Shell) -> Mesh:
     half_x, half_y = 0.5 * shell.opening_mm[0], 0.5 * shell.opening_mm[1]
     profile = outer + inner
     rings = [_rounded_rectangle(half_x + d, half_y + d, shell.corner_mm + d, z) for d, z in profile]
-    smooth = [abs(a[0] - b[0]) > 1e-9 and abs(a[1] - b[1]) > 1e-9 for a, b in zip(profile, profile[1:], strict=False)]
+    smooth = [
+        abs(a[0] - b[0]) > 1e-9 and abs(a[1] - b[1]) > 1e-9
+        for a, b in zip(profile, profile[1:], strict=False)
+    ]
     # The long walls' corners are round too, and flat shading would show their facets.
-    smooth = [True if not s and abs(a[1] - b[1]) > 1e-9 else s for s, a, b in zip(smooth, profile, profile[1:], strict=False)]
+    smooth = [
+        True if not s and abs(a[1] - b[1]) > 1e-9 else s
+        for s, a, b in zip(smooth, profile, profile[1:], strict=False)
+    ]
     return _skin(rings, smooth)
 
 
@@ -195,9 +206,15 @@ def cavity_outline(terminal: Terminal, cavity: Cavity, clearance: float) -> np.n
 def cavity_mesh(terminal: Terminal, cavity: Cavity) -> Mesh:
     """The inside of one hole, its mouth at z = 0: chamfer, walls and bottom, seen from above."""
     chamfer = cavity.chamfer_mm
-    levels = [(cavity_outline(terminal, cavity, 0.0), -cavity.depth_mm), (cavity_outline(terminal, cavity, 0.0), -chamfer)]
+    levels = [
+        (cavity_outline(terminal, cavity, 0.0), -cavity.depth_mm),
+        (cavity_outline(terminal, cavity, 0.0), -chamfer),
+    ]
     if chamfer > 0.0:
-        levels += [(cavity_outline(terminal, cavity, 0.3 * chamfer), -0.3 * chamfer), (cavity_outline(terminal, cavity, chamfer), 0.0)]
+        levels += [
+            (cavity_outline(terminal, cavity, 0.3 * chamfer), -0.3 * chamfer),
+            (cavity_outline(terminal, cavity, chamfer), 0.0),
+        ]
     # Seen from inside: the rings run clockwise, so that faces look at the axis.
     rings = [np.column_stack([outline, np.full(len(outline), z)])[::-1] for outline, z in levels]
     mesh = _skin(rings, [True] * (len(rings) - 1))
@@ -207,7 +224,9 @@ def cavity_mesh(terminal: Terminal, cavity: Cavity) -> Mesh:
 
 def floor_outline(shell: Shell) -> np.ndarray:
     """The floor's outer edge (N, 2), a little inside the walls' material."""
-    return _rounded_rectangle(0.5 * shell.opening_mm[0] + 0.2, 0.5 * shell.opening_mm[1] + 0.2, shell.corner_mm, 0.0)[:, :2]
+    return _rounded_rectangle(
+        0.5 * shell.opening_mm[0] + 0.2, 0.5 * shell.opening_mm[1] + 0.2, shell.corner_mm, 0.0
+    )[:, :2]
 
 
 def print_mesh(marking: Marking, wanted: str, positions: tuple[Position, ...]) -> Mesh | None:
@@ -224,7 +243,9 @@ def print_mesh(marking: Marking, wanted: str, positions: tuple[Position, ...]) -
     return Mesh(np.array(vertices), faces, [False] * len(faces)) if faces else None
 
 
-def _print_items(marking: Marking, wanted: str, positions: tuple[Position, ...]) -> list[tuple[str, float, float]]:
+def _print_items(
+    marking: Marking, wanted: str, positions: tuple[Position, ...]
+) -> list[tuple[str, float, float]]:
     if wanted.startswith("text="):
         return [(wanted.removeprefix("text="), *marking.text_at_mm)]
     if wanted != "numbers":

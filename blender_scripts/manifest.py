@@ -19,7 +19,18 @@ from .defects import Defect, parse_defects
 from .errors import InputError
 from .placement import collisions, place_pins
 
-REQUIRED = ("run", "split", "seed", "scene", "housing", "terminal", "defects", "camera", "lighting", "marking")
+REQUIRED = (
+    "run",
+    "split",
+    "seed",
+    "scene",
+    "housing",
+    "terminal",
+    "defects",
+    "camera",
+    "lighting",
+    "marking",
+)
 OPTIONAL = ("part", "width", "height", "samples")
 RESERVED = ("image", "nsoart", "label", "verdict", "kinds", "observable", "grey", "bbox_str", "objects")
 LONGEST_TEXT = 32
@@ -124,7 +135,9 @@ class _Reader:
             self.wrong(2, "file", "at least one row below the header", "nothing")
         self._check_unique(rows)
         if self.problems:
-            raise InputError([message for _, message in sorted(self.problems, key=lambda problem: problem[0])])
+            raise InputError(
+                [message for _, message in sorted(self.problems, key=lambda problem: problem[0])]
+            )
         used = {name: connector for name, connector in self.connectors.items() if connector is not None}
         return Manifest(self.path, tuple(runs), used, content)
 
@@ -132,12 +145,16 @@ class _Reader:
         try:
             content = self.path.read_bytes()
         except OSError as error:
-            raise InputError(f"{self.path.name}:1 file: expected a readable CSV file, got {error.strerror or error}") from None
+            raise InputError(
+                f"{self.path.name}:1 file: expected a readable CSV file, got {error.strerror or error}"
+            ) from None
         try:
             text = content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             line = content[: error.start].count(b"\n") + 1
-            self.wrong(line, "file", "UTF-8 text (a spreadsheet's 'CSV UTF-8')", f"byte 0x{content[error.start]:02x}")
+            self.wrong(
+                line, "file", "UTF-8 text (a spreadsheet's 'CSV UTF-8')", f"byte 0x{content[error.start]:02x}"
+            )
             raise InputError(self.problems[0][1]) from None
         if "\0" in text:
             self.wrong(text[: text.index("\0")].count("\n") + 1, "file", "text", "a NUL byte")
@@ -162,7 +179,12 @@ class _Reader:
                 else:
                     yield line, {name: value.strip() for name, value in zip(header, fields, strict=True)}
         except csv.Error as error:
-            self.wrong(max(start, 1), "row", "a valid CSV record", f"{error} (an unclosed quote or a truncated file?)")
+            self.wrong(
+                max(start, 1),
+                "row",
+                "a valid CSV record",
+                f"{error} (an unclosed quote or a truncated file?)",
+            )
         if header is None and not self.problems:
             self.wrong(1, "header", f"the columns {', '.join(REQUIRED)}", "nothing")
 
@@ -172,11 +194,21 @@ class _Reader:
             if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
                 self.wrong(line, "header", "columns separated by commas", header[0][:60])
             else:
-                self.wrong(line, "header", f"the column{'s' * (len(missing) > 1)} {', '.join(missing)}", "nothing of that name")
+                self.wrong(
+                    line,
+                    "header",
+                    f"the column{'s' * (len(missing) > 1)} {', '.join(missing)}",
+                    "nothing of that name",
+                )
             raise InputError([message for _, message in self.problems])
         for number, name in enumerate(header):
             if not name or not name.isprintable() or len(name) > 64:
-                self.wrong(line, "header", f"a printable name of 1 to 64 characters for column {number + 1}", name[:70])
+                self.wrong(
+                    line,
+                    "header",
+                    f"a printable name of 1 to 64 characters for column {number + 1}",
+                    name[:70],
+                )
             elif name in RESERVED:
                 self.wrong(line, "header", "a column name that the dataset does not use itself", name)
             elif name in header[:number]:
@@ -205,7 +237,9 @@ class _Reader:
             ("lighting", connector.lightings),
         ):
             if cells[column] not in offered:
-                self.wrong(line, column, f"one of {', '.join(offered)} (scene {connector.name})", cells[column])
+                self.wrong(
+                    line, column, f"one of {', '.join(offered)} (scene {connector.name})", cells[column]
+                )
         addresses = {position.address for position in connector.positions}
         for target in dict.fromkeys(d.target for d in defects if d.target not in addresses):
             first, last = connector.positions[0].address, connector.positions[-1].address
@@ -236,12 +270,18 @@ class _Reader:
         self._check_geometry(line, run, connector)
         return run
 
-    def _count(self, line: int, cells: dict[str, str], column: str, low: int, high: int, default: int | None = None) -> int:
+    def _count(
+        self, line: int, cells: dict[str, str], column: str, low: int, high: int, default: int | None = None
+    ) -> int:
         text = cells.get(column, "")
         if text == "" and default is not None:
             return default
         if not (_COUNT.fullmatch(text) and text.isascii() and low <= int(text) <= high):
-            limits = f"an integer from {low} to {high}" if high < _LARGEST_SEED else f"an integer of at least {low}"
+            limits = (
+                f"an integer from {low} to {high}"
+                if high < _LARGEST_SEED
+                else f"an integer of at least {low}"
+            )
             self.wrong(line, column, limits, text or "nothing")
             return low
         return int(text)
@@ -251,11 +291,21 @@ class _Reader:
         if marking in ("none", "numbers"):
             return
         if kind != "text" or not equals or not 1 <= len(text) <= LONGEST_TEXT:
-            self.wrong(line, "marking", f"none, numbers or text=… of 1 to {LONGEST_TEXT} characters", marking or "nothing")
+            self.wrong(
+                line,
+                "marking",
+                f"none, numbers or text=… of 1 to {LONGEST_TEXT} characters",
+                marking or "nothing",
+            )
             return
         unknown = sorted(set(text) - lettering.ALPHABET)
         if unknown:
-            self.wrong(line, "marking", "characters that can be printed (letters, digits, space and _-./+)", "".join(unknown))
+            self.wrong(
+                line,
+                "marking",
+                "characters that can be printed (letters, digits, space and _-./+)",
+                "".join(unknown),
+            )
 
     def _connector(self, line: int, name: str) -> Connector | None:
         if name in self.connectors:
@@ -268,7 +318,12 @@ class _Reader:
         path = self.scenes / f"{name}.toml"
         if not path.is_file():
             offered = sorted(p.stem for p in self.scenes.glob("*.toml"))
-            self.wrong(line, "scene", f"one of {', '.join(offered) or 'the scenes in the --scenes folder, which has none'}", name)
+            self.wrong(
+                line,
+                "scene",
+                f"one of {', '.join(offered) or 'the scenes in the --scenes folder, which has none'}",
+                name,
+            )
             return None
         try:
             self.connectors[name] = read_connector(path)
@@ -293,8 +348,15 @@ class _Reader:
             # Names that differ in case only would share a file where file names ignore case.
             name = cells["run"].lower()
             if name and lines.setdefault(name, line) != line:
-                self.wrong(line, "run", f"a name used once, it stands in line {lines[name]} too", cells["run"])
+                self.wrong(
+                    line, "run", f"a name used once, it stands in line {lines[name]} too", cells["run"]
+                )
             part = (cells.get("part") or cells["seed"]).lstrip("0")
             split, first = splits.setdefault(part, (cells["split"], line))
             if split != cells["split"]:
-                self.wrong(line, "part", f"each part in one split, part {part or 0} is in {split} (line {first})", cells["split"])
+                self.wrong(
+                    line,
+                    "part",
+                    f"each part in one split, part {part or 0} is in {split} (line {first})",
+                    cells["split"],
+                )

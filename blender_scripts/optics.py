@@ -13,7 +13,13 @@ import numpy as np
 from . import draws
 from .connector import CameraRig, Nuisance
 
-_DIRECTIONS = {"center": (0.0, 0.0), "left": (-1.0, 0.0), "right": (1.0, 0.0), "top": (0.0, 1.0), "bottom": (0.0, -1.0)}
+_DIRECTIONS = {
+    "center": (0.0, 0.0),
+    "left": (-1.0, 0.0),
+    "right": (1.0, 0.0),
+    "top": (0.0, 1.0),
+    "bottom": (0.0, -1.0),
+}
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,9 @@ class Camera:
         rotation, origin = self.matrix_world[:3, :3], self.matrix_world[:3, 3]
         local = (points - origin) @ rotation
         depth = -local[..., 2]
-        return np.stack([self.cx + self.fx * local[..., 0] / depth, self.cy - self.fy * local[..., 1] / depth], axis=-1)
+        return np.stack(
+            [self.cx + self.fx * local[..., 0] / depth, self.cy - self.fy * local[..., 1] / depth], axis=-1
+        )
 
     def as_record(self) -> dict[str, object]:
         return {
@@ -62,7 +70,9 @@ class Station:
 
 def _rotation(x_deg: float, y_deg: float, z_deg: float) -> np.ndarray:
     """Z after Y after X, (3, 3)."""
-    (cx, sx), (cy, sy), (cz, sz) = ((math.cos(a), math.sin(a)) for a in map(math.radians, (x_deg, y_deg, z_deg)))
+    (cx, sx), (cy, sy), (cz, sz) = (
+        (math.cos(a), math.sin(a)) for a in map(math.radians, (x_deg, y_deg, z_deg))
+    )
     about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
@@ -75,11 +85,18 @@ def look_at(position: np.ndarray, target: np.ndarray, up: np.ndarray) -> np.ndar
     right = np.cross(up, backward)
     right /= np.linalg.norm(right)
     matrix = np.eye(4)
-    matrix[:3, 0], matrix[:3, 1], matrix[:3, 2], matrix[:3, 3] = right, np.cross(backward, right), backward, position
+    matrix[:3, 0], matrix[:3, 1], matrix[:3, 2], matrix[:3, 3] = (
+        right,
+        np.cross(backward, right),
+        backward,
+        position,
+    )
     return matrix
 
 
-def set_up_station(rig: CameraRig, nuisance: Nuisance, camera: str, seed: int, width: int, height: int) -> Station:
+def set_up_station(
+    rig: CameraRig, nuisance: Nuisance, camera: str, seed: int, width: int, height: int
+) -> Station:
     """Draw one capture: how the part lies under the camera, how the light burns.
 
     Args:

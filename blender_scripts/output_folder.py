@@ -36,7 +36,9 @@ class OutputFolder:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise InputError(f"{folder}: expected a folder that can be written, got: {error.strerror}") from None
+                raise InputError(
+                    f"{folder}: expected a folder that can be written, got: {error.strerror}"
+                ) from None
 
     def image(self, run: str) -> Path:
         return self.root / "images" / f"{run}.png"
@@ -62,7 +64,9 @@ class OutputFolder:
             for run in read_manifest(other, scenes).runs:
                 mine = rows.get(run.run)
                 if mine is not None and mine.row() != run.row():
-                    problems.append(f"{manifest.path.name}: expected run {run.run} as {other.name} has it in {self.root}, got another row")
+                    problems.append(
+                        f"{manifest.path.name}: expected run {run.run} as {other.name} has it in {self.root}, got another row"
+                    )
         if problems:
             raise InputError(problems)
         kept = self.root / "manifests" / name
@@ -94,7 +98,10 @@ class OutputFolder:
         Raises:
             OSError: a file is not on the disk as it was written.
         """
-        hashes = {"image_sha256": hashlib.sha256(image).hexdigest(), "mask_sha256": hashlib.sha256(mask).hexdigest()}
+        hashes = {
+            "image_sha256": hashlib.sha256(image).hexdigest(),
+            "mask_sha256": hashlib.sha256(mask).hexdigest(),
+        }
         filled = {key: hashes.get(key, value) for key, value in record.items()}
         # While picture and mask are replaced, no record may vouch for them.
         self.record(run).unlink(missing_ok=True)
@@ -105,7 +112,9 @@ class OutputFolder:
     def _write(self, path: Path, content: bytes) -> None:
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         temporary.unlink(missing_ok=True)
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o644)
+        handle = os.open(
+            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o644
+        )
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)

@@ -52,7 +52,6 @@ class PathTracer:
         self.settings.caustics_reflective = False
         self.settings.caustics_refractive = False
         self.settings.sample_clamp_indirect = 3.0
-        self.settings.sample_clamp_direct = 12.0
         scene.view_settings.view_transform = "Standard"
         image = self.render.image_settings
         versions.set_still_picture(image)
@@ -70,6 +69,7 @@ class PathTracer:
         self.settings.samples = samples if self.denoised else samples * WITHOUT_DENOISER
         self.settings.seed = seed
         self.settings.max_bounces = BOUNCES
+        self.settings.sample_clamp_direct = 12.0
         self.settings.pixel_filter_type = "BLACKMAN_HARRIS"
         self.settings.filter_width = 1.5
         versions.set_pixel_jitter(self.settings, True)
@@ -88,6 +88,7 @@ class PathTracer:
         self.settings.samples = 1
         self.settings.seed = 0
         self.settings.max_bounces = 0
+        self.settings.sample_clamp_direct = 0.0
         self.settings.pixel_filter_type = "BOX"
         self.settings.filter_width = _RELEASE
         versions.set_pixel_jitter(self.settings, False)
@@ -96,7 +97,10 @@ class PathTracer:
         self.render.use_border = self.render.use_crop_to_border = True
         # Blender rounds these fractions to pixels; half a thousandth keeps them on the right side.
         self.render.border_min_x, self.render.border_max_x = (x1 + 5e-4) / width, (x2 + 5e-4) / width
-        self.render.border_min_y, self.render.border_max_y = (height - y2 + 5e-4) / height, (height - y1 + 5e-4) / height
+        self.render.border_min_y, self.render.border_max_y = (
+            (height - y2 + 5e-4) / height,
+            (height - y1 + 5e-4) / height,
+        )
         channels = self._shoot(width, height)
         self.render.use_border = self.render.use_crop_to_border = False
         seen = np.rint(next(iter(channels.values()))).astype(np.uint16)

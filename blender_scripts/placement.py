@@ -124,13 +124,25 @@ class Pin:
         how far the terminal sits below its nominal height in its cavity, whatever its bend; tilt and azimuth are those
         of the tip's tangent.
         """
-        names = ("dx_mm", "dy_mm", "true_position_mm", "retraction_mm", "tilt_deg", "azimuth_deg", "length_mm")
+        names = (
+            "dx_mm",
+            "dy_mm",
+            "true_position_mm",
+            "retraction_mm",
+            "tilt_deg",
+            "azimuth_deg",
+            "length_mm",
+        )
         if self.missing:
             return dict.fromkeys(names)
         tip, nominal = self.tip_mm, self.nominal_tip_mm
         dx, dy = tip[0] - nominal[0], tip[1] - nominal[1]
         turn = self.bend.tilt_rad(self.terminal.standing_mm)
-        along = (math.sin(turn) * math.cos(self.bend.azimuth_rad), math.sin(turn) * math.sin(self.bend.azimuth_rad), math.cos(turn))
+        along = (
+            math.sin(turn) * math.cos(self.bend.azimuth_rad),
+            math.sin(turn) * math.sin(self.bend.azimuth_rad),
+            math.cos(turn),
+        )
         x, y, z = (sum(r * a for r, a in zip(row, along, strict=True)) for row in self.rotation)
         values = (
             dx,
@@ -144,7 +156,9 @@ class Pin:
         return dict(zip(names, values, strict=True))
 
 
-def place_pins(connector: Connector, terminal: str, part: int, defects: tuple[Defect, ...]) -> tuple[Pin, ...]:
+def place_pins(
+    connector: Connector, terminal: str, part: int, defects: tuple[Defect, ...]
+) -> tuple[Pin, ...]:
     """Every pin of one part, in the order of the connector's positions.
 
     Args:
@@ -161,7 +175,9 @@ def place_pins(connector: Connector, terminal: str, part: int, defects: tuple[De
     for position in connector.positions:
         source = draws.generator(part, "scatter", position.address)
         shift_x, shift_y = (draws.normal(source, connector.scatter.position_mm) for _ in range(2))
-        lean = tuple(math.tan(math.radians(draws.normal(source, connector.scatter.tilt_deg))) for _ in range(2))
+        lean = tuple(
+            math.tan(math.radians(draws.normal(source, connector.scatter.tilt_deg))) for _ in range(2)
+        )
         raised = draws.normal(source, connector.scatter.height_mm)
         own = tuple(d for d in defects if d.target == position.address)
         bend, depth = STRAIGHT, 0.0
@@ -172,7 +188,9 @@ def place_pins(connector: Connector, terminal: str, part: int, defects: tuple[De
                 depth = defect["depth_mm"]
                 most = connector.cavity.depth_mm
                 if depth > most:
-                    raise ValueError(f"expected depth_mm of at most {most:g} (the cavity's depth) in {defect.text}, got {depth:g}")
+                    raise ValueError(
+                        f"expected depth_mm of at most {most:g} (the cavity's depth) in {defect.text}, got {depth:g}"
+                    )
         pins.append(
             Pin(
                 position=position,
@@ -192,7 +210,9 @@ def _bend(defect: Defect, terminal: Terminal) -> Bend:
     length = terminal.standing_mm
     start = defect["start_mm"]
     if start >= length:
-        raise ValueError(f"expected start_mm below the pin's length {length:g} in {defect.text}, got {start:g}")
+        raise ValueError(
+            f"expected start_mm below the pin's length {length:g} in {defect.text}, got {start:g}"
+        )
     curve = min(defect["curve_mm"], length - start)
     azimuth = math.radians(defect["azimuth_deg"])
     tilt = defect.get("tilt_deg")
@@ -202,7 +222,9 @@ def _bend(defect: Defect, terminal: Terminal) -> Bend:
     low, high = 0.0, _STEEPEST_BEND_RAD
     most = math.hypot(*Bend(high, azimuth, start, curve).point(length)[:2])
     if wanted > most:
-        raise ValueError(f"expected tip_offset_mm of at most {most:.3g} for a pin of {length:g} mm in {defect.text}, got {wanted:g}")
+        raise ValueError(
+            f"expected tip_offset_mm of at most {most:.3g} for a pin of {length:g} mm in {defect.text}, got {wanted:g}"
+        )
     for _ in range(60):
         middle = 0.5 * (low + high)
         if math.hypot(*Bend(middle, azimuth, start, curve).point(length)[:2]) < wanted:
@@ -225,21 +247,31 @@ def collisions(connector: Connector, housing: str, pins: tuple[Pin, ...]) -> lis
         what = ";".join(d.text for d in pin.defects)
         overlap = max(_into_wall(connector.shell, point, reach) for point in line)
         if overlap > 0.0:
-            found.append(f"expected a pin that clears the wall, got {what} with the pin {overlap:.2f} mm inside it")
+            found.append(
+                f"expected a pin that clears the wall, got {what} with the pin {overlap:.2f} mm inside it"
+            )
         overlap = max((_into_block(block, point, reach) for block in blocks for point in line), default=0.0)
         if overlap > 0.0:
-            found.append(f"expected a pin that clears the {housing} housing's blocks, got {what} with the pin {overlap:.2f} mm inside one")
+            found.append(
+                f"expected a pin that clears the {housing} housing's blocks, got {what} with the pin {overlap:.2f} mm inside one"
+            )
         span = 2.0 * pin.terminal.standing_mm + 2.0 * reach
         for other in pins:
             index = other.position.index
-            if index not in lines or index == pin.position.index or (other.defects and index < pin.position.index):
+            if (
+                index not in lines
+                or index == pin.position.index
+                or (other.defects and index < pin.position.index)
+            ):
                 continue
             if math.dist(pin.root_mm[:2], other.root_mm[:2]) > span:
                 continue
             gap = min(math.dist(a, b) for a in line for b in lines[index])
             if gap < reach + other.terminal.reach_mm:
                 overlap = reach + other.terminal.reach_mm - gap
-                found.append(f"expected a pin that clears {other.position.address}, got {what} with {overlap:.2f} mm of overlap")
+                found.append(
+                    f"expected a pin that clears {other.position.address}, got {what} with {overlap:.2f} mm of overlap"
+                )
     return found
 
 

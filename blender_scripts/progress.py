@@ -27,7 +27,9 @@ class Progress:
             left = round((self.total - self.done) / rate)
             filled = _CELLS * self.done // max(self.total, 1)
             bar = "#" * filled + "." * (_CELLS - filled)
-            self.stream.write(f"\r[{bar}] {self.done}/{self.total}  {rate:.2f} pictures/s  {left // 60}:{left % 60:02d} left ")
+            self.stream.write(
+                f"\r[{bar}] {self.done}/{self.total}  {rate:.2f} pictures/s  {left // 60}:{left % 60:02d} left "
+            )
             self.stream.flush()
 
     def close(self) -> None:

@@ -18,7 +18,19 @@ from .manifest import Run
 SCHEMA = 1
 RENDERER = "1"
 _DECIMALS = 6
-_KEYS = ("run", "row", "row_sha256", "image_sha256", "mask_sha256", "width", "height", "camera", "tolerance", "positions", "other")
+_KEYS = (
+    "run",
+    "row",
+    "row_sha256",
+    "image_sha256",
+    "mask_sha256",
+    "width",
+    "height",
+    "camera",
+    "tolerance",
+    "positions",
+    "other",
+)
 
 
 def row_sha256(run: Run, connector: Connector, blender: str, settings: str) -> str:
@@ -30,7 +42,13 @@ def row_sha256(run: Run, connector: Connector, blender: str, settings: str) -> s
         blender: version of Blender.
         settings: the render settings that are not in the row.
     """
-    parts = {"picture": run.picture(), "scene": connector.sha256, "renderer": RENDERER, "blender": blender, "settings": settings}
+    parts = {
+        "picture": run.picture(),
+        "scene": connector.sha256,
+        "renderer": RENDERER,
+        "blender": blender,
+        "settings": settings,
+    }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -66,5 +84,7 @@ def read_record(path: Path) -> dict[str, Any]:
         raise InputError(f"{path.name}: expected a record of schema {SCHEMA}, got {found!r}")
     missing = [key for key in _KEYS if key not in record]
     if missing:
-        raise InputError(f"{path.name}: expected the keys {', '.join(_KEYS)}, got none of {', '.join(missing)}")
+        raise InputError(
+            f"{path.name}: expected the keys {', '.join(_KEYS)}, got none of {', '.join(missing)}"
+        )
     return record

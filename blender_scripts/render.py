@@ -35,7 +35,7 @@ def _rows(text: str) -> tuple[int | None, int | None]:
     return int(first) if first else None, int(last) if last else None
 
 
-def _bounded(low: int, high: int):  # noqa: ANN202  (argparse's own kind of callable)
+def _bounded(low: int, high: int):
     def read(text: str) -> int:
         if not text.isdecimal() or not low <= int(text) <= high:
             raise argparse.ArgumentTypeError(f"expected an integer from {low} to {high}, got {text!r}")
@@ -52,15 +52,45 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         description="Render a manifest: pictures, masks and the truth of each. Repeat the command to go on after an interruption.",
     )
     parser.add_argument("manifest", type=Path, help="the CSV manifest (docs/manifest.md)")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for images, masks and records")
-    parser.add_argument("--scenes", type=Path, default=_ROOT / "scenes", metavar="DIR", help="folder with the scenes (default: %(default)s)")
-    parser.add_argument("--rows", type=_rows, default=(None, None), metavar="A:B", help="only these rows, 0-based, half open")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder for images, masks and records"
+    )
+    parser.add_argument(
+        "--scenes",
+        type=Path,
+        default=_ROOT / "scenes",
+        metavar="DIR",
+        help="folder with the scenes (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--rows", type=_rows, default=(None, None), metavar="A:B", help="only these rows, 0-based, half open"
+    )
     parser.add_argument("--force", action="store_true", help="render rows again that are finished")
-    parser.add_argument("--mask-scale", type=_bounded(1, 8), default=4, metavar="K", help="mask pixels per picture pixel, 1-8 (default: 4)")
-    parser.add_argument("--threads", type=_bounded(0, 1024), default=0, metavar="N", help="render threads (default: one per core)")
-    parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu", help="gpu: faster, but bytes differ from the CPU's")
-    parser.add_argument("--no-denoise", action="store_true", help="path-traced noise as it is, eight times the samples")
-    parser.add_argument("--feed", action="store_true", help="read row numbers from standard input and report each as a line of JSON")
+    parser.add_argument(
+        "--mask-scale",
+        type=_bounded(1, 8),
+        default=4,
+        metavar="K",
+        help="mask pixels per picture pixel, 1-8 (default: 4)",
+    )
+    parser.add_argument(
+        "--threads",
+        type=_bounded(0, 1024),
+        default=0,
+        metavar="N",
+        help="render threads (default: one per core)",
+    )
+    parser.add_argument(
+        "--device", choices=("cpu", "gpu"), default="cpu", help="gpu: faster, but bytes differ from the CPU's"
+    )
+    parser.add_argument(
+        "--no-denoise", action="store_true", help="path-traced noise as it is, eight times the samples"
+    )
+    parser.add_argument(
+        "--feed",
+        action="store_true",
+        help="read row numbers from standard input and report each as a line of JSON",
+    )
     return parser.parse_args(arguments)
 
 
@@ -161,10 +191,16 @@ def main() -> int:
     except SystemExit as exit_:
         return int(exit_.code or 0)
     if sys.version_info < (3, 11):
-        print(f"blender: expected one whose Python is 3.11 or newer, got Python {sys.version.split()[0]}", file=sys.stderr)
+        print(
+            f"blender: expected one whose Python is 3.11 or newer, got Python {sys.version.split()[0]}",
+            file=sys.stderr,
+        )
         return 2
     # Python puts this script's own folder first, where its modules would shadow others' of the same name.
-    sys.path[:] = [str(_ROOT), *(entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent)]
+    sys.path[:] = [
+        str(_ROOT),
+        *(entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent),
+    ]
     try:
         from blender_scripts.errors import InputError
     except Exception:

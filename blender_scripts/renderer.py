@@ -11,10 +11,10 @@ import bpy
 
 from . import draws, versions
 from .connector import Connector
-from .path_tracer import PathTracer
 from .manifest import Manifest, Run
 from .optics import set_up_station
 from .output_folder import OutputFolder
+from .path_tracer import PathTracer
 from .photograph import develop
 from .placement import place_pins
 from .png import encode_png
@@ -36,7 +36,13 @@ class Renderer:
     """
 
     def __init__(
-        self, manifest: Manifest, output: OutputFolder, mask_scale: int = 4, threads: int = 0, gpu: bool = False, denoise: bool = True
+        self,
+        manifest: Manifest,
+        output: OutputFolder,
+        mask_scale: int = 4,
+        threads: int = 0,
+        gpu: bool = False,
+        denoise: bool = True,
     ) -> None:
         # Factory settings: nothing of the user's own set-up, and no script in a file may run.
         bpy.ops.wm.read_factory_settings(use_empty=True)
@@ -64,7 +70,9 @@ class Renderer:
             return False
         connector = self.manifest.connectors[run.scene]
         pins = place_pins(connector, run.terminal, run.part, run.defects)
-        station = set_up_station(connector.camera, connector.nuisance, run.camera, run.seed, run.width, run.height)
+        station = set_up_station(
+            connector.camera, connector.nuisance, run.camera, run.seed, run.width, run.height
+        )
         self.stage.lay_out(connector, run.housing, run.marking, run.lighting, pins, station)
         noise = draws.integer(run.seed, "noise", run.camera)
         light = self.tracer.picture(run.width, run.height, run.samples, noise)
@@ -85,7 +93,9 @@ class Renderer:
                 "true_position_mm": connector.tolerance.true_position_mm,
                 "retraction_mm": connector.tolerance.retraction_mm,
             },
-            "housing": {"boxes": self._housing_boxes(run, station.camera.project(self.stage.housing_vertices))},
+            "housing": {
+                "boxes": self._housing_boxes(run, station.camera.project(self.stage.housing_vertices))
+            },
             "positions": positions_truth(pins, station.camera, outlines, mask, window, scale),
             "other": [],
         }
@@ -114,6 +124,9 @@ class Renderer:
     def _housing_boxes(run: Run, points: Any) -> dict[str, list[float] | None]:
         """Nothing stands before a housing that could hide its outline: it is visible where it is in the picture."""
         whole = box_of(points)
-        low, high = (max(whole[0], 0.0), max(whole[1], 0.0)), (min(whole[2], run.width), min(whole[3], run.height))
+        low, high = (
+            (max(whole[0], 0.0), max(whole[1], 0.0)),
+            (min(whole[2], run.width), min(whole[3], run.height)),
+        )
         visible = [*low, *high] if low[0] < high[0] and low[1] < high[1] else None
         return {"visible": visible, "amodal": whole, "expected": whole}

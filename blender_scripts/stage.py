@@ -36,7 +36,9 @@ def _floor(connector: Connector, terminal: Terminal) -> Mesh:
     for loop in loops:
         edges += [(start + i, start + (i + 1) % len(loop)) for i in range(len(loop))]
         start += len(loop)
-    flat, _, faces, *_ = delaunay_2d_cdt([Vector(p) for p in np.concatenate(loops)], edges, [], _ALL_TRIANGLES, 1e-5)
+    flat, _, faces, *_ = delaunay_2d_cdt(
+        [Vector(p) for p in np.concatenate(loops)], edges, [], _ALL_TRIANGLES, 1e-5
+    )
     corners = np.array([(*p, 0.0) for p in flat])
     triangles = np.array(faces)
     a, b, c = (corners[triangles[:, i]] for i in range(3))
@@ -73,7 +75,15 @@ class Stage:
         self.housing_vertices = np.zeros((0, 3))
         self._index_material: bpy.types.Material | None = None
 
-    def lay_out(self, connector: Connector, housing: str, marking: str, lighting: str, pins: tuple[Pin, ...], station: Station) -> None:
+    def lay_out(
+        self,
+        connector: Connector,
+        housing: str,
+        marking: str,
+        lighting: str,
+        pins: tuple[Pin, ...],
+        station: Station,
+    ) -> None:
         """Replace whatever is in the scene by one part under one station."""
         _clear()
         terminal = pins[0].terminal
@@ -99,7 +109,7 @@ class Stage:
         letters = _print(connector, marking)
         if letters is not None:
             # Print is part of the housing's surface, and the mask sees it as such.
-            ink = materials.paint("ink", connector.marking.color, 0.55)
+            ink = materials.dielectric("ink", connector.marking.color, 0.55)
             _add("print", _mesh("print", letters, ink), HOUSING_CODE)
         _fixture(connector, station)
         _light(connector.lightings[lighting], station)
@@ -122,7 +132,14 @@ def pin_matrix(pin: Pin) -> np.ndarray:
 
 
 def _clear() -> None:
-    for collection in (bpy.data.objects, bpy.data.meshes, bpy.data.materials, bpy.data.cameras, bpy.data.lights, bpy.data.worlds):
+    for collection in (
+        bpy.data.objects,
+        bpy.data.meshes,
+        bpy.data.materials,
+        bpy.data.cameras,
+        bpy.data.lights,
+        bpy.data.worlds,
+    ):
         bpy.data.batch_remove(collection)
 
 
@@ -143,17 +160,24 @@ def _add(name: str, mesh: bpy.types.Mesh, code: int) -> bpy.types.Object:
 
 
 def _plastic(housing: Housing) -> bpy.types.Material:
-    return materials.plastic("plastic", housing.color, housing.roughness)
+    return materials.dielectric("plastic", housing.color, housing.roughness)
 
 
 def _rectangle(name: str, half_x: float, half_y: float, material: bpy.types.Material) -> bpy.types.Object:
-    corners = np.array([[-half_x, -half_y, 0], [half_x, -half_y, 0], [half_x, half_y, 0], [-half_x, half_y, 0]], float)
+    corners = np.array(
+        [[-half_x, -half_y, 0], [half_x, -half_y, 0], [half_x, half_y, 0], [-half_x, half_y, 0]], float
+    )
     return _add(name, _mesh(name, Mesh(corners, [(0, 1, 2, 3)], [False]), material), 0)
 
 
 def _fixture(connector: Connector, station: Station) -> None:
     """The table under the part, fixed to the station."""
-    table = _rectangle("fixture", 0.5 * _FIXTURE_MM, 0.5 * _FIXTURE_MM, materials.paint("fixture", connector.fixture_color, 0.6))
+    table = _rectangle(
+        "fixture",
+        0.5 * _FIXTURE_MM,
+        0.5 * _FIXTURE_MM,
+        materials.dielectric("fixture", connector.fixture_color, 0.6),
+    )
     below = np.eye(4)
     below[2, 3] = -connector.shell.height_mm - 0.5
     table.matrix_world = Matrix((station.matrix @ below).tolist())
@@ -170,7 +194,13 @@ def _light(lighting: Lighting, station: Station) -> None:
         lamp.matrix_world = Matrix(station.matrix.tolist())
     else:
         azimuth = math.radians(lighting.azimuth_deg + station.light_azimuth_deg)
-        place = np.array([lighting.radius_mm * math.cos(azimuth), lighting.radius_mm * math.sin(azimuth), lighting.height_mm])
+        place = np.array(
+            [
+                lighting.radius_mm * math.cos(azimuth),
+                lighting.radius_mm * math.sin(azimuth),
+                lighting.height_mm,
+            ]
+        )
         distance = float(np.linalg.norm(place))
         diffuser = materials.glow("lamp", 12.0 * power * distance**2 / lighting.width_mm**2)
         lamp = _rectangle("lamp", 0.5 * lighting.width_mm, 0.5 * lighting.width_mm, diffuser)
@@ -195,7 +225,9 @@ def _ring(lighting: Lighting) -> Mesh:
     for side in (-1.0, 1.0):
         radius = lighting.radius_mm + side * half * math.sqrt(1.0 - slope**2)
         height = lighting.height_mm - side * half * slope * -1.0
-        rims.append(np.column_stack([radius * np.cos(angles), radius * np.sin(angles), np.full(steps, height)]))
+        rims.append(
+            np.column_stack([radius * np.cos(angles), radius * np.sin(angles), np.full(steps, height)])
+        )
     faces = [(i, (i + 1) % steps, steps + (i + 1) % steps, steps + i) for i in range(steps)]
     return Mesh(np.concatenate(rims), [tuple(reversed(face)) for face in faces], [False] * steps)
 

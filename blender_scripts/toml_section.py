@@ -42,7 +42,9 @@ class TomlSection:
     mistakes come out together.
     """
 
-    def __init__(self, file: str, data: dict[str, Any], lines: dict[tuple[str, ...], int], at: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, file: str, data: dict[str, Any], lines: dict[tuple[str, ...], int], at: tuple[str, ...] = ()
+    ) -> None:
         self.file = file
         self.data = data
         self.at = at
@@ -66,7 +68,9 @@ class TomlSection:
             raise InputError(f"{file}: expected a readable file, got {error.strerror or error}") from None
         except UnicodeDecodeError as error:
             line = path.read_bytes()[: error.start].count(b"\n") + 1
-            raise InputError(f"{file}:{line}: expected UTF-8 text, got byte 0x{error.object[error.start]:02x}") from None
+            raise InputError(
+                f"{file}:{line}: expected UTF-8 text, got byte 0x{error.object[error.start]:02x}"
+            ) from None
         except tomllib.TOMLDecodeError as error:
             place = re.search(r"\(at line (\d+), column \d+\)", str(error))
             line = int(place.group(1)) if place else text.count("\n") + 1
@@ -100,7 +104,11 @@ class TomlSection:
         value = self._take(key, expected, default)
         if value is None:
             return low
-        if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and low <= value <= high):
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not (math.isfinite(value) and low <= value <= high)
+        ):
             self.wrong(key, expected, value)
             return low
         return float(value)
@@ -115,14 +123,17 @@ class TomlSection:
             return low
         return value
 
-    def numbers(self, key: str, count: int, low: float, high: float, default: tuple[float, ...] | None = None) -> tuple[float, ...]:
+    def numbers(
+        self, key: str, count: int, low: float, high: float, default: tuple[float, ...] | None = None
+    ) -> tuple[float, ...]:
         expected = f"{count} numbers from {low:g} to {high:g}"
         value = self._take(key, expected, default)
         if value is None:
             return (low,) * count
         good = isinstance(value, list | tuple) and len(value) == count
         if not good or not all(
-            isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) and low <= v <= high for v in value
+            isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) and low <= v <= high
+            for v in value
         ):
             self.wrong(key, expected, value)
             return (low,) * count
@@ -189,7 +200,11 @@ class TomlSection:
                 known = ", ".join(sorted(self._used)) or "nothing"
                 name = ".".join((*self.at, key))
                 unknown.append((self.line(key), f"{name}: expected a known key ({known}), got {key!r}"))
-        return [*self.problems, *unknown, *(p for child in self._children.values() for p in child._all_problems())]
+        return [
+            *self.problems,
+            *unknown,
+            *(p for child in self._children.values() for p in child._all_problems()),
+        ]
 
     def finish(self) -> None:
         """Raise InputError with every mistake of this table and those below it, by line."""

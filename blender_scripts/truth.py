@@ -14,7 +14,7 @@ import numpy as np
 from . import geometry
 from .connector import Connector
 from .optics import Camera
-from .placement import STRAIGHT, Pin
+from .placement import Pin
 from .stage import CAVITY_CODES, pin_matrix
 
 _HULL_DIRECTIONS = 128
@@ -76,7 +76,12 @@ def project_pins(connector: Connector, pins: tuple[Pin, ...], camera: Camera) ->
 
 
 def positions_truth(
-    pins: tuple[Pin, ...], camera: Camera, outlines: Outlines, mask: np.ndarray, window: Window | None, scale: int
+    pins: tuple[Pin, ...],
+    camera: Camera,
+    outlines: Outlines,
+    mask: np.ndarray,
+    window: Window | None,
+    scale: int,
 ) -> list[dict[str, Any]]:
     """The record's `positions`.
 
@@ -130,7 +135,9 @@ def box_of(points: np.ndarray) -> Box:
     return [*points.min(axis=0).tolist(), *points.max(axis=0).tolist()]
 
 
-def _seen(mask: np.ndarray, window: Window | None, scale: int, code: int, points: np.ndarray) -> tuple[Box | None, int]:
+def _seen(
+    mask: np.ndarray, window: Window | None, scale: int, code: int, points: np.ndarray
+) -> tuple[Box | None, int]:
     """The box of a code's pixels near points (N, 2), and how many there are."""
     if window is None:
         return None, 0
@@ -176,7 +183,9 @@ def silhouette_area(points: np.ndarray, sides: int, step_px: float = 0.125) -> f
     return float(np.count_nonzero(covered)) * step_px**2
 
 
-def mask_picture(mask: np.ndarray, window: Window | None, scale: int, width: int, height: int, last_index: int) -> np.ndarray:
+def mask_picture(
+    mask: np.ndarray, window: Window | None, scale: int, width: int, height: int, last_index: int
+) -> np.ndarray:
     """The index that covers most of each picture pixel, (height, width) uint16; what is no pin becomes 0."""
     picture = np.zeros((height, width), np.uint16)
     if window is None:

@@ -60,11 +60,6 @@ def set_node_tree(owner: bpy.types.ID) -> bpy.types.NodeTree:
     return owner.node_tree
 
 
-def set_specular(shader: bpy.types.Node, level: float) -> None:
-    name = "Specular" if "Specular" in shader.inputs else "Specular IOR Level"
-    shader.inputs[name].default_value = level
-
-
 def set_still_picture(image_settings: bpy.types.ImageFormatSettings) -> None:
     if hasattr(image_settings, "media_type"):
         image_settings.media_type = "IMAGE"

@@ -29,6 +29,7 @@ CONTRACT = {
         "draws",
         "placement",
         "lettering",
+        "output_folder",
     )
 }
 BLENDER_PYTHON = {"numpy", "bpy", "mathutils", "bpy_extras", "_cycles"}

@@ -1,0 +1,46 @@
+"""`python -m generator COMMAND`: one module per command, imported only when it is called.
+
+Exit codes: 0 done, 2 the user's input is wrong, 1 anything else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+from blender_scripts.errors import InputError
+
+COMMANDS = {
+    "check": ("generator.check", "check a manifest: mistakes, balance, pictures, time"),
+    "render": ("generator.render", "render a manifest in worker processes"),
+    "build": ("generator.build", "records to a Hugging Face dataset with its card"),
+    "report": ("generator.report", "one HTML page on a dataset"),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command."""
+    given = sys.argv[1:] if arguments is None else arguments
+    parser = argparse.ArgumentParser(
+        prog="python -m generator", description=__doc__.split("\n", maxsplit=1)[0]
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (module, meaning) in COMMANDS.items():
+        command = commands.add_parser(name, help=meaning, description=f"{meaning[0].upper()}{meaning[1:]}.")
+        if given[:1] == [name]:
+            importlib.import_module(module).add_arguments(command)
+    options = parser.parse_args(given)
+    try:
+        return int(importlib.import_module(COMMANDS[options.command][0]).run(options))
+    except InputError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: repeat the command to go on", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

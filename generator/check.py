@@ -1,0 +1,109 @@
+"""`python -m generator check`: every mistake of a manifest, or what it holds and what it will cost; renders nothing."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections import Counter
+from pathlib import Path
+
+from blender_scripts.defects import worst_kind
+from blender_scripts.manifest import Manifest, Run, read_manifest
+
+SCENES = Path(__file__).resolve().parent.parent / "scenes"
+
+# Two 2.5 GHz cores, bpy 5.2 with the denoiser (make bench): seconds of one core.
+_CORE_SECONDS_PER_SAMPLE = 3.5e-6
+_CORE_SECONDS_PER_PICTURE = 0.12
+_BYTES_PER_PIXEL = 1.6
+_LONGEST_TABLE = 12
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("manifest", type=Path, help="the CSV manifest")
+    parser.add_argument(
+        "--scenes",
+        type=Path,
+        default=SCENES,
+        metavar="DIR",
+        help="folder with the scenes (default: %(default)s)",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check and print; InputError holds every mistake."""
+    manifest = read_manifest(options.manifest, options.scenes)
+    print("\n".join(summary(manifest)))
+    return 0
+
+
+def summary(manifest: Manifest) -> list[str]:
+    """Lines for people: rows by split, a balance table per factor, time and disk."""
+    runs = manifest.runs
+    splits = list(dict.fromkeys(run.split for run in runs))
+    parts = len({run.part for run in runs})
+    lines = [
+        f"{manifest.path.name}: {len(runs)} pictures of {parts} parts, {len(manifest.connectors)} scene(s), no mistake found",
+        "",
+    ]
+    lines += _table("defect", splits, Counter((_kinds(run), run.split) for run in runs))
+    for factor in ("scene", "housing", "terminal", "camera", "lighting", "marking", *runs[0].extra):
+        lines += _table(factor, splits, Counter((str(run.row()[factor]), run.split) for run in runs))
+    lines += _positions(manifest, splits)
+    work = sum(run.width * run.height * run.samples for run in runs) * _CORE_SECONDS_PER_SAMPLE
+    work += len(runs) * _CORE_SECONDS_PER_PICTURE
+    cores = os.cpu_count() or 1
+    disk = sum(run.width * run.height for run in runs) * _BYTES_PER_PIXEL / 1e6
+    lines.append(f"estimate: {_duration(work / cores)} on {cores} core(s) with the denoiser, {disk:.0f} MB")
+    return lines
+
+
+def _kinds(run: Run) -> str:
+    kinds = sorted({defect.kind for defect in run.defects})
+    return "+".join(kinds) if kinds else worst_kind(())
+
+
+def _table(factor: str, splits: list[str], counts: Counter[tuple[str, str]]) -> list[str]:
+    levels = list(dict.fromkeys(level for level, _ in counts))
+    shown = levels[:_LONGEST_TABLE]
+    width = max(len(factor), *(len(level) for level in shown), 8)
+    lines = [f"{factor:<{width}}  " + "  ".join(f"{split:>10}" for split in splits)]
+    lines += [
+        f"{level:<{width}}  " + "  ".join(f"{counts[level, split]:>10}" for split in splits)
+        for level in shown
+    ]
+    if len(levels) > len(shown):
+        lines.append(f"({len(levels) - len(shown)} more levels)")
+    return [*lines, ""]
+
+
+def _positions(manifest: Manifest, splits: list[str]) -> list[str]:
+    """Which positions carry a defect in which split: the hold-out at a glance."""
+    lines = []
+    for name, connector in manifest.connectors.items():
+        where = {split: set() for split in splits}
+        for run in manifest.runs:
+            if run.scene == name:
+                where[run.split].update(defect.target for defect in run.defects)
+        letters = {split: chr(ord("A") + number) for number, split in enumerate(splits)}
+        legend = ", ".join(f"{letters[split]} {split}" for split in splits)
+        lines.append(f"positions with a defect in {name} ({legend}, . none)")
+        for row in dict.fromkeys(position.row for position in connector.positions):
+            cells = [
+                "".join(letters[split] for split in splits if position.address in where[split]) or "."
+                for position in connector.positions
+                if position.row == row
+            ]
+            lines.append("  " + " ".join(f"{cell:>{len(splits)}}" for cell in cells))
+        lines.append("")
+    return lines
+
+
+def _duration(seconds: float) -> str:
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{seconds / 60:.0f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:.1f} h"
+    )

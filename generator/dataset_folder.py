@@ -1,0 +1,175 @@
+"""A dataset on disk: its files, written whole or not at all, and read back.
+
+DATASET/README.md                             the card
+DATASET/nsoart.json                           parameters of the nsoart column
+DATASET/data/<split>-00000-of-00001.parquet   the rows
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import Features
+
+from blender_scripts.errors import InputError
+
+DATA = "data"
+CARD = "README.md"
+NSOART = "nsoart.json"
+BATCH_ROWS = 64
+# The Hub's advice for one Parquet file.
+SHARD_BYTES = 500_000_000
+_SHARD = re.compile(r"(\w+)-\d{5}-of-\d{5}\.parquet")
+
+
+def split_files(dataset: Path) -> dict[str, list[Path]]:
+    """The Parquet files of each split of a dataset folder: train and validation first, then tests by name."""
+    splits: dict[str, list[Path]] = {}
+    for path in sorted((dataset / DATA).glob("*.parquet")):
+        if match := _SHARD.fullmatch(path.name):
+            splits.setdefault(match[1], []).append(path)
+    return {name: splits[name] for name in ordered_splits(splits)}
+
+
+def ordered_splits(names: Iterable[str]) -> list[str]:
+    """Split names in the order in which a reader expects them."""
+    first = ("train", "validation", "test")
+    return sorted(names, key=lambda name: (first.index(name) if name in first else len(first), name))
+
+
+def read_features(dataset: Path) -> Features:
+    """The features that a dataset folder's own files declare."""
+    paths = next(iter(split_files(dataset).values()))
+    return Features.from_arrow_schema(pq.read_schema(paths[0]))
+
+
+def read_rows(
+    paths: Sequence[Path], columns: Sequence[str] | None = None, only: Collection[int] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Rows of Parquet files one by one, as stored: pictures as {"bytes", "path"}, classes as numbers.
+
+    Args:
+        paths: files of one split, in order.
+        columns: those to read; None for all.
+        only: numbers of the rows wanted, counted from 0 over all files; None for all.
+    """
+    names = None if columns is None else list(columns)
+    first = 0
+    for path in paths:
+        with pq.ParquetFile(path) as file:
+            for group in range(file.num_row_groups):
+                end = first + file.metadata.row_group(group).num_rows
+                wanted = range(first, end) if only is None else [n for n in range(first, end) if n in only]
+                if wanted:
+                    table = file.read_row_group(group, columns=names)
+                    for number in wanted:
+                        yield table.slice(number - first, 1).to_pylist()[0]
+                first = end
+
+
+class ShardWriter:
+    """Writes one split as Parquet files that `datasets` opens with our features."""
+
+    def __init__(self, folder: Path, split: str, columns: Features) -> None:
+        self.folder = folder
+        self.split = split
+        self.schema = columns.arrow_schema
+        self.rows: list[dict[str, Any]] = []
+        self.paths: list[Path] = []
+        self.writer: pq.ParquetWriter | None = None
+        self.bytes = 0
+
+    def add(self, row: dict[str, Any]) -> None:
+        self.rows.append(row)
+        self.bytes += len(row["image"]["bytes"]) + len(row["nsoart"]["bytes"])
+        if len(self.rows) == BATCH_ROWS:
+            self._flush()
+        if self.bytes >= SHARD_BYTES:
+            self._close()
+
+    def finish(self) -> None:
+        """Write what is left and give the files their final names, which say how many they are."""
+        self._close()
+        for number, path in enumerate(self.paths):
+            path.rename(self.folder / f"{self.split}-{number:05d}-of-{len(self.paths):05d}.parquet")
+
+    def _flush(self) -> None:
+        if not self.rows:
+            return
+        if self.writer is None:
+            self.paths.append(self.folder / f"{self.split}.{len(self.paths)}")
+            # Chunks cut by content let the Hub store only what changed between two builds.
+            self.writer = pq.ParquetWriter(
+                self.paths[-1], self.schema, use_content_defined_chunking=True, write_page_index=True
+            )
+        self.writer.write_table(pa.Table.from_pylist(self.rows, schema=self.schema))
+        self.rows = []
+
+    def _close(self) -> None:
+        self._flush()
+        if self.writer is not None:
+            self.writer.close()
+        self.writer = None
+        self.bytes = 0
+
+
+class Target:
+    """The dataset's folder: filled beside its place under another name, and moved there when it is complete."""
+
+    def __init__(self, directory: Path, to: Path, overwrite: bool) -> None:
+        self.path = to.resolve()
+        self.building = self.path.with_name(f".{self.path.name}.building")
+        self.replaced = self.path.with_name(f".{self.path.name}.replaced")
+        for place, name in ((directory, "the rendered folder"), (Path.cwd(), "the working directory")):
+            if place.resolve().is_relative_to(self.path):
+                raise InputError(f"--to {to}: expected a folder of its own, got one that holds {name}")
+        if self.replaced.exists() and not self.path.exists():
+            self.replaced.rename(self.path)  # a build was stopped between its two renames
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"--to {to}: expected a folder, got a file")
+        if not overwrite and (strange := _strange_entries(self.path)):
+            raise InputError(
+                f"--to {to}: expected a new or empty folder or a dataset to replace, got one with "
+                f"{', '.join(strange[:5])}: choose another, or give --overwrite"
+            )
+
+    def __enter__(self) -> Path:
+        for leftover in (self.building, self.replaced):
+            if leftover.exists():
+                shutil.rmtree(leftover)
+        self.building.mkdir(parents=True)
+        return self.building
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            shutil.rmtree(self.building, ignore_errors=True)
+            return
+        if self.path.exists():
+            self.path.rename(self.replaced)
+        self.building.rename(self.path)
+        shutil.rmtree(self.replaced, ignore_errors=True)
+
+
+def _strange_entries(folder: Path) -> list[str]:
+    """What in a folder no build of ours has written."""
+    if not folder.is_dir():
+        return []
+    names = sorted(path.name for path in folder.iterdir())
+    try:
+        ours = json.loads((folder / NSOART).read_text(encoding="utf-8"))["made_by"] == "pinsight"
+    except (OSError, ValueError, KeyError, TypeError):
+        ours = False
+    known = {CARD, NSOART, DATA} if ours else set()
+    strange = [name for name in names if name not in known]
+    if ours and (folder / DATA).is_dir():
+        strange += [
+            f"{DATA}/{path.name}" for path in sorted((folder / DATA).iterdir()) if path.suffix != ".parquet"
+        ]
+    return strange

@@ -1,0 +1,313 @@
+"""`python -m generator render`: a manifest through a pool of renderer processes.
+
+Each worker is a Blender that is fed row numbers and answers with a line of JSON; a worker that dies is replaced and its
+row tried once more, one that has rendered many rows is recycled. Pictures do not depend on who renders them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from tqdm import tqdm
+
+from blender_scripts.errors import InputError
+from blender_scripts.manifest import read_manifest
+from blender_scripts.output_folder import OutputFolder
+from generator.check import SCENES
+
+SCRIPT = Path(__file__).resolve().parent.parent / "blender_scripts" / "render.py"
+_TRIES = 2
+
+
+def _count(low: int):
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < low:
+            raise argparse.ArgumentTypeError(f"expected an integer of at least {low}, got {text!r}")
+        return int(text)
+
+    return read
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("manifest", type=Path, help="the CSV manifest")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder for images, masks and records"
+    )
+    parser.add_argument(
+        "--scenes",
+        type=Path,
+        default=SCENES,
+        metavar="DIR",
+        help="folder with the scenes (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=_count(1),
+        default=None,
+        metavar="N",
+        help="renderer processes (default: one per core)",
+    )
+    parser.add_argument(
+        "--engine",
+        choices=("local", "blender"),
+        default=None,
+        help="local: bpy of this Python; blender: an executable",
+    )
+    parser.add_argument(
+        "--blender",
+        metavar="PATH",
+        help="the executable (default: PINSIGHT_BLENDER, else blender on the PATH)",
+    )
+    parser.add_argument("--rows", metavar="A:B", default=None, help="only these rows, 0-based, half open")
+    parser.add_argument("--force", action="store_true", help="render rows again that are finished")
+    parser.add_argument(
+        "--mask-scale",
+        type=_count(1),
+        default=4,
+        metavar="K",
+        help="mask pixels per picture pixel, 1-8 (default: 4)",
+    )
+    parser.add_argument(
+        "--device", choices=("cpu", "gpu"), default="cpu", help="gpu: faster, but bytes differ from the CPU's"
+    )
+    parser.add_argument(
+        "--no-denoise", action="store_true", help="path-traced noise as it is, eight times the samples"
+    )
+    parser.add_argument(
+        "--recycle",
+        type=_count(1),
+        default=500,
+        metavar="N",
+        help="rows after which a worker is replaced (default: 500)",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check everything, then render in workers; 1 if a row failed."""
+    manifest = read_manifest(options.manifest, options.scenes)
+    command = renderer_command(options.engine, options.blender)
+    rows = _chosen(options.rows, len(manifest.runs))
+    output = OutputFolder(options.out)
+    output.adopt(manifest, options.scenes)
+    output.sweep()
+    cores = os.cpu_count() or 1
+    workers = min(options.workers or cores, len(rows))
+    arguments = [str(options.manifest), "--out", str(options.out), "--scenes", str(options.scenes), "--feed"]
+    arguments += [
+        "--mask-scale",
+        str(options.mask_scale),
+        "--threads",
+        str(max(1, cores // workers)),
+        "--device",
+        options.device,
+    ]
+    arguments += ["--force"] * options.force + ["--no-denoise"] * options.no_denoise
+    pool = Pool([*command, *arguments], rows, [run.run for run in manifest.runs], options.recycle)
+    pool.work(workers)
+    for problem in pool.problems:
+        print(f"failed: {problem}", file=sys.stderr)
+    print(
+        f"{pool.rendered} rendered, {pool.kept} already there, {len(pool.problems)} failed, in {options.out}"
+    )
+    return 1 if pool.problems else 0
+
+
+def renderer_command(engine: str | None, blender: str | None) -> list[str]:
+    """The command that starts a renderer, without its own arguments.
+
+    Raises:
+        InputError: there is no bpy in this Python, or no such executable.
+    """
+    if engine is None:
+        engine = "blender" if blender or importlib.util.find_spec("bpy") is None else "local"
+    if engine == "local":
+        if importlib.util.find_spec("bpy") is None:
+            raise InputError(
+                "--engine local: expected bpy in this Python (pip install 'pinsight[render]', Python 3.13), got none"
+            )
+        return [sys.executable, str(SCRIPT)]
+    wanted = blender or os.environ.get("PINSIGHT_BLENDER") or "blender"
+    found = shutil.which(wanted)
+    if found is None:
+        raise InputError(
+            f"--blender: expected a Blender executable (--blender, PINSIGHT_BLENDER or on the PATH), got {wanted!r}"
+        )
+    return [
+        found,
+        "-b",
+        "--factory-startup",
+        "--disable-autoexec",
+        "--python-exit-code",
+        "1",
+        "-P",
+        str(SCRIPT),
+        "--",
+    ]
+
+
+def _chosen(text: str | None, count: int) -> list[int]:
+    if text is None:
+        return list(range(count))
+    first, colon, last = text.partition(":")
+    if not colon or not all(piece == "" or piece.isdecimal() for piece in (first, last)):
+        raise InputError(f"--rows: expected A:B, 0-based and half open such as 0:100, got {text!r}")
+    rows = list(range(count))[int(first) if first else None : int(last) if last else None]
+    if not rows:
+        raise InputError(f"--rows: expected rows between 0 and {count}, got none in {text}")
+    return rows
+
+
+@dataclass
+class Worker:
+    """One renderer process. `served` counts its rows."""
+
+    process: subprocess.Popen[str]
+    log: IO[str]
+    served: int = 0
+
+    def ask(self, row: int) -> dict[str, object] | None:
+        """Render one row; None where the process died."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        try:
+            self.process.stdin.write(f"{row}\n")
+            self.process.stdin.flush()
+        except (BrokenPipeError, ValueError):
+            return None
+        for line in self.process.stdout:
+            if line.startswith("{"):  # Blender greets on standard output.
+                self.served += 1
+                return json.loads(line)
+        return None
+
+    def stop(self) -> None:
+        if self.process.stdin is not None:
+            try:
+                self.process.stdin.close()
+            except BrokenPipeError:
+                pass
+        self.process.wait()
+        self.log.close()
+
+    def last_words(self) -> str:
+        code = self.process.wait()
+        self.log.seek(0)
+        lines = [line.strip() for line in self.log.read().splitlines() if line.strip()]
+        cause = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        return f"the renderer ended with {cause}" + (f": {lines[-1]}" if lines else "")
+
+
+@dataclass
+class Pool:
+    """Feeds rows to renderer processes.
+
+    Args:
+        command: starts a renderer that reads row numbers.
+        rows: the rows to render.
+        names: name of every row of the manifest, for messages.
+        recycle: rows after which a worker is replaced.
+    """
+
+    command: list[str]
+    rows: list[int]
+    names: list[str]
+    recycle: int
+    rendered: int = 0
+    kept: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def work(self, count: int) -> None:
+        """Render every row with `count` processes; KeyboardInterrupt stops them all."""
+        self._waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for row in self.rows:
+            self._waiting.put(row)
+        self._lock = threading.Lock()
+        self._live: set[subprocess.Popen[str]] = set()
+        self._stopping = False
+        with tqdm(total=len(self.rows), unit="picture", disable=not sys.stderr.isatty()) as self._bar:
+            threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(count)]
+            for thread in threads:
+                thread.start()
+            try:
+                for thread in threads:
+                    while thread.is_alive():
+                        thread.join(0.2)
+            except BaseException:
+                self._stop_all()
+                for thread in threads:
+                    thread.join()
+                raise
+
+    def _stop_all(self) -> None:
+        with self._lock:
+            self._stopping = True
+            for process in self._live:
+                process.terminate()
+
+    def _start(self) -> Worker | None:
+        log = tempfile.TemporaryFile("w+")
+        with self._lock:
+            if self._stopping:
+                log.close()
+                return None
+            process = subprocess.Popen(
+                self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1
+            )
+            self._live.add(process)
+        return Worker(process, log)
+
+    def _end(self, worker: Worker) -> None:
+        worker.stop()
+        with self._lock:
+            self._live.discard(worker.process)
+
+    def _serve(self) -> None:
+        worker: Worker | None = None
+        while not self._stopping:
+            try:
+                row = self._waiting.get_nowait()
+            except queue.Empty:
+                break
+            answer: dict[str, object] | None = None
+            cause = ""
+            for _ in range(_TRIES):
+                worker = worker or self._start()
+                if worker is None:
+                    return
+                answer = worker.ask(row)
+                if answer is not None or self._stopping:
+                    break
+                cause = worker.last_words()
+                self._end(worker)
+                worker = None
+            self._note(row, answer, cause)
+            if worker is not None and worker.served >= self.recycle:
+                self._end(worker)
+                worker = None
+        if worker is not None:
+            self._end(worker)
+
+    def _note(self, row: int, answer: dict[str, object] | None, cause: str) -> None:
+        with self._lock:
+            if answer is None:
+                if not self._stopping:
+                    self.problems.append(f"{self.names[row]}: {cause}")
+            elif answer["problem"]:
+                self.problems.append(str(answer["problem"]))
+            elif answer["rendered"]:
+                self.rendered += 1
+            else:
+                self.kept += 1
+            self._bar.update()

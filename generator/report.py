@@ -1,0 +1,204 @@
+"""A dataset on one page: `python -m generator report DATASET -o report.html`.
+
+Counts per split and factor, measures against the tolerance, where the defects sit, and contact sheets with boxes,
+in one file that needs nothing else and no network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from blender_scripts.errors import InputError
+from generator.card import read_settings
+from generator.dataset_folder import CARD, read_features, read_rows, split_files
+from generator.features import MANIFEST_COLUMNS
+from generator.labels import OK
+from generator.report_page import make_page
+
+FACTORS = ("camera", "lighting", "housing", "terminal", "marking", "scene")
+MEASURES = ("true_position_mm", "retraction_mm")
+# A column of the user's own with more levels than this is a number or a note, not a factor to tabulate.
+MOST_LEVELS = 24
+_ADDRESS = re.compile(r"r(\d+)c(\d+)")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A picture of a contact sheet: its row without pictures, and the two pictures' bytes."""
+
+    row: Mapping[str, Any]
+    image: bytes
+    nsoart: bytes
+
+
+@dataclass
+class Overview:
+    """What the page shows.
+
+    Attributes:
+        by_split: pictures by split and class.
+        verdicts: pictures by split and verdict.
+        factors: pictures by factor, level and class. A picture with two kinds of defect counts under both.
+        level_splits: the splits in which a factor's level occurs.
+        measures: every measured pin's value in mm, by measure, scene and class of the pin.
+        unmeasured: pins without a measure (missing), by class.
+        places: defective pins by scene, split and (row, position).
+        extents: largest row and position of a scene.
+        samples: contact sheet of each class.
+        settings: what the build wrote into the card: tolerance by scene, renderer, Blender.
+    """
+
+    name: str
+    classes: list[str]
+    settings: dict[str, Any]
+    by_split: dict[str, Counter[str]] = field(default_factory=dict)
+    verdicts: dict[str, Counter[str]] = field(default_factory=dict)
+    factors: dict[str, dict[str, Counter[str]]] = field(default_factory=dict)
+    level_splits: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    measures: dict[str, dict[str, dict[str, list[float]]]] = field(default_factory=dict)
+    unmeasured: Counter[str] = field(default_factory=Counter)
+    places: dict[str, dict[str, Counter[tuple[int, int]]]] = field(default_factory=dict)
+    extents: dict[str, tuple[int, int]] = field(default_factory=dict)
+    grey: int = 0
+    hidden: int = 0
+    samples: dict[str, list[Sample]] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        return sum(sum(counts.values()) for counts in self.by_split.values())
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder that build made")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="HTML", help="the page to write")
+    parser.add_argument(
+        "--per-class", type=int, default=12, metavar="N", help="pictures per contact sheet (default 12)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the page."""
+    if not 0 <= args.per_class <= 200:
+        raise InputError(f"--per-class: expected 0 to 200, got {args.per_class}")
+    if args.output.is_dir():
+        raise InputError(f"-o {args.output}: expected the name of a file, got a folder")
+    page = make_page(overview(args.dataset, args.per_class))
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = args.output.with_name(f".{args.output.name}.building")
+    unfinished.write_text(page, encoding="utf-8")
+    unfinished.replace(args.output)
+    sys.stdout.write(f"{args.output} ({len(page.encode()) / 1e6:.1f} MB)\n")
+    return 0
+
+
+def overview(dataset: Path, per_class: int) -> Overview:
+    """Read what the page shows out of a dataset folder.
+
+    Args:
+        dataset: made by build.
+        per_class: most pictures in the contact sheet of a class.
+
+    Raises:
+        InputError: the folder holds no dataset of ours.
+    """
+    splits = split_files(dataset)
+    if not splits:
+        raise InputError(f"{dataset}: expected a dataset that build made, got no data/*.parquet file")
+    columns = read_features(dataset)
+    lacking = [name for name in ("label", "verdict", "objects", *MANIFEST_COLUMNS) if name not in columns]
+    if lacking:
+        raise InputError(
+            f"{dataset}: expected the columns that build writes, got none called {', '.join(lacking)}"
+        )
+    shown = Overview(dataset.resolve().name, list(columns["label"].names), _settings(dataset))
+    light = [name for name in columns if name not in ("image", "nsoart")]
+    extras = light[light.index("samples") + 1 :]
+    candidates: dict[str, list[tuple[str, int, tuple[Any, ...]]]] = defaultdict(list)
+    for split, paths in splits.items():
+        for number, row in enumerate(read_rows(paths, light)):
+            _take(shown, split, row, extras)
+            candidates[shown.classes[row["label"]]].append((split, number, _stratum(row)))
+    for name in extras:
+        if not 1 < len(shown.factors[name]) <= MOST_LEVELS:
+            del shown.factors[name]
+    chosen = {name: _spread(candidates[name], per_class) for name in shown.classes}
+    _read_samples(shown, splits, chosen)
+    return shown
+
+
+def _settings(dataset: Path) -> dict[str, Any]:
+    try:
+        return read_settings((dataset / CARD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}  # downloaded without its card: the page then has no tolerance to draw
+
+
+def _take(shown: Overview, split: str, row: Mapping[str, Any], extras: Sequence[str]) -> None:
+    label = shown.classes[row["label"]]
+    shown.by_split.setdefault(split, Counter())[label] += 1
+    shown.verdicts.setdefault(split, Counter())["NG" if row["verdict"] else "OK"] += 1
+    shown.grey += row["grey"]
+    shown.hidden += not row["observable"]
+    levels = [("defect kind", kind) for kind in row["kinds"] or ["none"]]
+    levels += [(name, str(row[name]) or "(empty)") for name in (*FACTORS, *extras)]
+    for factor, level in levels:
+        shown.factors.setdefault(factor, {}).setdefault(level, Counter())[label] += 1
+        known = shown.level_splits.setdefault((factor, level), [])
+        if split not in known:
+            known.append(split)
+    scene, things = row["scene"], row["objects"]
+    rows, positions = shown.extents.get(scene, (0, 0))
+    for number, address in enumerate(things["address"]):
+        category = shown.classes[things["category"][number]]
+        for measure in MEASURES:
+            value = things[measure][number]
+            if value is not None:
+                by_class = shown.measures.setdefault(measure, {}).setdefault(scene, {})
+                by_class.setdefault(category, []).append(value)
+        if place := _ADDRESS.fullmatch(address):
+            at = int(place[1]), int(place[2])
+            rows, positions = max(rows, at[0]), max(positions, at[1])
+            shown.unmeasured[category] += things["true_position_mm"][number] is None
+            if category != OK:
+                shown.places.setdefault(scene, {}).setdefault(split, Counter())[at] += 1
+    shown.extents[scene] = rows, positions
+
+
+def _stratum(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Pictures that look alike at first sight: a contact sheet takes one of each before a second of any."""
+    return row["split"], *row["kinds"], row["camera"], row["housing"], row["terminal"], row["lighting"]
+
+
+def _spread(candidates: Sequence[tuple[str, int, tuple[Any, ...]]], count: int) -> list[tuple[str, int]]:
+    """A choice of rows that covers the strata, in turn and in order of the dataset."""
+    seen: Counter[tuple[Any, ...]] = Counter()
+    kind_seen: Counter[Any] = Counter()
+    ranked = []
+    for split, number, stratum in candidates:
+        ranked.append((seen[stratum], kind_seen[stratum[:2]], len(ranked), split, number))
+        seen[stratum] += 1
+        kind_seen[stratum[:2]] += 1
+    return [(split, number) for *_, split, number in sorted(ranked)[:count]]
+
+
+def _read_samples(
+    shown: Overview, splits: Mapping[str, Sequence[Path]], chosen: Mapping[str, Sequence[tuple[str, int]]]
+) -> None:
+    wanted: dict[str, set[int]] = defaultdict(set)
+    for rows in chosen.values():
+        for split, number in rows:
+            wanted[split].add(number)
+    found: dict[tuple[str, int], Sample] = {}
+    for split, numbers in wanted.items():
+        rows = read_rows(splits[split], only=numbers)
+        for number, row in zip(sorted(numbers), rows, strict=True):
+            pictures = row.pop("image")["bytes"], row.pop("nsoart")["bytes"]
+            found[split, number] = Sample(row, *pictures)
+    shown.samples = {name: [found[key] for key in keys] for name, keys in chosen.items()}

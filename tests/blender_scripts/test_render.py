@@ -1,0 +1,341 @@
+"""The renderer in bpy: truth against masks and pictures, and bytes that never change."""
+
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import RENDER, ROOT, ROWS, folder_bytes, records, run_renderer, write_manifest
+
+TWO_ROWS = ROWS[:2]
+
+
+def picture(folder: Path, run: str) -> np.ndarray:
+    return np.asarray(Image.open(folder / "images" / f"{run}.png")).astype(float)
+
+
+def mask(folder: Path, run: str) -> np.ndarray:
+    return np.asarray(Image.open(folder / "masks" / f"{run}.png")).astype(int)
+
+
+def position(record: dict, address: str) -> dict:
+    return next(p for p in record["positions"] if p["address"] == address)
+
+
+def union(*boxes: list[float]) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = zip(*boxes, strict=True)
+    return min(x1), min(y1), max(x2), max(y2)
+
+
+def test_every_row_has_picture_mask_and_record(rendered: Path) -> None:
+    names = {row[0] for row in ROWS}
+    for folder, suffix in (("images", ".png"), ("masks", ".png"), ("records", ".json")):
+        assert {path.name for path in (rendered / folder).iterdir()} == {name + suffix for name in names}
+    assert [path.name for path in (rendered / "manifests").iterdir()] == ["rows.csv"]
+
+
+def test_pictures_hold_only_the_chunks_that_pixels_need(rendered: Path) -> None:
+    data = (rendered / "images" / "bent.png").read_bytes()
+    chunks, offset = [], 8
+    while offset < len(data):
+        (size,) = struct.unpack_from(">I", data, offset)
+        chunks.append(data[offset + 4 : offset + 8])
+        offset += size + 12
+    assert chunks == [b"IHDR", b"sRGB", b"IDAT", b"IEND"]
+
+
+def test_pictures_are_exposed(rendered: Path) -> None:
+    for run in (row[0] for row in ROWS):
+        level = picture(rendered, run)
+        assert 25 < level.mean() < 150
+        assert np.mean(level == 255) < 0.02
+        assert level.std() > 15
+
+
+def test_visible_boxes_are_inside_the_projected_pin_and_reach_its_tip(rendered: Path) -> None:
+    checked = 0
+    for record in records(rendered).values():
+        for pin in record["positions"]:
+            visible, amodal = pin["boxes"]["visible"], pin["boxes"]["amodal"]
+            if visible is None or pin["visible_fraction"] < 0.2:
+                continue
+            assert visible[0] >= amodal[0] - 0.3 and visible[1] >= amodal[1] - 0.3
+            assert visible[2] <= amodal[2] + 0.3 and visible[3] <= amodal[3] + 0.3
+            if pin["visible_fraction"] > 0.97:
+                # The end of an unobstructed pin: the edges on the side its tip points to.
+                for axis in (0, 1):
+                    towards = pin["tip_px"][axis] - pin["base_px"][axis]
+                    if abs(towards) > 3.0:
+                        edge = axis + 2 if towards > 0 else axis
+                        assert visible[edge] == pytest.approx(amodal[edge], abs=0.5)
+                        checked += 1
+    assert checked > 60
+
+
+def test_visible_boxes_agree_with_the_mask(rendered: Path) -> None:
+    off = []
+    for run, record in records(rendered).items():
+        indices = mask(rendered, run)
+        assert indices.shape == (record["height"], record["width"])
+        assert indices.max() <= len(record["positions"])
+        for pin in record["positions"]:
+            rows, columns = np.nonzero(indices == pin["index"])
+            visible = pin["boxes"]["visible"]
+            if visible is None:
+                assert len(rows) == 0
+            elif pin["visible_fraction"] > 0.5:
+                found = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+                off.append(np.abs(np.array(found) - visible).max())
+    # A pixel is a pin's where the pin covers most of it, so the last sliver of a slanting edge may be lost.
+    assert len(off) > 100
+    assert np.quantile(off, 0.97) <= 1.0 and max(off) <= 3.0
+
+
+def test_tips_lie_on_their_pins(rendered: Path) -> None:
+    for run, record in records(rendered).items():
+        indices = mask(rendered, run)
+        for pin in record["positions"]:
+            if pin["visible_fraction"] > 0.8 and pin["tip_px"]:
+                x, y = (round(value - 0.5) for value in pin["tip_px"])
+                assert pin["index"] in indices[y - 1 : y + 2, x - 1 : x + 2]
+
+
+def test_most_pins_are_seen_from_the_front(rendered: Path) -> None:
+    fractions = [pin["visible_fraction"] for pin in records(rendered)["plain_bent"]["positions"]]
+    assert min(fractions) > 0.9
+
+
+def test_a_bent_pin_is_where_the_manifest_says(rendered: Path) -> None:
+    record = records(rendered)["bent"]
+    pin, before = position(record, "r2c5"), position(records(rendered)["plain_bent"], "r2c5")
+    assert pin["kind"] == "bent"
+    # 0.3 mm straight, an arc of 1.8 mm, the rest straight at 16 degrees, of a pin of 6.3 mm.
+    angle = np.radians(16)
+    arc = 1.8 / angle
+    expected = arc * (1 - np.cos(angle)) + (6.3 - 0.3 - 1.8) * np.sin(angle)
+    assert pin["dy_mm"] - before["dy_mm"] == pytest.approx(expected, abs=0.02)
+    assert pin["dx_mm"] == pytest.approx(before["dx_mm"], abs=0.02)
+    assert pin["length_mm"] == before["length_mm"]
+    assert pin["base_px"] == pytest.approx(before["base_px"], abs=0.05)
+    assert pin["boxes"]["visible"][1] < before["boxes"]["visible"][1] - 3
+    assert pin["tip_px"][1] == pytest.approx(
+        before["tip_px"][1] - expected * record["camera"]["fy"] / 119.5, abs=0.5
+    )
+
+
+def test_a_retracted_pin_stands_lower(rendered: Path) -> None:
+    pin, before = (position(records(rendered)[run], "r1c3") for run in ("retracted", "plain_retracted"))
+    assert pin["kind"] == "retracted"
+    assert pin["retraction_mm"] - before["retraction_mm"] == pytest.approx(3.0, abs=1e-4)
+    assert pin["true_position_mm"] == pytest.approx(before["true_position_mm"], abs=1e-4)
+    assert pin["visible_fraction"] < before["visible_fraction"] - 0.2
+
+
+def test_a_missing_pin_has_no_pixels_but_a_box(rendered: Path) -> None:
+    record = records(rendered)["missing"]
+    pin, before = position(record, "r3c7"), position(records(rendered)["plain_missing"], "r3c7")
+    assert not np.any(mask(rendered, "missing") == pin["index"])
+    assert pin["boxes"]["visible"] is None and pin["boxes"]["amodal"] is None
+    assert all(pin[name] is None for name in ("tip_px", "dx_mm", "true_position_mm", "retraction_mm"))
+    assert pin["boxes"]["expected"] == pytest.approx(before["boxes"]["amodal"], abs=1.5)
+    assert pin["visible_fraction"] > 0.1
+
+
+@pytest.mark.parametrize(("run", "address"), [("bent", "r2c5"), ("retracted", "r1c3"), ("missing", "r3c7")])
+def test_the_picture_changes_where_the_defect_is(rendered: Path, run: str, address: str) -> None:
+    change = np.abs(picture(rendered, run) - picture(rendered, f"plain_{run}")).mean(axis=2)
+    seen = [position(records(rendered)[name], address)["boxes"]["visible"] for name in (run, f"plain_{run}")]
+    x1, y1, x2, y2 = union(*(box for box in seen if box))
+    here = np.zeros(change.shape, bool)
+    here[int(y1) : int(y2) + 1, int(x1) : int(x2) + 1] = True
+    assert change[here].mean() > 8
+    assert change[here].mean() > 10 * change[~here].mean()
+
+
+def test_a_defect_changes_no_other_draw(rendered: Path) -> None:
+    found = records(rendered)
+    for run, address in (("bent", "r2c5"), ("retracted", "r1c3"), ("missing", "r3c7")):
+        assert found[run]["camera"] == found[f"plain_{run}"]["camera"]
+        for pin, other in zip(found[run]["positions"], found[f"plain_{run}"]["positions"], strict=True):
+            if pin["address"] != address:
+                assert pin["tip_mm"] == other["tip_mm"]
+
+
+def test_any_order_and_a_single_row_give_the_same_bytes(rendered: Path, tmp_path: Path) -> None:
+    chosen = [ROWS[6], ROWS[0], ROWS[3]]
+    shuffled = write_manifest(tmp_path / "rows.csv", chosen)
+    assert run_renderer(shuffled, "--out", tmp_path / "shuffled").returncode == 0
+    assert (
+        run_renderer(shuffled, "--out", tmp_path / "alone", "--rows", "1:2", "--threads", "1").returncode == 0
+    )
+    for out, runs in (("shuffled", [row[0] for row in chosen]), ("alone", [chosen[1][0]])):
+        for run in runs:
+            for file in (f"images/{run}.png", f"masks/{run}.png", f"records/{run}.json"):
+                assert (tmp_path / out / file).read_bytes() == (rendered / file).read_bytes(), (out, file)
+
+
+def test_killed_in_the_middle_it_goes_on_to_the_same_bytes(
+    rendered: Path, manifest: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        [sys.executable, str(RENDER), str(manifest), "--out", str(out)], stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while len(list((out / "records").glob("*.json"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    finished = len(list((out / "records").glob("*.json")))
+    assert 2 <= finished < len(ROWS)
+    (out / "images" / ".bent.png.1.tmp").write_bytes(b"half")
+    again = run_renderer(manifest, "--out", out)
+    assert again.returncode == 0, again.stderr
+    assert f"{finished} already there" in again.stdout
+    assert folder_bytes(out) == folder_bytes(rendered)
+
+
+def test_an_interrupt_leaves_whole_files_and_exit_code_1(manifest: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        [sys.executable, str(RENDER), str(manifest), "--out", str(out)], stderr=subprocess.PIPE, text=True
+    )
+    while not list((out / "records").glob("*.json")) and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, words = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "repeat the command" in words and "Traceback" not in words
+    assert not list(out.rglob("*.tmp"))
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> tuple[Path, Path]:
+    """Two rows at 64 x 32, rendered; a folder that a test may spoil."""
+    manifest = small_manifest(tmp_path / "small.csv")
+    out = tmp_path / "out"
+    assert run_renderer(manifest, "--out", out).returncode == 0
+    return manifest, out
+
+
+def small_manifest(path: Path, split: str = "train", note: str = "a", seed: int = 21) -> Path:
+    columns = (
+        "run",
+        "split",
+        "part",
+        "seed",
+        "scene",
+        "housing",
+        "terminal",
+        "defects",
+        "camera",
+        "lighting",
+        "marking",
+        "width",
+        "height",
+        "samples",
+        "note",
+    )
+    rows = [
+        (name, split, part, seed, "plain", "round", defects, "center", "ring", "none", 64, 32, 1, note)
+        for name, part, defects in (("one", 1, ""), ("two", 2, "missing@r1c1"))
+    ]
+    return write_manifest(path, rows, columns)
+
+
+def test_a_label_column_refreshes_the_record_only(small: tuple[Path, Path]) -> None:
+    manifest, out = small
+    before = {name: (out / "images" / f"{name}.png").stat().st_mtime_ns for name in ("one", "two")}
+    small_manifest(manifest, split="test", note="b")
+    done = run_renderer(manifest, "--out", out)
+    assert "0 rendered, 2 already there" in done.stdout
+    assert before == {name: (out / "images" / f"{name}.png").stat().st_mtime_ns for name in before}
+    assert {(r["row"]["split"], r["row"]["note"]) for r in records(out).values()} == {("test", "b")}
+
+
+def test_what_was_damaged_is_rendered_again(small: tuple[Path, Path]) -> None:
+    manifest, out = small
+    whole = folder_bytes(out)
+    (out / "images" / "one.png").write_bytes(b"broken")
+    (out / "records" / "two.json").write_text("{")
+    assert "2 rendered" in run_renderer(manifest, "--out", out).stdout
+    assert folder_bytes(out) == whole
+
+
+def test_another_seed_is_another_picture(small: tuple[Path, Path]) -> None:
+    manifest, out = small
+    before = folder_bytes(out)
+    small_manifest(manifest, seed=99)
+    assert "2 rendered" in run_renderer(manifest, "--out", out).stdout
+    assert folder_bytes(out)["images/one.png"] != before["images/one.png"]
+
+
+def test_a_run_of_another_manifest_is_not_overwritten(small: tuple[Path, Path], tmp_path: Path) -> None:
+    _, out = small
+    before = folder_bytes(out)
+    other = small_manifest(tmp_path / "other.csv", seed=5)
+    done = run_renderer(other, "--out", out)
+    assert done.returncode == 2
+    assert "other.csv: expected run one as small.csv has it" in done.stderr
+    assert folder_bytes(out) == before
+
+
+def test_nothing_is_written_through_a_link(small: tuple[Path, Path], tmp_path: Path) -> None:
+    manifest, _ = small
+    out, outside = tmp_path / "linked", tmp_path / "outside"
+    outside.mkdir()
+    out.mkdir()
+    (out / "images").symlink_to(outside)
+    done = run_renderer(manifest, "--out", out)
+    assert done.returncode == 2 and "symbolic link" in done.stderr
+    assert not list(outside.iterdir())
+
+
+def test_a_link_in_place_of_a_picture_is_replaced(small: tuple[Path, Path], tmp_path: Path) -> None:
+    manifest, out = small
+    outside = tmp_path / "outside.png"
+    outside.write_bytes(b"mine")
+    (out / "images" / "one.png").unlink()
+    (out / "images" / "one.png").symlink_to(outside)
+    assert run_renderer(manifest, "--out", out).returncode == 0
+    assert outside.read_bytes() == b"mine"
+    assert not (out / "images" / "one.png").is_symlink()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--rows", "5:2"], ["--rows", "x"], ["--mask-scale", "9"], ["--nonsense"], []]
+)
+def test_wrong_arguments_end_with_2(arguments: list[str], tmp_path: Path) -> None:
+    manifest = small_manifest(tmp_path / "small.csv")
+    out = ["--out", str(tmp_path / "out")] if arguments else []
+    done = run_renderer(manifest, *out, *arguments)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr and done.stderr.strip()
+    assert not (tmp_path / "out" / "images").exists()
+
+
+def test_two_workers_give_the_bytes_of_one(rendered: Path, manifest: Path, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "generator",
+        "render",
+        manifest,
+        "--out",
+        tmp_path / "out",
+        "--workers",
+        "2",
+        "--recycle",
+        "3",
+    ]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=ROOT, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert f"{len(ROWS)} rendered" in done.stdout
+    assert folder_bytes(tmp_path / "out") == folder_bytes(rendered)

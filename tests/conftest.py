@@ -1,0 +1,136 @@
+"""Renders that several test modules look at, made once per session."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SCENES = ROOT / "scenes"
+RENDER = ROOT / "blender_scripts" / "render.py"
+COLUMNS = (
+    "run",
+    "split",
+    "part",
+    "seed",
+    "scene",
+    "housing",
+    "terminal",
+    "defects",
+    "camera",
+    "lighting",
+    "marking",
+)
+
+# Every camera, housing, terminal, light and marking, and every kind of defect in several places. `plain_` rows repeat the
+# part and the capture of another row without its defect.
+ROWS = [
+    (
+        "bent",
+        "train",
+        11,
+        21,
+        "plain",
+        "round",
+        "bent@r2c5:tilt_deg=16,azimuth_deg=90",
+        "center",
+        "ring",
+        "numbers",
+    ),
+    ("plain_bent", "train", 11, 21, "plain", "round", "", "center", "ring", "numbers"),
+    (
+        "retracted",
+        "train",
+        12,
+        22,
+        "ribbed",
+        "square",
+        "retracted@r1c3:depth_mm=3",
+        "top",
+        "side",
+        "text=Quality",
+    ),
+    ("plain_retracted", "train", 12, 22, "ribbed", "square", "", "top", "side", "text=Quality"),
+    ("missing", "train", 13, 23, "plain", "round", "missing@r3c7", "right", "ring", "none"),
+    ("plain_missing", "train", 13, 23, "plain", "round", "", "right", "ring", "none"),
+    (
+        "several",
+        "validation",
+        14,
+        24,
+        "plain",
+        "square",
+        "bent@r1c1:tip_offset_mm=1.2,azimuth_deg=300;retracted@r2c2;missing@r3c9",
+        "left",
+        "side",
+        "none",
+    ),
+    (
+        "below",
+        "validation",
+        15,
+        25,
+        "ribbed",
+        "round",
+        "bent@r2c9:tilt_deg=14,azimuth_deg=250",
+        "bottom",
+        "ring",
+        "numbers",
+    ),
+]
+
+
+def write_manifest(path: Path, rows: list[tuple[object, ...]], columns: tuple[str, ...] = COLUMNS) -> Path:
+    """A manifest of rows without their scene, which is connector_3x9."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows([*row[:4], "connector_3x9", *row[4:]] for row in rows)
+    return path
+
+
+def run_renderer(*arguments: object, python: bool = True) -> subprocess.CompletedProcess[str]:
+    """render.py in this Python's bpy, or in the `blender` executable."""
+    command = (
+        [sys.executable, str(RENDER)] if python else [blender_executable(), "-b", "-P", str(RENDER), "--"]
+    )
+    return subprocess.run(
+        [*command, *map(str, arguments)], capture_output=True, text=True, timeout=900, cwd=ROOT
+    )
+
+
+def blender_executable() -> str:
+    return os.environ.get("PINSIGHT_BLENDER", "blender")
+
+
+def folder_bytes(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder by its relative path."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def records(folder: Path) -> dict[str, dict]:
+    return {
+        path.stem: json.loads(path.read_text("utf-8")) for path in sorted((folder / "records").glob("*.json"))
+    }
+
+
+@pytest.fixture(scope="session")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_manifest(tmp_path_factory.mktemp("manifest") / "rows.csv", ROWS)
+
+
+@pytest.fixture(scope="session")
+def rendered(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """ROWS rendered by bpy in one process; read it, do not write to it."""
+    out = tmp_path_factory.mktemp("rendered") / "out"
+    done = run_renderer(manifest, "--out", out)
+    assert done.returncode == 0, done.stderr
+    return out

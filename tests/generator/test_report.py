@@ -1,0 +1,179 @@
+"""The report page: complete, self-contained, and true to the dataset."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import io
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from blender_scripts.errors import InputError
+from generator import report
+from generator.build import Options, build
+from generator.report_plots import histogram
+from tests.generator.made_renders import SCENES, row, write_renders
+
+HOSTILE = "</script><b>&x"
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    rows = [row(f"t{n}", operator=HOSTILE if n else "B") for n in range(6)]
+    rows += [
+        row(f"u{n}", "validation", f"bent@r1c{n - 5}:tilt_deg=12", camera="left", operator="B")
+        for n in range(6, 9)
+    ]
+    rows += [row("v9", "test_housing", "missing@r3c9;bent@r1c1:tilt_deg=9", housing="ribbed", operator="B")]
+    write_renders(folder / "out", rows)
+    build(folder / "out", folder / "set", SCENES, Options({}))
+    return folder / "set"
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text of scripts and of everything else."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.open: list[str] = []
+        self.script = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attributes)))
+        if tag not in ("meta", "input", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] == ["script"]:
+            self.script += data
+        elif self.open[-1:] != ["style"]:
+            self.text.append(data)
+
+
+def write_report(dataset: Path, output: Path, *words: str) -> Page:
+    parser = argparse.ArgumentParser()
+    report.add_arguments(parser)
+    assert report.run(parser.parse_args([str(dataset), "-o", str(output), *words])) == 0
+    return Page(output.read_text(encoding="utf-8"))
+
+
+def test_needs_nothing_from_elsewhere(dataset: Path, tmp_path: Path) -> None:
+    page = write_report(dataset, tmp_path / "deep" / "report.html")
+    assert page.open == ["html", "body"] or page.open == []
+    for tag, attributes in page.tags:
+        for name in ("src", "href", "srcset", "data", "action"):
+            assert (attributes.get(name) or "data:").startswith("data:"), (tag, attributes)
+        assert tag not in ("link", "iframe", "object")
+    style = (tmp_path / "deep" / "report.html").read_text().split("<style>")[1].split("</style>")[0]
+    assert "url(" not in style
+    assert "@import" not in style
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["report.html"]
+
+
+def test_counts_are_the_datasets(dataset: Path, tmp_path: Path) -> None:
+    numbers = json.loads(write_report(dataset, tmp_path / "report.html").script)
+    assert numbers["by_split"] == {
+        "train": {"OK": 6},
+        "validation": {"BENDNG": 3},
+        "test_housing": {"NUKENG": 1},
+    }
+    assert numbers["verdicts"] == {"train": {"OK": 6}, "validation": {"NG": 3}, "test_housing": {"NG": 1}}
+    assert numbers["factors"]["camera"] == {"center": {"OK": 6, "NUKENG": 1}, "left": {"BENDNG": 3}}
+    assert numbers["factors"]["defect kind"] == {
+        "none": {"OK": 6},
+        "bent": {"BENDNG": 3, "NUKENG": 1},
+        "missing": {"NUKENG": 1},
+    }
+    assert numbers["factors"]["operator"][HOSTILE] == {"OK": 5}
+    assert numbers["tolerance"] == {"connector_3x9": {"true_position_mm": 0.8, "retraction_mm": 0.6}}
+    assert numbers["defective_positions"]["connector_3x9"] == {
+        "validation": {"r1c1": 1, "r1c2": 1, "r1c3": 1},
+        "test_housing": {"r3c9": 1, "r1c1": 1},
+    }
+
+
+def test_what_a_user_wrote_is_text_not_markup(dataset: Path, tmp_path: Path) -> None:
+    page = write_report(dataset, tmp_path / "report.html")
+    assert HOSTILE in page.text
+    assert sum(tag == "script" for tag, _ in page.tags) == 1
+
+
+def test_contact_sheets_show_pictures_with_their_boxes(dataset: Path, tmp_path: Path) -> None:
+    page = write_report(dataset, tmp_path / "report.html", "--per-class", "2")
+    pictures = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert len(pictures) == 2 * (2 + 1 + 2)  # BENDNG, NUKENG, OK; each RGB and NSOART
+    for attributes in pictures:
+        content = base64.b64decode((attributes["src"] or "").removeprefix("data:image/jpeg;base64,"))
+        assert Image.open(io.BytesIO(content)).size == (96, 48)
+    boxes = [
+        attributes for tag, attributes in page.tags if tag == "rect" and "box-" in (attributes["class"] or "")
+    ]
+    classes = [re.sub(r".*box-", "", attributes["class"] or "") for attributes in boxes]
+    assert {name: classes.count(name) for name in set(classes)} == {
+        "BENDNG": 2 + 1,
+        "NUKENG": 1,
+        "OK": 26 + 26 + 25 + 27 + 27,
+    }
+    [missing] = [attributes for attributes in boxes if attributes["class"] == "ng box-NUKENG"]
+    assert [float(missing[name] or "") for name in ("x", "y", "width", "height")] == pytest.approx(
+        [96 / 9 * 8.5 - 1.5, 37, 3, 6], abs=0.01
+    )
+    words = " ".join(page.text)
+    assert "r3c9 missing (90% visible)" in words
+    assert "r1c1 bent, true position 0.90 mm" in words
+
+
+def test_contact_sheets_take_each_kind_of_picture_before_a_second_one() -> None:
+    rows: list[tuple[str, int, tuple[Any, ...]]] = [
+        ("train", n, ("train", "bent", "center")) for n in range(5)
+    ]
+    rows += [("train", 5, ("train", "bent", "left")), ("validation", 0, ("validation", "bent", "center"))]
+    assert set(report._spread(rows, 3)) == {("train", 0), ("train", 5), ("validation", 0)}
+    assert len(report._spread(rows, 50)) == 7
+
+
+def test_histogram_draws_each_class_and_the_limit() -> None:
+    svg = histogram({"OK": [0.1, 0.1, 0.2], "BENDNG": [1.5]}, 0.8, "mm")
+    heights = [float(h) for h in re.findall(r'height="([\d.]+)" class="fill-OK"', svg)]
+    assert max(heights) == pytest.approx(2 * min(heights))
+    assert "tolerance 0.8" in svg
+    assert "3 pins" in svg
+    assert histogram({"OK": []}, 0.8, "mm") == ""
+    for values in ([0.0], [-0.4, 0.2], [1e-4], [250.0]):
+        assert "nan" not in histogram({"OK": values}, None, "mm")
+
+
+def test_a_dataset_without_its_card_still_has_a_report(dataset: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    (bare / "data").mkdir(parents=True)
+    for path in (dataset / "data").iterdir():
+        (bare / "data" / path.name).write_bytes(path.read_bytes())
+    page = write_report(bare, tmp_path / "report.html")
+    assert "tolerance and origin are not known" in " ".join(page.text)
+
+
+def test_what_is_refused(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"got no data/\*\.parquet"):
+        write_report(tmp_path, tmp_path / "report.html")
+    with pytest.raises(InputError, match="expected the name of a file"):
+        write_report(dataset, tmp_path)
+    with pytest.raises(InputError, match="--per-class: expected 0 to 200"):
+        write_report(dataset, tmp_path / "report.html", "--per-class", "-1")
+    assert list(tmp_path.iterdir()) == []
