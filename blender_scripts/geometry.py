@@ -1,12 +1,13 @@
 """Meshes of pins, shell, blocks, cavities and print, as plain arrays in mm.
 
-Built here and not by Blender's modifiers, so that every version has the same vertices and the truth can be computed from
-them. Rings of points are joined to skins; fillets are part of the rings.
+Built here and not by Blender's modifiers, so that every version has the same vertices and the truth can be
+computed from them. Rings of points are joined to skins; fillets are part of the rings.
 """
 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -173,15 +174,8 @@ def shell_mesh(shell: Shell) -> Mesh:
     half_x, half_y = 0.5 * shell.opening_mm[0], 0.5 * shell.opening_mm[1]
     profile = outer + inner
     rings = [_rounded_rectangle(half_x + d, half_y + d, shell.corner_mm + d, z) for d, z in profile]
-    smooth = [
-        abs(a[0] - b[0]) > 1e-9 and abs(a[1] - b[1]) > 1e-9
-        for a, b in zip(profile, profile[1:], strict=False)
-    ]
-    # The long walls' corners are round too, and flat shading would show their facets.
-    smooth = [
-        True if not s and abs(a[1] - b[1]) > 1e-9 else s
-        for s, a, b in zip(smooth, profile, profile[1:], strict=False)
-    ]
+    # All but the flat rim: flat shading would show the facets of the round corners.
+    smooth = [abs(low[1] - high[1]) > 1e-9 for low, high in pairwise(profile)]
     return _skin(rings, smooth)
 
 

@@ -24,7 +24,7 @@ _DIRECTIONS = {
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera: `matrix_world` (4, 4) camera to world as Blender has it (looks along -Z, Y up), fx..cy in px."""
+    """A pinhole camera: `matrix_world` (4, 4) is Blender's camera to world (looks along -Z, Y up), fx..cy in px."""
 
     name: str
     matrix_world: np.ndarray

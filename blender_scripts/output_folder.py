@@ -65,7 +65,8 @@ class OutputFolder:
                 mine = rows.get(run.run)
                 if mine is not None and mine.row() != run.row():
                     problems.append(
-                        f"{manifest.path.name}: expected run {run.run} as {other.name} has it in {self.root}, got another row"
+                        f"{manifest.path.name}: expected run {run.run} as {other.name} has it in {self.root}, "
+                        "got another row"
                     )
         if problems:
             raise InputError(problems)

@@ -49,7 +49,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="render.py",
         usage="blender -b -P blender_scripts/render.py -- manifest.csv --out DIR [options]",
-        description="Render a manifest: pictures, masks and the truth of each. Repeat the command to go on after an interruption.",
+        description="Render a manifest: pictures, masks and the truth of each. Repeat it to go on after an interruption.",
     )
     parser.add_argument("manifest", type=Path, help="the CSV manifest (docs/manifest.md)")
     parser.add_argument(
@@ -190,7 +190,7 @@ def main() -> int:
         arguments = parse_arguments(_arguments())
     except SystemExit as exit_:
         return int(exit_.code or 0)
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036  (a Blender brings a Python of its own)
         print(
             f"blender: expected one whose Python is 3.11 or newer, got Python {sys.version.split()[0]}",
             file=sys.stderr,

@@ -1,7 +1,7 @@
-"""One part on one inspection station as a Blender scene; the part's pins are objects of their own, numbered for the mask.
+"""One part on one inspection station as a Blender scene; its pins are objects of their own, numbered for the mask.
 
-Everything is laid out anew for each row, in one order and under fixed names, so that a picture does not depend on what was
-rendered before it.
+Everything is laid out anew for each row, in one order and under fixed names, so that a picture does not depend on
+what was rendered before it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from .placement import Pin
 HOUSING_CODE = 30000
 CAVITY_CODES = 20000
 _ALL_TRIANGLES = 0
+_WREATH = 1.5
 _FIXTURE_MM = 4000.0
 
 

@@ -1,7 +1,7 @@
 """What is true of one picture: boxes, keypoints and measures of every position.
 
-Amodal and expected boxes are projected vertices; visible boxes come from the instance mask, rendered finer than the picture.
-All are in the picture's pixels, edge convention, and not clipped to it.
+Amodal and expected boxes are projected vertices; visible boxes come from the instance mask, which is rendered finer
+than the picture. All are in the picture's pixels, edge convention, and not clipped to it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Outlines:
-    """Projected vertices, px: of each pin as it stands (None where missing), as it should stand, and of its cavity's mouth."""
+    """Projected vertices, px: of each pin as it stands (None where missing) and as it should, and of its cavity."""
 
     actual: list[np.ndarray | None]
     standing: list[np.ndarray | None]
@@ -148,9 +148,8 @@ def _seen(
     rows, columns = np.flatnonzero(here.any(axis=1)), np.flatnonzero(here.any(axis=0))
     if len(rows) == 0:
         return None, 0
-    x1, y1 = (low + (columns[0], rows[0])) / scale + origin
-    x2, y2 = (low + (columns[-1] + 1, rows[-1] + 1)) / scale + origin
-    return [float(x1), float(y1), float(x2), float(y2)], int(np.count_nonzero(here))
+    corners = np.array([[columns[0], rows[0]], [columns[-1] + 1, rows[-1] + 1]])
+    return ((corners + low) / scale + origin).ravel().tolist(), int(np.count_nonzero(here))
 
 
 def convex_area(points: np.ndarray) -> float:
