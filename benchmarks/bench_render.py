@@ -21,7 +21,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 MANIFEST = ROOT / "manifests" / "demo.csv"
-TRUTH = ("indices", "project_pins", "positions_truth", "mask_picture")
+TRUTH = ("_mask", "project_pins", "positions_truth")
 
 
 def throughput(rows: int) -> float:
@@ -30,7 +30,18 @@ def throughput(rows: int) -> float:
     seconds = []
     for count in (2 * workers, 2 * workers + rows):
         with tempfile.TemporaryDirectory() as out:
-            command = ["-m", "generator", "render", str(MANIFEST), "--out", out, "--rows", f"0:{count}", "--engine", "local"]
+            command = [
+                "-m",
+                "generator",
+                "render",
+                str(MANIFEST),
+                "--out",
+                out,
+                "--rows",
+                f"0:{count}",
+                "--engine",
+                "local",
+            ]
             start = time.perf_counter()
             subprocess.run([sys.executable, *command], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
             seconds.append(time.perf_counter() - start)
@@ -40,7 +51,7 @@ def throughput(rows: int) -> float:
 def shares(rows: int, mask_scale: int) -> dict[str, float]:
     """Seconds of one core a picture, by stage, in this process."""
     sys.path.insert(0, str(ROOT))
-    from blender_scripts import path_tracer, renderer
+    from blender_scripts import renderer
     from blender_scripts.manifest import read_manifest
     from blender_scripts.output_folder import OutputFolder
 
@@ -62,12 +73,11 @@ def shares(rows: int, mask_scale: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as out:
         subject = renderer.Renderer(manifest, OutputFolder(Path(out)), mask_scale=mask_scale, threads=1)
         timed(subject.tracer, "picture")
-        timed(subject.tracer, "indices")
+        timed(subject, "_mask")
         timed(subject, "render")
-        originals = {name: getattr(renderer, name) for name in TRUTH if name != "indices"}
+        originals = {name: getattr(renderer, name) for name in TRUTH if name != "_mask"}
         for name in originals:
             timed(renderer, name)
-        read = path_tracer.read_exr
         for number, run in enumerate(manifest.runs[: rows + 2]):
             if number == 2:  # the first two load kernels and fill caches
                 spent.clear()
@@ -75,7 +85,6 @@ def shares(rows: int, mask_scale: int) -> dict[str, float]:
         subject.close()
         for name, call in originals.items():
             setattr(renderer, name, call)
-        path_tracer.read_exr = read
     truth = sum(spent[name] for name in TRUTH)
     parts = {"picture": spent["picture"], "truth": truth, "rest": spent["render"] - spent["picture"] - truth}
     return {name: seconds / rows for name, seconds in parts.items()}
@@ -90,11 +99,15 @@ def main() -> int:
     for scale in (1, 4):
         # A process of its own for each: Blender's settings do not carry over.
         code = f"import json; from benchmarks.bench_render import shares; print(json.dumps(shares({max(4, rows // 2)}, {scale})))"
-        done = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True
+        )
         found = json.loads(done.stdout.splitlines()[-1])
         result[f"mask_scale_{scale}"] = found
         words = ", ".join(f"{name} {1e3 * seconds:.0f} ms" for name, seconds in found.items())
-        print(f"one core, mask scale {scale}: {words}; truth is {100 * found['truth'] / found['picture']:.0f} % of the picture")
+        print(
+            f"one core, mask scale {scale}: {words}; truth is {100 * found['truth'] / found['picture']:.0f} % of the picture"
+        )
     print(json.dumps(result))
     return 0
 

@@ -28,7 +28,7 @@ def _gloss(tree: bpy.types.NodeTree, colour: Colour, roughness: float) -> bpy.ty
 
 
 def dielectric(name: str, colour: Colour, roughness: float) -> bpy.types.Material:
-    """Plastic, print, paint: colour from below a clear surface that reflects by Fresnel's law.
+    """Plastic: colour from below a clear surface that reflects by Fresnel's law.
 
     Two plain closures in place of the Principled shader, which costs a third of a picture.
     """
@@ -44,6 +44,15 @@ def dielectric(name: str, colour: Colour, roughness: float) -> bpy.types.Materia
     tree.links.new(below.outputs["BSDF"], surface.inputs[1])
     tree.links.new(_gloss(tree, (1.0, 1.0, 1.0), roughness).outputs["BSDF"], surface.inputs[2])
     tree.links.new(surface.outputs["Shader"], output.inputs["Surface"])
+    return material
+
+
+def matt(name: str, colour: Colour) -> bpy.types.Material:
+    """Print and the fixture's paint: no gloss."""
+    material, tree, output = _empty(name)
+    shader = tree.nodes.new("ShaderNodeBsdfDiffuse")
+    shader.inputs["Color"].default_value = (*colour, 1.0)
+    tree.links.new(shader.outputs["BSDF"], output.inputs["Surface"])
     return material
 
 

@@ -49,7 +49,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="render.py",
         usage="blender -b -P blender_scripts/render.py -- manifest.csv --out DIR [options]",
-        description="Render a manifest: pictures, masks and the truth of each. Repeat it to go on after an interruption.",
+        description="Render a manifest: pictures, masks and the truth of each. Repeat it to go on.",
     )
     parser.add_argument("manifest", type=Path, help="the CSV manifest (docs/manifest.md)")
     parser.add_argument(

@@ -20,7 +20,7 @@ from .placement import place_pins
 from .png import encode_png
 from .record import RENDERER, SCHEMA, row_sha256
 from .stage import Stage
-from .truth import box_of, mask_picture, positions_truth, project_pins
+from .truth import Mask, Outlines, box_of, positions_truth, project_pins
 
 
 class Renderer:
@@ -78,14 +78,7 @@ class Renderer:
         light = self.tracer.picture(run.width, run.height, run.samples, noise)
 
         outlines = project_pins(connector, pins, station.camera)
-        window = outlines.window(run.width, run.height)
-        scale = self.mask_scale
-        mask = None
-        if window is not None:
-            self.stage.show_indices(True)
-            corners = (scale * edge for edge in (window.x1, window.y1, window.x2, window.y2))
-            mask = self.tracer.indices(run.width * scale, run.height * scale, *corners)
-            self.stage.show_indices(False)
+        mask = self._mask(outlines, run)
         record = {
             **self._head(run, sha256, connector),
             "camera": station.camera.as_record(),
@@ -96,13 +89,23 @@ class Renderer:
             "housing": {
                 "boxes": self._housing_boxes(run, station.camera.project(self.stage.housing_vertices))
             },
-            "positions": positions_truth(pins, station.camera, outlines, mask, window, scale),
+            "positions": positions_truth(pins, station.camera, outlines, mask),
             "other": [],
         }
         picture = develop(light, station.exposure)
-        indices = mask_picture(mask, window, scale, run.width, run.height, len(pins))
+        indices = mask.picture(run.width, run.height, len(pins))
         self.output.write(run.run, encode_png(picture), encode_png(indices), record)
         return True
+
+    def _mask(self, outlines: Outlines, run: Run) -> Mask:
+        scale = self.mask_scale
+        bands = []
+        self.stage.show_indices(True)
+        for band in outlines.bands(run.width, run.height):
+            corners = (scale * edge for edge in (band.x1, band.y1, band.x2, band.y2))
+            bands.append((band, self.tracer.indices(run.width * scale, run.height * scale, *corners)))
+        self.stage.show_indices(False)
+        return Mask(scale, bands)
 
     def _head(self, run: Run, sha256: str, connector: Connector) -> dict[str, Any]:
         return {

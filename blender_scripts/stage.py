@@ -110,7 +110,7 @@ class Stage:
         letters = _print(connector, marking)
         if letters is not None:
             # Print is part of the housing's surface, and the mask sees it as such.
-            ink = materials.dielectric("ink", connector.marking.color, 0.55)
+            ink = materials.matt("ink", connector.marking.color)
             _add("print", _mesh("print", letters, ink), HOUSING_CODE)
         _fixture(connector, station)
         _light(connector.lightings[lighting], station)
@@ -177,7 +177,7 @@ def _fixture(connector: Connector, station: Station) -> None:
         "fixture",
         0.5 * _FIXTURE_MM,
         0.5 * _FIXTURE_MM,
-        materials.dielectric("fixture", connector.fixture_color, 0.6),
+        materials.matt("fixture", connector.fixture_color),
     )
     below = np.eye(4)
     below[2, 3] = -connector.shell.height_mm - 0.5

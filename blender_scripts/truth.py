@@ -42,12 +42,75 @@ class Outlines:
     nominal: list[np.ndarray]
     mouths: list[np.ndarray]
 
-    def window(self, width: int, height: int) -> Window | None:
-        """The smallest window that holds every pin; None where none is in the picture."""
-        points = np.concatenate([p for p in (*self.actual, *self.nominal, *self.mouths) if p is not None])
-        low = np.maximum(np.floor(points.min(axis=0)) - _MARGIN_PX, 0).astype(int)
-        high = np.minimum(np.ceil(points.max(axis=0)) + _MARGIN_PX, (width, height)).astype(int)
-        return Window(low[0], low[1], high[0], high[1]) if np.all(low < high) else None
+    def bands(self, width: int, height: int) -> list[Window]:
+        """Windows that hold every pin and overlap nowhere: one per row of pins, fewer where rows overlap."""
+        spans: list[tuple[np.ndarray, np.ndarray]] = []
+        for number, nominal in enumerate(self.nominal):
+            actual = self.actual[number]
+            points = np.concatenate([nominal, self.mouths[number], *([] if actual is None else [actual])])
+            spans.append((points.min(axis=0) - _MARGIN_PX, points.max(axis=0) + _MARGIN_PX))
+        spans.sort(key=lambda span: float(span[0][1]))
+        merged = spans[:1]
+        for low, high in spans[1:]:
+            if low[1] < merged[-1][1][1] + 1.0:
+                merged[-1] = (np.minimum(merged[-1][0], low), np.maximum(merged[-1][1], high))
+            else:
+                merged.append((low, high))
+        windows = []
+        for low, high in merged:
+            x1, y1 = np.maximum(np.floor(low), 0).astype(int).tolist()
+            x2, y2 = np.minimum(np.ceil(high), (width, height)).astype(int).tolist()
+            if x1 < x2 and y1 < y2:
+                windows.append(Window(x1, y1, x2, y2))
+        return windows
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Pass indices of the bands that hold pins: (h * scale, w * scale) for a band of h x w picture pixels."""
+
+    scale: int
+    bands: list[tuple[Window, np.ndarray]]
+
+    def seen(self, code: int, points: np.ndarray) -> tuple[Box | None, int]:
+        """The box of a code's pixels near points (N, 2) px, and how many mask pixels there are."""
+        low, high = points.min(axis=0) - 1.0, points.max(axis=0) + 1.0
+        for window, indices in self.bands:
+            if low[1] > window.y2 or high[1] < window.y1:
+                continue
+            origin = np.array([window.x1, window.y1])
+            first = np.floor((low - origin) * self.scale).astype(int).clip(0)
+            last = np.ceil((high - origin) * self.scale).astype(int).clip(0)
+            here = indices[first[1] : last[1], first[0] : last[0]] == code
+            rows, columns = np.flatnonzero(here.any(axis=1)), np.flatnonzero(here.any(axis=0))
+            if len(rows):
+                corners = np.array([[columns[0], rows[0]], [columns[-1] + 1, rows[-1] + 1]])
+                return ((corners + first) / self.scale + origin).ravel().tolist(), int(np.count_nonzero(here))
+        return None, 0
+
+    def picture(self, width: int, height: int, last_index: int) -> np.ndarray:
+        """The index that covers most of each picture pixel, (height, width) uint16; what is no pin becomes 0."""
+        picture = np.zeros((height, width), np.uint16)
+        for window, indices in self.bands:
+            pins = np.where(indices <= last_index, indices, 0).astype(np.uint16)
+            picture[window.y1 : window.y2, window.x1 : window.x2] = _majority(pins, self.scale)
+        return picture
+
+
+def _majority(indices: np.ndarray, scale: int) -> np.ndarray:
+    """The most frequent index of each block of scale x scale; the smaller one where two are equal."""
+    rows, columns = indices.shape[0] // scale, indices.shape[1] // scale
+    blocks = indices.reshape(rows, scale, columns, scale).swapaxes(1, 2).reshape(rows, columns, scale * scale)
+    result = blocks[..., 0].copy()
+    mixed = np.any(blocks != blocks[..., :1], axis=-1)
+    samples = np.sort(blocks[mixed], axis=-1)
+    best, votes = np.zeros(len(samples), np.uint16), np.zeros(len(samples), int)
+    for i in range(scale * scale):
+        count = np.count_nonzero(samples == samples[:, i : i + 1], axis=-1)
+        better = count > votes
+        best[better], votes[better] = samples[better, i], count[better]
+    result[mixed] = best
+    return result
 
 
 def project_pins(connector: Connector, pins: tuple[Pin, ...], camera: Camera) -> Outlines:
@@ -76,12 +139,7 @@ def project_pins(connector: Connector, pins: tuple[Pin, ...], camera: Camera) ->
 
 
 def positions_truth(
-    pins: tuple[Pin, ...],
-    camera: Camera,
-    outlines: Outlines,
-    mask: np.ndarray,
-    window: Window | None,
-    scale: int,
+    pins: tuple[Pin, ...], camera: Camera, outlines: Outlines, mask: Mask
 ) -> list[dict[str, Any]]:
     """The record's `positions`.
 
@@ -89,9 +147,7 @@ def positions_truth(
         pins: the part's.
         camera: the view.
         outlines: of the same pins and view.
-        mask: (h * scale, w * scale) pass indices of the window.
-        window: what the mask covers; None where no pin is in the picture.
-        scale: mask pixels per picture pixel.
+        mask: the instance mask of the same view.
     """
     found = []
     tips = camera.project(np.array([pin.tip_mm for pin in pins]))
@@ -101,10 +157,10 @@ def positions_truth(
         actual, standing = outlines.actual[number], outlines.standing[number]
         if actual is None or standing is None:
             mouth = outlines.mouths[number]
-            _, count = _seen(mask, window, scale, CAVITY_CODES + pin.position.index, mouth)
+            _, count = mask.seen(CAVITY_CODES + pin.position.index, mouth)
             visible, area = None, convex_area(mouth)
         else:
-            visible, count = _seen(mask, window, scale, pin.position.index, actual)
+            visible, count = mask.seen(pin.position.index, actual)
             bent = pin.bend.angle_rad != 0.0
             area = silhouette_area(standing, sides) if bent else convex_area(standing)
         found.append(
@@ -119,7 +175,7 @@ def positions_truth(
                 "base_px": bases[number].tolist(),
                 "tip_mm": None if pin.missing else list(pin.tip_mm),
                 **pin.measures(),
-                "visible_fraction": min(1.0, count / scale**2 / area),
+                "visible_fraction": min(1.0, count / mask.scale**2 / area),
                 "boxes": {
                     "visible": visible,
                     "amodal": None if actual is None else box_of(actual),
@@ -133,23 +189,6 @@ def positions_truth(
 def box_of(points: np.ndarray) -> Box:
     """The box [x1, y1, x2, y2] of points (N, 2)."""
     return [*points.min(axis=0).tolist(), *points.max(axis=0).tolist()]
-
-
-def _seen(
-    mask: np.ndarray, window: Window | None, scale: int, code: int, points: np.ndarray
-) -> tuple[Box | None, int]:
-    """The box of a code's pixels near points (N, 2), and how many there are."""
-    if window is None:
-        return None, 0
-    origin = np.array([window.x1, window.y1])
-    low = np.floor((points.min(axis=0) - origin - 1.0) * scale).astype(int).clip(0)
-    high = np.ceil((points.max(axis=0) - origin + 1.0) * scale).astype(int).clip(0)
-    here = mask[low[1] : high[1], low[0] : high[0]] == code
-    rows, columns = np.flatnonzero(here.any(axis=1)), np.flatnonzero(here.any(axis=0))
-    if len(rows) == 0:
-        return None, 0
-    corners = np.array([[columns[0], rows[0]], [columns[-1] + 1, rows[-1] + 1]])
-    return ((corners + low) / scale + origin).ravel().tolist(), int(np.count_nonzero(here))
 
 
 def convex_area(points: np.ndarray) -> float:
@@ -180,26 +219,3 @@ def silhouette_area(points: np.ndarray, sides: int, step_px: float = 0.125) -> f
             inside &= grid_y[:, None] * down + grid_x * across <= limit
         covered |= inside
     return float(np.count_nonzero(covered)) * step_px**2
-
-
-def mask_picture(
-    mask: np.ndarray, window: Window | None, scale: int, width: int, height: int, last_index: int
-) -> np.ndarray:
-    """The index that covers most of each picture pixel, (height, width) uint16; what is no pin becomes 0."""
-    picture = np.zeros((height, width), np.uint16)
-    if window is None:
-        return picture
-    pins = np.where(mask <= last_index, mask, 0).astype(np.uint16)
-    rows, columns = window.y2 - window.y1, window.x2 - window.x1
-    blocks = pins.reshape(rows, scale, columns, scale).swapaxes(1, 2).reshape(rows, columns, scale * scale)
-    result = blocks[..., 0].copy()
-    mixed = np.any(blocks != blocks[..., :1], axis=-1)
-    samples = np.sort(blocks[mixed], axis=-1)
-    best, votes = np.zeros(len(samples), np.uint16), np.zeros(len(samples), int)
-    for i in range(scale * scale):
-        count = np.count_nonzero(samples == samples[:, i : i + 1], axis=-1)
-        better = count > votes
-        best[better], votes[better] = samples[better, i], count[better]
-    result[mixed] = best
-    picture[window.y1 : window.y2, window.x1 : window.x2] = result
-    return picture

