@@ -98,7 +98,8 @@ def main() -> int:
     print(f"27 pins at 256 x 128: {result['seconds_a_picture']:.3f} s a picture on {result['cores']} cores")
     for scale in (1, 4):
         # A process of its own for each: Blender's settings do not carry over.
-        code = f"import json; from benchmarks.bench_render import shares; print(json.dumps(shares({max(4, rows // 2)}, {scale})))"
+        call = f"json.dumps(shares({max(4, rows // 2)}, {scale}))"
+        code = f"import json; from benchmarks.bench_render import shares; print({call})"
         done = subprocess.run(
             [sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True
         )

@@ -7,12 +7,13 @@ A kind is one line of KINDS; how it changes a pin is in placement.py.
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
-_ADDRESS = re.compile(r"r([1-9]\d{0,3})c([1-9]\d{0,3})")
+from .errors import shown
+
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+_ADDRESS = re.compile(r"r[1-9][0-9]{0,3}c[1-9][0-9]{0,3}")
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,12 @@ class Defect:
     @property
     def text(self) -> str:
         """The defect as the manifest writes it, every parameter spelled out."""
-        values = ",".join(f"{name}={value:.10g}" for name, value in self.values)
+        values = ",".join(f"{name}={_written(value)}" for name, value in self.values)
         return f"{self.kind}@{self.target}" + (f":{values}" if values else "")
+
+
+def _written(value: float) -> str:
+    return f"{value:.10g}"
 
 
 def parse_defects(text: str) -> tuple[tuple[Defect, ...], list[str]]:
@@ -101,19 +106,21 @@ def parse_defects(text: str) -> tuple[tuple[Defect, ...], list[str]]:
     """
     defects: list[Defect] = []
     problems: list[str] = []
+    kinds_at: dict[str, list[str]] = {}
     for part in text.split(";") if text.strip() else []:
         defect, wrong = _parse_defect(part.strip())
         problems += wrong
-        if defect is not None and not wrong:
-            if any(d.kind == defect.kind and d.target == defect.target for d in defects):
-                problems.append(
-                    f"expected each kind once per target, got {defect.kind}@{defect.target} twice"
-                )
-            defects.append(defect)
-    for target in dict.fromkeys(d.target for d in defects):
-        kinds = [d.kind for d in defects if d.target == target]
-        if "missing" in kinds and len(set(kinds)) > 1:
-            others = " and ".join(k for k in kinds if k != "missing")
+        if defect is None or wrong:
+            continue
+        kinds = kinds_at.setdefault(defect.target, [])
+        if defect.kind in kinds:
+            problems.append(f"expected each kind once per target, got {defect.kind}@{defect.target} twice")
+        else:
+            kinds.append(defect.kind)
+        defects.append(defect)
+    for target, kinds in kinds_at.items():
+        if "missing" in kinds and len(kinds) > 1:
+            others = " and ".join(kind for kind in kinds if kind != "missing")
             problems.append(f"expected nothing else at a missing pin, got missing and {others} at {target}")
     return tuple(defects), problems
 
@@ -123,9 +130,9 @@ def _parse_defect(text: str) -> tuple[Defect | None, list[str]]:
     name, at, target = (piece.strip() for piece in head.partition("@"))
     kind = KINDS.get(name)
     if kind is None:
-        return None, [f"expected a defect of kind {', '.join(KINDS)} as kind@target, got {text!r}"]
+        return None, [f"expected a defect of kind {', '.join(KINDS)} as kind@target, got {shown(text)}"]
     if not at or not _ADDRESS.fullmatch(target):
-        return None, [f"expected {name}@ followed by a pin address such as r2c5, got {text!r}"]
+        return None, [f"expected {name}@ followed by a pin address such as r2c5, got {shown(text)}"]
     problems: list[str] = []
     given: dict[str, float] = {}
     known = {parameter.name: parameter for parameter in kind.parameters}
@@ -133,18 +140,20 @@ def _parse_defect(text: str) -> tuple[Defect | None, list[str]]:
         key, equals, raw = (piece.strip() for piece in assignment.partition("="))
         if not equals or key not in known:
             takes = f"param=value with {', '.join(known)}" if known else "no parameters"
-            problems.append(f"expected {name} to take {takes}, got {assignment.strip()!r}")
+            problems.append(f"expected {name} to take {takes}, got {shown(assignment.strip())}")
         elif key in given:
-            problems.append(f"expected {key} once, got it twice in {text!r}")
-        elif not _NUMBER.fullmatch(raw) or not math.isfinite(float(raw)):
-            problems.append(f"expected a number for {key}, got {raw!r}")
+            problems.append(f"expected {key} once, got it twice in {shown(text)}")
+        elif not _NUMBER.fullmatch(raw):
+            problems.append(f"expected a number for {key}, got {shown(raw)}")
         elif not known[key].low <= float(raw) <= known[key].high:
-            problems.append(f"expected {key} from {known[key].low:g} to {known[key].high:g}, got {raw}")
+            limits = f"{known[key].low:g} to {known[key].high:g}"
+            problems.append(f"expected {key} from {limits}, got {raw if len(raw) < 40 else shown(raw)}")
         else:
-            given[key] = float(raw)
+            # What `text` writes is what counts: rows of the same text are the same picture. Plus 0 turns -0 into 0.
+            given[key] = float(_written(float(raw))) + 0.0
     for parameter in kind.parameters:
         if parameter.name in given and parameter.instead_of in given:
-            problems.append(f"expected {parameter.instead_of} or {parameter.name}, got both in {text!r}")
+            problems.append(f"expected {parameter.instead_of} or {parameter.name}, got both in {shown(text)}")
     values = []
     for parameter in kind.parameters:
         replaced = any(p.instead_of == parameter.name and p.name in given for p in kind.parameters)

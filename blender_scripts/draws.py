@@ -1,7 +1,7 @@
 """Random numbers keyed by what they are for, so that one draw never moves another.
 
-Every draw comes from a generator of its own, seeded by SHA-256 of (seed, purpose, keys). Only `Random.random()` is used,
-whose sequence Python guarantees; numpy's distributions may change between the versions that ship with Blender.
+Every draw comes from a generator of its own, seeded by SHA-256 of (seed, purpose, keys). Only `Random.random()` is
+used, whose sequence Python guarantees; numpy's distributions may change between the versions that ship with Blender.
 """
 
 from __future__ import annotations

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable
+
+_BRIEF = reprlib.Repr()
+_BRIEF.maxlevel = 3
+_BRIEF.maxstring = _BRIEF.maxother = 100
 
 
 class InputError(Exception):
@@ -15,3 +20,11 @@ class InputError(Exception):
     def __init__(self, problems: str | Iterable[str]) -> None:
         self.problems: list[str] = [problems] if isinstance(problems, str) else list(problems)
         super().__init__("\n".join(self.problems))
+
+
+def shown(value: object) -> str:
+    """What was found, as a message shows it: one line, text in quotes, the middle of anything long left out."""
+    try:
+        return _BRIEF.repr(value)
+    except ValueError:  # Python refuses to write integers of thousands of digits.
+        return "a number of thousands of digits"

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import lettering
+from .clearance import collisions
 from .connector import CAMERAS, SCENE_NAME, Connector, read_connector
 from .defects import Defect, parse_defects
-from .errors import InputError
-from .placement import collisions, place_pins
+from .errors import InputError, shown
+from .placement import place_pins
 
 REQUIRED = (
     "run",
@@ -36,7 +37,7 @@ RESERVED = ("image", "nsoart", "label", "verdict", "kinds", "observable", "grey"
 LONGEST_TEXT = 32
 _RUN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SPLIT = re.compile(r"train|validation|test|test_[A-Za-z0-9_]+")
-_COUNT = re.compile(r"\d{1,19}")
+_COUNT = re.compile(r"[0-9]{1,19}")
 _LARGEST_SEED = 2**63 - 1
 
 
@@ -123,9 +124,8 @@ class _Reader:
         self.problems: list[tuple[int, str]] = []
         self.connectors: dict[str, Connector | None] = {}
 
-    def wrong(self, line: int, column: str, expected: str, got: object) -> None:
-        shown = str(got) if isinstance(got, int) or str(got).startswith("nothing") else repr(got)
-        self.problems.append((line, f"{self.path.name}:{line} {column}: expected {expected}, got {shown}"))
+    def wrong(self, line: int, column: str, expected: str, got: str) -> None:
+        self.problems.append((line, f"{self.path.name}:{line} {column}: expected {expected}, got {got}"))
 
     def read(self) -> Manifest:
         content, text = self._text()
@@ -151,10 +151,10 @@ class _Reader:
         try:
             text = content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            line = content[: error.start].count(b"\n") + 1
-            self.wrong(
-                line, "file", "UTF-8 text (a spreadsheet's 'CSV UTF-8')", f"byte 0x{content[error.start]:02x}"
-            )
+            # The codec counts from behind a byte-order mark, and so does its copy of the bytes.
+            line = error.object[: error.start].count(b"\n") + 1
+            found = f"byte 0x{error.object[error.start]:02x}"
+            self.wrong(line, "file", "UTF-8 text (a spreadsheet's 'CSV UTF-8')", found)
             raise InputError(self.problems[0][1]) from None
         if "\0" in text:
             self.wrong(text[: text.index("\0")].count("\n") + 1, "file", "text", "a NUL byte")
@@ -163,7 +163,7 @@ class _Reader:
 
     def _rows(self, text: str) -> Iterator[tuple[int, dict[str, str]]]:
         """Each row's first line and its cells by column; blank lines are skipped."""
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
         header: list[str] | None = None
         start = 1
         try:
@@ -179,50 +179,41 @@ class _Reader:
                 else:
                     yield line, {name: value.strip() for name, value in zip(header, fields, strict=True)}
         except csv.Error as error:
-            self.wrong(
-                max(start, 1),
-                "row",
-                "a valid CSV record",
-                f"{error} (an unclosed quote or a truncated file?)",
-            )
+            found = f"{error} (an unclosed quote or a truncated file?)"
+            self.wrong(start, "row", "a valid CSV record", found)
         if header is None and not self.problems:
             self.wrong(1, "header", f"the columns {', '.join(REQUIRED)}", "nothing")
 
     def _header(self, line: int, header: list[str]) -> list[str]:
-        missing = [name for name in REQUIRED if name not in header]
-        if missing:
-            if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
-                self.wrong(line, "header", "columns separated by commas", header[0][:60])
-            else:
-                self.wrong(
-                    line,
-                    "header",
-                    f"the column{'s' * (len(missing) > 1)} {', '.join(missing)}",
-                    "nothing of that name",
-                )
+        if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
+            self.wrong(line, "header", "columns separated by commas", shown(header[0]))
             raise InputError([message for _, message in self.problems])
-        for number, name in enumerate(header):
+        seen: set[str] = set()
+        for number, name in enumerate(header, 1):
             if not name or not name.isprintable() or len(name) > 64:
-                self.wrong(
-                    line,
-                    "header",
-                    f"a printable name of 1 to 64 characters for column {number + 1}",
-                    name[:70],
-                )
+                expected = f"a printable name of 1 to 64 characters for column {number}"
+                self.wrong(line, "header", expected, shown(name))
             elif name in RESERVED:
-                self.wrong(line, "header", "a column name that the dataset does not use itself", name)
-            elif name in header[:number]:
-                self.wrong(line, "header", "each column once", f"{name} twice")
+                expected = "a column name that the dataset does not use itself"
+                self.wrong(line, "header", expected, shown(name))
+            elif name in seen:
+                self.wrong(line, "header", "each column once", f"{shown(name)} twice")
+            seen.add(name)
+        missing = [name for name in REQUIRED if name not in seen]
+        if missing:
+            expected = f"the column{'s' * (len(missing) > 1)} {', '.join(missing)}"
+            self.wrong(line, "header", expected, "nothing of that name")
+            raise InputError([message for _, message in self.problems])
         return header
 
     def _run(self, line: int, cells: dict[str, str]) -> Run | None:
         before = len(self.problems)
         if not _RUN.fullmatch(cells["run"]):
-            self.wrong(line, "run", "1 to 64 letters, digits, _ or -", cells["run"])
+            self.wrong(line, "run", "1 to 64 letters, digits, _ or -", shown(cells["run"]))
         if not _SPLIT.fullmatch(cells["split"]):
-            self.wrong(line, "split", "train, validation, test or test_NAME", cells["split"])
+            self.wrong(line, "split", "train, validation, test or test_NAME", shown(cells["split"]))
         if cells["camera"] not in CAMERAS:
-            self.wrong(line, "camera", "one of " + ", ".join(CAMERAS), cells["camera"])
+            self.wrong(line, "camera", "one of " + ", ".join(CAMERAS), shown(cells["camera"]))
         seed = self._count(line, cells, "seed", 0, _LARGEST_SEED)
         part = self._count(line, cells, "part", 0, _LARGEST_SEED, default=seed)
         self._check_marking(line, cells["marking"])
@@ -237,13 +228,13 @@ class _Reader:
             ("lighting", connector.lightings),
         ):
             if cells[column] not in offered:
-                self.wrong(
-                    line, column, f"one of {', '.join(offered)} (scene {connector.name})", cells[column]
-                )
+                expected = f"one of {', '.join(offered)} (scene {connector.name})"
+                self.wrong(line, column, expected, shown(cells[column]))
         addresses = {position.address for position in connector.positions}
         for target in dict.fromkeys(d.target for d in defects if d.target not in addresses):
             first, last = connector.positions[0].address, connector.positions[-1].address
-            self.wrong(line, "defects", f"an address of scene {connector.name} ({first} to {last})", target)
+            expected = f"an address of scene {connector.name} ({first} to {last})"
+            self.wrong(line, "defects", expected, shown(target))
         width = self._count(line, cells, "width", 32, 4096, default=connector.width)
         height = self._count(line, cells, "height", 32, 4096, default=connector.height)
         samples = self._count(line, cells, "samples", 1, 4096, default=connector.samples)
@@ -276,13 +267,9 @@ class _Reader:
         text = cells.get(column, "")
         if text == "" and default is not None:
             return default
-        if not (_COUNT.fullmatch(text) and text.isascii() and low <= int(text) <= high):
-            limits = (
-                f"an integer from {low} to {high}"
-                if high < _LARGEST_SEED
-                else f"an integer of at least {low}"
-            )
-            self.wrong(line, column, limits, text or "nothing")
+        if not (_COUNT.fullmatch(text) and low <= int(text) <= high):
+            expected = f"an integer from {low} to {high}"
+            self.wrong(line, column, expected, shown(text) if text else "nothing")
             return low
         return int(text)
 
@@ -291,39 +278,27 @@ class _Reader:
         if marking in ("none", "numbers"):
             return
         if kind != "text" or not equals or not 1 <= len(text) <= LONGEST_TEXT:
-            self.wrong(
-                line,
-                "marking",
-                f"none, numbers or text=… of 1 to {LONGEST_TEXT} characters",
-                marking or "nothing",
-            )
+            expected = f"none, numbers or text=… of 1 to {LONGEST_TEXT} characters"
+            self.wrong(line, "marking", expected, shown(marking) if marking else "nothing")
             return
         unknown = sorted(set(text) - lettering.ALPHABET)
         if unknown:
-            self.wrong(
-                line,
-                "marking",
-                "characters that can be printed (letters, digits, space and _-./+)",
-                "".join(unknown),
-            )
+            expected = "characters that can be printed (letters, digits, space and _-./+)"
+            self.wrong(line, "marking", expected, shown("".join(unknown)))
 
     def _connector(self, line: int, name: str) -> Connector | None:
         if name in self.connectors:
-            connector = self.connectors[name]
-            return connector
+            return self.connectors[name]
         self.connectors[name] = None
         if not SCENE_NAME.fullmatch(name):
-            self.wrong(line, "scene", "the name of a scene file without .toml: letters, digits, _ or -", name)
+            expected = "the name of a scene file without .toml: letters, digits, _ or -"
+            self.wrong(line, "scene", expected, shown(name))
             return None
         path = self.scenes / f"{name}.toml"
         if not path.is_file():
             offered = sorted(p.stem for p in self.scenes.glob("*.toml"))
-            self.wrong(
-                line,
-                "scene",
-                f"one of {', '.join(offered) or 'the scenes in the --scenes folder, which has none'}",
-                name,
-            )
+            names = ", ".join(offered) or "the scenes in the --scenes folder, which has none"
+            self.wrong(line, "scene", f"one of {names}", shown(name))
             return None
         try:
             self.connectors[name] = read_connector(path)
@@ -332,31 +307,36 @@ class _Reader:
         return self.connectors[name]
 
     def _check_geometry(self, line: int, run: Run, connector: Connector) -> None:
+        if run.marking.startswith("text="):
+            text, marking = run.marking.removeprefix("text="), connector.marking
+            width, _ = lettering.size(text, marking.height_mm, marking.stroke_mm)
+            room = 2.0 * (connector.shell.outer_mm[0] / 2 - abs(marking.text_at_mm[0]))
+            if width > room:
+                expected = f"a text that fits on the housing, {room:.1f} mm in print"
+                self.wrong(line, "marking", expected, f"{shown(text)} of {width:.1f} mm")
         if not run.defects:
             return
         try:
             pins = place_pins(connector, run.terminal, run.part, run.defects)
             messages = collisions(connector, run.housing, pins)
-        except ValueError as error:
-            messages = [str(error)]
+        except InputError as error:
+            messages = error.problems
         self.problems += [(line, f"{self.path.name}:{line} defects: {message}") for message in messages]
 
     def _check_unique(self, rows: list[tuple[int, dict[str, str]]]) -> None:
+        """Names and parts that stand where they may not; what is wrong by itself was reported with its row."""
         lines: dict[str, int] = {}
-        splits: dict[str, tuple[str, int]] = {}
+        splits: dict[int, tuple[str, int]] = {}
         for line, cells in rows:
             # Names that differ in case only would share a file where file names ignore case.
             name = cells["run"].lower()
-            if name and lines.setdefault(name, line) != line:
-                self.wrong(
-                    line, "run", f"a name used once, it stands in line {lines[name]} too", cells["run"]
-                )
-            part = (cells.get("part") or cells["seed"]).lstrip("0")
-            split, first = splits.setdefault(part, (cells["split"], line))
-            if split != cells["split"]:
-                self.wrong(
-                    line,
-                    "part",
-                    f"each part in one split, part {part or 0} is in {split} (line {first})",
-                    cells["split"],
-                )
+            if _RUN.fullmatch(name) and lines.setdefault(name, line) != line:
+                expected = f"a name used once, it stands in line {lines[name]} too"
+                self.wrong(line, "run", expected, shown(cells["run"]))
+            part, split = cells.get("part") or cells["seed"], cells["split"]
+            if not _COUNT.fullmatch(part) or not _SPLIT.fullmatch(split):
+                continue
+            first_split, first_line = splits.setdefault(int(part), (split, line))
+            if split != first_split:
+                expected = f"each part in one split, part {int(part)} is in {first_split} (line {first_line})"
+                self.wrong(line, "part" if "part" in cells else "seed", expected, shown(split))

@@ -85,12 +85,39 @@ def glow(name: str, strength: float) -> bpy.types.Material:
     return material
 
 
-def index_light(name: str) -> bpy.types.Material:
-    """Shines with the strength of its object's pass index: rendered at pixel centres it is the instance mask."""
+def _shining(name: str) -> tuple[bpy.types.Material, bpy.types.NodeTree, bpy.types.Node]:
+    """A material that shows a value and lights nothing."""
     material = glow(name, 1.0)
     versions.not_a_lamp(material)
     tree = material.node_tree
+    return material, tree, next(node for node in tree.nodes if node.type == "EMISSION")
+
+
+def _index() -> bpy.types.Material:
+    material, tree, shader = _shining("index")
     info = tree.nodes.new("ShaderNodeObjectInfo")
-    shader = next(node for node in tree.nodes if node.type == "EMISSION")
     tree.links.new(info.outputs["Object Index"], shader.inputs["Strength"])
     return material
+
+
+def _depth() -> bpy.types.Material:
+    material, tree, shader = _shining("depth")
+    view = tree.nodes.new("ShaderNodeCameraData")
+    tree.links.new(view.outputs["View Z Depth"], shader.inputs["Strength"])
+    return material
+
+
+def _normal() -> bpy.types.Material:
+    """The unit normal, moved to [0, 1] since light has no sign."""
+    material, tree, shader = _shining("normal")
+    surface = tree.nodes.new("ShaderNodeNewGeometry")
+    moved = tree.nodes.new("ShaderNodeVectorMath")
+    moved.operation = "MULTIPLY_ADD"
+    moved.inputs[1].default_value = moved.inputs[2].default_value = (0.5, 0.5, 0.5)
+    tree.links.new(surface.outputs["Normal"], moved.inputs[0])
+    tree.links.new(moved.outputs["Vector"], shader.inputs["Color"])
+    return material
+
+
+# Rendered at pixel centres these are the instance mask, the depth along the optical axis and the surface normals.
+TRUTH = {"index": _index, "depth": _depth, "normal": _normal}

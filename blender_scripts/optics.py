@@ -1,4 +1,4 @@
-"""The camera as an inspector's lens: where it stands, and where it puts a point of the part.
+"""The station of one capture: where camera and light stand, what the lens and the sensor do.
 
 Pixels follow the edge convention: the picture is [0, W] x [0, H], a pixel's centre at half integers.
 """
@@ -6,12 +6,14 @@ Pixels follow the edge convention: the picture is [0, W] x [0, H], a pixel's cen
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from . import draws
-from .connector import CameraRig, Nuisance
+from .connector import Connector
+from .lens import NO_DISTORTION, Lens
+from .sensor import Capture
 
 _DIRECTIONS = {
     "center": (0.0, 0.0),
@@ -24,33 +26,35 @@ _DIRECTIONS = {
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera: `matrix_world` (4, 4) is Blender's camera to world (looks along -Z, Y up), fx..cy in px."""
+    """A camera: `matrix_world` (4, 4) is Blender's camera to world (looks along -Z, Y up), `lens` its pixels."""
 
     name: str
     matrix_world: np.ndarray
-    fx: float
-    fy: float
-    cx: float
-    cy: float
+    lens: Lens
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """World points (..., 3) in mm to pixels (..., 2)."""
-        rotation, origin = self.matrix_world[:3, :3], self.matrix_world[:3, 3]
-        local = (points - origin) @ rotation
-        depth = -local[..., 2]
-        return np.stack(
-            [self.cx + self.fx * local[..., 0] / depth, self.cy - self.fy * local[..., 1] / depth], axis=-1
+        local = (points - self.matrix_world[:3, 3]) @ self.matrix_world[:3, :3]
+        # Blender's camera looks along -Z with Y up; the lens has y downwards.
+        flat = local[..., :2] / -local[..., 2:] * np.array([1.0, -1.0])
+        return self.lens.to_pixels(flat)
+
+    def undistorted(self) -> Camera:
+        """The pinhole view that is rendered: as large as the picture and its margin."""
+        lens, margin = self.lens, 2 * self.lens.margin
+        return replace(
+            self, lens=Lens(lens.width + margin, lens.height + margin, lens.focal_px, NO_DISTORTION)
         )
 
     def as_record(self) -> dict[str, object]:
         return {
             "name": self.name,
             "matrix_world": self.matrix_world.tolist(),
-            "fx": self.fx,
-            "fy": self.fy,
-            "cx": self.cx,
-            "cy": self.cy,
-            "distortion": [0.0] * 5,
+            "fx": self.lens.focal_px,
+            "fy": self.lens.focal_px,
+            "cx": 0.5 * self.lens.width,
+            "cy": 0.5 * self.lens.height,
+            "distortion": list(self.lens.distortion),
         }
 
 
@@ -59,13 +63,23 @@ class Station:
     """The inspection station as the part sees it in one capture: a rigid motion of camera and light, mm.
 
     The part stays at the world's origin, so that world coordinates are those of the housing's datum.
+
+    Attributes:
+        view_direction: from the part to the camera, a unit vector in the station's own axes.
+        focus_mm: distance of the plane in focus from the camera along its axis.
+        f_number: 0 = everything is sharp.
+        fixture_shade: factor on the table's colour.
     """
 
     matrix: np.ndarray
     camera: Camera
+    view_direction: np.ndarray
     light_power: float
     light_azimuth_deg: float
-    exposure: float
+    focus_mm: float
+    f_number: float
+    fixture_shade: float
+    capture: Capture
 
 
 def _rotation(x_deg: float, y_deg: float, z_deg: float) -> np.ndarray:
@@ -94,17 +108,16 @@ def look_at(position: np.ndarray, target: np.ndarray, up: np.ndarray) -> np.ndar
     return matrix
 
 
-def set_up_station(
-    rig: CameraRig, nuisance: Nuisance, camera: str, seed: int, width: int, height: int
-) -> Station:
-    """Draw one capture: how the part lies under the camera, how the light burns.
+def set_up_station(connector: Connector, camera: str, seed: int, width: int, height: int) -> Station:
+    """Draw one capture: how the part lies under the camera, how the light burns, how the picture is taken.
 
     Args:
-        rig, nuisance: of the scene.
-        camera: view; pose and light draw from generators keyed by it too.
+        connector: the scene.
+        camera: view; every draw comes from a generator keyed by it too.
         seed: the row's seed.
         width, height: picture size in px.
     """
+    rig, nuisance, sensor = connector.cameras[camera], connector.nuisance, connector.sensor
     pose = draws.generator(seed, "pose", camera)
     shift = [draws.symmetric(pose, nuisance.shift_mm) for _ in range(2)]
     turn = draws.symmetric(pose, nuisance.rotation_deg)
@@ -114,6 +127,9 @@ def set_up_station(
     power = 1.0 + draws.symmetric(light, nuisance.light_power)
     azimuth = draws.symmetric(light, nuisance.light_azimuth_deg)
     exposure = 2.0 ** draws.symmetric(light, nuisance.exposure)
+    defocus = draws.symmetric(draws.generator(seed, "focus", camera), nuisance.focus_mm)
+    warmth = draws.symmetric(draws.generator(seed, "white balance", camera), nuisance.white_balance)
+    shade = 2.0 ** draws.symmetric(draws.generator(seed, "fixture", camera), nuisance.fixture_shade)
 
     motion = np.eye(4)
     motion[:3, :3] = _rotation(lean[0], lean[1], turn)
@@ -121,12 +137,30 @@ def set_up_station(
     station = np.linalg.inv(motion)
 
     towards_x, towards_y = _DIRECTIONS[camera]
-    angle = math.radians(rig.angle_deg)
-    away = math.sin(angle)
-    upright = math.cos(angle) if (towards_x or towards_y) else 1.0
+    angle = math.radians(rig.angle_deg) if (towards_x or towards_y) else 0.0
+    away = np.array([towards_x * math.sin(angle), towards_y * math.sin(angle), math.cos(angle)])
     target = np.array(rig.target_mm)
-    position = target + distance * np.array([towards_x * away, towards_y * away, upright])
-    matrix = station @ look_at(position, target, np.array([0.0, 1.0, 0.0]))
-    focal_px = rig.focal_mm / rig.sensor_width_mm * width
-    view = Camera(camera, matrix, focal_px, focal_px, 0.5 * width, 0.5 * height)
-    return Station(station, view, power, azimuth, exposure)
+    position = target + distance * away
+    red, green, blue = sensor.white_balance
+    return Station(
+        matrix=station,
+        camera=Camera(
+            camera,
+            station @ look_at(position, target, np.array([0.0, 1.0, 0.0])),
+            Lens(width, height, rig.focal_mm / rig.sensor_width_mm * width, rig.distortion),
+        ),
+        view_direction=away,
+        light_power=power,
+        light_azimuth_deg=azimuth,
+        focus_mm=max(1.0, (position[2] - rig.focus_z_mm) / away[2] + defocus),
+        f_number=rig.f_number,
+        fixture_shade=shade,
+        capture=Capture(
+            exposure=exposure,
+            white_balance=(red * (1.0 + warmth), green, blue * (1.0 - warmth)),
+            vignetting=rig.vignetting,
+            full_well_e=sensor.full_well_e,
+            read_noise_e=sensor.read_noise_e,
+            hot_pixels=sensor.hot_pixels,
+        ),
+    )

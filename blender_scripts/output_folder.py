@@ -30,15 +30,19 @@ class OutputFolder:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        for folder in (root, *(root / name for name in _FOLDERS)):
-            if folder != root and folder.is_symlink():
-                raise InputError(f"{folder}: expected a folder of the output's own, got a symbolic link")
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise InputError(
-                    f"{folder}: expected a folder that can be written, got: {error.strerror}"
-                ) from None
+        self._make(root)
+        for name in _FOLDERS:
+            self._make(root / name)
+
+    def _make(self, folder: Path) -> None:
+        if folder != self.root and folder.is_symlink():
+            raise InputError(f"{folder}: expected a folder of the output's own, got a symbolic link")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"{folder}: expected a folder that can be written, got: {error.strerror}"
+            ) from None
 
     def image(self, run: str) -> Path:
         return self.root / "images" / f"{run}.png"
@@ -83,9 +87,11 @@ class OutputFolder:
             return False
         if record["row_sha256"] != row_sha256 or record["run"] != run.run:
             return False
-        for kind, file in (("image", self.image(run.run)), ("mask", self.mask(run.run))):
+        files = {self.image(run.run): record["image_sha256"], self.mask(run.run): record["mask_sha256"]}
+        files |= {self.extra(kind, run.run): known for kind, known in record.get("extras_sha256", {}).items()}
+        for file, known in files.items():
             try:
-                if hashlib.sha256(file.read_bytes()).hexdigest() != record[f"{kind}_sha256"]:
+                if hashlib.sha256(file.read_bytes()).hexdigest() != known:
                     return False
             except OSError:
                 return False
@@ -93,8 +99,20 @@ class OutputFolder:
             self._write(path, encode_record({**record, "row": run.row()}))
         return True
 
-    def write(self, run: str, image: bytes, mask: bytes, record: dict[str, Any]) -> None:
-        """Write one row and read it back; the record gets the hashes of the two pictures.
+    def extra(self, kind: str, run: str) -> Path:
+        """The array of a kind that was asked for, such as depth/<run>.npy."""
+        return self.root / kind / f"{run}.npy"
+
+    def write(
+        self, run: str, image: bytes, mask: bytes, record: dict[str, Any], extras: dict[str, bytes]
+    ) -> None:
+        """Write one row; the record gets the hashes of its files.
+
+        Args:
+            run: the row's name.
+            image, mask: the PNG files' bytes.
+            record: the truth, whose hashes are filled in.
+            extras: the bytes of NPY files by kind.
 
         Raises:
             OSError: a file is not on the disk as it was written.
@@ -104,10 +122,17 @@ class OutputFolder:
             "mask_sha256": hashlib.sha256(mask).hexdigest(),
         }
         filled = {key: hashes.get(key, value) for key, value in record.items()}
+        if extras:
+            filled["extras_sha256"] = {
+                kind: hashlib.sha256(data).hexdigest() for kind, data in extras.items()
+            }
         # While picture and mask are replaced, no record may vouch for them.
         self.record(run).unlink(missing_ok=True)
         self._write(self.image(run), image)
         self._write(self.mask(run), mask)
+        for kind, data in extras.items():
+            self._make(self.root / kind)
+            self._write(self.extra(kind, run), data)
         self._write(self.record(run), encode_record(filled))
 
     def _write(self, path: Path, content: bytes) -> None:
@@ -128,6 +153,6 @@ class OutputFolder:
 
     def sweep(self) -> None:
         """Remove what a killed process left half-written; only for a process that is alone in the folder."""
-        for name in _FOLDERS:
-            for leftover in (self.root / name).glob(".*.tmp"):
+        for leftover in self.root.glob("*/.*.tmp"):
+            if not leftover.parent.is_symlink():
                 leftover.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ import numpy as np
 
 from . import versions
 from .exr import read_exr
+from .lens import Window
 
 BOUNCES = 3
 WITHOUT_DENOISER = 8
@@ -78,12 +79,13 @@ class PathTracer:
         channels = self._shoot(width, height)
         return np.stack([channels["R"], channels["G"], channels["B"]], axis=-1)
 
-    def indices(self, width: int, height: int, x1: int, y1: int, x2: int, y2: int) -> np.ndarray:
-        """The pass index of what each pixel's centre sees, (y2 - y1, x2 - x1) uint16; the stage must show indices.
+    def values(self, width: int, height: int, window: Window, colour: bool = False) -> np.ndarray:
+        """What each pixel's centre sees while the stage shows a truth: (h, w), or (h, w, 3) where `colour`, float32.
 
         Args:
             width, height: size of the whole view in pixels.
-            x1, y1, x2, y2: the window that is rendered, in the same pixels, y downwards.
+            window: the part that is rendered, in the same pixels.
+            colour: three values a pixel.
         """
         self.settings.samples = 1
         self.settings.seed = 0
@@ -93,19 +95,20 @@ class PathTracer:
         self.settings.filter_width = _RELEASE
         versions.set_pixel_jitter(self.settings, False)
         versions.use_denoiser(self.settings, False)
-        self.render.image_settings.color_mode = "BW"
+        self.render.image_settings.color_mode = "RGB" if colour else "BW"
         self.render.use_border = self.render.use_crop_to_border = True
         # Blender rounds these fractions to pixels; half a thousandth keeps them on the right side.
-        self.render.border_min_x, self.render.border_max_x = (x1 + 5e-4) / width, (x2 + 5e-4) / width
-        self.render.border_min_y, self.render.border_max_y = (
-            (height - y2 + 5e-4) / height,
-            (height - y1 + 5e-4) / height,
-        )
+        self.render.border_min_x = (window.x1 + 5e-4) / width
+        self.render.border_max_x = (window.x2 + 5e-4) / width
+        self.render.border_min_y = (height - window.y2 + 5e-4) / height
+        self.render.border_max_y = (height - window.y1 + 5e-4) / height
         channels = self._shoot(width, height)
         self.render.use_border = self.render.use_crop_to_border = False
-        seen = np.rint(next(iter(channels.values()))).astype(np.uint16)
-        if seen.shape != (y2 - y1, x2 - x1):
-            raise RuntimeError(f"the mask's window has {seen.shape} pixels, expected {(y2 - y1, x2 - x1)}")
+        seen = (
+            np.stack([channels[name] for name in "RGB"], axis=-1) if colour else next(iter(channels.values()))
+        )
+        if seen.shape[:2] != (window.y2 - window.y1, window.x2 - window.x1):
+            raise RuntimeError(f"the window {window} came out with {seen.shape[:2]} pixels")
         return seen
 
     def _shoot(self, width: int, height: int) -> dict[str, np.ndarray]:

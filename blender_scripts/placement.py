@@ -1,20 +1,22 @@
 """Where every pin of one part stands: scatter, then defects, then what a measuring machine would read.
 
-A pin's own frame has its origin where the nominal centre line leaves the cavity floor and Z along the pin. A bend is an
-arc of constant curvature from `start_mm` over `curve_mm`, straight before and after, so the length is kept.
+A pin's own frame has its origin where the centre line of a good pin leaves the cavity floor, and Z along the pin; it
+goes down with a terminal that backs out. A bend is an arc of constant curvature from `start_mm` over `curve_mm`,
+straight before and after, so the length is kept.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 from . import draws
-from .connector import Block, Connector, Position, Shell, Terminal
+from .connector import Connector, Position, Terminal
 from .defects import Defect, worst_kind
+from .errors import InputError
 
 Vector = tuple[float, float, float]
-_SAMPLES = 16
 _STEEPEST_BEND_RAD = math.radians(85.0)
 
 
@@ -29,7 +31,7 @@ class Bend:
 
     def point(self, along_mm: float) -> Vector:
         """The centre line at a length from the floor, mm in the pin's frame."""
-        across, up = self._in_plane(along_mm)
+        across, up = self.in_plane(along_mm)
         return across * math.cos(self.azimuth_rad), across * math.sin(self.azimuth_rad), up
 
     def tilt_rad(self, along_mm: float) -> float:
@@ -40,7 +42,8 @@ class Bend:
             return self.angle_rad
         return self.angle_rad * min(1.0, (along_mm - self.start_mm) / self.curve_mm)
 
-    def _in_plane(self, along_mm: float) -> tuple[float, float]:
+    def in_plane(self, along_mm: float) -> tuple[float, float]:
+        """How far sideways and how far up the centre line is at a length from the floor, mm."""
         if along_mm <= self.start_mm or self.angle_rad == 0.0:
             return 0.0, along_mm
         across, up = 0.0, self.start_mm
@@ -75,7 +78,7 @@ class Pin:
     def kind(self) -> str:
         return worst_kind(self.defects)
 
-    @property
+    @cached_property
     def rotation(self) -> tuple[Vector, Vector, Vector]:
         """Rows of the smallest rotation that turns Z onto the pin's axis (Rodrigues)."""
         slope_x, slope_y = self.lean
@@ -90,9 +93,13 @@ class Pin:
 
     def world(self, point: Vector) -> Vector:
         """A point of the pin's frame in world mm."""
-        rows = self.rotation
-        x, y, z = (sum(r * p for r, p in zip(row, point, strict=True)) for row in rows)
-        return x + self.root_mm[0], y + self.root_mm[1], z + self.root_mm[2]
+        (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = self.rotation
+        x, y, z = point
+        return (
+            xx * x + xy * y + xz * z + self.root_mm[0],
+            yx * x + yy * y + yz * z + self.root_mm[1],
+            zx * x + zy * y + zz * z + self.root_mm[2],
+        )
 
     @property
     def tip_mm(self) -> Vector:
@@ -112,6 +119,13 @@ class Pin:
             else:
                 high = middle
         return self.world(self.bend.point(high))
+
+    @property
+    def bend_mm(self) -> Vector | None:
+        """The middle of the bend's arc on the centre line; None where the pin is straight."""
+        if self.missing or self.bend.angle_rad == 0.0:
+            return None
+        return self.world(self.bend.point(self.bend.start_mm + 0.5 * self.bend.curve_mm))
 
     @property
     def nominal_tip_mm(self) -> Vector:
@@ -167,10 +181,14 @@ def place_pins(
         part: seeds the manufacturing scatter; the same draws whatever the defects.
 
     Raises:
-        ValueError: a defect that geometry does not allow, as ``expected …, got …``.
+        InputError: defects that geometry does not allow, each as ``expected …, got …``.
     """
     shape = connector.terminals[terminal]
     floor = -connector.shell.depth_mm
+    defects_at: dict[str, list[Defect]] = {}
+    for defect in defects:
+        defects_at.setdefault(defect.target, []).append(defect)
+    problems: list[str] = []
     pins = []
     for position in connector.positions:
         source = draws.generator(part, "scatter", position.address)
@@ -179,39 +197,42 @@ def place_pins(
             math.tan(math.radians(draws.normal(source, connector.scatter.tilt_deg))) for _ in range(2)
         )
         raised = draws.normal(source, connector.scatter.height_mm)
-        own = tuple(d for d in defects if d.target == position.address)
-        bend, depth = STRAIGHT, 0.0
-        for defect in own:
-            if defect.kind == "bent":
-                bend = _bend(defect, shape)
-            elif defect.kind == "retracted":
-                depth = defect["depth_mm"]
-                most = connector.cavity.depth_mm
-                if depth > most:
-                    raise ValueError(
-                        f"expected depth_mm of at most {most:g} (the cavity's depth) in {defect.text}, got {depth:g}"
-                    )
+        own = {defect.kind: defect for defect in defects_at.get(position.address, ())}
+        depth = own["retracted"]["depth_mm"] if "retracted" in own else 0.0
+        if depth > connector.cavity.depth_mm:
+            expected = f"expected depth_mm of at most {connector.cavity.depth_mm:g} (the cavity's depth)"
+            problems.append(f"{expected}, got {depth:g} in {own['retracted'].text}")
+        bend = STRAIGHT
+        if "bent" in own:
+            try:
+                bend = _bend(own["bent"], shape, depth)
+            except InputError as error:
+                problems += error.problems
         pins.append(
             Pin(
                 position=position,
                 terminal=shape,
                 floor_mm=floor,
-                defects=own,
+                defects=tuple(own.values()),
                 root_mm=(position.x_mm + shift_x, position.y_mm + shift_y, floor + raised - depth),
                 lean=(lean[0], lean[1]),
                 bend=bend,
-                missing=any(d.kind == "missing" for d in own),
+                missing="missing" in own,
             )
         )
+    if problems:
+        raise InputError(problems)
     return tuple(pins)
 
 
-def _bend(defect: Defect, terminal: Terminal) -> Bend:
+def _bend(defect: Defect, terminal: Terminal, depth_mm: float) -> Bend:
+    """The bend of a terminal that sits `depth_mm` low: a pin bends where it stands free, not in its cavity."""
     length = terminal.standing_mm
-    start = defect["start_mm"]
+    start = defect["start_mm"] + depth_mm
     if start >= length:
-        raise ValueError(
-            f"expected start_mm below the pin's length {length:g} in {defect.text}, got {start:g}"
+        raise InputError(
+            f"expected start_mm below the {length - depth_mm:g} mm of pin that stand above the floor, "
+            f"got {defect['start_mm']:g} in {defect.text}"
         )
     curve = min(defect["curve_mm"], length - start)
     azimuth = math.radians(defect["azimuth_deg"])
@@ -222,8 +243,8 @@ def _bend(defect: Defect, terminal: Terminal) -> Bend:
     low, high = 0.0, _STEEPEST_BEND_RAD
     most = math.hypot(*Bend(high, azimuth, start, curve).point(length)[:2])
     if wanted > most:
-        raise ValueError(
-            f"expected tip_offset_mm of at most {most:.3g} for a pin of {length:g} mm in {defect.text}, got {wanted:g}"
+        raise InputError(
+            f"expected tip_offset_mm of at most {most:.3g} for a pin of {length:g} mm, got {wanted:g} in {defect.text}"
         )
     for _ in range(60):
         middle = 0.5 * (low + high)
@@ -232,70 +253,3 @@ def _bend(defect: Defect, terminal: Terminal) -> Bend:
         else:
             high = middle
     return Bend(high, azimuth, start, curve)
-
-
-def collisions(connector: Connector, housing: str, pins: tuple[Pin, ...]) -> list[str]:
-    """What defects push through what, as ``expected …, got …``; empty where every pin stands free."""
-    found = []
-    blocks = connector.housings[housing].blocks
-    lines = {pin.position.index: _centre_line(pin) for pin in pins if not pin.missing}
-    for pin in pins:
-        if pin.missing or not pin.defects:
-            continue
-        reach = pin.terminal.reach_mm
-        line = lines[pin.position.index]
-        what = ";".join(d.text for d in pin.defects)
-        overlap = max(_into_wall(connector.shell, point, reach) for point in line)
-        if overlap > 0.0:
-            found.append(
-                f"expected a pin that clears the wall, got {what} with the pin {overlap:.2f} mm inside it"
-            )
-        overlap = max((_into_block(block, point, reach) for block in blocks for point in line), default=0.0)
-        if overlap > 0.0:
-            found.append(
-                f"expected a pin that clears the {housing} housing's blocks, got {what} with the pin {overlap:.2f} mm inside one"
-            )
-        span = 2.0 * pin.terminal.standing_mm + 2.0 * reach
-        for other in pins:
-            index = other.position.index
-            if (
-                index not in lines
-                or index == pin.position.index
-                or (other.defects and index < pin.position.index)
-            ):
-                continue
-            if math.dist(pin.root_mm[:2], other.root_mm[:2]) > span:
-                continue
-            gap = min(math.dist(a, b) for a in line for b in lines[index])
-            if gap < reach + other.terminal.reach_mm:
-                overlap = reach + other.terminal.reach_mm - gap
-                found.append(
-                    f"expected a pin that clears {other.position.address}, got {what} with {overlap:.2f} mm of overlap"
-                )
-    return found
-
-
-def _centre_line(pin: Pin) -> list[Vector]:
-    """Points of the centre line above the floor; a pin is wider than they are apart."""
-    length = pin.terminal.standing_mm
-    count = max(_SAMPLES, math.ceil(2.0 * length / pin.terminal.width_mm))
-    points = [pin.world(pin.bend.point(length * i / count)) for i in range(count + 1)]
-    return [point for point in points if point[2] >= pin.floor_mm - 1e-9] or points[-1:]
-
-
-def _into_wall(shell: Shell, point: Vector, reach: float) -> float:
-    """How deep a ball round the point is inside the wall, mm; the opening is a rectangle with rounded corners."""
-    if point[2] > 0.0:
-        return 0.0
-    corner = shell.corner_mm
-    x = max(abs(point[0]) - (0.5 * shell.opening_mm[0] - corner), 0.0)
-    y = max(abs(point[1]) - (0.5 * shell.opening_mm[1] - corner), 0.0)
-    return math.hypot(x, y) - corner + reach
-
-
-def _into_block(block: Block, point: Vector, reach: float) -> float:
-    """How deep a ball round the point is inside a block, mm; 0 where it is clear."""
-    dx = max(abs(point[0] - block.center_mm[0]) - 0.5 * block.size_mm[0], 0.0)
-    dy = max(abs(point[1] - block.center_mm[1]) - 0.5 * block.size_mm[1], 0.0)
-    dz = max(block.bottom_mm - point[2], point[2] - block.top_mm, 0.0)
-    return max(0.0, reach - math.sqrt(dx * dx + dy * dy + dz * dz))

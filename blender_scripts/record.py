@@ -1,7 +1,7 @@
 """The record: the truth of one picture as JSON, and the hash that tells whether a row is finished.
 
-Keys and units are those of docs/records.md. Numbers are rounded to a nanometre or a millionth of a pixel, so that the text
-is short and the same everywhere.
+Keys and units are those of docs/records.md. Numbers are rounded to a nanometre or a millionth of a pixel, so that the
+text is short and the same everywhere.
 """
 
 from __future__ import annotations
@@ -12,25 +12,29 @@ from pathlib import Path
 from typing import Any
 
 from .connector import Connector
-from .errors import InputError
+from .errors import InputError, shown
 from .manifest import Run
 
 SCHEMA = 1
 RENDERER = "1"
 _DECIMALS = 6
-_KEYS = (
-    "run",
-    "row",
-    "row_sha256",
-    "image_sha256",
-    "mask_sha256",
-    "width",
-    "height",
-    "camera",
-    "tolerance",
-    "positions",
-    "other",
-)
+_KEYS: dict[str, type] = {
+    "run": str,
+    "row": dict,
+    "row_sha256": str,
+    "renderer": str,
+    "blender": str,
+    "image_sha256": str,
+    "mask_sha256": str,
+    "width": int,
+    "height": int,
+    "camera": dict,
+    "tolerance": dict,
+    "housing": dict,
+    "positions": list,
+    "other": list,
+}
+_JSON_NAMES: dict[type, str] = {str: "a text", int: "an integer", dict: "an object", list: "a list"}
 
 
 def row_sha256(run: Run, connector: Connector, blender: str, settings: str) -> str:
@@ -77,14 +81,18 @@ def read_record(path: Path) -> dict[str, Any]:
         record = json.loads(path.read_bytes())
     except OSError as error:
         raise InputError(f"{path.name}: expected a readable record, got {error.strerror or error}") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except ValueError as error:  # of the encoding, of JSON, or an integer of thousands of digits
         raise InputError(f"{path.name}: expected a record in JSON, got: {error}") from None
+    except RecursionError:
+        raise InputError(f"{path.name}: expected a record in JSON, got lists nested too deep") from None
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-        found = record.get("schema") if isinstance(record, dict) else type(record).__name__
-        raise InputError(f"{path.name}: expected a record of schema {SCHEMA}, got {found!r}")
+        found = shown(record.get("schema")) if isinstance(record, dict) else type(record).__name__
+        raise InputError(f"{path.name}: expected a record of schema {SCHEMA}, got {found}")
     missing = [key for key in _KEYS if key not in record]
     if missing:
-        raise InputError(
-            f"{path.name}: expected the keys {', '.join(_KEYS)}, got none of {', '.join(missing)}"
-        )
+        raise InputError(f"{path.name}: expected the keys {', '.join(missing)}, got nothing of that name")
+    for key, kind in _KEYS.items():
+        if not isinstance(record[key], kind):
+            expected = _JSON_NAMES[kind]
+            raise InputError(f"{path.name}: expected {key} as {expected}, got {shown(record[key])}")
     return record

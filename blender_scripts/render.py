@@ -87,6 +87,12 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         "--no-denoise", action="store_true", help="path-traced noise as it is, eight times the samples"
     )
     parser.add_argument(
+        "--depth", action="store_true", help="write depth/<run>.npy too: mm along the optical axis"
+    )
+    parser.add_argument(
+        "--normal", action="store_true", help="write normal/<run>.npy too: unit vectors, world axes"
+    )
+    parser.add_argument(
         "--feed",
         action="store_true",
         help="read row numbers from standard input and report each as a line of JSON",
@@ -125,7 +131,7 @@ def run(arguments: argparse.Namespace) -> int:
     from blender_scripts.manifest import read_manifest
     from blender_scripts.output_folder import OutputFolder
     from blender_scripts.progress import Progress
-    from blender_scripts.renderer import Renderer
+    from blender_scripts.renderer import EXTRAS, Renderer
 
     versions.check_version()
     manifest = read_manifest(arguments.manifest, arguments.scenes)
@@ -148,6 +154,7 @@ def run(arguments: argparse.Namespace) -> int:
             threads=arguments.threads,
             gpu=arguments.device == "gpu",
             denoise=not arguments.no_denoise,
+            extras=tuple(kind for kind in EXTRAS if getattr(arguments, kind)),
         )
         if not renderer.tracer.denoised and not arguments.no_denoise and not arguments.feed:
             print("this Blender has no denoiser: eight times the samples are taken instead", file=sys.stderr)

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import bpy
+import numpy as np
 
-from . import draws, versions
-from .connector import Connector
+from . import draws, jpeg, versions
+from .connector import Connector, lens_folds
+from .lens import Window, bend_picture, bend_samples
 from .manifest import Manifest, Run
-from .optics import set_up_station
+from .optics import Station, set_up_station
 from .output_folder import OutputFolder
 from .path_tracer import PathTracer
-from .photograph import develop
-from .placement import place_pins
+from .placement import Pin, place_pins
 from .png import encode_png
 from .record import RENDERER, SCHEMA, row_sha256
+from .sensor import develop
 from .stage import Stage
 from .truth import Mask, Outlines, box_of, positions_truth, project_pins
+
+EXTRAS = ("depth", "normal")
+
+
+def _npy(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=False)
+    return file.getvalue()
 
 
 class Renderer:
@@ -33,6 +44,7 @@ class Renderer:
         threads: render threads, 0 = one per core.
         gpu: render on the graphics card.
         denoise: use the denoiser where this Blender has one.
+        extras: what else to write of each picture, of EXTRAS.
     """
 
     def __init__(
@@ -43,6 +55,7 @@ class Renderer:
         threads: int = 0,
         gpu: bool = False,
         denoise: bool = True,
+        extras: tuple[str, ...] = (),
     ) -> None:
         # Factory settings: nothing of the user's own set-up, and no script in a file may run.
         bpy.ops.wm.read_factory_settings(use_empty=True)
@@ -51,6 +64,7 @@ class Renderer:
         self.manifest = manifest
         self.output = output
         self.mask_scale = mask_scale
+        self.extras = extras
         self.scratch = Path(tempfile.mkdtemp(prefix="pinsight-"))
         self.tracer = PathTracer(self.scratch, threads, gpu, denoise)
         self.stage = Stage()
@@ -60,7 +74,7 @@ class Renderer:
         shutil.rmtree(self.scratch, ignore_errors=True)
 
     def _sha256(self, run: Run) -> str:
-        settings = f"{self.tracer.fingerprint} mask {self.mask_scale}"
+        settings = " ".join((self.tracer.fingerprint, f"mask {self.mask_scale}", *self.extras))
         return row_sha256(run, self.manifest.connectors[run.scene], self.blender, settings)
 
     def render(self, run: Run, force: bool = False) -> bool:
@@ -70,15 +84,17 @@ class Renderer:
             return False
         connector = self.manifest.connectors[run.scene]
         pins = place_pins(connector, run.terminal, run.part, run.defects)
-        station = set_up_station(
-            connector.camera, connector.nuisance, run.camera, run.seed, run.width, run.height
-        )
+        if lens_folds(connector.cameras[run.camera], run.width, run.height):
+            raise ValueError(f"the lens of camera {run.camera} folds a picture of {run.width} x {run.height}")
+        station = set_up_station(connector, run.camera, run.seed, run.width, run.height)
         self.stage.lay_out(connector, run.housing, run.marking, run.lighting, pins, station)
+        view = station.camera.undistorted().lens
         noise = draws.integer(run.seed, "noise", run.camera)
-        light = self.tracer.picture(run.width, run.height, run.samples, noise)
+        light = self.tracer.picture(view.width, view.height, run.samples, noise)
+        light = bend_picture(light, station.camera.lens)
 
         outlines = project_pins(connector, pins, station.camera)
-        mask = self._mask(outlines, run)
+        mask = self._mask(connector, pins, station, outlines)
         record = {
             **self._head(run, sha256, connector),
             "camera": station.camera.as_record(),
@@ -92,20 +108,59 @@ class Renderer:
             "positions": positions_truth(pins, station.camera, outlines, mask),
             "other": [],
         }
-        picture = develop(light, station.exposure)
+        picture = develop(light, station.capture, f"{run.seed}/{run.camera}", f"{run.scene}/{run.camera}")
+        if connector.sensor.jpeg_quality:
+            picture = jpeg.through_jpeg(picture, connector.sensor.jpeg_quality, self.scratch)
         indices = mask.picture(run.width, run.height, len(pins))
-        self.output.write(run.run, encode_png(picture), encode_png(indices), record)
+        extras = {kind: _npy(self._extra(kind, station)) for kind in self.extras}
+        self.output.write(run.run, encode_png(picture), encode_png(indices), record, extras)
         return True
 
-    def _mask(self, outlines: Outlines, run: Run) -> Mask:
-        scale = self.mask_scale
+    def _mask(
+        self, connector: Connector, pins: tuple[Pin, ...], station: Station, outlines: Outlines
+    ) -> Mask:
+        """Render the instance mask where pins are; behind a bent lens, render the view and bend it."""
+        scale, lens = self.mask_scale, station.camera.lens
+        camera = station.camera.undistorted()
+        view = camera.lens
+        wanted = outlines.bands(lens.width, lens.height)
+        straight = (
+            wanted
+            if lens.is_straight
+            else project_pins(connector, pins, camera).bands(view.width, view.height)
+        )
         bands = []
-        self.stage.show_indices(True)
-        for band in outlines.bands(run.width, run.height):
-            corners = (scale * edge for edge in (band.x1, band.y1, band.x2, band.y2))
-            bands.append((band, self.tracer.indices(run.width * scale, run.height * scale, *corners)))
-        self.stage.show_indices(False)
-        return Mask(scale, bands)
+        self.stage.show("index")
+        for band in straight:
+            fine = Window(*(scale * edge for edge in (band.x1, band.y1, band.x2, band.y2)))
+            seen = self.tracer.values(view.width * scale, view.height * scale, fine)
+            bands.append((band, np.rint(seen).astype(np.uint16)))
+        self.stage.show(None)
+        if lens.is_straight:
+            return Mask(scale, bands)
+        # A band of the view may reach into several of the picture: they are merged, later ones over nothing only.
+        bent = []
+        for window in wanted:
+            merged = np.zeros((scale * (window.y2 - window.y1), scale * (window.x2 - window.x1)), np.uint16)
+            for source, indices in bands:
+                part = bend_samples(indices, lens, scale, window, source)
+                merged = np.where(merged == 0, part, merged)
+            bent.append((window, merged))
+        return Mask(scale, bent)
+
+    def _extra(self, kind: str, station: Station) -> np.ndarray:
+        """Depth along the optical axis in mm (H, W), or unit normals in world axes (H, W, 3); 0 = nothing."""
+        lens = station.camera.lens
+        view = station.camera.undistorted().lens
+        whole = Window(0, 0, view.width, view.height)
+        self.stage.show(kind)
+        seen = self.tracer.values(view.width, view.height, whole, colour=kind == "normal")
+        self.stage.show(None)
+        if kind == "normal":
+            seen = np.where(np.any(seen > 0.0, axis=-1, keepdims=True), 2.0 * seen - 1.0, 0.0)
+        if not lens.is_straight:
+            seen = bend_samples(seen, lens, 1, Window(0, 0, lens.width, lens.height), whole)
+        return seen.astype(np.float32)
 
     def _head(self, run: Run, sha256: str, connector: Connector) -> dict[str, Any]:
         return {

@@ -6,7 +6,6 @@ what was rendered before it.
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 
 import bpy
@@ -14,14 +13,15 @@ import numpy as np
 from mathutils import Matrix, Vector
 from mathutils.geometry import delaunay_2d_cdt
 
-from . import geometry, materials, versions
-from .connector import Connector, Housing, Lighting, Terminal
+from . import geometry, lamps, materials
+from .connector import Connector, Housing, Terminal
 from .geometry import Mesh
 from .optics import Station
 from .placement import Pin
 
 HOUSING_CODE = 30000
 CAVITY_CODES = 20000
+CAMERA = "camera"
 _ALL_TRIANGLES = 0
 _WREATH = 1.5
 _FIXTURE_MM = 4000.0
@@ -74,7 +74,8 @@ class Stage:
 
     def __init__(self) -> None:
         self.housing_vertices = np.zeros((0, 3))
-        self._index_material: bpy.types.Material | None = None
+        self._truth: dict[str, bpy.types.Material] = {}
+        self._sharp = True
 
     def lay_out(
         self,
@@ -113,15 +114,18 @@ class Stage:
             ink = materials.matt("ink", connector.marking.color)
             _add("print", _mesh("print", letters, ink), HOUSING_CODE)
         _fixture(connector, station)
-        _light(connector.lightings[lighting], station)
+        lamps.light(connector, lighting, station)
         _camera(connector, station)
-        self._index_material = materials.index_light("index")
+        self._sharp = not station.f_number
+        self._truth = {kind: make() for kind, make in materials.TRUTH.items()}
 
-    def show_indices(self, on: bool) -> None:
-        """Every surface shines with its number, or looks as it is."""
-        bpy.context.view_layer.material_override = self._index_material if on else None
-        for name in ("fixture", "lamp"):
-            bpy.data.objects[name].hide_render = on
+    def show(self, kind: str | None) -> None:
+        """Every surface shines with its `index`, `depth` or `normal`, without lamps and blur; None: as it is."""
+        bpy.context.view_layer.material_override = self._truth[kind] if kind else None
+        for thing in bpy.data.objects:
+            if thing.name.startswith(lamps.LAMP):
+                thing.hide_render = kind is not None
+        bpy.data.cameras[CAMERA].dof.use_dof = kind is None and not self._sharp
 
 
 def pin_matrix(pin: Pin) -> np.ndarray:
@@ -173,93 +177,35 @@ def _rectangle(name: str, half_x: float, half_y: float, material: bpy.types.Mate
 
 def _fixture(connector: Connector, station: Station) -> None:
     """The table under the part, fixed to the station."""
+    red, green, blue = (min(1.0, level * station.fixture_shade) for level in connector.fixture_color)
+    shade = (red, green, blue)
     table = _rectangle(
         "fixture",
         0.5 * _FIXTURE_MM,
         0.5 * _FIXTURE_MM,
-        materials.matt("fixture", connector.fixture_color),
+        materials.matt("fixture", shade),
     )
     below = np.eye(4)
     below[2, 3] = -connector.shell.height_mm - 0.5
     table.matrix_world = Matrix((station.matrix @ below).tolist())
 
 
-def _light(lighting: Lighting, station: Station) -> None:
-    """The lamp as a shining surface, so that metal reflects its shape, and a dim room round it."""
-    power = lighting.power * station.light_power
-    if lighting.kind == "ring":
-        area = 2.0 * math.pi * lighting.radius_mm * lighting.width_mm
-        distance = math.hypot(lighting.height_mm, lighting.radius_mm)
-        diffuser = materials.glow("lamp", 12.0 * power * distance**2 / area)
-        lamp = _add("lamp", _mesh("lamp", _ring(lighting), diffuser), 0)
-        lamp.matrix_world = Matrix(station.matrix.tolist())
-    else:
-        azimuth = math.radians(lighting.azimuth_deg + station.light_azimuth_deg)
-        place = np.array(
-            [
-                lighting.radius_mm * math.cos(azimuth),
-                lighting.radius_mm * math.sin(azimuth),
-                lighting.height_mm,
-            ]
-        )
-        distance = float(np.linalg.norm(place))
-        diffuser = materials.glow("lamp", 12.0 * power * distance**2 / lighting.width_mm**2)
-        lamp = _rectangle("lamp", 0.5 * lighting.width_mm, 0.5 * lighting.width_mm, diffuser)
-        # The panel's lit side is its +Z; turn it to the part.
-        facing = np.eye(4)
-        back = -place / distance
-        right = np.cross([0.0, 0.0, 1.0], back)
-        right /= np.linalg.norm(right)
-        facing[:3, 0], facing[:3, 1], facing[:3, 2], facing[:3, 3] = right, np.cross(back, right), back, place
-        lamp.matrix_world = Matrix((station.matrix @ facing).tolist())
-    lamp.visible_camera = False
-    _room(lighting.ambient)
-
-
-def _ring(lighting: Lighting) -> Mesh:
-    """An annulus round the optical axis, tilted towards the part."""
-    steps = 48
-    angles = 2.0 * np.pi * np.arange(steps) / steps
-    slope = lighting.radius_mm / math.hypot(lighting.radius_mm, lighting.height_mm)
-    half = 0.5 * lighting.width_mm
-    rims = []
-    for side in (-1.0, 1.0):
-        radius = lighting.radius_mm + side * half * math.sqrt(1.0 - slope**2)
-        height = lighting.height_mm - side * half * slope * -1.0
-        rims.append(
-            np.column_stack([radius * np.cos(angles), radius * np.sin(angles), np.full(steps, height)])
-        )
-    faces = [(i, (i + 1) % steps, steps + (i + 1) % steps, steps + i) for i in range(steps)]
-    return Mesh(np.concatenate(rims), [tuple(reversed(face)) for face in faces], [False] * steps)
-
-
-def _room(ambient: float) -> None:
-    """A grey room, lighter above than below: what metal shows between the lamp's reflections."""
-    world = bpy.data.worlds.new("room")
-    bpy.context.scene.world = world
-    tree = versions.set_node_tree(world)
-    background = next(node for node in tree.nodes if node.type == "BACKGROUND")
-    place = tree.nodes.new("ShaderNodeTexCoord")
-    split = tree.nodes.new("ShaderNodeSeparateXYZ")
-    shade = tree.nodes.new("ShaderNodeMath")
-    shade.operation = "MULTIPLY_ADD"
-    shade.inputs[1].default_value = 0.8 * ambient
-    shade.inputs[2].default_value = ambient
-    tree.links.new(place.outputs["Generated"], split.inputs["Vector"])
-    tree.links.new(split.outputs["Z"], shade.inputs[0])
-    tree.links.new(shade.outputs["Value"], background.inputs["Strength"])
-    background.inputs["Color"].default_value = (1.0, 1.0, 1.0, 1.0)
-    world.cycles.sampling_method = "NONE"
-
-
 def _camera(connector: Connector, station: Station) -> None:
+    """The pinhole that renders the undistorted view; its aperture blurs the picture and never the truth."""
     scene = bpy.context.scene
-    data = bpy.data.cameras.new("camera")
+    rig = connector.cameras[station.camera.name]
+    data = bpy.data.cameras.new(CAMERA)
+    view = station.camera.undistorted().lens
     data.sensor_fit = "HORIZONTAL"
-    data.sensor_width = connector.camera.sensor_width_mm
-    data.lens = connector.camera.focal_mm
+    data.sensor_width = rig.sensor_width_mm * view.width / station.camera.lens.width
+    data.lens = rig.focal_mm
     data.clip_start, data.clip_end = 1.0, 3.0 * _FIXTURE_MM
-    camera = bpy.data.objects.new("camera", data)
+    if station.f_number:
+        data.dof.use_dof = True
+        data.dof.focus_distance = station.focus_mm
+        # Blender takes its unit of length for a metre here, and ours is a millimetre.
+        data.dof.aperture_fstop = station.f_number * 1e-3
+    camera = bpy.data.objects.new(CAMERA, data)
     camera.matrix_world = Matrix(station.camera.matrix_world.tolist())
     scene.collection.objects.link(camera)
     scene.camera = camera

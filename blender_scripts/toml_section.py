@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .errors import InputError
+from .errors import InputError, shown
 
-_HEADER = re.compile(r"^\s*\[\[?\s*([^\]]+?)\s*\]\]?\s*(#.*)?$")
-_KEY = re.compile(r"""^\s*("[^"]*"|'[^']*'|[A-Za-z0-9_-]+)(\s*\.\s*[A-Za-z0-9_-]+)*\s*=""")
+_HEADER = re.compile(r"\[\[?([^\[\]]+)\]\]?\s*(#.*)?")
+_KEY = re.compile(r"""("[^"]*"|'[^']*'|[A-Za-z0-9_-]+)(\s*\.\s*[A-Za-z0-9_-]+)*\s*=""")
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 Built = TypeVar("Built")
 
 
@@ -21,11 +21,11 @@ def _key_lines(text: str) -> dict[tuple[str, ...], int]:
     lines: dict[tuple[str, ...], int] = {}
     seen: dict[tuple[str, ...], int] = {}
     table: tuple[str, ...] = ()
-    for number, line in enumerate(text.splitlines(), 1):
-        header = _HEADER.match(line)
-        if header:
-            table = tuple(piece.strip(" \"'") for piece in header.group(1).split("."))
-            if line.lstrip().startswith("[["):
+    for number, line in enumerate(text.split("\n"), 1):
+        line = line.strip()
+        if header := _HEADER.fullmatch(line):
+            table = tuple(piece.strip(" \t\"'") for piece in header.group(1).split("."))
+            if line.startswith("[["):
                 seen[table] = seen.get(table, -1) + 1
                 table = (*table, str(seen[table]))
             lines.setdefault(table, number)
@@ -33,6 +33,11 @@ def _key_lines(text: str) -> dict[tuple[str, ...], int]:
             key = match.group(0).rsplit("=", 1)[0]
             lines.setdefault((*table, *(piece.strip(" \"'\t") for piece in key.split("."))), number)
     return lines
+
+
+def _is_number(value: object, low: float, high: float) -> bool:
+    """Neither inf nor nan lies within limits; comparing, unlike math.isfinite, takes integers of any size."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
 
 
 class TomlSection:
@@ -62,22 +67,33 @@ class TomlSection:
         """
         file = file or path.name
         try:
-            text = path.read_bytes().decode("utf-8-sig")
-            data = tomllib.loads(text)
+            content = path.read_bytes()
         except OSError as error:
-            raise InputError(f"{file}: expected a readable file, got {error.strerror or error}") from None
-        except UnicodeDecodeError as error:
-            line = path.read_bytes()[: error.start].count(b"\n") + 1
             raise InputError(
-                f"{file}:{line}: expected UTF-8 text, got byte 0x{error.object[error.start]:02x}"
+                f"{file}:1 file: expected a readable file, got {error.strerror or error}"
             ) from None
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            # The codec counts from behind a byte-order mark, and so does its copy of the bytes.
+            line = error.object[: error.start].count(b"\n") + 1
+            found = f"byte 0x{error.object[error.start]:02x}"
+            raise InputError(f"{file}:{line} file: expected UTF-8 text, got {found}") from None
+        try:
+            data = tomllib.loads(text)
+        except RecursionError:
+            raise InputError(f"{file}:1 file: expected valid TOML, got tables nested too deep") from None
         except tomllib.TOMLDecodeError as error:
             place = re.search(r"\(at line (\d+), column \d+\)", str(error))
             line = int(place.group(1)) if place else text.count("\n") + 1
             what = str(error).split(" (at ")[0]
-            raise InputError(f"{file}:{line}: expected valid TOML, got: {what}") from None
-        except RecursionError:
-            raise InputError(f"{file}:1: expected valid TOML, got tables nested too deep") from None
+            raise InputError(f"{file}:{line} file: expected valid TOML, got: {what}") from None
+        except ValueError:  # of int()
+            digits = re.search(r"[0-9][0-9_]{4000}", text)
+            line = text.count("\n", 0, digits.start() if digits else 0) + 1
+            raise InputError(
+                f"{file}:{line} file: expected numbers, got one of thousands of digits"
+            ) from None
         return cls(file, data, _key_lines(text))
 
     def line(self, key: str | None = None) -> int:
@@ -86,10 +102,13 @@ class TomlSection:
             place = place[:-1]
         return self._lines.get(place, 1)
 
-    def wrong(self, key: str | None, expected: str, got: object) -> None:
-        name = ".".join(self.at if key is None else (*self.at, key))
-        shown = got if isinstance(got, str) and got.startswith("nothing") else repr(got)
-        self.problems.append((self.line(key), f"{name or 'file'}: expected {expected}, got {shown}"))
+    def wrong(self, key: str | None, expected: str, got: str) -> None:
+        name = self._name(key) or "file"
+        self.problems.append((self.line(key), f"{name}: expected {expected}, got {got}"))
+
+    def _name(self, key: str | None) -> str:
+        place = self.at if key is None else (*self.at, key)
+        return ".".join(piece if _BARE.fullmatch(piece) else shown(piece) for piece in place)
 
     def _take(self, key: str, expected: str, default: Any) -> Any:
         self._used.add(key)
@@ -104,12 +123,8 @@ class TomlSection:
         value = self._take(key, expected, default)
         if value is None:
             return low
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not (math.isfinite(value) and low <= value <= high)
-        ):
-            self.wrong(key, expected, value)
+        if not _is_number(value, low, high):
+            self.wrong(key, expected, shown(value))
             return low
         return float(value)
 
@@ -119,7 +134,7 @@ class TomlSection:
         if value is None:
             return low
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            self.wrong(key, expected, value)
+            self.wrong(key, expected, shown(value))
             return low
         return value
 
@@ -131,11 +146,8 @@ class TomlSection:
         if value is None:
             return (low,) * count
         good = isinstance(value, list | tuple) and len(value) == count
-        if not good or not all(
-            isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) and low <= v <= high
-            for v in value
-        ):
-            self.wrong(key, expected, value)
+        if not good or not all(_is_number(v, low, high) for v in value):
+            self.wrong(key, expected, shown(value))
             return (low,) * count
         return tuple(float(v) for v in value)
 
@@ -145,14 +157,14 @@ class TomlSection:
         if value is None:
             return choices[0] if choices else ""
         if not isinstance(value, str) or value not in choices:
-            self.wrong(key, expected, value)
+            self.wrong(key, expected, shown(value))
             return choices[0] if choices else ""
         return value
 
     def text(self, key: str, default: str | None = None) -> str:
         value = self._take(key, "a text", default)
         if value is not None and not isinstance(value, str):
-            self.wrong(key, "a text", value)
+            self.wrong(key, "a text", shown(value))
         return value if isinstance(value, str) else ""
 
     def table(self, key: str, optional: bool = False) -> TomlSection:
@@ -161,12 +173,16 @@ class TomlSection:
             return self._children[key]
         value = self._take(key, "a table", {} if optional else None)
         if value is not None and not isinstance(value, dict):
-            self.wrong(key, "a table", value)
+            self.wrong(key, "a table", shown(value))
         child = TomlSection(self.file, value if isinstance(value, dict) else {}, self._lines, (*self.at, key))
         # A table that is not there was reported once; its keys need not be.
         if isinstance(value, dict):
             self._children[key] = child
         return child
+
+    def inherit(self, data: dict[str, Any]) -> None:
+        """Take these keys where the table has none of its own."""
+        self.data = {**data, **self.data}
 
     def named_tables(self, key: str, build: Callable[[str, TomlSection], Built]) -> dict[str, Built]:
         """Every sub-table of `key` by its name, at least one."""
@@ -176,7 +192,7 @@ class TomlSection:
         built = {}
         for name in section.data:
             if not re.fullmatch(r"[a-z][a-z0-9_]{0,31}", name):
-                section.wrong(name, "a name of lower-case letters, digits and underscores", name)
+                section.wrong(name, "a name of lower-case letters, digits and underscores", shown(name))
             built[name] = build(name, section.table(name))
         return built
 
@@ -184,7 +200,7 @@ class TomlSection:
         """Every table of the array `key`, in order; none where it is absent."""
         value = self._take(key, "an array of tables", [])
         if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
-            self.wrong(key, "an array of tables", value)
+            self.wrong(key, "an array of tables", shown(value))
             return ()
         built = []
         for number, data in enumerate(value):
@@ -198,8 +214,8 @@ class TomlSection:
         for key in self.data:
             if key not in self._used:
                 known = ", ".join(sorted(self._used)) or "nothing"
-                name = ".".join((*self.at, key))
-                unknown.append((self.line(key), f"{name}: expected a known key ({known}), got {key!r}"))
+                found = f"{self._name(key)}: expected a known key ({known}), got {shown(key)}"
+                unknown.append((self.line(key), found))
         return [
             *self.problems,
             *unknown,

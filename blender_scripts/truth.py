@@ -13,6 +13,7 @@ import numpy as np
 
 from . import geometry
 from .connector import Connector
+from .lens import Window
 from .optics import Camera
 from .placement import Pin
 from .stage import CAVITY_CODES, pin_matrix
@@ -21,16 +22,6 @@ _HULL_DIRECTIONS = 128
 _MARGIN_PX = 2
 
 Box = list[float]
-
-
-@dataclass(frozen=True)
-class Window:
-    """A part of the picture in whole pixels, edges x1..x2 and y1..y2."""
-
-    x1: int
-    y1: int
-    x2: int
-    y2: int
 
 
 @dataclass(frozen=True)
@@ -173,7 +164,10 @@ def positions_truth(
                 "kind": pin.kind,
                 "tip_px": None if pin.missing else tips[number].tolist(),
                 "base_px": bases[number].tolist(),
+                "bend_px": None if pin.bend_mm is None else camera.project(np.array(pin.bend_mm)).tolist(),
                 "tip_mm": None if pin.missing else list(pin.tip_mm),
+                "base_mm": list(pin.base_mm),
+                "bend_mm": None if pin.bend_mm is None else list(pin.bend_mm),
                 **pin.measures(),
                 "visible_fraction": min(1.0, count / mask.scale**2 / area),
                 "boxes": {

@@ -43,7 +43,8 @@ def summary(manifest: Manifest) -> list[str]:
     splits = list(dict.fromkeys(run.split for run in runs))
     parts = len({run.part for run in runs})
     lines = [
-        f"{manifest.path.name}: {len(runs)} pictures of {parts} parts, {len(manifest.connectors)} scene(s), no mistake found",
+        f"{manifest.path.name}: {len(runs)} pictures of {parts} parts, "
+        f"{len(manifest.connectors)} scene(s), no mistake found",
         "",
     ]
     lines += _table("defect", splits, Counter((_kinds(run), run.split) for run in runs))

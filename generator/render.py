@@ -7,6 +7,7 @@ row tried once more, one that has rendered many rows is recycled. Pictures do no
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import json
 import os
@@ -17,25 +18,30 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from tqdm import tqdm
 
-from blender_scripts.errors import InputError
+from blender_scripts.errors import InputError, shown
 from blender_scripts.manifest import read_manifest
 from blender_scripts.output_folder import OutputFolder
 from generator.check import SCENES
 
 SCRIPT = Path(__file__).resolve().parent.parent / "blender_scripts" / "render.py"
 _TRIES = 2
+_PATIENCE_S = 5.0
 
 
-def _count(low: int):
+def _count(low: int, high: int | None = None):
+    limits = f"of at least {low}" if high is None else f"from {low} to {high}"
+
     def read(text: str) -> int:
-        if not text.isdecimal() or int(text) < low:
-            raise argparse.ArgumentTypeError(f"expected an integer of at least {low}, got {text!r}")
+        # int() refuses thousands of digits; no count has twenty.
+        if not (text.isdecimal() and len(text) < 20 and low <= int(text) <= (high or int(text))):
+            raise argparse.ArgumentTypeError(f"expected an integer {limits}, got {shown(text)}")
         return int(text)
 
     return read
@@ -75,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="render rows again that are finished")
     parser.add_argument(
         "--mask-scale",
-        type=_count(1),
+        type=_count(1, 8),
         default=4,
         metavar="K",
         help="mask pixels per picture pixel, 1-8 (default: 4)",
@@ -85,6 +91,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--no-denoise", action="store_true", help="path-traced noise as it is, eight times the samples"
+    )
+    parser.add_argument(
+        "--depth", action="store_true", help="write depth/<run>.npy too: mm along the optical axis"
+    )
+    parser.add_argument(
+        "--normal", action="store_true", help="write normal/<run>.npy too: unit vectors, world axes"
     )
     parser.add_argument(
         "--recycle",
@@ -105,7 +117,14 @@ def run(options: argparse.Namespace) -> int:
     output.sweep()
     cores = os.cpu_count() or 1
     workers = min(options.workers or cores, len(rows))
-    arguments = [str(options.manifest), "--out", str(options.out), "--scenes", str(options.scenes), "--feed"]
+    arguments = [
+        str(options.manifest.absolute()),
+        "--out",
+        str(options.out),
+        "--scenes",
+        str(options.scenes),
+        "--feed",
+    ]
     arguments += [
         "--mask-scale",
         str(options.mask_scale),
@@ -115,8 +134,13 @@ def run(options: argparse.Namespace) -> int:
         options.device,
     ]
     arguments += ["--force"] * options.force + ["--no-denoise"] * options.no_denoise
+    arguments += ["--depth"] * options.depth + ["--normal"] * options.normal
     pool = Pool([*command, *arguments], rows, [run.run for run in manifest.runs], options.recycle)
-    pool.work(workers)
+    try:
+        pool.work(workers)
+    except BaseException:
+        output.sweep()
+        raise
     for problem in pool.problems:
         print(f"failed: {problem}", file=sys.stderr)
     print(
@@ -194,19 +218,16 @@ class Worker:
 
     def stop(self) -> None:
         if self.process.stdin is not None:
-            try:
+            with contextlib.suppress(BrokenPipeError):
                 self.process.stdin.close()
-            except BrokenPipeError:
-                pass
         self.process.wait()
         self.log.close()
 
-    def last_words(self) -> str:
+    def last_words(self) -> tuple[int, list[str]]:
+        """Exit code and the lines of standard error of a process that has ended, or is about to."""
         code = self.process.wait()
         self.log.seek(0)
-        lines = [line.strip() for line in self.log.read().splitlines() if line.strip()]
-        cause = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        return f"the renderer ended with {cause}" + (f": {lines[-1]}" if lines else "")
+        return code, [line.strip() for line in self.log.read().splitlines() if line.strip()]
 
 
 @dataclass
@@ -229,42 +250,72 @@ class Pool:
     problems: list[str] = field(default_factory=list)
 
     def work(self, count: int) -> None:
-        """Render every row with `count` processes; KeyboardInterrupt stops them all."""
+        """Render every row with `count` processes; KeyboardInterrupt stops them all.
+
+        Raises:
+            InputError: the renderer refuses its input, such as a Blender that is too old.
+        """
         self._waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
         for row in self.rows:
             self._waiting.put(row)
         self._lock = threading.Lock()
         self._live: set[subprocess.Popen[str]] = set()
         self._stopping = False
-        with tqdm(total=len(self.rows), unit="picture", disable=not sys.stderr.isatty()) as self._bar:
+        self._error: BaseException | None = None
+        with (
+            # Where renderers keep scratch files, so that one that is killed leaves none behind.
+            tempfile.TemporaryDirectory(prefix="pinsight-", ignore_cleanup_errors=True) as self._scratch,
+            tqdm(total=len(self.rows), unit="picture", disable=not sys.stderr.isatty()) as self._bar,
+        ):
             threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(count)]
             for thread in threads:
                 thread.start()
             try:
                 for thread in threads:
-                    while thread.is_alive():
+                    while thread.is_alive() and not self._stopping:
                         thread.join(0.2)
-            except BaseException:
-                self._stop_all()
-                for thread in threads:
-                    thread.join()
-                raise
+            finally:
+                self._stop_all(threads)
+        if self._error is not None:
+            raise self._error
 
-    def _stop_all(self) -> None:
+    def _stop_all(self, threads: list[threading.Thread]) -> None:
+        """End every process that still runs: asked first, since a renderer tidies up, and killed in a long render."""
         with self._lock:
             self._stopping = True
             for process in self._live:
                 process.terminate()
+        patience = time.monotonic() + _PATIENCE_S
+        for thread in threads:
+            thread.join(max(0.0, patience - time.monotonic()))
+        with self._lock:
+            for process in self._live:
+                process.kill()
+        for thread in threads:
+            thread.join()
 
     def _start(self) -> Worker | None:
-        log = tempfile.TemporaryFile("w+")
+        log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115  (closed with its worker)
         with self._lock:
             if self._stopping:
                 log.close()
                 return None
-            process = subprocess.Popen(
-                self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1
-            )
+            try:
+                process = subprocess.Popen(
+                    self.command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    text=True,
+                    errors="replace",
+                    bufsize=1,
+                    env={**os.environ, "TMPDIR": self._scratch},
+                )
+            except OSError as error:
+                log.close()
+                raise InputError(
+                    f"{self.command[0]}: expected a program that runs, got: {error.strerror or error}"
+                ) from None
             self._live.add(process)
         return Worker(process, log)
 
@@ -274,6 +325,13 @@ class Pool:
             self._live.discard(worker.process)
 
     def _serve(self) -> None:
+        try:
+            self._render_rows()
+        except BaseException as error:  # is raised again in the main thread
+            self._error = self._error or error
+            self._stopping = True
+
+    def _render_rows(self) -> None:
         worker: Worker | None = None
         while not self._stopping:
             try:
@@ -289,9 +347,13 @@ class Pool:
                 answer = worker.ask(row)
                 if answer is not None or self._stopping:
                     break
-                cause = worker.last_words()
+                code, words = worker.last_words()
                 self._end(worker)
                 worker = None
+                if code == 2:
+                    raise InputError([line for line in words if "expected" in line] or words[-1:])
+                ended = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+                cause = f"the renderer ended with {ended}" + (f": {words[-1]}" if words else "")
             self._note(row, answer, cause)
             if worker is not None and worker.served >= self.recycle:
                 self._end(worker)

@@ -26,8 +26,8 @@ COLUMNS = (
     "marking",
 )
 
-# Every camera, housing, terminal, light and marking, and every kind of defect in several places. `plain_` rows repeat the
-# part and the capture of another row without its defect.
+# Every camera, housing, terminal, light and marking, and every kind of defect in several places. `plain_` rows repeat
+# the part and the capture of another row without its defect.
 ROWS = [
     (
         "bent",

@@ -28,6 +28,7 @@ CONTRACT = {
         "record",
         "draws",
         "placement",
+        "clearance",
         "lettering",
         "output_folder",
     )

@@ -1,0 +1,184 @@
+"""Whether a bent or retracted pin stands free: of the walls, of a housing's blocks, of the floor and of other pins."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from itertools import pairwise
+
+from .connector import Block, Cavity, Connector, Shell
+from .placement import Pin, Vector
+
+_ARC_STEP_RAD = math.radians(3.0)
+_FLOOR_STATIONS = 200
+# What is left out of account at the floor, a good pin's lean and its scatter in its cavity, is as large.
+_TOUCH_MM = 0.02
+
+
+def collisions(connector: Connector, housing: str, pins: tuple[Pin, ...]) -> list[str]:
+    """What defects push through what, as ``expected …, got …``; empty where every pin stands free.
+
+    A pin counts as a ball of its largest half width that moves along its centre line.
+    """
+    bad = [pin for pin in pins if pin.defects and not pin.missing]
+    if not bad:
+        return []
+    found = []
+    blocks = connector.housings[housing].blocks
+    lines = [_centre_line(pin) for pin in pins if not pin.missing]
+    standing = sorted(zip(lines, (pin for pin in pins if not pin.missing), strict=True), key=_left_edge)
+    left_edges = [_left_edge(thing) for thing in standing]
+    widest = max(_right_edge(line) - left for (line, _), left in zip(standing, left_edges, strict=True))
+    thickest = max(pin.terminal.reach_mm for pin in pins)
+    line_at = {pin.position.index: line for line, pin in standing}
+    for pin in bad:
+        reach, line = pin.terminal.reach_mm, line_at[pin.position.index]
+        what = ";".join(d.text for d in pin.defects)
+        overlap = max(_into_wall(connector.shell, point, reach) for point in _below_mating_face(line))
+        if overlap > 0.0:
+            found.append(
+                f"expected a pin that clears the wall, got {what} with the pin {overlap:.2f} mm inside it"
+            )
+        overlap = max((_into_block(block, line, reach) for block in blocks), default=0.0)
+        if overlap > 0.0:
+            found.append(
+                f"expected a pin that clears the {housing} housing's blocks, "
+                f"got {what} with the pin {overlap:.2f} mm inside one"
+            )
+        overlap = _into_floor(pin, connector.cavity)
+        if overlap > _TOUCH_MM:
+            found.append(
+                f"expected a pin that clears the cavity floor, got {what} with the pin {overlap:.2f} mm inside it"
+            )
+        first = bisect_left(left_edges, _left_edge((line, pin)) - reach - thickest - widest)
+        last = bisect_right(left_edges, _right_edge(line) + reach + thickest)
+        for other_line, other in sorted(standing[first:last], key=lambda thing: thing[1].position.index):
+            if other is pin or (other.defects and other.position.index < pin.position.index):
+                continue
+            nearest = reach + other.terminal.reach_mm
+            gap = _gap(line, other_line, nearest)
+            if gap < nearest:
+                found.append(
+                    f"expected a pin that clears {other.position.address}, "
+                    f"got {what} with {nearest - gap:.2f} mm of overlap"
+                )
+    return found
+
+
+def _centre_line(pin: Pin) -> list[Vector]:
+    """Corners of the centre line as a chain of straight pieces, an arc as steps of a few degrees."""
+    bend, length = pin.bend, pin.terminal.standing_mm
+    alongs = [0.0]
+    if bend.angle_rad > 0.0:
+        steps = math.ceil(bend.angle_rad / _ARC_STEP_RAD) if bend.curve_mm > 0.0 else 0
+        alongs += [bend.start_mm + bend.curve_mm * i / max(steps, 1) for i in range(steps + 1)]
+    return [pin.world(bend.point(along)) for along in (*alongs, length)]
+
+
+def _left_edge(thing: tuple[list[Vector], Pin]) -> float:
+    return min(point[0] for point in thing[0])
+
+
+def _right_edge(line: list[Vector]) -> float:
+    return max(point[0] for point in line)
+
+
+def _below_mating_face(line: list[Vector]) -> list[Vector]:
+    """The corners of a line below z = 0, and where it passes z = 0."""
+    points = [point for point in line if point[2] <= 0.0]
+    for a, b in pairwise(line):
+        if (a[2] <= 0.0) != (b[2] <= 0.0):
+            share = a[2] / (a[2] - b[2])
+            points.append((a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1]), 0.0))
+    return points or [line[0]]
+
+
+def _into_wall(shell: Shell, point: Vector, reach: float) -> float:
+    """How deep a ball round the point is inside the wall, mm; the opening is a rectangle with rounded corners."""
+    if point[2] > 0.0:
+        return 0.0
+    corner = shell.corner_mm
+    x = max(abs(point[0]) - (0.5 * shell.opening_mm[0] - corner), 0.0)
+    y = max(abs(point[1]) - (0.5 * shell.opening_mm[1] - corner), 0.0)
+    return math.hypot(x, y) - corner + reach
+
+
+def _into_block(block: Block, line: list[Vector], reach: float) -> float:
+    """How deep a ball along the line goes into a block, mm; 0 where it stays clear."""
+    low = [c - 0.5 * s for c, s in zip(block.center_mm, block.size_mm, strict=True)] + [block.bottom_mm]
+    high = [c + 0.5 * s for c, s in zip(block.center_mm, block.size_mm, strict=True)] + [block.top_mm]
+    for axis in range(3):
+        values = [point[axis] for point in line]
+        if max(values) + reach <= low[axis] or min(values) - reach >= high[axis]:
+            return 0.0
+
+    def distance(a: Vector, b: Vector, share: float) -> float:
+        point = (p + share * (q - p) for p, q in zip(a, b, strict=True))
+        return math.hypot(*(max(lo - p, p - hi, 0.0) for p, lo, hi in zip(point, low, high, strict=True)))
+
+    nearest = math.inf
+    for a, b in pairwise(line):
+        # The distance to a convex body is a convex function along a straight piece.
+        first, last = 0.0, 1.0
+        for _ in range(40):
+            third = (last - first) / 3.0
+            if distance(a, b, first + third) <= distance(a, b, last - third):
+                last -= third
+            else:
+                first += third
+        nearest = min(nearest, distance(a, b, 0.5 * (first + last)))
+    return max(0.0, reach - nearest)
+
+
+def _into_floor(pin: Pin, cavity: Cavity) -> float:
+    """How deep the underside of a bent pin goes into the floor outside its cavity's mouth, mm.
+
+    In the plane of the bend; a good pin's own lean is left out.
+    """
+    bend, half = pin.bend, 0.5 * pin.terminal.width_mm
+    if bend.angle_rad == 0.0:
+        return 0.0
+    across, along = abs(math.cos(bend.azimuth_rad)), abs(math.sin(bend.azimuth_rad))
+    mouth = half + cavity.clearance_mm + cavity.chamfer_mm
+    if pin.terminal.section == "square":
+        half *= across + along
+        mouth /= max(across, along)
+    deepest = 0.0
+    # Beyond three mouths' widths a pin that has not touched the floor yet only rises.
+    rest = min(pin.terminal.standing_mm - bend.start_mm, bend.curve_mm + 6.0 * mouth)
+    for i in range(_FLOOR_STATIONS + 1):
+        length = bend.start_mm + rest * i / _FLOOR_STATIONS
+        sideways, up = bend.in_plane(length)
+        turn = bend.tilt_rad(length) if i else bend.tilt_rad(bend.start_mm + 1e-9)
+        under = pin.root_mm[2] - pin.floor_mm + up - half * math.sin(turn)
+        if sideways + half * math.cos(turn) > mouth:
+            deepest = max(deepest, -under)
+    return deepest
+
+
+def _gap(line: list[Vector], other: list[Vector], enough: float) -> float:
+    """The least distance of two chains of straight pieces, mm; no more than `enough` need be told apart."""
+    for axis in range(3):
+        mine, its = [point[axis] for point in line], [point[axis] for point in other]
+        if max(mine) + enough <= min(its) or max(its) + enough <= min(mine):
+            return math.inf
+    return min(_segment_gap(*piece, *its) for piece in pairwise(line) for its in pairwise(other))
+
+
+def _segment_gap(a: Vector, b: Vector, c: Vector, d: Vector) -> float:
+    """The least distance of the segments ab and cd (C. Ericson, Real-Time Collision Detection, 5.1.9)."""
+    u = (b[0] - a[0], b[1] - a[1], b[2] - a[2])
+    v = (d[0] - c[0], d[1] - c[1], d[2] - c[2])
+    w = (a[0] - c[0], a[1] - c[1], a[2] - c[2])
+    uu, vv, uv, uw, vw = _dot(u, u), _dot(v, v), _dot(u, v), _dot(u, w), _dot(v, w)
+    apart = uu * vv - uv * uv
+    s = min(max((uv * vw - uw * vv) / apart, 0.0), 1.0) if apart > 1e-12 * uu * vv else 0.0
+    t = (uv * s + vw) / vv if vv > 0.0 else 0.0
+    if not 0.0 <= t <= 1.0:
+        t = min(max(t, 0.0), 1.0)
+        s = min(max((uv * t - uw) / uu, 0.0), 1.0) if uu > 0.0 else 0.0
+    return math.hypot(*(w[i] + s * u[i] - t * v[i] for i in range(3)))
+
+
+def _dot(a: Vector, b: Vector) -> float:
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]

@@ -1,0 +1,101 @@
+"""From linear light to the picture that an industrial camera delivers: shading, colour, noise, 8 bits.
+
+Light 1.0 fills a pixel's well. Noise is shot noise of the collected electrons, in its Gaussian limit, and read noise
+(EMVA Standard 1288); hot pixels belong to the camera and stand in every picture at the same place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+# Linear light is clipped like a sensor, then coded by the sRGB transfer function (IEC 61966-2-1).
+_STEPS = 1 << 14
+_LEVELS = np.linspace(0.0, 1.0, _STEPS)
+_CODED = np.where(_LEVELS <= 0.0031308, 12.92 * _LEVELS, 1.055 * np.power(_LEVELS, 1.0 / 2.4) - 0.055)
+_TABLE = np.rint(255.0 * _CODED).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Capture:
+    """How one picture is taken.
+
+    Attributes:
+        exposure: factor on the light.
+        white_balance: factors on red, green and blue.
+        vignetting: share of light that the corners lose.
+        full_well_e: electrons of a full pixel; 0 = no shot noise.
+        read_noise_e: standard deviation in electrons.
+        hot_pixels: share of pixels that are hot.
+    """
+
+    exposure: float
+    white_balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    vignetting: float = 0.0
+    full_well_e: float = 0.0
+    read_noise_e: float = 0.0
+    hot_pixels: float = 0.0
+
+
+def develop(light: np.ndarray, capture: Capture, noise_key: str, camera_key: str) -> np.ndarray:
+    """Linear RGB (H, W, 3) to sRGB uint8.
+
+    Args:
+        light: what falls on the sensor.
+        capture: see there.
+        noise_key: names this picture's noise.
+        camera_key: names the camera whose hot pixels these are.
+    """
+    level = np.nan_to_num(light, nan=0.0, posinf=1.0, neginf=0.0) * capture.exposure
+    if capture.vignetting:
+        level = level * _falloff(light.shape[0], light.shape[1], capture.vignetting)
+    if capture.full_well_e:
+        electrons = np.clip(level, 0.0, 1.2) * capture.full_well_e
+        spread = np.sqrt(electrons + capture.read_noise_e**2)
+        level = (electrons + spread * gaussian(f"noise/{noise_key}", level.shape)) / capture.full_well_e
+    if capture.hot_pixels:
+        height, width = level.shape[:2]
+        chance = uniform(f"hot/{camera_key}", (height, width, 2))
+        hot = chance[..., 0] < capture.hot_pixels
+        level[hot] = np.maximum(level[hot], (0.3 + 0.7 * chance[hot][:, 1:]))
+    level = level * np.array(capture.white_balance)
+    return _TABLE[(np.clip(level, 0.0, 1.0) * (_STEPS - 1) + 0.5).astype(np.int32)]
+
+
+def _falloff(height: int, width: int, vignetting: float) -> np.ndarray:
+    """Relative light (H, W, 1): 1 in the middle, 1 - vignetting in the corners, shaped like cos^4."""
+    y = (np.arange(height) + 0.5 - 0.5 * height)[:, None]
+    x = np.arange(width) + 0.5 - 0.5 * width
+    square = (x**2 + y**2) / (0.25 * (width**2 + height**2))
+    # cos^4 of an angle whose tangent grows with the radius: (1 + t r^2)^-2 with t so that the corner gets its share.
+    steep = (1.0 - vignetting) ** -0.5 - 1.0
+    return ((1.0 + steep * square) ** -2)[..., None]
+
+
+def _bits(key: str, count: int) -> np.ndarray:
+    """`count` 64-bit words from a counter, SplitMix64 (Steele, Lea, Flood 2014), keyed by SHA-256 of `key`.
+
+    numpy's own generators may change between the versions that ship with Blender.
+    """
+    start = np.uint64(int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big"))
+    with np.errstate(over="ignore"):
+        word = start + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return word ^ (word >> np.uint64(31))
+
+
+def uniform(key: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Numbers from [0, 1), float64."""
+    return (_bits(key, int(np.prod(shape))) >> np.uint64(11)).astype(np.float64).reshape(shape) * 2.0**-53
+
+
+def gaussian(key: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Standard normal numbers, float64, by Box and Muller (1958)."""
+    count = int(np.prod(shape))
+    first, second = uniform(key, (2, (count + 1) // 2))
+    radius = np.sqrt(-2.0 * np.log1p(-first))
+    angle = 2.0 * np.pi * second
+    return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count].reshape(shape)

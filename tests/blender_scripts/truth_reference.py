@@ -1,0 +1,278 @@
+"""An independent measurement of the truth: renders at 8 times the picture's size, pin by pin, against the records.
+
+    python tests/blender_scripts/truth_reference.py --rows 200 --seed 1
+
+Rows are random over cameras, apertures, lenses, housings and defects. The reference never projects a vertex and never
+inverts a lens: it renders the undistorted view 8 times finer, and moves the edges of the pixels it finds through the
+distortion formula. Prints one JSON object; runs in a Python with bpy.
+"""
+
+import argparse
+import json
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+FINE = 8
+ROUND_PX = 24
+COLUMNS = "run,split,part,seed,scene,housing,terminal,defects,camera,lighting,marking,samples,width,height"
+LENSES = (
+    (0.0, 0.0, 0.0, 0.0, 0.0),
+    (-0.06, 0.0, 0.0, 0.0, 0.0),
+    (-0.35, 0.12, 0.001, -0.002, 0.0),
+    (0.25, 0.0, -0.001, 0.001, 0.05),
+)
+
+
+def write_scenes(folder: Path, source: random.Random) -> list[str]:
+    """Copies of connector_3x9 with other lenses and apertures."""
+    text = (ROOT / "scenes" / "connector_3x9.toml").read_text("utf-8")
+    names = []
+    for number, lens in enumerate(LENSES):
+        aperture = (1.4, 2.8, 8.0, 0.0)[number] if number < 4 else source.choice((1.4, 4.0))
+        lines = []
+        for line in text.splitlines():
+            key = line.split("=")[0].strip()
+            if key == "distortion":
+                line = f"distortion = {list(lens)}"
+            if key == "f_number":
+                line = f"f_number = {aperture}"
+            lines.append(line)
+        names.append(f"lens_{number}")
+        (folder / f"{names[-1]}.toml").write_text("\n".join(lines) + "\n", "utf-8")
+    return names
+
+
+def random_manifest(folder: Path, count: int, source: random.Random) -> Path:
+    """A manifest of `count` rows, each of which the checks accept."""
+    from blender_scripts.errors import InputError
+    from blender_scripts.manifest import read_manifest
+
+    scenes = write_scenes(folder, source)
+    path = folder / "random.csv"
+    rows: list[str] = []
+    while len(rows) < count:
+        number = len(rows)
+        defects = []
+        for address in source.sample(
+            [f"r{r}c{c}" for r in (1, 2, 3) for c in range(1, 10)], source.randrange(0, 4)
+        ):
+            kind = source.choice(("bent", "retracted", "missing"))
+            values = {
+                "bent": f":tilt_deg={source.uniform(1, 25):.2f},azimuth_deg={source.uniform(0, 360):.1f}",
+                "retracted": f":depth_mm={source.uniform(0.1, 6.5):.2f}",
+                "missing": "",
+            }[kind]
+            defects.append(f"{kind}@{address}{values}")
+        row = [f"row{number}", "train", str(number), str(source.randrange(10**6)), source.choice(scenes)]
+        row += [
+            source.choice(("plain", "ribbed")),
+            source.choice(("round", "square")),
+            f'"{";".join(defects)}"',
+        ]
+        row += [source.choice(("center", "left", "right", "top", "bottom")), "ring", "none", "1"]
+        row += source.choice((["256", "128"], ["200", "150"]))
+        path.write_text("\n".join([COLUMNS, *rows, ",".join(row)]) + "\n", "utf-8")
+        try:
+            read_manifest(path, folder)
+        except InputError:
+            continue
+        rows.append(",".join(row))
+    path.write_text("\n".join([COLUMNS, *rows]) + "\n", "utf-8")
+    return path
+
+
+class Reference:
+    """Renders one row's truth 8 times finer."""
+
+    def __init__(self, renderer: object, run: object) -> None:
+        from blender_scripts.optics import set_up_station
+        from blender_scripts.placement import place_pins
+
+        self.renderer = renderer
+        connector = renderer.manifest.connectors[run.scene]
+        self.pins = place_pins(connector, run.terminal, run.part, run.defects)
+        self.station = set_up_station(connector, run.camera, run.seed, run.width, run.height)
+        renderer.stage.lay_out(connector, run.housing, run.marking, run.lighting, self.pins, self.station)
+        self.lens = self.station.camera.lens
+        self.view = self.station.camera.undistorted().lens
+
+    def _seen(self, near: list[float] | None = None) -> tuple[np.ndarray, tuple[int, int]]:
+        """Fine indices of the undistorted view, and where they begin; `near` a box of the picture: only round it."""
+        from blender_scripts.lens import Window
+
+        width, height = self.view.width, self.view.height
+        x1, y1, x2, y2 = 0, 0, width, height
+        if near is not None:
+            margin = self.lens.margin
+            x1, y1 = (max(0, int(edge + margin - ROUND_PX)) for edge in near[:2])
+            x2, y2 = (
+                min(size, int(edge + margin + ROUND_PX))
+                for edge, size in zip(near[2:], (width, height), strict=True)
+            )
+        if x1 >= x2 or y1 >= y2:
+            return np.zeros((1, 1), int), (0, 0)
+        window = Window(x1 * FINE, y1 * FINE, x2 * FINE, y2 * FINE)
+        self.renderer.stage.show("index")
+        seen = self.renderer.tracer.values(width * FINE, height * FINE, window)
+        self.renderer.stage.show(None)
+        return np.rint(seen).astype(int), (window.x1, window.y1)
+
+    def box(self, here: np.ndarray, start: tuple[int, int]) -> list[float] | None:
+        """The box of some fine pixels of the undistorted view, moved through the lens, in px of the picture."""
+        from blender_scripts.lens import distort
+
+        rows, columns = np.nonzero(here)
+        rows, columns = rows + start[1], columns + start[0]
+        if len(rows) == 0:
+            return None
+        edges = (
+            np.concatenate([np.stack([columns + i, rows + j], axis=-1) for i in (0, 1) for j in (0, 1)])
+            / FINE
+        )
+        flat = (edges - 0.5 * np.array([self.view.width, self.view.height])) / self.view.focal_px
+        moved = distort(flat, self.lens.distortion) * self.lens.focal_px
+        moved += 0.5 * np.array([self.lens.width, self.lens.height])
+        # The record's visible box ends where the picture does.
+        return [*moved.min(axis=0), *moved.max(axis=0)]
+
+    def visible(self) -> dict[int, tuple[list[float] | None, int]]:
+        """Box and number of connected pieces of every pin as the camera sees it."""
+        seen, start = self._seen()
+        indices = [pin.position.index for pin in self.pins]
+        return {index: (self.box(seen == index, start), pieces(seen == index)) for index in indices}
+
+    def alone(self, index: int, nominal: bool, near: list[float]) -> list[float] | None:
+        """The box of one pin without anything before it; `nominal`: intact and at true position."""
+        import bpy
+        from mathutils import Matrix
+
+        pin = self.pins[index - 1]
+        name = f"pin {index:04d}"
+        others = [
+            thing
+            for thing in bpy.data.objects
+            if thing.type == "MESH" and thing.name != name and not thing.hide_render
+        ]
+        for thing in others:
+            thing.hide_render = True
+        made = None
+        mine = bpy.data.objects.get(name)
+        if nominal:
+            if mine is not None:
+                mine.hide_render = True
+            made = bpy.data.objects.new("nominal", bpy.data.meshes["pin"])
+            made.pass_index = index
+            made.matrix_world = Matrix.Translation((pin.position.x_mm, pin.position.y_mm, pin.floor_mm))
+            bpy.context.scene.collection.objects.link(made)
+        seen, start = self._seen(near)
+        if made is not None:
+            bpy.data.objects.remove(made)
+            if mine is not None:
+                mine.hide_render = False
+        for thing in others:
+            thing.hide_render = False
+        return self.box(seen == index, start)
+
+
+def pieces(here: np.ndarray) -> int:
+    """Connected components (4-neighbourhood) by flood filling."""
+    left = {tuple(place) for place in np.argwhere(here)}
+    count = 0
+    while left:
+        count += 1
+        border = [left.pop()]
+        while border:
+            row, column = border.pop()
+            for place in ((row + 1, column), (row - 1, column), (row, column + 1), (row, column - 1)):
+                if place in left:
+                    left.remove(place)
+                    border.append(place)
+    return count
+
+
+def off(found: list[float] | None, expected: list[float] | None, width: int, height: int) -> float | None:
+    """Largest distance of an edge in px; None where the reference's box touches the picture's edge."""
+    if expected is None or found is None:
+        return None if found is expected else float("inf")
+    if expected[0] < 1 or expected[1] < 1 or expected[2] > width - 1 or expected[3] > height - 1:
+        return None
+    return float(np.abs(np.array(found) - expected).max())
+
+
+def measure(rows: int, seed: int) -> dict[str, object]:
+    """Deviations of the records of random rows from the reference, px."""
+    from blender_scripts.manifest import read_manifest
+    from blender_scripts.output_folder import OutputFolder
+    from blender_scripts.record import read_record
+    from blender_scripts.renderer import Renderer
+
+    source = random.Random(seed)
+    found: dict[str, list[float]] = {"visible": [], "amodal": [], "expected": []}
+    broken = whole = 0
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        manifest = read_manifest(random_manifest(folder, rows, source), folder)
+        output = OutputFolder(folder / "out")
+        renderer = Renderer(manifest, output)
+        for run in manifest.runs:
+            renderer.render(run)
+            record = read_record(output.record(run.run))
+            reference = Reference(renderer, run)
+            visible = reference.visible()
+            for position in record["positions"]:
+                box, count = visible[position["index"]]
+                boxes = position["boxes"]
+                if position["visible_fraction"] >= 0.2 and position["kind"] != "missing":
+                    deviation = off(boxes["visible"], box, run.width, run.height)
+                    if deviation is not None:
+                        found["visible"].append(deviation)
+                if position["kind"] == "ok" and position["visible_fraction"] > 0.99:
+                    whole += 1
+                    broken += count != 1
+            chosen = {position["index"] for position in record["positions"] if position["defects"]}
+            chosen |= set(source.sample(range(1, len(record["positions"]) + 1), 2))
+            for index in sorted(chosen):
+                boxes = record["positions"][index - 1]["boxes"]
+                for kind in ("amodal", "expected"):
+                    if boxes[kind] is not None:
+                        alone = reference.alone(index, kind == "expected", boxes[kind])
+                        deviation = off(boxes[kind], alone, run.width, run.height)
+                        if deviation is not None:
+                            found[kind].append(deviation)
+        renderer.close()
+    result: dict[str, object] = {
+        "rows": rows,
+        "seed": seed,
+        "intact_pins": whole,
+        "intact_pins_in_pieces": broken,
+    }
+    for kind, deviations in found.items():
+        quantiles = np.quantile(deviations, [0.5, 0.95, 1.0]).round(4).tolist()
+        result[kind] = {
+            "pins": len(deviations),
+            "median_px": quantiles[0],
+            "p95_px": quantiles[1],
+            "max_px": quantiles[2],
+        }
+    return result
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=6)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    result = measure(options.rows, options.seed)
+    print("\n" + json.dumps(result))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
