@@ -2,9 +2,9 @@
 
     python benchmarks/bench_render.py [--rows N]
 
-Throughput is the slope between a short and a long run of `generator render`, so that start-up does not count. The shares
-come from one process and one thread: Blender's own render call for the picture, truth (mask render, projection, boxes)
-at mask scale 1 and 4, and the rest (laying out the scene, developing, encoding, writing). The last line is JSON.
+Throughput is the slope between a short and a long run of `generator render`, so that start-up does not count. The
+shares come from one process and one thread: Blender's own render call for the picture, truth (mask render, projection,
+boxes) at mask scale 1 and 4, and the rest (laying out the scene, developing, encoding, writing). The last line is JSON.
 """
 
 import argparse
@@ -106,9 +106,8 @@ def main() -> int:
         found = json.loads(done.stdout.splitlines()[-1])
         result[f"mask_scale_{scale}"] = found
         words = ", ".join(f"{name} {1e3 * seconds:.0f} ms" for name, seconds in found.items())
-        print(
-            f"one core, mask scale {scale}: {words}; truth is {100 * found['truth'] / found['picture']:.0f} % of the picture"
-        )
+        share = 100.0 * found["truth"] / found["picture"]
+        print(f"one core, mask scale {scale}: {words}; truth is {share:.0f} % of the picture")
     print(json.dumps(result))
     return 0
 

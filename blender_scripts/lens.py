@@ -134,22 +134,32 @@ def bend_samples(samples: np.ndarray, lens: Lens, scale: int, window: Window, so
     return result
 
 
+@lru_cache(maxsize=8)
+def _taps(lens: Lens) -> tuple[np.ndarray, np.ndarray]:
+    """The 16 samples of the view that make each pixel of the picture: flat indices and weights, (16, H * W)."""
+    place = _sources(lens, 1, 0, 0, lens.width, lens.height).reshape(-1, 2) - 0.5
+    corner = np.floor(place).astype(np.int64)
+    across, down = (_catmull_rom(place[:, axis] - corner[:, axis]) for axis in (0, 1))
+    columns, rows = lens.width + 2 * lens.margin, lens.height + 2 * lens.margin
+    indices, weights = [], []
+    for j in range(4):
+        y = (corner[:, 1] + j - 1).clip(0, rows - 1)
+        for i in range(4):
+            x = (corner[:, 0] + i - 1).clip(0, columns - 1)
+            indices.append(y * columns + x)
+            weights.append(across[i] * down[j])
+    return np.array(indices), np.array(weights, np.float32)
+
+
 def bend_picture(view: np.ndarray, lens: Lens) -> np.ndarray:
     """The undistorted view (H + 2 m, W + 2 m, 3) with margin m to the final picture (H, W, 3), Catmull-Rom."""
     if lens.is_straight:
         return view
-    place = _sources(lens, 1, 0, 0, lens.width, lens.height) - 0.5
-    corner = np.floor(place).astype(int)
-    part = (place - corner).astype(np.float32)
-    weights = [_catmull_rom(part[..., axis]) for axis in (0, 1)]
-    rows, columns = view.shape[:2]
-    result = np.zeros((lens.height, lens.width, view.shape[2]), np.float32)
-    for j in range(4):
-        y = (corner[..., 1] + j - 1).clip(0, rows - 1)
-        for i in range(4):
-            x = (corner[..., 0] + i - 1).clip(0, columns - 1)
-            result += (weights[0][i] * weights[1][j])[..., None] * view[y, x]
-    return np.maximum(result, 0.0)
+    flat = view.reshape(-1, view.shape[2])
+    result = np.zeros((lens.height * lens.width, view.shape[2]), np.float32)
+    for indices, weights in zip(*_taps(lens), strict=True):
+        result += weights[:, None] * flat[indices]
+    return np.maximum(result, 0.0).reshape(lens.height, lens.width, view.shape[2])
 
 
 def _catmull_rom(t: np.ndarray) -> list[np.ndarray]:

@@ -13,7 +13,7 @@ import numpy as np
 from mathutils import Matrix, Vector
 from mathutils.geometry import delaunay_2d_cdt
 
-from . import geometry, lamps, materials
+from . import geometry, lamps, materials, versions
 from .connector import Connector, Housing, Terminal
 from .geometry import Mesh
 from .optics import Station
@@ -149,11 +149,20 @@ def _clear() -> None:
 
 
 def _mesh(name: str, mesh: Mesh, material: bpy.types.Material) -> bpy.types.Mesh:
+    """A Blender mesh, filled array by array: `from_pydata` takes five times as long."""
     made = bpy.data.meshes.new(name)
-    made.from_pydata(mesh.vertices.tolist(), [], mesh.faces)
-    made.polygons.foreach_set("use_smooth", mesh.smooth)
+    sizes = np.array([len(face) for face in mesh.faces], np.int32)
+    corners = np.array([index for face in mesh.faces for index in face], np.int32)
+    made.vertices.add(len(mesh.vertices))
+    made.vertices.foreach_set("co", np.asarray(mesh.vertices, np.float32).ravel())
+    made.loops.add(len(corners))
+    made.loops.foreach_set("vertex_index", corners)
+    made.polygons.add(len(sizes))
+    made.polygons.foreach_set("loop_start", np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int32))
+    versions.set_face_sizes(made, sizes)
+    made.polygons.foreach_set("use_smooth", np.array(mesh.smooth, bool))
     made.materials.append(material)
-    made.update()
+    made.update(calc_edges=True)
     return made
 
 

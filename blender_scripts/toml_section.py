@@ -108,7 +108,9 @@ class TomlSection:
 
     def _name(self, key: str | None) -> str:
         place = self.at if key is None else (*self.at, key)
-        return ".".join(piece if _BARE.fullmatch(piece) else shown(piece) for piece in place)
+        return ".".join(
+            piece if _BARE.fullmatch(piece) and len(piece) <= 64 else shown(piece) for piece in place
+        )
 
     def _take(self, key: str, expected: str, default: Any) -> Any:
         self._used.add(key)

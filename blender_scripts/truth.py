@@ -113,19 +113,19 @@ def project_pins(connector: Connector, pins: tuple[Pin, ...], camera: Camera) ->
     places = np.array([[pin.position.x_mm, pin.position.y_mm, pin.floor_mm] for pin in pins])
     nominal = camera.project(straight + places[:, None])
     mouths = camera.project(mouth + places[:, None])
-    actual: list[np.ndarray | None] = []
-    standing: list[np.ndarray | None] = []
-    for pin in pins:
+    matrices = np.array([pin_matrix(pin) for pin in pins])
+    actual: list[np.ndarray | None] = list(
+        camera.project(np.einsum("nij,vj->nvi", matrices[:, :3, :3], straight) + matrices[:, None, :3, 3])
+    )
+    for number, pin in enumerate(pins):
         if pin.missing:
-            actual.append(None)
-            standing.append(None)
-            continue
-        local = straight if pin.bend.angle_rad == 0.0 else geometry.pin_mesh(terminal, pin.bend).vertices
-        matrix = pin_matrix(pin)
-        points = camera.project(local @ matrix[:3, :3].T + matrix[:3, 3])
-        actual.append(points)
-        # The first ring is the pin's buried end; the second stands at the floor.
-        standing.append(points[geometry.sides(terminal) :])
+            actual[number] = None
+        elif pin.bend.angle_rad:
+            local = geometry.pin_mesh(terminal, pin.bend).vertices
+            actual[number] = camera.project(local @ matrices[number, :3, :3].T + matrices[number, :3, 3])
+    # The first ring is the pin's buried end; the second stands at the floor.
+    buried = geometry.sides(terminal)
+    standing = [None if points is None else points[buried:] for points in actual]
     return Outlines(actual, standing, list(nominal), list(mouths))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import bpy
+import numpy as np
 
 from .errors import InputError
 
@@ -71,3 +72,9 @@ def not_a_lamp(material: bpy.types.Material) -> None:
         material.cycles.emission_sampling = "NONE"
     else:
         material.cycles.sample_as_light = False
+
+
+def set_face_sizes(mesh: bpy.types.Mesh, sizes: np.ndarray) -> None:
+    """Corners per face, (F,) int32; from 4.0 they follow from where each face starts."""
+    if bpy.app.version < (4, 0, 0):
+        mesh.polygons.foreach_set("loop_total", sizes)
