@@ -1,0 +1,99 @@
+"""Pictures of any kind and boxes, as the network gets them."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from trainer.data import IGNORED, channel_statistics, fit_of, load_data, pixels_of, rgb
+from trainer.errors import InputError
+
+
+def test_tiny_dataset_as_loaded(tiny_dataset):
+    data = load_data(tiny_dataset)
+    split = data.splits["train"]
+    assert (data.size, data.classes, len(split)) == ((64, 32), ("BENDNG", "NUKENG", "OK"), 12)
+    assert split.pictures.batch([0, 3]).shape == (2, 3, 32, 64)
+    assert split.labels.tolist() == [0, 1, 2] * 4
+    assert split.boxes.shape == (12, 8, 4)
+    assert split.categories[0].tolist() == [0] + [2] * 7
+    assert split.boxes_known.all() and split.may_flip.all()
+    x1, y1, x2, y2 = split.boxes[2, 0].tolist()
+    assert (x1, y1, x2, y2) == (5, 5, 11, 11)  # xyxy
+
+
+def test_pictures_beyond_memory_are_decoded_each_time_and_said_so(tiny_dataset):
+    held, decoded = load_data(tiny_dataset), load_data(tiny_dataset, memory=10)
+    assert not decoded.splits["train"].pictures.in_memory
+    assert any("do not fit in memory" in warning for warning in decoded.warnings)
+    assert not held.warnings
+    a, b = (data.splits["train"].pictures.batch([5, 1]) for data in (held, decoded))
+    assert torch.equal(a, b)
+
+
+def test_boxes_are_fitted_like_the_pixels(tiny_dataset):
+    split = load_data(tiny_dataset, size=(96, 96)).splits["train"]
+    picture = split.pictures.batch([2])[0].float()
+    for x1, y1, x2, y2 in split.boxes[2].round().int().tolist():
+        assert picture[:, y1 + 2 : y2 - 2, x1 + 2 : x2 - 2].min() > 150
+    assert torch.equal(picture[:, :24], picture[:, 24:25].expand(3, 24, 96))
+    assert torch.equal(picture[:, 72:], picture[:, 71:72].expand(3, 24, 96))
+
+
+def test_hidden_objects_and_unknown_boxes(make_dataset, make_rows, tmp_path):
+    rows = make_rows("train", 6, 0)
+    rows[0]["objects"]["visible"][0] = 0.05  # the bent pin of row 0 cannot be seen
+    rows[2]["camera"] = "left"
+    rows[3]["camera"] = "top"
+    rows[4]["objects"] = None
+    rows[5]["marking"] = "numbers"
+    data = make_dataset(tmp_path / "data", {"train": rows, "validation": rows[:3]})
+    split = load_data(data).splits["train"]
+    assert split.categories[0, 0] == IGNORED
+    assert split.boxes_known.tolist() == [False, True, True, True, False, True]
+    both, neither = [True, True], [False, False]
+    assert split.may_flip.tolist() == [both, both, [False, True], [True, False], both, neither]
+
+
+def test_foreign_data_without_marking_and_camera_is_never_mirrored(make_dataset, make_rows, tmp_path):
+    rows = [{k: row[k] for k in ("image", "label")} for row in make_rows("train", 3, 0)]
+    data = make_dataset(tmp_path / "data", {"train": rows, "validation": rows})
+    split = load_data(data).splits["train"]
+    assert not split.may_flip.any() and not split.boxes_known.any()
+
+
+def test_fit_keeps_proportions_and_centres():
+    fit = fit_of((400, 100), (256, 128))
+    assert (fit.width, fit.height, fit.left, fit.top) == (256, 64, 0, 32)
+    assert fit.scale == pytest.approx(0.64)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "CMYK", "P", "1", "I;16", "LA"])
+def test_every_mode_becomes_rgb(mode):
+    if mode == "I;16":
+        picture = Image.fromarray(np.full((10, 20), 65535, dtype=np.uint16))
+    else:
+        picture = Image.new("RGB", (20, 10), "white").convert(mode)
+    assert np.asarray(rgb(picture)).tolist() == np.full((10, 20, 3), 255).tolist()
+    assert pixels_of(picture, (20, 10)).shape == (3, 10, 20)
+
+
+def test_exif_rotation_is_applied():
+    picture = Image.new("RGB", (20, 10))
+    picture.getexif()[0x0112] = 6
+    assert rgb(picture).size == (10, 20)
+
+
+def test_channel_statistics_by_hand(tiny_dataset):
+    pictures = load_data(tiny_dataset).splits["train"].pictures
+    mean, std = channel_statistics(pictures, 12)
+    values = pictures.batch(range(12)).double() / 255
+    assert mean == pytest.approx(values.mean((0, 2, 3)).tolist())
+    assert std == pytest.approx(values.std((0, 2, 3), correction=0).tolist())
+
+
+def test_a_dataset_without_ok_is_refused(make_dataset, make_rows, tmp_path):
+    rows = [{k: row[k] for k in ("image", "label")} for row in make_rows("train", 3, 0)]
+    data = make_dataset(tmp_path / "data", {"train": rows, "validation": rows}, ["A", "B", "C"])
+    with pytest.raises(InputError, match="expected a class OK"):
+        load_data(data)

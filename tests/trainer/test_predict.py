@@ -1,0 +1,103 @@
+"""Verdicts as JSON and as pictures, and what happens to files that are none."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trainer.predict import main, sheet_names
+
+
+@pytest.fixture
+def pictures(tmp_path, make_rows):
+    folder = tmp_path / "pictures 部品"
+    (folder / "deeper").mkdir(parents=True)
+    for index, row in enumerate(make_rows("train", 6, 0)):
+        place = folder / "deeper" if index == 5 else folder
+        (place / f"{row['run']}.png").write_bytes(row["image"]["bytes"])
+    (folder / "readme.txt").write_text("no picture")
+    return folder
+
+
+def test_folder_gives_verdicts_json_and_pictures(trained_run, pictures, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert (
+        main(["--model", str(trained_run), str(pictures), "-o", str(out), "--json", str(tmp_path / "v.json")])
+        == 0
+    )
+    verdicts = json.loads((out / "predictions.json").read_text(encoding="utf-8"))
+    assert verdicts == json.loads((tmp_path / "v.json").read_text(encoding="utf-8"))
+    by_name = {v["file"].rsplit("/", 1)[1]: v for v in verdicts}
+    assert [by_name[f"train{i:03d}.png"]["label"] for i in range(6)] == ["BENDNG", "NUKENG", "OK"] * 2
+    assert [by_name[f"train{i:03d}.png"]["verdict"] for i in range(6)] == ["NG", "NG", "OK"] * 2
+    for verdict in verdicts:
+        assert sum(verdict["probabilities"].values()) == pytest.approx(1)
+        assert verdict["confidence"] == max(verdict["probabilities"].values())
+        assert verdict["confidence"] > 0.5
+        with Image.open(out / f"{verdict['file'].rsplit('/', 1)[1]}") as sheet:
+            assert sheet.width >= 512 and sheet.height > sheet.width
+            bar = np.asarray(sheet.convert("RGB"))[2, -2].astype(int)
+            assert (bar[0] > bar[1]) == (verdict["verdict"] == "NG")  # red for NG, green for OK
+    assert capsys.readouterr().out.count("NG  ") >= 4
+
+
+def test_heat_peaks_at_the_defect(trained_run, pictures, tmp_path):
+    assert main(["--model", str(trained_run), str(pictures), "--json", str(tmp_path / "v.json")]) == 0
+    verdicts = json.loads((tmp_path / "v.json").read_text(encoding="utf-8"))
+    ng = {v["file"].rsplit("/", 1)[1]: v for v in verdicts if v["verdict"] == "NG"}
+    for index in (0, 1, 3, 4):
+        x, y = ng[f"train{index:03d}.png"]["peak_px"]
+        pin = (8 + 16 * (index % 4), 8 + 16 * (index // 4))
+        assert np.hypot(x - pin[0], y - pin[1]) < 12
+
+
+def test_larger_pictures_are_fitted_and_the_peak_is_in_their_px(trained_run, pictures, tmp_path):
+    with Image.open(pictures / "train001.png") as picture:
+        wide = picture.resize((192, 96), Image.Resampling.BICUBIC)
+        tall = picture.crop((8, 0, 24, 32)).resize((64, 128), Image.Resampling.BICUBIC)
+    wide.save(tmp_path / "wide.png")
+    tall.save(tmp_path / "tall.png")
+    assert (
+        main(
+            [
+                "--model",
+                str(trained_run),
+                str(tmp_path / "wide.png"),
+                str(tmp_path / "tall.png"),
+                "-o",
+                str(tmp_path / "out"),
+            ]
+        )
+        == 0
+    )
+    wide_verdict, tall_verdict = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert np.hypot(wide_verdict["peak_px"][0] - 72, wide_verdict["peak_px"][1] - 24) < 36
+    assert 0 <= tall_verdict["peak_px"][0] <= 64 and 0 <= tall_verdict["peak_px"][1] <= 128
+
+
+def test_unreadable_pictures_are_named_and_the_others_judged(trained_run, pictures, tmp_path, capsys):
+    broken = pictures / "broken.png"
+    broken.write_bytes((pictures / "train000.png").read_bytes()[:80])
+    assert main(["--model", str(trained_run), str(pictures), "-o", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert "broken.png: expected a readable picture" in said and "Traceback" not in said
+    assert len(json.loads((tmp_path / "out" / "predictions.json").read_text(encoding="utf-8"))) == 6
+
+
+def test_wrong_inputs(trained_run, pictures, tmp_path, capsys):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert main(["--model", str(trained_run), str(tmp_path / "no.png"), str(empty)]) == 2
+    said = capsys.readouterr().err
+    assert "no.png: expected a picture or a folder" in said and "empty: expected pictures" in said
+    assert main(["--model", str(tmp_path / "norun"), str(pictures)]) == 2
+    assert "config.json" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stop:
+        main(["--model", str(trained_run), str(pictures), "--heat"])
+    assert stop.value.code == 2
+
+
+def test_pictures_of_one_name_do_not_overwrite_each_other(tmp_path):
+    files = [tmp_path / "a" / "x.png", tmp_path / "b" / "x.jpg", tmp_path / "c" / "y.png"]
+    assert sheet_names(files) == ["x.png", "x_2.png", "y.png"]

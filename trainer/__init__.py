@@ -1,0 +1,1 @@
+"""Training from a dataset alone: a small ViT, its metrics and its verdicts. No Blender is needed here."""

@@ -1,0 +1,164 @@
+"""Changes of a training picture that cannot falsify its label.
+
+- *Shift* by whole px, the border repeated; never so far that a box would leave the picture, and only a little where
+  boxes are not known. It also moves pins against the patch grid, which a fixed camera never does.
+- *Turn and zoom* by a little about the centre, half of the pictures, only where boxes are known and stay inside.
+- *Mirror* left-right and up-down, only where the row says that nothing is printed and the mirrored view is one that the
+  camera could have taken (`may_flip`).
+- *Gain, offset, gamma* of the whole picture and sensor *noise*: one pin darker than its neighbours stays darker.
+
+No crops, no erasing, no single-region changes: those can remove a defect or make one.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SHIFT_PX = 8
+BLIND_SHIFT_PX = 2
+TURN_DEG = 2.0
+ZOOM = 0.04
+GAIN = 0.2
+OFFSET = 0.04
+GAMMA = 0.2
+NOISE = 0.02
+
+
+class Batch(NamedTuple):
+    """Training pictures with their truth.
+
+    Args:
+        pixels: (B, C, H, W) in [0, 1].
+        labels: (B,).
+        boxes: (B, M, 4) xyxy in px.
+        categories: (B, M).
+        boxes_known: (B,).
+        may_flip: (B, 2), left-right and up-down.
+    """
+
+    pixels: Tensor
+    labels: Tensor
+    boxes: Tensor
+    categories: Tensor
+    boxes_known: Tensor
+    may_flip: Tensor
+
+
+def shift(pixels: Tensor, boxes: Tensor, dx: int, dy: int) -> tuple[Tensor, Tensor]:
+    """Move one picture and its boxes by whole px, to the right and down; the border is repeated.
+
+    Args:
+        pixels: (C, H, W).
+        boxes: (M, 4) xyxy in px.
+        dx, dy: Shift in px.
+    """
+    height, width = pixels.shape[1:]
+    rows = (torch.arange(height) - dy).clamp(0, height - 1)
+    columns = (torch.arange(width) - dx).clamp(0, width - 1)
+    return pixels[:, rows][:, :, columns], boxes + boxes.new_tensor([dx, dy, dx, dy])
+
+
+def mirror(pixels: Tensor, boxes: Tensor, across: bool, down: bool) -> tuple[Tensor, Tensor]:
+    """Mirror one picture and its boxes left-right (`across`) and up-down (`down`)."""
+    height, width = pixels.shape[1:]
+    if across:
+        pixels = pixels.flip(2)
+        boxes = torch.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], dim=1)
+    if down:
+        pixels = pixels.flip(1)
+        boxes = torch.stack([boxes[:, 0], height - boxes[:, 3], boxes[:, 2], height - boxes[:, 1]], dim=1)
+    return pixels, boxes
+
+
+def turn(pixels: Tensor, boxes: Tensor, angle_deg: float, zoom: float) -> tuple[Tensor, Tensor]:
+    """Turn and enlarge one picture about its centre; a box becomes the box around its moved corners.
+
+    Args:
+        pixels: (C, H, W).
+        boxes: (M, 4) xyxy in px.
+        angle_deg: Clockwise on the screen.
+        zoom: Factor; above 1 enlarges. The border is repeated where the picture shrinks.
+    """
+    height, width = pixels.shape[1:]
+    cos, sin = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
+    forward = zoom * torch.tensor([[cos, -sin], [sin, cos]])  # px about the centre, y down
+    # affine_grid wants output -> input in units of half the picture: edge convention, as the boxes.
+    half = torch.tensor([width / 2, height / 2])
+    theta = (torch.linalg.inv(forward) * half[None, :]) / half[:, None]
+    grid = F.affine_grid(F.pad(theta, (0, 1))[None], [1, *pixels.shape], align_corners=False)
+    moved = F.grid_sample(pixels[None], grid, padding_mode="border", align_corners=False)[0]
+    corners = torch.stack([boxes[:, [0, 1]], boxes[:, [2, 1]], boxes[:, [0, 3]], boxes[:, [2, 3]]], dim=1)
+    corners = (corners - half) @ forward.T + half  # (M, 4, 2)
+    return moved, torch.cat([corners.amin(1), corners.amax(1)], dim=1)
+
+
+def inside(boxes: Tensor, size: tuple[int, int]) -> bool:
+    """Whether all boxes (M, 4) lie inside a picture of `size` (W, H) px."""
+    limits = boxes.new_tensor([*size, *size])
+    return bool(((boxes >= 0) & (boxes <= limits)).all())
+
+
+def photometric(pixels: Tensor, draw: Sequence[float], generator: torch.Generator) -> Tensor:
+    """Change gamma, gain and offset of a whole picture and add sensor noise.
+
+    Args:
+        pixels: (C, H, W) in [0, 1].
+        draw: Four numbers in [0, 1): gamma, gain, offset, amount of noise.
+        generator: Source of the noise.
+    """
+    gamma = (1 + GAMMA) ** (2 * draw[0] - 1)
+    changed = pixels.clamp(min=1e-6).pow(gamma) * (1 + GAIN * (2 * draw[1] - 1)) + OFFSET * (2 * draw[2] - 1)
+    return (changed + torch.randn(pixels.shape, generator=generator) * (NOISE * draw[3])).clamp(0, 1)
+
+
+def shift_range(boxes: Tensor, size: tuple[int, int], reach: int = SHIFT_PX) -> tuple[int, int, int, int]:
+    """Shifts that keep every box inside the picture: lowest and highest dx, lowest and highest dy, in px.
+
+    Args:
+        boxes: (M, 4) xyxy in px; M may be 0.
+        size: (W, H) in px.
+        reach: Largest shift in px where boxes are given.
+    """
+    if len(boxes) == 0:
+        return -BLIND_SHIFT_PX, BLIND_SHIFT_PX, -BLIND_SHIFT_PX, BLIND_SHIFT_PX
+    limits = []
+    for axis in (0, 1):
+        low = -min(reach, max(0, int(boxes[:, axis].min())))
+        high = min(reach, max(0, int(size[axis] - boxes[:, axis + 2].max())))
+        limits += [low, high]
+    return limits[0], limits[1], limits[2], limits[3]
+
+
+def augment(batch: Batch, generator: torch.Generator) -> Batch:
+    """Change every picture of a batch by its own draws; the labels stay, the boxes move.
+
+    Args:
+        batch: The batch, on the CPU.
+        generator: Source of all draws.
+    """
+    pixels, boxes = [], []
+    count = len(batch.labels)
+    draws = torch.rand((count, 11), generator=generator)
+    height, width = batch.pixels.shape[2:]
+    for index in range(count):
+        draw = draws[index].tolist()
+        real = batch.boxes[index, :, 2] > batch.boxes[index, :, 0]
+        picture, moved = batch.pixels[index], batch.boxes[index]
+        known = bool(batch.boxes_known[index]) and bool(real.any())
+        if known and draw[8] < 0.5:
+            turned = turn(picture, moved, TURN_DEG * (2 * draw[9] - 1), (1 + ZOOM) ** (2 * draw[10] - 1))
+            if inside(turned[1][real], (width, height)):
+                picture, moved = turned
+        x_low, x_high, y_low, y_high = shift_range(moved[real] if known else moved[:0], (width, height))
+        dx = x_low + int(draw[0] * (x_high - x_low + 1))
+        dy = y_low + int(draw[1] * (y_high - y_low + 1))
+        picture, moved = shift(picture, moved, dx, dy)
+        across, down = batch.may_flip[index].tolist()
+        picture, moved = mirror(picture, moved, across and draw[2] < 0.5, down and draw[3] < 0.5)
+        pixels.append(photometric(picture, draw[4:8], generator))
+        boxes.append(torch.where(real[:, None], moved, 0.0))
+    return batch._replace(pixels=torch.stack(pixels), boxes=torch.stack(boxes))

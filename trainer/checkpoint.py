@@ -1,0 +1,231 @@
+"""What a run keeps on disk, and how it is read back: safetensors and JSON, nothing that can run code.
+
+    RUN/config.json           the network's shape and the training's settings; unknown keys are errors
+    RUN/best.safetensors      weights of the best epoch
+    RUN/last.safetensors      weights of the last epoch
+    RUN/state.safetensors     last weights, the optimizer's moments and the counters: what --resume reads, in one file,
+                              so that a killed run is never half of one epoch and half of another
+
+Every file is written to a temporary name and renamed.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from trainer.errors import InputError
+from trainer.model import ViT, ViTConfig
+
+FORMAT = "pinsight-vit"
+VERSION = 1
+CONFIG, BEST, LAST, STATE = "config.json", "best.safetensors", "last.safetensors", "state.safetensors"
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Settings of a training that change its result.
+
+    Args:
+        epochs: Passes over the training pictures; the learning rate reaches its end with the last.
+        batch_size: Pictures per step.
+        lr: Highest learning rate.
+        warmup: Share of the steps during which the learning rate rises.
+        weight_decay: AdamW's, on matrices and kernels only.
+        clip: Largest norm of the gradient.
+        label_smoothing: Share of the class target spread over all classes.
+        patch_weight: Weight of the boxes' losses beside the class loss; 0 = picture labels only.
+        close_ups: Share of the epochs that train on close-ups of single objects only; 0 without boxes.
+        close_up_px: Side of a close-up in px.
+        seed: Seeds weights, order and augmentation.
+        threads: CPU threads; results repeat to the bit for equal numbers.
+        input: Column of the pictures: `image` or `nsoart`.
+        augment: Whether training pictures are shifted, mirrored, brightened and made noisy.
+    """
+
+    epochs: int = 60
+    batch_size: int = 8
+    lr: float = 1e-3
+    warmup: float = 0.1
+    weight_decay: float = 0.05
+    clip: float = 1.0
+    label_smoothing: float = 0.05
+    patch_weight: float = 1.0
+    close_ups: float = 0.6
+    close_up_px: int = 64
+    seed: int = 0
+    threads: int = 1
+    input: str = "image"
+    augment: bool = True
+
+
+@dataclass(frozen=True)
+class RunState:
+    """Where a training stands after an epoch: `best_score` orders epochs, higher is better; 0 = no best epoch yet."""
+
+    epoch: int
+    best_epoch: int
+    best_score: tuple[float, float]
+
+
+def replace_file(path: Path, write: Any) -> None:
+    """Call `write(temporary path)` and rename the result to `path`; nothing is left behind on failure."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def save_config(run: Path, model: ViTConfig, training: TrainingConfig) -> None:
+    """Write RUN/config.json."""
+    document = {"format": FORMAT, "version": VERSION, "model": asdict(model), "training": asdict(training)}
+    write_text(run / CONFIG, json.dumps(document, indent=2) + "\n")
+
+
+def _section(kind: type, values: Any, place: str) -> Any:
+    if not isinstance(values, dict):
+        raise InputError(f"{place}: expected an object, got {type(values).__name__}")
+    known = {field.name: field.type for field in fields(kind)}
+    problems = [
+        f"{place}: unknown key {key!r}; known are {sorted(known)}" for key in values if key not in known
+    ]
+    problems += [f"{place}: key {key!r} is missing" for key in known if key not in values]
+    expected = {int: int, float: (int, float), bool: bool, str: str}
+    for key, value in values.items():
+        allowed = expected.get(known.get(key), (list, tuple))  # type: ignore[arg-type]
+        if key in known and (
+            not isinstance(value, allowed) or (isinstance(value, bool) and allowed is not bool)
+        ):
+            problems.append(f"{place}: key {key!r}: expected {known[key]}, got {value!r}")
+    if problems:
+        raise InputError(problems)
+    return kind(**values)
+
+
+def load_config(run: Path) -> tuple[ViTConfig, TrainingConfig]:
+    """Read RUN/config.json strictly.
+
+    Raises:
+        InputError: The folder or file is missing, no JSON, of another format or version, or has unknown keys.
+    """
+    path = run / CONFIG
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: expected a trained run's config.json, got no such file") from None
+    except (OSError, ValueError) as e:
+        raise InputError(f"{path}: expected JSON, got {e}") from e
+    if (
+        not isinstance(document, dict)
+        or document.get("format") != FORMAT
+        or document.get("version") != VERSION
+    ):
+        raise InputError(f"{path}: expected format {FORMAT!r} version {VERSION}")
+    unknown = set(document) - {"format", "version", "model", "training"}
+    if unknown:
+        raise InputError(f"{path}: unknown keys {sorted(unknown)}")
+    model = _section(ViTConfig, document.get("model"), f"{path} model")
+    return model, _section(TrainingConfig, document.get("training"), f"{path} training")
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file atomically."""
+    held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    replace_file(path, lambda temporary: save_file(held, temporary, metadata=dict(metadata)))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a safetensors file and its metadata.
+
+    Raises:
+        InputError: The file is missing or anything but safetensors (a pickle, say).
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+        return load_file(path), metadata
+    except FileNotFoundError:
+        raise InputError(f"{path}: expected a safetensors file, got no such file") from None
+    except (SafetensorError, OSError, ValueError) as e:
+        raise InputError(f"{path}: expected a safetensors file, got {e}") from e
+
+
+def load_weights(model: ViT, tensors: Mapping[str, Tensor], place: str) -> None:
+    """Put weights into a network; names and shapes must be the same.
+
+    Raises:
+        InputError: Unknown or missing names, or another shape.
+    """
+    own = model.state_dict()
+    problems = [f"{place}: unknown tensor {name!r}" for name in sorted(set(tensors) - set(own))]
+    problems += [f"{place}: tensor {name!r} is missing" for name in sorted(set(own) - set(tensors))]
+    problems += [
+        f"{place}: tensor {name!r}: expected shape {tuple(own[name].shape)}, got {tuple(tensors[name].shape)}"
+        for name in sorted(set(own) & set(tensors))
+        if own[name].shape != tensors[name].shape
+    ]
+    if problems:
+        raise InputError(problems)
+    model.load_state_dict(dict(tensors))
+
+
+def load_model(run: Path, which: str = "best") -> ViT:
+    """The trained network of a run, in evaluation mode.
+
+    Args:
+        run: The run's folder.
+        which: `best` or `last`.
+
+    Raises:
+        InputError: The run is missing or its files do not fit together.
+    """
+    config, _ = load_config(run)
+    model = ViT(config)
+    path = run / {"best": BEST, "last": LAST}[which]
+    tensors, _ = read_tensors(path)
+    load_weights(model, tensors, str(path))
+    return model.eval()
+
+
+def save_state(run: Path, model: ViT, optimizer: torch.optim.Optimizer, state: RunState) -> None:
+    """Write RUN/state.safetensors: weights, moments and counters of one moment."""
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    for name, parameter in model.named_parameters():
+        for key, value in optimizer.state[parameter].items():
+            tensors[f"optimizer.{key}.{name}"] = value
+    save_tensors(run / STATE, tensors, {"state": json.dumps(asdict(state))})
+
+
+def load_state(run: Path, model: ViT, optimizer: torch.optim.Optimizer) -> RunState:
+    """Read RUN/state.safetensors back into a network and its optimizer.
+
+    Raises:
+        InputError: The file is missing, or of another network.
+    """
+    path = run / STATE
+    tensors, metadata = read_tensors(path)
+    weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+    load_weights(model, weights, str(path))
+    for name, parameter in model.named_parameters():
+        # A parameter that no step has used yet has no moments.
+        moments = {key: tensors.get(f"optimizer.{key}.{name}") for key in ("step", "exp_avg", "exp_avg_sq")}
+        if all(moment is not None for moment in moments.values()):
+            optimizer.state[parameter] = {
+                key: moment if key == "step" else moment.to(parameter) for key, moment in moments.items()
+            }
+    values = json.loads(metadata["state"])
+    return RunState(values["epoch"], values["best_epoch"], tuple(values["best_score"]))

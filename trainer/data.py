@@ -1,0 +1,329 @@
+"""Pictures, labels and boxes of a dataset, ready for training: decoded once, held in memory where they fit.
+
+Pictures of another size than the network's are fitted: scaled by one factor both ways until the whole picture
+fits, centred, the border repeated around it (black would look like an empty cavity). Angles and proportions stay
+true, and the boxes move with the pixels.
+"""
+
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from trainer.errors import InputError
+from trainer.model import OK_CLASS
+
+INPUTS = ("image", "nsoart")
+IGNORED = -1
+# A box whose object is hidden shows something else: it teaches nothing. The dataset's own rule for `bbox_str`.
+MIN_VISIBLE = 0.1
+# Cameras whose view is again one of the same camera when mirrored.
+LEFT_RIGHT = ("center", "top", "bottom")
+UP_DOWN = ("center", "left", "right")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a picture is fitted into the network's size: x' = x * scale + left, y' = y * scale + top (px)."""
+
+    scale: float
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+def fit_of(size: tuple[int, int], target: tuple[int, int]) -> Fit:
+    """Fit a picture of `size` (W, H) into `target` (W, H), both px: one factor both ways, centred."""
+    scale = min(target[0] / size[0], target[1] / size[1])
+    width = min(target[0], max(1, round(size[0] * scale)))
+    height = min(target[1], max(1, round(size[1] * scale)))
+    return Fit(scale, (target[0] - width) // 2, (target[1] - height) // 2, width, height)
+
+
+def rgb(picture: Image.Image) -> Image.Image:
+    """An upright 8-bit RGB picture from any mode Pillow opens; 16-bit grey is scaled, not clipped."""
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith("I"):
+        grey = np.asarray(picture, dtype=np.float64) / 257.0
+        picture = Image.fromarray(np.clip(grey.round(), 0, 255).astype(np.uint8))
+    return picture.convert("RGB")
+
+
+def pixels_of(picture: Image.Image, target: tuple[int, int]) -> np.ndarray:
+    """A picture as the network takes it: uint8 (3, H, W), fitted into `target` (W, H) px."""
+    picture = rgb(picture)
+    if picture.size != target:
+        fit = fit_of(picture.size, target)
+        inside = np.asarray(picture.resize((fit.width, fit.height), Image.Resampling.LANCZOS))
+        right, bottom = target[0] - fit.left - fit.width, target[1] - fit.top - fit.height
+        return np.pad(inside.transpose(2, 0, 1), ((0, 0), (fit.top, bottom), (fit.left, right)), mode="edge")
+    return np.asarray(picture, dtype=np.uint8).transpose(2, 0, 1)
+
+
+def open_picture(source: Path | dict[str, Any], name: str) -> Image.Image:
+    """Open and fully decode a picture.
+
+    Args:
+        source: A file, or an undecoded `datasets` picture with its bytes or path.
+        name: What a message calls the picture.
+
+    Raises:
+        InputError: The file is missing, truncated or no picture.
+    """
+    try:
+        if isinstance(source, dict):
+            data = source.get("bytes")
+            picture = Image.open(io.BytesIO(data) if data is not None else source["path"])
+        else:
+            picture = Image.open(source)
+        picture.load()
+    except (
+        OSError,
+        UnidentifiedImageError,
+        SyntaxError,
+        ValueError,
+        TypeError,
+        Image.DecompressionBombError,
+    ) as e:
+        raise InputError(f"{name}: expected a readable picture, got {type(e).__name__}: {e}") from e
+    return picture
+
+
+class Pictures:
+    """The pictures of one split by index: in memory where they fit, else decoded each time.
+
+    Args:
+        rows: A `datasets` split whose picture column is not decoded.
+        column: Name of that column.
+        size: Network's (W, H) in px.
+        memory: Most bytes to hold; by default half of what is free now.
+    """
+
+    def __init__(self, rows: Any, column: str, size: tuple[int, int], memory: int | None = None) -> None:
+        self._rows, self._column, self._size = rows, column, size
+        need = len(rows) * 3 * size[0] * size[1]
+        if memory is None:
+            memory = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+        self.in_memory = need <= memory
+        self._held: Tensor | None = None
+        if self.in_memory:
+            self._held = torch.empty((len(rows), 3, size[1], size[0]), dtype=torch.uint8)
+            for index in range(len(rows)):
+                self._held[index] = self._decode(index)
+
+    def _decode(self, index: int) -> Tensor:
+        name = f"row {index}, column {self._column!r}"
+        cell = self._rows[index][self._column]
+        if cell is None:
+            raise InputError(f"{name}: expected a picture, got null")
+        return torch.from_numpy(pixels_of(open_picture(cell, name), self._size).copy())
+
+    def batch(self, indices: Sequence[int]) -> Tensor:
+        """(B, 3, H, W) uint8."""
+        if self._held is not None:
+            return self._held[torch.as_tensor(indices)]
+        return torch.stack([self._decode(int(i)) for i in indices])
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split, ready for training.
+
+    Args:
+        pictures: The pictures by index.
+        labels: (N,) class labels.
+        boxes: (N, M, 4) xyxy in network px, M the largest number of objects; 0 where there is none.
+        categories: (N, M) class labels of the boxes, `IGNORED` where there is none or it cannot be seen.
+        boxes_known: (N,) whether the row's boxes tell the class of every patch.
+        may_flip: (N, 2) whether the picture may be mirrored left-right and up-down.
+        runs: (N,) names of the rows.
+    """
+
+    pictures: Pictures
+    labels: Tensor
+    boxes: Tensor
+    categories: Tensor
+    boxes_known: Tensor
+    may_flip: Tensor
+    runs: list[str]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Data:
+    """A dataset's splits by name, its class names and the network's picture size (W, H) in px."""
+
+    splits: dict[str, Split]
+    classes: tuple[str, ...]
+    size: tuple[int, int]
+    warnings: list[str]
+
+
+def _boxes_of(
+    row: dict[str, Any], size: tuple[int, int], ok: int
+) -> tuple[list[list[float]], list[int], bool]:
+    """A row's boxes in network px, their labels, and whether they tell the class of every patch."""
+    objects = row.get("objects")
+    if not objects or objects.get("bbox") is None or objects.get("category") is None:
+        return [], [], False
+    visible = objects.get("visible") or [None] * len(objects["bbox"])
+    fit = (
+        fit_of((int(row["width"]), int(row["height"])), size)
+        if row.get("width") and row.get("height")
+        else None
+    )
+    if fit is None:
+        return [], [], False
+    boxes, categories = [], []
+    for bbox, category, seen in zip(objects["bbox"], objects["category"], visible, strict=True):
+        if bbox is None or category is None:
+            return [], [], False
+        x, y, width, height = bbox
+        hidden = (seen is not None and seen < MIN_VISIBLE) or width <= 0 or height <= 0
+        x, y = x * fit.scale + fit.left, y * fit.scale + fit.top
+        boxes.append([x, y, x + width * fit.scale, y + height * fit.scale])
+        categories.append(IGNORED if hidden else int(category))
+    shows_defect = any(category not in (ok, IGNORED) for category in categories)
+    return boxes, categories, shows_defect or row["label"] == ok
+
+
+def _split(rows: Any, column: str, size: tuple[int, int], ok: int, memory: int | None) -> Split:
+    pictures = Pictures(rows, column, size, memory)
+    skip = {"image", "nsoart", "bbox_str", "kinds"}
+    table = rows.select_columns([name for name in rows.column_names if name not in skip]).to_list()
+    boxes, categories, known = [], [], []
+    for row in table:
+        row_boxes, row_categories, row_known = _boxes_of(row, size, ok)
+        boxes.append(row_boxes)
+        categories.append(row_categories)
+        known.append(row_known)
+    most = max((len(b) for b in boxes), default=0)
+    all_boxes = torch.zeros((len(table), most, 4))
+    all_categories = torch.full((len(table), most), IGNORED)
+    for index, (row_boxes, row_categories) in enumerate(zip(boxes, categories, strict=True)):
+        if row_boxes:
+            all_boxes[index, : len(row_boxes)] = torch.tensor(row_boxes)
+            all_categories[index, : len(row_boxes)] = torch.tensor(row_categories)
+    # A mirrored print is a false print; a view from the left mirrored left-right is one from the right.
+    may_flip = [
+        [row.get("marking") == "none" and row.get("camera") in cameras for cameras in (LEFT_RIGHT, UP_DOWN)]
+        for row in table
+    ]
+    return Split(
+        pictures=pictures,
+        labels=torch.tensor([row["label"] for row in table]),
+        boxes=all_boxes,
+        categories=all_categories,
+        boxes_known=torch.tensor(known, dtype=torch.bool),
+        may_flip=torch.tensor(may_flip, dtype=torch.bool),
+        runs=[str(row.get("run", index)) for index, row in enumerate(table)],
+    )
+
+
+def _read(folder: Path, column: str) -> tuple[Any, tuple[str, ...]]:
+    """The dataset with its picture column undecoded, and its class names."""
+    # Imported here: it takes seconds, and `--help` and `predict` do without.
+    import datasets
+
+    if not folder.is_dir():
+        raise InputError(f"--data {folder}: expected the folder of a built dataset, got nothing there")
+    was_shown = datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        dataset = datasets.load_dataset(str(folder))
+    except Exception as e:  # whatever a reader of Parquet, Arrow or the card may raise
+        raise InputError(f"--data {folder}: expected a dataset that load_dataset reads, got {e}") from e
+    finally:
+        if not was_shown:
+            datasets.enable_progress_bars()
+    problems = [
+        f"--data {folder}: expected a split {name!r}, got {sorted(dataset)}"
+        for name in ("train", "validation")
+        if name not in dataset or len(dataset[name]) == 0
+    ]
+    features = next(iter(dataset.values())).features
+    problems += [
+        f"--data {folder}: expected a column {name!r}, got {sorted(features)}"
+        for name in ("label", column)
+        if name not in features
+    ]
+    if not problems and not isinstance(features["label"], datasets.ClassLabel):
+        problems.append(f"--data {folder} column label: expected ClassLabel, got {features['label']}")
+    if not problems and not isinstance(features[column], datasets.Image):
+        problems.append(f"--data {folder} column {column}: expected Image, got {features[column]}")
+    if not problems and OK_CLASS not in features["label"].names:
+        problems.append(f"--data {folder} column label: expected a class OK, got {features['label'].names}")
+    if problems:
+        raise InputError(problems)
+    return dataset.cast_column(column, datasets.Image(decode=False)), tuple(features["label"].names)
+
+
+def load_data(
+    folder: Path, column: str = "image", size: tuple[int, int] | None = None, memory: int | None = None
+) -> Data:
+    """Read a dataset for training.
+
+    Args:
+        folder: What `python -m generator build` wrote.
+        column: Which pictures: `image` or `nsoart`.
+        size: Network's (W, H) in px; by default the first training picture's.
+        memory: Most bytes of pictures to hold per split; by default half of what is free.
+
+    Raises:
+        InputError: The folder, a split, a column or a picture is missing or broken.
+    """
+    dataset, classes = _read(folder, column)
+    if size is None:
+        first = dataset["train"][0][column]
+        if first is None:
+            raise InputError(
+                f"--data {folder} split train: row 0, column {column!r}: expected a picture, got null"
+            )
+        size = open_picture(first, f"--data {folder} split train: row 0, column {column!r}").size
+    splits, problems, warnings = {}, [], []
+    for name, rows in dataset.items():
+        labels = rows["label"]
+        bad = [i for i, label in enumerate(labels) if label is None or not 0 <= label < len(classes)]
+        if bad:
+            problems.append(
+                f"--data {folder} split {name}: expected a label in each row, got none in rows {bad[:5]}"
+            )
+            continue
+        for index, label in enumerate(classes):
+            if name in ("train", "validation") and index not in set(labels):
+                warnings.append(f"split {name} has no picture of class {label}: its recall means nothing")
+        try:
+            splits[name] = _split(rows, column, size, classes.index(OK_CLASS), memory)
+        except InputError as e:
+            problems += [f"--data {folder} split {name}: {problem}" for problem in e.problems]
+    if problems:
+        raise InputError(problems)
+    for name, split in splits.items():
+        if not split.pictures.in_memory:
+            warnings.append(
+                f"split {name}: {len(split)} pictures do not fit in memory; each is decoded again per epoch"
+            )
+    return Data(splits, classes, size, warnings)
+
+
+def channel_statistics(pictures: Pictures, count: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel, of pixels in [0, 1], over the first `count` pictures (at most 500)."""
+    total, squares, pixels = torch.zeros(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64), 0
+    for index in range(min(count, 500)):
+        values = pictures.batch([index])[0].double().flatten(1) / 255  # (3, H*W)
+        total += values.sum(1)
+        squares += values.square().sum(1)
+        pixels += values.shape[1]
+    mean = total / pixels
+    std = (squares / pixels - mean.square()).clamp(min=0).sqrt().clamp(min=1 / 255)
+    return tuple(mean.tolist()), tuple(std.tolist())

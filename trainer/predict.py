@@ -1,0 +1,249 @@
+"""`python -m trainer.predict --model RUN IMAGE...`: a verdict for each picture, as JSON and as a picture.
+
+The picture is fitted into the network's size as in training (one scale both ways, centred, the border repeated). The
+heat map is the patch head's 1 - P(OK), laid back onto the picture. A run trained with `--input nsoart` judges NSOART
+pictures: give it those.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from tqdm import tqdm
+
+from trainer import checkpoint
+from trainer.data import fit_of, open_picture, pixels_of, rgb
+from trainer.errors import InputError
+from trainer.model import OK_CLASS, ViT
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
+GREEN, RED = (40, 167, 69), (214, 48, 49)
+SMALLEST_SIDE = 512
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the network says of one picture.
+
+    Args:
+        file: The picture's path as given or found.
+        verdict: `OK` or `NG`.
+        label: Most likely class.
+        confidence: Its probability.
+        probabilities: Probability by class name.
+        peak_px: (x, y) of the most suspicious patch's centre, in px of the picture.
+        peak_class: Most likely NG class there.
+        peak_probability: 1 - P(OK) there.
+    """
+
+    file: str
+    verdict: str
+    label: str
+    confidence: float
+    probabilities: dict[str, float]
+    peak_px: tuple[float, float]
+    peak_class: str
+    peak_probability: float
+
+
+def find_pictures(paths: Sequence[Path]) -> list[Path]:
+    """Files as given; of folders all pictures below them, by name.
+
+    Raises:
+        InputError: A path does not exist, or a folder holds no picture.
+    """
+    found, problems = [], []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+            if not inside:
+                problems.append(
+                    f"{path}: expected pictures ({', '.join(sorted(SUFFIXES))}) in the folder, got none"
+                )
+            found += inside
+        elif path.is_file():
+            found.append(path)
+        else:
+            problems.append(f"{path}: expected a picture or a folder, got nothing there")
+    if problems:
+        raise InputError(problems)
+    return list(dict.fromkeys(found))
+
+
+def judge(model: ViT, picture: Image.Image, file: str) -> tuple[Verdict, np.ndarray]:
+    """Judge one picture.
+
+    Args:
+        model: A trained network in evaluation mode.
+        picture: Any size and mode.
+        file: Name in the verdict.
+
+    Returns:
+        The verdict and the heat map (h, w) in [0, 1] over the network's patches.
+    """
+    config = model.config
+    size = (config.width, config.height)
+    pixels = torch.from_numpy(pixels_of(picture, size).copy())[None].float() / 255
+    with torch.inference_mode():
+        prediction = model(pixels)
+    probabilities = prediction.logits[0].double().softmax(0)
+    label = int(probabilities.argmax())
+    patches = prediction.patch_logits[0].double().softmax(0)  # (K, h, w)
+    heat = 1 - patches[config.ok_index]
+    fit = fit_of(rgb(picture).size, size)
+    # The repeated border is no part of the picture: a peak there would point outside.
+    patch = config.patch_size
+    y, x = ((torch.arange(count) + 0.5) * patch for count in heat.shape)
+    inside = (
+        ((y >= fit.top) & (y <= fit.top + fit.height))[:, None]
+        & (x >= fit.left)
+        & (x <= fit.left + fit.width)
+    )
+    row, column = divmod(int(torch.where(inside, heat, -1.0).argmax()), heat.shape[1])
+    at_peak = patches[:, row, column].clone()
+    at_peak[config.ok_index] = -1
+    verdict = Verdict(
+        file=file,
+        verdict="OK" if label == config.ok_index else "NG",
+        label=config.classes[label],
+        confidence=float(probabilities[label]),
+        probabilities={name: float(p) for name, p in zip(config.classes, probabilities, strict=True)},
+        peak_px=(
+            (float(x[column]) - fit.left) / fit.scale,
+            (float(y[row]) - fit.top) / fit.scale,
+        ),
+        peak_class=config.classes[int(at_peak.argmax())],
+        peak_probability=float(heat[row, column]),
+    )
+    return verdict, heat.numpy()
+
+
+def _heat_on(picture: Image.Image, heat: np.ndarray, model: ViT) -> Image.Image:
+    """The picture with its heat map in red, both in the picture's size."""
+    config = model.config
+    fit = fit_of(picture.size, (config.width, config.height))
+    whole = Image.fromarray((heat * 255).astype(np.uint8)).resize(
+        (heat.shape[1] * config.patch_size, heat.shape[0] * config.patch_size), Image.Resampling.BILINEAR
+    )
+    inside = whole.crop((fit.left, fit.top, fit.left + fit.width, fit.top + fit.height))
+    strength = inside.resize(picture.size, Image.Resampling.BILINEAR).point(lambda v: v * 0.75)
+    return Image.composite(Image.new("RGB", picture.size, (255, 40, 0)), picture, strength)
+
+
+def annotate(picture: Image.Image, verdict: Verdict, heat: np.ndarray, model: ViT) -> Image.Image:
+    """The picture and its heat map, one above the other, under a bar with verdict, class and confidence.
+
+    Args:
+        picture: As opened.
+        verdict: From `judge`.
+        heat: (h, w) from `judge`.
+        model: The network that judged.
+    """
+    picture = rgb(picture)
+    overlay = _heat_on(picture, heat, model)
+    factor = max(1, -(-SMALLEST_SIDE // picture.width))
+    size = (picture.width * factor, picture.height * factor)
+    bar = max(28, size[0] // 22)
+    sheet = Image.new("RGB", (size[0], bar + 2 * size[1] + 4), "white")
+    draw = ImageDraw.Draw(sheet)
+    draw.rectangle((0, 0, size[0], bar), fill=GREEN if verdict.verdict == "OK" else RED)
+    text = verdict.verdict if verdict.label == OK_CLASS else f"{verdict.verdict}  {verdict.label}"
+    font = ImageFont.load_default(size=bar * 0.6)
+    draw.text((bar // 3, bar // 2), f"{text}  {verdict.confidence:.0%}", fill="white", font=font, anchor="lm")
+    sheet.paste(picture.resize(size, Image.Resampling.NEAREST), (0, bar))
+    sheet.paste(overlay.resize(size, Image.Resampling.NEAREST), (0, bar + size[1] + 4))
+    if verdict.verdict == "NG":
+        x, y = verdict.peak_px[0] * factor, verdict.peak_px[1] * factor + bar
+        radius = 1.5 * model.config.patch_size * size[0] / model.config.width
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline=RED, width=max(2, factor))
+    return sheet
+
+
+def sheet_names(files: Sequence[Path]) -> list[str]:
+    """One PNG name per file: its stem, numbered where stems repeat."""
+    names: list[str] = []
+    for file in files:
+        name, number = f"{file.stem}.png", 2
+        while name in names:
+            name, number = f"{file.stem}_{number}.png", number + 1
+        names.append(name)
+    return names
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    p = argparse.ArgumentParser(
+        prog="python -m trainer.predict",
+        description="Judge pictures with a trained run: OK or NG, class, confidence, and where the patches see it.",
+        epilog="exit codes: 0 done, whatever the verdicts; 2 a picture or the run cannot be read; 1 anything else",
+        allow_abbrev=False,
+    )
+    p.add_argument(
+        "--model", type=Path, required=True, metavar="RUN", help="folder of `python -m trainer.vit --out`"
+    )
+    p.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="pictures, or folders of pictures")
+    p.add_argument("--json", type=Path, metavar="FILE", help="write all verdicts to this file")
+    p.add_argument(
+        "-o", "--out", type=Path, metavar="OUT", help="folder for predictions.json and a picture for each"
+    )
+    p.add_argument("--weights", choices=("best", "last"), default="best", help="which epoch's weights (best)")
+    p.add_argument("--threads", type=int, default=None, help="CPU threads (as many as PyTorch finds cores)")
+    return p
+
+
+def run(args: argparse.Namespace) -> int:
+    """Judge as the options say; returns the exit code."""
+    files = find_pictures(args.images)
+    model = checkpoint.load_model(args.model, args.weights)
+    if args.threads is not None:
+        if args.threads < 1:
+            raise InputError(f"--threads: expected 1 or more, got {args.threads}")
+        torch.set_num_threads(args.threads)
+    if args.out is not None:
+        if args.out.exists() and not args.out.is_dir():
+            raise InputError(f"--out {args.out}: expected a folder, got a file")
+        args.out.mkdir(parents=True, exist_ok=True)
+    verdicts, problems = [], []
+    for file, name in zip(tqdm(files, unit="picture", disable=None), sheet_names(files), strict=True):
+        try:
+            picture = open_picture(file, str(file))
+        except InputError as e:
+            problems += e.problems
+            continue
+        verdict, heat = judge(model, picture, str(file))
+        verdicts.append(verdict)
+        tqdm.write(f"{verdict.verdict}  {verdict.label:<8} {verdict.confidence:.3f}  {file}", file=sys.stdout)
+        if args.out is not None:
+            sheet = annotate(picture, verdict, heat, model)
+            checkpoint.replace_file(args.out / name, lambda t, sheet=sheet: sheet.save(t, format="PNG"))
+    text = json.dumps([asdict(v) for v in verdicts], indent=2, ensure_ascii=False) + "\n"
+    for target in (args.json, args.out / "predictions.json" if args.out else None):
+        if target is not None:
+            checkpoint.write_text(target, text)
+    if problems:
+        raise InputError(problems)
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    args = parser().parse_args(argv)
+    try:
+        return run(args)
+    except InputError as e:
+        for problem in e.problems:
+            print(f"error: {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,370 @@
+"""The training loop: what one epoch is, what is kept after it, and what is said about it.
+
+Everything random in an epoch is drawn from generators seeded by (seed, epoch): a run that was killed and resumed
+equals one that was not, to the bit, on one machine with one number of threads.
+
+The best epoch is the one with the highest balanced accuracy (mean recall of the classes that occur) on the
+validation split; equal ones are ordered by the lower validation loss, for a small split knows few different accuracies.
+"""
+
+import csv
+import io
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from tqdm import tqdm
+
+from trainer import checkpoint, metrics
+from trainer.augmentation import Batch, augment
+from trainer.checkpoint import RunState, TrainingConfig
+from trainer.closeups import CloseUps
+from trainer.data import Data, Split
+from trainer.errors import InputError
+from trainer.model import ViT, ViTConfig
+from trainer.patches import object_logits, patch_loss
+
+METRICS = "metrics.csv"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a network said of a split: probabilities (N, K), predicted and true labels (N,), and the mean loss."""
+
+    probabilities: np.ndarray
+    predicted: np.ndarray
+    truth: np.ndarray
+    loss: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a training ended.
+
+    Args:
+        epochs: Epochs done in all.
+        best_epoch: Epoch of best.safetensors.
+        stopped: Why it ended early; empty when it did not.
+        warnings: What was warned of in the last epoch.
+    """
+
+    epochs: int
+    best_epoch: int
+    stopped: str
+    warnings: list[str]
+
+
+def learning_rate(step: int, steps: int, config: TrainingConfig) -> float:
+    """Linear warm-up, then half a cosine down to a hundredth of the highest rate."""
+    warmup = max(1, round(config.warmup * steps))
+    if step < warmup:
+        return config.lr * (step + 1) / warmup
+    done = (step - warmup) / max(1, steps - warmup)
+    return config.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+def batch_of(split: Split, indices: Tensor) -> Batch:
+    """The rows `indices` (B,) of a split."""
+    return Batch(
+        pixels=split.pictures.batch(indices.tolist()).float() / 255,
+        labels=split.labels[indices],
+        boxes=split.boxes[indices],
+        categories=split.categories[indices],
+        boxes_known=split.boxes_known[indices],
+        may_flip=split.may_flip[indices],
+    )
+
+
+def answer(model: ViT, split: Split, batch_size: int = 16) -> Answers:
+    """The network's answers on a split, from the pictures alone."""
+    device = next(model.parameters()).device
+    model.eval()
+    logits = []
+    with torch.inference_mode():
+        for start in range(0, len(split), batch_size):
+            pixels = split.pictures.batch(range(start, min(start + batch_size, len(split))))
+            logits.append(model(pixels.to(device).float() / 255).logits.float().cpu())
+    all_logits = torch.cat(logits)
+    return Answers(
+        probabilities=all_logits.softmax(1).numpy(),
+        predicted=all_logits.argmax(1).numpy(),
+        truth=split.labels.numpy(),
+        loss=float(F.cross_entropy(all_logits, split.labels)),
+    )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a training is divided.
+
+    The first epochs show close-ups only. In the others each step shows whole pictures, and close-ups beside them:
+    the classes stay balanced. Without boxes there are only pictures.
+
+    Args:
+        epochs: All epochs.
+        close_up_epochs: The first ones, without whole pictures.
+        picture_steps: Steps of an epoch with pictures.
+        close_up_steps: Steps of one without: twice as many, for each costs a fraction.
+    """
+
+    epochs: int
+    close_up_epochs: int
+    picture_steps: int
+    close_up_steps: int
+
+    def steps(self, epoch: int) -> int:
+        """Steps of one epoch, counted from 1."""
+        return self.close_up_steps if epoch <= self.close_up_epochs else self.picture_steps
+
+    def done(self, epoch: int) -> int:
+        """Steps up to the end of an epoch; all of them at the last."""
+        close_ups = min(epoch, self.close_up_epochs)
+        return close_ups * self.close_up_steps + (epoch - close_ups) * self.picture_steps
+
+
+def plan_of(split: Split, config: TrainingConfig, close_ups: CloseUps) -> Plan:
+    """The plan for a training split."""
+    steps = -(-len(split) // config.batch_size)
+    usable = bool(close_ups) and config.patch_weight > 0
+    # The last epoch always shows whole pictures: the class head has to learn something too.
+    close_up_epochs = min(round(config.close_ups * config.epochs), config.epochs - 1) if usable else 0
+    return Plan(config.epochs, close_up_epochs, steps, 2 * steps)
+
+
+def _patch_loss(model: ViT, patch_logits: Tensor, batch: Batch) -> Tensor:
+    return patch_loss(
+        patch_logits,
+        batch.boxes,
+        batch.categories,
+        batch.boxes_known,
+        model.config.ok_index,
+        model.config.patch_size,
+    )
+
+
+def train_epoch(
+    model: ViT,
+    split: Split,
+    close_ups: CloseUps,
+    optimizer: torch.optim.Optimizer,
+    config: TrainingConfig,
+    plan: Plan,
+    epoch: int,
+    bar: tqdm,
+) -> dict[str, object]:
+    """One epoch of the plan.
+
+    Args:
+        model: The network; changed in place.
+        split: Training split.
+        close_ups: Close-ups of the same split.
+        optimizer: AdamW.
+        config: The training's settings.
+        plan: From `plan_of`.
+        epoch: Number of this epoch, from 1.
+        bar: Progress bar, moved by one per step.
+
+    Returns:
+        `stage`, `lr`, `train_loss`, `train_accuracy` (of the pictures; None in the close-ups' stage) and
+        `train_close_up_accuracy` (of their centre objects; None without).
+    """
+    generator = torch.Generator().manual_seed(config.seed * 100_003 + epoch)
+    torch.manual_seed(config.seed * 100_003 + epoch)  # dropout
+    device = next(model.parameters()).device
+    model.train()
+    order = torch.randperm(len(split), generator=generator)
+    with_pictures = epoch > plan.close_up_epochs
+    with_close_ups = plan.close_up_epochs > 0
+    count = 2 * config.batch_size
+    total = torch.zeros((), device=device)
+    right, right_close_ups = torch.zeros((), device=device), torch.zeros((), device=device)
+    rate, done, steps = config.lr, plan.done(epoch - 1), plan.steps(epoch)
+    for index in range(steps):
+        rate = learning_rate(done + index, plan.done(plan.epochs), config)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        loss = torch.zeros((), device=device)
+        if with_close_ups:
+            batch, centres = close_ups.draw(count, generator, config.augment)
+            batch = Batch(*(tensor.to(device) for tensor in batch))
+            patch_logits = model(batch.pixels).patch_logits
+            loss = loss + config.patch_weight * _patch_loss(model, patch_logits, batch)
+            with torch.no_grad():
+                pooled = object_logits(patch_logits, batch.boxes, model.config.patch_size)
+                said = pooled[torch.arange(count, device=device), centres.to(device)].argmax(1)
+                right_close_ups += (said == batch.labels).sum()
+        if with_pictures:
+            batch = batch_of(split, order[index * config.batch_size : (index + 1) * config.batch_size])
+            if config.augment:
+                batch = augment(batch, generator)
+            batch = Batch(*(tensor.to(device) for tensor in batch))
+            prediction = model(batch.pixels)
+            loss = loss + F.cross_entropy(
+                prediction.logits, batch.labels, label_smoothing=config.label_smoothing
+            )
+            if config.patch_weight > 0:
+                loss = loss + config.patch_weight * _patch_loss(model, prediction.patch_logits, batch)
+            right += (prediction.logits.argmax(1) == batch.labels).sum()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+        optimizer.step()
+        total += loss.detach()
+        bar.update()
+    return {
+        "stage": "pictures" if with_pictures else "close-ups",
+        "lr": rate,
+        "train_loss": float(total) / steps,
+        "train_accuracy": float(right) / len(split) if with_pictures else None,
+        "train_close_up_accuracy": float(right_close_ups) / (steps * count) if with_close_ups else None,
+    }
+
+
+def epoch_row(
+    epoch: int, trained: dict[str, object], answers: Answers, classes: tuple[str, ...]
+) -> dict[str, object]:
+    """One line of metrics.csv (without `seconds`)."""
+    matrix = metrics.confusion_matrix(answers.truth, answers.predicted, len(classes))
+    predicted = matrix.sum(0)
+    top = int(predicted.argmax())
+    row: dict[str, object] = {
+        "epoch": epoch,
+        **trained,
+        "val_loss": answers.loss,
+        "val_accuracy": metrics.accuracy(matrix),
+        "val_balanced_accuracy": metrics.balanced_accuracy(matrix),
+    }
+    row.update(
+        {
+            f"val_recall_{name}": float(value)
+            for name, value in zip(classes, metrics.recall(matrix), strict=True)
+        }
+    )
+    row["val_prediction_entropy_bits"] = metrics.mean_prediction_entropy(answers.probabilities)
+    row["val_top_class"] = classes[top]
+    row["val_top_share"] = float(predicted[top] / predicted.sum())
+    return row
+
+
+def write_metrics(run: Path, rows: list[dict[str, object]]) -> None:
+    """Write RUN/metrics.csv whole and atomically: one line per epoch."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+    writer.writeheader()
+    for row in rows:
+        cells = {k: "" if v is None else f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()}
+        writer.writerow(cells)
+    checkpoint.write_text(run / METRICS, text.getvalue())
+
+
+def read_metrics(run: Path, epochs: int) -> list[dict[str, object]]:
+    """The first `epochs` lines of RUN/metrics.csv.
+
+    Raises:
+        InputError: The file is missing or shorter.
+    """
+    path = run / METRICS
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows: list[dict[str, object]] = list(csv.DictReader(file))
+    except OSError as e:
+        raise InputError(f"{path}: expected the metrics of {epochs} epochs, got {e}") from e
+    if len(rows) < epochs:
+        raise InputError(f"{path}: expected {epochs} epochs, got {len(rows)}")
+    return rows[:epochs]
+
+
+def close_up_size(model: ViTConfig, config: TrainingConfig) -> int:
+    """Side of a close-up in px: as set, no larger than the picture, whole patches."""
+    side = min(config.close_up_px, model.width, model.height)
+    return side // model.patch_size * model.patch_size
+
+
+def build(
+    config: ViTConfig, training: TrainingConfig, device: torch.device
+) -> tuple[ViT, torch.optim.Optimizer]:
+    """A network with seeded random weights, and its optimizer."""
+    torch.manual_seed(training.seed)
+    model = ViT(config).to(device)
+    groups = model.parameter_groups(training.weight_decay)
+    return model, torch.optim.AdamW(groups, lr=training.lr, betas=(0.9, 0.99))
+
+
+def train(
+    data: Data,
+    model: ViT,
+    optimizer: torch.optim.Optimizer,
+    config: TrainingConfig,
+    run: Path,
+    *,
+    resume: bool = False,
+    time_limit_min: float | None = None,
+    report: Callable[[dict[str, object], list[str]], None] = lambda row, warnings: None,
+) -> Outcome:
+    """Train to the end, or on from where the run stands, and keep best and last.
+
+    Args:
+        data: Splits `train` and `validation`.
+        model: The network from `build`; changed in place.
+        optimizer: Its optimizer.
+        config: The training's settings.
+        run: Existing folder for the checkpoints and metrics.csv.
+        resume: Go on from RUN/state.safetensors.
+        time_limit_min: Stop after the first epoch that ends later than this many minutes from now.
+        report: Called after each epoch with its line of metrics and its warnings.
+    """
+    began = time.monotonic()
+    split, validation = data.splits["train"], data.splits["validation"]
+    state = RunState(epoch=0, best_epoch=0, best_score=(-1.0, -math.inf))
+    rows: list[dict[str, object]] = []
+    if resume:
+        state = checkpoint.load_state(run, model, optimizer)
+        rows = read_metrics(run, state.epoch)
+    close_ups = CloseUps(split, close_up_size(model.config, config), len(data.classes))
+    plan = plan_of(split, config, close_ups)
+    warnings: list[str] = []
+    stopped = ""
+    with tqdm(total=plan.done(plan.epochs), initial=plan.done(state.epoch), unit="step", disable=None) as bar:
+        for epoch in range(state.epoch + 1, config.epochs + 1):
+            start = time.monotonic()
+            trained = train_epoch(model, split, close_ups, optimizer, config, plan, epoch, bar)
+            if not math.isfinite(trained["train_loss"]):  # type: ignore[arg-type]
+                stopped = (
+                    f"the loss of epoch {epoch} is {trained['train_loss']}: --lr {config.lr} is too high"
+                )
+                break
+            answers = answer(model, validation)
+            row = epoch_row(epoch, trained, answers, data.classes)
+            row["seconds"] = round(time.monotonic() - start, 2)
+            rows.append(row)
+            score = (float(row["val_balanced_accuracy"]), -answers.loss)  # type: ignore[arg-type]
+            weights = model.state_dict()
+            metadata = {"epoch": str(epoch)}
+            best_epoch, best_score = state.best_epoch, state.best_score
+            # Before whole pictures are trained on, the class logits are chance: no such epoch is the best.
+            if epoch > plan.close_up_epochs and score > best_score:
+                best_epoch, best_score = epoch, score
+                checkpoint.save_tensors(run / checkpoint.BEST, weights, metadata)
+            checkpoint.save_tensors(run / checkpoint.LAST, weights, metadata)
+            write_metrics(run, rows)
+            state = RunState(epoch, best_epoch, best_score)
+            checkpoint.save_state(run, model, optimizer, state)
+            matrix = metrics.confusion_matrix(answers.truth, answers.predicted, len(data.classes))
+            collapse = (
+                metrics.collapse_warning(matrix, data.classes) if epoch > plan.close_up_epochs else None
+            )
+            warnings = [collapse] if collapse else []
+            report(row, warnings)
+            spent_min = (time.monotonic() - began) / 60
+            if time_limit_min is not None and epoch < config.epochs and spent_min > time_limit_min:
+                stopped = (
+                    f"time limit of {time_limit_min:g} min reached after epoch {epoch} of {config.epochs}"
+                )
+                break
+    return Outcome(state.epoch, state.best_epoch, stopped, warnings)

@@ -1,0 +1,355 @@
+"""`python -m trainer.vit --data DATASET --out RUN`: train a small ViT from scratch on a built dataset.
+
+RUN then holds config.json, metrics.csv (one line per epoch), curves.png, confusion.png, summary.json, the weights of
+the best and the last epoch, and the state that `--resume` goes on from.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from trainer import checkpoint, metrics, training
+from trainer.checkpoint import TrainingConfig
+from trainer.data import INPUTS, Data, channel_statistics, load_data
+from trainer.errors import InputError
+from trainer.model import ViT, ViTConfig
+
+EXAMPLE = """example:
+  python -m trainer.vit --data out/dataset --out out/run --epochs 40
+  python -m trainer.predict --model out/run picture.png -o out/predictions"""
+
+# Options that --resume takes from the run, with their place in its configuration.
+TRAINING_OPTIONS = {
+    "epochs": "epochs",
+    "batch_size": "batch_size",
+    "lr": "lr",
+    "warmup": "warmup",
+    "weight_decay": "weight_decay",
+    "label_smoothing": "label_smoothing",
+    "patch_weight": "patch_weight",
+    "close_ups": "close_ups",
+    "seed": "seed",
+    "threads": "threads",
+    "input": "input",
+    "augment": "augment",
+}
+MODEL_OPTIONS = {
+    "patch_size": "patch_size",
+    "dim": "dim",
+    "depth": "depth",
+    "heads": "heads",
+    "dropout": "dropout",
+}
+
+
+def _number(kind: type, low: float, high: float, low_open: bool = False):
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not low <= value <= high or (low_open and value == low):
+            raise argparse.ArgumentTypeError(
+                f"expected {'a whole number' if kind is int else 'a number'} "
+                f"{'above' if low_open else 'from'} {low:g} to {high:g}, got {text!r}"
+            )
+        return value
+
+    return parse
+
+
+def picture_size(text: str) -> tuple[int, int]:
+    """Parse `WxH` px."""
+    width, cross, height = text.partition("x")
+    if not cross or not width.isdecimal() or not height.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT in px, such as 256x128, got {text!r}")
+    if not (16 <= int(width) <= 4096 and 16 <= int(height) <= 4096):
+        raise argparse.ArgumentTypeError(f"expected 16 to 4096 px each way, got {text!r}")
+    return int(width), int(height)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options. Those of the run default to None, so that --resume can tell what was given."""
+    p = argparse.ArgumentParser(
+        prog="python -m trainer.vit",
+        description="Train a small ViT from scratch on a dataset made by `python -m generator build`.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    d, m = TrainingConfig(), ViTConfig(("NG", "OK"), 256, 128)
+    p.add_argument("--data", type=Path, required=True, metavar="DATASET", help="folder of the dataset")
+    p.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run, new or empty")
+    again = p.add_mutually_exclusive_group()
+    again.add_argument(
+        "--resume", action="store_true", help="go on from where RUN stands, with RUN's settings"
+    )
+    again.add_argument("--overwrite", action="store_true", help="replace the files of an earlier run in RUN")
+    p.add_argument(
+        "--epochs", type=_number(int, 1, 100_000), help=f"passes over the training split ({d.epochs})"
+    )
+    p.add_argument("--batch-size", type=_number(int, 1, 65_536), help=f"pictures per step ({d.batch_size})")
+    p.add_argument("--lr", type=_number(float, 0, 10, True), help=f"highest learning rate ({d.lr:g})")
+    p.add_argument(
+        "--warmup", type=_number(float, 0, 1), help=f"share of the steps that warm up ({d.warmup:g})"
+    )
+    p.add_argument("--weight-decay", type=_number(float, 0, 10), help=f"AdamW's ({d.weight_decay:g})")
+    p.add_argument("--label-smoothing", type=_number(float, 0, 0.9), help=f"({d.label_smoothing:g})")
+    p.add_argument(
+        "--patch-weight",
+        type=_number(float, 0, 1000),
+        help=f"weight of what the boxes teach the patches; 0: picture labels only ({d.patch_weight:g})",
+    )
+    p.add_argument(
+        "--close-ups",
+        type=_number(float, 0, 1),
+        metavar="SHARE",
+        help=f"share of the epochs that show close-ups of single pins only ({d.close_ups:g})",
+    )
+    p.add_argument(
+        "--no-augment",
+        dest="augment",
+        action="store_const",
+        const=False,
+        help="train on pictures as they are",
+    )
+    p.add_argument("--seed", type=_number(int, 0, 2**31 - 1), help=f"({d.seed})")
+    p.add_argument(
+        "--threads", type=_number(int, 1, 1024), help="CPU threads (as many as PyTorch finds cores)"
+    )
+    p.add_argument("--input", choices=INPUTS, help=f"which pictures of the dataset ({d.input})")
+    p.add_argument(
+        "--image-size",
+        type=picture_size,
+        metavar="WxH",
+        help="px; others are scaled to fit whole, the border repeated (size of the first training picture)",
+    )
+    p.add_argument(
+        "--patch-size", type=int, choices=(4, 8, 16), help=f"px, not above a pin's ({m.patch_size})"
+    )
+    p.add_argument("--dim", type=_number(int, 8, 4096), help=f"width of a token ({m.dim})")
+    p.add_argument("--depth", type=_number(int, 0, 48), help=f"transformer blocks ({m.depth})")
+    p.add_argument("--heads", type=_number(int, 1, 64), help=f"attention heads ({m.heads})")
+    p.add_argument("--dropout", type=_number(float, 0, 0.9), help=f"({m.dropout:g})")
+    p.add_argument(
+        "--time-limit",
+        type=_number(float, 0, 1e6, True),
+        metavar="MIN",
+        help="stop after the epoch in which it ends",
+    )
+    p.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="(auto: cuda where there is one)"
+    )
+    return p
+
+
+def _prepare_folder(args: argparse.Namespace) -> None:
+    run: Path = args.out
+    if run.exists() and not run.is_dir():
+        raise InputError(f"--out {run}: expected a folder, got a file")
+    if args.resume:
+        return
+    if run.is_dir() and any(run.iterdir()):
+        if not args.overwrite:
+            raise InputError(
+                f"--out {run}: expected a new or empty folder, got one with files; --resume or --overwrite?"
+            )
+        if not (run / checkpoint.CONFIG).is_file():
+            raise InputError(
+                f"--overwrite {run}: expected the folder of an earlier run, got one without config.json"
+            )
+        for name in RUN_FILES:
+            (run / name).unlink(missing_ok=True)
+    run.mkdir(parents=True, exist_ok=True)
+
+
+RUN_FILES = (
+    *(checkpoint.CONFIG, checkpoint.BEST, checkpoint.LAST, checkpoint.STATE),
+    *(training.METRICS, "curves.png", "confusion.png", "summary.json"),
+)
+
+
+def _resumed(args: argparse.Namespace) -> tuple[ViTConfig, TrainingConfig]:
+    model, settings = checkpoint.load_config(args.out)
+    problems = []
+    for options, config in ((TRAINING_OPTIONS, settings), (MODEL_OPTIONS, model)):
+        for option, field in options.items():
+            given, kept = getattr(args, option), getattr(config, field)
+            if given is not None and given != kept:
+                flag = "--no-augment" if option == "augment" else "--" + option.replace("_", "-")
+                problems.append(
+                    f"{flag}: {args.out} was trained with {kept}, got {given}; --resume keeps the run's"
+                )
+    if args.image_size is not None and args.image_size != (model.width, model.height):
+        problems.append(f"--image-size: {args.out} was trained with {model.width}x{model.height}")
+    if problems:
+        raise InputError(problems)
+    return model, settings
+
+
+def _settings(args: argparse.Namespace) -> TrainingConfig:
+    given = {f: getattr(args, o) for o, f in TRAINING_OPTIONS.items() if getattr(args, o) is not None}
+    given.setdefault("threads", torch.get_num_threads())
+    return replace(TrainingConfig(), **given)
+
+
+def _network(args: argparse.Namespace, data: Data) -> ViTConfig:
+    given = {f: getattr(args, o) for o, f in MODEL_OPTIONS.items() if getattr(args, o) is not None}
+    split = data.splits["train"]
+    mean, std = channel_statistics(split.pictures, len(split))
+    return ViTConfig(data.classes, *data.size, mean=mean, std=std, **given)
+
+
+def _device(name: str) -> torch.device:
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: expected a GPU that PyTorch can use, got none")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _say(text: str) -> None:
+    tqdm.write(text, file=sys.stdout)
+    sys.stdout.flush()
+
+
+class EpochReporter:
+    """Says each epoch in one line; a collapse at once, and once, until the model has recovered."""
+
+    def __init__(self) -> None:
+        self.warned: list[str] = []
+
+    def __call__(self, row: dict[str, object], warnings: list[str]) -> None:
+        if row["stage"] == "close-ups":
+            _say(
+                f"epoch {row['epoch']:>4}  close-ups  loss {row['train_loss']:.3f}  "
+                f"pins right {row['train_close_up_accuracy']:.3f}  {row['seconds']:.1f} s"
+            )
+            return
+        _say(
+            f"epoch {row['epoch']:>4}  pictures   loss {row['train_loss']:.3f}  train {row['train_accuracy']:.3f}  "
+            f"validation {row['val_accuracy']:.3f} (loss {row['val_loss']:.3f}, most often "
+            f"{row['val_top_class']} {row['val_top_share']:.0%})  {row['seconds']:.1f} s"
+        )
+        if warnings and not self.warned:
+            for warning in warnings:
+                _say(f"WARNING: {warning}. Usual in the first epochs, wrong if it stays.")
+        self.warned = warnings
+
+
+def _finish(run: Path, data: Data, model: ViT, outcome: training.Outcome) -> None:
+    """Measure the best weights on every split but train, and write summary and pictures."""
+    from trainer import plots  # Matplotlib takes a second to import: not for --help
+
+    tensors, _ = checkpoint.read_tensors(run / checkpoint.BEST)
+    checkpoint.load_weights(model, tensors, str(run / checkpoint.BEST))
+    summary: dict[str, object] = {
+        "classes": list(data.classes),
+        "epochs": outcome.epochs,
+        "best_epoch": outcome.best_epoch,
+        "best_by": "balanced accuracy on validation, then lower validation loss: its own number is optimistic",
+        "stopped": outcome.stopped,
+        "splits": {},
+    }
+    matrices = {}
+    for name, split in data.splits.items():
+        if name == "train":
+            continue
+        answers = training.answer(model, split)
+        matrix = metrics.confusion_matrix(answers.truth, answers.predicted, len(data.classes))
+        matrices[name] = matrix
+        shares = {"recall": metrics.recall(matrix), "precision": metrics.precision(matrix)}
+        summary["splits"][name] = {  # type: ignore[index]
+            "pictures": len(split),
+            "accuracy": metrics.accuracy(matrix),
+            "balanced_accuracy": metrics.balanced_accuracy(matrix),
+            "loss": answers.loss,
+            **{
+                k: {c: None if v != v else float(v) for c, v in zip(data.classes, values, strict=True)}
+                for k, values in shares.items()
+            },
+            "confusion": matrix.tolist(),
+        }
+        _say(f"{name}: accuracy {metrics.accuracy(matrix):.3f} on {len(split)} pictures (best weights)")
+    collapse = metrics.collapse_warning(matrices["validation"], data.classes)
+    summary["warnings"] = [collapse] if collapse else []
+    if collapse:
+        _say(f"WARNING: this run is not usable: {collapse}. {metrics.COLLAPSE_ADVICE}")
+    checkpoint.write_text(run / "summary.json", json.dumps(summary, indent=2) + "\n")
+    plots.curves(training.read_metrics(run, outcome.epochs), data.classes, run / "curves.png")
+    plots.confusion(matrices, data.classes, run / "confusion.png")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train as the options say; returns the exit code."""
+    device = _device(args.device)
+    _prepare_folder(args)
+    if args.resume:
+        config, settings = _resumed(args)
+        data = load_data(args.data, settings.input, (config.width, config.height))
+        if data.classes != config.classes:
+            raise InputError(
+                f"--data {args.data}: {args.out} knows {config.classes}, the dataset has {data.classes}"
+            )
+    else:
+        settings = _settings(args)
+        data = load_data(args.data, settings.input, args.image_size)
+        config = _network(args, data)
+    for warning in data.warnings:
+        _say(f"WARNING: {warning}")
+    torch.set_num_threads(settings.threads)
+    torch.use_deterministic_algorithms(device.type == "cpu")
+    model, optimizer = training.build(config, settings, device)
+    if not args.resume:
+        checkpoint.save_config(args.out, config, settings)
+    boxed = bool(data.splits["train"].boxes_known.any())
+    _say(
+        f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {config.width}x{config.height} px, "
+        f"{len(data.splits['train'])} training and {len(data.splits['validation'])} validation pictures, "
+        f"{device}, {settings.threads} threads; "
+        + ("boxes teach the patches" if boxed and settings.patch_weight > 0 else "picture labels only")
+    )
+    outcome = training.train(
+        data,
+        model,
+        optimizer,
+        settings,
+        args.out,
+        resume=args.resume,
+        time_limit_min=args.time_limit,
+        report=EpochReporter(),
+    )
+    if outcome.stopped:
+        _say(f"stopped: {outcome.stopped}")
+    if outcome.best_epoch == 0:
+        _say(
+            "no epoch with whole pictures was finished: there is no best.safetensors; --resume, or give it more time"
+        )
+        return 1
+    _finish(args.out, data, model, outcome)
+    _say(f"run: {args.out}")
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    args = parser().parse_args(argv)
+    try:
+        return run(args)
+    except InputError as e:
+        for problem in e.problems:
+            print(f"error: {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(
+            f"interrupted; the finished epochs are kept: go on with --resume --out {args.out}",
+            file=sys.stderr,
+        )
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
