@@ -97,10 +97,11 @@ def _into_wall(shell: Shell, point: Vector, reach: float) -> float:
     """How deep a ball round the point is inside the wall, mm; the opening is a rectangle with rounded corners."""
     if point[2] > 0.0:
         return 0.0
+    # The signed distance of a rounded rectangle, negative inside; a corner may be sharper than a pin is thick.
     corner = shell.corner_mm
-    x = max(abs(point[0]) - (0.5 * shell.opening_mm[0] - corner), 0.0)
-    y = max(abs(point[1]) - (0.5 * shell.opening_mm[1] - corner), 0.0)
-    return math.hypot(x, y) - corner + reach
+    x = abs(point[0]) - (0.5 * shell.opening_mm[0] - corner)
+    y = abs(point[1]) - (0.5 * shell.opening_mm[1] - corner)
+    return math.hypot(max(x, 0.0), max(y, 0.0)) + min(max(x, y), 0.0) - corner + reach
 
 
 def _into_block(block: Block, line: list[Vector], reach: float) -> float:

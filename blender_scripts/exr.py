@@ -20,40 +20,58 @@ def read_exr(path: Path) -> dict[str, np.ndarray]:
     Raises:
         ValueError: the file is not an uncompressed single-part scan-line EXR with full-size channels.
     """
-    data = path.read_bytes()
+    try:
+        return _read(path.read_bytes(), path.name)
+    except (struct.error, IndexError, KeyError) as error:
+        raise ValueError(f"{path.name}: expected a complete EXR, got: {error}") from error
+
+
+def _read(data: bytes, name: str) -> dict[str, np.ndarray]:
     magic, version = struct.unpack_from("<ii", data, 0)
     if magic != _MAGIC or version & ~0xFF & ~0x400:
         raise ValueError(
-            f"{path.name}: expected a single-part scan-line EXR, got magic {magic}, version {version:#x}"
+            f"{name}: expected a single-part scan-line EXR, got magic {magic}, version {version:#x}"
         )
     attributes, offset = _attributes(data, 8)
     if attributes["compression"] != b"\0":
-        raise ValueError(f"{path.name}: expected no compression, got method {attributes['compression'][0]}")
+        raise ValueError(f"{name}: expected no compression, got method {attributes['compression'][0]}")
     left, top, right, bottom = struct.unpack("<4i", attributes["dataWindow"])
     width, height = right - left + 1, bottom - top + 1
     channels = _channels(attributes["channels"])
     line_bytes = sum(width * kind.itemsize for _, kind in channels)
     first = offset + 8 * height
+    if height < 1 or width < 1 or len(data) < first + height * (line_bytes + 8):
+        raise ValueError(
+            f"{name}: expected {height} scan lines of {line_bytes} bytes, got {len(data)} bytes in all"
+        )
     lines = np.frombuffer(data, np.uint8, height * (line_bytes + 8), first).reshape(height, line_bytes + 8)
     order = np.ascontiguousarray(lines[:, :4]).view("<i4").ravel() - top
     if not np.array_equal(np.sort(order), np.arange(height)):
-        raise ValueError(f"{path.name}: expected {height} scan lines, got others")
+        raise ValueError(f"{name}: expected {height} scan lines, got others")
     result, start = {}, 8
-    for name, kind in channels:
+    for channel, kind in channels:
         size = width * kind.itemsize
         picture = np.empty((height, width), kind)
         picture[order] = np.ascontiguousarray(lines[:, start : start + size]).view(kind)
-        result[name] = picture
+        result[channel] = picture
         start += size
     return result
+
+
+def _end(data: bytes, offset: int) -> int:
+    """Where the text that begins at an offset ends."""
+    end = data.find(0, offset)
+    if end < 0:
+        raise IndexError("a text without an end")
+    return end
 
 
 def _attributes(data: bytes, offset: int) -> tuple[dict[str, bytes], int]:
     found: dict[str, bytes] = {}
     while data[offset]:
-        end = data.index(0, offset)
-        name = data[offset:end].decode()
-        end = data.index(0, end + 1)
+        end = _end(data, offset)
+        name = data[offset:end].decode("latin-1")
+        end = _end(data, end + 1)
         (size,) = struct.unpack_from("<i", data, end + 1)
         found[name] = data[end + 5 : end + 5 + size]
         offset = end + 5 + size
@@ -64,8 +82,8 @@ def _channels(data: bytes) -> list[tuple[str, np.dtype]]:
     """Names and types in the order of the file, which is alphabetical."""
     found, offset = [], 0
     while data[offset]:
-        end = data.index(0, offset)
+        end = _end(data, offset)
         (kind,) = struct.unpack_from("<i", data, end + 1)
-        found.append((data[offset:end].decode(), _PIXEL_TYPES[kind]))
+        found.append((data[offset:end].decode("latin-1"), _PIXEL_TYPES[kind]))
         offset = end + 17
     return found

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from . import lettering
 from .clearance import collisions
-from .connector import CAMERAS, SCENE_NAME, Connector, read_connector
+from .connector import CAMERAS, SCENE_NAME, Connector, lens_folds, read_connector
 from .defects import Defect, parse_defects
 from .errors import InputError, shown
 from .placement import place_pins
@@ -239,6 +239,10 @@ class _Reader:
         height = self._count(line, cells, "height", 32, 4096, default=connector.height)
         samples = self._count(line, cells, "samples", 1, 4096, default=connector.samples)
         if len(self.problems) > before:
+            return None
+        if lens_folds(connector.cameras[cells["camera"]], width, height):
+            expected = f"a picture that the lens of camera {cells['camera']} does not fold over"
+            self.wrong(line, "width", expected, f"{width} x {height}")
             return None
         known = (*REQUIRED, *OPTIONAL)
         run = Run(

@@ -30,7 +30,7 @@ def _gloss(tree: bpy.types.NodeTree, colour: Colour, roughness: float) -> bpy.ty
 def dielectric(name: str, colour: Colour, roughness: float) -> bpy.types.Material:
     """Plastic: colour from below a clear surface that reflects by Fresnel's law.
 
-    Two plain closures in place of the Principled shader, which costs a third of a picture.
+    Two plain closures do what the Principled shader's many would.
     """
     material, tree, output = _empty(name)
     below = tree.nodes.new("ShaderNodeBsdfDiffuse")

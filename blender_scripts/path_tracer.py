@@ -43,6 +43,7 @@ class PathTracer:
         self.render.use_sequencer = False
         self.render.film_transparent = False
         self.settings.device = "GPU" if gpu else "CPU"
+        self.gpu = versions.use_gpu() if gpu else ""
         self.settings.use_adaptive_sampling = False
         self.settings.use_auto_tile = False
         versions.use_light_tree(self.settings, False)
@@ -63,7 +64,8 @@ class PathTracer:
     @property
     def fingerprint(self) -> str:
         """The settings that a picture depends on beside its row, for the row's hash."""
-        return f"cycles {self.settings.device} bounces {BOUNCES} denoise {int(self.denoised)}"
+        device = self.gpu or "CPU"
+        return f"cycles {device} bounces {BOUNCES} denoise {int(self.denoised)}"
 
     def picture(self, width: int, height: int, samples: int, seed: int) -> np.ndarray:
         """Linear RGB (H, W, 3) float32."""
@@ -104,9 +106,9 @@ class PathTracer:
         self.render.border_max_y = (height - window.y1 + 5e-4) / height
         channels = self._shoot(width, height)
         self.render.use_border = self.render.use_crop_to_border = False
-        seen = (
-            np.stack([channels[name] for name in "RGB"], axis=-1) if colour else next(iter(channels.values()))
-        )
+        # Grey files have one channel in Blender 5 and three equal ones beside an alpha in Blender 3.
+        grey = channels["R"] if "R" in channels else next(iter(channels.values()))
+        seen = np.stack([channels[name] for name in "RGB"], axis=-1) if colour else grey
         if seen.shape[:2] != (window.y2 - window.y1, window.x2 - window.x1):
             raise RuntimeError(f"the window {window} came out with {seen.shape[:2]} pixels")
         return seen

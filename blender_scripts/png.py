@@ -19,7 +19,7 @@ def encode_png(picture: np.ndarray) -> bytes:
     height, width = picture.shape[:2]
     if picture.dtype == np.uint16 and picture.ndim == 2:
         depth, colour, step = 16, 0, 2
-        rows = picture.astype(">u2").view(np.uint8).reshape(height, width * 2)
+        rows = np.ascontiguousarray(picture, ">u2").view(np.uint8)
         srgb = b""
     elif picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3:
         depth, colour, step = 8, 2, 3

@@ -12,7 +12,7 @@ import bpy
 import numpy as np
 
 from . import draws, jpeg, versions
-from .connector import Connector, lens_folds
+from .connector import Connector
 from .lens import Window, bend_picture, bend_samples
 from .manifest import Manifest, Run
 from .optics import Station, set_up_station
@@ -84,8 +84,6 @@ class Renderer:
             return False
         connector = self.manifest.connectors[run.scene]
         pins = place_pins(connector, run.terminal, run.part, run.defects)
-        if lens_folds(connector.cameras[run.camera], run.width, run.height):
-            raise ValueError(f"the lens of camera {run.camera} folds a picture of {run.width} x {run.height}")
         station = set_up_station(connector, run.camera, run.seed, run.width, run.height)
         self.stage.lay_out(connector, run.housing, run.marking, run.lighting, pins, station)
         view = station.camera.undistorted().lens

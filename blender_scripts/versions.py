@@ -48,6 +48,30 @@ def set_pixel_jitter(settings: bpy.types.PropertyGroup, on: bool) -> None:
         settings.use_pixel_jitter = on
 
 
+def use_gpu() -> str:
+    """Make Cycles use the graphics cards there are; the kind that was found.
+
+    Raises:
+        InputError: Cycles finds none.
+    """
+    preferences = bpy.context.preferences.addons["cycles"].preferences
+    for kind in ("OPTIX", "CUDA", "HIP", "ONEAPI", "METAL"):
+        try:
+            preferences.compute_device_type = kind
+        except TypeError:  # this build knows no such kind
+            continue
+        if hasattr(preferences, "refresh_devices"):
+            preferences.refresh_devices()
+        else:
+            preferences.get_devices()
+        cards = [device for device in preferences.devices if device.type == kind]
+        if cards:
+            for device in preferences.devices:
+                device.use = device.type == kind
+            return kind
+    raise InputError("--device gpu: expected a graphics card that Cycles can use, got none")
+
+
 def use_light_tree(settings: bpy.types.PropertyGroup, on: bool) -> None:
     """The light tree costs a third of a small picture under one lamp; before 3.5 there is none."""
     if hasattr(settings, "use_light_tree"):
