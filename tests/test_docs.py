@@ -1,0 +1,478 @@
+"""The documents say what the code does: kinds, ranges, keys, commands, options and files are compared with it."""
+
+import argparse
+import ast
+import importlib
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from blender_scripts import render as render_script
+from blender_scripts.connector import CAMERAS, read_connector
+from blender_scripts.defects import KINDS
+from blender_scripts.manifest import OPTIONAL, REQUIRED, RESERVED, read_manifest
+from blender_scripts.output_folder import OutputFolder
+from blender_scripts.toml_section import TomlSection
+from generator.__main__ import COMMANDS
+from tests.conftest import ROOT, SCENES, records
+
+DOCS = ROOT / "docs"
+PAGES = sorted([ROOT / "README.md", *DOCS.rglob("*.md")])
+CODE = ("blender_scripts", "generator", "trainer")
+LARGEST_PICTURE = 300_000
+RANGE = re.compile(r"(-?[0-9.]+) to (-?[0-9.]+)")
+
+
+def page_name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text("utf-8")
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip().strip("|").split("|")]
+
+
+def tables(text: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Every row of every Markdown table: the heading it stands under, and its cells by column."""
+    heading, header = "", None
+    for line in text.splitlines():
+        if line.startswith("#"):
+            heading = line.lstrip("#").strip()
+        if not line.startswith("|"):
+            header = None
+        elif header is None:
+            header = cells(line)
+        elif set(line) - set("|-: "):
+            yield heading, dict(zip(header, cells(line), strict=True))
+
+
+def named(cell: str) -> list[str]:
+    """The names in backticks."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def number(text: str) -> float | None:
+    return None if text == "none" else float(text)
+
+
+def blocks(text: str) -> Iterator[tuple[str, str]]:
+    """Language and content of every code block, fenced or indented (language: empty)."""
+    fence = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+    yield from ((match[1], match[2]) for match in fence.finditer(text))
+    for paragraph in re.split(r"\n\s*\n", fence.sub("", text)):
+        lines = paragraph.splitlines()
+        if lines and all(line.startswith("    ") for line in lines):
+            yield "", "\n".join(line.strip() for line in lines)
+
+
+def test_every_manifest_column_is_described_and_whether_it_is_needed():
+    found = {
+        named(row["column"])[0]: row
+        for heading, row in tables(text_of("docs/manifest.md"))
+        if heading == "Columns"
+    }
+    assert set(found) == {*REQUIRED, *OPTIONAL}
+    assert {name for name, row in found.items() if row["needed"].startswith("yes")} == set(REQUIRED)
+    assert set(named(found["camera"]["values"])) == set(CAMERAS)
+
+
+def test_reserved_columns_are_named():
+    assert not set(RESERVED) - set(named(text_of("docs/manifest.md")))
+
+
+def test_every_kind_of_defect_is_described():
+    found = [
+        named(row["kind"])[0] for heading, row in tables(text_of("docs/manifest.md")) if heading == "Kinds"
+    ]
+    assert found == list(KINDS)
+
+
+def test_parameters_ranges_and_defaults_are_the_code_s():
+    found = {}
+    for heading, row in tables(text_of("docs/manifest.md")):
+        if heading == "Parameters":
+            low, high = RANGE.fullmatch(row["range"]).groups()
+            key = named(row["kind"])[0], named(row["parameter"])[0]
+            found[key] = float(low), float(high), number(row["default"]), row["unit"]
+    units = {"mm": "mm", "deg": "degrees"}
+    assert found == {
+        (kind.name, p.name): (p.low, p.high, p.default, units[p.name.rsplit("_", 1)[1]])
+        for kind in KINDS.values()
+        for p in kind.parameters
+    }
+
+
+def test_the_kinds_without_parameters_are_named():
+    text = text_of("docs/manifest.md")
+    assert all(f"`{kind.name}` takes no parameters" in text for kind in KINDS.values() if not kind.parameters)
+
+
+READERS = {
+    "number": ("low", "high", "default"),
+    "integer": ("low", "high", "default"),
+    "numbers": ("count", "low", "high", "default"),
+    "choice": ("choices", "default"),
+    "text": ("default",),
+    "array_of_tables": ("build",),
+}
+SECTIONS_OF_NAMES = ("housings", "terminals", "lighting")
+Asked = dict[tuple[str, str], list[tuple[str, dict[str, Any]]]]
+
+
+def keys_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
+    """Every key that reading a scene asks for, by section and key: each time the reader's method and its limits."""
+    asked: Asked = {}
+
+    def spy(method: str) -> None:
+        original = getattr(TomlSection, method)
+
+        def read(self: TomlSection, key: str, *given: Any, **by_name: Any) -> Any:
+            section = [name for name in self.at if not name.isdecimal()]
+            if section and section[0] in SECTIONS_OF_NAMES:
+                section[1] = "NAME"
+            key_shown = "NAME" if section[-1:] == ["shares"] else key
+            limits = {**dict(zip(READERS[method], given, strict=False)), **by_name}
+            asked.setdefault((".".join(section), key_shown), []).append((method, limits))
+            return original(self, key, *given, **by_name)
+
+        monkeypatch.setattr(TomlSection, method, read)
+
+    for method in READERS:
+        spy(method)
+    read_connector(path)
+    monkeypatch.undo()
+    return asked
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Asked:
+    """What the kept scene and the page's example ask for."""
+    found = keys_read(SCENES / "connector_3x9.toml", monkeypatch)
+    (tmp_path / "example.toml").write_text(example_scene(), "utf-8")
+    for key, readings in keys_read(tmp_path / "example.toml", monkeypatch).items():
+        found.setdefault(key, []).extend(readings)
+    return found
+
+
+def example_scene() -> str:
+    (content,) = (content for language, content in blocks(text_of("docs/scenes.md")) if language == "toml")
+    return content
+
+
+def scene_rows() -> dict[tuple[str, str], dict[str, str]]:
+    """Rows of the key tables, by section and key."""
+    found = {}
+    for heading, row in tables(text_of("docs/scenes.md")):
+        section = "" if heading == "Top level" else heading.strip("`[]")
+        key = section, named(row["key"])[0]
+        assert key not in found, f"{key} is described twice"
+        found[key] = row
+    return found
+
+
+def test_every_key_of_a_scene_is_described(asked: Asked):
+    assert set(scene_rows()) == set(asked)
+
+
+def written_range(row: dict[str, str]) -> tuple[int, float, float] | None:
+    """How many numbers, and their limits."""
+    match = re.fullmatch(rf"(?:(two|three|five) of )?{RANGE.pattern}", row["range"])
+    counts = {None: 1, "two": 2, "three": 3, "five": 5}
+    return match and (counts[match[1]], float(match[2]), float(match[3]))
+
+
+def test_ranges_of_a_scene_s_keys_are_the_code_s(asked: Asked):
+    wrong = []
+    rows = scene_rows()
+    for key, readings in asked.items():
+        for method, limits in readings:
+            if method in ("number", "integer", "numbers"):
+                same = written_range(rows[key]) == (limits.get("count", 1), limits["low"], limits["high"])
+            elif method == "choice":
+                same = set(named(rows[key]["range"])) == set(limits["choices"])
+            else:
+                same = rows[key]["range"] in ("text", "tables")
+            if not same:
+                wrong.append(f"{key}: {rows[key]['range']!r}, the code has {limits}")
+    assert not wrong
+
+
+def test_defaults_of_a_scene_s_keys_are_the_code_s(asked: Asked):
+    """A key is required where any reading has no default; a default that depends on other keys stands in words."""
+    wrong = []
+    rows = scene_rows()
+    for key, readings in asked.items():
+        written = rows[key]["default"].replace("`", "")
+        defaults = {limits.get("default") for method, limits in readings if method != "array_of_tables"}
+        numbers_written = re.fullmatch(r"-?[0-9., -]+", written)
+        if defaults == {""} or not defaults:
+            same = written in ("empty", "none")
+        elif None in defaults:
+            same = written == "required"
+        elif len(defaults) > 1:
+            same = written != "required" and not numbers_written
+        else:
+            (default,) = defaults
+            expected = default if isinstance(default, tuple) else (default,)
+            same = (
+                written == default
+                if isinstance(default, str)
+                else bool(numbers_written) and tuple(map(float, written.split(","))) == expected
+            )
+        if not same:
+            wrong.append(f"{key}: {rows[key]['default']!r}, the code has {defaults}")
+    assert not wrong
+
+
+def test_every_view_s_own_table_is_named():
+    assert {f"[camera.{name}]" for name in CAMERAS} <= set(named(text_of("docs/scenes.md")))
+
+
+def test_the_example_scene_can_be_read(tmp_path: Path):
+    (tmp_path / "example.toml").write_text(example_scene(), "utf-8")
+    assert len(read_connector(tmp_path / "example.toml").positions) > 1
+
+
+def keys_of(value: Any) -> set[str]:
+    """Every key of a record and of what it holds; the row's own columns are the manifest's."""
+    if isinstance(value, list):
+        return set().union(*map(keys_of, value)) if value else set()
+    if not isinstance(value, dict):
+        return set()
+    inner = [keys_of(item) for key, item in value.items() if key != "row"]
+    return set(value).union(*inner)
+
+
+def test_every_key_of_a_record_is_described_and_no_other(rendered: Path, tmp_path: Path):
+    rows = tables(text_of("docs/records.md"))
+    described = {name for _, row in rows if "key" in row for name in named(row["key"])}
+    kept = records(rendered)
+    # What is written only where arrays are asked for: the same code, on one of the records.
+    run, record = next(iter(kept.items()))
+    OutputFolder(tmp_path / "out").write(run, b"", b"", record, {"depth": b""})
+    found = keys_of([*kept.values(), *records(tmp_path / "out").values()])
+    assert described == found - {"depth"}
+
+
+def test_every_column_of_a_dataset_is_described():
+    features = pytest.importorskip("generator.features").features(other=True)
+    text = text_of("docs/dataset.md")
+    rows = [row for heading, row in tables(text) if heading == "Columns"]
+    columns = {name for row in rows for name in named(row.get("column", ""))}
+    assert columns - set(RESERVED) == set(features) - set(RESERVED)
+    assert set(RESERVED) <= columns
+    assert {name for row in rows if "key" in row for name in named(row["key"])} == set(features["objects"])
+
+
+def test_the_classes_have_their_numbers():
+    labels = pytest.importorskip("generator.labels")
+    rows = [row for _, row in tables(text_of("docs/dataset.md")) if "number" in row]
+    assert [(int(row["number"]), named(row["class"])[0]) for row in rows] == list(enumerate(labels.CLASSES))
+
+
+def commands_in(text: str) -> list[str]:
+    """Command lines of code blocks and of inline code."""
+    lines = [
+        line
+        for language, content in blocks(text)
+        if language in ("", "sh", "bash")
+        for line in content.splitlines()
+    ]
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+    lines += [name for name in named(prose) if " " in name]
+    starts = re.compile(r"(python -m (generator|trainer)|blender -b|make [a-z])")
+    return [line for line in lines if starts.match(line)]
+
+
+def parser_of(words: list[str]) -> tuple[argparse.ArgumentParser, list[str]]:
+    """The parser of a `python -m …` command, and the arguments that it gets."""
+    if words[2] == "generator":
+        assert words[3] in COMMANDS, f"no command {words[3]}"
+        parser = argparse.ArgumentParser(exit_on_error=False)
+        importlib.import_module(COMMANDS[words[3]][0]).add_arguments(parser)
+        return parser, words[4:]
+    return importlib.import_module(words[2]).parser(), words[3:]
+
+
+def check_command(line: str) -> None:
+    """Raises where a command line shown to a reader would be refused."""
+    words = shlex.split(line, comments=True)
+    if words[0] == "make":
+        targets = re.findall(r"^([a-z-]+):", text_of("Makefile"), re.MULTILINE)
+        assert words[1] in targets
+        assert all(re.match(r"[A-Z_]+=", word) for word in words[2:])
+        return
+    if words[0] == "blender":
+        assert words[:3] == ["blender", "-b", "-P"] and words[4] == "--"
+        assert (ROOT / words[3]).is_file()
+        render_script.parse_arguments(words[5:])
+        return
+    parser, arguments = parser_of(words)
+    assert parser.parse_args(arguments)
+
+
+def shown_commands() -> list[Any]:
+    return [
+        pytest.param(line, id=f"{page_name(path)}: {line}")
+        for path in PAGES
+        for line in dict.fromkeys(commands_in(path.read_text("utf-8")))
+        # `python -m trainer.vit` in a sentence names a command, as does `make test`; what has options is checked whole.
+        if line.startswith("make") or len(line.split()) > (4 if "generator" in line else 3)
+    ]
+
+
+@pytest.mark.parametrize("line", shown_commands())
+def test_every_command_shown_is_accepted(line: str):
+    if "trainer" in line:
+        pytest.importorskip("torch")
+    try:
+        check_command(line)
+    except SystemExit as refused:
+        pytest.fail(f"the command's own parser refuses it (exit {refused.code})")
+
+
+def test_every_command_that_exists_is_shown_in_the_readme():
+    shown = "\n".join(commands_in(text_of("README.md")))
+    modules = [
+        path.stem
+        for path in (ROOT / "trainer").glob("*.py")
+        if '__name__ == "__main__"' in path.read_text("utf-8")
+    ]
+    wanted = [f"python -m generator {name} " for name in COMMANDS] + [
+        f"python -m trainer.{name} " for name in modules
+    ]
+    assert modules
+    assert not [command for command in wanted if command not in shown]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "python -m generator render manifests/demo.csv --out DIR --no-such-option",
+        "python -m generator no_such_command x",
+        "python -m generator build DIR",
+        "blender -b -P blender_scripts/no_such_script.py -- x.csv --out DIR",
+        "make no-such-target",
+    ],
+)
+def test_the_check_finds_commands_that_do_not_exist(line: str):
+    with pytest.raises((AssertionError, SystemExit, argparse.ArgumentError)):
+        check_command(line)
+
+
+def options_of_all_commands() -> set[str]:
+    pytest.importorskip("torch")
+    parsers = [parser_of(["python", "-m", "generator", name])[0] for name in COMMANDS]
+    parsers += [importlib.import_module(f"trainer.{name}").parser() for name in ("vit", "predict")]
+    return {option for parser in parsers for option in parser._option_string_actions}
+
+
+def test_every_option_named_in_a_sentence_exists():
+    known = options_of_all_commands() | {"--help"}
+    wrong = [
+        f"{page_name(path)}: {option}"
+        for path in PAGES
+        for name in named(path.read_text("utf-8"))
+        for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", name)
+        if option not in known
+    ]
+    assert not wrong
+
+
+def test_every_training_option_is_explained():
+    pytest.importorskip("torch")
+    text = text_of("docs/training.md")
+    parsers = [importlib.import_module(f"trainer.{name}").parser() for name in ("vit", "predict")]
+    options = {o for parser in parsers for o in parser._option_string_actions if o.startswith("--")}
+    assert not [option for option in sorted(options) if option not in text]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=page_name)
+def test_every_file_that_a_page_names_exists(path: Path):
+    text = path.read_text("utf-8")
+    folders = "|".join(
+        re.escape(p.name) for p in ROOT.iterdir() if p.is_dir() and p.name not in (".git", ".venv")
+    )
+    own = re.compile(rf"(?:^|[\s`(])((?:{folders})/[\w./-]*\w/?)")
+    # What commands write lies below these; it is not kept.
+    written = ("demo/", "out/")
+    missing = [
+        name for name in own.findall(text) if not name.startswith(written) and not (ROOT / name).exists()
+    ]
+    # A bare name is a file of the top folder or of the code.
+    known = {p.name for p in (*ROOT.iterdir(), *(f for code in CODE for f in (ROOT / code).rglob("*.py")))}
+    bare = {name for name in named(text) if re.fullmatch(r"\.?\w+\.(?:toml|txt|md|py)", name)}
+    missing += sorted(bare - known)
+    links = re.findall(r"\]\(([^)#\s]+)", text)
+    missing += [link for link in links if "://" not in link and not (path.parent / link).exists()]
+    assert not missing
+
+
+def slug(heading: str) -> str:
+    return re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-")
+
+
+@pytest.mark.parametrize("path", PAGES, ids=page_name)
+def test_every_link_to_a_heading_finds_it(path: Path):
+    missing = []
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", path.read_text("utf-8")):
+        page = (path.parent / target).resolve() if target else path
+        headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+        if anchor not in map(slug, headings):
+            missing.append(f"{target}#{anchor}")
+    assert not missing
+
+
+def test_the_readme_begins_with_a_picture():
+    lines = [line for line in text_of("README.md").splitlines() if line]
+    assert lines[0].startswith("# ") and lines[1].startswith("![")
+
+
+def test_pictures_are_small_enough_to_be_kept():
+    pictures = [path for path in DOCS.rglob("*") if path.suffix in (".png", ".jpg")]
+    assert pictures
+    assert not [page_name(path) for path in pictures if path.stat().st_size > LARGEST_PICTURE]
+
+
+def test_the_example_manifests_are_right(tmp_path: Path):
+    examples = [
+        content
+        for path in PAGES
+        for language, content in blocks(path.read_text("utf-8"))
+        if language == "csv"
+    ]
+    assert examples
+    for content in examples:
+        (tmp_path / "example.csv").write_text(content, "utf-8")
+        assert read_manifest(tmp_path / "example.csv", SCENES).runs
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "manifests").glob("*.csv")), ids=page_name)
+def test_the_kept_manifests_are_right(path: Path):
+    assert read_manifest(path, SCENES).runs
+
+
+def test_python_examples_import_what_exists():
+    found = 0
+    for path in PAGES:
+        for language, content in blocks(path.read_text("utf-8")):
+            if language != "python":
+                continue
+            for node in ast.walk(ast.parse(content)):
+                if isinstance(node, ast.ImportFrom) and node.module:
+                    module = pytest.importorskip(node.module)
+                    assert all(hasattr(module, alias.name) for alias in node.names)
+                    found += 1
+    assert found
+
+
+def test_the_changelog_has_the_version_of_the_package():
+    version = re.search(r'^version = "([^"]+)"', text_of("pyproject.toml"), re.MULTILINE)[1]
+    assert re.search(rf"^## \[{re.escape(version)}\]", text_of("CHANGELOG.md"), re.MULTILINE)
