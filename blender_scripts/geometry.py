@@ -70,9 +70,7 @@ def _section(terminal: Terminal) -> np.ndarray:
         angles = 2.0 * np.pi * np.arange(ROUND_SIDES) / ROUND_SIDES
         return np.stack([np.cos(angles), np.sin(angles)], axis=1)
     broken = 0.16
-    corner = np.array([[1.0, -1.0 + broken], [1.0, 1.0 - broken], [1.0 - broken, 1.0]])
-    middle = np.array([[1.0 - 0.3 * broken, 1.0 - 0.3 * broken]])
-    quarter = np.concatenate([corner[:2], middle, corner[2:]])
+    quarter = np.array([[1.0, -1.0 + broken], [1.0, 1.0 - broken], [1.0 - 0.3 * broken, 1.0 - 0.3 * broken]])
     turns = [np.array([[c, -s], [s, c]]) for c, s in ((1, 0), (0, 1), (-1, 0), (0, -1))]
     return np.concatenate([quarter @ turn.T for turn in turns])
 

@@ -1,0 +1,111 @@
+"""Memory of one renderer process over thousands of small frames; docs/images/memory.png is made by it.
+
+    python benchmarks/bench_memory.py [--frames 3000] [--plot docs/images/memory.png]
+
+Without --plot only a short run is made, so that `make bench` stays short. The last line is JSON: resident memory after
+a tenth of the frames and at the end, and the growth between them in per cent.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+COLUMNS = "run,split,part,seed,scene,housing,terminal,defects,camera,lighting,marking,width,height,samples"
+CAMERAS = ("center", "left", "right", "top", "bottom")
+DEFECTS = ("", "missing@r1c1", "retracted@r2c5:depth_mm=2", '"bent@r3c3:tilt_deg=9,azimuth_deg=45"')
+SHORT = 200
+
+
+def write_manifest(path: Path, frames: int) -> Path:
+    """Rows that differ in everything that is rebuilt from row to row."""
+    rows = []
+    for number in range(frames):
+        housing, terminal = ("plain", "ribbed")[number % 2], ("round", "square")[number // 2 % 2]
+        marking = ("none", "numbers", "text=Quality")[number % 3]
+        light = ("ring", "side", "dome")[number // 3 % 3]
+        rows.append(
+            f"f{number},train,{number},{number},connector_3x9,{housing},{terminal},{DEFECTS[number % 4]},"
+            f"{CAMERAS[number % 5]},{light},{marking},64,32,1"
+        )
+    path.write_text("\n".join([COLUMNS, *rows]) + "\n", "utf-8")
+    return path
+
+
+def resident_mb(process: int) -> float:
+    """Resident memory of a process, MiB (Linux)."""
+    for line in Path(f"/proc/{process}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024.0
+    raise RuntimeError(f"process {process} has no VmRSS")
+
+
+def curve(frames: int) -> list[tuple[int, float]]:
+    """(frame, MiB) every hundredth of the frames, rendered one after the other by one process."""
+    points = []
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = write_manifest(Path(folder) / "frames.csv", frames)
+        script = str(ROOT / "blender_scripts" / "render.py")
+        command = [
+            sys.executable,
+            script,
+            str(manifest),
+            "--out",
+            f"{folder}/out",
+            "--feed",
+            "--mask-scale",
+            "1",
+        ]
+        process = subprocess.Popen(
+            [*command, "--threads", "1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdin is not None and process.stdout is not None
+        for frame in range(frames):
+            process.stdin.write(f"{frame}\n")
+            process.stdin.flush()
+            answer = json.loads(next(line for line in process.stdout if line.startswith("{")))
+            if answer["problem"]:
+                raise RuntimeError(answer["problem"])
+            if (frame + 1) % max(1, frames // 100) == 0:
+                points.append((frame + 1, resident_mb(process.pid)))
+        process.stdin.close()
+        process.wait()
+    return points
+
+
+def draw(points: list[tuple[int, float]], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 3), layout="constrained")
+    axes.plot(*zip(*points, strict=True), color="#1f5f8b")
+    axes.set(xlabel="frames rendered by one process", ylabel="resident memory, MiB", ylim=(0, None))
+    axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=110)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--frames", type=int, default=None, help=f"default: 3000 with --plot, else {SHORT}")
+    parser.add_argument("--plot", type=Path, default=None, help="write the curve as a picture")
+    options = parser.parse_args()
+    frames = options.frames or (3000 if options.plot else SHORT)
+    points = curve(frames)
+    if options.plot:
+        draw(points, options.plot)
+    early, late = points[len(points) // 10][1], points[-1][1]
+    growth = 100.0 * (late - early) / early
+    print(
+        f"{frames} frames in one process: {early:.0f} MiB after a tenth, {late:.0f} MiB at the end ({growth:+.1f} %)"
+    )
+    print(json.dumps({"frames": frames, "early_mib": early, "late_mib": late, "growth_percent": growth}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

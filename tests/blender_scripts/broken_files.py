@@ -1,0 +1,139 @@
+"""How files get broken: bytes and lines flipped, lost and doubled, cells swapped; and a limit on the time to say so."""
+
+import contextlib
+import random
+import re
+import signal
+from collections.abc import Iterator
+
+_JUNK = (
+    *(
+        "",
+        " ",
+        '"',
+        '""',
+        ",",
+        ";",
+        "=",
+        "@",
+        ":",
+        "-1",
+        "0",
+        "1e999",
+        "nan",
+        "９",
+        "9" * 5000,
+        "[" * 400,
+        "{}",
+        "true",
+    ),
+    *(
+        "r2c5",
+        "bent@r2c5",
+        "missing@r1c1;missing@r1c1",
+        "../x",
+        "a/b",
+        "\t",
+        "\x07",
+        "\x1b[31m",
+        "\u2028",
+        "日本",
+        "é",
+    ),
+    *(
+        "0x" + "f" * 5000,
+        "1979-05-27",
+        "inf",
+        "''",
+        "\\",
+        "#",
+        "]",
+        "[[a]]",
+        "\ufeff",
+        "\r",
+        "text=Q",
+        "connector_3x9",
+    ),
+)
+
+
+@contextlib.contextmanager
+def cpu_limit(seconds: float) -> Iterator[None]:
+    """Fail where the block takes more processor time; a machine that is busy with something else does not count."""
+
+    def too_long(*_: object) -> None:
+        raise AssertionError(f"took more than {seconds} s of processor time")
+
+    before = signal.signal(signal.SIGVTALRM, too_long)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def assert_problems(problems: list[str], name: str) -> None:
+    """Each is one printable line that begins with a file and a line of it, and says what was expected and found."""
+    assert problems
+    for problem in problems:
+        assert re.fullmatch(rf"{re.escape(name)}:[1-9]\d* [^:]+: expected .+, got.+", problem), problem
+        assert problem.isprintable() and len(problem) < 700
+
+
+def mutations(content: bytes, seed: int, count: int, separator: str) -> Iterator[bytes]:
+    """The file broken `count` times, in one to four ways each; the same ones for the same seed."""
+    for number in range(count):
+        source = random.Random(f"{seed} {number}")
+        broken = content
+        for _ in range(source.choice((1, 1, 1, 2, 4))):
+            broken = source.choice((_in_bytes, _in_bytes, _in_lines, _in_cells, _in_cells))(
+                broken, source, separator
+            )
+        yield broken
+
+
+def _in_bytes(content: bytes, source: random.Random, _: str) -> bytes:
+    data = bytearray(content or b"x")
+    place = source.randrange(len(data))
+    match source.randrange(5):
+        case 0:
+            data[place] ^= 1 << source.randrange(8)
+        case 1:
+            del data[place : place + source.choice((1, 1, 3, 50))]
+        case 2:
+            data[place:place] = source.randbytes(source.choice((1, 2, 8)))
+        case 3:
+            data[place:place] = source.choice(_JUNK).encode()
+        case 4:
+            del data[place:]
+    return bytes(data)
+
+
+def _in_lines(content: bytes, source: random.Random, _: str) -> bytes:
+    lines = content.split(b"\n")
+    place, other = source.randrange(len(lines)), source.randrange(len(lines))
+    match source.randrange(4):
+        case 0:
+            del lines[place]
+        case 1:
+            lines.insert(place, lines[other])
+        case 2:
+            lines[place], lines[other] = lines[other], lines[place]
+        case 3:
+            lines[place] += lines[other]
+    return b"\n".join(lines)
+
+
+def _in_cells(content: bytes, source: random.Random, separator: str) -> bytes:
+    lines = content.decode("utf-8", "replace").split("\n")
+    place, other = source.randrange(len(lines)), source.randrange(len(lines))
+    mine, its = lines[place].split(separator), lines[other].split(separator)
+    i, j = source.randrange(len(mine)), source.randrange(len(its))
+    if source.random() < 0.5:
+        mine[i] = source.choice(_JUNK)
+    elif place != other:
+        mine[i], its[j] = its[j], mine[i]
+        lines[other] = separator.join(its)
+    lines[place] = separator.join(mine)
+    return "\n".join(lines).encode()
