@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from blender_scripts.defects import worst_kind
+from blender_scripts.errors import shown
 from blender_scripts.manifest import Manifest, Run, read_manifest
 
 SCENES = Path(__file__).resolve().parent.parent / "scenes"
@@ -17,6 +18,7 @@ _CORE_SECONDS_PER_SAMPLE = 3.5e-6
 _CORE_SECONDS_PER_PICTURE = 0.12
 _BYTES_PER_PIXEL = 1.6
 _LONGEST_TABLE = 12
+_LONGEST_LABEL = 40
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,16 +68,26 @@ def _kinds(run: Run) -> str:
 
 def _table(factor: str, splits: list[str], counts: Counter[tuple[str, str]]) -> list[str]:
     levels = list(dict.fromkeys(level for level, _ in counts))
-    shown = levels[:_LONGEST_TABLE]
-    width = max(len(factor), *(len(level) for level in shown), 8)
-    lines = [f"{factor:<{width}}  " + "  ".join(f"{split:>10}" for split in splits)]
-    lines += [
-        f"{level:<{width}}  " + "  ".join(f"{counts[level, split]:>10}" for split in splits)
-        for level in shown
+    rows = [(factor, splits)]
+    rows += [
+        (_label(level), [str(counts[level, split]) for split in splits]) for level in levels[:_LONGEST_TABLE]
     ]
-    if len(levels) > len(shown):
-        lines.append(f"({len(levels) - len(shown)} more levels)")
+    width = max(8, *(len(label) for label, _ in rows))
+    lines = [
+        f"{label:<{width}}  "
+        + "  ".join(f"{cell:>{max(10, len(split))}}" for cell, split in zip(cells, splits, strict=True))
+        for label, cells in rows
+    ]
+    if len(levels) > _LONGEST_TABLE:
+        lines.append(f"({len(levels) - _LONGEST_TABLE} more levels)")
     return [*lines, ""]
+
+
+def _label(level: str) -> str:
+    """A level of a user's own factor may be any text; a table has room for one short line."""
+    if not level:
+        return "(empty)"
+    return level if level.isprintable() and len(level) <= _LONGEST_LABEL else shown(level)
 
 
 def _positions(manifest: Manifest, splits: list[str]) -> list[str]:

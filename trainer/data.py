@@ -230,6 +230,16 @@ def _split(rows: Any, column: str, size: tuple[int, int], ok: int, memory: int |
     )
 
 
+def _objects_fit(features: Any) -> bool:
+    """Whether the column `objects` is absent, all null, or boxes with the label's own classes."""
+    objects = features.get("objects")
+    if objects is None or getattr(objects, "dtype", None) == "null":
+        return True
+    category = objects.get("category") if isinstance(objects, dict) else None
+    names = getattr(getattr(category, "feature", None), "names", None)
+    return names == features["label"].names and "bbox" in objects
+
+
 def _read(folder: Path, column: str) -> tuple[Any, tuple[str, ...]]:
     """The dataset with its picture column undecoded, and its class names."""
     # Imported here: it takes seconds, and `--help` and `predict` do without.
@@ -263,6 +273,11 @@ def _read(folder: Path, column: str) -> tuple[Any, tuple[str, ...]]:
         problems.append(f"--data {folder} column {column}: expected Image, got {features[column]}")
     if not problems and OK_CLASS not in features["label"].names:
         problems.append(f"--data {folder} column label: expected a class OK, got {features['label'].names}")
+    if not problems and not _objects_fit(features):
+        problems.append(
+            f"--data {folder} column objects: expected a dict of lists with bbox and a category of the label's "
+            f"classes, got {features['objects']}"
+        )
     if problems:
         raise InputError(problems)
     return dataset.cast_column(column, datasets.Image(decode=False)), tuple(features["label"].names)

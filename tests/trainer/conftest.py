@@ -193,7 +193,7 @@ def trained_run(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) ->
             "--out",
             str(run),
             "--epochs",
-            "60",
+            "40",
             "--close-ups",
             "0.3",
             "--no-augment",

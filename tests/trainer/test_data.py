@@ -97,3 +97,27 @@ def test_a_dataset_without_ok_is_refused(make_dataset, make_rows, tmp_path):
     data = make_dataset(tmp_path / "data", {"train": rows, "validation": rows}, ["A", "B", "C"])
     with pytest.raises(InputError, match="expected a class OK"):
         load_data(data)
+
+
+@pytest.mark.parametrize("names", [["OK", "NUKENG", "BENDNG"], None])
+def test_boxes_of_other_classes_or_of_another_form_are_refused(make_rows, tmp_path, names):
+    from datasets import ClassLabel, Dataset, Features, Image, List, Value
+
+    box = List(Value("float32"), length=4)
+    if names is None:
+        form, value = List({"bbox": box}), [{"bbox": [1, 1, 2, 2]}]
+    else:
+        form = {"bbox": List(box), "category": List(ClassLabel(names=names))}
+        value = {"bbox": [[1, 1, 2, 2]], "category": [0]}
+    features = Features(
+        {"image": Image(), "label": ClassLabel(names=["BENDNG", "NUKENG", "OK"]), "objects": form}
+    )
+    rows = [
+        {"image": row["image"], "label": row["label"], "objects": value} for row in make_rows("train", 3, 0)
+    ]
+    (tmp_path / "data" / "data").mkdir(parents=True)
+    for split in ("train", "validation"):
+        path = tmp_path / "data" / "data" / f"{split}-00000-of-00001.parquet"
+        Dataset.from_list(rows, features=features).to_parquet(path)
+    with pytest.raises(InputError, match="column objects: expected a dict of lists"):
+        load_data(tmp_path / "data")

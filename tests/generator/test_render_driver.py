@@ -1,0 +1,305 @@
+"""`python -m generator render`: workers that die, refuse, or are stopped, and command lines that are wrong.
+
+Where a renderer has to misbehave in a certain way, a script that speaks its protocol stands in for it: row numbers in,
+a line of JSON per row out.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from generator.__main__ import main
+from tests.conftest import COLUMNS, ROOT, ROWS, folder_bytes, write_manifest
+
+NAMES = ("one", "two", "three", "four")
+
+
+def small_manifest(folder: Path) -> Path:
+    """Four rows of the least size."""
+    rows = [
+        (name, "train", i, i, "plain", "round", "", "center", "ring", "none", 32, 32, 1)
+        for i, name in enumerate(NAMES)
+    ]
+    return write_manifest(folder / "small.csv", rows, (*COLUMNS, "width", "height", "samples"))
+
+
+def command(manifest: Path, out: Path, *more: object) -> list[str]:
+    return [*map(str, (sys.executable, "-m", "generator", "render", manifest, "--out", out, *more))]
+
+
+def drive(manifest: Path, out: Path, *more: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(manifest, out, *more),
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=600,
+        env={**os.environ, **environment},
+    )
+
+
+def stand_in(folder: Path, body: str) -> Path:
+    """An executable that calls `answer(row)` for each row it is fed; what it returns is sent back."""
+    path = folder / "stand_in"
+    path.write_text(
+        f"#!{sys.executable}\n"
+        "import json, os, signal, sys, time\n"
+        "def good(row):\n"
+        "    return {'row': row, 'rendered': True, 'problem': None}\n"
+        f"{body}\n"
+        "print('Blender 9.9.9', flush=True)\n"
+        "for line in sys.stdin:\n"
+        "    print(json.dumps(answer(int(line))), flush=True)\n"
+    )
+    path.chmod(0o755)
+    return path
+
+
+def children(pid: int) -> list[int]:
+    """Processes that any thread of a process has started."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
+@contextlib.contextmanager
+def driver_of(*arguments: object, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """The driver as a process of its own, which does not outlive the test."""
+    driver = subprocess.Popen(
+        command(*arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+    )
+    try:
+        yield driver
+    finally:
+        driver.kill()
+        driver.communicate()
+
+
+def assert_same_bytes(out: Path, whole: Path, rows: list[tuple[object, ...]]) -> None:
+    """These rows, and nothing else, are in a folder as they are in another."""
+    names = [
+        f"{kind}/{row[0]}.{end}"
+        for row in rows
+        for kind, end in (("images", "png"), ("masks", "png"), ("records", "json"))
+    ]
+    expected = folder_bytes(whole)
+    assert folder_bytes(out) == {name: expected[name] for name in (*names, "manifests/rows.csv")}
+
+
+def wait_for(condition, seconds: float = 120.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "nothing happened"
+        time.sleep(0.01)
+
+
+def test_a_killed_worker_is_replaced_and_the_bytes_are_the_same(
+    rendered: Path, manifest: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    with driver_of(manifest, out, "--workers", 1, "--rows", "0:4") as driver:
+        wait_for(lambda: list((out / "records").glob("*.json")))
+        (worker,) = children(driver.pid)
+        os.kill(worker, signal.SIGKILL)
+        told, words = driver.communicate(timeout=300)
+    assert driver.returncode == 0, words
+    assert f" 0 failed, in {out}" in told
+    assert_same_bytes(out, rendered, ROWS[:4])
+
+
+def test_an_interrupt_stops_everything_and_the_rest_follows(
+    rendered: Path, manifest: Path, tmp_path: Path
+) -> None:
+    out, scratch = tmp_path / "out", tmp_path / "scratch"
+    scratch.mkdir()
+    with driver_of(manifest, out, "--workers", 1, "--rows", "4:8", TMPDIR=str(scratch)) as driver:
+        wait_for(lambda: list((out / "records").glob("*.json")))
+        (worker,) = children(driver.pid)
+        driver.send_signal(signal.SIGINT)
+        told, words = driver.communicate(timeout=60)
+    assert driver.returncode == 1
+    assert words == "interrupted: repeat the command to go on\n" and told == ""
+    assert not Path(f"/proc/{worker}").exists()
+    assert not list(out.rglob("*.tmp")) and not list(scratch.iterdir())
+    finished = len(list((out / "records").glob("*.json")))
+    assert 1 <= finished < 4
+    again = drive(manifest, out, "--workers", 1, "--rows", "4:8")
+    assert again.returncode == 0
+    assert f"{4 - finished} rendered, {finished} already there, 0 failed" in again.stdout
+    assert_same_bytes(out, rendered, ROWS[4:8])
+
+
+def test_a_renderer_that_does_not_listen_is_killed(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    deaf = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    deaf += f"def answer(row):\n    open({str(begun)!r}, 'w').close()\n    time.sleep(600)"
+    with driver_of(
+        small_manifest(tmp_path), tmp_path / "out", "--blender", stand_in(tmp_path, deaf)
+    ) as driver:
+        wait_for(begun.exists)
+        workers = children(driver.pid)
+        driver.send_signal(signal.SIGINT)
+        _, words = driver.communicate(timeout=60)
+    assert driver.returncode == 1 and words == "interrupted: repeat the command to go on\n"
+    assert workers and not any(Path(f"/proc/{worker}").exists() for worker in workers)
+
+
+def test_only_the_rows_that_are_asked_for(tmp_path: Path) -> None:
+    done = drive(small_manifest(tmp_path), tmp_path / "out", "--rows", "1:3", "--workers", 1)
+    assert done.returncode == 0, done.stderr
+    assert "2 rendered, 0 already there, 0 failed" in done.stdout
+    assert sorted(path.stem for path in (tmp_path / "out" / "records").iterdir()) == ["three", "two"]
+
+
+def test_a_renderer_that_always_dies_is_reported_by_row(tmp_path: Path) -> None:
+    dying = stand_in(
+        tmp_path, "def answer(row):\n    print('no luck', file=sys.stderr)\n    os.kill(os.getpid(), 9)"
+    )
+    done = drive(small_manifest(tmp_path), tmp_path / "out", "--blender", dying, "--workers", 2)
+    assert done.returncode == 1
+    assert sorted(done.stderr.splitlines()) == sorted(
+        f"failed: {name}: the renderer ended with signal SIGKILL: no luck" for name in NAMES
+    )
+    assert done.stdout == f"0 rendered, 0 already there, 4 failed, in {tmp_path / 'out'}\n"
+
+
+def test_a_row_that_kills_every_renderer_does_not_stop_the_others(tmp_path: Path) -> None:
+    body = "def answer(row):\n    if row == 1:\n        sys.exit(3)\n    return good(row)"
+    done = drive(
+        small_manifest(tmp_path), tmp_path / "out", "--blender", stand_in(tmp_path, body), "--workers", 1
+    )
+    assert done.returncode == 1
+    assert done.stderr == "failed: two: the renderer ended with exit code 3\n"
+    assert done.stdout.startswith("3 rendered, 0 already there, 1 failed")
+
+
+def test_a_row_is_tried_once_more(tmp_path: Path) -> None:
+    mark = tmp_path / "tried"
+    body = f"def answer(row):\n    if row == 2 and not os.path.exists({str(mark)!r}):\n"
+    body += f"        open({str(mark)!r}, 'w').close()\n        sys.exit(3)\n    return good(row)"
+    done = drive(
+        small_manifest(tmp_path), tmp_path / "out", "--blender", stand_in(tmp_path, body), "--workers", 1
+    )
+    assert done.returncode == 0 and done.stderr == "" and mark.exists()
+    assert done.stdout.startswith("4 rendered, 0 already there, 0 failed")
+
+
+def test_a_row_that_fails_in_the_renderer_is_named(tmp_path: Path) -> None:
+    body = "def answer(row):\n    problem = 'three: RuntimeError: dark' if row == 2 else None\n"
+    body += "    return {'row': row, 'rendered': False, 'problem': problem}"
+    done = drive(small_manifest(tmp_path), tmp_path / "out", "--blender", stand_in(tmp_path, body))
+    assert done.returncode == 1
+    assert done.stderr == "failed: three: RuntimeError: dark\n"
+    assert done.stdout.startswith("0 rendered, 3 already there, 1 failed")
+
+
+def test_a_worker_is_recycled(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    body = f"open({str(log)!r}, 'a').write('x')\ndef answer(row):\n    return good(row)"
+    done = drive(
+        small_manifest(tmp_path),
+        tmp_path / "out",
+        "--blender",
+        stand_in(tmp_path, body),
+        "--workers",
+        1,
+        "--recycle",
+        2,
+    )
+    assert done.returncode == 0
+    assert log.read_text() == "xx"
+
+
+def test_a_blender_that_is_too_old_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    line = (
+        "blender: expected Blender 3.4 or newer with Python 3.11 or newer, got Blender 2.79 with Python 3.5"
+    )
+    old = stand_in(
+        tmp_path,
+        f"print('Warning: no sound', file=sys.stderr)\nprint({line!r}, file=sys.stderr)\nsys.exit(2)",
+    )
+    done = drive(small_manifest(tmp_path), tmp_path / "out", "--blender", old, "--workers", 2)
+    assert done.returncode == 2
+    assert done.stderr == line + "\n"
+
+
+def test_a_file_that_is_no_program_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    junk = tmp_path / "junk"
+    junk.write_bytes(b"\x7fNOT A PROGRAM")
+    junk.chmod(0o755)
+    done = drive(small_manifest(tmp_path), tmp_path / "out", "--blender", junk)
+    assert done.returncode == 2
+    assert done.stderr == f"{junk}: expected a program that runs, got: Exec format error\n"
+
+
+@pytest.mark.parametrize("by", ["option", "environment"])
+def test_a_blender_that_is_not_there(by: str, tmp_path: Path) -> None:
+    more, environment = (
+        (["--blender", "/nonexistent/blender"], {})
+        if by == "option"
+        else ([], {"PINSIGHT_BLENDER": "/nonexistent/blender"})
+    )
+    done = drive(small_manifest(tmp_path), tmp_path / "out", "--engine", "blender", *more, **environment)
+    assert done.returncode == 2
+    assert (
+        done.stderr.startswith("--blender: expected a Blender executable")
+        and "got '/nonexistent/blender'" in done.stderr
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_refused_manifest_renders_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = small_manifest(tmp_path)
+    path.write_text(path.read_text().replace("two,train", "one,train"))
+    assert main(["render", str(path), "--out", str(tmp_path / "out")]) == 2
+    assert (
+        capsys.readouterr().err
+        == "small.csv:3 run: expected a name used once, it stands in line 2 too, got 'one'\n"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["rendr"],
+        ["render"],
+        ["render", "m.csv"],
+        ["render", "m.csv", "--out", "o", "--turbo"],
+        ["render", "m.csv", "--out", "o", "--workers", "0"],
+        ["render", "m.csv", "--out", "o", "--workers", "two"],
+        ["render", "m.csv", "--out", "o", "--workers", "9" * 5000],
+        ["render", "m.csv", "--out", "o", "--mask-scale", "9"],
+        ["render", "m.csv", "--out", "o", "--engine", "povray"],
+        ["render", "m.csv", "--out", "o", "--device", "abacus"],
+        ["render", "m.csv", "--out", "o", "--recycle", "-1"],
+    ],
+    ids=lambda arguments: " ".join(arguments)[:50],
+)
+def test_a_wrong_command_line_is_exit_code_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "error: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("rows", ["x", "1", "3:1", "9:", "-1:2", "1:2:3", "1.0:2"])
+def test_wrong_rows_are_exit_code_2(rows: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        main(["render", str(small_manifest(tmp_path)), "--out", str(tmp_path / "out"), f"--rows={rows}"]) == 2
+    )
+    assert capsys.readouterr().err.startswith("--rows: expected ")
+    assert not (tmp_path / "out").exists()
