@@ -47,6 +47,7 @@ class PathTracer:
         self.settings.use_adaptive_sampling = False
         self.settings.use_auto_tile = False
         versions.use_light_tree(self.settings, False)
+        versions.use_plain_sampling(self.settings)
         self.settings.max_bounces = BOUNCES
         self.settings.diffuse_bounces = 2
         self.settings.glossy_bounces = BOUNCES

@@ -48,7 +48,7 @@ def develop(light: np.ndarray, capture: Capture, noise_key: str, camera_key: str
         noise_key: names this picture's noise.
         camera_key: names the camera whose hot pixels these are.
     """
-    level = np.nan_to_num(light, nan=0.0, posinf=1.0, neginf=0.0) * capture.exposure
+    level = np.nan_to_num(light * capture.exposure, nan=0.0, posinf=1.0, neginf=0.0)
     if capture.vignetting:
         level = level * _falloff(light.shape[0], light.shape[1], capture.vignetting)
     if capture.full_well_e:

@@ -64,6 +64,22 @@ def _housing(connector: Connector, housing: str, terminal: Terminal) -> Mesh:
     return geometry.join([geometry.shell_mesh(connector.shell), floor, *blocks])
 
 
+@lru_cache(maxsize=32)
+def _body(connector: Connector, housing: str, terminal: Terminal, empty: tuple[int, ...]) -> Mesh:
+    """The housing with the cavities that hold a pin; those in `empty` are objects of their own, for the mask."""
+    cavity = geometry.cavity_mesh(terminal, connector.cavity)
+    filled = [
+        Mesh(
+            cavity.vertices + np.array([p.x_mm, p.y_mm, -connector.shell.depth_mm]),
+            cavity.faces,
+            cavity.smooth,
+        )
+        for p in connector.positions
+        if p.index not in empty
+    ]
+    return geometry.join([_housing(connector, housing, terminal), *filled])
+
+
 @lru_cache(maxsize=8)
 def _print(connector: Connector, marking: str) -> Mesh | None:
     return geometry.print_mesh(connector.marking, marking, connector.positions)
@@ -91,17 +107,19 @@ class Stage:
         terminal = pins[0].terminal
         plastic = _plastic(connector.housings[housing])
         plating = materials.metal("plating", terminal.color, terminal.roughness)
-        body = _housing(connector, housing, terminal)
-        self.housing_vertices = body.vertices
+        self.housing_vertices = _housing(connector, housing, terminal).vertices
+        # One object for housing and filled cavities: every object in a ray's way costs time.
+        empty = tuple(pin.position.index for pin in pins if pin.missing)
+        body = _body(connector, housing, terminal, empty)
         _add("housing", _mesh("housing", body, plastic), HOUSING_CODE)
         mouth = _mesh("cavity", geometry.cavity_mesh(terminal, connector.cavity), plastic)
         good = _mesh("pin", geometry.pin_mesh(terminal), plating)
         floor = -connector.shell.depth_mm
         for pin in pins:
             position = pin.position
-            cavity = _add(f"cavity {position.index:04d}", mouth, CAVITY_CODES + position.index)
-            cavity.location = (position.x_mm, position.y_mm, floor)
             if pin.missing:
+                cavity = _add(f"cavity {position.index:04d}", mouth, CAVITY_CODES + position.index)
+                cavity.location = (position.x_mm, position.y_mm, floor)
                 continue
             mesh = good
             if pin.bend.angle_rad:

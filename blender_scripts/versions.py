@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 import bpy
@@ -70,6 +71,12 @@ def use_gpu() -> str:
                 device.use = device.type == kind
             return kind
     raise InputError("--device gpu: expected a graphics card that Cycles can use, got none")
+
+
+def use_plain_sampling(settings: bpy.types.PropertyGroup) -> None:
+    """Tabulated Sobol points, the cheapest to draw; a Blender without them keeps its own."""
+    with contextlib.suppress(TypeError):
+        settings.sampling_pattern = "TABULATED_SOBOL"
 
 
 def use_light_tree(settings: bpy.types.PropertyGroup, on: bool) -> None:

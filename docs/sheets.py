@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SCENE = ROOT / "scenes" / "connector_3x9.toml"
 COLUMNS = "run,split,part,seed,scene,housing,terminal,defects,camera,lighting,marking,width,height,samples"
 DEFECTS = '"bent@r2c5:tilt_deg=14,azimuth_deg=60;retracted@r1c3:depth_mm=2.5;missing@r3c7"'
-WIDTH, HEIGHT, SAMPLES = 384, 192, 24
+WIDTH, HEIGHT, SAMPLES = 320, 160, 12
 STRIP = 20
 
 
