@@ -5,8 +5,11 @@ fits, centred, the border repeated around it (black would look like an empty cav
 true, and the boxes move with the pixels.
 """
 
+import atexit
 import io
 import os
+import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -240,6 +243,13 @@ def _objects_fit(features: Any) -> bool:
     return names == features["label"].names and "bbox" in objects
 
 
+def _fresh_cache() -> str:
+    """An empty folder that goes with this process."""
+    folder = tempfile.mkdtemp(prefix="pinsight-data-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 def _read(folder: Path, column: str) -> tuple[Any, tuple[str, ...]]:
     """The dataset with its picture column undecoded, and its class names."""
     # Imported here: it takes seconds, and `--help` and `predict` do without.
@@ -250,7 +260,9 @@ def _read(folder: Path, column: str) -> tuple[Any, tuple[str, ...]]:
     was_shown = datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:
-        dataset = datasets.load_dataset(str(folder))
+        # A cache of its own, forgotten afterwards: the library's serves a folder's former content when it was rebuilt.
+        cache = _fresh_cache()
+        dataset = datasets.load_dataset(str(folder), cache_dir=cache)
     except Exception as e:  # whatever a reader of Parquet, Arrow or the card may raise
         raise InputError(f"--data {folder}: expected a dataset that load_dataset reads, got {e}") from e
     finally:
