@@ -1,5 +1,7 @@
 """Pictures of any kind and boxes, as the network gets them."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -121,3 +123,20 @@ def test_boxes_of_other_classes_or_of_another_form_are_refused(make_rows, tmp_pa
         Dataset.from_list(rows, features=features).to_parquet(path)
     with pytest.raises(InputError, match="column objects: expected a dict of lists"):
         load_data(tmp_path / "data")
+
+
+def test_a_dataset_that_was_built_again_is_read_again(make_dataset, make_rows, tmp_path):
+    card = "---\nconfigs:\n- config_name: default\n  data_files:\n"
+    card += "".join(
+        f"  - split: {name}\n    path: data/{name}-*.parquet\n" for name in ("train", "validation")
+    )
+    folder, seen = tmp_path / "dataset", []
+    for seed in (1, 2):
+        shutil.rmtree(folder, ignore_errors=True)
+        make_dataset(
+            folder,
+            {"train": make_rows("train", 6, seed), "validation": make_rows("validation", 3, seed + 10)},
+        )
+        (folder / "README.md").write_text(card + "---\n", "utf-8")
+        seen.append(load_data(folder).splits["train"].pictures.batch(range(6)))
+    assert not torch.equal(*seen)
