@@ -101,14 +101,14 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
 
 
 @contextlib.contextmanager
-def _own_streams() -> Iterator[tuple[int, int]]:
+def _own_streams() -> Iterator[int]:
     """Keep standard output for ourselves: Blender reports every file it saves there. Yields the real descriptor."""
     sys.stdout.flush()
     real = os.dup(1)
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 1)
     try:
-        yield real, silent
+        yield real
     finally:
         sys.stdout.flush()
         os.dup2(real, 1)
@@ -146,7 +146,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     failed: list[str] = []
     rendered = kept = 0
-    with _own_streams() as (real, _):
+    with _own_streams() as real:
         renderer = Renderer(
             manifest,
             output,

@@ -23,7 +23,6 @@ HOUSING_CODE = 30000
 CAVITY_CODES = 20000
 CAMERA = "camera"
 _ALL_TRIANGLES = 0
-_WREATH = 1.5
 _FIXTURE_MM = 4000.0
 
 
@@ -112,7 +111,8 @@ class Stage:
         empty = tuple(pin.position.index for pin in pins if pin.missing)
         body = _body(connector, housing, terminal, empty)
         _add("housing", _mesh("housing", body, plastic), HOUSING_CODE)
-        mouth = _mesh("cavity", geometry.cavity_mesh(terminal, connector.cavity), plastic)
+        if empty:
+            mouth = _mesh("cavity", geometry.cavity_mesh(terminal, connector.cavity), plastic)
         good = _mesh("pin", geometry.pin_mesh(terminal), plating)
         floor = -connector.shell.depth_mm
         for pin in pins:
