@@ -151,8 +151,8 @@ class OutputFolder:
         if path.stat().st_size != len(content):
             raise OSError(f"{path}: expected {len(content)} bytes on the disk, got {path.stat().st_size}")
 
-    def sweep(self) -> None:
-        """Remove what a killed process left half-written; only for a process that is alone in the folder."""
-        for leftover in self.root.glob("*/.*.tmp"):
+    def sweep(self, process: int | None = None) -> None:
+        """Remove what a process left half-written; of all of them only where nobody else is at work in the folder."""
+        for leftover in self.root.glob(f"*/.*.{process or '*'}.tmp"):
             if not leftover.parent.is_symlink():
                 leftover.unlink(missing_ok=True)

@@ -13,11 +13,15 @@ import json
 import os
 import signal
 import sys
+import threading
+import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parent.parent
+_PATIENCE_S = 2.0
+_INTERRUPTED = "interrupted: repeat the command to go on"
 
 
 def _arguments() -> list[str]:
@@ -158,6 +162,12 @@ def run(arguments: argparse.Namespace) -> int:
         )
         if not renderer.tracer.denoised and not arguments.no_denoise and not arguments.feed:
             print("this Blender has no denoiser: eight times the samples are taken instead", file=sys.stderr)
+
+        def tidy() -> None:
+            output.sweep(os.getpid())
+            renderer.close()
+
+        _end_a_long_render(tidy)
         progress = Progress(0 if arguments.feed else len(chosen))
         progress.shown = progress.shown and not arguments.feed
         try:
@@ -187,6 +197,22 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def _end_a_long_render(tidy: Callable[[], None]) -> None:
+    """End this process soon after a signal: Python's handlers wait until a render returns, which may take minutes."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+
+    def wait() -> None:
+        os.read(reader, 1)
+        time.sleep(_PATIENCE_S)
+        tidy()
+        print(_INTERRUPTED, file=sys.stderr, flush=True)
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def main() -> int:
@@ -220,7 +246,7 @@ def main() -> int:
             print(problem, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted: repeat the command to go on", file=sys.stderr)
+        print(_INTERRUPTED, file=sys.stderr)
         return 1
     except Exception:
         traceback.print_exc()

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import bpy
@@ -21,6 +18,7 @@ from .path_tracer import PathTracer
 from .placement import Pin, place_pins
 from .png import encode_png
 from .record import RENDERER, SCHEMA, row_sha256
+from .scratch import Scratch
 from .sensor import develop
 from .stage import Stage
 from .truth import Mask, Outlines, box_of, positions_truth, project_pins
@@ -65,13 +63,15 @@ class Renderer:
         self.output = output
         self.mask_scale = mask_scale
         self.extras = extras
-        self.scratch = Path(tempfile.mkdtemp(prefix="pinsight-"))
-        self.tracer = PathTracer(self.scratch, threads, gpu, denoise)
+        self.scratch = Scratch()
+        # Blender's own temporary folder too: it would stay behind, since this process ends without Blender's leave.
+        bpy.context.preferences.filepaths.temporary_directory = str(self.scratch.folder)
+        self.tracer = PathTracer(self.scratch.folder, threads, gpu, denoise)
         self.stage = Stage()
         self.blender = versions.blender_version()
 
     def close(self) -> None:
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.close()
 
     def _sha256(self, run: Run) -> str:
         settings = " ".join((self.tracer.fingerprint, f"mask {self.mask_scale}", *self.extras))
@@ -108,7 +108,7 @@ class Renderer:
         }
         picture = develop(light, station.capture, f"{run.seed}/{run.camera}", f"{run.scene}/{run.camera}")
         if connector.sensor.jpeg_quality:
-            picture = jpeg.through_jpeg(picture, connector.sensor.jpeg_quality, self.scratch)
+            picture = jpeg.through_jpeg(picture, connector.sensor.jpeg_quality, self.scratch.folder)
         indices = mask.picture(run.width, run.height, len(pins))
         extras = {kind: _npy(self._extra(kind, station)) for kind in self.extras}
         self.output.write(run.run, encode_png(picture), encode_png(indices), record, extras)

@@ -28,6 +28,7 @@ from tqdm import tqdm
 from blender_scripts.errors import InputError, shown
 from blender_scripts.manifest import read_manifest
 from blender_scripts.output_folder import OutputFolder
+from blender_scripts.scratch import Scratch
 from generator.check import SCENES
 
 SCRIPT = Path(__file__).resolve().parent.parent / "blender_scripts" / "render.py"
@@ -262,9 +263,10 @@ class Pool:
         self._live: set[subprocess.Popen[str]] = set()
         self._stopping = False
         self._error: BaseException | None = None
+        # Where renderers keep scratch files, so that one that is killed leaves none behind.
+        self._scratch = Scratch()
         with (
-            # Where renderers keep scratch files, so that one that is killed leaves none behind.
-            tempfile.TemporaryDirectory(prefix="pinsight-", ignore_cleanup_errors=True) as self._scratch,
+            contextlib.closing(self._scratch),
             tqdm(total=len(self.rows), unit="picture", disable=not sys.stderr.isatty()) as self._bar,
         ):
             threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(count)]
@@ -309,7 +311,7 @@ class Pool:
                     text=True,
                     errors="replace",
                     bufsize=1,
-                    env={**os.environ, "TMPDIR": self._scratch},
+                    env={**os.environ, "TMPDIR": str(self._scratch.folder)},
                 )
             except OSError as error:
                 log.close()

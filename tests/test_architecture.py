@@ -31,6 +31,7 @@ CONTRACT = {
         "clearance",
         "lettering",
         "output_folder",
+        "scratch",
     )
 }
 BLENDER_PYTHON = {"numpy", "bpy", "mathutils", "bpy_extras", "_cycles"}

@@ -1,10 +1,12 @@
 """The renderer in bpy: truth against masks and pictures, and bytes that never change."""
 
+import contextlib
 import os
 import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -12,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import RENDER, ROOT, ROWS, folder_bytes, records, run_renderer, write_manifest
+from blender_scripts.scratch import Scratch
+from tests.conftest import COLUMNS, RENDER, ROOT, ROWS, folder_bytes, records, run_renderer, write_manifest
 
 TWO_ROWS = ROWS[:2]
 
@@ -214,6 +217,47 @@ def test_an_interrupt_leaves_whole_files_and_exit_code_1(manifest: Path, tmp_pat
     assert process.returncode == 1
     assert "repeat the command" in words and "Traceback" not in words
     assert not list(out.rglob("*.tmp"))
+
+
+def test_an_interrupt_does_not_wait_for_a_long_render(tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    row = ("long", "train", 1, 2, "plain", "round", "", "center", "ring", "none", 1024, 512, 4096)
+    columns = (*COLUMNS, "width", "height", "samples")
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            str(RENDER),
+            str(write_manifest(tmp_path / "long.csv", [row], columns)),
+            "--out",
+            str(tmp_path / "out"),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(scratch)},
+    )
+    while not list(scratch.iterdir()) and process.poll() is None:
+        time.sleep(0.01)
+    time.sleep(3.0)  # it is in the render now, which takes minutes
+    process.send_signal(signal.SIGINT)
+    _, words = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "repeat the command" in words and "Traceback" not in words
+    assert not list(scratch.iterdir()) and not list((tmp_path / "out").rglob("*.tmp"))
+
+
+def test_what_a_killed_process_left_is_swept_and_what_is_in_use_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    code = "from blender_scripts.scratch import Scratch; import os; Scratch(); os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, "TMPDIR": str(tmp_path)}, cwd=ROOT)
+    (left,) = tmp_path.iterdir()
+    (tmp_path / "pinsight-of-another").mkdir()
+    with contextlib.closing(Scratch()) as mine, contextlib.closing(Scratch()) as other:
+        assert not left.exists()
+        assert mine.folder.is_dir() and other.folder.is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == ["pinsight-of-another"]
 
 
 @pytest.fixture

@@ -1,0 +1,52 @@
+"""A folder for Blender's raw files that goes with its process, even one that was killed.
+
+Each folder holds a locked file; the lock ends with the process, so whoever comes next can tell what was left behind.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+_PREFIX = "pinsight-"
+_LOCK = "in-use"
+
+
+class Scratch:
+    """Makes an empty folder under the temporary folder, and removes those of processes that are gone."""
+
+    def __init__(self) -> None:
+        _sweep(Path(tempfile.gettempdir()))
+        while True:
+            self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+            self._lock = os.open(self.folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            if self.folder.is_dir():
+                return
+            os.close(self._lock)  # swept between its making and its lock
+
+    def close(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+
+def _sweep(folder: Path) -> None:
+    for left in folder.glob(f"{_PREFIX}*/{_LOCK}"):
+        if left.parent.is_symlink():
+            continue
+        try:
+            handle = os.open(left, os.O_RDWR | os.O_NOFOLLOW)
+        except OSError:
+            continue  # another user's, or gone meanwhile
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left.parent, ignore_errors=True)
+        except OSError:
+            pass
+        finally:
+            os.close(handle)
