@@ -7,13 +7,14 @@ computed from them. Rings of points are joined to skins; fillets are part of the
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 
 from . import lettering
 from .connector import Block, Cavity, Marking, Position, Shell, Terminal
+from .mesh import Mesh
 from .placement import STRAIGHT, Bend
 
 BURIED_MM = 0.5
@@ -24,44 +25,27 @@ _PRINT_STEP_MM = 0.0005
 _CORNER_STEPS = 8
 
 
-class Mesh(NamedTuple):
-    """Vertices (V, 3) in mm, faces as vertex indices (counter-clockwise from outside), and which faces shade smooth."""
-
-    vertices: np.ndarray
-    faces: list[tuple[int, ...]]
-    smooth: list[bool]
-
-
 def _skin(
     rings: list[np.ndarray], smooth: list[bool], close_top: bool = False, close_bottom: bool = False
 ) -> Mesh:
     """Join equal rings (N, 3), ordered from bottom to top, each counter-clockwise seen from above."""
-    count = len(rings[0])
-    faces: list[tuple[int, ...]] = []
-    shading: list[bool] = []
-    for level in range(len(rings) - 1):
-        low, high = level * count, (level + 1) * count
-        for i in range(count):
-            j = (i + 1) % count
-            faces.append((low + i, low + j, high + j, high + i))
-            shading.append(smooth[level])
+    count, levels = len(rings[0]), len(rings) - 1
+    around = np.arange(count, dtype=np.int32)
+    after = np.roll(around, -1)
+    band = np.stack([around, after, after + count, around + count], axis=1)
+    corners = [(band + count * np.arange(levels, dtype=np.int32)[:, None, None]).ravel()]
+    sizes, shading = [4] * (levels * count), list(np.repeat(smooth, count))
     if close_top:
-        faces.append(tuple((len(rings) - 1) * count + i for i in range(count)))
-        shading.append(False)
+        corners.append(around + np.int32(levels * count))
     if close_bottom:
-        faces.append(tuple(range(count - 1, -1, -1)))
-        shading.append(False)
-    return Mesh(np.concatenate(rings), faces, shading)
-
-
-def join(meshes: list[Mesh]) -> Mesh:
-    """Several meshes as one."""
-    faces: list[tuple[int, ...]] = []
-    start = 0
-    for mesh in meshes:
-        faces += [tuple(i + start for i in face) for face in mesh.faces]
-        start += len(mesh.vertices)
-    return Mesh(np.concatenate([m.vertices for m in meshes]), faces, [s for m in meshes for s in m.smooth])
+        corners.append(around[::-1])
+    lids = len(corners) - 1
+    return Mesh(
+        np.concatenate(rings),
+        np.concatenate(corners),
+        np.array(sizes + [count] * lids, np.int32),
+        np.array(shading + [False] * lids, bool),
+    )
 
 
 def _section(terminal: Terminal) -> np.ndarray:
@@ -95,6 +79,7 @@ def _profile(terminal: Terminal) -> list[tuple[float, float, bool]]:
     return rings
 
 
+@lru_cache(maxsize=256)
 def pin_mesh(terminal: Terminal, bend: Bend = STRAIGHT) -> Mesh:
     """A pin in its own frame: origin where it leaves the floor, Z along it, from -BURIED_MM to its tip.
 
@@ -113,11 +98,15 @@ def pin_mesh(terminal: Terminal, bend: Bend = STRAIGHT) -> Mesh:
     smooth = [smooth_side] * (len(rings) - 1)
     mesh = _skin(rings, smooth)
     # The end is a fan round the tip point, which is a vertex: the measured tip lies on the mesh.
-    last = (len(rings) - 1) * len(section)
-    centre = len(mesh.vertices)
-    fan = [(last + i, last + (i + 1) % len(section), centre) for i in range(len(section))]
-    vertices = np.concatenate([mesh.vertices, np.array([bend.point(length)])])
-    return Mesh(vertices, mesh.faces + fan, mesh.smooth + [False] * len(fan))
+    last = (len(rings) - 1) * len(section) + np.arange(len(section), dtype=np.int32)
+    centre = np.full_like(last, len(mesh.vertices))
+    fan = np.stack([last, np.roll(last, -1), centre], axis=1)
+    return Mesh(
+        np.concatenate([mesh.vertices, np.array([bend.point(length)])]),
+        np.concatenate([mesh.corners, fan.ravel()]),
+        np.concatenate([mesh.sizes, np.full(len(fan), 3, np.int32)]),
+        np.concatenate([mesh.smooth, np.zeros(len(fan), bool)]),
+    )
 
 
 def _bend_stations(bend: Bend, shank_end: float) -> list[float]:
@@ -209,9 +198,7 @@ def cavity_mesh(terminal: Terminal, cavity: Cavity) -> Mesh:
         ]
     # Seen from inside: the rings run clockwise, so that faces look at the axis.
     rings = [np.column_stack([outline, np.full(len(outline), z)])[::-1] for outline, z in levels]
-    mesh = _skin(rings, [True] * (len(rings) - 1))
-    count = len(rings[0])
-    return Mesh(mesh.vertices, [*mesh.faces, tuple(range(count - 1, -1, -1))], [*mesh.smooth, False])
+    return _skin(rings, [True] * (len(rings) - 1), close_bottom=True)
 
 
 def floor_outline(shell: Shell) -> np.ndarray:
@@ -232,7 +219,7 @@ def print_mesh(marking: Marking, wanted: str, positions: tuple[Position, ...]) -
             height = _PRINT_LIFT_MM + _PRINT_STEP_MM * (number % 32)
             faces.append(tuple(range(len(vertices), len(vertices) + len(outline))))
             vertices += [(points[i][0] + x, points[i][1] + y, height) for i in outline]
-    return Mesh(np.array(vertices), faces, [False] * len(faces)) if faces else None
+    return Mesh.of(np.array(vertices), faces) if faces else None
 
 
 def _print_items(

@@ -17,7 +17,8 @@ from mathutils import Matrix
 
 from . import materials, versions
 from .connector import Connector, Lighting
-from .geometry import Mesh
+from .mesh import Mesh
+from .objects import add_object, make_mesh
 from .optics import Station
 
 LAMP = "lamp"
@@ -58,11 +59,7 @@ def _lamp(name: str, lighting: Lighting, power: float, station: Station) -> None
         distance = float(np.linalg.norm(place))
         frame = _facing_origin(place)
     diffuser = materials.glow(name, _FLUX * power * distance**2 / area)
-    made = bpy.data.meshes.new(name)
-    made.from_pydata(mesh.vertices.tolist(), [], mesh.faces)
-    made.materials.append(diffuser)
-    lamp = bpy.data.objects.new(name, made)
-    bpy.context.scene.collection.objects.link(lamp)
+    lamp = add_object(name, make_mesh(name, mesh, diffuser))
     lamp.matrix_world = Matrix((station.matrix @ frame).tolist())
     lamp.visible_camera = False
 
@@ -81,7 +78,7 @@ def _facing_origin(place: np.ndarray) -> np.ndarray:
 def _panel(width: float) -> Mesh:
     half = 0.5 * width
     corners = np.array([[-half, -half, 0.0], [half, -half, 0.0], [half, half, 0.0], [-half, half, 0.0]])
-    return Mesh(corners, [(0, 1, 2, 3)], [False])
+    return Mesh.of(corners, [(0, 1, 2, 3)])
 
 
 def _ring(lighting: Lighting) -> Mesh:
@@ -97,7 +94,7 @@ def _ring(lighting: Lighting) -> Mesh:
         )
     following = [(i + 1) % _RING_STEPS for i in range(_RING_STEPS)]
     faces = [(_RING_STEPS + i, _RING_STEPS + j, j, i) for i, j in enumerate(following)]
-    return Mesh(np.concatenate(rims), faces, [False] * len(faces))
+    return Mesh.of(np.concatenate(rims), faces)
 
 
 def _dome(lighting: Lighting) -> Mesh:
@@ -120,7 +117,7 @@ def _dome(lighting: Lighting) -> Mesh:
             faces.append(
                 (level * steps + j, level * steps + i, (level + 1) * steps + i, (level + 1) * steps + j)
             )
-    return Mesh(np.concatenate(rings), faces, [False] * len(faces))
+    return Mesh.of(np.concatenate(rings), faces)
 
 
 def _room(ambient: float) -> None:

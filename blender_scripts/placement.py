@@ -101,17 +101,21 @@ class Pin:
             zx * x + zy * y + zz * z + self.root_mm[2],
         )
 
-    @property
+    @cached_property
     def tip_mm(self) -> Vector:
         return self.world(self.bend.point(self.terminal.standing_mm))
 
-    @property
+    @cached_property
     def base_mm(self) -> Vector:
         """Where the centre line passes the cavity floor; above the cavity's mouth where the tip is below the floor."""
         low, high = 0.0, self.terminal.standing_mm
         if self.root_mm[2] >= self.floor_mm or self.tip_mm[2] <= self.floor_mm:
             x, y, _ = self.root_mm
             return x, y, self.floor_mm
+        if self.bend.angle_rad == 0.0:
+            x, y, z = (tip - root for tip, root in zip(self.tip_mm, self.root_mm, strict=True))
+            share = (self.floor_mm - self.root_mm[2]) / z
+            return self.root_mm[0] + share * x, self.root_mm[1] + share * y, self.floor_mm
         for _ in range(50):
             middle = 0.5 * (low + high)
             if self.world(self.bend.point(middle))[2] < self.floor_mm:

@@ -21,7 +21,7 @@ from .record import RENDERER, SCHEMA, row_sha256
 from .scratch import Scratch
 from .sensor import develop
 from .stage import Stage
-from .truth import Mask, Outlines, box_of, positions_truth, project_pins
+from .truth import Mask, Outline, box_of, pin_bands, positions_truth, project_pins
 
 EXTRAS = ("depth", "normal")
 
@@ -115,17 +115,17 @@ class Renderer:
         return True
 
     def _mask(
-        self, connector: Connector, pins: tuple[Pin, ...], station: Station, outlines: Outlines
+        self, connector: Connector, pins: tuple[Pin, ...], station: Station, outlines: list[Outline]
     ) -> Mask:
         """Render the instance mask where pins are; behind a bent lens, render the view and bend it."""
         scale, lens = self.mask_scale, station.camera.lens
         camera = station.camera.undistorted()
         view = camera.lens
-        wanted = outlines.bands(lens.width, lens.height)
+        wanted = pin_bands(outlines, lens.width, lens.height, scale)
         straight = (
             wanted
             if lens.is_straight
-            else project_pins(connector, pins, camera).bands(view.width, view.height)
+            else pin_bands(project_pins(connector, pins, camera), view.width, view.height, scale)
         )
         bands = []
         self.stage.show("index")

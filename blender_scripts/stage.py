@@ -13,9 +13,10 @@ import numpy as np
 from mathutils import Matrix, Vector
 from mathutils.geometry import delaunay_2d_cdt
 
-from . import geometry, lamps, materials, versions
+from . import geometry, lamps, materials
 from .connector import Connector, Housing, Terminal
-from .geometry import Mesh
+from .mesh import Mesh, join
+from .objects import add_object, make_mesh
 from .optics import Station
 from .placement import Pin
 
@@ -51,16 +52,14 @@ def _floor(connector: Connector, terminal: Terminal) -> Mesh:
         open_ |= np.all(sides[:, 0] * to_middle[..., 1] - sides[:, 1] * to_middle[..., 0] > 0.0, axis=1)
     upward = np.cross(b - a, c - a)[:, 2] > 0.0
     triangles[~upward] = triangles[~upward][:, ::-1]
-    kept = [tuple(triangle) for triangle in triangles[~open_].tolist()]
-    return Mesh(corners, kept, [False] * len(kept))
+    return Mesh.of(corners, triangles[~open_].tolist())
 
 
 @lru_cache(maxsize=8)
 def _housing(connector: Connector, housing: str, terminal: Terminal) -> Mesh:
-    floor = _floor(connector, terminal)
-    floor = Mesh(floor.vertices + np.array([0.0, 0.0, -connector.shell.depth_mm]), floor.faces, floor.smooth)
+    floor = _floor(connector, terminal).moved((0.0, 0.0, -connector.shell.depth_mm))
     blocks = [geometry.block_mesh(block) for block in connector.housings[housing].blocks]
-    return geometry.join([geometry.shell_mesh(connector.shell), floor, *blocks])
+    return join([geometry.shell_mesh(connector.shell), floor, *blocks])
 
 
 @lru_cache(maxsize=32)
@@ -68,15 +67,11 @@ def _body(connector: Connector, housing: str, terminal: Terminal, empty: tuple[i
     """The housing with the cavities that hold a pin; those in `empty` are objects of their own, for the mask."""
     cavity = geometry.cavity_mesh(terminal, connector.cavity)
     filled = [
-        Mesh(
-            cavity.vertices + np.array([p.x_mm, p.y_mm, -connector.shell.depth_mm]),
-            cavity.faces,
-            cavity.smooth,
-        )
+        cavity.moved((p.x_mm, p.y_mm, -connector.shell.depth_mm))
         for p in connector.positions
         if p.index not in empty
     ]
-    return geometry.join([_housing(connector, housing, terminal), *filled])
+    return join([_housing(connector, housing, terminal), *filled])
 
 
 @lru_cache(maxsize=8)
@@ -110,27 +105,27 @@ class Stage:
         # One object for housing and filled cavities: every object in a ray's way costs time.
         empty = tuple(pin.position.index for pin in pins if pin.missing)
         body = _body(connector, housing, terminal, empty)
-        _add("housing", _mesh("housing", body, plastic), HOUSING_CODE)
+        add_object("housing", make_mesh("housing", body, plastic), HOUSING_CODE)
         if empty:
-            mouth = _mesh("cavity", geometry.cavity_mesh(terminal, connector.cavity), plastic)
-        good = _mesh("pin", geometry.pin_mesh(terminal), plating)
+            mouth = make_mesh("cavity", geometry.cavity_mesh(terminal, connector.cavity), plastic)
+        good = make_mesh("pin", geometry.pin_mesh(terminal), plating)
         floor = -connector.shell.depth_mm
         for pin in pins:
             position = pin.position
             if pin.missing:
-                cavity = _add(f"cavity {position.index:04d}", mouth, CAVITY_CODES + position.index)
+                cavity = add_object(f"cavity {position.index:04d}", mouth, CAVITY_CODES + position.index)
                 cavity.location = (position.x_mm, position.y_mm, floor)
                 continue
             mesh = good
             if pin.bend.angle_rad:
-                mesh = _mesh(f"pin {position.index:04d}", geometry.pin_mesh(terminal, pin.bend), plating)
-            thing = _add(f"pin {position.index:04d}", mesh, position.index)
+                mesh = make_mesh(f"pin {position.index:04d}", geometry.pin_mesh(terminal, pin.bend), plating)
+            thing = add_object(f"pin {position.index:04d}", mesh, position.index)
             thing.matrix_world = Matrix(pin_matrix(pin).tolist())
         letters = _print(connector, marking)
         if letters is not None:
             # Print is part of the housing's surface, and the mask sees it as such.
             ink = materials.matt("ink", connector.marking.color)
-            _add("print", _mesh("print", letters, ink), HOUSING_CODE)
+            add_object("print", make_mesh("print", letters, ink), HOUSING_CODE)
         _fixture(connector, station)
         lamps.light(connector, lighting, station)
         _camera(connector, station)
@@ -138,11 +133,11 @@ class Stage:
         self._truth = {kind: make() for kind, make in materials.TRUTH.items()}
 
     def show(self, kind: str | None) -> None:
-        """Every surface shines with its `index`, `depth` or `normal`, without lamps and blur; None: as it is."""
+        """Every surface shines with its `index`, `depth` or `normal`, without blur; None: as it is.
+
+        Lamps cannot be seen, and light nothing in a render without bounces.
+        """
         bpy.context.view_layer.material_override = self._truth[kind] if kind else None
-        for thing in bpy.data.objects:
-            if thing.name.startswith(lamps.LAMP):
-                thing.hide_render = kind is not None
         bpy.data.cameras[CAMERA].dof.use_dof = kind is None and not self._sharp
 
 
@@ -166,31 +161,6 @@ def _clear() -> None:
         bpy.data.batch_remove(collection)
 
 
-def _mesh(name: str, mesh: Mesh, material: bpy.types.Material) -> bpy.types.Mesh:
-    """A Blender mesh, filled array by array: `from_pydata` takes five times as long."""
-    made = bpy.data.meshes.new(name)
-    sizes = np.array([len(face) for face in mesh.faces], np.int32)
-    corners = np.array([index for face in mesh.faces for index in face], np.int32)
-    made.vertices.add(len(mesh.vertices))
-    made.vertices.foreach_set("co", np.asarray(mesh.vertices, np.float32).ravel())
-    made.loops.add(len(corners))
-    made.loops.foreach_set("vertex_index", corners)
-    made.polygons.add(len(sizes))
-    made.polygons.foreach_set("loop_start", np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int32))
-    versions.set_face_sizes(made, sizes)
-    made.polygons.foreach_set("use_smooth", np.array(mesh.smooth, bool))
-    made.materials.append(material)
-    made.update(calc_edges=True)
-    return made
-
-
-def _add(name: str, mesh: bpy.types.Mesh, code: int) -> bpy.types.Object:
-    thing = bpy.data.objects.new(name, mesh)
-    thing.pass_index = code
-    bpy.context.scene.collection.objects.link(thing)
-    return thing
-
-
 def _plastic(housing: Housing) -> bpy.types.Material:
     return materials.dielectric("plastic", housing.color, housing.roughness)
 
@@ -199,7 +169,7 @@ def _rectangle(name: str, half_x: float, half_y: float, material: bpy.types.Mate
     corners = np.array(
         [[-half_x, -half_y, 0], [half_x, -half_y, 0], [half_x, half_y, 0], [-half_x, half_y, 0]], float
     )
-    return _add(name, _mesh(name, Mesh(corners, [(0, 1, 2, 3)], [False]), material), 0)
+    return add_object(name, make_mesh(name, Mesh.of(corners, [(0, 1, 2, 3)]), material))
 
 
 def _fixture(connector: Connector, station: Station) -> None:
@@ -232,7 +202,6 @@ def _camera(connector: Connector, station: Station) -> None:
         data.dof.focus_distance = station.focus_mm
         # Blender takes its unit of length for a metre here, and ours is a millimetre.
         data.dof.aperture_fstop = station.f_number * 1e-3
-    camera = bpy.data.objects.new(CAMERA, data)
+    camera = add_object(CAMERA, data)
     camera.matrix_world = Matrix(station.camera.matrix_world.tolist())
-    scene.collection.objects.link(camera)
     scene.camera = camera

@@ -105,7 +105,31 @@ def not_a_lamp(material: bpy.types.Material) -> None:
         material.cycles.sample_as_light = False
 
 
-def set_face_sizes(mesh: bpy.types.Mesh, sizes: np.ndarray) -> None:
-    """Corners per face, (F,) int32; from 4.0 they follow from where each face starts."""
-    if bpy.app.version < (4, 0, 0):
-        mesh.polygons.foreach_set("loop_total", sizes)
+def fill_mesh(
+    made: bpy.types.Mesh,
+    vertices: np.ndarray,
+    corners: np.ndarray,
+    starts: np.ndarray,
+    sizes: np.ndarray,
+    smooth: np.ndarray,
+) -> None:
+    """Fill a new, empty mesh array by array; see mesh.Mesh for the shapes.
+
+    From 4.1 the arrays themselves can be reached, a hundred times as fast as their older names.
+    """
+    made.vertices.add(len(vertices))
+    made.loops.add(len(corners))
+    made.polygons.add(len(sizes))
+    places = np.ascontiguousarray(vertices, np.float32).ravel()
+    made.polygons.foreach_set("loop_start", starts)
+    if bpy.app.version < (4, 1, 0):
+        made.vertices.foreach_set("co", places)
+        made.loops.foreach_set("vertex_index", corners)
+        made.polygons.foreach_set("use_smooth", smooth)
+        if bpy.app.version < (4, 0, 0):  # later ones know from where each face starts
+            made.polygons.foreach_set("loop_total", sizes)
+    else:
+        made.attributes["position"].data.foreach_set("vector", places)
+        made.attributes[".corner_vert"].data.foreach_set("value", corners)
+        made.attributes.new("sharp_face", "BOOLEAN", "FACE").data.foreach_set("value", ~smooth)
+    made.update(calc_edges=True)

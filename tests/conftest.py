@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -97,14 +99,15 @@ def write_manifest(path: Path, rows: list[tuple[object, ...]], columns: tuple[st
     return path
 
 
-def run_renderer(*arguments: object, python: bool = True) -> subprocess.CompletedProcess[str]:
-    """render.py in this Python's bpy, or in the `blender` executable."""
-    command = (
-        [sys.executable, str(RENDER)] if python else [blender_executable(), "-b", "-P", str(RENDER), "--"]
-    )
-    return subprocess.run(
-        [*command, *map(str, arguments)], capture_output=True, text=True, timeout=900, cwd=ROOT
-    )
+def renderer_command(engine: str, *arguments: object) -> list[str]:
+    """render.py in this Python's `bpy`, or in the `blender` executable."""
+    start = [sys.executable] if engine == "bpy" else [blender_executable(), "-b", "-P"]
+    return [*start, str(RENDER), "--", *map(str, arguments)]
+
+
+def run_renderer(*arguments: object, engine: str = "bpy") -> subprocess.CompletedProcess[str]:
+    command = renderer_command(engine, *arguments)
+    return subprocess.run(command, capture_output=True, text=True, timeout=900, cwd=ROOT)
 
 
 def blender_executable() -> str:
@@ -132,9 +135,19 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def rendered(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """ROWS rendered by bpy in one process; read it, do not write to it."""
-    out = tmp_path_factory.mktemp("rendered") / "out"
-    done = run_renderer(manifest, "--out", out)
-    assert done.returncode == 0, done.stderr
-    return out
+def rendered_by(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """ROWS rendered by an engine in one process; read it, do not write to it."""
+
+    @lru_cache
+    def render(engine: str) -> Path:
+        out = tmp_path_factory.mktemp(f"rendered_{engine}") / "out"
+        done = run_renderer(manifest, "--out", out, engine=engine)
+        assert done.returncode == 0, done.stderr
+        return out
+
+    return render
+
+
+@pytest.fixture(scope="session")
+def rendered(rendered_by: Callable[[str], Path]) -> Path:
+    return rendered_by("bpy")

@@ -32,7 +32,7 @@ FIVE = [
 
 
 def blender(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return run_renderer(*arguments, python=False)
+    return run_renderer(*arguments, engine="blender")
 
 
 def mask(folder: Path, run: str) -> np.ndarray:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from blender_scripts import geometry
 from blender_scripts.connector import Block, Cavity, Terminal, read_connector
 from blender_scripts.defects import parse_defects
-from blender_scripts.geometry import Mesh
+from blender_scripts.mesh import Mesh, join
 from blender_scripts.placement import STRAIGHT, Bend, place_pins
 
 CONNECTOR = read_connector(Path(__file__).resolve().parents[2] / "scenes" / "connector_3x9.toml")
@@ -64,7 +64,7 @@ def volume(mesh: Mesh) -> float:
 def closed(mesh: Mesh, count: int, level: int = 0) -> Mesh:
     """With a lid over one of its rings of `count` points, seen from outside below."""
     lid = tuple(level * count + i for i in range(count - 1, -1, -1))
-    return Mesh(mesh.vertices, [*mesh.faces, lid], [*mesh.smooth, False])
+    return Mesh.of(mesh.vertices, [*mesh.faces, lid], [*mesh.smooth, False])
 
 
 def assert_sound(mesh: Mesh, borders: int) -> None:
@@ -189,7 +189,7 @@ def test_the_shell() -> None:
     # A lid below the ring inside and one below all of it make a solid.
     last = len(mesh.vertices) // count - 1
     lid = tuple(last * count + i for i in range(count))
-    solid = volume(closed(Mesh(mesh.vertices, [*mesh.faces, lid], [*mesh.smooth, False]), count))
+    solid = volume(closed(Mesh.of(mesh.vertices, [*mesh.faces, lid], [*mesh.smooth, False]), count))
     rounded = (4.0 - math.pi) * np.array([shell.corner_mm + shell.wall_mm, shell.corner_mm]) ** 2
     outer, opening = np.array([np.prod(shell.outer_mm), np.prod(shell.opening_mm)]) - rounded
     assert solid == pytest.approx(outer * shell.height_mm - opening * (shell.depth_mm + 0.3), rel=0.01)
@@ -286,7 +286,7 @@ def test_numbers_stand_at_every_row_and_position() -> None:
 
 def test_joined_meshes_keep_their_faces() -> None:
     parts = [geometry.block_mesh(block) for block in CONNECTOR.housings["ribbed"].blocks[:3]]
-    whole = geometry.join(parts)
+    whole = join(parts)
     assert len(whole.vertices) == sum(len(part.vertices) for part in parts)
     start = faces = 0
     for part in parts:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,28 @@ import pytest
 from PIL import Image
 
 from blender_scripts.scratch import Scratch
-from tests.conftest import COLUMNS, RENDER, ROOT, ROWS, folder_bytes, records, run_renderer, write_manifest
+from tests.conftest import (
+    COLUMNS,
+    ROOT,
+    ROWS,
+    folder_bytes,
+    records,
+    renderer_command,
+    run_renderer,
+    write_manifest,
+)
 
 TWO_ROWS = ROWS[:2]
+
+
+@pytest.fixture(scope="module", params=["bpy", "blender"])
+def engine(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def rendered(engine: str, rendered_by: Callable[[str], Path]) -> Path:
+    return rendered_by(engine)
 
 
 def picture(folder: Path, run: str) -> np.ndarray:
@@ -171,12 +191,15 @@ def test_a_defect_changes_no_other_draw(rendered: Path) -> None:
                 assert pin["tip_mm"] == other["tip_mm"]
 
 
-def test_any_order_and_a_single_row_give_the_same_bytes(rendered: Path, tmp_path: Path) -> None:
+def test_any_order_and_a_single_row_give_the_same_bytes(engine: str, rendered: Path, tmp_path: Path) -> None:
     chosen = [ROWS[6], ROWS[0], ROWS[3]]
     shuffled = write_manifest(tmp_path / "rows.csv", chosen)
-    assert run_renderer(shuffled, "--out", tmp_path / "shuffled").returncode == 0
+    assert run_renderer(shuffled, "--out", tmp_path / "shuffled", engine=engine).returncode == 0
     assert (
-        run_renderer(shuffled, "--out", tmp_path / "alone", "--rows", "1:2", "--threads", "1").returncode == 0
+        run_renderer(
+            shuffled, "--out", tmp_path / "alone", "--rows", "1:2", "--threads", "1", engine=engine
+        ).returncode
+        == 0
     )
     for out, runs in (("shuffled", [row[0] for row in chosen]), ("alone", [chosen[1][0]])):
         for run in runs:
@@ -185,12 +208,10 @@ def test_any_order_and_a_single_row_give_the_same_bytes(rendered: Path, tmp_path
 
 
 def test_killed_in_the_middle_it_goes_on_to_the_same_bytes(
-    rendered: Path, manifest: Path, tmp_path: Path
+    engine: str, rendered: Path, manifest: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    process = subprocess.Popen(
-        [sys.executable, str(RENDER), str(manifest), "--out", str(out)], stderr=subprocess.DEVNULL
-    )
+    process = subprocess.Popen(renderer_command(engine, manifest, "--out", out), stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while len(list((out / "records").glob("*.json"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -199,16 +220,16 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_bytes(
     finished = len(list((out / "records").glob("*.json")))
     assert 2 <= finished < len(ROWS)
     (out / "images" / ".bent.png.1.tmp").write_bytes(b"half")
-    again = run_renderer(manifest, "--out", out)
+    again = run_renderer(manifest, "--out", out, engine=engine)
     assert again.returncode == 0, again.stderr
     assert f"{finished} already there" in again.stdout
     assert folder_bytes(out) == folder_bytes(rendered)
 
 
-def test_an_interrupt_leaves_whole_files_and_exit_code_1(manifest: Path, tmp_path: Path) -> None:
+def test_an_interrupt_leaves_whole_files_and_exit_code_1(engine: str, manifest: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     process = subprocess.Popen(
-        [sys.executable, str(RENDER), str(manifest), "--out", str(out)], stderr=subprocess.PIPE, text=True
+        renderer_command(engine, manifest, "--out", out), stderr=subprocess.PIPE, text=True
     )
     while not list((out / "records").glob("*.json")) and process.poll() is None:
         time.sleep(0.01)
@@ -219,19 +240,15 @@ def test_an_interrupt_leaves_whole_files_and_exit_code_1(manifest: Path, tmp_pat
     assert not list(out.rglob("*.tmp"))
 
 
-def test_an_interrupt_does_not_wait_for_a_long_render(tmp_path: Path) -> None:
+def test_an_interrupt_does_not_wait_for_a_long_render(engine: str, tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     row = ("long", "train", 1, 2, "plain", "round", "", "center", "ring", "none", 1024, 512, 4096)
     columns = (*COLUMNS, "width", "height", "samples")
     process = subprocess.Popen(
-        [
-            sys.executable,
-            str(RENDER),
-            str(write_manifest(tmp_path / "long.csv", [row], columns)),
-            "--out",
-            str(tmp_path / "out"),
-        ],
+        renderer_command(
+            engine, write_manifest(tmp_path / "long.csv", [row], columns), "--out", tmp_path / "out"
+        ),
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "TMPDIR": str(scratch)},
@@ -261,11 +278,11 @@ def test_what_a_killed_process_left_is_swept_and_what_is_in_use_stays(
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> tuple[Path, Path]:
+def small(engine: str, tmp_path: Path) -> tuple[Path, Path]:
     """Two rows at 64 x 32, rendered; a folder that a test may spoil."""
     manifest = small_manifest(tmp_path / "small.csv")
     out = tmp_path / "out"
-    assert run_renderer(manifest, "--out", out).returncode == 0
+    assert run_renderer(manifest, "--out", out, engine=engine).returncode == 0
     return manifest, out
 
 
@@ -294,61 +311,65 @@ def small_manifest(path: Path, split: str = "train", note: str = "a", seed: int 
     return write_manifest(path, rows, columns)
 
 
-def test_a_label_column_refreshes_the_record_only(small: tuple[Path, Path]) -> None:
+def test_a_label_column_refreshes_the_record_only(engine: str, small: tuple[Path, Path]) -> None:
     manifest, out = small
     before = {name: (out / "images" / f"{name}.png").stat().st_mtime_ns for name in ("one", "two")}
     small_manifest(manifest, split="test", note="b")
-    done = run_renderer(manifest, "--out", out)
+    done = run_renderer(manifest, "--out", out, engine=engine)
     assert "0 rendered, 2 already there" in done.stdout
     assert before == {name: (out / "images" / f"{name}.png").stat().st_mtime_ns for name in before}
     assert {(r["row"]["split"], r["row"]["note"]) for r in records(out).values()} == {("test", "b")}
 
 
-def test_what_was_damaged_is_rendered_again(small: tuple[Path, Path]) -> None:
+def test_what_was_damaged_is_rendered_again(engine: str, small: tuple[Path, Path]) -> None:
     manifest, out = small
     whole = folder_bytes(out)
     (out / "images" / "one.png").write_bytes(b"broken")
     (out / "records" / "two.json").write_text("{")
-    assert "2 rendered" in run_renderer(manifest, "--out", out).stdout
+    assert "2 rendered" in run_renderer(manifest, "--out", out, engine=engine).stdout
     assert folder_bytes(out) == whole
 
 
-def test_another_seed_is_another_picture(small: tuple[Path, Path]) -> None:
+def test_another_seed_is_another_picture(engine: str, small: tuple[Path, Path]) -> None:
     manifest, out = small
     before = folder_bytes(out)
     small_manifest(manifest, seed=99)
-    assert "2 rendered" in run_renderer(manifest, "--out", out).stdout
+    assert "2 rendered" in run_renderer(manifest, "--out", out, engine=engine).stdout
     assert folder_bytes(out)["images/one.png"] != before["images/one.png"]
 
 
-def test_a_run_of_another_manifest_is_not_overwritten(small: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_run_of_another_manifest_is_not_overwritten(
+    engine: str, small: tuple[Path, Path], tmp_path: Path
+) -> None:
     _, out = small
     before = folder_bytes(out)
     other = small_manifest(tmp_path / "other.csv", seed=5)
-    done = run_renderer(other, "--out", out)
+    done = run_renderer(other, "--out", out, engine=engine)
     assert done.returncode == 2
     assert "other.csv: expected run one as small.csv has it" in done.stderr
     assert folder_bytes(out) == before
 
 
-def test_nothing_is_written_through_a_link(small: tuple[Path, Path], tmp_path: Path) -> None:
+def test_nothing_is_written_through_a_link(engine: str, small: tuple[Path, Path], tmp_path: Path) -> None:
     manifest, _ = small
     out, outside = tmp_path / "linked", tmp_path / "outside"
     outside.mkdir()
     out.mkdir()
     (out / "images").symlink_to(outside)
-    done = run_renderer(manifest, "--out", out)
+    done = run_renderer(manifest, "--out", out, engine=engine)
     assert done.returncode == 2 and "symbolic link" in done.stderr
     assert not list(outside.iterdir())
 
 
-def test_a_link_in_place_of_a_picture_is_replaced(small: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_link_in_place_of_a_picture_is_replaced(
+    engine: str, small: tuple[Path, Path], tmp_path: Path
+) -> None:
     manifest, out = small
     outside = tmp_path / "outside.png"
     outside.write_bytes(b"mine")
     (out / "images" / "one.png").unlink()
     (out / "images" / "one.png").symlink_to(outside)
-    assert run_renderer(manifest, "--out", out).returncode == 0
+    assert run_renderer(manifest, "--out", out, engine=engine).returncode == 0
     assert outside.read_bytes() == b"mine"
     assert not (out / "images" / "one.png").is_symlink()
 
@@ -356,16 +377,18 @@ def test_a_link_in_place_of_a_picture_is_replaced(small: tuple[Path, Path], tmp_
 @pytest.mark.parametrize(
     "arguments", [["--rows", "5:2"], ["--rows", "x"], ["--mask-scale", "9"], ["--nonsense"], []]
 )
-def test_wrong_arguments_end_with_2(arguments: list[str], tmp_path: Path) -> None:
+def test_wrong_arguments_end_with_2(engine: str, arguments: list[str], tmp_path: Path) -> None:
     manifest = small_manifest(tmp_path / "small.csv")
     out = ["--out", str(tmp_path / "out")] if arguments else []
-    done = run_renderer(manifest, *out, *arguments)
+    done = run_renderer(manifest, *out, *arguments, engine=engine)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr and done.stderr.strip()
     assert not (tmp_path / "out" / "images").exists()
 
 
-def test_two_workers_give_the_bytes_of_one(rendered: Path, manifest: Path, tmp_path: Path) -> None:
+def test_two_workers_give_the_bytes_of_one(
+    engine: str, rendered: Path, manifest: Path, tmp_path: Path
+) -> None:
     command = [
         sys.executable,
         "-m",
@@ -378,6 +401,8 @@ def test_two_workers_give_the_bytes_of_one(rendered: Path, manifest: Path, tmp_p
         "2",
         "--recycle",
         "3",
+        "--engine",
+        {"bpy": "local", "blender": "blender"}[engine],
     ]
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=ROOT, timeout=600)
     assert done.returncode == 0, done.stderr

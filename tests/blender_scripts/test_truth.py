@@ -5,19 +5,84 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pytest
+
+from blender_scripts.lens import Window
+from blender_scripts.truth import Mask, Outline, convex_areas, pin_bands, silhouette_area
+from tests.conftest import blender_executable
+
 REFERENCE = Path(__file__).with_name("truth_reference.py")
 
 
-def test_boxes_are_true_to_a_fraction_of_a_pixel() -> None:
+@pytest.mark.parametrize("engine", ["bpy", "blender"])
+def test_boxes_are_true_to_a_fraction_of_a_pixel(engine: str) -> None:
+    start = [sys.executable] if engine == "bpy" else [blender_executable(), "-b", "-P"]
     done = subprocess.run(
-        [sys.executable, str(REFERENCE), "--rows", "5", "--seed", "7"],
+        [*start, str(REFERENCE), "--", "--rows", "5", "--seed", "7"],
         capture_output=True,
         text=True,
         timeout=600,
     )
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = json.loads(next(line for line in done.stdout.splitlines() if line.startswith('{"rows"')))
     assert found["visible"]["pins"] > 80 and found["amodal"]["pins"] > 8 and found["expected"]["pins"] > 8
     assert found["visible"]["p95_px"] <= 0.5 and found["visible"]["max_px"] <= 1.0
     assert found["amodal"]["max_px"] <= 0.25 and found["expected"]["max_px"] <= 0.25
     assert found["intact_pins"] > 40 and found["intact_pins_in_pieces"] == 0
+
+
+def test_a_silhouette_is_the_union_of_its_segments() -> None:
+    # A tube of radius 2 px along a quarter circle of radius 12 px: a quarter of an annulus and two half discs.
+    sides = 40
+    turns = np.linspace(0.0, 0.5 * np.pi, 30)
+    section = 2.0 * np.stack([np.cos(a := 2.0 * np.pi * np.arange(sides) / sides), np.sin(a)], axis=1)
+    middles = 12.0 * np.stack([np.cos(turns), np.sin(turns)], axis=1) + 50.0
+    points = np.concatenate([*(section + middle for middle in middles), middles[-1:]])
+    exact = 0.25 * np.pi * (14.0**2 - 10.0**2) + np.pi * 2.0**2
+    assert silhouette_area(points, sides) == pytest.approx(exact, rel=0.005)
+    # A tube that turns back covers what it covers twice only once.
+    there_and_back = np.concatenate(
+        [points[:-1], *(section + middle for middle in middles[::-1]), middles[:1]]
+    )
+    assert silhouette_area(there_and_back, sides) == pytest.approx(exact, rel=0.005)
+
+
+def test_convex_areas() -> None:
+    square = np.array([[0.0, 0.0], [3.0, 0.0], [3.0, 2.0], [0.0, 2.0], [1.0, 1.0]])
+    a = 2.0 * np.pi * np.arange(500) / 500
+    circle = 5.0 * np.stack([np.cos(a), np.sin(a)], axis=1)
+    assert convex_areas(np.array([square, square + 7.0])) == pytest.approx([6.0, 6.0])
+    assert convex_areas(circle[None])[0] == pytest.approx(25.0 * np.pi, rel=0.003)
+
+
+def mask_of(indices: np.ndarray) -> Mask:
+    """At 4 mask pixels per px, the band's corner at (10, 20) px."""
+    height, width = (size // 4 for size in indices.shape)
+    return Mask(4, [(Window(10, 20, 10 + width, 20 + height), indices.astype(np.uint16))])
+
+
+def test_a_visible_box_leaves_out_what_is_too_small_to_be_seen() -> None:
+    indices = np.zeros((40, 80))
+    indices[8:20, 12:40] = 7
+    everywhere = [10.0, 20.0, 30.0, 30.0]
+    assert mask_of(indices).seen(7, everywhere) == ([13.0, 22.0, 20.0, 25.0], 12 * 28)
+    assert mask_of(indices).seen(8, everywhere) == (None, 0)
+    indices[10, 79] = 7  # a sixteenth of a pixel, far away
+    assert mask_of(indices).seen(7, everywhere)[0] == [13.0, 22.0, 20.0, 25.0]
+    indices[11, 79] = 7  # an eighth is seen
+    assert mask_of(indices).seen(7, everywhere)[0] == [13.0, 22.0, 30.0, 25.0]
+
+
+def test_bands_hold_every_pin_and_do_not_overlap() -> None:
+    def outline(x: float, y: float) -> Outline:
+        box = [x, y, x + 8.0, y + 12.0]
+        return Outline(box, box, box, 90.0)
+
+    pins = [outline(20.0 * i + 10.3, y) for y in (10.0, 60.4, 200.0) for i in range(8)]
+    bands = pin_bands(pins, 256, 256, 4)
+    assert [(band.y1, band.y2) for band in bands] == [(8, 24), (58, 75), (198, 214)]
+    assert {(band.x1, band.x2) for band in bands} == {(8, 161)}
+    # At scale 1 a second call costs more than the pixels between two rows.
+    assert [(band.y1, band.y2) for band in pin_bands(pins, 256, 256, 1)] == [(8, 75), (198, 214)]
+    assert pin_bands([outline(-30.0, 4.0)], 256, 256, 4) == []
