@@ -15,7 +15,7 @@ import numpy as np
 from . import lettering
 from .connector import Block, Cavity, Marking, Position, Shell, Terminal
 from .mesh import Mesh
-from .placement import STRAIGHT, Bend
+from .placement import STRAIGHT, Bend, Pin
 
 BURIED_MM = 0.5
 ROUND_SIDES = 28
@@ -107,6 +107,14 @@ def pin_mesh(terminal: Terminal, bend: Bend = STRAIGHT) -> Mesh:
         np.concatenate([mesh.sizes, np.full(len(fan), 3, np.int32)]),
         np.concatenate([mesh.smooth, np.zeros(len(fan), bool)]),
     )
+
+
+def pin_matrix(pin: Pin) -> np.ndarray:
+    """The pin's frame to world, (4, 4)."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = pin.rotation
+    matrix[:3, 3] = pin.root_mm
+    return matrix
 
 
 def _bend_stations(bend: Bend, shank_end: float) -> list[float]:

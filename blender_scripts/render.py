@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -18,6 +19,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 _ROOT = Path(__file__).resolve().parent.parent
 _PATIENCE_S = 2.0
@@ -209,8 +211,8 @@ def _end_a_long_render(tidy: Callable[[], None]) -> None:
         os.read(reader, 1)
         time.sleep(_PATIENCE_S)
         tidy()
-        print(_INTERRUPTED, file=sys.stderr, flush=True)
-        os._exit(1)
+        print(_INTERRUPTED, file=sys.stderr)
+        _leave(1)
 
     threading.Thread(target=wait, daemon=True).start()
 
@@ -253,9 +255,14 @@ def main() -> int:
         return 1
 
 
-if __name__ == "__main__":
-    code = main()
+def _leave(code: int) -> NoReturn:
+    """End the process with this code: Blender would turn an exit in a script into its own, and take long to tidy up."""
+    if "bpy" in sys.modules:
+        shutil.rmtree(sys.modules["bpy"].app.tempdir, ignore_errors=True)
     sys.stdout.flush()
     sys.stderr.flush()
-    # Blender would turn an exit in a script into its own code, and take long to tidy up.
     os._exit(code)
+
+
+if __name__ == "__main__":
+    _leave(main())

@@ -19,9 +19,8 @@ from .mesh import Mesh, join
 from .objects import add_object, make_mesh
 from .optics import Station
 from .placement import Pin
+from .truth import CAVITY_CODES, HOUSING_CODE
 
-HOUSING_CODE = 30000
-CAVITY_CODES = 20000
 CAMERA = "camera"
 _ALL_TRIANGLES = 0
 _FIXTURE_MM = 4000.0
@@ -120,7 +119,7 @@ class Stage:
             if pin.bend.angle_rad:
                 mesh = make_mesh(f"pin {position.index:04d}", geometry.pin_mesh(terminal, pin.bend), plating)
             thing = add_object(f"pin {position.index:04d}", mesh, position.index)
-            thing.matrix_world = Matrix(pin_matrix(pin).tolist())
+            thing.matrix_world = Matrix(geometry.pin_matrix(pin).tolist())
         letters = _print(connector, marking)
         if letters is not None:
             # Print is part of the housing's surface, and the mask sees it as such.
@@ -139,14 +138,6 @@ class Stage:
         """
         bpy.context.view_layer.material_override = self._truth[kind] if kind else None
         bpy.data.cameras[CAMERA].dof.use_dof = kind is None and not self._sharp
-
-
-def pin_matrix(pin: Pin) -> np.ndarray:
-    """The pin's frame to world, (4, 4)."""
-    matrix = np.eye(4)
-    matrix[:3, :3] = pin.rotation
-    matrix[:3, 3] = pin.root_mm
-    return matrix
 
 
 def _clear() -> None:

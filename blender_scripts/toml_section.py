@@ -120,6 +120,10 @@ class TomlSection:
             self.wrong(key, expected, "nothing")
         return default
 
+    def value(self, key: str, expected: str, default: Any = None) -> Any:
+        """Whatever stands at a key, for a reader that takes more than one type; the caller checks it."""
+        return self._take(key, expected, default)
+
     def number(self, key: str, low: float, high: float, default: float | None = None) -> float:
         expected = f"a number from {low:g} to {high:g}"
         value = self._take(key, expected, default)

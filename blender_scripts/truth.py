@@ -17,8 +17,10 @@ from .connector import Connector, Terminal
 from .lens import Window
 from .optics import Camera
 from .placement import Bend, Pin
-from .stage import CAVITY_CODES, pin_matrix
 
+# What the instance mask is rendered with: a pin's own index, and these.
+HOUSING_CODE = 30000
+CAVITY_CODES = 20000
 _HULL_DIRECTIONS = 64
 _SPAN_DIRECTIONS = 48
 # What is left out on each side of a visible box, px^2: less than that of a pin is not seen, but may reach far.
@@ -156,7 +158,7 @@ def project_pins(connector: Connector, pins: tuple[Pin, ...], camera: Camera) ->
     for number, pin in enumerate(pins):
         groups.setdefault((pin.terminal, pin.bend), []).append(number)
     for (terminal, bend), members in groups.items():
-        frames = np.array([pin_matrix(pins[number]) for number in members])
+        frames = np.array([geometry.pin_matrix(pins[number]) for number in members])
         local = geometry.pin_mesh(terminal, bend).vertices
         points = camera.project(local @ frames[:, :3, :3].swapaxes(1, 2) + frames[:, None, :3, 3])
         # The first ring is the pin's buried end; the second stands at the floor.

@@ -1,0 +1,173 @@
+"""Convex contours with round corners: openings of shells, outlines of blocks.
+
+A contour is everything within a radius of a convex polygon, so that one formula gives rounded rectangles, the D of a
+D-sub and circles, and moving it outwards only changes the radius.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+Point = tuple[float, float]
+_ARC_STEP_RAD = math.radians(11.25)
+
+
+@dataclass(frozen=True)
+class Station:
+    """A place on a contour: the polygon's point it belongs to, and the unit vector outwards."""
+
+    along_mm: float
+    base: Point
+    outward: Point
+
+    def at(self, distance_mm: float) -> Point:
+        """The point at a distance from the polygon."""
+        return self.base[0] + distance_mm * self.outward[0], self.base[1] + distance_mm * self.outward[1]
+
+
+@dataclass(frozen=True)
+class Contour:
+    """Every point within `radius_mm` of a convex polygon, whose corners run counter-clockwise; one corner: a circle."""
+
+    corners: tuple[Point, ...]
+    radius_mm: float
+
+    @staticmethod
+    def rectangle(
+        size: Point, radius_mm: float, center: Point = (0.0, 0.0), turn_deg: float = 0.0
+    ) -> Contour:
+        """A rectangle of width and height `size` with round corners, turned about its centre."""
+        half_x, half_y = (max(0.5 * extent - radius_mm, 0.0) for extent in size)
+        cosine, sine = math.cos(math.radians(turn_deg)), math.sin(math.radians(turn_deg))
+        corners = ((half_x, half_y), (-half_x, half_y), (-half_x, -half_y), (half_x, -half_y))
+        return Contour(
+            tuple((center[0] + cosine * x - sine * y, center[1] + sine * x + cosine * y) for x, y in corners),
+            radius_mm,
+        )
+
+    @staticmethod
+    def d_shape(size: Point, radius_mm: float, slant_deg: float) -> Contour:
+        """The D of a D-sub: a rectangle whose sides lean inwards from top to bottom by `slant_deg`."""
+        half_x, half_y = 0.5 * size[0], 0.5 * size[1]
+        slope = math.tan(math.radians(slant_deg))
+        inset = radius_mm / math.cos(math.radians(slant_deg))
+        top = half_x - radius_mm * slope - inset
+        bottom = half_x - (size[1] - radius_mm) * slope - inset
+        y = half_y - radius_mm
+        return Contour(((top, y), (-top, y), (-bottom, -y), (bottom, -y)), radius_mm)
+
+    @staticmethod
+    def circle(diameter_mm: float, center: Point = (0.0, 0.0)) -> Contour:
+        return Contour((center,), 0.5 * diameter_mm)
+
+    @cached_property
+    def _edges(self) -> list[tuple[Point, Point, Point, float]]:
+        """Start, end, outward normal and length of each edge of the polygon."""
+        edges = []
+        for a, b in pairwise((*self.corners, self.corners[0])):
+            length = math.dist(a, b)
+            edges.append((a, b, ((b[1] - a[1]) / length, (a[0] - b[0]) / length), length))
+        return edges
+
+    @cached_property
+    def stations(self) -> tuple[Station, ...]:
+        """Round the contour once, counter-clockwise: both ends of every straight piece, and steps round every corner."""
+        if len(self.corners) == 1:
+            steps = round(2.0 * math.pi / _ARC_STEP_RAD)
+            turns = (2.0 * math.pi * i / steps for i in range(steps))
+            return tuple(
+                Station(turn * self.radius_mm, self.corners[0], (math.cos(turn), math.sin(turn)))
+                for turn in turns
+            )
+        found, along = [], 0.0
+        for number, (a, b, normal, length) in enumerate(self._edges):
+            found.append(Station(along, a, normal))
+            along += length
+            following = self._edges[(number + 1) % len(self._edges)][2]
+            first = math.atan2(normal[1], normal[0])
+            sweep = (math.atan2(following[1], following[0]) - first) % (2.0 * math.pi)
+            steps = max(1, math.ceil(sweep / _ARC_STEP_RAD))
+            for i in range(steps):
+                turn = first + sweep * i / steps
+                arc = along + self.radius_mm * sweep * i / steps
+                found.append(Station(arc, b, (math.cos(turn), math.sin(turn))))
+            along += self.radius_mm * sweep
+        return tuple(found)
+
+    @cached_property
+    def length_mm(self) -> float:
+        straight = 0.0 if len(self.corners) == 1 else sum(edge[3] for edge in self._edges)
+        return straight + 2.0 * math.pi * self.radius_mm
+
+    def station(self, along_mm: float) -> Station:
+        """The place at a length along the contour."""
+        along = along_mm % self.length_mm
+        ring = (*self.stations, self.stations[0])
+        for i, (a, b) in enumerate(pairwise(ring)):
+            end = b.along_mm if i + 1 < len(self.stations) else self.length_mm
+            if a.along_mm <= along <= end:
+                share = (along - a.along_mm) / (end - a.along_mm) if end > a.along_mm else 0.0
+                if a.outward == b.outward:
+                    base = (
+                        a.base[0] + share * (b.base[0] - a.base[0]),
+                        a.base[1] + share * (b.base[1] - a.base[1]),
+                    )
+                    return Station(along, base, a.outward)
+                first = math.atan2(a.outward[1], a.outward[0])
+                sweep = (math.atan2(b.outward[1], b.outward[0]) - first) % (2.0 * math.pi)
+                turn = first + share * sweep
+                # Round a corner every station has that corner for its base.
+                return Station(along, a.base, (math.cos(turn), math.sin(turn)))
+        raise AssertionError(f"{along} of {self.length_mm}")
+
+    def towards(self, azimuth_deg: float) -> float:
+        """Length along the contour of the point that is seen from the middle in this direction."""
+        middle = self.middle
+        direction = math.cos(math.radians(azimuth_deg)), math.sin(math.radians(azimuth_deg))
+
+        def off(along: float) -> float:
+            x, y = self.station(along).at(self.radius_mm)
+            x, y = x - middle[0], y - middle[1]
+            length = math.hypot(x, y)
+            return math.acos(max(-1.0, min(1.0, (x * direction[0] + y * direction[1]) / length)))
+
+        steps = 256
+        best = min((self.length_mm * i / steps for i in range(steps)), key=off)
+        width = self.length_mm / steps
+        for _ in range(40):
+            width *= 0.6
+            best = min((best - width, best, best + width), key=off)
+        return best % self.length_mm
+
+    @property
+    def middle(self) -> Point:
+        (x1, y1), (x2, y2) = self.bounds
+        return 0.5 * (x1 + x2), 0.5 * (y1 + y2)
+
+    @cached_property
+    def bounds(self) -> tuple[Point, Point]:
+        """The lower left and the upper right corner of the box round it."""
+        xs, ys = zip(*self.corners, strict=True)
+        r = self.radius_mm
+        return (min(xs) - r, min(ys) - r), (max(xs) + r, max(ys) + r)
+
+    def wider(self, offset_mm: float) -> Contour:
+        """The contour moved outwards."""
+        return Contour(self.corners, self.radius_mm + offset_mm)
+
+    def distance(self, x: float, y: float) -> float:
+        """Signed distance of a point, mm: negative inside."""
+        if len(self.corners) == 1:
+            return math.hypot(x - self.corners[0][0], y - self.corners[0][1]) - self.radius_mm
+        inside, nearest = -math.inf, math.inf
+        for a, b, normal, length in self._edges:
+            inside = max(inside, (x - a[0]) * normal[0] + (y - a[1]) * normal[1])
+            share = ((x - a[0]) * (b[0] - a[0]) + (y - a[1]) * (b[1] - a[1])) / length**2
+            share = max(0.0, min(1.0, share))
+            nearest = min(
+                nearest, math.hypot(x - a[0] - share * (b[0] - a[0]), y - a[1] - share * (b[1] - a[1]))
+            )
+        return (inside if inside <= 0.0 else nearest) - self.radius_mm
