@@ -12,7 +12,9 @@ import sys
 from blender_scripts.errors import InputError
 
 COMMANDS = {
+    "design": ("generator.design", "a SPEC of factors and levels to a balanced manifest"),
     "check": ("generator.check", "check a manifest: mistakes, balance, pictures, time"),
+    "preview": ("generator.preview", "a contact sheet of some rows, rendered fast"),
     "render": ("generator.render", "render a manifest in worker processes"),
     "build": ("generator.build", "records to a Hugging Face dataset with its card"),
     "report": ("generator.report", "one HTML page on a dataset"),

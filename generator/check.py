@@ -5,11 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from blender_scripts.defects import worst_kind
 from blender_scripts.errors import shown
 from blender_scripts.manifest import Manifest, Run, read_manifest
+from blender_scripts.placement import place_pins
+from generator.aliasing import NOTABLE, aliases
+from generator.labels import Tolerance, judge, worst_class
 
 SCENES = Path(__file__).resolve().parent.parent / "scenes"
 
@@ -19,6 +23,7 @@ _CORE_SECONDS_PER_PICTURE = 0.28
 _BYTES_PER_PIXEL = 1.6
 _LONGEST_TABLE = 12
 _LONGEST_LABEL = 40
+FACTORS = ("scene", "housing", "terminal", "camera", "lighting", "marking")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,15 +55,53 @@ def summary(manifest: Manifest) -> list[str]:
         "",
     ]
     lines += _table("defect", splits, Counter((_kinds(run), run.split) for run in runs))
-    for factor in ("scene", "housing", "terminal", "camera", "lighting", "marking", *runs[0].extra):
+    for factor in (*FACTORS, *runs[0].extra):
         lines += _table(factor, splits, Counter((str(run.row()[factor]), run.split) for run in runs))
+    lines += _table("class", splits, Counter(_classes(manifest)))
     lines += _positions(manifest, splits)
+    lines += _aliasing(manifest, splits)
     work = sum(run.width * run.height * run.samples for run in runs) * _CORE_SECONDS_PER_SAMPLE
     work += len(runs) * _CORE_SECONDS_PER_PICTURE
     cores = os.cpu_count() or 1
     disk = sum(run.width * run.height for run in runs) * _BYTES_PER_PIXEL / 1e6
     lines.append(f"estimate: {_duration(work / cores)} on {cores} core(s) with the denoiser, {disk:.0f} MB")
     return lines
+
+
+def _classes(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """Class and split of each row, by the scenes' own tolerances and where the pins stand."""
+    for run in manifest.runs:
+        connector = manifest.connectors[run.scene]
+        tolerance = Tolerance(connector.tolerance.true_position_mm, connector.tolerance.retraction_mm)
+        pins = place_pins(connector, run.terminal, run.part, run.defects)
+        yield (
+            worst_class(judge({"kind": pin.kind, **pin.measures()}, tolerance)[0] for pin in pins),
+            run.split,
+        )
+
+
+def _aliasing(manifest: Manifest, splits: list[str]) -> list[str]:
+    """Factors that give each other away, by split: what a model could learn in place of the defect."""
+    lines = []
+    for split in splits:
+        runs = [run for run in manifest.runs if run.split == split]
+        rows = [run.row() for run in runs]
+        factors = {"defect": [_kinds(run) for run in runs]}
+        factors |= {name: [str(row[name]) for row in rows] for name in (*FACTORS, *runs[0].extra)}
+        # A column that differs from row to row is a note or a number, no factor.
+        few = {name: levels for name, levels in factors.items() if len(set(levels)) <= max(2, len(runs) // 3)}
+        found = aliases(few)
+        if not found:
+            lines.append(f"aliasing in {split}: none of V {NOTABLE:g} or more")
+            continue
+        lines.append(f"aliasing in {split} (V 1 = given away completely, 0 = independent)")
+        lines += [
+            f"  {_label(a.factor)} by {' x '.join(map(_label, a.by))}: {a.v:.2f}"
+            for a in found[:_LONGEST_TABLE]
+        ]
+        if len(found) > _LONGEST_TABLE:
+            lines.append(f"  ({len(found) - _LONGEST_TABLE} more)")
+    return [*lines, ""]
 
 
 def _kinds(run: Run) -> str:

@@ -25,6 +25,11 @@ MEASURED_KINDS = ("ok", "bent", "retracted", "missing")
 Box = tuple[float, float, float, float]
 
 
+def class_of_kind(kind: str) -> str:
+    """The class of a pin that has this kind of defect and is out of tolerance by it."""
+    return {"ok": OK, "bent": BENDNG, "retracted": NUKENG, "missing": NUKENG}.get(kind, OTHERNG)
+
+
 @dataclass(frozen=True)
 class Tolerance:
     """What is still good, in mm: a measure equal to its limit is good."""
@@ -141,7 +146,7 @@ def label_picture(record: Mapping[str, Any], tolerance: Tolerance, grey: float =
     ]
     defective = [thing for thing in objects if thing.category != OK]
     return PictureTruth(
-        label=_first(PRECEDENCE, (thing.category for thing in objects)),
+        label=worst_class(thing.category for thing in objects),
         kinds=tuple(sorted({kind for thing in defective for kind in thing.kinds})),
         grey=any(_is_grey(position, tolerance, grey) for position in positions),
         observable=not defective or any(thing.observable for thing in defective),
@@ -150,7 +155,7 @@ def label_picture(record: Mapping[str, Any], tolerance: Tolerance, grey: float =
 
 
 def _position(position: Mapping[str, Any], tolerance: Tolerance, size: tuple[int, int]) -> ObjectTruth:
-    category, kinds = _judge(position, tolerance)
+    category, kinds = judge(position, tolerance)
     return ObjectTruth(
         id=int(position["index"]),
         category=category,
@@ -164,8 +169,13 @@ def _position(position: Mapping[str, Any], tolerance: Tolerance, size: tuple[int
     )
 
 
-def _judge(position: Mapping[str, Any], tolerance: Tolerance) -> tuple[str, tuple[str, ...]]:
-    """Class of one position, and every kind of defect that makes it NG."""
+def judge(position: Mapping[str, Any], tolerance: Tolerance) -> tuple[str, tuple[str, ...]]:
+    """Class of one position, and every kind of defect that makes it NG.
+
+    Args:
+        position: its `kind` and, where it is not missing, `true_position_mm` and `retraction_mm`.
+        tolerance: the limits that make it NG.
+    """
     kind = position["kind"]
     if kind == "missing":
         return NUKENG, ("missing",)
@@ -222,9 +232,10 @@ def _is_grey(position: Mapping[str, Any], tolerance: Tolerance, grey: float) -> 
     return any(abs(position[name] - limit) <= grey * limit for name, limit in asdict(tolerance).items())
 
 
-def _first(order: tuple[str, ...], present: Iterable[str]) -> str:
-    found = set(present)
-    return next((name for name in order if name in found), OK)
+def worst_class(categories: Iterable[str]) -> str:
+    """The class of a picture that shows things of these classes."""
+    found = set(categories)
+    return next((name for name in PRECEDENCE if name in found), OK)
 
 
 def _union(a: Iterable[float], b: Iterable[float]) -> Box:

@@ -1,0 +1,169 @@
+"""Which levels go together: full, fractional and orthogonal tables, and the test that an orthogonal table is one.
+
+Tables come from pydoe. Not every table of every library is what its name says, so none is used before every pair of
+its columns was seen to hold every pair of levels equally often (strength 2; Hedayat, Sloane and Stufken 1999, 1.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from itertools import combinations
+
+import numpy as np
+from pydoe import fracfact, fracfact_by_res, fullfact, get_orthogonal_array
+
+# pydoe calls the 27-run table of 13 three-level columns L27(2^1 3^12) and the mixed one of 36 runs L36(3^23).
+_SOURCES = {
+    "L8": "L8(2^7)",
+    "L9": "L9(3^4)",
+    "L12": "L12(2^11)",
+    "L16": "L16(4^5)",
+    "L18": "L18(6^1 3^6)",
+    "L27": "L27(2^1 3^12)",
+    "L36": "L36(3^23)",
+}
+TABLES = tuple(_SOURCES)
+MOST_RUNS = 100_000
+
+
+@cache
+def columns_of(name: str) -> tuple[tuple[np.ndarray, ...], ...]:
+    """The columns of a table in groups: of a group either the first column is used, or all the others.
+
+    A column of 4 levels also serves as three of 2, one of 6 as one of 2 and one of 3.
+
+    Args:
+        name: one of TABLES.
+    """
+    table = np.asarray(get_orthogonal_array(_SOURCES[name]), dtype=int)
+    groups = []
+    for column in table.T:
+        codes = np.unique(column, return_inverse=True)[1]
+        groups.append((codes, *_parts(codes)))
+    for first, second in combinations(groups, 2):
+        if not all(is_balanced_pair(a, b) for a in first for b in second):
+            raise AssertionError(f"{name} has columns that are not orthogonal")
+    return tuple(groups)
+
+
+def _parts(codes: np.ndarray) -> tuple[np.ndarray, ...]:
+    levels = int(codes.max()) + 1
+    if levels == 4:
+        return codes // 2, codes % 2, (codes // 2) ^ (codes % 2)
+    if levels == 6:
+        return codes // 3, codes % 3
+    return ()
+
+
+def is_balanced_pair(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether every level of one column meets every level of the other equally often."""
+    counts = np.zeros((a.max() + 1, b.max() + 1), dtype=int)
+    np.add.at(counts, (a, b), 1)
+    return bool((counts == counts[0, 0]).all())
+
+
+def has_strength_2(table: np.ndarray) -> bool:
+    """Whether every pair of columns of a table (runs, factors) of level numbers holds every pair equally often."""
+    return all(is_balanced_pair(table[:, i], table[:, j]) for i, j in combinations(range(table.shape[1]), 2))
+
+
+def full(levels: Sequence[int]) -> np.ndarray:
+    """Every combination of levels, (runs, factors) of level numbers from 0.
+
+    Raises:
+        ValueError: more runs than anybody renders.
+    """
+    runs = int(np.prod(levels, dtype=float)) if levels else 1
+    if runs > MOST_RUNS:
+        raise ValueError(f"a full design of at most {MOST_RUNS} runs, got {runs}")
+    return fullfact(list(levels)).astype(int) if levels else np.zeros((1, 0), int)
+
+
+def fractional(levels: Sequence[int], resolution: int | None, generators: str | None) -> np.ndarray:
+    """A two-level fraction 2^(k-p), (runs, factors) of level numbers.
+
+    Args:
+        levels: number of levels of each factor; two of each.
+        resolution: least resolution of the smallest fraction to look for.
+        generators: in place of that, one word per factor as in "a b c abc".
+
+    Raises:
+        ValueError: a factor without two levels, or a fraction that does not exist.
+    """
+    wrong = [count for count in levels if count != 2]
+    if wrong:
+        raise ValueError(f"two levels of every factor of a fractional design, got {wrong[0]}")
+    count = len(levels)
+    if generators is not None:
+        words = generators.split()
+        if len(words) != count:
+            raise ValueError(
+                f"one generator for each of the {count} factors, got {len(words)} ({generators})"
+            )
+        try:
+            table = fracfact(generators)
+        except ValueError as error:
+            raise ValueError(f"generators such as 'a b c abc', got {generators!r} ({error})") from None
+    elif count < 3:
+        return full(levels)
+    else:
+        try:
+            table = fracfact_by_res(count, resolution or 3)
+        except ValueError:
+            raise ValueError(
+                f"a fraction of resolution {resolution or 3} for {count} factors, got none: use full"
+            ) from None
+    codes = (np.asarray(table) > 0).astype(int)
+    if not has_strength_2(codes):
+        raise ValueError(f"generators that keep main effects apart, got {generators!r}")
+    return codes
+
+
+def orthogonal(levels: Sequence[int], name: str | None = None) -> tuple[str, np.ndarray]:
+    """An orthogonal table for factors of these numbers of levels.
+
+    Args:
+        levels: number of levels of each factor.
+        name: the table to use; None: the smallest that has the columns.
+
+    Returns:
+        Its name, and level numbers (runs, factors).
+
+    Raises:
+        ValueError: no table has these columns.
+    """
+    for candidate in TABLES if name is None else (name,):
+        chosen = _choose(columns_of(candidate), levels)
+        if chosen is not None:
+            table = (
+                np.stack(chosen, axis=1) if chosen else np.zeros((len(columns_of(candidate)[0][0]), 0), int)
+            )
+            assert has_strength_2(table)
+            return candidate, table
+    wanted = ", ".join(f"{levels.count(n)} of {n} levels" for n in sorted(set(levels)))
+    have = f"table {name}" if name else "one of the tables " + ", ".join(TABLES)
+    raise ValueError(f"factors that fit {have}, got {wanted}: use full, lhs or random")
+
+
+def _choose(groups: Sequence[Sequence[np.ndarray]], levels: Sequence[int]) -> list[np.ndarray] | None:
+    """A column for each factor, the ones of most levels first; None where they do not suffice."""
+    free: dict[int, list[np.ndarray]] = {}
+    whole = [list(group) for group in groups]
+    found: dict[int, np.ndarray] = {}
+    for factor in sorted(range(len(levels)), key=lambda i: -levels[i]):
+        wanted = levels[factor]
+        if not free.get(wanted):
+            # A column as it is, before one is taken apart.
+            group = next((g for g in whole if g[0].max() + 1 == wanted), None)
+            if group is not None:
+                free.setdefault(wanted, []).append(group[0])
+            else:
+                group = next((g for g in whole if any(p.max() + 1 == wanted for p in g[1:])), None)
+                if group is None:
+                    return None
+                for part in group[1:]:
+                    free.setdefault(int(part.max()) + 1, []).append(part)
+            whole = [g for g in whole if g is not group]
+        found[factor] = free[wanted].pop(0)
+    return [found[factor] for factor in range(len(levels))]

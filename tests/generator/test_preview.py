@@ -1,0 +1,42 @@
+"""`python -m generator preview`: which rows are shown, and the sheet."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from blender_scripts.manifest import read_manifest
+from generator.__main__ import main
+from generator.preview import contact_sheet, spread
+from tests.conftest import ROOT, SCENES
+
+
+def test_the_rows_that_are_shown_have_every_level():
+    runs = read_manifest(ROOT / "manifests" / "ladder_1_shifted.csv", SCENES).runs
+    chosen = spread(runs, 12)
+    assert len(chosen) == 12
+    assert chosen == sorted(chosen, key=runs.index)
+    for column in ("split", "camera", "lighting", "marking"):
+        assert {run.row()[column] for run in chosen} == {run.row()[column] for run in runs}
+    assert {d.kind for run in chosen for d in run.defects} == {"bent", "retracted", "missing"}
+    assert spread(runs[:3], 12) == list(runs[:3])
+
+
+def test_a_sheet_shows_what_is_missing_too(tmp_path: Path):
+    runs = read_manifest(ROOT / "manifests" / "demo.csv", SCENES).runs[:3]
+    Image.new("RGB", (256, 128), (200, 0, 0)).save(tmp_path / "a.png")
+    sheet = contact_sheet(
+        [(run, tmp_path / name) for run, name in zip(runs, ("a.png", "b.png", "a.png"), strict=True)]
+    )
+    colours = sheet.getcolors(sheet.width * sheet.height)
+    assert sum(count for count, colour in colours if colour == (200, 0, 0)) == 2 * 256 * 128
+
+
+def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    manifest = str(ROOT / "manifests" / "demo.csv")
+    words = ["preview", manifest, "-o", str(tmp_path / "sheet.png")]
+    assert main([*words, "--pictures", "2", "--workers", "1"]) == 0
+    assert Image.open(tmp_path / "sheet.png").width > 256
+    assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
+    assert main([*words, "--pictures", "0"]) == 2
+    assert capsys.readouterr().err == "--pictures: expected 1 to 100, got 0\n"
