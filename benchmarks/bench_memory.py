@@ -1,4 +1,4 @@
-"""Memory of one renderer process over thousands of small frames; docs/images/memory.png is made by it.
+"""Memory of a renderer over thousands of small frames; docs/images/memory.png is made by it.
 
     python benchmarks/bench_memory.py [--frames 3000] [--plot docs/images/memory.png]
 
@@ -7,10 +7,12 @@ a tenth of the frames and at the end, and the growth between them in per cent.
 """
 
 import argparse
+import contextlib
 import json
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,24 +45,21 @@ def resident_mb(process: int) -> float:
     raise RuntimeError(f"process {process} has no VmRSS")
 
 
-def curve(frames: int) -> list[tuple[int, float]]:
+def command(manifest: Path, *arguments: str) -> list[str]:
+    script = str(ROOT / "blender_scripts" / "render.py")
+    return [sys.executable, script, str(manifest), "--mask-scale", "1", "--threads", "1", *arguments]
+
+
+def one_process(frames: int) -> list[tuple[int, float]]:
     """(frame, MiB) every hundredth of the frames, rendered one after the other by one process."""
     points = []
     with tempfile.TemporaryDirectory() as folder:
         manifest = write_manifest(Path(folder) / "frames.csv", frames)
-        script = str(ROOT / "blender_scripts" / "render.py")
-        command = [
-            sys.executable,
-            script,
-            str(manifest),
-            "--out",
-            f"{folder}/out",
-            "--feed",
-            "--mask-scale",
-            "1",
-        ]
         process = subprocess.Popen(
-            [*command, "--threads", "1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command(manifest, "--out", f"{folder}/out", "--feed"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert process.stdin is not None and process.stdout is not None
         for frame in range(frames):
@@ -76,16 +75,47 @@ def curve(frames: int) -> list[tuple[int, float]]:
     return points
 
 
-def draw(points: list[tuple[int, float]], path: Path) -> None:
+def recycled_workers(frames: int) -> list[tuple[int, float]]:
+    """(frame, MiB) of the worker of `generator render`, which replaces it now and then."""
+    points: list[tuple[int, float]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = write_manifest(Path(folder) / "frames.csv", frames)
+        driver = subprocess.Popen(
+            [
+                sys.executable,
+                *("-m", "generator", "render", str(manifest), "--out", f"{folder}/out"),
+                *("--workers", "1", "--mask-scale", "1"),
+            ],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+        )
+        records = Path(folder) / "out" / "records"
+        while driver.poll() is None:
+            time.sleep(1.0)
+            done = len(list(records.glob("*.json"))) if records.is_dir() else 0
+            # A process is listed with the thread that started it.
+            threads = Path(f"/proc/{driver.pid}/task").glob("*/children")
+            with contextlib.suppress(OSError, RuntimeError):
+                memory = [resident_mb(int(child)) for file in threads for child in file.read_text().split()]
+                if memory:
+                    points.append((done, max(memory)))
+        if driver.returncode:
+            raise RuntimeError(f"generator render ended with {driver.returncode}")
+    return points
+
+
+def draw(curves: dict[str, list[tuple[int, float]]], path: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(7, 3), layout="constrained")
-    axes.plot(*zip(*points, strict=True), color="#1f5f8b")
-    axes.set(xlabel="frames rendered by one process", ylabel="resident memory, MiB", ylim=(0, None))
+    for (name, points), colour in zip(curves.items(), ("#1f5f8b", "#c2571a"), strict=True):
+        axes.plot(*zip(*points, strict=True), color=colour, label=name)
+    axes.set(xlabel="frames", ylabel="resident memory, MiB", ylim=(0, None))
     axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
     figure.savefig(path, dpi=110)
 
 
@@ -95,15 +125,20 @@ def main() -> int:
     parser.add_argument("--plot", type=Path, default=None, help="write the curve as a picture")
     options = parser.parse_args()
     frames = options.frames or (3000 if options.plot else SHORT)
-    points = curve(frames)
+    points = one_process(frames)
     if options.plot:
-        draw(points, options.plot)
+        pool = recycled_workers(frames)
+        draw({"render.py, one process": points, "generator render, its worker": pool}, options.plot)
     early, late = points[len(points) // 10][1], points[-1][1]
     growth = 100.0 * (late - early) / early
     print(
         f"{frames} frames in one process: {early:.0f} MiB after a tenth, {late:.0f} MiB at the end ({growth:+.1f} %)"
     )
-    print(json.dumps({"frames": frames, "early_mib": early, "late_mib": late, "growth_percent": growth}))
+    result = {"frames": frames, "early_mib": early, "late_mib": late, "growth_percent": growth}
+    if options.plot:
+        result["pool_peak_mib"] = max(memory for _, memory in pool)
+        print(f"{frames} frames by generator render: its worker at most {result['pool_peak_mib']:.0f} MiB")
+    print(json.dumps(result))
     return 0
 
 

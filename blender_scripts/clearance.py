@@ -6,8 +6,9 @@ import math
 from bisect import bisect_left, bisect_right
 from itertools import pairwise
 
-from .connector import Block, Cavity, Connector, Shell
-from .placement import Pin, Vector
+from .connector import Connector
+from .housings import Block, Cavity, Shell
+from .pin import Pin, Vector
 
 _ARC_STEP_RAD = math.radians(3.0)
 _FLOOR_STATIONS = 200
@@ -24,7 +25,8 @@ def collisions(connector: Connector, housing: str, pins: tuple[Pin, ...]) -> lis
     if not bad:
         return []
     found = []
-    blocks = connector.housings[housing].blocks
+    # What lies below the cavity floor, such as a flange round the shell, no pin can reach.
+    blocks = [b for b in connector.housings[housing].blocks if b.top_mm > -connector.shell.depth_mm]
     lines = [_centre_line(pin) for pin in pins if not pin.missing]
     standing = sorted(zip(lines, (pin for pin in pins if not pin.missing), strict=True), key=_left_edge)
     left_edges = [_left_edge(thing) for thing in standing]
@@ -67,10 +69,10 @@ def collisions(connector: Connector, housing: str, pins: tuple[Pin, ...]) -> lis
 
 def _centre_line(pin: Pin) -> list[Vector]:
     """Corners of the centre line as a chain of straight pieces, an arc as steps of a few degrees."""
-    bend, length = pin.bend, pin.terminal.standing_mm
+    bend, length = pin.bend, pin.form.length_mm
     alongs = [0.0]
-    if bend.angle_rad > 0.0:
-        steps = math.ceil(bend.angle_rad / _ARC_STEP_RAD) if bend.curve_mm > 0.0 else 0
+    if not bend.is_straight:
+        steps = math.ceil(bend.turning_rad / _ARC_STEP_RAD) if bend.curve_mm > 0.0 else 0
         alongs += [bend.start_mm + bend.curve_mm * i / max(steps, 1) for i in range(steps + 1)]
     return [pin.world(bend.point(along)) for along in (*alongs, length)]
 
@@ -94,28 +96,25 @@ def _below_mating_face(line: list[Vector]) -> list[Vector]:
 
 
 def _into_wall(shell: Shell, point: Vector, reach: float) -> float:
-    """How deep a ball round the point is inside the wall, mm; the opening is a rectangle with rounded corners."""
+    """How deep a ball round the point is inside the wall, mm."""
     if point[2] > 0.0:
         return 0.0
-    # The signed distance of a rounded rectangle, negative inside; a corner may be sharper than a pin is thick.
-    corner = shell.corner_mm
-    x = abs(point[0]) - (0.5 * shell.opening_mm[0] - corner)
-    y = abs(point[1]) - (0.5 * shell.opening_mm[1] - corner)
-    return math.hypot(max(x, 0.0), max(y, 0.0)) + min(max(x, y), 0.0) - corner + reach
+    return shell.opening.distance(point[0], point[1]) + reach
 
 
 def _into_block(block: Block, line: list[Vector], reach: float) -> float:
     """How deep a ball along the line goes into a block, mm; 0 where it stays clear."""
-    low = [c - 0.5 * s for c, s in zip(block.center_mm, block.size_mm, strict=True)] + [block.bottom_mm]
-    high = [c + 0.5 * s for c, s in zip(block.center_mm, block.size_mm, strict=True)] + [block.top_mm]
-    for axis in range(3):
+    (left, low), (right, high) = block.contour.bounds
+    limits = ((left, right), (low, high), (block.bottom_mm, block.top_mm))
+    for axis, (first, last) in enumerate(limits):
         values = [point[axis] for point in line]
-        if max(values) + reach <= low[axis] or min(values) - reach >= high[axis]:
+        if max(values) + reach <= first or min(values) - reach >= last:
             return 0.0
 
     def distance(a: Vector, b: Vector, share: float) -> float:
-        point = (p + share * (q - p) for p, q in zip(a, b, strict=True))
-        return math.hypot(*(max(lo - p, p - hi, 0.0) for p, lo, hi in zip(point, low, high, strict=True)))
+        x, y, z = (p + share * (q - p) for p, q in zip(a, b, strict=True))
+        away = max(block.contour.distance(x, y), 0.0)
+        return math.hypot(away, max(block.bottom_mm - z, z - block.top_mm, 0.0))
 
     nearest = math.inf
     for a, b in pairwise(line):
@@ -137,16 +136,19 @@ def _into_floor(pin: Pin, cavity: Cavity) -> float:
     In the plane of the bend; a good pin's own lean is left out.
     """
     bend, half = pin.bend, 0.5 * pin.terminal.width_mm
-    if bend.angle_rad == 0.0:
+    if bend.is_straight:
         return 0.0
     across, along = abs(math.cos(bend.azimuth_rad)), abs(math.sin(bend.azimuth_rad))
-    mouth = half + cavity.clearance_mm + cavity.chamfer_mm
-    if pin.terminal.section == "square":
-        half *= across + along
-        mouth /= max(across, along)
+    gap = cavity.clearance_mm + cavity.chamfer_mm
+    if pin.terminal.section == "round":
+        mouth = half + gap
+    else:
+        half_x, half_y = pin.terminal.extent_mm
+        half = half_x * across + half_y * along
+        mouth = min((half_x + gap) / max(across, 1e-9), (half_y + gap) / max(along, 1e-9))
     deepest = 0.0
     # Beyond three mouths' widths a pin that has not touched the floor yet only rises.
-    rest = min(pin.terminal.standing_mm - bend.start_mm, bend.curve_mm + 6.0 * mouth)
+    rest = min(pin.form.length_mm - bend.start_mm, bend.curve_mm + 6.0 * mouth)
     for i in range(_FLOOR_STATIONS + 1):
         length = bend.start_mm + rest * i / _FLOOR_STATIONS
         sideways, up = bend.in_plane(length)
@@ -183,3 +185,22 @@ def _segment_gap(a: Vector, b: Vector, c: Vector, d: Vector) -> float:
 
 def _dot(a: Vector, b: Vector) -> float:
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+def clear_path(
+    pins: tuple[Pin, ...], path: tuple[Vector, ...], radius: float, but: tuple[str, ...]
+) -> str | None:
+    """The address of a pin that a chain of points comes nearer to than `radius` allows; None: of none.
+
+    Args:
+        pins: the part's.
+        path: the points, mm.
+        radius: how far what lies along the path reaches, mm.
+        but: addresses that are left out.
+    """
+    for pin in pins:
+        enough = radius + pin.terminal.reach_mm
+        stands = not pin.missing and pin.position.address not in but
+        if stands and _gap(list(path), _centre_line(pin), enough) < enough:
+            return pin.position.address
+    return None

@@ -13,90 +13,24 @@ from functools import partial
 from pathlib import Path
 
 from .errors import InputError, shown
+from .housings import (
+    Cavity,
+    Color,
+    Finish,
+    Housing,
+    Shell,
+    read_cavity,
+    read_color,
+    read_finish,
+    read_housing,
+    read_shell,
+)
+from .positions import Position, read_positions
+from .terminals import Mix, Terminal, read_terminals
 from .toml_section import TomlSection
+from .views import CameraRig, Lighting, Sensor, lens_folds, read_cameras, read_lighting, read_sensor
 
 SCENE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-CAMERAS = ("center", "left", "right", "top", "bottom")
-
-
-@dataclass(frozen=True)
-class Position:
-    """One place for a pin. `index` counts from 1; `row` 1 is at the top, `position` 1 at the left."""
-
-    index: int
-    row: int
-    position: int
-    cavity: str
-    x_mm: float
-    y_mm: float
-
-    @property
-    def address(self) -> str:
-        return f"r{self.row}c{self.position}"
-
-
-@dataclass(frozen=True)
-class Shell:
-    """The moulded box: walls around an opening, closed by the cavity floor at z = -depth_mm."""
-
-    opening_mm: tuple[float, float]
-    corner_mm: float
-    wall_mm: float
-    depth_mm: float
-    height_mm: float
-    fillet_mm: float
-
-    @property
-    def outer_mm(self) -> tuple[float, float]:
-        """The housing's outside: the opening and the walls round it."""
-        return self.opening_mm[0] + 2.0 * self.wall_mm, self.opening_mm[1] + 2.0 * self.wall_mm
-
-
-@dataclass(frozen=True)
-class Block:
-    """A box with rounded edges that belongs to a housing: a rib, a key, a boss. z from bottom_mm to top_mm."""
-
-    center_mm: tuple[float, float]
-    size_mm: tuple[float, float]
-    bottom_mm: float
-    top_mm: float
-    fillet_mm: float
-
-
-@dataclass(frozen=True)
-class Housing:
-    name: str
-    color: tuple[float, float, float]
-    roughness: float
-    blocks: tuple[Block, ...]
-
-
-@dataclass(frozen=True)
-class Terminal:
-    """A pin. `standing_mm` is its length above the cavity floor, tip included; `width_mm` its diameter or side."""
-
-    name: str
-    section: str
-    width_mm: float
-    standing_mm: float
-    tip_mm: float
-    tip_share: float
-    color: tuple[float, float, float]
-    roughness: float
-
-    @property
-    def reach_mm(self) -> float:
-        """The largest distance of the surface from the centre line."""
-        return self.width_mm * (0.5 if self.section == "round" else 0.5 * 2**0.5)
-
-
-@dataclass(frozen=True)
-class Cavity:
-    """The hole in the floor that a terminal comes out of."""
-
-    clearance_mm: float
-    depth_mm: float
-    chamfer_mm: float
 
 
 @dataclass(frozen=True)
@@ -117,71 +51,23 @@ class Tolerance:
 
 
 @dataclass(frozen=True)
-class CameraRig:
-    """One view's lens and stand; the side views stand `angle_deg` away from the centre one.
-
-    Attributes:
-        f_number: 0 = everything is sharp.
-        focus_z_mm: height of the plane in focus where the optical axis meets it.
-        distortion: OpenCV's k1, k2, p1, p2, k3.
-        vignetting: share of light that the corners lose.
-    """
-
-    distance_mm: float
-    angle_deg: float
-    focal_mm: float
-    sensor_width_mm: float
-    target_mm: tuple[float, float, float]
-    f_number: float
-    focus_z_mm: float
-    distortion: tuple[float, float, float, float, float]
-    vignetting: float
-
-
-@dataclass(frozen=True)
-class Sensor:
-    """What turns light into numbers (EMVA Standard 1288).
-
-    Attributes:
-        full_well_e: electrons of a full pixel; 0 = no noise at all.
-        read_noise_e: standard deviation in electrons.
-        hot_pixels: share of pixels that are hot.
-        white_balance: factors on red, green and blue.
-        jpeg_quality: 0 = the picture never was a JPEG.
-    """
-
-    full_well_e: float
-    read_noise_e: float
-    hot_pixels: float
-    white_balance: tuple[float, float, float]
-    jpeg_quality: int
-
-
-@dataclass(frozen=True)
-class Lighting:
-    """A light set-up; lamps.py describes the kinds. `parts`: of kind `mixed`, other set-ups and their shares."""
-
-    name: str
-    kind: str
-    power: float
-    height_mm: float
-    radius_mm: float
-    width_mm: float
-    azimuth_deg: float
-    ambient: float
-    parts: tuple[tuple[str, float], ...]
-
-
-@dataclass(frozen=True)
 class Marking:
-    """Where print goes on the mating face, and how large."""
+    """Where print goes on the mating face, or on a flange at `z_mm`, and how large.
+
+    Attributes:
+        numbers_at: `edges`, row numbers beside and position numbers above; `around`, each cavity's label `around_mm`
+            from the middle.
+    """
 
     height_mm: float
     stroke_mm: float
+    numbers_at: str
     row_numbers_x_mm: float
     position_numbers_y_mm: float
+    around_mm: float
     text_at_mm: tuple[float, float]
-    color: tuple[float, float, float]
+    z_mm: float
+    color: Color
 
 
 @dataclass(frozen=True)
@@ -215,6 +101,8 @@ class Connector:
     cavity: Cavity
     housings: dict[str, Housing]
     terminals: dict[str, Terminal]
+    mixes: dict[str, Mix]
+    finish: Finish
     scatter: Scatter
     tolerance: Tolerance
     cameras: dict[str, CameraRig]
@@ -222,7 +110,17 @@ class Connector:
     lightings: dict[str, Lighting]
     marking: Marking
     nuisance: Nuisance
-    fixture_color: tuple[float, float, float]
+    fixture_color: Color
+
+    @property
+    def terminal_names(self) -> tuple[str, ...]:
+        """What a manifest may ask for."""
+        return (*self.terminals, *self.mixes)
+
+    def terminal_at(self, name: str, position: Position, part: int) -> Terminal:
+        """The terminal that the drawing has at a position, where the manifest asks for terminal or mix `name`."""
+        mix = self.mixes.get(name)
+        return self.terminals[mix.at(position, part) if mix else name]
 
     def position(self, address: str) -> Position:
         """The position at an address such as r2c5; KeyError where there is none."""
@@ -245,10 +143,11 @@ def read_connector(path: Path) -> Connector:
     top = TomlSection.read(path)
     top.integer("schema", 1, 1)
     picture = top.table("picture")
-    shell_section = top.table("shell")
-    shell = _shell(shell_section)
-    positions = _positions(top.table("positions"))
-    terminals = top.named_tables("terminals", _terminal)
+    shell = read_shell(top.table("shell"))
+    positions = read_positions(top.table("positions"))
+    terminals, mixes = read_terminals(top)
+    sound = "shell" in top.data and not top.table("shell").problems
+    marking = _marking(top.table("marking"))
     connector = Connector(
         name=path.stem,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
@@ -258,17 +157,21 @@ def read_connector(path: Path) -> Connector:
         samples=picture.integer("samples", 1, 4096),
         positions=positions,
         shell=shell,
-        cavity=_cavity(top.table("cavity")),
-        housings=top.named_tables("housings", _housing),
+        cavity=read_cavity(top.table("cavity")),
+        housings=top.named_tables(
+            "housings", partial(read_housing, shell=shell, ink=marking.color, sound=sound)
+        ),
         terminals=terminals,
+        mixes=mixes,
+        finish=read_finish(top.table("finish", optional=True)),
         scatter=_scatter(top.table("scatter")),
         tolerance=_tolerance(top.table("tolerance")),
-        cameras=_cameras(top.table("camera")),
-        sensor=_sensor(top.table("sensor", optional=True)),
-        lightings=top.named_tables("lighting", _lighting),
-        marking=_marking(top.table("marking")),
+        cameras=read_cameras(top.table("camera")),
+        sensor=read_sensor(top.table("sensor", optional=True)),
+        lightings=top.named_tables("lighting", read_lighting),
+        marking=marking,
         nuisance=_nuisance(top.table("nuisance")),
-        fixture_color=_color(top.table("fixture", optional=True), (0.32, 0.33, 0.35)),
+        fixture_color=read_color(top.table("fixture", optional=True), (0.32, 0.33, 0.35)),
     )
     top.finish()
     _check_fit(connector, top)
@@ -287,14 +190,6 @@ def _check_fit(connector: Connector, top: TomlSection) -> None:
             section.wrong("standing_mm", expected, f"{terminal.standing_mm:g}")
         if terminal.tip_mm >= terminal.standing_mm:
             section.wrong("tip_mm", "a tip shorter than the pin", f"{terminal.tip_mm:g}")
-    section = top.table("shell")
-    if shell.height_mm <= shell.depth_mm:
-        section.wrong("height_mm", f"more than depth_mm, {shell.depth_mm:g}", f"{shell.height_mm:g}")
-    if shell.corner_mm > 0.5 * min(shell.opening_mm):
-        expected = f"at most half of the opening, {0.5 * min(shell.opening_mm):g}"
-        section.wrong("corner_mm", expected, f"{shell.corner_mm:g}")
-    if shell.fillet_mm >= shell.depth_mm:
-        section.wrong("fillet_mm", f"less than depth_mm, {shell.depth_mm:g}", f"{shell.fillet_mm:g}")
     if cavity.chamfer_mm >= cavity.depth_mm:
         expected = f"less than depth_mm, {cavity.depth_mm:g}"
         top.table("cavity").wrong("chamfer_mm", expected, f"{cavity.chamfer_mm:g}")
@@ -324,162 +219,56 @@ def _check_fit(connector: Connector, top: TomlSection) -> None:
 
 def _check_positions(connector: Connector, section: TomlSection) -> None:
     """Every pin and every cavity's mouth inside the opening, and no two in one place."""
-    half_x, half_y = (0.5 * extent for extent in connector.shell.opening_mm)
     terminals, cavity = connector.terminals.values(), connector.cavity
-    mouth = max(0.5 * terminal.width_mm for terminal in terminals) + cavity.clearance_mm + cavity.chamfer_mm
+    gap = cavity.clearance_mm + cavity.chamfer_mm
+    mouth_x, mouth_y = (max(t.extent_mm[axis] for t in terminals) + gap for axis in (0, 1))
     for position in connector.positions:
-        if abs(position.x_mm) + mouth > half_x or abs(position.y_mm) + mouth > half_y:
+        corners = (
+            (position.x_mm + i * mouth_x, position.y_mm + j * mouth_y) for i in (-1, 1) for j in (-1, 1)
+        )
+        if max(connector.shell.opening.distance(*corner) for corner in corners) > 0.0:
             found = (
-                f"{position.address} at {position.x_mm:g}, {position.y_mm:g} with a cavity {2 * mouth:g} wide"
+                f"{position.address} at {position.x_mm:g}, {position.y_mm:g} with a cavity "
+                f"{2 * mouth_x:g} x {2 * mouth_y:g} wide"
             )
             section.wrong(None, "every cavity inside the shell's opening", found)
             break
     # Positions are sorted into squares as large as a mouth: only neighbouring squares can hold one that is too near.
-    wide = 2.0 * mouth
+    wide_x, wide_y = 2.0 * mouth_x, 2.0 * mouth_y
     squares: dict[tuple[int, int], list[Position]] = {}
     for position in connector.positions:
-        x, y = math.floor(position.x_mm / wide), math.floor(position.y_mm / wide)
+        x, y = math.floor(position.x_mm / wide_x), math.floor(position.y_mm / wide_y)
         near = (p for i in (-1, 0, 1) for j in (-1, 0, 1) for p in squares.get((x + i, y + j), ()))
         for other in near:
-            if max(abs(position.x_mm - other.x_mm), abs(position.y_mm - other.y_mm)) < wide:
-                expected = f"positions at least a cavity's width apart, {wide:g}"
-                section.wrong("pitch_mm", expected, f"{other.address} and {position.address}")
+            if (
+                abs(position.x_mm - other.x_mm) < wide_x - 1e-9
+                and abs(position.y_mm - other.y_mm) < wide_y - 1e-9
+            ):
+                expected = f"positions at least a cavity apart, {wide_x:g} in X or {wide_y:g} in Y"
+                found = f"{other.address} and {position.address}"
+                section.wrong("pitch_mm" if "pitch_mm" in section.data else None, expected, found)
                 return
         squares.setdefault((x, y), []).append(position)
-
-
-def lens_folds(rig: CameraRig, width: int, height: int) -> bool:
-    """Whether a lens maps two directions to one pixel near the picture, or throws the picture's edge out of reach."""
-    k1, k2, p1, p2, k3 = rig.distortion
-    reach = 0.5 * math.hypot(width, height) / width * rig.sensor_width_mm / rig.focal_mm
-    before = 0.0
-    for step in range(1, 201):
-        radius = 1.3 * reach * step / 200
-        square = radius * radius
-        # The worst direction of the tangential terms takes 3 r^2 of both.
-        bent = radius * (1.0 + square * (k1 + square * (k2 + square * k3))) - 3.0 * square * math.hypot(
-            p1, p2
-        )
-        if bent <= before:
-            return True
-        before = bent
-    return before < 1.02 * reach
 
 
 def _farthest_towards_camera_mm(connector: Connector, rig: CameraRig) -> float:
     """How far the part comes from the camera's target towards the camera, whichever it is and however the part lies."""
     shell, nuisance = connector.shell, connector.nuisance
     top = max(terminal.standing_mm for terminal in connector.terminals.values()) - shell.depth_mm
-    half_x, half_y = (0.5 * extent for extent in shell.outer_mm)
+    low, high = shell.outside.bounds
     away, upright = math.sin(math.radians(rig.angle_deg)), math.cos(math.radians(rig.angle_deg))
     # Turned and shifted parts: by as much as a corner moves, which is little and rounded up.
     moved = nuisance.shift_mm * 2**0.5
     turned = math.radians(nuisance.tilt_deg + nuisance.rotation_deg) * 2**0.5
     farthest = 0.0
-    for x in (-half_x, half_x):
-        for y in (-half_y, half_y):
+    for x in (low[0], high[0]):
+        for y in (low[1], high[1]):
             for z in (-shell.height_mm, max(0.0, top)):
                 corner = [a - b for a, b in zip((x, y, z), rig.target_mm, strict=True)]
                 sideways = max(abs(corner[0]), abs(corner[1]))
                 towards = max(corner[2], corner[2] * upright + sideways * away)
                 farthest = max(farthest, towards + moved + turned * math.hypot(x, y, z))
     return farthest
-
-
-def _positions(section: TomlSection) -> tuple[Position, ...]:
-    section.choice("rule", ("grid",))
-    rows = section.integer("rows", 1, 100)
-    columns = section.integer("columns", 1, 200)
-    pitch_x, pitch_y = section.numbers("pitch_mm", 2, 0.1, 100.0)
-    order = section.choice("cavities", ("rows", "columns"), "rows")
-    return tuple(
-        Position(
-            index=row * columns + column + 1,
-            row=row + 1,
-            position=column + 1,
-            cavity=str(row * columns + column + 1 if order == "rows" else column * rows + row + 1),
-            x_mm=(column - 0.5 * (columns - 1)) * pitch_x,
-            y_mm=(0.5 * (rows - 1) - row) * pitch_y,
-        )
-        for row in range(rows)
-        for column in range(columns)
-    )
-
-
-def _color(
-    section: TomlSection, default: tuple[float, float, float] | None = None
-) -> tuple[float, float, float]:
-    red, green, blue = section.numbers("color", 3, 0.0, 1.0, default)
-    return red, green, blue
-
-
-def _pair(section: TomlSection, key: str, low: float, high: float) -> tuple[float, float]:
-    first, second = section.numbers(key, 2, low, high)
-    return first, second
-
-
-def _shell(section: TomlSection) -> Shell:
-    return Shell(
-        opening_mm=_pair(section, "opening_mm", 0.5, 500.0),
-        corner_mm=section.number("corner_mm", 0.01, 100.0),
-        wall_mm=section.number("wall_mm", 0.1, 100.0),
-        depth_mm=section.number("depth_mm", 0.1, 100.0),
-        height_mm=section.number("height_mm", 0.2, 200.0),
-        fillet_mm=section.number("fillet_mm", 0.01, 10.0),
-    )
-
-
-def _cavity(section: TomlSection) -> Cavity:
-    return Cavity(
-        clearance_mm=section.number("clearance_mm", 0.01, 5.0),
-        depth_mm=section.number("depth_mm", 0.5, 100.0),
-        chamfer_mm=section.number("chamfer_mm", 0.0, 5.0),
-    )
-
-
-def _housing(name: str, section: TomlSection) -> Housing:
-    groups = section.array_of_tables("blocks", _blocks)
-    return Housing(
-        name=name,
-        color=_color(section),
-        roughness=section.number("roughness", 0.05, 1.0),
-        blocks=tuple(block for group in groups for block in group),
-    )
-
-
-def _blocks(section: TomlSection) -> tuple[Block, ...]:
-    """One `[[housings.NAME.blocks]]` table; `repeat` and `step_mm` make a row or grid of equal blocks from it."""
-    center = _pair(section, "center_mm", -500.0, 500.0)
-    size = _pair(section, "size_mm", 0.05, 500.0)
-    bottom = section.number("bottom_mm", -200.0, 200.0)
-    top = section.number("top_mm", -200.0, 200.0)
-    fillet = section.number("fillet_mm", 0.01, 10.0, 0.15)
-    repeat_x, repeat_y = section.numbers("repeat", 2, 1, 200, (1, 1))
-    if repeat_x % 1 or repeat_y % 1:
-        section.wrong("repeat", "two integers", shown([repeat_x, repeat_y]))
-    step_x, step_y = section.numbers("step_mm", 2, -500.0, 500.0, (0.0, 0.0))
-    if top <= bottom:
-        section.wrong("top_mm", f"more than bottom_mm, {bottom:g}", f"{top:g}")
-    if fillet >= 0.5 * min(*size, max(top - bottom, 0.02)):
-        section.wrong("fillet_mm", "less than half of the block's smallest side", f"{fillet:g}")
-    return tuple(
-        Block((center[0] + i * step_x, center[1] + j * step_y), size, bottom, top, fillet)
-        for j in range(int(repeat_y))
-        for i in range(int(repeat_x))
-    )
-
-
-def _terminal(name: str, section: TomlSection) -> Terminal:
-    return Terminal(
-        name=name,
-        section=section.choice("section", ("round", "square")),
-        width_mm=section.number("width_mm", 0.05, 50.0),
-        standing_mm=section.number("standing_mm", 0.1, 100.0),
-        tip_mm=section.number("tip_mm", 0.1, 50.0),
-        tip_share=section.number("tip_share", 0.05, 1.0),
-        color=_color(section),
-        roughness=section.number("roughness", 0.05, 1.0),
-    )
 
 
 def _scatter(section: TomlSection) -> Scatter:
@@ -497,74 +286,20 @@ def _tolerance(section: TomlSection) -> Tolerance:
     )
 
 
-def _cameras(section: TomlSection) -> dict[str, CameraRig]:
-    """Every view: the keys of `[camera]`, which `[camera.left]` and its like override for one."""
-    shared = {key: value for key, value in section.data.items() if key not in CAMERAS}
-    rigs = {"": _camera(section)}
-    for name in CAMERAS:
-        own = section.table(name, optional=True)
-        if own.data:
-            own.inherit(shared)
-            rigs[name] = _camera(own)
-    return {name: rigs.get(name, rigs[""]) for name in CAMERAS}
-
-
-def _camera(section: TomlSection) -> CameraRig:
-    x, y, z = section.numbers("target_mm", 3, -500.0, 500.0, (0.0, 0.0, 0.0))
-    k1, k2, p1, p2, k3 = section.numbers("distortion", 5, -10.0, 10.0, (0.0,) * 5)
-    return CameraRig(
-        distance_mm=section.number("distance_mm", 5.0, 5000.0),
-        angle_deg=section.number("angle_deg", 1.0, 75.0),
-        focal_mm=section.number("focal_mm", 1.0, 1000.0),
-        sensor_width_mm=section.number("sensor_width_mm", 0.5, 100.0),
-        target_mm=(x, y, z),
-        f_number=section.number("f_number", 0.0, 64.0, 0.0),
-        focus_z_mm=section.number("focus_z_mm", -500.0, 500.0, z),
-        distortion=(k1, k2, p1, p2, k3),
-        vignetting=section.number("vignetting", 0.0, 0.9, 0.0),
-    )
-
-
-def _sensor(section: TomlSection) -> Sensor:
-    red, green, blue = section.numbers("white_balance", 3, 0.2, 5.0, (1.0, 1.0, 1.0))
-    return Sensor(
-        full_well_e=section.number("full_well_e", 0.0, 1e6, 0.0),
-        read_noise_e=section.number("read_noise_e", 0.0, 1e4, 0.0),
-        hot_pixels=section.number("hot_pixels", 0.0, 0.1, 0.0),
-        white_balance=(red, green, blue),
-        jpeg_quality=section.integer("jpeg_quality", 0, 100, 0),
-    )
-
-
-def _lighting(name: str, section: TomlSection) -> Lighting:
-    kind = section.choice("kind", ("ring", "side", "dome", "coaxial", "mixed"))
-    ambient = section.number("ambient", 0.0, 100.0)
-    power = section.number("power", 0.0, 1e6)
-    if kind == "mixed":
-        shares = section.table("shares")
-        parts = tuple((other, shares.number(other, 0.0, 10.0)) for other in shares.data)
-        return Lighting(name, kind, power, 1.0, 1.0, 1.0, 0.0, ambient, parts)
-    return Lighting(
-        name=name,
-        kind=kind,
-        power=power,
-        height_mm=section.number("height_mm", 1.0, 5000.0, *([1.0] if kind == "dome" else [])),
-        radius_mm=section.number("radius_mm", 1.0, 5000.0, *([1.0] if kind == "coaxial" else [])),
-        width_mm=section.number("width_mm", 0.5, 5000.0),
-        azimuth_deg=section.number("azimuth_deg", -360.0, 360.0, 0.0),
-        ambient=ambient,
-        parts=(),
-    )
-
-
 def _marking(section: TomlSection) -> Marking:
+    numbers = section.choice("numbers_at", ("edges", "around"), "edges")
+    unused = [0.0] if numbers == "around" else []
+    x, y = section.numbers("text_at_mm", 2, -500.0, 500.0)
     return Marking(
         height_mm=section.number("height_mm", 0.1, 50.0),
         stroke_mm=section.number("stroke_mm", 0.01, 10.0),
-        row_numbers_x_mm=section.number("row_numbers_x_mm", -500.0, 500.0),
-        position_numbers_y_mm=section.number("position_numbers_y_mm", -500.0, 500.0),
-        text_at_mm=_pair(section, "text_at_mm", -500.0, 500.0),
-        color=_color(section),
+        numbers_at=numbers,
+        row_numbers_x_mm=section.number("row_numbers_x_mm", -500.0, 500.0, *unused),
+        position_numbers_y_mm=section.number("position_numbers_y_mm", -500.0, 500.0, *unused),
+        around_mm=section.number("around_mm", 0.0, 500.0, *([] if unused else [0.0])),
+        text_at_mm=(x, y),
+        z_mm=section.number("z_mm", -200.0, 200.0, 0.0),
+        color=read_color(section),
     )
 
 

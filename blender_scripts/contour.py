@@ -13,6 +13,8 @@ from itertools import pairwise
 
 Point = tuple[float, float]
 _ARC_STEP_RAD = math.radians(11.25)
+_SAGITTA_MM = 0.012
+_WALL_MM = 1.5
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,9 @@ class Contour:
 
     @cached_property
     def stations(self) -> tuple[Station, ...]:
-        """Round the contour once, counter-clockwise: both ends of every straight piece, and steps round every corner."""
+        """Once round, counter-clockwise: both ends of every straight piece, and steps round every corner."""
         if len(self.corners) == 1:
-            steps = round(2.0 * math.pi / _ARC_STEP_RAD)
+            steps = math.ceil(2.0 * math.pi / self._step_rad)
             turns = (2.0 * math.pi * i / steps for i in range(steps))
             return tuple(
                 Station(turn * self.radius_mm, self.corners[0], (math.cos(turn), math.sin(turn)))
@@ -89,13 +91,20 @@ class Contour:
             following = self._edges[(number + 1) % len(self._edges)][2]
             first = math.atan2(normal[1], normal[0])
             sweep = (math.atan2(following[1], following[0]) - first) % (2.0 * math.pi)
-            steps = max(1, math.ceil(sweep / _ARC_STEP_RAD))
+            steps = max(1, math.ceil(sweep / self._step_rad))
             for i in range(steps):
                 turn = first + sweep * i / steps
                 arc = along + self.radius_mm * sweep * i / steps
-                found.append(Station(arc, b, (math.cos(turn), math.sin(turn))))
+                # Both ends of a straight piece have its very normal, by which it is known as straight.
+                found.append(Station(arc, b, (math.cos(turn), math.sin(turn)) if i else normal))
             along += self.radius_mm * sweep
         return tuple(found)
+
+    @property
+    def _step_rad(self) -> float:
+        """Between two stations of an arc: a chord leaves it by no more than _SAGITTA_MM, at a wall's outside too."""
+        farthest = self.radius_mm + _WALL_MM
+        return min(_ARC_STEP_RAD, 2.0 * math.acos(max(0.0, 1.0 - _SAGITTA_MM / farthest)))
 
     @cached_property
     def length_mm(self) -> float:

@@ -1,101 +1,29 @@
-"""The kinds of defect a manifest can ask for, their parameters and ranges, and the grammar of the `defects` column.
+"""The grammar of the manifest's `defects` column, and the table of kinds.
 
     kind@target:param=value,param=value;kind@target...
 
-A kind is one line of KINDS; how it changes a pin is in placement.py.
+A target is a pin's address, two of them joined by a hyphen, `housing` or `print`.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from .defect import HOUSING, PAIR, PIN, PRINT, Choice, Defect, Kind, Parameter, Value, written
 from .errors import shown
+from .kinds import KINDS
+
+__all__ = ["KINDS", "Choice", "Defect", "Kind", "Parameter", "parse_defects", "worst_kind"]
 
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
-_ADDRESS = re.compile(r"r[1-9][0-9]{0,3}c[1-9][0-9]{0,3}")
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A number that a defect takes. `default` None: it has none and may stay away.
-
-    Attributes:
-        low, high: the closed range that is accepted, in the unit that the name ends with.
-        instead_of: the parameter that this one replaces; giving both is an error.
-    """
-
-    name: str
-    low: float
-    high: float
-    default: float | None
-    meaning: str
-    instead_of: str | None = None
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of defect. `severity` ranks kinds where one pin has several: the highest is the position's kind."""
-
-    name: str
-    severity: int
-    meaning: str
-    parameters: tuple[Parameter, ...] = ()
-
-
-KINDS: dict[str, Kind] = {
-    kind.name: kind
-    for kind in (
-        Kind(
-            "bent",
-            1,
-            "the pin leaves the cavity floor where it stood, curves, and keeps its length",
-            (
-                Parameter("tilt_deg", 0.1, 60.0, 12.0, "angle between the bent part and the pin's axis"),
-                Parameter(
-                    "tip_offset_mm", 0.02, 30.0, None, "sideways travel of the tip", instead_of="tilt_deg"
-                ),
-                Parameter("azimuth_deg", 0.0, 360.0, 0.0, "direction of the bend: 0 = +X, 90 = +Y"),
-                Parameter(
-                    "start_mm", 0.0, 30.0, 0.3, "height above the cavity floor at which the bend begins"
-                ),
-                Parameter("curve_mm", 0.0, 30.0, 1.8, "length of pin over which it curves; 0 = a sharp kink"),
-            ),
-        ),
-        Kind(
-            "retracted",
-            2,
-            "the terminal has backed out of its cavity and stands lower",
-            (Parameter("depth_mm", 0.02, 30.0, 1.5, "how much lower than nominal the terminal sits"),),
-        ),
-        Kind("missing", 3, "there is no terminal: the cavity is open"),
-    )
+_ADDRESS = r"r[1-9][0-9]{0,3}c[1-9][0-9]{0,3}"
+_WORD = re.compile(r"[A-Za-z0-9_]{1,64}")
+_TARGETS = {
+    PIN: (re.compile(_ADDRESS), "a pin address such as r2c5"),
+    PAIR: (re.compile(f"{_ADDRESS}-{_ADDRESS}"), "two addresses such as r1c1-r1c2"),
+    HOUSING: (re.compile(HOUSING), "`housing`"),
+    PRINT: (re.compile(PRINT), "`print`"),
 }
-
-
-@dataclass(frozen=True)
-class Defect:
-    """One defect of one part; `values` holds every parameter of its kind that has a value, defaults included."""
-
-    kind: str
-    target: str
-    values: tuple[tuple[str, float], ...]
-
-    def __getitem__(self, name: str) -> float:
-        return dict(self.values)[name]
-
-    def get(self, name: str) -> float | None:
-        return dict(self.values).get(name)
-
-    @property
-    def text(self) -> str:
-        """The defect as the manifest writes it, every parameter spelled out."""
-        values = ",".join(f"{name}={_written(value)}" for name, value in self.values)
-        return f"{self.kind}@{self.target}" + (f":{values}" if values else "")
-
-
-def _written(value: float) -> str:
-    return f"{value:.10g}"
 
 
 def parse_defects(text: str) -> tuple[tuple[Defect, ...], list[str]]:
@@ -119,10 +47,21 @@ def parse_defects(text: str) -> tuple[tuple[Defect, ...], list[str]]:
             kinds.append(defect.kind)
         defects.append(defect)
     for target, kinds in kinds_at.items():
-        if "missing" in kinds and len(kinds) > 1:
-            others = " and ".join(kind for kind in kinds if kind != "missing")
-            problems.append(f"expected nothing else at a missing pin, got missing and {others} at {target}")
+        problems += _excluded(target, kinds)
     return tuple(defects), problems
+
+
+def _excluded(target: str, kinds: list[str]) -> list[str]:
+    """Kinds that cannot be at one pin together."""
+    problems = []
+    if "missing" in kinds and len(kinds) > 1:
+        others = " and ".join(kind for kind in kinds if kind != "missing")
+        problems.append(f"expected nothing else at a missing pin, got missing and {others} at {target}")
+    for number, kind in enumerate(kinds):
+        for other in kinds[number + 1 :]:
+            if other in KINDS[kind].excludes or kind in KINDS[other].excludes:
+                problems.append(f"expected one of {kind} and {other} at a pin, got both at {target}")
+    return problems
 
 
 def _parse_defect(text: str) -> tuple[Defect | None, list[str]]:
@@ -131,10 +70,13 @@ def _parse_defect(text: str) -> tuple[Defect | None, list[str]]:
     kind = KINDS.get(name)
     if kind is None:
         return None, [f"expected a defect of kind {', '.join(KINDS)} as kind@target, got {shown(text)}"]
-    if not at or not _ADDRESS.fullmatch(target):
-        return None, [f"expected {name}@ followed by a pin address such as r2c5, got {shown(text)}"]
+    if not at or not any(_TARGETS[sort][0].fullmatch(target) for sort in kind.targets):
+        expected = " or ".join(_TARGETS[sort][1] for sort in kind.targets)
+        return None, [f"expected {name}@ followed by {expected}, got {shown(text)}"]
+    if "-" in target and len(set(target.split("-"))) == 1:
+        return None, [f"expected two different addresses, got {shown(text)}"]
     problems: list[str] = []
-    given: dict[str, float] = {}
+    given: dict[str, Value] = {}
     known = {parameter.name: parameter for parameter in kind.parameters}
     for assignment in tail.split(",") if colon else []:
         key, equals, raw = (piece.strip() for piece in assignment.partition("="))
@@ -143,14 +85,11 @@ def _parse_defect(text: str) -> tuple[Defect | None, list[str]]:
             problems.append(f"expected {name} to take {takes}, got {shown(assignment.strip())}")
         elif key in given:
             problems.append(f"expected {key} once, got it twice in {shown(text)}")
-        elif not _NUMBER.fullmatch(raw):
-            problems.append(f"expected a number for {key}, got {shown(raw)}")
-        elif not known[key].low <= float(raw) <= known[key].high:
-            limits = f"{known[key].low:g} to {known[key].high:g}"
-            problems.append(f"expected {key} from {limits}, got {raw if len(raw) < 40 else shown(raw)}")
         else:
-            # What `text` writes is what counts: rows of the same text are the same picture. Plus 0 turns -0 into 0.
-            given[key] = float(_written(float(raw))) + 0.0
+            value, wrong = _value(known[key], raw)
+            problems += wrong
+            if value is not None:
+                given[key] = value
     for parameter in kind.parameters:
         if parameter.name in given and parameter.instead_of in given:
             problems.append(f"expected {parameter.instead_of} or {parameter.name}, got both in {shown(text)}")
@@ -161,6 +100,23 @@ def _parse_defect(text: str) -> tuple[Defect | None, list[str]]:
         if value is not None:
             values.append((parameter.name, value))
     return Defect(name, target, tuple(values)), problems
+
+
+def _value(parameter: Parameter | Choice, raw: str) -> tuple[Value | None, list[str]]:
+    key = parameter.name
+    if isinstance(parameter, Choice):
+        if parameter.choices and raw not in parameter.choices:
+            return None, [f"expected {key} as one of {', '.join(parameter.choices)}, got {shown(raw)}"]
+        if not _WORD.fullmatch(raw):
+            return None, [f"expected {key} as a name of letters, digits and underscores, got {shown(raw)}"]
+        return raw, []
+    if not _NUMBER.fullmatch(raw):
+        return None, [f"expected a number for {key}, got {shown(raw)}"]
+    if not parameter.low <= float(raw) <= parameter.high:
+        limits = f"{parameter.low:g} to {parameter.high:g}"
+        return None, [f"expected {key} from {limits}, got {raw if len(raw) < 40 else shown(raw)}"]
+    # What `text` writes is what counts: rows of the same text are the same picture. Plus 0 turns -0 into 0.
+    return float(written(float(raw))) + 0.0, []
 
 
 def worst_kind(defects: tuple[Defect, ...]) -> str:

@@ -13,16 +13,19 @@ from itertools import pairwise
 import numpy as np
 
 from . import lettering
-from .connector import Block, Cavity, Marking, Position, Shell, Terminal
+from .connector import Marking
+from .contour import Contour
+from .flaw import Body, Cut, Letters
+from .housings import Block, Cavity, Housing, Notch, Shell
 from .mesh import Mesh
-from .placement import STRAIGHT, Bend, Pin
+from .pin import Form, Pin
+from .terminals import Terminal
 
-BURIED_MM = 0.5
 ROUND_SIDES = 28
 _FILLET_STEPS = 4
 _PRINT_LIFT_MM = 0.005
 _PRINT_STEP_MM = 0.0005
-_CORNER_STEPS = 8
+BODY_SIDES = 16
 
 
 def _skin(
@@ -49,55 +52,68 @@ def _skin(
 
 
 def _section(terminal: Terminal) -> np.ndarray:
-    """The pin's cross-section of half width 1, (N, 2): a circle, or a square with broken edges."""
+    """The pin's cross-section, mm (N, 2): a circle, or a rectangle with broken edges."""
     if terminal.section == "round":
         angles = 2.0 * np.pi * np.arange(ROUND_SIDES) / ROUND_SIDES
-        return np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    broken = 0.16
-    quarter = np.array([[1.0, -1.0 + broken], [1.0, 1.0 - broken], [1.0 - 0.3 * broken, 1.0 - 0.3 * broken]])
-    turns = [np.array([[c, -s], [s, c]]) for c, s in ((1, 0), (0, 1), (-1, 0), (0, -1))]
-    return np.concatenate([quarter @ turn.T for turn in turns])
+        return 0.5 * terminal.width_mm * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    broken = 0.08 * min(terminal.width_mm, terminal.thickness_mm)
+    half_x, half_y = 0.5 * terminal.width_mm, 0.5 * terminal.thickness_mm
+    points = []
+    for sign_x, sign_y in ((1, 1), (-1, 1), (-1, -1), (1, -1)):
+        corner = [
+            (sign_x * half_x, sign_y * (half_y - broken)),
+            (sign_x * (half_x - 0.3 * broken), sign_y * (half_y - 0.3 * broken)),
+            (sign_x * (half_x - broken), sign_y * half_y),
+        ]
+        points += corner if sign_x == sign_y else corner[::-1]
+    turn = math.radians(terminal.turn_deg)
+    rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
+    return np.array(points) @ rotation.T
 
 
 def sides(terminal: Terminal) -> int:
     """Points in one ring of a pin."""
-    return len(_section(terminal))
+    return ROUND_SIDES if terminal.section == "round" else 12
 
 
-def _profile(terminal: Terminal) -> list[tuple[float, float, bool]]:
-    """(length below the tip, half width, smooth below it) of the tip's rings, from its shoulder to its end."""
-    half, tip = 0.5 * terminal.width_mm, terminal.tip_mm
-    end = half * terminal.tip_share
-    if terminal.section == "square":
-        return [(tip, half, False), (0.06, end, False), (0.0, end * 0.8, False)]
+def _profile(terminal: Terminal) -> list[tuple[float, float]]:
+    """(length below the tip, share of the section) of the tip's rings, from its shoulder to its end."""
+    tip, end = terminal.tip_mm, terminal.tip_share
+    if terminal.section != "round":
+        return [(tip, 1.0), (0.06, end), (0.0, end * 0.8)]
     # A turned tip: a short curve off the shank, a cone, a rounded end.
-    rounding = min(0.45 * end, 0.3 * tip)
-    rings = [(tip, half, True), (tip * 0.93, half * 0.985, True)]
+    half = 0.5 * terminal.width_mm
+    rounding = min(0.45 * end * half, 0.3 * tip)
+    rings = [(tip, 1.0), (tip * 0.93, 0.985)]
     for step in range(4):
         angle = 0.5 * math.pi * step / 3
-        rings.append((rounding * (1.0 - math.sin(angle)), end - rounding * (1.0 - math.cos(angle)), True))
+        rings.append((rounding * (1.0 - math.sin(angle)), end - rounding / half * (1.0 - math.cos(angle))))
     return rings
 
 
 @lru_cache(maxsize=256)
-def pin_mesh(terminal: Terminal, bend: Bend = STRAIGHT) -> Mesh:
-    """A pin in its own frame: origin where it leaves the floor, Z along it, from -BURIED_MM to its tip.
+def pin_mesh(form: Form) -> Mesh:
+    """A pin in its own frame: origin where it leaves the floor, Z along it, from -buried_mm to its tip.
 
-    The sections of a bent pin stay perpendicular to its centre line and do not twist.
+    The sections of a bent pin stay perpendicular to its centre line; they turn about it only where it is twisted. The
+    last vertex is the tip, or the middle of the fracture face: what is measured lies on the mesh.
     """
-    length = terminal.standing_mm
+    terminal, bend, length = form.terminal, form.bend, form.length_mm
     section = _section(terminal)
-    tip = _profile(terminal)
-    shank_end = length - tip[0][0]
-    alongs = [0.0, *_bend_stations(bend, shank_end)]
-    stations = [(s, 0.5 * terminal.width_mm) for s in alongs if 0.0 <= s < shank_end - 1e-6]
-    stations += [(length - below, half) for below, half, _ in tip]
+    shoulder = terminal.standing_mm - terminal.tip_mm
+    stations = [
+        (along, 1.0) for along in (0.0, *_stations(form)) if 0.0 <= along < min(shoulder, length) - 1e-6
+    ]
+    tip = [(terminal.standing_mm - below, share) for below, share in _profile(terminal)]
+    stations += [(along, share) for along, share in tip if along < length - 1e-6 or not form.lost_mm]
+    if form.lost_mm:
+        stations.append((length, _share_at(terminal, length)))
+    rings = [_ring(section, Form(terminal), -form.buried_mm)]
+    rings += [_ring(section * share, form, along) for along, share in stations]
+    if form.lost_mm:
+        rings[-1] = _fracture(section * stations[-1][1], form)
     smooth_side = terminal.section == "round"
-    rings = [_ring(section * 0.5 * terminal.width_mm, STRAIGHT, -BURIED_MM)]
-    rings += [_ring(section * half, bend, along) for along, half in stations]
-    smooth = [smooth_side] * (len(rings) - 1)
-    mesh = _skin(rings, smooth)
-    # The end is a fan round the tip point, which is a vertex: the measured tip lies on the mesh.
+    mesh = _skin(rings, [smooth_side] * (len(rings) - 1))
     last = (len(rings) - 1) * len(section) + np.arange(len(section), dtype=np.int32)
     centre = np.full_like(last, len(mesh.vertices))
     fan = np.stack([last, np.roll(last, -1), centre], axis=1)
@@ -117,38 +133,67 @@ def pin_matrix(pin: Pin) -> np.ndarray:
     return matrix
 
 
-def _bend_stations(bend: Bend, shank_end: float) -> list[float]:
-    """Lengths along the pin at which a bent pin needs a ring; an arc of 3 degrees between them."""
-    if bend.angle_rad == 0.0:
-        return []
-    if bend.curve_mm <= 0.0:
-        return [bend.start_mm, bend.start_mm + 1e-3]
-    steps = max(4, math.ceil(math.degrees(bend.angle_rad) / 3.0))
-    return [bend.start_mm + bend.curve_mm * i / steps for i in range(steps + 1)]
+def _stations(form: Form) -> list[float]:
+    """Lengths along the pin at which it needs a ring: a step of 3 degrees of bend or 6 of twist between them."""
+    bend = form.bend
+    found: list[float] = []
+    if not bend.is_straight:
+        along = bend.start_mm
+        for arc, turn in bend.arcs:
+            steps = max(4, math.ceil(abs(math.degrees(turn)) / 3.0)) if arc > 0.0 else 1
+            found += [along + max(arc, 1e-3) * i / steps for i in range(steps + 1)]
+            along += arc
+    if form.twist_rad:
+        steps = math.ceil(abs(math.degrees(form.twist_rad)) / 6.0)
+        found += [form.length_mm * i / steps for i in range(1, steps)]
+    return sorted(set(found))
 
 
-def _ring(section: np.ndarray, bend: Bend, along: float) -> np.ndarray:
-    """A section (N, 2) put perpendicular to the centre line: turned about the bend's axis by the local tilt."""
-    turn = bend.tilt_rad(along)
+def _share_at(terminal: Terminal, along: float) -> float:
+    """The section's share of the shank's at a length from the floor."""
+    tip = [(terminal.standing_mm - below, share) for below, share in _profile(terminal)]
+    alongs, shares = zip(*tip, strict=True)
+    return float(np.interp(along, alongs, shares))
+
+
+def _ring(section: np.ndarray, form: Form, along: float | np.ndarray) -> np.ndarray:
+    """A section (N, 2) put perpendicular to the centre line: turned about it, then about the bend's axis.
+
+    Args:
+        section: the outline, mm.
+        form: the pin's shape.
+        along: length from the floor; one for each point where the section is oblique.
+    """
+    alongs = np.broadcast_to(np.asarray(along, float), (len(section),))
+    bend = form.bend
+    if form.twist_rad:
+        twist = form.twist_rad * np.clip(alongs / form.length_mm, 0.0, 1.0)
+        x, y = section.T
+        section = np.stack(
+            [np.cos(twist) * x - np.sin(twist) * y, np.sin(twist) * x + np.cos(twist) * y], axis=1
+        )
     direction = np.array([math.cos(bend.azimuth_rad), math.sin(bend.azimuth_rad)])
     across = section @ direction
+    same = bool(np.all(alongs == alongs[0]))
+    turns = np.array([bend.tilt_rad(s) for s in (alongs[:1] if same else alongs)])
+    middles = np.array([bend.point(s) for s in (alongs[:1] if same else alongs)])
     points = np.zeros((len(section), 3))
-    points[:, :2] = section + np.outer(across * (math.cos(turn) - 1.0), direction)
-    points[:, 2] = -across * math.sin(turn)
-    return points + np.array(bend.point(along))
+    points[:, :2] = section + (across * (np.cos(turns) - 1.0))[:, None] * direction
+    points[:, 2] = -across * np.sin(turns)
+    return points + middles
 
 
-def _rounded_rectangle(half_x: float, half_y: float, radius: float, z: float) -> np.ndarray:
-    """A loop (4 x (_CORNER_STEPS + 1), 3), counter-clockwise from above; equal counts for every radius."""
-    radius = min(max(radius, 1e-4), half_x - 1e-6, half_y - 1e-6)
-    angles = 0.5 * np.pi * np.arange(_CORNER_STEPS + 1) / _CORNER_STEPS
-    points = []
-    for quarter, (sign_x, sign_y) in enumerate(((1, 1), (-1, 1), (-1, -1), (1, -1))):
-        turned = angles + 0.5 * np.pi * quarter
-        x = sign_x * (half_x - radius) + radius * np.cos(turned)
-        y = sign_y * (half_y - radius) + radius * np.sin(turned)
-        points.append(np.stack([x, y, np.full_like(x, z)], axis=1))
-    return np.concatenate(points)
+def _fracture(section: np.ndarray, form: Form) -> np.ndarray:
+    """The broken end: a slope through the centre line's end, its edge torn; it never reaches below the floor."""
+    fall = np.array([math.cos(form.fall_rad), math.sin(form.fall_rad)])
+    torn = 0.03 * form.terminal.width_mm * np.sin(np.arange(len(section)) * 2.4 + 0.7)
+    alongs = form.length_mm - section @ fall * math.tan(form.slope_rad) + torn
+    return _ring(section, form, np.clip(alongs, 0.02, None))
+
+
+def contour_ring(contour: Contour, offset: float, z: float) -> np.ndarray:
+    """A contour moved outwards (N, 3), counter-clockwise from above; equal counts for every offset."""
+    return np.array([(*station.at(contour.radius_mm + offset), z) for station in contour.stations])
 
 
 def _fillet(from_offset: float, from_z: float, to_offset: float, to_z: float) -> list[tuple[float, float]]:
@@ -160,36 +205,88 @@ def _fillet(from_offset: float, from_z: float, to_offset: float, to_z: float) ->
     ]
 
 
-def shell_mesh(shell: Shell) -> Mesh:
-    """The walls, from the outside bottom over the rim down to just below the cavity floor, edges filleted."""
-    fillet = min(shell.fillet_mm, 0.45 * shell.wall_mm)
+def shell_mesh(shell: Shell, housing: Housing, cuts: tuple[Cut, ...] = ()) -> Mesh:
+    """The walls, from the outside bottom over the rim down to just below the cavity floor.
+
+    Notches and cuts lower the rim where they are: every point of the profile above their floor comes down to it.
+    """
+    fillet = min(housing.fillet_mm, 0.45 * shell.wall_mm)
     wall, depth = shell.wall_mm, shell.depth_mm
     outer = [(wall, -shell.height_mm), *_fillet(wall, -fillet, wall - fillet, 0.0)]
-    inner = [*reversed(_fillet(0.0, -fillet, fillet, 0.0)), (0.0, -depth - 0.3)]
-    half_x, half_y = 0.5 * shell.opening_mm[0], 0.5 * shell.opening_mm[1]
-    profile = outer + inner
-    rings = [_rounded_rectangle(half_x + d, half_y + d, shell.corner_mm + d, z) for d, z in profile]
-    # All but the flat rim: flat shading would show the facets of the round corners.
-    smooth = [abs(low[1] - high[1]) > 1e-9 for low, high in pairwise(profile)]
-    return _skin(rings, smooth)
+    lead = housing.lead_in_mm
+    inner = [(lead, 0.0), (0.0, -lead)] if lead else [*reversed(_fillet(0.0, -fillet, fillet, 0.0))]
+    profile = [*outer, *inner, (0.0, -depth - 0.3)]
+    all_cuts = (*(_notch_cut(notch, shell) for notch in housing.notches), *cuts)
+    stations = _cut_stations(shell.opening, all_cuts)
+    rings = []
+    for offset, z in profile:
+        share = offset / wall
+        ring = []
+        for along, depths in stations:
+            jag = sum(cut.jag_mm * math.sin(9.0 * share + 1.7) for cut, down in depths if down > 0.0)
+            point = shell.opening.station(along + jag).at(shell.opening.radius_mm + offset)
+            low = max((down * (cut.slant + share * (1.0 - cut.slant)) for cut, down in depths), default=0.0)
+            ring.append((*point, min(z, -low)))
+        rings.append(np.array(ring))
+    # All but the flat rim: flat shading would show the facets of the round corners. What is broken has sharp edges.
+    mesh = _skin(rings, [abs(low[1] - high[1]) > 1e-9 for low, high in pairwise(profile)])
+    whole = np.array([not any(down for _, down in depths) for _, depths in stations])
+    beside = whole & np.roll(whole, -1)
+    return mesh._replace(smooth=mesh.smooth & np.tile(beside, len(profile) - 1))
+
+
+def cut_points(shell: Shell, cut: Cut) -> np.ndarray:
+    """Corners of what a cut takes away, (N, 3) mm: on the rim above it and on its floor, on both sides of the wall."""
+    points = []
+    for along, depth in zip(cut.along_mm, cut.depth_mm, strict=True):
+        station = shell.opening.station(along)
+        for offset in (0.0, shell.wall_mm):
+            x, y = station.at(shell.opening.radius_mm + offset)
+            points += [(x, y, 0.0), (x, y, -depth * (cut.slant if offset == 0.0 else 1.0))]
+    return np.array(points)
+
+
+def _notch_cut(notch: Notch, shell: Shell) -> Cut:
+    middle, half = shell.opening.towards(notch.azimuth_deg), 0.5 * notch.width_mm
+    sharp = 1e-3
+    along = (middle - half - sharp, middle - half, middle + half, middle + half + sharp)
+    return Cut(along, (0.0, notch.depth_mm, notch.depth_mm, 0.0))
+
+
+def _cut_stations(opening: Contour, cuts: tuple[Cut, ...]) -> list[tuple[float, list[tuple[Cut, float]]]]:
+    """Lengths along the opening, rising, and how deep each cut is there; the opening's own stations and the cuts'."""
+    whole = opening.length_mm
+    places = {round(station.along_mm, 9) for station in opening.stations}
+    for cut in cuts:
+        places |= {round(along % whole, 9) for along in cut.along_mm}
+    found = []
+    for along in sorted(places):
+        depths = []
+        for cut in cuts:
+            # A cut may pass the contour's beginning.
+            for turn in (-whole, 0.0, whole):
+                if cut.along_mm[0] - 1e-9 <= along + turn <= cut.along_mm[-1] + 1e-9:
+                    depths.append((cut, float(np.interp(along + turn, cut.along_mm, cut.depth_mm))))
+        found.append((along, depths))
+    return found
 
 
 def block_mesh(block: Block) -> Mesh:
-    """A box with filleted vertical and top edges."""
-    half_x, half_y = 0.5 * block.size_mm[0], 0.5 * block.size_mm[1]
+    """A prism with rounded top edges."""
     fillet = block.fillet_mm
     profile = [(0.0, block.bottom_mm), *_fillet(0.0, block.top_mm - fillet, -fillet, block.top_mm)]
-    rings = [_rounded_rectangle(half_x + d, half_y + d, fillet + d, z) for d, z in profile]
-    rings = [ring + np.array([*block.center_mm, 0.0]) for ring in rings]
+    rings = [contour_ring(block.contour, offset, z) for offset, z in profile]
     return _skin(rings, [False] + [True] * (len(profile) - 2), close_top=True)
 
 
 def cavity_outline(terminal: Terminal, cavity: Cavity, clearance: float) -> np.ndarray:
     """The hole's outline (N, 2) about its own centre, counter-clockwise."""
-    half = 0.5 * terminal.width_mm + cavity.clearance_mm + clearance
+    gap = cavity.clearance_mm + clearance
     if terminal.section == "round":
-        return _section(terminal) * half
-    return _rounded_rectangle(half, half, 0.15 * half + clearance, 0.0)[:, :2]
+        return _section(terminal) * (1.0 + gap / (0.5 * terminal.width_mm))
+    radius = 0.15 * (0.5 * min(terminal.width_mm, terminal.thickness_mm) + cavity.clearance_mm) + clearance
+    size = terminal.width_mm + 2.0 * gap, terminal.thickness_mm + 2.0 * gap
+    return contour_ring(Contour.rectangle(size, radius, turn_deg=terminal.turn_deg), 0.0, 0.0)[:, :2]
 
 
 def cavity_mesh(terminal: Terminal, cavity: Cavity) -> Mesh:
@@ -211,33 +308,37 @@ def cavity_mesh(terminal: Terminal, cavity: Cavity) -> Mesh:
 
 def floor_outline(shell: Shell) -> np.ndarray:
     """The floor's outer edge (N, 2), a little inside the walls' material."""
-    return _rounded_rectangle(
-        0.5 * shell.opening_mm[0] + 0.2, 0.5 * shell.opening_mm[1] + 0.2, shell.corner_mm, 0.0
-    )[:, :2]
+    return contour_ring(shell.opening, 0.2, 0.0)[:, :2]
 
 
-def print_mesh(marking: Marking, wanted: str, positions: tuple[Position, ...]) -> Mesh | None:
-    """The print on the mating face; None for `none`."""
+def body_mesh(body: Body) -> Mesh:
+    """A foreign body: rings of varying radius across a chain of points."""
+    path = np.array(body.path)
+    along = np.gradient(path, axis=0)
+    along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-12)
+    # The frame is carried along the chain, so that it does not spin.
+    side = np.array([1.0, 0.0, 0.0]) if abs(along[0][0]) < 0.9 else np.array([0.0, 1.0, 0.0])
+    angles = 2.0 * np.pi * np.arange(BODY_SIDES) / BODY_SIDES
+    rings = []
+    for point, direction, radius in zip(path, along, body.radii, strict=True):
+        side = side - (side @ direction) * direction
+        side /= np.linalg.norm(side)
+        other = np.cross(direction, side)
+        rings.append(point + radius * (np.cos(angles)[:, None] * side + np.sin(angles)[:, None] * other))
+    return _skin(rings, [True] * (len(rings) - 1), close_top=True, close_bottom=True)
+
+
+def print_mesh(marking: Marking, items: tuple[Letters, ...]) -> Mesh | None:
+    """Print on the mating face; None where there is nothing to print."""
     vertices: list[tuple[float, float, float]] = []
     faces: list[tuple[int, ...]] = []
-    for text, x, y in _print_items(marking, wanted, positions):
-        points, outlines = lettering.outline(text, marking.height_mm, marking.stroke_mm)
+    for item in items:
+        points, outlines = lettering.outline(item.text, marking.height_mm, marking.stroke_mm)
+        sign = -1.0 if item.mirrored else 1.0
         for number, outline in enumerate(outlines):
             # Strokes overlap; each face lies a little above the last, since coplanar faces shadow one another.
-            height = _PRINT_LIFT_MM + _PRINT_STEP_MM * (number % 32)
+            height = marking.z_mm + _PRINT_LIFT_MM + _PRINT_STEP_MM * (number % 32)
+            corners = outline[::-1] if item.mirrored else outline
             faces.append(tuple(range(len(vertices), len(vertices) + len(outline))))
-            vertices += [(points[i][0] + x, points[i][1] + y, height) for i in outline]
+            vertices += [(sign * points[i][0] + item.x_mm, points[i][1] + item.y_mm, height) for i in corners]
     return Mesh.of(np.array(vertices), faces) if faces else None
-
-
-def _print_items(
-    marking: Marking, wanted: str, positions: tuple[Position, ...]
-) -> list[tuple[str, float, float]]:
-    if wanted.startswith("text="):
-        return [(wanted.removeprefix("text="), *marking.text_at_mm)]
-    if wanted != "numbers":
-        return []
-    rows = {p.row: p.y_mm for p in positions}
-    columns = {p.position: p.x_mm for p in positions if p.row == 1}
-    items = [(str(row), marking.row_numbers_x_mm, y) for row, y in rows.items()]
-    return items + [(str(column), x, marking.position_numbers_y_mm) for column, x in columns.items()]

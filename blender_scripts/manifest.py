@@ -15,10 +15,11 @@ from pathlib import Path
 
 from . import lettering
 from .clearance import collisions
-from .connector import CAMERAS, SCENE_NAME, Connector, lens_folds, read_connector
+from .connector import SCENE_NAME, Connector, read_connector
 from .defects import Defect, parse_defects
 from .errors import InputError, shown
-from .placement import place_pins
+from .part import make_part
+from .views import CAMERAS, lens_folds
 
 REQUIRED = (
     "run",
@@ -224,14 +225,14 @@ class _Reader:
             return None
         for column, offered in (
             ("housing", connector.housings),
-            ("terminal", connector.terminals),
+            ("terminal", connector.terminal_names),
             ("lighting", connector.lightings),
         ):
             if cells[column] not in offered:
                 expected = f"one of {', '.join(offered)} (scene {connector.name})"
                 self.wrong(line, column, expected, shown(cells[column]))
         addresses = {position.address for position in connector.positions}
-        for target in dict.fromkeys(d.target for d in defects if d.target not in addresses):
+        for target in dict.fromkeys(a for d in defects for a in d.addresses if a not in addresses):
             first, last = connector.positions[0].address, connector.positions[-1].address
             expected = f"an address of scene {connector.name} ({first} to {last})"
             self.wrong(line, "defects", expected, shown(target))
@@ -314,15 +315,16 @@ class _Reader:
         if run.marking.startswith("text="):
             text, marking = run.marking.removeprefix("text="), connector.marking
             width, _ = lettering.size(text, marking.height_mm, marking.stroke_mm)
-            room = 2.0 * (connector.shell.outer_mm[0] / 2 - abs(marking.text_at_mm[0]))
+            (left, _), (right, _) = connector.shell.outside.bounds
+            room = 2.0 * min(right - marking.text_at_mm[0], marking.text_at_mm[0] - left)
             if width > room:
                 expected = f"a text that fits on the housing, {room:.1f} mm in print"
                 self.wrong(line, "marking", expected, f"{shown(text)} of {width:.1f} mm")
         if not run.defects:
             return
         try:
-            pins = place_pins(connector, run.terminal, run.part, run.defects)
-            messages = collisions(connector, run.housing, pins)
+            part = make_part(connector, run.housing, run.terminal, run.marking, run.part, run.defects)
+            messages = collisions(connector, run.housing, part.pins)
         except InputError as error:
             messages = error.problems
         self.problems += [(line, f"{self.path.name}:{line} defects: {message}") for message in messages]

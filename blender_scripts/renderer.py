@@ -10,18 +10,29 @@ import numpy as np
 
 from . import draws, jpeg, versions
 from .connector import Connector
+from .flaw import Part
 from .lens import Window, bend_picture, bend_samples
 from .manifest import Manifest, Run
 from .optics import Station, set_up_station
 from .output_folder import OutputFolder
+from .part import make_part
 from .path_tracer import PathTracer
-from .placement import Pin, place_pins
 from .png import encode_png
 from .record import RENDERER, SCHEMA, row_sha256
 from .scratch import Scratch
 from .sensor import develop
 from .stage import Stage
-from .truth import Mask, Outline, box_of, pin_bands, positions_truth, project_pins
+from .truth import (
+    FlawOutline,
+    Mask,
+    Outline,
+    box_of,
+    flaws_truth,
+    mask_bands,
+    positions_truth,
+    project_flaws,
+    project_pins,
+)
 
 EXTRAS = ("depth", "normal")
 
@@ -83,16 +94,17 @@ class Renderer:
         if not force and self.output.is_finished(run, sha256):
             return False
         connector = self.manifest.connectors[run.scene]
-        pins = place_pins(connector, run.terminal, run.part, run.defects)
+        part = make_part(connector, run.housing, run.terminal, run.marking, run.part, run.defects)
         station = set_up_station(connector, run.camera, run.seed, run.width, run.height)
-        self.stage.lay_out(connector, run.housing, run.marking, run.lighting, pins, station)
+        self.stage.lay_out(part, run.lighting, station)
         view = station.camera.undistorted().lens
         noise = draws.integer(run.seed, "noise", run.camera)
         light = self.tracer.picture(view.width, view.height, run.samples, noise)
         light = bend_picture(light, station.camera.lens)
 
-        outlines = project_pins(connector, pins, station.camera)
-        mask = self._mask(connector, pins, station, outlines)
+        outlines = project_pins(connector, part.pins, station.camera)
+        flaws = project_flaws(part, station.camera)
+        mask = self._mask(part, station, outlines, flaws)
         record = {
             **self._head(run, sha256, connector),
             "camera": station.camera.as_record(),
@@ -103,30 +115,28 @@ class Renderer:
             "housing": {
                 "boxes": self._housing_boxes(run, station.camera.project(self.stage.housing_vertices))
             },
-            "positions": positions_truth(pins, station.camera, outlines, mask),
-            "other": [],
+            "positions": positions_truth(part.pins, station.camera, outlines, mask),
+            "other": flaws_truth(part, flaws, mask),
         }
         picture = develop(light, station.capture, f"{run.seed}/{run.camera}", f"{run.scene}/{run.camera}")
         if connector.sensor.jpeg_quality:
             picture = jpeg.through_jpeg(picture, connector.sensor.jpeg_quality, self.scratch.folder)
-        indices = mask.picture(run.width, run.height, len(pins))
+        indices = mask.picture(run.width, run.height, len(part.pins) + len(part.flaws))
         extras = {kind: _npy(self._extra(kind, station)) for kind in self.extras}
         self.output.write(run.run, encode_png(picture), encode_png(indices), record, extras)
         return True
 
-    def _mask(
-        self, connector: Connector, pins: tuple[Pin, ...], station: Station, outlines: list[Outline]
-    ) -> Mask:
+    def _mask(self, part: Part, station: Station, outlines: list[Outline], flaws: list[FlawOutline]) -> Mask:
         """Render the instance mask where pins are; behind a bent lens, render the view and bend it."""
         scale, lens = self.mask_scale, station.camera.lens
         camera = station.camera.undistorted()
         view = camera.lens
-        wanted = pin_bands(outlines, lens.width, lens.height, scale)
-        straight = (
-            wanted
-            if lens.is_straight
-            else pin_bands(project_pins(connector, pins, camera), view.width, view.height, scale)
-        )
+        wanted = mask_bands(outlines, flaws, lens.width, lens.height, scale)
+        if lens.is_straight:
+            straight = wanted
+        else:
+            unbent = project_pins(part.connector, part.pins, camera), project_flaws(part, camera)
+            straight = mask_bands(*unbent, view.width, view.height, scale)
         bands = []
         self.stage.show("index")
         for band in straight:
@@ -141,8 +151,8 @@ class Renderer:
         for window in wanted:
             merged = np.zeros((scale * (window.y2 - window.y1), scale * (window.x2 - window.x1)), np.uint16)
             for source, indices in bands:
-                part = bend_samples(indices, lens, scale, window, source)
-                merged = np.where(merged == 0, part, merged)
+                piece = bend_samples(indices, lens, scale, window, source)
+                merged = np.where(merged == 0, piece, merged)
             bent.append((window, merged))
         return Mask(scale, bent)
 

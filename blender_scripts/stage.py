@@ -14,11 +14,13 @@ from mathutils import Matrix, Vector
 from mathutils.geometry import delaunay_2d_cdt
 
 from . import geometry, lamps, materials
-from .connector import Connector, Housing, Terminal
+from .connector import Connector
+from .flaw import Cut, Letters, Part
 from .mesh import Mesh, join
 from .objects import add_object, make_mesh
 from .optics import Station
-from .placement import Pin
+from .pin import Form, Stain
+from .terminals import Terminal
 from .truth import CAVITY_CODES, HOUSING_CODE
 
 CAMERA = "camera"
@@ -26,12 +28,16 @@ _ALL_TRIANGLES = 0
 _FIXTURE_MM = 4000.0
 
 
-@lru_cache(maxsize=8)
-def _floor(connector: Connector, terminal: Terminal) -> Mesh:
-    """The cavity floor at z = 0 with a hole for every position, triangulated by constrained Delaunay."""
+@lru_cache(maxsize=16)
+def _floor(connector: Connector, terminals: tuple[Terminal, ...]) -> Mesh:
+    """The cavity floor at z = 0 with a hole for every position's terminal, triangulated by constrained Delaunay."""
     outer = geometry.floor_outline(connector.shell)
-    hole = geometry.cavity_outline(terminal, connector.cavity, connector.cavity.chamfer_mm)
-    loops = [outer, *(hole + np.array([p.x_mm, p.y_mm]) for p in connector.positions)]
+    cavity = connector.cavity
+    holes = [geometry.cavity_outline(terminal, cavity, cavity.chamfer_mm) for terminal in terminals]
+    loops = [
+        outer,
+        *(hole + np.array([p.x_mm, p.y_mm]) for hole, p in zip(holes, connector.positions, strict=True)),
+    ]
     edges, start = [], 0
     for loop in loops:
         edges += [(start + i, start + (i + 1) % len(loop)) for i in range(len(loop))]
@@ -42,40 +48,53 @@ def _floor(connector: Connector, terminal: Terminal) -> Mesh:
     corners = np.array([(*p, 0.0) for p in flat])
     triangles = np.array(faces)
     a, b, c = (corners[triangles[:, i]] for i in range(3))
-    # Holes are convex and filled by triangles of their own: those whose middle lies in one are dropped.
+    # Holes are convex and filled by triangles of their own: those whose middle lies in one are dropped, and so are
+    # those outside a round outline.
     middles = ((a + b + c) / 3.0)[:, :2]
-    open_ = np.zeros(len(middles), bool)
+    dropped = ~_inside(outer, middles)
     for loop in loops[1:]:
-        sides = np.roll(loop, -1, axis=0) - loop
-        to_middle = middles[:, None] - loop
-        open_ |= np.all(sides[:, 0] * to_middle[..., 1] - sides[:, 1] * to_middle[..., 0] > 0.0, axis=1)
+        dropped |= _inside(loop, middles)
     upward = np.cross(b - a, c - a)[:, 2] > 0.0
     triangles[~upward] = triangles[~upward][:, ::-1]
-    return Mesh.of(corners, triangles[~open_].tolist())
+    return Mesh.of(corners, triangles[~dropped].tolist())
 
 
-@lru_cache(maxsize=8)
-def _housing(connector: Connector, housing: str, terminal: Terminal) -> Mesh:
-    floor = _floor(connector, terminal).moved((0.0, 0.0, -connector.shell.depth_mm))
-    blocks = [geometry.block_mesh(block) for block in connector.housings[housing].blocks]
-    return join([geometry.shell_mesh(connector.shell), floor, *blocks])
+def _inside(loop: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Which points (N, 2) lie in a convex counter-clockwise loop (V, 2)."""
+    sides = np.roll(loop, -1, axis=0) - loop
+    to_point = points[:, None] - loop
+    return np.all(sides[:, 0] * to_point[..., 1] - sides[:, 1] * to_point[..., 0] > 0.0, axis=1)
 
 
-@lru_cache(maxsize=32)
-def _body(connector: Connector, housing: str, terminal: Terminal, empty: tuple[int, ...]) -> Mesh:
-    """The housing with the cavities that hold a pin; those in `empty` are objects of their own, for the mask."""
-    cavity = geometry.cavity_mesh(terminal, connector.cavity)
+@lru_cache(maxsize=16)
+def _walls(connector: Connector, housing: str, cuts: tuple[Cut, ...]) -> Mesh:
+    variant = connector.housings[housing]
+    blocks = [geometry.block_mesh(block) for block in variant.blocks]
+    return join([geometry.shell_mesh(connector.shell, variant, cuts), *blocks])
+
+
+@lru_cache(maxsize=64)
+def _insert(connector: Connector, terminals: tuple[Terminal, ...], empty: tuple[int, ...]) -> Mesh:
+    """The floor with the cavities that hold a pin; those in `empty` are objects of their own, for the mask."""
+    depth = -connector.shell.depth_mm
     filled = [
-        cavity.moved((p.x_mm, p.y_mm, -connector.shell.depth_mm))
-        for p in connector.positions
+        geometry.cavity_mesh(terminal, connector.cavity).moved((p.x_mm, p.y_mm, depth))
+        for terminal, p in zip(terminals, connector.positions, strict=True)
         if p.index not in empty
     ]
-    return join([_housing(connector, housing, terminal), *filled])
+    return join([_floor(connector, terminals).moved((0.0, 0.0, depth)), *filled])
 
 
-@lru_cache(maxsize=8)
-def _print(connector: Connector, marking: str) -> Mesh | None:
-    return geometry.print_mesh(connector.marking, marking, connector.positions)
+@lru_cache(maxsize=64)
+def _body(
+    connector: Connector,
+    housing: str,
+    cuts: tuple[Cut, ...],
+    terminals: tuple[Terminal, ...],
+    empty: tuple[int, ...],
+) -> Mesh:
+    """Walls and insert as one: every object in a ray's way costs time."""
+    return join([_walls(connector, housing, cuts), _insert(connector, terminals, empty)])
 
 
 class Stage:
@@ -86,50 +105,68 @@ class Stage:
         self._truth: dict[str, bpy.types.Material] = {}
         self._sharp = True
 
-    def lay_out(
-        self,
-        connector: Connector,
-        housing: str,
-        marking: str,
-        lighting: str,
-        pins: tuple[Pin, ...],
-        station: Station,
-    ) -> None:
+    def lay_out(self, part: Part, lighting: str, station: Station) -> None:
         """Replace whatever is in the scene by one part under one station."""
         _clear()
-        terminal = pins[0].terminal
-        plastic = _plastic(connector.housings[housing])
-        plating = materials.metal("plating", terminal.color, terminal.roughness)
-        self.housing_vertices = _housing(connector, housing, terminal).vertices
-        # One object for housing and filled cavities: every object in a ray's way costs time.
-        empty = tuple(pin.position.index for pin in pins if pin.missing)
-        body = _body(connector, housing, terminal, empty)
-        add_object("housing", make_mesh("housing", body, plastic), HOUSING_CODE)
-        if empty:
-            mouth = make_mesh("cavity", geometry.cavity_mesh(terminal, connector.cavity), plastic)
-        good = make_mesh("pin", geometry.pin_mesh(terminal), plating)
-        floor = -connector.shell.depth_mm
-        for pin in pins:
-            position = pin.position
-            if pin.missing:
-                cavity = add_object(f"cavity {position.index:04d}", mouth, CAVITY_CODES + position.index)
-                cavity.location = (position.x_mm, position.y_mm, floor)
-                continue
-            mesh = good
-            if pin.bend.angle_rad:
-                mesh = make_mesh(f"pin {position.index:04d}", geometry.pin_mesh(terminal, pin.bend), plating)
-            thing = add_object(f"pin {position.index:04d}", mesh, position.index)
-            thing.matrix_world = Matrix(geometry.pin_matrix(pin).tolist())
-        letters = _print(connector, marking)
-        if letters is not None:
-            # Print is part of the housing's surface, and the mask sees it as such.
-            ink = materials.matt("ink", connector.marking.color)
-            add_object("print", make_mesh("print", letters, ink), HOUSING_CODE)
+        connector = part.connector
+        self._housing(part)
+        self._pins(part)
+        ink = materials.matt("ink", connector.housings[part.housing].ink)
+        # Print is part of the housing's surface, and the mask sees it as such; wrong print has a number of its own.
+        _print("print", part, part.letters, ink, HOUSING_CODE)
+        for number, flaw in enumerate(part.flaws, len(part.pins) + 1):
+            _print(f"flaw {number:04d} print", part, flaw.printed, ink, number)
+            for i, body in enumerate(flaw.bodies):
+                name = f"flaw {number:04d} body {i}"
+                add_object(
+                    name, make_mesh(name, geometry.body_mesh(body), _BODY_MATERIALS[body.material]()), number
+                )
         _fixture(connector, station)
         lamps.light(connector, lighting, station)
         _camera(connector, station)
         self._sharp = not station.f_number
         self._truth = {kind: make() for kind, make in materials.TRUTH.items()}
+
+    def _housing(self, part: Part) -> None:
+        connector, depth = part.connector, -part.connector.shell.depth_mm
+        variant = connector.housings[part.housing]
+        terminals = tuple(pin.nominal for pin in part.pins)
+        empty = tuple(pin.position.index for pin in part.pins if pin.missing)
+        walls = _walls(connector, part.housing, part.cuts)
+        self.housing_vertices = walls.vertices
+        wall_material = materials.surface("housing", variant.walls, connector.finish, part.seed)
+        insert_material = wall_material
+        if variant.insert == variant.walls:
+            whole = _body(connector, part.housing, part.cuts, terminals, empty)
+            add_object("housing", make_mesh("housing", whole, wall_material), HOUSING_CODE)
+        else:
+            insert_material = materials.surface("insert", variant.insert, connector.finish, part.seed)
+            add_object("housing", make_mesh("housing", walls, wall_material), HOUSING_CODE)
+            insert = make_mesh("insert", _insert(connector, terminals, empty), insert_material)
+            add_object("insert", insert, HOUSING_CODE)
+        mouths: dict[Terminal, bpy.types.Mesh] = {}
+        for pin in (pin for pin in part.pins if pin.missing):
+            if pin.nominal not in mouths:
+                mesh = geometry.cavity_mesh(pin.nominal, connector.cavity)
+                mouths[pin.nominal] = make_mesh(f"cavity {len(mouths)}", mesh, insert_material)
+            index = pin.position.index
+            cavity = add_object(f"cavity {index:04d}", mouths[pin.nominal], CAVITY_CODES + index)
+            cavity.location = (pin.position.x_mm, pin.position.y_mm, depth)
+
+    def _pins(self, part: Part) -> None:
+        meshes: dict[tuple[Form, Stain | None], bpy.types.Mesh] = {}
+        coats: dict[tuple[object, ...], bpy.types.Material] = {}
+        for pin in (pin for pin in part.pins if not pin.missing):
+            index, look = pin.position.index, (pin.form, pin.stain)
+            if look not in meshes:
+                coat = (pin.terminal.color, pin.terminal.roughness, pin.stain, pin.form.lost_mm > 0.0)
+                if coat not in coats:
+                    coats[coat] = materials.plating(
+                        f"plating {len(coats)}", pin.terminal, pin.stain, part.connector.finish, part.seed
+                    )
+                meshes[look] = make_mesh(f"pin {len(meshes)}", geometry.pin_mesh(pin.form), coats[coat])
+            thing = add_object(f"pin {index:04d}", meshes[look], index)
+            thing.matrix_world = Matrix(geometry.pin_matrix(pin).tolist())
 
     def show(self, kind: str | None) -> None:
         """Every surface shines with its `index`, `depth` or `normal`, without blur; None: as it is.
@@ -152,8 +189,17 @@ def _clear() -> None:
         bpy.data.batch_remove(collection)
 
 
-def _plastic(housing: Housing) -> bpy.types.Material:
-    return materials.dielectric("plastic", housing.color, housing.roughness)
+def _print(name: str, part: Part, letters: tuple[Letters, ...], ink: bpy.types.Material, code: int) -> None:
+    mesh = geometry.print_mesh(part.connector.marking, letters)
+    if mesh is not None:
+        add_object(name, make_mesh(name, mesh, ink), code)
+
+
+_BODY_MATERIALS = {
+    "solder": lambda: materials.bright("solder", (0.80, 0.80, 0.82), 0.18),
+    "plating": lambda: materials.bright("burr", (0.86, 0.84, 0.80), 0.25),
+    "fibre": lambda: materials.matt("fibre", (0.62, 0.60, 0.55)),
+}
 
 
 def _rectangle(name: str, half_x: float, half_y: float, material: bpy.types.Material) -> bpy.types.Object:

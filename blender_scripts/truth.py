@@ -7,24 +7,29 @@ than the picture. All are in the picture's pixels, edge convention, and not clip
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from . import geometry
-from .connector import Connector, Terminal
+from .connector import Connector
+from .defects import worst_kind
+from .flaw import Flaw, Part
 from .lens import Window
 from .optics import Camera
-from .placement import Bend, Pin
+from .pin import Form, Pin
+from .terminals import Terminal
 
 # What the instance mask is rendered with: a pin's own index, and these.
 HOUSING_CODE = 30000
 CAVITY_CODES = 20000
 _HULL_DIRECTIONS = 64
 _SPAN_DIRECTIONS = 48
-# What is left out on each side of a visible box, px^2: less than that of a pin is not seen, but may reach far.
-_UNSEEN_PX2 = 0.125
+# A sliver of a pin, seen between two others, is too thin to be measured and reaches far: see _side.
+_SLIVER_PX2 = 1.0
+_SLIVER_PX = 0.4
 _MARGIN_PX = 2
 # A render call takes about as long as this many samples of the mask.
 _CALL_SAMPLES = 16000
@@ -56,16 +61,21 @@ class Outline:
         return [min(x1), min(y1), max(x2), max(y2)]
 
 
-def pin_bands(outlines: list[Outline], width: int, height: int, scale: int) -> list[Window]:
-    """Windows that hold every pin and overlap nowhere: one per row of pins, fewer where that is cheaper to render.
+def mask_bands(
+    outlines: Sequence[Outline], flaws: Sequence[FlawOutline], width: int, height: int, scale: int
+) -> list[Window]:
+    """Windows that hold every pin and flaw and overlap nowhere; as many as are cheapest to render.
 
     Args:
         outlines: of every position.
+        flaws: of every flaw.
         width, height: size of the picture in px.
         scale: mask pixels per picture pixel.
     """
     windows: list[Window] = []
-    for x1, y1, x2, y2 in sorted((outline.reach for outline in outlines), key=lambda box: box[1]):
+    boxes = [outline.reach for outline in outlines]
+    boxes += [flaw.amodal for flaw in flaws if flaw.amodal is not None and flaw.has_pixels]
+    for x1, y1, x2, y2 in sorted(boxes, key=lambda box: box[1]):
         window = Window(
             max(math.floor(x1 - _MARGIN_PX), 0),
             max(math.floor(y1 - _MARGIN_PX), 0),
@@ -104,34 +114,43 @@ class Mask:
             here = indices[top:bottom, left:right] == code
             count = int(np.count_nonzero(here))
             if count:
-                left_out = min(count, math.ceil(_UNSEEN_PX2 * self.scale**2))
-                (c1, c2), (r1, r2) = (_extent(np.count_nonzero(here, axis=axis), left_out) for axis in (0, 1))
+                (c1, c2), (r1, r2) = (
+                    _sides(np.count_nonzero(here, axis=axis), self.scale) for axis in (0, 1)
+                )
                 found = (left + c1, top + r1, left + c2, top + r2)
                 origin = (window.x1, window.y1, window.x1, window.y1)
                 return [edge / self.scale + start for edge, start in zip(found, origin, strict=True)], count
         return None, 0
 
-    def picture(self, width: int, height: int, last_index: int) -> np.ndarray:
-        """The index that covers most of each picture pixel, (height, width) uint16; what is no pin becomes 0."""
+    def picture(self, width: int, height: int, most: int) -> np.ndarray:
+        """The index that covers most of each picture pixel, (height, width) uint16; above `most` becomes 0."""
         picture = np.zeros((height, width), np.uint16)
         for window, indices in self.bands:
-            pins = np.where(indices <= last_index, indices, 0).astype(np.uint16)
+            pins = np.where(indices <= most, indices, 0).astype(np.uint16)
             picture[window.y1 : window.y2, window.x1 : window.x2] = _majority(pins, self.scale)
         return picture
 
 
-def _extent(counts: np.ndarray, least: int) -> tuple[int, int]:
-    """The first and one past the last of some lines, up to which `least` are counted from either end."""
+def _sides(counts: np.ndarray, scale: int) -> tuple[float, float]:
+    """The first and one past the last of some lines of mask pixels, `counts` of a pin's in each."""
     numbers = counts.tolist()
-    first, reached = 0, numbers[0]
+    return _side(numbers, scale), len(numbers) - _side(numbers[::-1], scale)
+
+
+def _side(counts: list[int], scale: int) -> float:
+    """Where a pin begins, in mask pixels.
+
+    Its first line, unless the first square pixel of it is a sliver that reaches over more than 0.4 px: then the side
+    moves inwards, gradually, up to where that square pixel ends. Without that a mask of any fineness finds a sliver or
+    misses it by chance, and the side jumps by pixels. Of what is small an eighth counts as a sliver at most.
+    """
+    least = min(_SLIVER_PX2 * scale**2, sum(counts) / 8.0)
+    first = next(i for i, count in enumerate(counts) if count)
+    last, reached = first, float(counts[first])
     while reached < least:
-        first += 1
-        reached += numbers[first]
-    last, reached = len(numbers), numbers[-1]
-    while reached < least:
-        last -= 1
-        reached += numbers[last - 1]
-    return first, last
+        last += 1
+        reached += counts[last]
+    return first + min(last - first, max(0.0, 2.0 * (last - first - _SLIVER_PX * scale)))
 
 
 def _majority(indices: np.ndarray, scale: int) -> np.ndarray:
@@ -154,32 +173,44 @@ def project_pins(connector: Connector, pins: tuple[Pin, ...], camera: Camera) ->
     """Project the vertices that are rendered, and those of the intact pin at true position."""
     amodal: list[Box | None] = [None] * len(pins)
     area = [0.0] * len(pins)
-    groups: dict[tuple[Terminal, Bend], list[int]] = {}
+    groups: dict[Form, list[int]] = {}
     for number, pin in enumerate(pins):
-        groups.setdefault((pin.terminal, pin.bend), []).append(number)
-    for (terminal, bend), members in groups.items():
+        groups.setdefault(pin.form, []).append(number)
+    for form, members in groups.items():
         frames = np.array([geometry.pin_matrix(pins[number]) for number in members])
-        local = geometry.pin_mesh(terminal, bend).vertices
+        local = geometry.pin_mesh(form).vertices
         points = camera.project(local @ frames[:, :3, :3].swapaxes(1, 2) + frames[:, None, :3, 3])
         # The first ring is the pin's buried end; the second stands at the floor.
-        standing = points[:, geometry.sides(terminal) :]
+        sides = geometry.sides(form.terminal)
+        standing = points[:, sides:]
         whole = (
-            [silhouette_area(pin, geometry.sides(terminal)) for pin in standing]
-            if bend.angle_rad
-            else convex_areas(standing).tolist()
+            convex_areas(standing).tolist()
+            if form.is_convex
+            else [silhouette_area(pin, sides) for pin in standing]
         )
         for number, box, covered in zip(members, boxes_of(points), whole, strict=True):
             amodal[number], area[number] = box, covered
 
-    terminal = pins[0].terminal
-    places = np.array([[pin.position.x_mm, pin.position.y_mm, pin.floor_mm] for pin in pins])[:, None]
-    expected = boxes_of(camera.project(geometry.pin_mesh(terminal).vertices + places))
-    mouth = geometry.cavity_outline(terminal, connector.cavity, connector.cavity.chamfer_mm)
-    mouths = camera.project(np.column_stack([mouth, np.zeros(len(mouth))]) + places)
-    for number, (pin, opening) in enumerate(zip(pins, convex_areas(mouths).tolist(), strict=True)):
-        if pin.missing:
-            amodal[number], area[number] = None, opening
-    return [Outline(*parts) for parts in zip(amodal, expected, boxes_of(mouths), area, strict=True)]
+    expected: list[Box] = [[]] * len(pins)
+    mouths: list[Box] = [[]] * len(pins)
+    drawn: dict[Terminal, list[int]] = {}
+    for number, pin in enumerate(pins):
+        drawn.setdefault(pin.nominal, []).append(number)
+    for terminal, members in drawn.items():
+        places = np.array(
+            [[pins[n].position.x_mm, pins[n].position.y_mm, pins[n].floor_mm] for n in members]
+        )[:, None]
+        standing = camera.project(geometry.pin_mesh(Form(terminal)).vertices + places)
+        rim = geometry.cavity_outline(terminal, connector.cavity, connector.cavity.chamfer_mm)
+        opening = camera.project(np.column_stack([rim, np.zeros(len(rim))]) + places)
+        measured = zip(
+            members, boxes_of(standing), boxes_of(opening), convex_areas(opening).tolist(), strict=True
+        )
+        for number, pin_box, mouth_box, mouth_area in measured:
+            expected[number], mouths[number] = pin_box, mouth_box
+            if pins[number].missing:
+                amodal[number], area[number] = None, mouth_area
+    return [Outline(*parts) for parts in zip(amodal, expected, mouths, area, strict=True)]
 
 
 def positions_truth(
@@ -209,7 +240,7 @@ def positions_truth(
                 "cavity": pin.position.cavity,
                 "terminal": pin.terminal.name,
                 "defects": [defect.text for defect in pin.defects],
-                "kind": pin.kind,
+                "kind": worst_kind(pin.defects),
                 "tip_px": None if pin.missing else tip,
                 "base_px": base,
                 "bend_px": None if pin.bend_mm is None else camera.project(np.array(pin.bend_mm)).tolist(),
@@ -218,6 +249,70 @@ def positions_truth(
                 "bend_mm": None if pin.bend_mm is None else list(pin.bend_mm),
                 **pin.measures(),
                 "visible_fraction": min(1.0, count / mask.scale**2 / outline.area),
+                "boxes": {"visible": visible, "amodal": outline.amodal, "expected": outline.expected},
+            }
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class FlawOutline:
+    """A flaw as the camera would see it without anything before it, px: what is there, and what should be."""
+
+    amodal: Box | None
+    expected: Box | None
+    area: float
+    has_pixels: bool = True
+
+
+def project_flaws(part: Part, camera: Camera) -> list[FlawOutline]:
+    """Project what each flaw adds, takes away or prints."""
+    found = []
+    for flaw in part.flaws:
+        meant = geometry.print_mesh(part.connector.marking, flaw.meant)
+        expected = None if meant is None else box_of(camera.project(meant.vertices))
+        points = _flaw_points(part, flaw)
+        if points is None:
+            found.append(FlawOutline(None, expected, 0.0, False))
+            continue
+        flat = camera.project(points)
+        area = sum(
+            silhouette_area(camera.project(mesh.vertices), geometry.BODY_SIDES)
+            for mesh in map(geometry.body_mesh, flaw.bodies)
+        )
+        found.append(FlawOutline(box_of(flat), expected, area, flaw.cut is None))
+    return found
+
+
+def _flaw_points(part: Part, flaw: Flaw) -> np.ndarray | None:
+    if flaw.cut is not None:
+        return geometry.cut_points(part.connector.shell, flaw.cut)
+    letters = geometry.print_mesh(part.connector.marking, flaw.printed)
+    meshes = [*map(geometry.body_mesh, flaw.bodies), *([] if letters is None else [letters])]
+    return np.concatenate([mesh.vertices for mesh in meshes]) if meshes else None
+
+
+def flaws_truth(part: Part, outlines: list[FlawOutline], mask: Mask) -> list[dict[str, Any]]:
+    """The record's `other`, numbered in the mask after the positions.
+
+    A piece that is gone has no pixels: its visible box is where it is gone from.
+    """
+    found = []
+    for code, (flaw, outline) in enumerate(zip(part.flaws, outlines, strict=True), len(part.pins) + 1):
+        visible, count = (None, 0) if outline.amodal is None else mask.seen(code, outline.amodal)
+        share = min(1.0, count / mask.scale**2 / outline.area) if outline.area else float(visible is not None)
+        if flaw.cut is not None:
+            visible, share = outline.amodal, 1.0
+        elif outline.amodal is None:
+            share = 1.0
+        pins = [part.pin(address).position for address in flaw.defect.addresses]
+        found.append(
+            {
+                "kind": flaw.defect.kind,
+                "defect": flaw.defect.text,
+                "address": "-".join(position.address for position in pins),
+                "cavity": "-".join(position.cavity for position in pins),
+                "visible_fraction": share,
                 "boxes": {"visible": visible, "amodal": outline.amodal, "expected": outline.expected},
             }
         )

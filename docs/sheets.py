@@ -105,18 +105,24 @@ def make_sheet(name: str, cells: list[Cell]) -> Path:
         manifest.write_text("\n".join([COLUMNS, *rows]) + "\n", "utf-8")
         command = ["-m", "generator", "render", str(manifest), "--out", f"{folder}/out", "--scenes", folder]
         subprocess.run([sys.executable, *command, "--mask-scale", "1"], check=True, cwd=ROOT)
-        columns = 2
-        lines = (len(cells) + columns - 1) // columns
-        sheet = Image.new("RGB", (columns * WIDTH, lines * (HEIGHT + STRIP)), "white")
-        draw = ImageDraw.Draw(sheet)
-        font = ImageFont.load_default(13)
-        for number, cell in enumerate(cells):
-            x, y = number % columns * WIDTH, number // columns * (HEIGHT + STRIP)
-            sheet.paste(Image.open(f"{folder}/out/images/cell_{number}.png"), (x, y + STRIP))
-            draw.text((x + 6, y + 2), cell.label, fill="black", font=font)
-    path = ROOT / "docs" / "images" / f"optics_{name}.jpg"
-    sheet.save(path, quality=88, optimize=True)
+        pictures = [Image.open(f"{folder}/out/images/cell_{number}.png") for number in range(len(cells))]
+        path = ROOT / "docs" / "images" / f"optics_{name}.jpg"
+        save_labelled([(cell.label, picture) for cell, picture in zip(cells, pictures, strict=True)], 2, path)
     return path
+
+
+def save_labelled(cells: list[tuple[str, Image.Image]], columns: int, path: Path) -> None:
+    """Pictures of one size side by side, each under its label."""
+    width, height = cells[0][1].size
+    lines = (len(cells) + columns - 1) // columns
+    sheet = Image.new("RGB", (columns * width, lines * (height + STRIP)), "white")
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(13)
+    for number, (label, picture) in enumerate(cells):
+        x, y = number % columns * width, number // columns * (height + STRIP)
+        sheet.paste(picture, (x, y + STRIP))
+        draw.text((x + 6, y + 2), label, fill="black", font=font)
+    sheet.save(path, quality=88, optimize=True)
 
 
 def main() -> int:

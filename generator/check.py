@@ -11,9 +11,10 @@ from pathlib import Path
 from blender_scripts.defects import worst_kind
 from blender_scripts.errors import shown
 from blender_scripts.manifest import Manifest, Run, read_manifest
-from blender_scripts.placement import place_pins
+from blender_scripts.part import make_part
+from blender_scripts.pin import Pin
 from generator.aliasing import NOTABLE, aliases
-from generator.labels import Tolerance, judge, worst_class
+from generator.labels import OTHERNG, Tolerance, judge, worst_class
 
 SCENES = Path(__file__).resolve().parent.parent / "scenes"
 
@@ -73,11 +74,18 @@ def _classes(manifest: Manifest) -> Iterator[tuple[str, str]]:
     for run in manifest.runs:
         connector = manifest.connectors[run.scene]
         tolerance = Tolerance(connector.tolerance.true_position_mm, connector.tolerance.retraction_mm)
-        pins = place_pins(connector, run.terminal, run.part, run.defects)
-        yield (
-            worst_class(judge({"kind": pin.kind, **pin.measures()}, tolerance)[0] for pin in pins),
-            run.split,
-        )
+        part = make_part(connector, run.housing, run.terminal, run.marking, run.part, run.defects)
+        categories = [judge(_measured(pin), tolerance)[0] for pin in part.pins]
+        yield worst_class([*categories, *(OTHERNG for _ in part.flaws)]), run.split
+
+
+def _measured(pin: Pin) -> dict[str, object]:
+    """What a record says of a pin, as far as its class goes."""
+    return {
+        "kind": worst_kind(pin.defects),
+        "defects": [defect.text for defect in pin.defects],
+        **pin.measures(),
+    }
 
 
 def _aliasing(manifest: Manifest, splits: list[str]) -> list[str]:

@@ -173,7 +173,7 @@ def judge(position: Mapping[str, Any], tolerance: Tolerance) -> tuple[str, tuple
     """Class of one position, and every kind of defect that makes it NG.
 
     Args:
-        position: its `kind` and, where it is not missing, `true_position_mm` and `retraction_mm`.
+        position: its `kind` and `defects` and, where it is not missing, `true_position_mm` and `retraction_mm`.
         tolerance: the limits that make it NG.
     """
     kind = position["kind"]
@@ -184,9 +184,15 @@ def judge(position: Mapping[str, Any], tolerance: Tolerance) -> tuple[str, tuple
         kinds.append("bent")
     if position["retraction_mm"] > tolerance.retraction_mm:
         kinds.append("retracted")
-    if kind not in MEASURED_KINDS:
-        # A broken or wrong pin often measures as short or shifted too; what it is called is what it is.
-        return OTHERNG, (kind, *kinds)
+    named = [text.partition("@")[0] for text in position.get("defects", ())] or [kind]
+    others = sorted({name for name in named if name not in MEASURED_KINDS})
+    if others:
+        # A broken or wrong pin often measures as short or shifted too: only a bend or retraction of its own counts.
+        kinds = [name for name in kinds if name in named]
+        if not kinds:
+            return OTHERNG, tuple(others)
+        category = NUKENG if "retracted" in kinds else BENDNG
+        return category, (*others, *kinds)
     if "retracted" in kinds:
         return NUKENG, tuple(kinds)
     return (BENDNG if kinds else OK), tuple(kinds)

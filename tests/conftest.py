@@ -87,6 +87,18 @@ ROWS = [
         "ring",
         "numbers",
     ),
+    (
+        "others",
+        "validation",
+        16,
+        26,
+        "keyed",
+        "square",
+        "foreign@r2c4-r2c5:type=bridge;crushed@r1c2;broken@r3c3;print@print;chipped@housing;stained@r1c8;twisted@r3c9",
+        "center",
+        "ring",
+        "numbers",
+    ),
 ]
 
 

@@ -11,9 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blender_scripts.clearance import collisions
-from blender_scripts.connector import Block, Connector, Housing, Position, Scatter, read_connector
+from blender_scripts.connector import Connector, Scatter, read_connector
+from blender_scripts.contour import Contour
 from blender_scripts.defects import parse_defects
-from blender_scripts.placement import Pin, place_pins
+from blender_scripts.housings import Block
+from blender_scripts.pin import Pin
+from blender_scripts.placement import place_pins
+from blender_scripts.positions import Position
 
 SCENE = Path(__file__).resolve().parents[2] / "scenes" / "connector_3x9.toml"
 CONNECTOR = read_connector(SCENE)
@@ -35,9 +39,13 @@ def part(
         CONNECTOR,
         positions=positions,
         scatter=Scatter(0.0, 0.0, 0.0),
-        shell=replace(CONNECTOR.shell, opening_mm=opening, corner_mm=corner),
-        housings={"plain": Housing("plain", (0.0, 0.0, 0.0), 0.5, tuple(blocks))},
+        shell=replace(CONNECTOR.shell, opening=Contour.rectangle(opening, corner)),
+        housings={"plain": replace(CONNECTOR.housings["plain"], blocks=tuple(blocks))},
     )
+
+
+def rib(center: tuple[float, float], size: tuple[float, float], bottom: float, top: float) -> Block:
+    return Block(Contour.rectangle(size, 0.05, center), bottom, top, 0.05)
 
 
 def found(connector: Connector, text: str, terminal: str = "round") -> list[str]:
@@ -130,7 +138,7 @@ def test_two_thin_pins_that_cross_between_samples() -> None:
 @pytest.mark.parametrize(("gap", "hits"), [(0.02, False), (-0.02, True)])
 def test_the_side_of_a_block(gap: float, hits: bool) -> None:
     near = ASIDE + RADIUS + gap
-    block = Block((near + 1.0, 0.0), (2.0, 9.0), FLOOR, 0.0, 0.1)
+    block = rib((near + 1.0, 0.0), (2.0, 9.0), FLOOR, 0.0)
     problems = found(part((0, 0), blocks=[block]), f"bent@r1c1:{KINK}")
     assert [overlap(problem) for problem in problems] == ([pytest.approx(-gap, abs=0.006)] if hits else [])
     assert all("clears the plain housing's blocks" in problem for problem in problems)
@@ -139,7 +147,7 @@ def test_the_side_of_a_block(gap: float, hits: bool) -> None:
 def test_a_low_block_under_a_bent_pin() -> None:
     # The line rises at 60 degrees from 3 mm up; over x = 1 it is 1.732 mm higher, and (top - line) sin 30 away.
     for top in np.arange(1.0, 4.0, 0.25):
-        block = Block((1.0 + 4.0, 0.0), (8.0, 9.0), FLOOR, FLOOR + top, 0.1)
+        block = rib((1.0 + 4.0, 0.0), (8.0, 9.0), FLOOR, FLOOR + top)
         problems = found(part((0, 0), blocks=[block]), f"bent@r1c1:{KINK}")
         # Below the kink the vertical pin is 1 mm from the block and 0.65 thick: only the leaning part can touch.
         height = 3.0 + math.sqrt(3.0) - top
@@ -204,14 +212,16 @@ def test_neighbours_against_dense_sampling(
     st.tuples(st.floats(1.0, 60.0), st.floats(0.0, 360.0), st.floats(0.3, 4.0), st.floats(0.0, 5.0)),
 )
 def test_blocks_against_dense_sampling(centre, size, heights, bend) -> None:
-    block = Block(centre, size, heights[0], heights[0] + heights[1], 0.05)
+    block = rib(centre, size, heights[0], heights[0] + heights[1])
     text = "bent@r1c1:tilt_deg={:.4f},azimuth_deg={:.4f},start_mm={:.4f},curve_mm={:.4f}".format(*bend)
     connector = part((0, 0), blocks=[block])
     (pin,) = place_pins(connector, "round", 1, parse_defects(text)[0])
-    low = np.array([*(np.array(centre) - 0.5 * np.array(size)), block.bottom_mm])
-    high = np.array([*(np.array(centre) + 0.5 * np.array(size)), block.top_mm])
     line = sampled(pin)
-    gap = np.linalg.norm(np.maximum(np.maximum(low - line, line - high), 0.0), axis=1).min()
+    # What lies beyond the block without its round corners, and those put on again.
+    beyond = np.maximum(np.abs(line[:, :2] - centre) - 0.5 * np.array(size) + 0.05, 0.0)
+    across = np.maximum(np.linalg.norm(beyond, axis=1) - 0.05, 0.0)
+    along = np.maximum(np.maximum(block.bottom_mm - line[:, 2], line[:, 2] - block.top_mm), 0.0)
+    gap = np.hypot(across, along).min()
     problems = [problem for problem in collisions(connector, "plain", (pin,)) if "blocks" in problem]
     if abs(gap - RADIUS) > 0.006:
         assert bool(problems) == (gap < RADIUS)

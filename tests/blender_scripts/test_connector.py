@@ -63,7 +63,7 @@ def connector() -> Connector:
 def test_the_3_x_9_connector_has_27_positions(connector: Connector) -> None:
     assert [p.index for p in connector.positions] == list(range(1, 28))
     assert [p.address for p in connector.positions][:10] == [*(f"r1c{c}" for c in range(1, 10)), "r2c1"]
-    assert set(connector.housings) == {"plain", "ribbed"} and set(connector.terminals) == {"round", "square"}
+    assert set(connector.housings) >= {"plain", "ribbed"} and set(connector.terminals) >= {"round", "square"}
     assert {"ring", "side"} <= set(connector.lightings)
 
 
@@ -86,8 +86,8 @@ def test_cavities_are_counted_along_rows_or_columns(tmp_path: Path, connector: C
 def test_repeated_blocks_lie_a_step_apart(connector: Connector) -> None:
     blocks = connector.housings["ribbed"].blocks
     assert len(blocks) == 18 and not connector.housings["plain"].blocks
-    assert [b.center_mm for b in blocks[:2]] == [(-14.0, 7.5), (-10.0, 7.5)]
-    assert blocks[8].center_mm == (-14.0, -7.5)
+    assert [b.contour.middle for b in blocks[:2]] == [pytest.approx((x, 7.5)) for x in (-14.0, -10.0)]
+    assert blocks[8].contour.middle == pytest.approx((-14.0, -7.5))
 
 
 def test_the_hash_covers_every_byte(tmp_path: Path, connector: Connector) -> None:
@@ -99,7 +99,8 @@ def test_the_hash_covers_every_byte(tmp_path: Path, connector: Connector) -> Non
 def test_the_reach_of_a_square_pin_is_its_corner(connector: Connector) -> None:
     assert connector.terminals["round"].reach_mm == pytest.approx(0.65)
     assert connector.terminals["square"].reach_mm == pytest.approx(0.55 * 2**0.5)
-    assert connector.shell.outer_mm == pytest.approx((44.4, 21.6))
+    low, high = connector.shell.outside.bounds
+    assert high == pytest.approx((22.2, 10.8)) and low == pytest.approx((-22.2, -10.8))
 
 
 MISTAKES = [
@@ -107,19 +108,19 @@ MISTAKES = [
     ("picture.width", "16", "expected an integer from 32 to 4096, got 16"),
     ("picture.width", "256.0", "expected an integer from 32 to 4096, got 256.0"),
     ("picture.samples", "0", "expected an integer from 1 to 4096, got 0"),
-    ("positions.rule", '"spiral"', "expected one of grid, got 'spiral'"),
+    ("positions.rule", '"spiral"', "expected one of grid, staggered, circle, table, got 'spiral'"),
     ("positions.rows", "0", "expected an integer from 1 to 100, got 0"),
     ("positions.columns", "201", "expected an integer from 1 to 200, got 201"),
     ("positions.pitch_mm", "4.0", "expected 2 numbers from 0.1 to 100, got 4.0"),
     (
         "positions.pitch_mm",
         "[1.9, 4.6]",
-        "expected positions at least a cavity's width apart, 1.98, got r1c1 and r1c2",
+        "positions at least a cavity apart, 2.48 in X or 2.08 in Y, got r1c1 and r1c2",
     ),
     (
         "positions.pitch_mm",
         "[4.0, 1.5]",
-        "expected positions at least a cavity's width apart, 1.98, got r1c1 and r2c1",
+        "positions at least a cavity apart, 2.48 in X or 2.08 in Y, got r1c1 and r2c1",
     ),
     ("shell.depth_mm", "-1", "expected a number from 0.1 to 100, got -1"),
     ("shell.depth_mm", "nan", "got nan"),
@@ -134,7 +135,7 @@ MISTAKES = [
     ("housings.plain.color", "[0.012, 0.012, 1.3]", "expected 3 numbers from 0 to 1"),
     ("housings.ribbed.blocks.0.repeat", "[8.7, 2]", "expected two integers, got [8.7, 2.0]"),
     ("housings.ribbed.blocks.0.repeat", "[0, 2]", "expected 2 numbers from 1 to 200"),
-    ("terminals.round.section", '"hexagon"', "expected one of round, square, got 'hexagon'"),
+    ("terminals.round.section", '"hexagon"', "expected one of round, square, blade, got 'hexagon'"),
     ("terminals.round.standing_mm", "30", "expected a pin at most 20 mm above the mating face, got 30"),
     ("terminals.round.tip_mm", "6.3", "expected a tip shorter than the pin, got 6.3"),
     ("terminals.round.tip_mm", "0.05", "expected a number from 0.1 to 50, got 0.05"),
@@ -243,10 +244,12 @@ def test_no_broken_scene_ends_in_anything_but_problems(tmp_path: Path, part: int
 
 WIDE = {"shell.opening_mm": "[500.0, 500.0]", "camera.distance_mm": "1180.0"}
 MANY = {"positions.rows": "100", "positions.columns": "200"}
+MOST = {"positions.rows": "40", "positions.columns": "100"}
 MONSTERS: dict[str, tuple[dict[str, str | None], str]] = {
     "20,000 positions": ({**WIDE, **MANY, "positions.pitch_mm": "[2.4, 4.6]"}, ""),
-    "20,000 positions, all in one place": ({**WIDE, **MANY, "positions.pitch_mm": "[0.1, 0.1]"}, ""),
-    "20,000 positions, outside": ({**MANY, "positions.pitch_mm": "[100.0, 100.0]"}, ""),
+    "4,000 positions": ({**WIDE, **MOST, "positions.pitch_mm": "[2.6, 4.6]"}, ""),
+    "4,000 positions, all in one place": ({**WIDE, **MOST, "positions.pitch_mm": "[0.1, 0.1]"}, ""),
+    "4,000 positions, outside": ({**MOST, "positions.pitch_mm": "[100.0, 100.0]"}, ""),
     "40,000 blocks": ({"housings.ribbed.blocks.0.repeat": "[200, 200]"}, ""),
     "a line of blanks in a text": ({"description": '"""\n[' + " " * 20_000 + '\n"""'}, ""),
     "a long dotted key": ({"schema": "1\n" + "a." * 1500 + "a = 1"}, ""),
@@ -268,11 +271,9 @@ def test_monstrous_scenes_are_answered_quickly(
             assert_problems(error.problems, "s.toml")
 
 
-def test_a_defect_among_20000_pins_is_checked_in_seconds(tmp_path: Path) -> None:
-    connector = read_connector(scene(tmp_path, {**WIDE, **MANY, "positions.pitch_mm": "[2.4, 4.6]"}))
-    assert len(connector.positions) == 20_000
-    defects, _ = parse_defects(
-        "bent@r50c100:tilt_deg=5,azimuth_deg=90;bent@r1c1:tilt_deg=1;retracted@r100c200"
-    )
-    with cpu_limit(8.0):
+def test_a_defect_among_4000_pins_is_checked_in_seconds(tmp_path: Path) -> None:
+    connector = read_connector(scene(tmp_path, {**WIDE, **MOST, "positions.pitch_mm": "[2.6, 4.6]"}))
+    assert len(connector.positions) == 4000
+    defects, _ = parse_defects("bent@r20c50:tilt_deg=5,azimuth_deg=90;bent@r1c1:tilt_deg=1;retracted@r40c100")
+    with cpu_limit(3.0):
         assert collisions(connector, "plain", place_pins(connector, "round", 1, defects)) == []

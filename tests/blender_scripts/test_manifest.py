@@ -26,6 +26,9 @@ GOOD = {
     "lighting": "ring",
     "marking": "none",
 }
+CONNECTOR = read_connector(SCENES / "connector_3x9.toml")
+SCENE_NAMES = ", ".join(sorted(path.stem for path in SCENES.glob("*.toml")))
+HOUSINGS, TERMINALS = ", ".join(CONNECTOR.housings), ", ".join(CONNECTOR.terminal_names)
 HEADER = ",".join(GOOD)
 LINE = ",".join(GOOD.values())
 
@@ -90,13 +93,13 @@ MISTAKES = [
     ("part", "-1", "expected an integer from 0 to"),
     ("part", "3.0", "got '3.0'"),
     ("scene", "", "got ''"),
-    ("scene", "connector_9x9", "expected one of connector_3x9, got 'connector_9x9'"),
+    ("scene", "connector_9x9", f"expected one of {SCENE_NAMES}, got 'connector_9x9'"),
     ("scene", "../scenes/connector_3x9", "expected the name of a scene file"),
     ("scene", "connector_3x9.toml", "without .toml"),
     ("scene", "/etc/passwd", "expected the name of a scene file"),
-    ("housing", "oak", "expected one of plain, ribbed (scene connector_3x9), got 'oak'"),
+    ("housing", "oak", f"expected one of {HOUSINGS} (scene connector_3x9), got 'oak'"),
     ("housing", "Plain", "got 'Plain'"),
-    ("terminal", "hexagon", "expected one of round, square (scene connector_3x9), got 'hexagon'"),
+    ("terminal", "hexagon", f"expected one of {TERMINALS} (scene connector_3x9), got 'hexagon'"),
     ("lighting", "sun", "got 'sun'"),
     ("camera", "back", "expected one of center, left, right, top, bottom, got 'back'"),
     ("camera", "", "got ''"),
@@ -115,7 +118,7 @@ MISTAKES = [
     ("height", "tall", "got 'tall'"),
     ("samples", "0", "expected an integer from 1 to 4096, got '0'"),
     ("samples", "4097", "got '4097'"),
-    ("defects", "crushed@r1c1", "expected a defect of kind bent, retracted, missing"),
+    ("defects", "melted@r1c1", "expected a defect of kind wrong, retracted, protruding, broken, bent"),
     ("defects", "bent", "expected bent@ followed by a pin address such as r2c5, got 'bent'"),
     ("defects", "bent@", "got 'bent@'"),
     ("defects", "bent@2,5", "got 'bent@2,5'"),
@@ -161,6 +164,41 @@ MISTAKES = [
         "expected nothing else at a missing pin, got missing and bent at r2c5",
     ),
     ("defects", "bent@r2c5;", "got ''"),
+    ("defects", "crushed@r2c5;broken@r2c5", "expected one of crushed and broken at a pin, got both at r2c5"),
+    (
+        "defects",
+        "crushed@r2c5:depth_mm=4",
+        "expected depth_mm of at most 1.56 for the 5.3 mm that can buckle",
+    ),
+    ("defects", "broken@r2c5:lost_mm=6.25", "expected lost_mm of at most 6.2 for a pin of 6.3 mm, got 6.25"),
+    ("defects", "twisted@r2c5", "expected a terminal that is not round, got round in twisted@r2c5"),
+    ("defects", "wrong@r2c5:terminal=round", "expected another terminal of scene connector_3x9 (square"),
+    ("defects", "wrong@r2c5:plating=tin", "expected another plating than the terminal's own, got tin"),
+    ("defects", "wrong@r2c5:plating=brass", "expected plating as one of tin, gold, nickel, got 'brass'"),
+    ("defects", "foreign@r2c5:type=bridge", "expected a bridge between two pins (r1c1-r1c2), and one pin"),
+    ("defects", "foreign@r2c5-r2c6", "got foreign@r2c5-r2c6:type=ball"),
+    ("defects", "foreign@r2c5-r2c5:type=bridge", "expected two different addresses, got"),
+    ("defects", "foreign@r2c5-r9c6:type=bridge", "expected an address of scene connector_3x9"),
+    (
+        "defects",
+        "foreign@r2c5-r2c7:type=bridge",
+        "expected nothing between the two pins, got r2c6 in the way",
+    ),
+    ("defects", "foreign@r2c5:size_mm=9", "expected room for a ball of 9 mm, got r"),
+    ("defects", "foreign@housing:x_mm=19", "expected x_mm, y_mm inside the housing's opening by"),
+    ("defects", "foreign@housing:type=burr", "expected a pin for a burr to be at, got foreign@housing"),
+    ("defects", "foreign@print", "expected foreign@ followed by a pin address such as r2c5 or two addresses"),
+    ("defects", "missing@r2c5;foreign@r2c5-r2c6:type=bridge", "expected a pin at r2c5"),
+    ("defects", "chipped@r2c5", "expected chipped@ followed by `housing`, got 'chipped@r2c5'"),
+    ("defects", "chipped@housing:depth_mm=8", "expected depth_mm of at most 7.5 (the shell's depth), got 8"),
+    ("defects", "chipped@housing:size_mm=40", "expected size_mm of at most 31.6, got 40"),
+    (
+        "defects",
+        "cracked@housing:length_mm=8",
+        "expected length_mm of at most 7.5 (the shell's depth), got 8",
+    ),
+    ("defects", "print@print", "expected a marking to be printed wrongly, got none with print@print"),
+    ("defects", "print@housing", "expected print@ followed by `print`, got 'print@housing'"),
     ("defects", "bent@r2c5:tilt_deg=40", "expected a pin that clears r2c6, got bent@r2c5:tilt_deg=40"),
     ("defects", "bent@r1c5:tilt_deg=40,azimuth_deg=90", "expected a pin that clears the wall"),
 ]

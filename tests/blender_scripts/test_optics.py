@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blender_scripts.connector import CAMERAS, Connector, read_connector
+from blender_scripts.connector import Connector, read_connector
 from blender_scripts.lens import NO_DISTORTION, Lens
 from blender_scripts.optics import Camera, look_at, set_up_station
+from blender_scripts.views import CAMERAS
 
 SCENE = read_connector(Path(__file__).resolve().parents[2] / "scenes" / "connector_3x9.toml")
 UP = np.array([0.0, 1.0, 0.0])

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blender_scripts.connector import Connector, Scatter, read_connector
-from blender_scripts.defects import Defect, parse_defects
+from blender_scripts.defects import Defect, parse_defects, worst_kind
 from blender_scripts.errors import InputError
-from blender_scripts.placement import STRAIGHT, Bend, Pin, place_pins
+from blender_scripts.pin import STRAIGHT, Bend, Pin
+from blender_scripts.placement import place_pins
 
 SCENE = Path(__file__).resolve().parents[2] / "scenes" / "connector_3x9.toml"
 CONNECTOR = read_connector(SCENE)
@@ -24,7 +25,7 @@ FLOOR = -CONNECTOR.shell.depth_mm
 steady = settings(derandomize=True, deadline=None, database=None)
 
 bends = st.builds(
-    Bend,
+    Bend.single,
     angle_rad=st.floats(1e-6, 1.5),
     azimuth_rad=st.floats(0.0, 2 * math.pi),
     start_mm=st.floats(0.0, 6.0),
@@ -87,16 +88,16 @@ def test_below_its_start_a_bent_pin_is_straight_and_behind_its_curve_too(bend: B
     end = bend.start_mm + bend.curve_mm
     a, b, c = (np.array(bend.point(end + more)) for more in (0.0, 1.0, 3.0))
     assert (c - a) == pytest.approx(3.0 * (b - a), abs=1e-9)
-    assert bend.tilt_rad(end + 1.0) == pytest.approx(bend.angle_rad)
+    assert bend.tilt_rad(end + 1.0) == pytest.approx(bend.turning_rad)
 
 
 @pytest.mark.parametrize("tilt", [0.1, 5.0, 30.0, 60.0])
 def test_a_kink_at_the_floor_is_a_rigid_lean(tilt: float) -> None:
     angle = math.radians(tilt)
-    bend = Bend(angle, math.radians(90.0), 0.0, 0.0)
+    bend = Bend.single(angle, math.radians(90.0), 0.0, 0.0)
     assert bend.point(5.0) == pytest.approx((0.0, 5.0 * math.sin(angle), 5.0 * math.cos(angle)))
     # A curve that shrinks tends to it.
-    short = Bend(angle, math.radians(90.0), 1e-7, 1e-7)
+    short = Bend.single(angle, math.radians(90.0), 1e-7, 1e-7)
     assert short.point(5.0) == pytest.approx(bend.point(5.0), abs=1e-6)
 
 
@@ -108,7 +109,7 @@ def test_the_example_worked_out_by_hand() -> None:
 
 def test_without_scatter_and_defects_every_pin_is_nominal() -> None:
     for found in place_pins(EXACT, "square", 3, ()):
-        assert found.kind == "ok" and found.bend == STRAIGHT and not found.missing
+        assert worst_kind(found.defects) == "ok" and found.bend == STRAIGHT and not found.missing
         assert found.tip_mm == pytest.approx((found.position.x_mm, found.position.y_mm, FLOOR + LENGTH))
         assert found.base_mm == pytest.approx((found.position.x_mm, found.position.y_mm, FLOOR))
         measures = found.measures()
@@ -160,13 +161,13 @@ def test_retraction_is_exact_and_moves_nothing_else() -> None:
 
 def test_a_missing_pin_measures_nothing() -> None:
     found = pin("missing@r2c5")
-    assert found.missing and found.kind == "missing"
+    assert found.missing and worst_kind(found.defects) == "missing"
     assert set(found.measures().values()) == {None}
 
 
 def test_a_pin_that_backs_out_bends_where_it_stands_free() -> None:
     low = pin("bent@r2c5:tilt_deg=30,start_mm=0.5;retracted@r2c5:depth_mm=2")
-    assert low.kind == "retracted"
+    assert worst_kind(low.defects) == "retracted"
     # The bend begins 0.5 mm above the floor, and the pin is straight in its cavity below.
     assert low.world(low.bend.point(low.bend.start_mm)) == pytest.approx((0.0, 0.0, FLOOR + 0.5))
     assert low.base_mm == pytest.approx((0.0, 0.0, FLOOR))

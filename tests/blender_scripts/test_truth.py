@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from blender_scripts.lens import Window
-from blender_scripts.truth import Mask, Outline, convex_areas, pin_bands, silhouette_area
+from blender_scripts.truth import Mask, Outline, convex_areas, mask_bands, silhouette_area
 from tests.conftest import blender_executable
 
 REFERENCE = Path(__file__).with_name("truth_reference.py")
@@ -62,16 +62,26 @@ def mask_of(indices: np.ndarray) -> Mask:
     return Mask(4, [(Window(10, 20, 10 + width, 20 + height), indices.astype(np.uint16))])
 
 
-def test_a_visible_box_leaves_out_what_is_too_small_to_be_seen() -> None:
-    indices = np.zeros((40, 80))
-    indices[8:20, 12:40] = 7
+def test_a_visible_box_leaves_slivers_out_gradually() -> None:
     everywhere = [10.0, 20.0, 30.0, 30.0]
-    assert mask_of(indices).seen(7, everywhere) == ([13.0, 22.0, 20.0, 25.0], 12 * 28)
-    assert mask_of(indices).seen(8, everywhere) == (None, 0)
-    indices[10, 79] = 7  # a sixteenth of a pixel, far away
-    assert mask_of(indices).seen(7, everywhere)[0] == [13.0, 22.0, 20.0, 25.0]
-    indices[11, 79] = 7  # an eighth is seen
-    assert mask_of(indices).seen(7, everywhere)[0] == [13.0, 22.0, 30.0, 25.0]
+
+    def right_side(length: int, thick: int = 1) -> float:
+        indices = np.zeros((40, 80))
+        indices[8:20, 12:40] = 7
+        indices[12 : 12 + thick, 40 : 40 + length] = 7
+        box, count = mask_of(indices).seen(7, everywhere)
+        assert count == 12 * 28 + length * thick
+        assert box is not None and box[:2] == [13.0, 22.0] and box[3] == 25.0
+        return box[2]
+
+    assert right_side(0) == 20.0
+    # A strip of a quarter of a pixel: its first square pixel ends in the body, or after four pixels of strip.
+    assert right_side(1) == pytest.approx(20.25 - 0.25 * 0.8)
+    assert right_side(4) == pytest.approx(20.0)
+    assert right_side(20) == pytest.approx(20.0 + 5.0 - 3.75)
+    # A pixel thick: the first square pixel ends after one pixel less a mask pixel, and the side moves by less.
+    assert right_side(20, thick=4) == pytest.approx(20.0 + 5.0 - 2.0 * (0.75 - 0.4))
+    assert mask_of(np.zeros((40, 80))).seen(7, everywhere) == (None, 0)
 
 
 def test_bands_hold_every_pin_and_do_not_overlap() -> None:
@@ -80,9 +90,9 @@ def test_bands_hold_every_pin_and_do_not_overlap() -> None:
         return Outline(box, box, box, 90.0)
 
     pins = [outline(20.0 * i + 10.3, y) for y in (10.0, 60.4, 200.0) for i in range(8)]
-    bands = pin_bands(pins, 256, 256, 4)
+    bands = mask_bands(pins, [], 256, 256, 4)
     assert [(band.y1, band.y2) for band in bands] == [(8, 24), (58, 75), (198, 214)]
     assert {(band.x1, band.x2) for band in bands} == {(8, 161)}
     # At scale 1 a second call costs more than the pixels between two rows.
-    assert [(band.y1, band.y2) for band in pin_bands(pins, 256, 256, 1)] == [(8, 75), (198, 214)]
-    assert pin_bands([outline(-30.0, 4.0)], 256, 256, 4) == []
+    assert [(band.y1, band.y2) for band in mask_bands(pins, [], 256, 256, 1)] == [(8, 75), (198, 214)]
+    assert mask_bands([outline(-30.0, 4.0)], [], 256, 256, 4) == []

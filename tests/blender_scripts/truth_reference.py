@@ -10,6 +10,7 @@ distortion formula. Prints one JSON object.
 
 import argparse
 import json
+import math
 import random
 import sys
 import tempfile
@@ -22,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 
 FINE = 8
 ROUND_PX = 24
-UNSEEN_PX2 = 0.125  # as docs/records.md defines the visible box
+SLIVER_PX2, SLIVER_PX = 1.0, 0.4
 COLUMNS = "run,split,part,seed,scene,housing,terminal,defects,camera,lighting,marking,samples,width,height"
 LENSES = (
     (0.0, 0.0, 0.0, 0.0, 0.0),
@@ -126,13 +127,13 @@ class Reference:
         self.renderer.stage.show(None)
         return np.rint(seen).astype(int), (window.x1, window.y1)
 
-    def box(self, here: np.ndarray, start: tuple[int, int], left_out: float = 0.0) -> list[float] | None:
+    def box(self, here: np.ndarray, start: tuple[int, int], slivers_out: bool = False) -> list[float] | None:
         """The box of some fine pixels of the undistorted view, moved through the lens, in px of the picture.
 
         Args:
             here: which pixels.
             start: where they begin.
-            left_out: px^2 that may lie beyond each side.
+            slivers_out: move sides inwards past slivers, as docs/records.md defines the visible box.
         """
         from blender_scripts.lens import distort
 
@@ -150,16 +151,21 @@ class Reference:
         # Each pixel's own box first, of its four corners.
         corners = moved.reshape(4, -1, 2)
         low, high = np.sort(corners.min(axis=0), axis=0), np.sort(corners.max(axis=0), axis=0)
-        rank = max(1, min(len(low), round(left_out * FINE**2)))
         # The record's visible box ends where the picture does.
-        return [*low[rank - 1], *high[-rank]]
+        if not slivers_out:
+            return [*low[0], *high[-1]]
+        rank = math.ceil(min(SLIVER_PX2 * FINE**2, len(low) / 8.0))
+        inwards = [low[rank - 1] - low[0], high[-1] - high[-rank]]
+        inwards = [np.minimum(move, np.maximum(0.0, 2.0 * (move - SLIVER_PX))) for move in inwards]
+        return [*(low[0] + inwards[0]), *(high[-1] - inwards[1])]
 
     def visible(self) -> dict[int, tuple[list[float] | None, int]]:
         """Box and number of connected pieces of every pin as the camera sees it."""
         seen, start = self._seen()
         indices = [pin.position.index for pin in self.pins]
         return {
-            index: (self.box(seen == index, start, UNSEEN_PX2), pieces(seen == index)) for index in indices
+            index: (self.box(seen == index, start, slivers_out=True), pieces(seen == index))
+            for index in indices
         }
 
     def alone(self, index: int, nominal: bool, near: list[float]) -> list[float] | None:

@@ -1,0 +1,41 @@
+"""The kinds of defect, one module each. A new kind is a module with a `KIND`, and one line of KINDS."""
+
+from __future__ import annotations
+
+from blender_scripts.defect import Kind
+
+from . import (
+    bent,
+    broken,
+    chipped,
+    cracked,
+    crushed,
+    foreign,
+    missing,
+    print_,
+    protruding,
+    retracted,
+    stained,
+    twisted,
+    wrong,
+)
+
+# In the order in which they change a pin: which terminal, how high it stands, its shape, its surface.
+KINDS: dict[str, Kind] = {
+    module.KIND.name: module.KIND
+    for module in (
+        wrong,
+        retracted,
+        protruding,
+        broken,
+        bent,
+        crushed,
+        twisted,
+        stained,
+        missing,
+        foreign,
+        cracked,
+        chipped,
+        print_,
+    )
+}

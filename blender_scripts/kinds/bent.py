@@ -1,0 +1,72 @@
+"""`bent`: a pin that curves above the floor and keeps its length."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from blender_scripts.connector import Connector
+from blender_scripts.defect import Defect, Kind, Parameter
+from blender_scripts.errors import InputError
+from blender_scripts.pin import Bend, Pin
+
+_STEEPEST_RAD = math.radians(85.0)
+_HALVINGS = 60
+
+
+def start_of_free_length(pin: Pin, defect: Defect) -> float:
+    """Length along the pin at which a shape begins: `start_mm` above the floor, wherever the terminal sits.
+
+    Raises:
+        InputError: nothing of the pin stands above it.
+    """
+    depth = max(0.0, pin.lowered_mm)
+    start = defect["start_mm"] + depth
+    if start >= pin.form.length_mm:
+        raise InputError(
+            f"expected start_mm below the {pin.form.length_mm - depth:g} mm of pin that stand above the floor, "
+            f"got {defect['start_mm']:g} in {defect.text}"
+        )
+    return start
+
+
+def _bend(pin: Pin, defect: Defect, connector: Connector) -> Pin:
+    length = pin.form.length_mm
+    start = start_of_free_length(pin, defect)
+    curve = min(defect["curve_mm"], length - start)
+    azimuth = math.radians(defect["azimuth_deg"])
+
+    def tip(angle: float) -> float:
+        return math.hypot(*Bend.single(angle, azimuth, start, curve).point(length)[:2])
+
+    tilt, wanted = defect.get("tilt_deg"), defect.get("tip_offset_mm")
+    if tilt is not None:
+        angle = math.radians(tilt)
+    else:
+        assert wanted is not None
+        if wanted > tip(_STEEPEST_RAD):
+            raise InputError(
+                f"expected tip_offset_mm of at most {tip(_STEEPEST_RAD):.3g} for a pin of {length:g} mm, "
+                f"got {wanted:g} in {defect.text}"
+            )
+        low, angle = 0.0, _STEEPEST_RAD
+        for _ in range(_HALVINGS):
+            middle = 0.5 * (low + angle)
+            low, angle = (middle, angle) if tip(middle) < wanted else (low, middle)
+    return replace(pin, form=replace(pin.form, bend=Bend.single(angle, azimuth, start, curve)))
+
+
+KIND = Kind(
+    "bent",
+    11,
+    "the pin leaves the cavity floor where it stood, curves, and keeps its length",
+    (
+        Parameter("tilt_deg", 0.1, 60.0, 12.0, "angle between the bent part and the pin's axis"),
+        Parameter("tip_offset_mm", 0.02, 30.0, None, "sideways travel of the tip", instead_of="tilt_deg"),
+        Parameter("azimuth_deg", 0.0, 360.0, 0.0, "direction of the bend: 0 = +X, 90 = +Y"),
+        Parameter("start_mm", 0.0, 30.0, 0.3, "height above the cavity floor at which the bend begins"),
+        Parameter("curve_mm", 0.0, 30.0, 1.8, "length of pin over which it curves; 0 = a sharp kink"),
+    ),
+    excludes=("crushed",),
+    shape=_bend,
+)

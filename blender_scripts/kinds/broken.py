@@ -1,0 +1,39 @@
+"""`broken`: a stump with a fracture face."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from blender_scripts.connector import Connector
+from blender_scripts.defect import Defect, Kind, Parameter
+from blender_scripts.errors import InputError
+from blender_scripts.pin import Pin
+
+_SHORTEST_MM = 0.1
+
+
+def _break(pin: Pin, defect: Defect, connector: Connector) -> Pin:
+    lost = defect["lost_mm"]
+    most = pin.terminal.standing_mm - _SHORTEST_MM
+    if lost > most:
+        raise InputError(
+            f"expected lost_mm of at most {most:g} for a pin of {pin.terminal.standing_mm:g} mm, "
+            f"got {lost:g} in {defect.text}"
+        )
+    slope, azimuth = math.radians(defect["slope_deg"]), math.radians(defect["azimuth_deg"])
+    return replace(pin, form=replace(pin.form, lost_mm=lost, slope_rad=slope, fall_rad=azimuth))
+
+
+KIND = Kind(
+    "broken",
+    9,
+    "the pin has lost its end and shows a fracture face",
+    (
+        Parameter("lost_mm", 0.1, 30.0, 3.0, "length that has broken off"),
+        Parameter("slope_deg", 0.0, 60.0, 25.0, "slope of the fracture face"),
+        Parameter("azimuth_deg", 0.0, 360.0, 0.0, "direction in which it falls: 0 = +X, 90 = +Y"),
+    ),
+    excludes=("crushed",),
+    shape=_break,
+)

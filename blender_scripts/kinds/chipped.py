@@ -1,0 +1,52 @@
+"""`chipped`: a piece broken out of the rim."""
+
+from __future__ import annotations
+
+from blender_scripts import draws
+from blender_scripts.defect import HOUSING, Defect, Kind, Parameter
+from blender_scripts.errors import InputError
+from blender_scripts.flaw import Cut, Flaw, Part
+
+_STEPS = 15
+
+
+def _chip(part: Part, defect: Defect) -> Flaw:
+    shell = part.connector.shell
+    width, depth = defect["size_mm"], defect["depth_mm"]
+    if depth > shell.depth_mm:
+        raise InputError(
+            f"expected depth_mm of at most {shell.depth_mm:g} (the shell's depth), got {depth:g} in {defect.text}"
+        )
+    if width > 0.3 * shell.opening.length_mm:
+        raise InputError(
+            f"expected size_mm of at most {0.3 * shell.opening.length_mm:.3g}, got {width:g} in {defect.text}"
+        )
+    middle = shell.opening.towards(defect["azimuth_deg"])
+    source = draws.generator(part.seed, "chip", defect.text)
+    # A shell-shaped hollow with a ragged floor; the deepest place has the depth that is asked for.
+    shares = [i / (_STEPS + 1) for i in range(_STEPS + 2)]
+    raw = [4.0 * s * (1.0 - s) * (0.9 + 0.2 * source.random()) for s in shares]
+    raw[0] = raw[-1] = 0.0
+    return Flaw(
+        defect,
+        cut=Cut(
+            tuple(middle + (s - 0.5) * width for s in shares),
+            tuple(depth * value / max(raw) for value in raw),
+            jag_mm=0.1 * width,
+            slant=0.45,
+        ),
+    )
+
+
+KIND = Kind(
+    "chipped",
+    5,
+    "a piece has broken out of the housing's rim",
+    (
+        Parameter("azimuth_deg", 0.0, 360.0, 40.0, "where, seen from the middle: 0 = +X, 90 = +Y"),
+        Parameter("size_mm", 0.3, 50.0, 3.0, "its width along the rim"),
+        Parameter("depth_mm", 0.1, 30.0, 1.5, "how deep the hollow is at its deepest"),
+    ),
+    targets=(HOUSING,),
+    add=_chip,
+)

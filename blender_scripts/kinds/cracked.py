@@ -1,0 +1,36 @@
+"""`cracked`: a crack through the wall, from the rim downwards."""
+
+from __future__ import annotations
+
+from blender_scripts.defect import HOUSING, Defect, Kind, Parameter
+from blender_scripts.errors import InputError
+from blender_scripts.flaw import Cut, Flaw, Part
+
+
+def _crack(part: Part, defect: Defect) -> Flaw:
+    shell = part.connector.shell
+    length, width = defect["length_mm"], defect["width_mm"]
+    if length > shell.depth_mm:
+        raise InputError(
+            f"expected length_mm of at most {shell.depth_mm:g} (the shell's depth), got {length:g} in {defect.text}"
+        )
+    middle = shell.opening.towards(defect["azimuth_deg"])
+    # Edges of the gap stand upright for most of its length and meet at its end.
+    along = (middle - 0.5 * width, middle - 0.35 * width, middle, middle + 0.35 * width, middle + 0.5 * width)
+    return Flaw(
+        defect, cut=Cut(along, (0.0, 0.85 * length, length, 0.85 * length, 0.0), jag_mm=0.3 * shell.wall_mm)
+    )
+
+
+KIND = Kind(
+    "cracked",
+    5,
+    "the housing's wall is cracked from its rim downwards",
+    (
+        Parameter("azimuth_deg", 0.0, 360.0, 90.0, "where, seen from the middle: 0 = +X, 90 = +Y"),
+        Parameter("length_mm", 0.3, 50.0, 4.0, "how far down the crack goes"),
+        Parameter("width_mm", 0.03, 2.0, 0.25, "how wide it gapes at the rim"),
+    ),
+    targets=(HOUSING,),
+    add=_crack,
+)

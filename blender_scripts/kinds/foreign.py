@@ -1,0 +1,175 @@
+"""`foreign`: what does not belong there: a solder ball, a bridge between two pins, a fibre, a burr."""
+
+from __future__ import annotations
+
+import math
+
+from blender_scripts import draws
+from blender_scripts.clearance import clear_path
+from blender_scripts.defect import HOUSING, PAIR, PIN, Choice, Defect, Kind, Parameter
+from blender_scripts.errors import InputError, shown
+from blender_scripts.flaw import Body, Flaw, Part
+from blender_scripts.pin import Pin, Vector
+
+_BALL_STEPS = 12
+_FIBRE_STEPS = 24
+_FIBRE_RADIUS_MM = 0.05
+_BURR_STEPS = 10
+
+
+def _add(part: Part, defect: Defect) -> Flaw:
+    what = defect.word("type")
+    pair = len(defect.addresses) == 2
+    if pair != (what == "bridge"):
+        expected = "a bridge between two pins (r1c1-r1c2), and one pin or the housing for anything else"
+        raise InputError(f"expected {expected}, got {defect.text}")
+    pins = [part.pin(address) for address in defect.addresses]
+    for pin in pins:
+        if pin.missing:
+            raise InputError(
+                f"expected a pin at {pin.position.address} for {defect.text} to be at, got a missing one"
+            )
+    make = {"ball": _ball, "bridge": _bridge, "fibre": _fibre, "burr": _burr}[what]
+    return Flaw(defect, bodies=(make(part, defect, pins),))
+
+
+def _foot(part: Part, defect: Defect, pins: list[Pin], distance_mm: float) -> Vector:
+    """A point on the cavity floor: beside the pin's foot, or where the manifest says."""
+    floor = -part.connector.shell.depth_mm
+    if pins:
+        azimuth = math.radians(defect["azimuth_deg"])
+        x, y, _ = pins[0].base_mm
+        reach = pins[0].terminal.reach_mm + distance_mm
+        return x + reach * math.cos(azimuth), y + reach * math.sin(azimuth), floor
+    x, y = defect["x_mm"], defect["y_mm"]
+    inside = -part.connector.shell.opening.distance(x, y)
+    if inside < distance_mm:
+        raise InputError(
+            f"expected x_mm, y_mm inside the housing's opening by {distance_mm:g}, got {x:g}, {y:g} in {defect.text}"
+        )
+    return x, y, floor
+
+
+def _ball(part: Part, defect: Defect, pins: list[Pin]) -> Body:
+    """Solder, flattened a little where it lies, fused to the foot of its pin."""
+    radius = 0.5 * defect["size_mm"]
+    x, y, floor = _foot(part, defect, pins, 0.7 * radius)
+    path, radii = [], []
+    for i in range(_BALL_STEPS + 1):
+        angle = math.pi * i / _BALL_STEPS
+        path.append((x, y, floor + 0.85 * radius - radius * math.cos(angle)))
+        radii.append(max(radius * math.sin(angle), 1e-3 * radius))
+    hit = clear_path(part.pins, (path[0], path[-1]), radius, defect.addresses)
+    if hit is not None or part.connector.shell.opening.distance(x, y) > -radius:
+        raise InputError(
+            f"expected room for a ball of {2 * radius:g} mm, got {hit or 'the wall'} in its way in {defect.text}"
+        )
+    return Body(tuple(path), tuple(radii), "solder")
+
+
+def _bridge(part: Part, defect: Defect, pins: list[Pin]) -> Body:
+    """Solder from pin to pin: a neck that hangs through, with a fillet on each."""
+    first, last = pins
+    height = defect["height_mm"]
+    thickness = 0.5 * defect["size_mm"]
+    ends: list[Vector] = []
+    for pin in pins:
+        along = height + max(0.0, pin.lowered_mm)
+        if along > pin.form.length_mm - pin.terminal.tip_mm:
+            raise InputError(
+                f"expected height_mm below the tip of {pin.position.address}, got {height:g} in {defect.text}"
+            )
+        ends.append(pin.world(pin.bend.point(along)))
+    hit = clear_path(part.pins, tuple(ends), thickness, defect.addresses)
+    if hit is not None:
+        raise InputError(f"expected nothing between the two pins, got {hit} in the way of {defect.text}")
+    thick = max(first.terminal.reach_mm, last.terminal.reach_mm)
+    path, radii = [], []
+    steps = 20
+    for i in range(steps + 1):
+        share = i / steps
+        from_end = min(share, 1.0 - share)
+        sag = 0.35 * thickness * math.sin(math.pi * share)
+        x, y, z = (a + share * (b - a) for a, b in zip(*ends, strict=True))
+        path.append((x, y, z - sag))
+        radii.append(thickness + 0.9 * thick * math.exp(-from_end * 9.0))
+    return Body(tuple(path), tuple(radii), "solder")
+
+
+def _fibre(part: Part, defect: Defect, pins: list[Pin]) -> Body:
+    """A thread of cloth or a hair: it hangs over a pin's tip, or lies on the floor."""
+    length = defect["size_mm"]
+    source = draws.generator(part.seed, "fibre", defect.target)
+    heading = math.radians(defect["azimuth_deg"])
+    if pins:
+        x, y, z = pins[0].tip_mm
+        z += _FIBRE_RADIUS_MM
+    else:
+        x, y, z = _foot(part, defect, pins, 0.3)
+        z += _FIBRE_RADIUS_MM + 0.02
+    # From the middle to both ends; over a tip it droops on both sides.
+    halves: list[list[Vector]] = []
+    for side in (0.0, math.pi):
+        turn, place, half = heading + side, (x, y, z), []
+        bow = draws.symmetric(source, 1.1)
+        step = 0.5 * length / _FIBRE_STEPS
+        for i in range(_FIBRE_STEPS):
+            turn += bow / _FIBRE_STEPS + draws.symmetric(source, 0.22)
+            fall = 0.9 * (i / _FIBRE_STEPS) if pins else 0.0
+            flat = step * math.cos(fall)
+            place = (
+                place[0] + flat * math.cos(turn),
+                place[1] + flat * math.sin(turn),
+                max(place[2] - step * math.sin(fall), -part.connector.shell.depth_mm + _FIBRE_RADIUS_MM),
+            )
+            if part.connector.shell.opening.distance(place[0], place[1]) > -0.1 and place[2] < 0.1:
+                break
+            half.append(place)
+        halves.append(half)
+    path = (*reversed(halves[1]), (x, y, z), *halves[0])
+    return Body(path, (_FIBRE_RADIUS_MM,) * len(path), "fibre")
+
+
+def _burr(part: Part, defect: Defect, pins: list[Pin]) -> Body:
+    """A curl of metal that stands off the shank just below the tip, thick at its root and sharp at its end."""
+    if not pins:
+        raise InputError(f"expected a pin for a burr to be at, got {defect.text}")
+    pin, size = pins[0], defect["size_mm"]
+    azimuth = math.radians(defect["azimuth_deg"])
+    along = max(pin.form.length_mm - pin.terminal.tip_mm - 0.1, 0.5 * pin.form.length_mm)
+    root = pin.world(pin.bend.point(along))
+    start = 0.8 * min(pin.terminal.extent_mm)
+    path, radii = [], []
+    for i in range(_BURR_STEPS + 1):
+        share = i / _BURR_STEPS
+        out = start + size * math.sin(1.2 * share) / math.sin(1.2)
+        up = 0.5 * size * share * share
+        path.append((root[0] + out * math.cos(azimuth), root[1] + out * math.sin(azimuth), root[2] + up))
+        radii.append(0.16 * size * (1.0 - share) + 0.004)
+    hit = clear_path(part.pins, tuple(path[2:]), 0.1 * size, defect.addresses)
+    if hit is not None:
+        raise InputError(
+            f"expected room for a burr of {size:g} mm, got {shown(hit)} in its way in {defect.text}"
+        )
+    return Body(tuple(path), tuple(radii), "plating")
+
+
+KIND = Kind(
+    "foreign",
+    2,
+    "something that does not belong there, at a pin, between two pins or on the cavity floor",
+    (
+        Choice(
+            "type", ("ball", "bridge", "fibre", "burr"), "ball", "what it is; a `bridge` needs two addresses"
+        ),
+        Parameter(
+            "size_mm", 0.1, 20.0, 0.9, "diameter of a ball or a bridge's neck, length of a fibre or a burr"
+        ),
+        Parameter("height_mm", 0.1, 30.0, 2.0, "height of a bridge above the cavity floor"),
+        Parameter("azimuth_deg", 0.0, 360.0, 0.0, "the side of the pin that it is on: 0 = +X, 90 = +Y"),
+        Parameter("x_mm", -500.0, 500.0, 0.0, "where it lies, at `housing`"),
+        Parameter("y_mm", -500.0, 500.0, 0.0, "where it lies, at `housing`"),
+    ),
+    targets=(PIN, PAIR, HOUSING),
+    add=_add,
+)

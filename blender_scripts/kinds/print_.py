@@ -1,0 +1,74 @@
+"""`print`: print on the housing that is missing, wrong, misplaced or mirrored."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from blender_scripts import draws
+from blender_scripts.defect import PRINT, Choice, Defect, Kind, Parameter
+from blender_scripts.errors import InputError
+from blender_scripts.flaw import Flaw, Letters, Part
+
+_DIGITS = "0123456789"
+_LETTERS = "ABCDEFGHKLMNPRSTUXYZ"
+
+
+def _misprint(part: Part, defect: Defect) -> Flaw:
+    if not part.letters:
+        raise InputError(f"expected a marking to be printed wrongly, got none with {defect.text}")
+    item = defect["item"]
+    if item % 1 or item > len(part.letters):
+        raise InputError(
+            f"expected item as an integer from 0 (all) to {len(part.letters)}, got {item:g} in {defect.text}"
+        )
+    meant = part.letters if item == 0 else (part.letters[int(item) - 1],)
+    how = defect.word("type")
+    if how == "missing":
+        return Flaw(defect, meant=meant)
+    return Flaw(defect, meant=meant, printed=tuple(_printed(part, defect, how, letters) for letters in meant))
+
+
+def _printed(part: Part, defect: Defect, how: str, letters: Letters) -> Letters:
+    if how == "mirrored":
+        return replace(letters, mirrored=True)
+    if how == "misplaced":
+        shift, azimuth = defect["shift_mm"], math.radians(defect["azimuth_deg"])
+        return replace(
+            letters,
+            x_mm=letters.x_mm + shift * math.cos(azimuth),
+            y_mm=letters.y_mm + shift * math.sin(azimuth),
+        )
+    # One character is another one of its sort.
+    source = draws.generator(part.seed, "misprint", letters.text)
+    places = [i for i, character in enumerate(letters.text) if character != " "]
+    place = places[min(int(source.random() * len(places)), len(places) - 1)]
+    sort = _DIGITS if letters.text[place] in _DIGITS else _LETTERS
+    others = [character for character in sort if character != letters.text[place].upper()]
+    other = others[min(int(source.random() * len(others)), len(others) - 1)]
+    if letters.text[place].islower():
+        other = other.lower()
+    return replace(letters, text=letters.text[:place] + other + letters.text[place + 1 :])
+
+
+KIND = Kind(
+    "print",
+    1,
+    "print that should be there is missing, wrong, misplaced or mirrored",
+    (
+        Choice(
+            "type", ("missing", "wrong", "misplaced", "mirrored"), "missing", "what is the matter with it"
+        ),
+        Parameter(
+            "item",
+            0.0,
+            4000.0,
+            1.0,
+            "which of the printed numbers, row numbers first; 0 = all; a text is item 1",
+        ),
+        Parameter("shift_mm", 0.05, 50.0, 0.8, "how far it is misplaced"),
+        Parameter("azimuth_deg", 0.0, 360.0, 0.0, "in which direction: 0 = +X, 90 = +Y"),
+    ),
+    targets=(PRINT,),
+    add=_misprint,
+)

@@ -1,0 +1,26 @@
+"""`protruding`: a terminal pushed too far."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from blender_scripts.connector import Connector
+from blender_scripts.defect import Defect, Kind, Parameter
+from blender_scripts.pin import Pin
+
+
+def _raise(pin: Pin, defect: Defect, connector: Connector) -> Pin:
+    height = defect["height_mm"]
+    x, y, z = pin.root_mm
+    form = replace(pin.form, buried_mm=pin.form.buried_mm + height)
+    return replace(pin, root_mm=(x, y, z + height), lowered_mm=-height, form=form)
+
+
+KIND = Kind(
+    "protruding",
+    6,
+    "the terminal was pushed too far and stands higher",
+    (Parameter("height_mm", 0.02, 10.0, 1.2, "how much higher than nominal the terminal sits"),),
+    excludes=("retracted",),
+    shape=_raise,
+)

@@ -1,0 +1,29 @@
+"""`retracted`: a terminal that was not pushed home, or has backed out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from blender_scripts.connector import Connector
+from blender_scripts.defect import Defect, Kind, Parameter
+from blender_scripts.errors import InputError
+from blender_scripts.pin import Pin
+
+
+def _lower(pin: Pin, defect: Defect, connector: Connector) -> Pin:
+    depth = defect["depth_mm"]
+    if depth > connector.cavity.depth_mm:
+        expected = f"expected depth_mm of at most {connector.cavity.depth_mm:g} (the cavity's depth)"
+        raise InputError(f"{expected}, got {depth:g} in {defect.text}")
+    x, y, z = pin.root_mm
+    return replace(pin, root_mm=(x, y, z - depth), lowered_mm=depth)
+
+
+KIND = Kind(
+    "retracted",
+    12,
+    "the terminal has backed out of its cavity and stands lower",
+    (Parameter("depth_mm", 0.02, 30.0, 1.5, "how much lower than nominal the terminal sits"),),
+    excludes=("protruding",),
+    shape=_lower,
+)

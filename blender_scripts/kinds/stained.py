@@ -1,0 +1,34 @@
+"""`stained`: tarnish on a pin's plating."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from blender_scripts.connector import Connector
+from blender_scripts.defect import Defect, Kind, Parameter
+from blender_scripts.errors import InputError
+from blender_scripts.pin import Pin, Stain
+
+
+def _tarnish(pin: Pin, defect: Defect, connector: Connector) -> Pin:
+    start = defect["from_mm"]
+    if start >= pin.form.length_mm:
+        raise InputError(
+            f"expected from_mm below the pin's length, {pin.form.length_mm:g}, got {start:g} in {defect.text}"
+        )
+    return replace(pin, stain=Stain(start, defect["length_mm"], defect["strength"]))
+
+
+KIND = Kind(
+    "stained",
+    3,
+    "a length of the plating is tarnished in patches",
+    (
+        Parameter(
+            "from_mm", 0.0, 30.0, 2.0, "length along the pin, from the floor, at which the stain begins"
+        ),
+        Parameter("length_mm", 0.2, 30.0, 6.0, "length of the stain"),
+        Parameter("strength", 0.1, 1.0, 0.8, "how dark and how complete it is"),
+    ),
+    shape=_tarnish,
+)

@@ -1,0 +1,32 @@
+"""`twisted`: a blade or a square pin turned about its own centre line."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from blender_scripts.connector import Connector
+from blender_scripts.defect import Defect, Kind, Parameter
+from blender_scripts.errors import InputError
+from blender_scripts.pin import Pin
+
+
+def _twist(pin: Pin, defect: Defect, connector: Connector) -> Pin:
+    if pin.terminal.section == "round":
+        raise InputError(
+            f"expected a terminal that is not round, got {pin.terminal.name} in {defect.text}: its twist cannot be seen"
+        )
+    return replace(pin, form=replace(pin.form, twist_rad=math.radians(defect["angle_deg"])))
+
+
+KIND = Kind(
+    "twisted",
+    4,
+    "the pin is turned about its centre line, evenly from its foot to its tip",
+    (
+        Parameter(
+            "angle_deg", 2.0, 180.0, 35.0, "turn of the tip against the foot, counter-clockwise from above"
+        ),
+    ),
+    shape=_twist,
+)

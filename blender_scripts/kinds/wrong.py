@@ -1,0 +1,52 @@
+"""`wrong`: another terminal, or another plating, in this cavity."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from blender_scripts.connector import Connector
+from blender_scripts.defect import Choice, Defect, Kind
+from blender_scripts.errors import InputError, shown
+from blender_scripts.pin import Pin
+from blender_scripts.terminals import PLATINGS
+
+
+def _exchange(pin: Pin, defect: Defect, connector: Connector) -> Pin:
+    own = pin.terminal
+    name, plating = defect.word("terminal"), defect.word("plating")
+    others = [terminal for terminal in connector.terminals.values() if terminal.name != own.name]
+    if not name and not plating:
+        if others:
+            name = others[0].name
+        else:
+            plating = next(coat for coat, (color, _) in PLATINGS.items() if color != own.color)
+    if name:
+        if name not in (terminal.name for terminal in others):
+            offered = ", ".join(terminal.name for terminal in others) or "none but the right one"
+            raise InputError(
+                f"expected another terminal of scene {connector.name} ({offered}), got {shown(name)} in {defect.text}"
+            )
+        return replace(pin, form=replace(pin.form, terminal=connector.terminals[name]))
+    color, roughness = PLATINGS[plating]
+    if color == own.color:
+        raise InputError(f"expected another plating than the terminal's own, got {plating} in {defect.text}")
+    changed = replace(own, name=f"{own.name}_{plating}", color=color, roughness=roughness)
+    return replace(pin, form=replace(pin.form, terminal=changed))
+
+
+KIND = Kind(
+    "wrong",
+    8,
+    "another terminal, or one of another plating, sits in the cavity",
+    (
+        Choice(
+            "terminal",
+            (),
+            None,
+            "which terminal of the scene; without it and `plating`: the first that is not the right one, "
+            "or another plating where the scene has no other",
+        ),
+        Choice("plating", tuple(PLATINGS), None, "the right shape, but plated so", instead_of="terminal"),
+    ),
+    shape=_exchange,
+)

@@ -1,0 +1,173 @@
+"""Make the sheets of docs/gallery.md: every scene and housing, every kind of defect at three sizes, with its box.
+
+    python docs/gallery.py [--only scenes]
+
+Rendered by the ordinary command; the boxes are those of the records.
+"""
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+from sheets import COLUMNS, ROOT, save_labelled
+
+sys.path.insert(0, str(ROOT))
+
+from blender_scripts.connector import read_connector
+from blender_scripts.defects import KINDS
+
+SIZE = (576, 288)
+CROP = (132, 108)
+ZOOM = 2
+VIEWS = ("center", "bottom")
+# The size that a kind's name does not say: smallest, default, largest; elsewhere where the picture shows it better.
+SIZES: dict[str, tuple[str, ...]] = {
+    "bent": (
+        "bent@r2c5:tip_offset_mm=0.1",
+        "bent@r2c5:azimuth_deg=30",
+        "bent@r2c5:tilt_deg=45,azimuth_deg=40",
+    ),
+    "retracted": ("retracted@r2c5:depth_mm=0.3", "retracted@r2c5", "retracted@r2c5:depth_mm=6.9"),
+    "missing": ("missing@r2c5", "missing@r1c1", "missing@r3c9"),
+    "protruding": ("protruding@r2c5:height_mm=0.3", "protruding@r2c5", "protruding@r2c5:height_mm=5"),
+    "crushed": ("crushed@r2c5:depth_mm=0.1", "crushed@r2c5", "crushed@r2c5:depth_mm=2,azimuth_deg=60"),
+    "broken": ("broken@r2c5:lost_mm=0.3,slope_deg=10", "broken@r2c5", "broken@r2c5:lost_mm=6,slope_deg=40"),
+    "wrong": ("wrong@r2c5:plating=nickel", "wrong@r2c5", "wrong@r2c5:terminal=blade"),
+    "twisted": ("twisted@r2c5:angle_deg=10", "twisted@r2c5", "twisted@r2c5:angle_deg=120"),
+    "stained": (
+        "stained@r2c5:length_mm=1,strength=0.4",
+        "stained@r2c5",
+        "stained@r2c5:from_mm=0,length_mm=12,strength=1",
+    ),
+    "foreign": (
+        "foreign@r2c5:size_mm=0.3",
+        "foreign@r2c5",
+        "foreign@r2c5:size_mm=1.8,azimuth_deg=250",
+        "foreign@r2c4-r2c5:type=bridge,size_mm=0.3",
+        "foreign@r2c4-r2c5:type=bridge",
+        "foreign@r2c5-r2c6:type=bridge,size_mm=1.6,height_mm=4",
+        "foreign@r2c5:type=fibre,size_mm=2",
+        "foreign@r2c5:type=fibre,size_mm=7,azimuth_deg=30",
+        "foreign@housing:type=fibre,size_mm=9,x_mm=-2,y_mm=-2.3",
+        "foreign@r2c5:type=burr,size_mm=0.3",
+        "foreign@r2c5:type=burr",
+        "foreign@r2c5:type=burr,size_mm=1.5",
+    ),
+    "cracked": (
+        "cracked@housing:length_mm=1,width_mm=0.08,azimuth_deg=270",
+        "cracked@housing:azimuth_deg=270",
+        "cracked@housing:length_mm=7,width_mm=0.8,azimuth_deg=285",
+    ),
+    "chipped": (
+        "chipped@housing:size_mm=0.8,depth_mm=0.4,azimuth_deg=270",
+        "chipped@housing:azimuth_deg=270",
+        "chipped@housing:size_mm=9,depth_mm=5,azimuth_deg=300",
+    ),
+    "print": (
+        "print@print:item=8",
+        "print@print:type=wrong,item=8",
+        "print@print:type=misplaced,item=8",
+        "print@print:type=mirrored,item=6",
+    ),
+}
+
+
+def render(rows: list[list[object]], folder: Path) -> Path:
+    """Render rows of COLUMNS; where they are."""
+    manifest = folder / "gallery.csv"
+    with manifest.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS.split(","))
+        writer.writerows(rows)
+    command = ["-m", "generator", "render", str(manifest), "--out", str(folder / "out")]
+    subprocess.run([sys.executable, *command], check=True, cwd=ROOT)
+    return folder / "out"
+
+
+def scenes_sheet(folder: Path) -> list[tuple[str, Image.Image]]:
+    """Each scene in each housing, its terminals in turn."""
+    rows, labels = [], []
+    for path in sorted((ROOT / "scenes").glob("*.toml")):
+        connector = read_connector(path)
+        for number, housing in enumerate(connector.housings):
+            names = connector.terminal_names
+            terminal = names[number % len(names)]
+            rows.append(
+                [
+                    *(f"cell_{len(rows)}", "train", len(rows), len(rows), path.stem, housing, terminal, ""),
+                    *(
+                        "center",
+                        "ring",
+                        "numbers",
+                        320,
+                        320 if connector.width == connector.height else 160,
+                        12,
+                    ),
+                ]
+            )
+            labels.append(f"{path.stem}, {housing}, {terminal}")
+    out = render(rows, folder)
+    cells = []
+    for number, label in enumerate(labels):
+        picture = Image.open(out / "images" / f"cell_{number}.png")
+        square = Image.new("RGB", (320, 160), "white")
+        picture = picture if picture.height == 160 else picture.resize((160, 160), Image.Resampling.LANCZOS)
+        square.paste(picture, ((320 - picture.width) // 2, 0))
+        cells.append((label, square))
+    return cells
+
+
+def defect_sheet(kind: str, folder: Path) -> list[tuple[str, Image.Image]]:
+    """A kind's sizes, each from the front and from below, cut out and enlarged, with its box."""
+    rows, labels = [], []
+    terminal = "blade" if kind == "twisted" else "round"
+    for text in SIZES[kind]:
+        for view in VIEWS:
+            row = ["train", 7, len(rows), "connector_3x9", "plain", terminal, text, view, "ring", "numbers"]
+            rows.append([f"cell_{len(rows)}", *row, *SIZE, 16])
+            labels.append(text.split("@")[1])
+    out = render(rows, folder)
+    cells = []
+    for number, label in enumerate(labels):
+        record = json.loads((out / "records" / f"cell_{number}.json").read_text("utf-8"))
+        boxes = [
+            thing["boxes"]["visible"] or thing["boxes"]["expected"]
+            for thing in (*record["positions"], *record["other"])
+            if thing.get("defects") or "defect" in thing
+        ]
+        picture = Image.open(out / "images" / f"cell_{number}.png")
+        x, y = (0.5 * (boxes[0][axis] + boxes[0][axis + 2]) for axis in (0, 1))
+        left = round(min(max(x - 0.5 * CROP[0], 0), SIZE[0] - CROP[0]))
+        top = round(min(max(y - 0.5 * CROP[1], 0), SIZE[1] - CROP[1]))
+        cut = picture.crop((left, top, left + CROP[0], top + CROP[1]))
+        cut = cut.resize((CROP[0] * ZOOM, CROP[1] * ZOOM), Image.Resampling.BICUBIC)
+        draw = ImageDraw.Draw(cut)
+        for box in boxes:
+            corners = [(edge - start) * ZOOM for edge, start in zip(box, (left, top) * 2, strict=True)]
+            draw.rectangle(corners, outline=(255, 120, 0))
+        cells.append((label, cut))
+    return cells
+
+
+def main() -> int:
+    names = ["scenes", *KINDS]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=names, default=None, help="one sheet (default: all)")
+    only = parser.parse_args().only
+    for name in names:
+        if only in (None, name):
+            with tempfile.TemporaryDirectory() as folder:
+                cells = scenes_sheet(Path(folder)) if name == "scenes" else defect_sheet(name, Path(folder))
+            path = ROOT / "docs" / "images" / f"gallery_{name}.jpg"
+            save_labelled(cells, 3 if name == "scenes" else 4, path)
+            print(path.relative_to(ROOT))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
