@@ -18,7 +18,7 @@ from .contour import Contour
 from .flaw import Body, Cut, Letters
 from .housings import Block, Cavity, Housing, Notch, Shell
 from .mesh import Mesh
-from .pin import Form, Pin
+from .pin import BURIED_MM, Form, Pin
 from .terminals import Terminal
 
 ROUND_SIDES = 28
@@ -100,18 +100,23 @@ def pin_mesh(form: Form) -> Mesh:
     """
     terminal, bend, length = form.terminal, form.bend, form.length_mm
     section = _section(terminal)
-    shoulder = terminal.standing_mm - terminal.tip_mm
-    stations = [
-        (along, 1.0) for along in (0.0, *_stations(form)) if 0.0 <= along < min(shoulder, length) - 1e-6
-    ]
     tip = [(terminal.standing_mm - below, share) for below, share in _profile(terminal)]
-    stations += [(along, share) for along, share in tip if along < length - 1e-6 or not form.lost_mm]
-    if form.lost_mm:
-        stations.append((length, _share_at(terminal, length)))
+    # The floor first: it lies below the frame's origin where the terminal was pushed too far.
+    places = {BURIED_MM - form.buried_mm, 0.0, *_stations(form)}
+    stations = [
+        (along, _share_at(terminal, along))
+        for along in places
+        if along < length - 1e-6 and all(abs(along - end) > 1e-6 for end, _ in tip)
+    ]
+    broken = section * _share_at(terminal, length)
+    edge = _fracture(broken, form) if form.lost_mm else None
+    # No ring may reach above the fracture face, which would lie inside it there.
+    top = math.inf if edge is None else edge.min() - 1e-6
+    stations = sorted(station for station in (*stations, *tip) if station[0] < top)
     rings = [_ring(section, Form(terminal), -form.buried_mm)]
     rings += [_ring(section * share, form, along) for along, share in stations]
-    if form.lost_mm:
-        rings[-1] = _fracture(section * stations[-1][1], form)
+    if edge is not None:
+        rings.append(_ring(broken, form, edge))
     smooth_side = terminal.section == "round"
     mesh = _skin(rings, [smooth_side] * (len(rings) - 1))
     last = (len(rings) - 1) * len(section) + np.arange(len(section), dtype=np.int32)
@@ -184,11 +189,13 @@ def _ring(section: np.ndarray, form: Form, along: float | np.ndarray) -> np.ndar
 
 
 def _fracture(section: np.ndarray, form: Form) -> np.ndarray:
-    """The broken end: a slope through the centre line's end, its edge torn; it never reaches below the floor."""
+    """Lengths from the floor (N,) of the broken end's edge: a slope through the centre line's end, torn.
+
+    It never reaches below the floor.
+    """
     fall = np.array([math.cos(form.fall_rad), math.sin(form.fall_rad)])
     torn = 0.03 * form.terminal.width_mm * np.sin(np.arange(len(section)) * 2.4 + 0.7)
-    alongs = form.length_mm - section @ fall * math.tan(form.slope_rad) + torn
-    return _ring(section, form, np.clip(alongs, 0.02, None))
+    return np.clip(form.length_mm - section @ fall * math.tan(form.slope_rad) + torn, 0.02, None)
 
 
 def contour_ring(contour: Contour, offset: float, z: float) -> np.ndarray:

@@ -23,8 +23,19 @@ CONTRACT = {
         "errors",
         "manifest",
         "connector",
+        "contour",
+        "positions",
+        "housings",
+        "terminals",
+        "views",
         "toml_section",
+        "defect",
         "defects",
+        "kinds",
+        *(f"kinds.{path.stem}" for path in (ROOT / "blender_scripts" / "kinds").glob("[a-z]*.py")),
+        "pin",
+        "flaw",
+        "part",
         "record",
         "draws",
         "placement",
@@ -72,7 +83,9 @@ def imports(tree: ast.AST, module: str) -> Iterator[tuple[int, str]]:
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            package = module.split(".")[: -node.level] if node.level else []
+            # A package's own code counts its dots from inside the package.
+            up = node.level - (ROOT / Path(*module.split("."))).is_dir()
+            package = module.split(".")[: -up or None] if node.level else []
             base = ".".join([*package, *([node.module] if node.module else [])])
             for alias in node.names:
                 member = f"{base}.{alias.name}"
@@ -110,8 +123,14 @@ def may_import(module: str, target: str) -> bool:
         ("blender_scripts.manifest", "numpy", False),
         ("blender_scripts.manifest", "blender_scripts.connector", True),
         ("blender_scripts.manifest", "blender_scripts.render", False),
+        ("blender_scripts.kinds.bent", "blender_scripts.pin", True),
+        ("blender_scripts.kinds.bent", "blender_scripts.geometry", False),
+        ("blender_scripts.kinds.bent", "numpy", False),
+        ("blender_scripts.contour", "numpy", False),
         ("generator.render", "blender_scripts.manifest", True),
         ("generator.render", "blender_scripts.render", False),
+        ("generator.check", "blender_scripts.part", True),
+        ("generator.check", "blender_scripts.geometry", False),
         ("generator.render", "bpy", False),
         ("generator.render", "torch", False),
         ("generator.render", "trainer.vit", False),
@@ -133,6 +152,9 @@ def test_imports_are_read_in_all_their_forms():
     code += "def f():\n    import bpy\n"
     found = [name for _, name in imports(ast.parse(code), "blender_scripts.render")]
     assert sorted(found) == ["a.b", "blender_scripts.errors", "blender_scripts.manifest", "bpy", "x"]
+    code = "from . import bent\nfrom .bent import KIND\nfrom ..defect import Kind\n"
+    found = [name for _, name in imports(ast.parse(code), "blender_scripts.kinds")]
+    assert found == ["blender_scripts.kinds.bent", "blender_scripts.kinds.bent", "blender_scripts.defect"]
 
 
 @pytest.mark.parametrize("path", sources(*FOLDERS), ids=module_name)

@@ -48,6 +48,8 @@ def record(*positions: dict[str, Any], other: tuple[dict[str, Any], ...] = ()) -
     return {"width": 100, "height": 50, "positions": list(positions), "other": list(other)}
 
 
+STAIN, BEND = "stained@r1c1:from_mm=2", "bent@r1c1:tilt_deg=12"
+BROKEN = pin(kind="retracted") | {"defects": ["retracted@r1c1:depth_mm=1", "broken@r1c1:lost_mm=3"]}
 BENT, LOW, GONE = pin(1, true_position=0.9), pin(2, retraction=0.7), pin(3, kind="missing")
 
 
@@ -61,7 +63,19 @@ BENT, LOW, GONE = pin(1, true_position=0.9), pin(2, retraction=0.7), pin(3, kind
         ([pin(true_position=0.9, retraction=0.7)], [], "NUKENG", ("bent", "retracted")),
         ([pin()], [thing("foreign")], "OTHERNG", ("foreign",)),
         ([pin(kind="broken")], [], "OTHERNG", ("broken",)),
-        ([pin(kind="broken", retraction=3.0)], [], "OTHERNG", ("broken", "retracted")),
+        # A broken pin's own shift is no bend; one that the manifest asked for beside it is.
+        ([pin(kind="broken", true_position=0.9)], [], "OTHERNG", ("broken",)),
+        ([BROKEN | {"true_position_mm": 0.9}], [], "OTHERNG", ("broken",)),
+        ([BROKEN | {"retraction_mm": 0.7}], [], "NUKENG", ("broken", "retracted")),
+        ([BROKEN | {"retraction_mm": 0.5}], [], "OTHERNG", ("broken",)),
+        (
+            [pin(kind="bent", true_position=0.9) | {"defects": [STAIN, BEND]}],
+            [],
+            "BENDNG",
+            ("bent", "stained"),
+        ),
+        ([pin(kind="bent", true_position=0.7) | {"defects": [STAIN, BEND]}], [], "OTHERNG", ("stained",)),
+        ([pin(kind="bent", true_position=0.7) | {"defects": [BEND]}], [], "OK", ()),
         ([BENT, LOW], [], "NUKENG", ("bent", "retracted")),
         ([BENT], [thing("print")], "BENDNG", ("bent", "print")),
         ([pin(4), GONE, BENT], [thing(), thing()], "NUKENG", ("bent", "foreign", "missing")),
