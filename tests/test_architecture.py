@@ -43,8 +43,11 @@ CONTRACT = {
         "lettering",
         "output_folder",
         "scratch",
+        "cad",
     )
 }
+# Readable without Blender, with numpy: `generator check` reads a user's meshes as the renderer does.
+NUMPY_CONTRACT = {f"blender_scripts.{name}" for name in ("mesh", "mesh_files", "ply", "glb", "welding")}
 BLENDER_PYTHON = {"numpy", "bpy", "mathutils", "bpy_extras", "_cycles"}
 TRAINER_MAY_IMPORT = {"generator.features", "generator.bbox_str", "generator.soart"}
 # Runs on an edge computer with the base installation, without any extra.
@@ -100,12 +103,14 @@ def may_import(module: str, target: str) -> bool:
         return True
     if module in CONTRACT:
         return target in CONTRACT
+    if module in NUMPY_CONTRACT:
+        return top == "numpy" or target in CONTRACT | NUMPY_CONTRACT
     if folder == "blender_scripts":
         return top in BLENDER_PYTHON | {"blender_scripts"}
     if module in BASE_ONLY:
         return top in declared() or target in BASE_ONLY
     if folder == "generator":
-        return top in declared("data") | {"generator"} or target in CONTRACT
+        return top in declared("data") | {"generator"} or target in CONTRACT | NUMPY_CONTRACT
     if folder == "trainer":
         return top in declared("train") | {"trainer"} or target in TRAINER_MAY_IMPORT
     raise ValueError(f"{module} lies in none of {FOLDERS}")
@@ -127,6 +132,11 @@ def may_import(module: str, target: str) -> bool:
         ("blender_scripts.kinds.bent", "blender_scripts.geometry", False),
         ("blender_scripts.kinds.bent", "numpy", False),
         ("blender_scripts.contour", "numpy", False),
+        ("blender_scripts.mesh_files", "numpy", True),
+        ("blender_scripts.mesh_files", "bpy", False),
+        ("blender_scripts.mesh_files", "blender_scripts.blend_files", False),
+        ("generator.check", "blender_scripts.mesh_files", True),
+        ("generator.check", "blender_scripts.blend_files", False),
         ("generator.render", "blender_scripts.manifest", True),
         ("generator.render", "blender_scripts.render", False),
         ("generator.check", "blender_scripts.part", True),
