@@ -21,9 +21,10 @@ def collisions(connector: Connector, housing: str, pins: tuple[Pin, ...]) -> lis
 
     A pin counts as a ball of its largest half width that moves along its centre line.
     """
-    bad = [pin for pin in pins if pin.defects and not pin.missing]
+    bad = [pin for pin in pins if not pin.missing and _leaves_its_place(pin)]
     if not bad:
         return []
+    asked = {pin.position.index for pin in bad}
     found = []
     # What lies below the cavity floor, such as a flange round the shell, no pin can reach.
     blocks = [b for b in connector.housings[housing].blocks if b.top_mm > -connector.shell.depth_mm]
@@ -55,7 +56,7 @@ def collisions(connector: Connector, housing: str, pins: tuple[Pin, ...]) -> lis
         first = bisect_left(left_edges, _left_edge((line, pin)) - reach - thickest - widest)
         last = bisect_right(left_edges, _right_edge(line) + reach + thickest)
         for other_line, other in sorted(standing[first:last], key=lambda thing: thing[1].position.index):
-            if other is pin or (other.defects and other.position.index < pin.position.index):
+            if other is pin or (other.position.index in asked and other.position.index < pin.position.index):
                 continue
             nearest = reach + other.terminal.reach_mm
             gap = _gap(line, other_line, nearest)
@@ -65,6 +66,13 @@ def collisions(connector: Connector, housing: str, pins: tuple[Pin, ...]) -> lis
                     f"got {what} with {nearest - gap:.2f} mm of overlap"
                 )
     return found
+
+
+def _leaves_its_place(pin: Pin) -> bool:
+    """Whether it may reach where the right pin, which the scene has room for, does not; higher or lower is no matter."""
+    other = pin.terminal.section, pin.terminal.extent_mm
+    nominal = pin.nominal.section, pin.nominal.extent_mm
+    return not pin.bend.is_straight or pin.form.twist_rad != 0.0 or other != nominal
 
 
 def _centre_line(pin: Pin) -> list[Vector]:

@@ -148,9 +148,13 @@ def read_connector(path: Path) -> Connector:
     terminals, mixes = read_terminals(top)
     sound = "shell" in top.data and not top.table("shell").problems
     marking = _marking(top.table("marking"))
+    housings = top.named_tables(
+        "housings",
+        partial(read_housing, shell=shell, ink=marking.color, sound=sound, folder=path.parent),
+    )
     connector = Connector(
         name=path.stem,
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        sha256=_sha256(path.read_bytes(), housings),
         description=top.text("description", ""),
         width=picture.integer("width", 32, 4096),
         height=picture.integer("height", 32, 4096),
@@ -158,9 +162,7 @@ def read_connector(path: Path) -> Connector:
         positions=positions,
         shell=shell,
         cavity=read_cavity(top.table("cavity")),
-        housings=top.named_tables(
-            "housings", partial(read_housing, shell=shell, ink=marking.color, sound=sound)
-        ),
+        housings=housings,
         terminals=terminals,
         mixes=mixes,
         finish=read_finish(top.table("finish", optional=True)),
@@ -177,6 +179,15 @@ def read_connector(path: Path) -> Connector:
     _check_fit(connector, top)
     top.finish()
     return connector
+
+
+def _sha256(content: bytes, housings: dict[str, Housing]) -> str:
+    """Of the scene file and of the meshes that it names."""
+    digest = hashlib.sha256(content)
+    for housing in housings.values():
+        if housing.cad is not None:
+            digest.update(housing.cad.file.sha256.encode())
+    return digest.hexdigest()
 
 
 def _check_fit(connector: Connector, top: TomlSection) -> None:

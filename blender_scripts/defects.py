@@ -40,7 +40,8 @@ def parse_defects(text: str) -> tuple[tuple[Defect, ...], list[str]]:
         problems += wrong
         if defect is None or wrong:
             continue
-        kinds = kinds_at.setdefault(defect.target, [])
+        # The two pins of a bridge in either order.
+        kinds = kinds_at.setdefault("-".join(sorted(defect.target.split("-"))), [])
         if defect.kind in kinds:
             problems.append(f"expected each kind once per target, got {defect.kind}@{defect.target} twice")
         else:

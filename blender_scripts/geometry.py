@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -217,39 +218,53 @@ def shell_mesh(shell: Shell, housing: Housing, cuts: tuple[Cut, ...] = ()) -> Me
 
     Notches and cuts lower the rim where they are: every point of the profile above their floor comes down to it.
     """
-    fillet = min(housing.fillet_mm, 0.45 * shell.wall_mm)
-    wall, depth = shell.wall_mm, shell.depth_mm
-    outer = [(wall, -shell.height_mm), *_fillet(wall, -fillet, wall - fillet, 0.0)]
-    lead = housing.lead_in_mm
-    inner = [(lead, 0.0), (0.0, -lead)] if lead else [*reversed(_fillet(0.0, -fillet, fillet, 0.0))]
-    profile = [*outer, *inner, (0.0, -depth - 0.3)]
+    wall, profile = shell.wall_mm, _rim_profile(shell, housing)
     all_cuts = (*(_notch_cut(notch, shell) for notch in housing.notches), *cuts)
     stations = _cut_stations(shell.opening, all_cuts)
     rings = []
     for offset, z in profile:
         share = offset / wall
         ring = []
-        for along, depths in stations:
-            jag = sum(cut.jag_mm * math.sin(9.0 * share + 1.7) for cut, down in depths if down > 0.0)
+        for along, places in stations:
+            jag = sum(place.weight * _jag(place.cut, share) for place in places)
             point = shell.opening.station(along + jag).at(shell.opening.radius_mm + offset)
-            low = max((down * (cut.slant + share * (1.0 - cut.slant)) for cut, down in depths), default=0.0)
-            ring.append((*point, min(z, -low)))
+            ring.append((*point, min(z, -max((_low(p.cut, p.depth, share) for p in places), default=0.0))))
         rings.append(np.array(ring))
     # All but the flat rim: flat shading would show the facets of the round corners. What is broken has sharp edges.
     mesh = _skin(rings, [abs(low[1] - high[1]) > 1e-9 for low, high in pairwise(profile)])
-    whole = np.array([not any(down for _, down in depths) for _, depths in stations])
+    whole = np.array([not any(place.depth for place in places) for _, places in stations])
     beside = whole & np.roll(whole, -1)
     return mesh._replace(smooth=mesh.smooth & np.tile(beside, len(profile) - 1))
 
 
-def cut_points(shell: Shell, cut: Cut) -> np.ndarray:
-    """Corners of what a cut takes away, (N, 3) mm: on the rim above it and on its floor, on both sides of the wall."""
+def _rim_profile(shell: Shell, housing: Housing) -> list[tuple[float, float]]:
+    """Distance from the opening and height of every ring of the walls, from the outside bottom to the inside bottom."""
+    fillet, wall = min(housing.fillet_mm, 0.45 * shell.wall_mm), shell.wall_mm
+    outer = [(wall, -shell.height_mm), *_fillet(wall, -fillet, wall - fillet, 0.0)]
+    lead = housing.lead_in_mm
+    inner = [(lead, 0.0), (0.0, -lead)] if lead else [*reversed(_fillet(0.0, -fillet, fillet, 0.0))]
+    return [*outer, *inner, (0.0, -shell.depth_mm - 0.3)]
+
+
+def _jag(cut: Cut, share: float) -> float:
+    """How far along the wall a cut has wandered at a share of its thickness, from inside."""
+    return cut.jag_mm * math.sin(9.0 * share + 1.7)
+
+
+def _low(cut: Cut, depth: float, share: float) -> float:
+    return depth * (cut.slant + share * (1.0 - cut.slant))
+
+
+def cut_points(shell: Shell, housing: Housing, cut: Cut) -> np.ndarray:
+    """Corners of what a cut takes away, (N, 3) mm: of the rim above it and of its floor, through the wall."""
     points = []
-    for along, depth in zip(cut.along_mm, cut.depth_mm, strict=True):
-        station = shell.opening.station(along)
-        for offset in (0.0, shell.wall_mm):
-            x, y = station.at(shell.opening.radius_mm + offset)
-            points += [(x, y, 0.0), (x, y, -depth * (cut.slant if offset == 0.0 else 1.0))]
+    for offset, z in _rim_profile(shell, housing):
+        share = offset / shell.wall_mm
+        for along, depth in zip(cut.along_mm, cut.depth_mm, strict=True):
+            low = _low(cut, depth, share)
+            if z >= -low:
+                x, y = shell.opening.station(along + _jag(cut, share)).at(shell.opening.radius_mm + offset)
+                points += [(x, y, z), (x, y, -low)]
     return np.array(points)
 
 
@@ -260,21 +275,39 @@ def _notch_cut(notch: Notch, shell: Shell) -> Cut:
     return Cut(along, (0.0, notch.depth_mm, notch.depth_mm, 0.0))
 
 
-def _cut_stations(opening: Contour, cuts: tuple[Cut, ...]) -> list[tuple[float, list[tuple[Cut, float]]]]:
-    """Lengths along the opening, rising, and how deep each cut is there; the opening's own stations and the cuts'."""
+class _Place(NamedTuple):
+    """A cut at one length along the opening: how deep it is there, and the share of its wandering that is left."""
+
+    cut: Cut
+    depth: float
+    weight: float
+
+
+def _cut_stations(opening: Contour, cuts: tuple[Cut, ...]) -> list[tuple[float, list[_Place]]]:
+    """Lengths along the opening, rising, and the cuts there; the opening's own stations and the cuts'.
+
+    A cut wanders as a whole, and takes the wall beside it along, less and less: no two stations change places.
+    """
     whole = opening.length_mm
-    places = {round(station.along_mm, 9) for station in opening.stations}
+    alongs = {round(station.along_mm, 9) for station in opening.stations}
     for cut in cuts:
-        places |= {round(along % whole, 9) for along in cut.along_mm}
+        beside = 2.0 * cut.jag_mm
+        ends = (cut.along_mm[0] - beside, *cut.along_mm, cut.along_mm[-1] + beside)
+        alongs |= {round(along % whole, 9) for along in ends}
     found = []
-    for along in sorted(places):
-        depths = []
+    for along in sorted(alongs):
+        places = []
         for cut in cuts:
             # A cut may pass the contour's beginning.
             for turn in (-whole, 0.0, whole):
-                if cut.along_mm[0] - 1e-9 <= along + turn <= cut.along_mm[-1] + 1e-9:
-                    depths.append((cut, float(np.interp(along + turn, cut.along_mm, cut.depth_mm))))
-        found.append((along, depths))
+                here, (first, last) = along + turn, (cut.along_mm[0], cut.along_mm[-1])
+                outside = max(first - here, here - last, 0.0)
+                if outside <= 1e-9:
+                    depth = float(np.interp(here, cut.along_mm, cut.depth_mm))
+                    places.append(_Place(cut, depth, 1.0))
+                elif outside < 2.0 * cut.jag_mm:
+                    places.append(_Place(cut, 0.0, 1.0 - outside / (2.0 * cut.jag_mm)))
+        found.append((along, places))
     return found
 
 

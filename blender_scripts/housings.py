@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from .cad import CadFile, CadPlacement, FileProblem, parse_axes
 from .contour import Contour
 from .errors import shown
 from .toml_section import TomlSection
@@ -92,6 +94,21 @@ class Finish:
 
 
 @dataclass(frozen=True)
+class CadBody:
+    """A housing from the user's own CAD, in place of the scene's walls, floor and blocks.
+
+    Attributes:
+        thing: the one object of a .blend to take; None for all.
+        smooth_deg: faces that meet at less shade smooth.
+    """
+
+    file: CadFile
+    placement: CadPlacement
+    thing: str | None
+    smooth_deg: float
+
+
+@dataclass(frozen=True)
 class Housing:
     """One variant. `insert` is the body that holds the cavities, where it is not the walls' own material.
 
@@ -99,6 +116,7 @@ class Housing:
         fillet_mm: the rim's edges, where they are not the shell's.
         lead_in_mm: chamfer at the opening's inner edge.
         ink: colour of its print.
+        cad: its shape, where it is the user's own; then shell, blocks and notches are not built.
     """
 
     name: str
@@ -109,6 +127,7 @@ class Housing:
     ink: Color
     blocks: tuple[Block, ...]
     notches: tuple[Notch, ...]
+    cad: CadBody | None
 
 
 def read_shell(section: TomlSection) -> Shell:
@@ -168,10 +187,18 @@ def read_finish(section: TomlSection) -> Finish:
     )
 
 
-def read_housing(name: str, section: TomlSection, shell: Shell, ink: Color, sound: bool) -> Housing:
-    """One table `[housings.NAME]`, whose print has the colour `ink` unless it says otherwise.
+def read_housing(
+    name: str, section: TomlSection, shell: Shell, ink: Color, sound: bool, folder: Path
+) -> Housing:
+    """One table `[housings.NAME]`.
 
-    `sound`: the shell has no mistake of its own; otherwise nothing is said of what does not fit it.
+    Args:
+        name: the housing's.
+        section: its table.
+        shell: the scene's.
+        ink: colour of its print unless it says otherwise.
+        sound: the shell has no mistake of its own; otherwise nothing is said of what does not fit it.
+        folder: where the scene lies, and with it the meshes that it names.
     """
     walls = _surface(section)
     insert = section.table("insert", optional=True)
@@ -194,7 +221,32 @@ def read_housing(name: str, section: TomlSection, shell: Shell, ink: Color, soun
         ink=read_color(section, ink, "ink"),
         blocks=tuple(block for group in groups for block in group),
         notches=section.array_of_tables("notches", lambda table: _notch(table, shell, sound)),
+        cad=_cad(section.table("mesh"), folder) if "mesh" in section.data else None,
     )
+
+
+def _cad(section: TomlSection, folder: Path) -> CadBody | None:
+    """The table `[housings.NAME.mesh]`."""
+    text = section.text("axes", "x,y,z")
+    axes = parse_axes(text)
+    if axes is None:
+        section.wrong("axes", "three axes of the file with their signs, such as x,y,z or x,-z,y", shown(text))
+        axes = CadPlacement().axes
+    x, y, z = section.numbers("offset_mm", 3, -500.0, 500.0, (0.0, 0.0, 0.0))
+    placement = CadPlacement(section.number("unit_mm", 1e-6, 1e6, 1.0), axes, (x, y, z))
+    smooth = section.number("smooth_deg", 0.0, 180.0, 30.0)
+    thing = section.text("object", "")
+    name = section.text("file")
+    if not name:
+        return None
+    try:
+        file = CadFile.find(folder, name)
+    except FileProblem as problem:
+        section.wrong("file", problem.expected, problem.got)
+        return None
+    if thing and file.format != "blend":
+        section.wrong("object", "an object's name for a .blend file only", shown(thing))
+    return CadBody(file, placement, thing or None, smooth)
 
 
 def read_color(section: TomlSection, default: Color | None = None, key: str = "color") -> Color:

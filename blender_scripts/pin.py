@@ -121,7 +121,7 @@ class Form:
     @property
     def is_convex(self) -> bool:
         """Whether it has the outline of its two ends."""
-        return self.bend.is_straight
+        return self.bend.is_straight and not self.twist_rad
 
 
 @dataclass(frozen=True)
@@ -197,8 +197,10 @@ class Pin:
     def base_mm(self) -> Vector:
         """Where the centre line passes the cavity floor; above the cavity's mouth where the tip is below the floor."""
         low, high = 0.0, self.form.length_mm
-        if self.root_mm[2] >= self.floor_mm or self.tip_mm[2] <= self.floor_mm:
-            x, y, _ = self.root_mm
+        (x, y, z), above = self.root_mm, self.root_mm[2] - self.floor_mm
+        if above >= 0.0:
+            return x - self.lean[0] * above, y - self.lean[1] * above, self.floor_mm
+        if self.tip_mm[2] <= self.floor_mm:
             return x, y, self.floor_mm
         if self.bend.is_straight:
             x, y, z = (tip - root for tip, root in zip(self.tip_mm, self.root_mm, strict=True))

@@ -138,9 +138,12 @@ def run(arguments: argparse.Namespace) -> int:
     from blender_scripts.output_folder import OutputFolder
     from blender_scripts.progress import Progress
     from blender_scripts.renderer import EXTRAS, Renderer
+    from blender_scripts.stage import check_cad
 
     versions.check_version()
     manifest = read_manifest(arguments.manifest, arguments.scenes)
+    for name in {run.scene for run in manifest.runs}:
+        check_cad(manifest.connectors[name], {run.housing for run in manifest.runs if run.scene == name})
     first, last = arguments.rows
     chosen = list(range(len(manifest.runs)))[first:last]
     if not chosen:

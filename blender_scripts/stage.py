@@ -14,6 +14,7 @@ from mathutils import Matrix, Vector
 from mathutils.geometry import delaunay_2d_cdt
 
 from . import geometry, lamps, materials
+from .blend_files import read_cad
 from .connector import Connector
 from .flaw import Cut, Letters, Part
 from .mesh import Mesh, join
@@ -26,6 +27,7 @@ from .truth import CAVITY_CODES, HOUSING_CODE
 CAMERA = "camera"
 _ALL_TRIANGLES = 0
 _FIXTURE_MM = 4000.0
+_NOTHING = Mesh.of(np.zeros((0, 3)), [])
 
 
 @lru_cache(maxsize=16)
@@ -69,20 +71,28 @@ def _inside(loop: np.ndarray, points: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=16)
 def _walls(connector: Connector, housing: str, cuts: tuple[Cut, ...]) -> Mesh:
     variant = connector.housings[housing]
+    if variant.cad is not None:
+        return read_cad(variant.cad.file, variant.cad.placement, variant.cad.thing, variant.cad.smooth_deg)
     blocks = [geometry.block_mesh(block) for block in variant.blocks]
     return join([geometry.shell_mesh(connector.shell, variant, cuts), *blocks])
 
 
 @lru_cache(maxsize=64)
-def _insert(connector: Connector, terminals: tuple[Terminal, ...], empty: tuple[int, ...]) -> Mesh:
-    """The floor with the cavities that hold a pin; those in `empty` are objects of their own, for the mask."""
+def _insert(
+    connector: Connector, terminals: tuple[Terminal, ...], empty: tuple[int, ...], floor: bool
+) -> Mesh:
+    """The cavities that hold a pin, and the floor round them; those in `empty` are objects of their own, for the mask.
+
+    A CAD housing brings its floor along.
+    """
     depth = -connector.shell.depth_mm
     filled = [
         geometry.cavity_mesh(terminal, connector.cavity).moved((p.x_mm, p.y_mm, depth))
         for terminal, p in zip(terminals, connector.positions, strict=True)
         if p.index not in empty
     ]
-    return join([_floor(connector, terminals).moved((0.0, 0.0, depth)), *filled])
+    own = [_floor(connector, terminals).moved((0.0, 0.0, depth))] if floor else []
+    return join([_NOTHING, *own, *filled])
 
 
 @lru_cache(maxsize=64)
@@ -94,7 +104,19 @@ def _body(
     empty: tuple[int, ...],
 ) -> Mesh:
     """Walls and insert as one: every object in a ray's way costs time."""
-    return join([_walls(connector, housing, cuts), _insert(connector, terminals, empty)])
+    floor = connector.housings[housing].cad is None
+    return join([_walls(connector, housing, cuts), _insert(connector, terminals, empty, floor)])
+
+
+def check_cad(connector: Connector, housings: set[str]) -> None:
+    """Read the CAD files of these housings.
+
+    Raises:
+        InputError: one is broken, or not of a housing's size.
+    """
+    for name in sorted(housings):
+        if connector.housings[name].cad is not None:
+            _walls(connector, name, ())
 
 
 class Stage:
@@ -142,8 +164,8 @@ class Stage:
         else:
             insert_material = materials.surface("insert", variant.insert, connector.finish, part.seed)
             add_object("housing", make_mesh("housing", walls, wall_material), HOUSING_CODE)
-            insert = make_mesh("insert", _insert(connector, terminals, empty), insert_material)
-            add_object("insert", insert, HOUSING_CODE)
+            insert = _insert(connector, terminals, empty, variant.cad is None)
+            add_object("insert", make_mesh("insert", insert, insert_material), HOUSING_CODE)
         mouths: dict[Terminal, bpy.types.Mesh] = {}
         for pin in (pin for pin in part.pins if pin.missing):
             if pin.nominal not in mouths:

@@ -53,6 +53,14 @@ class Terminal:
             return 0.5 * self.width_mm
         return 0.5 * math.hypot(self.width_mm, self.thickness_mm)
 
+    def radius_towards(self, azimuth_rad: float) -> float:
+        """Distance of the surface from the centre line in a direction across the pin."""
+        if self.section == "round":
+            return 0.5 * self.width_mm
+        turned = azimuth_rad - math.radians(self.turn_deg)
+        across, along = max(abs(math.cos(turned)), 1e-9), max(abs(math.sin(turned)), 1e-9)
+        return 0.5 * min(self.width_mm / across, self.thickness_mm / along)
+
     @property
     def extent_mm(self) -> tuple[float, float]:
         """Half of the section's box in X and Y."""

@@ -286,7 +286,8 @@ def project_flaws(part: Part, camera: Camera) -> list[FlawOutline]:
 
 def _flaw_points(part: Part, flaw: Flaw) -> np.ndarray | None:
     if flaw.cut is not None:
-        return geometry.cut_points(part.connector.shell, flaw.cut)
+        connector = part.connector
+        return geometry.cut_points(connector.shell, connector.housings[part.housing], flaw.cut)
     letters = geometry.print_mesh(part.connector.marking, flaw.printed)
     meshes = [*map(geometry.body_mesh, flaw.bodies), *([] if letters is None else [letters])]
     return np.concatenate([mesh.vertices for mesh in meshes]) if meshes else None
@@ -341,14 +342,14 @@ def convex_areas(points: np.ndarray) -> np.ndarray:
 
 
 def silhouette_area(points: np.ndarray, sides: int, step_px: float = 0.125) -> float:
-    """Area covered by a skin of rings of `sides` points each, the last point its tip: the union of its segments' hulls.
+    """Area covered by a skin of rings of `sides` points each, whose tip adds nothing: the union of its segments' hulls.
 
     A segment between two convex rings covers the convex hull of both. Each hull is cut into spans along lines step_px
     apart, and what the spans of a line cover together is added up.
     """
     low, high = points[:, 1].min(), points[:, 1].max()
     lines = low + step_px * (np.arange(np.ceil((high - low) / step_px)) + 0.5)
-    rings = points[: (len(points) - 1) // sides * sides].reshape(-1, sides, 2)
+    rings = points[: len(points) // sides * sides].reshape(-1, sides, 2)
     segments = np.concatenate([rings[:-1], rings[1:]], axis=1)
     # Directions without a vertical one, whose bounds would be infinite.
     angles = np.pi * (2.0 * np.arange(_SPAN_DIRECTIONS) + 1.0) / _SPAN_DIRECTIONS

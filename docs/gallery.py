@@ -35,7 +35,7 @@ SIZES: dict[str, tuple[str, ...]] = {
     "retracted": ("retracted@r2c5:depth_mm=0.3", "retracted@r2c5", "retracted@r2c5:depth_mm=6.9"),
     "missing": ("missing@r2c5", "missing@r1c1", "missing@r3c9"),
     "protruding": ("protruding@r2c5:height_mm=0.3", "protruding@r2c5", "protruding@r2c5:height_mm=5"),
-    "crushed": ("crushed@r2c5:depth_mm=0.1", "crushed@r2c5", "crushed@r2c5:depth_mm=2,azimuth_deg=60"),
+    "crushed": ("crushed@r2c5:depth_mm=0.1", "crushed@r2c5", "crushed@r2c5:depth_mm=1.5,azimuth_deg=60"),
     "broken": ("broken@r2c5:lost_mm=0.3,slope_deg=10", "broken@r2c5", "broken@r2c5:lost_mm=6,slope_deg=40"),
     "wrong": ("wrong@r2c5:plating=nickel", "wrong@r2c5", "wrong@r2c5:terminal=blade"),
     "twisted": ("twisted@r2c5:angle_deg=10", "twisted@r2c5", "twisted@r2c5:angle_deg=120"),

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from blender_scripts.defects import worst_kind
 from blender_scripts.errors import shown
+from blender_scripts.flaw import Part
 from blender_scripts.manifest import Manifest, Run, read_manifest
+from blender_scripts.mesh_files import read_mesh
 from blender_scripts.part import make_part
 from blender_scripts.pin import Pin
 from generator.aliasing import NOTABLE, aliases
@@ -41,8 +43,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Check and print; InputError holds every mistake."""
     manifest = read_manifest(options.manifest, options.scenes)
+    _check_meshes(manifest)
     print("\n".join(summary(manifest)))
     return 0
+
+
+def _check_meshes(manifest: Manifest) -> None:
+    """Read every CAD file that the rows need and that no Blender is needed for; InputError where one is broken."""
+    for name, housing in sorted({(run.scene, run.housing) for run in manifest.runs}):
+        cad = manifest.connectors[name].housings[housing].cad
+        if cad is not None and cad.file.format != "blend":
+            read_mesh(cad.file)
 
 
 def summary(manifest: Manifest) -> list[str]:
@@ -75,8 +86,13 @@ def _classes(manifest: Manifest) -> Iterator[tuple[str, str]]:
         connector = manifest.connectors[run.scene]
         tolerance = Tolerance(connector.tolerance.true_position_mm, connector.tolerance.retraction_mm)
         part = make_part(connector, run.housing, run.terminal, run.marking, run.part, run.defects)
-        categories = [judge(_measured(pin), tolerance)[0] for pin in part.pins]
-        yield worst_class([*categories, *(OTHERNG for _ in part.flaws)]), run.split
+        yield class_of_part(part, tolerance), run.split
+
+
+def class_of_part(part: Part, tolerance: Tolerance) -> str:
+    """What a picture of the part is called."""
+    categories = [judge(_measured(pin), tolerance)[0] for pin in part.pins]
+    return worst_class([*categories, *(OTHERNG for _ in part.flaws)])
 
 
 def _measured(pin: Pin) -> dict[str, object]:
@@ -148,7 +164,7 @@ def _positions(manifest: Manifest, splits: list[str]) -> list[str]:
         where = {split: set() for split in splits}
         for run in manifest.runs:
             if run.scene == name:
-                where[run.split].update(defect.target for defect in run.defects)
+                where[run.split].update(address for defect in run.defects for address in defect.addresses)
         letters = {split: chr(ord("A") + number) for number, split in enumerate(splits)}
         legend = ", ".join(f"{letters[split]} {split}" for split in splits)
         lines.append(f"positions with a defect in {name} ({legend}, . none)")

@@ -28,9 +28,9 @@ from blender_scripts.connector import Connector, read_connector
 from blender_scripts.defects import parse_defects
 from blender_scripts.errors import InputError
 from blender_scripts.manifest import OPTIONAL, REQUIRED, Manifest, read_manifest
-from blender_scripts.placement import place_pins
+from blender_scripts.part import make_part
 from generator import design_tables
-from generator.check import SCENES, summary
+from generator.check import SCENES, class_of_part, summary
 from generator.design_blocks import held_out_addresses
 from generator.design_spec import (
     ALL,
@@ -45,7 +45,7 @@ from generator.design_spec import (
     SplitSpec,
     read_spec,
 )
-from generator.labels import OK, Tolerance, class_of_kind, judge, worst_class
+from generator.labels import OK, Tolerance, class_of_kind
 
 TRIES = 400
 # After so many tries of other directions and parts, another size is tried too.
@@ -457,12 +457,15 @@ class _Designer:
             part, self.next_part = self.next_part, self.next_part + 1
             if not problems:
                 try:
-                    pins = place_pins(connector, row.levels["terminal"], part, defects)
-                    problems = collisions(connector, row.levels["housing"], pins)
+                    housing, terminal, marking = (
+                        row.levels[factor] for factor in ("housing", "terminal", "marking")
+                    )
+                    made = make_part(connector, housing, terminal, marking, part, defects)
+                    problems = collisions(connector, housing, made.pins)
                 except InputError as error:
                     problems = list(error.problems)
             if not problems:
-                got = worst_class(judge({"kind": pin.kind, **pin.measures()}, tolerance)[0] for pin in pins)
+                got = class_of_part(made, tolerance)
                 if got == row.wanted:
                     row.part, row.defects = part, ";".join(texts)
                     return

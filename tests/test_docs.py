@@ -169,6 +169,10 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Asked:
     by_table = '[positions]\nrule = "table"\nat_mm = [[[0.0, 0.0]], [[2.0, -2.0], [4.0, -2.0]]]\n'
     text = re.sub(r"\[positions\]\n.*?\n\n", by_table + "\n", example_scene(), flags=re.DOTALL)
     (tmp_path / "table.toml").write_text(text, "utf-8")
+    # And none names a mesh; a scene does not look further than its first bytes.
+    (tmp_path / "body.glb").write_bytes(b"glTF" + bytes(8))
+    mesh = '[housings.plain.mesh]\nfile = "body.glb"\n\n[terminals.'
+    (tmp_path / "mesh.toml").write_text(example_scene().replace("[terminals.", mesh, 1), "utf-8")
     for path in (*sorted(SCENES.glob("*.toml")), *sorted(tmp_path.glob("*.toml"))):
         for key, readings in keys_read(path, monkeypatch).items():
             found.setdefault(key, []).extend(readings)

@@ -9,6 +9,10 @@ from blender_scripts.flaw import Cut, Flaw, Part
 
 def _crack(part: Part, defect: Defect) -> Flaw:
     shell = part.connector.shell
+    if part.connector.housings[part.housing].cad is not None:
+        raise InputError(
+            f"expected a housing with the scene's own shell, got {part.housing} in {defect.text}"
+        )
     length, width = defect["length_mm"], defect["width_mm"]
     if length > shell.depth_mm:
         raise InputError(

@@ -39,7 +39,7 @@ def _foot(part: Part, defect: Defect, pins: list[Pin], distance_mm: float) -> Ve
     if pins:
         azimuth = math.radians(defect["azimuth_deg"])
         x, y, _ = pins[0].base_mm
-        reach = pins[0].terminal.reach_mm + distance_mm
+        reach = pins[0].terminal.radius_towards(azimuth) + distance_mm
         return x + reach * math.cos(azimuth), y + reach * math.sin(azimuth), floor
     x, y = defect["x_mm"], defect["y_mm"]
     inside = -part.connector.shell.opening.distance(x, y)
@@ -74,7 +74,7 @@ def _bridge(part: Part, defect: Defect, pins: list[Pin]) -> Body:
     thickness = 0.5 * defect["size_mm"]
     ends: list[Vector] = []
     for pin in pins:
-        along = height + max(0.0, pin.lowered_mm)
+        along = height + pin.lowered_mm
         if along > pin.form.length_mm - pin.terminal.tip_mm:
             raise InputError(
                 f"expected height_mm below the tip of {pin.position.address}, got {height:g} in {defect.text}"
@@ -138,7 +138,8 @@ def _burr(part: Part, defect: Defect, pins: list[Pin]) -> Body:
     azimuth = math.radians(defect["azimuth_deg"])
     along = max(pin.form.length_mm - pin.terminal.tip_mm - 0.1, 0.5 * pin.form.length_mm)
     root = pin.world(pin.bend.point(along))
-    start = 0.8 * min(pin.terminal.extent_mm)
+    twist = pin.form.twist_rad * along / pin.form.length_mm
+    start = 0.8 * pin.terminal.radius_towards(azimuth - twist)
     path, radii = [], []
     for i in range(_BURR_STEPS + 1):
         share = i / _BURR_STEPS

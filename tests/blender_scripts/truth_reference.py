@@ -3,9 +3,9 @@
     python tests/blender_scripts/truth_reference.py --rows 200 --seed 1          (a Python with bpy)
     blender -b -P tests/blender_scripts/truth_reference.py -- --rows 200 --scene dsub_9
 
-Rows are random over cameras, apertures, lenses, housings, terminals and defects. The reference never projects a vertex and never
-inverts a lens: it renders the undistorted view 8 times finer, and moves the edges of the pixels it finds through the
-distortion formula. Prints one JSON object.
+Rows are random over cameras, apertures, lenses, housings, terminals and defects. The reference never projects a vertex
+and never inverts a lens: it renders the undistorted view 8 times finer, and moves the edges of the pixels it finds
+through the distortion formula. Prints one JSON object.
 """
 
 import argparse
@@ -207,9 +207,7 @@ class Reference:
         if nominal:
             pin = self.pins[index - 1]
             mesh = geometry.pin_mesh(Form(pin.nominal))
-            made = add_object(
-                "nominal", make_mesh("nominal", mesh, bpy.data.materials.new("nominal")), index
-            )
+            made = add_object("nominal", make_mesh("nominal", mesh, bpy.data.materials.new("nominal")), index)
             made.matrix_world = Matrix.Translation((pin.position.x_mm, pin.position.y_mm, pin.floor_mm))
         seen, start = self._seen(near)
         if made is not None:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from blender_scripts.connector import read_connector
+from blender_scripts.defects import worst_kind
 from blender_scripts.errors import InputError
 from blender_scripts.manifest import Manifest, read_manifest
-from blender_scripts.placement import place_pins
+from blender_scripts.part import make_part
 from generator.__main__ import main
 from generator.design import Balancer, design
 from generator.design_blocks import edge_addresses, held_out_addresses
@@ -63,8 +64,9 @@ def problems_of(tmp_path: Path, text: str) -> list[str]:
 
 def class_of(run) -> str:
     tolerance = Tolerance(CONNECTOR.tolerance.true_position_mm, CONNECTOR.tolerance.retraction_mm)
-    pins = place_pins(CONNECTOR, run.terminal, run.part, run.defects)
-    return worst_class(judge({"kind": pin.kind, **pin.measures()}, tolerance)[0] for pin in pins)
+    part = make_part(CONNECTOR, run.housing, run.terminal, run.marking, run.part, run.defects)
+    pins = ({"kind": worst_kind(pin.defects), **pin.measures()} for pin in part.pins)
+    return worst_class(judge(pin, tolerance)[0] for pin in pins)
 
 
 def counts(runs, factor: str) -> Counter[str]:
