@@ -96,7 +96,12 @@ def save_config(run: Path, model: ViTConfig, training: TrainingConfig) -> None:
     write_text(run / CONFIG, json.dumps(document, indent=2) + "\n")
 
 
-def _section(kind: type, values: Any, place: str) -> Any:
+def section(kind: type, values: Any, place: str) -> Any:
+    """A dataclass from a JSON object whose keys and types are exactly its own.
+
+    Raises:
+        InputError: An unknown or missing key, or a value of another type.
+    """
     if not isinstance(values, dict):
         raise InputError(f"{place}: expected an object, got {type(values).__name__}")
     known = {field.name: field.type for field in fields(kind)}
@@ -138,8 +143,8 @@ def load_config(run: Path) -> tuple[ViTConfig, TrainingConfig]:
     unknown = set(document) - {"format", "version", "model", "training"}
     if unknown:
         raise InputError(f"{path}: unknown keys {sorted(unknown)}")
-    model = _section(ViTConfig, document.get("model"), f"{path} model")
-    return model, _section(TrainingConfig, document.get("training"), f"{path} training")
+    model = section(ViTConfig, document.get("model"), f"{path} model")
+    return model, section(TrainingConfig, document.get("training"), f"{path} training")
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

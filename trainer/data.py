@@ -10,7 +10,7 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,10 +108,18 @@ class Pictures:
         column: Name of that column.
         size: Network's (W, H) in px.
         memory: Most bytes to hold; by default half of what is free now.
+        fitted: How a picture becomes pixels (3, H, W) uint8 of `size`.
     """
 
-    def __init__(self, rows: Any, column: str, size: tuple[int, int], memory: int | None = None) -> None:
-        self._rows, self._column, self._size = rows, column, size
+    def __init__(
+        self,
+        rows: Any,
+        column: str,
+        size: tuple[int, int],
+        memory: int | None = None,
+        fitted: Callable[[Image.Image, tuple[int, int]], np.ndarray] = pixels_of,
+    ) -> None:
+        self._rows, self._column, self._size, self._fitted = rows, column, size, fitted
         need = len(rows) * 3 * size[0] * size[1]
         if memory is None:
             memory = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
@@ -127,7 +135,7 @@ class Pictures:
         cell = self._rows[index][self._column]
         if cell is None:
             raise InputError(f"{name}: expected a picture, got null")
-        return torch.from_numpy(pixels_of(open_picture(cell, name), self._size).copy())
+        return torch.from_numpy(self._fitted(open_picture(cell, name), self._size).copy())
 
     def batch(self, indices: Sequence[int]) -> Tensor:
         """(B, 3, H, W) uint8."""
@@ -250,7 +258,7 @@ def _fresh_cache() -> str:
     return folder
 
 
-def _read(folder: Path, column: str) -> tuple[Any, tuple[str, ...]]:
+def read_dataset(folder: Path, column: str) -> tuple[Any, tuple[str, ...]]:
     """The dataset with its picture column undecoded, and its class names."""
     # Imported here: it takes seconds, and `--help` and `predict` do without.
     import datasets
@@ -309,7 +317,7 @@ def load_data(
     Raises:
         InputError: The folder, a split, a column or a picture is missing or broken.
     """
-    dataset, classes = _read(folder, column)
+    dataset, classes = read_dataset(folder, column)
     if size is None:
         first = dataset["train"][0][column]
         if first is None:

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from trainer.checkpoint import replace_file
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, atomically; equal figures give equal bytes in one installation."""
     FigureCanvasAgg(figure)
     # Without a fixed software tag, two equal runs would differ in this file.
     replace_file(
@@ -55,7 +56,7 @@ def curves(rows: Sequence[Mapping[str, object]], classes: Sequence[str], path: P
     for axes in (loss, score, recall, spread):
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def confusion(matrices: Mapping[str, np.ndarray], classes: Sequence[str], path: Path) -> None:
@@ -80,4 +81,4 @@ def confusion(matrices: Mapping[str, np.ndarray], classes: Sequence[str], path: 
         axes.set_yticks(range(len(classes)), classes)
         accuracy = np.trace(matrix) / max(1, matrix.sum())
         axes.set(title=f"{name}: accuracy {accuracy:.3f}", xlabel="predicted", ylabel="true")
-    _save(figure, path)
+    save_figure(figure, path)

@@ -1,16 +1,19 @@
 """`python -m trainer.predict --model RUN IMAGE...`: a verdict for each picture, as JSON and as a picture.
 
-The picture is fitted into the network's size as in training (one scale both ways, centred, the border repeated). The
-heat map is the patch head's 1 - P(OK), laid back onto the picture. A run trained with `--input nsoart` judges NSOART
-pictures: give it those.
+RUN may be a ViT's or a Florence-2's; the latter's pictures get boxes (`trainer.detect`).
+
+For a ViT the picture is fitted into the network's size as in training (one scale both ways, centred, the border
+repeated). The heat map is the patch head's 1 - P(OK), laid back onto the picture. A run trained with `--input
+nsoart` judges NSOART pictures: give it those.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +23,8 @@ from tqdm import tqdm
 from trainer import checkpoint
 from trainer.data import fit_of, open_picture, pixels_of, rgb
 from trainer.errors import InputError
+from trainer.florence2_run import FORMAT as DETECTION_FORMAT
+from trainer.florence2_run import kind_of
 from trainer.model import OK_CLASS, ViT
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
@@ -50,6 +55,17 @@ class Verdict:
     peak_px: tuple[float, float]
     peak_class: str
     peak_probability: float
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One picture's outcome: verdict for the JSON, line for the terminal, sheet for the folder; or problems."""
+
+    file: Path
+    verdict: dict[str, Any] | None = None
+    line: str = ""
+    sheet: Image.Image | None = None
+    problems: Sequence[str] = ()
 
 
 def find_pictures(paths: Sequence[Path]) -> list[Path]:
@@ -180,27 +196,103 @@ def parser() -> argparse.ArgumentParser:
     """The command's options."""
     p = argparse.ArgumentParser(
         prog="python -m trainer.predict",
-        description="Judge pictures with a trained run: OK or NG, class, confidence, and where the patches see it.",
+        description="Judge pictures with a trained run. ViT: OK or NG, class, confidence, where the patches see it. "
+        "Florence-2: OK or NG, and a box with class and confidence round each defect.",
         epilog="exit codes: 0 done, whatever the verdicts; 2 a picture or the run cannot be read; 1 anything else",
         allow_abbrev=False,
     )
     p.add_argument(
-        "--model", type=Path, required=True, metavar="RUN", help="folder of `python -m trainer.vit --out`"
+        "--model",
+        type=Path,
+        required=True,
+        metavar="RUN",
+        help="folder of `python -m trainer.vit --out` or of `python -m trainer.florence2 --out`",
     )
     p.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="pictures, or folders of pictures")
     p.add_argument("--json", type=Path, metavar="FILE", help="write all verdicts to this file")
     p.add_argument(
         "-o", "--out", type=Path, metavar="OUT", help="folder for predictions.json and a picture for each"
     )
-    p.add_argument("--weights", choices=("best", "last"), default="best", help="which epoch's weights (best)")
+    p.add_argument(
+        "--weights", choices=("best", "last"), default=None, help="ViT: which epoch's weights (best)"
+    )
+    p.add_argument(
+        "--positions",
+        type=Path,
+        metavar="FILE",
+        help="Florence-2: CSV with address, cavity, x1, y1, x2, y2 (px), or a record; names the pin of each box",
+    )
+    p.add_argument(
+        "--threshold", type=float, metavar="P", help="Florence-2: least confidence of a box (the run's own)"
+    )
+    p.add_argument(
+        "--batch-size", type=int, metavar="N", help="Florence-2: pictures that are answered together (8)"
+    )
     p.add_argument("--threads", type=int, default=None, help="CPU threads (as many as PyTorch finds cores)")
     return p
+
+
+def _options_of_the_other_kind(args: argparse.Namespace, detects: bool) -> list[str]:
+    """Options that this run's kind of model does not have."""
+    names = ("weights",) if detects else ("positions", "threshold", "batch_size")
+    kind = "Florence-2" if detects else "ViT"
+    return [
+        f"--{name.replace('_', '-')}: expected only with the other kind of run, got one of {kind}"
+        for name in names
+        if getattr(args, name) is not None
+    ]
+
+
+def _detect(args: argparse.Namespace, files: Sequence[Path]) -> Iterator[Judged]:
+    """Verdict, line and sheet of each picture by a Florence-2 run, a batch at a time."""
+    # Imported here: transformers takes seconds, and a ViT does without.
+    from trainer import detect
+
+    if args.threshold is not None and not 0 <= args.threshold <= 1:
+        raise InputError(f"--threshold: expected 0 to 1, got {args.threshold}")
+    if args.batch_size is not None and args.batch_size < 1:
+        raise InputError(f"--batch-size: expected 1 or more, got {args.batch_size}")
+    pins = detect.read_positions(args.positions) if args.positions else []
+    inspector = detect.Inspector.load(args.model)
+    threshold = inspector.detector.threshold if args.threshold is None else args.threshold
+    size = args.batch_size or 8
+    for start in range(0, len(files), size):
+        pictures: list[tuple[Path, Image.Image]] = []
+        for file in files[start : start + size]:
+            try:
+                pictures.append((file, rgb(open_picture(file, str(file)))))
+            except InputError as e:
+                yield Judged(file, problems=e.problems)
+        found = inspector.find([picture for _, picture in pictures]) if pictures else []
+        for (file, picture), boxes in zip(pictures, found, strict=True):
+            verdict = detect.verdict_of(boxes, picture.size, str(file), threshold, pins)
+            said = ", ".join(f"{b.address or '?'} {b.label} {b.confidence:.2f}" for b in verdict.boxes)
+            line = f"{verdict.verdict}  {file}  {said}".rstrip()
+            yield Judged(file, asdict(verdict), line, detect.annotate(picture, verdict) if args.out else None)
+
+
+def _classify(args: argparse.Namespace, files: Sequence[Path]) -> Iterator[Judged]:
+    """Verdict, line and sheet of each picture by a ViT run."""
+    model = checkpoint.load_model(args.model, args.weights or "best")
+    for file in files:
+        try:
+            picture = open_picture(file, str(file))
+        except InputError as e:
+            yield Judged(file, problems=e.problems)
+            continue
+        verdict, heat = judge(model, picture, str(file))
+        line = f"{verdict.verdict}  {verdict.label:<8} {verdict.confidence:.3f}  {file}"
+        yield Judged(
+            file, asdict(verdict), line, annotate(picture, verdict, heat, model) if args.out else None
+        )
 
 
 def run(args: argparse.Namespace) -> int:
     """Judge as the options say; returns the exit code."""
     files = find_pictures(args.images)
-    model = checkpoint.load_model(args.model, args.weights)
+    detects = kind_of(args.model) == DETECTION_FORMAT
+    if wrong := _options_of_the_other_kind(args, detects):
+        raise InputError(wrong)
     if args.threads is not None:
         if args.threads < 1:
             raise InputError(f"--threads: expected 1 or more, got {args.threads}")
@@ -209,20 +301,20 @@ def run(args: argparse.Namespace) -> int:
         if args.out.exists() and not args.out.is_dir():
             raise InputError(f"--out {args.out}: expected a folder, got a file")
         args.out.mkdir(parents=True, exist_ok=True)
+    names = dict(zip(files, sheet_names(files), strict=True))
     verdicts, problems = [], []
-    for file, name in zip(tqdm(files, unit="picture", disable=None), sheet_names(files), strict=True):
-        try:
-            picture = open_picture(file, str(file))
-        except InputError as e:
-            problems += e.problems
+    judged = (_detect if detects else _classify)(args, files)
+    for one in tqdm(judged, total=len(files), unit="picture", disable=None):
+        problems += one.problems
+        if one.verdict is None:
             continue
-        verdict, heat = judge(model, picture, str(file))
-        verdicts.append(verdict)
-        tqdm.write(f"{verdict.verdict}  {verdict.label:<8} {verdict.confidence:.3f}  {file}", file=sys.stdout)
-        if args.out is not None:
-            sheet = annotate(picture, verdict, heat, model)
-            checkpoint.replace_file(args.out / name, lambda t, sheet=sheet: sheet.save(t, format="PNG"))
-    text = json.dumps([asdict(v) for v in verdicts], indent=2, ensure_ascii=False) + "\n"
+        verdicts.append(one.verdict)
+        tqdm.write(one.line, file=sys.stdout)
+        if args.out is not None and one.sheet is not None:
+            checkpoint.replace_file(
+                args.out / names[one.file], lambda t, sheet=one.sheet: sheet.save(t, format="PNG")
+            )
+    text = json.dumps(verdicts, indent=2, ensure_ascii=False) + "\n"
     for target in (args.json, args.out / "predictions.json" if args.out else None):
         if target is not None:
             checkpoint.write_text(target, text)

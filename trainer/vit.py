@@ -11,13 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from trainer import checkpoint, metrics, training
 from trainer.checkpoint import TrainingConfig
 from trainer.data import INPUTS, Data, channel_statistics, load_data
 from trainer.errors import InputError
 from trainer.model import ViT, ViTConfig
+from trainer.options import device_of, number, prepare_folder, say
 
 EXAMPLE = """example:
   python -m trainer.vit --data out/dataset --out out/run --epochs 40
@@ -45,22 +45,6 @@ MODEL_OPTIONS = {
     "heads": "heads",
     "dropout": "dropout",
 }
-
-
-def _number(kind: type, low: float, high: float, low_open: bool = False):
-    def parse(text: str) -> float:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = None
-        if value is None or not low <= value <= high or (low_open and value == low):
-            raise argparse.ArgumentTypeError(
-                f"expected {'a whole number' if kind is int else 'a number'} "
-                f"{'above' if low_open else 'from'} {low:g} to {high:g}, got {text!r}"
-            )
-        return value
-
-    return parse
 
 
 def picture_size(text: str) -> tuple[int, int]:
@@ -91,23 +75,23 @@ def parser() -> argparse.ArgumentParser:
     )
     again.add_argument("--overwrite", action="store_true", help="replace the files of an earlier run in RUN")
     p.add_argument(
-        "--epochs", type=_number(int, 1, 100_000), help=f"passes over the training split ({d.epochs})"
+        "--epochs", type=number(int, 1, 100_000), help=f"passes over the training split ({d.epochs})"
     )
-    p.add_argument("--batch-size", type=_number(int, 1, 65_536), help=f"pictures per step ({d.batch_size})")
-    p.add_argument("--lr", type=_number(float, 0, 10, True), help=f"highest learning rate ({d.lr:g})")
+    p.add_argument("--batch-size", type=number(int, 1, 65_536), help=f"pictures per step ({d.batch_size})")
+    p.add_argument("--lr", type=number(float, 0, 10, True), help=f"highest learning rate ({d.lr:g})")
     p.add_argument(
-        "--warmup", type=_number(float, 0, 1), help=f"share of the steps that warm up ({d.warmup:g})"
+        "--warmup", type=number(float, 0, 1), help=f"share of the steps that warm up ({d.warmup:g})"
     )
-    p.add_argument("--weight-decay", type=_number(float, 0, 10), help=f"AdamW's ({d.weight_decay:g})")
-    p.add_argument("--label-smoothing", type=_number(float, 0, 0.9), help=f"({d.label_smoothing:g})")
+    p.add_argument("--weight-decay", type=number(float, 0, 10), help=f"AdamW's ({d.weight_decay:g})")
+    p.add_argument("--label-smoothing", type=number(float, 0, 0.9), help=f"({d.label_smoothing:g})")
     p.add_argument(
         "--patch-weight",
-        type=_number(float, 0, 1000),
+        type=number(float, 0, 1000),
         help=f"weight of what the boxes teach the patches; 0: picture labels only ({d.patch_weight:g})",
     )
     p.add_argument(
         "--close-ups",
-        type=_number(float, 0, 1),
+        type=number(float, 0, 1),
         metavar="SHARE",
         help=f"share of the epochs that show close-ups of single pins only ({d.close_ups:g})",
     )
@@ -118,9 +102,9 @@ def parser() -> argparse.ArgumentParser:
         const=False,
         help="train on pictures as they are",
     )
-    p.add_argument("--seed", type=_number(int, 0, 2**31 - 1), help=f"({d.seed})")
+    p.add_argument("--seed", type=number(int, 0, 2**31 - 1), help=f"({d.seed})")
     p.add_argument(
-        "--threads", type=_number(int, 1, 1024), help="CPU threads (as many as PyTorch finds cores)"
+        "--threads", type=number(int, 1, 1024), help="CPU threads (as many as PyTorch finds cores)"
     )
     p.add_argument("--input", choices=INPUTS, help=f"which pictures of the dataset ({d.input})")
     p.add_argument(
@@ -132,13 +116,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--patch-size", type=int, choices=(4, 8, 16), help=f"px, not above a pin's ({m.patch_size})"
     )
-    p.add_argument("--dim", type=_number(int, 8, 4096), help=f"width of a token ({m.dim})")
-    p.add_argument("--depth", type=_number(int, 0, 48), help=f"transformer blocks ({m.depth})")
-    p.add_argument("--heads", type=_number(int, 1, 64), help=f"attention heads ({m.heads})")
-    p.add_argument("--dropout", type=_number(float, 0, 0.9), help=f"({m.dropout:g})")
+    p.add_argument("--dim", type=number(int, 8, 4096), help=f"width of a token ({m.dim})")
+    p.add_argument("--depth", type=number(int, 0, 48), help=f"transformer blocks ({m.depth})")
+    p.add_argument("--heads", type=number(int, 1, 64), help=f"attention heads ({m.heads})")
+    p.add_argument("--dropout", type=number(float, 0, 0.9), help=f"({m.dropout:g})")
     p.add_argument(
         "--time-limit",
-        type=_number(float, 0, 1e6, True),
+        type=number(float, 0, 1e6, True),
         metavar="MIN",
         help="stop after the epoch in which it ends",
     )
@@ -146,26 +130,6 @@ def parser() -> argparse.ArgumentParser:
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="(auto: cuda where there is one)"
     )
     return p
-
-
-def _prepare_folder(args: argparse.Namespace) -> None:
-    run: Path = args.out
-    if run.exists() and not run.is_dir():
-        raise InputError(f"--out {run}: expected a folder, got a file")
-    if args.resume:
-        return
-    if run.is_dir() and any(run.iterdir()):
-        if not args.overwrite:
-            raise InputError(
-                f"--out {run}: expected a new or empty folder, got one with files; --resume or --overwrite?"
-            )
-        if not (run / checkpoint.CONFIG).is_file():
-            raise InputError(
-                f"--overwrite {run}: expected the folder of an earlier run, got one without config.json"
-            )
-        for name in RUN_FILES:
-            (run / name).unlink(missing_ok=True)
-    run.mkdir(parents=True, exist_ok=True)
 
 
 RUN_FILES = (
@@ -205,17 +169,6 @@ def _network(args: argparse.Namespace, data: Data) -> ViTConfig:
     return ViTConfig(data.classes, *data.size, mean=mean, std=std, **given)
 
 
-def _device(name: str) -> torch.device:
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda: expected a GPU that PyTorch can use, got none")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def _say(text: str) -> None:
-    tqdm.write(text, file=sys.stdout)
-    sys.stdout.flush()
-
-
 class EpochReporter:
     """Says each epoch in one line; a collapse at once, and once, until the model has recovered."""
 
@@ -224,19 +177,19 @@ class EpochReporter:
 
     def __call__(self, row: dict[str, object], warnings: list[str]) -> None:
         if row["stage"] == "close-ups":
-            _say(
+            say(
                 f"epoch {row['epoch']:>4}  close-ups  loss {row['train_loss']:.3f}  "
                 f"pins right {row['train_close_up_accuracy']:.3f}  {row['seconds']:.1f} s"
             )
             return
-        _say(
+        say(
             f"epoch {row['epoch']:>4}  pictures   loss {row['train_loss']:.3f}  train {row['train_accuracy']:.3f}  "
             f"validation {row['val_accuracy']:.3f} (loss {row['val_loss']:.3f}, most often "
             f"{row['val_top_class']} {row['val_top_share']:.0%})  {row['seconds']:.1f} s"
         )
         if warnings and not self.warned:
             for warning in warnings:
-                _say(f"WARNING: {warning}. Usual in the first epochs, wrong if it stays.")
+                say(f"WARNING: {warning}. Usual in the first epochs, wrong if it stays.")
         self.warned = warnings
 
 
@@ -273,11 +226,11 @@ def _finish(run: Path, data: Data, model: ViT, outcome: training.Outcome) -> Non
             },
             "confusion": matrix.tolist(),
         }
-        _say(f"{name}: accuracy {metrics.accuracy(matrix):.3f} on {len(split)} pictures (best weights)")
+        say(f"{name}: accuracy {metrics.accuracy(matrix):.3f} on {len(split)} pictures (best weights)")
     collapse = metrics.collapse_warning(matrices["validation"], data.classes)
     summary["warnings"] = [collapse] if collapse else []
     if collapse:
-        _say(f"WARNING: this run is not usable: {collapse}. {metrics.COLLAPSE_ADVICE}")
+        say(f"WARNING: this run is not usable: {collapse}. {metrics.COLLAPSE_ADVICE}")
     checkpoint.write_text(run / "summary.json", json.dumps(summary, indent=2) + "\n")
     plots.curves(training.read_metrics(run, outcome.epochs), data.classes, run / "curves.png")
     plots.confusion(matrices, data.classes, run / "confusion.png")
@@ -285,8 +238,8 @@ def _finish(run: Path, data: Data, model: ViT, outcome: training.Outcome) -> Non
 
 def run(args: argparse.Namespace) -> int:
     """Train as the options say; returns the exit code."""
-    device = _device(args.device)
-    _prepare_folder(args)
+    device = device_of(args.device)
+    prepare_folder(args.out, args.resume, args.overwrite, RUN_FILES)
     if args.resume:
         config, settings = _resumed(args)
         data = load_data(args.data, settings.input, (config.width, config.height))
@@ -299,14 +252,14 @@ def run(args: argparse.Namespace) -> int:
         data = load_data(args.data, settings.input, args.image_size)
         config = _network(args, data)
     for warning in data.warnings:
-        _say(f"WARNING: {warning}")
+        say(f"WARNING: {warning}")
     torch.set_num_threads(settings.threads)
     torch.use_deterministic_algorithms(device.type == "cpu")
     model, optimizer = training.build(config, settings, device)
     if not args.resume:
         checkpoint.save_config(args.out, config, settings)
     boxed = bool(data.splits["train"].boxes_known.any())
-    _say(
+    say(
         f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {config.width}x{config.height} px, "
         f"{len(data.splits['train'])} training and {len(data.splits['validation'])} validation pictures, "
         f"{device}, {settings.threads} threads; "
@@ -323,14 +276,14 @@ def run(args: argparse.Namespace) -> int:
         report=EpochReporter(),
     )
     if outcome.stopped:
-        _say(f"stopped: {outcome.stopped}")
+        say(f"stopped: {outcome.stopped}")
     if outcome.best_epoch == 0:
-        _say(
+        say(
             "no epoch with whole pictures was finished: there is no best.safetensors; --resume, or give it more time"
         )
         return 1
     _finish(args.out, data, model, outcome)
-    _say(f"run: {args.out}")
+    say(f"run: {args.out}")
     return 0
 
 

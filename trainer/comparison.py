@@ -1,0 +1,151 @@
+"""`--compare`: the same training in several modes, each in a process of its own, and what came of each.
+
+Data, seed, batches and the budget (epochs, time limit) are equal; only what trains differs, and its learning rate
+where none was given. Peak memory is that of each process, or of the GPU.
+"""
+
+import argparse
+import csv
+import io
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from trainer import checkpoint
+from trainer.errors import InputError
+from trainer.florence2_model import MODES
+from trainer.options import say
+
+TABLE = (
+    *("name", "mode", "train_share", "trained_parameters", "parameters", "changed_parameters"),
+    *(
+        "peak_memory_mb",
+        "minutes",
+        "epochs",
+        "map",
+        "map50",
+        "map50_low",
+        "map50_high",
+        "false_boxes_per_ok_picture",
+    ),
+)
+# Options that belong to the comparison, or that each of its runs gets anew.
+OWN = ("--compare", "--out", "--mode", "--train-share", "--push", "--private", "--overwrite")
+LORA = ("--lora-rank", "--lora-alpha", "--lora-target")
+
+
+def parse_modes(text: str) -> list[tuple[str, str, float | None]]:
+    """`lora,full:50,full` as names, modes and shares.
+
+    Raises:
+        InputError: An unknown mode, a share that is none, or a name twice.
+    """
+    found: list[tuple[str, str, float | None]] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"(\w+)(?::([0-9.]+))?", part.strip())
+        share = float(match[2]) if match and match[2] else None
+        if (
+            match is None
+            or match[1] not in MODES
+            or (share is not None and (match[1] == "lora" or not 0 < share <= 100))
+        ):
+            raise InputError(
+                f"--compare: expected modes of {', '.join(MODES)}, each but lora with :PERCENT, got {part!r}"
+            )
+        found.append((part.strip().replace(":", "-"), match[1], share))
+    if len({name for name, _, _ in found}) != len(found):
+        raise InputError(f"--compare: expected each mode once, got {text!r}")
+    return found
+
+
+def passed_on(argv: list[str], lora: bool) -> list[str]:
+    """The command's options without those that the comparison sets itself, and LoRA's only for LoRA."""
+    flags = {"--private", "--overwrite"}
+    left_out = OWN if lora else OWN + LORA
+    kept, skip = [], False
+    for word in argv:
+        if skip:
+            skip = False
+            continue
+        name = word.partition("=")[0]
+        if name in left_out:
+            skip = name not in flags and "=" not in word
+            continue
+        kept.append(word)
+    return kept
+
+
+def _row(name: str, run: Path) -> dict[str, Any]:
+    summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+    split = next((s for s in summary["splits"] if s.startswith("test")), "validation")
+    measured = summary["splits"][split]
+    low, high = measured["map50_interval"] or (None, None)
+    return {
+        "name": name,
+        "mode": summary["settings"]["mode"],
+        "train_share": summary["settings"]["train_share"],
+        "trained_parameters": summary["trained_parameters"],
+        "parameters": summary["parameters"],
+        "changed_parameters": sum(part["changed_parameters"] for part in summary["changed"].values()),
+        "peak_memory_mb": summary["peak_memory_mb"],
+        "minutes": summary["minutes"],
+        "epochs": summary["epochs"],
+        "map": measured["map"],
+        "map50": measured["map50"],
+        "map50_low": low,
+        "map50_high": high,
+        "false_boxes_per_ok_picture": measured["false_boxes_per_ok_picture"],
+    }
+
+
+def compare(args: argparse.Namespace, argv: list[str]) -> int:
+    """Run each mode and write OUT/compare.csv, compare.json and compare.png; returns the exit code.
+
+    Args:
+        args: The command's, with `compare` and `out`.
+        argv: What it was called with.
+
+    Raises:
+        InputError: The modes are wrong, or OUT holds other files.
+    """
+    modes = parse_modes(args.compare)
+    out: Path = args.out
+    if out.exists() and (
+        not out.is_dir() or any(p.name not in {n for n, _, _ in modes} for p in out.iterdir())
+    ):
+        raise InputError(f"--out {out}: expected a new or empty folder for a comparison, got one with files")
+    out.mkdir(parents=True, exist_ok=True)
+    rows, failed = [], []
+    for name, mode, share in modes:
+        say(f"{name}:")
+        words = [*passed_on(argv, mode == "lora"), "--mode", mode, "--out", str(out / name)]
+        if share is not None:
+            words += ["--train-share", str(share)]
+        # A process of its own: peak memory is a process's, and one run's must not count for the next.
+        code = subprocess.run([sys.executable, "-m", "trainer.florence2", *words], check=False).returncode
+        if code:
+            failed.append(f"{name} (exit {code})")
+            continue
+        rows.append(_row(name, out / name))
+    if not rows:
+        raise InputError(f"--compare: expected at least one mode to finish, got {', '.join(failed)}")
+    from trainer.detection_plots import comparison
+
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=TABLE)
+    writer.writeheader()
+    writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
+    checkpoint.write_text(out / "compare.csv", text.getvalue())
+    checkpoint.write_text(out / "compare.json", json.dumps(rows, indent=2) + "\n")
+    comparison(rows, out / "compare.png")
+    for row in rows:
+        say(
+            f"{row['name']:<14} mAP50 {row['map50'] or 0:.3f}  {row['trained_parameters']:>12,} trained  "
+            f"{row['peak_memory_mb']:8.0f} MB  {row['minutes']:.1f} min"
+        )
+    if failed:
+        say(f"failed: {', '.join(failed)}")
+    return 1 if failed else 0

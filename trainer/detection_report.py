@@ -1,0 +1,162 @@
+"""The report of a detection run: one self-contained HTML page, and a model card for a hub."""
+
+import base64
+import html
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from trainer.checkpoint import write_text
+
+_STYLE = (
+    "body{font:15px/1.45 system-ui,sans-serif;max-width:1150px;margin:2em auto;padding:0 1em;color:#222}"
+    "table{border-collapse:collapse;margin:.6em 0}td,th{border:1px solid #ccc;padding:.25em .6em;text-align:left}"
+    "th{background:#f3f3f3}img{max-width:100%;border:1px solid #ddd}code{background:#f3f3f3;padding:0 .2em}"
+    "h2{margin-top:1.8em}.small{color:#666;font-size:.9em}"
+)
+MEASURES = (
+    ("pictures", "pictures"),
+    ("boxes", "true boxes"),
+    ("map", "mAP"),
+    ("map50", "mAP50"),
+    ("map50_interval", "95 % interval"),
+    ("right_address_and_mode", "right address and mode"),
+    ("missing_found", "missing pins found"),
+    ("false_boxes_per_ok_picture", "false boxes per OK picture"),
+    ("precision", "precision"),
+    ("recall", "recall"),
+)
+
+
+def shown(value: Any) -> str:
+    """A number, a share, an interval or nothing, for people."""
+    if value is None:
+        return "–"
+    if isinstance(value, list | tuple):
+        return f"{value[0]:.3f} to {value[1]:.3f}"
+    return f"{value:.3f}" if isinstance(value, float) else f"{value}"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    head = "".join(f"<th>{html.escape(h)}</th>" for h in header)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(shown(c))}</td>" for c in row) + "</tr>" for row in rows
+    )
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def parts_of(measured: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """A split's parts by name: all, positions, digits, factors."""
+    parts: list[tuple[str, Mapping[str, Any]]] = [("all", measured)]
+    parts += [(f"{name} positions", part) for name, part in measured.get("positions", {}).items()]
+    parts += [(f"{name} digits", part) for name, part in measured.get("digits", {}).items()]
+    for factor, levels in measured.get("factors", {}).items():
+        parts += [(f"{factor} = {level}", part) for level, part in levels.items()]
+    return parts
+
+
+def _picture(path: Path, caption: str) -> str:
+    if not path.is_file():
+        return ""
+    data = base64.b64encode(path.read_bytes()).decode()
+    alt = html.escape(caption)
+    image = f'<img alt="{alt}" src="data:image/png;base64,{data}">'
+    return f'<figure>{image}<figcaption class="small">{alt}</figcaption></figure>'
+
+
+def write_html(run: Path, summary: Mapping[str, Any]) -> None:
+    """Write RUN/report.html from the summary and the run's pictures."""
+    settings = summary["settings"]
+    out = [
+        f"<!doctype html><meta charset='utf-8'><title>Florence-2: {html.escape(run.name)}</title>",
+        f"<style>{_STYLE}</style>",
+        f"<h1>Florence-2 detection: {html.escape(run.name)}</h1>",
+        "<p>"
+        + html.escape(
+            f"{settings['model']}, {settings['mode']}; {summary['trained_parameters']:,} of "
+            f"{summary['parameters']:,} parameters trained on {summary['training_pictures']} pictures for "
+            f"{summary['epochs']} epochs in {summary['minutes']:.1f} min on {summary['device']}. Weights of epoch "
+            f"{summary['best_epoch']} (best validation mAP). A box counts from confidence "
+            f"{summary['threshold']:.3f} on, chosen on validation."
+        )
+        + "</p>",
+    ]
+    for name, measured in summary["splits"].items():
+        out.append(f"<h2>{html.escape(name)}</h2>")
+        rows = [[part, *(values.get(key) for key, _ in MEASURES)] for part, values in parts_of(measured)]
+        out.append(_table(["", *(title for _, title in MEASURES)], rows))
+        per_class = [[k, v["boxes"], v["map"], v["map50"]] for k, v in measured["per_class"].items()]
+        if measured.get("small"):
+            small = measured["small"]
+            per_class.append(
+                [f"boxes below {small['below_px2']:.0f} px²", None, small["map"], small["map50"]]
+            )
+        out.append(_table(["class", "true boxes", "mAP", "mAP50"], per_class))
+        ceiling = measured["ceiling"]
+        out.append(
+            f'<p class="small">The true boxes in an answer\'s thousandths reach mAP {shown(ceiling["map"])}; '
+            f"cut to whole pixels, as the library's parser does, {shown(ceiling['map_whole_px'])}.</p>"
+        )
+    out.append(
+        "<h2>Curves</h2>" + _picture(run / "curves.png", "Losses and validation over the training pictures")
+    )
+    out.append(_picture(run / "calibration.png", "Confidence against the share of true boxes"))
+    sheets = sorted((run / "sheets").glob("epoch_*.png"))
+    if sheets:
+        out.append("<h2>The same pictures, before training and after</h2>")
+        out += [_picture(path, path.stem.replace("_", " ")) for path in sheets]
+    out.append(
+        "<h2>What training changed</h2>" + _picture(run / "changes.png", "Relative change of each weight")
+    )
+    if forgetting := summary.get("forgetting"):
+        out.append(
+            "<h2>Forgetting</h2>"
+            f"<p>Pictures that are no connectors, before and after: similarity of answers "
+            f"{forgetting['similarity']:.3f}, agreement of probabilities {forgetting['agreement']:.3f}.</p>"
+        )
+        keys = ("picture", "task", "before", "after", "similarity", "agreement")
+        out.append(_table(keys, [[row[key] for key in keys] for row in forgetting["rows"]]))
+    out.append("<h2>Settings</h2>" + _table(["option", "value"], sorted(settings.items())))
+    write_text(run / "report.html", "\n".join(filter(None, out)) + "\n")
+
+
+def model_card(run_name: str, summary: Mapping[str, Any], labels: Sequence[str]) -> str:
+    """README.md of a trained model, with YAML that a hub reads."""
+    settings = summary["settings"]
+    tiny = settings["model"] == "tiny"
+    lines = ["---", "library_name: transformers", "pipeline_tag: object-detection"]
+    if not tiny:
+        lines.append(f"base_model: {settings['model']}")
+    lines += [
+        "tags:",
+        "- florence-2",
+        "- object-detection",
+        "- industrial-inspection",
+        "- synthetic-data",
+        "---",
+        "",
+        f"# {run_name}",
+        "",
+        f"Florence-2 ({'a tiny one from random weights' if tiny else settings['model']}) trained with Pinsight to "
+        f"box defective pins of connectors: {', '.join(labels)}. Task `<OD>`; an empty answer: nothing was found.",
+        "",
+        "Trained on rendered pictures. It has to be proven on photographs of real parts, good and defective, before it "
+        "decides about any.",
+        "",
+        f"`{settings['mode']}`, {summary['trained_parameters']:,} of {summary['parameters']:,} parameters, "
+        f"{summary['training_pictures']} pictures, {summary['epochs']} epochs, seed {settings['seed']}. "
+        f"Boxes count from confidence {summary['threshold']:.3f} on.",
+        "",
+        "| split | " + " | ".join(title for _, title in MEASURES) + " |",
+        "|---|" + "---|" * len(MEASURES),
+    ]
+    for name, measured in summary["splits"].items():
+        for part, values in [("all", measured), *measured.get("positions", {}).items()]:
+            cells = " | ".join(shown(values.get(key)) for key, _ in MEASURES)
+            lines.append(f"| {name}, {part} | {cells} |")
+    lines += [
+        "",
+        "The threshold and the best epoch were chosen on `validation`: its numbers are optimistic.",
+        "",
+    ]
+    return "\n".join(lines)

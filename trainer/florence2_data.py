@@ -1,0 +1,387 @@
+"""Pictures and boxes for `<OD>` training and evaluation: what is true of each picture, and how a batch is made of it.
+
+Pictures are stretched to the network's size, as Florence-2's own processor does it; places in an answer count in
+thousandths of the picture, so they stay the same. The answer is `bbox_str`; its boxes are looked up among `objects`
+for exact edges, address and cavity, and a moved picture gets its answer anew from the moved boxes.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from generator.bbox_str import decode, encode
+from trainer.answers import Vocabulary
+from trainer.augmentation import TURN_DEG, inside, mirror, photometric, shift, turn
+from trainer.data import LEFT_RIGHT, UP_DOWN, Pictures, open_picture, read_dataset, rgb
+from trainer.errors import InputError
+from trainer.model import OK_CLASS
+
+DIGITS = ("as-is", "printed", "overlaid", "none")
+# Shares of width and height by which a picture may be shifted: about a pitch, so that no place keeps its meaning.
+REACH = (0.12, 0.3)
+ZOOM = 0.12
+IGNORED = -100
+FACTORS = ("scene", "housing", "terminal", "camera", "lighting", "marking")
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One position of a picture: its address and cavity label, box xyxy in px, class, and whether it is missing."""
+
+    address: str
+    cavity: str
+    box: tuple[float, float, float, float]
+    label: str
+    missing: bool = False
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is true of one picture.
+
+    Args:
+        run: The row's name.
+        size: (W, H) px of the picture as it was stored.
+        pins: Every object that has a box.
+        answer: Indices of those in the `<OD>` answer.
+        may_flip: Whether it may be mirrored left-right and up-down.
+        factors: The row's design factors.
+    """
+
+    run: str
+    size: tuple[int, int]
+    pins: tuple[Pin, ...]
+    answer: tuple[int, ...]
+    may_flip: tuple[bool, bool] = (False, False)
+    factors: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def targets(self) -> tuple[Pin, ...]:
+        """The objects of the answer."""
+        return tuple(self.pins[i] for i in self.answer)
+
+
+@dataclass(frozen=True)
+class DetectionSplit:
+    """One split: its pictures at the network's size, and what is true of each."""
+
+    pictures: Pictures
+    truths: list[Truth]
+
+    def __len__(self) -> int:
+        return len(self.truths)
+
+
+@dataclass(frozen=True)
+class DetectionData:
+    """A dataset for detection.
+
+    Args:
+        splits: By name; `train` and `validation` at least.
+        classes: All class names, OK among them.
+        size: (W, H) px of the network's pictures.
+    """
+
+    splits: dict[str, DetectionSplit]
+    classes: tuple[str, ...]
+    size: tuple[int, int]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes an answer may name."""
+        return tuple(name for name in self.classes if name != OK_CLASS)
+
+    def seen_positions(self) -> set[str]:
+        """Addresses that carry a defect somewhere in training."""
+        return {pin.address for truth in self.splits["train"].truths for pin in truth.targets}
+
+
+def stretched(picture: Image.Image, size: tuple[int, int]) -> np.ndarray:
+    """A picture as Florence-2's processor makes it, before normalisation: uint8 (3, H, W), stretched to (W, H) px."""
+    picture = rgb(picture)
+    if picture.size != size:
+        picture = picture.resize(size, Image.Resampling.BICUBIC)
+    return np.asarray(picture, dtype=np.uint8).transpose(2, 0, 1)
+
+
+def truth_of(row: dict[str, Any], classes: Sequence[str], place: str) -> Truth:
+    """What a row says of its picture.
+
+    Raises:
+        InputError: No picture size, or `bbox_str` is no `<OD>` answer or names another class.
+    """
+    width, height = int(row.get("width") or 0), int(row.get("height") or 0)
+    try:
+        boxes, labels = decode(row.get("bbox_str") or "", width, height)
+    except ValueError as e:
+        raise InputError(f"{place} column bbox_str: {e}") from e
+    if unknown := set(labels) - set(classes):
+        raise InputError(
+            f"{place} column bbox_str: expected labels of {list(classes)}, got {sorted(unknown)}"
+        )
+    pins: list[Pin] = []
+    objects = row.get("objects") or {}
+    for index, bbox in enumerate(objects.get("bbox") or []):
+        category = objects["category"][index]
+        if bbox is None or category is None or bbox[2] <= 0 or bbox[3] <= 0:
+            continue
+        x, y, w, h = map(float, bbox)
+
+        def cell(name: str, index: int = index) -> Any:
+            return (objects.get(name) or [None] * (index + 1))[index]
+
+        pins.append(
+            Pin(
+                str(cell("address") or ""),
+                str(cell("cavity") or ""),
+                (x, y, x + w, y + h),
+                classes[category],
+                "retraction_mm" in objects and cell("retraction_mm") is None,
+            )
+        )
+    written = [encode([pin.box], [pin.label], width, height) for pin in pins]
+    answer = []
+    for box, label in zip(boxes, labels, strict=True):
+        text = encode([box], [label], width, height)
+        known = [i for i, other in enumerate(written) if other == text and i not in answer]
+        if not known:
+            pins.append(Pin("", "", box, label))
+            written.append(text)
+        answer.append(known[0] if known else len(pins) - 1)
+    plain = row.get("marking") == "none"
+    return Truth(
+        run=str(row.get("run", "")),
+        size=(width, height),
+        pins=tuple(pins),
+        answer=tuple(answer),
+        may_flip=(plain and row.get("camera") in LEFT_RIGHT, plain and row.get("camera") in UP_DOWN),
+        factors={name: str(row[name]) for name in FACTORS if row.get(name) is not None},
+    )
+
+
+def first_size(folder: Path, column: str = "image") -> tuple[tuple[int, int], tuple[str, ...]]:
+    """(W, H) px of a dataset's first training picture, and the class names."""
+    dataset, classes = read_dataset(folder, column)
+    cell = dataset["train"][0][column]
+    return open_picture(cell or {}, f"--data {folder} split train: row 0, column {column!r}").size, classes
+
+
+def load_detection(
+    folder: Path, column: str, size: tuple[int, int], only: Sequence[str] | None = None
+) -> DetectionData:
+    """Read a dataset for detection.
+
+    Args:
+        folder: What `python -m generator build` wrote.
+        column: `image` or `nsoart`.
+        size: (W, H) px of the network's pictures.
+        only: Names of the splits to read; all by default.
+
+    Raises:
+        InputError: The folder, a split, a column, an answer or a picture is missing or broken.
+    """
+    dataset, classes = read_dataset(folder, column)
+    if "bbox_str" not in next(iter(dataset.values())).features:
+        raise InputError(f"--data {folder}: expected a column 'bbox_str', got none")
+    splits, problems = {}, []
+    for name, rows in dataset.items():
+        if only is not None and name not in only:
+            continue
+        table = rows.select_columns([c for c in rows.column_names if c not in ("image", "nsoart")]).to_list()
+        truths = []
+        for index, row in enumerate(table):
+            try:
+                truths.append(truth_of(row, classes, f"--data {folder} split {name}: row {index},"))
+            except InputError as e:
+                problems += e.problems
+        if not problems:
+            try:
+                splits[name] = DetectionSplit(Pictures(rows, column, size, fitted=stretched), truths)
+            except InputError as e:
+                problems += [f"--data {folder} split {name}: {problem}" for problem in e.problems]
+    if problems:
+        raise InputError(problems[:20])
+    return DetectionData(splits, classes, size)
+
+
+def chosen_rows(split: DetectionSplit, digits: str, share: float) -> list[int]:
+    """Rows to train on: all; or with `printed` and `none` those whose housing carries print, or none.
+
+    `printed` with a share below 1 keeps so many rows without print that the share holds.
+
+    Raises:
+        InputError: There is no such row.
+    """
+    marked = [i for i, t in enumerate(split.truths) if t.factors.get("marking", "none") != "none"]
+    plain = sorted(set(range(len(split))) - set(marked))
+    if digits == "none":
+        rows = plain
+    elif digits == "printed":
+        room = len(marked) if share >= 1 else round(len(marked) * (1 - share) / max(share, 1e-9))
+        rows = sorted(marked + (plain[:room] if share < 1 else []))
+    else:
+        rows = list(range(len(split)))
+    if not rows:
+        raise InputError(f"--digits {digits}: expected such pictures in the training split, got none")
+    return rows
+
+
+def overlay(pixels: Tensor, boxes: Tensor, texts: Sequence[str]) -> Tensor:
+    """Write a text above each box, as the source's pictures have it.
+
+    Args:
+        pixels: (3, H, W) in [0, 1].
+        boxes: (M, 4) xyxy in px.
+        texts: One per box.
+    """
+    picture = Image.fromarray((pixels.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy())
+    draw = ImageDraw.Draw(picture)
+    size = max(7.0, pixels.shape[1] / 16)
+    font = ImageFont.load_default(size=size)
+    for (x1, y1, x2, _), text in zip(boxes.tolist(), texts, strict=True):
+        draw.text(((x1 + x2) / 2, y1 - 1), text, fill=(255, 255, 255), font=font, anchor="md")
+    return torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1).float() / 255
+
+
+class Sample(NamedTuple):
+    """One picture as it is shown to the network.
+
+    Args:
+        pixels: (3, H, W) in [0, 1].
+        boxes: (P, 4) xyxy in network px, of every pin that is still in the picture.
+        categories: (P,) indices of their classes.
+        in_answer: (P,) whether it belongs to the answer.
+    """
+
+    pixels: Tensor
+    boxes: Tensor
+    categories: Tensor
+    in_answer: Tensor
+
+
+def sample_of(split: DetectionSplit, index: int, size: tuple[int, int], classes: Sequence[str]) -> Sample:
+    """A row as it is, in network px."""
+    truth = split.truths[index]
+    scale = torch.tensor([size[0] / truth.size[0], size[1] / truth.size[1]] * 2)
+    boxes = torch.tensor([pin.box for pin in truth.pins]).reshape(-1, 4) * scale
+    in_answer = torch.zeros(len(truth.pins), dtype=torch.bool)
+    in_answer[list(truth.answer)] = True
+    categories = torch.tensor([classes.index(pin.label) for pin in truth.pins], dtype=torch.long)
+    return Sample(split.pictures.batch([index])[0].float() / 255, boxes, categories, in_answer)
+
+
+def _reach(boxes: Tensor, extent: int, axis: int) -> tuple[int, int]:
+    most = int(REACH[axis] * extent)
+    if not len(boxes):
+        return -most, most
+    low = -min(most, max(0, int(boxes[:, axis].min())))
+    return low, min(most, max(0, int(extent - boxes[:, axis + 2].max())))
+
+
+def augmented(sample: Sample, may_flip: tuple[bool, bool], generator: torch.Generator) -> Sample:
+    """Shift, turn, zoom, mirror and change the light; every box of the answer stays whole in the picture."""
+    pixels, boxes, categories, in_answer = sample
+    height, width = pixels.shape[1:]
+    draw = torch.rand(12, generator=generator).tolist()
+    if draw[0] < 0.6:
+        turned = turn(pixels, boxes, TURN_DEG * (2 * draw[1] - 1), (1 + ZOOM) ** (2 * draw[2] - 1))
+        if inside(turned[1][in_answer], (width, height)):
+            pixels, boxes = turned
+    low, high = _reach(boxes[in_answer], width, 0)
+    dx = low + int(draw[3] * (high - low + 1))
+    low, high = _reach(boxes[in_answer], height, 1)
+    dy = low + int(draw[4] * (high - low + 1))
+    pixels, boxes = shift(pixels, boxes, dx, dy)
+    pixels, boxes = mirror(pixels, boxes, may_flip[0] and draw[5] < 0.5, may_flip[1] and draw[6] < 0.5)
+    pixels = photometric(pixels, draw[7:11], generator)
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    held = ((centres >= 0) & (centres <= boxes.new_tensor([width, height]))).all(1)
+    return Sample(pixels, boxes[held], categories[held], in_answer[held])
+
+
+class Batch(NamedTuple):
+    """Tensors of one step.
+
+    Args:
+        inputs: `pixel_values` (B, 3, H, W) normalised, `input_ids` and `attention_mask` (B, S).
+        labels: (B, T), `IGNORED` behind the end of an answer.
+        good: (B, U), the same for a list of the OK pins; None where nobody asked.
+    """
+
+    inputs: dict[str, Tensor]
+    labels: Tensor
+    good: Tensor | None = None
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on a device."""
+        return Batch(
+            {name: tensor.to(device) for name, tensor in self.inputs.items()},
+            self.labels.to(device),
+            None if self.good is None else self.good.to(device),
+        )
+
+
+class Collator:
+    """Makes batches of samples.
+
+    Args:
+        processor: Of the model: its prompt, mean and s.d.
+        vocabulary: Its tokens.
+        classes: All class names.
+        size: (W, H) px of its pictures.
+    """
+
+    def __init__(
+        self, processor: Any, vocabulary: Vocabulary, classes: Sequence[str], size: tuple[int, int]
+    ) -> None:
+        blank = Image.new("RGB", size)
+        self.prompt = processor(text="<OD>", images=blank, return_tensors="pt")["input_ids"]  # (1, S)
+        pictures = processor.image_processor
+        self.mean = torch.tensor(pictures.image_mean).reshape(3, 1, 1)
+        self.std = torch.tensor(pictures.image_std).reshape(3, 1, 1)
+        self.vocabulary, self.classes, self.size = vocabulary, tuple(classes), size
+        # With OK among the words, for the scaffold's list of good pins.
+        self.all_words = Vocabulary(processor.tokenizer, classes)
+
+    def inputs(self, pixels: Tensor) -> dict[str, Tensor]:
+        """The model's inputs for pixels (B, 3, H, W) in [0, 1]."""
+        prompt = self.prompt.repeat(len(pixels), 1)
+        return {
+            "pixel_values": (pixels - self.mean) / self.std,
+            "input_ids": prompt,
+            "attention_mask": torch.ones_like(prompt),
+        }
+
+    def __call__(self, samples: Sequence[Sample], good: bool = False) -> Batch:
+        """A batch; with `good` also the list of OK pins."""
+        pixels = torch.stack([s.pixels for s in samples])
+        answers = [self._answer(s, s.in_answer, self.vocabulary) for s in samples]
+        listed = None
+        if good:
+            ok = self.classes.index(OK_CLASS)
+            listed = _padded([self._answer(s, s.categories == ok, self.all_words) for s in samples])
+        return Batch(self.inputs(pixels), _padded(answers), listed)
+
+    def _answer(self, sample: Sample, which: Tensor, vocabulary: Vocabulary) -> list[int]:
+        labels = [self.classes[c] for c in sample.categories[which].tolist()]
+        return vocabulary.tokens(sample.boxes[which].tolist(), labels, self.size)
+
+
+def _padded(answers: Sequence[Sequence[int]]) -> Tensor:
+    labels = torch.full((len(answers), max(map(len, answers))), IGNORED)
+    for row, answer in zip(labels, answers, strict=True):
+        row[: len(answer)] = torch.tensor(answer)
+    return labels
+
+
+def quantised(box: Sequence[float], size: tuple[int, int]) -> tuple[float, ...]:
+    """The box an answer can at best give for `box`, both xyxy px in a picture of `size` (W, H)."""
+    (best,), _ = decode(encode([box], ["x"], *size), *size)
+    return tuple(best) if all(map(math.isfinite, best)) else tuple(box)

@@ -1,0 +1,208 @@
+"""`--model tiny`: a small Florence-2 with random weights and its own tokenizer that learns on a CPU.
+
+The classes are the library's own, so everything that holds for a published checkpoint holds here. Three choices make
+it learn within minutes where the library's default weights stay near chance:
+
+- weights start at 1 / sqrt(fan in), not at 0.02: a narrow network otherwise begins as almost zero;
+- location tokens and the picture's row and column embeddings start as sines of the place they stand for, so
+  neighbouring bins are neighbours from the first step and the decoder only has to learn where, not what a number is;
+- 8 px per picture token at the picture's own size, where the published models see 32 px of a 768 px square.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from generator.bbox_str import BINS
+
+IMAGE_TOKEN = "<image>"
+SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+STRIDE = 8
+FINEST_BIN_CYCLES = 250.0
+
+
+@dataclass(frozen=True)
+class TinyShape:
+    """Size of a tiny Florence-2.
+
+    Args:
+        widths: Channels of the image encoder's three stages, of 4, 8 and 8 px per token; the last is the language
+            model's width too.
+        depths: Pairs of window and channel blocks per stage.
+        encoder_layers, decoder_layers: Of the language model.
+        heads: Attention heads of the language model.
+    """
+
+    widths: tuple[int, int, int] = (32, 96, 128)
+    depths: tuple[int, int, int] = (1, 1, 1)
+    encoder_layers: int = 1
+    decoder_layers: int = 3
+    heads: int = 4
+
+
+def location_tokens() -> list[str]:
+    """`<loc_0>` … `<loc_999>`."""
+    return [f"<loc_{index}>" for index in range(BINS)]
+
+
+def tiny_tokenizer(labels: Sequence[str]) -> Any:
+    """A byte-level BPE tokenizer that holds each label in few tokens, with the location tokens and the image token."""
+    from tokenizers import ByteLevelBPETokenizer
+    from transformers import BartTokenizer
+
+    bpe = ByteLevelBPETokenizer()
+    prompt = "Locate the objects with category name in the image."
+    # Twice, as a pair has to occur twice to be merged.
+    corpus = [*labels, prompt] * 2
+    bpe.train_from_iterator(
+        corpus, vocab_size=4096, min_frequency=2, special_tokens=list(SPECIAL), show_progress=False
+    )
+    import json
+
+    kept = json.loads(bpe.to_str())["model"]
+    tokenizer = BartTokenizer(
+        vocab=kept["vocab"],
+        merges=[tuple(merge) for merge in kept["merges"]],
+        extra_special_tokens={"image_token": IMAGE_TOKEN},
+    )
+    tokenizer.add_tokens(location_tokens(), special_tokens=True)
+    if tokenizer.convert_tokens_to_ids(list(SPECIAL)) != [0, 1, 2, 3]:
+        raise RuntimeError(f"special tokens must have the ids 0 to 3, got {tokenizer.special_tokens_map}")
+    return tokenizer
+
+
+def tiny_processor(labels: Sequence[str], size: tuple[int, int]) -> Any:
+    """Processor for pictures of `size` (W, H) px, both multiples of 8."""
+    from transformers import Florence2Processor
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    width, height = size
+    pictures = CLIPImageProcessorPil(
+        size={"height": height, "width": width},
+        do_center_crop=False,
+        resample=3,
+        image_mean=list(IMAGENET_MEAN),
+        image_std=list(IMAGENET_STD),
+        image_seq_length=(width // STRIDE) * (height // STRIDE) + 1,
+    )
+    return Florence2Processor(image_processor=pictures, tokenizer=tiny_tokenizer(labels))
+
+
+def sines(places: Tensor, width: int, highest: float) -> Tensor:
+    """Sines and cosines of places.
+
+    Args:
+        places: (N,) in [0, 1].
+        width: Values per place.
+        highest: Cycles over [0, 1] of the finest pair; the coarsest has half a cycle.
+
+    Returns:
+        (N, width), each row of length sqrt(width / 2) or, where `width` is odd, a zero more.
+    """
+    pairs = width // 2
+    cycles = 0.5 * (2 * highest) ** torch.linspace(0, 1, pairs, dtype=torch.float64)
+    angles = 2 * math.pi * places.double()[:, None] * cycles
+    out = torch.zeros(len(places), width)
+    out[:, 0 : 2 * pairs : 2] = angles.sin().float()
+    out[:, 1 : 2 * pairs : 2] = angles.cos().float()
+    return out
+
+
+def initialise(model: Any, location_ids: Sequence[int], size: tuple[int, int]) -> None:
+    """Give a model with random weights a start from which it learns; draws from PyTorch's global generator.
+
+    Args:
+        model: `Florence2ForConditionalGeneration`; changed in place.
+        location_ids: Ids of `<loc_0>` … `<loc_999>`.
+        size: (W, H) of its pictures in px.
+    """
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, nn.Linear | nn.Conv2d) and module is not model.lm_head:
+                fan_in = module.weight[0].numel()
+                nn.init.normal_(module.weight, std=fan_in**-0.5)
+                if module.bias is not None:
+                    module.bias.zero_()
+            elif isinstance(module, nn.Embedding):
+                nn.init.normal_(module.weight, std=0.02)
+        shared = model.model.language_model.shared.weight
+        nn.init.normal_(shared, std=0.1)
+        places = (torch.arange(BINS) + 0.5) / BINS
+        shared[list(location_ids)] = 0.14 * sines(places, shared.shape[1], FINEST_BIN_CYCLES)
+        place = model.model.multi_modal_projector.image_position_embed
+        for table, extent in ((place.column_embeddings, size[0]), (place.row_embeddings, size[1])):
+            count = extent // STRIDE
+            steps = (torch.arange(table.num_embeddings) + 0.5) / count
+            table.weight.copy_(0.7 * sines(steps, table.embedding_dim, count / 2))
+
+
+def tiny_model(processor: Any, size: tuple[int, int], shape: TinyShape | None = None, seed: int = 0) -> Any:
+    """A tiny Florence-2 with random weights.
+
+    Args:
+        processor: From `tiny_processor`.
+        size: (W, H) of its pictures in px, both multiples of 8.
+        shape: Widths and depths.
+        seed: Of the weights.
+    """
+    from transformers import BartConfig, Florence2Config, Florence2ForConditionalGeneration
+
+    if size[0] % STRIDE or size[1] % STRIDE:
+        raise ValueError(f"size must be multiples of {STRIDE} px, got {size}")
+    shape = shape or TinyShape()
+    width = shape.widths[-1]
+    tokenizer = processor.tokenizer
+    vision = {
+        "depths": list(shape.depths),
+        "patch_size": [7, 3, 3],
+        "patch_stride": [4, 2, 1],
+        "patch_padding": [3, 1, 1],
+        "patch_prenorm": [False, True, True],
+        "embed_dim": list(shape.widths),
+        "num_heads": [max(1, w // 32) for w in shape.widths],
+        "num_groups": [max(1, w // 32) for w in shape.widths],
+        "window_size": 8,
+        "drop_path_rate": 0.0,
+        "projection_dim": width,
+        "max_position_embeddings": max(size) // STRIDE,
+        "initializer_range": 0.1,
+    }
+    text = BartConfig(
+        vocab_size=len(tokenizer),
+        d_model=width,
+        encoder_layers=shape.encoder_layers,
+        decoder_layers=shape.decoder_layers,
+        encoder_attention_heads=shape.heads,
+        decoder_attention_heads=shape.heads,
+        encoder_ffn_dim=4 * width,
+        decoder_ffn_dim=4 * width,
+        max_position_embeddings=max(1024, processor.image_processor.image_seq_length + 32),
+        dropout=0.0,
+        attention_dropout=0.0,
+        activation_dropout=0.0,
+        init_std=0.1,
+        bos_token_id=0,
+        pad_token_id=1,
+        eos_token_id=2,
+        decoder_start_token_id=2,
+        forced_eos_token_id=None,
+    )
+    config = Florence2Config(
+        vision_config=vision,
+        text_config=text.to_dict(),
+        image_token_id=tokenizer.image_token_id,
+        bos_token_id=0,
+        pad_token_id=1,
+        eos_token_id=2,
+    )
+    torch.manual_seed(seed)
+    model = Florence2ForConditionalGeneration(config)
+    initialise(model, tokenizer.convert_tokens_to_ids(location_tokens()), size)
+    model.generation_config.no_repeat_ngram_size = 0
+    model.generation_config.num_beams = 1
+    return model

@@ -1,0 +1,71 @@
+"""What the training commands share: numbers with limits, the folder of a run, the device, and talking to a person."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from trainer import checkpoint
+from trainer.errors import InputError
+
+
+def number(kind: type, low: float, high: float, low_open: bool = False) -> Callable[[str], float]:
+    """A parser of numbers of `kind` from `low` (or above it) to `high`."""
+
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not low <= value <= high or (low_open and value == low):
+            raise argparse.ArgumentTypeError(
+                f"expected {'a whole number' if kind is int else 'a number'} "
+                f"{'above' if low_open else 'from'} {low:g} to {high:g}, got {text!r}"
+            )
+        return value
+
+    return parse
+
+
+def prepare_folder(run: Path, resume: bool, overwrite: bool, files: Sequence[str]) -> None:
+    """Make a run's folder, or take it over; of an earlier run only its own `files` are removed.
+
+    Raises:
+        InputError: It is a file, or holds files and neither --resume nor --overwrite was given.
+    """
+    if run.exists() and not run.is_dir():
+        raise InputError(f"--out {run}: expected a folder, got a file")
+    if resume:
+        return
+    if run.is_dir() and any(run.iterdir()):
+        if not overwrite:
+            raise InputError(
+                f"--out {run}: expected a new or empty folder, got one with files; --resume or --overwrite?"
+            )
+        if not (run / checkpoint.CONFIG).is_file():
+            raise InputError(
+                f"--overwrite {run}: expected the folder of an earlier run, got one without config.json"
+            )
+        for name in files:
+            (run / name).unlink(missing_ok=True)
+    run.mkdir(parents=True, exist_ok=True)
+
+
+def device_of(name: str) -> torch.device:
+    """`auto`, `cpu` or `cuda`.
+
+    Raises:
+        InputError: `cuda` where there is none.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: expected a GPU that PyTorch can use, got none")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def say(text: str) -> None:
+    """One line for a person, above a progress bar."""
+    tqdm.write(text, file=sys.stdout)
+    sys.stdout.flush()
