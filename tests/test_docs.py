@@ -388,7 +388,7 @@ def test_the_check_finds_commands_that_do_not_exist(line: str):
 def options_of_all_commands() -> set[str]:
     pytest.importorskip("torch")
     parsers = [parser_of(["python", "-m", "generator", name])[0] for name in COMMANDS]
-    parsers += [importlib.import_module(f"trainer.{name}").parser() for name in ("vit", "predict")]
+    parsers += [importlib.import_module(f"trainer.{name}").parser() for name in ("vit", "florence2", "predict")]
     return {option for parser in parsers for option in parser._option_string_actions}
 
 
@@ -404,11 +404,14 @@ def test_every_option_named_in_a_sentence_exists():
     assert not wrong
 
 
-def test_every_training_option_is_explained():
+@pytest.mark.parametrize(
+    ("page", "command"), [("training.md", "vit"), ("training.md", "predict"), ("florence2.md", "florence2")]
+)
+def test_every_training_option_is_explained(page: str, command: str):
     pytest.importorskip("torch")
-    text = text_of("docs/training.md")
-    parsers = [importlib.import_module(f"trainer.{name}").parser() for name in ("vit", "predict")]
-    options = {o for parser in parsers for o in parser._option_string_actions if o.startswith("--")}
+    text = text_of(f"docs/{page}")
+    parser = importlib.import_module(f"trainer.{command}").parser()
+    options = {o for o in parser._option_string_actions if o.startswith("--")} - {"--help"}
     assert not [option for option in sorted(options) if option not in text]
 
 

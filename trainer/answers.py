@@ -104,6 +104,14 @@ class Vocabulary:
                 ids += self.label_ids[self.labels.index(label)]
         return [*ids, self.eos]
 
+    def listed(self, boxes: Sequence[Sequence[float]], label: str, size: tuple[float, float]) -> list[int]:
+        """Like `tokens`, of boxes of one label in the order given."""
+        ids = [self.bos, *(self.label_ids[self.labels.index(label)] if len(boxes) else ())]
+        for box in boxes:
+            text = encode([box], ["x"], *size)  # type: ignore[arg-type]
+            ids += [self.location_ids[int(location)] for location, _ in _PART.findall(text) if location]
+        return [*ids, self.eos]
+
 
 class AnswerGrammar:
     """Which tokens may come next; `allowed` fits `generate`'s `prefix_allowed_tokens_fn` by way of `__call__`.

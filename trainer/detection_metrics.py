@@ -347,7 +347,7 @@ def report(
     """
     pictures = list(zip(truths, found, strict=True))
 
-    def part(keep: Callable[[int], bool]) -> dict[str, Any]:
+    def part(keep: Callable[[int], bool], interval: bool = intervals) -> dict[str, Any]:
         some = [pictures[i] for i in range(len(pictures)) if keep(i)]
         precisions = mean_average_precision(some, labels)
         row: dict[str, Any] = {
@@ -356,7 +356,7 @@ def report(
             **{name: precisions[name] for name in ("map", "map50")},
             **counts(some, threshold).__dict__,
         }
-        if intervals:
+        if interval:
             row["map50_interval"] = map50_interval(some, labels)
         return row
 
@@ -378,7 +378,7 @@ def report(
         levels = sorted({truth.factors.get(factor, "") for truth in truths})
         if len(levels) > 1:
             out["factors"][factor] = {
-                level: part(lambda i, f=factor, v=level: truths[i].factors.get(f, "") == v)
+                level: part(lambda i, f=factor, v=level: truths[i].factors.get(f, "") == v, False)
                 for level in levels
             }
     with_digits = [truth.factors.get("marking", "none") != "none" for truth in truths]

@@ -1,6 +1,6 @@
 """Sheets of the same fixed pictures with truth and prediction, before training and at epochs 1, 4, 12, 36, …"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,9 +57,12 @@ def _cell(
 
 
 def truth_and_prediction(
-    split: DetectionSplit, found: Sequence[Sequence[Found]], rows: Sequence[int], threshold: float
+    split: DetectionSplit,
+    found: Sequence[Sequence[Found]] | Mapping[int, Sequence[Found]],
+    rows: Sequence[int],
+    threshold: float,
 ) -> Image.Image:
-    """One line per picture: truth on the left, what the model says at a threshold on the right."""
+    """One line per picture: truth on the left, what the model says at a threshold on the right; `found` by row."""
     lines = []
     for row in rows:
         truth: Truth = split.truths[row]

@@ -54,6 +54,7 @@ OPTIONS = {
     "ema": "ema",
     "location_smoothing": "location_smoothing",
     "scaffold": "scaffold",
+    "close_ups": "close_ups",
     "lora_rank": "rank",
     "lora_alpha": "alpha",
     "lora_target": "target",
@@ -68,7 +69,7 @@ OPTIONS = {
     "augment": "augment",
 }
 # What differs from DetectionConfig's defaults, which are a tiny model's, for a published checkpoint.
-PUBLISHED = {"epochs": 12, "location_smoothing": 0.0, "scaffold": 0.0, "ema": 0.999}
+PUBLISHED = {"epochs": 12, "location_smoothing": 0.0, "scaffold": 0.0, "close_ups": 0.0, "ema": 0.999}
 PUBLISHED_LR = {"full": 2e-5, "language": 2e-5, "decoder": 5e-5, "lora": 2e-4}
 
 RUN_FILES = (
@@ -140,6 +141,12 @@ def parser() -> argparse.ArgumentParser:
         "--scaffold",
         type=number(float, 0, 1000),
         help=f"weight of what the boxes teach beside the answer (tiny {d.scaffold:g}; published 0)",
+    )
+    train.add_argument(
+        "--close-ups",
+        type=number(float, 0, 1),
+        metavar="SHARE",
+        help=f"share of the epochs that show close-ups (tiny {d.close_ups:g}; published 0)",
     )
     train.add_argument(
         "--gradient-checkpointing", action="store_const", const=True, help="less memory, more time"
@@ -347,7 +354,7 @@ def run(args: argparse.Namespace, argv: list[str]) -> int:
     )
 
     from trainer import detection_metrics, detection_sheets
-    from trainer.florence2_training import Training
+    from trainer.florence2_training import Training, answers
 
     accelerator = _accelerator(device)
     main = accelerator.is_main_process
@@ -363,10 +370,15 @@ def run(args: argparse.Namespace, argv: list[str]) -> int:
     shown_rows = detection_sheets.fixed_rows(validation)
 
     def show(epoch: int, found: Any) -> None:
-        if detection_sheets.is_shown(epoch, settings.epochs):
+        if not detection_sheets.is_shown(epoch, settings.epochs):
+            return
+        if found is None:  # before training: only what is shown is worth the time
+            some = answers(training.trainee.model, validation, collator, training.grammar, rows=shown_rows)
+            found, threshold = dict(zip(shown_rows, some, strict=True)), 0.0
+        else:
             threshold = detection_metrics.best_threshold(list(zip(validation.truths, found, strict=True)))
-            sheet = detection_sheets.truth_and_prediction(validation, found, shown_rows, threshold)
-            detection_sheets.save(sheet, args.out / "sheets" / f"epoch_{epoch:04d}.png")
+        sheet = detection_sheets.truth_and_prediction(validation, found, shown_rows, threshold)
+        detection_sheets.save(sheet, args.out / "sheets" / f"epoch_{epoch:04d}.png")
 
     outcome = training.train(
         args.out,

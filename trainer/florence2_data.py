@@ -6,6 +6,7 @@ for exact edges, address and cavity, and a moved picture gets its answer anew fr
 """
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ DIGITS = ("as-is", "printed", "overlaid", "none")
 REACH = (0.12, 0.3)
 ZOOM = 0.12
 IGNORED = -100
+_ROW = re.compile(r"r(\d+)")
 FACTORS = ("scene", "housing", "terminal", "camera", "lighting", "marking")
 
 
@@ -251,19 +253,32 @@ def overlay(pixels: Tensor, boxes: Tensor, texts: Sequence[str]) -> Tensor:
 
 
 class Sample(NamedTuple):
-    """One picture as it is shown to the network.
+    """One picture as it is shown to the network, or a close-up of it.
 
     Args:
         pixels: (3, H, W) in [0, 1].
-        boxes: (P, 4) xyxy in network px, of every pin that is still in the picture.
+        boxes: (P, 4) xyxy in px of the whole picture, of every pin that is still shown.
         categories: (P,) indices of their classes.
         in_answer: (P,) whether it belongs to the answer.
+        rows: (P,) the connector's row of each, 0 where there is no address.
+        offset: (x, y) px of a close-up's corner in the whole picture.
     """
 
     pixels: Tensor
     boxes: Tensor
     categories: Tensor
     in_answer: Tensor
+    rows: Tensor
+    offset: tuple[int, int] = (0, 0)
+
+    def kept(self, which: Tensor) -> "Sample":
+        """The same picture with some of its pins."""
+        return self._replace(
+            boxes=self.boxes[which],
+            categories=self.categories[which],
+            in_answer=self.in_answer[which],
+            rows=self.rows[which],
+        )
 
 
 def sample_of(split: DetectionSplit, index: int, size: tuple[int, int], classes: Sequence[str]) -> Sample:
@@ -274,7 +289,9 @@ def sample_of(split: DetectionSplit, index: int, size: tuple[int, int], classes:
     in_answer = torch.zeros(len(truth.pins), dtype=torch.bool)
     in_answer[list(truth.answer)] = True
     categories = torch.tensor([classes.index(pin.label) for pin in truth.pins], dtype=torch.long)
-    return Sample(split.pictures.batch([index])[0].float() / 255, boxes, categories, in_answer)
+    found = [_ROW.match(pin.address) for pin in truth.pins]
+    rows = torch.tensor([int(match[1]) if match else 0 for match in found], dtype=torch.long)
+    return Sample(split.pictures.batch([index])[0].float() / 255, boxes, categories, in_answer, rows)
 
 
 def _reach(boxes: Tensor, extent: int, axis: int) -> tuple[int, int]:
@@ -287,7 +304,7 @@ def _reach(boxes: Tensor, extent: int, axis: int) -> tuple[int, int]:
 
 def augmented(sample: Sample, may_flip: tuple[bool, bool], generator: torch.Generator) -> Sample:
     """Shift, turn, zoom, mirror and change the light; every box of the answer stays whole in the picture."""
-    pixels, boxes, categories, in_answer = sample
+    pixels, boxes, in_answer = sample.pixels, sample.boxes, sample.in_answer
     height, width = pixels.shape[1:]
     draw = torch.rand(12, generator=generator).tolist()
     if draw[0] < 0.6:
@@ -303,7 +320,47 @@ def augmented(sample: Sample, may_flip: tuple[bool, bool], generator: torch.Gene
     pixels = photometric(pixels, draw[7:11], generator)
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     held = ((centres >= 0) & (centres <= boxes.new_tensor([width, height]))).all(1)
-    return Sample(pixels, boxes[held], categories[held], in_answer[held])
+    return sample._replace(pixels=pixels, boxes=boxes).kept(held)
+
+
+def close_up(sample: Sample, side: int, stride: int, generator: torch.Generator, on_answer: bool) -> Sample:
+    """A square cut-out that keeps its place: boxes stay in px of the whole picture, which is shown only there.
+
+    Args:
+        sample: Of a whole picture.
+        side: Px, a multiple of `stride`.
+        stride: Px per picture token; the corner is a multiple of it.
+        generator: Source of the draws.
+        on_answer: Whether to look at a box of the answer, where there is one.
+    """
+    height, width = sample.pixels.shape[1:]
+    answer = sample.boxes[sample.in_answer]
+    best: tuple[int, int, int] | None = None
+    for _ in range(4):
+        draw = torch.rand(3, generator=generator)
+        room = torch.tensor([width - side, height - side])
+        if on_answer and len(answer):
+            box = answer[int(draw[2] * len(answer))]
+            corner = (box[:2] + box[2:]) / 2 - side * (0.2 + 0.6 * draw[:2])
+        else:
+            corner = draw[:2] * (room + stride)
+        corner = (corner / stride).floor().long() * stride
+        x, y = (int(corner[axis].clamp(0, int(room[axis]) // stride * stride)) for axis in (0, 1))
+        # A defect that is cut by the edge is neither there nor not.
+        low, high = answer.new_tensor([x, y]), answer.new_tensor([x + side, y + side])
+        touches = ((answer[:, 2:] > low) & (answer[:, :2] < high)).all(1)
+        whole = ((answer[:, :2] >= low) & (answer[:, 2:] <= high)).all(1)
+        cut = int((touches & ~whole).sum())
+        if best is None or cut < best[0]:
+            best = cut, x, y
+        if not cut:
+            break
+    assert best is not None
+    _, x, y = best
+    centres = (sample.boxes[:, :2] + sample.boxes[:, 2:]) / 2
+    corner = centres.new_tensor([x, y])
+    shown = ((centres >= corner) & (centres < corner + side)).all(1)
+    return sample._replace(pixels=sample.pixels[:, y : y + side, x : x + side], offset=(x, y)).kept(shown)
 
 
 class Batch(NamedTuple):
@@ -313,11 +370,13 @@ class Batch(NamedTuple):
         inputs: `pixel_values` (B, 3, H, W) normalised, `input_ids` and `attention_mask` (B, S).
         labels: (B, T), `IGNORED` behind the end of an answer.
         good: (B, U), the same for a list of the OK pins; None where nobody asked.
+        corners: (B, 2), (x, y) px of close-ups in their pictures; None for whole pictures.
     """
 
     inputs: dict[str, Tensor]
     labels: Tensor
     good: Tensor | None = None
+    corners: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on a device."""
@@ -325,6 +384,7 @@ class Batch(NamedTuple):
             {name: tensor.to(device) for name, tensor in self.inputs.items()},
             self.labels.to(device),
             None if self.good is None else self.good.to(device),
+            None if self.corners is None else self.corners.to(device),
         )
 
 
@@ -343,6 +403,7 @@ class Collator:
     ) -> None:
         blank = Image.new("RGB", size)
         self.prompt = processor(text="<OD>", images=blank, return_tensors="pt")["input_ids"]  # (1, S)
+        self.image_token: int = processor.tokenizer.image_token_id
         pictures = processor.image_processor
         self.mean = torch.tensor(pictures.image_mean).reshape(3, 1, 1)
         self.std = torch.tensor(pictures.image_std).reshape(3, 1, 1)
@@ -351,8 +412,13 @@ class Collator:
         self.all_words = Vocabulary(processor.tokenizer, classes)
 
     def inputs(self, pixels: Tensor) -> dict[str, Tensor]:
-        """The model's inputs for pixels (B, 3, H, W) in [0, 1]."""
-        prompt = self.prompt.repeat(len(pixels), 1)
+        """The model's inputs for pixels (B, 3, H, W) in [0, 1]; a close-up's prompt has fewer picture tokens."""
+        prompt = self.prompt
+        shown, whole = pixels.shape[2] * pixels.shape[3], self.size[0] * self.size[1]
+        if shown != whole:
+            tokens = int((prompt == self.image_token).sum()) - 1
+            prompt = prompt[:, tokens - tokens * shown // whole :]
+        prompt = prompt.repeat(len(pixels), 1)
         return {
             "pixel_values": (pixels - self.mean) / self.std,
             "input_ids": prompt,
@@ -362,16 +428,25 @@ class Collator:
     def __call__(self, samples: Sequence[Sample], good: bool = False) -> Batch:
         """A batch; with `good` also the list of OK pins."""
         pixels = torch.stack([s.pixels for s in samples])
-        answers = [self._answer(s, s.in_answer, self.vocabulary) for s in samples]
-        listed = None
-        if good:
-            ok = self.classes.index(OK_CLASS)
-            listed = _padded([self._answer(s, s.categories == ok, self.all_words) for s in samples])
-        return Batch(self.inputs(pixels), _padded(answers), listed)
+        is_close_up = pixels.shape[2:] != (self.size[1], self.size[0])
+        return Batch(
+            self.inputs(pixels),
+            _padded([self._answer(s) for s in samples]),
+            _padded([self._good(s) for s in samples]) if good else None,
+            torch.tensor([s.offset for s in samples]) if is_close_up else None,
+        )
 
-    def _answer(self, sample: Sample, which: Tensor, vocabulary: Vocabulary) -> list[int]:
-        labels = [self.classes[c] for c in sample.categories[which].tolist()]
-        return vocabulary.tokens(sample.boxes[which].tolist(), labels, self.size)
+    def _answer(self, sample: Sample) -> list[int]:
+        labels = [self.classes[c] for c in sample.categories[sample.in_answer].tolist()]
+        return self.vocabulary.tokens(sample.boxes[sample.in_answer].tolist(), labels, self.size)
+
+    def _good(self, sample: Sample) -> list[int]:
+        """OK pins row by row as they stand in the picture: an order that can be foreseen, as that by edges cannot."""
+        pins = sample.kept(sample.categories == self.classes.index(OK_CLASS))
+        centres = (pins.boxes[:, :2] + pins.boxes[:, 2:]) / 2
+        height = {row: float(centres[pins.rows == row, 1].mean()) for row in set(pins.rows.tolist())}
+        order = sorted(range(len(centres)), key=lambda i: (height[int(pins.rows[i])], float(centres[i, 0])))
+        return self.all_words.listed(pins.boxes[order].tolist(), OK_CLASS, self.size)
 
 
 def _padded(answers: Sequence[Sequence[int]]) -> Tensor:

@@ -41,6 +41,7 @@ class DetectionConfig:
         ema: Decay of the average of the weights per step; 0 = none.
         location_smoothing: Standard deviation in bins by which a location's target is spread; 0 = one bin.
         scaffold: Weight of what the boxes teach beside the answer; 0 = the answer alone.
+        close_ups: Share of the epochs, the first ones, that show close-ups instead of whole pictures.
         rank: Of LoRA's matrices.
         alpha: LoRA's scale times rank.
         target: Pattern of LoRA's modules; empty = all linear layers of all parts.
@@ -68,6 +69,7 @@ class DetectionConfig:
     ema: float = 0.998
     location_smoothing: float = 3.0
     scaffold: float = 1.0
+    close_ups: float = 0.4
     rank: int = 16
     alpha: int = 32
     target: str = ""

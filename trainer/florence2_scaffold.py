@@ -24,6 +24,33 @@ from trainer.florence2_data import Sample
 BACKGROUND = 0
 
 
+@contextmanager
+def placed(model: Any, corners: Tensor | None) -> Iterator[None]:
+    """Within a `with`, the picture's tokens get the places of close-ups in their whole pictures.
+
+    Args:
+        model: Florence-2.
+        corners: (B, 2) first cell (x, y) of each close-up; None leaves the places as they are.
+    """
+    if corners is None:
+        yield
+        return
+
+    def moved(module: Any, args: tuple[Any, ...], output: Tensor) -> Tensor:
+        height, width = output.shape[-2:]
+        columns = torch.arange(width, device=output.device) + corners[:, :1]  # (B, w)
+        rows = torch.arange(height, device=output.device) + corners[:, 1:]
+        x = module.column_embeddings(columns)[:, None].expand(-1, height, -1, -1)
+        y = module.row_embeddings(rows)[:, :, None].expand(-1, -1, width, -1)
+        return torch.cat([x, y], -1).permute(0, 3, 1, 2)
+
+    handle = model.model.multi_modal_projector.image_position_embed.register_forward_hook(moved)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
 class CellHead(nn.Module):
     """Class (background and K classes) and box of each cell from its token."""
 
@@ -57,10 +84,10 @@ def cell_targets(
     A cell belongs to the box that holds its centre or whose centre it holds; a defective pin goes before a good one.
 
     Args:
-        samples: Boxes in px of pictures of `size`.
+        samples: Pictures or close-ups of one size.
         ok: Index of class OK.
-        grid: Cells (gw, gh).
-        size: (W, H) px.
+        grid: Cells (gw, gh) of what is shown.
+        size: (W, H) px of what is shown.
     """
     gw, gh = grid
     cell = torch.tensor([size[0] / gw, size[1] / gh])
@@ -71,7 +98,7 @@ def cell_targets(
     for row, sample in enumerate(samples):
         # What cannot be seen is no part of the answer, and teaches nothing here either.
         taught = (sample.categories == ok) | sample.in_answer
-        in_cells = (sample.boxes / torch.cat([cell, cell]))[taught]
+        in_cells = ((sample.boxes - torch.tensor(sample.offset * 2)) / torch.cat([cell, cell]))[taught]
         if not len(in_cells):
             continue
         inside = ((centres >= in_cells[:, None, :2]) & (centres <= in_cells[:, None, 2:])).all(2)  # (P, N)
@@ -129,10 +156,11 @@ class AttentionGuide:
         self.maps.append(weights.mean(1))
 
     @contextmanager
-    def watching(self) -> Iterator[list[Tensor]]:
-        """The maps of what runs within a `with`."""
+    def watching(self, wanted: bool = True) -> Iterator[list[Tensor]]:
+        """The maps of what runs within a `with`, where they are wanted."""
         self.maps = []
-        handles = [m.register_forward_pre_hook(self._take_down, with_kwargs=True) for m in self.modules]
+        modules = self.modules if wanted else []
+        handles = [m.register_forward_pre_hook(self._take_down, with_kwargs=True) for m in modules]
         try:
             yield self.maps
         finally:
@@ -140,16 +168,25 @@ class AttentionGuide:
                 handle.remove()
 
 
-def looked_at(labels: Tensor, bin_of: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def looked_at(
+    labels: Tensor,
+    bin_of: Tensor,
+    grid: tuple[int, int],
+    shown: tuple[int, int] | None = None,
+    corners: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
     """For each label that is a location, the cells of its box.
 
     Args:
         labels: (B, T) tokens of answers.
         bin_of: (V,) bin of a token, -1 where it is no location.
-        grid: Cells (gw, gh).
+        grid: Cells (gw, gh) of the whole picture.
+        shown: Those of a close-up.
+        corners: (B, 2) first cell (x, y) of each close-up.
 
     Returns:
-        (B, T) whether a token belongs to a box, and for those, in order, (K, gh*gw) whether a cell overlaps the box.
+        (B, T) whether a token belongs to a box, and for those, in order, (K, cells shown) whether a cell overlaps the
+        box.
     """
     bins = torch.where(labels >= 0, bin_of[labels.clamp(min=0)], -1)
     places = bins >= 0
@@ -159,7 +196,10 @@ def looked_at(labels: Tensor, bin_of: Tensor, grid: tuple[int, int]) -> tuple[Te
     gw, gh = grid
     cell = boxes.new_tensor([BINS / gw, BINS / gh])
     low, high = (boxes[:, :2] / cell).floor(), (boxes[:, 2:] / cell).floor()
-    x, y = torch.arange(gw, device=labels.device), torch.arange(gh, device=labels.device)
+    x, y = (torch.arange(n, device=labels.device)[None] for n in shown or grid)
+    if corners is not None:
+        of_box = places.nonzero()[::4, 0]
+        x, y = x + corners[of_box, :1], y + corners[of_box, 1:]
     across = (x >= low[:, :1]) & (x <= high[:, :1])  # (boxes, gw)
     down = (y >= low[:, 1:]) & (y <= high[:, 1:])
     cells = (down[:, :, None] & across[:, None, :]).flatten(1)

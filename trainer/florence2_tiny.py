@@ -4,12 +4,14 @@ The classes are the library's own, so everything that holds for a published chec
 it learn within minutes where the library's default weights stay near chance:
 
 - weights start at 1 / sqrt(fan in), not at 0.02: a narrow network otherwise begins as almost zero;
-- location tokens and the picture's row and column embeddings start as sines of the place they stand for, so
-  neighbouring bins are neighbours from the first step and the decoder only has to learn where, not what a number is;
+- location tokens and the picture's row and column embeddings start as the same sines of the place they stand for,
+  and the matrices between them near the identity: neighbouring bins are neighbours from the first step, and a token's
+  place is read off rather than learned;
 - 8 px per picture token at the picture's own size, where the published models see 32 px of a 768 px square.
 """
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +25,8 @@ IMAGE_TOKEN = "<image>"
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 STRIDE = 8
-FINEST_BIN_CYCLES = 250.0
+# Cycles over the picture of the finest sine: half a wave is 8 bins, a quarter of a picture token's 31.
+FINEST_CYCLES = 64.0
 
 
 @dataclass(frozen=True)
@@ -130,15 +133,28 @@ def initialise(model: Any, location_ids: Sequence[int], size: tuple[int, int]) -
                     module.bias.zero_()
             elif isinstance(module, nn.Embedding):
                 nn.init.normal_(module.weight, std=0.02)
+        for name, parameter in model.named_parameters():
+            # Branches beside a residual start small: a token's place should come through them.
+            if re.search(r"blocks.*\.conv[12]\.weight|self_attn\.out_proj\.weight", name):
+                parameter *= 0.3
+            elif re.search(r"(\.proj|\.fc2)\.weight", name):
+                parameter *= 0.5
+            # Places reach the answer unchanged at first, and a location already written is looked for as it is.
+            elif re.search(r"image_projection|encoder_attn\.(q|k|v|out)_proj\.weight", name):
+                parameter *= 0.5
+                parameter += torch.eye(*parameter.shape)
         shared = model.model.language_model.shared.weight
         nn.init.normal_(shared, std=0.1)
         places = (torch.arange(BINS) + 0.5) / BINS
-        shared[list(location_ids)] = 0.14 * sines(places, shared.shape[1], FINEST_BIN_CYCLES)
         place = model.model.multi_modal_projector.image_position_embed
         for table, extent in ((place.column_embeddings, size[0]), (place.row_embeddings, size[1])):
-            count = extent // STRIDE
-            steps = (torch.arange(table.num_embeddings) + 0.5) / count
-            table.weight.copy_(0.7 * sines(steps, table.embedding_dim, count / 2))
+            steps = (torch.arange(table.num_embeddings) + 0.5) * STRIDE / extent
+            table.weight.copy_(2.0 * sines(steps, table.embedding_dim, FINEST_CYCLES))
+        half = shared.shape[1] // 2
+        code = [sines(places, width, FINEST_CYCLES) for width in (half, shared.shape[1] - half)]
+        shared[list(location_ids)] = 0.14 * torch.cat(code, dim=1)
+        # Picture tokens know their place from rows and columns; close-ups show the same place under another number.
+        model.model.language_model.encoder.embed_positions.weight.zero_()
 
 
 def tiny_model(processor: Any, size: tuple[int, int], shape: TinyShape | None = None, seed: int = 0) -> Any:

@@ -30,6 +30,7 @@ from trainer.florence2_data import (
     DetectionSplit,
     augmented,
     chosen_rows,
+    close_up,
     overlay,
     sample_of,
 )
@@ -43,12 +44,16 @@ from trainer.florence2_scaffold import (
     grid_of,
     guide_loss,
     looked_at,
+    placed,
 )
 from trainer.model import OK_CLASS
 from trainer.training import read_metrics, write_metrics
 
 # Boxes that the model doubts are asked for too: mAP needs them, and their confidence says what they are.
 END_BIAS = 3.0
+# A close-up's side, and how many are cut from a picture: together a quarter of a picture of 256 x 128 px.
+CLOSE_UP_PX = 64
+CLOSE_UPS = 2
 
 
 class Trainee(nn.Module):
@@ -69,7 +74,8 @@ class Trainee(nn.Module):
         text = model.config.text_config
         self.head = CellHead(text.d_model, len(collator.classes)) if config.scaffold > 0 else None
         # Not a submodule: a second name for the decoder's layers would be a second set of parameters.
-        self.guide = [AttentionGuide(decoder_layers(model))]
+        self.guide = [AttentionGuide(plain(model).model.language_model.decoder.layers)]
+        self.cell = collator.size[0] // self.grid[0]
         self.start = text.decoder_start_token_id
         ids = torch.tensor(collator.vocabulary.location_ids)
         bin_of = torch.full((text.vocab_size,), -1)
@@ -85,11 +91,9 @@ class Trainee(nn.Module):
             `loss` to train on; `answer`, plain cross-entropy; `own`, the model's; the `logits`; with the scaffold
             `cells`, `guide` and `good`.
         """
-        if self.head is None or cells is None:
+        corners = None if batch.corners is None else batch.corners // self.cell
+        with self.guide[0].watching(self.head is not None) as maps, placed(plain(self.model), corners):
             out = self.model(**batch.inputs, labels=batch.labels)
-        else:
-            with self.guide[0].watching() as maps:
-                out = self.model(**batch.inputs, labels=batch.labels)
         losses = {"own": out.loss, "logits": out.logits, "answer": answer_loss(out.logits, batch.labels)}
         losses["loss"] = self.spread_loss(out.logits, batch.labels) if self.spread > 0 else losses["answer"]
         if self.head is None or cells is None:
@@ -97,19 +101,23 @@ class Trainee(nn.Module):
         states = out.encoder_last_hidden_state
         # The first picture token is the mean of all; the prompt follows the last.
         losses["cells"] = cell_loss(*self.head(states[:, 1 : 1 + cells[0].shape[1]]), *cells, self.ok)
-        losses["guide"] = self._guide_loss(maps, batch.labels)
+        losses["guide"] = self._guide_loss(maps, batch.labels, batch)
         if batch.good is not None and bool((batch.good != IGNORED).any()):
-            losses["good"] = self._good_pins_loss(batch.good, states, batch.inputs["attention_mask"])
+            losses["good"] = self._good_pins_loss(batch, states)
         scaffold = sum(losses[name] for name in ("cells", "guide", "good") if name in losses)
         losses["loss"] = losses["loss"] + self.weight * scaffold
         return losses
 
-    def _guide_loss(self, maps: list[Tensor], labels: Tensor) -> Tensor:
-        places, cells = looked_at(labels, self.bin_of, self.grid)
+    def _guide_loss(self, maps: list[Tensor], labels: Tensor, batch: Batch) -> Tensor:
+        shown = tuple(n // self.cell for n in reversed(batch.inputs["pixel_values"].shape[2:]))
+        corners = None if batch.corners is None else batch.corners // self.cell
+        places, cells = looked_at(labels, self.bin_of, self.grid, shown, corners)  # type: ignore[arg-type]
         return guide_loss(maps, places, cells) if places.any() else maps[0].sum() * 0
 
-    def _good_pins_loss(self, good: Tensor, states: Tensor, mask: Tensor) -> Tensor:
+    def _good_pins_loss(self, batch: Batch, states: Tensor) -> Tensor:
         """Loss of the list of OK pins, over its locations only: that it is asked for is given, not learned."""
+        good, mask = batch.good, batch.inputs["attention_mask"]
+        assert good is not None
         read = torch.full_like(good, self.start)
         read[:, 1:] = good[:, :-1].clamp(min=0)
         with self.guide[0].watching() as maps:
@@ -120,7 +128,7 @@ class Trainee(nn.Module):
             )
         places = self.bin_of[good.clamp(min=0)] >= 0
         labels = torch.where(places & (good >= 0), good, IGNORED)
-        return self.spread_loss(out.logits, labels) + self._guide_loss(maps, labels)
+        return self.spread_loss(out.logits, labels) + self._guide_loss(maps, labels, batch)
 
     def spread_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy in which a location's target is a bell over neighbouring bins: near misses are near."""
@@ -138,10 +146,9 @@ class Trainee(nn.Module):
         return total / len(labels)
 
 
-def decoder_layers(model: Any) -> Any:
-    """The language model's decoder layers, also of a model inside PEFT's."""
-    plain = model.get_base_model() if hasattr(model, "get_base_model") else model
-    return plain.model.language_model.decoder.layers
+def plain(model: Any) -> Any:
+    """The Florence-2 itself, also of one inside PEFT's."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -211,16 +218,18 @@ def answers(
     grammar: AnswerGrammar,
     batch_size: int = 16,
     end_bias: float = END_BIAS,
+    rows: Sequence[int] | None = None,
 ) -> list[list[Found]]:
-    """A model's boxes on every picture of a split, in px of the picture."""
+    """A model's boxes on every picture of a split, or on some rows of it, in px of the picture."""
     device = next(model.parameters()).device
     model.eval()
     found: list[list[Found]] = []
-    for start in range(0, len(split), batch_size):
-        rows = list(range(start, min(start + batch_size, len(split))))
-        pixels = split.pictures.batch(rows).float() / 255
+    every = list(range(len(split))) if rows is None else list(rows)
+    for start in range(0, len(every), batch_size):
+        some = every[start : start + batch_size]
+        pixels = split.pictures.batch(some).float() / 255
         inputs = {k: v.to(device) for k, v in collator.inputs(pixels).items()}
-        found += generate(model, inputs, grammar, [split.truths[i].size for i in rows], end_bias)
+        found += generate(model, inputs, grammar, [split.truths[i].size for i in some], end_bias)
     return found
 
 
@@ -274,8 +283,13 @@ class Training:
         """Optimizer steps of the whole training."""
         return self.steps_per_epoch * self.config.epochs
 
+    @property
+    def close_up_epochs(self) -> int:
+        """The first epochs, which show close-ups; the last one never does."""
+        return min(round(self.config.close_ups * self.config.epochs), self.config.epochs - 1)
+
     def batch(
-        self, rows: Sequence[int], generator: torch.Generator
+        self, rows: Sequence[int], generator: torch.Generator, close_ups: bool = False
     ) -> tuple[Batch, tuple[Tensor, Tensor] | None]:
         """Training pictures `rows`, changed as the settings say, and their cells where there is a scaffold."""
         split, config = self.data.splits["train"], self.config
@@ -289,11 +303,21 @@ class Training:
             else:
                 may_flip = split.truths[row].may_flip
             samples.append(augmented(sample, may_flip, generator) if config.augment else sample)
+        size, grid = self.data.size, self.trainee.grid
+        if close_ups:
+            cell = self.trainee.cell
+            side = min(CLOSE_UP_PX, *size) // cell * cell
+            samples = [
+                close_up(sample, side, cell, generator, on_answer=k % 2 == 0)
+                for sample in samples
+                for k in range(CLOSE_UPS)
+            ]
+            size, grid = (side, side), (side // cell, side // cell)
         scaffold = config.scaffold > 0
         batch = self.collator(samples, good=scaffold).to(self.accelerator.device)
         if not scaffold:
             return batch, None
-        categories, boxes = cell_targets(samples, self.trainee.ok, self.trainee.grid, self.data.size)
+        categories, boxes = cell_targets(samples, self.trainee.ok, grid, size)
         return batch, (categories.to(self.accelerator.device), boxes.to(self.accelerator.device))
 
     def self_test(self) -> None:
@@ -330,7 +354,7 @@ class Training:
                 group["lr"] = rate
             for part in range(config.accumulate):
                 some = rows[part * config.batch_size : (part + 1) * config.batch_size]
-                batch, cells = self.batch(some, own)
+                batch, cells = self.batch(some, own, close_ups=number <= self.close_up_epochs)
                 last = part == config.accumulate - 1
                 with contextlib.nullcontext() if last else accelerator.no_sync(self.module):
                     losses = self.module(batch, cells)
@@ -380,7 +404,7 @@ class Training:
         time_limit_min: float | None = None,
         evaluate_every: int = 1,
         report: Callable[[dict[str, object]], None] = lambda row: None,
-        show: Callable[[int, list[list[Found]]], None] = lambda epoch, found: None,
+        show: Callable[[int, list[list[Found]] | None], None] = lambda epoch, found: None,
     ) -> Outcome:
         """Train to the end, or on from where the run stands.
 
@@ -390,7 +414,8 @@ class Training:
             time_limit_min: Stop after the first epoch that ends later than this many minutes from now.
             evaluate_every: Measure after every so many epochs, and after the last.
             report: Called after each epoch with its line of metrics.
-            show: Called with the epoch and validation's boxes whenever they were measured; 0 = before training.
+            show: Called with the epoch and validation's boxes whenever they were measured, and with 0 and None before
+                training.
         """
         config, main = self.config, self.accelerator.is_main_process
         began = time.monotonic()
@@ -399,7 +424,7 @@ class Training:
             state = load_state(run, self.trainee, self.average.held, self.optimizer)
             rows = read_metrics(run, state.epoch)
         elif main:
-            show(0, self.measure()[1])
+            show(0, None)
         stopped = ""
         with tqdm(total=self.steps, initial=state.step, unit="step", disable=None if main else True) as bar:
             for epoch in range(state.epoch + 1, config.epochs + 1):
@@ -418,7 +443,8 @@ class Training:
                     **trained,
                 }
                 spent_min = (time.monotonic() - began) / 60
-                over = time_limit_min is not None and spent_min > time_limit_min
+                # Every process has to stop at the same epoch: the first one's watch counts.
+                over = self.agreed(time_limit_min is not None and spent_min > time_limit_min)
                 best_epoch, best_score = state.best_epoch, state.best_score
                 if main:
                     measured = dict.fromkeys(MEASURED)
@@ -444,6 +470,14 @@ class Training:
                     )
                     break
         return Outcome(state.epoch, state.best_epoch, stopped)
+
+    def agreed(self, said: bool) -> bool:
+        """What the first process says, in every process."""
+        if self.accelerator.num_processes == 1:
+            return said
+        from accelerate.utils import broadcast_object_list
+
+        return bool(broadcast_object_list([said])[0])
 
     def save_best(self, run: Path, epoch: int) -> None:
         """Write the averaged weights of what trains to RUN/best.safetensors."""

@@ -6,18 +6,21 @@ give along the answer that the first one gave.
 """
 
 import difflib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
 
 from trainer.florence2_data import stretched
 
 TASKS = ("<OD>", "<CAPTION>")
 LONGEST = 48
 MOST_PHOTOS = 24
+BATCH = 8
 
 
 def drawn_pictures(size: tuple[int, int] = (384, 384)) -> list[tuple[str, Image.Image]]:
@@ -65,11 +68,19 @@ def photos(folder: Path) -> list[tuple[str, Image.Image]]:
     return [(p.name, rgb(open_picture(p, str(p)))) for p in find_pictures([folder])[:MOST_PHOTOS]]
 
 
-def _inputs(
-    processor: Any, task: str, picture: Image.Image, size: tuple[int, int], device: Any
-) -> dict[str, Any]:
-    fitted = Image.fromarray(stretched(picture, size).transpose(1, 2, 0).copy())
-    return {k: v.to(device) for k, v in processor(text=task, images=fitted, return_tensors="pt").items()}
+def _answers(model: Any, processor: Any, inputs: dict[str, Tensor]) -> tuple[Tensor, list[str]]:
+    """Tokens (B, T) and texts of free answers."""
+    model.generation_config.no_repeat_ngram_size = 0
+    ids = model.generate(**inputs, max_new_tokens=LONGEST, num_beams=1, do_sample=False)
+    texts = [processor.tokenizer.decode(row, skip_special_tokens=False) for row in ids]
+    return ids, [re.sub(r"<s>|</s>|<pad>", "", text).strip() for text in texts]
+
+
+def _agreement(shares: Sequence[Tensor], ids: Tensor, pad: int) -> Tensor:
+    """(B,) of 1 - half the total variation of next-token probabilities, averaged along answers (B, T)."""
+    distance = (shares[0] - shares[1]).abs().sum(-1) / 2  # (B, T)
+    written = (ids != pad).float()
+    return 1 - (distance * written).sum(1) / written.sum(1).clamp(min=1)
 
 
 def compare(
@@ -93,40 +104,33 @@ def compare(
         model's answer; and the means of both.
     """
     rows = []
-    for name, picture in pictures:
+    device = next(after.parameters()).device
+    for start in range(0, len(pictures), BATCH):
+        some = pictures[start : start + BATCH]
+        fitted = [Image.fromarray(stretched(p, size).transpose(1, 2, 0).copy()) for _, p in some]
         for task in TASKS:
-            inputs = _inputs(processor, task, picture, size, next(after.parameters()).device)
-            answers = []
+            inputs = processor(text=[task] * len(fitted), images=fitted, return_tensors="pt")
+            inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
             with torch.inference_mode():
-                for model in (before, after):
-                    model.generation_config.no_repeat_ngram_size = 0
-                    ids = model.generate(**inputs, max_new_tokens=LONGEST, num_beams=1, do_sample=False)
-                    answers.append(ids)
-                texts = [
-                    processor.tokenizer.decode(ids[0], skip_special_tokens=False)
-                    .replace("<s>", "")
-                    .replace("</s>", "")
-                    .replace("<pad>", "")
-                    .strip()
-                    for ids in answers
-                ]
+                ids, texts = _answers(before, processor, inputs)
+                _, other_texts = _answers(after, processor, inputs)
                 shares = [
-                    m(**inputs, decoder_input_ids=answers[0]).logits.float().softmax(-1)
-                    for m in (before, after)
+                    model(**inputs, decoder_input_ids=ids).logits.float().softmax(-1)
+                    for model in (before, after)
                 ]
-            distance = (shares[0] - shares[1]).abs().sum(-1).mean() / 2
-            rows.append(
-                {
-                    "picture": name,
-                    "task": task,
-                    "before": texts[0],
-                    "after": texts[1],
-                    "similarity": difflib.SequenceMatcher(None, *texts, autojunk=False).ratio()
-                    if any(texts)
-                    else 1.0,
-                    "agreement": float(1 - distance),
-                }
-            )
+            agreement = _agreement(shares, ids, processor.tokenizer.pad_token_id)
+            for index, (name, _) in enumerate(some):
+                first, second = texts[index], other_texts[index]
+                rows.append(
+                    {
+                        "picture": name,
+                        "task": task,
+                        "before": first,
+                        "after": second,
+                        "similarity": difflib.SequenceMatcher(None, first, second, autojunk=False).ratio(),
+                        "agreement": float(agreement[index]),
+                    }
+                )
     return {
         "rows": rows,
         "similarity": sum(r["similarity"] for r in rows) / max(1, len(rows)),

@@ -1,0 +1,355 @@
+"""`python -m trainer.florence2` from end to end on a tiny dataset: train, resume, LoRA, predict, mistakes."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+pytest.importorskip("transformers")
+pytest.importorskip("peft")
+pytest.importorskip("pycocotools")
+
+from tests.trainer.florence2_rows import with_answers
+from trainer import comparison, detect, florence2, forgetting, lora, predict
+from trainer.checkpoint import read_tensors
+from trainer.errors import InputError
+from trainer.florence2_data import (
+    chosen_rows,
+    close_up,
+    load_detection,
+    overlay,
+    sample_of,
+    truth_of,
+)
+from trainer.florence2_model import load
+from trainer.florence2_run import load_config
+
+SMALL = [
+    "--model",
+    "tiny",
+    "--batch-size",
+    "4",
+    "--evaluate-every",
+    "3",
+    "--threads",
+    "1",
+    "--seed",
+    "1",
+    "--device",
+    "cpu",
+]
+
+
+@pytest.fixture(scope="module")
+def dataset(make_rows, make_dataset, tmp_path_factory) -> Path:
+    splits = {
+        "train": with_answers(make_rows("train", 8, 0)),
+        "validation": with_answers(make_rows("validation", 6, 1)),
+    }
+    return make_dataset(tmp_path_factory.mktemp("florence") / "dataset", splits)
+
+
+def train(dataset: Path, run: Path, *words: str) -> int:
+    return florence2.main(["--data", str(dataset), "--out", str(run), *SMALL, *words])
+
+
+@pytest.fixture(scope="module")
+def finished(dataset, tmp_path_factory) -> Path:
+    run = tmp_path_factory.mktemp("finished") / "run"
+    assert train(dataset, run, "--epochs", "3") == 0
+    return run
+
+
+def test_a_run_holds_what_the_page_names(finished: Path):
+    names = {p.name for p in finished.iterdir()}
+    wanted = {"model", "sheets", "config.json", "metrics.csv", "summary.json", "report.html", "curves.png"}
+    wanted |= {"calibration.png", "changes.json", "changes.png", "forgetting.json", "README.md"}
+    assert wanted | {"best.safetensors", "state.safetensors"} == names
+    assert {p.name for p in (finished / "sheets").iterdir()} == {
+        *("epoch_0000.png", "epoch_0003.png", "best.png")
+    }
+    summary = json.loads((finished / "summary.json").read_text())
+    assert summary["trained_parameters"] == summary["parameters"]
+    assert summary["splits"]["validation"]["pictures"] == 6
+    page = (finished / "report.html").read_text()
+    assert "held-out positions" in page or "seen positions" in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert (finished / "README.md").read_text().startswith("---\nlibrary_name: transformers")
+
+
+def test_a_killed_run_resumed_equals_one_that_was_not(dataset, finished, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    from trainer import florence2_training
+
+    whole = florence2_training.Training.epoch
+
+    def killed(self, number, step, bar):
+        if number == 3:
+            raise KeyboardInterrupt
+        return whole(self, number, step, bar)
+
+    monkeypatch.setattr(florence2_training.Training, "epoch", killed)
+    assert train(dataset, run, "--epochs", "3") == 1
+    monkeypatch.undo()
+    assert (
+        florence2.main(
+            [
+                "--data",
+                str(dataset),
+                "--out",
+                str(run),
+                "--resume",
+                "--device",
+                "cpu",
+                "--evaluate-every",
+                "3",
+            ]
+        )
+        == 0
+    )
+    ours, _ = read_tensors(run / "state.safetensors")
+    theirs, _ = read_tensors(finished / "state.safetensors")
+    assert set(ours) == set(theirs)
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    rows = [list(csv.DictReader((r / "metrics.csv").open())) for r in (run, finished)]
+    for row in rows[0] + rows[1]:
+        del row["seconds"]
+    assert rows[0] == rows[1]
+
+
+def test_predict_draws_boxes_and_writes_json(dataset, finished, tmp_path, capsys):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for index in range(3):
+        Image.new("RGB", (128, 64), (index * 60, 90, 120)).save(pictures / f"p{index}.png")
+    table = tmp_path / "positions.csv"
+    table.write_text("address,cavity,x1,y1,x2,y2\nr1c1,1,0,0,64,64\nr1c2,2,64,0,128,64\n")
+    out = tmp_path / "out"
+    words = [
+        "--model",
+        str(finished),
+        str(pictures),
+        "-o",
+        str(out),
+        "--positions",
+        str(table),
+        "--threshold",
+        "0",
+    ]
+    assert predict.main([*words, "--batch-size", "2", "--threads", "1"]) == 0
+    verdicts = json.loads((out / "predictions.json").read_text())
+    assert [Path(v["file"]).name for v in verdicts] == ["p0.png", "p1.png", "p2.png"]
+    assert (verdicts[0]["width"], verdicts[0]["height"]) == (128, 64)
+    for verdict in verdicts:
+        assert verdict["verdict"] == ("NG" if verdict["boxes"] else "OK")
+        for box in verdict["boxes"]:
+            x1, y1, x2, y2 = box["box"]
+            assert 0 <= x1 <= x2 <= 128 and 0 <= y1 <= y2 <= 64
+            assert box["label"] in ("BENDNG", "NUKENG") and 0 <= box["confidence"] <= 1
+            assert box["address"] in (None, "r1c1", "r1c2")
+    with Image.open(out / "p0.png") as sheet:
+        assert sheet.width == 768
+    assert (
+        predict.main(
+            ["--model", str(finished), str(pictures), "--threshold", "1", "--json", str(out / "v.json")]
+        )
+        == 0
+    )
+    assert all(v["verdict"] == "OK" for v in json.loads((out / "v.json").read_text()))
+
+
+def test_an_annotated_picture_shows_the_box():
+    found = detect.Found((20.0, 10.0, 60.0, 40.0), "NUKENG", 0.9)
+    verdict = detect.verdict_of([found], (128, 64), "x.png", 0.5)
+    sheet = detect.annotate(Image.new("RGB", (128, 64)), verdict)
+    assert verdict.verdict == "NG" and verdict.boxes[0].address is None
+    bar = sheet.height - 64 * 6
+    assert sheet.getpixel((20 * 6 - 2, bar + 25 * 6)) == detect.COLOURS["NUKENG"]
+
+
+def test_predict_refuses_options_of_the_other_kind(finished, trained_run, tmp_path, capsys):
+    Image.new("RGB", (64, 32)).save(tmp_path / "p.png")
+    assert predict.main(["--model", str(finished), str(tmp_path / "p.png"), "--weights", "last"]) == 2
+    assert predict.main(["--model", str(trained_run), str(tmp_path / "p.png"), "--threshold", "0.5"]) == 2
+    error = capsys.readouterr().err
+    assert "--weights: expected only" in error and "--threshold: expected only" in error
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("a,b\n1,2\n", "expected the columns"),
+        ("address,cavity,x1,y1,x2,y2\nr1c1,1,5,0,2,9\n", "expected x1 < x2"),
+    ],
+)
+def test_tables_of_positions_that_cannot_be_used(tmp_path, content, message):
+    (tmp_path / "t.csv").write_text(content)
+    with pytest.raises(InputError, match=message):
+        detect.read_positions(tmp_path / "t.csv")
+    with pytest.raises(InputError, match="expected a CSV table or a record"):
+        detect.read_positions(tmp_path / "nothing.csv")
+
+
+def test_a_record_is_a_table_of_positions(tmp_path):
+    record = {"positions": [{"address": "r1c1", "cavity": "A", "boxes": {"expected": [1, 2, 3, 4]}}]}
+    (tmp_path / "r.json").write_text(json.dumps(record))
+    (pin,) = detect.read_positions(tmp_path / "r.json")
+    assert (pin.address, pin.cavity, pin.box) == ("r1c1", "A", (1, 2, 3, 4))
+    (tmp_path / "r.json").write_text("[]")
+    with pytest.raises(InputError, match="expected a record"):
+        detect.read_positions(tmp_path / "r.json")
+
+
+def test_lora_trains_merges_and_says_what(dataset, finished, tmp_path, capsys):
+    run = tmp_path / "run"
+    words = ["--data", str(dataset), "--out", str(run), "--model", str(finished / "model"), "--mode", "lora"]
+    words += ["--lora-rank", "4", "--epochs", "1", "--batch-size", "4", "--threads", "1", "--device", "cpu"]
+    assert florence2.main([*words, "--lr", "1e-2"]) == 0
+    said = capsys.readouterr().out
+    for part in lora.PARTS:
+        assert f"LoRA in {part}: " in said
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["merge_difference"] < 1e-3
+    assert summary["changed"]["language_model.shared"]["changed"] == 1
+    assert summary["changed"]["vision_tower"]["changed"] > 0
+    assert summary["trained_parameters"] < summary["parameters"] / 2
+    assert (run / "adapter" / "adapter_model.safetensors").is_file()
+    merged, _ = load(str(run / "model"), (), (64, 32), 0)
+    base, _ = load(str(finished / "model"), (), (64, 32), 0)
+    rows = lora.changes({k: v.clone() for k, v in base.state_dict().items()}, merged)
+    moved = {row["name"] for row in rows if row["changed"]}
+    assert any("vision_tower.blocks" in name for name in moved)
+    assert not any("norm" in name for name in moved)
+
+
+@pytest.mark.parametrize("pattern", [r".*decoder.*q_proj", r".*no_such_layer"])
+def test_a_pattern_that_leaves_out_a_part_is_an_error(finished, pattern):
+    model, _ = load(str(finished / "model"), (), (64, 32), 0)
+    with pytest.raises(InputError, match=r"got none in .*vision_tower"):
+        lora.match(model, pattern)
+    with pytest.raises(InputError, match="regular expression"):
+        lora.match(model, "(")
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--mode", "full", "--lora-rank", "4"], "--lora-rank: expected only with --mode lora"),
+        (["--mode", "lora", "--train-share", "50"], "--train-share: expected a mode other than lora"),
+        (["--digits-share", "0.5"], "--digits-share: expected only"),
+        (["--private"], "--private: expected only with --push"),
+        (["--compare", "full,best"], "--compare: expected modes"),
+        (["--compare", "lora:50"], "--compare: expected modes"),
+        (["--model", "no/such_folder"], "expected 'tiny', a folder"),
+    ],
+)
+def test_mistakes_are_named_without_a_traceback(dataset, tmp_path, capsys, monkeypatch, words, message):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert florence2.main(["--data", str(dataset), "--out", str(tmp_path / "run"), *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_used_folder_and_other_settings_are_refused(dataset, finished, capsys):
+    assert train(dataset, finished, "--epochs", "3") == 2
+    assert "expected a new or empty folder" in capsys.readouterr().err
+    words = ["--data", str(dataset), "--out", str(finished), "--resume", "--epochs", "9", "--mode", "decoder"]
+    assert florence2.main(words) == 2
+    error = capsys.readouterr().err
+    assert "--epochs" in error and "--mode" in error
+
+
+def test_a_dry_run_says_memory_and_writes_nothing(dataset, tmp_path, capsys):
+    assert train(dataset, tmp_path / "run", "--dry-run", "--mode", "decoder") == 0
+    said = capsys.readouterr().out
+    assert "activations" in said and "total" in said and "nothing was trained" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_comparison_passes_everything_on_but_what_it_sets():
+    argv = [
+        "--data",
+        "d",
+        "--out=o",
+        "--mode",
+        "full",
+        "--compare",
+        "lora,full:50",
+        "--epochs",
+        "2",
+        "--lora-rank",
+        "4",
+    ]
+    assert comparison.passed_on(argv, lora=False) == ["--data", "d", "--epochs", "2"]
+    assert comparison.passed_on(argv, lora=True) == ["--data", "d", "--epochs", "2", "--lora-rank", "4"]
+    assert comparison.parse_modes("lora,full:50,full") == [
+        ("lora", "lora", None),
+        ("full-50", "full", 50.0),
+        ("full", "full", None),
+    ]
+
+
+def test_rows_by_digits(dataset):
+    data = load_detection(dataset, "image", (64, 32), only=["train"])
+    split = data.splits["train"]
+    printed, plain = chosen_rows(split, "printed", 1.0), chosen_rows(split, "none", 1.0)
+    assert printed == [1, 3, 5, 7] and plain == [0, 2, 4, 6]
+    assert chosen_rows(split, "printed", 0.5) == list(range(8))
+    assert chosen_rows(split, "as-is", 1.0) == list(range(8))
+
+
+def test_overlaid_digits_change_only_what_is_above_the_boxes():
+    pixels = torch.zeros(3, 64, 64)
+    changed = overlay(pixels, torch.tensor([[20.0, 40.0, 30.0, 50.0]]), ["7"])
+    assert changed[:, 41:].abs().max() == 0 and changed[:, 25:40, 15:35].max() > 0.5
+
+
+def test_the_answer_s_boxes_are_the_objects_own(dataset):
+    data = load_detection(dataset, "image", (64, 32), only=["train"])
+    truth = data.splits["train"].truths[0]
+    (pin,) = truth.targets
+    assert pin.address == "r1c1" and pin.label == "BENDNG" and not pin.missing
+    assert data.splits["train"].truths[1].targets[0].missing
+    assert data.seen_positions() == {t.address for r in data.splits["train"].truths for t in r.targets}
+
+
+def test_a_row_without_objects_keeps_its_answer_and_a_wrong_answer_is_named():
+    row = {"run": "a", "width": 64, "height": 32, "bbox_str": "NUKENG<loc_10><loc_20><loc_30><loc_40>"}
+    truth = truth_of(row, ("NUKENG", "OK"), "row 0")
+    assert truth.targets[0].box == pytest.approx((0.672, 0.656, 1.952, 1.296))
+    with pytest.raises(InputError, match=r"row 0 column bbox_str: .*four locations"):
+        truth_of({**row, "bbox_str": "NUKENG<loc_10>"}, ("NUKENG", "OK"), "row 0")
+    with pytest.raises(InputError, match="expected labels of"):
+        truth_of({**row, "bbox_str": "CUT<loc_1><loc_1><loc_2><loc_2>"}, ("NUKENG", "OK"), "row 0")
+
+
+def test_a_close_up_shows_whole_defects_and_keeps_their_place(dataset):
+    data = load_detection(dataset, "image", (64, 32), only=["train"])
+    split = data.splits["train"]
+    for index in (0, 1):
+        sample = sample_of(split, index, data.size, data.classes)
+        for seed in range(20):
+            near = close_up(sample, 24, 8, torch.Generator().manual_seed(seed), on_answer=True)
+            x, y = near.offset
+            assert near.pixels.shape == (3, 24, 24) and x % 8 == 0 and y % 8 == 0
+            assert torch.equal(near.pixels, sample.pixels[:, y : y + 24, x : x + 24])
+            centres = (near.boxes[:, :2] + near.boxes[:, 2:]) / 2
+            assert ((centres >= torch.tensor([x, y])) & (centres < torch.tensor([x, y]) + 24)).all()
+
+
+def test_a_model_has_forgotten_nothing_of_itself(finished):
+    model, processor = load(str(finished / "model"), (), (64, 32), 0)
+    pictures = forgetting.drawn_pictures((64, 64))
+    assert len(pictures) == len({name for name, _ in pictures}) >= 8
+    alike = forgetting.compare(model.eval(), model, processor, (64, 32), pictures[:2])
+    assert alike["similarity"] == 1.0 and alike["agreement"] == pytest.approx(1.0)
+    assert len(alike["rows"]) == 4
+
+
+def test_the_threshold_is_kept_for_prediction(finished):
+    _, detector = load_config(finished)
+    summary = json.loads((finished / "summary.json").read_text())
+    assert detector.threshold == summary["threshold"]
+    assert detector.classes == ("BENDNG", "NUKENG", "OK") and detector.size == (64, 32)
