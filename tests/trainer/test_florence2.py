@@ -243,7 +243,7 @@ def test_a_pattern_that_leaves_out_a_part_is_an_error(finished, pattern):
         (["--private"], "--private: expected only with --push"),
         (["--compare", "full,best"], "--compare: expected modes"),
         (["--compare", "lora:50"], "--compare: expected modes"),
-        (["--model", "no/such_folder"], "expected 'tiny', a folder"),
+        (["--model", "/no/such/folder"], "expected 'tiny', a folder"),
     ],
 )
 def test_mistakes_are_named_without_a_traceback(dataset, tmp_path, capsys, monkeypatch, words, message):
