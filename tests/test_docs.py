@@ -388,7 +388,9 @@ def test_the_check_finds_commands_that_do_not_exist(line: str):
 def options_of_all_commands() -> set[str]:
     pytest.importorskip("torch")
     parsers = [parser_of(["python", "-m", "generator", name])[0] for name in COMMANDS]
-    parsers += [importlib.import_module(f"trainer.{name}").parser() for name in ("vit", "florence2", "predict")]
+    parsers += [
+        importlib.import_module(f"trainer.{name}").parser() for name in ("vit", "florence2", "predict")
+    ]
     return {option for parser in parsers for option in parser._option_string_actions}
 
 
