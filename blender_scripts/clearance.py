@@ -69,7 +69,7 @@ def collisions(connector: Connector, housing: str, pins: tuple[Pin, ...]) -> lis
 
 
 def _leaves_its_place(pin: Pin) -> bool:
-    """Whether it may reach where the right pin, which the scene has room for, does not; higher or lower is no matter."""
+    """Whether it may reach where the right pin, which the scene has room for, does not; height does not count."""
     other = pin.terminal.section, pin.terminal.extent_mm
     nominal = pin.nominal.section, pin.nominal.extent_mm
     return not pin.bend.is_straight or pin.form.twist_rad != 0.0 or other != nominal

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from . import lettering
 from .errors import InputError, shown
 from .housings import (
     Cavity,
@@ -204,6 +205,12 @@ def _check_fit(connector: Connector, top: TomlSection) -> None:
     if cavity.chamfer_mm >= cavity.depth_mm:
         expected = f"less than depth_mm, {cavity.depth_mm:g}"
         top.table("cavity").wrong("chamfer_mm", expected, f"{cavity.chamfer_mm:g}")
+    if connector.marking.numbers_at == "around":
+        for label in (position.cavity for position in connector.positions):
+            if not label.strip() or not lettering.ALPHABET.issuperset(label):
+                expected = "labels that can be printed (letters, digits, space and _-./+)"
+                top.table("positions").wrong("cavities", expected, shown(label))
+                break
     if connector.marking.stroke_mm > 0.25 * connector.marking.height_mm:
         expected = f"at most a quarter of height_mm, {0.25 * connector.marking.height_mm:g}"
         top.table("marking").wrong("stroke_mm", expected, f"{connector.marking.stroke_mm:g}")

@@ -7,13 +7,14 @@ import math
 from blender_scripts import draws
 from blender_scripts.clearance import clear_path
 from blender_scripts.defect import HOUSING, PAIR, PIN, Choice, Defect, Kind, Parameter
-from blender_scripts.errors import InputError, shown
+from blender_scripts.errors import InputError
 from blender_scripts.flaw import Body, Flaw, Part
 from blender_scripts.pin import Pin, Vector
 
 _BALL_STEPS = 12
 _FIBRE_STEPS = 24
 _FIBRE_RADIUS_MM = 0.05
+_SHORTEST_FIBRE = 8
 _BURR_STEPS = 10
 
 
@@ -37,6 +38,10 @@ def _foot(part: Part, defect: Defect, pins: list[Pin], distance_mm: float) -> Ve
     """A point on the cavity floor: beside the pin's foot, or where the manifest says."""
     floor = -part.connector.shell.depth_mm
     if pins:
+        if pins[0].tip_mm[2] <= floor:
+            raise InputError(
+                f"expected a pin that stands above the floor for {defect.text} to be at, got one below it"
+            )
         azimuth = math.radians(defect["azimuth_deg"])
         x, y, _ = pins[0].base_mm
         reach = pins[0].terminal.radius_towards(azimuth) + distance_mm
@@ -97,7 +102,7 @@ def _bridge(part: Part, defect: Defect, pins: list[Pin]) -> Body:
 
 
 def _fibre(part: Part, defect: Defect, pins: list[Pin]) -> Body:
-    """A thread of cloth or a hair: it hangs over a pin's tip, or lies on the floor."""
+    """A thread of cloth or a hair: it hangs over a pin's tip, or lies on the floor, and ends where something is."""
     length = defect["size_mm"]
     source = draws.generator(part.seed, "fibre", defect.target)
     heading = math.radians(defect["azimuth_deg"])
@@ -107,10 +112,17 @@ def _fibre(part: Part, defect: Defect, pins: list[Pin]) -> Body:
     else:
         x, y, z = _foot(part, defect, pins, 0.3)
         z += _FIBRE_RADIUS_MM + 0.02
+    around = tuple(
+        pin
+        for pin in part.pins
+        if math.dist(pin.root_mm[:2], (x, y))
+        < 0.5 * length + pin.form.length_mm + 2.0 * pin.terminal.reach_mm
+    )
     # From the middle to both ends; over a tip it droops on both sides.
     halves: list[list[Vector]] = []
     for side in (0.0, math.pi):
-        turn, place, half = heading + side, (x, y, z), []
+        turn, place = heading + side, (x, y, z)
+        half: list[Vector] = []
         bow = draws.symmetric(source, 1.1)
         step = 0.5 * length / _FIBRE_STEPS
         for i in range(_FIBRE_STEPS):
@@ -124,9 +136,14 @@ def _fibre(part: Part, defect: Defect, pins: list[Pin]) -> Body:
             )
             if part.connector.shell.opening.distance(place[0], place[1]) > -0.1 and place[2] < 0.1:
                 break
+            last = half[-1] if half else (x, y, z)
+            if clear_path(around, (last, place), _FIBRE_RADIUS_MM, defect.addresses) is not None:
+                break
             half.append(place)
         halves.append(half)
     path = (*reversed(halves[1]), (x, y, z), *halves[0])
+    if len(path) < _SHORTEST_FIBRE:
+        raise InputError(f"expected room for a fibre, got a pin or the wall in its way in {defect.text}")
     return Body(path, (_FIBRE_RADIUS_MM,) * len(path), "fibre")
 
 
@@ -147,11 +164,12 @@ def _burr(part: Part, defect: Defect, pins: list[Pin]) -> Body:
         up = 0.5 * size * share * share
         path.append((root[0] + out * math.cos(azimuth), root[1] + out * math.sin(azimuth), root[2] + up))
         radii.append(0.16 * size * (1.0 - share) + 0.004)
-    hit = clear_path(part.pins, tuple(path[2:]), 0.1 * size, defect.addresses)
+    hit = clear_path(part.pins, tuple(path[2:]), 0.16 * size, defect.addresses)
+    opening = part.connector.shell.opening
+    if hit is None and any(z < 0.0 and opening.distance(x, y) > -0.1 * size for x, y, z in path[2:]):
+        hit = "the wall"
     if hit is not None:
-        raise InputError(
-            f"expected room for a burr of {size:g} mm, got {shown(hit)} in its way in {defect.text}"
-        )
+        raise InputError(f"expected room for a burr of {size:g} mm, got {hit} in its way in {defect.text}")
     return Body(tuple(path), tuple(radii), "plating")
 
 

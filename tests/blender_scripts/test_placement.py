@@ -247,15 +247,25 @@ def test_measures_against_a_direct_computation() -> None:
 
 def test_the_base_lies_on_the_centre_line_in_the_floor() -> None:
     for found in place_pins(
-        CONNECTOR, "round", 2, defects("bent@r1c1:tilt_deg=30;retracted@r2c2;retracted@r3c3:depth_mm=6.9")
+        CONNECTOR,
+        "round",
+        2,
+        defects(
+            "bent@r1c1:tilt_deg=30;retracted@r2c2;retracted@r3c3:depth_mm=6.9;protruding@r2c7:height_mm=3"
+        ),
     ):
         base = found.base_mm
         assert base[2] == pytest.approx(FLOOR, abs=1e-9)
         line = np.array([found.world(found.bend.point(s)) for s in np.linspace(0.0, LENGTH, 5000)])
         if found.root_mm[2] < FLOOR < found.tip_mm[2]:
             assert np.linalg.norm(line - base, axis=1).min() < 2e-3
-        else:
+        elif found.root_mm[2] < FLOOR:
             assert base[:2] == found.root_mm[:2]
+        else:
+            # A pin that stands high goes straight down from its frame's origin.
+            down = np.array(found.rotation) @ [0.0, 0.0, -1.0]
+            steps = (found.root_mm[2] - FLOOR) / -down[2]
+            assert base == pytest.approx(tuple(np.array(found.root_mm) + steps * down), abs=1e-9)
 
 
 @pytest.mark.parametrize(
