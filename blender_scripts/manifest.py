@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 from . import lettering
 from .clearance import collisions
@@ -116,31 +117,62 @@ def read_manifest(path: Path, scenes: Path) -> Manifest:
     return _Reader(path, scenes).read()
 
 
+def stream_runs(path: Path, scenes: Path) -> Iterator[Run]:
+    """The runs of a manifest one by one, in memory that hardly grows with their number.
+
+    For rows that have been rendered: whether a defect has room is not asked again.
+
+    Args:
+        path: the CSV file.
+        scenes: folder with the scenes' TOML files.
+
+    Raises:
+        InputError: behind the last run, with every mistake of the manifest and of its scenes.
+    """
+    return _Reader(path, scenes, geometry=False).stream()
+
+
 class _Reader:
     """Collects the mistakes of one file while reading it."""
 
-    def __init__(self, path: Path, scenes: Path) -> None:
+    def __init__(self, path: Path, scenes: Path, geometry: bool = True) -> None:
         self.path = path
         self.scenes = scenes
+        self.geometry = geometry
         self.problems: list[tuple[int, str]] = []
         self.connectors: dict[str, Connector | None] = {}
+        self.lines: dict[str, int] = {}
+        self.splits: dict[int, tuple[str, int]] = {}
 
     def wrong(self, line: int, column: str, expected: str, got: str) -> None:
         self.problems.append((line, f"{self.path.name}:{line} {column}: expected {expected}, got {got}"))
 
     def read(self) -> Manifest:
         content, text = self._text()
-        rows = list(self._rows(text))
-        runs = [run for line, cells in rows if (run := self._run(line, cells)) is not None]
-        if not rows and not self.problems:
+        runs = tuple(self._runs(io.StringIO(text, newline="")))
+        used = {name: connector for name, connector in self.connectors.items() if connector is not None}
+        return Manifest(self.path, runs, used, content)
+
+    def stream(self) -> Iterator[Run]:
+        self._text()  # says what is wrong with the file as a whole
+        with self.path.open(encoding="utf-8-sig", newline="") as file:
+            yield from self._runs(file)
+
+    def _runs(self, file: TextIO) -> Iterator[Run]:
+        """Every run that is right; raises behind the last one if any was wrong."""
+        empty = True
+        for line, cells in self._rows(file):
+            empty = False
+            run = self._run(line, cells)
+            self._check_unique(line, cells)
+            if run is not None:
+                yield run
+        if empty and not self.problems:
             self.wrong(2, "file", "at least one row below the header", "nothing")
-        self._check_unique(rows)
         if self.problems:
             raise InputError(
                 [message for _, message in sorted(self.problems, key=lambda problem: problem[0])]
             )
-        used = {name: connector for name, connector in self.connectors.items() if connector is not None}
-        return Manifest(self.path, tuple(runs), used, content)
 
     def _text(self) -> tuple[bytes, str]:
         try:
@@ -162,9 +194,9 @@ class _Reader:
             raise InputError(self.problems[0][1])
         return content, text
 
-    def _rows(self, text: str) -> Iterator[tuple[int, dict[str, str]]]:
+    def _rows(self, file: TextIO) -> Iterator[tuple[int, dict[str, str]]]:
         """Each row's first line and its cells by column; blank lines are skipped."""
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
+        reader = csv.reader(file, strict=True, skipinitialspace=True)
         header: list[str] | None = None
         start = 1
         try:
@@ -320,7 +352,7 @@ class _Reader:
             if width > room:
                 expected = f"a text that fits on the housing, {room:.1f} mm in print"
                 self.wrong(line, "marking", expected, f"{shown(text)} of {width:.1f} mm")
-        if not run.defects:
+        if not run.defects or not self.geometry:
             return
         try:
             part = make_part(connector, run.housing, run.terminal, run.marking, run.part, run.defects)
@@ -329,20 +361,17 @@ class _Reader:
             messages = error.problems
         self.problems += [(line, f"{self.path.name}:{line} defects: {message}") for message in messages]
 
-    def _check_unique(self, rows: list[tuple[int, dict[str, str]]]) -> None:
+    def _check_unique(self, line: int, cells: dict[str, str]) -> None:
         """Names and parts that stand where they may not; what is wrong by itself was reported with its row."""
-        lines: dict[str, int] = {}
-        splits: dict[int, tuple[str, int]] = {}
-        for line, cells in rows:
-            # Names that differ in case only would share a file where file names ignore case.
-            name = cells["run"].lower()
-            if _RUN.fullmatch(name) and lines.setdefault(name, line) != line:
-                expected = f"a name used once, it stands in line {lines[name]} too"
-                self.wrong(line, "run", expected, shown(cells["run"]))
-            part, split = cells.get("part") or cells["seed"], cells["split"]
-            if not _COUNT.fullmatch(part) or not _SPLIT.fullmatch(split):
-                continue
-            first_split, first_line = splits.setdefault(int(part), (split, line))
-            if split != first_split:
-                expected = f"each part in one split, part {int(part)} is in {first_split} (line {first_line})"
-                self.wrong(line, "part" if "part" in cells else "seed", expected, shown(split))
+        # Names that differ in case only would share a file where file names ignore case.
+        name = cells["run"].lower()
+        if _RUN.fullmatch(name) and self.lines.setdefault(name, line) != line:
+            expected = f"a name used once, it stands in line {self.lines[name]} too"
+            self.wrong(line, "run", expected, shown(cells["run"]))
+        part, split = cells.get("part") or cells["seed"], cells["split"]
+        if not _COUNT.fullmatch(part) or not _SPLIT.fullmatch(split):
+            return
+        first_split, first_line = self.splits.setdefault(int(part), (split, line))
+        if split != first_split:
+            expected = f"each part in one split, part {int(part)} is in {first_split} (line {first_line})"
+            self.wrong(line, "part" if "part" in cells else "seed", expected, shown(split))
