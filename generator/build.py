@@ -1,39 +1,57 @@
 """Records and pictures to a dataset: `python -m generator build DIR --to DATASET`.
 
 Everything is checked before anything is written: each row of DIR's manifests has its record, each record belongs to
-its row, each picture is there, has the bytes that the record vouches for, decodes, and has the recorded size. Every
-fault is named, not only the first. Then two streaming passes: statistics of good parts for the nsoart column, and the
-rows. The dataset appears under its name when it is complete, or not at all.
+its row, picture and mask are there and have the bytes that the record vouches for, the picture decodes and has the
+recorded size, no box lies where no picture is. Every fault is named, not only the first. Rows go through two passes in
+chunks, in as many processes as there are cores, and leave memory in between: it holds the names of the rows and no
+more. Chunks that are ready are found again when a build that was stopped is repeated. The dataset appears under its
+name when it is complete, or not at all.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import io
 import json
+import multiprocessing
+import os
+import shutil
+import signal
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datasets import Features
-from PIL import Image
 from tqdm import tqdm
 
 from blender_scripts.errors import InputError
-from blender_scripts.manifest import Manifest, Run, read_manifest
-from blender_scripts.record import read_record
+from blender_scripts.manifest import Run, stream_runs
 from generator import nsoart
 from generator.card import DatasetFacts, balance_table, make_card
-from generator.dataset_folder import CARD, DATA, NSOART, ShardWriter, Target
-from generator.features import MANIFEST_COLUMNS, class_names, features
-from generator.labels import OK, OTHERNG, PictureTruth, Tolerance, label_picture, parse_tolerance
+from generator.card_sheet import SheetRows, write_sheet
+from generator.dataset_folder import BATCH_ROWS, CARD, DATA, NSOART, SPOOL, ShardWriter, Target
+from generator.features import class_names, features
+from generator.labels import OK, Tolerance, parse_tolerance
+from generator.render_folder import (
+    Chunk,
+    Findings,
+    Rules,
+    examine,
+    illustrate,
+    read_table,
+    shown_path,
+    unit_statistics,
+)
 
 WINDOW = 16
 STRIDE = 1
+# A process takes a second to start; below this many chunks one does it all.
+_CHUNKS_WORTH_A_POOL = 6
+_MOST_PROBLEMS = 1000
 
 
 @dataclass(frozen=True)
@@ -46,6 +64,7 @@ class Options:
         partial: leave out rows that have no record, in place of refusing.
         overwrite: replace a DATASET folder that is not a dataset of ours.
         license: identifier for the card.
+        workers: processes; None: one per core.
     """
 
     limits: Mapping[str, float]
@@ -53,14 +72,7 @@ class Options:
     partial: bool = False
     overwrite: bool = False
     license: str = "other"
-
-
-@dataclass(frozen=True)
-class PlannedRow:
-    """A row that goes into the dataset. Its truth is read again when it is written, so that memory stays flat."""
-
-    run: Run
-    label: str
+    workers: int | None = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,6 +97,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--overwrite", action="store_true", help="replace DATASET even if it is no dataset of ours"
     )
     parser.add_argument(
+        "--workers", type=int, default=None, metavar="N", help="processes (default: one per core)"
+    )
+    parser.add_argument(
         "--scenes",
         type=Path,
         default=Path(__file__).resolve().parents[1] / "scenes",
@@ -107,9 +122,11 @@ def run(args: argparse.Namespace) -> int:
             problems.append(f"--tolerance: {error}")
     if not 0 <= args.grey < 1:
         problems.append(f"--grey: expected a fraction of at least 0 and below 1, got {args.grey:g}")
+    if args.workers is not None and not 1 <= args.workers <= 1024:
+        problems.append(f"--workers: expected 1 to 1024, got {args.workers}")
     if problems:
         raise InputError(problems)
-    options = Options(limits, args.grey, args.partial, args.overwrite, args.license)
+    options = Options(limits, args.grey, args.partial, args.overwrite, args.license, args.workers)
     facts = build(args.directory, args.to, args.scenes, options)
     if facts.hidden_rows:
         _tell(
@@ -123,7 +140,7 @@ def build(directory: Path, to: Path, scenes: Path, options: Options) -> DatasetF
     """Make a dataset folder from a folder of renders.
 
     Args:
-        directory: holds images/, records/ and manifests/.
+        directory: holds images/, masks/, records/ and manifests/.
         to: the dataset folder; replaced when it holds a dataset already.
         scenes: folder of the scene files.
 
@@ -131,312 +148,288 @@ def build(directory: Path, to: Path, scenes: Path, options: Options) -> DatasetF
         InputError: everything that is wrong with what was rendered or asked for.
     """
     target = Target(directory, to, options.overwrite)
-    source = RenderFolder(directory, scenes, options)
-    planned = source.plan()
-    parameters = source.check_pictures(planned)
-    counts: dict[str, Counter[str]] = {}
-    for row in planned:
-        counts.setdefault(row.run.split, Counter())[row.label] += 1
-    facts = source.facts(counts, parameters)
+    manifests = _manifest_paths(directory)
     with target as folder:
-        source.write_rows(planned, parameters, folder / DATA)
-        (folder / NSOART).write_text(json.dumps(parameters, indent=1) + "\n", encoding="utf-8")
-        (folder / CARD).write_text(make_card(facts), encoding="utf-8")
-    return facts
+        return _Build(directory, manifests, scenes, options, folder).dataset()
 
 
-class RenderFolder:
-    """A folder that was rendered into, read against its own manifests."""
-
-    def __init__(self, directory: Path, scenes: Path, options: Options) -> None:
+class _Build:
+    def __init__(
+        self, directory: Path, manifests: list[Path], scenes: Path, options: Options, folder: Path
+    ) -> None:
         self.directory = directory
+        self.manifests = manifests
+        self.scenes = scenes
         self.options = options
-        self.manifests = _read_manifests(directory, scenes)
-        self.runs = _join(self.manifests)
-        self.extras = list(dict.fromkeys(name for run in self.runs.values() for name in run.extra))
+        self.folder = folder
+        self.spool = folder / SPOOL
+        self.spool.mkdir(exist_ok=True)
+        self.names: set[str] = set()
+        # Of each chunk: its name, what it was made from, and how many rows it has.
+        self.chunks: dict[str, list[tuple[str, str, int]]] = {}
+        self.spaces = nsoart.UnitSpaces()
+        self.statistics: dict[tuple[str, ...], nsoart.MapStatistics] = {}
         self.tolerances: dict[str, Tolerance] = {}
+        self.counts: dict[str, Counter[str]] = {}
+        self.sheet = SheetRows()
         self.other = False
-        self.grey_rows = 0
-        self.hidden_rows = 0
-        self.missing_rows = 0
+        self.grey_rows = self.hidden_rows = 0
+        self.missing: list[str] = []
         self.renderers: set[str] = set()
         self.blenders: set[str] = set()
         self.sizes: set[tuple[int, int]] = set()
+        self.problems: list[str] = []
 
-    @property
-    def features(self) -> Features:
-        return features(self.other, self.extras)
-
-    def plan(self) -> list[PlannedRow]:
-        """Read every record once: which rows there are, and what they are called."""
-        problems: list[str] = []
-        planned: list[PlannedRow] = []
-        missing: list[str] = []
-        for run, name in self._progress(self._with_manifest(), len(self.runs), "records"):
-            path = self._record_path(run)
-            if not path.is_file():
-                missing.append(f"{_shown(path)}: expected the record of run {run.run} ({name}), got nothing")
-                continue
-            try:
-                record = read_record(path)
-                problems += _differences(record, run, name, path)
-                self._take_tolerance(record, run, path, problems)
-                truth = self._truth(record)
-                label = truth.label
-            except InputError as error:
-                problems += error.problems
-                continue
-            except (KeyError, TypeError, ValueError) as error:
-                reason = f"key {error} missing" if isinstance(error, KeyError) else str(error)
-                problems.append(f"{_shown(path)}: expected a complete record, got: {reason}")
-                continue
-            self.other |= any(thing.category == OTHERNG for thing in truth.objects)
-            self.grey_rows += truth.grey
-            self.hidden_rows += not truth.observable
-            self.renderers.add(str(record["renderer"]))
-            self.blenders.add(str(record["blender"]))
-            self.sizes.add((record["width"], record["height"]))
-            planned.append(PlannedRow(run, label))
-        self._report_orphans()
-        if missing and self.options.partial:
-            self.missing_rows = len(missing)
-            _tell(f"--partial: {len(missing)} of {len(self.runs)} rows have not been rendered")
-            if not planned and not problems:
-                problems.append(f"{self.directory}: expected at least one rendered row, got none")
-        elif missing:
-            problems += missing
-            problems.append(
-                f"{len(missing)} of {len(self.runs)} rows have no record: render them, or give --partial"
-            )
-        if problems:
-            raise InputError(problems)
-        return planned
-
-    def check_pictures(self, planned: Sequence[PlannedRow]) -> dict[str, Any]:
-        """Verify every picture, and take the nsoart statistics of those that stand for good parts.
-
-        Returns:
-            The contents of nsoart.json.
-        """
-        spaces = nsoart.unit_spaces([(row.run.row(), row.label == OK) for row in planned])
-        group_of_run = {run: space.group for space in spaces for run in space.rows}
-        statistics: dict[tuple[str, ...], nsoart.MapStatistics] = {}
-        problems: list[str] = []
-        for row in self._progress(planned, len(planned), "pictures"):
-            try:
-                _, picture = self._picture(row.run, read_record(self._record_path(row.run)))
-            except InputError as error:
-                problems += error.problems
-                continue
-            group = group_of_run.get(row.run.run)
-            if group is not None and not problems:
-                maps = nsoart.nsoart_maps(picture, WINDOW, STRIDE)
-                statistics.setdefault(group, nsoart.MapStatistics()).add(maps)
-        if problems:
-            raise InputError(problems)
-        return nsoart.make_parameters(spaces, statistics, WINDOW, STRIDE)
-
-    def write_rows(self, planned: Sequence[PlannedRow], parameters: Mapping[str, Any], folder: Path) -> None:
-        """Write all rows into Parquet files, one series per split."""
-        folder.mkdir()
-        columns = self.features
-        writers: dict[str, ShardWriter] = {}
-        for row in self._progress(planned, len(planned), "dataset"):
-            split = row.run.split
-            if split not in writers:
-                writers[split] = ShardWriter(folder, split, columns)
-            writers[split].add(self._row(row.run, parameters, columns["label"].names))
-        for writer in writers.values():
-            writer.finish()
-
-    def facts(self, counts: Mapping[str, Mapping[str, int]], parameters: Mapping[str, Any]) -> DatasetFacts:
-        return DatasetFacts(
-            counts=counts,
+    def dataset(self) -> DatasetFacts:
+        hashes = [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in self.manifests]
+        extras = _extra_columns(self.manifests, self.scenes)
+        options = self.options
+        rules = Rules(
+            self.directory,
+            self.spool,
+            dict(options.limits),
+            options.grey,
+            tuple(extras),
+            options.partial,
+            WINDOW,
+            STRIDE,
+        )
+        rows = self._count_rows()
+        with _workers(options.workers, rows) as in_order:
+            self._examine(in_order, rules, rows)
+            parameters = self._parameters(rules)
+            (self.folder / NSOART).write_text(json.dumps(parameters, indent=1) + "\n", encoding="utf-8")
+            content = self._write_rows(in_order, rules, parameters)
+        shutil.rmtree(self.spool)
+        facts = DatasetFacts(
+            counts=self.counts,
             classes=class_names(self.other),
             tolerances=self.tolerances,
-            limits=self.options.limits,
-            grey=self.options.grey,
+            limits=options.limits,
+            grey=options.grey,
             grey_rows=self.grey_rows,
             hidden_rows=self.hidden_rows,
-            missing_rows=self.missing_rows,
-            manifests=[(manifest.path.name, manifest.sha256) for manifest in self.manifests],
+            missing_rows=len(self.missing),
+            manifests=hashes,
             renderers=sorted(self.renderers),
             blenders=sorted(self.blenders),
             sizes=sorted(self.sizes),
-            extras=self.extras,
+            extras=extras,
             nsoart=parameters,
-            license=self.options.license,
+            license=options.license,
+            content_sha256=content,
         )
+        write_sheet(self.folder, self.sheet, facts.classes)
+        (self.folder / CARD).write_text(make_card(facts), encoding="utf-8")
+        return facts
 
-    def _with_manifest(self) -> Iterator[tuple[Run, str]]:
-        """Each run once, with the name of the first manifest that has it."""
-        names: dict[str, str] = {}
-        for manifest in self.manifests:
-            for run in manifest.runs:
-                names.setdefault(run.run, manifest.path.name)
-        for run in self.runs.values():
-            yield run, names[run.run]
+    def _count_rows(self) -> int:
+        """How many there are about, for the progress bars: lines of the files."""
+        return sum(max(0, path.read_bytes().count(b"\n") - 1) for path in self.manifests)
 
-    def _record_path(self, run: Run) -> Path:
-        return self.directory / "records" / f"{run.run}.json"
+    def _chunks(self) -> Iterator[Chunk]:
+        """Rows of a split, some at a time, in the order of the manifests."""
+        waiting: dict[str, tuple[list[Run], list[str]]] = {}
+        numbers: Counter[str] = Counter()
+        for run, manifest in _joined(self.manifests, self.scenes, self.problems, self.names):
+            runs, names = waiting.setdefault(run.split, ([], []))
+            runs.append(run)
+            names.append(manifest)
+            if len(runs) == BATCH_ROWS:
+                yield Chunk(run.split, numbers[run.split], tuple(runs), tuple(names))
+                numbers[run.split] += 1
+                del waiting[run.split]
+        for split, (runs, names) in waiting.items():
+            yield Chunk(split, numbers[split], tuple(runs), tuple(names))
 
-    def _truth(self, record: Mapping[str, Any]) -> PictureTruth:
-        return label_picture(record, self.tolerances[record["row"]["scene"]], self.options.grey)
-
-    def _take_tolerance(self, record: Mapping[str, Any], run: Run, path: Path, problems: list[str]) -> None:
-        """The tolerance of a scene, which all its records must agree on unless the user sets it."""
-        own = record["tolerance"]
-        tolerance = Tolerance(own["true_position_mm"], own["retraction_mm"]).with_limits(self.options.limits)
-        known = self.tolerances.setdefault(run.scene, tolerance)
-        if known != tolerance:
-            problems.append(
-                f"{_shown(path)}: expected the tolerance of the other records of scene {run.scene} ({known}), "
-                f"got {tolerance}: render again, or give --tolerance"
+    def _examine(self, in_order: Callable[..., Iterator[Any]], rules: Rules, rows: int) -> None:
+        """First pass. Raises InputError with everything that is wrong."""
+        with tqdm(total=rows, desc="rows", unit="row", disable=None) as bar:
+            for chunk, findings in in_order(examine, ((chunk, rules) for chunk in self._chunks())):
+                self._take(chunk, findings)
+                bar.update(len(chunk.runs))
+        self._report_orphans()
+        total = len(self.names)
+        if self.missing and self.options.partial:
+            _tell(f"--partial: {len(self.missing)} of {total} rows have not been rendered")
+            if not self.chunks and not self.problems:
+                self.problems.append(f"{self.directory}: expected at least one rendered row, got none")
+        elif self.missing:
+            self.problems += self.missing
+            self.problems.append(
+                f"{len(self.missing)} of {total} rows have no record: render them, or give --partial"
             )
+        if self.problems:
+            raise InputError(self.problems)
+
+    def _take(self, chunk: Chunk, findings: Findings) -> None:
+        if len(self.problems) < _MOST_PROBLEMS:
+            self.problems += findings.problems
+        self.missing += findings.missing
+        for scene, path, limits in findings.tolerances:
+            tolerance = Tolerance(**limits)
+            known = self.tolerances.setdefault(scene, tolerance)
+            if known != tolerance:
+                self.problems.append(
+                    f"{path}: expected the tolerance of the other records of scene {scene} ({known}), "
+                    f"got {tolerance}: render again, or give --tolerance"
+                )
+        for group, numbers in findings.statistics:
+            found = nsoart.MapStatistics.from_numbers(numbers)
+            self.statistics.setdefault(group, nsoart.MapStatistics()).merge(found)
+        self.other |= findings.other
+        self.grey_rows += findings.grey_rows
+        self.hidden_rows += findings.hidden_rows
+        self.renderers.update(findings.renderers)
+        self.blenders.update(findings.blenders)
+        self.sizes.update(findings.sizes)
+        if not findings.rows:
+            return
+        counts = self.counts.setdefault(chunk.split, Counter())
+        first = sum(counts.values())
+        for number, (run, label, group) in enumerate(findings.rows, first):
+            counts[label] += 1
+            self.spaces.add(run, group, label == OK, chunk.split)
+            self.sheet.offer(chunk.split, number, label, group)
+        self.chunks.setdefault(chunk.split, []).append((chunk.name, findings.key, len(findings.rows)))
+
+    def _parameters(self, rules: Rules) -> dict[str, Any]:
+        """The contents of nsoart.json."""
+        spaces = self.spaces.found()
+        for space in spaces:
+            if space.source in ("few", "all"):
+                self.statistics[space.group] = unit_statistics(space.rows, rules)
+        return nsoart.make_parameters(spaces, self.statistics, WINDOW, STRIDE)
+
+    def _write_rows(
+        self, in_order: Callable[..., Iterator[Any]], rules: Rules, parameters: Mapping[str, Any]
+    ) -> str:
+        """Second pass: Parquet files, one series per split.
+
+        Returns:
+            The SHA-256 of what is in them, pictures and labels.
+        """
+        folder = self.folder / DATA
+        folder.mkdir()
+        columns = features(self.other, rules.extras)
+        content = hashlib.sha256(str(columns).encode())
+        total = sum(sum(counts.values()) for counts in self.counts.values())
+        with tqdm(total=total, desc="dataset", unit="row", disable=None) as bar:
+            for split, chunks in self.chunks.items():
+                writer = ShardWriter(folder, split, columns)
+                work = ((name, key, rules, parameters) for name, key, _ in chunks)
+                for _, (path, digest) in in_order(illustrate, work):
+                    table = read_table(path)
+                    writer.add(table)
+                    content.update(digest.encode())
+                    bar.update(table.num_rows)
+                writer.finish()
+        return content.hexdigest()
 
     def _report_orphans(self) -> None:
-        records = sorted(
-            path for path in (self.directory / "records").glob("*.json") if path.stem not in self.runs
-        )
-        for path in records:
-            _tell(f"{_shown(path)}: no manifest names this run, left out")
-
-    def _picture(self, run: Run, record: Mapping[str, Any]) -> tuple[bytes, Image.Image]:
-        """A picture's bytes and pixels, checked against its record."""
-        path = self.directory / "images" / f"{run.run}.png"
-        if not path.is_file():
-            raise InputError(f"{_shown(path)}: expected the picture of run {run.run}, got nothing")
-        content = path.read_bytes()
-        digest = hashlib.sha256(content).hexdigest()
-        if digest != record["image_sha256"]:
-            raise InputError(
-                f"{_shown(path)}: expected the bytes that were rendered (SHA-256 {record['image_sha256'][:12]}…), "
-                f"got {digest[:12]}… ({len(content)} bytes)"
+        with os.scandir(self.directory / "records") as entries:
+            orphans = sorted(
+                entry.name
+                for entry in entries
+                if entry.name.endswith(".json") and entry.name.removesuffix(".json") not in self.names
             )
-        try:
-            picture = Image.open(io.BytesIO(content))
-            picture.load()
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise InputError(
-                f"{_shown(path)}: expected a picture that can be decoded, got: {error}"
-            ) from None
-        expected = record["width"], record["height"]
-        if picture.size != expected:
-            raise InputError(f"{_shown(path)}: expected {expected[0]} x {expected[1]} px, got {picture.size}")
-        if picture.mode not in ("RGB", "L"):
-            raise InputError(f"{_shown(path)}: expected 8-bit RGB or grey, got Pillow mode {picture.mode}")
-        return content, picture
-
-    def _row(self, run: Run, parameters: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-        """One row as Arrow stores it."""
-        record = read_record(self._record_path(run))
-        content, picture = self._picture(run, record)
-        truth = self._truth(record)
-        row = run.row()
-        things = truth.objects
-        return {
-            "image": {"bytes": content, "path": f"{run.run}.png"},
-            "nsoart": {
-                "bytes": _png(nsoart.nsoart_picture(picture, parameters, row)),
-                "path": f"{run.run}_nsoart.png",
-            },
-            "label": names.index(truth.label),
-            "verdict": int(truth.verdict == "NG"),
-            "kinds": list(truth.kinds),
-            "observable": truth.observable,
-            "grey": truth.grey,
-            "bbox_str": truth.answer(*picture.size),
-            "objects": {
-                "id": [thing.id for thing in things],
-                "bbox": [
-                    [thing.box[0], thing.box[1], thing.box[2] - thing.box[0], thing.box[3] - thing.box[1]]
-                    for thing in things
-                ],
-                "category": [names.index(thing.category) for thing in things],
-                "area": [thing.area for thing in things],
-                "address": [thing.address for thing in things],
-                "cavity": [thing.cavity for thing in things],
-                "visible": [thing.visible for thing in things],
-                "true_position_mm": [thing.true_position_mm for thing in things],
-                "retraction_mm": [thing.retraction_mm for thing in things],
-            },
-            "width": picture.width,
-            "height": picture.height,
-            **{name: row[name] for name in MANIFEST_COLUMNS},
-            **{name: str(run.extra.get(name, "")) for name in self.extras},
-        }
-
-    def _progress[T](self, items: Iterable[T], total: int, name: str) -> Iterable[T]:
-        return tqdm(items, total=total, desc=name, unit="row", disable=None)
+        for name in orphans:
+            _tell(f"{shown_path(Path('records') / name)}: no manifest names this run, left out")
 
 
-def _read_manifests(directory: Path, scenes: Path) -> list[Manifest]:
+@contextmanager
+def _workers(count: int | None, rows: int) -> Iterator[Callable[..., Iterator[Any]]]:
+    """A function that calls another one for each tuple of arguments, and yields (first argument, result) in order."""
+    count = count or len(os.sched_getaffinity(0))
+    if count == 1 or rows < _CHUNKS_WORTH_A_POOL * BATCH_ROWS:
+        yield lambda function, calls: ((call[0], function(*call)) for call in calls)
+        return
+    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _start_worker)
+    try:
+        yield lambda function, calls: _bounded(pool, function, calls, 3 * count)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _bounded(
+    pool: ProcessPoolExecutor, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]], ahead: int
+) -> Iterator[Any]:
+    """Results in the order of the calls, of which no more than so many are under way."""
+    waiting: deque[tuple[Any, Future[Any]]] = deque()
+    for call in calls:
+        waiting.append((call[0], pool.submit(function, *call)))
+        if len(waiting) > ahead:
+            first, future = waiting.popleft()
+            yield first, future.result()
+    for first, future in waiting:
+        yield first, future.result()
+
+
+def _start_worker() -> None:
+    """Ctrl-C is the parent's business; one thread per process, since there is a process per core."""
+    import numba
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    numba.set_num_threads(1)
+
+
+def _manifest_paths(directory: Path) -> list[Path]:
     folder = directory / "manifests"
     paths = sorted(folder.glob("*.csv"))
     if not paths:
         raise InputError(f"{folder}: expected the manifests that were rendered, got no .csv file")
-    manifests: list[Manifest] = []
-    problems: list[str] = []
+    return paths
+
+
+def _extra_columns(paths: list[Path], scenes: Path) -> list[str]:
+    """The users' own columns of all manifests, which the first row of each tells."""
+    extras: dict[str, None] = {}
     for path in paths:
         try:
-            manifests.append(read_manifest(path, scenes))
+            extras.update(dict.fromkeys(next(iter(stream_runs(path, scenes))).extra))
+        except (InputError, StopIteration):
+            continue  # reading the rows names what is wrong with it
+    return list(extras)
+
+
+def _joined(
+    paths: list[Path], scenes: Path, problems: list[str], names: set[str]
+) -> Iterator[tuple[Run, str]]:
+    """Each run once, with the name of the first manifest that has it. Manifests may repeat a row, not contradict it.
+
+    Args:
+        paths: the manifests.
+        scenes: folder of the scene files.
+        problems: takes in what is wrong with them.
+        names: takes in the name of every run.
+    """
+    # Within one manifest reading it has checked this already.
+    several = len(paths) > 1
+    rows: dict[str, tuple[bytes, str]] = {}
+    splits: dict[int, tuple[str, str, str]] = {}
+    for path in paths:
+        try:
+            for run in stream_runs(path, scenes):
+                if several:
+                    digest = hashlib.sha256(repr(run).encode()).digest()
+                    known, origin = rows.setdefault(run.run, (digest, path.name))
+                    if known != digest:
+                        problems.append(
+                            f"{path.name}: expected run {run.run} as in {origin}, got another row"
+                        )
+                    split, first, origin = splits.setdefault(run.part, (run.split, run.run, path.name))
+                    if split != run.split:
+                        problems.append(
+                            f"{path.name}: expected part {run.part} in one split, "
+                            f"got {run.split} (run {run.run}) and {split} (run {first}, {origin})"
+                        )
+                if run.run not in names:
+                    names.add(run.run)
+                    yield run, path.name
         except InputError as error:
             problems += error.problems
-    if problems:
-        raise InputError(problems)
-    return manifests
-
-
-def _join(manifests: Sequence[Manifest]) -> dict[str, Run]:
-    """All runs by name. Manifests may repeat a row, not contradict each other."""
-    runs: dict[str, Run] = {}
-    origin: dict[str, str] = {}
-    splits: dict[tuple[str, int], Run] = {}
-    problems = []
-    for manifest in manifests:
-        for run in manifest.runs:
-            name = manifest.path.name
-            if runs.setdefault(run.run, run) != run:
-                problems.append(f"{name}: expected run {run.run} as in {origin[run.run]}, got another row")
-            origin.setdefault(run.run, name)
-            first = splits.setdefault((run.scene, run.part), run)
-            if first.split != run.split:
-                problems.append(
-                    f"{name}: expected part {run.part} of {run.scene} in one split, "
-                    f"got {run.split} (run {run.run}) and {first.split} (run {first.run}, {origin[first.run]})"
-                )
-    if problems:
-        raise InputError(problems)
-    return runs
-
-
-def _differences(record: Mapping[str, Any], run: Run, manifest: str, path: Path) -> list[str]:
-    """How the row in a record differs from the row in its manifest."""
-    expected, got = run.row(), dict(record["row"])
-    problems = [
-        f"{_shown(path)}: expected {name} {expected.get(name)!r} as in {manifest}, got {got.get(name)!r}: render again"
-        for name in [*expected, *(name for name in got if name not in expected)]
-        if expected.get(name) != got.get(name)
-    ]
-    if record["run"] != run.run:
-        problems.append(
-            f"{_shown(path)}: expected the record of run {run.run}, got that of {record['run']!r}"
-        )
-    return problems
-
-
-def _shown(path: Path) -> str:
-    """A file inside of DIR, as a message names it."""
-    return f"{path.parent.name}/{path.name}"
 
 
 def _tell(message: str) -> None:
     """A remark on stderr that does not tear a progress bar."""
     tqdm.write(message, file=sys.stderr)
-
-
-def _png(picture: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    # Level 3 takes less than half the time of the default for files a tenth larger.
-    picture.save(buffer, "PNG", compress_level=3)
-    return buffer.getvalue()

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from generator.dataset_folder import ordered_splits
+from generator.dataset_folder import SHEET, ordered_splits
 from generator.labels import OBSERVABLE_SHARE, Tolerance
 from generator.nsoart import FEW
 
@@ -35,6 +35,7 @@ class DatasetFacts:
         manifests: name and SHA-256 of each.
         sizes: (width, height) of the pictures in px.
         nsoart: contents of nsoart.json.
+        content_sha256: of pictures and labels together.
     """
 
     counts: Mapping[str, Mapping[str, int]]
@@ -52,6 +53,7 @@ class DatasetFacts:
     extras: Sequence[str]
     nsoart: Mapping[str, Any]
     license: str
+    content_sha256: str
 
     @property
     def rows(self) -> int:
@@ -96,6 +98,8 @@ def _header(facts: DatasetFacts) -> str:
         "configs": [
             {
                 "config_name": "default",
+                # `load_dataset` finds a folder's former copy in its cache by what stands here, not by the files.
+                "description": f"Content {facts.content_sha256[:16]}",
                 "data_files": [
                     {"split": split, "path": f"data/{split}-*.parquet"}
                     for split in ordered_splits(facts.counts)
@@ -108,6 +112,7 @@ def _header(facts: DatasetFacts) -> str:
             "grey": facts.grey,
             "renderer": list(facts.renderers),
             "blender": list(facts.blenders),
+            "content_sha256": facts.content_sha256,
             "manifests": [{"name": name, "sha256": sha256} for name, sha256 in facts.manifests],
         },
     }
@@ -143,6 +148,8 @@ classification and detection. Every label follows from the geometry that was ren
 
     from datasets import load_dataset
     data = load_dataset("PATH_OR_NAME_OF_THIS_DATASET")
+
+![Some of the pictures with the boxes of their defects]({SHEET})
 
 ## Splits and balance
 

@@ -1,6 +1,7 @@
 """A dataset on disk: its files, written whole or not at all, and read back.
 
 DATASET/README.md                             the card
+DATASET/contact_sheet.jpg                     some rows, shown by the card
 DATASET/nsoart.json                           parameters of the nsoart column
 DATASET/data/<split>-00000-of-00001.parquet   the rows
 """
@@ -23,6 +24,9 @@ from blender_scripts.errors import InputError
 DATA = "data"
 CARD = "README.md"
 NSOART = "nsoart.json"
+SHEET = "contact_sheet.jpg"
+# Where a build keeps the rows that are ready until all are.
+SPOOL = "rows"
 BATCH_ROWS = 64
 # The Hub's advice for one Parquet file.
 SHARD_BYTES = 500_000_000
@@ -81,39 +85,30 @@ class ShardWriter:
         self.folder = folder
         self.split = split
         self.schema = columns.arrow_schema
-        self.rows: list[dict[str, Any]] = []
         self.paths: list[Path] = []
         self.writer: pq.ParquetWriter | None = None
         self.bytes = 0
 
-    def add(self, row: dict[str, Any]) -> None:
-        self.rows.append(row)
-        self.bytes += len(row["image"]["bytes"]) + len(row["nsoart"]["bytes"])
-        if len(self.rows) == BATCH_ROWS:
-            self._flush()
-        if self.bytes >= SHARD_BYTES:
-            self._close()
-
-    def finish(self) -> None:
-        """Write what is left and give the files their final names, which say how many they are."""
-        self._close()
-        for number, path in enumerate(self.paths):
-            path.rename(self.folder / f"{self.split}-{number:05d}-of-{len(self.paths):05d}.parquet")
-
-    def _flush(self) -> None:
-        if not self.rows:
-            return
+    def add(self, table: pa.Table) -> None:
+        """Write rows as one row group; columns are those of the features, in their order."""
         if self.writer is None:
             self.paths.append(self.folder / f"{self.split}.{len(self.paths)}")
             # Chunks cut by content let the Hub store only what changed between two builds.
             self.writer = pq.ParquetWriter(
                 self.paths[-1], self.schema, use_content_defined_chunking=True, write_page_index=True
             )
-        self.writer.write_table(pa.Table.from_pylist(self.rows, schema=self.schema))
-        self.rows = []
+        self.writer.write_table(table.cast(self.schema))
+        self.bytes += table.nbytes
+        if self.bytes >= SHARD_BYTES:
+            self._close()
+
+    def finish(self) -> None:
+        """Give the files their final names, which say how many they are."""
+        self._close()
+        for number, path in enumerate(self.paths):
+            path.rename(self.folder / f"{self.split}-{number:05d}-of-{len(self.paths):05d}.parquet")
 
     def _close(self) -> None:
-        self._flush()
         if self.writer is not None:
             self.writer.close()
         self.writer = None
@@ -141,13 +136,18 @@ class Target:
             )
 
     def __enter__(self) -> Path:
-        for leftover in (self.building, self.replaced):
-            if leftover.exists():
-                shutil.rmtree(leftover)
-        self.building.mkdir(parents=True)
+        if self.replaced.exists():
+            shutil.rmtree(self.replaced)
+        self.building.mkdir(parents=True, exist_ok=True)
+        # Of a build that was stopped, only its spool is taken up again.
+        for leftover in self.building.iterdir():
+            if leftover.name != SPOOL:
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
         return self.building
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is KeyboardInterrupt:
+            return
         if kind is not None:
             shutil.rmtree(self.building, ignore_errors=True)
             return
@@ -166,7 +166,7 @@ def _strange_entries(folder: Path) -> list[str]:
         ours = json.loads((folder / NSOART).read_text(encoding="utf-8"))["made_by"] == "pinsight"
     except (OSError, ValueError, KeyError, TypeError):
         ours = False
-    known = {CARD, NSOART, DATA} if ours else set()
+    known = {CARD, NSOART, SHEET, DATA} if ours else set()
     strange = [name for name in names if name not in known]
     if ours and (folder / DATA).is_dir():
         strange += [

@@ -58,6 +58,16 @@ class MapStatistics:
         self.mean = self.mean + step * (count / total)
         self.count = total
 
+    def as_numbers(self) -> tuple[int, list[float], list[float]]:
+        """Everything, for JSON: floats survive it to the last bit."""
+        return self.count, self.mean.tolist(), self.squares.tolist()
+
+    @classmethod
+    def from_numbers(cls, numbers: Sequence[Any]) -> MapStatistics:
+        """What `as_numbers` gave."""
+        count, mean, squares = numbers
+        return cls(count, np.array(mean), np.array(squares))
+
     @property
     def sd(self) -> np.ndarray:
         return np.sqrt(self.squares / max(self.count, 1))
@@ -83,32 +93,40 @@ def group_of(row: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(str(row[name]) for name in GROUP_BY)
 
 
-def unit_spaces(rows: Sequence[tuple[Mapping[str, Any], bool]]) -> list[UnitSpace]:
-    """The unit space of every group among the rows.
+@dataclass
+class UnitSpaces:
+    """Finds the unit space of every group in one pass over the rows; keeps their names, not the rows."""
 
-    Args:
-        rows: manifest rows in order, each with whether it is OK.
-    """
-    if not any(is_ok for _, is_ok in rows):
-        every: dict[tuple[str, ...], list[str]] = {}
-        for row, _ in rows:
-            every.setdefault(group_of(row), []).append(str(row["run"]))
-        return [UnitSpace(group, "all", tuple(every[group])) for group in sorted(every)]
-    training: dict[tuple[str, ...], list[str]] = {}
-    good: dict[tuple[str, ...], list[str]] = {}
-    for row, is_ok in rows:
-        group = group_of(row)
-        for runs, counts in ((training, is_ok and row["split"] == "train"), (good, is_ok)):
-            runs.setdefault(group, []).extend([str(row["run"])] if counts else [])
-    spaces = []
-    for group in sorted(good):
-        if training[group]:
-            spaces.append(UnitSpace(group, "train", tuple(training[group])))
-        elif good[group]:
-            spaces.append(UnitSpace(group, "few", tuple(good[group][:FEW])))
-        else:
-            spaces.append(UnitSpace(group, "pooled", ()))
-    return spaces
+    training: dict[tuple[str, ...], list[str]] = field(default_factory=dict)
+    good: dict[tuple[str, ...], list[str]] = field(default_factory=dict)
+    every: dict[tuple[str, ...], list[str]] | None = field(default_factory=dict)
+
+    def add(self, run: str, group: tuple[str, ...], is_ok: bool, split: str) -> None:
+        """Take in a row, in the order of the dataset."""
+        self.training.setdefault(group, [])
+        self.good.setdefault(group, [])
+        if is_ok:
+            self.every = None
+            if split == "train":
+                self.training[group].append(run)
+            if len(self.good[group]) < FEW:
+                self.good[group].append(run)
+        elif self.every is not None:
+            self.every.setdefault(group, []).append(run)
+
+    def found(self) -> list[UnitSpace]:
+        """The unit space of every group, sorted."""
+        if self.every is not None:
+            return [UnitSpace(group, "all", tuple(self.every[group])) for group in sorted(self.every)]
+        spaces = []
+        for group in sorted(self.good):
+            if self.training[group]:
+                spaces.append(UnitSpace(group, "train", tuple(self.training[group])))
+            elif self.good[group]:
+                spaces.append(UnitSpace(group, "few", tuple(self.good[group])))
+            else:
+                spaces.append(UnitSpace(group, "pooled", ()))
+        return spaces
 
 
 def make_parameters(
@@ -120,7 +138,7 @@ def make_parameters(
     """What nsoart.json holds.
 
     Args:
-        spaces: of `unit_spaces`.
+        spaces: of `UnitSpaces`.
         statistics: of each group whose unit space has rows.
         window, stride: as in `soart3_map`, in px.
     """

@@ -51,7 +51,7 @@ def write_renders(folder: Path, rows: Iterable[dict[str, Any]], name: str = "des
     A bent pin measures 0.1 mm of true position per degree of tilt; a retracted one is lower by its depth.
     """
     rows = list(rows)
-    for part in ("images", "records", "manifests"):
+    for part in ("images", "masks", "records", "manifests"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     manifest = folder / "manifests" / name
     header = list(dict.fromkeys([*COLUMNS, *(column for cells in rows for column in cells)]))
@@ -70,7 +70,13 @@ def write_picture(folder: Path, record: dict[str, Any], picture: np.ndarray) -> 
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "PNG")
     (folder / "images" / f"{record['run']}.png").write_bytes(buffer.getvalue())
-    write_record(folder, {**record, "image_sha256": hashlib.sha256(buffer.getvalue()).hexdigest()})
+    mask = f"mask of {record['run']}".encode()
+    (folder / "masks" / f"{record['run']}.png").write_bytes(mask)
+    hashes = {
+        "image_sha256": hashlib.sha256(buffer.getvalue()).hexdigest(),
+        "mask_sha256": hashlib.sha256(mask).hexdigest(),
+    }
+    write_record(folder, {**record, **hashes})
 
 
 def write_record(folder: Path, record: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from huggingface_hub import DatasetCard
 from PIL import Image
 
 from blender_scripts.errors import InputError
+from blender_scripts.manifest import stream_runs
 from generator import build as build_command
+from generator import render_folder
 from generator.bbox_str import decode
 from generator.build import Options, build
 from generator.dataset_folder import read_features, read_rows, split_files
@@ -331,7 +334,7 @@ def test_one_part_stands_in_one_split_across_manifests(renders: Path, tmp_path: 
     write_renders(renders, [row("u1", "test", part=1)], "more.csv")
     [problem] = problems_of(renders, tmp_path / "set")
     assert problem == (
-        "more.csv: expected part 1 of connector_3x9 in one split, got test (run u1) and train (run t1, design.csv)"
+        "more.csv: expected part 1 in one split, got test (run u1) and train (run t1, design.csv)"
     )
 
 
@@ -369,6 +372,164 @@ def test_target_folders(renders: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="got a file"):
         build(renders, tmp_path / "file", SCENES, Options({}))
     assert (renders / "images" / "t1.png").exists()
+
+
+def test_a_mask_that_is_not_the_rendered_one_is_named(renders: Path, tmp_path: Path) -> None:
+    (renders / "masks" / "t2.png").write_bytes(b"another")
+    (renders / "masks" / "t3.png").unlink()
+    problems = problems_of(renders, tmp_path / "set")
+    assert [problem.split(", got")[0].split(" (SHA")[0] for problem in problems] == [
+        "masks/t2.png: expected the bytes that were rendered",
+        "masks/t3.png: expected the mask of run t3",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "box", "expected"),
+    [
+        (
+            "visible",
+            [10, 10, 97, 20],
+            "records/t1.json: r1c1: expected the visible box inside of 96 x 48 px, got [10",
+        ),
+        (
+            "expected",
+            [10, 10, 5, 20],
+            "records/t1.json: r1c1: expected the expected box with x1 <= x2 and y1 <= y2",
+        ),
+        (
+            "amodal",
+            [10, 10, 20, float("inf")],
+            "records/t1.json: r1c1: expected the amodal box as four numbers",
+        ),
+    ],
+)
+def test_a_box_that_no_picture_holds_is_named(
+    renders: Path, tmp_path: Path, name: str, box: list[float], expected: str
+) -> None:
+    record = read_json(renders, "t1")
+    record["positions"][0]["boxes"][name] = box
+    write_record(renders, record)
+    [problem] = problems_of(renders, tmp_path / "set")
+    assert problem.startswith(expected)
+
+
+def many(folder: Path, count: int = 500) -> Path:
+    defects = ("", "bent@r1c2:tilt_deg=12", "missing@r3c4")
+    splits = ("train", "train", "train", "validation", "test_more")
+    return write_renders(
+        folder,
+        [row(f"m{n}", splits[n % 5], defects[n % 3], camera=("center", "top")[n % 2]) for n in range(count)],
+    )
+
+
+def test_any_number_of_processes_gives_the_same_bytes(tmp_path: Path) -> None:
+    out = many(tmp_path / "out")
+    for workers in (1, 2, 3):
+        facts = build(out, tmp_path / f"set{workers}", SCENES, Options({}, workers=workers))
+        assert facts.rows == 500
+    assert bytes_of(tmp_path / "set1") == bytes_of(tmp_path / "set2") == bytes_of(tmp_path / "set3")
+    assert [found["run"] for found in read_rows(split_files(tmp_path / "set2")["validation"])] == [
+        f"m{n}" for n in range(500) if n % 5 == 3
+    ]
+
+
+def test_a_build_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, target = many(tmp_path / "out"), tmp_path / "set"
+    read: list[str] = []
+    original = render_folder.read_record
+
+    def counted(path: Path) -> dict[str, Any]:
+        read.append(path.stem)
+        if len(read) == 300:
+            raise KeyboardInterrupt
+        return original(path)
+
+    monkeypatch.setattr(render_folder, "read_record", counted)
+    with pytest.raises(KeyboardInterrupt):
+        build(out, target, SCENES, Options({}, workers=1))
+    assert not target.exists() and (tmp_path / ".set.building").is_dir()
+    before = len(read)
+    assert before == 300
+    # What was examined is not read again, unless a file of it has changed.
+    record, picture = make_record(next(stream_runs(out / "manifests" / "design.csv", SCENES)))
+    write_picture(out, record, picture // 2)
+    build(out, target, SCENES, Options({}, workers=1))
+    again = read[before:]
+    assert len(again) == len(set(again)) and 200 < len(again) < 350
+    assert "m0" in again
+    build(out, tmp_path / "fresh", SCENES, Options({}, workers=1))
+    assert bytes_of(target) == bytes_of(tmp_path / "fresh")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fresh", "out", "set"]
+
+
+def test_every_record_is_read_once(renders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: Counter[str] = Counter()
+    original = render_folder.read_record
+
+    def counted(path: Path) -> dict[str, Any]:
+        read[path.stem] += 1
+        return original(path)
+
+    monkeypatch.setattr(render_folder, "read_record", counted)
+    build(renders, tmp_path / "set", SCENES, Options({}))
+    assert read == dict.fromkeys((cells["run"] for cells in ROWS), 1)
+
+
+REBUILT = """
+import sys
+from datasets import load_dataset
+row = load_dataset(sys.argv[1], split="train", cache_dir=sys.argv[2])[0]
+print(row["image"].getpixel((0, 0)), row["label"])
+"""
+
+
+def test_a_rebuilt_folder_is_not_served_from_the_cache(renders: Path, tmp_path: Path) -> None:
+    def first_row() -> str:
+        return subprocess.run(
+            [sys.executable, "-c", REBUILT, str(tmp_path / "set"), str(tmp_path / "cache")],
+            env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home")},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    build(renders, tmp_path / "set", SCENES, Options({}))
+    before = first_row()
+    record = read_json(renders, "t1")
+    write_picture(renders, record, np.full((48, 96, 3), 7, np.uint8))
+    build(renders, tmp_path / "set", SCENES, Options({}))
+    assert first_row() == "(7, 7, 7) 2\n" != before
+    build(renders, tmp_path / "set", SCENES, Options({"true_position_mm": 0.01}))
+    assert first_row() == "(7, 7, 7) 0\n"
+
+
+STREAMED = """
+import sys
+from datasets import load_dataset
+rows = list(load_dataset(sys.argv[1], split="train", streaming=True))
+print([row["run"] for row in rows], rows[0]["image"].size, rows[0]["objects"]["address"][26])
+"""
+
+
+def test_streams_in_a_fresh_process(renders: Path, tmp_path: Path) -> None:
+    build(renders, tmp_path / "set", SCENES, Options({}))
+    done = subprocess.run(
+        [sys.executable, "-c", STREAMED, str(tmp_path / "set")],
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "['t1', 't2', 't3'] (96, 48) r3c9\n"
+
+
+def test_the_card_shows_some_rows(renders: Path, tmp_path: Path) -> None:
+    build(renders, tmp_path / "set", SCENES, Options({}))
+    card = (tmp_path / "set" / "README.md").read_text()
+    assert "](contact_sheet.jpg)" in card
+    sheet = Image.open(tmp_path / "set" / "contact_sheet.jpg")
+    assert sheet.width >= 2 * 96 and sheet.height >= 3 * 48
 
 
 def test_killed_while_writing_leaves_the_old_dataset(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import shutil
@@ -336,22 +337,37 @@ def unit_row(run: str, split: str, housing: str) -> dict[str, str]:
     }
 
 
+def spaces_of(rows: list[tuple[dict[str, str], bool]]) -> list[nsoart.UnitSpace]:
+    spaces = nsoart.UnitSpaces()
+    for row, is_ok in rows:
+        spaces.add(row["run"], nsoart.group_of(row), is_ok, row["split"])
+    return spaces.found()
+
+
 def test_unit_space_is_training_ok_then_a_few_then_pooled() -> None:
     rows = [(unit_row(f"a{n}", "train", "plain"), n != 1) for n in range(4)]
     rows += [(unit_row(f"b{n}", "test_housing", "ribbed"), n > 0) for n in range(9)]
     rows += [(unit_row("c", "test", "keyed"), False), (unit_row("d", "validation", "plain"), True)]
-    spaces = {space.group[1]: space for space in nsoart.unit_spaces(rows)}
+    spaces = {space.group[1]: space for space in spaces_of(rows)}
     assert (spaces["plain"].source, spaces["plain"].rows) == ("train", ("a0", "a2", "a3"))
     assert (spaces["ribbed"].source, spaces["ribbed"].rows) == ("few", ("b1", "b2", "b3", "b4", "b5"))
     assert (spaces["keyed"].source, spaces["keyed"].rows) == ("pooled", ())
-    [every] = nsoart.unit_spaces([(unit_row("c", "test", "keyed"), False)])
+    [every] = spaces_of([(unit_row("c", "test", "keyed"), False)])
     assert (every.source, every.rows) == ("all", ("c",))
+
+
+def test_statistics_survive_json() -> None:
+    statistics = nsoart.MapStatistics()
+    statistics.add(RNG.random((3, 5, 7)))
+    again = nsoart.MapStatistics.from_numbers(json.loads(json.dumps(statistics.as_numbers())))
+    assert again.count == statistics.count
+    assert (again.mean == statistics.mean).all() and (again.sd == statistics.sd).all()
 
 
 def test_stored_parameters_apply_to_any_other_picture() -> None:
     pictures = {run: RNG.random((40, 60)) for run in ("a", "b")}
     rows = [(unit_row("a", "train", "plain"), True), (unit_row("b", "train", "ribbed"), True)]
-    spaces = nsoart.unit_spaces(rows)
+    spaces = spaces_of(rows)
     statistics = {}
     for space in spaces:
         statistics[space.group] = nsoart.MapStatistics()
