@@ -153,7 +153,7 @@ def illustrate(chunk: str, key: str, rules: Rules, parameters: Mapping[str, Any]
         content, picture = _picture(rules.directory, row["run"], row["image_sha256"], None)
         chart = nsoart.nsoart_picture(picture, parameters, row)
         images.append({"bytes": content, "path": f"{row['run']}.png"})
-        charts.append({"bytes": _png(chart), "path": f"{row['run']}_nsoart.png"})
+        charts.append({"bytes": encoded_png(chart), "path": f"{row['run']}_nsoart.png"})
     schema = features(True, rules.extras).arrow_schema.remove_metadata()
     columns = {"image": images, "nsoart": charts}
     arrays = [
@@ -424,8 +424,8 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _png(picture: Image.Image) -> bytes:
+def encoded_png(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    # Level 3 takes less than half the time of the default for files a tenth larger.
-    picture.save(buffer, "PNG", compress_level=3)
+    # Level 1 takes less than a third of the default's time for files a fifth larger.
+    picture.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()

@@ -45,7 +45,9 @@ def row(run: str, split: str = "train", defects: str = "", **columns: Any) -> di
     }
 
 
-def write_renders(folder: Path, rows: Iterable[dict[str, Any]], name: str = "design.csv") -> Path:
+def write_renders(
+    folder: Path, rows: Iterable[dict[str, Any]], name: str = "design.csv", grain: float = 6.0
+) -> Path:
     """Write a manifest, and the picture and record of each of its rows.
 
     A bent pin measures 0.1 mm of true position per degree of tilt; a retracted one is lower by its depth.
@@ -60,7 +62,7 @@ def write_renders(folder: Path, rows: Iterable[dict[str, Any]], name: str = "des
         writer.writeheader()
         writer.writerows(rows)
     for run in read_manifest(manifest, SCENES).runs:
-        record, picture = make_record(run)
+        record, picture = make_record(run, grain)
         write_picture(folder, record, picture)
     return folder
 
@@ -88,10 +90,10 @@ def read_json(folder: Path, run: str) -> dict[str, Any]:
     return json.loads((folder / "records" / f"{run}.json").read_text(encoding="utf-8"))
 
 
-def make_record(run: Run) -> tuple[dict[str, Any], np.ndarray]:
+def make_record(run: Run, grain: float = 6.0) -> tuple[dict[str, Any], np.ndarray]:
     """The record of a run, and its picture (H, W, 3): bright pins in dark cavities on a grained housing."""
     rng = np.random.default_rng(run.seed)
-    picture = rng.normal(90, 6, (run.height, run.width))
+    picture = rng.normal(90, grain, (run.height, run.width))
     step_x, step_y = run.width / 9, run.height / 3
     defects = {defect.target: defect for defect in run.defects}
     positions = []
