@@ -36,7 +36,7 @@ from generator.dataset_folder import ShardWriter  # noqa: E402
 from generator.features import features  # noqa: E402
 from generator.labels import Tolerance, label_picture  # noqa: E402
 from generator.render_folder import dataset_row, encoded_png  # noqa: E402
-from tests.generator.made_renders import make_record, row, write_renders  # noqa: E402
+from tests.generator.made_renders import row, write_renders  # noqa: E402
 
 SCENES = ROOT / "scenes"
 DEFECTS = ("", "bent@r1c2:tilt_deg=12", "missing@r3c4")
