@@ -17,6 +17,7 @@ COMMANDS = {
     "preview": ("generator.preview", "a contact sheet of some rows, rendered fast"),
     "render": ("generator.render", "render a manifest in worker processes"),
     "build": ("generator.build", "records to a Hugging Face dataset with its card"),
+    "push": ("generator.push", "a dataset to the Hub, in one commit"),
     "report": ("generator.report", "one HTML page on a dataset"),
 }
 

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from generator.dataset_folder import SHEET, read_rows, split_files
 
 PER_CLASS = 4
+_OF_A_GROUP = 2
 LONGEST_PX = 320
 _INK, _PAPER, _GAP, _LINE = (26, 31, 38), (255, 255, 255), 8, 18
 _COLOURS = {"BENDNG": (255, 167, 38), "NUKENG": (255, 79, 163), "OTHERNG": (179, 156, 255)}
@@ -26,7 +27,7 @@ class SheetRows:
     seen: dict[str, Counter[tuple[str, ...]]] = field(default_factory=dict)
 
     def offer(self, split: str, number: int, label: str, group: tuple[str, ...]) -> None:
-        """Take a row in if it shows its class in another group.
+        """Take a row in while its class has few, and few of its group.
 
         Args:
             split, number: where it stands in the dataset.
@@ -34,7 +35,7 @@ class SheetRows:
             group: scene, housing, terminal, camera and marking.
         """
         rows, seen = self.chosen.setdefault(label, []), self.seen.setdefault(label, Counter())
-        if len(rows) < PER_CLASS and not seen[group]:
+        if len(rows) < PER_CLASS and seen[group] < _OF_A_GROUP:
             rows.append((split, number))
             seen[group] += 1
 
