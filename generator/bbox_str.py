@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
 BINS = 1000
 _GROUP = re.compile(r"([^<]+)((?:<loc_\d+>)+)")
 _LOCATION = re.compile(r"<loc_(\d+)>")
+_TOKEN = re.compile(r"<loc_(0|[1-9]\d*)>|(</?(?:s|pad|unk|mask)>)|(<[^<>]*>?)|([^<]+)")
 
 Box = tuple[float, float, float, float]
 
@@ -91,6 +92,99 @@ def decode(text: str, width: int, height: int) -> tuple[list[Box], list[str]]:
             f"expected a label and its locations at character {end}, got {text[end : end + 30]!r}"
         )
     return boxes, labels
+
+
+def lint(text: str, labels: Collection[str] | None = None) -> list[str]:
+    """Everything about an answer that a parser would trip over, or that `encode` would have written otherwise.
+
+    Args:
+        text: the answer as it stands in the column.
+        labels: those that there are; None: any.
+
+    Returns:
+        One message per fault, ``character N: expected …, got …``; none for an answer that `encode` wrote.
+    """
+    problems: list[str] = []
+    groups: list[tuple[str, int, list[int]]] = []
+
+    def wrong(at: int, expected: str, got: str) -> None:
+        problems.append(f"character {at}: expected {expected}, got {got}")
+
+    if text != text.strip() or "\n" in text:
+        wrong(0, "no space or line break round an answer or in it", repr(text[:40]))
+    for token in _TOKEN.finditer(text):
+        location, special, broken, label = token.groups()
+        at = token.start()
+        if location is not None:
+            if int(location) >= BINS:
+                wrong(at, f"a location of 0 to {BINS - 1}", token[0])
+            if not groups:
+                wrong(at, "a label before its locations", token[0])
+                groups.append(("", at, []))
+            groups[-1][2].append(int(location))
+        elif special is not None:
+            wrong(at, "no special token, which the tokenizer adds itself", special)
+        elif broken is not None:
+            wrong(at, "a location such as <loc_12>, and no other '<'", repr(broken[:20]))
+        elif label.strip():
+            _lint_label(label, at, labels, {name for name, _, _ in groups}, wrong)
+            groups.append((label, at, []))
+    for label, at, bins in groups:
+        _lint_boxes(label, at, bins, wrong)
+    firsts = [(bins[1], bins[0]) for _, _, bins in groups if len(bins) >= 4]
+    if firsts != sorted(firsts):
+        wrong(groups[0][1], "groups in the order of (y1, x1) of their first box", "another order")
+    return problems
+
+
+def _lint_label(
+    label: str,
+    at: int,
+    labels: Collection[str] | None,
+    before: set[str],
+    wrong: Callable[[int, str, str], None],
+) -> None:
+    if label != label.strip():
+        wrong(at, "a label without spaces round it", repr(label))
+    if ">" in label:
+        wrong(at, "a label without '>'", repr(label))
+    if labels is not None and label.strip() not in labels:
+        wrong(at, f"one of the labels {', '.join(sorted(labels))}", repr(label))
+    if label in before:
+        wrong(at, f"the boxes of {label!r} in one group", "a second one")
+
+
+def _lint_boxes(label: str, at: int, bins: list[int], wrong: Callable[[int, str, str], None]) -> None:
+    if not bins:
+        wrong(at, f"boxes behind {label!r}", "none")
+    elif len(bins) % 4:
+        wrong(at, f"four locations per box of {label!r}", f"{len(bins)} locations")
+        return
+    boxes = list(zip(*[iter(bins)] * 4, strict=True))
+    for x1, y1, x2, y2 in boxes:
+        if x2 < x1 or y2 < y1:
+            wrong(at, f"boxes of {label!r} with x1 <= x2 and y1 <= y2", str([x1, y1, x2, y2]))
+    places = [(y1, x1) for x1, y1, _, _ in boxes]
+    if places != sorted(places):
+        wrong(at, f"boxes of {label!r} in the order of (y1, x1)", "another order")
+    if len(set(boxes)) < len(boxes):
+        wrong(at, f"each box of {label!r} once", "one twice")
+
+
+def ceiling(box: Sequence[float], width: int, height: int) -> float:
+    """The largest IoU with a box that a perfect answer can reach, its edges being at the middles of their bins.
+
+    Args:
+        box: xyxy in px, inside of the picture.
+        width, height: of the picture in px.
+    """
+    x1, y1, x2, y2 = box
+    ((u1, v1, u2, v2),), _ = decode(encode([box], ["x"], width, height), width, height)
+    across, down = min(x2, u2) - max(x1, u1), min(y2, v2) - max(y1, v1)
+    if across <= 0 or down <= 0:
+        return 0.0
+    shared = across * down
+    return shared / ((x2 - x1) * (y2 - y1) + (u2 - u1) * (v2 - v1) - shared)
 
 
 def _check_size(width: int, height: int) -> None:

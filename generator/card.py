@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from generator.dataset_folder import SHEET, ordered_splits
-from generator.labels import OBSERVABLE_SHARE, Tolerance
+from generator.labels import ANSWER_LABELS, OBSERVABLE_SHARE, Tolerance
 from generator.nsoart import FEW
 
 MEANINGS = {
@@ -36,6 +36,8 @@ class DatasetFacts:
         sizes: (width, height) of the pictures in px.
         nsoart: contents of nsoart.json.
         content_sha256: of pictures and labels together.
+        answer: how `bbox_str` names classes, of ANSWER_LABELS.
+        ceilings: boxes in answers, and the sum and the least of the IoU that a perfect answer reaches with them.
     """
 
     counts: Mapping[str, Mapping[str, int]]
@@ -54,6 +56,8 @@ class DatasetFacts:
     nsoart: Mapping[str, Any]
     license: str
     content_sha256: str
+    answer: str
+    ceilings: tuple[int, float, float]
 
     @property
     def rows(self) -> int:
@@ -112,6 +116,7 @@ def _header(facts: DatasetFacts) -> str:
             "grey": facts.grey,
             "renderer": list(facts.renderers),
             "blender": list(facts.blenders),
+            "answer": facts.answer,
             "content_sha256": facts.content_sha256,
             "manifests": [{"name": name, "sha256": sha256} for name, sha256 in facts.manifests],
         },
@@ -177,7 +182,7 @@ build again with `--tolerance`, or compare `objects.true_position_mm` and `objec
 - `grey`: {_grey_note(facts)}
 - `observable`: false where none of the defects can be seen in this view ({facts.hidden_rows} pictures).
 - `bbox_str`: the Florence-2 `<OD>` answer: NG objects of which at least {OBSERVABLE_SHARE:.0%} can be seen,
-  `<loc_0>` to `<loc_999>`, grouped by label; empty for OK.
+  `<loc_0>` to `<loc_999>`, grouped by label; empty for OK.{_answer_note(facts)}
 - `objects`: every pin position and every other thing: `id`, `bbox` (x, y, width, height in px, clipped to the
   picture), `category`, `area` (of the box, px²), `address` (row and position), `cavity` (label on the drawing),
   `visible` (share that can be seen; of a missing pin: of its cavity), `true_position_mm`, `retraction_mm` (null where
@@ -215,6 +220,21 @@ sizes are the manifest's choice and say nothing about how often defects occur.
 
 {licence}
 """
+
+
+def _answer_note(facts: DatasetFacts) -> str:
+    notes = []
+    if facts.answer != "short":
+        names = ANSWER_LABELS[facts.answer]
+        pairs = ", ".join(f"`{names[name]}` for {name}" for name in facts.classes if name != "OK")
+        notes.append(f" Its labels: {pairs}.")
+    count, total, least = facts.ceilings
+    if count:
+        notes.append(
+            f" A perfect answer\n  reaches an IoU of {total / count:.3f} on average and {least:.3f} at worst: bins are "
+            "a thousandth of the picture."
+        )
+    return "".join(notes)
 
 
 def _tolerance_note(facts: DatasetFacts) -> str:

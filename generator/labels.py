@@ -22,6 +22,13 @@ OBSERVABLE_SHARE = 0.1
 # Kinds of a position whose class follows from its measures.
 MEASURED_KINDS = ("ok", "bent", "retracted", "missing")
 
+# What an answer calls the classes; the hyphenated ones are the sources' own spelling.
+ANSWER_LABELS = {
+    "short": {name: name for name in CLASSES},
+    "words": {BENDNG: "bent pin", NUKENG: "backed out pin", OTHERNG: "other defect", OK: "good pin"},
+    "hyphenated": {BENDNG: "BEND-NG", NUKENG: "NUKE-NG", OTHERNG: "OTHER-NG", OK: "OK"},
+}
+
 Box = tuple[float, float, float, float]
 
 
@@ -118,11 +125,16 @@ class PictureTruth:
     def verdict(self) -> str:
         return "OK" if self.label == OK else "NG"
 
-    def answer(self, width: int, height: int) -> str:
-        """The Florence-2 answer: the NG objects that can be seen."""
-        found = [thing for thing in self.objects if thing.category != OK and thing.observable]
+    @property
+    def found(self) -> list[ObjectTruth]:
+        """The NG objects that can be seen, which an answer names."""
+        return [thing for thing in self.objects if thing.category != OK and thing.observable]
+
+    def answer(self, width: int, height: int, labels: str = "short") -> str:
+        """The Florence-2 answer: the NG objects that can be seen, named as one of ANSWER_LABELS has it."""
+        names = ANSWER_LABELS[labels]
         return bbox_str.encode(
-            [thing.box for thing in found], [thing.category for thing in found], width, height
+            [thing.box for thing in self.found], [names[t.category] for t in self.found], width, height
         )
 
 

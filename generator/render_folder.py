@@ -44,7 +44,7 @@ class Rules:
         limits: tolerance limits in mm that replace the scene's, by name.
         grey: fraction of a limit within which a measure is flagged.
         extras: the user's own columns.
-        partial: leave out rows without a record.
+        answer: how `bbox_str` names classes, of ANSWER_LABELS.
         window, stride: of nsoart, in px.
     """
 
@@ -53,7 +53,7 @@ class Rules:
     limits: Mapping[str, float]
     grey: float
     extras: tuple[str, ...]
-    partial: bool
+    answer: str
     window: int
     stride: int
 
@@ -87,6 +87,7 @@ class Findings:
         rows: name, class, unit-space group and split of each row that goes into the dataset, in order.
         tolerances: (scene, file, limits) where a record's limits differ from those before it in the chunk.
         statistics: of the maps of the OK rows of training, by group.
+        ceilings: of the boxes in answers: how many, the sum and the least of the IoU that a perfect answer reaches.
     """
 
     key: str = ""
@@ -97,6 +98,7 @@ class Findings:
     other: bool = False
     grey_rows: int = 0
     hidden_rows: int = 0
+    ceilings: tuple[int, float, float] = (0, 0.0, 1.0)
     renderers: list[str] = field(default_factory=list)
     blenders: list[str] = field(default_factory=list)
     sizes: list[tuple[int, int]] = field(default_factory=list)
@@ -204,7 +206,7 @@ def _examine_row(
         own = record["tolerance"]
         tolerance = Tolerance(own["true_position_mm"], own["retraction_mm"]).with_limits(rules.limits)
         truth = label_picture(record, tolerance, rules.grey)
-        content = dataset_row(run, record, truth, rules.extras)
+        content = dataset_row(run, record, truth, rules.extras, rules.answer)
         for name, kind in (("renderer", findings.renderers), ("blender", findings.blenders)):
             if str(record[name]) not in kind:
                 kind.append(str(record[name]))
@@ -233,13 +235,18 @@ def _examine_row(
     findings.other |= any(thing.category == OTHERNG for thing in truth.objects)
     findings.grey_rows += truth.grey
     findings.hidden_rows += not truth.observable
+    count, total, least = findings.ceilings
+    for thing in truth.found:
+        reached = bbox_str.ceiling(thing.box, *size)
+        count, total, least = count + 1, total + reached, min(least, reached)
+    findings.ceilings = count, total, least
     if size not in findings.sizes:
         findings.sizes.append(size)
     return {**content, "image_sha256": record["image_sha256"]}
 
 
 def dataset_row(
-    run: Run, record: Mapping[str, Any], truth: PictureTruth, extras: Sequence[str]
+    run: Run, record: Mapping[str, Any], truth: PictureTruth, extras: Sequence[str], answer: str = "short"
 ) -> dict[str, Any]:
     """Everything that the dataset says about a picture, as Arrow stores it, without the pictures."""
     row = run.row()
@@ -251,7 +258,7 @@ def dataset_row(
         "kinds": list(truth.kinds),
         "observable": truth.observable,
         "grey": truth.grey,
-        "bbox_str": truth.answer(width, height),
+        "bbox_str": truth.answer(width, height, answer),
         "objects": {
             "id": [thing.id for thing in things],
             "bbox": [
@@ -392,6 +399,7 @@ def _read_findings(path: Path, key: str) -> Findings | None:
         return None
     found = Findings(**told)
     found.rows = [(run, label, tuple(group)) for run, label, group in found.rows]
+    found.ceilings = tuple(told["ceilings"])
     found.sizes = [(width, height) for width, height in found.sizes]
     found.statistics = [(tuple(group), numbers) for group, numbers in found.statistics]
     return found

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.bbox_str import decode, encode
+from generator.bbox_str import ceiling, decode, encode, lint
 
 
 def test_no_boxes_is_the_empty_answer() -> None:
@@ -109,3 +110,104 @@ def test_a_picture_without_size_is_refused() -> None:
     for call in (lambda: encode([], [], 0, 5), lambda: decode("", 5, 0)):
         with pytest.raises(ValueError, match="at least 1 px"):
             call()
+
+
+def random_box(source: random.Random, width: int, height: int) -> tuple[float, float, float, float]:
+    xs, ys = sorted(source.uniform(0, width) for _ in "ab"), sorted(source.uniform(0, height) for _ in "ab")
+    return xs[0], ys[0], xs[1], ys[1]
+
+
+def test_ten_thousand_boxes_survive_within_the_bound() -> None:
+    source = random.Random(5)
+    for _ in range(10_000):
+        width, height = source.randint(32, 4096), source.randint(32, 4096)
+        box = random_box(source, width, height)
+        text = encode([box], ["NUKENG"], width, height)
+        ([found], [label]) = decode(text, width, height)
+        assert label == "NUKENG" and lint(text, {"NUKENG"}) == []
+        assert all(
+            abs(a - b) <= extent / 2000 + 1e-9
+            for a, b, extent in zip(box, found, (width, height, width, height), strict=True)
+        )
+
+
+BOX = "<loc_10><loc_10><loc_20><loc_20>"
+LATER = "<loc_30><loc_30><loc_40><loc_40>"
+FAULTS = {
+    "a bin that is no token": (
+        "BENDNG<loc_10><loc_10><loc_1000><loc_20>",
+        "a location of 0 to 999, got <loc_1000>",
+    ),
+    "inverted in x": (
+        "BENDNG<loc_30><loc_10><loc_20><loc_20>",
+        "x1 <= x2 and y1 <= y2, got [30, 10, 20, 20]",
+    ),
+    "inverted in y": (
+        "BENDNG<loc_10><loc_30><loc_20><loc_20>",
+        "x1 <= x2 and y1 <= y2, got [10, 30, 20, 20]",
+    ),
+    "three locations": (
+        "BENDNG<loc_10><loc_10><loc_20>",
+        "four locations per box of 'BENDNG', got 3 locations",
+    ),
+    "a box without a label": (BOX, "a label before its locations, got <loc_10>"),
+    "a label without a box": (f"BENDNG{BOX}NUKENG", "boxes behind 'NUKENG', got none"),
+    "an unknown label": (f"POSTER{BOX}", "one of the labels BENDNG, NUKENG, got 'POSTER'"),
+    "a label that the parser breaks on": (f"BENDNG<a{BOX}", "a location such as <loc_12>, and no other '<'"),
+    "a special token": (f"<s>BENDNG{BOX}</s>", "no special token, which the tokenizer adds itself, got <s>"),
+    "boxes in another order": (f"BENDNG{LATER}{BOX}", "boxes of 'BENDNG' in the order of (y1, x1)"),
+    "groups in another order": (
+        f"BENDNG{LATER}NUKENG{BOX}",
+        "groups in the order of (y1, x1) of their first box",
+    ),
+    "a label in two groups": (f"BENDNG{BOX}NUKENG{LATER}BENDNG{LATER}", "the boxes of 'BENDNG' in one group"),
+    "a box twice": (f"BENDNG{BOX}{BOX}", "each box of 'BENDNG' once, got one twice"),
+    "a location with a leading zero": (
+        "BENDNG<loc_010><loc_10><loc_20><loc_20>",
+        "a location such as <loc_12>",
+    ),
+    "a location that ends too soon": ("BENDNG<loc_10><loc_10><loc_20><loc_2", "a location such as <loc_12>"),
+    "a line break": (f"BENDNG{BOX}\n", "no space or line break round an answer or in it"),
+    "spaces round a label": (
+        f"BENDNG{BOX} NUKENG {LATER}",
+        "a label without spaces round it, got ' NUKENG '",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_linter_finds_a_planted_fault(fault: str) -> None:
+    text, expected = FAULTS[fault]
+    problems = lint(text, {"BENDNG", "NUKENG"})
+    assert any(expected in problem for problem in problems), problems
+    assert all(problem.startswith("character ") and ", got " in problem for problem in problems)
+
+
+@given(
+    sizes,
+    sizes,
+    st.lists(st.tuples(shares, shares, shares, shares, st.sampled_from(["bent pin", "NUKE-NG"])), max_size=9),
+)
+def test_the_linter_lets_every_encoded_answer_pass(width: int, height: int, drawn: list) -> None:
+    boxes = {
+        (min(xa, xb) * width, min(ya, yb) * height, max(xa, xb) * width, max(ya, yb) * height): label
+        for xa, xb, ya, yb, label in drawn
+    }
+    text = encode(list(boxes), list(boxes.values()), width, height)
+    assert [p for p in lint(text, {"bent pin", "NUKE-NG"}) if "one twice" not in p] == []
+
+
+def test_the_ceiling_is_the_iou_of_the_perfect_answer() -> None:
+    # 12 px at 640 px: 18.75 bins, whose edges lie up to half a bin off.
+    assert ceiling((100.0, 100.0, 112.0, 112.0), 640, 640) == pytest.approx(0.948, abs=0.03)
+    assert ceiling((0.32, 0.32, 639.68, 639.68), 640, 640) == pytest.approx(1.0)
+    assert ceiling((5.0, 5.0, 5.01, 5.01), 640, 640) < 0.1
+    source = random.Random(6)
+    for _ in range(200):
+        box = random_box(source, 256, 128)
+        ([found], _) = decode(encode([box], ["x"], 256, 128), 256, 128)
+        shared = max(0.0, min(box[2], found[2]) - max(box[0], found[0])) * max(
+            0.0, min(box[3], found[3]) - max(box[1], found[1])
+        )
+        areas = [(b[2] - b[0]) * (b[3] - b[1]) for b in (box, found)]
+        assert ceiling(box, 256, 128) == pytest.approx(shared / (sum(areas) - shared))

@@ -504,6 +504,52 @@ def test_a_rebuilt_folder_is_not_served_from_the_cache(renders: Path, tmp_path: 
     assert first_row() == "(7, 7, 7) 0\n"
 
 
+def test_answers_in_words_and_with_hyphens(renders: Path, tmp_path: Path) -> None:
+    for answer, label in (("words", "bent pin"), ("hyphenated", "BEND-NG"), ("short", "BENDNG")):
+        build(renders, tmp_path / answer, SCENES, Options({}, answer=answer))
+        assert rows_of(tmp_path / answer)["t2"]["bbox_str"].startswith(f"{label}<loc_")
+    assert "`bent pin` for BENDNG" in (tmp_path / "words" / "README.md").read_text()
+    short, hyphens = (rows_of(tmp_path / name) for name in ("short", "hyphenated"))
+    assert all(hyphens[run]["bbox_str"].replace("-", "") == short[run]["bbox_str"] for run in short)
+
+
+# The reader of QEUR23_VIVLM35, as published.
+OD_DATASET = """
+import sys
+from datasets import load_dataset
+
+class ODDataset:
+    def __init__(self, data):
+        self.data = data
+
+    def __len__(self):
+        return len(self.data)
+
+    def __getitem__(self, idx):
+        example = self.data[idx]
+        question = "<OD>"
+        answer = example["bbox_str"].replace("-", "")
+        image = example["image"].convert("RGB")
+        return question, answer, image
+
+data = ODDataset(load_dataset(sys.argv[1], split="train"))
+print([data[i][1] for i in range(len(data))], data[0][2].size)
+"""
+
+
+def test_the_sources_reader_runs_on_it_unchanged(renders: Path, tmp_path: Path) -> None:
+    build(renders, tmp_path / "set", SCENES, Options({}))
+    done = subprocess.run(
+        [sys.executable, "-c", OD_DATASET, str(tmp_path / "set")],
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    rows = rows_of(tmp_path / "set")
+    assert done.stdout == f"{[rows[run]['bbox_str'] for run in ('t1', 't2', 't3')]} (96, 48)\n"
+
+
 STREAMED = """
 import sys
 from datasets import load_dataset
@@ -570,7 +616,9 @@ def command(*words: str) -> int:
 def test_command(renders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [str(renders), "--to", str(tmp_path / "set")]
     assert command(*words, "--tolerance", "retraction_mm=2", "--grey", "0.1") == 0
-    assert "| train | 1 | 0 | 2 | 3 |" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "| train | 1 | 0 | 2 | 3 |" in output
+    assert output.startswith("bbox_str: 3 boxes, of which a perfect answer reaches an IoU of 0.")
     with pytest.raises(InputError) as caught:
         command(*words, "--tolerance", "tilt=2", "--grey", "1.5")
     assert [problem.split(":")[0] for problem in caught.value.problems] == ["--tolerance", "--grey"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from generator.labels import CLASSES, Tolerance, label_picture, parse_tolerance
 
@@ -207,3 +209,36 @@ def test_tolerances_that_are_refused(text: str, message: str) -> None:
 def test_a_limit_must_be_a_length() -> None:
     with pytest.raises(ValueError, match="retraction_mm must be a number of mm above 0"):
         Tolerance(0.5, 0.0)
+
+
+measures = st.floats(0.0, 3.0)
+limits = st.floats(0.05, 2.5)
+
+
+@given(
+    st.lists(st.tuples(measures, measures, st.booleans()), min_size=1, max_size=12),
+    limits,
+    limits,
+    limits,
+    limits,
+)
+def test_another_tolerance_changes_exactly_what_truth_says(
+    pins: list[tuple[float, float, bool]], a1: float, a2: float, b1: float, b2: float
+) -> None:
+    positions = [
+        pin(number, true, low, "missing" if gone else "ok")
+        for number, (true, low, gone) in enumerate(pins, 1)
+    ]
+    record = {"width": 100, "height": 50, "positions": positions, "other": []}
+
+    def expected(true_limit: float, low_limit: float) -> list[str]:
+        return [
+            "NUKENG" if gone or low > low_limit else "BENDNG" if true > true_limit else "OK"
+            for true, low, gone in pins
+        ]
+
+    for limit in ((a1, a2), (b1, b2)):
+        truth = label_picture(record, Tolerance(*limit))
+        classes = expected(*limit)
+        assert [thing.category for thing in truth.objects] == classes
+        assert truth.label == next((name for name in ("NUKENG", "BENDNG") if name in classes), "OK")
