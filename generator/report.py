@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from blender_scripts.errors import InputError
+from blender_scripts.record import read_record
 from generator.card import read_settings
 from generator.dataset_folder import CARD, read_features, read_rows, split_files
 from generator.features import MANIFEST_COLUMNS
@@ -31,11 +32,12 @@ _ADDRESS = re.compile(r"r(\d+)c(\d+)")
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture of a contact sheet: its row without pictures, and the two pictures' bytes."""
+    """A picture of a contact sheet: its row without pictures, the two pictures' bytes, and the mask's if it is there."""
 
     row: Mapping[str, Any]
     image: bytes
     nsoart: bytes
+    mask: bytes | None = None
 
 
 @dataclass
@@ -47,7 +49,8 @@ class Overview:
         verdicts: pictures by split and verdict.
         factors: pictures by factor, level and class. A picture with two kinds of defect counts under both.
         level_splits: the splits in which a factor's level occurs.
-        measures: every measured pin's value in mm, by measure, scene and class of the pin.
+        measures: every pin's value by measure (mm; `tilt_deg` where the renders are there; `visible` as a share;
+            `box_px`, the root of the box's area), scene and class of the pin.
         unmeasured: pins without a measure (missing), by class.
         places: defective pins by scene, split and (row, position).
         extents: largest row and position of a scene.
@@ -79,7 +82,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder that build made")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="HTML", help="the page to write")
     parser.add_argument(
-        "--per-class", type=int, default=12, metavar="N", help="pictures per contact sheet (default 12)"
+        "--per-class", type=int, default=40, metavar="N", help="pictures of each class to show (default 40)"
+    )
+    parser.add_argument(
+        "--renders",
+        type=Path,
+        metavar="DIR",
+        help="folder that the dataset was built from: shows masks and tilts too",
     )
 
 
@@ -89,7 +98,9 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--per-class: expected 0 to 200, got {args.per_class}")
     if args.output.is_dir():
         raise InputError(f"-o {args.output}: expected the name of a file, got a folder")
-    page = make_page(overview(args.dataset, args.per_class))
+    if args.renders is not None and not (args.renders / "records").is_dir():
+        raise InputError(f"--renders {args.renders}: expected a folder that was rendered into, got none")
+    page = make_page(overview(args.dataset, args.per_class, args.renders))
     args.output.parent.mkdir(parents=True, exist_ok=True)
     unfinished = args.output.with_name(f".{args.output.name}.building")
     unfinished.write_text(page, encoding="utf-8")
@@ -98,12 +109,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def overview(dataset: Path, per_class: int) -> Overview:
+def overview(dataset: Path, per_class: int, renders: Path | None = None) -> Overview:
     """Read what the page shows out of a dataset folder.
 
     Args:
         dataset: made by build.
         per_class: most pictures in the contact sheet of a class.
+        renders: the folder that it was built from, for masks and tilts; None: without.
 
     Raises:
         InputError: the folder holds no dataset of ours.
@@ -124,12 +136,14 @@ def overview(dataset: Path, per_class: int) -> Overview:
     for split, paths in splits.items():
         for number, row in enumerate(read_rows(paths, light)):
             _take(shown, split, row, extras)
+            if renders is not None:
+                _take_tilts(shown, row, renders)
             candidates[shown.classes[row["label"]]].append((split, number, _stratum(row)))
     for name in extras:
         if not 1 < len(shown.factors[name]) <= MOST_LEVELS:
             del shown.factors[name]
     chosen = {name: _spread(candidates[name], per_class) for name in shown.classes}
-    _read_samples(shown, splits, chosen)
+    _read_samples(shown, splits, chosen, renders)
     return shown
 
 
@@ -160,8 +174,9 @@ def _take(shown: Overview, split: str, row: Mapping[str, Any], extras: Sequence[
         for measure in MEASURES:
             value = things[measure][number]
             if value is not None:
-                by_class = shown.measures.setdefault(measure, {}).setdefault(scene, {})
-                by_class.setdefault(category, []).append(value)
+                _measure(shown, measure, scene, category, value)
+        _measure(shown, "visible", scene, category, things["visible"][number])
+        _measure(shown, "box_px", scene, category, things["area"][number] ** 0.5)
         if place := _ADDRESS.fullmatch(address):
             at = int(place[1]), int(place[2])
             rows, positions = max(rows, at[0]), max(positions, at[1])
@@ -169,6 +184,20 @@ def _take(shown: Overview, split: str, row: Mapping[str, Any], extras: Sequence[
             if category != OK:
                 shown.places.setdefault(scene, {}).setdefault(split, Counter())[at] += 1
     shown.extents[scene] = rows, positions
+
+
+def _measure(shown: Overview, measure: str, scene: str, category: str, value: float) -> None:
+    shown.measures.setdefault(measure, {}).setdefault(scene, {}).setdefault(category, []).append(value)
+
+
+def _take_tilts(shown: Overview, row: Mapping[str, Any], renders: Path) -> None:
+    """Tilts of a row's pins, from its record: a dataset has no column of them."""
+    things = row["objects"]
+    category = dict(zip(things["address"], things["category"], strict=True))
+    for position in read_record(renders / "records" / f"{row['run']}.json")["positions"]:
+        if position.get("tilt_deg") is not None and position["address"] in category:
+            name = shown.classes[category[position["address"]]]
+            _measure(shown, "tilt_deg", row["scene"], name, position["tilt_deg"])
 
 
 def _stratum(row: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -189,7 +218,10 @@ def _spread(candidates: Sequence[tuple[str, int, tuple[Any, ...]]], count: int) 
 
 
 def _read_samples(
-    shown: Overview, splits: Mapping[str, Sequence[Path]], chosen: Mapping[str, Sequence[tuple[str, int]]]
+    shown: Overview,
+    splits: Mapping[str, Sequence[Path]],
+    chosen: Mapping[str, Sequence[tuple[str, int]]],
+    renders: Path | None,
 ) -> None:
     wanted: dict[str, set[int]] = defaultdict(set)
     for rows in chosen.values():
@@ -200,5 +232,8 @@ def _read_samples(
         rows = read_rows(splits[split], only=numbers)
         for number, row in zip(sorted(numbers), rows, strict=True):
             pictures = row.pop("image")["bytes"], row.pop("nsoart")["bytes"]
-            found[split, number] = Sample(row, *pictures)
+            mask = renders / "masks" / f"{row['run']}.png" if renders is not None else None
+            found[split, number] = Sample(
+                row, *pictures, mask.read_bytes() if mask is not None and mask.is_file() else None
+            )
     shown.samples = {name: [found[key] for key in keys] for name, keys in chosen.items()}

@@ -20,10 +20,55 @@ if TYPE_CHECKING:
 
 # Longest side of a picture on the page; larger ones are reduced.
 LONGEST_PX = 720
+# Of many pictures, so that a page stays below what a mail takes.
+LONGEST_OF_MANY_PX = 400
+MANY = 60
+# Title, unit and decimals of a measure.
 TITLES = {
-    "true_position_mm": "True position at the tip (diametral)",
-    "retraction_mm": "Retraction",
+    "true_position_mm": ("True position at the tip (diametral)", "mm", 3),
+    "retraction_mm": ("Retraction", "mm", 3),
+    "tilt_deg": ("Tilt of the tip", "degrees", 1),
+    "box_px": ("Size of the box (root of its area)", "px", 1),
+    "visible": ("Visible share", "of the pin; of a missing pin: of its cavity's mouth", 2),
 }
+# What the contact sheets can be filtered and laid out by.
+FILTERS = ("class", "split", "scene", "housing", "terminal", "camera", "lighting", "marking")
+SCRIPT = """
+(() => {
+  const sheets = document.getElementById("sheets"), count = document.getElementById("count");
+  const by = document.getElementById("by"), selects = [...document.querySelectorAll("select[data-n]")];
+  const cards = [...sheets.querySelectorAll(".card")].map(e => [e, JSON.parse(e.dataset.levels)]);
+  const words = document.getElementById("words");
+  for (const s of selects) {
+    const levels = [...new Set(cards.map(([, l]) => l[s.dataset.n]))].sort();
+    for (const level of levels) s.add(new Option(level || "(empty)", level));
+  }
+  function show() {
+    const text = words.value.trim().toLowerCase();
+    const want = selects.filter(s => s.selectedIndex > 0).map(s => [s.dataset.n, s.value]);
+    const left = cards.filter(([e, l]) => want.every(([n, v]) => l[n] === v) &&
+      (!text || e.querySelector(".caption").textContent.toLowerCase().includes(text)));
+    const groups = new Map();
+    for (const [e, l] of left) {
+      const level = l[by.value];
+      if (!groups.has(level)) groups.set(level, []);
+      groups.get(level).push(e);
+    }
+    sheets.replaceChildren(...[...groups].flatMap(([level, members]) => {
+      const title = document.createElement("h3"), sheet = document.createElement("div");
+      title.textContent = `${by.selectedOptions[0].text} ${level || "(empty)"}: ${members.length}`;
+      sheet.className = "sheet";
+      sheet.append(...members);
+      return [title, sheet];
+    }));
+    count.textContent = `${left.length} of ${cards.length} shown`;
+  }
+  for (const s of [by, ...selects]) s.addEventListener("change", show);
+  words.addEventListener("input", show);
+  document.getElementById("filters").hidden = false;
+  count.textContent = `${cards.length} of ${cards.length} shown`;
+})();
+"""
 STYLE = """
 :root { color-scheme: light dark; --paper: #fff; --panel: #f6f7f9; --ink: #1a1f26; --quiet: #626d7a;
   --line: #d9dee4; --limit: #c0231c; --heat: #2f6fb3;
@@ -80,6 +125,14 @@ figcaption span { font-weight: 400; margin-left: 8px; }
 .controls { display: flex; flex-wrap: wrap; gap: 8px 22px; margin: 10px 0 4px; font-size: 14px; }
 .controls label { cursor: pointer; }
 .sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(570px, 1fr)); gap: 20px 24px; }
+.filters { display: flex; flex-wrap: wrap; gap: 8px 16px; margin: 12px 0; font-size: 14px; align-items: center; }
+.filters[hidden] { display: none; }
+.filters select, .filters input { font: inherit; color: inherit; background: var(--paper); padding: 3px 6px;
+  border: 1px solid var(--line); border-radius: 5px; margin-left: 6px; max-width: 190px; }
+.mask { mix-blend-mode: normal; position: absolute; inset: 0; width: 100%; height: 100%; image-rendering: pixelated;
+  opacity: .55; display: none !important; }
+#masks:checked ~ main .pair .mask { display: block !important; }
+.card { content-visibility: auto; contain-intrinsic-size: auto 240px; }
 .card { border: 1px solid var(--line); border-radius: 8px; overflow: hidden; background: var(--panel); }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 2px; background: var(--line); }
 .pair div { position: relative; background: #000; }
@@ -103,7 +156,7 @@ input.switch { position: absolute; opacity: 0; pointer-events: none; }
 .controls label::before { content: ""; display: inline-block; width: 14px; height: 14px; margin-right: 7px;
   vertical-align: -2px; border: 1px solid var(--quiet); border-radius: 3px; background: var(--paper); }
 #boxes:checked ~ main [for=boxes]::before, #names:checked ~ main [for=names]::before,
-#good:checked ~ main [for=good]::before, #side:checked ~ main [for=side]::before { background: var(--heat);
+#good:checked ~ main [for=good]::before, #masks:checked ~ main [for=masks]::before, #side:checked ~ main [for=side]::before { background: var(--heat);
   border-color: var(--heat); box-shadow: inset 0 0 0 2px var(--paper); }
 footer { color: var(--quiet); font-size: 13px; margin: 48px 0 40px; border-top: 1px solid var(--line);
   padding-top: 12px; }
@@ -120,8 +173,8 @@ def make_page(shown: Overview) -> str:
         shown: what `report.overview` read.
     """
     switches = "".join(
-        f'<input type="checkbox" class="switch" id="{name}" {"" if name == "good" else "checked"}>'
-        for name in ("boxes", "names", "good", "side")
+        f'<input type="checkbox" class="switch" id="{name}" {"" if name in ("good", "masks") else "checked"}>'
+        for name in ("boxes", "names", "good", "masks", "side")
     )
     classes = "".join(
         f".fill-{name} {{ fill: var(--{name}); }} .back-{name} {{ background: var(--{name}); }}"
@@ -140,7 +193,8 @@ def make_page(shown: Overview) -> str:
 <h2>Contact sheets</h2>{_sheets(shown)}
 <footer>Rendered pictures: what is said here holds for renders, not for parts. Numbers of this page as JSON are in its
 source, in the element with id “numbers”.</footer>
-</main><script type="application/json" id="numbers">{_numbers(shown)}</script></body></html>
+</main><script type="application/json" id="numbers">{_numbers(shown)}</script>
+<script>{SCRIPT}</script></body></html>
 """
 
 
@@ -216,27 +270,28 @@ def _measures(shown: Overview) -> str:
         "<p>Every pin of every picture. The line is the tolerance that this dataset was labelled with; each row has "
         "its own height, because good pins outnumber defective ones.</p>"
     ]
-    for measure, scenes in shown.measures.items():
-        for scene, values in scenes.items():
+    for measure, (words, unit, decimals) in TITLES.items():
+        for scene, values in shown.measures.get(measure, {}).items():
             limit = shown.settings.get("tolerance", {}).get(scene, {}).get(measure)
             ordered = {name: values[name] for name in shown.classes if values.get(name)}
-            title = f"{TITLES[measure]}{', ' + escape(scene) if len(scenes) > 1 else ''}"
-            plot = histogram(ordered, limit, "mm")
-            parts.append(f'<h3>{title}</h3><div class="measure">{plot}{_quantiles(ordered)}</div>')
+            title = f"{words}{', ' + escape(scene) if len(shown.measures[measure]) > 1 else ''}"
+            plot = histogram(ordered, limit, unit)
+            table = _quantiles(ordered, unit.split(" ")[0] if decimals > 2 else "", decimals)
+            parts.append(f'<h3>{title}</h3><div class="measure">{plot}{table}</div>')
     if missing := sum(shown.unmeasured.values()):
-        parts.append(f'<p class="note">{missing:,} missing pins have no measure.</p>')
+        parts.append(f'<p class="note">{missing:,} missing pins have no position, retraction or tilt.</p>')
     return "".join(parts)
 
 
-def _quantiles(values: Mapping[str, Sequence[float]]) -> str:
+def _quantiles(values: Mapping[str, Sequence[float]], unit: str, decimals: int) -> str:
     heads = "".join(f"<th>{name}</th>" for name in ("pins", "smallest", "median", "95 %", "largest"))
     rows = "".join(
         f"<tr><td>{name}</td><td>{len(numbers):,}</td>"
-        + "".join(f"<td>{np.quantile(numbers, q):.3f}</td>" for q in (0, 0.5, 0.95, 1))
+        + "".join(f"<td>{np.quantile(numbers, q):.{decimals}f}</td>" for q in (0, 0.5, 0.95, 1))
         + "</tr>"
         for name, numbers in values.items()
     )
-    return f'<div class="scroll"><table><tr><th>mm</th>{heads}</tr>{rows}</table></div>'
+    return f'<div class="scroll"><table><tr><th>{unit}</th>{heads}</tr>{rows}</table></div>'
 
 
 def _places(shown: Overview) -> str:
@@ -279,40 +334,90 @@ def _where(shown: Overview, factor: str, level: str) -> str:
 
 
 def _sheets(shown: Overview) -> str:
-    controls = "".join(
-        f'<label for="{name}">{text}</label>'
-        for name, text in (
-            ("boxes", "defect boxes"),
-            ("names", "addresses"),
-            ("good", "boxes of good pins"),
-            ("side", "NSOART beside the picture"),
-        )
-    )
-    parts = [f'<div class="controls">{controls}</div>']
+    every = [sample for samples in shown.samples.values() for sample in samples]
+    controls = [
+        ("boxes", "defect boxes"),
+        ("names", "addresses"),
+        ("good", "boxes of good pins"),
+        ("side", "NSOART beside the picture"),
+    ]
+    if any(sample.mask for sample in every):
+        controls.insert(3, ("masks", "masks"))
+    boxes = "".join(f'<label for="{name}">{text}</label>' for name, text in controls)
+    longest = LONGEST_PX if len(every) <= MANY else LONGEST_OF_MANY_PX
+    parts = [_filters(shown), f'<div class="controls">{boxes}</div><div id="sheets">']
     totals = {name: sum(counts[name] for counts in shown.by_split.values()) for name in shown.classes}
     for name in shown.classes:
         samples = shown.samples[name]
         count = f'<span class="quiet">{len(samples)} of {totals[name]}</span>'
         heading = f'<h3><i class="dot back-{name}"></i>{name} {count}</h3>'
-        cards = "".join(_card(sample, shown.classes) for sample in samples)
+        cards = "".join(_card(sample, name, shown.classes, longest) for sample in samples)
         parts.append(f'{heading}<div class="sheet">{cards}</div>')
-    return "".join(parts)
+    return "".join(parts) + "</div>"
 
 
-def _card(sample: Sample, classes: Sequence[str]) -> str:
+def _filters(shown: Overview) -> str:
+    """Shown by the page's script, which works without a network; without scripts all cards are there by class."""
+    several = [
+        number
+        for number, name in enumerate(FILTERS)
+        if name == "class" or len({_levels(s, "")[number] for ss in shown.samples.values() for s in ss}) > 1
+    ]
+    sheets = "".join(f'<option value="{number}">{FILTERS[number]}</option>' for number in several)
+    selects = "".join(
+        f'<label>{FILTERS[number]}<select data-n="{number}"><option value="">all</option></select></label>'
+        for number in several
+    )
+    return (
+        f'<div id="filters" class="filters" hidden><label>sheets by<select id="by">{sheets}</select></label>{selects}'
+        '<label>words<input id="words" placeholder="r2c5, missing, a run"></label><span id="count" class="quiet">'
+        "</span></div>"
+    )
+
+
+def _levels(sample: Sample, name: str) -> list[str]:
+    """The card's level of each of FILTERS."""
+    return [name, *(str(sample.row[factor]) for factor in FILTERS[1:])]
+
+
+def _card(sample: Sample, name: str, classes: Sequence[str], longest: int) -> str:
     row = sample.row
     overlay = _overlay(row, classes)
-    levels = (row[name] for name in ("split", "camera", "lighting", "housing", "terminal", "marking"))
+    levels = (row[factor] for factor in ("split", "camera", "lighting", "housing", "terminal", "marking"))
     flags = [
         text for text, on in (("not observable", not row["observable"]), ("grey zone", row["grey"])) if on
     ]
     found = _findings(row, classes) or ["every pin within tolerance"]
+    data = escape(json.dumps(_levels(sample, name)), quote=True)
+    mask = f'<img class="mask" alt="" src="{_mask_uri(sample, classes)}">' if sample.mask else ""
     return (
-        f'<div class="card"><div class="pair"><div><img alt="{escape(row["run"])}" src="{_data_uri(sample.image)}">'
-        f'{overlay}</div><div><img alt="NSOART of {escape(row["run"])}" src="{_data_uri(sample.nsoart)}"></div></div>'
-        f'<div class="caption"><b>{escape(row["run"])}</b> {escape("; ".join([*found, *flags]))}'
+        f'<div class="card" data-levels="{data}"><div class="pair"><div>'
+        f'<img alt="{escape(row["run"])}" src="{_data_uri(sample.image, longest)}">{mask}'
+        f'{overlay}</div><div><img alt="NSOART of {escape(row["run"])}" src="{_data_uri(sample.nsoart, longest)}">'
+        f'</div></div><div class="caption"><b>{escape(row["run"])}</b> {escape("; ".join([*found, *flags]))}'
         f'<span class="quiet">{escape(" · ".join(levels))}</span></div></div>'
     )
+
+
+def _mask_uri(sample: Sample, classes: Sequence[str]) -> str:
+    """The mask as a transparent PNG: pins in the colour of their class."""
+    colours = {
+        "OK": (47, 214, 165),
+        "BENDNG": (255, 167, 38),
+        "NUKENG": (255, 79, 163),
+        "OTHERNG": (179, 156, 255),
+    }
+    things = sample.row["objects"]
+    palette = np.zeros((2**16, 4), np.uint8)
+    for number, category in zip(things["id"], things["category"], strict=True):
+        palette[number] = (*colours[classes[category]], 255)
+    indices = np.asarray(Image.open(io.BytesIO(sample.mask or b"")))
+    buffer = io.BytesIO()
+    # A few colours: quantised it is a kilobyte.
+    Image.fromarray(palette[indices]).quantize(8, Image.Quantize.FASTOCTREE).save(
+        buffer, "PNG", optimize=True
+    )
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def _findings(row: Mapping[str, Any], classes: Sequence[str]) -> list[str]:
@@ -363,12 +468,12 @@ def _tag(row: Mapping[str, Any], number: int, name: str) -> str:
     )
 
 
-def _data_uri(content: bytes) -> str:
+def _data_uri(content: bytes, longest: int) -> str:
     """A picture for the page: JPEG without colour subsampling, which would smear NSOART's channels."""
     picture = Image.open(io.BytesIO(content)).convert("RGB")
-    picture.thumbnail((LONGEST_PX, LONGEST_PX))
+    picture.thumbnail((longest, longest))
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=92, subsampling=0, optimize=True)
+    picture.save(buffer, "JPEG", quality=88, subsampling=0, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
