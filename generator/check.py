@@ -10,13 +10,11 @@ from pathlib import Path
 
 from blender_scripts.defects import worst_kind
 from blender_scripts.errors import shown
-from blender_scripts.flaw import Part
 from blender_scripts.manifest import Manifest, Run, read_manifest
 from blender_scripts.mesh_files import read_mesh
 from blender_scripts.part import make_part
-from blender_scripts.pin import Pin
 from generator.aliasing import NOTABLE, aliases
-from generator.labels import OTHERNG, Tolerance, judge, worst_class
+from generator.part_class import part_class
 
 SCENES = Path(__file__).resolve().parent.parent / "scenes"
 
@@ -84,24 +82,8 @@ def _classes(manifest: Manifest) -> Iterator[tuple[str, str]]:
     """Class and split of each row, by the scenes' own tolerances and where the pins stand."""
     for run in manifest.runs:
         connector = manifest.connectors[run.scene]
-        tolerance = Tolerance(connector.tolerance.true_position_mm, connector.tolerance.retraction_mm)
         part = make_part(connector, run.housing, run.terminal, run.marking, run.part, run.defects)
-        yield class_of_part(part, tolerance), run.split
-
-
-def class_of_part(part: Part, tolerance: Tolerance) -> str:
-    """What a picture of the part is called."""
-    categories = [judge(_measured(pin), tolerance)[0] for pin in part.pins]
-    return worst_class([*categories, *(OTHERNG for _ in part.flaws)])
-
-
-def _measured(pin: Pin) -> dict[str, object]:
-    """What a record says of a pin, as far as its class goes."""
-    return {
-        "kind": worst_kind(pin.defects),
-        "defects": [defect.text for defect in pin.defects],
-        **pin.measures(),
-    }
+        yield part_class(part, connector), run.split
 
 
 def _aliasing(manifest: Manifest, splits: list[str]) -> list[str]:

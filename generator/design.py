@@ -25,13 +25,14 @@ from scipy.stats import qmc
 
 from blender_scripts.clearance import collisions
 from blender_scripts.connector import Connector, read_connector
+from blender_scripts.defect import HOUSING, PAIR, PIN, PRINT
 from blender_scripts.defects import parse_defects
 from blender_scripts.errors import InputError
 from blender_scripts.manifest import OPTIONAL, REQUIRED, Manifest, read_manifest
 from blender_scripts.part import make_part
 from generator import design_tables
-from generator.check import SCENES, class_of_part, summary
-from generator.design_blocks import held_out_addresses
+from generator.check import SCENES, summary
+from generator.design_blocks import held_out_addresses, neighbours
 from generator.design_spec import (
     ALL,
     BLOCK,
@@ -45,11 +46,16 @@ from generator.design_spec import (
     SplitSpec,
     read_spec,
 )
-from generator.labels import OK, Tolerance, class_of_kind
+from generator.labels import OK, class_of_kind
+from generator.part_class import part_class
 
 TRIES = 400
 # After so many tries of other directions and parts, another size is tried too.
 _TRIES_OF_A_SIZE = 40
+# And after so many, other pins.
+_TRIES_OF_A_TARGET = 120
+# A kind that no part of these looks showed in so many tries is not asked of them.
+_PROBES = 12
 # Sizes this near to the tolerance would fall on either side of it by a good pin's scatter.
 _MARGIN = 1e-3
 _DRAWS_OF_A_PART = 300
@@ -154,6 +160,7 @@ class _Designer:
         self.connectors: dict[str, Connector] = {}
         self.held: dict[str, tuple[str, ...]] = {}
         self.next_part = spec.first_part
+        self.shows: dict[tuple[str, ...], bool] = {}
 
     def text(self) -> str:
         splits = [(split, self._split(split)) for split in self.spec.splits]
@@ -349,7 +356,7 @@ class _Designer:
             connector = self._connector(scene)
             offered = {
                 "housing": connector.housings,
-                "terminal": connector.terminals,
+                "terminal": connector.terminal_names,
                 "lighting": connector.lightings,
             }
             if level not in offered[column]:
@@ -364,14 +371,14 @@ class _Designer:
         """Give each row its kinds and targets."""
         source = self._random("assign", split.name, name)
         if name == OK:
-            small = {kind: spec.share for kind, spec in self.spec.defects.items() if _goes_inside(spec)}
+            small = {label: spec.share for label, spec in self.spec.defects.items() if _goes_inside(spec)}
             units = sorted({row.unit for row in rows})
             chosen = source.sample(units, round(len(units) * self.spec.inside_tolerance)) if small else []
             rows = [row for row in rows if row.unit in set(chosen)]
             kinds = Balancer(small, source)
             per_picture = 1
         else:
-            fitting = {k: s.share for k, s in self.spec.defects.items() if class_of_kind(k) == name}
+            fitting = {k: s.share for k, s in self.spec.defects.items() if class_of_kind(s.kind) == name}
             kinds = Balancer(fitting, source)
             per_picture = split.per_picture
         positions: dict[str, Balancer] = {}
@@ -394,9 +401,82 @@ class _Designer:
                     )
                 positions[scene] = Balancer(dict.fromkeys(block, 1.0), source)
             for _ in range(per_picture):
-                kind = kinds.take(row.levels)
-                row.kinds.append(kind)
-                row.targets.append(positions[scene].take({**row.levels, "kind": kind}, row.targets))
+                label = self._next_kind(row, kinds, split, name)
+                target = self._target(row, self.spec.defects[label].at, label, positions[scene])
+                row.kinds.append(label)
+                row.targets.append(target)
+
+    def _next_kind(self, row: Row, kinds: Balancer, split: SplitSpec, name: str) -> str:
+        """The kind whose turn it is and that this row can show."""
+        without = [
+            label
+            for label in kinds.weights
+            # Print that is not there cannot be wrong, and a housing has each kind once.
+            if (self.spec.defects[label].at == PRINT and row.levels["marking"] == "none")
+            or (self.spec.defects[label].at in (HOUSING, PRINT) and self._has(row, label))
+            or (len(kinds.weights) > 1 and not self._can_show(row, label, split))
+        ]
+        if len(without) == len(kinds.weights):
+            raise InputError(
+                f"{self.spec.path.name}: splits.{split.name}: expected a kind of class {name} that a part of "
+                f"{' '.join(_looks(row))} can show, got {', '.join(without)} only"
+            )
+        return kinds.take(row.levels, without)
+
+    def _can_show(self, row: Row, label: str, split: SplitSpec) -> bool:
+        """Whether parts of these looks can have the kind at all: a round pin cannot be seen to be twisted."""
+        key = (label, split.positions, *_looks(row))
+        if key not in self.shows:
+            source = self._random("shows", *key)
+            block = Balancer(dict.fromkeys(self._block(row.levels["scene"], split.positions), 1.0), source)
+            wanted = class_of_kind(self.spec.defects[label].kind)
+            ranges = {label: self._ranges(label, wanted)}
+            self.shows[key] = False
+            for _ in range(_PROBES):
+                probe = Row(row.split, wanted, row.levels, row.unit)
+                try:
+                    target = self._target(probe, self.spec.defects[label].at, label, block)
+                except InputError:
+                    break  # no two neighbours in this block
+                shares = [source.random() for _ in ranges[label]]
+                text = _defect_text(
+                    label,
+                    target,
+                    self.spec.defects[label],
+                    ranges[label],
+                    shares,
+                    self._connector(row.levels["scene"]),
+                )
+                if self._problem(probe, [text], self.spec.first_part) is None:
+                    self.shows[key] = True
+                    break
+        return self.shows[key]
+
+    def _has(self, row: Row, label: str) -> bool:
+        """Whether a row has a defect of this kind at its housing or print already."""
+        return any(self.spec.defects[other].kind == self.spec.defects[label].kind for other in row.kinds)
+
+    def _target(self, row: Row, at: str, label: str, positions: Balancer) -> str:
+        if at not in (PIN, PAIR):
+            return at
+        taken = [address for target in row.targets for address in target.split("-")]
+        levels = {**row.levels, "kind": label}
+        if at == PIN:
+            return positions.take(levels, taken)
+        connector = self._connector(row.levels["scene"])
+        near = {
+            address: [n for n in found if n in positions.weights and n not in taken]
+            for address, found in neighbours(connector.positions).items()
+            if address in positions.weights and address not in taken
+        }
+        alone = [address for address in positions.weights if not near.get(address)]
+        if len(alone) == len(positions.weights):
+            raise InputError(
+                f"{self.spec.path.name}: positions: expected two neighbours in one block for {label}, got none"
+            )
+        first = positions.take(levels, alone)
+        second = min(near[first], key=lambda address: (positions.used[address], address))
+        return f"{first}-{second}"
 
     def _draw(self, split: SplitSpec, name: str, rows: Sequence[Row]) -> None:
         """Draw sizes and directions, and number the parts; each row is verified to be of its class."""
@@ -416,10 +496,10 @@ class _Designer:
             planned = [list(next(shares[kind])) for kind in row.kinds]
             self._settle(row, planned, ranges, source)
 
-    def _ranges(self, kind: str, name: str) -> list[tuple[str, Range]]:
-        """The numbers of a defect of a kind that are drawn: its size first, in times the tolerance."""
+    def _ranges(self, kind: str, name: str) -> list[tuple[str, Range | tuple[str, ...]]]:
+        """What is drawn of a defect: its size first, in times the tolerance, then numbers and words."""
         spec = self.spec.defects[kind]
-        drawn: list[tuple[str, Range]] = []
+        drawn: list[tuple[str, Range | tuple[str, ...]]] = []
         if spec.size is not None:
             inside = name == OK
             size = spec.size.part(0.0, 1.0 - _MARGIN) if inside else spec.size.part(1.0 + _MARGIN, 1e9)
@@ -429,19 +509,17 @@ class _Designer:
                     f"{self.spec.path.name}: defects.{kind}.size: expected sizes {side} 1, got none"
                 )
             drawn.append(("size", size))
-        return drawn + [(key, value) for key, value in spec.parameters if isinstance(value, Range)]
+        return drawn + [(key, value) for key, value in spec.parameters if not isinstance(value, float)]
 
     def _settle(
         self,
         row: Row,
         planned: list[list[float]],
-        ranges: dict[str, list[tuple[str, Range]]],
+        ranges: dict[str, list[tuple[str, Range | tuple[str, ...]]]],
         source: random.Random,
     ) -> None:
         """Find a part and numbers that give the row its class and let every pin stand free."""
         connector = self._connector(row.levels["scene"])
-        limits = connector.tolerance
-        tolerance = Tolerance(limits.true_position_mm, limits.retraction_mm)
         reason = ""
         for attempt in range(TRIES):
             if attempt:
@@ -449,33 +527,56 @@ class _Designer:
                     for i, (key, _) in enumerate(ranges[kind]):
                         if key != "size" or attempt > _TRIES_OF_A_SIZE:
                             shares[i] = source.random()
+            if attempt > _TRIES_OF_A_TARGET:
+                self._move(row, source)
             texts = [
-                _defect_text(kind, target, self.spec.defects[kind], ranges[kind], shares, tolerance)
+                _defect_text(kind, target, self.spec.defects[kind], ranges[kind], shares, connector)
                 for kind, target, shares in zip(row.kinds, row.targets, planned, strict=True)
             ]
-            defects, problems = parse_defects(";".join(texts))
             part, self.next_part = self.next_part, self.next_part + 1
-            if not problems:
-                try:
-                    housing, terminal, marking = (
-                        row.levels[factor] for factor in ("housing", "terminal", "marking")
-                    )
-                    made = make_part(connector, housing, terminal, marking, part, defects)
-                    problems = collisions(connector, housing, made.pins)
-                except InputError as error:
-                    problems = list(error.problems)
-            if not problems:
-                got = class_of_part(made, tolerance)
-                if got == row.wanted:
-                    row.part, row.defects = part, ";".join(texts)
-                    return
-                problems = [f"expected class {row.wanted}, got {got} with {';'.join(texts) or 'a good part'}"]
-            reason = problems[0]
+            problem = self._problem(row, texts, part)
+            if problem is None:
+                row.part, row.defects = part, ";".join(texts)
+                return
+            reason = problem
         raise InputError(
             f"{self.spec.path.name}: splits.{row.split}: expected a part of class {row.wanted} with "
             f"{' and '.join(f'{k} at {t}' for k, t in zip(row.kinds, row.targets, strict=True)) or 'no defect'} "
             f"in {TRIES} tries, got none, the last one: {reason}"
         )
+
+    def _problem(self, row: Row, texts: Sequence[str], part: int) -> str | None:
+        """Why a part with these defects is not what the row wants; None where it is."""
+        connector, levels = self._connector(row.levels["scene"]), row.levels
+        defects, problems = parse_defects(";".join(texts))
+        if problems:
+            return problems[0]
+        try:
+            made = make_part(
+                connector, levels["housing"], levels["terminal"], levels["marking"], part, defects
+            )
+            problems = collisions(connector, levels["housing"], made.pins)
+        except InputError as error:
+            problems = list(error.problems)
+        if problems:
+            return problems[0]
+        got = part_class(made, connector)
+        if got == row.wanted:
+            return None
+        return f"expected class {row.wanted}, got {got} with {';'.join(texts) or 'a good part'}"
+
+    def _move(self, row: Row, source: random.Random) -> None:
+        """Other pins for a row's defects, at which there may be more room."""
+        split = next(split for split in self.spec.splits if split.name == row.split)
+        block = Balancer(dict.fromkeys(self._block(row.levels["scene"], split.positions), 1.0), source)
+        row.targets = []
+        for label in row.kinds:
+            row.targets.append(self._target(row, self.spec.defects[label].at, label, block))
+
+
+def _looks(row: Row) -> tuple[str, ...]:
+    """What decides which defects a part can show."""
+    return tuple(row.levels[name] for name in ("scene", "housing", "terminal", "marking"))
 
 
 def _balanced_part(lines: list[np.ndarray], count: int, source: random.Random) -> list[np.ndarray]:
@@ -519,24 +620,27 @@ def _numbers(factors: Sequence[Factor], shares: Sequence[float]) -> dict[str, st
 
 
 def _defect_text(
-    kind: str,
+    label: str,
     target: str,
     spec: KindSpec,
-    ranges: Sequence[tuple[str, Range]],
+    ranges: Sequence[tuple[str, Range | tuple[str, ...]]],
     shares: Sequence[float],
-    tolerance: Tolerance,
+    connector: Connector,
 ) -> str:
-    values = {key: value for key, value in spec.parameters if not isinstance(value, Range)}
+    values: dict[str, str] = {
+        key: f"{value:.10g}" for key, value in spec.parameters if isinstance(value, float)
+    }
     for (key, span), share in zip(ranges, shares, strict=True):
-        if key == "size":
-            sized = SIZED[kind]
-            values[sized.parameter] = round(
-                span.at(share) * getattr(tolerance, sized.measure) * sized.factor, 3
-            )
+        if isinstance(span, tuple):
+            values[key] = span[min(int(share * len(span)), len(span) - 1)]
+        elif key == "size":
+            sized = SIZED[spec.kind]
+            size = span.at(share) * getattr(connector.tolerance, sized.measure) * sized.factor
+            values[sized.parameter] = f"{round(size, 3):.10g}"
         else:
-            values[key] = span.at(share)
-    written = ",".join(f"{key}={value:.10g}" for key, value in values.items())
-    return f"{kind}@{target}" + (f":{written}" if written else "")
+            values[key] = f"{span.at(share):.10g}"
+    written = ",".join(f"{key}={value}" for key, value in values.items())
+    return f"{spec.kind}@{target}" + (f":{written}" if written else "")
 
 
 def _in_turn(cells: Sequence[Sequence[Row]]) -> Iterator[Row]:

@@ -15,6 +15,8 @@ from blender_scripts.errors import InputError
 
 # Neighbours are as near as the nearest of all, times this; a gap between their directions this wide is open air.
 _NEAR = 1.6
+# What is next to a position: not the diagonal.
+_NEXT = 1.25
 _OPEN_RAD = math.radians(150.0)
 
 
@@ -32,6 +34,20 @@ def edge_addresses(positions: Sequence[Position]) -> set[str]:
         )
         if not gaps or max(gaps) >= _OPEN_RAD:
             found.add(position.address)
+    return found
+
+
+def neighbours(positions: Sequence[Position]) -> dict[str, list[str]]:
+    """Of each position those next to it, in the order of the connector."""
+    found = {}
+    for position in positions:
+        apart = {
+            other.address: math.hypot(other.x_mm - position.x_mm, other.y_mm - position.y_mm)
+            for other in positions
+            if other is not position
+        }
+        nearest = min(apart.values(), default=0.0)
+        found[position.address] = [address for address, gap in apart.items() if gap <= _NEXT * nearest]
     return found
 
 

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from blender_scripts.defects import KINDS, Parameter
+from blender_scripts.defects import KINDS, Choice, Parameter
 from blender_scripts.errors import InputError, shown
 from blender_scripts.manifest import OPTIONAL, REQUIRED, RESERVED
 from blender_scripts.toml_section import TomlSection
@@ -75,12 +75,19 @@ class Factor:
 
 @dataclass(frozen=True)
 class KindSpec:
-    """How a kind of defect is drawn. `size`: in times the tolerance; `parameters` in their own units."""
+    """How a kind of defect is drawn.
+
+    Attributes:
+        at: PIN, PAIR, HOUSING or PRINT.
+        size: in times the tolerance; None: the parameters say it.
+        parameters: ranges and numbers in their own units, words to choose from.
+    """
 
     kind: str
+    at: str
     share: float
     size: Range | None
-    parameters: tuple[tuple[str, Range | float], ...]
+    parameters: tuple[tuple[str, Range | float | tuple[str, ...]], ...]
 
 
 @dataclass(frozen=True)
@@ -306,19 +313,26 @@ class _Reader:
         named = [name for name in section.data if name not in settings]
         found = {}
         for name in named or [kind for kind in ("bent", "retracted", "missing") if kind in KINDS]:
-            if name not in KINDS:
-                section.value(name, "")
-                section.wrong(name, f"a kind of defect ({', '.join(KINDS)})", shown(name))
+            own = section.table(name, optional=name not in section.data)
+            kind = own.text("kind", name)
+            if kind not in KINDS:
+                key = "kind" if "kind" in own.data else None
+                own.wrong(key, f"a kind of defect ({', '.join(KINDS)})", shown(kind))
+                own.data = {}
                 continue
-            found[name] = self._kind(section.table(name, optional=name not in section.data), name)
+            found[name] = self._kind(own, kind)
         return found
 
     def _kind(self, section: TomlSection, name: str) -> KindSpec:
         share = section.number("share", 0.001, 1000.0, 1.0)
-        parameters: list[tuple[str, Range | float]] = []
+        at = section.choice("at", KINDS[name].targets, KINDS[name].targets[0])
+        parameters: list[tuple[str, Range | float | tuple[str, ...]]] = []
         given = [p for p in KINDS[name].parameters if p.name in section.data]
         for parameter in KINDS[name].parameters:
-            value = self._parameter(section, parameter, given)
+            if isinstance(parameter, Choice):
+                value = self._words(section, parameter)
+            else:
+                value = self._parameter(section, parameter, given)
             if value is not None:
                 parameters.append((parameter.name, value))
         size = None
@@ -334,11 +348,25 @@ class _Reader:
         elif SIZE in section.data:
             section.value(SIZE, "")
             section.wrong(SIZE, f"the parameters of {name}, which no tolerance measures", SIZE)
-        return KindSpec(name, share, size, tuple(parameters))
+        return KindSpec(name, at, share, size, tuple(parameters))
+
+    def _words(self, section: TomlSection, parameter: Choice) -> tuple[str, ...] | None:
+        """The words to choose from; None: the kind's default."""
+        offered = (
+            f"one or more of {', '.join(parameter.choices)}" if parameter.choices else "one or more names"
+        )
+        value = section.value(parameter.name, offered, ())
+        words = (
+            (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list | tuple) else (0,)
+        )
+        if not all(isinstance(w, str) and (not parameter.choices or w in parameter.choices) for w in words):
+            section.wrong(parameter.name, offered, shown(value))
+            return None
+        return words or None
 
     def _parameter(
-        self, section: TomlSection, parameter: Parameter, given: list[Parameter]
-    ) -> Range | float | None:
+        self, section: TomlSection, parameter: Parameter, given: list[Parameter | Choice]
+    ) -> Range | float | tuple[str, ...] | None:
         """The range or value to draw from; None: the kind's default."""
         low, high = parameter.low, parameter.high
         expected = f"a number from {low:g} to {high:g}, or two as a range"
@@ -360,7 +388,10 @@ class _Reader:
             return None
         if len(numbers) == 1:
             return float(numbers[0])
-        return Range(float(numbers[0]), float(numbers[1]), 1 if parameter.name.endswith("_deg") else 3)
+        # Two whole numbers without a unit are counted, not measured.
+        counted = not parameter.name.endswith(("_mm", "_deg")) and all(isinstance(n, int) for n in numbers)
+        decimals = 0 if counted else 1 if parameter.name.endswith("_deg") else 3
+        return Range(float(numbers[0]), float(numbers[1]), decimals)
 
     def _splits(
         self,
@@ -442,7 +473,7 @@ class _Reader:
     def _check_classes(self, splits: tuple[SplitSpec, ...], defects: dict[str, KindSpec]) -> None:
         if not defects:
             return
-        made = {OK, *(class_of_kind(kind) for kind in defects)}
+        made = {OK, *(class_of_kind(spec.kind) for spec in defects.values())}
         for split in splits:
             for name in split.classes:
                 if name not in made:

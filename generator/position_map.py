@@ -30,8 +30,8 @@ def write_position_map(manifest: Manifest, path: Path) -> None:
     splits = list(dict.fromkeys(run.split for run in manifest.runs))
     colours = {split: _COLOURS[number % len(_COLOURS)] for number, split in enumerate(splits)}
     scenes = list(manifest.connectors.items())
-    shapes = [connector.shell.outer_mm for _, connector in scenes]
-    heights = [max(1.6, 9.0 * min(high / wide, 1.0)) for wide, high in shapes]
+    extents = [_extent(connector) for _, connector in scenes]
+    heights = [max(1.6, 9.0 * min(high / wide, 0.6)) for _, _, wide, high in extents]
     figure, axes = plt.subplots(
         len(scenes),
         1,
@@ -55,6 +55,12 @@ def write_position_map(manifest: Manifest, path: Path) -> None:
         plt.close(figure)
 
 
+def _extent(connector: Connector) -> tuple[float, float, float, float]:
+    """Left, bottom, width and height of the housing, mm."""
+    (left, bottom), (right, top) = connector.shell.outside.bounds
+    return left, bottom, right - left, top - bottom
+
+
 def _defects(manifest: Manifest, scene: str) -> dict[str, Counter[str]]:
     """Defects by address and split."""
     counts: dict[str, Counter[str]] = {}
@@ -66,19 +72,12 @@ def _defects(manifest: Manifest, scene: str) -> dict[str, Counter[str]]:
 
 
 def _draw(axis, connector: Connector, counts: dict[str, Counter[str]], colours: dict[str, str]) -> None:
-    from matplotlib.patches import Circle, FancyBboxPatch, Wedge
+    from matplotlib.patches import Circle, Polygon, Wedge
 
-    width, height = connector.shell.outer_mm
-    axis.add_patch(
-        FancyBboxPatch(
-            (-width / 2, -height / 2),
-            width,
-            height,
-            boxstyle="round,pad=0,rounding_size=1.5",
-            fc="#eef0f2",
-            ec="#888888",
-        )
-    )
+    left, bottom, width, height = _extent(connector)
+    for contour, colour in ((connector.shell.outside, "#d9dde1"), (connector.shell.opening, "#f3f4f6")):
+        corners = [station.at(contour.radius_mm) for station in contour.stations]
+        axis.add_patch(Polygon(corners, closed=True, fc=colour, ec="#888888", lw=0.8))
     places = connector.positions
     apart = min(
         (
@@ -112,7 +111,7 @@ def _draw(axis, connector: Connector, counts: dict[str, Counter[str]], colours: 
                 x, y - 1.12 * radius, "+".join(str(found[split]) for split in present),
                 ha="center", va="top", fontsize=0.8 * letters, color="#333333",
             )  # fmt: skip
-    axis.set_xlim(-width / 2 - 1, width / 2 + 1)
-    axis.set_ylim(-height / 2 - 1, height / 2 + 1)
+    axis.set_xlim(left - 0.03 * width, left + 1.03 * width)
+    axis.set_ylim(bottom - 0.03 * width, bottom + height + 0.03 * width)
     axis.set_aspect("equal")
     axis.axis("off")

@@ -32,7 +32,7 @@ _ADDRESS = re.compile(r"r(\d+)c(\d+)")
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture of a contact sheet: its row without pictures, the two pictures' bytes, and the mask's if it is there."""
+    """A picture of a contact sheet: its row without pictures, and the bytes of the two pictures and of the mask."""
 
     row: Mapping[str, Any]
     image: bytes

@@ -156,7 +156,8 @@ input.switch { position: absolute; opacity: 0; pointer-events: none; }
 .controls label::before { content: ""; display: inline-block; width: 14px; height: 14px; margin-right: 7px;
   vertical-align: -2px; border: 1px solid var(--quiet); border-radius: 3px; background: var(--paper); }
 #boxes:checked ~ main [for=boxes]::before, #names:checked ~ main [for=names]::before,
-#good:checked ~ main [for=good]::before, #masks:checked ~ main [for=masks]::before, #side:checked ~ main [for=side]::before { background: var(--heat);
+#good:checked ~ main [for=good]::before,
+#masks:checked ~ main [for=masks]::before, #side:checked ~ main [for=side]::before { background: var(--heat);
   border-color: var(--heat); box-shadow: inset 0 0 0 2px var(--paper); }
 footer { color: var(--quiet); font-size: 13px; margin: 48px 0 40px; border-top: 1px solid var(--line);
   padding-top: 12px; }

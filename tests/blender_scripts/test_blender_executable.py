@@ -162,10 +162,10 @@ def test_the_projects_smoke_test(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=600)
     assert done.returncode == 0, done.stderr
     assert sorted(folder_bytes(tmp_path / "out")) == [
-        "images/smoke_bent.png",
+        "images/smoke_002.png",
         "manifests/smoke.csv",
-        "masks/smoke_bent.png",
-        "records/smoke_bent.json",
+        "masks/smoke_002.png",
+        "records/smoke_002.json",
     ]
 
 

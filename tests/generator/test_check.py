@@ -23,16 +23,26 @@ def table(output: str, factor: str) -> dict[str, list[str]]:
 def test_a_good_manifest_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(SMOKE)]) == 0
     output = capsys.readouterr().out
-    assert output.startswith("smoke.csv: 6 pictures of 6 parts, 1 scene(s), no mistake found\n")
+    assert output.startswith("smoke.csv: 9 pictures of 9 parts, 1 scene(s), no mistake found\n")
     assert table(output, "defect") == {
         "defect": ["train", "validation"],
-        "ok": ["1", "0"],
-        "bent": ["1", "1"],
+        "ok": ["2", "1"],
+        "bent": ["2", "1"],
         "retracted": ["1", "0"],
         "missing": ["1", "0"],
-        "bent+missing+retracted": ["0", "1"],
+        "missing+retracted": ["0", "1"],
     }
-    assert table(output, "camera")["center"] == ["2", "0"]
+    assert table(output, "class") == {
+        "class": ["train", "validation"],
+        "OK": ["2", "1"],
+        "BENDNG": ["2", "1"],
+        "NUKENG": ["2", "1"],
+    }
+    assert table(output, "camera")["right"] == ["2", "1"]
+    assert (
+        "aliasing in validation (V 1 = given away completely, 0 = independent)\n  marking by housing: 1.00"
+        in output
+    )
     assert "estimate: " in output
 
 

@@ -17,7 +17,7 @@ from generator.__main__ import main
 from generator.design import Balancer, design
 from generator.design_blocks import edge_addresses, held_out_addresses
 from generator.design_spec import read_spec
-from generator.labels import Tolerance, judge, worst_class
+from generator.part_class import part_class
 from tests.conftest import ROOT, SCENES
 
 MANIFESTS = ROOT / "manifests"
@@ -63,10 +63,8 @@ def problems_of(tmp_path: Path, text: str) -> list[str]:
 
 
 def class_of(run) -> str:
-    tolerance = Tolerance(CONNECTOR.tolerance.true_position_mm, CONNECTOR.tolerance.retraction_mm)
     part = make_part(CONNECTOR, run.housing, run.terminal, run.marking, run.part, run.defects)
-    pins = ({"kind": worst_kind(pin.defects), **pin.measures()} for pin in part.pins)
-    return worst_class(judge(pin, tolerance)[0] for pin in pins)
+    return part_class(part, CONNECTOR)
 
 
 def counts(runs, factor: str) -> Counter[str]:
@@ -216,6 +214,54 @@ def test_inner_runs_are_parts_that_every_outer_run_sees(tmp_path: Path):
         assert len({run.seed for run in captures}) == 9
 
 
+OTHERS = """
+[classes]
+OTHERNG = 1
+[defects.twisted]
+[defects.print]
+type = ["missing", "mirrored"]
+item = [1, 3]
+[defects.bridge]
+kind = "foreign"
+type = "bridge"
+at = "pair"
+size_mm = 0.4
+[defects.chipped]
+[positions]
+"""
+
+
+def test_other_kinds_at_pairs_housing_and_print(tmp_path: Path):
+    text = SPEC.replace("[positions]", OTHERS).replace('terminal = "round"', 'terminal = ["round", "square"]')
+    runs = made(tmp_path, text).runs
+    found = Counter(defect.kind for run in runs for defect in run.defects)
+    assert set(found) == {"twisted", "print", "foreign", "chipped"}
+    splits = {"train": set(), "validation": set()}
+    for run in runs:
+        (defect,) = run.defects
+        assert class_of(run) == "OTHERNG"
+        splits[run.split].update(defect.addresses)
+        if defect.kind == "print":
+            assert run.marking == "numbers" and defect.word("type") in ("missing", "mirrored")
+            assert defect["item"] in (1, 2, 3)
+        if defect.kind == "twisted":
+            assert run.terminal == "square"  # a round pin cannot be seen to be twisted
+        if defect.kind == "foreign":
+            assert len(defect.addresses) == 2
+        if defect.kind == "chipped":
+            assert defect.target == "housing"
+    assert splits["train"] and splits["validation"] and not splits["train"] & splits["validation"]
+
+
+def test_a_kind_that_no_row_can_show_is_named(tmp_path: Path):
+    text = SPEC.replace(
+        "[positions]", "[classes]\nOTHERNG = 1\n[defects.print]\n[defects.twisted]\n[positions]"
+    )
+    [problem] = problems_of(tmp_path, text.replace('["none", "numbers"]', '"none"'))
+    assert "expected a kind of class OTHERNG that a part of connector_3x9" in problem
+    assert problem.endswith("can show, got print, twisted only")
+
+
 def test_columns_that_go_together_and_factors_of_ones_own(tmp_path: Path):
     text = SPEC.replace(
         'housing = ["plain", "ribbed"]\nterminal = "round"',
@@ -279,7 +325,7 @@ MISTAKES = {
         "splits.train]",
         "splits.training]",
     ),
-    "made.toml: housing: expected one of plain, ribbed (scene connector_3x9), got 'oak'": (
+    "made.toml: housing: expected one of plain, ribbed": (
         '["plain", "ribbed"]',
         '["plain", "oak"]',
     ),
@@ -293,7 +339,7 @@ MISTAKES = {
         'scene = "connector_3x9"',
         'scene = "connector_3x9"\ndefects = "x"',
     ),
-    "made.toml:16 defects.cut: expected a kind of defect (bent, ": (
+    "made.toml:16 defects.cut: expected a kind of defect (wrong, ": (
         "[positions]",
         "[defects.cut]\n[positions]",
     ),
@@ -308,6 +354,14 @@ MISTAKES = {
     "made.toml:20 splits.train.hold_out.housing: expected levels that [factors] lists (plain, ribbed), got others": (
         "replicates = 2",
         'hold_out = { housing = "oak" }',
+    ),
+    "made.toml:17 defects.print.type: expected one or more of missing, wrong, misplaced, mirrored, got 'blue'": (
+        "[positions]",
+        '[defects.print]\ntype = "blue"\n[positions]',
+    ),
+    "made.toml:17 defects.bent.at: expected one of pin, got 'housing'": (
+        "[positions]",
+        '[defects.bent]\nat = "housing"\n[positions]',
     ),
     "splits.train: expected per_picture of at most 18, the training positions of scene connector_3x9, got 20": (
         "replicates = 2",
