@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from blender_scripts.connector import read_connector
-from blender_scripts.defects import worst_kind
 from blender_scripts.errors import InputError
 from blender_scripts.manifest import Manifest, read_manifest
 from blender_scripts.part import make_part
