@@ -1,6 +1,7 @@
-"""Run inside a Blender: make .blend files, or read them as the renderer does.
+"""Run inside a Blender: make .blend files, export a scene's own housing as CAD, or read files as the renderer does.
 
     … -P blend_maker.py -- make FOLDER
+    … -P blend_maker.py -- export SCENE.toml HOUSING FOLDER
     … -P blend_maker.py -- read FILE... [FILE#OBJECT]...
 
 `make` writes good files, and one that would touch FOLDER/ran by every way that a file has to run something. `read`
@@ -108,6 +109,30 @@ def make(folder: Path) -> None:
     _save(folder, "trap.blend")
 
 
+def export(scene: Path, housing: str, folder: Path) -> None:
+    """The scene's own walls and floor as a CAD program may save them: own.npz, own.blend in inches with Y up."""
+    sys.path.insert(0, str(ROOT))
+    import numpy as np
+
+    from blender_scripts import stage
+    from blender_scripts.connector import read_connector
+    from blender_scripts.mesh import join
+
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    connector = read_connector(scene)
+    terminals = (connector.terminals["round"],) * len(connector.positions)
+    floor = stage._floor(connector, terminals).moved((0.0, 0.0, -connector.shell.depth_mm))
+    whole = join([stage._walls(connector, housing, ()), floor])
+    x, y, z = whole.vertices.T / 25.4
+    own = np.column_stack([x, z, -y])
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(folder / "own.npz", vertices=own, corners=whole.corners, sizes=whole.sizes)
+    mesh = bpy.data.meshes.new("own")
+    mesh.from_pydata(own.tolist(), [], whole.faces)
+    bpy.context.scene.collection.objects.link(bpy.data.objects.new("own", mesh))
+    _save(folder, "own.blend")
+
+
 def spring(path: str) -> None:
     """Open a file as a careless program does."""
     bpy.ops.wm.open_mainfile(filepath=path, use_scripts=True)
@@ -140,6 +165,8 @@ if __name__ == "__main__":
     what, *rest = sys.argv[sys.argv.index("--") + 1 :]
     if what == "make":
         make(Path(rest[0]))
+    elif what == "export":
+        export(Path(rest[0]), rest[1], Path(rest[2]))
     elif what == "spring":
         spring(rest[0])
     else:
