@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from blender_scripts.defects import worst_kind
-from blender_scripts.errors import shown
+from blender_scripts.errors import InputError, shown
 from blender_scripts.manifest import Manifest, Run, read_manifest
 from blender_scripts.mesh_files import read_mesh
 from blender_scripts.part import make_part
+from blender_scripts.welding import placed
 from generator.aliasing import NOTABLE, aliases
 from generator.part_class import part_class
 
@@ -47,11 +48,21 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check_meshes(manifest: Manifest) -> None:
-    """Read every CAD file that the rows need and that no Blender is needed for; InputError where one is broken."""
+    """Read every CAD file that the rows need and that no Blender is needed for.
+
+    Raises:
+        InputError: with every one that is broken, or that its `unit_mm` makes no housing of.
+    """
+    problems = []
     for name, housing in sorted({(run.scene, run.housing) for run in manifest.runs}):
         cad = manifest.connectors[name].housings[housing].cad
         if cad is not None and cad.file.format != "blend":
-            read_mesh(cad.file)
+            try:
+                placed(read_mesh(cad.file), cad.placement, cad.file.name)
+            except InputError as error:
+                problems += error.problems
+    if problems:
+        raise InputError(problems)
 
 
 def summary(manifest: Manifest) -> list[str]:

@@ -1,5 +1,6 @@
 """A scene whose housing is the user's CAD: the built-in housing, exported and named again, gives the same picture."""
 
+import argparse
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from PIL import Image
 
 from blender_scripts.connector import read_connector
 from blender_scripts.errors import InputError
+from generator import check
 from tests.blender_scripts.mesh_bytes import binary_stl, glb, obj, ply
 from tests.blender_scripts.test_blend_files import run
 from tests.conftest import COLUMNS, ROOT, SCENES, records, run_renderer
@@ -123,6 +125,23 @@ def test_a_broken_or_missing_file_is_exit_code_2_and_nothing_is_rendered(
                 assert done.returncode == 2 and expected in done.stderr, (command, done.stderr)
             assert "Traceback" not in done.stdout + done.stderr
         assert not list((tmp_path / "out").rglob("*.png"))
+
+
+def test_the_check_names_every_bad_mesh_and_a_wrong_unit(scenes: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "scenes"
+    shutil.copytree(scenes, copy)
+    (copy / "meshes" / "own.obj").write_text("v 0 0 0\n")
+    text = (copy / "cad.toml").read_text("utf-8").replace("unit_mm = 25.4", "unit_mm = 25400", 1)
+    (copy / "cad.toml").write_text(text, "utf-8")
+    with pytest.raises(InputError) as caught:
+        check.run(
+            argparse.Namespace(manifest=manifest(tmp_path / "rows.csv", ("plain", *FILES)), scenes=copy)
+        )
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == [
+        "meshes/own.obj",
+        "meshes/own.stl",
+    ]
+    assert "expected a largest side of 0.5 to 1000 mm with unit_mm = 25400, got " in caught.value.problems[1]
 
 
 @pytest.mark.parametrize("engine", ["bpy", "blender"])
