@@ -36,7 +36,15 @@ def fixed_rows(split: DetectionSplit, count: int = SHOWN) -> list[int]:
         return [rows[(2 * k + 1) * len(rows) // (2 * number)] for k in range(number)]
 
     without = spread(ok, count // 3)
-    return sorted([*without, *spread(ng, count - len(without))])
+    # The labels in turn, for a split may be ordered by them.
+    by_label: dict[str, list[int]] = {}
+    for row in ng:
+        by_label.setdefault(split.truths[row].targets[0].label, []).append(row)
+    with_defect: list[int] = []
+    for number, (_, rows) in enumerate(sorted(by_label.items())):
+        left = count - len(without) - len(with_defect)
+        with_defect += spread(rows, -(-left // (len(by_label) - number)))
+    return sorted([*without, *with_defect])
 
 
 def _stored(pictures: Pictures, row: int, size: tuple[int, int]) -> Image.Image:

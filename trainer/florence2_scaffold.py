@@ -10,6 +10,7 @@ One answer names a few boxes, and tells the network little of where to look. Thr
 What is left is a plain Florence-2.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 from generator.bbox_str import BINS
 from trainer.florence2_data import Sample
+from trainer.florence2_tiny import HARMONICS
 
 BACKGROUND = 0
 
@@ -51,19 +53,30 @@ def placed(model: Any, corners: Tensor | None) -> Iterator[None]:
         handle.remove()
 
 
+def edge_code(edges: Tensor) -> Tensor:
+    """Edges (…, 4) relative to a cell's centre, in cells, and the waves that location tokens are made of (…, 28).
+
+    A token that holds the waves of its pin's edges can be copied into a location; from the edges alone the waves would
+    have to be computed by the decoder, which takes it far longer to learn than all the rest.
+    """
+    # A cell's centre lies half a cell from its edge, where the waves begin.
+    angles = torch.cat([2 * math.pi * k * (edges + 0.5) for k in HARMONICS], -1)
+    return torch.cat([edges, angles.sin(), angles.cos()], -1)
+
+
 class CellHead(nn.Module):
-    """Class (background and K classes) and box of each cell from its token."""
+    """Class (background and K classes) and edges of each cell from its token."""
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.category = nn.Linear(width, classes + 1)
-        self.box = nn.Linear(width, 4)
+        self.box = nn.Linear(width, 4 + 8 * len(HARMONICS))
         nn.init.normal_(self.category.weight, std=0.02)
         nn.init.normal_(self.box.weight, std=0.02)
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens (B, N, D) -> logits (B, N, K + 1) and edges (B, N, 4) relative to the cell's centre, in cells."""
+        """Tokens (B, N, D) -> logits (B, N, K + 1) and `edge_code` (B, N, 28) of the pin's box."""
         tokens = self.norm(tokens)
         return self.category(tokens), self.box(tokens)
 
@@ -118,7 +131,7 @@ def cell_loss(logits: Tensor, edges: Tensor, categories: Tensor, boxes: Tensor, 
 
     Args:
         logits: (B, N, K + 1).
-        edges: (B, N, 4).
+        edges: (B, N, 28).
         categories, boxes: From `cell_targets`.
         ok: Index of class OK.
     """
@@ -130,7 +143,7 @@ def cell_loss(logits: Tensor, edges: Tensor, categories: Tensor, boxes: Tensor, 
             total = total + entropy[kind].mean()
     held = categories != BACKGROUND
     if held.any():
-        total = total + F.smooth_l1_loss(edges.float()[held], boxes[held], beta=0.2)
+        total = total + 2 * F.smooth_l1_loss(edges.float()[held], edge_code(boxes[held]), beta=0.2)
     return total
 
 

@@ -25,8 +25,9 @@ IMAGE_TOKEN = "<image>"
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 STRIDE = 8
-# Cycles over the picture of the finest sine: half a wave is 8 bins, a quarter of a picture token's 31.
-FINEST_CYCLES = 64.0
+# Waves within one picture token: what they say does not depend on which token it is.
+HARMONICS = (1, 2, 4)
+FINE_STRENGTH = 1.5
 
 
 @dataclass(frozen=True)
@@ -96,23 +97,29 @@ def tiny_processor(labels: Sequence[str], size: tuple[int, int]) -> Any:
     return Florence2Processor(image_processor=pictures, tokenizer=tiny_tokenizer(labels))
 
 
-def sines(places: Tensor, width: int, highest: float) -> Tensor:
-    """Sines and cosines of places.
+def place_code(places: Tensor, width: int, grid: tuple[int, int]) -> Tensor:
+    """Sines and cosines of places in two bands.
+
+    The coarse band, from half a cycle to half a cycle per picture token, says which token a place lies in. The fine
+    band counts whole cycles per token: it says where in the token, alike for all tokens, so an edge's place is a sum of
+    both and not a product.
 
     Args:
         places: (N,) in [0, 1].
-        width: Values per place.
-        highest: Cycles over [0, 1] of the finest pair; the coarsest has half a cycle.
+        width: Values per place; at least 14.
+        grid: Picture tokens (gw, gh).
 
     Returns:
-        (N, width), each row of length sqrt(width / 2) or, where `width` is odd, a zero more.
+        (N, width); zeros in what is left of an odd width.
     """
+    fine = torch.tensor([float(n * k) for n in sorted({*grid}) for k in HARMONICS], dtype=torch.float64)
     pairs = width // 2
-    cycles = 0.5 * (2 * highest) ** torch.linspace(0, 1, pairs, dtype=torch.float64)
-    angles = 2 * math.pi * places.double()[:, None] * cycles
+    coarse = 0.5 * max(grid) ** torch.linspace(0, 1, pairs - len(fine), dtype=torch.float64)
+    angles = 2 * math.pi * places.double()[:, None] * torch.cat([coarse, fine])
+    strength = torch.cat([torch.ones(len(coarse)), torch.full((len(fine),), FINE_STRENGTH)])
     out = torch.zeros(len(places), width)
-    out[:, 0 : 2 * pairs : 2] = angles.sin().float()
-    out[:, 1 : 2 * pairs : 2] = angles.cos().float()
+    out[:, 0 : 2 * pairs : 2] = angles.sin().float() * strength
+    out[:, 1 : 2 * pairs : 2] = angles.cos().float() * strength
     return out
 
 
@@ -146,12 +153,13 @@ def initialise(model: Any, location_ids: Sequence[int], size: tuple[int, int]) -
         shared = model.model.language_model.shared.weight
         nn.init.normal_(shared, std=0.1)
         places = (torch.arange(BINS) + 0.5) / BINS
+        grid = (size[0] // STRIDE, size[1] // STRIDE)
         place = model.model.multi_modal_projector.image_position_embed
         for table, extent in ((place.column_embeddings, size[0]), (place.row_embeddings, size[1])):
             steps = (torch.arange(table.num_embeddings) + 0.5) * STRIDE / extent
-            table.weight.copy_(2.0 * sines(steps, table.embedding_dim, FINEST_CYCLES))
+            table.weight.copy_(2.0 * place_code(steps, table.embedding_dim, grid))
         half = shared.shape[1] // 2
-        code = [sines(places, width, FINEST_CYCLES) for width in (half, shared.shape[1] - half)]
+        code = [place_code(places, width, grid) for width in (half, shared.shape[1] - half)]
         shared[list(location_ids)] = 0.14 * torch.cat(code, dim=1)
         # Picture tokens know their place from rows and columns; close-ups show the same place under another number.
         model.model.language_model.encoder.embed_positions.weight.zero_()

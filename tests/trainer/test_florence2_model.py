@@ -13,7 +13,7 @@ from trainer.errors import InputError
 from trainer.florence2_data import IGNORED, Collator, Sample
 from trainer.florence2_model import answer_loss, check_loss, check_version, choose_parameters, units
 from trainer.florence2_run import DetectionConfig
-from trainer.florence2_tiny import TinyShape, sines, tiny_model, tiny_processor
+from trainer.florence2_tiny import TinyShape, place_code, tiny_model, tiny_processor
 from trainer.florence2_training import Average, Trainee, learning_rate, parameter_groups
 
 LABELS = ("BENDNG", "NUKENG")
@@ -252,11 +252,24 @@ def test_a_spread_target_is_kindest_to_the_nearest_bins(model, collator):
     assert loss(500) < loss(502) < loss(510)
 
 
-def test_sines_are_alike_for_neighbours():
-    rows = sines((torch.arange(1000) + 0.5) / 1000, 64, 250.0)
-    alike = torch.nn.functional.cosine_similarity(rows[500][None], rows)
-    assert int(alike.argmax()) == 500
-    assert alike[501] > alike[505] > alike[540]
+def test_a_place_is_nearest_to_itself_and_its_fine_band_repeats_in_every_cell():
+    places = (torch.arange(1000) + 0.5) / 1000
+    rows = place_code(places, 64, (32, 16))
+    alike = torch.nn.functional.cosine_similarity(rows[:, None], rows[None], dim=-1)
+    assert torch.equal(alike.argmax(1), torch.arange(1000))
+    assert alike[500, 501] > alike[500, 504] > alike[500, 516]
+    fine = place_code(torch.tensor([0.3, 0.3 + 1 / 16]), 64, (32, 16))[:, -12:]
+    assert torch.allclose(fine[0], fine[1], atol=1e-4)
+
+
+def test_an_edge_s_waves_are_those_of_its_location():
+    """What a cell's token should hold is what the location token that belongs to it is made of."""
+    gw, edge = 32, 0.2  # of cell 5, counted from its centre
+    code = florence2_scaffold.edge_code(torch.full((4,), edge))
+    place = torch.tensor([(5.5 + edge) / gw])
+    fine = place_code(place, 64, (gw, 16))[0, -6:] / 1.5  # sine and cosine of gw, 2 gw and 4 gw cycles
+    sines, cosines = code[4:16:4], code[16:28:4]
+    assert torch.allclose(torch.stack([sines, cosines], 1).flatten(), fine, atol=1e-4)
 
 
 def test_the_average_follows_and_is_put_back(model):
