@@ -55,7 +55,7 @@ def check_loss(model_loss: Tensor, logits: Tensor, labels: Tensor) -> None:
     Raises:
         InputError: They differ; where the labels were shifted twice, it says so and names the fix.
     """
-    own, model_s = float(answer_loss(logits, labels)), float(model_loss)
+    own, model_s = float(answer_loss(logits, labels).detach()), float(model_loss.detach())
     close = 1e-2 + 1e-3 * abs(own) if logits.dtype != torch.float32 else 1e-4 + 1e-4 * abs(own)
     if abs(own - model_s) <= close:
         return

@@ -40,7 +40,10 @@ def collator(processor):
 def sample(boxes, labels, seed=0) -> Sample:
     pixels = torch.rand((3, SIZE[1], SIZE[0]), generator=torch.Generator().manual_seed(seed))
     categories = torch.tensor([CLASSES.index(label) for label in labels], dtype=torch.long)
-    return Sample(pixels, torch.tensor(boxes).reshape(-1, 4), categories, categories != CLASSES.index("OK"))
+    in_answer = categories != CLASSES.index("OK")
+    return Sample(
+        pixels, torch.tensor(boxes).reshape(-1, 4), categories, in_answer, torch.zeros_like(categories)
+    )
 
 
 BY_HEART = {
@@ -227,7 +230,7 @@ def test_cells_are_where_the_pins_are():
 
 def test_the_guide_sees_the_cells_of_the_box_that_is_written(collator):
     v = collator.vocabulary
-    labels = torch.tensor([[*v.tokens([[8, 0, 15, 7], [56, 24, 64, 32]], ["BENDNG", "BENDNG"], SIZE)]])
+    labels = torch.tensor([v.tokens([[8, 0, 15, 7], [56, 24, 64, 32]], ["BENDNG", "BENDNG"], SIZE)])
     bin_of = torch.full((2000,), -1)
     bin_of[torch.tensor(v.location_ids)] = torch.arange(1000)
     places, cells = florence2_scaffold.looked_at(labels, bin_of, (8, 4))
@@ -238,6 +241,22 @@ def test_the_guide_sees_the_cells_of_the_box_that_is_written(collator):
     on[0, places[0].nonzero().flatten()[:4], 1 + 1] = 1.0
     on[0, places[0].nonzero().flatten()[4:], 1 + 31] = 1.0
     assert float(florence2_scaffold.guide_loss([on], places, cells)) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_close_up_s_guide_and_places_are_those_of_the_whole_picture(model, collator):
+    v = collator.vocabulary
+    labels = torch.tensor([v.tokens([[40, 8, 48, 16]], ["BENDNG"], SIZE)])
+    bin_of = torch.full((2000,), -1)
+    bin_of[torch.tensor(v.location_ids)] = torch.arange(1000)
+    corners = torch.tensor([[4, 0]])
+    _, cells = florence2_scaffold.looked_at(labels, bin_of, (8, 4), (3, 3), corners)
+    assert cells[0].reshape(3, 3).nonzero().tolist() == [[1, 1], [1, 2], [2, 1], [2, 2]]
+    module = model.model.multi_modal_projector.image_position_embed
+    whole = module(torch.zeros(1, 64, 4, 8))
+    with florence2_scaffold.placed(model, corners):
+        part = module(torch.zeros(1, 64, 3, 3))
+    assert torch.equal(part, whole[:, :, 0:3, 4:7])
+    assert torch.equal(module(torch.zeros(1, 64, 3, 3)), whole[:, :, :3, :3])
 
 
 def test_a_spread_target_is_kindest_to_the_nearest_bins(model, collator):
