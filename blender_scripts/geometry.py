@@ -260,11 +260,11 @@ def cut_points(shell: Shell, housing: Housing, cut: Cut) -> np.ndarray:
     points = []
     for offset, z in _rim_profile(shell, housing):
         share = offset / shell.wall_mm
+        if z < -_low(cut, max(cut.depth_mm), share):
+            continue
         for along, depth in zip(cut.along_mm, cut.depth_mm, strict=True):
-            low = _low(cut, depth, share)
-            if z >= -low:
-                x, y = shell.opening.station(along + _jag(cut, share)).at(shell.opening.radius_mm + offset)
-                points += [(x, y, z), (x, y, -low)]
+            x, y = shell.opening.station(along + _jag(cut, share)).at(shell.opening.radius_mm + offset)
+            points += [(x, y, z), (x, y, min(z, -_low(cut, depth, share)))]
     return np.array(points)
 
 
@@ -324,9 +324,13 @@ def cavity_outline(terminal: Terminal, cavity: Cavity, clearance: float) -> np.n
     gap = cavity.clearance_mm + clearance
     if terminal.section == "round":
         return _section(terminal) * (1.0 + gap / (0.5 * terminal.width_mm))
-    radius = 0.15 * (0.5 * min(terminal.width_mm, terminal.thickness_mm) + cavity.clearance_mm) + clearance
-    size = terminal.width_mm + 2.0 * gap, terminal.thickness_mm + 2.0 * gap
-    return contour_ring(Contour.rectangle(size, radius, turn_deg=terminal.turn_deg), 0.0, 0.0)[:, :2]
+    radius = 0.15 * (0.5 * min(terminal.width_mm, terminal.thickness_mm) + cavity.clearance_mm)
+    width, thickness = (
+        side + 2.0 * cavity.clearance_mm for side in (terminal.width_mm, terminal.thickness_mm)
+    )
+    # One contour moved outwards, so that every level of the hole has as many points.
+    hole = Contour.rectangle((width, thickness), radius, turn_deg=terminal.turn_deg)
+    return contour_ring(hole, clearance, 0.0)[:, :2]
 
 
 def cavity_mesh(terminal: Terminal, cavity: Cavity) -> Mesh:

@@ -77,7 +77,7 @@ def _walls(connector: Connector, housing: str, cuts: tuple[Cut, ...]) -> Mesh:
     return join([geometry.shell_mesh(connector.shell, variant, cuts), *blocks])
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _insert(
     connector: Connector, terminals: tuple[Terminal, ...], empty: tuple[int, ...], floor: bool
 ) -> Mesh:
@@ -95,7 +95,7 @@ def _insert(
     return join([_NOTHING, *own, *filled])
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)
 def _body(
     connector: Connector,
     housing: str,

@@ -28,8 +28,8 @@ CAVITY_CODES = 20000
 _HULL_DIRECTIONS = 64
 _SPAN_DIRECTIONS = 48
 # A sliver of a pin, seen between two others, is too thin to be measured and reaches far: see _side.
-_SLIVER_PX2 = 1.0
-_SLIVER_PX = 0.4
+_SLIVER_PX2 = 2.0
+_SLIVER_PX = 0.6
 _MARGIN_PX = 2
 # A render call takes about as long as this many samples of the mask.
 _CALL_SAMPLES = 16000
@@ -140,8 +140,8 @@ def _sides(counts: np.ndarray, scale: int) -> tuple[float, float]:
 def _side(counts: list[int], scale: int) -> float:
     """Where a pin begins, in mask pixels.
 
-    Its first line, unless the first square pixel of it is a sliver that reaches over more than 0.4 px: then the side
-    moves inwards, gradually, up to where that square pixel ends. Without that a mask of any fineness finds a sliver or
+    Its first line, unless the first two square pixels of it are a sliver that reaches over more than 0.6 px: then the
+    side moves inwards, gradually, up to where those two end. Without that a mask of any fineness finds a sliver or
     misses it by chance, and the side jumps by pixels. Of what is small an eighth counts as a sliver at most.
     """
     least = min(_SLIVER_PX2 * scale**2, sum(counts) / 8.0)

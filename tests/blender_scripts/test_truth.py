@@ -75,12 +75,12 @@ def test_a_visible_box_leaves_slivers_out_gradually() -> None:
         return box[2]
 
     assert right_side(0) == 20.0
-    # A strip of a quarter of a pixel: its first square pixel ends in the body, or after four pixels of strip.
-    assert right_side(1) == pytest.approx(20.25 - 0.25 * 0.8)
-    assert right_side(4) == pytest.approx(20.0)
-    assert right_side(20) == pytest.approx(20.0 + 5.0 - 3.75)
-    # A pixel thick: the first square pixel ends after one pixel less a mask pixel, and the side moves by less.
-    assert right_side(20, thick=4) == pytest.approx(20.0 + 5.0 - 2.0 * (0.75 - 0.4))
+    # A strip of a quarter of a pixel: its two square pixels end in the body, and the side moves by 0.3 and 1.5 px.
+    assert right_side(1) == pytest.approx(20.25 - 2.0 * (0.75 - 0.6))
+    assert right_side(4) == pytest.approx(21.0 - 1.5)
+    assert right_side(20) == pytest.approx(20.0)
+    # A pixel thick: they end after two pixels less a mask pixel.
+    assert right_side(20, thick=4) == pytest.approx(25.0 - 1.75)
     assert mask_of(np.zeros((40, 80))).seen(7, everywhere) == (None, 0)
 
 

@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 
 FINE = 8
 ROUND_PX = 24
-SLIVER_PX2, SLIVER_PX = 1.0, 0.4
+SLIVER_PX2, SLIVER_PX = 2.0, 0.6
 COLUMNS = "run,split,part,seed,scene,housing,terminal,defects,camera,lighting,marking,samples,width,height"
 LENSES = (
     (0.0, 0.0, 0.0, 0.0, 0.0),
