@@ -39,7 +39,7 @@ demo: $(INSTALLED)
 	$(BIN)/python -m generator check $(DEMO_MANIFEST)
 	$(BIN)/python -m generator render $(DEMO_MANIFEST) --out $(DEMO)/renders --workers $(WORKERS)
 	$(BIN)/python -m generator build $(DEMO)/renders --to $(DEMO)/dataset
-	$(BIN)/python -m generator report $(DEMO)/dataset -o $(DEMO)/report.html
+	$(BIN)/python -m generator report $(DEMO)/dataset -o $(DEMO)/report.html --renders $(DEMO)/renders
 	$(BIN)/python -m trainer.vit --data $(DEMO)/dataset --out $(DEMO)/run --epochs 48 --overwrite
 	unseen=$$($(BIN)/python .ci/unseen_renders.py $(DEMO_MANIFEST) $(DEMO)/renders) && \
 	    $(BIN)/python -m trainer.predict --model $(DEMO)/run $$unseen --out $(DEMO)/predictions

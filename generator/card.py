@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from generator.dataset_folder import SHEET, ordered_splits
-from generator.labels import ANSWER_LABELS, OBSERVABLE_SHARE, Tolerance
+from generator.labels import ANSWER_LABELS, OBSERVABLE_SHARE, OTHERNG, Tolerance
 from generator.nsoart import FEW
 
 MEANINGS = {
@@ -148,7 +148,7 @@ def _text(facts: DatasetFacts) -> str:
     )
     return f"""# {_title(facts)}
 
-{facts.rows} rendered pictures ({sizes} px) of male connectors with good, bent, retracted and missing pins, for
+{facts.rows} rendered pictures ({sizes} px) of male connectors with {_shown(facts)}, for
 classification and detection. Every label follows from the geometry that was rendered; nobody drew a box by hand.
 
     from datasets import load_dataset
@@ -220,6 +220,11 @@ sizes are the manifest's choice and say nothing about how often defects occur.
 
 {licence}
 """
+
+
+def _shown(facts: DatasetFacts) -> str:
+    pins = "good, bent, retracted and missing pins"
+    return f"{pins} and other defects" if OTHERNG in facts.classes else pins
 
 
 def _answer_note(facts: DatasetFacts) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import hashlib
 import io
 import json
 import re
@@ -11,14 +12,16 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from blender_scripts.errors import InputError
 from generator import report
 from generator.build import Options, build
+from generator.report_page import FILTERS
 from generator.report_plots import histogram
-from tests.generator.made_renders import SCENES, row, write_renders
+from tests.generator.made_renders import SCENES, read_json, row, write_record, write_renders
 
 HOSTILE = "</script><b>&x"
 
@@ -167,6 +170,47 @@ def test_a_dataset_without_its_card_still_has_a_report(dataset: Path, tmp_path: 
         (bare / "data" / path.name).write_bytes(path.read_bytes())
     page = write_report(bare, tmp_path / "report.html")
     assert "tolerance and origin are not known" in " ".join(page.text)
+
+
+def test_masks_and_tilts_come_from_the_renders(tmp_path: Path) -> None:
+    renders = write_renders(tmp_path / "out", [row("t1"), row("t2", defects="bent@r1c2:tilt_deg=12")])
+    for run in ("t1", "t2"):
+        mask = np.zeros((48, 96), np.uint16)
+        mask[0:10, 0:20] = 2  # the index of r1c2
+        buffer = io.BytesIO()
+        Image.fromarray(mask).save(buffer, "PNG")
+        (renders / "masks" / f"{run}.png").write_bytes(buffer.getvalue())
+        record = read_json(renders, run)
+        record["mask_sha256"] = hashlib.sha256(buffer.getvalue()).hexdigest()
+        record["positions"][1]["tilt_deg"] = 11.5
+        write_record(renders, record)
+    build(renders, tmp_path / "set", SCENES, Options({}))
+    page = write_report(tmp_path / "set", tmp_path / "report.html", "--renders", str(renders))
+    masks = [attributes for tag, attributes in page.tags if attributes.get("class") == "mask"]
+    assert len(masks) == 2
+    for attributes in masks:
+        content = base64.b64decode((attributes["src"] or "").removeprefix("data:image/png;base64,"))
+        picture = Image.open(io.BytesIO(content)).convert("RGBA")
+        assert picture.size == (96, 48)
+        assert picture.getpixel((5, 5))[3] == 255 and picture.getpixel((60, 40))[3] == 0
+    assert "Tilt of the tip" in page.text
+    assert "Tilt of the tip" not in write_report(tmp_path / "set", tmp_path / "plain.html").text
+    with pytest.raises(InputError, match=r"--renders .*: expected a folder that was rendered into"):
+        write_report(tmp_path / "set", tmp_path / "x.html", "--renders", str(tmp_path / "set"))
+
+
+def test_every_card_tells_its_levels_to_the_filters(dataset: Path, tmp_path: Path) -> None:
+    page = write_report(dataset, tmp_path / "report.html")
+    cards = [json.loads(a["data-levels"] or "") for _, a in page.tags if a.get("class") == "card"]
+    assert len(cards) == 10
+    assert all(len(levels) == len(FILTERS) for levels in cards)
+    assert {tuple(levels[:2]) for levels in cards} == {
+        ("OK", "train"),
+        ("BENDNG", "validation"),
+        ("NUKENG", "test_housing"),
+    }
+    offered = {FILTERS[int(a["data-n"] or 0)] for _, a in page.tags if "data-n" in a}
+    assert offered == {"class", "split", "housing", "camera"}  # what differs
 
 
 def test_what_is_refused(dataset: Path, tmp_path: Path) -> None:
