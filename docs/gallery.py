@@ -130,7 +130,8 @@ def defect_sheet(kind: str, folder: Path) -> list[tuple[str, Image.Image]]:
         for view in VIEWS:
             row = ["train", 7, len(rows), "connector_3x9", "plain", terminal, text, view, "ring", "numbers"]
             rows.append([f"cell_{len(rows)}", *row, *SIZE, 16])
-            labels.append(text.split("@")[1])
+            values = text.partition(":")[2].split(",")
+            labels.append(", ".join(v for v in values if v and not v.startswith("azimuth")) or "default size")
     out = render(rows, folder)
     cells = []
     for number, label in enumerate(labels):
