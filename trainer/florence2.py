@@ -345,10 +345,14 @@ def run(args: argparse.Namespace, argv: list[str]) -> int:
     if args.dry_run:
         dry_run(settings, model, data, collator)
         return 0
-    prepare_folder(args.out, args.resume, args.overwrite, RUN_FILES)
-    if args.overwrite:
-        for name in RUN_FOLDERS:
-            shutil.rmtree(args.out / name, ignore_errors=True)
+    accelerator = _accelerator(device)
+    main = accelerator.is_main_process
+    if main:  # another process would find the folder in use
+        prepare_folder(args.out, args.resume, args.overwrite, RUN_FILES)
+        if args.overwrite:
+            for name in RUN_FOLDERS:
+                shutil.rmtree(args.out / name, ignore_errors=True)
+    accelerator.wait_for_everyone()
     detector = Detector(
         classes, size, 0.5, tuple(sorted(data.seen_positions())), settings.remove_hyphens, settings.input
     )
@@ -356,8 +360,6 @@ def run(args: argparse.Namespace, argv: list[str]) -> int:
     from trainer import detection_metrics, detection_sheets
     from trainer.florence2_training import Training, answers
 
-    accelerator = _accelerator(device)
-    main = accelerator.is_main_process
     training = Training(data, model, collator, settings, accelerator)
     training.self_test()
     if main:
