@@ -101,8 +101,14 @@ class Mask:
     scale: int
     bands: list[tuple[Window, np.ndarray]]
 
-    def seen(self, code: int, near: Box) -> tuple[Box | None, int]:
-        """The box of a code's pixels in and about a box, px, and how many mask pixels there are."""
+    def seen(self, code: int, near: Box, thin: bool = False) -> tuple[Box | None, int]:
+        """The box of a code's pixels in and about a box, px, and how many mask pixels there are.
+
+        Args:
+            code: what it was rendered with.
+            near: a box that holds it.
+            thin: it may itself be a sliver, such as a fibre: its outermost pixels bound it.
+        """
         x1, y1, x2, y2 = near
         for window, indices in self.bands:
             if y1 - 1.0 > window.y2 or y2 + 1.0 < window.y1:
@@ -115,7 +121,7 @@ class Mask:
             count = int(np.count_nonzero(here))
             if count:
                 (c1, c2), (r1, r2) = (
-                    _sides(np.count_nonzero(here, axis=axis), self.scale) for axis in (0, 1)
+                    _sides(np.count_nonzero(here, axis=axis), 0 if thin else self.scale) for axis in (0, 1)
                 )
                 found = (left + c1, top + r1, left + c2, top + r2)
                 origin = (window.x1, window.y1, window.x1, window.y1)
@@ -132,7 +138,7 @@ class Mask:
 
 
 def _sides(counts: np.ndarray, scale: int) -> tuple[float, float]:
-    """The first and one past the last of some lines of mask pixels, `counts` of a pin's in each."""
+    """The first and one past the last of some lines of mask pixels, `counts` in each; scale 0: slivers too."""
     numbers = counts.tolist()
     return _side(numbers, scale), len(numbers) - _side(numbers[::-1], scale)
 
@@ -300,7 +306,7 @@ def flaws_truth(part: Part, outlines: list[FlawOutline], mask: Mask) -> list[dic
     """
     found = []
     for code, (flaw, outline) in enumerate(zip(part.flaws, outlines, strict=True), len(part.pins) + 1):
-        visible, count = (None, 0) if outline.amodal is None else mask.seen(code, outline.amodal)
+        visible, count = (None, 0) if outline.amodal is None else mask.seen(code, outline.amodal, thin=True)
         share = min(1.0, count / mask.scale**2 / outline.area) if outline.area else float(visible is not None)
         if flaw.cut is not None:
             visible, share = outline.amodal, 1.0

@@ -183,7 +183,10 @@ class Reference:
         seen, start = self._seen()
         indices = [*(pin.position.index for pin in self.pins), *self.flaws]
         return {
-            index: (self.box(seen == index, start, slivers_out=True), pieces(seen == index))
+            index: (
+                self.box(seen == index, start, slivers_out=index not in self.flaws),
+                pieces(seen == index),
+            )
             for index in indices
         }
 
