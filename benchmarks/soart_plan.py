@@ -1,0 +1,103 @@
+"""Writes the manifests that SOARTC is tuned and judged on: `python -m benchmarks.soart_plan [--to manifests]`.
+
+One station: one housing, terminal, camera, light and word. `soart_tuning.csv` is what options were chosen on,
+`soart_defects.csv` (one defect a picture) and `soart_ok.csv` (the unit space's pool, then the fresh OK pictures that false
+alarms are counted on) are other parts, which nothing was chosen on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import random
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+STATION = {
+    "scene": "connector_3x9",
+    "housing": "plain",
+    "terminal": "round",
+    "camera": "center",
+    "lighting": "ring",
+    "marking": "text=Quality",
+}
+COLUMNS = ("run", "split", "part", "seed", *STATION, "defects", "cell", "role")
+# cell -> the defect's text with {pin} and {azimuth}; a cell is one kind at one size
+CELLS = {
+    "bent_0.5mm": "bent@{pin}:tip_offset_mm=0.5,azimuth_deg={azimuth}",
+    "bent_1mm": "bent@{pin}:tip_offset_mm=1,azimuth_deg={azimuth}",
+    "bent_2mm": "bent@{pin}:tip_offset_mm=2,azimuth_deg={azimuth}",
+    "retracted_0.8mm": "retracted@{pin}:depth_mm=0.8",
+    "retracted_1.6mm": "retracted@{pin}:depth_mm=1.6",
+    "retracted_3mm": "retracted@{pin}:depth_mm=3",
+    "missing": "missing@{pin}",
+    "print_missing": "print@print:type=missing",
+    "print_wrong": "print@print:type=wrong",
+    "print_misplaced_0.8mm": "print@print:type=misplaced,shift_mm=0.8,azimuth_deg={azimuth}",
+    "foreign_ball_0.5mm": "foreign@{pin}:type=ball,size_mm=0.5,azimuth_deg={azimuth}",
+    "foreign_ball_0.9mm": "foreign@{pin}:type=ball,size_mm=0.9,azimuth_deg={azimuth}",
+    "foreign_ball_1.5mm": "foreign@{pin}:type=ball,size_mm=1.5,azimuth_deg={azimuth}",
+    "foreign_fibre_3mm": "foreign@{pin}:type=fibre,size_mm=3,azimuth_deg={azimuth}",
+}
+TUNING_OK, TUNING_EACH = 40, 3
+POOL, FRESH, EACH = 200, 500, 20
+
+
+def rows_ok(count: int, role: str, prefix: str, first: int) -> list[dict[str, object]]:
+    """OK rows, each another part in another capture."""
+    return [
+        {
+            "run": f"{prefix}{n:03d}",
+            "split": "test",
+            "part": first + n,
+            "seed": first + n,
+            **STATION,
+            "role": role,
+        }
+        for n in range(count)
+    ]
+
+
+def rows_defects(each: int, role: str, prefix: str, first: int) -> list[dict[str, object]]:
+    """The same number of rows of each cell, pins and directions drawn without replacement as far as they go."""
+    rows: list[dict[str, object]] = []
+    draws = random.Random(first)
+    for cell, text in CELLS.items():
+        pins = draws.sample([f"r{row}c{position}" for row in (1, 2, 3) for position in range(1, 10)], each)
+        for n, pin in enumerate(pins):
+            defects = text.format(pin=pin, azimuth=draws.randrange(360))
+            part = first + len(rows)
+            row = {"run": f"{prefix}{len(rows):03d}", "split": "test", "part": part, "seed": part, **STATION}
+            rows.append({**row, "defects": defects, "cell": cell, "role": role})
+            assert n < each
+    return rows
+
+
+def manifests() -> dict[str, list[dict[str, object]]]:
+    """Rows by the manifest's name."""
+    return {
+        "soart_tuning": [
+            *rows_ok(TUNING_OK, "tuning", "to", 100_000),
+            *rows_defects(TUNING_EACH, "tuning", "td", 200_000),
+        ],
+        "soart_defects": rows_defects(EACH, "judged", "jd", 300_000),
+        "soart_ok": [*rows_ok(POOL, "pool", "jp", 400_000), *rows_ok(FRESH, "fresh", "jf", 500_000)],
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--to", type=Path, default=ROOT / "manifests", help="folder")
+    options = parser.parse_args()
+    for name, rows in manifests().items():
+        with (options.to / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        print(f"{name}.csv: {len(rows)} rows")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

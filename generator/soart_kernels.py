@@ -1,0 +1,306 @@
+"""The compiled loops of `generator.soart`: SOART3 of every window, on pixels.
+
+They walk along a row of windows: the innermost loop runs over neighbouring windows with unit stride, so it vectorises
+although every window has its own beta, and needs no memory of windows x pixels. A row of windows is computed by one
+thread from start to end, without fastmath: any number of threads gives the same bits.
+
+Dot products are taken in double precision. The rest y - beta x is taken in single precision, twice as many windows
+at a time, by fused multiply-adds with beta as the sum of two single-precision numbers; only so much is rounded that
+the logarithms stay within 1e-5 of double precision.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+from numba import types
+from numba.extending import intrinsic
+
+EPSILON = 1e-4
+# Windows per tile: the accumulators of one tile stay in the first-level cache.
+TILE = 512
+
+# Numba's fallback threading layer stops the process when two Python threads enter parallel code at once.
+parallel_section = threading.Lock()
+
+
+def compiled(**options: bool) -> Callable[[Any], Any]:
+    """numba.njit with the compiled code kept on disk where that is possible (a package folder may be read-only)."""
+
+    def decorate(function: Any) -> Any:
+        try:
+            return numba.njit(cache=True, **options)(function)
+        except RuntimeError:  # numba found no folder that it may write its cache to
+            return numba.njit(**options)(function)
+
+    return decorate
+
+
+@intrinsic
+def fma(typing_context, a, b, c):
+    """a b + c with one rounding; what a compiler may only do unasked under fastmath."""
+    return a(a, a, a), lambda context, builder, signature, values: builder.fma(*values)
+
+
+@intrinsic
+def _bits(typing_context, value):
+    """A single-precision number's bits as an integer."""
+    return types.int32(types.float32), lambda context, builder, signature, values: builder.bitcast(
+        values[0], context.get_value_type(types.int32)
+    )
+
+
+@intrinsic
+def _from_bits(typing_context, value):
+    """The single-precision number that has these bits."""
+    return types.float32(types.int32), lambda context, builder, signature, values: builder.bitcast(
+        values[0], context.get_value_type(types.float32)
+    )
+
+
+@compiled()
+def _log(x):
+    """ln of a normal single-precision number > 0, within 1e-7 (1 + |ln x|); without a call, so that it vectorises.
+
+    x = 2^e m with m in [sqrt(1/2), sqrt 2); ln m = 2 artanh((m - 1) / (m + 1)) by its series.
+    """
+    bits = _bits(x)
+    exponent = np.int32(np.int32(bits - np.int32(0x3F3504F3)) >> np.int32(23))
+    m = _from_bits(np.int32(bits - np.int32(exponent << np.int32(23))))
+    t = (m - np.float32(1.0)) / (m + np.float32(1.0))
+    q = t * t
+    series = fma(q, np.float32(2.0 / 9.0), np.float32(2.0 / 7.0))
+    series = fma(q, series, np.float32(0.4))
+    series = fma(q, series, np.float32(2.0 / 3.0))
+    series = fma(q, series, np.float32(2.0))
+    return fma(np.float32(exponent), np.float32(0.6931471805599453), t * series)
+
+
+@compiled()
+def split(beta, high, low):
+    """-beta as a sum of two single-precision numbers."""
+    for j in range(beta.size):
+        high[j] = -beta[j]
+        low[j] = -beta[j] - high[j]
+
+
+@compiled()
+def _logs(values, offset, out):
+    for j in range(out.size):
+        out[j] = _log(np.float32(values[j] + offset))
+
+
+@compiled()
+def finish(beta, total, peak, log_beta, log_yita, log_gamma):
+    """The logarithms of one tile. Single precision is enough for them: their arguments are at least 1, or beta."""
+    _logs(beta, 0.0, log_beta)
+    _logs(total, 1.0, log_yita)
+    _logs(peak, 1.0, log_gamma)
+    for j in range(log_gamma.size):
+        log_gamma[j] -= log_yita[j]
+
+
+@compiled()
+def window_sums(values, spare, window, out):
+    """out[j] = sum of values[j : j + window], by doubling: 2, 4, 8, ... neighbours.
+
+    Unlike a running sum it vectorises, and what a window's sum is rounded to does not depend on where it lies.
+    `values` and `spare`, of the same length, are used up; they change places since LLVM vectorises only between
+    arrays that do not overlap.
+    """
+    n = values.size - window + 1
+    out[:n] = 0.0
+    offset = 0
+    width = 1
+    while True:
+        if window & width:
+            part = values[offset : offset + n]
+            for j in range(n):
+                out[j] += part[j]
+            offset += width
+        if 2 * width > window:
+            break
+        ahead = values[width:]
+        for j in range(ahead.size):
+            spare[j] = values[j] + ahead[j]
+        values, spare = spare, values
+        width *= 2
+
+
+@compiled(parallel=True)
+def patch_maps(phases, phases32, patch, stride, out):
+    """Every window against one patch (window, window). `phases` and `patch` are double, `phases32` single precision."""
+    window = patch.shape[0]
+    gh, gw = out.shape[1:]
+    power = EPSILON
+    for r in range(window):
+        for c in range(window):
+            power += patch[r, c] * patch[r, c]
+    patch32 = patch.astype(np.float32)
+    for gi in numba.prange(gh):
+        beta = np.empty(TILE)
+        total = np.empty(TILE)
+        single = np.empty((4, TILE), np.float32)
+        for start in range(0, gw, TILE):
+            n = min(TILE, gw - start)
+            end = start + n
+            high, low, part, peak = single[0, :n], single[1, :n], single[2, :n], single[3, :n]
+            _patch_beta(phases, patch, stride, power, gi, start, beta[:n])
+            split(beta[:n], high, low)
+            _patch_rest(phases32, patch32, stride, gi, start, high, low, part, total[:n], peak)
+            finish(
+                beta[:n], total[:n], peak, out[0, gi, start:end], out[1, gi, start:end], out[2, gi, start:end]
+            )
+
+
+@compiled()
+def _patch_beta(phases, patch, stride, power, gi, start, beta):
+    """beta of one tile: the dot products of its windows with the patch, four columns of the patch at a time."""
+    window = patch.shape[0]
+    n = beta.size
+    beta[:] = EPSILON
+    for r in range(window):
+        for p in range(min(stride, window)):
+            line = phases[p, gi * stride + r, start:]
+            x = patch[r, p::stride]
+            k = 0
+            while k + 4 <= x.size:
+                # One base pointer for all four columns: with more, LLVM gives up on proving that nothing overlaps.
+                y = line[k : k + n + 3]
+                x0, x1, x2, x3 = x[k], x[k + 1], x[k + 2], x[k + 3]
+                for j in range(n):
+                    beta[j] = fma(x3, y[j + 3], fma(x2, y[j + 2], fma(x1, y[j + 1], fma(x0, y[j], beta[j]))))
+                k += 4
+            while k < x.size:
+                y = line[k : k + n]
+                x0 = x[k]
+                for j in range(n):
+                    beta[j] = fma(x0, y[j], beta[j])
+                k += 1
+    for j in range(n):
+        beta[j] /= power
+
+
+@compiled()
+def _patch_rest(phases, patch, stride, gi, start, high, low, part, total, peak):
+    """Sum and maximum of |y - beta x| of one tile of windows; the sum of each row of pixels in single precision."""
+    window = patch.shape[0]
+    n = high.size
+    total[:] = 0.0
+    peak[:] = 0.0
+    for r in range(window):
+        part[:] = 0.0
+        for p in range(min(stride, window)):
+            line = phases[p, gi * stride + r, start:]
+            x = patch[r, p::stride]
+            k = 0
+            while k + 4 <= x.size:
+                y = line[k : k + n + 3]
+                x0, x1, x2, x3 = x[k], x[k + 1], x[k + 2], x[k + 3]
+                for j in range(n):
+                    h, e = high[j], low[j]
+                    d0 = abs(fma(e, x0, fma(h, x0, y[j])))
+                    d1 = abs(fma(e, x1, fma(h, x1, y[j + 1])))
+                    d2 = abs(fma(e, x2, fma(h, x2, y[j + 2])))
+                    d3 = abs(fma(e, x3, fma(h, x3, y[j + 3])))
+                    part[j] += (d0 + d1) + (d2 + d3)
+                    d0 = d1 if d1 > d0 else d0
+                    d2 = d3 if d3 > d2 else d2
+                    d0 = d2 if d2 > d0 else d0
+                    peak[j] = d0 if d0 > peak[j] else peak[j]
+                k += 4
+            while k < x.size:
+                y = line[k : k + n]
+                x0 = x[k]
+                for j in range(n):
+                    d0 = abs(fma(low[j], x0, fma(high[j], x0, y[j])))
+                    part[j] += d0
+                    peak[j] = d0 if d0 > peak[j] else peak[j]
+                k += 1
+        for j in range(n):
+            total[j] += part[j]
+
+
+@compiled(parallel=True)
+def golden_maps(image, golden, phases, golden_phases, window, stride, out):
+    """Every window against the same place of another picture; all four pictures in single precision."""
+    gh, gw = out.shape[1:]
+    width = image.shape[1]
+    for gi in numba.prange(gh):
+        signal_column = np.empty(width)
+        power_column = np.empty(width)
+        row_beta = np.empty(gw)
+        total = np.empty(TILE)
+        single = np.empty((4, TILE), np.float32)
+        _golden_beta(image, golden, gi * stride, window, stride, signal_column, power_column, row_beta)
+        for start in range(0, gw, TILE):
+            n = min(TILE, gw - start)
+            end = start + n
+            beta = row_beta[start:end]
+            high, low, part, peak = single[0, :n], single[1, :n], single[2, :n], single[3, :n]
+            split(beta, high, low)
+            _golden_rest(phases, golden_phases, window, stride, gi, start, high, low, part, total[:n], peak)
+            finish(beta, total[:n], peak, out[0, gi, start:end], out[1, gi, start:end], out[2, gi, start:end])
+
+
+@compiled()
+def _golden_beta(image, golden, top, window, stride, signal_column, power_column, beta):
+    """beta of one row of windows from window sums of the product images."""
+    signal_column[:] = 0.0
+    power_column[:] = 0.0
+    for r in range(window):
+        y = image[top + r]
+        x = golden[top + r]
+        for u in range(y.size):
+            xu = np.float64(x[u])
+            signal_column[u] = fma(xu, np.float64(y[u]), signal_column[u])
+            power_column[u] = fma(xu, xu, power_column[u])
+    sums = np.empty((3, signal_column.size))
+    window_sums(signal_column, sums[2], window, sums[0])
+    window_sums(power_column, sums[2], window, sums[1])
+    for j in range(beta.size):
+        beta[j] = (sums[0, j * stride] + EPSILON) / (sums[1, j * stride] + EPSILON)
+
+
+@compiled()
+def _golden_rest(phases, golden_phases, window, stride, gi, start, high, low, part, total, peak):
+    """As `_patch_rest`, with the reference moving along with the window."""
+    n = high.size
+    total[:] = 0.0
+    peak[:] = 0.0
+    for r in range(window):
+        part[:] = 0.0
+        for p in range(min(stride, window)):
+            line = phases[p, gi * stride + r, start:]
+            golden_line = golden_phases[p, gi * stride + r, start:]
+            columns = (window - p + stride - 1) // stride
+            k = 0
+            while k + 4 <= columns:
+                y = line[k : k + n + 3]
+                x = golden_line[k : k + n + 3]
+                for j in range(n):
+                    h, e = high[j], low[j]
+                    d0 = abs(fma(e, x[j], fma(h, x[j], y[j])))
+                    d1 = abs(fma(e, x[j + 1], fma(h, x[j + 1], y[j + 1])))
+                    d2 = abs(fma(e, x[j + 2], fma(h, x[j + 2], y[j + 2])))
+                    d3 = abs(fma(e, x[j + 3], fma(h, x[j + 3], y[j + 3])))
+                    part[j] += (d0 + d1) + (d2 + d3)
+                    d0 = d1 if d1 > d0 else d0
+                    d2 = d3 if d3 > d2 else d2
+                    d0 = d2 if d2 > d0 else d0
+                    peak[j] = d0 if d0 > peak[j] else peak[j]
+                k += 4
+            while k < columns:
+                y = line[k : k + n]
+                x = golden_line[k : k + n]
+                for j in range(n):
+                    d0 = abs(fma(low[j], x[j], fma(high[j], x[j], y[j])))
+                    part[j] += d0
+                    peak[j] = d0 if d0 > peak[j] else peak[j]
+                k += 1
+        for j in range(n):
+            total[j] += part[j]
