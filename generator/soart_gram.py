@@ -61,8 +61,9 @@ def gram_golden_maps(image, golden, window, stride, out):
                 n = end - start
                 beta, power, total, peak = work[0, :n], work[1, :n], work[2, :n], work[3, :n]
                 _golden_rest(
-                    sums[:, :, start:end],
-                    golden_sums[:, :, start:end],
+                    sums,
+                    golden_sums,
+                    start,
                     (gi - first) * stride,
                     beta,
                     power,
