@@ -1,0 +1,281 @@
+"""SOARTC and plain comparisons on renders that nothing was chosen on; the numbers of docs/soart.md.
+
+    python -m benchmarks.soart_plan
+    python -m generator render manifests/soart_ok.csv --out R --mask-scale 1         and soart_defects.csv likewise
+    python -m benchmarks.soart_evaluation detect R --to results                      AUROC by kind, size and disturbance
+    python -m benchmarks.soart_evaluation thresholds R --to results                  do the stated intervals hold?
+    python -m benchmarks.soart_evaluation tables results                             Markdown
+
+Every method sees the same pictures: laid over the unit space's mean, gain set. The plain ones compare with that mean
+only; `deviation` also knows each pixel's spread over the members, as SOARTC does. A picture's score is its map's
+maximum, a pin's the maximum inside its expected box. Intervals are Wilson's at 95 %, with the number of defective
+pictures as the number of trials, which is cautious.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+from tqdm import tqdm
+
+from generator.false_alarms import threshold
+from generator.registration import Pose, warp
+from generator.soartc import SoartC, distance, unmoved
+
+ROOT = Path(__file__).resolve().parent.parent
+CONDITIONS = ("as rendered", "shift up to 3 px", "gain 0.5", "gain 1.5", "noise 5/255")
+NEGATIVES = 60
+UNIT = 100
+EDGE = {"window": 8, "grid": 100}
+SOARTC = {
+    "SOARTC": {"window": 8, "similarity": "pixels"},
+    "SOARTC gram": {"window": 8, "similarity": "gram"},
+}
+
+
+def rows(name: str) -> list[dict[str, str]]:
+    with (ROOT / "manifests" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def picture(folder: Path, run: str) -> np.ndarray:
+    return np.asarray(
+        Image.open(folder / "images" / f"{run}.png").convert("L"), dtype=np.float32
+    ) / np.float32(255)
+
+
+def disturbed(image: np.ndarray, condition: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The picture under one of CONDITIONS, and by how much its contents moved (x, y), px."""
+    draws = np.random.default_rng(seed)
+    still = np.zeros(2)
+    if condition == "shift up to 3 px":
+        dx, dy = draws.uniform(-3, 3, 2)
+        return warp(image, Pose(0, -dx, -dy), image.shape), np.array([dx, dy])
+    if condition.startswith("gain"):
+        return np.clip(image * np.float32(condition.split()[1]), 0, 1), still
+    if condition.startswith("noise"):
+        return np.clip(image + draws.normal(0, 5 / 255, image.shape).astype(np.float32), 0, 1), still
+    return image, still
+
+
+def blurred_difference(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    return ndimage.gaussian_filter(np.abs(y - x), 1.5)
+
+
+def _moments(y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, ...]:
+    def mean(v: np.ndarray) -> np.ndarray:
+        return ndimage.gaussian_filter(v.astype(np.float64), 1.5, truncate=3.5)
+
+    my, mx = mean(y), mean(x)
+    return my, mx, mean(y * y) - my * my, mean(x * x) - mx * mx, mean(x * y) - mx * my
+
+
+def dissimilarity(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """1 - SSIM (Wang et al. 2004), Gaussian weights of 1.5 px, grey 0 to 1."""
+    my, mx, vy, vx, c = _moments(y, x)
+    top = (2 * mx * my + 1e-4) * (2 * c + 9e-4)
+    return 1 - top / ((mx * mx + my * my + 1e-4) * (vx + vy + 9e-4))
+
+
+def decorrelation(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """1 - ZNCC of windows of 8 x 8; variances below 1e-4 are noise."""
+    y, x = y.astype(np.float64), x.astype(np.float64)
+    my, mx = ndimage.uniform_filter(y, 8), ndimage.uniform_filter(x, 8)
+    vy = np.maximum(ndimage.uniform_filter(y * y, 8) - my * my, 0) + 1e-4
+    vx = np.maximum(ndimage.uniform_filter(x * x, 8) - mx * mx, 0) + 1e-4
+    return 1 - (ndimage.uniform_filter(x * y, 8) - mx * my + 1e-4) / np.sqrt(vx * vy)
+
+
+def tolerance_difference(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """How far a pixel lies outside what the reference shows within a pixel of it, lightly smoothed."""
+    over = np.maximum(y - ndimage.maximum_filter(x, 3), ndimage.minimum_filter(x, 3) - y)
+    return ndimage.gaussian_filter(np.maximum(over, 0), 1.0)
+
+
+PLAIN: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "difference": blurred_difference,
+    "1-SSIM": dissimilarity,
+    "1-ZNCC": decorrelation,
+    "tolerance": tolerance_difference,
+}
+
+
+def auroc(positive: np.ndarray, negative: np.ndarray) -> float:
+    """Share of pairs in the right order, ties half (Mann and Whitney)."""
+    positive, negative = np.asarray(positive)[:, None], np.asarray(negative)[None]
+    return float((positive > negative).mean() + 0.5 * (positive == negative).mean())
+
+
+def wilson(share: float, trials: int) -> tuple[float, float]:
+    z2 = 1.96**2
+    middle = (share + z2 / (2 * trials)) / (1 + z2 / trials)
+    half = math.sqrt(share * (1 - share) / trials * z2 + z2 * z2 / (4 * trials**2)) / (1 + z2 / trials)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def windows_to_pixels(degrees: np.ndarray, shape: tuple[int, ...], window: int) -> np.ndarray:
+    before = window // 2
+    after = [n - g - before for n, g in zip(shape, degrees.shape, strict=True)]
+    return np.pad(degrees, ((before, after[0]), (before, after[1])), mode="edge")
+
+
+def detect(renders: Path, to: Path) -> None:
+    """Write detect.json: image and pin scores of every method, cell and condition."""
+    good = rows("soart_ok")
+    unit = [picture(renders, r["run"]) for r in good if r["role"] == "pool"][:UNIT]
+    base = SoartC(window=8).fit(unit)
+    models = {}
+    for name, settings in SOARTC.items():
+        models[name] = SoartC(**settings)
+        models[name]._fit_members(base.members_)
+    mean = base.reference_
+    smooth = np.stack([ndimage.gaussian_filter(member - mean, 1.0) for member in base.members_])
+    spread = np.sqrt((smooth**2).mean(axis=0) + 1e-5)
+    judged = [(r, "") for r in good if r["role"] == "fresh"][:NEGATIVES]
+    judged += [(r, r["cell"]) for r in rows("soart_defects")]
+    found: list[dict[str, Any]] = []
+    for condition in CONDITIONS:
+        for number, (row, cell) in enumerate(tqdm(judged, desc=condition)):
+            image, moved = disturbed(picture(renders, row["run"]), condition, number)
+            pose = base._pose(image, mean)
+            seen = base._moved(image, pose, mean)
+            maps = {name: compare(seen, mean) for name, compare in PLAIN.items()}
+            maps["deviation"] = np.abs(ndimage.gaussian_filter(seen - mean, 1.0)) / spread
+            for name, model in models.items():
+                degrees = distance(model._maps(seen, model.reference_), model.mean_, model.precision_)
+                maps[name] = windows_to_pixels(degrees, mean.shape, model.settings["window"])
+            record = json.loads((renders / "records" / f"{row['run']}.json").read_text("utf-8"))
+            defective = row["defects"].partition("@")[2].partition(":")[0]
+            pins: dict[str, dict[str, float]] = {name: {} for name in maps}
+            for position in record["positions"]:
+                box = np.array(position["boxes"]["expected"]).reshape(2, 2) + moved
+                # Rotation is below 2 degrees: two corners are enough.
+                (x1, y1), (x2, y2) = unmoved(box, pose, mean.shape, image.shape)
+                part = (slice(max(0, int(y1)), math.ceil(y2)), slice(max(0, int(x1)), math.ceil(x2)))
+                for name, one in maps.items():
+                    pins[name][position["address"]] = float(one[part].max())
+            found.append(
+                {
+                    "run": row["run"],
+                    "cell": cell,
+                    "condition": condition,
+                    "image": {name: float(one.max()) for name, one in maps.items()},
+                    "pin": {name: p[defective] for name, p in pins.items()}
+                    if defective in pins["1-SSIM"]
+                    else None,
+                    "pins": None if cell else {name: sorted(p.values()) for name, p in pins.items()},
+                }
+            )
+    (to / "detect.json").write_text(json.dumps(found), "utf-8")
+
+
+def thresholds(renders: Path, to: Path, redraws: int = 50) -> None:
+    """Write thresholds.json: of each redraw the stated interval and the rate on the fresh OK pictures.
+
+    In edge mode (grid 100), and all pictures laid over one mean of the pool once, not over each redraw's own.
+    """
+    good = rows("soart_ok")
+    base = SoartC(**EDGE).fit([picture(renders, r["run"]) for r in good if r["role"] == "pool"][:30])
+    laid = {
+        role: np.stack([base.registered(picture(renders, r["run"])) for r in tqdm(good) if r["role"] == role])
+        for role in ("pool", "fresh")
+    }
+    found = []
+    for count in (5, 20, 100):
+        for redraw in tqdm(range(redraws), desc=f"{count} OK pictures"):
+            draws = np.random.default_rng([count, redraw])
+            members = laid["pool"][draws.permutation(len(laid["pool"]))[:count]]
+            model = SoartC(**EDGE)
+            model._fit_members(members)
+            limit = threshold(model._leave_one_out(members))
+            fresh = [
+                distance(model._maps(image, model.reference_), model.mean_, model.precision_).max()
+                for image in laid["fresh"]
+            ]
+            rate = float((np.array(fresh) > limit.value).mean())
+            found.append(
+                {
+                    "count": count,
+                    "redraw": redraw,
+                    "interval": limit.interval,
+                    "stated": limit.rate,
+                    "rate": rate,
+                }
+            )
+        (to / "thresholds.json").write_text(json.dumps(found), "utf-8")
+
+
+def tables(to: Path) -> None:
+    """Print what was found as Markdown."""
+    found = json.loads((to / "detect.json").read_text("utf-8"))
+    names = list(found[0]["image"])
+    cells = list(dict.fromkeys(one["cell"] for one in found if one["cell"]))
+    for level in ("image", "pin"):
+        for condition in CONDITIONS:
+            here = [one for one in found if one["condition"] == condition]
+            print(f"\n{level}, {condition}\n\n| cell | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
+            for cell in cells:
+                positive = [one for one in here if one["cell"] == cell]
+                if level == "pin" and positive[0]["pin"] is None:
+                    continue
+                shown = []
+                values = {}
+                for name in names:
+                    if level == "image":
+                        negative = np.array([one["image"][name] for one in here if not one["cell"]])
+                    else:
+                        negative = np.concatenate([one["pins"][name] for one in here if not one["cell"]])
+                    values[name] = auroc(np.array([one[level][name] for one in positive]), negative)
+                best = max(values.values())
+                low = wilson(best, len(positive))[0]
+                for name in names:
+                    value = values[name]
+                    mark = "**" if value == best else ("" if value >= low else "↓")
+                    a, b = wilson(value, len(positive))
+                    detail = f" ({a:.2f}–{b:.2f})" if name == "SOARTC" else ""
+                    shown.append(f"{mark}{value:.3f}{mark if mark == '**' else ''}{detail}")
+                print(f"| {cell} | {' | '.join(shown)} |")
+    if (to / "thresholds.json").exists():
+        drawn = json.loads((to / "thresholds.json").read_text("utf-8"))
+        print(
+            "\n| OK pictures | stated, upper end | rate on fresh, median (largest) | covered |\n|---|---|---|---|"
+        )
+        for count in (5, 20, 100):
+            here = [one for one in drawn if one["count"] == count]
+            rates = [one["rate"] for one in here]
+            covered = sum(one["interval"][0] <= one["rate"] <= one["interval"][1] for one in here)
+            print(
+                f"| {count} | {100 * here[0]['interval'][1]:.1f} % | {100 * np.median(rates):.1f} % "
+                f"({100 * max(rates):.1f} %) | {covered} of {len(here)} |"
+            )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("detect", "thresholds"):
+        command = commands.add_parser(name)
+        command.add_argument("renders", type=Path)
+        command.add_argument("--to", type=Path, required=True)
+    commands.add_parser("tables").add_argument("to", type=Path)
+    options = parser.parse_args()
+    if options.command == "tables":
+        tables(options.to)
+    else:
+        options.to.mkdir(parents=True, exist_ok=True)
+        (detect if options.command == "detect" else thresholds)(options.renders, options.to)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,208 @@
+"""One inspection station: a unit space, the connector's positions if there are any, and a verdict on a picture.
+
+With positions two scores are judged, the largest anomaly degree of the picture and the largest degree of a pin. Each
+is divided by its median over the good parts, and one threshold is set on the larger of the two, by leave-one-out: so
+the false alarms that it promises are the verdict's, not those of one score.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from blender_scripts.errors import InputError
+from generator.false_alarms import threshold
+from generator.pins import Pin, PinMeasure, PinTable
+from generator.soart_kernels import compiled
+from generator.soartc import SoartC, unmoved
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The verdict on one picture.
+
+    Attributes:
+        verdict: "OK" or "NG".
+        score: the larger of the picture's and the pins' degree, over the limit: above 1 is NG.
+        boxes: [x1, y1, x2, y2, degree] of what stands out, px of the picture, the worst first.
+        pins: every pin, with whether it is NG.
+        anomaly: (H, W) float32, over the limit.
+        maps: (3, h, w) the stage 1 maps of the picture as laid over the unit space.
+    """
+
+    verdict: str
+    score: float
+    boxes: tuple[tuple[float, ...], ...]
+    pins: tuple[tuple[PinMeasure, bool], ...]
+    anomaly: np.ndarray
+    maps: np.ndarray
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "verdict": self.verdict,
+            "score": round(self.score, 4),
+            "boxes": [[round(v, 2) for v in box] for box in self.boxes],
+            "pins": [{**pin.to_json(), "verdict": "NG" if bad else "OK"} for pin, bad in self.pins],
+        }
+
+
+class Station:
+    """A fitted SOARTC model with the connector's positions.
+
+    Args:
+        model: fitted.
+        pins: in px of the unit space's mean picture; may be empty.
+    """
+
+    def __init__(self, model: SoartC, pins: Sequence[Pin] = ()) -> None:
+        self.model = model
+        members = model.members_ if model.members_.ndim == 3 else model.members_.mean(axis=3)
+        self.table = PinTable(pins, members) if pins else None
+        self.usual = float(np.median(model.scores_))
+        joint = model.scores_ / self.usual
+        if self.table:
+            degrees = self.table.leave_one_out()
+            self.usual_pin = float(np.median(degrees))
+            joint = np.maximum(joint, degrees / self.usual_pin)
+        self.limit = threshold(joint, min(model.settings["above"], len(joint) - 1))
+        model.notes["positions"] = [[pin.address, *pin.box] for pin in pins]
+
+    @classmethod
+    def load(cls, path: Path) -> Station:
+        """A station from a file that `model.save` wrote."""
+        model = SoartC.load(path)
+        pins = [Pin(address, tuple(box)) for address, *box in model.notes.get("positions", [])]
+        return cls(model, pins)
+
+    def inspect(self, image: np.ndarray) -> Finding:
+        """The verdict on a picture: (H, W) or (H, W, C) floats in [0, 1]."""
+        limit = self.limit.value * self.usual
+        anomaly, seen, maps, worst = self.model.look(image)
+        score = worst / limit
+        pins: tuple[tuple[PinMeasure, bool], ...] = ()
+        if self.table:
+            pin_limit = self.limit.value * self.usual_pin
+            measures = self.table.measure(seen if seen.ndim == 2 else seen.mean(axis=2))
+            pins = tuple((pin, pin.degree > pin_limit) for pin in measures)
+            score = max(score, max(pin.degree for pin in measures) / pin_limit)
+        relative = anomaly / np.float32(limit)
+        return Finding("NG" if score > 1 else "OK", score, _boxes(relative), pins, relative, maps)
+
+
+def read_picture(path: Path, colour: bool = False) -> np.ndarray:
+    """A picture as floats in [0, 1]: grey (Pillow's L), or RGB.
+
+    Raises:
+        InputError: not a picture, or a damaged one.
+    """
+    try:
+        with Image.open(path) as picture:
+            values = np.asarray(picture.convert("RGB" if colour else "L"), dtype=np.float32)
+    except FileNotFoundError:
+        raise InputError(f"{path}: expected a picture, got no such file") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path}: expected a picture, got {error}") from None
+    return values / np.float32(255)
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures of a folder, by name."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
+def read_positions(path: Path) -> tuple[list[Pin], Path | None]:
+    """Boxes by address, in px of some picture, and that picture where the file says which.
+
+    Args:
+        path: a renderer's record (.json; the expected box of each position, its picture beside it), or a CSV file
+            with the columns address, x1, y1, x2, y2.
+
+    Raises:
+        InputError: something else.
+    """
+    try:
+        text = path.read_text("utf-8-sig")
+        if path.suffix.lower() == ".json":
+            record = json.loads(text)
+            pins = [Pin(p["address"], tuple(p["boxes"]["expected"])) for p in record["positions"]]
+            picture = path.parent.parent / "images" / f"{record['run']}.png"
+        else:
+            lines = list(csv.DictReader(text.splitlines(), strict=True))
+            pins = [
+                Pin(line["address"], tuple(float(line[c]) for c in ("x1", "y1", "x2", "y2")))
+                for line in lines
+            ]
+            picture = None
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+        expected = "a record of the renderer, or a CSV file with address, x1, y1, x2, y2"
+        raise InputError(f"{path}: expected {expected}, got {type(error).__name__}: {error}") from None
+    if not pins or any(not (p.box[0] < p.box[2] and p.box[1] < p.box[3]) for p in pins):
+        raise InputError(f"{path}: expected at least one box, each with x1 < x2 and y1 < y2")
+    return pins, picture
+
+
+def pins_in_unit_space(model: SoartC, pins: Sequence[Pin], picture: np.ndarray) -> list[Pin]:
+    """Boxes in px of a picture to boxes in px of the unit space's mean picture."""
+    small, pose = model.pose_of(picture)
+    scale = np.array([small[1] / picture.shape[1], small[0] / picture.shape[0]])
+    moved = []
+    for pin in pins:
+        x1, y1, x2, y2 = pin.box
+        corners = np.array([[x1, y1], [x2, y1], [x1, y2], [x2, y2]]) * scale
+        middle = unmoved(corners.mean(axis=0)[None], pose, model.reference_.shape, small)[0]
+        half = (corners[3] - corners[0]) / 2
+        moved.append(Pin(pin.address, tuple(float(v) for v in (*(middle - half), *(middle + half)))))
+    return moved
+
+
+def _boxes(relative: np.ndarray) -> tuple[tuple[float, ...], ...]:
+    """Boxes of the connected places above 1, the worst first."""
+    found = _components(np.ascontiguousarray(relative > 1), relative)
+    return tuple(sorted((tuple(float(v) for v in box) for box in found), key=lambda box: -box[4]))
+
+
+@compiled()
+def _components(above, degrees):
+    """(n, 5): x1, y1, x2, y2 and largest degree of each 8-connected component."""
+    height, width = above.shape
+    left = above.copy()
+    stack = np.empty((height * width, 2), np.int32)
+    found = np.empty((height * width, 5), np.float64)
+    count = 0
+    for v in range(height):
+        for u in range(width):
+            if not left[v, u]:
+                continue
+            top, bottom, first, last, worst = v, v, u, u, 0.0
+            left[v, u] = False
+            stack[0, 0], stack[0, 1] = v, u
+            depth = 1
+            while depth:
+                depth -= 1
+                y, x = stack[depth, 0], stack[depth, 1]
+                top, bottom, first, last = min(top, y), max(bottom, y), min(first, x), max(last, x)
+                worst = max(worst, degrees[y, x])
+                for b in range(max(0, y - 1), min(height, y + 2)):
+                    for a in range(max(0, x - 1), min(width, x + 2)):
+                        if left[b, a]:
+                            left[b, a] = False
+                            stack[depth, 0], stack[depth, 1] = b, a
+                            depth += 1
+            found[count, 0], found[count, 1], found[count, 2], found[count, 3] = (
+                first,
+                top,
+                last + 1,
+                bottom + 1,
+            )
+            found[count, 4] = worst
+            count += 1
+    return found[:count].copy()

@@ -1,0 +1,171 @@
+"""Which pin: the RT method (Recognition Taguchi, T Method-3) at each address of a connector.
+
+The signal y is what lies in a pin's box, the reference x the unit space's mean there:
+
+    L = x.y, r = x.x, beta = L / r, S_T = y.y, S_beta = L^2 / r, V_e = (S_T - S_beta) / (k - 1)
+    Y1 = beta, Y2 = sqrt(V_e)
+    D^2 = 1/2 [V22 (Y1 - m1)^2 - 2 V12 (Y1 - m1)(Y2 - m2) + V11 (Y2 - m2)^2]
+
+with means m and covariance V over the good parts. D's unit differs from pin to pin; `degree` is D over its root mean
+square for good parts at that pin, and so comparable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+# Below these, a spread over good parts is rounding: of beta, and of grey.
+FLOOR = (1e-3, 5e-4)
+SEARCH = 4
+MARGIN = 0.3
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A pin's place in the unit space's mean picture: x1, y1, x2, y2 in px."""
+
+    address: str
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class PinMeasure:
+    """One pin of one picture. `hint` says in what way it differs; it is worth reading on a pin that is NG only."""
+
+    address: str
+    y1: float
+    y2: float
+    d: float
+    degree: float
+    hint: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "address": self.address,
+            "Y1": self.y1,
+            "Y2": self.y2,
+            "D": self.d,
+            "degree": self.degree,
+            "hint": self.hint,
+        }
+
+
+class PinTable:
+    """The pins of one connector and what they look like on good parts.
+
+    Args:
+        pins: where they are.
+        members: (n, h, w) good parts laid over each other, n >= 3.
+    """
+
+    def __init__(self, pins: Sequence[Pin], members: np.ndarray) -> None:
+        self.pins = tuple(pins)
+        self.parts = [_slices(pin.box, members.shape[1:]) for pin in pins]
+        for pin, part in zip(self.pins, self.parts, strict=True):
+            if members[0][part].size < 4:
+                raise ValueError(
+                    f"{pin.address}: expected a box of at least 4 px inside the picture, got {pin.box}"
+                )
+        self.reference = members.mean(axis=0, dtype=np.float64)
+        total = self.reference * len(members)
+        # (n, pins, 2), each member against the mean of the others.
+        self.values = np.stack(
+            [self._values(m, (total - m) / (len(members) - 1)) for m in members.astype(np.float64)]
+        )
+
+    def measure(self, picture: np.ndarray) -> list[PinMeasure]:
+        """Every pin of a picture laid over the unit space, (h, w) floats."""
+        picture = picture.astype(np.float64)
+        values = self._values(picture, self.reference)
+        d, degree = _distances(values, self.values)
+        mean = self.values.mean(axis=0)
+        spread = np.sqrt(_covariances(self.values)[:, 0, 0])
+        return [
+            PinMeasure(
+                pin.address,
+                float(values[i, 0]),
+                float(values[i, 1]),
+                float(d[i]),
+                float(degree[i]),
+                self._hint(picture, part, (values[i, 0] - mean[i, 0]) / spread[i]),
+            )
+            for i, (pin, part) in enumerate(zip(self.pins, self.parts, strict=True))
+        ]
+
+    def leave_one_out(self) -> np.ndarray:
+        """The largest degree over the pins of each member, by a unit space without it: (n,)."""
+        count = len(self.values)
+        return np.array(
+            [_distances(self.values[i], np.delete(self.values, i, axis=0))[1].max() for i in range(count)]
+        )
+
+    def _values(self, picture: np.ndarray, reference: np.ndarray) -> np.ndarray:
+        """Y1 and Y2 of every pin: (pins, 2)."""
+        out = np.empty((len(self.pins), 2))
+        for i, part in enumerate(self.parts):
+            y, x = picture[part].ravel(), reference[part].ravel()
+            power, product = float(x @ x) + 1e-12, float(x @ y)
+            rest = max(float(y @ y) - product**2 / power, 0.0)
+            out[i] = product / power, np.sqrt(rest / (y.size - 1))
+        return out
+
+    def _hint(self, picture: np.ndarray, part: tuple[slice, slice], beta_degree: float) -> str:
+        """What kind of difference it is, in words that name the modes it fits."""
+        rows, columns = part
+        x = self.reference[part]
+        height, width = picture.shape
+        misfits = {}
+        for dy in range(-SEARCH, SEARCH + 1):
+            for dx in range(-SEARCH, SEARCH + 1):
+                inside = (
+                    rows.start + dy >= 0
+                    and rows.stop + dy <= height
+                    and columns.start + dx >= 0
+                    and columns.stop + dx <= width
+                )
+                if inside:
+                    y = picture[rows.start + dy : rows.stop + dy, columns.start + dx : columns.stop + dx]
+                    misfits[dx, dy] = float(((y - x) ** 2).sum())
+        dx, dy = min(misfits, key=misfits.__getitem__)
+        if (dx, dy) != (0, 0) and misfits[dx, dy] < 0.6 * misfits[0, 0]:
+            return f"moved by {dx:+d}, {dy:+d} px: bent"
+        if beta_degree < -3:
+            return "less light: missing or retracted"
+        if beta_degree > 3:
+            return "more light: a foreign body, or standing higher"
+        return "another shape"
+
+
+def _slices(box: tuple[float, float, float, float], shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """The pixels of a box widened by a margin, so that a pin that leaves it is still seen."""
+    x1, y1, x2, y2 = box
+    mx, my = MARGIN * (x2 - x1), MARGIN * (y2 - y1)
+    return (
+        slice(max(0, int(np.floor(y1 - my))), max(0, min(shape[0], int(np.ceil(y2 + my))))),
+        slice(max(0, int(np.floor(x1 - mx))), max(0, min(shape[1], int(np.ceil(x2 + mx))))),
+    )
+
+
+def _covariances(values: np.ndarray) -> np.ndarray:
+    """V of each pin, (pins, 2, 2): with few members partly that of all pins together."""
+    count = len(values)
+    off = values - values.mean(axis=0)
+    own = np.einsum("npa,npb->pab", off, off) / max(count - 1, 1) + np.diag(np.square(FLOOR))
+    share = 3 / (count + 3)
+    return (1 - share) * own + share * own.mean(axis=0)
+
+
+def _distances(values: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """D, and D over its root mean square for members, of each pin."""
+    v = _covariances(members)
+    off = values - members.mean(axis=0)
+    square = 0.5 * (
+        v[:, 1, 1] * off[:, 0] ** 2 - 2 * v[:, 0, 1] * off[:, 0] * off[:, 1] + v[:, 0, 0] * off[:, 1] ** 2
+    )
+    usual = v[:, 0, 0] * v[:, 1, 1] - v[:, 0, 1] ** 2
+    d = np.sqrt(np.maximum(square, 0.0))
+    return d, d / np.sqrt(usual)
