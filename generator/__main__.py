@@ -18,6 +18,7 @@ COMMANDS = {
     "render": ("generator.render", "render a manifest in worker processes"),
     "build": ("generator.build", "records to a Hugging Face dataset with its card"),
     "push": ("generator.push", "a dataset to the Hub, in one commit"),
+    "inspect": ("generator.inspect", "SOARTC: pictures against good ones; no training"),
     "report": ("generator.report", "one HTML page on a dataset"),
 }
 

@@ -26,6 +26,9 @@ from generator.soartc import SoartC, unmoved
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
+HALO = 0.5
+
+
 @dataclass(frozen=True)
 class Finding:
     """The verdict on one picture.
@@ -165,9 +168,10 @@ def pins_in_unit_space(model: SoartC, pins: Sequence[Pin], picture: np.ndarray) 
 
 
 def _boxes(relative: np.ndarray) -> tuple[tuple[float, ...], ...]:
-    """Boxes of the connected places above 1, the worst first."""
-    found = _components(np.ascontiguousarray(relative > 1), relative)
-    return tuple(sorted((tuple(float(v) for v in box) for box in found), key=lambda box: -box[4]))
+    """Boxes of the connected places above HALO that reach 1, the worst first: one box a word, not one a letter."""
+    found = _components(np.ascontiguousarray(relative > HALO), relative)
+    boxes = (tuple(float(v) for v in box) for box in found if box[4] > 1)
+    return tuple(sorted(boxes, key=lambda box: -box[4]))
 
 
 @compiled()

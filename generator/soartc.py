@@ -16,6 +16,7 @@ A picture is first reduced so that its longer side carries at most `grid` window
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -199,7 +200,7 @@ class SoartC:
                 data = {name: file[name] for name in file.files}
             header = json.loads(data["header"].tobytes())
             version = header["schema"]
-        except (OSError, KeyError, TypeError, ValueError, EOFError) as error:
+        except (OSError, KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(f"{path}: expected a unit space saved by SoartC, got {error}") from error
         if version != SCHEMA:
             raise ValueError(f"{path}: expected schema {SCHEMA}, got {version!r}")

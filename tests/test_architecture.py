@@ -51,7 +51,21 @@ NUMPY_CONTRACT = {f"blender_scripts.{name}" for name in ("mesh", "mesh_files", "
 BLENDER_PYTHON = {"numpy", "bpy", "mathutils", "bpy_extras", "_cycles"}
 TRAINER_MAY_IMPORT = {"generator.features", "generator.bbox_str", "generator.soart"}
 # Runs on an edge computer with the base installation, without any extra.
-BASE_ONLY = {"generator.soart"}
+BASE_ONLY = {
+    f"generator.{name}"
+    for name in (
+        "soart",
+        "soart_kernels",
+        "soart_gram",
+        "soartc",
+        "registration",
+        "false_alarms",
+        "pins",
+        "inspection",
+        "inspect",
+        "inspect_figure",
+    )
+}
 
 IMPORT_NAMES = {"pillow": "PIL", "pyyaml": "yaml"}
 
@@ -108,7 +122,7 @@ def may_import(module: str, target: str) -> bool:
     if folder == "blender_scripts":
         return top in BLENDER_PYTHON | {"blender_scripts"}
     if module in BASE_ONLY:
-        return top in declared() or target in BASE_ONLY
+        return top in declared() or target in BASE_ONLY | {"blender_scripts.errors"}
     if folder == "generator":
         return top in declared("data") | {"generator"} or target in CONTRACT | NUMPY_CONTRACT
     if folder == "trainer":
@@ -146,6 +160,8 @@ def may_import(module: str, target: str) -> bool:
         ("generator.render", "trainer.vit", False),
         ("generator.build", "datasets", True),
         ("generator.soart", "datasets", False),
+        ("generator.inspect", "matplotlib", False),
+        ("generator.inspect", "blender_scripts.errors", True),
         ("trainer.vit", "torch.nn", True),
         ("trainer.vit", "generator.features", True),
         ("trainer.vit", "generator.build", False),

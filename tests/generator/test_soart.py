@@ -166,7 +166,7 @@ BAD = [
     (np.full((20, 20), 1.1), r"in \[0, 1\]"),
     (np.full((20, 20), np.inf), r"in \[0, 1\]"),
     (np.zeros((20, 20), np.uint8), "floats"),
-    (np.zeros((20, 20, 3)), r"shape \(H, W\)"),
+    (np.zeros((20, 20, 3, 2)), r"shape \(H, W\)"),
     (np.zeros((0, 20)), r"shape \(H, W\)"),
 ]
 
@@ -245,12 +245,13 @@ def test_works_where_no_cache_can_be_written(tmp_path: Path) -> None:
     package = tmp_path / "generator"
     package.mkdir()
     (package / "__init__.py").touch()
-    shutil.copy(ROOT / "generator" / "soart.py", package)
+    for name in ("soart", "soart_kernels", "soart_gram"):
+        shutil.copy(ROOT / "generator" / f"{name}.py", package)
     (package / "__pycache__").write_text("a file where the cache folder would go")
     code = """
 import numpy as np
 from generator import soart
-print(type(soart._patch_maps._cache).__name__, soart.soart3_map(np.ones((9, 9)), None, 8).shape)
+print(type(soart.patch_maps._cache).__name__, soart.soart3_map(np.ones((9, 9)), None, 8).shape)
 """
     nowhere = {"HOME": "/dev/null", "XDG_CACHE_HOME": "/dev/null/cache", "NUMBA_CACHE_DIR": ""}
     # Without optimisation the compilation, repeated because nothing can be kept, takes less long.
