@@ -1,0 +1,104 @@
+"""`python -m generator inspect` from the outside: verdicts, files, mistakes, and what it loads."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from generator.__main__ import main
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def part(seed: int, word: bool = True) -> Image.Image:
+    y, x = np.mgrid[0:60, 0:90]
+    picture = 0.3 + 0.2 * ((x > 10) & (x < 80) & (y > 8) & (y < 52))
+    if word:
+        picture = picture + 0.3 * ((y > 30) & (y < 40) & (x > 30) & (x < 60) & (x // 3 % 2 == 0))
+    noise = np.random.default_rng(seed).normal(0, 0.01, picture.shape)
+    return Image.fromarray(np.round(255 * np.clip(picture + noise, 0, 1)).astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("station")
+    (path / "ok").mkdir()
+    for n in range(5):
+        part(n).save(path / "ok" / f"{n}.png")
+    part(20, word=False).save(path / "no_word.png")
+    (path / "pins.csv").write_text("address,x1,y1,x2,y2\nr1c1,25,26,65,44\n", "utf-8")
+    return path
+
+
+def test_a_missing_word_is_boxed_and_named_and_a_saved_unit_space_says_the_same(folder: Path) -> None:
+    command = [
+        "inspect",
+        str(folder / "no_word.png"),
+        "--golden",
+        str(folder / "ok"),
+        "-o",
+        str(folder / "out"),
+    ]
+    more = ["--positions", str(folder / "pins.csv"), "--save", str(folder / "unit.npz"), "--figures"]
+    assert main([*command, *more]) == 0
+    found = json.loads((folder / "out" / "no_word.json").read_text("utf-8"))
+    assert found["verdict"] == "NG" and found["limit"]["count"] == 5
+    x1, y1, x2, y2, degree = found["boxes"][0]
+    assert degree > 1 and 20 <= x1 < x2 <= 70 and 20 <= y1 < y2 <= 50
+    assert found["pins"][0]["address"] == "r1c1" and found["pins"][0]["verdict"] == "NG"
+    assert {path.name for path in (folder / "out").iterdir()} == {
+        "no_word.json",
+        "no_word.png",
+        "no_word_maps.png",
+    }
+    again = [
+        "inspect",
+        str(folder / "no_word.png"),
+        "--golden",
+        str(folder / "unit.npz"),
+        "-o",
+        str(folder / "two"),
+    ]
+    assert main(again) == 0
+    assert json.loads((folder / "two" / "no_word.json").read_text("utf-8"))["verdict"] == "NG"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing.png", "--golden", "ok"], "nothing.png: expected a picture, got no such file"),
+        (["no_word.png", "--golden", "none"], "--golden: expected a folder"),
+        (["no_word.png", "--golden", "pins.csv"], "expected a unit space"),
+        (["pins.csv", "--golden", "ok"], "expected a picture"),
+        (["no_word.png", "--golden", "ok", "--window", "500"], "at least window x window"),
+        (["no_word.png", "--golden", "ok", "--positions", "no_word.png"], "expected a record"),
+        (["no_word.png", "--golden", "ok", "--watch"], "--watch: expected one folder"),
+    ],
+)
+def test_a_mistake_is_said_and_ends_with_2(folder: Path, monkeypatch, capsys, arguments, message) -> None:
+    monkeypatch.chdir(folder)
+    assert main(["inspect", *arguments, "-o", "mistakes"]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_edge_mode_loads_no_torch_and_stays_under_250_mb(folder: Path) -> None:
+    program = f"""
+import resource, sys
+from generator.__main__ import main
+code = main(["inspect", {str(folder / "no_word.png")!r}, "--golden", {str(folder / "ok")!r}, "--edge",
+             "-o", {str(folder / "edge")!r}])
+loaded = [name for name in ("torch", "datasets", "bpy", "matplotlib") if name in sys.modules]
+print(code, loaded, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    code, loaded, peak = run.stdout.strip().splitlines()[-1].split()
+    assert (code, loaded) == ("0", "[]")
+    assert int(peak) < 250
