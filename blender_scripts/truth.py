@@ -29,6 +29,7 @@ _HULL_DIRECTIONS = 64
 _SPAN_DIRECTIONS = 48
 # A sliver of a pin, seen between two others, is too thin to be measured and reaches far: see _side.
 _SLIVER_PX2 = 2.0
+_HIDDEN_PX2 = 0.5
 _SLIVER_PX = 0.6
 _MARGIN_PX = 2
 # A render call takes about as long as this many samples of the mask.
@@ -101,13 +102,13 @@ class Mask:
     scale: int
     bands: list[tuple[Window, np.ndarray]]
 
-    def seen(self, code: int, near: Box, thin: bool = False) -> tuple[Box | None, int]:
+    def seen(self, code: int, near: Box, whole_px2: float = 0.0) -> tuple[Box | None, int]:
         """The box of a code's pixels in and about a box, px, and how many mask pixels there are.
 
         Args:
             code: what it was rendered with.
             near: a box that holds it.
-            thin: it may itself be a sliver, such as a fibre: its outermost pixels bound it.
+            whole_px2: what it would cover if nothing stood before it; only what is partly hidden shows slivers.
         """
         x1, y1, x2, y2 = near
         for window, indices in self.bands:
@@ -120,8 +121,10 @@ class Mask:
             here = indices[top:bottom, left:right] == code
             count = int(np.count_nonzero(here))
             if count:
+                hidden = whole_px2 - count / self.scale**2
+                sliver = min(max(hidden - _HIDDEN_PX2, 0.0), _SLIVER_PX2, count / self.scale**2 / 8.0)
                 (c1, c2), (r1, r2) = (
-                    _sides(np.count_nonzero(here, axis=axis), 0 if thin else self.scale) for axis in (0, 1)
+                    _sides(np.count_nonzero(here, axis=axis), self.scale, sliver) for axis in (0, 1)
                 )
                 found = (left + c1, top + r1, left + c2, top + r2)
                 origin = (window.x1, window.y1, window.x1, window.y1)
@@ -137,20 +140,20 @@ class Mask:
         return picture
 
 
-def _sides(counts: np.ndarray, scale: int) -> tuple[float, float]:
-    """The first and one past the last of some lines of mask pixels, `counts` in each; scale 0: slivers too."""
+def _sides(counts: np.ndarray, scale: int, sliver_px2: float) -> tuple[float, float]:
+    """The first and one past the last of some lines of mask pixels, `counts` of a thing's in each."""
     numbers = counts.tolist()
-    return _side(numbers, scale), len(numbers) - _side(numbers[::-1], scale)
+    return _side(numbers, scale, sliver_px2), len(numbers) - _side(numbers[::-1], scale, sliver_px2)
 
 
-def _side(counts: list[int], scale: int) -> float:
-    """Where a pin begins, in mask pixels.
+def _side(counts: list[int], scale: int, sliver_px2: float) -> float:
+    """Where a thing begins, in mask pixels.
 
-    Its first line, unless the first two square pixels of it are a sliver that reaches over more than 0.6 px: then the
-    side moves inwards, gradually, up to where those two end. Without that a mask of any fineness finds a sliver or
-    misses it by chance, and the side jumps by pixels. Of what is small an eighth counts as a sliver at most.
+    Its first line, unless the first `sliver_px2` of it reach over more than 0.6 px: then the side moves inwards,
+    gradually, up to where they end. Without that a mask of any fineness finds a sliver between two other pins or
+    misses it by chance, and the side jumps by pixels.
     """
-    least = min(_SLIVER_PX2 * scale**2, sum(counts) / 8.0)
+    least = sliver_px2 * scale**2
     first = next(i for i, count in enumerate(counts) if count)
     last, reached = first, float(counts[first])
     while reached < least:
@@ -238,7 +241,7 @@ def positions_truth(
             visible = None
             _, count = mask.seen(CAVITY_CODES + pin.position.index, outline.mouth)
         else:
-            visible, count = mask.seen(pin.position.index, outline.amodal)
+            visible, count = mask.seen(pin.position.index, outline.amodal, outline.area)
         found.append(
             {
                 "index": pin.position.index,
@@ -306,7 +309,7 @@ def flaws_truth(part: Part, outlines: list[FlawOutline], mask: Mask) -> list[dic
     """
     found = []
     for code, (flaw, outline) in enumerate(zip(part.flaws, outlines, strict=True), len(part.pins) + 1):
-        visible, count = (None, 0) if outline.amodal is None else mask.seen(code, outline.amodal, thin=True)
+        visible, count = (None, 0) if outline.amodal is None else mask.seen(code, outline.amodal)
         share = min(1.0, count / mask.scale**2 / outline.area) if outline.area else float(visible is not None)
         if flaw.cut is not None:
             visible, share = outline.amodal, 1.0

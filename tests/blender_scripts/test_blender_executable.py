@@ -127,8 +127,10 @@ def test_visible_boxes_agree_with_blenders_own_mask(in_blender: Path) -> None:
             elif pin["visible_fraction"] > 0.5:
                 found = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
                 off.append(np.abs(found - visible).max())
-                # A pixel is a pin's where the pin covers most of it: slivers are lost, and nothing is won.
-                assert np.all((found - visible) * [1, 1, -1, -1] >= -0.76)
+                # A pixel is a pin's where the pin covers most of it: slivers are lost, and nothing is won but those
+                # that the box of a partly hidden pin leaves out.
+                won = 0.76 if pin["visible_fraction"] > 0.98 else 3.0
+                assert np.all((found - visible) * [1, 1, -1, -1] >= -won)
     assert len(off) > 80
     assert np.quantile(off, 0.97) <= 1.0
 

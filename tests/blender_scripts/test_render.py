@@ -107,7 +107,7 @@ def test_visible_boxes_agree_with_the_mask(rendered: Path) -> None:
     for run, record in records(rendered).items():
         indices = mask(rendered, run)
         assert indices.shape == (record["height"], record["width"])
-        assert indices.max() <= len(record["positions"])
+        assert indices.max() <= len(record["positions"]) + len(record["other"])
         for pin in record["positions"]:
             rows, columns = np.nonzero(indices == pin["index"])
             visible = pin["boxes"]["visible"]

@@ -69,7 +69,7 @@ def test_a_visible_box_leaves_slivers_out_gradually() -> None:
         indices = np.zeros((40, 80))
         indices[8:20, 12:40] = 7
         indices[12 : 12 + thick, 40 : 40 + length] = 7
-        box, count = mask_of(indices).seen(7, everywhere)
+        box, count = mask_of(indices).seen(7, everywhere, whole_px2=30.0)
         assert count == 12 * 28 + length * thick
         assert box is not None and box[:2] == [13.0, 22.0] and box[3] == 25.0
         return box[2]
@@ -81,6 +81,11 @@ def test_a_visible_box_leaves_slivers_out_gradually() -> None:
     assert right_side(20) == pytest.approx(20.0)
     # A pixel thick: they end after two pixels less a mask pixel.
     assert right_side(20, thick=4) == pytest.approx(25.0 - 1.75)
+    # Of what is not hidden, nothing is a sliver.
+    indices = np.zeros((40, 80))
+    indices[8:20, 12:40] = 7
+    indices[12, 40:60] = 7
+    assert mask_of(indices).seen(7, everywhere, whole_px2=22.3) == ([13.0, 22.0, 25.0, 25.0], 12 * 28 + 20)
     assert mask_of(np.zeros((40, 80))).seen(7, everywhere) == (None, 0)
 
 

@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 
 FINE = 8
 ROUND_PX = 24
-SLIVER_PX2, SLIVER_PX = 2.0, 0.6
+SLIVER_PX2, SLIVER_PX, HIDDEN_PX2 = 2.0, 0.6, 0.5
 COLUMNS = "run,split,part,seed,scene,housing,terminal,defects,camera,lighting,marking,samples,width,height"
 LENSES = (
     (0.0, 0.0, 0.0, 0.0, 0.0),
@@ -146,13 +146,14 @@ class Reference:
         self.renderer.stage.show(None)
         return np.rint(seen).astype(int), (window.x1, window.y1)
 
-    def box(self, here: np.ndarray, start: tuple[int, int], slivers_out: bool = False) -> list[float] | None:
+    def box(self, here: np.ndarray, start: tuple[int, int], whole_px2: float = 0.0) -> list[float] | None:
         """The box of some fine pixels of the undistorted view, moved through the lens, in px of the picture.
 
         Args:
             here: which pixels.
             start: where they begin.
-            slivers_out: move sides inwards past slivers, as docs/records.md defines the visible box.
+            whole_px2: what a partly hidden pin would cover; its sides move inwards past slivers, as docs/records.md
+                defines the visible box.
         """
         from blender_scripts.lens import distort
 
@@ -171,20 +172,28 @@ class Reference:
         corners = moved.reshape(4, -1, 2)
         low, high = np.sort(corners.min(axis=0), axis=0), np.sort(corners.max(axis=0), axis=0)
         # The record's visible box ends where the picture does.
-        if not slivers_out:
+        hidden = whole_px2 - len(low) / FINE**2
+        sliver = min(max(hidden - HIDDEN_PX2, 0.0), SLIVER_PX2, len(low) / FINE**2 / 8.0)
+        rank = math.ceil(sliver * FINE**2)
+        if rank == 0:
             return [*low[0], *high[-1]]
-        rank = math.ceil(min(SLIVER_PX2 * FINE**2, len(low) / 8.0))
         inwards = [low[rank - 1] - low[0], high[-1] - high[-rank]]
         inwards = [np.minimum(move, np.maximum(0.0, 2.0 * (move - SLIVER_PX))) for move in inwards]
         return [*(low[0] + inwards[0]), *(high[-1] - inwards[1])]
 
-    def visible(self) -> dict[int, tuple[list[float] | None, int]]:
-        """Box and number of connected pieces of every pin and flaw as the camera sees it."""
+    def visible(self, fractions: dict[int, float]) -> dict[int, tuple[list[float] | None, int]]:
+        """Box and number of connected pieces of every pin and flaw as the camera sees it.
+
+        Args:
+            fractions: the visible fraction of each pin.
+        """
         seen, start = self._seen()
+        areas = {index: np.count_nonzero(seen == index) / FINE**2 for index in fractions}
+        wholes = {index: areas[index] / share for index, share in fractions.items() if share > 0.0}
         indices = [*(pin.position.index for pin in self.pins), *self.flaws]
         return {
             index: (
-                self.box(seen == index, start, slivers_out=index not in self.flaws),
+                self.box(seen == index, start, wholes.get(index, 0.0)),
                 pieces(seen == index),
             )
             for index in indices
@@ -266,7 +275,7 @@ def measure(rows: int, seed: int, scene: str) -> dict[str, object]:
             renderer.render(run)
             record = read_record(output.record(run.run))
             reference = Reference(renderer, run)
-            visible = reference.visible()
+            visible = reference.visible({p["index"]: p["visible_fraction"] for p in record["positions"]})
             for position in record["positions"]:
                 box, count = visible[position["index"]]
                 boxes = position["boxes"]
