@@ -333,6 +333,16 @@ def cavity_outline(terminal: Terminal, cavity: Cavity, clearance: float) -> np.n
     return contour_ring(hole, clearance, 0.0)[:, :2]
 
 
+def hole_terminal(pin: Pin, cavity: Cavity) -> Terminal:
+    """The terminal whose hole is at a pin: the drawing's, or a wrong one too thick for that, which has widened it."""
+    if pin.nominal.section == "round":
+        sides = ((pin.terminal.reach_mm, pin.nominal.reach_mm),)
+    else:
+        sides = tuple(zip(pin.terminal.extent_mm, pin.nominal.extent_mm, strict=True))
+    fits = all(own <= right + cavity.clearance_mm for own, right in sides)
+    return pin.nominal if fits else pin.terminal
+
+
 def cavity_mesh(terminal: Terminal, cavity: Cavity) -> Mesh:
     """The inside of one hole, its mouth at z = 0: chamfer, walls and bottom, seen from above."""
     chamfer = cavity.chamfer_mm

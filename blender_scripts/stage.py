@@ -152,7 +152,7 @@ class Stage:
     def _housing(self, part: Part) -> None:
         connector, depth = part.connector, -part.connector.shell.depth_mm
         variant = connector.housings[part.housing]
-        terminals = tuple(pin.nominal for pin in part.pins)
+        terminals = tuple(geometry.hole_terminal(pin, connector.cavity) for pin in part.pins)
         empty = tuple(pin.position.index for pin in part.pins if pin.missing)
         walls = _walls(connector, part.housing, part.cuts)
         self.housing_vertices = walls.vertices

@@ -115,7 +115,7 @@ def test_visible_boxes_are_near_those_of_bpy(pairs: list[tuple[dict, dict]]) -> 
 
 
 def test_visible_boxes_agree_with_blenders_own_mask(in_blender: Path) -> None:
-    off = []
+    whole, partly = [], []
     for run, record in records(in_blender).items():
         indices = mask(in_blender, run)
         assert indices.shape == (record["height"], record["width"])
@@ -126,13 +126,15 @@ def test_visible_boxes_agree_with_blenders_own_mask(in_blender: Path) -> None:
                 assert len(rows) == 0
             elif pin["visible_fraction"] > 0.5:
                 found = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
-                off.append(np.abs(found - visible).max())
+                (whole if pin["visible_fraction"] > 0.98 else partly).append(np.abs(found - visible).max())
                 # A pixel is a pin's where the pin covers most of it: slivers are lost, and nothing is won but those
                 # that the box of a partly hidden pin leaves out.
                 won = 0.76 if pin["visible_fraction"] > 0.98 else 3.0
                 assert np.all((found - visible) * [1, 1, -1, -1] >= -won)
-    assert len(off) > 80
-    assert np.quantile(off, 0.97) <= 1.0
+    assert len(whole) > 80
+    assert max(whole) <= 1.0
+    assert np.median(partly) <= 1.0
+    assert max(partly) <= 3.0
 
 
 def test_masks_are_those_of_bpy_but_for_edges(in_blender: Path, rendered: Path) -> None:

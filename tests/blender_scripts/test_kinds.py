@@ -238,6 +238,25 @@ def test_a_wrong_terminal_is_another_one_and_the_drawing_stays() -> None:
     assert replace(gold, name=right.name, color=right.color, roughness=right.roughness) == right
 
 
+@pytest.mark.parametrize("scene", sorted(path.stem for path in SCENES.glob("*.toml")))
+def test_every_wrong_terminal_stands_free_in_its_hole(scene: str) -> None:
+    connector = replace(read_connector(SCENES / f"{scene}.toml"), scatter=Scatter(0.0, 0.0, 0.0))
+    address = connector.positions[0].address
+    housing = next(iter(connector.housings))
+    for right in connector.terminals:
+        for wrong in set(connector.terminals) - {right}:
+            text = f"wrong@{address}:terminal={wrong}"
+            pin = make_part(connector, housing, right, "none", 1, defects(text)).pins[0]
+            thing = geometry.hole_terminal(pin, connector.cavity)
+            hole = geometry.cavity_outline(thing, connector.cavity, 0.0)
+            ring = geometry.pin_mesh(pin.form).vertices[: geometry.sides(pin.terminal), :2]
+            along = np.roll(hole, -1, axis=0) - hole
+            to_pin = ring[:, None] - hole
+            inside = along[:, 0] * to_pin[..., 1] - along[:, 1] * to_pin[..., 0]
+            assert np.all(inside / np.hypot(*along.T) > 0.0), (right, wrong)
+            assert thing == pin.nominal or not np.allclose(pin.terminal.extent_mm, pin.nominal.extent_mm)
+
+
 def test_a_scene_of_one_terminal_gets_another_plating() -> None:
     only = {"square": CONNECTOR.terminals["square"]}
     pin = part("wrong@r2c5", connector=replace(EXACT, terminals=only)).pin("r2c5")

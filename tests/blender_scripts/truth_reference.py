@@ -265,7 +265,8 @@ def measure(rows: int, seed: int, scene: str) -> dict[str, object]:
     kinds = ("visible", "amodal", "expected", "flaw_visible", "flaw_amodal")
     found: dict[str, list[float]] = {kind: [] for kind in kinds}
     outliers: list[str] = []
-    broken = whole = 0
+    in_pieces: list[str] = []
+    whole = 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         manifest = read_manifest(random_manifest(folder, rows, source, scene), folder)
@@ -287,7 +288,10 @@ def measure(rows: int, seed: int, scene: str) -> dict[str, object]:
                             outliers.append(f"{run.run} {position['address']}: {deviation:.2f}")
                 if position["kind"] == "ok" and position["visible_fraction"] > 0.99:
                     whole += 1
-                    broken += count != 1
+                    if count != 1:
+                        in_pieces.append(
+                            f"{run.run} {position['address']}: {count}, {position['visible_fraction']:.4f} visible"
+                        )
             chosen = {position["index"] for position in record["positions"] if position["defects"]}
             chosen |= set(source.sample(range(1, len(record["positions"]) + 1), 2))
             for index in sorted(chosen):
@@ -315,7 +319,7 @@ def measure(rows: int, seed: int, scene: str) -> dict[str, object]:
         "seed": seed,
         "scene": scene,
         "intact_pins": whole,
-        "intact_pins_in_pieces": broken,
+        "intact_pins_in_pieces": in_pieces,
         "over_half_a_pixel": outliers,
     }
     for kind, deviations in found.items():
