@@ -29,8 +29,9 @@ from scipy import ndimage
 from tqdm import tqdm
 
 from generator.false_alarms import threshold
+from generator.inspection import Station, pins_in_unit_space, read_positions
 from generator.registration import Pose, warp
-from generator.soartc import SoartC, distance, unmoved
+from generator.soartc import SoartC, distance
 
 ROOT = Path(__file__).resolve().parent.parent
 CONDITIONS = ("as rendered", "shift up to 3 px", "gain 0.5", "gain 1.5", "noise 5/255")
@@ -54,18 +55,17 @@ def picture(folder: Path, run: str) -> np.ndarray:
     ) / np.float32(255)
 
 
-def disturbed(image: np.ndarray, condition: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The picture under one of CONDITIONS, and by how much its contents moved (x, y), px."""
+def disturbed(image: np.ndarray, condition: str, seed: int) -> np.ndarray:
+    """The picture under one of CONDITIONS."""
     draws = np.random.default_rng(seed)
-    still = np.zeros(2)
     if condition == "shift up to 3 px":
         dx, dy = draws.uniform(-3, 3, 2)
-        return warp(image, Pose(0, -dx, -dy), image.shape), np.array([dx, dy])
+        return warp(image, Pose(0, -dx, -dy), image.shape)
     if condition.startswith("gain"):
-        return np.clip(image * np.float32(condition.split()[1]), 0, 1), still
+        return np.clip(image * np.float32(condition.split()[1]), 0, 1)
     if condition.startswith("noise"):
-        return np.clip(image + draws.normal(0, 5 / 255, image.shape).astype(np.float32), 0, 1), still
-    return image, still
+        return np.clip(image + draws.normal(0, 5 / 255, image.shape).astype(np.float32), 0, 1)
+    return image
 
 
 def blurred_difference(y: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -123,57 +123,51 @@ def wilson(share: float, trials: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def windows_to_pixels(degrees: np.ndarray, shape: tuple[int, ...], window: int) -> np.ndarray:
-    before = window // 2
-    after = [n - g - before for n, g in zip(shape, degrees.shape, strict=True)]
-    return np.pad(degrees, ((before, after[0]), (before, after[1])), mode="edge")
-
-
 def detect(renders: Path, to: Path) -> None:
-    """Write detect.json: image and pin scores of every method, cell and condition."""
+    """Write detect.json: image and pin scores of every method, cell and condition, and the hint on the defective pin."""
     good = rows("soart_ok")
     unit = [picture(renders, r["run"]) for r in good if r["role"] == "pool"][:UNIT]
-    base = SoartC(window=8).fit(unit)
-    models = {}
-    for name, settings in SOARTC.items():
-        models[name] = SoartC(**settings)
-        models[name]._fit_members(base.members_)
+    base = SoartC(**SOARTC["SOARTC"]).fit(unit)
+    record = next((renders / "records").glob(f"{good[0]['run']}.json"))
+    station = Station(base, pins_in_unit_space(base, read_positions(record)[0], unit[0]))
+    models = {name: SoartC(**settings) for name, settings in SOARTC.items()}
+    for model in models.values():
+        model._fit_members(base.members_)
     mean = base.reference_
     smooth = np.stack([ndimage.gaussian_filter(member - mean, 1.0) for member in base.members_])
     spread = np.sqrt((smooth**2).mean(axis=0) + 1e-5)
     judged = [(r, "") for r in good if r["role"] == "fresh"][:NEGATIVES]
     judged += [(r, r["cell"]) for r in rows("soart_defects")]
+    addresses = [pin.address for pin in station.table.pins]
     found: list[dict[str, Any]] = []
     for condition in CONDITIONS:
-        for number, (row, cell) in enumerate(tqdm(judged, desc=condition)):
-            image, moved = disturbed(picture(renders, row["run"]), condition, number)
-            pose = base._pose(image, mean)
-            seen = base._moved(image, pose, mean)
+        for number, (row, cell) in enumerate(tqdm(judged, desc=condition, disable=None)):
+            seen = base.registered(disturbed(picture(renders, row["run"]), condition, number))
             maps = {name: compare(seen, mean) for name, compare in PLAIN.items()}
             maps["deviation"] = np.abs(ndimage.gaussian_filter(seen - mean, 1.0)) / spread
             for name, model in models.items():
                 degrees = distance(model._maps(seen, model.reference_), model.mean_, model.precision_)
-                maps[name] = windows_to_pixels(degrees, mean.shape, model.settings["window"])
-            record = json.loads((renders / "records" / f"{row['run']}.json").read_text("utf-8"))
-            defective = row["defects"].partition("@")[2].partition(":")[0]
-            pins: dict[str, dict[str, float]] = {name: {} for name in maps}
-            for position in record["positions"]:
-                box = np.array(position["boxes"]["expected"]).reshape(2, 2) + moved
-                # Rotation is below 2 degrees: two corners are enough.
-                (x1, y1), (x2, y2) = unmoved(box, pose, mean.shape, image.shape)
-                part = (slice(max(0, int(y1)), math.ceil(y2)), slice(max(0, int(x1)), math.ceil(x2)))
-                for name, one in maps.items():
-                    pins[name][position["address"]] = float(one[part].max())
+                maps[name] = model._at_pixels(degrees)
+            pins = {
+                name: [float(one[part].max()) for part in station.table.parts] for name, one in maps.items()
+            }
+            image = {name: float(one.max()) for name, one in maps.items()}
+            # `inspect` with positions: SOARTC and the RT method of each pin, each over its median for good parts.
+            rt = np.array([pin.degree for pin in station.table.measure(seen)]) / station.usual_pin
+            pins["inspect"] = np.maximum(rt, np.array(pins["SOARTC"]) / station.usual).tolist()
+            image["inspect"] = max(float(rt.max()), image["SOARTC"] / station.usual)
+            target = row["defects"].partition("@")[2].partition(":")[0]
+            number_of = addresses.index(target) if target in addresses else None
+            known = number_of is not None
             found.append(
                 {
                     "run": row["run"],
                     "cell": cell,
                     "condition": condition,
-                    "image": {name: float(one.max()) for name, one in maps.items()},
-                    "pin": {name: p[defective] for name, p in pins.items()}
-                    if defective in pins["1-SSIM"]
-                    else None,
-                    "pins": None if cell else {name: sorted(p.values()) for name, p in pins.items()},
+                    "image": image,
+                    "pin": {name: p[number_of] for name, p in pins.items()} if known else None,
+                    "pins": None if cell else {name: sorted(p) for name, p in pins.items()},
+                    "hint": station.table.hint(seen, number_of).split(": ")[-1] if known else None,
                 }
             )
     (to / "detect.json").write_text(json.dumps(found), "utf-8")

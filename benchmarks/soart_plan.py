@@ -40,7 +40,7 @@ CELLS = {
     "foreign_ball_1.5mm": "foreign@{pin}:type=ball,size_mm=1.5,azimuth_deg={azimuth}",
     "foreign_fibre_3mm": "foreign@{pin}:type=fibre,size_mm=3,azimuth_deg={azimuth}",
 }
-TUNING_OK, TUNING_EACH = 40, 3
+TUNING_OK, TUNING_EACH = 160, 10
 POOL, FRESH, EACH = 200, 500, 20
 
 

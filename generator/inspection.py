@@ -2,7 +2,8 @@
 
 With positions two scores are judged, the largest anomaly degree of the picture and the largest degree of a pin. Each
 is divided by its median over the good parts, and one threshold is set on the larger of the two, by leave-one-out: so
-the false alarms that it promises are the verdict's, not those of one score.
+the false alarms that it promises are the verdict's, not those of one score. A pin is NG when its own degree is above
+the limit, or when the worst place of something that stands out lies in its box.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from blender_scripts.errors import InputError
 from generator.false_alarms import threshold
 from generator.pins import Pin, PinMeasure, PinTable
 from generator.soart_kernels import compiled
-from generator.soartc import SoartC, unmoved
+from generator.soartc import SoartC
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
@@ -89,16 +90,25 @@ class Station:
     def inspect(self, image: np.ndarray) -> Finding:
         """The verdict on a picture: (H, W) or (H, W, C) floats in [0, 1]."""
         limit = self.limit.value * self.usual
-        anomaly, seen, maps, worst = self.model.look(image)
-        score = worst / limit
+        look = self.model.look(image)
+        score = float(look.degrees.max()) / limit
         pins: tuple[tuple[PinMeasure, bool], ...] = ()
         if self.table:
             pin_limit = self.limit.value * self.usual_pin
-            measures = self.table.measure(seen if seen.ndim == 2 else seen.mean(axis=2))
-            pins = tuple((pin, pin.degree > pin_limit) for pin in measures)
+            seen = look.seen if look.seen.ndim == 2 else look.seen.mean(axis=2)
+            measures = self.table.measure(seen, look.degrees)
+            peaks = _standing_out(look.degrees / np.float32(limit))[:, 5:]
+            bad = [
+                pin.degree > pin_limit or _holds(part, peaks)
+                for pin, part in zip(measures, self.table.parts, strict=True)
+            ]
+            pins = tuple(
+                (replace(pin, hint=self.table.hint(seen, i)) if bad[i] else pin, bad[i])
+                for i, pin in enumerate(measures)
+            )
             score = max(score, max(pin.degree for pin in measures) / pin_limit)
-        relative = anomaly / np.float32(limit)
-        return Finding("NG" if score > 1 else "OK", score, _boxes(relative), pins, relative, maps)
+        relative = look.anomaly / np.float32(limit)
+        return Finding("NG" if score > 1 else "OK", score, _boxes(relative), pins, relative, look.maps)
 
 
 def read_picture(path: Path, colour: bool = False) -> np.ndarray:
@@ -161,32 +171,45 @@ def pins_in_unit_space(model: SoartC, pins: Sequence[Pin], picture: np.ndarray) 
     for pin in pins:
         x1, y1, x2, y2 = pin.box
         corners = np.array([[x1, y1], [x2, y1], [x1, y2], [x2, y2]]) * scale
-        middle = unmoved(corners.mean(axis=0)[None], pose, model.reference_.shape, small)[0]
+        middle = pose.back(corners.mean(axis=0)[None], model.reference_.shape[:2], small)[0]
         half = (corners[3] - corners[0]) / 2
         moved.append(Pin(pin.address, tuple(float(v) for v in (*(middle - half), *(middle + half)))))
     return moved
 
 
 def _boxes(relative: np.ndarray) -> tuple[tuple[float, ...], ...]:
-    """Boxes of the connected places above HALO that reach 1, the worst first: one box a word, not one a letter."""
-    found = _components(np.ascontiguousarray(relative > HALO), relative)
-    boxes = (tuple(float(v) for v in box) for box in found if box[4] > 1)
+    """x1, y1, x2, y2 and degree of what stands out, the worst first."""
+    boxes = (tuple(float(v) for v in box[:5]) for box in _standing_out(relative))
     return tuple(sorted(boxes, key=lambda box: -box[4]))
+
+
+def _standing_out(relative: np.ndarray) -> np.ndarray:
+    """The connected places above HALO that reach 1, as `_components`: one a word, not one a letter."""
+    found = _components(np.ascontiguousarray(relative > HALO), relative)
+    return found[found[:, 4] > 1]
+
+
+def _holds(part: tuple[slice, slice], places: np.ndarray) -> bool:
+    """Whether one of these places (n, 2), x and y, lies in this part of a picture."""
+    rows, columns = part
+    x, y = places.T
+    return bool(((columns.start <= x) & (x < columns.stop) & (rows.start <= y) & (y < rows.stop)).any())
 
 
 @compiled()
 def _components(above, degrees):
-    """(n, 5): x1, y1, x2, y2 and largest degree of each 8-connected component."""
+    """(n, 7): x1, y1, x2, y2, largest degree and its x, y of each 8-connected component."""
     height, width = above.shape
     left = above.copy()
     stack = np.empty((height * width, 2), np.int32)
-    found = np.empty((height * width, 5), np.float64)
+    found = np.empty((256, 7), np.float64)
     count = 0
     for v in range(height):
         for u in range(width):
             if not left[v, u]:
                 continue
             top, bottom, first, last, worst = v, v, u, u, 0.0
+            worst_x, worst_y = u, v
             left[v, u] = False
             stack[0, 0], stack[0, 1] = v, u
             depth = 1
@@ -194,19 +217,24 @@ def _components(above, degrees):
                 depth -= 1
                 y, x = stack[depth, 0], stack[depth, 1]
                 top, bottom, first, last = min(top, y), max(bottom, y), min(first, x), max(last, x)
-                worst = max(worst, degrees[y, x])
+                if degrees[y, x] > worst:
+                    worst, worst_x, worst_y = degrees[y, x], x, y
                 for b in range(max(0, y - 1), min(height, y + 2)):
                     for a in range(max(0, x - 1), min(width, x + 2)):
                         if left[b, a]:
                             left[b, a] = False
                             stack[depth, 0], stack[depth, 1] = b, a
                             depth += 1
+            if count == found.shape[0]:
+                more = np.empty((2 * count, 7), np.float64)
+                more[:count] = found
+                found = more
             found[count, 0], found[count, 1], found[count, 2], found[count, 3] = (
                 first,
                 top,
                 last + 1,
                 bottom + 1,
             )
-            found[count, 4] = worst
+            found[count, 4], found[count, 5], found[count, 6] = worst, worst_x, worst_y
             count += 1
     return found[:count].copy()

@@ -12,6 +12,7 @@ square for good parts at that pin, and so comparable.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +21,11 @@ import numpy as np
 
 # Below these, a spread over good parts is rounding: of beta, and of grey.
 FLOOR = (1e-3, 5e-4)
-SEARCH = 4
 MARGIN = 0.3
+# Of hints: how far a pin is looked for, in sides of its box; the likeness at which it is found, and surely found; the
+# peak, of the good parts', below which nothing shines in its place; how straight towards the picture's middle, and by
+# what share of the way there, perspective moves a pin that stands deeper.
+SEARCH, SEEN, SURE, GONE, INWARD, PERSPECTIVE = 0.8, 0.6, 0.72, 0.4, 0.8, 0.06
 
 
 @dataclass(frozen=True)
@@ -34,14 +38,22 @@ class Pin:
 
 @dataclass(frozen=True)
 class PinMeasure:
-    """One pin of one picture. `hint` says in what way it differs; it is worth reading on a pin that is NG only."""
+    """One pin of one picture.
+
+    Attributes:
+        address: which.
+        y1, y2, d, degree: of the RT method.
+        anomaly: SOARTC's largest degree inside the pin's box; 0 where none was given.
+        hint: of a pin that is NG, in what way it differs.
+    """
 
     address: str
     y1: float
     y2: float
     d: float
     degree: float
-    hint: str
+    anomaly: float = 0.0
+    hint: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -50,6 +62,7 @@ class PinMeasure:
             "Y2": self.y2,
             "D": self.d,
             "degree": self.degree,
+            "anomaly": self.anomaly,
             "hint": self.hint,
         }
 
@@ -77,13 +90,16 @@ class PinTable:
             [self._values(m, (total - m) / (len(members) - 1)) for m in members.astype(np.float64)]
         )
 
-    def measure(self, picture: np.ndarray) -> list[PinMeasure]:
-        """Every pin of a picture laid over the unit space, (h, w) floats."""
+    def measure(self, picture: np.ndarray, anomaly: np.ndarray | None = None) -> list[PinMeasure]:
+        """Every pin of a picture laid over the unit space; with SOARTC's degree of each pixel, that too.
+
+        Args:
+            picture: (h, w) floats.
+            anomaly: (h, w) floats.
+        """
         picture = picture.astype(np.float64)
         values = self._values(picture, self.reference)
         d, degree = _distances(values, self.values)
-        mean = self.values.mean(axis=0)
-        spread = np.sqrt(_covariances(self.values)[:, 0, 0])
         return [
             PinMeasure(
                 pin.address,
@@ -91,7 +107,7 @@ class PinTable:
                 float(values[i, 1]),
                 float(d[i]),
                 float(degree[i]),
-                self._hint(picture, part, (values[i, 0] - mean[i, 0]) / spread[i]),
+                0.0 if anomaly is None else float(anomaly[part].max()),
             )
             for i, (pin, part) in enumerate(zip(self.pins, self.parts, strict=True))
         ]
@@ -113,31 +129,47 @@ class PinTable:
             out[i] = product / power, np.sqrt(rest / (y.size - 1))
         return out
 
-    def _hint(self, picture: np.ndarray, part: tuple[slice, slice], beta_degree: float) -> str:
-        """What kind of difference it is, in words that name the modes it fits."""
-        rows, columns = part
-        x = self.reference[part]
+    def hint(self, picture: np.ndarray, number: int) -> str:
+        """In what way the pin of this number differs, in words that name the modes it fits.
+
+        The pin's likeness is looked for around its place by ZNCC, which does not mind the amount of light: found
+        elsewhere it has moved, found nowhere it is gone, found in its place something is beside it or it is changed.
+        """
+        rows, columns = self.parts[number]
+        x = self.reference[rows, columns]
+        x1, y1, x2, y2 = self.pins[number].box
+        search = math.ceil(SEARCH * max(x2 - x1, y2 - y1))
         height, width = picture.shape
-        misfits = {}
-        for dy in range(-SEARCH, SEARCH + 1):
-            for dx in range(-SEARCH, SEARCH + 1):
-                inside = (
-                    rows.start + dy >= 0
-                    and rows.stop + dy <= height
-                    and columns.start + dx >= 0
-                    and columns.stop + dx <= width
-                )
-                if inside:
-                    y = picture[rows.start + dy : rows.stop + dy, columns.start + dx : columns.stop + dx]
-                    misfits[dx, dy] = float(((y - x) ** 2).sum())
-        dx, dy = min(misfits, key=misfits.__getitem__)
-        if (dx, dy) != (0, 0) and misfits[dx, dy] < 0.6 * misfits[0, 0]:
-            return f"moved by {dx:+d}, {dy:+d} px: bent"
-        if beta_degree < -3:
-            return "less light: missing or retracted"
-        if beta_degree > 3:
-            return "more light: a foreign body, or standing higher"
+        found = {}
+        for dy in range(-search, search + 1):
+            for dx in range(-search, search + 1):
+                top, left = rows.start + dy, columns.start + dx
+                if top >= 0 and left >= 0 and top + x.shape[0] <= height and left + x.shape[1] <= width:
+                    found[dx, dy] = _likeness(picture[top : top + x.shape[0], left : left + x.shape[1]], x)
+        here = picture[rows, columns]
+        (dx, dy), best = max(found.items(), key=lambda item: item[1])
+        peak, light = here.max() / max(x.max(), 1e-6), here.mean() / max(x.mean(), 1e-6)
+        if best < SEEN:
+            return "no pin seen: missing" if peak < GONE else "not found near its place: bent far, or covered"
+        if best > SURE and best - found[0, 0] > 0.05:
+            moved = f"moved by {dx:+d}, {dy:+d} px"
+            middle = np.array([width - x1 - x2, height - y1 - y2]) / 2
+            far = math.hypot(*middle)
+            towards = dx * middle[0] + dy * middle[1] > INWARD * math.hypot(dx, dy) * far
+            if towards and math.hypot(dx, dy) < PERSPECTIVE * far:
+                return f"{moved}, towards the middle: retracted, or bent a little"
+            return f"{moved}: bent"
+        if light > 1.04:
+            return "more light: a foreign body"
+        if light < 0.97:
+            return "less light: retracted"
         return "another shape"
+
+
+def _likeness(y: np.ndarray, x: np.ndarray) -> float:
+    """Zero-mean normalised cross-correlation, -1 to 1; 0 where there is nothing to compare."""
+    y, x = y - y.mean(), x - x.mean()
+    return float((x * y).sum() / np.sqrt((x * x).sum() * (y * y).sum() + 1e-9))
 
 
 def _slices(box: tuple[float, float, float, float], shape: tuple[int, ...]) -> tuple[slice, slice]:

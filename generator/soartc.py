@@ -19,7 +19,7 @@ import json
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -35,7 +35,24 @@ FEWEST = 3
 # others' reference is below what the interval can resolve.
 REFIT = 12
 VARIANCE_FLOOR = 1e-10
+NOISE_DRAWS = 6
 GOLDEN, SELF = "golden", "self"
+
+
+class Look(NamedTuple):
+    """What one look at a picture gives.
+
+    Attributes:
+        anomaly: (H, W) float32, the degree of each pixel, in the picture's own place and size.
+        seen: (h, w[, C]) the picture laid over the unit space.
+        maps: (K, gh, gw) of stage 1.
+        degrees: (h, w) the degree of each pixel of the unit space; its largest is the picture's score.
+    """
+
+    anomaly: np.ndarray
+    seen: np.ndarray
+    maps: np.ndarray
+    degrees: np.ndarray
 
 
 class SoartC:
@@ -46,9 +63,11 @@ class SoartC:
         grid: most windows along the longer side; 250 by default, 100 for an edge computer.
         similarity: "gram" (S = A A^T of each window A) or "pixels".
         reference: "golden" (the unit space's mean at the same place) or "self" (the picture's own mean window).
-        rotation_deg: angles that registration searches, +-; 0: shift only. Negative: no registration at all.
+        rotation_deg: angles that registration searches, +-; 0: none. Negative: no registration at all.
+        scaling: how far from 1 a part's size in the picture may be, as it lies nearer or farther; 0: it does not vary.
         gain: whether brightness is set to the unit space's before stage 1.
         tolerance: px of the reduced picture by which an edge may lie off without counting.
+        noise: standard deviation of a sensor's noise, grey 0 to 1, which may come on top of the OK pictures' own.
         shrinkage: share of the whole picture's covariance in each place's, plus what few members need.
         neighbourhood: half side, in windows, of the square over which a place's covariance is pooled.
         above: OK pictures that may lie above the threshold (`false_alarms.threshold`).
@@ -69,8 +88,10 @@ class SoartC:
         similarity: str = "pixels",
         reference: str = GOLDEN,
         rotation_deg: float = 3.0,
+        scaling: float = 0.03,
         gain: bool = True,
         tolerance: float = 0.25,
+        noise: float = 2 / 255,
         shrinkage: float = 0.1,
         neighbourhood: int = 2,
         above: int = 0,
@@ -84,8 +105,10 @@ class SoartC:
             "similarity": similarity,
             "reference": reference,
             "rotation_deg": rotation_deg,
+            "scaling": scaling,
             "gain": gain,
             "tolerance": tolerance,
+            "noise": noise,
             "shrinkage": shrinkage,
             "neighbourhood": neighbourhood,
             "above": above,
@@ -131,33 +154,37 @@ class SoartC:
 
     def anomaly(self, image: np.ndarray) -> np.ndarray:
         """The anomaly degree of each pixel, in the picture's own place and size: (H, W) float32."""
-        return self.look(image)[0]
+        return self.look(image).anomaly
 
-    def look(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-        """All that one look at a picture gives: `anomaly`, `registered`, `transform` and `score`."""
+    def look(self, image: np.ndarray) -> Look:
+        """All that one look at a picture gives."""
         picture = self._reduced(image)
         pose = self._pose(picture, self.reference_)
         seen = self._moved(picture, pose, self.reference_)
         maps = self._maps(seen, self.reference_)
         degrees = distance(maps, self.mean_, self.precision_)
-        anomaly = self._as_picture(degrees, np.shape(image)[:2], picture.shape[:2], pose)
-        return anomaly, seen, maps, float(degrees.max())
+        at_pixels = self._at_pixels(degrees)
+        anomaly = self._as_picture(at_pixels, np.shape(image)[:2], picture.shape[:2], pose)
+        return Look(anomaly, seen, maps, at_pixels)
 
     def pose_of(self, image: np.ndarray) -> tuple[tuple[int, int], Pose]:
         """The size (h, w) that a picture is reduced to, and how that lies against the unit space's mean."""
         picture = self._reduced(image)
         return picture.shape[:2], self._pose(picture, self.reference_)
 
-    def _as_picture(
-        self, degrees: np.ndarray, size: tuple[int, int], small: tuple[int, int], pose: Pose
-    ) -> np.ndarray:
-        """A map of windows, in the place and size of its picture; each is shown at its window's middle."""
+    def _at_pixels(self, degrees: np.ndarray) -> np.ndarray:
+        """A map of windows as a picture of the unit space's size, each shown at its window's middle."""
         before = self.settings["window"] // 2
+        after = [n - g - before for n, g in zip(self.reference_.shape[:2], degrees.shape, strict=True)]
+        return np.pad(degrees, ((before, after[0]), (before, after[1])), mode="edge")
+
+    def _as_picture(
+        self, full: np.ndarray, size: tuple[int, int], small: tuple[int, int], pose: Pose
+    ) -> np.ndarray:
+        """A picture of the unit space's size, in the place and size of the inspected one."""
         shape = self.reference_.shape[:2]
-        after = [n - g - before for n, g in zip(shape, degrees.shape, strict=True)]
-        full = np.pad(degrees, ((before, after[0]), (before, after[1])), mode="edge")
         y, x = np.mgrid[0 : small[0], 0 : small[1]] + 0.5
-        back = unmoved(np.stack([x.ravel(), y.ravel()], axis=1), pose, shape, small)
+        back = pose.back(np.stack([x.ravel(), y.ravel()], axis=1), shape, small)
         column, row = (np.clip(np.round(back[:, k] - 0.5).astype(int), 0, shape[1 - k] - 1) for k in (0, 1))
         picture = full[row, column].reshape(small)
         if small != tuple(size):
@@ -227,7 +254,9 @@ class SoartC:
     def _pose(self, picture: np.ndarray, reference: np.ndarray) -> Pose:
         if self.settings["rotation_deg"] < 0:
             return Pose()
-        return register(_grey(picture), _grey(reference), self.settings["rotation_deg"])
+        return register(
+            _grey(picture), _grey(reference), self.settings["rotation_deg"], self.settings["scaling"]
+        )
 
     def _laid_over(self, picture: np.ndarray, reference: np.ndarray) -> np.ndarray:
         return self._moved(picture, self._pose(picture, reference), reference)
@@ -266,7 +295,7 @@ class SoartC:
         self._maps_of_members = maps
         self.mean_ = maps.mean(axis=0)
         self._products = sum(_products(one - self.mean_) for one in maps)
-        self._widening = self._shift_products()
+        self._widening = self._shift_products() + self._noise_products()
         self.precision_ = self._precision(self._products, count)
 
     def _shift_products(self) -> np.ndarray:
@@ -281,6 +310,20 @@ class SoartC:
             _by_channel(self.reference_, lambda g, p=pose: warp(g, p, (height, width))) for pose in shifts
         )
         return sum(_products(self._maps(m, self.reference_) - still) for m in moved) / len(shifts)
+
+    def _noise_products(self) -> np.ndarray:
+        """What sensor noise on the reference does to the maps, as outer products pooled over neighbours.
+
+        Without it a place that is flat on good parts has next to no variance, and a noisier picture is all anomaly.
+        """
+        still = self._maps(self.reference_, self.reference_)
+        total = np.zeros_like(_products(still))
+        draws = np.random.default_rng(0)
+        for _ in range(NOISE_DRAWS if self.settings["noise"] > 0 else 0):
+            noise = draws.normal(0, self.settings["noise"], self.reference_.shape)
+            noisy = np.clip(self.reference_ + noise, 0, 1).astype(np.float32)
+            total += _products(self._maps(noisy, self.reference_) - still)
+        return _box_mean(total / NOISE_DRAWS, self.settings["neighbourhood"])
 
     def _precision(self, products: np.ndarray, count: int) -> np.ndarray:
         local = _box_mean(products, self.settings["neighbourhood"]) / max(count - 1, 1)
@@ -327,14 +370,6 @@ def _gain(picture: np.ndarray, reference: np.ndarray) -> float:
         rest = np.abs(x - gain * y)
         weight = 1.0 / (1.0 + (rest / (2.0 * rest.mean() + 1e-6)) ** 2)
     return gain
-
-
-def unmoved(points: np.ndarray, pose: Pose, shape: tuple[int, ...], small: tuple[int, ...]) -> np.ndarray:
-    """Points of the picture, px, to points of the reference: the inverse of `Pose.points`."""
-    angle = np.radians(pose.angle_deg)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    off = points - np.array([small[1], small[0]]) / 2 - [pose.dx, pose.dy]
-    return off @ turn + np.array([shape[1], shape[0]]) / 2
 
 
 def _products(maps: np.ndarray) -> np.ndarray:

@@ -36,13 +36,23 @@ def model() -> SoartC:
 
 
 @settings(deadline=None, max_examples=15)
-@given(st.floats(-3, 3), st.floats(-8, 8), st.floats(-8, 8))
-def test_registration_finds_rotation_and_shift(angle: float, dx: float, dy: float) -> None:
+@given(st.floats(-3, 3), st.floats(-8, 8), st.floats(-8, 8), st.floats(0.97, 1.03))
+def test_registration_finds_rotation_shift_and_scale(
+    angle: float, dx: float, dy: float, scale: float
+) -> None:
     image = board(1)
-    reference = warp(image, Pose(angle, dx, dy), image.shape)
+    reference = warp(image, Pose(angle, dx, dy, scale), image.shape)
     found = register(np.clip(1.3 * image, 0, 1), reference, rotation_deg=4)
     assert found.angle_deg == pytest.approx(angle, abs=0.2)
+    assert found.scale == pytest.approx(scale, abs=0.004)
     assert (found.dx, found.dy) == pytest.approx((dx, dy), abs=0.3)
+
+
+@given(st.floats(-180, 180), st.floats(-50, 50), st.floats(0.5, 2))
+def test_a_pose_goes_there_and_back(angle: float, shift: float, scale: float) -> None:
+    pose, points = Pose(angle, shift, -shift, scale), np.array([[0.0, 0.0], [30.0, 7.5]])
+    there = pose.points(points, (40, 60), (50, 90))
+    assert pose.back(there, (40, 60), (50, 90)) == pytest.approx(points, abs=1e-9)
 
 
 def test_a_blank_picture_is_not_moved() -> None:
