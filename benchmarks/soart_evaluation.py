@@ -124,7 +124,7 @@ def wilson(share: float, trials: int) -> tuple[float, float]:
 
 
 def detect(renders: Path, to: Path) -> None:
-    """Write detect.json: image and pin scores of every method, cell and condition, and the hint on the defective pin."""
+    """Write detect.json: image and pin scores of every method, cell and condition, and the defective pin's hint."""
     good = rows("soart_ok")
     unit = [picture(renders, r["run"]) for r in good if r["role"] == "pool"][:UNIT]
     base = SoartC(**SOARTC["SOARTC"]).fit(unit)

@@ -151,6 +151,8 @@ class PinTable:
         peak, light = here.max() / max(x.max(), 1e-6), here.mean() / max(x.mean(), 1e-6)
         if best < SEEN:
             return "no pin seen: missing" if peak < GONE else "not found near its place: bent far, or covered"
+        if light > 1.16:
+            return "much more light: a foreign body"
         if best > SURE and best - found[0, 0] > 0.05:
             moved = f"moved by {dx:+d}, {dy:+d} px"
             middle = np.array([width - x1 - x2, height - y1 - y2]) / 2
