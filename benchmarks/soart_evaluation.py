@@ -152,10 +152,10 @@ def detect(renders: Path, to: Path) -> None:
                 name: [float(one[part].max()) for part in station.table.parts] for name, one in maps.items()
             }
             image = {name: float(one.max()) for name, one in maps.items()}
-            # `inspect` with positions: SOARTC and the RT method of each pin, each over its median for good parts.
-            rt = np.array([pin.degree for pin in station.table.measure(seen)]) / station.usual_pin
-            pins["inspect"] = np.maximum(rt, np.array(pins["SOARTC"]) / station.usual).tolist()
-            image["inspect"] = max(float(rt.max()), image["SOARTC"] / station.usual)
+            # `inspect` with positions: SOARTC and the RT method of each pin, each over its limit.
+            rt = np.array([pin.degree for pin in station.table.measure(seen)]) / station.pin_limit
+            pins["inspect"] = np.maximum(rt, np.array(pins["SOARTC"]) / station.picture_limit).tolist()
+            image["inspect"] = max(float(rt.max()), image["SOARTC"] / station.picture_limit)
             target = row["defects"].partition("@")[2].partition(":")[0]
             number_of = addresses.index(target) if target in addresses else None
             known = number_of is not None
@@ -176,36 +176,42 @@ def detect(renders: Path, to: Path) -> None:
 def thresholds(renders: Path, to: Path, redraws: int = 50) -> None:
     """Write thresholds.json: of each redraw the stated interval and the rate on the fresh OK pictures.
 
-    In edge mode (grid 100), and all pictures laid over one mean of the pool once, not over each redraw's own.
+    In edge mode (grid 100), by SOARTC's score alone and with the pins; all pictures laid over one mean of the pool once,
+    not over each redraw's own.
     """
     good = rows("soart_ok")
-    base = SoartC(**EDGE).fit([picture(renders, r["run"]) for r in good if r["role"] == "pool"][:30])
+    pool = [picture(renders, r["run"]) for r in good if r["role"] == "pool"]
+    base = SoartC(**EDGE).fit(pool[:30])
+    boxes = read_positions(renders / "records" / f"{good[0]['run']}.json")[0]
+    pins = pins_in_unit_space(base, boxes, pool[0])
     laid = {
-        role: np.stack([base.registered(picture(renders, r["run"])) for r in tqdm(good) if r["role"] == role])
+        role: np.stack([base.registered(picture(renders, r["run"])) for r in good if r["role"] == role])
         for role in ("pool", "fresh")
     }
     found = []
     for count in (5, 20, 100):
-        for redraw in tqdm(range(redraws), desc=f"{count} OK pictures"):
+        for redraw in tqdm(range(redraws), desc=f"{count} OK pictures", disable=None):
             draws = np.random.default_rng([count, redraw])
-            members = laid["pool"][draws.permutation(len(laid["pool"]))[:count]]
             model = SoartC(**EDGE)
-            model._fit_members(members)
-            limit = threshold(model._leave_one_out(members))
-            fresh = [
-                distance(model._maps(image, model.reference_), model.mean_, model.precision_).max()
-                for image in laid["fresh"]
-            ]
-            rate = float((np.array(fresh) > limit.value).mean())
-            found.append(
-                {
-                    "count": count,
-                    "redraw": redraw,
-                    "interval": limit.interval,
-                    "stated": limit.rate,
-                    "rate": rate,
-                }
-            )
+            model.members_ = laid["pool"][draws.permutation(len(laid["pool"]))[:count]]
+            model._fit_members(model.members_)
+            model.scores_ = model._leave_one_out(model.members_)
+            station = Station(model, pins)
+            scores, verdicts = [], []
+            for image in laid["fresh"]:
+                maps = model._maps(image, model.reference_)
+                score = float(distance(maps, model.mean_, model.precision_).max())
+                worst = max(pin.degree for pin in station.table.measure(image))
+                scores.append(score)
+                verdicts.append(max(score / station.picture_limit, worst / station.pin_limit) > 1)
+            alone = threshold(model.scores_)
+            for by, rate in (
+                ("SOARTC", float((np.array(scores) > alone.value).mean())),
+                ("SOARTC and pins", float(np.mean(verdicts))),
+            ):
+                found.append(
+                    {"by": by, "count": count, "redraw": redraw, "interval": alone.interval, "rate": rate}
+                )
         (to / "thresholds.json").write_text(json.dumps(found), "utf-8")
 
 

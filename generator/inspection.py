@@ -1,9 +1,9 @@
 """One inspection station: a unit space, the connector's positions if there are any, and a verdict on a picture.
 
 With positions two scores are judged, the largest anomaly degree of the picture and the largest degree of a pin. Each
-is divided by its median over the good parts, and one threshold is set on the larger of the two, by leave-one-out: so
-the false alarms that it promises are the verdict's, not those of one score. A pin is NG when its own degree is above
-the limit, or when the worst place of something that stands out lies in its box.
+is standardised by its median and quartiles over the good parts, and one threshold is set on the larger of the two, by
+leave-one-out: so the false alarms that it promises are the verdict's, not those of one score. A pin is NG when its own
+degree is above the limit, or when the worst place of something that stands out lies in its box.
 """
 
 from __future__ import annotations
@@ -65,19 +65,23 @@ class Station:
     Args:
         model: fitted.
         pins: in px of the unit space's mean picture; may be empty.
+
+    Attributes:
+        table: of the pins, or None.
+        limit: of the two standardised scores' larger.
+        picture_limit, pin_limit: the same limit as an anomaly degree, and as a pin's degree.
     """
 
     def __init__(self, model: SoartC, pins: Sequence[Pin] = ()) -> None:
         self.model = model
         members = model.members_ if model.members_.ndim == 3 else model.members_.mean(axis=3)
         self.table = PinTable(pins, members) if pins else None
-        self.usual = float(np.median(model.scores_))
-        joint = model.scores_ / self.usual
-        if self.table:
-            degrees = self.table.leave_one_out()
-            self.usual_pin = float(np.median(degrees))
-            joint = np.maximum(joint, degrees / self.usual_pin)
+        scores = [model.scores_, *([self.table.leave_one_out()] if self.table else [])]
+        usual = [_usual(one) for one in scores]
+        joint = np.max([(one - at) / by for one, (at, by) in zip(scores, usual, strict=True)], axis=0)
         self.limit = threshold(joint, min(model.settings["above"], len(joint) - 1))
+        limits = [at + self.limit.value * by for at, by in usual]
+        self.picture_limit, self.pin_limit = limits[0], limits[-1]
         model.notes["positions"] = [[pin.address, *pin.box] for pin in pins]
 
     @classmethod
@@ -89,24 +93,23 @@ class Station:
 
     def inspect(self, image: np.ndarray) -> Finding:
         """The verdict on a picture: (H, W) or (H, W, C) floats in [0, 1]."""
-        limit = self.limit.value * self.usual
+        limit = self.picture_limit
         look = self.model.look(image)
         score = float(look.degrees.max()) / limit
         pins: tuple[tuple[PinMeasure, bool], ...] = ()
         if self.table:
-            pin_limit = self.limit.value * self.usual_pin
             seen = look.seen if look.seen.ndim == 2 else look.seen.mean(axis=2)
             measures = self.table.measure(seen, look.degrees)
             peaks = _standing_out(look.degrees / np.float32(limit))[:, 5:]
             bad = [
-                pin.degree > pin_limit or _holds(part, peaks)
+                pin.degree > self.pin_limit or _holds(part, peaks)
                 for pin, part in zip(measures, self.table.parts, strict=True)
             ]
             pins = tuple(
                 (replace(pin, hint=self.table.hint(seen, i)) if bad[i] else pin, bad[i])
                 for i, pin in enumerate(measures)
             )
-            score = max(score, max(pin.degree for pin in measures) / pin_limit)
+            score = max(score, max(pin.degree for pin in measures) / self.pin_limit)
         relative = look.anomaly / np.float32(limit)
         return Finding("NG" if score > 1 else "OK", score, _boxes(relative), pins, relative, look.maps)
 
@@ -175,6 +178,12 @@ def pins_in_unit_space(model: SoartC, pins: Sequence[Pin], picture: np.ndarray) 
         half = (corners[3] - corners[0]) / 2
         moved.append(Pin(pin.address, tuple(float(v) for v in (*(middle - half), *(middle + half)))))
     return moved
+
+
+def _usual(scores: np.ndarray) -> tuple[float, float]:
+    """Median, and distance of the quartiles, of a score over the good parts; the distance never quite 0."""
+    low, middle, high = np.quantile(scores, [0.25, 0.5, 0.75])
+    return float(middle), float(max(high - low, 0.01 * abs(middle), 1e-9))
 
 
 def _boxes(relative: np.ndarray) -> tuple[tuple[float, ...], ...]:

@@ -1,0 +1,127 @@
+"""SOARTC on real photographs: missing screws, and a board taken again and again.
+
+    python -m benchmarks.soart_photos screws FOLDER      42 photos NN_abcd.jpg; a, b, c, d: 1 where the screw is there
+    python -m benchmarks.soart_photos board FOLDER       photos P1-P-L1_n (light on), -NL1_n (off), P1-UP-L1_n (moved)
+
+The photographs are not part of this repository. Screws: the unit space is the photos with all four screws, what is
+judged are the screws of all the others, by the largest degree in the screw's box. Board: there are no defects, so every
+alarm is false; half of the photos of a kind, in every possible way or 40 drawn ones, make the unit space.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.soart_evaluation import PLAIN, auroc, wilson
+from generator.inspection import Station, pictures_in, pins_in_unit_space, read_picture
+from generator.pins import Pin
+from generator.soartc import SoartC
+
+# Where the screws are on the first photo with all of them, px.
+SCREWS = ((126, 250), (431, 230), (147, 600), (467, 573))
+RADIUS = 56
+SETTINGS = {"window": 8, "rotation_deg": 15.0, "scaling": 0.05}
+BOARD = {"light on": "P1-P-L1", "light off": "P1-P-NL1", "moved": "P1-UP-L1"}
+DRAWS = 40
+
+
+def screws(folder: Path) -> None:
+    paths = pictures_in(folder)
+    good = [path for path in paths if path.stem.endswith("1111")]
+    judged = [path for path in paths if path not in good]
+    images = [read_picture(path) for path in good]
+    model = SoartC(**SETTINGS).fit(images)
+    boxes = [
+        Pin(str(n + 1), (x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS)) for n, (x, y) in enumerate(SCREWS)
+    ]
+    station = Station(model, pins_in_unit_space(model, boxes, images[0]))
+    missing: list[bool] = []
+    scores: dict[str, list[float]] = {}
+    above = 0
+    for path in judged:
+        look = model.look(read_picture(path))
+        pins = station.table.measure(look.seen, look.degrees)
+        maps = {name: compare(look.seen, model.reference_) for name, compare in PLAIN.items()}
+        missing += [letter == "0" for letter in path.stem[-4:]]
+        above += float(look.degrees.max()) > model.threshold.value
+        for name, one in maps.items():
+            scores.setdefault(name, []).extend(float(one[part].max()) for part in station.table.parts)
+        scores.setdefault("SOARTC", []).extend(pin.anomaly for pin in pins)
+        scores.setdefault("RT method", []).extend(pin.degree for pin in pins)
+    gone = np.array(missing)
+    print(f"{len(good)} photos in the unit space; {gone.sum()} screws missing, {(~gone).sum()} there\n")
+    print("| by | AUROC |\n|---|---|")
+    for name, values in scores.items():
+        value = auroc(np.array(values)[gone], np.array(values)[~gone])
+        low, high = wilson(value, int(gone.sum()))
+        print(f"| {name} | {value:.3f} ({low:.2f}–{high:.2f}) |")
+    print(
+        f"\nphotos with a screw missing above the limit: {above} of {len(judged)} ({model.threshold.promise})"
+    )
+
+
+def board(folder: Path) -> None:
+    photos = {
+        kind: [read_picture(path) for path in pictures_in(folder) if path.stem.startswith(f"{start}_")]
+        for kind, start in BOARD.items()
+    }
+    print("| unit space | judged | false alarms | promised | score over the limit, median (largest) |")
+    print("|---|---|---|---|---|")
+    sets = {**photos, "light on and moved": photos["light on"] + photos["moved"]}
+    sets["all three"] = sets["light on and moved"] + photos["light off"]
+    for name, images in sets.items():
+        if name in photos:
+            others = {kind: list(photos[kind]) for kind in photos if kind != name}
+            _row(
+                name,
+                "the one left out",
+                [(images[:n] + images[n + 1 :], [images[n]]) for n in range(len(images))],
+            )
+            for kind, judged in others.items():
+                _row(name, kind, [(images, judged)])
+        else:
+            _row(name, "the other half", list(_halves(images)))
+
+
+def _halves(images: list[np.ndarray]) -> list[tuple[list[np.ndarray], list[np.ndarray]]]:
+    """Some of the ways to split the photos in two."""
+    draws = random.Random(0)
+    ways = list(itertools.combinations(range(len(images)), len(images) // 2))
+    return [
+        ([images[n] for n in way], [image for n, image in enumerate(images) if n not in way])
+        for way in draws.sample(ways, min(DRAWS // 4, len(ways)))
+    ]
+
+
+def _row(name: str, judged_name: str, splits: list[tuple[list[np.ndarray], list[np.ndarray]]]) -> None:
+    scores, rates = [], []
+    for unit, judged in splits:
+        model = SoartC(window=8).fit(unit)
+        scores += [model.score(image) / model.threshold.value for image in judged]
+        rates.append(model.threshold.interval[1])
+    alarms = sum(score > 1 for score in scores)
+    print(
+        f"| {name}, {len(splits[0][0])} | {judged_name} | {alarms} of {len(scores)} "
+        f"| {100 * model.threshold.rate:.0f} %, at most {100 * max(rates):.0f} % "
+        f"| {np.median(scores):.2f} ({max(scores):.2f}) |",
+        flush=True,
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("screws", "board"))
+    parser.add_argument("folder", type=Path)
+    options = parser.parse_args()
+    (screws if options.what == "screws" else board)(options.folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
