@@ -30,6 +30,7 @@ from tqdm import tqdm
 
 from generator.false_alarms import threshold
 from generator.inspection import Station, pins_in_unit_space, read_positions
+from generator.pins import PRINT, Pin
 from generator.registration import Pose, warp
 from generator.soartc import SoartC, distance
 
@@ -37,6 +38,8 @@ ROOT = Path(__file__).resolve().parent.parent
 CONDITIONS = ("as rendered", "shift up to 3 px", "gain 0.5", "gain 1.5", "noise 5/255")
 NEGATIVES = 60
 UNIT = 100
+# Of the word on the pool's first picture, px.
+PRINT_BOX = (111.0, 105.0, 148.0, 119.0)
 EDGE = {"window": 8, "grid": 100}
 SOARTC = {
     "SOARTC": {"window": 8, "similarity": "pixels"},
@@ -123,13 +126,18 @@ def wilson(share: float, trials: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+def regions(renders: Path, model: SoartC, first: np.ndarray) -> list[Pin]:
+    """The pins and the print as they lie on the pool's first picture, in px of the unit space."""
+    pins = read_positions(renders / "records" / f"{rows('soart_ok')[0]['run']}.json")[0]
+    return pins_in_unit_space(model, [*pins, Pin(PRINT, PRINT_BOX)], first)
+
+
 def detect(renders: Path, to: Path) -> None:
     """Write detect.json: image and pin scores of every method, cell and condition, and the defective pin's hint."""
     good = rows("soart_ok")
     unit = [picture(renders, r["run"]) for r in good if r["role"] == "pool"][:UNIT]
     base = SoartC(**SOARTC["SOARTC"]).fit(unit)
-    record = next((renders / "records").glob(f"{good[0]['run']}.json"))
-    station = Station(base, pins_in_unit_space(base, read_positions(record)[0], unit[0]))
+    station = Station(base, regions(renders, base, unit[0]))
     models = {name: SoartC(**settings) for name, settings in SOARTC.items()}
     for model in models.values():
         model._fit_members(base.members_)
@@ -157,17 +165,18 @@ def detect(renders: Path, to: Path) -> None:
             pins["inspect"] = np.maximum(rt, np.array(pins["SOARTC"]) / station.picture_limit).tolist()
             image["inspect"] = max(float(rt.max()), image["SOARTC"] / station.picture_limit)
             target = row["defects"].partition("@")[2].partition(":")[0]
-            number_of = addresses.index(target) if target in addresses else None
-            known = number_of is not None
+            at = addresses.index(target) if target else None
+            of_a_pin = target not in ("", PRINT)
             found.append(
                 {
                     "run": row["run"],
                     "cell": cell,
                     "condition": condition,
                     "image": image,
-                    "pin": {name: p[number_of] for name, p in pins.items()} if known else None,
-                    "pins": None if cell else {name: sorted(p) for name, p in pins.items()},
-                    "hint": station.table.hint(seen, number_of).split(": ")[-1] if known else None,
+                    "pin": {name: p[at] for name, p in pins.items()} if of_a_pin else None,
+                    # Without the print, which comes last.
+                    "pins": None if cell else {name: sorted(p[:-1]) for name, p in pins.items()},
+                    "hint": None if at is None else station.table.hint(seen, at),
                 }
             )
     (to / "detect.json").write_text(json.dumps(found), "utf-8")
@@ -176,14 +185,13 @@ def detect(renders: Path, to: Path) -> None:
 def thresholds(renders: Path, to: Path, redraws: int = 50) -> None:
     """Write thresholds.json: of each redraw the stated interval and the rate on the fresh OK pictures.
 
-    In edge mode (grid 100), by SOARTC's score alone and with the pins; all pictures laid over one mean of the pool once,
+    In edge mode (grid 100), by SOARTC's score alone and with the pins; all pictures laid over one mean of the pool,
     not over each redraw's own.
     """
     good = rows("soart_ok")
     pool = [picture(renders, r["run"]) for r in good if r["role"] == "pool"]
     base = SoartC(**EDGE).fit(pool[:30])
-    boxes = read_positions(renders / "records" / f"{good[0]['run']}.json")[0]
-    pins = pins_in_unit_space(base, boxes, pool[0])
+    pins = regions(renders, base, pool[0])
     laid = {
         role: np.stack([base.registered(picture(renders, r["run"])) for r in good if r["role"] == role])
         for role in ("pool", "fresh")

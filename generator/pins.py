@@ -22,10 +22,11 @@ import numpy as np
 # Below these, a spread over good parts is rounding: of beta, and of grey.
 FLOOR = (1e-3, 5e-4)
 MARGIN = 0.3
-# Of hints: how far a pin is looked for, in sides of its box; the likeness at which it is found, and surely found; the
-# peak, of the good parts', below which nothing shines in its place; how straight towards the picture's middle, and by
-# what share of the way there, perspective moves a pin that stands deeper.
-SEARCH, SEEN, SURE, GONE, INWARD, PERSPECTIVE = 0.8, 0.6, 0.72, 0.4, 0.8, 0.06
+PRINT = "print"
+# Of hints: how far a pin is looked for, in sides of its box of at most so many px; the likeness at which it is found,
+# and surely found; the peak, of the good parts', below which nothing shines in its place; how straight towards the
+# picture's middle, and by what share of the way there, perspective moves a pin that stands deeper.
+SEARCH, LARGEST, SEEN, SURE, GONE, INWARD, PERSPECTIVE = 1.4, 20, 0.6, 0.72, 0.4, 0.8, 0.06
 
 
 @dataclass(frozen=True)
@@ -134,28 +135,25 @@ class PinTable:
 
         The pin's likeness is looked for around its place by ZNCC, which does not mind the amount of light: found
         elsewhere it has moved, found nowhere it is gone, found in its place something is beside it or it is changed.
+        A region whose address is `print` is spoken of as print.
         """
         rows, columns = self.parts[number]
         x = self.reference[rows, columns]
-        x1, y1, x2, y2 = self.pins[number].box
-        search = math.ceil(SEARCH * max(x2 - x1, y2 - y1))
-        height, width = picture.shape
-        found = {}
-        for dy in range(-search, search + 1):
-            for dx in range(-search, search + 1):
-                top, left = rows.start + dy, columns.start + dx
-                if top >= 0 and left >= 0 and top + x.shape[0] <= height and left + x.shape[1] <= width:
-                    found[dx, dy] = _likeness(picture[top : top + x.shape[0], left : left + x.shape[1]], x)
         here = picture[rows, columns]
-        (dx, dy), best = max(found.items(), key=lambda item: item[1])
         peak, light = here.max() / max(x.max(), 1e-6), here.mean() / max(x.mean(), 1e-6)
+        dx, dy, best, at_home = self._found(picture, number)
+        moved = f"moved by {dx:+d}, {dy:+d} px"
+        if self.pins[number].address == PRINT:
+            if best < SEEN:
+                return "no print seen: missing, or another one"
+            return f"{moved}: misplaced" if best - at_home > 0.05 else "another shape: wrong or damaged print"
         if best < SEEN:
             return "no pin seen: missing" if peak < GONE else "not found near its place: bent far, or covered"
         if light > 1.16:
             return "much more light: a foreign body"
-        if best > SURE and best - found[0, 0] > 0.05:
-            moved = f"moved by {dx:+d}, {dy:+d} px"
-            middle = np.array([width - x1 - x2, height - y1 - y2]) / 2
+        if best > (SURE if peak > GONE else SEEN) and best - at_home > 0.05:
+            x1, y1, x2, y2 = self.pins[number].box
+            middle = np.array([picture.shape[1] - x1 - x2, picture.shape[0] - y1 - y2]) / 2
             far = math.hypot(*middle)
             towards = dx * middle[0] + dy * middle[1] > INWARD * math.hypot(dx, dy) * far
             if towards and math.hypot(dx, dy) < PERSPECTIVE * far:
@@ -166,6 +164,39 @@ class PinTable:
         if light < 0.97:
             return "less light: retracted"
         return "another shape"
+
+    def _found(self, picture: np.ndarray, number: int) -> tuple[int, int, float, float]:
+        """Where a pin is found, from its place, px; how like it that is; and how like it its own place is."""
+        rows, columns = self.parts[number]
+        x = self.reference[rows, columns]
+        own = np.array(self.pins[number].box)
+        side = max(own[2] - own[0], own[3] - own[1])
+        others = np.array(
+            [pin.box for pin in self.pins if pin.address not in (PRINT, self.pins[number].address)]
+        )
+        # From this pin's place to each of the others': what is found there is that pin.
+        away = (others[:, :2] + others[:, 2:] - own[:2] - own[2:]) / 2 if others.size else np.empty((0, 2))
+        reach = math.ceil(SEARCH * min(side, LARGEST))
+        best = (0, 0, -1.0)
+        at_home = 0.0
+        for dy in range(-reach, reach + 1):
+            for dx in range(-reach, reach + 1):
+                top, left = rows.start + dy, columns.start + dx
+                if (
+                    top < 0
+                    or left < 0
+                    or top + x.shape[0] > picture.shape[0]
+                    or left + x.shape[1] > picture.shape[1]
+                ):
+                    continue
+                if (np.hypot(*(away - [dx, dy]).T) < 0.6 * side).any():
+                    continue
+                like = _likeness(picture[top : top + x.shape[0], left : left + x.shape[1]], x)
+                if (dx, dy) == (0, 0):
+                    at_home = like
+                if like > best[2]:
+                    best = (dx, dy, like)
+        return *best, at_home
 
 
 def _likeness(y: np.ndarray, x: np.ndarray) -> float:
