@@ -4,12 +4,12 @@
     python -m generator render manifests/soart_ok.csv --out R --mask-scale 1         and soart_defects.csv likewise
     python -m benchmarks.soart_evaluation detect R --to results                      AUROC by kind, size and disturbance
     python -m benchmarks.soart_evaluation thresholds R --to results                  do the stated intervals hold?
-    python -m benchmarks.soart_evaluation tables results                             Markdown
+    python -m benchmarks.soart_evaluation tables results --to docs/soart_detection.md
 
 Every method sees the same pictures: laid over the unit space's mean, gain set. The plain ones compare with that mean
 only; `deviation` also knows each pixel's spread over the members, as SOARTC does. A picture's score is its map's
-maximum, a pin's the maximum inside its expected box. Intervals are Wilson's at 95 %, with the number of defective
-pictures as the number of trials, which is cautious.
+maximum, a pin's the maximum inside its box widened by 30 %. Intervals are Wilson's at 95 %, with the number of
+defective pictures as the number of trials, which is cautious.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import csv
 import json
 import math
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from PIL import Image
 from scipy import ndimage
 from tqdm import tqdm
 
+from benchmarks.soart_plan import EACH
 from generator.false_alarms import threshold
 from generator.inspection import Station, pins_in_unit_space, read_positions
 from generator.pins import PRINT, Pin
@@ -45,6 +47,18 @@ SOARTC = {
     "SOARTC": {"window": 8, "similarity": "pixels"},
     "SOARTC gram": {"window": 8, "similarity": "gram"},
 }
+
+
+OURS = ("SOARTC", "inspect")
+PAGE = """# What SOARTC finds, beside plain comparisons
+
+Written by `python -m benchmarks.soart_evaluation tables`; [soart.md](soart.md) says what the methods are.
+
+AUROC on renders that nothing was chosen on: {each} pictures of each defect against {negatives} OK pictures (pin by
+pin: against all of their pins), the unit space of {unit} others. Every method sees the pictures laid over the unit
+space with their gain set. A picture's score is its map's maximum, a pin's the maximum in its box widened by 30 %;
+`inspect` is what the command does with `--positions`: SOARTC, and the RT method in each pin's box and the print's. In
+brackets Wilson's 95 % interval for {each} trials; **bold** is the best, ↓ lies below the interval of the best."""
 
 
 def rows(name: str) -> list[dict[str, str]]:
@@ -223,49 +237,65 @@ def thresholds(renders: Path, to: Path, redraws: int = 50) -> None:
         (to / "thresholds.json").write_text(json.dumps(found), "utf-8")
 
 
-def tables(to: Path) -> None:
-    """Print what was found as Markdown."""
-    found = json.loads((to / "detect.json").read_text("utf-8"))
+def tables(results: Path, to: Path) -> None:
+    """Write what was found as a Markdown page."""
+    found = json.loads((results / "detect.json").read_text("utf-8"))
     names = list(found[0]["image"])
-    cells = list(dict.fromkeys(one["cell"] for one in found if one["cell"]))
+    lines = [PAGE.format(unit=UNIT, negatives=NEGATIVES, each=EACH)]
+    below = []
     for level in ("image", "pin"):
         for condition in CONDITIONS:
             here = [one for one in found if one["condition"] == condition]
-            print(f"\n{level}, {condition}\n\n| cell | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
+            cells = dict.fromkeys(one["cell"] for one in here if one["cell"] and one[level])
+            lines += [
+                f"\n## {'Whole picture' if level == 'image' else 'Pin by pin'}, {condition}\n",
+                f"| defect | {' | '.join(names)} |",
+                f"|---|{'---|' * len(names)}",
+            ]
             for cell in cells:
-                positive = [one for one in here if one["cell"] == cell]
-                if level == "pin" and positive[0]["pin"] is None:
-                    continue
-                shown = []
-                values = {}
-                for name in names:
-                    if level == "image":
-                        negative = np.array([one["image"][name] for one in here if not one["cell"]])
-                    else:
-                        negative = np.concatenate([one["pins"][name] for one in here if not one["cell"]])
-                    values[name] = auroc(np.array([one[level][name] for one in positive]), negative)
+                values = {name: _auroc_of(here, cell, level, name) for name in names}
                 best = max(values.values())
-                low = wilson(best, len(positive))[0]
-                for name in names:
-                    value = values[name]
-                    mark = "**" if value == best else ("" if value >= low else "↓")
-                    a, b = wilson(value, len(positive))
-                    detail = f" ({a:.2f}–{b:.2f})" if name == "SOARTC" else ""
-                    shown.append(f"{mark}{value:.3f}{mark if mark == '**' else ''}{detail}")
-                print(f"| {cell} | {' | '.join(shown)} |")
-    if (to / "thresholds.json").exists():
-        drawn = json.loads((to / "thresholds.json").read_text("utf-8"))
-        print(
-            "\n| OK pictures | stated, upper end | rate on fresh, median (largest) | covered |\n|---|---|---|---|"
+                low = wilson(best, EACH)[0]
+                shown = []
+                for name, value in values.items():
+                    number = (
+                        f"**{value:.3f}**" if value == best else f"{value:.3f}{'' if value >= low else ' ↓'}"
+                    )
+                    span = wilson(value, EACH)
+                    shown.append(number + (f" ({span[0]:.2f}–{span[1]:.2f})" if name in OURS else ""))
+                lines.append(f"| {cell} | {' | '.join(shown)} |")
+                if max(values[name] for name in OURS) < low:
+                    below.append(f"{cell}, {level}, {condition}")
+    lines.append(f"\nBoth of ours are below the interval of the best in: {'; '.join(below) or 'none'}.")
+    lines += ["\n## Hints, as rendered\n", "| defect | what the hint on its pin or print says |", "|---|---|"]
+    hints: dict[str, Counter[str]] = {}
+    for one in found:
+        if one["cell"] and one["hint"] and one["condition"] == CONDITIONS[0]:
+            hints.setdefault(one["cell"], Counter())[one["hint"].split(": ")[-1]] += 1
+    for cell, counts in hints.items():
+        lines.append(f"| {cell} | {', '.join(f'{hint} {n}' for hint, n in counts.most_common())} |")
+    lines += [
+        "\n## Do the stated intervals hold?\n",
+        "| OK pictures | limit on | upper end of the interval | rate on 500 fresh, median (largest) | held |",
+        "|---|---|---|---|---|",
+    ]
+    drawn = json.loads((results / "thresholds.json").read_text("utf-8"))
+    for count, by in dict.fromkeys((one["count"], one["by"]) for one in drawn):
+        rates = [one["rate"] for one in drawn if (one["count"], one["by"]) == (count, by)]
+        upper = next(one["interval"][1] for one in drawn if one["count"] == count)
+        lines.append(
+            f"| {count} | {by} | {100 * upper:.1f} % | {100 * np.median(rates):.1f} % ({100 * max(rates):.1f} %) "
+            f"| {sum(rate <= upper for rate in rates)} of {len(rates)} |"
         )
-        for count in (5, 20, 100):
-            here = [one for one in drawn if one["count"] == count]
-            rates = [one["rate"] for one in here]
-            covered = sum(one["interval"][0] <= one["rate"] <= one["interval"][1] for one in here)
-            print(
-                f"| {count} | {100 * here[0]['interval'][1]:.1f} % | {100 * np.median(rates):.1f} % "
-                f"({100 * max(rates):.1f} %) | {covered} of {len(here)} |"
-            )
+    to.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def _auroc_of(found: list[dict[str, Any]], cell: str, level: str, name: str) -> float:
+    positive = [one[level][name] for one in found if one["cell"] == cell]
+    good = [one for one in found if not one["cell"]]
+    if level == "image":
+        return auroc(np.array(positive), np.array([one["image"][name] for one in good]))
+    return auroc(np.array(positive), np.concatenate([one["pins"][name] for one in good]))
 
 
 def main() -> int:
@@ -275,10 +305,12 @@ def main() -> int:
         command = commands.add_parser(name)
         command.add_argument("renders", type=Path)
         command.add_argument("--to", type=Path, required=True)
-    commands.add_parser("tables").add_argument("to", type=Path)
+    command = commands.add_parser("tables")
+    command.add_argument("results", type=Path)
+    command.add_argument("--to", type=Path, required=True, help="the page, .md")
     options = parser.parse_args()
     if options.command == "tables":
-        tables(options.to)
+        tables(options.results, options.to)
     else:
         options.to.mkdir(parents=True, exist_ok=True)
         (detect if options.command == "detect" else thresholds)(options.renders, options.to)

@@ -24,8 +24,9 @@ FLOOR = (1e-3, 5e-4)
 MARGIN = 0.3
 PRINT = "print"
 # Of hints: how far a pin is looked for, in sides of its box of at most so many px; the likeness at which it is found,
-# and surely found; the peak, of the good parts', below which nothing shines in its place; how straight towards the
-# picture's middle, and by what share of the way there, perspective moves a pin that stands deeper.
+# and surely found; the peak over the background, as a share of the good parts', below which nothing shines in its
+# place; how straight towards the picture's middle, and by what share of the way there, perspective moves a pin that
+# stands deeper.
 SEARCH, LARGEST, SEEN, SURE, GONE, INWARD, PERSPECTIVE = 1.4, 20, 0.6, 0.72, 0.4, 0.8, 0.06
 
 
@@ -140,7 +141,9 @@ class PinTable:
         rows, columns = self.parts[number]
         x = self.reference[rows, columns]
         here = picture[rows, columns]
-        peak, light = here.max() / max(x.max(), 1e-6), here.mean() / max(x.mean(), 1e-6)
+        ground = float(np.median(x))
+        peak = (here.max() - ground) / max(x.max() - ground, 1e-6)
+        light = here.mean() / max(x.mean(), 1e-6)
         dx, dy, best, at_home = self._found(picture, number)
         moved = f"moved by {dx:+d}, {dy:+d} px"
         if self.pins[number].address == PRINT:
@@ -149,8 +152,8 @@ class PinTable:
             return f"{moved}: misplaced" if best - at_home > 0.05 else "another shape: wrong or damaged print"
         if best < SEEN:
             return "no pin seen: missing" if peak < GONE else "not found near its place: bent far, or covered"
-        if light > 1.16:
-            return "much more light: a foreign body"
+        if light > 1.16 or (light > 1.04 and at_home > 0.5):
+            return "more light: a foreign body"
         if best > (SURE if peak > GONE else SEEN) and best - at_home > 0.05:
             x1, y1, x2, y2 = self.pins[number].box
             middle = np.array([picture.shape[1] - x1 - x2, picture.shape[0] - y1 - y2]) / 2
@@ -159,8 +162,6 @@ class PinTable:
             if towards and math.hypot(dx, dy) < PERSPECTIVE * far:
                 return f"{moved}, towards the middle: retracted, or bent a little"
             return f"{moved}: bent"
-        if light > 1.04:
-            return "more light: a foreign body"
         if light < 0.97:
             return "less light: retracted"
         return "another shape"

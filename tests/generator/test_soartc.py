@@ -189,3 +189,44 @@ def test_the_pin_that_differs_is_named(model: SoartC) -> None:
     bad = [pin for pin, is_bad in found.pins if is_bad]
     assert [pin.address for pin in bad] == ["r1c3"]
     assert found.boxes and found.boxes[0][0] < 57 and found.boxes[0][2] > 44
+
+
+def dot(picture: np.ndarray, column: float, row: float, height: float) -> None:
+    y, x = np.mgrid[0 : picture.shape[0], 0 : picture.shape[1]]
+    picture += (height * np.exp(-((x - column) ** 2 + (y - row) ** 2) / 8)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("moved_to", "extra", "hint"),
+    [
+        (None, None, "no pin seen: missing"),
+        ((66, 27), None, "moved by +1, +3 px: bent"),
+        ((65, 33), None, "moved by +0, +9 px: bent"),
+        ((65, 24), (69, 28), "foreign body"),
+    ],
+)
+def test_a_hint_names_what_happened_to_the_pin(moved_to, extra, hint: str) -> None:
+    table = PinTable(pin_boxes(), np.stack([board(n) for n in range(10)]))
+    picture = board(50)
+    dot(picture, 65, 24, -0.4)
+    if moved_to:
+        dot(picture, *moved_to, 0.4)
+    if extra:
+        dot(picture, *extra, 0.4)
+    assert hint in table.hint(picture.astype(np.float64), 3)
+
+
+def test_a_region_called_print_is_spoken_of_as_print() -> None:
+    table = PinTable([Pin("print", (40, 53, 70, 61))], np.stack([board(n) for n in range(10)]))
+    assert "no print seen: missing" in table.hint(board(50, word=False).astype(np.float64), 0)
+    moved = np.roll(board(50), 2, axis=1).astype(np.float64)
+    assert table.hint(moved, 0) == "moved by +2, +0 px: misplaced"
+
+
+def test_a_sensor_noisier_than_the_good_parts_does_not_hide_a_defect() -> None:
+    quiet = [board(0) + np.float32(0.001 * n) for n in range(8)]
+    noisy = board(0, word=False) + np.random.default_rng(3).normal(0, 0.015, SIZE)
+    fitted = SoartC(window=8).fit([np.clip(image, 0, 1) for image in quiet])
+    anomaly = fitted.anomaly(np.clip(noisy, 0, 1).astype(np.float32))
+    row, column = np.unravel_index(anomaly.argmax(), SIZE)
+    assert 48 <= row <= 66 and 34 <= column <= 76
