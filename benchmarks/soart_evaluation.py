@@ -163,6 +163,7 @@ def detect(renders: Path, to: Path) -> None:
     addresses = [pin.address for pin in station.table.pins]
     found: list[dict[str, Any]] = []
     for condition in CONDITIONS:
+        hinted = condition == CONDITIONS[0]
         for number, (row, cell) in enumerate(tqdm(judged, desc=condition, disable=None)):
             seen = base.registered(disturbed(picture(renders, row["run"]), condition, number))
             maps = {name: compare(seen, mean) for name, compare in PLAIN.items()}
@@ -190,10 +191,10 @@ def detect(renders: Path, to: Path) -> None:
                     "pin": {name: p[at] for name, p in pins.items()} if of_a_pin else None,
                     # Without the print, which comes last.
                     "pins": None if cell else {name: sorted(p[:-1]) for name, p in pins.items()},
-                    "hint": None if at is None else station.table.hint(seen, at),
+                    "hint": station.table.hint(seen, at) if at is not None and hinted else None,
                 }
             )
-    (to / "detect.json").write_text(json.dumps(found), "utf-8")
+        (to / "detect.json").write_text(json.dumps(found), "utf-8")
 
 
 def thresholds(renders: Path, to: Path, redraws: int = 50) -> None:
@@ -244,7 +245,7 @@ def tables(results: Path, to: Path) -> None:
     lines = [PAGE.format(unit=UNIT, negatives=NEGATIVES, each=EACH)]
     below = []
     for level in ("image", "pin"):
-        for condition in CONDITIONS:
+        for condition in dict.fromkeys(one["condition"] for one in found):
             here = [one for one in found if one["condition"] == condition]
             cells = dict.fromkeys(one["cell"] for one in here if one["cell"] and one[level])
             lines += [
