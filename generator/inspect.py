@@ -202,7 +202,6 @@ def _station(options: argparse.Namespace) -> tuple[Station, bool]:
             raise InputError(str(error)) from None
         return station, station.model.reference_.ndim == 3
     paths = pictures_in(options.golden)
-    images = [read_picture(path, options.colour) for path in paths]
     model = SoartC(
         window=options.window,
         grid=options.grid or (EDGE_GRID if options.edge else 250),
@@ -212,7 +211,7 @@ def _station(options: argparse.Namespace) -> tuple[Station, bool]:
         above=options.above,
     )
     try:
-        model.fit(images)
+        model.fit(read_picture(path, options.colour) for path in paths)
         pins: list[Pin] = []
         if options.positions:
             pins, picture = read_positions(options.positions)

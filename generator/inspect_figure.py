@@ -18,9 +18,10 @@ HEAT = np.array(
 
 def heat(values: np.ndarray, low: float, high: float) -> Image.Image:
     """A map in false colours from low (dark) to high (bright)."""
-    share = np.clip((values - low) / max(high - low, 1e-9), 0, 1) * (len(HEAT) - 1)
-    colours = np.stack([np.interp(share, range(len(HEAT)), HEAT[:, c]) for c in range(3)], axis=-1)
-    return Image.fromarray(np.round(colours).astype(np.uint8))
+    levels = np.linspace(0, len(HEAT) - 1, 256)
+    colours = np.stack([np.interp(levels, range(len(HEAT)), HEAT[:, c]) for c in range(3)], axis=-1)
+    share = np.clip((values - low) / max(high - low, 1e-9), 0, 1)
+    return Image.fromarray(np.round(colours).astype(np.uint8)[np.round(255 * share).astype(np.uint8)])
 
 
 def overlay(picture: Image.Image, finding: Any, pin_boxes: dict[str, tuple[float, ...]]) -> Image.Image:
@@ -32,10 +33,11 @@ def overlay(picture: Image.Image, finding: Any, pin_boxes: dict[str, tuple[float
         pin_boxes: of the pins to draw, px of the picture, by address.
     """
     rgb = picture.convert("RGB")
-    glow = np.clip((finding.anomaly - 0.6) / 1.4, 0, 1)[..., None] * 0.65
-    mixed = np.asarray(rgb) * (1 - glow) + np.asarray(heat(finding.anomaly, 0, 2)) * glow
+    glow = Image.fromarray(
+        np.round(np.clip((finding.anomaly - 0.6) / 1.4, 0, 1) * (255 * 0.65)).astype(np.uint8)
+    )
     factor = max(1, round(900 / rgb.width))
-    large = Image.fromarray(np.round(mixed).astype(np.uint8)).resize(
+    large = Image.composite(heat(finding.anomaly, 0, 2), rgb, glow).resize(
         (rgb.width * factor, rgb.height * factor), Image.Resampling.BICUBIC
     )
     strip = 24

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -114,21 +114,24 @@ class SoartC:
             "above": above,
         }
 
-    def fit(self, images: Sequence[np.ndarray]) -> SoartC:
+    def fit(self, images: Iterable[np.ndarray]) -> SoartC:
         """Make the unit space of these OK pictures.
 
         Args:
-            images: at least 3, (H, W) grey or (H, W, C) colour, floats in [0, 1], of one shape.
+            images: at least 3, (H, W) grey or (H, W, C) colour, floats in [0, 1], of one shape; gone through once, and
+                kept reduced only.
 
         Raises:
             ValueError: fewer, or pictures that differ in shape, or what `soart3_map` refuses.
         """
-        if len(images) < FEWEST:
-            raise ValueError(f"a unit space takes at least {FEWEST} OK pictures, got {len(images)}")
-        small = [self._reduced(image) for image in images]
-        if len({picture.shape for picture in small}) > 1:
-            shapes = sorted({np.shape(image) for image in images})
-            raise ValueError(f"OK pictures must be of one shape, got {', '.join(map(str, shapes))}")
+        small, shapes = [], set()
+        for image in images:
+            small.append(self._reduced(image))
+            shapes.add(np.shape(image))
+        if len(small) < FEWEST:
+            raise ValueError(f"a unit space takes at least {FEWEST} OK pictures, got {len(small)}")
+        if len(shapes) > 1:
+            raise ValueError(f"OK pictures must be of one shape, got {', '.join(map(str, sorted(shapes)))}")
         # Twice: first onto one of them, then onto their sharper mean.
         reference = small[0]
         for _ in range(2):

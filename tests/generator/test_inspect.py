@@ -88,11 +88,15 @@ def test_a_mistake_is_said_and_ends_with_2(folder: Path, monkeypatch, capsys, ar
 
 
 def test_edge_mode_loads_no_torch_and_stays_under_250_mb(folder: Path) -> None:
+    (folder / "large").mkdir()
+    for n in range(30):  # as floats these alone would take 93 MB
+        part(n).resize((1080, 720)).save(folder / "large" / f"{n}.png")
+    part(40, word=False).resize((1080, 720)).save(folder / "large_no_word.png")
     program = f"""
 import sys
 from pathlib import Path
 from generator.__main__ import main
-code = main(["inspect", {str(folder / "no_word.png")!r}, "--golden", {str(folder / "ok")!r}, "--edge",
+code = main(["inspect", {str(folder / "large_no_word.png")!r}, "--golden", {str(folder / "large")!r}, "--edge",
              "-o", {str(folder / "edge")!r}])
 loaded = [name for name in ("torch", "datasets", "bpy", "matplotlib") if name in sys.modules]
 # Not ru_maxrss: a child that was started by vfork begins with its parent's peak.
