@@ -176,7 +176,7 @@ def detect(renders: Path, to: Path) -> None:
             }
             image = {name: float(one.max()) for name, one in maps.items()}
             # `inspect` with positions: SOARTC and the RT method of each pin, each over its limit.
-            rt = np.array([pin.degree for pin in station.table.measure(seen)]) / station.pin_limit
+            rt = station.table.degrees(seen) / station.pin_limit
             pins["inspect"] = np.maximum(rt, np.array(pins["SOARTC"]) / station.picture_limit).tolist()
             image["inspect"] = max(float(rt.max()), image["SOARTC"] / station.picture_limit)
             target = row["defects"].partition("@")[2].partition(":")[0]
@@ -220,17 +220,18 @@ def thresholds(renders: Path, to: Path, redraws: int = 50) -> None:
             model._fit_members(model.members_)
             model.scores_ = model._leave_one_out(model.members_)
             station = Station(model, pins)
-            scores, verdicts = [], []
-            for image in laid["fresh"]:
-                maps = model._maps(image, model.reference_)
-                score = float(distance(maps, model.mean_, model.precision_).max())
-                worst = max(pin.degree for pin in station.table.measure(image))
-                scores.append(score)
-                verdicts.append(max(score / station.picture_limit, worst / station.pin_limit) > 1)
+            scores = np.array(
+                [
+                    distance(model._maps(image, model.reference_), model.mean_, model.precision_).max()
+                    for image in laid["fresh"]
+                ]
+            )
+            worst = station.table.degrees(laid["fresh"]).max(axis=1)
+            joint = np.maximum(scores / station.picture_limit, worst / station.pin_limit)
             alone = threshold(model.scores_)
             for by, rate in (
-                ("SOARTC", float((np.array(scores) > alone.value).mean())),
-                ("SOARTC and pins", float(np.mean(verdicts))),
+                ("SOARTC", float((scores > alone.value).mean())),
+                ("SOARTC and pins", float((joint > 1).mean())),
             ):
                 found.append(
                     {"by": by, "count": count, "redraw": redraw, "interval": alone.interval, "rate": rate}

@@ -121,14 +121,19 @@ class PinTable:
             [_distances(self.values[i], np.delete(self.values, i, axis=0))[1].max() for i in range(count)]
         )
 
-    def _values(self, picture: np.ndarray, reference: np.ndarray) -> np.ndarray:
-        """Y1 and Y2 of every pin: (pins, 2)."""
-        out = np.empty((len(self.pins), 2))
+    def degrees(self, pictures: np.ndarray) -> np.ndarray:
+        """The degree of every pin of one or many pictures laid over the unit space: (..., h, w) to (..., pins)."""
+        return _distances(self._values(pictures.astype(np.float64), self.reference), self.values)[1]
+
+    def _values(self, pictures: np.ndarray, reference: np.ndarray) -> np.ndarray:
+        """Y1 and Y2 of every pin: (..., h, w) to (..., pins, 2)."""
+        out = np.empty((*pictures.shape[:-2], len(self.pins), 2))
         for i, part in enumerate(self.parts):
-            y, x = picture[part].ravel(), reference[part].ravel()
-            power, product = float(x @ x) + 1e-12, float(x @ y)
-            rest = max(float(y @ y) - product**2 / power, 0.0)
-            out[i] = product / power, np.sqrt(rest / (y.size - 1))
+            x = reference[part].ravel()
+            y = pictures[(..., *part)].reshape(*pictures.shape[:-2], x.size)
+            power, product = float(x @ x) + 1e-12, y @ x
+            rest = np.maximum((y * y).sum(axis=-1) - product**2 / power, 0.0)
+            out[..., i, 0], out[..., i, 1] = product / power, np.sqrt(rest / (x.size - 1))
         return out
 
     def hint(self, picture: np.ndarray, number: int) -> str:
@@ -230,7 +235,9 @@ def _distances(values: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.
     v = _covariances(members)
     off = values - members.mean(axis=0)
     square = 0.5 * (
-        v[:, 1, 1] * off[:, 0] ** 2 - 2 * v[:, 0, 1] * off[:, 0] * off[:, 1] + v[:, 0, 0] * off[:, 1] ** 2
+        v[:, 1, 1] * off[..., 0] ** 2
+        - 2 * v[:, 0, 1] * off[..., 0] * off[..., 1]
+        + v[:, 0, 0] * off[..., 1] ** 2
     )
     usual = v[:, 0, 0] * v[:, 1, 1] - v[:, 0, 1] ** 2
     d = np.sqrt(np.maximum(square, 0.0))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import generator.inspect as inspect_command
 from generator.__main__ import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,6 +87,37 @@ def test_a_mistake_is_said_and_ends_with_2(folder: Path, monkeypatch, capsys, ar
     monkeypatch.chdir(folder)
     assert main(["inspect", *arguments, "-o", "mistakes"]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_picture_arrives_when_it_has_stopped_growing_and_again_when_it_is_replaced(tmp_path: Path) -> None:
+    incoming = inspect_command.arrivals(tmp_path, pause_s=0.01)
+    part(1).save(tmp_path / "a.png")
+    (tmp_path / "notes.txt").write_text("not a picture", "utf-8")
+    assert next(incoming).name == "a.png"
+    part(2).resize((120, 80)).save(tmp_path / "b.png")
+    assert next(incoming).name == "b.png"
+    part(3).resize((30, 20)).save(tmp_path / "a.png")
+    assert next(incoming).name == "a.png"
+
+
+def test_watching_goes_on_after_a_damaged_picture_and_ends_with_ctrl_c(
+    folder: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    (tmp_path / "half.png").write_bytes((folder / "no_word.png").read_bytes()[:500])
+    part(21, word=False).save(tmp_path / "whole.png")
+
+    def arrive(path: Path) -> Iterator[Path]:
+        yield path / "half.png"
+        yield path / "whole.png"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(inspect_command, "arrivals", arrive)
+    out = tmp_path / "out"
+    command = ["inspect", str(tmp_path), "--golden", str(folder / "ok"), "-o", str(out), "--watch"]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "half.png: expected a picture" in said and "NG  whole.png" in said
+    assert sorted(path.name for path in out.iterdir()) == ["whole.json", "whole.png"]
 
 
 def test_edge_mode_loads_no_torch_and_stays_under_250_mb(folder: Path) -> None:
