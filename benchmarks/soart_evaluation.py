@@ -229,12 +229,12 @@ def thresholds(renders: Path, to: Path, redraws: int = 50) -> None:
             worst = station.table.degrees(laid["fresh"]).max(axis=1)
             joint = np.maximum(scores / station.picture_limit, worst / station.pin_limit)
             alone = threshold(model.scores_)
-            for by, rate in (
-                ("SOARTC", float((scores > alone.value).mean())),
-                ("SOARTC and pins", float((joint > 1).mean())),
+            for by, limit, rate in (
+                ("SOARTC", alone, float((scores > alone.value).mean())),
+                ("SOARTC and pins", station.limit, float((joint > 1).mean())),
             ):
                 found.append(
-                    {"by": by, "count": count, "redraw": redraw, "interval": alone.interval, "rate": rate}
+                    {"by": by, "count": count, "redraw": redraw, "interval": limit.interval, "rate": rate}
                 )
         (to / "thresholds.json").write_text(json.dumps(found), "utf-8")
 
@@ -284,7 +284,7 @@ def tables(results: Path, to: Path) -> None:
     drawn = json.loads((results / "thresholds.json").read_text("utf-8"))
     for count, by in dict.fromkeys((one["count"], one["by"]) for one in drawn):
         rates = [one["rate"] for one in drawn if (one["count"], one["by"]) == (count, by)]
-        upper = next(one["interval"][1] for one in drawn if one["count"] == count)
+        upper = next(one["interval"][1] for one in drawn if (one["count"], one["by"]) == (count, by))
         lines.append(
             f"| {count} | {by} | {100 * upper:.1f} % | {100 * np.median(rates):.1f} % ({100 * max(rates):.1f} %) "
             f"| {sum(rate <= upper for rate in rates)} of {len(rates)} |"

@@ -129,14 +129,18 @@ def inspect_picture(
     except ValueError as error:
         raise InputError(f"{path}: {error}") from None
     spent = time.perf_counter() - start
+    boxes = _pin_boxes(station, image)
+    found = finding.to_json()
+    for pin in found["pins"]:
+        pin["box"] = [round(v, 2) for v in boxes[pin["address"]]]
     report = {
         "picture": path.name,
-        **finding.to_json(),
+        **found,
         "limit": station.limit.to_json(),
         "seconds": round(spent, 4),
     }
     shown = Image.fromarray(np.round(255 * image).astype(np.uint8))
-    _write(out / f"{path.stem}.png", overlay(shown, finding, _pin_boxes(station, image)))
+    _write(out / f"{path.stem}.png", overlay(shown, finding, boxes))
     if figures:
         _write(out / f"{path.stem}_maps.png", figure(shown, finding))
     partial = out / f".{path.stem}.json.part"

@@ -1,9 +1,8 @@
 """One inspection station: a unit space, the connector's positions if there are any, and a verdict on a picture.
 
 With positions two scores are judged, the largest anomaly degree of the picture and the largest degree of a pin. Each
-is standardised by its median and quartiles over the good parts, and one threshold is set on the larger of the two, by
-leave-one-out: so the false alarms that it promises are the verdict's, not those of one score. A pin is NG when its own
-degree is above the limit, or when the worst place of something that stands out lies in its box.
+has its own limit by leave-one-out, and what is promised is the rate of verdicts, not that of one score. A pin is NG
+when its own degree is above the limit, or when the worst place of something that stands out lies in its box.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from blender_scripts.errors import InputError
-from generator.false_alarms import threshold
+from generator.false_alarms import joint_threshold
 from generator.pins import Pin, PinMeasure, PinTable
 from generator.soart_kernels import compiled
 from generator.soartc import SoartC
@@ -68,8 +67,8 @@ class Station:
 
     Attributes:
         table: of the pins, or None.
-        limit: of the two standardised scores' larger.
-        picture_limit, pin_limit: the same limit as an anomaly degree, and as a pin's degree.
+        picture_limit, pin_limit: of the anomaly degree, and of a pin's degree.
+        limit: what they promise together.
     """
 
     def __init__(self, model: SoartC, pins: Sequence[Pin] = ()) -> None:
@@ -77,10 +76,8 @@ class Station:
         members = model.members_ if model.members_.ndim == 3 else model.members_.mean(axis=3)
         self.table = PinTable(pins, members) if pins else None
         scores = [model.scores_, *([self.table.leave_one_out()] if self.table else [])]
-        usual = [_usual(one) for one in scores]
-        joint = np.max([(one - at) / by for one, (at, by) in zip(scores, usual, strict=True)], axis=0)
-        self.limit = threshold(joint, min(model.settings["above"], len(joint) - 1))
-        limits = [at + self.limit.value * by for at, by in usual]
+        above = min(model.settings["above"], len(model.scores_) // len(scores) - 1)
+        limits, self.limit = joint_threshold(scores, above)
         self.picture_limit, self.pin_limit = limits[0], limits[-1]
         model.notes["positions"] = [[pin.address, *pin.box] for pin in pins]
 
@@ -178,12 +175,6 @@ def pins_in_unit_space(model: SoartC, pins: Sequence[Pin], picture: np.ndarray) 
         half = (corners[3] - corners[0]) / 2
         moved.append(Pin(pin.address, tuple(float(v) for v in (*(middle - half), *(middle + half)))))
     return moved
-
-
-def _usual(scores: np.ndarray) -> tuple[float, float]:
-    """Median, and distance of the quartiles, of a score over the good parts; the distance never quite 0."""
-    low, middle, high = np.quantile(scores, [0.25, 0.5, 0.75])
-    return float(middle), float(max(high - low, 0.01 * abs(middle), 1e-9))
 
 
 def _boxes(relative: np.ndarray) -> tuple[tuple[float, ...], ...]:

@@ -53,6 +53,7 @@ def test_a_missing_word_is_boxed_and_named_and_a_saved_unit_space_says_the_same(
     assert found["verdict"] == "NG" and found["limit"]["count"] == 5
     x1, y1, x2, y2, degree = found["boxes"][0]
     assert degree > 1 and 20 <= x1 < x2 <= 70 and 20 <= y1 < y2 <= 50
+    assert found["pins"][0]["box"] == pytest.approx([25, 26, 65, 44], abs=1)
     assert found["pins"][0]["address"] == "r1c1" and found["pins"][0]["verdict"] == "NG"
     assert {path.name for path in (folder / "out").iterdir()} == {
         "no_word.json",

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator.false_alarms import beta_quantile, threshold
+from generator.false_alarms import beta_quantile, joint_threshold, threshold
 from generator.inspection import Station
 from generator.pins import Pin, PinTable
 from generator.registration import Pose, register, warp
@@ -155,6 +155,24 @@ def test_the_interval_holds_over_many_draws() -> None:
             limit = threshold(draws.random(count), above)
             held += limit.interval[0] <= 1 - limit.value <= limit.interval[1]
         assert held >= 0.92 * 400
+
+
+def test_the_promise_of_two_limits_holds_over_many_draws() -> None:
+    draws = np.random.default_rng(1)
+    for count, alike in ((5, 0.0), (20, 0.7), (100, 0.0)):
+        held = 0
+        for _ in range(400):
+            common = draws.normal(size=count + 2000)
+            scores = alike * common + (1 - alike) * draws.normal(size=(2, count + 2000))
+            limits, promise = joint_threshold(scores[:, :count])
+            rate = (scores[:, count:] > np.array(limits)[:, None]).any(axis=0).mean()
+            held += promise.interval[0] <= rate <= promise.interval[1]
+        assert held >= 0.92 * 400
+    assert joint_threshold(draws.random((2, 100)))[1].interval[1] <= 0.05
+    ends = [joint_threshold(draws.random((2, count)))[1].interval[1] for count in (472, 473)]
+    assert ends[0] > 0.01 and ends[1] == pytest.approx(0.01, abs=5e-5)
+    with pytest.raises(ValueError, match="takes 4 good parts, got 3"):
+        joint_threshold(draws.random((2, 3)), above=1)
 
 
 def pin_boxes() -> list[Pin]:
