@@ -103,7 +103,7 @@ def test_visible_boxes_are_inside_the_projected_pin_and_reach_its_tip(rendered: 
 
 
 def test_visible_boxes_agree_with_the_mask(rendered: Path) -> None:
-    off = []
+    whole, partly = [], []
     for run, record in records(rendered).items():
         indices = mask(rendered, run)
         assert indices.shape == (record["height"], record["width"])
@@ -114,11 +114,16 @@ def test_visible_boxes_agree_with_the_mask(rendered: Path) -> None:
             if visible is None:
                 assert len(rows) == 0
             elif pin["visible_fraction"] > 0.5:
-                found = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
-                off.append(np.abs(np.array(found) - visible).max())
-    # A pixel is a pin's where the pin covers most of it, so the last sliver of a slanting edge may be lost.
-    assert len(off) > 100
-    assert np.quantile(off, 0.97) <= 1.25
+                found = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
+                (whole if pin["visible_fraction"] > 0.98 else partly).append(np.abs(found - visible).max())
+                # A pixel is a pin's where the pin covers most of it: slivers are lost, and nothing is won but those
+                # that the box of a partly hidden pin leaves out.
+                won = 0.76 if pin["visible_fraction"] > 0.98 else 3.0
+                assert np.all((found - visible) * [1, 1, -1, -1] >= -won)
+    assert len(whole) > 80
+    assert max(whole) <= 1.0
+    assert np.median(partly) <= 1.0
+    assert max(partly) <= 3.0
 
 
 def test_tips_lie_on_their_pins(rendered: Path) -> None:
