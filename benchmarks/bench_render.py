@@ -21,7 +21,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 MANIFEST = ROOT / "manifests" / "demo.csv"
-TRUTH = ("_mask", "project_pins", "positions_truth")
+TRUTH = ("_truth_mask", "project_pins", "positions_truth")
 
 
 def throughput(rows: int) -> float:
@@ -73,9 +73,9 @@ def shares(rows: int, mask_scale: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as out:
         subject = renderer.Renderer(manifest, OutputFolder(Path(out)), mask_scale=mask_scale, threads=1)
         timed(subject.tracer, "picture")
-        timed(subject, "_mask")
+        timed(subject, "_truth_mask")
         timed(subject, "render")
-        originals = {name: getattr(renderer, name) for name in TRUTH if name != "_mask"}
+        originals = {name: getattr(renderer, name) for name in TRUTH if name != "_truth_mask"}
         for name in originals:
             timed(renderer, name)
         for number, run in enumerate(manifest.runs[: rows + 2]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import bpy
@@ -11,7 +12,7 @@ import numpy as np
 from . import draws, jpeg, versions
 from .connector import Connector
 from .flaw import Part
-from .lens import Window, bend_picture, bend_samples
+from .lens import Lens, Window, bend_picture, bend_samples
 from .manifest import Manifest, Run
 from .optics import Station, set_up_station
 from .output_folder import OutputFolder
@@ -23,6 +24,7 @@ from .scratch import Scratch
 from .sensor import develop
 from .stage import Stage
 from .truth import (
+    FINER,
     FlawOutline,
     Mask,
     Outline,
@@ -104,7 +106,7 @@ class Renderer:
 
         outlines = project_pins(connector, part.pins, station.camera)
         flaws = project_flaws(part, station.camera)
-        mask = self._mask(part, station, outlines, flaws)
+        mask = self._truth_mask(part, station, outlines, flaws)
         record = {
             **self._head(run, sha256, connector),
             "camera": station.camera.as_record(),
@@ -126,24 +128,41 @@ class Renderer:
         self.output.write(run.run, encode_png(picture), encode_png(indices), record, extras)
         return True
 
-    def _mask(self, part: Part, station: Station, outlines: list[Outline], flaws: list[FlawOutline]) -> Mask:
-        """Render the instance mask where pins are; behind a bent lens, render the view and bend it."""
-        scale, lens = self.mask_scale, station.camera.lens
+    def _truth_mask(
+        self, part: Part, station: Station, outlines: list[Outline], flaws: list[FlawOutline]
+    ) -> Mask:
+        """The instance mask where pins are, and a finer one round each pin whose box hangs on a sliver."""
+        lens, scale = station.camera.lens, self.mask_scale
         camera = station.camera.undistorted()
         view = camera.lens
-        wanted = mask_bands(outlines, flaws, lens.width, lens.height, scale)
         if lens.is_straight:
-            straight = wanted
+            unbent, unbent_flaws = outlines, flaws
         else:
-            unbent = project_pins(part.connector, part.pins, camera), project_flaws(part, camera)
-            straight = mask_bands(*unbent, view.width, view.height, scale)
-        bands = []
+            unbent, unbent_flaws = (
+                project_pins(part.connector, part.pins, camera),
+                project_flaws(part, camera),
+            )
         self.stage.show("index")
+        wanted = mask_bands(outlines, flaws, lens.width, lens.height, scale)
+        straight = mask_bands(unbent, unbent_flaws, view.width, view.height, scale)
+        mask = self._mask(lens, view, wanted, straight, scale)
+        closer = {}
+        # Whoever asks for one mask pixel a pixel wants no more than that tells.
+        for number in mask.doubtful(outlines) if scale > 1 else ():
+            fine = FINER * scale
+            wanted = mask_bands([outlines[number]], [], lens.width, lens.height, fine)
+            straight = mask_bands([unbent[number]], [], view.width, view.height, fine)
+            closer[number + 1] = self._mask(lens, view, wanted, straight, fine)
+        self.stage.show(None)
+        return replace(mask, closer=closer)
+
+    def _mask(self, lens: Lens, view: Lens, wanted: list[Window], straight: list[Window], scale: int) -> Mask:
+        """Render windows of the undistorted view; behind a bent lens, bend them into windows of the picture."""
+        bands = []
         for band in straight:
             fine = Window(*(scale * edge for edge in (band.x1, band.y1, band.x2, band.y2)))
             seen = self.tracer.values(view.width * scale, view.height * scale, fine)
             bands.append((band, np.rint(seen).astype(np.uint16)))
-        self.stage.show(None)
         if lens.is_straight:
             return Mask(scale, bands)
         # A band of the view may reach into several of the picture: they are merged, later ones over nothing only.

@@ -7,8 +7,8 @@ than the picture. All are in the picture's pixels, edge convention, and not clip
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,10 @@ _SPAN_DIRECTIONS = 48
 _SLIVER_PX2 = 2.0
 _HIDDEN_PX2 = 0.5
 _SLIVER_PX = 0.6
+# A side that a quarter more or less of its sliver's area, and half a square pixel more or less hidden, would move by
+# more than this is measured again, so many times finer.
+_DOUBT_PX = 0.75
+FINER = 4
 _MARGIN_PX = 2
 # A render call takes about as long as this many samples of the mask.
 _CALL_SAMPLES = 16000
@@ -47,12 +51,14 @@ class Outline:
         expected: box of the intact pin at true position.
         mouth: box of the cavity's mouth.
         area: what the pin covers, or the mouth of an empty cavity, px^2.
+        hulls: (S, V, 2) sets of points whose convex hulls together are what the standing pin covers.
     """
 
     amodal: Box | None
     expected: Box
     mouth: Box
     area: float
+    hulls: np.ndarray | None = None
 
     @property
     def reach(self) -> Box:
@@ -97,19 +103,42 @@ def mask_bands(
 
 @dataclass(frozen=True)
 class Mask:
-    """Pass indices of the bands that hold pins: (h * scale, w * scale) for a band of h x w picture pixels."""
+    """Pass indices of the bands that hold pins: (h * scale, w * scale) for a band of h x w picture pixels.
+
+    Attributes:
+        scale: mask pixels per picture pixel.
+        bands: windows in px, and what is seen in them.
+        closer: finer masks round single codes, from which their boxes are taken.
+    """
 
     scale: int
     bands: list[tuple[Window, np.ndarray]]
+    closer: Mapping[int, Mask] = field(default_factory=dict)
 
-    def seen(self, code: int, near: Box, whole_px2: float = 0.0) -> tuple[Box | None, int]:
+    def seen(self, code: int, near: Box, hulls: np.ndarray | None = None) -> tuple[Box | None, int]:
         """The box of a code's pixels in and about a box, px, and how many mask pixels there are.
 
         Args:
             code: what it was rendered with.
             near: a box that holds it.
-            whole_px2: what it would cover if nothing stood before it; only what is partly hidden shows slivers.
+            hulls: what it would cover if nothing stood before it; without, it has no slivers.
         """
+        box, count, _ = self._measured(code, near, hulls)
+        if code in self.closer:
+            box, _ = self.closer[code].seen(code, near, hulls)
+        return box, count
+
+    def doubtful(self, outlines: Sequence[Outline]) -> list[int]:
+        """Which of some positions, by their numbers in the sequence, have a side that hangs on a sliver."""
+        return [
+            number
+            for number, outline in enumerate(outlines)
+            if outline.amodal is not None
+            and self._measured(number + 1, outline.amodal, outline.hulls)[2] > _DOUBT_PX
+        ]
+
+    def _measured(self, code: int, near: Box, hulls: np.ndarray | None) -> tuple[Box | None, int, float]:
+        """What `seen` tells, and by how many px the most doubtful side may be elsewhere."""
         x1, y1, x2, y2 = near
         for window, indices in self.bands:
             if y1 - 1.0 > window.y2 or y2 + 1.0 < window.y1:
@@ -120,16 +149,31 @@ class Mask:
             bottom = max(0, math.ceil((y2 + 1.0 - window.y1) * self.scale))
             here = indices[top:bottom, left:right] == code
             count = int(np.count_nonzero(here))
-            if count:
-                hidden = whole_px2 - count / self.scale**2
-                sliver = min(max(hidden - _HIDDEN_PX2, 0.0), _SLIVER_PX2, count / self.scale**2 / 8.0)
-                (c1, c2), (r1, r2) = (
-                    _sides(np.count_nonzero(here, axis=axis), self.scale, sliver) for axis in (0, 1)
+            if not count:
+                continue
+            lines = [np.count_nonzero(here, axis=axis).tolist() for axis in (0, 1)]
+            columns, rows = (_sides(line, self.scale, 0.0) for line in lines)
+            spread = 0.0
+            most = min(_SLIVER_PX2, count / self.scale**2 / 8.0)
+            if hulls is not None and any(
+                _sides(line, self.scale, 1.25 * most) != whole
+                for line, whole in zip(lines, (columns, rows), strict=True)
+            ):
+                corner = left + window.x1 * self.scale, top + window.y1 * self.scale
+                hidden = (_covered(hulls, corner, here.shape, self.scale) - count) / self.scale**2
+                least, sliver, largest = (
+                    share * min(max(hidden - _HIDDEN_PX2 + more, 0.0), most)
+                    for share, more in ((0.75, -0.5), (1.0, 0.0), (1.25, 0.5))
                 )
-                found = (left + c1, top + r1, left + c2, top + r2)
-                origin = (window.x1, window.y1, window.x1, window.y1)
-                return [edge / self.scale + start for edge, start in zip(found, origin, strict=True)], count
-        return None, 0
+                columns, rows = (_sides(line, self.scale, sliver) for line in lines)
+                for line in lines:
+                    ends = (_sides(line, self.scale, area) for area in (least, largest))
+                    spread = max(spread, *(abs(one - other) for one, other in zip(*ends, strict=True)))
+            found = (left + columns[0], top + rows[0], left + columns[1], top + rows[1])
+            origin = (window.x1, window.y1, window.x1, window.y1)
+            box = [edge / self.scale + start for edge, start in zip(found, origin, strict=True)]
+            return box, count, spread / self.scale
+        return None, 0, 0.0
 
     def picture(self, width: int, height: int, most: int) -> np.ndarray:
         """The index that covers most of each picture pixel, (height, width) uint16; above `most` becomes 0."""
@@ -140,10 +184,9 @@ class Mask:
         return picture
 
 
-def _sides(counts: np.ndarray, scale: int, sliver_px2: float) -> tuple[float, float]:
-    """The first and one past the last of some lines of mask pixels, `counts` of a thing's in each."""
-    numbers = counts.tolist()
-    return _side(numbers, scale, sliver_px2), len(numbers) - _side(numbers[::-1], scale, sliver_px2)
+def _sides(lines: list[int], scale: int, sliver_px2: float) -> tuple[float, float]:
+    """The first and one past the last of some lines with a thing's mask pixels, as `_side` finds them."""
+    return _side(lines, scale, sliver_px2), len(lines) - _side(lines[::-1], scale, sliver_px2)
 
 
 def _side(counts: list[int], scale: int, sliver_px2: float) -> float:
@@ -160,6 +203,28 @@ def _side(counts: list[int], scale: int, sliver_px2: float) -> float:
         last += 1
         reached += counts[last]
     return first + min(last - first, max(0.0, 2.0 * (last - first - _SLIVER_PX * scale)))
+
+
+def _covered(hulls: np.ndarray, corner: tuple[int, int], shape: tuple[int, int], scale: int) -> int:
+    """How many mask pixels' centres lie in the union of convex hulls.
+
+    Args:
+        hulls: (S, V, 2) px.
+        corner: the first column and row of the pixels, in mask pixels.
+        shape: how many rows and columns.
+        scale: mask pixels per picture pixel.
+    """
+    x, y = ((start + np.arange(size) + 0.5) / scale for start, size in zip(corner, shape[::-1], strict=True))
+    inside = np.zeros(shape, bool)
+    for hull in _hull_corners(hulls):
+        hull = hull[np.any(hull != np.roll(hull, 1, axis=0), axis=1)]
+        step = np.roll(hull, -1, axis=0) - hull
+        # Inside is left of every edge: across . (x, y) >= least.
+        across = np.stack([-step[:, 1], step[:, 0]], axis=1)
+        least = np.sum(across * hull, axis=1)
+        values = (across[:, 0, None] * x - least[:, None])[:, None] + across[:, 1, None, None] * y[:, None]
+        inside |= np.all(values >= 0.0, axis=0)
+    return int(np.count_nonzero(inside))
 
 
 def _majority(indices: np.ndarray, scale: int) -> np.ndarray:
@@ -182,6 +247,7 @@ def project_pins(connector: Connector, pins: tuple[Pin, ...], camera: Camera) ->
     """Project the vertices that are rendered, and those of the intact pin at true position."""
     amodal: list[Box | None] = [None] * len(pins)
     area = [0.0] * len(pins)
+    hulls: list[np.ndarray | None] = [None] * len(pins)
     groups: dict[Form, list[int]] = {}
     for number, pin in enumerate(pins):
         groups.setdefault(pin.form, []).append(number)
@@ -197,8 +263,9 @@ def project_pins(connector: Connector, pins: tuple[Pin, ...], camera: Camera) ->
             if form.is_convex
             else [silhouette_area(pin, sides) for pin in standing]
         )
-        for number, box, covered in zip(members, boxes_of(points), whole, strict=True):
+        for number, box, covered, pin in zip(members, boxes_of(points), whole, standing, strict=True):
             amodal[number], area[number] = box, covered
+            hulls[number] = pin[None] if form.is_convex else _segments(pin, sides)
 
     expected: list[Box] = [[]] * len(pins)
     mouths: list[Box] = [[]] * len(pins)
@@ -218,8 +285,8 @@ def project_pins(connector: Connector, pins: tuple[Pin, ...], camera: Camera) ->
         for number, pin_box, mouth_box, mouth_area in measured:
             expected[number], mouths[number] = pin_box, mouth_box
             if pins[number].missing:
-                amodal[number], area[number] = None, mouth_area
-    return [Outline(*parts) for parts in zip(amodal, expected, mouths, area, strict=True)]
+                amodal[number], area[number], hulls[number] = None, mouth_area, None
+    return [Outline(*parts) for parts in zip(amodal, expected, mouths, area, hulls, strict=True)]
 
 
 def positions_truth(
@@ -241,7 +308,7 @@ def positions_truth(
             visible = None
             _, count = mask.seen(CAVITY_CODES + pin.position.index, outline.mouth)
         else:
-            visible, count = mask.seen(pin.position.index, outline.amodal, outline.area)
+            visible, count = mask.seen(pin.position.index, outline.amodal, outline.hulls)
         found.append(
             {
                 "index": pin.position.index,
@@ -341,13 +408,24 @@ def boxes_of(points: np.ndarray) -> list[Box]:
 
 def convex_areas(points: np.ndarray) -> np.ndarray:
     """Areas (N,) of the convex hulls of N sets of points (N, V, 2), from their extreme points in many directions."""
-    angles = 2.0 * np.pi * np.arange(_HULL_DIRECTIONS) / _HULL_DIRECTIONS
-    extreme = np.argmax(points @ np.stack([np.cos(angles), np.sin(angles)]), axis=1)
-    corners = np.take_along_axis(points, extreme[..., None], axis=1)
+    corners = _hull_corners(points)
     following = np.roll(corners, -1, axis=1)
     return 0.5 * np.abs(
         np.sum(corners[..., 0] * following[..., 1] - corners[..., 1] * following[..., 0], axis=1)
     )
+
+
+def _hull_corners(points: np.ndarray) -> np.ndarray:
+    """Corners (N, D, 2) of the convex hulls of N sets of points (N, V, 2), in order, some of them more than once."""
+    angles = 2.0 * np.pi * np.arange(_HULL_DIRECTIONS) / _HULL_DIRECTIONS
+    extreme = np.argmax(points @ np.stack([np.cos(angles), np.sin(angles)]), axis=1)
+    return np.take_along_axis(points, extreme[..., None], axis=1)
+
+
+def _segments(points: np.ndarray, sides: int) -> np.ndarray:
+    """The points (S, 2 * sides, 2) of every two neighbouring rings of a skin."""
+    rings = points[: len(points) // sides * sides].reshape(-1, sides, 2)
+    return np.concatenate([rings[:-1], rings[1:]], axis=1)
 
 
 def silhouette_area(points: np.ndarray, sides: int, step_px: float = 0.125) -> float:
@@ -358,8 +436,7 @@ def silhouette_area(points: np.ndarray, sides: int, step_px: float = 0.125) -> f
     """
     low, high = points[:, 1].min(), points[:, 1].max()
     lines = low + step_px * (np.arange(np.ceil((high - low) / step_px)) + 0.5)
-    rings = points[: len(points) // sides * sides].reshape(-1, sides, 2)
-    segments = np.concatenate([rings[:-1], rings[1:]], axis=1)
+    segments = _segments(points, sides)
     # Directions without a vertical one, whose bounds would be infinite.
     angles = np.pi * (2.0 * np.arange(_SPAN_DIRECTIONS) + 1.0) / _SPAN_DIRECTIONS
     across, down = np.cos(angles), np.sin(angles)
