@@ -25,7 +25,6 @@ from .terminals import Terminal
 # What the instance mask is rendered with: a pin's own index, and these.
 HOUSING_CODE = 30000
 CAVITY_CODES = 20000
-_HULL_DIRECTIONS = 64
 _SPAN_DIRECTIONS = 48
 # A sliver of a pin, seen between two others, is too thin to be measured and reaches far: see _side.
 _SLIVER_PX2 = 2.0
@@ -216,8 +215,7 @@ def _covered(hulls: np.ndarray, corner: tuple[int, int], shape: tuple[int, int],
     """
     x, y = ((start + np.arange(size) + 0.5) / scale for start, size in zip(corner, shape[::-1], strict=True))
     inside = np.zeros(shape, bool)
-    for hull in _hull_corners(hulls):
-        hull = hull[np.any(hull != np.roll(hull, 1, axis=0), axis=1)]
+    for hull in map(_hull, hulls):
         step = np.roll(hull, -1, axis=0) - hull
         # Inside is left of every edge: across . (x, y) >= least.
         across = np.stack([-step[:, 1], step[:, 0]], axis=1)
@@ -407,19 +405,29 @@ def boxes_of(points: np.ndarray) -> list[Box]:
 
 
 def convex_areas(points: np.ndarray) -> np.ndarray:
-    """Areas (N,) of the convex hulls of N sets of points (N, V, 2), from their extreme points in many directions."""
-    corners = _hull_corners(points)
-    following = np.roll(corners, -1, axis=1)
-    return 0.5 * np.abs(
-        np.sum(corners[..., 0] * following[..., 1] - corners[..., 1] * following[..., 0], axis=1)
-    )
+    """Areas (N,) of the convex hulls of N sets of points (N, V, 2)."""
+    areas = []
+    for hull in map(_hull, points):
+        following = np.roll(hull, -1, axis=0)
+        areas.append(0.5 * float(np.sum(hull[:, 0] * following[:, 1] - hull[:, 1] * following[:, 0])))
+    return np.array(areas)
 
 
-def _hull_corners(points: np.ndarray) -> np.ndarray:
-    """Corners (N, D, 2) of the convex hulls of N sets of points (N, V, 2), in order, some of them more than once."""
-    angles = 2.0 * np.pi * np.arange(_HULL_DIRECTIONS) / _HULL_DIRECTIONS
-    extreme = np.argmax(points @ np.stack([np.cos(angles), np.sin(angles)]), axis=1)
-    return np.take_along_axis(points, extreme[..., None], axis=1)
+def _hull(points: np.ndarray) -> np.ndarray:
+    """Corners (C, 2) of the convex hull of points (V, 2), in order (A. M. Andrew's monotone chain, 1979)."""
+    ordered = sorted(set(map(tuple, points.tolist())))
+    sides: list[list[tuple[float, float]]] = []
+    for run in (ordered, ordered[::-1]):
+        side: list[tuple[float, float]] = []
+        for x, y in run:
+            while len(side) > 1:
+                (ax, ay), (bx, by) = side[-2:]
+                if (bx - ax) * (y - ay) > (by - ay) * (x - ax):
+                    break
+                side.pop()
+            side.append((x, y))
+        sides.append(side[:-1])
+    return np.array(sides[0] + sides[1])
 
 
 def _segments(points: np.ndarray, sides: int) -> np.ndarray:

@@ -54,7 +54,12 @@ def test_convex_areas() -> None:
     a = 2.0 * np.pi * np.arange(500) / 500
     circle = 5.0 * np.stack([np.cos(a), np.sin(a)], axis=1)
     assert convex_areas(np.array([square, square + 7.0])) == pytest.approx([6.0, 6.0])
-    assert convex_areas(circle[None])[0] == pytest.approx(25.0 * np.pi, rel=0.003)
+    assert convex_areas(circle[None])[0] == pytest.approx(25.0 * np.pi, rel=3e-5)
+    # A long body that narrows by 3 degrees towards its end: no corner is left out.
+    narrowing = np.array(
+        [[0.0, 0.0], [0.0, 4.0], [15.0, 4.0], [20.0, 3.7], [20.0, 0.3], [15.0, 0.0], [7.0, 2.0]]
+    )
+    assert convex_areas(narrowing[None])[0] == pytest.approx(60.0 + 5.0 * 3.7)
 
 
 def mask_of(indices: np.ndarray) -> Mask:

@@ -238,7 +238,7 @@ class Reference:
 
     @contextlib.contextmanager
     def _on_its_own(self, index: int | None, floor: bool = False) -> Iterator[None]:
-        """Nothing is there but one pin or flaw; `floor`: and a plane in which the pin stands."""
+        """Nothing is there but one pin or flaw; `floor`: and a plane in which it stands."""
         import bpy
 
         from blender_scripts.mesh import Mesh
@@ -253,7 +253,7 @@ class Reference:
             thing.hide_render = True
         plane = None
         if floor:
-            z = self.pins[index - 1].root_mm[2]
+            z = min(self.pins[index - 1].root_mm[2], self.pins[index - 1].floor_mm)
             corners = np.array(
                 [(-500.0, -500.0, z), (500.0, -500.0, z), (500.0, 500.0, z), (-500.0, 500.0, z)]
             )
