@@ -389,7 +389,8 @@ def options_of_all_commands() -> set[str]:
     pytest.importorskip("torch")
     parsers = [parser_of(["python", "-m", "generator", name])[0] for name in COMMANDS]
     parsers += [
-        importlib.import_module(f"trainer.{name}").parser() for name in ("vit", "florence2", "predict")
+        importlib.import_module(f"trainer.{name}").parser()
+        for name in ("vit", "florence2", "predict", "evaluate")
     ]
     return {option for parser in parsers for option in parser._option_string_actions}
 
@@ -407,7 +408,13 @@ def test_every_option_named_in_a_sentence_exists():
 
 
 @pytest.mark.parametrize(
-    ("page", "command"), [("training.md", "vit"), ("training.md", "predict"), ("florence2.md", "florence2")]
+    ("page", "command"),
+    [
+        ("training.md", "vit"),
+        ("training.md", "predict"),
+        ("training.md", "evaluate"),
+        ("florence2.md", "florence2"),
+    ],
 )
 def test_every_training_option_is_explained(page: str, command: str):
     pytest.importorskip("torch")

@@ -6,12 +6,13 @@ true, and the boxes move with the pixels.
 """
 
 import atexit
+import copy
 import io
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from torch import Tensor
 from trainer.errors import InputError
 from trainer.model import OK_CLASS
 
-INPUTS = ("image", "nsoart")
+INPUTS = ("image", "nsoart", "image+nsoart")
 IGNORED = -1
 # A box whose object is hidden shows something else: it teaches nothing. The dataset's own rule for `bbox_str`.
 MIN_VISIBLE = 0.1
@@ -104,8 +105,8 @@ class Pictures:
     """The pictures of one split by index: in memory where they fit, else decoded each time.
 
     Args:
-        rows: A `datasets` split whose picture column is not decoded.
-        column: Name of that column.
+        rows: A `datasets` split whose picture columns are not decoded.
+        column: Name of that column; `image+nsoart` stacks the channels of both.
         size: Network's (W, H) in px.
         memory: Most bytes to hold; by default half of what is free now.
         fitted: How a picture becomes pixels (3, H, W) uint8 of `size`.
@@ -119,29 +120,39 @@ class Pictures:
         memory: int | None = None,
         fitted: Callable[[Image.Image, tuple[int, int]], np.ndarray] = pixels_of,
     ) -> None:
-        self._rows, self._column, self._size, self._fitted = rows, column, size, fitted
-        need = len(rows) * 3 * size[0] * size[1]
+        self._rows, self._columns, self._size, self._fitted = rows, column.split("+"), size, fitted
+        self.channels = 3 * len(self._columns)
+        need = len(rows) * self.channels * size[0] * size[1]
         if memory is None:
             memory = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
         self.in_memory = need <= memory
         self._held: Tensor | None = None
         if self.in_memory:
-            self._held = torch.empty((len(rows), 3, size[1], size[0]), dtype=torch.uint8)
+            self._held = torch.empty((len(rows), self.channels, size[1], size[0]), dtype=torch.uint8)
             for index in range(len(rows)):
                 self._held[index] = self._decode(index)
 
     def _decode(self, index: int) -> Tensor:
-        name = f"row {index}, column {self._column!r}"
-        cell = self._rows[index][self._column]
-        if cell is None:
-            raise InputError(f"{name}: expected a picture, got null")
-        return torch.from_numpy(self._fitted(open_picture(cell, name), self._size).copy())
+        row, channels = self._rows[index], []
+        for column in self._columns:
+            name = f"row {index}, column {column!r}"
+            if row[column] is None:
+                raise InputError(f"{name}: expected a picture, got null")
+            channels.append(self._fitted(open_picture(row[column], name), self._size))
+        return torch.from_numpy(np.concatenate(channels))
 
     def batch(self, indices: Sequence[int]) -> Tensor:
-        """(B, 3, H, W) uint8."""
+        """(B, C, H, W) uint8."""
         if self._held is not None:
             return self._held[torch.as_tensor(indices)]
         return torch.stack([self._decode(int(i)) for i in indices])
+
+    def subset(self, indices: Sequence[int]) -> "Pictures":
+        """The pictures at `indices`, in that order; what is held in memory is not decoded again."""
+        some = copy.copy(self)
+        some._rows = self._rows.select(indices)
+        some._held = None if self._held is None else self._held[torch.as_tensor(indices, dtype=torch.long)]
+        return some
 
 
 @dataclass(frozen=True)
@@ -156,6 +167,7 @@ class Split:
         boxes_known: (N,) whether the row's boxes tell the class of every patch.
         may_flip: (N, 2) whether the picture may be mirrored left-right and up-down.
         runs: (N,) names of the rows.
+        rows: (N,) all other columns but pictures.
     """
 
     pictures: Pictures
@@ -165,9 +177,26 @@ class Split:
     boxes_known: Tensor
     may_flip: Tensor
     runs: list[str]
+    rows: list[dict[str, Any]] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def subset(self, indices: Sequence[int]) -> "Split":
+        """The rows at `indices`, in that order; the split itself when those are all of them."""
+        if list(indices) == list(range(len(self))):
+            return self
+        at = torch.as_tensor(indices, dtype=torch.long)
+        return Split(
+            pictures=self.pictures.subset(indices),
+            labels=self.labels[at],
+            boxes=self.boxes[at],
+            categories=self.categories[at],
+            boxes_known=self.boxes_known[at],
+            may_flip=self.may_flip[at],
+            runs=[self.runs[i] for i in indices],
+            rows=[self.rows[i] for i in indices] if self.rows else [],
+        )
 
 
 @dataclass(frozen=True)
@@ -210,7 +239,7 @@ def _boxes_of(
 
 def _split(rows: Any, column: str, size: tuple[int, int], ok: int, memory: int | None) -> Split:
     pictures = Pictures(rows, column, size, memory)
-    skip = {"image", "nsoart", "bbox_str", "kinds"}
+    skip = {"image", "nsoart", "bbox_str"}
     table = rows.select_columns([name for name in rows.column_names if name not in skip]).to_list()
     boxes, categories, known = [], [], []
     for row in table:
@@ -238,6 +267,7 @@ def _split(rows: Any, column: str, size: tuple[int, int], ok: int, memory: int |
         boxes_known=torch.tensor(known, dtype=torch.bool),
         may_flip=torch.tensor(may_flip, dtype=torch.bool),
         runs=[str(row.get("run", index)) for index, row in enumerate(table)],
+        rows=table,
     )
 
 
@@ -258,8 +288,20 @@ def _fresh_cache() -> str:
     return folder
 
 
-def read_dataset(folder: Path, column: str) -> tuple[Any, tuple[str, ...]]:
-    """The dataset with its picture column undecoded, and its class names."""
+def read_dataset(
+    folder: Path, column: str, needed: Sequence[str] = ("train", "validation")
+) -> tuple[Any, tuple[str, ...]]:
+    """The dataset with its picture columns undecoded, and its class names.
+
+    Args:
+        folder: What `python -m generator build` wrote.
+        column: Which pictures: one of `INPUTS`.
+        needed: Splits that must be there.
+
+    Raises:
+        InputError: The folder, a split or a column is missing or of another type.
+    """
+    columns = column.split("+")
     # Imported here: it takes seconds, and `--help` and `predict` do without.
     import datasets
 
@@ -278,19 +320,22 @@ def read_dataset(folder: Path, column: str) -> tuple[Any, tuple[str, ...]]:
             datasets.enable_progress_bars()
     problems = [
         f"--data {folder}: expected a split {name!r}, got {sorted(dataset)}"
-        for name in ("train", "validation")
+        for name in needed
         if name not in dataset or len(dataset[name]) == 0
     ]
     features = next(iter(dataset.values())).features
     problems += [
         f"--data {folder}: expected a column {name!r}, got {sorted(features)}"
-        for name in ("label", column)
+        for name in ("label", *columns)
         if name not in features
     ]
     if not problems and not isinstance(features["label"], datasets.ClassLabel):
         problems.append(f"--data {folder} column label: expected ClassLabel, got {features['label']}")
-    if not problems and not isinstance(features[column], datasets.Image):
-        problems.append(f"--data {folder} column {column}: expected Image, got {features[column]}")
+    problems += [
+        f"--data {folder} column {name}: expected Image, got {features[name]}"
+        for name in columns
+        if not problems and not isinstance(features[name], datasets.Image)
+    ]
     if not problems and OK_CLASS not in features["label"].names:
         problems.append(f"--data {folder} column label: expected a class OK, got {features['label'].names}")
     if not problems and not _objects_fit(features):
@@ -300,7 +345,9 @@ def read_dataset(folder: Path, column: str) -> tuple[Any, tuple[str, ...]]:
         )
     if problems:
         raise InputError(problems)
-    return dataset.cast_column(column, datasets.Image(decode=False)), tuple(features["label"].names)
+    for name in columns:
+        dataset = dataset.cast_column(name, datasets.Image(decode=False))
+    return dataset, tuple(features["label"].names)
 
 
 def load_data(
@@ -310,7 +357,7 @@ def load_data(
 
     Args:
         folder: What `python -m generator build` wrote.
-        column: Which pictures: `image` or `nsoart`.
+        column: Which pictures: one of `INPUTS`.
         size: Network's (W, H) in px; by default the first training picture's.
         memory: Most bytes of pictures to hold per split; by default half of what is free.
 
@@ -319,12 +366,13 @@ def load_data(
     """
     dataset, classes = read_dataset(folder, column)
     if size is None:
-        first = dataset["train"][0][column]
+        column_of_size = column.split("+")[0]
+        first = dataset["train"][0][column_of_size]
         if first is None:
             raise InputError(
-                f"--data {folder} split train: row 0, column {column!r}: expected a picture, got null"
+                f"--data {folder} split train: row 0, column {column_of_size!r}: expected a picture, got null"
             )
-        size = open_picture(first, f"--data {folder} split train: row 0, column {column!r}").size
+        size = open_picture(first, f"--data {folder} split train: row 0, column {column_of_size!r}").size
     splits, problems, warnings = {}, [], []
     for name, rows in dataset.items():
         labels = rows["label"]
@@ -351,11 +399,54 @@ def load_data(
     return Data(splits, classes, size, warnings)
 
 
+def load_frozen_classes(
+    folder: Path, column: str, size: tuple[int, int], classes: tuple[str, ...], only: Sequence[str] = ()
+) -> dict[str, Split]:
+    """A dataset's splits for a network that is trained already: its size, its labels.
+
+    Args:
+        folder: What `python -m generator build` wrote; any splits.
+        column: Which pictures: one of `INPUTS`.
+        size: The network's (W, H) in px.
+        classes: The network's class names; the dataset's own may stand in another order, or be fewer.
+        only: Splits to read; empty = all.
+
+    Raises:
+        InputError: The dataset cannot be read, or a row has a class that the network does not know.
+    """
+    dataset, named = read_dataset(folder, column, only)
+    strange = [
+        f"--data {folder} split {name}: expected the network's classes {list(classes)}, got pictures of {named[label]}"
+        for name, rows in dataset.items()
+        if not only or name in only
+        for label in sorted({label for label in rows["label"] if label is not None and label >= 0})
+        if named[label] not in classes
+    ]
+    if strange:
+        raise InputError(strange)
+    # A class that no row has still needs a number.
+    new = torch.tensor([classes.index(name) if name in classes else IGNORED for name in named])
+    splits: dict[str, Split] = {}
+    for name, rows in dataset.items():
+        if only and name not in only:
+            continue
+        if any(label is None or label < 0 for label in rows["label"]):
+            raise InputError(f"--data {folder} split {name}: expected a label in each row, got rows without")
+        try:
+            split = _split(rows, column, size, named.index(OK_CLASS), None)
+        except InputError as e:
+            raise InputError([f"--data {folder} split {name}: {problem}" for problem in e.problems]) from e
+        objects = torch.where(split.categories == IGNORED, IGNORED, new[split.categories.clamp(min=0)])
+        splits[name] = replace(split, labels=new[split.labels], categories=objects)
+    return splits
+
+
 def channel_statistics(pictures: Pictures, count: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per channel, of pixels in [0, 1], over the first `count` pictures (at most 500)."""
-    total, squares, pixels = torch.zeros(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64), 0
+    total = torch.zeros(pictures.channels, dtype=torch.float64)
+    squares, pixels = torch.zeros_like(total), 0
     for index in range(min(count, 500)):
-        values = pictures.batch([index])[0].double().flatten(1) / 255  # (3, H*W)
+        values = pictures.batch([index])[0].double().flatten(1) / 255  # (C, H*W)
         total += values.sum(1)
         squares += values.square().sum(1)
         pixels += values.shape[1]

@@ -1,19 +1,13 @@
 """The report of a detection run: one self-contained HTML page, and a model card for a hub."""
 
-import base64
 import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from trainer.checkpoint import write_text
+from trainer.page import STYLE, picture, shown, table
 
-_STYLE = (
-    "body{font:15px/1.45 system-ui,sans-serif;max-width:1150px;margin:2em auto;padding:0 1em;color:#222}"
-    "table{border-collapse:collapse;margin:.6em 0}td,th{border:1px solid #ccc;padding:.25em .6em;text-align:left}"
-    "th{background:#f3f3f3}img{max-width:100%;border:1px solid #ddd}code{background:#f3f3f3;padding:0 .2em}"
-    "h2{margin-top:1.8em}.small{color:#666;font-size:.9em}"
-)
 MEASURES = (
     ("pictures", "pictures"),
     ("boxes", "true boxes"),
@@ -28,23 +22,6 @@ MEASURES = (
 )
 
 
-def shown(value: Any) -> str:
-    """A number, a share, an interval or nothing, for people."""
-    if value is None:
-        return "–"
-    if isinstance(value, list | tuple):
-        return f"{value[0]:.3f} to {value[1]:.3f}"
-    return f"{value:.3f}" if isinstance(value, float) else f"{value}"
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    head = "".join(f"<th>{html.escape(h)}</th>" for h in header)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(shown(c))}</td>" for c in row) + "</tr>" for row in rows
-    )
-    return f"<table><tr>{head}</tr>{body}</table>"
-
-
 def parts_of(measured: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     """A split's parts by name: all, positions, digits, factors."""
     parts: list[tuple[str, Mapping[str, Any]]] = [("all", measured)]
@@ -55,21 +32,12 @@ def parts_of(measured: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]
     return parts
 
 
-def _picture(path: Path, caption: str) -> str:
-    if not path.is_file():
-        return ""
-    data = base64.b64encode(path.read_bytes()).decode()
-    alt = html.escape(caption)
-    image = f'<img alt="{alt}" src="data:image/png;base64,{data}">'
-    return f'<figure>{image}<figcaption class="small">{alt}</figcaption></figure>'
-
-
 def write_html(run: Path, summary: Mapping[str, Any]) -> None:
     """Write RUN/report.html from the summary and the run's pictures."""
     settings = summary["settings"]
     out = [
         f"<!doctype html><meta charset='utf-8'><title>Florence-2: {html.escape(run.name)}</title>",
-        f"<style>{_STYLE}</style>",
+        f"<style>{STYLE}</style>",
         f"<h1>Florence-2 detection: {html.escape(run.name)}</h1>",
         "<p>"
         + html.escape(
@@ -84,29 +52,29 @@ def write_html(run: Path, summary: Mapping[str, Any]) -> None:
     for name, measured in summary["splits"].items():
         out.append(f"<h2>{html.escape(name)}</h2>")
         rows = [[part, *(values.get(key) for key, _ in MEASURES)] for part, values in parts_of(measured)]
-        out.append(_table(["", *(title for _, title in MEASURES)], rows))
+        out.append(table(["", *(title for _, title in MEASURES)], rows))
         per_class = [[k, v["boxes"], v["map"], v["map50"]] for k, v in measured["per_class"].items()]
         if measured.get("small"):
             small = measured["small"]
             per_class.append(
                 [f"boxes below {small['below_px2']:.0f} px²", None, small["map"], small["map50"]]
             )
-        out.append(_table(["class", "true boxes", "mAP", "mAP50"], per_class))
+        out.append(table(["class", "true boxes", "mAP", "mAP50"], per_class))
         ceiling = measured["ceiling"]
         out.append(
             f'<p class="small">The true boxes in an answer\'s thousandths reach mAP {shown(ceiling["map"])}; '
             f"cut to whole pixels, as the library's parser does, {shown(ceiling['map_whole_px'])}.</p>"
         )
     out.append(
-        "<h2>Curves</h2>" + _picture(run / "curves.png", "Losses and validation over the training pictures")
+        "<h2>Curves</h2>" + picture(run / "curves.png", "Losses and validation over the training pictures")
     )
-    out.append(_picture(run / "calibration.png", "Confidence against the share of true boxes"))
+    out.append(picture(run / "calibration.png", "Confidence against the share of true boxes"))
     sheets = sorted((run / "sheets").glob("epoch_*.png"))
     if sheets:
         out.append("<h2>The same pictures, before training and after</h2>")
-        out += [_picture(path, path.stem.replace("_", " ")) for path in sheets]
+        out += [picture(path, path.stem.replace("_", " ")) for path in sheets]
     out.append(
-        "<h2>What training changed</h2>" + _picture(run / "changes.png", "Relative change of each weight")
+        "<h2>What training changed</h2>" + picture(run / "changes.png", "Relative change of each weight")
     )
     if forgetting := summary.get("forgetting"):
         out.append(
@@ -115,8 +83,8 @@ def write_html(run: Path, summary: Mapping[str, Any]) -> None:
             f"{forgetting['similarity']:.3f}, agreement of probabilities {forgetting['agreement']:.3f}.</p>"
         )
         keys = ("picture", "task", "before", "after", "similarity", "agreement")
-        out.append(_table(keys, [[row[key] for key in keys] for row in forgetting["rows"]]))
-    out.append("<h2>Settings</h2>" + _table(["option", "value"], sorted(settings.items())))
+        out.append(table(keys, [[row[key] for key in keys] for row in forgetting["rows"]]))
+    out.append("<h2>Settings</h2>" + table(["option", "value"], sorted(settings.items())))
     write_text(run / "report.html", "\n".join(filter(None, out)) + "\n")
 
 

@@ -35,8 +35,9 @@ METRICS = "metrics.csv"
 
 @dataclass(frozen=True)
 class Answers:
-    """What a network said of a split: probabilities (N, K), predicted and true labels (N,), and the mean loss."""
+    """What a network said of a split: logits and probabilities (N, K), predicted and true labels (N,), mean loss."""
 
+    logits: np.ndarray
     probabilities: np.ndarray
     predicted: np.ndarray
     truth: np.ndarray
@@ -92,6 +93,7 @@ def answer(model: ViT, split: Split, batch_size: int = 16) -> Answers:
             logits.append(model(pixels.to(device).float() / 255).logits.float().cpu())
     all_logits = torch.cat(logits)
     return Answers(
+        logits=all_logits.numpy(),
         probabilities=all_logits.softmax(1).numpy(),
         predicted=all_logits.argmax(1).numpy(),
         truth=split.labels.numpy(),

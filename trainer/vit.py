@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from trainer import checkpoint, metrics, training
+from trainer import checkpoint, frozen, metrics, row_facts, training
 from trainer.checkpoint import TrainingConfig
 from trainer.data import INPUTS, Data, channel_statistics, load_data
 from trainer.errors import InputError
@@ -134,7 +134,7 @@ def parser() -> argparse.ArgumentParser:
 
 RUN_FILES = (
     *(checkpoint.CONFIG, checkpoint.BEST, checkpoint.LAST, checkpoint.STATE),
-    *(training.METRICS, "curves.png", "confusion.png", "summary.json"),
+    *(training.METRICS, "curves.png", "confusion.png", "summary.json", frozen.FROZEN),
 )
 
 
@@ -208,10 +208,15 @@ def _finish(run: Path, data: Data, model: ViT, outcome: training.Outcome) -> Non
         "splits": {},
     }
     matrices = {}
+    ok = model.config.ok_index
     for name, split in data.splits.items():
         if name == "train":
             continue
         answers = training.answer(model, split)
+        if name == "validation":
+            positions = row_facts.defect_positions(data.splits["train"], ok)
+            held = frozen.freeze(run, answers.logits, split.labels.numpy(), ok, positions)
+            summary["threshold"], summary["temperature"] = held.threshold, held.temperature
         matrix = metrics.confusion_matrix(answers.truth, answers.predicted, len(data.classes))
         matrices[name] = matrix
         shares = {"recall": metrics.recall(matrix), "precision": metrics.precision(matrix)}

@@ -1,0 +1,177 @@
+"""A frozen model on a dataset: the numbers against a recount, the page, and what is refused."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from trainer import evaluation, row_facts
+from trainer.data import load_frozen_classes
+from trainer.evaluate import main
+from trainer.frozen import FROZEN, Frozen
+from trainer.row_facts import Facts
+
+
+def evaluate(run, data, out, *options: str) -> int:
+    return main(["--model", str(run), "--data", str(data), "--out", str(out), "--threads", "1", *options])
+
+
+@pytest.fixture(scope="module")
+def evaluated(trained_run, tiny_dataset, tmp_path_factory):
+    out = tmp_path_factory.mktemp("evaluated") / "out"
+    assert evaluate(trained_run, tiny_dataset, out) == 0
+    return out
+
+
+def test_the_numbers_are_those_of_the_predictions(evaluated):
+    document = json.loads((evaluated / "evaluation.json").read_text())
+    with (evaluated / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    measured = document["splits"]["validation"]
+    assert set(document["splits"]) == {"validation"} and measured["pictures"] == len(rows) == 6
+    right = sum(row["truth"] == row["said"] for row in rows)
+    assert measured["accuracy"]["share"] == right / 6
+    low, high = measured["accuracy"]["interval"]
+    assert low <= right / 6 <= high
+    escapes = sum(row["truth"] != "OK" and row["said"] == "OK" for row in rows)
+    assert (measured["escapes"]["count"], measured["escapes"]["of"]) == (escapes, 4)
+    threshold = document["frozen"]["threshold"]
+    assert all((float(row["p_ng"]) >= threshold) == (row["said"] != "OK") for row in rows)
+    assert len(measured["mistakes"]) == 6 - right
+
+
+def test_the_page_holds_everything_itself(evaluated):
+    text = (evaluated / "report.html").read_text()
+    assert text.count("data:image/png;base64,") >= 3 and 'src="http' not in text and "<table>" in text
+    for name in ("confusion.png", "calibration.png", "detection.png", "effects_validation.png"):
+        assert (evaluated / name).stat().st_size > 5000
+
+
+def test_another_dataset_changes_nothing_that_is_frozen(
+    trained_run, make_dataset, make_rows, tmp_path, capsys
+):
+    before = (trained_run / FROZEN).read_bytes()
+    other = make_dataset(tmp_path / "other", {"test_new": make_rows("test_new", 6, 5)})
+    assert evaluate(trained_run, other, tmp_path / "out", "--split", "test_new") == 0
+    assert (trained_run / FROZEN).read_bytes() == before
+    assert "test_new: accuracy" in capsys.readouterr().out
+
+
+def test_classes_are_matched_by_name(trained_run, make_dataset, make_rows, tmp_path):
+    rows = make_rows("test", 6, 1)
+    plain = make_dataset(tmp_path / "plain", {"test": rows})
+    turned = json.loads(json.dumps(rows, default=lambda v: v.decode("latin1")))
+    for row, original in zip(turned, rows, strict=True):
+        row["image"], row["nsoart"] = original["image"], original["nsoart"]
+        row["label"] = 2 - row["label"]
+        row["objects"]["category"] = [2 - c for c in row["objects"]["category"]]
+    other = make_dataset(tmp_path / "turned", {"test": turned}, ["OK", "NUKENG", "BENDNG"])
+    for name, folder in (("a", plain), ("b", other)):
+        assert evaluate(trained_run, folder, tmp_path / name) == 0
+    first, second = (json.loads((tmp_path / n / "evaluation.json").read_text())["splits"] for n in "ab")
+    assert first == second
+
+
+def test_a_run_without_a_threshold_gets_one_from_validation_only(
+    trained_run, tiny_dataset, make_dataset, make_rows, tmp_path, capsys
+):
+    run = tmp_path / "run"
+    shutil.copytree(trained_run, run)
+    (run / FROZEN).unlink()
+    only_test = make_dataset(tmp_path / "data", {"test": make_rows("test", 6, 3)})
+    assert evaluate(run, only_test, tmp_path / "out") == 2
+    assert "validation" in capsys.readouterr().err
+    assert evaluate(run, tiny_dataset, tmp_path / "out") == 0
+    assert (run / FROZEN).read_bytes() == (trained_run / FROZEN).read_bytes()
+
+
+def test_rows_whose_defect_cannot_be_seen_are_left_out(trained_run, make_dataset, make_rows, tmp_path):
+    rows = make_rows("test", 6, 1)
+    rows[0]["observable"], rows[1]["grey"] = False, True
+    data = make_dataset(tmp_path / "data", {"test": rows})
+    counts = {}
+    for which in row_facts.ROWS:
+        assert evaluate(trained_run, data, tmp_path / which, "--rows", which) == 0
+        document = json.loads((tmp_path / which / "evaluation.json").read_text())
+        counts[which] = (document["splits"]["test"]["pictures"], document["left_out"]["test"])
+    assert counts == {"all": (6, 0), "observable": (5, 1), "clear": (4, 2)}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--split", "nowhere"], "nowhere"),
+        (["--model", "nowhere"], "config.json"),
+        (["--data", "nowhere"], "nowhere"),
+    ],
+)
+def test_wrong_inputs_exit_with_2(trained_run, tiny_dataset, tmp_path, capsys, options, said):
+    base = {"--model": str(trained_run), "--data": str(tiny_dataset), "--out": str(tmp_path / "out")}
+    base.update([options])
+    assert main([text for pair in base.items() for text in pair]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_class_that_the_network_never_saw_is_refused(
+    trained_run, make_dataset, make_rows, tmp_path, capsys
+):
+    data = make_dataset(tmp_path / "data", {"test": make_rows("test", 3, 0)}, ["BENDNG", "OTHERNG", "OK"])
+    assert evaluate(trained_run, data, tmp_path / "out") == 2
+    assert "OTHERNG" in capsys.readouterr().err
+
+
+def fact(
+    kinds="bent", addresses=("r1c1",), measure="true_position_mm", size=1.0, part="a", **factors
+) -> Facts:
+    return Facts(part, "s", kinds, addresses, measure, size, factors)
+
+
+def test_positions_are_seen_held_out_both_or_none():
+    seen = {"s": ["r1c1"]}
+    assert row_facts.position_group(fact(), seen) == "seen"
+    assert row_facts.position_group(fact(addresses=("r2c2",)), seen) == "held-out"
+    assert row_facts.position_group(fact(addresses=("r1c1", "r2c2")), seen) == "both"
+    assert row_facts.position_group(fact(kinds="OK", addresses=()), seen) == "OK"
+    assert row_facts.position_group(fact(kinds="cracked", addresses=("",)), seen) == "no position"
+    assert row_facts.position_group(fact(), {"other": ["r1c1"]}) == "held-out"
+
+
+def test_a_rows_facts(tiny_dataset):
+    split = load_frozen_classes(tiny_dataset, "image", (64, 32), ("BENDNG", "NUKENG", "OK"), ("validation",))
+    rows = row_facts.facts(split["validation"], 2)
+    assert [row.kinds for row in rows] == ["bent", "missing", "OK"] * 2
+    assert [row.addresses for row in rows[:3]] == [("r1c1",), ("r1c2",), ()]
+    assert [row.size_mm for row in rows[:3]] == [pytest.approx(0.1), None, None]
+    assert row_facts.defect_positions(split["validation"], 2) == {"": ["r1c1", "r1c2", "r1c4", "r2c1"]}
+
+
+def test_a_report_counts_by_factor_and_ranks_mistakes():
+    rows = [fact(part=str(i), camera="center" if i % 2 else "top") for i in range(8)]
+    truth = np.array([0, 0, 0, 0, 2, 2, 2, 2])
+    sure = np.array(
+        [[6, 0, 0], [0, 6, 0], [0, 0, 3], [0, 0, 5], [0, 0, 6], [0, 0, 6], [5.5, 0, 0], [0, 0, 4]]
+    )
+    held = Frozen("", 0.5, 1.0, 8, {"s": ["r1c1"]})
+    measured = evaluation.report(rows, sure.astype(float), truth, ("BENDNG", "NUKENG", "OK"), 2, held)
+    assert measured["accuracy"]["share"] == 0.5
+    assert (measured["escapes"]["count"], measured["overkill"]["count"]) == (2, 1)
+    assert measured["confusion"] == [[1, 1, 2], [0, 0, 0], [1, 0, 3]]
+    assert measured["classes"]["NUKENG"]["recall"]["share"] is None
+    assert set(measured["factors"]) == {"camera"}
+    assert measured["factors"]["camera"]["top"]["accuracy"] == 0.5
+    # Wrong verdicts first, the surest first; the wrong class of an NG picture last.
+    assert [m["index"] for m in measured["mistakes"]] == [6, 3, 2, 1]
+    assert measured["auroc"] == 13 / 16
+
+
+def test_calibration_of_a_model_that_means_what_it_says():
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet([1, 1, 1], 20000)
+    truth = (rng.random((20000, 1)) > p.cumsum(1)).sum(1).clip(max=2)
+    assert evaluation.calibration(p, truth)["ece"] < 0.015
+    assert evaluation.calibration(np.full((9, 3), 1 / 3), np.zeros(9, dtype=int))["ece"] == pytest.approx(
+        2 / 3
+    )

@@ -1,0 +1,349 @@
+"""`python -m trainer.evaluate --model RUN --data DATASET`: a trained ViT on any dataset, with nothing left to choose.
+
+The threshold was frozen on validation when the run was trained (RUN/frozen.json); for a run without one it is chosen on
+DATASET's validation split, once, and kept. OUT then holds evaluation.json, predictions.csv, report.html and the
+pictures that the page shows.
+"""
+
+import argparse
+import csv
+import io
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from trainer import checkpoint, frozen, page, row_facts, training
+from trainer.data import Split, load_frozen_classes
+from trainer.errors import InputError
+from trainer.frozen import Frozen
+from trainer.model import ViT
+from trainer.options import device_of, number, say
+from trainer.row_facts import Facts
+
+EVALUATION, PREDICTIONS, REPORT = "evaluation.json", "predictions.csv", "report.html"
+EXAMPLE = """example:
+  python -m trainer.evaluate --model out/run --data out/dataset --split test --out out/evaluation
+
+exit codes: 0 done, whatever the numbers; 2 the run or the dataset cannot be used; 1 anything else"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    p = argparse.ArgumentParser(
+        prog="python -m trainer.evaluate",
+        description="Measure a trained ViT on a dataset, with the threshold that validation froze.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    p.add_argument("--model", type=Path, required=True, metavar="RUN", help="folder of a ViT's run")
+    p.add_argument("--data", type=Path, required=True, metavar="DATASET", help="folder of the dataset")
+    p.add_argument("--out", type=Path, metavar="OUT", help="folder for the results (RUN/evaluation)")
+    p.add_argument(
+        "--split", action="append", metavar="NAME", help="a split to measure, may be repeated (all but train)"
+    )
+    p.add_argument(
+        "--rows",
+        choices=row_facts.ROWS,
+        default="observable",
+        help="all; those whose defects can be seen; of these, those outside the grey zone (observable)",
+    )
+    p.add_argument("--batch-size", type=number(int, 1, 65_536), default=16, help="(16)")
+    p.add_argument(
+        "--threads", type=number(int, 1, 1024), help="CPU threads (as many as PyTorch finds cores)"
+    )
+    p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(auto)")
+    return p
+
+
+def kept(split: Split, which: str) -> Split:
+    """The rows of a split that count: see `row_facts.kept_rows`."""
+    return split.subset(np.flatnonzero(row_facts.kept_rows(split, which)).tolist())
+
+
+def _frozen(args: argparse.Namespace, model: ViT, column: str) -> Frozen:
+    """What the run froze; chosen now, on the dataset's validation split, where it has nothing."""
+    held = frozen.load(args.model)
+    if held is not None:
+        return held
+    config = model.config
+    try:
+        splits = load_frozen_classes(
+            args.data, column, (config.width, config.height), config.classes, ("validation",)
+        )
+    except InputError as e:
+        raise InputError(
+            [f"{args.model}: has no {frozen.FROZEN}, so the threshold needs a validation split", *e.problems]
+        ) from e
+    validation = kept(splits["validation"], args.rows)
+    logits = training.answer(model, validation, args.batch_size).logits
+    try:
+        train = load_frozen_classes(
+            args.data, column, (config.width, config.height), config.classes, ("train",)
+        )["train"]
+        positions = row_facts.defect_positions(train, config.ok_index)
+    except InputError:
+        positions = {}
+    say(f"{args.model} has no {frozen.FROZEN}: chosen now on validation of {args.data}, and kept")
+    return frozen.freeze(args.model, logits, validation.labels.numpy(), config.ok_index, positions)
+
+
+def _csv(rows: list[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _predictions(
+    name: str, split: Split, facts: list[Facts], logits: np.ndarray, model: ViT, held: Frozen
+) -> list[dict[str, Any]]:
+    """One line of predictions.csv per picture."""
+    classes, ok = model.config.classes, model.config.ok_index
+    probabilities = frozen.softmax(logits, held.temperature)
+    said = frozen.decide(probabilities, ok, held.threshold)
+    return [
+        {
+            "split": name,
+            "run": split.runs[i],
+            "part": facts[i].part,
+            "truth": classes[int(split.labels[i])],
+            "said": classes[said[i]],
+            "p_ng": f"{1 - probabilities[i, ok]:.6f}",
+            **{f"p_{c}": f"{p:.6f}" for c, p in zip(classes, probabilities[i], strict=True)},
+            "measure": facts[i].measure,
+            "size_mm": "" if facts[i].size_mm is None else f"{facts[i].size_mm:.4f}",
+            "addresses": " ".join(facts[i].addresses),
+        }
+        for i in range(len(split))
+    ]
+
+
+def evaluate(
+    model: ViT, splits: Mapping[str, Split], held: Frozen, batch_size: int = 16
+) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, dict[str, Any]]]:
+    """Measure splits.
+
+    Returns:
+        The reports by split, the lines of predictions.csv, and by split and measure the sizes in mm with whether each
+        was found.
+    """
+    from trainer import evaluation  # SciPy's statistics take a second to import
+
+    config = model.config
+    reports: dict[str, Any] = {}
+    lines: list[dict[str, Any]] = []
+    hits: dict[str, dict[str, Any]] = {}
+    for name, split in splits.items():
+        facts = row_facts.facts(split, config.ok_index)
+        answers = training.answer(model, split, batch_size)
+        reports[name] = evaluation.report(
+            facts, answers.logits, split.labels.numpy(), config.classes, config.ok_index, held
+        )
+        for mistake in reports[name]["mistakes"]:
+            mistake["run"] = split.runs[mistake["index"]]
+        said = _predictions(name, split, facts, answers.logits, model, held)
+        lines += said
+        hits[name] = {
+            measure: (
+                [f.size_mm for f in facts if f.measure == measure],
+                [line["said"] != "OK" for line, f in zip(said, facts, strict=True) if f.measure == measure],
+            )
+            for measure in reports[name]["detection"]
+        }
+    return reports, lines, hits
+
+
+def write_pictures(
+    out: Path, model: ViT, splits: Mapping[str, Split], reports: Mapping[str, Any], hits: Mapping[str, Any]
+) -> None:
+    """Write the plots and sheets into OUT; those of an earlier evaluation go."""
+    from trainer import evaluation_plots, plots  # Matplotlib takes a second to import
+
+    for pattern in ("effects_*.png", "mistakes_*.png", "detection.png"):
+        for old in out.glob(pattern):
+            old.unlink()
+    classes = model.config.classes
+    plots.confusion(
+        {name: np.array(r["confusion"]) for name, r in reports.items()}, classes, out / "confusion.png"
+    )
+    evaluation_plots.calibration(reports, out / "calibration.png")
+    evaluation_plots.detection(reports, hits, out / "detection.png")
+    for name, measured in reports.items():
+        evaluation_plots.main_effects(measured, name, out / f"effects_{name}.png")
+        if measured["mistakes"]:
+            evaluation_plots.mistake_sheet(
+                splits[name], measured["mistakes"], model.config.ok_index, out / f"mistakes_{name}.png"
+            )
+
+
+def write_page(out: Path, document: Mapping[str, Any]) -> None:
+    """Write OUT/report.html from what evaluation.json holds and the pictures in OUT."""
+    from trainer import evaluation
+
+    held, reports = document["frozen"], document["splits"]
+    parts = [
+        page.head(f"Evaluation: {document['model']} on {document['data']}"),
+        page.paragraph(
+            f"NG is said from P(NG) = {held['threshold']:.4f} on: {frozen.CRITERION} "
+            f"({held['pictures']} pictures), frozen with the weights {held['weights_sha256'][:12]}. So the numbers of "
+            "validation itself are optimistic. "
+            f"Temperature {held['temperature']:.3f}. Rows: {document['rows']}."
+        ),
+        page.table(
+            [
+                *("split", "pictures", "parts", "accuracy", "95 % interval", "balanced accuracy", "AUROC"),
+                *("escapes", "95 % bounds", "overkill", "95 % bounds"),
+            ],
+            [evaluation.summary_row(name, measured) for name, measured in reports.items()],
+        ),
+        page.paragraph(
+            "Intervals of accuracy, recall and precision: bootstrap over parts, 1,000 draws; where all are right, or "
+            "all wrong, Clopper and Pearson's with a part as one trial. Escapes (NG said OK) and overkill (OK said "
+            "NG): Clopper and Pearson's over pictures, too narrow where a part has several.",
+            small=True,
+        ),
+        page.picture(out / "confusion.png", "Confusion matrices; shading by share of the true class"),
+        page.picture(out / "calibration.png", "Probability against share right; area by pictures"),
+        page.picture(
+            out / "detection.png",
+            "Pictures with one visible defect of known size: found (top) or missed (bottom), grey: share by fifths",
+        ),
+    ]
+    for name, measured in reports.items():
+        parts.append(f"<h2>{page.text(name)}</h2>")
+        if left := document["left_out"].get(name):
+            parts.append(page.paragraph(f"{left} rows left out by --rows {document['rows']}.", small=True))
+        rows = [
+            [
+                label,
+                m["recall"]["of"],
+                *(m[k][v] for k in ("recall", "precision") for v in ("share", "interval")),
+            ]
+            for label, m in measured["classes"].items()
+        ]
+        parts.append(
+            page.table(["class", "pictures", "recall", "95 % interval", "precision", "95 % interval"], rows)
+        )
+        fitted = [
+            [m, d["defects"], d["found"], d["interval"], d["a90_mm"], d["a90_95_mm"], d["note"]]
+            for m, d in measured["detection"].items()
+        ]
+        if fitted:
+            parts.append(
+                page.table(
+                    [
+                        *("size", "defects", "found", "95 % bounds"),
+                        *("90 % found from, mm", "90/95 point, mm", "note"),
+                    ],
+                    fitted,
+                )
+            )
+        rows = [
+            [
+                factor,
+                level,
+                m["pictures"],
+                m["parts"],
+                m["accuracy"],
+                m["interval"],
+                *(f"{m[k]['count']} of {m[k]['of']}" for k in ("escapes", "overkill")),
+            ]
+            for factor, levels in measured["factors"].items()
+            for level, m in levels.items()
+        ]
+        if rows:
+            parts.append(
+                page.table(
+                    [
+                        *("factor", "level", "pictures", "parts"),
+                        *("accuracy", "95 % interval", "escapes", "overkill"),
+                    ],
+                    rows,
+                )
+            )
+        parts.append(page.picture(out / f"effects_{name}.png", "Main effects"))
+        if measured["mistakes"]:
+            parts.append(
+                page.picture(
+                    out / f"mistakes_{name}.png",
+                    "The worst mistakes: wrong verdicts first, the surest first; yellow: the true place",
+                )
+            )
+        else:
+            parts.append(page.paragraph("No mistakes."))
+    checkpoint.write_text(out / REPORT, "\n".join(filter(None, parts)) + "\n")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure as the options say; returns the exit code."""
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)
+    out = args.out or args.model / "evaluation"
+    _, settings = checkpoint.load_config(args.model)
+    model = checkpoint.load_model(args.model).to(device_of(args.device))
+    config = model.config
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out}: expected a folder, got a file")
+    held = _frozen(args, model, settings.input)
+    wanted = tuple(dict.fromkeys(args.split or ()))
+    found = load_frozen_classes(
+        args.data, settings.input, (config.width, config.height), config.classes, wanted
+    )
+    chosen = {n: s for n, s in found.items() if n in wanted or (not wanted and n != "train")}
+    splits = {name: kept(split, args.rows) for name, split in chosen.items()}
+    left_out = {name: len(chosen[name]) - len(split) for name, split in splits.items()}
+    empty = [name for name, split in splits.items() if not len(split)]
+    if empty or not splits:
+        raise InputError(
+            f"--data {args.data}: expected rows to measure in {empty or 'a split other than train'}, got none"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    reports, lines, hits = evaluate(model, splits, held, args.batch_size)
+    document = {
+        "model": args.model.name,
+        "data": args.data.name,
+        "classes": list(config.classes),
+        "rows": args.rows,
+        "left_out": left_out,
+        "frozen": {k: v for k, v in vars(held).items() if k != "positions"},
+        "splits": reports,
+    }
+    checkpoint.write_text(out / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    checkpoint.write_text(out / PREDICTIONS, _csv(lines))
+    write_pictures(out, model, splits, reports, hits)
+    write_page(out, document)
+    for name, measured in reports.items():
+        low, high = measured["accuracy"]["interval"]
+        escapes, overkill = measured["escapes"], measured["overkill"]
+        say(
+            f"{name}: accuracy {measured['accuracy']['share']:.3f} ({low:.3f} to {high:.3f}) on {measured['pictures']} "
+            f"pictures of {measured['parts']} parts; escapes {escapes['count']} of {escapes['of']}, overkill "
+            f"{overkill['count']} of {overkill['of']}"
+        )
+    say(f"report: {out / REPORT}")
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    args = parser().parse_args(argv)
+    try:
+        return run(args)
+    except InputError as e:
+        for problem in e.problems:
+            print(f"error: {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

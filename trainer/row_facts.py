@@ -1,0 +1,147 @@
+"""What a dataset's row says of the part in its picture: which part, which factors, which defect of which size."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from trainer.data import IGNORED, Split
+
+MEASURES = ("true_position_mm", "retraction_mm")
+# Not factors: names, seeds, the truth itself, and how it was rendered.
+NO_FACTORS = {
+    *("run", "split", "part", "seed", "defects", "samples", "width", "height"),
+    *("label", "verdict", "kinds", "observable", "grey", "objects", "bbox_str", "image", "nsoart"),
+}
+MOST_LEVELS = 12
+ROWS = ("all", "observable", "clear")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One row.
+
+    Args:
+        part: Name of the part; pictures of one part share it.
+        scene: The connector.
+        kinds: Kinds of defect out of tolerance, joined by `+`; `OK` without.
+        addresses: Addresses of the visible defects; empty strings for those without one.
+        measure: What the only visible defect's size is measured in; empty without a size, or with several defects.
+        size_mm: Its size; None without.
+        factors: Value by column.
+    """
+
+    part: str
+    scene: str
+    kinds: str
+    addresses: tuple[str, ...]
+    measure: str
+    size_mm: float | None
+    factors: Mapping[str, str]
+
+
+def _defects(split: Split, index: int, ok_index: int) -> list[int]:
+    return [i for i, c in enumerate(split.categories[index].tolist()) if c not in (ok_index, IGNORED)]
+
+
+def _at(objects: Mapping[str, Any], key: str, index: int) -> Any:
+    values = objects.get(key)
+    return values[index] if values else None
+
+
+def facts(split: Split, ok_index: int) -> list[Facts]:
+    """The facts of each row of a split.
+
+    A bent pin's size is its true position, a retracted one's its retraction: the larger of the two, as both are known.
+    A missing pin, and anything that is no pin, has none.
+    """
+    out = []
+    for index, row in enumerate(split.rows):
+        scene, part = str(row.get("scene") or ""), row.get("part")
+        objects = row.get("objects") or {}
+        found = _defects(split, index, ok_index)
+        measure, size = "", None
+        if len(found) == 1:
+            sizes = {name: _at(objects, name, found[0]) for name in MEASURES}
+            known = {name: float(v) for name, v in sizes.items() if v is not None and v > 0}
+            if known and _at(objects, "address", found[0]):
+                measure = max(known, key=lambda name: known[name])
+                size = known[measure]
+        out.append(
+            Facts(
+                part=f"{scene}/{part}" if part not in (None, "") else f"run {split.runs[index]}",
+                scene=scene,
+                kinds="+".join(sorted(set(row.get("kinds") or []))) or "OK",
+                addresses=tuple(str(_at(objects, "address", i) or "") for i in found),
+                measure=measure,
+                size_mm=size,
+                factors={k: str(v) for k, v in row.items() if k not in NO_FACTORS},
+            )
+        )
+    return out
+
+
+def defect_positions(split: Split, ok_index: int) -> dict[str, list[str]]:
+    """Addresses that carry a visible defect somewhere in a split, by scene."""
+    found: dict[str, set[str]] = {}
+    for row in facts(split, ok_index):
+        found.setdefault(row.scene, set()).update(a for a in row.addresses if a)
+    return {scene: sorted(addresses) for scene, addresses in sorted(found.items())}
+
+
+def position_group(row: Facts, positions: Mapping[str, Sequence[str]]) -> str:
+    """`seen`, `held-out` or `both`: where the defects sit against those of training; `OK` or `no position` without."""
+    if not row.addresses:
+        return "OK" if row.kinds == "OK" else "no position"
+    seen = positions.get(row.scene, ())
+    groups = {address in seen for address in row.addresses if address}
+    if not groups:
+        return "no position"
+    return "both" if len(groups) == 2 else "seen" if groups == {True} else "held-out"
+
+
+def size_levels(rows: Sequence[Facts], levels: int = 3) -> list[str]:
+    """For each row its defect's size as one of `levels` equally filled ranges of its measure; empty without a size."""
+    out = [""] * len(rows)
+    for measure in MEASURES:
+        held = [i for i, row in enumerate(rows) if row.measure == measure]
+        if len(held) < 2 * levels:
+            continue
+        sizes = np.array([rows[i].size_mm for i in held], dtype=float)
+        edges = np.quantile(sizes, np.linspace(0, 1, levels + 1))
+        for i, size in zip(held, sizes, strict=True):
+            bin_ = int(np.clip(np.searchsorted(edges, size, side="right") - 1, 0, levels - 1))
+            out[i] = f"{measure} {edges[bin_]:.2f} to {edges[bin_ + 1]:.2f}"
+    return out
+
+
+def factor_levels(rows: Sequence[Facts], positions: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """The level of each row by factor, for every factor with 2 to 12 levels; an empty level is none.
+
+    Args:
+        rows: From `facts`.
+        positions: Addresses that were defective in training, by scene.
+    """
+    table = {
+        "position": [position_group(row, positions) for row in rows],
+        "size": size_levels(rows),
+        "kinds": [row.kinds for row in rows],
+    }
+    for name in sorted({name for row in rows for name in row.factors}):
+        table[name] = [row.factors.get(name, "") for row in rows]
+    return {name: values for name, values in table.items() if 2 <= len(set(values) - {""}) <= MOST_LEVELS}
+
+
+def kept_rows(split: Split, which: str) -> np.ndarray:
+    """(N,) whether a row counts.
+
+    Args:
+        split: The split.
+        which: `all`; `observable`: those whose defects can be seen; `clear`: of these, those outside the grey zone.
+    """
+    keep = np.ones(len(split), dtype=bool)
+    for index, row in enumerate(split.rows):
+        hidden = row.get("observable") is False
+        keep[index] = not (which != "all" and hidden) and not (which == "clear" and row.get("grey") is True)
+    return keep
