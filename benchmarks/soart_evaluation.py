@@ -276,20 +276,25 @@ def tables(results: Path, to: Path) -> None:
             hints.setdefault(one["cell"], Counter())[one["hint"].split(": ")[-1]] += 1
     for cell, counts in hints.items():
         lines.append(f"| {cell} | {', '.join(f'{hint} {n}' for hint, n in counts.most_common())} |")
-    lines += [
+    if (results / "thresholds.json").exists():
+        lines += _intervals(json.loads((results / "thresholds.json").read_text("utf-8")))
+    to.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def _intervals(drawn: list[dict[str, Any]]) -> list[str]:
+    lines = [
         "\n## Do the stated intervals hold?\n",
         "| OK pictures | limit on | upper end of the interval | rate on 500 fresh, median (largest) | held |",
         "|---|---|---|---|---|",
     ]
-    drawn = json.loads((results / "thresholds.json").read_text("utf-8"))
     for count, by in dict.fromkeys((one["count"], one["by"]) for one in drawn):
-        rates = [one["rate"] for one in drawn if (one["count"], one["by"]) == (count, by)]
-        upper = next(one["interval"][1] for one in drawn if (one["count"], one["by"]) == (count, by))
+        here = [one for one in drawn if (one["count"], one["by"]) == (count, by)]
+        rates, upper = [one["rate"] for one in here], here[0]["interval"][1]
         lines.append(
             f"| {count} | {by} | {100 * upper:.1f} % | {100 * np.median(rates):.1f} % ({100 * max(rates):.1f} %) "
             f"| {sum(rate <= upper for rate in rates)} of {len(rates)} |"
         )
-    to.write_text("\n".join(lines) + "\n", "utf-8")
+    return lines
 
 
 def _auroc_of(found: list[dict[str, Any]], cell: str, level: str, name: str) -> float:
