@@ -335,10 +335,13 @@ class _Build:
         columns = features(self.other, rules.extras)
         content = hashlib.sha256(str(columns).encode())
         total = sum(sum(counts.values()) for counts in self.counts.values())
+        # The rows of the unit spaces, which no picture needs, would travel with every chunk.
+        groups = [{name: group[name] for name in group if name != "rows"} for group in parameters["groups"]]
+        moments = {**parameters, "groups": groups}
         with tqdm(total=total, desc="dataset", unit="row", disable=None) as bar:
             for split, chunks in self.chunks.items():
                 writer = ShardWriter(folder, split, columns)
-                work = ((name, key, rules, parameters) for name, key, _ in chunks)
+                work = ((name, key, rules, moments) for name, key, _ in chunks)
                 for _, (path, digest) in in_order(illustrate, work):
                     table = read_table(path)
                     writer.add(table)

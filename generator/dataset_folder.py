@@ -30,6 +30,8 @@ SPOOL = "rows"
 BATCH_ROWS = 64
 # The Hub's advice for one Parquet file.
 SHARD_BYTES = 500_000_000
+# The writer keeps what it will say of every row group until it closes the file: some 40 kB each.
+SHARD_GROUPS = 200
 _SHARD = re.compile(r"(\w+)-\d{5}-of-\d{5}\.parquet")
 
 
@@ -87,7 +89,7 @@ class ShardWriter:
         self.schema = columns.arrow_schema
         self.paths: list[Path] = []
         self.writer: pq.ParquetWriter | None = None
-        self.bytes = 0
+        self.bytes = self.groups = 0
 
     def add(self, table: pa.Table) -> None:
         """Write rows as one row group; columns are those of the features, in their order."""
@@ -99,7 +101,8 @@ class ShardWriter:
             )
         self.writer.write_table(table.cast(self.schema))
         self.bytes += table.nbytes
-        if self.bytes >= SHARD_BYTES:
+        self.groups += 1
+        if self.bytes >= SHARD_BYTES or self.groups >= SHARD_GROUPS:
             self._close()
 
     def finish(self) -> None:
@@ -112,7 +115,7 @@ class ShardWriter:
         if self.writer is not None:
             self.writer.close()
         self.writer = None
-        self.bytes = 0
+        self.bytes = self.groups = 0
 
 
 class Target:

@@ -134,7 +134,7 @@ def illustrate(chunk: str, key: str, rules: Rules, parameters: Mapping[str, Any]
     Args:
         chunk: its name.
         key: of `Findings`.
-        parameters: contents of nsoart.json.
+        parameters: contents of nsoart.json; the rows of its groups may be left out.
 
     Returns:
         The file with the rows as Arrow stores them, and the SHA-256 of its bytes.

@@ -24,7 +24,7 @@ from PIL import Image
 from blender_scripts.errors import InputError
 from blender_scripts.manifest import stream_runs
 from generator import build as build_command
-from generator import render_folder
+from generator import dataset_folder, render_folder
 from generator.bbox_str import decode
 from generator.build import Options, build
 from generator.dataset_folder import read_features, read_rows, split_files
@@ -432,6 +432,15 @@ def test_any_number_of_processes_gives_the_same_bytes(tmp_path: Path) -> None:
     assert [found["run"] for found in read_rows(split_files(tmp_path / "set2")["validation"])] == [
         f"m{n}" for n in range(500) if n % 5 == 3
     ]
+
+
+def test_a_split_of_several_files_is_read_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = many(tmp_path / "out", 200)
+    build(out, tmp_path / "one", SCENES, Options({}, workers=1))
+    monkeypatch.setattr(dataset_folder, "SHARD_GROUPS", 1)
+    build(out, tmp_path / "several", SCENES, Options({}, workers=1))
+    assert len(split_files(tmp_path / "several")["train"]) > len(split_files(tmp_path / "one")["train"])
+    assert rows_of(tmp_path / "several") == rows_of(tmp_path / "one")
 
 
 def test_a_build_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
