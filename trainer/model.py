@@ -289,9 +289,11 @@ class ViT(nn.Module):
 
     def forward(self, pixels: Tensor) -> Prediction:
         patch = self.config.patch_size
-        rows, columns = -(-pixels.shape[2] // patch), -(-pixels.shape[3] // patch)
+        # Plain numbers, no negative ones: traced for ONNX, -(-61 // 8) would be rounded to 7.
+        height, width = int(pixels.shape[2]), int(pixels.shape[3])
+        rows, columns = (height + patch - 1) // patch, (width + patch - 1) // patch
         x = torch.cat([(pixels - self.mean) / self.std, local_contrast(pixels)], 1)
-        right, bottom = columns * patch - pixels.shape[3], rows * patch - pixels.shape[2]
+        right, bottom = columns * patch - width, rows * patch - height
         if right or bottom:
             x = F.pad(x, (0, right, 0, bottom), mode="replicate")
         x = self.stem(x).flatten(2).transpose(1, 2)  # (B, N, dim)

@@ -1,0 +1,92 @@
+"""The ONNX file answers as the network does, alone, and is not written where it does not."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from trainer import checkpoint, export
+from trainer.checkpoint import TrainingConfig
+from trainer.model import ViT, ViTConfig
+from trainer.predict import judge
+
+
+@pytest.fixture(scope="module")
+def exported(trained_run, tmp_path_factory):
+    path = tmp_path_factory.mktemp("onnx") / "model.onnx"
+    assert export.main(["--model", str(trained_run), "--to", str(path)]) == 0
+    return path
+
+
+# A process of its own: neither torch nor anything of the project is imported.
+ALONE = """
+import json, sys
+import numpy as np, onnxruntime
+from PIL import Image
+session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+pixels = np.stack([np.asarray(Image.open(p).convert("RGB"), np.float32).transpose(2, 0, 1) / 255 for p in sys.argv[2:]])
+probabilities, patches = session.run(None, {"pixels": pixels})
+assert not {"torch", "trainer"} & set(sys.modules)
+meta = session.get_modelmeta().custom_metadata_map
+print(json.dumps({"p": probabilities.tolist(), "patches": patches.tolist(), "meta": meta}))
+"""
+
+
+def test_onnxruntime_alone_says_what_predict_says(exported, trained_run, make_rows, tmp_path):
+    files = []
+    for row in make_rows("test", 3, 5):
+        files.append(tmp_path / f"{row['run']}.png")
+        files[-1].write_bytes(row["image"]["bytes"])
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, str(exported), *map(str, files)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=True,
+    )
+    said = json.loads(done.stdout)
+    model = checkpoint.load_model(trained_run)
+    assert json.loads(said["meta"]["classes"]) == list(model.config.classes)
+    assert (said["meta"]["width"], said["meta"]["height"], said["meta"]["input"]) == ("64", "32", "image")
+    for file, p, patches in zip(files, said["p"], said["patches"], strict=True):
+        with Image.open(file) as picture:
+            verdict, heat = judge(model, picture, file.name)
+        assert p == pytest.approx(list(verdict.probabilities.values()), abs=export.TOLERANCE)
+        assert 1 - np.array(patches)[model.config.ok_index] == pytest.approx(heat, abs=export.TOLERANCE)
+
+
+@pytest.mark.parametrize(("width", "height", "patch"), [(61, 30, 8), (250, 250, 16), (33, 47, 4)])
+def test_sizes_that_are_no_multiple_of_a_patch(tmp_path, width, height, patch):
+    torch.manual_seed(0)
+    config = ViTConfig(("NG", "OK"), width, height, patch_size=patch, dim=32, depth=2, heads=2)
+    assert export.export(ViT(config).eval(), TrainingConfig(), tmp_path / "model.onnx") <= export.TOLERANCE
+
+
+def test_a_file_that_answers_otherwise_is_not_written(trained_run, tmp_path, monkeypatch):
+    model = checkpoint.load_model(trained_run)
+    other = checkpoint.load_model(trained_run)
+    with torch.no_grad():
+        other.class_head.bias[0] += 1
+    real = export.largest_difference
+    monkeypatch.setattr(export, "largest_difference", lambda path, _: real(path, other))
+    _, settings = checkpoint.load_config(trained_run)
+    with pytest.raises(RuntimeError, match="difference"):
+        export.export(model, settings, tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_wrong_requests_are_refused(exported, trained_run, tmp_path, capsys):
+    run = str(trained_run)
+    for options, said in (
+        (["--model", run, "--to", str(exported)], "--overwrite"),
+        (["--model", run, "--to", str(tmp_path / "model.bin")], ".onnx"),
+        (["--model", run, "--to", str(tmp_path / "none" / "model.onnx")], "existing folder"),
+        (["--model", str(tmp_path), "--to", str(tmp_path / "model.onnx")], "config.json"),
+    ):
+        assert export.main(options) == 2
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "model.onnx").exists()

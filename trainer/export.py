@@ -1,0 +1,180 @@
+"""`python -m trainer.export --model RUN --to model.onnx`: a trained ViT as one file that onnxruntime runs alone.
+
+Input `pixels` (N, C, H, W), float32 in [0, 1], in the network's own size; outputs `probabilities` (N, K) and
+`patch_probabilities` (N, K, h, w). The file's metadata says classes, size, patch and which pictures they are. Before
+the file takes its name, it is run on pictures of noise and on flat ones, one and several at once, and must answer as
+the network does.
+
+The older, tracing exporter is used: it needs no further package, and nothing in the network depends on values.
+"""
+
+import argparse
+import json
+import math
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from trainer import checkpoint
+from trainer.checkpoint import TrainingConfig
+from trainer.errors import InputError
+from trainer.florence2_run import FORMAT as DETECTION_FORMAT
+from trainer.florence2_run import kind_of
+from trainer.model import ViT
+from trainer.options import say
+
+OPSET = 18
+# float32 on other kernels: products are added in another order.
+TOLERANCE = 1e-4
+
+
+class Probabilities(nn.Module):
+    """The network with probabilities in place of logits: a verdict then needs no arithmetic outside."""
+
+    def __init__(self, model: ViT) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        prediction = self.model(pixels)
+        return prediction.logits.softmax(1), prediction.patch_logits.softmax(1)
+
+
+def probes(model: ViT) -> list[Tensor]:
+    """Pictures to compare on: flat black, grey and white ones together, and one of noise alone."""
+    config = model.config
+    shape = (config.channels, config.height, config.width)
+    flat = torch.stack([torch.full(shape, level) for level in (0.0, 0.5, 1.0)])
+    noise = torch.rand((1, *shape), generator=torch.Generator().manual_seed(0))
+    return [flat, noise]
+
+
+def largest_difference(path: Path, model: ViT) -> float:
+    """The largest difference of any probability between the ONNX file and the network; infinite for other shapes."""
+    import onnxruntime  # takes a second to import: not for --help
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    reference = Probabilities(model).eval()
+    worst = 0.0
+    for pixels in probes(model):
+        with torch.inference_mode():
+            expected = reference(pixels)
+        for got, wanted in zip(session.run(None, {"pixels": pixels.numpy()}), expected, strict=True):
+            if got.shape != tuple(wanted.shape):
+                return math.inf
+            worst = max(worst, float(np.abs(got - wanted.numpy()).max()))
+    return worst
+
+
+def export(model: ViT, settings: TrainingConfig, path: Path) -> float:
+    """Write a network as ONNX, checked against it; `path` appears only when it agrees.
+
+    Args:
+        model: In evaluation mode, on the CPU.
+        settings: Of its training; says which pictures it takes.
+        path: File to write.
+
+    Returns:
+        The largest difference of any probability.
+
+    Raises:
+        RuntimeError: The file answers otherwise than the network.
+    """
+    import onnx
+
+    config = model.config
+    metadata = {
+        "classes": json.dumps(list(config.classes)),
+        "width": str(config.width),
+        "height": str(config.height),
+        "patch_size": str(config.patch_size),
+        "input": settings.input,
+        "pixels": "float32 in [0, 1], RGB order, (N, C, H, W)",
+    }
+    names = ["pixels", "probabilities", "patch_probabilities"]
+    worst = 0.0
+
+    def write(temporary: Path) -> None:
+        nonlocal worst
+        with warnings.catch_warnings():
+            # The tracer says that it is older, and that shapes are now constants: only the batch is free here.
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                Probabilities(model).eval(),
+                (probes(model)[0],),
+                temporary,
+                input_names=names[:1],
+                output_names=names[1:],
+                dynamic_axes={name: {0: "pictures"} for name in names},
+                opset_version=OPSET,
+                dynamo=False,
+            )
+        document = onnx.load(temporary)
+        onnx.helper.set_model_props(document, metadata)
+        onnx.checker.check_model(document)
+        onnx.save(document, temporary)
+        worst = largest_difference(temporary, model)
+        if not worst <= TOLERANCE:
+            raise RuntimeError(
+                f"{path}: expected the network's answers within {TOLERANCE:g}, got a difference of {worst:g}"
+            )
+
+    checkpoint.replace_file(path, write)
+    return worst
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    p = argparse.ArgumentParser(
+        prog="python -m trainer.export",
+        description="Write a trained ViT as ONNX, and check that onnxruntime answers as the network does.",
+        epilog="exit codes: 0 written and equal; 2 the run cannot be read or the file not written; 1 anything else",
+        allow_abbrev=False,
+    )
+    p.add_argument(
+        "--model", type=Path, required=True, metavar="RUN", help="folder of `python -m trainer.vit --out`"
+    )
+    p.add_argument("--to", type=Path, required=True, metavar="FILE.onnx", help="file to write")
+    p.add_argument("--weights", choices=("best", "last"), default="best", help="which epoch's weights (best)")
+    p.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    return p
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export as the options say; returns the exit code."""
+    if args.to.suffix != ".onnx":
+        raise InputError(f"--to {args.to}: expected a name that ends in .onnx")
+    if args.to.is_dir() or (args.to.exists() and not args.overwrite):
+        raise InputError(f"--to {args.to}: expected a new file, got one that exists; --overwrite?")
+    if not args.to.parent.is_dir():
+        raise InputError(f"--to {args.to}: expected an existing folder, got none at {args.to.parent}")
+    if kind_of(args.model) == DETECTION_FORMAT:
+        raise InputError(f"--model {args.model}: expected a ViT's run, got one of Florence-2")
+    model = checkpoint.load_model(args.model, args.weights)
+    _, settings = checkpoint.load_config(args.model)
+    worst = export(model, settings, args.to)
+    size = args.to.stat().st_size / 1e6
+    say(f"{args.to}: {size:.1f} MB, opset {OPSET}; largest difference of a probability {worst:.1e}")
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    args = parser().parse_args(argv)
+    try:
+        return run(args)
+    except InputError as e:
+        for problem in e.problems:
+            print(f"error: {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
