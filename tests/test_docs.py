@@ -390,7 +390,7 @@ def options_of_all_commands() -> set[str]:
     parsers = [parser_of(["python", "-m", "generator", name])[0] for name in COMMANDS]
     parsers += [
         importlib.import_module(f"trainer.{name}").parser()
-        for name in ("vit", "florence2", "predict", "evaluate", "export")
+        for name in ("vit", "florence2", "predict", "evaluate", "export", "attention")
     ]
     return {option for parser in parsers for option in parser._option_string_actions}
 
@@ -414,6 +414,7 @@ def test_every_option_named_in_a_sentence_exists():
         ("training.md", "predict"),
         ("training.md", "evaluate"),
         ("training.md", "export"),
+        ("training.md", "attention"),
         ("florence2.md", "florence2"),
     ],
 )

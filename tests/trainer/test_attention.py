@@ -1,0 +1,131 @@
+"""Maps against the network they explain, scores against cases that can be worked out, and the command."""
+
+import json
+
+import pytest
+import torch
+from PIL import Image
+
+from trainer import checkpoint
+from trainer.attention import main, overlay
+from trainer.attention_maps import METHODS, maps_of, recording, shares
+from trainer.attention_scores import centre_map, entropy, scores, summary
+from trainer.data import IGNORED
+from trainer.model import ViT, ViTConfig
+
+GRID = (4, 8)
+FLAT = torch.full((1, *GRID), 1 / 32)
+
+
+@pytest.fixture
+def network() -> ViT:
+    torch.manual_seed(0)
+    return ViT(ViTConfig(("BENDNG", "NUKENG", "OK"), 64, 32, dim=32, depth=2, heads=2)).eval()
+
+
+def test_recording_changes_no_answer_and_leaves_nothing_behind(network):
+    pixels = torch.rand(2, 3, 32, 64)
+    with torch.no_grad():
+        before = network(pixels).logits
+        with recording(network) as layers:
+            during = network(pixels).logits
+            assert all(torch.allclose(a.recorded.sum(-1), torch.ones(())) for a in layers)
+        after = network(pixels).logits
+    assert torch.allclose(before, during, atol=1e-5) and torch.equal(before, after)
+    assert not any({"forward", "recorded"} & set(vars(layer)) for layer in layers)
+
+
+def test_maps_are_shares_of_one_and_leave_no_gradients(network):
+    found = maps_of(network, torch.rand(3, 3, 32, 64))
+    assert set(found) == set(METHODS)
+    for maps in found.values():
+        assert maps.shape == (3, *GRID) and (maps >= 0).all()
+        assert torch.allclose(maps.sum((1, 2)), torch.ones(3), atol=1e-5)
+    assert all(p.grad is None for p in network.parameters())
+
+
+def test_a_map_does_not_depend_on_the_pictures_beside_it(network):
+    pixels = torch.rand(3, 3, 32, 64)
+    together, alone = maps_of(network, pixels), maps_of(network, pixels[1:2])
+    assert all(torch.allclose(together[m][1], alone[m][0], atol=1e-5) for m in METHODS)
+
+
+def test_no_evidence_is_a_flat_map():
+    assert torch.equal(shares(torch.zeros(1, *GRID)), FLAT)
+
+
+def one_box(category: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Row 1, columns 2 and 3 of the grid of 8 px patches; a second, empty, box as padding."""
+    return torch.tensor([[[16.0, 8.0, 32.0, 16.0], [0, 0, 0, 0]]]), torch.tensor([[category, IGNORED]])
+
+
+def test_a_flat_map_has_ratio_one_and_hits_as_often_as_chance():
+    (row,) = scores(FLAT, *one_box(0), 2, 8)
+    assert row["energy_ratio"] == pytest.approx(1) and row["hit"] == pytest.approx(2 / 32)
+    assert row["entropy"] == pytest.approx(1) and row["on_pins"] == pytest.approx(2 / 32)
+
+
+@pytest.mark.parametrize(("place", "hit", "ratio"), [((1, 2), 1, 16), ((0, 0), 0, 0)])
+def test_a_single_peak(place, hit, ratio):
+    peak = torch.zeros(1, *GRID)
+    peak[(0, *place)] = 1
+    (row,) = scores(peak, *one_box(1), 2, 8)
+    assert (row["hit"], row["energy_ratio"]) == (hit, pytest.approx(ratio))
+    assert row["entropy"] == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("category", [2, IGNORED])
+def test_without_an_ng_box_nothing_is_hit(category):
+    found = summary(scores(FLAT, *one_box(category), 2, 8))
+    assert found["ng_pictures"] == 0 and found["hit"] is None and found["entropy_ng"] is None
+    assert found["entropy_ok"] == pytest.approx(1)
+
+
+def test_the_centre_map_is_a_bell():
+    bell = centre_map((5, 9))
+    assert bell.sum() == pytest.approx(1) and bell.argmax() == 2 * 9 + 4
+    assert entropy(bell[None])[0] < 1
+
+
+def test_a_flat_map_is_not_drawn():
+    pixels = torch.full((3, 32, 64), 90, dtype=torch.uint8)
+    shown = overlay(pixels, FLAT[0], 8, torch.zeros(0, 4))
+    assert shown.getcolors() == [(shown.width * shown.height, (90, 90, 90))]
+
+
+def test_command_shows_and_scores(trained_run, tiny_dataset, tmp_path, capsys):
+    out = tmp_path / "out"
+    options = ["--model", str(trained_run), "--data", str(tiny_dataset), "-o", str(out), "--split", "train"]
+    assert main([*options, "--weights", "best", "last", "--probes", "3"]) == 0
+    document = json.loads((out / "attention.json").read_text("utf-8"))
+    assert document["pictures"] == 12 and document["weights"]["best"]["patches"]["ng_pictures"] == 8
+    # It learned these by heart, from boxes: its patches must point at them.
+    assert document["weights"]["best"]["patches"]["hit"] >= 0.75
+    assert document["baselines"]["uniform"]["energy_ratio"] == pytest.approx(1)
+    for name in ("attention_best.png", "attention_last.png", "curves.png"):
+        with Image.open(out / name) as picture:
+            assert min(picture.size) > 200
+    with Image.open(out / "attention.gif") as animation:
+        # Equal frames are stored once: best and last may be the same epoch.
+        assert animation.n_frames in (1, 2)
+    assert "hit" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--split", "nowhere"], "nowhere"),
+        (["--weights", "no_such.safetensors"], "no_such"),
+        (["--weights", "best", "best"], "twice"),
+    ],
+)
+def test_wrong_requests_are_refused(trained_run, tiny_dataset, options, said, capsys):
+    assert main(["--model", str(trained_run), "--data", str(tiny_dataset), *options]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_weights_of_another_network_are_refused(trained_run, tiny_dataset, network, tmp_path, capsys):
+    checkpoint.save_tensors(tmp_path / "other.safetensors", network.state_dict(), {})
+    weights = str(tmp_path / "other.safetensors")
+    assert main(["--model", str(trained_run), "--data", str(tiny_dataset), "--weights", weights]) == 2
+    assert "unknown tensor" in capsys.readouterr().err
