@@ -35,7 +35,10 @@ REQUIRED = (
     "marking",
 )
 OPTIONAL = ("part", "width", "height", "samples")
-RESERVED = ("image", "nsoart", "label", "verdict", "kinds", "observable", "grey", "bbox_str", "objects")
+RESERVED = (
+    *("image", "nsoart", "mask", "label", "verdict", "kinds", "observable", "grey", "bbox_str", "objects"),
+    *("synthetic", "original", "augmentation"),
+)
 LONGEST_TEXT = 32
 _RUN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SPLIT = re.compile(r"train|validation|test|test_[A-Za-z0-9_]+")

@@ -13,15 +13,11 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import multiprocessing
 import os
 import shutil
-import signal
 import sys
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +32,7 @@ from generator.card_sheet import SheetRows, write_sheet
 from generator.dataset_folder import BATCH_ROWS, CARD, DATA, NSOART, SPOOL, ShardWriter, Target
 from generator.features import class_names, features
 from generator.labels import ANSWER_LABELS, OK, Tolerance, parse_tolerance
+from generator.processes import processes
 from generator.render_folder import (
     Chunk,
     Findings,
@@ -66,6 +63,7 @@ class Options:
         license: identifier for the card.
         answer: how `bbox_str` names classes, of ANSWER_LABELS.
         workers: processes; None: one per core.
+        masks: put instance masks and key points into the dataset.
     """
 
     limits: Mapping[str, float]
@@ -75,6 +73,7 @@ class Options:
     license: str = "other"
     answer: str = "short"
     workers: int | None = None
+    masks: bool = False
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -103,6 +102,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=tuple(ANSWER_LABELS),
         default="short",
         help="how bbox_str names a class: BENDNG, 'bent pin' or BEND-NG (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--masks",
+        action="store_true",
+        help="add instance masks and key points: for export and for exact boxes of augmented copies",
     )
     parser.add_argument(
         "--workers", type=int, default=None, metavar="N", help="processes (default: one per core)"
@@ -135,7 +139,7 @@ def run(args: argparse.Namespace) -> int:
     if problems:
         raise InputError(problems)
     options = Options(
-        limits, args.grey, args.partial, args.overwrite, args.license, args.answer, args.workers
+        limits, args.grey, args.partial, args.overwrite, args.license, args.answer, args.workers, args.masks
     )
     facts = build(args.directory, args.to, args.scenes, options)
     if facts.hidden_rows:
@@ -210,9 +214,10 @@ class _Build:
             options.answer,
             WINDOW,
             STRIDE,
+            options.masks,
         )
         rows = self._count_rows()
-        with _workers(options.workers, rows) as in_order:
+        with processes(options.workers, rows >= _CHUNKS_WORTH_A_POOL * BATCH_ROWS) as in_order:
             self._examine(in_order, rules, rows)
             parameters = self._parameters(rules)
             (self.folder / NSOART).write_text(json.dumps(parameters, indent=1) + "\n", encoding="utf-8")
@@ -332,7 +337,7 @@ class _Build:
         """
         folder = self.folder / DATA
         folder.mkdir()
-        columns = features(self.other, rules.extras)
+        columns = features(self.other, rules.extras, rules.masks)
         content = hashlib.sha256(str(columns).encode())
         total = sum(sum(counts.values()) for counts in self.counts.values())
         # The rows of the unit spaces, which no picture needs, would travel with every chunk.
@@ -359,42 +364,6 @@ class _Build:
             )
         for name in orphans:
             _tell(f"{shown_path(Path('records') / name)}: no manifest names this run, left out")
-
-
-@contextmanager
-def _workers(count: int | None, rows: int) -> Iterator[Callable[..., Iterator[Any]]]:
-    """A function that calls another one for each tuple of arguments, and yields (first argument, result) in order."""
-    count = count or len(os.sched_getaffinity(0))
-    if count == 1 or rows < _CHUNKS_WORTH_A_POOL * BATCH_ROWS:
-        yield lambda function, calls: ((call[0], function(*call)) for call in calls)
-        return
-    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _start_worker)
-    try:
-        yield lambda function, calls: _bounded(pool, function, calls, 3 * count)
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _bounded(
-    pool: ProcessPoolExecutor, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]], ahead: int
-) -> Iterator[Any]:
-    """Results in the order of the calls, of which no more than so many are under way."""
-    waiting: deque[tuple[Any, Future[Any]]] = deque()
-    for call in calls:
-        waiting.append((call[0], pool.submit(function, *call)))
-        if len(waiting) > ahead:
-            first, future = waiting.popleft()
-            yield first, future.result()
-    for first, future in waiting:
-        yield first, future.result()
-
-
-def _start_worker() -> None:
-    """Ctrl-C is the parent's business; one thread per process, since there is a process per core."""
-    import numba
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    numba.set_num_threads(1)
 
 
 def _manifest_paths(directory: Path) -> list[Path]:

@@ -98,7 +98,7 @@ def _header(facts: DatasetFacts) -> str:
         **({"license_name": "not-stated"} if facts.license == "other" else {}),
         "task_categories": ["image-classification", "object-detection"],
         "tags": ["synthetic", "industrial-inspection", "connector", "florence-2", "pinsight"],
-        "size_categories": [next((name for limit, name in _SIZES if facts.rows < limit), "n>1M")],
+        "size_categories": [size_category(facts.rows)],
         "configs": [
             {
                 "config_name": "default",
@@ -122,6 +122,11 @@ def _header(facts: DatasetFacts) -> str:
         },
     }
     return yaml.safe_dump(header, sort_keys=False, allow_unicode=True, width=110)
+
+
+def size_category(rows: int) -> str:
+    """The Hub's word for a number of rows."""
+    return next((name for limit, name in _SIZES if rows < limit), "n>1M")
 
 
 def _title(facts: DatasetFacts) -> str:
@@ -188,6 +193,7 @@ build again with `--tolerance`, or compare `objects.true_position_mm` and `objec
   `visible` (share that can be seen; of a missing pin: of its cavity), `true_position_mm`, `retraction_mm` (null where
   there is no pin). The box of a missing pin is where it should stand; of a retracted one, what is left of it and
   where it should stand; of any other, what can be seen of it.
+- `synthetic`: true. `original`, `augmentation`: null; of augmented copies, the row they were made from and how.
 - `width`, `height` and the manifest's columns: `run`, `split`, `part`, `seed`, `scene`, `housing`, `terminal`,
   `defects`, `camera`, `lighting`, `marking`, `samples`.{extras}
 

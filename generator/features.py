@@ -8,6 +8,8 @@ from datasets import ClassLabel, Features, Image, List, Value
 
 from generator.labels import CLASSES, OTHERNG, VERDICTS
 
+# Columns of pictures; a dataset may lack `mask`.
+PICTURES = ("image", "nsoart", "mask")
 # What a row is, beside what its picture shows; the manifest's own columns, in its order.
 MANIFEST_COLUMNS = {
     "run": "string",
@@ -30,18 +32,21 @@ def class_names(other: bool) -> tuple[str, ...]:
     return CLASSES if other else tuple(name for name in CLASSES if name != OTHERNG)
 
 
-def features(other: bool, extras: Sequence[str] = ()) -> Features:
+def features(other: bool, extras: Sequence[str] = (), masks: bool = False) -> Features:
     """The columns and their types.
 
     Args:
         other: whether the dataset holds defects of class OTHERNG.
         extras: names of the user's own manifest columns, carried as text.
+        masks: whether instance masks and key points are among them.
     """
     names = list(class_names(other))
+    point = List(List(Value("float32")))
     return Features(
         {
             "image": Image(),
             "nsoart": Image(),
+            **({"mask": Image()} if masks else {}),
             "label": ClassLabel(names=names),
             "verdict": ClassLabel(names=list(VERDICTS)),
             "kinds": List(Value("string")),
@@ -60,7 +65,11 @@ def features(other: bool, extras: Sequence[str] = ()) -> Features:
                 # Double precision: relabelling compares them with a limit.
                 "true_position_mm": List(Value("float64")),
                 "retraction_mm": List(Value("float64")),
+                **({"tip_px": point, "base_px": point} if masks else {}),
             },
+            "synthetic": Value("bool"),
+            "original": Value("string"),
+            "augmentation": Value("string"),
             "width": Value("int64"),
             "height": Value("int64"),
             **{name: Value(kind) for name, kind in MANIFEST_COLUMNS.items()},

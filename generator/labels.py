@@ -89,6 +89,7 @@ class ObjectTruth:
         visible: share of it that can be seen, 0 to 1 (of a missing pin: of its cavity).
         true_position_mm, retraction_mm: as measured, None for a missing pin and for things that are no pins.
         kinds: the defects that make it NG.
+        tip_px, base_px: of a pin, None where there is none.
     """
 
     id: int
@@ -100,6 +101,8 @@ class ObjectTruth:
     true_position_mm: float | None
     retraction_mm: float | None
     kinds: tuple[str, ...]
+    tip_px: tuple[float, ...] | None = None
+    base_px: tuple[float, ...] | None = None
 
     @property
     def area(self) -> float:
@@ -178,7 +181,13 @@ def _position(position: Mapping[str, Any], tolerance: Tolerance, size: tuple[int
         true_position_mm=position["true_position_mm"],
         retraction_mm=position["retraction_mm"],
         kinds=kinds,
+        tip_px=_point(position.get("tip_px")),
+        base_px=_point(position.get("base_px")),
     )
+
+
+def _point(value: Iterable[float] | None) -> tuple[float, ...] | None:
+    return None if value is None else tuple(float(edge) for edge in value)
 
 
 def judge(position: Mapping[str, Any], tolerance: Tolerance) -> tuple[str, tuple[str, ...]]:

@@ -26,10 +26,9 @@ from blender_scripts.errors import InputError
 from blender_scripts.manifest import Run
 from blender_scripts.record import read_record
 from generator import bbox_str, labels, nsoart, soart
-from generator.features import MANIFEST_COLUMNS, features
+from generator.features import MANIFEST_COLUMNS, PICTURES, features
 from generator.labels import CLASSES, OK, OTHERNG, PictureTruth, Tolerance, label_picture
 
-PICTURES = ("image", "nsoart")
 # The mask's boxes are rounded to a millionth of a pixel.
 _ROUNDING_PX = 1e-3
 
@@ -46,6 +45,7 @@ class Rules:
         extras: the user's own columns.
         answer: how `bbox_str` names classes, of ANSWER_LABELS.
         window, stride: of nsoart, in px.
+        masks: whether instance masks and key points go into the dataset.
     """
 
     directory: Path
@@ -56,6 +56,7 @@ class Rules:
     answer: str
     window: int
     stride: int
+    masks: bool = False
 
     def fingerprint(self) -> str:
         """Of everything but the rows that a chunk's result depends on, this code included."""
@@ -149,15 +150,17 @@ def illustrate(chunk: str, key: str, rules: Rules, parameters: Mapping[str, Any]
         if found == wanted:
             return whole, digest
     table = read_table(rules.spool / f"{chunk}.rows")
-    rows = table.select(["run", *nsoart.GROUP_BY, "image_sha256"]).to_pylist()
-    images, charts = [], []
+    rows = table.select(["run", *nsoart.GROUP_BY, "image_sha256", "mask_sha256"]).to_pylist()
+    images, charts, masks = [], [], []
     for row in rows:
         content, picture = _picture(rules.directory, row["run"], row["image_sha256"], None)
         chart = nsoart.nsoart_picture(picture, parameters, row)
         images.append({"bytes": content, "path": f"{row['run']}.png"})
         charts.append({"bytes": encoded_png(chart), "path": f"{row['run']}_nsoart.png"})
-    schema = features(True, rules.extras).arrow_schema.remove_metadata()
-    columns = {"image": images, "nsoart": charts}
+        if rules.masks:
+            masks.append({"bytes": _mask(rules, row), "path": f"{row['run']}_mask.png"})
+    schema = features(True, rules.extras, rules.masks).arrow_schema.remove_metadata()
+    columns = {"image": images, "nsoart": charts, **({"mask": masks} if rules.masks else {})}
     arrays = [
         pa.array(columns[name], schema.field(name).type) if name in columns else table.column(name)
         for name in schema.names
@@ -242,7 +245,7 @@ def _examine_row(
     findings.ceilings = count, total, least
     if size not in findings.sizes:
         findings.sizes.append(size)
-    return {**content, "image_sha256": record["image_sha256"]}
+    return {**content, "image_sha256": record["image_sha256"], "mask_sha256": record["mask_sha256"]}
 
 
 def dataset_row(
@@ -272,7 +275,12 @@ def dataset_row(
             "visible": [thing.visible for thing in things],
             "true_position_mm": [thing.true_position_mm for thing in things],
             "retraction_mm": [thing.retraction_mm for thing in things],
+            "tip_px": [thing.tip_px for thing in things],
+            "base_px": [thing.base_px for thing in things],
         },
+        "synthetic": True,
+        "original": None,
+        "augmentation": None,
         "width": width,
         "height": height,
         **{name: row[name] for name in MANIFEST_COLUMNS},
@@ -350,6 +358,11 @@ def _picture(
     return content, picture
 
 
+def _mask(rules: Rules, row: Mapping[str, Any]) -> bytes:
+    path = rules.directory / "masks" / f"{row['run']}.png"
+    return _read_whole(path, f"the mask of run {row['run']}", row["mask_sha256"])
+
+
 def _check_mask(directory: Path, run: str, sha256: str) -> None:
     _read_whole(directory / "masks" / f"{run}.png", f"the mask of run {run}", sha256)
 
@@ -371,9 +384,12 @@ def _read_whole(path: Path, what: str, sha256: str) -> bytes:
 
 
 def _light_schema(rules: Rules) -> pa.Schema:
-    columns = {name: kind for name, kind in features(True, rules.extras).items() if name not in PICTURES}
+    declared = features(True, rules.extras, rules.masks)
+    columns = {name: kind for name, kind in declared.items() if name not in PICTURES}
     schema = Features(columns).arrow_schema.remove_metadata()
-    return schema.append(pa.field("image_sha256", pa.string()))
+    for name in ("image_sha256", "mask_sha256"):
+        schema = schema.append(pa.field(name, pa.string()))
+    return schema
 
 
 def _chunk_key(chunk: Chunk, rules: Rules) -> str:

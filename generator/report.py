@@ -19,7 +19,7 @@ from blender_scripts.errors import InputError
 from blender_scripts.record import read_record
 from generator.card import read_settings
 from generator.dataset_folder import CARD, read_features, read_rows, split_files
-from generator.features import MANIFEST_COLUMNS
+from generator.features import MANIFEST_COLUMNS, PICTURES
 from generator.labels import OK
 from generator.report_page import make_page
 
@@ -130,7 +130,7 @@ def overview(dataset: Path, per_class: int, renders: Path | None = None) -> Over
             f"{dataset}: expected the columns that build writes, got none called {', '.join(lacking)}"
         )
     shown = Overview(dataset.resolve().name, list(columns["label"].names), _settings(dataset))
-    light = [name for name in columns if name not in ("image", "nsoart")]
+    light = [name for name in columns if name not in PICTURES]
     extras = light[light.index("samples") + 1 :]
     candidates: dict[str, list[tuple[str, int, tuple[Any, ...]]]] = defaultdict(list)
     for split, paths in splits.items():
@@ -158,16 +158,21 @@ def _take(shown: Overview, split: str, row: Mapping[str, Any], extras: Sequence[
     label = shown.classes[row["label"]]
     shown.by_split.setdefault(split, Counter())[label] += 1
     shown.verdicts.setdefault(split, Counter())["NG" if row["verdict"] else "OK"] += 1
-    shown.grey += row["grey"]
-    shown.hidden += not row["observable"]
-    levels = [("defect kind", kind) for kind in row["kinds"] or ["none"]]
-    levels += [(name, str(row[name]) or "(empty)") for name in (*FACTORS, *extras)]
+    shown.grey += bool(row["grey"])
+    shown.hidden += row["observable"] is False
+    unknown = ["(unknown)"] if row["kinds"] is None else ["none"]
+    levels = [("defect kind", kind) for kind in row["kinds"] or unknown]
+    levels += [(name, _level(row[name])) for name in (*FACTORS, *extras)]
+    if "synthetic" in row:
+        levels.append(("origin", "render" if row["synthetic"] else "photograph"))
     for factor, level in levels:
         shown.factors.setdefault(factor, {}).setdefault(level, Counter())[label] += 1
         known = shown.level_splits.setdefault((factor, level), [])
         if split not in known:
             known.append(split)
-    scene, things = row["scene"], row["objects"]
+    scene, things = _level(row["scene"]), row["objects"]
+    if things is None or things["address"] is None:
+        return  # only the picture's class is known
     rows, positions = shown.extents.get(scene, (0, 0))
     for number, address in enumerate(things["address"]):
         category = shown.classes[things["category"][number]]
@@ -175,15 +180,20 @@ def _take(shown: Overview, split: str, row: Mapping[str, Any], extras: Sequence[
             value = things[measure][number]
             if value is not None:
                 _measure(shown, measure, scene, category, value)
-        _measure(shown, "visible", scene, category, things["visible"][number])
+        if things["visible"][number] is not None:
+            _measure(shown, "visible", scene, category, things["visible"][number])
         _measure(shown, "box_px", scene, category, things["area"][number] ** 0.5)
-        if place := _ADDRESS.fullmatch(address):
+        if place := _ADDRESS.fullmatch(address or ""):
             at = int(place[1]), int(place[2])
             rows, positions = max(rows, at[0]), max(positions, at[1])
             shown.unmeasured[category] += things["true_position_mm"][number] is None
             if category != OK:
                 shown.places.setdefault(scene, {}).setdefault(split, Counter())[at] += 1
     shown.extents[scene] = rows, positions
+
+
+def _level(value: Any) -> str:
+    return "(unknown)" if value is None else str(value) or "(empty)"
 
 
 def _measure(shown: Overview, measure: str, scene: str, category: str, value: float) -> None:
@@ -202,7 +212,14 @@ def _take_tilts(shown: Overview, row: Mapping[str, Any], renders: Path) -> None:
 
 def _stratum(row: Mapping[str, Any]) -> tuple[Any, ...]:
     """Pictures that look alike at first sight: a contact sheet takes one of each before a second of any."""
-    return row["split"], *row["kinds"], row["camera"], row["housing"], row["terminal"], row["lighting"]
+    return (
+        row["split"],
+        *(row["kinds"] or ()),
+        row["camera"],
+        row["housing"],
+        row["terminal"],
+        row["lighting"],
+    )
 
 
 def _spread(candidates: Sequence[tuple[str, int, tuple[Any, ...]]], count: int) -> list[tuple[str, int]]:

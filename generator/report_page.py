@@ -203,7 +203,11 @@ def _origin(shown: Overview) -> str:
     settings = shown.settings
     if not settings:
         return '<p class="quiet">No card of ours beside the data: tolerance and origin are not known.</p>'
-    chosen = settings["tolerance_set_by_user"]
+    if "tolerance" not in settings:
+        return (
+            '<p class="quiet">Imported: labels are those of the people who made them, without measures.</p>'
+        )
+    chosen = settings.get("tolerance_set_by_user", {})
     limits = "; ".join(
         f"{escape(scene)}: true position {limit['true_position_mm']:g} mm, retraction {limit['retraction_mm']:g} mm"
         for scene, limit in settings["tolerance"].items()
@@ -378,17 +382,25 @@ def _filters(shown: Overview) -> str:
 
 def _levels(sample: Sample, name: str) -> list[str]:
     """The card's level of each of FILTERS."""
-    return [name, *(str(sample.row[factor]) for factor in FILTERS[1:])]
+    return [name, *("" if (level := sample.row[factor]) is None else str(level) for factor in FILTERS[1:])]
 
 
 def _card(sample: Sample, name: str, classes: Sequence[str], longest: int) -> str:
     row = sample.row
     overlay = _overlay(row, classes)
-    levels = (row[factor] for factor in ("split", "camera", "lighting", "housing", "terminal", "marking"))
-    flags = [
-        text for text, on in (("not observable", not row["observable"]), ("grey zone", row["grey"])) if on
+    levels = [
+        str(row[factor])
+        for factor in ("split", "camera", "lighting", "housing", "terminal", "marking")
+        if row[factor] is not None
     ]
-    found = _findings(row, classes) or ["every pin within tolerance"]
+    flags = [
+        text
+        for text, on in (("not observable", row["observable"] is False), ("grey zone", row["grey"]))
+        if on
+    ]
+    found = _findings(row, classes) or [
+        "every pin within tolerance" if name == OK else "it is not known where the defect is"
+    ]
     data = escape(json.dumps(_levels(sample, name)), quote=True)
     mask = f'<img class="mask" alt="" src="{_mask_uri(sample, classes)}">' if sample.mask else ""
     return (
@@ -424,13 +436,19 @@ def _mask_uri(sample: Sample, classes: Sequence[str]) -> str:
 def _findings(row: Mapping[str, Any], classes: Sequence[str]) -> list[str]:
     """The defective pins in the trade's terms: address and what was measured."""
     things = row["objects"]
+    if things is None or things["category"] is None:
+        return []
     found = []
     for number, category in enumerate(things["category"]):
         if classes[category] == OK:
             continue
+        # A photograph's label says the class, and nothing of millimetres.
+        known = row.get("synthetic") is not False
         offset, depth = things["true_position_mm"][number], things["retraction_mm"][number]
         if classes[category] == OTHERNG:
-            what = ", ".join(row["kinds"])
+            what = ", ".join(row["kinds"] or ["defect"])
+        elif not known:
+            what = classes[category]
         elif offset is None:
             what = "missing"
         elif classes[category] == BENDNG:
@@ -438,14 +456,15 @@ def _findings(row: Mapping[str, Any], classes: Sequence[str]) -> list[str]:
         else:
             what = f"retracted by {depth:.2f} mm"
         hidden = things["visible"][number]
-        found.append(f"{things['address'][number]} {what} ({hidden:.0%} visible)".strip())
+        seen = "" if hidden is None else f" ({hidden:.0%} visible)"
+        found.append(f"{things['address'][number] or ''} {what}{seen}".strip())
     return found
 
 
 def _overlay(row: Mapping[str, Any], classes: Sequence[str]) -> str:
     things = row["objects"]
     good, bad = [], []
-    for number, (x, y, width, height) in enumerate(things["bbox"]):
+    for number, (x, y, width, height) in enumerate((things or {}).get("bbox") or ()):
         name = classes[things["category"][number]]
         box = f'x="{x:.2f}" y="{y:.2f}" width="{width:.2f}" height="{height:.2f}"'
         if name == OK:
@@ -462,7 +481,7 @@ def _tag(row: Mapping[str, Any], number: int, name: str) -> str:
     letters = max(row["width"] / 32, 6)
     baseline = y - 0.4 * letters if y > 1.5 * letters else y + height + 1.1 * letters
     middle = min(max(x + width / 2, 1.4 * letters), row["width"] - 1.4 * letters)
-    address = escape(row["objects"]["address"][number])
+    address = escape(row["objects"]["address"][number] or "")
     return (
         f'<text x="{middle:.1f}" y="{baseline:.1f}" font-size="{letters:.1f}" '
         f'stroke-width="{letters / 4:.1f}" class="text-{name}">{address}</text>'

@@ -239,7 +239,7 @@ def _boxes_of(
 
 def _split(rows: Any, column: str, size: tuple[int, int], ok: int, memory: int | None) -> Split:
     pictures = Pictures(rows, column, size, memory)
-    skip = {"image", "nsoart", "bbox_str"}
+    skip = {"image", "nsoart", "mask", "bbox_str"}
     table = rows.select_columns([name for name in rows.column_names if name not in skip]).to_list()
     boxes, categories, known = [], [], []
     for row in table:

@@ -196,16 +196,27 @@ def load_detection(
     for name, rows in dataset.items():
         if only is not None and name not in only:
             continue
-        table = rows.select_columns([c for c in rows.column_names if c not in ("image", "nsoart")]).to_list()
+        table = rows.select_columns(
+            [c for c in rows.column_names if c not in ("image", "nsoart", "mask")]
+        ).to_list()
+        # A picture of which only the class is known has no answer: an empty one would say that nothing is wrong.
+        known = [index for index, row in enumerate(table) if row["bbox_str"] is not None]
+        if not known:
+            problems.append(
+                f"--data {folder} split {name}: expected answers in column bbox_str, got null only"
+            )
+            continue
         truths = []
-        for index, row in enumerate(table):
+        for index in known:
+            row = table[index]
             try:
                 truths.append(truth_of(row, classes, f"--data {folder} split {name}: row {index},"))
             except InputError as e:
                 problems += e.problems
         if not problems:
             try:
-                splits[name] = DetectionSplit(Pictures(rows, column, size, fitted=stretched), truths)
+                answered = rows if len(known) == len(rows) else rows.select(known)
+                splits[name] = DetectionSplit(Pictures(answered, column, size, fitted=stretched), truths)
             except InputError as e:
                 problems += [f"--data {folder} split {name}: {problem}" for problem in e.problems]
     if problems:

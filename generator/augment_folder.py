@@ -1,0 +1,212 @@
+"""A plan applied to a folder of pictures: copies in class folders like the originals', in as many processes as cores.
+
+Each file appears whole or not at all. What is there from an interrupted run with the same plan's settings is kept
+where it is newer than its original. A picture that cannot be read stops no other: it is named at the end.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from blender_scripts.errors import InputError
+from generator.augment_copies import COPIES, copies
+from generator.augment_plan import Line, Plan
+from generator.before_after import Sheet
+from generator.picture_files import eight_bit, open_upright, write_whole
+from generator.processes import processes
+
+SETTINGS = ".augment.json"
+_CHUNK = 16
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to apply a plan.
+
+    Attributes:
+        seed: of all draws.
+        trim: cut edges off at random.
+        originals: put the originals, byte for byte, beside their copies.
+        mirror_text: mirror pictures with print too; for datasets.
+        workers: processes; None: one per core.
+    """
+
+    seed: int = 0
+    trim: bool = True
+    originals: bool = True
+    mirror_text: bool = False
+    workers: int | None = None
+
+
+@dataclass
+class Done:
+    """What came of it."""
+
+    pictures: int = 0
+    written: int = 0
+    kept: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def apply_to_folder(plan: Plan, to: Path, sheet: Path, options: Options) -> Done:
+    """Write the copies of a plan's pictures.
+
+    Args:
+        plan: of a folder of pictures.
+        to: the folder to write into; new, empty, or left by an interrupted run.
+        sheet: file of the before/after sheet.
+        options: how.
+
+    Raises:
+        InputError: the folders lie in each other, `to` holds something else, two files would have one name.
+    """
+    _check_place(plan.folder, to)
+    names = _names(plan)
+    settings = json.dumps({"seed": options.seed, "trim": options.trim, "originals": options.originals}) + "\n"
+    _claim(to, settings)
+    done = Done()
+    work = [
+        (plan.lines[first : first + _CHUNK], plan.folder, to, names, options)
+        for first in range(0, len(plan.lines), _CHUNK)
+    ]
+    with (
+        processes(options.workers, len(work) > 2) as in_order,
+        tqdm(total=len(plan.lines), desc="pictures", unit="picture", disable=None) as bar,
+    ):
+        for lines, (written, kept, problems) in in_order(_apply_chunk, work):
+            done.pictures += len(lines)
+            done.written += written
+            done.kept += kept
+            done.problems += problems
+            bar.update(len(lines))
+    _draw_sheet(plan, to, names, sheet, options)
+    return done
+
+
+def _apply_chunk(
+    lines: tuple[Line, ...], folder: Path, to: Path, names: dict[str, str], options: Options
+) -> tuple[int, int, list[str]]:
+    written = kept = 0
+    problems: list[str] = []
+    for line in lines:
+        try:
+            made, there = _apply_line(line, folder, to, names[line.file], options)
+        except InputError as error:
+            problems += error.problems
+            continue
+        written, kept = written + made, kept + there
+    return written, kept, problems
+
+
+def _apply_line(line: Line, folder: Path, to: Path, name: str, options: Options) -> tuple[int, int]:
+    source = folder / line.file
+    try:
+        made_at = source.stat().st_mtime_ns
+    except OSError as error:
+        raise InputError(f"{line.file}: expected the picture, got: {error.strerror}") from None
+
+    def is_there(path: Path) -> bool:
+        return path.is_file() and path.stat().st_mtime_ns > made_at
+
+    targets = _targets(line, to, name)
+    wanted = {copy: path for copy, path in targets.items() if not is_there(path)}
+    original = to / line.file
+    copy_original = options.originals and not is_there(original)
+    if not wanted and not copy_original:
+        return 0, len(targets) + options.originals
+    picture = open_upright(source, line.file)
+    if picture.size != (line.width, line.height):
+        raise InputError(
+            f"{line.file}: expected {line.width} x {line.height} px as in the plan, got "
+            f"{picture.width} x {picture.height}: plan again"
+        )
+    pixels = np.asarray(picture)
+    for copy in copies(line.operations, picture.size, options.seed, line.file, options.trim):
+        if copy.name in wanted:
+            write_whole(wanted[copy.name], _png(copy.pixels(pixels)))
+    if copy_original:
+        write_whole(original, source.read_bytes())
+    written = len(wanted) + copy_original
+    return written, len(targets) + options.originals - written
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def _targets(line: Line, to: Path, name: str) -> dict[str, Path]:
+    copies_made = [
+        copy
+        for operation in line.operations
+        for copy in COPIES[operation]
+        if not (copy == "left" and line.width < 2)
+    ]
+    return {copy: to / Path(line.file).parent / f"{name}_{copy}.png" for copy in copies_made}
+
+
+def _names(plan: Plan) -> dict[str, str]:
+    """What each picture's copies begin with: its name without suffix, or with it where two differ in it only."""
+    stems = Counter(str(PurePosixPath(line.file).with_suffix("")) for line in plan.lines)
+    names = {}
+    for line in plan.lines:
+        path = PurePosixPath(line.file)
+        several = stems[str(path.with_suffix(""))] > 1
+        names[line.file] = path.name.replace(".", "_") if several else path.stem
+    taken: dict[str, str] = {line.file: line.file for line in plan.lines}
+    problems = []
+    for line in plan.lines:
+        for path in _targets(line, Path(), names[line.file]).values():
+            other = taken.setdefault(path.as_posix(), line.file)
+            if other != line.file:
+                problems.append(
+                    f"{line.file}: expected a name of its own for its copy {path.as_posix()}, got that of "
+                    f"{other}: rename one"
+                )
+    if problems:
+        raise InputError(problems)
+    return names
+
+
+def _check_place(folder: Path, to: Path) -> None:
+    inner, outer = folder.resolve(), to.resolve()
+    if outer == inner or outer.is_relative_to(inner) or inner.is_relative_to(outer):
+        raise InputError(f"--to {to}: expected a folder apart from {folder}, whose pictures stay as they are")
+
+
+def _claim(to: Path, settings: str) -> None:
+    if to.exists() and not to.is_dir():
+        raise InputError(f"--to {to}: expected a folder, got a file")
+    note = to / SETTINGS
+    if to.is_dir() and any(to.iterdir()):
+        found = note.read_text("utf-8") if note.is_file() else None
+        if found != settings:
+            what = "one with other files" if found is None else f"one that was made with {found.strip()}"
+            raise InputError(f"--to {to}: expected a new or empty folder, got {what}: choose another")
+    to.mkdir(parents=True, exist_ok=True)
+    write_whole(note, settings.encode())
+    for left in to.rglob(".*.part"):
+        left.unlink()
+
+
+def _draw_sheet(plan: Plan, to: Path, names: dict[str, str], path: Path, options: Options) -> None:
+    sheet = Sheet()
+    for line in plan.lines:
+        targets = _targets(line, to, names[line.file])
+        if not sheet.wants(PurePosixPath(line.file).parent.as_posix(), line.operations):
+            continue
+        if not targets or not all(target.is_file() for target in targets.values()):
+            continue
+        pictures = [(line.file, eight_bit(open_upright(plan.folder / line.file, line.file)))]
+        pictures += [(copy, eight_bit(open_upright(target, target.name))) for copy, target in targets.items()]
+        sheet.add(pictures)
+    sheet.save(path)

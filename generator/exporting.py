@@ -1,0 +1,341 @@
+"""`python -m generator export`: a dataset for other tools: COCO, YOLO, or an image folder.
+
+    python -m generator export out/dataset --format coco --to out/coco
+
+COCO: `annotations/instances_<split>.json` and `images/`; run lengths where the dataset has masks (`build --masks`).
+YOLO: `data.yaml`, `images/<split>/`, `labels/<split>/`. Image folder: `<split>/<class>/` with `metadata.jsonl`, as
+`load_dataset` reads it. Objects that can hardly be seen are left out, as in `bbox_str`; good positions too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import yaml
+from tqdm import tqdm
+
+from blender_scripts.errors import InputError
+from generator.augment_dataset import dataset_columns
+from generator.dataset_folder import BATCH_ROWS, read_rows, split_files
+from generator.features import MANIFEST_COLUMNS, class_names
+from generator.labels import CLASSES, OBSERVABLE_SHARE, OK, ObjectTruth
+from generator.picture_files import open_upright
+from generator.processes import processes
+from generator.relabel import objects_of
+
+FORMATS = ("coco", "yolo", "imagefolder")
+_NAME = re.compile(r"[^\w.-]+")
+KEYPOINTS = ("tip", "base")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of a dataset")
+    parser.add_argument("--format", choices=FORMATS, required=True, help="what to write")
+    parser.add_argument("--to", type=Path, required=True, metavar="OUT", help="folder to make")
+    parser.add_argument("--ok-positions", action="store_true", help="write the boxes of good positions too")
+    parser.add_argument(
+        "--hidden", action="store_true", help="write objects of which less than a tenth can be seen too"
+    )
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to write of which dataset: into `folder`, with boxes of these classes."""
+
+    dataset: Path
+    folder: Path
+    format: str
+    classes: tuple[str, ...]
+    hidden: bool
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export, and print how much."""
+    if args.workers is not None and not 1 <= args.workers <= 1024:
+        raise InputError(f"--workers: expected 1 to 1024, got {args.workers}")
+    rows, boxes, unknown = export(
+        args.dataset, args.to, args.format, args.ok_positions, args.hidden, args.workers
+    )
+    if unknown:
+        sys.stderr.write(f"{unknown} NG pictures left out: it is not known where their defects are\n")
+    told = ", ".join(f"{split} {count}" for split, count in rows.items())
+    sys.stdout.write(f"{sum(rows.values())} pictures ({told}) with {boxes} boxes in {args.to}\n")
+    return 0
+
+
+def export(
+    dataset: Path,
+    to: Path,
+    kind: str,
+    ok_positions: bool = False,
+    hidden: bool = False,
+    workers: int | None = None,
+) -> tuple[dict[str, int], int, int]:
+    """Write a dataset in another format.
+
+    Args:
+        dataset: its folder.
+        to: the folder to make; new or empty. It appears when it is complete.
+        kind: of FORMATS.
+        ok_positions: boxes of good positions too.
+        hidden: objects of which less than a tenth can be seen too.
+        workers: processes; None: one per core.
+
+    Returns:
+        Pictures by split, boxes, and pictures that were left out because nobody knows where their defects are.
+
+    Raises:
+        InputError: no dataset of ours, or a place that holds something.
+    """
+    _, _, other, _ = dataset_columns(dataset)
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise InputError(f"--to {to}: expected a new or empty folder, got one with something in it")
+    building = to.resolve().with_name(f".{to.resolve().name}.building")
+    if building.exists():
+        shutil.rmtree(building)
+    classes = tuple(name for name in class_names(other) if ok_positions or name != OK)
+    job = Job(dataset, building, kind, classes, hidden)
+    try:
+        result = _write(job, workers)
+        if to.exists():
+            to.rmdir()
+        building.rename(to.resolve())
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+    return result
+
+
+def _write(job: Job, workers: int | None) -> tuple[dict[str, int], int, int]:
+    splits = split_files(job.dataset)
+    totals = {s: sum(pq.read_metadata(p).num_rows for p in paths) for s, paths in splits.items()}
+    names = _file_names(splits)
+    work = [
+        (split, first, min(first + BATCH_ROWS, total), names[split], job)
+        for split, total in totals.items()
+        for first in range(0, total, BATCH_ROWS)
+    ]
+    entries: dict[str, list[dict[str, Any]]] = {split: [] for split in splits}
+    counts: Counter[str] = Counter()
+    boxes = unknown = 0
+    with (
+        processes(workers, len(work) > 4) as in_order,
+        tqdm(total=sum(totals.values()), desc=job.format, unit="row", disable=None) as bar,
+    ):
+        for split, (written, left_out, rows) in in_order(_export_chunk, work):
+            entries[split] += written
+            counts[split] += len(written)
+            boxes += sum(len(entry["things"]) for entry in written)
+            unknown += left_out
+            bar.update(rows)
+    finish = {"coco": _finish_coco, "yolo": _finish_yolo, "imagefolder": _finish_folder}[job.format]
+    finish(job, entries)
+    return {split: counts[split] for split in splits}, boxes, unknown
+
+
+def _file_names(splits: Mapping[str, Sequence[Path]]) -> dict[str, dict[str, str]]:
+    """A file name of its own for each row, without what a file system may not take."""
+    taken: set[str] = set()
+    found: dict[str, dict[str, str]] = {}
+    for split, paths in splits.items():
+        for row in read_rows(paths, ["run"]):
+            stem = _NAME.sub("_", row["run"]) or "row"
+            name, number = stem, 1
+            while name.lower() in taken:
+                number += 1
+                name = f"{stem}_{number}"
+            taken.add(name.lower())
+            found.setdefault(split, {})[row["run"]] = name
+    return found
+
+
+def _export_chunk(
+    split: str, first: int, last: int, names: Mapping[str, str], job: Job
+) -> tuple[list[dict[str, Any]], int, int]:
+    """Write the pictures of some rows, and hand back what their annotations say."""
+    entries, unknown = [], 0
+    for row in read_rows(split_files(job.dataset)[split], only=range(first, last)):
+        known = objects_of(row)
+        is_good = row["label"] == CLASSES.index(OK)
+        if known is None and not is_good and job.format != "imagefolder":
+            unknown += 1
+            continue
+        content = row["image"]["bytes"]
+        # A picture that an import kept as it was may be a JPEG.
+        suffix = ".jpg" if content[:2] == b"\xff\xd8" else ".png"
+        label = CLASSES[row["label"]]
+        folder = {"coco": Path("images"), "yolo": Path("images", split), "imagefolder": Path(split, label)}
+        path = folder[job.format] / f"{names[row['run']]}{suffix}"
+        (job.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (job.folder / path).write_bytes(content)
+        things = [thing for thing in known or () if _is_wanted(thing, job)]
+        mask = None
+        if job.format == "coco" and row.get("mask") is not None:
+            mask = np.asarray(open_upright(row["mask"]["bytes"], f"row {row['run']}, column mask"))
+        entry = {
+            "path": path.as_posix(),
+            "row": {
+                name: row.get(name)
+                for name in ("width", "height", "synthetic", "original", "augmentation", *MANIFEST_COLUMNS)
+            },
+            "label": label,
+            "things": [_thing(thing, mask) for thing in things],
+            "known": known is not None,
+        }
+        if job.format == "yolo":
+            _write_labels(job, split, path, entry)
+        entries.append(entry)
+    return entries, unknown, last - first
+
+
+def _is_wanted(thing: ObjectTruth, job: Job) -> bool:
+    seen = job.hidden or thing.visible is None or thing.visible >= OBSERVABLE_SHARE
+    return thing.category in job.classes and thing.area > 0 and seen
+
+
+def _thing(thing: ObjectTruth, mask: np.ndarray | None) -> dict[str, Any]:
+    x1, y1, x2, y2 = thing.box
+    found: dict[str, Any] = {
+        "bbox": [x1, y1, x2 - x1, y2 - y1],
+        "category": thing.category,
+        "area": thing.area,
+        "more": {
+            name: getattr(thing, name)
+            for name in ("address", "cavity", "visible", "true_position_mm", "retraction_mm")
+        },
+        "points": (thing.tip_px, thing.base_px),
+    }
+    if mask is not None:
+        pixels = mask == thing.id
+        # What is not there has no pixels: its place then.
+        found["segmentation"] = [[x1, y1, x2, y1, x2, y2, x1, y2]]
+        if pixels.any():
+            from pycocotools import mask as coco_mask
+
+            code = coco_mask.encode(np.asfortranarray(pixels.astype(np.uint8)))
+            found["segmentation"] = {"size": code["size"], "counts": code["counts"].decode("ascii")}
+            found["area"] = float(pixels.sum())
+    return found
+
+
+def _finish_coco(job: Job, entries: Mapping[str, Sequence[dict[str, Any]]]) -> None:
+    (job.folder / "annotations").mkdir(parents=True, exist_ok=True)
+    has_points = any(
+        point is not None
+        for rows in entries.values()
+        for e in rows
+        for t in e["things"]
+        for point in t["points"]
+    )
+    points = {"keypoints": list(KEYPOINTS), "skeleton": [[1, 2]]} if has_points else {}
+    categories = [
+        {"id": number, "name": name, "supercategory": "position", **points}
+        for number, name in enumerate(job.classes, 1)
+    ]
+    number = 0
+    for split, rows in entries.items():
+        images, annotations = [], []
+        for image, entry in enumerate(rows, 1):
+            told = {name: value for name, value in entry["row"].items() if value is not None}
+            images.append(
+                {
+                    "id": image,
+                    "file_name": Path(entry["path"]).name,
+                    **told,
+                    "label": entry["label"],
+                    "split": split,
+                }
+            )
+            for thing in entry["things"]:
+                number += 1
+                annotation = {
+                    "id": number,
+                    "image_id": image,
+                    "category_id": job.classes.index(thing["category"]) + 1,
+                    "bbox": thing["bbox"],
+                    "area": thing["area"],
+                    "iscrowd": 0,
+                    **{name: value for name, value in thing["more"].items() if value is not None},
+                }
+                if "segmentation" in thing:
+                    annotation["segmentation"] = thing["segmentation"]
+                if has_points:
+                    annotation |= _keypoints(thing["points"])
+                annotations.append(annotation)
+        content = {
+            "info": {"description": f"{job.dataset.resolve().name}, {split}"},
+            "licenses": [],
+            "images": images,
+            "annotations": annotations,
+            "categories": categories,
+        }
+        path = job.folder / "annotations" / f"instances_{split}.json"
+        path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+
+def _keypoints(points: Sequence[Sequence[float] | None]) -> dict[str, Any]:
+    """COCO's triples: 0, 0, 0 for a point that is not there."""
+    flat = [value for point in points for value in ((*point, 2) if point is not None else (0, 0, 0))]
+    return {"keypoints": flat, "num_keypoints": sum(point is not None for point in points)}
+
+
+def _write_labels(job: Job, split: str, path: Path, entry: Mapping[str, Any]) -> None:
+    width, height = entry["row"]["width"], entry["row"]["height"]
+    lines = []
+    for thing in entry["things"]:
+        x, y, w, h = thing["bbox"]
+        values = ((x + w / 2) / width, (y + h / 2) / height, w / width, h / height)
+        lines.append(f"{job.classes.index(thing['category'])} " + " ".join(f"{v:.9f}" for v in values) + "\n")
+    label = job.folder / "labels" / split / f"{path.stem}.txt"
+    label.parent.mkdir(parents=True, exist_ok=True)
+    label.write_text("".join(lines), encoding="ascii")
+
+
+def _finish_yolo(job: Job, entries: Mapping[str, Sequence[dict[str, Any]]]) -> None:
+    keys = {"validation": "val"}
+    content = {
+        "path": ".",
+        **{keys.get(split, split): f"images/{split}" for split, rows in entries.items() if rows},
+        "names": dict(enumerate(job.classes)),
+    }
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    (job.folder / "data.yaml").write_text(text, encoding="utf-8")
+
+
+def _finish_folder(job: Job, entries: Mapping[str, Sequence[dict[str, Any]]]) -> None:
+    configs = []
+    for split, rows in entries.items():
+        if not rows:
+            continue
+        configs.append({"split": split, "path": f"{split}/**"})
+        with (job.folder / split / "metadata.jsonl").open("w", encoding="utf-8") as file:
+            for entry in rows:
+                things = entry["things"]
+                objects = {
+                    "bbox": [thing["bbox"] for thing in things],
+                    "categories": [thing["category"] for thing in things],
+                }
+                line = {
+                    "file_name": str(Path(entry["path"]).relative_to(split).as_posix()),
+                    "label": entry["label"],
+                    "objects": objects if entry["known"] else None,
+                    **{name: entry["row"][name] for name in ("run", "synthetic", "camera", "scene")},
+                }
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    header = {"configs": [{"config_name": "default", "data_files": configs}]}
+    text = (
+        f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n\nExported from {job.dataset.resolve().name}.\n"
+    )
+    (job.folder / "README.md").write_text(text, encoding="utf-8")

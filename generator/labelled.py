@@ -1,0 +1,138 @@
+"""Labelled photographs as the readers of foreign formats hand them over, and what they have in common."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from generator.labels import ANSWER_LABELS, CLASSES
+
+Box = tuple[float, float, float, float]
+SPLITS = {"train": "train", "training": "train", "val": "validation", "valid": "validation"}
+SPLITS |= {"validation": "validation", "test": "test", "dev": "validation"}
+_SPLIT = re.compile(r"test_[A-Za-z0-9_]+")
+_KNOWN = {name.lower(): c for names in ANSWER_LABELS.values() for c, name in names.items()}
+# Keys that our own export adds to an object, and what they must be.
+OWN_KEYS = {
+    "address": str,
+    "cavity": str,
+    "visible": float,
+    "true_position_mm": float,
+    "retraction_mm": float,
+}
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One box: xyxy in px as the file has it, its class, the labeller's own word for it, a mask where there is one.
+
+    Attributes:
+        segmentation: COCO's polygons or run lengths, undecoded.
+        more: address, cavity, visible and measures where the file has them.
+    """
+
+    box: Box
+    category: str
+    word: str = ""
+    segmentation: Any = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One picture.
+
+    Attributes:
+        path: the file.
+        name: its path below the folder that was imported, for messages and for the column `file`.
+        split: of the dataset; None where the files do not say.
+        label: class of the picture; None: the worst of its things.
+        things: its boxes; None where only the picture's class is known.
+        size: (W, H) px that the labels speak of, where the file says it.
+        relative: boxes are fractions of the picture.
+    """
+
+    path: Path
+    name: str
+    split: str | None
+    label: str | None = None
+    things: tuple[Thing, ...] | None = None
+    word: str = ""
+    size: tuple[int, int] | None = None
+    relative: bool = False
+
+
+@dataclass
+class Found:
+    """What a reader found: pictures, and what is wrong."""
+
+    pictures: list[Labelled] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+class ClassNames:
+    """From the labeller's words to our classes.
+
+    Args:
+        given: the user's own, word by word; our class names and their spellings in answers need none.
+    """
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        self._given = {word.lower(): name for word, name in given.items()}
+        self.unknown: dict[str, None] = {}
+
+    def __getitem__(self, word: str) -> str:
+        """The class; OTHERNG for an unknown word, which `problem` then names."""
+        key = word.strip().lower()
+        found = self._given.get(key) or _KNOWN.get(key)
+        if found is None:
+            self.unknown[word] = None
+        return found or CLASSES[-1]
+
+    def problems(self) -> list[str]:
+        """One message on all words that nobody has explained."""
+        if not self.unknown:
+            return []
+        words = ", ".join(repr(word) for word in self.unknown)
+        example = ",".join(f"{word}=OTHERNG" for word in list(self.unknown)[:2])
+        return [
+            f"classes: expected {', '.join(CLASSES)}, got {words}: say what they are, as --classes '{example}'"
+        ]
+
+
+def kind_of(word: str) -> str | None:
+    """A labeller's word as a kind of defect; None where it only repeats the class."""
+    return None if not word or word.strip().lower() in _KNOWN else word.strip()
+
+
+def split_of(word: str) -> str | None:
+    """The split that a folder or file name stands for."""
+    key = word.strip().lower()
+    return SPLITS.get(key) or (word if _SPLIT.fullmatch(word) else None)
+
+
+def numbers(values: Sequence[Any], count: int | None = None) -> tuple[float, ...] | None:
+    """Finite numbers; None where they are not, or not so many."""
+    try:
+        found = tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        return None
+    if not all(map(math.isfinite, found)) or (count is not None and len(found) != count):
+        return None
+    return found
+
+
+def own_values(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What of an object's own keys is there and of the right type."""
+    found = {}
+    for name, kind in OWN_KEYS.items():
+        value = entry.get(name)
+        if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+            found[name] = float(value)
+        elif kind is str and isinstance(value, str):
+            found[name] = value
+    return found

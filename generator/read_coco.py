@@ -1,0 +1,98 @@
+"""COCO's instances files: one JSON per split, boxes x, y, width, height in px."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from generator.labelled import ClassNames, Found, Labelled, Thing, numbers, own_values, split_of
+
+
+def read_coco(source: Path, images: Path | None, names: ClassNames) -> Found:
+    """Read one file, or every JSON file of a folder or of its `annotations`.
+
+    Args:
+        source: the file or folder.
+        images: where the pictures are; None: beside the file, or in a folder `images` near it.
+        names: classes by category name.
+    """
+    found = Found()
+    paths = (
+        [source] if source.is_file() else sorted([*source.glob("*.json"), *source.glob("annotations/*.json")])
+    )
+    if not paths:
+        found.problems.append(f"{source}: expected COCO's JSON file, or a folder with some, got none")
+    for path in paths:
+        try:
+            content = json.loads(path.read_text("utf-8-sig"))
+            keys = [isinstance(content[key], list) for key in ("images", "annotations", "categories")]
+            if not all(keys):
+                raise ValueError("images, annotations and categories that are no lists")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            why = f"no {error}" if isinstance(error, KeyError) else str(error)
+            found.problems.append(
+                f"{path.name}: expected COCO's images, annotations and categories, got: {why}"
+            )
+            continue
+        _read(path, content, images, names, found)
+    return found
+
+
+def _read(path: Path, content: dict[str, Any], images: Path | None, names: ClassNames, found: Found) -> None:
+    words = {}
+    for entry in content["categories"]:
+        if not isinstance(entry, dict) or not isinstance(entry.get("name"), str) or "id" not in entry:
+            found.problems.append(f"{path.name} categories: expected id and name, got {entry}")
+            continue
+        words[entry["id"]] = entry["name"]
+    split = next((s for part in path.stem.replace("-", "_").split("_") if (s := split_of(part))), None)
+    if path.stem.startswith("instances_"):
+        split = split_of(path.stem.removeprefix("instances_")) or split
+    of_image: dict[Any, list[Thing]] = {}
+    known = {entry.get("id") for entry in content["images"] if isinstance(entry, dict)}
+    for entry in content["annotations"]:
+        where = f"{path.name} annotation {entry.get('id') if isinstance(entry, dict) else entry}"
+        box = (
+            numbers(entry["bbox"], 4)
+            if isinstance(entry, dict) and isinstance(entry.get("bbox"), list)
+            else None
+        )
+        if box is None:
+            found.problems.append(f"{where}: expected bbox as four numbers, got another")
+        elif entry.get("category_id") not in words:
+            found.problems.append(
+                f"{where}: expected a category_id of the file, got {entry.get('category_id')!r}"
+            )
+        elif entry.get("image_id") not in known:
+            found.problems.append(f"{where}: expected an image_id of the file, got {entry.get('image_id')!r}")
+        else:
+            word = words[entry["category_id"]]
+            x, y, width, height = box
+            edges = x, y, x + width, y + height
+            thing = Thing(edges, names[word], word, entry.get("segmentation") or None, own_values(entry))
+            of_image.setdefault(entry["image_id"], []).append(thing)
+    for entry in content["images"]:
+        name = entry.get("file_name") if isinstance(entry, dict) else None
+        if not isinstance(name, str) or not name:
+            found.problems.append(f"{path.name} images: expected file_name, got {entry}")
+            continue
+        size = numbers([entry.get("width"), entry.get("height")], 2)
+        label = entry.get("label")
+        found.pictures.append(
+            Labelled(
+                path=_locate(name, path, images),
+                name=name,
+                split=split_of(str(entry.get("split", ""))) or split,
+                label=names[label] if isinstance(label, str) else None,
+                things=tuple(of_image.get(entry.get("id"), ())),
+                size=None if size is None else (int(size[0]), int(size[1])),
+            )
+        )
+
+
+def _locate(name: str, path: Path, images: Path | None) -> Path:
+    if images is not None:
+        return images / name
+    places = [path.parent, path.parent / "images", path.parent.parent / "images", path.parent.parent]
+    return next((place / name for place in places if (place / name).is_file()), path.parent / name)

@@ -1,0 +1,87 @@
+"""Pascal VOC: one XML file per picture in Annotations, pictures in JPEGImages, splits in ImageSets/Main."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+from generator.labelled import ClassNames, Found, Labelled, Thing, numbers, split_of
+from generator.picture_files import SUFFIXES
+
+
+def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: bool = False) -> Found:
+    """Read a folder in VOC's layout, or one with XML files beside their pictures.
+
+    VOC counts pixels from 1 and includes the last one: xmin = 1, xmax = W is the whole picture.
+
+    Args:
+        source: the folder.
+        images: where the pictures are; None: JPEGImages, images, or beside the files.
+        names: classes by object name.
+        zero_based: the files count from 0 and xmax is an edge, as many tools write them.
+    """
+    found = Found()
+    folder = source / "Annotations" if (source / "Annotations").is_dir() else source
+    paths = sorted(folder.rglob("*.xml"))
+    if not paths:
+        found.problems.append(f"{source}: expected VOC's XML files, got none")
+    splits = _splits(source)
+    places = [images] if images else [source / "JPEGImages", source / "images", folder, source]
+    first = 0.0 if zero_based else 1.0
+    for path in paths:
+        where = path.relative_to(source).as_posix()
+        try:
+            content = path.read_bytes()
+            if b"<!ENTITY" in content or b"<!DOCTYPE" in content:
+                raise ValueError("a document type, which no annotation needs")
+            root = ElementTree.fromstring(content)
+        except (OSError, ElementTree.ParseError, ValueError) as error:
+            found.problems.append(f"{where}: expected XML, got: {error}")
+            continue
+        name = (root.findtext("filename") or path.with_suffix("").name).replace("\\", "/")
+        things = []
+        for number, entry in enumerate(root.iter("object"), 1):
+            box = entry.find("bndbox")
+            texts = [
+                box.findtext(key) if box is not None else None for key in ("xmin", "ymin", "xmax", "ymax")
+            ]
+            edges = numbers(texts, 4)
+            word = (entry.findtext("name") or "").strip()
+            if edges is None or not word:
+                found.problems.append(
+                    f"{where} object {number}: expected name and bndbox, got {word!r} {texts}"
+                )
+                continue
+            x1, y1, x2, y2 = edges
+            things.append(Thing((x1 - first, y1 - first, x2, y2), names[word], word))
+        size = numbers([root.findtext("size/width"), root.findtext("size/height")], 2)
+        picture = _locate(name, path.stem, places)
+        found.pictures.append(
+            Labelled(
+                picture,
+                name,
+                splits.get(path.stem),
+                None,
+                tuple(things),
+                size=(int(size[0]), int(size[1])) if size and min(size) >= 1 else None,
+            )
+        )
+    return found
+
+
+def _splits(source: Path) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for path in sorted((source / "ImageSets" / "Main").glob("*.txt")):
+        if split := split_of(path.stem):
+            for line in path.read_text("utf-8-sig").splitlines():
+                if line.strip():
+                    found[line.split()[0]] = split
+    return found
+
+
+def _locate(name: str, stem: str, places: list[Path]) -> Path:
+    for place in places:
+        for candidate in (name, Path(name).name, *(f"{stem}{suffix}" for suffix in SUFFIXES)):
+            if (place / candidate).is_file():
+                return place / candidate
+    return places[0] / name

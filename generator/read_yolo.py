@@ -1,0 +1,111 @@
+"""YOLO: data.yaml with classes and folders of the splits, and beside `images` the `labels`, a text file a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from generator.labelled import ClassNames, Found, Labelled, Thing, numbers, split_of
+from generator.picture_files import SUFFIXES
+
+
+def read_yolo(source: Path, names: ClassNames) -> Found:
+    """Read a data set in YOLO's layout.
+
+    Args:
+        source: data.yaml or its folder.
+        names: classes by YOLO's names.
+    """
+    found = Found()
+    path = source / "data.yaml" if source.is_dir() else source
+    try:
+        content = yaml.safe_load(path.read_text("utf-8-sig"))
+        given = content["names"]
+        words = dict(enumerate(given)) if isinstance(given, list) else {int(k): v for k, v in given.items()}
+        words = {number: str(word) for number, word in words.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+        found.problems.append(f"{path}: expected YOLO's data.yaml with names, got: {str(error) or 'nothing'}")
+        return found
+    root = path.parent / str(content.get("path") or ".")
+    splits = [(key, split) for key in content if isinstance(key, str) and (split := split_of(key))]
+    if not splits:
+        found.problems.append(f"{path}: expected train, val or test, got {', '.join(map(str, content))}")
+    for key, split in splits:
+        entries = content[key] if isinstance(content[key], list) else [content[key]]
+        for entry in entries:
+            if entry is not None:
+                _read_split(root, str(entry), split, words, names, found)
+    return found
+
+
+def _read_split(
+    root: Path, entry: str, split: str, words: dict[int, str], names: ClassNames, found: Found
+) -> None:
+    place = root / entry
+    if place.is_file() and place.suffix == ".txt":
+        lines = place.read_text("utf-8-sig").splitlines()
+        pictures = [root / line.strip() for line in lines if line.strip()]
+    elif place.is_dir():
+        pictures = [path for path in sorted(place.rglob("*")) if path.suffix.lower() in SUFFIXES]
+        labels = _labels_of(place)
+        if labels is not None and labels.is_dir():
+            there = {path.relative_to(place).with_suffix("") for path in pictures}
+            for path in sorted(labels.rglob("*.txt")):
+                if path.relative_to(labels).with_suffix("") not in there and path.name != "classes.txt":
+                    found.problems.append(f"{_shown(path, root)}: expected its picture in {entry}, got none")
+    else:
+        found.problems.append(f"{root / entry}: expected the pictures of {split}, got nothing there")
+        return
+    for path in pictures:
+        things = _things(path, root, words, names, found)
+        if things is not None:
+            found.pictures.append(Labelled(path, _shown(path, root), split, None, things, relative=True))
+
+
+def _things(
+    picture: Path, root: Path, words: dict[int, str], names: ClassNames, found: Found
+) -> tuple[Thing, ...] | None:
+    folder = _labels_of(picture.parent)
+    label = (folder if folder is not None else picture.parent) / f"{picture.stem}.txt"
+    try:
+        lines = label.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError):
+        found.problems.append(
+            f"{_shown(picture, root)}: expected labels in {_shown(label, root)}, got none: an empty file stands for a "
+            "good part"
+        )
+        return None
+    things: list[Thing] = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        where = f"{_shown(label, root)}:{number}"
+        values: Any = numbers(line.split())
+        if values is None or len(values) < 5 or values[0] != int(values[0]):
+            found.problems.append(f"{where}: expected a class and four numbers, got {line.strip()[:60]!r}")
+        elif int(values[0]) not in words:
+            found.problems.append(f"{where}: expected a class of data.yaml, got {int(values[0])}")
+        else:
+            word = words[int(values[0])]
+            if len(values) == 5:
+                x, y, width, height = values[1:]
+                box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+            else:  # a polygon
+                box = (min(values[1::2]), min(values[2::2]), max(values[1::2]), max(values[2::2]))
+            things.append(Thing(box, names[word], word))
+    return tuple(things)
+
+
+def _labels_of(folder: Path) -> Path | None:
+    """The folder of labels for one of pictures: `labels` in place of the last `images`."""
+    parts = list(folder.parts)
+    for at in range(len(parts) - 1, -1, -1):
+        if parts[at] == "images":
+            return Path(*parts[:at], "labels", *parts[at + 1 :])
+    return None
+
+
+def _shown(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

@@ -1,0 +1,273 @@
+"""The row of a moved picture: what of its objects is left, where, and what the picture is then called.
+
+A defect that is cut away is no defect of the picture: it is OK when nothing of any defect remains. What remains of an
+object is told by its mask where the dataset has masks, and by its box where it has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from generator.features import class_names
+from generator.labels import (
+    ANSWER_LABELS,
+    BENDNG,
+    NUKENG,
+    OK,
+    OTHERNG,
+    ObjectTruth,
+    PictureTruth,
+    worst_class,
+)
+from generator.orientation import Naming
+from generator.transforms import Box, Move
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the dataset's card says: tolerance in mm by scene, grey fraction, names in answers."""
+
+    tolerance: Mapping[str, Mapping[str, float]]
+    grey: float
+    answer: str
+
+    @classmethod
+    def of_card(cls, settings: Mapping[str, Any]) -> Settings:
+        """Of what `card.read_settings` gives; a dataset without it has none of them."""
+        answer = settings.get("answer", "short")
+        return cls(
+            settings.get("tolerance") or {},
+            settings.get("grey") or 0.0,
+            answer if answer in ANSWER_LABELS else "short",
+        )
+
+
+def objects_of(row: Mapping[str, Any]) -> list[ObjectTruth] | None:
+    """A row's objects with boxes xyxy; None where it is not known what the picture shows."""
+    things = row["objects"]
+    if things is None or things.get("bbox") is None:
+        return None
+    classes = class_names(True)
+    count = len(things["bbox"])
+
+    def column(name: str) -> list[Any]:
+        return things.get(name) or [None] * count
+
+    numbers = column("id")
+    found = []
+    for at, (x, y, width, height) in enumerate(things["bbox"]):
+        tip, base = column("tip_px")[at], column("base_px")[at]
+        found.append(
+            ObjectTruth(
+                id=at + 1 if numbers[at] is None else numbers[at],
+                category=classes[things["category"][at]],
+                box=(x, y, x + width, y + height),
+                visible=column("visible")[at],
+                address=column("address")[at],
+                cavity=column("cavity")[at],
+                true_position_mm=column("true_position_mm")[at],
+                retraction_mm=column("retraction_mm")[at],
+                kinds=(),
+                tip_px=None if tip is None else tuple(tip),
+                base_px=None if base is None else tuple(base),
+            )
+        )
+    return found
+
+
+def moved_objects(
+    things: Sequence[ObjectTruth], move: Move, mask: np.ndarray | None, moved_mask: np.ndarray | None
+) -> list[ObjectTruth]:
+    """What of the objects the moved picture shows.
+
+    The box of what is seen follows the mask: a side that the crop leaves alone moves with the pixels, another one ends
+    where the mask now ends. The box of what is not there (a missing pin's place, the place of a retracted one) is
+    moved and clipped.
+
+    Args:
+        things: the objects before.
+        move: what was done to the picture.
+        mask: instance indices (H, W), None where there is no mask.
+        moved_mask: the mask after the move.
+    """
+    before, after = _extents(mask), _extents(moved_mask)
+    found = []
+    for thing in things:
+        box = _clipped(move.box(thing.box), move.out)
+        share = _share(box, move.box(thing.box))
+        if thing.id in before and not (thing.category == NUKENG and thing.true_position_mm is None):
+            (old, many), (new, left) = before[thing.id], after.get(thing.id, (None, 0))
+            if thing.category != NUKENG:
+                if new is None:
+                    continue
+                box = _followed(box, _clipped(move.box(old), move.out), new) if move.exact else new
+            share = min(1.0, left / many) if move.exact else min(1.0, left / many / _scale(move))
+        if box[2] <= box[0] or box[3] <= box[1]:
+            continue
+        found.append(
+            replace(
+                thing,
+                box=box,
+                visible=None if thing.visible is None else thing.visible * share,
+                tip_px=_inside(move, thing.tip_px),
+                base_px=_inside(move, thing.base_px),
+            )
+        )
+    return found
+
+
+def renamed(things: Sequence[ObjectTruth], names: Naming) -> list[ObjectTruth]:
+    """The objects with the addresses and cavities that they have in a flipped or turned picture."""
+    return [
+        replace(
+            thing,
+            address=names.address(thing.address),
+            cavity=names.cavity(thing.address, thing.cavity),
+        )
+        for thing in things
+    ]
+
+
+def relabelled(
+    row: Mapping[str, Any],
+    before: Sequence[ObjectTruth],
+    things: Sequence[ObjectTruth],
+    size: tuple[int, int],
+    settings: Settings,
+) -> dict[str, Any]:
+    """The columns of a row that follow from its objects.
+
+    Args:
+        row: the original; its `defects` name the kinds of what stands where.
+        before: the original's objects.
+        things: those that are left, in the same frame of names.
+        size: (W, H) of the new picture in px.
+        settings: of the dataset.
+    """
+    classes = class_names(True)
+    left = {thing.id for thing in things}
+    bad = [thing for thing in things if thing.category != OK]
+    kinds = row["kinds"]
+    if kinds is not None and any(t.category != OK and t.id not in left for t in before):
+        possible = {kind for t in before if t.id in left for kind in _kinds(t, row, settings)}
+        kinds = [kind for kind in kinds if kind in possible]
+    truth = PictureTruth(
+        label=worst_class(thing.category for thing in things),
+        kinds=(),
+        grey=False,
+        observable=True,
+        objects=tuple(replace(t, visible=1.0) if t.visible is None else t for t in things),
+    )
+    observable = row["observable"]
+    if observable is not None:
+        observable = not bad or bool(truth.found)
+    return {
+        "label": classes.index(truth.label),
+        "verdict": int(bool(bad)),
+        "kinds": kinds,
+        "observable": observable,
+        "grey": _grey(row, things, settings),
+        "bbox_str": truth.answer(*size, settings.answer),
+        "objects": as_columns(things),
+        "width": size[0],
+        "height": size[1],
+    }
+
+
+def as_columns(things: Sequence[ObjectTruth]) -> dict[str, list[Any]]:
+    """Objects as a dataset's column `objects` stores them."""
+    classes = class_names(True)
+    return {
+        "id": [t.id for t in things],
+        "bbox": [[t.box[0], t.box[1], t.box[2] - t.box[0], t.box[3] - t.box[1]] for t in things],
+        "category": [classes.index(t.category) for t in things],
+        "area": [t.area for t in things],
+        **{
+            name: [getattr(t, name) for t in things]
+            for name in (
+                *("address", "cavity", "visible", "true_position_mm", "retraction_mm"),
+                *("tip_px", "base_px"),
+            )
+        },
+    }
+
+
+def _kinds(thing: ObjectTruth, row: Mapping[str, Any], settings: Settings) -> set[str]:
+    """The kinds of defect that an object may carry, from its class, its measures and the row's text."""
+    texts = [text.partition(":")[0].partition("@") for text in (row["defects"] or "").split(";") if text]
+    at = thing.address or ""
+    named = {kind for kind, _, target in texts if target == at or (not at and target in ("housing", "print"))}
+    if thing.category == OK:
+        return set()
+    if thing.category == NUKENG and thing.true_position_mm is None:
+        return {"missing"}
+    limits = settings.tolerance.get(row["scene"] or "", {})
+    kinds = named - {"bent", "retracted", "missing"}
+    if thing.category == BENDNG:
+        return kinds | {"bent"}
+    if thing.category == NUKENG:
+        limit = limits.get("true_position_mm", 0.0)
+        is_bent = thing.true_position_mm is None or thing.true_position_mm > limit
+        return kinds | {"retracted"} | ({"bent"} if is_bent else set())
+    # An imported object's kind is not tied to a place.
+    return kinds or (set(row["kinds"] or ()) if thing.category == OTHERNG else set())
+
+
+def _grey(row: Mapping[str, Any], things: Sequence[ObjectTruth], settings: Settings) -> bool | None:
+    limits = settings.tolerance.get(row["scene"] or "", {})
+    if not row["grey"] or not limits:
+        return row["grey"]
+    return any(
+        (value := getattr(thing, name)) is not None and abs(value - limit) <= settings.grey * limit
+        for thing in things
+        for name, limit in limits.items()
+    )
+
+
+def _extents(mask: np.ndarray | None) -> dict[int, tuple[Box, int]]:
+    """Box and number of pixels of each index in a mask."""
+    if mask is None:
+        return {}
+    from scipy import ndimage
+
+    counts = np.bincount(mask.ravel())
+    found = {}
+    for index, place in enumerate(ndimage.find_objects(mask.astype(np.int32)), 1):
+        if place is not None:
+            rows, columns = place
+            box = (float(columns.start), float(rows.start), float(columns.stop), float(rows.stop))
+            found[index] = box, int(counts[index])
+    return found
+
+
+def _followed(box: Box, whole: Box, now: Box) -> Box:
+    """A box whose sides move in where the mask's have: `whole` is where they would be had nothing been cut."""
+    x1, y1, x2, y2 = (side if new == old else new for side, old, new in zip(box, whole, now, strict=True))
+    return x1, y1, x2, y2
+
+
+def _share(box: Box, whole: Box) -> float:
+    area = (whole[2] - whole[0]) * (whole[3] - whole[1])
+    return (box[2] - box[0]) * (box[3] - box[1]) / area if area > 0 else 1.0
+
+
+def _scale(move: Move) -> float:
+    a, b, _, d, e, _ = move.matrix
+    return abs(a * e - b * d)
+
+
+def _clipped(box: Box, size: tuple[int, int]) -> Box:
+    width, height = size
+    x1, y1, x2, y2 = box
+    return min(max(x1, 0), width), min(max(y1, 0), height), min(max(x2, 0), width), min(max(y2, 0), height)
+
+
+def _inside(move: Move, place: Sequence[float] | None) -> tuple[float, float] | None:
+    if place is None:
+        return None
+    x, y = move.point(place)
+    return (x, y) if 0 <= x <= move.out[0] and 0 <= y <= move.out[1] else None
