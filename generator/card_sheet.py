@@ -73,6 +73,8 @@ def _drawn(row: dict, classes: Sequence[str]) -> Image.Image:
     picture = picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))))
     draw = ImageDraw.Draw(picture)
     things = row["objects"]
+    if things is None or things["bbox"] is None:
+        return picture  # only the picture's class is known
     for category, (x, y, width, height) in zip(things["category"], things["bbox"], strict=True):
         colour = _COLOURS.get(classes[category])
         if colour is not None and width * height > 0:

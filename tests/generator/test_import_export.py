@@ -1,0 +1,457 @@
+"""`python -m generator import` and `export`: round trips, stock readers, broken inputs, mixing."""
+
+import contextlib
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import supervision
+from datasets import load_dataset
+from PIL import Image
+
+from generator.__main__ import main
+from generator.build import Options, build
+from generator.dataset_folder import read_rows, split_files
+from generator.labels import CLASSES
+from generator.relabel import objects_of
+from tests.generator.made_renders import SCENES, write_renders
+from tests.generator.test_augment import broken_folder, files, made_rows, masked_renders, picture, rows_of
+
+FORMATS = ("coco", "yolo", "imagefolder")
+
+
+def import_(*words):
+    return main(["import", *map(str, words), "--workers", "1"])
+
+
+def export(*words):
+    return main(["export", *map(str, words), "--workers", "1"])
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("built")
+    masked_renders(folder / "renders", made_rows(10))
+    build(folder / "renders", folder / "dataset", SCENES, Options({}, masks=True))
+    for kind in FORMATS:
+        for option in ((), ("--ok-positions",)):
+            to = folder / (kind + "".join(option))
+            assert export(folder / "dataset", "--format", kind, "--to", to, *option) == 0
+    return folder
+
+
+def boxes_of(row):
+    return sorted((t.category, *t.box) for t in objects_of(row))
+
+
+def test_coco_against_itself_has_an_average_precision_of_one(built):
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    for path in sorted((built / "coco--ok-positions/annotations").glob("*.json")):
+        with contextlib.redirect_stdout(io.StringIO()):
+            truth = COCO(str(path))
+            found = [{**a, "score": 1.0} for a in truth.dataset["annotations"]]
+            for kind in ("bbox", "segm"):
+                judged = COCOeval(truth, truth.loadRes(json.loads(json.dumps(found))), kind)
+                judged.params.maxDets = [1, 10, 100]
+                judged.evaluate()
+                judged.accumulate()
+                judged.summarize()
+                assert judged.stats[0] == pytest.approx(1.0), (path.name, kind)
+
+
+def test_run_lengths_are_the_masks(built):
+    from pycocotools.coco import COCO
+
+    rows = rows_of(built / "dataset")
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(built / "coco--ok-positions/annotations/instances_train.json"))
+    checked = 0
+    for image in truth.dataset["images"]:
+        mask = np.asarray(Image.open(io.BytesIO(rows[image["run"]]["mask"]["bytes"])))
+        numbers = {t.address: t.id for t in objects_of(rows[image["run"]])}
+        for annotation in truth.imgToAnns[image["id"]]:
+            pixels = mask == numbers[annotation["address"]]
+            if pixels.any():
+                assert isinstance(annotation["segmentation"]["counts"], str)
+                assert np.array_equal(truth.annToMask(annotation).astype(bool), pixels)
+                assert annotation["area"] == pixels.sum()
+                checked += 1
+    assert checked > 150
+
+
+def test_stock_readers_read_coco_and_yolo(built):
+    rows = rows_of(built / "dataset")
+    coco = supervision.DetectionDataset.from_coco(
+        str(built / "coco/images"), str(built / "coco/annotations/instances_train.json")
+    )
+    yolo = supervision.DetectionDataset.from_yolo(
+        str(built / "yolo/images/train"), str(built / "yolo/labels/train"), str(built / "yolo/data.yaml")
+    )
+    for data in (coco, yolo):
+        assert len(data) == sum(r["split"] == "train" for r in rows.values())
+        for path, _, truth in data:
+            expected = [t for t in boxes_of(rows[Path(path).stem]) if t[0] != "OK"]
+            names = [data.classes[number] for number in truth.class_id]
+            found = sorted((name, *map(float, box)) for name, box in zip(names, truth.xyxy, strict=True))
+            assert [f[0] for f in found] == [e[0] for e in expected]
+            assert np.allclose([f[1:] for f in found], [e[1:] for e in expected], atol=1e-3)
+
+
+def test_yolo_boxes_are_right_to_a_millionth(built):
+    rows = rows_of(built / "dataset")
+    checked = 0
+    for path in (built / "yolo--ok-positions/labels").rglob("*.txt"):
+        row = rows[path.stem]
+        lines = [line.split() for line in path.read_text().splitlines()]
+        expected = objects_of(row)
+        assert len(lines) == len(expected) == 27
+        for (number, *values), thing in zip(lines, expected, strict=True):
+            x1, y1, x2, y2 = thing.box
+            w, h = row["width"], row["height"]
+            wanted = ((x1 + x2) / 2 / w, (y1 + y2) / 2 / h, (x2 - x1) / w, (y2 - y1) / h)
+            assert list(map(float, values)) == pytest.approx(wanted, abs=1e-6)
+            assert CLASSES[int(number)] == thing.category
+            checked += 1
+    assert checked == 270
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("option", [(), ("--ok-positions",)])
+def test_exported_and_imported_it_has_the_same_boxes_and_classes(built, tmp_path, kind, option):
+    source = built / (kind + "".join(option))
+    assert import_(source, "--format", kind, "--to", tmp_path / "back") == 0
+    before, after = rows_of(built / "dataset"), rows_of(tmp_path / "back")
+    by_stem = {Path(r["file"]).stem: r for r in after.values()}
+    assert by_stem.keys() == before.keys()
+    for run, row in before.items():
+        back = by_stem[run]
+        expected = [t for t in boxes_of(row) if option or t[0] != "OK"]
+        found = boxes_of(back)
+        assert [f[0] for f in found] == [e[0] for e in expected]
+        assert np.allclose([f[1:] for f in found], [e[1:] for e in expected], atol=1e-6 * 96)
+        assert (back["label"], back["verdict"], back["_split"]) == (
+            row["label"],
+            row["verdict"],
+            row["_split"],
+        )
+        assert back["image"]["bytes"] == row["image"]["bytes"]
+        assert back["bbox_str"] == row["bbox_str"]
+
+
+def test_masks_survive_coco(built, tmp_path):
+    source = built / "coco--ok-positions"
+    assert import_(source, "--format", "coco", "--to", tmp_path / "back") == 0
+    before, after = rows_of(built / "dataset"), rows_of(tmp_path / "back")
+    for run, row in before.items():
+        old, new = (np.asarray(Image.open(io.BytesIO(r["mask"]["bytes"]))) for r in (row, after[run]))
+        addresses = {t.id: t.address for t in objects_of(row)}
+        for thing in objects_of(after[run]):
+            pixels = old == next(i for i, a in addresses.items() if a == thing.address)
+            if pixels.any():
+                assert np.array_equal(new == thing.id, pixels)
+
+
+def test_unknown_truth_is_null(built, tmp_path):
+    assert (
+        import_(built / "yolo", "--format", "yolo", "--to", tmp_path / "back", "--known", "camera=top") == 0
+    )
+    for row in rows_of(tmp_path / "back").values():
+        assert row["synthetic"] is False and row["camera"] == "top" and row["grey"] is None
+        for name in (
+            "part",
+            "seed",
+            "scene",
+            "housing",
+            "terminal",
+            "defects",
+            "lighting",
+            "marking",
+            "samples",
+        ):
+            assert row[name] is None
+        things = row["objects"]
+        for name in ("address", "cavity", "visible", "true_position_mm", "retraction_mm"):
+            assert set(things[name]) <= {None}
+    folder = tmp_path / "classes"
+    for number, name in enumerate(("OK", "BENDNG", "NUKENG", "OK")):
+        picture(folder / "train" / name / f"{number}.png", seed=number)
+    assert import_(folder, "--format", "imagefolder", "--to", tmp_path / "photos") == 0
+    for row in rows_of(tmp_path / "photos").values():
+        is_good = CLASSES[row["label"]] == "OK"
+        assert row["bbox_str"] == ("" if is_good else None)
+        assert row["observable"] == (True if is_good else None)
+        assert objects_of(row) is None and row["kinds"] == ([] if is_good else None)
+
+
+def test_the_stock_image_folder_opens(built, tmp_path):
+    data = load_dataset(str(built / "imagefolder"), cache_dir=str(tmp_path / "cache"))
+    assert {name: len(split) for name, split in data.items()} == {"train": 8, "validation": 2}
+    row = data["train"][1]
+    assert row["label"] in CLASSES and row["image"].size == (96, 48) and "bbox" in row["objects"]
+    assert sorted({p.parent.name for p in (built / "imagefolder/train").rglob("*.png")}) == sorted(
+        {CLASSES[r["label"]] for r in rows_of(built / "dataset").values() if r["split"] == "train"}
+    )
+
+
+def coco(folder: Path, images, annotations, names=("BENDNG", "OK")) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {
+        "images": images,
+        "annotations": [{"id": n, "iscrowd": 0, **a} for n, a in enumerate(annotations, 1)],
+        "categories": [{"id": n, "name": name} for n, name in enumerate(names, 1)],
+    }
+    (folder / "instances_train.json").write_text(json.dumps(content), encoding="utf-8")
+    return folder
+
+
+def image(number, name, width=64, height=40, **more):
+    return {"id": number, "file_name": name, "width": width, "height": height, **more}
+
+
+def box(image_id, *values, category=1):
+    return {"image_id": image_id, "category_id": category, "bbox": list(values)}
+
+
+def test_every_broken_input_is_named_and_nothing_is_written(tmp_path, capsys):
+    folder = tmp_path / "in"
+    broken_folder(folder / "images")
+    names = ["cut_off.jpg", "empty.png", "text.png", "zero.png", "film.gif", "nothing.png", "gray16.png"]
+    images = [image(n, f"OK/{name}", 200, 200) for n, name in enumerate(names)]
+    images += [image(20, "OK/ink.jpg", 70, 50), image(21, "OK/phone photo.jpg", 40, 90)]
+    images += [image(22, "傷 あり/ピン 1.png", 80, 60)]
+    annotations = [
+        box(20, 60, 40, 30, 30),
+        box(20, 100, 100, 5, 5),
+        box(21, 1, 1, 5, 0),
+        box(22, 1, 2, 3),
+        box(99, 1, 1, 5, 5),
+        box(22, 1, 1, 5, 5, category=9),
+        box(22, 1, 1, float("nan"), 5),
+    ]
+    coco(folder, images, annotations)
+    assert import_(folder, "--format", "coco", "--to", tmp_path / "out", "--images", folder / "images") == 2
+    told = capsys.readouterr().err
+    assert not (tmp_path / "out").exists() and "Traceback" not in told
+    for name in names:
+        assert f"OK/{name}: expected" in told, name
+    for message in (
+        "OK/nothing.png: expected the picture that the labels name, got nothing there",
+        "OK/gray16.png: expected 200 x 200 px as in its labels, got 70 x 50",
+        "OK/ink.jpg box 2: expected a box inside of 70 x 50 px",
+        "OK/phone photo.jpg box 1: expected x1 < x2 and y1 < y2",
+        "annotation 4: expected bbox as four numbers",
+        "annotation 5: expected an image_id of the file, got 99",
+        "annotation 6: expected a category_id of the file, got 9",
+        "annotation 7: expected bbox as four numbers",
+    ):
+        assert message in told, message
+    words = (folder, "--format", "coco", "--images", folder / "images")
+    assert import_(*words, "--to", tmp_path / "out", "--skip-broken") == 0
+    assert {r["file"] for r in rows_of(tmp_path / "out").values()} == {"傷 あり/ピン 1.png"}
+
+
+def test_odd_pictures_are_taken_as_a_person_sees_them(tmp_path, capsys):
+    folder = tmp_path / "in"
+    broken_folder(folder / "images")
+    images = [
+        image(1, "OK/gray16.png", 70, 50),
+        image(2, "OK/ink.jpg", 70, 50),
+        image(3, "OK/phone photo.jpg", 40, 90),
+        image(4, "傷 あり/ピン 1.png", 80, 60),
+    ]
+    coco(folder, images, [box(1, 60, 40, 30, 30), box(3, 5, 70, 10, 12), box(4, 1, 2, 30.5, 4)])
+    assert import_(folder, "--format", "coco", "--to", tmp_path / "out") == 0
+    assert (
+        "OK/gray16.png box 1: [60, 40, 90, 70] reaches over the edge of 70 x 50 px: clipped"
+        in capsys.readouterr().err
+    )
+    found = {r["file"]: r for r in rows_of(tmp_path / "out").values()}
+    assert objects_of(found["OK/gray16.png"])[0].box == (60, 40, 70, 50)
+    grey = Image.open(io.BytesIO(found["OK/gray16.png"]["image"]["bytes"]))
+    assert grey.mode == "L" and np.asarray(grey).max() == 255 and np.asarray(grey).min() == 0
+    assert Image.open(io.BytesIO(found["OK/ink.jpg"]["image"]["bytes"])).mode == "RGB"
+    phone = found["OK/phone photo.jpg"]
+    assert (
+        Image.open(io.BytesIO(phone["image"]["bytes"])).size == (40, 90) == (phone["width"], phone["height"])
+    )
+    assert found["傷 あり/ピン 1.png"]["run"] == "傷_あり_ピン_1"
+
+
+def test_labels_drawn_on_the_pixels_as_stored_keep_them_so(tmp_path):
+    broken_folder(tmp_path / "in/images")
+    coco(tmp_path / "in", [image(1, "OK/phone photo.jpg", 90, 40)], [box(1, 70, 5, 12, 10)])
+    assert import_(tmp_path / "in", "--format", "coco", "--to", tmp_path / "out") == 0
+    (row,) = rows_of(tmp_path / "out").values()
+    stored = Image.open(io.BytesIO(row["image"]["bytes"]))
+    assert (row["width"], row["height"]) == stored.size == (90, 40)
+    assert stored.getexif().get(0x0112, 1) == 1
+    with Image.open(tmp_path / "in/images/OK/phone photo.jpg") as raw:
+        assert np.array_equal(np.asarray(stored), np.asarray(raw))
+
+
+def test_voc_counts_pixels_from_one(tmp_path):
+    picture(tmp_path / "in/JPEGImages/a 1.png")
+    picture(tmp_path / "in/JPEGImages/b.png", seed=2)
+    (tmp_path / "in/Annotations").mkdir()
+    (tmp_path / "in/ImageSets/Main").mkdir(parents=True)
+    (tmp_path / "in/ImageSets/Main/val.txt").write_text("b\n")
+    edges = "<xmin>1</xmin><ymin>3</ymin><xmax>64</xmax><ymax>40</ymax>"
+    thing = f"<object><name>{{}}</name><bndbox>{edges}</bndbox></object>"
+    text = (
+        "<annotation><filename>{}</filename><size><width>64</width><height>40</height></size>{}</annotation>"
+    )
+    (tmp_path / "in/Annotations/a 1.xml").write_text(text.format("a 1.png", thing.format("scratch")))
+    (tmp_path / "in/Annotations/b.xml").write_text(text.format("b.png", ""))
+    words = (tmp_path / "in", "--format", "voc", "--classes", "scratch=OTHERNG")
+    assert import_(*words, "--to", tmp_path / "out") == 0
+    found = {r["file"]: r for r in rows_of(tmp_path / "out").values()}
+    assert objects_of(found["a 1.png"])[0].box == (0, 2, 64, 40)
+    assert found["a 1.png"]["kinds"] == ["scratch"] and CLASSES[found["a 1.png"]["label"]] == "OTHERNG"
+    assert CLASSES[found["b.png"]["label"]] == "OK" and found["b.png"]["_split"] == "validation"
+    assert import_(*words, "--zero-based", "--to", tmp_path / "zero") == 0
+    found = {r["file"]: r for r in rows_of(tmp_path / "zero").values()}
+    assert objects_of(found["a 1.png"])[0].box == (1, 3, 64, 40)
+
+
+def test_words_that_nobody_explained_are_asked_for(tmp_path, capsys):
+    picture(tmp_path / "in/train/scratch/a.png")
+    picture(tmp_path / "in/train/good pin/b.png")
+    assert import_(tmp_path / "in", "--format", "imagefolder", "--to", tmp_path / "out") == 2
+    told = capsys.readouterr().err
+    assert (
+        "got 'scratch': say what they are, as --classes 'scratch=OTHERNG'" in told and "good pin" not in told
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("0 0.5 0.5 0.2\n", "a.txt:1: expected a class and four numbers"),
+        ("7 0.5 0.5 0.2 0.2\n", "a.txt:1: expected a class of data.yaml, got 7"),
+        ("0 1.5 0.5 0.2 0.2\n", "images/train/a.png box 1: expected a box inside of 64 x 40 px"),
+    ],
+)
+def test_broken_yolo_labels_are_named(tmp_path, capsys, line, message):
+    picture(tmp_path / "in/images/train/a.png")
+    (tmp_path / "in/labels/train").mkdir(parents=True)
+    (tmp_path / "in/labels/train/a.txt").write_text(line)
+    (tmp_path / "in/labels/train/gone.txt").write_text("")
+    (tmp_path / "in/data.yaml").write_text("train: images/train\nnames: [BENDNG, NUKENG]\n")
+    assert import_(tmp_path / "in", "--format", "yolo", "--to", tmp_path / "out") == 2
+    told = capsys.readouterr().err
+    assert message in told and "labels/train/gone.txt: expected its picture" in told
+
+
+def test_a_yolo_picture_without_labels_is_not_taken_for_good(tmp_path, capsys):
+    picture(tmp_path / "in/images/train/a.png")
+    (tmp_path / "in/data.yaml").write_text("train: images/train\nnames: [BENDNG]\n")
+    assert import_(tmp_path / "in", "--format", "yolo", "--to", tmp_path / "out") == 2
+    assert "images/train/a.png: expected labels in labels/train/a.txt, got none" in capsys.readouterr().err
+
+
+def photos(folder: Path, count=20) -> Path:
+    for number in range(count):
+        picture(folder / ("OK" if number % 2 else "BENDNG") / f"photo{number:02d}.jpg", 96, 48, number)
+    return folder
+
+
+@pytest.mark.parametrize("share", [0.25, 0.8])
+def test_photographs_are_mixed_with_renders_by_share(built, tmp_path, share):
+    words = (photos(tmp_path / "in"), "--format", "imagefolder", "--with", built / "dataset")
+    assert (
+        import_(*words, "--share", share, "--to", tmp_path / "out", "--splits", "train=0.7,validation=0.3")
+        == 0
+    )
+    rows = rows_of(tmp_path / "out")
+    train = [r for r in rows.values() if r["_split"] == "train"]
+    real = sum(not r["synthetic"] for r in train)
+    assert real / len(train) == pytest.approx(share, abs=0.1)
+    assert {r["synthetic"] for r in train} == {True, False}
+    validation = [r for r in rows.values() if r["_split"] == "validation"]
+    assert sum(not r["synthetic"] for r in validation) == 6 and sum(r["synthetic"] for r in validation) == 2
+    data = load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
+    assert data["train"].features["synthetic"].dtype == "bool"
+
+
+def test_names_that_a_render_has_are_changed(built, tmp_path):
+    words = (built / "coco", "--format", "coco", "--with", built / "dataset")
+    assert import_(*words, "--to", tmp_path / "out") == 0
+    rows = list(read_rows([p for paths in split_files(tmp_path / "out").values() for p in paths], ["run"]))
+    assert len(rows) == 20 == len({r["run"] for r in rows})
+
+
+def test_a_photograph_s_defect_is_not_cut_off_unseen(built, tmp_path, capsys):
+    assert import_(photos(tmp_path / "in"), "--format", "imagefolder", "--to", tmp_path / "set") == 0
+    plan = tmp_path / "plan.csv"
+    main(["augment", "plan", str(tmp_path / "set"), "-o", str(plan)])
+    plan.write_text(plan.read_text("utf-8-sig").replace(",no,yes,yes,", ",yes,yes,yes,"), "utf-8")
+    assert main(["augment", "apply", str(plan), "--to", str(tmp_path / "out"), "--workers", "1"]) == 0
+    told = capsys.readouterr().err
+    assert "10 copies not made: cut: it is not known where the defect is" in told
+    assert "20 copies not made: reverse: it is not known whether it has print" in told
+    for row in rows_of(tmp_path / "out").values():
+        if CLASSES[row["label"]] != "OK" and row["original"]:
+            assert row["augmentation"] == "plus90" and row["width"] * row["height"] == 96 * 48
+
+
+def test_pictures_whose_defects_nobody_placed_are_not_exported_as_good(tmp_path, capsys):
+    assert import_(photos(tmp_path / "in"), "--format", "imagefolder", "--to", tmp_path / "set") == 0
+    assert export(tmp_path / "set", "--format", "coco", "--to", tmp_path / "out") == 0
+    assert "10 NG pictures left out" in capsys.readouterr().err
+    assert len(files(tmp_path / "out")) == 11
+
+
+def test_hidden_objects_are_exported_on_request(built, tmp_path):
+    source = tmp_path / "renders"
+    write_renders(source, made_rows(2))
+    for path in (source / "records").glob("t001.json"):
+        record = json.loads(path.read_text())
+        for position in record["positions"]:
+            position["visible_fraction"] = 0.05
+        path.write_text(json.dumps(record))
+    build(source, tmp_path / "set", SCENES, Options({}))
+    for option, count in (((), 0), (("--hidden",), 1)):
+        to = tmp_path / f"out{count}"
+        assert export(tmp_path / "set", "--format", "yolo", "--to", to, *option) == 0
+        assert sum(len(p.read_text().splitlines()) for p in (to / "labels").rglob("*.txt")) == count
+
+
+def test_what_is_there_is_not_overwritten(built, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/mine.txt").write_text("mine")
+    assert export(built / "dataset", "--format", "coco", "--to", tmp_path / "out") == 2
+    assert import_(built / "coco", "--format", "coco", "--to", tmp_path / "out") == 2
+    assert export(tmp_path, "--format", "coco", "--to", tmp_path / "new") == 2
+    told = capsys.readouterr().err
+    assert "expected a new or empty folder" in told and "expected a dataset that build made" in told
+    assert (tmp_path / "out/mine.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--share", "0.5"), "--share: expected --with DATASET"),
+        (("--classes", "scratch=BAD"), "--classes: expected one of BENDNG"),
+        (("--known", "colour=red"), "--known: expected one of scene"),
+        (("--splits", "train=0.7"), "--splits: expected shares of train, validation, test that sum to 1"),
+        (("--splits", "train=x"), "--splits: expected a share of train, got 'x'"),
+    ],
+)
+def test_wrong_options_are_named(built, tmp_path, capsys, words, message):
+    assert import_(built / "coco", "--format", "coco", "--to", tmp_path / "out", *words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_report_shows_photographs(built, tmp_path):
+    for kind in ("coco", "imagefolder"):
+        assert import_(built / kind, "--format", kind, "--to", tmp_path / kind) == 0
+    words = (photos(tmp_path / "in"), "--format", "imagefolder", "--with", built / "dataset")
+    assert import_(*words, "--to", tmp_path / "mixed") == 0
+    for kind in ("coco", "imagefolder", "mixed"):
+        assert main(["report", str(tmp_path / kind), "-o", str(tmp_path / f"{kind}.html")]) == 0
+    page = (tmp_path / "mixed.html").read_text("utf-8")
+    assert "photograph" in page and "it is not known where the defect is" in page
