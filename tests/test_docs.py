@@ -280,7 +280,7 @@ def test_every_key_of_a_record_is_described_and_no_other(rendered: Path, tmp_pat
 
 
 def test_every_column_of_a_dataset_is_described():
-    features = pytest.importorskip("generator.features").features(other=True)
+    features = pytest.importorskip("generator.features").features(other=True, masks=True)
     text = text_of("docs/dataset.md")
     rows = [row for heading, row in tables(text) if heading == "Columns"]
     columns = {name for row in rows for name in named(row.get("column", ""))}
@@ -385,6 +385,15 @@ def test_the_check_finds_commands_that_do_not_exist(line: str):
         check_command(line)
 
 
+def options_of(parser: argparse.ArgumentParser) -> set[str]:
+    """Its options, and those of the steps that it has."""
+    found = set(parser._option_string_actions)
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            found.update(*(options_of(step) for step in action.choices.values()))
+    return found
+
+
 def options_of_all_commands() -> set[str]:
     pytest.importorskip("torch")
     parsers = [parser_of(["python", "-m", "generator", name])[0] for name in COMMANDS]
@@ -392,7 +401,7 @@ def options_of_all_commands() -> set[str]:
         importlib.import_module(f"trainer.{name}").parser()
         for name in ("vit", "florence2", "predict", "evaluate", "export", "attention")
     ]
-    return {option for parser in parsers for option in parser._option_string_actions}
+    return set().union(*map(options_of, parsers))
 
 
 def test_every_option_named_in_a_sentence_exists():
