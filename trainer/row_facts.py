@@ -13,6 +13,7 @@ MEASURES = ("true_position_mm", "retraction_mm")
 NO_FACTORS = {
     *("run", "split", "part", "seed", "defects", "samples", "width", "height"),
     *("label", "verdict", "kinds", "observable", "grey", "objects", "bbox_str", "image", "nsoart"),
+    *("mask", "original", "file"),
 }
 MOST_LEVELS = 12
 ROWS = ("all", "observable", "clear")
@@ -25,7 +26,7 @@ class Facts:
     Args:
         part: Name of the part; pictures of one part share it.
         scene: The connector.
-        kinds: Kinds of defect out of tolerance, joined by `+`; `OK` without.
+        kinds: Kinds of defect out of tolerance, joined by `+`; `OK` without, `unknown` where nobody named them.
         addresses: Addresses of the visible defects; empty strings for those without one.
         measure: What the only visible defect's size is measured in; empty without a size, or with several defects.
         size_mm: Its size; None without.
@@ -50,6 +51,11 @@ def _at(objects: Mapping[str, Any], key: str, index: int) -> Any:
     return values[index] if values else None
 
 
+def _no_kinds(row: Mapping[str, Any], ok_index: int) -> str:
+    """What to call a row without kinds: a photograph may be NG of a kind that nobody named."""
+    return "unknown" if row.get("kinds") is None and row.get("label") not in (ok_index, None) else "OK"
+
+
 def facts(split: Split, ok_index: int) -> list[Facts]:
     """The facts of each row of a split.
 
@@ -72,11 +78,11 @@ def facts(split: Split, ok_index: int) -> list[Facts]:
             Facts(
                 part=f"{scene}/{part}" if part not in (None, "") else f"run {split.runs[index]}",
                 scene=scene,
-                kinds="+".join(sorted(set(row.get("kinds") or []))) or "OK",
+                kinds="+".join(sorted(set(row.get("kinds") or []))) or _no_kinds(row, ok_index),
                 addresses=tuple(str(_at(objects, "address", i) or "") for i in found),
                 measure=measure,
                 size_mm=size,
-                factors={k: str(v) for k, v in row.items() if k not in NO_FACTORS},
+                factors={k: "" if v is None else str(v) for k, v in row.items() if k not in NO_FACTORS},
             )
         )
     return out
