@@ -30,9 +30,10 @@ _SPAN_DIRECTIONS = 48
 _SLIVER_PX2 = 2.0
 _HIDDEN_PX2 = 0.5
 _SLIVER_PX = 0.6
-# A side that a quarter more or less of its sliver's area, and half a square pixel more or less hidden, would move by
-# more than this is measured again, so many times finer.
+# A side that a quarter more or less of its sliver's area would move by more than this, and as many square pixels more or
+# less hidden as the mask's steps along a pin's edges may hide, is measured again, so many times finer.
 _DOUBT_PX = 0.75
+_UNSURE_PX = 9.0
 FINER = 4
 _MARGIN_PX = 2
 # A render call takes about as long as this many samples of the mask.
@@ -160,9 +161,10 @@ class Mask:
             ):
                 corner = left + window.x1 * self.scale, top + window.y1 * self.scale
                 hidden = (_covered(hulls, corner, here.shape, self.scale) - count) / self.scale**2
+                unsure = _UNSURE_PX / self.scale
                 least, sliver, largest = (
                     share * min(max(hidden - _HIDDEN_PX2 + more, 0.0), most)
-                    for share, more in ((0.75, -0.5), (1.0, 0.0), (1.25, 0.5))
+                    for share, more in ((0.75, -unsure), (1.0, 0.0), (1.25, unsure))
                 )
                 columns, rows = (_sides(line, self.scale, sliver) for line in lines)
                 for line in lines:
@@ -252,10 +254,16 @@ def project_pins(connector: Connector, pins: tuple[Pin, ...], camera: Camera) ->
     for form, members in groups.items():
         frames = np.array([geometry.pin_matrix(pins[number]) for number in members])
         local = geometry.pin_mesh(form).vertices
-        points = camera.project(local @ frames[:, :3, :3].swapaxes(1, 2) + frames[:, None, :3, 3])
-        # The first ring is the pin's buried end; the second stands at the floor.
+        world = local @ frames[:, :3, :3].swapaxes(1, 2) + frames[:, None, :3, 3]
+        # The first ring is the pin's buried end; the second stands at the floor, or by scatter a little above it.
         sides = geometry.sides(form.terminal)
-        standing = points[:, sides:]
+        buried, second = world[:, :sides], world[:, sides : 2 * sides]
+        floors = np.array([pins[number].floor_mm for number in members])
+        heights = [ring[..., 2].mean(axis=1) for ring in (buried, second)]
+        share = np.clip((heights[1] - floors) / (heights[1] - heights[0]), 0.0, 1.0)[:, None, None]
+        points = camera.project(np.concatenate([second + share * (buried - second), world], axis=1))
+        standing = np.concatenate([points[:, :sides], points[:, 2 * sides :]], axis=1)
+        points = points[:, sides:]
         whole = (
             convex_areas(standing).tolist()
             if form.is_convex

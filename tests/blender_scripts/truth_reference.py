@@ -313,7 +313,9 @@ def meet(one: list[float] | None, other: list[float] | None) -> bool:
 
 
 def off(found: list[float] | None, expected: list[float] | None, width: int, height: int) -> float | None:
-    """Largest distance of an edge in px; None where the reference's box touches the picture's edge."""
+    """Largest distance of an edge in px; None where a box is outside of the picture or touches its edge."""
+    if found is not None and not meet(found, [0.0, 0.0, width, height]):
+        return None
     if expected is None or found is None:
         return None if found is expected else float("inf")
     if expected[0] < 1 or expected[1] < 1 or expected[2] > width - 1 or expected[3] > height - 1:
