@@ -156,8 +156,18 @@ def mean_window(image: np.ndarray, window: int, stride: int = 1) -> np.ndarray:
     gh = (height - window) // stride + 1
     gw = (width - window) // stride + 1
     # Separable: first over the windows beside each other, then over those below each other.
-    beside = np.stack([image[:, c : c + (gw - 1) * stride + 1 : stride].mean(axis=1) for c in range(window)])
-    return np.stack([beside[:, r : r + (gh - 1) * stride + 1 : stride].mean(axis=1) for r in range(window)])
+    beside = _sums_over_windows(image, gw, window, stride)
+    return _sums_over_windows(beside, gh, window, stride) / (gh * gw)
+
+
+def _sums_over_windows(values: np.ndarray, count: int, window: int, stride: int) -> np.ndarray:
+    """(window, n): element c of all `count` windows along the second axis of (n, m), summed."""
+    span = (count - 1) * stride + 1
+    sums = [values[:, c : c + span : stride].sum(axis=1) for c in range(min(stride, window))]
+    # A step further the first window's element falls out, and another one comes in.
+    for c in range(stride, window):
+        sums.append(sums[-stride] - values[:, c - stride] + values[:, c - stride + count * stride])
+    return np.stack(sums)
 
 
 def encode_nsoart(maps: np.ndarray, params: Mapping[str, Any]) -> np.ndarray:
