@@ -30,8 +30,8 @@ _SPAN_DIRECTIONS = 48
 _SLIVER_PX2 = 2.0
 _HIDDEN_PX2 = 0.5
 _SLIVER_PX = 0.6
-# A side that a quarter more or less of its sliver's area would move by more than this, and as many square pixels more or
-# less hidden as the mask's steps along a pin's edges may hide, is measured again, so many times finer.
+# A side that a quarter more or less of its sliver's area would move by more than this, and as many square pixels more
+# or less hidden as the mask's steps along a pin's edges may hide, is measured again, so many times finer.
 _DOUBT_PX = 0.75
 _UNSURE_PX = 9.0
 FINER = 4
