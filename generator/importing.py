@@ -158,7 +158,17 @@ def placed(found: Found, shares: Mapping[str, float], seed: int, others: Collect
     """
     taken = set(others)
     photos = []
+    times = Counter(labelled.path.resolve() for labelled in found.pictures)
+    # Which of its labels count, nobody can tell: such a picture is left out altogether.
+    repeated = {labelled.path.resolve(): labelled.name for labelled in found.pictures}
+    found.problems += [
+        f"{name}: expected each picture once, got it {times[path]} times"
+        for path, name in repeated.items()
+        if times[path] > 1
+    ]
     for labelled in found.pictures:
+        if times[labelled.path.resolve()] > 1:
+            continue
         stem = re.sub(r"[^\w-]+", "_", str(Path(labelled.name).with_suffix(""))).strip("_") or "picture"
         run, number = stem, 1
         while run in taken:

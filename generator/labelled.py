@@ -54,6 +54,8 @@ class Labelled:
         things: its boxes; None where only the picture's class is known.
         size: (W, H) px that the labels speak of, where the file says it.
         relative: boxes are fractions of the picture.
+        problems: what is wrong with its labels. Such a picture is never taken with the boxes that could be read: it
+            might pass for a good part.
     """
 
     path: Path
@@ -64,6 +66,7 @@ class Labelled:
     word: str = ""
     size: tuple[int, int] | None = None
     relative: bool = False
+    problems: tuple[str, ...] = ()
 
 
 @dataclass

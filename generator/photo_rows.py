@@ -78,8 +78,12 @@ def examine(photos: Sequence[Photo], rules: Rules) -> Examined:
     statistics: dict[tuple[str, ...], nsoart.MapStatistics] = {}
     for photo in photos:
         try:
+            if photo.labelled.problems:
+                raise InputError(photo.labelled.problems)
             picture, _ = opened(photo.labelled)
             row = _row(photo, picture.size, rules, found.notes)
+            if rules.masks:
+                _mask(photo.labelled, picture.size)
             if min(picture.size) < rules.window:
                 raise InputError(
                     f"{photo.labelled.name}: expected at least {rules.window} x {rules.window} px, got "
@@ -195,6 +199,9 @@ def _objects(labelled: Labelled, size: tuple[int, int], notes: list[str]) -> lis
     if labelled.things is None:
         return None
     found, problems = [], []
+    worst = worst_class(thing.category for thing in labelled.things)
+    if labelled.label == OK and worst != OK:
+        problems.append(f"{labelled.name}: expected no box of a defect in a picture labelled OK, got {worst}")
     for number, thing in enumerate(labelled.things, 1):
         factor = (*size, *size) if labelled.relative else (1.0, 1.0, 1.0, 1.0)
         x1, y1, x2, y2 = (edge * times for edge, times in zip(thing.box, factor, strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def read_coco(source: Path, images: Path | None, names: ClassNames) -> Found:
 def _read(path: Path, content: dict[str, Any], images: Path | None, names: ClassNames, found: Found) -> None:
     words = {}
     for entry in content["categories"]:
-        if not isinstance(entry, dict) or not isinstance(entry.get("name"), str) or "id" not in entry:
+        if not (isinstance(entry, dict) and isinstance(entry.get("name"), str) and _is_id(entry.get("id"))):
             found.problems.append(f"{path.name} categories: expected id and name, got {entry}")
             continue
         words[entry["id"]] = entry["name"]
@@ -50,7 +51,9 @@ def _read(path: Path, content: dict[str, Any], images: Path | None, names: Class
     if path.stem.startswith("instances_"):
         split = split_of(path.stem.removeprefix("instances_")) or split
     of_image: dict[Any, list[Thing]] = {}
-    known = {entry.get("id") for entry in content["images"] if isinstance(entry, dict)}
+    wrong: dict[Any, list[str]] = {}
+    ids = [entry.get("id") for entry in content["images"] if isinstance(entry, dict)]
+    times = Counter(number for number in ids if _is_id(number))
     for entry in content["annotations"]:
         where = f"{path.name} annotation {entry.get('id') if isinstance(entry, dict) else entry}"
         box = (
@@ -58,24 +61,29 @@ def _read(path: Path, content: dict[str, Any], images: Path | None, names: Class
             if isinstance(entry, dict) and isinstance(entry.get("bbox"), list)
             else None
         )
-        if box is None:
-            found.problems.append(f"{where}: expected bbox as four numbers, got another")
-        elif entry.get("category_id") not in words:
-            found.problems.append(
-                f"{where}: expected a category_id of the file, got {entry.get('category_id')!r}"
-            )
-        elif entry.get("image_id") not in known:
-            found.problems.append(f"{where}: expected an image_id of the file, got {entry.get('image_id')!r}")
+        image = entry.get("image_id") if isinstance(entry, dict) else None
+        category = entry.get("category_id") if isinstance(entry, dict) else None
+        if not _is_id(image) or times[image] != 1:
+            found.problems.append(f"{where}: expected an image_id of the file, got {image!r}")
+        elif box is None:
+            wrong.setdefault(image, []).append(f"{where}: expected bbox as four numbers, got another")
+        elif not _is_id(category) or category not in words:
+            problem = f"{where}: expected a category_id of the file, got {category!r}"
+            wrong.setdefault(image, []).append(problem)
         else:
-            word = words[entry["category_id"]]
+            word = words[category]
             x, y, width, height = box
             edges = x, y, x + width, y + height
             thing = Thing(edges, names[word], word, entry.get("segmentation") or None, own_values(entry))
-            of_image.setdefault(entry["image_id"], []).append(thing)
+            of_image.setdefault(image, []).append(thing)
     for entry in content["images"]:
         name = entry.get("file_name") if isinstance(entry, dict) else None
         if not isinstance(name, str) or not name:
             found.problems.append(f"{path.name} images: expected file_name, got {entry}")
+            continue
+        number = entry.get("id")
+        if not _is_id(number) or times[number] > 1:
+            found.problems.append(f"{path.name} images: expected an id of its own for {name}, got {number!r}")
             continue
         size = numbers([entry.get("width"), entry.get("height")], 2)
         label = entry.get("label")
@@ -85,10 +93,15 @@ def _read(path: Path, content: dict[str, Any], images: Path | None, names: Class
                 name=name,
                 split=split_of(str(entry.get("split", ""))) or split,
                 label=names[label] if isinstance(label, str) else None,
-                things=tuple(of_image.get(entry.get("id"), ())),
+                things=tuple(of_image.get(number, ())),
                 size=None if size is None else (int(size[0]), int(size[1])),
+                problems=tuple(wrong.get(number, ())),
             )
         )
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int | str) and not isinstance(value, bool)
 
 
 def _locate(name: str, path: Path, images: Path | None) -> Path:

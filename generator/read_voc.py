@@ -39,7 +39,7 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
             found.problems.append(f"{where}: expected XML, got: {error}")
             continue
         name = (root.findtext("filename") or path.with_suffix("").name).replace("\\", "/")
-        things = []
+        things, problems = [], []
         for number, entry in enumerate(root.iter("object"), 1):
             box = entry.find("bndbox")
             texts = [
@@ -48,9 +48,7 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
             edges = numbers(texts, 4)
             word = (entry.findtext("name") or "").strip()
             if edges is None or not word:
-                found.problems.append(
-                    f"{where} object {number}: expected name and bndbox, got {word!r} {texts}"
-                )
+                problems.append(f"{where} object {number}: expected name and bndbox, got {word!r} {texts}")
                 continue
             x1, y1, x2, y2 = edges
             things.append(Thing((x1 - first, y1 - first, x2, y2), names[word], word))
@@ -64,6 +62,7 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
                 None,
                 tuple(things),
                 size=(int(size[0]), int(size[1])) if size and min(size) >= 1 else None,
+                problems=tuple(problems),
             )
         )
     return found

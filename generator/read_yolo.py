@@ -59,24 +59,26 @@ def _read_split(
         found.problems.append(f"{root / entry}: expected the pictures of {split}, got nothing there")
         return
     for path in pictures:
-        things = _things(path, root, words, names, found)
-        if things is not None:
-            found.pictures.append(Labelled(path, _shown(path, root), split, None, things, relative=True))
+        problems: list[str] = []
+        things = _things(path, root, words, names, problems)
+        found.pictures.append(
+            Labelled(path, _shown(path, root), split, None, things, relative=True, problems=tuple(problems))
+        )
 
 
 def _things(
-    picture: Path, root: Path, words: dict[int, str], names: ClassNames, found: Found
-) -> tuple[Thing, ...] | None:
+    picture: Path, root: Path, words: dict[int, str], names: ClassNames, problems: list[str]
+) -> tuple[Thing, ...]:
     folder = _labels_of(picture.parent)
     label = (folder if folder is not None else picture.parent) / f"{picture.stem}.txt"
     try:
         lines = label.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError):
-        found.problems.append(
+        problems.append(
             f"{_shown(picture, root)}: expected labels in {_shown(label, root)}, got none: an empty file stands for a "
             "good part"
         )
-        return None
+        return ()
     things: list[Thing] = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -84,9 +86,9 @@ def _things(
         where = f"{_shown(label, root)}:{number}"
         values: Any = numbers(line.split())
         if values is None or len(values) < 5 or values[0] != int(values[0]):
-            found.problems.append(f"{where}: expected a class and four numbers, got {line.strip()[:60]!r}")
+            problems.append(f"{where}: expected a class and four numbers, got {line.strip()[:60]!r}")
         elif int(values[0]) not in words:
-            found.problems.append(f"{where}: expected a class of data.yaml, got {int(values[0])}")
+            problems.append(f"{where}: expected a class of data.yaml, got {int(values[0])}")
         else:
             word = words[int(values[0])]
             if len(values) == 5:

@@ -250,8 +250,43 @@ def test_every_broken_input_is_named_and_nothing_is_written(tmp_path, capsys):
     ):
         assert message in told, message
     words = (folder, "--format", "coco", "--images", folder / "images")
+    # What of its labels can be read is not all: without the rest it would pass for a good part.
+    assert import_(*words, "--to", tmp_path / "out", "--skip-broken") == 2
+    images.append(image(23, "whole.png"))
+    picture(folder / "images/whole.png", 64, 40)
+    coco(folder, images, [*annotations, box(23, 1, 1, 5, 5)])
     assert import_(*words, "--to", tmp_path / "out", "--skip-broken") == 0
-    assert {r["file"] for r in rows_of(tmp_path / "out").values()} == {"傷 あり/ピン 1.png"}
+    assert {r["file"] for r in rows_of(tmp_path / "out").values()} == {"whole.png"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"images": [image(1, "a.png"), image(1, "b.png")]}, "expected an id of its own for a.png, got 1"),
+        (
+            {"images": [image(1, "a.png"), image(2, "a.png")]},
+            "a.png: expected each picture once, got it 2 times",
+        ),
+        ({"images": [image(1, "a.png", label="OK")]}, "expected no box of a defect in a picture labelled OK"),
+        ({"images": [image([1], "a.png")]}, "expected an id of its own for a.png, got [1]"),
+        ({"annotations": [box({}, 1, 1, 5, 5)]}, "expected an image_id of the file, got {}"),
+        ({"annotations": [box(1, 1, 1, 5, 5, category=[1])]}, "expected a category_id of the file, got [1]"),
+        ({"annotations": [{**box(1, 1, 1, 5, 5), "segmentation": [[1, 2]]}]}, "expected a segmentation"),
+        ({"annotations": [box(1, 1, 1, 5, 5), box(1, 1, 1, 0, 5)]}, "expected x1 < x2"),
+    ],
+)
+def test_a_picture_with_faulty_labels_is_never_taken_for_good(tmp_path, capsys, change, message):
+    for name in ("a.png", "b.png", "c.png"):
+        picture(tmp_path / "in" / name, 64, 40)
+    given = {"images": [image(1, "a.png")], "annotations": [box(1, 1, 1, 5, 5)], **change}
+    coco(tmp_path / "in", [*given["images"], image(3, "c.png")], given["annotations"])
+    words = (tmp_path / "in", "--format", "coco", "--to", tmp_path / "out")
+    assert import_(*words) == 2
+    assert message in capsys.readouterr().err
+    assert import_(*words, "--skip-broken") == 0
+    files = {row["file"] for row in rows_of(tmp_path / "out").values()}
+    # An annotation of no picture leaves none out.
+    assert files == ({"a.png", "c.png"} if "image_id" in message else {"c.png"})
 
 
 def test_odd_pictures_are_taken_as_a_person_sees_them(tmp_path, capsys):
