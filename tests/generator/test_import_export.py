@@ -350,6 +350,12 @@ def test_voc_counts_pixels_from_one(tmp_path):
     assert import_(*words, "--zero-based", "--to", tmp_path / "zero") == 0
     found = {r["file"]: r for r in rows_of(tmp_path / "zero").values()}
     assert objects_of(found["a 1.png"])[0].box == (1, 3, 64, 40)
+    (tmp_path / "in/Annotations/a 1.xml").write_text(
+        text.format("a 1.png", "<object><name>scratch</name></object>")
+    )
+    assert import_(*words, "--to", tmp_path / "out") == 2
+    assert import_(*words, "--to", tmp_path / "out", "--skip-broken") == 0
+    assert [r["file"] for r in rows_of(tmp_path / "out").values()] == ["b.png"]
 
 
 def test_words_that_nobody_explained_are_asked_for(tmp_path, capsys):
@@ -379,6 +385,11 @@ def test_broken_yolo_labels_are_named(tmp_path, capsys, line, message):
     assert import_(tmp_path / "in", "--format", "yolo", "--to", tmp_path / "out") == 2
     told = capsys.readouterr().err
     assert message in told and "labels/train/gone.txt: expected its picture" in told
+    picture(tmp_path / "in/images/train/b.png")
+    (tmp_path / "in/labels/train/b.txt").write_text("")
+    words = (tmp_path / "in", "--format", "yolo", "--to", tmp_path / "out", "--skip-broken")
+    assert import_(*words) == 0
+    assert {r["file"] for r in rows_of(tmp_path / "out").values()} == {"images/train/b.png"}
 
 
 def test_a_yolo_picture_without_labels_is_not_taken_for_good(tmp_path, capsys):
