@@ -46,7 +46,7 @@ def _read_metadata(path: Path, source: Path, names: ClassNames, found: Found) ->
     try:
         text = path.read_text("utf-8-sig")
         if path.suffix == ".jsonl":
-            rows = [(n, json.loads(line)) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
+            rows = [(n, json.loads(line)) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
         else:
             rows = list(enumerate(csv.DictReader(text.splitlines()), 2))
     except (OSError, ValueError, csv.Error) as error:
@@ -59,9 +59,13 @@ def _read_metadata(path: Path, source: Path, names: ClassNames, found: Found) ->
             found.problems.append(f"{where}:{number}: expected file_name, got none")
             continue
         listed.add(path.parent / name)
-        things = _things(row.get("objects"), f"{where}:{number}", names, found)
+        if not (path.parent / name).is_relative_to(source):
+            found.problems.append(f"{where}:{number}: expected a file_name below {source.name}, got {name!r}")
+            continue
+        problems: list[str] = []
+        things = _things(row.get("objects"), f"{where}:{number}", names, problems)
         label = row.get("label")
-        if not isinstance(label, str) and things is None:
+        if not isinstance(label, str) and things is None and not problems:
             found.problems.append(f"{where}:{number}: expected label or objects, got neither")
             continue
         relative = (path.parent / name).relative_to(source).parts[:-1]
@@ -74,6 +78,7 @@ def _read_metadata(path: Path, source: Path, names: ClassNames, found: Found) ->
                 names[label] if isinstance(label, str) else None,
                 things,
                 label if isinstance(label, str) else "",
+                problems=tuple(problems),
             )
         )
     for picture in find_pictures(path.parent):
@@ -83,20 +88,18 @@ def _read_metadata(path: Path, source: Path, names: ClassNames, found: Found) ->
             )
 
 
-def _things(objects: Any, where: str, names: ClassNames, found: Found) -> tuple[Thing, ...] | None:
+def _things(objects: Any, where: str, names: ClassNames, problems: list[str]) -> tuple[Thing, ...] | None:
     if not isinstance(objects, dict):
         return None
     boxes, words = objects.get("bbox"), objects.get("categories", objects.get("category"))
     if not isinstance(boxes, list) or not isinstance(words, list) or len(boxes) != len(words):
-        found.problems.append(f"{where} objects: expected as many categories as bbox, got others")
+        problems.append(f"{where} objects: expected as many categories as bbox, got others")
         return None
     things = []
     for at, (box, word) in enumerate(zip(boxes, words, strict=True)):
         values = numbers(box, 4) if isinstance(box, list) else None
         if values is None or not isinstance(word, str):
-            found.problems.append(
-                f"{where} objects {at}: expected four numbers and a name, got {box} {word!r}"
-            )
+            problems.append(f"{where} objects {at}: expected four numbers and a name, got {box} {word!r}")
             continue
         x, y, width, height = values
         more = {

@@ -289,6 +289,27 @@ def test_a_picture_with_faulty_labels_is_never_taken_for_good(tmp_path, capsys, 
     assert files == ({"a.png", "c.png"} if "image_id" in message else {"c.png"})
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ({"objects": {"bbox": [[1, 1, 5]], "categories": ["BENDNG"]}}, "objects 0: expected four numbers"),
+        ({"objects": {"bbox": [[1, 1, 5, 5]], "categories": []}}, "expected as many categories as bbox"),
+        ({"file_name": "/elsewhere/a.png", "label": "OK"}, "expected a file_name below in, got"),
+        ({"file_name": "a.png"}, "expected label or objects, got neither"),
+    ],
+)
+def test_faulty_metadata_is_named_and_its_picture_not_taken_for_good(tmp_path, capsys, line, message):
+    for name in ("a.png", "b.png"):
+        picture(tmp_path / "in" / name)
+    lines = [{"file_name": "a.png", **line}, {"file_name": "b.png", "label": "OK"}]
+    (tmp_path / "in/metadata.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    words = (tmp_path / "in", "--format", "imagefolder", "--to", tmp_path / "out")
+    assert import_(*words) == 2
+    assert message in capsys.readouterr().err
+    assert import_(*words, "--skip-broken") == 0
+    assert {row["file"] for row in rows_of(tmp_path / "out").values()} == {"b.png"}
+
+
 def test_odd_pictures_are_taken_as_a_person_sees_them(tmp_path, capsys):
     folder = tmp_path / "in"
     broken_folder(folder / "images")
