@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from trainer import checkpoint, metrics
+from trainer import checkpoint, doctor, metrics
 from trainer.augmentation import Batch, augment
 from trainer.checkpoint import RunState, TrainingConfig
 from trainer.closeups import CloseUps
@@ -173,8 +173,8 @@ def train_epoch(
         bar: Progress bar, moved by one per step.
 
     Returns:
-        `stage`, `lr`, `train_loss`, `train_accuracy` (of the pictures; None in the close-ups' stage) and
-        `train_close_up_accuracy` (of their centre objects; None without).
+        `stage`, `lr`, `train_loss`, `gradient_norm` (mean before clipping), `train_accuracy` (of the pictures; None in
+        the close-ups' stage) and `train_close_up_accuracy` (of their centre objects; None without).
     """
     generator = torch.Generator().manual_seed(config.seed * 100_003 + epoch)
     torch.manual_seed(config.seed * 100_003 + epoch)  # dropout
@@ -184,7 +184,7 @@ def train_epoch(
     with_pictures = epoch > plan.close_up_epochs
     with_close_ups = plan.close_up_epochs > 0
     count = 2 * config.batch_size
-    total = torch.zeros((), device=device)
+    total, norms = torch.zeros((), device=device), torch.zeros((), device=device)
     right, right_close_ups = torch.zeros((), device=device), torch.zeros((), device=device)
     rate, done, steps = config.lr, plan.done(epoch - 1), plan.steps(epoch)
     for index in range(steps):
@@ -215,7 +215,7 @@ def train_epoch(
             right += (prediction.logits.argmax(1) == batch.labels).sum()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+        norms += torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip).detach()
         optimizer.step()
         total += loss.detach()
         bar.update()
@@ -223,6 +223,7 @@ def train_epoch(
         "stage": "pictures" if with_pictures else "close-ups",
         "lr": rate,
         "train_loss": float(total) / steps,
+        "gradient_norm": float(norms) / steps,
         "train_accuracy": float(right) / len(split) if with_pictures else None,
         "train_close_up_accuracy": float(right_close_ups) / (steps * count) if with_close_ups else None,
     }
@@ -257,7 +258,7 @@ def epoch_row(
 def write_metrics(run: Path, rows: list[dict[str, object]]) -> None:
     """Write RUN/metrics.csv whole and atomically: one line per epoch."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+    writer = csv.DictWriter(text, fieldnames=list(rows[-1]), restval="")
     writer.writeheader()
     for row in rows:
         cells = {k: "" if v is None else f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()}
@@ -361,7 +362,7 @@ def train(
             collapse = (
                 metrics.collapse_warning(matrix, data.classes) if epoch > plan.close_up_epochs else None
             )
-            warnings = [collapse] if collapse else []
+            warnings = ([collapse] if collapse else []) + doctor.prognosis(rows, data.classes, config)
             report(row, warnings)
             spent_min = (time.monotonic() - began) / 60
             if time_limit_min is not None and epoch < config.epochs and spent_min > time_limit_min:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from trainer import checkpoint, frozen, metrics, row_facts, training
+from trainer import checkpoint, doctor, frozen, metrics, row_facts, training
 from trainer.checkpoint import TrainingConfig
 from trainer.data import INPUTS, Data, channel_statistics, load_data
 from trainer.errors import InputError
@@ -121,6 +121,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--heads", type=number(int, 1, 64), help=f"attention heads ({m.heads})")
     p.add_argument("--dropout", type=number(float, 0, 0.9), help=f"({m.dropout:g})")
     p.add_argument(
+        "--no-check",
+        dest="check",
+        action="store_false",
+        help="begin without learning one batch by heart first",
+    )
+    p.add_argument(
         "--time-limit",
         type=number(float, 0, 1e6, True),
         metavar="MIN",
@@ -187,9 +193,10 @@ class EpochReporter:
             f"validation {row['val_accuracy']:.3f} (loss {row['val_loss']:.3f}, most often "
             f"{row['val_top_class']} {row['val_top_share']:.0%})  {row['seconds']:.1f} s"
         )
-        if warnings and not self.warned:
-            for warning in warnings:
-                say(f"WARNING: {warning}. Usual in the first epochs, wrong if it stays.")
+        for warning in warnings:
+            if not any(warning.split(":")[-1] == old.split(":")[-1] for old in self.warned):
+                usual = ". Usual in the first epochs, wrong if it stays" if "collapsed" in warning else ""
+                say(f"WARNING: {warning}{usual}.")
         self.warned = warnings
 
 
@@ -241,6 +248,27 @@ def _finish(run: Path, data: Data, model: ViT, outcome: training.Outcome) -> Non
     plots.confusion(matrices, data.classes, run / "confusion.png")
 
 
+def _examine(model: ViT, data: Data, settings: TrainingConfig) -> None:
+    """Labels against boxes, classes against each other, and one batch by heart, before anything is spent.
+
+    Raises:
+        InputError: Training cannot succeed.
+    """
+    train, validation = data.splits["train"], data.splits["validation"]
+    problems, warnings = doctor.check_labels(train, model.config.ok_index, data.classes)
+    if problems:
+        raise InputError([f"split train: {problem}" for problem in problems])
+    for warning in [*warnings, *doctor.check_classes(train, validation, data.classes)]:
+        say(f"WARNING: {warning}.")
+    found = doctor.examine(model, train, settings)
+    if not found.healthy:
+        raise InputError(f"not begun (--no-check begins all the same): {found.reason}")
+    say(
+        f"one batch learned by heart in {found.steps} steps: loss {found.first_loss:.3f} to {found.last_loss:.3f}, "
+        f"largest gradient {found.largest_gradient:.2g}"
+    )
+
+
 def run(args: argparse.Namespace) -> int:
     """Train as the options say; returns the exit code."""
     device = device_of(args.device)
@@ -261,6 +289,8 @@ def run(args: argparse.Namespace) -> int:
     torch.set_num_threads(settings.threads)
     torch.use_deterministic_algorithms(device.type == "cpu")
     model, optimizer = training.build(config, settings, device)
+    if args.check and not args.resume:
+        _examine(model, data, settings)
     if not args.resume:
         checkpoint.save_config(args.out, config, settings)
     boxed = bool(data.splits["train"].boxes_known.any())
