@@ -48,6 +48,13 @@ class TrainingConfig:
         threads: CPU threads; results repeat to the bit for equal numbers.
         input: Column of the pictures: `image` or `nsoart`.
         augment: Whether training pictures are shifted, mirrored, brightened and made noisy.
+        accumulate: Batches per step: their gradients are averaged.
+        ema: Decay per step of the average of the weights that is kept and measured; 0 = the weights themselves.
+        patience: Stop after so many epochs with whole pictures without a better one; 0 = never.
+        stages: Epochs after which a copy of the run is kept.
+        balanced: Whether each class is drawn alike, whatever its share of the pictures.
+        rows: Which rows train and are measured: `all`, `observable` or `clear`.
+        init: Run whose weights training begins with; empty = random ones.
     """
 
     epochs: int = 60
@@ -64,6 +71,20 @@ class TrainingConfig:
     threads: int = 1
     input: str = "image"
     augment: bool = True
+    accumulate: int = 1
+    ema: float = 0.0
+    patience: int = 0
+    stages: tuple[int, ...] = ()
+    balanced: bool = False
+    rows: str = "observable"
+    init: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stages", tuple(self.stages))
+
+
+# Runs from before these existed lack them: there they had their defaults, and every row was taken.
+LATER = ("accumulate", "ema", "patience", "stages", "balanced", "rows", "init")
 
 
 @dataclass(frozen=True)
@@ -122,12 +143,16 @@ def section(kind: type, values: Any, place: str) -> Any:
 
 
 def load_config(run: Path) -> tuple[ViTConfig, TrainingConfig]:
-    """Read RUN/config.json strictly.
+    """Read RUN/config.json strictly: see `read_config`."""
+    return read_config(run / CONFIG)
+
+
+def read_config(path: Path) -> tuple[ViTConfig, TrainingConfig]:
+    """Read a run's configuration strictly.
 
     Raises:
         InputError: The folder or file is missing, no JSON, of another format or version, or has unknown keys.
     """
-    path = run / CONFIG
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -144,7 +169,11 @@ def load_config(run: Path) -> tuple[ViTConfig, TrainingConfig]:
     if unknown:
         raise InputError(f"{path}: unknown keys {sorted(unknown)}")
     model = section(ViTConfig, document.get("model"), f"{path} model")
-    return model, section(TrainingConfig, document.get("training"), f"{path} training")
+    training = document.get("training")
+    if isinstance(training, dict):
+        defaults = {**asdict(TrainingConfig()), "rows": "all"}
+        training = {**{key: defaults[key] for key in LATER}, **training}
+    return model, section(TrainingConfig, training, f"{path} training")
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -206,17 +235,65 @@ def load_model(run: Path, which: str = "best") -> ViT:
     return model.eval()
 
 
-def save_state(run: Path, model: ViT, optimizer: torch.optim.Optimizer, state: RunState) -> None:
-    """Write RUN/state.safetensors: weights, moments and counters of one moment."""
+def load_classes(model: ViT, run: Path) -> list[str]:
+    """Put the best weights of another run into a network; its classes may be others, in any order.
+
+    What belongs to a class that both know goes along with its name; a new class keeps its random weights.
+
+    Args:
+        model: A new network of the same shape but for its classes.
+        run: The other run.
+
+    Returns:
+        Names of the classes that are new.
+
+    Raises:
+        InputError: The run is missing, or of another shape.
+    """
+    config, _ = load_config(run)
+    tensors, _ = read_tensors(run / BEST)
+    old, new = config.classes, model.config.classes
+    kept = [(new.index(name), old.index(name)) for name in old if name in new]
+    state = model.state_dict()
+    by_class = ("patch_head.weight", "patch_head.bias", "class_head.weight", "class_head.bias")
+    for name in (*by_class, "pooling.log_scale", "pooling.offset"):
+        tensors[name] = _by_class(state[name], tensors[name], kept)
+    load_weights(model, tensors, f"--init {run}")
+    return [name for name in new if name not in old]
+
+
+def _by_class(own: Tensor, other: Tensor, kept: list[tuple[int, int]]) -> Tensor:
+    if own.shape[1:] != other.shape[1:]:
+        return other  # load_weights says what does not fit
+    out = own.clone()
+    for to, source in kept:
+        out[to] = other[source]
+    return out
+
+
+def save_state(
+    run: Path,
+    model: ViT,
+    optimizer: torch.optim.Optimizer,
+    state: RunState,
+    average: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Write RUN/state.safetensors: weights, moments, averaged weights and counters of one moment."""
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors |= {f"average.{name}": tensor for name, tensor in (average or {}).items()}
     for name, parameter in model.named_parameters():
         for key, value in optimizer.state[parameter].items():
             tensors[f"optimizer.{key}.{name}"] = value
     save_tensors(run / STATE, tensors, {"state": json.dumps(asdict(state))})
 
 
-def load_state(run: Path, model: ViT, optimizer: torch.optim.Optimizer) -> RunState:
-    """Read RUN/state.safetensors back into a network and its optimizer.
+def load_state(
+    run: Path,
+    model: ViT,
+    optimizer: torch.optim.Optimizer,
+    average: Mapping[str, Tensor] | None = None,
+) -> RunState:
+    """Read RUN/state.safetensors back into a network, its optimizer and its averaged weights.
 
     Raises:
         InputError: The file is missing, or of another network.
@@ -232,5 +309,9 @@ def load_state(run: Path, model: ViT, optimizer: torch.optim.Optimizer) -> RunSt
             optimizer.state[parameter] = {
                 key: moment if key == "step" else moment.to(parameter) for key, moment in moments.items()
             }
+    for name, held in (average or {}).items():
+        if f"average.{name}" not in tensors:
+            raise InputError(f"{path}: tensor 'average.{name}' is missing")
+        held.copy_(tensors[f"average.{name}"])
     values = json.loads(metadata["state"])
     return RunState(values["epoch"], values["best_epoch"], tuple(values["best_score"]))

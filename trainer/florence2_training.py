@@ -8,7 +8,7 @@ share each epoch's pictures through Accelerate; the first of them evaluates and 
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from trainer import checkpoint
 from trainer.answers import AnswerGrammar, Found, generate
+from trainer.averaging import Average
 from trainer.detection_metrics import best_threshold, counts, mean_average_precision, position_groups
 from trainer.florence2_data import (
     IGNORED,
@@ -170,45 +171,6 @@ def learning_rate(step: int, steps: int, config: DetectionConfig) -> float:
         return config.lr * (step + 1) / warmup
     done = (step - warmup) / max(1, steps - warmup)
     return config.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
-
-
-class Average:
-    """An exponential moving average of what trains; young averages forget faster.
-
-    Args:
-        module: Whose parameters.
-        decay: Per step; 0 keeps no average and hands back the weights themselves.
-    """
-
-    def __init__(self, module: nn.Module, decay: float) -> None:
-        self.module, self.decay = module, decay
-        self.held: dict[str, Tensor] = {}
-        if decay > 0:
-            self.held = {n: p.detach().clone() for n, p in module.named_parameters() if p.requires_grad}
-
-    def update(self, step: int) -> None:
-        """Take in the weights after `step` steps."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        with torch.no_grad():
-            for name, parameter in self.module.named_parameters():
-                if name in self.held:
-                    self.held[name].lerp_(parameter.detach(), 1 - decay)
-
-    @contextlib.contextmanager
-    def in_place(self) -> Iterator[None]:
-        """The module with the average for weights, within a `with`."""
-        own = {n: p.detach().clone() for n, p in self.module.named_parameters() if n in self.held}
-        self._put(self.held)
-        try:
-            yield
-        finally:
-            self._put(own)
-
-    def _put(self, values: dict[str, Tensor]) -> None:
-        with torch.no_grad():
-            for name, parameter in self.module.named_parameters():
-                if name in values:
-                    parameter.copy_(values[name])
 
 
 def answers(

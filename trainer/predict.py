@@ -20,11 +20,12 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
-from trainer import checkpoint
+from trainer import checkpoint, frozen
 from trainer.data import fit_of, open_picture, pixels_of, rgb
 from trainer.errors import InputError
 from trainer.florence2_run import FORMAT as DETECTION_FORMAT
 from trainer.florence2_run import kind_of
+from trainer.frozen import decide
 from trainer.model import OK_CLASS, ViT
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
@@ -39,7 +40,7 @@ class Verdict:
     Args:
         file: The picture's path as given or found.
         verdict: `OK` or `NG`.
-        label: Most likely class.
+        label: `OK` below the threshold, else the most likely other class; without a threshold the most likely class.
         confidence: Its probability.
         probabilities: Probability by class name.
         peak_px: (x, y) of the most suspicious patch's centre, in px of the picture.
@@ -92,13 +93,17 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def judge(model: ViT, picture: Image.Image, file: str) -> tuple[Verdict, np.ndarray]:
+def judge(
+    model: ViT, picture: Image.Image, file: str, threshold: float | None = None, temperature: float = 1.0
+) -> tuple[Verdict, np.ndarray]:
     """Judge one picture.
 
     Args:
         model: A trained network in evaluation mode.
         picture: Any size and mode.
         file: Name in the verdict.
+        threshold: NG from so much 1 - P(OK) on; without, the most likely class decides.
+        temperature: Divides the logits.
 
     Returns:
         The verdict and the heat map (h, w) in [0, 1] over the network's patches.
@@ -108,8 +113,10 @@ def judge(model: ViT, picture: Image.Image, file: str) -> tuple[Verdict, np.ndar
     pixels = torch.from_numpy(pixels_of(picture, size).copy())[None].float() / 255
     with torch.inference_mode():
         prediction = model(pixels)
-    probabilities = prediction.logits[0].double().softmax(0)
+    probabilities = (prediction.logits[0].double() / temperature).softmax(0)
     label = int(probabilities.argmax())
+    if threshold is not None:
+        label = int(decide(probabilities[None].numpy(), config.ok_index, threshold)[0])
     patches = prediction.patch_logits[0].double().softmax(0)  # (K, h, w)
     heat = 1 - patches[config.ok_index]
     fit = fit_of(rgb(picture).size, size)
@@ -223,7 +230,10 @@ def parser() -> argparse.ArgumentParser:
         help="Florence-2: CSV with address, cavity, x1, y1, x2, y2 (px), or a record; names the pin of each box",
     )
     p.add_argument(
-        "--threshold", type=float, metavar="P", help="Florence-2: least confidence of a box (the run's own)"
+        "--threshold",
+        type=float,
+        metavar="P",
+        help="ViT: least P(NG) of an NG; Florence-2: least confidence of a box (the run's own)",
     )
     p.add_argument(
         "--batch-size", type=int, metavar="N", help="Florence-2: pictures that are answered together (8)"
@@ -234,7 +244,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _options_of_the_other_kind(args: argparse.Namespace, detects: bool) -> list[str]:
     """Options that this run's kind of model does not have."""
-    names = ("weights",) if detects else ("positions", "threshold", "batch_size")
+    names = ("weights",) if detects else ("positions", "batch_size")
     kind = "Florence-2" if detects else "ViT"
     return [
         f"--{name.replace('_', '-')}: expected only with the other kind of run, got one of {kind}"
@@ -273,14 +283,25 @@ def _detect(args: argparse.Namespace, files: Sequence[Path]) -> Iterator[Judged]
 
 def _classify(args: argparse.Namespace, files: Sequence[Path]) -> Iterator[Judged]:
     """Verdict, line and sheet of each picture by a ViT run."""
+    if args.threshold is not None and not 0 <= args.threshold <= 1:
+        raise InputError(f"--threshold: expected 0 to 1, got {args.threshold}")
+    _, settings = checkpoint.load_config(args.model)
+    if "+" in settings.input:
+        raise InputError(
+            f"--model {args.model}: was trained on {settings.input}, and a picture alone is not both; "
+            "`python -m trainer.evaluate` measures it on a dataset that holds both"
+        )
     model = checkpoint.load_model(args.model, args.weights or "best")
+    held = frozen.load(args.model) if args.weights in (None, "best") else None
+    threshold = args.threshold if args.threshold is not None else held.threshold if held else None
+    temperature = held.temperature if held else 1.0
     for file in files:
         try:
             picture = open_picture(file, str(file))
         except InputError as e:
             yield Judged(file, problems=e.problems)
             continue
-        verdict, heat = judge(model, picture, str(file))
+        verdict, heat = judge(model, picture, str(file), threshold, temperature)
         line = f"{verdict.verdict}  {verdict.label:<8} {verdict.confidence:.3f}  {file}"
         yield Judged(
             file, asdict(verdict), line, annotate(picture, verdict, heat, model) if args.out else None

@@ -11,7 +11,7 @@ import csv
 import io
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from trainer import checkpoint, doctor, metrics
 from trainer.augmentation import Batch, augment
+from trainer.averaging import Average
 from trainer.checkpoint import RunState, TrainingConfig
 from trainer.closeups import CloseUps
 from trainer.data import Data, Split
@@ -31,6 +32,7 @@ from trainer.model import ViT, ViTConfig
 from trainer.patches import object_logits, patch_loss
 
 METRICS = "metrics.csv"
+STAGES = "stages"
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,11 @@ class Plan:
         """Steps of one epoch, counted from 1."""
         return self.close_up_steps if epoch <= self.close_up_epochs else self.picture_steps
 
+    def is_over(self, state: RunState, patience: int) -> bool:
+        """Whether `patience` epochs with pictures have passed since the best one; 0 waits for ever."""
+        since = max(state.best_epoch, self.close_up_epochs)
+        return patience > 0 and state.epoch - since >= patience
+
     def done(self, epoch: int) -> int:
         """Steps up to the end of an epoch; all of them at the last."""
         close_ups = min(epoch, self.close_up_epochs)
@@ -132,11 +139,19 @@ class Plan:
 
 def plan_of(split: Split, config: TrainingConfig, close_ups: CloseUps) -> Plan:
     """The plan for a training split."""
-    steps = -(-len(split) // config.batch_size)
+    steps = -(-len(split) // (config.batch_size * config.accumulate))
     usable = bool(close_ups) and config.patch_weight > 0
     # The last epoch always shows whole pictures: the class head has to learn something too.
     close_up_epochs = min(round(config.close_ups * config.epochs), config.epochs - 1) if usable else 0
     return Plan(config.epochs, close_up_epochs, steps, 2 * steps)
+
+
+def picture_order(split: Split, balanced: bool, generator: torch.Generator) -> Tensor:
+    """The rows of an epoch (N,): each once, or drawn with replacement so that each class is shown alike."""
+    if not balanced:
+        return torch.randperm(len(split), generator=generator)
+    counts = torch.bincount(split.labels).double()
+    return torch.multinomial(1 / counts[split.labels], len(split), replacement=True, generator=generator)
 
 
 def _patch_loss(model: ViT, patch_logits: Tensor, batch: Batch) -> Tensor:
@@ -159,6 +174,7 @@ def train_epoch(
     plan: Plan,
     epoch: int,
     bar: tqdm,
+    average: Average | None = None,
 ) -> dict[str, object]:
     """One epoch of the plan.
 
@@ -171,6 +187,7 @@ def train_epoch(
         plan: From `plan_of`.
         epoch: Number of this epoch, from 1.
         bar: Progress bar, moved by one per step.
+        average: Takes in the weights after each step.
 
     Returns:
         `stage`, `lr`, `train_loss`, `gradient_norm` (mean before clipping), `train_accuracy` (of the pictures; None in
@@ -180,44 +197,51 @@ def train_epoch(
     torch.manual_seed(config.seed * 100_003 + epoch)  # dropout
     device = next(model.parameters()).device
     model.train()
-    order = torch.randperm(len(split), generator=generator)
+    order = picture_order(split, config.balanced, generator)
     with_pictures = epoch > plan.close_up_epochs
     with_close_ups = plan.close_up_epochs > 0
     count = 2 * config.batch_size
     total, norms = torch.zeros((), device=device), torch.zeros((), device=device)
     right, right_close_ups = torch.zeros((), device=device), torch.zeros((), device=device)
     rate, done, steps = config.lr, plan.done(epoch - 1), plan.steps(epoch)
+    parts = order.split(config.batch_size)
     for index in range(steps):
         rate = learning_rate(done + index, plan.done(plan.epochs), config)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        loss = torch.zeros((), device=device)
-        if with_close_ups:
-            batch, centres = close_ups.draw(count, generator, config.augment)
-            batch = Batch(*(tensor.to(device) for tensor in batch))
-            patch_logits = model(batch.pixels).patch_logits
-            loss = loss + config.patch_weight * _patch_loss(model, patch_logits, batch)
-            with torch.no_grad():
-                pooled = object_logits(patch_logits, batch.boxes, model.config.patch_size)
-                said = pooled[torch.arange(count, device=device), centres.to(device)].argmax(1)
-                right_close_ups += (said == batch.labels).sum()
-        if with_pictures:
-            batch = batch_of(split, order[index * config.batch_size : (index + 1) * config.batch_size])
-            if config.augment:
-                batch = augment(batch, generator)
-            batch = Batch(*(tensor.to(device) for tensor in batch))
-            prediction = model(batch.pixels)
-            loss = loss + F.cross_entropy(
-                prediction.logits, batch.labels, label_smoothing=config.label_smoothing
-            )
-            if config.patch_weight > 0:
-                loss = loss + config.patch_weight * _patch_loss(model, prediction.patch_logits, batch)
-            right += (prediction.logits.argmax(1) == batch.labels).sum()
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        # The epoch's last step may have fewer batches.
+        held = parts[index * config.accumulate : (index + 1) * config.accumulate] if with_pictures else ()
+        share = 1 / (len(held) if with_pictures else config.accumulate)
+        for part in held if with_pictures else [None] * config.accumulate:
+            loss = torch.zeros((), device=device)
+            if with_close_ups:
+                batch, centres = close_ups.draw(count, generator, config.augment)
+                batch = Batch(*(tensor.to(device) for tensor in batch))
+                patch_logits = model(batch.pixels).patch_logits
+                loss = loss + config.patch_weight * _patch_loss(model, patch_logits, batch)
+                with torch.no_grad():
+                    pooled = object_logits(patch_logits, batch.boxes, model.config.patch_size)
+                    said = pooled[torch.arange(count, device=device), centres.to(device)].argmax(1)
+                    right_close_ups += (said == batch.labels).sum() * share
+            if part is not None:
+                batch = batch_of(split, part)
+                if config.augment:
+                    batch = augment(batch, generator)
+                batch = Batch(*(tensor.to(device) for tensor in batch))
+                prediction = model(batch.pixels)
+                loss = loss + F.cross_entropy(
+                    prediction.logits, batch.labels, label_smoothing=config.label_smoothing
+                )
+                if config.patch_weight > 0:
+                    loss = loss + config.patch_weight * _patch_loss(model, prediction.patch_logits, batch)
+                right += (prediction.logits.argmax(1) == batch.labels).sum()
+            (loss * share).backward()
+            total += loss.detach() * share
         norms += torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip).detach()
         optimizer.step()
-        total += loss.detach()
+        if average is not None:
+            average.update(done + index + 1)
         bar.update()
     return {
         "stage": "pictures" if with_pictures else "close-ups",
@@ -283,6 +307,21 @@ def read_metrics(run: Path, epochs: int) -> list[dict[str, object]]:
     return rows[:epochs]
 
 
+def keep_stage(
+    run: Path,
+    model: ViTConfig,
+    config: TrainingConfig,
+    weights: Mapping[str, Tensor],
+    row: Mapping[str, object],
+) -> None:
+    """Write RUN/stages/<epoch>: a run that `trainer.predict` and `trainer.evaluate` take, and its line of metrics."""
+    folder = run / STAGES / f"{row['epoch']:05d}"
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint.save_config(folder, model, config)
+    checkpoint.save_tensors(folder / checkpoint.BEST, weights, {"epoch": str(row["epoch"])})
+    write_metrics(folder, [dict(row)])
+
+
 def close_up_size(model: ViTConfig, config: TrainingConfig) -> int:
     """Side of a close-up in px: as set, no larger than the picture, whole patches."""
     side = min(config.close_up_px, model.width, model.height)
@@ -325,9 +364,10 @@ def train(
     began = time.monotonic()
     split, validation = data.splits["train"], data.splits["validation"]
     state = RunState(epoch=0, best_epoch=0, best_score=(-1.0, -math.inf))
+    average = Average(model, config.ema)
     rows: list[dict[str, object]] = []
     if resume:
-        state = checkpoint.load_state(run, model, optimizer)
+        state = checkpoint.load_state(run, model, optimizer, average.held)
         rows = read_metrics(run, state.epoch)
     close_ups = CloseUps(split, close_up_size(model.config, config), len(data.classes))
     plan = plan_of(split, config, close_ups)
@@ -336,18 +376,22 @@ def train(
     with tqdm(total=plan.done(plan.epochs), initial=plan.done(state.epoch), unit="step", disable=None) as bar:
         for epoch in range(state.epoch + 1, config.epochs + 1):
             start = time.monotonic()
-            trained = train_epoch(model, split, close_ups, optimizer, config, plan, epoch, bar)
+            if plan.is_over(state, config.patience):
+                stopped = f"no better epoch in {config.patience}: best is {state.best_epoch}"
+                break
+            trained = train_epoch(model, split, close_ups, optimizer, config, plan, epoch, bar, average)
             if not math.isfinite(trained["train_loss"]):  # type: ignore[arg-type]
                 stopped = (
                     f"the loss of epoch {epoch} is {trained['train_loss']}: --lr {config.lr} is too high"
                 )
                 break
-            answers = answer(model, validation)
+            with average.in_place():
+                answers = answer(model, validation)
+                weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
             row = epoch_row(epoch, trained, answers, data.classes)
             row["seconds"] = round(time.monotonic() - start, 2)
             rows.append(row)
             score = (float(row["val_balanced_accuracy"]), -answers.loss)  # type: ignore[arg-type]
-            weights = model.state_dict()
             metadata = {"epoch": str(epoch)}
             best_epoch, best_score = state.best_epoch, state.best_score
             # Before whole pictures are trained on, the class logits are chance: no such epoch is the best.
@@ -357,7 +401,9 @@ def train(
             checkpoint.save_tensors(run / checkpoint.LAST, weights, metadata)
             write_metrics(run, rows)
             state = RunState(epoch, best_epoch, best_score)
-            checkpoint.save_state(run, model, optimizer, state)
+            if epoch in config.stages:
+                keep_stage(run, model.config, config, weights, row)
+            checkpoint.save_state(run, model, optimizer, state, average.held)
             matrix = metrics.confusion_matrix(answers.truth, answers.predicted, len(data.classes))
             collapse = (
                 metrics.collapse_warning(matrix, data.classes) if epoch > plan.close_up_epochs else None

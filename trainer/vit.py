@@ -6,10 +6,13 @@ the best and the last epoch, and the state that `--resume` goes on from.
 
 import argparse
 import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 
 from trainer import checkpoint, doctor, frozen, metrics, row_facts, training
@@ -37,6 +40,13 @@ TRAINING_OPTIONS = {
     "threads": "threads",
     "input": "input",
     "augment": "augment",
+    "accumulate": "accumulate",
+    "ema": "ema",
+    "patience": "patience",
+    "stages": "stages",
+    "balanced": "balanced",
+    "rows": "rows",
+    "init": "init",
 }
 MODEL_OPTIONS = {
     "patch_size": "patch_size",
@@ -57,6 +67,14 @@ def picture_size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
+def stage_list(text: str) -> tuple[int, ...]:
+    """Parse `10,20,30`: rising epochs."""
+    numbers = tuple(int(part) if part.isdecimal() else 0 for part in text.split(","))
+    if 0 in numbers or list(numbers) != sorted(set(numbers)):
+        raise argparse.ArgumentTypeError(f"expected rising epochs such as 300,400,500, got {text!r}")
+    return numbers
+
+
 def parser() -> argparse.ArgumentParser:
     """The command's options. Those of the run default to None, so that --resume can tell what was given."""
     p = argparse.ArgumentParser(
@@ -74,10 +92,23 @@ def parser() -> argparse.ArgumentParser:
         "--resume", action="store_true", help="go on from where RUN stands, with RUN's settings"
     )
     again.add_argument("--overwrite", action="store_true", help="replace the files of an earlier run in RUN")
+    begin = p.add_mutually_exclusive_group()
+    begin.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="settings of an earlier run's config.json; options given win",
+    )
+    begin.add_argument(
+        "--init", metavar="RUN", help="begin with the weights of this run; its classes may be others"
+    )
     p.add_argument(
         "--epochs", type=number(int, 1, 100_000), help=f"passes over the training split ({d.epochs})"
     )
     p.add_argument("--batch-size", type=number(int, 1, 65_536), help=f"pictures per step ({d.batch_size})")
+    p.add_argument(
+        "--accumulate", type=number(int, 1, 4096), metavar="N", help=f"batches per step ({d.accumulate})"
+    )
     p.add_argument("--lr", type=number(float, 0, 10, True), help=f"highest learning rate ({d.lr:g})")
     p.add_argument(
         "--warmup", type=number(float, 0, 1), help=f"share of the steps that warm up ({d.warmup:g})"
@@ -94,6 +125,32 @@ def parser() -> argparse.ArgumentParser:
         type=number(float, 0, 1),
         metavar="SHARE",
         help=f"share of the epochs that show close-ups of single pins only ({d.close_ups:g})",
+    )
+    p.add_argument(
+        "--ema",
+        type=number(float, 0, 0.99999),
+        metavar="DECAY",
+        help=f"measure and keep averaged weights, such as 0.99; 0: the weights themselves ({d.ema:g})",
+    )
+    p.add_argument(
+        "--patience",
+        type=number(int, 0, 100_000),
+        metavar="N",
+        help=f"stop after N epochs with whole pictures without a better one; 0: never ({d.patience})",
+    )
+    p.add_argument(
+        "--stages", type=stage_list, metavar="E,E,…", help="keep a copy of the run after these epochs (none)"
+    )
+    p.add_argument(
+        "--balanced",
+        action="store_const",
+        const=True,
+        help="draw each class alike, whatever its share of the pictures",
+    )
+    p.add_argument(
+        "--rows",
+        choices=row_facts.ROWS,
+        help=f"all; those whose defects can be seen; of these, those outside the grey zone ({d.rows})",
     )
     p.add_argument(
         "--no-augment",
@@ -163,16 +220,67 @@ def _resumed(args: argparse.Namespace) -> tuple[ViTConfig, TrainingConfig]:
 
 
 def _settings(args: argparse.Namespace) -> TrainingConfig:
+    """The settings: an earlier run's or the defaults, and what was given."""
     given = {f: getattr(args, o) for o, f in TRAINING_OPTIONS.items() if getattr(args, o) is not None}
+    if args.config is not None:
+        return replace(checkpoint.read_config(args.config)[1], **given)
     given.setdefault("threads", torch.get_num_threads())
     return replace(TrainingConfig(), **given)
 
 
-def _network(args: argparse.Namespace, data: Data) -> ViTConfig:
+def _network(args: argparse.Namespace, data: Data, settings: TrainingConfig) -> ViTConfig:
+    """The network's shape: an earlier run's or the defaults, what was given, and what the data ask for."""
     given = {f: getattr(args, o) for o, f in MODEL_OPTIONS.items() if getattr(args, o) is not None}
     split = data.splits["train"]
-    mean, std = channel_statistics(split.pictures, len(split))
-    return ViTConfig(data.classes, *data.size, mean=mean, std=std, **given)
+    if args.init:
+        shape, _ = checkpoint.load_config(Path(args.init))
+        wrong = [
+            f"--{option.replace('_', '-')}: {args.init} has {getattr(shape, field)}, got {given[field]}"
+            for option, field in MODEL_OPTIONS.items()
+            if field in given and field != "dropout" and given[field] != getattr(shape, field)
+        ]
+        if shape.channels != split.pictures.channels:
+            wrong.append(
+                f"--input: {args.init} takes {shape.channels} channels, got {split.pictures.channels}"
+            )
+        if wrong:
+            raise InputError(wrong)
+        # Its first layer knows its own mean and spread, whatever the new pictures'.
+        return replace(shape, classes=data.classes, width=data.size[0], height=data.size[1], **given)
+    base: dict[str, Any] = {}
+    if args.config is not None:
+        base = vars(checkpoint.read_config(args.config)[0]).copy()
+    if base and settings.init:
+        mean, std = base["mean"], base["std"]
+    else:
+        mean, std = channel_statistics(split.pictures, len(split))
+    own = {"classes": data.classes, "width": data.size[0], "height": data.size[1]}
+    return ViTConfig(**{**base, **given, **own, "channels": len(mean), "mean": mean, "std": std})
+
+
+def _size(args: argparse.Namespace) -> tuple[int, int] | None:
+    """The pictures' (W, H) where an option or an earlier run says it."""
+    if args.image_size is not None:
+        return args.image_size  # type: ignore[no-any-return]
+    earlier = args.config or (Path(args.init) / checkpoint.CONFIG if args.init else None)
+    if earlier is None:
+        return None
+    shape, _ = checkpoint.read_config(earlier)
+    return shape.width, shape.height
+
+
+def _kept(data: Data, which: str, folder: Path) -> Data:
+    """The rows that train and are measured; how many are left out is said."""
+    splits = {
+        name: split.subset(np.flatnonzero(row_facts.kept_rows(split, which)).tolist())
+        for name, split in data.splits.items()
+    }
+    for name, split in splits.items():
+        if not len(split):
+            raise InputError(f"--data {folder} split {name}: --rows {which} leaves no row")
+        if left := len(data.splits[name]) - len(split):
+            say(f"split {name}: {left} of {len(data.splits[name])} rows left out by --rows {which}")
+    return replace(data, splits=splits)
 
 
 class EpochReporter:
@@ -273,7 +381,11 @@ def run(args: argparse.Namespace) -> int:
     """Train as the options say; returns the exit code."""
     device = device_of(args.device)
     prepare_folder(args.out, args.resume, args.overwrite, RUN_FILES)
+    if args.overwrite:
+        shutil.rmtree(args.out / training.STAGES, ignore_errors=True)
     if args.resume:
+        if args.config is not None:
+            raise InputError("--config: --resume keeps the run's own settings")
         config, settings = _resumed(args)
         data = load_data(args.data, settings.input, (config.width, config.height))
         if data.classes != config.classes:
@@ -282,13 +394,21 @@ def run(args: argparse.Namespace) -> int:
             )
     else:
         settings = _settings(args)
-        data = load_data(args.data, settings.input, args.image_size)
-        config = _network(args, data)
+        if late := [epoch for epoch in settings.stages if epoch > settings.epochs]:
+            raise InputError(f"--stages: expected epochs up to --epochs {settings.epochs}, got {late}")
+        data = load_data(args.data, settings.input, _size(args))
+        config = _network(args, data, settings)
     for warning in data.warnings:
         say(f"WARNING: {warning}")
+    data = _kept(data, settings.rows, args.data)
     torch.set_num_threads(settings.threads)
     torch.use_deterministic_algorithms(device.type == "cpu")
     model, optimizer = training.build(config, settings, device)
+    if settings.init and not args.resume:
+        new = checkpoint.load_classes(model, Path(settings.init))
+        say(
+            f"begun with the weights of {settings.init}" + (f"; new classes: {', '.join(new)}" if new else "")
+        )
     if args.check and not args.resume:
         _examine(model, data, settings)
     if not args.resume:

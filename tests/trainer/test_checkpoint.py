@@ -35,7 +35,7 @@ def test_what_was_saved_is_what_is_loaded(run):
     [
         (lambda d: d.update(owner="me"), "owner"),
         (lambda d: d["model"].update(registers=4), "registers"),
-        (lambda d: d["training"].update(ema=0.9), "ema"),
+        (lambda d: d["training"].update(momentum=0.9), "momentum"),
         (lambda d: d["model"].pop("dim"), "'dim' is missing"),
         (lambda d: d["model"].update(dim="wide"), "'dim'"),
         (lambda d: d["training"].update(augment="yes"), "'augment'"),

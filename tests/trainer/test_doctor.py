@@ -71,7 +71,7 @@ def test_shuffled_labels_disagree_with_the_boxes(make_dataset, make_rows, tmp_pa
     assert "shuffled" in said and "label" in said and "boxes" in said
 
 
-def test_shuffled_labels_without_boxes_show_on_validation(
+def test_shuffled_labels_without_boxes_are_warned_of(
     make_dataset, make_rows, tmp_path, small_options, capsys
 ):
     splits = {
@@ -80,7 +80,9 @@ def test_shuffled_labels_without_boxes_show_on_validation(
     }
     data = make_dataset(tmp_path / "data", splits)
     assert train(data, tmp_path / "run", "--epochs", "16", "--no-augment", "--no-check", *small_options) == 0
-    assert "validation stays at chance" in capsys.readouterr().out
+    # Learned by heart, or one class for all: which, depends on the time it was given.
+    said = capsys.readouterr().out
+    assert "validation stays at chance" in said or "collapsed to one class" in said
 
 
 def test_a_missing_class_is_named_before_training(make_dataset, make_rows, tmp_path, small_options, capsys):
