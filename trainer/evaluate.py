@@ -89,7 +89,10 @@ def _frozen(args: argparse.Namespace, model: ViT, column: str) -> Frozen:
         positions = row_facts.defect_positions(train, config.ok_index)
     except InputError:
         positions = {}
-    say(f"{args.model} has no {frozen.FROZEN}: chosen now on validation of {args.data}, and kept")
+    say(
+        f"{args.model} has no {frozen.FROZEN}: chosen now on validation of {args.data}, and kept; positions count as seen "
+        "where its train split has a defect"
+    )
     return frozen.freeze(args.model, logits, validation.labels.numpy(), config.ok_index, positions)
 
 

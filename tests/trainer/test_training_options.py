@@ -63,8 +63,8 @@ def test_an_average_is_the_mean_that_it_says():
         decay = min(0.9, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * step
     with average.in_place():
-        assert float(module.weight) == pytest.approx(expected, rel=1e-4)
-    assert float(module.weight) == 199
+        assert float(module.weight.detach()) == pytest.approx(expected, rel=1e-4)
+    assert float(module.weight.detach()) == 199
 
 
 def test_balanced_drawing_shows_each_class_alike(tiny):
