@@ -1,10 +1,12 @@
 """The collapse doctor: can this network learn these pictures at all, and is it still learning?
 
-Before training one batch is learned by heart, with the run's own network and learning rate. That takes seconds, and
-whatever cannot do it cannot learn a dataset: a rate that throws the weights about, pictures without a difference,
-equal pictures with different labels. During training three numbers per epoch tell a collapse early: the
-entropy of the mean prediction, the share of the most predicted class, and how often the gradient was clipped.
-Shuffled labels are learned by heart too; they show later, as training that improves while validation stays at chance.
+Before training one batch is learned by heart, with the run's own network, loss and learning rate. Where the loss runs
+away, equal pictures have different labels or no gradient arrives, the run stops: no dataset can be learned like that.
+Where it is merely slow, it is warned of: close-ups and patience may still bring it about.
+
+During training three numbers per epoch tell a collapse early: the entropy of the mean prediction, the share of the
+most predicted class, and the gradient's norm. Shuffled labels are learned by heart too; they show as labels that the
+boxes contradict, or as training that improves while validation stays at chance.
 """
 
 import copy
@@ -18,11 +20,13 @@ import torch.nn.functional as F
 from trainer.checkpoint import TrainingConfig
 from trainer.data import IGNORED, Split
 from trainer.model import ViT
+from trainer.patches import patch_loss
 
 PICTURES = 8
 MOST_STEPS = 120
 PATIENCE = 6
-HOPELESS = 50
+RUNAWAY = 3.0
+NO_GRADIENT = 1e-4
 HEALTHY_NORM = 1000.0
 
 
@@ -31,7 +35,8 @@ class Examination:
     """What learning one batch by heart showed.
 
     Args:
-        healthy: Whether training may begin.
+        healthy: Whether the batch was learned by heart.
+        hopeless: Whether training must not begin.
         reason: Why not, with advice; empty when healthy.
         steps: Steps taken.
         first_loss, last_loss: Cross-entropy of the pictures' classes.
@@ -40,6 +45,7 @@ class Examination:
     """
 
     healthy: bool
+    hopeless: bool
     reason: str
     steps: int
     first_loss: float
@@ -72,9 +78,9 @@ def contradictions(split: Split, rows: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def _advice(config: TrainingConfig, losses: Sequence[float], largest: float) -> str:
-    if not math.isfinite(losses[-1]) or max(losses) > 3 * losses[0] or config.lr > 0.02:
+    if not math.isfinite(losses[-1]) or max(losses) > RUNAWAY * losses[0] or config.lr > 0.02:
         return f"--lr {config.lr:g} throws the weights about: try --lr {min(1e-3, config.lr / 30):g}"
-    if largest < 1e-4:
+    if largest < NO_GRADIENT:
         return "no gradient arrives: are the pictures all alike? `python -m generator report` shows them"
     if losses[-1] < 0.8 * losses[0]:
         return f"it learns, but slowly: try --lr {min(3e-3, config.lr * 5):g}, or a larger --dim"
@@ -94,11 +100,11 @@ def examine(model: ViT, split: Split, config: TrainingConfig) -> Examination:
     if len(split.labels[rows].unique()) < 2:
         only = names[int(split.labels[rows][0])]
         reason = f"every training picture is {only}: there is nothing to tell apart"
-        return Examination(False, reason, 0, math.nan, math.nan, 1.0, 0.0)
+        return Examination(False, True, reason, 0, math.nan, math.nan, 1.0, 0.0)
     if pairs := contradictions(split, rows):
         first, second = (f"{split.runs[i]} ({names[int(split.labels[i])]})" for i in pairs[0])
         reason = f"equal pictures have different labels: {first} and {second}"
-        return Examination(False, reason, 0, math.nan, math.nan, 0.0, 0.0)
+        return Examination(False, True, reason, 0, math.nan, math.nan, 0.0, 0.0)
     device = next(model.parameters()).device
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -106,23 +112,24 @@ def examine(model: ViT, split: Split, config: TrainingConfig) -> Examination:
         optimizer = torch.optim.AdamW(patient.parameter_groups(0.0), lr=config.lr, betas=(0.9, 0.99))
         pixels = split.pictures.batch(rows).to(device).float() / 255
         labels = split.labels[rows].to(device)
+        boxes = [t[rows].to(device) for t in (split.boxes, split.categories, split.boxes_known)]
         losses: list[float] = []
         largest, accuracy, right_in_a_row = 0.0, 0.0, 0
         for step in range(MOST_STEPS):
             for group in optimizer.param_groups:
                 group["lr"] = config.lr * min(1.0, (step + 1) / 10)
-            logits = patient(pixels).logits
-            loss = F.cross_entropy(logits, labels)
+            prediction = patient(pixels)
+            loss = F.cross_entropy(prediction.logits, labels)
             losses.append(float(loss.detach()))
-            accuracy = float((logits.argmax(1) == labels).float().mean())
+            accuracy = float((prediction.logits.argmax(1) == labels).float().mean())
             right_in_a_row = right_in_a_row + 1 if accuracy == 1 else 0
-            stuck = len(losses) >= HOPELESS and min(losses[-HOPELESS // 2 :]) > 0.95 * losses[0]
-            if (
-                stuck
-                or not math.isfinite(losses[-1])
-                or (right_in_a_row >= PATIENCE and losses[-1] < 0.5 * losses[0])
-            ):
+            learned = right_in_a_row >= PATIENCE and losses[-1] < 0.5 * losses[0]
+            if learned or not math.isfinite(losses[-1]):
                 break
+            if config.patch_weight > 0:
+                loss = loss + config.patch_weight * patch_loss(
+                    prediction.patch_logits, *boxes, patient.config.ok_index, patient.config.patch_size
+                )
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             norm = float(torch.nn.utils.clip_grad_norm_(patient.parameters(), config.clip))
@@ -132,13 +139,16 @@ def examine(model: ViT, split: Split, config: TrainingConfig) -> Examination:
                 break
             optimizer.step()
     healthy = accuracy == 1 and math.isfinite(losses[-1])
+    lost = not math.isfinite(losses[-1]) or max(losses) > RUNAWAY * losses[0] or largest < NO_GRADIENT
     reason = ""
     if not healthy:
         reason = (
             f"{len(rows)} training pictures could not be learned by heart in {len(losses)} steps: loss "
             f"{losses[0]:.3g} to {losses[-1]:.3g}, {accuracy:.0%} right. {_advice(config, losses, largest)}"
         )
-    return Examination(healthy, reason, len(losses), losses[0], losses[-1], accuracy, largest)
+    return Examination(
+        healthy, not healthy and lost, reason, len(losses), losses[0], losses[-1], accuracy, largest
+    )
 
 
 def prognosis(

@@ -90,8 +90,8 @@ def _frozen(args: argparse.Namespace, model: ViT, column: str) -> Frozen:
     except InputError:
         positions = {}
     say(
-        f"{args.model} has no {frozen.FROZEN}: chosen now on validation of {args.data}, and kept; positions count as seen "
-        "where its train split has a defect"
+        f"{args.model} has no {frozen.FROZEN}: chosen now on validation of {args.data}, and kept; positions count as "
+        "seen where its train split has a defect"
     )
     return frozen.freeze(args.model, logits, validation.labels.numpy(), config.ok_index, positions)
 

@@ -360,7 +360,7 @@ def _examine(model: ViT, data: Data, settings: TrainingConfig) -> None:
     """Labels against boxes, classes against each other, and one batch by heart, before anything is spent.
 
     Raises:
-        InputError: Training cannot succeed.
+        InputError: Training cannot succeed as it is.
     """
     train, validation = data.splits["train"], data.splits["validation"]
     problems, warnings = doctor.check_labels(train, model.config.ok_index, data.classes)
@@ -369,8 +369,11 @@ def _examine(model: ViT, data: Data, settings: TrainingConfig) -> None:
     for warning in [*warnings, *doctor.check_classes(train, validation, data.classes)]:
         say(f"WARNING: {warning}.")
     found = doctor.examine(model, train, settings)
-    if not found.healthy:
+    if found.hopeless:
         raise InputError(f"not begun (--no-check begins all the same): {found.reason}")
+    if not found.healthy:
+        say(f"WARNING: {found.reason}.")
+        return
     say(
         f"one batch learned by heart in {found.steps} steps: loss {found.first_loss:.3f} to {found.last_loss:.3f}, "
         f"largest gradient {found.largest_gradient:.2g}"
