@@ -144,7 +144,7 @@ def sheet(
     cells: list[list[Image.Image]] = []
     ok, patch = model.config.ok_index, model.config.patch_size
     for index, row in enumerate(rows):
-        pixels = split.pictures.batch([row])[0]
+        pixels = split.pictures.batch([row])[0, :3]  # the picture, where NSOART's channels follow
         wrong = (split.categories[row] != ok) & (split.categories[row] != IGNORED)
         boxes = split.boxes[row][wrong]
         plain = overlay(pixels, torch.zeros(model.config.grid), patch, boxes[:0])

@@ -1,8 +1,8 @@
 """The collapse doctor: can this network learn these pictures at all, and is it still learning?
 
 Before training one batch is learned by heart, with the run's own network, loss and learning rate. Where the loss runs
-away, equal pictures have different labels or no gradient arrives, the run stops: no dataset can be learned like that.
-Where it is merely slow, it is warned of: close-ups and patience may still bring it about.
+away or stands still, equal pictures have different labels or no gradient arrives, the run stops: no dataset can be
+learned like that. Where it is merely slow, it is warned of: close-ups and patience may still bring it about.
 
 During training three numbers per epoch tell a collapse early: the entropy of the mean prediction, the share of the
 most predicted class, and the gradient's norm. Shuffled labels are learned by heart too; they show as labels that the
@@ -26,6 +26,7 @@ PICTURES = 8
 MOST_STEPS = 120
 PATIENCE = 6
 RUNAWAY = 3.0
+HIGH_RATE = 0.02
 NO_GRADIENT = 1e-4
 HEALTHY_NORM = 1000.0
 
@@ -78,7 +79,7 @@ def contradictions(split: Split, rows: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def _advice(config: TrainingConfig, losses: Sequence[float], largest: float) -> str:
-    if not math.isfinite(losses[-1]) or max(losses) > RUNAWAY * losses[0] or config.lr > 0.02:
+    if not math.isfinite(losses[-1]) or max(losses) > RUNAWAY * losses[0] or config.lr > HIGH_RATE:
         return f"--lr {config.lr:g} throws the weights about: try --lr {min(1e-3, config.lr / 30):g}"
     if largest < NO_GRADIENT:
         return "no gradient arrives: are the pictures all alike? `python -m generator report` shows them"
@@ -139,7 +140,11 @@ def examine(model: ViT, split: Split, config: TrainingConfig) -> Examination:
                 break
             optimizer.step()
     healthy = accuracy == 1 and math.isfinite(losses[-1])
-    lost = not math.isfinite(losses[-1]) or max(losses) > RUNAWAY * losses[0] or largest < NO_GRADIENT
+    # Picture labels alone may stand still for long before they are learned; with boxes eight pictures never do.
+    taught = bool(boxes[2].any()) and config.patch_weight > 0
+    still = min(losses[-20:]) > 0.9 * losses[0] and (taught or config.lr > HIGH_RATE)
+    away = not math.isfinite(losses[-1]) or max(losses) > RUNAWAY * losses[0]
+    lost = still or away or largest < NO_GRADIENT
     reason = ""
     if not healthy:
         reason = (
