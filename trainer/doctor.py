@@ -139,17 +139,18 @@ def examine(model: ViT, split: Split, config: TrainingConfig) -> Examination:
                 losses.append(math.nan)
                 break
             optimizer.step()
-    healthy = accuracy == 1 and math.isfinite(losses[-1])
+    away = not math.isfinite(losses[-1]) or max(losses) > RUNAWAY * losses[0]
+    healthy = accuracy == 1 and not away
     # Picture labels alone may stand still for long before they are learned; with boxes eight pictures never do.
     taught = bool(boxes[2].any()) and config.patch_weight > 0
     still = min(losses[-20:]) > 0.9 * losses[0] and (taught or config.lr > HIGH_RATE)
-    away = not math.isfinite(losses[-1]) or max(losses) > RUNAWAY * losses[0]
     lost = still or away or largest < NO_GRADIENT
     reason = ""
     if not healthy:
         reason = (
-            f"{len(rows)} training pictures could not be learned by heart in {len(losses)} steps: loss "
-            f"{losses[0]:.3g} to {losses[-1]:.3g}, {accuracy:.0%} right. {_advice(config, losses, largest)}"
+            f"{len(rows)} training pictures could not be learned by heart in {len(losses)} steady steps: loss "
+            f"{losses[0]:.3g} to {losses[-1]:.3g}, at most {max(losses):.3g}, {accuracy:.0%} right. "
+            f"{_advice(config, losses, largest)}"
         )
     return Examination(
         healthy, not healthy and lost, reason, len(losses), losses[0], losses[-1], accuracy, largest
