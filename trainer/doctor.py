@@ -79,7 +79,7 @@ def contradictions(split: Split, rows: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def _advice(config: TrainingConfig, losses: Sequence[float], largest: float) -> str:
-    if not math.isfinite(losses[-1]) or max(losses) > RUNAWAY * losses[0] or config.lr > HIGH_RATE:
+    if not math.isfinite(losses[-1]) or max(losses) > RUNAWAY * losses[0]:
         return f"--lr {config.lr:g} throws the weights about: try --lr {min(1e-3, config.lr / 30):g}"
     if largest < NO_GRADIENT:
         return "no gradient arrives: are the pictures all alike? `python -m generator report` shows them"
@@ -105,6 +105,12 @@ def examine(model: ViT, split: Split, config: TrainingConfig) -> Examination:
     if pairs := contradictions(split, rows):
         first, second = (f"{split.runs[i]} ({names[int(split.labels[i])]})" for i in pairs[0])
         reason = f"equal pictures have different labels: {first} and {second}"
+        return Examination(False, True, reason, 0, math.nan, math.nan, 0.0, 0.0)
+    if config.lr > HIGH_RATE:
+        reason = (
+            f"--lr {config.lr:g} throws the weights about: AdamW moves each by about that much a step, and they begin "
+            f"at about {HIGH_RATE:g}; try --lr 0.001"
+        )
         return Examination(False, True, reason, 0, math.nan, math.nan, 0.0, 0.0)
     device = next(model.parameters()).device
     with torch.random.fork_rng(devices=[]):
@@ -143,7 +149,7 @@ def examine(model: ViT, split: Split, config: TrainingConfig) -> Examination:
     healthy = accuracy == 1 and not away
     # Picture labels alone may stand still for long before they are learned; with boxes eight pictures never do.
     taught = bool(boxes[2].any()) and config.patch_weight > 0
-    still = min(losses[-20:]) > 0.9 * losses[0] and (taught or config.lr > HIGH_RATE)
+    still = min(losses[-20:]) > 0.9 * losses[0] and taught
     lost = still or away or largest < NO_GRADIENT
     reason = ""
     if not healthy:

@@ -42,7 +42,7 @@ def test_a_wrong_learning_rate_is_named(tiny, rate, advice):
     config = TrainingConfig(lr=rate, threads=1)
     found = doctor.examine(network(tiny, config), tiny.splits["train"], config)
     assert not found.healthy and found.hopeless
-    assert "could not be learned by heart" in found.reason and advice in found.reason
+    assert advice in found.reason
 
 
 def test_a_high_learning_rate_stops_the_command(tiny_dataset, tmp_path, small_options, capsys):
