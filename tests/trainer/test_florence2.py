@@ -173,9 +173,9 @@ def test_an_annotated_picture_shows_the_box():
 def test_predict_refuses_options_of_the_other_kind(finished, trained_run, tmp_path, capsys):
     Image.new("RGB", (64, 32)).save(tmp_path / "p.png")
     assert predict.main(["--model", str(finished), str(tmp_path / "p.png"), "--weights", "last"]) == 2
-    assert predict.main(["--model", str(trained_run), str(tmp_path / "p.png"), "--threshold", "0.5"]) == 2
+    assert predict.main(["--model", str(trained_run), str(tmp_path / "p.png"), "--batch-size", "2"]) == 2
     error = capsys.readouterr().err
-    assert "--weights: expected only" in error and "--threshold: expected only" in error
+    assert "--weights: expected only" in error and "--batch-size: expected only" in error
 
 
 @pytest.mark.parametrize(
