@@ -284,6 +284,8 @@ class Reference:
                 )
                 made.matrix_world = Matrix.Translation((pin.position.x_mm, pin.position.y_mm, pin.floor_mm))
             seen, start = self._seen(self._window(near))
+            if not np.any(seen == index):  # a lens has moved it farther than that
+                seen, start = self._seen(self._window())
             if made is not None:
                 bpy.data.objects.remove(made)
         return self.box(seen == index, start)
@@ -377,6 +379,8 @@ def measure(rows: int, seed: int, scene: str) -> dict[str, object]:
                         deviation = off(boxes[kind], alone, run.width, run.height)
                         if deviation is not None:
                             found[kind].append(deviation)
+                            if deviation > 0.25:
+                                outliers.append(f"{run.run} {kind}: {deviation:.2f}")
             for code, flaw in zip(reference.flaws, record["other"], strict=True):
                 boxes = flaw["boxes"]
                 pairs = {"flaw_amodal": (boxes["amodal"], reference.alone(code, False, boxes["amodal"]))}
