@@ -115,12 +115,12 @@ def test_visible_boxes_agree_with_the_mask(rendered: Path) -> None:
                 assert len(rows) == 0
             elif pin["visible_fraction"] > 0.5:
                 found = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
-                (whole if pin["visible_fraction"] > 0.98 else partly).append(np.abs(found - visible).max())
+                (whole if pin["visible_fraction"] > 0.99 else partly).append(np.abs(found - visible).max())
                 # A pixel is a pin's where the pin covers most of it: slivers are lost, and nothing is won but those
                 # that the box of a partly hidden pin leaves out.
-                won = 0.76 if pin["visible_fraction"] > 0.98 else 3.0
+                won = 0.76 if pin["visible_fraction"] > 0.99 else 3.0
                 assert np.all((found - visible) * [1, 1, -1, -1] >= -won)
-    assert len(whole) > 80
+    assert len(whole) > 60
     assert max(whole) <= 1.0
     assert np.median(partly) <= 1.0
     assert max(partly) <= 3.0
