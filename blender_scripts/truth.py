@@ -26,6 +26,7 @@ from .terminals import Terminal
 HOUSING_CODE = 30000
 CAVITY_CODES = 20000
 _SPAN_DIRECTIONS = 48
+_DIRECTIONS = np.stack([wave(np.pi * np.arange(64) / 32.0) for wave in (np.cos, np.sin)], axis=1)
 # A sliver of a pin, seen between two others, is too thin to be measured and reaches far: see _side.
 _SLIVER_PX2 = 2.0
 _HIDDEN_PX2 = 0.5
@@ -155,9 +156,14 @@ class Mask:
             columns, rows = (_sides(line, self.scale, 0.0) for line in lines)
             spread = 0.0
             most = min(_SLIVER_PX2, count / self.scale**2 / 8.0)
-            if hulls is not None and any(
-                _sides(line, self.scale, 1.25 * most) != whole
-                for line, whole in zip(lines, (columns, rows), strict=True)
+            # One mask pixel a pixel is too coarse to tell a sliver by.
+            if (
+                hulls is not None
+                and self.scale > 1
+                and any(
+                    _sides(line, self.scale, 1.25 * most) != whole
+                    for line, whole in zip(lines, (columns, rows), strict=True)
+                )
             ):
                 corner = left + window.x1 * self.scale, top + window.y1 * self.scale
                 hidden = (_covered(hulls, corner, here.shape, self.scale) - count) / self.scale**2
@@ -217,7 +223,7 @@ def _covered(hulls: np.ndarray, corner: tuple[int, int], shape: tuple[int, int],
     """
     x, y = ((start + np.arange(size) + 0.5) / scale for start, size in zip(corner, shape[::-1], strict=True))
     inside = np.zeros(shape, bool)
-    for hull in map(_hull, hulls):
+    for hull in _hulls(hulls):
         step = np.roll(hull, -1, axis=0) - hull
         # Inside is left of every edge: across . (x, y) >= least.
         across = np.stack([-step[:, 1], step[:, 0]], axis=1)
@@ -415,15 +421,30 @@ def boxes_of(points: np.ndarray) -> list[Box]:
 def convex_areas(points: np.ndarray) -> np.ndarray:
     """Areas (N,) of the convex hulls of N sets of points (N, V, 2)."""
     areas = []
-    for hull in map(_hull, points):
+    for hull in _hulls(points):
         following = np.roll(hull, -1, axis=0)
         areas.append(0.5 * float(np.sum(hull[:, 0] * following[:, 1] - hull[:, 1] * following[:, 0])))
     return np.array(areas)
 
 
-def _hull(points: np.ndarray) -> np.ndarray:
-    """Corners (C, 2) of the convex hull of points (V, 2), in order (A. M. Andrew's monotone chain, 1979)."""
-    ordered = sorted(set(map(tuple, points.tolist())))
+def _hulls(points: np.ndarray) -> list[np.ndarray]:
+    """Corners (C, 2), in order, of the convex hulls of N sets of points (N, V, 2)."""
+    # Nearly all points lie inside of the extreme ones of a few directions, and are no corners.
+    extreme = np.argmax(_DIRECTIONS @ points.swapaxes(1, 2), axis=2)
+    corners = np.take_along_axis(points, extreme[..., None], axis=1)
+    step = np.roll(corners, -1, axis=1) - corners
+    across = np.stack([step[..., 1], -step[..., 0]], axis=1)
+    least = np.sum(across.swapaxes(1, 2) * corners, axis=2)
+    outside = np.any(points @ across > least[:, None] + 1e-9, axis=2)
+    return [
+        _chain({*map(tuple, mine.tolist()), *map(tuple, others[beyond].tolist())})
+        for mine, others, beyond in zip(corners, points, outside, strict=True)
+    ]
+
+
+def _chain(points: set[tuple[float, float]]) -> np.ndarray:
+    """Corners (C, 2) of the convex hull of points, in order (A. M. Andrew's monotone chain, 1979)."""
+    ordered = sorted(points)
     sides: list[list[tuple[float, float]]] = []
     for run in (ordered, ordered[::-1]):
         side: list[tuple[float, float]] = []
