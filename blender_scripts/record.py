@@ -16,7 +16,7 @@ from .errors import InputError, shown
 from .manifest import Run
 
 SCHEMA = 1
-RENDERER = "2"
+RENDERER = "3"
 _DECIMALS = 6
 _KEYS: dict[str, type] = {
     "run": str,

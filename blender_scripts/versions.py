@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 
 import bpy
@@ -12,6 +13,8 @@ from .errors import InputError
 
 OLDEST = (3, 4, 0)
 OLDEST_PYTHON = (3, 11)
+# Before 4.1 a mesh of more faces has its normals summed by several threads.
+_FACES_OF_ONE_THREAD = 1024
 
 
 def check_version() -> None:
@@ -133,3 +136,8 @@ def fill_mesh(
         made.attributes[".corner_vert"].data.foreach_set("value", corners)
         made.attributes.new("sharp_face", "BOOLEAN", "FACE").data.foreach_set("value", ~smooth)
     made.update(calc_edges=True)
+    if bpy.app.version < (4, 1, 0) and len(sizes) > _FACES_OF_ONE_THREAD and smooth.any():
+        # Those threads sum a vertex's faces in the order they happen to come. A mesh with corner normals of its own,
+        # be they zero for "as they are", is summed corner by corner instead.
+        made.use_auto_smooth, made.auto_smooth_angle = True, math.pi
+        made.normals_split_custom_set_from_vertices(np.zeros((len(vertices), 3), np.float32))

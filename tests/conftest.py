@@ -135,6 +135,13 @@ def folder_bytes(folder: Path) -> dict[str, bytes]:
     }
 
 
+def assert_same_files(folder: Path, other: Path) -> None:
+    """Two folders hold the same files, byte by byte; a failure names those that differ."""
+    mine, its = folder_bytes(folder), folder_bytes(other)
+    assert sorted(mine) == sorted(its)
+    assert [name for name in mine if mine[name] != its[name]] == []
+
+
 def records(folder: Path) -> dict[str, dict]:
     return {
         path.stem: json.loads(path.read_text("utf-8")) for path in sorted((folder / "records").glob("*.json"))

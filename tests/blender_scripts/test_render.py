@@ -20,6 +20,8 @@ from tests.conftest import (
     COLUMNS,
     ROOT,
     ROWS,
+    assert_same_files,
+    blender_executable,
     folder_bytes,
     records,
     renderer_command,
@@ -212,6 +214,47 @@ def test_any_order_and_a_single_row_give_the_same_bytes(engine: str, rendered: P
                 assert (tmp_path / out / file).read_bytes() == (rendered / file).read_bytes(), (out, file)
 
 
+WAVES = """
+import sys
+sys.path.insert(0, {root!r})
+import bpy
+import numpy as np
+from blender_scripts.mesh import Mesh
+from blender_scripts.objects import add_object, make_mesh
+
+x, y = (axis.ravel() for axis in np.meshgrid(np.arange(70.0), np.arange(70.0)))
+places = np.stack([x, y, np.sin(0.7 * x) * np.cos(0.3 * y)], axis=1)
+first = [row * 70 + column for row in range(69) for column in range(69)]
+waves = Mesh.of(places, [(i, i + 1, i + 71, i + 70) for i in first], smooth=True)
+found = set()
+for _ in range(100):
+    data = make_mesh("waves", waves, bpy.data.materials.new("waves"))
+    thing = add_object("waves", data)
+    seen = thing.evaluated_get(bpy.context.evaluated_depsgraph_get()).to_mesh()
+    if hasattr(seen, "calc_normals_split"):
+        seen.calc_normals_split()
+    normals = np.empty(3 * len(seen.loops), np.float32)
+    seen.loops.foreach_get("normal", normals)
+    assert np.ptp(normals) > 0.5
+    found.add(normals.tobytes())
+    bpy.data.objects.remove(thing)
+    bpy.data.meshes.remove(data)
+print(len(found), "kinds of normals")
+"""
+
+
+def test_a_large_smooth_mesh_always_has_the_same_normals(engine: str) -> None:
+    """Blender 3.4 sums the normals of a vertex in the order its threads come."""
+    code = WAVES.format(root=str(ROOT))
+    start = (
+        [sys.executable, "-c"]
+        if engine == "bpy"
+        else [blender_executable(), "-b", "-noaudio", "--python-expr"]
+    )
+    done = subprocess.run([*start, code], capture_output=True, text=True, timeout=600)
+    assert "1 kinds of normals" in done.stdout.splitlines(), done.stdout + done.stderr
+
+
 def test_killed_in_the_middle_it_goes_on_to_the_same_bytes(
     engine: str, rendered: Path, manifest: Path, tmp_path: Path
 ) -> None:
@@ -228,7 +271,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_bytes(
     again = run_renderer(manifest, "--out", out, engine=engine)
     assert again.returncode == 0, again.stderr
     assert f"{finished} already there" in again.stdout
-    assert folder_bytes(out) == folder_bytes(rendered)
+    assert_same_files(out, rendered)
 
 
 def test_an_interrupt_leaves_whole_files_and_exit_code_1(engine: str, manifest: Path, tmp_path: Path) -> None:
@@ -412,4 +455,4 @@ def test_two_workers_give_the_bytes_of_one(
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=ROOT, timeout=600)
     assert done.returncode == 0, done.stderr
     assert f"{len(ROWS)} rendered" in done.stdout
-    assert folder_bytes(tmp_path / "out") == folder_bytes(rendered)
+    assert_same_files(tmp_path / "out", rendered)
