@@ -26,7 +26,7 @@ from trainer.errors import InputError
 from trainer.florence2_run import FORMAT as DETECTION_FORMAT
 from trainer.florence2_run import kind_of
 from trainer.model import ViT
-from trainer.options import device_of, number, say
+from trainer.options import device_of, exit_code, number, say
 from trainer.plots import save_figure
 
 RANDOM_SEEDS = (0, 1, 2)
@@ -265,15 +265,7 @@ def run(args: argparse.Namespace) -> int:
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     args = parser().parse_args(argv)
-    try:
-        return run(args)
-    except InputError as e:
-        for problem in e.problems:
-            print(f"error: {problem}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 1
+    return exit_code(lambda: run(args))
 
 
 if __name__ == "__main__":

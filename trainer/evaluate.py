@@ -22,7 +22,7 @@ from trainer.data import Split, load_frozen_classes
 from trainer.errors import InputError
 from trainer.frozen import Frozen
 from trainer.model import ViT
-from trainer.options import device_of, number, say
+from trainer.options import device_of, exit_code, number, say
 from trainer.row_facts import Facts
 
 EVALUATION, PREDICTIONS, REPORT = "evaluation.json", "predictions.csv", "report.html"
@@ -337,15 +337,7 @@ def run(args: argparse.Namespace) -> int:
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     args = parser().parse_args(argv)
-    try:
-        return run(args)
-    except InputError as e:
-        for problem in e.problems:
-            print(f"error: {problem}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 1
+    return exit_code(lambda: run(args))
 
 
 if __name__ == "__main__":

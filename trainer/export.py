@@ -25,7 +25,7 @@ from trainer.errors import InputError
 from trainer.florence2_run import FORMAT as DETECTION_FORMAT
 from trainer.florence2_run import kind_of
 from trainer.model import ViT
-from trainer.options import say
+from trainer.options import exit_code, say
 
 OPSET = 18
 # float32 on other kernels: products are added in another order.
@@ -165,15 +165,7 @@ def run(args: argparse.Namespace) -> int:
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     args = parser().parse_args(argv)
-    try:
-        return run(args)
-    except InputError as e:
-        for problem in e.problems:
-            print(f"error: {problem}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 1
+    return exit_code(lambda: run(args))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from trainer.florence2_model import (
 )
 from trainer.florence2_run import ADAPTER, MODEL, DetectionConfig, Detector, load_config, save_config
 from trainer.model import OK_CLASS
-from trainer.options import device_of, number, prepare_folder, say
+from trainer.options import device_of, exit_code, number, prepare_folder, say
 from trainer.training import METRICS
 
 EXAMPLE = """examples:
@@ -421,18 +421,8 @@ def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     argv = sys.argv[1:] if argv is None else argv
     args = parser().parse_args(argv)
-    try:
-        return run(args, argv)
-    except InputError as e:
-        for problem in e.problems:
-            print(f"error: {problem}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(
-            f"interrupted; the finished epochs are kept: go on with --resume --out {args.out}",
-            file=sys.stderr,
-        )
-        return 1
+    kept = f"interrupted; the finished epochs are kept: go on with --resume --out {args.out}"
+    return exit_code(lambda: run(args, argv), kept)
 
 
 if __name__ == "__main__":

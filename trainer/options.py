@@ -12,6 +12,24 @@ from trainer import checkpoint
 from trainer.errors import InputError
 
 
+def exit_code(command: Callable[[], int], interrupted: str = "interrupted") -> int:
+    """What a command returns; 2 after a user's mistake and 1 after Ctrl-C, each told on stderr without a traceback.
+
+    Args:
+        command: does the work and returns its exit code.
+        interrupted: what Ctrl-C is answered with.
+    """
+    try:
+        return command()
+    except InputError as error:
+        for problem in error.problems:
+            sys.stderr.write(f"error: {problem}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{interrupted}\n")
+        return 1
+
+
 def number(kind: type, low: float, high: float, low_open: bool = False) -> Callable[[str], float]:
     """A parser of numbers of `kind` from `low` (or above it) to `high`."""
 

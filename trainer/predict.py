@@ -27,6 +27,7 @@ from trainer.florence2_run import FORMAT as DETECTION_FORMAT
 from trainer.florence2_run import kind_of
 from trainer.frozen import decide
 from trainer.model import OK_CLASS, ViT
+from trainer.options import exit_code
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 GREEN, RED = (40, 167, 69), (214, 48, 49)
@@ -347,15 +348,7 @@ def run(args: argparse.Namespace) -> int:
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     args = parser().parse_args(argv)
-    try:
-        return run(args)
-    except InputError as e:
-        for problem in e.problems:
-            print(f"error: {problem}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 1
+    return exit_code(lambda: run(args))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from trainer.checkpoint import TrainingConfig
 from trainer.data import INPUTS, Data, channel_statistics, load_data
 from trainer.errors import InputError
 from trainer.model import ViT, ViTConfig
-from trainer.options import device_of, number, prepare_folder, say
+from trainer.options import device_of, exit_code, number, prepare_folder, say
 
 EXAMPLE = """example:
   python -m trainer.vit --data out/dataset --out out/run --epochs 40
@@ -448,18 +448,8 @@ def run(args: argparse.Namespace) -> int:
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     args = parser().parse_args(argv)
-    try:
-        return run(args)
-    except InputError as e:
-        for problem in e.problems:
-            print(f"error: {problem}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(
-            f"interrupted; the finished epochs are kept: go on with --resume --out {args.out}",
-            file=sys.stderr,
-        )
-        return 1
+    kept = f"interrupted; the finished epochs are kept: go on with --resume --out {args.out}"
+    return exit_code(lambda: run(args), kept)
 
 
 if __name__ == "__main__":
