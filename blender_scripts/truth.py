@@ -26,7 +26,7 @@ from .terminals import Terminal
 HOUSING_CODE = 30000
 CAVITY_CODES = 20000
 _SPAN_DIRECTIONS = 48
-_DIRECTIONS = np.stack([wave(np.pi * np.arange(64) / 32.0) for wave in (np.cos, np.sin)], axis=1)
+_DIRECTIONS = np.stack([wave(np.pi * np.arange(32) / 16.0) for wave in (np.cos, np.sin)], axis=1)
 # A sliver of a pin, seen between two others, is too thin to be measured and reaches far: see _side.
 _SLIVER_PX2 = 2.0
 _HIDDEN_PX2 = 0.5
@@ -223,7 +223,7 @@ def _covered(hulls: np.ndarray, corner: tuple[int, int], shape: tuple[int, int],
     """
     x, y = ((start + np.arange(size) + 0.5) / scale for start, size in zip(corner, shape[::-1], strict=True))
     inside = np.zeros(shape, bool)
-    for hull in _hulls(hulls):
+    for hull in convex_hulls(hulls):
         step = np.roll(hull, -1, axis=0) - hull
         # Inside is left of every edge: across . (x, y) >= least.
         across = np.stack([-step[:, 1], step[:, 0]], axis=1)
@@ -271,7 +271,7 @@ def project_pins(connector: Connector, pins: tuple[Pin, ...], camera: Camera) ->
         standing = np.concatenate([points[:, :sides], points[:, 2 * sides :]], axis=1)
         points = points[:, sides:]
         whole = (
-            convex_areas(standing).tolist()
+            polygon_areas(convex_hulls(standing)).tolist()
             if form.is_convex
             else [silhouette_area(pin, sides) for pin in standing]
         )
@@ -292,7 +292,7 @@ def project_pins(connector: Connector, pins: tuple[Pin, ...], camera: Camera) ->
         rim = geometry.cavity_outline(terminal, connector.cavity, connector.cavity.chamfer_mm)
         opening = camera.project(np.column_stack([rim, np.zeros(len(rim))]) + places)
         measured = zip(
-            members, boxes_of(standing), boxes_of(opening), convex_areas(opening).tolist(), strict=True
+            members, boxes_of(standing), boxes_of(opening), polygon_areas(opening).tolist(), strict=True
         )
         for number, pin_box, mouth_box, mouth_area in measured:
             expected[number], mouths[number] = pin_box, mouth_box
@@ -418,45 +418,30 @@ def boxes_of(points: np.ndarray) -> list[Box]:
     return np.concatenate([points.min(axis=1), points.max(axis=1)], axis=1).tolist()
 
 
-def convex_areas(points: np.ndarray) -> np.ndarray:
-    """Areas (N,) of the convex hulls of N sets of points (N, V, 2)."""
-    areas = []
-    for hull in _hulls(points):
-        following = np.roll(hull, -1, axis=0)
-        areas.append(0.5 * float(np.sum(hull[:, 0] * following[:, 1] - hull[:, 1] * following[:, 0])))
-    return np.array(areas)
+def polygon_areas(corners: np.ndarray) -> np.ndarray:
+    """Areas (N,) of N polygons (N, C, 2) that do not cross themselves."""
+    x, y = corners[..., 0], corners[..., 1]
+    return 0.5 * np.abs(np.sum(x * np.roll(y, -1, axis=1) - np.roll(x, -1, axis=1) * y, axis=1))
 
 
-def _hulls(points: np.ndarray) -> list[np.ndarray]:
-    """Corners (C, 2), in order, of the convex hulls of N sets of points (N, V, 2)."""
-    # Nearly all points lie inside of the extreme ones of a few directions, and are no corners.
-    extreme = np.argmax(_DIRECTIONS @ points.swapaxes(1, 2), axis=2)
-    corners = np.take_along_axis(points, extreme[..., None], axis=1)
-    step = np.roll(corners, -1, axis=1) - corners
-    across = np.stack([step[..., 1], -step[..., 0]], axis=1)
-    least = np.sum(across.swapaxes(1, 2) * corners, axis=2)
-    outside = np.any(points @ across > least[:, None] + 1e-9, axis=2)
-    return [
-        _chain({*map(tuple, mine.tolist()), *map(tuple, others[beyond].tolist())})
-        for mine, others, beyond in zip(corners, points, outside, strict=True)
-    ]
+def convex_hulls(points: np.ndarray) -> np.ndarray:
+    """The convex hulls (N, C, 2) of N sets of points (N, V, 2), in order; corners may be repeated.
 
-
-def _chain(points: set[tuple[float, float]]) -> np.ndarray:
-    """Corners (C, 2) of the convex hull of points, in order (A. M. Andrew's monotone chain, 1979)."""
-    ordered = sorted(points)
-    sides: list[list[tuple[float, float]]] = []
-    for run in (ordered, ordered[::-1]):
-        side: list[tuple[float, float]] = []
-        for x, y in run:
-            while len(side) > 1:
-                (ax, ay), (bx, by) = side[-2:]
-                if (bx - ax) * (y - ay) > (by - ay) * (x - ax):
-                    break
-                side.pop()
-            side.append((x, y))
-        sides.append(side[:-1])
-    return np.array(sides[0] + sides[1])
+    Begins with the points farthest in a few directions; as long as points lie outside of an edge, the farthest of
+    them becomes a corner (W. F. Eddy's CONVEX, 1977, for all sets and edges at once).
+    """
+    across = points.swapaxes(1, 2)
+    corners = np.take_along_axis(points, np.argmax(_DIRECTIONS @ across, axis=2)[..., None], axis=1)
+    while True:
+        step = np.roll(corners, -1, axis=1) - corners
+        outwards = np.stack([step[..., 1], -step[..., 0]], axis=2)
+        beyond = outwards @ across - np.sum(outwards * corners, axis=2)[..., None]
+        farthest = np.argmax(beyond, axis=2)[..., None]
+        outside = np.take_along_axis(beyond, farthest, axis=2) > 1e-9
+        if not np.any(outside):
+            return corners
+        further = np.where(outside, np.take_along_axis(points, farthest, axis=1), corners)
+        corners = np.stack([corners, further], axis=2).reshape(len(points), -1, 2)
 
 
 def _segments(points: np.ndarray, sides: int) -> np.ndarray:

@@ -8,9 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial import ConvexHull
 
 from blender_scripts.lens import Window
-from blender_scripts.truth import Mask, Outline, convex_areas, mask_bands, silhouette_area
+from blender_scripts.truth import (
+    Mask,
+    Outline,
+    convex_hulls,
+    mask_bands,
+    polygon_areas,
+    silhouette_area,
+)
 from tests.conftest import blender_executable
 
 REFERENCE = Path(__file__).with_name("truth_reference.py")
@@ -49,17 +57,29 @@ def test_a_silhouette_is_the_union_of_its_segments() -> None:
     assert silhouette_area(there_and_back, sides) == pytest.approx(exact, rel=0.005)
 
 
-def test_convex_areas() -> None:
-    square = np.array([[0.0, 0.0], [3.0, 0.0], [3.0, 2.0], [0.0, 2.0], [1.0, 1.0]])
-    a = 2.0 * np.pi * np.arange(500) / 500
-    circle = 5.0 * np.stack([np.cos(a), np.sin(a)], axis=1)
-    assert convex_areas(np.array([square, square + 7.0])) == pytest.approx([6.0, 6.0])
-    assert convex_areas(circle[None])[0] == pytest.approx(25.0 * np.pi, rel=3e-5)
+def test_polygon_areas() -> None:
+    square = np.array([[0.0, 0.0], [3.0, 0.0], [3.0, 2.0], [0.0, 2.0]])
+    assert polygon_areas(np.array([square, square[::-1] + 7.0])) == pytest.approx([6.0, 6.0])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_convex_hulls_are_those_of_qhull(seed: int) -> None:
+    source = np.random.default_rng(seed)
+    flat = source.normal(size=(4, 80, 2)) * [[30.0, 0.4]]
+    turns = 2.0 * np.pi * np.arange(80) / 80
+    circle = 5.0 * np.stack([np.cos(turns), np.sin(turns)], axis=1) + source.uniform(0, 300, 2)
     # A long body that narrows by 3 degrees towards its end: no corner is left out.
-    narrowing = np.array(
-        [[0.0, 0.0], [0.0, 4.0], [15.0, 4.0], [20.0, 3.7], [20.0, 0.3], [15.0, 0.0], [7.0, 2.0]]
+    narrowing = np.array([[0, 0], [0, 4], [15, 4], [20, 3.7], [20, 0.3], [15, 0], [7, 2], [3, 3]]).repeat(
+        10, 0
     )
-    assert convex_areas(narrowing[None])[0] == pytest.approx(60.0 + 5.0 * 3.7)
+    points = np.concatenate([flat, circle[None], narrowing[None]])
+    for mine, hull in zip(convex_hulls(points), map(ConvexHull, points), strict=True):
+        assert polygon_areas(mine[None])[0] == pytest.approx(hull.volume, rel=1e-9)
+        corners = np.unique(mine, axis=0)
+        assert np.abs(corners[:, None] - hull.points[hull.vertices]).sum(axis=2).min(axis=1).max() < 1e-9
+        step = np.roll(mine, -1, axis=0) - mine
+        turned = step[:, 0] * np.roll(step[:, 1], -1) - step[:, 1] * np.roll(step[:, 0], -1)
+        assert turned.min() > -1e-9
 
 
 def mask_of(indices: np.ndarray) -> Mask:
