@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -135,24 +136,25 @@ class Renderer:
         lens, scale = station.camera.lens, self.mask_scale
         camera = station.camera.undistorted()
         view = camera.lens
-        if lens.is_straight:
-            unbent, unbent_flaws = outlines, flaws
-        else:
-            unbent, unbent_flaws = (
-                project_pins(part.connector, part.pins, camera),
-                project_flaws(part, camera),
-            )
+        unbent, unbent_flaws = outlines, flaws
+        if not lens.is_straight:
+            unbent = project_pins(part.connector, part.pins, camera)
+            unbent_flaws = project_flaws(part, camera)
+
+        def mask_of(numbers: Sequence[int], with_flaws: bool, scale: int) -> Mask:
+            def bands(view: Lens, outlines: list[Outline], flaws: list[FlawOutline]) -> list[Window]:
+                chosen = [outlines[number] for number in numbers]
+                return mask_bands(chosen, flaws if with_flaws else [], view.width, view.height, scale)
+
+            straight = bands(view, unbent, unbent_flaws)
+            wanted = straight if lens.is_straight else bands(lens, outlines, flaws)
+            return self._mask(lens, view, wanted, straight, scale)
+
         self.stage.show("index")
-        wanted = mask_bands(outlines, flaws, lens.width, lens.height, scale)
-        straight = mask_bands(unbent, unbent_flaws, view.width, view.height, scale)
-        mask = self._mask(lens, view, wanted, straight, scale)
-        closer = {}
+        mask = mask_of(range(len(outlines)), True, scale)
         # Whoever asks for one mask pixel a pixel wants no more than that tells.
-        for number in mask.doubtful(outlines) if scale > 1 else ():
-            fine = FINER * scale
-            wanted = mask_bands([outlines[number]], [], lens.width, lens.height, fine)
-            straight = mask_bands([unbent[number]], [], view.width, view.height, fine)
-            closer[number + 1] = self._mask(lens, view, wanted, straight, fine)
+        doubtful = mask.doubtful(outlines) if scale > 1 else []
+        closer = {number + 1: mask_of([number], False, FINER * scale) for number in doubtful}
         self.stage.show(None)
         return replace(mask, closer=closer)
 

@@ -26,7 +26,7 @@ from .terminals import Terminal
 HOUSING_CODE = 30000
 CAVITY_CODES = 20000
 _SPAN_DIRECTIONS = 48
-_DIRECTIONS = np.stack([wave(np.pi * np.arange(32) / 16.0) for wave in (np.cos, np.sin)], axis=1)
+_DIRECTIONS = np.stack([wave(np.pi * np.arange(16) / 8.0) for wave in (np.cos, np.sin)], axis=1)
 # A sliver of a pin, seen between two others, is too thin to be measured and reaches far: see _side.
 _SLIVER_PX2 = 2.0
 _HIDDEN_PX2 = 0.5
@@ -149,10 +149,10 @@ class Mask:
             right = max(0, math.ceil((x2 + 1.0 - window.x1) * self.scale))
             bottom = max(0, math.ceil((y2 + 1.0 - window.y1) * self.scale))
             here = indices[top:bottom, left:right] == code
-            count = int(np.count_nonzero(here))
+            lines = [here.sum(axis=axis).tolist() for axis in (0, 1)]
+            count = sum(lines[1])
             if not count:
                 continue
-            lines = [np.count_nonzero(here, axis=axis).tolist() for axis in (0, 1)]
             columns, rows = (_sides(line, self.scale, 0.0) for line in lines)
             spread = 0.0
             most = min(_SLIVER_PX2, count / self.scale**2 / 8.0)
@@ -415,7 +415,8 @@ def box_of(points: np.ndarray) -> Box:
 
 def boxes_of(points: np.ndarray) -> list[Box]:
     """The boxes of N sets of points (N, V, 2)."""
-    return np.concatenate([points.min(axis=1), points.max(axis=1)], axis=1).tolist()
+    across = np.ascontiguousarray(points.swapaxes(1, 2))
+    return np.concatenate([across.min(axis=2), across.max(axis=2)], axis=1).tolist()
 
 
 def polygon_areas(corners: np.ndarray) -> np.ndarray:
@@ -442,6 +443,11 @@ def convex_hulls(points: np.ndarray) -> np.ndarray:
             return corners
         further = np.where(outside, np.take_along_axis(points, farthest, axis=1), corners)
         corners = np.stack([corners, further], axis=2).reshape(len(points), -1, 2)
+        # What lies inside stays inside.
+        left = beyond.max(axis=1) > 1e-9
+        kept = np.argsort(~left, axis=1, kind="stable")[:, : np.count_nonzero(left, axis=1).max(), None]
+        points = np.take_along_axis(points, kept, axis=1)
+        across = points.swapaxes(1, 2)
 
 
 def _segments(points: np.ndarray, sides: int) -> np.ndarray:
