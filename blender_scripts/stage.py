@@ -6,6 +6,7 @@ what was rendered before it.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import lru_cache
 
 import bpy
@@ -124,12 +125,12 @@ class Stage:
 
     def __init__(self) -> None:
         self.housing_vertices = np.zeros((0, 3))
-        self._truth: dict[str, bpy.types.Material] = {}
+        self._truth = {kind: make() for kind, make in materials.TRUTH.items()}
         self._sharp = True
 
     def lay_out(self, part: Part, lighting: str, station: Station) -> None:
         """Replace whatever is in the scene by one part under one station."""
-        _clear()
+        _clear(keep=set(self._truth.values()))
         connector = part.connector
         self._housing(part)
         self._pins(part)
@@ -147,7 +148,6 @@ class Stage:
         lamps.light(connector, lighting, station)
         _camera(connector, station)
         self._sharp = not station.f_number
-        self._truth = {kind: make() for kind, make in materials.TRUTH.items()}
 
     def _housing(self, part: Part) -> None:
         connector, depth = part.connector, -part.connector.shell.depth_mm
@@ -199,7 +199,7 @@ class Stage:
         bpy.data.cameras[CAMERA].dof.use_dof = kind is None and not self._sharp
 
 
-def _clear() -> None:
+def _clear(keep: Collection[bpy.types.ID]) -> None:
     for collection in (
         bpy.data.objects,
         bpy.data.meshes,
@@ -208,7 +208,7 @@ def _clear() -> None:
         bpy.data.lights,
         bpy.data.worlds,
     ):
-        bpy.data.batch_remove(collection)
+        bpy.data.batch_remove([thing for thing in collection if thing not in keep])
 
 
 def _print(name: str, part: Part, letters: tuple[Letters, ...], ink: bpy.types.Material, code: int) -> None:
