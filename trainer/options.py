@@ -51,12 +51,15 @@ def number(kind: type, low: float, high: float, low_open: bool = False) -> Calla
 def prepare_folder(run: Path, resume: bool, overwrite: bool, files: Sequence[str]) -> None:
     """Make a run's folder, or take it over; of an earlier run only its own `files` are removed.
 
+    What a killed run had begun to write goes too.
+
     Raises:
         InputError: It is a file, or holds files and neither --resume nor --overwrite was given.
     """
     if run.exists() and not run.is_dir():
         raise InputError(f"--out {run}: expected a folder, got a file")
     if resume:
+        _remove_half_written(run, files)
         return
     if run.is_dir() and any(run.iterdir()):
         if not overwrite:
@@ -69,7 +72,14 @@ def prepare_folder(run: Path, resume: bool, overwrite: bool, files: Sequence[str
             )
         for name in files:
             (run / name).unlink(missing_ok=True)
+        _remove_half_written(run, files)
     run.mkdir(parents=True, exist_ok=True)
+
+
+def _remove_half_written(run: Path, files: Sequence[str]) -> None:
+    for name in files:
+        for left in run.rglob(f".{name}.*.tmp"):
+            left.unlink(missing_ok=True)
 
 
 def device_of(name: str) -> torch.device:

@@ -407,7 +407,9 @@ def run(args: argparse.Namespace) -> int:
     torch.set_num_threads(settings.threads)
     torch.use_deterministic_algorithms(device.type == "cpu")
     model, optimizer = training.build(config, settings, device)
-    if settings.init and not args.resume:
+    # Killed in its first epoch, a run has its settings and nothing else: it begins again.
+    goes_on = args.resume and (args.out / checkpoint.STATE).is_file()
+    if settings.init and not goes_on:
         new = checkpoint.load_classes(model, Path(settings.init))
         say(
             f"begun with the weights of {settings.init}" + (f"; new classes: {', '.join(new)}" if new else "")
@@ -429,7 +431,7 @@ def run(args: argparse.Namespace) -> int:
         optimizer,
         settings,
         args.out,
-        resume=args.resume,
+        resume=goes_on,
         time_limit_min=args.time_limit,
         report=EpochReporter(),
     )
