@@ -34,10 +34,9 @@ class Camera:
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """World points (..., 3) in mm to pixels (..., 2)."""
-        local = (points - self.matrix_world[:3, 3]) @ self.matrix_world[:3, :3]
+        x, y, z = self.matrix_world[:3, :3].T @ (points.reshape(-1, 3) - self.matrix_world[:3, 3]).T
         # Blender's camera looks along -Z with Y up; the lens has y downwards.
-        flat = local[..., :2] / -local[..., 2:] * np.array([1.0, -1.0])
-        return self.lens.to_pixels(flat)
+        return self.lens.to_pixels(np.stack([x / -z, y / z], axis=-1).reshape(*points.shape[:-1], 2))
 
     def undistorted(self) -> Camera:
         """The pinhole view that is rendered: as large as the picture and its margin."""
