@@ -90,5 +90,12 @@ def maps_of(model: ViT, pixels: Tensor) -> dict[str, Tensor]:
         read = (gradients[0] * last[0]).sum(2).clamp(min=0)  # (B, N)
         gradient_map = (read[:, None] @ relevance)[:, 0]
         heat = 1 - prediction.patch_logits.softmax(1)[:, ok]
-        found = {"rollout": rolled.mean(1), "gradient": gradient_map, "patches": heat.flatten(1)}
+        patches = heat[
+            0
+        ].numel()  # what follows them are registers, which have no place and which no head reads
+        found = {
+            "rollout": rolled[:, :patches, :patches].mean(1),
+            "gradient": gradient_map[:, :patches],
+            "patches": heat.flatten(1),
+        }
         return {name: shares(flat.detach().unflatten(1, grid)).cpu() for name, flat in found.items()}

@@ -1,6 +1,7 @@
 """What a run keeps on disk, and how it is read back: safetensors and JSON, nothing that can run code.
 
-    RUN/config.json           the network's shape and the training's settings; unknown keys are errors
+    RUN/config.json           the network's shape and the training's settings, and beside them what transformers asks
+                              for (`trainer.hub_files`); unknown keys are errors
     RUN/best.safetensors      weights of the best epoch
     RUN/last.safetensors      weights of the last epoch
     RUN/state.safetensors     last weights, the optimizer's moments and the counters: what --resume reads, in one file,
@@ -21,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from trainer import hub_files
 from trainer.errors import InputError
 from trainer.model import ViT, ViTConfig
 
@@ -84,6 +86,7 @@ class TrainingConfig:
 
 
 # Runs from before these existed lack them: there they had their defaults, and every row was taken.
+LATER_MODEL = ("registers", "stem", "positions")
 LATER = ("accumulate", "ema", "patience", "stages", "balanced", "rows", "init")
 
 
@@ -112,9 +115,18 @@ def write_text(path: Path, text: str) -> None:
 
 
 def save_config(run: Path, model: ViTConfig, training: TrainingConfig) -> None:
-    """Write RUN/config.json."""
+    """Write RUN/config.json, and the files that transformers reads beside it."""
     document = {"format": FORMAT, "version": VERSION, "model": asdict(model), "training": asdict(training)}
-    write_text(run / CONFIG, json.dumps(document, indent=2) + "\n")
+    for name, text in hub_files.files_of(model).items():
+        write_text(run / name, text)
+    write_text(run / CONFIG, json.dumps({**document, **hub_files.keys_of(model)}, indent=2) + "\n")
+
+
+def save_temperature(run: Path, temperature: float) -> None:
+    """Write the best weights' temperature into RUN/config.json: transformers then says the same probabilities."""
+    read_config(run / CONFIG)
+    document = json.loads((run / CONFIG).read_text(encoding="utf-8"))
+    write_text(run / CONFIG, json.dumps({**document, "logit_temperature": temperature}, indent=2) + "\n")
 
 
 def section(kind: type, values: Any, place: str) -> Any:
@@ -165,10 +177,13 @@ def read_config(path: Path) -> tuple[ViTConfig, TrainingConfig]:
         or document.get("version") != VERSION
     ):
         raise InputError(f"{path}: expected format {FORMAT!r} version {VERSION}")
-    unknown = set(document) - {"format", "version", "model", "training"}
+    unknown = set(document) - {"format", "version", "model", "training"} - hub_files.KEYS
     if unknown:
         raise InputError(f"{path}: unknown keys {sorted(unknown)}")
-    model = section(ViTConfig, document.get("model"), f"{path} model")
+    shape = document.get("model")
+    if isinstance(shape, dict):
+        shape = {**{f.name: f.default for f in fields(ViTConfig) if f.name in LATER_MODEL}, **shape}
+    model = section(ViTConfig, shape, f"{path} model")
     training = document.get("training")
     if isinstance(training, dict):
         defaults = {**asdict(TrainingConfig()), "rows": "all"}

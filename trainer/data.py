@@ -1,8 +1,6 @@
 """Pictures, labels and boxes of a dataset, ready for training: decoded once, held in memory where they fit.
 
-Pictures of another size than the network's are fitted: scaled by one factor both ways until the whole picture
-fits, centred, the border repeated around it (black would look like an empty cavity). Angles and proportions stay
-true, and the boxes move with the pixels.
+Pictures of another size than the network's are fitted (`trainer.fitting`), and the boxes move with the pixels.
 """
 
 import atexit
@@ -18,10 +16,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from trainer.errors import InputError
+from trainer.fitting import fit_of, pixels_of
 from trainer.model import OK_CLASS
 
 INPUTS = ("image", "nsoart", "image+nsoart")
@@ -31,45 +30,6 @@ MIN_VISIBLE = 0.1
 # Cameras whose view is again one of the same camera when mirrored.
 LEFT_RIGHT = ("center", "top", "bottom")
 UP_DOWN = ("center", "left", "right")
-
-
-@dataclass(frozen=True)
-class Fit:
-    """How a picture is fitted into the network's size: x' = x * scale + left, y' = y * scale + top (px)."""
-
-    scale: float
-    left: int
-    top: int
-    width: int
-    height: int
-
-
-def fit_of(size: tuple[int, int], target: tuple[int, int]) -> Fit:
-    """Fit a picture of `size` (W, H) into `target` (W, H), both px: one factor both ways, centred."""
-    scale = min(target[0] / size[0], target[1] / size[1])
-    width = min(target[0], max(1, round(size[0] * scale)))
-    height = min(target[1], max(1, round(size[1] * scale)))
-    return Fit(scale, (target[0] - width) // 2, (target[1] - height) // 2, width, height)
-
-
-def rgb(picture: Image.Image) -> Image.Image:
-    """An upright 8-bit RGB picture from any mode Pillow opens; 16-bit grey is scaled, not clipped."""
-    picture = ImageOps.exif_transpose(picture)
-    if picture.mode.startswith("I"):
-        grey = np.asarray(picture, dtype=np.float64) / 257.0
-        picture = Image.fromarray(np.clip(grey.round(), 0, 255).astype(np.uint8))
-    return picture.convert("RGB")
-
-
-def pixels_of(picture: Image.Image, target: tuple[int, int]) -> np.ndarray:
-    """A picture as the network takes it: uint8 (3, H, W), fitted into `target` (W, H) px."""
-    picture = rgb(picture)
-    if picture.size != target:
-        fit = fit_of(picture.size, target)
-        inside = np.asarray(picture.resize((fit.width, fit.height), Image.Resampling.LANCZOS))
-        right, bottom = target[0] - fit.left - fit.width, target[1] - fit.top - fit.height
-        return np.pad(inside.transpose(2, 0, 1), ((0, 0), (fit.top, bottom), (fit.left, right)), mode="edge")
-    return np.asarray(picture, dtype=np.uint8).transpose(2, 0, 1)
 
 
 def open_picture(source: Path | dict[str, Any], name: str) -> Image.Image:

@@ -20,8 +20,9 @@ from torch import Tensor
 from generator.bbox_str import decode, encode
 from trainer.answers import Vocabulary
 from trainer.augmentation import TURN_DEG, inside, mirror, photometric, shift, turn
-from trainer.data import LEFT_RIGHT, UP_DOWN, Pictures, open_picture, read_dataset, rgb
+from trainer.data import LEFT_RIGHT, UP_DOWN, Pictures, open_picture, read_dataset
 from trainer.errors import InputError
+from trainer.fitting import rgb
 from trainer.model import OK_CLASS
 
 DIGITS = ("as-is", "printed", "overlaid", "none")

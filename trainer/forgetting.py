@@ -62,7 +62,8 @@ def photos(folder: Path) -> list[tuple[str, Image.Image]]:
     Raises:
         InputError: The folder is missing, or holds no picture that can be read.
     """
-    from trainer.data import open_picture, rgb
+    from trainer.data import open_picture
+    from trainer.fitting import rgb
     from trainer.predict import find_pictures
 
     return [(p.name, rgb(open_picture(p, str(p)))) for p in find_pictures([folder])[:MOST_PHOTOS]]

@@ -129,6 +129,7 @@ def freeze(
     )
     document = {"criterion": CRITERION, **asdict(decided)}
     checkpoint.write_text(run / FROZEN, json.dumps(document, indent=2) + "\n")
+    checkpoint.save_temperature(run, decided.temperature)
     return decided
 
 

@@ -18,7 +18,14 @@ What was chosen, and why:
   class token alone must find that by itself and stays at chance for long, while the soft maximum passes on
   what the patch head knows from the first epoch. Pictures alone decide; boxes are not needed at inference.
 
+Two more shapes exist for weights that others trained (`trainer.pretrained`): a linear stem, which is one convolution
+with the patch's stride, and learned absolute positions. Registers are further tokens that belong to no place: what a
+checkpoint's class token becomes here.
+
 Rotary embedding: Su et al. 2021, RoFormer, section 3.4.2, applied to each axis on half of a head's channels.
+Registers: Darcet et al. 2024, Vision transformers need registers.
+
+This file goes along with every run, so that transformers alone can build the network: hence the relative import.
 """
 
 import math
@@ -29,9 +36,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainer.errors import InputError
+from .errors import InputError
 
 OK_CLASS = "OK"
+STEMS = ("conv", "linear")
+POSITIONS = ("rotary", "learned")
+# The usual shapes of vision transformers (Touvron et al. 2021, DeiT, table 1).
+SIZES = {
+    "tiny": {"dim": 192, "depth": 12, "heads": 3, "mlp_ratio": 4.0},
+    "small": {"dim": 384, "depth": 12, "heads": 6, "mlp_ratio": 4.0},
+    "base": {"dim": 768, "depth": 12, "heads": 12, "mlp_ratio": 4.0},
+}
 
 
 @dataclass(frozen=True)
@@ -43,7 +58,7 @@ class ViTConfig:
         width, height: Picture size in px.
         channels: Channels of a picture.
         mean, std: Per channel, of pixels in [0, 1], over the training pictures.
-        patch_size: Stride of the patches in px: 4, 8 or 16.
+        patch_size: Stride of the patches in px: 4, 8 or 16; with a linear stem 2 to 64.
         dim: Width of a token. A multiple of 4 * heads.
         depth: Number of blocks.
         heads: Attention heads per block.
@@ -51,6 +66,9 @@ class ViTConfig:
         stem_width: Channels after the stem's first convolution.
         stem_depth: Residual convolutions after each of the stem's later strides.
         dropout: Share of the residual branches' outputs set to zero in training.
+        registers: Tokens beside the patches' own.
+        stem: `conv`, or `linear`: one convolution with the patch's stride.
+        positions: `rotary`, or `learned`: an embedding added per place of the grid.
     """
 
     classes: tuple[str, ...]
@@ -67,6 +85,9 @@ class ViTConfig:
     stem_width: int = 32
     stem_depth: int = 2
     dropout: float = 0.0
+    registers: int = 0
+    stem: str = "conv"
+    positions: str = "rotary"
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -77,8 +98,17 @@ class ViTConfig:
             problems.append(
                 f"classes: expected {OK_CLASS!r} and at least one other, got {list(self.classes)}"
             )
-        if self.patch_size not in (4, 8, 16):
+        if self.stem not in STEMS or self.positions not in POSITIONS:
+            problems.append(
+                f"stem and positions: expected one of {STEMS} and of {POSITIONS}, "
+                f"got {self.stem!r} and {self.positions!r}"
+            )
+        if self.stem == "conv" and self.patch_size not in (4, 8, 16):
             problems.append(f"patch size: expected 4, 8 or 16 px, got {self.patch_size}")
+        if self.stem == "linear" and not 2 <= self.patch_size <= 64:
+            problems.append(f"patch size: expected 2 to 64 px, got {self.patch_size}")
+        if self.registers < 0:
+            problems.append(f"registers: expected 0 or more, got {self.registers}")
         if min(self.width, self.height) < 2 * self.patch_size:
             problems.append(
                 f"picture size: expected at least 2 patches of {self.patch_size} px each way, "
@@ -183,6 +213,17 @@ class ConvStem(nn.Module):
         return self.layers(pixels)
 
 
+class LinearStem(nn.Module):
+    """Pixels and their local contrast to tokens, each patch alone: the shapes are those of `ConvStem`."""
+
+    def __init__(self, config: ViTConfig) -> None:
+        super().__init__()
+        self.projection = nn.Conv2d(config.channels + 1, config.dim, config.patch_size, config.patch_size)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.projection(pixels)
+
+
 def rotary_tables(grid: tuple[int, int], head_dim: int) -> tuple[Tensor, Tensor]:
     """Cosine and sine of every patch's rotation angles.
 
@@ -200,6 +241,14 @@ def rotary_tables(grid: tuple[int, int], head_dim: int) -> tuple[Tensor, Tensor]
     columns = torch.arange(grid[1]).repeat(grid[0])
     angle = torch.cat([rows[:, None] * frequency, columns[:, None] * frequency], dim=1)
     return angle.cos(), angle.sin()
+
+
+def resized_positions(whole: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Position embeddings (h, w, dim) of one grid laid over another: (h' * w', dim)."""
+    if whole.shape[:2] == grid:
+        return whole.flatten(0, 1)
+    planes = whole.permute(2, 0, 1)[None]  # (1, dim, h, w)
+    return F.interpolate(planes, size=grid, mode="bicubic", align_corners=False)[0].flatten(1).T
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -276,7 +325,7 @@ class ViT(nn.Module):
         classes = len(config.classes)
         self.register_buffer("mean", torch.tensor(config.mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config.std).view(1, -1, 1, 1), persistent=False)
-        self.stem = ConvStem(config)
+        self.stem = ConvStem(config) if config.stem == "conv" else LinearStem(config)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.dim)
         self.patch_head = nn.Linear(config.dim, classes)
@@ -286,6 +335,35 @@ class ViT(nn.Module):
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
+        self.registers = self._tokens(config.registers)
+        # (h * w, dim)
+        self.positions = self._tokens(config.grid[0] * config.grid[1] if config.positions == "learned" else 0)
+
+    def _tokens(self, count: int) -> nn.Parameter | None:
+        """(count, dim) small random numbers; None of 0, which leaves the random numbers of the rest as they were."""
+        if not count:
+            return None
+        return nn.Parameter(nn.init.trunc_normal_(torch.empty(count, self.config.dim), std=0.02))
+
+    def _positions(self, grid: tuple[int, int]) -> Tensor:
+        """(h * w, dim) learned positions of a grid; a cut-out has those of the picture's middle."""
+        if grid == self.config.grid:
+            return self.positions
+        whole = self.positions.unflatten(0, self.config.grid)
+        if grid[0] > whole.shape[0] or grid[1] > whole.shape[1]:
+            return resized_positions(whole, grid)
+        top, left = (whole.shape[0] - grid[0]) // 2, (whole.shape[1] - grid[1]) // 2
+        return whole[top : top + grid[0], left : left + grid[1]].flatten(0, 1)
+
+    def _angles(self, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Two (N, head_dim / 2): cosine and sine per token; what has no place, or a learned one, is not turned."""
+        cos, sin = rotary_tables(grid, self.config.dim // self.config.heads)
+        if self.config.positions == "learned":
+            cos, sin = torch.ones_like(cos), torch.zeros_like(sin)
+        if self.config.registers:
+            cos = F.pad(cos, (0, 0, 0, self.config.registers), value=1.0)
+            sin = F.pad(sin, (0, 0, 0, self.config.registers), value=0.0)
+        return cos, sin
 
     def forward(self, pixels: Tensor) -> Prediction:
         patch = self.config.patch_size
@@ -296,21 +374,24 @@ class ViT(nn.Module):
         right, bottom = columns * patch - width, rows * patch - height
         if right or bottom:
             x = F.pad(x, (0, right, 0, bottom), mode="replicate")
-        x = self.stem(x).flatten(2).transpose(1, 2)  # (B, N, dim)
-        cos, sin = (
-            t.to(x.device) for t in rotary_tables((rows, columns), self.config.dim // self.config.heads)
-        )
+        x = self.stem(x).flatten(2).transpose(1, 2)  # (B, h * w, dim)
+        if self.positions is not None:
+            x = x + self._positions((rows, columns))
+        if self.registers is not None:
+            x = torch.cat([x, self.registers.expand(len(x), -1, -1)], 1)  # (B, N, dim)
+        cos, sin = (t.to(x.device) for t in self._angles((rows, columns)))
         for block in self.blocks:
             x = block(x, cos, sin)
-        x = self.norm(x)
+        x = self.norm(x)[:, : rows * columns]
         patch_logits = self.patch_head(x).transpose(1, 2).unflatten(2, (rows, columns))  # (B, K, h, w)
         logits = self.class_head(x.mean(1)) + self.pooling(patch_logits)
         return Prediction(logits, patch_logits)
 
     def parameter_groups(self, weight_decay: float) -> list[dict]:
-        """Parameters for an optimizer: matrices and kernels decay; norms, biases and the pooling's do not."""
-        decay = [p for p in self.parameters() if p.ndim > 1]
-        plain = [p for p in self.parameters() if p.ndim <= 1]
+        """Parameters for an optimizer: matrices and kernels decay; norms, biases, tokens and the pooling's do not."""
+        matrices = {name for name, p in self.named_parameters() if p.ndim > 1} - {"registers", "positions"}
+        decay = [p for name, p in self.named_parameters() if name in matrices]
+        plain = [p for name, p in self.named_parameters() if name not in matrices]
         return [
             {"params": decay, "weight_decay": weight_decay},
             {"params": plain, "weight_decay": 0.0},

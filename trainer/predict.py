@@ -21,8 +21,9 @@ from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
 from trainer import checkpoint, frozen
-from trainer.data import fit_of, open_picture, pixels_of, rgb
+from trainer.data import open_picture
 from trainer.errors import InputError
+from trainer.fitting import fit_of, pixels_of, rgb
 from trainer.florence2_run import FORMAT as DETECTION_FORMAT
 from trainer.florence2_run import kind_of
 from trainer.frozen import decide

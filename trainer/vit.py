@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from trainer import checkpoint, doctor, frozen, metrics, row_facts, training
+from trainer import checkpoint, doctor, frozen, hub_files, metrics, pretrained, row_facts, training
 from trainer.checkpoint import TrainingConfig
 from trainer.data import INPUTS, Data, channel_statistics, load_data
 from trainer.errors import InputError
-from trainer.model import ViT, ViTConfig
+from trainer.model import SIZES, ViT, ViTConfig
 from trainer.options import device_of, exit_code, number, prepare_folder, say
 
 EXAMPLE = """example:
@@ -53,6 +53,8 @@ MODEL_OPTIONS = {
     "dim": "dim",
     "depth": "depth",
     "heads": "heads",
+    "mlp_ratio": "mlp_ratio",
+    "registers": "registers",
     "dropout": "dropout",
 }
 
@@ -100,7 +102,10 @@ def parser() -> argparse.ArgumentParser:
         help="settings of an earlier run's config.json; options given win",
     )
     begin.add_argument(
-        "--init", metavar="RUN", help="begin with the weights of this run; its classes may be others"
+        "--init",
+        metavar="WEIGHTS",
+        help="begin with the weights of this run (its classes may be others), or of a ViT as transformers saves it: "
+        "a folder, or its name on the Hub such as google/vit-base-patch16-224",
     )
     p.add_argument(
         "--epochs", type=number(int, 1, 100_000), help=f"passes over the training split ({d.epochs})"
@@ -173,9 +178,23 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--patch-size", type=int, choices=(4, 8, 16), help=f"px, not above a pin's ({m.patch_size})"
     )
+    p.add_argument(
+        "--size", choices=sorted(SIZES), help="the usual widths and depths, up to ViT-B; options given win"
+    )
     p.add_argument("--dim", type=number(int, 8, 4096), help=f"width of a token ({m.dim})")
     p.add_argument("--depth", type=number(int, 0, 48), help=f"transformer blocks ({m.depth})")
     p.add_argument("--heads", type=number(int, 1, 64), help=f"attention heads ({m.heads})")
+    p.add_argument(
+        "--mlp-ratio",
+        type=number(float, 0.5, 16),
+        help=f"width of a block's MLP over --dim ({m.mlp_ratio:g})",
+    )
+    p.add_argument(
+        "--registers",
+        type=number(int, 0, 64),
+        metavar="N",
+        help=f"tokens beside the patches' ({m.registers})",
+    )
     p.add_argument("--dropout", type=number(float, 0, 0.9), help=f"({m.dropout:g})")
     p.add_argument(
         "--no-check",
@@ -198,6 +217,7 @@ def parser() -> argparse.ArgumentParser:
 RUN_FILES = (
     *(checkpoint.CONFIG, checkpoint.BEST, checkpoint.LAST, checkpoint.STATE),
     *(training.METRICS, "curves.png", "confusion.png", "summary.json", frozen.FROZEN),
+    *(*hub_files.CODE, hub_files.PROCESSOR),
 )
 
 
@@ -228,10 +248,14 @@ def _settings(args: argparse.Namespace) -> TrainingConfig:
     return replace(TrainingConfig(), **given)
 
 
-def _network(args: argparse.Namespace, data: Data, settings: TrainingConfig) -> ViTConfig:
+def _network(
+    args: argparse.Namespace, data: Data, settings: TrainingConfig, source: pretrained.Pretrained | None
+) -> ViTConfig:
     """The network's shape: an earlier run's or the defaults, what was given, and what the data ask for."""
     given = {f: getattr(args, o) for o, f in MODEL_OPTIONS.items() if getattr(args, o) is not None}
     split = data.splits["train"]
+    if args.init and source is not None:
+        return source.network(data.classes, data.size, channel_statistics(split.pictures, len(split)), given)
     if args.init:
         shape, _ = checkpoint.load_config(Path(args.init))
         wrong = [
@@ -262,7 +286,8 @@ def _size(args: argparse.Namespace) -> tuple[int, int] | None:
     """The pictures' (W, H) where an option or an earlier run says it."""
     if args.image_size is not None:
         return args.image_size  # type: ignore[no-any-return]
-    earlier = args.config or (Path(args.init) / checkpoint.CONFIG if args.init else None)
+    of_run = args.init and not pretrained.is_checkpoint(args.init)
+    earlier = args.config or (Path(args.init) / checkpoint.CONFIG if of_run else None)
     if earlier is None:
         return None
     shape, _ = checkpoint.read_config(earlier)
@@ -281,6 +306,16 @@ def _kept(data: Data, which: str, folder: Path) -> Data:
         if left := len(data.splits[name]) - len(split):
             say(f"split {name}: {left} of {len(data.splits[name])} rows left out by --rows {which}")
     return replace(data, splits=splits)
+
+
+def _begin(model: ViT, init: str, source: pretrained.Pretrained | None) -> None:
+    """Put the weights of `--init` into a new network, and say what was taken."""
+    if pretrained.is_checkpoint(init):
+        for line in pretrained.load(model, source or pretrained.read(init)):
+            say(line)
+        return
+    new = checkpoint.load_classes(model, Path(init))
+    say(f"begun with the weights of {init}" + (f"; new classes: {', '.join(new)}" if new else ""))
 
 
 class EpochReporter:
@@ -383,6 +418,10 @@ def _examine(model: ViT, data: Data, settings: TrainingConfig) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train as the options say; returns the exit code."""
     device = device_of(args.device)
+    for field, value in SIZES.get(args.size, {}).items():
+        if getattr(args, field) is None:
+            setattr(args, field, value)
+    source = None
     prepare_folder(args.out, args.resume, args.overwrite, RUN_FILES)
     if args.overwrite:
         shutil.rmtree(args.out / training.STAGES, ignore_errors=True)
@@ -400,7 +439,9 @@ def run(args: argparse.Namespace) -> int:
         if late := [epoch for epoch in settings.stages if epoch > settings.epochs]:
             raise InputError(f"--stages: expected epochs up to --epochs {settings.epochs}, got {late}")
         data = load_data(args.data, settings.input, _size(args))
-        config = _network(args, data, settings)
+        if settings.init and pretrained.is_checkpoint(settings.init):
+            source = pretrained.read(settings.init)
+        config = _network(args, data, settings, source)
     for warning in data.warnings:
         say(f"WARNING: {warning}")
     data = _kept(data, settings.rows, args.data)
@@ -410,10 +451,7 @@ def run(args: argparse.Namespace) -> int:
     # Killed in its first epoch, a run has its settings and nothing else: it begins again.
     goes_on = args.resume and (args.out / checkpoint.STATE).is_file()
     if settings.init and not goes_on:
-        new = checkpoint.load_classes(model, Path(settings.init))
-        say(
-            f"begun with the weights of {settings.init}" + (f"; new classes: {', '.join(new)}" if new else "")
-        )
+        _begin(model, settings.init, source)
     if args.check and not args.resume:
         _examine(model, data, settings)
     if not args.resume:

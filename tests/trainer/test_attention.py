@@ -17,10 +17,12 @@ GRID = (4, 8)
 FLAT = torch.full((1, *GRID), 1 / 32)
 
 
-@pytest.fixture
-def network() -> ViT:
+@pytest.fixture(params=[{}, {"registers": 3, "stem": "linear", "positions": "learned"}], ids=["own", "other"])
+def network(request) -> ViT:
     torch.manual_seed(0)
-    return ViT(ViTConfig(("BENDNG", "NUKENG", "OK"), 64, 32, dim=32, depth=2, heads=2)).eval()
+    return ViT(
+        ViTConfig(("BENDNG", "NUKENG", "OK"), 64, 32, dim=32, depth=2, heads=2, **request.param)
+    ).eval()
 
 
 def test_recording_changes_no_answer_and_leaves_nothing_behind(network):

@@ -34,7 +34,7 @@ def test_what_was_saved_is_what_is_loaded(run):
     ("change", "said"),
     [
         (lambda d: d.update(owner="me"), "owner"),
-        (lambda d: d["model"].update(registers=4), "registers"),
+        (lambda d: d["model"].update(windows=4), "windows"),
         (lambda d: d["training"].update(momentum=0.9), "momentum"),
         (lambda d: d["model"].pop("dim"), "'dim' is missing"),
         (lambda d: d["model"].update(dim="wide"), "'dim'"),

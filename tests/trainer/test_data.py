@@ -7,8 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from trainer.data import IGNORED, channel_statistics, fit_of, load_data, pixels_of, rgb
+from trainer.data import IGNORED, channel_statistics, load_data
 from trainer.errors import InputError
+from trainer.fitting import fit_of, pixels_of, rgb
 
 
 def test_tiny_dataset_as_loaded(tiny_dataset):

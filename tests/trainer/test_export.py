@@ -59,10 +59,16 @@ def test_onnxruntime_alone_says_what_predict_says(exported, trained_run, make_ro
         assert 1 - np.array(patches)[model.config.ok_index] == pytest.approx(heat, abs=export.TOLERANCE)
 
 
-@pytest.mark.parametrize(("width", "height", "patch"), [(61, 30, 8), (250, 250, 16), (33, 47, 4)])
-def test_sizes_that_are_no_multiple_of_a_patch(tmp_path, width, height, patch):
+OTHER = {"registers": 2, "stem": "linear", "positions": "learned"}
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "patch", "shape"),
+    [(61, 30, 8, {}), (250, 250, 16, {}), (33, 47, 4, {}), (61, 30, 8, OTHER)],
+)
+def test_sizes_that_are_no_multiple_of_a_patch(tmp_path, width, height, patch, shape):
     torch.manual_seed(0)
-    config = ViTConfig(("NG", "OK"), width, height, patch_size=patch, dim=32, depth=2, heads=2)
+    config = ViTConfig(("NG", "OK"), width, height, patch_size=patch, dim=32, depth=2, heads=2, **shape)
     assert export.export(ViT(config).eval(), TrainingConfig(), tmp_path / "model.onnx") <= export.TOLERANCE
 
 

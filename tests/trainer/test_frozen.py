@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer import checkpoint, frozen
+from trainer.checkpoint import TrainingConfig
 from trainer.errors import InputError
+from trainer.model import ViTConfig
 
 SCORES = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=2, max_size=30)
 
@@ -49,6 +51,7 @@ def test_decisions():
 
 
 def test_what_was_frozen_is_read_back_and_belongs_to_its_weights(tmp_path):
+    checkpoint.save_config(tmp_path, ViTConfig(("A", "B", "OK"), 64, 32), TrainingConfig())
     (tmp_path / checkpoint.BEST).write_bytes(b"weights")
     assert frozen.load(tmp_path) is None
     logits, labels = np.random.default_rng(0).normal(size=(30, 3)), np.arange(30) % 3

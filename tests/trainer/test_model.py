@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from trainer.errors import InputError
-from trainer.model import EvidencePooling, ViT, ViTConfig, rotary_tables, rotate
+from trainer.model import SIZES, EvidencePooling, ViT, ViTConfig, rotary_tables, rotate
 
 CLASSES = ("BENDNG", "NUKENG", "OK")
 
@@ -31,6 +31,39 @@ def test_any_picture_size_gives_one_logit_per_class_and_patch(width, height, pat
 def test_default_network_has_about_a_million_parameters():
     count = sum(p.numel() for p in ViT(ViTConfig(CLASSES, 256, 128)).parameters())
     assert 0.5e6 < count < 2e6
+
+
+def test_registers_and_positions_count_and_do_not_decay():
+    model = small(registers=3, positions="learned", stem="linear")
+    pixels = torch.rand(1, 3, 32, 64)
+    before = model(pixels).logits
+    for tokens, shape in ((model.registers, (3, 32)), (model.positions, (32, 32))):
+        assert tokens.shape == shape
+        assert any(p is tokens for p in model.parameter_groups(0.1)[1]["params"])
+        with torch.no_grad():
+            tokens += 1 + torch.arange(32)
+        after = model(pixels).logits
+        assert not torch.allclose(before, after, atol=1e-6)
+        before = after
+    # Larger than what was learned, and a cut-out.
+    assert model(torch.rand(1, 3, 48, 64)).patch_logits.shape == (1, 3, 6, 8)
+    assert model(torch.rand(1, 3, 16, 16)).patch_logits.shape == (1, 3, 2, 2)
+
+
+def test_what_is_off_changes_nothing():
+    own = small().state_dict()
+    assert not {"registers", "positions"} & set(own)
+    torch.manual_seed(0)
+    more = small(registers=2).state_dict()
+    assert all(torch.equal(tensor, more[name]) for name, tensor in own.items())
+
+
+def test_the_usual_sizes_are_those_of_the_literature():
+    counts = {"tiny": 5.5e6, "small": 21.5e6, "base": 85.6e6}
+    for name, shape in SIZES.items():
+        with torch.device("meta"):
+            count = sum(p.numel() for p in ViT(ViTConfig(CLASSES, 256, 128, **shape)).parameters())
+        assert count == pytest.approx(counts[name], rel=0.05)
 
 
 def test_a_verdict_does_not_depend_on_the_pictures_beside_it():

@@ -1,0 +1,22 @@
+"""`import trainer.hub`: transformers then loads runs of `trainer.vit`, and executes nothing that lies in them.
+
+import trainer.hub
+from transformers import pipeline
+pipeline("image-classification", model="out/run")("picture.png")
+"""
+
+from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
+
+from trainer.modeling_pinsight_vit import (
+    PinsightViTConfig,
+    PinsightViTForImageClassification,
+    PinsightViTImageProcessor,
+)
+
+AutoConfig.register(PinsightViTConfig.model_type, PinsightViTConfig)
+AutoImageProcessor.register(PinsightViTConfig, slow_image_processor_class=PinsightViTImageProcessor)
+AutoModelForImageClassification.register(PinsightViTConfig, PinsightViTForImageClassification)
+# Their `save_pretrained` writes the code along.
+PinsightViTConfig.register_for_auto_class()
+PinsightViTImageProcessor.register_for_auto_class("AutoImageProcessor")
+PinsightViTForImageClassification.register_for_auto_class("AutoModelForImageClassification")
