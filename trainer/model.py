@@ -378,7 +378,7 @@ class ViT(nn.Module):
         if self.positions is not None:
             x = x + self._positions((rows, columns))
         if self.registers is not None:
-            x = torch.cat([x, self.registers.expand(len(x), -1, -1)], 1)  # (B, N, dim)
+            x = torch.cat([x, self.registers.expand(x.shape[0], -1, -1)], 1)  # (B, N, dim)
         cos, sin = (t.to(x.device) for t in self._angles((rows, columns)))
         for block in self.blocks:
             x = block(x, cos, sin)

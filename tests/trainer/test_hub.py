@@ -38,8 +38,9 @@ def said_by_predict(run, file):
 
 
 def test_the_pipeline_says_what_predict_says(trained_run, pictures):
-    import trainer.hub  # noqa: F401
     from transformers import pipeline
+
+    import trainer.hub  # noqa: F401
 
     assert frozen.load(trained_run).temperature != 1
     classify = pipeline("image-classification", model=str(trained_run))
@@ -85,8 +86,9 @@ def test_transformers_alone_asks_for_trust_and_then_says_the_same(
 
 
 def test_saved_and_loaded_again(trained_run, pictures, tmp_path):
-    import trainer.hub  # noqa: F401
     from transformers import AutoImageProcessor, AutoModelForImageClassification
+
+    import trainer.hub  # noqa: F401
 
     model = AutoModelForImageClassification.from_pretrained(trained_run)
     processor = AutoImageProcessor.from_pretrained(trained_run)
