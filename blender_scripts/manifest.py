@@ -20,6 +20,7 @@ from .connector import SCENE_NAME, Connector, read_connector
 from .defects import Defect, parse_defects
 from .errors import InputError, shown
 from .part import make_part
+from .text_file import read_text
 from .views import CAMERAS, lens_folds
 
 REQUIRED = (
@@ -178,20 +179,9 @@ class _Reader:
             )
 
     def _text(self) -> tuple[bytes, str]:
-        try:
-            content = self.path.read_bytes()
-        except OSError as error:
-            raise InputError(
-                f"{self.path.name}:1 file: expected a readable CSV file, got {error.strerror or error}"
-            ) from None
-        try:
-            text = content.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            # The codec counts from behind a byte-order mark, and so does its copy of the bytes.
-            line = error.object[: error.start].count(b"\n") + 1
-            found = f"byte 0x{error.object[error.start]:02x}"
-            self.wrong(line, "file", "UTF-8 text (a spreadsheet's 'CSV UTF-8')", found)
-            raise InputError(self.problems[0][1]) from None
+        content, text = read_text(
+            self.path, self.path.name, "CSV file", "UTF-8 text (a spreadsheet's 'CSV UTF-8')"
+        )
         if "\0" in text:
             self.wrong(text[: text.index("\0")].count("\n") + 1, "file", "text", "a NUL byte")
             raise InputError(self.problems[0][1])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .errors import InputError, shown
+from .text_file import read_text
 
 _HEADER = re.compile(r"\[\[?([^\[\]]+)\]\]?\s*(#.*)?")
 _KEY = re.compile(r"""("[^"]*"|'[^']*'|[A-Za-z0-9_-]+)(\s*\.\s*[A-Za-z0-9_-]+)*\s*=""")
@@ -66,19 +67,7 @@ class TomlSection:
             InputError: it cannot be read, is not UTF-8 or is not TOML.
         """
         file = file or path.name
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise InputError(
-                f"{file}:1 file: expected a readable file, got {error.strerror or error}"
-            ) from None
-        try:
-            text = content.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            # The codec counts from behind a byte-order mark, and so does its copy of the bytes.
-            line = error.object[: error.start].count(b"\n") + 1
-            found = f"byte 0x{error.object[error.start]:02x}"
-            raise InputError(f"{file}:{line} file: expected UTF-8 text, got {found}") from None
+        _, text = read_text(path, file)
         try:
             data = tomllib.loads(text)
         except RecursionError:

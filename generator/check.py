@@ -28,8 +28,7 @@ _LONGEST_LABEL = 40
 FACTORS = ("scene", "housing", "terminal", "camera", "lighting", "marking")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("manifest", type=Path, help="the CSV manifest")
+def add_scenes_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scenes",
         type=Path,
@@ -37,6 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder with the scenes (default: %(default)s)",
     )
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("manifest", type=Path, help="the CSV manifest")
+    add_scenes_argument(parser)
 
 
 def run(options: argparse.Namespace) -> int:

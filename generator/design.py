@@ -31,7 +31,7 @@ from blender_scripts.errors import InputError
 from blender_scripts.manifest import OPTIONAL, REQUIRED, Manifest, read_manifest
 from blender_scripts.part import make_part
 from generator import design_tables
-from generator.check import SCENES, summary
+from generator.check import add_scenes_argument, summary
 from generator.design_blocks import held_out_addresses, neighbours
 from generator.design_spec import (
     ALL,
@@ -83,13 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--map", type=Path, metavar="PNG", help="draw which pins train and which validate into this picture"
     )
-    parser.add_argument(
-        "--scenes",
-        type=Path,
-        default=SCENES,
-        metavar="DIR",
-        help="folder with the scenes (default: %(default)s)",
-    )
+    add_scenes_argument(parser)
 
 
 def run(options: argparse.Namespace) -> int:

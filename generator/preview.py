@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from blender_scripts.defects import worst_kind
 from blender_scripts.errors import InputError
 from blender_scripts.manifest import OPTIONAL, REQUIRED, Run, read_manifest
-from generator.check import SCENES
+from generator.check import add_scenes_argument
 
 MARGIN_PX = 12
 CAPTION_PX = 50
@@ -41,13 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", type=int, default=None, metavar="N", help="renderer processes (default: one per core)"
     )
-    parser.add_argument(
-        "--scenes",
-        type=Path,
-        default=SCENES,
-        metavar="DIR",
-        help="folder with the scenes (default: %(default)s)",
-    )
+    add_scenes_argument(parser)
 
 
 def run(options: argparse.Namespace) -> int:

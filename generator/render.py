@@ -29,7 +29,7 @@ from blender_scripts.errors import InputError, shown
 from blender_scripts.manifest import read_manifest
 from blender_scripts.output_folder import OutputFolder
 from blender_scripts.scratch import Scratch
-from generator.check import SCENES
+from generator.check import add_scenes_argument
 
 SCRIPT = Path(__file__).resolve().parent.parent / "blender_scripts" / "render.py"
 _TRIES = 2
@@ -53,13 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder for images, masks and records"
     )
-    parser.add_argument(
-        "--scenes",
-        type=Path,
-        default=SCENES,
-        metavar="DIR",
-        help="folder with the scenes (default: %(default)s)",
-    )
+    add_scenes_argument(parser)
     parser.add_argument(
         "--workers",
         type=_count(1),

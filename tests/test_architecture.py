@@ -29,6 +29,7 @@ CONTRACT = {
         "terminals",
         "views",
         "toml_section",
+        "text_file",
         "defect",
         "defects",
         "kinds",
