@@ -27,7 +27,7 @@ from trainer.model import ViT, ViTConfig, resized_positions
 HUB_NAME = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 CONFIG, PROCESSOR, WEIGHTS = "config.json", "preprocessor_config.json", "model.safetensors"
 TOKENS = {"vit": ("cls_token",), "deit": ("cls_token", "distillation_token")}
-# Of one block: ours, and theirs in files of transformers 4 and of 5.
+# Of one block: ours, and theirs in files and in the memory of transformers 5.
 BLOCK = {
     "norm1": ("layernorm_before",),
     "q": ("attention.attention.query", "attention.q_proj"),
@@ -38,7 +38,7 @@ BLOCK = {
     "mlp.0": ("intermediate.dense", "mlp.fc1"),
     "mlp.2": ("output.dense", "mlp.fc2"),
 }
-LAYER = ("encoder.layer", "layers", "encoder.layers", "layer")
+LAYER = ("encoder.layer", "layers")
 
 
 @dataclass(frozen=True)

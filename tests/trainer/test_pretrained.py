@@ -77,6 +77,18 @@ def test_tokens_are_those_of_transformers(folders, name, special):
     torch.testing.assert_close(found[:, 16:], expected[:, :special], rtol=1e-3, atol=1e-3)
 
 
+def test_names_in_memory_are_known_too(folders, tmp_path):
+    """What `save_file(model.state_dict())` writes."""
+    from transformers import ViTForImageClassification
+
+    folder = shutil.copytree(folders / "vit", tmp_path / "vit")
+    held = ViTForImageClassification.from_pretrained(folder).state_dict()
+    assert "vit.layers.1.attention.q_proj.weight" in held
+    save_file(held, folder / "model.safetensors")
+    first, second = pretrained.read(str(folders / "vit")), pretrained.read(str(folder))
+    assert all(torch.equal(tensor, second.tensors[name]) for name, tensor in first.tensors.items())
+
+
 def test_another_grid_more_registers_fewer_blocks_more_channels(folders):
     statistics = ((0.4, 0.5, 0.6) * 2, (0.2,) * 6)
     model, lines = network(folders / "vit", (64, 16), statistics, registers=3, depth=1)
@@ -163,6 +175,17 @@ def test_names_of_the_hub_and_of_runs(folders, trained_run, tmp_path, monkeypatc
         pretrained.read("owner/none@v1")
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda name, **options: str(folders / "vit"))
     assert pretrained.read("owner/name").shape["depth"] == 2
+
+
+def test_sizes_are_options_that_others_win(tiny_dataset, tmp_path, capsys):
+    run = tmp_path / "run"
+    data = ("--data", str(tiny_dataset), "--out", str(run), "--threads", "1", "--device", "cpu")
+    shape = ("--size", "tiny", "--dim", "24", "--depth", "1", "--registers", "2")
+    assert main([*data, *shape, "--epochs", "1", "--batch-size", "6", "--no-check"]) == 0
+    config = checkpoint.load_model(run).config
+    assert (config.dim, config.depth, config.heads, config.mlp_ratio, config.registers) == (24, 1, 3, 4.0, 2)
+    assert main([*data, "--resume", "--size", "base"]) == 2
+    assert "--dim" in capsys.readouterr().err
 
 
 def test_a_training_begins_with_it_and_is_a_run_like_any_other(folders, tiny_dataset, tmp_path, capsys):
