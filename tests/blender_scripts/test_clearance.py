@@ -27,7 +27,6 @@ RADIUS, LENGTH = 0.5 * PIN.width_mm, PIN.standing_mm
 # A kink 3 mm up takes the tip 1.65 mm sideways: 3.3 sin 30.
 KINK = "tilt_deg=30,start_mm=3,curve_mm=0"
 ASIDE = (LENGTH - 3.0) * 0.5
-steady = settings(derandomize=True, deadline=None, database=None, max_examples=60)
 
 
 def part(
@@ -176,7 +175,7 @@ def sampled(pin: Pin) -> np.ndarray:
     return np.array([pin.world(pin.bend.point(s)) for s in np.linspace(0.0, LENGTH, 800)])
 
 
-@steady
+@settings(max_examples=60)
 @given(
     st.floats(1.3, 7.0),
     st.floats(0.0, 2 * math.pi),
@@ -204,7 +203,7 @@ def test_neighbours_against_dense_sampling(
         assert overlap(problems[0]) == pytest.approx(2 * RADIUS - gap, abs=0.012)
 
 
-@steady
+@settings(max_examples=60)
 @given(
     st.tuples(st.floats(-4.0, 4.0), st.floats(-4.0, 4.0)),
     st.tuples(st.floats(0.3, 4.0), st.floats(0.3, 4.0)),

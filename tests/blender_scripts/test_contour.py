@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from blender_scripts.contour import Contour
 
-steady = settings(derandomize=True, deadline=None, database=None, max_examples=40)
 D = Contour.d_shape((16.9, 8.3), 1.5, 10.0)
 CONTOURS = {
     "rectangle": Contour.rectangle((38.4, 15.6), 1.6),
@@ -47,7 +46,7 @@ def inside(polygon: np.ndarray, point: np.ndarray) -> bool:
     return bool(np.all(sides[:, 0] * to_point[:, 1] - sides[:, 1] * to_point[:, 0] > 0.0))
 
 
-@steady
+@settings(max_examples=40)
 @given(contours(), st.floats(-1.5, 1.5), st.floats(-1.5, 1.5))
 def test_the_distance_is_that_to_the_nearest_point(contour: Contour, right: float, up: float) -> None:
     (x1, y1), (x2, y2) = contour.bounds
@@ -62,7 +61,7 @@ def test_the_distance_is_that_to_the_nearest_point(contour: Contour, right: floa
         assert (found < 0.0) == inside(line, point)
 
 
-@steady
+@settings(max_examples=40)
 @given(contours())
 def test_stations_lie_on_the_contour_once_round(contour: Contour) -> None:
     radius = contour.radius_mm
@@ -84,7 +83,7 @@ def test_stations_lie_on_the_contour_once_round(contour: Contour) -> None:
     assert pieces.max() <= contour.length_mm / len(line) * (1.0 + 1e-6)
 
 
-@steady
+@settings(max_examples=40)
 @given(contours(), st.floats(0.0, 360.0))
 def test_towards_is_seen_from_the_middle(contour: Contour, azimuth: float) -> None:
     along = contour.towards(azimuth)
@@ -95,7 +94,7 @@ def test_towards_is_seen_from_the_middle(contour: Contour, azimuth: float) -> No
     assert (off + 180.0) % 360.0 - 180.0 == pytest.approx(0.0, abs=1e-3)
 
 
-@steady
+@settings(max_examples=40)
 @given(contours(), st.floats(0.01, 5.0), st.floats(-1.5, 1.5), st.floats(-1.5, 1.5))
 def test_wider_is_wider_by_as_much(contour: Contour, offset: float, right: float, up: float) -> None:
     wide = contour.wider(offset)

@@ -1,13 +1,11 @@
 """The grammar of the `defects` column: what it means, what it writes back, what it refuses."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from blender_scripts.defect import HOUSING, PAIR, PIN, PRINT, Choice, Kind, Parameter
 from blender_scripts.defects import KINDS, Defect, parse_defects, worst_kind
-
-steady = settings(derandomize=True, deadline=None, database=None)
 
 
 def parse(text: str) -> tuple[Defect, ...]:
@@ -201,7 +199,6 @@ def cells(draw: st.DrawFn) -> str:
     return ";".join(parts)
 
 
-@steady
 @given(cells())
 def test_what_a_defect_writes_is_what_it_reads(text: str) -> None:
     defects = parse(text)
@@ -217,7 +214,6 @@ def test_what_a_defect_writes_is_what_it_reads(text: str) -> None:
             assert value is None or parameter.low <= value <= parameter.high
 
 
-@steady
 @given(st.text(alphabet=st.sampled_from("bentmisrac123@:;=,.-_ x９\n\"'housgpfk"), max_size=60))
 def test_no_text_is_too_strange(text: str) -> None:
     defects, problems = parse_defects(text)

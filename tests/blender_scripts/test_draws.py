@@ -6,13 +6,11 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from blender_scripts import draws
 from tests.conftest import ROOT
-
-steady = settings(derandomize=True, deadline=None, database=None)
 
 
 def test_the_numbers_never_change() -> None:
@@ -53,7 +51,6 @@ def test_every_seed_purpose_and_key_has_its_own_sequence() -> None:
     assert len({draws.generator(*name).random() for name in names}) == len(names)
 
 
-@steady
 @given(st.integers(0, 2**63 - 1), st.floats(0, 10), st.floats(0.1, 4))
 def test_normal_draws_are_truncated(seed: int, deviation: float, limit: float) -> None:
     source = draws.generator(seed, "test")
@@ -87,7 +84,6 @@ def test_no_spread_is_no_deviation(draw) -> None:
     assert draw(draws.generator(1, "test"), 0.0) == 0.0
 
 
-@steady
 @given(st.integers(0, 2**63 - 1))
 def test_integers_are_seeds_of_31_bits(seed: int) -> None:
     assert 0 <= draws.integer(seed, "noise", "center") < 2**31

@@ -39,8 +39,6 @@ BENDS = [
     Bend.single(math.radians(25), math.radians(300), 5.9, 0.4),
     Bend(math.radians(40), 0.5, ((1.0, 0.6), (2.0, -1.2), (1.0, 0.6))),
 ]
-steady = settings(derandomize=True, deadline=None, database=None, max_examples=80)
-
 terminals = st.builds(
     Terminal,
     name=st.just("t"),
@@ -122,7 +120,7 @@ def test_a_kink_is_a_bend_too() -> None:
         assert volume(closed(mesh, geometry.sides(terminal))) > 0.0
 
 
-@steady
+@settings(max_examples=80)
 @given(terminals, tilts, st.floats(0.0, 360.0), st.floats(0.0, 2.9), st.floats(0.0, 30.0))
 def test_any_pin_a_scene_may_have(
     terminal: Terminal, tilt: float, azimuth: float, start: float, curve: float
@@ -268,7 +266,7 @@ def test_a_cavity_is_seen_from_inside(terminal: Terminal, chamfer: float) -> Non
     assert {tuple(np.round(p, 9)) for p in top[:, :2]} == {tuple(np.round(p, 9)) for p in mouth}
 
 
-@steady
+@settings(max_examples=80)
 @given(terminals, st.floats(0.01, 1.0), st.floats(0.0, 4.0))
 def test_a_cavity_is_larger_than_its_pin_all_round(
     terminal: Terminal, clearance: float, chamfer: float

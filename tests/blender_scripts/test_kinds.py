@@ -24,7 +24,6 @@ CONNECTOR = read_connector(SCENES / "connector_3x9.toml")
 EXACT = replace(CONNECTOR, scatter=Scatter(0.0, 0.0, 0.0))
 FLOOR = -CONNECTOR.shell.depth_mm
 MM, DEG = 1e-3, 0.01
-steady = settings(derandomize=True, deadline=None, database=None, max_examples=60)
 
 
 def defects(text: str) -> tuple[Defect, ...]:
@@ -368,7 +367,7 @@ def several(draw: st.DrawFn) -> str:
     return ";".join(pieces)
 
 
-@steady
+@settings(max_examples=60)
 @given(several(), st.sampled_from(["square", "blade", "round"]), st.integers(0, 99))
 def test_any_pin_that_is_allowed_measures_as_its_mesh(text: str, terminal: str, seed: int) -> None:
     found, problems = parse_defects(text)

@@ -74,7 +74,7 @@ soups = st.integers(1, 30).flatmap(
 
 
 @given(soups)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_all_formats_agree_on_any_triangles(values: list[float]) -> None:
     points = np.array(values).reshape(-1, 3, 3)
     vertices, triangles = points.reshape(-1, 3), np.arange(3 * len(points)).reshape(-1, 3)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from blender_scripts.connector import Connector, read_connector
@@ -16,7 +16,6 @@ from blender_scripts.views import CAMERAS
 
 SCENE = read_connector(Path(__file__).resolve().parents[2] / "scenes" / "connector_3x9.toml")
 UP = np.array([0.0, 1.0, 0.0])
-steady = settings(derandomize=True, deadline=None, database=None)
 
 
 def still(connector: Connector = SCENE) -> Connector:
@@ -107,7 +106,6 @@ def test_a_side_view_by_hand() -> None:
         assert camera("left").project(np.array([x, y, z])) == pytest.approx(expected)
 
 
-@steady
 @given(
     st.tuples(*[st.floats(-50, 50)] * 3),
     st.tuples(st.floats(-1, 1), st.floats(-0.9, 0.9), st.floats(-1, 1)).filter(
@@ -128,7 +126,6 @@ def test_look_at_is_a_rotation_that_looks_at_its_target(target, direction, dista
     assert matrix[3].tolist() == [0.0, 0.0, 0.0, 1.0]
 
 
-@steady
 @given(
     st.integers(0, 2**63 - 1),
     st.sampled_from(CAMERAS),

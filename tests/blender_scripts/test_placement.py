@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from blender_scripts.connector import Connector, Scatter, read_connector
@@ -22,8 +22,6 @@ CONNECTOR = read_connector(SCENE)
 EXACT = replace(CONNECTOR, scatter=Scatter(0.0, 0.0, 0.0))
 LENGTH = CONNECTOR.terminals["round"].standing_mm
 FLOOR = -CONNECTOR.shell.depth_mm
-steady = settings(derandomize=True, deadline=None, database=None)
-
 bends = st.builds(
     Bend.single,
     angle_rad=st.floats(1e-6, 1.5),
@@ -52,7 +50,6 @@ def problems_of(text: str) -> list[str]:
     return caught.value.problems
 
 
-@steady
 @given(bends)
 def test_a_bend_keeps_the_length(bend: Bend) -> None:
     corners = [0.0, bend.start_mm, min(bend.start_mm + bend.curve_mm, 10.0), 10.0]
@@ -63,7 +60,6 @@ def test_a_bend_keeps_the_length(bend: Bend) -> None:
     assert length == pytest.approx(10.0, abs=2e-5)
 
 
-@steady
 @given(bends, st.floats(0.0, 10.0))
 def test_the_tilt_is_that_of_the_tangent(bend: Bend, along: float) -> None:
     step = 1e-5
@@ -81,7 +77,6 @@ def test_the_tilt_is_that_of_the_tangent(bend: Bend, along: float) -> None:
     assert tangent == pytest.approx(expected, abs=1e-4)
 
 
-@steady
 @given(bends)
 def test_below_its_start_a_bent_pin_is_straight_and_behind_its_curve_too(bend: Bend) -> None:
     assert bend.point(0.5 * bend.start_mm) == (0.0, 0.0, 0.5 * bend.start_mm)
@@ -119,7 +114,6 @@ def test_without_scatter_and_defects_every_pin_is_nominal() -> None:
         assert measures["length_mm"] == LENGTH
 
 
-@steady
 @given(st.floats(0.1, 60.0), st.floats(0.0, 360.0), st.floats(0.0, 3.0), st.floats(0.0, 3.0))
 def test_the_tip_measures_the_angle_and_direction_that_were_asked(
     tilt: float, azimuth: float, start: float, curve: float
@@ -131,7 +125,6 @@ def test_the_tip_measures_the_angle_and_direction_that_were_asked(
     assert measures["retraction_mm"] == 0.0 and measures["length_mm"] == LENGTH
 
 
-@steady
 @given(st.floats(0.02, 5.2), st.floats(0.0, 360.0))
 def test_the_tip_moves_sideways_by_what_was_asked(offset: float, azimuth: float) -> None:
     found = pin(f"bent@r2c5:tip_offset_mm={offset!r},azimuth_deg={azimuth!r}")

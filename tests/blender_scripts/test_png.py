@@ -12,7 +12,6 @@ from PIL import Image
 
 from blender_scripts.png import encode_png
 
-steady = settings(derandomize=True, deadline=None, database=None, max_examples=60)
 sizes = st.tuples(st.integers(1, 40), st.integers(1, 40))
 
 
@@ -32,7 +31,7 @@ def chunks(content: bytes) -> list[tuple[bytes, bytes]]:
     return found
 
 
-@steady
+@settings(max_examples=60)
 @given(sizes, st.integers(0, 2**32 - 1))
 def test_colour_pictures_come_back(size: tuple[int, int], seed: int) -> None:
     picture = np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
@@ -42,7 +41,7 @@ def test_colour_pictures_come_back(size: tuple[int, int], seed: int) -> None:
     assert np.array_equal(decoded(content), picture)
 
 
-@steady
+@settings(max_examples=60)
 @given(sizes, st.integers(0, 2**32 - 1), st.sampled_from([2, 300, 65536]))
 def test_masks_come_back_with_all_16_bits(size: tuple[int, int], seed: int, levels: int) -> None:
     mask = np.random.default_rng(seed).integers(0, levels, size, np.uint16)

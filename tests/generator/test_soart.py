@@ -138,7 +138,7 @@ def test_maps_of_large_smooth_windows_match_numpy() -> None:
         assert np.abs(maps - plain_map(image, reference, 100, 1)).max() < 1e-5
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.data())
 def test_any_size_from_the_window_on_works(data: st.DataObject) -> None:
     window, stride = data.draw(st.integers(1, 9)), data.draw(st.integers(1, 6))

@@ -32,7 +32,7 @@ def plain(y: np.ndarray, x: np.ndarray) -> np.ndarray:
     return np.stack([np.log(beta), log_yita, np.log(rest.max(-1) + 1) - log_yita])
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.data())
 def test_gram_maps_match_numpy(data: st.DataObject) -> None:
     window, stride = data.draw(st.integers(1, 17)), data.draw(st.integers(1, 4))

@@ -35,7 +35,7 @@ def model() -> SoartC:
     return SoartC(window=8).fit([board(n) for n in range(14)])
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.floats(-3, 3), st.floats(-8, 8), st.floats(-8, 8), st.floats(0.97, 1.03))
 def test_registration_finds_rotation_shift_and_scale(
     angle: float, dx: float, dy: float, scale: float
@@ -136,7 +136,6 @@ def test_none_above_in_299_shows_one_per_cent() -> None:
     assert "299" in threshold(np.arange(5.0)).promise
 
 
-@settings(deadline=None)
 @given(st.integers(1, 200), st.data())
 def test_beta_quantile_inverts_the_binomial(count: int, data: st.DataObject) -> None:
     from scipy import stats

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.augment_copies import copies
@@ -143,7 +143,6 @@ def objects_of_mask(mask):
     return found
 
 
-@settings(deadline=None)
 @given(
     masks(), st.sampled_from(["left", "right", "reverse", "plus90", "light", "warp"]), st.integers(0, 2**32)
 )

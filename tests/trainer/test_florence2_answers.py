@@ -40,7 +40,7 @@ OBJECTS = st.lists(st.tuples(box_strategy(), st.sampled_from(LABELS)), max_size=
 
 
 @given(OBJECTS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_tokens_are_those_of_the_text_and_come_back_as_boxes(objects):
     tokenizer = tiny_tokenizer_once()
     vocabulary = Vocabulary(tokenizer, LABELS)
@@ -57,7 +57,7 @@ def test_tokens_are_those_of_the_text_and_come_back_as_boxes(objects):
 
 
 @given(OBJECTS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_true_answer_is_one_that_may_be_generated(objects):
     vocabulary = Vocabulary(tiny_tokenizer_once(), LABELS)
     grammar = AnswerGrammar(vocabulary)
@@ -67,7 +67,7 @@ def test_every_true_answer_is_one_that_may_be_generated(objects):
 
 
 @given(st.integers(0, 2**32), st.integers(0, 9))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_whatever_is_generated_is_well_formed_and_ends(seed, most):
     """A model that says anything that is allowed, at random."""
     vocabulary = Vocabulary(tiny_tokenizer_once(), LABELS)
