@@ -2,36 +2,44 @@
 
 OUT then holds attention.json (scores of rollout, gradient rollout and patches against a flat map, a bell in the centre
 and random weights) and a sheet attention_NAME.png of the same probe pictures for each of the weights; with several
-weights also curves.png and attention.gif.
+weights also curves.png and attention.gif. `--stages` takes the weights that `trainer.vit --stages` kept and the best
+ones; the training does that by itself, after each stage.
+
+The pictures are the first rows of each class in turn, of the rows that the run was measured on: the dataset decides
+which they are, so they are the same at every stage.
 """
 
 import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from torch import Tensor
 
-from trainer import checkpoint
+from trainer import checkpoint, row_facts
 from trainer.attention_maps import METHODS, maps_of
 from trainer.attention_scores import centre_map, scores, summary
-from trainer.data import IGNORED, Data, Split, load_data
+from trainer.attention_sheets import animation, curves, sheet
+from trainer.data import Split, load_data
 from trainer.errors import InputError
 from trainer.florence2_run import FORMAT as DETECTION_FORMAT
 from trainer.florence2_run import kind_of
 from trainer.model import ViT
 from trainer.options import device_of, exit_code, number, say
-from trainer.plots import save_figure
+from trainer.training import STAGES
 
+FOLDER, DOCUMENT, CURVES, ANIMATION = "attention", "attention.json", "curves.png", "attention.gif"
+STAGE_SHEET = "attention.png"
+SPLIT, PICTURES, PROBES = "validation", 200, 9
 RANDOM_SEEDS = (0, 1, 2)
-CELL_PX = 256
-TITLES = {"rollout": "rollout", "gradient": "gradient rollout", "patches": "1 - P(OK) of patches"}
+# Most numbers of one block's attention at a time: 2 GB with its gradient, in float32.
+LARGEST_BATCH = 2**28
 
 
 def parser() -> argparse.ArgumentParser:
@@ -44,18 +52,28 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--model", type=Path, required=True, metavar="RUN", help="folder of a ViT's run")
     p.add_argument("--data", type=Path, required=True, metavar="DATASET", help="folder of the dataset")
     p.add_argument("-o", "--out", type=Path, metavar="OUT", help="folder for the results (RUN/attention)")
-    p.add_argument("--split", default="validation", help="(validation)")
-    p.add_argument(
+    p.add_argument("--split", default=SPLIT, help=f"({SPLIT})")
+    which = p.add_mutually_exclusive_group()
+    which.add_argument(
         "--weights",
         nargs="+",
         default=["best"],
         metavar="W",
         help="best, last, or files of the same network's weights in the order of their epochs (best)",
     )
-    p.add_argument(
-        "--pictures", type=number(int, 1, 100_000), default=200, help="most pictures that are scored (200)"
+    which.add_argument(
+        "--stages", action="store_true", help="the weights that trainer.vit --stages kept, then the best ones"
     )
-    p.add_argument("--probes", type=number(int, 1, 48), default=9, help="pictures on a sheet (9)")
+    p.add_argument("--rows", choices=row_facts.ROWS, help="(those that the run was measured on)")
+    p.add_argument(
+        "--pictures",
+        type=number(int, 1, 100_000),
+        default=PICTURES,
+        help=f"most pictures that are scored ({PICTURES})",
+    )
+    p.add_argument(
+        "--probes", type=number(int, 1, 48), default=PROBES, help=f"pictures on a sheet ({PROBES})"
+    )
     p.add_argument(
         "--threads", type=number(int, 1, 1024), help="CPU threads (as many as PyTorch finds cores)"
     )
@@ -72,9 +90,52 @@ def by_turns(split: Split, classes: int, count: int) -> list[int]:
     return found[:count]
 
 
-def all_maps(model: ViT, split: Split, rows: Sequence[int], batch_size: int = 8) -> dict[str, Tensor]:
+@dataclass(frozen=True)
+class Probes:
+    """The pictures that all weights of a run are asked.
+
+    Args:
+        name: Of the split.
+        split: The split.
+        rows: Rows that are scored; the first ones are also shown.
+        shown: How many of them a sheet shows.
+    """
+
+    name: str
+    split: Split
+    rows: list[int]
+    shown: int
+
+
+def probes_of(
+    splits: Mapping[str, Split], name: str, classes: int, pictures: int = PICTURES, shown: int = PROBES
+) -> Probes:
+    """The probes of a dataset: decided by its rows alone.
+
+    Raises:
+        InputError: No such split, or no row in it.
+    """
+    if name not in splits:
+        raise InputError(f"--split: expected one of {sorted(splits)}, got {name!r}")
+    rows = by_turns(splits[name], classes, pictures)
+    if not rows:
+        raise InputError(f"--split {name}: expected rows to look at, got none")
+    return Probes(name, splits[name], rows, min(shown, len(rows)))
+
+
+@dataclass(frozen=True)
+class Look:
+    """Where some weights look: the summary of scores by method, and the sheet of the shown probes."""
+
+    scores: dict[str, Any]
+    sheet: Image.Image
+
+
+def all_maps(model: ViT, split: Split, rows: Sequence[int]) -> dict[str, Tensor]:
     """(N, h, w) by method, of the split's `rows`."""
     device = next(model.parameters()).device
+    tokens = model.config.grid[0] * model.config.grid[1]
+    batch_size = max(1, min(8, LARGEST_BATCH // (tokens**2 * model.config.heads)))
     found: dict[str, list[Tensor]] = {name: [] for name in METHODS}
     for start in range(0, len(rows), batch_size):
         pixels = split.pictures.batch(rows[start : start + batch_size]).to(device).float() / 255
@@ -83,27 +144,27 @@ def all_maps(model: ViT, split: Split, rows: Sequence[int], batch_size: int = 8)
     return {name: torch.cat(maps) for name, maps in found.items()}
 
 
-def scored(maps: Mapping[str, Tensor], split: Split, rows: Sequence[int], model: ViT) -> dict[str, Any]:
+def scored(maps: Mapping[str, Tensor], probes: Probes, model: ViT) -> dict[str, Any]:
     """Summary of each map's scores."""
-    at = torch.as_tensor(rows)
-    boxes, categories = split.boxes[at], split.categories[at]
-    config = model.config
+    at, split, config = torch.as_tensor(probes.rows), probes.split, model.config
+    boxes, categories, labels = split.boxes[at], split.categories[at], split.labels[at]
     return {
-        name: summary(scores(one, boxes, categories, config.ok_index, config.patch_size))
+        name: summary(scores(one, boxes, categories, labels, config.ok_index, config.patch_size))
         for name, one in maps.items()
     }
 
 
-def baselines(model: ViT, split: Split, rows: Sequence[int]) -> dict[str, Any]:
+def baselines(model: ViT, probes: Probes) -> dict[str, Any]:
     """Scores of a flat map, of a bell in the centre, and the mean of three networks with random weights."""
-    grid = model.config.grid
-    flat = torch.full((len(rows), *grid), 1 / (grid[0] * grid[1]))
-    found = scored({"uniform": flat, "centre": centre_map(grid).expand(len(rows), *grid)}, split, rows, model)
+    grid, count = model.config.grid, len(probes.rows)
+    flat = torch.full((count, *grid), 1 / (grid[0] * grid[1]))
+    found = scored({"uniform": flat, "centre": centre_map(grid).expand(count, *grid)}, probes, model)
     drawn = []
     for seed in RANDOM_SEEDS:
-        torch.manual_seed(seed)
-        other = ViT(model.config).to(next(model.parameters()).device).eval()
-        drawn.append(scored(all_maps(other, split, rows), split, rows, other))
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            other = ViT(model.config).to(next(model.parameters()).device).eval()
+        drawn.append(scored(all_maps(other, probes.split, probes.rows), probes, other))
     for method in METHODS:
         columns = {key: [one[method][key] for one in drawn] for key in drawn[0][method]}
         found[f"random weights, {method}"] = {
@@ -112,85 +173,84 @@ def baselines(model: ViT, split: Split, rows: Sequence[int]) -> dict[str, Any]:
     return found
 
 
-def overlay(pixels: Tensor, one: Tensor, patch: int, boxes: Tensor) -> Image.Image:
-    """A picture under its map, from the map's lowest value to its peak, with the NG boxes in green.
+def look(model: ViT, probes: Probes, title: str) -> Look:
+    """Ask one network, in evaluation mode, all probes."""
+    maps = all_maps(model, probes.split, probes.rows)
+    shown = probes.rows[: probes.shown]
+    pixels = probes.split.pictures.batch(shown).to(next(model.parameters()).device).float() / 255
+    with torch.inference_mode():
+        said = torch.cat([model(one[None]).logits.softmax(1).cpu() for one in pixels])
+    picture = sheet(title, probes.split, shown, maps, said, model.config)
+    return Look(scored(maps, probes, model), picture)
+
+
+def write(out: Path, looks: Mapping[str, Look], base: Mapping[str, Any], probes: Probes) -> None:
+    """Write attention.json and the sheets into OUT; of several weights curves and animation too."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name, one in looks.items():
+        _save_sheet(one.sheet, out / f"attention_{name}.png")
+    document = {
+        "split": probes.name,
+        "pictures": len(probes.rows),
+        "probes": [probes.split.runs[row] for row in probes.rows[: probes.shown]],
+        "weights": {name: one.scores for name, one in looks.items()},
+        "baselines": base,
+    }
+    checkpoint.write_text(out / DOCUMENT, json.dumps(document, indent=2) + "\n")
+    if len(looks) > 1:
+        curves(document["weights"], base, out / CURVES)
+        animation([one.sheet for one in looks.values()], out / ANIMATION)
+    else:  # those of an earlier call show other weights
+        (out / CURVES).unlink(missing_ok=True)
+        (out / ANIMATION).unlink(missing_ok=True)
+
+
+def _save_sheet(picture: Image.Image, path: Path) -> None:
+    checkpoint.replace_file(path, lambda t: picture.save(t, format="PNG"))
+
+
+class StageLooks:
+    """The attention of a run's stages, each looked at once, with the same probes.
 
     Args:
-        pixels: (C, H, W) uint8; the first three channels are shown.
-        one: (h, w).
-        patch: Patch size in px.
-        boxes: (M, 4) xyxy in px.
+        run: The run's folder.
+        probes: What is asked.
+        device: Where.
     """
-    grey = Image.fromarray(pixels[:3].permute(1, 2, 0).numpy()).convert("L").convert("RGB")
-    above = one - one.min()  # a flat map says nothing, and shows nothing
-    heat = (above / above.max().clamp(min=1e-6) * 255).numpy().astype(np.uint8)
-    size = (one.shape[1] * patch, one.shape[0] * patch)
-    strength = Image.fromarray(heat).resize(size, Image.Resampling.BILINEAR).crop((0, 0, *grey.size))
-    shown = Image.composite(
-        Image.new("RGB", grey.size, (255, 40, 0)), grey, strength.point(lambda v: int(v * 0.8))
-    )
-    factor = max(1, round(CELL_PX / grey.width))
-    shown = shown.resize((grey.width * factor, grey.height * factor), Image.Resampling.NEAREST)
-    draw = ImageDraw.Draw(shown)
-    for x1, y1, x2, y2 in (boxes * factor).tolist():
-        draw.rectangle((x1 - 2, y1 - 2, x2 + 2, y2 + 2), outline=(0, 220, 90), width=2)
-    return shown
 
+    def __init__(self, run: Path, probes: Probes, device: torch.device) -> None:
+        self._run, self._probes, self._device = run, probes, device
+        self._looks: dict[str, Look] = {}
 
-def sheet(
-    title: str, split: Split, rows: Sequence[int], maps: Mapping[str, Tensor], model: ViT, data: Data
-) -> Image.Image:
-    """One line per probe picture: the picture, then its three maps, each from its own lowest value to its own peak."""
-    cells: list[list[Image.Image]] = []
-    ok, patch = model.config.ok_index, model.config.patch_size
-    for index, row in enumerate(rows):
-        pixels = split.pictures.batch([row])[0, :3]  # the picture, where NSOART's channels follow
-        wrong = (split.categories[row] != ok) & (split.categories[row] != IGNORED)
-        boxes = split.boxes[row][wrong]
-        plain = overlay(pixels, torch.zeros(model.config.grid), patch, boxes[:0])
-        cells.append([plain, *(overlay(pixels, maps[name][index], patch, boxes) for name in METHODS)])
-    width, height = cells[0][0].size
-    font = ImageFont.load_default(size=14)
-    top, label = 44, 90
-    whole = Image.new("RGB", (label + 4 * (width + 6), top + len(cells) * (height + 6)), "white")
-    draw = ImageDraw.Draw(whole)
-    draw.text((6, 4), title, fill="black", font=font)
-    for column, text in enumerate(["picture", *(TITLES[name] for name in METHODS)]):
-        draw.text((label + column * (width + 6), 24), text, fill="black", font=font)
-    for line, (row, pictures) in enumerate(zip(rows, cells, strict=True)):
-        y = top + line * (height + 6)
-        draw.text((6, y + 4), data.classes[int(split.labels[row])], fill="black", font=font)
-        for column, picture in enumerate(pictures):
-            whole.paste(picture, (label + column * (width + 6), y))
-    return whole
+    def _look(self, folder: Path, title: str) -> Look:
+        model = checkpoint.load_model(folder).to(self._device)
+        return look(model, self._probes, title)
 
+    def update(self) -> None:
+        """Look at the stages that are new; each gets its sheet and scores beside its weights.
 
-def curves(stages: Mapping[str, Mapping[str, Any]], base: Mapping[str, Any], path: Path) -> None:
-    """Hits, energy ratio, and entropy of OK against NG, over the stages."""
-    figure = Figure(figsize=(13, 4), layout="constrained")
-    hit, energy, spread = figure.subplots(1, 3)
-    x = np.arange(len(stages))
+        Raises:
+            InputError: There is no stage.
+        """
+        folders = sorted(path for path in (self._run / STAGES).glob("*") if path.name.isdecimal())
+        if not folders:
+            raise InputError(
+                f"--stages: expected stages in {self._run / STAGES}, as trainer.vit --stages keeps, got none"
+            )
+        for folder in folders:
+            name = str(int(folder.name))
+            if name in self._looks:
+                continue
+            found = self._looks[name] = self._look(folder, f"{self._run.name}, epoch {name}")
+            _save_sheet(found.sheet, folder / STAGE_SHEET)
+            checkpoint.write_text(folder / DOCUMENT, json.dumps(found.scores, indent=2) + "\n")
 
-    def values(method: str, key: str) -> list[float]:
-        return [float("nan") if s[method][key] is None else s[method][key] for s in stages.values()]
-
-    for index, method in enumerate(METHODS):
-        color = f"C{index}"
-        for axes, key in ((hit, "hit"), (energy, "energy_ratio")):
-            axes.plot(x, values(method, key), "o-", color=color, label=TITLES[method])
-            level = base[f"random weights, {method}"][key]
-            if level is not None:
-                axes.axhline(level, color=color, linestyle=":")
-        spread.plot(x, values(method, "entropy_ng"), "o-", color=color, label=f"{TITLES[method]}, NG")
-        spread.plot(x, values(method, "entropy_ok"), "o--", color=color, label=f"{TITLES[method]}, OK")
-    hit.set(title="Peak on the defect (dotted: random weights)", ylim=(-0.02, 1.05))
-    energy.set(title="Energy in the box over its area share", yscale="log")
-    spread.set(title="Entropy, 1 = flat", ylim=(-0.02, 1.05))
-    for axes in (hit, energy, spread):
-        axes.set_xticks(x, list(stages), rotation=20, ha="right")
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=7)
-    save_figure(figure, path)
+    def finish(self) -> tuple[dict[str, Look], dict[str, Any]]:
+        """All stages, then the best weights, in the order of their epochs; and the baselines."""
+        self.update()
+        best = {"best": self._look(self._run, f"{self._run.name}, best epoch")}
+        base = baselines(checkpoint.load_model(self._run).to(self._device), self._probes)
+        return self._looks | best, base
 
 
 def _networks(run: Path, wanted: Sequence[str], device: torch.device) -> dict[str, ViT]:
@@ -210,47 +270,9 @@ def _networks(run: Path, wanted: Sequence[str], device: torch.device) -> dict[st
     return found
 
 
-def run(args: argparse.Namespace) -> int:
-    """Show and score as the options say; returns the exit code."""
-    if kind_of(args.model) == DETECTION_FORMAT:
-        raise InputError(f"--model {args.model}: expected a ViT's run, got one of Florence-2")
-    config, settings = checkpoint.load_config(args.model)
-    if args.threads is not None:
-        torch.set_num_threads(args.threads)
-    models = _networks(args.model, args.weights, device_of(args.device))
-    data = load_data(args.data, settings.input, (config.width, config.height))
-    if data.classes != config.classes:
-        raise InputError(
-            f"--data {args.data}: {args.model} knows {config.classes}, the dataset has {data.classes}"
-        )
-    if args.split not in data.splits:
-        raise InputError(f"--split: expected one of {sorted(data.splits)}, got {args.split!r}")
-    split = data.splits[args.split]
-    rows = by_turns(split, len(data.classes), args.pictures)
-    probes = rows[: args.probes]
-    out = args.out or args.model / "attention"
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out}: expected a folder, got a file")
-    out.mkdir(parents=True, exist_ok=True)
-    stages, sheets = {}, []
-    for name, model in models.items():
-        maps = all_maps(model, split, rows)
-        stages[name] = scored(maps, split, rows, model)
-        picture = sheet(f"{args.model.name}, weights {name}", split, probes, maps, model, data)
-        checkpoint.replace_file(out / f"attention_{name}.png", lambda t, p=picture: p.save(t, format="PNG"))
-        sheets.append(picture)
-    base = baselines(next(iter(models.values())), split, rows)
-    document = {"split": args.split, "pictures": len(rows), "weights": stages, "baselines": base}
-    checkpoint.write_text(out / "attention.json", json.dumps(document, indent=2) + "\n")
-    if len(sheets) > 1:
-        curves(stages, base, out / "curves.png")
-        checkpoint.replace_file(
-            out / "attention.gif",
-            lambda t: sheets[0].save(
-                t, format="GIF", save_all=True, append_images=sheets[1:], duration=1200, loop=0
-            ),
-        )
-    for name, methods in [*stages.items(), ("baseline", base)]:
+def say_scores(looks: Mapping[str, Look], base: Mapping[str, Any]) -> None:
+    """Hits and energy of each, one line each."""
+    for name, methods in [*((n, one.scores) for n, one in looks.items()), ("baseline", base)]:
         for method, found in methods.items():
             if found["hit"] is not None:
                 say(
@@ -258,6 +280,39 @@ def run(args: argparse.Namespace) -> int:
                 )
     if not any(found["ng_pictures"] for found in base.values()):
         say("no NG boxes in these pictures: hits and energy cannot be scored")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show and score as the options say; returns the exit code."""
+    if kind_of(args.model) == DETECTION_FORMAT:
+        raise InputError(f"--model {args.model}: expected a ViT's run, got one of Florence-2")
+    config, settings = checkpoint.load_config(args.model)
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)
+    device = device_of(args.device)
+    models = {} if args.stages else _networks(args.model, args.weights, device)
+    data = load_data(args.data, settings.input, (config.width, config.height))
+    if data.classes != config.classes:
+        raise InputError(
+            f"--data {args.data}: {args.model} knows {config.classes}, the dataset has {data.classes}"
+        )
+    kept = {
+        name: split.subset(np.flatnonzero(row_facts.kept_rows(split, args.rows or settings.rows)).tolist())
+        for name, split in data.splits.items()
+    }
+    probes = probes_of(kept, args.split, len(data.classes), args.pictures, args.probes)
+    out = args.out or args.model / FOLDER
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out}: expected a folder, got a file")
+    if args.stages:
+        looks, base = StageLooks(args.model, probes, device).finish()
+    else:
+        looks = {
+            name: look(model, probes, f"{args.model.name}, weights {name}") for name, model in models.items()
+        }
+        base = baselines(next(iter(models.values())), probes)
+    write(out, looks, base, probes)
+    say_scores(looks, base)
     say(f"results: {out}")
     return 0
 

@@ -36,13 +36,16 @@ def centre_map(grid: tuple[int, int]) -> Tensor:
     return bell / bell.sum()
 
 
-def scores(maps: Tensor, boxes: Tensor, categories: Tensor, ok: int, patch: int) -> list[dict[str, Any]]:
+def scores(
+    maps: Tensor, boxes: Tensor, categories: Tensor, labels: Tensor, ok: int, patch: int
+) -> list[dict[str, Any]]:
     """Each picture's scores; those that need an NG box are None without one.
 
     Args:
         maps: (B, h, w), each summing to 1.
         boxes: (B, M, 4) xyxy in px, empty where there is none.
         categories: (B, M) labels, `IGNORED` where hidden or none.
+        labels: (B,) of the pictures.
         ok: Label of OK.
         patch: Patch size in px.
     """
@@ -53,6 +56,7 @@ def scores(maps: Tensor, boxes: Tensor, categories: Tensor, ok: int, patch: int)
         real = boxes[index, :, 2] > boxes[index, :, 0]
         ng = real & (categories[index] != ok) & (categories[index] != IGNORED)
         row: dict[str, Any] = {
+            "ng": bool(labels[index] != ok),
             "entropy": float(spread[index]),
             "hit": None,
             "energy_ratio": None,
@@ -73,7 +77,7 @@ def scores(maps: Tensor, boxes: Tensor, categories: Tensor, ok: int, patch: int)
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Means over pictures; `entropy_ok` and `entropy_ng` by whether the picture has an NG box; None without any."""
+    """Means over pictures; `entropy_ok` and `entropy_ng` by the picture's label; None without any."""
 
     def mean(values: list[float]) -> float | None:
         return float(np.mean(values)) if values else None
@@ -83,6 +87,6 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "hit": mean([row["hit"] for row in rows if row["hit"] is not None]),
         "energy_ratio": mean([row["energy_ratio"] for row in rows if row["energy_ratio"] is not None]),
         "on_pins": mean([row["on_pins"] for row in rows if row["on_pins"] is not None]),
-        "entropy_ng": mean([row["entropy"] for row in rows if row["hit"] is not None]),
-        "entropy_ok": mean([row["entropy"] for row in rows if row["hit"] is None]),
+        "entropy_ng": mean([row["entropy"] for row in rows if row["ng"]]),
+        "entropy_ok": mean([row["entropy"] for row in rows if not row["ng"]]),
     }

@@ -144,7 +144,10 @@ def parser() -> argparse.ArgumentParser:
         help=f"stop after N epochs with whole pictures without a better one; 0: never ({d.patience})",
     )
     p.add_argument(
-        "--stages", type=stage_list, metavar="E,E,…", help="keep a copy of the run after these epochs (none)"
+        "--stages",
+        type=stage_list,
+        metavar="E,E,…",
+        help="keep a copy of the run, and look where it looks, after these epochs (none)",
     )
     p.add_argument(
         "--balanced",
@@ -343,6 +346,32 @@ class EpochReporter:
         self.warned = warnings
 
 
+class StageReporter(EpochReporter):
+    """An `EpochReporter` that also looks where the network looks, after each stage."""
+
+    def __init__(self, run: Path, data: Data, settings: TrainingConfig, device: torch.device) -> None:
+        from trainer import attention  # Matplotlib takes a second to import
+
+        super().__init__()
+        self._stages = settings.stages
+        self._probes = attention.probes_of(data.splits, attention.SPLIT, len(data.classes))
+        self._looks = attention.StageLooks(run, self._probes, device)
+
+    def __call__(self, row: dict[str, object], warnings: list[str]) -> None:
+        super().__call__(row, warnings)
+        if row["epoch"] in self._stages:
+            self._looks.update()
+
+    def finish(self, run: Path) -> None:
+        """Write RUN/attention: sheets, scores, curves and animation of all stages and the best weights."""
+        from trainer import attention
+
+        if not (run / training.STAGES).is_dir():
+            return  # stopped before the first
+        looks, base = self._looks.finish()
+        attention.write(run / attention.FOLDER, looks, base, self._probes)
+
+
 def _finish(run: Path, data: Data, model: ViT, outcome: training.Outcome) -> None:
     """Measure the best weights on every split but train, and write summary and pictures."""
     from trainer import plots  # Matplotlib takes a second to import: not for --help
@@ -424,7 +453,8 @@ def run(args: argparse.Namespace) -> int:
     source = None
     prepare_folder(args.out, args.resume, args.overwrite, RUN_FILES)
     if args.overwrite:
-        shutil.rmtree(args.out / training.STAGES, ignore_errors=True)
+        for folder in (training.STAGES, "attention"):
+            shutil.rmtree(args.out / folder, ignore_errors=True)
     if args.resume:
         if args.config is not None:
             raise InputError("--config: --resume keeps the run's own settings")
@@ -463,6 +493,7 @@ def run(args: argparse.Namespace) -> int:
         f"{device}, {settings.threads} threads; "
         + ("boxes teach the patches" if boxed and settings.patch_weight > 0 else "picture labels only")
     )
+    reporter = StageReporter(args.out, data, settings, device) if settings.stages else EpochReporter()
     outcome = training.train(
         data,
         model,
@@ -471,7 +502,7 @@ def run(args: argparse.Namespace) -> int:
         args.out,
         resume=goes_on,
         time_limit_min=args.time_limit,
-        report=EpochReporter(),
+        report=reporter,
     )
     if outcome.stopped:
         say(f"stopped: {outcome.stopped}")
@@ -481,6 +512,8 @@ def run(args: argparse.Namespace) -> int:
         )
         return 1
     _finish(args.out, data, model, outcome)
+    if isinstance(reporter, StageReporter):
+        reporter.finish(args.out)
     say(f"run: {args.out}")
     return 0
 

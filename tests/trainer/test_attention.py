@@ -7,14 +7,17 @@ import torch
 from PIL import Image
 
 from trainer import checkpoint
-from trainer.attention import main, overlay
+from trainer.attention import main
 from trainer.attention_maps import METHODS, maps_of, recording, shares
 from trainer.attention_scores import centre_map, entropy, scores, summary
+from trainer.attention_sheets import overlay
 from trainer.data import IGNORED
 from trainer.model import ViT, ViTConfig
+from trainer.vit import main as train
 
 GRID = (4, 8)
 FLAT = torch.full((1, *GRID), 1 / 32)
+NG, OK = torch.tensor([0]), torch.tensor([2])
 
 
 @pytest.fixture(params=[{}, {"registers": 3, "stem": "linear", "positions": "learned"}], ids=["own", "other"])
@@ -62,7 +65,7 @@ def one_box(category: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_a_flat_map_has_ratio_one_and_hits_as_often_as_chance():
-    (row,) = scores(FLAT, *one_box(0), 2, 8)
+    (row,) = scores(FLAT, *one_box(0), NG, 2, 8)
     assert row["energy_ratio"] == pytest.approx(1) and row["hit"] == pytest.approx(2 / 32)
     assert row["entropy"] == pytest.approx(1) and row["on_pins"] == pytest.approx(2 / 32)
 
@@ -71,16 +74,22 @@ def test_a_flat_map_has_ratio_one_and_hits_as_often_as_chance():
 def test_a_single_peak(place, hit, ratio):
     peak = torch.zeros(1, *GRID)
     peak[(0, *place)] = 1
-    (row,) = scores(peak, *one_box(1), 2, 8)
+    (row,) = scores(peak, *one_box(1), NG, 2, 8)
     assert (row["hit"], row["energy_ratio"]) == (hit, pytest.approx(ratio))
     assert row["entropy"] == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize("category", [2, IGNORED])
 def test_without_an_ng_box_nothing_is_hit(category):
-    found = summary(scores(FLAT, *one_box(category), 2, 8))
+    found = summary(scores(FLAT, *one_box(category), OK, 2, 8))
     assert found["ng_pictures"] == 0 and found["hit"] is None and found["entropy_ng"] is None
     assert found["entropy_ok"] == pytest.approx(1)
+
+
+def test_the_entropy_of_ng_needs_no_box():
+    found = summary(scores(FLAT, torch.zeros(1, 0, 4), torch.zeros(1, 0), NG, 2, 8))
+    assert found["hit"] is None and found["entropy_ok"] is None
+    assert found["entropy_ng"] == pytest.approx(1)
 
 
 def test_the_centre_map_is_a_bell():
@@ -113,9 +122,33 @@ def test_command_shows_and_scores(trained_run, tiny_dataset, tmp_path, capsys):
     assert "hit" in capsys.readouterr().out
 
 
+def test_stages_are_looked_at_during_training_with_the_same_pictures(
+    tiny_dataset, small_options, tmp_path, capsys
+):
+    run = tmp_path / "run"
+    given = ["--data", str(tiny_dataset), "--out", str(run), "--epochs", "4", "--close-ups", "0.25"]
+    assert train([*given, *small_options, "--no-check", "--stages", "1,3", "--time-limit", "1e-5"]) == 1
+    assert (run / "stages" / "00001" / "attention.png").is_file() and not (run / "attention").exists()
+    assert train([*given, *small_options, "--no-check", "--stages", "1,3", "--resume"]) == 0
+    document = json.loads((run / "attention" / "attention.json").read_text("utf-8"))
+    assert list(document["weights"]) == ["1", "3", "best"] and len(document["probes"]) == 6
+    for epoch in (1, 3):
+        folder = run / "stages" / f"{epoch:05d}"
+        assert json.loads((folder / "attention.json").read_text("utf-8")) == document["weights"][str(epoch)]
+        sheet = (run / "attention" / f"attention_{epoch}.png").read_bytes()
+        assert sheet == (folder / "attention.png").read_bytes()
+    with Image.open(run / "attention" / "attention.gif") as animation:
+        assert animation.n_frames == 3
+    # The command says the same of the finished run.
+    again = ["--model", str(run), "--data", str(tiny_dataset), "-o", str(tmp_path / "again"), "--stages"]
+    assert main(again) == 0
+    assert json.loads((tmp_path / "again" / "attention.json").read_text("utf-8")) == document
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        (["--stages"], "--stages: expected stages in"),
         (["--split", "nowhere"], "nowhere"),
         (["--weights", "no_such.safetensors"], "no_such"),
         (["--weights", "best", "best"], "twice"),
