@@ -50,7 +50,7 @@ CONTRACT = {
 # Readable without Blender, with numpy: `generator check` reads a user's meshes as the renderer does.
 NUMPY_CONTRACT = {f"blender_scripts.{name}" for name in ("mesh", "mesh_files", "ply", "glb", "welding")}
 BLENDER_PYTHON = {"numpy", "bpy", "mathutils", "bpy_extras", "_cycles"}
-TRAINER_MAY_IMPORT = {"generator.features", "generator.bbox_str", "generator.soart"}
+TRAINER_MAY_IMPORT = {"generator.features", "generator.bbox_str", "generator.soart", "generator.hub"}
 # Runs on an edge computer with the base installation, without any extra.
 BASE_ONLY = {
     f"generator.{name}"

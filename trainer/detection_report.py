@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from trainer import card
 from trainer.checkpoint import write_text
 from trainer.page import STYLE, picture, shown, table
 
@@ -88,43 +89,76 @@ def write_html(run: Path, summary: Mapping[str, Any]) -> None:
     write_text(run / "report.html", "\n".join(filter(None, out)) + "\n")
 
 
-def model_card(run_name: str, summary: Mapping[str, Any], labels: Sequence[str]) -> str:
-    """README.md of a trained model, with YAML that a hub reads."""
+def _results(summary: Mapping[str, Any]) -> list[tuple[str, str, str, str, float]]:
+    """The card's results: mAP and, with its interval, mAP50 of each split."""
+    found: list[tuple[str, str, str, str, float]] = []
+    for name, measured in summary["splits"].items():
+        for key in ("map", "map50"):
+            if measured.get(key) is None:
+                continue
+            interval = measured.get("map50_interval") if key == "map50" else None
+            words = dict(MEASURES)[key] + (f" (95 % interval {shown(interval)})" if interval else "")
+            found.append((name, key, words, "Detection of defective pins", float(measured[key])))
+    return found
+
+
+def model_card(
+    name: str,
+    summary: Mapping[str, Any],
+    labels: Sequence[str],
+    pictures: Sequence[tuple[str, str]] = (),
+    datasets: Sequence[str] = (),
+    license: str = "",
+    repository: str = "",
+) -> str:
+    """README.md of a trained model, with YAML that a hub reads.
+
+    Args:
+        name: Of the model.
+        summary: What summary.json holds.
+        labels: What it says of pins.
+        pictures: Path beside the card and caption of each.
+        datasets: Names on the Hub of what it was trained on.
+        license: The Hub's id of one.
+        repository: owner/name of the model there.
+    """
     settings = summary["settings"]
     tiny = settings["model"] == "tiny"
-    lines = ["---", "library_name: transformers", "pipeline_tag: object-detection"]
-    if not tiny:
-        lines.append(f"base_model: {settings['model']}")
-    lines += [
-        "tags:",
-        "- florence-2",
-        "- object-detection",
-        "- industrial-inspection",
-        "- synthetic-data",
-        "---",
-        "",
-        f"# {run_name}",
-        "",
+    top = card.header(
+        name,
+        "object-detection",
+        "transformers",
+        ["florence-2", "object-detection"],
+        _results(summary),
+        datasets=datasets,
+        base_model="" if tiny else settings["model"],
+        license=license,
+        about={"threshold": summary["threshold"], "labels": list(labels), "input": settings["input"]},
+    )
+    rows = [
+        [f"{split}, {part}", *(values.get(key) for key, _ in MEASURES)]
+        for split, measured in summary["splits"].items()
+        for part, values in [("all", measured), *measured.get("positions", {}).items()]
+    ]
+    trained_on = ", ".join(f"`{one}`" for one in datasets)
+    parts = [
+        top,
+        f"# {name}",
         f"Florence-2 ({'a tiny one from random weights' if tiny else settings['model']}) trained with Pinsight to "
         f"box defective pins of connectors: {', '.join(labels)}. Task `<OD>`; an empty answer: nothing was found.",
-        "",
-        "Trained on rendered pictures. It has to be proven on photographs of real parts, good and defective, before it "
-        "decides about any.",
-        "",
-        f"`{settings['mode']}`, {summary['trained_parameters']:,} of {summary['parameters']:,} parameters, "
-        f"{summary['training_pictures']} pictures, {summary['epochs']} epochs, seed {settings['seed']}. "
+        "## Trained on\n\n"
+        + (f"Dataset {trained_on}. " if trained_on else "")
+        + f"`{settings['mode']}`, {summary['trained_parameters']:,} of {summary['parameters']:,} parameters, "
+        f"{summary['training_pictures']} pictures, {summary['epochs']} epochs, seed {settings['seed']}.",
+        "## Use\n\n```python\nfrom transformers import AutoProcessor, Florence2ForConditionalGeneration\n\n"
+        f'model = Florence2ForConditionalGeneration.from_pretrained("{repository or "FOLDER"}")\n'
+        f'processor = AutoProcessor.from_pretrained("{repository or "FOLDER"}")\n```\n\n'
+        "Generate with `no_repeat_ngram_size=0`: the boxes of an answer repeat their tokens. With a confidence per "
+        f"box, constrained decoding and pin addresses: `python -m trainer.predict` of Pinsight on the training's run. "
         f"Boxes count from confidence {summary['threshold']:.3f} on.",
-        "",
-        "| split | " + " | ".join(title for _, title in MEASURES) + " |",
-        "|---|" + "---|" * len(MEASURES),
-    ]
-    for name, measured in summary["splits"].items():
-        for part, values in [("all", measured), *measured.get("positions", {}).items()]:
-            cells = " | ".join(shown(values.get(key)) for key, _ in MEASURES)
-            lines.append(f"| {name}, {part} | {cells} |")
-    lines += [
-        "",
+        "## Measured\n\n" + card.markdown(("split", *(title for _, title in MEASURES)), rows),
         "The threshold and the best epoch were chosen on `validation`: its numbers are optimistic.",
-        "",
+        *(f"![{caption}]({path})\n\n{caption}" for path, caption in pictures),
+        card.LIMITS,
     ]
-    return "\n".join(lines)
+    return "\n\n".join(parts) + "\n"

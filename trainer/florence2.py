@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from generator.hub import HubError, name_problem
 from trainer import checkpoint
 from trainer.data import INPUTS
 from trainer.errors import InputError
@@ -320,6 +321,8 @@ def run(args: argparse.Namespace, argv: list[str]) -> int:
         args: Parsed from `argv`.
         argv: The command's words, for the runs of a comparison.
     """
+    if args.push and (wrong := name_problem(args.push, "--push")):
+        raise InputError(wrong)
     if args.private and not args.push:
         raise InputError("--private: expected only with --push")
     device = device_of(args.device)
@@ -397,13 +400,20 @@ def run(args: argparse.Namespace, argv: list[str]) -> int:
     if outcome.best_epoch == 0:
         say("no epoch was measured: there is nothing to keep; --resume, or give it more time")
         return 1
-    from trainer.florence2_finish import finish, push
+    from trainer.florence2_finish import finish
 
     memory = _memory_mb(accelerator.device)
     finish(args.out, settings, training, source, detector, outcome, memory, matched, args.photos)
     say(f"run: {args.out}; report: {args.out / 'report.html'}")
     if args.push:
-        say(f"pushed to {push(args.out, args.push, args.private)}")
+        from trainer.push import files_of, push
+
+        try:
+            url = push(args.out, args.push, files_of(args.out, args.push), args.private, "--push")
+        except HubError as error:
+            sys.stderr.write(f"{error}; the run is kept: `python -m trainer.push` pushes it\n")
+            return 1
+        say(f"pushed to {url}")
     return 0
 
 

@@ -144,32 +144,14 @@ def finish(
     sheet = detection_sheets.truth_and_prediction(validation, found["validation"], shown, threshold)
     detection_sheets.save(sheet, run / "sheets" / "best.png")
     detection_report.write_html(run, summary)
-    checkpoint.write_text(run / "README.md", detection_report.model_card(run.name, summary, data.labels))
+    checkpoint.write_text(
+        run / "README.md", detection_report.model_card(run.resolve().name, summary, data.labels)
+    )
     for name, measured in reports.items():
         say(f"{name}: {detection_metrics.headline(measured)} (best weights, {measured['pictures']} pictures)")
         for group, part in measured["positions"].items():
             say(f"  {group} positions: {detection_metrics.headline(part)}")
     return summary
-
-
-def push(run: Path, repository: str, private: bool) -> str:
-    """Upload RUN/model, its card and config.json to the Hub; returns the address.
-
-    Raises:
-        InputError: The Hub refuses.
-    """
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
-    api = HfApi()
-    try:
-        api.create_repo(repository, private=private, exist_ok=True)
-        api.upload_folder(repo_id=repository, folder_path=run / MODEL, commit_message="Model and processor")
-        for name, target in (("README.md", "README.md"), (checkpoint.CONFIG, "pinsight.json")):
-            api.upload_file(path_or_fileobj=run / name, path_in_repo=target, repo_id=repository)
-    except (HfHubHTTPError, HFValidationError, OSError) as e:
-        raise InputError(f"--push {repository}: expected a repository you may write to, got {e}") from e
-    return f"{api.endpoint}/{repository}"
 
 
 def summary_of(run: Path) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""A small Hub on this computer: the routes that pushing and loading a dataset use, spoken with the unmodified client.
+"""A small Hub on this computer: the routes that pushing and loading datasets or models use, with the unmodified client.
 
 It proves calls, bytes and what is visible when; not authentication, quotas, nor the viewer. Commits are snapshots of
 {path: bytes}; a commit is visible whole or not at all, as on the Hub.
@@ -132,11 +132,13 @@ class Handler(BaseHTTPRequestHandler):
             if self.server.bad_card:
                 return self.answer({"errors": [{"message": self.server.bad_card}], "warnings": []}, 400)
             return self.answer({"errors": [], "warnings": []})
-        if match := re.fullmatch(r"/datasets/([^/]+/[^/]+)\.git/info/lfs/objects/batch", path):
+        if match := re.fullmatch(r"/(?:datasets/)?([^/]+/[^/]+)\.git/info/lfs/objects/batch", path):
             return self.lfs_batch(match[1], json.loads(content))
-        if match := re.fullmatch(r"/datasets/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
+        if match := re.fullmatch(r"/(?:datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
             return self.resolve(*match.groups())
-        if match := re.fullmatch(r"/api/datasets/([^/]+/[^/]+)(?:/([a-z-]+)(?:/([^/]+)(?:/(.*))?)?)?", path):
+        if match := re.fullmatch(
+            r"/api/(?:datasets|models)/([^/]+/[^/]+)(?:/([a-z-]+)(?:/([^/]+)(?:/(.*))?)?)?", path
+        ):
             name, action, revision, rest = match.groups()
             repository = self.server.repositories.get(name)
             if repository is None:
@@ -168,7 +170,8 @@ class Handler(BaseHTTPRequestHandler):
         if name in self.server.repositories:
             return self.refuse(409, "", "You already created this dataset repo")
         self.server.repositories[name] = Repository(wanted.get("visibility") == "private")
-        return self.answer({"url": f"{self.server.url}/datasets/{name}", "name": name, "id": "1"})
+        folder = f"{wanted['type']}s/" if wanted.get("type", "model") != "model" else ""
+        return self.answer({"url": f"{self.server.url}/{folder}{name}", "name": name, "id": "1"})
 
     def lfs_batch(self, name: str, wanted: dict[str, Any]) -> None:
         objects = []
@@ -183,7 +186,7 @@ class Handler(BaseHTTPRequestHandler):
     ) -> None:
         if action == "preupload":
             files = json.loads(content)["files"]
-            large = (".parquet", ".jpg")
+            large = (".parquet", ".jpg", ".png", ".safetensors")
             return self.answer(
                 {
                     "files": [
@@ -255,7 +258,7 @@ class Handler(BaseHTTPRequestHandler):
                 "size": len(data),
                 "path": path,
             }
-            if path.endswith((".parquet", ".jpg")):
+            if path.endswith((".parquet", ".jpg", ".png", ".safetensors")):
                 entry["lfs"] = {
                     "oid": hashlib.sha256(data).hexdigest(),
                     "size": len(data),
@@ -281,10 +284,11 @@ class Handler(BaseHTTPRequestHandler):
                 files.pop(value["path"], None)
             elif item["key"] != "header":
                 return self.refuse(400, "", f"no operation {item['key']}")
-        answer = {"commitUrl": f"{self.server.url}/datasets/{name}/commit/1", "commitOid": "1" * 40}
+        page = f"{self.server.url}/{'datasets/' if self.path.startswith('/api/datasets') else ''}{name}"
+        answer = {"commitUrl": f"{page}/commit/1", "commitOid": "1" * 40}
         if "create_pr=1" in self.path:
             repository.branches[f"refs/pr/{len(repository.branches)}"] = [files]
-            answer["pullRequestUrl"] = f"{self.server.url}/datasets/{name}/discussions/1"
+            answer["pullRequestUrl"] = f"{page}/discussions/1"
         else:
             repository.branches[revision].append(files)
         return self.answer(answer)
