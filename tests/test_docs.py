@@ -399,7 +399,7 @@ def options_of_all_commands() -> set[str]:
     parsers = [parser_of(["python", "-m", "generator", name])[0] for name in COMMANDS]
     parsers += [
         importlib.import_module(f"trainer.{name}").parser()
-        for name in ("vit", "florence2", "predict", "evaluate", "export", "attention")
+        for name in ("vit", "florence2", "predict", "evaluate", "export", "attention", "report", "push")
     ]
     return set().union(*map(options_of, parsers))
 
@@ -424,6 +424,7 @@ def test_every_option_named_in_a_sentence_exists():
         ("training.md", "evaluate"),
         ("training.md", "export"),
         ("training.md", "attention"),
+        ("training.md", "push"),
         ("florence2.md", "florence2"),
     ],
 )

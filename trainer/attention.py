@@ -314,6 +314,9 @@ def run(args: argparse.Namespace) -> int:
     write(out, looks, base, probes)
     say_scores(looks, base)
     say(f"results: {out}")
+    from trainer import report  # of the whole run; it shows these results too
+
+    report.refresh(args.model, out, FOLDER)
     return 0
 
 

@@ -141,9 +141,7 @@ def curves(stages: Mapping[str, Mapping[str, Any]], base: Mapping[str, Any], pat
             if base[name][key] is not None:
                 panels[key].axhline(base[name][key], color="grey", linestyle=style, label=f"{name} map")
     panels["hit"].set(title="Peak on the defect (dotted: random weights)", ylim=(-0.02, 1.05))
-    panels["energy_ratio"].set(
-        title="Energy in the defect's box over its area share (dotted: random weights)"
-    )
+    panels["energy_ratio"].set(title="Energy in the defect's box over its area share")
     if any(v == v and v > 0 for method in METHODS for v in values(method, "energy_ratio")):
         panels["energy_ratio"].set_yscale("log")
     panels["on_pins"].set(
@@ -152,6 +150,7 @@ def curves(stages: Mapping[str, Mapping[str, Any]], base: Mapping[str, Any], pat
     panels["entropy"].set(title="Entropy, 1 = flat", ylim=(-0.02, 1.05))
     for axes in panels.values():
         axes.set_xticks(x, list(stages), rotation=20, ha="right")
+        axes.set_xlabel("epoch")
         axes.grid(alpha=0.3)
         axes.legend(fontsize=7)
     save_figure(figure, path)

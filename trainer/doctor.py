@@ -22,6 +22,7 @@ from trainer.data import IGNORED, Split
 from trainer.model import ViT
 from trainer.patches import patch_loss
 
+EXAMINATION = "examination.json"
 PICTURES = 8
 MOST_STEPS = 120
 PATIENCE = 6

@@ -188,13 +188,24 @@ def write_pictures(
 
 def write_page(out: Path, document: Mapping[str, Any]) -> None:
     """Write OUT/report.html from what evaluation.json holds and the pictures in OUT."""
+    head = page.head(f"Evaluation: {document['model']} on {document['data']}")
+    checkpoint.write_text(out / REPORT, "\n".join([head, *page_parts(out, document)]) + "\n")
+
+
+def page_parts(out: Path, document: Mapping[str, Any], heading: str = "h2") -> list[str]:
+    """The page's pieces below its title: what evaluation.json holds, and the pictures in OUT.
+
+    Args:
+        out: Folder of the pictures.
+        document: What evaluation.json holds.
+        heading: Tag of each split's heading.
+    """
     from trainer import evaluation
 
     held, reports = document["frozen"], document["splits"]
     parts = [
-        page.head(f"Evaluation: {document['model']} on {document['data']}"),
         page.paragraph(
-            f"NG is said from P(NG) = {held['threshold']:.4f} on: {frozen.CRITERION} "
+            f"Dataset {document['data']}. NG is said from P(NG) = {held['threshold']:.4f} on: {frozen.CRITERION} "
             f"({held['pictures']} pictures), frozen with the weights {held['weights_sha256'][:12]}. So the numbers of "
             "validation itself are optimistic. "
             f"Temperature {held['temperature']:.3f}. Rows: {document['rows']}."
@@ -220,7 +231,7 @@ def write_page(out: Path, document: Mapping[str, Any]) -> None:
         ),
     ]
     for name, measured in reports.items():
-        parts.append(f"<h2>{page.text(name)}</h2>")
+        parts.append(f"<{heading}>{page.text(name)}</{heading}>")
         if left := document["left_out"].get(name):
             parts.append(page.paragraph(f"{left} rows left out by --rows {document['rows']}.", small=True))
         rows = [
@@ -281,7 +292,7 @@ def write_page(out: Path, document: Mapping[str, Any]) -> None:
             )
         else:
             parts.append(page.paragraph("No mistakes."))
-    checkpoint.write_text(out / REPORT, "\n".join(filter(None, parts)) + "\n")
+    return list(filter(None, parts))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -330,7 +341,10 @@ def run(args: argparse.Namespace) -> int:
             f"pictures of {measured['parts']} parts; escapes {escapes['count']} of {escapes['of']}, overkill "
             f"{overkill['count']} of {overkill['of']}"
         )
-    say(f"report: {out / REPORT}")
+    say(f"page: {out / REPORT}")
+    from trainer import report  # of the whole run; it shows this page's parts too
+
+    report.refresh(args.model, out, "evaluation")
     return 0
 
 

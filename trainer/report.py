@@ -18,7 +18,7 @@ from trainer.florence2_run import FORMAT as DETECTION_FORMAT
 from trainer.florence2_run import kind_of
 from trainer.model import ViTConfig
 from trainer.options import exit_code, say
-from trainer.training import METRICS, read_metrics
+from trainer.training import read_metrics
 
 REPORT = "report.html"
 
@@ -81,7 +81,8 @@ def _overview(
     ]
     if held is not None:
         lines.append(
-            f"NG is said from P(NG) = {held.threshold:.4f} on, temperature {held.temperature:.3f}: frozen on validation."
+            f"NG is said from P(NG) = {held.threshold:.4f} on, temperature {held.temperature:.3f}: frozen on "
+            "validation."
         )
     if summary["stopped"]:
         lines.append(f"Stopped early: {summary['stopped']}.")
@@ -192,8 +193,8 @@ def _attention(run: Path) -> list[str]:
     )
     parts.append(
         page.paragraph(
-            f"{document['pictures']} pictures of {document['split']}, the same for all weights. Energy ratio: the share of "
-            "the map inside the defect's box over its share of the area. Entropy: 1 is flat.",
+            f"{document['pictures']} pictures of {document['split']}, the same for all weights. Energy ratio: the "
+            "share of the map inside the defect's box over its share of the area. Entropy: 1 is flat.",
             small=True,
         )
     )
@@ -208,7 +209,7 @@ def _attention(run: Path) -> list[str]:
 
 def refresh(run: Path, results: Path, own: str) -> None:
     """Write the page again where `results` are the run's own, in RUN/`own`, and the run was finished."""
-    if results.resolve() == (run / own).resolve() and (run / METRICS).is_file():
+    if results.resolve() == (run / own).resolve() and (run / "summary.json").is_file():
         say(f"report: {write_report(run)}")
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from trainer import checkpoint, doctor, frozen, hub_files, metrics, pretrained, row_facts, training
+from trainer import card, checkpoint, doctor, frozen, hub_files, metrics, pretrained, row_facts, training
 from trainer.checkpoint import TrainingConfig
 from trainer.data import INPUTS, Data, channel_statistics, load_data
 from trainer.errors import InputError
@@ -221,6 +221,7 @@ RUN_FILES = (
     *(checkpoint.CONFIG, checkpoint.BEST, checkpoint.LAST, checkpoint.STATE),
     *(training.METRICS, "curves.png", "confusion.png", "summary.json", frozen.FROZEN),
     *(*hub_files.CODE, hub_files.PROCESSOR),
+    *(doctor.EXAMINATION, "report.html", "README.md"),
 )
 
 
@@ -372,13 +373,15 @@ class StageReporter(EpochReporter):
         attention.write(run / attention.FOLDER, looks, base, self._probes)
 
 
-def _finish(run: Path, data: Data, model: ViT, outcome: training.Outcome) -> None:
+def _finish(run: Path, data: Data, folder: Path, model: ViT, outcome: training.Outcome) -> None:
     """Measure the best weights on every split but train, and write summary and pictures."""
     from trainer import plots  # Matplotlib takes a second to import: not for --help
 
     tensors, _ = checkpoint.read_tensors(run / checkpoint.BEST)
     checkpoint.load_weights(model, tensors, str(run / checkpoint.BEST))
     summary: dict[str, object] = {
+        "data": card.dataset_facts(folder),
+        "training_pictures": len(data.splits["train"]),
         "classes": list(data.classes),
         "epochs": outcome.epochs,
         "best_epoch": outcome.best_epoch,
@@ -420,8 +423,11 @@ def _finish(run: Path, data: Data, model: ViT, outcome: training.Outcome) -> Non
     plots.confusion(matrices, data.classes, run / "confusion.png")
 
 
-def _examine(model: ViT, data: Data, settings: TrainingConfig) -> None:
+def _examine(model: ViT, data: Data, settings: TrainingConfig) -> list[str]:
     """Labels against boxes, classes against each other, and one batch by heart, before anything is spent.
+
+    Returns:
+        What was found, in sentences without their full stop.
 
     Raises:
         InputError: Training cannot succeed as it is.
@@ -430,18 +436,21 @@ def _examine(model: ViT, data: Data, settings: TrainingConfig) -> None:
     problems, warnings = doctor.check_labels(train, model.config.ok_index, data.classes)
     if problems:
         raise InputError([f"split train: {problem}" for problem in problems])
-    for warning in [*warnings, *doctor.check_classes(train, validation, data.classes)]:
+    warnings += doctor.check_classes(train, validation, data.classes)
+    for warning in warnings:
         say(f"WARNING: {warning}.")
     found = doctor.examine(model, train, settings)
     if found.hopeless:
         raise InputError(f"not begun (--no-check begins all the same): {found.reason}")
     if not found.healthy:
         say(f"WARNING: {found.reason}.")
-        return
-    say(
+        return [*warnings, found.reason]
+    learned = (
         f"one batch learned by heart in {found.steps} steps: loss {found.first_loss:.3f} to {found.last_loss:.3f}, "
         f"largest gradient {found.largest_gradient:.2g}"
     )
+    say(learned)
+    return [*warnings, learned]
 
 
 def run(args: argparse.Namespace) -> int:
@@ -482,10 +491,13 @@ def run(args: argparse.Namespace) -> int:
     goes_on = args.resume and (args.out / checkpoint.STATE).is_file()
     if settings.init and not goes_on:
         _begin(model, settings.init, source)
-    if args.check and not args.resume:
-        _examine(model, data, settings)
+    found = _examine(model, data, settings) if args.check and not args.resume else []
     if not args.resume:
         checkpoint.save_config(args.out, config, settings)
+    if found:
+        checkpoint.write_text(
+            args.out / doctor.EXAMINATION, json.dumps({"found": found}, indent=2, ensure_ascii=False) + "\n"
+        )
     boxed = bool(data.splits["train"].boxes_known.any())
     say(
         f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {config.width}x{config.height} px, "
@@ -511,10 +523,12 @@ def run(args: argparse.Namespace) -> int:
             "no epoch with whole pictures was finished: there is no best.safetensors; --resume, or give it more time"
         )
         return 1
-    _finish(args.out, data, model, outcome)
+    _finish(args.out, data, args.data, model, outcome)
     if isinstance(reporter, StageReporter):
         reporter.finish(args.out)
-    say(f"run: {args.out}")
+    from trainer import report  # Matplotlib again
+
+    say(f"run: {args.out}; report: {report.write_report(args.out)}")
     return 0
 
 

@@ -1,0 +1,138 @@
+"""A run's card and `python -m trainer.push` against a Hub on this computer, with the unmodified client."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.generator.local_hub import TOKEN, Hub, local_hub
+from trainer.card import evaluation_of, is_ours
+from trainer.detection_report import model_card
+from trainer.evaluate import main as evaluate
+from trainer.push import detection_files, main
+
+ROOT = Path(__file__).resolve().parents[2]
+SECRETS = ("state.safetensors", "last.safetensors", "metrics.csv")
+
+
+@pytest.fixture
+def run(trained_run: Path, tmp_path: Path) -> Path:
+    """A copy, for the card is written into the run."""
+    return Path(shutil.copytree(trained_run, tmp_path / "run"))
+
+
+def push(hub: Hub, home: Path, run: Path, *words: str, **changes: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    environment = {
+        **clean,
+        "HF_ENDPOINT": hub.url,
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HOME": str(home),
+        "HF_TOKEN": TOKEN,
+        **changes,
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "trainer.push", str(run), "--to", *words],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+
+
+def metadata(text: str) -> dict:
+    from huggingface_hub import ModelCard
+
+    return ModelCard(text).data.to_dict()
+
+
+def test_one_commit_with_what_a_user_needs_and_nothing_else(run: Path, tmp_path: Path) -> None:
+    with local_hub() as hub:
+        done = push(hub, tmp_path / "home", run, "me/pins", "--private")
+        assert done.returncode == 0, done.stderr
+        assert TOKEN not in done.stdout + done.stderr
+        repository = hub.repositories["me/pins"]
+        assert repository.private and len(repository.branches["main"]) == 2  # nothing, then everything
+        there = repository.head("main")
+        assert {"README.md", "config.json", "best.safetensors", "frozen.json"} <= set(there)
+        assert not set(SECRETS) & set(there)
+        assert there["best.safetensors"] == (run / "best.safetensors").read_bytes()
+        # Again: an older picture goes, what the owner added stays.
+        repository.branches["main"].append({**there, "pictures/old.png": b"x", "LICENSE": b"mine"})
+        assert push(hub, tmp_path / "home", run, "me/pins").returncode == 0
+        assert set(repository.head("main")) == {*there, "LICENSE"}
+        # Somebody else's model is left alone, and a token that may not write is told so.
+        repository.branches["main"].append({"README.md": b"# Cats"})
+        done = push(hub, tmp_path / "home", run, "me/pins")
+        assert done.returncode == 2 and "--to: expected a new name or a model that push made" in done.stderr
+        hub.forbidden.add("other")
+        done = push(hub, tmp_path / "home", run, "other/pins")
+        assert done.returncode == 1 and "got 403" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_card_has_the_evaluation_s_numbers_until_the_weights_change(
+    run: Path, tiny_dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate(["--model", str(run), "--data", str(tiny_dataset), "--threads", "1"]) == 0
+    assert main([str(run), "--to", "me/pins", "--dataset", "me/renders", "--dry-run"]) == 0
+    assert "dry run: nothing was sent to me/pins" in capsys.readouterr().out
+    card = (run / "README.md").read_text("utf-8")
+    document = json.loads((run / "evaluation" / "evaluation.json").read_text("utf-8"))
+    found = metadata(card)
+    assert (found["pipeline_tag"], found["datasets"]) == ("image-classification", ["me/renders"])
+    accuracy = document["splits"]["validation"]["accuracy"]
+    (result,) = found["model-index"][0]["results"]
+    metrics = {metric["type"]: metric for metric in result["metrics"]}
+    assert metrics["accuracy"]["value"] == accuracy["share"]
+    assert "{:.3f} to {:.3f}".format(*accuracy["interval"]) in metrics["accuracy"]["name"]
+    assert "trial at the station" in card and "pictures/confusion.png" in card
+    assert is_ours(card) and not is_ours("# Cats") and not is_ours("---\ntags: [a]\n---\n# Cats")
+    # Weights of another training: their numbers are not these.
+    (run / "best.safetensors").write_bytes((run / "best.safetensors").read_bytes() + b" ")
+    assert evaluation_of(run) is None
+
+
+def test_the_page_of_a_run_holds_everything_in_one_file(run: Path, tiny_dataset: Path) -> None:
+    page = (run / "report.html").read_text("utf-8")
+    assert "Not measured yet" in page and "one batch learned by heart" in page
+    assert evaluate(["--model", str(run), "--data", str(tiny_dataset), "--threads", "1"]) == 0
+    page = (run / "report.html").read_text("utf-8")
+    assert "Not measured yet" not in page and "overkill" in page
+    assert page.count("data:image/png;base64,") >= 4
+    assert not [word for word in ("http:", "https:", "<script", "<link", 'src="/') if word in page]
+
+
+def test_a_detector_s_files_and_card(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    part = {"map": 0.5, "map50": 0.75, "map50_interval": [0.5, 0.875], "pictures": 8}
+    summary = {
+        "settings": {"model": "tiny", "mode": "full", "seed": 3, "input": "image"},
+        "labels": ["bent-pin"],
+        "threshold": 0.25,
+        "trained_parameters": 10,
+        "parameters": 20,
+        "training_pictures": 30,
+        "epochs": 4,
+        "splits": {"validation": part},
+    }
+    text = model_card("run", summary, ["bent-pin"], [("pictures/curves.png", "Training")], ["me/renders"])
+    (result,) = metadata(text)["model-index"][0]["results"]
+    assert {m["type"]: m["value"] for m in result["metrics"]} == {"map": 0.5, "map50": 0.75}
+    assert "0.500 to 0.875" in text and is_ours(text) and "trial at the station" in text
+    with pytest.raises(Exception, match=r"expected a Florence-2 run's config\.json"):
+        detection_files(run, "me/pins")
+
+
+@pytest.mark.parametrize("words", [["--to", "pins"], ["--to", "me/pins", "--dataset", "a b"]])
+def test_wrong_names_are_refused(run: Path, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(run), *words, "--dry-run"]) == 2
+    assert f"{words[-2]}: expected two names" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path), "--to", "me/pins"]) == 2
+    assert "expected a trained run's config.json" in capsys.readouterr().err
