@@ -51,6 +51,7 @@ def header(
     *,
     datasets: Sequence[str] = (),
     data_name: str = "",
+    measured_on: str = "",
     base_model: str = "",
     license: str = "",
     about: Mapping[str, Any],
@@ -63,8 +64,9 @@ def header(
         library: What loads it.
         tags: The Hub's tags, beside our own.
         results: Split, kind of metric, its name in words, task's name in words and value, each.
-        datasets: Their names on the Hub.
-        data_name: What the results' dataset is called, where it is not on the Hub.
+        datasets: Names on the Hub of what it was trained on.
+        data_name: What the results' dataset is called.
+        measured_on: Its name on the Hub, where that is known.
         base_model: Its name on the Hub.
         license: The Hub's id of one.
         about: What stands under `pinsight`.
@@ -75,8 +77,8 @@ def header(
         EvalResult(
             task_type=task,
             task_name=task_name,
-            dataset_type=datasets[0] if datasets else "pinsight",
-            dataset_name=datasets[0] if datasets else data_name or "dataset",
+            dataset_type=measured_on or "pinsight",
+            dataset_name=data_name or "dataset",
             dataset_split=split,
             metric_type=kind,
             metric_name=words,
@@ -103,6 +105,8 @@ def is_ours(text: str) -> bool:
     """Whether a card is one that was made here."""
     from huggingface_hub import ModelCard
 
+    if not text.startswith("---"):
+        return False
     try:
         return PINSIGHT in ModelCard(text, ignore_metadata_errors=True).data.to_dict()
     except (ValueError, TypeError, AttributeError):
@@ -208,6 +212,7 @@ def vit_card(
     by_transformers = "auto_map" in document and config.channels == 3
     results, tables, notes = _measured(run, summary)
     data = summary.get("data", {})
+    measured = (evaluation_of(run) or {}).get("data", data.get("name", ""))
     known = ", ".join(f"`{one}`" for one in datasets) or f"`{data.get('name', 'not recorded')}`"
     digest = f" (content {data['content_sha256'][:16]})" if "content_sha256" in data else ""
     counted = f"{summary['training_pictures']} pictures, " if "training_pictures" in summary else ""
@@ -222,7 +227,9 @@ def vit_card(
             ["image-classification", "vision-transformer"],
             results,
             datasets=datasets,
-            data_name=data.get("name", ""),
+            data_name=measured,
+            # The Hub's name is that of the training's dataset; another one may have been measured.
+            measured_on=datasets[0] if datasets and measured == data.get("name") else "",
             license=license,
             about={
                 "input": settings.input,

@@ -131,6 +131,7 @@ def model_card(
         ["florence-2", "object-detection"],
         _results(summary),
         datasets=datasets,
+        measured_on=datasets[0] if datasets else "",
         base_model="" if tiny else settings["model"],
         license=license,
         about={"threshold": summary["threshold"], "labels": list(labels), "input": settings["input"]},

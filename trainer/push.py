@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from generator.hub import LARGEST_CARD, HubError, NotAllowed, Publication, name_problem, publish
-from trainer import card, checkpoint, frozen
+from trainer import card, checkpoint, frozen, hub_files
 from trainer.errors import InputError
 from trainer.florence2_run import FORMAT as DETECTION_FORMAT
 from trainer.florence2_run import MODEL, kind_of
@@ -91,8 +91,8 @@ def vit_files(
     text = card.vit_card(run, name, [(path, caption) for _, path, caption in pictures], datasets, license)
     checkpoint.write_text(run / CARD, text)
     # What transformers reads beside the configuration, where the run has it.
-    code = [path.name for path in sorted(run.glob("*.py"))]
-    wanted = (CARD, checkpoint.CONFIG, checkpoint.BEST, frozen.FROZEN, "preprocessor_config.json", *code)
+    others = (hub_files.PROCESSOR, *hub_files.CODE)
+    wanted = (CARD, checkpoint.CONFIG, checkpoint.BEST, frozen.FROZEN, *others)
     files: dict[str, Path | bytes] = {one: run / one for one in wanted if (run / one).is_file()}
     return {**files, **{path: file for file, path, _ in pictures}}
 
