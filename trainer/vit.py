@@ -222,6 +222,7 @@ RUN_FILES = (
     *(training.METRICS, "curves.png", "confusion.png", "summary.json", frozen.FROZEN),
     *(*hub_files.CODE, hub_files.PROCESSOR),
     *(doctor.EXAMINATION, "report.html", "README.md"),
+    "attention*",  # half written ones, of any stage: those folders go as a whole
 )
 
 
@@ -492,12 +493,12 @@ def run(args: argparse.Namespace) -> int:
     if settings.init and not goes_on:
         _begin(model, settings.init, source)
     found = _examine(model, data, settings) if args.check and not args.resume else []
-    if not args.resume:
-        checkpoint.save_config(args.out, config, settings)
     if found:
         checkpoint.write_text(
             args.out / doctor.EXAMINATION, json.dumps({"found": found}, indent=2, ensure_ascii=False) + "\n"
         )
+    if not args.resume:
+        checkpoint.save_config(args.out, config, settings)
     boxed = bool(data.splits["train"].boxes_known.any())
     say(
         f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {config.width}x{config.height} px, "
