@@ -3,9 +3,10 @@
 #   make PYTHON=/path/to/python3.13 ...   take this Python
 #   make demo WORKERS=1                   fewer render processes (default: one per core)
 #   make test PYTEST_ARGS="-k manifest"   some of the tests
+#   make study STUDY_ARGS="--only ladder --seeds 1 --time 60"   a part of the study
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint bench clean-demo
+.PHONY: help venv demo test lint bench study clean-demo
 .DELETE_ON_ERROR:
 export PYTHON
 
@@ -13,6 +14,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 WORKERS ?= $(shell nproc 2>/dev/null || echo 1)
 PYTEST_ARGS ?=
+STUDY_ARGS ?=
 
 DEMO := demo
 DEMO_MANIFEST := manifests/demo.csv
@@ -22,6 +24,7 @@ help:
 	@echo "make test    lint, then every test; needs a blender executable (installed if you are root)"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   how fast the parts are, as numbers"
+	@echo "make study   train what docs/results.md is made from; STUDY_ARGS=\"--list\" says what is left"
 	@echo "make venv    only make .venv and install"
 	@echo "make clean-demo   remove the demo's results"
 
@@ -32,7 +35,7 @@ $(INSTALLED): pyproject.toml constraints.txt .python-version
 	touch $@
 
 # Nothing below asks a hub for anything: the demo's data and model are its own.
-demo bench test: export HF_HUB_OFFLINE := 1
+demo bench study test: export HF_HUB_OFFLINE := 1
 
 demo: $(INSTALLED)
 	$(BIN)/python .ci/system_packages.py
@@ -63,6 +66,11 @@ lint: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python .ci/system_packages.py
 	@for bench in benchmarks/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+
+# Finished runs are never repeated: kill it when you like, and repeat it.
+study: $(INSTALLED)
+	$(BIN)/python .ci/system_packages.py
+	$(BIN)/python -m benchmarks.study $(STUDY_ARGS)
 
 clean-demo:
 	rm -rf $(DEMO)

@@ -1,0 +1,114 @@
+"""The page's figures: one for each question that has results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from benchmarks.study.findings import Value
+
+WIDTH, HEIGHT, DPI = 10.0, 4.2, 90
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a PNG without the time of writing in it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=DPI, metadata={"Software": None})
+
+
+def _bars(value: Value) -> list[list[float]]:
+    return [[max(0.0, value.mean - value.low)], [max(0.0, value.high - value.mean)]]
+
+
+def dots(
+    axes: Any,
+    groups: Sequence[str],
+    series: Mapping[str, Mapping[str, Value]],
+    title: str,
+    chance: float | None = None,
+) -> None:
+    """Groups along the axis, a colour for each series; points are means, whiskers the intervals."""
+    count = max(1, len(series))
+    for index, (name, values) in enumerate(series.items()):
+        shift = (index - (count - 1) / 2) * 0.7 / count
+        for at, group in enumerate(groups):
+            if group in values:
+                value = values[group]
+                axes.errorbar(
+                    at + shift, value.mean, yerr=_bars(value), fmt="o", color=f"C{index % 10}", capsize=3
+                )
+        axes.plot([], [], "o", color=f"C{index % 10}", label=name)
+    if chance is not None:
+        axes.axhline(chance, color="grey", linestyle=":", label="guessing")
+    slanted = len(groups) > 6 or max(map(len, groups), default=0) > 14
+    axes.set_xticks(
+        range(len(groups)), groups, rotation=25 if slanted else 0, ha="right" if slanted else "center"
+    )
+    axes.set(title=title, ylim=(-0.02, 1.04))
+    axes.grid(axis="y", alpha=0.3)
+    axes.legend(fontsize=8)
+
+
+def lines_over(
+    axes: Any,
+    series: Mapping[str, Sequence[Sequence[tuple[float, float]]]],
+    title: str,
+    x: str,
+    y: str,
+    chance: float | None = None,
+) -> None:
+    """For each series its seeds' curves, thin, and where there are several their mean, thick."""
+    for index, (name, curves) in enumerate(series.items()):
+        color = f"C{index % 10}"
+        for curve in curves:
+            axes.plot(*zip(*curve, strict=True), color=color, linewidth=0.9, alpha=0.5)
+        shortest = min(map(len, curves))
+        mean = np.mean([curve[:shortest] for curve in map(list, curves)], axis=0)
+        axes.plot(mean[:, 0], mean[:, 1], color=color, linewidth=2.2, label=name)
+    if chance is not None:
+        axes.axhline(chance, color="grey", linestyle=":", label="guessing")
+    axes.set(title=title, xlabel=x, ylabel=y, ylim=(-0.02, 1.04))
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+
+
+def growing(
+    axes: Any,
+    series: Mapping[str, Mapping[int, Value]],
+    title: str,
+    x: str,
+    y: str,
+    chance: float | None = None,
+) -> None:
+    """Values over a number on a logarithmic axis, with their intervals."""
+    ticks = sorted({number for values in series.values() for number in values})
+    for index, (name, values) in enumerate(series.items()):
+        numbers = sorted(values)
+        shift = 1 + 0.03 * (index - (len(series) - 1) / 2)
+        axes.errorbar(
+            [n * shift for n in numbers],
+            [values[n].mean for n in numbers],
+            yerr=np.array([_bars(values[n]) for n in numbers])[:, :, 0].T,
+            fmt="o-",
+            capsize=3,
+            color=f"C{index % 10}",
+            label=name,
+        )
+    if chance is not None:
+        axes.axhline(chance, color="grey", linestyle=":", label="guessing")
+    axes.set_xscale("log")
+    axes.set_xticks(ticks, list(map(str, ticks)))
+    axes.minorticks_off()
+    axes.set(title=title, xlabel=x, ylabel=y, ylim=(-0.02, 1.04))
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+
+
+def panels(count: int) -> tuple[Figure, list[Any]]:
+    """A figure with panels side by side."""
+    figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
+    return figure, list(np.atleast_1d(figure.subplots(1, count)))

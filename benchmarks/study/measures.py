@@ -1,0 +1,205 @@
+"""What is kept of a finished run: its numbers with their intervals, from the files that the trainers wrote."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.study.datasets_made import Workshop, read_rows_of
+from benchmarks.study.plan import METHODS, Run
+
+CURVE = (
+    "epoch",
+    "stage",
+    "train_loss",
+    "train_accuracy",
+    "val_loss",
+    "val_accuracy",
+    "val_balanced_accuracy",
+)
+FLORENCE_CURVE = ("epoch", "stage", "train_loss", "val_loss", "val_map", "val_map50")
+KEPT = ("pictures", "parts", "accuracy", "balanced_accuracy", "auroc", "escapes", "overkill")
+FACTORS = ("position", "kinds", "camera", "housing", "terminal", "marking")
+# Which cameras are asked together about one part.
+VIEWS = {
+    "centre": ("center",),
+    "centre, top, bottom": ("center", "top", "bottom"),
+    "all five": ("center", "left", "right", "top", "bottom"),
+}
+
+
+def result(run: Run, folder: Path, workshop: Workshop) -> dict[str, Any]:
+    """Everything of a run's folder that tables and figures are made from."""
+    if run.trainer == "soart":
+        return {"cells": soart_cells(folder / "detect.json")}
+    if run.trainer == "florence2":
+        return florence2(folder / "run")
+    found = vit(folder)
+    for split in run.attention:
+        found.setdefault("attention", {})[split] = _json(folder / f"attention_{split}" / "attention.json")
+    if run.parts or run.cells:
+        said = _csv(folder / "evaluation" / "predictions.csv")
+        rows = [row for d in run.data.designs for row in read_rows_of(workshop.manifests(d))]
+        if run.parts:
+            found["views"] = by_views(said, rows)
+        if run.cells:
+            found["cells"] = vit_cells(said, rows)
+    return found
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text("utf-8"))
+
+
+def _csv(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def curve(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
+    """The lines of metrics.csv: the columns wanted, and the seconds so far."""
+    found, spent = [], 0.0
+    for row in _csv(path):
+        spent += float(row["seconds"])
+        line: dict[str, Any] = {name: _number(row.get(name, "")) for name in columns}
+        found.append({**line, "seconds_so_far": round(spent, 1)})
+    return found
+
+
+def _number(text: str) -> float | str | None:
+    try:
+        return float(text)
+    except ValueError:
+        return text or None
+
+
+def vit(folder: Path) -> dict[str, Any]:
+    """A ViT's curve, and each split as `trainer.evaluate` measured it."""
+    summary = _json(folder / "run" / "summary.json")
+    evaluation = _json(folder / "evaluation" / "evaluation.json")
+    splits = {}
+    for name, report in evaluation["splits"].items():
+        kept = {key: report[key] for key in KEPT}
+        kept["recall"] = {label: one["recall"] for label, one in report["classes"].items()}
+        kept["factors"] = {name: report["factors"][name] for name in FACTORS if name in report["factors"]}
+        splits[name] = kept
+    return {
+        "curve": curve(folder / "run" / "metrics.csv", CURVE),
+        "best_epoch": summary["best_epoch"],
+        "collapsed": bool(summary["warnings"]),
+        "left_out": evaluation["left_out"],
+        "splits": splits,
+    }
+
+
+def by_views(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> dict[str, Any]:
+    """Whole parts judged by the mean probabilities of several views: right classes, right verdicts, by truth.
+
+    Args:
+        said: Lines of predictions.csv of the split `test`.
+        rows: The manifest's, which know each picture's camera and part.
+
+    Returns:
+        By the views' name: parts, right classes and verdicts, and by class of truth the right classes, each with its
+        95 % interval (Clopper and Pearson, a part being a trial).
+    """
+    from trainer.intervals import share
+
+    cameras = {row["run"]: row["camera"] for row in rows}
+    parts: dict[str, dict[str, dict[str, str]]] = {}
+    for line in said:
+        if line["split"] == "test":
+            parts.setdefault(line["part"], {})[cameras[line["run"]]] = line
+    found: dict[str, Any] = {}
+    for name, views in VIEWS.items():
+        judged: list[tuple[str, str]] = []
+        for lines in parts.values():
+            if not all(view in lines for view in views):
+                continue
+            some = [lines[view] for view in views]
+            classes = [key[2:] for key in some[0] if key.startswith("p_") and key != "p_ng"]
+            mean = {c: float(np.mean([float(line[f"p_{c}"]) for line in some])) for c in classes}
+            # A part's class is its worst in any view: a picture's own may be OK where the defect is hidden.
+            truth = next((line["truth"] for line in some if line["truth"] != "OK"), "OK")
+            judged.append((truth, max(mean, key=lambda c: mean[c])))
+        right = [truth == answer for truth, answer in judged]
+        verdict = [(truth == "OK") == (answer == "OK") for truth, answer in judged]
+        found[name] = {
+            "parts": len(judged),
+            "class": share(sum(right), len(judged)),
+            "verdict": share(sum(verdict), len(judged)),
+            "recall": {
+                label: share(
+                    sum(r for r, (truth, _) in zip(right, judged, strict=True) if truth == label),
+                    sum(truth == label for truth, _ in judged),
+                )
+                for label in sorted({truth for truth, _ in judged})
+            },
+        }
+    return found
+
+
+def vit_cells(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> dict[str, Any]:
+    """AUROC of P(NG) of each cell's defective pictures against the good ones, with Wilson's 95 % interval."""
+    cells = {row["run"]: (row.get("cell", ""), row.get("role", "")) for row in rows}
+    scores: dict[str, list[float]] = {}
+    for line in said:
+        cell, role = cells[line["run"]]
+        if line["split"] == "test" and role in ("fresh", "judged"):
+            scores.setdefault(cell, []).append(float(line["p_ng"]))
+    good = scores.pop("")
+    return {cell: _against(values, good) for cell, values in scores.items()}
+
+
+def soart_cells(path: Path) -> dict[str, Any]:
+    """The same of each method without training, from what `benchmarks.soart_evaluation detect` wrote."""
+    found = [one for one in _json(path) if one["condition"] == "as rendered"]
+    good = {m: [one["image"][m] for one in found if not one["cell"]] for m in METHODS}
+    return {
+        cell: {
+            m: _against([one["image"][m] for one in found if one["cell"] == cell], good[m]) for m in METHODS
+        }
+        for cell in dict.fromkeys(one["cell"] for one in found if one["cell"])
+    }
+
+
+def _against(values: Sequence[float], good: Sequence[float]) -> dict[str, Any]:
+    from benchmarks.soart_evaluation import auroc, wilson
+
+    value = auroc(np.array(values), np.array(good))
+    return {
+        "auroc": value,
+        "pictures": len(values),
+        "good": len(good),
+        "interval": wilson(value, len(values)),
+    }
+
+
+def florence2(folder: Path) -> dict[str, Any]:
+    """A detection run's curve, and each split of its summary with what training changed and forgot."""
+    summary = _json(folder / "summary.json")
+    keys = ("pictures", "boxes", "map", "map50", "map50_interval", "right_address_and_mode")
+    keys += ("missing_found", "false_boxes_per_ok_picture")
+    splits = {}
+    for name, report in summary["splits"].items():
+        splits[name] = {key: report.get(key) for key in keys}
+        for group in ("positions", "digits"):
+            splits[name][group] = {
+                part: {key: values.get(key) for key in keys} for part, values in report.get(group, {}).items()
+            }
+    return {
+        "curve": curve(folder / "metrics.csv", FLORENCE_CURVE),
+        "best_epoch": summary["best_epoch"],
+        "training_pictures": summary["training_pictures"],
+        "parameters": summary["parameters"],
+        "trained_parameters": summary["trained_parameters"],
+        "changed_parameters": sum(part["changed_parameters"] for part in summary["changed"].values()),
+        "peak_memory_mb": summary["peak_memory_mb"],
+        "forgetting": {key: summary["forgetting"][key] for key in ("similarity", "agreement")},
+        "splits": splits,
+    }

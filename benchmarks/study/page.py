@@ -1,0 +1,70 @@
+"""docs/results.md and its figures, from the results' JSON files alone: what stands between the markers is written here.
+
+The text outside of the markers is a person's. A question without results says "not run yet".
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.study.findings import Found, documents_in, findings
+from benchmarks.study.plan import TOPICS
+from benchmarks.study.sections import SECTIONS
+
+NOT_RUN = "*Not run yet.*"
+
+
+def marked(text: str, question: int, content: str) -> str:
+    """The page with the part between a question's markers replaced.
+
+    Raises:
+        ValueError: The markers are not there exactly once.
+    """
+    begin, end = f"<!-- study {question}: written by --write -->", f"<!-- end of study {question} -->"
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+        raise ValueError(f"expected the lines {begin} and {end} once and in this order")
+    head, rest = text.split(begin)
+    return f"{head}{begin}\n\n{content.strip()}\n\n{end}{rest.split(end)[1]}"
+
+
+def head_of(found: Found) -> str:
+    """How far the question's runs are, on what, and the command."""
+    documents = [d for some in found.variants.values() for d in some]
+    devices = sorted({d["device"] for d in documents})
+    minutes = [sum(s for k, s in d["seconds"].items() if k.endswith("_cpu")) / 60 for d in documents]
+    size = "" if found.size == "reduced" else f" --size {found.size}"
+    return (
+        f"{found.done} of {found.planned} runs, size *{found.size}*, on {' and '.join(devices)}; a run took "
+        f"{min(minutes):.0f} to {max(minutes):.0f} minutes of processor time.\n\n"
+        f"    python -m benchmarks.study --only {TOPICS[found.question]}{size}"
+    )
+
+
+def section(found: Found, pictures: Path, prefix: str) -> str:
+    """One question's part of the page; its figure is written into `pictures`."""
+    picture = pictures / f"results_{found.question}_{TOPICS[found.question]}.png"
+    if not found.done:
+        picture.unlink(missing_ok=True)
+        return NOT_RUN
+    parts = [head_of(found)]
+    body = SECTIONS[found.question](found, picture)
+    if picture.is_file():
+        parts.append(f"![{TOPICS[found.question]}: figure of the table below]({prefix}/{picture.name})")
+    return "\n\n".join([*parts, *body])
+
+
+def write(results: Path, page: Path, pictures: Path) -> list[str]:
+    """Write the page and its figures; returns a line on each question.
+
+    Raises:
+        ValueError: A result cannot be read, or the page lacks a marker.
+    """
+    found = findings(documents_in(results))
+    text, lines = page.read_text("utf-8"), []
+    for question, one in found.items():
+        text = marked(text, question, section(one, pictures, pictures.name))
+        lines.append(f"{question} {TOPICS[question]}: {one.done} of {one.planned} runs")
+    half = page.with_suffix(".tmp")
+    half.write_text(text, "utf-8")
+    half.replace(page)
+    return lines

@@ -1,0 +1,439 @@
+"""The list of the runs: the only place that says what the study trains, on what, and with which options.
+
+A `Design` is rendered and built once. A `Data` takes rows of designs into the splits of a dataset. A `Run` trains on
+one `Data`, and is measured on its splits. `all_runs` makes the runs of the eight questions at one of the `SIZES`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Design:
+    """Manifests, or SPECs that make them, and how many rows at most of each split are rendered (all where not said)."""
+
+    name: str
+    sources: tuple[str, ...]
+    rows: tuple[tuple[str, int], ...] = ()
+    build: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Take:
+    """Some rows of a design's split: at most `count` (0: all) of fold `fold` of `folds`, of one camera if said.
+
+    A design's rows are put in the order of their classes and factor levels, and every n-th is taken: so a part has
+    the whole's balance, and different folds share no row.
+    """
+
+    design: Design
+    split: str
+    count: int = 0
+    fold: int = 0
+    folds: int = 1
+    camera: str = ""
+
+
+@dataclass(frozen=True)
+class Data:
+    """A dataset: by split the rows that it takes; `improve` adds the copies of `generator augment` to training."""
+
+    name: str
+    splits: tuple[tuple[str, tuple[Take, ...]], ...]
+    improve: bool = False
+
+    @property
+    def designs(self) -> tuple[Design, ...]:
+        """The designs that it needs, each once."""
+        return tuple(dict.fromkeys(take.design for _, takes in self.splits for take in takes))
+
+    def rows(self, split: str) -> int:
+        """How many rows a split has where its takes say it; 0 where one of them takes all."""
+        counts = [take.count for name, takes in self.splits if name == split for take in takes]
+        return 0 if 0 in counts else sum(counts)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training with what is measured afterwards.
+
+    Args:
+        question: 1 to 8.
+        variant: What differs from the question's other runs.
+        seed: Of the training.
+        data: What it trains on and is measured on.
+        trainer: `vit`, `florence2` or `soart` (no training).
+        options: The trainer's, without folders, seed, threads and device.
+        init: A run whose weights it begins with.
+        attention: Splits on which attention is scored at each stage.
+        parts: Also judge whole parts by all their views.
+        cells: Also judge defect by defect against the good pictures.
+        rows: Which rows count in the measurement.
+        seconds: Estimate on one idle core.
+    """
+
+    question: int
+    variant: str
+    seed: int
+    data: Data
+    trainer: str
+    options: tuple[str, ...] = ()
+    init: Run | None = None
+    attention: tuple[str, ...] = ()
+    parts: bool = False
+    cells: bool = False
+    rows: str = "observable"
+    seconds: float = 0.0
+
+    @property
+    def name(self) -> str:
+        return f"{TOPICS[self.question]} · {self.variant} · seed {self.seed}"
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What its result depends on: neither what it is called nor what it is expected to take."""
+        found = asdict(replace(self, init=None, question=0, variant="", seconds=0.0))
+        for label in ("question", "variant", "seconds"):
+            found.pop(label)
+        found["init"] = self.init.key if self.init else None
+        found["data"] = described(self.data)
+        found["version"] = VERSION
+        return found
+
+    @property
+    def key(self) -> str:
+        """Hash of the config: runs of the same key are one run."""
+        text = json.dumps(self.config, sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def described(data: Data) -> dict[str, Any]:
+    """A dataset's recipe with the hashes of the designs' sources: another manifest or SPEC is another dataset."""
+    return {
+        "splits": {
+            split: [
+                {"design": design_described(take.design), **asdict(replace(take, design=_NONE))}
+                | {"design": design_described(take.design)}
+                for take in takes
+            ]
+            for split, takes in data.splits
+        },
+        "improve": data.improve,
+    }
+
+
+_NONE = Design("", ())
+
+
+def design_described(design: Design) -> dict[str, Any]:
+    """A design's sources with their hashes, its rows and build options."""
+    sources = {name: hashlib.sha256((ROOT / name).read_bytes()).hexdigest() for name in design.sources}
+    return {"sources": sources, "rows": [list(pair) for pair in design.rows], "build": list(design.build)}
+
+
+def digest(recipe: Any) -> str:
+    """Short hash of what `described` or `design_described` returned: the name of a folder."""
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:10]
+
+
+TOPICS = {
+    1: "ladder",
+    2: "supervision",
+    3: "improvement",
+    4: "views",
+    5: "pretraining",
+    6: "attention",
+    7: "florence2",
+    8: "soart",
+}
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large the study is.
+
+    Args:
+        pictures: Training pictures of one run.
+        epochs: Of one run.
+        tests: Test pictures of one design.
+        florence: Epochs of Florence-2.
+        stages: Epochs at which attention is looked at.
+    """
+
+    pictures: int
+    epochs: int
+    tests: int
+    florence: int
+    stages: tuple[int, ...] = field(default=())
+
+
+SIZES = {
+    # At most 15 minutes a run on two cores of an office computer.
+    "reduced": Size(504, 16, 180, 12, (8, 10, 12, 14, 16)),
+    # The designs whole: for a graphics card.
+    "full": Size(1620, 72, 360, 36, (36, 45, 54, 63, 72)),
+}
+SEEDS = 3
+FEW = (50, 150, 500)
+CLOSE_UP_S, PICTURE_S, ANSWER_S, START_S = 0.013, 0.09, 0.03, 40.0
+
+
+def _vit_seconds(pictures: int, epochs: int, close_ups: float = 0.5, judged: int = 1000) -> float:
+    whole = round(epochs * (1 - close_ups))
+    step = pictures * ((epochs - whole) * CLOSE_UP_S + whole * PICTURE_S)
+    return START_S + step + ANSWER_S * (whole * 120 + judged)
+
+
+def _ladder(size: Size) -> tuple[list[Design], list[Data]]:
+    """The ladder's designs, and the four training sets of equal size, each with all the tests."""
+    names = ("ladder_1_shifted", "ladder_2_allpins", "ladder_3_mixed", "ladder_4_housings")
+    count = size.pictures
+    # Of the first design as much as a run can take, of the others half.
+    shares = (count, count // 2, count // 3, count // 4)
+    designs = [
+        Design(
+            name,
+            (f"manifests/{name}.csv",),
+            (("train", share), ("validation", 2 * max(120, size.tests))),
+        )
+        for name, share in zip(names, shares, strict=True)
+    ]
+    first, all_pins, mixed, housings = designs
+    tests = (
+        ("test_shifted", (Take(first, "validation", size.tests, 1, 2),)),
+        ("test_allpins", (Take(all_pins, "validation", size.tests, 1, 2),)),
+        ("test_mixed", (Take(mixed, "validation", size.tests, 1, 2),)),
+        ("test_housings", (Take(housings, "validation", size.tests, 1, 2),)),
+        ("test_latched", (Take(housings, "test_latched"),)),
+    )
+    steps = []
+    for step in range(1, 5):
+        used = designs[:step]
+        steps.append(
+            Data(
+                f"ladder_{step}",
+                (
+                    ("train", tuple(Take(d, "train", count // step) for d in used)),
+                    ("validation", tuple(Take(d, "validation", 120 // step, 0, 2) for d in used)),
+                    *tests,
+                ),
+            )
+        )
+    return designs, steps
+
+
+def _shifted(design: Design, size: Size, pictures: int, improve: bool = False) -> Data:
+    """Some training pictures of the ladder's first design, with its held-out pins as validation and test."""
+    return Data(
+        f"shifted_{pictures}" + ("_improved" if improve else ""),
+        (
+            ("train", (Take(design, "train", pictures),)),
+            ("validation", (Take(design, "validation", 120, 0, 2),)),
+            ("test", (Take(design, "validation", size.tests, 1, 2),)),
+        ),
+        improve,
+    )
+
+
+def all_runs(size_name: str = "reduced", seeds: int = SEEDS) -> list[Run]:
+    """Every run of the study, question by question; the seed is the slowest to change in each."""
+    size = SIZES[size_name]
+    runs: list[Run] = []
+    for seed in range(seeds):
+        runs += _questions_1_and_6(size, seed)
+    for seed in range(seeds):
+        runs += _question_2(size, seed)
+    for seed in range(seeds):
+        runs += _question_3(size, seed)
+    for seed in range(seeds):
+        runs += _question_4(size, seed)
+    for seed in range(seeds):
+        runs += _question_5(size, seed)
+    for seed in range(seeds):
+        runs += _question_7(size, seed)
+    for seed in range(seeds):
+        runs += _question_8(size, seed)
+    return sorted(runs, key=lambda run: run.question)
+
+
+LADDER = ("shifted pins", "+ all pins", "+ mixed terminals", "+ changed housings")
+
+
+def _questions_1_and_6(size: Size, seed: int) -> list[Run]:
+    """Question 6 looks at the same trainings as question 1, at their stages: the same runs."""
+    _, steps = _ladder(size)
+    options = ("--epochs", str(size.epochs), "--stages", ",".join(map(str, size.stages)))
+    found = []
+    for question in (1, 6):
+        for variant, data in zip(LADDER, steps, strict=True):
+            seconds = _vit_seconds(size.pictures, size.epochs) + 60
+            splits = ("test_shifted", "test_housings")
+            found.append(
+                Run(question, variant, seed, data, "vit", options, attention=splits, seconds=seconds)
+            )
+    return found
+
+
+INPUTS = {"RGB": "image", "NSOART": "nsoart", "both": "image+nsoart"}
+
+
+def _question_2(size: Size, seed: int) -> list[Run]:
+    data = _shifted(_ladder(size)[0][0], size, size.pictures)
+    found = []
+    for supervision, extra, share in (
+        ("patches", (), 0.5),
+        ("image labels", ("--patch-weight", "0", "--close-ups", "0"), 0.0),
+    ):
+        for name, column in INPUTS.items():
+            options = ("--epochs", str(size.epochs), "--input", column, *extra)
+            seconds = _vit_seconds(size.pictures, size.epochs, share, 2 * size.tests)
+            found.append(Run(2, f"{supervision}, {name}", seed, data, "vit", options, seconds=seconds))
+    return found
+
+
+def _question_3(size: Size, seed: int) -> list[Run]:
+    design = _ladder(size)[0][0]
+    few, epochs = 150, 3 * size.epochs // 2
+    plain, improved = _shifted(design, size, few), _shifted(design, size, few, improve=True)
+    seconds = _vit_seconds(few, epochs, judged=size.tests)
+    # The copies are five times as many pictures: a fifth of the epochs are as many pictures seen.
+    variants = (
+        ("as rendered", plain, epochs, ("--no-augment",)),
+        ("cut, flipped, turned, trimmed", improved, max(4, epochs // 5), ("--no-augment",)),
+        ("the trainer's own augmentation", plain, epochs, ()),
+        ("both", improved, max(4, epochs // 5), ()),
+    )
+    return [
+        Run(3, name, seed, data, "vit", ("--epochs", str(count), *options), seconds=seconds)
+        for name, data, count, options in variants
+    ]
+
+
+def _question_4(size: Size, seed: int) -> list[Run]:
+    views = Design("views", ("benchmarks/study/designs/views.toml",))
+    centre = Design("centre", ("benchmarks/study/designs/centre.toml",))
+    tests = (("test", (Take(views, "test"),)),)
+    five = Data("views", (*((s, (Take(views, s),)) for s in ("train", "validation")), *tests))
+    one = Data("centre", (*((s, (Take(centre, s),)) for s in ("train", "validation")), *tests))
+    options = ("--epochs", str(size.epochs))
+    seconds = _vit_seconds(540, size.epochs, judged=700)
+    return [
+        Run(4, name, seed, data, "vit", options, parts=True, rows="all", seconds=seconds)
+        for name, data in (("trained on five views", five), ("trained on the centre", one))
+    ]
+
+
+def _question_5(size: Size, seed: int) -> list[Run]:
+    several = Design("connectors", ("benchmarks/study/designs/connectors.toml",))
+    modes = Design("modes", ("benchmarks/study/designs/modes.toml",))
+    shifted = _ladder(size)[0][0]
+    base = Data(
+        "connectors", (("train", (Take(several, "train"),)), ("validation", (Take(several, "validation"),)))
+    )
+    options = ("--epochs", str(size.epochs))
+    seconds = _vit_seconds(960, size.epochs, judged=120)
+    own = Run(5, "pre-training on four connectors", seed, base, "vit", options, seconds=seconds)
+    found = [own]
+    for count in FEW:
+        # The fewer pictures, the more epochs: 6,000 pictures are seen, at most 40 times each.
+        epochs = min(40, max(size.epochs, 6000 // count))
+        new = Data(
+            f"modes_{count}",
+            (
+                ("train", (Take(modes, "train", count),)),
+                *((s, (Take(modes, s),)) for s in ("validation", "test")),
+            ),
+        )
+        for target, data in (
+            ("a new connector", _shifted(shifted, size, min(count, size.pictures))),
+            ("new modes", new),
+        ):
+            for start, init in (("scratch", None), ("own pre-training", own)):
+                seconds = _vit_seconds(count, epochs, judged=2 * size.tests)
+                found.append(
+                    Run(
+                        5,
+                        f"{target}, {count}, {start}",
+                        seed,
+                        data,
+                        "vit",
+                        ("--epochs", str(epochs)),
+                        init,
+                        seconds=seconds,
+                    )
+                )
+    return found
+
+
+DIGITS_PICTURES = 160
+
+
+def _question_7(size: Size, seed: int) -> list[Run]:
+    """A tiny Florence-2 from random weights: no published checkpoint is asked for."""
+    data = _shifted(_ladder(size)[0][0], size, size.pictures)
+    epochs = str(size.florence)
+    common = ("--model", "tiny", "--evaluate-every", "4")
+    whole = 0.6 * size.pictures * size.florence * 0.12
+    seconds = 60 + whole + 0.4 * size.pictures * size.florence * 0.03 + 0.4 * 420
+
+    def run(variant: str, *options: str, init: Run | None = None, share: float = 1.0) -> Run:
+        return Run(7, variant, seed, data, "florence2", options, init, seconds=share * seconds)
+
+    base = run("RGB", *common, "--epochs", epochs)
+    few = ("--epochs", epochs, "--limit", str(DIGITS_PICTURES))
+    third = DIGITS_PICTURES / size.pictures
+    found = [base, run("NSOART", *common, "--epochs", epochs, "--input", "nsoart")]
+    for digits in ("printed", "overlaid", "none"):
+        found.append(run(f"digits {digits}", *common, *few, "--digits", digits, share=third))
+    for name, options in (
+        ("LoRA", ("--mode", "lora")),
+        ("a quarter of the parameters", ("--train-share", "25")),
+        ("half of the parameters", ("--train-share", "50")),
+        ("all parameters", ()),
+    ):
+        tuned = ("--evaluate-every", "1", "--epochs", "4", "--close-ups", "0", "--scaffold", "0")
+        found.append(run(f"tuned further: {name}", *tuned, *options, init=base, share=0.5))
+    return found
+
+
+METHODS = ("difference", "1-SSIM", "1-ZNCC", "tolerance", "deviation", "SOARTC", "inspect")
+
+
+def _question_8(size: Size, seed: int) -> list[Run]:
+    station = Design("station", ("benchmarks/study/designs/station.toml",))
+    judged = Design("judged", ("manifests/soart_ok.csv", "manifests/soart_defects.csv"))
+    found = []
+    if seed == 0:  # nothing in it is drawn
+        data = Data("judged", (("test", (Take(judged, "test"),)),))
+        found.append(Run(8, "without training", 0, data, "soart", seconds=900))
+    for count in FEW:
+        epochs = min(40, max(size.epochs, 6000 // count))
+        data = Data(
+            f"station_{count}",
+            (
+                ("train", (Take(station, "train", count),)),
+                ("validation", (Take(station, "validation"),)),
+                ("test", (Take(judged, "test"),)),
+            ),
+        )
+        found.append(
+            Run(
+                8,
+                f"ViT, {count} pictures",
+                seed,
+                data,
+                "vit",
+                ("--epochs", str(epochs)),
+                cells=True,
+                seconds=_vit_seconds(count, epochs, judged=1000),
+            )
+        )
+    return found

@@ -1,0 +1,436 @@
+"""What the page says of each question: which measures, as which table and figure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.study import figures
+from benchmarks.study.findings import Found, Value, apart, over_seeds
+from benchmarks.study.plan import FEW, LADDER, METHODS
+from benchmarks.study.tables import by_variant, table
+
+Share = Mapping[str, Any] | None
+GUESSING = 1 / 3
+TESTS = {
+    "test_shifted": "held-out pins of step 1",
+    "test_allpins": "all pins",
+    "test_mixed": "mixed terminals",
+    "test_housings": "changed housings",
+    "test_latched": "housing never trained",
+}
+
+
+def accuracy(split: str) -> Callable[[Mapping[str, Any]], Share]:
+    """Reads a split's balanced accuracy."""
+    return lambda result: result["splits"].get(split, {}).get("balanced_accuracy")
+
+
+def collapsed(found: Found) -> list[str]:
+    """A warning where a model of a variant says one class for nearly everything."""
+    lines = []
+    for variant, documents in found.variants.items():
+        count = sum(bool(d["result"].get("collapsed")) for d in documents)
+        if count:
+            lines.append(
+                f"{variant}: {count} of {len(documents)} runs say one class for nearly every picture."
+            )
+    return ["Collapsed: " + " ".join(lines)] if lines else []
+
+
+def ladder(found: Found, picture: Path) -> list[str]:
+    """1: balanced accuracy of each step on each test."""
+    columns = {title: found.values(accuracy(split)) for split, title in TESTS.items()}
+    figure, (axes,) = figures.panels(1)
+    series = {v: {t: c[v] for t, c in columns.items() if v in c} for v in found.variants}
+    figures.dots(
+        axes, list(columns), series, "Balanced accuracy on each test, by what was trained on", GUESSING
+    )
+    figures.save(figure, picture)
+    parts = [by_variant(columns)]
+    groups = {}
+    for group in ("seen", "held-out"):
+        values = found.values(
+            lambda r, g=group: _position(r["splits"].get("test_allpins", {}), g)  # type: ignore[misc]
+        )
+        if values:
+            groups[f"{group} positions"] = values
+    if groups:
+        parts.append(
+            "Share of right classes among the defects of the *all pins* test, by whether training had shown a defect "
+            "at that position:\n\n" + by_variant(groups)
+        )
+    for earlier, later in pairwise(LADDER):
+        lines = [
+            f"{title}: {c[earlier].mean:.3f} → {c[later].mean:.3f}, {apart(c[earlier], c[later])}"
+            for title, c in columns.items()
+            if earlier in c and later in c
+        ]
+        if lines:
+            parts.append(f"*{later}* against *{earlier}*: " + "; ".join(lines) + ".")
+    return parts + collapsed(found)
+
+
+def _position(split: Mapping[str, Any], group: str) -> Share:
+    level = split.get("factors", {}).get("position", {}).get(group)
+    return level and {"share": level["accuracy"], "interval": level["interval"], "of": level["pictures"]}
+
+
+def _curves(
+    found: Found, x: Callable[[dict[str, Any]], float], y: str
+) -> dict[str, list[list[tuple[float, float]]]]:
+    """By variant each seed's curve, without the epochs that have no value."""
+    curves: dict[str, list[list[tuple[float, float]]]] = {}
+    for variant, documents in found.variants.items():
+        for document in documents:
+            scale = _cpu_share(document)
+            line = [
+                (x({**row, "cpu_minutes": row["seconds_so_far"] * scale / 60}), float(row[y]))
+                for row in document["result"]["curve"]
+                if isinstance(row.get(y), int | float)
+            ]
+            if line:
+                curves.setdefault(variant, []).append(line)
+    return curves
+
+
+def _cpu_share(document: Mapping[str, Any]) -> float:
+    """Processor seconds of a training's wall second: a busy machine must not look like a slow method."""
+    spent = document["seconds"]
+    if document["device"] != "cpu" or not spent.get("training_wall"):
+        return 1.0
+    return float(spent["training_cpu"] / spent["training_wall"])
+
+
+def supervision(found: Found, picture: Path) -> list[str]:
+    """2: curves by epochs and by minutes, the test, and when a level is reached."""
+    figure, (left, right) = figures.panels(2)
+    name = "val_balanced_accuracy"
+    epochs = _curves(found, lambda row: row["epoch"], name)
+    minutes = _curves(found, lambda row: row["cpu_minutes"], name)
+    figures.lines_over(left, epochs, "Validation, by epochs", "epoch", "balanced accuracy", GUESSING)
+    figures.lines_over(right, minutes, "Validation, by minutes of one core", "minutes", "", GUESSING)
+    figures.save(figure, picture)
+    test = found.values(accuracy("test"))
+    levels = (0.5, 0.7, 0.9)
+    rows = [
+        [variant, *(_reached(epochs.get(variant, []), minutes.get(variant, []), level) for level in levels)]
+        for variant in found.variants
+    ]
+    parts = [by_variant({"balanced accuracy, test": test})]
+    parts.append(
+        "First epoch (minutes of one core) at which a validation of that balanced accuracy was reached, median over "
+        "the seeds that reached it; in brackets how many did:\n\n"
+        + table(["trained with", *(f"{level:.1f}" for level in levels)], rows)
+    )
+    for supervised in ("patches", "image labels"):
+        one, other = test.get(f"{supervised}, RGB"), test.get(f"{supervised}, NSOART")
+        if one and other:
+            parts.append(
+                f"{supervised}: NSOART {other.mean:.3f} against RGB {one.mean:.3f}, {apart(one, other)}."
+            )
+    one, other = test.get("image labels, RGB"), test.get("patches, RGB")
+    if one and other:
+        parts.append(
+            f"RGB: patches {other.mean:.3f} against image labels {one.mean:.3f}, {apart(one, other)}."
+        )
+    return parts + collapsed(found)
+
+
+def _reached(
+    epochs: list[list[tuple[float, float]]], minutes: list[list[tuple[float, float]]], level: float
+) -> str:
+    first = []
+    for by_epoch, by_minute in zip(epochs, minutes, strict=True):
+        at = next((i for i, (_, value) in enumerate(by_epoch) if value >= level), None)
+        if at is not None:
+            first.append((by_epoch[at][0], by_minute[at][0]))
+    if not first:
+        return f"not reached (0 of {len(epochs)})"
+    epoch, minute = np.median(first, axis=0)
+    return f"{epoch:g} ({minute:.1f} min; {len(first)} of {len(epochs)})"
+
+
+def improvement(found: Found, picture: Path) -> list[str]:
+    """3: accuracy and the gap between training and validation."""
+    test = found.values(accuracy("test"))
+    gaps: dict[str, Any] = {}
+    for variant, documents in found.variants.items():
+        last = [document["result"]["curve"][-1] for document in documents]
+        gaps[variant] = [row["train_accuracy"] - row["val_accuracy"] for row in last]
+    figure, (left, right) = figures.panels(2)
+    figures.dots(
+        left, [""], {v: {"": value} for v, value in test.items()}, "Test: balanced accuracy", GUESSING
+    )
+    for index, values in enumerate(gaps.values()):
+        right.plot([index] * len(values), values, "o", color=f"C{index}")
+    right.axhline(0, color="grey", linewidth=0.8)
+    right.set_xticks(range(len(gaps)), list(gaps), rotation=20, ha="right")
+    right.set(title="Overfitting: training minus validation accuracy, last epoch")
+    right.grid(axis="y", alpha=0.3)
+    figures.save(figure, picture)
+    rows = [
+        [v, test[v].seeds, test[v], f"{np.mean(gaps[v]):.3f} ({min(gaps[v]):.3f} to {max(gaps[v]):.3f})"]
+        for v in found.variants
+        if v in test
+    ]
+    header = ["training pictures", "seeds", "balanced accuracy, test", "training minus validation (seeds)"]
+    parts = [table(header, rows)]
+    names = list(test)
+    if len(names) > 1:
+        parts.append(
+            "Against *"
+            + names[0]
+            + "*: "
+            + "; ".join(f"{n}, {apart(test[names[0]], test[n])}" for n in names[1:])
+            + "."
+        )
+    return parts + collapsed(found)
+
+
+# By an SVM on metrics with three cameras, in the author's earlier work.
+EARLIER = (0.926, 0.943)
+AIM = 0.99
+
+
+def views(found: Found, picture: Path) -> list[str]:
+    """4: whole parts by one, three and five views."""
+    names = ("centre", "centre, top, bottom", "all five")
+    measures = {
+        "right class": lambda one: one["class"],
+        "right verdict": lambda one: one["verdict"],
+        "retracted or missing found": lambda one: one["recall"].get("NUKENG"),
+    }
+    figure, panels = figures.panels(len(measures))
+    rows, series = [], {}
+    for title, read in measures.items():
+        for variant, documents in found.variants.items():
+            for name in names:
+                value = over_seeds(s for d in documents if (s := read(d["result"]["views"][name])))
+                if value:
+                    series.setdefault(title, {}).setdefault(variant, {})[name] = value
+    for axes, title in zip(panels, measures, strict=True):
+        figures.dots(axes, names, series.get(title, {}), title)
+        if title == "right class":
+            axes.axhspan(*EARLIER, color="grey", alpha=0.3)
+            axes.axhline(AIM, color="grey", linestyle="--")
+    figures.save(figure, picture)
+    for variant in found.variants:
+        for name in names:
+            values = [series.get(title, {}).get(variant, {}).get(name, "–") for title in measures]
+            rows.append([variant, name, *values])
+    parts = [table(["trained", "judged by", *measures], rows)]
+    reached = [
+        f"{variant}, {name}"
+        for variant, some in series.get("right class", {}).items()
+        for name, value in some.items()
+        if value.mean >= AIM
+    ]
+    parts.append(
+        f"The earlier work reached {EARLIER[0]} and {EARLIER[1]} with three cameras (grey band) on other parts; "
+        f"the aim is {AIM} (dashed): "
+        + ("reached by " + "; ".join(reached) if reached else "not reached")
+        + "."
+    )
+    return parts + collapsed(found)
+
+
+def pretraining(found: Found, picture: Path) -> list[str]:
+    """5: accuracy over the number of pictures, from scratch and tuned."""
+    test = found.values(accuracy("test"))
+    figure, panels = figures.panels(2)
+    rows, said = [], []
+    for axes, target in zip(panels, ("a new connector", "new modes"), strict=True):
+        series: dict[str, dict[int, Value]] = {}
+        for start in ("scratch", "own pre-training"):
+            for count in FEW:
+                if value := test.get(f"{target}, {count}, {start}"):
+                    series.setdefault(start, {})[count] = value
+        if series:
+            chance = GUESSING if target == "a new connector" else 1 / 4
+            figures.growing(axes, series, target, "pictures", "balanced accuracy, test", chance)
+        else:
+            axes.set_title(f"{target}: not run yet")
+            axes.set_axis_off()
+        for count in FEW:
+            cells = [series.get(start, {}).get(count) for start in ("scratch", "own pre-training")]
+            if any(cells):
+                seeds = max(cell.seeds for cell in cells if cell)
+                rows.append([target, count, seeds, *(cell or "–" for cell in cells)])
+            if cells[0] and cells[1]:
+                said.append(f"{target}, {count} pictures: {apart(cells[0], cells[1])}")
+    figures.save(figure, picture)
+    parts = [table(["new", "pictures", "seeds", "from scratch", "own pre-training"], rows)] if rows else []
+    return parts + (["; ".join(said) + "."] if said else []) + collapsed(found)
+
+
+MAPS = {"rollout": "rollout", "gradient_rollout": "gradient rollout", "patch_verdicts": "patch verdicts"}
+
+
+def attention(found: Found, picture: Path) -> list[str]:
+    """6: hits, entropy and the share on the pins over the stages."""
+    figure, panels = figures.panels(3)
+    keys = {
+        "hit": "Peak on the defect (NG)",
+        "entropy": "Entropy: NG full, OK dashed",
+        "on_pins": "Share on the pins' field",
+    }
+    split = "test_housings"
+    rows = []
+    for index, (variant, documents) in enumerate(found.variants.items()):
+        stages = [document["result"]["attention"][split]["weights"] for document in documents]
+        method = next(name for name in stages[0][min(stages[0])] if "gradient" in name)
+        epochs = sorted(stages[0])
+
+        def mean(key: str, epoch: str, some: list[Any] = stages, way: str = method) -> float:
+            values = [one[epoch][way][key] for one in some if one[epoch][way][key] is not None]
+            return float(np.mean(values)) if values else float("nan")
+
+        color, x = f"C{index}", [int(epoch) for epoch in epochs]
+        panels[0].plot(x, [mean("hit", e) for e in epochs], "o-", color=color, label=variant)
+        panels[1].plot(x, [mean("entropy_ng", e) for e in epochs], "o-", color=color, label=variant)
+        panels[1].plot(x, [mean("entropy_ok", e) for e in epochs], "o--", color=color)
+        panels[2].plot(x, [mean("on_pins", e) for e in epochs], "o-", color=color, label=variant)
+        for epoch in (epochs[0], epochs[-1]):
+            numbers = [
+                f"{mean(k, epoch):.3f}"
+                for k in ("hit", "energy_ratio", "entropy_ng", "entropy_ok", "on_pins")
+            ]
+            rows.append([variant, len(documents), int(epoch), *numbers])
+    base = next(iter(found.variants.values()))[0]["result"]["attention"][split]["baselines"]
+    for name, numbers in base.items():
+        if name == "uniform" or ("gradient" in name and name.startswith("random")):
+            cells = [numbers[k] for k in ("hit", "energy_ratio", "entropy_ng", "entropy_ok", "on_pins")]
+            rows.append([f"*{name}*", "", "", *("–" if cell is None else f"{cell:.3f}" for cell in cells)])
+    for axes, title in zip(panels, keys.values(), strict=True):
+        axes.set(title=title, xlabel="epoch", ylim=(-0.02, 1.04))
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=7)
+    figures.save(figure, picture)
+    header = [
+        "trained on",
+        "seeds",
+        "epoch",
+        "hit",
+        "energy ratio",
+        "entropy NG",
+        "entropy OK",
+        "on the pins",
+    ]
+    return [
+        "Gradient rollout on the test of changed housings, mean over seeds; no interval, as one picture's map is "
+        "no trial:\n\n" + table(header, rows)
+    ]
+
+
+def florence2(found: Found, picture: Path) -> list[str]:
+    """7: mAP50 by epochs and of every variant."""
+
+    def read(group: str | None) -> Callable[[Mapping[str, Any]], Share]:
+        def share(result: Mapping[str, Any]) -> Share:
+            part = result["splits"].get("test", {})
+            part = part if group is None else part.get("positions", {}).get(group, {})
+            interval = part.get("map50_interval") or (part.get("map50"), part.get("map50"))
+            return None if part.get("map50") is None else {"share": part["map50"], "interval": interval}
+
+        return share
+
+    columns = {"mAP50, test": found.values(read(None))}
+    figure, (left, right) = figures.panels(2)
+    curves = _curves(found, lambda row: row["epoch"], "val_map50")
+    if curves:
+        figures.lines_over(left, curves, "Validation mAP50, by epochs", "epoch", "")
+    values = columns["mAP50, test"]
+    figures.dots(right, [""], {v: {"": value} for v, value in values.items()}, "Test mAP50")
+    figures.save(figure, picture)
+    rows = []
+    for variant, documents in found.variants.items():
+        results = [document["result"] for document in documents]
+        means = [
+            float(np.mean([r["trained_parameters"] / r["parameters"] for r in results])),
+            float(np.mean([r["changed_parameters"] / r["parameters"] for r in results])),
+            float(np.mean([r["forgetting"]["similarity"] for r in results])),
+        ]
+        held = [r["splits"].get("test", {}) for r in results]
+        false = [
+            h["false_boxes_per_ok_picture"] for h in held if h.get("false_boxes_per_ok_picture") is not None
+        ]
+        rows.append(
+            [
+                variant,
+                len(documents),
+                values.get(variant, "–"),
+                f"{np.mean(false):.2f}" if false else "–",
+                *(f"{mean:.0%}" for mean in means[:2]),
+                f"{means[2]:.2f}",
+            ]
+        )
+    header = [
+        "run",
+        "seeds",
+        "mAP50, test",
+        "false boxes per OK picture",
+        "trained",
+        "changed",
+        "answers kept",
+    ]
+    return [table(header, rows)]
+
+
+def soart(found: Found, picture: Path) -> list[str]:
+    """8: AUROC of each defect by the methods without training and by ViTs."""
+    columns: dict[str, dict[str, Value]] = {}
+    for variant, documents in found.variants.items():
+        if variant == "without training":
+            cells = documents[0]["result"]["cells"]
+            for method in METHODS:
+                columns[method] = {c: v for c, one in cells.items() if (v := over_seeds([one[method]]))}
+        else:
+            cells = dict.fromkeys(cell for d in documents for cell in d["result"]["cells"])
+            columns[variant] = {
+                cell: value
+                for cell in cells
+                if (value := over_seeds(d["result"]["cells"][cell] for d in documents))
+            }
+    groups = list(dict.fromkeys(cell for values in columns.values() for cell in values))
+    shown = {n: v for n, v in columns.items() if n in ("difference", "inspect") or n.startswith("ViT")}
+    figure, (axes,) = figures.panels(1)
+    figures.dots(axes, groups, shown, "AUROC: defective against good pictures of one station", 0.5)
+    figures.save(figure, picture)
+    rows = []
+    for cell in groups:
+        best = max(values[cell].mean for values in columns.values() if cell in values)
+        cells = [f"{v[cell].mean:.3f}" if cell in v else "–" for v in columns.values()]
+        rows.append([cell, *(f"**{text}**" if text == f"{best:.3f}" else text for text in cells)])
+    parts = [table(["defect", *columns], rows)]
+    trained = [n for n in columns if n.startswith("ViT")]
+    plain = [n for n in columns if n not in trained]
+    if trained and plain:
+        enough = [
+            cell
+            for cell in groups
+            if max(columns[n][cell].mean for n in plain if cell in columns[n])
+            >= max((columns[n][cell].mean for n in trained if cell in columns[n]), default=2.0)
+        ]
+        parts.append(
+            "No ViT is better than the best method without training on: "
+            + (", ".join(enough) or "none")
+            + "."
+        )
+    return parts
+
+
+SECTIONS: dict[int, Callable[[Found, Path], list[str]]] = {
+    1: ladder,
+    2: supervision,
+    3: improvement,
+    4: views,
+    5: pretraining,
+    6: attention,
+    7: florence2,
+    8: soart,
+}
