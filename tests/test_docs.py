@@ -305,12 +305,14 @@ def commands_in(text: str) -> list[str]:
     ]
     prose = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
     lines += [name for name in named(prose) if " " in name]
-    starts = re.compile(r"(python -m (generator|trainer)|blender -b|make [a-z])")
+    starts = re.compile(r"(python -m (generator|trainer|benchmarks\.study)|blender -b|make [a-z])")
     return [line for line in lines if starts.match(line)]
 
 
 def parser_of(words: list[str]) -> tuple[argparse.ArgumentParser, list[str]]:
     """The parser of a `python -m …` command, and the arguments that it gets."""
+    if words[2] == "benchmarks.study":
+        return importlib.import_module("benchmarks.study.__main__").parser(), words[3:]
     if words[2] == "generator":
         assert words[3] in COMMANDS, f"no command {words[3]}"
         parser = argparse.ArgumentParser(exit_on_error=False)
@@ -401,6 +403,7 @@ def options_of_all_commands() -> set[str]:
         importlib.import_module(f"trainer.{name}").parser()
         for name in ("vit", "florence2", "predict", "evaluate", "export", "attention", "report", "push")
     ]
+    parsers.append(importlib.import_module("benchmarks.study.__main__").parser())
     return set().union(*map(options_of, parsers))
 
 

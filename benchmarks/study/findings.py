@@ -45,7 +45,7 @@ class Found:
         return sum(map(len, self.variants.values()))
 
     def values(self, read: Callable[[Mapping[str, Any]], Mapping[str, Any] | None]) -> dict[str, Value]:
-        """By variant the value of the share, with its `interval`, that `read` finds in a result; left out without one."""
+        """By variant the value of the share, with its `interval`, that `read` finds in a result; none, no entry."""
         found = {}
         for variant, documents in self.variants.items():
             shares = [read(document["result"]) for document in documents]

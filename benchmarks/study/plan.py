@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ class Run:
         found["version"] = VERSION
         return found
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Hash of the config: runs of the same key are one run."""
         text = json.dumps(self.config, sort_keys=True, ensure_ascii=False)
@@ -135,8 +136,13 @@ _NONE = Design("", ())
 
 def design_described(design: Design) -> dict[str, Any]:
     """A design's sources with their hashes, its rows and build options."""
-    sources = {name: hashlib.sha256((ROOT / name).read_bytes()).hexdigest() for name in design.sources}
+    sources = {name: _file_hash(ROOT / name) for name in design.sources}
     return {"sources": sources, "rows": [list(pair) for pair in design.rows], "build": list(design.build)}
+
+
+@cache
+def _file_hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def digest(recipe: Any) -> str:

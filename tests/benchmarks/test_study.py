@@ -1,0 +1,370 @@
+"""The study's runner and page, with commands that only pretend: keys, resuming, failures, writing."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT
+
+pytest.importorskip("datasets")
+pytest.importorskip("torch")
+
+from benchmarks.study import __main__ as command_line
+from benchmarks.study import datasets_made, execution, measures, page, plan
+from benchmarks.study.datasets_made import every_nth, taken
+from benchmarks.study.execution import CommandFailed, Execution, distinct, execute
+from benchmarks.study.findings import documents_in, findings, over_seeds
+from benchmarks.study.plan import Take, all_runs
+
+SHARE = {"share": 0.8, "count": 80, "of": 100, "interval": [0.7, 0.9]}
+
+
+@pytest.fixture(scope="module")
+def runs() -> list[plan.Run]:
+    return all_runs()
+
+
+def test_every_question_has_runs_and_three_seeds(runs):
+    assert {run.question for run in runs} == set(range(1, 9))
+    assert all({r.seed for r in runs if r.question == q} == {0, 1, 2} for q in plan.TOPICS)
+
+
+def test_no_run_is_planned_above_15_minutes(runs):
+    assert max(run.seconds for run in runs) <= 15 * 60
+
+
+def test_names_are_their_own_and_keys_repeat_only_where_questions_share_a_run(runs):
+    assert len({run.name for run in runs}) == len(runs)
+    shared = [run for run in runs if sum(other.key == run.key for other in runs) > 1]
+    assert {run.question for run in shared} >= {1, 6}
+    for run in shared:
+        assert len({other.question for other in runs if other.key == run.key}) > 1
+
+
+def test_the_key_follows_the_config_and_not_the_name(runs):
+    run = next(run for run in runs if run.question == 2)
+    assert replace(run, question=3, variant="another word", seconds=1.0).key == run.key
+    for changed in (
+        replace(run, seed=run.seed + 10),
+        replace(run, options=(*run.options, "--ema", "0.99")),
+        replace(run, rows="all"),
+        replace(run, data=replace(run.data, improve=True)),
+        replace(run, init=run),
+    ):
+        assert changed.key != run.key
+
+
+def test_another_manifest_is_another_run(runs, tmp_path, monkeypatch):
+    run = runs[0]
+    before = run.key
+    monkeypatch.setattr(plan, "ROOT", tmp_path)
+    for design in run.data.designs:
+        for source in design.sources:
+            (tmp_path / source).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / source).write_bytes((ROOT / source).read_bytes() + b"\n")
+    assert replace(run).key != before
+
+
+def test_the_trainers_accept_every_run_s_options(runs):
+    from trainer import florence2, vit
+
+    parsers = {"vit": vit.parser(), "florence2": florence2.parser()}
+    for size in plan.SIZES:
+        for run in all_runs(size):
+            if run.trainer != "soart":
+                parsers[run.trainer].parse_args(["--data", "d", "--out", "o", "--seed", "1", *run.options])
+
+
+def test_the_designs_are_accepted_and_have_what_is_taken_from_them(runs, tmp_path):
+    """Every split of every dataset finds rows, and none stands in two splits."""
+    workshop = datasets_made.Workshop(tmp_path, design_only)
+    designs = {design for run in runs for design in run.data.designs}
+    rows_of = {design: datasets_made.read_rows_of(workshop.manifests(design)) for design in designs}
+    for data in {run.data.name: run.data for run in runs}.values():
+        seen: set[tuple[str, str]] = set()
+        for split, takes in data.splits:
+            for take in takes:
+                rows = taken(rows_of[take.design], take)
+                names = {(take.design.name, row["run"]) for row in rows}
+                assert len(names) == len(rows) and not names & seen, (data.name, split)
+                seen |= names
+
+
+def design_only(words: Sequence[str], log: Path) -> None:
+    from generator.__main__ import main
+
+    assert list(words[:3]) == ["-m", "generator", "design"]
+    assert main(list(words[2:])) == 0
+
+
+def made_rows(count: int) -> list[dict[str, str]]:
+    return [
+        {"run": f"r{n}", "split": "train", "camera": "ab"[n % 2], "defects": ("bent@r1c1", "")[n // 2 % 2]}
+        for n in range(count)
+    ]
+
+
+def test_every_nth_row_keeps_the_balance():
+    some = every_nth(made_rows(80), 8)
+    assert len(some) == 8
+    counts = {(row["camera"], row["defects"]) for row in some}
+    assert len(counts) == 4
+
+
+def test_folds_share_no_row():
+    design = plan.Design("d", ())
+    first, second = (taken(made_rows(40), Take(design, "train", 15, fold, 2)) for fold in (0, 1))
+    assert len(first) == len(second) == 15
+    assert not {row["run"] for row in first} & {row["run"] for row in second}
+
+
+def test_a_take_without_rows_is_told():
+    with pytest.raises(datasets_made.PlanError, match="expected rows of split test, got none"):
+        taken(made_rows(4), Take(plan.Design("d", ()), "test"))
+
+
+def result_of(*_: Any) -> dict[str, Any]:
+    curve = [
+        {"epoch": 1.0, "stage": "pictures", "train_accuracy": 0.6, "val_accuracy": 0.5, "val_loss": 1.0}
+        | {"val_balanced_accuracy": 0.5, "seconds_so_far": 10.0},
+        {"epoch": 2.0, "stage": "pictures", "train_accuracy": 0.9, "val_accuracy": 0.8, "val_loss": 0.6}
+        | {"val_balanced_accuracy": 0.8, "seconds_so_far": 20.0},
+    ]
+    measured = {"balanced_accuracy": SHARE, "accuracy": SHARE, "factors": {}}
+    names = ("test", "test_shifted", "test_allpins", "test_mixed", "test_housings", "test_latched")
+    stage = {"hit": 0.5, "energy_ratio": 9.0, "entropy_ng": 0.4, "entropy_ok": 0.6, "on_pins": 0.7}
+    attention = {
+        "weights": {"00008": {"gradient": stage}, "00016": {"gradient": stage}},
+        "baselines": {"uniform": stage, "random weights, gradient": {**stage, "hit": None}},
+    }
+    part = {"class": SHARE, "verdict": SHARE, "recall": {"NUKENG": SHARE}}
+    cell = {"auroc": 0.8, "pictures": 20, "interval": [0.6, 0.9]}
+    box = {"map50": 0.2, "map50_interval": [0.1, 0.3], "false_boxes_per_ok_picture": 0.1}
+    return {
+        "curve": curve,
+        "collapsed": False,
+        "splits": {name: {**measured, **box} for name in names},
+        "attention": {"test_housings": attention},
+        "views": dict.fromkeys(measures.VIEWS, part),
+        "cells": {"bent": {**cell, **dict.fromkeys(plan.METHODS, cell)}},
+        "parameters": 100,
+        "trained_parameters": 50,
+        "changed_parameters": 40,
+        "forgetting": {"similarity": 0.5, "agreement": 0.5},
+    }
+
+
+class Pretended:
+    """Commands that write what a trainer leaves behind; `fails` and `killed` name options that end badly, once each."""
+
+    def __init__(self) -> None:
+        self.said: list[list[str]] = []
+        self.fails: set[str] = set()
+        self.killed: set[str] = set()
+
+    def __call__(self, words: Sequence[str], log: Path) -> None:
+        self.said.append(list(words))
+        for word in words:
+            if word in self.fails:
+                raise CommandFailed(f"exit code 2 of {word}")
+        out = Path(words[words.index("--out") + 1])
+        out.mkdir(parents=True, exist_ok=True)
+        if words[1] == "trainer.evaluate":
+            (out / "report.html").touch()
+            return
+        if words[1] == "trainer.attention":
+            (out / "attention.json").write_text("{}")
+            return
+        (out / "state.safetensors").touch()
+        (out / "stages" / "00008").mkdir(parents=True, exist_ok=True)
+        (out / "stages" / "00008" / "best.safetensors").touch()
+        for word in words:
+            if word in self.killed:
+                self.killed.remove(word)
+                raise KeyboardInterrupt
+        (out / "summary.json").touch()
+
+
+@pytest.fixture
+def commands(monkeypatch) -> Pretended:
+    monkeypatch.setattr(datasets_made.Workshop, "data", lambda self, data: self.work / data.name)
+    monkeypatch.setattr(datasets_made.Workshop, "facts", lambda self, data: {"hash": "0", "rows": {}})
+    monkeypatch.setattr(measures, "result", result_of)
+    return Pretended()
+
+
+def at(tmp_path: Path, commands: Pretended) -> Execution:
+    return Execution(tmp_path / "work", tmp_path / "results", command=commands)
+
+
+def some_runs(runs: list[plan.Run], question: int, count: int) -> list[plan.Run]:
+    return [run for run in runs if run.question == question][:count]
+
+
+def quiet(text: str) -> None:
+    pass
+
+
+def test_a_finished_run_is_never_repeated(runs, tmp_path, commands):
+    two = some_runs(runs, 3, 2)
+    first = execute(at(tmp_path, commands), two, report=quiet)
+    assert first.done == two and not first.failed
+    assert {path.stem for path in (tmp_path / "results").iterdir()} == {run.key for run in two}
+    said = len(commands.said)
+    again = execute(at(tmp_path, commands), two, report=quiet)
+    assert not again.done and len(commands.said) == said
+
+
+def test_a_result_says_what_it_was_made_with(runs, tmp_path, commands):
+    (run,) = some_runs(runs, 3, 1)
+    execute(at(tmp_path, commands), [run], report=quiet)
+    document = json.loads((tmp_path / "results" / f"{run.key}.json").read_text())
+    assert document["config"] == json.loads(json.dumps(run.config))
+    assert {"seed", "data", "versions", "device", "threads", "seconds", "result", "processor"} <= set(
+        document
+    )
+    assert document["versions"]["python"] and document["seconds"]["training_wall"] >= 0
+
+
+def test_a_run_that_two_questions_share_is_done_once(runs, tmp_path, commands):
+    ladder, looked_at = some_runs(runs, 1, 1)[0], some_runs(runs, 6, 1)[0]
+    assert distinct([ladder, looked_at]) == [ladder]
+    execute(at(tmp_path, commands), [ladder, looked_at], report=quiet)
+    assert sum(words[1] == "trainer.vit" for words in commands.said) == 1
+
+
+def test_a_failed_run_does_not_stop_the_others_and_is_tried_again(runs, tmp_path, commands):
+    bad, good = some_runs(runs, 2, 2)
+    commands.fails = {bad.options[-1]}
+    assert bad.options[-1] not in good.options
+    outcome = execute(at(tmp_path, commands), [bad, good], report=quiet)
+    assert [run for run, _ in outcome.failed] == [bad] and outcome.done == [good]
+    assert "exit code 2" in outcome.failed[0][1]
+    assert "exit code 2" in at(tmp_path, commands).error_of(bad)
+    assert not (tmp_path / "results" / f"{bad.key}.json").exists()
+    commands.fails = set()
+    assert execute(at(tmp_path, commands), [bad, good], report=quiet).done == [bad]
+    assert not at(tmp_path, commands).error_of(bad)
+
+
+def test_a_killed_training_goes_on_and_does_not_begin_again(runs, tmp_path, commands):
+    (run,) = some_runs(runs, 3, 1)
+    commands.killed = {"trainer.vit"}
+    with pytest.raises(KeyboardInterrupt):
+        execute(at(tmp_path, commands), [run], report=quiet)
+    assert not list((tmp_path / "results").glob("*")) if (tmp_path / "results").exists() else True
+    assert execute(at(tmp_path, commands), [run], report=quiet).done == [run]
+    trainings = [words for words in commands.said if words[1] == "trainer.vit"]
+    assert "--resume" not in trainings[0] and "--resume" in trainings[1]
+
+
+def test_killed_before_its_first_epoch_it_begins_again(runs, tmp_path, commands):
+    (run,) = some_runs(runs, 3, 1)
+    left = at(tmp_path, commands).folder(run) / "run" / "half-written"
+    left.mkdir(parents=True)
+    execute(at(tmp_path, commands), [run], report=quiet)
+    assert "--resume" not in commands.said[0] and not left.exists()
+
+
+def test_a_run_that_begins_with_another_trains_that_one_first(runs, tmp_path, commands):
+    run = next(run for run in runs if run.init and run.trainer == "vit")
+    execute(at(tmp_path, commands), [run], report=quiet)
+    folder = at(tmp_path, commands).folder(run.init) / "run"
+    assert commands.said[0][commands.said[0].index("--out") + 1] == str(folder)
+    assert commands.said[1][commands.said[1].index("--init") + 1] == str(folder)
+    assert not at(tmp_path, commands).is_done(run.init)
+
+
+def test_no_run_is_begun_after_the_time(runs, tmp_path, commands):
+    two = some_runs(runs, 3, 2)
+    outcome = execute(at(tmp_path, commands), two, minutes=0, report=quiet)
+    assert outcome.left == two and not commands.said
+
+
+def test_a_command_that_fails_says_what_it_said(tmp_path):
+    with pytest.raises(CommandFailed, match=r"exit code 2 of -m generator design no-such\.toml"):
+        execution.python(["-m", "generator", "design", "no-such.toml", "-o", "x"], tmp_path / "log.txt")
+    assert "no-such.toml" in (tmp_path / "log.txt").read_text()
+
+
+def test_only_takes_topics_numbers_and_parts_of_names(runs):
+    assert {run.question for run in command_line.chosen(runs, ["ladder"])} == {1}
+    assert {run.question for run in command_line.chosen(runs, ["2", "views"])} == {2, 4}
+    assert {run.variant for run in command_line.chosen(runs, ["image labels, RGB"])} == {"image labels, RGB"}
+
+
+def test_an_unknown_topic_is_a_user_s_mistake(capsys):
+    assert command_line.main(["--only", "no-such-topic"]) == 2
+    assert "--only: expected one of ladder" in capsys.readouterr().err
+
+
+def test_list_says_what_is_done_and_what_is_left(runs, tmp_path, commands):
+    two = some_runs(runs, 3, 2)
+    execute(at(tmp_path, commands), two[:1], report=quiet)
+    lines = command_line.listing(two, at(tmp_path, commands))
+    assert lines[0].endswith(": done") and lines[1].endswith(": to do")
+    assert lines[-1].startswith("1 of 2 runs done; the rest takes about")
+    assert any("to render: ladder_1_shifted: 864 pictures" in line for line in lines)
+
+
+def test_means_and_envelopes():
+    value = over_seeds([SHARE, {**SHARE, "share": 0.6, "interval": [0.5, 0.75]}])
+    assert (value.mean, value.low, value.high, value.seeds) == (pytest.approx(0.7), 0.5, 0.9, 2)
+    assert over_seeds([]) is None and over_seeds([{"share": None, "interval": [0, 1]}]) is None
+
+
+def test_a_page_without_results_says_so(tmp_path):
+    target = tmp_path / "results.md"
+    target.write_text((ROOT / "docs" / "results.md").read_text("utf-8"), "utf-8")
+    page.write(tmp_path / "nothing", target, tmp_path / "images")
+    assert target.read_text("utf-8").count(page.NOT_RUN) == 8
+
+
+def test_the_page_is_written_from_the_results_alone(runs, tmp_path, commands):
+    """Every question gets a table and a figure, what a person wrote stays, and writing again changes nothing."""
+    execute(at(tmp_path, commands), runs, report=quiet)
+    target = tmp_path / "results.md"
+    before = (ROOT / "docs" / "results.md").read_text("utf-8")
+    target.write_text(before, "utf-8")
+    page.write(tmp_path / "results", target, tmp_path / "images")
+    text = target.read_text("utf-8")
+    assert page.NOT_RUN not in text
+    assert "0.800 (0.700–0.900)" in text
+    assert before.split("<!-- study 1")[0] == text.split("<!-- study 1")[0]
+    pictures = sorted((tmp_path / "images").glob("*.png"))
+    assert len(pictures) == 8 and all(f"images/{path.name}" in text for path in pictures)
+    page.write(tmp_path / "results", target, tmp_path / "images")
+    assert target.read_text("utf-8") == text
+
+
+def test_a_page_without_its_markers_is_left_alone(tmp_path):
+    target = tmp_path / "results.md"
+    target.write_text("by hand", "utf-8")
+    with pytest.raises(ValueError, match="expected the lines <!-- study 1"):
+        page.write(tmp_path / "nothing", target, tmp_path / "images")
+    assert target.read_text("utf-8") == "by hand"
+
+
+def test_a_file_that_is_no_result_is_named(tmp_path):
+    (tmp_path / "0123.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"0123\.json: expected the result of a run"):
+        documents_in(tmp_path)
+
+
+def test_the_kept_page_is_what_the_kept_results_say(tmp_path):
+    """No number was typed by hand: writing the page again gives its words (figures are not compared)."""
+    kept = ROOT / "docs" / "results.md"
+    target = tmp_path / "results.md"
+    target.write_text(kept.read_text("utf-8"), "utf-8")
+    page.write(command_line.RESULTS, target, tmp_path / "images")
+    assert target.read_text("utf-8") == kept.read_text("utf-8")
+
+
+def test_every_kept_result_belongs_to_the_plan():
+    planned = {run.key for size in plan.SIZES for run in all_runs(size)}
+    assert not set(documents_in(command_line.RESULTS)) - planned
+    assert findings({})[1].done == 0
