@@ -268,9 +268,6 @@ def pretraining(found: Found, picture: Path) -> list[str]:
     return parts + (["; ".join(said) + "."] if said else []) + collapsed(found)
 
 
-MAPS = {"rollout": "rollout", "gradient_rollout": "gradient rollout", "patch_verdicts": "patch verdicts"}
-
-
 def attention(found: Found, picture: Path) -> list[str]:
     """6: hits, entropy and the share on the pins over the stages."""
     figure, panels = figures.panels(3)
