@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from datasets import ClassLabel, Features
 
 from benchmarks.study.plan import ROOT, Data, Design, Take, described, design_described, digest
+from generator.augment_plan import PROPOSED
 from generator.dataset_folder import NSOART, ShardWriter, read_features, split_files
 
 DONE = "done.json"
@@ -200,7 +201,8 @@ class Workshop:
         with plan.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
             writer.writeheader()
-            writer.writerows({**row, "cut": "yes", "reverse": "yes", "plus90": "yes"} for row in rows)
+            # Only training rows are proposed for anything: validation and test stay as they are.
+            writer.writerows(row | dict.fromkeys(PROPOSED, "yes") if proposed(row) else row for row in rows)
         words = ["-m", "generator", "augment", "apply", str(plan), "--to", str(to), "--mirror-text"]
         self.command([*words, *self.workers], log)
         for left in (plan, log):
@@ -208,6 +210,11 @@ class Workshop:
         plain.with_suffix(".more_before_after.jpg").unlink(missing_ok=True)
         shutil.rmtree(plain)
         return to
+
+
+def proposed(row: dict[str, str]) -> bool:
+    """Whether a line of a plan asks for a copy."""
+    return any(row[name] == "yes" for name in PROPOSED)
 
 
 def _column(table: pa.Table, name: str, value: str) -> tuple[int, pa.Field, pa.Array]:

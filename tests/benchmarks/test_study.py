@@ -122,6 +122,25 @@ def test_folds_share_no_row():
     assert not {row["run"] for row in first} & {row["run"] for row in second}
 
 
+def test_only_training_rows_get_copies(tmp_path):
+    """`augment plan` proposes training rows alone; the study's plan asks for more copies of these, and of no other."""
+    plain = tmp_path / ".plain.half"
+    plain.mkdir()
+    planned: list[dict[str, str]] = []
+
+    def pretended(words: Sequence[str], log: Path) -> None:
+        path = plain.with_suffix(".csv")
+        if "plan" in words:
+            lines = ["a,128,256,no,yes,yes,x", "b,128,256,no,no,no,x"]
+            path.write_text("\n".join(["file,height,width,cut,reverse,plus90,folder", *lines]) + "\n")
+        else:
+            planned.extend(datasets_made.read_rows_of([path]))
+
+    datasets_made.Workshop(tmp_path, pretended)._improved(plain)
+    asked = {row["file"]: {row[name] for name in ("cut", "reverse", "plus90")} for row in planned}
+    assert asked == {"a": {"yes"}, "b": {"no"}}
+
+
 def test_a_take_without_rows_is_told():
     with pytest.raises(datasets_made.PlanError, match="expected rows of split test, got none"):
         taken(made_rows(4), Take(plan.Design("d", ()), "test"))
