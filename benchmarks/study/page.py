@@ -35,7 +35,7 @@ def head_of(found: Found) -> str:
     size = "" if found.size == "reduced" else f" --size {found.size}"
     return (
         f"{found.done} of {found.planned} runs, size *{found.size}*, on {' and '.join(devices)}; a run took "
-        f"{min(minutes):.0f} to {max(minutes):.0f} minutes of processor time.\n\n"
+        f"at most {max(minutes):.0f} minutes of processor time.\n\n"
         f"    python -m benchmarks.study --only {TOPICS[found.question]}{size}"
     )
 
