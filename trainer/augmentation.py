@@ -133,19 +133,25 @@ def shift_range(boxes: Tensor, size: tuple[int, int], reach: int = SHIFT_PX) -> 
     return limits[0], limits[1], limits[2], limits[3]
 
 
-def augment(batch: Batch, generator: torch.Generator) -> Batch:
+def example_seeds(count: int, generator: torch.Generator) -> Tensor:
+    """A seed (count,) for each example of a batch: what it becomes depends on no other, nor on who makes it."""
+    return torch.randint(2**62, (count,), generator=generator)
+
+
+def augment(batch: Batch, seeds: Tensor) -> Batch:
     """Change every picture of a batch by its own draws; the labels stay, the boxes move.
 
     Args:
         batch: The batch, on the CPU.
-        generator: Source of all draws.
+        seeds: (B,) from `example_seeds`.
     """
+    if len(seeds) == 0:
+        return batch
     pixels, boxes = [], []
-    count = len(batch.labels)
-    draws = torch.rand((count, 11), generator=generator)
     height, width = batch.pixels.shape[2:]
-    for index in range(count):
-        draw = draws[index].tolist()
+    for index, seed in enumerate(seeds.tolist()):
+        generator = torch.Generator().manual_seed(seed)
+        draw = torch.rand(11, generator=generator).tolist()
         real = batch.boxes[index, :, 2] > batch.boxes[index, :, 0]
         picture, moved = batch.pixels[index], batch.boxes[index]
         known = bool(batch.boxes_known[index]) and bool(real.any())

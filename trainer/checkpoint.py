@@ -57,6 +57,7 @@ class TrainingConfig:
         balanced: Whether each class is drawn alike, whatever its share of the pictures.
         rows: Which rows train and are measured: `all`, `observable` or `clear`.
         init: Run whose weights training begins with; empty = random ones.
+        amp: `bf16`: the network computes in bfloat16, weights and optimizer stay float32; `off`: all in float32.
     """
 
     epochs: int = 60
@@ -80,6 +81,7 @@ class TrainingConfig:
     balanced: bool = False
     rows: str = "observable"
     init: str = ""
+    amp: str = "off"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stages", tuple(self.stages))
@@ -87,7 +89,7 @@ class TrainingConfig:
 
 # Runs from before these existed lack them: there they had their defaults, and every row was taken.
 LATER_MODEL = ("registers", "stem", "positions")
-LATER = ("accumulate", "ema", "patience", "stages", "balanced", "rows", "init")
+LATER = ("accumulate", "ema", "patience", "stages", "balanced", "rows", "init", "amp")
 
 
 @dataclass(frozen=True)

@@ -66,27 +66,27 @@ class CloseUps:
         """Whether there are objects of two classes at least: less teaches no difference."""
         return len(self._places) >= 2
 
-    def draw(self, count: int, generator: torch.Generator, augmented: bool) -> tuple[Batch, Tensor]:
+    def draw(self, seeds: Tensor, augmented: bool) -> tuple[Batch, Tensor]:
         """Draw close-ups, the centre object's class first, then one of its objects.
 
         Args:
-            count: Number of close-ups B.
-            generator: Source of all draws.
+            seeds: (B,) from `example_seeds`, one for each close-up; one at least.
             augmented: Whether to turn, zoom, mirror and change brightness too; the place is jittered always.
 
         Returns:
             The batch, its labels being the centre objects' classes, and (B,) the index of each centre object.
         """
-        chosen = torch.randint(len(self._places), (count,), generator=generator).tolist()
-        draws = torch.rand((count, 12), generator=generator)
-        rows = [
-            self._places[c][int(draws[i, 0] * len(self._places[c]))].tolist() for i, c in enumerate(chosen)
-        ]
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds.tolist()]
+        draws = [torch.rand(13, generator=generator).tolist() for generator in generators]
+        rows = []
+        for draw in draws:
+            places = self._places[int(draw[12] * len(self._places))]
+            rows.append(places[int(draw[0] * len(places))].tolist())
         pictures = self.split.pictures.batch([row for row, _ in rows])
         pixels, boxes, categories = [], [], []
         wide = self.size + 2 * MARGIN_PX
         for index, (row, target) in enumerate(rows):
-            draw = draws[index].tolist()
+            draw = draws[index]
             box = self.split.boxes[row, target]
             left, top = (
                 round(float(box[axis] + box[axis + 2]) / 2 - wide / 2 + JITTER_PX * (2 * draw[1 + axis] - 1))
@@ -99,7 +99,7 @@ class CloseUps:
                     picture, moved = turn(picture, moved, angle, zoom)
                 across, down = self.split.may_flip[row].tolist()
                 picture, moved = mirror(picture, moved, across and draw[6] < 0.5, down and draw[7] < 0.5)
-                picture = photometric(picture, draw[8:12], generator)
+                picture = photometric(picture, draw[8:12], generators[index])
             picture, moved = cut(picture, moved, MARGIN_PX, MARGIN_PX, self.size)
             labels = self.split.categories[row].clone()
             labels[~whole_inside(moved, self.size)] = IGNORED
@@ -112,7 +112,7 @@ class CloseUps:
             labels=self.split.categories[picked[:, 0], picked[:, 1]],
             boxes=torch.stack(boxes),
             categories=torch.stack(categories),
-            boxes_known=torch.ones(count, dtype=torch.bool),
+            boxes_known=torch.ones(len(seeds), dtype=torch.bool),
             may_flip=self.split.may_flip[picked[:, 0]],
         )
         return batch, picked[:, 1]

@@ -104,7 +104,9 @@ class Pictures:
     def batch(self, indices: Sequence[int]) -> Tensor:
         """(B, C, H, W) uint8."""
         if self._held is not None:
-            return self._held[torch.as_tensor(indices)]
+            return self._held[torch.as_tensor(indices, dtype=torch.long)]
+        if len(indices) == 0:
+            return torch.empty((0, self.channels, self._size[1], self._size[0]), dtype=torch.uint8)
         return torch.stack([self._decode(int(i)) for i in indices])
 
     def subset(self, indices: Sequence[int]) -> "Pictures":

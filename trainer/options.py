@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from trainer import checkpoint
+from trainer import checkpoint, sharing
 from trainer.errors import InputError
 
 
@@ -22,11 +22,12 @@ def exit_code(command: Callable[[], int], interrupted: str = "interrupted") -> i
     try:
         return command()
     except InputError as error:
-        for problem in error.problems:
+        for problem in error.problems if sharing.speaks() else ():
             sys.stderr.write(f"error: {problem}\n")
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write(f"{interrupted}\n")
+        if sharing.speaks():
+            sys.stderr.write(f"{interrupted}\n")
         return 1
 
 
@@ -93,7 +94,27 @@ def device_of(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
+def amp_of(name: str, device: torch.device) -> str:
+    """`auto`, `bf16` or `off` to one of the latter two: auto is bf16 on a GPU that computes in it.
+
+    Raises:
+        InputError: `bf16` on a GPU that does not.
+    """
+    has_it = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    if name == "bf16" and device.type == "cuda" and not has_it:
+        raise InputError(
+            f"--amp bf16: expected a GPU that computes in bfloat16, got {torch.cuda.get_device_name()}"
+        )
+    return {"auto": "bf16" if has_it else "off"}.get(name, name)
+
+
 def say(text: str) -> None:
-    """One line for a person, above a progress bar."""
+    """One line for a person, above a progress bar; from the first process of a shared training only."""
+    if (
+        torch.distributed.is_available()
+        and torch.distributed.is_initialized()
+        and torch.distributed.get_rank()
+    ):
+        return
     tqdm.write(text, file=sys.stdout)
     sys.stdout.flush()

@@ -11,6 +11,8 @@ One NG object stands against two dozen OK ones, so a class weighs by the inverse
 balance would make good pins at the tolerance's edge alarms, none would start with "all OK".
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -88,26 +90,33 @@ def object_logits(patch_logits: Tensor, boxes: Tensor, patch_size: int) -> Tenso
     return total / (down.sum(2) * across.sum(2)).clamp(min=1e-6)[..., None]
 
 
-def balanced_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+def balanced_cross_entropy(
+    logits: Tensor, targets: Tensor, total: Callable[[Tensor], Tensor] = lambda counts: counts
+) -> Tensor:
     """Mean cross-entropy, each class weighing by the inverse square root of its share of the targets.
 
     Args:
         logits: (N, K).
         targets: (N,) labels; `UNDECIDED` ones do not count.
+        total: Adds up the counts (K,) of all processes that share a batch; each then returns its part of the mean.
 
     Returns:
         A scalar; 0 when no target counts.
     """
-    keep = targets != UNDECIDED
-    if not keep.any():
-        return logits.sum() * 0.0
-    counts = torch.bincount(targets[keep], minlength=logits.shape[1]).to(logits.dtype)
+    counts = total(torch.bincount(targets[targets != UNDECIDED], minlength=logits.shape[1]).to(logits.dtype))
     weight = counts.clamp(min=1).rsqrt()
-    return F.cross_entropy(logits, targets, weight=weight, ignore_index=UNDECIDED)
+    lost = F.cross_entropy(logits, targets, weight=weight, ignore_index=UNDECIDED, reduction="sum")
+    return lost / (weight * counts).sum().clamp(min=1)
 
 
 def patch_loss(
-    patch_logits: Tensor, boxes: Tensor, categories: Tensor, known: Tensor, ok_index: int, patch_size: int
+    patch_logits: Tensor,
+    boxes: Tensor,
+    categories: Tensor,
+    known: Tensor,
+    ok_index: int,
+    patch_size: int,
+    total: Callable[[Tensor], Tensor] = lambda counts: counts,
 ) -> Tensor:
     """Both losses, summed, over the pictures whose boxes are known.
 
@@ -118,15 +127,14 @@ def patch_loss(
         known: (B,) whether the boxes tell every patch's class.
         ok_index: Label of OK.
         patch_size: Patch size in px.
+        total: Adds up the counts of all processes that share a batch: see `balanced_cross_entropy`.
     """
-    if not known.any():
-        return patch_logits.sum() * 0.0
     patch_logits, boxes, categories = patch_logits[known], boxes[known], categories[known]
     grid = (patch_logits.shape[2], patch_logits.shape[3])
     target = patch_targets(boxes, categories, ok_index, grid, patch_size)
-    loss = balanced_cross_entropy(patch_logits.permute(0, 2, 3, 1).flatten(0, 2), target.flatten())
-    if categories.numel():
+    loss = balanced_cross_entropy(patch_logits.permute(0, 2, 3, 1).flatten(0, 2), target.flatten(), total)
+    if boxes.shape[1]:
         logits = object_logits(patch_logits, boxes, patch_size).flatten(0, 1)
         labels = torch.where(categories == IGNORED, UNDECIDED, categories).flatten()
-        loss = loss + balanced_cross_entropy(logits, labels)
+        loss = loss + balanced_cross_entropy(logits, labels, total)
     return loss

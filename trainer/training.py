@@ -22,14 +22,16 @@ from torch import Tensor
 from tqdm import tqdm
 
 from trainer import checkpoint, doctor, metrics
-from trainer.augmentation import Batch, augment
+from trainer.augmentation import Batch
 from trainer.averaging import Average
 from trainer.checkpoint import RunState, TrainingConfig
 from trainer.closeups import CloseUps
 from trainer.data import Data, Split
 from trainer.errors import InputError
-from trainer.model import ViT, ViTConfig
+from trainer.loader import Plan, ahead, plan_of, steps_of
+from trainer.model import Prediction, ViT, ViTConfig
 from trainer.patches import object_logits, patch_loss
+from trainer.sharing import Share, share_dropout
 
 METRICS = "metrics.csv"
 STAGES = "stages"
@@ -72,28 +74,18 @@ def learning_rate(step: int, steps: int, config: TrainingConfig) -> float:
     return config.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
-def batch_of(split: Split, indices: Tensor) -> Batch:
-    """The rows `indices` (B,) of a split."""
-    return Batch(
-        pixels=split.pictures.batch(indices.tolist()).float() / 255,
-        labels=split.labels[indices],
-        boxes=split.boxes[indices],
-        categories=split.categories[indices],
-        boxes_known=split.boxes_known[indices],
-        may_flip=split.may_flip[indices],
-    )
-
-
-def answer(model: ViT, split: Split, batch_size: int = 16) -> Answers:
-    """The network's answers on a split, from the pictures alone."""
+def answer(model: ViT, split: Split, batch_size: int = 16, share: Share | None = None) -> Answers:
+    """The network's answers on a split, from the pictures alone, in float32; the work shared out, the answers not."""
+    share = share or Share()
     device = next(model.parameters()).device
     model.eval()
-    logits = []
+    own = share.own(len(split))
+    logits = [torch.empty((0, len(model.config.classes)))]
     with torch.inference_mode():
-        for start in range(0, len(split), batch_size):
-            pixels = split.pictures.batch(range(start, min(start + batch_size, len(split))))
+        for start in range(own.start, own.stop, batch_size):
+            pixels = split.pictures.batch(range(start, min(start + batch_size, own.stop)))
             logits.append(model(pixels.to(device).float() / 255).logits.float().cpu())
-    all_logits = torch.cat(logits)
+    all_logits = share.joined(torch.cat(logits))
     return Answers(
         logits=all_logits.numpy(),
         probabilities=all_logits.softmax(1).numpy(),
@@ -103,58 +95,7 @@ def answer(model: ViT, split: Split, batch_size: int = 16) -> Answers:
     )
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How a training is divided.
-
-    The first epochs show close-ups only. In the others each step shows whole pictures, and close-ups beside them:
-    the classes stay balanced. Without boxes there are only pictures.
-
-    Args:
-        epochs: All epochs.
-        close_up_epochs: The first ones, without whole pictures.
-        picture_steps: Steps of an epoch with pictures.
-        close_up_steps: Steps of one without: twice as many, for each costs a fraction.
-    """
-
-    epochs: int
-    close_up_epochs: int
-    picture_steps: int
-    close_up_steps: int
-
-    def steps(self, epoch: int) -> int:
-        """Steps of one epoch, counted from 1."""
-        return self.close_up_steps if epoch <= self.close_up_epochs else self.picture_steps
-
-    def is_over(self, state: RunState, patience: int) -> bool:
-        """Whether `patience` epochs with pictures have passed since the best one; 0 waits for ever."""
-        since = max(state.best_epoch, self.close_up_epochs)
-        return patience > 0 and state.epoch - since >= patience
-
-    def done(self, epoch: int) -> int:
-        """Steps up to the end of an epoch; all of them at the last."""
-        close_ups = min(epoch, self.close_up_epochs)
-        return close_ups * self.close_up_steps + (epoch - close_ups) * self.picture_steps
-
-
-def plan_of(split: Split, config: TrainingConfig, close_ups: CloseUps) -> Plan:
-    """The plan for a training split."""
-    steps = -(-len(split) // (config.batch_size * config.accumulate))
-    usable = bool(close_ups) and config.patch_weight > 0
-    # The last epoch always shows whole pictures: the class head has to learn something too.
-    close_up_epochs = min(round(config.close_ups * config.epochs), config.epochs - 1) if usable else 0
-    return Plan(config.epochs, close_up_epochs, steps, 2 * steps)
-
-
-def picture_order(split: Split, balanced: bool, generator: torch.Generator) -> Tensor:
-    """The rows of an epoch (N,): each once, or drawn with replacement so that each class is shown alike."""
-    if not balanced:
-        return torch.randperm(len(split), generator=generator)
-    counts = torch.bincount(split.labels).double()
-    return torch.multinomial(1 / counts[split.labels], len(split), replacement=True, generator=generator)
-
-
-def _patch_loss(model: ViT, patch_logits: Tensor, batch: Batch) -> Tensor:
+def _patch_loss(model: ViT, patch_logits: Tensor, batch: Batch, share: Share) -> Tensor:
     return patch_loss(
         patch_logits,
         batch.boxes,
@@ -162,7 +103,14 @@ def _patch_loss(model: ViT, patch_logits: Tensor, batch: Batch) -> Tensor:
         batch.boxes_known,
         model.config.ok_index,
         model.config.patch_size,
+        share.total,
     )
+
+
+def _on(device: torch.device, batch: Batch) -> Batch:
+    if device.type == "cuda":
+        return Batch(*(tensor.pin_memory().to(device, non_blocking=True) for tensor in batch))
+    return batch
 
 
 def train_epoch(
@@ -175,6 +123,7 @@ def train_epoch(
     epoch: int,
     bar: tqdm,
     average: Average | None = None,
+    share: Share | None = None,
 ) -> dict[str, object]:
     """One epoch of the plan.
 
@@ -188,68 +137,79 @@ def train_epoch(
         epoch: Number of this epoch, from 1.
         bar: Progress bar, moved by one per step.
         average: Takes in the weights after each step.
+        share: This process's part, the one that the network was built with; alone by default.
 
     Returns:
         `stage`, `lr`, `train_loss`, `gradient_norm` (mean before clipping), `train_accuracy` (of the pictures; None in
         the close-ups' stage) and `train_close_up_accuracy` (of their centre objects; None without).
     """
-    generator = torch.Generator().manual_seed(config.seed * 100_003 + epoch)
+    share = share or Share()
     torch.manual_seed(config.seed * 100_003 + epoch)  # dropout
     device = next(model.parameters()).device
     model.train()
-    order = picture_order(split, config.balanced, generator)
     with_pictures = epoch > plan.close_up_epochs
     with_close_ups = plan.close_up_epochs > 0
-    count = 2 * config.batch_size
-    total, norms = torch.zeros((), device=device), torch.zeros((), device=device)
-    right, right_close_ups = torch.zeros((), device=device), torch.zeros((), device=device)
+    norms = torch.zeros((), device=device)
+    # Loss, pictures right, close-ups right; of this process's part.
+    total, right, right_close_ups = sums = torch.zeros(3, device=device)
     rate, done, steps = config.lr, plan.done(epoch - 1), plan.steps(epoch)
-    parts = order.split(config.batch_size)
-    for index in range(steps):
+    shown_close_ups = 0
+
+    def forward(pixels: Tensor, rows: int) -> Prediction:
+        share.rows = rows
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.amp == "bf16"):
+            said = model(pixels)
+        share.rows = None
+        return Prediction(said.logits.float(), said.patch_logits.float())
+
+    for index, portions in enumerate(ahead(steps_of(split, close_ups, config, plan, epoch, share))):
         rate = learning_rate(done + index, plan.done(plan.epochs), config)
         for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.zero_grad(set_to_none=True)
-        # The epoch's last step may have fewer batches.
-        held = parts[index * config.accumulate : (index + 1) * config.accumulate] if with_pictures else ()
-        share = 1 / (len(held) if with_pictures else config.accumulate)
-        for part in held if with_pictures else [None] * config.accumulate:
+        for portion in portions:
             loss = torch.zeros((), device=device)
-            if with_close_ups:
-                batch, centres = close_ups.draw(count, generator, config.augment)
-                batch = Batch(*(tensor.to(device) for tensor in batch))
-                patch_logits = model(batch.pixels).patch_logits
-                loss = loss + config.patch_weight * _patch_loss(model, patch_logits, batch)
+            if portion.close_ups is not None and portion.centres is not None:
+                batch = _on(device, portion.close_ups)
+                patch_logits = forward(batch.pixels, portion.close_up_count).patch_logits
+                loss = loss + config.patch_weight * _patch_loss(model, patch_logits, batch, share)
                 with torch.no_grad():
                     pooled = object_logits(patch_logits, batch.boxes, model.config.patch_size)
-                    said = pooled[torch.arange(count, device=device), centres.to(device)].argmax(1)
-                    right_close_ups += (said == batch.labels).sum() * share
-            if part is not None:
-                batch = batch_of(split, part)
-                if config.augment:
-                    batch = augment(batch, generator)
-                batch = Batch(*(tensor.to(device) for tensor in batch))
-                prediction = model(batch.pixels)
-                loss = loss + F.cross_entropy(
-                    prediction.logits, batch.labels, label_smoothing=config.label_smoothing
+                    said = pooled[
+                        torch.arange(len(pooled), device=device), portion.centres.to(device)
+                    ].argmax(1)
+                    right_close_ups += (said == batch.labels).sum()
+                shown_close_ups += portion.close_up_count
+            if portion.pictures is not None:
+                batch = _on(device, portion.pictures)
+                prediction = forward(batch.pixels, portion.picture_count)
+                lost = F.cross_entropy(
+                    prediction.logits,
+                    batch.labels,
+                    label_smoothing=config.label_smoothing,
+                    reduction="sum",
                 )
+                loss = loss + lost / portion.picture_count
                 if config.patch_weight > 0:
-                    loss = loss + config.patch_weight * _patch_loss(model, prediction.patch_logits, batch)
+                    patches = _patch_loss(model, prediction.patch_logits, batch, share)
+                    loss = loss + config.patch_weight * patches
                 right += (prediction.logits.argmax(1) == batch.labels).sum()
-            (loss * share).backward()
-            total += loss.detach() * share
+            (loss / len(portions)).backward()
+            total += loss.detach() / len(portions)
+        share.sum_gradients(model)
         norms += torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip).detach()
         optimizer.step()
         if average is not None:
             average.update(done + index + 1)
         bar.update()
+    lost_in_all, right_in_all, right_close_ups_in_all = share.total(sums).tolist()
     return {
         "stage": "pictures" if with_pictures else "close-ups",
         "lr": rate,
-        "train_loss": float(total) / steps,
+        "train_loss": lost_in_all / steps,
         "gradient_norm": float(norms) / steps,
-        "train_accuracy": float(right) / len(split) if with_pictures else None,
-        "train_close_up_accuracy": float(right_close_ups) / (steps * count) if with_close_ups else None,
+        "train_accuracy": right_in_all / len(split) if with_pictures else None,
+        "train_close_up_accuracy": right_close_ups_in_all / shown_close_ups if with_close_ups else None,
     }
 
 
@@ -329,11 +289,12 @@ def close_up_size(model: ViTConfig, config: TrainingConfig) -> int:
 
 
 def build(
-    config: ViTConfig, training: TrainingConfig, device: torch.device
+    config: ViTConfig, training: TrainingConfig, device: torch.device, share: Share | None = None
 ) -> tuple[ViT, torch.optim.Optimizer]:
     """A network with seeded random weights, and its optimizer."""
     torch.manual_seed(training.seed)
     model = ViT(config).to(device)
+    share_dropout(model, share or Share())
     groups = model.parameter_groups(training.weight_decay)
     return model, torch.optim.AdamW(groups, lr=training.lr, betas=(0.9, 0.99))
 
@@ -347,6 +308,7 @@ def train(
     *,
     resume: bool = False,
     time_limit_min: float | None = None,
+    share: Share | None = None,
     report: Callable[[dict[str, object], list[str]], None] = lambda row, warnings: None,
 ) -> Outcome:
     """Train to the end, or on from where the run stands, and keep best and last.
@@ -359,9 +321,11 @@ def train(
         run: Existing folder for the checkpoints and metrics.csv.
         resume: Go on from RUN/state.safetensors.
         time_limit_min: Stop after the first epoch that ends later than this many minutes from now.
+        share: This process's part; only the first process writes.
         report: Called after each epoch with its line of metrics and its warnings.
     """
     began = time.monotonic()
+    share = share or Share()
     split, validation = data.splits["train"], data.splits["validation"]
     state = RunState(epoch=0, best_epoch=0, best_score=(-1.0, -math.inf))
     average = Average(model, config.ema)
@@ -373,20 +337,25 @@ def train(
     plan = plan_of(split, config, close_ups)
     warnings: list[str] = []
     stopped = ""
-    with tqdm(total=plan.done(plan.epochs), initial=plan.done(state.epoch), unit="step", disable=None) as bar:
+    quiet = None if share.first else True
+    with tqdm(
+        total=plan.done(plan.epochs), initial=plan.done(state.epoch), unit="step", disable=quiet
+    ) as bar:
         for epoch in range(state.epoch + 1, config.epochs + 1):
             start = time.monotonic()
             if plan.is_over(state, config.patience):
                 stopped = f"no better epoch in {config.patience}: best is {state.best_epoch}"
                 break
-            trained = train_epoch(model, split, close_ups, optimizer, config, plan, epoch, bar, average)
+            trained = train_epoch(
+                model, split, close_ups, optimizer, config, plan, epoch, bar, average, share
+            )
             if not math.isfinite(trained["train_loss"]):  # type: ignore[arg-type]
                 stopped = (
                     f"the loss of epoch {epoch} is {trained['train_loss']}: --lr {config.lr} is too high"
                 )
                 break
             with average.in_place():
-                answers = answer(model, validation)
+                answers = answer(model, validation, share=share)
                 weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
             row = epoch_row(epoch, trained, answers, data.classes)
             row["seconds"] = round(time.monotonic() - start, 2)
@@ -395,22 +364,25 @@ def train(
             metadata = {"epoch": str(epoch)}
             best_epoch, best_score = state.best_epoch, state.best_score
             # Before whole pictures are trained on, the class logits are chance: no such epoch is the best.
-            if epoch > plan.close_up_epochs and score > best_score:
+            is_best = epoch > plan.close_up_epochs and score > best_score
+            if is_best:
                 best_epoch, best_score = epoch, score
-                checkpoint.save_tensors(run / checkpoint.BEST, weights, metadata)
-            checkpoint.save_tensors(run / checkpoint.LAST, weights, metadata)
-            write_metrics(run, rows)
             state = RunState(epoch, best_epoch, best_score)
-            if epoch in config.stages:
-                keep_stage(run, model.config, config, weights, row)
-            checkpoint.save_state(run, model, optimizer, state, average.held)
+            if share.first:
+                if is_best:
+                    checkpoint.save_tensors(run / checkpoint.BEST, weights, metadata)
+                checkpoint.save_tensors(run / checkpoint.LAST, weights, metadata)
+                write_metrics(run, rows)
+                if epoch in config.stages:
+                    keep_stage(run, model.config, config, weights, row)
+                checkpoint.save_state(run, model, optimizer, state, average.held)
             matrix = metrics.confusion_matrix(answers.truth, answers.predicted, len(data.classes))
             collapse = (
                 metrics.collapse_warning(matrix, data.classes) if epoch > plan.close_up_epochs else None
             )
             warnings = ([collapse] if collapse else []) + doctor.prognosis(rows, data.classes, config)
             report(row, warnings)
-            spent_min = (time.monotonic() - began) / 60
+            spent_min = share.agreed((time.monotonic() - began) / 60)
             if time_limit_min is not None and epoch < config.epochs and spent_min > time_limit_min:
                 stopped = (
                     f"time limit of {time_limit_min:g} min reached after epoch {epoch} of {config.epochs}"

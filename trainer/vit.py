@@ -15,12 +15,24 @@ from typing import Any
 import numpy as np
 import torch
 
-from trainer import card, checkpoint, doctor, frozen, hub_files, metrics, pretrained, row_facts, training
+from trainer import (
+    card,
+    checkpoint,
+    doctor,
+    event_files,
+    frozen,
+    hub_files,
+    metrics,
+    pretrained,
+    row_facts,
+    training,
+)
 from trainer.checkpoint import TrainingConfig
 from trainer.data import INPUTS, Data, channel_statistics, load_data
 from trainer.errors import InputError
 from trainer.model import SIZES, ViT, ViTConfig
-from trainer.options import device_of, exit_code, number, prepare_folder, say
+from trainer.options import amp_of, device_of, exit_code, number, prepare_folder, say
+from trainer.sharing import join
 
 EXAMPLE = """example:
   python -m trainer.vit --data out/dataset --out out/run --epochs 40
@@ -47,6 +59,7 @@ TRAINING_OPTIONS = {
     "balanced": "balanced",
     "rows": "rows",
     "init": "init",
+    "amp": "amp",
 }
 MODEL_OPTIONS = {
     "patch_size": "patch_size",
@@ -171,6 +184,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--threads", type=number(int, 1, 1024), help="CPU threads (as many as PyTorch finds cores)"
     )
+    p.add_argument(
+        "--amp",
+        choices=("auto", "bf16", "off"),
+        help="compute in bfloat16, keep float32 weights (auto: on a GPU that can)",
+    )
     p.add_argument("--input", choices=INPUTS, help=f"which pictures of the dataset ({d.input})")
     p.add_argument(
         "--image-size",
@@ -214,6 +232,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="(auto: cuda where there is one)"
     )
+    p.add_argument(
+        "--tensorboard", action="store_true", help=f"write event files too, in RUN/{event_files.FOLDER}"
+    )
     return p
 
 
@@ -232,7 +253,7 @@ def _resumed(args: argparse.Namespace) -> tuple[ViTConfig, TrainingConfig]:
     for options, config in ((TRAINING_OPTIONS, settings), (MODEL_OPTIONS, model)):
         for option, field in options.items():
             given, kept = getattr(args, option), getattr(config, field)
-            if given is not None and given != kept:
+            if given not in (None, "auto") and given != kept:
                 flag = "--no-augment" if option == "augment" else "--" + option.replace("_", "-")
                 problems.append(
                     f"{flag}: {args.out} was trained with {kept}, got {given}; --resume keeps the run's"
@@ -244,9 +265,11 @@ def _resumed(args: argparse.Namespace) -> tuple[ViTConfig, TrainingConfig]:
     return model, settings
 
 
-def _settings(args: argparse.Namespace) -> TrainingConfig:
+def _settings(args: argparse.Namespace, device: torch.device) -> TrainingConfig:
     """The settings: an earlier run's or the defaults, and what was given."""
     given = {f: getattr(args, o) for o, f in TRAINING_OPTIONS.items() if getattr(args, o) is not None}
+    if args.config is None or args.amp is not None:
+        given["amp"] = amp_of(args.amp or "auto", device)
     if args.config is not None:
         return replace(checkpoint.read_config(args.config)[1], **given)
     given.setdefault("threads", torch.get_num_threads())
@@ -324,12 +347,20 @@ def _begin(model: ViT, init: str, source: pretrained.Pretrained | None) -> None:
 
 
 class EpochReporter:
-    """Says each epoch in one line; a collapse at once, and once, until the model has recovered."""
+    """Says each epoch in one line; a collapse at once, and once, until the model has recovered. Feeds event files."""
 
-    def __init__(self) -> None:
+    def __init__(self, events: event_files.EventFiles | None = None) -> None:
         self.warned: list[str] = []
+        self.events = events
+
+    def close(self) -> None:
+        """Finish the event files."""
+        if self.events is not None:
+            self.events.close()
 
     def __call__(self, row: dict[str, object], warnings: list[str]) -> None:
+        if self.events is not None:
+            self.events.add(row)
         if row["stage"] == "close-ups":
             say(
                 f"epoch {row['epoch']:>4}  close-ups  loss {row['train_loss']:.3f}  "
@@ -351,10 +382,17 @@ class EpochReporter:
 class StageReporter(EpochReporter):
     """An `EpochReporter` that also looks where the network looks, after each stage."""
 
-    def __init__(self, run: Path, data: Data, settings: TrainingConfig, device: torch.device) -> None:
+    def __init__(
+        self,
+        run: Path,
+        data: Data,
+        settings: TrainingConfig,
+        device: torch.device,
+        events: event_files.EventFiles | None = None,
+    ) -> None:
         from trainer import attention  # Matplotlib takes a second to import
 
-        super().__init__()
+        super().__init__(events)
         self._stages = settings.stages
         self._probes = attention.probes_of(data.splits, attention.SPLIT, len(data.classes))
         self._looks = attention.StageLooks(run, self._probes, device)
@@ -456,15 +494,18 @@ def _examine(model: ViT, data: Data, settings: TrainingConfig) -> list[str]:
 
 def run(args: argparse.Namespace) -> int:
     """Train as the options say; returns the exit code."""
-    device = device_of(args.device)
     for field, value in SIZES.get(args.size, {}).items():
         if getattr(args, field) is None:
             setattr(args, field, value)
     source = None
-    prepare_folder(args.out, args.resume, args.overwrite, RUN_FILES)
-    if args.overwrite:
-        for folder in (training.STAGES, "attention"):
-            shutil.rmtree(args.out / folder, ignore_errors=True)
+    share, device = join(device_of(args.device))
+    events = event_files.EventFiles(args.out) if args.tensorboard and share.first else None
+    if share.first:
+        prepare_folder(args.out, args.resume, args.overwrite, RUN_FILES)
+        if args.overwrite:
+            for folder in (training.STAGES, "attention", event_files.FOLDER):
+                shutil.rmtree(args.out / folder, ignore_errors=True)
+    share.wait()
     if args.resume:
         if args.config is not None:
             raise InputError("--config: --resume keeps the run's own settings")
@@ -475,38 +516,48 @@ def run(args: argparse.Namespace) -> int:
                 f"--data {args.data}: {args.out} knows {config.classes}, the dataset has {data.classes}"
             )
     else:
-        settings = _settings(args)
+        settings = _settings(args, device)
         if late := [epoch for epoch in settings.stages if epoch > settings.epochs]:
             raise InputError(f"--stages: expected epochs up to --epochs {settings.epochs}, got {late}")
         data = load_data(args.data, settings.input, _size(args))
         if settings.init and pretrained.is_checkpoint(settings.init):
             source = pretrained.read(settings.init)
         config = _network(args, data, settings, source)
+    if settings.amp not in ("bf16", "off"):
+        raise InputError(f"amp: expected bf16 or off, got {settings.amp!r}")
+    if settings.batch_size < share.count:
+        raise InputError(
+            f"--batch-size: expected a picture at least for each of {share.count} processes, got {settings.batch_size}"
+        )
     for warning in data.warnings:
         say(f"WARNING: {warning}")
     data = _kept(data, settings.rows, args.data)
     torch.set_num_threads(settings.threads)
     torch.use_deterministic_algorithms(device.type == "cpu")
-    model, optimizer = training.build(config, settings, device)
+    model, optimizer = training.build(config, settings, device, share)
     # Killed in its first epoch, a run has its settings and nothing else: it begins again.
     goes_on = args.resume and (args.out / checkpoint.STATE).is_file()
     if settings.init and not goes_on:
         _begin(model, settings.init, source)
-    found = _examine(model, data, settings) if args.check and not args.resume else []
+    found = _examine(model, data, settings) if args.check and not args.resume and share.first else []
+    share.wait()
     if found:
         checkpoint.write_text(
             args.out / doctor.EXAMINATION, json.dumps({"found": found}, indent=2, ensure_ascii=False) + "\n"
         )
-    if not args.resume:
+    if not args.resume and share.first:
         checkpoint.save_config(args.out, config, settings)
     boxed = bool(data.splits["train"].boxes_known.any())
     say(
         f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {config.width}x{config.height} px, "
         f"{len(data.splits['train'])} training and {len(data.splits['validation'])} validation pictures, "
-        f"{device}, {settings.threads} threads; "
+        + (f"{share.count} processes, each on " if share.count > 1 else "")
+        + f"{device}, {settings.threads} threads{', bfloat16' if settings.amp == 'bf16' else ''}; "
         + ("boxes teach the patches" if boxed and settings.patch_weight > 0 else "picture labels only")
     )
-    reporter = StageReporter(args.out, data, settings, device) if settings.stages else EpochReporter()
+    # The others look at nothing: attention is the first process's.
+    looks = bool(settings.stages) and share.first
+    reporter = StageReporter(args.out, data, settings, device, events) if looks else EpochReporter(events)
     outcome = training.train(
         data,
         model,
@@ -515,8 +566,13 @@ def run(args: argparse.Namespace) -> int:
         args.out,
         resume=goes_on,
         time_limit_min=args.time_limit,
+        share=share,
         report=reporter,
     )
+    reporter.close()
+    share.leave()
+    if not share.first:
+        return 0
     if outcome.stopped:
         say(f"stopped: {outcome.stopped}")
     if outcome.best_epoch == 0:

@@ -1,34 +1,16 @@
 """A training that is killed five times and resumed is the training that nobody killed, to the byte."""
 
 import csv
-import multiprocessing
 import random
 import signal
 import time
 from pathlib import Path
 
-import pytest
+from tests.trainer.vit_process import start
 
 EPOCHS = 16
 KILLS = 5
 SETTINGS = {"close-ups": "0.5", "dropout": "0.1", "ema": "0.9", "batch-size": "3", "stages": "3,9"}
-
-
-def command(arguments: list[str]) -> None:
-    """What `python -m trainer.vit` does, as the whole life of a process."""
-    import sys
-
-    from trainer.vit import main
-
-    sys.exit(main(arguments))
-
-
-@pytest.fixture(scope="module")
-def processes():
-    """Processes that begin as a fork of one that has imported everything: a start takes no seconds."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["trainer.vit", "trainer.plots", "datasets"])
-    return context
 
 
 def lines(run: Path) -> list[dict[str, str]]:
@@ -46,27 +28,22 @@ def seconds_of(run: Path) -> float:
         return sum(float(row["seconds"]) for row in csv.DictReader(file))
 
 
-def finish(process) -> None:
-    process.start()
-    process.join(600)
-    assert process.exitcode == 0
-
-
-def test_killed_five_times_equals_never_killed(processes, tiny_dataset, tmp_path, small_options):
+def test_killed_five_times_equals_never_killed(tiny_dataset, tmp_path, small_options):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     options = [*small_options, "--no-check", "--balanced", "--epochs", str(EPOCHS)]
     for name, value in SETTINGS.items():
         options += [f"--{name}", value]
     data = ["--data", str(tiny_dataset), "--out"]
-    finish(processes.Process(target=command, args=([*data, str(whole), *options],)))
+    process = start([*data, str(whole), *options], tmp_path / "said")
+    process.join()
+    assert process.exitcode == 0
 
     source = random.Random(8)
     pause = 1.5 * seconds_of(whole) / EPOCHS
     arguments = [*data, str(broken), *options]
     for _ in range(KILLS):
         before = len(lines(broken))
-        process = processes.Process(target=command, args=(arguments,))
-        process.start()
+        process = start(arguments, tmp_path / "said")
         # The first may die before an epoch is done; the others within two epochs after the first one that they did.
         while process.is_alive() and not (broken / "config.json").is_file():
             time.sleep(0.01)
@@ -79,7 +56,9 @@ def test_killed_five_times_equals_never_killed(processes, tiny_dataset, tmp_path
         assert process.exitcode == -signal.SIGKILL
         arguments = [*data, str(broken), "--resume", "--device", "cpu"]
     assert len(lines(broken)) < EPOCHS
-    finish(processes.Process(target=command, args=(arguments,)))
+    process = start(arguments, tmp_path / "said")
+    process.join()
+    assert process.exitcode == 0
 
     assert lines(whole) == lines(broken)
     names = sorted(str(path.relative_to(whole)) for path in whole.rglob("*") if path.is_file())

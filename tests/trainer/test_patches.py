@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from trainer.augmentation import Batch, augment, mirror, shift, shift_range, turn
+from trainer.augmentation import Batch, augment, example_seeds, mirror, shift, shift_range, turn
 from trainer.data import IGNORED
 from trainer.patches import (
     UNDECIDED,
@@ -110,7 +110,7 @@ def test_augmentation_moves_the_bright_pin_with_its_box_and_mirrors_only_where_a
     right_half = torch.zeros(2, dtype=torch.long)
     places = set()
     for _ in range(40):
-        changed = augment(batch, generator)
+        changed = augment(batch, example_seeds(2, generator))
         assert torch.equal(changed.labels, batch.labels)
         for index in range(2):
             x1, y1, x2, y2 = changed.boxes[index, 0].int().tolist()

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from tqdm import tqdm
 
-from trainer import checkpoint, training
+from trainer import checkpoint, loader, training
 from trainer.averaging import Average
 from trainer.checkpoint import RunState, TrainingConfig
 from trainer.closeups import CloseUps
@@ -71,10 +72,10 @@ def test_balanced_drawing_shows_each_class_alike(tiny):
     labels = torch.tensor([0] * 90 + [1] * 9 + [2])
     split = replace(tiny.splits["train"], labels=labels)
     generator = torch.Generator().manual_seed(0)
-    drawn = torch.cat([labels[training.picture_order(split, True, generator)] for _ in range(60)])
+    drawn = torch.cat([labels[loader.picture_order(split, True, generator)] for _ in range(60)])
     shares = torch.bincount(drawn) / len(drawn)
     assert shares.tolist() == pytest.approx([1 / 3] * 3, abs=0.02)
-    assert sorted(training.picture_order(split, False, generator).tolist()) == list(range(100))
+    assert sorted(loader.picture_order(split, False, generator).tolist()) == list(range(100))
 
 
 def test_patience_counts_epochs_with_pictures():
@@ -229,3 +230,41 @@ def test_a_run_from_before_these_options_is_read(trained_run, tmp_path):
     (run / "config.json").write_text(json.dumps(document))
     _, settings = checkpoint.load_config(run)
     assert settings.ema == 0 and settings.rows == "all" and settings.stages == ()
+
+
+def test_bfloat16_learns_and_keeps_float32(tiny_dataset, small_options, tmp_path, capsys):
+    run = tmp_path / "run"
+    options = [*small_options, "--amp", "bf16", "--epochs", "24", "--close-ups", "0.3", "--no-augment"]
+    assert train(tiny_dataset, run, *options) == 0
+    assert "bfloat16" in capsys.readouterr().out
+    assert float(training.read_metrics(run, 24)[-1]["train_accuracy"]) >= 10 / 12
+    state = load_file(run / "state.safetensors")
+    assert {tensor.dtype for tensor in state.values()} == {torch.float32}
+    assert checkpoint.load_config(run)[1].amp == "bf16"
+    assert train(tiny_dataset, run, "--resume", "--device", "cpu", "--amp", "off") == 2
+    assert "--amp" in capsys.readouterr().err
+
+
+def test_amp_is_off_on_a_cpu_unless_asked_for(staged):
+    assert checkpoint.load_config(staged)[1].amp == "off"
+
+
+def test_event_files_hold_the_numbers_of_the_table(tiny_dataset, small_options, tmp_path):
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    run = tmp_path / "run"
+    options = [*small_options, "--epochs", "3", "--tensorboard", "--no-check"]
+    assert train(tiny_dataset, run, *options, "--time-limit", "1e-6") == 1
+    assert train(tiny_dataset, run, "--resume", "--tensorboard", "--device", "cpu") == 0
+    found = events.EventAccumulator(str(run / "tensorboard")).Reload()
+    rows = training.read_metrics(run, 3)
+    for tag, column in (("train/loss", "train_loss"), ("validation/accuracy", "val_accuracy"), ("lr", "lr")):
+        assert [event.step for event in found.Scalars(tag)] == [1, 2, 3]
+        for event, row in zip(found.Scalars(tag), rows, strict=True):
+            assert event.value == pytest.approx(float(row[column]), rel=1e-4)
+
+
+def test_event_files_without_the_package(tiny_dataset, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    assert train(tiny_dataset, tmp_path / "run", "--tensorboard") == 2
+    assert "--tensorboard: expected the package tensorboard" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
