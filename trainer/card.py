@@ -4,13 +4,11 @@ Numbers come from `trainer.evaluate` where it measured these weights, with their
 training, which knows none.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from trainer import checkpoint, frozen
-from trainer.errors import InputError
 from trainer.page import shown
 
 EVALUATION = Path("evaluation") / "evaluation.json"
@@ -113,26 +111,11 @@ def is_ours(text: str) -> bool:
         return False
 
 
-def read_json(path: Path, expected: str) -> dict[str, Any]:
-    """A JSON object.
-
-    Raises:
-        InputError: It is missing or none.
-    """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as e:
-        raise InputError(f"{path}: expected {expected}, got {e}") from e
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: expected {expected}, got {type(found).__name__}")
-    return found
-
-
 def evaluation_of(run: Path) -> dict[str, Any] | None:
     """What RUN/evaluation/evaluation.json says of the run's best weights; None where it is of others, or missing."""
     if not (run / EVALUATION).is_file():
         return None
-    found = read_json(run / EVALUATION, "what trainer.evaluate wrote")
+    found = checkpoint.read_json(run / EVALUATION, "what trainer.evaluate wrote")
     same = found.get("frozen", {}).get("weights_sha256") == frozen.digest(run / checkpoint.BEST)
     return found if same else None
 
@@ -206,9 +189,9 @@ def vit_card(
         InputError: The run was not finished.
     """
     config, settings = checkpoint.load_config(run)
-    summary = read_json(run / "summary.json", "the summary of a finished run")
+    summary = checkpoint.read_json(run / "summary.json", "the summary of a finished run")
     held = frozen.load(run)
-    document = read_json(run / checkpoint.CONFIG, "a run's configuration")
+    document = checkpoint.read_json(run / checkpoint.CONFIG, "a run's configuration")
     by_transformers = "auto_map" in document and config.channels == 3
     results, tables, notes = _measured(run, summary)
     data = summary.get("data", {})

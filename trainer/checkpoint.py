@@ -156,6 +156,21 @@ def section(kind: type, values: Any, place: str) -> Any:
     return kind(**values)
 
 
+def read_json(path: Path, expected: str) -> dict[str, Any]:
+    """A JSON object.
+
+    Raises:
+        InputError: It is missing or none.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as e:
+        raise InputError(f"{path}: expected {expected}, got {e}") from e
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: expected {expected}, got {type(found).__name__}")
+    return found
+
+
 def load_config(run: Path) -> tuple[ViTConfig, TrainingConfig]:
     """Read RUN/config.json strictly: see `read_config`."""
     return read_config(run / CONFIG)

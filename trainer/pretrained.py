@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainer.checkpoint import FORMAT, load_weights, read_tensors
+from trainer.checkpoint import FORMAT, load_weights, read_json, read_tensors
 from trainer.errors import InputError
 from trainer.model import ViT, ViTConfig, resized_positions
 
@@ -136,16 +136,6 @@ def _from_hub(source: str) -> Path:
         ) from e
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as e:
-        raise InputError(f"{path}: expected JSON, got {e}") from e
-    if not isinstance(document, dict):
-        raise InputError(f"{path}: expected a JSON object, got {type(document).__name__}")
-    return document
-
-
 def _pair(value: Any) -> tuple[int, int]:
     down, across = value if isinstance(value, list | tuple) else (value, value)
     return int(down), int(across)
@@ -153,7 +143,7 @@ def _pair(value: Any) -> tuple[int, int]:
 
 def _shape(path: Path) -> tuple[dict[str, Any], tuple[int, int], str]:
     """Fields of `ViTConfig`, the grid (h, w) of the positions, and the kind of network, from a config.json."""
-    document = _read_json(path)
+    document = read_json(path, "a JSON object")
     kind = document.get("model_type")
     if kind not in TOKENS:
         raise InputError(f"{path}: expected model_type {' or '.join(map(repr, TOKENS))}, got {kind!r}")
@@ -195,7 +185,7 @@ def _shape(path: Path) -> tuple[dict[str, Any], tuple[int, int], str]:
 
 def _spread(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and spread of the pixels it was trained on; the usual 0.5 where it does not say."""
-    document = _read_json(folder / PROCESSOR) if (folder / PROCESSOR).is_file() else {}
+    document = read_json(folder / PROCESSOR, "a JSON object") if (folder / PROCESSOR).is_file() else {}
     found = []
     for key in ("image_mean", "image_std"):
         values = document.get(key) or [0.5] * 3

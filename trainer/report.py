@@ -41,7 +41,7 @@ def write_report(run: Path) -> Path:
         InputError: The run was not finished.
     """
     config, settings = checkpoint.load_config(run)
-    summary = card.read_json(run / "summary.json", "the summary of a finished run")
+    summary = checkpoint.read_json(run / "summary.json", "the summary of a finished run")
     rows = read_metrics(run, summary["epochs"])
     parts = [
         page.head(f"ViT: {run.resolve().name}"),
@@ -129,7 +129,7 @@ def _doctor(
 ) -> list[str]:
     path = run / doctor.EXAMINATION
     if path.is_file():
-        before = card.read_json(path, "what the examination before the training found")["found"]
+        before = checkpoint.read_json(path, "what the examination before the training found")["found"]
         parts = [page.paragraph(f"Before the training: {text}.") for text in before]
     else:
         parts = [page.paragraph("Before the training: not examined (--no-check), or not kept.")]
@@ -171,7 +171,7 @@ def _attention(run: Path) -> list[str]:
             *parts,
             page.paragraph("Not looked at yet: `python -m trainer.attention`, or `trainer.vit --stages`."),
         ]
-    document = card.read_json(folder / attention.DOCUMENT, "what trainer.attention wrote")
+    document = checkpoint.read_json(folder / attention.DOCUMENT, "what trainer.attention wrote")
     keys = ("hit", "energy_ratio", "on_pins", "entropy_ng", "entropy_ok")
     parts.append(
         page.table(

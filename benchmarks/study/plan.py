@@ -252,21 +252,16 @@ def _shifted(design: Design, size: Size, pictures: int, improve: bool = False) -
 def all_runs(size_name: str = "reduced", seeds: int = SEEDS) -> list[Run]:
     """Every run of the study, question by question; the seed is the slowest to change in each."""
     size = SIZES[size_name]
-    runs: list[Run] = []
-    for seed in range(seeds):
-        runs += _questions_1_and_6(size, seed)
-    for seed in range(seeds):
-        runs += _question_2(size, seed)
-    for seed in range(seeds):
-        runs += _question_3(size, seed)
-    for seed in range(seeds):
-        runs += _question_4(size, seed)
-    for seed in range(seeds):
-        runs += _question_5(size, seed)
-    for seed in range(seeds):
-        runs += _question_7(size, seed)
-    for seed in range(seeds):
-        runs += _question_8(size, seed)
+    questions = (
+        _questions_1_and_6,
+        _question_2,
+        _question_3,
+        _question_4,
+        _question_5,
+        _question_7,
+        _question_8,
+    )
+    runs = [run for question in questions for seed in range(seeds) for run in question(size, seed)]
     return sorted(runs, key=lambda run: run.question)
 
 
