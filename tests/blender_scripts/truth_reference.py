@@ -345,6 +345,10 @@ def measure(rows: int, seed: int, scene: str) -> dict[str, object]:
         renderer = Renderer(manifest, output)
         for run in manifest.runs:
             renderer.render(run)
+        # What Cycles keeps from shot to shot may lose the override's shader where objects are hidden between two
+        # shots, which only this reference does: the one thing left then comes out black.
+        renderer.tracer.render.use_persistent_data = False
+        for run in manifest.runs:
             record = read_record(output.record(run.run))
             reference = Reference(renderer, run)
             judged = {
