@@ -34,9 +34,13 @@ def cut(pixels: Tensor, boxes: Tensor, left: int, top: int, size: int) -> tuple[
     Returns:
         (C, size, size) and (M, 4) in px of the square.
     """
-    rows = (torch.arange(size) + top).clamp(0, pixels.shape[1] - 1)
-    columns = (torch.arange(size) + left).clamp(0, pixels.shape[2] - 1)
-    return pixels[:, rows][:, :, columns], boxes - boxes.new_tensor([left, top, left, top])
+    boxes = boxes - boxes.new_tensor([left, top, left, top])
+    height, width = pixels.shape[1:]
+    if left >= 0 and top >= 0 and left + size <= width and top + size <= height:
+        return pixels[:, top : top + size, left : left + size], boxes
+    rows = torch.arange(top, top + size).clamp(0, height - 1)
+    columns = torch.arange(left, left + size).clamp(0, width - 1)
+    return pixels.index_select(1, rows).index_select(2, columns), boxes
 
 
 def whole_inside(boxes: Tensor, size: int) -> Tensor:
@@ -82,7 +86,6 @@ class CloseUps:
         for draw in draws:
             places = self._places[int(draw[12] * len(self._places))]
             rows.append(places[int(draw[0] * len(places))].tolist())
-        pictures = self.split.pictures.batch([row for row, _ in rows])
         pixels, boxes, categories = [], [], []
         wide = self.size + 2 * MARGIN_PX
         for index, (row, target) in enumerate(rows):
@@ -92,7 +95,8 @@ class CloseUps:
                 round(float(box[axis] + box[axis + 2]) / 2 - wide / 2 + JITTER_PX * (2 * draw[1 + axis] - 1))
                 for axis in (0, 1)
             )
-            picture, moved = cut(pictures[index].float() / 255, self.split.boxes[row], left, top, wide)
+            picture, moved = cut(self.split.pictures.one(row), self.split.boxes[row], left, top, wide)
+            picture = picture.float().div_(255)
             if augmented:
                 if draw[3] < 0.5:
                     angle, zoom = TURN_DEG * (2 * draw[4] - 1), (1 + ZOOM) ** (2 * draw[5] - 1)

@@ -101,6 +101,10 @@ class Pictures:
             channels.append(self._fitted(open_picture(row[column], name), self._size))
         return torch.from_numpy(np.concatenate(channels))
 
+    def one(self, index: int) -> Tensor:
+        """(C, H, W) uint8; may be the held picture itself: not to be changed."""
+        return self._decode(index) if self._held is None else self._held[index]
+
     def batch(self, indices: Sequence[int]) -> Tensor:
         """(B, C, H, W) uint8."""
         if self._held is not None:

@@ -32,7 +32,7 @@ from trainer.florence2_model import (
 )
 from trainer.florence2_run import ADAPTER, MODEL, DetectionConfig, Detector, load_config, save_config
 from trainer.model import OK_CLASS
-from trainer.options import device_of, exit_code, number, prepare_folder, say
+from trainer.options import device_of, exit_code, number, prepare_folder, repeatable, say
 from trainer.training import METRICS
 
 EXAMPLE = """examples:
@@ -331,8 +331,7 @@ def run(args: argparse.Namespace, argv: list[str]) -> int:
 
         return compare(args, argv)
     settings = _resumed(args)[0] if args.resume else settings_of(args)
-    torch.set_num_threads(settings.threads)
-    torch.use_deterministic_algorithms(device.type == "cpu")
+    repeatable(device, settings.threads)
     stored_size, classes = first_size(args.data, settings.input)
     labels = [name for name in classes if name != OK_CLASS]
     source = (settings.model, labels, fitting_size(stored_size), settings.seed)

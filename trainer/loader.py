@@ -86,7 +86,7 @@ class Portion(NamedTuple):
 def batch_of(split: Split, indices: Tensor) -> Batch:
     """The rows `indices` (B,) of a split."""
     return Batch(
-        pixels=split.pictures.batch(indices.tolist()).float() / 255,
+        pixels=split.pictures.batch(indices.tolist()).float().div_(255),
         labels=split.labels[indices],
         boxes=split.boxes[indices],
         categories=split.categories[indices],

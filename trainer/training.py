@@ -296,7 +296,7 @@ def build(
     model = ViT(config).to(device)
     share_dropout(model, share or Share())
     groups = model.parameter_groups(training.weight_decay)
-    return model, torch.optim.AdamW(groups, lr=training.lr, betas=(0.9, 0.99))
+    return model, torch.optim.AdamW(groups, lr=training.lr, betas=(0.9, 0.99), fused=True)
 
 
 def train(

@@ -31,7 +31,7 @@ from trainer.checkpoint import TrainingConfig
 from trainer.data import INPUTS, Data, channel_statistics, load_data
 from trainer.errors import InputError
 from trainer.model import SIZES, ViT, ViTConfig
-from trainer.options import amp_of, device_of, exit_code, number, prepare_folder, say
+from trainer.options import amp_of, device_of, exit_code, number, prepare_folder, repeatable, say
 from trainer.sharing import join
 
 EXAMPLE = """example:
@@ -532,8 +532,7 @@ def run(args: argparse.Namespace) -> int:
     for warning in data.warnings:
         say(f"WARNING: {warning}")
     data = _kept(data, settings.rows, args.data)
-    torch.set_num_threads(settings.threads)
-    torch.use_deterministic_algorithms(device.type == "cpu")
+    repeatable(device, settings.threads)
     model, optimizer = training.build(config, settings, device, share)
     # Killed in its first epoch, a run has its settings and nothing else: it begins again.
     goes_on = args.resume and (args.out / checkpoint.STATE).is_file()

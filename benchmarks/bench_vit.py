@@ -1,0 +1,397 @@
+"""The ViT's trainer against its bare network and transformers' Trainer, in one run: `python -m benchmarks.bench_vit`.
+
+- *bare*: forward, loss and backward of the same network on batches that lie in memory as float pictures, made before
+  the clock starts; nothing is drawn, augmented, counted, clipped or logged. Its own clock runs through these passes
+  only; `bare + step` adds clipping and the optimizer's step.
+- *trainer*: an epoch as `python -m trainer.vit` trains it, from uint8 pictures: order, close-ups and augmentation
+  drawn in the loader's thread, learning rate, clipping, step, counts, progress bar. Once more without that thread.
+- *transformers*: its `Trainer` with the same network, from float pictures in memory. It knows picture labels only, so
+  there the trainer learns from labels only too. Decoding, augmenting, reporting and saving it does not do.
+
+All take turns, every other round in reverse, and each ratio is taken within its round; medians with the 95 % interval
+of the median. Where other work keeps the cores busy, the clock says little of a thread beside another one: so the
+CPU time of the thread that trains is told too. The last line is the result as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from scipy import stats
+from torch import Tensor
+from tqdm import tqdm
+from transformers import AutoModelForImageClassification, Trainer, TrainerCallback, TrainingArguments
+
+import trainer.hub  # noqa: F401 (makes the network known to transformers)
+from trainer import checkpoint, training
+from trainer.checkpoint import RunState, TrainingConfig
+from trainer.closeups import CloseUps
+from trainer.data import Pictures, Split
+from trainer.loader import Portion, plan_of, steps_of
+from trainer.model import ViT, ViTConfig
+from trainer.modeling_pinsight_vit import PinsightViTConfig
+from trainer.options import repeatable
+from trainer.patches import patch_loss
+from trainer.sharing import Share
+
+CLASSES = ("BENDNG", "NUKENG", "OK")
+SIZE = (256, 128)
+PINS = (3, 9)
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Seconds of some steps: on the clock, of the training thread's CPU, of all threads' CPU."""
+
+    wall: float
+    thread: float
+    process: float
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Times from its making on."""
+
+    wall: float
+    thread: float
+    process: float
+
+    @classmethod
+    def start(cls) -> Clock:
+        return cls(time.perf_counter(), time.thread_time(), time.process_time())
+
+    def spent(self) -> Spent:
+        now = Clock.start()
+        return Spent(now.wall - self.wall, now.thread - self.thread, now.process - self.process)
+
+
+def added(first: Spent, second: Spent) -> Spent:
+    return Spent(*(a + b for a, b in zip(asdict(first).values(), asdict(second).values(), strict=True)))
+
+
+def drawn_split(count: int, seed: int = 0) -> Split:
+    """Pictures of a drawn 3 x 9 connector, two in three with a bent or missing pin, and their truth."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0 : SIZE[1], 0 : SIZE[0]] + 0.5
+    rows, labels, boxes = [], [], torch.zeros((count, PINS[0] * PINS[1], 4))
+    categories = torch.full((count, PINS[0] * PINS[1]), CLASSES.index("OK"))
+    for index in range(count):
+        picture, label = 40 + rng.normal(0, 2, (SIZE[1], SIZE[0])), index % len(CLASSES)
+        if CLASSES[label] != "OK":
+            categories[index, rng.integers(PINS[0] * PINS[1])] = label
+        for pin in range(PINS[0] * PINS[1]):
+            centre = np.array([32.0 + 24 * (pin % PINS[1]), 40.0 + 24 * (pin // PINS[1])])
+            kind = CLASSES[int(categories[index, pin])]
+            if kind == "BENDNG":
+                centre += rng.choice([-4, 4], 2)
+            inside = np.hypot(x - centre[0], y - centre[1]) < 5
+            picture[inside] = 10 if kind == "NUKENG" else 200
+            boxes[index, pin] = torch.tensor([*(centre - 6), *(centre + 6)])
+        file = io.BytesIO()
+        Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8)).save(file, "PNG")
+        rows.append({"image": {"bytes": file.getvalue()}})
+        labels.append(label)
+    return Split(
+        pictures=Pictures(rows, "image", SIZE),
+        labels=torch.tensor(labels),
+        boxes=boxes,
+        categories=categories,
+        boxes_known=torch.ones(count, dtype=torch.bool),
+        may_flip=torch.ones((count, 2), dtype=torch.bool),
+        runs=[f"r{index}" for index in range(count)],
+    )
+
+
+def loss_of(model: ViT, portion: Portion, config: TrainingConfig) -> Tensor:
+    """The trainer's loss of a portion, as a loop without counts and shares would write it."""
+
+    def boxes_loss(patch_logits: Tensor, batch) -> Tensor:
+        return config.patch_weight * patch_loss(
+            patch_logits, batch.boxes, batch.categories, batch.boxes_known,
+            model.config.ok_index, model.config.patch_size,
+        )  # fmt: skip
+
+    loss = torch.zeros(())
+    if portion.close_ups is not None:
+        loss = loss + boxes_loss(model(portion.close_ups.pixels).patch_logits, portion.close_ups)
+    if portion.pictures is not None:
+        said = model(portion.pictures.pixels)
+        loss = loss + F.cross_entropy(
+            said.logits, portion.pictures.labels, label_smoothing=config.label_smoothing
+        )
+        if config.patch_weight > 0:
+            loss = loss + boxes_loss(said.patch_logits, portion.pictures)
+    return loss
+
+
+class Setting:
+    """A network, its data and one kind of epoch; each contender is a method that trains it and tells what it took."""
+
+    def __init__(self, steps: int, threads: int, *, close_ups: bool, boxes: bool, batch_size: int) -> None:
+        self.threads = threads
+        self.split = drawn_split(steps * batch_size)
+        self.config = TrainingConfig(batch_size=batch_size, threads=threads, epochs=10)
+        if not boxes:
+            self.config = replace(self.config, patch_weight=0.0)
+        self.model, self.optimizer = training.build(ViTConfig(CLASSES, *SIZE), self.config, CPU)
+        self.close_ups = CloseUps(self.split, training.close_up_size(self.model.config, self.config), 3)
+        self.plan = plan_of(self.split, self.config, self.close_ups)
+        self.epoch = 1 if close_ups else self.plan.close_up_epochs + 1
+        self.steps = self.plan.steps(self.epoch)
+        made = steps_of(self.split, self.close_ups, self.config, self.plan, self.epoch, Share())
+        self.portions: list[Portion] = [portion for portions in made for portion in portions]
+        self.other: Trainer | None = None
+
+    def bare(self) -> tuple[Spent, Spent]:
+        """Forward, loss and backward; the same with clipping and the optimizer's step."""
+        torch.use_deterministic_algorithms(False)
+        torch.set_num_threads(self.threads)
+        self.model.train()
+        passes, steps = Spent(0, 0, 0), Spent(0, 0, 0)
+        for portion in self.portions:
+            clock = Clock.start()
+            loss_of(self.model, portion, self.config).backward()
+            passes = added(passes, clock.spent())
+            clock = Clock.start()
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+            steps = added(steps, clock.spent())
+        return passes, added(passes, steps)
+
+    def own(self, augment: bool = True, thread: bool = True) -> Spent:
+        """An epoch of `trainer.vit`."""
+        repeatable(CPU, self.threads)
+        config = replace(self.config, augment=augment)
+        inline = mock.patch.object(training, "ahead", iter)
+        with contextlib.nullcontext() if thread else inline:
+            clock = Clock.start()
+            self._epoch(config)
+            return clock.spent()
+
+    def transformers(self, folder: Path) -> Spent:
+        """As many steps of transformers' Trainer, from the start of its loop to the end of it."""
+        torch.use_deterministic_algorithms(False)
+        if self.other is None:
+            self.other = transformers_trainer(self.model.config, self.split, self.config, folder)
+        torch.set_num_threads(self.threads)
+        self.other.train()
+        return next(c for c in self.other.callback_handler.callbacks if isinstance(c, LoopClock)).spent
+
+    def loss_difference(self) -> float:
+        """Mean loss of an epoch in which nothing is learned: the trainer's against the bare loop's, relative."""
+        standing = replace(self.config, lr=0.0)
+        losses = [float(loss_of(self.model, portion, standing).detach()) for portion in self.portions]
+        trained = self._epoch(standing)["train_loss"]
+        return abs(float(trained) / statistics.fmean(losses) - 1)  # type: ignore[arg-type]
+
+    def _epoch(self, config: TrainingConfig) -> dict[str, object]:
+        with open(os.devnull, "w") as nowhere, tqdm(total=self.steps, file=nowhere) as bar:
+            return training.train_epoch(
+                self.model, self.split, self.close_ups, self.optimizer, config, self.plan, self.epoch, bar
+            )
+
+
+class LoopClock(TrainerCallback):
+    """Times transformers' loop over the steps, without what it prepares."""
+
+    spent = Spent(0, 0, 0)
+
+    def on_train_begin(self, *_args, **_kwargs) -> None:
+        self.clock = Clock.start()
+
+    def on_train_end(self, *_args, **_kwargs) -> None:
+        self.spent = self.clock.spent()
+
+
+def transformers_trainer(config: ViTConfig, split: Split, settings: TrainingConfig, folder: Path) -> Trainer:
+    """Its own defaults but for the settings that both have; nothing is reported or saved."""
+    pixels = split.pictures.batch(range(len(split))).float() / 255
+    rows = [
+        {"pixel_values": picture, "labels": int(label)}
+        for picture, label in zip(pixels, split.labels, strict=True)
+    ]
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=1,
+        per_device_train_batch_size=settings.batch_size,
+        learning_rate=settings.lr,
+        weight_decay=settings.weight_decay,
+        adam_beta2=0.99,
+        max_grad_norm=settings.clip,
+        label_smoothing_factor=settings.label_smoothing,
+        lr_scheduler_type="cosine",
+        use_cpu=True,
+        dataloader_pin_memory=False,
+        logging_strategy="no",
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+    )
+    torch.manual_seed(settings.seed)
+    model = AutoModelForImageClassification.from_config(PinsightViTConfig(model=asdict(config)))
+    return Trainer(model=model, args=arguments, train_dataset=rows, callbacks=[LoopClock()])  # type: ignore[arg-type]
+
+
+def epoch_end_seconds(setting: Setting, repeats: int = 5) -> float:
+    """Median of what an epoch writes when its steps are done: best, last, state."""
+    times = []
+    with tempfile.TemporaryDirectory() as name:
+        for _ in range(repeats):
+            start = time.perf_counter()
+            weights = {key: tensor.clone() for key, tensor in setting.model.state_dict().items()}
+            for file in (checkpoint.BEST, checkpoint.LAST):
+                checkpoint.save_tensors(Path(name) / file, weights, {"epoch": "1"})
+            checkpoint.save_state(
+                Path(name), setting.model, setting.optimizer, RunState(1, 1, (0.0, 0.0)), {}
+            )
+            times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def rounds(contenders: dict[str, Callable[[], Spent | tuple[Spent, Spent]]], repeats: int) -> Iterator[dict]:
+    """What each contender spent, round by round, after a round that is not counted."""
+    for turn in range(-1, repeats):
+        spent: dict[str, Spent] = {}
+        for name in list(contenders)[:: -1 if turn % 2 else 1]:
+            result = contenders[name]()
+            if isinstance(result, tuple):
+                spent[name], spent[f"{name} + step"] = result
+            else:
+                spent[name] = result
+        if turn >= 0:
+            yield spent
+
+
+def median(values: list[float]) -> dict[str, float | list[float] | None]:
+    """The median and its 95 % interval by order statistics; None where there are too few values for one."""
+    interval = stats.quantile_test(values, q=statistics.median(values), p=0.5).confidence_interval(0.95)
+    ends = [float(interval.low), float(interval.high)]
+    return {
+        "median": round(statistics.median(values), 4),
+        "interval": [round(end, 4) for end in ends] if np.isfinite(ends).all() else None,
+    }
+
+
+def shown(value: dict) -> str:
+    ends = value["interval"]
+    return f"{value['median']:.3f}" + (f" ({ends[0]:.3f} to {ends[1]:.3f})" if ends else "")
+
+
+def compare(
+    title: str, spent: list[dict[str, Spent]], steps: int, ratios: dict[str, tuple[str, str]]
+) -> dict[str, object]:
+    """Print and return times per step and medians of ratios: the first one's time over the second one's."""
+    print(f"{title}, {steps} steps a round, {len(spent)} rounds")
+    result: dict[str, object] = {"steps": steps, "rounds": len(spent)}
+    for name in spent[0]:
+        times = {
+            field: 1e3 * statistics.median(getattr(one[name], field) for one in spent) / steps
+            for field in ("wall", "thread", "process")
+        }
+        print(
+            f"  {name:<34} {times['wall']:8.1f} ms a step; CPU: training thread {times['thread']:8.1f}, "
+            f"all {times['process']:8.1f}"
+        )
+        result[name] = {f"{field}_ms": round(value, 2) for field, value in times.items()}
+    for name, (reference, own) in ratios.items():
+        found = {
+            field: median([getattr(one[reference], field) / getattr(one[own], field) for one in spent])
+            for field in ("wall", "thread")
+        }
+        print(f"  speed of {name:<36} {shown(found['wall'])}; by CPU time {shown(found['thread'])}")
+        result[f"speed: {name}"] = found
+    return result
+
+
+def measured(threads: int, steps: int, repeats: int, batch_size: int, folder: Path) -> dict[str, object]:
+    """All comparisons with one number of threads."""
+    results: dict[str, object] = {}
+    for title, close_ups in (("pictures with close-ups", False), ("close-ups only", True)):
+        setting = Setting(steps, threads, close_ups=close_ups, boxes=True, batch_size=batch_size)
+        difference = Setting(
+            1, threads, close_ups=close_ups, boxes=True, batch_size=batch_size
+        ).loss_difference()
+        contenders = {
+            "bare": setting.bare,
+            "trainer": setting.own,
+            "trainer, no thread": lambda setting=setting: setting.own(thread=False),
+        }
+        found = compare(
+            f"{threads} threads, {title}",
+            list(rounds(contenders, repeats)),
+            setting.steps,
+            {
+                "trainer / bare": ("bare", "trainer"),
+                "trainer / bare + step": ("bare + step", "trainer"),
+                "loader's thread / none": ("trainer, no thread", "trainer"),
+            },
+        )
+        end = epoch_end_seconds(setting)
+        print(f"  an epoch's end writes for {1e3 * end:.0f} ms; losses differ by {difference:.1e}")
+        results[title] = {
+            **found,
+            "epoch_end_ms": round(1e3 * end, 1),
+            "loss_difference": difference,
+        }
+    setting = Setting(steps, threads, close_ups=False, boxes=False, batch_size=batch_size)
+    title = "labels only"
+    results[title] = compare(
+        f"{threads} threads, {title}",
+        list(
+            rounds(
+                {
+                    "trainer": setting.own,
+                    "transformers": lambda: setting.transformers(folder),
+                    "trainer, no augmentation": lambda: setting.own(augment=False),
+                },
+                repeats,
+            )
+        ),
+        setting.steps,
+        {
+            "trainer, no augmentation / transformers": ("transformers", "trainer, no augmentation"),
+            "trainer / transformers": ("transformers", "trainer"),
+        },
+    )
+    return results
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=4, help="steps of an epoch with pictures (4)")
+    parser.add_argument("--repeats", type=int, default=6, help="counted rounds; six give an interval (6)")
+    parser.add_argument("--batch-size", type=int, default=16, help="pictures per step (16)")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1], help="numbers of CPU threads (1)")
+    options = parser.parse_args(argv)
+    if min(options.steps, options.repeats, options.batch_size, *options.threads) < 1:
+        parser.error("expected numbers from 1")
+    results = {}
+    with tempfile.TemporaryDirectory() as name:
+        for threads in options.threads:
+            results[f"{threads} threads"] = measured(
+                threads, options.steps, options.repeats, options.batch_size, Path(name)
+            )
+    print(json.dumps({"benchmark": "trainer.vit", "batch_size": options.batch_size, **results}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
