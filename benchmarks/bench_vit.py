@@ -36,7 +36,13 @@ from PIL import Image
 from scipy import stats
 from torch import Tensor
 from tqdm import tqdm
-from transformers import AutoModelForImageClassification, Trainer, TrainerCallback, TrainingArguments
+from transformers import (
+    AutoModelForImageClassification,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
 
 import trainer.hub  # noqa: F401 (makes the network known to transformers)
 from trainer import checkpoint, training
@@ -247,7 +253,9 @@ def transformers_trainer(config: ViTConfig, split: Split, settings: TrainingConf
     )
     torch.manual_seed(settings.seed)
     model = AutoModelForImageClassification.from_config(PinsightViTConfig(model=asdict(config)))
-    return Trainer(model=model, args=arguments, train_dataset=rows, callbacks=[LoopClock()])  # type: ignore[arg-type]
+    other = Trainer(model=model, args=arguments, train_dataset=rows, callbacks=[LoopClock()])  # type: ignore[arg-type]
+    other.remove_callback(PrinterCallback)
+    return other
 
 
 def epoch_end_seconds(setting: Setting, repeats: int = 5) -> float:
