@@ -6,7 +6,9 @@ Pixels follow the edge convention: the picture is [0, W] x [0, H], a pixel's cen
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -44,6 +46,19 @@ class Camera:
         return replace(
             self, lens=Lens(lens.width + margin, lens.height + margin, lens.focal_px, NO_DISTORTION)
         )
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> Camera:
+        """The camera of a picture's record.
+
+        Raises:
+            KeyError, TypeError, ValueError: a record without a camera that could be one.
+        """
+        camera = record["camera"]
+        lens = Lens(
+            int(record["width"]), int(record["height"]), float(camera["fx"]), tuple(camera["distortion"])
+        )
+        return cls(str(camera["name"]), np.array(camera["matrix_world"], float), lens)
 
     def as_record(self) -> dict[str, object]:
         return {

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import os
 import shutil
 import sys
@@ -31,7 +32,7 @@ from generator.card import DatasetFacts, balance_table, make_card
 from generator.card_sheet import SheetRows, write_sheet
 from generator.dataset_folder import BATCH_ROWS, CARD, DATA, NSOART, SPOOL, ShardWriter, Target
 from generator.features import class_names, features
-from generator.labels import ANSWER_LABELS, OK, Tolerance, parse_tolerance
+from generator.labels import ANSWER_LABELS, OBSERVABLE_PX, OK, Tolerance, parse_tolerance
 from generator.processes import processes
 from generator.render_folder import (
     Chunk,
@@ -58,6 +59,7 @@ class Options:
     Attributes:
         limits: tolerance limits in mm that replace the scene's, by name.
         grey: fraction of a limit within which a measure is flagged.
+        observable_px: how far a bend or a retraction has to move a tip in a view to count as seen there.
         partial: leave out rows that have no record, in place of refusing.
         overwrite: replace a DATASET folder that is not a dataset of ours.
         license: identifier for the card.
@@ -68,6 +70,7 @@ class Options:
 
     limits: Mapping[str, float]
     grey: float = 0.0
+    observable_px: float = OBSERVABLE_PX
     partial: bool = False
     overwrite: bool = False
     license: str = "other"
@@ -92,6 +95,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         metavar="FRACTION",
         help="flag pictures with a measure within FRACTION of its limit (default 0: none)",
+    )
+    parser.add_argument(
+        "--observable-px",
+        type=float,
+        default=OBSERVABLE_PX,
+        metavar="PX",
+        help="a bend or a retraction that moves its tip by less in a view does not count as seen there "
+        "(default: %(default)g; 0: any that is in view counts)",
     )
     parser.add_argument("--partial", action="store_true", help="leave out rows that have not been rendered")
     parser.add_argument(
@@ -134,12 +145,22 @@ def run(args: argparse.Namespace) -> int:
             problems.append(f"--tolerance: {error}")
     if not 0 <= args.grey < 1:
         problems.append(f"--grey: expected a fraction of at least 0 and below 1, got {args.grey:g}")
+    if not 0 <= args.observable_px < math.inf:
+        problems.append(f"--observable-px: expected px of at least 0, got {args.observable_px:g}")
     if args.workers is not None and not 1 <= args.workers <= 1024:
         problems.append(f"--workers: expected 1 to 1024, got {args.workers}")
     if problems:
         raise InputError(problems)
     options = Options(
-        limits, args.grey, args.partial, args.overwrite, args.license, args.answer, args.workers, args.masks
+        limits,
+        args.grey,
+        args.observable_px,
+        args.partial,
+        args.overwrite,
+        args.license,
+        args.answer,
+        args.workers,
+        args.masks,
     )
     facts = build(args.directory, args.to, args.scenes, options)
     if facts.hidden_rows:
@@ -210,6 +231,7 @@ class _Build:
             self.spool,
             dict(options.limits),
             options.grey,
+            options.observable_px,
             tuple(extras),
             options.answer,
             WINDOW,
@@ -230,6 +252,7 @@ class _Build:
             limits=options.limits,
             grey=options.grey,
             grey_rows=self.grey_rows,
+            observable_px=options.observable_px,
             hidden_rows=self.hidden_rows,
             missing_rows=len(self.missing),
             manifests=hashes,

@@ -30,6 +30,7 @@ class DatasetFacts:
         tolerances: by scene, as applied.
         limits: those that the user set in place of the scene's.
         grey: fraction of a limit; `grey_rows` pictures lie that near to one.
+        observable_px: how far a bend or a retraction has to move a tip in a view to count as seen there.
         hidden_rows: NG pictures in which no defect can be seen.
         missing_rows: rows of the manifests that were left out because they have no record.
         manifests: name and SHA-256 of each.
@@ -46,6 +47,7 @@ class DatasetFacts:
     limits: Mapping[str, float]
     grey: float
     grey_rows: int
+    observable_px: float
     hidden_rows: int
     missing_rows: int
     manifests: Sequence[tuple[str, str]]
@@ -114,6 +116,7 @@ def _header(facts: DatasetFacts) -> str:
             "tolerance": {scene: asdict(facts.tolerances[scene]) for scene in sorted(facts.tolerances)},
             "tolerance_set_by_user": dict(facts.limits),
             "grey": facts.grey,
+            "observable_px": facts.observable_px,
             "renderer": list(facts.renderers),
             "blender": list(facts.blenders),
             "answer": facts.answer,
@@ -185,7 +188,7 @@ build again with `--tolerance`, or compare `objects.true_position_mm` and `objec
 - `image`: the picture. `nsoart`: its NSOART channels, see below.
 - `label`, `verdict`, `kinds`.
 - `grey`: {_grey_note(facts)}
-- `observable`: false where none of the defects can be seen in this view ({facts.hidden_rows} pictures).
+- `observable`: {_observable_note(facts)}
 - `bbox_str`: the Florence-2 `<OD>` answer: NG objects of which at least {OBSERVABLE_SHARE:.0%} can be seen,
   `<loc_0>` to `<loc_999>`, grouped by label; empty for OK.{_answer_note(facts)}
 - `objects`: every pin position and every other thing: `id`, `bbox` (x, y, width, height in px, clipped to the
@@ -278,6 +281,16 @@ def _unit_note(facts: DatasetFacts) -> str:
 def _windows(facts: DatasetFacts) -> str:
     window, stride = facts.nsoart["window"], facts.nsoart["stride"]
     return f"{window} x {window} px, step {stride} px"
+
+
+def _observable_note(facts: DatasetFacts) -> str:
+    note = f"false where none of the defects can be seen in this view ({facts.hidden_rows} pictures)."
+    if not facts.observable_px:
+        return note
+    least = f"{facts.observable_px:g} px"
+    return (
+        f"{note}\n  A bend or a retraction counts as seen where it moves the pin's tip by at least {least}."
+    )
 
 
 def _grey_note(facts: DatasetFacts) -> str:

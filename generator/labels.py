@@ -11,6 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
+from blender_scripts.optics import Camera
 from generator import bbox_str
 
 BENDNG, NUKENG, OK, OTHERNG = CLASSES = ("BENDNG", "NUKENG", "OK", "OTHERNG")
@@ -19,6 +22,8 @@ VERDICTS = ("OK", "NG")
 PRECEDENCE = (NUKENG, BENDNG, OTHERNG, OK)
 # A defect that shows less of itself than this cannot be learned from its picture.
 OBSERVABLE_SHARE = 0.1
+# A deviation that moves its pin's tip by less in a view cannot be told there from the scatter of good pins.
+OBSERVABLE_PX = 1.0
 # Kinds of a position whose class follows from its measures.
 MEASURED_KINDS = ("ok", "bent", "retracted", "missing")
 
@@ -90,6 +95,7 @@ class ObjectTruth:
         true_position_mm, retraction_mm: as measured, None for a missing pin and for things that are no pins.
         kinds: the defects that make it NG.
         tip_px, base_px: of a pin, None where there is none.
+        moved_px: how far a bend or a retraction out of tolerance moves the tip in this view; None for any other defect.
     """
 
     id: int
@@ -103,6 +109,7 @@ class ObjectTruth:
     kinds: tuple[str, ...]
     tip_px: tuple[float, ...] | None = None
     base_px: tuple[float, ...] | None = None
+    moved_px: float | None = None
 
     @property
     def area(self) -> float:
@@ -111,7 +118,12 @@ class ObjectTruth:
 
     @property
     def observable(self) -> bool:
+        """Whether enough of it is in view; not whether what is wrong with it shows there."""
         return self.visible >= OBSERVABLE_SHARE and self.area > 0
+
+    def shows(self, least_px: float) -> bool:
+        """Whether it is in view, and moved by so much there if it is a bend or a retraction."""
+        return self.observable and (self.moved_px is None or self.moved_px >= least_px)
 
 
 @dataclass(frozen=True)
@@ -141,7 +153,12 @@ class PictureTruth:
         )
 
 
-def label_picture(record: Mapping[str, Any], tolerance: Tolerance, grey: float = 0.0) -> PictureTruth:
+def label_picture(
+    record: Mapping[str, Any],
+    tolerance: Tolerance,
+    grey: float = 0.0,
+    observable_px: float = OBSERVABLE_PX,
+) -> PictureTruth:
     """Class, boxes and flags of one record.
 
     Args:
@@ -149,13 +166,16 @@ def label_picture(record: Mapping[str, Any], tolerance: Tolerance, grey: float =
         tolerance: the limits that make a pin NG.
         grey: fraction of a limit; a picture with a pin whose measure lies within `grey * limit` of that limit is
             flagged, because no two people would agree on it. 0: none is.
+        observable_px: a bend or a retraction that moves its tip by less in this view does not make the picture
+            observable. Records without a camera are judged without this.
 
     Raises:
         KeyError, TypeError, ValueError: a record without a value that is needed.
     """
     size = int(record["width"]), int(record["height"])
     positions = record["positions"]
-    objects = [_position(position, tolerance, size) for position in positions]
+    camera = Camera.of_record(record) if observable_px > 0 and "camera" in record else None
+    objects = [_position(position, tolerance, size, camera) for position in positions]
     objects += [
         _other(thing, index, size) for index, thing in enumerate(record["other"], start=len(positions) + 1)
     ]
@@ -164,12 +184,14 @@ def label_picture(record: Mapping[str, Any], tolerance: Tolerance, grey: float =
         label=worst_class(thing.category for thing in objects),
         kinds=tuple(sorted({kind for thing in defective for kind in thing.kinds})),
         grey=any(_is_grey(position, tolerance, grey) for position in positions),
-        observable=not defective or any(thing.observable for thing in defective),
+        observable=not defective or any(thing.shows(observable_px) for thing in defective),
         objects=tuple(objects),
     )
 
 
-def _position(position: Mapping[str, Any], tolerance: Tolerance, size: tuple[int, int]) -> ObjectTruth:
+def _position(
+    position: Mapping[str, Any], tolerance: Tolerance, size: tuple[int, int], camera: Camera | None
+) -> ObjectTruth:
     category, kinds = judge(position, tolerance)
     return ObjectTruth(
         id=int(position["index"]),
@@ -183,7 +205,23 @@ def _position(position: Mapping[str, Any], tolerance: Tolerance, size: tuple[int
         kinds=kinds,
         tip_px=_point(position.get("tip_px")),
         base_px=_point(position.get("base_px")),
+        moved_px=_moved_px(position, kinds, camera) if camera and kinds else None,
     )
+
+
+def _moved_px(position: Mapping[str, Any], kinds: tuple[str, ...], camera: Camera) -> float | None:
+    """How far the tip is in this view from where it would be without its bend, or without its retraction.
+
+    What makes a pin NG beside them shows in other ways: None.
+    """
+    if not set(kinds) <= {"bent", "retracted"}:
+        return None
+    tip = np.array(position["tip_mm"], float)
+    sideways = (position["dx_mm"], position["dy_mm"], 0.0)
+    deviations = {"bent": sideways, "retracted": (0.0, 0.0, -position["retraction_mm"])}
+    without = [tip - np.array(deviations[kind]) for kind in kinds]
+    here, *there = camera.project(np.array([tip, *without]))
+    return float(max(np.linalg.norm(here - point) for point in there))
 
 
 def _point(value: Iterable[float] | None) -> tuple[float, ...] | None:

@@ -164,7 +164,8 @@ def relabelled(
     )
     observable = row["observable"]
     if observable is not None:
-        observable = not bad or bool(truth.found)
+        # What could not be seen in the original cannot be seen in a copy, unless all of it was cut away.
+        observable = not bad or (observable and bool(truth.found))
     return {
         "label": classes.index(truth.label),
         "verdict": int(bool(bad)),

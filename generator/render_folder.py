@@ -22,6 +22,7 @@ import pyarrow as pa
 from datasets import Features
 from PIL import Image
 
+from blender_scripts import lens, optics
 from blender_scripts.errors import InputError
 from blender_scripts.manifest import Run
 from blender_scripts.record import read_record
@@ -42,6 +43,7 @@ class Rules:
         spool: where chunks keep their results.
         limits: tolerance limits in mm that replace the scene's, by name.
         grey: fraction of a limit within which a measure is flagged.
+        observable_px: how far a bend or a retraction has to move a tip in a view to count as seen there.
         extras: the user's own columns.
         answer: how `bbox_str` names classes, of ANSWER_LABELS.
         window, stride: of nsoart, in px.
@@ -52,6 +54,7 @@ class Rules:
     spool: Path
     limits: Mapping[str, float]
     grey: float
+    observable_px: float
     extras: tuple[str, ...]
     answer: str
     window: int
@@ -208,7 +211,7 @@ def _examine_row(
         wrong = _differences(record, run, manifest, path) + _box_problems(record, path)
         own = record["tolerance"]
         tolerance = Tolerance(own["true_position_mm"], own["retraction_mm"]).with_limits(rules.limits)
-        truth = label_picture(record, tolerance, rules.grey)
+        truth = label_picture(record, tolerance, rules.grey, rules.observable_px)
         content = dataset_row(run, record, truth, rules.extras, rules.answer)
         for name, kind in (("renderer", findings.renderers), ("blender", findings.blenders)):
             if str(record[name]) not in kind:
@@ -424,7 +427,7 @@ def _read_findings(path: Path, key: str) -> Findings | None:
 @cache
 def _code() -> bytes:
     """The bytes of the modules that decide what a row becomes."""
-    modules = (bbox_str, labels, nsoart, soart)
+    modules = (bbox_str, labels, nsoart, soart, lens, optics)
     paths = [Path(str(module.__file__)) for module in modules] + [Path(__file__)]
     return b"".join(path.read_bytes() for path in paths)
 

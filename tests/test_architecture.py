@@ -47,8 +47,12 @@ CONTRACT = {
         "cad",
     )
 }
-# Readable without Blender, with numpy: `generator check` reads a user's meshes as the renderer does.
-NUMPY_CONTRACT = {f"blender_scripts.{name}" for name in ("mesh", "mesh_files", "ply", "glb", "welding")}
+# Readable without Blender, with numpy: `generator check` reads a user's meshes as the renderer does, and a label needs
+# to know where a record's camera saw a point.
+NUMPY_CONTRACT = {
+    f"blender_scripts.{name}"
+    for name in ("mesh", "mesh_files", "ply", "glb", "welding", "lens", "sensor", "optics")
+}
 BLENDER_PYTHON = {"numpy", "bpy", "mathutils", "bpy_extras", "_cycles"}
 TRAINER_MAY_IMPORT = {"generator.features", "generator.bbox_str", "generator.soart", "generator.hub"}
 # Runs on an edge computer with the base installation, without any extra.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -160,6 +160,35 @@ def test_observable_needs_one_defect_in_view() -> None:
     assert not label_picture(record(outside), TOLERANCE).observable
 
 
+def from_above(position: dict[str, Any], x_mm: float) -> dict[str, Any]:
+    """A record of one pin at (x, 0), 100 mm below a camera of 1000 px focal length that looks straight down."""
+    camera = {
+        "name": "center",
+        "matrix_world": [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 100], [0, 0, 0, 1]],
+        "fx": 1000.0,
+        "distortion": [0.0] * 5,
+    }
+    place = {"tip_mm": [x_mm, 0.0, 0.0], "dx_mm": 0.5 * (position["true_position_mm"] or 0.0), "dy_mm": 0.0}
+    return record(position | place) | {"camera": camera}
+
+
+def test_observable_needs_a_deviation_that_shows_in_the_view() -> None:
+    # A retraction of 0.7 mm at x = 20 moves the tip by 1000 * 20 * (1 / 99.3 - 1 / 100) = 1.41 px; at x = 0 by none.
+    for x_mm, observable in ((0.0, False), (14.0, False), (14.3, True), (20.0, True), (-20.0, True)):
+        truth = label_picture(from_above(LOW, x_mm), TOLERANCE)
+        assert (truth.label, truth.observable) == ("NUKENG", observable)
+        assert truth.answer(100, 50)  # the answer goes by what of it is in view
+    assert label_picture(from_above(LOW, 20.0), TOLERANCE).objects[0].moved_px == pytest.approx(
+        1.41, abs=0.005
+    )
+    assert not label_picture(from_above(LOW, 20.0), TOLERANCE, observable_px=1.5).observable
+    assert label_picture(from_above(LOW, 0.0), TOLERANCE, observable_px=0.0).observable
+    # A bend of 0.45 mm at the tip is seen from above; so is what neither bends nor retracts.
+    assert label_picture(from_above(BENT, 0.0), TOLERANCE).objects[0].moved_px == pytest.approx(4.5)
+    assert label_picture(from_above(BROKEN, 0.0), TOLERANCE).observable
+    assert label_picture(from_above(GONE, 0.0), TOLERANCE).observable
+
+
 @pytest.mark.parametrize(
     ("position", "grey", "flagged"),
     [
