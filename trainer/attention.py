@@ -6,7 +6,8 @@ weights also curves.png and attention.gif. `--stages` takes the weights that `tr
 ones; the training does that by itself, after each stage.
 
 The pictures are the first rows of each class in turn, of the rows that the run was measured on: the dataset decides
-which they are, so they are the same at every stage.
+which they are, so they are the same at every stage. Of a run on several views they are all pictures of the first parts,
+each with its own maps of what the part's answer comes from.
 """
 
 import argparse
@@ -22,7 +23,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from trainer import checkpoint, row_facts
+from trainer import checkpoint, row_facts, views
 from trainer.attention_maps import METHODS, maps_of
 from trainer.attention_scores import centre_map, scores, summary
 from trainer.attention_sheets import animation, curves, sheet
@@ -82,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def by_turns(split: Split, classes: int, count: int) -> list[int]:
-    """The first rows of each class in turn, at most `count`: the same for every model."""
+    """The first examples of each class in turn, at most `count`: the same for every model."""
     queues = [torch.nonzero(split.labels == label).flatten().tolist() for label in range(classes)]
     found: list[int] = []
     while len(found) < count and any(queues):
@@ -97,7 +98,7 @@ class Probes:
     Args:
         name: Of the split.
         split: The split.
-        rows: Rows that are scored; the first ones are also shown.
+        rows: Examples that are scored; the first ones are also shown.
         shown: How many of them a sheet shows.
     """
 
@@ -105,6 +106,10 @@ class Probes:
     split: Split
     rows: list[int]
     shown: int
+
+    def pictures(self, count: int | None = None) -> list[int]:
+        """Indices of the pictures of the first `count` examples, of all without."""
+        return self.split.places(self.rows[:count]).tolist()
 
 
 def probes_of(
@@ -117,10 +122,11 @@ def probes_of(
     """
     if name not in splits:
         raise InputError(f"--split: expected one of {sorted(splits)}, got {name!r}")
-    rows = by_turns(splits[name], classes, pictures)
+    each = splits[name].views
+    rows = by_turns(splits[name], classes, max(1, pictures // each))
     if not rows:
         raise InputError(f"--split {name}: expected rows to look at, got none")
-    return Probes(name, splits[name], rows, min(shown, len(rows)))
+    return Probes(name, splits[name], rows, min(max(1, shown // each), len(rows)))
 
 
 @dataclass(frozen=True)
@@ -132,31 +138,35 @@ class Look:
 
 
 def all_maps(model: ViT, split: Split, rows: Sequence[int]) -> dict[str, Tensor]:
-    """(N, h, w) by method, of the split's `rows`."""
+    """(N, h, w) by method, of the pictures of the split's examples `rows`."""
     device = next(model.parameters()).device
     tokens = model.config.grid[0] * model.config.grid[1]
-    batch_size = max(1, min(8, LARGEST_BATCH // (tokens**2 * model.config.heads)))
+    batch_size = max(1, min(8, LARGEST_BATCH // (tokens**2 * model.config.heads)) // split.views)
     found: dict[str, list[Tensor]] = {name: [] for name in METHODS}
     for start in range(0, len(rows), batch_size):
-        pixels = split.pictures.batch(rows[start : start + batch_size]).to(device).float() / 255
+        pixels = split.pixels(rows[start : start + batch_size]).to(device).float() / 255
         for name, maps in maps_of(model, pixels).items():
             found[name].append(maps)
     return {name: torch.cat(maps) for name, maps in found.items()}
 
 
 def scored(maps: Mapping[str, Tensor], probes: Probes, model: ViT) -> dict[str, Any]:
-    """Summary of each map's scores."""
-    at, split, config = torch.as_tensor(probes.rows), probes.split, model.config
+    """Summary of each map's scores; of an NG part only the views that can show its defect count."""
+    at, split, config = torch.tensor(probes.pictures()), probes.split.by_picture(), model.config
+    seen = torch.arange(len(at))
+    if probes.split.views > 1:
+        seen = seen[[split.rows[i].get("observable") is not False for i in at.tolist()]]
+        at = at[seen]
     boxes, categories, labels = split.boxes[at], split.categories[at], split.labels[at]
     return {
-        name: summary(scores(one, boxes, categories, labels, config.ok_index, config.patch_size))
+        name: summary(scores(one[seen], boxes, categories, labels, config.ok_index, config.patch_size))
         for name, one in maps.items()
     }
 
 
 def baselines(model: ViT, probes: Probes) -> dict[str, Any]:
     """Scores of a flat map, of a bell in the centre, and the mean of three networks with random weights."""
-    grid, count = model.config.grid, len(probes.rows)
+    grid, count = model.config.grid, len(probes.pictures())
     flat = torch.full((count, *grid), 1 / (grid[0] * grid[1]))
     found = scored({"uniform": flat, "centre": centre_map(grid).expand(count, *grid)}, probes, model)
     drawn = []
@@ -176,11 +186,12 @@ def baselines(model: ViT, probes: Probes) -> dict[str, Any]:
 def look(model: ViT, probes: Probes, title: str) -> Look:
     """Ask one network, in evaluation mode, all probes."""
     maps = all_maps(model, probes.split, probes.rows)
-    shown = probes.rows[: probes.shown]
-    pixels = probes.split.pictures.batch(shown).to(next(model.parameters()).device).float() / 255
+    split = probes.split
+    pixels = split.pixels(probes.rows[: probes.shown]).to(next(model.parameters()).device).float() / 255
     with torch.inference_mode():
         said = torch.cat([model(one[None]).logits.softmax(1).cpu() for one in pixels])
-    picture = sheet(title, probes.split, shown, maps, said, model.config)
+    said = said.repeat_interleave(split.views, 0)
+    picture = sheet(title, split.by_picture(), probes.pictures(probes.shown), maps, said, model.config)
     return Look(scored(maps, probes, model), picture)
 
 
@@ -191,8 +202,8 @@ def write(out: Path, looks: Mapping[str, Look], base: Mapping[str, Any], probes:
         _save_sheet(one.sheet, out / f"attention_{name}.png")
     document = {
         "split": probes.name,
-        "pictures": len(probes.rows),
-        "probes": [probes.split.runs[row] for row in probes.rows[: probes.shown]],
+        "pictures": len(probes.pictures()),
+        "probes": [probes.split.runs[row] for row in probes.pictures(probes.shown)],
         "weights": {name: one.scores for name, one in looks.items()},
         "baselines": base,
     }
@@ -296,9 +307,12 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(
             f"--data {args.data}: {args.model} knows {config.classes}, the dataset has {data.classes}"
         )
+    splits = data.splits
+    if config.views:
+        splits = views.by_part(splits, config.views, config.classes, f"--data {args.data}")
     kept = {
         name: split.subset(np.flatnonzero(row_facts.kept_rows(split, args.rows or settings.rows)).tolist())
-        for name, split in data.splits.items()
+        for name, split in splits.items()
     }
     probes = probes_of(kept, args.split, len(data.classes), args.pictures, args.probes)
     out = args.out or args.model / FOLDER

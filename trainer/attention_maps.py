@@ -61,10 +61,11 @@ def maps_of(model: ViT, pixels: Tensor) -> dict[str, Tensor]:
 
     Args:
         model: In evaluation mode.
-        pixels: (B, C, H, W) in [0, 1], on the model's device.
+        pixels: (B, C, H, W) in [0, 1], on the model's device; or (B, V, C, H, W), V views of each part, whose evidence
+            is then the part's.
 
     Returns:
-        (B, h, w) by method, on the CPU.
+        (B, h, w) by method, on the CPU; of parts (B * V, h, w), the views of one after the other.
     """
     ok = model.config.ok_index
     last: list[Tensor] = []
@@ -79,17 +80,18 @@ def maps_of(model: ViT, pixels: Tensor) -> dict[str, Tensor]:
             gradients = torch.autograd.grad(evidence, [last[0], *weights])
     finally:
         hook.remove()
-    grid = prediction.patch_logits.shape[2:]
+    patch_logits = prediction.patch_logits.detach().flatten(0, -4)  # (B, K, h, w), of each view by itself
+    grid = patch_logits.shape[2:]
     with torch.no_grad():
-        tokens = last[0].shape[1]
-        identity = torch.eye(tokens, device=pixels.device).expand(len(pixels), tokens, tokens)
+        count, tokens = last[0].shape[:2]
+        identity = torch.eye(tokens, device=pixels.device).expand(count, tokens, tokens)
         rolled, relevance = identity, identity
         for weight, gradient in zip(weights, gradients[1:], strict=True):
             rolled = (0.5 * weight.mean(1) + 0.5 * identity) @ rolled
             relevance = relevance + (weight * gradient).clamp(min=0).mean(1) @ relevance
         read = (gradients[0] * last[0]).sum(2).clamp(min=0)  # (B, N)
         gradient_map = (read[:, None] @ relevance)[:, 0]
-        heat = 1 - prediction.patch_logits.softmax(1)[:, ok]
+        heat = 1 - patch_logits.softmax(1)[:, ok]
         patches = heat[
             0
         ].numel()  # what follows them are registers, which have no place and which no head reads

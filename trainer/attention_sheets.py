@@ -81,10 +81,12 @@ def sheet(
         row: (
             config.classes[int(split.labels[row])],
             f"says {config.classes[int(probabilities[i].argmax())]} {float(probabilities[i].max()):.2f}",
+            # Of several views of a part both words are the part's.
+            str(split.rows[row]["camera"]) if config.views else "",
         )
         for i, row in enumerate(rows)
     }
-    label = 16 + int(max(font.getlength(line) for pair in lines.values() for line in pair))
+    label = 16 + int(max(font.getlength(line) for texts in lines.values() for line in texts))
     top = 44
     whole = Image.new("RGB", (label + 4 * (width + 6), top + len(cells) * (height + 6)), "white")
     draw = ImageDraw.Draw(whole)
@@ -96,6 +98,7 @@ def sheet(
         right = split.labels[row] == probabilities[line].argmax()
         draw.text((6, y + 4), lines[row][0], fill="black", font=font)
         draw.text((6, y + 24), lines[row][1], fill=(0, 110, 40) if right else (190, 0, 0), font=font)
+        draw.text((6, y + 44), lines[row][2], fill="black", font=font)
         for column, picture in enumerate(pictures):
             whole.paste(picture, (label + column * (width + 6), y))
     return whole

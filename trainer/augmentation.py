@@ -34,7 +34,7 @@ class Batch(NamedTuple):
 
     Args:
         pixels: (B, C, H, W) in [0, 1].
-        labels: (B,).
+        labels: (B,); of several pictures per example one for each example.
         boxes: (B, M, 4) xyxy in px.
         categories: (B, M).
         boxes_known: (B,).

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer import checkpoint, frozen
+from trainer import checkpoint, frozen, hub_files
 from trainer.page import shown
 
 EVALUATION = Path("evaluation") / "evaluation.json"
@@ -130,7 +130,7 @@ def _measured(
         splits = summary["splits"]
         results = [(n, "accuracy", "Accuracy", task, float(s["accuracy"])) for n, s in splits.items()]
         table = markdown(
-            ("split", "pictures", "accuracy", "balanced accuracy"),
+            ("split", "parts" if summary.get("views") else "pictures", "accuracy", "balanced accuracy"),
             [[n, s["pictures"], s["accuracy"], s["balanced_accuracy"]] for n, s in splits.items()],
         )
         note = "Measured at the end of the training, without intervals; `python -m trainer.evaluate` measures them."
@@ -170,6 +170,9 @@ def _measured(
         f"Measured on `{document['data']}`, rows: {document['rows']}. Escapes: NG said OK; overkill: OK said NG. "
         "Intervals: bootstrap over parts; of escapes and overkill Clopper-Pearson over pictures."
     )
+    if summary.get("views"):
+        note += " Judged are parts, not pictures: every count is of parts."
+
     return results, table, [note]
 
 
@@ -192,7 +195,7 @@ def vit_card(
     summary = checkpoint.read_json(run / "summary.json", "the summary of a finished run")
     held = frozen.load(run)
     document = checkpoint.read_json(run / checkpoint.CONFIG, "a run's configuration")
-    by_transformers = "auto_map" in document and config.channels == 3
+    by_transformers = "auto_map" in document and hub_files.takes_one_picture(config)
     results, tables, notes = _measured(run, summary)
     data = summary.get("data", {})
     measured = (evaluation_of(run) or {}).get("data", data.get("name", ""))
@@ -201,6 +204,9 @@ def vit_card(
     counted = f"{summary['training_pictures']} pictures, " if "training_pictures" in summary else ""
     kind = {"image": "RGB pictures", "nsoart": "NSOART pictures"}.get(
         settings.input, "pictures and their NSOART pictures, six channels"
+    )
+    shown_from = (
+        f"{len(config.views)} pictures ({', '.join(config.views)})" if config.views else "one picture"
     )
     parts = [
         header(
@@ -217,18 +223,19 @@ def vit_card(
             about={
                 "input": settings.input,
                 "classes": list(config.classes),
+                **({"views": list(config.views)} if config.views else {}),
                 **({"threshold_ng": held.threshold, "temperature": held.temperature} if held else {}),
             },
         ),
         f"# {name.rpartition('/')[2]}",
-        f"A small vision transformer that tells {', '.join(f'`{c}`' for c in config.classes)} from one picture of a "
+        f"A small vision transformer that tells {', '.join(f'`{c}`' for c in config.classes)} from {shown_from} of a "
         f"connector: {kind}, {config.width} x {config.height} px, patches of {config.patch_size} px. Trained with "
         "Pinsight.",
         f"## Trained on\n\nDataset {known}{digest}, {counted}rows: {settings.rows}; {summary['epochs']} epochs, best "
         f"{summary['best_epoch']}, seed {settings.seed}"
         + (f", beginning with `{Path(settings.init).name}`" if settings.init else ", from random weights")
         + ".",
-        _use(name, by_transformers, settings.input, held.threshold if held else None),
+        _use(name, by_transformers, settings.input, held.threshold if held else None, config.views),
         f"## Measured\n\n{tables}\n\n{' '.join(notes)} "
         "The best epoch and the threshold were chosen on `validation`: its numbers are optimistic.",
     ]
@@ -236,7 +243,7 @@ def vit_card(
     return "\n\n".join([*parts, LIMITS]) + "\n"
 
 
-def _use(name: str, by_transformers: bool, input_: str, threshold: float | None) -> str:
+def _use(name: str, by_transformers: bool, input_: str, threshold: float | None, views: Sequence[str]) -> str:
     said = f" NG is said from P(NG) = {threshold:.4f} on, frozen on validation." if threshold else ""
     text = "## Use\n\n"
     if by_transformers:
@@ -246,9 +253,10 @@ def _use(name: str, by_transformers: bool, input_: str, threshold: float | None)
             'print(judge("picture.png"))\n```\n\n'
             "`trust_remote_code=True` runs the Python files of this repository: read them first. "
         )
+    given = " ".join(f"part7_{view}.png" for view in views) or "picture.png"
     text += (
         "With Pinsight, on a downloaded copy, with a heat map and the frozen threshold:\n\n"
-        "    python -m trainer.predict --model FOLDER picture.png --out predictions\n\n"
+        f"    python -m trainer.predict --model FOLDER {given} --out predictions\n\n"
         f"Pictures must be taken as those it was trained on: same view, same framing.{said}"
     )
     if input_ != "image":

@@ -37,7 +37,7 @@ class TrainingConfig:
 
     Args:
         epochs: Passes over the training pictures; the learning rate reaches its end with the last.
-        batch_size: Pictures per step.
+        batch_size: Pictures per step; parts where several views of one are judged together.
         lr: Highest learning rate.
         warmup: Share of the steps during which the learning rate rises.
         weight_decay: AdamW's, on matrices and kernels only.
@@ -88,7 +88,7 @@ class TrainingConfig:
 
 
 # Runs from before these existed lack them: there they had their defaults, and every row was taken.
-LATER_MODEL = ("registers", "stem", "positions")
+LATER_MODEL = ("registers", "stem", "positions", "views")
 LATER = ("accumulate", "ema", "patience", "stages", "balanced", "rows", "init", "amp")
 
 

@@ -123,17 +123,20 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Split:
-    """One split, ready for training.
+    """One split, ready for training: N pictures, which are as many examples, or N / `views` of `views` each.
+
+    The pictures of one example follow each other. `len`, indices and `labels` count examples, all else is by picture.
 
     Args:
         pictures: The pictures by index.
-        labels: (N,) class labels.
+        labels: (N / views,) class labels of the examples.
         boxes: (N, M, 4) xyxy in network px, M the largest number of objects; 0 where there is none.
         categories: (N, M) class labels of the boxes, `IGNORED` where there is none or it cannot be seen.
         boxes_known: (N,) whether the row's boxes tell the class of every patch.
         may_flip: (N, 2) whether the picture may be mirrored left-right and up-down.
         runs: (N,) names of the rows.
         rows: (N,) all other columns but pictures.
+        views: Pictures per example: see `trainer.views`.
     """
 
     pictures: Pictures
@@ -144,24 +147,46 @@ class Split:
     may_flip: Tensor
     runs: list[str]
     rows: list[dict[str, Any]] = field(default_factory=list)
+    views: int = 1
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    def places(self, examples: Sequence[int] | Tensor) -> Tensor:
+        """Indices (B * views,) of the pictures of `examples` (B,)."""
+        at = torch.as_tensor(examples, dtype=torch.long)
+        return at if self.views == 1 else (at[:, None] * self.views + torch.arange(self.views)).flatten()
+
+    def pixels(self, examples: Sequence[int] | Tensor) -> Tensor:
+        """What the network is shown of `examples`: (B, C, H, W) uint8, of several views (B, views, C, H, W)."""
+        found = self.pictures.batch(self.places(examples).tolist())
+        return found if self.views == 1 else found.unflatten(0, (-1, self.views))
+
+    def by_picture(self) -> "Split":
+        """The same with each picture as an example, under its example's label."""
+        if self.views == 1:
+            return self
+        return replace(self, labels=self.labels.repeat_interleave(self.views), views=1)
+
+    def name(self, example: int) -> str:
+        """The example's run; of several views all of them, joined by `+`."""
+        return "+".join(self.runs[example * self.views : (example + 1) * self.views])
+
     def subset(self, indices: Sequence[int]) -> "Split":
-        """The rows at `indices`, in that order; the split itself when those are all of them."""
+        """The examples at `indices`, in that order; the split itself when those are all of them."""
         if list(indices) == list(range(len(self))):
             return self
-        at = torch.as_tensor(indices, dtype=torch.long)
+        at = self.places(indices)
         return Split(
-            pictures=self.pictures.subset(indices),
-            labels=self.labels[at],
+            pictures=self.pictures.subset(at.tolist()),
+            labels=self.labels[torch.as_tensor(indices, dtype=torch.long)],
             boxes=self.boxes[at],
             categories=self.categories[at],
             boxes_known=self.boxes_known[at],
             may_flip=self.may_flip[at],
-            runs=[self.runs[i] for i in indices],
-            rows=[self.rows[i] for i in indices] if self.rows else [],
+            runs=[self.runs[i] for i in at.tolist()],
+            rows=[self.rows[i] for i in at.tolist()] if self.rows else [],
+            views=self.views,
         )
 
 

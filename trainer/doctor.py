@@ -72,7 +72,7 @@ def contradictions(split: Split, rows: Sequence[int]) -> list[tuple[int, int]]:
     seen: dict[bytes, int] = {}
     found = []
     for row in rows:
-        key = split.pictures.batch([row]).numpy().tobytes()
+        key = split.pixels([row]).numpy().tobytes()
         if key in seen and split.labels[seen[key]] != split.labels[row]:
             found.append((seen[key], row))
         seen.setdefault(key, row)
@@ -104,7 +104,7 @@ def examine(model: ViT, split: Split, config: TrainingConfig) -> Examination:
         reason = f"every training picture is {only}: there is nothing to tell apart"
         return Examination(False, True, reason, 0, math.nan, math.nan, 1.0, 0.0)
     if pairs := contradictions(split, rows):
-        first, second = (f"{split.runs[i]} ({names[int(split.labels[i])]})" for i in pairs[0])
+        first, second = (f"{split.name(i)} ({names[int(split.labels[i])]})" for i in pairs[0])
         reason = f"equal pictures have different labels: {first} and {second}"
         return Examination(False, True, reason, 0, math.nan, math.nan, 0.0, 0.0)
     if config.lr > HIGH_RATE:
@@ -118,9 +118,10 @@ def examine(model: ViT, split: Split, config: TrainingConfig) -> Examination:
         torch.manual_seed(config.seed)
         patient = copy.deepcopy(model).train()
         optimizer = torch.optim.AdamW(patient.parameter_groups(0.0), lr=config.lr, betas=(0.9, 0.99))
-        pixels = split.pictures.batch(rows).to(device).float() / 255
+        pixels = split.pixels(rows).to(device).float() / 255
         labels = split.labels[rows].to(device)
-        boxes = [t[rows].to(device) for t in (split.boxes, split.categories, split.boxes_known)]
+        at = split.places(rows)
+        boxes = [t[at].to(device) for t in (split.boxes, split.categories, split.boxes_known)]
         losses: list[float] = []
         largest, accuracy, right_in_a_row = 0.0, 0.0, 0
         for step in range(MOST_STEPS):
@@ -136,7 +137,10 @@ def examine(model: ViT, split: Split, config: TrainingConfig) -> Examination:
                 break
             if config.patch_weight > 0:
                 loss = loss + config.patch_weight * patch_loss(
-                    prediction.patch_logits, *boxes, patient.config.ok_index, patient.config.patch_size
+                    prediction.patch_logits.flatten(0, -4),
+                    *boxes,
+                    patient.config.ok_index,
+                    patient.config.patch_size,
                 )
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -211,17 +215,18 @@ def check_labels(split: Split, ok_index: int, classes: Sequence[str]) -> tuple[l
         Problems that forbid training (more than one row in twenty), and warnings.
     """
     wrong = []
+    by_example = split.categories.unflatten(0, (-1, split.views)).flatten(1)
     for index, label in enumerate(split.labels.tolist()):
-        shown = {c for c in split.categories[index].tolist() if c not in (ok_index, IGNORED)}
+        shown = {c for c in by_example[index].tolist() if c not in (ok_index, IGNORED)}
         if shown and label not in shown:
             wrong.append(index)
     if not wrong:
         return [], []
     first = wrong[0]
-    boxes = sorted({classes[c] for c in split.categories[first].tolist() if c not in (ok_index, IGNORED)})
+    boxes = sorted({classes[c] for c in by_example[first].tolist() if c not in (ok_index, IGNORED)})
     text = (
         f"{len(wrong)} of {len(split)} pictures have a label that none of their defects' boxes has, such as "
-        f"{split.runs[first]}: label {classes[int(split.labels[first])]}, boxes {' '.join(boxes)}"
+        f"{split.name(first)}: label {classes[int(split.labels[first])]}, boxes {' '.join(boxes)}"
     )
     if len(wrong) > 0.05 * len(split):
         return [f"{text}; were the labels shuffled?"], []

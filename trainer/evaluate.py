@@ -2,7 +2,7 @@
 
 The threshold was frozen on validation when the run was trained (RUN/frozen.json); for a run without one it is chosen on
 DATASET's validation split, once, and kept. OUT then holds evaluation.json, predictions.csv, report.html and the
-pictures that the page shows.
+pictures that the page shows. A run on several views judges parts: every count is then one of parts.
 """
 
 import argparse
@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from trainer import checkpoint, frozen, page, row_facts, training
+from trainer import checkpoint, frozen, page, row_facts, training, views
 from trainer.data import Split, load_frozen_classes
 from trainer.errors import InputError
 from trainer.frozen import Frozen
-from trainer.model import ViT
+from trainer.model import ViT, ViTConfig
 from trainer.options import device_of, exit_code, number, say
 from trainer.row_facts import Facts
 
@@ -62,8 +62,16 @@ def parser() -> argparse.ArgumentParser:
 
 
 def kept(split: Split, which: str) -> Split:
-    """The rows of a split that count: see `row_facts.kept_rows`."""
+    """The examples of a split that count: see `row_facts.kept_rows`."""
     return split.subset(np.flatnonzero(row_facts.kept_rows(split, which)).tolist())
+
+
+def _splits(folder: Path, column: str, config: ViTConfig, only: tuple[str, ...] = ()) -> dict[str, Split]:
+    """A dataset's splits as the network takes them: see `load_frozen_classes`; of several views by part."""
+    found = load_frozen_classes(folder, column, (config.width, config.height), config.classes, only)
+    if not config.views:
+        return found
+    return views.by_part(found, config.views, config.classes, f"--data {folder}")
 
 
 def _frozen(args: argparse.Namespace, model: ViT, column: str) -> Frozen:
@@ -73,9 +81,7 @@ def _frozen(args: argparse.Namespace, model: ViT, column: str) -> Frozen:
         return held
     config = model.config
     try:
-        splits = load_frozen_classes(
-            args.data, column, (config.width, config.height), config.classes, ("validation",)
-        )
+        splits = _splits(args.data, column, config, ("validation",))
     except InputError as e:
         raise InputError(
             [f"{args.model}: has no {frozen.FROZEN}, so the threshold needs a validation split", *e.problems]
@@ -83,9 +89,7 @@ def _frozen(args: argparse.Namespace, model: ViT, column: str) -> Frozen:
     validation = kept(splits["validation"], args.rows)
     logits = training.answer(model, validation, args.batch_size).logits
     try:
-        train = load_frozen_classes(
-            args.data, column, (config.width, config.height), config.classes, ("train",)
-        )["train"]
+        train = _splits(args.data, column, config, ("train",))["train"]
         positions = row_facts.defect_positions(train, config.ok_index)
     except InputError:
         positions = {}
@@ -107,14 +111,14 @@ def _csv(rows: list[dict[str, Any]]) -> str:
 def _predictions(
     name: str, split: Split, facts: list[Facts], logits: np.ndarray, model: ViT, held: Frozen
 ) -> list[dict[str, Any]]:
-    """One line of predictions.csv per picture."""
+    """One line of predictions.csv per picture, or per part."""
     classes, ok = model.config.classes, model.config.ok_index
     probabilities = frozen.softmax(logits, held.temperature)
     said = frozen.decide(probabilities, ok, held.threshold)
     return [
         {
             "split": name,
-            "run": split.runs[i],
+            "run": split.name(i),
             "part": facts[i].part,
             "truth": classes[int(split.labels[i])],
             "said": classes[said[i]],
@@ -150,7 +154,8 @@ def evaluate(
             facts, answers.logits, split.labels.numpy(), config.classes, config.ok_index, held
         )
         for mistake in reports[name]["mistakes"]:
-            mistake["run"] = split.runs[mistake["index"]]
+            index = mistake["index"]
+            mistake["run"] = f"part {facts[index].part}" if split.views > 1 else split.runs[index]
         said = _predictions(name, split, facts, answers.logits, model, held)
         lines += said
         hits[name] = {
@@ -209,6 +214,12 @@ def page_parts(out: Path, document: Mapping[str, Any], heading: str = "h2") -> l
             f"({held['pictures']} pictures), frozen with the weights {held['weights_sha256'][:12]}. So the numbers of "
             "validation itself are optimistic. "
             f"Temperature {held['temperature']:.3f}. Rows: {document['rows']}."
+            + (
+                f" Parts are judged, each from its pictures of {', '.join(document['views'])} together: where it says "
+                "pictures, parts are counted."
+                if document.get("views")
+                else ""
+            )
         ),
         page.table(
             [
@@ -307,9 +318,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--out {out}: expected a folder, got a file")
     held = _frozen(args, model, settings.input)
     wanted = tuple(dict.fromkeys(args.split or ()))
-    found = load_frozen_classes(
-        args.data, settings.input, (config.width, config.height), config.classes, wanted
-    )
+    found = _splits(args.data, settings.input, config, wanted)
     chosen = {n: s for n, s in found.items() if n in wanted or (not wanted and n != "train")}
     splits = {name: kept(split, args.rows) for name, split in chosen.items()}
     left_out = {name: len(chosen[name]) - len(split) for name, split in splits.items()}
@@ -325,6 +334,7 @@ def run(args: argparse.Namespace) -> int:
         "data": args.data.name,
         "classes": list(config.classes),
         "rows": args.rows,
+        **({"views": list(config.views)} if config.views else {}),
         "left_out": left_out,
         "frozen": {k: v for k, v in vars(held).items() if k != "positions"},
         "splits": reports,
@@ -336,9 +346,11 @@ def run(args: argparse.Namespace) -> int:
     for name, measured in reports.items():
         low, high = measured["accuracy"]["interval"]
         escapes, overkill = measured["escapes"], measured["overkill"]
+        on = f"parts from {len(config.views)} views each" if config.views else "pictures"
+        of = "" if config.views else f" of {measured['parts']} parts"
         say(
             f"{name}: accuracy {measured['accuracy']['share']:.3f} ({low:.3f} to {high:.3f}) on {measured['pictures']} "
-            f"pictures of {measured['parts']} parts; escapes {escapes['count']} of {escapes['of']}, overkill "
+            f"{on}{of}; escapes {escapes['count']} of {escapes['of']}, overkill "
             f"{overkill['count']} of {overkill['of']}"
         )
     say(f"page: {out / REPORT}")

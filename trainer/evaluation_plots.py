@@ -127,7 +127,7 @@ def main_effects(measured: Mapping[str, Any], title: str, path: Path) -> bool:
 
 
 def picture_of(split: Split, index: int, scale: int) -> Image.Image:
-    """A row's picture as the network sees it (its first three channels), enlarged by a whole factor."""
+    """A picture as the network sees it (its first three channels), enlarged by a whole factor."""
     pixels = split.pictures.batch([index])[0, :3].permute(1, 2, 0).numpy()
     picture = Image.fromarray(np.ascontiguousarray(pixels))
     return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
@@ -145,6 +145,8 @@ def defect_boxes(split: Split, index: int, ok_index: int) -> list[list[float]]:
 def mistake_sheet(split: Split, rows: Sequence[Mapping[str, Any]], ok_index: int, path: Path) -> None:
     """The worst mistakes on one sheet: picture, box of the truth, what is there and what was said.
 
+    Of several views of a part each has its box of the truth, one below the other.
+
     Args:
         split: Where the pictures are.
         rows: From `evaluation.report`, `mistakes`.
@@ -157,12 +159,16 @@ def mistake_sheet(split: Split, rows: Sequence[Mapping[str, Any]], ok_index: int
     font = ImageFont.load_default(size=14)
     cells = []
     for row in rows:
-        picture = picture_of(split, row["index"], scale)
-        draw = ImageDraw.Draw(picture)
-        for box in defect_boxes(split, row["index"], ok_index):
-            x1, y1, x2, y2 = (scale * v for v in box)
-            draw.rectangle((x1 - 3, y1 - 3, x2 + 3, y2 + 3), outline=(255, 200, 0), width=2)
-        cell = Image.new("RGB", (picture.width, picture.height + CAPTION), "white")
+        pictures = []
+        for place in split.places([row["index"]]).tolist():
+            picture = picture_of(split, place, scale)
+            draw = ImageDraw.Draw(picture)
+            for box in defect_boxes(split, place, ok_index):
+                x1, y1, x2, y2 = (scale * v for v in box)
+                draw.rectangle((x1 - 3, y1 - 3, x2 + 3, y2 + 3), outline=(255, 200, 0), width=2)
+            pictures.append(picture)
+        height = picture.height + 2
+        cell = Image.new("RGB", (picture.width, CAPTION - 2 + height * len(pictures)), "white")
         size = "" if row["size_mm"] is None else f" {row['size_mm']:.2f} mm"
         where = " ".join(row["addresses"])
         what = f"{row['truth']} {where}{size}" if row["truth"] != "OK" else "OK"
@@ -170,7 +176,8 @@ def mistake_sheet(split: Split, rows: Sequence[Mapping[str, Any]], ok_index: int
         caption.text((4, 4), f"{row['run']}: {what}", fill="black", font=font)
         color = RED if row["said"] != "OK" else GREEN
         caption.text((4, 23), f"said {row['said']}, P(NG) {row['p_ng']:.3f}", fill=color, font=font)
-        cell.paste(picture, (0, CAPTION))
+        for number, picture in enumerate(pictures):
+            cell.paste(picture, (0, CAPTION + number * height))
         cells.append(cell)
     lines = -(-len(cells) // columns)
     sheet = Image.new(

@@ -3,7 +3,8 @@
 Input `pixels` (N, C, H, W), float32 in [0, 1], in the network's own size; outputs `probabilities` (N, K) and
 `patch_probabilities` (N, K, h, w). The file's metadata says classes, size, patch and which pictures they are. Before
 the file takes its name, it is run on pictures of noise and on flat ones, one and several at once, and must answer as
-the network does.
+the network does. A run on V views has parts for pictures: `pixels` (N, V, C, H, W), in the order that the metadata's
+`views` say, and `patch_probabilities` (N, V, K, h, w).
 
 The older, tracing exporter is used: it needs no further package, and nothing in the network depends on values.
 """
@@ -41,13 +42,15 @@ class Probabilities(nn.Module):
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         prediction = self.model(pixels)
-        return prediction.logits.softmax(1), prediction.patch_logits.softmax(1)
+        return prediction.logits.softmax(1), prediction.patch_logits.softmax(-3)
 
 
 def probes(model: ViT) -> list[Tensor]:
     """Pictures to compare on: flat black, grey and white ones together, and one of noise alone."""
     config = model.config
     shape = (config.channels, config.height, config.width)
+    if config.views:
+        shape = (len(config.views), *shape)
     flat = torch.stack([torch.full(shape, level) for level in (0.0, 0.5, 1.0)])
     noise = torch.rand((1, *shape), generator=torch.Generator().manual_seed(0))
     return [flat, noise]
@@ -95,6 +98,11 @@ def export(model: ViT, settings: TrainingConfig, path: Path) -> float:
         "input": settings.input,
         "pixels": "float32 in [0, 1], RGB order, (N, C, H, W)",
     }
+    if config.views:
+        metadata |= {
+            "views": json.dumps(config.views),
+            "pixels": metadata["pixels"].replace("N, C", "N, V, C"),
+        }
     names = ["pixels", "probabilities", "patch_probabilities"]
     worst = 0.0
 

@@ -49,10 +49,15 @@ def keys_of(config: ViTConfig) -> dict[str, object]:
     }
 
 
+def takes_one_picture(config: ViTConfig) -> bool:
+    """Whether a picture alone is enough: neither two kinds of it, nor several views of a part."""
+    return config.channels == 3 and not config.views
+
+
 def files_of(config: ViTConfig) -> dict[str, str]:
-    """Texts by file name: the code, and how pictures are read where a network takes one picture's three channels."""
+    """Texts by file name: the code, and how pictures are read where a network takes one picture, in three channels."""
     found = {name: (Path(__file__).with_name(name)).read_text(encoding="utf-8") for name in CODE}
-    if config.channels == 3:
+    if takes_one_picture(config):
         processor = {"size": {"width": config.width, "height": config.height}}
         found[PROCESSOR] = json.dumps(processor, indent=2) + "\n"
     return found

@@ -70,7 +70,7 @@ class Portion(NamedTuple):
 
     Args:
         pictures: Whole pictures; None in the close-ups' stage.
-        picture_count: How many the whole batch has.
+        picture_count: How many examples the whole batch has: pictures, or parts of several.
         close_ups: Close-ups; None without.
         close_up_count: How many the whole batch has.
         centres: Index of each close-up's centre object.
@@ -84,19 +84,20 @@ class Portion(NamedTuple):
 
 
 def batch_of(split: Split, indices: Tensor) -> Batch:
-    """The rows `indices` (B,) of a split."""
+    """The examples `indices` (B,) of a split: their labels, and their pictures one after the other."""
+    at = split.places(indices)
     return Batch(
-        pixels=split.pictures.batch(indices.tolist()).float().div_(255),
+        pixels=split.pictures.batch(at.tolist()).float().div_(255),
         labels=split.labels[indices],
-        boxes=split.boxes[indices],
-        categories=split.categories[indices],
-        boxes_known=split.boxes_known[indices],
-        may_flip=split.may_flip[indices],
+        boxes=split.boxes[at],
+        categories=split.categories[at],
+        boxes_known=split.boxes_known[at],
+        may_flip=split.may_flip[at],
     )
 
 
 def picture_order(split: Split, balanced: bool, generator: torch.Generator) -> Tensor:
-    """The rows of an epoch (N,): each once, or drawn with replacement so that each class is shown alike."""
+    """The examples of an epoch (N,): each once, or drawn with replacement so that each class is shown alike."""
     if not balanced:
         return torch.randperm(len(split), generator=generator)
     counts = torch.bincount(split.labels).double()
@@ -119,7 +120,7 @@ def steps_of(
     generator = torch.Generator().manual_seed(config.seed * 100_003 + epoch)
     parts = picture_order(split, config.balanced, generator).split(config.batch_size)
     with_pictures, with_close_ups = epoch > plan.close_up_epochs, plan.close_up_epochs > 0
-    count = 2 * config.batch_size
+    count = 2 * config.batch_size * split.views
     for step in range(plan.steps(epoch)):
         # The epoch's last step may have fewer batches.
         held = parts[step * config.accumulate : (step + 1) * config.accumulate]
@@ -130,10 +131,10 @@ def steps_of(
                 seeds = example_seeds(count, generator)
                 shown, centres = close_ups.draw(seeds[share.own(count)], config.augment)
             if part is not None:
-                own, seeds = share.own(len(part)), example_seeds(len(part), generator)
+                own, seeds = share.own(len(part)), example_seeds(len(part) * split.views, generator)
                 pictures = batch_of(split, part[own])
                 if config.augment:
-                    pictures = augment(pictures, seeds[own])
+                    pictures = augment(pictures, seeds.view(-1, split.views)[own].flatten())
             portions.append(Portion(pictures, 0 if part is None else len(part), shown, count, centres))
         yield portions
 

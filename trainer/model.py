@@ -17,6 +17,10 @@ What was chosen, and why:
   with a learned scale and offset, plus a linear head on the mean token. Defects cover one patch in a hundred: a
   class token alone must find that by itself and stays at chance for long, while the soft maximum passes on
   what the patch head knows from the first epoch. Pictures alone decide; boxes are not needed at inference.
+- Several views of one part are one longer row of patches: each view goes through the same stem and blocks by itself,
+  and what pools the patches of one picture pools those of all. One view that shows a defect is then enough, and no
+  weight is added: a run on single pictures can begin one on parts. Attention stays within a view, for what lies
+  between patches of two cameras is no distance on the part.
 
 Two more shapes exist for weights that others trained (`trainer.pretrained`): a linear stem, which is one convolution
 with the patch's stride, and learned absolute positions. Registers are further tokens that belong to no place: what a
@@ -69,6 +73,7 @@ class ViTConfig:
         registers: Tokens beside the patches' own.
         stem: `conv`, or `linear`: one convolution with the patch's stride.
         positions: `rotary`, or `learned`: an embedding added per place of the grid.
+        views: Cameras whose pictures of a part are judged together; empty: each picture by itself.
     """
 
     classes: tuple[str, ...]
@@ -88,10 +93,11 @@ class ViTConfig:
     registers: int = 0
     stem: str = "conv"
     positions: str = "rotary"
+    views: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            if field.name in ("classes", "mean", "std"):
+            if field.name in ("classes", "mean", "std", "views"):
                 object.__setattr__(self, field.name, tuple(getattr(self, field.name)))
         problems = []
         if OK_CLASS not in self.classes or len(self.classes) < 2:
@@ -123,6 +129,8 @@ class ViTConfig:
             )
         if not len(self.mean) == len(self.std) == self.channels:
             problems.append(f"mean and std: expected {self.channels} numbers each")
+        if len(self.views) == 1 or len(set(self.views)) < len(self.views):
+            problems.append(f"views: expected none, or two and more that differ, got {list(self.views)}")
         if not 0 <= self.dropout < 1:
             problems.append(f"dropout: expected 0 <= dropout < 1, got {self.dropout}")
         if problems:
@@ -140,11 +148,11 @@ class ViTConfig:
 
 
 class Prediction(NamedTuple):
-    """What the network says of B pictures.
+    """What the network says of B pictures, or of B parts from V views each.
 
     Args:
         logits: (B, K) class logits.
-        patch_logits: (B, K, h, w) class logits of each patch.
+        patch_logits: (B, K, h, w) class logits of each patch; of parts (B, V, K, h, w).
     """
 
     logits: Tensor
@@ -310,14 +318,17 @@ class EvidencePooling(nn.Module):
         self.offset = nn.Parameter(torch.zeros(classes))
 
     def forward(self, patch_logits: Tensor) -> Tensor:
-        """(B, K, h, w) -> (B, K)."""
+        """(B, K, h, w) -> (B, K); further dimensions after K are pooled as well."""
         odds = patch_logits - patch_logits[:, self.ok_index : self.ok_index + 1]
         strongest = torch.logsumexp(self.SHARPNESS * odds.flatten(2), dim=2) / self.SHARPNESS
         return (self.log_scale.exp() * strongest + self.offset) * self.keep
 
 
 class ViT(nn.Module):
-    """The network. Input: (B, channels, H, W) pixels in [0, 1], whole pictures or cut-outs of them."""
+    """The network. Input: (B, channels, H, W) pixels in [0, 1], whole pictures or cut-outs of them.
+
+    Or (B, V, channels, H, W): V views of each of B parts, which get one row of class logits each.
+    """
 
     def __init__(self, config: ViTConfig) -> None:
         super().__init__()
@@ -367,6 +378,9 @@ class ViT(nn.Module):
 
     def forward(self, pixels: Tensor) -> Prediction:
         patch = self.config.patch_size
+        views = int(pixels.shape[1]) if pixels.dim() == 5 else 0
+        if views:
+            pixels = pixels.flatten(0, 1)
         # Plain numbers, no negative ones: traced for ONNX, -(-61 // 8) would be rounded to 7.
         height, width = int(pixels.shape[2]), int(pixels.shape[3])
         rows, columns = (height + patch - 1) // patch, (width + patch - 1) // patch
@@ -384,7 +398,11 @@ class ViT(nn.Module):
             x = block(x, cos, sin)
         x = self.norm(x)[:, : rows * columns]
         patch_logits = self.patch_head(x).transpose(1, 2).unflatten(2, (rows, columns))  # (B, K, h, w)
-        logits = self.class_head(x.mean(1)) + self.pooling(patch_logits)
+        if not views:
+            return Prediction(self.class_head(x.mean(1)) + self.pooling(patch_logits), patch_logits)
+        x = x.unflatten(0, (-1, views)).flatten(1, 2)  # (B, V * h * w, dim)
+        patch_logits = patch_logits.unflatten(0, (-1, views))  # (B, V, K, h, w)
+        logits = self.class_head(x.mean(1)) + self.pooling(patch_logits.transpose(1, 2))
         return Prediction(logits, patch_logits)
 
     def parameter_groups(self, weight_decay: float) -> list[dict]:

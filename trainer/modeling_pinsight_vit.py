@@ -123,10 +123,19 @@ class PinsightViTForImageClassification(PreTrainedModel):
         """Class logits of pictures.
 
         Args:
-            pixel_values: (B, C, H, W) in [0, 1].
+            pixel_values: (B, C, H, W) in [0, 1]; of a run on V views (B, V, C, H, W), in the order of its `views`.
             labels: (B,); with them there is a loss, of the logits before the temperature.
             kwargs: What transformers passes to every model; none changes anything here.
+
+        Raises:
+            ValueError: Not as many views as the run has.
         """
+        views = self.vit.config.views
+        if (tuple(pixel_values.shape[1:-3]) or (0,)) != (len(views),):
+            expected = (
+                f"(B, {len(views)}, C, H, W), the views {', '.join(views)}" if views else "(B, C, H, W)"
+            )
+            raise ValueError(f"pixel_values: expected {expected}, got {tuple(pixel_values.shape)}")
         prediction = self.vit(pixel_values)
         loss = None if labels is None else F.cross_entropy(prediction.logits, labels)
         return PinsightViTOutput(

@@ -4,65 +4,42 @@ RUN may be a ViT's or a Florence-2's; the latter's pictures get boxes (`trainer.
 
 For a ViT the picture is fitted into the network's size as in training (one scale both ways, centred, the border
 repeated). The heat map is the patch head's 1 - P(OK), laid back onto the picture. A run trained with `--input
-nsoart` judges NSOART pictures: give it those.
+nsoart` judges NSOART pictures: give it those. A run trained with `--views` judges parts: the pictures' names say which
+view of which part each is (`trainer.views`).
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from tqdm import tqdm
 
 from trainer import checkpoint, frozen
 from trainer.data import open_picture
 from trainer.errors import InputError
-from trainer.fitting import fit_of, pixels_of, rgb
+from trainer.fitting import rgb
 from trainer.florence2_run import FORMAT as DETECTION_FORMAT
 from trainer.florence2_run import kind_of
-from trainer.frozen import decide
-from trainer.model import OK_CLASS, ViT
+from trainer.model import ViT
 from trainer.options import exit_code
+from trainer.verdicts import annotate, annotate_part, judge, judge_part
+from trainer.views import parts_of
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
-GREEN, RED = (40, 167, 69), (214, 48, 49)
-SMALLEST_SIDE = 512
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the network says of one picture.
-
-    Args:
-        file: The picture's path as given or found.
-        verdict: `OK` or `NG`.
-        label: `OK` below the threshold, else the most likely other class; without a threshold the most likely class.
-        confidence: Its probability.
-        probabilities: Probability by class name.
-        peak_px: (x, y) of the most suspicious patch's centre, in px of the picture.
-        peak_class: Most likely NG class there.
-        peak_probability: 1 - P(OK) there.
-    """
-
-    file: str
-    verdict: str
-    label: str
-    confidence: float
-    probabilities: dict[str, float]
-    peak_px: tuple[float, float]
-    peak_class: str
-    peak_probability: float
 
 
 @dataclass(frozen=True)
 class Judged:
-    """One picture's outcome: verdict for the JSON, line for the terminal, sheet for the folder; or problems."""
+    """One picture's outcome: verdict for the JSON, line for the terminal, sheet for the folder; or problems.
+
+    Of a part `file` is what its sheet is named after.
+    """
 
     file: Path
     verdict: dict[str, Any] | None = None
@@ -93,101 +70,6 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
     if problems:
         raise InputError(problems)
     return list(dict.fromkeys(found))
-
-
-def judge(
-    model: ViT, picture: Image.Image, file: str, threshold: float | None = None, temperature: float = 1.0
-) -> tuple[Verdict, np.ndarray]:
-    """Judge one picture.
-
-    Args:
-        model: A trained network in evaluation mode.
-        picture: Any size and mode.
-        file: Name in the verdict.
-        threshold: NG from so much 1 - P(OK) on; without, the most likely class decides.
-        temperature: Divides the logits.
-
-    Returns:
-        The verdict and the heat map (h, w) in [0, 1] over the network's patches.
-    """
-    config = model.config
-    size = (config.width, config.height)
-    pixels = torch.from_numpy(pixels_of(picture, size).copy())[None].float() / 255
-    with torch.inference_mode():
-        prediction = model(pixels)
-    probabilities = (prediction.logits[0].double() / temperature).softmax(0)
-    label = int(probabilities.argmax())
-    if threshold is not None:
-        label = int(decide(probabilities[None].numpy(), config.ok_index, threshold)[0])
-    patches = prediction.patch_logits[0].double().softmax(0)  # (K, h, w)
-    heat = 1 - patches[config.ok_index]
-    fit = fit_of(rgb(picture).size, size)
-    # The repeated border is no part of the picture: a peak there would point outside.
-    patch = config.patch_size
-    y, x = ((torch.arange(count) + 0.5) * patch for count in heat.shape)
-    inside = (
-        ((y >= fit.top) & (y <= fit.top + fit.height))[:, None]
-        & (x >= fit.left)
-        & (x <= fit.left + fit.width)
-    )
-    row, column = divmod(int(torch.where(inside, heat, -1.0).argmax()), heat.shape[1])
-    at_peak = patches[:, row, column].clone()
-    at_peak[config.ok_index] = -1
-    verdict = Verdict(
-        file=file,
-        verdict="OK" if label == config.ok_index else "NG",
-        label=config.classes[label],
-        confidence=float(probabilities[label]),
-        probabilities={name: float(p) for name, p in zip(config.classes, probabilities, strict=True)},
-        peak_px=(
-            (float(x[column]) - fit.left) / fit.scale,
-            (float(y[row]) - fit.top) / fit.scale,
-        ),
-        peak_class=config.classes[int(at_peak.argmax())],
-        peak_probability=float(heat[row, column]),
-    )
-    return verdict, heat.numpy()
-
-
-def _heat_on(picture: Image.Image, heat: np.ndarray, model: ViT) -> Image.Image:
-    """The picture with its heat map in red, both in the picture's size."""
-    config = model.config
-    fit = fit_of(picture.size, (config.width, config.height))
-    whole = Image.fromarray((heat * 255).astype(np.uint8)).resize(
-        (heat.shape[1] * config.patch_size, heat.shape[0] * config.patch_size), Image.Resampling.BILINEAR
-    )
-    inside = whole.crop((fit.left, fit.top, fit.left + fit.width, fit.top + fit.height))
-    strength = inside.resize(picture.size, Image.Resampling.BILINEAR).point(lambda v: v * 0.75)
-    return Image.composite(Image.new("RGB", picture.size, (255, 40, 0)), picture, strength)
-
-
-def annotate(picture: Image.Image, verdict: Verdict, heat: np.ndarray, model: ViT) -> Image.Image:
-    """The picture and its heat map, one above the other, under a bar with verdict, class and confidence.
-
-    Args:
-        picture: As opened.
-        verdict: From `judge`.
-        heat: (h, w) from `judge`.
-        model: The network that judged.
-    """
-    picture = rgb(picture)
-    overlay = _heat_on(picture, heat, model)
-    factor = max(1, -(-SMALLEST_SIDE // picture.width))
-    size = (picture.width * factor, picture.height * factor)
-    bar = max(28, size[0] // 22)
-    sheet = Image.new("RGB", (size[0], bar + 2 * size[1] + 4), "white")
-    draw = ImageDraw.Draw(sheet)
-    draw.rectangle((0, 0, size[0], bar), fill=GREEN if verdict.verdict == "OK" else RED)
-    text = verdict.verdict if verdict.label == OK_CLASS else f"{verdict.verdict}  {verdict.label}"
-    font = ImageFont.load_default(size=bar * 0.6)
-    draw.text((bar // 3, bar // 2), f"{text}  {verdict.confidence:.0%}", fill="white", font=font, anchor="lm")
-    sheet.paste(picture.resize(size, Image.Resampling.NEAREST), (0, bar))
-    sheet.paste(overlay.resize(size, Image.Resampling.NEAREST), (0, bar + size[1] + 4))
-    if verdict.verdict == "NG":
-        x, y = verdict.peak_px[0] * factor, verdict.peak_px[1] * factor + bar
-        radius = 1.5 * model.config.patch_size * size[0] / model.config.width
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline=RED, width=max(2, factor))
-    return sheet
 
 
 def sheet_names(files: Sequence[Path]) -> list[str]:
@@ -283,8 +165,8 @@ def _detect(args: argparse.Namespace, files: Sequence[Path]) -> Iterator[Judged]
             yield Judged(file, asdict(verdict), line, detect.annotate(picture, verdict) if args.out else None)
 
 
-def _classify(args: argparse.Namespace, files: Sequence[Path]) -> Iterator[Judged]:
-    """Verdict, line and sheet of each picture by a ViT run."""
+def _classifier(args: argparse.Namespace) -> tuple[ViT, float | None, float]:
+    """A ViT run's network, threshold and temperature."""
     if args.threshold is not None and not 0 <= args.threshold <= 1:
         raise InputError(f"--threshold: expected 0 to 1, got {args.threshold}")
     _, settings = checkpoint.load_config(args.model)
@@ -296,7 +178,12 @@ def _classify(args: argparse.Namespace, files: Sequence[Path]) -> Iterator[Judge
     model = checkpoint.load_model(args.model, args.weights or "best")
     held = frozen.load(args.model) if args.weights in (None, "best") else None
     threshold = args.threshold if args.threshold is not None else held.threshold if held else None
-    temperature = held.temperature if held else 1.0
+    return model, threshold, held.temperature if held else 1.0
+
+
+def _classify(args: argparse.Namespace, files: Sequence[Path]) -> Iterator[Judged]:
+    """Verdict, line and sheet of each picture by a ViT run."""
+    model, threshold, temperature = _classifier(args)
     for file in files:
         try:
             picture = open_picture(file, str(file))
@@ -308,6 +195,44 @@ def _classify(args: argparse.Namespace, files: Sequence[Path]) -> Iterator[Judge
         yield Judged(
             file, asdict(verdict), line, annotate(picture, verdict, heat, model) if args.out else None
         )
+
+
+def _classify_parts(args: argparse.Namespace, parts: Mapping[Path, Mapping[str, Path]]) -> Iterator[Judged]:
+    """Verdict, line and sheet of each part by a ViT run on several views."""
+    model, threshold, temperature = _classifier(args)
+    for place, files in parts.items():
+        pictures: dict[str, Image.Image] = {}
+        problems: list[str] = []
+        for view, file in files.items():
+            try:
+                pictures[view] = open_picture(file, str(file))
+            except InputError as e:
+                problems += e.problems
+        if problems:
+            yield Judged(place, problems=problems)
+            continue
+        part = str(place.with_suffix(""))
+        named = {view: str(file) for view, file in files.items()}
+        verdict, heats = judge_part(model, pictures, part, named, threshold, temperature)
+        where = f"  most suspicious from {verdict.peak_view}" if verdict.verdict == "NG" else ""
+        line = f"{verdict.verdict}  {verdict.label:<8} {verdict.confidence:.3f}  {part}{where}"
+        sheet = annotate_part(pictures, verdict, heats, model) if args.out else None
+        yield Judged(place, asdict(verdict), line, sheet)
+
+
+def _judged(
+    args: argparse.Namespace, files: Sequence[Path], detects: bool
+) -> tuple[Iterator[Judged], list[Path], list[str]]:
+    """The outcomes as they come, what their sheets are named after, and what is wrong with the files' names."""
+    if detects:
+        return _detect(args, files), list(files), []
+    seen_from = checkpoint.load_config(args.model)[0].views
+    if not seen_from:
+        return _classify(args, files), list(files), []
+    found, problems = parts_of(files, seen_from)
+    # A name with a dot keeps what follows it.
+    parts = {Path(f"{part}.png"): pictures for part, pictures in found.items()}
+    return _classify_parts(args, parts), list(parts), problems
 
 
 def run(args: argparse.Namespace) -> int:
@@ -324,10 +249,10 @@ def run(args: argparse.Namespace) -> int:
         if args.out.exists() and not args.out.is_dir():
             raise InputError(f"--out {args.out}: expected a folder, got a file")
         args.out.mkdir(parents=True, exist_ok=True)
-    names = dict(zip(files, sheet_names(files), strict=True))
-    verdicts, problems = [], []
-    judged = (_detect if detects else _classify)(args, files)
-    for one in tqdm(judged, total=len(files), unit="picture", disable=None):
+    judged, places, problems = _judged(args, files, detects)
+    names = dict(zip(places, sheet_names(places), strict=True))
+    verdicts = []
+    for one in tqdm(judged, total=len(places), unit="picture", disable=None):
         problems += one.problems
         if one.verdict is None:
             continue

@@ -74,8 +74,9 @@ def _overview(
     minutes = sum(float(row["seconds"]) for row in rows) / 60
     what = f"dataset {data['name']}, " if "name" in data else ""
     counted = f"{summary['training_pictures']} training pictures, " if "training_pictures" in summary else ""
+    seen_from = f"parts judged from {', '.join(config.views)} together, " if config.views else ""
     lines = [
-        f"Classes {', '.join(config.classes)}; {what}{counted}input {settings.input}, {config.width} x "
+        f"Classes {', '.join(config.classes)}; {what}{counted}{seen_from}input {settings.input}, {config.width} x "
         f"{config.height} px, patches of {config.patch_size} px. {summary['epochs']} epochs in {minutes:.1f} min, seed "
         f"{settings.seed}; best epoch {summary['best_epoch']}, by {summary['best_by']}.",
     ]
@@ -87,7 +88,7 @@ def _overview(
     if summary["stopped"]:
         lines.append(f"Stopped early: {summary['stopped']}.")
     table = page.table(
-        ("split", "pictures", "accuracy", "balanced accuracy", "loss"),
+        ("split", "parts" if config.views else "pictures", "accuracy", "balanced accuracy", "loss"),
         [
             [n, s["pictures"], s["accuracy"], s["balanced_accuracy"], s["loss"]]
             for n, s in summary["splits"].items()

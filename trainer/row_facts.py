@@ -1,7 +1,7 @@
 """What a dataset's row says of the part in its picture: which part, which factors, which defect of which size."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ ROWS = ("all", "observable", "clear")
 
 @dataclass(frozen=True)
 class Facts:
-    """One row.
+    """One row; or one part, from the rows of its views.
 
     Args:
         part: Name of the part; pictures of one part share it.
@@ -57,7 +57,7 @@ def _no_kinds(row: Mapping[str, Any], ok_index: int) -> str:
 
 
 def facts(split: Split, ok_index: int) -> list[Facts]:
-    """The facts of each row of a split.
+    """The facts of each example of a split: see `of_part` for those with several views.
 
     A bent pin's size is its true position, a retracted one's its retraction: the larger of the two, as both are known.
     A missing pin, and anything that is no pin, has none.
@@ -85,7 +85,33 @@ def facts(split: Split, ok_index: int) -> list[Facts]:
                 factors={k: "" if v is None else str(v) for k, v in row.items() if k not in NO_FACTORS},
             )
         )
+    if split.views > 1:
+        return [of_part(out[at : at + split.views]) for at in range(0, len(out), split.views)]
     return out
+
+
+def of_part(rows: Sequence[Facts]) -> Facts:
+    """What the pictures of one part say together.
+
+    Kinds and addresses are those of any view. There is a size where all views that show a defect show the same one: it
+    was measured on the part, so it is the same in each. A factor that differs between the views, such as the camera,
+    is none of the part's.
+    """
+    kinds = {kind for row in rows for kind in row.kinds.split("+")} - {"OK"}
+    addresses = tuple(dict.fromkeys(address for row in rows for address in row.addresses))
+    alone = len(addresses) == 1 and all(len(row.addresses) <= 1 for row in rows)
+    sized = next((row for row in rows if alone and row.measure), None)
+    return replace(
+        rows[0],
+        kinds="+".join(sorted(kinds)) or "OK",
+        addresses=addresses,
+        measure=sized.measure if sized else "",
+        size_mm=sized.size_mm if sized else None,
+        factors={
+            name: value if all(row.factors.get(name) == value for row in rows) else ""
+            for name, value in rows[0].factors.items()
+        },
+    )
 
 
 def defect_positions(split: Split, ok_index: int) -> dict[str, list[str]]:
@@ -140,14 +166,17 @@ def factor_levels(rows: Sequence[Facts], positions: Mapping[str, Sequence[str]])
 
 
 def kept_rows(split: Split, which: str) -> np.ndarray:
-    """(N,) whether a row counts.
+    """(N,) whether an example counts.
 
     Args:
         split: The split.
-        which: `all`; `observable`: those whose defects can be seen; `clear`: of these, those outside the grey zone.
+        which: `all`; `observable`: those whose defects can be seen, in one view at least; `clear`: of these, those
+            outside the grey zone, in every view.
     """
-    keep = np.ones(len(split), dtype=bool)
-    for index, row in enumerate(split.rows):
-        hidden = row.get("observable") is False
-        keep[index] = not (which != "all" and hidden) and not (which == "clear" and row.get("grey") is True)
-    return keep
+    if not split.rows:
+        return np.ones(len(split), dtype=bool)
+    hidden = np.array([row.get("observable") is False for row in split.rows], dtype=bool)
+    grey = np.array([row.get("grey") is True for row in split.rows], dtype=bool)
+    hidden = hidden.reshape(-1, split.views).all(1) & (which != "all")
+    grey = grey.reshape(-1, split.views).any(1) & (which == "clear")
+    return np.asarray(~hidden & ~grey)

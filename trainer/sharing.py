@@ -32,18 +32,24 @@ class Share:
 
     def __init__(self, rank: int = 0, count: int = 1) -> None:
         self.rank, self.count = rank, count
-        self.rows: int | None = (
-            None  # of the whole batch that is in the network now; None: it is not shared out
-        )
+        # Of the whole batch that is in the network now, and how many of them belong together; None: not shared out.
+        self.rows: int | None = None
+        self.together = 1
 
     @property
     def first(self) -> bool:
         """Whether this process writes and prints."""
         return self.rank == 0
 
-    def own(self, rows: int) -> slice:
-        """This process's part of so many rows; all parts together are the rows in their order."""
-        return slice(rows * self.rank // self.count, rows * (self.rank + 1) // self.count)
+    def own(self, rows: int, together: int = 1) -> slice:
+        """This process's part of so many rows; all parts together are the rows in their order.
+
+        Args:
+            rows: How many, a multiple of `together`.
+            together: So many neighbours are never torn apart.
+        """
+        low, high = (rows // together * rank // self.count for rank in (self.rank, self.rank + 1))
+        return slice(low * together, high * together)
 
     def total(self, tensor: Tensor) -> Tensor:
         """The sum over all processes, in place."""
@@ -103,7 +109,7 @@ class SharedDropout(nn.Module):
         if not self.training:
             return x
         rows = self.share.rows
-        own = slice(None) if rows is None else self.share.own(rows)
+        own = slice(None) if rows is None else self.share.own(rows, self.share.together)
         mask = x.new_empty((len(x) if rows is None else rows, *x.shape[1:])).bernoulli_(1 - self.p)
         return x * mask[own] / (1 - self.p)
 

@@ -83,7 +83,7 @@ def answer(model: ViT, split: Split, batch_size: int = 16, share: Share | None =
     logits = [torch.empty((0, len(model.config.classes)))]
     with torch.inference_mode():
         for start in range(own.start, own.stop, batch_size):
-            pixels = split.pictures.batch(range(start, min(start + batch_size, own.stop)))
+            pixels = split.pixels(range(start, min(start + batch_size, own.stop)))
             logits.append(model(pixels.to(device).float() / 255).logits.float().cpu())
     all_logits = share.joined(torch.cat(logits))
     return Answers(
@@ -97,7 +97,7 @@ def answer(model: ViT, split: Split, batch_size: int = 16, share: Share | None =
 
 def _patch_loss(model: ViT, patch_logits: Tensor, batch: Batch, share: Share) -> Tensor:
     return patch_loss(
-        patch_logits,
+        patch_logits.flatten(0, -4),  # of each view by itself
         batch.boxes,
         batch.categories,
         batch.boxes_known,
@@ -155,8 +155,10 @@ def train_epoch(
     rate, done, steps = config.lr, plan.done(epoch - 1), plan.steps(epoch)
     shown_close_ups = 0
 
-    def forward(pixels: Tensor, rows: int) -> Prediction:
-        share.rows = rows
+    def forward(pixels: Tensor, rows: int, views: int = 1) -> Prediction:
+        share.rows, share.together = rows * views, views
+        if views > 1:
+            pixels = pixels.unflatten(0, (-1, views))
         with torch.autocast(device.type, torch.bfloat16, enabled=config.amp == "bf16"):
             said = model(pixels)
         share.rows = None
@@ -182,7 +184,7 @@ def train_epoch(
                 shown_close_ups += portion.close_up_count
             if portion.pictures is not None:
                 batch = _on(device, portion.pictures)
-                prediction = forward(batch.pixels, portion.picture_count)
+                prediction = forward(batch.pixels, portion.picture_count, split.views)
                 lost = F.cross_entropy(
                     prediction.logits,
                     batch.labels,

@@ -26,6 +26,7 @@ from trainer import (
     pretrained,
     row_facts,
     training,
+    views,
 )
 from trainer.checkpoint import TrainingConfig
 from trainer.data import INPUTS, Data, channel_statistics, load_data
@@ -123,7 +124,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--epochs", type=number(int, 1, 100_000), help=f"passes over the training split ({d.epochs})"
     )
-    p.add_argument("--batch-size", type=number(int, 1, 65_536), help=f"pictures per step ({d.batch_size})")
+    p.add_argument(
+        "--batch-size",
+        type=number(int, 1, 65_536),
+        help=f"pictures per step ({d.batch_size}); with --views parts (as many as have about {d.batch_size} pictures)",
+    )
     p.add_argument(
         "--accumulate", type=number(int, 1, 4096), metavar="N", help=f"batches per step ({d.accumulate})"
     )
@@ -190,6 +195,13 @@ def parser() -> argparse.ArgumentParser:
         help="compute in bfloat16, keep float32 weights (auto: on a GPU that can)",
     )
     p.add_argument("--input", choices=INPUTS, help=f"which pictures of the dataset ({d.input})")
+    p.add_argument(
+        "--views",
+        type=views.view_list,
+        metavar="C,C,…",
+        help="judge each part by all its pictures from these cameras together; all: every camera of the training "
+        "split (each picture by itself)",
+    )
     p.add_argument(
         "--image-size",
         type=picture_size,
@@ -276,14 +288,39 @@ def _settings(args: argparse.Namespace, device: torch.device) -> TrainingConfig:
     return replace(TrainingConfig(), **given)
 
 
+def _views(args: argparse.Namespace, data: Data) -> tuple[str, ...]:
+    """The cameras whose pictures of a part are one example: what was given, or an earlier run's; else none."""
+    if args.views is not None:
+        return views.cameras_of(data.splits) if args.views == views.ALL else args.views
+    return checkpoint.read_config(args.config)[0].views if args.config else ()
+
+
+def _by_part(data: Data, cameras: tuple[str, ...], folder: Path) -> Data:
+    """The data with an example per part where there are `cameras`; how many pictures are left out is said."""
+    if not cameras:
+        return data
+    splits = views.by_part(data.splits, cameras, data.classes, f"--views {','.join(cameras)}: {folder}")
+    for name, split in splits.items():
+        if left := len(data.splits[name]) - len(split.runs):
+            say(
+                f"split {name}: {left} of {len(data.splits[name])} pictures left out by --views {','.join(cameras)}"
+            )
+    return replace(data, splits=splits)
+
+
 def _network(
-    args: argparse.Namespace, data: Data, settings: TrainingConfig, source: pretrained.Pretrained | None
+    args: argparse.Namespace,
+    data: Data,
+    settings: TrainingConfig,
+    source: pretrained.Pretrained | None,
+    cameras: tuple[str, ...],
 ) -> ViTConfig:
     """The network's shape: an earlier run's or the defaults, what was given, and what the data ask for."""
     given = {f: getattr(args, o) for o, f in MODEL_OPTIONS.items() if getattr(args, o) is not None}
     split = data.splits["train"]
     if args.init and source is not None:
-        return source.network(data.classes, data.size, channel_statistics(split.pictures, len(split)), given)
+        statistics = channel_statistics(split.pictures, len(split.runs))
+        return replace(source.network(data.classes, data.size, statistics, given), views=cameras)
     if args.init:
         shape, _ = checkpoint.load_config(Path(args.init))
         wrong = [
@@ -298,15 +335,16 @@ def _network(
         if wrong:
             raise InputError(wrong)
         # Its first layer knows its own mean and spread, whatever the new pictures'.
-        return replace(shape, classes=data.classes, width=data.size[0], height=data.size[1], **given)
+        own = {"classes": data.classes, "width": data.size[0], "height": data.size[1], "views": cameras}
+        return replace(shape, **own, **given)
     base: dict[str, Any] = {}
     if args.config is not None:
         base = vars(checkpoint.read_config(args.config)[0]).copy()
     if base and settings.init:
         mean, std = base["mean"], base["std"]
     else:
-        mean, std = channel_statistics(split.pictures, len(split))
-    own = {"classes": data.classes, "width": data.size[0], "height": data.size[1]}
+        mean, std = channel_statistics(split.pictures, len(split.runs))
+    own = {"classes": data.classes, "width": data.size[0], "height": data.size[1], "views": cameras}
     return ViTConfig(**{**base, **given, **own, "channels": len(mean), "mean": mean, "std": std})
 
 
@@ -332,7 +370,8 @@ def _kept(data: Data, which: str, folder: Path) -> Data:
         if not len(split):
             raise InputError(f"--data {folder} split {name}: --rows {which} leaves no row")
         if left := len(data.splits[name]) - len(split):
-            say(f"split {name}: {left} of {len(data.splits[name])} rows left out by --rows {which}")
+            what = "parts" if split.views > 1 else "rows"
+            say(f"split {name}: {left} of {len(data.splits[name])} {what} left out by --rows {which}")
     return replace(data, splits=splits)
 
 
@@ -420,7 +459,8 @@ def _finish(run: Path, data: Data, folder: Path, model: ViT, outcome: training.O
     checkpoint.load_weights(model, tensors, str(run / checkpoint.BEST))
     summary: dict[str, object] = {
         "data": card.dataset_facts(folder),
-        "training_pictures": len(data.splits["train"]),
+        "training_pictures": len(data.splits["train"].runs),
+        **({"views": list(model.config.views)} if model.config.views else {}),
         "classes": list(data.classes),
         "epochs": outcome.epochs,
         "best_epoch": outcome.best_epoch,
@@ -452,7 +492,8 @@ def _finish(run: Path, data: Data, folder: Path, model: ViT, outcome: training.O
             },
             "confusion": matrix.tolist(),
         }
-        say(f"{name}: accuracy {metrics.accuracy(matrix):.3f} on {len(split)} pictures (best weights)")
+        counted = f"{len(split)} {'parts' if split.views > 1 else 'pictures'}"
+        say(f"{name}: accuracy {metrics.accuracy(matrix):.3f} on {counted} (best weights)")
     collapse = metrics.collapse_warning(matrices["validation"], data.classes)
     summary["warnings"] = [collapse] if collapse else []
     if collapse:
@@ -515,6 +556,12 @@ def run(args: argparse.Namespace) -> int:
             raise InputError(
                 f"--data {args.data}: {args.out} knows {config.classes}, the dataset has {data.classes}"
             )
+        if args.views is not None and (given := _views(args, data)) != config.views:
+            raise InputError(
+                f"--views: {args.out} was trained with {','.join(config.views) or 'single pictures'}, "
+                f"got {','.join(given)}; --resume keeps the run's"
+            )
+        data = _by_part(data, config.views, args.data)
     else:
         settings = _settings(args, device)
         if late := [epoch for epoch in settings.stages if epoch > settings.epochs]:
@@ -522,7 +569,12 @@ def run(args: argparse.Namespace) -> int:
         data = load_data(args.data, settings.input, _size(args))
         if settings.init and pretrained.is_checkpoint(settings.init):
             source = pretrained.read(settings.init)
-        config = _network(args, data, settings, source)
+        cameras = _views(args, data)
+        data = _by_part(data, cameras, args.data)
+        if cameras and args.batch_size is None and args.config is None:
+            # About as many pictures per step, and so as many steps, as when each is an example.
+            settings = replace(settings, batch_size=max(1, round(settings.batch_size / len(cameras))))
+        config = _network(args, data, settings, source, cameras)
     if settings.amp not in ("bf16", "off"):
         raise InputError(f"amp: expected bf16 or off, got {settings.amp!r}")
     if settings.batch_size < share.count:
@@ -547,9 +599,10 @@ def run(args: argparse.Namespace) -> int:
     if not args.resume and share.first:
         checkpoint.save_config(args.out, config, settings)
     boxed = bool(data.splits["train"].boxes_known.any())
+    examples = f"parts, each from {', '.join(config.views)}" if config.views else "pictures"
     say(
         f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {config.width}x{config.height} px, "
-        f"{len(data.splits['train'])} training and {len(data.splits['validation'])} validation pictures, "
+        f"{len(data.splits['train'])} training and {len(data.splits['validation'])} validation {examples}, "
         + (f"{share.count} processes, each on " if share.count > 1 else "")
         + f"{device}, {settings.threads} threads{', bfloat16' if settings.amp == 'bf16' else ''}; "
         + ("boxes teach the patches" if boxed and settings.patch_weight > 0 else "picture labels only")

@@ -100,6 +100,8 @@ def vit(folder: Path) -> dict[str, Any]:
 def by_views(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> dict[str, Any]:
     """Whole parts judged by the mean probabilities of several views: right classes, right verdicts, by truth.
 
+    A run that was trained on several views together has one answer for them, which counts as it is.
+
     Args:
         said: Lines of predictions.csv of the split `test`.
         rows: The manifest's, which know each picture's camera and part.
@@ -111,17 +113,20 @@ def by_views(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> 
     from trainer.intervals import share
 
     cameras = {row["run"]: row["camera"] for row in rows}
-    parts: dict[str, dict[str, dict[str, str]]] = {}
+    parts: dict[str, dict[frozenset[str], dict[str, str]]] = {}
     for line in said:
         if line["split"] == "test":
-            parts.setdefault(line["part"], {})[cameras[line["run"]]] = line
+            seen_from = frozenset(cameras[run] for run in line["run"].split("+"))
+            parts.setdefault(line["part"], {})[seen_from] = line
     found: dict[str, Any] = {}
     for name, views in VIEWS.items():
         judged: list[tuple[str, str]] = []
         for lines in parts.values():
-            if not all(view in lines for view in views):
+            together = lines.get(frozenset(views))
+            alone = [lines[key] for view in views if (key := frozenset([view])) in lines]
+            if together is None and len(alone) < len(views):
                 continue
-            some = [lines[view] for view in views]
+            some = alone if together is None else [together]
             classes = [key[2:] for key in some[0] if key.startswith("p_") and key != "p_ng"]
             mean = {c: float(np.mean([float(line[f"p_{c}"]) for line in some])) for c in classes}
             # A part's class is its worst in any view: a picture's own may be OK where the defect is hidden.

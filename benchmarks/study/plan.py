@@ -327,8 +327,12 @@ def _question_4(size: Size, seed: int) -> list[Run]:
     options = ("--epochs", str(size.epochs))
     seconds = _vit_seconds(540, size.epochs, judged=700)
     return [
-        Run(4, name, seed, data, "vit", options, parts=True, rows="all", seconds=seconds)
-        for name, data in (("trained on five views", five), ("trained on the centre", one))
+        Run(4, name, seed, data, "vit", (*options, *more), parts=True, rows="all", seconds=seconds)
+        for name, data, more in (
+            ("trained on five views", five, ()),
+            ("trained on five views together", five, ("--views", "all")),
+            ("trained on the centre", one, ()),
+        )
     ]
 
 

@@ -222,7 +222,10 @@ def views(found: Found, picture: Path) -> list[str]:
     for variant in found.variants:
         for name in names:
             values = [series.get(title, {}).get(variant, {}).get(name, "–") for title in measures]
-            rows.append([variant, name, *values])
+            if any(
+                value != "–" for value in values
+            ):  # trained on all views together, it has no answer from fewer
+                rows.append([variant, name, *values])
     parts = [table(["trained", "judged by", *measures], rows)]
     reached = [
         f"{variant}, {name}"

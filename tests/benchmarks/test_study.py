@@ -387,3 +387,24 @@ def test_every_kept_result_belongs_to_the_plan():
     planned = {run.key for size in plan.SIZES for run in all_runs(size)}
     assert not set(documents_in(command_line.RESULTS)) - planned
     assert findings({})[1].done == 0
+
+
+def test_an_answer_from_all_views_counts_as_it_is():
+    rows = [{"run": f"p{part}{c}", "camera": c} for part in "ab" for c in measures.VIEWS["all five"]]
+
+    def line(run: str, part: str, ok: float) -> dict[str, str]:
+        shares = {"p_ng": str(1 - ok), "p_BENDNG": str(1 - ok), "p_OK": str(ok)}
+        return {"split": "test", "run": run, "part": part, "truth": "BENDNG", **shares}
+
+    together = [
+        line("+".join(r["run"] for r in rows if r["run"][1] == part), part, ok)
+        for part, ok in (("a", 0.2), ("b", 0.9))
+    ]
+    found = measures.by_views(together, rows)
+    assert found["all five"]["parts"] == 2 and found["all five"]["class"]["count"] == 1
+    assert found["centre"]["parts"] == 0 and found["centre"]["class"]["share"] is None
+    alone = [line(row["run"], row["run"][1], 0.2 if row["camera"] == "top" else 0.7) for row in rows]
+    found = measures.by_views(alone, rows)
+    assert found["centre"]["parts"] == found["all five"]["parts"] == 2
+    assert found["all five"]["class"]["count"] == 0 and found["all five"]["recall"]["BENDNG"]["of"] == 2
+    assert found["centre, top, bottom"]["class"]["share"] == 0.0

@@ -12,7 +12,7 @@ from PIL import Image
 from trainer import checkpoint, export
 from trainer.checkpoint import TrainingConfig
 from trainer.model import ViT, ViTConfig
-from trainer.predict import judge
+from trainer.verdicts import judge
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from PIL import Image
 from trainer import checkpoint, frozen, hub_files
 from trainer.checkpoint import TrainingConfig
 from trainer.model import ViT, ViTConfig
-from trainer.predict import judge
+from trainer.verdicts import judge
 
 CLASSES = ("BENDNG", "NUKENG", "OK")
 
