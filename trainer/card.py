@@ -172,7 +172,6 @@ def _measured(
     )
     if summary.get("views"):
         note += " Judged are parts, not pictures: every count is of parts."
-
     return results, table, [note]
 
 

@@ -317,6 +317,7 @@ def _network(
 ) -> ViTConfig:
     """The network's shape: an earlier run's or the defaults, what was given, and what the data ask for."""
     given = {f: getattr(args, o) for o, f in MODEL_OPTIONS.items() if getattr(args, o) is not None}
+    own = {"classes": data.classes, "width": data.size[0], "height": data.size[1], "views": cameras}
     split = data.splits["train"]
     if args.init and source is not None:
         statistics = channel_statistics(split.pictures, len(split.runs))
@@ -335,7 +336,6 @@ def _network(
         if wrong:
             raise InputError(wrong)
         # Its first layer knows its own mean and spread, whatever the new pictures'.
-        own = {"classes": data.classes, "width": data.size[0], "height": data.size[1], "views": cameras}
         return replace(shape, **own, **given)
     base: dict[str, Any] = {}
     if args.config is not None:
@@ -344,7 +344,6 @@ def _network(
         mean, std = base["mean"], base["std"]
     else:
         mean, std = channel_statistics(split.pictures, len(split.runs))
-    own = {"classes": data.classes, "width": data.size[0], "height": data.size[1], "views": cameras}
     return ViTConfig(**{**base, **given, **own, "channels": len(mean), "mean": mean, "std": std})
 
 

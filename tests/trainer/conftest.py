@@ -2,6 +2,8 @@
 
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -202,3 +204,21 @@ def trained_run(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) ->
     )
     assert code == 0
     return run
+
+
+@contextmanager
+def dying_in_epoch(number: int) -> Iterator[None]:
+    """A training that begins its epoch `number` is interrupted there."""
+    from trainer import training
+
+    real, calls = training.train_epoch, []
+
+    def train_epoch(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == number:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "train_epoch", train_epoch)
+        yield

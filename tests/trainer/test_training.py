@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from tests.trainer.conftest import dying_in_epoch
 from trainer import training
 from trainer.checkpoint import TrainingConfig
 from trainer.vit import main
@@ -77,22 +78,13 @@ def same_but_seconds(a: Path, b: Path) -> bool:
 # Died in the close-ups' stage, where the class head has no moments yet; and among the pictures.
 @pytest.mark.parametrize("close_ups", ["0.75", "0.25"])
 def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(
-    tiny_dataset, tmp_path, small_options, monkeypatch, close_ups
+    tiny_dataset, tmp_path, small_options, close_ups
 ):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     options = ["--epochs", "4", "--dropout", "0.1", "--close-ups", close_ups, *small_options]
     assert train(tiny_dataset, whole, *options) == 0
 
-    real, calls = training.train_epoch, []
-
-    def dies_in_the_third_epoch(*args, **kwargs):
-        calls.append(1)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return real(*args, **kwargs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "train_epoch", dies_in_the_third_epoch)
+    with dying_in_epoch(3):
         assert train(tiny_dataset, broken, *options) == 1
     assert len(table(broken)) == 2
     assert train(tiny_dataset, broken, "--resume", "--device", "cpu") == 0

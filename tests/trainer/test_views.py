@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import load_file
 
-from tests.trainer.conftest import draw_pins, png_bytes, tiny_rows
+from generator import labels
+from tests.trainer.conftest import draw_pins, dying_in_epoch, png_bytes, tiny_rows
 from tests.trainer.test_sharing import together
-from trainer import checkpoint, row_facts, training
+from trainer import checkpoint, row_facts
 from trainer.checkpoint import TrainingConfig
 from trainer.closeups import CloseUps
 from trainer.data import load_data
@@ -24,7 +25,7 @@ from trainer.errors import InputError
 from trainer.loader import plan_of, steps_of
 from trainer.model import ViT, ViTConfig
 from trainer.sharing import Share, SharedDropout
-from trainer.views import by_part, parts_of, view_list, view_of
+from trainer.views import PRECEDENCE, by_part, parts_of, view_list, view_of
 from trainer.vit import main
 
 VIEWS = ("center", "left", "top")
@@ -121,6 +122,10 @@ def test_a_part_is_as_bad_as_its_worst_picture(make_dataset, tmp_path):
         row["label"] = label
     data = make_dataset(tmp_path / "data", {"train": rows, "validation": part_rows("validation", 3, 1)})
     assert grouped(data)["train"].labels.tolist() == [1, 0, 2, 1]  # NUKENG before BENDNG before OK
+
+
+def test_the_gravest_class_is_the_dataset_s_own() -> None:
+    assert (*PRECEDENCE, "OK") == labels.PRECEDENCE
 
 
 def test_a_part_can_be_seen_where_one_of_its_views_shows_the_defect(few_parts):
@@ -311,20 +316,9 @@ def quick_run(few_parts, small_options, tmp_path_factory) -> Path:
     return run
 
 
-def test_resumed_it_is_the_same_to_the_bit(
-    quick_run, few_parts, small_options, tmp_path, monkeypatch, capsys
-):
-    real, calls = training.train_epoch, []
-
-    def dies_in_the_third_epoch(*args, **kwargs):
-        calls.append(1)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return real(*args, **kwargs)
-
+def test_resumed_it_is_the_same_to_the_bit(quick_run, few_parts, small_options, tmp_path, capsys):
     run, data = tmp_path / "run", ["--data", str(few_parts)]
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "train_epoch", dies_in_the_third_epoch)
+    with dying_in_epoch(3):
         assert main([*data, "--out", str(run), *small_options, *QUICK, "--views", "all"]) == 1
     assert main([*data, "--out", str(run), "--resume", "--views", "left,top"]) == 2
     assert "was trained with center,left,top, got left,top" in capsys.readouterr().err
