@@ -15,10 +15,10 @@ from torch import Tensor
 from trainer.augmentation import Batch, mirror, photometric, turn
 from trainer.data import IGNORED, Split
 
-JITTER_PX = 12
+JITTER = 3 / 16  # of the side
 TURN_DEG = 4.0
 ZOOM = 0.08
-MARGIN_PX = 8  # cut larger, then turned: no repeated border in the corners
+MARGIN = 1 / 8  # of the side; cut larger, then turned: no repeated border in the corners
 WHOLE = 0.8
 
 
@@ -62,6 +62,7 @@ class CloseUps:
 
     def __init__(self, split: Split, size: int, classes: int) -> None:
         self.split, self.size = split, size
+        self.jitter, self.margin = JITTER * size, round(MARGIN * size)
         usable = split.boxes_known[:, None] & (split.categories != IGNORED)
         places = [torch.nonzero(usable & (split.categories == label)) for label in range(classes)]
         self._places = [found for found in places if len(found)]
@@ -87,12 +88,14 @@ class CloseUps:
             places = self._places[int(draw[12] * len(self._places))]
             rows.append(places[int(draw[0] * len(places))].tolist())
         pixels, boxes, categories = [], [], []
-        wide = self.size + 2 * MARGIN_PX
+        wide = self.size + 2 * self.margin
         for index, (row, target) in enumerate(rows):
             draw = draws[index]
             box = self.split.boxes[row, target]
             left, top = (
-                round(float(box[axis] + box[axis + 2]) / 2 - wide / 2 + JITTER_PX * (2 * draw[1 + axis] - 1))
+                round(
+                    float(box[axis] + box[axis + 2]) / 2 - wide / 2 + self.jitter * (2 * draw[1 + axis] - 1)
+                )
                 for axis in (0, 1)
             )
             picture, moved = cut(self.split.pictures.one(row), self.split.boxes[row], left, top, wide)
@@ -104,7 +107,7 @@ class CloseUps:
                 across, down = self.split.may_flip[row].tolist()
                 picture, moved = mirror(picture, moved, across and draw[6] < 0.5, down and draw[7] < 0.5)
                 picture = photometric(picture, draw[8:12], generators[index])
-            picture, moved = cut(picture, moved, MARGIN_PX, MARGIN_PX, self.size)
+            picture, moved = cut(picture, moved, self.margin, self.margin, self.size)
             labels = self.split.categories[row].clone()
             labels[~whole_inside(moved, self.size)] = IGNORED
             pixels.append(picture)

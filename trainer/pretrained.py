@@ -93,6 +93,8 @@ class Pretrained:
                 f"--registers: expected at least {len(self.tokens)}, the class tokens of {self.name}, "
                 f"got {given['registers']}"
             )
+        if "stem_width" in given:
+            problems.append(f"--stem-width: {self.name} has a linear stem, got {given['stem_width']}")
         if problems:
             raise InputError(problems)
         mean, std = statistics

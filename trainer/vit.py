@@ -49,6 +49,7 @@ TRAINING_OPTIONS = {
     "label_smoothing": "label_smoothing",
     "patch_weight": "patch_weight",
     "close_ups": "close_ups",
+    "close_up_px": "close_up_px",
     "seed": "seed",
     "threads": "threads",
     "input": "input",
@@ -68,6 +69,7 @@ MODEL_OPTIONS = {
     "depth": "depth",
     "heads": "heads",
     "mlp_ratio": "mlp_ratio",
+    "stem_width": "stem_width",
     "registers": "registers",
     "dropout": "dropout",
 }
@@ -150,6 +152,12 @@ def parser() -> argparse.ArgumentParser:
         help=f"share of the epochs that show close-ups of single pins only ({d.close_ups:g})",
     )
     p.add_argument(
+        "--close-up-px",
+        type=number(int, 32, 4096),
+        metavar="PX",
+        help=f"side of a close-up: a pin and its neighbours ({d.close_up_px})",
+    )
+    p.add_argument(
         "--ema",
         type=number(float, 0, 0.99999),
         metavar="DECAY",
@@ -221,6 +229,12 @@ def parser() -> argparse.ArgumentParser:
         "--mlp-ratio",
         type=number(float, 0.5, 16),
         help=f"width of a block's MLP over --dim ({m.mlp_ratio:g})",
+    )
+    p.add_argument(
+        "--stem-width",
+        type=number(int, 1, 1024),
+        metavar="N",
+        help=f"channels of the stem's first convolution; each later one twice as many, up to --dim ({m.stem_width})",
     )
     p.add_argument(
         "--registers",

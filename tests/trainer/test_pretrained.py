@@ -152,6 +152,7 @@ def test_only_safetensors_are_read(folders, tmp_path):
         ({"patch_size": 16}, "--patch-size: .* has 8, got 16"),
         ({"depth": 3}, "--depth: .* has 2 blocks, got 3"),
         ({"registers": 0}, "--registers: expected at least 1"),
+        ({"stem_width": 16}, "--stem-width: .* has a linear stem, got 16"),
     ],
 )
 def test_options_that_the_checkpoint_has_not(folders, given, said):
@@ -180,10 +181,12 @@ def test_names_of_the_hub_and_of_runs(folders, trained_run, tmp_path, monkeypatc
 def test_sizes_are_options_that_others_win(tiny_dataset, tmp_path, capsys):
     run = tmp_path / "run"
     data = ("--data", str(tiny_dataset), "--out", str(run), "--threads", "1", "--device", "cpu")
-    shape = ("--size", "tiny", "--dim", "24", "--depth", "1", "--registers", "2")
-    assert main([*data, *shape, "--epochs", "1", "--batch-size", "6", "--no-check"]) == 0
-    config = checkpoint.load_model(run).config
+    shape = ("--size", "tiny", "--dim", "24", "--depth", "1", "--registers", "2", "--stem-width", "8")
+    shown = ("--epochs", "1", "--close-ups", "1", "--close-up-px", "40", "--batch-size", "6")
+    assert main([*data, *shape, *shown, "--no-check"]) == 0
+    config, settings = checkpoint.load_config(run)
     assert (config.dim, config.depth, config.heads, config.mlp_ratio, config.registers) == (24, 1, 3, 4.0, 2)
+    assert (config.stem_width, settings.close_up_px) == (8, 40)
     assert main([*data, "--resume", "--size", "base"]) == 2
     assert "--dim" in capsys.readouterr().err
 
