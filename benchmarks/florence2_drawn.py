@@ -95,8 +95,10 @@ def write_dataset(folder: Path) -> None:
         for number in range(count):
             kind, target = ("bent", "missing", "ok")[number % 3], int(rng.choice(positions))
             held.append(row(split, len(held), kind, target, rng))
+    columns = features(other=False)
     for split, some in rows.items():
-        data = Dataset.from_list(some, features=features(other=False))
+        whole = [{name: one.get(name) for name in columns} for one in some]
+        data = Dataset.from_list(whole, features=columns)
         data.to_parquet(folder / "data" / f"{split}-00000-of-00001.parquet")
 
 

@@ -51,7 +51,7 @@ from generator.labels import CLASSES, OK
 from generator.orientation import Naming, naming
 from generator.picture_files import eight_bit, open_upright, write_whole
 from generator.processes import processes
-from generator.relabel import Settings, moved_objects, objects_of, relabelled, renamed
+from generator.relabel import Settings, moved_housing, moved_objects, objects_of, relabelled, renamed
 from generator.render_folder import encoded_png
 
 
@@ -262,7 +262,13 @@ def _augment_call(
     rows: list[dict[str, Any]] = []
     groups = []
     for stored in read_rows(paths, only=range(first, last)):
-        row = {"synthetic": True, "original": None, "augmentation": None, **stored}
+        row = {
+            "synthetic": True,
+            "original": None,
+            "augmentation": None,
+            "housing_bbox": None,
+            **stored,
+        }
         before = len(rows)
         if job.options.originals:
             rows.append(row)
@@ -331,6 +337,7 @@ def copied_row(
         "augmentation": copy.name,
         "width": picture.width,
         "height": picture.height,
+        "housing_bbox": moved_housing(row["housing_bbox"], copy.move),
     }
     things = objects_of(row)
     if things is not None:

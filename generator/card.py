@@ -196,6 +196,7 @@ build again with `--tolerance`, or compare `objects.true_position_mm` and `objec
   `visible` (share that can be seen; of a missing pin: of its cavity), `true_position_mm`, `retraction_mm` (null where
   there is no pin). The box of a missing pin is where it should stand; of a retracted one, what is left of it and
   where it should stand; of any other, what can be seen of it.
+- `housing_bbox`: COCO box of what can be seen of the housing, clipped to the picture; null where nothing can be.
 - `synthetic`: true. `original`, `augmentation`: null; of augmented copies, the row they were made from and how.
 - `width`, `height` and the manifest's columns: `run`, `split`, `part`, `seed`, `scene`, `housing`, `terminal`,
   `defects`, `camera`, `lighting`, `marking`, `samples`.{extras}

@@ -67,6 +67,7 @@ def features(other: bool, extras: Sequence[str] = (), masks: bool = False) -> Fe
                 "retraction_mm": List(Value("float64")),
                 **({"tip_px": point, "base_px": point} if masks else {}),
             },
+            "housing_bbox": List(Value("float32")),
             "synthetic": Value("bool"),
             "original": Value("string"),
             "augmentation": Value("string"),

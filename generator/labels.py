@@ -196,7 +196,7 @@ def _position(
     return ObjectTruth(
         id=int(position["index"]),
         category=category,
-        box=_clipped(_position_box(position["boxes"], category, kinds), size),
+        box=clipped(_position_box(position["boxes"], category, kinds), size),
         visible=float(position["visible_fraction"]),
         address=str(position["address"]),
         cavity=str(position["cavity"]),
@@ -281,7 +281,7 @@ def _other(thing: Mapping[str, Any], index: int, size: tuple[int, int]) -> Objec
     return ObjectTruth(
         id=index,
         category=OTHERNG,
-        box=_clipped(box, size),
+        box=clipped(box, size),
         visible=float(share),
         address=str(thing.get("address") or ""),
         cavity=str(thing.get("cavity") or ""),
@@ -308,7 +308,7 @@ def _union(a: Iterable[float], b: Iterable[float]) -> Box:
     return min(ax1, bx1), min(ay1, by1), max(ax2, bx2), max(ay2, by2)
 
 
-def _clipped(box: Iterable[float], size: tuple[int, int]) -> Box:
+def clipped(box: Iterable[float], size: tuple[int, int]) -> Box:
     """The box inside the picture; one that lies outside becomes a point or a line on its border."""
     width, height = size
     x1, y1, x2, y2 = (float(value) for value in box)

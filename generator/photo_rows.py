@@ -183,6 +183,7 @@ def _row(photo: Photo, size: tuple[int, int], rules: Rules, notes: list[str]) ->
         "grey": None,
         "bbox_str": answer,
         "objects": columns,
+        "housing_bbox": None,
         "synthetic": rules.synthetic,
         "original": None,
         "augmentation": None,

@@ -21,6 +21,7 @@ from generator.labels import (
     OTHERNG,
     ObjectTruth,
     PictureTruth,
+    clipped,
     worst_class,
 )
 from generator.orientation import Naming
@@ -97,14 +98,14 @@ def moved_objects(
     before, after = _extents(mask), _extents(moved_mask)
     found = []
     for thing in things:
-        box = _clipped(move.box(thing.box), move.out)
+        box = clipped(move.box(thing.box), move.out)
         share = _share(box, move.box(thing.box))
         if thing.id in before and not (thing.category == NUKENG and thing.true_position_mm is None):
             (old, many), (new, left) = before[thing.id], after.get(thing.id, (None, 0))
             if thing.category != NUKENG:
                 if new is None:
                     continue
-                box = _followed(box, _clipped(move.box(old), move.out), new) if move.exact else new
+                box = _followed(box, clipped(move.box(old), move.out), new) if move.exact else new
             share = min(1.0, left / many) if move.exact else min(1.0, left / many / _scale(move))
         if box[2] <= box[0] or box[3] <= box[1]:
             continue
@@ -118,6 +119,15 @@ def moved_objects(
             )
         )
     return found
+
+
+def moved_housing(bbox: Sequence[float] | None, move: Move) -> list[float] | None:
+    """The column `housing_bbox` of the moved picture, clipped to it; None where nothing of the housing is left."""
+    if bbox is None:
+        return None
+    x, y, width, height = bbox
+    x1, y1, x2, y2 = clipped(move.box((x, y, x + width, y + height)), move.out)
+    return [x1, y1, x2 - x1, y2 - y1] if x2 > x1 and y2 > y1 else None
 
 
 def renamed(things: Sequence[ObjectTruth], names: Naming) -> list[ObjectTruth]:
@@ -259,12 +269,6 @@ def _share(box: Box, whole: Box) -> float:
 def _scale(move: Move) -> float:
     a, b, _, d, e, _ = move.matrix
     return abs(a * e - b * d)
-
-
-def _clipped(box: Box, size: tuple[int, int]) -> Box:
-    width, height = size
-    x1, y1, x2, y2 = box
-    return min(max(x1, 0), width), min(max(y1, 0), height), min(max(x2, 0), width), min(max(y2, 0), height)
 
 
 def _inside(move: Move, place: Sequence[float] | None) -> tuple[float, float] | None:

@@ -27,7 +27,7 @@ from trainer import checkpoint, row_facts, views
 from trainer.attention_maps import METHODS, maps_of
 from trainer.attention_scores import centre_map, scores, summary
 from trainer.attention_sheets import animation, curves, sheet
-from trainer.data import Split, load_data
+from trainer.data import Split, housing_box, load_data
 from trainer.errors import InputError
 from trainer.florence2_run import FORMAT as DETECTION_FORMAT
 from trainer.florence2_run import kind_of
@@ -158,8 +158,11 @@ def scored(maps: Mapping[str, Tensor], probes: Probes, model: ViT) -> dict[str, 
         seen = seen[[split.rows[i].get("observable") is not False for i in at.tolist()]]
         at = at[seen]
     boxes, categories, labels = split.boxes[at], split.categories[at], split.labels[at]
+    housings = torch.tensor([housing_box(split.rows[i], (config.width, config.height)) for i in at.tolist()])
     return {
-        name: summary(scores(one[seen], boxes, categories, labels, config.ok_index, config.patch_size))
+        name: summary(
+            scores(one[seen], boxes, categories, labels, config.ok_index, config.patch_size, housings)
+        )
         for name, one in maps.items()
     }
 

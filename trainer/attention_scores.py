@@ -2,7 +2,8 @@
 
 *Hit* (the pointing game): the peak's patch touches an NG box. *Energy ratio*: the share of the map inside the NG boxes
 over their share of the area; 1 is what a flat map has. *Entropy*: 0 when all lies on one patch, 1 when it is flat.
-*On pins*: the share inside the box around all positions, which stands for the housing that a dataset has no box of.
+*On pins*: the share inside the box around all positions. *On housing*: the share inside the housing's box but outside
+that one; what is left lies on the background.
 """
 
 from typing import Any
@@ -37,9 +38,15 @@ def centre_map(grid: tuple[int, int]) -> Tensor:
 
 
 def scores(
-    maps: Tensor, boxes: Tensor, categories: Tensor, labels: Tensor, ok: int, patch: int
+    maps: Tensor,
+    boxes: Tensor,
+    categories: Tensor,
+    labels: Tensor,
+    ok: int,
+    patch: int,
+    housings: Tensor | None = None,
 ) -> list[dict[str, Any]]:
-    """Each picture's scores; those that need an NG box are None without one.
+    """Each picture's scores; those that need a box that is not there are None.
 
     Args:
         maps: (B, h, w), each summing to 1.
@@ -48,6 +55,7 @@ def scores(
         labels: (B,) of the pictures.
         ok: Label of OK.
         patch: Patch size in px.
+        housings: (B, 4) xyxy in px, 0 where the housing's box is not known.
     """
     grid = (maps.shape[1], maps.shape[2])
     spread = entropy(maps)
@@ -61,10 +69,16 @@ def scores(
             "hit": None,
             "energy_ratio": None,
             "on_pins": None,
+            "on_housing": None,
         }
         if real.any():
             low, high = boxes[index, real, :2].amin(0), boxes[index, real, 2:].amax(0)
-            row["on_pins"] = float((one * coverage(torch.cat([low, high])[None], grid, patch)).sum())
+            field = coverage(torch.cat([low, high])[None], grid, patch)
+            row["on_pins"] = float((one * field).sum())
+            if housings is not None and housings[index, 2] > housings[index, 0]:
+                # Of a patch that both cover in part, what the housing has beyond the field of pins.
+                ring = (coverage(housings[index][None], grid, patch) - field).clamp(min=0)
+                row["on_housing"] = float((one * ring).sum())
         if ng.any():
             covered = coverage(boxes[index, ng], grid, patch)
             if float(covered.sum()) > 0:
@@ -87,6 +101,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "hit": mean([row["hit"] for row in rows if row["hit"] is not None]),
         "energy_ratio": mean([row["energy_ratio"] for row in rows if row["energy_ratio"] is not None]),
         "on_pins": mean([row["on_pins"] for row in rows if row["on_pins"] is not None]),
+        "on_housing": mean([row["on_housing"] for row in rows if row["on_housing"] is not None]),
         "entropy_ng": mean([row["entropy"] for row in rows if row["ng"]]),
         "entropy_ok": mean([row["entropy"] for row in rows if not row["ng"]]),
     }

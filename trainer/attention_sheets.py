@@ -121,9 +121,12 @@ def animation(sheets: Sequence[Image.Image], path: Path) -> None:
 
 
 def curves(stages: Mapping[str, Mapping[str, Any]], base: Mapping[str, Any], path: Path) -> None:
-    """Hits, energy ratio, share on the pins, and entropy of OK against NG, over the stages, with the baselines."""
-    figure = Figure(figsize=(12, 8), layout="constrained")
-    panels = dict(zip(("hit", "energy_ratio", "on_pins", "entropy"), figure.subplots(2, 2).flat, strict=True))
+    """Hits, energy ratio, entropy of OK against NG, shares on pins and housing, over the stages, with the baselines."""
+    figure = Figure(figsize=(18, 8), layout="constrained")
+    shares = ("hit", "energy_ratio", "on_pins", "on_housing")
+    axes_of = figure.subplots(2, 3).flat
+    panels = dict(zip(("hit", "energy_ratio", "entropy", "on_pins", "on_housing"), axes_of, strict=False))
+    axes_of[5].set_axis_off()
     x = np.arange(len(stages))
 
     def values(method: str, key: str) -> list[float]:
@@ -131,7 +134,7 @@ def curves(stages: Mapping[str, Mapping[str, Any]], base: Mapping[str, Any], pat
 
     for index, method in enumerate(METHODS):
         color = f"C{index}"
-        for key in ("hit", "energy_ratio", "on_pins"):
+        for key in shares:
             panels[key].plot(x, values(method, key), "o-", color=color, label=TITLES[method])
             level = base[f"random weights, {method}"][key]
             if level is not None:
@@ -139,7 +142,7 @@ def curves(stages: Mapping[str, Mapping[str, Any]], base: Mapping[str, Any], pat
         spread = panels["entropy"]
         spread.plot(x, values(method, "entropy_ng"), "o-", color=color, label=f"{TITLES[method]}, NG")
         spread.plot(x, values(method, "entropy_ok"), "o--", color=color, label=f"{TITLES[method]}, OK")
-    for key in ("hit", "energy_ratio", "on_pins"):
+    for key in shares:
         for name, style in (("uniform", "--"), ("centre", "-.")):
             if base[name][key] is not None:
                 panels[key].axhline(base[name][key], color="grey", linestyle=style, label=f"{name} map")
@@ -150,6 +153,7 @@ def curves(stages: Mapping[str, Mapping[str, Any]], base: Mapping[str, Any], pat
     panels["on_pins"].set(
         title="Share on the field of positions (dotted: random weights)", ylim=(-0.02, 1.05)
     )
+    panels["on_housing"].set(title="Share on the housing round it", ylim=(-0.02, 1.05))
     panels["entropy"].set(title="Entropy, 1 = flat", ylim=(-0.02, 1.05))
     for axes in panels.values():
         axes.set_xticks(x, list(stages), rotation=20, ha="right")

@@ -9,7 +9,7 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -198,6 +198,16 @@ class Data:
     classes: tuple[str, ...]
     size: tuple[int, int]
     warnings: list[str]
+
+
+def housing_box(row: Mapping[str, Any], size: tuple[int, int]) -> list[float]:
+    """The housing's box xyxy in px of a network that takes pictures of `size` (W, H); zeros where it is not known."""
+    bbox = row.get("housing_bbox")
+    if not bbox or not row.get("width") or not row.get("height"):
+        return [0.0, 0.0, 0.0, 0.0]
+    fit = fit_of((int(row["width"]), int(row["height"])), size)
+    x, y, width, height = (float(value) * fit.scale for value in bbox)
+    return [x + fit.left, y + fit.top, x + width + fit.left, y + height + fit.top]
 
 
 def _boxes_of(

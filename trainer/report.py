@@ -173,7 +173,7 @@ def _attention(run: Path) -> list[str]:
             page.paragraph("Not looked at yet: `python -m trainer.attention`, or `trainer.vit --stages`."),
         ]
     document = checkpoint.read_json(folder / attention.DOCUMENT, "what trainer.attention wrote")
-    keys = ("hit", "energy_ratio", "on_pins", "entropy_ng", "entropy_ok")
+    keys = ("hit", "energy_ratio", "on_pins", "on_housing", "entropy_ng", "entropy_ok")
     parts.append(
         page.table(
             (
@@ -182,11 +182,12 @@ def _attention(run: Path) -> list[str]:
                 "peak on the defect",
                 "energy ratio",
                 "on the positions",
+                "on the housing",
                 "entropy, NG",
                 "entropy, OK",
             ),
             [
-                [name, method, *(found[key] for key in keys)]
+                [name, method, *(found.get(key) for key in keys)]
                 for name, methods in [*document["weights"].items(), ("baseline", document["baselines"])]
                 for method, found in methods.items()
             ],

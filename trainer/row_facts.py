@@ -13,7 +13,7 @@ MEASURES = ("true_position_mm", "retraction_mm")
 NO_FACTORS = {
     *("run", "split", "part", "seed", "defects", "samples", "width", "height"),
     *("label", "verdict", "kinds", "observable", "grey", "objects", "bbox_str", "image", "nsoart"),
-    *("mask", "original", "file"),
+    *("housing_bbox", "mask", "original", "file"),
 }
 MOST_LEVELS = 12
 ROWS = ("all", "observable", "clear")

@@ -272,12 +272,12 @@ def pretraining(found: Found, picture: Path) -> list[str]:
 
 
 def attention(found: Found, picture: Path) -> list[str]:
-    """6: hits, entropy and the share on the pins over the stages."""
+    """6: hits, entropy and the share on the housing over the stages."""
     figure, panels = figures.panels(3)
     keys = {
         "hit": "Peak on the defect (NG)",
         "entropy": "Entropy: NG full, OK dashed",
-        "on_pins": "Share on the pins' field",
+        "on_housing": "Share on the housing",
     }
     split = "test_housings"
     rows = []
@@ -294,17 +294,20 @@ def attention(found: Found, picture: Path) -> list[str]:
         panels[0].plot(x, [mean("hit", e) for e in epochs], "o-", color=color, label=variant)
         panels[1].plot(x, [mean("entropy_ng", e) for e in epochs], "o-", color=color, label=variant)
         panels[1].plot(x, [mean("entropy_ok", e) for e in epochs], "o--", color=color)
-        panels[2].plot(x, [mean("on_pins", e) for e in epochs], "o-", color=color, label=variant)
+        panels[2].plot(x, [mean("on_housing", e) for e in epochs], "o-", color=color, label=variant)
         for epoch in (epochs[0], epochs[-1]):
             numbers = [
                 f"{mean(k, epoch):.3f}"
-                for k in ("hit", "energy_ratio", "entropy_ng", "entropy_ok", "on_pins")
+                for k in ("hit", "energy_ratio", "entropy_ng", "entropy_ok", "on_pins", "on_housing")
             ]
             rows.append([variant, len(documents), int(epoch), *numbers])
     base = next(iter(found.variants.values()))[0]["result"]["attention"][split]["baselines"]
     for name, numbers in base.items():
         if name == "uniform" or ("gradient" in name and name.startswith("random")):
-            cells = [numbers[k] for k in ("hit", "energy_ratio", "entropy_ng", "entropy_ok", "on_pins")]
+            cells = [
+                numbers[k]
+                for k in ("hit", "energy_ratio", "entropy_ng", "entropy_ok", "on_pins", "on_housing")
+            ]
             rows.append([f"*{name}*", "", "", *("–" if cell is None else f"{cell:.3f}" for cell in cells)])
     for axes, title in zip(panels, keys.values(), strict=True):
         axes.set(title=title, xlabel="epoch", ylim=(-0.02, 1.04))
@@ -320,6 +323,7 @@ def attention(found: Found, picture: Path) -> list[str]:
         "entropy NG",
         "entropy OK",
         "on the pins",
+        "on the housing",
     ]
     return [
         "Gradient rollout on the test of changed housings, mean over seeds; no interval, as one picture's map is "

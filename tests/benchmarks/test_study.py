@@ -155,7 +155,14 @@ def result_of(*_: Any) -> dict[str, Any]:
     ]
     measured = {"balanced_accuracy": SHARE, "accuracy": SHARE, "factors": {}}
     names = ("test", "test_shifted", "test_allpins", "test_mixed", "test_housings", "test_latched")
-    stage = {"hit": 0.5, "energy_ratio": 9.0, "entropy_ng": 0.4, "entropy_ok": 0.6, "on_pins": 0.7}
+    stage = {
+        "hit": 0.5,
+        "energy_ratio": 9.0,
+        "entropy_ng": 0.4,
+        "entropy_ok": 0.6,
+        "on_pins": 0.7,
+        "on_housing": 0.2,
+    }
     attention = {
         "weights": {"00008": {"gradient": stage}, "00016": {"gradient": stage}},
         "baselines": {"uniform": stage, "random weights, gradient": {**stage, "hit": None}},

@@ -21,7 +21,8 @@ from generator.build import Options, build
 from generator.dataset_folder import read_rows, split_files
 from generator.labels import CLASSES
 from generator.picture_files import open_upright
-from generator.relabel import objects_of
+from generator.relabel import moved_housing, objects_of
+from generator.transforms import left_half, mirrored, turned
 from tests.conftest import ROOT
 from tests.generator.made_renders import SCENES, make_record, row, write_record, write_renders
 
@@ -497,6 +498,18 @@ def test_without_masks_boxes_are_clipped(built, tmp_path):
     original = objects_of(found["t000"])
     halves = [t for name in ("left", "right") for t in objects_of(found[f"t000_{name}"])]
     assert sum(t.area for t in halves) == pytest.approx(sum(t.area for t in original), rel=1e-5)
+    for name in ("left", "right"):
+        copy = found[f"t000_{name}"]
+        assert copy["housing_bbox"] == [0, 0, copy["width"], copy["height"]]
+
+
+def test_the_housing_s_box_moves_with_the_pixels():
+    size = (96, 48)
+    assert moved_housing([10, 5, 60, 40], mirrored(size)) == [26, 5, 60, 40]
+    assert moved_housing([10, 5, 60, 40], turned(size))[2:] == [40, 60]
+    assert moved_housing([10, 5, 60, 40], left_half(size)) == [10, 5, 38, 40]
+    assert moved_housing([60, 5, 30, 40], left_half(size)) is None
+    assert moved_housing(None, mirrored(size)) is None
 
 
 def test_a_dataset_without_the_new_columns_is_augmented(built, tmp_path):
@@ -505,16 +518,18 @@ def test_a_dataset_without_the_new_columns_is_augmented(built, tmp_path):
 
     import pyarrow.parquet as pq
 
+    later = ["synthetic", "original", "augmentation", "housing_bbox"]
     shutil.copytree(built / "plain", tmp_path / "old")
     for path in (tmp_path / "old/data").glob("*.parquet"):
-        table = pq.read_table(path).drop_columns(["synthetic", "original", "augmentation"])
+        table = pq.read_table(path).drop_columns(later)
         meta = json.loads(table.schema.metadata[b"huggingface"])
-        for name in ("synthetic", "original", "augmentation"):
+        for name in later:
             del meta["info"]["features"][name]
         pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(meta)}), path)
     plan = planned(tmp_path / "old", tmp_path / "plan.csv", light="no", warp="no")
     assert run("apply", plan, "--to", tmp_path / "out", "--workers", 1) == 0
-    assert all(r["synthetic"] is True for r in rows_of(tmp_path / "out").values())
+    found = rows_of(tmp_path / "out").values()
+    assert all(r["synthetic"] is True and r["housing_bbox"] is None for r in found)
 
 
 def test_a_plan_of_another_dataset_is_refused(built, tmp_path, capsys):

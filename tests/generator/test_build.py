@@ -135,6 +135,8 @@ def test_rows_hold_the_truth_of_their_records(renders: Path, tmp_path: Path) -> 
             assert things["address"][number] == position["address"]
             assert things["true_position_mm"][number] == position["true_position_mm"]
             assert things["retraction_mm"][number] == position["retraction_mm"]
+        # The drawn housing reaches beyond the picture.
+        assert columns["housing_bbox"] == [0, 0, columns["width"], columns["height"]]
     x, y, width, height = found["t2"]["objects"]["bbox"][1]
     assert (x, y, width, height) == pytest.approx([16 - 1.5 + 3, 5, 3, 6])
     [box], [label] = decode(found["t2"]["bbox_str"], 96, 48)

@@ -11,7 +11,7 @@ from trainer.attention import main
 from trainer.attention_maps import METHODS, maps_of, recording, shares
 from trainer.attention_scores import centre_map, entropy, scores, summary
 from trainer.attention_sheets import overlay
-from trainer.data import IGNORED
+from trainer.data import IGNORED, housing_box
 from trainer.model import ViT, ViTConfig
 from trainer.vit import main as train
 
@@ -68,6 +68,21 @@ def test_a_flat_map_has_ratio_one_and_hits_as_often_as_chance():
     (row,) = scores(FLAT, *one_box(0), NG, 2, 8)
     assert row["energy_ratio"] == pytest.approx(1) and row["hit"] == pytest.approx(2 / 32)
     assert row["entropy"] == pytest.approx(1) and row["on_pins"] == pytest.approx(2 / 32)
+
+
+def test_pins_housing_and_background_share_the_map():
+    """The housing covers rows 0 to 2 and columns 1 to 5 of 4 x 8 patches, its pins two of them; one is cut in half."""
+    (row,) = scores(FLAT, *one_box(0), NG, 2, 8, torch.tensor([[8.0, 0, 44, 24]]))
+    assert row["on_housing"] == pytest.approx((3 * 4.5 - 2) / 32)
+    (row,) = scores(FLAT, *one_box(0), NG, 2, 8, torch.zeros(1, 4))
+    assert row["on_housing"] is None and row["on_pins"] is not None
+    assert summary([row])["on_housing"] is None
+
+
+def test_the_housing_s_box_is_scaled_with_the_picture():
+    row = {"housing_bbox": [10.0, 5.0, 60.0, 40.0], "width": 100, "height": 50}
+    assert housing_box(row, (200, 200)) == [20, 60, 140, 140]  # scaled by 2, centred
+    assert housing_box({**row, "housing_bbox": None}, (200, 200)) == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize(("place", "hit", "ratio"), [((1, 2), 1, 16), ((0, 0), 0, 0)])
