@@ -68,6 +68,7 @@ OPTIONS = {
     "threads": "threads",
     "input": "input",
     "augment": "augment",
+    "evaluate_every": "evaluate_every",
 }
 # What differs from DetectionConfig's defaults, which are a tiny model's, for a published checkpoint.
 PUBLISHED = {"epochs": 12, "location_smoothing": 0.0, "scaffold": 0.0, "close_ups": 0.0, "ema": 0.999}
@@ -160,7 +161,7 @@ def parser() -> argparse.ArgumentParser:
         "--time-limit", type=number(float, 0, 1e6, True), metavar="MIN", help="stop after that epoch"
     )
     train.add_argument(
-        "--evaluate-every", type=number(int, 1, 100_000), default=1, metavar="N", help="epochs (1)"
+        "--evaluate-every", type=number(int, 1, 100_000), metavar="N", help=f"epochs ({d.evaluate_every})"
     )
     train.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(auto)")
 
@@ -388,7 +389,6 @@ def run(args: argparse.Namespace, argv: list[str]) -> int:
         args.out,
         resume=args.resume,
         time_limit_min=args.time_limit,
-        evaluate_every=args.evaluate_every,
         report=_say_epoch,
         show=show,
     )

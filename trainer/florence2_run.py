@@ -8,7 +8,7 @@ RUN/state.safetensors     what `--resume` goes on from: what trained, its averag
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ class DetectionConfig:
         threads: CPU threads; results repeat to the bit for equal numbers.
         input: Column of the pictures: `image` or `nsoart`.
         augment: Whether training pictures are moved and their light changed.
+        evaluate_every: Measure validation after every so many epochs, and after the last: the best is one of these.
     """
 
     model: str = "tiny"
@@ -82,6 +83,11 @@ class DetectionConfig:
     threads: int = 1
     input: str = "image"
     augment: bool = True
+    evaluate_every: int = 1
+
+
+# Settings that earlier versions did not have: their runs get the defaults.
+LATER = ("evaluate_every",)
 
 
 @dataclass(frozen=True)
@@ -144,7 +150,10 @@ def load_config(run: Path) -> tuple[DetectionConfig, Detector]:
         raise InputError(f"{path}: expected format {FORMAT!r} version {VERSION}")
     if unknown := set(document) - {"format", "version", "training", "detector"}:
         raise InputError(f"{path}: unknown keys {sorted(unknown)}")
-    training = checkpoint.section(DetectionConfig, document.get("training"), f"{path} training")
+    settings = document.get("training")
+    if isinstance(settings, dict):
+        settings = {**{f.name: f.default for f in fields(DetectionConfig) if f.name in LATER}, **settings}
+    training = checkpoint.section(DetectionConfig, settings, f"{path} training")
     detector = checkpoint.section(Detector, document.get("detector"), f"{path} detector")
     return training, Detector(
         tuple(detector.classes),

@@ -364,7 +364,6 @@ class Training:
         *,
         resume: bool = False,
         time_limit_min: float | None = None,
-        evaluate_every: int = 1,
         report: Callable[[dict[str, object]], None] = lambda row: None,
         show: Callable[[int, list[list[Found]] | None], None] = lambda epoch, found: None,
     ) -> Outcome:
@@ -374,7 +373,6 @@ class Training:
             run: Existing folder.
             resume: Go on from RUN/state.safetensors.
             time_limit_min: Stop after the first epoch that ends later than this many minutes from now.
-            evaluate_every: Measure after every so many epochs, and after the last.
             report: Called after each epoch with its line of metrics.
             show: Called with the epoch and validation's boxes whenever they were measured, and with 0 and None before
                 training.
@@ -410,7 +408,7 @@ class Training:
                 best_epoch, best_score = state.best_epoch, state.best_score
                 if main:
                     measured = dict.fromkeys(MEASURED)
-                    if epoch % evaluate_every == 0 or epoch == config.epochs or over:
+                    if epoch % config.evaluate_every == 0 or epoch == config.epochs or over:
                         measured, found = self.measure()  # type: ignore[assignment]
                         score = (float(measured["val_map"] or 0), float(measured["val_map50"] or 0))  # type: ignore[arg-type]
                         if score > best_score:

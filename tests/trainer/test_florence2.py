@@ -104,8 +104,6 @@ def test_a_killed_run_resumed_equals_one_that_was_not(dataset, finished, tmp_pat
                 "--resume",
                 "--device",
                 "cpu",
-                "--evaluate-every",
-                "3",
             ]
         )
         == 0
