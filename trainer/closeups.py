@@ -15,10 +15,12 @@ from torch import Tensor
 from trainer.augmentation import Batch, mirror, photometric, turn
 from trainer.data import IGNORED, Split
 
-JITTER = 3 / 16  # of the side
+JITTER_PX = 12  # a pin has to meet the patches' grid everywhere, also in a small close-up
+JITTER = 3 / 16  # of a larger side
 TURN_DEG = 4.0
 ZOOM = 0.08
-MARGIN = 1 / 8  # of the side; cut larger, then turned: no repeated border in the corners
+MARGIN_PX = 8  # cut larger, then turned: no repeated border in the corners
+MARGIN = 1 / 8  # of a larger side
 WHOLE = 0.8
 
 
@@ -62,7 +64,8 @@ class CloseUps:
 
     def __init__(self, split: Split, size: int, classes: int) -> None:
         self.split, self.size = split, size
-        self.jitter, self.margin = JITTER * size, round(MARGIN * size)
+        self.jitter = max(JITTER_PX, JITTER * size)
+        self.margin = max(MARGIN_PX, round(MARGIN * size))
         usable = split.boxes_known[:, None] & (split.categories != IGNORED)
         places = [torch.nonzero(usable & (split.categories == label)) for label in range(classes)]
         self._places = [found for found in places if len(found)]
