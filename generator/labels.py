@@ -308,6 +308,12 @@ def _union(a: Iterable[float], b: Iterable[float]) -> Box:
     return min(ax1, bx1), min(ay1, by1), max(ax2, bx2), max(ay2, by2)
 
 
+def coco_box(box: Iterable[float], size: tuple[int, int]) -> list[float] | None:
+    """A box xyxy as COCO's x, y, width, height, clipped to the picture; None where nothing of it is inside."""
+    x1, y1, x2, y2 = clipped(box, size)
+    return [x1, y1, x2 - x1, y2 - y1] if x2 > x1 and y2 > y1 else None
+
+
 def clipped(box: Iterable[float], size: tuple[int, int]) -> Box:
     """The box inside the picture; one that lies outside becomes a point or a line on its border."""
     width, height = size

@@ -22,6 +22,7 @@ from generator.labels import (
     ObjectTruth,
     PictureTruth,
     clipped,
+    coco_box,
     worst_class,
 )
 from generator.orientation import Naming
@@ -126,8 +127,7 @@ def moved_housing(bbox: Sequence[float] | None, move: Move) -> list[float] | Non
     if bbox is None:
         return None
     x, y, width, height = bbox
-    x1, y1, x2, y2 = clipped(move.box((x, y, x + width, y + height)), move.out)
-    return [x1, y1, x2 - x1, y2 - y1] if x2 > x1 and y2 > y1 else None
+    return coco_box(move.box((x, y, x + width, y + height)), move.out)
 
 
 def renamed(things: Sequence[ObjectTruth], names: Naming) -> list[ObjectTruth]:

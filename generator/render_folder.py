@@ -28,7 +28,7 @@ from blender_scripts.manifest import Run
 from blender_scripts.record import read_record
 from generator import bbox_str, labels, nsoart, soart
 from generator.features import MANIFEST_COLUMNS, PICTURES, features
-from generator.labels import CLASSES, OK, OTHERNG, PictureTruth, Tolerance, clipped, label_picture
+from generator.labels import CLASSES, OK, OTHERNG, PictureTruth, Tolerance, coco_box, label_picture
 
 # The mask's boxes are rounded to a millionth of a pixel.
 _ROUNDING_PX = 1e-3
@@ -258,6 +258,7 @@ def dataset_row(
     row = run.row()
     things = truth.objects
     width, height = int(record["width"]), int(record["height"])
+    housing = record["housing"]["boxes"]["visible"]
     return {
         "label": CLASSES.index(truth.label),
         "verdict": int(truth.verdict == "NG"),
@@ -281,7 +282,7 @@ def dataset_row(
             "tip_px": [thing.tip_px for thing in things],
             "base_px": [thing.base_px for thing in things],
         },
-        "housing_bbox": _housing_bbox(record, width, height),
+        "housing_bbox": housing and coco_box(housing, (width, height)),
         "synthetic": True,
         "original": None,
         "augmentation": None,
@@ -290,15 +291,6 @@ def dataset_row(
         **{name: row[name] for name in MANIFEST_COLUMNS},
         **{name: str(run.extra.get(name, "")) for name in extras},
     }
-
-
-def _housing_bbox(record: Mapping[str, Any], width: int, height: int) -> list[float] | None:
-    """COCO box of what can be seen of the housing, clipped to the picture; None where nothing can be."""
-    box = record["housing"]["boxes"]["visible"]
-    if box is None:
-        return None
-    x1, y1, x2, y2 = clipped(box, (width, height))
-    return [x1, y1, x2 - x1, y2 - y1] if x2 > x1 and y2 > y1 else None
 
 
 def _take_tolerance(findings: Findings, scene: str, path: str, tolerance: Tolerance) -> None:

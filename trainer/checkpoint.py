@@ -131,14 +131,21 @@ def save_temperature(run: Path, temperature: float) -> None:
     write_text(run / CONFIG, json.dumps({**document, "logit_temperature": temperature}, indent=2) + "\n")
 
 
-def section(kind: type, values: Any, place: str) -> Any:
+def section(kind: type, values: Any, place: str, later: Mapping[str, Any] | None = None) -> Any:
     """A dataclass from a JSON object whose keys and types are exactly its own.
+
+    Args:
+        kind: The dataclass.
+        values: The object.
+        place: What a message calls it.
+        later: What earlier versions did not write, and what it was then.
 
     Raises:
         InputError: An unknown or missing key, or a value of another type.
     """
     if not isinstance(values, dict):
         raise InputError(f"{place}: expected an object, got {type(values).__name__}")
+    values = {**(later or {}), **values}
     known = {field.name: field.type for field in fields(kind)}
     problems = [
         f"{place}: unknown key {key!r}; known are {sorted(known)}" for key in values if key not in known
@@ -197,15 +204,13 @@ def read_config(path: Path) -> tuple[ViTConfig, TrainingConfig]:
     unknown = set(document) - {"format", "version", "model", "training"} - hub_files.KEYS
     if unknown:
         raise InputError(f"{path}: unknown keys {sorted(unknown)}")
-    shape = document.get("model")
-    if isinstance(shape, dict):
-        shape = {**{f.name: f.default for f in fields(ViTConfig) if f.name in LATER_MODEL}, **shape}
-    model = section(ViTConfig, shape, f"{path} model")
-    training = document.get("training")
-    if isinstance(training, dict):
-        defaults = {**asdict(TrainingConfig()), "rows": "all"}
-        training = {**{key: defaults[key] for key in LATER}, **training}
-    return model, section(TrainingConfig, training, f"{path} training")
+    shape = {f.name: f.default for f in fields(ViTConfig) if f.name in LATER_MODEL}
+    defaults = {**asdict(TrainingConfig()), "rows": "all"}
+    settings = {key: defaults[key] for key in LATER}
+    return (
+        section(ViTConfig, document.get("model"), f"{path} model", shape),
+        section(TrainingConfig, document.get("training"), f"{path} training", settings),
+    )
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

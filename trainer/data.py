@@ -20,7 +20,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from trainer.errors import InputError
-from trainer.fitting import fit_of, pixels_of
+from trainer.fitting import Fit, fit_of, pixels_of
 from trainer.model import OK_CLASS
 
 INPUTS = ("image", "nsoart", "image+nsoart")
@@ -206,8 +206,14 @@ def housing_box(row: Mapping[str, Any], size: tuple[int, int]) -> list[float]:
     if not bbox or not row.get("width") or not row.get("height"):
         return [0.0, 0.0, 0.0, 0.0]
     fit = fit_of((int(row["width"]), int(row["height"])), size)
-    x, y, width, height = (float(value) * fit.scale for value in bbox)
-    return [x + fit.left, y + fit.top, x + width + fit.left, y + height + fit.top]
+    return _fitted(bbox, fit)
+
+
+def _fitted(bbox: Sequence[float], fit: Fit) -> list[float]:
+    """A COCO box of the dataset as xyxy in network px."""
+    x, y, width, height = bbox
+    x, y = x * fit.scale + fit.left, y * fit.scale + fit.top
+    return [x, y, x + width * fit.scale, y + height * fit.scale]
 
 
 def _boxes_of(
@@ -229,10 +235,8 @@ def _boxes_of(
     for bbox, category, seen in zip(objects["bbox"], objects["category"], visible, strict=True):
         if bbox is None or category is None:
             return [], [], False
-        x, y, width, height = bbox
-        hidden = (seen is not None and seen < MIN_VISIBLE) or width <= 0 or height <= 0
-        x, y = x * fit.scale + fit.left, y * fit.scale + fit.top
-        boxes.append([x, y, x + width * fit.scale, y + height * fit.scale])
+        hidden = (seen is not None and seen < MIN_VISIBLE) or min(bbox[2:]) <= 0
+        boxes.append(_fitted(bbox, fit))
         categories.append(IGNORED if hidden else int(category))
     shows_defect = any(category not in (ok, IGNORED) for category in categories)
     return boxes, categories, shows_defect or row["label"] == ok

@@ -8,7 +8,7 @@ RUN/state.safetensors     what `--resume` goes on from: what trained, its averag
 """
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +86,8 @@ class DetectionConfig:
     evaluate_every: int = 1
 
 
-# Settings that earlier versions did not have: their runs get the defaults.
-LATER = ("evaluate_every",)
+# Settings that earlier versions did not write: their runs are taken to have measured each epoch.
+LATER = {"evaluate_every": 1}
 
 
 @dataclass(frozen=True)
@@ -150,10 +150,7 @@ def load_config(run: Path) -> tuple[DetectionConfig, Detector]:
         raise InputError(f"{path}: expected format {FORMAT!r} version {VERSION}")
     if unknown := set(document) - {"format", "version", "training", "detector"}:
         raise InputError(f"{path}: unknown keys {sorted(unknown)}")
-    settings = document.get("training")
-    if isinstance(settings, dict):
-        settings = {**{f.name: f.default for f in fields(DetectionConfig) if f.name in LATER}, **settings}
-    training = checkpoint.section(DetectionConfig, settings, f"{path} training")
+    training = checkpoint.section(DetectionConfig, document.get("training"), f"{path} training", LATER)
     detector = checkpoint.section(Detector, document.get("detector"), f"{path} detector")
     return training, Detector(
         tuple(detector.classes),

@@ -279,6 +279,7 @@ def attention(found: Found, picture: Path) -> list[str]:
         "entropy": "Entropy: NG full, OK dashed",
         "on_housing": "Share on the housing",
     }
+    told = ("hit", "energy_ratio", "entropy_ng", "entropy_ok", "on_pins", "on_housing")
     split = "test_housings"
     rows = []
     for index, (variant, documents) in enumerate(found.variants.items()):
@@ -296,18 +297,12 @@ def attention(found: Found, picture: Path) -> list[str]:
         panels[1].plot(x, [mean("entropy_ok", e) for e in epochs], "o--", color=color)
         panels[2].plot(x, [mean("on_housing", e) for e in epochs], "o-", color=color, label=variant)
         for epoch in (epochs[0], epochs[-1]):
-            numbers = [
-                f"{mean(k, epoch):.3f}"
-                for k in ("hit", "energy_ratio", "entropy_ng", "entropy_ok", "on_pins", "on_housing")
-            ]
+            numbers = [f"{mean(k, epoch):.3f}" for k in told]
             rows.append([variant, len(documents), int(epoch), *numbers])
     base = next(iter(found.variants.values()))[0]["result"]["attention"][split]["baselines"]
     for name, numbers in base.items():
         if name == "uniform" or ("gradient" in name and name.startswith("random")):
-            cells = [
-                numbers[k]
-                for k in ("hit", "energy_ratio", "entropy_ng", "entropy_ok", "on_pins", "on_housing")
-            ]
+            cells = [numbers[k] for k in told]
             rows.append([f"*{name}*", "", "", *("–" if cell is None else f"{cell:.3f}" for cell in cells)])
     for axes, title in zip(panels, keys.values(), strict=True):
         axes.set(title=title, xlabel="epoch", ylim=(-0.02, 1.04))
