@@ -1,6 +1,6 @@
 """One full and one LoRA step of a Florence-2-base with random weights, saved in the published format, on this CPU.
 
-    python benchmarks/florence2_base.py --folder out/florence_base
+    python -m benchmarks.florence2_base --folder out/florence_base
 
 Needs no download: the tokenizer is our own, filled up to the published number of tokens. Shows that loading, training,
 saving, merging and reloading work at full size and in how much memory; what such a model learns needs a GPU.

@@ -1,6 +1,6 @@
 """Does the tiny Florence-2 learn at all? Drawn pins at 64 x 32 px, two of eight positions held out, one core.
 
-    python benchmarks/florence2_drawn.py --out out/drawn
+    python -m benchmarks.florence2_drawn --out out/drawn
 
 writes 600 training pictures, 120 for validation and 120 for test, trains `--model tiny` on them, and prints the test's
 numbers as JSON. Further options go to the trainer.

@@ -59,7 +59,7 @@ def check_loss(model_loss: Tensor, logits: Tensor, labels: Tensor) -> None:
     close = 1e-2 + 1e-3 * abs(own) if logits.dtype != torch.float32 else 1e-4 + 1e-4 * abs(own)
     if abs(own - model_s) <= close:
         return
-    twice = float(answer_loss(logits[:, :-1], labels[:, 1:]))
+    twice = float(answer_loss(logits[:, :-1], labels[:, 1:]).detach())
     why = (
         f"the model shifts the labels once more than it should, so training would learn nothing; {FIX}"
         if abs(twice - model_s) <= close
