@@ -70,20 +70,20 @@ class Inspector:
 
     def __init__(self, model: Any, processor: Any, detector: Detector) -> None:
         self.model, self.detector = model, detector
-        labels = [name for name in detector.classes if name != OK_CLASS]
-        vocabulary = Vocabulary(processor.tokenizer, labels, detector.remove_hyphens)
+        self.labels = tuple(name for name in detector.classes if name != OK_CLASS)
+        vocabulary = Vocabulary(processor.tokenizer, self.labels, detector.remove_hyphens)
         self.collator = Collator(processor, vocabulary, detector.classes, detector.size)
         self.grammar = AnswerGrammar(vocabulary)
 
     @classmethod
-    def load(cls, run: Path) -> "Inspector":
-        """The detector of a finished run.
+    def load(cls, run: Path, device: torch.device | None = None) -> "Inspector":
+        """The detector of a finished run; without `device` on a graphics card where there is one.
 
         Raises:
             InputError: The run is missing, unfinished or of another kind.
         """
         model, processor, detector = load_detector(run)
-        model.to("cuda" if torch.cuda.is_available() else "cpu")
+        model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         return cls(model, processor, detector)
 
     def find(self, pictures: Sequence[Image.Image]) -> list[list[Found]]:

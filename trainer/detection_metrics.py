@@ -167,9 +167,9 @@ def map50_interval(
     return float(np.quantile(means, tail)), float(np.quantile(means, 1 - tail))
 
 
-def hits(truth: Truth, found: Sequence[Found]) -> list[bool]:
-    """For each found box whether it is a true one: IoU 0.5, same label, each truth once, confident ones first."""
-    out = [False] * len(found)
+def matches(truth: Truth, found: Sequence[Found]) -> list[int | None]:
+    """For each found box its target, or None: IoU 0.5, same label, each target once, confident boxes first."""
+    out: list[int | None] = [None] * len(found)
     if not found or not truth.targets:
         return out
     overlap = iou(torch.tensor([f.box for f in found]), torch.tensor([p.box for p in truth.targets]))
@@ -181,9 +181,14 @@ def hits(truth: Truth, found: Sequence[Found]) -> list[bool]:
             if j not in taken and pin.label == found[i].label and overlap[i, j] >= MATCH_IOU
         ]
         if fits:
+            out[i] = max(fits)[1]
             taken.add(max(fits)[1])
-            out[i] = True
     return out
+
+
+def hits(truth: Truth, found: Sequence[Found]) -> list[bool]:
+    """For each found box whether it is a true one: see `matches`."""
+    return [match is not None for match in matches(truth, found)]
 
 
 def pin_at(box: Sequence[float], pins: Sequence[Pin]) -> Pin | None:

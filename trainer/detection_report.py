@@ -33,6 +33,23 @@ def parts_of(measured: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]
     return parts
 
 
+def split_parts(name: str, measured: Mapping[str, Any]) -> list[str]:
+    """Pieces of a page that say what `detection_metrics.report` found in one split."""
+    rows = [[part, *(values.get(key) for key, _ in MEASURES)] for part, values in parts_of(measured)]
+    per_class = [[k, v["boxes"], v["map"], v["map50"]] for k, v in measured["per_class"].items()]
+    if measured.get("small"):
+        small = measured["small"]
+        per_class.append([f"boxes below {small['below_px2']:.0f} px²", None, small["map"], small["map50"]])
+    ceiling = measured["ceiling"]
+    return [
+        f"<h2>{html.escape(name)}</h2>",
+        table(["", *(title for _, title in MEASURES)], rows),
+        table(["class", "true boxes", "mAP", "mAP50"], per_class),
+        f'<p class="small">The true boxes in an answer\'s thousandths reach mAP {shown(ceiling["map"])}; '
+        f"cut to whole pixels, as the library's parser does, {shown(ceiling['map_whole_px'])}.</p>",
+    ]
+
+
 def write_html(run: Path, summary: Mapping[str, Any]) -> None:
     """Write RUN/report.html from the summary and the run's pictures."""
     settings = summary["settings"]
@@ -51,21 +68,7 @@ def write_html(run: Path, summary: Mapping[str, Any]) -> None:
         + "</p>",
     ]
     for name, measured in summary["splits"].items():
-        out.append(f"<h2>{html.escape(name)}</h2>")
-        rows = [[part, *(values.get(key) for key, _ in MEASURES)] for part, values in parts_of(measured)]
-        out.append(table(["", *(title for _, title in MEASURES)], rows))
-        per_class = [[k, v["boxes"], v["map"], v["map50"]] for k, v in measured["per_class"].items()]
-        if measured.get("small"):
-            small = measured["small"]
-            per_class.append(
-                [f"boxes below {small['below_px2']:.0f} px²", None, small["map"], small["map50"]]
-            )
-        out.append(table(["class", "true boxes", "mAP", "mAP50"], per_class))
-        ceiling = measured["ceiling"]
-        out.append(
-            f'<p class="small">The true boxes in an answer\'s thousandths reach mAP {shown(ceiling["map"])}; '
-            f"cut to whole pixels, as the library's parser does, {shown(ceiling['map_whole_px'])}.</p>"
-        )
+        out += split_parts(name, measured)
     out.append(
         "<h2>Curves</h2>" + picture(run / "curves.png", "Losses and validation over the training pictures")
     )

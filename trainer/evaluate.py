@@ -1,8 +1,9 @@
-"""`python -m trainer.evaluate --model RUN --data DATASET`: a trained ViT on any dataset, with nothing left to choose.
+"""`python -m trainer.evaluate --model RUN --data DATASET`: a trained run on any dataset; nothing is left to choose.
 
 The threshold was frozen on validation when the run was trained (RUN/frozen.json); for a run without one it is chosen on
 DATASET's validation split, once, and kept. OUT then holds evaluation.json, predictions.csv, report.html and the
-pictures that the page shows. A run on several views judges parts: every count is then one of parts.
+pictures that the page shows. A run on several views judges parts: every count is then one of parts. What follows is of
+a ViT; a Florence-2 run is measured by `trainer.detection_evaluation`.
 """
 
 import argparse
@@ -20,6 +21,8 @@ import torch
 from trainer import checkpoint, frozen, page, row_facts, training, views
 from trainer.data import Split, load_frozen_classes
 from trainer.errors import InputError
+from trainer.florence2_run import FORMAT as DETECTION_FORMAT
+from trainer.florence2_run import kind_of
 from trainer.frozen import Frozen
 from trainer.model import ViT, ViTConfig
 from trainer.options import device_of, exit_code, number, say
@@ -36,12 +39,14 @@ def parser() -> argparse.ArgumentParser:
     """The command's options."""
     p = argparse.ArgumentParser(
         prog="python -m trainer.evaluate",
-        description="Measure a trained ViT on a dataset, with the threshold that validation froze.",
+        description="Measure a trained ViT or Florence-2 on a dataset, with the threshold that validation froze.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    p.add_argument("--model", type=Path, required=True, metavar="RUN", help="folder of a ViT's run")
+    p.add_argument(
+        "--model", type=Path, required=True, metavar="RUN", help="folder of a ViT's or a Florence-2's run"
+    )
     p.add_argument("--data", type=Path, required=True, metavar="DATASET", help="folder of the dataset")
     p.add_argument("--out", type=Path, metavar="OUT", help="folder for the results (RUN/evaluation)")
     p.add_argument(
@@ -50,8 +55,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--rows",
         choices=row_facts.ROWS,
-        default="observable",
-        help="all; those whose defects can be seen; of these, those outside the grey zone (observable)",
+        help="of a ViT: all; those whose defects can be seen; of these, those outside the grey zone (observable)",
     )
     p.add_argument("--batch-size", type=number(int, 1, 65_536), default=16, help="(16)")
     p.add_argument(
@@ -306,16 +310,38 @@ def page_parts(out: Path, document: Mapping[str, Any], heading: str = "h2") -> l
     return list(filter(None, parts))
 
 
+def _detector(args: argparse.Namespace, out: Path) -> int:
+    """Measure a Florence-2's run."""
+    if args.rows:
+        raise InputError(
+            f"--rows: expected only with a ViT's run; {args.model} is Florence-2's, all rows count"
+        )
+    from trainer.detection_evaluation import evaluate  # imports transformers
+
+    evaluate(
+        args.model,
+        args.data,
+        out,
+        tuple(dict.fromkeys(args.split or ())),
+        args.batch_size,
+        device_of(args.device),
+    )
+    return 0
+
+
 def run(args: argparse.Namespace) -> int:
     """Measure as the options say; returns the exit code."""
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     out = args.out or args.model / "evaluation"
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out}: expected a folder, got a file")
+    if kind_of(args.model) == DETECTION_FORMAT:
+        return _detector(args, out)
+    args.rows = args.rows or "observable"
     _, settings = checkpoint.load_config(args.model)
     model = checkpoint.load_model(args.model).to(device_of(args.device))
     config = model.config
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out}: expected a folder, got a file")
     held = _frozen(args, model, settings.input)
     wanted = tuple(dict.fromkeys(args.split or ()))
     found = _splits(args.data, settings.input, config, wanted)

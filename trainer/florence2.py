@@ -78,7 +78,7 @@ RUN_FILES = (
     *(checkpoint.CONFIG, checkpoint.BEST, checkpoint.STATE, METRICS, "summary.json", "report.html"),
     *("curves.png", "calibration.png", "changes.png", "changes.json", "forgetting.json", "README.md"),
 )
-RUN_FOLDERS = (MODEL, ADAPTER, "sheets")
+RUN_FOLDERS = (MODEL, ADAPTER, "sheets", "evaluation")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -177,7 +177,11 @@ def first_size(folder: Path, column: str = "image") -> tuple[tuple[int, int], tu
 
 
 def load_detection(
-    folder: Path, column: str, size: tuple[int, int], only: Sequence[str] | None = None
+    folder: Path,
+    column: str,
+    size: tuple[int, int],
+    only: Sequence[str] | None = None,
+    needed: Sequence[str] = ("train", "validation"),
 ) -> DetectionData:
     """Read a dataset for detection.
 
@@ -186,11 +190,12 @@ def load_detection(
         column: `image` or `nsoart`.
         size: (W, H) px of the network's pictures.
         only: Names of the splits to read; all by default.
+        needed: Splits that must be there.
 
     Raises:
         InputError: The folder, a split, a column, an answer or a picture is missing or broken.
     """
-    dataset, classes = read_dataset(folder, column)
+    dataset, classes = read_dataset(folder, column, needed)
     if "bbox_str" not in next(iter(dataset.values())).features:
         raise InputError(f"--data {folder}: expected a column 'bbox_str', got none")
     splits, problems = {}, []

@@ -6,6 +6,7 @@ cross-entropy computed by hand.
 """
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -100,7 +101,10 @@ def load(
         processor = tiny_processor(labels, size)
         return tiny_model(processor, size, shape, seed), processor
     from transformers import AutoConfig, Florence2ForConditionalGeneration, Florence2Processor
+    from transformers.utils import logging
 
+    if not sys.stderr.isatty():
+        logging.disable_progress_bar()
     try:
         kind = AutoConfig.from_pretrained(model).model_type
         if kind != "florence2" or model.startswith("microsoft/"):

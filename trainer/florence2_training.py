@@ -181,17 +181,20 @@ def answers(
     batch_size: int = 16,
     end_bias: float = END_BIAS,
     rows: Sequence[int] | None = None,
+    bar: bool = False,
 ) -> list[list[Found]]:
-    """A model's boxes on every picture of a split, or on some rows of it, in px of the picture."""
+    """A model's boxes on the pictures of a split, or on some rows of it, in px; `bar` shows how far it is."""
     device = next(model.parameters()).device
     model.eval()
     found: list[list[Found]] = []
     every = list(range(len(split))) if rows is None else list(rows)
-    for start in range(0, len(every), batch_size):
-        some = every[start : start + batch_size]
-        pixels = split.pictures.batch(some).float() / 255
-        inputs = {k: v.to(device) for k, v in collator.inputs(pixels).items()}
-        found += generate(model, inputs, grammar, [split.truths[i].size for i in some], end_bias)
+    with tqdm(total=len(every), unit="picture", disable=None if bar else True) as progress:
+        for start in range(0, len(every), batch_size):
+            some = every[start : start + batch_size]
+            pixels = split.pictures.batch(some).float() / 255
+            inputs = {k: v.to(device) for k, v in collator.inputs(pixels).items()}
+            found += generate(model, inputs, grammar, [split.truths[i].size for i in some], end_bias)
+            progress.update(len(some))
     return found
 
 

@@ -13,7 +13,8 @@ pytest.importorskip("peft")
 pytest.importorskip("pycocotools")
 
 from tests.trainer.florence2_rows import with_answers
-from trainer import comparison, detect, florence2, forgetting, lora, predict
+from trainer import comparison, detect, detection_evaluation, evaluate, florence2, forgetting, lora, predict
+from trainer.answers import Found
 from trainer.checkpoint import read_tensors
 from trainer.errors import InputError
 from trainer.florence2_data import (
@@ -174,6 +175,68 @@ def test_predict_refuses_options_of_the_other_kind(finished, trained_run, tmp_pa
     assert predict.main(["--model", str(trained_run), str(tmp_path / "p.png"), "--batch-size", "2"]) == 2
     error = capsys.readouterr().err
     assert "--weights: expected only" in error and "--batch-size: expected only" in error
+
+
+def test_evaluate_says_of_validation_what_the_training_said(dataset, finished, tmp_path, capsys):
+    out = tmp_path / "out"
+    words = ["--model", str(finished), "--data", str(dataset), "--out", str(out), "--batch-size", "16"]
+    assert evaluate.main([*words, "--device", "cpu", "--threads", "1"]) == 0
+    said = json.loads((out / "evaluation.json").read_text())
+    summary = json.loads((finished / "summary.json").read_text())
+    assert list(said["splits"]) == ["validation"]
+    own, first = said["splits"]["validation"], summary["splits"]["validation"]
+    assert own == first
+    with (out / "predictions.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    kinds = [line["kind"] for line in lines]
+    assert kinds.count("true") + kinds.count("missed") == own["boxes"] > 0
+    assert all((line["confidence"] == "") == (line["kind"] == "missed") for line in lines)
+    page = (out / "report.html").read_text()
+    assert ("mistakes_validation.png" in {p.name for p in out.iterdir()}) == any(k != "true" for k in kinds)
+    assert "<h2>validation</h2>" in page and "http" not in page
+    assert evaluate.main([*words, "--split", "train", "--device", "cpu"]) == 0
+    assert list(json.loads((out / "evaluation.json").read_text())["splits"]) == ["train"]
+    assert {p.name for p in out.glob("mistakes_*")} <= {"mistakes_train.png"}
+
+
+def test_evaluate_measures_data_that_has_no_training_split(make_rows, make_dataset, finished, tmp_path):
+    rows = with_answers(make_rows("station", 4, 5))
+    data = make_dataset(tmp_path / "station", {"station": rows})
+    assert evaluate.main(["--model", str(finished), "--data", str(data), "--out", str(tmp_path / "out")]) == 0
+    said = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert said["splits"]["station"]["pictures"] == 4
+
+
+def test_what_evaluate_of_a_detector_refuses(dataset, finished, make_rows, make_dataset, tmp_path, capsys):
+    words = ["--model", str(finished), "--data"]
+    assert evaluate.main([*words, str(dataset), "--rows", "all"]) == 2
+    assert evaluate.main([*words, str(dataset), "--split", "nothing"]) == 2
+    strange = with_answers(make_rows("test", 4, 3))
+    for row in strange:
+        row["bbox_str"] = row["bbox_str"].replace("NUKENG", "OTHERNG").replace("BENDNG", "OTHERNG")
+    classes = ["BENDNG", "NUKENG", "OK", "OTHERNG"]
+    other = make_dataset(tmp_path / "other", {"test": strange}, classes)
+    assert evaluate.main([*words, str(other), "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert "--rows: expected only with a ViT's run" in error and "expected a split 'nothing'" in error
+    assert "split test: expected defects of the run's classes ['BENDNG', 'NUKENG'], got OTHERNG" in error
+    assert not (tmp_path / "out").exists() and not (finished / "evaluation").exists()
+
+
+def test_a_picture_s_lines_name_what_is_true_false_and_missed(dataset):
+    data = load_detection(dataset, "image", (64, 32), only=["train"])
+    truth = next(t for t in data.splits["train"].truths if t.targets)
+    pin = truth.targets[0]
+    other = "NUKENG" if pin.label == "BENDNG" else "BENDNG"
+    found = [Found(pin.box, other, 0.9), Found(pin.box, pin.label, 0.8), Found(pin.box, pin.label, 0.1)]
+    lines = detection_evaluation.lines_of("train", truth, found, 0.5)
+    assert [line["kind"] for line in lines] == ["false", "true", *["missed"] * (len(truth.targets) - 1)]
+    assert {line["address"] for line in lines[:2]} == {pin.address}
+    missed = detection_evaluation.lines_of("train", truth, [], 0.5)
+    assert [line["kind"] for line in missed] == ["missed"] * len(truth.targets)
+    assert detection_evaluation.worst([lines[1:2], missed, lines[:2]]) == (
+        [1, 2] if len(missed) >= 1 else [2]
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,188 @@
+"""`trainer.evaluate` of a Florence-2 run: its boxes on any dataset, with the threshold that its validation chose.
+
+OUT then holds evaluation.json, predictions.csv (one line per true, false and missed box), calibration.png, a sheet of
+each split's worst pictures, and report.html.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainer import checkpoint, page
+from trainer.answers import Found
+from trainer.data import read_dataset
+from trainer.detect import Inspector
+from trainer.errors import InputError
+from trainer.florence2_data import DetectionData, DetectionSplit, Truth, load_detection
+from trainer.florence2_run import Detector
+from trainer.florence2_training import answers
+from trainer.options import say
+
+EVALUATION, PREDICTIONS, REPORT = "evaluation.json", "predictions.csv", "report.html"
+COLUMNS = ("split", "run", "kind", "label", "confidence", "address", "cavity", "x1", "y1", "x2", "y2")
+SHOWN = 6
+
+
+def _data(folder: Path, wanted: Sequence[str], detector: Detector, labels: Sequence[str]) -> DetectionData:
+    """The splits to measure: those wanted, or all but `train`."""
+    dataset, _ = read_dataset(folder, detector.input, wanted)
+    names = tuple(wanted) or tuple(name for name in dataset if name != "train")
+    if not names:
+        raise InputError(f"--data {folder}: expected a split other than train, got none")
+    data = load_detection(folder, detector.input, detector.size, names, needed=names)
+    strange = [
+        f"--data {folder} split {name}: expected defects of the run's classes {list(labels)}, got {label}"
+        for name, split in data.splits.items()
+        for label in sorted({pin.label for truth in split.truths for pin in truth.targets} - set(labels))
+    ]
+    if strange:
+        raise InputError(strange)
+    return data
+
+
+def lines_of(name: str, truth: Truth, found: Sequence[Found], threshold: float) -> list[dict[str, Any]]:
+    """Lines of predictions.csv for one picture: what was said, as `true` or `false`, and what was `missed`.
+
+    Addresses are those of the pin that a box lies on; a place is px of the picture.
+    """
+    from trainer.detection_metrics import matches, pin_at
+
+    said = [one for one in found if one.confidence >= threshold]
+    matched = matches(truth, said)
+
+    def line(
+        kind: str, label: str, box: Sequence[float], pin: Any, confidence: float | None
+    ) -> dict[str, Any]:
+        places = dict(zip(COLUMNS[-4:], (f"{edge:.2f}" for edge in box), strict=True))
+        return {
+            "split": name,
+            "run": truth.run,
+            "kind": kind,
+            "label": label,
+            "confidence": "" if confidence is None else f"{confidence:.4f}",
+            "address": pin.address if pin else "",
+            "cavity": pin.cavity if pin else "",
+            **places,
+        }
+
+    lines = [
+        line(
+            "false" if match is None else "true",
+            one.label,
+            one.box,
+            pin_at(one.box, truth.pins),
+            one.confidence,
+        )
+        for one, match in zip(said, matched, strict=True)
+    ]
+    missed = [pin for k, pin in enumerate(truth.targets) if k not in matched]
+    return lines + [line("missed", pin.label, pin.box, pin, None) for pin in missed]
+
+
+def worst(lines: Sequence[Sequence[dict[str, Any]]], count: int = SHOWN) -> list[int]:
+    """The pictures with the most false and missed boxes, most first; those without any are none."""
+    wrong = [sum(line["kind"] != "true" for line in some) for some in lines]
+    order = sorted(range(len(wrong)), key=lambda i: -wrong[i])
+    return [i for i in order[:count] if wrong[i]]
+
+
+def _write(out: Path, document: dict[str, Any], rows: Sequence[dict[str, Any]]) -> None:
+    from trainer import detection_plots, detection_report
+
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS)
+    writer.writeheader()
+    writer.writerows(rows)
+    checkpoint.write_text(out / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    checkpoint.write_text(out / PREDICTIONS, text.getvalue())
+    reports = document["splits"]
+    detection_plots.calibration(
+        {name: measured["calibration"] for name, measured in reports.items()}, out / "calibration.png"
+    )
+    parts = [
+        page.head(f"Evaluation: {document['model']} on {document['data']}"),
+        page.paragraph(
+            f"A box counts from confidence {document['threshold']:.3f} on, chosen on the run's validation: so the "
+            "numbers of validation itself are optimistic."
+        ),
+    ]
+    for name, measured in reports.items():
+        parts += detection_report.split_parts(name, measured)
+        parts.append(
+            page.picture(
+                out / f"mistakes_{name}.png",
+                "The pictures with the most false and missed boxes: truth on the left",
+            )
+        )
+    parts.append(page.picture(out / "calibration.png", "Confidence against the share of true boxes"))
+    checkpoint.write_text(out / REPORT, "\n".join(filter(None, parts)) + "\n")
+
+
+def measure(
+    inspector: Inspector, splits: dict[str, DetectionSplit], batch_size: int, out: Path
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The reports by split and the lines of predictions.csv; writes a sheet of each split's mistakes into `out`."""
+    from trainer import detection_metrics, detection_sheets
+
+    detector = inspector.detector
+    threshold, seen = detector.threshold, set(detector.seen)
+    reports: dict[str, Any] = {}
+    rows: list[dict[str, Any]] = []
+    for name, split in splits.items():
+        found = answers(inspector.model, split, inspector.collator, inspector.grammar, batch_size, bar=True)
+        reports[name] = detection_metrics.report(split.truths, found, inspector.labels, threshold, seen)
+        lines = [lines_of(name, *pair, threshold) for pair in zip(split.truths, found, strict=True)]
+        rows += [line for some in lines for line in some]
+        sheet = out / f"mistakes_{name}.png"
+        if shown := worst(lines):
+            detection_sheets.save(
+                detection_sheets.truth_and_prediction(split, found, shown, threshold), sheet
+            )
+        else:
+            sheet.unlink(missing_ok=True)
+    return reports, rows
+
+
+def evaluate(
+    run: Path, folder: Path, out: Path, wanted: Sequence[str], batch_size: int, device: torch.device
+) -> None:
+    """Measure a finished run's model on a dataset, and write what is named above into `out`.
+
+    Args:
+        run: The run's folder.
+        folder: What `python -m generator build` wrote; any splits.
+        out: Folder of the results.
+        wanted: Splits to measure; none: all but `train`.
+        batch_size: Pictures that are answered together.
+        device: What the model runs on.
+
+    Raises:
+        InputError: The run is unfinished, or the dataset cannot be used or has defects that the run does not know.
+    """
+    from trainer import detection_metrics
+
+    inspector = Inspector.load(run, device)
+    data = _data(folder, wanted, inspector.detector, inspector.labels)
+    out.mkdir(parents=True, exist_ok=True)
+    for old in out.glob("mistakes_*.png"):
+        old.unlink()
+    reports, rows = measure(inspector, data.splits, batch_size, out)
+    document = {
+        "model": run.resolve().name,
+        "data": folder.resolve().name,
+        "labels": list(inspector.labels),
+        "threshold": inspector.detector.threshold,
+        "seen": sorted(inspector.detector.seen),
+        "splits": reports,
+    }
+    _write(out, document, rows)
+    for name, measured in reports.items():
+        say(f"{name}: {detection_metrics.headline(measured)} ({measured['pictures']} pictures)")
+        for group, part in measured["positions"].items():
+            say(f"  {group} positions: {detection_metrics.headline(part)}")
+    say(f"page: {out / REPORT}")
