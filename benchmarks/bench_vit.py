@@ -1,16 +1,18 @@
 """The ViT's trainer against its bare network and transformers' Trainer, in one run: `python -m benchmarks.bench_vit`.
 
 - *bare*: forward, loss and backward of the same network on batches that lie in memory as float pictures, made before
-  the clock starts; nothing is drawn, augmented, counted, clipped or logged. Its own clock runs through these passes
-  only; `bare + step` adds clipping and the optimizer's step.
+  the clock starts; nothing is drawn, augmented, counted, clipped or logged. `bare + step` adds clipping and the
+  optimizer's step.
 - *trainer*: an epoch as `python -m trainer.vit` trains it, from uint8 pictures: order, close-ups and augmentation
   drawn in the loader's thread, learning rate, clipping, step, counts, progress bar. Once more without that thread.
 - *transformers*: its `Trainer` with the same network, from float pictures in memory. It knows picture labels only, so
   there the trainer learns from labels only too. Decoding, augmenting, reporting and saving it does not do.
 
-All take turns, every other round in reverse, and each ratio is taken within its round; medians with the 95 % interval
-of the median. Where other work keeps the cores busy, the clock says little of a thread beside another one: so the
-CPU time of the thread that trains is told too. The last line is the result as JSON.
+A machine's speed wanders by a fifth within minutes. So after each step of the trainer, and of transformers, the bare
+network takes the same step, and each ratio is taken within such a pair; medians over the steps with the 95 % interval
+of the median. The loader draws the next batch while the trainer's step goes on, as in any epoch, not in the bare one's
+time. Where other work keeps the cores busy, the clock says little of a thread beside another one: so the CPU time of
+the thread that trains is told too. The last line is the result as JSON.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from unittest import mock
@@ -147,8 +149,53 @@ def loss_of(model: ViT, portion: Portion, config: TrainingConfig) -> Tensor:
     return loss
 
 
+@dataclass(frozen=True)
+class Pair:
+    """What one step took, and the same step of the bare network right after it, without and with the optimizer's."""
+
+    own: Spent
+    bare: Spent
+    bare_step: Spent
+
+
+class Turns(TrainerCallback):
+    """Lets the bare network take its step after each step of another loop, and keeps what either took."""
+
+    def __init__(self, bare: Callable[[int], tuple[Spent, Spent]]) -> None:
+        self.bare = bare
+        self.pairs: list[Pair] = []
+
+    def begin(self) -> None:
+        """The other loop begins."""
+        self.clock = Clock.start()
+
+    def stepped(self) -> None:
+        """The other loop has done a step."""
+        own = self.clock.spent()
+        self.pairs.append(Pair(own, *self.bare(len(self.pairs))))
+        self.clock = Clock.start()
+
+    def on_train_begin(self, *_args, **_kwargs) -> None:
+        self.begin()
+
+    def on_step_end(self, *_args, **_kwargs) -> None:
+        self.stepped()
+
+
+class Bar(tqdm):
+    """The trainer's progress bar, which tells `turns` of each step."""
+
+    turns: Turns | None = None
+
+    def update(self, n: float | None = 1) -> bool | None:
+        shown = super().update(n)
+        if self.turns is not None:
+            self.turns.stepped()
+        return shown
+
+
 class Setting:
-    """A network, its data and one kind of epoch; each contender is a method that trains it and tells what it took."""
+    """A network, its data and one kind of epoch; `own` and `transformers` train it and tell what each step took."""
 
     def __init__(self, steps: int, threads: int, *, close_ups: bool, boxes: bool, batch_size: int) -> None:
         self.threads = threads
@@ -165,66 +212,60 @@ class Setting:
         self.portions: list[Portion] = [portion for portions in made for portion in portions]
         self.other: Trainer | None = None
 
-    def bare(self) -> tuple[Spent, Spent]:
-        """Forward, loss and backward; the same with clipping and the optimizer's step."""
+    def bare(self, step: int) -> tuple[Spent, Spent]:
+        """Forward, loss and backward of a step; the same with clipping and the optimizer's step."""
+        strict = torch.are_deterministic_algorithms_enabled()
         torch.use_deterministic_algorithms(False)
-        torch.set_num_threads(self.threads)
         self.model.train()
-        passes, steps = Spent(0, 0, 0), Spent(0, 0, 0)
-        for portion in self.portions:
-            clock = Clock.start()
-            loss_of(self.model, portion, self.config).backward()
-            passes = added(passes, clock.spent())
-            clock = Clock.start()
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
-            self.optimizer.step()
-            self.optimizer.zero_grad(set_to_none=True)
-            steps = added(steps, clock.spent())
-        return passes, added(passes, steps)
+        self.optimizer.zero_grad(set_to_none=True)
+        clock = Clock.start()
+        loss_of(self.model, self.portions[step], self.config).backward()
+        passes = clock.spent()
+        clock = Clock.start()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        self.optimizer.step()
+        stepped = added(passes, clock.spent())
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.use_deterministic_algorithms(strict)
+        return passes, stepped
 
-    def own(self, augment: bool = True, thread: bool = True) -> Spent:
-        """An epoch of `trainer.vit`."""
+    def own(self, augment: bool = True, thread: bool = True) -> list[Pair]:
+        """An epoch of `trainer.vit`, step by step."""
         repeatable(CPU, self.threads)
         config = replace(self.config, augment=augment)
         inline = mock.patch.object(training, "ahead", iter)
+        turns = Turns(self.bare)
         with contextlib.nullcontext() if thread else inline:
-            clock = Clock.start()
-            self._epoch(config)
-            return clock.spent()
+            self._epoch(config, turns)
+        return turns.pairs
 
-    def transformers(self, folder: Path) -> Spent:
-        """As many steps of transformers' Trainer, from the start of its loop to the end of it."""
+    def transformers(self, folder: Path) -> list[Pair]:
+        """As many steps of transformers' Trainer."""
         torch.use_deterministic_algorithms(False)
         if self.other is None:
             self.other = transformers_trainer(self.model.config, self.split, self.config, folder)
         torch.set_num_threads(self.threads)
+        turns = Turns(self.bare)
+        self.other.add_callback(turns)
         self.other.train()
-        return next(c for c in self.other.callback_handler.callbacks if isinstance(c, LoopClock)).spent
+        self.other.remove_callback(turns)
+        return turns.pairs
 
     def loss_difference(self) -> float:
         """Mean loss of an epoch in which nothing is learned: the trainer's against the bare loop's, relative."""
         standing = replace(self.config, lr=0.0)
         losses = [float(loss_of(self.model, portion, standing).detach()) for portion in self.portions]
-        trained = self._epoch(standing)["train_loss"]
+        trained = self._epoch(standing, None)["train_loss"]
         return abs(float(trained) / statistics.fmean(losses) - 1)  # type: ignore[arg-type]
 
-    def _epoch(self, config: TrainingConfig) -> dict[str, object]:
-        with open(os.devnull, "w") as nowhere, tqdm(total=self.steps, file=nowhere) as bar:
+    def _epoch(self, config: TrainingConfig, turns: Turns | None) -> dict[str, object]:
+        with open(os.devnull, "w") as nowhere, Bar(total=self.steps, file=nowhere) as bar:
+            bar.turns = turns
+            if turns is not None:
+                turns.begin()
             return training.train_epoch(
                 self.model, self.split, self.close_ups, self.optimizer, config, self.plan, self.epoch, bar
             )
-
-
-class LoopClock(TrainerCallback):
-    """Times transformers' loop over the steps, without what it prepares."""
-
-    spent = Spent(0, 0, 0)
-
-    def on_train_begin(self, *_args, **_kwargs) -> None:
-        self.clock = Clock.start()
-
-    def on_train_end(self, *_args, **_kwargs) -> None:
-        self.spent = self.clock.spent()
 
 
 def transformers_trainer(config: ViTConfig, split: Split, settings: TrainingConfig, folder: Path) -> Trainer:
@@ -253,7 +294,11 @@ def transformers_trainer(config: ViTConfig, split: Split, settings: TrainingConf
     )
     torch.manual_seed(settings.seed)
     model = AutoModelForImageClassification.from_config(PinsightViTConfig(model=asdict(config)))
-    other = Trainer(model=model, args=arguments, train_dataset=rows, callbacks=[LoopClock()])  # type: ignore[arg-type]
+    other = Trainer(
+        model=model,
+        args=arguments,
+        train_dataset=rows,
+    )  # type: ignore[arg-type]
     other.remove_callback(PrinterCallback)
     return other
 
@@ -274,18 +319,13 @@ def epoch_end_seconds(setting: Setting, repeats: int = 5) -> float:
     return statistics.median(times)
 
 
-def rounds(contenders: dict[str, Callable[[], Spent | tuple[Spent, Spent]]], repeats: int) -> Iterator[dict]:
-    """What each contender spent, round by round, after a round that is not counted."""
-    for turn in range(-1, repeats):
-        spent: dict[str, Spent] = {}
+def rounds(contenders: dict[str, Callable[[], list[Pair]]], repeats: int) -> dict[str, list[Pair]]:
+    """The pairs of each contender's epochs, which take turns; every other time in reverse."""
+    pairs: dict[str, list[Pair]] = {name: [] for name in contenders}
+    for turn in range(repeats):
         for name in list(contenders)[:: -1 if turn % 2 else 1]:
-            result = contenders[name]()
-            if isinstance(result, tuple):
-                spent[name], spent[f"{name} + step"] = result
-            else:
-                spent[name] = result
-        if turn >= 0:
-            yield spent
+            pairs[name] += contenders[name]()
+    return pairs
 
 
 def median(values: list[float]) -> dict[str, float | list[float] | None]:
@@ -303,30 +343,57 @@ def shown(value: dict) -> str:
     return f"{value['median']:.3f}" + (f" ({ends[0]:.3f} to {ends[1]:.3f})" if ends else "")
 
 
+def milliseconds(spent: list[Spent]) -> dict[str, float]:
+    """Medians by kind of time."""
+    return {
+        f"{field}_ms": round(1e3 * statistics.median(getattr(one, field) for one in spent), 2)
+        for field in ("wall", "thread", "process")
+    }
+
+
+def speeds(pairs: list[Pair], against: str = "bare") -> dict[str, list[float]]:
+    """Of each step: the bare network's time over the contender's, by the clock and by the training thread's CPU."""
+    return {
+        field: [getattr(getattr(pair, against), field) / getattr(pair.own, field) for pair in pairs]
+        for field in ("wall", "thread")
+    }
+
+
 def compare(
-    title: str, spent: list[dict[str, Spent]], steps: int, ratios: dict[str, tuple[str, str]]
+    title: str, pairs: dict[str, list[Pair]], ratios: dict[str, dict[str, list[float]]]
 ) -> dict[str, object]:
-    """Print and return times per step and medians of ratios: the first one's time over the second one's."""
-    print(f"{title}, {steps} steps a round, {len(spent)} rounds")
-    result: dict[str, object] = {"steps": steps, "rounds": len(spent)}
-    for name in spent[0]:
-        times = {
-            field: 1e3 * statistics.median(getattr(one[name], field) for one in spent) / steps
-            for field in ("wall", "thread", "process")
-        }
+    """Print and return times per step, and medians of ratios.
+
+    Args:
+        title: What the steps were.
+        pairs: By contender.
+        ratios: By name, a contender's speed over another's at each step, as `speeds` says it.
+    """
+    count = len(next(iter(pairs.values())))
+    print(f"{title}, {count} steps each")
+    result: dict[str, object] = {"steps": count}
+    every = [pair for some in pairs.values() for pair in some]
+    times = {name: milliseconds([pair.own for pair in some]) for name, some in pairs.items()}
+    times |= {
+        "bare": milliseconds([pair.bare for pair in every]),
+        "bare + step": milliseconds([pair.bare_step for pair in every]),
+    }
+    for name, spent in times.items():
         print(
-            f"  {name:<34} {times['wall']:8.1f} ms a step; CPU: training thread {times['thread']:8.1f}, "
-            f"all {times['process']:8.1f}"
+            f"  {name:<34} {spent['wall_ms']:8.1f} ms a step; CPU: training thread {spent['thread_ms']:8.1f}, "
+            f"all {spent['process_ms']:8.1f}"
         )
-        result[name] = {f"{field}_ms": round(value, 2) for field, value in times.items()}
-    for name, (reference, own) in ratios.items():
-        found = {
-            field: median([getattr(one[reference], field) / getattr(one[own], field) for one in spent])
-            for field in ("wall", "thread")
-        }
+        result[name] = spent
+    for name, by_field in ratios.items():
+        found = {field: median(values) for field, values in by_field.items()}
         print(f"  speed of {name:<36} {shown(found['wall'])}; by CPU time {shown(found['thread'])}")
         result[f"speed: {name}"] = found
     return result
+
+
+def over(first: dict[str, list[float]], second: dict[str, list[float]]) -> dict[str, list[float]]:
+    """Ratios of two contenders' speeds, each against the bare network beside it, step by step."""
+    return {field: [a / b for a, b in zip(first[field], second[field], strict=True)] for field in first}
 
 
 def measured(threads: int, steps: int, repeats: int, batch_size: int, folder: Path) -> dict[str, object]:
@@ -337,19 +404,18 @@ def measured(threads: int, steps: int, repeats: int, batch_size: int, folder: Pa
         difference = Setting(
             1, threads, close_ups=close_ups, boxes=True, batch_size=batch_size
         ).loss_difference()
-        contenders = {
-            "bare": setting.bare,
-            "trainer": setting.own,
-            "trainer, no thread": lambda setting=setting: setting.own(thread=False),
-        }
+        pairs = rounds(
+            {"trainer": setting.own, "trainer, no thread": lambda setting=setting: setting.own(thread=False)},
+            repeats,
+        )
+        threaded, inline = (speeds(some) for some in pairs.values())
         found = compare(
             f"{threads} threads, {title}",
-            list(rounds(contenders, repeats)),
-            setting.steps,
+            pairs,
             {
-                "trainer / bare": ("bare", "trainer"),
-                "trainer / bare + step": ("bare + step", "trainer"),
-                "loader's thread / none": ("trainer, no thread", "trainer"),
+                "trainer / bare": threaded,
+                "trainer / bare + step": speeds(pairs["trainer"], "bare_step"),
+                "loader's thread / none": over(threaded, inline),
             },
         )
         end = epoch_end_seconds(setting)
@@ -361,22 +427,23 @@ def measured(threads: int, steps: int, repeats: int, batch_size: int, folder: Pa
         }
     setting = Setting(steps, threads, close_ups=False, boxes=False, batch_size=batch_size)
     title = "labels only"
+    pairs = rounds(
+        {
+            "trainer": setting.own,
+            "transformers": lambda: setting.transformers(folder),
+            "trainer, no augmentation": lambda: setting.own(augment=False),
+        },
+        repeats,
+    )
+    own, other, plain = (speeds(some) for some in pairs.values())
     results[title] = compare(
         f"{threads} threads, {title}",
-        list(
-            rounds(
-                {
-                    "trainer": setting.own,
-                    "transformers": lambda: setting.transformers(folder),
-                    "trainer, no augmentation": lambda: setting.own(augment=False),
-                },
-                repeats,
-            )
-        ),
-        setting.steps,
+        pairs,
         {
-            "trainer, no augmentation / transformers": ("transformers", "trainer, no augmentation"),
-            "trainer / transformers": ("transformers", "trainer"),
+            "trainer, no augmentation / transformers": over(plain, other),
+            "trainer / transformers": over(own, other),
+            "trainer / bare": own,
+            "transformers / bare": other,
         },
     )
     return results
@@ -384,8 +451,10 @@ def measured(threads: int, steps: int, repeats: int, batch_size: int, folder: Pa
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=4, help="steps of an epoch with pictures (4)")
-    parser.add_argument("--repeats", type=int, default=6, help="counted rounds; six give an interval (6)")
+    parser.add_argument("--steps", type=int, default=12, help="steps of an epoch with pictures (12)")
+    parser.add_argument(
+        "--repeats", type=int, default=2, help="epochs of each; six steps give an interval (2)"
+    )
     parser.add_argument("--batch-size", type=int, default=16, help="pictures per step (16)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1], help="numbers of CPU threads (1)")
     options = parser.parse_args(argv)

@@ -39,13 +39,20 @@ def test_every_contender_is_measured_against_another(capsys):
     assert {kind: len(keys) for kind, keys in ratios.items()} == {
         "pictures with close-ups": 3,
         "close-ups only": 3,
-        "labels only": 2,
+        "labels only": 4,
     }
     for kind, keys in ratios.items():
         for key in keys:
             assert found[kind][key]["wall"]["median"] > 0
-            assert found[kind][key]["wall"]["interval"] is None  # one round has none
+            assert found[kind][key]["wall"]["interval"] is None  # so few steps have none
+        assert found[kind]["bare + step"]["wall_ms"] >= found[kind]["bare"]["wall_ms"] > 0
 
 
-def test_the_interval_of_six_rounds_is_their_range():
+def test_the_bare_network_steps_after_each_step_of_the_other_and_leaves_it_alone():
+    setting = bench_vit.Setting(2, 1, close_ups=False, boxes=True, batch_size=1)
+    assert len(setting.own()) == len(setting.own(thread=False)) == setting.steps == 2
+    assert all(p.grad is None for p in setting.model.parameters())
+
+
+def test_the_interval_of_six_steps_is_their_range():
     assert bench_vit.median([0.9, 1.0, 1.1, 1.2, 0.8, 1.3]) == {"median": 1.05, "interval": [0.8, 1.3]}
