@@ -255,10 +255,10 @@ class Setting:
         """Mean loss of an epoch in which nothing is learned: the trainer's against the bare loop's, relative."""
         standing = replace(self.config, lr=0.0)
         losses = [float(loss_of(self.model, portion, standing).detach()) for portion in self.portions]
-        trained = self._epoch(standing, None)["train_loss"]
+        trained = self._epoch(standing)["train_loss"]
         return abs(float(trained) / statistics.fmean(losses) - 1)  # type: ignore[arg-type]
 
-    def _epoch(self, config: TrainingConfig, turns: Turns | None) -> dict[str, object]:
+    def _epoch(self, config: TrainingConfig, turns: Turns | None = None) -> dict[str, object]:
         with open(os.devnull, "w") as nowhere, Bar(total=self.steps, file=nowhere) as bar:
             bar.turns = turns
             if turns is not None:
@@ -294,11 +294,7 @@ def transformers_trainer(config: ViTConfig, split: Split, settings: TrainingConf
     )
     torch.manual_seed(settings.seed)
     model = AutoModelForImageClassification.from_config(PinsightViTConfig(model=asdict(config)))
-    other = Trainer(
-        model=model,
-        args=arguments,
-        train_dataset=rows,
-    )  # type: ignore[arg-type]
+    other = Trainer(model=model, args=arguments, train_dataset=rows)  # type: ignore[arg-type]
     other.remove_callback(PrinterCallback)
     return other
 

@@ -10,9 +10,11 @@
 Every file is written to a temporary name and renamed.
 """
 
+import csv
+import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -122,6 +124,17 @@ def save_config(run: Path, model: ViTConfig, training: TrainingConfig) -> None:
     for name, text in hub_files.files_of(model).items():
         write_text(run / name, text)
     write_text(run / CONFIG, json.dumps({**document, **hub_files.keys_of(model)}, indent=2) + "\n")
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a CSV whole and atomically: floats with six digits, nothing for None and for what a row lacks."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    writer.writerows(
+        {key: f"{cell:.6g}" if isinstance(cell, float) else cell for key, cell in row.items()} for row in rows
+    )
+    write_text(path, text.getvalue())
 
 
 def save_temperature(run: Path, temperature: float) -> None:

@@ -5,8 +5,6 @@ where none was given. Peak memory is that of each process, or of the GPU.
 """
 
 import argparse
-import csv
-import io
 import json
 import re
 import subprocess
@@ -134,11 +132,7 @@ def compare(args: argparse.Namespace, argv: list[str]) -> int:
         raise InputError(f"--compare: expected at least one mode to finish, got {', '.join(failed)}")
     from trainer.detection_plots import comparison
 
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=TABLE)
-    writer.writeheader()
-    writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
-    checkpoint.write_text(out / "compare.csv", text.getvalue())
+    checkpoint.write_table(out / "compare.csv", TABLE, rows)
     checkpoint.write_text(out / "compare.json", json.dumps(rows, indent=2) + "\n")
     comparison(rows, out / "compare.png")
     for row in rows:

@@ -20,7 +20,7 @@ from trainer.errors import InputError
 from trainer.florence2_data import Collator, Pin, stretched
 from trainer.florence2_run import Detector, load_detector
 from trainer.florence2_training import END_BIAS
-from trainer.model import OK_CLASS
+from trainer.options import device_of
 
 GREEN, RED = (40, 167, 69), (214, 48, 49)
 COLOURS = {"BENDNG": (255, 159, 28), "NUKENG": (255, 70, 70), "OTHERNG": (190, 90, 255)}
@@ -70,8 +70,7 @@ class Inspector:
 
     def __init__(self, model: Any, processor: Any, detector: Detector) -> None:
         self.model, self.detector = model, detector
-        self.labels = tuple(name for name in detector.classes if name != OK_CLASS)
-        vocabulary = Vocabulary(processor.tokenizer, self.labels, detector.remove_hyphens)
+        vocabulary = Vocabulary(processor.tokenizer, detector.labels, detector.remove_hyphens)
         self.collator = Collator(processor, vocabulary, detector.classes, detector.size)
         self.grammar = AnswerGrammar(vocabulary)
 
@@ -83,7 +82,7 @@ class Inspector:
             InputError: The run is missing, unfinished or of another kind.
         """
         model, processor, detector = load_detector(run)
-        model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        model.to(device or device_of("auto"))
         return cls(model, processor, detector)
 
     def find(self, pictures: Sequence[Image.Image]) -> list[list[Found]]:

@@ -4,8 +4,6 @@ OUT then holds evaluation.json, predictions.csv (one line per true, false and mi
 each split's worst pictures, and report.html.
 """
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +16,7 @@ from trainer.answers import Found
 from trainer.data import read_dataset
 from trainer.detect import Inspector
 from trainer.errors import InputError
-from trainer.florence2_data import DetectionData, DetectionSplit, Truth, load_detection
+from trainer.florence2_data import DetectionData, DetectionSplit, Truth, detection_data
 from trainer.florence2_run import Detector
 from trainer.florence2_training import answers
 from trainer.options import say
@@ -28,13 +26,14 @@ COLUMNS = ("split", "run", "kind", "label", "confidence", "address", "cavity", "
 SHOWN = 6
 
 
-def _data(folder: Path, wanted: Sequence[str], detector: Detector, labels: Sequence[str]) -> DetectionData:
+def _data(folder: Path, wanted: Sequence[str], detector: Detector) -> DetectionData:
     """The splits to measure: those wanted, or all but `train`."""
-    dataset, _ = read_dataset(folder, detector.input, wanted)
-    names = tuple(wanted) or tuple(name for name in dataset if name != "train")
-    if not names:
+    dataset, classes = read_dataset(folder, detector.input, wanted)
+    chosen = {n: rows for n, rows in dataset.items() if n in wanted or (not wanted and n != "train")}
+    if not chosen:
         raise InputError(f"--data {folder}: expected a split other than train, got none")
-    data = load_detection(folder, detector.input, detector.size, names, needed=names)
+    data = detection_data(chosen, classes, folder, detector.input, detector.size)
+    labels = detector.labels
     strange = [
         f"--data {folder} split {name}: expected defects of the run's classes {list(labels)}, got {label}"
         for name, split in data.splits.items()
@@ -94,12 +93,8 @@ def worst(lines: Sequence[Sequence[dict[str, Any]]], count: int = SHOWN) -> list
 def _write(out: Path, document: dict[str, Any], rows: Sequence[dict[str, Any]]) -> None:
     from trainer import detection_plots, detection_report
 
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS)
-    writer.writeheader()
-    writer.writerows(rows)
     checkpoint.write_text(out / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-    checkpoint.write_text(out / PREDICTIONS, text.getvalue())
+    checkpoint.write_table(out / PREDICTIONS, COLUMNS, rows)
     reports = document["splits"]
     detection_plots.calibration(
         {name: measured["calibration"] for name, measured in reports.items()}, out / "calibration.png"
@@ -135,16 +130,12 @@ def measure(
     rows: list[dict[str, Any]] = []
     for name, split in splits.items():
         found = answers(inspector.model, split, inspector.collator, inspector.grammar, batch_size, bar=True)
-        reports[name] = detection_metrics.report(split.truths, found, inspector.labels, threshold, seen)
+        reports[name] = detection_metrics.report(split.truths, found, detector.labels, threshold, seen)
         lines = [lines_of(name, *pair, threshold) for pair in zip(split.truths, found, strict=True)]
         rows += [line for some in lines for line in some]
-        sheet = out / f"mistakes_{name}.png"
         if shown := worst(lines):
-            detection_sheets.save(
-                detection_sheets.truth_and_prediction(split, found, shown, threshold), sheet
-            )
-        else:
-            sheet.unlink(missing_ok=True)
+            sheet = detection_sheets.truth_and_prediction(split, found, shown, threshold)
+            detection_sheets.save(sheet, out / f"mistakes_{name}.png")
     return reports, rows
 
 
@@ -167,7 +158,8 @@ def evaluate(
     from trainer import detection_metrics
 
     inspector = Inspector.load(run, device)
-    data = _data(folder, wanted, inspector.detector, inspector.labels)
+    detector = inspector.detector
+    data = _data(folder, wanted, detector)
     out.mkdir(parents=True, exist_ok=True)
     for old in out.glob("mistakes_*.png"):
         old.unlink()
@@ -175,9 +167,9 @@ def evaluate(
     document = {
         "model": run.resolve().name,
         "data": folder.resolve().name,
-        "labels": list(inspector.labels),
-        "threshold": inspector.detector.threshold,
-        "seen": sorted(inspector.detector.seen),
+        "labels": list(detector.labels),
+        "threshold": detector.threshold,
+        "seen": sorted(detector.seen),
         "splits": reports,
     }
     _write(out, document, rows)

@@ -7,8 +7,6 @@ a ViT; a Florence-2 run is measured by `trainer.detection_evaluation`.
 """
 
 import argparse
-import csv
-import io
 import json
 import sys
 from collections.abc import Mapping
@@ -102,14 +100,6 @@ def _frozen(args: argparse.Namespace, model: ViT, column: str) -> Frozen:
         "seen where its train split has a defect"
     )
     return frozen.freeze(args.model, logits, validation.labels.numpy(), config.ok_index, positions)
-
-
-def _csv(rows: list[dict[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def _predictions(
@@ -366,7 +356,7 @@ def run(args: argparse.Namespace) -> int:
         "splits": reports,
     }
     checkpoint.write_text(out / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-    checkpoint.write_text(out / PREDICTIONS, _csv(lines))
+    checkpoint.write_table(out / PREDICTIONS, list(lines[0]), lines)
     write_pictures(out, model, splits, reports, hits)
     write_page(out, document)
     for name, measured in reports.items():

@@ -7,7 +7,7 @@ for exact edges, address and cavity, and a moved picture gets its answer anew fr
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -177,31 +177,41 @@ def first_size(folder: Path, column: str = "image") -> tuple[tuple[int, int], tu
 
 
 def load_detection(
-    folder: Path,
-    column: str,
-    size: tuple[int, int],
-    only: Sequence[str] | None = None,
-    needed: Sequence[str] = ("train", "validation"),
+    folder: Path, column: str, size: tuple[int, int], only: Sequence[str] | None = None
 ) -> DetectionData:
-    """Read a dataset for detection.
+    """Read a dataset with the splits `train` and `validation` for detection.
 
     Args:
         folder: What `python -m generator build` wrote.
         column: `image` or `nsoart`.
         size: (W, H) px of the network's pictures.
         only: Names of the splits to read; all by default.
-        needed: Splits that must be there.
 
     Raises:
         InputError: The folder, a split, a column, an answer or a picture is missing or broken.
     """
-    dataset, classes = read_dataset(folder, column, needed)
+    dataset, classes = read_dataset(folder, column)
+    chosen = {name: rows for name, rows in dataset.items() if only is None or name in only}
+    return detection_data(chosen, classes, folder, column, size)
+
+
+def detection_data(
+    dataset: Mapping[str, Any], classes: tuple[str, ...], folder: Path, column: str, size: tuple[int, int]
+) -> DetectionData:
+    """What detection needs of splits that `read_dataset` returned, all of them.
+
+    Args:
+        dataset: At least one split.
+        classes: Their class names.
+        folder, column, size: See `load_detection`.
+
+    Raises:
+        InputError: A column, an answer or a picture is missing or broken.
+    """
     if "bbox_str" not in next(iter(dataset.values())).features:
         raise InputError(f"--data {folder}: expected a column 'bbox_str', got none")
     splits, problems = {}, []
     for name, rows in dataset.items():
-        if only is not None and name not in only:
-            continue
         table = rows.select_columns(
             [c for c in rows.column_names if c not in ("image", "nsoart", "mask")]
         ).to_list()

@@ -17,6 +17,7 @@ from torch import nn
 
 from trainer import checkpoint
 from trainer.errors import InputError
+from trainer.model import OK_CLASS
 
 FORMAT = "pinsight-florence2"
 VERSION = 1
@@ -109,6 +110,11 @@ class Detector:
     seen: tuple[str, ...]
     remove_hyphens: bool
     input: str
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes an answer may name."""
+        return tuple(name for name in self.classes if name != OK_CLASS)
 
 
 def save_config(run: Path, training: DetectionConfig, detector: Detector) -> None:

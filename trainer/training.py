@@ -8,7 +8,6 @@ validation split; equal ones are ordered by the lower validation loss, for a sma
 """
 
 import csv
-import io
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -243,13 +242,7 @@ def epoch_row(
 
 def write_metrics(run: Path, rows: list[dict[str, object]]) -> None:
     """Write RUN/metrics.csv whole and atomically: one line per epoch."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[-1]), restval="")
-    writer.writeheader()
-    for row in rows:
-        cells = {k: "" if v is None else f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()}
-        writer.writerow(cells)
-    checkpoint.write_text(run / METRICS, text.getvalue())
+    checkpoint.write_table(run / METRICS, list(rows[-1]), rows)
 
 
 def read_metrics(run: Path, epochs: int) -> list[dict[str, object]]:
