@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,10 +41,12 @@ def result(run: Run, folder: Path, workshop: Workshop) -> dict[str, Any]:
     if run.trainer == "florence2":
         return florence2(folder / "run")
     found = vit(folder)
+    said = _csv(folder / "evaluation" / "predictions.csv")
+    for name, split in found["splits"].items():
+        split["answers"] = answers([line for line in said if line["split"] == name])
     for split in run.attention:
         found.setdefault("attention", {})[split] = _json(folder / f"attention_{split}" / "attention.json")
     if run.parts or run.cells:
-        said = _csv(folder / "evaluation" / "predictions.csv")
         rows = [row for d in run.data.designs for row in read_rows_of(workshop.manifests(d))]
         if run.parts:
             found["views"] = by_views(said, rows)
@@ -97,6 +100,20 @@ def vit(folder: Path) -> dict[str, Any]:
     }
 
 
+def answers(lines: Sequence[dict[str, str]]) -> dict[str, Any]:
+    """Truth and answer of each picture or part, a digit for each: the number of the class.
+
+    With it two runs are compared picture by picture; `of` is a hash of the names and says that both saw the same.
+    """
+    classes = sorted({line["truth"] for line in lines} | {line["said"] for line in lines})
+    names = "\n".join(line["run"] for line in lines)
+    return {
+        "of": hashlib.sha256(names.encode()).hexdigest()[:16],
+        "classes": classes,
+        **{key: "".join(str(classes.index(line[key])) for line in lines) for key in ("truth", "said")},
+    }
+
+
 def by_views(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> dict[str, Any]:
     """Whole parts judged by the mean probabilities of several views: right classes, right verdicts, by truth.
 
@@ -121,7 +138,8 @@ def by_views(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> 
     found: dict[str, Any] = {}
     for name, views in VIEWS.items():
         judged: list[tuple[str, str]] = []
-        for lines in parts.values():
+        names: list[str] = []
+        for part, lines in parts.items():
             together = lines.get(frozenset(views))
             alone = [lines[key] for view in views if (key := frozenset([view])) in lines]
             if together is None and len(alone) < len(views):
@@ -132,6 +150,7 @@ def by_views(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> 
             # A part's class is its worst in any view: a picture's own may be OK where the defect is hidden.
             truth = next((line["truth"] for line in some if line["truth"] != "OK"), "OK")
             judged.append((truth, max(mean, key=lambda c: mean[c])))
+            names.append(part)
         right = [truth == answer for truth, answer in judged]
         verdict = [(truth == "OK") == (answer == "OK") for truth, answer in judged]
         found[name] = {
@@ -145,6 +164,12 @@ def by_views(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> 
                 )
                 for label in sorted({truth for truth, _ in judged})
             },
+            "answers": answers(
+                [
+                    {"run": part, "truth": truth, "said": answer}
+                    for part, (truth, answer) in zip(names, judged, strict=True)
+                ]
+            ),
         }
     return found
 

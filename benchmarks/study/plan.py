@@ -283,6 +283,7 @@ def _questions_1_and_6(size: Size, seed: int) -> list[Run]:
     return found
 
 
+SUPERVISED = ("patches", "image labels")
 INPUTS = {"RGB": "image", "NSOART": "nsoart", "both": "image+nsoart"}
 
 
@@ -290,8 +291,8 @@ def _question_2(size: Size, seed: int) -> list[Run]:
     data = _shifted(_ladder(size)[0][0], size, size.pictures)
     found = []
     for supervision, extra, share in (
-        ("patches", (), 0.5),
-        ("image labels", ("--patch-weight", "0", "--close-ups", "0"), 0.0),
+        (SUPERVISED[0], (), 0.5),
+        (SUPERVISED[1], ("--patch-weight", "0", "--close-ups", "0"), 0.0),
     ):
         for name, column in INPUTS.items():
             options = ("--epochs", str(size.epochs), "--input", column, *extra)
@@ -318,6 +319,9 @@ def _question_3(size: Size, seed: int) -> list[Run]:
     ]
 
 
+CENTRE, FIVE, TOGETHER = "trained on the centre", "trained on five views", "trained on five views together"
+
+
 def _question_4(size: Size, seed: int) -> list[Run]:
     views = Design("views", ("benchmarks/study/designs/views.toml",))
     centre = Design("centre", ("benchmarks/study/designs/centre.toml",))
@@ -329,9 +333,9 @@ def _question_4(size: Size, seed: int) -> list[Run]:
     return [
         Run(4, name, seed, data, "vit", (*options, *more), parts=True, rows="all", seconds=seconds)
         for name, data, more in (
-            ("trained on five views", five, ()),
-            ("trained on five views together", five, ("--views", "all")),
-            ("trained on the centre", one, ()),
+            (FIVE, five, ()),
+            (TOGETHER, five, ("--views", "all")),
+            (CENTRE, one, ()),
         )
     ]
 

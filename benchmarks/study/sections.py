@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.study import figures
-from benchmarks.study.findings import Found, Value, apart, over_seeds
-from benchmarks.study.plan import FEW, LADDER, METHODS
-from benchmarks.study.tables import by_variant, table
+from benchmarks.study.findings import Answers, Found, Value, difference, over_seeds
+from benchmarks.study.plan import CENTRE, FEW, FIVE, INPUTS, LADDER, METHODS, SUPERVISED, TOGETHER
+from benchmarks.study.tables import CHANGE, by_variant, differences, table
 
 Share = Mapping[str, Any] | None
 GUESSING = 1 / 3
@@ -28,6 +28,11 @@ TESTS = {
 def accuracy(split: str) -> Callable[[Mapping[str, Any]], Share]:
     """Reads a split's balanced accuracy."""
     return lambda result: result["splits"].get(split, {}).get("balanced_accuracy")
+
+
+def answered(split: str) -> Callable[[Mapping[str, Any]], Answers | None]:
+    """Reads the answers to a split's pictures."""
+    return lambda result: result["splits"].get(split, {}).get("answers")
 
 
 def collapsed(found: Found) -> list[str]:
@@ -64,14 +69,8 @@ def ladder(found: Found, picture: Path) -> list[str]:
             "Share of right classes among the defects of the *all pins* test, by whether training had shown a defect "
             "at that position:\n\n" + by_variant(groups)
         )
-    for earlier, later in pairwise(LADDER):
-        lines = [
-            f"{title}: {c[earlier].mean:.3f} → {c[later].mean:.3f}, {apart(c[earlier], c[later])}"
-            for title, c in columns.items()
-            if earlier in c and later in c
-        ]
-        if lines:
-            parts.append(f"*{later}* against *{earlier}*: " + "; ".join(lines) + ".")
+    pairs = [*pairwise(LADDER), (LADDER[0], LADDER[-1])]
+    parts += differences(found, pairs, {title: answered(split) for split, title in TESTS.items()})
     return parts + collapsed(found)
 
 
@@ -127,17 +126,11 @@ def supervision(found: Found, picture: Path) -> list[str]:
         "the seeds that reached it; in brackets how many did:\n\n"
         + table(["trained with", *(f"{level:.1f}" for level in levels)], rows)
     )
-    for supervised in ("patches", "image labels"):
-        one, other = test.get(f"{supervised}, RGB"), test.get(f"{supervised}, NSOART")
-        if one and other:
-            parts.append(
-                f"{supervised}: NSOART {other.mean:.3f} against RGB {one.mean:.3f}, {apart(one, other)}."
-            )
-    one, other = test.get("image labels, RGB"), test.get("patches, RGB")
-    if one and other:
-        parts.append(
-            f"RGB: patches {other.mean:.3f} against image labels {one.mean:.3f}, {apart(one, other)}."
-        )
+    pairs = [
+        *((f"{way}, RGB", f"{way}, {name}") for way in SUPERVISED for name in ("NSOART", "both")),
+        *((f"{SUPERVISED[1]}, {name}", f"{SUPERVISED[0]}, {name}") for name in INPUTS),
+    ]
+    parts += differences(found, pairs, {"test": answered("test")})
     return parts + collapsed(found)
 
 
@@ -180,15 +173,8 @@ def improvement(found: Found, picture: Path) -> list[str]:
     ]
     header = ["training pictures", "seeds", "balanced accuracy, test", "training minus validation (seeds)"]
     parts = [table(header, rows)]
-    names = list(test)
-    if len(names) > 1:
-        parts.append(
-            "Against *"
-            + names[0]
-            + "*: "
-            + "; ".join(f"{n}, {apart(test[names[0]], test[n])}" for n in names[1:])
-            + "."
-        )
+    first, *others = found.variants
+    parts += differences(found, [(first, other) for other in others], {"test": answered("test")})
     return parts + collapsed(found)
 
 
@@ -239,14 +225,39 @@ def views(found: Found, picture: Path) -> list[str]:
         + ("reached by " + "; ".join(reached) if reached else "not reached")
         + "."
     )
+    parts += _more_views(found)
     return parts + collapsed(found)
+
+
+STEPS = (
+    ((CENTRE, "centre"), (FIVE, "centre")),
+    ((FIVE, "centre"), (FIVE, "centre, top, bottom")),
+    ((FIVE, "centre"), (FIVE, "all five")),
+    ((CENTRE, "centre"), (FIVE, "all five")),
+    ((FIVE, "all five"), (TOGETHER, "all five")),
+)
+
+
+def _more_views(found: Found) -> list[str]:
+    """The change part by part from fewer views to more, and from one training to another."""
+    rows = []
+    for one, other in STEPS:
+        sides = [
+            [d["result"]["views"][views]["answers"] for d in found.variants.get(variant, [])]
+            for variant, views in (one, other)
+        ]
+        if change := difference(*sides, same_models=one[0] == other[0]):
+            rows.append([", judged by ".join(one), ", judged by ".join(other), change.seeds, change])
+    if not rows:
+        return []
+    return [CHANGE.format("part by part") + table(["from", "to", "seeds", "all parts"], rows)]
 
 
 def pretraining(found: Found, picture: Path) -> list[str]:
     """5: accuracy over the number of pictures, from scratch and tuned."""
     test = found.values(accuracy("test"))
     figure, panels = figures.panels(2)
-    rows, said = [], []
+    rows, pairs = [], []
     for axes, target in zip(panels, ("a new connector", "new modes"), strict=True):
         series: dict[str, dict[int, Value]] = {}
         for start in ("scratch", "own pre-training"):
@@ -261,14 +272,13 @@ def pretraining(found: Found, picture: Path) -> list[str]:
             axes.set_axis_off()
         for count in FEW:
             cells = [series.get(start, {}).get(count) for start in ("scratch", "own pre-training")]
+            pairs.append((f"{target}, {count}, scratch", f"{target}, {count}, own pre-training"))
             if any(cells):
                 seeds = max(cell.seeds for cell in cells if cell)
                 rows.append([target, count, seeds, *(cell or "–" for cell in cells)])
-            if cells[0] and cells[1]:
-                said.append(f"{target}, {count} pictures: {apart(cells[0], cells[1])}")
     figures.save(figure, picture)
     parts = [table(["new", "pictures", "seeds", "from scratch", "own pre-training"], rows)] if rows else []
-    return parts + (["; ".join(said) + "."] if said else []) + collapsed(found)
+    return parts + differences(found, pairs, {"test": answered("test")}) + collapsed(found)
 
 
 def attention(found: Found, picture: Path) -> list[str]:

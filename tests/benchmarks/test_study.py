@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.conftest import ROOT
@@ -17,10 +18,12 @@ from benchmarks.study import __main__ as command_line
 from benchmarks.study import datasets_made, execution, measures, page, plan
 from benchmarks.study.datasets_made import every_nth, taken
 from benchmarks.study.execution import CommandFailed, Execution, distinct, execute
-from benchmarks.study.findings import documents_in, findings, over_seeds
+from benchmarks.study.findings import difference, documents_in, findings, over_seeds
 from benchmarks.study.plan import Take, all_runs
 
 SHARE = {"share": 0.8, "count": 80, "of": 100, "interval": [0.7, 0.9]}
+CLASSES = ["BENDNG", "NUKENG", "OK"]
+ANSWERS = {"of": "1", "classes": CLASSES, "truth": "0120120120", "said": "0110120220"}
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +156,7 @@ def result_of(*_: Any) -> dict[str, Any]:
         {"epoch": 2.0, "stage": "pictures", "train_accuracy": 0.9, "val_accuracy": 0.8, "val_loss": 0.6}
         | {"val_balanced_accuracy": 0.8, "seconds_so_far": 20.0},
     ]
-    measured = {"balanced_accuracy": SHARE, "accuracy": SHARE, "factors": {}}
+    measured = {"balanced_accuracy": SHARE, "accuracy": SHARE, "factors": {}, "answers": ANSWERS}
     names = ("test", "test_shifted", "test_allpins", "test_mixed", "test_housings", "test_latched")
     stage = {
         "hit": 0.5,
@@ -167,7 +170,7 @@ def result_of(*_: Any) -> dict[str, Any]:
         "weights": {"00008": {"gradient": stage}, "00016": {"gradient": stage}},
         "baselines": {"uniform": stage, "random weights, gradient": {**stage, "hit": None}},
     }
-    part = {"class": SHARE, "verdict": SHARE, "recall": {"NUKENG": SHARE}}
+    part = {"class": SHARE, "verdict": SHARE, "recall": {"NUKENG": SHARE}, "answers": ANSWERS}
     cell = {"auroc": 0.8, "pictures": 20, "interval": [0.6, 0.9]}
     box = {"map50": 0.2, "map50_interval": [0.1, 0.3], "false_boxes_per_ok_picture": 0.1}
     return {
@@ -341,6 +344,62 @@ def test_means_and_envelopes():
     value = over_seeds([SHARE, {**SHARE, "share": 0.6, "interval": [0.5, 0.75]}])
     assert (value.mean, value.low, value.high, value.seeds) == (pytest.approx(0.7), 0.5, 0.9, 2)
     assert over_seeds([]) is None and over_seeds([{"share": None, "interval": [0, 1]}]) is None
+
+
+def answers_of(truth: np.ndarray, share_right: float, seed: int, names: str = "1") -> dict[str, Any]:
+    """A run's answers of which some share is right, drawn."""
+    right = np.random.default_rng(seed).random(len(truth)) < share_right
+    said = np.where(right, truth, (truth + 1) % 3)
+    return {"of": names, "classes": CLASSES} | {
+        key: "".join(map(str, labels)) for key, labels in (("truth", truth), ("said", said))
+    }
+
+
+def test_a_difference_is_that_of_the_balanced_accuracies():
+    truth = np.repeat([0, 1, 2], (10, 30, 60))
+    wrong = truth.copy()
+    wrong[:5] = 1  # half of the smallest class: a sixth of the balanced accuracy, 5 of 100 pictures
+    one, other = (answers_of(truth, 1.0, 0) | {"said": "".join(map(str, s))} for s in (wrong, truth))
+    found = difference([one], [other])
+    assert found.mean == pytest.approx(1 / 6) and found.low > 0 and found.decided and found.seeds == 1
+    assert str(found).startswith("**+0.167 (+0.0")
+    same = difference([one], [one])
+    assert (same.mean, same.low, same.high, same.decided) == (0, 0, 0, False)
+
+
+def test_intervals_of_a_difference_hold_the_truth_as_often_as_they_say():
+    """Two methods that are equally good: some 5 of 100 intervals leave out zero, and a real step is seen."""
+    truth = np.arange(180) % 3
+    decided = 0
+    for trial in range(60):
+        sides = [[answers_of(truth, 0.8, 6 * trial + 3 * side + s) for s in range(3)] for side in (0, 1)]
+        decided += difference(*sides).decided
+    assert decided <= 9
+    weak, strong = ([answers_of(truth, share, s + 10) for s in range(3)] for share in (0.7, 0.9))
+    assert difference(weak, strong).low > 0.1 and difference(strong, weak).high < -0.1
+
+
+def test_the_same_models_are_compared_seed_by_seed():
+    """Three unlike models, each better by the same pictures: sure when paired, and not when each side draws its own."""
+    truth = np.arange(300) % 3
+    before = [answers_of(truth, share, 1) for share in (0.3, 0.6, 0.9)]
+    after = [{**one, "said": one["truth"][:30] + one["said"][30:]} for one in before]
+    assert difference(before, after, same_models=True).decided
+    assert not difference(before, after).decided
+
+
+def test_answers_to_other_pictures_are_not_compared():
+    truth = np.arange(30) % 3
+    with pytest.raises(ValueError, match="same pictures"):
+        difference([answers_of(truth, 0.5, 0)], [answers_of(truth, 0.5, 0, "2")])
+    assert difference([], [answers_of(truth, 0.5, 0)]) is None
+
+
+def test_answers_are_kept_by_class_and_picture():
+    lines = [{"run": r, "truth": t, "said": s} for r, t, s in (("a", "OK", "BENDNG"), ("b", "OK", "OK"))]
+    found = measures.answers(lines)
+    assert found["classes"] == ["BENDNG", "OK"] and (found["truth"], found["said"]) == ("11", "01")
+    assert measures.answers(lines[::-1])["of"] != found["of"]
 
 
 def test_a_page_without_results_says_so(tmp_path):
