@@ -5,12 +5,13 @@
     python -m benchmarks.study --write                           docs/results.md and its figures from the JSON files
 
 A finished run is never repeated. Renders, datasets and trainings lie in the work folder; kill it when you like and
-repeat the command.
+repeat the command. Several such commands may run at once on one work folder.
 """
 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -190,7 +191,7 @@ def run_all(runs: Sequence[Run], execution: object, minutes: float | None) -> in
             )
 
         outcome = execute(execution, runs, minutes, lambda text: tqdm.write(text, file=sys.stdout), advance)
-    print(f"{len(outcome.done)} runs done now, {len(outcome.failed)} failed, {len(outcome.left)} not begun")
+    print(f"{len(outcome.done)} runs done now, {len(outcome.failed)} failed, {len(outcome.left)} left")
     for run, why in outcome.failed:
         print(f"failed: {run.name}: {why}", file=sys.stderr)
     if outcome.done:
@@ -225,4 +226,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what runs is ended as by Ctrl-C
     sys.exit(main())

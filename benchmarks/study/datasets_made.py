@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -37,14 +38,29 @@ class PlanError(Exception):
     """A recipe that the designs cannot fulfil."""
 
 
+class Busy(Exception):
+    """Another process holds the lock."""
+
+
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock against other processes of this machine; it ends with the process, however that ends."""
+def locked(path: Path, wait: bool = True) -> Iterator[None]:
+    """Hold a lock against other processes of this machine; it ends with the process, however that ends.
+
+    Commands begun meanwhile inherit it: where the study is killed and a training of it goes on alone, nobody else
+    writes into its folder until it has ended.
+
+    Raises:
+        Busy: Another process holds it, and `wait` is false.
+    """
     import fcntl
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        os.set_inheritable(file.fileno(), True)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError as error:
+            raise Busy(f"another process is at {path.stem}") from error
         yield
 
 

@@ -20,7 +20,7 @@ from importlib import metadata
 from pathlib import Path
 
 from benchmarks.study import measures
-from benchmarks.study.datasets_made import Workshop
+from benchmarks.study.datasets_made import Busy, Workshop, locked
 from benchmarks.study.plan import ROOT, Run
 
 SCHEMA = 1
@@ -61,7 +61,12 @@ def python(words: Sequence[str], log: Path) -> None:
         file.flush()
         environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
         process = subprocess.Popen(
-            [sys.executable, *words], cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, env=environment
+            [sys.executable, *words],
+            cwd=ROOT,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            close_fds=False,  # it inherits the locks, and nothing else
         )
         try:
             code = process.wait()
@@ -119,16 +124,20 @@ class Execution:
         """Bring a run to its end and write its result.
 
         Raises:
+            Busy: Another process is at this run.
             CommandFailed, PlanError, OSError: It failed; the message is kept beside the run as well.
         """
         folder = self.folder(run)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "error.txt").unlink(missing_ok=True)
-        try:
-            self._do(run, folder)
-        except Exception as error:
-            (folder / "error.txt").write_text(f"{type(error).__name__}: {error}\n", "utf-8")
-            raise
+        with locked(folder.with_suffix(".lock"), wait=False):
+            if self.is_done(run):  # meanwhile, by another process
+                return
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "error.txt").unlink(missing_ok=True)
+            try:
+                self._do(run, folder)
+            except Exception as error:
+                (folder / "error.txt").write_text(f"{type(error).__name__}: {error}\n", "utf-8")
+                raise
 
     def _do(self, run: Run, folder: Path) -> None:
         if run.trainer == "soart":
@@ -161,7 +170,10 @@ class Execution:
         """The folder of a run's training, finished; that of the run that it begins with comes first."""
         folder = self.folder(run)
         out = folder / "run"
-        begin = self.train(run.init) if run.init else None
+        begin = None
+        if run.init:
+            with locked(self.folder(run.init).with_suffix(".lock")):
+                begin = self.train(run.init)
         if (out / "summary.json").is_file():
             return out
         data = self.workshop.data(run.data)
@@ -270,7 +282,7 @@ def _children_cpu() -> float:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a call of `execute` came to: runs done, runs failed with why, runs that the time did not reach."""
+    """What a call of `execute` came to: runs done, failed with why, and left to a later call or another process."""
 
     done: list[Run]
     failed: list[tuple[Run, str]]
@@ -291,6 +303,8 @@ def execute(
 ) -> Outcome:
     """Do the runs that are not done yet; one that fails does not stop the others.
 
+    Several processes may share the work: a run that one is at is left alone by the others.
+
     Args:
         execution: Where.
         runs: Which, in order.
@@ -309,6 +323,9 @@ def execute(
         report(f"{run.name}: about {run.seconds / 60:.0f} min on an idle core ({execution.folder(run)})")
         try:
             execution.do(run)
+        except Busy:
+            outcome.left.append(run)
+            report(f"{run.name}: another process is at it")
         except Exception as error:
             outcome.failed.append((run, f"{type(error).__name__}: {error}"))
             report(f"FAILED {run.name}: {error}")

@@ -1,6 +1,10 @@
 """The study's runner and page, with commands that only pretend: keys, resuming, failures, writing."""
 
 import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -306,6 +310,55 @@ def test_a_run_that_begins_with_another_trains_that_one_first(runs, tmp_path, co
     assert commands.said[0][commands.said[0].index("--out") + 1] == str(folder)
     assert commands.said[1][commands.said[1].index("--init") + 1] == str(folder)
     assert not at(tmp_path, commands).is_done(run.init)
+
+
+def test_a_run_that_another_process_is_at_is_left_to_it(runs, tmp_path, commands):
+    """Also where the other one was killed and its training goes on alone: the training holds the lock."""
+    one, other = some_runs(runs, 3, 2)
+    here = at(tmp_path, commands)
+    lock = here.folder(one).with_suffix(".lock")
+    script = (
+        "import subprocess, sys\n"
+        "from pathlib import Path\n"
+        "from benchmarks.study.datasets_made import locked\n"
+        "with locked(Path(sys.argv[1])):\n"
+        "    child = subprocess.Popen([sys.executable, '-c', 'input()'], close_fds=False)\n"
+        "    print(child.pid, flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    words = [sys.executable, "-c", script, str(lock)]
+    with subprocess.Popen(
+        words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        holder.stdout.readline()
+        holder.kill()
+        outcome = execute(here, [one, other], report=quiet)
+    assert outcome.left == [one] and outcome.done == [other] and not outcome.failed
+    for _ in range(100):  # the training ends as its input has ended
+        outcome = execute(here, [one, other], report=quiet)
+        if outcome.done:
+            break
+        time.sleep(0.1)
+    assert outcome.done == [one]
+
+
+def test_a_terminated_command_ends_what_it_began(tmp_path):
+    script = (
+        "import signal, sys\n"
+        "from pathlib import Path\n"
+        "from benchmarks.study.execution import python\n"
+        "signal.signal(signal.SIGTERM, signal.default_int_handler)\n"
+        "python(['-c', 'import os, time; print(os.getpid(), flush=True); time.sleep(600)'], Path(sys.argv[1]))\n"
+    )
+    log = tmp_path / "log.txt"
+    process = subprocess.Popen([sys.executable, "-c", script, str(log)], cwd=ROOT, stderr=subprocess.DEVNULL)
+    while not (log.is_file() and (lines := log.read_text().splitlines()[1:])):
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.terminate()
+    assert process.wait(60) != 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(lines[0]), 0)
 
 
 def test_no_run_is_begun_after_the_time(runs, tmp_path, commands):
