@@ -87,14 +87,20 @@ def _curves(
     for variant, documents in found.variants.items():
         for document in documents:
             scale = _cpu_share(document)
+            rows = document["result"]["curve"]
             line = [
-                (x({**row, "cpu_minutes": row["seconds_so_far"] * scale / 60}), float(row[y]))
-                for row in document["result"]["curve"]
+                (x({**row, **_progress(row, rows, scale)}), float(row[y]))
+                for row in rows
                 if isinstance(row.get(y), int | float)
             ]
             if line:
                 curves.setdefault(variant, []).append(line)
     return curves
+
+
+def _progress(row: Mapping[str, Any], rows: list[dict[str, Any]], scale: float) -> dict[str, float]:
+    """How far a training is at a line of its curve: minutes of one core, and share of the epochs."""
+    return {"cpu_minutes": row["seconds_so_far"] * scale / 60, "share": row["epoch"] / rows[-1]["epoch"]}
 
 
 def _cpu_share(document: Mapping[str, Any]) -> float:
@@ -336,58 +342,96 @@ def attention(found: Found, picture: Path) -> list[str]:
     ]
 
 
+def precision(split: str, *group: str) -> Callable[[Mapping[str, Any]], Share]:
+    """Reads mAP50 of a split, or of a group in it."""
+
+    def share(result: Mapping[str, Any]) -> Share:
+        part = result["splits"].get(split, {})
+        for name in group:
+            part = part.get(name, {})
+        value = part.get("map50")
+        interval = part.get("map50_interval") or (value, value)
+        return None if value is None else {"share": value, "interval": interval}
+
+    return share
+
+
+GROUPS = {
+    "seen positions": ("positions", "seen"),
+    "held-out positions": ("positions", "held-out"),
+    "with print": ("digits", "with"),
+    "without print": ("digits", "without"),
+}
+
+
 def florence2(found: Found, picture: Path) -> list[str]:
-    """7: mAP50 by epochs and of every variant."""
-
-    def read(group: str | None) -> Callable[[Mapping[str, Any]], Share]:
-        def share(result: Mapping[str, Any]) -> Share:
-            part = result["splits"].get("test", {})
-            part = part if group is None else part.get("positions", {}).get(group, {})
-            interval = part.get("map50_interval") or (part.get("map50"), part.get("map50"))
-            return None if part.get("map50") is None else {"share": part["map50"], "interval": interval}
-
-        return share
-
-    columns = {"mAP50, test": found.values(read(None))}
+    """7: mAP50 by epochs and pictures; what tuning brings on the new connector and leaves of the known one."""
+    scratch = Found(7, found.size, 0, {v: d for v, d in found.variants.items() if not v.startswith("tuned")})
+    tuned = Found(7, found.size, 0, {v: d for v, d in found.variants.items() if v not in scratch.variants})
     figure, (left, right) = figures.panels(2)
-    curves = _curves(found, lambda row: row["epoch"], "val_map50")
-    if curves:
-        figures.lines_over(left, curves, "Validation mAP50, by epochs", "epoch", "")
-    values = columns["mAP50, test"]
-    figures.dots(right, [""], {v: {"": value} for v, value in values.items()}, "Test mAP50")
-    figures.save(figure, picture)
-    rows = []
-    for variant, documents in found.variants.items():
-        results = [document["result"] for document in documents]
-        means = [
-            float(np.mean([r["trained_parameters"] / r["parameters"] for r in results])),
-            float(np.mean([r["changed_parameters"] / r["parameters"] for r in results])),
-            float(np.mean([r["forgetting"]["similarity"] for r in results])),
-        ]
-        held = [r["splits"].get("test", {}) for r in results]
-        false = [
-            h["false_boxes_per_ok_picture"] for h in held if h.get("false_boxes_per_ok_picture") is not None
-        ]
-        rows.append(
-            [
-                variant,
-                len(documents),
-                values.get(variant, "–"),
-                f"{np.mean(false):.2f}" if false else "–",
-                *(f"{mean:.0%}" for mean in means[:2]),
-                f"{means[2]:.2f}",
-            ]
+    curves = _curves(scratch, lambda row: row["share"], "val_map50")
+    parts = []
+    if scratch.variants:
+        figures.lines_over(left, curves, "Validation mAP50, from random weights", "share of the training", "")
+        whole = {"mAP50, test": scratch.values(precision("test"))}
+        columns = whole | {title: scratch.values(precision("test", *way)) for title, way in GROUPS.items()}
+        parts.append("From random weights, equal steps:\n\n" + by_variant(columns))
+        rows = [[v, *_false_boxes(documents)] for v, documents in scratch.variants.items()]
+        parts.append(
+            "Boxes on good parts, per picture, at the threshold that validation chose:\n\n"
+            + table(["trained with", "with print", "without print"], rows)
         )
-    header = [
-        "run",
-        "seeds",
-        "mAP50, test",
-        "false boxes per OK picture",
-        "trained",
-        "changed",
-        "answers kept",
+    if tuned.variants:
+        columns = {
+            "new connector": tuned.values(precision("test")),
+            "known connector": tuned.values(precision("test_known")),
+        }
+        before = scratch.values(precision("test")).get("RGB")
+        if before:
+            columns["known connector"]["before tuning"] = before
+        series = {
+            v: {t: c[v] for t, c in columns.items() if v in c} for v in ("before tuning", *tuned.variants)
+        }
+        figures.dots(right, list(columns), series, "Test mAP50, tuned to a new connector")
+        told = {v: _changes(documents) for v, documents in tuned.variants.items()}
+        rows = [
+            [v, *(c.get(v, "–") for c in columns.values()), *told.get(v, ("–", "–", "–"))] for v in series
+        ]
+        header = ["tuned", *(f"mAP50, {title}" for title in columns), "trained", "changed", "answers kept"]
+        parts.append("Tuned to another connector with 160 pictures, 12 epochs:\n\n" + table(header, rows))
+        rows = []
+        for variant, documents in tuned.variants.items():
+            lines = [{row["epoch"]: row["val_map50"] for row in d["result"]["curve"]} for d in documents]
+            values = [[line.get(epoch) for line in lines] for epoch in (1.0, 4.0, 12.0)]
+            rows.append([variant, *("–" if None in v else f"{np.mean(v):.3f}" for v in values)])
+        parts.append(
+            "Validation mAP50 of the new connector on the way, mean over seeds:\n\n"
+            + table(["tuned", "epoch 1", "epoch 4", "epoch 12"], rows)
+        )
+    else:
+        right.set_axis_off()
+    figures.save(figure, picture)
+    return parts
+
+
+def _false_boxes(documents: list[dict[str, Any]]) -> list[str]:
+    cells = []
+    for group in ("with", "without"):
+        parts = [d["result"]["splits"]["test"].get("digits", {}).get(group, {}) for d in documents]
+        values = [v for part in parts if (v := part.get("false_boxes_per_ok_picture")) is not None]
+        cells.append(f"{np.mean(values):.2f} ({min(values):.2f} to {max(values):.2f})" if values else "–")
+    return cells
+
+
+def _changes(documents: list[dict[str, Any]]) -> tuple[str, str, str]:
+    """Shares of the parameters that trained and that changed, and how like the answers on other pictures are."""
+    results = [document["result"] for document in documents]
+    shares = [
+        float(np.mean([r[key] / r["parameters"] for r in results]))
+        for key in ("trained_parameters", "changed_parameters")
     ]
-    return [table(header, rows)]
+    kept = float(np.mean([r["forgetting"]["similarity"] for r in results]))
+    return f"{shares[0]:.0%}", f"{shares[1]:.0%}", f"{kept:.2f}"
 
 
 def soart(found: Found, picture: Path) -> list[str]:
