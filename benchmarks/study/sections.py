@@ -401,7 +401,7 @@ def florence2(found: Found, picture: Path) -> list[str]:
         parts.append("Tuned to another connector with 160 pictures, 12 epochs:\n\n" + table(header, rows))
         rows = []
         for variant, documents in tuned.variants.items():
-            lines = [{row["epoch"]: row["val_map50"] for row in d["result"]["curve"]} for d in documents]
+            lines = [{row["epoch"]: row.get("val_map50") for row in d["result"]["curve"]} for d in documents]
             values = [[line.get(epoch) for line in lines] for epoch in (1.0, 4.0, 12.0)]
             rows.append([variant, *("–" if None in v else f"{np.mean(v):.3f}" for v in values)])
         parts.append(

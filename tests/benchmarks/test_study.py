@@ -156,12 +156,20 @@ def test_a_take_without_rows_is_told():
 def result_of(*_: Any) -> dict[str, Any]:
     curve = [
         {"epoch": 1.0, "stage": "pictures", "train_accuracy": 0.6, "val_accuracy": 0.5, "val_loss": 1.0}
-        | {"val_balanced_accuracy": 0.5, "seconds_so_far": 10.0},
+        | {"val_balanced_accuracy": 0.5, "val_map50": 0.1, "seconds_so_far": 10.0},
         {"epoch": 2.0, "stage": "pictures", "train_accuracy": 0.9, "val_accuracy": 0.8, "val_loss": 0.6}
-        | {"val_balanced_accuracy": 0.8, "seconds_so_far": 20.0},
+        | {"val_balanced_accuracy": 0.8, "val_map50": 0.3, "seconds_so_far": 20.0},
     ]
     measured = {"balanced_accuracy": SHARE, "accuracy": SHARE, "factors": {}, "answers": ANSWERS}
-    names = ("test", "test_shifted", "test_allpins", "test_mixed", "test_housings", "test_latched")
+    names = (
+        "test",
+        "test_known",
+        "test_shifted",
+        "test_allpins",
+        "test_mixed",
+        "test_housings",
+        "test_latched",
+    )
     stage = {
         "hit": 0.5,
         "energy_ratio": 9.0,
