@@ -183,7 +183,7 @@ class Size:
 
 SIZES = {
     # At most 15 minutes a run on two cores of an office computer.
-    "reduced": Size(504, 16, 180, 20, (8, 10, 12, 14, 16)),
+    "reduced": Size(504, 16, 180, 16, (8, 10, 12, 14, 16)),
     # The designs whole: for a graphics card.
     "full": Size(1620, 72, 360, 40, (36, 45, 54, 63, 72)),
 }
