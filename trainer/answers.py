@@ -125,23 +125,31 @@ class AnswerGrammar:
         self.vocabulary = vocabulary
         self.most_boxes = most_boxes
         self.max_new_tokens = 2 + sum(map(len, vocabulary.label_ids)) + 4 * most_boxes
+        self._locations = torch.tensor(vocabulary.location_ids)
 
-    def __call__(self, batch_id: int, ids: Tensor) -> list[int]:
+    def __call__(self, batch_id: int, ids: Tensor) -> Tensor:
         """Tokens allowed after `ids`, whose first token starts the decoder."""
-        return self.allowed(ids.tolist()[1:])
+        low, others = self._next(ids.tolist()[1:])
+        # A list of a thousand numbers would cost more than the network's step.
+        return torch.cat((self._locations[low:], self._locations.new_tensor(others)))
 
     def allowed(self, ids: Sequence[int]) -> list[int]:
         """Tokens allowed after `ids` (from `<s>` on); `</s>`'s successors are its padding."""
+        low, others = self._next(ids)
+        return self.vocabulary.location_ids[low:] + others
+
+    def _next(self, ids: Sequence[int]) -> tuple[int, list[int]]:
+        """The lowest bin that may come next, `BINS` where none may, and the tokens beside the locations."""
         v = self.vocabulary
         if not ids:
-            return [v.bos]
+            return BINS, [v.bos]
         used: set[int] = set()
         prefix: tuple[int, ...] = ()  # of a label
         bins: list[int] = []  # of the box under way
         boxes, in_group = 0, False
         for token in ids[1:]:
             if token == v.eos or token == v.pad:
-                return [v.pad]
+                return BINS, [v.pad]
             if token in v.bin_of:
                 if prefix:
                     used.add(v.label_ids.index(prefix))
@@ -152,8 +160,7 @@ class AnswerGrammar:
             else:
                 prefix, in_group = (*prefix, token), False
         if bins:
-            low = bins[len(bins) - 2] if len(bins) >= 2 else 0
-            return v.location_ids[low:]
+            return (bins[len(bins) - 2] if len(bins) >= 2 else 0), []
         open_labels = [
             label
             for index, label in enumerate(v.label_ids)
@@ -161,10 +168,10 @@ class AnswerGrammar:
         ]
         following = sorted({label[len(prefix)] for label in open_labels if len(label) > len(prefix)})
         if prefix:
-            return (v.location_ids if prefix in open_labels else []) + following
+            return (0 if prefix in open_labels else BINS), following
         if boxes >= self.most_boxes:
-            return [v.eos]
-        return (v.location_ids if in_group else []) + following + [v.eos]
+            return BINS, [v.eos]
+        return (0 if in_group else BINS), [*following, v.eos]
 
 
 def parse(

@@ -365,7 +365,7 @@ GROUPS = {
 
 
 def florence2(found: Found, picture: Path) -> list[str]:
-    """7: mAP50 by epochs and pictures; what tuning brings on the new connector and leaves of the known one."""
+    """7: mAP50 by epochs and pictures; what tuning brings on the new housing and leaves of what was known."""
     scratch = Found(7, found.size, 0, {v: d for v, d in found.variants.items() if not v.startswith("tuned")})
     tuned = Found(7, found.size, 0, {v: d for v, d in found.variants.items() if v not in scratch.variants})
     figure, (left, right) = figures.panels(2)
@@ -383,29 +383,29 @@ def florence2(found: Found, picture: Path) -> list[str]:
         )
     if tuned.variants:
         columns = {
-            "new connector": tuned.values(precision("test")),
-            "known connector": tuned.values(precision("test_known")),
+            "new housing": tuned.values(precision("test")),
+            "known pictures": tuned.values(precision("test_known")),
         }
         before = scratch.values(precision("test")).get("RGB")
         if before:
-            columns["known connector"]["before tuning"] = before
+            columns["known pictures"]["before tuning"] = before
         series = {
             v: {t: c[v] for t, c in columns.items() if v in c} for v in ("before tuning", *tuned.variants)
         }
-        figures.dots(right, list(columns), series, "Test mAP50, tuned to a new connector")
+        figures.dots(right, list(columns), series, "Test mAP50, tuned to a new housing")
         told = {v: _changes(documents) for v, documents in tuned.variants.items()}
         rows = [
             [v, *(c.get(v, "–") for c in columns.values()), *told.get(v, ("–", "–", "–"))] for v in series
         ]
         header = ["tuned", *(f"mAP50, {title}" for title in columns), "trained", "changed", "answers kept"]
-        parts.append("Tuned to another connector with 160 pictures, 12 epochs:\n\n" + table(header, rows))
+        parts.append("Tuned to another housing with 160 pictures, 12 epochs:\n\n" + table(header, rows))
         rows = []
         for variant, documents in tuned.variants.items():
             lines = [{row["epoch"]: row.get("val_map50") for row in d["result"]["curve"]} for d in documents]
             values = [[line.get(epoch) for line in lines] for epoch in (1.0, 4.0, 12.0)]
             rows.append([variant, *("–" if None in v else f"{np.mean(v):.3f}" for v in values)])
         parts.append(
-            "Validation mAP50 of the new connector on the way, mean over seeds:\n\n"
+            "Validation mAP50 of the new housing on the way, mean over seeds:\n\n"
             + table(["tuned", "epoch 1", "epoch 4", "epoch 12"], rows)
         )
     else:
