@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from generator.bbox_str import BINS, decode, encode
 
-torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
+
+import torch
 
 from trainer.answers import AnswerGrammar, Found, Vocabulary, parse, without_duplicates
 from trainer.errors import InputError
