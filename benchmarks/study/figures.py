@@ -44,6 +44,8 @@ def dots(
         axes.plot([], [], "o", color=f"C{index % 10}", label=name)
     if chance is not None:
         axes.axhline(chance, color="grey", linestyle=":", label="guessing")
+    for at in range(len(groups) - 1):
+        axes.axvline(at + 0.5, color="grey", linewidth=0.5, alpha=0.4)
     slanted = len(groups) > 6 or max(map(len, groups), default=0) > 14
     axes.set_xticks(
         range(len(groups)), groups, rotation=25 if slanted else 0, ha="right" if slanted else "center"
@@ -51,6 +53,18 @@ def dots(
     axes.set(title=title, ylim=(-0.02, 1.04))
     axes.grid(axis="y", alpha=0.3)
     axes.legend(fontsize=8)
+
+
+def named(axes: Any, values: Mapping[str, Value], title: str, chance: float | None = None) -> None:
+    """One point for each name, which stands below it."""
+    for index, value in enumerate(values.values()):
+        axes.errorbar(index, value.mean, yerr=_bars(value), fmt="o", color=f"C{index % 10}", capsize=3)
+    if chance is not None:
+        axes.axhline(chance, color="grey", linestyle=":", label="guessing")
+        axes.legend(fontsize=8)
+    axes.set_xticks(range(len(values)), list(values), rotation=20, ha="right")
+    axes.set(title=title, ylim=(-0.02, 1.04))
+    axes.grid(axis="y", alpha=0.3)
 
 
 def lines_over(

@@ -162,14 +162,12 @@ def improvement(found: Found, picture: Path) -> list[str]:
         last = [document["result"]["curve"][-1] for document in documents]
         gaps[variant] = [row["train_accuracy"] - row["val_accuracy"] for row in last]
     figure, (left, right) = figures.panels(2)
-    figures.dots(
-        left, [""], {v: {"": value} for v, value in test.items()}, "Test: balanced accuracy", GUESSING
-    )
+    figures.named(left, test, "Test: balanced accuracy", GUESSING)
     for index, values in enumerate(gaps.values()):
         right.plot([index] * len(values), values, "o", color=f"C{index}")
     right.axhline(0, color="grey", linewidth=0.8)
     right.set_xticks(range(len(gaps)), list(gaps), rotation=20, ha="right")
-    right.set(title="Overfitting: training minus validation accuracy, last epoch")
+    right.set(title="Overfitting: training minus validation", ylim=(-0.1, 1.04))
     right.grid(axis="y", alpha=0.3)
     figures.save(figure, picture)
     rows = [
@@ -434,6 +432,9 @@ def _changes(documents: list[dict[str, Any]]) -> tuple[str, str, str]:
     return f"{shares[0]:.0%}", f"{shares[1]:.0%}", f"{kept:.2f}"
 
 
+PRODUCT = "inspect"  # of the methods without training the one that a command does
+
+
 def soart(found: Found, picture: Path) -> list[str]:
     """8: AUROC of each defect by the methods without training and by ViTs."""
     columns: dict[str, dict[str, Value]] = {}
@@ -450,29 +451,36 @@ def soart(found: Found, picture: Path) -> list[str]:
                 if (value := over_seeds(d["result"]["cells"][cell] for d in documents))
             }
     groups = list(dict.fromkeys(cell for values in columns.values() for cell in values))
-    shown = {n: v for n, v in columns.items() if n in ("difference", "inspect") or n.startswith("ViT")}
+    shown = {n: v for n, v in columns.items() if n in ("difference", PRODUCT) or n.startswith("ViT")}
     figure, (axes,) = figures.panels(1)
-    figures.dots(axes, groups, shown, "AUROC: defective against good pictures of one station", 0.5)
+    spelled = {n: {c.replace("_", " "): v for c, v in values.items()} for n, values in shown.items()}
+    names = [cell.replace("_", " ") for cell in groups]
+    figures.dots(axes, names, spelled, "AUROC: defective against good pictures of one station", 0.5)
     figures.save(figure, picture)
     rows = []
     for cell in groups:
         best = max(values[cell].mean for values in columns.values() if cell in values)
         cells = [f"{v[cell].mean:.3f}" if cell in v else "–" for v in columns.values()]
-        rows.append([cell, *(f"**{text}**" if text == f"{best:.3f}" else text for text in cells)])
+        rows.append(
+            [cell.replace("_", " "), *(f"**{text}**" if text == f"{best:.3f}" else text for text in cells)]
+        )
     parts = [table(["defect", *columns], rows)]
     trained = [n for n in columns if n.startswith("ViT")]
-    plain = [n for n in columns if n not in trained]
-    if trained and plain:
-        enough = [
-            cell
-            for cell in groups
-            if max(columns[n][cell].mean for n in plain if cell in columns[n])
-            >= max((columns[n][cell].mean for n in trained if cell in columns[n]), default=2.0)
-        ]
+    alone = columns.get(PRODUCT, {})
+    if trained and alone:
+        best = columns[trained[-1]]
+        both = [cell for cell in groups if cell in alone and cell in best]
+        worse = [cell for cell in both if best[cell].high < alone[cell].low]
+        better = [cell for cell in both if best[cell].low > alone[cell].high]
+        rest = [cell for cell in both if cell not in worse + better]
+        told = (
+            f"{what}: {', '.join(cell.replace('_', ' ') for cell in cells) or 'none'}"
+            for what, cells in (("worse on", worse), ("better on", better), ("not decided", rest))
+        )
         parts.append(
-            "No ViT is better than the best method without training on: "
-            + (", ".join(enough) or "none")
-            + "."
+            f"*{trained[-1]}* against `generator {PRODUCT}` alone, by whether the intervals are apart; "
+            + "; ".join(told)
+            + ". A dash: the defect cannot be seen in the picture, and a ViT is not asked."
         )
     return parts
 
