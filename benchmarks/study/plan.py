@@ -348,6 +348,8 @@ def _question_5(size: Size, seed: int) -> list[Run]:
         "connectors", (("train", (Take(several, "train"),)), ("validation", (Take(several, "validation"),)))
     )
     options = ("--epochs", str(size.epochs))
+    # The most pictures of the new connector are those of question 2, and its training from scratch is that one.
+    pictures = {count: size.pictures if 0 <= size.pictures - count < 10 else count for count in FEW}
     seconds = _vit_seconds(960, size.epochs, judged=120)
     own = Run(5, "pre-training on four connectors", seed, base, "vit", options, seconds=seconds)
     found = [own]
@@ -362,7 +364,7 @@ def _question_5(size: Size, seed: int) -> list[Run]:
             ),
         )
         for target, data in (
-            ("a new connector", _shifted(shifted, size, min(count, size.pictures))),
+            ("a new connector", _shifted(shifted, size, pictures[count])),
             ("new modes", new),
         ):
             for start, init in (("scratch", None), ("own pre-training", own)):
@@ -374,7 +376,7 @@ def _question_5(size: Size, seed: int) -> list[Run]:
                         seed,
                         data,
                         "vit",
-                        ("--epochs", str(epochs)),
+                        ("--epochs", str(epochs), "--input", INPUTS["RGB"]),
                         init,
                         seconds=seconds,
                     )
