@@ -183,7 +183,7 @@ class Size:
 
 SIZES = {
     # At most 15 minutes a run on two cores of an office computer.
-    "reduced": Size(504, 16, 180, 16, (8, 10, 12, 14, 16)),
+    "reduced": Size(504, 16, 180, 8, (8, 10, 12, 14, 16)),
     # The designs whole: for a graphics card.
     "full": Size(1620, 72, 360, 40, (36, 45, 54, 63, 72)),
 }
@@ -406,11 +406,11 @@ def _question_7(size: Size, seed: int) -> list[Run]:
         "boxes_new",
         (*((s, (Take(new, s),)) for s in splits), ("test_known", (Take(boxes, "test", 160),))),
     )
-    pictures, steps = 720, 4
-    common = ("--model", "tiny", "--lr", "2e-3", "--batch-size", str(steps), "--evaluate-every", "4")
+    pictures, batch = 720, 4
+    common = ("--model", "tiny", "--lr", "2e-3", "--batch-size", str(batch), "--evaluate-every", "2")
 
-    def run(variant: str, *options: str, limit: int = pictures) -> Run:
-        seconds = START_S + BOXES_S * limit * size.florence + 120
+    def run(variant: str, *options: str) -> Run:
+        seconds = START_S + BOXES_S * pictures * size.florence + 120
         return Run(7, variant, seed, known, "florence2", (*common, *options), seconds=seconds)
 
     epochs = ("--epochs", str(size.florence))
@@ -420,7 +420,7 @@ def _question_7(size: Size, seed: int) -> list[Run]:
     half = ("--limit", str(pictures // 2), "--epochs", str(2 * size.florence))
     found += [run(f"digits {digits}", *half, "--digits", digits) for digits in DIGITS]
     for name, options in TUNED.items():
-        tuned = ("--batch-size", str(steps), "--epochs", "12", "--evaluate-every", "1", *options)
+        tuned = ("--batch-size", str(batch), "--epochs", "12", "--evaluate-every", "1", *options)
         seconds = START_S + 200 + BOXES_S * 160 * 12
         found.append(Run(7, f"tuned: {name}", seed, other, "florence2", tuned, init=base, seconds=seconds))
     return found
