@@ -394,7 +394,7 @@ TUNED = {
 
 
 def _question_7(size: Size, seed: int) -> list[Run]:
-    """A tiny Florence-2 from random weights, as no published checkpoint is asked for; then tuned to another connector.
+    """A tiny Florence-2 from random weights, as no published checkpoint is asked for; then tuned to another housing.
 
     The ladder's pictures would take it an hour to learn; small ones of five large pins take it minutes.
     """
