@@ -81,7 +81,7 @@ def difference(
     if len({answers["of"] for answers in (*one, *other)}) != 1:
         raise ValueError("expected runs that were measured on the same pictures")
     truth = _labels(one[0], "truth")
-    classes = np.unique(truth)
+    classes = [truth == label for label in np.unique(truth)]
     rng = np.random.default_rng(0)
     drawn = rng.multinomial(len(truth), np.full(len(truth), 1 / len(truth)), size=DRAWS)
     seeds = [rng.integers(len(side), size=(DRAWS, len(side))) for side in (one, other)]
@@ -90,9 +90,8 @@ def difference(
     accuracies, means = [], []
     for side, chosen in zip((one, other), seeds, strict=True):
         right = np.array([_labels(answers, "said") == truth for answers in side], dtype=float)
-        recalls = np.array([right[:, truth == label].mean(axis=1) for label in classes])
-        means.append(recalls.mean())
-        by_seed = _drawn_accuracy(drawn, right, [truth == label for label in classes])
+        means.append(np.mean([right[:, some].mean() for some in classes]))
+        by_seed = _drawn_accuracy(drawn, right, classes)
         accuracies.append(np.take_along_axis(by_seed, chosen, axis=1).mean(axis=1))
     low, high = np.nanquantile(accuracies[1] - accuracies[0], [0.025, 0.975])
     return Difference(float(means[1] - means[0]), float(low), float(high), min(len(one), len(other)))

@@ -137,8 +137,7 @@ def by_views(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> 
             parts.setdefault(line["part"], {})[seen_from] = line
     found: dict[str, Any] = {}
     for name, views in VIEWS.items():
-        judged: list[tuple[str, str]] = []
-        names: list[str] = []
+        judged: list[dict[str, str]] = []
         for part, lines in parts.items():
             together = lines.get(frozenset(views))
             alone = [lines[key] for view in views if (key := frozenset([view])) in lines]
@@ -149,27 +148,22 @@ def by_views(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> 
             mean = {c: float(np.mean([float(line[f"p_{c}"]) for line in some])) for c in classes}
             # A part's class is its worst in any view: a picture's own may be OK where the defect is hidden.
             truth = next((line["truth"] for line in some if line["truth"] != "OK"), "OK")
-            judged.append((truth, max(mean, key=lambda c: mean[c])))
-            names.append(part)
-        right = [truth == answer for truth, answer in judged]
-        verdict = [(truth == "OK") == (answer == "OK") for truth, answer in judged]
+            judged.append({"run": part, "truth": truth, "said": max(mean, key=lambda c: mean[c])})
+        truths = [one["truth"] for one in judged]
+        right = [one["truth"] == one["said"] for one in judged]
+        verdict = [(one["truth"] == "OK") == (one["said"] == "OK") for one in judged]
         found[name] = {
             "parts": len(judged),
             "class": share(sum(right), len(judged)),
             "verdict": share(sum(verdict), len(judged)),
             "recall": {
                 label: share(
-                    sum(r for r, (truth, _) in zip(right, judged, strict=True) if truth == label),
-                    sum(truth == label for truth, _ in judged),
+                    sum(r for r, truth in zip(right, truths, strict=True) if truth == label),
+                    truths.count(label),
                 )
-                for label in sorted({truth for truth, _ in judged})
+                for label in sorted(set(truths))
             },
-            "answers": answers(
-                [
-                    {"run": part, "truth": truth, "said": answer}
-                    for part, (truth, answer) in zip(names, judged, strict=True)
-                ]
-            ),
+            "answers": answers(judged),
         }
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -364,8 +365,10 @@ GROUPS = {
 
 def florence2(found: Found, picture: Path) -> list[str]:
     """7: mAP50 by epochs and pictures; what tuning brings on the new housing and leaves of what was known."""
-    scratch = Found(7, found.size, 0, {v: d for v, d in found.variants.items() if not v.startswith("tuned")})
-    tuned = Found(7, found.size, 0, {v: d for v, d in found.variants.items() if v not in scratch.variants})
+    scratch, tuned = (
+        replace(found, variants={v: d for v, d in found.variants.items() if v.startswith("tuned") == told})
+        for told in (False, True)
+    )
     figure, (left, right) = figures.panels(2)
     curves = _curves(scratch, lambda row: row["share"], "val_map50")
     parts = []
@@ -450,31 +453,28 @@ def soart(found: Found, picture: Path) -> list[str]:
                 for cell in cells
                 if (value := over_seeds(d["result"]["cells"][cell] for d in documents))
             }
+    columns = {n: {c.replace("_", " "): v for c, v in values.items()} for n, values in columns.items()}
     groups = list(dict.fromkeys(cell for values in columns.values() for cell in values))
     shown = {n: v for n, v in columns.items() if n in ("difference", PRODUCT) or n.startswith("ViT")}
     figure, (axes,) = figures.panels(1)
-    spelled = {n: {c.replace("_", " "): v for c, v in values.items()} for n, values in shown.items()}
-    names = [cell.replace("_", " ") for cell in groups]
-    figures.dots(axes, names, spelled, "AUROC: defective against good pictures of one station", 0.5)
+    figures.dots(axes, groups, shown, "AUROC: defective against good pictures of one station", 0.5)
     figures.save(figure, picture)
     rows = []
     for cell in groups:
         best = max(values[cell].mean for values in columns.values() if cell in values)
         cells = [f"{v[cell].mean:.3f}" if cell in v else "–" for v in columns.values()]
-        rows.append(
-            [cell.replace("_", " "), *(f"**{text}**" if text == f"{best:.3f}" else text for text in cells)]
-        )
+        rows.append([cell, *(f"**{text}**" if text == f"{best:.3f}" else text for text in cells)])
     parts = [table(["defect", *columns], rows)]
     trained = [n for n in columns if n.startswith("ViT")]
     alone = columns.get(PRODUCT, {})
     if trained and alone:
-        best = columns[trained[-1]]
-        both = [cell for cell in groups if cell in alone and cell in best]
-        worse = [cell for cell in both if best[cell].high < alone[cell].low]
-        better = [cell for cell in both if best[cell].low > alone[cell].high]
+        most = columns[trained[-1]]
+        both = [cell for cell in groups if cell in alone and cell in most]
+        worse = [cell for cell in both if most[cell].high < alone[cell].low]
+        better = [cell for cell in both if most[cell].low > alone[cell].high]
         rest = [cell for cell in both if cell not in worse + better]
         told = (
-            f"{what}: {', '.join(cell.replace('_', ' ') for cell in cells) or 'none'}"
+            f"{what}: {', '.join(cells) or 'none'}"
             for what, cells in (("worse on", worse), ("better on", better), ("not decided", rest))
         )
         parts.append(
