@@ -405,7 +405,12 @@ def load_data(
 
 
 def load_frozen_classes(
-    folder: Path, column: str, size: tuple[int, int], classes: tuple[str, ...], only: Sequence[str] = ()
+    folder: Path,
+    column: str,
+    size: tuple[int, int],
+    classes: tuple[str, ...],
+    only: Sequence[str] = (),
+    but: Sequence[str] = (),
 ) -> dict[str, Split]:
     """A dataset's splits for a network that is trained already: its size, its labels.
 
@@ -415,15 +420,16 @@ def load_frozen_classes(
         size: The network's (W, H) in px.
         classes: The network's class names; the dataset's own may stand in another order, or be fewer.
         only: Splits to read; empty = all.
+        but: Splits to leave unread where `only` is empty.
 
     Raises:
         InputError: The dataset cannot be read, or a row has a class that the network does not know.
     """
     dataset, named = read_dataset(folder, column, only)
+    wanted = {name: rows for name, rows in dataset.items() if (name in only if only else name not in but)}
     strange = [
         f"--data {folder} split {name}: expected the network's classes {list(classes)}, got pictures of {named[label]}"
-        for name, rows in dataset.items()
-        if not only or name in only
+        for name, rows in wanted.items()
         for label in sorted({label for label in rows["label"] if label is not None and label >= 0})
         if named[label] not in classes
     ]
@@ -432,9 +438,7 @@ def load_frozen_classes(
     # A class that no row has still needs a number.
     new = torch.tensor([classes.index(name) if name in classes else IGNORED for name in named])
     splits: dict[str, Split] = {}
-    for name, rows in dataset.items():
-        if only and name not in only:
-            continue
+    for name, rows in wanted.items():
         if any(label is None or label < 0 for label in rows["label"]):
             raise InputError(f"--data {folder} split {name}: expected a label in each row, got rows without")
         try:

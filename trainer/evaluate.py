@@ -69,8 +69,13 @@ def kept(split: Split, which: str) -> Split:
 
 
 def _splits(folder: Path, column: str, config: ViTConfig, only: tuple[str, ...] = ()) -> dict[str, Split]:
-    """A dataset's splits as the network takes them: see `load_frozen_classes`; of several views by part."""
-    found = load_frozen_classes(folder, column, (config.width, config.height), config.classes, only)
+    """A dataset's splits, all but train where none is named, as the network takes them; of several views by part.
+
+    Raises:
+        InputError: See `load_frozen_classes`.
+    """
+    size = (config.width, config.height)
+    found = load_frozen_classes(folder, column, size, config.classes, only, but=("train",))
     if not config.views:
         return found
     return views.by_part(found, config.views, config.classes, f"--data {folder}")
@@ -334,8 +339,7 @@ def run(args: argparse.Namespace) -> int:
     config = model.config
     held = _frozen(args, model, settings.input)
     wanted = tuple(dict.fromkeys(args.split or ()))
-    found = _splits(args.data, settings.input, config, wanted)
-    chosen = {n: s for n, s in found.items() if n in wanted or (not wanted and n != "train")}
+    chosen = _splits(args.data, settings.input, config, wanted)
     splits = {name: kept(split, args.rows) for name, split in chosen.items()}
     left_out = {name: len(chosen[name]) - len(split) for name, split in splits.items()}
     empty = [name for name, split in splits.items() if not len(split)]

@@ -24,6 +24,16 @@ def _bars(value: Value) -> list[list[float]]:
     return [[max(0.0, value.mean - value.low)], [max(0.0, value.high - value.mean)]]
 
 
+def finish(axes: Any, title: str, chance: float | None = None) -> None:
+    """What every panel of shares has: an axis from 0 to 1, the line of guessing if there is one, a legend."""
+    if chance is not None:
+        axes.axhline(chance, color="grey", linestyle=":", label="guessing")
+    axes.set(title=title, ylim=(-0.02, 1.04))
+    axes.grid(axis="y", alpha=0.3)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=8)
+
+
 def dots(
     axes: Any,
     groups: Sequence[str],
@@ -42,29 +52,21 @@ def dots(
                     at + shift, value.mean, yerr=_bars(value), fmt="o", color=f"C{index % 10}", capsize=3
                 )
         axes.plot([], [], "o", color=f"C{index % 10}", label=name)
-    if chance is not None:
-        axes.axhline(chance, color="grey", linestyle=":", label="guessing")
     for at in range(len(groups) - 1):
         axes.axvline(at + 0.5, color="grey", linewidth=0.5, alpha=0.4)
     slanted = len(groups) > 6 or max(map(len, groups), default=0) > 14
     axes.set_xticks(
         range(len(groups)), groups, rotation=25 if slanted else 0, ha="right" if slanted else "center"
     )
-    axes.set(title=title, ylim=(-0.02, 1.04))
-    axes.grid(axis="y", alpha=0.3)
-    axes.legend(fontsize=8)
+    finish(axes, title, chance)
 
 
 def named(axes: Any, values: Mapping[str, Value], title: str, chance: float | None = None) -> None:
     """One point for each name, which stands below it."""
     for index, value in enumerate(values.values()):
         axes.errorbar(index, value.mean, yerr=_bars(value), fmt="o", color=f"C{index % 10}", capsize=3)
-    if chance is not None:
-        axes.axhline(chance, color="grey", linestyle=":", label="guessing")
-        axes.legend(fontsize=8)
     axes.set_xticks(range(len(values)), list(values), rotation=20, ha="right")
-    axes.set(title=title, ylim=(-0.02, 1.04))
-    axes.grid(axis="y", alpha=0.3)
+    finish(axes, title, chance)
 
 
 def lines_over(
@@ -83,11 +85,8 @@ def lines_over(
         shortest = min(map(len, curves))
         mean = np.mean([curve[:shortest] for curve in map(list, curves)], axis=0)
         axes.plot(mean[:, 0], mean[:, 1], color=color, linewidth=2.2, label=name)
-    if chance is not None:
-        axes.axhline(chance, color="grey", linestyle=":", label="guessing")
-    axes.set(title=title, xlabel=x, ylabel=y, ylim=(-0.02, 1.04))
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    axes.set(xlabel=x, ylabel=y)
+    finish(axes, title, chance)
 
 
 def growing(
@@ -112,14 +111,11 @@ def growing(
             color=f"C{index % 10}",
             label=name,
         )
-    if chance is not None:
-        axes.axhline(chance, color="grey", linestyle=":", label="guessing")
     axes.set_xscale("log")
     axes.set_xticks(ticks, list(map(str, ticks)))
     axes.minorticks_off()
-    axes.set(title=title, xlabel=x, ylabel=y, ylim=(-0.02, 1.04))
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    axes.set(xlabel=x, ylabel=y)
+    finish(axes, title, chance)
 
 
 def panels(count: int) -> tuple[Figure, list[Any]]:

@@ -8,19 +8,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.study.findings import Found, documents_in, findings
+from benchmarks.study.glance import glance
 from benchmarks.study.plan import TOPICS
 from benchmarks.study.sections import SECTIONS
 
 NOT_RUN = "*Not run yet.*"
 
 
-def marked(text: str, question: int, content: str) -> str:
-    """The page with the part between a question's markers replaced.
+def marked(text: str, part: int | str, content: str) -> str:
+    """The page with what stands between the markers of a question, or of another part, replaced.
 
     Raises:
         ValueError: The markers are not there exactly once.
     """
-    begin, end = f"<!-- study {question}: written by --write -->", f"<!-- end of study {question} -->"
+    begin, end = f"<!-- study {part}: written by --write -->", f"<!-- end of study {part} -->"
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
         raise ValueError(f"expected the lines {begin} and {end} once and in this order")
     head, rest = text.split(begin)
@@ -60,7 +61,7 @@ def write(results: Path, page: Path, pictures: Path) -> list[str]:
         ValueError: A result cannot be read, or the page lacks a marker.
     """
     found = findings(documents_in(results))
-    text, lines = page.read_text("utf-8"), []
+    text, lines = marked(page.read_text("utf-8"), "at a glance", glance(found)), []
     for question, one in found.items():
         text = marked(text, question, section(one, pictures, pictures.name))
         lines.append(f"{question} {TOPICS[question]}: {one.done} of {one.planned} runs")

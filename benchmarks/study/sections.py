@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -155,25 +155,27 @@ def _reached(
     return f"{epoch:g} ({minute:.1f} min; {len(first)} of {len(epochs)})"
 
 
+def gaps(found: Found) -> dict[str, list[float]]:
+    """By variant each seed's accuracy in training minus that in validation, at the last epoch."""
+    last = {v: [d["result"]["curve"][-1] for d in documents] for v, documents in found.variants.items()}
+    return {v: [row["train_accuracy"] - row["val_accuracy"] for row in rows] for v, rows in last.items()}
+
+
 def improvement(found: Found, picture: Path) -> list[str]:
     """3: accuracy and the gap between training and validation."""
-    test = found.values(accuracy("test"))
-    gaps: dict[str, Any] = {}
-    for variant, documents in found.variants.items():
-        last = [document["result"]["curve"][-1] for document in documents]
-        gaps[variant] = [row["train_accuracy"] - row["val_accuracy"] for row in last]
+    test, overfit = found.values(accuracy("test")), gaps(found)
     figure, (left, right) = figures.panels(2)
     figures.named(left, test, "Test: balanced accuracy", GUESSING)
-    for index, values in enumerate(gaps.values()):
+    for index, values in enumerate(overfit.values()):
         right.plot([index] * len(values), values, "o", color=f"C{index}")
     right.axhline(0, color="grey", linewidth=0.8)
-    right.set_xticks(range(len(gaps)), list(gaps), rotation=20, ha="right")
-    right.set(title="Overfitting: training minus validation", ylim=(-0.1, 1.04))
-    right.grid(axis="y", alpha=0.3)
+    right.set_xticks(range(len(overfit)), list(overfit), rotation=20, ha="right")
+    figures.finish(right, "Overfitting: training minus validation")
+    right.set_ylim(-0.1, 1.04)
     figures.save(figure, picture)
     rows = [
-        [v, test[v].seeds, test[v], f"{np.mean(gaps[v]):.3f} ({min(gaps[v]):.3f} to {max(gaps[v]):.3f})"]
-        for v in found.variants
+        [v, test[v].seeds, test[v], f"{np.mean(apart):.3f} ({min(apart):.3f} to {max(apart):.3f})"]
+        for v, apart in overfit.items()
         if v in test
     ]
     header = ["training pictures", "seeds", "balanced accuracy, test", "training minus validation (seeds)"]
@@ -188,40 +190,48 @@ EARLIER = (0.926, 0.943)
 AIM = 0.99
 
 
+ONE_VIEW, ALL_VIEWS = "centre", "all five"
+JUDGED_BY = (ONE_VIEW, "centre, top, bottom", ALL_VIEWS)
+PART_MEASURES: dict[str, Callable[[Mapping[str, Any]], Share]] = {
+    "right class": lambda one: one["class"],
+    "right verdict": lambda one: one["verdict"],
+    "retracted or missing found": lambda one: one["recall"].get("NUKENG"),
+}
+
+
+def parts_judged(found: Found, read: Callable[[Mapping[str, Any]], Share]) -> dict[str, dict[str, Value]]:
+    """A measure of whole parts by variant and by the views that judge; trained on all together, one has no other."""
+    values = {
+        variant: {
+            name: value
+            for name in JUDGED_BY
+            if (value := over_seeds(s for d in documents if (s := read(d["result"]["views"][name]))))
+        }
+        for variant, documents in found.variants.items()
+    }
+    return {variant: some for variant, some in values.items() if some}
+
+
 def views(found: Found, picture: Path) -> list[str]:
     """4: whole parts by one, three and five views."""
-    names = ("centre", "centre, top, bottom", "all five")
-    measures = {
-        "right class": lambda one: one["class"],
-        "right verdict": lambda one: one["verdict"],
-        "retracted or missing found": lambda one: one["recall"].get("NUKENG"),
-    }
-    figure, panels = figures.panels(len(measures))
-    rows, series = [], {}
-    for title, read in measures.items():
-        for variant, documents in found.variants.items():
-            for name in names:
-                value = over_seeds(s for d in documents if (s := read(d["result"]["views"][name])))
-                if value:
-                    series.setdefault(title, {}).setdefault(variant, {})[name] = value
-    for axes, title in zip(panels, measures, strict=True):
-        figures.dots(axes, names, series.get(title, {}), title)
-        if title == "right class":
-            axes.axhspan(*EARLIER, color="grey", alpha=0.3)
-            axes.axhline(AIM, color="grey", linestyle="--")
+    series = {title: parts_judged(found, read) for title, read in PART_MEASURES.items()}
+    figure, panels = figures.panels(len(series))
+    for axes, (title, values) in zip(panels, series.items(), strict=True):
+        figures.dots(axes, JUDGED_BY, values, title)
+    panels[0].axhspan(*EARLIER, color="grey", alpha=0.3)
+    panels[0].axhline(AIM, color="grey", linestyle="--")
     figures.save(figure, picture)
-    for variant in found.variants:
-        for name in names:
-            values = [series.get(title, {}).get(variant, {}).get(name, "–") for title in measures]
-            if any(
-                value != "–" for value in values
-            ):  # trained on all views together, it has no answer from fewer
-                rows.append([variant, name, *values])
-    parts = [table(["trained", "judged by", *measures], rows)]
+    rights = series["right class"]
+    rows = [
+        [variant, name, *(values.get(variant, {}).get(name, "–") for values in series.values())]
+        for variant, judged in rights.items()
+        for name in judged
+    ]
+    parts = [table(["trained", "judged by", *series], rows)]
     reached = [
         f"{variant}, {name}"
-        for variant, some in series.get("right class", {}).items()
-        for name, value in some.items()
+        for variant, judged in rights.items()
+        for name, value in judged.items()
         if value.mean >= AIM
     ]
     parts.append(
@@ -235,11 +245,11 @@ def views(found: Found, picture: Path) -> list[str]:
 
 
 STEPS = (
-    ((CENTRE, "centre"), (FIVE, "centre")),
-    ((FIVE, "centre"), (FIVE, "centre, top, bottom")),
-    ((FIVE, "centre"), (FIVE, "all five")),
-    ((CENTRE, "centre"), (FIVE, "all five")),
-    ((FIVE, "all five"), (TOGETHER, "all five")),
+    ((CENTRE, ONE_VIEW), (FIVE, ONE_VIEW)),
+    ((FIVE, ONE_VIEW), (FIVE, JUDGED_BY[1])),
+    ((FIVE, ONE_VIEW), (FIVE, ALL_VIEWS)),
+    ((CENTRE, ONE_VIEW), (FIVE, ALL_VIEWS)),
+    ((FIVE, ALL_VIEWS), (TOGETHER, ALL_VIEWS)),
 )
 
 
@@ -258,19 +268,22 @@ def _more_views(found: Found) -> list[str]:
     return [CHANGE.format("part by part") + table(["from", "to", "seeds", "all parts"], rows)]
 
 
+NEW = ("a new connector", "new modes")
+
+
 def pretraining(found: Found, picture: Path) -> list[str]:
     """5: accuracy over the number of pictures, from scratch and tuned."""
     test = found.values(accuracy("test"))
     figure, panels = figures.panels(2)
     rows, pairs = [], []
-    for axes, target in zip(panels, ("a new connector", "new modes"), strict=True):
+    for axes, target in zip(panels, NEW, strict=True):
         series: dict[str, dict[int, Value]] = {}
         for start in ("scratch", "own pre-training"):
             for count in FEW:
                 if value := test.get(f"{target}, {count}, {start}"):
                     series.setdefault(start, {})[count] = value
         if series:
-            chance = GUESSING if target == "a new connector" else 1 / 4
+            chance = GUESSING if target == NEW[0] else 1 / 4
             figures.growing(axes, series, target, "pictures", "balanced accuracy, test", chance)
         else:
             axes.set_title(f"{target}: not run yet")
@@ -286,58 +299,54 @@ def pretraining(found: Found, picture: Path) -> list[str]:
     return parts + differences(found, pairs, {"test": answered("test")}) + collapsed(found)
 
 
+ATTENTION = {
+    "hit": "hit",
+    "energy_ratio": "energy ratio",
+    "entropy_ng": "entropy NG",
+    "entropy_ok": "entropy OK",
+    "on_pins": "on the pins",
+    "on_housing": "on the housing",
+}
+LOOKED_AT = "test_housings"
+
+
+def stage_means(documents: list[dict[str, Any]]) -> dict[int, dict[str, float]]:
+    """By stage's epoch the scores of gradient rollout, mean over the seeds; nan where no picture has one."""
+    seeds = [document["result"]["attention"][LOOKED_AT]["weights"] for document in documents]
+    found = {}
+    for stage in sorted(seeds[0]):
+        scores = [next(one for way, one in seed[stage].items() if "gradient" in way) for seed in seeds]
+        values = {key: [one[key] for one in scores if one[key] is not None] for key in ATTENTION}
+        found[int(stage)] = {key: float(np.mean(v)) if v else float("nan") for key, v in values.items()}
+    return found
+
+
 def attention(found: Found, picture: Path) -> list[str]:
     """6: hits, entropy and the share on the housing over the stages."""
     figure, panels = figures.panels(3)
-    keys = {
-        "hit": "Peak on the defect (NG)",
-        "entropy": "Entropy: NG full, OK dashed",
-        "on_housing": "Share on the housing",
-    }
-    told = ("hit", "energy_ratio", "entropy_ng", "entropy_ok", "on_pins", "on_housing")
-    split = "test_housings"
+    titles = ("Peak on the defect (NG)", "Entropy: NG full, OK dashed", "Share on the housing")
     rows = []
     for index, (variant, documents) in enumerate(found.variants.items()):
-        stages = [document["result"]["attention"][split]["weights"] for document in documents]
-        method = next(name for name in stages[0][min(stages[0])] if "gradient" in name)
-        epochs = sorted(stages[0])
-
-        def mean(key: str, epoch: str, some: list[Any] = stages, way: str = method) -> float:
-            values = [one[epoch][way][key] for one in some if one[epoch][way][key] is not None]
-            return float(np.mean(values)) if values else float("nan")
-
-        color, x = f"C{index}", [int(epoch) for epoch in epochs]
-        panels[0].plot(x, [mean("hit", e) for e in epochs], "o-", color=color, label=variant)
-        panels[1].plot(x, [mean("entropy_ng", e) for e in epochs], "o-", color=color, label=variant)
-        panels[1].plot(x, [mean("entropy_ok", e) for e in epochs], "o--", color=color)
-        panels[2].plot(x, [mean("on_housing", e) for e in epochs], "o-", color=color, label=variant)
-        for epoch in (epochs[0], epochs[-1]):
-            numbers = [f"{mean(k, epoch):.3f}" for k in told]
-            rows.append([variant, len(documents), int(epoch), *numbers])
-    base = next(iter(found.variants.values()))[0]["result"]["attention"][split]["baselines"]
+        stages = stage_means(documents)
+        lines = (("hit", "o-", 0), ("entropy_ng", "o-", 1), ("entropy_ok", "o--", 1), ("on_housing", "o-", 2))
+        for key, style, panel in lines:
+            label = None if key == "entropy_ok" else variant
+            values = [means[key] for means in stages.values()]
+            panels[panel].plot(list(stages), values, style, color=f"C{index}", label=label)
+        for epoch in (min(stages), max(stages)):
+            rows.append([variant, len(documents), epoch, *(f"{v:.3f}" for v in stages[epoch].values())])
+    base = next(iter(found.variants.values()))[0]["result"]["attention"][LOOKED_AT]["baselines"]
     for name, numbers in base.items():
         if name == "uniform" or ("gradient" in name and name.startswith("random")):
-            cells = [numbers[k] for k in told]
+            cells = [numbers[k] for k in ATTENTION]
             rows.append([f"*{name}*", "", "", *("–" if cell is None else f"{cell:.3f}" for cell in cells)])
-    for axes, title in zip(panels, keys.values(), strict=True):
-        axes.set(title=title, xlabel="epoch", ylim=(-0.02, 1.04))
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=7)
+    for axes, title in zip(panels, titles, strict=True):
+        axes.set_xlabel("epoch")
+        figures.finish(axes, title)
     figures.save(figure, picture)
-    header = [
-        "trained on",
-        "seeds",
-        "epoch",
-        "hit",
-        "energy ratio",
-        "entropy NG",
-        "entropy OK",
-        "on the pins",
-        "on the housing",
-    ]
     return [
         "Gradient rollout on the test of changed housings, mean over seeds; no interval, as one picture's map is "
-        "no trial:\n\n" + table(header, rows)
+        "no trial:\n\n" + table(["trained on", "seeds", "epoch", *ATTENTION.values()], rows)
     ]
 
 
@@ -370,49 +379,53 @@ def florence2(found: Found, picture: Path) -> list[str]:
         for told in (False, True)
     )
     figure, (left, right) = figures.panels(2)
-    curves = _curves(scratch, lambda row: row["share"], "val_map50")
     parts = []
     if scratch.variants:
+        curves = _curves(scratch, lambda row: row["share"], "val_map50")
         figures.lines_over(left, curves, "Validation mAP50, from random weights", "share of the training", "")
-        whole = {"mAP50, test": scratch.values(precision("test"))}
-        columns = whole | {title: scratch.values(precision("test", *way)) for title, way in GROUPS.items()}
-        parts.append("From random weights, equal steps:\n\n" + by_variant(columns))
-        rows = [[v, *_false_boxes(documents)] for v, documents in scratch.variants.items()]
-        parts.append(
-            "Boxes on good parts, per picture, at the threshold that validation chose:\n\n"
-            + table(["trained with", "with print", "without print"], rows)
-        )
+        parts += _from_random_weights(scratch)
     if tuned.variants:
         columns = {
             "new housing": tuned.values(precision("test")),
             "known pictures": tuned.values(precision("test_known")),
         }
-        before = scratch.values(precision("test")).get("RGB")
-        if before:
+        if before := scratch.values(precision("test")).get("RGB"):
             columns["known pictures"]["before tuning"] = before
-        series = {
-            v: {t: c[v] for t, c in columns.items() if v in c} for v in ("before tuning", *tuned.variants)
-        }
+        order = ("before tuning", *tuned.variants)
+        series = {v: {t: c[v] for t, c in columns.items() if v in c} for v in order}
         figures.dots(right, list(columns), series, "Test mAP50, tuned to a new housing")
-        told = {v: _changes(documents) for v, documents in tuned.variants.items()}
-        rows = [
-            [v, *(c.get(v, "–") for c in columns.values()), *told.get(v, ("–", "–", "–"))] for v in series
-        ]
-        header = ["tuned", *(f"mAP50, {title}" for title in columns), "trained", "changed", "answers kept"]
-        parts.append("Tuned to another housing with 160 pictures, 12 epochs:\n\n" + table(header, rows))
-        rows = []
-        for variant, documents in tuned.variants.items():
-            lines = [{row["epoch"]: row.get("val_map50") for row in d["result"]["curve"]} for d in documents]
-            values = [[line.get(epoch) for line in lines] for epoch in (1.0, 4.0, 12.0)]
-            rows.append([variant, *("–" if None in v else f"{np.mean(v):.3f}" for v in values)])
-        parts.append(
-            "Validation mAP50 of the new housing on the way, mean over seeds:\n\n"
-            + table(["tuned", "epoch 1", "epoch 4", "epoch 12"], rows)
-        )
+        parts += _tuned(tuned, columns, order)
     else:
         right.set_axis_off()
     figures.save(figure, picture)
     return parts
+
+
+def _from_random_weights(scratch: Found) -> list[str]:
+    columns = {"mAP50, test": scratch.values(precision("test"))}
+    columns |= {title: scratch.values(precision("test", *way)) for title, way in GROUPS.items()}
+    rows = [[v, *_false_boxes(documents)] for v, documents in scratch.variants.items()]
+    return [
+        "From random weights, equal steps:\n\n" + by_variant(columns),
+        "Boxes on good parts, per picture, at the threshold that validation chose:\n\n"
+        + table(["trained with", "with print", "without print"], rows),
+    ]
+
+
+def _tuned(tuned: Found, columns: Mapping[str, Mapping[str, Value]], order: Sequence[str]) -> list[str]:
+    told = {v: _changes(documents) for v, documents in tuned.variants.items()}
+    rows = [[v, *(c.get(v, "–") for c in columns.values()), *told.get(v, ("–", "–", "–"))] for v in order]
+    header = ["tuned", *(f"mAP50, {title}" for title in columns), "trained", "changed", "answers kept"]
+    on_the_way = []
+    for variant, documents in tuned.variants.items():
+        lines = [{row["epoch"]: row.get("val_map50") for row in d["result"]["curve"]} for d in documents]
+        values = [[line.get(epoch) for line in lines] for epoch in (1.0, 4.0, 12.0)]
+        on_the_way.append([variant, *("–" if None in v else f"{np.mean(v):.3f}" for v in values)])
+    return [
+        "Tuned to another housing with 160 pictures, 12 epochs:\n\n" + table(header, rows),
+        "Validation mAP50 of the new housing on the way, mean over seeds:\n\n"
+        + table(["tuned", "epoch 1", "epoch 4", "epoch 12"], on_the_way),
+    ]
 
 
 def _false_boxes(documents: list[dict[str, Any]]) -> list[str]:
@@ -438,8 +451,8 @@ def _changes(documents: list[dict[str, Any]]) -> tuple[str, str, str]:
 PRODUCT = "inspect"  # of the methods without training the one that a command does
 
 
-def soart(found: Found, picture: Path) -> list[str]:
-    """8: AUROC of each defect by the methods without training and by ViTs."""
+def _by_defect(found: Found) -> dict[str, dict[str, Value]]:
+    """AUROC by method, or by the ViT's variant, and by defect."""
     columns: dict[str, dict[str, Value]] = {}
     for variant, documents in found.variants.items():
         if variant == "without training":
@@ -447,13 +460,33 @@ def soart(found: Found, picture: Path) -> list[str]:
             for method in METHODS:
                 columns[method] = {c: v for c, one in cells.items() if (v := over_seeds([one[method]]))}
         else:
-            cells = dict.fromkeys(cell for d in documents for cell in d["result"]["cells"])
+            names = dict.fromkeys(cell for d in documents for cell in d["result"]["cells"])
             columns[variant] = {
                 cell: value
-                for cell in cells
+                for cell in names
                 if (value := over_seeds(d["result"]["cells"][cell] for d in documents))
             }
-    columns = {n: {c.replace("_", " "): v for c, v in values.items()} for n, values in columns.items()}
+    return {n: {c.replace("_", " "): v for c, v in values.items()} for n, values in columns.items()}
+
+
+def trained_or_not(found: Found) -> tuple[str, dict[str, list[str]]]:
+    """The ViT of most pictures, and the defects by how it does against `PRODUCT`; empty where one is not there."""
+    columns = _by_defect(found)
+    trained = [name for name in columns if name.startswith("ViT")]
+    alone = columns.get(PRODUCT, {})
+    if not trained or not alone:
+        return "", {}
+    most = columns[trained[-1]]
+    both = [cell for cell in alone if cell in most]
+    worse = [cell for cell in both if most[cell].high < alone[cell].low]
+    better = [cell for cell in both if most[cell].low > alone[cell].high]
+    rest = [cell for cell in both if cell not in worse + better]
+    return trained[-1], {"worse on": worse, "better on": better, "not decided on": rest}
+
+
+def soart(found: Found, picture: Path) -> list[str]:
+    """8: AUROC of each defect by the methods without training and by ViTs."""
+    columns = _by_defect(found)
     groups = list(dict.fromkeys(cell for values in columns.values() for cell in values))
     shown = {n: v for n, v in columns.items() if n in ("difference", PRODUCT) or n.startswith("ViT")}
     figure, (axes,) = figures.panels(1)
@@ -465,20 +498,11 @@ def soart(found: Found, picture: Path) -> list[str]:
         cells = [f"{v[cell].mean:.3f}" if cell in v else "–" for v in columns.values()]
         rows.append([cell, *(f"**{text}**" if text == f"{best:.3f}" else text for text in cells)])
     parts = [table(["defect", *columns], rows)]
-    trained = [n for n in columns if n.startswith("ViT")]
-    alone = columns.get(PRODUCT, {})
-    if trained and alone:
-        most = columns[trained[-1]]
-        both = [cell for cell in groups if cell in alone and cell in most]
-        worse = [cell for cell in both if most[cell].high < alone[cell].low]
-        better = [cell for cell in both if most[cell].low > alone[cell].high]
-        rest = [cell for cell in both if cell not in worse + better]
-        told = (
-            f"{what}: {', '.join(cells) or 'none'}"
-            for what, cells in (("worse on", worse), ("better on", better), ("not decided", rest))
-        )
+    most, outcome = trained_or_not(found)
+    if outcome:
+        told = (f"{what}: {', '.join(cells) or 'none'}" for what, cells in outcome.items())
         parts.append(
-            f"*{trained[-1]}* against `generator {PRODUCT}` alone, by whether the intervals are apart; "
+            f"*{most}* against `generator {PRODUCT}` alone, by whether the intervals are apart; "
             + "; ".join(told)
             + ". A dash: the defect cannot be seen in the picture, and a ViT is not asked."
         )

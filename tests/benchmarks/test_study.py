@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ pytest.importorskip("datasets")
 pytest.importorskip("torch")
 
 from benchmarks.study import __main__ as command_line
-from benchmarks.study import datasets_made, execution, measures, page, plan
+from benchmarks.study import datasets_made, execution, glance, measures, page, plan
 from benchmarks.study.datasets_made import every_nth, taken
 from benchmarks.study.execution import CommandFailed, Execution, distinct, execute
 from benchmarks.study.findings import difference, documents_in, findings, over_seeds
@@ -212,7 +213,7 @@ class Pretended:
         for word in words:
             if word in self.fails:
                 raise CommandFailed(f"exit code 2 of {word}")
-        out = Path(words[words.index("--out") + 1])
+        out = Path(words[words.index("--out" if "--out" in words else "--to") + 1])
         out.mkdir(parents=True, exist_ok=True)
         if words[1] == "trainer.evaluate":
             (out / "report.html").touch()
@@ -470,6 +471,11 @@ def test_a_page_without_results_says_so(tmp_path):
     assert target.read_text("utf-8").count(page.NOT_RUN) == 8
 
 
+def by_hand(text: str) -> list[str]:
+    """What of the page stands outside of the markers."""
+    return re.split(r"(?s)written by --write -->.*?<!-- end of", text)
+
+
 def test_the_page_is_written_from_the_results_alone(runs, tmp_path, commands):
     """Every question gets a table and a figure, what a person wrote stays, and writing again changes nothing."""
     execute(at(tmp_path, commands), runs, report=quiet)
@@ -480,17 +486,25 @@ def test_the_page_is_written_from_the_results_alone(runs, tmp_path, commands):
     text = target.read_text("utf-8")
     assert page.NOT_RUN not in text
     assert "0.800 (0.700–0.900)" in text
-    assert before.split("<!-- study 1")[0] == text.split("<!-- study 1")[0]
+    assert by_hand(before) == by_hand(text)
+    first = text.split("## How to run it")[0]
+    assert glance.MISSING not in first and "NSOART instead of RGB: +0.000" in first
     pictures = sorted((tmp_path / "images").glob("*.png"))
     assert len(pictures) == 8 and all(f"images/{path.name}" in text for path in pictures)
     page.write(tmp_path / "results", target, tmp_path / "images")
     assert target.read_text("utf-8") == text
 
 
+def test_each_line_at_a_glance_leads_to_its_section():
+    text = (ROOT / "docs" / "results.md").read_text("utf-8")
+    headings = re.findall(r"^## (\d\. .*)$", text, re.MULTILINE)
+    assert headings == [f"{question}. {title}" for question, title in glance.TITLES.items()]
+
+
 def test_a_page_without_its_markers_is_left_alone(tmp_path):
     target = tmp_path / "results.md"
     target.write_text("by hand", "utf-8")
-    with pytest.raises(ValueError, match="expected the lines <!-- study 1"):
+    with pytest.raises(ValueError, match="expected the lines <!-- study at a glance"):
         page.write(tmp_path / "nothing", target, tmp_path / "images")
     assert target.read_text("utf-8") == "by hand"
 

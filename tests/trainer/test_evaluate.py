@@ -9,6 +9,7 @@ import pytest
 
 from trainer import evaluation, row_facts
 from trainer.data import load_frozen_classes
+from trainer.errors import InputError
 from trainer.evaluate import main
 from trainer.frozen import FROZEN, Frozen
 from trainer.row_facts import Facts
@@ -137,6 +138,19 @@ def test_positions_are_seen_held_out_both_or_none():
     assert row_facts.position_group(fact(kinds="OK", addresses=()), seen) == "OK"
     assert row_facts.position_group(fact(kinds="cracked", addresses=("",)), seen) == "no position"
     assert row_facts.position_group(fact(), {"other": ["r1c1"]}) == "held-out"
+
+
+def test_a_split_that_is_not_measured_is_not_read(make_dataset, make_rows, tmp_path):
+    """Training pictures may be of classes that the network does not know, where only the test is asked."""
+    rows = {
+        "train": make_rows("train", 3, 0),
+        "test": [{**row, "label": 2} for row in make_rows("test", 3, 0)],
+    }
+    data = make_dataset(tmp_path / "data", rows, ["OTHERNG", "NUKENG", "OK"])
+    found = load_frozen_classes(data, "image", (64, 32), ("BENDNG", "NUKENG", "OK"), but=("train",))
+    assert list(found) == ["test"]
+    with pytest.raises(InputError, match="split train: expected the network's classes"):
+        load_frozen_classes(data, "image", (64, 32), ("BENDNG", "NUKENG", "OK"))
 
 
 def test_a_rows_facts(tiny_dataset):

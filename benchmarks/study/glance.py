@@ -1,0 +1,179 @@
+"""What the page says first: a line for each question, from the same results as its section."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from benchmarks.study.findings import Difference, Found, difference
+from benchmarks.study.plan import CENTRE, DIGITS, FEW, FIVE, LADDER, SUPERVISED, TUNED
+from benchmarks.study.sections import (
+    AIM,
+    ALL_VIEWS,
+    NEW,
+    ONE_VIEW,
+    PART_MEASURES,
+    answered,
+    gaps,
+    parts_judged,
+    precision,
+    stage_means,
+    trained_or_not,
+)
+from benchmarks.study.tables import table
+
+TITLES = {
+    1: "The ladder",
+    2: "Image labels, patches, RGB, NSOART",
+    3: "Improving a small data set",
+    4: "One view against five",
+    5: "Own pre-training",
+    6: "Attention over the stages",
+    7: "Florence-2",
+    8: "Where training is not worth it",
+}
+MISSING = "nothing to compare yet"
+
+
+def _told(what: str, changes: Mapping[str, Difference | None]) -> str:
+    """`what` with each change that there is; nothing where there is none."""
+    some = [f"{change} {where}".strip() for where, change in changes.items() if change]
+    return f"{what}: {'; '.join(some)}." if some else ""
+
+
+def _ladder(found: Found) -> list[str]:
+    tests = {
+        "test_shifted": "shifted pins",
+        "test_housings": "changed housings",
+        "test_latched": "new housing",
+    }
+    changes = {
+        f"on {words}": found.difference(LADDER[0], LADDER[-1], answered(test))
+        for test, words in tests.items()
+    }
+    return [_told("From the first step alone to all four, at equal budget", changes)]
+
+
+def _supervision(found: Found) -> list[str]:
+    test = answered("test")
+    nsoart = {f"with {way}": found.difference(f"{way}, RGB", f"{way}, NSOART", test) for way in SUPERVISED}
+    boxes = {"": found.difference(f"{SUPERVISED[1]}, RGB", f"{SUPERVISED[0]}, RGB", test)}
+    return [
+        _told("NSOART instead of RGB", nsoart),
+        _told("Boxes for the patches instead of labels alone", boxes),
+    ]
+
+
+def _improvement(found: Found) -> list[str]:
+    plain, copies, *_ = [*found.variants, "", ""]
+    overfit = gaps(found)
+    lines = [_told("With copies", {"": found.difference(plain, copies, answered("test"))})]
+    if plain in overfit and copies in overfit:
+        lines.append(
+            f"Training minus validation: {np.mean(overfit[plain]):.2f} without, {np.mean(overfit[copies]):.2f} with."
+        )
+    return lines
+
+
+def _views(found: Found) -> list[str]:
+    changes = {}
+    for variant in (CENTRE, FIVE):
+        sides = [
+            [d["result"]["views"][views]["answers"] for d in found.variants.get(name, [])]
+            for name, views in ((variant, ONE_VIEW), (FIVE, ALL_VIEWS))
+        ]
+        changes[f"({variant})"] = difference(*sides, same_models=variant == FIVE)
+    best = max(
+        (
+            v.mean
+            for some in parts_judged(found, PART_MEASURES["right class"]).values()
+            for v in some.values()
+        ),
+        default=0.0,
+    )
+    return [
+        _told("All five views instead of the centre's alone", changes),
+        f"Best share of right classes of whole parts: {best:.3f}; the aim of {AIM} is {'' if best >= AIM else 'not '}"
+        "reached.",
+    ]
+
+
+def _pretraining(found: Found) -> list[str]:
+    lines = []
+    for target in NEW:
+        changes = {
+            f"with {count} pictures": found.difference(
+                f"{target}, {count}, scratch", f"{target}, {count}, own pre-training", answered("test")
+            )
+            for count in FEW
+        }
+        lines.append(_told(f"Tuned instead of from scratch, {target}", changes))
+    return lines
+
+
+def _attention(found: Found) -> list[str]:
+    ends = {
+        variant: list(stage_means(documents).values())[-1] for variant, documents in found.variants.items()
+    }
+    first, last = next(iter(ends)), list(ends)[-1]
+    told = ends[last]
+    lines = [
+        f"Trained on {last}: the peak lies on the defect in {told['hit']:.0%} of the NG pictures; entropy "
+        f"{told['entropy_ng']:.2f} for NG, {told['entropy_ok']:.2f} for OK."
+    ]
+    if first != last:
+        lines.append(
+            f"Share on the housing: {ends[first]['on_housing']:.2f} trained on {first}, {told['on_housing']:.2f} on "
+            f"{last}."
+        )
+    return lines
+
+
+def _florence2(found: Found) -> list[str]:
+    test = found.values(precision("test"))
+    scratch = [v for v in ("RGB", "NSOART", *(f"digits {one}" for one in DIGITS)) if v in test]
+    tuned = [f"tuned: {name}" for name in TUNED if f"tuned: {name}" in test]
+    known = found.values(precision("test_known"))
+    lines = []
+    if scratch:
+        lines.append("mAP50 from random weights: " + ", ".join(f"{v} {test[v]}" for v in scratch) + ".")
+    if tuned:
+        words = (f"{v.partition(': ')[2]} {test[v].mean:.2f} and {known[v].mean:.2f}" for v in tuned)
+        lines.append("Tuned, on the new housing and on the known pictures: " + ", ".join(words) + ".")
+    return lines
+
+
+def _soart(found: Found) -> list[str]:
+    most, outcome = trained_or_not(found)
+    told = (f"{what} {', '.join(cells)}" for what, cells in outcome.items() if cells)
+    return [f"*{most}* against no training at all: {'; '.join(told)}."] if outcome else []
+
+
+LINES: dict[int, Callable[[Found], list[str]]] = {
+    1: _ladder,
+    2: _supervision,
+    3: _improvement,
+    4: _views,
+    5: _pretraining,
+    6: _attention,
+    7: _florence2,
+    8: _soart,
+}
+
+
+def glance(all_found: Mapping[int, Found]) -> str:
+    """The table of all questions; changes are of the balanced accuracy, bold where their interval leaves out zero."""
+    rows: list[list[Any]] = []
+    for question, found in all_found.items():
+        title = f"[{question}. {TITLES[question]}](#{_anchor(f'{question}. {TITLES[question]}')})"
+        text = " ".join(line for line in LINES[question](found) if line) if found.done else ""
+        rows.append([title, f"{found.done} of {found.planned}", text or MISSING])
+    return table(["question", "runs", "what was found"], rows)
+
+
+def _anchor(heading: str) -> str:
+    """A heading's anchor as Markdown renderers on the web make it."""
+    kept = "".join(c for c in heading.lower() if c.isalnum() or c in " -")
+    return kept.replace(" ", "-")
