@@ -140,8 +140,10 @@ def _florence2(found: Found) -> list[str]:
     if scratch:
         lines.append("mAP50 from random weights: " + ", ".join(f"{v} {test[v]}" for v in scratch) + ".")
     if tuned:
-        words = (f"{v.partition(': ')[2]} {test[v].mean:.2f} and {known[v].mean:.2f}" for v in tuned)
-        lines.append("Tuned, on the new housing and on the known pictures: " + ", ".join(words) + ".")
+        words = [f"{v.partition(': ')[2]} {test[v].mean:.2f} and {known[v].mean:.2f}" for v in tuned]
+        if before := found.values(precision("test_new")).get("RGB"):
+            words.insert(0, f"untuned {before.mean:.2f} and {test['RGB'].mean:.2f}")
+        lines.append("mAP50 on a new housing and on the known pictures: " + ", ".join(words) + ".")
     return lines
 
 

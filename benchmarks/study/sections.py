@@ -389,8 +389,9 @@ def florence2(found: Found, picture: Path) -> list[str]:
             "new housing": tuned.values(precision("test")),
             "known pictures": tuned.values(precision("test_known")),
         }
-        if before := scratch.values(precision("test")).get("RGB"):
-            columns["known pictures"]["before tuning"] = before
+        for title, split in (("new housing", "test_new"), ("known pictures", "test")):
+            if before := scratch.values(precision(split)).get("RGB"):
+                columns[title]["before tuning"] = before
         order = ("before tuning", *tuned.variants)
         series = {v: {t: c[v] for t, c in columns.items() if v in c} for v in order}
         figures.dots(right, list(columns), series, "Test mAP50, tuned to a new housing")
