@@ -83,15 +83,16 @@ def _position(split: Mapping[str, Any], group: str) -> Share:
 def _curves(
     found: Found, x: Callable[[dict[str, Any]], float], y: str
 ) -> dict[str, list[list[tuple[float, float]]]]:
-    """By variant each seed's curve, without the epochs that have no value."""
+    """By variant each seed's curve, without the epochs that have no value; `x` reads a line with its progress."""
     curves: dict[str, list[list[tuple[float, float]]]] = {}
     for variant, documents in found.variants.items():
+        quiet = quiet_seconds([document["result"]["curve"] for document in documents])
         for document in documents:
-            scale = _cpu_share(document)
             rows = document["result"]["curve"]
+            spent = np.cumsum([quiet[row["stage"]] for row in rows]) / 60
             line = [
-                (x({**row, **_progress(row, rows, scale)}), float(row[y]))
-                for row in rows
+                (x({**row, "minutes": minutes, "share": row["epoch"] / rows[-1]["epoch"]}), float(row[y]))
+                for row, minutes in zip(rows, spent, strict=True)
                 if isinstance(row.get(y), int | float)
             ]
             if line:
@@ -99,17 +100,15 @@ def _curves(
     return curves
 
 
-def _progress(row: Mapping[str, Any], rows: list[dict[str, Any]], scale: float) -> dict[str, float]:
-    """How far a training is at a line of its curve: minutes of one core, and share of the epochs."""
-    return {"cpu_minutes": row["seconds_so_far"] * scale / 60, "share": row["epoch"] / rows[-1]["epoch"]}
-
-
-def _cpu_share(document: Mapping[str, Any]) -> float:
-    """Processor seconds of a training's wall second: a busy machine must not look like a slow method."""
-    spent = document["seconds"]
-    if document["device"] != "cpu" or not spent.get("training_wall"):
-        return 1.0
-    return float(spent["training_cpu"] / spent["training_wall"])
+def quiet_seconds(curves: list[list[dict[str, Any]]]) -> dict[str, float]:
+    """By stage the seconds of its fastest epoch in any curve: a busy machine must not look like a slow method."""
+    seconds: dict[str, list[float]] = {}
+    for rows in curves:
+        before = 0.0
+        for row in rows:
+            seconds.setdefault(row["stage"], []).append(row["seconds_so_far"] - before)
+            before = row["seconds_so_far"]
+    return {stage: min(some) for stage, some in seconds.items()}
 
 
 def supervision(found: Found, picture: Path) -> list[str]:
@@ -117,7 +116,7 @@ def supervision(found: Found, picture: Path) -> list[str]:
     figure, (left, right) = figures.panels(2)
     name = "val_balanced_accuracy"
     epochs = _curves(found, lambda row: row["epoch"], name)
-    minutes = _curves(found, lambda row: row["cpu_minutes"], name)
+    minutes = _curves(found, lambda row: row["minutes"], name)
     figures.lines_over(left, epochs, "Validation, by epochs", "epoch", "balanced accuracy", GUESSING)
     figures.lines_over(right, minutes, "Validation, by minutes of one core", "minutes", "", GUESSING)
     figures.save(figure, picture)

@@ -25,6 +25,7 @@ from benchmarks.study.datasets_made import every_nth, taken
 from benchmarks.study.execution import CommandFailed, Execution, distinct, execute
 from benchmarks.study.findings import difference, documents_in, findings, over_seeds
 from benchmarks.study.plan import Take, all_runs
+from benchmarks.study.sections import quiet_seconds
 
 SHARE = {"share": 0.8, "count": 80, "of": 100, "interval": [0.7, 0.9]}
 CLASSES = ["BENDNG", "NUKENG", "OK"]
@@ -462,6 +463,16 @@ def test_answers_are_kept_by_class_and_picture():
     found = measures.answers(lines)
     assert found["classes"] == ["BENDNG", "OK"] and (found["truth"], found["said"]) == ("11", "01")
     assert measures.answers(lines[::-1])["of"] != found["of"]
+
+
+def test_a_busy_machine_is_no_slow_method():
+    """Of each kind the fastest epoch of any seed counts."""
+    kinds = ("close-ups", "close-ups", "pictures", "pictures")
+    calm, busy = (
+        [{"stage": kind, "seconds_so_far": float(at)} for kind, at in zip(kinds, times, strict=True)]
+        for times in ((3, 5, 15, 25), (9, 18, 26, 60))
+    )
+    assert quiet_seconds([calm, busy]) == {"close-ups": 2.0, "pictures": 8.0}
 
 
 def test_a_page_without_results_says_so(tmp_path):
