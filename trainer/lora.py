@@ -105,15 +105,17 @@ def described(matched: Sequence[Matched], trained: int, every: int) -> list[str]
 
 
 def changes(before: dict[str, Tensor], after: nn.Module) -> list[dict[str, Any]]:
-    """How far each weight moved: Frobenius norm of the change, and over that of the weight before.
+    """How far each parameter moved: Frobenius norm of the change, and over that of the parameter before.
+
+    A matrix that several places share, as the embeddings do, counts once.
 
     Args:
         before: Weights by name, before training.
         after: The merged or trained model, with the same names.
     """
     rows = []
-    for name, weight in after.state_dict().items():
-        if name not in before or not weight.is_floating_point() or name.startswith("lm_head"):
+    for name, weight in after.named_parameters():
+        if name not in before:
             continue
         old = before[name].double()
         change = float((weight.detach().cpu().double() - old).norm())

@@ -274,6 +274,8 @@ def test_lora_trains_merges_and_says_what(dataset, finished, tmp_path, capsys):
     assert summary["merge_difference"] < 1e-3
     assert summary["changed"]["language_model.shared"]["changed"] == 1
     assert summary["changed"]["vision_tower"]["changed"] > 0
+    # Shared matrices count once, as among the model's parameters.
+    assert sum(part["parameters"] for part in summary["changed"].values()) == summary["parameters"]
     assert summary["trained_parameters"] < summary["parameters"] / 2
     assert (run / "adapter" / "adapter_model.safetensors").is_file()
     merged, _ = load(str(run / "model"), (), (64, 32), 0)
