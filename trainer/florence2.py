@@ -302,7 +302,12 @@ def _prepared(settings: DetectionConfig, model: Any, collator: Collator) -> tupl
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     if settings.mode == "lora":
         model, matched = lora.add(
-            model, collator.vocabulary.location_ids, settings.rank, settings.alpha, settings.target
+            model,
+            collator.vocabulary.location_ids,
+            settings.rank,
+            settings.alpha,
+            settings.target,
+            settings.seed,
         )
         for line in lora.described(matched, *trained_parameters(model)):
             say(line)

@@ -63,7 +63,7 @@ def match(model: nn.Module, pattern: str = "") -> list[Matched]:
 
 
 def add(
-    model: Any, location_ids: Sequence[int], rank: int, alpha: int, pattern: str = ""
+    model: Any, location_ids: Sequence[int], rank: int, alpha: int, pattern: str = "", seed: int = 0
 ) -> tuple[Any, list[Matched]]:
     """Put LoRA into a model; everything else of it is frozen.
 
@@ -73,6 +73,7 @@ def add(
         rank: Of the matrices.
         alpha: Scale times rank.
         pattern: Which linear layers, by whole name; all of all parts by default.
+        seed: Of the matrices that begin at random.
 
     Returns:
         PEFT's model, and what was matched.
@@ -90,6 +91,7 @@ def add(
         target_modules=pattern or ALL_PARTS,
         trainable_token_indices={"shared": sorted(location_ids)},
     )
+    torch.manual_seed(seed)
     return get_peft_model(model, config), matched
 
 

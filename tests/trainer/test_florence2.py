@@ -286,6 +286,18 @@ def test_lora_trains_merges_and_says_what(dataset, finished, tmp_path, capsys):
     assert not any("norm" in name for name in moved)
 
 
+def test_lora_begins_alike_with_the_same_seed(finished):
+    def begun(seed: int, drawn_before: int) -> dict[str, torch.Tensor]:
+        torch.rand(drawn_before)
+        model, _ = load(str(finished / "model"), (), (64, 32), 0)
+        model, _ = lora.add(model, [5, 6], 4, 8, seed=seed)
+        return {name: p.detach() for name, p in model.named_parameters() if "lora_A" in name}
+
+    one, same, other = begun(1, 3), begun(1, 5), begun(2, 3)
+    assert one and all(torch.equal(weight, same[name]) for name, weight in one.items())
+    assert not any(torch.equal(weight, other[name]) for name, weight in one.items())
+
+
 @pytest.mark.parametrize("pattern", [r".*decoder.*q_proj", r".*no_such_layer"])
 def test_a_pattern_that_leaves_out_a_part_is_an_error(finished, pattern):
     model, _ = load(str(finished / "model"), (), (64, 32), 0)
