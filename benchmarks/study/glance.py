@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.study.findings import Difference, Found, difference
+from benchmarks.study.findings import Difference, Found
 from benchmarks.study.plan import CENTRE, DIGITS, FEW, FIVE, LADDER, SUPERVISED, TUNED
 from benchmarks.study.sections import (
     AIM,
@@ -21,6 +21,7 @@ from benchmarks.study.sections import (
     precision,
     stage_means,
     trained_or_not,
+    views_change,
 )
 from benchmarks.study.tables import table
 
@@ -78,21 +79,12 @@ def _improvement(found: Found) -> list[str]:
 
 
 def _views(found: Found) -> list[str]:
-    changes = {}
-    for variant in (CENTRE, FIVE):
-        sides = [
-            [d["result"]["views"][views]["answers"] for d in found.variants.get(name, [])]
-            for name, views in ((variant, ONE_VIEW), (FIVE, ALL_VIEWS))
-        ]
-        changes[f"({variant})"] = difference(*sides, same_models=variant == FIVE)
-    best = max(
-        (
-            v.mean
-            for some in parts_judged(found, PART_MEASURES["right class"]).values()
-            for v in some.values()
-        ),
-        default=0.0,
-    )
+    changes = {
+        f"({variant})": views_change(found, (variant, ONE_VIEW), (FIVE, ALL_VIEWS))
+        for variant in (CENTRE, FIVE)
+    }
+    judged = parts_judged(found, PART_MEASURES["right class"])
+    best = max((value.mean for values in judged.values() for value in values.values()), default=0.0)
     return [
         _told("All five views instead of the centre's alone", changes),
         f"Best share of right classes of whole parts: {best:.3f}; the aim of {AIM} is {'' if best >= AIM else 'not '}"
@@ -114,18 +106,15 @@ def _pretraining(found: Found) -> list[str]:
 
 
 def _attention(found: Found) -> list[str]:
-    ends = {
-        variant: list(stage_means(documents).values())[-1] for variant, documents in found.variants.items()
-    }
-    first, last = next(iter(ends)), list(ends)[-1]
-    told = ends[last]
+    first, last = min(found.variants, key=LADDER.index), max(found.variants, key=LADDER.index)
+    begin, told = ([*stage_means(found.variants[v]).values()][-1] for v in (first, last))
     lines = [
         f"Trained on {last}: the peak lies on the defect in {told['hit']:.0%} of the NG pictures; entropy "
         f"{told['entropy_ng']:.2f} for NG, {told['entropy_ok']:.2f} for OK."
     ]
     if first != last:
         lines.append(
-            f"Share on the housing: {ends[first]['on_housing']:.2f} trained on {first}, {told['on_housing']:.2f} on "
+            f"Share on the housing: {begin['on_housing']:.2f} trained on {first}, {told['on_housing']:.2f} on "
             f"{last}."
         )
     return lines

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.study import figures
-from benchmarks.study.findings import Answers, Found, Value, difference, over_seeds
+from benchmarks.study.findings import Answers, Difference, Found, Value, difference, over_seeds
 from benchmarks.study.plan import CENTRE, FEW, FIVE, INPUTS, LADDER, METHODS, SUPERVISED, TOGETHER
 from benchmarks.study.tables import CHANGE, by_variant, differences, table
 
@@ -252,15 +252,20 @@ STEPS = (
 )
 
 
+def views_change(found: Found, one: tuple[str, str], other: tuple[str, str]) -> Difference | None:
+    """The change from one side to another, each a variant and the views that judge its parts."""
+    sides = [
+        [d["result"]["views"][views]["answers"] for d in found.variants.get(variant, [])]
+        for variant, views in (one, other)
+    ]
+    return difference(*sides, same_models=one[0] == other[0])
+
+
 def _more_views(found: Found) -> list[str]:
     """The change part by part from fewer views to more, and from one training to another."""
     rows = []
     for one, other in STEPS:
-        sides = [
-            [d["result"]["views"][views]["answers"] for d in found.variants.get(variant, [])]
-            for variant, views in (one, other)
-        ]
-        if change := difference(*sides, same_models=one[0] == other[0]):
+        if change := views_change(found, one, other):
             rows.append([", judged by ".join(one), ", judged by ".join(other), change.seeds, change])
     if not rows:
         return []
