@@ -168,6 +168,11 @@ def listing(runs: Sequence[Run], execution: object) -> list[str]:
     return lines
 
 
+def say(text: str) -> None:
+    """Print a line above the progress bar."""
+    tqdm.write(text, file=sys.stdout)
+
+
 def run_all(runs: Sequence[Run], execution: object, minutes: float | None) -> int:
     """Do what is to do, with a progress bar; returns the exit code."""
     from benchmarks.study.execution import Execution, distinct, execute
@@ -190,7 +195,7 @@ def run_all(runs: Sequence[Run], execution: object, minutes: float | None) -> in
                 f"{ended} of {len(distinct(runs))} runs ended, about {rest / 3600:.1f} h left"
             )
 
-        outcome = execute(execution, runs, minutes, lambda text: tqdm.write(text, file=sys.stdout), advance)
+        outcome = execute(execution, runs, minutes, advance)
     print(f"{len(outcome.done)} runs done now, {len(outcome.failed)} failed, {len(outcome.left)} left")
     for run, why in outcome.failed:
         print(f"failed: {run.name}: {why}", file=sys.stderr)
@@ -212,7 +217,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from benchmarks.study.execution import Execution
 
         runs = chosen(all_runs(args.size, args.seeds), args.only)
-        execution = Execution(args.work, args.results, args.workers, args.threads, args.device)
+        execution = Execution(args.work, args.results, args.workers, args.threads, args.device, report=say)
         if args.list:
             print("\n".join(listing(runs, execution)))
             return 0

@@ -16,7 +16,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ DONE = "done.json"
 # What says where a row stands among the others; names, parts and seeds do not.
 FACTORS = ("scene", "housing", "terminal", "camera", "lighting", "marking")
 Command = Callable[[Sequence[str], Path], None]
+Report = Callable[[str], None]
 
 
 class PlanError(Exception):
@@ -43,11 +44,16 @@ class Busy(Exception):
 
 
 @contextmanager
-def locked(path: Path, wait: bool = True) -> Iterator[None]:
+def locked(path: Path, wait: bool = True, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Hold a lock against other processes of this machine; it ends with the process, however that ends.
 
     Commands begun meanwhile inherit it: where the study is killed and a training of it goes on alone, nobody else
     writes into its folder until it has ended.
+
+    Args:
+        path: The lock's file.
+        wait: Wait for it where another process holds it.
+        waiting: Called before such a wait.
 
     Raises:
         Busy: Another process holds it, and `wait` is false.
@@ -58,9 +64,12 @@ def locked(path: Path, wait: bool = True) -> Iterator[None]:
     with path.open("w") as file:
         os.set_inheritable(file.fileno(), True)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise Busy(f"another process is at {path.stem}") from error
+            if not wait:
+                raise Busy(f"another process is at {path.stem}") from error
+            waiting()
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
@@ -106,11 +115,12 @@ class Workshop:
         work: The folder.
         command: Runs a command (its words after `python`) and keeps what it says in a file; raises where it fails.
         workers: Render and build processes; 0 leaves it to the commands.
+        report: Gets a line for a person on what takes minutes.
     """
 
-    def __init__(self, work: Path, command: Command, workers: int = 0) -> None:
+    def __init__(self, work: Path, command: Command, workers: int = 0, report: Report = print) -> None:
         self.work = work.resolve()
-        self.command = command
+        self.command, self.report = command, report
         self.workers = ("--workers", str(workers)) if workers else ()
 
     def design_folder(self, design: Design) -> Path:
@@ -118,6 +128,13 @@ class Workshop:
 
     def data_folder(self, data: Data) -> Path:
         return self.work / "data" / f"{data.name}-{digest(described(data))}"
+
+    def alone(self, folder: Path, name: str) -> AbstractContextManager[None]:
+        """Hold a folder's lock; where another process has it, say so and wait."""
+        return locked(
+            folder.with_suffix(".lock"),
+            waiting=lambda: self.report(f"  waiting: {name} is being made by another process"),
+        )
 
     def missing(self, data: Data) -> list[str]:
         """What has to be made before `data` is there, in words."""
@@ -161,10 +178,13 @@ class Workshop:
     def design(self, design: Design) -> Path:
         """The built dataset of a design, rendered first where it is not there."""
         folder = self.design_folder(design)
-        with locked(folder.with_suffix(".lock")):
+        with self.alone(folder, design.name):
             if not self._built(design):
                 log = folder / "log.txt"
-                for manifest in self.manifests(design):
+                manifests = self.manifests(design)
+                count = len(read_rows_of(manifests))
+                self.report(f"  rendering {design.name}: {count} pictures (what it says: {log})")
+                for manifest in manifests:
                     words = ["-m", "generator", "render", str(manifest), "--out", str(folder / "renders")]
                     self.command([*words, *self.workers], log)
                 words = ["-m", "generator", "build", str(folder / "renders"), "--to", str(folder / "dataset")]
@@ -176,7 +196,7 @@ class Workshop:
         """The dataset of `data`, made where it is not there, its designs first."""
         folder = self.data_folder(data)
         built = {design: self.design(design) for design in data.designs}
-        with locked(folder.with_suffix(".lock")):
+        with self.alone(folder, data.name):
             if not (folder / DONE).is_file():
                 shutil.rmtree(folder, ignore_errors=True)
                 half = folder.with_name(f".{folder.name}.half")

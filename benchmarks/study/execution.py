@@ -20,7 +20,7 @@ from importlib import metadata
 from pathlib import Path
 
 from benchmarks.study import measures
-from benchmarks.study.datasets_made import Busy, Workshop, locked
+from benchmarks.study.datasets_made import Busy, Report, Workshop, locked
 from benchmarks.study.plan import ROOT, Run
 
 SCHEMA = 1
@@ -91,6 +91,7 @@ class Execution:
         threads: CPU threads of a training. With another number a result differs in its last digits.
         device: The trainers' `--device`.
         command: Replaces `python` in tests.
+        report: Gets a line for a person on what begins, fails or is waited for.
     """
 
     def __init__(
@@ -101,10 +102,11 @@ class Execution:
         threads: int = 1,
         device: str = "auto",
         command: Callable[[Sequence[str], Path], None] = python,
+        report: Report = print,
     ) -> None:
         self.work, self.results = work.resolve(), results
-        self.threads, self.device, self.command = threads, device, command
-        self.workshop = Workshop(self.work, command, workers)
+        self.threads, self.device, self.command, self.report = threads, device, command, report
+        self.workshop = Workshop(self.work, command, workers, report)
 
     def result_path(self, run: Run) -> Path:
         return self.results / f"{run.key}.json"
@@ -171,9 +173,9 @@ class Execution:
         folder = self.folder(run)
         out = folder / "run"
         begin = None
-        if run.init:
-            with locked(self.folder(run.init).with_suffix(".lock")):
-                begin = self.train(run.init)
+        if first := run.init:
+            with self.workshop.alone(self.folder(first), first.name):
+                begin = self.train(first)
         if (out / "summary.json").is_file():
             return out
         data = self.workshop.data(run.data)
@@ -298,7 +300,6 @@ def execute(
     execution: Execution,
     runs: Sequence[Run],
     minutes: float | None = None,
-    report: Callable[[str], None] = print,
     advance: Callable[[float], None] = lambda seconds: None,
 ) -> Outcome:
     """Do the runs that are not done yet; one that fails does not stop the others.
@@ -309,7 +310,6 @@ def execute(
         execution: Where.
         runs: Which, in order.
         minutes: After these no further run is begun.
-        report: Gets a line for a person.
         advance: Gets each ended run's estimate in seconds, for a progress bar.
     """
     began = time.perf_counter()
@@ -320,15 +320,17 @@ def execute(
         if minutes is not None and time.perf_counter() - began >= 60 * minutes:
             outcome.left.append(run)
             continue
-        report(f"{run.name}: about {run.seconds / 60:.0f} min on an idle core ({execution.folder(run)})")
+        execution.report(
+            f"{run.name}: about {run.seconds / 60:.0f} min on an idle core ({execution.folder(run)})"
+        )
         try:
             execution.do(run)
         except Busy:
             outcome.left.append(run)
-            report(f"{run.name}: another process is at it")
+            execution.report(f"{run.name}: another process is at it")
         except Exception as error:
             outcome.failed.append((run, f"{type(error).__name__}: {error}"))
-            report(f"FAILED {run.name}: {error}")
+            execution.report(f"FAILED {run.name}: {error}")
         else:
             outcome.done.append(run)
         advance(run.seconds)

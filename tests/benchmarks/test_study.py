@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -241,7 +242,7 @@ def commands(monkeypatch) -> Pretended:
 
 
 def at(tmp_path: Path, commands: Pretended) -> Execution:
-    return Execution(tmp_path / "work", tmp_path / "results", command=commands)
+    return Execution(tmp_path / "work", tmp_path / "results", command=commands, report=quiet)
 
 
 def some_runs(runs: list[plan.Run], question: int, count: int) -> list[plan.Run]:
@@ -254,17 +255,17 @@ def quiet(text: str) -> None:
 
 def test_a_finished_run_is_never_repeated(runs, tmp_path, commands):
     two = some_runs(runs, 3, 2)
-    first = execute(at(tmp_path, commands), two, report=quiet)
+    first = execute(at(tmp_path, commands), two)
     assert first.done == two and not first.failed
     assert {path.stem for path in (tmp_path / "results").iterdir()} == {run.key for run in two}
     said = len(commands.said)
-    again = execute(at(tmp_path, commands), two, report=quiet)
+    again = execute(at(tmp_path, commands), two)
     assert not again.done and len(commands.said) == said
 
 
 def test_a_result_says_what_it_was_made_with(runs, tmp_path, commands):
     (run,) = some_runs(runs, 3, 1)
-    execute(at(tmp_path, commands), [run], report=quiet)
+    execute(at(tmp_path, commands), [run])
     document = json.loads((tmp_path / "results" / f"{run.key}.json").read_text())
     assert document["config"] == json.loads(json.dumps(run.config))
     assert {"seed", "data", "versions", "device", "threads", "seconds", "result", "processor"} <= set(
@@ -276,7 +277,7 @@ def test_a_result_says_what_it_was_made_with(runs, tmp_path, commands):
 def test_a_run_that_two_questions_share_is_done_once(runs, tmp_path, commands):
     ladder, looked_at = some_runs(runs, 1, 1)[0], some_runs(runs, 6, 1)[0]
     assert distinct([ladder, looked_at]) == [ladder]
-    execute(at(tmp_path, commands), [ladder, looked_at], report=quiet)
+    execute(at(tmp_path, commands), [ladder, looked_at])
     assert sum(words[1] == "trainer.vit" for words in commands.said) == 1
 
 
@@ -284,13 +285,13 @@ def test_a_failed_run_does_not_stop_the_others_and_is_tried_again(runs, tmp_path
     bad, good = some_runs(runs, 2, 2)
     commands.fails = {bad.options[-1]}
     assert bad.options[-1] not in good.options
-    outcome = execute(at(tmp_path, commands), [bad, good], report=quiet)
+    outcome = execute(at(tmp_path, commands), [bad, good])
     assert [run for run, _ in outcome.failed] == [bad] and outcome.done == [good]
     assert "exit code 2" in outcome.failed[0][1]
     assert "exit code 2" in at(tmp_path, commands).error_of(bad)
     assert not (tmp_path / "results" / f"{bad.key}.json").exists()
     commands.fails = set()
-    assert execute(at(tmp_path, commands), [bad, good], report=quiet).done == [bad]
+    assert execute(at(tmp_path, commands), [bad, good]).done == [bad]
     assert not at(tmp_path, commands).error_of(bad)
 
 
@@ -298,9 +299,9 @@ def test_a_killed_training_goes_on_and_does_not_begin_again(runs, tmp_path, comm
     (run,) = some_runs(runs, 3, 1)
     commands.killed = {"trainer.vit"}
     with pytest.raises(KeyboardInterrupt):
-        execute(at(tmp_path, commands), [run], report=quiet)
+        execute(at(tmp_path, commands), [run])
     assert not list((tmp_path / "results").glob("*")) if (tmp_path / "results").exists() else True
-    assert execute(at(tmp_path, commands), [run], report=quiet).done == [run]
+    assert execute(at(tmp_path, commands), [run]).done == [run]
     trainings = [words for words in commands.said if words[1] == "trainer.vit"]
     assert "--resume" not in trainings[0] and "--resume" in trainings[1]
 
@@ -309,17 +310,32 @@ def test_killed_before_its_first_epoch_it_begins_again(runs, tmp_path, commands)
     (run,) = some_runs(runs, 3, 1)
     left = at(tmp_path, commands).folder(run) / "run" / "half-written"
     left.mkdir(parents=True)
-    execute(at(tmp_path, commands), [run], report=quiet)
+    execute(at(tmp_path, commands), [run])
     assert "--resume" not in commands.said[0] and not left.exists()
 
 
 def test_a_run_that_begins_with_another_trains_that_one_first(runs, tmp_path, commands):
     run = next(run for run in runs if run.init and run.trainer == "vit")
-    execute(at(tmp_path, commands), [run], report=quiet)
+    execute(at(tmp_path, commands), [run])
     folder = at(tmp_path, commands).folder(run.init) / "run"
     assert commands.said[0][commands.said[0].index("--out") + 1] == str(folder)
     assert commands.said[1][commands.said[1].index("--init") + 1] == str(folder)
     assert not at(tmp_path, commands).is_done(run.init)
+
+
+def test_it_says_what_it_waits_for(runs, tmp_path, commands):
+    run = next(run for run in runs if run.init and run.trainer == "vit")
+    here, held, said = at(tmp_path, commands), ExitStack(), []
+
+    def report(text: str) -> None:
+        said.append(text)
+        if "waiting" in text:
+            held.close()
+
+    here.report = here.workshop.report = report
+    held.enter_context(datasets_made.locked(here.folder(run.init).with_suffix(".lock")))
+    assert execute(here, [run]).done == [run]
+    assert said[1:] == [f"  waiting: {run.init.name} is being made by another process"]
 
 
 def test_a_run_that_another_process_is_at_is_left_to_it(runs, tmp_path, commands):
@@ -342,10 +358,10 @@ def test_a_run_that_another_process_is_at_is_left_to_it(runs, tmp_path, commands
     ) as holder:
         holder.stdout.readline()
         holder.kill()
-        outcome = execute(here, [one, other], report=quiet)
+        outcome = execute(here, [one, other])
     assert outcome.left == [one] and outcome.done == [other] and not outcome.failed
     for _ in range(100):  # the training ends as its input has ended
-        outcome = execute(here, [one, other], report=quiet)
+        outcome = execute(here, [one, other])
         if outcome.done:
             break
         time.sleep(0.1)
@@ -373,7 +389,7 @@ def test_a_terminated_command_ends_what_it_began(tmp_path):
 
 def test_no_run_is_begun_after_the_time(runs, tmp_path, commands):
     two = some_runs(runs, 3, 2)
-    outcome = execute(at(tmp_path, commands), two, minutes=0, report=quiet)
+    outcome = execute(at(tmp_path, commands), two, minutes=0)
     assert outcome.left == two and not commands.said
 
 
@@ -396,7 +412,7 @@ def test_an_unknown_topic_is_a_user_s_mistake(capsys):
 
 def test_list_says_what_is_done_and_what_is_left(runs, tmp_path, commands):
     two = some_runs(runs, 3, 2)
-    execute(at(tmp_path, commands), two[:1], report=quiet)
+    execute(at(tmp_path, commands), two[:1])
     lines = command_line.listing(two, at(tmp_path, commands))
     assert lines[0].endswith(": done") and lines[1].endswith(": to do")
     assert lines[-1].startswith("1 of 2 runs done; the rest takes about")
@@ -489,7 +505,7 @@ def by_hand(text: str) -> list[str]:
 
 def test_the_page_is_written_from_the_results_alone(runs, tmp_path, commands):
     """Every question gets a table and a figure, what a person wrote stays, and writing again changes nothing."""
-    execute(at(tmp_path, commands), runs, report=quiet)
+    execute(at(tmp_path, commands), runs)
     target = tmp_path / "results.md"
     before = (ROOT / "docs" / "results.md").read_text("utf-8")
     target.write_text(before, "utf-8")
