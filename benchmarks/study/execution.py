@@ -203,26 +203,28 @@ class Execution:
             meter.add(what, time.perf_counter() - wall, _children_cpu() - cpu)
 
     def _measure_vit(self, run: Run, folder: Path) -> None:
-        out, data = folder / "run", self.workshop.data(run.data)
-        common = ["--model", str(out), "--data", str(data), "--threads", str(self.threads)]
-        common += ["--device", self.device]
-        if not (folder / "evaluation" / "report.html").is_file():
-            words = [
-                "-m",
-                "trainer.evaluate",
-                *common,
-                "--out",
-                str(folder / "evaluation"),
-                "--rows",
-                run.rows,
-            ]
-            self._timed(folder, "evaluation", words)
+        data = self.workshop.data(run.data)
+        self._evaluate(run, data, folder, "evaluation")
+        if run.originals:
+            self._evaluate(run, self.workshop.data(run.originals), folder, "originals", "--split", "train")
         for split in run.attention:
             to = folder / f"attention_{split}"
             if not (to / "attention.json").is_file():
-                words = ["-m", "trainer.attention", *common, "--out", str(to), "--split", split]
-                words += ["--pictures", "120", "--weights", *map(str, self._stages(folder))]
+                words = ["-m", "trainer.attention", *self._measured(folder, data), "--out", str(to)]
+                words += ["--split", split, "--pictures", "120"]
+                words += ["--weights", *map(str, self._stages(folder))]
                 self._timed(folder, "attention", words)
+
+    def _measured(self, folder: Path, data: Path) -> list[str]:
+        """What the commands that measure a training have in common."""
+        common = ["--model", str(folder / "run"), "--data", str(data), "--threads", str(self.threads)]
+        return [*common, "--device", self.device]
+
+    def _evaluate(self, run: Run, data: Path, folder: Path, name: str, *more: str) -> None:
+        to = folder / name
+        if not (to / "report.html").is_file():
+            words = ["-m", "trainer.evaluate", *self._measured(folder, data), "--out", str(to)]
+            self._timed(folder, "evaluation", [*words, "--rows", run.rows, *more])
 
     @staticmethod
     def _stages(folder: Path) -> list[Path]:

@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from benchmarks.study.findings import Value
 
 WIDTH, HEIGHT, DPI = 10.0, 4.2, 90
+# Of the series in turn: curves that lie on each other stay visible.
+STYLES = ("-", "-", "-", "--", "-.", ":")
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -84,9 +86,11 @@ def lines_over(
             axes.plot(*zip(*curve, strict=True), color=color, linewidth=0.9, alpha=0.5)
         shortest = min(map(len, curves))
         mean = np.mean([curve[:shortest] for curve in map(list, curves)], axis=0)
-        axes.plot(mean[:, 0], mean[:, 1], color=color, linewidth=2.2, label=name)
+        style = STYLES[index % len(STYLES)]
+        axes.plot(mean[:, 0], mean[:, 1], style, color=color, linewidth=2.2, label=name)
     axes.set(xlabel=x, ylabel=y)
     finish(axes, title, chance)
+    axes.legend(fontsize=8, ncols=2, loc="upper left")
 
 
 def growing(

@@ -20,7 +20,9 @@ from benchmarks.study.plan import SIZES, TOPICS, Run, all_runs
 
 SEEDS_LOOKED_FOR = 20
 DRAWS = 4000
+DECIDING = 3  # trainings on a side; with one the luck of a training is taken for the method in up to a fifth
 Answers = Mapping[str, Any]
+Scores = tuple[np.ndarray, np.ndarray]  # of the good pictures, of the defective ones
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,10 @@ class Value:
 
 @dataclass(frozen=True)
 class Difference:
-    """Balanced accuracy of one variant minus that of another on the same pictures, with a 95 % interval."""
+    """A measure of one variant minus that of another on the same pictures, with a 95 % interval.
+
+    `seeds` is the smaller number of trainings on a side.
+    """
 
     mean: float
     low: float
@@ -48,8 +53,8 @@ class Difference:
 
     @property
     def decided(self) -> bool:
-        """Whether the interval leaves out zero."""
-        return self.low > 0 or self.high < 0
+        """Whether the interval leaves out zero, with enough trainings on both sides to say so."""
+        return self.seeds >= DECIDING and (self.low > 0 or self.high < 0)
 
     def __str__(self) -> str:
         text = f"{self.mean:+.3f} ({self.low:+.3f} to {self.high:+.3f})"
@@ -97,6 +102,73 @@ def difference(
     return Difference(float(means[1] - means[0]), float(low), float(high), min(len(one), len(other)))
 
 
+def auroc_difference(
+    one: Sequence[Scores], other: Sequence[Scores], seeds: int | None = None
+) -> Difference | None:
+    """How much better `other` tells defective pictures from good ones than `one`: AUROC, bootstrap over both.
+
+    Pictures are drawn for both sides at once, the good and the defective each among their own; seeds for each side
+    alone. Where a side tells all of them apart, no draw shows that another picture might be missed.
+
+    Args:
+        one, other: By training the scores of the same pictures.
+        seeds: How many trainings decide; those of the side with fewer where not said.
+
+    Returns:
+        None where a side has no run.
+    """
+    if not one or not other:
+        return None
+    rng = np.random.default_rng(0)
+    drawn = [rng.multinomial(n, np.full(n, 1 / n), size=DRAWS) / n for n in map(len, one[0])]
+    means, areas = [], []
+    for side in (one, other):
+        orders = [_ordered(good, bad) for good, bad in side]
+        by_seed = np.stack([((drawn[1] @ order) * drawn[0]).sum(axis=1) for order in orders], axis=1)
+        chosen = rng.integers(len(side), size=(DRAWS, len(side)))
+        areas.append(np.take_along_axis(by_seed, chosen, axis=1).mean(axis=1))
+        means.append(np.mean([order.mean() for order in orders]))
+    # Rounded: the same answers twice differ by nothing, not by the last bit of a mean.
+    low, high = np.quantile(areas[1] - areas[0], [0.025, 0.975]).round(12)
+    fewest = min(len(one), len(other)) if seeds is None else seeds
+    return Difference(float(means[1] - means[0]), float(low), float(high), fewest)
+
+
+def _ordered(good: np.ndarray, bad: np.ndarray) -> np.ndarray:
+    """For each defective and each good picture (B, G) whether the defective one's score is higher, ties half.
+
+    The mean is the AUROC (Mann and Whitney).
+    """
+    return np.sign(bad[:, None] - good[None]) / 2 + 0.5  # type: ignore[no-any-return]
+
+
+def scores_of(result: Mapping[str, Any], method: str) -> dict[str, Scores]:
+    """By defect the scores of the good pictures and of its own, of what `measures.scores` kept."""
+    kept = result["scores"]
+    values, begin = np.array(kept["by_method"][method]), 0
+    parts = {}
+    for cell, count in kept["cells"].items():
+        parts[cell.replace("_", " ")] = values[begin : begin + count]
+        begin += count
+    good = parts.pop("")
+    return {cell: (good, bad) for cell, bad in parts.items()}
+
+
+def areas(by_seed: Sequence[Mapping[str, Scores]]) -> dict[str, Value]:
+    """By defect the AUROC; its interval is Wilson's, each defective picture being a trial."""
+    from benchmarks.soart_evaluation import wilson
+
+    found = {}
+    for cell in by_seed[0] if by_seed else ():
+        sides = [scores[cell] for scores in by_seed]
+        values = [float(_ordered(*side).mean()) for side in sides]
+        trials = len(sides[0][1])
+        value = over_seeds({"share": v, "interval": wilson(v, trials), "of": trials} for v in values)
+        if value:
+            found[cell] = value
+    return found
+
+
 def _labels(answers: Answers, key: str) -> np.ndarray:
     return np.array([answers["classes"][int(digit)] for digit in answers[key]])
 
@@ -123,6 +195,16 @@ class Found:
     def done(self) -> int:
         return sum(map(len, self.variants.values()))
 
+    @property
+    def renderings(self) -> int:
+        """How many versions of one dataset's bytes there are among the runs: another processor renders other ones."""
+        hashes: dict[str, set[str]] = {}
+        for documents in self.variants.values():
+            for document in documents:
+                recipe = json.dumps(document["config"]["data"], sort_keys=True)
+                hashes.setdefault(recipe, set()).add(document["data"]["hash"])
+        return max(map(len, hashes.values()), default=0)
+
     def values(self, read: Callable[[Mapping[str, Any]], Mapping[str, Any] | None]) -> dict[str, Value]:
         """By variant the value of the share, with its `interval`, that `read` finds in a result; none, no entry."""
         found = {}
@@ -144,17 +226,17 @@ class Found:
 
 
 def over_seeds(shares: Iterable[Mapping[str, Any]]) -> Value | None:
-    """Mean and envelope of shares with intervals; None of none. `share`, or `auroc`, holds the number."""
-    some = [one for one in shares if (one.get("share", one.get("auroc"))) is not None]
+    """Mean and envelope of shares with intervals; None of none."""
+    some = [one for one in shares if one.get("share") is not None]
     if not some:
         return None
-    numbers = [float(one.get("share", one.get("auroc"))) for one in some]
+    numbers = [float(one["share"]) for one in some]
     return Value(
         sum(numbers) / len(numbers),
         min(one["interval"][0] for one in some),
         max(one["interval"][1] for one in some),
         len(some),
-        int(some[0].get("of", some[0].get("pictures", 0)) or 0),
+        int(some[0].get("of") or 0),
     )
 
 

@@ -16,6 +16,7 @@ from benchmarks.study.sections import (
     ONE_VIEW,
     PART_MEASURES,
     answered,
+    gained,
     gaps,
     parts_judged,
     precision,
@@ -46,7 +47,7 @@ def _told(what: str, changes: Mapping[str, Difference | None]) -> str:
 
 def _ladder(found: Found) -> list[str]:
     tests = {
-        "test_shifted": "shifted pins",
+        "test_shifted": "pins that the first step holds out",
         "test_housings": "changed housings",
         "test_latched": "new housing",
     }
@@ -73,7 +74,8 @@ def _improvement(found: Found) -> list[str]:
     lines = [_told("With copies", {"": found.difference(plain, copies, answered("test"))})]
     if plain in overfit and copies in overfit:
         lines.append(
-            f"Training minus validation: {np.mean(overfit[plain]):.2f} without, {np.mean(overfit[copies]):.2f} with."
+            "Own training pictures minus test: "
+            f"{np.mean(overfit[plain]):.2f} without, {np.mean(overfit[copies]):.2f} with."
         )
     return lines
 
@@ -101,6 +103,9 @@ def _pretraining(found: Found) -> list[str]:
             )
             for count in FEW
         }
+        changes[f"with {FEW[1]} instead of {FEW[2]} from scratch"] = found.difference(
+            f"{target}, {FEW[2]}, scratch", f"{target}, {FEW[1]}, own pre-training", answered("test")
+        )
         lines.append(_told(f"Tuned instead of from scratch, {target}", changes))
     return lines
 
@@ -124,22 +129,35 @@ def _florence2(found: Found) -> list[str]:
     test = found.values(precision("test"))
     scratch = [v for v in ("RGB", "NSOART", *(f"digits {one}" for one in DIGITS)) if v in test]
     tuned = [f"tuned: {name}" for name in TUNED if f"tuned: {name}" in test]
-    known = found.values(precision("test_known"))
     lines = []
     if scratch:
         lines.append("mAP50 from random weights: " + ", ".join(f"{v} {test[v]}" for v in scratch) + ".")
     if tuned:
-        words = [f"{v.partition(': ')[2]} {test[v].mean:.2f} and {known[v].mean:.2f}" for v in tuned]
-        if before := found.values(precision("test_new")).get("RGB"):
-            words.insert(0, f"untuned {before.mean:.2f} and {test['RGB'].mean:.2f}")
-        lines.append("mAP50 on a new housing and on the known pictures: " + ", ".join(words) + ".")
+        words = []
+        for variant in tuned:
+            changes = gained(found, found, variant).values()
+            means = (f"{np.mean(some):+.2f}" if some else "–" for some in changes)
+            words.append(f"{variant.partition(': ')[2]} {' and '.join(means)}")
+        lines.append(
+            "Tuning changes mAP50 on the new housing and on the known pictures: " + ", ".join(words) + "."
+        )
     return lines
 
 
 def _soart(found: Found) -> list[str]:
-    most, outcome = trained_or_not(found)
-    told = (f"{what} {', '.join(cells)}" for what, cells in outcome.items() if cells)
-    return [f"*{most}* against no training at all: {'; '.join(told)}."] if outcome else []
+    if not (changes := trained_or_not(found)):
+        return []
+    most, by_defect = [*changes.items()][-1]
+    kinds = {
+        "better on": lambda change: change.decided and change.mean > 0,
+        "worse on": lambda change: change.decided and change.mean < 0,
+        "not decided on": lambda change: not change.decided,
+    }
+    told = []
+    for what, holds in kinds.items():
+        cells = [cell for cell, change in by_defect.items() if holds(change)]
+        told.append(f"{what} {', '.join(cells) or 'none'}")
+    return [f"*{most}* against no training at all: {'; '.join(told)}."]
 
 
 LINES: dict[int, Callable[[Found], list[str]]] = {

@@ -37,7 +37,7 @@ VIEWS = {
 def result(run: Run, folder: Path, workshop: Workshop) -> dict[str, Any]:
     """Everything of a run's folder that tables and figures are made from."""
     if run.trainer == "soart":
-        return {"cells": soart_cells(folder / "detect.json")}
+        return {"scores": soart_scores(folder / "detect.json")}
     if run.trainer == "florence2":
         return florence2(folder / "run")
     found = vit(folder)
@@ -51,7 +51,10 @@ def result(run: Run, folder: Path, workshop: Workshop) -> dict[str, Any]:
         if run.parts:
             found["views"] = by_views(said, rows)
         if run.cells:
-            found["cells"] = vit_cells(said, rows)
+            found["scores"] = vit_scores(said, rows)
+    if run.originals:
+        learned = _json(folder / "originals" / "evaluation.json")["splits"]["train"]
+        found["originals"] = {key: learned[key] for key in ("pictures", "accuracy", "balanced_accuracy")}
     return found
 
 
@@ -168,39 +171,41 @@ def by_views(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> 
     return found
 
 
-def vit_cells(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> dict[str, Any]:
-    """AUROC of P(NG) of each cell's defective pictures against the good ones, with Wilson's 95 % interval."""
-    cells = {row["run"]: (row.get("cell", ""), row.get("role", "")) for row in rows}
-    scores: dict[str, list[float]] = {}
-    for line in said:
-        cell, role = cells[line["run"]]
-        if line["split"] == "test" and role in ("fresh", "judged"):
-            scores.setdefault(cell, []).append(float(line["p_ng"]))
-    good = scores.pop("")
-    return {cell: _against(values, good) for cell, values in scores.items()}
+def vit_scores(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> dict[str, Any]:
+    """P(NG) of the pictures that the methods without training judge too, see `scores`."""
+    from benchmarks.soart_evaluation import NEGATIVES
+
+    cells = {row["run"]: row["cell"] for row in rows if row.get("role") == "judged"}
+    good = [row["run"] for row in rows if row.get("role") == "fresh"][:NEGATIVES]
+    ng = {line["run"]: float(line["p_ng"]) for line in said if line["split"] == "test"}
+    judged = [*((run, "") for run in good), *cells.items()]
+    return scores(judged, {"ViT": [ng[run] for run, _ in judged]})
 
 
-def soart_cells(path: Path) -> dict[str, Any]:
-    """The same of each method without training, from what `benchmarks.soart_evaluation detect` wrote."""
+def soart_scores(path: Path) -> dict[str, Any]:
+    """Each method's score of each picture, from what `benchmarks.soart_evaluation detect` wrote."""
     found = [one for one in _json(path) if one["condition"] == "as rendered"]
-    good = {m: [one["image"][m] for one in found if not one["cell"]] for m in METHODS}
+    judged = [(one["run"], one["cell"]) for one in found]
+    return scores(judged, {m: [one["image"][m] for one in found] for m in METHODS})
+
+
+def scores(judged: Sequence[tuple[str, str]], by_method: dict[str, list[float]]) -> dict[str, Any]:
+    """Scores of pictures, the good ones first (cell ""), then cell by cell; higher is worse.
+
+    Returns:
+        `of`, a hash of the pictures' names in order; `cells`, how many pictures each cell has, in order; `by_method`.
+    """
+    names = "\n".join(run for run, _ in judged)
+    counts: dict[str, int] = {}
+    for _, cell in judged:
+        counts[cell] = counts.get(cell, 0) + 1
+    if [cell for cell, count in counts.items() for _ in range(count)] != [cell for _, cell in judged]:
+        raise ValueError("expected the pictures of a cell one after the other")
+    rounded = {name: [float(f"{value:.6g}") for value in values] for name, values in by_method.items()}
     return {
-        cell: {
-            m: _against([one["image"][m] for one in found if one["cell"] == cell], good[m]) for m in METHODS
-        }
-        for cell in dict.fromkeys(one["cell"] for one in found if one["cell"])
-    }
-
-
-def _against(values: Sequence[float], good: Sequence[float]) -> dict[str, Any]:
-    from benchmarks.soart_evaluation import auroc, wilson
-
-    value = auroc(np.array(values), np.array(good))
-    return {
-        "auroc": value,
-        "pictures": len(values),
-        "good": len(good),
-        "interval": wilson(value, len(values)),
+        "of": hashlib.sha256(names.encode()).hexdigest()[:16],
+        "cells": counts,
+        "by_method": rounded,
     }
 
 

@@ -33,10 +33,15 @@ def head_of(found: Found) -> str:
     documents = [d for some in found.variants.values() for d in some]
     devices = sorted({d["device"] for d in documents})
     minutes = [sum(s for k, s in d["seconds"].items() if k.endswith("_cpu")) / 60 for d in documents]
+    rendered = (
+        f" Their pictures were rendered on {found.renderings} kinds of processor, whose bytes differ."
+        if found.renderings > 1
+        else ""
+    )
     size = "" if found.size == "reduced" else f" --size {found.size}"
     return (
         f"{found.done} of {found.planned} runs, size *{found.size}*, on {' and '.join(devices)}; a run took "
-        f"at most {max(minutes):.0f} minutes of processor time.\n\n"
+        f"at most {max(minutes):.0f} minutes of processor time.{rendered}\n\n"
         f"    python -m benchmarks.study --only {TOPICS[found.question]}{size}"
     )
 

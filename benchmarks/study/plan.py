@@ -76,7 +76,8 @@ class Run:
         init: A run whose weights it begins with.
         attention: Splits on which attention is scored at each stage.
         parts: Also judge whole parts by all their views.
-        cells: Also judge defect by defect against the good pictures.
+        cells: Also keep the scores of each defect's pictures and of the good ones.
+        originals: Data whose training pictures it is also measured on: how well it knows what it has learned from.
         rows: Which rows count in the measurement.
         seconds: Estimate on one idle core.
     """
@@ -91,6 +92,7 @@ class Run:
     attention: tuple[str, ...] = ()
     parts: bool = False
     cells: bool = False
+    originals: Data | None = None
     rows: str = "observable"
     seconds: float = 0.0
 
@@ -101,9 +103,11 @@ class Run:
     @property
     def config(self) -> dict[str, Any]:
         """What its result depends on: neither what it is called nor what it is expected to take."""
-        found = asdict(replace(self, init=None, question=0, variant="", seconds=0.0))
-        for label in ("question", "variant", "seconds"):
+        found = asdict(replace(self, init=None, originals=None, question=0, variant="", seconds=0.0))
+        for label in ("question", "variant", "seconds", "originals"):
             found.pop(label)
+        if self.originals:
+            found["originals"] = described(self.originals)
         found["init"] = self.init.key if self.init else None
         found["data"] = described(self.data)
         found["version"] = VERSION
@@ -268,6 +272,11 @@ def all_runs(size_name: str = "reduced", seeds: int = SEEDS) -> list[Run]:
 LADDER = ("shifted pins", "+ all pins", "+ mixed terminals", "+ changed housings")
 
 
+def _epochs(size: Size, pictures: int) -> int:
+    """As many as show at least 6,000 pictures: few pictures must not mean few steps."""
+    return max(size.epochs, 6000 // pictures)
+
+
 def _questions_1_and_6(size: Size, seed: int) -> list[Run]:
     """Question 6 looks at the same trainings as question 1, at their stages: the same runs."""
     _, steps = _ladder(size)
@@ -314,7 +323,16 @@ def _question_3(size: Size, seed: int) -> list[Run]:
         ("both", improved, max(4, epochs // 5), ()),
     )
     return [
-        Run(3, name, seed, data, "vit", ("--epochs", str(count), *options), seconds=seconds)
+        Run(
+            3,
+            name,
+            seed,
+            data,
+            "vit",
+            ("--epochs", str(count), *options),
+            originals=plain,
+            seconds=seconds,
+        )
         for name, data, count, options in variants
     ]
 
@@ -354,8 +372,7 @@ def _question_5(size: Size, seed: int) -> list[Run]:
     own = Run(5, "pre-training on four connectors", seed, base, "vit", options, seconds=seconds)
     found = [own]
     for count in FEW:
-        # The fewer pictures, the more epochs: 6,000 pictures are seen, at most 40 times each.
-        epochs = min(40, max(size.epochs, 6000 // count))
+        epochs = _epochs(size, count)
         new = Data(
             f"modes_{count}",
             (
@@ -406,7 +423,7 @@ def _question_7(size: Size, seed: int) -> list[Run]:
     both = Data("boxes_both", (*known.splits, ("test_new", (Take(new, "test"),))))
     other = Data(
         "boxes_new",
-        (*((s, (Take(new, s),)) for s in splits), ("test_known", (Take(boxes, "test", 160),))),
+        (*((s, (Take(new, s),)) for s in splits), ("test_known", (Take(boxes, "test"),))),
     )
     pictures, batch = 720, 4
     common = ("--model", "tiny", "--lr", "2e-3", "--batch-size", str(batch), "--evaluate-every", "2")
@@ -439,7 +456,7 @@ def _question_8(size: Size, seed: int) -> list[Run]:
         data = Data("judged", (("test", (Take(judged, "test"),)),))
         found.append(Run(8, "without training", 0, data, "soart", seconds=900))
     for count in FEW:
-        epochs = min(40, max(size.epochs, 6000 // count))
+        epochs = _epochs(size, count)
         data = Data(
             f"station_{count}",
             (
@@ -457,6 +474,7 @@ def _question_8(size: Size, seed: int) -> list[Run]:
                 "vit",
                 ("--epochs", str(epochs)),
                 cells=True,
+                rows="all",  # those that show nothing too: the methods without training are asked about them
                 seconds=_vit_seconds(count, epochs, judged=1000),
             )
         )

@@ -11,9 +11,20 @@ from typing import Any
 import numpy as np
 
 from benchmarks.study import figures
-from benchmarks.study.findings import Answers, Difference, Found, Value, difference, over_seeds
+from benchmarks.study.findings import (
+    Answers,
+    Difference,
+    Found,
+    Scores,
+    Value,
+    areas,
+    auroc_difference,
+    difference,
+    over_seeds,
+    scores_of,
+)
 from benchmarks.study.plan import CENTRE, FEW, FIVE, INPUTS, LADDER, METHODS, SUPERVISED, TOGETHER
-from benchmarks.study.tables import CHANGE, by_variant, differences, table
+from benchmarks.study.tables import BOLD, CHANGE, by_variant, differences, seeds_of, table
 
 Share = Mapping[str, Any] | None
 GUESSING = 1 / 3
@@ -154,30 +165,47 @@ def _reached(
     return f"{epoch:g} ({minute:.1f} min; {len(first)} of {len(epochs)})"
 
 
+def learned(result: Mapping[str, Any]) -> Share:
+    """Reads the balanced accuracy on the training's own pictures, as rendered."""
+    return result["originals"]["balanced_accuracy"]  # type: ignore[no-any-return]
+
+
 def gaps(found: Found) -> dict[str, list[float]]:
-    """By variant each seed's accuracy in training minus that in validation, at the last epoch."""
-    last = {v: [d["result"]["curve"][-1] for d in documents] for v, documents in found.variants.items()}
-    return {v: [row["train_accuracy"] - row["val_accuracy"] for row in rows] for v, rows in last.items()}
+    """By variant each seed's balanced accuracy on its own training pictures minus that on the test."""
+    test = accuracy("test")
+    found_gaps = {}
+    for variant, documents in found.variants.items():
+        results = [document["result"] for document in documents]
+        found_gaps[variant] = [
+            own["share"] - other["share"] for r in results if (own := learned(r)) and (other := test(r))
+        ]
+    return found_gaps
+
+
+def ranged(values: Sequence[float], form: str = ".3f") -> str:
+    """Mean of the seeds' values with the least and the largest; a dash for none."""
+    if not values:
+        return "–"
+    return f"{np.mean(values):{form}} ({min(values):{form}} to {max(values):{form}})"
 
 
 def improvement(found: Found, picture: Path) -> list[str]:
-    """3: accuracy and the gap between training and validation."""
-    test, overfit = found.values(accuracy("test")), gaps(found)
+    """3: accuracy on the test and on the pictures of the training itself."""
+    test, own, overfit = found.values(accuracy("test")), found.values(learned), gaps(found)
     figure, (left, right) = figures.panels(2)
     figures.named(left, test, "Test: balanced accuracy", GUESSING)
     for index, values in enumerate(overfit.values()):
         right.plot([index] * len(values), values, "o", color=f"C{index}")
     right.axhline(0, color="grey", linewidth=0.8)
     right.set_xticks(range(len(overfit)), list(overfit), rotation=20, ha="right")
-    figures.finish(right, "Overfitting: training minus validation")
+    figures.finish(right, "Overfitting: own training pictures minus test")
     right.set_ylim(-0.1, 1.04)
     figures.save(figure, picture)
     rows = [
-        [v, test[v].seeds, test[v], f"{np.mean(apart):.3f} ({min(apart):.3f} to {max(apart):.3f})"]
-        for v, apart in overfit.items()
-        if v in test
+        [v, test[v].seeds, test[v], own[v], ranged(overfit[v])] for v in overfit if v in test and v in own
     ]
-    header = ["training pictures", "seeds", "balanced accuracy, test", "training minus validation (seeds)"]
+    header = ["training pictures", "seeds", "balanced accuracy, test", "on its own training pictures"]
+    header.append("difference (seeds)")
     parts = [table(header, rows)]
     first, *others = found.variants
     parts += differences(found, [(first, other) for other in others], {"test": answered("test")})
@@ -215,10 +243,10 @@ def views(found: Found, picture: Path) -> list[str]:
     """4: whole parts by one, three and five views."""
     series = {title: parts_judged(found, read) for title, read in PART_MEASURES.items()}
     figure, panels = figures.panels(len(series))
+    panels[0].axhspan(*EARLIER, color="grey", alpha=0.3, label="earlier work")
+    panels[0].axhline(AIM, color="grey", linestyle="--", label="aim")
     for axes, (title, values) in zip(panels, series.items(), strict=True):
         figures.dots(axes, JUDGED_BY, values, title)
-    panels[0].axhspan(*EARLIER, color="grey", alpha=0.3)
-    panels[0].axhline(AIM, color="grey", linestyle="--")
     figures.save(figure, picture)
     rights = series["right class"]
     rows = [
@@ -296,11 +324,33 @@ def pretraining(found: Found, picture: Path) -> list[str]:
             cells = [series.get(start, {}).get(count) for start in ("scratch", "own pre-training")]
             pairs.append((f"{target}, {count}, scratch", f"{target}, {count}, own pre-training"))
             if any(cells):
-                seeds = max(cell.seeds for cell in cells if cell)
-                rows.append([target, count, seeds, *(cell or "–" for cell in cells)])
+                rows.append([target, count, seeds_of(cells), *(cell or "–" for cell in cells)])
     figures.save(figure, picture)
     parts = [table(["new", "pictures", "seeds", "from scratch", "own pre-training"], rows)] if rows else []
-    return parts + differences(found, pairs, {"test": answered("test")}) + collapsed(found)
+    # Does the tuned model need fewer pictures for as much?
+    pairs += [(f"{target}, {FEW[2]}, scratch", f"{target}, {FEW[1]}, own pre-training") for target in NEW]
+    parts += differences(found, pairs, {"test": answered("test")})
+    return parts + _new_modes_by_class(found) + collapsed(found)
+
+
+def recalled(label: str) -> Callable[[Mapping[str, Any]], Share]:
+    """Reads the share of a class's test pictures that are named right."""
+    return lambda result: result["splits"]["test"].get("recall", {}).get(label)
+
+
+def _new_modes_by_class(found: Found) -> list[str]:
+    """Where the tuned model gains on the new modes: with them, or with the kinds that it knew."""
+    variants = {v: d for v, d in found.variants.items() if v.startswith(NEW[1])}
+    some = replace(found, variants=variants)
+    titles = {"OTHERNG": "new modes", "BENDNG": "bent", "NUKENG": "missing", "OK": "good"}
+    columns = {title: some.values(recalled(label)) for label, title in titles.items()}
+    columns = {title: values for title, values in columns.items() if values}
+    if not columns:
+        return []
+    return [
+        "Share of right classes among the test pictures of the new modes themselves, and of the rest of that test:"
+        "\n\n" + by_variant(columns)
+    ]
 
 
 ATTENTION = {
@@ -327,7 +377,14 @@ def stage_means(documents: list[dict[str, Any]]) -> dict[int, dict[str, float]]:
 
 def attention(found: Found, picture: Path) -> list[str]:
     """6: hits, entropy and the share on the housing over the stages."""
+    base = _baselines(found)
     figure, panels = figures.panels(3)
+    first, whole = _first_epochs(found)
+    for axes, key in zip(panels, ("hit", "", "on_housing"), strict=True):
+        if first < whole:
+            axes.axvspan(first - 0.5, whole - 0.5, color="grey", alpha=0.15, label="close-ups")
+        if key and base.get("uniform"):
+            axes.axhline(base["uniform"][key], color="grey", linestyle=":", label="flat map")
     titles = ("Peak on the defect (NG)", "Entropy: NG full, OK dashed", "Share on the housing")
     rows = []
     for index, (variant, documents) in enumerate(found.variants.items()):
@@ -337,21 +394,61 @@ def attention(found: Found, picture: Path) -> list[str]:
             label = None if key == "entropy_ok" else variant
             values = [means[key] for means in stages.values()]
             panels[panel].plot(list(stages), values, style, color=f"C{index}", label=label)
-        for epoch in (min(stages), max(stages)):
-            rows.append([variant, len(documents), epoch, *(f"{v:.3f}" for v in stages[epoch].values())])
-    base = next(iter(found.variants.values()))[0]["result"]["attention"][LOOKED_AT]["baselines"]
-    for name, numbers in base.items():
-        if name == "uniform" or ("gradient" in name and name.startswith("random")):
-            cells = [numbers[k] for k in ATTENTION]
-            rows.append([f"*{name}*", "", "", *("–" if cell is None else f"{cell:.3f}" for cell in cells)])
+        for epoch, means in stages.items():
+            cells = [f"{value:.3f}" for value in means.values()]
+            cells[0] = str(_hits(documents, epoch))
+            rows.append([variant, len(documents), epoch, *cells])
+    for name, means in base.items():
+        rows.append([f"*{name}*", "", "", *(f"{means[key]:.3f}" for key in ATTENTION)])
     for axes, title in zip(panels, titles, strict=True):
         axes.set_xlabel("epoch")
         figures.finish(axes, title)
+    panels[1].set_ylim(0.1, 0.6)
     figures.save(figure, picture)
     return [
-        "Gradient rollout on the test of changed housings, mean over seeds; no interval, as one picture's map is "
-        "no trial:\n\n" + table(["trained on", "seeds", "epoch", *ATTENTION.values()], rows)
+        "Gradient rollout on the test of changed housings, mean over seeds. The peak on the defect is a share of "
+        "pictures and has an interval; the others are means over maps:\n\n"
+        + table(["trained on", "seeds", "epoch", *ATTENTION.values()], rows)
     ]
+
+
+def _baselines(found: Found) -> dict[str, dict[str, float]]:
+    """The scores of a flat map and of random weights' gradient rollout, mean over all trainings."""
+    all_seeds = [
+        document["result"]["attention"][LOOKED_AT]["baselines"]
+        for documents in found.variants.values()
+        for document in documents
+    ]
+    means = {}
+    for name in all_seeds[0]:
+        if name == "uniform" or ("gradient" in name and name.startswith("random")):
+            values = {
+                key: [one[name][key] for one in all_seeds if one[name][key] is not None] for key in ATTENTION
+            }
+            means[name] = {key: float(np.mean(v)) if v else float("nan") for key, v in values.items()}
+    return means
+
+
+def _first_epochs(found: Found) -> tuple[int, float]:
+    """The first epoch that is looked at, and the first of the training that shows whole pictures."""
+    documents = [d for some in found.variants.values() for d in some]
+    whole = (r["epoch"] for d in documents for r in d["result"]["curve"] if r["stage"] == "pictures")
+    return min(stage_means(documents[:1])), min(whole, default=0.0)
+
+
+def _hits(documents: list[dict[str, Any]], epoch: int) -> Value | str:
+    """The share of defective pictures whose peak lies on the defect, with Wilson's interval."""
+    from benchmarks.soart_evaluation import wilson
+
+    shares = []
+    for document in documents:
+        stages = document["result"]["attention"][LOOKED_AT]["weights"]
+        stage = next(scores for name, scores in stages.items() if int(name) == epoch)
+        one = next(scores for way, scores in stage.items() if "gradient" in way)
+        if one["hit"] is not None:
+            trials = int(one["ng_pictures"])
+            shares.append({"share": one["hit"], "interval": wilson(one["hit"], trials), "of": trials})
+    return over_seeds(shares) or "–"
 
 
 def precision(split: str, *group: str) -> Callable[[Mapping[str, Any]], Share]:
@@ -368,6 +465,8 @@ def precision(split: str, *group: str) -> Callable[[Mapping[str, Any]], Share]:
     return share
 
 
+# The splits of a tuned model, and those of the one that it began with, which hold the same pictures.
+TUNED_ON = {"new housing": ("test", "test_new"), "known pictures": ("test_known", "test")}
 GROUPS = {
     "seen positions": ("positions", "seen"),
     "held-out positions": ("positions", "held-out"),
@@ -389,17 +488,15 @@ def florence2(found: Found, picture: Path) -> list[str]:
         figures.lines_over(left, curves, "Validation mAP50, from random weights", "share of the training", "")
         parts += _from_random_weights(scratch)
     if tuned.variants:
-        columns = {
-            "new housing": tuned.values(precision("test")),
-            "known pictures": tuned.values(precision("test_known")),
-        }
-        for title, split in (("new housing", "test_new"), ("known pictures", "test")):
-            if before := scratch.values(precision(split)).get("RGB"):
+        columns = {}
+        for title, (after, begin) in TUNED_ON.items():
+            columns[title] = tuned.values(precision(after))
+            if before := scratch.values(precision(begin)).get("RGB"):
                 columns[title]["before tuning"] = before
         order = ("before tuning", *tuned.variants)
         series = {v: {t: c[v] for t, c in columns.items() if v in c} for v in order}
         figures.dots(right, list(columns), series, "Test mAP50, tuned to a new housing")
-        parts += _tuned(tuned, columns, order)
+        parts += _tuned(tuned, scratch, columns, order)
     else:
         right.set_axis_off()
     figures.save(figure, picture)
@@ -409,18 +506,56 @@ def florence2(found: Found, picture: Path) -> list[str]:
 def _from_random_weights(scratch: Found) -> list[str]:
     columns = {"mAP50, test": scratch.values(precision("test"))}
     columns |= {title: scratch.values(precision("test", *way)) for title, way in GROUPS.items()}
-    rows = [[v, *_false_boxes(documents)] for v, documents in scratch.variants.items()]
+    rows = []
+    for variant, documents in scratch.variants.items():
+        loss = ranged([d["result"]["curve"][-1]["train_loss"] for d in documents], ".2f")
+        rows.append([variant, len(documents), *_false_boxes(documents), loss])
     return [
         "From random weights, equal steps:\n\n" + by_variant(columns),
-        "Boxes on good parts, per picture, at the threshold that validation chose:\n\n"
-        + table(["trained with", "with print", "without print"], rows),
+        "Boxes on good parts, per picture, at the threshold that validation chose, and the loss on the training "
+        "pictures in the last epoch:\n\n"
+        + table(["trained with", "seeds", "with print", "without print", "training loss"], rows),
     ]
 
 
-def _tuned(tuned: Found, columns: Mapping[str, Mapping[str, Value]], order: Sequence[str]) -> list[str]:
+def gained(tuned: Found, scratch: Found, variant: str) -> dict[str, list[float]]:
+    """By test what each seed's tuning changed of the mAP50 of the very model that it began with."""
+    before = {document["key"]: document["result"] for document in scratch.variants.get("RGB", [])}
+    changes: dict[str, list[float]] = {}
+    for title, (after, begin) in TUNED_ON.items():
+        changes[title] = []
+        for document in tuned.variants[variant]:
+            first = before.get(document["config"]["init"])
+            ends = precision(after)(document["result"]), first and precision(begin)(first)
+            if ends[0] and ends[1]:
+                changes[title].append(ends[0]["share"] - ends[1]["share"])
+    return changes
+
+
+def _tuned(
+    tuned: Found, scratch: Found, columns: Mapping[str, Mapping[str, Value]], order: Sequence[str]
+) -> list[str]:
     told = {v: _changes(documents) for v, documents in tuned.variants.items()}
-    rows = [[v, *(c.get(v, "–") for c in columns.values()), *told.get(v, ("–", "–", "–"))] for v in order]
-    header = ["tuned", *(f"mAP50, {title}" for title in columns), "trained", "changed", "answers kept"]
+    rows = [
+        [
+            v,
+            seeds_of(c.get(v) for c in columns.values()),
+            *(c.get(v, "–") for c in columns.values()),
+            *told.get(v, ("–", "–", "–")),
+        ]
+        for v in order
+    ]
+    header = [
+        "tuned",
+        "seeds",
+        *(f"mAP50, {title}" for title in columns),
+        "trained",
+        "changed",
+        "answers kept",
+    ]
+    changes = [
+        [v, *(ranged(some, "+.3f") for some in gained(tuned, scratch, v).values())] for v in tuned.variants
+    ]
     on_the_way = []
     for variant, documents in tuned.variants.items():
         lines = [{row["epoch"]: row.get("val_map50") for row in d["result"]["curve"]} for d in documents]
@@ -428,6 +563,8 @@ def _tuned(tuned: Found, columns: Mapping[str, Mapping[str, Value]], order: Sequ
         on_the_way.append([variant, *("–" if None in v else f"{np.mean(v):.3f}" for v in values)])
     return [
         "Tuned to another housing with 160 pictures, 12 epochs:\n\n" + table(header, rows),
+        "Change of the mAP50 of the very model that was tuned, mean over seeds (least to largest):\n\n"
+        + table(["tuned", *TUNED_ON], changes),
         "Validation mAP50 of the new housing on the way, mean over seeds:\n\n"
         + table(["tuned", "epoch 1", "epoch 4", "epoch 12"], on_the_way),
     ]
@@ -438,7 +575,7 @@ def _false_boxes(documents: list[dict[str, Any]]) -> list[str]:
     for group in ("with", "without"):
         parts = [d["result"]["splits"]["test"].get("digits", {}).get(group, {}) for d in documents]
         values = [v for part in parts if (v := part.get("false_boxes_per_ok_picture")) is not None]
-        cells.append(f"{np.mean(values):.2f} ({min(values):.2f} to {max(values):.2f})" if values else "–")
+        cells.append(ranged(values, ".2f"))
     return cells
 
 
@@ -456,42 +593,39 @@ def _changes(documents: list[dict[str, Any]]) -> tuple[str, str, str]:
 PRODUCT = "inspect"  # of the methods without training the one that a command does
 
 
-def _by_defect(found: Found) -> dict[str, dict[str, Value]]:
-    """AUROC by method, or by the ViT's variant, and by defect."""
-    columns: dict[str, dict[str, Value]] = {}
+def _by_defect(found: Found) -> dict[str, list[dict[str, Scores]]]:
+    """By method, or by the ViT's variant, each training's scores by defect; of the same pictures.
+
+    Raises:
+        ValueError: They are not of the same pictures.
+    """
+    pictures = {d["result"]["scores"]["of"] for documents in found.variants.values() for d in documents}
+    if len(pictures) > 1:
+        raise ValueError("expected runs that judged the same pictures")
+    columns = {}
     for variant, documents in found.variants.items():
-        if variant == "without training":
-            cells = documents[0]["result"]["cells"]
-            for method in METHODS:
-                columns[method] = {c: v for c, one in cells.items() if (v := over_seeds([one[method]]))}
-        else:
-            names = dict.fromkeys(cell for d in documents for cell in d["result"]["cells"])
-            columns[variant] = {
-                cell: value
-                for cell in names
-                if (value := over_seeds(d["result"]["cells"][cell] for d in documents))
-            }
-    return {n: {c.replace("_", " "): v for c, v in values.items()} for n, values in columns.items()}
+        for method in METHODS if variant == "without training" else ("ViT",):
+            name = variant if method == "ViT" else method
+            columns[name] = [scores_of(document["result"], method) for document in documents]
+    return columns
 
 
-def trained_or_not(found: Found) -> tuple[str, dict[str, list[str]]]:
-    """The ViT of most pictures, and the defects by how it does against `PRODUCT`; empty where one is not there."""
+def trained_or_not(found: Found) -> dict[str, dict[str, Difference]]:
+    """By ViT, and by defect, how much better its AUROC is than that of `PRODUCT`; empty where one is not there."""
     columns = _by_defect(found)
-    trained = [name for name in columns if name.startswith("ViT")]
-    alone = columns.get(PRODUCT, {})
-    if not trained or not alone:
-        return "", {}
-    most = columns[trained[-1]]
-    both = [cell for cell in alone if cell in most]
-    worse = [cell for cell in both if most[cell].high < alone[cell].low]
-    better = [cell for cell in both if most[cell].low > alone[cell].high]
-    rest = [cell for cell in both if cell not in worse + better]
-    return trained[-1], {"worse on": worse, "better on": better, "not decided on": rest}
+    alone = columns.get(PRODUCT, [])
+    changes: dict[str, dict[str, Difference]] = {}
+    for name, trained in columns.items():
+        for cell in trained[0] if name.startswith("ViT") and alone else ():
+            sides = ([scores[cell] for scores in some] for some in (alone, trained))
+            if change := auroc_difference(*sides, seeds=len(trained)):
+                changes.setdefault(name, {})[cell] = change
+    return changes
 
 
 def soart(found: Found, picture: Path) -> list[str]:
     """8: AUROC of each defect by the methods without training and by ViTs."""
-    columns = _by_defect(found)
+    columns = {name: areas(by_seed) for name, by_seed in _by_defect(found).items()}
     groups = list(dict.fromkeys(cell for values in columns.values() for cell in values))
     shown = {n: v for n, v in columns.items() if n in ("difference", PRODUCT) or n.startswith("ViT")}
     figure, (axes,) = figures.panels(1)
@@ -502,14 +636,14 @@ def soart(found: Found, picture: Path) -> list[str]:
         best = max(values[cell].mean for values in columns.values() if cell in values)
         cells = [f"{v[cell].mean:.3f}" if cell in v else "–" for v in columns.values()]
         rows.append([cell, *(f"**{text}**" if text == f"{best:.3f}" else text for text in cells)])
-    parts = [table(["defect", *columns], rows)]
-    most, outcome = trained_or_not(found)
-    if outcome:
-        told = (f"{what}: {', '.join(cells) or 'none'}" for what, cells in outcome.items())
+    seeds = [["seeds", *(values[groups[0]].seeds for values in columns.values())]]
+    parts = ["AUROC, mean over seeds; bold is the best:\n\n" + table(["defect", *columns], [*seeds, *rows])]
+    if changes := trained_or_not(found):
+        lines = [[cell, *(change.get(cell, "–") for change in changes.values())] for cell in groups]
         parts.append(
-            f"*{most}* against `generator {PRODUCT}` alone, by whether the intervals are apart; "
-            + "; ".join(told)
-            + ". A dash: the defect cannot be seen in the picture, and a ViT is not asked."
+            f"Change of the AUROC from `generator {PRODUCT}` to a ViT, on the same pictures; "
+            + BOLD
+            + table(["defect", *changes], lines)
         )
     return parts
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.study.findings import Answers, Found, Value
+from benchmarks.study.findings import DECIDING, Answers, Difference, Found, Value
 
-CHANGE = "Change of balanced accuracy, {}; bold where the interval leaves out zero:\n\n"
+BOLD = f"bold where the interval leaves out zero with at least {DECIDING} seeds on both sides:\n\n"
+CHANGE = "Change of balanced accuracy, {}; " + BOLD
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -16,10 +17,16 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return "\n".join([*lines, *(f"| {' | '.join(map(str, row))} |" for row in rows)])
 
 
+def seeds_of(values: Iterable[Value | Difference | None]) -> str:
+    """The number of seeds of some values; from the fewest to the most where it differs."""
+    counts = sorted({value.seeds for value in values if value})
+    return "–".join(map(str, [counts[0], counts[-1]] if len(counts) > 1 else counts))
+
+
 def by_variant(columns: Mapping[str, Mapping[str, Value]], first: str = "trained with") -> str:
     """A line for each variant, a column for each measure, a dash where there is no value."""
     variants = list(dict.fromkeys(variant for values in columns.values() for variant in values))
-    seeds = {v: max(values[v].seeds for values in columns.values() if v in values) for v in variants}
+    seeds = {v: seeds_of(values.get(v) for values in columns.values()) for v in variants}
     rows = [
         [variant, seeds[variant], *(values.get(variant, "–") for values in columns.values())]
         for variant in variants
@@ -37,8 +44,7 @@ def differences(
     for one, other in pairs:
         cells = [found.difference(one, other, read) for read in columns.values()]
         if any(cells):
-            seeds = max(cell.seeds for cell in cells if cell)
-            rows.append([one, other, seeds, *(cell or "–" for cell in cells)])
+            rows.append([one, other, seeds_of(cells), *(cell or "–" for cell in cells)])
     if not rows:
         return []
     return [CHANGE.format("picture by picture") + table(["from", "to", "seeds", *columns], rows)]

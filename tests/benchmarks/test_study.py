@@ -20,13 +20,23 @@ from tests.conftest import ROOT
 pytest.importorskip("datasets")
 pytest.importorskip("torch")
 
+from benchmarks.soart_evaluation import auroc
 from benchmarks.study import __main__ as command_line
 from benchmarks.study import datasets_made, execution, glance, measures, page, plan
 from benchmarks.study.datasets_made import every_nth, taken
 from benchmarks.study.execution import CommandFailed, Execution, distinct, execute
-from benchmarks.study.findings import difference, documents_in, findings, over_seeds
+from benchmarks.study.findings import (
+    Found,
+    auroc_difference,
+    difference,
+    documents_in,
+    findings,
+    over_seeds,
+    scores_of,
+)
+from benchmarks.study.findings import areas as findings_of_areas
 from benchmarks.study.plan import Take, all_runs
-from benchmarks.study.sections import quiet_seconds
+from benchmarks.study.sections import gained, quiet_seconds
 
 SHARE = {"share": 0.8, "count": 80, "of": 100, "interval": [0.7, 0.9]}
 CLASSES = ["BENDNG", "NUKENG", "OK"]
@@ -159,14 +169,16 @@ def test_a_take_without_rows_is_told():
 def result_of(*_: Any) -> dict[str, Any]:
     curve = [
         {"epoch": 1.0, "stage": "pictures", "train_accuracy": 0.6, "val_accuracy": 0.5, "val_loss": 1.0}
-        | {"val_balanced_accuracy": 0.5, "val_map50": 0.1, "seconds_so_far": 10.0},
+        | {"val_balanced_accuracy": 0.5, "val_map50": 0.1, "train_loss": 2.0, "seconds_so_far": 10.0},
         {"epoch": 2.0, "stage": "pictures", "train_accuracy": 0.9, "val_accuracy": 0.8, "val_loss": 0.6}
-        | {"val_balanced_accuracy": 0.8, "val_map50": 0.3, "seconds_so_far": 20.0},
+        | {"val_balanced_accuracy": 0.8, "val_map50": 0.3, "train_loss": 1.0, "seconds_so_far": 20.0},
     ]
     measured = {"balanced_accuracy": SHARE, "accuracy": SHARE, "factors": {}, "answers": ANSWERS}
+    measured["recall"] = {"OTHERNG": SHARE}
     names = (
         "test",
         "test_known",
+        "test_new",
         "test_shifted",
         "test_allpins",
         "test_mixed",
@@ -174,6 +186,7 @@ def result_of(*_: Any) -> dict[str, Any]:
         "test_latched",
     )
     stage = {
+        "ng_pictures": 20,
         "hit": 0.5,
         "energy_ratio": 9.0,
         "entropy_ng": 0.4,
@@ -186,7 +199,8 @@ def result_of(*_: Any) -> dict[str, Any]:
         "baselines": {"uniform": stage, "random weights, gradient": {**stage, "hit": None}},
     }
     part = {"class": SHARE, "verdict": SHARE, "recall": {"NUKENG": SHARE}, "answers": ANSWERS}
-    cell = {"auroc": 0.8, "pictures": 20, "interval": [0.6, 0.9]}
+    judged = [*(("good", "") for _ in range(4)), *(("bad", "bent") for _ in range(3))]
+    by_method = {m: [0.1, 0.3, 0.2, 0.4, 0.5, 0.35, 0.6] for m in (*plan.METHODS, "ViT")}
     box = {"map50": 0.2, "map50_interval": [0.1, 0.3], "false_boxes_per_ok_picture": 0.1}
     return {
         "curve": curve,
@@ -194,7 +208,8 @@ def result_of(*_: Any) -> dict[str, Any]:
         "splits": {name: {**measured, **box} for name in names},
         "attention": {"test_housings": attention},
         "views": dict.fromkeys(measures.VIEWS, part),
-        "cells": {"bent": {**cell, **dict.fromkeys(plan.METHODS, cell)}},
+        "originals": {"balanced_accuracy": SHARE},
+        "scores": measures.scores(judged, by_method),
         "parameters": 100,
         "trained_parameters": 50,
         "changed_parameters": 40,
@@ -312,6 +327,15 @@ def test_killed_before_its_first_epoch_it_begins_again(runs, tmp_path, commands)
     left.mkdir(parents=True)
     execute(at(tmp_path, commands), [run])
     assert "--resume" not in commands.said[0] and not left.exists()
+
+
+def test_a_training_is_measured_on_its_own_pictures_too_where_asked(runs, tmp_path, commands):
+    run = next(run for run in runs if run.originals and run.originals != run.data)
+    execute(at(tmp_path, commands), [run])
+    (words,) = [words for words in commands.said if "--split" in words]
+    assert words[1] == "trainer.evaluate" and words[words.index("--split") + 1] == "train"
+    assert words[words.index("--data") + 1] == str(tmp_path / "work" / run.originals.name)
+    assert words[words.index("--model") + 1] == str(at(tmp_path, commands).folder(run) / "run")
 
 
 def test_a_run_that_begins_with_another_trains_that_one_first(runs, tmp_path, commands):
@@ -440,8 +464,10 @@ def test_a_difference_is_that_of_the_balanced_accuracies():
     wrong[:5] = 1  # half of the smallest class: a sixth of the balanced accuracy, 5 of 100 pictures
     one, other = (answers_of(truth, 1.0, 0) | {"said": "".join(map(str, s))} for s in (wrong, truth))
     found = difference([one], [other])
-    assert found.mean == pytest.approx(1 / 6) and found.low > 0 and found.decided and found.seeds == 1
-    assert str(found).startswith("**+0.167 (+0.0")
+    assert found.mean == pytest.approx(1 / 6) and found.low > 0 and found.seeds == 1
+    assert not found.decided and str(found).startswith("+0.167 (+0.0")
+    thrice = difference([one] * 3, [other] * 3)
+    assert thrice.decided and str(thrice).startswith("**+0.167 (+0.0")
     same = difference([one], [one])
     assert (same.mean, same.low, same.high, same.decided) == (0, 0, 0, False)
 
@@ -456,6 +482,76 @@ def test_intervals_of_a_difference_hold_the_truth_as_often_as_they_say():
     assert decided <= 9
     weak, strong = ([answers_of(truth, share, s + 10) for s in range(3)] for share in (0.7, 0.9))
     assert difference(weak, strong).low > 0.1 and difference(strong, weak).high < -0.1
+
+
+def test_three_trainings_of_unlike_luck_are_not_taken_for_two_methods():
+    """Each training has a luck of its own: with three seeds some 5 of 100 intervals of equal methods leave out zero."""
+    truth, rng, decided = np.arange(180) % 3, np.random.default_rng(0), 0
+    for trial in range(60):
+        shares = np.clip(rng.normal(0.8, 0.03, (2, 3)), 0, 1)
+        sides = [
+            [answers_of(truth, share, 6 * trial + 3 * side + s) for s, share in enumerate(shares[side])]
+            for side in (0, 1)
+        ]
+        decided += difference(*sides).decided
+    assert decided <= 9
+
+
+def test_an_area_is_the_share_of_pairs_in_order_and_its_change_is_seen():
+    rng = np.random.default_rng(0)
+    good, bad = rng.normal(0, 1, 60), rng.normal(1.5, 1, 20)
+    value = findings_of_areas([{"bent": (good, bad)}])["bent"]
+    assert value.mean == pytest.approx(auroc(bad, good)) and value.low < value.mean < value.high
+    blind = [(rng.normal(0, 1, 60), rng.normal(0, 1, 20)) for _ in range(3)]
+    worse = auroc_difference([(good, bad)], blind, seeds=3)
+    assert worse.decided and worse.high < 0
+    assert worse.mean == pytest.approx(np.mean([auroc(b, g) for g, b in blind]) - auroc(bad, good))
+    same = auroc_difference([(good, bad)], [(good, bad)] * 3, seeds=3)
+    assert (same.mean, same.low, same.high, same.decided) == (0, 0, 0, False)
+    assert auroc_difference([], blind) is None
+
+
+def test_scores_are_kept_by_defect():
+    judged = [("a", ""), ("b", ""), ("c", "bent_1mm"), ("d", "missing")]
+    kept = measures.scores(judged, {"ViT": [0.1, 0.2, 0.8, 1 / 3]})
+    assert kept["by_method"]["ViT"] == [0.1, 0.2, 0.8, 0.333333]
+    by_cell = scores_of({"scores": kept}, "ViT")
+    assert {cell: (list(good), list(bad)) for cell, (good, bad) in by_cell.items()} == {
+        "bent 1mm": ([0.1, 0.2], [0.8]),
+        "missing": ([0.1, 0.2], [0.333333]),
+    }
+    with pytest.raises(ValueError, match="one after the other"):
+        measures.scores([judged[0], judged[2], judged[1]], {})
+
+
+def test_a_vit_is_asked_about_the_pictures_that_the_others_judge():
+    rows = [{"run": f"f{n}", "role": "fresh", "cell": ""} for n in range(70)]
+    rows += [{"run": "p0", "role": "pool", "cell": ""}, {"run": "j0", "role": "judged", "cell": "bent"}]
+    rows += [{"run": "t0"}]  # of the training's own design
+    said = [{"run": row["run"], "split": "test", "p_ng": "0.25"} for row in rows if row["run"] != "t0"]
+    kept = measures.vit_scores(said, rows)
+    assert kept["cells"] == {"": 60, "bent": 1}
+    assert kept["of"] == measures.scores([*((f"f{n}", "") for n in range(60)), ("j0", "bent")], {})["of"]
+
+
+def test_what_tuning_changes_is_told_of_the_model_that_was_tuned():
+    def document(key: str, init: str | None, **map50: float) -> dict[str, Any]:
+        splits = {name: {"map50": value} for name, value in map50.items()}
+        return {"key": key, "config": {"init": init}, "result": {"splits": splits}}
+
+    base = [document("a", None, test=0.8, test_new=0.4), document("b", None, test=0.6, test_new=0.1)]
+    tuned = [document("c", "b", test=0.5, test_known=0.5), document("d", "none", test=0.9, test_known=0.9)]
+    found = Found(7, "reduced", 0, {"RGB": base, "tuned": tuned})
+    changes = gained(found, found, "tuned")
+    assert changes == {"new housing": [pytest.approx(0.4)], "known pictures": [pytest.approx(-0.1)]}
+
+
+def test_pictures_of_two_processors_are_told():
+    def document(data: str) -> dict[str, Any]:
+        return {"config": {"data": "recipe"}, "data": {"hash": data}}
+
+    assert Found(1, "reduced", 0, {"a": [document("1"), document("1")]}).renderings == 1
+    assert Found(1, "reduced", 0, {"a": [document("1")], "b": [document("2")]}).renderings == 2
 
 
 def test_the_same_models_are_compared_seed_by_seed():
