@@ -647,6 +647,14 @@ def test_the_kept_page_is_what_the_kept_results_say(tmp_path):
     assert target.read_text("utf-8") == kept.read_text("utf-8")
 
 
+def test_words_wait_for_runs_only_as_long_as_there_are_any():
+    all_found = findings(documents_in(command_line.RESULTS)).values()
+    text = "".join(by_hand((ROOT / "docs" / "results.md").read_text("utf-8")))
+    recipe = (ROOT / "README.md").read_text("utf-8").partition("## The recipe")[2].partition("\n## ")[0]
+    waits = re.findall(r"so far|Not all runs are done|when the runs are done|being run again", text + recipe)
+    assert bool(waits) == any(found.done < found.planned for found in all_found), waits
+
+
 def test_every_kept_result_belongs_to_the_plan():
     planned = {run.key for size in plan.SIZES for run in all_runs(size)}
     assert not set(documents_in(command_line.RESULTS)) - planned
