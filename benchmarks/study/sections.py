@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -207,8 +207,7 @@ def improvement(found: Found, picture: Path) -> list[str]:
     header = ["training pictures", "seeds", "balanced accuracy, test", "on its own training pictures"]
     header.append("difference (seeds)")
     parts = [table(header, rows)]
-    first, *others = found.variants
-    parts += differences(found, [(first, other) for other in others], {"test": answered("test")})
+    parts += differences(found, list(combinations(found.variants, 2)), {"test": answered("test")})
     return parts + collapsed(found)
 
 
