@@ -129,8 +129,12 @@ PLAIN: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 
 def auroc(positive: np.ndarray, negative: np.ndarray) -> float:
     """Share of pairs in the right order, ties half (Mann and Whitney)."""
-    positive, negative = np.asarray(positive)[:, None], np.asarray(negative)[None]
-    return float((positive > negative).mean() + 0.5 * (positive == negative).mean())
+    return float(in_order(positive, negative).mean())
+
+
+def in_order(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
+    """For each positive and each negative (P, N) whether they are in the right order: 1, 0, or 0.5 for a tie."""
+    return np.sign(np.asarray(positive)[:, None] - np.asarray(negative)[None]) / 2 + 0.5
 
 
 def wilson(share: float, trials: int) -> tuple[float, float]:

@@ -26,14 +26,14 @@ def _bars(value: Value) -> list[list[float]]:
     return [[max(0.0, value.mean - value.low)], [max(0.0, value.high - value.mean)]]
 
 
-def finish(axes: Any, title: str, chance: float | None = None) -> None:
+def finish(axes: Any, title: str, chance: float | None = None, **legend: Any) -> None:
     """What every panel of shares has: an axis from 0 to 1, the line of guessing if there is one, a legend."""
     if chance is not None:
         axes.axhline(chance, color="grey", linestyle=":", label="guessing")
     axes.set(title=title, ylim=(-0.02, 1.04))
     axes.grid(axis="y", alpha=0.3)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=8)
+        axes.legend(fontsize=8, **legend)
 
 
 def dots(
@@ -89,8 +89,7 @@ def lines_over(
         style = STYLES[index % len(STYLES)]
         axes.plot(mean[:, 0], mean[:, 1], style, color=color, linewidth=2.2, label=name)
     axes.set(xlabel=x, ylabel=y)
-    finish(axes, title, chance)
-    axes.legend(fontsize=8, ncols=2, loc="upper left")
+    finish(axes, title, chance, ncols=2, loc="upper left")
 
 
 def growing(

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.soart_evaluation import auroc, in_order, wilson
 from benchmarks.study.plan import SIZES, TOPICS, Run, all_runs
 
 SEEDS_LOOKED_FOR = 20
@@ -123,7 +124,7 @@ def auroc_difference(
     drawn = [rng.multinomial(n, np.full(n, 1 / n), size=DRAWS) / n for n in map(len, one[0])]
     means, areas = [], []
     for side in (one, other):
-        orders = [_ordered(good, bad) for good, bad in side]
+        orders = [in_order(bad, good) for good, bad in side]
         by_seed = np.stack([((drawn[1] @ order) * drawn[0]).sum(axis=1) for order in orders], axis=1)
         chosen = rng.integers(len(side), size=(DRAWS, len(side)))
         areas.append(np.take_along_axis(by_seed, chosen, axis=1).mean(axis=1))
@@ -132,14 +133,6 @@ def auroc_difference(
     low, high = np.quantile(areas[1] - areas[0], [0.025, 0.975]).round(12)
     fewest = min(len(one), len(other)) if seeds is None else seeds
     return Difference(float(means[1] - means[0]), float(low), float(high), fewest)
-
-
-def _ordered(good: np.ndarray, bad: np.ndarray) -> np.ndarray:
-    """For each defective and each good picture (B, G) whether the defective one's score is higher, ties half.
-
-    The mean is the AUROC (Mann and Whitney).
-    """
-    return np.sign(bad[:, None] - good[None]) / 2 + 0.5  # type: ignore[no-any-return]
 
 
 def scores_of(result: Mapping[str, Any], method: str) -> dict[str, Scores]:
@@ -156,12 +149,10 @@ def scores_of(result: Mapping[str, Any], method: str) -> dict[str, Scores]:
 
 def areas(by_seed: Sequence[Mapping[str, Scores]]) -> dict[str, Value]:
     """By defect the AUROC; its interval is Wilson's, each defective picture being a trial."""
-    from benchmarks.soart_evaluation import wilson
-
     found = {}
     for cell in by_seed[0] if by_seed else ():
         sides = [scores[cell] for scores in by_seed]
-        values = [float(_ordered(*side).mean()) for side in sides]
+        values = [auroc(bad, good) for good, bad in sides]
         trials = len(sides[0][1])
         value = over_seeds({"share": v, "interval": wilson(v, trials), "of": trials} for v in values)
         if value:

@@ -135,7 +135,7 @@ def _florence2(found: Found) -> list[str]:
     if tuned:
         words = []
         for variant in tuned:
-            changes = gained(found, found, variant).values()
+            changes = gained(found, variant).values()
             means = (f"{np.mean(some):+.2f}" if some else "–" for some in changes)
             words.append(f"{variant.partition(': ')[2]} {' and '.join(means)}")
         lines.append(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -109,12 +110,16 @@ def answers(lines: Sequence[dict[str, str]]) -> dict[str, Any]:
     With it two runs are compared picture by picture; `of` is a hash of the names and says that both saw the same.
     """
     classes = sorted({line["truth"] for line in lines} | {line["said"] for line in lines})
-    names = "\n".join(line["run"] for line in lines)
     return {
-        "of": hashlib.sha256(names.encode()).hexdigest()[:16],
+        "of": _hash_of([line["run"] for line in lines]),
         "classes": classes,
         **{key: "".join(str(classes.index(line[key])) for line in lines) for key in ("truth", "said")},
     }
+
+
+def _hash_of(names: Sequence[str]) -> str:
+    """Says of two runs whether they saw the same pictures or parts, in the same order."""
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
 
 def by_views(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> dict[str, Any]:
@@ -195,16 +200,13 @@ def scores(judged: Sequence[tuple[str, str]], by_method: dict[str, list[float]])
     Returns:
         `of`, a hash of the pictures' names in order; `cells`, how many pictures each cell has, in order; `by_method`.
     """
-    names = "\n".join(run for run, _ in judged)
-    counts: dict[str, int] = {}
-    for _, cell in judged:
-        counts[cell] = counts.get(cell, 0) + 1
+    counts = Counter(cell for _, cell in judged)
     if [cell for cell, count in counts.items() for _ in range(count)] != [cell for _, cell in judged]:
         raise ValueError("expected the pictures of a cell one after the other")
     rounded = {name: [float(f"{value:.6g}") for value in values] for name, values in by_method.items()}
     return {
-        "of": hashlib.sha256(names.encode()).hexdigest()[:16],
-        "cells": counts,
+        "of": _hash_of([run for run, _ in judged]),
+        "cells": dict(counts),
         "by_method": rounded,
     }
 

@@ -33,9 +33,10 @@ def head_of(found: Found) -> str:
     documents = [d for some in found.variants.values() for d in some]
     devices = sorted({d["device"] for d in documents})
     minutes = [sum(s for k, s in d["seconds"].items() if k.endswith("_cpu")) / 60 for d in documents]
+    kinds = found.renderings
     rendered = (
-        f" Their pictures were rendered on {found.renderings} kinds of processor, whose bytes differ."
-        if found.renderings > 1
+        f" Their pictures were rendered on {kinds} kinds of processor, whose bytes differ."
+        if kinds > 1
         else ""
     )
     size = "" if found.size == "reduced" else f" --size {found.size}"

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.soart_evaluation import wilson
 from benchmarks.study import figures
 from benchmarks.study.findings import (
     Answers,
@@ -365,13 +366,22 @@ LOOKED_AT = "test_housings"
 
 def stage_means(documents: list[dict[str, Any]]) -> dict[int, dict[str, float]]:
     """By stage's epoch the scores of gradient rollout, mean over the seeds; nan where no picture has one."""
+    return {stage: _means(scores) for stage, scores in _rollouts(documents).items()}
+
+
+def _rollouts(documents: list[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:
+    """By stage's epoch the scores of gradient rollout, by seed."""
     seeds = [document["result"]["attention"][LOOKED_AT]["weights"] for document in documents]
-    found = {}
-    for stage in sorted(seeds[0]):
-        scores = [next(one for way, one in seed[stage].items() if "gradient" in way) for seed in seeds]
-        values = {key: [one[key] for one in scores if one[key] is not None] for key in ATTENTION}
-        found[int(stage)] = {key: float(np.mean(v)) if v else float("nan") for key, v in values.items()}
-    return found
+    return {
+        int(stage): [next(one for way, one in seed[stage].items() if "gradient" in way) for seed in seeds]
+        for stage in sorted(seeds[0])
+    }
+
+
+def _means(scores: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Mean of each score over those that have one; nan where none has."""
+    values = {key: [one[key] for one in scores if one[key] is not None] for key in ATTENTION}
+    return {key: float(np.mean(v)) if v else float("nan") for key, v in values.items()}
 
 
 def attention(found: Found, picture: Path) -> list[str]:
@@ -418,32 +428,24 @@ def _baselines(found: Found) -> dict[str, dict[str, float]]:
         for documents in found.variants.values()
         for document in documents
     ]
-    means = {}
-    for name in all_seeds[0]:
-        if name == "uniform" or ("gradient" in name and name.startswith("random")):
-            values = {
-                key: [one[name][key] for one in all_seeds if one[name][key] is not None] for key in ATTENTION
-            }
-            means[name] = {key: float(np.mean(v)) if v else float("nan") for key, v in values.items()}
-    return means
+    return {
+        name: _means([one[name] for one in all_seeds])
+        for name in all_seeds[0]
+        if name == "uniform" or ("gradient" in name and name.startswith("random"))
+    }
 
 
 def _first_epochs(found: Found) -> tuple[int, float]:
     """The first epoch that is looked at, and the first of the training that shows whole pictures."""
     documents = [d for some in found.variants.values() for d in some]
     whole = (r["epoch"] for d in documents for r in d["result"]["curve"] if r["stage"] == "pictures")
-    return min(stage_means(documents[:1])), min(whole, default=0.0)
+    return min(_rollouts(documents)), min(whole, default=0.0)
 
 
 def _hits(documents: list[dict[str, Any]], epoch: int) -> Value | str:
     """The share of defective pictures whose peak lies on the defect, with Wilson's interval."""
-    from benchmarks.soart_evaluation import wilson
-
     shares = []
-    for document in documents:
-        stages = document["result"]["attention"][LOOKED_AT]["weights"]
-        stage = next(scores for name, scores in stages.items() if int(name) == epoch)
-        one = next(scores for way, scores in stage.items() if "gradient" in way)
+    for one in _rollouts(documents)[epoch]:
         if one["hit"] is not None:
             trials = int(one["ng_pictures"])
             shares.append({"share": one["hit"], "interval": wilson(one["hit"], trials), "of": trials})
@@ -495,7 +497,7 @@ def florence2(found: Found, picture: Path) -> list[str]:
         order = ("before tuning", *tuned.variants)
         series = {v: {t: c[v] for t, c in columns.items() if v in c} for v in order}
         figures.dots(right, list(columns), series, "Test mAP50, tuned to a new housing")
-        parts += _tuned(tuned, scratch, columns, order)
+        parts += _tuned(tuned, found, columns, order)
     else:
         right.set_axis_off()
     figures.save(figure, picture)
@@ -517,13 +519,13 @@ def _from_random_weights(scratch: Found) -> list[str]:
     ]
 
 
-def gained(tuned: Found, scratch: Found, variant: str) -> dict[str, list[float]]:
+def gained(found: Found, variant: str) -> dict[str, list[float]]:
     """By test what each seed's tuning changed of the mAP50 of the very model that it began with."""
-    before = {document["key"]: document["result"] for document in scratch.variants.get("RGB", [])}
+    before = {document["key"]: document["result"] for document in found.variants.get("RGB", [])}
     changes: dict[str, list[float]] = {}
     for title, (after, begin) in TUNED_ON.items():
         changes[title] = []
-        for document in tuned.variants[variant]:
+        for document in found.variants[variant]:
             first = before.get(document["config"]["init"])
             ends = precision(after)(document["result"]), first and precision(begin)(first)
             if ends[0] and ends[1]:
@@ -532,7 +534,7 @@ def gained(tuned: Found, scratch: Found, variant: str) -> dict[str, list[float]]
 
 
 def _tuned(
-    tuned: Found, scratch: Found, columns: Mapping[str, Mapping[str, Value]], order: Sequence[str]
+    tuned: Found, found: Found, columns: Mapping[str, Mapping[str, Value]], order: Sequence[str]
 ) -> list[str]:
     told = {v: _changes(documents) for v, documents in tuned.variants.items()}
     rows = [
@@ -552,9 +554,7 @@ def _tuned(
         "changed",
         "answers kept",
     ]
-    changes = [
-        [v, *(ranged(some, "+.3f") for some in gained(tuned, scratch, v).values())] for v in tuned.variants
-    ]
+    changes = [[v, *(ranged(some, "+.3f") for some in gained(found, v).values())] for v in tuned.variants]
     on_the_way = []
     for variant, documents in tuned.variants.items():
         lines = [{row["epoch"]: row.get("val_map50") for row in d["result"]["curve"]} for d in documents]

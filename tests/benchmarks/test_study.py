@@ -542,7 +542,7 @@ def test_what_tuning_changes_is_told_of_the_model_that_was_tuned():
     base = [document("a", None, test=0.8, test_new=0.4), document("b", None, test=0.6, test_new=0.1)]
     tuned = [document("c", "b", test=0.5, test_known=0.5), document("d", "none", test=0.9, test_known=0.9)]
     found = Found(7, "reduced", 0, {"RGB": base, "tuned": tuned})
-    changes = gained(found, found, "tuned")
+    changes = gained(found, "tuned")
     assert changes == {"new housing": [pytest.approx(0.4)], "known pictures": [pytest.approx(-0.1)]}
 
 
