@@ -136,12 +136,6 @@ class Workshop:
             waiting=lambda: self.report(f"  waiting: {name} is being made by another process"),
         )
 
-    def missing(self, data: Data) -> list[str]:
-        """What has to be made before `data` is there, in words."""
-        if (self.data_folder(data) / DONE).is_file():
-            return []
-        return [f"render {d.name}" for d in data.designs if not self._built(d)] + [f"dataset {data.name}"]
-
     def _built(self, design: Design) -> bool:
         return (self.design_folder(design) / DONE).is_file()
 

@@ -105,7 +105,7 @@ class Execution:
         report: Report = print,
     ) -> None:
         self.work, self.results = work.resolve(), results
-        self.threads, self.device, self.command, self.report = threads, device, command, report
+        self.threads, self.device, self.command = threads, device, command
         self.workshop = Workshop(self.work, command, workers, report)
 
     def result_path(self, run: Run) -> Path:
@@ -322,17 +322,17 @@ def execute(
         if minutes is not None and time.perf_counter() - began >= 60 * minutes:
             outcome.left.append(run)
             continue
-        execution.report(
+        execution.workshop.report(
             f"{run.name}: about {run.seconds / 60:.0f} min on an idle core ({execution.folder(run)})"
         )
         try:
             execution.do(run)
         except Busy:
             outcome.left.append(run)
-            execution.report(f"{run.name}: another process is at it")
+            execution.workshop.report(f"{run.name}: another process is at it")
         except Exception as error:
             outcome.failed.append((run, f"{type(error).__name__}: {error}"))
-            execution.report(f"FAILED {run.name}: {error}")
+            execution.workshop.report(f"FAILED {run.name}: {error}")
         else:
             outcome.done.append(run)
         advance(run.seconds)

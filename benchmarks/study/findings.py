@@ -28,13 +28,12 @@ Scores = tuple[np.ndarray, np.ndarray]  # of the good pictures, of the defective
 
 @dataclass(frozen=True)
 class Value:
-    """A measure of one variant: mean over seeds, envelope of their intervals, number of seeds, pictures or parts."""
+    """A measure of one variant: mean over seeds, envelope of their intervals, number of seeds."""
 
     mean: float
     low: float
     high: float
     seeds: int
-    of: int = 0
 
     def __str__(self) -> str:
         return f"{self.mean:.3f} ({self.low:.3f}–{self.high:.3f})"
@@ -154,7 +153,7 @@ def areas(by_seed: Sequence[Mapping[str, Scores]]) -> dict[str, Value]:
         sides = [scores[cell] for scores in by_seed]
         values = [auroc(bad, good) for good, bad in sides]
         trials = len(sides[0][1])
-        value = over_seeds({"share": v, "interval": wilson(v, trials), "of": trials} for v in values)
+        value = over_seeds({"share": v, "interval": wilson(v, trials)} for v in values)
         if value:
             found[cell] = value
     return found
@@ -227,7 +226,6 @@ def over_seeds(shares: Iterable[Mapping[str, Any]]) -> Value | None:
         min(one["interval"][0] for one in some),
         max(one["interval"][1] for one in some),
         len(some),
-        int(some[0].get("of") or 0),
     )
 
 

@@ -448,7 +448,7 @@ def _hits(documents: list[dict[str, Any]], epoch: int) -> Value | str:
     for one in _rollouts(documents)[epoch]:
         if one["hit"] is not None:
             trials = int(one["ng_pictures"])
-            shares.append({"share": one["hit"], "interval": wilson(one["hit"], trials), "of": trials})
+            shares.append({"share": one["hit"], "interval": wilson(one["hit"], trials)})
     return over_seeds(shares) or "–"
 
 

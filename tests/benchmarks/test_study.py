@@ -356,7 +356,7 @@ def test_it_says_what_it_waits_for(runs, tmp_path, commands):
         if "waiting" in text:
             held.close()
 
-    here.report = here.workshop.report = report
+    here.workshop.report = report
     held.enter_context(datasets_made.locked(here.folder(run.init).with_suffix(".lock")))
     assert execute(here, [run]).done == [run]
     assert said[1:] == [f"  waiting: {run.init.name} is being made by another process"]
