@@ -8,11 +8,22 @@ from typing import Any
 import numpy as np
 
 from benchmarks.study.findings import Difference, Found
-from benchmarks.study.plan import CENTRE, DIGITS, FEW, FIVE, LADDER, SUPERVISED, TUNED
+from benchmarks.study.plan import (
+    CENTRE,
+    DIGITS,
+    FEW,
+    FIVE,
+    LADDER,
+    NEW,
+    OWN,
+    SCRATCH,
+    SUPERVISED,
+    TUNED,
+    begun,
+)
 from benchmarks.study.sections import (
     AIM,
     ALL_VIEWS,
-    NEW,
     ONE_VIEW,
     PART_MEASURES,
     answered,
@@ -99,12 +110,12 @@ def _pretraining(found: Found) -> list[str]:
     for target in NEW:
         changes = {
             f"with {count} pictures": found.difference(
-                f"{target}, {count}, scratch", f"{target}, {count}, own pre-training", answered("test")
+                begun(target, count, SCRATCH), begun(target, count, OWN), answered("test")
             )
             for count in FEW
         }
         changes[f"with {FEW[1]} instead of {FEW[2]} from scratch"] = found.difference(
-            f"{target}, {FEW[2]}, scratch", f"{target}, {FEW[1]}, own pre-training", answered("test")
+            begun(target, FEW[2], SCRATCH), begun(target, FEW[1], OWN), answered("test")
         )
         lines.append(_told(f"Tuned instead of from scratch, {target}", changes))
     return lines

@@ -358,6 +358,15 @@ def _question_4(size: Size, seed: int) -> list[Run]:
     ]
 
 
+NEW = ("a new connector", "new modes")
+SCRATCH, OWN = "scratch", "own pre-training"
+
+
+def begun(target: str, count: int, start: str) -> str:
+    """What question 5 calls a training on `count` pictures of `target`, begun from `start`."""
+    return f"{target}, {count}, {start}"
+
+
 def _question_5(size: Size, seed: int) -> list[Run]:
     several = Design("connectors", ("benchmarks/study/designs/connectors.toml",))
     modes = Design("modes", ("benchmarks/study/designs/modes.toml",))
@@ -380,16 +389,13 @@ def _question_5(size: Size, seed: int) -> list[Run]:
                 *((s, (Take(modes, s),)) for s in ("validation", "test")),
             ),
         )
-        for target, data in (
-            ("a new connector", _shifted(shifted, size, pictures[count])),
-            ("new modes", new),
-        ):
-            for start, init in (("scratch", None), ("own pre-training", own)):
+        for target, data in zip(NEW, (_shifted(shifted, size, pictures[count]), new), strict=True):
+            for start, init in ((SCRATCH, None), (OWN, own)):
                 seconds = _vit_seconds(count, epochs, judged=2 * size.tests)
                 found.append(
                     Run(
                         5,
-                        f"{target}, {count}, {start}",
+                        begun(target, count, start),
                         seed,
                         data,
                         "vit",

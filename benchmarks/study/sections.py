@@ -24,7 +24,20 @@ from benchmarks.study.findings import (
     over_seeds,
     scores_of,
 )
-from benchmarks.study.plan import CENTRE, FEW, FIVE, INPUTS, LADDER, METHODS, SUPERVISED, TOGETHER
+from benchmarks.study.plan import (
+    CENTRE,
+    FEW,
+    FIVE,
+    INPUTS,
+    LADDER,
+    METHODS,
+    NEW,
+    OWN,
+    SCRATCH,
+    SUPERVISED,
+    TOGETHER,
+    begun,
+)
 from benchmarks.study.tables import BOLD, CHANGE, by_variant, differences, seeds_of, table
 
 Share = Mapping[str, Any] | None
@@ -300,9 +313,6 @@ def _more_views(found: Found) -> list[str]:
     return [CHANGE.format("part by part") + table(["from", "to", "seeds", "all parts"], rows)]
 
 
-NEW = ("a new connector", "new modes")
-
-
 def pretraining(found: Found, picture: Path) -> list[str]:
     """5: accuracy over the number of pictures, from scratch and tuned."""
     test = found.values(accuracy("test"))
@@ -310,9 +320,9 @@ def pretraining(found: Found, picture: Path) -> list[str]:
     rows, pairs = [], []
     for axes, target in zip(panels, NEW, strict=True):
         series: dict[str, dict[int, Value]] = {}
-        for start in ("scratch", "own pre-training"):
+        for start in (SCRATCH, OWN):
             for count in FEW:
-                if value := test.get(f"{target}, {count}, {start}"):
+                if value := test.get(begun(target, count, start)):
                     series.setdefault(start, {})[count] = value
         if series:
             chance = GUESSING if target == NEW[0] else 1 / 4
@@ -321,14 +331,14 @@ def pretraining(found: Found, picture: Path) -> list[str]:
             axes.set_title(f"{target}: not run yet")
             axes.set_axis_off()
         for count in FEW:
-            cells = [series.get(start, {}).get(count) for start in ("scratch", "own pre-training")]
-            pairs.append((f"{target}, {count}, scratch", f"{target}, {count}, own pre-training"))
+            cells = [series.get(start, {}).get(count) for start in (SCRATCH, OWN)]
+            pairs.append((begun(target, count, SCRATCH), begun(target, count, OWN)))
             if any(cells):
                 rows.append([target, count, seeds_of(cells), *(cell or "–" for cell in cells)])
     figures.save(figure, picture)
-    parts = [table(["new", "pictures", "seeds", "from scratch", "own pre-training"], rows)] if rows else []
+    parts = [table(["new", "pictures", "seeds", "from scratch", OWN], rows)] if rows else []
     # Does the tuned model need fewer pictures for as much?
-    pairs += [(f"{target}, {FEW[2]}, scratch", f"{target}, {FEW[1]}, own pre-training") for target in NEW]
+    pairs += [(begun(target, FEW[2], SCRATCH), begun(target, FEW[1], OWN)) for target in NEW]
     parts += differences(found, pairs, {"test": answered("test")})
     return parts + _new_modes_by_class(found) + collapsed(found)
 
