@@ -96,6 +96,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"warning: {station.limit.count} OK pictures say little about false alarms; take 20 at least")
     options.out.mkdir(parents=True, exist_ok=True)
     if options.save:
+        options.save.parent.mkdir(parents=True, exist_ok=True)
         station.model.save(options.save)
     if options.watch:
         return _watch(station, options, colour)
@@ -180,6 +181,11 @@ def _check(options: argparse.Namespace) -> None:
     if not options.golden.exists():
         problems.append(
             f"--golden: expected a folder of OK pictures or a saved unit space, got {options.golden}"
+        )
+    sources = {p.resolve() if p.is_dir() else p.resolve().parent for p in (*options.images, options.golden)}
+    if options.out.resolve() in sources:
+        problems.append(
+            f"--out: expected a folder apart from the pictures, got {options.out}: an overlay has its picture's name"
         )
     if options.edge and options.grid is not None:
         problems.append("--edge: expected no --grid beside it")

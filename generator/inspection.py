@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from blender_scripts.errors import InputError
 from generator.false_alarms import joint_threshold
+from generator.picture_files import eight_bit, open_upright
 from generator.pins import Pin, PinMeasure, PinTable
 from generator.soart_kernels import compiled
 from generator.soartc import SoartC
@@ -69,6 +69,9 @@ class Station:
         table: of the pins, or None.
         picture_limit, pin_limit: of the anomaly degree, and of a pin's degree.
         limit: what they promise together.
+
+    Raises:
+        ValueError: the good pictures are copies of each other.
     """
 
     def __init__(self, model: SoartC, pins: Sequence[Pin] = ()) -> None:
@@ -78,6 +81,8 @@ class Station:
         scores = [model.scores_, *([self.table.leave_one_out()] if self.table else [])]
         above = min(model.settings["above"], len(model.scores_) // len(scores) - 1)
         limits, self.limit = joint_threshold(scores, above)
+        if not min(limits) > 0:
+            raise ValueError("OK pictures must differ from each other, as a limit comes from how they do")
         self.picture_limit, self.pin_limit = limits[0], limits[-1]
         model.notes["positions"] = [[pin.address, *pin.box] for pin in pins]
 
@@ -112,19 +117,13 @@ class Station:
 
 
 def read_picture(path: Path, colour: bool = False) -> np.ndarray:
-    """A picture as floats in [0, 1]: grey (Pillow's L), or RGB.
+    """A picture, upright, as floats in [0, 1]: grey (Pillow's L), or RGB; grey of 16 bits is scaled.
 
     Raises:
         InputError: not a picture, or a damaged one.
     """
-    try:
-        with Image.open(path) as picture:
-            values = np.asarray(picture.convert("RGB" if colour else "L"), dtype=np.float32)
-    except FileNotFoundError:
-        raise InputError(f"{path}: expected a picture, got no such file") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: expected a picture, got {error}") from None
-    return values / np.float32(255)
+    picture = eight_bit(open_upright(path, str(path)))
+    return np.asarray(picture.convert("RGB" if colour else "L"), dtype=np.float32) / np.float32(255)
 
 
 def pictures_in(folder: Path) -> list[Path]:

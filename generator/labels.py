@@ -27,6 +27,9 @@ OBSERVABLE_PX = 1.0
 # Kinds of a position whose class follows from its measures.
 MEASURED_KINDS = ("ok", "bent", "retracted", "missing")
 
+# Pieces that are gone have no pixels: their visible box is that of all that is gone, in the picture or not.
+GONE_PIECES = ("cracked", "chipped")
+
 # What an answer calls the classes; the hyphenated ones are the sources' own spelling.
 ANSWER_LABELS = {
     "short": {name: name for name in CLASSES},
@@ -277,12 +280,15 @@ def _other(thing: Mapping[str, Any], index: int, size: tuple[int, int]) -> Objec
     if box is None:
         raise ValueError(f"other: {thing['kind']} has no box")
     # A thing that the record gives no share for counts as seen when any pixel of it is.
-    share = thing.get("visible_fraction", 1.0 if boxes["visible"] else 0.0)
+    share = float(thing.get("visible_fraction", 1.0 if boxes["visible"] else 0.0))
+    inside = clipped(box, size)
+    if thing["kind"] in GONE_PIECES and tuple(box) != inside:
+        share *= _area(inside) / _area(box)
     return ObjectTruth(
         id=index,
         category=OTHERNG,
-        box=clipped(box, size),
-        visible=float(share),
+        box=inside,
+        visible=share,
         address=str(thing.get("address") or ""),
         cavity=str(thing.get("cavity") or ""),
         true_position_mm=None,
@@ -306,6 +312,11 @@ def worst_class(categories: Iterable[str]) -> str:
 def _union(a: Iterable[float], b: Iterable[float]) -> Box:
     (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = a, b
     return min(ax1, bx1), min(ay1, by1), max(ax2, bx2), max(ay2, by2)
+
+
+def _area(box: Iterable[float]) -> float:
+    x1, y1, x2, y2 = box
+    return (x2 - x1) * (y2 - y1)
 
 
 def coco_box(box: Iterable[float], size: tuple[int, int]) -> list[float] | None:

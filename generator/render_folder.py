@@ -28,7 +28,16 @@ from blender_scripts.manifest import Run
 from blender_scripts.record import read_record
 from generator import bbox_str, labels, nsoart, soart
 from generator.features import MANIFEST_COLUMNS, PICTURES, features
-from generator.labels import CLASSES, OK, OTHERNG, PictureTruth, Tolerance, coco_box, label_picture
+from generator.labels import (
+    CLASSES,
+    GONE_PIECES,
+    OK,
+    OTHERNG,
+    PictureTruth,
+    Tolerance,
+    coco_box,
+    label_picture,
+)
 
 # The mask's boxes are rounded to a millionth of a pixel.
 _ROUNDING_PX = 1e-3
@@ -331,11 +340,15 @@ def _box_problems(record: Mapping[str, Any], path: Path) -> list[str]:
             x1, y1, x2, y2 = box
             if x2 < x1 or y2 < y1:
                 problems.append(f"{where}: expected the {name} box with x1 <= x2 and y1 <= y2, got {box}")
-            elif name == "visible" and not (
-                x1 >= -_ROUNDING_PX
-                and y1 >= -_ROUNDING_PX
-                and x2 <= width + _ROUNDING_PX
-                and y2 <= height + _ROUNDING_PX
+            elif (
+                name == "visible"
+                and thing["kind"] not in GONE_PIECES
+                and not (
+                    x1 >= -_ROUNDING_PX
+                    and y1 >= -_ROUNDING_PX
+                    and x2 <= width + _ROUNDING_PX
+                    and y2 <= height + _ROUNDING_PX
+                )
             ):
                 problems.append(
                     f"{where}: expected the visible box inside of {width} x {height} px, got {box}"

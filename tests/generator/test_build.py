@@ -416,6 +416,25 @@ def test_a_box_that_no_picture_holds_is_named(
     assert problem.startswith(expected)
 
 
+def test_a_crack_may_reach_out_of_the_picture(renders: Path, tmp_path: Path) -> None:
+    record = read_json(renders, "t1")
+    box = [10.0, -16.0, 20.0, 4.0]
+    record["other"].append(
+        {
+            "kind": "cracked",
+            "address": "",
+            "cavity": "",
+            "visible_fraction": 1.0,
+            "boxes": {"visible": box, "amodal": box, "expected": None},
+        }
+    )
+    write_record(renders, record)
+    build(renders, tmp_path / "set", SCENES, Options({}))
+    found = rows_of(tmp_path / "set")["t1"]
+    assert found["kinds"] == ["cracked"] and found["objects"]["bbox"][-1] == [10, 0, 10, 4]
+    assert found["objects"]["visible"][-1] == pytest.approx(0.2)
+
+
 def many(folder: Path, count: int = 500) -> Path:
     defects = ("", "bent@r1c2:tilt_deg=12", "missing@r3c4")
     splits = ("train", "train", "train", "validation", "test_more")

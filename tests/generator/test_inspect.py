@@ -33,6 +33,9 @@ def folder(tmp_path_factory) -> Path:
     (path / "ok").mkdir()
     for n in range(5):
         part(n).save(path / "ok" / f"{n}.png")
+    (path / "copies").mkdir()
+    for n in range(3):
+        part(0).save(path / "copies" / f"{n}.png")
     part(20, word=False).save(path / "no_word.png")
     (path / "pins.csv").write_text("address,x1,y1,x2,y2\nr1c1,25,26,65,44\n", "utf-8")
     return path
@@ -47,7 +50,7 @@ def test_a_missing_word_is_boxed_and_named_and_a_saved_unit_space_says_the_same(
         "-o",
         str(folder / "out"),
     ]
-    more = ["--positions", str(folder / "pins.csv"), "--save", str(folder / "unit.npz"), "--figures"]
+    more = ["--positions", str(folder / "pins.csv"), "--save", str(folder / "kept" / "unit.npz"), "--figures"]
     assert main([*command, *more]) == 0
     found = json.loads((folder / "out" / "no_word.json").read_text("utf-8"))
     assert found["verdict"] == "NG" and found["limit"]["count"] == 5
@@ -64,7 +67,7 @@ def test_a_missing_word_is_boxed_and_named_and_a_saved_unit_space_says_the_same(
         "inspect",
         str(folder / "no_word.png"),
         "--golden",
-        str(folder / "unit.npz"),
+        str(folder / "kept" / "unit.npz"),
         "-o",
         str(folder / "two"),
     ]
@@ -75,19 +78,54 @@ def test_a_missing_word_is_boxed_and_named_and_a_saved_unit_space_says_the_same(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nothing.png", "--golden", "ok"], "nothing.png: expected a picture, got no such file"),
+        (
+            ["nothing.png", "--golden", "ok"],
+            "nothing.png: expected a picture that can be decoded, got: No such file",
+        ),
         (["no_word.png", "--golden", "none"], "--golden: expected a folder"),
         (["no_word.png", "--golden", "pins.csv"], "expected a unit space"),
         (["pins.csv", "--golden", "ok"], "expected a picture"),
         (["no_word.png", "--golden", "ok", "--window", "500"], "at least window x window"),
         (["no_word.png", "--golden", "ok", "--positions", "no_word.png"], "expected a record"),
         (["no_word.png", "--golden", "ok", "--watch"], "--watch: expected one folder"),
+        (["no_word.png", "--golden", "copies"], "OK pictures must differ from each other"),
     ],
 )
 def test_a_mistake_is_said_and_ends_with_2(folder: Path, monkeypatch, capsys, arguments, message) -> None:
     monkeypatch.chdir(folder)
     assert main(["inspect", *arguments, "-o", "mistakes"]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("out", ["", "ok"])
+@pytest.mark.parametrize("way", [["no_word.png"], [".", "--watch"]])
+def test_an_overlay_never_takes_the_place_of_a_picture(
+    folder: Path, monkeypatch, capsys, out: str, way: list[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    before = {path: path.read_bytes() for path in folder.rglob("*.png")}
+    assert main(["inspect", *way, "--golden", "ok", "-o", str(folder / out)]) == 2
+    assert "--out: expected a folder apart from the pictures" in capsys.readouterr().err
+    assert before == {path: path.read_bytes() for path in folder.rglob("*.png")}
+
+
+def test_grey_of_sixteen_bits_is_judged_as_that_of_eight(tmp_path: Path) -> None:
+    for bits, factor in (("8", 1), ("16", 257)):
+        for n in range(5):
+            deep = np.asarray(part(n)).astype(np.uint16 if factor > 1 else np.uint8) * factor
+            (tmp_path / bits).mkdir(exist_ok=True)
+            Image.fromarray(deep).save(tmp_path / bits / f"{n}.png")
+    deep = np.asarray(part(20, word=False)).astype(np.uint16) * 257
+    Image.fromarray(deep).save(tmp_path / "no_word.png")
+    scores = []
+    for bits in ("8", "16"):
+        out = tmp_path / f"out_{bits}"
+        assert (
+            main(["inspect", str(tmp_path / "no_word.png"), "--golden", str(tmp_path / bits), "-o", str(out)])
+            == 0
+        )
+        scores.append(json.loads((out / "no_word.json").read_text("utf-8"))["score"])
+    assert scores[0] == scores[1] > 1
 
 
 def test_a_picture_arrives_when_it_has_stopped_growing_and_again_when_it_is_replaced(tmp_path: Path) -> None:

@@ -139,6 +139,21 @@ def test_box_of_other_things() -> None:
         label_picture(record(other=(thing(visible=None),)), TOLERANCE)
 
 
+@pytest.mark.parametrize(
+    ("box", "inside", "share"),
+    [
+        ([10.0, -15.0, 20.0, 5.0], [10, 0, 20, 5], 0.25),
+        ([10.0, -16.0, 20.0, -6.0], [10, 0, 20, 0], 0),
+        ([10.0, 5.0, 20.0, 15.0], [10, 5, 20, 15], 1),
+    ],
+)
+def test_of_a_crack_that_reaches_out_of_the_picture_what_is_inside_counts(box, inside, share) -> None:
+    crack = thing("cracked", visible=box, amodal=box) | {"visible_fraction": 1.0}
+    truth = label_picture(record(pin(), other=(crack,)), TOLERANCE)
+    assert (list(truth.objects[1].box), truth.objects[1].visible) == (inside, share)
+    assert truth.observable is (share > 0)
+
+
 def test_answer_holds_the_defects_that_can_be_seen() -> None:
     hidden = pin(2, true_position=0.9, visible_fraction=0.0999)
     just = GONE | {"visible_fraction": 0.1}
