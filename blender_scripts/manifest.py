@@ -38,7 +38,7 @@ REQUIRED = (
 OPTIONAL = ("part", "width", "height", "samples")
 RESERVED = (
     *("image", "nsoart", "mask", "label", "verdict", "kinds", "observable", "grey", "bbox_str", "objects"),
-    *("synthetic", "original", "augmentation"),
+    *("synthetic", "original", "augmentation", "housing_bbox"),
 )
 LONGEST_TEXT = 32
 _RUN = re.compile(r"[A-Za-z0-9_-]{1,64}")

@@ -89,7 +89,7 @@ def _apply(args: argparse.Namespace) -> int:
     if args.seed < 0:
         raise InputError(f"--seed: expected at least 0, got {args.seed}")
     plan = read_plan(args.plan, args.folder)
-    sheet = args.sheet or args.to.with_name(f"{args.to.name}_before_after.jpg")
+    sheet = args.sheet or args.to.resolve().with_name(f"{args.to.resolve().name}_before_after.jpg")
     if sheet.suffix.lower() not in (".jpg", ".jpeg", ".png"):
         raise InputError(f"--sheet: expected a name that ends in .jpg or .png, got {sheet}")
     options = Options(args.seed, not args.no_trim, not args.only_copies, args.mirror_text, args.workers)

@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from datasets import Features
 from PIL import Image
 from tqdm import tqdm
@@ -28,7 +27,7 @@ from tqdm import tqdm
 from blender_scripts.connector import Connector, read_connector
 from blender_scripts.errors import InputError
 from generator import nsoart
-from generator.augment_copies import Copy, copies
+from generator.augment_copies import COPIES, Copy, copies
 from generator.augment_folder import Options
 from generator.augment_plan import Line, Plan
 from generator.before_after import Sheet, boxed
@@ -41,7 +40,9 @@ from generator.dataset_folder import (
     SPOOL,
     ShardWriter,
     Target,
+    count_rows,
     read_features,
+    read_parameters,
     read_rows,
     split_files,
 )
@@ -141,7 +142,7 @@ def apply_to_dataset(plan: Plan, to: Path, sheet: Path, scenes: Path, options: O
         {line.file: line.operations for line in plan.lines},
         options,
         Settings.of_card(card),
-        _parameters(plan.folder),
+        read_parameters(plan.folder),
         extras,
         masks,
     )
@@ -152,6 +153,8 @@ def apply_to_dataset(plan: Plan, to: Path, sheet: Path, scenes: Path, options: O
         done = Augmented()
         rows_shown, drawn = SheetRows(), Sheet()
         content = _write(job, folder, features(other, extras, masks), done, rows_shown, drawn)
+        if not any(done.counts.values()):
+            raise InputError(f"{plan.folder}: expected at least one copy without its original, got none")
         for path in job.spool.iterdir():
             path.unlink()
         job.spool.rmdir()
@@ -180,7 +183,7 @@ def _write(
     (folder / DATA).mkdir()
     digest = hashlib.sha256(str(columns).encode())
     splits = split_files(job.dataset)
-    totals = {s: sum(pq.read_metadata(p).num_rows for p in paths) for s, paths in splits.items()}
+    totals = {s: count_rows(paths) for s, paths in splits.items()}
     work = [
         (split, number, first, min(first + BATCH_ROWS, total), job)
         for split, total in totals.items()
@@ -380,34 +383,34 @@ def _code() -> bytes:
 
 
 def _check_rows(plan: Plan) -> None:
-    sizes = {
-        row["run"]: (row["width"], row["height"])
+    rows = {
+        row["run"]: row
         for paths in split_files(plan.folder).values()
-        for row in read_rows(paths, ["run", "width", "height"])
+        for row in read_rows(paths, ["run", "width", "height", "original"])
     }
-    problems = [_row_problem(line, sizes.get(line.file)) for line in plan.lines]
+    problems = [_row_problem(line, rows) for line in plan.lines]
     if found := [problem for problem in problems if problem]:
         raise InputError(found[:100])
 
 
-def _row_problem(line: Line, size: tuple[int, int] | None) -> str:
-    if size is None:
+def _row_problem(line: Line, rows: Mapping[str, Mapping[str, Any]]) -> str:
+    row = rows.get(line.file)
+    if row is None:
         return f"{line.file}: expected a row of the dataset, got none of this name"
-    if size != (line.width, line.height):
+    if (row["width"], row["height"]) != (line.width, line.height):
         return (
-            f"{line.file}: expected {line.width} x {line.height} px as in the plan, got {size[0]} x {size[1]}: "
-            "plan again"
+            f"{line.file}: expected {line.width} x {line.height} px as in the plan, got {row['width']} x "
+            f"{row['height']}: plan again"
         )
+    if line.operations and row.get("original"):
+        return (
+            f"{line.file}: expected no for all of a copy, got {', '.join(line.operations)}: plan its original"
+        )
+    for operation in line.operations:
+        for name in COPIES[operation]:
+            if f"{line.file}_{name}" in rows:
+                return f"{line.file} {operation}: expected no row {line.file}_{name} yet, got one"
     return ""
-
-
-def _parameters(dataset: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads((dataset / NSOART).read_text("utf-8")))
-    except FileNotFoundError:
-        raise InputError(f"{dataset}: expected nsoart.json, which build writes, got nothing") from None
-    except ValueError as error:
-        raise InputError(f"{dataset / NSOART}: expected JSON, got: {error}") from None
 
 
 def _text(path: Path) -> str:

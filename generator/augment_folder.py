@@ -6,11 +6,14 @@ where it is newer than its original. A picture that cannot be read stops no othe
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -70,7 +73,14 @@ def apply_to_folder(plan: Plan, to: Path, sheet: Path, options: Options) -> Done
     """
     _check_place(plan.folder, to)
     names = _names(plan)
-    settings = json.dumps({"seed": options.seed, "trim": options.trim, "originals": options.originals}) + "\n"
+    lines = hashlib.sha256(repr(plan.lines).encode()).hexdigest()
+    settings = {
+        "folder": str(plan.folder.resolve()),
+        "plan": lines,
+        "seed": options.seed,
+        "trim": options.trim,
+        "originals": options.originals,
+    }
     _claim(to, settings)
     done = Done()
     work = [
@@ -183,19 +193,30 @@ def _check_place(folder: Path, to: Path) -> None:
         raise InputError(f"--to {to}: expected a folder apart from {folder}, whose pictures stay as they are")
 
 
-def _claim(to: Path, settings: str) -> None:
+def _claim(to: Path, settings: Mapping[str, Any]) -> None:
     if to.exists() and not to.is_dir():
         raise InputError(f"--to {to}: expected a folder, got a file")
-    note = to / SETTINGS
+    note, mine = to / SETTINGS, json.dumps(settings)
     if to.is_dir() and any(to.iterdir()):
         found = note.read_text("utf-8") if note.is_file() else None
-        if found != settings:
-            what = "one with other files" if found is None else f"one that was made with {found.strip()}"
-            raise InputError(f"--to {to}: expected a new or empty folder, got {what}: choose another")
+        if found != mine:
+            raise InputError(
+                f"--to {to}: expected a new or empty folder, got {_other(found, settings)}: choose another"
+            )
     to.mkdir(parents=True, exist_ok=True)
-    write_whole(note, settings.encode())
+    write_whole(note, mine.encode())
     for left in to.rglob(".*.part"):
         left.unlink()
+
+
+def _other(found: str | None, settings: Mapping[str, Any]) -> str:
+    """What a folder holds that is not this command's."""
+    try:
+        made = json.loads(found or "")
+        differing = [f"{key} {made[key]}" for key, value in settings.items() if made[key] != value]
+    except (ValueError, KeyError, TypeError):
+        return "one with other files"
+    return f"one that was made with {', '.join(differing)}"
 
 
 def _draw_sheet(plan: Plan, to: Path, names: dict[str, str], path: Path, options: Options) -> None:

@@ -64,7 +64,7 @@ def proposal(width: int, height: int) -> tuple[str, ...]:
 def plan_folder(
     folder: Path, more: tuple[str, ...] = (), workers: int | None = None
 ) -> tuple[Plan, list[str]]:
-    """Propose a plan for every picture below a folder, or every row of a dataset.
+    """Propose a plan for every picture below a folder, or every row of a dataset that has and is no copy.
 
     Args:
         folder: of pictures, or of a dataset.
@@ -78,16 +78,19 @@ def plan_folder(
         InputError: no folder, or no picture in it.
     """
     if splits := split_files(folder):
+        done = {r.get("original") for paths in splits.values() for r in read_rows(paths, ["run", "original"])}
         lines = [
             Line(
                 row["run"],
                 row["height"],
                 row["width"],
                 # A copy in validation or test measures nothing new: the user may still ask for it.
-                (*proposal(row["width"], row["height"]), *more) if split == "train" else (),
+                (*proposal(row["width"], row["height"]), *more)
+                if split == "train" and not row.get("original") and row["run"] not in done
+                else (),
             )
             for split, paths in splits.items()
-            for row in read_rows(paths, ["run", "width", "height"])
+            for row in read_rows(paths, ["run", "width", "height", "original"])
         ]
         return Plan(folder, tuple(lines)), []
     from tqdm import tqdm

@@ -14,7 +14,6 @@ import argparse
 import hashlib
 import json
 import math
-import os
 import shutil
 import sys
 from collections import Counter
@@ -379,13 +378,8 @@ class _Build:
         return content.hexdigest()
 
     def _report_orphans(self) -> None:
-        with os.scandir(self.directory / "records") as entries:
-            orphans = sorted(
-                entry.name
-                for entry in entries
-                if entry.name.endswith(".json") and entry.name.removesuffix(".json") not in self.names
-            )
-        for name in orphans:
+        records = {path.name for path in (self.directory / "records").glob("*.json")}
+        for name in sorted(records - {f"{name}.json" for name in self.names}):
             _tell(f"{shown_path(Path('records') / name)}: no manifest names this run, left out")
 
 

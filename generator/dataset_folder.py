@@ -12,6 +12,7 @@ import json
 import re
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +52,35 @@ def ordered_splits(names: Iterable[str]) -> list[str]:
 
 
 def read_features(dataset: Path) -> Features:
-    """The features that a dataset folder's own files declare."""
+    """The features that a dataset folder's own files declare.
+
+    Raises:
+        InputError: a damaged file.
+    """
     paths = next(iter(split_files(dataset).values()))
-    return Features.from_arrow_schema(pq.read_schema(paths[0]))
+    with _whole(paths[0]):
+        return Features.from_arrow_schema(pq.read_schema(paths[0]))
+
+
+def count_rows(paths: Sequence[Path]) -> int:
+    """How many rows the files of a split hold.
+
+    Raises:
+        InputError: a damaged file.
+    """
+    total = 0
+    for path in paths:
+        with _whole(path):
+            total += pq.read_metadata(path).num_rows
+    return total
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path}: expected a whole Parquet file, got: {error}") from None
 
 
 def read_rows(
@@ -65,19 +92,39 @@ def read_rows(
         paths: files of one split, in order.
         columns: those to read; None for all.
         only: numbers of the rows wanted, counted from 0 over all files; None for all.
+
+    Raises:
+        InputError: a damaged file.
     """
     names = None if columns is None else list(columns)
     first = 0
     for path in paths:
-        with pq.ParquetFile(path) as file:
+        with _whole(path):
+            opened = pq.ParquetFile(path)
+        with opened as file:
             for group in range(file.num_row_groups):
                 end = first + file.metadata.row_group(group).num_rows
                 wanted = range(first, end) if only is None else [n for n in range(first, end) if n in only]
                 if wanted:
-                    table = file.read_row_group(group, columns=names)
+                    with _whole(path):
+                        table = file.read_row_group(group, columns=names)
                     for number in wanted:
                         yield table.slice(number - first, 1).to_pylist()[0]
                 first = end
+
+
+def read_parameters(dataset: Path) -> dict[str, Any]:
+    """The contents of a dataset's nsoart.json.
+
+    Raises:
+        InputError: it is not there, or no JSON.
+    """
+    try:
+        return dict(json.loads((dataset / NSOART).read_text("utf-8")))
+    except FileNotFoundError:
+        raise InputError(f"{dataset}: expected nsoart.json, which build writes, got nothing") from None
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{dataset / NSOART}: expected JSON, got: {error}") from None
 
 
 class ShardWriter:

@@ -456,6 +456,11 @@ class _Designer:
         taken = [address for target in row.targets for address in target.split("-")]
         levels = {**row.levels, "kind": label}
         if at == PIN:
+            if set(taken) >= set(positions.weights):
+                raise InputError(
+                    f"{self.spec.path.name}: splits.{row.split}: expected a smaller per_picture or more positions, got "
+                    f"none left for {label} beside {', '.join(row.targets)}"
+                )
             return positions.take(levels, taken)
         connector = self._connector(row.levels["scene"])
         near = {

@@ -103,7 +103,7 @@ def fractional(levels: Sequence[int], resolution: int | None, generators: str | 
             )
         try:
             table = fracfact(generators)
-        except ValueError as error:
+        except (ValueError, IndexError) as error:
             raise ValueError(f"generators such as 'a b c abc', got {generators!r} ({error})") from None
     elif count < 3:
         return full(levels)

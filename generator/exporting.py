@@ -21,13 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import yaml
 from tqdm import tqdm
 
 from blender_scripts.errors import InputError
 from generator.augment_dataset import dataset_columns
-from generator.dataset_folder import BATCH_ROWS, read_rows, split_files
+from generator.dataset_folder import BATCH_ROWS, count_rows, read_rows, split_files
 from generator.features import MANIFEST_COLUMNS, class_names
 from generator.labels import CLASSES, OBSERVABLE_SHARE, OK, ObjectTruth
 from generator.picture_files import open_upright
@@ -120,7 +119,7 @@ def export(
 
 def _write(job: Job, workers: int | None) -> tuple[dict[str, int], int, int]:
     splits = split_files(job.dataset)
-    totals = {s: sum(pq.read_metadata(p).num_rows for p in paths) for s, paths in splits.items()}
+    totals = {s: count_rows(paths) for s, paths in splits.items()}
     names = _file_names(splits)
     work = [
         (split, first, min(first + BATCH_ROWS, total), names[split], job)
@@ -150,14 +149,19 @@ def _file_names(splits: Mapping[str, Sequence[Path]]) -> dict[str, dict[str, str
     taken: set[str] = set()
     found: dict[str, dict[str, str]] = {}
     for split, paths in splits.items():
+        own = found.setdefault(split, {})
         for row in read_rows(paths, ["run"]):
+            if row["run"] in own:
+                raise InputError(
+                    f"{paths[0].parent}: expected each run once in {split}, got {row['run']} twice"
+                )
             stem = _NAME.sub("_", row["run"]) or "row"
             name, number = stem, 1
             while name.lower() in taken:
                 number += 1
                 name = f"{stem}_{number}"
             taken.add(name.lower())
-            found.setdefault(split, {})[row["run"]] = name
+            own[row["run"]] = name
     return found
 
 
@@ -305,8 +309,8 @@ def _write_labels(job: Job, split: str, path: Path, entry: Mapping[str, Any]) ->
 
 def _finish_yolo(job: Job, entries: Mapping[str, Sequence[dict[str, Any]]]) -> None:
     keys = {"validation": "val"}
+    # Without `path`, which readers take from where they stand, folders count from this file's own place.
     content = {
-        "path": ".",
         **{keys.get(split, split): f"images/{split}" for split, rows in entries.items() if rows},
         "names": dict(enumerate(job.classes)),
     }

@@ -36,7 +36,9 @@ from generator.dataset_folder import (
     SPOOL,
     ShardWriter,
     Target,
+    count_rows,
     ordered_splits,
+    read_parameters,
     read_rows,
     split_files,
 )
@@ -217,7 +219,7 @@ class _Import:
             extras = (*own, *(name for name in extras if name not in own))
             text = self.mixing.dataset / CARD
             card, _ = read_card(text.read_text("utf-8") if text.is_file() else "")
-            parameters = json.loads((self.mixing.dataset / NSOART).read_text("utf-8"))
+            parameters = read_parameters(self.mixing.dataset)
         masks |= any(t.segmentation for p in self.photos for t in p.labelled.things or ())
         other |= any(
             p.label == OTHERNG or any(t.category == OTHERNG for t in p.labelled.things or ())
@@ -313,7 +315,7 @@ class _Import:
             by_split.setdefault(photo.split, []).append((photo, row))
         for split in ordered_splits({*renders, *by_split}):
             own = by_split.get(split, [])
-            total = sum(1 for _ in read_rows(renders.get(split, []), ["run"]))
+            total = count_rows(renders.get(split, []))
             photos_kept, renders_kept = self._chosen(split, len(own), total)
             own = [own[at] for at in photos_kept]
             writer = ShardWriter(folder / DATA, split, columns)

@@ -20,7 +20,6 @@ CAMERAS = {
     TURN: {"right": "top", "top": "left", "left": "bottom", "bottom": "right"},
 }
 _ADDRESS = re.compile(r"r(\d+)c(\d+)")
-_AZIMUTH = re.compile(r"(?<=azimuth_deg=)[-+0-9.e]+")
 # Two places in a drawing closer than this are the same.
 _SAME_MM = 0.02
 
@@ -59,7 +58,7 @@ class Naming:
         return None if camera is None else CAMERAS[self.operation].get(camera, camera)
 
     def defects(self, defects: str | None) -> str | None:
-        """The defects' text with targets and azimuths as they now are; None where a target has no address any more."""
+        """The defects' text with targets, azimuths and places as they now are; None where a target has no address."""
         if not defects:
             return defects
         texts = []
@@ -70,13 +69,22 @@ class Naming:
                 target = self.address(target) or ""
                 if not target:
                     return None
-            texts.append(f"{kind}@{target}{colon}{_AZIMUTH.sub(self._azimuth, values)}")
+            given = dict(value.split("=") for value in values.split(",") if value)
+            moved = ",".join(f"{name}={value}" for name, value in (given | self._moved(given)).items())
+            texts.append(f"{kind}@{target}{colon}{moved}")
         return ";".join(texts)
 
-    def _azimuth(self, match: re.Match[str]) -> str:
-        angle = float(match[0])
-        angle = 180.0 - angle if self.operation == REVERSE else angle + 90.0
-        return f"{angle % 360.0:.10g}"
+    def _moved(self, given: Mapping[str, str]) -> dict[str, str]:
+        """Those of a defect's parameters that have a direction."""
+        mirrored = self.operation == REVERSE
+        moved = {}
+        if "azimuth_deg" in given:
+            angle = float(given["azimuth_deg"])
+            moved["azimuth_deg"] = (180.0 - angle if mirrored else angle + 90.0) % 360.0
+        if "x_mm" in given:
+            x, y = float(given["x_mm"]), float(given["y_mm"])
+            moved["x_mm"], moved["y_mm"] = (-x, y) if mirrored else (-y, x)
+        return {name: f"{value + 0.0:.10g}" for name, value in moved.items()}  # + 0.0: no minus before a zero
 
 
 def naming(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,7 @@ def open_upright(source: Path | bytes, name: str) -> Image.Image:
             raise InputError(f"{name}: expected one picture, got {frames} in one file")
         picture.load()
         upright = ImageOps.exif_transpose(picture)
-    except (OSError, SyntaxError, ValueError, TypeError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, TypeError, struct.error, Image.DecompressionBombError) as error:
         reason = getattr(error, "strerror", None) or str(error).replace("<_io.BytesIO object at", "<file")
         if isinstance(error, Image.UnidentifiedImageError):
             reason = "bytes of no picture format"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
+from string import digits
 from typing import Any
 
 from generator.labelled import ClassNames, Found, Labelled, Thing, numbers, own_values, split_of
@@ -19,9 +20,8 @@ def read_coco(source: Path, images: Path | None, names: ClassNames) -> Found:
         names: classes by category name.
     """
     found = Found()
-    paths = (
-        [source] if source.is_file() else sorted([*source.glob("*.json"), *source.glob("annotations/*.json")])
-    )
+    places = ("*.json", "annotations/*.json", "*/_annotations.coco.json")
+    paths = [source] if source.is_file() else sorted(p for place in places for p in source.glob(place))
     if not paths:
         found.problems.append(f"{source}: expected COCO's JSON file, or a folder with some, got none")
     for path in paths:
@@ -47,7 +47,8 @@ def _read(path: Path, content: dict[str, Any], images: Path | None, names: Class
             found.problems.append(f"{path.name} categories: expected id and name, got {entry}")
             continue
         words[entry["id"]] = entry["name"]
-    split = next((s for part in path.stem.replace("-", "_").split("_") if (s := split_of(part))), None)
+    said = [*path.stem.replace("-", "_").split("_"), path.parent.name]
+    split = next((s for word in said if (s := split_of(word.rstrip(digits)))), None)  # digits: a year
     if path.stem.startswith("instances_"):
         split = split_of(path.stem.removeprefix("instances_")) or split
     of_image: dict[Any, list[Thing]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ def read_yolo(source: Path, names: ClassNames) -> Found:
         given = content["names"]
         words = dict(enumerate(given)) if isinstance(given, list) else {int(k): v for k, v in given.items()}
         words = {number: str(word) for number, word in words.items()}
+        key_points = math.prod(content.get("kpt_shape") or [0])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
         found.problems.append(f"{path}: expected YOLO's data.yaml with names, got: {str(error) or 'nothing'}")
         return found
@@ -36,12 +38,18 @@ def read_yolo(source: Path, names: ClassNames) -> Found:
         entries = content[key] if isinstance(content[key], list) else [content[key]]
         for entry in entries:
             if entry is not None:
-                _read_split(root, str(entry), split, words, names, found)
+                _read_split(root, str(entry), split, words, names, key_points, found)
     return found
 
 
 def _read_split(
-    root: Path, entry: str, split: str, words: dict[int, str], names: ClassNames, found: Found
+    root: Path,
+    entry: str,
+    split: str,
+    words: dict[int, str],
+    names: ClassNames,
+    key_points: int,
+    found: Found,
 ) -> None:
     place = root / entry
     if place.is_file() and place.suffix == ".txt":
@@ -60,15 +68,21 @@ def _read_split(
         return
     for path in pictures:
         problems: list[str] = []
-        things = _things(path, root, words, names, problems)
+        things = _things(path, root, words, names, key_points, problems)
         found.pictures.append(
             Labelled(path, _shown(path, root), split, None, things, relative=True, problems=tuple(problems))
         )
 
 
 def _things(
-    picture: Path, root: Path, words: dict[int, str], names: ClassNames, problems: list[str]
+    picture: Path,
+    root: Path,
+    words: dict[int, str],
+    names: ClassNames,
+    key_points: int,
+    problems: list[str],
 ) -> tuple[Thing, ...]:
+    """The boxes of a picture's labels; `key_points` is how many numbers of a pose follow each."""
     folder = _labels_of(picture.parent)
     label = (folder if folder is not None else picture.parent) / f"{picture.stem}.txt"
     try:
@@ -85,16 +99,20 @@ def _things(
             continue
         where = f"{_shown(label, root)}:{number}"
         values: Any = numbers(line.split())
-        if values is None or len(values) < 5 or values[0] != int(values[0]):
-            problems.append(f"{where}: expected a class and four numbers, got {line.strip()[:60]!r}")
+        count = 0 if values is None else len(values)
+        # A polygon has three points or more; an even count is a box with the confidence of a prediction.
+        is_polygon = not key_points and count >= 7 and count % 2 == 1
+        if not (is_polygon or count == 5 + key_points) or values[0] != int(values[0]):
+            expected = f"a class and {4 + key_points} numbers" + ("" if key_points else " or a polygon's")
+            problems.append(f"{where}: expected {expected}, got {line.strip()[:60]!r}")
         elif int(values[0]) not in words:
             problems.append(f"{where}: expected a class of data.yaml, got {int(values[0])}")
         else:
             word = words[int(values[0])]
-            if len(values) == 5:
-                x, y, width, height = values[1:]
+            if not is_polygon:
+                x, y, width, height = values[1:5]
                 box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-            else:  # a polygon
+            else:
                 box = (min(values[1::2]), min(values[2::2]), max(values[1::2]), max(values[2::2]))
             things.append(Thing(box, names[word], word))
     return tuple(things)

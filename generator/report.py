@@ -17,9 +17,10 @@ from typing import Any
 
 from blender_scripts.errors import InputError
 from blender_scripts.record import read_record
+from generator.augment_dataset import dataset_columns
 from generator.card import read_settings
-from generator.dataset_folder import CARD, read_features, read_rows, split_files
-from generator.features import MANIFEST_COLUMNS, PICTURES
+from generator.dataset_folder import CARD, read_rows, split_files
+from generator.features import PICTURES
 from generator.labels import OK
 from generator.report_page import make_page
 
@@ -120,15 +121,8 @@ def overview(dataset: Path, per_class: int, renders: Path | None = None) -> Over
     Raises:
         InputError: the folder holds no dataset of ours.
     """
+    columns, *_ = dataset_columns(dataset)
     splits = split_files(dataset)
-    if not splits:
-        raise InputError(f"{dataset}: expected a dataset that build made, got no data/*.parquet file")
-    columns = read_features(dataset)
-    lacking = [name for name in ("label", "verdict", "objects", *MANIFEST_COLUMNS) if name not in columns]
-    if lacking:
-        raise InputError(
-            f"{dataset}: expected the columns that build writes, got none called {', '.join(lacking)}"
-        )
     shown = Overview(dataset.resolve().name, list(columns["label"].names), _settings(dataset))
     light = [name for name in columns if name not in PICTURES]
     extras = light[light.index("samples") + 1 :]
@@ -203,6 +197,8 @@ def _measure(shown: Overview, measure: str, scene: str, category: str, value: fl
 def _take_tilts(shown: Overview, row: Mapping[str, Any], renders: Path) -> None:
     """Tilts of a row's pins, from its record: a dataset has no column of them."""
     things = row["objects"]
+    if things is None or not row.get("synthetic", True) or row.get("original"):
+        return  # photographs and copies have no record
     category = dict(zip(things["address"], things["category"], strict=True))
     for position in read_record(renders / "records" / f"{row['run']}.json")["positions"]:
         if position.get("tilt_deg") is not None and position["address"] in category:

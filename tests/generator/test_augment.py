@@ -280,6 +280,29 @@ def test_another_seed_does_not_go_on_in_the_same_folder(tmp_path, capsys):
     assert "was made with" in capsys.readouterr().err
 
 
+def test_another_plan_does_not_go_on_in_the_same_folder(tmp_path, capsys):
+    for name in ("one", "two"):
+        picture(tmp_path / name / "X/1.png", seed=len(name))
+        run("plan", tmp_path / name, "-o", tmp_path / f"{name}.csv")
+    assert run("apply", tmp_path / "one.csv", "--to", tmp_path / "out") == 0
+    assert run("apply", tmp_path / "two.csv", "--to", tmp_path / "out") == 2
+    assert f"got one that was made with folder {tmp_path / 'one'}: choose another" in capsys.readouterr().err
+    text = (tmp_path / "one.csv").read_text("utf-8-sig")
+    (tmp_path / "one.csv").write_text(text.replace("no,yes,yes", "no,yes,no"), "utf-8")
+    assert run("apply", tmp_path / "one.csv", "--to", tmp_path / "out") == 2
+    assert "was made with plan " in capsys.readouterr().err
+
+
+def test_the_working_folder_may_be_the_one_to_fill(tmp_path, monkeypatch):
+    picture(tmp_path / "in/a.png")
+    run("plan", tmp_path / "in", "-o", tmp_path / "plan.csv")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert run("apply", "../plan.csv", "--to", ".") == 0
+    assert set(files(tmp_path / "here")) == {"a.png", "a_reverse.png", "a_plus90.png"}
+    assert (tmp_path / "here_before_after.jpg").is_file()
+
+
 # ---- datasets
 
 
@@ -538,6 +561,37 @@ def test_a_plan_of_another_dataset_is_refused(built, tmp_path, capsys):
     assert run("apply", plan, "--to", tmp_path / "out", "--folder", built / "plain") == 2
     told = capsys.readouterr().err
     assert "nobody: expected a row of the dataset" in told and "t000: expected 96 x 47 px" in told
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_copy_is_not_copied_and_none_is_made_twice(augmented, tmp_path, capsys):
+    made = augmented / "out"
+    run("plan", made, "-o", tmp_path / "plan.csv")
+    lines = {line["file"]: line for line in cells(tmp_path / "plan.csv")}
+    rows = rows_of(made)
+    copied = {row["original"] for row in rows.values()}
+    assert {f for f, line in lines.items() if "yes" in line.values()} == {
+        run
+        for run, row in rows.items()
+        if row["_split"] == "train" and not row["original"] and run not in copied
+    }
+    head = "file,height,width,cut,reverse,plus90\n"
+    for name, message in {
+        "t000_reverse": "t000_reverse: expected no for all of a copy, got plus90: plan its original",
+        "t000": "t000 plus90: expected no row t000_plus90 yet, got one",
+    }.items():
+        line = lines[name]
+        (tmp_path / "more.csv").write_text(f"{head}{name},{line['height']},{line['width']},no,no,yes\n")
+        assert run("apply", tmp_path / "more.csv", "--to", tmp_path / "out", "--folder", made) == 2
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_originals_and_copies_there_is_nothing_to_write(built, tmp_path, capsys):
+    (tmp_path / "plan.csv").write_text("file,height,width,cut,reverse,plus90\nt000,48,96,no,no,no\n")
+    words = ("--to", tmp_path / "out", "--folder", built / "plain", "--only-copies")
+    assert run("apply", tmp_path / "plan.csv", *words) == 2
+    assert "expected at least one copy without its original, got none" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

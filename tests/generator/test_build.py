@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -414,6 +415,12 @@ def test_a_box_that_no_picture_holds_is_named(
     write_record(renders, record)
     [problem] = problems_of(renders, tmp_path / "set")
     assert problem.startswith(expected)
+
+
+def test_a_folder_without_records_is_named(renders: Path, tmp_path: Path) -> None:
+    shutil.rmtree(renders / "records")
+    problems = problems_of(renders, tmp_path / "set")
+    assert problems[0].startswith("records/t1.json: expected the record of run t1 (design.csv), got nothing")
 
 
 def test_a_crack_may_reach_out_of_the_picture(renders: Path, tmp_path: Path) -> None:

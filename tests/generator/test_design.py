@@ -252,6 +252,19 @@ def test_other_kinds_at_pairs_housing_and_print(tmp_path: Path):
     assert splits["train"] and splits["validation"] and not splits["train"] & splits["validation"]
 
 
+def test_a_bridge_that_leaves_no_position_for_the_next_defect_is_named(tmp_path: Path):
+    text = SPEC.replace("held_out = 9", 'held_out = ["r1c1", "r1c2"]').replace(
+        "[positions]",
+        '[classes]\nOTHERNG = 1\n[defects]\nper_picture = 2\n[defects.foreign]\nat = "pair"\ntype = "bridge"\n'
+        "[defects.stained]\n[positions]",
+    )
+    [problem] = problems_of(tmp_path, text)
+    assert problem == (
+        "made.toml: splits.validation: expected a smaller per_picture or more positions, got none left for stained "
+        "beside r1c1-r1c2"
+    )
+
+
 def test_a_kind_that_no_row_can_show_is_named(tmp_path: Path):
     text = SPEC.replace(
         "[positions]", "[classes]\nOTHERNG = 1\n[defects.print]\n[defects.twisted]\n[positions]"

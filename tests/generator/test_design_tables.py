@@ -86,6 +86,7 @@ def test_fractions():
         "two levels of every factor": ([2, 3], 3, None),
         "one generator for each of the 4 factors, got 3": ([2] * 4, None, "a b c"),
         "generators such as": ([2] * 3, None, "a b a"),
+        "generators such as 'a b c abc', got 'a b -'": ([2] * 3, None, "a b -"),
     }.items():
         with pytest.raises(ValueError, match=message):
             fractional(*arguments)

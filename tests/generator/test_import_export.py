@@ -3,11 +3,13 @@
 import contextlib
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import supervision
+import yaml
 from datasets import load_dataset
 from PIL import Image
 
@@ -99,6 +101,15 @@ def test_stock_readers_read_coco_and_yolo(built):
             found = sorted((name, *map(float, box)) for name, box in zip(names, truth.xyxy, strict=True))
             assert [f[0] for f in found] == [e[0] for e in expected]
             assert np.allclose([f[1:] for f in found], [e[1:] for e in expected], atol=1e-3)
+
+
+def test_yolo_s_folders_are_named_from_where_data_yaml_lies(built):
+    content = yaml.safe_load((built / "yolo/data.yaml").read_text("utf-8"))
+    assert content == {
+        "train": "images/train",
+        "val": "images/validation",
+        "names": {0: "BENDNG", 1: "NUKENG"},
+    }
 
 
 def test_yolo_boxes_are_right_to_a_millionth(built):
@@ -392,7 +403,11 @@ def test_words_that_nobody_explained_are_asked_for(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("0 0.5 0.5 0.2\n", "a.txt:1: expected a class and four numbers"),
+        ("0 0.5 0.5 0.2\n", "a.txt:1: expected a class and 4 numbers"),
+        (
+            "0 0.25 0.5 0.1 0.2 0.93\n",
+            "a.txt:1: expected a class and 4 numbers or a polygon's, got '0 0.25 0.5",
+        ),
         ("7 0.5 0.5 0.2 0.2\n", "a.txt:1: expected a class of data.yaml, got 7"),
         ("0 1.5 0.5 0.2 0.2\n", "images/train/a.png box 1: expected a box inside of 64 x 40 px"),
     ],
@@ -418,6 +433,39 @@ def test_a_yolo_picture_without_labels_is_not_taken_for_good(tmp_path, capsys):
     (tmp_path / "in/data.yaml").write_text("train: images/train\nnames: [BENDNG]\n")
     assert import_(tmp_path / "in", "--format", "yolo", "--to", tmp_path / "out") == 2
     assert "images/train/a.png: expected labels in labels/train/a.txt, got none" in capsys.readouterr().err
+
+
+def test_of_a_pose_the_box_is_taken(tmp_path, capsys):
+    picture(tmp_path / "in/images/train/a.png")
+    (tmp_path / "in/labels/train").mkdir(parents=True)
+    label = tmp_path / "in/labels/train/a.txt"
+    label.write_text("0 0.25 0.5 0.5 0.5 0.1 0.1 2 0.9 0.9 1\n")
+    text = "train: images/train\nnames: [BENDNG]\nkpt_shape: [2, 3]\n"
+    (tmp_path / "in/data.yaml").write_text(text)
+    assert import_(tmp_path / "in", "--format", "yolo", "--to", tmp_path / "out") == 0
+    [row] = rows_of(tmp_path / "out").values()
+    assert row["objects"]["bbox"] == [[0, 10, 32, 20]]
+    label.write_text("0 0.25 0.5 0.5 0.5\n")
+    assert import_(tmp_path / "in", "--format", "yolo", "--to", tmp_path / "two") == 2
+    assert "a.txt:1: expected a class and 10 numbers, got '0 0.25" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("annotations/instances_train2017.json", "annotations/instances_val2017.json"),
+        ("train/_annotations.coco.json", "valid/_annotations.coco.json"),
+    ],
+)
+def test_coco_s_usual_names_say_the_split(tmp_path, names):
+    for number, name in enumerate(names):
+        path = tmp_path / "in" / name
+        picture(path.parent / f"{number}.png", seed=number)
+        coco(path.parent, [image(1, f"{number}.png")], [box(1, 1, 1, 5, 5)])
+        (path.parent / "instances_train.json").rename(path)
+    assert import_(tmp_path / "in", "--format", "coco", "--to", tmp_path / "out") == 0
+    splits = {row["file"]: row["_split"] for row in rows_of(tmp_path / "out").values()}
+    assert splits == {"0.png": "train", "1.png": "validation"}
 
 
 def photos(folder: Path, count=20) -> Path:
@@ -498,6 +546,20 @@ def test_what_is_there_is_not_overwritten(built, tmp_path, capsys):
     assert (tmp_path / "out/mine.txt").read_text() == "mine"
 
 
+def test_damaged_datasets_are_named(built, tmp_path, capsys):
+    copy = tmp_path / "set"
+    shutil.copytree(built / "dataset", copy)
+    (copy / "nsoart.json").unlink()
+    words = (photos(tmp_path / "in"), "--format", "imagefolder", "--with", copy)
+    assert import_(*words, "--to", tmp_path / "mixed") == 2
+    assert "expected nsoart.json, which build writes, got nothing" in capsys.readouterr().err
+    path = next((copy / "data").glob("train*"))
+    path.write_bytes(path.read_bytes()[:-100])
+    assert export(copy, "--format", "coco", "--to", tmp_path / "coco") == 2
+    assert main(["augment", "plan", str(copy), "-o", str(tmp_path / "plan.csv")]) == 2
+    assert capsys.readouterr().err.count(f"{path.name}: expected a whole Parquet file") == 2
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -518,6 +580,8 @@ def test_a_report_shows_photographs(built, tmp_path):
         assert import_(built / kind, "--format", kind, "--to", tmp_path / kind) == 0
     words = (photos(tmp_path / "in"), "--format", "imagefolder", "--with", built / "dataset")
     assert import_(*words, "--to", tmp_path / "mixed") == 0
+    renders = ("--renders", str(built / "renders"))
+    assert main(["report", str(tmp_path / "mixed"), "-o", str(tmp_path / "tilts.html"), *renders]) == 0
     for kind in ("coco", "imagefolder", "mixed"):
         assert main(["report", str(tmp_path / kind), "-o", str(tmp_path / f"{kind}.html")]) == 0
     page = (tmp_path / "mixed.html").read_text("utf-8")

@@ -95,4 +95,8 @@ def test_defects_are_renamed_with_their_azimuths():
     assert mirror.defects(text) == expected
     assert turn.defects(text).startswith("bent@r8c2:tilt_deg=12,azimuth_deg=120;foreign@r6c2-r5c2")
     assert mirror.defects(mirror.defects(text)) == text
+    body = "foreign@housing:type=ball,azimuth_deg=0,x_mm=3,y_mm=1"
+    assert mirror.defects(body) == "foreign@housing:type=ball,azimuth_deg=180,x_mm=-3,y_mm=1"
+    assert turn.defects(body) == "foreign@housing:type=ball,azimuth_deg=90,x_mm=-1,y_mm=3"
+    assert turn.defects("foreign@housing:x_mm=0,y_mm=0") == "foreign@housing:x_mm=0,y_mm=0"
     assert mirror.defects("") == "" and mirror.defects(None) is None

@@ -8,11 +8,13 @@ import hashlib
 import io
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -216,6 +218,20 @@ def test_every_card_tells_its_levels_to_the_filters(dataset: Path, tmp_path: Pat
 def test_what_is_refused(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"got no data/\*\.parquet"):
         write_report(tmp_path, tmp_path / "report.html")
+    hostile = tmp_path / "hostile"
+    shutil.copytree(dataset, hostile)
+    for path in (hostile / "data").iterdir():
+        table = pq.read_table(path)
+        told = {k: v.replace(b'"BENDNG"', b'"B</style><script>"') for k, v in table.schema.metadata.items()}
+        assert told != table.schema.metadata
+        pq.write_table(table.replace_schema_metadata(told), path)
+    with pytest.raises(InputError, match="column label: expected the classes BENDNG"):
+        write_report(hostile, tmp_path / "report.html")
+    for path in (hostile / "data").iterdir():
+        path.write_bytes(b"PAR1")
+    with pytest.raises(InputError, match=r"\.parquet: expected a whole Parquet file"):
+        write_report(hostile, tmp_path / "report.html")
+    shutil.rmtree(hostile)
     with pytest.raises(InputError, match="expected the name of a file"):
         write_report(dataset, tmp_path)
     with pytest.raises(InputError, match="--per-class: expected 0 to 200"):
