@@ -66,6 +66,7 @@ BASE_ONLY = {
         "registration",
         "false_alarms",
         "pins",
+        "picture_files",
         "inspection",
         "inspect",
         "inspect_figure",

@@ -17,7 +17,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -25,12 +25,55 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from trainer import hub_files
+from trainer.data import INPUTS
 from trainer.errors import InputError
 from trainer.model import ViT, ViTConfig
+from trainer.row_facts import ROWS
 
 FORMAT = "pinsight-vit"
 VERSION = 1
 CONFIG, BEST, LAST, STATE = "config.json", "best.safetensors", "last.safetensors", "state.safetensors"
+
+
+class Range(NamedTuple):
+    """Numbers from `low`, or above it, to `high`."""
+
+    low: float
+    high: float
+    above: bool = False
+
+    def holds(self, value: float) -> bool:
+        """Whether `value` is one of them."""
+        return self.low <= value <= self.high and not (self.above and value == self.low)
+
+    def __str__(self) -> str:
+        return f"{'above' if self.above else 'from'} {self.low:g} to {self.high:g}"
+
+
+# Of a training's settings, by field of `TrainingConfig`.
+RANGES = {
+    "epochs": Range(1, 100_000),
+    "batch_size": Range(1, 65_536),
+    "lr": Range(0, 10, above=True),
+    "warmup": Range(0, 1),
+    "weight_decay": Range(0, 10),
+    "clip": Range(0, 1e6, above=True),
+    "label_smoothing": Range(0, 0.9),
+    "patch_weight": Range(0, 1000),
+    "close_ups": Range(0, 1),
+    "close_up_px": Range(32, 4096),
+    "seed": Range(0, 2**31 - 1),
+    "threads": Range(1, 1024),
+    "accumulate": Range(1, 4096),
+    "ema": Range(0, 0.99999),
+    "patience": Range(0, 100_000),
+}
+CHOICES = {"input": INPUTS, "rows": ROWS, "amp": ("bf16", "off")}
+
+
+def rising(epochs: Sequence[Any]) -> bool:
+    """Whether these are whole numbers from 1 on, each above the one before."""
+    return all(type(epoch) is int and epoch > 0 for epoch in epochs) and list(epochs) == sorted(set(epochs))
 
 
 @dataclass(frozen=True)
@@ -60,6 +103,9 @@ class TrainingConfig:
         rows: Which rows train and are measured: `all`, `observable` or `clear`.
         init: Run whose weights training begins with; empty = random ones.
         amp: `bf16`: the network computes in bfloat16, weights and optimizer stay float32; `off`: all in float32.
+
+    Raises:
+        InputError: A number outside of `RANGES`, or a word not among `CHOICES`.
     """
 
     epochs: int = 60
@@ -87,6 +133,20 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stages", tuple(self.stages))
+        problems = [
+            f"{name}: expected a number {limits}, got {getattr(self, name)!r}"
+            for name, limits in RANGES.items()
+            if not limits.holds(getattr(self, name))
+        ]
+        problems += [
+            f"{name}: expected one of {', '.join(words)}, got {getattr(self, name)!r}"
+            for name, words in CHOICES.items()
+            if getattr(self, name) not in words
+        ]
+        if not rising(self.stages):
+            problems.append(f"stages: expected rising epochs, got {list(self.stages)}")
+        if problems:
+            raise InputError(problems)
 
 
 # Runs from before these existed lack them: there they had their defaults, and every row was taken.
@@ -154,7 +214,7 @@ def section(kind: type, values: Any, place: str, later: Mapping[str, Any] | None
         later: What earlier versions did not write, and what it was then.
 
     Raises:
-        InputError: An unknown or missing key, or a value of another type.
+        InputError: An unknown or missing key, a value of another type, or one that the dataclass refuses.
     """
     if not isinstance(values, dict):
         raise InputError(f"{place}: expected an object, got {type(values).__name__}")
@@ -164,7 +224,7 @@ def section(kind: type, values: Any, place: str, later: Mapping[str, Any] | None
         f"{place}: unknown key {key!r}; known are {sorted(known)}" for key in values if key not in known
     ]
     problems += [f"{place}: key {key!r} is missing" for key in known if key not in values]
-    expected = {int: int, float: (int, float), bool: bool, str: str}
+    expected = {int: int, float: (int, float), bool: bool, str: str, dict[str, list[str]]: dict}
     for key, value in values.items():
         allowed = expected.get(known.get(key), (list, tuple))  # type: ignore[arg-type]
         if key in known and (
@@ -173,7 +233,10 @@ def section(kind: type, values: Any, place: str, later: Mapping[str, Any] | None
             problems.append(f"{place}: key {key!r}: expected {known[key]}, got {value!r}")
     if problems:
         raise InputError(problems)
-    return kind(**values)
+    try:
+        return kind(**values)
+    except InputError as e:
+        raise InputError([f"{place}: {problem}" for problem in e.problems]) from e
 
 
 def read_json(path: Path, expected: str) -> dict[str, Any]:
@@ -200,7 +263,8 @@ def read_config(path: Path) -> tuple[ViTConfig, TrainingConfig]:
     """Read a run's configuration strictly.
 
     Raises:
-        InputError: The folder or file is missing, no JSON, of another format or version, or has unknown keys.
+        InputError: The folder or file is missing, no JSON, of another format or version, has unknown keys or values
+            outside of their ranges.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))

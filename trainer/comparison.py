@@ -1,7 +1,8 @@
 """`--compare`: the same training in several modes, each in a process of its own, and what came of each.
 
 Data, seed, batches and the budget (epochs, time limit) are equal; only what trains differs, and its learning rate
-where none was given. Peak memory is that of each process, or of the GPU.
+where none was given. Peak memory is that of each process, or of the GPU. The same command again goes on: a finished
+mode is taken as it is, an interrupted one resumed.
 """
 
 import argparse
@@ -30,8 +31,9 @@ TABLE = (
         "false_boxes_per_ok_picture",
     ),
 )
+FILES = ("compare.csv", "compare.json", "compare.png")
 # Options that belong to the comparison, or that each of its runs gets anew.
-OWN = ("--compare", "--out", "--mode", "--train-share", "--push", "--private", "--overwrite")
+OWN = ("--compare", "--out", "--mode", "--train-share", "--push", "--private")
 LORA = ("--lora-rank", "--lora-alpha", "--lora-target")
 
 
@@ -61,7 +63,6 @@ def parse_modes(text: str) -> list[tuple[str, str, float | None]]:
 
 def passed_on(argv: list[str], lora: bool) -> list[str]:
     """The command's options without those that the comparison sets itself, and LoRA's only for LoRA."""
-    flags = {"--private", "--overwrite"}
     left_out = OWN if lora else OWN + LORA
     kept, skip = [], False
     for word in argv:
@@ -70,7 +71,7 @@ def passed_on(argv: list[str], lora: bool) -> list[str]:
             continue
         name = word.partition("=")[0]
         if name in left_out:
-            skip = name not in flags and "=" not in word
+            skip = name != "--private" and "=" not in word
             continue
         kept.append(word)
     return kept
@@ -99,6 +100,32 @@ def _row(name: str, run: Path) -> dict[str, Any]:
     }
 
 
+def _runs(args: argparse.Namespace, argv: list[str]) -> dict[str, list[str]]:
+    """The options of each mode's run by its name; those of a run that has begun end in --resume.
+
+    Raises:
+        InputError: The modes are wrong, OUT holds other files, or a run in it has other settings.
+    """
+    from trainer.florence2 import parser, resumed
+
+    modes = parse_modes(args.compare)
+    out: Path = args.out
+    known = {*FILES, *(name for name, _, _ in modes)}
+    if out.exists() and (not out.is_dir() or (others := {p.name for p in out.iterdir()} - known)):
+        got = sorted(others) if out.is_dir() else "a file"
+        raise InputError(f"--out {out}: expected a new folder or one of this comparison, got {got}")
+    runs = {}
+    for name, mode, share in modes:
+        words = [*passed_on(argv, mode == "lora"), "--mode", mode, "--out", str(out / name)]
+        if share is not None:
+            words += ["--train-share", str(share)]
+        if (out / name / checkpoint.CONFIG).is_file():
+            words.append("--resume")
+            resumed(parser().parse_args(words))
+        runs[name] = words
+    return runs
+
+
 def compare(args: argparse.Namespace, argv: list[str]) -> int:
     """Run each mode and write OUT/compare.csv, compare.json and compare.png; returns the exit code.
 
@@ -107,34 +134,31 @@ def compare(args: argparse.Namespace, argv: list[str]) -> int:
         argv: What it was called with.
 
     Raises:
-        InputError: The modes are wrong, or OUT holds other files.
+        InputError: The modes are wrong, OUT holds other files, or a run in it has other settings.
     """
-    modes = parse_modes(args.compare)
     out: Path = args.out
-    if out.exists() and (
-        not out.is_dir() or any(p.name not in {n for n, _, _ in modes} for p in out.iterdir())
-    ):
-        raise InputError(f"--out {out}: expected a new or empty folder for a comparison, got one with files")
+    runs = _runs(args, argv)
     out.mkdir(parents=True, exist_ok=True)
     rows, failed = [], []
-    for name, mode, share in modes:
-        say(f"{name}:")
-        words = [*passed_on(argv, mode == "lora"), "--mode", mode, "--out", str(out / name)]
-        if share is not None:
-            words += ["--train-share", str(share)]
-        # A process of its own: peak memory is a process's, and one run's must not count for the next.
-        code = subprocess.run([sys.executable, "-m", "trainer.florence2", *words], check=False).returncode
-        if code:
-            failed.append(f"{name} (exit {code})")
-            continue
+    for name, words in runs.items():
+        if (out / name / "summary.json").is_file():
+            say(f"{name}: finished before")
+        else:
+            say(f"{name}:")
+            # A process of its own: peak memory is a process's, and one run's must not count for the next.
+            command = [sys.executable, "-m", "trainer.florence2", *words]
+            if code := subprocess.run(command, check=False).returncode:
+                failed.append(f"{name} (exit {code})")
+                continue
         rows.append(_row(name, out / name))
     if not rows:
         raise InputError(f"--compare: expected at least one mode to finish, got {', '.join(failed)}")
     from trainer.detection_plots import comparison
 
-    checkpoint.write_table(out / "compare.csv", TABLE, rows)
-    checkpoint.write_text(out / "compare.json", json.dumps(rows, indent=2) + "\n")
-    comparison(rows, out / "compare.png")
+    table, numbers, picture = (out / name for name in FILES)
+    checkpoint.write_table(table, TABLE, rows)
+    checkpoint.write_text(numbers, json.dumps(rows, indent=2) + "\n")
+    comparison(rows, picture)
     for row in rows:
         say(
             f"{row['name']:<14} mAP50 {row['map50'] or 0:.3f}  {row['trained_parameters']:>12,} trained  "

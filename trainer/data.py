@@ -32,16 +32,18 @@ LEFT_RIGHT = ("center", "top", "bottom")
 UP_DOWN = ("center", "left", "right")
 
 
-def open_picture(source: Path | dict[str, Any], name: str) -> Image.Image:
+def open_picture(source: Path | dict[str, Any] | None, name: str) -> Image.Image:
     """Open and fully decode a picture.
 
     Args:
-        source: A file, or an undecoded `datasets` picture with its bytes or path.
+        source: A file, or an undecoded `datasets` picture with its bytes or path; None where a row has none.
         name: What a message calls the picture.
 
     Raises:
         InputError: The file is missing, truncated or no picture.
     """
+    if source is None:
+        raise InputError(f"{name}: expected a picture, got null")
     try:
         if isinstance(source, dict):
             data = source.get("bytes")
@@ -95,10 +97,8 @@ class Pictures:
     def _decode(self, index: int) -> Tensor:
         row, channels = self._rows[index], []
         for column in self._columns:
-            name = f"row {index}, column {column!r}"
-            if row[column] is None:
-                raise InputError(f"{name}: expected a picture, got null")
-            channels.append(self._fitted(open_picture(row[column], name), self._size))
+            picture = open_picture(row[column], f"row {index}, column {column!r}")
+            channels.append(self._fitted(picture, self._size))
         return torch.from_numpy(np.concatenate(channels))
 
     def one(self, index: int) -> Tensor:
@@ -355,6 +355,16 @@ def read_dataset(
     return dataset, tuple(features["label"].names)
 
 
+def first_size(dataset: Any, folder: Path, column: str) -> tuple[int, int]:
+    """(W, H) px of the first training picture of what `read_dataset` returned.
+
+    Raises:
+        InputError: It is null or cannot be read.
+    """
+    place = f"--data {folder} split train: row 0, column {column!r}"
+    return open_picture(dataset["train"][0][column], place).size
+
+
 def load_data(
     folder: Path, column: str = "image", size: tuple[int, int] | None = None, memory: int | None = None
 ) -> Data:
@@ -371,13 +381,7 @@ def load_data(
     """
     dataset, classes = read_dataset(folder, column)
     if size is None:
-        column_of_size = column.split("+")[0]
-        first = dataset["train"][0][column_of_size]
-        if first is None:
-            raise InputError(
-                f"--data {folder} split train: row 0, column {column_of_size!r}: expected a picture, got null"
-            )
-        size = open_picture(first, f"--data {folder} split train: row 0, column {column_of_size!r}").size
+        size = first_size(dataset, folder, column.split("+")[0])
     splits, problems, warnings = {}, [], []
     for name, rows in dataset.items():
         labels = rows["label"]

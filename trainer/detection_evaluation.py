@@ -125,7 +125,7 @@ def measure(
     from trainer import detection_metrics, detection_sheets
 
     detector = inspector.detector
-    threshold, seen = detector.threshold, set(detector.seen)
+    threshold, seen = detector.threshold, detector.seen
     reports: dict[str, Any] = {}
     rows: list[dict[str, Any]] = []
     for name, split in splits.items():
@@ -169,7 +169,7 @@ def evaluate(
         "data": folder.resolve().name,
         "labels": list(detector.labels),
         "threshold": detector.threshold,
-        "seen": sorted(detector.seen),
+        "seen": detector.seen,
         "splits": reports,
     }
     _write(out, document, rows)

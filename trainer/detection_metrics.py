@@ -16,6 +16,7 @@ import torch
 
 from trainer.answers import Found, iou
 from trainer.florence2_data import FACTORS, Pin, Truth, quantised
+from trainer.row_facts import group_of
 
 MATCH_IOU = 0.5
 BOOTSTRAPS = 1000
@@ -207,7 +208,10 @@ def pin_at(box: Sequence[float], pins: Sequence[Pin]) -> Pin | None:
 
 
 def best_threshold(pictures: Pictures, most_false: float = 0.1) -> float:
-    """The confidence with the highest F1 among those that leave at most `most_false` boxes per OK picture."""
+    """The confidence with the highest F1 among those that leave at most `most_false` boxes per OK picture.
+
+    Above every box where none does; 0.5 without a box.
+    """
     scored = [
         (f.confidence, hit, not truth.targets)
         for truth, found in pictures
@@ -216,6 +220,8 @@ def best_threshold(pictures: Pictures, most_false: float = 0.1) -> float:
     true = sum(len(truth.targets) for truth, _ in pictures)
     ok = sum(not truth.targets for truth, _ in pictures)
     best, threshold = -1.0, 0.5
+    if scored:
+        threshold = math.nextafter(max(s[0] for s in scored), math.inf)
     for level in sorted({round(s[0], 3) for s in scored}):
         kept = [s for s in scored if s[0] >= level]
         if ok and sum(s[2] for s in kept) / ok > most_false:
@@ -322,15 +328,9 @@ def calibration(pictures: Pictures, bins: int = 10) -> dict[str, Any]:
     return {"bins": rows, "ece": gap if scored else None, "boxes": len(scored)}
 
 
-def position_groups(truths: Iterable[Truth], seen: set[str]) -> list[str]:
-    """For each picture `seen`, `held-out`, `both` or `ok`: where its defects sit against those of training."""
-    names = []
-    for truth in truths:
-        kinds = {pin.address in seen for pin in truth.targets}
-        names.append(
-            "ok" if not kinds else "both" if len(kinds) == 2 else "seen" if kinds == {True} else "held-out"
-        )
-    return names
+def position_groups(truths: Iterable[Truth], seen: Mapping[str, Sequence[str]]) -> list[str]:
+    """For each picture what `row_facts.group_of` says of its defects; `ok` without."""
+    return [group_of(*truth.defects, seen) if truth.targets else "ok" for truth in truths]
 
 
 def report(
@@ -338,7 +338,7 @@ def report(
     found: Sequence[Sequence[Found]],
     labels: Sequence[str],
     threshold: float,
-    seen: set[str],
+    seen: Mapping[str, Sequence[str]],
     intervals: bool = True,
 ) -> dict[str, Any]:
     """Everything there is to say of one split.
@@ -347,7 +347,7 @@ def report(
         truths, found: Per picture; boxes in its px.
         labels: Class names without OK.
         threshold: Confidence from which a box counts as said.
-        seen: Addresses that carry a defect somewhere in training.
+        seen: Pins that carry a defect somewhere in training, by scene.
         intervals: Whether to bootstrap mAP50.
     """
     pictures = list(zip(truths, found, strict=True))

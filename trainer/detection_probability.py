@@ -76,6 +76,9 @@ def curve(sizes_mm: Sequence[float], found: Sequence[bool]) -> dict[str, Any]:
         what = "all were found" if hit.all() else "none was found" if not hit.any() else "a step divides them"
         out["note"] = f"{what}: the sizes shown do not bound the curve"
         return out
+    if size.min() == size.max():
+        out["note"] = "all defects are of one size: no curve"
+        return out
     offset, slope = _fit(x, hit)
     out.update(offset=offset, slope=slope)
     if slope <= 0:

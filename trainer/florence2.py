@@ -7,7 +7,6 @@ docs/florence2.md explains options and files.
 
 import argparse
 import resource
-import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +16,9 @@ import torch
 
 from generator.hub import HubError, name_problem
 from trainer import checkpoint
-from trainer.data import INPUTS
+from trainer.data import first_size, read_dataset
 from trainer.errors import InputError
-from trainer.florence2_data import DIGITS, Collator, DetectionData, first_size, load_detection
+from trainer.florence2_data import DIGITS, Collator, DetectionData, detection_data
 from trainer.florence2_model import (
     MODES,
     TINY,
@@ -32,7 +31,7 @@ from trainer.florence2_model import (
 )
 from trainer.florence2_run import ADAPTER, MODEL, DetectionConfig, Detector, load_config, save_config
 from trainer.model import OK_CLASS
-from trainer.options import device_of, exit_code, number, prepare_folder, repeatable, say
+from trainer.options import check_folder, device_of, exit_code, number, repeatable, say, take_folder
 from trainer.training import METRICS
 
 EXAMPLE = """examples:
@@ -70,6 +69,7 @@ OPTIONS = {
     "augment": "augment",
     "evaluate_every": "evaluate_every",
 }
+INPUTS = ("image", "nsoart")
 # What differs from DetectionConfig's defaults, which are a tiny model's, for a published checkpoint.
 PUBLISHED = {"epochs": 12, "location_smoothing": 0.0, "scaffold": 0.0, "close_ups": 0.0, "ema": 0.999}
 PUBLISHED_LR = {"full": 2e-5, "language": 2e-5, "decoder": 5e-5, "lora": 2e-4}
@@ -236,7 +236,12 @@ def settings_of(args: argparse.Namespace) -> DetectionConfig:
     return replace(DetectionConfig(), **given)
 
 
-def _resumed(args: argparse.Namespace) -> tuple[DetectionConfig, Detector]:
+def resumed(args: argparse.Namespace) -> tuple[DetectionConfig, Detector]:
+    """The settings of the run in `args.out`, and what prediction knows of it.
+
+    Raises:
+        InputError: There is none, or an option asks for another setting.
+    """
     settings, detector = load_config(args.out)
     problems = []
     for option, field in OPTIONS.items():
@@ -249,6 +254,17 @@ def _resumed(args: argparse.Namespace) -> tuple[DetectionConfig, Detector]:
     if problems:
         raise InputError(problems)
     return settings, detector
+
+
+def _check_run(args: argparse.Namespace) -> None:
+    """Whether RUN can be taken, and keeps the model that is compared with at the end."""
+    check_folder(args.out, args.resume, args.overwrite)
+    if not args.overwrite or args.model in (None, TINY) or not Path(args.model).exists():
+        return
+    if Path(args.model).resolve().is_relative_to(args.out.resolve()):
+        raise InputError(
+            f"--model {args.model}: expected a folder outside of {args.out}, which --overwrite empties"
+        )
 
 
 def _memory_mb(device: torch.device) -> float:
@@ -332,18 +348,31 @@ def run(args: argparse.Namespace, argv: list[str]) -> int:
     if args.private and not args.push:
         raise InputError("--private: expected only with --push")
     device = device_of(args.device)
+    if args.photos:
+        from trainer.forgetting import photos
+
+        for _ in photos(args.photos):  # a wrong folder shows now, not after the training
+            pass
     if args.compare:
         from trainer.comparison import compare
 
         return compare(args, argv)
-    settings = _resumed(args)[0] if args.resume else settings_of(args)
+    if not args.dry_run:
+        _check_run(args)
+    settings, held = resumed(args) if args.resume else (settings_of(args), None)
     repeatable(device, settings.threads)
-    stored_size, classes = first_size(args.data, settings.input)
+    dataset, classes = read_dataset(args.data, settings.input)
+    stored_size = first_size(dataset, args.data, settings.input)
     labels = [name for name in classes if name != OK_CLASS]
     source = (settings.model, labels, fitting_size(stored_size), settings.seed)
     model, processor = load(*source)
     size = picture_size(processor)
-    data = load_detection(args.data, settings.input, size)
+    if held is not None and (classes, size) != (held.classes, held.size):
+        raise InputError(
+            f"--data {args.data}: {args.out} knows {list(held.classes)} in {held.size[0]}x{held.size[1]} px, "
+            f"the dataset has {list(classes)} in {size[0]}x{size[1]} px"
+        )
+    data = detection_data(dataset, classes, args.data, settings.input, size)
     from trainer.answers import Vocabulary
 
     collator = Collator(
@@ -355,23 +384,20 @@ def run(args: argparse.Namespace, argv: list[str]) -> int:
         return 0
     accelerator = _accelerator(device)
     main = accelerator.is_main_process
-    if main:  # another process would find the folder in use
-        prepare_folder(args.out, args.resume, args.overwrite, RUN_FILES)
-        if args.overwrite:
-            for name in RUN_FOLDERS:
-                shutil.rmtree(args.out / name, ignore_errors=True)
-    accelerator.wait_for_everyone()
-    detector = Detector(
-        classes, size, 0.5, tuple(sorted(data.seen_positions())), settings.remove_hyphens, settings.input
-    )
+    detector = Detector(classes, size, 0.5, data.seen_positions(), settings.remove_hyphens, settings.input)
 
     from trainer import detection_metrics, detection_sheets
     from trainer.florence2_training import Training, answers
 
     training = Training(data, model, collator, settings, accelerator)
     training.self_test()
+    # Killed in its first epoch, a run has its settings and nothing else: it begins again.
+    goes_on = args.resume and (args.out / checkpoint.STATE).is_file()
+    accelerator.wait_for_everyone()  # until all have looked at the folder
     if main:
-        save_config(args.out, settings, detector)
+        take_folder(args.out, args.overwrite, RUN_FILES, RUN_FOLDERS)
+        if not args.resume:
+            save_config(args.out, settings, detector)
         say(
             f"{size[0]}x{size[1]} px, {len(training.rows)} training and {len(data.splits['validation'])} validation "
             f"pictures, {training.steps} steps, {accelerator.device}, {settings.threads} threads; loss self-test passed"
@@ -392,7 +418,7 @@ def run(args: argparse.Namespace, argv: list[str]) -> int:
 
     outcome = training.train(
         args.out,
-        resume=args.resume,
+        resume=goes_on,
         time_limit_min=args.time_limit,
         report=_say_epoch,
         show=show,
@@ -435,7 +461,8 @@ def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     argv = sys.argv[1:] if argv is None else argv
     args = parser().parse_args(argv)
-    kept = f"interrupted; the finished epochs are kept: go on with --resume --out {args.out}"
+    again = "the same command" if args.compare else f"--resume --out {args.out}"
+    kept = f"interrupted; the finished epochs are kept: go on with {again}"
     return exit_code(lambda: run(args, argv), kept)
 
 

@@ -20,11 +20,13 @@ from torch import Tensor
 from generator.bbox_str import decode, encode
 from trainer.answers import Vocabulary
 from trainer.augmentation import TURN_DEG, inside, mirror, photometric, shift, turn
-from trainer.data import LEFT_RIGHT, UP_DOWN, Pictures, open_picture, read_dataset
+from trainer.data import LEFT_RIGHT, UP_DOWN, Pictures
 from trainer.errors import InputError
 from trainer.fitting import rgb
 from trainer.model import OK_CLASS
+from trainer.row_facts import positions_by_scene
 
+MISSING_CLASS = "NUKENG"
 DIGITS = ("as-is", "printed", "overlaid", "none")
 # Shares of width and height by which a picture may be shifted: about a pitch, so that no place keeps its meaning.
 REACH = (0.12, 0.3)
@@ -70,6 +72,11 @@ class Truth:
         """The objects of the answer."""
         return tuple(self.pins[i] for i in self.answer)
 
+    @property
+    def defects(self) -> tuple[str, tuple[str, ...]]:
+        """The scene, and the addresses of the objects of the answer."""
+        return self.factors.get("scene", ""), tuple(pin.address for pin in self.targets)
+
 
 @dataclass(frozen=True)
 class DetectionSplit:
@@ -101,9 +108,9 @@ class DetectionData:
         """The classes an answer may name."""
         return tuple(name for name in self.classes if name != OK_CLASS)
 
-    def seen_positions(self) -> set[str]:
-        """Addresses that carry a defect somewhere in training."""
-        return {pin.address for truth in self.splits["train"].truths for pin in truth.targets}
+    def seen_positions(self) -> dict[str, list[str]]:
+        """Pins that carry a defect somewhere in training, by scene."""
+        return positions_by_scene(truth.defects for truth in self.splits["train"].truths)
 
 
 def stretched(picture: Image.Image, size: tuple[int, int]) -> np.ndarray:
@@ -140,13 +147,16 @@ def truth_of(row: dict[str, Any], classes: Sequence[str], place: str) -> Truth:
         def cell(name: str, index: int = index) -> Any:
             return (objects.get(name) or [None] * (index + 1))[index]
 
+        address, label = str(cell("address") or ""), classes[category]
+        # Foreign bodies and boxes of photographs have no retraction either.
+        may_be_missing = label == MISSING_CLASS and bool(address) and "retraction_mm" in objects
         pins.append(
             Pin(
-                str(cell("address") or ""),
+                address,
                 str(cell("cavity") or ""),
                 (x, y, x + w, y + h),
-                classes[category],
-                "retraction_mm" in objects and cell("retraction_mm") is None,
+                label,
+                may_be_missing and cell("retraction_mm") is None,
             )
         )
     written = [encode([pin.box], [pin.label], width, height) for pin in pins]
@@ -169,32 +179,6 @@ def truth_of(row: dict[str, Any], classes: Sequence[str], place: str) -> Truth:
     )
 
 
-def first_size(folder: Path, column: str = "image") -> tuple[tuple[int, int], tuple[str, ...]]:
-    """(W, H) px of a dataset's first training picture, and the class names."""
-    dataset, classes = read_dataset(folder, column)
-    cell = dataset["train"][0][column]
-    return open_picture(cell or {}, f"--data {folder} split train: row 0, column {column!r}").size, classes
-
-
-def load_detection(
-    folder: Path, column: str, size: tuple[int, int], only: Sequence[str] | None = None
-) -> DetectionData:
-    """Read a dataset with the splits `train` and `validation` for detection.
-
-    Args:
-        folder: What `python -m generator build` wrote.
-        column: `image` or `nsoart`.
-        size: (W, H) px of the network's pictures.
-        only: Names of the splits to read; all by default.
-
-    Raises:
-        InputError: The folder, a split, a column, an answer or a picture is missing or broken.
-    """
-    dataset, classes = read_dataset(folder, column)
-    chosen = {name: rows for name, rows in dataset.items() if only is None or name in only}
-    return detection_data(chosen, classes, folder, column, size)
-
-
 def detection_data(
     dataset: Mapping[str, Any], classes: tuple[str, ...], folder: Path, column: str, size: tuple[int, int]
 ) -> DetectionData:
@@ -203,7 +187,9 @@ def detection_data(
     Args:
         dataset: At least one split.
         classes: Their class names.
-        folder, column, size: See `load_detection`.
+        folder: What messages call the dataset.
+        column: `image` or `nsoart`.
+        size: (W, H) px of the network's pictures.
 
     Raises:
         InputError: A column, an answer or a picture is missing or broken.
@@ -243,7 +229,7 @@ def detection_data(
 def chosen_rows(split: DetectionSplit, digits: str, share: float) -> list[int]:
     """Rows to train on: all; or with `printed` and `none` those whose housing carries print, or none.
 
-    `printed` with a share below 1 keeps so many rows without print that the share holds.
+    `printed` with a share below 1 takes rows without print too, and of either so many that the share holds.
 
     Raises:
         InputError: There is no such row.
@@ -253,12 +239,17 @@ def chosen_rows(split: DetectionSplit, digits: str, share: float) -> list[int]:
     if digits == "none":
         rows = plain
     elif digits == "printed":
-        room = len(marked) if share >= 1 else round(len(marked) * (1 - share) / max(share, 1e-9))
-        rows = sorted(marked + (plain[:room] if share < 1 else []))
+        # As many as the scarcer kind allows.
+        kinds = ((marked, share), (plain, 1 - share))
+        most = min(len(kind) / part for kind, part in kinds if part > 0)
+        rows = sorted(row for kind, part in kinds for row in kind[: round(most * part)])
     else:
         rows = list(range(len(split)))
     if not rows:
-        raise InputError(f"--digits {digits}: expected such pictures in the training split, got none")
+        raise InputError(
+            f"--digits {digits}: expected such pictures in the training split, got {len(marked)} with print and "
+            f"{len(plain)} without"
+        )
     return rows
 
 

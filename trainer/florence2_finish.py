@@ -102,12 +102,12 @@ def finish(
     trained, _ = trained_parameters(training.trainee.model)
     model, difference = _merged(training, run)
     threshold, reports, found = measure(model, training, data)
-    save_config(run, settings, replace(detector, threshold=threshold))
     before, processor = load(*source)
+    save_config(run, settings, replace(detector, threshold=threshold))
     _store(run, model, processor)
     held = {name: tensor.detach().cpu() for name, tensor in before.state_dict().items()}
     changed = lora.write_report(lora.changes(held, model), run)
-    pictures = forgetting.drawn_pictures() + (forgetting.photos(photos) if photos else [])
+    pictures = [*forgetting.drawn_pictures(), *(forgetting.photos(photos) if photos else ())]
     forgot = forgetting.compare(before.to(device).eval(), model, processor, data.size, pictures)
     checkpoint.write_text(run / "forgetting.json", json.dumps(forgot, indent=2, ensure_ascii=False) + "\n")
     rows = read_metrics(run, outcome.epochs)

@@ -105,16 +105,18 @@ def load(
 
     if not sys.stderr.isatty():
         logging.disable_progress_bar()
+    # Else transformers asks whether it may run the Python that lies in a checkpoint.
+    data_only = {"trust_remote_code": False}
     try:
-        kind = AutoConfig.from_pretrained(model).model_type
+        kind = AutoConfig.from_pretrained(model, **data_only).model_type
         if kind != "florence2" or model.startswith("microsoft/"):
             raise InputError(
                 f"--model {model}: expected a checkpoint of transformers' own Florence-2, such as "
                 f"florence-community/Florence-2-base-ft, got {kind}; ids of microsoft/ need conversion"
             )
         # Published weights are stored in half precision and would be trained in it.
-        loaded = Florence2ForConditionalGeneration.from_pretrained(model, dtype=torch.float32)
-        processor = Florence2Processor.from_pretrained(model)
+        loaded = Florence2ForConditionalGeneration.from_pretrained(model, dtype=torch.float32, **data_only)
+        processor = Florence2Processor.from_pretrained(model, **data_only)
     except (OSError, ValueError, KeyError) as e:
         there = "no such folder, and " if not Path(model).exists() else ""
         raise InputError(

@@ -1,6 +1,6 @@
 """What a Florence-2 run keeps on disk, and how it is read back.
 
-RUN/config.json           settings, classes, picture size, threshold, positions that were defective in training
+RUN/config.json           settings, classes, picture size, threshold, pins that were defective in training
 RUN/model/                the trained model and its processor, as `from_pretrained` reads them; LoRA merged in
 RUN/adapter/              with `--mode lora`: the adapter alone, as PEFT reads it
 RUN/best.safetensors      what trained, of the best epoch (averaged weights)
@@ -8,7 +8,7 @@ RUN/state.safetensors     what `--resume` goes on from: what trained, its averag
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch import nn
 from trainer import checkpoint
 from trainer.errors import InputError
 from trainer.model import OK_CLASS
+from trainer.row_facts import ANY_SCENE
 
 FORMAT = "pinsight-florence2"
 VERSION = 1
@@ -99,7 +100,7 @@ class Detector:
         classes: All class names, OK among them.
         size: (W, H) px of the network's pictures.
         threshold: Confidence from which a box counts as said; chosen on validation.
-        seen: Addresses that carry a defect somewhere in training.
+        seen: Pins that carry a defect somewhere in training, by scene.
         remove_hyphens: Whether the model writes labels without hyphens.
         input: Column of the pictures it was trained on.
     """
@@ -107,7 +108,7 @@ class Detector:
     classes: tuple[str, ...]
     size: tuple[int, int]
     threshold: float
-    seen: tuple[str, ...]
+    seen: dict[str, list[str]]
     remove_hyphens: bool
     input: str
 
@@ -157,15 +158,11 @@ def load_config(run: Path) -> tuple[DetectionConfig, Detector]:
     if unknown := set(document) - {"format", "version", "training", "detector"}:
         raise InputError(f"{path}: unknown keys {sorted(unknown)}")
     training = checkpoint.section(DetectionConfig, document.get("training"), f"{path} training", LATER)
-    detector = checkpoint.section(Detector, document.get("detector"), f"{path} detector")
-    return training, Detector(
-        tuple(detector.classes),
-        tuple(detector.size),
-        detector.threshold,
-        tuple(detector.seen),
-        detector.remove_hyphens,
-        detector.input,
-    )
+    known = document.get("detector")
+    if isinstance(known, dict) and isinstance(known.get("seen"), list):
+        known = {**known, "seen": {ANY_SCENE: known["seen"]}}  # earlier versions kept no scene
+    detector = checkpoint.section(Detector, known, f"{path} detector")
+    return training, replace(detector, classes=tuple(detector.classes), size=tuple(detector.size))
 
 
 def save_model(folder: Path, model: Any, processor: Any) -> None:

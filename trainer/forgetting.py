@@ -7,7 +7,7 @@ give along the answer that the first one gave.
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,17 +56,17 @@ def drawn_pictures(size: tuple[int, int] = (384, 384)) -> list[tuple[str, Image.
     return pictures
 
 
-def photos(folder: Path) -> list[tuple[str, Image.Image]]:
+def photos(folder: Path) -> Iterator[tuple[str, Image.Image]]:
     """At most 24 pictures of a folder, by name.
 
     Raises:
-        InputError: The folder is missing, or holds no picture that can be read.
+        InputError: The folder is missing or holds no picture, or, on the way, one that cannot be read.
     """
     from trainer.data import open_picture
     from trainer.fitting import rgb
     from trainer.predict import find_pictures
 
-    return [(p.name, rgb(open_picture(p, str(p)))) for p in find_pictures([folder])[:MOST_PHOTOS]]
+    return ((p.name, rgb(open_picture(p, str(p)))) for p in find_pictures([folder])[:MOST_PHOTOS])
 
 
 def _answers(model: Any, processor: Any, inputs: dict[str, Tensor]) -> tuple[Tensor, list[str]]:

@@ -33,7 +33,7 @@ class Frozen:
         threshold: NG from so much 1 - P(OK) on.
         temperature: Divides the logits.
         pictures: Validation pictures that decided.
-        positions: Addresses that were defective in training, by scene.
+        positions: Pins that were defective in training, by scene.
     """
 
     weights_sha256: str
@@ -116,7 +116,7 @@ def freeze(
         run: The run's folder.
         logits, labels: (N, K) and (N,) of validation, by the best weights.
         ok_index: Label of OK.
-        positions: Addresses that were defective in training, by scene.
+        positions: Pins that were defective in training, by scene.
     """
     temperature = fit_temperature(logits, labels)
     scores = 1 - softmax(logits, temperature)[:, ok_index]

@@ -131,6 +131,8 @@ class ViTConfig:
             problems.append(f"mean and std: expected {self.channels} numbers each")
         if len(self.views) == 1 or len(set(self.views)) < len(self.views):
             problems.append(f"views: expected none, or two and more that differ, got {list(self.views)}")
+        if not self.mlp_ratio > 0:
+            problems.append(f"mlp ratio: expected a number above 0, got {self.mlp_ratio}")
         if not 0 <= self.dropout < 1:
             problems.append(f"dropout: expected 0 <= dropout < 1, got {self.dropout}")
         if problems:

@@ -1,6 +1,7 @@
 """What the training commands share: numbers with limits, the folder of a run, the device, and talking to a person."""
 
 import argparse
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -31,53 +32,59 @@ def exit_code(command: Callable[[], int], interrupted: str = "interrupted") -> i
         return 1
 
 
-def number(kind: type, low: float, high: float, low_open: bool = False) -> Callable[[str], float]:
-    """A parser of numbers of `kind` from `low` (or above it) to `high`."""
+def number(kind: type, low: float, high: float, above: bool = False) -> Callable[[str], float]:
+    """A parser of numbers of `kind` in a `checkpoint.Range`."""
+    limits = checkpoint.Range(low, high, above)
 
     def parse(text: str) -> float:
         try:
             value = kind(text)
         except ValueError:
             value = None
-        if value is None or not low <= value <= high or (low_open and value == low):
+        if value is None or not limits.holds(value):
             raise argparse.ArgumentTypeError(
-                f"expected {'a whole number' if kind is int else 'a number'} "
-                f"{'above' if low_open else 'from'} {low:g} to {high:g}, got {text!r}"
+                f"expected {'a whole number' if kind is int else 'a number'} {limits}, got {text!r}"
             )
-        return value
+        return value  # type: ignore[no-any-return]
 
     return parse
 
 
-def prepare_folder(run: Path, resume: bool, overwrite: bool, files: Sequence[str]) -> None:
-    """Make a run's folder, or take it over; of an earlier run only its own `files` are removed.
-
-    What a killed run had begun to write goes too.
+def check_folder(run: Path, resume: bool, overwrite: bool) -> None:
+    """Whether a run's folder can be taken; nothing in it is changed.
 
     Raises:
-        InputError: It is a file, or holds files and neither --resume nor --overwrite was given.
+        InputError: It is a file; or it holds files, and neither --resume nor --overwrite was given; or --overwrite was,
+            and it holds no run.
     """
     if run.exists() and not run.is_dir():
         raise InputError(f"--out {run}: expected a folder, got a file")
-    if resume:
-        _remove_half_written(run, files)
+    if resume or not run.is_dir() or not any(run.iterdir()):
         return
-    if run.is_dir() and any(run.iterdir()):
-        if not overwrite:
-            raise InputError(
-                f"--out {run}: expected a new or empty folder, got one with files; --resume or --overwrite?"
-            )
-        if not (run / checkpoint.CONFIG).is_file():
-            raise InputError(
-                f"--overwrite {run}: expected the folder of an earlier run, got one without config.json"
-            )
+    if not overwrite:
+        raise InputError(
+            f"--out {run}: expected a new or empty folder, got one with files; --resume or --overwrite?"
+        )
+    if not (run / checkpoint.CONFIG).is_file():
+        raise InputError(
+            f"--overwrite {run}: expected the folder of an earlier run, got one without config.json"
+        )
+
+
+def take_folder(run: Path, overwrite: bool, files: Sequence[str], folders: Sequence[str]) -> None:
+    """Make a run's folder, or take it over: what a killed run had begun to write goes.
+
+    Args:
+        run: The folder, found fit by `check_folder`.
+        overwrite: Whether an earlier run's own `files` and `folders` go too.
+        files, folders: Their names in `run`.
+    """
+    if overwrite:
         for name in files:
             (run / name).unlink(missing_ok=True)
-        _remove_half_written(run, files)
+        for name in folders:
+            shutil.rmtree(run / name, ignore_errors=True)
     run.mkdir(parents=True, exist_ok=True)
-
-
-def _remove_half_written(run: Path, files: Sequence[str]) -> None:
     for name in files:
         for left in run.rglob(f".{name}.*.tmp"):
             left.unlink(missing_ok=True)

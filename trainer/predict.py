@@ -249,6 +249,9 @@ def run(args: argparse.Namespace) -> int:
         if args.out.exists() and not args.out.is_dir():
             raise InputError(f"--out {args.out}: expected a folder, got a file")
         args.out.mkdir(parents=True, exist_ok=True)
+    if args.json is not None and (args.json.is_dir() or not args.json.parent.is_dir()):
+        got = "a folder" if args.json.is_dir() else f"no folder {args.json.parent}"
+        raise InputError(f"--json {args.json}: expected a file in a folder that exists, got {got}")
     judged, places, problems = _judged(args, files, detects)
     names = dict(zip(places, sheet_names(places), strict=True))
     verdicts = []

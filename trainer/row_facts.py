@@ -1,6 +1,6 @@
 """What a dataset's row says of the part in its picture: which part, which factors, which defect of which size."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +17,8 @@ NO_FACTORS = {
 }
 MOST_LEVELS = 12
 ROWS = ("all", "observable", "clear")
+# Where runs of earlier versions kept positions without their scenes, these count in every one.
+ANY_SCENE = "*"
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,6 @@ def _at(objects: Mapping[str, Any], key: str, index: int) -> Any:
     return values[index] if values else None
 
 
-def _no_kinds(row: Mapping[str, Any], ok_index: int) -> str:
-    """What to call a row without kinds: a photograph may be NG of a kind that nobody named."""
-    return "unknown" if row.get("kinds") is None and row.get("label") not in (ok_index, None) else "OK"
-
-
 def facts(split: Split, ok_index: int) -> list[Facts]:
     """The facts of each example of a split: see `of_part` for those with several views.
 
@@ -65,6 +62,8 @@ def facts(split: Split, ok_index: int) -> list[Facts]:
     out = []
     for index, row in enumerate(split.rows):
         scene, part = str(row.get("scene") or ""), row.get("part")
+        # A photograph may be NG of a kind that nobody named. A row's own label is the dataset's, not the network's.
+        unnamed = row.get("kinds") is None and int(split.labels[index // split.views]) != ok_index
         objects = row.get("objects") or {}
         found = _defects(split, index, ok_index)
         measure, size = "", None
@@ -78,7 +77,7 @@ def facts(split: Split, ok_index: int) -> list[Facts]:
             Facts(
                 part=f"{scene}/{part}" if part not in (None, "") else f"run {split.runs[index]}",
                 scene=scene,
-                kinds="+".join(sorted(set(row.get("kinds") or []))) or _no_kinds(row, ok_index),
+                kinds="+".join(sorted(set(row.get("kinds") or []))) or ("unknown" if unnamed else "OK"),
                 addresses=tuple(str(_at(objects, "address", i) or "") for i in found),
                 measure=measure,
                 size_mm=size,
@@ -114,23 +113,46 @@ def of_part(rows: Sequence[Facts]) -> Facts:
     )
 
 
-def defect_positions(split: Split, ok_index: int) -> dict[str, list[str]]:
-    """Addresses that carry a visible defect somewhere in a split, by scene."""
+def _pins(addresses: Iterable[str]) -> set[str]:
+    """Single addresses: a bridge's `r1c1-r1c2` is two; what has none is none."""
+    return {pin for address in addresses for pin in address.split("-") if pin}
+
+
+def positions_by_scene(defects: Iterable[tuple[str, Iterable[str]]]) -> dict[str, list[str]]:
+    """Pins that carry a defect somewhere, by scene.
+
+    Args:
+        defects: Scene and addresses of the defects of each picture.
+    """
     found: dict[str, set[str]] = {}
-    for row in facts(split, ok_index):
-        found.setdefault(row.scene, set()).update(a for a in row.addresses if a)
-    return {scene: sorted(addresses) for scene, addresses in sorted(found.items())}
+    for scene, addresses in defects:
+        found.setdefault(scene, set()).update(_pins(addresses))
+    return {scene: sorted(pins) for scene, pins in sorted(found.items())}
 
 
-def position_group(row: Facts, positions: Mapping[str, Sequence[str]]) -> str:
-    """`seen`, `held-out` or `both`: where the defects sit against those of training; `OK` or `no position` without."""
-    if not row.addresses:
-        return "OK" if row.kinds == "OK" else "no position"
-    seen = positions.get(row.scene, ())
-    groups = {address in seen for address in row.addresses if address}
+def group_of(scene: str, addresses: Iterable[str], positions: Mapping[str, Sequence[str]]) -> str:
+    """`seen`, `held-out` or `both`: where defects sit against those of training; `no position` without an address.
+
+    Args:
+        scene: The picture's.
+        addresses: Of its defects.
+        positions: From `positions_by_scene`, of the training's pictures.
+    """
+    seen = _pins([*positions.get(scene, ()), *positions.get(ANY_SCENE, ())])
+    groups = {pin in seen for pin in _pins(addresses)}
     if not groups:
         return "no position"
     return "both" if len(groups) == 2 else "seen" if groups == {True} else "held-out"
+
+
+def defect_positions(split: Split, ok_index: int) -> dict[str, list[str]]:
+    """Pins that carry a visible defect somewhere in a split, by scene."""
+    return positions_by_scene((row.scene, row.addresses) for row in facts(split, ok_index))
+
+
+def position_group(row: Facts, positions: Mapping[str, Sequence[str]]) -> str:
+    """See `group_of`; `OK` without a defect."""
+    return "OK" if row.kinds == "OK" and not row.addresses else group_of(row.scene, row.addresses, positions)
 
 
 def size_levels(rows: Sequence[Facts], levels: int = 3) -> list[str]:
@@ -153,7 +175,7 @@ def factor_levels(rows: Sequence[Facts], positions: Mapping[str, Sequence[str]])
 
     Args:
         rows: From `facts`.
-        positions: Addresses that were defective in training, by scene.
+        positions: Pins that were defective in training, by scene.
     """
     table = {
         "position": [position_group(row, positions) for row in rows],

@@ -6,8 +6,8 @@ the best and the last epoch, and the state that `--resume` goes on from.
 
 import argparse
 import json
-import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,16 @@ from trainer.checkpoint import TrainingConfig
 from trainer.data import INPUTS, Data, channel_statistics, load_data
 from trainer.errors import InputError
 from trainer.model import SIZES, ViT, ViTConfig
-from trainer.options import amp_of, device_of, exit_code, number, prepare_folder, repeatable, say
+from trainer.options import (
+    amp_of,
+    check_folder,
+    device_of,
+    exit_code,
+    number,
+    repeatable,
+    say,
+    take_folder,
+)
 from trainer.sharing import join
 
 EXAMPLE = """example:
@@ -88,9 +97,14 @@ def picture_size(text: str) -> tuple[int, int]:
 def stage_list(text: str) -> tuple[int, ...]:
     """Parse `10,20,30`: rising epochs."""
     numbers = tuple(int(part) if part.isdecimal() else 0 for part in text.split(","))
-    if 0 in numbers or list(numbers) != sorted(set(numbers)):
+    if not checkpoint.rising(numbers):
         raise argparse.ArgumentTypeError(f"expected rising epochs such as 300,400,500, got {text!r}")
     return numbers
+
+
+def setting(field: str) -> Callable[[str], float]:
+    """A parser of one of the training's numbers, within its range."""
+    return number(type(getattr(TrainingConfig(), field)), *checkpoint.RANGES[field])
 
 
 def parser() -> argparse.ArgumentParser:
@@ -123,49 +137,45 @@ def parser() -> argparse.ArgumentParser:
         help="begin with the weights of this run (its classes may be others), or of a ViT as transformers saves it: "
         "a folder, or its name on the Hub such as google/vit-base-patch16-224",
     )
-    p.add_argument(
-        "--epochs", type=number(int, 1, 100_000), help=f"passes over the training split ({d.epochs})"
-    )
+    p.add_argument("--epochs", type=setting("epochs"), help=f"passes over the training split ({d.epochs})")
     p.add_argument(
         "--batch-size",
-        type=number(int, 1, 65_536),
+        type=setting("batch_size"),
         help=f"pictures per step ({d.batch_size}); with --views parts (as many as have about {d.batch_size} pictures)",
     )
     p.add_argument(
-        "--accumulate", type=number(int, 1, 4096), metavar="N", help=f"batches per step ({d.accumulate})"
+        "--accumulate", type=setting("accumulate"), metavar="N", help=f"batches per step ({d.accumulate})"
     )
-    p.add_argument("--lr", type=number(float, 0, 10, True), help=f"highest learning rate ({d.lr:g})")
-    p.add_argument(
-        "--warmup", type=number(float, 0, 1), help=f"share of the steps that warm up ({d.warmup:g})"
-    )
-    p.add_argument("--weight-decay", type=number(float, 0, 10), help=f"AdamW's ({d.weight_decay:g})")
-    p.add_argument("--label-smoothing", type=number(float, 0, 0.9), help=f"({d.label_smoothing:g})")
+    p.add_argument("--lr", type=setting("lr"), help=f"highest learning rate ({d.lr:g})")
+    p.add_argument("--warmup", type=setting("warmup"), help=f"share of the steps that warm up ({d.warmup:g})")
+    p.add_argument("--weight-decay", type=setting("weight_decay"), help=f"AdamW's ({d.weight_decay:g})")
+    p.add_argument("--label-smoothing", type=setting("label_smoothing"), help=f"({d.label_smoothing:g})")
     p.add_argument(
         "--patch-weight",
-        type=number(float, 0, 1000),
+        type=setting("patch_weight"),
         help=f"weight of what the boxes teach the patches; 0: picture labels only ({d.patch_weight:g})",
     )
     p.add_argument(
         "--close-ups",
-        type=number(float, 0, 1),
+        type=setting("close_ups"),
         metavar="SHARE",
         help=f"share of the epochs that show close-ups of single pins only ({d.close_ups:g})",
     )
     p.add_argument(
         "--close-up-px",
-        type=number(int, 32, 4096),
+        type=setting("close_up_px"),
         metavar="PX",
         help=f"side of a close-up: a pin and its neighbours ({d.close_up_px})",
     )
     p.add_argument(
         "--ema",
-        type=number(float, 0, 0.99999),
+        type=setting("ema"),
         metavar="DECAY",
         help=f"measure and keep averaged weights, such as 0.99; 0: the weights themselves ({d.ema:g})",
     )
     p.add_argument(
         "--patience",
-        type=number(int, 0, 100_000),
+        type=setting("patience"),
         metavar="N",
         help=f"stop after N epochs with whole pictures without a better one; 0: never ({d.patience})",
     )
@@ -193,10 +203,8 @@ def parser() -> argparse.ArgumentParser:
         const=False,
         help="train on pictures as they are",
     )
-    p.add_argument("--seed", type=number(int, 0, 2**31 - 1), help=f"({d.seed})")
-    p.add_argument(
-        "--threads", type=number(int, 1, 1024), help="CPU threads (as many as PyTorch finds cores)"
-    )
+    p.add_argument("--seed", type=setting("seed"), help=f"({d.seed})")
+    p.add_argument("--threads", type=setting("threads"), help="CPU threads (as many as PyTorch finds cores)")
     p.add_argument(
         "--amp",
         choices=("auto", "bf16", "off"),
@@ -271,6 +279,7 @@ RUN_FILES = (
     *(doctor.EXAMINATION, "report.html", "README.md"),
     "attention*",  # half written ones, of any stage: those folders go as a whole
 )
+RUN_FOLDERS = (training.STAGES, "attention", event_files.FOLDER)
 
 
 def _resumed(args: argparse.Namespace) -> tuple[ViTConfig, TrainingConfig]:
@@ -554,12 +563,7 @@ def run(args: argparse.Namespace) -> int:
     source = None
     share, device = join(device_of(args.device))
     events = event_files.EventFiles(args.out) if args.tensorboard and share.first else None
-    if share.first:
-        prepare_folder(args.out, args.resume, args.overwrite, RUN_FILES)
-        if args.overwrite:
-            for folder in (training.STAGES, "attention", event_files.FOLDER):
-                shutil.rmtree(args.out / folder, ignore_errors=True)
-    share.wait()
+    check_folder(args.out, args.resume, args.overwrite)
     if args.resume:
         if args.config is not None:
             raise InputError("--config: --resume keeps the run's own settings")
@@ -588,8 +592,6 @@ def run(args: argparse.Namespace) -> int:
             # About as many pictures per step, and so as many steps, as when each is an example.
             settings = replace(settings, batch_size=max(1, round(settings.batch_size / len(cameras))))
         config = _network(args, data, settings, source, cameras)
-    if settings.amp not in ("bf16", "off"):
-        raise InputError(f"amp: expected bf16 or off, got {settings.amp!r}")
     if settings.batch_size < share.count:
         raise InputError(
             f"--batch-size: expected a picture at least for each of {share.count} processes, got {settings.batch_size}"
@@ -604,7 +606,9 @@ def run(args: argparse.Namespace) -> int:
     if settings.init and not goes_on:
         _begin(model, settings.init, source)
     found = _examine(model, data, settings) if args.check and not args.resume and share.first else []
-    share.wait()
+    share.wait()  # until all have read what --overwrite removes
+    if share.first:
+        take_folder(args.out, args.overwrite, RUN_FILES, RUN_FOLDERS)
     if found:
         checkpoint.write_text(
             args.out / doctor.EXAMINATION, json.dumps({"found": found}, indent=2, ensure_ascii=False) + "\n"

@@ -42,6 +42,7 @@ def dots(
     series: Mapping[str, Mapping[str, Value]],
     title: str,
     chance: float | None = None,
+    **legend: Any,
 ) -> None:
     """Groups along the axis, a colour for each series; points are means, whiskers the intervals."""
     count = max(1, len(series))
@@ -60,7 +61,7 @@ def dots(
     axes.set_xticks(
         range(len(groups)), groups, rotation=25 if slanted else 0, ha="right" if slanted else "center"
     )
-    finish(axes, title, chance)
+    finish(axes, title, chance, **legend)
 
 
 def named(axes: Any, values: Mapping[str, Value], title: str, chance: float | None = None) -> None:

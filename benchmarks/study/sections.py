@@ -506,7 +506,7 @@ def florence2(found: Found, picture: Path) -> list[str]:
                 columns[title]["before tuning"] = before
         order = ("before tuning", *tuned.variants)
         series = {v: {t: c[v] for t, c in columns.items() if v in c} for v in order}
-        figures.dots(right, list(columns), series, "Test mAP50, tuned to a new housing")
+        figures.dots(right, list(columns), series, "Test mAP50, tuned to a new housing", loc="lower left")
         parts += _tuned(tuned, found, columns, order)
     else:
         right.set_axis_off()

@@ -1,6 +1,10 @@
-"""Rows for `<OD>`: the tiny dataset's, with the answer that their objects amount to."""
+"""Rows for `<OD>`: the tiny dataset's, with the answer that their objects amount to; and what is read of them."""
+
+from pathlib import Path
 
 from generator.bbox_str import encode
+from trainer.data import read_dataset
+from trainer.florence2_data import DetectionData, detection_data
 
 CLASSES = ("BENDNG", "NUKENG", "OK")
 
@@ -21,3 +25,9 @@ def with_answers(rows: list[dict]) -> list[dict]:
         for i, category in enumerate(objects["category"]):
             objects["retraction_mm"][i] = None if category == 1 else 0.0
     return rows
+
+
+def detection_of(folder: Path, size: tuple[int, int] = (64, 32)) -> DetectionData:
+    """A dataset's pictures at `size` (W, H) px, and what is true of them."""
+    dataset, classes = read_dataset(folder, "image")
+    return detection_data(dataset, classes, folder, "image", size)

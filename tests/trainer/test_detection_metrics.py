@@ -116,6 +116,13 @@ def test_the_threshold_keeps_false_boxes_of_ok_pictures_few():
     assert best_threshold([]) == 0.5
 
 
+def test_the_threshold_is_above_every_box_where_none_keeps_false_boxes_few():
+    pictures = [(OK, [on(C, 0.95 if i < 2 else 0.6, "BENDNG")]) for i in range(10)]
+    pictures += [(NG, [on(A, 0.7)]) for _ in range(10)]
+    at = counts(pictures, best_threshold(pictures))
+    assert 0.95 < at.threshold <= 1 and at.false_boxes_per_ok_picture == 0 and at.recall == 0
+
+
 def test_bins_cost_little_and_whole_pixels_more():
     small = Pin("", "", (10.3, 10.4, 18.6, 18.7), "BENDNG")
     limits = ceilings([Truth("a", (256, 128), (small,), (0,))], LABELS)
@@ -131,13 +138,17 @@ def test_calibration_counts_every_box():
 
 def test_groups_of_positions():
     held = Truth("c", (100, 50), (B,), (0,))
-    assert position_groups([NG, OK, held], {"r1c1"}) == ["both", "ok", "held-out"]
-    assert position_groups([NG], {"r1c1", "r1c2"}) == ["seen"]
+    assert position_groups([NG, OK, held], {"": ["r1c1"]}) == ["both", "ok", "held-out"]
+    assert position_groups([NG], {"": ["r1c1", "r1c2"]}) == ["seen"]
+    assert position_groups([NG], {"other": ["r1c1", "r1c2"]}) == ["held-out"]
+    body = Truth("d", (100, 50), (Pin("", "", (0.0, 0.0, 9.0, 9.0), "OTHERNG"),), (0,))
+    bridge = Truth("e", (100, 50), (Pin("r1c1-r1c2", "", (0.0, 0.0, 9.0, 9.0), "OTHERNG"),), (0,))
+    assert position_groups([body, bridge], {"": ["r1c1", "r1c2"]}) == ["no position", "seen"]
 
 
 def test_a_report_has_every_part():
     found = [[on(A), on(B)], []]
-    whole = report([NG, OK], found, LABELS, 0.5, {"r1c1", "r1c2"})
+    whole = report([NG, OK], found, LABELS, 0.5, {"": ["r1c1", "r1c2"]})
     assert whole["map50"] == pytest.approx(1.0)
     assert set(whole["positions"]) == {"seen"} and set(whole["digits"]) == {"with", "without"}
     assert set(whole["factors"]) == {"camera", "marking"}

@@ -140,6 +140,20 @@ def test_positions_are_seen_held_out_both_or_none():
     assert row_facts.position_group(fact(), {"other": ["r1c1"]}) == "held-out"
 
 
+@pytest.mark.parametrize("seen", [["r1c1", "r1c2"], ["r1c2-r1c1"]], ids=["now", "kept by earlier versions"])
+def test_a_bridge_s_position_is_that_of_its_pins(seen):
+    def group(*addresses: str) -> str:
+        return row_facts.position_group(fact(addresses=addresses), {"s": seen})
+
+    assert [group(a) for a in ("r1c1-r1c2", "r1c1", "r1c2-r1c3", "r1c3-r1c4")] == [
+        *("seen", "seen", "both", "held-out")
+    ]
+    assert row_facts.positions_by_scene([("s", ["r1c2-r1c1", ""]), ("t", [])]) == {
+        "s": ["r1c1", "r1c2"],
+        "t": [],
+    }
+
+
 def test_a_split_that_is_not_measured_is_not_read(make_dataset, make_rows, tmp_path):
     """Training pictures may be of classes that the network does not know, where only the test is asked."""
     rows = {
@@ -160,6 +174,15 @@ def test_a_rows_facts(tiny_dataset):
     assert [row.addresses for row in rows[:3]] == [("r1c1",), ("r1c2",), ()]
     assert [row.size_mm for row in rows[:3]] == [pytest.approx(0.1), None, None]
     assert row_facts.defect_positions(split["validation"], 2) == {"": ["r1c1", "r1c2", "r1c4", "r2c1"]}
+
+
+def test_kinds_that_nobody_named_whatever_the_dataset_s_order_of_classes(make_dataset, make_rows, tmp_path):
+    rows = [
+        {**row, "kinds": None, "objects": None, "label": 2 - row["label"]} for row in make_rows("test", 3, 1)
+    ]
+    data = make_dataset(tmp_path / "data", {"test": rows}, ["OK", "NUKENG", "BENDNG"])
+    split = load_frozen_classes(data, "image", (64, 32), ("BENDNG", "NUKENG", "OK"))["test"]
+    assert [row.kinds for row in row_facts.facts(split, 2)] == ["unknown", "unknown", "OK"]
 
 
 def test_a_report_counts_by_factor_and_ranks_mistakes():

@@ -5,11 +5,12 @@ import subprocess
 import sys
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from PIL import Image
 
-from trainer import checkpoint, export
+from trainer import checkpoint, export, frozen
 from trainer.checkpoint import TrainingConfig
 from trainer.model import ViT, ViTConfig
 from trainer.verdicts import judge
@@ -49,12 +50,19 @@ def test_onnxruntime_alone_says_what_predict_says(exported, trained_run, make_ro
         check=True,
     )
     said = json.loads(done.stdout)
-    model = checkpoint.load_model(trained_run)
+    model, held = checkpoint.load_model(trained_run), frozen.load(trained_run)
+    assert (float(said["meta"]["temperature"]), float(said["meta"]["threshold_ng"])) == (
+        held.temperature,
+        held.threshold,
+    )
+    assert held.temperature != pytest.approx(1, abs=0.1)
     assert json.loads(said["meta"]["classes"]) == list(model.config.classes)
     assert (said["meta"]["width"], said["meta"]["height"], said["meta"]["input"]) == ("64", "32", "image")
     for file, p, patches in zip(files, said["p"], said["patches"], strict=True):
         with Image.open(file) as picture:
-            verdict, heat = judge(model, picture, file.name)
+            verdict, heat = judge(model, picture, file.name, held.threshold, held.temperature)
+        p_ng = 1 - p[model.config.ok_index]
+        assert ("NG" if p_ng >= float(said["meta"]["threshold_ng"]) else "OK") == verdict.verdict
         assert p == pytest.approx(list(verdict.probabilities.values()), abs=export.TOLERANCE)
         assert 1 - np.array(patches)[model.config.ok_index] == pytest.approx(heat, abs=export.TOLERANCE)
 
@@ -72,13 +80,21 @@ def test_sizes_that_are_no_multiple_of_a_patch(tmp_path, width, height, patch, s
     assert export.export(ViT(config).eval(), TrainingConfig(), tmp_path / "model.onnx") <= export.TOLERANCE
 
 
+def test_of_the_last_weights_nothing_is_frozen(trained_run, tmp_path):
+    path = tmp_path / "model.onnx"
+    assert export.main(["--model", str(trained_run), "--to", str(path), "--weights", "last"]) == 0
+    meta = {prop.key: prop.value for prop in onnx.load(path).metadata_props}
+    assert float(meta["temperature"]) == 1 and "threshold_ng" not in meta
+
+
 def test_a_file_that_answers_otherwise_is_not_written(trained_run, tmp_path, monkeypatch):
     model = checkpoint.load_model(trained_run)
     other = checkpoint.load_model(trained_run)
     with torch.no_grad():
         other.class_head.bias[0] += 1
     real = export.largest_difference
-    monkeypatch.setattr(export, "largest_difference", lambda path, _: real(path, other))
+    wrong = export.Probabilities(other).eval()
+    monkeypatch.setattr(export, "largest_difference", lambda path, _: real(path, wrong))
     _, settings = checkpoint.load_config(trained_run)
     with pytest.raises(RuntimeError, match="difference"):
         export.export(model, settings, tmp_path / "model.onnx")

@@ -1,9 +1,15 @@
 """`python -m trainer.florence2` from end to end on a tiny dataset: train, resume, LoRA, predict, mistakes."""
 
 import csv
+import io
 import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -12,15 +18,27 @@ pytest.importorskip("transformers")
 pytest.importorskip("peft")
 pytest.importorskip("pycocotools")
 
-from tests.trainer.florence2_rows import with_answers
-from trainer import comparison, detect, detection_evaluation, evaluate, florence2, forgetting, lora, predict
+from tests.trainer.conftest import png_bytes
+from tests.trainer.florence2_rows import detection_of, with_answers
+from trainer import (
+    comparison,
+    detect,
+    detection_evaluation,
+    evaluate,
+    florence2,
+    forgetting,
+    lora,
+    predict,
+    row_facts,
+)
 from trainer.answers import Found
 from trainer.checkpoint import read_tensors
 from trainer.errors import InputError
 from trainer.florence2_data import (
+    DetectionSplit,
+    Truth,
     chosen_rows,
     close_up,
-    load_detection,
     overlay,
     sample_of,
     truth_of,
@@ -81,34 +99,35 @@ def test_a_run_holds_what_the_page_names(finished: Path):
     assert (finished / "README.md").read_text().startswith("---\nlibrary_name: transformers")
 
 
-def test_a_killed_run_resumed_equals_one_that_was_not(dataset, finished, tmp_path, monkeypatch):
-    run = tmp_path / "run"
+@contextmanager
+def dying_in_epoch(number: int) -> Iterator[None]:
+    """A training that begins its epoch `number` is interrupted there."""
     from trainer import florence2_training
 
     whole = florence2_training.Training.epoch
 
-    def killed(self, number, step, bar):
-        if number == 3:
+    def killed(self, epoch, step, bar):
+        if epoch == number:
             raise KeyboardInterrupt
-        return whole(self, number, step, bar)
+        return whole(self, epoch, step, bar)
 
-    monkeypatch.setattr(florence2_training.Training, "epoch", killed)
-    assert train(dataset, run, "--epochs", "3") == 1
-    monkeypatch.undo()
-    assert (
-        florence2.main(
-            [
-                "--data",
-                str(dataset),
-                "--out",
-                str(run),
-                "--resume",
-                "--device",
-                "cpu",
-            ]
-        )
-        == 0
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(florence2_training.Training, "epoch", killed)
+        yield
+
+
+def resume(dataset: Path, run: Path, *words: str) -> int:
+    return florence2.main(["--data", str(dataset), "--out", str(run), "--resume", "--device", "cpu", *words])
+
+
+# In its first epoch a run has its settings and nothing else.
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_killed_run_resumed_equals_one_that_was_not(dataset, finished, tmp_path, number):
+    run = tmp_path / "run"
+    with dying_in_epoch(number):
+        assert train(dataset, run, "--epochs", "3") == 1
+    assert resume(dataset, run) == 0
+    assert (run / "config.json").read_bytes() == (finished / "config.json").read_bytes()
     ours, _ = read_tensors(run / "state.safetensors")
     theirs, _ = read_tensors(finished / "state.safetensors")
     assert set(ours) == set(theirs)
@@ -117,6 +136,82 @@ def test_a_killed_run_resumed_equals_one_that_was_not(dataset, finished, tmp_pat
     for row in rows[0] + rows[1]:
         del row["seconds"]
     assert rows[0] == rows[1]
+
+
+def enlarged(rows: list[dict]) -> list[dict]:
+    """The rows with pictures of twice the size."""
+    for row in rows:
+        with Image.open(io.BytesIO(row["image"]["bytes"])) as picture:
+            row["image"] = {"bytes": png_bytes(np.asarray(picture.resize((128, 64)))), "path": None}
+    return rows
+
+
+@pytest.mark.parametrize(
+    "change, classes, message",
+    [
+        (
+            list,
+            ["BENDNG", "NUKENG", "OK", "OTHERNG"],
+            "the dataset has ['BENDNG', 'NUKENG', 'OK', 'OTHERNG']",
+        ),
+        (enlarged, ["BENDNG", "NUKENG", "OK"], "in 128x64 px"),
+    ],
+)
+def test_resume_refuses_data_that_the_run_does_not_know(
+    finished, make_rows, make_dataset, tmp_path, capsys, change, classes, message
+):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    names = ("train", "validation")
+    other = {name: change(with_answers(make_rows(name, 4, 0))) for name in names}
+    assert resume(make_dataset(tmp_path / "other", other, classes), run) == 2
+    assert message in capsys.readouterr().err
+    assert (run / "config.json").read_bytes() == (finished / "config.json").read_bytes()
+
+
+def test_a_run_that_dies_on_resuming_keeps_its_threshold(dataset, finished, tmp_path, monkeypatch):
+    from trainer import florence2_training
+
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    set_threshold(run, 0.321)
+
+    def killed(self, *args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(florence2_training.Training, "train", killed)
+    assert resume(dataset, run) == 1
+    assert load_config(run)[1].threshold == 0.321
+
+
+def set_threshold(run: Path, threshold: float) -> None:
+    document = json.loads((run / "config.json").read_text())
+    document["detector"]["threshold"] = threshold
+    (run / "config.json").write_text(json.dumps(document))
+
+
+def test_overwrite_removes_nothing_before_all_is_checked(dataset, finished, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    assert train(dataset, run, "--model", str(run / "model"), "--overwrite") == 2
+    assert f"--model {run / 'model'}: expected a folder outside of {run}" in capsys.readouterr().err
+    assert train(tmp_path / "nowhere", run, "--overwrite") == 2
+    for folder, _, names in finished.walk():
+        for name in names:
+            place = (folder / name).relative_to(finished)
+            assert (run / place).read_bytes() == (finished / place).read_bytes()
+
+
+def test_a_config_without_scenes_is_read_and_its_addresses_count_in_every_scene(finished, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    document = json.loads((finished / "config.json").read_text())
+    document["detector"]["seen"] = ["", "r1c1"]
+    (run / "config.json").write_text(json.dumps(document))
+    seen = load_config(run)[1].seen
+    assert [row_facts.group_of("any", [a], seen) for a in ("r1c1", "r1c2", "")] == [
+        *("seen", "held-out", "no position")
+    ]
 
 
 def test_predict_draws_boxes_and_writes_json(dataset, finished, tmp_path, capsys):
@@ -224,7 +319,7 @@ def test_what_evaluate_of_a_detector_refuses(dataset, finished, make_rows, make_
 
 
 def test_a_picture_s_lines_name_what_is_true_false_and_missed(dataset):
-    data = load_detection(dataset, "image", (64, 32), only=["train"])
+    data = detection_of(dataset)
     truth = next(t for t in data.splits["train"].truths if t.targets)
     pin = truth.targets[0]
     other = "NUKENG" if pin.label == "BENDNG" else "BENDNG"
@@ -317,12 +412,25 @@ def test_a_pattern_that_leaves_out_a_part_is_an_error(finished, pattern):
         (["--compare", "full,best"], "--compare: expected modes"),
         (["--compare", "lora:50"], "--compare: expected modes"),
         (["--model", "/no/such/folder"], "expected 'tiny', a folder"),
+        (["--model", "tiny", "--photos", "/no/photos"], "/no/photos: expected a picture or a folder"),
     ],
 )
 def test_mistakes_are_named_without_a_traceback(dataset, tmp_path, capsys, monkeypatch, words, message):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert florence2.main(["--data", str(dataset), "--out", str(tmp_path / "run"), *words]) == 2
     assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_pictures_that_it_has_no_input_for(dataset, make_rows, make_dataset, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        train(dataset, tmp_path / "run", "--input", "image+nsoart")
+    assert stop.value.code == 2 and "--input: invalid choice" in capsys.readouterr().err
+    splits = {name: with_answers(make_rows(name, 3, 0)) for name in ("train", "validation")}
+    splits["train"][0]["image"] = None
+    assert train(make_dataset(tmp_path / "data", splits), tmp_path / "run") == 2
+    assert "split train: row 0, column 'image': expected a picture, got null" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_used_folder_and_other_settings_are_refused(dataset, finished, capsys):
@@ -364,13 +472,51 @@ def test_a_comparison_passes_everything_on_but_what_it_sets():
     ]
 
 
+def test_a_comparison_goes_on_where_it_stands(dataset, finished, tmp_path, monkeypatch, capsys):
+    """`full` is finished, `decoder` was killed in its second epoch, `language` is new."""
+    out, began = tmp_path / "modes", []
+    out.mkdir()
+    shutil.copytree(finished, out / "full")
+    words = ["--evaluate-every", "3", "--epochs", "3"]
+    with dying_in_epoch(2):
+        assert train(dataset, out / "decoder", *words, "--mode", "decoder") == 1
+
+    def in_this_process(command, check):
+        began.append(command)
+        return subprocess.CompletedProcess(command, florence2.main(command[3:]))
+
+    monkeypatch.setattr(comparison.subprocess, "run", in_this_process)
+    assert train(dataset, out, *words, "--compare", "full,decoder,language") == 0
+    modes = [(command[command.index("--mode") + 1], command[-1] == "--resume") for command in began]
+    assert modes == [("decoder", True), ("language", False)]
+    rows = json.loads((out / "compare.json").read_text())
+    assert [(row["name"], row["epochs"]) for row in rows] == [("full", 3), ("decoder", 3), ("language", 3)]
+    assert "failed" not in capsys.readouterr().out
+    assert train(dataset, out, "--epochs", "9", "--compare", "full,decoder,language") == 2
+    assert train(dataset, out, *words, "--compare", "full,decoder") == 2
+    said = capsys.readouterr().err
+    assert f"--epochs: {out / 'full'} was trained with 3, got 9" in said and "got ['language']" in said
+    assert len(began) == 2
+
+
 def test_rows_by_digits(dataset):
-    data = load_detection(dataset, "image", (64, 32), only=["train"])
+    data = detection_of(dataset)
     split = data.splits["train"]
     printed, plain = chosen_rows(split, "printed", 1.0), chosen_rows(split, "none", 1.0)
     assert printed == [1, 3, 5, 7] and plain == [0, 2, 4, 6]
     assert chosen_rows(split, "printed", 0.5) == list(range(8))
     assert chosen_rows(split, "as-is", 1.0) == list(range(8))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("printed, plain", [(200, 40), (40, 200)])
+def test_a_share_of_printed_rows_holds_whichever_are_scarce(printed, plain, share):
+    markings = ["numbers"] * printed + ["none"] * plain
+    truths = [Truth(str(i), (64, 32), (), (), factors={"marking": m}) for i, m in enumerate(markings)]
+    rows = chosen_rows(DetectionSplit(None, truths), "printed", share)
+    assert sum(row < printed for row in rows) / len(rows) == pytest.approx(share, abs=0.02)
+    with pytest.raises(InputError, match=f"got {printed} with print and 0 without"):
+        chosen_rows(DetectionSplit(None, truths[:printed]), "printed", 0.5)
 
 
 def test_overlaid_digits_change_only_what_is_above_the_boxes():
@@ -380,12 +526,36 @@ def test_overlaid_digits_change_only_what_is_above_the_boxes():
 
 
 def test_the_answer_s_boxes_are_the_objects_own(dataset):
-    data = load_detection(dataset, "image", (64, 32), only=["train"])
+    data = detection_of(dataset)
     truth = data.splits["train"].truths[0]
     (pin,) = truth.targets
     assert pin.address == "r1c1" and pin.label == "BENDNG" and not pin.missing
     assert data.splits["train"].truths[1].targets[0].missing
-    assert data.seen_positions() == {t.address for r in data.splits["train"].truths for t in r.targets}
+    assert data.seen_positions() == {"": ["r1c1", "r1c2", "r1c4", "r2c1", "r2c3", "r2c4"]}
+
+
+def test_only_a_pin_can_be_missing():
+    place = {"bbox": [0.0, 0.0, 8.0, 8.0], "category": 1, "address": "r1c1", "retraction_mm": None}
+    things = [
+        (place, True),
+        ({**place, "retraction_mm": 2.0}, False),
+        ({**place, "category": 3, "address": "r1c1-r1c2"}, False),
+        ({**place, "category": 3, "address": None}, False),
+        ({**place, "address": None}, False),
+    ]
+    objects = {key: [thing[key] for thing, _ in things] for key in place}
+    row = {"width": 64, "height": 32, "bbox_str": "", "objects": objects}
+    pins = truth_of(row, ("BENDNG", "NUKENG", "OK", "OTHERNG"), "row 0").pins
+    assert [pin.missing for pin in pins] == [missing for _, missing in things]
+
+
+def test_positions_are_those_of_their_scene(make_rows, make_dataset, tmp_path):
+    rows = with_answers(make_rows("train", 6, 0))
+    for index, row in enumerate(rows):
+        row["scene"] = "ab"[index // 3]
+        row["objects"]["address"] = ["r1c1-r1c2", None, *row["objects"]["address"][2:]]
+    data = detection_of(make_dataset(tmp_path / "data", {"train": rows, "validation": rows}))
+    assert data.seen_positions() == {"a": ["r1c1", "r1c2"], "b": ["r1c4", "r2c1"]}
 
 
 def test_a_row_without_objects_keeps_its_answer_and_a_wrong_answer_is_named():
@@ -399,7 +569,7 @@ def test_a_row_without_objects_keeps_its_answer_and_a_wrong_answer_is_named():
 
 
 def test_a_close_up_shows_whole_defects_and_keeps_their_place(dataset):
-    data = load_detection(dataset, "image", (64, 32), only=["train"])
+    data = detection_of(dataset)
     split = data.splits["train"]
     for index in (0, 1):
         sample = sample_of(split, index, data.size, data.classes)

@@ -1,5 +1,6 @@
 """The tiny model, what trains of it, the loss's self-test, and answers that it learned by heart."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -154,6 +155,34 @@ def test_another_kind_of_checkpoint_is_refused(tmp_path):
         florence2_model.load(str(tmp_path), LABELS, SIZE, 0)
     with pytest.raises(InputError, match="no such folder"):
         florence2_model.load(str(tmp_path / "nothing"), LABELS, SIZE, 0)
+
+
+@pytest.mark.parametrize(
+    "file, change",
+    [
+        ("config.json", {"model_type": "other", "auto_map": {"AutoConfig": "other.Other"}}),
+        (
+            "processor_config.json",
+            {
+                "image_processor": {
+                    "image_processor_type": "Other",
+                    "auto_map": {"AutoImageProcessor": "other.Other"},
+                }
+            },
+        ),
+    ],
+)
+def test_python_in_a_checkpoint_is_not_run(model, processor, tmp_path, monkeypatch, file, change):
+    ran = tmp_path / "ran"
+    model.save_pretrained(tmp_path / "model")
+    processor.save_pretrained(tmp_path / "model")
+    (tmp_path / "model" / "other.py").write_text(f"open({str(ran)!r}, 'w')\nclass Other: pass\n")
+    document = json.loads((tmp_path / "model" / file).read_text())
+    (tmp_path / "model" / file).write_text(json.dumps({**document, **change}))
+    monkeypatch.setattr("builtins.input", lambda _: "y")
+    with pytest.raises(InputError, match="contains custom code"):
+        florence2_model.load(str(tmp_path / "model"), LABELS, SIZE, 0)
+    assert not ran.exists()
 
 
 def test_blocks_go_from_the_answer_back_to_the_picture(model):

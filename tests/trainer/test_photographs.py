@@ -7,8 +7,8 @@ from PIL import Image
 from generator.__main__ import main
 from generator.build import Options, build
 from tests.generator.made_renders import SCENES, row, write_renders
+from tests.trainer.florence2_rows import detection_of
 from trainer.data import load_data
-from trainer.florence2_data import load_detection
 from trainer.model import OK_CLASS
 from trainer.row_facts import factor_levels, facts
 
@@ -50,7 +50,7 @@ def test_the_classifier_s_reader_takes_them(mixed):
 
 
 def test_florence_s_reader_leaves_out_pictures_without_an_answer(mixed):
-    data = load_detection(mixed / "mixed", "image", (96, 48))
+    data = detection_of(mixed / "mixed", (96, 48))
     runs = [truth.run for truth in data.splits["train"].truths]
     assert len(runs) == 5 and not [run for run in runs if "NUKENG" in run]
     assert len(data.splits["train"].pictures.batch(range(5))) == 5

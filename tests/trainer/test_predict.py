@@ -98,6 +98,15 @@ def test_wrong_inputs(trained_run, pictures, tmp_path, capsys):
     assert stop.value.code == 2
 
 
+def test_a_json_file_that_cannot_be_written_is_named_before_anything_is_judged(
+    trained_run, pictures, tmp_path, capsys
+):
+    for target in (tmp_path / "none" / "v.json", tmp_path):
+        assert main(["--model", str(trained_run), str(pictures), "--json", str(target)]) == 2
+        said = capsys.readouterr()
+        assert f"--json {target}: expected a file in a folder that exists" in said.err and not said.out
+
+
 def test_pictures_of_one_name_do_not_overwrite_each_other(tmp_path):
     files = [tmp_path / "a" / "x.png", tmp_path / "b" / "x.jpg", tmp_path / "c" / "y.png"]
     assert sheet_names(files) == ["x.png", "x_2.png", "y.png"]

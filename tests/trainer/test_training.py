@@ -221,6 +221,38 @@ def test_filled_folder_needs_resume_or_overwrite(trained_run, tiny_dataset, tmp_
     assert (run / "notes.txt").read_text() == "mine"
 
 
+def contents(run: Path) -> dict[Path, bytes]:
+    return {path.relative_to(run): path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--data", "/nonexistent"],
+        ["--init", "/nonexistent"],
+        ["--lr", "5"],
+        ["--image-size", "16x16", "--patch-size", "16"],
+    ],
+    ids=["data", "weights", "examination", "shape"],
+)
+def test_overwrite_removes_nothing_before_all_is_checked(
+    trained_run, tiny_dataset, tmp_path, small_options, options
+):
+    run = tmp_path / "run"
+    shutil.copytree(trained_run, run)
+    assert train(tiny_dataset, run, "--overwrite", *small_options, *options) == 2
+    assert contents(run) == contents(trained_run)
+
+
+@pytest.mark.parametrize("option, file", [("--config", "config.json"), ("--init", "")])
+def test_a_run_may_be_replaced_by_what_begins_with_it(trained_run, tiny_dataset, tmp_path, option, file):
+    run = tmp_path / "run"
+    shutil.copytree(trained_run, run)
+    options = [option, str(run / file), "--epochs", "1", "--no-check", "--device", "cpu"]
+    assert train(tiny_dataset, run, "--overwrite", *options) == 0
+    assert len(table(run)) == 1
+
+
 def test_resume_refuses_other_settings(trained_run, tiny_dataset, capsys):
     assert train(tiny_dataset, trained_run, "--resume", "--lr", "0.5", "--depth", "3") == 2
     said = capsys.readouterr().err

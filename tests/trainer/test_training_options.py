@@ -185,6 +185,28 @@ def test_wrong_settings_exit_with_2(tiny_dataset, tmp_path, capsys, options, sai
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("part", "key", "value", "said"),
+    [
+        ("training", "accumulate", 0, "accumulate: expected a number from 1 to 4096, got 0"),
+        ("training", "lr", -1, "lr: expected a number above 0 to 10, got -1"),
+        ("training", "ema", float("nan"), "ema: expected a number from 0 to 0.99999, got nan"),
+        ("training", "rows", "some", "rows: expected one of all, observable, clear, got 'some'"),
+        ("training", "stages", [3, "x"], "stages: expected rising epochs, got [3, 'x']"),
+        ("model", "mlp_ratio", -1, "mlp ratio: expected a number above 0, got -1"),
+    ],
+)
+def test_a_config_s_values_have_the_options_ranges(
+    trained_run, tiny_dataset, tmp_path, capsys, part, key, value, said
+):
+    document = json.loads((trained_run / "config.json").read_text())
+    document[part][key] = value
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(document))
+    assert train(tiny_dataset, tmp_path / "run", "--config", str(file)) == 2
+    assert f"{file} {part}: {said}" in capsys.readouterr().err
+
+
 def test_another_shape_than_the_first_runs_is_refused(trained_run, tiny_dataset, tmp_path, capsys):
     options = ("--init", str(trained_run), "--dim", "64", "--input", "image+nsoart")
     assert train(tiny_dataset, tmp_path / "run", *options) == 2
