@@ -37,17 +37,19 @@ def _limit_memory() -> None:
 
 
 def _linked(path: str, wanted: str | None) -> list[bpy.types.Object]:
+    """The object that is wanted; for None all that the file's scene shows in renders, or has where it has no scene."""
     try:
         with bpy.data.libraries.load(path, link=True) as (there, taken):
             names = list(there.objects)
             if wanted is not None and wanted not in names:
                 shown = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
                 raise Problem(expected=f"an object {wanted!r} in it", got=ascii(shown or "no object at all"))
-            taken.objects = names if wanted is None else [wanted]
+            scenes = list(there.scenes) if wanted is None else []
+            if len(scenes) > 1:
+                raise Problem(expected="one scene in it, or `object` in its table", got=f"{len(scenes)}")
+            # An older Blender does not list objects linked from other files, but meets them in the scene.
+            taken.objects, taken.scenes = names if wanted is None else [wanted], scenes
             others = [each.filepath for each in getattr(there, "libraries", ())]
-            if wanted is None and not hasattr(there, "libraries"):
-                # Objects linked from other files are not listed; an older Blender meets them in the scenes.
-                taken.scenes = list(there.scenes)
     except OSError:
         expected = f"a .blend file that Blender {bpy.app.version_string} can read"
         raise Problem(expected=expected, got="a broken one, or one of a newer Blender") from None
@@ -58,7 +60,25 @@ def _linked(path: str, wanted: str | None) -> list[bpy.types.Object]:
     if needed or (wanted is None and others):
         found = ", ".join(sorted({ascii(os.path.basename(each)) for each in (*needed, *others)})[:5])
         raise Problem(expected="everything within the file", got=f"links to others: {found}")
-    return [thing for thing in taken.objects if thing is not None]
+    things = [thing for thing in taken.objects if thing is not None]
+    if not scenes:
+        return things
+    shown = _in_renders(taken.scenes[0])
+    return [thing for thing in things if thing in shown]
+
+
+def _in_renders(scene: bpy.types.Scene) -> set[bpy.types.Object]:
+    """The objects in collections that renders show."""
+    found: set[bpy.types.Object] = set()
+    layers = [layer.layer_collection for layer in scene.view_layers if layer.use]
+    while layers:
+        layer = layers.pop()
+        # A collection hides those below it along with itself; excluding it from a layer leaves them in.
+        if not layer.collection.hide_render:
+            layers += layer.children
+            if not layer.exclude:
+                found.update(layer.collection.objects)
+    return found
 
 
 def _matrix(thing: bpy.types.Object, depth: int = 0) -> np.ndarray:

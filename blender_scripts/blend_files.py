@@ -46,15 +46,15 @@ def read_cad(
 
 
 def read_blend(file: CadFile, thing: str | None = None) -> Mesh:
-    """The faces of one object, or of all that are shown in renders, in the file's units and axes, welded, flat.
+    """The faces of one object, or of all that renders show, in the file's units and axes, welded, flat.
 
     Args:
         file: a .blend.
         thing: the object's name; None for all meshes.
 
     Raises:
-        FileProblem: of a newer Blender, broken, with data in other files or modifiers that change its shape, or
-            without such a mesh.
+        FileProblem: of a newer Blender, broken, with several scenes where all objects are wanted, with data in other
+            files or modifiers that change its shape, or without such a mesh.
     """
     content = file.content()
     mine = (bpy.app.version[0], bpy.app.version[1])

@@ -26,8 +26,10 @@ def collisions(connector: Connector, housing: str, pins: tuple[Pin, ...]) -> lis
         return []
     asked = {pin.position.index for pin in bad}
     found = []
-    # What lies below the cavity floor, such as a flange round the shell, no pin can reach.
-    blocks = [b for b in connector.housings[housing].blocks if b.top_mm > -connector.shell.depth_mm]
+    # A mesh stands in place of blocks; what lies below the cavity floor, such as a flange, no pin can reach.
+    variant = connector.housings[housing]
+    built = variant.blocks if variant.cad is None else ()
+    blocks = [block for block in built if block.top_mm > -connector.shell.depth_mm]
     lines = [_centre_line(pin) for pin in pins if not pin.missing]
     standing = sorted(zip(lines, (pin for pin in pins if not pin.missing), strict=True), key=_left_edge)
     left_edges = [_left_edge(thing) for thing in standing]

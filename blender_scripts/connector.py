@@ -8,8 +8,10 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 from . import lettering
@@ -31,6 +33,8 @@ from .terminals import Mix, Terminal, read_terminals
 from .toml_section import TomlSection
 from .views import CameraRig, Lighting, Sensor, lens_folds, read_cameras, read_lighting, read_sensor
 
+# The lowest and the highest corner, mm.
+Box = tuple[tuple[float, float, float], tuple[float, float, float]]
 SCENE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -214,12 +218,13 @@ def _check_fit(connector: Connector, top: TomlSection) -> None:
     if connector.marking.stroke_mm > 0.25 * connector.marking.height_mm:
         expected = f"at most a quarter of height_mm, {0.25 * connector.marking.height_mm:g}"
         top.table("marking").wrong("stroke_mm", expected, f"{connector.marking.stroke_mm:g}")
+    bodies = _bodies(connector)
+    needed = {rig: least_distance_mm(connector, rig, bodies) for rig in set(connector.cameras.values())}
     for name, rig in connector.cameras.items():
         own = top.table("camera").table(name, optional=True)
         section = own if own.data else top.table("camera")
-        nearest = _farthest_towards_camera_mm(connector, rig) + connector.nuisance.distance_mm
-        if rig.distance_mm <= nearest:
-            expected = f"more than {nearest:.4g}, so that every camera stands clear of the part"
+        if rig.distance_mm <= needed[rig]:
+            expected = f"more than {needed[rig]:.4g}, so that every camera stands clear of the part"
             section.wrong("distance_mm", expected, f"{rig.distance_mm:g}")
         if lens_folds(rig, connector.width, connector.height):
             section.wrong(
@@ -269,24 +274,60 @@ def _check_positions(connector: Connector, section: TomlSection) -> None:
         squares.setdefault((x, y), []).append(position)
 
 
-def _farthest_towards_camera_mm(connector: Connector, rig: CameraRig) -> float:
-    """How far the part comes from the camera's target towards the camera, whichever it is and however the part lies."""
-    shell, nuisance = connector.shell, connector.nuisance
+def _bodies(connector: Connector) -> list[Box]:
+    """The shell with its pins and its print, and every block that is built."""
+    shell = connector.shell
     top = max(terminal.standing_mm for terminal in connector.terminals.values()) - shell.depth_mm
-    low, high = shell.outside.bounds
+    (left, low), (right, high) = shell.outside.bounds
+    bodies = [((left, low, -shell.height_mm), (right, high, max(0.0, top, connector.marking.z_mm)))]
+    for housing in connector.housings.values():
+        for block in housing.blocks if housing.cad is None else ():
+            (left, low), (right, high) = block.contour.bounds
+            bodies.append(((left, low, block.bottom_mm), (right, high, block.top_mm)))
+    return bodies
+
+
+def least_distance_mm(connector: Connector, rig: CameraRig, bodies: Iterable[Box]) -> float:
+    """The distance from its target at which a camera just touches a part, whichever it is and however the part lies.
+
+    Args:
+        connector: the scene, for how parts may lie.
+        rig: the camera's stand.
+        bodies: boxes that hold the part, mm.
+    """
+    nuisance = connector.nuisance
     away, upright = math.sin(math.radians(rig.angle_deg)), math.cos(math.radians(rig.angle_deg))
     # Turned and shifted parts: by as much as a corner moves, which is little and rounded up.
     moved = nuisance.shift_mm * 2**0.5
     turned = math.radians(nuisance.tilt_deg + nuisance.rotation_deg) * 2**0.5
     farthest = 0.0
-    for x in (low[0], high[0]):
-        for y in (low[1], high[1]):
-            for z in (-shell.height_mm, max(0.0, top)):
-                corner = [a - b for a, b in zip((x, y, z), rig.target_mm, strict=True)]
-                sideways = max(abs(corner[0]), abs(corner[1]))
-                towards = max(corner[2], corner[2] * upright + sideways * away)
-                farthest = max(farthest, towards + moved + turned * math.hypot(x, y, z))
-    return farthest
+    for body in bodies:
+        for x, y, z in product(*zip(*body, strict=True)):
+            corner = [a - b for a, b in zip((x, y, z), rig.target_mm, strict=True)]
+            sideways = max(abs(corner[0]), abs(corner[1]))
+            towards = max(corner[2], corner[2] * upright + sideways * away)
+            farthest = max(farthest, towards + moved + turned * math.hypot(x, y, z))
+    return farthest + nuisance.distance_mm
+
+
+def check_cameras(connector: Connector, body: Box, name: str) -> None:
+    """Whether every camera stands clear of what its scene does not describe.
+
+    Args:
+        connector: the scene.
+        body: a box that holds it, mm.
+        name: what to call it.
+
+    Raises:
+        InputError: it is in a camera's way.
+    """
+    for camera, rig in connector.cameras.items():
+        least = least_distance_mm(connector, rig, [body])
+        if rig.distance_mm <= least:
+            expected = f"more than {least:.4g}, so that camera {camera} stands clear of {name}"
+            raise InputError(
+                f"{connector.name}.toml camera.distance_mm: expected {expected}, got {rig.distance_mm:g}"
+            )
 
 
 def _scatter(section: TomlSection) -> Scatter:

@@ -194,7 +194,9 @@ def _fracture(section: np.ndarray, form: Form) -> np.ndarray:
 
     It never reaches below the floor.
     """
-    fall = np.array([math.cos(form.fall_rad), math.sin(form.fall_rad)])
+    # In the section as it is before the twist, which turns it here by all of its angle.
+    azimuth = form.fall_rad - form.twist_rad
+    fall = np.array([math.cos(azimuth), math.sin(azimuth)])
     torn = 0.03 * form.terminal.width_mm * np.sin(np.arange(len(section)) * 2.4 + 0.7)
     return np.clip(form.length_mm - section @ fall * math.tan(form.slope_rad) + torn, 0.02, None)
 

@@ -158,6 +158,17 @@ def size(text: str, height_mm: float, stroke_mm: float) -> tuple[float, float]:
     return round(x_max - x_min, _DECIMALS), round(y_max - y_min, _DECIMALS)
 
 
+@cache
+def is_symmetric(text: str, height_mm: float, stroke_mm: float) -> bool:
+    """Whether a text is its own mirror image, left to right, as `8` and `AHA` are.
+
+    Args and errors as in `outline`.
+    """
+    points, _ = outline(text, height_mm, stroke_mm)
+    right, left = ({(round(sign * x, 4), round(y, 4)) for x, y in points} for sign in (1.0, -1.0))
+    return right == left
+
+
 def _lay_out(text: str, height_mm: float, stroke_mm: float) -> tuple[list[tuple[list[Point], bool]], float]:
     """Centre lines of all strokes in mm as (points, closed), base line at y = 0, and half the pen's width."""
     if not (math.isfinite(height_mm) and height_mm > 0):

@@ -9,7 +9,7 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -136,6 +136,20 @@ def stream_runs(path: Path, scenes: Path) -> Iterator[Run]:
     return _Reader(path, scenes, geometry=False).stream()
 
 
+def conflicts(path: Path, scenes: Path, runs: Iterable[Run]) -> list[str]:
+    """The names of those of some runs that a manifest has too, as another row.
+
+    Args:
+        path: the CSV file; its other rows may be of scenes that are not here.
+        scenes: folder with the scenes of `runs`.
+        runs: of another manifest.
+
+    Raises:
+        InputError: the file is no manifest.
+    """
+    return _Reader(path, scenes, geometry=False).conflicts(runs)
+
+
 class _Reader:
     """Collects the mistakes of one file while reading it."""
 
@@ -161,6 +175,16 @@ class _Reader:
         self._text()  # says what is wrong with the file as a whole
         with self.path.open(encoding="utf-8-sig", newline="") as file:
             yield from self._runs(file)
+
+    def conflicts(self, runs: Iterable[Run]) -> list[str]:
+        _, text = self._text()
+        by_name = {run.run: run for run in runs}
+        found = []
+        for line, cells in self._rows(io.StringIO(text, newline="")):
+            run = by_name.get(cells["run"])
+            if run is not None and (cells["scene"] != run.scene or self._run(line, cells) != run):
+                found.append(run.run)
+        return found
 
     def _runs(self, file: TextIO) -> Iterator[Run]:
         """Every run that is right; raises behind the last one if any was wrong."""

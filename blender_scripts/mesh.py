@@ -43,6 +43,11 @@ class Mesh(NamedTuple):
         return [tuple(piece.tolist()) for piece in pieces] if len(self.sizes) else []
 
     @property
+    def bounds(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+        """The lowest and the highest corner, mm."""
+        return tuple(self.vertices.min(axis=0).tolist()), tuple(self.vertices.max(axis=0).tolist())
+
+    @property
     def starts(self) -> np.ndarray:
         """(F,) int32, where each face begins in `corners`."""
         return np.concatenate([[0], np.cumsum(self.sizes)[:-1]]).astype(np.int32)

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError
-from .manifest import Manifest, Run, read_manifest
+from .manifest import Manifest, Run, conflicts
 from .record import encode_record, read_record
 
+EXTRAS = ("depth", "normal")
 _FOLDERS = ("images", "masks", "records", "manifests")
 
 
@@ -60,18 +61,14 @@ class OutputFolder:
             InputError: another manifest of this folder has a run of the same name that is another picture.
         """
         name = f"{manifest.path.stem}.csv"
-        rows = {run.run: run for run in manifest.runs}
         problems = []
         for other in sorted((self.root / "manifests").glob("*.csv")):
             if other.name == name:
                 continue
-            for run in read_manifest(other, scenes).runs:
-                mine = rows.get(run.run)
-                if mine is not None and mine.row() != run.row():
-                    problems.append(
-                        f"{manifest.path.name}: expected run {run.run} as {other.name} has it in {self.root}, "
-                        "got another row"
-                    )
+            problems += [
+                f"{manifest.path.name}: expected run {run} as {other.name} has it in {self.root}, got another row"
+                for run in conflicts(other, scenes, manifest.runs)
+            ]
         if problems:
             raise InputError(problems)
         kept = self.root / "manifests" / name
@@ -112,7 +109,7 @@ class OutputFolder:
             run: the row's name.
             image, mask: the PNG files' bytes.
             record: the truth, whose hashes are filled in.
-            extras: the bytes of NPY files by kind.
+            extras: the bytes of NPY files by kind, of EXTRAS; those of other kinds are of another picture, and go.
 
         Raises:
             OSError: a file is not on the disk as it was written.
@@ -128,6 +125,10 @@ class OutputFolder:
             }
         # While picture and mask are replaced, no record may vouch for them.
         self.record(run).unlink(missing_ok=True)
+        for kind in EXTRAS:
+            folder = self.root / kind
+            if kind not in extras and folder.is_dir() and not folder.is_symlink():
+                self.extra(kind, run).unlink(missing_ok=True)
         self._write(self.image(run), image)
         self._write(self.mask(run), mask)
         for kind, data in extras.items():

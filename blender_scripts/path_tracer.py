@@ -13,6 +13,8 @@ from .lens import Window
 
 BOUNCES = 3
 WITHOUT_DENOISER = 8
+# More than this along a side Blender cuts down without a word.
+MOST_PX = 65536
 _RELEASE = 0.01
 
 
@@ -41,7 +43,6 @@ class PathTracer:
         self.render.use_file_extension = False
         self.render.use_compositing = False
         self.render.use_sequencer = False
-        self.render.film_transparent = False
         self.settings.device = "GPU" if gpu else "CPU"
         self.gpu = versions.use_gpu() if gpu else ""
         self.settings.use_adaptive_sampling = False
@@ -79,16 +80,22 @@ class PathTracer:
         versions.set_pixel_jitter(self.settings, True)
         versions.use_denoiser(self.settings, self.denoised)
         self.render.image_settings.color_mode = "RGB"
+        self.render.film_transparent = self.render.use_border = self.render.use_crop_to_border = False
         channels = self._shoot(width, height)
         return np.stack([channels["R"], channels["G"], channels["B"]], axis=-1)
 
     def values(self, width: int, height: int, window: Window, colour: bool = False) -> np.ndarray:
         """What each pixel's centre sees while the stage shows a truth: (h, w), or (h, w, 3) where `colour`, float32.
 
+        0 where it sees nothing: the room round the station is no surface.
+
         Args:
-            width, height: size of the whole view in pixels.
+            width, height: size of the whole view in pixels, at most MOST_PX.
             window: the part that is rendered, in the same pixels.
             colour: three values a pixel.
+
+        Raises:
+            RuntimeError: Blender would render another size.
         """
         self.settings.samples = 1
         self.settings.seed = 0
@@ -99,14 +106,14 @@ class PathTracer:
         versions.set_pixel_jitter(self.settings, False)
         versions.use_denoiser(self.settings, False)
         self.render.image_settings.color_mode = "RGB" if colour else "BW"
+        self.render.film_transparent = True
         self.render.use_border = self.render.use_crop_to_border = True
-        # Blender rounds these fractions to pixels; half a thousandth keeps them on the right side.
-        self.render.border_min_x = (window.x1 + 5e-4) / width
-        self.render.border_max_x = (window.x2 + 5e-4) / width
-        self.render.border_min_y = (height - window.y2 + 5e-4) / height
-        self.render.border_max_y = (height - window.y1 + 5e-4) / height
+        # Blender cuts these fractions, of single precision, down to pixels; a quarter keeps them on the right side.
+        self.render.border_min_x = (window.x1 + 0.25) / width
+        self.render.border_max_x = (window.x2 + 0.25) / width
+        self.render.border_min_y = (height - window.y2 + 0.25) / height
+        self.render.border_max_y = (height - window.y1 + 0.25) / height
         channels = self._shoot(width, height)
-        self.render.use_border = self.render.use_crop_to_border = False
         # Grey files have one channel in Blender 5 and three equal ones beside an alpha in Blender 3.
         grey = channels["R"] if "R" in channels else next(iter(channels.values()))
         seen = np.stack([channels[name] for name in "RGB"], axis=-1) if colour else grey
@@ -118,6 +125,10 @@ class PathTracer:
         path = self.scratch / "shot.exr"
         path.unlink(missing_ok=True)
         self.render.resolution_x, self.render.resolution_y = width, height
+        if (self.render.resolution_x, self.render.resolution_y) != (width, height):
+            raise RuntimeError(
+                f"expected a view of at most {MOST_PX} px along a side, got {width} x {height}"
+            )
         self.render.filepath = str(path)
         bpy.ops.render.render(write_still=True)
         if not path.is_file():

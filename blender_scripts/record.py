@@ -16,7 +16,7 @@ from .errors import InputError, shown
 from .manifest import Run
 
 SCHEMA = 1
-RENDERER = "3"
+RENDERER = "4"
 _DECIMALS = 6
 _KEYS: dict[str, type] = {
     "run": str,

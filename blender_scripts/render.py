@@ -7,6 +7,8 @@ Finished rows are left alone, so an interrupted run goes on by repeating the com
 2 the input is wrong (nothing was rendered), 1 a row failed or the run was interrupted.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import json
@@ -135,9 +137,9 @@ def run(arguments: argparse.Namespace) -> int:
     from blender_scripts import versions
     from blender_scripts.errors import InputError
     from blender_scripts.manifest import read_manifest
-    from blender_scripts.output_folder import OutputFolder
+    from blender_scripts.output_folder import EXTRAS, OutputFolder
     from blender_scripts.progress import Progress
-    from blender_scripts.renderer import EXTRAS, Renderer
+    from blender_scripts.renderer import Renderer
     from blender_scripts.stage import check_cad
 
     versions.check_version()
@@ -261,7 +263,10 @@ def main() -> int:
 def _leave(code: int) -> NoReturn:
     """End the process with this code: Blender would turn an exit in a script into its own, and take long to tidy up."""
     if "bpy" in sys.modules:
-        shutil.rmtree(sys.modules["bpy"].app.tempdir, ignore_errors=True)
+        session = Path(sys.modules["bpy"].app.tempdir)
+        # A Blender that could not make a folder of its own names the one that everybody's files are in.
+        if session.name.startswith("blender_"):
+            shutil.rmtree(session, ignore_errors=True)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

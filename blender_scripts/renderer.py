@@ -18,7 +18,7 @@ from .manifest import Manifest, Run
 from .optics import Station, set_up_station
 from .output_folder import OutputFolder
 from .part import make_part
-from .path_tracer import PathTracer
+from .path_tracer import MOST_PX, PathTracer
 from .png import encode_png
 from .record import RENDERER, SCHEMA, row_sha256
 from .scratch import Scratch
@@ -37,8 +37,6 @@ from .truth import (
     project_pins,
 )
 
-EXTRAS = ("depth", "normal")
-
 
 def _npy(array: np.ndarray) -> bytes:
     file = io.BytesIO()
@@ -56,7 +54,7 @@ class Renderer:
         threads: render threads, 0 = one per core.
         gpu: render on the graphics card.
         denoise: use the denoiser where this Blender has one.
-        extras: what else to write of each picture, of EXTRAS.
+        extras: what else to write of each picture, of output_folder.EXTRAS.
     """
 
     def __init__(
@@ -152,9 +150,10 @@ class Renderer:
 
         self.stage.show("index")
         mask = mask_of(range(len(outlines)), True, scale)
+        finer = min(FINER, MOST_PX // (scale * max(view.width, view.height)))
         # Whoever asks for one mask pixel a pixel wants no more than that tells.
-        doubtful = mask.doubtful(outlines) if scale > 1 else []
-        closer = {number + 1: mask_of([number], False, FINER * scale) for number in doubtful}
+        doubtful = mask.doubtful(outlines) if scale > 1 and finer > 1 else []
+        closer = {number + 1: mask_of([number], False, finer * scale) for number in doubtful}
         self.stage.show(None)
         return replace(mask, closer=closer)
 

@@ -16,7 +16,7 @@ from mathutils.geometry import delaunay_2d_cdt
 
 from . import geometry, lamps, materials
 from .blend_files import read_cad
-from .connector import Connector
+from .connector import Connector, check_cameras
 from .flaw import Cut, Letters, Part
 from .mesh import Mesh, join
 from .objects import add_object, make_mesh
@@ -113,11 +113,13 @@ def check_cad(connector: Connector, housings: set[str]) -> None:
     """Read the CAD files of these housings.
 
     Raises:
-        InputError: one is broken, or not of a housing's size.
+        InputError: one is broken, not of a housing's size, or in a camera's way.
     """
     for name in sorted(housings):
-        if connector.housings[name].cad is not None:
-            _walls(connector, name, ())
+        cad = connector.housings[name].cad
+        if cad is None:
+            continue
+        check_cameras(connector, _walls(connector, name, ()).bounds, cad.file.name)
 
 
 class Stage:
@@ -148,6 +150,8 @@ class Stage:
         lamps.light(connector, lighting, station)
         _camera(connector, station)
         self._sharp = not station.f_number
+        # A row that failed may have left a truth shown.
+        self.show(None)
 
     def _housing(self, part: Part) -> None:
         connector, depth = part.connector, -part.connector.shell.depth_mm

@@ -85,7 +85,7 @@ def _camera(section: TomlSection) -> CameraRig:
         distance_mm=section.number("distance_mm", 5.0, 5000.0),
         angle_deg=section.number("angle_deg", 1.0, 75.0),
         focal_mm=section.number("focal_mm", 1.0, 1000.0),
-        sensor_width_mm=section.number("sensor_width_mm", 0.5, 100.0),
+        sensor_width_mm=section.number("sensor_width_mm", 1.0, 100.0),
         target_mm=(x, y, z),
         f_number=section.number("f_number", 0.0, 64.0, 0.0),
         focus_z_mm=section.number("focus_z_mm", -500.0, 500.0, z),

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from blender_scripts.connector import check_cameras
 from blender_scripts.defects import worst_kind
 from blender_scripts.errors import InputError, shown
 from blender_scripts.manifest import Manifest, Run, read_manifest
@@ -55,14 +56,15 @@ def _check_meshes(manifest: Manifest) -> None:
     """Read every CAD file that the rows need and that no Blender is needed for.
 
     Raises:
-        InputError: with every one that is broken, or that its `unit_mm` makes no housing of.
+        InputError: with every one that is broken, that its `unit_mm` makes no housing of, or in a camera's way.
     """
     problems = []
     for name, housing in sorted({(run.scene, run.housing) for run in manifest.runs}):
         cad = manifest.connectors[name].housings[housing].cad
         if cad is not None and cad.file.format != "blend":
             try:
-                placed(read_mesh(cad.file), cad.placement, cad.file.name)
+                mesh = placed(read_mesh(cad.file), cad.placement, cad.file.name)
+                check_cameras(manifest.connectors[name], mesh.bounds, cad.file.name)
             except InputError as error:
                 problems += error.problems
     if problems:

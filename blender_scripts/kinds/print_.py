@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from blender_scripts import draws
+from blender_scripts import draws, lettering
 from blender_scripts.defect import PRINT, Choice, Defect, Kind, Parameter
-from blender_scripts.errors import InputError
+from blender_scripts.errors import InputError, shown
 from blender_scripts.flaw import Flaw, Letters, Part
 
 _DIGITS = "0123456789"
@@ -26,6 +26,14 @@ def _misprint(part: Part, defect: Defect) -> Flaw:
     how = defect.word("type")
     if how == "missing":
         return Flaw(defect, meant=meant)
+    if how == "mirrored":
+        marking, texts = part.connector.marking, " ".join(letters.text for letters in meant)
+        size = marking.height_mm, marking.stroke_mm
+        meant = tuple(letters for letters in meant if not lettering.is_symmetric(letters.text, *size))
+        if not meant:
+            raise InputError(
+                f"expected print that is not its own mirror image, got {shown(texts)} in {defect.text}"
+            )
     return Flaw(defect, meant=meant, printed=tuple(_printed(part, defect, how, letters) for letters in meant))
 
 

@@ -72,6 +72,31 @@ def make(folder: Path) -> None:
     _save(folder, "packed.blend", compress=True)
 
     fresh()
+    root = bpy.context.scene.collection
+    hidden, inner, excluded, within = (bpy.data.collections.new(name) for name in "abcd")
+    for above_it, one in ((root, hidden), (hidden, inner), (root, excluded), (excluded, within)):
+        above_it.children.link(one)
+    hidden.hide_render = True
+    for one, name in (
+        (hidden, "hidden"),
+        (inner, "below hidden"),
+        (excluded, "excluded"),
+        (within, "within"),
+    ):
+        root.objects.unlink(_cube(name, 50.0))
+        one.objects.link(bpy.data.objects[name])
+    _cube("housing")
+    hidden.objects.link(bpy.data.objects["housing"])
+    left_out = bpy.context.view_layer.layer_collection.children[excluded.name]
+    left_out.exclude = True
+    bpy.data.objects.new("nowhere", bpy.data.objects["hidden"].data).use_fake_user = True
+    _save(folder, "collections.blend")
+    left_out.children[within.name].exclude = False
+    _save(folder, "within.blend")
+    bpy.data.scenes.new("second")
+    _save(folder, "scenes.blend")
+
+    fresh()
     _save(folder, "nothing.blend")
     fresh()
     _cube("round").modifiers.new("Bevel", "BEVEL")

@@ -71,6 +71,20 @@ def test_objects_are_read_as_they_stand_in_the_world(reader: str, writer: str, m
     assert set(left["left"].values()) == {0}
 
 
+@pytest.mark.parametrize(("reader", "writer"), READABLE)
+def test_only_what_renders_of_the_one_scene_show_is_read(
+    reader: str, writer: str, made: dict[str, Path]
+) -> None:
+    names = ("collections.blend", "within.blend", "scenes.blend", "scenes.blend#excluded")
+    found, within, several, named, left = read(reader, *(made[writer] / name for name in names))
+    assert np.max(found["vertices"]) == 1.0 and len(found["vertices"]) == 8
+    # A collection within an excluded one may be shown.
+    assert np.max(within["vertices"]) == 50.0
+    assert several["problems"] == ["scenes.blend: expected one scene in it, or `object` in its table, got 2"]
+    assert len(named["vertices"]) == 8
+    assert set(left["left"].values()) == {0}
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_what_stands_otherwise_than_it_says_is_refused(engine: str, made: dict[str, Path]) -> None:
     expected = {

@@ -1,6 +1,7 @@
 """A scene whose housing is the user's CAD: the built-in housing, exported and named again, gives the same picture."""
 
 import argparse
+import re
 import shutil
 import subprocess
 import sys
@@ -142,6 +143,29 @@ def test_the_check_names_every_bad_mesh_and_a_wrong_unit(scenes: Path, tmp_path:
         "meshes/own.stl",
     ]
     assert "expected a largest side of 0.5 to 1000 mm with unit_mm = 25400, got " in caught.value.problems[1]
+
+
+def test_a_mesh_in_a_camera_s_way_is_refused(scenes: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "scenes"
+    shutil.copytree(scenes, copy)
+    with (copy / "cad.toml").open("a", encoding="utf-8") as file:
+        file.write("offset_mm = [0, 0, 140]\n")
+    path = manifest(tmp_path / "rows.csv", ("plain", FILES[-1]))
+    done = run_renderer(path, "--out", tmp_path / "out", "--scenes", copy)
+    assert done.returncode == 2, done.stderr
+    assert re.search(
+        r"^cad\.toml camera\.distance_mm: expected more than 15\d\.\d, so that camera center stands clear of "
+        r"meshes/own\.blend, got 118$",
+        done.stderr,
+        re.MULTILINE,
+    ), done.stderr
+    assert not list((tmp_path / "out").rglob("*.png"))
+    text = (scenes / "cad.toml").read_text("utf-8")
+    stl = 'file = "meshes/own.stl"\n'
+    (copy / "cad.toml").write_text(text.replace(stl, f"{stl}offset_mm = [0, 0, 140]\n"), "utf-8")
+    path = manifest(tmp_path / "stl.csv", ("plain", FILES[0]))
+    with pytest.raises(InputError, match=r"so that camera center stands clear of meshes/own\.stl, got 118"):
+        check.run(argparse.Namespace(manifest=path, scenes=copy))
 
 
 @pytest.mark.parametrize("engine", ["bpy", "blender"])

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from blender_scripts.cad import CadFile, CadPlacement
 from blender_scripts.clearance import collisions
 from blender_scripts.connector import Connector, Scatter, read_connector
 from blender_scripts.contour import Contour
 from blender_scripts.defects import parse_defects
-from blender_scripts.housings import Block
+from blender_scripts.housings import Block, CadBody
 from blender_scripts.pin import Pin
 from blender_scripts.placement import place_pins
 from blender_scripts.positions import Position
@@ -141,6 +142,14 @@ def test_the_side_of_a_block(gap: float, hits: bool) -> None:
     problems = found(part((0, 0), blocks=[block]), f"bent@r1c1:{KINK}")
     assert [overlap(problem) for problem in problems] == ([pytest.approx(-gap, abs=0.006)] if hits else [])
     assert all("clears the plain housing's blocks" in problem for problem in problems)
+
+
+def test_blocks_that_a_mesh_replaces_are_in_no_pin_s_way() -> None:
+    connector = part((0, 0), blocks=[rib((ASIDE, 0.0), (2.0, 9.0), FLOOR, 0.0)])
+    assert found(connector, f"bent@r1c1:{KINK}")
+    own = CadBody(CadFile("own.stl", Path("own.stl"), "stl", ""), CadPlacement(), None, 30.0)
+    variant = replace(connector.housings["plain"], cad=own)
+    assert found(replace(connector, housings={"plain": variant}), f"bent@r1c1:{KINK}") == []
 
 
 def test_a_low_block_under_a_bent_pin() -> None:

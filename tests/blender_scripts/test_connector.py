@@ -140,6 +140,7 @@ MISTAKES = [
     ("terminals.round.tip_mm", "6.3", "expected a tip shorter than the pin, got 6.3"),
     ("terminals.round.tip_mm", "0.05", "expected a number from 0.1 to 50, got 0.05"),
     ("camera.distance_mm", "10", "so that every camera stands clear of the part, got 10"),
+    ("camera.sensor_width_mm", "0.9", "expected a number from 1 to 100, got 0.9"),
     ("camera.angle_deg", "90", "expected a number from 1 to 75, got 90"),
     ("camera.target_mm", "[0.0, 0.0]", "expected 3 numbers"),
     ("lighting.ring.kind", '"sun"', "expected one of ring, side"),
@@ -186,6 +187,23 @@ def test_one_mistake_is_one_line(tmp_path: Path, place: str, value: str, says: s
 )
 def test_what_does_not_fit_or_is_not_there(tmp_path: Path, changes: dict[str, str | None], says: str) -> None:
     assert any(says in problem for problem in problems_of(scene(tmp_path, changes)))
+
+
+TALL = {"housings.keyed.blocks.1.top_mm": "150"}
+RAISED = {"marking.height_mm": "1.7\nz_mm = 150"}
+MESH = '[housings.keyed.mesh]\nfile = "own.ply"\n'
+
+
+@pytest.mark.parametrize("changes", [TALL, RAISED])
+def test_blocks_and_print_stay_clear_of_every_camera(tmp_path: Path, changes: dict[str, str]) -> None:
+    (problem,) = problems_of(scene(tmp_path, changes))
+    assert "camera.distance_mm: expected more than 160." in problem
+    assert problem.endswith(", so that every camera stands clear of the part, got 118")
+
+
+def test_blocks_that_a_mesh_replaces_are_in_no_camera_s_way(tmp_path: Path) -> None:
+    (tmp_path / "own.ply").write_bytes(b"ply\n")
+    assert read_connector(scene(tmp_path, TALL, MESH)).housings["keyed"].cad
 
 
 def test_unknown_keys_and_tables(tmp_path: Path) -> None:

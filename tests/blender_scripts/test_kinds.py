@@ -191,6 +191,14 @@ def test_a_broken_pin_is_shorter_and_slopes(lost: float, slope: float) -> None:
     assert all(ring[:, 2].max() <= edge[:, 2].min() + 1e-9 for ring in found.rings[:-1])
 
 
+@pytest.mark.parametrize("twist", [35, 90, 180])
+def test_a_twisted_stump_falls_to_the_side_that_was_asked(twist: int) -> None:
+    edge = measured(f"broken:azimuth_deg=30;twisted:angle_deg={twist}").rings[-1]
+    fitted, *_ = np.linalg.lstsq(np.column_stack([edge[:, :2], np.ones(len(edge))]), edge[:, 2], rcond=None)
+    assert math.degrees(math.atan2(-fitted[1], -fitted[0])) == pytest.approx(30.0, abs=10.0)
+    assert math.degrees(math.atan(math.hypot(*fitted[:2]))) == pytest.approx(25.0, abs=4.0)
+
+
 @pytest.mark.parametrize("depth", [0.02, 0.6, 1.5])
 def test_a_crushed_pin_comes_down_on_its_own_axis(depth: float) -> None:
     found = measured(f"crushed:depth_mm={depth},azimuth_deg=30")
@@ -310,6 +318,10 @@ REFUSED = [
     ("chipped@housing:size_mm=32", "expected size_mm of at most 31.6, got 32 in chipped@housing"),
     ("print@print:item=1.5", "expected item as an integer from 0 (all) to 12, got 1.5 in print@print"),
     ("print@print:item=13", "expected item as an integer from 0 (all) to 12, got 13 in print@print"),
+    (
+        "print@print:item=11,type=mirrored",
+        "expected print that is not its own mirror image, got '8' in print@print:type=mirrored,item=11",
+    ),
     ("foreign@r1c1:type=bridge", "expected a bridge between two pins (r1c1-r1c2)"),
     ("foreign@r1c1-r1c2:type=burr", "expected a bridge between two pins (r1c1-r1c2)"),
     ("foreign@housing:type=burr", "expected a pin for a burr to be at, got foreign@housing"),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from blender_scripts.lettering import ALPHABET, outline, size
+from blender_scripts.lettering import ALPHABET, is_symmetric, outline, size
 
 CHORD_ERROR_MM = 0.002
 INK = sorted(ALPHABET - {" "})
@@ -209,6 +209,13 @@ def test_an_unknown_character_is_named(text, named):
 def test_sizes_out_of_range_are_refused(height_mm, stroke_mm, named):
     with pytest.raises(ValueError, match=named):
         outline("A", height_mm, stroke_mm)
+
+
+def test_what_is_its_own_mirror_image():
+    for stroke in (0.05, 0.14, 0.25):
+        assert "".join(filter(lambda c: is_symmetric(c, 1.0, stroke), INK)) == "+-.08AHIMOTUVWXY_iovwx"
+        assert all(is_symmetric(text, 1.0, stroke) for text in ("8008", "bd", "A TOYOT A"))
+        assert not any(is_symmetric(text, 1.0, stroke) for text in ("101", "A1", "AH", "bb", "8 0"))
 
 
 def test_an_unknown_anchor_is_refused():

@@ -115,6 +115,15 @@ def test_print_that_is_misplaced_is_so_far_away() -> None:
     assert (found.text, found.mirrored) == (meant.text, False)
 
 
+def test_all_print_mirrored_leaves_out_what_is_its_own_mirror_image() -> None:
+    made, flaw = printed("print@print:type=mirrored,item=0", "numbers")
+    assert [letters.text for letters in made.letters] == ["8"]
+    assert [letters.text for letters in flaw.meant] == [*"123", *"12345679"]
+    assert [letters.text for letters in flaw.printed] == [letters.text for letters in flaw.meant]
+    with pytest.raises(InputError, match="expected print that is not its own mirror image, got 'OTTO' in"):
+        printed("print@print:type=mirrored,item=0", "text=OTTO")
+
+
 def test_mirrored_print_is_the_mirror_image_and_faces_the_viewer() -> None:
     _, flaw = printed("print@print:type=mirrored", "text=Fb7")
     right, wrong = (geometry.print_mesh(CONNECTOR.marking, letters) for letters in (flaw.meant, flaw.printed))

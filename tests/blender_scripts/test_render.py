@@ -2,12 +2,15 @@
 
 import contextlib
 import os
+import re
+import shutil
 import signal
 import struct
 import subprocess
 import sys
 import tempfile
 import time
+import types
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,11 +18,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from blender_scripts import render
+from blender_scripts.connector import read_connector
+from blender_scripts.errors import InputError
+from blender_scripts.manifest import read_manifest
+from blender_scripts.output_folder import OutputFolder
 from blender_scripts.scratch import Scratch
 from tests.conftest import (
     COLUMNS,
     ROOT,
     ROWS,
+    SCENES,
     assert_same_files,
     blender_executable,
     folder_bytes,
@@ -214,6 +223,18 @@ def test_any_order_and_a_single_row_give_the_same_bytes(engine: str, rendered: P
                 assert (tmp_path / out / file).read_bytes() == (rendered / file).read_bytes(), (out, file)
 
 
+def run_code(engine: str, code: str, scratch: Path) -> subprocess.CompletedProcess[str]:
+    """Python code in bpy or in the executable, with a temporary folder of its own."""
+    python, blender = [sys.executable, "-c"], [blender_executable(), "-b", "-noaudio", "--python-expr"]
+    return subprocess.run(
+        [*(python if engine == "bpy" else blender), code],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env={**os.environ, "TMPDIR": str(scratch)},
+    )
+
+
 WAVES = """
 import sys
 sys.path.insert(0, {root!r})
@@ -243,15 +264,107 @@ print(len(found), "kinds of normals")
 """
 
 
-def test_a_large_smooth_mesh_always_has_the_same_normals(engine: str) -> None:
+WINDOWS = """
+import sys, tempfile
+from pathlib import Path
+sys.path.insert(0, {root!r})
+import bpy
+import numpy as np
+from blender_scripts.lens import Window
+from blender_scripts.mesh import Mesh
+from blender_scripts.objects import add_object, make_mesh
+from blender_scripts.path_tracer import PathTracer
+from blender_scripts.stage import CAMERA, Stage
+
+bpy.ops.wm.read_factory_settings(use_empty=True)
+stage = Stage()
+tracer = PathTracer(Path(tempfile.gettempdir()), 1)
+camera = add_object(CAMERA, bpy.data.cameras.new(CAMERA))
+camera.location.z = 10.0
+bpy.context.scene.camera = camera
+corners = np.array([[-9.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 9.0, 0.0], [-9.0, 9.0, 0.0]])
+quarter = make_mesh("quarter", Mesh.of(corners, [(0, 1, 2, 3)]), bpy.data.materials.new("grey"))
+add_object("quarter", quarter, 7)
+stage.show("index")
+for width in (640, 16800, 30000, 61440, 65536):
+    for x, y in ((0, 0), (3, 9), (70, 11), (13, 60)):
+        left, top = width // 2 - x, width // 4 - y
+        seen = tracer.values(width, width // 2, Window(left, top, left + 80, top + 64))
+        expected = np.zeros((64, 80))
+        expected[:y, :x] = 7
+        assert np.array_equal(np.rint(seen), expected), (width, x, y)
+try:
+    tracer.values(65540, 64, Window(0, 0, 8, 8))
+except RuntimeError as error:
+    print(error)
+print(tracer.picture(16, 8, 1, 0).shape)
+"""
+
+
+def test_windows_of_a_wide_mask_lie_where_they_should(engine: str, tmp_path: Path) -> None:
+    done = run_code(engine, WINDOWS.format(root=str(ROOT)), tmp_path)
+    found = [line for line in done.stdout.splitlines() if line.startswith(("expected", "(8"))]
+    assert found == [
+        "expected a view of at most 65536 px along a side, got 65540 x 64",
+        "(8, 16, 3)",
+    ], done.stdout + done.stderr
+
+
+LEFT_SHOWN = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+import bpy
+from blender_scripts.connector import read_connector
+from blender_scripts.optics import set_up_station
+from blender_scripts.part import make_part
+from blender_scripts.stage import Stage
+
+bpy.ops.wm.read_factory_settings(use_empty=True)
+connector, stage = read_connector(Path({root!r}, "scenes", "header_2x8.toml")), Stage()
+part = make_part(connector, "plain", "square", "none", 1, ())
+for _ in range(2):
+    stage.lay_out(part, "ring", set_up_station(connector, "center", 1, 64, 32))
+    print("override", bpy.context.view_layer.material_override)
+    stage.show("depth")
+"""
+
+
+def test_a_truth_that_a_failed_row_left_shown_is_not_in_the_next_picture(tmp_path: Path) -> None:
+    done = run_code("bpy", LEFT_SHOWN.format(root=str(ROOT)), tmp_path)
+    assert done.stdout.splitlines() == ["override None"] * 2, done.stdout + done.stderr
+
+
+def test_a_finer_mask_is_no_wider_than_blender_renders(tmp_path: Path) -> None:
+    """One of these pins' boxes hangs on a sliver, and four times this mask is 73,728 px wide."""
+    path = tmp_path / "wide.csv"
+    row = "wide,train,7,7,header_2x8,plain,square,,top,ring,none,2304,32,1"
+    path.write_text(f"{','.join(COLUMNS)},width,height,samples\n{row}\n", "utf-8")
+    done = run_renderer(path, "--out", tmp_path / "out", "--mask-scale", "8")
+    assert done.returncode == 0, done.stderr
+
+
+def test_beyond_the_table_there_is_nothing(engine: str, tmp_path: Path) -> None:
+    scenes = tmp_path / "scenes"
+    scenes.mkdir()
+    text = (SCENES / "connector_3x9.toml").read_text("utf-8")
+    text = re.sub(r"(?m)^angle_deg = .*", "angle_deg = 75", text)
+    text = re.sub(r"(?m)^focal_mm = .*", "focal_mm = 12", text)
+    (scenes / "connector_3x9.toml").write_text(text, "utf-8")
+    row = ("far", "train", 1, 1, "plain", "round", "", "bottom", "ring", "none", 64, 64, 1)
+    path = write_manifest(tmp_path / "far.csv", [row], (*COLUMNS, "width", "height", "samples"))
+    out = tmp_path / "out"
+    done = run_renderer(path, "--out", out, "--scenes", scenes, "--depth", "--normal", engine=engine)
+    assert done.returncode == 0, done.stderr
+    depth, normal = (np.load(out / kind / "far.npy") for kind in ("depth", "normal"))
+    nothing, lengths = depth == 0.0, np.linalg.norm(normal, axis=2)
+    assert 0.1 < nothing.mean() < 0.5 and depth[~nothing].min() > 50.0
+    assert np.all(lengths[nothing] == 0.0) and lengths[~nothing] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_a_large_smooth_mesh_always_has_the_same_normals(engine: str, tmp_path: Path) -> None:
     """Blender 3.4 sums the normals of a vertex in the order its threads come."""
-    code = WAVES.format(root=str(ROOT))
-    start = (
-        [sys.executable, "-c"]
-        if engine == "bpy"
-        else [blender_executable(), "-b", "-noaudio", "--python-expr"]
-    )
-    done = subprocess.run([*start, code], capture_output=True, text=True, timeout=600)
+    done = run_code(engine, WAVES.format(root=str(ROOT)), tmp_path)
     assert "1 kinds of normals" in done.stdout.splitlines(), done.stdout + done.stderr
 
 
@@ -309,6 +422,30 @@ def test_an_interrupt_does_not_wait_for_a_long_render(engine: str, tmp_path: Pat
     assert process.returncode == 1
     assert "repeat the command" in words and "Traceback" not in words
     assert not list(scratch.iterdir()) and not list((tmp_path / "out").rglob("*.tmp"))
+
+
+def test_a_temporary_folder_that_blender_cannot_use_keeps_what_is_in_it(engine: str, tmp_path: Path) -> None:
+    """Its name is too long for Blender's own folder to lie in it."""
+    scratch = tmp_path
+    while len(str(scratch)) < 1012:
+        scratch /= "x" * min(100, 1011 - len(str(scratch)))
+    scratch.mkdir(parents=True)
+    (scratch / "mine").touch()
+    done = subprocess.run(
+        renderer_command(engine, tmp_path / "none.csv", "--out", tmp_path / "out"),
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env={**os.environ, "TMPDIR": str(scratch)},
+    )
+    assert done.returncode == 2 and "none.csv:1 file: expected a readable CSV file" in done.stderr
+    assert "falling back to" in done.stdout + done.stderr
+    assert (scratch / "mine").exists()
+
+
+def test_annotations_do_not_keep_an_old_python_from_being_refused() -> None:
+    for function in (value for value in vars(render).values() if isinstance(value, types.FunctionType)):
+        assert all(isinstance(kind, str) for kind in function.__annotations__.values()), function
 
 
 def test_what_a_killed_process_left_is_swept_and_what_is_in_use_stays(
@@ -396,6 +533,48 @@ def test_a_run_of_another_manifest_is_not_overwritten(
     assert done.returncode == 2
     assert "other.csv: expected run one as small.csv has it" in done.stderr
     assert folder_bytes(out) == before
+
+
+def adopt(output: OutputFolder, name: str, run: str, scene: str, samples: str = "") -> None:
+    """Bring a manifest of one row into the folder, its scene in a folder of the manifest's own."""
+    folder = output.root.parent / name
+    folder.mkdir(exist_ok=True)
+    shutil.copy(SCENES / "connector_3x9.toml", folder / f"{scene}.toml")
+    row = (run, "train", 1, 2, scene, "plain", "round", "", "center", "ring", "none", samples)
+    path = folder / f"{name}.csv"
+    path.write_text(f"{','.join(COLUMNS)},samples\n{','.join(map(str, row))}\n", "utf-8")
+    output.adopt(read_manifest(path, folder), folder)
+
+
+def test_manifests_of_other_scenes_share_a_folder(tmp_path: Path) -> None:
+    output = OutputFolder(tmp_path / "out")
+    adopt(output, "first", "one", "own")
+    adopt(output, "second", "two", "other")
+    adopt(output, "third", "two", "other", samples=str(read_connector(SCENES / "connector_3x9.toml").samples))
+    with pytest.raises(
+        InputError, match=r"^fourth\.csv: expected run two as second\.csv has it in .*\n.* third"
+    ):
+        adopt(output, "fourth", "two", "other", samples="99")
+    with pytest.raises(InputError, match=r"^second\.csv: expected run one as first\.csv has it in "):
+        adopt(output, "second", "one", "other")
+
+
+def test_arrays_of_an_earlier_picture_go(tmp_path: Path) -> None:
+    output, arrays = OutputFolder(tmp_path / "out"), {"depth": b"d", "normal": b"n"}
+    for extras in (arrays, {"depth": b"e"}):
+        output.write("a", b"image", b"mask", {}, extras)
+    assert folder_bytes(tmp_path / "out").keys() == {
+        "images/a.png",
+        "masks/a.png",
+        "records/a.json",
+        "depth/a.npy",
+    }
+    (tmp_path / "normal").mkdir()
+    (tmp_path / "normal" / "a.npy").touch()
+    (tmp_path / "out" / "normal").rmdir()
+    (tmp_path / "out" / "normal").symlink_to(tmp_path / "normal")
+    output.write("a", b"image", b"mask", {}, {})
+    assert not (tmp_path / "out" / "depth" / "a.npy").exists() and (tmp_path / "normal" / "a.npy").exists()
 
 
 def test_nothing_is_written_through_a_link(engine: str, small: tuple[Path, Path], tmp_path: Path) -> None:
