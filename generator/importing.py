@@ -2,6 +2,7 @@
 
     python -m generator import photos/coco --format coco --to out/photos --splits train=0.7,validation=0.3
     python -m generator import photos/yolo --format yolo --to out/mixed --with out/dataset --share 0.3
+    python -m generator import station --format imagefolder --to out/parts --splits test=1 --views center,left,top
 
 What the labels do not say is null: no photograph gets a measure, an address or a view that nobody gave it. The column
 `synthetic` tells photographs from renders. Everything is checked before anything is written, and every fault is named.
@@ -15,8 +16,8 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +46,14 @@ from generator.dataset_folder import (
 from generator.derived_card import make_derived_card, read_card
 from generator.features import class_names, features
 from generator.labelled import ClassNames, Found, split_of
-from generator.labels import ANSWER_LABELS, CLASSES, OK, OTHERNG
+from generator.labels import ANSWER_LABELS, CLASSES, OK, OTHERNG, worst_class
 from generator.photo_rows import Photo, Rules, examine, illustrate, opened
 from generator.processes import processes
 from generator.read_coco import read_coco
 from generator.read_image_folder import read_image_folder
 from generator.read_voc import read_voc
 from generator.read_yolo import read_yolo
+from generator.views import parts_of
 
 FORMATS = ("coco", "yolo", "voc", "imagefolder")
 KNOWN = ("scene", "housing", "terminal", "camera", "lighting", "marking")
@@ -68,6 +70,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--known", metavar="NAME=VALUE,...", help=f"what holds for all pictures, of {', '.join(KNOWN)}"
+    )
+    parser.add_argument(
+        "--views",
+        metavar="CAMERA,...",
+        help="every part has a picture from each, and its name says which: part7_left.png",
     )
     parser.add_argument(
         "--splits",
@@ -107,6 +114,13 @@ def run(args: argparse.Namespace) -> int:
     classes = _pairs(args.classes, "--classes", problems)
     known = _pairs(args.known, "--known", problems)
     shares = _shares(args.splits, problems)
+    views = args.views.split(",") if args.views is not None else []
+    if args.views is not None and (len(set(views)) < max(2, len(views)) or "" in views):
+        problems.append(
+            f"--views: expected two different cameras or more, such as center,left, got {args.views!r}"
+        )
+    if views and ("camera" in known or args.share is not None):
+        problems.append("--views: expected neither --known camera nor --share beside it")
     problems += [
         f"--classes: expected one of {', '.join(CLASSES)} for {word!r}, got {name!r}"
         for word, name in classes.items()
@@ -135,8 +149,8 @@ def run(args: argparse.Namespace) -> int:
         "imagefolder": lambda: read_image_folder(args.source, names),
     }[args.format]()
     found.problems += names.problems()
-    taken = _runs(args.renders) if args.renders is not None else set()
-    photos = placed(found, shares, args.seed, taken)
+    others = _runs(args.renders) if args.renders is not None else {}
+    photos = placed(found, shares, args.seed, others, views)
     job = _Import(
         args.source, photos, found.problems, known, Mixing(args.renders, args.share), args.synthetic, args
     )
@@ -149,14 +163,21 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def placed(found: Found, shares: Mapping[str, float], seed: int, others: Collection[str] = ()) -> list[Photo]:
-    """Each picture with a name of its own and its split.
+def placed(
+    found: Found,
+    shares: Mapping[str, float],
+    seed: int,
+    others: Mapping[str, int],
+    views: Sequence[str] = (),
+) -> list[Photo]:
+    """Each picture with a name of its own and its split; of parts with several views those that are whole.
 
     Args:
         found: by a reader.
         shares: of the splits; empty: as the files say, training where they say nothing.
-        seed: of the draw, which is made class by class.
-        others: names that are taken.
+        seed: of the draw, which is made class by class, of parts where there are views.
+        others: names that are taken, with their parts.
+        views: cameras of which every part has a picture.
     """
     taken = set(others)
     photos = []
@@ -178,19 +199,36 @@ def placed(found: Found, shares: Mapping[str, float], seed: int, others: Collect
             run = f"{stem}_{number}"
         taken.add(run)
         photos.append(Photo(labelled, run, labelled.split or "train"))
+    if views:
+        photos = _of_parts(photos, views, max(others.values(), default=0) + 1, found.problems)
     if not shares:
         return photos
-    rng = np.random.default_rng(seed)
-    by_class: dict[str, list[int]] = {}
+    units: dict[Any, list[int]] = {}
     for at, photo in enumerate(photos):
-        by_class.setdefault(photo.label, []).append(at)
+        units.setdefault(photo.run if photo.part is None else photo.part, []).append(at)
+    rng = np.random.default_rng(seed)
+    by_class: dict[str, list[list[int]]] = {}
+    for unit in units.values():
+        by_class.setdefault(worst_class(photos[at].label for at in unit), []).append(unit)
     for label in sorted(by_class):
-        drawn = rng.permutation(by_class[label])
+        drawn = rng.permutation(len(by_class[label]))
         bounds = np.round(np.cumsum([0.0, *shares.values()]) * len(drawn)).astype(int)
         for split, first, last in zip(shares, bounds[:-1], bounds[1:], strict=True):
-            for at in drawn[first:last]:
-                photos[at] = Photo(photos[at].labelled, photos[at].run, split)
+            for at in (at for number in drawn[first:last] for at in by_class[label][number]):
+                photos[at] = replace(photos[at], split=split)
     return photos
+
+
+def _of_parts(photos: list[Photo], views: Sequence[str], first: int, problems: list[str]) -> list[Photo]:
+    """The pictures of whole parts, which are numbered from `first`, each with its camera."""
+    by_name = {Path(photo.labelled.name): photo for photo in photos}
+    parts, wrong = parts_of(list(by_name), views)
+    problems += wrong
+    return [
+        replace(by_name[path], part=number, camera=camera)
+        for number, pictures in enumerate(parts.values(), first)
+        for camera, path in pictures.items()
+    ]
 
 
 class _Import:
@@ -282,6 +320,14 @@ class _Import:
         if problems and (not self.args.skip_broken or unclear or not rows):
             hint = "" if unclear else ": mend them, or give --skip-broken"
             raise InputError([*problems, f"{len(problems)} faults{hint}"])
+        read = Counter(photo.part for photo, _ in rows)
+        short = {part for part, count in Counter(p.part for p in self.photos).items() if read[part] < count}
+        problems += [
+            f"{p.labelled.name}: another view of its part is left out"
+            for p, _ in rows
+            if p.part is not None and p.part in short
+        ]
+        rows = [(p, row) for p, row in rows if p.part is None or p.part not in short]
         for problem in problems:
             sys.stderr.write(f"left out: {problem}\n")
         if not rows:
@@ -385,9 +431,11 @@ class _Import:
         return paragraphs
 
 
-def _runs(dataset: Path) -> set[str]:
+def _runs(dataset: Path) -> dict[str, int]:
+    """The part of each row, 0 where it has none."""
     dataset_columns(dataset)
-    return {row["run"] for paths in split_files(dataset).values() for row in read_rows(paths, ["run"])}
+    rows = (row for paths in split_files(dataset).values() for row in read_rows(paths, ["run", "part"]))
+    return {row["run"]: row["part"] or 0 for row in rows}
 
 
 def _tables(paths: list[Path], kept: set[int], rules: Rules) -> Iterator[pa.Table]:

@@ -49,11 +49,13 @@ class Rules:
 
 @dataclass(frozen=True)
 class Photo:
-    """One picture with its place in the dataset."""
+    """One picture with its place in the dataset, and where it is one of several views, its part and camera."""
 
     labelled: Labelled
     run: str
     split: str
+    part: int | None = None
+    camera: str | None = None
 
     @property
     def label(self) -> str:
@@ -168,6 +170,8 @@ def _row(photo: Photo, size: tuple[int, int], rules: Rules, notes: list[str]) ->
         answer = truth.answer(*size, rules.answer)
         observable = label == OK or bool(truth.found)
     known = {name: rules.known.get(name) for name in MANIFEST_COLUMNS}
+    if photo.camera is not None:
+        known |= {"part": photo.part, "camera": photo.camera}
     columns = None
     if things is not None:
         columns = as_columns(things)

@@ -54,7 +54,13 @@ NUMPY_CONTRACT = {
     for name in ("mesh", "mesh_files", "ply", "glb", "welding", "lens", "sensor", "optics")
 }
 BLENDER_PYTHON = {"numpy", "bpy", "mathutils", "bpy_extras", "_cycles"}
-TRAINER_MAY_IMPORT = {"generator.features", "generator.bbox_str", "generator.soart", "generator.hub"}
+TRAINER_MAY_IMPORT = {
+    "generator.features",
+    "generator.bbox_str",
+    "generator.soart",
+    "generator.hub",
+    "generator.views",
+}
 # Runs on an edge computer with the base installation, without any extra.
 BASE_ONLY = {
     f"generator.{name}"

@@ -20,6 +20,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
+from generator.views import parts_of
 from trainer import checkpoint, frozen
 from trainer.data import open_picture
 from trainer.errors import InputError
@@ -29,7 +30,6 @@ from trainer.florence2_run import kind_of
 from trainer.model import ViT
 from trainer.options import exit_code
 from trainer.verdicts import annotate, annotate_part, judge, judge_part
-from trainer.views import parts_of
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 

@@ -492,6 +492,43 @@ def test_photographs_are_mixed_with_renders_by_share(built, tmp_path, share):
     assert data["train"].features["synthetic"].dtype == "bool"
 
 
+def test_the_views_of_a_part_stay_together(built, tmp_path, capsys):
+    for part in range(10):
+        for view in ("center", "left"):
+            label = "OK" if part % 2 else "BENDNG"
+            picture(tmp_path / f"in/{label}/p{part}_{view}.png", 96, 48, part)
+    words = (
+        tmp_path / "in",
+        "--format",
+        "imagefolder",
+        "--views",
+        "center,left",
+        "--with",
+        built / "dataset",
+    )
+    assert import_(*words, "--splits", "validation=0.4,test=0.6", "--to", tmp_path / "out") == 0
+    rows = [row for row in rows_of(tmp_path / "out").values() if not row["synthetic"]]
+    parts = {}
+    for row in rows:
+        parts.setdefault(row["part"], []).append((row["camera"], row["_split"], row["label"]))
+    assert len(parts) == 10
+    assert all([camera for camera, *_ in views] == ["center", "left"] for views in parts.values())
+    assert all(first[1:] == second[1:] for first, second in parts.values())
+    assert sum(views[0][1] == "test" for views in parts.values()) == 6
+    assert not set(parts) & {row["part"] for row in rows_of(built / "dataset").values()}
+    (tmp_path / "in/OK/p1_left.png").unlink()
+    (tmp_path / "in/OK/p3_left.png").write_bytes(b"\x89PNG")
+    picture(tmp_path / "in/OK/nobody.png", 96, 48)
+    assert import_(*words, "--to", tmp_path / "two") == 2
+    told = capsys.readouterr().err
+    assert "OK/p1: expected a picture from left, got none" in told
+    assert "OK/nobody.png: expected a name that ends in one of the views (center, left)" in told
+    assert import_(*words, "--to", tmp_path / "two", "--skip-broken") == 0
+    assert "left out: OK/p3_center.png: another view of its part is left out" in capsys.readouterr().err
+    kept = [row["file"] for row in rows_of(tmp_path / "two").values() if not row["synthetic"]]
+    assert len(kept) == 16 and not any(name[:5] in ("OK/p1", "OK/p3", "OK/no") for name in kept)
+
+
 def test_names_that_a_render_has_are_changed(built, tmp_path):
     words = (built / "coco", "--format", "coco", "--with", built / "dataset")
     assert import_(*words, "--to", tmp_path / "out") == 0
@@ -567,6 +604,8 @@ def test_damaged_datasets_are_named(built, tmp_path, capsys):
         (("--classes", "scratch=BAD"), "--classes: expected one of BENDNG"),
         (("--known", "colour=red"), "--known: expected one of scene"),
         (("--splits", "train=0.7"), "--splits: expected shares of train, validation, test that sum to 1"),
+        (("--views", "center,center"), "--views: expected two different cameras or more"),
+        (("--views", "center,left", "--known", "camera=top"), "--views: expected neither --known camera nor"),
         (("--splits", "train=x"), "--splits: expected a share of train, got 'x'"),
     ],
 )

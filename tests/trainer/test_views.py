@@ -15,6 +15,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from generator import labels
+from generator.views import parts_of, view_of
 from tests.trainer.conftest import draw_pins, dying_in_epoch, png_bytes, tiny_rows
 from tests.trainer.test_sharing import together
 from trainer import checkpoint, row_facts
@@ -25,7 +26,7 @@ from trainer.errors import InputError
 from trainer.loader import plan_of, steps_of
 from trainer.model import ViT, ViTConfig
 from trainer.sharing import Share, SharedDropout
-from trainer.views import PRECEDENCE, by_part, parts_of, view_list, view_of
+from trainer.views import PRECEDENCE, by_part, view_list
 from trainer.vit import main
 
 VIEWS = ("center", "left", "top")
@@ -458,7 +459,7 @@ def test_parts_that_are_not_whole_are_named_and_the_others_judged(parts_run, pic
     said = capsys.readouterr().err
     assert f"{pictures / 'good'}: expected a picture from left, got none" in said
     assert (
-        f"{pictures / 'nobody.png'}: expected a name that ends in one of the run's views (center, left, top)"
+        f"{pictures / 'nobody.png'}: expected a name that ends in one of the views (center, left, top)"
         in said
     )
     assert f"{pictures / 'b_top.png'}: expected a readable picture" in said
