@@ -155,7 +155,8 @@ def renderer_command(engine: str | None, blender: str | None) -> list[str]:
     if engine == "local":
         if importlib.util.find_spec("bpy") is None:
             raise InputError(
-                "--engine local: expected bpy in this Python (pip install 'pinsight[render]', Python 3.13), got none"
+                "--engine local: expected bpy in this Python (3.13; pip install '.[render]' in this project's folder), "
+                "got none"
             )
         return [sys.executable, str(SCRIPT)]
     wanted = blender or os.environ.get("PINSIGHT_BLENDER") or "blender"

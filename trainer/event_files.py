@@ -22,7 +22,8 @@ def event_writer_class() -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as e:
         raise InputError(
-            f"--tensorboard: expected the package tensorboard, got {e}; pip install 'pinsight[tensorboard]'"
+            f"--tensorboard: expected the package tensorboard, got {e}; in this project's folder: pip install "
+            "'.[tensorboard]'"
         ) from e
     return SummaryWriter
 
