@@ -21,12 +21,11 @@ from tqdm import tqdm
 
 from blender_scripts.errors import InputError
 from generator.augment_copies import COPIES, copies
-from generator.augment_plan import Line, Plan
+from generator.augment_plan import SETTINGS, Line, Plan
 from generator.before_after import Sheet
 from generator.picture_files import eight_bit, open_upright, write_whole
 from generator.processes import processes
 
-SETTINGS = ".augment.json"
 _CHUNK = 16
 
 
@@ -136,7 +135,7 @@ def _apply_line(line: Line, folder: Path, to: Path, name: str, options: Options)
     if picture.size != (line.width, line.height):
         raise InputError(
             f"{line.file}: expected {line.width} x {line.height} px as in the plan, got "
-            f"{picture.width} x {picture.height}: plan again"
+            f"{picture.width} x {picture.height}: plan again, into another --to"
         )
     pixels = np.asarray(picture)
     for copy in copies(line.operations, picture.size, options.seed, line.file, options.trim):
@@ -213,7 +212,11 @@ def _other(found: str | None, settings: Mapping[str, Any]) -> str:
     """What a folder holds that is not this command's."""
     try:
         made = json.loads(found or "")
-        differing = [f"{key} {made[key]}" for key, value in settings.items() if made[key] != value]
+        differing = [
+            "another plan" if key == "plan" else f"{key} {made[key]}"
+            for key, value in settings.items()
+            if made[key] != value
+        ]
     except (ValueError, KeyError, TypeError):
         return "one with other files"
     return f"one that was made with {', '.join(differing)}"

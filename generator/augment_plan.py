@@ -23,6 +23,8 @@ from generator.processes import processes
 OPERATIONS = ("cut", "reverse", "plus90", "light", "warp")
 PROPOSED = ("cut", "reverse", "plus90")
 CUT_WIDTH, CUT_RATIO = 600, 1.5
+# What a folder of copies was made with.
+SETTINGS = ".augment.json"
 _YES = {
     "yes": True,
     "y": True,
@@ -95,6 +97,8 @@ def plan_folder(
         return Plan(folder, tuple(lines)), []
     from tqdm import tqdm
 
+    if (folder / SETTINGS).is_file():
+        raise InputError(f"{folder}: expected the pictures that copies are made from, got a folder of copies")
     paths = find_pictures(folder)
     lines, problems = [], []
     chunks = [paths[first : first + 64] for first in range(0, len(paths), 64)]

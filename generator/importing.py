@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import re
 import sys
 from collections import Counter
@@ -146,7 +147,7 @@ def run(args: argparse.Namespace) -> int:
         "coco": lambda: read_coco(args.source, args.images, names),
         "yolo": lambda: read_yolo(args.source, names),
         "voc": lambda: read_voc(args.source, args.images, names, args.zero_based),
-        "imagefolder": lambda: read_image_folder(args.source, names),
+        "imagefolder": lambda: read_image_folder(args.source, names, views),
     }[args.format]()
     found.problems += names.problems()
     others = _runs(args.renders) if args.renders is not None else {}
@@ -221,14 +222,19 @@ def placed(
 
 def _of_parts(photos: list[Photo], views: Sequence[str], first: int, problems: list[str]) -> list[Photo]:
     """The pictures of whole parts, which are numbered from `first`, each with its camera."""
-    by_name = {Path(photo.labelled.name): photo for photo in photos}
-    parts, wrong = parts_of(list(by_name), views)
+    paths = [photo.labelled.path.resolve() for photo in photos]
+    root = os.path.commonpath([path.parent for path in paths]) if paths else ""
+    by_path = {path.relative_to(root): photo for path, photo in zip(paths, photos, strict=True)}
+    parts, wrong = parts_of(list(by_path), views)
     problems += wrong
-    return [
-        replace(by_name[path], part=number, camera=camera)
-        for number, pictures in enumerate(parts.values(), first)
-        for camera, path in pictures.items()
-    ]
+    found: list[Photo] = []
+    for number, (part, pictures) in enumerate(parts.items(), first):
+        own = [replace(by_path[path], part=number, camera=camera) for camera, path in pictures.items()]
+        if len(splits := list(dict.fromkeys(photo.split for photo in own))) > 1:
+            problems.append(f"{part}: expected its views in one split, got {', '.join(splits)}")
+        else:
+            found += own
+    return found
 
 
 class _Import:

@@ -182,10 +182,17 @@ def _check(options: argparse.Namespace) -> None:
         problems.append(
             f"--golden: expected a folder of OK pictures or a saved unit space, got {options.golden}"
         )
-    sources = {p.resolve() if p.is_dir() else p.resolve().parent for p in (*options.images, options.golden)}
+    sources = {p.resolve() if p.is_dir() else p.resolve().parent for p in options.images}
+    if options.golden.is_dir():
+        sources.add(options.golden.resolve())
+    if options.positions and options.positions.suffix.lower() == ".json":  # as a verdict is
+        sources.add(options.positions.resolve().parent)
+    if options.positions_of:
+        sources.add(options.positions_of.resolve().parent)
     if options.out.resolve() in sources:
         problems.append(
-            f"--out: expected a folder apart from the pictures, got {options.out}: an overlay has its picture's name"
+            f"--out: expected a folder apart from pictures and records, got {options.out}, where verdicts "
+            "would take their names"
         )
     if options.edge and options.grid is not None:
         problems.append("--edge: expected no --grid beside it")

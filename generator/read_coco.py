@@ -48,7 +48,9 @@ def _read(path: Path, content: dict[str, Any], images: Path | None, names: Class
             continue
         words[entry["id"]] = entry["name"]
     said = [*path.stem.replace("-", "_").split("_"), path.parent.name]
-    split = next((s for word in said if (s := split_of(word.rstrip(digits)))), None)  # digits: a year
+    split = next(
+        (s for word in said if (s := split_of(word) or split_of(word.rstrip(digits)))), None
+    )  # digits: a year
     if path.stem.startswith("instances_"):
         split = split_of(path.stem.removeprefix("instances_")) or split
     of_image: dict[Any, list[Thing]] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ from generator.labelled import ClassNames, Found, Labelled, Thing, numbers, own_
 from generator.picture_files import find_pictures
 
 
-def read_image_folder(source: Path, names: ClassNames) -> Found:
+def read_image_folder(source: Path, names: ClassNames, views: Sequence[str] = ()) -> Found:
     """Read pictures whose class is their folder's name, or stands in a metadata file with boxes or without.
 
     Args:
         source: the folder.
         names: classes by folder name or label.
+        views: names of pictures whose folder is their part's, below that of its class.
     """
     found = Found()
     metadata = sorted([*source.rglob("metadata.jsonl"), *source.rglob("metadata.csv")])
@@ -31,7 +33,7 @@ def read_image_folder(source: Path, names: ClassNames) -> Found:
         found.problems += error.problems
         return found
     for path in paths:
-        parts = path.relative_to(source).parts[:-1]
+        parts = path.relative_to(source).parts[: -2 if path.stem in views else -1]
         name = path.relative_to(source).as_posix()
         if not parts or split_of(parts[-1]):
             found.problems.append(f"{name}: expected a folder named after its class, got none")

@@ -26,7 +26,10 @@ def read_yolo(source: Path, names: ClassNames) -> Found:
         given = content["names"]
         words = dict(enumerate(given)) if isinstance(given, list) else {int(k): v for k, v in given.items()}
         words = {number: str(word) for number, word in words.items()}
-        key_points = math.prod(content.get("kpt_shape") or [0])
+        shape = content.get("kpt_shape") or [0]
+        if not (isinstance(shape, list) and all(type(number) is int and number >= 0 for number in shape)):
+            raise ValueError(f"kpt_shape {shape}")
+        key_points = math.prod(shape)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
         found.problems.append(f"{path}: expected YOLO's data.yaml with names, got: {str(error) or 'nothing'}")
         return found

@@ -32,6 +32,7 @@ TABLE = (
     ),
 )
 FILES = ("compare.csv", "compare.json", "compare.png")
+COMMAND = "command.json"
 # Options that belong to the comparison, or that each of its runs gets anew.
 OWN = ("--compare", "--out", "--mode", "--train-share", "--push", "--private")
 LORA = ("--lora-rank", "--lora-alpha", "--lora-target")
@@ -104,16 +105,11 @@ def _runs(args: argparse.Namespace, argv: list[str]) -> dict[str, list[str]]:
     """The options of each mode's run by its name; those of a run that has begun end in --resume.
 
     Raises:
-        InputError: The modes are wrong, OUT holds other files, or a run in it has other settings.
+        InputError: The modes are wrong, or OUT holds something else than this command's runs.
     """
-    from trainer.florence2 import parser, resumed
-
     modes = parse_modes(args.compare)
     out: Path = args.out
-    known = {*FILES, *(name for name, _, _ in modes)}
-    if out.exists() and (not out.is_dir() or (others := {p.name for p in out.iterdir()} - known)):
-        got = sorted(others) if out.is_dir() else "a file"
-        raise InputError(f"--out {out}: expected a new folder or one of this comparison, got {got}")
+    _claim(out, args)
     runs = {}
     for name, mode, share in modes:
         words = [*passed_on(argv, mode == "lora"), "--mode", mode, "--out", str(out / name)]
@@ -121,9 +117,29 @@ def _runs(args: argparse.Namespace, argv: list[str]) -> dict[str, list[str]]:
             words += ["--train-share", str(share)]
         if (out / name / checkpoint.CONFIG).is_file():
             words.append("--resume")
-            resumed(parser().parse_args(words))
         runs[name] = words
     return runs
+
+
+def _claim(out: Path, args: argparse.Namespace) -> None:
+    """Take a new folder, or one in which the same command has begun."""
+    given = {name: str(value) for name, value in vars(args).items() if value is not None and name != "out"}
+    given["data"] = str(args.data.resolve())
+    if out.is_dir() and any(out.iterdir()):
+        begun = checkpoint.read_json(out / COMMAND, "the folder of a comparison, or a new one")
+        names = [name for name in {**begun, **given} if begun.get(name) != given.get(name)]
+        if names:
+            raise InputError(
+                [
+                    f"--{name.replace('_', '-')}: {out} was begun with {begun.get(name, 'nothing')}, got "
+                    f"{given.get(name, 'nothing')}"
+                    for name in names
+                ]
+            )
+    elif out.exists() and not out.is_dir():
+        raise InputError(f"--out {out}: expected a folder, got a file")
+    out.mkdir(parents=True, exist_ok=True)
+    checkpoint.write_text(out / COMMAND, json.dumps(given, indent=2) + "\n")
 
 
 def compare(args: argparse.Namespace, argv: list[str]) -> int:
@@ -134,11 +150,10 @@ def compare(args: argparse.Namespace, argv: list[str]) -> int:
         argv: What it was called with.
 
     Raises:
-        InputError: The modes are wrong, OUT holds other files, or a run in it has other settings.
+        InputError: The modes are wrong, or OUT holds something else than this command's runs.
     """
     out: Path = args.out
     runs = _runs(args, argv)
-    out.mkdir(parents=True, exist_ok=True)
     rows, failed = [], []
     for name, words in runs.items():
         if (out / name / "summary.json").is_file():

@@ -248,6 +248,10 @@ def run(args: argparse.Namespace) -> int:
     if args.out is not None:
         if args.out.exists() and not args.out.is_dir():
             raise InputError(f"--out {args.out}: expected a folder, got a file")
+        if args.out.resolve() in {file.resolve().parent for file in files}:
+            raise InputError(
+                f"--out {args.out}: expected a folder apart from the pictures: a sheet has its picture's name"
+            )
         args.out.mkdir(parents=True, exist_ok=True)
     if args.json is not None and (args.json.is_dir() or not args.json.parent.is_dir()):
         got = "a folder" if args.json.is_dir() else f"no folder {args.json.parent}"

@@ -290,7 +290,11 @@ def test_another_plan_does_not_go_on_in_the_same_folder(tmp_path, capsys):
     text = (tmp_path / "one.csv").read_text("utf-8-sig")
     (tmp_path / "one.csv").write_text(text.replace("no,yes,yes", "no,yes,no"), "utf-8")
     assert run("apply", tmp_path / "one.csv", "--to", tmp_path / "out") == 2
-    assert "was made with plan " in capsys.readouterr().err
+    assert "was made with another plan: choose another" in capsys.readouterr().err
+    assert run("plan", tmp_path / "out", "-o", tmp_path / "more.csv") == 2
+    assert (
+        "expected the pictures that copies are made from, got a folder of copies" in capsys.readouterr().err
+    )
 
 
 def test_the_working_folder_may_be_the_one_to_fill(tmp_path, monkeypatch):

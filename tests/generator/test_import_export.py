@@ -445,6 +445,11 @@ def test_of_a_pose_the_box_is_taken(tmp_path, capsys):
     assert import_(tmp_path / "in", "--format", "yolo", "--to", tmp_path / "out") == 0
     [row] = rows_of(tmp_path / "out").values()
     assert row["objects"]["bbox"] == [[0, 10, 32, 20]]
+    for shape in ("x", "[[2, 3]]", "[17, 3.5]", "17"):
+        (tmp_path / "in/data.yaml").write_text(text.replace("[2, 3]", shape))
+        assert import_(tmp_path / "in", "--format", "yolo", "--to", tmp_path / "two") == 2
+        assert "data.yaml: expected YOLO's data.yaml with names, got: kpt_shape " in capsys.readouterr().err
+    (tmp_path / "in/data.yaml").write_text(text)
     label.write_text("0 0.25 0.5 0.5 0.5\n")
     assert import_(tmp_path / "in", "--format", "yolo", "--to", tmp_path / "two") == 2
     assert "a.txt:1: expected a class and 10 numbers, got '0 0.25" in capsys.readouterr().err
@@ -455,6 +460,7 @@ def test_of_a_pose_the_box_is_taken(tmp_path, capsys):
     [
         ("annotations/instances_train2017.json", "annotations/instances_val2017.json"),
         ("train/_annotations.coco.json", "valid/_annotations.coco.json"),
+        ("train/_annotations.coco.json", "test_1/_annotations.coco.json"),
     ],
 )
 def test_coco_s_usual_names_say_the_split(tmp_path, names):
@@ -465,7 +471,7 @@ def test_coco_s_usual_names_say_the_split(tmp_path, names):
         (path.parent / "instances_train.json").rename(path)
     assert import_(tmp_path / "in", "--format", "coco", "--to", tmp_path / "out") == 0
     splits = {row["file"]: row["_split"] for row in rows_of(tmp_path / "out").values()}
-    assert splits == {"0.png": "train", "1.png": "validation"}
+    assert splits == {"0.png": "train", "1.png": "test_1" if "test_1" in names[1] else "validation"}
 
 
 def photos(folder: Path, count=20) -> Path:
@@ -527,6 +533,49 @@ def test_the_views_of_a_part_stay_together(built, tmp_path, capsys):
     assert "left out: OK/p3_center.png: another view of its part is left out" in capsys.readouterr().err
     kept = [row["file"] for row in rows_of(tmp_path / "two").values() if not row["synthetic"]]
     assert len(kept) == 16 and not any(name[:5] in ("OK/p1", "OK/p3", "OK/no") for name in kept)
+
+
+def test_views_of_different_files_are_not_taken_for_one_part(tmp_path, capsys):
+    for split in ("train", "valid"):
+        for number, view in enumerate(("center", "left")):
+            picture(tmp_path / f"in/{split}/p1_{view}.png", seed=number)
+        images = [image(n, f"p1_{view}.png") for n, view in enumerate(("center", "left"), 1)]
+        coco(tmp_path / "in" / split, images, [box(1, 1, 1, 5, 5), box(2, 1, 1, 5, 5)])
+        (tmp_path / "in" / split / "instances_train.json").rename(
+            tmp_path / "in" / split / "_annotations.coco.json"
+        )
+    words = ("--format", "coco", "--views", "center,left")
+    assert import_(tmp_path / "in", *words, "--to", tmp_path / "out") == 0
+    found = sorted((r["part"], r["camera"], r["_split"]) for r in rows_of(tmp_path / "out").values())
+    assert found == [
+        (1, "center", "train"),
+        (1, "left", "train"),
+        (2, "center", "validation"),
+        (2, "left", "validation"),
+    ]
+    for split, view in (("train", "center"), ("val", "left")):
+        coco(tmp_path / "two", [image(1, f"p0_{view}.png")], [box(1, 1, 1, 5, 5)])
+        (tmp_path / "two/instances_train.json").rename(tmp_path / f"two/instances_{split}2017.json")
+        picture(tmp_path / f"two/p0_{view}.png")
+    assert import_(tmp_path / "two", *words, "--to", tmp_path / "none") == 2
+    assert "p0: expected its views in one split, got train, validation" in capsys.readouterr().err
+
+
+def test_a_part_may_have_a_folder_of_its_own(tmp_path):
+    for part, label in (("one", "OK"), ("two", "BENDNG")):
+        for number, view in enumerate(("center", "left")):
+            picture(tmp_path / f"in/{label}/{part}/{view}.png", seed=number)
+    words = ("--format", "imagefolder", "--views", "center,left", "--splits", "test=1")
+    assert import_(tmp_path / "in", *words, "--to", tmp_path / "out") == 0
+    found = sorted(
+        (r["file"], r["part"], r["camera"], CLASSES[r["label"]]) for r in rows_of(tmp_path / "out").values()
+    )
+    assert found == [
+        ("BENDNG/two/center.png", 1, "center", "BENDNG"),
+        ("BENDNG/two/left.png", 1, "left", "BENDNG"),
+        ("OK/one/center.png", 2, "center", "OK"),
+        ("OK/one/left.png", 2, "left", "OK"),
+    ]
 
 
 def test_names_that_a_render_has_are_changed(built, tmp_path):

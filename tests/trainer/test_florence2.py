@@ -475,16 +475,23 @@ def test_a_comparison_passes_everything_on_but_what_it_sets():
 def test_a_comparison_goes_on_where_it_stands(dataset, finished, tmp_path, monkeypatch, capsys):
     """`full` is finished, `decoder` was killed in its second epoch, `language` is new."""
     out, began = tmp_path / "modes", []
-    out.mkdir()
-    shutil.copytree(finished, out / "full")
     words = ["--evaluate-every", "3", "--epochs", "3"]
-    with dying_in_epoch(2):
-        assert train(dataset, out / "decoder", *words, "--mode", "decoder") == 1
+
+    def killed(command, check):
+        mode = command[command.index("--mode") + 1]
+        if mode == "full":
+            shutil.copytree(finished, out / "full")
+            return subprocess.CompletedProcess(command, 0)
+        with dying_in_epoch(2):
+            assert florence2.main(command[3:]) == 1
+        raise KeyboardInterrupt
 
     def in_this_process(command, check):
         began.append(command)
         return subprocess.CompletedProcess(command, florence2.main(command[3:]))
 
+    monkeypatch.setattr(comparison.subprocess, "run", killed)
+    assert train(dataset, out, *words, "--compare", "full,decoder,language") == 1
     monkeypatch.setattr(comparison.subprocess, "run", in_this_process)
     assert train(dataset, out, *words, "--compare", "full,decoder,language") == 0
     modes = [(command[command.index("--mode") + 1], command[-1] == "--resume") for command in began]
@@ -493,9 +500,12 @@ def test_a_comparison_goes_on_where_it_stands(dataset, finished, tmp_path, monke
     assert [(row["name"], row["epochs"]) for row in rows] == [("full", 3), ("decoder", 3), ("language", 3)]
     assert "failed" not in capsys.readouterr().out
     assert train(dataset, out, "--epochs", "9", "--compare", "full,decoder,language") == 2
-    assert train(dataset, out, *words, "--compare", "full,decoder") == 2
+    assert train(tmp_path, out, *words, "--compare", "full,decoder") == 2
+    assert train(dataset, finished, *words, "--compare", "full,decoder") == 2
     said = capsys.readouterr().err
-    assert f"--epochs: {out / 'full'} was trained with 3, got 9" in said and "got ['language']" in said
+    assert f"--epochs: {out} was begun with 3, got 9" in said
+    assert f"--data: {out} was begun with {dataset.resolve()}, got {tmp_path}" in said
+    assert f"{finished / 'command.json'}: expected the folder of a comparison, or a new one" in said
     assert len(began) == 2
 
 

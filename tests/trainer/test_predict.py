@@ -20,6 +20,13 @@ def pictures(tmp_path, make_rows):
     return folder
 
 
+def test_a_sheet_never_takes_the_place_of_a_picture(trained_run, pictures, capsys):
+    before = {path: path.read_bytes() for path in pictures.rglob("*") if path.is_file()}
+    assert main(["--model", str(trained_run), str(pictures), "-o", str(pictures)]) == 2
+    assert "expected a folder apart from the pictures" in capsys.readouterr().err
+    assert before == {path: path.read_bytes() for path in pictures.rglob("*") if path.is_file()}
+
+
 def test_folder_gives_verdicts_json_and_pictures(trained_run, pictures, tmp_path, capsys):
     out = tmp_path / "out"
     assert (
