@@ -103,9 +103,6 @@ class TrainingConfig:
         rows: Which rows train and are measured: `all`, `observable` or `clear`.
         init: Run whose weights training begins with; empty = random ones.
         amp: `bf16`: the network computes in bfloat16, weights and optimizer stay float32; `off`: all in float32.
-
-    Raises:
-        InputError: A number outside of `RANGES`, or a word not among `CHOICES`.
     """
 
     epochs: int = 60
@@ -133,20 +130,22 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stages", tuple(self.stages))
-        problems = [
+
+    def problems(self) -> list[str]:
+        """What the command's options would not take: a number outside of `RANGES`, a word not among `CHOICES`."""
+        found = [
             f"{name}: expected a number {limits}, got {getattr(self, name)!r}"
             for name, limits in RANGES.items()
             if not limits.holds(getattr(self, name))
         ]
-        problems += [
+        found += [
             f"{name}: expected one of {', '.join(words)}, got {getattr(self, name)!r}"
             for name, words in CHOICES.items()
             if getattr(self, name) not in words
         ]
         if not rising(self.stages):
-            problems.append(f"stages: expected rising epochs, got {list(self.stages)}")
-        if problems:
-            raise InputError(problems)
+            found.append(f"stages: expected rising epochs, got {list(self.stages)}")
+        return found
 
 
 # Runs from before these existed lack them: there they had their defaults, and every row was taken.
@@ -284,10 +283,11 @@ def read_config(path: Path) -> tuple[ViTConfig, TrainingConfig]:
     shape = {f.name: f.default for f in fields(ViTConfig) if f.name in LATER_MODEL}
     defaults = {**asdict(TrainingConfig()), "rows": "all"}
     settings = {key: defaults[key] for key in LATER}
-    return (
-        section(ViTConfig, document.get("model"), f"{path} model", shape),
-        section(TrainingConfig, document.get("training"), f"{path} training", settings),
-    )
+    model = section(ViTConfig, document.get("model"), f"{path} model", shape)
+    training = section(TrainingConfig, document.get("training"), f"{path} training", settings)
+    if problems := training.problems():
+        raise InputError([f"{path} training: {problem}" for problem in problems])
+    return model, training
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
