@@ -80,7 +80,9 @@ def plan_folder(
         InputError: no folder, or no picture in it.
     """
     if splits := split_files(folder):
-        done = {r.get("original") for paths in splits.values() for r in read_rows(paths, ["run", "original"])}
+        columns = ["run", "width", "height", "original"]
+        rows = [(split, row) for split, paths in splits.items() for row in read_rows(paths, columns)]
+        done = {row.get("original") for _, row in rows}
         lines = [
             Line(
                 row["run"],
@@ -91,8 +93,7 @@ def plan_folder(
                 if split == "train" and not row.get("original") and row["run"] not in done
                 else (),
             )
-            for split, paths in splits.items()
-            for row in read_rows(paths, ["run", "width", "height", "original"])
+            for split, row in rows
         ]
         return Plan(folder, tuple(lines)), []
     from tqdm import tqdm

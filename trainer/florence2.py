@@ -236,7 +236,7 @@ def settings_of(args: argparse.Namespace) -> DetectionConfig:
     return replace(DetectionConfig(), **given)
 
 
-def resumed(args: argparse.Namespace) -> tuple[DetectionConfig, Detector]:
+def _resumed(args: argparse.Namespace) -> tuple[DetectionConfig, Detector]:
     """The settings of the run in `args.out`, and what prediction knows of it.
 
     Raises:
@@ -359,7 +359,7 @@ def run(args: argparse.Namespace, argv: list[str]) -> int:
         return compare(args, argv)
     if not args.dry_run:
         _check_run(args)
-    settings, held = resumed(args) if args.resume else (settings_of(args), None)
+    settings, held = _resumed(args) if args.resume else (settings_of(args), None)
     repeatable(device, settings.threads)
     dataset, classes = read_dataset(args.data, settings.input)
     stored_size = first_size(dataset, args.data, settings.input)
