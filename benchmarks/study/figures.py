@@ -122,6 +122,15 @@ def growing(
     finish(axes, title, chance)
 
 
+def one_legend(figure: Figure, panels: Sequence[Any]) -> None:
+    """The first panel's legend below all, for panels of the same series."""
+    handles, names = panels[0].get_legend_handles_labels()
+    for axes in panels:
+        if legend := axes.get_legend():
+            legend.remove()
+    figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=8)
+
+
 def panels(count: int) -> tuple[Figure, list[Any]]:
     """A figure with panels side by side."""
     figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")

@@ -18,6 +18,8 @@ from benchmarks.study.plan import (
     OWN,
     SCRATCH,
     SUPERVISED,
+    TOGETHER,
+    TOGETHER_OWN,
     TUNED,
     begun,
 )
@@ -100,6 +102,17 @@ def _views(found: Found) -> list[str]:
     best = max((value.mean for values in judged.values() for value in values.values()), default=0.0)
     return [
         _told("All five views instead of the centre's alone", changes),
+        _told(
+            "Views together",
+            {
+                "instead of the mean of single answers": views_change(
+                    found, (FIVE, ALL_VIEWS), (TOGETHER, ALL_VIEWS)
+                ),
+                "begun with own pre-training": views_change(
+                    found, (TOGETHER, ALL_VIEWS), (TOGETHER_OWN, ALL_VIEWS)
+                ),
+            },
+        ),
         f"Best share of right classes of whole parts: {best:.3f}; the aim of {AIM} is {'' if best >= AIM else 'not '}"
         "reached.",
     ]

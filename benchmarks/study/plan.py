@@ -338,6 +338,7 @@ def _question_3(size: Size, seed: int) -> list[Run]:
 
 
 CENTRE, FIVE, TOGETHER = "trained on the centre", "trained on five views", "trained on five views together"
+TOGETHER_OWN = "five views together, begun with own pre-training"
 
 
 def _question_4(size: Size, seed: int) -> list[Run]:
@@ -349,11 +350,12 @@ def _question_4(size: Size, seed: int) -> list[Run]:
     options = ("--epochs", str(size.epochs))
     seconds = _vit_seconds(540, size.epochs, judged=700)
     return [
-        Run(4, name, seed, data, "vit", (*options, *more), parts=True, rows="all", seconds=seconds)
-        for name, data, more in (
-            (FIVE, five, ()),
-            (TOGETHER, five, ("--views", "all")),
-            (CENTRE, one, ()),
+        Run(4, name, seed, data, "vit", (*options, *more), init, parts=True, rows="all", seconds=seconds)
+        for name, data, more, init in (
+            (FIVE, five, (), None),
+            (TOGETHER, five, ("--views", "all"), None),
+            (TOGETHER_OWN, five, ("--views", "all"), _pretraining(size, seed)),
+            (CENTRE, one, (), None),
         )
     ]
 
@@ -367,18 +369,23 @@ def begun(target: str, count: int, start: str) -> str:
     return f"{target}, {count}, {start}"
 
 
-def _question_5(size: Size, seed: int) -> list[Run]:
+def _pretraining(size: Size, seed: int) -> Run:
+    """A model of four connectors that the new one is not among."""
     several = Design("connectors", ("benchmarks/study/designs/connectors.toml",))
-    modes = Design("modes", ("benchmarks/study/designs/modes.toml",))
-    shifted = _ladder(size)[0][0]
     base = Data(
         "connectors", (("train", (Take(several, "train"),)), ("validation", (Take(several, "validation"),)))
     )
     options = ("--epochs", str(size.epochs))
+    seconds = _vit_seconds(960, size.epochs, judged=120)
+    return Run(5, "pre-training on four connectors", seed, base, "vit", options, seconds=seconds)
+
+
+def _question_5(size: Size, seed: int) -> list[Run]:
+    modes = Design("modes", ("benchmarks/study/designs/modes.toml",))
+    shifted = _ladder(size)[0][0]
     # The most pictures of the new connector are those of question 2, and its training from scratch is that one.
     pictures = {count: size.pictures if 0 <= size.pictures - count < 10 else count for count in FEW}
-    seconds = _vit_seconds(960, size.epochs, judged=120)
-    own = Run(5, "pre-training on four connectors", seed, base, "vit", options, seconds=seconds)
+    own = _pretraining(size, seed)
     found = [own]
     for count in FEW:
         epochs = _epochs(size, count)

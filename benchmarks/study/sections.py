@@ -36,6 +36,7 @@ from benchmarks.study.plan import (
     SCRATCH,
     SUPERVISED,
     TOGETHER,
+    TOGETHER_OWN,
     begun,
 )
 from benchmarks.study.tables import BOLD, CHANGE, by_variant, differences, seeds_of, table
@@ -260,6 +261,7 @@ def views(found: Found, picture: Path) -> list[str]:
     panels[0].axhline(AIM, color="grey", linestyle="--", label="aim")
     for axes, (title, values) in zip(panels, series.items(), strict=True):
         figures.dots(axes, JUDGED_BY, values, title)
+    figures.one_legend(figure, panels)
     figures.save(figure, picture)
     rights = series["right class"]
     rows = [
@@ -290,6 +292,7 @@ STEPS = (
     ((FIVE, ONE_VIEW), (FIVE, ALL_VIEWS)),
     ((CENTRE, ONE_VIEW), (FIVE, ALL_VIEWS)),
     ((FIVE, ALL_VIEWS), (TOGETHER, ALL_VIEWS)),
+    ((TOGETHER, ALL_VIEWS), (TOGETHER_OWN, ALL_VIEWS)),
 )
 
 
