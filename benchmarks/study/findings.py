@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +180,7 @@ class Found:
     size: str
     planned: int
     variants: dict[str, list[dict[str, Any]]]
+    other: Found | None = None  # what is done of it at another size
 
     @property
     def done(self) -> int:
@@ -249,17 +250,19 @@ def documents_in(folder: Path) -> dict[str, dict[str, Any]]:
 
 def findings(documents: Mapping[str, dict[str, Any]]) -> dict[int, Found]:
     """By question what was found, at the size of which more runs are done."""
-    found: dict[int, Found] = {}
+    found: dict[int, list[Found]] = {question: [] for question in TOPICS}
     for size in SIZES:
         runs = all_runs(size, SEEDS_LOOKED_FOR)
         planned = all_runs(size)
-        for question in TOPICS:
+        for question, sizes in found.items():
             some = [run for run in runs if run.question == question]
             variants = _variants(some, documents)
-            one = Found(question, size, sum(run.question == question for run in planned), variants)
-            if question not in found or one.done > found[question].done:
-                found[question] = one
-    return found
+            sizes.append(Found(question, size, sum(run.question == question for run in planned), variants))
+    chosen = {}
+    for question, sizes in found.items():
+        most, *others = sorted(sizes, key=lambda one: -one.done)
+        chosen[question] = replace(most, other=next((one for one in others if one.done), None))
+    return chosen
 
 
 def _variants(

@@ -98,8 +98,8 @@ def _views(found: Found) -> list[str]:
         f"({variant})": views_change(found, (variant, ONE_VIEW), (FIVE, ALL_VIEWS))
         for variant in (CENTRE, FIVE)
     }
-    judged = parts_judged(found, PART_MEASURES["right class"])
-    best = max((value.mean for values in judged.values() for value in values.values()), default=0.0)
+    judged = [parts_judged(one, PART_MEASURES["right class"]) for one in (found, found.other) if one]
+    best = max((v.mean for one in judged for values in one.values() for v in values.values()), default=0.0)
     return [
         _told("All five views instead of the centre's alone", changes),
         _told(

@@ -11,6 +11,7 @@ from benchmarks.study.findings import Found, documents_in, findings
 from benchmarks.study.glance import glance
 from benchmarks.study.plan import TOPICS
 from benchmarks.study.sections import SECTIONS
+from benchmarks.study.tables import command
 
 NOT_RUN = "*Not run yet.*"
 
@@ -39,11 +40,10 @@ def head_of(found: Found) -> str:
         if kinds > 1
         else ""
     )
-    size = "" if found.size == "reduced" else f" --size {found.size}"
     return (
         f"{found.done} of {found.planned} runs, size *{found.size}*, on {' and '.join(devices)}; a run took "
         f"at most {max(minutes):.0f} minutes of processor time.{rendered}\n\n"
-        f"    python -m benchmarks.study --only {TOPICS[found.question]}{size}"
+        f"    {command(found)}"
     )
 
 

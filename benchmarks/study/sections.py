@@ -39,7 +39,7 @@ from benchmarks.study.plan import (
     TOGETHER_OWN,
     begun,
 )
-from benchmarks.study.tables import BOLD, CHANGE, by_variant, differences, seeds_of, table
+from benchmarks.study.tables import BOLD, CHANGE, by_variant, command, differences, seeds_of, table
 
 Share = Mapping[str, Any] | None
 GUESSING = 1 / 3
@@ -253,6 +253,15 @@ def parts_judged(found: Found, read: Callable[[Mapping[str, Any]], Share]) -> di
     return {variant: some for variant, some in values.items() if some}
 
 
+def _parts_table(series: Mapping[str, Mapping[str, Mapping[str, Value]]]) -> str:
+    rows = []
+    for variant, judged in series["right class"].items():
+        for name in judged:
+            cells = [values.get(variant, {}).get(name) for values in series.values()]
+            rows.append([variant, name, seeds_of(cells), *(cell or "–" for cell in cells)])
+    return table(["trained", "judged by", "seeds", *series], rows)
+
+
 def views(found: Found, picture: Path) -> list[str]:
     """4: whole parts by one, three and five views."""
     series = {title: parts_judged(found, read) for title, read in PART_MEASURES.items()}
@@ -263,16 +272,18 @@ def views(found: Found, picture: Path) -> list[str]:
         figures.dots(axes, JUDGED_BY, values, title)
     figures.one_legend(figure, panels)
     figures.save(figure, picture)
-    rights = series["right class"]
-    rows = [
-        [variant, name, *(values.get(variant, {}).get(name, "–") for values in series.values())]
-        for variant, judged in rights.items()
-        for name in judged
-    ]
-    parts = [table(["trained", "judged by", *series], rows)]
+    parts = [_parts_table(series)]
+    if found.other:
+        more = {title: parts_judged(found.other, read) for title, read in PART_MEASURES.items()}
+        parts.append(
+            f"The same at size *{found.other.size}*, of which {found.other.done} of {found.other.planned} runs are "
+            f"done:\n\n    {command(found.other)}\n\n" + _parts_table(more)
+        )
     reached = [
-        f"{variant}, {name}"
-        for variant, judged in rights.items()
+        f"{variant}, {name}" + (f" (size *{one.size}*)" if one is not found else "")
+        for one in (found, found.other)
+        if one
+        for variant, judged in parts_judged(one, PART_MEASURES["right class"]).items()
         for name, value in judged.items()
         if value.mean >= AIM
     ]

@@ -6,9 +6,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.study.findings import DECIDING, Answers, Difference, Found, Value
+from benchmarks.study.plan import TOPICS
 
 BOLD = f"bold where the interval leaves out zero with at least {DECIDING} seeds on both sides:\n\n"
 CHANGE = "Change of balanced accuracy, {}; " + BOLD
+
+
+def command(found: Found) -> str:
+    """What runs the question at that size."""
+    size = "" if found.size == "reduced" else f" --size {found.size}"
+    return f"python -m benchmarks.study --only {TOPICS[found.question]}{size}"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

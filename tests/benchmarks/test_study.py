@@ -618,6 +618,17 @@ def test_the_page_is_written_from_the_results_alone(runs, tmp_path, commands):
     assert target.read_text("utf-8") == text
 
 
+def test_runs_at_another_size_stand_beside_those_of_the_size_that_has_more(runs, tmp_path, commands):
+    large = [run for run in all_runs("full", 1) if run.question == 4]
+    execute(at(tmp_path, commands), [*runs, large[1]])
+    target = tmp_path / "results.md"
+    target.write_text((ROOT / "docs" / "results.md").read_text("utf-8"), "utf-8")
+    page.write(tmp_path / "results", target, tmp_path / "images")
+    text = target.read_text("utf-8")
+    assert f"The same at size *full*, of which 1 of {3 * len(large)} runs are done" in text
+    assert text.count("--size full\n") == 1 and "only views --size full\n\n| trained |" in text
+
+
 def test_each_line_at_a_glance_leads_to_its_section():
     text = (ROOT / "docs" / "results.md").read_text("utf-8")
     headings = re.findall(r"^## (\d\. .*)$", text, re.MULTILINE)
