@@ -123,7 +123,7 @@ def growing(
 
 
 def one_legend(figure: Figure, panels: Sequence[Any]) -> None:
-    """The first panel's legend below all, for panels of the same series."""
+    """The first panel's legend below all: for panels of the same series, or one that is full of points."""
     handles, names = panels[0].get_legend_handles_labels()
     for axes in panels:
         if legend := axes.get_legend():

@@ -653,6 +653,7 @@ def soart(found: Found, picture: Path) -> list[str]:
     shown = {n: v for n, v in columns.items() if n in ("difference", PRODUCT) or n.startswith("ViT")}
     figure, (axes,) = figures.panels(1)
     figures.dots(axes, groups, shown, "AUROC: defective against good pictures of one station", 0.5)
+    figures.one_legend(figure, [axes])
     figures.save(figure, picture)
     rows = []
     for cell in groups:
