@@ -606,7 +606,7 @@ def test_pictures_whose_defects_nobody_placed_are_not_exported_as_good(tmp_path,
     assert len(files(tmp_path / "out")) == 11
 
 
-def test_hidden_objects_are_exported_on_request(built, tmp_path):
+def test_hidden_objects_are_exported_on_request(tmp_path, capsys):
     source = tmp_path / "renders"
     write_renders(source, made_rows(2))
     for path in (source / "records").glob("t001.json"):
@@ -619,6 +619,36 @@ def test_hidden_objects_are_exported_on_request(built, tmp_path):
         to = tmp_path / f"out{count}"
         assert export(tmp_path / "set", "--format", "yolo", "--to", to, *option) == 0
         assert sum(len(p.read_text().splitlines()) for p in (to / "labels").rglob("*.txt")) == count
+        told = "1 NG pictures left out: their defects can hardly be seen (--hidden writes their boxes)"
+        assert (told in capsys.readouterr().err) == (not option)
+        assert (to / "labels/train/t001.txt").exists() == bool(option)
+
+
+@pytest.mark.parametrize("option", [(), ("--ok-positions",), ("--hidden",)])
+def test_a_defect_without_a_box_does_not_come_back_from_yolo_as_good(tmp_path, capsys, option):
+    (good,) = made_rows(1)
+    write_renders(tmp_path / "renders", [good, {**good, "run": "t001", "defects": "missing@r1c5"}])
+    path = tmp_path / "renders/records/t001.json"
+    record = json.loads(path.read_text())
+    record["positions"][4]["boxes"]["expected"] = [-9, 2, -3, 8]
+    path.write_text(json.dumps(record))
+    build(tmp_path / "renders", tmp_path / "set", SCENES, Options({}))
+    before = rows_of(tmp_path / "set")
+    for kind in FORMATS:
+        assert export(tmp_path / "set", "--format", kind, "--to", tmp_path / kind, *option) == 0
+        told = "1 NG pictures left out: no box of their defects lies in the picture"
+        assert (told in capsys.readouterr().err) == (kind == "yolo")
+        assert import_(tmp_path / kind, "--format", kind, "--to", tmp_path / f"{kind} back") == 0
+        back = {Path(r["file"]).stem: r["label"] for r in rows_of(tmp_path / f"{kind} back").values()}
+        assert back == {run: r["label"] for run, r in before.items() if kind != "yolo" or run != "t001"}
+
+
+def test_an_export_without_a_picture_is_refused(tmp_path, capsys):
+    picture(tmp_path / "in/BENDNG/a.png")
+    assert import_(tmp_path / "in", "--format", "imagefolder", "--to", tmp_path / "set") == 0
+    assert export(tmp_path / "set", "--format", "yolo", "--to", tmp_path / "out") == 2
+    assert "set: expected pictures that yolo can hold, got none" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_is_there_is_not_overwritten(built, tmp_path, capsys):
