@@ -1,6 +1,7 @@
 """`python -m generator import` and `export`: round trips, stock readers, broken inputs, mixing."""
 
 import contextlib
+import csv
 import io
 import json
 import shutil
@@ -307,6 +308,13 @@ def test_a_picture_with_faulty_labels_is_never_taken_for_good(tmp_path, capsys, 
         ({"objects": {"bbox": [[1, 1, 5, 5]], "categories": []}}, "expected as many categories as bbox"),
         ({"file_name": "/elsewhere/a.png", "label": "OK"}, "expected a file_name below in, got"),
         ({"file_name": "a.png"}, "expected label or objects, got neither"),
+        (
+            {"label": "OK", "objects": [{"bbox": [1, 1, 20, 20], "category": "BENDNG"}]},
+            "metadata.jsonl:1 objects: expected one object of bbox and categories, got [{",
+        ),
+        ({"label": "OK", "objects": "BENDNG"}, "expected one object of bbox and categories, got 'BENDNG'"),
+        ({"label": "OK", "objects": {"boxes": []}}, "expected as many categories as bbox"),
+        ({"label": 2, "objects": {"bbox": [], "categories": []}}, "jsonl:1: expected label as a name, got 2"),
     ],
 )
 def test_faulty_metadata_is_named_and_its_picture_not_taken_for_good(tmp_path, capsys, line, message):
@@ -319,6 +327,25 @@ def test_faulty_metadata_is_named_and_its_picture_not_taken_for_good(tmp_path, c
     assert message in capsys.readouterr().err
     assert import_(*words, "--skip-broken") == 0
     assert {row["file"] for row in rows_of(tmp_path / "out").values()} == {"b.png"}
+
+
+def test_a_cell_of_metadata_csv_holds_objects_as_json(tmp_path, capsys):
+    for name in ("a.png", "b.png", "c.png"):
+        picture(tmp_path / "in" / name)
+    cell = json.dumps({"bbox": [[1, 2, 20, 30]], "category": ["BENDNG"]}, indent=1)
+    path = tmp_path / "in/metadata.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(
+            [("file_name", "label", "objects"), ("a.png", "", cell), ("b.png", "OK", ""), ("c.png", "NUKENG")]
+        )
+    words = (tmp_path / "in", "--format", "imagefolder", "--to", tmp_path / "out")
+    assert import_(*words) == 0
+    found = {row["file"]: row for row in rows_of(tmp_path / "out").values()}
+    assert [CLASSES[found[name]["label"]] for name in sorted(found)] == ["BENDNG", "OK", "NUKENG"]
+    assert objects_of(found["a.png"])[0].box == (1, 2, 21, 32) and objects_of(found["c.png"]) is None
+    path.write_text(path.read_text().replace("NUKENG", "NUKENG,BENDNG"))
+    assert import_(*words) == 2
+    assert "metadata.csv:16 objects: expected one object of bbox and categories" in capsys.readouterr().err
 
 
 def test_odd_pictures_are_taken_as_a_person_sees_them(tmp_path, capsys):
