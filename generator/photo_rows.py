@@ -17,7 +17,7 @@ from generator import nsoart
 from generator.features import MANIFEST_COLUMNS, features
 from generator.labelled import Labelled, kind_of
 from generator.labels import CLASSES, OK, ObjectTruth, PictureTruth, worst_class
-from generator.picture_files import eight_bit, open_upright, write_whole
+from generator.picture_files import eight_bit, open_upright, plain, write_whole
 from generator.relabel import as_columns
 from generator.render_folder import encoded_png
 
@@ -150,12 +150,11 @@ def opened(labelled: Labelled) -> tuple[Image.Image, bytes]:
                 f"{name}: expected {labelled.size[0]} x {labelled.size[1]} px as in its labels, got "
                 f"{picture.width} x {picture.height}"
             )
-        picture = stored.convert("L" if stored.mode == "L" else "RGB")
-    plain = eight_bit(picture)
-    keeps = (
-        plain is picture and not is_turned and stored.mode == plain.mode and stored.format in ("PNG", "JPEG")
-    )
-    return plain, content if keeps else encoded_png(plain)
+        picture = plain(stored, name)
+    shallow = eight_bit(picture)
+    keeps = shallow is picture and not is_turned and stored.mode == shallow.mode
+    keeps &= stored.format in ("PNG", "JPEG")
+    return shallow, content if keeps else encoded_png(shallow)
 
 
 def _row(photo: Photo, size: tuple[int, int], rules: Rules, notes: list[str]) -> dict[str, Any]:

@@ -387,6 +387,27 @@ def test_labels_drawn_on_the_pixels_as_stored_keep_them_so(tmp_path):
         assert np.array_equal(np.asarray(stored), np.asarray(raw))
 
 
+@pytest.mark.parametrize("mode", ["I;16", "L", "RGBA"])
+def test_a_picture_as_stored_has_the_pixels_of_one_that_nobody_turned(tmp_path, mode):
+    deep = np.linspace(20000, 49987, 90 * 40).reshape(40, 90).astype(np.uint16)
+    given = Image.fromarray(deep if mode == "I;16" else (deep // 257).astype(np.uint8))
+    given = given if mode == "I;16" else given.convert(mode)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (tmp_path / "in").mkdir()
+    given.save(tmp_path / "in/turned.png", exif=exif)
+    given.save(tmp_path / "in/plain.png")
+    images = [image(n, name, 90, 40) for n, name in enumerate(("turned.png", "plain.png"))]
+    coco(tmp_path / "in", images, [box(0, 70, 5, 12, 10), box(1, 70, 5, 12, 10)])
+    assert import_(tmp_path / "in", "--format", "coco", "--to", tmp_path / "out") == 0
+    turned, same = (
+        Image.open(io.BytesIO(row["image"]["bytes"])) for row in rows_of(tmp_path / "out").values()
+    )
+    assert turned.mode == same.mode == ("RGB" if mode == "RGBA" else "L")
+    assert np.array_equal(np.asarray(turned), np.asarray(same))
+    assert 77 <= np.asarray(turned).min() < 79 and 193 < np.asarray(turned).max() <= 195
+
+
 def test_voc_counts_pixels_from_one(tmp_path):
     picture(tmp_path / "in/JPEGImages/a 1.png")
     picture(tmp_path / "in/JPEGImages/b.png", seed=2)
