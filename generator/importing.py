@@ -476,6 +476,7 @@ def _shares(text: str | None, problems: list[str]) -> dict[str, float]:
             found[split_of(name) or ""] = float(value)
         except ValueError:
             problems.append(f"--splits: expected a share of {name}, got {value!r}")
-    if found and ("" in found or min(found.values()) <= 0 or abs(sum(found.values()) - 1) > 1e-6):
+    is_whole = abs(sum(found.values()) - 1) <= 1e-6 and all(share > 0 for share in found.values())
+    if found and ("" in found or not is_whole):
         problems.append(f"--splits: expected shares of train, validation, test that sum to 1, got {text!r}")
     return found

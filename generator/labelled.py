@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from blender_scripts.errors import shown
 from generator.labels import ANSWER_LABELS, CLASSES
 
 Box = tuple[float, float, float, float]
@@ -122,20 +123,25 @@ def numbers(values: Sequence[Any], count: int | None = None) -> tuple[float, ...
     """Finite numbers; None where they are not, or not so many."""
     try:
         found = tuple(float(value) for value in values)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     if not all(map(math.isfinite, found)) or (count is not None and len(found) != count):
         return None
     return found
 
 
-def own_values(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """What of an object's own keys is there and of the right type."""
-    found = {}
+def own_values(entry: Mapping[str, Any], where: str, problems: list[str]) -> dict[str, Any]:
+    """What of an object's own keys is there and of the right type; numbers that cannot be are problems."""
+    found: dict[str, Any] = {}
     for name, kind in OWN_KEYS.items():
         value = entry.get(name)
         if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-            found[name] = float(value)
+            number = numbers([value])
+            if number is None or (name == "visible" and not 0 <= number[0] <= 1):
+                expected = "a share of 0 to 1" if name == "visible" else "a number of mm"
+                problems.append(f"{where} {name}: expected {expected}, got {shown(value)}")
+            else:
+                found[name] = number[0]
         elif kind is str and isinstance(value, str):
             found[name] = value
     return found

@@ -77,7 +77,8 @@ def _read(path: Path, content: dict[str, Any], images: Path | None, names: Class
             word = words[category]
             x, y, width, height = box
             edges = x, y, x + width, y + height
-            thing = Thing(edges, names[word], word, entry.get("segmentation") or None, own_values(entry))
+            own = own_values(entry, where, wrong.setdefault(image, []))
+            thing = Thing(edges, names[word], word, entry.get("segmentation") or None, own)
             of_image.setdefault(image, []).append(thing)
     for entry in content["images"]:
         name = entry.get("file_name") if isinstance(entry, dict) else None

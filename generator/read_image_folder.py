@@ -124,5 +124,6 @@ def _things(objects: Any, where: str, names: ClassNames, problems: list[str]) ->
             for name, column in objects.items()
             if isinstance(column, list) and at < len(column)
         }
-        things.append(Thing((x, y, x + width, y + height), names[word], word, more=own_values(more)))
+        own = own_values(more, f"{where} objects {at}", problems)
+        things.append(Thing((x, y, x + width, y + height), names[word], word, more=own))
     return tuple(things)

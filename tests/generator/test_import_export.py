@@ -285,6 +285,33 @@ def test_every_broken_input_is_named_and_nothing_is_written(tmp_path, capsys):
         ({"annotations": [box(1, 1, 1, 5, 5, category=[1])]}, "expected a category_id of the file, got [1]"),
         ({"annotations": [{**box(1, 1, 1, 5, 5), "segmentation": [[1, 2]]}]}, "expected a segmentation"),
         ({"annotations": [box(1, 1, 1, 5, 5), box(1, 1, 1, 0, 5)]}, "expected x1 < x2"),
+        *(
+            (
+                {"annotations": [{**box(1, 1, 1, 5, 5), "segmentation": given}]},
+                f"expected a segmentation, got: {got}",
+            )
+            for given, got in (
+                ({"size": [40, 64], "counts": "zzzzzzzz~~~~"}, "run lengths with 'z'"),
+                ({"size": [40, 64], "counts": "oooo"}, "run lengths that end within a number"),
+                ({"size": [40, 64], "counts": "1111"}, "runs that do not sum to 40 x 64 px"),
+                ({"size": [40, 64], "counts": [10, 5]}, "runs that do not sum"),
+                ({"size": [40, 64], "counts": [2561, -1]}, "runs that do not sum"),
+                ({"size": [64, 40], "counts": [2560]}, "one of size [64, 40], the picture's is [40, 64]"),
+                ({"size": [40, 64]}, "no 'counts'"),
+                ([[1, 1, 5, float("nan"), 5, 5]], "[1, 1, 5, nan, 5, 5] in place of three points"),
+                ([[1, 1, 1e9, 1, 5, 5]], "a polygon far outside of 64 x 40 px"),
+            )
+        ),
+        *(
+            ({"annotations": [{**box(1, 1, 1, 5, 5), name: value}]}, f"annotation 1 {name}: expected a {got}")
+            for name, value, got in (
+                ("visible", float("nan"), "share of 0 to 1, got nan"),
+                ("visible", -0.5, "share of 0 to 1, got -0.5"),
+                ("true_position_mm", float("inf"), "number of mm, got inf"),
+                ("retraction_mm", 10**400, "number of mm, got 1000"),
+            )
+        ),
+        ({"annotations": [box(1, 1, 1, 10**400, 5)]}, "annotation 1: expected bbox as four numbers"),
     ],
 )
 def test_a_picture_with_faulty_labels_is_never_taken_for_good(tmp_path, capsys, change, message):
@@ -311,6 +338,10 @@ def test_a_picture_with_faulty_labels_is_never_taken_for_good(tmp_path, capsys, 
         (
             {"label": "OK", "objects": [{"bbox": [1, 1, 20, 20], "category": "BENDNG"}]},
             "metadata.jsonl:1 objects: expected one object of bbox and categories, got [{",
+        ),
+        (
+            {"objects": {"bbox": [[1, 1, 5, 5]], "categories": ["BENDNG"], "visible": [float("nan")]}},
+            "metadata.jsonl:1 objects 0 visible: expected a share of 0 to 1, got nan",
         ),
         ({"label": "OK", "objects": "BENDNG"}, "expected one object of bbox and categories, got 'BENDNG'"),
         ({"label": "OK", "objects": {"boxes": []}}, "expected as many categories as bbox"),
@@ -733,6 +764,7 @@ def test_damaged_datasets_are_named(built, tmp_path, capsys):
         (("--splits", "train=0.7"), "--splits: expected shares of train, validation, test that sum to 1"),
         (("--views", "center,center"), "--views: expected two different cameras or more"),
         (("--views", "center,left", "--known", "camera=top"), "--views: expected neither --known camera nor"),
+        (("--splits", "train=0.5,validation=nan"), "expected shares of train, validation, test that sum"),
         (("--splits", "train=x"), "--splits: expected a share of train, got 'x'"),
     ],
 )
