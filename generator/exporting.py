@@ -109,22 +109,34 @@ def export(
         InputError: no dataset of ours, none of its pictures left, or a place that holds something.
     """
     _, _, other, _ = dataset_columns(dataset)
-    if to.exists() and (not to.is_dir() or any(to.iterdir())):
-        raise InputError(f"--to {to}: expected a new or empty folder, got one with something in it")
-    building = to.resolve().with_name(f".{to.resolve().name}.building")
-    if building.exists():
-        shutil.rmtree(building)
+    place = to.resolve()
+    building = place.with_name(f".{place.name}.building")
+    _make(building, place, to)
     classes = tuple(name for name in class_names(other) if ok_positions or name != OK)
     job = Job(dataset, building, kind, classes, hidden)
     try:
         result = _write(job, workers)
-        if to.exists():
-            to.rmdir()
-        building.rename(to.resolve())
+        if place.exists():
+            place.rmdir()
+        building.rename(place)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
     return result
+
+
+def _make(building: Path, place: Path, to: Path) -> None:
+    """Make the folder that becomes `place`, which was given as `to`; a stopped export's is begun anew."""
+    if Path.cwd().is_relative_to(place):
+        raise InputError(f"--to {to}: expected a folder of its own, got one that holds the working directory")
+    try:
+        if place.exists() and (not place.is_dir() or any(place.iterdir())):
+            raise InputError(f"--to {to}: expected a new or empty folder, got one with something in it")
+        if building.exists():
+            shutil.rmtree(building)
+        building.mkdir(parents=True)
+    except OSError as error:
+        raise InputError(f"--to {to}: expected a place to write to, got: {error.strerror}") from None
 
 
 def _write(job: Job, workers: int | None) -> tuple[dict[str, int], int, Counter[str]]:

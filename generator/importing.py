@@ -18,6 +18,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,10 @@ def run(args: argparse.Namespace) -> int:
         problems.append(f"--seed: expected at least 0, got {args.seed}")
     if args.workers is not None and not 1 <= args.workers <= 1024:
         problems.append(f"--workers: expected 1 to 1024, got {args.workers}")
+    if args.renders is not None and _overlap(args.to.resolve(), args.renders.resolve()):
+        problems.append(
+            f"--to {args.to}: expected a folder apart from --with, got one that overlaps {args.renders}"
+        )
     if not args.source.exists():
         problems.append(f"{args.source}: expected labelled pictures, got nothing there")
     if problems:
@@ -155,13 +160,29 @@ def run(args: argparse.Namespace) -> int:
     job = _Import(
         args.source, photos, found.problems, known, Mixing(args.renders, args.share), args.synthetic, args
     )
-    with Target(args.source if args.source.is_dir() else args.source.parent, args.to, False) as folder:
+    with _folder(args) as folder:
         job.write(folder)
     for split, counts in job.origins.items():
         told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
         sys.stdout.write(f"{split}: {told}\n")
     sys.stdout.write(f"{sum(sum(c.values()) for c in job.counts.values())} rows in {args.to}\n")
     return 0
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    return one.is_relative_to(other) or other.is_relative_to(one)
+
+
+@contextmanager
+def _folder(args: argparse.Namespace) -> Iterator[Path]:
+    """The folder to fill: see `Target`."""
+    source = args.source if args.source.is_dir() else args.source.parent
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(Target(source, args.to, False))
+        except OSError as error:
+            raise InputError(f"--to {args.to}: expected a place to write to, got: {error.strerror}") from None
+        yield folder
 
 
 def placed(

@@ -741,6 +741,44 @@ def test_what_is_there_is_not_overwritten(built, tmp_path, capsys):
     assert (tmp_path / "out/mine.txt").read_text() == "mine"
 
 
+@pytest.mark.parametrize(
+    "place", ["a file/out", "a file", "/proc/none/out", "n" * 300, "n" * 250], ids=lambda p: p[:12]
+)
+def test_a_place_that_cannot_be_written_is_named_in_one_line(built, tmp_path, capsys, place):
+    (tmp_path / "a file").write_text("mine")
+    for command, source in ((export, "dataset"), (import_, "coco")):
+        assert command(built / source, "--format", "coco", "--to", tmp_path / place) == 2
+        told = capsys.readouterr().err
+        assert told.count("\n") == 1 and told.startswith(f"--to {tmp_path / place}: expected ")
+    assert [path.name for path in tmp_path.iterdir()] == ["a file"]
+
+
+def test_an_export_goes_where_a_link_leads_but_not_to_the_working_folder(
+    built, tmp_path, capsys, monkeypatch
+):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to("empty")
+    (tmp_path / "gone").symlink_to("nowhere")
+    for name, place in (("link", "empty"), ("gone", "nowhere")):
+        assert export(built / "dataset", "--format", "coco", "--to", tmp_path / name) == 0
+        assert (tmp_path / name).is_symlink() and (tmp_path / place / "annotations").is_dir()
+    (tmp_path / "here/below").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here/below")
+    for place in (".", ".."):
+        assert export(built / "dataset", "--format", "coco", "--to", place) == 2
+        assert "expected a folder of its own, got one that holds the working" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("to", ["set", "set/more", "."])
+def test_a_dataset_is_not_replaced_by_itself_with_more(built, tmp_path, capsys, to):
+    shutil.copytree(built / "dataset", tmp_path / "in/set")
+    before = files(tmp_path / "in")
+    words = (photos(tmp_path / "photos", 2), "--format", "imagefolder", "--with", tmp_path / "in/set")
+    assert import_(*words, "--to", tmp_path / "in" / to) == 2
+    assert "expected a folder apart from --with, got one that overlaps" in capsys.readouterr().err
+    assert files(tmp_path / "in") == before
+
+
 def test_damaged_datasets_are_named(built, tmp_path, capsys):
     copy = tmp_path / "set"
     shutil.copytree(built / "dataset", copy)
