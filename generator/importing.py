@@ -25,9 +25,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from PIL import Image
 from tqdm import tqdm
 
-from blender_scripts.errors import InputError
+from blender_scripts.errors import InputError, shown
 from generator import nsoart
 from generator.augment_dataset import dataset_columns
 from generator.card_sheet import SheetRows, write_sheet
@@ -47,7 +48,7 @@ from generator.dataset_folder import (
 )
 from generator.derived_card import make_derived_card, read_card
 from generator.features import class_names, features
-from generator.labelled import ClassNames, Found, split_of
+from generator.labelled import ClassNames, Found, is_utf8, split_of
 from generator.labels import ANSWER_LABELS, CLASSES, OK, OTHERNG, worst_class
 from generator.photo_rows import Photo, Rules, examine, illustrate, opened
 from generator.processes import processes
@@ -60,6 +61,8 @@ from generator.views import parts_of
 FORMATS = ("coco", "yolo", "voc", "imagefolder")
 KNOWN = ("scene", "housing", "terminal", "camera", "lighting", "marking")
 WINDOW, STRIDE = 16, 1
+WIDEST = 4096
+LAST_PART = 2**63 - 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -156,6 +159,9 @@ def run(args: argparse.Namespace) -> int:
     }[args.format]()
     found.problems += names.problems()
     others = _runs(args.renders) if args.renders is not None else {}
+    if views and (last := max(others.values(), default=0)) > LAST_PART - len(found.pictures):
+        expected = f"part numbers with room for {len(found.pictures)} more below 2^63"
+        raise InputError(f"{args.renders} column part: expected {expected}, got {last}")
     photos = placed(found, shares, args.seed, others, views)
     job = _Import(
         args.source, photos, found.problems, known, Mixing(args.renders, args.share), args.synthetic, args
@@ -213,6 +219,9 @@ def placed(
     ]
     for labelled in found.pictures:
         if times[labelled.path.resolve()] > 1:
+            continue
+        if not is_utf8(labelled.name):
+            found.problems.append(f"{labelled.name!r}: expected a name in UTF-8, got other bytes")
             continue
         stem = re.sub(r"[^\w-]+", "_", str(Path(labelled.name).with_suffix(""))).strip("_") or "picture"
         run, number = stem, 1
@@ -282,15 +291,14 @@ class _Import:
         if self.mixing.dataset is not None:
             _, own, other, masks = dataset_columns(self.mixing.dataset)
             extras = (*own, *(name for name in extras if name not in own))
-            text = self.mixing.dataset / CARD
-            card, _ = read_card(text.read_text("utf-8") if text.is_file() else "")
-            parameters = read_parameters(self.mixing.dataset)
+            card = _card_of(self.mixing.dataset)
+            parameters = _parameters_of(self.mixing.dataset)
         masks |= any(t.segmentation for p in self.photos for t in p.labelled.things or ())
         other |= any(
             p.label == OTHERNG or any(t.category == OTHERNG for t in p.labelled.things or ())
             for p in self.photos
         )
-        answer = card.get("answer", "short")
+        answer = str(card.get("answer"))
         window, stride = (parameters["window"], parameters["stride"]) if parameters else (WINDOW, STRIDE)
         rules = Rules(
             self.known,
@@ -456,6 +464,30 @@ class _Import:
             by = "all of both" if share is None else f"training by share, {share:g} of it imported"
             paragraphs.append(f"Mixed with the dataset `{self.mixing.dataset.resolve().name}`: {by}.")
         return paragraphs
+
+
+def _card_of(dataset: Path) -> dict[str, Any]:
+    path = dataset / CARD
+    try:
+        return read_card(path.read_text("utf-8") if path.is_file() else "")[0]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: expected a card in UTF-8, got: {error}") from None
+
+
+def _parameters_of(dataset: Path) -> dict[str, Any]:
+    """A dataset's nsoart.json, with which a picture of every group has been tried."""
+    try:
+        parameters = read_parameters(dataset)
+        window, stride = parameters["window"], parameters["stride"]
+        if not (type(window) is int and type(stride) is int and 1 <= window <= WIDEST and stride >= 1):
+            raise ValueError(f"window {shown(window)} and stride {shown(stride)}")
+        trial = Image.new("L", (window, window))
+        for group in (None, *parameters["groups"]):
+            nsoart.nsoart_picture(trial, parameters, group)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        got = f"no {error}" if isinstance(error, KeyError) else error
+        raise InputError(f"{dataset / NSOART}: expected what build writes, got: {got}") from None
+    return parameters
 
 
 def _runs(dataset: Path) -> dict[str, int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -117,6 +119,56 @@ def split_of(word: str) -> str | None:
     """The split that a folder or file name stands for."""
     key = word.strip().lower()
     return SPLITS.get(key) or (word if _SPLIT.fullmatch(word) else None)
+
+
+def leads_below(name: str, *folders: Path) -> bool:
+    """Whether labels name a picture that can lie below one of the folders, and not one elsewhere.
+
+    `..` is refused, and so is an absolute name that leads into none of them; links are followed, since whoever made
+    the folder put them there.
+
+    Args:
+        name: as the labels have it.
+        folders: where pictures are looked for.
+    """
+    path = Path(name)
+    if not path.name or ".." in path.parts:
+        return False
+    if path.is_absolute() and not any(
+        path.is_relative_to(place)
+        for folder in folders
+        for place in (os.path.abspath(folder), folder.resolve())
+    ):
+        return False
+    return is_utf8(name) and all(is_possible(folder / path) for folder in folders)
+
+
+def is_utf8(name: str) -> bool:
+    """Whether a dataset can hold a file's name."""
+    try:
+        return bool(name.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def is_possible(path: Path) -> bool:
+    """Whether there can be such a file: nothing too long, no NUL, no link to itself."""
+    try:
+        path.stat()
+    except OSError as error:
+        return error.errno not in (errno.ENAMETOOLONG, errno.ELOOP)
+    except ValueError:
+        return False
+    return True
+
+
+def read_lines(path: Path, problems: list[str]) -> list[str]:
+    """The lines of a text file; none of one that is no text, which is a problem."""
+    try:
+        return path.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f"{path}: expected lines in UTF-8, got: {error}")
+        return []
 
 
 def numbers(values: Sequence[Any], count: int | None = None) -> tuple[float, ...] | None:

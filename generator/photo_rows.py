@@ -140,7 +140,10 @@ def opened(labelled: Labelled) -> tuple[Image.Image, bytes]:
     name = labelled.name
     if not labelled.path.is_file():
         raise InputError(f"{name}: expected the picture that the labels name, got nothing there")
-    content = labelled.path.read_bytes()
+    try:
+        content = labelled.path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{name}: expected a file that can be read, got: {error.strerror}") from None
     picture = open_upright(content, name)
     stored = Image.open(io.BytesIO(content))
     is_turned = stored.getexif().get(0x0112, 1) != 1

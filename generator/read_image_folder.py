@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from blender_scripts.errors import InputError, shown
-from generator.labelled import ClassNames, Found, Labelled, Thing, numbers, own_values, split_of
+from generator.labelled import (
+    ClassNames,
+    Found,
+    Labelled,
+    Thing,
+    leads_below,
+    numbers,
+    own_values,
+    split_of,
+)
 from generator.picture_files import find_pictures
 
 
@@ -54,7 +63,7 @@ def _read_metadata(path: Path, source: Path, names: ClassNames, found: Found) ->
             lines = csv.DictReader(io.StringIO(text, newline=""))
             # An empty cell says nothing; an object in one is JSON.
             rows = [(lines.line_num, {k: v for k, v in row.items() if v != ""}) for row in lines]
-    except (OSError, ValueError, csv.Error) as error:
+    except (OSError, ValueError, RecursionError, csv.Error) as error:
         found.problems.append(f"{where}: expected one picture a line, got: {error}")
         return
     listed = set()
@@ -64,8 +73,9 @@ def _read_metadata(path: Path, source: Path, names: ClassNames, found: Found) ->
             found.problems.append(f"{where}:{number}: expected file_name, got none")
             continue
         listed.add(path.parent / name)
-        if not (path.parent / name).is_relative_to(source):
-            found.problems.append(f"{where}:{number}: expected a file_name below {source.name}, got {name!r}")
+        if not leads_below(name, path.parent, source) or not (path.parent / name).is_relative_to(source):
+            problem = f"{where}:{number}: expected a file_name below {source.name}, got {shown(name)}"
+            found.problems.append(problem)
             continue
         problems: list[str] = []
         things = _things(row.get("objects"), f"{where}:{number}", names, problems)

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -791,6 +792,185 @@ def test_damaged_datasets_are_named(built, tmp_path, capsys):
     assert export(copy, "--format", "coco", "--to", tmp_path / "coco") == 2
     assert main(["augment", "plan", str(copy), "-o", str(tmp_path / "plan.csv")]) == 2
     assert capsys.readouterr().err.count(f"{path.name}: expected a whole Parquet file") == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("nsoart.json", b"{}", "nsoart.json: expected what build writes, got: no 'window'"),
+        ("nsoart.json", b'{"window": 16}', "nsoart.json: expected what build writes, got: no 'stride'"),
+        ("nsoart.json", b'{"window": 1e9, "stride": 1}', "got: window 1000000000.0 and stride 1"),
+        (
+            "nsoart.json",
+            b'{"window": 16, "stride": 1, "groups": []}',
+            "got: parameters: schema must be 1, got None",
+        ),
+        ("nsoart.json", b"[" * 100_000, "nsoart.json: expected what build writes, got: maximum recursion"),
+        ("nsoart.json", b"\xff", "nsoart.json: expected JSON, got: "),
+        ("README.md", b"---\npretty_name: \xff\n---\n", "README.md: expected a card in UTF-8, got: "),
+    ],
+)
+def test_damaged_files_of_a_dataset_to_mix_with_are_named(built, tmp_path, capsys, name, content, message):
+    copy = tmp_path / "set"
+    shutil.copytree(built / "dataset", copy)
+    (copy / name).write_bytes(content)
+    words = (photos(tmp_path / "in", 2), "--format", "imagefolder", "--with", copy)
+    assert import_(*words, "--to", tmp_path / "mixed") == 2
+    told = capsys.readouterr().err
+    assert message in told and told.startswith(str(copy / name)) and told.count("\n") == 1
+    assert not (tmp_path / "mixed").exists()
+
+
+def test_statistics_of_a_group_that_no_build_wrote_are_named(built, tmp_path, capsys):
+    copy = tmp_path / "set"
+    shutil.copytree(built / "dataset", copy)
+    parameters = json.loads((copy / "nsoart.json").read_text())
+    words = (photos(tmp_path / "in", 2), "--format", "imagefolder", "--with", copy, "--to", tmp_path / "out")
+    for change, message in (({"mean": [1, 2]}, "mean and sd must be three"), ({"scene": None}, "")):
+        (copy / "nsoart.json").write_text(
+            json.dumps({**parameters, "groups": [{**parameters["groups"][0], **change}]})
+        )
+        assert import_(*words) == (2 if message else 0)
+        assert message in capsys.readouterr().err
+
+
+def test_parts_are_numbered_only_where_a_dataset_leaves_room(tmp_path, capsys):
+    for view in ("center", "left"):
+        picture(tmp_path / f"in/OK/p1_{view}.png", 96, 48)
+    (good,) = made_rows(1, part=2**63 - 1)
+    write_renders(tmp_path / "renders", [good])
+    build(tmp_path / "renders", tmp_path / "set", SCENES, Options({}))
+    words = (tmp_path / "in", "--format", "imagefolder", "--with", tmp_path / "set", "--to", tmp_path / "out")
+    assert import_(*words, "--views", "center,left") == 2
+    assert "set column part: expected part numbers with room for 2 more" in capsys.readouterr().err
+
+
+NO_NAMES = {
+    ".": "'.'",
+    "/": "'/'",
+    "a\0b.png": "'a\\x00b.png'",
+    "n" * 300 + ".png": "'nnn",
+    "/".join(["n" * 200] * 30): "'nnn",
+    "\ud800.png": "'\\ud800.png'",
+    "../secret.png": "'../secret.png'",
+    "images/../../secret.png": "'images/../../secret.png'",
+}
+
+
+def labels_of_two(folder: Path, kind: str, name: str) -> str:
+    """Write labels of a picture called `name` and of images/b.png; where the first of them stand."""
+    picture(folder / "images/b.png")
+    if kind == "coco":
+        coco(folder, [image(1, name), image(2, "b.png")], [])
+        return "instances_train.json images"
+    if kind == "imagefolder":
+        lines = [json.dumps({"file_name": given, "label": "OK"}) for given in (name, "b.png")]
+        (folder / "images/metadata.jsonl").write_text("\n".join(lines))
+        return "images/metadata.jsonl:1"
+    if kind == "voc":
+        for stem, given in (("a", name), ("b", "b.png")):
+            text = f"<annotation><filename>{given}</filename></annotation>"
+            (folder / f"{stem}.xml").write_text(text, encoding="utf-8")
+        return "a.xml"
+    (folder / "labels").mkdir()
+    (folder / "labels/b.txt").write_text("")
+    (folder / "data.yaml").write_text("train: list.txt\nnames: [BENDNG]\n")
+    (folder / "list.txt").write_text(f"{name}\nimages/b.png\n", encoding="utf-8")
+    return "list.txt:1"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    # XML has no NUL, and a text file no half of a surrogate pair.
+    [
+        (kind, name)
+        for kind, without in (("coco", ""), ("imagefolder", ""), ("voc", "\0\ud800"), ("yolo", "\ud800"))
+        for name in NO_NAMES
+        if not set(name) & set(without)
+    ],
+    ids=lambda value: ascii(value[:12]),
+)
+def test_a_name_that_leads_nowhere_or_elsewhere_is_refused(tmp_path, capsys, kind, name):
+    picture(tmp_path / "secret.png")
+    place = labels_of_two(tmp_path / "in", kind, name)
+    words = (tmp_path / "in", "--format", kind, "--to", tmp_path / "out")
+    assert import_(*words) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"{place}: expected ") and NO_NAMES[name] in told and told.count("\n") == 2
+    assert import_(*words, "--skip-broken") == 0
+    assert [Path(row["file"]).name for row in rows_of(tmp_path / "out").values()] == ["b.png"]
+
+
+@pytest.mark.parametrize("kind", ["coco", "imagefolder", "voc", "yolo"])
+def test_links_in_the_folder_are_followed(tmp_path, kind):
+    picture(tmp_path / "elsewhere/a.png")
+    (tmp_path / "in/images").mkdir(parents=True)
+    (tmp_path / "in/images/a.png").symlink_to(tmp_path / "elsewhere/a.png")
+    labels_of_two(tmp_path / "in", kind, "images/a.png" if kind == "yolo" else "a.png")
+    if kind == "yolo":
+        (tmp_path / "in/labels/a.txt").write_text("")
+    assert import_(tmp_path / "in", "--format", kind, "--to", tmp_path / "out") == 0
+    assert len(rows_of(tmp_path / "out")) == 2
+
+
+def test_an_absolute_name_leads_below_the_folder_or_is_refused(tmp_path, capsys):
+    for name in ("secret.png", "pictures/b.png"):
+        picture(tmp_path / name)
+    coco(tmp_path / "in", [image(1, str(tmp_path / "pictures/b.png"))], [])
+    words = (tmp_path / "in", "--format", "coco", "--to", tmp_path / "out")
+    assert import_(*words, "--images", tmp_path / "pictures") == 0
+    coco(tmp_path / "in", [image(1, str(tmp_path / "secret.png"))], [])
+    assert import_(*words, "--images", tmp_path / "pictures") == 2
+    assert "expected a file_name below" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("kind", "file", "content", "message"),
+    [
+        ("coco", "instances_train.json", "[" * 100_000, "expected COCO's images, annotations and categ"),
+        ("imagefolder", "metadata.jsonl", "[" * 100_000, "metadata.jsonl: expected one picture a line"),
+        ("yolo", "data.yaml", "names: " + "[" * 2000, "expected YOLO's data.yaml with names"),
+        ("yolo", "data.yaml", "names: [a", "expected YOLO's data.yaml with names, got: while parsing"),
+        ("yolo", "data.yaml", "names: {.inf: a}", "expected YOLO's data.yaml with names, got: cannot"),
+        (
+            "voc",
+            "a.xml",
+            '<?xml version="1.0" encoding="foo"?><annotation/>',
+            "a.xml: expected XML, got: unk",
+        ),
+    ],
+)
+def test_files_that_no_parser_takes_are_named(tmp_path, capsys, kind, file, content, message):
+    picture(tmp_path / "in/a.png")
+    (tmp_path / "in" / file).write_text(content)
+    assert import_(tmp_path / "in", "--format", kind, "--to", tmp_path / "out") == 2
+    told = capsys.readouterr().err
+    assert message in told and told.count("\n") == 2
+
+
+def test_a_picture_that_cannot_be_read_is_named(tmp_path, capsys):
+    (tmp_path / "in/OK").mkdir(parents=True)
+    (tmp_path / "in/OK/a.png").symlink_to("/proc/self/mem")
+    assert import_(tmp_path / "in", "--format", "imagefolder", "--to", tmp_path / "out") == 2
+    assert "OK/a.png: expected a file that can be read, got: Input/output" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("entry", ["n" * 300, '"a\\0b"', "list.txt"])
+def test_places_and_lists_of_data_yaml_that_cannot_be_read_are_named(tmp_path, capsys, entry):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/list.txt").write_bytes(b"images/\xff.png\n")
+    (tmp_path / "in/data.yaml").write_text(f"train: {entry}\nnames: [BENDNG]\n")
+    assert import_(tmp_path / "in", "--format", "yolo", "--to", tmp_path / "out") == 2
+    message = (
+        "list.txt: expected lines in UTF-8, got" if "." in entry else "data.yaml: expected the pictures of"
+    )
+    assert message in capsys.readouterr().err
+
+
+def test_names_in_other_bytes_than_utf_8_are_named(tmp_path, capsys):
+    picture(tmp_path / "in/OK/a.png").rename(os.fsdecode(bytes(tmp_path / "in/OK") + b"/\xff.png"))
+    assert import_(tmp_path / "in", "--format", "imagefolder", "--to", tmp_path / "out") == 2
+    assert "'OK/\\udcff.png': expected a name in UTF-8, got other bytes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
