@@ -10,6 +10,7 @@ YOLO: `data.yaml`, `images/<split>/`, `labels/<split>/`. Image folder: `<split>/
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import re
 import shutil
@@ -35,6 +36,8 @@ from generator.relabel import objects_of
 
 FORMATS = ("coco", "yolo", "imagefolder")
 _NAME = re.compile(r"[^\w.-]+")
+# File systems take 255 bytes, four of them for the suffix.
+NAME_BYTES = 251
 KEYPOINTS = ("tip", "base")
 # Why an NG picture is left out: without a box of its defects it would stand for a good part.
 REASONS = {
@@ -182,13 +185,21 @@ def _file_names(splits: Mapping[str, Sequence[Path]]) -> dict[str, dict[str, str
                     f"{paths[0].parent}: expected each run once in {split}, got {row['run']} twice"
                 )
             stem = _NAME.sub("_", row["run"]) or "row"
-            name, number = stem, 1
+            name, number = _fitting(stem), 1
             while name.lower() in taken:
                 number += 1
-                name = f"{stem}_{number}"
+                name = _fitting(f"{stem}_{number}")
             taken.add(name.lower())
             own[row["run"]] = name
     return found
+
+
+def _fitting(name: str) -> str:
+    """The name, or where it is longer than NAME_BYTES in UTF-8 its beginning and a hash of all of it."""
+    if len(name.encode()) <= NAME_BYTES:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name.encode()[: NAME_BYTES - 9].decode(errors='ignore')}_{digest}"
 
 
 def _export_chunk(

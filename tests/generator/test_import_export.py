@@ -723,6 +723,22 @@ def test_a_defect_without_a_box_does_not_come_back_from_yolo_as_good(tmp_path, c
         assert back == {run: r["label"] for run, r in before.items() if kind != "yolo" or run != "t001"}
 
 
+@pytest.mark.parametrize("kind", FORMATS)
+def test_names_longer_than_a_file_s_are_shortened_in_an_export(tmp_path, kind):
+    names = ["傷" * 70 + "/" + "有" * 40, "傷" * 70 + "/" + "有" * 40 + "り", "n" * 251, "N" * 251]
+    for seed, name in enumerate(names):
+        picture(tmp_path / f"in/{name}.png", seed=seed)
+    images = [image(n, f"{name}.png") for n, name in enumerate(names)]
+    coco(tmp_path / "in", images, [box(n, 1, 1, 5, 5) for n in range(4)])
+    assert import_(tmp_path / "in", "--format", "coco", "--to", tmp_path / "set") == 0
+    assert export(tmp_path / "set", "--format", kind, "--to", tmp_path / "out") == 0
+    found = [path.stem for path in files(tmp_path / "out").values() if path.suffix == ".png"]
+    assert len({stem.lower() for stem in found}) == 4 and max(len(s.encode()) for s in found) <= 251
+    assert "n" * 251 in found and sum(stem.startswith("傷" * 70 + "_有") for stem in found) == 2
+    assert import_(tmp_path / "out", "--format", kind, "--to", tmp_path / "back") == 0
+    assert len(rows_of(tmp_path / "back")) == 4
+
+
 def test_an_export_without_a_picture_is_refused(tmp_path, capsys):
     picture(tmp_path / "in/BENDNG/a.png")
     assert import_(tmp_path / "in", "--format", "imagefolder", "--to", tmp_path / "set") == 0
