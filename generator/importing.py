@@ -116,7 +116,7 @@ class Mixing:
 def run(args: argparse.Namespace) -> int:
     """Import, and print what came of it."""
     problems: list[str] = []
-    classes = _pairs(args.classes, "--classes", problems)
+    classes = _words(args.classes, problems)
     known = _pairs(args.known, "--known", problems)
     shares = _shares(args.splits, problems)
     views = args.views.split(",") if args.views is not None else []
@@ -508,6 +508,19 @@ def _tables(paths: list[Path], kept: set[int], rules: Rules) -> Iterator[pa.Tabl
             rows = []
     if rows:
         yield pa.Table.from_pylist(rows, schema=schema)
+
+
+def _words(text: str | None, problems: list[str]) -> dict[str, str]:
+    """Classes by word, which may hold commas: a pair ends at the first one after an `=`, its word at the last `=`."""
+    found: dict[str, str] = {}
+    for pair in re.findall(r"[^=]*=[^,]*,?|[^=]+$", text or ""):
+        word, equals, name = (part.strip() for part in pair.removesuffix(",").rpartition("="))
+        if not equals or not name:
+            problems.append(f"--classes: expected WORD=CLASS, got {pair!r}")
+        elif word in found:
+            problems.append(f"--classes: expected {word!r} once, got it twice")
+        found[word] = name
+    return found
 
 
 def _pairs(text: str | None, option: str, problems: list[str]) -> dict[str, str]:

@@ -104,7 +104,7 @@ class ClassNames:
         if not self.unknown:
             return []
         words = ", ".join(repr(word) for word in self.unknown)
-        example = ",".join(f"{word}=OTHERNG" for word in list(self.unknown)[:2])
+        example = ",".join(f"{word}=OTHERNG" for word in list(self.unknown)[:2]).replace("'", "'\"'\"'")
         return [
             f"classes: expected {', '.join(CLASSES)}, got {words}: say what they are, as --classes '{example}'"
         ]

@@ -5,6 +5,8 @@ import csv
 import io
 import json
 import os
+import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -478,6 +480,24 @@ def test_words_that_nobody_explained_are_asked_for(tmp_path, capsys):
     assert (
         "got 'scratch': say what they are, as --classes 'scratch=OTHERNG'" in told and "good pin" not in told
     )
+
+
+@pytest.mark.parametrize("words", [("bent, left", "gap=big"), ("pin's", " odd "), ("",)], ids=str)
+def test_the_classes_that_are_proposed_are_taken(tmp_path, capsys, words):
+    picture(tmp_path / "in/a.png")
+    coco(
+        tmp_path / "in",
+        [image(1, "a.png")],
+        [box(1, 1, 1, 5, 5, category=n + 1) for n in range(len(words))],
+        words,
+    )
+    arguments = (tmp_path / "in", "--format", "coco", "--to", tmp_path / "out")
+    assert import_(*arguments) == 2
+    hint = re.search("say what they are, as (--classes .*)", capsys.readouterr().err)[1]
+    assert import_(*arguments, *shlex.split(hint)) == 0
+    (row,) = rows_of(tmp_path / "out").values()
+    assert row["kinds"] == (sorted(word.strip() for word in words if word) or None)
+    assert {CLASSES[number] for number in row["objects"]["category"]} == {"OTHERNG"}
 
 
 @pytest.mark.parametrize(
@@ -993,7 +1013,9 @@ def test_names_in_other_bytes_than_utf_8_are_named(tmp_path, capsys):
     ("words", "message"),
     [
         (("--share", "0.5"), "--share: expected --with DATASET"),
-        (("--classes", "scratch=BAD"), "--classes: expected one of BENDNG"),
+        (("--classes", "scratch=BAD,good=OK"), "--classes: expected one of BENDNG"),
+        (("--classes", "bent, left=OK,scratch"), "--classes: expected WORD=CLASS, got 'scratch'"),
+        (("--classes", "a=OK, a =OK"), "--classes: expected 'a' once, got it twice"),
         (("--known", "colour=red"), "--known: expected one of scene"),
         (("--splits", "train=0.7"), "--splits: expected shares of train, validation, test that sum to 1"),
         (("--views", "center,center"), "--views: expected two different cameras or more"),
