@@ -16,7 +16,7 @@ def read_card(text: str) -> tuple[dict[str, Any], str]:
     try:
         settings = read_settings(text)
         header = yaml.safe_load(text.split("---\n", 2)[1])
-    except (ValueError, yaml.YAMLError):
+    except (ValueError, RecursionError, yaml.YAMLError):
         return {}, "other"
     return settings, str(header.get("license", "other"))
 

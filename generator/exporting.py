@@ -10,6 +10,7 @@ YOLO: `data.yaml`, `images/<split>/`, `labels/<split>/`. Image folder: `<split>/
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import re
 import shutil
@@ -35,7 +36,15 @@ from generator.relabel import objects_of
 
 FORMATS = ("coco", "yolo", "imagefolder")
 _NAME = re.compile(r"[^\w.-]+")
+# File systems take 255 bytes, four of them for the suffix.
+NAME_BYTES = 251
 KEYPOINTS = ("tip", "base")
+# Why an NG picture is left out: without a box of its defects it would stand for a good part.
+REASONS = {
+    "unknown": "it is not known where their defects are",
+    "hidden": "their defects can hardly be seen (--hidden writes their boxes)",
+    "outside": "no box of their defects lies in the picture",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,14 +73,18 @@ def run(args: argparse.Namespace) -> int:
     """Export, and print how much."""
     if args.workers is not None and not 1 <= args.workers <= 1024:
         raise InputError(f"--workers: expected 1 to 1024, got {args.workers}")
-    rows, boxes, unknown = export(
+    rows, boxes, left_out = export(
         args.dataset, args.to, args.format, args.ok_positions, args.hidden, args.workers
     )
-    if unknown:
-        sys.stderr.write(f"{unknown} NG pictures left out: it is not known where their defects are\n")
+    for line in _told(left_out):
+        sys.stderr.write(f"{line}\n")
     told = ", ".join(f"{split} {count}" for split, count in rows.items())
     sys.stdout.write(f"{sum(rows.values())} pictures ({told}) with {boxes} boxes in {args.to}\n")
     return 0
+
+
+def _told(left_out: Mapping[str, int]) -> list[str]:
+    return [f"{left_out[why]} NG pictures left out: {REASONS[why]}" for why in REASONS if why in left_out]
 
 
 def export(
@@ -81,7 +94,7 @@ def export(
     ok_positions: bool = False,
     hidden: bool = False,
     workers: int | None = None,
-) -> tuple[dict[str, int], int, int]:
+) -> tuple[dict[str, int], int, Counter[str]]:
     """Write a dataset in another format.
 
     Args:
@@ -93,31 +106,43 @@ def export(
         workers: processes; None: one per core.
 
     Returns:
-        Pictures by split, boxes, and pictures that were left out because nobody knows where their defects are.
+        Pictures by split, boxes, and how many pictures were left out for each of REASONS.
 
     Raises:
-        InputError: no dataset of ours, or a place that holds something.
+        InputError: no dataset of ours, none of its pictures left, or a place that holds something.
     """
     _, _, other, _ = dataset_columns(dataset)
-    if to.exists() and (not to.is_dir() or any(to.iterdir())):
-        raise InputError(f"--to {to}: expected a new or empty folder, got one with something in it")
-    building = to.resolve().with_name(f".{to.resolve().name}.building")
-    if building.exists():
-        shutil.rmtree(building)
+    place = to.resolve()
+    building = place.with_name(f".{place.name}.building")
+    _make(building, place, to)
     classes = tuple(name for name in class_names(other) if ok_positions or name != OK)
     job = Job(dataset, building, kind, classes, hidden)
     try:
         result = _write(job, workers)
-        if to.exists():
-            to.rmdir()
-        building.rename(to.resolve())
+        if place.exists():
+            place.rmdir()
+        building.rename(place)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
     return result
 
 
-def _write(job: Job, workers: int | None) -> tuple[dict[str, int], int, int]:
+def _make(building: Path, place: Path, to: Path) -> None:
+    """Make the folder that becomes `place`, which was given as `to`; a stopped export's is begun anew."""
+    if Path.cwd().is_relative_to(place):
+        raise InputError(f"--to {to}: expected a folder of its own, got one that holds the working directory")
+    try:
+        if place.exists() and (not place.is_dir() or any(place.iterdir())):
+            raise InputError(f"--to {to}: expected a new or empty folder, got one with something in it")
+        if building.exists():
+            shutil.rmtree(building)
+        building.mkdir(parents=True)
+    except OSError as error:
+        raise InputError(f"--to {to}: expected a place to write to, got: {error.strerror}") from None
+
+
+def _write(job: Job, workers: int | None) -> tuple[dict[str, int], int, Counter[str]]:
     splits = split_files(job.dataset)
     totals = {s: count_rows(paths) for s, paths in splits.items()}
     names = _file_names(splits)
@@ -128,20 +153,24 @@ def _write(job: Job, workers: int | None) -> tuple[dict[str, int], int, int]:
     ]
     entries: dict[str, list[dict[str, Any]]] = {split: [] for split in splits}
     counts: Counter[str] = Counter()
-    boxes = unknown = 0
+    left_out: Counter[str] = Counter()
+    boxes = 0
     with (
         processes(workers, len(work) > 4) as in_order,
         tqdm(total=sum(totals.values()), desc=job.format, unit="row", disable=None) as bar,
     ):
-        for split, (written, left_out, rows) in in_order(_export_chunk, work):
+        for split, (written, reasons, rows) in in_order(_export_chunk, work):
             entries[split] += written
             counts[split] += len(written)
             boxes += sum(len(entry["things"]) for entry in written)
-            unknown += left_out
+            left_out += reasons
             bar.update(rows)
+    if not any(counts.values()):
+        problem = f"{job.dataset}: expected pictures that {job.format} can hold, got none"
+        raise InputError([*_told(left_out), problem])
     finish = {"coco": _finish_coco, "yolo": _finish_yolo, "imagefolder": _finish_folder}[job.format]
     finish(job, entries)
-    return {split: counts[split] for split in splits}, boxes, unknown
+    return {split: counts[split] for split in splits}, boxes, left_out
 
 
 def _file_names(splits: Mapping[str, Sequence[Path]]) -> dict[str, dict[str, str]]:
@@ -156,30 +185,38 @@ def _file_names(splits: Mapping[str, Sequence[Path]]) -> dict[str, dict[str, str
                     f"{paths[0].parent}: expected each run once in {split}, got {row['run']} twice"
                 )
             stem = _NAME.sub("_", row["run"]) or "row"
-            name, number = stem, 1
+            name, number = _fitting(stem), 1
             while name.lower() in taken:
                 number += 1
-                name = f"{stem}_{number}"
+                name = _fitting(f"{stem}_{number}")
             taken.add(name.lower())
             own[row["run"]] = name
     return found
 
 
+def _fitting(name: str) -> str:
+    """The name, or where it is longer than NAME_BYTES in UTF-8 its beginning and a hash of all of it."""
+    if len(name.encode()) <= NAME_BYTES:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name.encode()[: NAME_BYTES - 9].decode(errors='ignore')}_{digest}"
+
+
 def _export_chunk(
     split: str, first: int, last: int, names: Mapping[str, str], job: Job
-) -> tuple[list[dict[str, Any]], int, int]:
+) -> tuple[list[dict[str, Any]], Counter[str], int]:
     """Write the pictures of some rows, and hand back what their annotations say."""
-    entries, unknown = [], 0
+    entries: list[dict[str, Any]] = []
+    left_out: Counter[str] = Counter()
     for row in read_rows(split_files(job.dataset)[split], only=range(first, last)):
         known = objects_of(row)
-        is_good = row["label"] == CLASSES.index(OK)
-        if known is None and not is_good and job.format != "imagefolder":
-            unknown += 1
+        label = CLASSES[row["label"]]
+        if label != OK and (why := _left_out(known, job)):
+            left_out[why] += 1
             continue
         content = row["image"]["bytes"]
         # A picture that an import kept as it was may be a JPEG.
         suffix = ".jpg" if content[:2] == b"\xff\xd8" else ".png"
-        label = CLASSES[row["label"]]
         folder = {"coco": Path("images"), "yolo": Path("images", split), "imagefolder": Path(split, label)}
         path = folder[job.format] / f"{names[row['run']]}{suffix}"
         (job.folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -201,7 +238,19 @@ def _export_chunk(
         if job.format == "yolo":
             _write_labels(job, split, path, entry)
         entries.append(entry)
-    return entries, unknown, last - first
+    return entries, left_out, last - first
+
+
+def _left_out(known: Sequence[ObjectTruth] | None, job: Job) -> str | None:
+    """Why the format would take an NG picture for a good one, of REASONS; None where it does not."""
+    if job.format == "imagefolder" or (job.format == "coco" and known is not None):
+        return None  # the picture's class stands beside its boxes
+    if known is None:
+        return "unknown"
+    bad = [thing for thing in known if thing.category != OK]
+    if any(_is_wanted(thing, job) for thing in bad):
+        return None
+    return "hidden" if any(thing.area > 0 for thing in bad) else "outside"
 
 
 def _is_wanted(thing: ObjectTruth, job: Job) -> bool:

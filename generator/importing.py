@@ -18,15 +18,17 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from PIL import Image
 from tqdm import tqdm
 
-from blender_scripts.errors import InputError
+from blender_scripts.errors import InputError, shown
 from generator import nsoart
 from generator.augment_dataset import dataset_columns
 from generator.card_sheet import SheetRows, write_sheet
@@ -46,7 +48,7 @@ from generator.dataset_folder import (
 )
 from generator.derived_card import make_derived_card, read_card
 from generator.features import class_names, features
-from generator.labelled import ClassNames, Found, split_of
+from generator.labelled import ClassNames, Found, is_utf8, split_of
 from generator.labels import ANSWER_LABELS, CLASSES, OK, OTHERNG, worst_class
 from generator.photo_rows import Photo, Rules, examine, illustrate, opened
 from generator.processes import processes
@@ -59,6 +61,8 @@ from generator.views import parts_of
 FORMATS = ("coco", "yolo", "voc", "imagefolder")
 KNOWN = ("scene", "housing", "terminal", "camera", "lighting", "marking")
 WINDOW, STRIDE = 16, 1
+WIDEST = 4096
+LAST_PART = 2**63 - 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -112,7 +116,7 @@ class Mixing:
 def run(args: argparse.Namespace) -> int:
     """Import, and print what came of it."""
     problems: list[str] = []
-    classes = _pairs(args.classes, "--classes", problems)
+    classes = _words(args.classes, problems)
     known = _pairs(args.known, "--known", problems)
     shares = _shares(args.splits, problems)
     views = args.views.split(",") if args.views is not None else []
@@ -138,6 +142,10 @@ def run(args: argparse.Namespace) -> int:
         problems.append(f"--seed: expected at least 0, got {args.seed}")
     if args.workers is not None and not 1 <= args.workers <= 1024:
         problems.append(f"--workers: expected 1 to 1024, got {args.workers}")
+    if args.renders is not None and _overlap(args.to.resolve(), args.renders.resolve()):
+        problems.append(
+            f"--to {args.to}: expected a folder apart from --with, got one that overlaps {args.renders}"
+        )
     if not args.source.exists():
         problems.append(f"{args.source}: expected labelled pictures, got nothing there")
     if problems:
@@ -151,17 +159,36 @@ def run(args: argparse.Namespace) -> int:
     }[args.format]()
     found.problems += names.problems()
     others = _runs(args.renders) if args.renders is not None else {}
+    if views and (last := max(others.values(), default=0)) > LAST_PART - len(found.pictures):
+        expected = f"part numbers with room for {len(found.pictures)} more below 2^63"
+        raise InputError(f"{args.renders} column part: expected {expected}, got {last}")
     photos = placed(found, shares, args.seed, others, views)
     job = _Import(
         args.source, photos, found.problems, known, Mixing(args.renders, args.share), args.synthetic, args
     )
-    with Target(args.source if args.source.is_dir() else args.source.parent, args.to, False) as folder:
+    with _folder(args) as folder:
         job.write(folder)
     for split, counts in job.origins.items():
         told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
         sys.stdout.write(f"{split}: {told}\n")
     sys.stdout.write(f"{sum(sum(c.values()) for c in job.counts.values())} rows in {args.to}\n")
     return 0
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    return one.is_relative_to(other) or other.is_relative_to(one)
+
+
+@contextmanager
+def _folder(args: argparse.Namespace) -> Iterator[Path]:
+    """The folder to fill: see `Target`."""
+    source = args.source if args.source.is_dir() else args.source.parent
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(Target(source, args.to, False))
+        except OSError as error:
+            raise InputError(f"--to {args.to}: expected a place to write to, got: {error.strerror}") from None
+        yield folder
 
 
 def placed(
@@ -192,6 +219,9 @@ def placed(
     ]
     for labelled in found.pictures:
         if times[labelled.path.resolve()] > 1:
+            continue
+        if not is_utf8(labelled.name):
+            found.problems.append(f"{labelled.name!r}: expected a name in UTF-8, got other bytes")
             continue
         stem = re.sub(r"[^\w-]+", "_", str(Path(labelled.name).with_suffix(""))).strip("_") or "picture"
         run, number = stem, 1
@@ -261,15 +291,14 @@ class _Import:
         if self.mixing.dataset is not None:
             _, own, other, masks = dataset_columns(self.mixing.dataset)
             extras = (*own, *(name for name in extras if name not in own))
-            text = self.mixing.dataset / CARD
-            card, _ = read_card(text.read_text("utf-8") if text.is_file() else "")
-            parameters = read_parameters(self.mixing.dataset)
+            card = _card_of(self.mixing.dataset)
+            parameters = _parameters_of(self.mixing.dataset)
         masks |= any(t.segmentation for p in self.photos for t in p.labelled.things or ())
         other |= any(
             p.label == OTHERNG or any(t.category == OTHERNG for t in p.labelled.things or ())
             for p in self.photos
         )
-        answer = card.get("answer", "short")
+        answer = str(card.get("answer"))
         window, stride = (parameters["window"], parameters["stride"]) if parameters else (WINDOW, STRIDE)
         rules = Rules(
             self.known,
@@ -437,6 +466,30 @@ class _Import:
         return paragraphs
 
 
+def _card_of(dataset: Path) -> dict[str, Any]:
+    path = dataset / CARD
+    try:
+        return read_card(path.read_text("utf-8") if path.is_file() else "")[0]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: expected a card in UTF-8, got: {error}") from None
+
+
+def _parameters_of(dataset: Path) -> dict[str, Any]:
+    """A dataset's nsoart.json, with which a picture of every group has been tried."""
+    try:
+        parameters = read_parameters(dataset)
+        window, stride = parameters["window"], parameters["stride"]
+        if not (type(window) is int and type(stride) is int and 1 <= window <= WIDEST and stride >= 1):
+            raise ValueError(f"window {shown(window)} and stride {shown(stride)}")
+        trial = Image.new("L", (window, window))
+        for group in (None, *parameters["groups"]):
+            nsoart.nsoart_picture(trial, parameters, group)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        got = f"no {error}" if isinstance(error, KeyError) else error
+        raise InputError(f"{dataset / NSOART}: expected what build writes, got: {got}") from None
+    return parameters
+
+
 def _runs(dataset: Path) -> dict[str, int]:
     """The part of each row, 0 where it has none."""
     dataset_columns(dataset)
@@ -455,6 +508,19 @@ def _tables(paths: list[Path], kept: set[int], rules: Rules) -> Iterator[pa.Tabl
             rows = []
     if rows:
         yield pa.Table.from_pylist(rows, schema=schema)
+
+
+def _words(text: str | None, problems: list[str]) -> dict[str, str]:
+    """Classes by word, which may hold commas: a pair ends at the first one after an `=`, its word at the last `=`."""
+    found: dict[str, str] = {}
+    for pair in re.findall(r"[^=]*=[^,]*,?|[^=]+$", text or ""):
+        word, equals, name = (part.strip() for part in pair.removesuffix(",").rpartition("="))
+        if not equals or not name:
+            problems.append(f"--classes: expected WORD=CLASS, got {pair!r}")
+        elif word in found:
+            problems.append(f"--classes: expected {word!r} once, got it twice")
+        found[word] = name
+    return found
 
 
 def _pairs(text: str | None, option: str, problems: list[str]) -> dict[str, str]:
@@ -476,6 +542,7 @@ def _shares(text: str | None, problems: list[str]) -> dict[str, float]:
             found[split_of(name) or ""] = float(value)
         except ValueError:
             problems.append(f"--splits: expected a share of {name}, got {value!r}")
-    if found and ("" in found or min(found.values()) <= 0 or abs(sum(found.values()) - 1) > 1e-6):
+    is_whole = abs(sum(found.values()) - 1) <= 1e-6 and all(share > 0 for share in found.values())
+    if found and ("" in found or not is_whole):
         problems.append(f"--splits: expected shares of train, validation, test that sum to 1, got {text!r}")
     return found

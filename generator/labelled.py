@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from blender_scripts.errors import shown
 from generator.labels import ANSWER_LABELS, CLASSES
 
 Box = tuple[float, float, float, float]
@@ -101,7 +104,7 @@ class ClassNames:
         if not self.unknown:
             return []
         words = ", ".join(repr(word) for word in self.unknown)
-        example = ",".join(f"{word}=OTHERNG" for word in list(self.unknown)[:2])
+        example = ",".join(f"{word}=OTHERNG" for word in list(self.unknown)[:2]).replace("'", "'\"'\"'")
         return [
             f"classes: expected {', '.join(CLASSES)}, got {words}: say what they are, as --classes '{example}'"
         ]
@@ -118,24 +121,79 @@ def split_of(word: str) -> str | None:
     return SPLITS.get(key) or (word if _SPLIT.fullmatch(word) else None)
 
 
+def leads_below(name: str, *folders: Path) -> bool:
+    """Whether labels name a picture that can lie below one of the folders, and not one elsewhere.
+
+    `..` is refused, and so is an absolute name that leads into none of them; links are followed, since whoever made
+    the folder put them there.
+
+    Args:
+        name: as the labels have it.
+        folders: where pictures are looked for.
+    """
+    path = Path(name)
+    if not path.name or ".." in path.parts:
+        return False
+    if path.is_absolute() and not any(
+        path.is_relative_to(place)
+        for folder in folders
+        for place in (os.path.abspath(folder), folder.resolve())
+    ):
+        return False
+    return is_utf8(name) and all(is_possible(folder / path) for folder in folders)
+
+
+def is_utf8(name: str) -> bool:
+    """Whether a dataset can hold a file's name."""
+    try:
+        return bool(name.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def is_possible(path: Path) -> bool:
+    """Whether there can be such a file: nothing too long, no NUL, no link to itself."""
+    try:
+        path.stat()
+    except OSError as error:
+        return error.errno not in (errno.ENAMETOOLONG, errno.ELOOP)
+    except ValueError:
+        return False
+    return True
+
+
+def read_lines(path: Path, problems: list[str]) -> list[str]:
+    """The lines of a text file; none of one that is no text, which is a problem."""
+    try:
+        return path.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f"{path}: expected lines in UTF-8, got: {error}")
+        return []
+
+
 def numbers(values: Sequence[Any], count: int | None = None) -> tuple[float, ...] | None:
     """Finite numbers; None where they are not, or not so many."""
     try:
         found = tuple(float(value) for value in values)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     if not all(map(math.isfinite, found)) or (count is not None and len(found) != count):
         return None
     return found
 
 
-def own_values(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """What of an object's own keys is there and of the right type."""
-    found = {}
+def own_values(entry: Mapping[str, Any], where: str, problems: list[str]) -> dict[str, Any]:
+    """What of an object's own keys is there and of the right type; numbers that cannot be are problems."""
+    found: dict[str, Any] = {}
     for name, kind in OWN_KEYS.items():
         value = entry.get(name)
         if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-            found[name] = float(value)
+            number = numbers([value])
+            if number is None or (name == "visible" and not 0 <= number[0] <= 1):
+                expected = "a share of 0 to 1" if name == "visible" else "a number of mm"
+                problems.append(f"{where} {name}: expected {expected}, got {shown(value)}")
+            else:
+                found[name] = number[0]
         elif kind is str and isinstance(value, str):
             found[name] = value
     return found

@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from blender_scripts.errors import InputError
+from blender_scripts.errors import InputError, shown
 from generator import nsoart
 from generator.features import MANIFEST_COLUMNS, features
-from generator.labelled import Labelled, kind_of
+from generator.labelled import Labelled, kind_of, numbers
 from generator.labels import CLASSES, OK, ObjectTruth, PictureTruth, worst_class
-from generator.picture_files import eight_bit, open_upright, write_whole
+from generator.picture_files import eight_bit, open_upright, plain, write_whole
 from generator.relabel import as_columns
 from generator.render_folder import encoded_png
 
@@ -140,7 +140,10 @@ def opened(labelled: Labelled) -> tuple[Image.Image, bytes]:
     name = labelled.name
     if not labelled.path.is_file():
         raise InputError(f"{name}: expected the picture that the labels name, got nothing there")
-    content = labelled.path.read_bytes()
+    try:
+        content = labelled.path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{name}: expected a file that can be read, got: {error.strerror}") from None
     picture = open_upright(content, name)
     stored = Image.open(io.BytesIO(content))
     is_turned = stored.getexif().get(0x0112, 1) != 1
@@ -150,12 +153,11 @@ def opened(labelled: Labelled) -> tuple[Image.Image, bytes]:
                 f"{name}: expected {labelled.size[0]} x {labelled.size[1]} px as in its labels, got "
                 f"{picture.width} x {picture.height}"
             )
-        picture = stored.convert("L" if stored.mode == "L" else "RGB")
-    plain = eight_bit(picture)
-    keeps = (
-        plain is picture and not is_turned and stored.mode == plain.mode and stored.format in ("PNG", "JPEG")
-    )
-    return plain, content if keeps else encoded_png(plain)
+        picture = plain(stored, name)
+    shallow = eight_bit(picture)
+    keeps = shallow is picture and not is_turned and stored.mode == shallow.mode
+    keeps &= stored.format in ("PNG", "JPEG")
+    return shallow, content if keeps else encoded_png(shallow)
 
 
 def _row(photo: Photo, size: tuple[int, int], rules: Rules, notes: list[str]) -> dict[str, Any]:
@@ -251,30 +253,77 @@ def _kinds(photo: Photo, label: str) -> list[str] | None:
     return sorted(kinds) or None
 
 
-def _mask(labelled: Labelled, size: tuple[int, int]) -> bytes | None:
-    """Instance indices from COCO's segmentations; where two overlap, the smaller one is in front."""
+def _filled(polygons: list[Any], size: tuple[int, int]) -> np.ndarray:
+    """What COCO's polygons enclose of a picture of (W, H) px, (H, W) bool.
+
+    Raises:
+        ValueError: fewer than three points, no numbers, or some that are farther away than the picture is long.
+    """
     from pycocotools import mask as coco_mask
 
+    for polygon in polygons:
+        edges = numbers(polygon) if isinstance(polygon, list) else None
+        if edges is None or len(edges) < 6 or len(edges) % 2:
+            raise ValueError(f"{shown(polygon)} in place of three points or more")
+        if min(edges) < -max(size) or max(edges) > 2 * max(size):
+            raise ValueError(f"a polygon far outside of {size[0]} x {size[1]} px")
+    code = coco_mask.merge(coco_mask.frPyObjects(polygons, size[1], size[0]))
+    return np.asarray(coco_mask.decode(code), bool)
+
+
+def _unrolled(code: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
+    """What COCO's run lengths cover of a picture of (W, H) px, (H, W) bool.
+
+    Raises:
+        ValueError: of another size, or runs that do not sum to it.
+    """
+    if list(code["size"]) != [size[1], size[0]]:
+        raise ValueError(f"one of size {shown(code['size'])}, the picture's is [{size[1]}, {size[0]}]")
+    given = code["counts"]
+    runs = np.array(_decoded(given) if isinstance(given, str) else given, np.float64)
+    if not ((runs >= 0) & (runs == np.floor(runs))).all() or runs.sum() != size[0] * size[1]:
+        raise ValueError(f"runs that do not sum to {size[1]} x {size[0]} px")
+    flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs.astype(np.int64))
+    return flat.reshape(size[0], size[1]).T
+
+
+def _decoded(text: str) -> list[int]:
+    """Run lengths from COCO's string: five bits a character, lowest first, each but three as the step from its last.
+
+    Raises:
+        ValueError: characters that are none of it, or one too few.
+    """
+    runs: list[int] = []
+    value = shift = 0
+    for letter in text:
+        bits = ord(letter) - 48
+        if not 0 <= bits < 64:
+            raise ValueError(f"run lengths with {letter!r}")
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            value -= 1 << shift
+        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+        value = shift = 0
+    if shift:
+        raise ValueError("run lengths that end within a number")
+    return runs
+
+
+def _mask(labelled: Labelled, size: tuple[int, int]) -> bytes | None:
+    """Instance indices from COCO's segmentations; where two overlap, the smaller one is in front."""
     layers = []
     for number, thing in enumerate(labelled.things or (), 1):
         given = thing.segmentation
         if not given:
             continue
         try:
-            if isinstance(given, list):
-                code = coco_mask.merge(coco_mask.frPyObjects(given, size[1], size[0]))
-            elif isinstance(given["counts"], list):
-                code = coco_mask.frPyObjects(given, *given["size"])
-            else:
-                counts = given["counts"]
-                code = {**given, "counts": counts.encode() if isinstance(counts, str) else counts}
-            pixels = coco_mask.decode(code).astype(bool)
+            pixels = _filled(given, size) if isinstance(given, list) else _unrolled(given, size)
         except Exception as error:  # whatever pycocotools raises
-            raise InputError(f"{labelled.name} box {number}: expected a segmentation, got: {error}") from None
-        if pixels.shape != (size[1], size[0]):
-            raise InputError(
-                f"{labelled.name} box {number}: expected a mask of {size[0]} x {size[1]} px, got {pixels.shape[::-1]}"
-            )
+            got = f"no {error}" if isinstance(error, KeyError) else error
+            raise InputError(f"{labelled.name} box {number}: expected a segmentation, got: {got}") from None
         layers.append((int(pixels.sum()), number, pixels))
     if not layers:
         return None

@@ -65,10 +65,15 @@ def open_upright(source: Path | bytes, name: str) -> Image.Image:
         raise InputError(f"{name}: expected a picture that can be decoded, got: {reason}") from None
     if min(upright.size) < 1:
         raise InputError(f"{name}: expected at least 1 x 1 px, got {upright.width} x {upright.height}")
-    return _plain(upright, name)
+    return plain(upright, name)
 
 
-def _plain(picture: Image.Image, name: str) -> Image.Image:
+def plain(picture: Image.Image, name: str) -> Image.Image:
+    """A decoded picture in one of the modes of `open_upright`, not turned.
+
+    Raises:
+        InputError: deep grey outside of 0 to 65535.
+    """
     if picture.mode in ("RGB", "RGBA", "L", "I;16"):
         return picture
     if picture.mode in _DEEP_GREY:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from blender_scripts.errors import InputError
-from generator.labelled import ClassNames, Found, Labelled, Thing, numbers, own_values, split_of
+from blender_scripts.errors import InputError, shown
+from generator.labelled import (
+    ClassNames,
+    Found,
+    Labelled,
+    Thing,
+    leads_below,
+    numbers,
+    own_values,
+    split_of,
+)
 from generator.picture_files import find_pictures
 
 
@@ -50,8 +60,10 @@ def _read_metadata(path: Path, source: Path, names: ClassNames, found: Found) ->
         if path.suffix == ".jsonl":
             rows = [(n, json.loads(line)) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
         else:
-            rows = list(enumerate(csv.DictReader(text.splitlines()), 2))
-    except (OSError, ValueError, csv.Error) as error:
+            lines = csv.DictReader(io.StringIO(text, newline=""))
+            # An empty cell says nothing; an object in one is JSON.
+            rows = [(lines.line_num, {k: v for k, v in row.items() if v != ""}) for row in lines]
+    except (OSError, ValueError, RecursionError, csv.Error) as error:
         found.problems.append(f"{where}: expected one picture a line, got: {error}")
         return
     listed = set()
@@ -61,13 +73,16 @@ def _read_metadata(path: Path, source: Path, names: ClassNames, found: Found) ->
             found.problems.append(f"{where}:{number}: expected file_name, got none")
             continue
         listed.add(path.parent / name)
-        if not (path.parent / name).is_relative_to(source):
-            found.problems.append(f"{where}:{number}: expected a file_name below {source.name}, got {name!r}")
+        if not leads_below(name, path.parent, source) or not (path.parent / name).is_relative_to(source):
+            problem = f"{where}:{number}: expected a file_name below {source.name}, got {shown(name)}"
+            found.problems.append(problem)
             continue
         problems: list[str] = []
         things = _things(row.get("objects"), f"{where}:{number}", names, problems)
         label = row.get("label")
-        if not isinstance(label, str) and things is None and not problems:
+        if label is not None and not isinstance(label, str):
+            problems.append(f"{where}:{number}: expected label as a name, got {shown(label)}")
+        if label is None and things is None and not problems:
             found.problems.append(f"{where}:{number}: expected label or objects, got neither")
             continue
         relative = (path.parent / name).relative_to(source).parts[:-1]
@@ -91,7 +106,16 @@ def _read_metadata(path: Path, source: Path, names: ClassNames, found: Found) ->
 
 
 def _things(objects: Any, where: str, names: ClassNames, problems: list[str]) -> tuple[Thing, ...] | None:
+    """The boxes of a line's `objects`, which a CSV cell holds as JSON; None where there are none, or a fault."""
+    if objects is None:
+        return None
+    try:
+        if isinstance(objects, str):
+            objects = json.loads(objects)
+    except (ValueError, RecursionError):
+        pass
     if not isinstance(objects, dict):
+        problems.append(f"{where} objects: expected one object of bbox and categories, got {shown(objects)}")
         return None
     boxes, words = objects.get("bbox"), objects.get("categories", objects.get("category"))
     if not isinstance(boxes, list) or not isinstance(words, list) or len(boxes) != len(words):
@@ -101,7 +125,8 @@ def _things(objects: Any, where: str, names: ClassNames, problems: list[str]) ->
     for at, (box, word) in enumerate(zip(boxes, words, strict=True)):
         values = numbers(box, 4) if isinstance(box, list) else None
         if values is None or not isinstance(word, str):
-            problems.append(f"{where} objects {at}: expected four numbers and a name, got {box} {word!r}")
+            got = f"{shown(box)} {shown(word)}"
+            problems.append(f"{where} objects {at}: expected four numbers and a name, got {got}")
             continue
         x, y, width, height = values
         more = {
@@ -109,5 +134,6 @@ def _things(objects: Any, where: str, names: ClassNames, problems: list[str]) ->
             for name, column in objects.items()
             if isinstance(column, list) and at < len(column)
         }
-        things.append(Thing((x, y, x + width, y + height), names[word], word, more=own_values(more)))
+        own = own_values(more, f"{where} objects {at}", problems)
+        things.append(Thing((x, y, x + width, y + height), names[word], word, more=own))
     return tuple(things)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from xml.etree import ElementTree
 
-from generator.labelled import ClassNames, Found, Labelled, Thing, numbers, split_of
+from blender_scripts.errors import shown
+from generator.labelled import ClassNames, Found, Labelled, Thing, leads_below, numbers, read_lines, split_of
 from generator.picture_files import SUFFIXES
 
 
@@ -25,7 +26,7 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
     paths = sorted(folder.rglob("*.xml"))
     if not paths:
         found.problems.append(f"{source}: expected VOC's XML files, got none")
-    splits = _splits(source)
+    splits = _splits(source, found.problems)
     places = [images] if images else [source / "JPEGImages", source / "images", folder, source]
     first = 0.0 if zero_based else 1.0
     for path in paths:
@@ -35,10 +36,13 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
             if b"<!ENTITY" in content or b"<!DOCTYPE" in content:
                 raise ValueError("a document type, which no annotation needs")
             root = ElementTree.fromstring(content)
-        except (OSError, ElementTree.ParseError, ValueError) as error:
+        except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
             found.problems.append(f"{where}: expected XML, got: {error}")
             continue
         name = (root.findtext("filename") or path.with_suffix("").name).replace("\\", "/")
+        if not leads_below(name.lstrip("/"), *places):
+            found.problems.append(f"{where}: expected a filename below {places[0].name}, got {shown(name)}")
+            continue
         things, problems = [], []
         for number, entry in enumerate(root.iter("object"), 1):
             box = entry.find("bndbox")
@@ -53,7 +57,8 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
             x1, y1, x2, y2 = edges
             things.append(Thing((x1 - first, y1 - first, x2, y2), names[word], word))
         size = numbers([root.findtext("size/width"), root.findtext("size/height")], 2)
-        picture = _locate(name, path.stem, places)
+        # Of an absolute path, which another computer wrote, the last part is looked for.
+        picture = _locate(name if leads_below(name, *places) else name.rpartition("/")[2], path.stem, places)
         found.pictures.append(
             Labelled(
                 picture,
@@ -68,13 +73,11 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
     return found
 
 
-def _splits(source: Path) -> dict[str, str]:
+def _splits(source: Path, problems: list[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in sorted((source / "ImageSets" / "Main").glob("*.txt")):
         if split := split_of(path.stem):
-            for line in path.read_text("utf-8-sig").splitlines():
-                if line.strip():
-                    found[line.split()[0]] = split
+            found |= {line.split()[0]: split for line in read_lines(path, problems) if line.strip()}
     return found
 
 

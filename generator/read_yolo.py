@@ -8,8 +8,21 @@ from typing import Any
 
 import yaml
 
-from generator.labelled import ClassNames, Found, Labelled, Thing, numbers, split_of
+from blender_scripts.errors import shown
+from generator.labelled import (
+    ClassNames,
+    Found,
+    Labelled,
+    Thing,
+    is_possible,
+    leads_below,
+    numbers,
+    read_lines,
+    split_of,
+)
 from generator.picture_files import SUFFIXES
+
+DAMAGED = (OverflowError, RecursionError, yaml.YAMLError)
 
 
 def read_yolo(source: Path, names: ClassNames) -> Found:
@@ -30,8 +43,9 @@ def read_yolo(source: Path, names: ClassNames) -> Found:
         if not (isinstance(shape, list) and all(type(number) is int and number >= 0 for number in shape)):
             raise ValueError(f"kpt_shape {shape}")
         key_points = math.prod(shape)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
-        found.problems.append(f"{path}: expected YOLO's data.yaml with names, got: {str(error) or 'nothing'}")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, *DAMAGED) as error:
+        got = " ".join(str(error).split()) or "nothing"
+        found.problems.append(f"{path}: expected YOLO's data.yaml with names, got: {got}")
         return found
     root = path.parent / str(content.get("path") or ".")
     splits = [(key, split) for key in content if isinstance(key, str) and (split := split_of(key))]
@@ -55,9 +69,19 @@ def _read_split(
     found: Found,
 ) -> None:
     place = root / entry
+    if not is_possible(place):
+        found.problems.append(f"data.yaml: expected the pictures of {split}, got {shown(entry)}")
+        return
     if place.is_file() and place.suffix == ".txt":
-        lines = place.read_text("utf-8-sig").splitlines()
-        pictures = [root / line.strip() for line in lines if line.strip()]
+        pictures = []
+        for number, line in enumerate(map(str.strip, read_lines(place, found.problems)), 1):
+            if line and leads_below(line, root):
+                pictures.append(root / line)
+            elif line:
+                expected = f"a picture below {root}"
+                found.problems.append(
+                    f"{_shown(place, root)}:{number}: expected {expected}, got {shown(line)}"
+                )
     elif place.is_dir():
         pictures = [path for path in sorted(place.rglob("*")) if path.suffix.lower() in SUFFIXES]
         labels = _labels_of(place)

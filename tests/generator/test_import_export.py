@@ -1,8 +1,12 @@
 """`python -m generator import` and `export`: round trips, stock readers, broken inputs, mixing."""
 
 import contextlib
+import csv
 import io
 import json
+import os
+import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -284,6 +288,33 @@ def test_every_broken_input_is_named_and_nothing_is_written(tmp_path, capsys):
         ({"annotations": [box(1, 1, 1, 5, 5, category=[1])]}, "expected a category_id of the file, got [1]"),
         ({"annotations": [{**box(1, 1, 1, 5, 5), "segmentation": [[1, 2]]}]}, "expected a segmentation"),
         ({"annotations": [box(1, 1, 1, 5, 5), box(1, 1, 1, 0, 5)]}, "expected x1 < x2"),
+        *(
+            (
+                {"annotations": [{**box(1, 1, 1, 5, 5), "segmentation": given}]},
+                f"expected a segmentation, got: {got}",
+            )
+            for given, got in (
+                ({"size": [40, 64], "counts": "zzzzzzzz~~~~"}, "run lengths with 'z'"),
+                ({"size": [40, 64], "counts": "oooo"}, "run lengths that end within a number"),
+                ({"size": [40, 64], "counts": "1111"}, "runs that do not sum to 40 x 64 px"),
+                ({"size": [40, 64], "counts": [10, 5]}, "runs that do not sum"),
+                ({"size": [40, 64], "counts": [2561, -1]}, "runs that do not sum"),
+                ({"size": [64, 40], "counts": [2560]}, "one of size [64, 40], the picture's is [40, 64]"),
+                ({"size": [40, 64]}, "no 'counts'"),
+                ([[1, 1, 5, float("nan"), 5, 5]], "[1, 1, 5, nan, 5, 5] in place of three points"),
+                ([[1, 1, 1e9, 1, 5, 5]], "a polygon far outside of 64 x 40 px"),
+            )
+        ),
+        *(
+            ({"annotations": [{**box(1, 1, 1, 5, 5), name: value}]}, f"annotation 1 {name}: expected a {got}")
+            for name, value, got in (
+                ("visible", float("nan"), "share of 0 to 1, got nan"),
+                ("visible", -0.5, "share of 0 to 1, got -0.5"),
+                ("true_position_mm", float("inf"), "number of mm, got inf"),
+                ("retraction_mm", 10**400, "number of mm, got 1000"),
+            )
+        ),
+        ({"annotations": [box(1, 1, 1, 10**400, 5)]}, "annotation 1: expected bbox as four numbers"),
     ],
 )
 def test_a_picture_with_faulty_labels_is_never_taken_for_good(tmp_path, capsys, change, message):
@@ -307,6 +338,17 @@ def test_a_picture_with_faulty_labels_is_never_taken_for_good(tmp_path, capsys, 
         ({"objects": {"bbox": [[1, 1, 5, 5]], "categories": []}}, "expected as many categories as bbox"),
         ({"file_name": "/elsewhere/a.png", "label": "OK"}, "expected a file_name below in, got"),
         ({"file_name": "a.png"}, "expected label or objects, got neither"),
+        (
+            {"label": "OK", "objects": [{"bbox": [1, 1, 20, 20], "category": "BENDNG"}]},
+            "metadata.jsonl:1 objects: expected one object of bbox and categories, got [{",
+        ),
+        (
+            {"objects": {"bbox": [[1, 1, 5, 5]], "categories": ["BENDNG"], "visible": [float("nan")]}},
+            "metadata.jsonl:1 objects 0 visible: expected a share of 0 to 1, got nan",
+        ),
+        ({"label": "OK", "objects": "BENDNG"}, "expected one object of bbox and categories, got 'BENDNG'"),
+        ({"label": "OK", "objects": {"boxes": []}}, "expected as many categories as bbox"),
+        ({"label": 2, "objects": {"bbox": [], "categories": []}}, "jsonl:1: expected label as a name, got 2"),
     ],
 )
 def test_faulty_metadata_is_named_and_its_picture_not_taken_for_good(tmp_path, capsys, line, message):
@@ -319,6 +361,25 @@ def test_faulty_metadata_is_named_and_its_picture_not_taken_for_good(tmp_path, c
     assert message in capsys.readouterr().err
     assert import_(*words, "--skip-broken") == 0
     assert {row["file"] for row in rows_of(tmp_path / "out").values()} == {"b.png"}
+
+
+def test_a_cell_of_metadata_csv_holds_objects_as_json(tmp_path, capsys):
+    for name in ("a.png", "b.png", "c.png"):
+        picture(tmp_path / "in" / name)
+    cell = json.dumps({"bbox": [[1, 2, 20, 30]], "category": ["BENDNG"]}, indent=1)
+    path = tmp_path / "in/metadata.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(
+            [("file_name", "label", "objects"), ("a.png", "", cell), ("b.png", "OK", ""), ("c.png", "NUKENG")]
+        )
+    words = (tmp_path / "in", "--format", "imagefolder", "--to", tmp_path / "out")
+    assert import_(*words) == 0
+    found = {row["file"]: row for row in rows_of(tmp_path / "out").values()}
+    assert [CLASSES[found[name]["label"]] for name in sorted(found)] == ["BENDNG", "OK", "NUKENG"]
+    assert objects_of(found["a.png"])[0].box == (1, 2, 21, 32) and objects_of(found["c.png"]) is None
+    path.write_text(path.read_text().replace("NUKENG", "NUKENG,BENDNG"))
+    assert import_(*words) == 2
+    assert "metadata.csv:16 objects: expected one object of bbox and categories" in capsys.readouterr().err
 
 
 def test_odd_pictures_are_taken_as_a_person_sees_them(tmp_path, capsys):
@@ -360,6 +421,27 @@ def test_labels_drawn_on_the_pixels_as_stored_keep_them_so(tmp_path):
         assert np.array_equal(np.asarray(stored), np.asarray(raw))
 
 
+@pytest.mark.parametrize("mode", ["I;16", "L", "RGBA"])
+def test_a_picture_as_stored_has_the_pixels_of_one_that_nobody_turned(tmp_path, mode):
+    deep = np.linspace(20000, 49987, 90 * 40).reshape(40, 90).astype(np.uint16)
+    given = Image.fromarray(deep if mode == "I;16" else (deep // 257).astype(np.uint8))
+    given = given if mode == "I;16" else given.convert(mode)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (tmp_path / "in").mkdir()
+    given.save(tmp_path / "in/turned.png", exif=exif)
+    given.save(tmp_path / "in/plain.png")
+    images = [image(n, name, 90, 40) for n, name in enumerate(("turned.png", "plain.png"))]
+    coco(tmp_path / "in", images, [box(0, 70, 5, 12, 10), box(1, 70, 5, 12, 10)])
+    assert import_(tmp_path / "in", "--format", "coco", "--to", tmp_path / "out") == 0
+    turned, same = (
+        Image.open(io.BytesIO(row["image"]["bytes"])) for row in rows_of(tmp_path / "out").values()
+    )
+    assert turned.mode == same.mode == ("RGB" if mode == "RGBA" else "L")
+    assert np.array_equal(np.asarray(turned), np.asarray(same))
+    assert 77 <= np.asarray(turned).min() < 79 and 193 < np.asarray(turned).max() <= 195
+
+
 def test_voc_counts_pixels_from_one(tmp_path):
     picture(tmp_path / "in/JPEGImages/a 1.png")
     picture(tmp_path / "in/JPEGImages/b.png", seed=2)
@@ -398,6 +480,24 @@ def test_words_that_nobody_explained_are_asked_for(tmp_path, capsys):
     assert (
         "got 'scratch': say what they are, as --classes 'scratch=OTHERNG'" in told and "good pin" not in told
     )
+
+
+@pytest.mark.parametrize("words", [("bent, left", "gap=big"), ("pin's", " odd "), ("",)], ids=str)
+def test_the_classes_that_are_proposed_are_taken(tmp_path, capsys, words):
+    picture(tmp_path / "in/a.png")
+    coco(
+        tmp_path / "in",
+        [image(1, "a.png")],
+        [box(1, 1, 1, 5, 5, category=n + 1) for n in range(len(words))],
+        words,
+    )
+    arguments = (tmp_path / "in", "--format", "coco", "--to", tmp_path / "out")
+    assert import_(*arguments) == 2
+    hint = re.search("say what they are, as (--classes .*)", capsys.readouterr().err)[1]
+    assert import_(*arguments, *shlex.split(hint)) == 0
+    (row,) = rows_of(tmp_path / "out").values()
+    assert row["kinds"] == (sorted(word.strip() for word in words if word) or None)
+    assert {CLASSES[number] for number in row["objects"]["category"]} == {"OTHERNG"}
 
 
 @pytest.mark.parametrize(
@@ -606,7 +706,7 @@ def test_pictures_whose_defects_nobody_placed_are_not_exported_as_good(tmp_path,
     assert len(files(tmp_path / "out")) == 11
 
 
-def test_hidden_objects_are_exported_on_request(built, tmp_path):
+def test_hidden_objects_are_exported_on_request(tmp_path, capsys):
     source = tmp_path / "renders"
     write_renders(source, made_rows(2))
     for path in (source / "records").glob("t001.json"):
@@ -619,6 +719,52 @@ def test_hidden_objects_are_exported_on_request(built, tmp_path):
         to = tmp_path / f"out{count}"
         assert export(tmp_path / "set", "--format", "yolo", "--to", to, *option) == 0
         assert sum(len(p.read_text().splitlines()) for p in (to / "labels").rglob("*.txt")) == count
+        told = "1 NG pictures left out: their defects can hardly be seen (--hidden writes their boxes)"
+        assert (told in capsys.readouterr().err) == (not option)
+        assert (to / "labels/train/t001.txt").exists() == bool(option)
+
+
+@pytest.mark.parametrize("option", [(), ("--ok-positions",), ("--hidden",)])
+def test_a_defect_without_a_box_does_not_come_back_from_yolo_as_good(tmp_path, capsys, option):
+    (good,) = made_rows(1)
+    write_renders(tmp_path / "renders", [good, {**good, "run": "t001", "defects": "missing@r1c5"}])
+    path = tmp_path / "renders/records/t001.json"
+    record = json.loads(path.read_text())
+    record["positions"][4]["boxes"]["expected"] = [-9, 2, -3, 8]
+    path.write_text(json.dumps(record))
+    build(tmp_path / "renders", tmp_path / "set", SCENES, Options({}))
+    before = rows_of(tmp_path / "set")
+    for kind in FORMATS:
+        assert export(tmp_path / "set", "--format", kind, "--to", tmp_path / kind, *option) == 0
+        told = "1 NG pictures left out: no box of their defects lies in the picture"
+        assert (told in capsys.readouterr().err) == (kind == "yolo")
+        assert import_(tmp_path / kind, "--format", kind, "--to", tmp_path / f"{kind} back") == 0
+        back = {Path(r["file"]).stem: r["label"] for r in rows_of(tmp_path / f"{kind} back").values()}
+        assert back == {run: r["label"] for run, r in before.items() if kind != "yolo" or run != "t001"}
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_names_longer_than_a_file_s_are_shortened_in_an_export(tmp_path, kind):
+    names = ["傷" * 70 + "/" + "有" * 40, "傷" * 70 + "/" + "有" * 40 + "り", "n" * 251, "N" * 251]
+    for seed, name in enumerate(names):
+        picture(tmp_path / f"in/{name}.png", seed=seed)
+    images = [image(n, f"{name}.png") for n, name in enumerate(names)]
+    coco(tmp_path / "in", images, [box(n, 1, 1, 5, 5) for n in range(4)])
+    assert import_(tmp_path / "in", "--format", "coco", "--to", tmp_path / "set") == 0
+    assert export(tmp_path / "set", "--format", kind, "--to", tmp_path / "out") == 0
+    found = [path.stem for path in files(tmp_path / "out").values() if path.suffix == ".png"]
+    assert len({stem.lower() for stem in found}) == 4 and max(len(s.encode()) for s in found) <= 251
+    assert "n" * 251 in found and sum(stem.startswith("傷" * 70 + "_有") for stem in found) == 2
+    assert import_(tmp_path / "out", "--format", kind, "--to", tmp_path / "back") == 0
+    assert len(rows_of(tmp_path / "back")) == 4
+
+
+def test_an_export_without_a_picture_is_refused(tmp_path, capsys):
+    picture(tmp_path / "in/BENDNG/a.png")
+    assert import_(tmp_path / "in", "--format", "imagefolder", "--to", tmp_path / "set") == 0
+    assert export(tmp_path / "set", "--format", "yolo", "--to", tmp_path / "out") == 2
+    assert "set: expected pictures that yolo can hold, got none" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_is_there_is_not_overwritten(built, tmp_path, capsys):
@@ -630,6 +776,44 @@ def test_what_is_there_is_not_overwritten(built, tmp_path, capsys):
     told = capsys.readouterr().err
     assert "expected a new or empty folder" in told and "expected a dataset that build made" in told
     assert (tmp_path / "out/mine.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "place", ["a file/out", "a file", "/proc/none/out", "n" * 300, "n" * 250], ids=lambda p: p[:12]
+)
+def test_a_place_that_cannot_be_written_is_named_in_one_line(built, tmp_path, capsys, place):
+    (tmp_path / "a file").write_text("mine")
+    for command, source in ((export, "dataset"), (import_, "coco")):
+        assert command(built / source, "--format", "coco", "--to", tmp_path / place) == 2
+        told = capsys.readouterr().err
+        assert told.count("\n") == 1 and told.startswith(f"--to {tmp_path / place}: expected ")
+    assert [path.name for path in tmp_path.iterdir()] == ["a file"]
+
+
+def test_an_export_goes_where_a_link_leads_but_not_to_the_working_folder(
+    built, tmp_path, capsys, monkeypatch
+):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to("empty")
+    (tmp_path / "gone").symlink_to("nowhere")
+    for name, place in (("link", "empty"), ("gone", "nowhere")):
+        assert export(built / "dataset", "--format", "coco", "--to", tmp_path / name) == 0
+        assert (tmp_path / name).is_symlink() and (tmp_path / place / "annotations").is_dir()
+    (tmp_path / "here/below").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here/below")
+    for place in (".", ".."):
+        assert export(built / "dataset", "--format", "coco", "--to", place) == 2
+        assert "expected a folder of its own, got one that holds the working" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("to", ["set", "set/more", "."])
+def test_a_dataset_is_not_replaced_by_itself_with_more(built, tmp_path, capsys, to):
+    shutil.copytree(built / "dataset", tmp_path / "in/set")
+    before = files(tmp_path / "in")
+    words = (photos(tmp_path / "photos", 2), "--format", "imagefolder", "--with", tmp_path / "in/set")
+    assert import_(*words, "--to", tmp_path / "in" / to) == 2
+    assert "expected a folder apart from --with, got one that overlaps" in capsys.readouterr().err
+    assert files(tmp_path / "in") == before
 
 
 def test_damaged_datasets_are_named(built, tmp_path, capsys):
@@ -647,14 +831,196 @@ def test_damaged_datasets_are_named(built, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("nsoart.json", b"{}", "nsoart.json: expected what build writes, got: no 'window'"),
+        ("nsoart.json", b'{"window": 16}', "nsoart.json: expected what build writes, got: no 'stride'"),
+        ("nsoart.json", b'{"window": 1e9, "stride": 1}', "got: window 1000000000.0 and stride 1"),
+        (
+            "nsoart.json",
+            b'{"window": 16, "stride": 1, "groups": []}',
+            "got: parameters: schema must be 1, got None",
+        ),
+        ("nsoart.json", b"[" * 100_000, "nsoart.json: expected what build writes, got: maximum recursion"),
+        ("nsoart.json", b"\xff", "nsoart.json: expected JSON, got: "),
+        ("README.md", b"---\npretty_name: \xff\n---\n", "README.md: expected a card in UTF-8, got: "),
+    ],
+)
+def test_damaged_files_of_a_dataset_to_mix_with_are_named(built, tmp_path, capsys, name, content, message):
+    copy = tmp_path / "set"
+    shutil.copytree(built / "dataset", copy)
+    (copy / name).write_bytes(content)
+    words = (photos(tmp_path / "in", 2), "--format", "imagefolder", "--with", copy)
+    assert import_(*words, "--to", tmp_path / "mixed") == 2
+    told = capsys.readouterr().err
+    assert message in told and told.startswith(str(copy / name)) and told.count("\n") == 1
+    assert not (tmp_path / "mixed").exists()
+
+
+def test_statistics_of_a_group_that_no_build_wrote_are_named(built, tmp_path, capsys):
+    copy = tmp_path / "set"
+    shutil.copytree(built / "dataset", copy)
+    parameters = json.loads((copy / "nsoart.json").read_text())
+    words = (photos(tmp_path / "in", 2), "--format", "imagefolder", "--with", copy, "--to", tmp_path / "out")
+    for change, message in (({"mean": [1, 2]}, "mean and sd must be three"), ({"scene": None}, "")):
+        (copy / "nsoart.json").write_text(
+            json.dumps({**parameters, "groups": [{**parameters["groups"][0], **change}]})
+        )
+        assert import_(*words) == (2 if message else 0)
+        assert message in capsys.readouterr().err
+
+
+def test_parts_are_numbered_only_where_a_dataset_leaves_room(tmp_path, capsys):
+    for view in ("center", "left"):
+        picture(tmp_path / f"in/OK/p1_{view}.png", 96, 48)
+    (good,) = made_rows(1, part=2**63 - 1)
+    write_renders(tmp_path / "renders", [good])
+    build(tmp_path / "renders", tmp_path / "set", SCENES, Options({}))
+    words = (tmp_path / "in", "--format", "imagefolder", "--with", tmp_path / "set", "--to", tmp_path / "out")
+    assert import_(*words, "--views", "center,left") == 2
+    assert "set column part: expected part numbers with room for 2 more" in capsys.readouterr().err
+
+
+NO_NAMES = {
+    ".": "'.'",
+    "/": "'/'",
+    "a\0b.png": "'a\\x00b.png'",
+    "n" * 300 + ".png": "'nnn",
+    "/".join(["n" * 200] * 30): "'nnn",
+    "\ud800.png": "'\\ud800.png'",
+    "../secret.png": "'../secret.png'",
+    "images/../../secret.png": "'images/../../secret.png'",
+}
+
+
+def labels_of_two(folder: Path, kind: str, name: str) -> str:
+    """Write labels of a picture called `name` and of images/b.png; where the first of them stand."""
+    picture(folder / "images/b.png")
+    if kind == "coco":
+        coco(folder, [image(1, name), image(2, "b.png")], [])
+        return "instances_train.json images"
+    if kind == "imagefolder":
+        lines = [json.dumps({"file_name": given, "label": "OK"}) for given in (name, "b.png")]
+        (folder / "images/metadata.jsonl").write_text("\n".join(lines))
+        return "images/metadata.jsonl:1"
+    if kind == "voc":
+        for stem, given in (("a", name), ("b", "b.png")):
+            text = f"<annotation><filename>{given}</filename></annotation>"
+            (folder / f"{stem}.xml").write_text(text, encoding="utf-8")
+        return "a.xml"
+    (folder / "labels").mkdir()
+    (folder / "labels/b.txt").write_text("")
+    (folder / "data.yaml").write_text("train: list.txt\nnames: [BENDNG]\n")
+    (folder / "list.txt").write_text(f"{name}\nimages/b.png\n", encoding="utf-8")
+    return "list.txt:1"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    # XML has no NUL, and a text file no half of a surrogate pair.
+    [
+        (kind, name)
+        for kind, without in (("coco", ""), ("imagefolder", ""), ("voc", "\0\ud800"), ("yolo", "\ud800"))
+        for name in NO_NAMES
+        if not set(name) & set(without)
+    ],
+    ids=lambda value: ascii(value[:12]),
+)
+def test_a_name_that_leads_nowhere_or_elsewhere_is_refused(tmp_path, capsys, kind, name):
+    picture(tmp_path / "secret.png")
+    place = labels_of_two(tmp_path / "in", kind, name)
+    words = (tmp_path / "in", "--format", kind, "--to", tmp_path / "out")
+    assert import_(*words) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"{place}: expected ") and NO_NAMES[name] in told and told.count("\n") == 2
+    assert import_(*words, "--skip-broken") == 0
+    assert [Path(row["file"]).name for row in rows_of(tmp_path / "out").values()] == ["b.png"]
+
+
+@pytest.mark.parametrize("kind", ["coco", "imagefolder", "voc", "yolo"])
+def test_links_in_the_folder_are_followed(tmp_path, kind):
+    picture(tmp_path / "elsewhere/a.png")
+    (tmp_path / "in/images").mkdir(parents=True)
+    (tmp_path / "in/images/a.png").symlink_to(tmp_path / "elsewhere/a.png")
+    labels_of_two(tmp_path / "in", kind, "images/a.png" if kind == "yolo" else "a.png")
+    if kind == "yolo":
+        (tmp_path / "in/labels/a.txt").write_text("")
+    assert import_(tmp_path / "in", "--format", kind, "--to", tmp_path / "out") == 0
+    assert len(rows_of(tmp_path / "out")) == 2
+
+
+def test_an_absolute_name_leads_below_the_folder_or_is_refused(tmp_path, capsys):
+    for name in ("secret.png", "pictures/b.png"):
+        picture(tmp_path / name)
+    coco(tmp_path / "in", [image(1, str(tmp_path / "pictures/b.png"))], [])
+    words = (tmp_path / "in", "--format", "coco", "--to", tmp_path / "out")
+    assert import_(*words, "--images", tmp_path / "pictures") == 0
+    coco(tmp_path / "in", [image(1, str(tmp_path / "secret.png"))], [])
+    assert import_(*words, "--images", tmp_path / "pictures") == 2
+    assert "expected a file_name below" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("kind", "file", "content", "message"),
+    [
+        ("coco", "instances_train.json", "[" * 100_000, "expected COCO's images, annotations and categ"),
+        ("imagefolder", "metadata.jsonl", "[" * 100_000, "metadata.jsonl: expected one picture a line"),
+        ("yolo", "data.yaml", "names: " + "[" * 2000, "expected YOLO's data.yaml with names"),
+        ("yolo", "data.yaml", "names: [a", "expected YOLO's data.yaml with names, got: while parsing"),
+        ("yolo", "data.yaml", "names: {.inf: a}", "expected YOLO's data.yaml with names, got: cannot"),
+        (
+            "voc",
+            "a.xml",
+            '<?xml version="1.0" encoding="foo"?><annotation/>',
+            "a.xml: expected XML, got: unk",
+        ),
+    ],
+)
+def test_files_that_no_parser_takes_are_named(tmp_path, capsys, kind, file, content, message):
+    picture(tmp_path / "in/a.png")
+    (tmp_path / "in" / file).write_text(content)
+    assert import_(tmp_path / "in", "--format", kind, "--to", tmp_path / "out") == 2
+    told = capsys.readouterr().err
+    assert message in told and told.count("\n") == 2
+
+
+def test_a_picture_that_cannot_be_read_is_named(tmp_path, capsys):
+    (tmp_path / "in/OK").mkdir(parents=True)
+    (tmp_path / "in/OK/a.png").symlink_to("/proc/self/mem")
+    assert import_(tmp_path / "in", "--format", "imagefolder", "--to", tmp_path / "out") == 2
+    assert "OK/a.png: expected a file that can be read, got: Input/output" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("entry", ["n" * 300, '"a\\0b"', "list.txt"])
+def test_places_and_lists_of_data_yaml_that_cannot_be_read_are_named(tmp_path, capsys, entry):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/list.txt").write_bytes(b"images/\xff.png\n")
+    (tmp_path / "in/data.yaml").write_text(f"train: {entry}\nnames: [BENDNG]\n")
+    assert import_(tmp_path / "in", "--format", "yolo", "--to", tmp_path / "out") == 2
+    message = (
+        "list.txt: expected lines in UTF-8, got" if "." in entry else "data.yaml: expected the pictures of"
+    )
+    assert message in capsys.readouterr().err
+
+
+def test_names_in_other_bytes_than_utf_8_are_named(tmp_path, capsys):
+    picture(tmp_path / "in/OK/a.png").rename(os.fsdecode(bytes(tmp_path / "in/OK") + b"/\xff.png"))
+    assert import_(tmp_path / "in", "--format", "imagefolder", "--to", tmp_path / "out") == 2
+    assert "'OK/\\udcff.png': expected a name in UTF-8, got other bytes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         (("--share", "0.5"), "--share: expected --with DATASET"),
-        (("--classes", "scratch=BAD"), "--classes: expected one of BENDNG"),
+        (("--classes", "scratch=BAD,good=OK"), "--classes: expected one of BENDNG"),
+        (("--classes", "bent, left=OK,scratch"), "--classes: expected WORD=CLASS, got 'scratch'"),
+        (("--classes", "a=OK, a =OK"), "--classes: expected 'a' once, got it twice"),
         (("--known", "colour=red"), "--known: expected one of scene"),
         (("--splits", "train=0.7"), "--splits: expected shares of train, validation, test that sum to 1"),
         (("--views", "center,center"), "--views: expected two different cameras or more"),
         (("--views", "center,left", "--known", "camera=top"), "--views: expected neither --known camera nor"),
+        (("--splits", "train=0.5,validation=nan"), "expected shares of train, validation, test that sum"),
         (("--splits", "train=x"), "--splits: expected a share of train, got 'x'"),
     ],
 )
