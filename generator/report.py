@@ -23,6 +23,7 @@ from generator.card import read_settings
 from generator.dataset_folder import CARD, read_rows, split_files
 from generator.features import PICTURES
 from generator.labels import OK
+from generator.output_file import check_file
 from generator.report_page import make_page
 
 FACTORS = ("camera", "lighting", "housing", "terminal", "marking", "scene")
@@ -98,8 +99,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the page."""
     if not 0 <= args.per_class <= 200:
         raise InputError(f"--per-class: expected 0 to 200, got {args.per_class}")
-    if args.output.is_dir():
-        raise InputError(f"-o {args.output}: expected the name of a file, got a folder")
+    check_file(args.output, "-o", (".html", ".htm"))
     if args.renders is not None and not (args.renders / "records").is_dir():
         raise InputError(f"--renders {args.renders}: expected a folder that was rendered into, got none")
     page = make_page(overview(args.dataset, args.per_class, args.renders))

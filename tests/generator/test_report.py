@@ -268,8 +268,14 @@ def test_what_is_refused(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\.parquet: expected a whole Parquet file"):
         write_report(hostile, tmp_path / "report.html")
     shutil.rmtree(hostile)
+    (tmp_path / "x.html").mkdir()
     with pytest.raises(InputError, match="expected the name of a file"):
-        write_report(dataset, tmp_path)
+        write_report(dataset, tmp_path / "x.html")
+    (tmp_path / "x.html").rmdir()
+    shard = next((dataset / "data").iterdir())
+    for output in (shard, shard / "x.html"):
+        with pytest.raises(InputError, match=r"ends in \.html or|expected a folder, got the file"):
+            write_report(dataset, output)
     with pytest.raises(InputError, match="--per-class: expected 0 to 200"):
         write_report(dataset, tmp_path / "report.html", "--per-class", "-1")
     assert list(tmp_path.iterdir()) == []
