@@ -16,6 +16,7 @@ from pathlib import Path
 
 from blender_scripts.errors import InputError
 from generator.dataset_folder import split_files
+from generator.output_file import check_file, check_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
 def _plan(args: argparse.Namespace) -> int:
     from generator.augment_plan import plan_folder, write_plan
 
+    check_file(args.output, "-o", (".csv",), [args.folder])
     more = tuple(name for name in ("light", "warp") if getattr(args, name))
     plan, problems = plan_folder(args.folder, more, args.workers)
     if problems and not args.skip_broken:
@@ -83,15 +85,18 @@ def _plan(args: argparse.Namespace) -> int:
 
 def _apply(args: argparse.Namespace) -> int:
     from generator.augment_dataset import apply_to_dataset
-    from generator.augment_folder import Options, apply_to_folder
+    from generator.augment_folder import Options, apply_to_folder, check_place
     from generator.augment_plan import read_plan
 
     if args.seed < 0:
         raise InputError(f"--seed: expected at least 0, got {args.seed}")
+    check_folder(args.to, "--to")
+    if not args.scenes.is_dir():
+        raise InputError(f"--scenes {args.scenes}: expected a folder of scene files, got none")
     plan = read_plan(args.plan, args.folder)
+    check_place(plan.folder, args.to)
     sheet = args.sheet or args.to.resolve().with_name(f"{args.to.resolve().name}_before_after.jpg")
-    if sheet.suffix.lower() not in (".jpg", ".jpeg", ".png"):
-        raise InputError(f"--sheet: expected a name that ends in .jpg or .png, got {sheet}")
+    check_file(sheet, "--sheet", (".jpg", ".jpeg", ".png"), [plan.folder, args.to])
     options = Options(args.seed, not args.no_trim, not args.only_copies, args.mirror_text, args.workers)
     if split_files(plan.folder):
         done = apply_to_dataset(plan, args.to, sheet, args.scenes, options)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from blender_scripts.errors import InputError
 from generator.augment_copies import COPIES, copies
 from generator.augment_plan import SETTINGS, Line, Plan
 from generator.before_after import Sheet
+from generator.output_file import LONGEST_NAME, check_folder
 from generator.picture_files import eight_bit, open_upright, write_whole
 from generator.processes import processes
 
@@ -70,7 +72,7 @@ def apply_to_folder(plan: Plan, to: Path, sheet: Path, options: Options) -> Done
     Raises:
         InputError: the folders lie in each other, `to` holds something else, two files would have one name.
     """
-    _check_place(plan.folder, to)
+    check_place(plan.folder, to)
     names = _names(plan)
     lines = hashlib.sha256(repr(plan.lines).encode()).hexdigest()
     settings = {
@@ -126,6 +128,12 @@ def _apply_line(line: Line, folder: Path, to: Path, name: str, options: Options)
         return path.is_file() and path.stat().st_mtime_ns > made_at
 
     targets = _targets(line, to, name)
+    for path in (*targets.values(), *([to / line.file] if options.originals else [])):
+        if len(os.fsencode(path.name)) > LONGEST_NAME:
+            raise InputError(
+                f"{line.file}: expected a shorter name, got one that makes {path.name} longer than {LONGEST_NAME} "
+                "bytes: rename it"
+            )
     wanted = {copy: path for copy, path in targets.items() if not is_there(path)}
     original = to / line.file
     copy_original = options.originals and not is_there(original)
@@ -186,15 +194,19 @@ def _names(plan: Plan) -> dict[str, str]:
     return names
 
 
-def _check_place(folder: Path, to: Path) -> None:
+def check_place(folder: Path, to: Path) -> None:
+    """Refuse to write among the originals.
+
+    Raises:
+        InputError: one of the two folders lies in the other.
+    """
     inner, outer = folder.resolve(), to.resolve()
     if outer == inner or outer.is_relative_to(inner) or inner.is_relative_to(outer):
         raise InputError(f"--to {to}: expected a folder apart from {folder}, whose pictures stay as they are")
 
 
 def _claim(to: Path, settings: Mapping[str, Any]) -> None:
-    if to.exists() and not to.is_dir():
-        raise InputError(f"--to {to}: expected a folder, got a file")
+    check_folder(to, "--to")
     note, mine = to / SETTINGS, json.dumps(settings)
     if to.is_dir() and any(to.iterdir()):
         found = note.read_text("utf-8") if note.is_file() else None
@@ -228,7 +240,7 @@ def _draw_sheet(plan: Plan, to: Path, names: dict[str, str], path: Path, options
         targets = _targets(line, to, names[line.file])
         if not sheet.wants(PurePosixPath(line.file).parent.as_posix(), line.operations):
             continue
-        if not targets or not all(target.is_file() for target in targets.values()):
+        if not targets or not all(map(os.path.isfile, targets.values())):  # one may have too long a name
             continue
         pictures = [(line.file, eight_bit(open_upright(plan.folder / line.file, line.file)))]
         pictures += [(copy, eight_bit(open_upright(target, target.name))) for copy, target in targets.items()]

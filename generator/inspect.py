@@ -29,10 +29,19 @@ from generator.inspection import (
     read_picture,
     read_positions,
 )
-from generator.pins import Pin
+from generator.output_file import LONGEST_NAME, check_file, check_folder
 from generator.soartc import SoartC
 
 EDGE_GRID = 100
+# What a unit space is made with where the user says nothing else; a saved one has its own.
+DEFAULTS = {
+    "window": 8,
+    "grid": 250,
+    "similarity": "pixels",
+    "reference": "golden",
+    "rotation": 3.0,
+    "above": 0,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,23 +71,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PICTURE",
         help="the picture on which the boxes lie (default: the record's, else the first OK picture)",
     )
-    parser.add_argument("--window", type=int, default=8, help="side of the windows, px (default: 8)")
-    parser.add_argument(
-        "--grid", type=int, default=None, help="most windows along the longer side (default: 250)"
-    )
+    parser.add_argument("--window", type=int, help="side of the windows, px (default: 8)")
+    parser.add_argument("--grid", type=int, help="most windows along the longer side (default: 250)")
     parser.add_argument("--edge", action="store_true", help=f"a small computer: --grid {EDGE_GRID}")
-    parser.add_argument("--similarity", choices=("pixels", "gram"), default="pixels", help="default: pixels")
-    parser.add_argument("--reference", choices=("golden", "self"), default="golden", help="default: golden")
+    parser.add_argument("--similarity", choices=("pixels", "gram"), help="default: pixels")
+    parser.add_argument("--reference", choices=("golden", "self"), help="default: golden")
     parser.add_argument("--colour", action="store_true", help="red, green and blue each by itself")
     parser.add_argument(
-        "--rotation", type=float, default=3.0, metavar="DEG", help="how far a part may be turned (default: 3)"
+        "--rotation", type=float, metavar="DEG", help="how far a part may be turned (default: 3)"
     )
     parser.add_argument(
-        "--above",
-        type=int,
-        default=0,
-        metavar="N",
-        help="OK pictures that may lie above the limit (default: 0)",
+        "--above", type=int, metavar="N", help="OK pictures that may lie above the limit (default: 0)"
     )
     parser.add_argument(
         "--figures", action="store_true", help="also draw the three maps and the anomaly degree"
@@ -90,6 +93,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     _check(options)
+    paths = [] if options.watch else _pictures(options)
     station, colour = _station(options)
     print(f"limit: {station.limit.promise}")
     if station.limit.count < 20:
@@ -100,15 +104,7 @@ def run(options: argparse.Namespace) -> int:
         station.model.save(options.save)
     if options.watch:
         return _watch(station, options, colour)
-    paths = [p for path in options.images for p in (pictures_in(path) if path.is_dir() else [path])]
-    if not paths:
-        raise InputError(f"{options.images[0]}: expected pictures, got an empty folder")
     problems = []
-    names: dict[str, Path] = {}
-    for path in paths:
-        if path.stem in names:
-            raise InputError(f"{path}: expected pictures of different names, got {names[path.stem]} too")
-        names[path.stem] = path
     for path in tqdm(paths, disable=None if len(paths) > 4 else True, unit="picture"):
         try:
             tqdm.write(inspect_picture(station, path, options.out, colour, options.figures))
@@ -117,6 +113,39 @@ def run(options: argparse.Namespace) -> int:
     if problems:
         raise InputError(problems)
     return 0
+
+
+def _pictures(options: argparse.Namespace) -> list[Path]:
+    """The pictures to inspect, each with a name of its own."""
+    paths = [p for path in options.images for p in (pictures_in(path) if path.is_dir() else [path])]
+    if not paths:
+        raise InputError(f"{options.images[0]}: expected pictures, got an empty folder")
+    taken: dict[str, Path] = {}
+    for path in paths:
+        _claim(path, options.figures, taken)
+    return paths
+
+
+def _claim(path: Path, figures: bool, taken: dict[str, Path]) -> None:
+    """Keep the names of a picture's files for it.
+
+    Args:
+        path: the picture.
+        figures: whether its maps are drawn too.
+        taken: the picture of each file's name.
+
+    Raises:
+        InputError: another picture's files have one of these names, or they are too long.
+    """
+    names = [f"{path.stem}.json", f"{path.stem}.png", *([f"{path.stem}_maps.png"] if figures else [])]
+    for name in names:
+        if taken.get(name, path) != path:
+            raise InputError(
+                f"{path}: expected pictures of different names, got {taken[name]} too, whose {name} would be lost"
+            )
+    if len(os.fsencode(max(names, key=len))) > LONGEST_NAME:
+        raise InputError(f"{path}: expected a shorter name, got one that makes a file's name too long")
+    taken.update(dict.fromkeys(names, path))
 
 
 def inspect_picture(
@@ -194,18 +223,30 @@ def _check(options: argparse.Namespace) -> None:
             f"--out: expected a folder apart from pictures and records, got {options.out}, where verdicts "
             "would take their names"
         )
+    try:
+        check_folder(options.out, "--out")
+        if options.save:
+            check_file(options.save, "--save", (".npz",))
+    except InputError as error:
+        problems += error.problems
     if options.edge and options.grid is not None:
         problems.append("--edge: expected no --grid beside it")
-    if options.golden.is_file() and (options.positions or options.save):
+    of_unit_space = ("positions", "save", *DEFAULTS, "edge", "colour")
+    # By identity, as an angle of 0 equals False.
+    given = [n for n in of_unit_space if not any(getattr(options, n) is none for none in (None, False))]
+    if options.golden.is_file() and given:
         problems.append(
-            "--golden: expected a folder with --positions or --save; a saved unit space has its positions"
+            f"--golden: expected a folder beside {', '.join(f'--{name}' for name in given)}, got "
+            f"{options.golden}: a saved unit space has its own"
         )
     if options.positions_of and not options.positions:
         problems.append("--positions-of: expected --positions beside it")
-    for name, low in (("window", 1), ("grid", 1), ("rotation", 0), ("above", 0)):
+    for name, low in (("window", 1), ("grid", 1), ("above", 0)):
         value = getattr(options, name)
-        if value is not None and not value >= low:
+        if value is not None and value < low:
             problems.append(f"--{name}: expected a number >= {low}, got {value}")
+    if options.rotation is not None and not 0 <= options.rotation <= 180:
+        problems.append(f"--rotation: expected 0 to 180 degrees, got {options.rotation}")
     if problems:
         raise InputError(problems)
 
@@ -219,24 +260,26 @@ def _station(options: argparse.Namespace) -> tuple[Station, bool]:
             raise InputError(str(error)) from None
         return station, station.model.reference_.ndim == 3
     paths = pictures_in(options.golden)
-    model = SoartC(
-        window=options.window,
-        grid=options.grid or (EDGE_GRID if options.edge else 250),
-        similarity=options.similarity,
-        reference=options.reference,
-        rotation_deg=options.rotation,
-        above=options.above,
-    )
+    chosen = {name: value for name in DEFAULTS if (value := getattr(options, name)) is not None}
+    settings = DEFAULTS | ({"grid": EDGE_GRID} if options.edge else {}) | chosen
+    model = SoartC(rotation_deg=settings.pop("rotation"), **settings)
     try:
         model.fit(read_picture(path, options.colour) for path in paths)
-        pins: list[Pin] = []
-        if options.positions:
-            pins, picture = read_positions(options.positions)
-            picture = options.positions_of or picture or paths[0]
-            pins = pins_in_unit_space(model, pins, read_picture(picture, options.colour))
-        return Station(model, pins), options.colour
+        station = Station(model)
     except ValueError as error:
         raise InputError(f"{options.golden}: {error}") from None
+    if not options.positions:
+        return station, options.colour
+    pins, picture = read_positions(options.positions)
+    picture = options.positions_of or picture or paths[0]
+    try:
+        pins = pins_in_unit_space(model, pins, read_picture(picture, options.colour))
+    except ValueError as error:
+        raise InputError(f"{picture}: {error}") from None
+    try:
+        return Station(model, pins), options.colour
+    except ValueError as error:
+        raise InputError(f"{options.positions}: {error}") from None
 
 
 def arrivals(folder: Path, pause_s: float = 0.5) -> Iterator[Path]:
@@ -259,9 +302,11 @@ def arrivals(folder: Path, pause_s: float = 0.5) -> Iterator[Path]:
 
 def _watch(station: Station, options: argparse.Namespace, colour: bool) -> int:
     print(f"watching {options.images[0]}; Ctrl-C ends", flush=True)
+    taken: dict[str, Path] = {}
     try:
         for path in arrivals(options.images[0]):
             try:
+                _claim(path, options.figures, taken)
                 print(inspect_picture(station, path, options.out, colour, options.figures), flush=True)
             except InputError as error:
                 print(*error.problems, sep="\n", flush=True)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -145,21 +147,27 @@ def read_positions(path: Path) -> tuple[list[Pin], Path | None]:
         text = path.read_text("utf-8-sig")
         if path.suffix.lower() == ".json":
             record = json.loads(text)
-            pins = [Pin(p["address"], tuple(p["boxes"]["expected"])) for p in record["positions"]]
+            pins = [Pin(p["address"], _box(p["boxes"]["expected"])) for p in record["positions"]]
             picture = path.parent.parent / "images" / f"{record['run']}.png"
         else:
             lines = list(csv.DictReader(text.splitlines(), strict=True))
-            pins = [
-                Pin(line["address"], tuple(float(line[c]) for c in ("x1", "y1", "x2", "y2")))
-                for line in lines
-            ]
+            pins = [Pin(line["address"], _box(line[c] for c in ("x1", "y1", "x2", "y2"))) for line in lines]
             picture = None
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         expected = "a record of the renderer, or a CSV file with address, x1, y1, x2, y2"
         raise InputError(f"{path}: expected {expected}, got {type(error).__name__}: {error}") from None
-    if not pins or any(not (p.box[0] < p.box[2] and p.box[1] < p.box[3]) for p in pins):
-        raise InputError(f"{path}: expected at least one box, each with x1 < x2 and y1 < y2")
+    if not pins:
+        raise InputError(f"{path}: expected at least one box, got none")
+    if several := [address for address, count in Counter(p.address for p in pins).items() if count > 1]:
+        raise InputError(f"{path}: expected each address once, got {', '.join(several)} more than once")
     return pins, picture
+
+
+def _box(edges: Iterable[Any]) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = map(float, edges)
+    if not (-math.inf < x1 < x2 < math.inf and -math.inf < y1 < y2 < math.inf):
+        raise ValueError(f"expected x1 < x2 and y1 < y2, got {x1:g}, {y1:g}, {x2:g}, {y2:g}")
+    return x1, y1, x2, y2
 
 
 def pins_in_unit_space(model: SoartC, pins: Sequence[Pin], picture: np.ndarray) -> list[Pin]:

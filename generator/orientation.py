@@ -99,7 +99,8 @@ def naming(
         operation: REVERSE or TURN.
         addresses, cavities: of the objects of the picture.
         connector: its scene, where there is one, which knows where the places are; without it only rows are counted:
-            a mirrored row is read backwards, and only a grid can be turned.
+            a mirrored row is read backwards, and only a grid can be turned: one row alone may be a circle, which keeps
+            its addresses. Where objects of some places are left out nobody knows how long the rows are.
     """
     labels = {a: c for a, c in zip(addresses, cavities, strict=True) if a and c and _ADDRESS.fullmatch(a)}
     if connector is None:
@@ -115,9 +116,12 @@ def _counted(operation: str, places: Mapping[str, tuple[int, int]]) -> dict[str,
     lengths: Counter[int] = Counter()
     for row, position in places.values():
         lengths[row] = max(lengths[row], position)
+    is_whole = set(lengths) == {*range(1, len(lengths) + 1)} and lengths.total() == len(places)
+    if not is_whole:
+        return dict.fromkeys(places)
     if operation == REVERSE:
         return {a: f"r{row}c{lengths[row] + 1 - position}" for a, (row, position) in places.items()}
-    if len(set(lengths.values())) > 1:
+    if len(set(lengths.values())) > 1 or (len(lengths) == 1 and len(places) > 2):
         return dict.fromkeys(places)
     return {a: f"r{lengths[row] + 1 - position}c{row}" for a, (row, position) in places.items()}
 

@@ -6,16 +6,18 @@ object is told by its mask where the dataset has masks, and by its box where it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from blender_scripts.defects import KINDS, parse_defects
 from generator.features import class_names
 from generator.labels import (
     ANSWER_LABELS,
     BENDNG,
+    MEASURED_KINDS,
     NUKENG,
     OK,
     OTHERNG,
@@ -86,9 +88,10 @@ def moved_objects(
 ) -> list[ObjectTruth]:
     """What of the objects the moved picture shows.
 
-    The box of what is seen follows the mask: a side that the crop leaves alone moves with the pixels, another one ends
-    where the mask now ends. The box of what is not there (a missing pin's place, the place of a retracted one) is
-    moved and clipped.
+    The box of what is seen follows the mask: a side that a crop leaves alone moves with the pixels, another one ends
+    where the mask now ends; a warp moves the mask's shape, fitted to the box. The box of what is not there (a missing
+    pin's place, the place of a retracted one) is moved and clipped. A defect that was out of the picture stays one:
+    nothing of it was cut away.
 
     Args:
         things: the objects before.
@@ -101,14 +104,23 @@ def moved_objects(
     for thing in things:
         box = clipped(move.box(thing.box), move.out)
         share = _share(box, move.box(thing.box))
-        if thing.id in before and not (thing.category == NUKENG and thing.true_position_mm is None):
-            (old, many), (new, left) = before[thing.id], after.get(thing.id, (None, 0))
+        is_out = thing.category != OK and thing.area == 0
+        if is_out and not move.exact:  # whose turn would give it an area
+            x1, y1, x2, y2 = thing.box
+            box = clipped(2 * move.point(((x1 + x2) / 2, (y1 + y2) / 2)), move.out)
+        elif mask is not None and thing.id in before and not _is_missing(thing):
+            old, many = before[thing.id]
+            new, left = after.get(thing.id, (None, 0))
+            if move.exact:
+                share = left / many
+                followed = new and _followed(box, clipped(move.box(old), move.out), new)
+            else:
+                followed, share = _warped(thing, mask, old, move)
             if thing.category != NUKENG:
-                if new is None:
+                if followed is None:
                     continue
-                box = _followed(box, clipped(move.box(old), move.out), new) if move.exact else new
-            share = min(1.0, left / many) if move.exact else min(1.0, left / many / _scale(move))
-        if box[2] <= box[0] or box[3] <= box[1]:
+                box = followed
+        if not is_out and (box[2] <= box[0] or box[3] <= box[1]):
             continue
         found.append(
             replace(
@@ -163,8 +175,7 @@ def relabelled(
     bad = [thing for thing in things if thing.category != OK]
     kinds = row["kinds"]
     if kinds is not None and any(t.category != OK and t.id not in left for t in before):
-        possible = {kind for t in before if t.id in left for kind in _kinds(t, row, settings)}
-        kinds = [kind for kind in kinds if kind in possible]
+        kinds = _kinds(before, left, row, settings)
     truth = PictureTruth(
         label=worst_class(thing.category for thing in things),
         kinds=(),
@@ -207,25 +218,55 @@ def as_columns(things: Sequence[ObjectTruth]) -> dict[str, list[Any]]:
     }
 
 
-def _kinds(thing: ObjectTruth, row: Mapping[str, Any], settings: Settings) -> set[str]:
-    """The kinds of defect that an object may carry, from its class, its measures and the row's text."""
-    texts = [text.partition(":")[0].partition("@") for text in (row["defects"] or "").split(";") if text]
-    at = thing.address or ""
-    named = {kind for kind, _, target in texts if target == at or (not at and target in ("housing", "print"))}
-    if thing.category == OK:
-        return set()
-    if thing.category == NUKENG and thing.true_position_mm is None:
-        return {"missing"}
-    limits = settings.tolerance.get(row["scene"] or "", {})
-    kinds = named - {"bent", "retracted", "missing"}
+def _kinds(
+    things: Sequence[ObjectTruth], left: Collection[int], row: Mapping[str, Any], settings: Settings
+) -> list[str] | None:
+    """The kinds of defect of those of a row's objects that are left; None where the row does not tell whose they are.
+
+    An imported row has its labeller's words, and not which object each stands for.
+    """
+    bad = [thing for thing in things if thing.category != OK]
+    defects, problems = parse_defects(row["defects"] or "")
+    # In the order of the row's text, as the renderer numbers what is no pin.
+    flaws = [defect.kind for defect in defects if KINDS[defect.kind].add]
+    others = sorted(t.id for t in bad if t.category == OTHERNG and t.true_position_mm is None)
+    is_told = row["defects"] is not None and not problems and len(flaws) == len(others)
+    of_flaw = dict(zip(others, flaws, strict=True)) if is_told else {}
+    limit = settings.tolerance.get(row["scene"] or "", {}).get("true_position_mm")
+    found: set[str] = set()
+    for thing in bad:
+        if thing.id not in left:
+            continue
+        if not is_told:
+            return None
+        named = {d.kind for d in defects if d.target == thing.address and not KINDS[d.kind].add}
+        kinds = {of_flaw[thing.id]} if thing.id in of_flaw else _kinds_of_pin(thing, named, limit)
+        if not kinds:
+            return None
+        found |= kinds
+    return sorted(found)
+
+
+def _kinds_of_pin(thing: ObjectTruth, named: set[str], limit: float | None) -> set[str]:
+    """The kinds of an NG position, as `labels.judge` found them; none where that cannot be told.
+
+    Args:
+        thing: the position.
+        named: what the row's text says of it.
+        limit: of the true position, mm.
+    """
+    if thing.true_position_mm is None:
+        return named & {"missing"}
+    others = named - set(MEASURED_KINDS)
+    if thing.category == OTHERNG:
+        return others
     if thing.category == BENDNG:
-        return kinds | {"bent"}
-    if thing.category == NUKENG:
-        limit = limits.get("true_position_mm", 0.0)
-        is_bent = thing.true_position_mm is None or thing.true_position_mm > limit
-        return kinds | {"retracted"} | ({"bent"} if is_bent else set())
-    # An imported object's kind is not tied to a place.
-    return kinds or (set(row["kinds"] or ()) if thing.category == OTHERNG else set())
+        return others | {"bent"}
+    if others and "bent" not in named:
+        return others | {"retracted"}
+    if limit is None:
+        return set()
+    return others | {"retracted"} | ({"bent"} if thing.true_position_mm > limit else set())
 
 
 def _grey(row: Mapping[str, Any], things: Sequence[ObjectTruth], settings: Settings) -> bool | None:
@@ -261,14 +302,43 @@ def _followed(box: Box, whole: Box, now: Box) -> Box:
     return x1, y1, x2, y2
 
 
+def _warped(thing: ObjectTruth, mask: np.ndarray, whole: Box, move: Move) -> tuple[Box | None, float]:
+    """The box of a shape after a move that is not exact, and the share of it that is inside then.
+
+    The mask's pixels are stretched so that they fill the box, which was measured on a finer mask, and moved as points:
+    a mask that is moved itself loses up to a pixel at each side, of a fibre most of it.
+
+    Args:
+        thing: what it is, with its box.
+        mask: instance indices (H, W).
+        whole: the extent of its pixels in the mask.
+        move: what was done to the picture.
+    """
+    x1, y1, x2, y2 = map(int, whole)
+    ys, xs = np.nonzero(mask[y1:y2, x1:x2] == thing.id)
+    left, top, right, bottom = thing.box
+    # The middles of each pixel's four sides, and its own: corners would reach too far where a shape is slanted.
+    across = (np.array([0.0, 1.0, 0.5, 0.5, 0.5])[:, None] + xs) * (right - left) / (x2 - x1) + left
+    down = (np.array([0.5, 0.5, 0.0, 1.0, 0.5])[:, None] + ys) * (bottom - top) / (y2 - y1) + top
+    a, b, c, d, e, f = move.matrix
+    u, v = a * across + b * down + c, d * across + e * down + f
+    inside = (u >= 0) & (u <= move.out[0]) & (v >= 0) & (v <= move.out[1])
+    share = float(inside[4].mean())
+    if not share:
+        return None, share
+    # Of a pixel on the border all sides, which the border clips.
+    shown = inside.any(axis=0)
+    u, v = u[:, shown], v[:, shown]
+    return clipped((u.min(), v.min(), u.max(), v.max()), move.out), share
+
+
+def _is_missing(thing: ObjectTruth) -> bool:
+    return thing.category == NUKENG and thing.true_position_mm is None
+
+
 def _share(box: Box, whole: Box) -> float:
     area = (whole[2] - whole[0]) * (whole[3] - whole[1])
     return (box[2] - box[0]) * (box[3] - box[1]) / area if area > 0 else 1.0
-
-
-def _scale(move: Move) -> float:
-    a, b, _, d, e, _ = move.matrix
-    return abs(a * e - b * d)
 
 
 def _inside(move: Move, place: Sequence[float] | None) -> tuple[float, float] | None:

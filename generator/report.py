@@ -7,6 +7,7 @@ in one file that needs nothing else and no network.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import re
 import sys
 from collections import Counter, defaultdict
@@ -22,6 +23,7 @@ from generator.card import read_settings
 from generator.dataset_folder import CARD, read_rows, split_files
 from generator.features import PICTURES
 from generator.labels import OK
+from generator.output_file import check_file
 from generator.report_page import make_page
 
 FACTORS = ("camera", "lighting", "housing", "terminal", "marking", "scene")
@@ -97,8 +99,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the page."""
     if not 0 <= args.per_class <= 200:
         raise InputError(f"--per-class: expected 0 to 200, got {args.per_class}")
-    if args.output.is_dir():
-        raise InputError(f"-o {args.output}: expected the name of a file, got a folder")
+    check_file(args.output, "-o", (".html", ".htm"))
     if args.renders is not None and not (args.renders / "records").is_dir():
         raise InputError(f"--renders {args.renders}: expected a folder that was rendered into, got none")
     page = make_page(overview(args.dataset, args.per_class, args.renders))
@@ -133,7 +134,7 @@ def overview(dataset: Path, per_class: int, renders: Path | None = None) -> Over
             if renders is not None:
                 _take_tilts(shown, row, renders)
             candidates[shown.classes[row["label"]]].append((split, number, _stratum(row)))
-    for name in extras:
+    for name in map(_title, extras):
         if not 1 < len(shown.factors[name]) <= MOST_LEVELS:
             del shown.factors[name]
     chosen = {name: _spread(candidates[name], per_class) for name in shown.classes}
@@ -156,7 +157,8 @@ def _take(shown: Overview, split: str, row: Mapping[str, Any], extras: Sequence[
     shown.hidden += row["observable"] is False
     unknown = ["(unknown)"] if row["kinds"] is None else ["none"]
     levels = [("defect kind", kind) for kind in row["kinds"] or unknown]
-    levels += [(name, _level(row[name])) for name in (*FACTORS, *extras)]
+    levels += [(name, _level(row[name])) for name in FACTORS]
+    levels += [(_title(name), _level(row[name])) for name in extras]
     if "synthetic" in row:
         levels.append(("origin", "render" if row["synthetic"] else "photograph"))
     for factor, level in levels:
@@ -168,6 +170,7 @@ def _take(shown: Overview, split: str, row: Mapping[str, Any], extras: Sequence[
     if things is None or things["address"] is None:
         return  # only the picture's class is known
     rows, positions = shown.extents.get(scene, (0, 0))
+    places, bad = set(), set()
     for number, address in enumerate(things["address"]):
         category = shown.classes[things["category"][number]]
         for measure in MEASURES:
@@ -180,10 +183,19 @@ def _take(shown: Overview, split: str, row: Mapping[str, Any], extras: Sequence[
         if place := _ADDRESS.fullmatch(address or ""):
             at = int(place[1]), int(place[2])
             rows, positions = max(rows, at[0]), max(positions, at[1])
-            shown.unmeasured[category] += things["true_position_mm"][number] is None
+            if at not in places:  # what follows at the same place is no pin
+                shown.unmeasured[category] += things["true_position_mm"][number] is None
+            places.add(at)
             if category != OK:
-                shown.places.setdefault(scene, {}).setdefault(split, Counter())[at] += 1
+                bad.add(at)
+    if bad:
+        shown.places.setdefault(scene, {}).setdefault(split, Counter()).update(bad)
     shown.extents[scene] = rows, positions
+
+
+def _title(name: str) -> str:
+    """What a column of the user's own is called where the page has a table of that name itself."""
+    return f"{name} (own column)" if name in ("defect kind", "origin") else name
 
 
 def _level(value: Any) -> str:
@@ -199,11 +211,35 @@ def _take_tilts(shown: Overview, row: Mapping[str, Any], renders: Path) -> None:
     things = row["objects"]
     if things is None or not row.get("synthetic", True) or row.get("original"):
         return  # photographs and copies have no record
-    category = dict(zip(things["address"], things["category"], strict=True))
-    for position in read_record(renders / "records" / f"{row['run']}.json")["positions"]:
-        if position.get("tilt_deg") is not None and position["address"] in category:
-            name = shown.classes[category[position["address"]]]
+    # The first entry of an address is the pin's own, before a foreign body's.
+    own: dict[str, int] = {}
+    for number, address in enumerate(things["address"] or ()):
+        own.setdefault(address, number)
+    for position in _record(renders, row["run"])["positions"]:
+        number = own.get(position["address"], -1)
+        if number < 0:
+            continue
+        if not all(_is_same(position.get(name), things[name][number]) for name in MEASURES):
+            raise _other_render(renders, row["run"])
+        if position.get("tilt_deg") is not None:
+            name = shown.classes[things["category"][number]]
             _measure(shown, "tilt_deg", row["scene"], name, position["tilt_deg"])
+
+
+def _record(renders: Path, run: str) -> dict[str, Any]:
+    return read_record(renders / "records" / f"{run}.json")
+
+
+def _is_same(one: float | None, other: float | None) -> bool:
+    """Whether a record's measure is a dataset's, mm; a record is rounded to a nanometre."""
+    return one is other if one is None or other is None else abs(one - other) < 1e-5
+
+
+def _other_render(renders: Path, run: str) -> InputError:
+    return InputError(
+        f"--renders {renders}: expected the folder that the dataset was built from, got another part or picture "
+        f"of the name {run}"
+    )
 
 
 def _stratum(row: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -245,8 +281,17 @@ def _read_samples(
         rows = read_rows(splits[split], only=numbers)
         for number, row in zip(sorted(numbers), rows, strict=True):
             pictures = row.pop("image")["bytes"], row.pop("nsoart")["bytes"]
-            mask = renders / "masks" / f"{row['run']}.png" if renders is not None else None
-            found[split, number] = Sample(
-                row, *pictures, mask.read_bytes() if mask is not None and mask.is_file() else None
-            )
+            found[split, number] = Sample(row, *pictures, _mask(renders, row, pictures[0]))
     shown.samples = {name: [found[key] for key in keys] for name, keys in chosen.items()}
+
+
+def _mask(renders: Path | None, row: Mapping[str, Any], image: bytes) -> bytes | None:
+    """The mask of a picture that was rendered; photographs and copies have none."""
+    if renders is None or not row.get("synthetic", True) or row.get("original"):
+        return None
+    mask = renders / "masks" / f"{row['run']}.png"
+    if not mask.is_file():
+        return None
+    if _record(renders, row["run"])["image_sha256"] != hashlib.sha256(image).hexdigest():
+        raise _other_render(renders, row["run"])
+    return mask.read_bytes()

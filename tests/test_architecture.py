@@ -73,6 +73,7 @@ BASE_ONLY = {
         "false_alarms",
         "pins",
         "picture_files",
+        "output_file",
         "inspection",
         "inspect",
         "inspect_figure",

@@ -38,6 +38,10 @@ def folder(tmp_path_factory) -> Path:
         part(0).save(path / "copies" / f"{n}.png")
     part(20, word=False).save(path / "no_word.png")
     (path / "pins.csv").write_text("address,x1,y1,x2,y2\nr1c1,25,26,65,44\n", "utf-8")
+    for name, line in {"twice": "r1c1,5,6,9,9", "inf": "r1c2,1,2,inf,4", "far": ""}.items():
+        first = "r1c1,925,926,965,944" if name == "far" else "r1c1,25,26,65,44"
+        (path / f"{name}.csv").write_text(f"address,x1,y1,x2,y2\n{first}\n{line}\n", "utf-8")
+    (path / "unit.npz").mkdir()
     return path
 
 
@@ -88,13 +92,66 @@ def test_a_missing_word_is_boxed_and_named_and_a_saved_unit_space_says_the_same(
         (["no_word.png", "--golden", "ok", "--window", "500"], "at least window x window"),
         (["no_word.png", "--golden", "ok", "--positions", "no_word.png"], "expected a record"),
         (["no_word.png", "--golden", "ok", "--watch"], "--watch: expected one folder"),
-        (["no_word.png", "--golden", "copies"], "OK pictures must differ from each other"),
+        (["no_word.png", "--golden", "copies"], "copies: OK pictures must differ from each other"),
+        (
+            ["no_word.png", "--golden", "ok", "--rotation", "inf"],
+            "--rotation: expected 0 to 180 degrees, got inf",
+        ),
+        (
+            ["no_word.png", "--golden", "ok", "--save", "no_word.png"],
+            "--save: expected a name that ends in .npz",
+        ),
+        (
+            ["no_word.png", "--golden", "ok", "--save", "unit.npz"],
+            "--save unit.npz: expected the name of a file",
+        ),
+        (
+            ["no_word.png", "--golden", "ok", "--save", "pins.csv/u.npz"],
+            "--save: expected a folder, got the file",
+        ),
+        (
+            ["no_word.png", "--golden", "ok", "--positions", "twice.csv"],
+            "each address once, got r1c1 more than",
+        ),
+        (
+            ["no_word.png", "--golden", "ok", "--positions", "inf.csv"],
+            "inf.csv: expected a record of the rende",
+        ),
+        (
+            ["no_word.png", "--golden", "ok", "--positions", "far.csv"],
+            "far.csv: r1c1: expected a box of at least 4",
+        ),
+        (["ok", "copies", "--golden", "ok"], "0.png: expected pictures of different names, got"),
+        (["maps/p.png", "maps/p_maps.png", "--golden", "ok", "--figures"], "whose p_maps.png would be lost"),
     ],
 )
 def test_a_mistake_is_said_and_ends_with_2(folder: Path, monkeypatch, capsys, arguments, message) -> None:
     monkeypatch.chdir(folder)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert main(["inspect", *arguments, "-o", "mistakes"]) == 2
-    assert message in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert message in told and told.count("\n") == 1
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["window 8", "grid 50", "edge", "similarity gram", "reference self", "colour", "rotation 0", "above 0"],
+)
+def test_what_a_saved_unit_space_was_made_with_cannot_be_given_again(tmp_path: Path, capsys, given) -> None:
+    (tmp_path / "unit.npz").write_bytes(b"never read")
+    arguments = [
+        "inspect",
+        str(tmp_path / "p.png"),
+        "--golden",
+        str(tmp_path / "unit.npz"),
+        "-o",
+        str(tmp_path),
+    ]
+    arguments[-1] += "/out"
+    assert main([*arguments, *f"--{given}".split()]) == 2
+    told = capsys.readouterr().err
+    assert f"--golden: expected a folder beside --{given.split()[0]}, got" in told and told.count("\n") == 1
 
 
 @pytest.mark.parametrize("out", ["", "ok"])
@@ -157,6 +214,24 @@ def test_watching_goes_on_after_a_damaged_picture_and_ends_with_ctrl_c(
     said = capsys.readouterr().out
     assert "half.png: expected a picture" in said and "NG  whole.png" in said
     assert sorted(path.name for path in out.iterdir()) == ["whole.json", "whole.png"]
+
+
+def test_watching_never_writes_one_verdict_over_another(
+    folder: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    part(21, word=False).save(tmp_path / "p.jpg")
+    part(22).save(tmp_path / "p.png")
+
+    def arrive(path: Path) -> Iterator[Path]:
+        yield from (path / "p.jpg", path / "p.png", path / "p.jpg")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(inspect_command, "arrivals", arrive)
+    out = tmp_path / "out"
+    assert main(["inspect", str(tmp_path), "--golden", str(folder / "ok"), "-o", str(out), "--watch"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("NG  p.jpg") == 2 and "p.png: expected pictures of different names, got" in said
+    assert json.loads((out / "p.json").read_text("utf-8"))["picture"] == "p.jpg"
 
 
 def test_edge_mode_loads_no_torch_and_stays_under_250_mb(folder: Path) -> None:

@@ -68,6 +68,21 @@ def test_without_a_scene_rows_are_counted():
     assert naming(TURN, [None, ""], [None, ""], None).address("") == ""
 
 
+@pytest.mark.parametrize(
+    ("operation", "addresses"),
+    [
+        (TURN, [f"r1c{n}" for n in range(1, 6)]),  # a row, or a circle
+        (TURN, ["r1c1", "r1c3"]),
+        (REVERSE, ["r1c3", "r2c5"]),  # of a photograph on which only defects are boxed
+        (REVERSE, ["r2c1", "r2c2"]),
+    ],
+)
+def test_without_a_scene_what_cannot_be_told_is_null(operation, addresses):
+    names = naming(operation, addresses, addresses, None)
+    assert [names.address(address) for address in addresses] == [None] * len(addresses)
+    assert names.defects(f"bent@{addresses[0]}:tilt_deg=9") is None
+
+
 @pytest.mark.parametrize(("operation", "times"), [(REVERSE, 2), (TURN, 4)])
 @pytest.mark.parametrize("camera", ["center", "left", "right", "top", "bottom", None])
 def test_views_come_back(operation, times, camera):

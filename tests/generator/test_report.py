@@ -201,6 +201,42 @@ def test_masks_and_tilts_come_from_the_renders(tmp_path: Path) -> None:
         write_report(tmp_path / "set", tmp_path / "x.html", "--renders", str(tmp_path / "set"))
 
 
+@pytest.mark.parametrize("change", ["seed", "picture"])
+def test_renders_of_another_dataset_are_refused(tmp_path: Path, change: str) -> None:
+    rows = [row("t1", defects="bent@r1c2:tilt_deg=12"), row("t2")]
+    build(write_renders(tmp_path / "out", rows), tmp_path / "set", SCENES, Options({}))
+    rows[0] |= {"defects": "bent@r1c2:tilt_deg=20"} if change == "seed" else {}
+    other = write_renders(tmp_path / "other", rows, grain=6.0 if change == "seed" else 3.0)
+    message = (
+        r"--renders .*other: expected the folder that the dataset was built from, got .* of the name t[12]"
+    )
+    with pytest.raises(InputError, match=message):
+        write_report(tmp_path / "set", tmp_path / "report.html", "--renders", str(other))
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_foreign_body_at_a_pin_is_no_pin(tmp_path: Path) -> None:
+    renders = write_renders(tmp_path / "out", [row("t1", defects="bent@r1c2:tilt_deg=12"), row("t2")])
+    record = read_json(renders, "t1")
+    record["positions"][1]["tilt_deg"] = 12.75
+    box = {name: [10.0, 5.0, 20.0, 12.0] for name in ("visible", "amodal", "expected")}
+    record["other"] = [{"kind": "foreign", "address": "r1c2", "cavity": "2", "boxes": box}]
+    write_record(renders, record)
+    build(renders, tmp_path / "set", SCENES, Options({}))
+    shown = report.overview(tmp_path / "set", 1, renders)
+    tilts = shown.measures["tilt_deg"]["connector_3x9"]
+    assert tilts["BENDNG"] == [12.75] and "OTHERNG" not in tilts
+    assert shown.places["connector_3x9"]["train"] == {(1, 2): 1} and not sum(shown.unmeasured.values())
+
+
+def test_own_columns_have_tables_of_their_own(tmp_path: Path) -> None:
+    rows = [row(f"t{n}", **{"origin": f"plant {n}", "defect kind": "x"}) for n in range(2)]
+    build(write_renders(tmp_path / "out", rows), tmp_path / "set", SCENES, Options({}))
+    factors = report.overview(tmp_path / "set", 1).factors
+    assert factors["origin"] == {"render": {"OK": 2}} and factors["defect kind"] == {"none": {"OK": 2}}
+    assert set(factors["origin (own column)"]) == {"plant 0", "plant 1"}
+
+
 def test_every_card_tells_its_levels_to_the_filters(dataset: Path, tmp_path: Path) -> None:
     page = write_report(dataset, tmp_path / "report.html")
     cards = [json.loads(a["data-levels"] or "") for _, a in page.tags if a.get("class") == "card"]
@@ -232,8 +268,14 @@ def test_what_is_refused(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\.parquet: expected a whole Parquet file"):
         write_report(hostile, tmp_path / "report.html")
     shutil.rmtree(hostile)
+    (tmp_path / "x.html").mkdir()
     with pytest.raises(InputError, match="expected the name of a file"):
-        write_report(dataset, tmp_path)
+        write_report(dataset, tmp_path / "x.html")
+    (tmp_path / "x.html").rmdir()
+    shard = next((dataset / "data").iterdir())
+    for output in (shard, shard / "x.html"):
+        with pytest.raises(InputError, match=r"ends in \.html or|expected a folder, got the file"):
+            write_report(dataset, output)
     with pytest.raises(InputError, match="--per-class: expected 0 to 200"):
         write_report(dataset, tmp_path / "report.html", "--per-class", "-1")
     assert list(tmp_path.iterdir()) == []
