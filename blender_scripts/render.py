@@ -151,8 +151,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not chosen:
         raise InputError(f"--rows: expected rows between 0 and {len(manifest.runs)}, got none")
     output = OutputFolder(arguments.out)
-    output.adopt(manifest, arguments.scenes)
-    if not arguments.feed:
+    if not arguments.feed:  # else whoever feeds has done so
+        output.adopt(manifest, arguments.scenes)
         output.sweep()
 
     failed: list[str] = []
