@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from blender_scripts.errors import InputError, shown
 from blender_scripts.manifest import read_manifest
-from blender_scripts.output_folder import OutputFolder
+from blender_scripts.output_folder import OutputFolder, check_own
 from blender_scripts.scratch import Scratch
 from generator.check import add_scenes_argument
 
@@ -107,6 +107,8 @@ def run(options: argparse.Namespace) -> int:
     manifest = read_manifest(options.manifest, options.scenes)
     command = renderer_command(options.engine, options.blender)
     rows = _chosen(options.rows, len(manifest.runs))
+    if not options.force:
+        check_own(options.out, manifest)
     output = OutputFolder(options.out)
     output.adopt(manifest, options.scenes)
     output.sweep()
