@@ -183,14 +183,26 @@ def build(directory: Path, to: Path, scenes: Path, options: Options) -> DatasetF
         directory: holds images/, masks/, records/ and manifests/.
         to: the dataset folder; replaced when it holds a dataset already.
         scenes: folder of the scene files.
+        options: how to build.
 
     Raises:
         InputError: everything that is wrong with what was rendered or asked for.
     """
-    target = Target(directory, to, options.overwrite)
     manifests = _manifest_paths(directory)
+    _check_apart(to, {"the rendered folder": directory, "the scenes": scenes})
+    target = Target(directory, to, options.overwrite)
     with target as folder:
         return _Build(directory, manifests, scenes, options, folder).dataset()
+
+
+def _check_apart(to: Path, inputs: Mapping[str, Path]) -> None:
+    """What is replaced holds nothing that is read, and lies in nothing that is read."""
+    place = to.resolve()
+    for name, folder in inputs.items():
+        if folder.resolve().is_relative_to(place):
+            raise InputError(f"--to {to}: expected a folder of its own, got one that holds {name}")
+        if place.is_relative_to(folder.resolve()):
+            raise InputError(f"--to {to}: expected a folder of its own, got one inside of {name}, {folder}")
 
 
 class _Build:

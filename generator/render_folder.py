@@ -162,10 +162,10 @@ def illustrate(chunk: str, key: str, rules: Rules, parameters: Mapping[str, Any]
         if found == wanted:
             return whole, digest
     table = read_table(rules.spool / f"{chunk}.rows")
-    rows = table.select(["run", *nsoart.GROUP_BY, "image_sha256", "mask_sha256"]).to_pylist()
+    rows = table.select(["run", *nsoart.GROUP_BY, "image", "mask"]).to_pylist()
     images, charts, masks = [], [], []
     for row in rows:
-        content, picture = _picture(rules.directory, row["run"], row["image_sha256"], None)
+        content, picture = _picture(rules.directory, row["run"], row["image"], None)
         chart = nsoart.nsoart_picture(picture, parameters, row)
         images.append({"bytes": content, "path": f"{row['run']}.png"})
         charts.append({"bytes": encoded_png(chart), "path": f"{row['run']}_nsoart.png"})
@@ -257,7 +257,7 @@ def _examine_row(
     findings.ceilings = count, total, least
     if size not in findings.sizes:
         findings.sizes.append(size)
-    return {**content, "image_sha256": record["image_sha256"], "mask_sha256": record["mask_sha256"]}
+    return {**content, "image": record["image_sha256"], "mask": record["mask_sha256"]}
 
 
 def dataset_row(
@@ -378,7 +378,7 @@ def _picture(
 
 def _mask(rules: Rules, row: Mapping[str, Any]) -> bytes:
     path = rules.directory / "masks" / f"{row['run']}.png"
-    return _read_whole(path, f"the mask of run {row['run']}", row["mask_sha256"])
+    return _read_whole(path, f"the mask of run {row['run']}", row["mask"])
 
 
 def _check_mask(directory: Path, run: str, sha256: str) -> None:
@@ -402,10 +402,11 @@ def _read_whole(path: Path, what: str, sha256: str) -> bytes:
 
 
 def _light_schema(rules: Rules) -> pa.Schema:
+    """Of a row between the two passes: the SHA-256 of picture and mask in place of them."""
     declared = features(True, rules.extras, rules.masks)
     columns = {name: kind for name, kind in declared.items() if name not in PICTURES}
     schema = Features(columns).arrow_schema.remove_metadata()
-    for name in ("image_sha256", "mask_sha256"):
+    for name in ("image", "mask"):
         schema = schema.append(pa.field(name, pa.string()))
     return schema
 

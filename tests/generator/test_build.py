@@ -225,6 +225,15 @@ def test_the_users_own_columns_are_carried_as_text(tmp_path: Path) -> None:
     ]
 
 
+def test_the_users_own_columns_may_have_any_name(tmp_path: Path) -> None:
+    names = ("image_sha256", "mask_sha256", "index", "__index_level_0__")
+    own = dict.fromkeys(names, "mine")
+    out = write_renders(tmp_path / "out", [row("t1", **own), row("t2", "test", **own)])
+    build(out, tmp_path / "set", SCENES, Options({}, masks=True))
+    for found in rows_of(tmp_path / "set").values():
+        assert {name: found[name] for name in names} == own
+
+
 def test_card_says_what_it_is(renders: Path, tmp_path: Path) -> None:
     facts = build(renders, tmp_path / "set", SCENES, Options({}, license="cc-by-4.0"))
     card = DatasetCard.load(tmp_path / "set" / "README.md")
@@ -375,6 +384,30 @@ def test_target_folders(renders: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="got a file"):
         build(renders, tmp_path / "file", SCENES, Options({}))
     assert (renders / "images" / "t1.png").exists()
+
+
+@pytest.mark.parametrize("name", ["my_results.parquet", "train.parquet", "notes/a.txt"])
+def test_a_file_of_ones_own_beside_the_rows_is_not_replaced(name: str, renders: Path, tmp_path: Path) -> None:
+    build(renders, tmp_path / "set", SCENES, Options({}))
+    mine = tmp_path / "set" / "data" / name
+    mine.parent.mkdir(exist_ok=True)
+    mine.touch()
+    with pytest.raises(InputError, match=rf"got one with data/{name.split('/')[0]}: choose another, or give"):
+        build(renders, tmp_path / "set", SCENES, Options({}))
+    assert mine.is_file()
+
+
+def test_a_target_holds_no_input_and_lies_in_none(renders: Path, tmp_path: Path) -> None:
+    scenes = Path(shutil.copytree(SCENES, tmp_path / "scenes"))
+    before = bytes_of(tmp_path)
+    for target in (renders / "masks", renders / "new", scenes, scenes / "new", tmp_path):
+        with pytest.raises(InputError, match=r"^--to .*: expected a folder of its own, got one "):
+            build(renders, target, scenes, Options({}, overwrite=True))
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"expected a place in a folder, got one below the file .*/file$"):
+        build(renders, tmp_path / "file" / "below" / "set", scenes, Options({}))
+    (tmp_path / "file").unlink()
+    assert bytes_of(tmp_path) == before
 
 
 def test_a_mask_that_is_not_the_rendered_one_is_named(renders: Path, tmp_path: Path) -> None:
