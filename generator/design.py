@@ -47,6 +47,7 @@ from generator.design_spec import (
     read_spec,
 )
 from generator.labels import OK, class_of_kind
+from generator.output_file import check_output
 from generator.part_class import part_class
 
 TRIES = 400
@@ -88,9 +89,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the manifest, checked as any other, and print its balance."""
+    check_output("-o", options.output, ".csv", [options.spec])
+    if options.map is not None:
+        check_output("--map", options.map, ".png", [options.spec])
     text = design(read_spec(options.spec), options.scenes)
-    if options.output.is_dir():
-        raise InputError(f"-o {options.output}: expected the name of a file, got a folder")
     options.output.parent.mkdir(parents=True, exist_ok=True)
     unfinished = options.output.with_name(f".{options.output.stem}.building.csv")
     try:

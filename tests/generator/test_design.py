@@ -403,6 +403,26 @@ def test_all_mistakes_at_once(tmp_path: Path):
     ]
 
 
+def test_the_manifest_and_the_map_replace_no_spec(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for name in ("made.toml", "made.csv", "made.png"):
+        (tmp_path / name).write_text(SPEC, "utf-8")
+    toml, csv_, png = (str(tmp_path / f"made.{end}") for end in ("toml", "csv", "png"))
+    new = str(tmp_path / "new.csv")
+    for words, problem in (
+        ([toml, "-o", toml], f"-o {toml}: expected a file of its own, got the input {toml}"),
+        ([csv_, "-o", csv_], f"-o {csv_}: expected a file of its own, got the input {csv_}"),
+        ([png, "-o", new, "--map", png], f"--map {png}: expected a file of its own, got the input {png}"),
+        ([toml, "-o", new, "--map", new], f"--map {new}: expected a name that ends in .png, got 'new.csv'"),
+        (
+            [toml, "-o", f"{toml}/m.csv"],
+            f"-o {toml}/m.csv: expected a place in a folder, got one below the file {toml}",
+        ),
+    ):
+        assert main(["design", *words]) == 2
+        assert capsys.readouterr().err == f"{problem}\n"
+    assert {path.read_text("utf-8") for path in tmp_path.iterdir()} == {SPEC}
+
+
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     (tmp_path / "made.toml").write_text(SPEC, "utf-8")
     words = ["design", str(tmp_path / "made.toml"), "-o", str(tmp_path / "new" / "m.csv")]
