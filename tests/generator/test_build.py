@@ -7,6 +7,7 @@ import csv
 import hashlib
 import io
 import json
+import math
 import os
 import shutil
 import signal
@@ -448,6 +449,58 @@ def test_a_box_that_no_picture_holds_is_named(
     write_record(renders, record)
     [problem] = problems_of(renders, tmp_path / "set")
     assert problem.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "expected"),
+    [
+        (("positions", 0, "boxes"), [], "r1c1: expected boxes as an object, got []"),
+        (("positions",), [], "expected positions with the indices 1, 2, …, got []"),
+        (
+            ("positions", 3, "index"),
+            9,
+            "expected positions with the indices 1, 2, …, got [1, 2, 3, 9, 5, 6, ...]",
+        ),
+        (
+            ("positions", 0, "true_position_mm"),
+            math.nan,
+            "expected positions[0].true_position_mm as a finite number, ",
+        ),
+        (
+            ("positions", 0, "tip_px"),
+            [0.0, -math.inf],
+            "expected positions[0].tip_px[1] as a finite number, got -inf",
+        ),
+        (("camera", "fx"), math.nan, "expected camera.fx as a finite number, got nan"),
+        (
+            ("tolerance", "retraction_mm"),
+            math.nan,
+            "expected tolerance.retraction_mm as a finite number, got nan",
+        ),
+        (
+            ("camera", "matrix_world"),
+            [],
+            "expected a complete record, got: camera.matrix_world must be 4 x 4 numbers",
+        ),
+        (("positions", 0), [], "expected a complete record, got: "),
+        (("positions", 0, "visible_fraction"), 10**400, "expected a complete record, got: "),
+        (("positions", 0, "boxes", "visible", 0), 10**400, "expected a complete record, got: "),
+        (("housing", "boxes"), [], "expected a complete record, got: "),
+    ],
+    ids=lambda case: str(case)[:40],
+)
+def test_a_damaged_record_is_one_line(
+    renders: Path, tmp_path: Path, at: tuple[str | int, ...], value: object, expected: str
+) -> None:
+    record = read_json(renders, "t1")
+    *way, last = at
+    place: Any = record
+    for step in way:
+        place = place[step]
+    place[last] = value
+    write_record(renders, record)
+    [problem] = problems_of(renders, tmp_path / "set")
+    assert problem.startswith(f"records/t1.json: {expected}")
 
 
 def test_a_folder_without_records_is_named(renders: Path, tmp_path: Path) -> None:
