@@ -150,6 +150,18 @@ def conflicts(path: Path, scenes: Path, runs: Iterable[Run]) -> list[str]:
     return _Reader(path, scenes, geometry=False).conflicts(runs)
 
 
+def run_names(path: Path) -> list[str]:
+    """The names of a manifest's runs, whatever else their rows say.
+
+    Args:
+        path: the CSV file.
+
+    Raises:
+        InputError: the file is no manifest.
+    """
+    return _Reader(path, path.parent, geometry=False).names()
+
+
 class _Reader:
     """Collects the mistakes of one file while reading it."""
 
@@ -185,6 +197,10 @@ class _Reader:
             if run is not None and (cells["scene"] != run.scene or self._run(line, cells) != run):
                 found.append(run.run)
         return found
+
+    def names(self) -> list[str]:
+        _, text = self._text()
+        return [cells["run"] for _, cells in self._rows(io.StringIO(text, newline=""))]
 
     def _runs(self, file: TextIO) -> Iterator[Run]:
         """Every run that is right; raises behind the last one if any was wrong."""

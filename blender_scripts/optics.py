@@ -58,7 +58,10 @@ class Camera:
         lens = Lens(
             int(record["width"]), int(record["height"]), float(camera["fx"]), tuple(camera["distortion"])
         )
-        return cls(str(camera["name"]), np.array(camera["matrix_world"], float), lens)
+        matrix = np.array(camera["matrix_world"], float)
+        if matrix.shape != (4, 4):
+            raise ValueError(f"camera.matrix_world must be 4 x 4 numbers, got shape {matrix.shape}")
+        return cls(str(camera["name"]), matrix, lens)
 
     def as_record(self) -> dict[str, object]:
         return {

@@ -12,11 +12,34 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError
-from .manifest import Manifest, Run, conflicts
+from .manifest import Manifest, Run, conflicts, run_names
 from .record import encode_record, read_record
 
 EXTRAS = ("depth", "normal")
-_FOLDERS = ("images", "masks", "records", "manifests")
+FOLDERS = ("images", "masks", "records", "manifests")
+# A file name holds 255 bytes, of which a character takes four at most.
+_LONGEST_PART = 60
+
+
+def check_own(root: Path, manifest: Manifest) -> None:
+    """Refuse a folder that was never rendered into where a row would replace a file of it.
+
+    After a crash a picture may lie there without its record, but the copy of its manifest was there before it.
+
+    Raises:
+        InputError: names such a file.
+    """
+    if any((root / "manifests").glob("*.csv")) or any((root / "records").glob("*.json")):
+        return
+    names = {run.run for run in manifest.runs}
+    files = (path for kind in ("images", "masks", *EXTRAS) for path in sorted((root / kind).glob("*.*")))
+    strange = [path for path in files if path.suffix in (".png", ".npy") and path.stem in names]
+    if strange:
+        more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
+        raise InputError(
+            f"--out {root}: expected a new folder or one that was rendered into, got one whose own files would be "
+            f"replaced ({strange[0].relative_to(root)}{more}): choose another, or give --force"
+        )
 
 
 class OutputFolder:
@@ -32,7 +55,7 @@ class OutputFolder:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._make(root)
-        for name in _FOLDERS:
+        for name in FOLDERS:
             self._make(root / name)
 
     def _make(self, folder: Path) -> None:
@@ -58,7 +81,8 @@ class OutputFolder:
         """Keep a copy of the manifest.
 
         Raises:
-            InputError: another manifest of this folder has a run of the same name that is another picture.
+            InputError: another manifest of this folder has a run of the same name that is another picture; or the
+                copy of this name is another manifest's, whose rendered runs nothing would name any more.
         """
         name = f"{manifest.path.stem}.csv"
         problems = []
@@ -72,8 +96,28 @@ class OutputFolder:
         if problems:
             raise InputError(problems)
         kept = self.root / "manifests" / name
-        if not kept.is_file() or kept.read_bytes() != manifest.content:
-            self._write(kept, manifest.content)
+        try:
+            if not kept.is_file() or kept.read_bytes() != manifest.content:
+                self._check_replaced(kept, manifest)
+                self._write(kept, manifest.content)
+        except OSError as error:
+            raise InputError(
+                f"{kept}: expected a file that can be written, got: {error.strerror or error}"
+            ) from None
+
+    def _check_replaced(self, kept: Path, manifest: Manifest) -> None:
+        """An edited manifest replaces its copy, whatever was edited; one that shares no run with it is another."""
+        try:
+            known = run_names(kept) if kept.is_file() else []
+        except InputError:
+            return  # damaged: it names nothing
+        if {run.run for run in manifest.runs}.isdisjoint(known):
+            rendered = [run for run in known if self.record(run).is_file()]
+            if rendered:
+                raise InputError(
+                    f"{manifest.path.name}: expected some run of the manifest of this name that was rendered into "
+                    f"{self.root} (such as {rendered[0]}), got none: rename this one, or choose another folder"
+                )
 
     def is_finished(self, run: Run, row_sha256: str) -> bool:
         """Whether the row's picture, mask and record are there and whole; a changed label column is put right."""
@@ -137,7 +181,7 @@ class OutputFolder:
         self._write(self.record(run), encode_record(filled))
 
     def _write(self, path: Path, content: bytes) -> None:
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        temporary = path.with_name(f".{path.name[-_LONGEST_PART:]}.{os.getpid()}.tmp")
         temporary.unlink(missing_ok=True)
         handle = os.open(
             temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o644

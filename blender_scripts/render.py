@@ -137,7 +137,7 @@ def run(arguments: argparse.Namespace) -> int:
     from blender_scripts import versions
     from blender_scripts.errors import InputError
     from blender_scripts.manifest import read_manifest
-    from blender_scripts.output_folder import EXTRAS, OutputFolder
+    from blender_scripts.output_folder import EXTRAS, OutputFolder, check_own
     from blender_scripts.progress import Progress
     from blender_scripts.renderer import Renderer
     from blender_scripts.stage import check_cad
@@ -150,9 +150,11 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = list(range(len(manifest.runs)))[first:last]
     if not chosen:
         raise InputError(f"--rows: expected rows between 0 and {len(manifest.runs)}, got none")
+    if not arguments.force:
+        check_own(arguments.out, manifest)
     output = OutputFolder(arguments.out)
-    output.adopt(manifest, arguments.scenes)
-    if not arguments.feed:
+    if not arguments.feed:  # else whoever feeds has done so
+        output.adopt(manifest, arguments.scenes)
         output.sweep()
 
     failed: list[str] = []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 
 from blender_scripts.errors import InputError
@@ -39,10 +40,25 @@ def main(arguments: list[str] | None = None) -> int:
             importlib.import_module(module).add_arguments(command)
     options = parser.parse_args(given)
     try:
-        return int(importlib.import_module(COMMANDS[options.command][0]).run(options))
+        code = int(importlib.import_module(COMMANDS[options.command][0]).run(options))
+        sys.stdout.flush()  # here, where it is noticed that nobody reads on
+        return code
     except InputError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        # Python would flush once more at its end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if error.errno is None:  # a library's own, no file's
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        print(
+            f"{place}expected a file or folder that can be read and written, got: {error.strerror}",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print("interrupted: repeat the command to go on", file=sys.stderr)

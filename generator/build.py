@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 from blender_scripts.errors import InputError
 from blender_scripts.manifest import Run, stream_runs
+from blender_scripts.output_folder import EXTRAS, FOLDERS
 from generator import nsoart
 from generator.card import DatasetFacts, balance_table, make_card
 from generator.card_sheet import SheetRows, write_sheet
@@ -183,14 +184,27 @@ def build(directory: Path, to: Path, scenes: Path, options: Options) -> DatasetF
         directory: holds images/, masks/, records/ and manifests/.
         to: the dataset folder; replaced when it holds a dataset already.
         scenes: folder of the scene files.
+        options: how to build.
 
     Raises:
         InputError: everything that is wrong with what was rendered or asked for.
     """
-    target = Target(directory, to, options.overwrite)
     manifests = _manifest_paths(directory)
+    _check_apart(to, directory, scenes)
+    target = Target(directory, to, options.overwrite)
     with target as folder:
         return _Build(directory, manifests, scenes, options, folder).dataset()
+
+
+def _check_apart(to: Path, directory: Path, scenes: Path) -> None:
+    """What is replaced holds nothing that is read, and lies in nothing that is read."""
+    place = to.resolve()
+    for name, folder in (("the rendered folder", directory), ("the scenes", scenes)):
+        if folder.resolve().is_relative_to(place):
+            raise InputError(f"--to {to}: expected a folder of its own, got one that holds {name}")
+    for folder in (*(directory / name for name in (*FOLDERS, *EXTRAS)), scenes):
+        if place.is_relative_to(folder.resolve()):
+            raise InputError(f"--to {to}: expected a folder of its own, got one inside of {folder}")
 
 
 class _Build:

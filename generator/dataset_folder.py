@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from datasets import Features
 
 from blender_scripts.errors import InputError
+from generator.output_file import check_folder
 
 DATA = "data"
 CARD = "README.md"
@@ -179,6 +180,7 @@ class Target:
             self.replaced.rename(self.path)  # a build was stopped between its two renames
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"--to {to}: expected a folder, got a file")
+        check_folder(to, "--to")
         if not overwrite and (strange := _strange_entries(self.path)):
             raise InputError(
                 f"--to {to}: expected a new or empty folder or a dataset to replace, got one with "
@@ -220,6 +222,8 @@ def _strange_entries(folder: Path) -> list[str]:
     strange = [name for name in names if name not in known]
     if ours and (folder / DATA).is_dir():
         strange += [
-            f"{DATA}/{path.name}" for path in sorted((folder / DATA).iterdir()) if path.suffix != ".parquet"
+            f"{DATA}/{path.name}"
+            for path in sorted((folder / DATA).iterdir())
+            if not _SHARD.fullmatch(path.name)
         ]
     return strange

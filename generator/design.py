@@ -13,6 +13,7 @@ import argparse
 import csv
 import io
 import random
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -47,6 +48,7 @@ from generator.design_spec import (
     read_spec,
 )
 from generator.labels import OK, class_of_kind
+from generator.output_file import check_file
 from generator.part_class import part_class
 
 TRIES = 400
@@ -88,15 +90,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the manifest, checked as any other, and print its balance."""
-    text = design(read_spec(options.spec), options.scenes)
-    if options.output.is_dir():
-        raise InputError(f"-o {options.output}: expected the name of a file, got a folder")
+    check_file(options.output, "-o", (".csv",), [options.spec])
+    if options.map is not None:
+        check_file(options.map, "--map", (".png",), [options.spec])
+    spec = read_spec(options.spec)
+    text = design(spec, options.scenes)
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = options.output.with_name(f".{options.output.stem}.building.csv")
+    unfinished = options.output.with_name(f".{options.output.stem[-60:]}.building.csv")
     try:
         unfinished.write_text(text, encoding="utf-8", newline="")
         manifest = read_manifest(unfinished, options.scenes)
         unfinished.replace(options.output)
+    except InputError as error:
+        raise InputError(_as_in_spec(error.problems, unfinished.name, text, spec)) from None
     finally:
         unfinished.unlink(missing_ok=True)
     manifest = Manifest(options.output, manifest.runs, manifest.connectors, manifest.content)
@@ -107,6 +113,29 @@ def run(options: argparse.Namespace) -> int:
 
         write_position_map(manifest, options.map)
     return 0
+
+
+def _as_in_spec(problems: Sequence[str], name: str, text: str, spec: Spec) -> list[str]:
+    """Mistakes of the rows under the keys that the rows came from, each once.
+
+    Args:
+        problems: of `read_manifest`.
+        name: of the file that it read.
+        text: of that file.
+        spec: what the rows came from.
+    """
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    splits, start = {}, 2
+    for row in rows:
+        splits[start], start = row["split"], rows.line_num + 1
+    found: dict[str, str] = {}
+    for problem in problems:
+        if match := re.fullmatch(rf"{re.escape(name)}:(\d+) ([^:]+): (.*)", problem, re.DOTALL):
+            split, column = splits.get(int(match[1]), ""), match[2]
+            place = spec.places.get((split, column)) or spec.places.get(("", column))
+            problem = f"{place or f'{spec.path.name}: {column}'}: {match[3]}"
+        found.setdefault(problem.partition(", got ")[0], problem)
+    return list(found.values())
 
 
 def design(spec: Spec, scenes: Path) -> str:
@@ -199,9 +228,12 @@ class _Designer:
                 raise InputError(f"{self.spec.path.name}: scene: expected one of {offered}, got {name!r}")
             connector = read_connector(path)
             self.connectors[name] = connector
-            self.held[name] = held_out_addresses(
-                connector.positions, self.spec.held_out, self._random("held_out", name), name
-            )
+            try:
+                self.held[name] = held_out_addresses(
+                    connector.positions, self.spec.held_out, self._random("held_out", name), name
+                )
+            except InputError as error:
+                raise InputError(f"{self.spec.path.name}: {error}") from None
         return self.connectors[name]
 
     def _block(self, scene: str, positions: str) -> list[str]:

@@ -116,6 +116,7 @@ class Spec:
     Attributes:
         held_out: number of positions to hold out, their share, or their addresses; per scene or of all.
         inside_tolerance: share of the OK pictures that show a defect smaller than the tolerance.
+        places: file, line and key that give a column its levels, by split and column; split "" is all others.
     """
 
     path: Path
@@ -133,6 +134,7 @@ class Spec:
     defects: dict[str, KindSpec]
     inside_tolerance: float
     splits: tuple[SplitSpec, ...]
+    places: dict[tuple[str, str], str]
 
 
 def read_spec(path: Path) -> Spec:
@@ -195,7 +197,18 @@ class _Reader:
             defects=defects,
             inside_tolerance=inside,
             splits=splits,
+            places=self._places(),
         )
+
+    def _places(self) -> dict[tuple[str, str], str]:
+        splits = self.top.table("splits")
+        sections = {name: splits.table(name).table("factors", optional=True) for name in splits.data}
+        return {
+            (split, column.strip()): f"{self.path.name}:{section.line(key)} {'.'.join((*section.at, key))}"
+            for split, section in {"": self.top.table("factors"), **sections}.items()
+            for key in section.data
+            for column in key.split("+")
+        }
 
     def _table(self, design: TomlSection, kind: str) -> str | None:
         if kind not in ("orthogonal", "inner_outer"):

@@ -24,6 +24,9 @@ def check_file(path: Path, option: str, suffixes: Sequence[str], inputs: Iterabl
     Raises:
         InputError: the first of these.
     """
+    for source in inputs:
+        if path.resolve().is_relative_to(source.resolve()):
+            raise InputError(f"{option} {path}: expected a file apart from {source}, which stays as it is")
     if suffixes and path.suffix.lower() not in suffixes:
         raise InputError(f"{option}: expected a name that ends in {' or '.join(suffixes)}, got {path}")
     if len(os.fsencode(path.name)) > LONGEST_NAME:
@@ -31,19 +34,18 @@ def check_file(path: Path, option: str, suffixes: Sequence[str], inputs: Iterabl
     if path.is_dir():
         raise InputError(f"{option} {path}: expected the name of a file, got a folder")
     check_folder(path.parent, option)
-    for source in inputs:
-        if path.resolve().is_relative_to(source.resolve()):
-            raise InputError(f"{option} {path}: expected a file apart from {source}, which stays as it is")
 
 
 def check_folder(folder: Path, option: str) -> None:
-    """Refuse a folder that is not there and cannot be made, as it is a file or lies below one.
+    """Refuse a folder that cannot be made or written: it is a file, lies below one, or is another user's.
 
     Raises:
-        InputError: it is.
+        InputError: says which.
     """
     place = folder.resolve()
     # Not Path.exists, which raises where a name is too long.
     there = next(path for path in (place, *place.parents) if os.path.exists(path))
     if not there.is_dir():
         raise InputError(f"{option}: expected a folder, got the file {there}")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"{option}: expected a folder that can be written, got {there}")

@@ -17,6 +17,7 @@ from blender_scripts.defects import worst_kind
 from blender_scripts.errors import InputError
 from blender_scripts.manifest import OPTIONAL, REQUIRED, Run, read_manifest
 from generator.check import add_scenes_argument
+from generator.output_file import check_file
 
 MARGIN_PX = 12
 CAPTION_PX = 50
@@ -53,8 +54,7 @@ def run(options: argparse.Namespace) -> int:
     ):
         if not low <= value <= high:
             raise InputError(f"{name}: expected {low} to {high}, got {value}")
-    if options.output.is_dir():
-        raise InputError(f"-o {options.output}: expected the name of a file, got a folder")
+    check_file(options.output, "-o", (".png",), [options.manifest])
     chosen = spread(read_manifest(options.manifest, options.scenes).runs, options.pictures)
     with tempfile.TemporaryDirectory(prefix="pinsight-preview-") as folder:
         manifest, out = Path(folder) / "preview.csv", Path(folder) / "out"

@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from blender_scripts.errors import InputError, shown
 from blender_scripts.manifest import read_manifest
-from blender_scripts.output_folder import OutputFolder
+from blender_scripts.output_folder import OutputFolder, check_own
 from blender_scripts.scratch import Scratch
 from generator.check import add_scenes_argument
 
@@ -107,13 +107,14 @@ def run(options: argparse.Namespace) -> int:
     manifest = read_manifest(options.manifest, options.scenes)
     command = renderer_command(options.engine, options.blender)
     rows = _chosen(options.rows, len(manifest.runs))
+    if not options.force:
+        check_own(options.out, manifest)
     output = OutputFolder(options.out)
     output.adopt(manifest, options.scenes)
     output.sweep()
     cores = os.cpu_count() or 1
     workers = min(options.workers or cores, len(rows))
     arguments = [
-        str(options.manifest.absolute()),
         "--out",
         str(options.out),
         "--scenes",
@@ -130,12 +131,17 @@ def run(options: argparse.Namespace) -> int:
     ]
     arguments += ["--force"] * options.force + ["--no-denoise"] * options.no_denoise
     arguments += ["--depth"] * options.depth + ["--normal"] * options.normal
-    pool = Pool([*command, *arguments], rows, [run.run for run in manifest.runs], options.recycle)
-    try:
-        pool.work(workers)
-    except BaseException:
-        output.sweep()
-        raise
+    names = [run.run for run in manifest.runs]
+    with contextlib.closing(Scratch()) as scratch:
+        # Renderers start at any time, and the user's file may have been edited by then.
+        snapshot = scratch.folder / manifest.path.name
+        snapshot.write_bytes(manifest.content)
+        pool = Pool([*command, str(snapshot), *arguments], rows, names, options.recycle, scratch.folder)
+        try:
+            pool.work(workers)
+        except BaseException:
+            output.sweep()
+            raise
     for problem in pool.problems:
         print(f"failed: {problem}", file=sys.stderr)
     print(
@@ -235,12 +241,14 @@ class Pool:
         rows: the rows to render.
         names: name of every row of the manifest, for messages.
         recycle: rows after which a worker is replaced.
+        scratch: where renderers keep scratch files, so that one that is killed leaves none behind.
     """
 
     command: list[str]
     rows: list[int]
     names: list[str]
     recycle: int
+    scratch: Path
     rendered: int = 0
     kept: int = 0
     problems: list[str] = field(default_factory=list)
@@ -258,12 +266,7 @@ class Pool:
         self._live: set[subprocess.Popen[str]] = set()
         self._stopping = False
         self._error: BaseException | None = None
-        # Where renderers keep scratch files, so that one that is killed leaves none behind.
-        self._scratch = Scratch()
-        with (
-            contextlib.closing(self._scratch),
-            tqdm(total=len(self.rows), unit="picture", disable=not sys.stderr.isatty()) as self._bar,
-        ):
+        with tqdm(total=len(self.rows), unit="picture", disable=not sys.stderr.isatty()) as self._bar:
             threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(count)]
             for thread in threads:
                 thread.start()
@@ -306,7 +309,7 @@ class Pool:
                     text=True,
                     errors="replace",
                     bufsize=1,
-                    env={**os.environ, "TMPDIR": str(self._scratch.folder)},
+                    env={**os.environ, "TMPDIR": str(self.scratch)},
                 )
             except OSError as error:
                 log.close()

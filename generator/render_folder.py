@@ -12,7 +12,7 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -23,7 +23,7 @@ from datasets import Features
 from PIL import Image
 
 from blender_scripts import lens, optics
-from blender_scripts.errors import InputError
+from blender_scripts.errors import InputError, shown
 from blender_scripts.manifest import Run
 from blender_scripts.record import read_record
 from generator import bbox_str, labels, nsoart, soart
@@ -162,10 +162,10 @@ def illustrate(chunk: str, key: str, rules: Rules, parameters: Mapping[str, Any]
         if found == wanted:
             return whole, digest
     table = read_table(rules.spool / f"{chunk}.rows")
-    rows = table.select(["run", *nsoart.GROUP_BY, "image_sha256", "mask_sha256"]).to_pylist()
+    rows = table.select(["run", *nsoart.GROUP_BY, "image", "mask"]).to_pylist()
     images, charts, masks = [], [], []
     for row in rows:
-        content, picture = _picture(rules.directory, row["run"], row["image_sha256"], None)
+        content, picture = _picture(rules.directory, row["run"], row["image"], None)
         chart = nsoart.nsoart_picture(picture, parameters, row)
         images.append({"bytes": content, "path": f"{row['run']}.png"})
         charts.append({"bytes": encoded_png(chart), "path": f"{row['run']}_nsoart.png"})
@@ -215,9 +215,11 @@ def _examine_row(
             f"{shown_path(path)}: expected the record of run {run.run} ({manifest}), got nothing"
         )
         return None
+    wrong: list[str] = []
     try:
         record = read_record(path)
-        wrong = _differences(record, run, manifest, path) + _box_problems(record, path)
+        wrong += _differences(record, run, manifest, path)
+        wrong += _box_problems(record, path) or _number_problems(record, path)
         own = record["tolerance"]
         tolerance = Tolerance(own["true_position_mm"], own["retraction_mm"]).with_limits(rules.limits)
         truth = label_picture(record, tolerance, rules.grey, rules.observable_px)
@@ -228,9 +230,9 @@ def _examine_row(
     except InputError as error:
         findings.problems += error.problems
         return None
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         reason = f"key {error} missing" if isinstance(error, KeyError) else str(error)
-        findings.problems.append(f"{shown_path(path)}: expected a complete record, got: {reason}")
+        findings.problems += wrong or [f"{shown_path(path)}: expected a complete record, got: {reason}"]
         return None
     _take_tolerance(findings, run.scene, shown_path(path), tolerance)
     try:
@@ -257,7 +259,7 @@ def _examine_row(
     findings.ceilings = count, total, least
     if size not in findings.sizes:
         findings.sizes.append(size)
-    return {**content, "image_sha256": record["image_sha256"], "mask_sha256": record["mask_sha256"]}
+    return {**content, "image": record["image_sha256"], "mask": record["mask_sha256"]}
 
 
 def dataset_row(
@@ -330,10 +332,13 @@ def _box_problems(record: Mapping[str, Any], path: Path) -> list[str]:
     width, height = record["width"], record["height"]
     problems = []
     for thing in (*record["positions"], *record["other"]):
+        where = f"{shown_path(path)}: {thing.get('address') or thing['kind']}"
+        if not isinstance(thing["boxes"], dict):
+            problems.append(f"{where}: expected boxes as an object, got {shown(thing['boxes'])}")
+            continue
         for name, box in thing["boxes"].items():
             if box is None:
                 continue
-            where = f"{shown_path(path)}: {thing.get('address') or thing['kind']}"
             if len(box) != 4 or not all(math.isfinite(edge) for edge in box):
                 problems.append(f"{where}: expected the {name} box as four numbers, got {box}")
                 continue
@@ -354,6 +359,28 @@ def _box_problems(record: Mapping[str, Any], path: Path) -> list[str]:
                     f"{where}: expected the visible box inside of {width} x {height} px, got {box}"
                 )
     return problems
+
+
+def _number_problems(record: Mapping[str, Any], path: Path) -> list[str]:
+    """Positions that are not counted from 1, as the mask counts them, and numbers that measure nothing."""
+    indices = [position["index"] for position in record["positions"]]
+    if not indices or indices != list(range(1, len(indices) + 1)):
+        return [f"{shown_path(path)}: expected positions with the indices 1, 2, …, got {shown(indices)}"]
+    return [
+        f"{shown_path(path)}: expected {name} as a finite number, got {value}"
+        for name, value in _not_finite(record, "")
+    ]
+
+
+def _not_finite(value: Any, name: str) -> Iterator[tuple[str, float]]:
+    if isinstance(value, float) and not math.isfinite(value):
+        yield name, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _not_finite(item, f"{name}.{key}" if name else key)
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _not_finite(item, f"{name}[{number}]")
 
 
 def _picture(
@@ -378,7 +405,7 @@ def _picture(
 
 def _mask(rules: Rules, row: Mapping[str, Any]) -> bytes:
     path = rules.directory / "masks" / f"{row['run']}.png"
-    return _read_whole(path, f"the mask of run {row['run']}", row["mask_sha256"])
+    return _read_whole(path, f"the mask of run {row['run']}", row["mask"])
 
 
 def _check_mask(directory: Path, run: str, sha256: str) -> None:
@@ -402,10 +429,11 @@ def _read_whole(path: Path, what: str, sha256: str) -> bytes:
 
 
 def _light_schema(rules: Rules) -> pa.Schema:
+    """Of a row between the two passes: the SHA-256 of picture and mask in place of them."""
     declared = features(True, rules.extras, rules.masks)
     columns = {name: kind for name, kind in declared.items() if name not in PICTURES}
     schema = Features(columns).arrow_schema.remove_metadata()
-    for name in ("image_sha256", "mask_sha256"):
+    for name in ("image", "mask"):
         schema = schema.append(pa.field(name, pa.string()))
     return schema
 

@@ -21,8 +21,8 @@ from PIL import Image
 from blender_scripts import render
 from blender_scripts.connector import read_connector
 from blender_scripts.errors import InputError
-from blender_scripts.manifest import read_manifest
-from blender_scripts.output_folder import OutputFolder
+from blender_scripts.manifest import Manifest, read_manifest
+from blender_scripts.output_folder import OutputFolder, check_own
 from blender_scripts.scratch import Scratch
 from tests.conftest import (
     COLUMNS,
@@ -557,6 +557,77 @@ def test_manifests_of_other_scenes_share_a_folder(tmp_path: Path) -> None:
         adopt(output, "fourth", "two", "other", samples="99")
     with pytest.raises(InputError, match=r"^second\.csv: expected run one as first\.csv has it in "):
         adopt(output, "second", "one", "other")
+
+
+@pytest.mark.parametrize(
+    ("rendered", "then", "refused"),
+    [
+        (["a1", "a2"], ["b1"], "a1"),
+        (["a2"], ["b1", "b2", "b3"], "a2"),
+        ([], ["b1"], None),  # nothing is lost
+        (["a1", "a2"], ["a2", "b1"], None),  # an edit: a row gone, one new
+        (["a1"], ["a2"], None),
+    ],
+)
+def test_another_manifest_of_the_same_name_loses_no_runs(
+    rendered: list[str], then: list[str], refused: str | None, tmp_path: Path
+) -> None:
+    def manifest(folder: str, runs: list[str]) -> Manifest:
+        (tmp_path / folder).mkdir()
+        rows = [
+            (run, "train", number, 1, "plain", "round", "", "center", "ring", "none")
+            for number, run in enumerate(runs)
+        ]
+        return read_manifest(write_manifest(tmp_path / folder / "m.csv", rows), SCENES)
+
+    output, second = OutputFolder(tmp_path / "out"), manifest("second", then)
+    output.adopt(manifest("first", ["a1", "a2"]), SCENES)
+    for run in rendered:
+        output.write(run, b"image", b"mask", {}, {})
+    before = folder_bytes(output.root)
+    if refused:
+        with pytest.raises(InputError, match=rf"^m\.csv: expected some run .*such as {refused}\), got none"):
+            output.adopt(second, SCENES)
+        assert folder_bytes(output.root) == before
+    else:
+        output.adopt(second, SCENES)
+        assert (output.root / "manifests" / "m.csv").read_bytes() == second.content
+
+
+@pytest.mark.parametrize("file", ["images/one.png", "masks/two.png", "depth/one.npy"])
+def test_a_folder_of_others_files_is_not_written_into(file: str, tmp_path: Path) -> None:
+    manifest, out = read_manifest(small_manifest(tmp_path / "small.csv"), SCENES), tmp_path / "out"
+    (out / file).parent.mkdir(parents=True)
+    (out / file).with_stem("another").touch()
+    check_own(out, manifest)
+    (out / file).touch()
+    with pytest.raises(InputError, match=rf"^--out .* would be replaced \({file}\): choose another, or give"):
+        check_own(out, manifest)
+    OutputFolder(out).adopt(manifest, SCENES)  # as before a crash
+    check_own(out, manifest)
+
+
+def test_foreign_files_are_replaced_by_force_only(engine: str, tmp_path: Path) -> None:
+    manifest, out = small_manifest(tmp_path / "small.csv"), tmp_path / "out"
+    (out / "images").mkdir(parents=True)
+    (out / "images" / "one.png").write_bytes(b"mine")
+    done = run_renderer(manifest, "--out", out, engine=engine)
+    assert done.returncode == 2 and "got one whose own files would be replaced" in done.stderr
+    assert folder_bytes(out) == {"images/one.png": b"mine"} and [path.name for path in out.iterdir()] == [
+        "images"
+    ]
+    assert run_renderer(manifest, "--out", out, "--force", engine=engine).returncode == 0
+    assert (out / "images" / "one.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["m" * 251, "ü" * 125])
+def test_a_manifest_may_have_the_longest_name(name: str, tmp_path: Path) -> None:
+    manifest = read_manifest(small_manifest(tmp_path / f"{name}.csv"), SCENES)
+    OutputFolder(tmp_path / "out").adopt(manifest, SCENES)
+    assert [path.name for path in (tmp_path / "out" / "manifests").iterdir()] == [f"{name}.csv"]
+    short = small_manifest(tmp_path / ("m" * 255))
+    with pytest.raises(InputError, match="expected a file that can be written, got: File name too long"):
+        OutputFolder(tmp_path / "out").adopt(read_manifest(short, SCENES), SCENES)
 
 
 def test_arrays_of_an_earlier_picture_go(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import csv
 import hashlib
 import io
 import json
+import math
 import os
 import shutil
 import signal
@@ -225,6 +226,15 @@ def test_the_users_own_columns_are_carried_as_text(tmp_path: Path) -> None:
     ]
 
 
+def test_the_users_own_columns_may_have_any_name(tmp_path: Path) -> None:
+    names = ("image_sha256", "mask_sha256", "index", "__index_level_0__")
+    own = dict.fromkeys(names, "mine")
+    out = write_renders(tmp_path / "out", [row("t1", **own), row("t2", "test", **own)])
+    build(out, tmp_path / "set", SCENES, Options({}, masks=True))
+    for found in rows_of(tmp_path / "set").values():
+        assert {name: found[name] for name in names} == own
+
+
 def test_card_says_what_it_is(renders: Path, tmp_path: Path) -> None:
     facts = build(renders, tmp_path / "set", SCENES, Options({}, license="cc-by-4.0"))
     card = DatasetCard.load(tmp_path / "set" / "README.md")
@@ -377,6 +387,30 @@ def test_target_folders(renders: Path, tmp_path: Path) -> None:
     assert (renders / "images" / "t1.png").exists()
 
 
+@pytest.mark.parametrize("name", ["my_results.parquet", "train.parquet", "notes/a.txt"])
+def test_a_file_of_ones_own_beside_the_rows_is_not_replaced(name: str, renders: Path, tmp_path: Path) -> None:
+    build(renders, tmp_path / "set", SCENES, Options({}))
+    mine = tmp_path / "set" / "data" / name
+    mine.parent.mkdir(exist_ok=True)
+    mine.touch()
+    with pytest.raises(InputError, match=rf"got one with data/{name.split('/')[0]}: choose another, or give"):
+        build(renders, tmp_path / "set", SCENES, Options({}))
+    assert mine.is_file()
+
+
+def test_a_target_holds_no_input_and_lies_in_none(renders: Path, tmp_path: Path) -> None:
+    scenes = Path(shutil.copytree(SCENES, tmp_path / "scenes"))
+    before = bytes_of(tmp_path)
+    for target in (renders / "masks", renders / "images" / "new", scenes, scenes / "new", tmp_path):
+        with pytest.raises(InputError, match=r"^--to .*: expected a folder of its own, got one "):
+            build(renders, target, scenes, Options({}, overwrite=True))
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"expected a folder, got the file .*/file$"):
+        build(renders, tmp_path / "file" / "below" / "set", scenes, Options({}))
+    (tmp_path / "file").unlink()
+    assert bytes_of(tmp_path) == before
+
+
 def test_a_mask_that_is_not_the_rendered_one_is_named(renders: Path, tmp_path: Path) -> None:
     (renders / "masks" / "t2.png").write_bytes(b"another")
     (renders / "masks" / "t3.png").unlink()
@@ -415,6 +449,58 @@ def test_a_box_that_no_picture_holds_is_named(
     write_record(renders, record)
     [problem] = problems_of(renders, tmp_path / "set")
     assert problem.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "expected"),
+    [
+        (("positions", 0, "boxes"), [], "r1c1: expected boxes as an object, got []"),
+        (("positions",), [], "expected positions with the indices 1, 2, …, got []"),
+        (
+            ("positions", 3, "index"),
+            9,
+            "expected positions with the indices 1, 2, …, got [1, 2, 3, 9, 5, 6, ...]",
+        ),
+        (
+            ("positions", 0, "true_position_mm"),
+            math.nan,
+            "expected positions[0].true_position_mm as a finite number, ",
+        ),
+        (
+            ("positions", 0, "tip_px"),
+            [0.0, -math.inf],
+            "expected positions[0].tip_px[1] as a finite number, got -inf",
+        ),
+        (("camera", "fx"), math.nan, "expected camera.fx as a finite number, got nan"),
+        (
+            ("tolerance", "retraction_mm"),
+            math.nan,
+            "expected tolerance.retraction_mm as a finite number, got nan",
+        ),
+        (
+            ("camera", "matrix_world"),
+            [],
+            "expected a complete record, got: camera.matrix_world must be 4 x 4 numbers",
+        ),
+        (("positions", 0), [], "expected a complete record, got: "),
+        (("positions", 0, "visible_fraction"), 10**400, "expected a complete record, got: "),
+        (("positions", 0, "boxes", "visible", 0), 10**400, "expected a complete record, got: "),
+        (("housing", "boxes"), [], "expected a complete record, got: "),
+    ],
+    ids=lambda case: str(case)[:40],
+)
+def test_a_damaged_record_is_one_line(
+    renders: Path, tmp_path: Path, at: tuple[str | int, ...], value: object, expected: str
+) -> None:
+    record = read_json(renders, "t1")
+    *way, last = at
+    place: Any = record
+    for step in way:
+        place = place[step]
+    place[last] = value
+    write_record(renders, record)
+    [problem] = problems_of(renders, tmp_path / "set")
+    assert problem.startswith(f"records/t1.json: {expected}")
 
 
 def test_a_folder_without_records_is_named(renders: Path, tmp_path: Path) -> None:

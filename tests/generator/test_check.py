@@ -46,6 +46,40 @@ def test_a_good_manifest_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
     assert "estimate: " in output
 
 
+def test_a_reader_that_stops_reading_is_no_fault() -> None:
+    command = [sys.executable, "-m", "generator", "check", str(SMOKE)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as done:
+        done.stdout.close()
+        assert (done.stderr.read(), done.wait()) == ("", 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (
+            OSError(28, "No space left on device"),
+            "expected a file or folder that can be read and written, got: No sp",
+        ),
+        (
+            PermissionError(13, "Permission denied", "/a/b"),
+            "/a/b: expected a file or folder that can be read and wr",
+        ),
+    ],
+)
+def test_what_the_disk_refuses_is_one_line(
+    error: OSError, line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: object) -> int:
+        raise error
+
+    monkeypatch.setattr("generator.check.run", refused)
+    assert main(["check", str(SMOKE)]) == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith(line)
+
+
 def test_the_hold_out_is_seen_at_a_glance(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [
         ("a", "train", 1, 1, "plain", "round", "bent@r1c1;missing@r3c9", "center", "ring", "none"),

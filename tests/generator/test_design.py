@@ -325,11 +325,11 @@ MISTAKES = {
     "got ['top', 'top']": ('["center", "top", "bottom"]', '["top", "top"]'),
     "made.toml:17 positions.held_out: expected a number of positions, a share of them below 1, or a list of addresses, "
     "got 1.5": ("held_out = 9", "held_out = 1.5"),
-    "positions.held_out: expected fewer than the 27 positions of scene connector_3x9, got 27": (
+    "made.toml: positions.held_out: expected fewer than the 27 positions of scene connector_3x9, got 27": (
         "held_out = 9",
         "held_out = 40",
     ),
-    "positions.held_out: expected addresses of scene connector_3x9 (r1c1 to r3c9), got r9c9": (
+    "made.toml: positions.held_out: expected addresses of scene connector_3x9 (r1c1 to r3c9), got r9c9": (
         "held_out = 9",
         'held_out = ["r9c9"]',
     ),
@@ -401,6 +401,62 @@ def test_all_mistakes_at_once(tmp_path: Path):
         "colour",
         "splits.train.replicates",
     ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        (
+            '["none", "numbers"]',
+            '["none", "text=WWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWW"]',
+            "made.toml:14 factors.marking: expected a text that fits on the housing, 44.4 mm in print, got 'WWW",
+        ),
+        (
+            '"center"',
+            '"front"',
+            "made.toml:12 factors.camera: expected one of center, left, right, top, bottom, got 'f",
+        ),
+        (
+            "[positions]",
+            "width = { low = 10, high = 20 }\n[positions]",
+            "made.toml:16 factors.width: expected an integer from 32 to 4096, got '1",
+        ),
+        (
+            "[splits.train]",
+            "[splits.train.factors]\ncamera = 'back'\n[splits.train]",
+            "made.toml:20 splits.train.factors.camera: expected one of center, left, right, top, bottom, got 'back'",
+        ),
+    ],
+)
+def test_a_mistake_that_only_the_rows_show_is_named_as_in_the_spec(
+    tmp_path: Path, old: str, new: str, problem: str, capsys: pytest.CaptureFixture[str]
+):
+    assert SPEC.count(old) == 1
+    (tmp_path / "made.toml").write_text(SPEC.replace(old, new), "utf-8")
+    assert main(["design", str(tmp_path / "made.toml"), "-o", str(tmp_path / "m.csv")]) == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith(problem)
+    assert [path.name for path in tmp_path.iterdir()] == ["made.toml"]
+
+
+def test_the_manifest_and_the_map_replace_no_spec(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for name in ("made.toml", "made.csv", "made.png"):
+        (tmp_path / name).write_text(SPEC, "utf-8")
+    toml, csv_, png = (str(tmp_path / f"made.{end}") for end in ("toml", "csv", "png"))
+    new = str(tmp_path / "new.csv")
+    for words, problem in (
+        ([toml, "-o", toml], f"-o {toml}: expected a file apart from {toml}, which stays as it is"),
+        ([csv_, "-o", csv_], f"-o {csv_}: expected a file apart from {csv_}, which stays as it is"),
+        (
+            [png, "-o", new, "--map", png],
+            f"--map {png}: expected a file apart from {png}, which stays as it is",
+        ),
+        ([toml, "-o", new, "--map", new], f"--map: expected a name that ends in .png, got {new}"),
+        ([toml, "-o", f"{csv_}/m.csv"], f"-o: expected a folder, got the file {csv_}"),
+    ):
+        assert main(["design", *words]) == 2
+        assert capsys.readouterr().err == f"{problem}\n"
+    assert {path.read_text("utf-8") for path in tmp_path.iterdir()} == {SPEC}
 
 
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

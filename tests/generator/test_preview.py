@@ -1,5 +1,6 @@
 """`python -m generator preview`: which rows are shown, and the sheet."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,25 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
     assert main([*words, "--pictures", "0"]) == 2
     assert capsys.readouterr().err == "--pictures: expected 1 to 100, got 0\n"
+
+
+def test_a_sheet_that_cannot_be_written_is_refused_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("generator.preview._render", None)
+    manifest, other = tmp_path / "m.csv", tmp_path / "m.png"
+    shutil.copy(ROOT / "manifests" / "smoke.csv", manifest)
+    shutil.copy(manifest, other)
+    for given, output, got in (
+        (manifest, manifest, f" {manifest}: expected a file apart from {manifest}, which stays as it is"),
+        (other, other, f" {other}: expected a file apart from {other}, which stays as it is"),
+        (
+            manifest,
+            tmp_path / "sheet.csv",
+            f": expected a name that ends in .png, got {tmp_path / 'sheet.csv'}",
+        ),
+        (manifest, other / "a" / "s.png", f": expected a folder, got the file {other}"),
+    ):
+        assert main(["preview", str(given), "-o", str(output)]) == 2
+        assert capsys.readouterr().err == f"-o{got}\n"
+    assert manifest.read_bytes() == other.read_bytes() == (ROOT / "manifests" / "smoke.csv").read_bytes()

@@ -221,6 +221,19 @@ def test_a_worker_is_recycled(tmp_path: Path) -> None:
     assert log.read_text() == "xx"
 
 
+def test_an_edit_of_the_manifest_while_it_renders_reaches_no_worker(tmp_path: Path) -> None:
+    path, log = small_manifest(tmp_path), tmp_path / "log"
+    body = "given = open(sys.argv[sys.argv.index('--') + 1]).read().splitlines()\n"
+    body += f"open({str(path)!r}, 'w').write('\\n'.join([given[0], *given[:0:-1]]))\n"
+    body += f"def answer(row):\n    print(given[row + 1].split(',')[0], file=open({str(log)!r}, 'a'))\n"
+    body += "    return good(row)"
+    renderer = stand_in(tmp_path, body)
+    done = drive(path, tmp_path / "out", "--blender", renderer, "--workers", 1, "--recycle", 1)
+    assert done.returncode == 0, done.stderr
+    assert path.read_text().splitlines()[1].startswith(NAMES[-1])
+    assert log.read_text().split() == list(NAMES)
+
+
 def test_a_blender_that_is_too_old_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     line = (
         "blender: expected Blender 3.4 or newer with Python 3.11 or newer, got Blender 2.79 with Python 3.5"
