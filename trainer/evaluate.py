@@ -146,8 +146,12 @@ def evaluate(
     reports: dict[str, Any] = {}
     lines: list[dict[str, Any]] = []
     hits: dict[str, dict[str, Any]] = {}
+    renamed: dict[str, str] = {}
     for name, split in splits.items():
         facts = row_facts.facts(split, config.ok_index)
+        renamed |= {
+            column: factor for column, factor in row_facts.column_names(facts).items() if column != factor
+        }
         answers = training.answer(model, split, batch_size)
         reports[name] = evaluation.report(
             facts, answers.logits, split.labels.numpy(), config.classes, config.ok_index, held
@@ -164,6 +168,8 @@ def evaluate(
             )
             for measure in reports[name]["detection"]
         }
+    for column, factor in renamed.items():
+        say(f"column {column}: among the factors it is {factor!r}, for {column!r} is computed from the truth")
     return reports, lines, hits
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -202,6 +203,22 @@ def test_a_report_counts_by_factor_and_ranks_mistakes():
     # Wrong verdicts first, the surest first; the wrong class of an NG picture last.
     assert [m["index"] for m in measured["mistakes"]] == [6, 3, 2, 1]
     assert measured["auroc"] == 13 / 16
+
+
+def test_a_column_named_as_a_computed_factor_stands_beside_it():
+    places = ("lower", "upper")
+    rows = [
+        replace(
+            fact(addresses=(f"r1c{i % 2 + 1}",)),
+            factors={"position": places[i // 2 % 2], "size": str(i % 3), "camera": str(i % 2)},
+        )
+        for i in range(8)
+    ]
+    levels = row_facts.factor_levels(rows, {"s": ["r1c1"]})
+    assert set(levels["position"]) == {"seen", "held-out"} and set(levels["position (column)"]) == set(places)
+    assert set(levels["size (column)"]) == {"0", "1", "2"} and "camera" in levels
+    both = [fact(**{"position": place, "position (column)": "mine"}) for place in places]
+    assert list(row_facts.column_names(both).values()) == ["position (column) (column)", "position (column)"]
 
 
 def test_calibration_of_a_model_that_means_what_it_says():
