@@ -73,17 +73,27 @@ def learning_rate(step: int, steps: int, config: TrainingConfig) -> float:
     return config.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
-def answer(model: ViT, split: Split, batch_size: int = 16, share: Share | None = None) -> Answers:
-    """The network's answers on a split, from the pictures alone, in float32; the work shared out, the answers not."""
+def answer(
+    model: ViT, split: Split, batch_size: int = 16, share: Share | None = None, bar: bool = False
+) -> Answers:
+    """The network's answers on a split, from the pictures alone, in float32; the work shared out, the answers not.
+
+    `bar` shows how far it is.
+    """
     share = share or Share()
     device = next(model.parameters()).device
     model.eval()
     own = share.own(len(split))
     logits = [torch.empty((0, len(model.config.classes)))]
-    with torch.inference_mode():
+    what = "picture" if split.views == 1 else "part"
+    with (
+        torch.inference_mode(),
+        tqdm(total=own.stop - own.start, unit=what, disable=None if bar else True) as progress,
+    ):
         for start in range(own.start, own.stop, batch_size):
-            pixels = split.pixels(range(start, min(start + batch_size, own.stop)))
-            logits.append(model(pixels.to(device).float() / 255).logits.float().cpu())
+            some = range(start, min(start + batch_size, own.stop))
+            logits.append(model(split.pixels(some).to(device).float() / 255).logits.float().cpu())
+            progress.update(len(some))
     all_logits = share.joined(torch.cat(logits))
     return Answers(
         logits=all_logits.numpy(),

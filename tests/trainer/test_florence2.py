@@ -294,6 +294,27 @@ def test_evaluate_says_of_validation_what_the_training_said(dataset, finished, t
     assert {p.name for p in out.glob("mistakes_*")} <= {"mistakes_train.png"}
 
 
+def test_a_killed_evaluation_of_a_detector_leaves_nothing_and_no_file_of_a_person_goes(
+    dataset, finished, tmp_path, monkeypatch, capsys
+):
+    from trainer import detection_plots
+
+    def killed(*args):
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    words = ["--model", str(finished), "--data", str(dataset), "--device", "cpu", "--out"]
+    out.mkdir()
+    (out / "mistakes_mine.png").write_bytes(b"mine")
+    with monkeypatch.context() as patch:
+        patch.setattr(detection_plots, "calibration", killed)
+        assert evaluate.main([*words, str(out)]) == 1
+    assert [path.name for path in out.iterdir()] == ["mistakes_mine.png"]
+    assert evaluate.main([*words, str(out)]) == 0 and (out / "mistakes_mine.png").read_bytes() == b"mine"
+    assert evaluate.main([*words, str(finished)]) == 2
+    assert "apart from the run's own files" in capsys.readouterr().err
+
+
 def test_evaluate_measures_data_that_has_no_training_split(make_rows, make_dataset, finished, tmp_path):
     rows = with_answers(make_rows("station", 4, 5))
     data = make_dataset(tmp_path / "station", {"station": rows})
