@@ -241,8 +241,9 @@ def page_parts(out: Path, document: Mapping[str, Any], heading: str = "h2") -> l
         ),
         page.paragraph(
             "Intervals of accuracy, recall and precision: bootstrap over parts, 1,000 draws; where all are right, or "
-            "all wrong, Clopper and Pearson's with a part as one trial. Escapes (NG said OK) and overkill (OK said "
-            "NG): Clopper and Pearson's over pictures, too narrow where a part has several.",
+            "all wrong, Clopper and Pearson's with a part as one trial, and of the mean recall Buehler's. Escapes (NG "
+            "said OK) and overkill (OK said NG): Clopper and Pearson's over pictures, too narrow where a part has "
+            "several.",
             small=True,
         ),
         page.picture(out / "confusion.png", "Confusion matrices; shading by share of the true class"),
