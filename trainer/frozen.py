@@ -108,8 +108,15 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """SHA-256 of a file, in hex.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as e:
+        raise InputError(f"{path}: expected a trained run's weights, got {e}") from e
 
 
 def freeze(
@@ -138,6 +145,14 @@ def freeze(
     return decided
 
 
+def forget_temperature(run: Path) -> None:
+    """Remove the temperature from RUN/config.json, before its weights are replaced: transformers reads it there."""
+    path = run / checkpoint.CONFIG
+    document = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if document.pop("logit_temperature", None) is not None:
+        checkpoint.write_text(path, json.dumps(document, indent=2) + "\n")
+
+
 def load(run: Path) -> Frozen | None:
     """RUN/frozen.json; None where the run has none.
 
@@ -164,6 +179,7 @@ def load(run: Path) -> Frozen | None:
         raise InputError(f"{path}: expected a threshold in [0, 1] and a temperature above 0, got {held}")
     if held.weights_sha256 != digest(run / checkpoint.BEST):
         raise InputError(
-            f"{path}: belongs to other weights than {checkpoint.BEST}: remove it, and it is chosen again"
+            f"{path}: belongs to other weights than {checkpoint.BEST}: finish the training with --resume, or remove "
+            "the file, and `python -m trainer.evaluate` chooses it again"
         )
     return held

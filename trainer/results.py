@@ -13,12 +13,30 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from trainer import checkpoint
 from trainer.errors import InputError
 
 EVALUATION, PREDICTIONS, REPORT = "evaluation.json", "predictions.csv", "report.html"
 STAGE = ".results.tmp"
 # Names of the files that a document stands for, itself not among them.
 FilesOf = Callable[[Mapping[str, Any]], Iterable[str]]
+
+
+def read(path: Path, expected: str, **kinds: type) -> dict[str, Any]:
+    """A JSON object that a command wrote.
+
+    Args:
+        path: The file.
+        expected: What it is, for messages.
+        kinds: The type of each key that has to be there.
+
+    Raises:
+        InputError: It is missing, none, or lacks a key.
+    """
+    found = checkpoint.read_json(path, expected)
+    if wrong := [key for key, kind in kinds.items() if not isinstance(found.get(key), kind)]:
+        raise InputError(f"{path}: expected {expected}, got one without {', '.join(wrong)}")
+    return found
 
 
 def evaluation_files(document: Mapping[str, Any]) -> set[str]:

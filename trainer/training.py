@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from trainer import checkpoint, doctor, metrics
+from trainer import checkpoint, doctor, frozen, metrics
 from trainer.augmentation import Batch
 from trainer.averaging import Average
 from trainer.checkpoint import RunState, TrainingConfig
@@ -375,6 +375,7 @@ def train(
             state = RunState(epoch, best_epoch, best_score)
             if share.first:
                 if is_best:
+                    frozen.forget_temperature(run)
                     checkpoint.save_tensors(run / checkpoint.BEST, weights, metadata)
                 checkpoint.save_tensors(run / checkpoint.LAST, weights, metadata)
                 write_metrics(run, rows)
