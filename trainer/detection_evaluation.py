@@ -32,7 +32,7 @@ def _data(folder: Path, wanted: Sequence[str], detector: Detector) -> DetectionD
     chosen = {n: rows for n, rows in dataset.items() if n in wanted or (not wanted and n != "train")}
     if not chosen:
         raise InputError(f"--data {folder}: expected a split other than train, got none")
-    data = detection_data(chosen, classes, folder, detector.input, detector.size)
+    data = detection_data(chosen, classes, folder, detector.input, detector.size, wanted)
     labels = detector.labels
     strange = [
         f"--data {folder} split {name}: expected defects of the run's classes {list(labels)}, got {label}"

@@ -62,7 +62,7 @@ def measure(
     threshold = detection_metrics.best_threshold(
         list(zip(validation.truths, found["validation"], strict=True))
     )
-    seen = data.seen_positions()
+    seen = data.seen_positions(training.rows)
     reports = {
         name: detection_metrics.report(data.splits[name].truths, boxes, data.labels, threshold, seen)
         for name, boxes in found.items()
