@@ -13,7 +13,7 @@ each with its own maps of what the part's answer comes from.
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,13 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from tqdm import tqdm
 
-from trainer import checkpoint, row_facts, views
+from trainer import checkpoint, results, row_facts, views
 from trainer.attention_maps import METHODS, maps_of
 from trainer.attention_scores import centre_map, scores, summary
 from trainer.attention_sheets import animation, curves, sheet
-from trainer.data import Split, housing_box, load_data
+from trainer.data import Split, housing_box, load_frozen_classes
 from trainer.errors import InputError
 from trainer.florence2_run import FORMAT as DETECTION_FORMAT
 from trainer.florence2_run import kind_of
@@ -39,6 +40,8 @@ FOLDER, DOCUMENT, CURVES, ANIMATION = "attention", "attention.json", "curves.png
 STAGE_SHEET = "attention.png"
 SPLIT, PICTURES, PROBES = "validation", 200, 9
 RANDOM_SEEDS = (0, 1, 2)
+# Told of so many pictures that one network has been asked.
+Done = Callable[[int], object]
 # Most numbers of one block's attention at a time: 2 GB with its gradient, in float32.
 LARGEST_BATCH = 2**28
 
@@ -137,7 +140,9 @@ class Look:
     sheet: Image.Image
 
 
-def all_maps(model: ViT, split: Split, rows: Sequence[int]) -> dict[str, Tensor]:
+def all_maps(
+    model: ViT, split: Split, rows: Sequence[int], done: Done = lambda count: None
+) -> dict[str, Tensor]:
     """(N, h, w) by method, of the pictures of the split's examples `rows`."""
     device = next(model.parameters()).device
     tokens = model.config.grid[0] * model.config.grid[1]
@@ -147,6 +152,7 @@ def all_maps(model: ViT, split: Split, rows: Sequence[int]) -> dict[str, Tensor]
         pixels = split.pixels(rows[start : start + batch_size]).to(device).float() / 255
         for name, maps in maps_of(model, pixels).items():
             found[name].append(maps)
+        done(len(rows[start : start + batch_size]) * split.views)
     return {name: torch.cat(maps) for name, maps in found.items()}
 
 
@@ -167,7 +173,7 @@ def scored(maps: Mapping[str, Tensor], probes: Probes, model: ViT) -> dict[str, 
     }
 
 
-def baselines(model: ViT, probes: Probes) -> dict[str, Any]:
+def baselines(model: ViT, probes: Probes, done: Done = lambda count: None) -> dict[str, Any]:
     """Scores of a flat map, of a bell in the centre, and the mean of three networks with random weights."""
     grid, count = model.config.grid, len(probes.pictures())
     flat = torch.full((count, *grid), 1 / (grid[0] * grid[1]))
@@ -177,7 +183,7 @@ def baselines(model: ViT, probes: Probes) -> dict[str, Any]:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             other = ViT(model.config).to(next(model.parameters()).device).eval()
-        drawn.append(scored(all_maps(other, probes.split, probes.rows), probes, other))
+        drawn.append(scored(all_maps(other, probes.split, probes.rows, done), probes, other))
     for method in METHODS:
         columns = {key: [one[method][key] for one in drawn] for key in drawn[0][method]}
         found[f"random weights, {method}"] = {
@@ -186,9 +192,9 @@ def baselines(model: ViT, probes: Probes) -> dict[str, Any]:
     return found
 
 
-def look(model: ViT, probes: Probes, title: str) -> Look:
+def look(model: ViT, probes: Probes, title: str, done: Done = lambda count: None) -> Look:
     """Ask one network, in evaluation mode, all probes."""
-    maps = all_maps(model, probes.split, probes.rows)
+    maps = all_maps(model, probes.split, probes.rows, done)
     split = probes.split
     pixels = split.pixels(probes.rows[: probes.shown]).to(next(model.parameters()).device).float() / 255
     with torch.inference_mode():
@@ -198,11 +204,14 @@ def look(model: ViT, probes: Probes, title: str) -> Look:
     return Look(scored(maps, probes, model), picture)
 
 
+def files_of(document: Mapping[str, Any]) -> set[str]:
+    """What lies beside an attention.json."""
+    sheets = {f"attention_{name}.png" for name in document["weights"]}
+    return sheets | ({CURVES, ANIMATION} if len(sheets) > 1 else set())
+
+
 def write(out: Path, looks: Mapping[str, Look], base: Mapping[str, Any], probes: Probes) -> None:
     """Write attention.json and the sheets into OUT; of several weights curves and animation too."""
-    out.mkdir(parents=True, exist_ok=True)
-    for name, one in looks.items():
-        _save_sheet(one.sheet, out / f"attention_{name}.png")
     document = {
         "split": probes.name,
         "pictures": len(probes.pictures()),
@@ -210,17 +219,31 @@ def write(out: Path, looks: Mapping[str, Look], base: Mapping[str, Any], probes:
         "weights": {name: one.scores for name, one in looks.items()},
         "baselines": base,
     }
-    checkpoint.write_text(out / DOCUMENT, json.dumps(document, indent=2) + "\n")
-    if len(looks) > 1:
-        curves(document["weights"], base, out / CURVES)
-        animation([one.sheet for one in looks.values()], out / ANIMATION)
-    else:  # those of an earlier call show other weights
-        (out / CURVES).unlink(missing_ok=True)
-        (out / ANIMATION).unlink(missing_ok=True)
+    with results.replaced(out, DOCUMENT, files_of) as stage:
+        for name, one in looks.items():
+            _save_sheet(one.sheet, stage / f"attention_{name}.png")
+        if len(looks) > 1:
+            curves(document["weights"], base, stage / CURVES)
+            animation([one.sheet for one in looks.values()], stage / ANIMATION)
+        checkpoint.write_text(stage / DOCUMENT, json.dumps(document, indent=2) + "\n")
 
 
 def _save_sheet(picture: Image.Image, path: Path) -> None:
     checkpoint.replace_file(path, lambda t: picture.save(t, format="PNG"))
+
+
+def stages_of(run: Path) -> list[Path]:
+    """The folders of a run's stages, in the order of their epochs.
+
+    Raises:
+        InputError: There is none.
+    """
+    folders = sorted(path for path in (run / STAGES).glob("*") if path.name.isdecimal())
+    if not folders:
+        raise InputError(
+            f"--stages: expected stages in {run / STAGES}, as trainer.vit --stages keeps, got none"
+        )
+    return folders
 
 
 class StageLooks:
@@ -230,15 +253,18 @@ class StageLooks:
         run: The run's folder.
         probes: What is asked.
         device: Where.
+        done: Told of each picture.
     """
 
-    def __init__(self, run: Path, probes: Probes, device: torch.device) -> None:
-        self._run, self._probes, self._device = run, probes, device
+    def __init__(
+        self, run: Path, probes: Probes, device: torch.device, done: Done = lambda count: None
+    ) -> None:
+        self._run, self._probes, self._device, self._done = run, probes, device, done
         self._looks: dict[str, Look] = {}
 
     def _look(self, folder: Path, title: str) -> Look:
         model = checkpoint.load_model(folder).to(self._device)
-        return look(model, self._probes, title)
+        return look(model, self._probes, f"{self._run.resolve().name}, {title}", self._done)
 
     def update(self) -> None:
         """Look at the stages that are new; each gets its sheet and scores beside its weights.
@@ -246,24 +272,19 @@ class StageLooks:
         Raises:
             InputError: There is no stage.
         """
-        folders = sorted(path for path in (self._run / STAGES).glob("*") if path.name.isdecimal())
-        if not folders:
-            raise InputError(
-                f"--stages: expected stages in {self._run / STAGES}, as trainer.vit --stages keeps, got none"
-            )
-        for folder in folders:
+        for folder in stages_of(self._run):
             name = str(int(folder.name))
             if name in self._looks:
                 continue
-            found = self._looks[name] = self._look(folder, f"{self._run.name}, epoch {name}")
+            found = self._looks[name] = self._look(folder, f"epoch {name}")
             _save_sheet(found.sheet, folder / STAGE_SHEET)
             checkpoint.write_text(folder / DOCUMENT, json.dumps(found.scores, indent=2) + "\n")
 
     def finish(self) -> tuple[dict[str, Look], dict[str, Any]]:
         """All stages, then the best weights, in the order of their epochs; and the baselines."""
         self.update()
-        best = {"best": self._look(self._run, f"{self._run.name}, best epoch")}
-        base = baselines(checkpoint.load_model(self._run).to(self._device), self._probes)
+        best = {"best": self._look(self._run, "best epoch")}
+        base = baselines(checkpoint.load_model(self._run).to(self._device), self._probes, self._done)
         return self._looks | best, base
 
 
@@ -305,29 +326,35 @@ def run(args: argparse.Namespace) -> int:
         torch.set_num_threads(args.threads)
     device = device_of(args.device)
     models = {} if args.stages else _networks(args.model, args.weights, device)
-    data = load_data(args.data, settings.input, (config.width, config.height))
-    if data.classes != config.classes:
-        raise InputError(
-            f"--data {args.data}: {args.model} knows {config.classes}, the dataset has {data.classes}"
-        )
-    splits = data.splits
+    names = (
+        [*(str(int(folder.name)) for folder in stages_of(args.model)), "best"] if args.stages else [*models]
+    )
+    out = args.out or args.model / FOLDER
+    if args.out:
+        wanted = files_of({"weights": names})
+        results.check(out, args.model, DOCUMENT, files_of, {*wanted, DOCUMENT}, "--out")
+    elif out.exists() and not out.is_dir():
+        raise InputError(f"--out {out}: expected a folder, got a file")
+    size = (config.width, config.height)
+    splits = load_frozen_classes(args.data, settings.input, size, config.classes, (args.split,))
     if config.views:
         splits = views.by_part(splits, config.views, config.classes, f"--data {args.data}")
     kept = {
         name: split.subset(np.flatnonzero(row_facts.kept_rows(split, args.rows or settings.rows)).tolist())
         for name, split in splits.items()
     }
-    probes = probes_of(kept, args.split, len(data.classes), args.pictures, args.probes)
-    out = args.out or args.model / FOLDER
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out}: expected a folder, got a file")
-    if args.stages:
-        looks, base = StageLooks(args.model, probes, device).finish()
-    else:
-        looks = {
-            name: look(model, probes, f"{args.model.name}, weights {name}") for name, model in models.items()
-        }
-        base = baselines(next(iter(models.values())), probes)
+    probes = probes_of(kept, args.split, len(config.classes), args.pictures, args.probes)
+    asked = len(probes.pictures()) * (len(names) + len(RANDOM_SEEDS))
+    with tqdm(total=asked, unit="picture", disable=None) as bar:
+        if args.stages:
+            looks, base = StageLooks(args.model, probes, device, bar.update).finish()
+        else:
+            run_name = args.model.resolve().name
+            looks = {
+                name: look(model, probes, f"{run_name}, weights {name}", bar.update)
+                for name, model in models.items()
+            }
+            base = baselines(next(iter(models.values())), probes, bar.update)
     write(out, looks, base, probes)
     say_scores(looks, base)
     say(f"results: {out}")

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer import checkpoint, frozen, hub_files
+from trainer import checkpoint, frozen, hub_files, results
+from trainer.errors import InputError
 from trainer.page import shown
 
 EVALUATION = Path("evaluation") / "evaluation.json"
@@ -111,13 +112,41 @@ def is_ours(text: str) -> bool:
         return False
 
 
+def summary_of(run: Path) -> dict[str, Any]:
+    """RUN/summary.json of a ViT's run.
+
+    Raises:
+        InputError: The run was not finished, or its best weights are others by now.
+    """
+    path = run / "summary.json"
+    found = results.read(
+        path,
+        "the summary of a finished run",
+        epochs=int,
+        best_epoch=int,
+        best_by=str,
+        stopped=str,
+        splits=dict,
+        warnings=list,
+    )
+    # Earlier versions kept no hash.
+    if "weights_sha256" in found and found["weights_sha256"] != frozen.digest(run / checkpoint.BEST):
+        raise InputError(
+            f"{path}: is of other weights than {checkpoint.BEST}: finish the training with `python -m trainer.vit "
+            "--resume`"
+        )
+    return found
+
+
 def evaluation_of(run: Path) -> dict[str, Any] | None:
     """What RUN/evaluation/evaluation.json says of the run's best weights; None where it is of others, or missing."""
     if not (run / EVALUATION).is_file():
         return None
-    found = checkpoint.read_json(run / EVALUATION, "what trainer.evaluate wrote")
-    same = found.get("frozen", {}).get("weights_sha256") == frozen.digest(run / checkpoint.BEST)
-    return found if same else None
+    found = results.read(run / EVALUATION, "what trainer.evaluate wrote", splits=dict)
+    held = found.get("frozen")
+    if not isinstance(held, dict) or held.get("weights_sha256") != frozen.digest(run / checkpoint.BEST):
+        return None
+    return found
 
 
 def _measured(
@@ -188,10 +217,10 @@ def vit_card(
         license: The Hub's id of one.
 
     Raises:
-        InputError: The run was not finished.
+        InputError: See `summary_of`.
     """
     config, settings = checkpoint.load_config(run)
-    summary = checkpoint.read_json(run / "summary.json", "the summary of a finished run")
+    summary = summary_of(run)
     held = frozen.load(run)
     document = checkpoint.read_json(run / checkpoint.CONFIG, "a run's configuration")
     by_transformers = "auto_map" in document and hub_files.takes_one_picture(config)

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from trainer import checkpoint, page
+from trainer import checkpoint, page, results
 from trainer.answers import Found
 from trainer.data import read_dataset
 from trainer.detect import Inspector
@@ -20,8 +20,8 @@ from trainer.florence2_data import DetectionData, DetectionSplit, Truth, detecti
 from trainer.florence2_run import Detector
 from trainer.florence2_training import answers
 from trainer.options import say
+from trainer.results import EVALUATION, PREDICTIONS, REPORT, evaluation_files
 
-EVALUATION, PREDICTIONS, REPORT = "evaluation.json", "predictions.csv", "report.html"
 COLUMNS = ("split", "run", "kind", "label", "confidence", "address", "cavity", "x1", "y1", "x2", "y2")
 SHOWN = 6
 
@@ -32,7 +32,7 @@ def _data(folder: Path, wanted: Sequence[str], detector: Detector) -> DetectionD
     chosen = {n: rows for n, rows in dataset.items() if n in wanted or (not wanted and n != "train")}
     if not chosen:
         raise InputError(f"--data {folder}: expected a split other than train, got none")
-    data = detection_data(chosen, classes, folder, detector.input, detector.size)
+    data = detection_data(chosen, classes, folder, detector.input, detector.size, wanted)
     labels = detector.labels
     strange = [
         f"--data {folder} split {name}: expected defects of the run's classes {list(labels)}, got {label}"
@@ -93,7 +93,6 @@ def worst(lines: Sequence[Sequence[dict[str, Any]]], count: int = SHOWN) -> list
 def _write(out: Path, document: dict[str, Any], rows: Sequence[dict[str, Any]]) -> None:
     from trainer import detection_plots, detection_report
 
-    checkpoint.write_text(out / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     checkpoint.write_table(out / PREDICTIONS, COLUMNS, rows)
     reports = document["splits"]
     detection_plots.calibration(
@@ -116,6 +115,7 @@ def _write(out: Path, document: dict[str, Any], rows: Sequence[dict[str, Any]]) 
         )
     parts.append(page.picture(out / "calibration.png", "Confidence against the share of true boxes"))
     checkpoint.write_text(out / REPORT, "\n".join(filter(None, parts)) + "\n")
+    checkpoint.write_text(out / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
 def measure(
@@ -140,7 +140,13 @@ def measure(
 
 
 def evaluate(
-    run: Path, folder: Path, out: Path, wanted: Sequence[str], batch_size: int, device: torch.device
+    run: Path,
+    folder: Path,
+    out: Path,
+    wanted: Sequence[str],
+    batch_size: int,
+    device: torch.device,
+    own_folder: bool = False,
 ) -> None:
     """Measure a finished run's model on a dataset, and write what is named above into `out`.
 
@@ -151,28 +157,31 @@ def evaluate(
         wanted: Splits to measure; none: all but `train`.
         batch_size: Pictures that are answered together.
         device: What the model runs on.
+        own_folder: Whether `out` is the run's own folder for it, where all is ours.
 
     Raises:
-        InputError: The run is unfinished, or the dataset cannot be used or has defects that the run does not know.
+        InputError: The run is unfinished, the dataset cannot be used or has defects that the run does not know, or
+            `out` has files of the same names that no evaluation wrote.
     """
     from trainer import detection_metrics
 
     inspector = Inspector.load(run, device)
     detector = inspector.detector
     data = _data(folder, wanted, detector)
-    out.mkdir(parents=True, exist_ok=True)
-    for old in out.glob("mistakes_*.png"):
-        old.unlink()
-    reports, rows = measure(inspector, data.splits, batch_size, out)
-    document = {
-        "model": run.resolve().name,
-        "data": folder.resolve().name,
-        "labels": list(detector.labels),
-        "threshold": detector.threshold,
-        "seen": detector.seen,
-        "splits": reports,
-    }
-    _write(out, document, rows)
+    if not own_folder:
+        new = evaluation_files({"splits": data.splits})
+        results.check(out, run, EVALUATION, evaluation_files, {*new, EVALUATION})
+    with results.replaced(out, EVALUATION, evaluation_files) as stage:
+        reports, rows = measure(inspector, data.splits, batch_size, stage)
+        document = {
+            "model": run.resolve().name,
+            "data": folder.resolve().name,
+            "labels": list(detector.labels),
+            "threshold": detector.threshold,
+            "seen": detector.seen,
+            "splits": reports,
+        }
+        _write(stage, document, rows)
     for name, measured in reports.items():
         say(f"{name}: {detection_metrics.headline(measured)} ({measured['pictures']} pictures)")
         for group, part in measured["positions"].items():

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from trainer import checkpoint, frozen, page, row_facts, training, views
+from trainer import checkpoint, frozen, page, results, row_facts, training, views
+from trainer.checkpoint import TrainingConfig
 from trainer.data import Split, load_frozen_classes
 from trainer.errors import InputError
 from trainer.florence2_run import FORMAT as DETECTION_FORMAT
@@ -24,9 +25,9 @@ from trainer.florence2_run import kind_of
 from trainer.frozen import Frozen
 from trainer.model import ViT, ViTConfig
 from trainer.options import device_of, exit_code, number, say
+from trainer.results import EVALUATION, PREDICTIONS, REPORT, evaluation_files
 from trainer.row_facts import Facts
 
-EVALUATION, PREDICTIONS, REPORT = "evaluation.json", "predictions.csv", "report.html"
 EXAMPLE = """example:
   python -m trainer.evaluate --model out/run --data out/dataset --split test --out out/evaluation
 
@@ -81,23 +82,31 @@ def _splits(folder: Path, column: str, config: ViTConfig, only: tuple[str, ...] 
     return views.by_part(found, config.views, config.classes, f"--data {folder}")
 
 
-def _frozen(args: argparse.Namespace, model: ViT, column: str) -> Frozen:
-    """What the run froze; chosen now, on the dataset's validation split, where it has nothing."""
+def _frozen(args: argparse.Namespace, model: ViT, settings: TrainingConfig) -> Frozen:
+    """What the run froze; chosen now, on the dataset's validation split, where it has nothing.
+
+    The rows are those that the run was trained and measured on, whatever rows are measured now.
+    """
     held = frozen.load(args.model)
     if held is not None:
         return held
     config = model.config
     try:
-        splits = _splits(args.data, column, config, ("validation",))
+        splits = _splits(args.data, settings.input, config, ("validation",))
     except InputError as e:
         raise InputError(
             [f"{args.model}: has no {frozen.FROZEN}, so the threshold needs a validation split", *e.problems]
         ) from e
-    validation = kept(splits["validation"], args.rows)
-    logits = training.answer(model, validation, args.batch_size).logits
+    validation = kept(splits["validation"], settings.rows)
+    if not len(validation):
+        raise InputError(
+            f"--data {args.data} split validation: expected rows to choose the threshold on, got none that --rows "
+            f"{settings.rows} keeps, as the run was trained"
+        )
+    logits = training.answer(model, validation, args.batch_size, bar=True).logits
     try:
-        train = _splits(args.data, column, config, ("train",))["train"]
-        positions = row_facts.defect_positions(train, config.ok_index)
+        train = _splits(args.data, settings.input, config, ("train",))["train"]
+        positions = row_facts.defect_positions(kept(train, settings.rows), config.ok_index)
     except InputError:
         positions = {}
     say(
@@ -146,9 +155,13 @@ def evaluate(
     reports: dict[str, Any] = {}
     lines: list[dict[str, Any]] = []
     hits: dict[str, dict[str, Any]] = {}
+    renamed: dict[str, str] = {}
     for name, split in splits.items():
         facts = row_facts.facts(split, config.ok_index)
-        answers = training.answer(model, split, batch_size)
+        renamed |= {
+            column: factor for column, factor in row_facts.column_names(facts).items() if column != factor
+        }
+        answers = training.answer(model, split, batch_size, bar=True)
         reports[name] = evaluation.report(
             facts, answers.logits, split.labels.numpy(), config.classes, config.ok_index, held
         )
@@ -164,18 +177,17 @@ def evaluate(
             )
             for measure in reports[name]["detection"]
         }
+    for column, factor in renamed.items():
+        say(f"column {column}: among the factors it is {factor!r}, for {column!r} is computed from the truth")
     return reports, lines, hits
 
 
 def write_pictures(
     out: Path, model: ViT, splits: Mapping[str, Split], reports: Mapping[str, Any], hits: Mapping[str, Any]
 ) -> None:
-    """Write the plots and sheets into OUT; those of an earlier evaluation go."""
+    """Write the plots and sheets into OUT."""
     from trainer import evaluation_plots, plots  # Matplotlib takes a second to import
 
-    for pattern in ("effects_*.png", "mistakes_*.png", "detection.png"):
-        for old in out.glob(pattern):
-            old.unlink()
     classes = model.config.classes
     plots.confusion(
         {name: np.array(r["confusion"]) for name, r in reports.items()}, classes, out / "confusion.png"
@@ -229,8 +241,9 @@ def page_parts(out: Path, document: Mapping[str, Any], heading: str = "h2") -> l
         ),
         page.paragraph(
             "Intervals of accuracy, recall and precision: bootstrap over parts, 1,000 draws; where all are right, or "
-            "all wrong, Clopper and Pearson's with a part as one trial. Escapes (NG said OK) and overkill (OK said "
-            "NG): Clopper and Pearson's over pictures, too narrow where a part has several.",
+            "all wrong, Clopper and Pearson's with a part as one trial, and of the mean recall Buehler's. Escapes (NG "
+            "said OK) and overkill (OK said NG): Clopper and Pearson's over pictures, too narrow where a part has "
+            "several.",
             small=True,
         ),
         page.picture(out / "confusion.png", "Confusion matrices; shading by share of the true class"),
@@ -320,6 +333,7 @@ def _detector(args: argparse.Namespace, out: Path) -> int:
         tuple(dict.fromkeys(args.split or ())),
         args.batch_size,
         device_of(args.device),
+        own_folder=args.out is None,
     )
     return 0
 
@@ -337,7 +351,7 @@ def run(args: argparse.Namespace) -> int:
     _, settings = checkpoint.load_config(args.model)
     model = checkpoint.load_model(args.model).to(device_of(args.device))
     config = model.config
-    held = _frozen(args, model, settings.input)
+    held = _frozen(args, model, settings)
     wanted = tuple(dict.fromkeys(args.split or ()))
     chosen = _splits(args.data, settings.input, config, wanted)
     splits = {name: kept(split, args.rows) for name, split in chosen.items()}
@@ -347,11 +361,13 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(
             f"--data {args.data}: expected rows to measure in {empty or 'a split other than train'}, got none"
         )
-    out.mkdir(parents=True, exist_ok=True)
+    if args.out:
+        new = evaluation_files({"splits": splits, "frozen": held})
+        results.check(out, args.model, EVALUATION, evaluation_files, {*new, EVALUATION})
     reports, lines, hits = evaluate(model, splits, held, args.batch_size)
     document = {
-        "model": args.model.name,
-        "data": args.data.name,
+        "model": args.model.resolve().name,
+        "data": args.data.resolve().name,
         "classes": list(config.classes),
         "rows": args.rows,
         **({"views": list(config.views)} if config.views else {}),
@@ -359,10 +375,11 @@ def run(args: argparse.Namespace) -> int:
         "frozen": {k: v for k, v in vars(held).items() if k != "positions"},
         "splits": reports,
     }
-    checkpoint.write_text(out / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-    checkpoint.write_table(out / PREDICTIONS, list(lines[0]), lines)
-    write_pictures(out, model, splits, reports, hits)
-    write_page(out, document)
+    with results.replaced(out, EVALUATION, evaluation_files) as stage:
+        checkpoint.write_table(stage / PREDICTIONS, list(lines[0]), lines)
+        write_pictures(stage, model, splits, reports, hits)
+        write_page(stage, document)
+        checkpoint.write_text(stage / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     for name, measured in reports.items():
         low, high = measured["accuracy"]["interval"]
         escapes, overkill = measured["escapes"], measured["overkill"]

@@ -80,7 +80,7 @@ def report(
     said = decide(probabilities, ok_index, frozen.threshold)
     parts = [row.part for row in rows]
     matrix = metrics.confusion_matrix(truth, said, len(classes))
-    drawn = intervals.drawn_matrices(intervals.part_counts(parts, truth, said, len(classes)))
+    counts = intervals.part_counts(parts, truth, said, len(classes))
     truth_ng, said_ng, right = truth != ok_index, said != ok_index, said == truth
     score = 1 - probabilities[:, ok_index]
 
@@ -122,7 +122,7 @@ def report(
         "accuracy": measured(int(right.sum()), len(rows), (np.ones(len(rows), dtype=bool), right)),
         "balanced_accuracy": {
             "share": metrics.balanced_accuracy(matrix),
-            "interval": intervals.bootstrap(drawn, metrics.balanced_accuracy),
+            "interval": intervals.balanced_interval(counts),
         },
         "auroc": auroc(score, truth_ng),
         **verdicts(truth_ng, said_ng),

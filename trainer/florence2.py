@@ -384,12 +384,13 @@ def run(args: argparse.Namespace, argv: list[str]) -> int:
         return 0
     accelerator = _accelerator(device)
     main = accelerator.is_main_process
-    detector = Detector(classes, size, 0.5, data.seen_positions(), settings.remove_hyphens, settings.input)
 
     from trainer import detection_metrics, detection_sheets
     from trainer.florence2_training import Training, answers
 
     training = Training(data, model, collator, settings, accelerator)
+    seen = data.seen_positions(training.rows)
+    detector = Detector(classes, size, 0.5, seen, settings.remove_hyphens, settings.input)
     training.self_test()
     # Killed in its first epoch, a run has its settings and nothing else: it begins again.
     goes_on = args.resume and (args.out / checkpoint.STATE).is_file()

@@ -24,6 +24,7 @@ from trainer.data import LEFT_RIGHT, UP_DOWN, Pictures
 from trainer.errors import InputError
 from trainer.fitting import rgb
 from trainer.model import OK_CLASS
+from trainer.options import say
 from trainer.row_facts import positions_by_scene
 
 MISSING_CLASS = "NUKENG"
@@ -108,9 +109,9 @@ class DetectionData:
         """The classes an answer may name."""
         return tuple(name for name in self.classes if name != OK_CLASS)
 
-    def seen_positions(self) -> dict[str, list[str]]:
-        """Pins that carry a defect somewhere in training, by scene."""
-        return positions_by_scene(truth.defects for truth in self.splits["train"].truths)
+    def seen_positions(self, rows: Sequence[int]) -> dict[str, list[str]]:
+        """Pins that carry a defect somewhere in the `rows` of the split `train` that train, by scene."""
+        return positions_by_scene(self.splits["train"].truths[row].defects for row in rows)
 
 
 def stretched(picture: Image.Image, size: tuple[int, int]) -> np.ndarray:
@@ -180,9 +181,14 @@ def truth_of(row: dict[str, Any], classes: Sequence[str], place: str) -> Truth:
 
 
 def detection_data(
-    dataset: Mapping[str, Any], classes: tuple[str, ...], folder: Path, column: str, size: tuple[int, int]
+    dataset: Mapping[str, Any],
+    classes: tuple[str, ...],
+    folder: Path,
+    column: str,
+    size: tuple[int, int],
+    needed: Sequence[str] = ("train", "validation"),
 ) -> DetectionData:
-    """What detection needs of splits that `read_dataset` returned, all of them.
+    """What detection needs of splits that `read_dataset` returned; one without any answer is left out, and it is said.
 
     Args:
         dataset: At least one split.
@@ -190,13 +196,14 @@ def detection_data(
         folder: What messages call the dataset.
         column: `image` or `nsoart`.
         size: (W, H) px of the network's pictures.
+        needed: Splits that must have answers.
 
     Raises:
-        InputError: A column, an answer or a picture is missing or broken.
+        InputError: A column, an answer or a picture is missing or broken, or no split has answers.
     """
     if "bbox_str" not in next(iter(dataset.values())).features:
         raise InputError(f"--data {folder}: expected a column 'bbox_str', got none")
-    splits, problems = {}, []
+    splits, problems, null_only = {}, [], []
     for name, rows in dataset.items():
         table = rows.select_columns(
             [c for c in rows.column_names if c not in ("image", "nsoart", "mask")]
@@ -204,9 +211,7 @@ def detection_data(
         # A picture of which only the class is known has no answer: an empty one would say that nothing is wrong.
         known = [index for index, row in enumerate(table) if row["bbox_str"] is not None]
         if not known:
-            problems.append(
-                f"--data {folder} split {name}: expected answers in column bbox_str, got null only"
-            )
+            null_only.append(name)
             continue
         truths = []
         for index in known:
@@ -221,8 +226,15 @@ def detection_data(
                 splits[name] = DetectionSplit(Pictures(answered, column, size, fitted=stretched), truths)
             except InputError as e:
                 problems += [f"--data {folder} split {name}: {problem}" for problem in e.problems]
+    problems += [
+        f"--data {folder} split {name}: expected answers in column bbox_str, got null only"
+        for name in null_only
+        if name in needed or len(null_only) == len(dataset)
+    ]
     if problems:
         raise InputError(problems[:20])
+    for name in null_only:
+        say(f"split {name} is left out: its column bbox_str is null only, no picture of it has an answer")
     return DetectionData(splits, classes, size)
 
 
@@ -250,6 +262,19 @@ def chosen_rows(split: DetectionSplit, digits: str, share: float) -> list[int]:
             f"--digits {digits}: expected such pictures in the training split, got {len(marked)} with print and "
             f"{len(plain)} without"
         )
+    return rows
+
+
+def training_rows(split: DetectionSplit, digits: str, share: float, limit: int, seed: int) -> list[int]:
+    """Rows to train on: those of `chosen_rows`, and of these at most `limit` drawn ones; 0 = all.
+
+    Raises:
+        InputError: There is no such row.
+    """
+    rows = chosen_rows(split, digits, share)
+    if limit:
+        order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
+        rows = sorted(rows[i] for i in order[:limit].tolist())
     return rows
 
 

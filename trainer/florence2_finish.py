@@ -17,8 +17,8 @@ from trainer import (
     detection_sheets,
     forgetting,
     lora,
+    results,
 )
-from trainer.errors import InputError
 from trainer.florence2_data import DetectionData
 from trainer.florence2_model import load, trained_parameters
 from trainer.florence2_run import ADAPTER, MODEL, DetectionConfig, Detector, save_config, save_model
@@ -62,7 +62,7 @@ def measure(
     threshold = detection_metrics.best_threshold(
         list(zip(validation.truths, found["validation"], strict=True))
     )
-    seen = data.seen_positions()
+    seen = data.seen_positions(training.rows)
     reports = {
         name: detection_metrics.report(data.splits[name].truths, boxes, data.labels, threshold, seen)
         for name, boxes in found.items()
@@ -158,9 +158,17 @@ def summary_of(run: Path) -> Mapping[str, Any]:
     """RUN/summary.json.
 
     Raises:
-        InputError: It is missing.
+        InputError: It is missing, or lacks what a finished run's has.
     """
-    try:
-        return json.loads((run / "summary.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
-    except (OSError, ValueError) as e:
-        raise InputError(f"{run / 'summary.json'}: expected the summary of a finished run, got {e}") from e
+    return results.read(
+        run / "summary.json",
+        "the summary of a finished run",
+        settings=dict,
+        labels=list,
+        splits=dict,
+        threshold=float,
+        trained_parameters=int,
+        parameters=int,
+        training_pictures=int,
+        epochs=int,
+    )

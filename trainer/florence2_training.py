@@ -30,10 +30,10 @@ from trainer.florence2_data import (
     DetectionData,
     DetectionSplit,
     augmented,
-    chosen_rows,
     close_up,
     overlay,
     sample_of,
+    training_rows,
 )
 from trainer.florence2_model import answer_loss, check_loss
 from trainer.florence2_run import DetectionConfig, RunState, load_state, save_state
@@ -235,10 +235,7 @@ class Training:
         self.module, self.wrapped_optimizer = self.accelerator.prepare(self.trainee, self.optimizer)
         self.grammar = AnswerGrammar(self.collator.vocabulary)
         split = self.data.splits["train"]
-        rows = chosen_rows(split, config.digits, config.digits_share)
-        if config.limit:
-            order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(config.seed))
-            rows = sorted(rows[i] for i in order[: config.limit].tolist())
+        rows = training_rows(split, config.digits, config.digits_share, config.limit, config.seed)
         self.rows = rows
         per_step = config.batch_size * config.accumulate * self.accelerator.num_processes
         self.steps_per_epoch = -(-len(rows) // per_step)
@@ -350,7 +347,7 @@ class Training:
         threshold = best_threshold(pictures)
         at = counts(pictures, threshold)
         row: dict[str, object] = {"val_map": precisions["map"], "val_map50": precisions["map50"]}
-        groups = position_groups(split.truths, self.data.seen_positions())
+        groups = position_groups(split.truths, self.data.seen_positions(self.rows))
         for name in ("seen", "held-out"):
             some = [p for p, group in zip(pictures, groups, strict=True) if group in (name, "ok")]
             row[f"val_map50_{name}"] = (
@@ -360,6 +357,10 @@ class Training:
         row["val_address_and_mode"] = at.right_address_and_mode
         row["val_false_boxes_per_ok"] = at.false_boxes_per_ok_picture
         return row, found
+
+    def is_due(self, epoch: int) -> bool:
+        """Whether the settings have validation measured after this epoch."""
+        return epoch % self.config.evaluate_every == 0 or epoch == self.config.epochs
 
     def train(
         self,
@@ -411,10 +412,13 @@ class Training:
                 best_epoch, best_score = state.best_epoch, state.best_score
                 if main:
                     measured = dict.fromkeys(MEASURED)
-                    if epoch % config.evaluate_every == 0 or epoch == config.epochs or over:
+                    # One that ran out of time before its first measurement is measured there, so that it has a best
+                    # epoch at all; where it goes on, that one counts no longer: the same model as without the break.
+                    settled = best_epoch > 0 and self.is_due(best_epoch)
+                    if self.is_due(epoch) or (over and not settled):
                         measured, found = self.measure()  # type: ignore[assignment]
                         score = (float(measured["val_map"] or 0), float(measured["val_map50"] or 0))  # type: ignore[arg-type]
-                        if score > best_score:
+                        if not settled or score > best_score:
                             best_epoch, best_score = epoch, score
                             self.save_best(run, epoch)
                         show(epoch, found)

@@ -2,7 +2,9 @@
 
 Pictures of one part are no independent trials: another camera sees the same bend. So intervals of accuracy and the like
 come from drawing whole parts with replacement. A count of zero has no width there; Clopper and Pearson's bounds
-have: Clopper, Pearson 1934, The use of confidence or fiducial limits illustrated in the case of the binomial.
+have: Clopper, Pearson 1934, The use of confidence or fiducial limits illustrated in the case of the binomial. Of a mean
+of several classes' shares, which no binomial is, they are Buehler's: Buehler 1957, Confidence intervals for the product
+of two binomial parameters.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,6 +12,8 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
+
+from trainer import metrics
 
 Interval = tuple[float, float]
 DRAWS = 1000
@@ -76,11 +80,58 @@ def bootstrap(drawn: np.ndarray, measure: Callable[[np.ndarray], float], level: 
     return float(low), float(high)
 
 
+def _least_mean(trials: np.ndarray, level: float) -> float:
+    """The lowest mean of K shares under which every one of their trials is an event with a chance of (1 - level) / 2.
+
+    Shares in proportion to their trials minimise the sum where the chance, the product of share^trials, is fixed; none
+    is above 1. Of one class it is Clopper and Pearson's bound.
+
+    Args:
+        trials: (K,) number of trials of each share, 1 or more.
+        level: Confidence.
+    """
+    chance = np.log((1 - level) / 2)
+    sure = np.zeros(len(trials), dtype=bool)
+    while True:
+        free = trials[~sure]
+        scale = np.exp((chance - (free * np.log(free)).sum()) / free.sum())
+        beyond = ~sure & (trials * scale > 1)
+        if not beyond.any():
+            return float(np.where(sure, 1.0, trials * scale).mean())
+        sure |= beyond
+
+
+def balanced_interval(counts: np.ndarray, level: float = 0.95) -> Interval:
+    """Interval of the mean recall of the classes that occur, by bootstrap over parts; (0, 1) without any.
+
+    Where every class is always found, or never, the bootstrap has no width: then Buehler's bounds of the mean, with
+    each part of a class as one trial. Found ones might be fewer, missed ones might be found.
+
+    Args:
+        counts: (P, K, K) from `part_counts`.
+        level: Confidence.
+    """
+    whole = counts.sum(0)
+    occurs = whole.sum(1) > 0
+    if not occurs.any():
+        return 0.0, 1.0
+    recalls = metrics.recall(whole)[occurs]
+    if not np.isin(recalls, (0, 1)).all():
+        if len(counts) == 1:
+            return 0.0, 1.0
+        return bootstrap(drawn_matrices(counts), metrics.balanced_accuracy, level)
+    trials = (counts.sum(2) > 0).sum(0)[occurs].astype(float)  # parts that show each class
+    found, missed = trials[recalls == 1], trials[recalls == 0]
+    low = len(found) * _least_mean(found, level) if len(found) else 0.0
+    high = len(recalls) - (len(missed) * _least_mean(missed, level) if len(missed) else 0.0)
+    return low / len(recalls), high / len(recalls)
+
+
 def part_interval(parts: Sequence[str], right: np.ndarray, level: float = 0.95) -> Interval:
     """Interval of a share of right pictures, by bootstrap over parts.
 
     Where every part is right, or every one wrong, the bootstrap has no width: then Clopper and Pearson's bounds with
-    each part as one trial.
+    each part as one trial. Nor has it of a single part; one that is right in some pictures bounds nothing.
 
     Args:
         parts: (N,) name of the part that each picture shows.
@@ -94,6 +145,8 @@ def part_interval(parts: Sequence[str], right: np.ndarray, level: float = 0.95) 
         return clopper_pearson(len(counts), len(counts), level)
     if not counts[:, 1].any():
         return clopper_pearson(0, len(counts), level)
+    if len(counts) == 1:
+        return 0.0, 1.0
     rng = np.random.default_rng(0)
     weights = rng.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=DRAWS)
     drawn = weights @ counts

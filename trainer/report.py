@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from trainer import attention, card, checkpoint, doctor, evaluate, frozen, metrics, page
+from trainer import attention, card, checkpoint, doctor, evaluate, frozen, metrics, page, results
 from trainer.checkpoint import TrainingConfig
 from trainer.errors import InputError
 from trainer.florence2_run import FORMAT as DETECTION_FORMAT
@@ -38,10 +38,10 @@ def write_report(run: Path) -> Path:
     """Write RUN/report.html from what lies in RUN; returns its path.
 
     Raises:
-        InputError: The run was not finished.
+        InputError: The run was not finished, or a file in it cannot be read.
     """
     config, settings = checkpoint.load_config(run)
-    summary = checkpoint.read_json(run / "summary.json", "the summary of a finished run")
+    summary = card.summary_of(run)
     rows = read_metrics(run, summary["epochs"])
     parts = [
         page.head(f"ViT: {run.resolve().name}"),
@@ -130,7 +130,7 @@ def _doctor(
 ) -> list[str]:
     path = run / doctor.EXAMINATION
     if path.is_file():
-        before = checkpoint.read_json(path, "what the examination before the training found")["found"]
+        before = results.read(path, "what the examination before the training found", found=list)["found"]
         parts = [page.paragraph(f"Before the training: {text}.") for text in before]
     else:
         parts = [page.paragraph("Before the training: not examined (--no-check), or not kept.")]
@@ -172,7 +172,14 @@ def _attention(run: Path) -> list[str]:
             *parts,
             page.paragraph("Not looked at yet: `python -m trainer.attention`, or `trainer.vit --stages`."),
         ]
-    document = checkpoint.read_json(folder / attention.DOCUMENT, "what trainer.attention wrote")
+    document = results.read(
+        folder / attention.DOCUMENT,
+        "what trainer.attention wrote",
+        weights=dict,
+        baselines=dict,
+        pictures=int,
+        split=str,
+    )
     keys = ("hit", "energy_ratio", "on_pins", "on_housing", "entropy_ng", "entropy_ok")
     parts.append(
         page.table(
@@ -209,10 +216,14 @@ def _attention(run: Path) -> list[str]:
     ]
 
 
-def refresh(run: Path, results: Path, own: str) -> None:
-    """Write the page again where `results` are the run's own, in RUN/`own`, and the run was finished."""
-    if results.resolve() == (run / own).resolve() and (run / "summary.json").is_file():
+def refresh(run: Path, out: Path, own: str) -> None:
+    """Write the page again where the results in `out` are the run's own, in RUN/`own`, and the run was finished."""
+    if out.resolve() != (run / own).resolve() or not (run / "summary.json").is_file():
+        return
+    try:
         say(f"report: {write_report(run)}")
+    except InputError as e:  # the results are written all the same
+        say(f"{run / REPORT} is not written again: {e}")
 
 
 def run(args: argparse.Namespace) -> int:

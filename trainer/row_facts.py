@@ -16,6 +16,8 @@ NO_FACTORS = {
     *("housing_bbox", "mask", "original", "file"),
 }
 MOST_LEVELS = 12
+# What is computed of each row stands among the factors under these names.
+COMPUTED = ("position", "size", "kinds")
 ROWS = ("all", "observable", "clear")
 # Where runs of earlier versions kept positions without their scenes, these count in every one.
 ANY_SCENE = "*"
@@ -170,6 +172,24 @@ def size_levels(rows: Sequence[Facts], levels: int = 3) -> list[str]:
     return out
 
 
+def column_names(rows: Sequence[Facts]) -> dict[str, str]:
+    """The manifest's columns, and what each is called among the factors: `position (column)` for one that is named as
+    a computed factor.
+
+    Args:
+        rows: From `facts`.
+    """
+    columns = sorted({name for row in rows for name in row.factors})
+    taken, named = {*COMPUTED, *columns}, {}
+    for column in columns:
+        name = column
+        while name in COMPUTED or (name != column and name in taken):
+            name += " (column)"
+        taken.add(name)
+        named[column] = name
+    return named
+
+
 def factor_levels(rows: Sequence[Facts], positions: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     """The level of each row by factor, for every factor with 2 to 12 levels; an empty level is none.
 
@@ -177,13 +197,14 @@ def factor_levels(rows: Sequence[Facts], positions: Mapping[str, Sequence[str]])
         rows: From `facts`.
         positions: Pins that were defective in training, by scene.
     """
-    table = {
-        "position": [position_group(row, positions) for row in rows],
-        "size": size_levels(rows),
-        "kinds": [row.kinds for row in rows],
-    }
-    for name in sorted({name for row in rows for name in row.factors}):
-        table[name] = [row.factors.get(name, "") for row in rows]
+    computed = (
+        [position_group(row, positions) for row in rows],
+        size_levels(rows),
+        [row.kinds for row in rows],
+    )
+    table = dict(zip(COMPUTED, computed, strict=True))
+    for column, name in column_names(rows).items():
+        table[name] = [row.factors.get(column, "") for row in rows]
     return {name: values for name, values in table.items() if 2 <= len(set(values) - {""}) <= MOST_LEVELS}
 
 

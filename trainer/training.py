@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from trainer import checkpoint, doctor, metrics
+from trainer import checkpoint, doctor, frozen, metrics
 from trainer.augmentation import Batch
 from trainer.averaging import Average
 from trainer.checkpoint import RunState, TrainingConfig
@@ -73,17 +73,27 @@ def learning_rate(step: int, steps: int, config: TrainingConfig) -> float:
     return config.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
-def answer(model: ViT, split: Split, batch_size: int = 16, share: Share | None = None) -> Answers:
-    """The network's answers on a split, from the pictures alone, in float32; the work shared out, the answers not."""
+def answer(
+    model: ViT, split: Split, batch_size: int = 16, share: Share | None = None, bar: bool = False
+) -> Answers:
+    """The network's answers on a split, from the pictures alone, in float32; the work shared out, the answers not.
+
+    `bar` shows how far it is.
+    """
     share = share or Share()
     device = next(model.parameters()).device
     model.eval()
     own = share.own(len(split))
     logits = [torch.empty((0, len(model.config.classes)))]
-    with torch.inference_mode():
+    what = "picture" if split.views == 1 else "part"
+    with (
+        torch.inference_mode(),
+        tqdm(total=own.stop - own.start, unit=what, disable=None if bar else True) as progress,
+    ):
         for start in range(own.start, own.stop, batch_size):
-            pixels = split.pixels(range(start, min(start + batch_size, own.stop)))
-            logits.append(model(pixels.to(device).float() / 255).logits.float().cpu())
+            some = range(start, min(start + batch_size, own.stop))
+            logits.append(model(split.pixels(some).to(device).float() / 255).logits.float().cpu())
+            progress.update(len(some))
     all_logits = share.joined(torch.cat(logits))
     return Answers(
         logits=all_logits.numpy(),
@@ -365,6 +375,7 @@ def train(
             state = RunState(epoch, best_epoch, best_score)
             if share.first:
                 if is_best:
+                    frozen.forget_temperature(run)
                     checkpoint.save_tensors(run / checkpoint.BEST, weights, metadata)
                 checkpoint.save_tensors(run / checkpoint.LAST, weights, metadata)
                 write_metrics(run, rows)

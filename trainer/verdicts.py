@@ -79,6 +79,12 @@ def _said(logits: Tensor, config: ViTConfig, threshold: float | None, temperatur
     }
 
 
+def _on_band(centres: Tensor, first: int, length: int) -> Tensor:
+    """(n,) which patches belong to px `first` to `first + length`: those with their centre in it, else the nearest."""
+    beyond = (centres - (first + length / 2)).abs() - length / 2
+    return beyond <= beyond.min().clamp(min=0)
+
+
 def _peak(patch_logits: Tensor, picture: Image.Image, config: ViTConfig) -> tuple[dict[str, Any], np.ndarray]:
     """The most suspicious patch of a picture, and its heat map (h, w), from patch logits (K, h, w)."""
     patches = patch_logits.double().softmax(0)
@@ -87,16 +93,15 @@ def _peak(patch_logits: Tensor, picture: Image.Image, config: ViTConfig) -> tupl
     # The repeated border is no part of the picture: a peak there would point outside.
     patch = config.patch_size
     y, x = ((torch.arange(count) + 0.5) * patch for count in heat.shape)
-    inside = (
-        ((y >= fit.top) & (y <= fit.top + fit.height))[:, None]
-        & (x >= fit.left)
-        & (x <= fit.left + fit.width)
-    )
+    inside = _on_band(y, fit.top, fit.height)[:, None] & _on_band(x, fit.left, fit.width)
     row, column = divmod(int(torch.where(inside, heat, -1.0).argmax()), heat.shape[1])
     at_peak = patches[:, row, column].clone()
     at_peak[config.ok_index] = -1
+    at = zip((float(x[column]), float(y[row])), (fit.left, fit.top), rgb(picture).size, strict=True)
     found = {
-        "peak_px": ((float(x[column]) - fit.left) / fit.scale, (float(y[row]) - fit.top) / fit.scale),
+        "peak_px": tuple(
+            min(max((place - first) / fit.scale, 0.0), float(side)) for place, first, side in at
+        ),
         "peak_class": config.classes[int(at_peak.argmax())],
         "peak_probability": float(heat[row, column]),
     }

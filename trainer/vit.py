@@ -500,6 +500,7 @@ def _finish(run: Path, data: Data, folder: Path, model: ViT, outcome: training.O
             positions = row_facts.defect_positions(data.splits["train"], ok)
             held = frozen.freeze(run, answers.logits, split.labels.numpy(), ok, positions)
             summary["threshold"], summary["temperature"] = held.threshold, held.temperature
+            summary["weights_sha256"] = held.weights_sha256
         matrix = metrics.confusion_matrix(answers.truth, answers.predicted, len(data.classes))
         matrices[name] = matrix
         shares = {"recall": metrics.recall(matrix), "precision": metrics.precision(matrix)}

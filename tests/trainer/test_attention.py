@@ -6,12 +6,13 @@ import pytest
 import torch
 from PIL import Image
 
-from trainer import checkpoint
+from trainer import attention, checkpoint, training
 from trainer.attention import main
 from trainer.attention_maps import METHODS, maps_of, recording, shares
 from trainer.attention_scores import centre_map, entropy, scores, summary
 from trainer.attention_sheets import overlay
 from trainer.data import IGNORED, housing_box
+from trainer.evaluate import main as evaluate
 from trainer.model import ViT, ViTConfig
 from trainer.vit import main as train
 
@@ -172,6 +173,53 @@ def test_stages_are_looked_at_during_training_with_the_same_pictures(
 def test_wrong_requests_are_refused(trained_run, tiny_dataset, options, said, capsys):
     assert main(["--model", str(trained_run), "--data", str(tiny_dataset), *options]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_one_split_is_enough_and_a_person_s_files_stay(
+    trained_run, make_dataset, make_rows, tmp_path, capsys
+):
+    data = make_dataset(tmp_path / "data", {"test": make_rows("test", 6, 3)})
+    out = tmp_path / "out"
+    words = ["--model", str(trained_run), "--data", str(data), "--split", "test", "--probes", "3", "-o"]
+    out.mkdir()
+    (out / "curves.png").write_bytes(b"mine")
+    assert main([*words, str(out)]) == 0
+    assert main([*words, str(out), "--weights", "last"]) == 0
+    assert {path.name for path in out.iterdir()} == {"attention.json", "attention_last.png", "curves.png"}
+    assert (out / "curves.png").read_bytes() == b"mine"
+    assert main([*words, str(out), "--weights", "best", "last"]) == 2
+    assert "one whose curves.png no attention.json there names" in capsys.readouterr().err
+    assert main([*words, str(trained_run)]) == 2
+    assert "apart from the run's own files" in capsys.readouterr().err
+    assert (trained_run / "curves.png").is_file() and not (trained_run / "attention.json").exists()
+
+
+def test_the_commands_show_how_far_they_are(trained_run, tiny_dataset, tmp_path, monkeypatch):
+    counted = []
+
+    class Bar:
+        def __init__(self, total, unit, disable):
+            if disable is None:  # on where there is a terminal
+                counted.append([total, 0])
+                self.count = counted[-1]
+            else:
+                self.count = [0, 0]
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            pass
+
+        def update(self, n):
+            self.count[1] += n
+
+    for module in (attention, training):
+        monkeypatch.setattr(module, "tqdm", Bar)
+    words = ["--model", str(trained_run), "--data", str(tiny_dataset), "--out"]
+    assert main([*words, str(tmp_path / "attention")]) == 0
+    assert evaluate([*words, str(tmp_path / "evaluation")]) == 0
+    assert counted == [[6 * 4, 6 * 4], [6, 6]]
 
 
 def test_weights_of_another_network_are_refused(trained_run, tiny_dataset, network, tmp_path, capsys):

@@ -3,11 +3,14 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from trainer import evaluation, row_facts
+from trainer import evaluation, frozen, plots, row_facts
+from trainer.card import evaluation_of
 from trainer.data import load_frozen_classes
 from trainer.errors import InputError
 from trainer.evaluate import main
@@ -98,6 +101,97 @@ def test_rows_whose_defect_cannot_be_seen_are_left_out(trained_run, make_dataset
         document = json.loads((tmp_path / which / "evaluation.json").read_text())
         counts[which] = (document["splits"]["test"]["pictures"], document["left_out"]["test"])
     assert counts == {"all": (6, 0), "observable": (5, 1), "clear": (4, 2)}
+
+
+def contents(folder) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_killed_evaluation_leaves_the_numbers_and_pictures_of_one(
+    trained_run, tiny_dataset, make_dataset, make_rows, tmp_path, monkeypatch
+):
+    """Or of none that is taken for one of these weights."""
+    run = shutil.copytree(trained_run, tmp_path / "run")
+    assert evaluate(run, tiny_dataset, run / "evaluation") == 0
+    before = contents(run / "evaluation")
+    other = make_dataset(tmp_path / "other", {"test": make_rows("test", 6, 5)})
+
+    def killed(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(plots, "confusion", killed)
+        assert evaluate(run, other, run / "evaluation") == 1
+        assert evaluate(run, other, tmp_path / "new") == 1
+    assert contents(run / "evaluation") == before and not (tmp_path / "new").exists()
+    # Killed while the new files take their places: no numbers, and the next evaluation knows the rest as its own.
+    real = Path.unlink
+
+    def unlink(path, **options):
+        real(path, **options)
+        if path.name == "evaluation.json":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", unlink)
+        assert evaluate(run, other, run / "evaluation") == 1
+    assert evaluation_of(run) is None
+    (run / "evaluation" / "mistakes_mine.png").write_bytes(b"mine")
+    assert evaluate(run, tiny_dataset, run / "evaluation") == 0
+    assert set(contents(run / "evaluation")) == {*before, "mistakes_mine.png"}
+    assert evaluation_of(run) is not None
+
+
+def test_what_is_not_an_evaluation_s_stays(
+    trained_run, tiny_dataset, make_dataset, make_rows, tmp_path, capsys
+):
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("effects_mine.png", "report.html"):
+        (out / name).write_bytes(b"mine")
+    assert evaluate(trained_run, tiny_dataset, out) == 2
+    assert "one whose report.html no evaluation.json there names" in capsys.readouterr().err
+    (out / "report.html").unlink()
+    other = make_dataset(tmp_path / "other", {"test": make_rows("test", 6, 5)})
+    for data, split in ((tiny_dataset, "validation"), (other, "test")):
+        assert evaluate(trained_run, data, out) == 0
+        assert {path.name for path in out.glob("effects_*")} == {f"effects_{split}.png", "effects_mine.png"}
+    assert (out / "effects_mine.png").read_bytes() == b"mine"
+    before = (trained_run / "confusion.png").read_bytes()
+    assert evaluate(trained_run, tiny_dataset, trained_run) == 2
+    assert "expected a folder apart from the run's own files" in capsys.readouterr().err
+    assert (trained_run / "confusion.png").read_bytes() == before
+
+
+def test_names_are_those_of_the_folders_however_they_are_given(
+    trained_run, tiny_dataset, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(trained_run)
+    assert evaluate(Path(), tiny_dataset / "data" / "..", tmp_path / "out") == 0
+    document = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert (document["model"], document["data"]) == (trained_run.name, tiny_dataset.name)
+
+
+@pytest.mark.parametrize(("rows", "measured"), [("observable", "all"), ("all", "observable")])
+def test_what_is_frozen_again_is_of_the_rows_that_trained(
+    trained_run, make_dataset, make_rows, tmp_path, rows, measured
+):
+    """One hidden defect each: at r2c2 in training, in a picture of validation."""
+    run = shutil.copytree(trained_run, tmp_path / "run")
+    (run / FROZEN).unlink()
+    config = json.loads((run / "config.json").read_text())
+    config["training"]["rows"] = rows
+    (run / "config.json").write_text(json.dumps(config))
+    splits = {name: make_rows(name, 12, seed) for seed, name in enumerate(("train", "validation"))}
+    hidden = [row for row in splits["train"] if row["objects"]["category"][5] != 2]
+    assert not hidden
+    splits["train"][0]["objects"]["category"][:6] = [2, 2, 2, 2, 2, 0]
+    splits["train"][0]["observable"] = splits["validation"][0]["observable"] = False
+    data = make_dataset(tmp_path / "data", splits)
+    assert evaluate(run, data, tmp_path / "out", "--rows", measured) == 0
+    held = frozen.load(run)
+    assert held.pictures == (12 if rows == "all" else 11)
+    assert ("r2c2" in held.positions[""]) == (rows == "all")
 
 
 @pytest.mark.parametrize(
@@ -202,6 +296,22 @@ def test_a_report_counts_by_factor_and_ranks_mistakes():
     # Wrong verdicts first, the surest first; the wrong class of an NG picture last.
     assert [m["index"] for m in measured["mistakes"]] == [6, 3, 2, 1]
     assert measured["auroc"] == 13 / 16
+
+
+def test_a_column_named_as_a_computed_factor_stands_beside_it():
+    places = ("lower", "upper")
+    rows = [
+        replace(
+            fact(addresses=(f"r1c{i % 2 + 1}",)),
+            factors={"position": places[i // 2 % 2], "size": str(i % 3), "camera": str(i % 2)},
+        )
+        for i in range(8)
+    ]
+    levels = row_facts.factor_levels(rows, {"s": ["r1c1"]})
+    assert set(levels["position"]) == {"seen", "held-out"} and set(levels["position (column)"]) == set(places)
+    assert set(levels["size (column)"]) == {"0", "1", "2"} and "camera" in levels
+    both = [fact(**{"position": place, "position (column)": "mine"}) for place in places]
+    assert list(row_facts.column_names(both).values()) == ["position (column) (column)", "position (column)"]
 
 
 def test_calibration_of_a_model_that_means_what_it_says():

@@ -21,6 +21,7 @@ pytest.importorskip("pycocotools")
 from tests.trainer.conftest import png_bytes
 from tests.trainer.florence2_rows import detection_of, with_answers
 from trainer import (
+    checkpoint,
     comparison,
     detect,
     detection_evaluation,
@@ -41,6 +42,7 @@ from trainer.florence2_data import (
     close_up,
     overlay,
     sample_of,
+    training_rows,
     truth_of,
 )
 from trainer.florence2_model import load
@@ -136,6 +138,37 @@ def test_a_killed_run_resumed_equals_one_that_was_not(dataset, finished, tmp_pat
     for row in rows[0] + rows[1]:
         del row["seconds"]
     assert rows[0] == rows[1]
+
+
+def test_a_run_that_ran_out_of_time_and_went_on_has_the_same_model(dataset, finished, tmp_path):
+    """It is measured where it stops, out of turn: its first epoch's validation may well be the best."""
+    run = tmp_path / "run"
+    assert train(dataset, run, "--epochs", "3", "--time-limit", "1e-6") == 0
+    summary = json.loads((run / "summary.json").read_text())
+    assert (summary["epochs"], summary["best_epoch"]) == (1, 1)
+    # The highest score there is: nothing that is measured later beats it.
+    tensors, metadata = read_tensors(run / "state.safetensors")
+    state = json.loads(metadata["state"])
+    state["best_score"] = [1.0, 1.0]
+    checkpoint.save_tensors(run / "state.safetensors", tensors, {"state": json.dumps(state)})
+    assert resume(dataset, run) == 0
+    for name in ("best.safetensors", "state.safetensors"):
+        ours, theirs = (read_tensors(place / name) for place in (run, finished))
+        assert ours[1] == theirs[1] and all(torch.equal(ours[0][key], theirs[0][key]) for key in theirs[0])
+    assert (run / "config.json").read_bytes() == (finished / "config.json").read_bytes()
+
+
+def test_positions_are_seen_where_pictures_train(dataset, tmp_path):
+    data = detection_of(dataset)
+    split = data.splits["train"]
+    for words, rows in (
+        (["--limit", "3"], training_rows(split, "as-is", 1.0, 3, 1)),
+        (["--digits", "none"], [0, 2, 4, 6]),
+    ):
+        run = tmp_path / words[0].strip("-")
+        assert train(dataset, run, "--epochs", "1", *words) == 0
+        addresses = {pin.address for row in rows for pin in split.truths[row].targets}
+        assert load_config(run)[1].seen == {"": sorted(addresses)} != data.seen_positions(range(8))
 
 
 def enlarged(rows: list[dict]) -> list[dict]:
@@ -294,12 +327,53 @@ def test_evaluate_says_of_validation_what_the_training_said(dataset, finished, t
     assert {p.name for p in out.glob("mistakes_*")} <= {"mistakes_train.png"}
 
 
+def test_a_killed_evaluation_of_a_detector_leaves_nothing_and_no_file_of_a_person_goes(
+    dataset, finished, tmp_path, monkeypatch, capsys
+):
+    from trainer import detection_plots
+
+    def killed(*args):
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    words = ["--model", str(finished), "--data", str(dataset), "--device", "cpu", "--out"]
+    out.mkdir()
+    (out / "mistakes_mine.png").write_bytes(b"mine")
+    with monkeypatch.context() as patch:
+        patch.setattr(detection_plots, "calibration", killed)
+        assert evaluate.main([*words, str(out)]) == 1
+    assert [path.name for path in out.iterdir()] == ["mistakes_mine.png"]
+    assert evaluate.main([*words, str(out)]) == 0 and (out / "mistakes_mine.png").read_bytes() == b"mine"
+    assert evaluate.main([*words, str(finished)]) == 2
+    assert "apart from the run's own files" in capsys.readouterr().err
+
+
 def test_evaluate_measures_data_that_has_no_training_split(make_rows, make_dataset, finished, tmp_path):
     rows = with_answers(make_rows("station", 4, 5))
     data = make_dataset(tmp_path / "station", {"station": rows})
     assert evaluate.main(["--model", str(finished), "--data", str(data), "--out", str(tmp_path / "out")]) == 0
     said = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert said["splits"]["station"]["pictures"] == 4
+
+
+def test_a_split_without_answers_is_left_out_where_it_is_not_needed(
+    make_rows, make_dataset, finished, tmp_path, capsys
+):
+    splits = {name: with_answers(make_rows(name, 4, 0)) for name in ("train", "validation", "station")}
+    for row in splits["station"]:
+        row["bbox_str"] = None
+    data = make_dataset(tmp_path / "data", splits)
+    assert train(data, tmp_path / "run", "--epochs", "1", "--dry-run") == 0
+    words = ["--model", str(finished), "--data", str(data), "--device", "cpu", "--out"]
+    assert evaluate.main([*words, str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out.count("split station is left out: its column bbox_str is null only") == 2
+    assert evaluate.main([*words, str(tmp_path / "other"), "--split", "station"]) == 2
+    splits["train"] = [{**row, "bbox_str": None} for row in splits["train"]]
+    data = make_dataset(tmp_path / "untaught", splits)
+    assert train(data, tmp_path / "run", "--epochs", "1") == 2
+    station, taught = capsys.readouterr().err.splitlines()
+    assert "split station: expected answers" in station and "split train: expected answers" in taught
+    assert not (tmp_path / "other").exists() and not (tmp_path / "run").exists()
 
 
 def test_what_evaluate_of_a_detector_refuses(dataset, finished, make_rows, make_dataset, tmp_path, capsys):
@@ -541,7 +615,8 @@ def test_the_answer_s_boxes_are_the_objects_own(dataset):
     (pin,) = truth.targets
     assert pin.address == "r1c1" and pin.label == "BENDNG" and not pin.missing
     assert data.splits["train"].truths[1].targets[0].missing
-    assert data.seen_positions() == {"": ["r1c1", "r1c2", "r1c4", "r2c1", "r2c3", "r2c4"]}
+    assert data.seen_positions(range(8)) == {"": ["r1c1", "r1c2", "r1c4", "r2c1", "r2c3", "r2c4"]}
+    assert data.seen_positions([0, 1]) == {"": ["r1c1", "r1c2"]}
 
 
 def test_only_a_pin_can_be_missing():
@@ -565,7 +640,7 @@ def test_positions_are_those_of_their_scene(make_rows, make_dataset, tmp_path):
         row["scene"] = "ab"[index // 3]
         row["objects"]["address"] = ["r1c1-r1c2", None, *row["objects"]["address"][2:]]
     data = detection_of(make_dataset(tmp_path / "data", {"train": rows, "validation": rows}))
-    assert data.seen_positions() == {"a": ["r1c1", "r1c2"], "b": ["r1c4", "r2c1"]}
+    assert data.seen_positions(range(6)) == {"a": ["r1c1", "r1c2"], "b": ["r1c4", "r2c1"]}
 
 
 def test_a_row_without_objects_keeps_its_answer_and_a_wrong_answer_is_named():

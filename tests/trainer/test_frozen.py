@@ -43,6 +43,25 @@ def test_the_temperature_that_made_the_labels_is_found(temperature):
     assert frozen.fit_temperature(logits, labels) == pytest.approx(temperature, rel=0.15)
 
 
+@pytest.mark.parametrize("count", [6, 60, 6000])
+def test_a_validation_that_is_all_right_is_no_proof_of_certainty(count):
+    """Likelihood alone would go on to the coldest temperature that it is allowed."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(count) % 3
+    logits = rng.normal(size=(count, 3))
+    logits[np.arange(count), labels] = logits.max(1) + rng.uniform(0.5, 4, count)
+    temperature = frozen.fit_temperature(logits, labels)
+    assert {6: 0.5, 60: 0.3, 6000: 0.05}[count] < temperature < 1
+    # What an escape is said to be: unlikely, not impossible.
+    escape = frozen.softmax(np.array([[0.0, 0.0, 2.0]]), temperature)
+    assert 1 - escape[0, 2] > {6: 1e-2, 60: 1e-3, 6000: 0}[count]
+
+
+def test_a_network_that_says_one_class_of_all_is_not_sure_of_it():
+    logits = np.tile([3.0, 0.0, -1.0], (6, 1)) + np.random.default_rng(0).normal(0, 0.1, (6, 3))
+    assert 1.5 < frozen.fit_temperature(logits, np.arange(6) % 3) < 4
+
+
 def test_decisions():
     p = np.array([[0.3, 0.2, 0.5], [0.1, 0.05, 0.85], [0.0, 0.6, 0.4]])
     assert frozen.decide(p, 2, 0.5).tolist() == [0, 2, 1]

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.intervals import (
+    balanced_interval,
     bootstrap,
     clopper_pearson,
     drawn_matrices,
@@ -13,7 +14,7 @@ from trainer.intervals import (
     part_interval,
     share,
 )
-from trainer.metrics import accuracy
+from trainer.metrics import accuracy, balanced_accuracy
 
 
 @pytest.mark.parametrize(
@@ -71,3 +72,44 @@ def test_coverage_of_the_bootstrap():
         low, high = part_interval(names, rng.random(80) < 0.8)
         held += low <= 0.8 <= high
     assert 0.89 <= held / 200 <= 0.99
+
+
+def part_matrices(*classes: tuple[int, int]) -> np.ndarray:
+    """(P, K, K) of one picture per part: of each class, how many are found and how many are called the next one."""
+    counts = []
+    for label, numbers in enumerate(classes):
+        for said, number in zip((label, (label + 1) % len(classes)), numbers, strict=True):
+            one = np.zeros((len(classes), len(classes)))
+            one[label, said] = 1
+            counts += [one] * number
+    return np.array(counts)
+
+
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=4), st.integers(0, 2**31))
+def test_no_lower_mean_recall_leaves_all_right_a_chance(parts, seed):
+    low, high = balanced_interval(part_matrices(*((n, 0) for n in parts)))
+    assert high == 1 and 0 < low < 1
+    if len(set(parts)) == 1:  # as the accuracy's
+        assert low == pytest.approx(clopper_pearson(sum(parts), sum(parts))[0])
+    # Of recalls with that chance, drawn at random, none has a lower mean.
+    shares = np.random.default_rng(seed).dirichlet(np.ones(len(parts)), 500)
+    recalls = 0.025 ** (shares / np.array(parts))
+    assert recalls.mean(1).min() >= low - 1e-9
+
+
+def test_classes_never_found_have_an_upper_bound_and_a_collapsed_model_both():
+    low, high = balanced_interval(part_matrices((0, 8), (0, 8)))
+    assert (low, high) == (0, pytest.approx(1 - clopper_pearson(16, 16)[0]))
+    low, high = balanced_interval(part_matrices((8, 0), (0, 8), (0, 8)))
+    assert 0 < low < 1 / 3 < high < 1
+    assert balanced_interval(np.zeros((0, 2, 2))) == (0, 1)
+
+
+def test_otherwise_the_bootstrap_says_how_sure_the_mean_recall_is():
+    counts = part_matrices((7, 1), (8, 0))
+    assert balanced_interval(counts) == bootstrap(drawn_matrices(counts), balanced_accuracy)
+
+
+def test_a_single_part_that_is_right_in_some_pictures_bounds_nothing():
+    assert part_interval(["a"] * 4, np.array([True, True, False, True])) == (0, 1)
+    assert balanced_interval(part_counts(["a"] * 2, np.array([0, 0]), np.array([0, 1]), 2)) == (0, 1)

@@ -12,10 +12,14 @@ from pathlib import Path
 import pytest
 
 from tests.generator.local_hub import TOKEN, Hub, local_hub
+from tests.trainer.conftest import dying_in_epoch
 from trainer.card import evaluation_of, is_ours
 from trainer.detection_report import model_card
 from trainer.evaluate import main as evaluate
+from trainer.frozen import digest
 from trainer.push import detection_files, main
+from trainer.report import main as report
+from trainer.vit import main as train
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRETS = ("state.safetensors", "last.safetensors", "metrics.csv")
@@ -94,6 +98,63 @@ def test_the_card_has_the_evaluation_s_numbers_until_the_weights_change(
     # Weights of another training: their numbers are not these.
     (run / "best.safetensors").write_bytes((run / "best.safetensors").read_bytes() + b" ")
     assert evaluation_of(run) is None
+
+
+def test_a_summary_of_other_weights_is_refused_until_the_training_has_finished(
+    tiny_dataset: Path, small_options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    given = ["--data", str(tiny_dataset), "--out", str(run), "--device", "cpu"]
+    options = [*small_options, "--epochs", "8", "--close-ups", "0", "--no-check"]
+    assert train([*given, *options, "--time-limit", "1e-5"]) == 0
+    summary = json.loads((run / "summary.json").read_text("utf-8"))
+    first = digest(run / "best.safetensors")
+    assert summary["best_epoch"] == 1 and summary["weights_sha256"] == first
+    assert "logit_temperature" in (run / "config.json").read_text("utf-8")
+    with dying_in_epoch(6):
+        assert train([*given, "--resume"]) == 1
+    assert digest(run / "best.safetensors") != first
+    assert "logit_temperature" not in (run / "config.json").read_text("utf-8")
+    push_it, show_it = [str(run), "--to", "me/pins", "--dry-run"], [str(run)]
+    capsys.readouterr()
+    for frozen in (True, False):
+        if not frozen:
+            (run / "frozen.json").unlink()
+        assert (main(push_it), report(show_it)) == (2, 2)
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 2 and all("of other weights than best.safetensors" in line for line in lines)
+    # The threshold is chosen again; the page waits for the training's end.
+    assert evaluate(["--model", str(run), "--data", str(tiny_dataset), "--threads", "1"]) == 0
+    assert "is not written again" in capsys.readouterr().out
+    assert train([*given, "--resume"]) == 0
+    assert (main(push_it), report(show_it)) == (0, 0)
+    del summary["weights_sha256"]  # as earlier versions wrote it
+    (run / "summary.json").write_text(json.dumps(summary))
+    assert (main(push_it), report(show_it)) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("summary.json", "{}"),
+        ("summary.json", "[]"),
+        ("examination.json", "{}"),
+        ("evaluation/evaluation.json", "{}"),
+        ("attention/attention.json", "{}"),
+        ("best.safetensors", None),
+    ],
+)
+def test_a_run_with_a_broken_file_is_named_in_one_line(
+    run: Path, name: str, text: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run / name).parent.mkdir(exist_ok=True)
+    if text is None:
+        (run / name).unlink()
+    else:
+        (run / name).write_text(text)
+    assert report([str(run)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {run / name}: expected ")
 
 
 def test_the_page_of_a_run_holds_everything_in_one_file(run: Path, tiny_dataset: Path) -> None:
