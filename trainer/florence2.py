@@ -29,7 +29,15 @@ from trainer.florence2_model import (
     picture_size,
     trained_parameters,
 )
-from trainer.florence2_run import ADAPTER, MODEL, DetectionConfig, Detector, load_config, save_config
+from trainer.florence2_run import (
+    ADAPTER,
+    FORMAT,
+    MODEL,
+    DetectionConfig,
+    Detector,
+    load_config,
+    save_config,
+)
 from trainer.model import OK_CLASS
 from trainer.options import check_folder, device_of, exit_code, number, repeatable, say, take_folder
 from trainer.training import METRICS
@@ -258,7 +266,7 @@ def _resumed(args: argparse.Namespace) -> tuple[DetectionConfig, Detector]:
 
 def _check_run(args: argparse.Namespace) -> None:
     """Whether RUN can be taken, and keeps the model that is compared with at the end."""
-    check_folder(args.out, args.resume, args.overwrite)
+    check_folder(args.out, args.resume, args.overwrite, FORMAT)
     if not args.overwrite or args.model in (None, TINY) or not Path(args.model).exists():
         return
     if Path(args.model).resolve().is_relative_to(args.out.resolve()):

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from trainer import checkpoint, sharing
 from trainer.errors import InputError
+from trainer.florence2_run import kind_of
 
 
 def exit_code(command: Callable[[], int], interrupted: str = "interrupted") -> int:
@@ -50,12 +51,17 @@ def number(kind: type, low: float, high: float, above: bool = False) -> Callable
     return parse
 
 
-def check_folder(run: Path, resume: bool, overwrite: bool) -> None:
+def check_folder(run: Path, resume: bool, overwrite: bool, kind: str) -> None:
     """Whether a run's folder can be taken; nothing in it is changed.
+
+    Args:
+        run: The folder.
+        resume, overwrite: Whether these options were given.
+        kind: The `format` of the trainer's runs.
 
     Raises:
         InputError: It is a file; or it holds files, and neither --resume nor --overwrite was given; or --overwrite was,
-            and it holds no run.
+            and it holds no run of this trainer.
     """
     if run.exists() and not run.is_dir():
         raise InputError(f"--out {run}: expected a folder, got a file")
@@ -68,6 +74,11 @@ def check_folder(run: Path, resume: bool, overwrite: bool) -> None:
     if not (run / checkpoint.CONFIG).is_file():
         raise InputError(
             f"--overwrite {run}: expected the folder of an earlier run, got one without config.json"
+        )
+    # Many programs keep a config.json: what lies beside one of theirs is not ours to remove.
+    if (found := kind_of(run)) != kind:
+        raise InputError(
+            f"--overwrite {run}: expected an earlier run, whose config.json has the format {kind!r}, got {found!r}"
         )
 
 

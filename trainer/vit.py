@@ -563,7 +563,7 @@ def run(args: argparse.Namespace) -> int:
     source = None
     share, device = join(device_of(args.device))
     events = event_files.EventFiles(args.out) if args.tensorboard and share.first else None
-    check_folder(args.out, args.resume, args.overwrite)
+    check_folder(args.out, args.resume, args.overwrite, checkpoint.FORMAT)
     if args.resume:
         if args.config is not None:
             raise InputError("--config: --resume keeps the run's own settings")

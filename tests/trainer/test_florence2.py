@@ -196,6 +196,11 @@ def test_overwrite_removes_nothing_before_all_is_checked(dataset, finished, tmp_
     assert train(dataset, run, "--model", str(run / "model"), "--overwrite") == 2
     assert f"--model {run / 'model'}: expected a folder outside of {run}" in capsys.readouterr().err
     assert train(tmp_path / "nowhere", run, "--overwrite") == 2
+    document = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**document, "format": "pinsight-vit"}))
+    assert train(dataset, run, "--overwrite") == 2
+    assert "expected an earlier run, whose config.json has the format" in capsys.readouterr().err
+    shutil.copy(finished / "config.json", run)
     for folder, _, names in finished.walk():
         for name in names:
             place = (folder / name).relative_to(finished)

@@ -213,6 +213,12 @@ def test_filled_folder_needs_resume_or_overwrite(trained_run, tiny_dataset, tmp_
     assert train(tiny_dataset, strange, "--overwrite", *small_options) == 2
     assert (strange / "thesis.txt").read_text() == "mine"
 
+    (strange / "attention").mkdir()
+    (strange / "config.json").write_text('{"name": "my web app"}')
+    assert train(tiny_dataset, strange, "--overwrite", *small_options) == 2
+    assert "expected an earlier run, whose config.json has the format" in capsys.readouterr().err
+    assert sorted(path.name for path in strange.iterdir()) == ["attention", "config.json", "thesis.txt"]
+
     run = tmp_path / "run"
     shutil.copytree(trained_run, run)
     (run / "notes.txt").write_text("mine")
