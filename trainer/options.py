@@ -82,16 +82,21 @@ def check_folder(run: Path, resume: bool, overwrite: bool, kind: str) -> None:
         )
 
 
-def take_folder(run: Path, overwrite: bool, files: Sequence[str], folders: Sequence[str]) -> None:
+def take_folder(
+    run: Path, overwrite: bool, files: Sequence[str], folders: Sequence[str], kept: Sequence[str] = ()
+) -> None:
     """Make a run's folder, or take it over: what a killed run had begun to write goes.
+
+    The configuration stays until the new run's replaces it: killed before, the folder is still known as a run's.
 
     Args:
         run: The folder, found fit by `check_folder`.
         overwrite: Whether an earlier run's own `files` and `folders` go too.
         files, folders: Their names in `run`.
+        kept: Those of the files that are the new run's already.
     """
     if overwrite:
-        for name in files:
+        for name in set(files) - {checkpoint.CONFIG, *kept}:
             (run / name).unlink(missing_ok=True)
         for name in folders:
             shutil.rmtree(run / name, ignore_errors=True)

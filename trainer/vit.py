@@ -28,6 +28,7 @@ from trainer import (
     training,
     views,
 )
+from trainer.averaging import Average
 from trainer.checkpoint import TrainingConfig
 from trainer.data import INPUTS, Data, channel_statistics, load_data
 from trainer.errors import InputError
@@ -407,6 +408,29 @@ def _begin(model: ViT, init: str, source: pretrained.Pretrained | None) -> None:
     say(f"begun with the weights of {init}" + (f"; new classes: {', '.join(new)}" if new else ""))
 
 
+def _take(
+    run: Path,
+    overwrite: bool,
+    model: ViT,
+    optimizer: torch.optim.Optimizer,
+    settings: TrainingConfig,
+) -> None:
+    """Make the folder the new run's, so that it can be resumed whenever it is killed.
+
+    Weights in it that the run begins with go like the rest: the state of no epoch has them, until the first epoch's.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    kept = list(hub_files.files_of(model.config))
+    if settings.init and Path(settings.init).resolve().is_relative_to(run.resolve()):
+        average = Average(model, settings.ema)
+        checkpoint.save_state(run, model, optimizer, training.BEGINNING, average.held)
+        kept.append(checkpoint.STATE)
+    else:
+        (run / checkpoint.STATE).unlink(missing_ok=True)  # never with the new settings
+    checkpoint.save_config(run, model.config, settings)
+    take_folder(run, overwrite, RUN_FILES, RUN_FOLDERS, kept)
+
+
 class EpochReporter:
     """Says each epoch in one line; a collapse at once, and once, until the model has recovered. Feeds event files."""
 
@@ -607,14 +631,14 @@ def run(args: argparse.Namespace) -> int:
         _begin(model, settings.init, source)
     found = _examine(model, data, settings) if args.check and not args.resume and share.first else []
     share.wait()  # until all have read what --overwrite removes
-    if share.first:
-        take_folder(args.out, args.overwrite, RUN_FILES, RUN_FOLDERS)
+    if share.first and args.resume:
+        take_folder(args.out, False, RUN_FILES, RUN_FOLDERS)
+    elif share.first:
+        _take(args.out, args.overwrite, model, optimizer, settings)
     if found:
         checkpoint.write_text(
             args.out / doctor.EXAMINATION, json.dumps({"found": found}, indent=2, ensure_ascii=False) + "\n"
         )
-    if not args.resume and share.first:
-        checkpoint.save_config(args.out, config, settings)
     boxed = bool(data.splits["train"].boxes_known.any())
     examples = f"parts, each from {', '.join(config.views)}" if config.views else "pictures"
     say(

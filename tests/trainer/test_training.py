@@ -259,6 +259,25 @@ def test_a_run_may_be_replaced_by_what_begins_with_it(trained_run, tiny_dataset,
     assert len(table(run)) == 1
 
 
+def test_killed_in_its_first_epoch_it_still_knows_what_it_began_with(
+    trained_run, make_dataset, make_rows, tmp_path
+):
+    """The new class makes the old weights unreadable for the new settings."""
+    splits = {name: make_rows(name, 6, 0) for name in ("train", "validation")}
+    data = make_dataset(tmp_path / "data", splits, ["BENDNG", "NUKENG", "OK", "OTHERNG"])
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    shutil.copytree(trained_run, broken)
+    options = ["--epochs", "2", "--close-ups", "0", "--ema", "0.9", "--no-check", "--device", "cpu"]
+    assert train(data, whole, "--init", str(trained_run), *options) == 0
+    for words in (["--overwrite", "--init", str(broken), *options], ["--resume"], ["--resume"]):
+        with dying_in_epoch(1):
+            assert train(data, broken, *words) == 1
+        assert not (broken / "best.safetensors").exists()
+    assert train(data, broken, "--resume") == 0
+    assert same_but_seconds(whole, broken)
+    assert (whole / "best.safetensors").read_bytes() == (broken / "best.safetensors").read_bytes()
+
+
 def test_resume_refuses_other_settings(trained_run, tiny_dataset, capsys):
     assert train(tiny_dataset, trained_run, "--resume", "--lr", "0.5", "--depth", "3") == 2
     said = capsys.readouterr().err
