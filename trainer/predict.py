@@ -74,13 +74,15 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
 
 def sheet_names(files: Sequence[Path]) -> list[str]:
     """One PNG name per file: its stem, numbered where stems repeat."""
-    names: list[str] = []
+    names: dict[str, None] = {}
+    following: dict[str, int] = {}  # numbers below are taken
     for file in files:
-        name, number = f"{file.stem}.png", 2
-        while name in names:
-            name, number = f"{file.stem}_{number}.png", number + 1
-        names.append(name)
-    return names
+        number = following.get(file.stem, 1)
+        while (name := f"{file.stem}_{number}.png" if number > 1 else f"{file.stem}.png") in names:
+            number += 1
+        following[file.stem] = number + 1
+        names[name] = None
+    return list(names)
 
 
 def parser() -> argparse.ArgumentParser:
