@@ -309,7 +309,20 @@ def _settings(args: argparse.Namespace, device: torch.device) -> TrainingConfig:
     if args.config is not None:
         return replace(checkpoint.read_config(args.config)[1], **given)
     given.setdefault("threads", torch.get_num_threads())
+    if args.init and not pretrained.is_checkpoint(args.init):
+        given["input"] = _input(args)
     return replace(TrainingConfig(), **given)
+
+
+def _input(args: argparse.Namespace) -> str:
+    """The pictures that the run of `--init` knows, unless `--input` says others; that is told."""
+    known = checkpoint.load_config(Path(args.init))[1].input
+    if args.input not in (None, known):
+        say(f"WARNING: --input {args.input}: {args.init} was trained on {known}, and has never seen such pictures.")
+        return args.input  # type: ignore[no-any-return]
+    if args.input is None and known != TrainingConfig().input:
+        say(f"--input {known}, as {args.init} was trained")
+    return known
 
 
 def _views(args: argparse.Namespace, data: Data) -> tuple[str, ...]:
@@ -365,6 +378,11 @@ def _network(
     if args.config is not None:
         base = vars(checkpoint.read_config(args.config)[0]).copy()
     if base and settings.init:
+        if base["channels"] != split.pictures.channels:
+            raise InputError(
+                f"--input: {settings.init}, which {args.config} begins with, takes {base['channels']} channels, "
+                f"got {split.pictures.channels}"
+            )
         mean, std = base["mean"], base["std"]
     else:
         mean, std = channel_statistics(split.pictures, len(split.runs))
