@@ -8,7 +8,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +104,10 @@ def stage_list(text: str) -> tuple[int, ...]:
 
 
 def setting(field: str) -> Callable[[str], float]:
-    """A parser of one of the training's numbers, within its range."""
-    return number(type(getattr(TrainingConfig(), field)), *checkpoint.RANGES[field])
+    """A parser of one of the training's or the network's numbers, within its range."""
+    kinds = {one.name: one.type for one in (*fields(ViTConfig), *fields(TrainingConfig))}
+    ranges = {**checkpoint.RANGES, **checkpoint.SHAPE_RANGES}
+    return number(kinds[field], *ranges[field])  # type: ignore[arg-type]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -231,27 +233,27 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--size", choices=sorted(SIZES), help="the usual widths and depths, up to ViT-B; options given win"
     )
-    p.add_argument("--dim", type=number(int, 8, 4096), help=f"width of a token ({m.dim})")
-    p.add_argument("--depth", type=number(int, 0, 48), help=f"transformer blocks ({m.depth})")
-    p.add_argument("--heads", type=number(int, 1, 64), help=f"attention heads ({m.heads})")
+    p.add_argument("--dim", type=setting("dim"), help=f"width of a token ({m.dim})")
+    p.add_argument("--depth", type=setting("depth"), help=f"transformer blocks ({m.depth})")
+    p.add_argument("--heads", type=setting("heads"), help=f"attention heads ({m.heads})")
     p.add_argument(
         "--mlp-ratio",
-        type=number(float, 0.5, 16),
+        type=setting("mlp_ratio"),
         help=f"width of a block's MLP over --dim ({m.mlp_ratio:g})",
     )
     p.add_argument(
         "--stem-width",
-        type=number(int, 1, 1024),
+        type=setting("stem_width"),
         metavar="N",
         help=f"channels of the stem's first convolution; each later one twice as many, up to --dim ({m.stem_width})",
     )
     p.add_argument(
         "--registers",
-        type=number(int, 0, 64),
+        type=setting("registers"),
         metavar="N",
         help=f"tokens beside the patches' ({m.registers})",
     )
-    p.add_argument("--dropout", type=number(float, 0, 0.9), help=f"({m.dropout:g})")
+    p.add_argument("--dropout", type=setting("dropout"), help=f"({m.dropout:g})")
     p.add_argument(
         "--no-check",
         dest="check",
@@ -318,7 +320,9 @@ def _input(args: argparse.Namespace) -> str:
     """The pictures that the run of `--init` knows, unless `--input` says others; that is told."""
     known = checkpoint.load_config(Path(args.init))[1].input
     if args.input not in (None, known):
-        say(f"WARNING: --input {args.input}: {args.init} was trained on {known}, and has never seen such pictures.")
+        say(
+            f"WARNING: --input {args.input}: {args.init} was trained on {known}, and has never seen such pictures."
+        )
         return args.input  # type: ignore[no-any-return]
     if args.input is None and known != TrainingConfig().input:
         say(f"--input {known}, as {args.init} was trained")
@@ -358,7 +362,10 @@ def _network(
     split = data.splits["train"]
     if args.init and source is not None:
         statistics = channel_statistics(split.pictures, len(split.runs))
-        return replace(source.network(data.classes, data.size, statistics, given), views=cameras)
+        shape = replace(source.network(data.classes, data.size, statistics, given), views=cameras)
+        if strange := checkpoint.out_of_range(shape, checkpoint.SHAPE_RANGES):
+            raise InputError([f"--init {args.init}: {problem}" for problem in strange])
+        return shape
     if args.init:
         shape, _ = checkpoint.load_config(Path(args.init))
         wrong = [

@@ -226,7 +226,7 @@ def test_wrong_settings_exit_with_2(tiny_dataset, tmp_path, capsys, options, sai
         ("training", "lr", -1, "lr: expected a number above 0 to 10, got -1"),
         ("training", "ema", float("nan"), "ema: expected a number from 0 to 0.99999, got nan"),
         ("training", "rows", "some", "rows: expected one of all, observable, clear, got 'some'"),
-        ("training", "stages", [3, "x"], "stages: expected rising epochs, got [3, 'x']"),
+        ("training", "stages", [3, 2], "stages: expected rising epochs, got [3, 2]"),
         ("model", "mlp_ratio", -1, "mlp ratio: expected a number above 0, got -1"),
     ],
 )
