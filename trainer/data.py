@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from trainer.errors import InputError
@@ -51,14 +51,7 @@ def open_picture(source: Path | dict[str, Any] | None, name: str) -> Image.Image
         else:
             picture = Image.open(source)
         picture.load()
-    except (
-        OSError,
-        UnidentifiedImageError,
-        SyntaxError,
-        ValueError,
-        TypeError,
-        Image.DecompressionBombError,
-    ) as e:
+    except Exception as e:  # decoders raise what a damaged byte leads them to
         raise InputError(f"{name}: expected a readable picture, got {type(e).__name__}: {e}") from e
     return picture
 
