@@ -16,7 +16,7 @@ from typing import Any
 from trainer import checkpoint
 from trainer.errors import InputError
 from trainer.florence2_model import MODES
-from trainer.options import say
+from trainer.options import check_place, say
 
 TABLE = (
     *("name", "mode", "train_share", "trained_parameters", "parameters", "changed_parameters"),
@@ -136,8 +136,7 @@ def _claim(out: Path, args: argparse.Namespace) -> None:
                     for name in names
                 ]
             )
-    elif out.exists() and not out.is_dir():
-        raise InputError(f"--out {out}: expected a folder, got a file")
+    check_place(out)
     out.mkdir(parents=True, exist_ok=True)
     checkpoint.write_text(out / COMMAND, json.dumps(given, indent=2) + "\n")
 

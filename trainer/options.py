@@ -27,6 +27,12 @@ def exit_code(command: Callable[[], int], interrupted: str = "interrupted") -> i
         for problem in error.problems if sharing.speaks() else ():
             sys.stderr.write(f"error: {problem}\n")
         return 2
+    except (NotADirectoryError, PermissionError) as error:
+        if sharing.speaks():
+            sys.stderr.write(
+                f"error: {error.filename or 'a file'}: expected a place that can be used, got: {error.strerror}\n"
+            )
+        return 2
     except KeyboardInterrupt:
         if sharing.speaks():
             sys.stderr.write(f"{interrupted}\n")
@@ -51,6 +57,20 @@ def number(kind: type, low: float, high: float, above: bool = False) -> Callable
     return parse
 
 
+def check_place(out: Path) -> None:
+    """Whether `out` is a folder, or can become one.
+
+    Raises:
+        InputError: It is a file, or lies below one.
+    """
+    for place in (out, *out.parents):
+        if place.is_dir():
+            return
+        if place.exists() or place.is_symlink():
+            got = "a file" if place == out else f"the file {place} in its path"
+            raise InputError(f"--out {out}: expected a folder, got {got}")
+
+
 def check_folder(run: Path, resume: bool, overwrite: bool, kind: str) -> None:
     """Whether a run's folder can be taken; nothing in it is changed.
 
@@ -63,8 +83,7 @@ def check_folder(run: Path, resume: bool, overwrite: bool, kind: str) -> None:
         InputError: It is a file; or it holds files, and neither --resume nor --overwrite was given; or --overwrite was,
             and it holds no run of this trainer.
     """
-    if run.exists() and not run.is_dir():
-        raise InputError(f"--out {run}: expected a folder, got a file")
+    check_place(run)
     if resume or not run.is_dir() or not any(run.iterdir()):
         return
     if not overwrite:

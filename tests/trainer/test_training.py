@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from tests.trainer.conftest import dying_in_epoch
 from trainer import training
 from trainer.checkpoint import TrainingConfig
+from trainer.options import exit_code
 from trainer.vit import main
 
 
@@ -219,12 +220,28 @@ def test_filled_folder_needs_resume_or_overwrite(trained_run, tiny_dataset, tmp_
     assert "expected an earlier run, whose config.json has the format" in capsys.readouterr().err
     assert sorted(path.name for path in strange.iterdir()) == ["attention", "config.json", "thesis.txt"]
 
+    below = strange / "thesis.txt" / "run"
+    assert train(tiny_dataset, below, *small_options) == 2
+    said = capsys.readouterr()
+    assert (
+        f"--out {below}: expected a folder, got the file {strange / 'thesis.txt'}" in said.err
+        and not said.out
+    )
+
     run = tmp_path / "run"
     shutil.copytree(trained_run, run)
     (run / "notes.txt").write_text("mine")
     assert train(tiny_dataset, run, "--overwrite", "--epochs", "1", *small_options) == 0
     assert len(table(run)) == 1
     assert (run / "notes.txt").read_text() == "mine"
+
+
+def test_what_lies_below_a_file_is_a_user_s_mistake_wherever_it_shows(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert exit_code(lambda: (tmp_path / "file" / "run").mkdir()) == 2
+    assert capsys.readouterr().err == (
+        f"error: {tmp_path / 'file' / 'run'}: expected a place that can be used, got: Not a directory\n"
+    )
 
 
 def contents(run: Path) -> dict[Path, bytes]:
