@@ -357,9 +357,26 @@ def test_a_record_is_a_table_of_positions(tmp_path):
     (tmp_path / "r.json").write_text(json.dumps(record))
     (pin,) = detect.read_positions(tmp_path / "r.json")
     assert (pin.address, pin.cavity, pin.box) == ("r1c1", "A", (1, 2, 3, 4))
-    (tmp_path / "r.json").write_text("[]")
-    with pytest.raises(InputError, match="expected a record"):
-        detect.read_positions(tmp_path / "r.json")
+    texts = ["[]"]
+    for wrong in ([1, 2], "1234", [3, 2, 1, 4], [1, 2, 3, "4"]):
+        record["positions"][0]["boxes"]["expected"] = wrong
+        texts.append(json.dumps(record))
+    for text in texts:
+        (tmp_path / "r.json").write_text(text)
+        with pytest.raises(InputError, match="expected a record"):
+            detect.read_positions(tmp_path / "r.json")
+
+
+def test_weights_that_are_cut_off_are_named(finished, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    weights = run / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    picture = tmp_path / "picture.png"
+    Image.new("RGB", (64, 32)).save(picture)
+    assert predict.main(["--model", str(run), str(picture)]) == 2
+    said = capsys.readouterr().err
+    assert f"{run / 'model'}: expected" in said and said.count("\n") == 1
 
 
 def test_lora_trains_merges_and_says_what(dataset, finished, tmp_path, capsys):
@@ -416,7 +433,11 @@ def test_a_pattern_that_leaves_out_a_part_is_an_error(finished, pattern):
         (["--private"], "--private: expected only with --push"),
         (["--compare", "full,best"], "--compare: expected modes"),
         (["--compare", "lora:50"], "--compare: expected modes"),
-        (["--model", "/no/such/folder"], "expected 'tiny', a folder"),
+        (["--compare", "full", "--push", "o/n"], "--push: expected none beside --compare"),
+        (["--compare", "full", "--mode", "decoder"], "--mode: expected none beside --compare"),
+        (["--compare", "full", "--train-share", "50"], "--train-share: expected none beside --compare"),
+        (["--compare", "full", "--lora-rank", "4"], "--lora-rank: expected only with lora among the modes"),
+        (["--model", "/no/such/folder"], "expected 'tiny', a checkpoint's folder"),
         (["--model", "tiny", "--photos", "/no/photos"], "/no/photos: expected a picture or a folder"),
     ],
 )
@@ -459,8 +480,6 @@ def test_a_comparison_passes_everything_on_but_what_it_sets():
         "--data",
         "d",
         "--out=o",
-        "--mode",
-        "full",
         "--compare",
         "lora,full:50",
         "--epochs",
