@@ -122,6 +122,7 @@ class TrainingConfig:
         rows: Which rows train and are measured: `all`, `observable` or `clear`.
         init: Run whose weights training begins with; empty = random ones.
         amp: `bf16`: the network computes in bfloat16, weights and optimizer stay float32; `off`: all in float32.
+        data_sha256: Digest of the dataset's content; empty where its card has none.
     """
 
     epochs: int = 60
@@ -146,6 +147,7 @@ class TrainingConfig:
     rows: str = "observable"
     init: str = ""
     amp: str = "off"
+    data_sha256: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stages", tuple(self.stages))
@@ -165,7 +167,7 @@ class TrainingConfig:
 
 # Runs from before these existed lack them: there they had their defaults, and every row was taken.
 LATER_MODEL = ("registers", "stem", "positions", "views")
-LATER = ("accumulate", "ema", "patience", "stages", "balanced", "rows", "init", "amp")
+LATER = ("accumulate", "ema", "patience", "stages", "balanced", "rows", "init", "amp", "data_sha256")
 
 
 @dataclass(frozen=True)

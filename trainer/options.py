@@ -10,6 +10,7 @@ import torch
 from tqdm import tqdm
 
 from trainer import checkpoint, sharing
+from trainer.card import dataset_facts
 from trainer.errors import InputError
 from trainer.florence2_run import kind_of
 
@@ -98,6 +99,25 @@ def check_folder(run: Path, resume: bool, overwrite: bool, kind: str) -> None:
     if (found := kind_of(run)) != kind:
         raise InputError(
             f"--overwrite {run}: expected an earlier run, whose config.json has the format {kind!r}, got {found!r}"
+        )
+
+
+def same_data(data: Path, run: Path, digest: str) -> None:
+    """Whether a dataset is the one that a run began with: the best epoch of two validation splits means nothing.
+
+    Args:
+        data: The dataset.
+        run: The run.
+        digest: Of the content that the run began with; empty where nobody knows it.
+
+    Raises:
+        InputError: It is another one.
+    """
+    found = dataset_facts(data).get("content_sha256", "")
+    if digest and found != digest:
+        raise InputError(
+            f"--data {data}: {run} was begun with the content {digest[:16]}, got "
+            f"{found[:16] or 'none in its README.md'}; --resume keeps the run's"
         )
 
 

@@ -40,6 +40,7 @@ from trainer.options import (
     exit_code,
     number,
     repeatable,
+    same_data,
     say,
     take_folder,
 )
@@ -300,12 +301,14 @@ def _resumed(args: argparse.Namespace) -> tuple[ViTConfig, TrainingConfig]:
         problems.append(f"--image-size: {args.out} was trained with {model.width}x{model.height}")
     if problems:
         raise InputError(problems)
+    same_data(args.data, args.out, settings.data_sha256)
     return model, settings
 
 
 def _settings(args: argparse.Namespace, device: torch.device) -> TrainingConfig:
     """The settings: an earlier run's or the defaults, and what was given."""
     given = {f: getattr(args, o) for o, f in TRAINING_OPTIONS.items() if getattr(args, o) is not None}
+    given["data_sha256"] = card.dataset_facts(args.data).get("content_sha256", "")
     if args.config is None or args.amp is not None:
         given["amp"] = amp_of(args.amp or "auto", device)
     if args.config is not None:

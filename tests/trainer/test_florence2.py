@@ -169,6 +169,16 @@ def test_resume_refuses_data_that_the_run_does_not_know(
     assert (run / "config.json").read_bytes() == (finished / "config.json").read_bytes()
 
 
+def test_resume_refuses_another_dataset(dataset, finished, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    document = json.loads((run / "config.json").read_text())
+    document["training"]["data_sha256"] = "a" * 64
+    (run / "config.json").write_text(json.dumps(document))
+    assert resume(dataset, run) == 2
+    assert f"{run} was begun with the content {'a' * 16}" in capsys.readouterr().err
+
+
 def test_a_run_that_dies_on_resuming_keeps_its_threshold(dataset, finished, tmp_path, monkeypatch):
     from trainer import florence2_training
 

@@ -301,6 +301,27 @@ def test_resume_refuses_other_settings(trained_run, tiny_dataset, capsys):
     assert "--lr" in said and "--depth" in said
 
 
+def test_resume_refuses_another_dataset(make_dataset, make_rows, tmp_path, small_options, capsys):
+    run, datasets = tmp_path / "run", []
+    for seed in range(3):
+        splits = {name: make_rows(name, 6, seed) for name in ("train", "validation")}
+        datasets.append(make_dataset(tmp_path / str(seed), splits))
+        if seed < 2:
+            card = f"---\npinsight:\n  content_sha256: {'ab'[seed] * 64}\n---\n"
+            (datasets[seed] / "README.md").write_text(card)
+    with dying_in_epoch(2):
+        assert train(datasets[0], run, *small_options, "--epochs", "2", "--no-check") == 1
+    before = contents(run)
+    capsys.readouterr()
+    for other, got in ((datasets[1], "b" * 16), (datasets[2], "none in its README.md")):
+        assert train(other, run, "--resume", "--device", "cpu") == 2
+        said = capsys.readouterr().err
+        assert f"{run} was begun with the content {'a' * 16}, got {got}" in said and said.count("\n") == 1
+    assert contents(run) == before
+    moved = datasets[0].rename(tmp_path / "moved")
+    assert train(moved, run, "--resume", "--device", "cpu") == 0
+
+
 def test_resume_without_a_run(tiny_dataset, tmp_path, capsys):
     assert train(tiny_dataset, tmp_path / "none", "--resume") == 2
     assert "config.json" in capsys.readouterr().err
