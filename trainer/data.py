@@ -286,6 +286,19 @@ def _fresh_cache() -> str:
     return folder
 
 
+def _plain_path(folder: Path) -> Path:
+    """The folder; links to its files elsewhere where `load_dataset` would take its path for a pattern or a chain."""
+    where = folder.resolve()
+    if not any(sign in str(where) for sign in ("*", "?", "[", "::")):
+        return folder
+    linked = Path(_fresh_cache())
+    for place, _, names in where.walk():
+        (linked / place.relative_to(where)).mkdir(exist_ok=True)
+        for name in names:
+            (linked / place.relative_to(where) / name).symlink_to(place / name)
+    return linked
+
+
 def read_dataset(
     folder: Path, column: str, needed: Sequence[str] = ("train", "validation")
 ) -> tuple[Any, tuple[str, ...]]:
@@ -310,7 +323,7 @@ def read_dataset(
     try:
         # A cache of its own, forgotten afterwards: the library's serves a folder's former content when it was rebuilt.
         cache = _fresh_cache()
-        dataset = datasets.load_dataset(str(folder), cache_dir=cache)
+        dataset = datasets.load_dataset(str(_plain_path(folder)), cache_dir=cache)
     except Exception as e:  # whatever a reader of Parquet, Arrow or the card may raise
         raise InputError(f"--data {folder}: expected a dataset that load_dataset reads, got {e}") from e
     finally:

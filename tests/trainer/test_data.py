@@ -104,6 +104,14 @@ def test_a_turned_picture_with_other_exif_data_damaged_is_upright(kind, orientat
     np.testing.assert_array_equal(rgb(found), expected)
 
 
+@pytest.mark.parametrize("name", ["a[1]", "a*", "a?", "a::b"])
+def test_a_folder_whose_name_reads_like_a_pattern(tiny_dataset, make_dataset, make_rows, tmp_path, name):
+    shutil.copytree(tiny_dataset, tmp_path / name / "data set")
+    splits = {split: make_rows(split, 3, 0) for split in ("train", "validation")}
+    make_dataset(tmp_path / "ab" / "data set", splits)  # what the pattern would find too
+    assert len(load_data(tmp_path / name / "data set").splits["train"]) == 12
+
+
 def test_a_picture_whose_exif_data_say_nothing_is_as_it_is_stored():
     picture = Image.new("RGB", (4, 2))
     picture.info["exif"] = b"Exif\0\0nothing"
