@@ -18,15 +18,19 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from tqdm import tqdm
 
 from trainer.errors import InputError
 from trainer.fitting import Fit, fit_of, pixels_of
 from trainer.model import OK_CLASS
+from trainer.sharing import speaks
 
 INPUTS = ("image", "nsoart", "image+nsoart")
 IGNORED = -1
 # A box whose object is hidden shows something else: it teaches nothing. The dataset's own rule for `bbox_str`.
 MIN_VISIBLE = 0.1
+# A bar for what is read at once would only flash.
+SHOWN_AFTER_S = 2
 # Cameras whose view is again one of the same camera when mirrored.
 LEFT_RIGHT = ("center", "top", "bottom")
 UP_DOWN = ("center", "left", "right")
@@ -84,7 +88,15 @@ class Pictures:
         self._held: Tensor | None = None
         if self.in_memory:
             self._held = torch.empty((len(rows), self.channels, size[1], size[0]), dtype=torch.uint8)
-            for index in range(len(rows)):
+            bar = tqdm(
+                range(len(rows)),
+                desc="reading",
+                unit="picture",
+                leave=False,
+                delay=SHOWN_AFTER_S,
+                disable=None if speaks() else True,
+            )
+            for index in bar:
                 self._held[index] = self._decode(index)
 
     def _decode(self, index: int) -> Tensor:

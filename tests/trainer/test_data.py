@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
+from trainer import data as data_module
 from trainer.data import IGNORED, channel_statistics, load_data
 from trainer.errors import InputError
 from trainer.fitting import fit_of, pixels_of, rgb
@@ -102,6 +103,18 @@ def test_a_turned_picture_with_other_exif_data_damaged_is_upright(kind, orientat
     found = rgb(Image.open(damaged))
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(rgb(found), expected)
+
+
+def test_a_terminal_is_shown_how_far_reading_is(tiny_dataset, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(data_module, "SHOWN_AFTER_S", 0)
+    for stream, shown in ((Terminal(), True), (io.StringIO(), False)):
+        monkeypatch.setattr("sys.stderr", stream)
+        load_data(tiny_dataset)
+        assert ("reading" in stream.getvalue() and "/12" in stream.getvalue()) == shown
 
 
 @pytest.mark.parametrize("name", ["a[1]", "a*", "a?", "a::b"])
