@@ -9,6 +9,8 @@ from pathlib import Path
 def view_of(file: Path, views: Sequence[str]) -> tuple[str, str] | None:
     """Part and view that a picture's file name says: `part7_left.png`, or `left.png` in a folder `part7`.
 
+    The two forms may name different parts alike: see `parts_of`.
+
     Args:
         file: Its name ends in the view's, after `_` or `-`, or is the view's.
         views: Their names.
@@ -25,7 +27,9 @@ def view_of(file: Path, views: Sequence[str]) -> tuple[str, str] | None:
 
 
 def parts_of(files: Sequence[Path], views: Sequence[str]) -> tuple[dict[str, dict[str, Path]], list[str]]:
-    """Files by part and view, in the order of the parts' first files; only parts that are whole.
+    """Files by part and view, in the order of the parts' first files; only parts that are whole, with one file a view.
+
+    A folder `part7` and files `part7_left.png` beside it are two parts; the files' is then called `part7_`.
 
     Args:
         files: Pictures whose names say their view: see `view_of`.
@@ -34,8 +38,8 @@ def parts_of(files: Sequence[Path], views: Sequence[str]) -> tuple[dict[str, dic
     Returns:
         The parts, and what is wrong with the others, in sentences.
     """
-    found: dict[str, dict[str, Path]] = {}
-    problems = []
+    found: dict[tuple[str, bool], dict[str, Path]] = {}  # by part, and whether a folder has its name
+    problems, doubtful = [], set()
     for file in files:
         said = view_of(file, views)
         if said is None:
@@ -45,15 +49,20 @@ def parts_of(files: Sequence[Path], views: Sequence[str]) -> tuple[dict[str, dic
             )
             continue
         part, view = said
-        pictures = found.setdefault(part, {})
+        key = (part, file.stem == view)
+        pictures = found.setdefault(key, {})
         if view in pictures:
             problems.append(f"{part}: expected one picture from {view}, got {pictures[view]} and {file}")
+            doubtful.add(key)
             continue
         pictures[view] = file
     whole = {}
-    for part, pictures in found.items():
+    for (part, in_folder), pictures in found.items():
+        name = part
+        while not in_folder and ((name, True) in found or (name != part and (name, False) in found)):
+            name += "_"
         if missing := [view for view in views if view not in pictures]:
-            problems.append(f"{part}: expected a picture from {', '.join(missing)}, got none")
-        else:
-            whole[part] = {view: pictures[view] for view in views}
+            problems.append(f"{name}: expected a picture from {', '.join(missing)}, got none")
+        elif (part, in_folder) not in doubtful:
+            whole[name] = {view: pictures[view] for view in views}
     return whole, problems

@@ -17,7 +17,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args, get_origin
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -68,7 +68,26 @@ RANGES = {
     "ema": Range(0, 0.99999),
     "patience": Range(0, 100_000),
 }
+# Of a network's shape, by field of `ViTConfig`.
+SHAPE_RANGES = {
+    "dim": Range(8, 4096),
+    "depth": Range(0, 48),
+    "heads": Range(1, 64),
+    "mlp_ratio": Range(0.5, 16),
+    "stem_width": Range(1, 1024),
+    "registers": Range(0, 64),
+    "dropout": Range(0, 0.9),
+}
 CHOICES = {"input": INPUTS, "rows": ROWS, "amp": ("bf16", "off")}
+
+
+def out_of_range(settings: Any, ranges: Mapping[str, Range]) -> list[str]:
+    """What is wrong with the numbers of a dataclass, by its fields' ranges."""
+    return [
+        f"{name}: expected a number {limits}, got {getattr(settings, name)!r}"
+        for name, limits in ranges.items()
+        if not limits.holds(getattr(settings, name))
+    ]
 
 
 def rising(epochs: Sequence[Any]) -> bool:
@@ -103,6 +122,7 @@ class TrainingConfig:
         rows: Which rows train and are measured: `all`, `observable` or `clear`.
         init: Run whose weights training begins with; empty = random ones.
         amp: `bf16`: the network computes in bfloat16, weights and optimizer stay float32; `off`: all in float32.
+        data_sha256: Digest of the dataset's content; empty where its card has none.
     """
 
     epochs: int = 60
@@ -127,17 +147,14 @@ class TrainingConfig:
     rows: str = "observable"
     init: str = ""
     amp: str = "off"
+    data_sha256: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stages", tuple(self.stages))
 
     def problems(self) -> list[str]:
         """What the command's options would not take: a number outside of `RANGES`, a word not among `CHOICES`."""
-        found = [
-            f"{name}: expected a number {limits}, got {getattr(self, name)!r}"
-            for name, limits in RANGES.items()
-            if not limits.holds(getattr(self, name))
-        ]
+        found = out_of_range(self, RANGES)
         found += [
             f"{name}: expected one of {', '.join(words)}, got {getattr(self, name)!r}"
             for name, words in CHOICES.items()
@@ -150,7 +167,7 @@ class TrainingConfig:
 
 # Runs from before these existed lack them: there they had their defaults, and every row was taken.
 LATER_MODEL = ("registers", "stem", "positions", "views")
-LATER = ("accumulate", "ema", "patience", "stages", "balanced", "rows", "init", "amp")
+LATER = ("accumulate", "ema", "patience", "stages", "balanced", "rows", "init", "amp", "data_sha256")
 
 
 @dataclass(frozen=True)
@@ -203,6 +220,19 @@ def save_temperature(run: Path, temperature: float) -> None:
     write_text(run / CONFIG, json.dumps({**document, "logit_temperature": temperature}, indent=2) + "\n")
 
 
+def _is(value: Any, kind: Any) -> bool:
+    """Whether a JSON value is of a field's type; a tuple is a list there, and a whole number a float too."""
+    outer, inner = get_origin(kind), get_args(kind)
+    if outer is dict:
+        return isinstance(value, dict) and all(_is(one, inner[1]) for one in value.values())
+    if outer in (list, tuple):
+        if not isinstance(value, (list, tuple)):
+            return False
+        kinds = inner if outer is tuple and inner[-1] is not Ellipsis else inner[:1] * len(value)
+        return len(kinds) == len(value) and all(map(_is, value, kinds))
+    return type(value) in ((int, float) if kind is float else (kind,))
+
+
 def section(kind: type, values: Any, place: str, later: Mapping[str, Any] | None = None) -> Any:
     """A dataclass from a JSON object whose keys and types are exactly its own.
 
@@ -223,13 +253,11 @@ def section(kind: type, values: Any, place: str, later: Mapping[str, Any] | None
         f"{place}: unknown key {key!r}; known are {sorted(known)}" for key in values if key not in known
     ]
     problems += [f"{place}: key {key!r} is missing" for key in known if key not in values]
-    expected = {int: int, float: (int, float), bool: bool, str: str, dict[str, list[str]]: dict}
-    for key, value in values.items():
-        allowed = expected.get(known.get(key), (list, tuple))  # type: ignore[arg-type]
-        if key in known and (
-            not isinstance(value, allowed) or (isinstance(value, bool) and allowed is not bool)
-        ):
-            problems.append(f"{place}: key {key!r}: expected {known[key]}, got {value!r}")
+    problems += [
+        f"{place}: key {key!r}: expected {known[key]}, got {value!r}"
+        for key, value in values.items()
+        if key in known and not _is(value, known[key])
+    ]
     if problems:
         raise InputError(problems)
     try:
@@ -285,8 +313,10 @@ def read_config(path: Path) -> tuple[ViTConfig, TrainingConfig]:
     settings = {key: defaults[key] for key in LATER}
     model = section(ViTConfig, document.get("model"), f"{path} model", shape)
     training = section(TrainingConfig, document.get("training"), f"{path} training", settings)
-    if problems := training.problems():
-        raise InputError([f"{path} training: {problem}" for problem in problems])
+    problems = [f"{path} model: {problem}" for problem in out_of_range(model, SHAPE_RANGES)]
+    problems += [f"{path} training: {problem}" for problem in training.problems()]
+    if problems:
+        raise InputError(problems)
     return model, training
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from trainer import checkpoint
 from trainer.errors import InputError
 from trainer.florence2_model import MODES
-from trainer.options import say
+from trainer.options import check_place, say
 
 TABLE = (
     *("name", "mode", "train_share", "trained_parameters", "parameters", "changed_parameters"),
@@ -33,9 +33,16 @@ TABLE = (
 )
 FILES = ("compare.csv", "compare.json", "compare.png")
 COMMAND = "command.json"
-# Options that belong to the comparison, or that each of its runs gets anew.
-OWN = ("--compare", "--out", "--mode", "--train-share", "--push", "--private")
+# Options that belong to the comparison; each of its runs gets its own.
+OWN = ("--compare", "--out")
 LORA = ("--lora-rank", "--lora-alpha", "--lora-target")
+# Options that a comparison leaves no meaning.
+WITHOUT = {
+    "mode": "MODES say each run's",
+    "train_share": "MODES say each run's, such as full:50",
+    "push": "`python -m trainer.push` uploads one of its runs",
+    "private": "`python -m trainer.push` uploads one of its runs",
+}
 
 
 def parse_modes(text: str) -> list[tuple[str, str, float | None]]:
@@ -72,10 +79,31 @@ def passed_on(argv: list[str], lora: bool) -> list[str]:
             continue
         name = word.partition("=")[0]
         if name in left_out:
-            skip = name != "--private" and "=" not in word
+            skip = "=" not in word
             continue
         kept.append(word)
     return kept
+
+
+def check_options(args: argparse.Namespace) -> None:
+    """Whether every option has a meaning beside --compare.
+
+    Raises:
+        InputError: One has none.
+    """
+    problems = [
+        f"--{name.replace('_', '-')}: expected none beside --compare: {why}"
+        for name, why in WITHOUT.items()
+        if getattr(args, name)
+    ]
+    if not any(mode == "lora" for _, mode, _ in parse_modes(args.compare)):
+        problems += [
+            f"{name}: expected only with lora among the modes, got --compare {args.compare}"
+            for name in LORA
+            if getattr(args, name.removeprefix("--").replace("-", "_")) is not None
+        ]
+    if problems:
+        raise InputError(problems)
 
 
 def _row(name: str, run: Path) -> dict[str, Any]:
@@ -127,7 +155,11 @@ def _claim(out: Path, args: argparse.Namespace) -> None:
     given["data"] = str(args.data.resolve())
     if out.is_dir() and any(out.iterdir()):
         begun = checkpoint.read_json(out / COMMAND, "the folder of a comparison, or a new one")
-        names = [name for name in {**begun, **given} if begun.get(name) != given.get(name)]
+        names = [
+            name
+            for name in {**begun, **given}
+            if begun.get(name) != given.get(name) and name not in WITHOUT  # which earlier versions took
+        ]
         if names:
             raise InputError(
                 [
@@ -136,8 +168,7 @@ def _claim(out: Path, args: argparse.Namespace) -> None:
                     for name in names
                 ]
             )
-    elif out.exists() and not out.is_dir():
-        raise InputError(f"--out {out}: expected a folder, got a file")
+    check_place(out)
     out.mkdir(parents=True, exist_ok=True)
     checkpoint.write_text(out / COMMAND, json.dumps(given, indent=2) + "\n")
 
@@ -150,9 +181,10 @@ def compare(args: argparse.Namespace, argv: list[str]) -> int:
         argv: What it was called with.
 
     Raises:
-        InputError: The modes are wrong, or OUT holds something else than this command's runs.
+        InputError: The modes or other options are wrong, or OUT holds something else than this command's runs.
     """
     out: Path = args.out
+    check_options(args)
     runs = _runs(args, argv)
     rows, failed = [], []
     for name, words in runs.items():

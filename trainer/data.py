@@ -16,17 +16,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
+from tqdm import tqdm
 
 from trainer.errors import InputError
 from trainer.fitting import Fit, fit_of, pixels_of
 from trainer.model import OK_CLASS
+from trainer.sharing import speaks
 
 INPUTS = ("image", "nsoart", "image+nsoart")
 IGNORED = -1
 # A box whose object is hidden shows something else: it teaches nothing. The dataset's own rule for `bbox_str`.
 MIN_VISIBLE = 0.1
+# A bar for what is read at once would only flash.
+SHOWN_AFTER_S = 2
 # Cameras whose view is again one of the same camera when mirrored.
 LEFT_RIGHT = ("center", "top", "bottom")
 UP_DOWN = ("center", "left", "right")
@@ -51,14 +55,7 @@ def open_picture(source: Path | dict[str, Any] | None, name: str) -> Image.Image
         else:
             picture = Image.open(source)
         picture.load()
-    except (
-        OSError,
-        UnidentifiedImageError,
-        SyntaxError,
-        ValueError,
-        TypeError,
-        Image.DecompressionBombError,
-    ) as e:
+    except Exception as e:  # decoders raise what a damaged byte leads them to
         raise InputError(f"{name}: expected a readable picture, got {type(e).__name__}: {e}") from e
     return picture
 
@@ -91,7 +88,15 @@ class Pictures:
         self._held: Tensor | None = None
         if self.in_memory:
             self._held = torch.empty((len(rows), self.channels, size[1], size[0]), dtype=torch.uint8)
-            for index in range(len(rows)):
+            bar = tqdm(
+                range(len(rows)),
+                desc="reading",
+                unit="picture",
+                leave=False,
+                delay=SHOWN_AFTER_S,
+                disable=None if speaks() else True,
+            )
+            for index in bar:
                 self._held[index] = self._decode(index)
 
     def _decode(self, index: int) -> Tensor:
@@ -293,6 +298,19 @@ def _fresh_cache() -> str:
     return folder
 
 
+def _plain_path(folder: Path) -> Path:
+    """The folder; links to its files elsewhere where `load_dataset` would take its path for a pattern or a chain."""
+    where = folder.resolve()
+    if not any(sign in str(where) for sign in ("*", "?", "[", "::")):
+        return folder
+    linked = Path(_fresh_cache())
+    for place, _, names in where.walk():
+        (linked / place.relative_to(where)).mkdir(exist_ok=True)
+        for name in names:
+            (linked / place.relative_to(where) / name).symlink_to(place / name)
+    return linked
+
+
 def read_dataset(
     folder: Path, column: str, needed: Sequence[str] = ("train", "validation")
 ) -> tuple[Any, tuple[str, ...]]:
@@ -317,7 +335,7 @@ def read_dataset(
     try:
         # A cache of its own, forgotten afterwards: the library's serves a folder's former content when it was rebuilt.
         cache = _fresh_cache()
-        dataset = datasets.load_dataset(str(folder), cache_dir=cache)
+        dataset = datasets.load_dataset(str(_plain_path(folder)), cache_dir=cache)
     except Exception as e:  # whatever a reader of Parquet, Arrow or the card may raise
         raise InputError(f"--data {folder}: expected a dataset that load_dataset reads, got {e}") from e
     finally:

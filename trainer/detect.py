@@ -94,6 +94,20 @@ class Inspector:
         return generate(self.model, inputs, self.grammar, [p.size for p in pictures], END_BIAS)
 
 
+def _pin(address: Any, cavity: Any, box: Any) -> Pin:
+    """A pin of a table or a record.
+
+    Raises:
+        ValueError: The box is none, with what it is.
+    """
+    numbers = isinstance(box, list) and len(box) == 4 and all(type(v) in (int, float) for v in box)
+    if not numbers or not (box[0] < box[2] and box[1] < box[3]):
+        raise ValueError(f"{box!r}")
+    if not (isinstance(address, str) and isinstance(cavity, str)):
+        raise ValueError(f"address {address!r} and cavity {cavity!r}")
+    return Pin(address, cavity, tuple(box), "")
+
+
 def read_positions(path: Path) -> list[Pin]:
     """Positions of a view: a CSV with address, cavity, x1, y1, x2, y2 in px, or a record that the renderer wrote.
 
@@ -107,13 +121,13 @@ def read_positions(path: Path) -> list[Pin]:
     if path.suffix == ".json":
         try:
             return [
-                Pin(p["address"], p["cavity"], tuple(p["boxes"]["expected"]), "")
+                _pin(p["address"], p["cavity"], p["boxes"]["expected"])
                 for p in json.loads(text)["positions"]
                 if p["boxes"]["expected"] is not None
             ]
         except (ValueError, KeyError, TypeError) as e:
             raise InputError(
-                f"--positions {path}: expected a record with positions and boxes, got {e!r}"
+                f"--positions {path}: expected a record with positions and boxes, x1 < x2 and y1 < y2 in px, got {e!r}"
             ) from e
     reader = csv.DictReader(text.splitlines())
     if missing := set(TABLE) - set(reader.fieldnames or ()):
@@ -123,10 +137,7 @@ def read_positions(path: Path) -> list[Pin]:
     pins, problems = [], []
     for number, row in enumerate(reader, 2):
         try:
-            x1, y1, x2, y2 = (float(row[name]) for name in TABLE[2:])
-            if not (x1 < x2 and y1 < y2):
-                raise ValueError(f"{[x1, y1, x2, y2]}")
-            pins.append(Pin(row["address"], row["cavity"], (x1, y1, x2, y2), ""))
+            pins.append(_pin(row["address"], row["cavity"], [float(row[name]) for name in TABLE[2:]]))
         except (TypeError, ValueError) as e:
             problems.append(f"--positions {path}:{number}: expected x1 < x2 and y1 < y2 in px, got {e}")
     if problems:

@@ -7,7 +7,19 @@ This file goes along with every run, so that transformers alone can read picture
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
+
+ORIENTATION = 0x0112  # EXIF's tag
+WITH_ORIENTATION = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 @dataclass(frozen=True)
@@ -29,9 +41,26 @@ def fit_of(size: tuple[int, int], target: tuple[int, int]) -> Fit:
     return Fit(scale, (target[0] - width) // 2, (target[1] - height) // 2, width, height)
 
 
+def upright(picture: Image.Image) -> Image.Image:
+    """The picture turned as its EXIF orientation says; as it is stored where there is none that can be read.
+
+    Pillow's own `exif_transpose` writes the EXIF data anew too, which fails where something else in them is damaged.
+    """
+    try:
+        turn = TURNS.get(picture.getexif().get(ORIENTATION, 1))
+    except Exception:  # whatever damaged EXIF data may raise
+        turn = None
+    if turn is None:
+        return picture
+    turned = picture.transpose(turn)
+    for name in WITH_ORIENTATION:  # or it would be turned again
+        turned.info.pop(name, None)
+    return turned
+
+
 def rgb(picture: Image.Image) -> Image.Image:
     """An upright 8-bit RGB picture from any mode Pillow opens; 16-bit grey is scaled, not clipped."""
-    picture = ImageOps.exif_transpose(picture)
+    picture = upright(picture)
     if picture.mode.startswith("I"):
         grey = np.asarray(picture, dtype=np.float64) / 257.0
         picture = Image.fromarray(np.clip(grey.round(), 0, 255).astype(np.uint8))

@@ -16,6 +16,7 @@ import torch
 
 from generator.hub import HubError, name_problem
 from trainer import checkpoint
+from trainer.card import dataset_facts
 from trainer.data import first_size, read_dataset
 from trainer.errors import InputError
 from trainer.florence2_data import DIGITS, Collator, DetectionData, detection_data
@@ -29,9 +30,26 @@ from trainer.florence2_model import (
     picture_size,
     trained_parameters,
 )
-from trainer.florence2_run import ADAPTER, MODEL, DetectionConfig, Detector, load_config, save_config
+from trainer.florence2_run import (
+    ADAPTER,
+    FORMAT,
+    MODEL,
+    DetectionConfig,
+    Detector,
+    load_config,
+    save_config,
+)
 from trainer.model import OK_CLASS
-from trainer.options import check_folder, device_of, exit_code, number, repeatable, say, take_folder
+from trainer.options import (
+    check_folder,
+    device_of,
+    exit_code,
+    number,
+    repeatable,
+    same_data,
+    say,
+    take_folder,
+)
 from trainer.training import METRICS
 
 EXAMPLE = """examples:
@@ -217,6 +235,7 @@ def settings_of(args: argparse.Namespace) -> DetectionConfig:
     """
     given = _given(args)
     given.setdefault("threads", torch.get_num_threads())
+    given["data_sha256"] = dataset_facts(args.data).get("content_sha256", "")
     mode = given.get("mode", "full")
     if given.get("model", TINY) != TINY:
         given = {**PUBLISHED, "lr": PUBLISHED_LR[mode], **given}
@@ -253,12 +272,13 @@ def _resumed(args: argparse.Namespace) -> tuple[DetectionConfig, Detector]:
             )
     if problems:
         raise InputError(problems)
+    same_data(args.data, args.out, settings.data_sha256)
     return settings, detector
 
 
 def _check_run(args: argparse.Namespace) -> None:
     """Whether RUN can be taken, and keeps the model that is compared with at the end."""
-    check_folder(args.out, args.resume, args.overwrite)
+    check_folder(args.out, args.resume, args.overwrite, FORMAT)
     if not args.overwrite or args.model in (None, TINY) or not Path(args.model).exists():
         return
     if Path(args.model).resolve().is_relative_to(args.out.resolve()):

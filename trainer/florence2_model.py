@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from trainer.errors import InputError
@@ -117,10 +118,11 @@ def load(
         # Published weights are stored in half precision and would be trained in it.
         loaded = Florence2ForConditionalGeneration.from_pretrained(model, dtype=torch.float32, **data_only)
         processor = Florence2Processor.from_pretrained(model, **data_only)
-    except (OSError, ValueError, KeyError) as e:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as e:
         there = "no such folder, and " if not Path(model).exists() else ""
+        said = " ".join(str(e).split())  # the library's messages have several lines
         raise InputError(
-            f"--model {model}: expected 'tiny', a folder of a checkpoint or an id that can be fetched, got {there}{e}"
+            f"--model {model}: expected 'tiny', a checkpoint's folder or an id that can be fetched, got {there}{said}"
         ) from e
     # 3, as published checkpoints have it, corrupts an answer that repeats a label of three tokens.
     loaded.generation_config.no_repeat_ngram_size = 0

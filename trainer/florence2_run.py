@@ -57,6 +57,7 @@ class DetectionConfig:
         input: Column of the pictures: `image` or `nsoart`.
         augment: Whether training pictures are moved and their light changed.
         evaluate_every: Measure validation after every so many epochs, and after the last: the best is one of these.
+        data_sha256: Digest of the dataset's content; empty where its card has none.
     """
 
     model: str = "tiny"
@@ -86,10 +87,11 @@ class DetectionConfig:
     input: str = "image"
     augment: bool = True
     evaluate_every: int = 1
+    data_sha256: str = ""
 
 
-# Settings that earlier versions did not write: their runs are taken to have measured each epoch.
-LATER = {"evaluate_every": 1}
+# Settings that earlier versions did not write: their runs are taken to have measured each epoch, on any dataset.
+LATER = {"evaluate_every": 1, "data_sha256": ""}
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,9 @@ import torch
 from tqdm import tqdm
 
 from trainer import checkpoint, sharing
+from trainer.card import dataset_facts
 from trainer.errors import InputError
+from trainer.florence2_run import kind_of
 
 
 def exit_code(command: Callable[[], int], interrupted: str = "interrupted") -> int:
@@ -25,6 +27,12 @@ def exit_code(command: Callable[[], int], interrupted: str = "interrupted") -> i
     except InputError as error:
         for problem in error.problems if sharing.speaks() else ():
             sys.stderr.write(f"error: {problem}\n")
+        return 2
+    except (NotADirectoryError, PermissionError) as error:
+        if sharing.speaks():
+            sys.stderr.write(
+                f"error: {error.filename or 'a file'}: expected a place that can be used, got: {error.strerror}\n"
+            )
         return 2
     except KeyboardInterrupt:
         if sharing.speaks():
@@ -50,15 +58,33 @@ def number(kind: type, low: float, high: float, above: bool = False) -> Callable
     return parse
 
 
-def check_folder(run: Path, resume: bool, overwrite: bool) -> None:
+def check_place(out: Path) -> None:
+    """Whether `out` is a folder, or can become one.
+
+    Raises:
+        InputError: It is a file, or lies below one.
+    """
+    for place in (out, *out.parents):
+        if place.is_dir():
+            return
+        if place.exists() or place.is_symlink():
+            got = "a file" if place == out else f"the file {place} in its path"
+            raise InputError(f"--out {out}: expected a folder, got {got}")
+
+
+def check_folder(run: Path, resume: bool, overwrite: bool, kind: str) -> None:
     """Whether a run's folder can be taken; nothing in it is changed.
+
+    Args:
+        run: The folder.
+        resume, overwrite: Whether these options were given.
+        kind: The `format` of the trainer's runs.
 
     Raises:
         InputError: It is a file; or it holds files, and neither --resume nor --overwrite was given; or --overwrite was,
-            and it holds no run.
+            and it holds no run of this trainer.
     """
-    if run.exists() and not run.is_dir():
-        raise InputError(f"--out {run}: expected a folder, got a file")
+    check_place(run)
     if resume or not run.is_dir() or not any(run.iterdir()):
         return
     if not overwrite:
@@ -69,18 +95,47 @@ def check_folder(run: Path, resume: bool, overwrite: bool) -> None:
         raise InputError(
             f"--overwrite {run}: expected the folder of an earlier run, got one without config.json"
         )
+    # Many programs keep a config.json: what lies beside one of theirs is not ours to remove.
+    if (found := kind_of(run)) != kind:
+        raise InputError(
+            f"--overwrite {run}: expected an earlier run, whose config.json has the format {kind!r}, got {found!r}"
+        )
 
 
-def take_folder(run: Path, overwrite: bool, files: Sequence[str], folders: Sequence[str]) -> None:
+def same_data(data: Path, run: Path, digest: str) -> None:
+    """Whether a dataset is the one that a run began with: the best epoch of two validation splits means nothing.
+
+    Args:
+        data: The dataset.
+        run: The run.
+        digest: Of the content that the run began with; empty where nobody knows it.
+
+    Raises:
+        InputError: It is another one.
+    """
+    found = dataset_facts(data).get("content_sha256", "")
+    if digest and found != digest:
+        raise InputError(
+            f"--data {data}: {run} was begun with the content {digest[:16]}, got "
+            f"{found[:16] or 'none in its README.md'}; --resume keeps the run's"
+        )
+
+
+def take_folder(
+    run: Path, overwrite: bool, files: Sequence[str], folders: Sequence[str], kept: Sequence[str] = ()
+) -> None:
     """Make a run's folder, or take it over: what a killed run had begun to write goes.
+
+    The configuration stays until the new run's replaces it: killed before, the folder is still known as a run's.
 
     Args:
         run: The folder, found fit by `check_folder`.
         overwrite: Whether an earlier run's own `files` and `folders` go too.
         files, folders: Their names in `run`.
+        kept: Those of the files that are the new run's already.
     """
     if overwrite:
-        for name in files:
+        for name in set(files) - {checkpoint.CONFIG, *kept}:
             (run / name).unlink(missing_ok=True)
         for name in folders:
             shutil.rmtree(run / name, ignore_errors=True)

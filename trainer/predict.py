@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from tqdm import tqdm
 
 from generator.views import parts_of
@@ -28,10 +29,13 @@ from trainer.fitting import rgb
 from trainer.florence2_run import FORMAT as DETECTION_FORMAT
 from trainer.florence2_run import kind_of
 from trainer.model import ViT
-from trainer.options import exit_code
+from trainer.options import check_place, exit_code
 from trainer.verdicts import annotate, annotate_part, judge, judge_part
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
+
+PREDICTIONS = "predictions.json"
+MARK = ("Software", "Pinsight trainer.predict")  # in every sheet
 
 
 @dataclass(frozen=True)
@@ -74,13 +78,89 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
 
 def sheet_names(files: Sequence[Path]) -> list[str]:
     """One PNG name per file: its stem, numbered where stems repeat."""
-    names: list[str] = []
+    names: dict[str, None] = {}
+    following: dict[str, int] = {}  # numbers below are taken
     for file in files:
-        name, number = f"{file.stem}.png", 2
-        while name in names:
-            name, number = f"{file.stem}_{number}.png", number + 1
-        names.append(name)
-    return names
+        number = following.get(file.stem, 1)
+        while (name := f"{file.stem}_{number}.png" if number > 1 else f"{file.stem}.png") in names:
+            number += 1
+        following[file.stem] = number + 1
+        names[name] = None
+    return list(names)
+
+
+def _earlier(out: Path) -> list[str]:
+    """Names in `out` that belong to an earlier call: what OUT/predictions.json names, and that file.
+
+    Raises:
+        InputError: It is not one of ours.
+    """
+    path = out / PREDICTIONS
+    if not path.exists():
+        return []
+    try:
+        verdicts = json.loads(path.read_text(encoding="utf-8"))
+        places = [Path(one["file"]) if "file" in one else Path(f"{one['part']}.png") for one in verdicts]
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        raise InputError(
+            f"--out {out}: expected none or our own {PREDICTIONS}, got {type(e).__name__}: {e}"
+        ) from e
+    return [PREDICTIONS, *sheet_names(places)]
+
+
+def _mark() -> PngInfo:
+    found = PngInfo()
+    found.add_text(*MARK)
+    return found
+
+
+def _is_sheet(path: Path) -> bool:
+    """Whether a file bears the mark of our sheets: an interrupted call has named none of them yet."""
+    try:
+        with Image.open(path) as picture:
+            return picture.info.get(MARK[0]) == MARK[1]
+    except Exception:  # decoders raise what a strange byte leads them to
+        return False
+
+
+def check_targets(args: argparse.Namespace, files: Sequence[Path], names: Sequence[str]) -> None:
+    """Whether everything can be written without harm: nothing that is read, or that somebody else made, is replaced.
+
+    Args:
+        args: The command's: where sheets and verdicts go, and what is read beside the pictures.
+        files: The pictures.
+        names: Of the sheets.
+
+    Raises:
+        InputError: Which file is in the way.
+    """
+    out, json_file = args.out, args.json
+    sources = {file.resolve() for file in files}
+    if json_file is not None:
+        if json_file.is_dir() or not json_file.parent.is_dir():
+            got = "a folder" if json_file.is_dir() else f"no folder {json_file.parent}"
+            raise InputError(f"--json {json_file}: expected a file in a folder that exists, got {got}")
+        if json_file.resolve() in sources or (
+            args.positions and json_file.resolve() == args.positions.resolve()
+        ):
+            raise InputError(f"--json {json_file}: expected another file than those that are read")
+    if out is None:
+        return
+    check_place(out)
+    if out.resolve() in {source.parent for source in sources}:
+        raise InputError(
+            f"--out {out}: expected a folder apart from the pictures: a sheet has its picture's name"
+        )
+    ours = set(_earlier(out))
+    foreign = [
+        name for name in names if name not in ours and (out / name).exists() and not _is_sheet(out / name)
+    ]
+    if foreign:
+        more = f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""
+        raise InputError(
+            f"--out {out}: expected a folder without files of the sheets' names that an earlier call has not written, "
+            f"got {', '.join(foreign[:5])}{more}"
+        )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -245,19 +325,11 @@ def run(args: argparse.Namespace) -> int:
         if args.threads < 1:
             raise InputError(f"--threads: expected 1 or more, got {args.threads}")
         torch.set_num_threads(args.threads)
-    if args.out is not None:
-        if args.out.exists() and not args.out.is_dir():
-            raise InputError(f"--out {args.out}: expected a folder, got a file")
-        if args.out.resolve() in {file.resolve().parent for file in files}:
-            raise InputError(
-                f"--out {args.out}: expected a folder apart from the pictures: a sheet has its picture's name"
-            )
-        args.out.mkdir(parents=True, exist_ok=True)
-    if args.json is not None and (args.json.is_dir() or not args.json.parent.is_dir()):
-        got = "a folder" if args.json.is_dir() else f"no folder {args.json.parent}"
-        raise InputError(f"--json {args.json}: expected a file in a folder that exists, got {got}")
     judged, places, problems = _judged(args, files, detects)
     names = dict(zip(places, sheet_names(places), strict=True))
+    check_targets(args, files, list(names.values()))
+    if args.out is not None:
+        args.out.mkdir(parents=True, exist_ok=True)
     verdicts = []
     for one in tqdm(judged, total=len(places), unit="picture", disable=None):
         problems += one.problems
@@ -267,10 +339,11 @@ def run(args: argparse.Namespace) -> int:
         tqdm.write(one.line, file=sys.stdout)
         if args.out is not None and one.sheet is not None:
             checkpoint.replace_file(
-                args.out / names[one.file], lambda t, sheet=one.sheet: sheet.save(t, format="PNG")
+                args.out / names[one.file],
+                lambda t, sheet=one.sheet: sheet.save(t, format="PNG", pnginfo=_mark()),
             )
     text = json.dumps(verdicts, indent=2, ensure_ascii=False) + "\n"
-    for target in (args.json, args.out / "predictions.json" if args.out else None):
+    for target in (args.json, args.out / PREDICTIONS if args.out else None):
         if target is not None:
             checkpoint.write_text(target, text)
     if problems:

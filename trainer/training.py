@@ -34,6 +34,8 @@ from trainer.sharing import Share, share_dropout
 
 METRICS = "metrics.csv"
 STAGES = "stages"
+# Where a training stands before its first epoch.
+BEGINNING = RunState(epoch=0, best_epoch=0, best_score=(-1.0, -math.inf))
 
 
 @dataclass(frozen=True)
@@ -256,11 +258,13 @@ def write_metrics(run: Path, rows: list[dict[str, object]]) -> None:
 
 
 def read_metrics(run: Path, epochs: int) -> list[dict[str, object]]:
-    """The first `epochs` lines of RUN/metrics.csv.
+    """The first `epochs` lines of RUN/metrics.csv, which is not there before the first.
 
     Raises:
         InputError: The file is missing or shorter.
     """
+    if epochs == 0:
+        return []
     path = run / METRICS
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -332,7 +336,7 @@ def train(
     began = time.monotonic()
     share = share or Share()
     split, validation = data.splits["train"], data.splits["validation"]
-    state = RunState(epoch=0, best_epoch=0, best_score=(-1.0, -math.inf))
+    state = BEGINNING
     average = Average(model, config.ema)
     rows: list[dict[str, object]] = []
     if resume:

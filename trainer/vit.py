@@ -8,7 +8,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from trainer import (
     training,
     views,
 )
+from trainer.averaging import Average
 from trainer.checkpoint import TrainingConfig
 from trainer.data import INPUTS, Data, channel_statistics, load_data
 from trainer.errors import InputError
@@ -39,6 +40,7 @@ from trainer.options import (
     exit_code,
     number,
     repeatable,
+    same_data,
     say,
     take_folder,
 )
@@ -103,8 +105,10 @@ def stage_list(text: str) -> tuple[int, ...]:
 
 
 def setting(field: str) -> Callable[[str], float]:
-    """A parser of one of the training's numbers, within its range."""
-    return number(type(getattr(TrainingConfig(), field)), *checkpoint.RANGES[field])
+    """A parser of one of the training's or the network's numbers, within its range."""
+    kinds = {one.name: one.type for one in (*fields(ViTConfig), *fields(TrainingConfig))}
+    ranges = {**checkpoint.RANGES, **checkpoint.SHAPE_RANGES}
+    return number(kinds[field], *ranges[field])  # type: ignore[arg-type]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -230,27 +234,27 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--size", choices=sorted(SIZES), help="the usual widths and depths, up to ViT-B; options given win"
     )
-    p.add_argument("--dim", type=number(int, 8, 4096), help=f"width of a token ({m.dim})")
-    p.add_argument("--depth", type=number(int, 0, 48), help=f"transformer blocks ({m.depth})")
-    p.add_argument("--heads", type=number(int, 1, 64), help=f"attention heads ({m.heads})")
+    p.add_argument("--dim", type=setting("dim"), help=f"width of a token ({m.dim})")
+    p.add_argument("--depth", type=setting("depth"), help=f"transformer blocks ({m.depth})")
+    p.add_argument("--heads", type=setting("heads"), help=f"attention heads ({m.heads})")
     p.add_argument(
         "--mlp-ratio",
-        type=number(float, 0.5, 16),
+        type=setting("mlp_ratio"),
         help=f"width of a block's MLP over --dim ({m.mlp_ratio:g})",
     )
     p.add_argument(
         "--stem-width",
-        type=number(int, 1, 1024),
+        type=setting("stem_width"),
         metavar="N",
         help=f"channels of the stem's first convolution; each later one twice as many, up to --dim ({m.stem_width})",
     )
     p.add_argument(
         "--registers",
-        type=number(int, 0, 64),
+        type=setting("registers"),
         metavar="N",
         help=f"tokens beside the patches' ({m.registers})",
     )
-    p.add_argument("--dropout", type=number(float, 0, 0.9), help=f"({m.dropout:g})")
+    p.add_argument("--dropout", type=setting("dropout"), help=f"({m.dropout:g})")
     p.add_argument(
         "--no-check",
         dest="check",
@@ -297,18 +301,35 @@ def _resumed(args: argparse.Namespace) -> tuple[ViTConfig, TrainingConfig]:
         problems.append(f"--image-size: {args.out} was trained with {model.width}x{model.height}")
     if problems:
         raise InputError(problems)
+    same_data(args.data, args.out, settings.data_sha256)
     return model, settings
 
 
 def _settings(args: argparse.Namespace, device: torch.device) -> TrainingConfig:
     """The settings: an earlier run's or the defaults, and what was given."""
     given = {f: getattr(args, o) for o, f in TRAINING_OPTIONS.items() if getattr(args, o) is not None}
+    given["data_sha256"] = card.dataset_facts(args.data).get("content_sha256", "")
     if args.config is None or args.amp is not None:
         given["amp"] = amp_of(args.amp or "auto", device)
     if args.config is not None:
         return replace(checkpoint.read_config(args.config)[1], **given)
     given.setdefault("threads", torch.get_num_threads())
+    if args.init and not pretrained.is_checkpoint(args.init):
+        given["input"] = _input(args)
     return replace(TrainingConfig(), **given)
+
+
+def _input(args: argparse.Namespace) -> str:
+    """The pictures that the run of `--init` knows, unless `--input` says others; that is told."""
+    known = checkpoint.load_config(Path(args.init))[1].input
+    if args.input not in (None, known):
+        say(
+            f"WARNING: --input {args.input}: {args.init} was trained on {known}, and has never seen such pictures."
+        )
+        return args.input  # type: ignore[no-any-return]
+    if args.input is None and known != TrainingConfig().input:
+        say(f"--input {known}, as {args.init} was trained")
+    return known
 
 
 def _views(args: argparse.Namespace, data: Data) -> tuple[str, ...]:
@@ -344,7 +365,10 @@ def _network(
     split = data.splits["train"]
     if args.init and source is not None:
         statistics = channel_statistics(split.pictures, len(split.runs))
-        return replace(source.network(data.classes, data.size, statistics, given), views=cameras)
+        shape = replace(source.network(data.classes, data.size, statistics, given), views=cameras)
+        if strange := checkpoint.out_of_range(shape, checkpoint.SHAPE_RANGES):
+            raise InputError([f"--init {args.init}: {problem}" for problem in strange])
+        return shape
     if args.init:
         shape, _ = checkpoint.load_config(Path(args.init))
         wrong = [
@@ -364,6 +388,11 @@ def _network(
     if args.config is not None:
         base = vars(checkpoint.read_config(args.config)[0]).copy()
     if base and settings.init:
+        if base["channels"] != split.pictures.channels:
+            raise InputError(
+                f"--input: {settings.init}, which {args.config} begins with, takes {base['channels']} channels, "
+                f"got {split.pictures.channels}"
+            )
         mean, std = base["mean"], base["std"]
     else:
         mean, std = channel_statistics(split.pictures, len(split.runs))
@@ -405,6 +434,29 @@ def _begin(model: ViT, init: str, source: pretrained.Pretrained | None) -> None:
         return
     new = checkpoint.load_classes(model, Path(init))
     say(f"begun with the weights of {init}" + (f"; new classes: {', '.join(new)}" if new else ""))
+
+
+def _take(
+    run: Path,
+    overwrite: bool,
+    model: ViT,
+    optimizer: torch.optim.Optimizer,
+    settings: TrainingConfig,
+) -> None:
+    """Make the folder the new run's, so that it can be resumed whenever it is killed.
+
+    Weights in it that the run begins with go like the rest: the state of no epoch has them, until the first epoch's.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    kept = list(hub_files.files_of(model.config))
+    if settings.init and Path(settings.init).resolve().is_relative_to(run.resolve()):
+        average = Average(model, settings.ema)
+        checkpoint.save_state(run, model, optimizer, training.BEGINNING, average.held)
+        kept.append(checkpoint.STATE)
+    else:
+        (run / checkpoint.STATE).unlink(missing_ok=True)  # never with the new settings
+    checkpoint.save_config(run, model.config, settings)
+    take_folder(run, overwrite, RUN_FILES, RUN_FOLDERS, kept)
 
 
 class EpochReporter:
@@ -564,7 +616,7 @@ def run(args: argparse.Namespace) -> int:
     source = None
     share, device = join(device_of(args.device))
     events = event_files.EventFiles(args.out) if args.tensorboard and share.first else None
-    check_folder(args.out, args.resume, args.overwrite)
+    check_folder(args.out, args.resume, args.overwrite, checkpoint.FORMAT)
     if args.resume:
         if args.config is not None:
             raise InputError("--config: --resume keeps the run's own settings")
@@ -608,14 +660,14 @@ def run(args: argparse.Namespace) -> int:
         _begin(model, settings.init, source)
     found = _examine(model, data, settings) if args.check and not args.resume and share.first else []
     share.wait()  # until all have read what --overwrite removes
-    if share.first:
-        take_folder(args.out, args.overwrite, RUN_FILES, RUN_FOLDERS)
+    if share.first and args.resume:
+        take_folder(args.out, False, RUN_FILES, RUN_FOLDERS)
+    elif share.first:
+        _take(args.out, args.overwrite, model, optimizer, settings)
     if found:
         checkpoint.write_text(
             args.out / doctor.EXAMINATION, json.dumps({"found": found}, indent=2, ensure_ascii=False) + "\n"
         )
-    if not args.resume and share.first:
-        checkpoint.save_config(args.out, config, settings)
     boxed = bool(data.splits["train"].boxes_known.any())
     examples = f"parts, each from {', '.join(config.views)}" if config.views else "pictures"
     say(

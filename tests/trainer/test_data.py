@@ -1,12 +1,15 @@
 """Pictures of any kind and boxes, as the network gets them."""
 
+import io
 import shutil
+import struct
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
+from trainer import data as data_module
 from trainer.data import IGNORED, channel_statistics, load_data
 from trainer.errors import InputError
 from trainer.fitting import fit_of, pixels_of, rgb
@@ -79,6 +82,53 @@ def test_every_mode_becomes_rgb(mode):
         picture = Image.new("RGB", (20, 10), "white").convert(mode)
     assert np.asarray(rgb(picture)).tolist() == np.full((10, 20, 3), 255).tolist()
     assert pixels_of(picture, (20, 10)).shape == (3, 10, 20)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_picture_with_other_exif_data_damaged_is_upright(kind, orientation):
+    pixels = np.kron(np.arange(6).reshape(2, 3) * 40, np.ones((16, 16)))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    exif[0x011A] = 72.0  # a fraction
+    sound = io.BytesIO()
+    Image.fromarray(pixels.astype(np.uint8)).convert("RGB").save(sound, kind, exif=exif)
+    # Now the picture's width is one.
+    damaged = io.BytesIO(sound.getvalue().replace(b"\x01\x1a\x00\x05", b"\x01\x00\x00\x05"))
+    assert damaged.getvalue() != sound.getvalue()
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(sound)))
+    if orientation > 1:
+        with pytest.raises(struct.error):
+            ImageOps.exif_transpose(Image.open(damaged))
+    found = rgb(Image.open(damaged))
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(rgb(found), expected)
+
+
+def test_a_terminal_is_shown_how_far_reading_is(tiny_dataset, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(data_module, "SHOWN_AFTER_S", 0)
+    for stream, shown in ((Terminal(), True), (io.StringIO(), False)):
+        monkeypatch.setattr("sys.stderr", stream)
+        load_data(tiny_dataset)
+        assert ("reading" in stream.getvalue() and "/12" in stream.getvalue()) == shown
+
+
+@pytest.mark.parametrize("name", ["a[1]", "a*", "a?", "a::b"])
+def test_a_folder_whose_name_reads_like_a_pattern(tiny_dataset, make_dataset, make_rows, tmp_path, name):
+    shutil.copytree(tiny_dataset, tmp_path / name / "data set")
+    splits = {split: make_rows(split, 3, 0) for split in ("train", "validation")}
+    make_dataset(tmp_path / "ab" / "data set", splits)  # what the pattern would find too
+    assert len(load_data(tmp_path / name / "data set").splits["train"]) == 12
+
+
+def test_a_picture_whose_exif_data_say_nothing_is_as_it_is_stored():
+    picture = Image.new("RGB", (4, 2))
+    picture.info["exif"] = b"Exif\0\0nothing"
+    assert rgb(picture).size == (4, 2)
 
 
 def test_exif_rotation_is_applied():

@@ -202,6 +202,16 @@ def test_resume_refuses_data_that_the_run_does_not_know(
     assert (run / "config.json").read_bytes() == (finished / "config.json").read_bytes()
 
 
+def test_resume_refuses_another_dataset(dataset, finished, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    document = json.loads((run / "config.json").read_text())
+    document["training"]["data_sha256"] = "a" * 64
+    (run / "config.json").write_text(json.dumps(document))
+    assert resume(dataset, run) == 2
+    assert f"{run} was begun with the content {'a' * 16}" in capsys.readouterr().err
+
+
 def test_a_run_that_dies_on_resuming_keeps_its_threshold(dataset, finished, tmp_path, monkeypatch):
     from trainer import florence2_training
 
@@ -229,6 +239,11 @@ def test_overwrite_removes_nothing_before_all_is_checked(dataset, finished, tmp_
     assert train(dataset, run, "--model", str(run / "model"), "--overwrite") == 2
     assert f"--model {run / 'model'}: expected a folder outside of {run}" in capsys.readouterr().err
     assert train(tmp_path / "nowhere", run, "--overwrite") == 2
+    document = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**document, "format": "pinsight-vit"}))
+    assert train(dataset, run, "--overwrite") == 2
+    assert "expected an earlier run, whose config.json has the format" in capsys.readouterr().err
+    shutil.copy(finished / "config.json", run)
     for folder, _, names in finished.walk():
         for name in names:
             place = (folder / name).relative_to(finished)
@@ -426,9 +441,26 @@ def test_a_record_is_a_table_of_positions(tmp_path):
     (tmp_path / "r.json").write_text(json.dumps(record))
     (pin,) = detect.read_positions(tmp_path / "r.json")
     assert (pin.address, pin.cavity, pin.box) == ("r1c1", "A", (1, 2, 3, 4))
-    (tmp_path / "r.json").write_text("[]")
-    with pytest.raises(InputError, match="expected a record"):
-        detect.read_positions(tmp_path / "r.json")
+    texts = ["[]"]
+    for wrong in ([1, 2], "1234", [3, 2, 1, 4], [1, 2, 3, "4"]):
+        record["positions"][0]["boxes"]["expected"] = wrong
+        texts.append(json.dumps(record))
+    for text in texts:
+        (tmp_path / "r.json").write_text(text)
+        with pytest.raises(InputError, match="expected a record"):
+            detect.read_positions(tmp_path / "r.json")
+
+
+def test_weights_that_are_cut_off_are_named(finished, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    weights = run / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    picture = tmp_path / "picture.png"
+    Image.new("RGB", (64, 32)).save(picture)
+    assert predict.main(["--model", str(run), str(picture)]) == 2
+    said = capsys.readouterr().err
+    assert f"{run / 'model'}: expected" in said and said.count("\n") == 1
 
 
 def test_lora_trains_merges_and_says_what(dataset, finished, tmp_path, capsys):
@@ -485,7 +517,11 @@ def test_a_pattern_that_leaves_out_a_part_is_an_error(finished, pattern):
         (["--private"], "--private: expected only with --push"),
         (["--compare", "full,best"], "--compare: expected modes"),
         (["--compare", "lora:50"], "--compare: expected modes"),
-        (["--model", "/no/such/folder"], "expected 'tiny', a folder"),
+        (["--compare", "full", "--push", "o/n"], "--push: expected none beside --compare"),
+        (["--compare", "full", "--mode", "decoder"], "--mode: expected none beside --compare"),
+        (["--compare", "full", "--train-share", "50"], "--train-share: expected none beside --compare"),
+        (["--compare", "full", "--lora-rank", "4"], "--lora-rank: expected only with lora among the modes"),
+        (["--model", "/no/such/folder"], "expected 'tiny', a checkpoint's folder"),
         (["--model", "tiny", "--photos", "/no/photos"], "/no/photos: expected a picture or a folder"),
     ],
 )
@@ -528,8 +564,6 @@ def test_a_comparison_passes_everything_on_but_what_it_sets():
         "--data",
         "d",
         "--out=o",
-        "--mode",
-        "full",
         "--compare",
         "lora,full:50",
         "--epochs",

@@ -1,6 +1,8 @@
 """Verdicts as JSON and as pictures, and what happens to files that are none."""
 
 import json
+import shutil
+import time
 
 import numpy as np
 import pytest
@@ -25,6 +27,48 @@ def test_a_sheet_never_takes_the_place_of_a_picture(trained_run, pictures, capsy
     assert main(["--model", str(trained_run), str(pictures), "-o", str(pictures)]) == 2
     assert "expected a folder apart from the pictures" in capsys.readouterr().err
     assert before == {path: path.read_bytes() for path in pictures.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", ["train000.png", "predictions.json"])
+def test_files_of_others_are_not_replaced(trained_run, pictures, tmp_path, capsys, name):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text('["mine"]')
+    assert main(["--model", str(trained_run), str(pictures), "-o", str(out)]) == 2
+    said = capsys.readouterr()
+    assert f"--out {out}: expected" in said.err and name in said.err and not said.out
+    assert [path.name for path in out.iterdir()] == [name] and (out / name).read_text() == '["mine"]'
+
+
+def test_sheets_of_an_earlier_call_are_replaced(trained_run, pictures, tmp_path):
+    out = tmp_path / "out"
+    words = ["--model", str(trained_run), "-o", str(out)]
+    assert main([*words, str(pictures)]) == 0
+    assert main([*words, str(pictures / "train000.png")]) == 0
+    # predictions.json names one sheet only, as after an interrupted call; the others bear their mark.
+    assert main([*words, str(pictures)]) == 0
+    # Sheets of earlier versions bear none, and are named.
+    for path in out.glob("*.png"):
+        shutil.copy(pictures / "train000.png", path)
+    assert main([*words, str(pictures)]) == 0
+    assert len(json.loads((out / "predictions.json").read_text())) == 6
+
+
+def test_nothing_that_is_read_is_written(trained_run, pictures, capsys):
+    picture = pictures / "train000.png"
+    before = picture.read_bytes()
+    assert main(["--model", str(trained_run), str(picture), "--json", str(picture)]) == 2
+    assert "expected another file than those that are read" in capsys.readouterr().err
+    assert picture.read_bytes() == before
+
+
+def test_a_folder_below_a_file_is_told_before_anything_is_judged(trained_run, pictures, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "out"
+    assert main(["--model", str(trained_run), str(pictures), "-o", str(out)]) == 2
+    said = capsys.readouterr()
+    assert f"--out {out}: expected a folder, got the file {tmp_path / 'file'} in its path" in said.err
+    assert not said.out
 
 
 def test_folder_gives_verdicts_json_and_pictures(trained_run, pictures, tmp_path, capsys):
@@ -117,3 +161,11 @@ def test_a_json_file_that_cannot_be_written_is_named_before_anything_is_judged(
 def test_pictures_of_one_name_do_not_overwrite_each_other(tmp_path):
     files = [tmp_path / "a" / "x.png", tmp_path / "b" / "x.jpg", tmp_path / "c" / "y.png"]
     assert sheet_names(files) == ["x.png", "x_2.png", "y.png"]
+    many = [tmp_path / str(k) / name for k in range(10_000) for name in ("x.png", "x_3.png")]
+    began = time.process_time()
+    names = sheet_names(many)
+    assert time.process_time() - began < 2
+    assert names[:8] == [
+        *("x.png", "x_3.png", "x_2.png", "x_3_2.png", "x_4.png", "x_3_3.png", "x_5.png", "x_3_4.png")
+    ]
+    assert len(set(names)) == len(many)

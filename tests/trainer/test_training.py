@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from tests.trainer.conftest import dying_in_epoch
 from trainer import training
 from trainer.checkpoint import TrainingConfig
+from trainer.options import exit_code
 from trainer.vit import main
 
 
@@ -213,12 +214,34 @@ def test_filled_folder_needs_resume_or_overwrite(trained_run, tiny_dataset, tmp_
     assert train(tiny_dataset, strange, "--overwrite", *small_options) == 2
     assert (strange / "thesis.txt").read_text() == "mine"
 
+    (strange / "attention").mkdir()
+    (strange / "config.json").write_text('{"name": "my web app"}')
+    assert train(tiny_dataset, strange, "--overwrite", *small_options) == 2
+    assert "expected an earlier run, whose config.json has the format" in capsys.readouterr().err
+    assert sorted(path.name for path in strange.iterdir()) == ["attention", "config.json", "thesis.txt"]
+
+    below = strange / "thesis.txt" / "run"
+    assert train(tiny_dataset, below, *small_options) == 2
+    said = capsys.readouterr()
+    assert (
+        f"--out {below}: expected a folder, got the file {strange / 'thesis.txt'}" in said.err
+        and not said.out
+    )
+
     run = tmp_path / "run"
     shutil.copytree(trained_run, run)
     (run / "notes.txt").write_text("mine")
     assert train(tiny_dataset, run, "--overwrite", "--epochs", "1", *small_options) == 0
     assert len(table(run)) == 1
     assert (run / "notes.txt").read_text() == "mine"
+
+
+def test_what_lies_below_a_file_is_a_user_s_mistake_wherever_it_shows(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert exit_code(lambda: (tmp_path / "file" / "run").mkdir()) == 2
+    assert capsys.readouterr().err == (
+        f"error: {tmp_path / 'file' / 'run'}: expected a place that can be used, got: Not a directory\n"
+    )
 
 
 def contents(run: Path) -> dict[Path, bytes]:
@@ -253,10 +276,50 @@ def test_a_run_may_be_replaced_by_what_begins_with_it(trained_run, tiny_dataset,
     assert len(table(run)) == 1
 
 
+def test_killed_in_its_first_epoch_it_still_knows_what_it_began_with(
+    trained_run, make_dataset, make_rows, tmp_path
+):
+    """The new class makes the old weights unreadable for the new settings."""
+    splits = {name: make_rows(name, 6, 0) for name in ("train", "validation")}
+    data = make_dataset(tmp_path / "data", splits, ["BENDNG", "NUKENG", "OK", "OTHERNG"])
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    shutil.copytree(trained_run, broken)
+    options = ["--epochs", "2", "--close-ups", "0", "--ema", "0.9", "--no-check", "--device", "cpu"]
+    assert train(data, whole, "--init", str(trained_run), *options) == 0
+    for words in (["--overwrite", "--init", str(broken), *options], ["--resume"], ["--resume"]):
+        with dying_in_epoch(1):
+            assert train(data, broken, *words) == 1
+        assert not (broken / "best.safetensors").exists()
+    assert train(data, broken, "--resume") == 0
+    assert same_but_seconds(whole, broken)
+    assert (whole / "best.safetensors").read_bytes() == (broken / "best.safetensors").read_bytes()
+
+
 def test_resume_refuses_other_settings(trained_run, tiny_dataset, capsys):
     assert train(tiny_dataset, trained_run, "--resume", "--lr", "0.5", "--depth", "3") == 2
     said = capsys.readouterr().err
     assert "--lr" in said and "--depth" in said
+
+
+def test_resume_refuses_another_dataset(make_dataset, make_rows, tmp_path, small_options, capsys):
+    run, datasets = tmp_path / "run", []
+    for seed in range(3):
+        splits = {name: make_rows(name, 6, seed) for name in ("train", "validation")}
+        datasets.append(make_dataset(tmp_path / str(seed), splits))
+        if seed < 2:
+            card = f"---\npinsight:\n  content_sha256: {'ab'[seed] * 64}\n---\n"
+            (datasets[seed] / "README.md").write_text(card)
+    with dying_in_epoch(2):
+        assert train(datasets[0], run, *small_options, "--epochs", "2", "--no-check") == 1
+    before = contents(run)
+    capsys.readouterr()
+    for other, got in ((datasets[1], "b" * 16), (datasets[2], "none in its README.md")):
+        assert train(other, run, "--resume", "--device", "cpu") == 2
+        said = capsys.readouterr().err
+        assert f"{run} was begun with the content {'a' * 16}, got {got}" in said and said.count("\n") == 1
+    assert contents(run) == before
+    moved = datasets[0].rename(tmp_path / "moved")
+    assert train(moved, run, "--resume", "--device", "cpu") == 0
 
 
 def test_resume_without_a_run(tiny_dataset, tmp_path, capsys):

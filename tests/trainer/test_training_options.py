@@ -173,6 +173,40 @@ def test_weights_of_another_run_with_other_classes(trained_run, make_dataset, ma
 
 
 @pytest.mark.parametrize(
+    ("given", "taken", "said"),
+    [
+        ([], "nsoart", "--input nsoart, as"),
+        (["--input", "image"], "image", "was trained on nsoart, and has never seen such pictures"),
+    ],
+)
+def test_weights_go_on_with_the_pictures_they_know(
+    nsoart_run, tiny_dataset, tmp_path, capsys, given, taken, said
+):
+    run = tmp_path / "run"
+    options = ["--init", str(nsoart_run), "--epochs", "1", "--no-check", "--device", "cpu", *given]
+    assert train(tiny_dataset, run, *options) == 0
+    assert checkpoint.load_config(run)[1].input == taken
+    assert said in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def nsoart_run(tiny_dataset, small_options, tmp_path_factory):
+    run = tmp_path_factory.mktemp("nsoart") / "run"
+    options = [*small_options, "--input", "nsoart", "--epochs", "1", "--close-ups", "0", "--no-check"]
+    assert train(tiny_dataset, run, *options) == 0
+    return run
+
+
+def test_a_config_that_begins_with_weights_keeps_their_channels(nsoart_run, tiny_dataset, tmp_path, capsys):
+    document = json.loads((nsoart_run / "config.json").read_text())
+    document["training"]["init"] = str(nsoart_run)
+    (tmp_path / "config.json").write_text(json.dumps(document))
+    options = ["--config", str(tmp_path / "config.json"), "--input", "image+nsoart", "--device", "cpu"]
+    assert train(tiny_dataset, tmp_path / "run", *options) == 2
+    assert "takes 3 channels, got 6" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("options", "said"),
     [
         (["--stages", "3,9", "--epochs", "5"], "--stages: expected epochs up to"),
@@ -192,7 +226,7 @@ def test_wrong_settings_exit_with_2(tiny_dataset, tmp_path, capsys, options, sai
         ("training", "lr", -1, "lr: expected a number above 0 to 10, got -1"),
         ("training", "ema", float("nan"), "ema: expected a number from 0 to 0.99999, got nan"),
         ("training", "rows", "some", "rows: expected one of all, observable, clear, got 'some'"),
-        ("training", "stages", [3, "x"], "stages: expected rising epochs, got [3, 'x']"),
+        ("training", "stages", [3, 2], "stages: expected rising epochs, got [3, 2]"),
         ("model", "mlp_ratio", -1, "mlp ratio: expected a number above 0, got -1"),
     ],
 )

@@ -478,7 +478,22 @@ def test_the_longest_view_that_a_name_ends_in_is_meant():
 def test_a_view_given_twice_is_told():
     found, problems = parts_of([Path("a_left.png"), Path("a-left.png"), Path("a_top.png")], ("left", "top"))
     assert problems == ["a: expected one picture from left, got a_left.png and a-left.png"]
-    assert found == {"a": {"left": Path("a_left.png"), "top": Path("a_top.png")}}
+    assert not found  # which of the two is the part's, nobody knows
+
+
+def test_a_folder_and_files_of_its_name_are_two_parts():
+    views = ("left", "top")
+    inside = [Path("p1/left.png"), Path("p1/top.png")]
+    beside = [Path("p1_left.png"), Path("p1-top.png")]
+    whole = {"p1": dict(zip(views, inside, strict=True)), "p1_": dict(zip(views, beside, strict=True))}
+    assert parts_of([*inside, *beside], views) == (whole, [])
+    assert parts_of(beside, views) == ({"p1": whole["p1_"]}, [])
+    found, problems = parts_of([inside[0], beside[1]], views)
+    assert not found
+    assert problems == [
+        "p1: expected a picture from top, got none",
+        "p1_: expected a picture from left, got none",
+    ]
 
 
 def test_attention_looks_at_every_view(parts_run, parts_dataset, tmp_path):
