@@ -222,7 +222,7 @@ class Execution:
 
     def _evaluate(self, run: Run, data: Path, folder: Path, name: str, *more: str) -> None:
         to = folder / name
-        if not (to / "report.html").is_file():
+        if not (to / "evaluation.json").is_file():
             words = ["-m", "trainer.evaluate", *self._measured(folder, data), "--out", str(to)]
             self._timed(folder, "evaluation", [*words, "--rows", run.rows, *more])
 

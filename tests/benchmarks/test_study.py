@@ -233,7 +233,7 @@ class Pretended:
         out = Path(words[words.index("--out" if "--out" in words else "--to") + 1])
         out.mkdir(parents=True, exist_ok=True)
         if words[1] == "trainer.evaluate":
-            (out / "report.html").touch()
+            (out / "evaluation.json").touch()
             return
         if words[1] == "trainer.attention":
             (out / "attention.json").write_text("{}")
