@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +57,9 @@ def open_upright(source: Path | bytes, name: str) -> Image.Image:
             raise InputError(f"{name}: expected one picture, got {frames} in one file")
         picture.load()
         upright = ImageOps.exif_transpose(picture)
-    except (OSError, SyntaxError, ValueError, TypeError, struct.error, Image.DecompressionBombError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # whatever a damaged file makes Pillow raise
         reason = getattr(error, "strerror", None) or str(error).replace("<_io.BytesIO object at", "<file")
         if isinstance(error, Image.UnidentifiedImageError):
             reason = "bytes of no picture format"
