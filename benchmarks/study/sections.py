@@ -300,6 +300,7 @@ def views(found: Found, picture: Path) -> list[str]:
 STEPS = (
     ((CENTRE, ONE_VIEW), (FIVE, ONE_VIEW)),
     ((FIVE, ONE_VIEW), (FIVE, JUDGED_BY[1])),
+    ((FIVE, JUDGED_BY[1]), (FIVE, ALL_VIEWS)),
     ((FIVE, ONE_VIEW), (FIVE, ALL_VIEWS)),
     ((CENTRE, ONE_VIEW), (FIVE, ALL_VIEWS)),
     ((FIVE, ALL_VIEWS), (TOGETHER, ALL_VIEWS)),
