@@ -24,6 +24,8 @@ def check_file(path: Path, option: str, suffixes: Sequence[str], inputs: Iterabl
     Raises:
         InputError: the first of these.
     """
+    if os.path.isdir(path):  # not Path.is_dir, which may raise where a name is too long
+        raise InputError(f"{option} {path}: expected the name of a file, got a folder")
     for source in inputs:
         if path.resolve().is_relative_to(source.resolve()):
             raise InputError(f"{option} {path}: expected a file apart from {source}, which stays as it is")
@@ -31,8 +33,6 @@ def check_file(path: Path, option: str, suffixes: Sequence[str], inputs: Iterabl
         raise InputError(f"{option}: expected a name that ends in {' or '.join(suffixes)}, got {path}")
     if len(os.fsencode(path.name)) > LONGEST_NAME:
         raise InputError(f"{option}: expected a name of at most {LONGEST_NAME} bytes, got {path.name}")
-    if path.is_dir():
-        raise InputError(f"{option} {path}: expected the name of a file, got a folder")
     check_folder(path.parent, option)
 
 
@@ -46,6 +46,6 @@ def check_folder(folder: Path, option: str) -> None:
     # Not Path.exists, which raises where a name is too long.
     there = next(path for path in (place, *place.parents) if os.path.exists(path))
     if not there.is_dir():
-        raise InputError(f"{option}: expected a folder, got the file {there}")
+        raise InputError(f"{option} {folder}: expected a folder, got the file {there}")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise InputError(f"{option}: expected a folder that can be written, got {there}")
+        raise InputError(f"{option} {folder}: expected a folder that can be written, got {there}")

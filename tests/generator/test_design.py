@@ -452,7 +452,7 @@ def test_the_manifest_and_the_map_replace_no_spec(tmp_path: Path, capsys: pytest
             f"--map {png}: expected a file apart from {png}, which stays as it is",
         ),
         ([toml, "-o", new, "--map", new], f"--map: expected a name that ends in .png, got {new}"),
-        ([toml, "-o", f"{csv_}/m.csv"], f"-o: expected a folder, got the file {csv_}"),
+        ([toml, "-o", f"{csv_}/m.csv"], f"-o {csv_}: expected a folder, got the file {csv_}"),
     ):
         assert main(["design", *words]) == 2
         assert capsys.readouterr().err == f"{problem}\n"

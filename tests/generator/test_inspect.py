@@ -107,7 +107,7 @@ def test_a_missing_word_is_boxed_and_named_and_a_saved_unit_space_says_the_same(
         ),
         (
             ["no_word.png", "--golden", "ok", "--save", "pins.csv/u.npz"],
-            "--save: expected a folder, got the file",
+            "expected a folder, got the file",
         ),
         (
             ["no_word.png", "--golden", "ok", "--positions", "twice.csv"],

@@ -58,7 +58,7 @@ def test_a_sheet_that_cannot_be_written_is_refused_at_once(
             tmp_path / "sheet.csv",
             f": expected a name that ends in .png, got {tmp_path / 'sheet.csv'}",
         ),
-        (manifest, other / "a" / "s.png", f": expected a folder, got the file {other}"),
+        (manifest, other / "a" / "s.png", f" {other / 'a'}: expected a folder, got the file {other}"),
     ):
         assert main(["preview", str(given), "-o", str(output)]) == 2
         assert capsys.readouterr().err == f"-o{got}\n"
