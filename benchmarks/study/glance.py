@@ -98,8 +98,18 @@ def _views(found: Found) -> list[str]:
         f"({variant})": views_change(found, (variant, ONE_VIEW), (FIVE, ALL_VIEWS))
         for variant in (CENTRE, FIVE)
     }
-    judged = [parts_judged(one, PART_MEASURES["right class"]) for one in (found, found.other) if one]
-    best = max((v.mean for one in judged for values in one.values() for v in values.values()), default=0.0)
+    best = {
+        one.size: max(
+            (
+                v.mean
+                for values in parts_judged(one, PART_MEASURES["right class"]).values()
+                for v in values.values()
+            ),
+            default=0.0,
+        )
+        for one in (found, found.other)
+        if one
+    }
     return [
         _told("All five views instead of the centre's alone", changes),
         _told(
@@ -113,8 +123,12 @@ def _views(found: Found) -> list[str]:
                 ),
             },
         ),
-        f"Best share of right classes of whole parts: {best:.3f}; the aim of {AIM} is {'' if best >= AIM else 'not '}"
-        "reached.",
+        "Best share of right classes of whole parts: "
+        + "; ".join(
+            f"{share:.3f} at size *{size}*, the aim of {AIM} is {'' if share >= AIM else 'not '}reached"
+            for size, share in best.items()
+        )
+        + ".",
     ]
 
 

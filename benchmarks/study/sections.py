@@ -268,13 +268,16 @@ def views(found: Found, picture: Path) -> list[str]:
     figure, panels = figures.panels(len(series))
     panels[0].axhspan(*EARLIER, color="grey", alpha=0.3, label="earlier work")
     panels[0].axhline(AIM, color="grey", linestyle="--", label="aim")
+    more = {
+        title: parts_judged(found.other, read) if found.other else {} for title, read in PART_MEASURES.items()
+    }
     for axes, (title, values) in zip(panels, series.items(), strict=True):
-        figures.dots(axes, JUDGED_BY, values, title)
+        shown = values | {f"{v}, size {found.other.size}": judged for v, judged in more[title].items()}
+        figures.dots(axes, JUDGED_BY, shown, title)
     figures.one_legend(figure, panels)
     figures.save(figure, picture)
     parts = [_parts_table(series)]
     if found.other:
-        more = {title: parts_judged(found.other, read) for title, read in PART_MEASURES.items()}
         parts.append(
             f"The same at size *{found.other.size}*, of which {found.other.done} of {found.other.planned} runs are "
             f"done:\n\n    {command(found.other)}\n\n" + _parts_table(more)
