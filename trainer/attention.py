@@ -33,7 +33,7 @@ from trainer.errors import InputError
 from trainer.florence2_run import FORMAT as DETECTION_FORMAT
 from trainer.florence2_run import kind_of
 from trainer.model import ViT
-from trainer.options import device_of, exit_code, number, say
+from trainer.options import check_place, device_of, exit_code, number, say
 from trainer.training import STAGES
 
 FOLDER, DOCUMENT, CURVES, ANIMATION = "attention", "attention.json", "curves.png", "attention.gif"
@@ -330,11 +330,9 @@ def run(args: argparse.Namespace) -> int:
         [*(str(int(folder.name)) for folder in stages_of(args.model)), "best"] if args.stages else [*models]
     )
     out = args.out or args.model / FOLDER
+    check_place(out)
     if args.out:
-        wanted = files_of({"weights": names})
-        results.check(out, args.model, DOCUMENT, files_of, {*wanted, DOCUMENT}, "--out")
-    elif out.exists() and not out.is_dir():
-        raise InputError(f"--out {out}: expected a folder, got a file")
+        results.check(out, args.model, DOCUMENT, files_of, files_of({"weights": names}))
     size = (config.width, config.height)
     splits = load_frozen_classes(args.data, settings.input, size, config.classes, (args.split,))
     if config.views:

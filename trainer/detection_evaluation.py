@@ -170,7 +170,7 @@ def evaluate(
     data = _data(folder, wanted, detector)
     if not own_folder:
         new = evaluation_files({"splits": data.splits})
-        results.check(out, run, EVALUATION, evaluation_files, {*new, EVALUATION})
+        results.check(out, run, EVALUATION, evaluation_files, new)
     with results.replaced(out, EVALUATION, evaluation_files) as stage:
         reports, rows = measure(inspector, data.splits, batch_size, stage)
         document = {

@@ -24,7 +24,7 @@ from trainer.florence2_run import FORMAT as DETECTION_FORMAT
 from trainer.florence2_run import kind_of
 from trainer.frozen import Frozen
 from trainer.model import ViT, ViTConfig
-from trainer.options import device_of, exit_code, number, say
+from trainer.options import check_place, device_of, exit_code, number, say
 from trainer.results import EVALUATION, PREDICTIONS, REPORT, evaluation_files
 from trainer.row_facts import Facts
 
@@ -343,8 +343,7 @@ def run(args: argparse.Namespace) -> int:
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     out = args.out or args.model / "evaluation"
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out}: expected a folder, got a file")
+    check_place(out)
     if kind_of(args.model) == DETECTION_FORMAT:
         return _detector(args, out)
     args.rows = args.rows or "observable"
@@ -363,7 +362,7 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.out:
         new = evaluation_files({"splits": splits, "frozen": held})
-        results.check(out, args.model, EVALUATION, evaluation_files, {*new, EVALUATION})
+        results.check(out, args.model, EVALUATION, evaluation_files, new)
     reports, lines, hits = evaluate(model, splits, held, args.batch_size)
     document = {
         "model": args.model.resolve().name,

@@ -60,30 +60,25 @@ def owned(out: Path, document: str, files_of: FilesOf) -> set[str]:
     return found
 
 
-def check(
-    out: Path, run: Path, document: str, files_of: FilesOf, wanted: Iterable[str], option: str = "--out"
-) -> None:
-    """Whether OUT can be written; nothing in it is changed.
+def check(out: Path, run: Path, document: str, files_of: FilesOf, wanted: Iterable[str]) -> None:
+    """Whether results can be written into --out OUT; nothing in it is changed.
 
     Args:
-        out: The folder of results that the user named.
+        out: The folder of results that the user named, found a place by `options.check_place`.
         run: The run that is measured.
         document: Name of the JSON.
         files_of: What it stands for.
-        wanted: Names that are going to be written.
-        option: Its name, for messages.
+        wanted: Names that are going to be written beside it.
 
     Raises:
-        InputError: It is a file or the run's own folder, or has files of these names that no earlier command wrote.
+        InputError: It is the run's own folder, or has files of these names that no earlier command wrote.
     """
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{option} {out}: expected a folder, got a file")
     if out.resolve() == run.resolve():
-        raise InputError(f"{option} {out}: expected a folder apart from the run's own files, got the run's")
+        raise InputError(f"--out {out}: expected a folder apart from the run's own files, got the run's")
     ours = owned(out, document, files_of)
-    if strange := sorted(name for name in {*wanted} - ours if (out / name).exists()):
+    if strange := sorted(name for name in {document, *wanted} - ours if (out / name).exists()):
         raise InputError(
-            f"{option} {out}: expected a new folder or one of earlier results, got one whose {', '.join(strange)} "
+            f"--out {out}: expected a new folder or one of earlier results, got one whose {', '.join(strange)} "
             f"no {document} there names"
         )
 
