@@ -197,11 +197,10 @@ def build(directory: Path, to: Path, scenes: Path, options: Options) -> DatasetF
 
 
 def _check_apart(to: Path, directory: Path, scenes: Path) -> None:
-    """What is replaced holds nothing that is read, and lies in nothing that is read."""
+    """What is replaced lies in nothing that is read, nor holds the scenes; `Target` sees to the rendered folder."""
     place = to.resolve()
-    for name, folder in (("the rendered folder", directory), ("the scenes", scenes)):
-        if folder.resolve().is_relative_to(place):
-            raise InputError(f"--to {to}: expected a folder of its own, got one that holds {name}")
+    if scenes.resolve().is_relative_to(place):
+        raise InputError(f"--to {to}: expected a folder of its own, got one that holds the scenes")
     for folder in (*(directory / name for name in (*FOLDERS, *EXTRAS)), scenes):
         if place.is_relative_to(folder.resolve()):
             raise InputError(f"--to {to}: expected a folder of its own, got one inside of {folder}")
