@@ -70,7 +70,7 @@ bench: $(INSTALLED)
 # Finished runs are never repeated: kill it when you like, and repeat it.
 study: $(INSTALLED)
 	$(BIN)/python .ci/system_packages.py
-	$(BIN)/python -m benchmarks.study $(STUDY_ARGS)
+	$(BIN)/python -m studies $(STUDY_ARGS)
 
 clean-demo:
 	rm -rf $(DEMO)

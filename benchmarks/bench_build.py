@@ -29,13 +29,13 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from blender_scripts.manifest import stream_runs  # noqa: E402
-from generator import nsoart  # noqa: E402
-from generator.build import STRIDE, WINDOW, Options, build  # noqa: E402
-from generator.dataset_folder import ShardWriter  # noqa: E402
-from generator.features import features  # noqa: E402
-from generator.labels import Tolerance, label_picture  # noqa: E402
-from generator.render_folder import dataset_row, encoded_png  # noqa: E402
+from blender_scripts.manifest.reader import stream_runs  # noqa: E402
+from generator.dataset.build import STRIDE, WINDOW, Options, build  # noqa: E402
+from generator.dataset.features import features  # noqa: E402
+from generator.dataset.folder import ShardWriter  # noqa: E402
+from generator.dataset.labels import Tolerance, label_picture  # noqa: E402
+from generator.dataset.render_folder import dataset_row, encoded_png  # noqa: E402
+from generator.soart import nsoart  # noqa: E402
 from tests.generator.made_renders import row, write_renders  # noqa: E402
 
 SCENES = ROOT / "scenes"
@@ -104,7 +104,7 @@ def memory(rows: int, folder: Path) -> None:
         renders = folder / f"renders{count}"
         shared_renders(renders, count)
         code = (
-            "import resource, sys; from pathlib import Path; from generator.build import *; "
+            "import resource, sys; from pathlib import Path; from generator.dataset.build import *; "
             "import time; t = time.perf_counter(); "
             "build(Path(sys.argv[1]), Path(sys.argv[2]), Path('scenes'), Options({}, workers=2)); "
             "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, "

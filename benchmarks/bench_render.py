@@ -51,9 +51,9 @@ def throughput(rows: int) -> float:
 def shares(rows: int, mask_scale: int) -> dict[str, float]:
     """Seconds of one core a picture, by stage, in this process."""
     sys.path.insert(0, str(ROOT))
-    from blender_scripts import renderer
-    from blender_scripts.manifest import read_manifest
-    from blender_scripts.output_folder import OutputFolder
+    from blender_scripts.manifest.output_folder import OutputFolder
+    from blender_scripts.manifest.reader import read_manifest
+    from blender_scripts.scene import renderer
 
     spent: dict[str, float] = defaultdict(float)
 

@@ -20,9 +20,9 @@ import numba
 import numpy as np
 from scipy.spatial.distance import chebyshev
 
-from generator.soart import mean_window, soart3_map
-from generator.soart_kernels import EPSILON, fma
-from generator.soartc import SoartC
+from generator.soart.estimator import SoartC
+from generator.soart.kernels import EPSILON, fma
+from generator.soart.soart3_maps import mean_window, soart3_map
 
 WINDOW = 16
 GRID = 250

@@ -47,16 +47,17 @@ from transformers import (
 )
 
 import trainer.hub  # noqa: F401 (makes the network known to transformers)
-from trainer import checkpoint, training
-from trainer.checkpoint import RunState, TrainingConfig
-from trainer.closeups import CloseUps
-from trainer.data import Pictures, Split
-from trainer.loader import Portion, plan_of, steps_of
-from trainer.model import ViT, ViTConfig
-from trainer.modeling_pinsight_vit import PinsightViTConfig
-from trainer.options import repeatable
-from trainer.patches import patch_loss
-from trainer.sharing import Share
+from trainer.core import checkpoint
+from trainer.core.checkpoint import RunState, TrainingConfig
+from trainer.core.data import Pictures, Split
+from trainer.core.distributed import Share
+from trainer.core.options import repeatable
+from trainer.vit import training
+from trainer.vit.closeups import CloseUps
+from trainer.vit.loader import Portion, plan_of, steps_of
+from trainer.vit.network.model import ViT, ViTConfig
+from trainer.vit.network.modeling_pinsight_vit import PinsightViTConfig
+from trainer.vit.patches import patch_loss
 
 CLASSES = ("BENDNG", "NUKENG", "OK")
 SIZE = (256, 128)

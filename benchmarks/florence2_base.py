@@ -17,13 +17,13 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from trainer import lora
-from trainer.answers import Vocabulary
-from trainer.florence2_data import Collator, Sample
-from trainer.florence2_model import bytes_needed, choose_parameters, load, trained_parameters
-from trainer.florence2_run import DetectionConfig
-from trainer.florence2_tiny import IMAGENET_MEAN, IMAGENET_STD, tiny_tokenizer
-from trainer.florence2_training import Trainee, parameter_groups
+from trainer.florence2 import lora
+from trainer.florence2.answers import Vocabulary
+from trainer.florence2.data import Collator, Sample
+from trainer.florence2.network import bytes_needed, choose_parameters, load, trained_parameters
+from trainer.florence2.run import DetectionConfig
+from trainer.florence2.tiny import IMAGENET_MEAN, IMAGENET_STD, tiny_tokenizer
+from trainer.florence2.training import Trainee, parameter_groups
 
 LABELS = ("BENDNG", "NUKENG")
 TOKENS = 51289

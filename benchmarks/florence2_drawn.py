@@ -18,8 +18,8 @@ from datasets import Dataset
 from PIL import Image
 
 from generator.bbox_str import encode
-from generator.features import features
-from trainer import florence2
+from generator.dataset.features import features
+from trainer.florence2 import command
 
 CLASSES = ("BENDNG", "NUKENG", "OK")
 SEEN, HELD_OUT = (0, 1, 3, 4, 6, 7), (2, 5)
@@ -109,7 +109,7 @@ def main() -> int:
     args, others = p.parse_known_args()
     write_dataset(args.out / "dataset")
     words = ["--data", str(args.out / "dataset"), "--out", str(args.out / "run"), "--model", "tiny"]
-    code = florence2.main(
+    code = command.main(
         [*words, "--epochs", "12", "--lr", "2e-3", "--close-ups", "0", "--evaluate-every", "4", *others]
     )
     if code == 0:

@@ -30,11 +30,11 @@ from scipy import ndimage
 from tqdm import tqdm
 
 from benchmarks.soart_plan import EACH
-from generator.false_alarms import threshold
-from generator.inspection import Station, pins_in_unit_space, read_positions
-from generator.pins import PRINT, Pin
-from generator.registration import Pose, warp
-from generator.soartc import SoartC, distance
+from generator.soart.estimator import SoartC, distance
+from generator.soart.inspection import Station, pins_in_unit_space, read_positions
+from generator.soart.limits import threshold
+from generator.soart.pins import PRINT, Pin
+from generator.soart.registration import Pose, warp
 
 ROOT = Path(__file__).resolve().parent.parent
 CONDITIONS = ("as rendered", "shift up to 3 px", "gain 0.5", "gain 1.5", "noise 5/255")

@@ -134,13 +134,13 @@ def _fed_rows(count: int) -> Iterator[int]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check everything, then render. Raises InputError before anything is rendered."""
-    from blender_scripts import versions
-    from blender_scripts.errors import InputError
-    from blender_scripts.manifest import read_manifest
-    from blender_scripts.output_folder import EXTRAS, OutputFolder, check_own
-    from blender_scripts.progress import Progress
-    from blender_scripts.renderer import Renderer
-    from blender_scripts.stage import check_cad
+    from blender_scripts.contract.errors import InputError
+    from blender_scripts.manifest.output_folder import EXTRAS, OutputFolder, check_own
+    from blender_scripts.manifest.reader import read_manifest
+    from blender_scripts.scene import versions
+    from blender_scripts.scene.progress import Progress
+    from blender_scripts.scene.renderer import Renderer
+    from blender_scripts.scene.stage import check_cad
 
     versions.check_version()
     manifest = read_manifest(arguments.manifest, arguments.scenes)
@@ -244,7 +244,7 @@ def main() -> int:
         *(entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent),
     ]
     try:
-        from blender_scripts.errors import InputError
+        from blender_scripts.contract.errors import InputError
     except Exception:
         traceback.print_exc()
         return 1

@@ -18,8 +18,8 @@ from sheets import COLUMNS, ROOT, save_labelled
 
 sys.path.insert(0, str(ROOT))
 
-from blender_scripts.connector import read_connector
-from blender_scripts.defects import KINDS
+from blender_scripts.contract.connector import read_connector
+from blender_scripts.manifest.defects import KINDS
 
 SIZE = (576, 288)
 CROP = (132, 108)

@@ -10,20 +10,23 @@ import importlib
 import os
 import sys
 
-from blender_scripts.errors import InputError
+from blender_scripts.contract.errors import InputError
 
 COMMANDS = {
-    "design": ("generator.design", "a SPEC of factors and levels to a balanced manifest"),
-    "check": ("generator.check", "check a manifest: mistakes, balance, pictures, time"),
-    "preview": ("generator.preview", "a contact sheet of some rows, rendered fast"),
-    "render": ("generator.render", "render a manifest in worker processes"),
-    "build": ("generator.build", "records to a Hugging Face dataset with its card"),
-    "augment": ("generator.augment", "more pictures by a plan: halves, flips, turns, light"),
-    "import": ("generator.importing", "labelled photographs to a dataset, alone or mixed with renders"),
-    "export": ("generator.exporting", "a dataset as COCO, YOLO or an image folder"),
-    "push": ("generator.push", "a dataset to the Hub, in one commit"),
-    "inspect": ("generator.inspect", "SOARTC: pictures against good ones; no training"),
-    "report": ("generator.report", "one HTML page on a dataset"),
+    "design": ("generator.doe.design", "a SPEC of factors and levels to a balanced manifest"),
+    "check": ("generator.doe.check", "check a manifest: mistakes, balance, pictures, time"),
+    "preview": ("generator.rendering.preview", "a contact sheet of some rows, rendered fast"),
+    "render": ("generator.rendering.render", "render a manifest in worker processes"),
+    "build": ("generator.dataset.build", "records to a Hugging Face dataset with its card"),
+    "augment": ("generator.augmenting.augment", "more pictures by a plan: halves, flips, turns, light"),
+    "import": (
+        "generator.interchange.importing",
+        "labelled photographs to a dataset, alone or mixed with renders",
+    ),
+    "export": ("generator.interchange.exporting", "a dataset as COCO, YOLO or an image folder"),
+    "push": ("generator.dataset.push", "a dataset to the Hub, in one commit"),
+    "inspect": ("generator.soart.inspect", "SOARTC: pictures against good ones; no training"),
+    "report": ("generator.reporting.report", "one HTML page on a dataset"),
 }
 
 

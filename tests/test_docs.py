@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from blender_scripts import render as render_script
-from blender_scripts.connector import read_connector
-from blender_scripts.defects import KINDS, Choice
-from blender_scripts.manifest import OPTIONAL, REQUIRED, RESERVED, read_manifest
-from blender_scripts.output_folder import OutputFolder
-from blender_scripts.toml_section import TomlSection
-from blender_scripts.views import CAMERAS
+from blender_scripts.contract.connector import read_connector
+from blender_scripts.contract.rig import CAMERAS
+from blender_scripts.contract.toml_section import TomlSection
+from blender_scripts.manifest.defects import KINDS, Choice
+from blender_scripts.manifest.output_folder import OutputFolder
+from blender_scripts.manifest.reader import OPTIONAL, REQUIRED, RESERVED, read_manifest
 from generator.__main__ import COMMANDS
 from tests.conftest import ROOT, SCENES, records
 
@@ -280,7 +280,7 @@ def test_every_key_of_a_record_is_described_and_no_other(rendered: Path, tmp_pat
 
 
 def test_every_column_of_a_dataset_is_described():
-    features = pytest.importorskip("generator.features").features(other=True, masks=True)
+    features = pytest.importorskip("generator.dataset.features").features(other=True, masks=True)
     text = text_of("docs/dataset.md")
     rows = [row for heading, row in tables(text) if heading == "Columns"]
     columns = {name for row in rows for name in named(row.get("column", ""))}
@@ -290,7 +290,7 @@ def test_every_column_of_a_dataset_is_described():
 
 
 def test_the_classes_have_their_numbers():
-    labels = pytest.importorskip("generator.labels")
+    labels = pytest.importorskip("generator.dataset.labels")
     rows = [row for _, row in tables(text_of("docs/dataset.md")) if "number" in row]
     assert [(int(row["number"]), named(row["class"])[0]) for row in rows] == list(enumerate(labels.CLASSES))
 
@@ -311,8 +311,8 @@ def commands_in(text: str) -> list[str]:
 
 def parser_of(words: list[str]) -> tuple[argparse.ArgumentParser, list[str]]:
     """The parser of a `python -m …` command, and the arguments that it gets."""
-    if words[2] == "benchmarks.study":
-        return importlib.import_module("benchmarks.study.__main__").parser(), words[3:]
+    if words[2] == "studies":
+        return importlib.import_module("studies.__main__").parser(), words[3:]
     if words[2] == "generator":
         assert words[3] in COMMANDS, f"no command {words[3]}"
         parser = argparse.ArgumentParser(exit_on_error=False)
@@ -401,9 +401,18 @@ def options_of_all_commands() -> set[str]:
     parsers = [parser_of(["python", "-m", "generator", name])[0] for name in COMMANDS]
     parsers += [
         importlib.import_module(f"trainer.{name}").parser()
-        for name in ("vit", "florence2", "predict", "evaluate", "export", "attention", "report", "push")
+        for name in (
+            "vit.command",
+            "florence2.command",
+            "predict",
+            "evaluate",
+            "export",
+            "attention",
+            "report",
+            "push",
+        )
     ]
-    parsers.append(importlib.import_module("benchmarks.study.__main__").parser())
+    parsers.append(importlib.import_module("studies.__main__").parser())
     return set().union(*map(options_of, parsers))
 
 
@@ -422,13 +431,13 @@ def test_every_option_named_in_a_sentence_exists():
 @pytest.mark.parametrize(
     ("page", "command"),
     [
-        ("training.md", "vit"),
+        ("training.md", "vit.command"),
         ("training.md", "predict"),
         ("training.md", "evaluate"),
         ("training.md", "export"),
         ("training.md", "attention"),
         ("training.md", "push"),
-        ("florence2.md", "florence2"),
+        ("florence2.md", "florence2.command"),
     ],
 )
 def test_every_training_option_is_explained(page: str, command: str):

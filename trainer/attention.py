@@ -24,17 +24,17 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from trainer import checkpoint, results, row_facts, views
-from trainer.attention_maps import METHODS, maps_of
-from trainer.attention_scores import centre_map, scores, summary
-from trainer.attention_sheets import animation, curves, sheet
-from trainer.data import Split, housing_box, load_frozen_classes
-from trainer.errors import InputError
-from trainer.florence2_run import FORMAT as DETECTION_FORMAT
-from trainer.florence2_run import kind_of
-from trainer.model import ViT
-from trainer.options import check_place, device_of, exit_code, number, say
-from trainer.training import STAGES
+from trainer.core import checkpoint, results_folder, row_facts, views
+from trainer.core.data import Split, housing_box, load_frozen_classes
+from trainer.core.errors import InputError
+from trainer.core.options import check_place, device_of, exit_code, number, say
+from trainer.florence2.run import FORMAT as DETECTION_FORMAT
+from trainer.florence2.run import kind_of
+from trainer.vit.attention_maps import METHODS, maps_of
+from trainer.vit.attention_scores import centre_map, scores, summary
+from trainer.vit.attention_sheets import animation, curves, sheet
+from trainer.vit.network.model import ViT
+from trainer.vit.training import STAGES
 
 FOLDER, DOCUMENT, CURVES, ANIMATION = "attention", "attention.json", "curves.png", "attention.gif"
 STAGE_SHEET = "attention.png"
@@ -219,7 +219,7 @@ def write(out: Path, looks: Mapping[str, Look], base: Mapping[str, Any], probes:
         "weights": {name: one.scores for name, one in looks.items()},
         "baselines": base,
     }
-    with results.replaced(out, DOCUMENT, files_of) as stage:
+    with results_folder.replaced(out, DOCUMENT, files_of) as stage:
         for name, one in looks.items():
             _save_sheet(one.sheet, stage / f"attention_{name}.png")
         if len(looks) > 1:
@@ -332,7 +332,7 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or args.model / FOLDER
     check_place(out)
     if args.out:
-        results.check(out, args.model, DOCUMENT, files_of, files_of({"weights": names}))
+        results_folder.check(out, args.model, DOCUMENT, files_of, files_of({"weights": names}))
     size = (config.width, config.height)
     splits = load_frozen_classes(args.data, settings.input, size, config.classes, (args.split,))
     if config.views:
@@ -356,7 +356,7 @@ def run(args: argparse.Namespace) -> int:
     write(out, looks, base, probes)
     say_scores(looks, base)
     say(f"results: {out}")
-    from trainer import report  # of the whole run; it shows these results too
+    from trainer import report
 
     report.refresh(args.model, out, FOLDER)
     return 0

@@ -3,7 +3,7 @@
 The threshold was frozen on validation when the run was trained (RUN/frozen.json); for a run without one it is chosen on
 DATASET's validation split, once, and kept. OUT then holds evaluation.json, predictions.csv, report.html and the
 pictures that the page shows. A run on several views judges parts: every count is then one of parts. What follows is of
-a ViT; a Florence-2 run is measured by `trainer.detection_evaluation`.
+a ViT; a Florence-2 run is measured by `trainer.florence2.evaluation`.
 """
 
 import argparse
@@ -16,17 +16,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from trainer import checkpoint, frozen, page, results, row_facts, training, views
-from trainer.checkpoint import TrainingConfig
-from trainer.data import Split, load_frozen_classes
-from trainer.errors import InputError
-from trainer.florence2_run import FORMAT as DETECTION_FORMAT
-from trainer.florence2_run import kind_of
-from trainer.frozen import Frozen
-from trainer.model import ViT, ViTConfig
-from trainer.options import check_place, device_of, exit_code, number, say
-from trainer.results import EVALUATION, PREDICTIONS, REPORT, evaluation_files
-from trainer.row_facts import Facts
+from trainer.core import checkpoint, frozen_threshold, page, results_folder, row_facts, views
+from trainer.core.checkpoint import TrainingConfig
+from trainer.core.data import Split, load_frozen_classes
+from trainer.core.errors import InputError
+from trainer.core.frozen_threshold import Frozen
+from trainer.core.options import check_place, device_of, exit_code, number, say
+from trainer.core.results_folder import EVALUATION, PREDICTIONS, REPORT, evaluation_files
+from trainer.core.row_facts import Facts
+from trainer.florence2.run import FORMAT as DETECTION_FORMAT
+from trainer.florence2.run import kind_of
+from trainer.vit import training
+from trainer.vit.network.model import ViT, ViTConfig
 
 EXAMPLE = """example:
   python -m trainer.evaluate --model out/run --data out/dataset --split test --out out/evaluation
@@ -87,7 +88,7 @@ def _frozen(args: argparse.Namespace, model: ViT, settings: TrainingConfig) -> F
 
     The rows are those that the run was trained and measured on, whatever rows are measured now.
     """
-    held = frozen.load(args.model)
+    held = frozen_threshold.load(args.model)
     if held is not None:
         return held
     config = model.config
@@ -95,7 +96,10 @@ def _frozen(args: argparse.Namespace, model: ViT, settings: TrainingConfig) -> F
         splits = _splits(args.data, settings.input, config, ("validation",))
     except InputError as e:
         raise InputError(
-            [f"{args.model}: has no {frozen.FROZEN}, so the threshold needs a validation split", *e.problems]
+            [
+                f"{args.model}: has no {frozen_threshold.FROZEN}, so the threshold needs a validation split",
+                *e.problems,
+            ]
         ) from e
     validation = kept(splits["validation"], settings.rows)
     if not len(validation):
@@ -110,10 +114,10 @@ def _frozen(args: argparse.Namespace, model: ViT, settings: TrainingConfig) -> F
     except InputError:
         positions = {}
     say(
-        f"{args.model} has no {frozen.FROZEN}: chosen now on validation of {args.data}, and kept; positions count as "
-        "seen where its train split has a defect"
+        f"{args.model} has no {frozen_threshold.FROZEN}: chosen now on validation of {args.data}, and kept; "
+        "positions count as seen where its train split has a defect"
     )
-    return frozen.freeze(args.model, logits, validation.labels.numpy(), config.ok_index, positions)
+    return frozen_threshold.freeze(args.model, logits, validation.labels.numpy(), config.ok_index, positions)
 
 
 def _predictions(
@@ -121,8 +125,8 @@ def _predictions(
 ) -> list[dict[str, Any]]:
     """One line of predictions.csv per picture, or per part."""
     classes, ok = model.config.classes, model.config.ok_index
-    probabilities = frozen.softmax(logits, held.temperature)
-    said = frozen.decide(probabilities, ok, held.threshold)
+    probabilities = frozen_threshold.softmax(logits, held.temperature)
+    said = frozen_threshold.decide(probabilities, ok, held.threshold)
     return [
         {
             "split": name,
@@ -149,7 +153,7 @@ def evaluate(
         The reports by split, the lines of predictions.csv, and by split and measure the sizes in mm with whether each
         was found.
     """
-    from trainer import evaluation  # SciPy's statistics take a second to import
+    from trainer.vit import evaluation
 
     config = model.config
     reports: dict[str, Any] = {}
@@ -186,7 +190,8 @@ def write_pictures(
     out: Path, model: ViT, splits: Mapping[str, Split], reports: Mapping[str, Any], hits: Mapping[str, Any]
 ) -> None:
     """Write the plots and sheets into OUT."""
-    from trainer import evaluation_plots, plots  # Matplotlib takes a second to import
+    from trainer.core import plots
+    from trainer.vit import evaluation_plots
 
     classes = model.config.classes
     plots.confusion(
@@ -216,13 +221,14 @@ def page_parts(out: Path, document: Mapping[str, Any], heading: str = "h2") -> l
         document: What evaluation.json holds.
         heading: Tag of each split's heading.
     """
-    from trainer import evaluation
+    from trainer.vit import evaluation
 
     held, reports = document["frozen"], document["splits"]
     parts = [
         page.paragraph(
-            f"Dataset {document['data']}. NG is said from P(NG) = {held['threshold']:.4f} on: {frozen.CRITERION} "
-            f"({held['pictures']} pictures), frozen with the weights {held['weights_sha256'][:12]}. So the numbers of "
+            f"Dataset {document['data']}. NG is said from P(NG) = {held['threshold']:.4f} on: "
+            f"{frozen_threshold.CRITERION} ({held['pictures']} pictures), "
+            f"frozen with the weights {held['weights_sha256'][:12]}. So the numbers of "
             "validation itself are optimistic. "
             f"Temperature {held['temperature']:.3f}. Rows: {document['rows']}."
             + (
@@ -324,7 +330,7 @@ def _detector(args: argparse.Namespace, out: Path) -> int:
         raise InputError(
             f"--rows: expected only with a ViT's run; {args.model} is Florence-2's, all rows count"
         )
-    from trainer.detection_evaluation import evaluate  # imports transformers
+    from trainer.florence2.evaluation import evaluate
 
     evaluate(
         args.model,
@@ -362,7 +368,7 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.out:
         new = evaluation_files({"splits": splits, "frozen": held})
-        results.check(out, args.model, EVALUATION, evaluation_files, new)
+        results_folder.check(out, args.model, EVALUATION, evaluation_files, new)
     reports, lines, hits = evaluate(model, splits, held, args.batch_size)
     document = {
         "model": args.model.resolve().name,
@@ -374,7 +380,7 @@ def run(args: argparse.Namespace) -> int:
         "frozen": {k: v for k, v in vars(held).items() if k != "positions"},
         "splits": reports,
     }
-    with results.replaced(out, EVALUATION, evaluation_files) as stage:
+    with results_folder.replaced(out, EVALUATION, evaluation_files) as stage:
         checkpoint.write_table(stage / PREDICTIONS, list(lines[0]), lines)
         write_pictures(stage, model, splits, reports, hits)
         write_page(stage, document)
@@ -390,7 +396,7 @@ def run(args: argparse.Namespace) -> int:
             f"{overkill['count']} of {overkill['of']}"
         )
     say(f"page: {out / REPORT}")
-    from trainer import report  # of the whole run; it shows this page's parts too
+    from trainer import report
 
     report.refresh(args.model, out, "evaluation")
     return 0

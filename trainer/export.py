@@ -21,14 +21,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainer import checkpoint, frozen
-from trainer.checkpoint import TrainingConfig
-from trainer.errors import InputError
-from trainer.florence2_run import FORMAT as DETECTION_FORMAT
-from trainer.florence2_run import kind_of
-from trainer.frozen import Frozen
-from trainer.model import ViT
-from trainer.options import exit_code, say
+from trainer.core import checkpoint, frozen_threshold
+from trainer.core.checkpoint import TrainingConfig
+from trainer.core.errors import InputError
+from trainer.core.frozen_threshold import Frozen
+from trainer.core.options import exit_code, say
+from trainer.florence2.run import FORMAT as DETECTION_FORMAT
+from trainer.florence2.run import kind_of
+from trainer.vit.network.model import ViT
 
 OPSET = 18
 # float32 on other kernels: products are added in another order.
@@ -175,7 +175,9 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--model {args.model}: expected a ViT's run, got one of Florence-2")
     model = checkpoint.load_model(args.model, args.weights)
     _, settings = checkpoint.load_config(args.model)
-    worst = export(model, settings, args.to, frozen.load(args.model) if args.weights == "best" else None)
+    worst = export(
+        model, settings, args.to, frozen_threshold.load(args.model) if args.weights == "best" else None
+    )
     size = args.to.stat().st_size / 1e6
     say(f"{args.to}: {size:.1f} MB, opset {OPSET}; largest difference of a probability {worst:.1e}")
     return 0

@@ -7,7 +7,7 @@ pipeline("image-classification", model="out/run")("picture.png")
 
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
 
-from trainer.modeling_pinsight_vit import (
+from trainer.vit.network.modeling_pinsight_vit import (
     PinsightViTConfig,
     PinsightViTForImageClassification,
     PinsightViTImageProcessor,

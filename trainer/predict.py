@@ -1,11 +1,11 @@
 """`python -m trainer.predict --model RUN IMAGE...`: a verdict for each picture, as JSON and as a picture.
 
-RUN may be a ViT's or a Florence-2's; the latter's pictures get boxes (`trainer.detect`).
+RUN may be a ViT's or a Florence-2's; the latter's pictures get boxes (`trainer.florence2.detect`).
 
 For a ViT the picture is fitted into the network's size as in training (one scale both ways, centred, the border
 repeated). The heat map is the patch head's 1 - P(OK), laid back onto the picture. A run trained with `--input
 nsoart` judges NSOART pictures: give it those. A run trained with `--views` judges parts: the pictures' names say which
-view of which part each is (`trainer.views`).
+view of which part each is (`trainer.core.views`).
 """
 
 import argparse
@@ -21,16 +21,16 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from tqdm import tqdm
 
-from generator.views import parts_of
-from trainer import checkpoint, frozen
-from trainer.data import open_picture
-from trainer.errors import InputError
-from trainer.fitting import rgb
-from trainer.florence2_run import FORMAT as DETECTION_FORMAT
-from trainer.florence2_run import kind_of
-from trainer.model import ViT
-from trainer.options import check_place, exit_code
-from trainer.verdicts import annotate, annotate_part, judge, judge_part
+from generator.io.view_names import parts_of
+from trainer.core import checkpoint, frozen_threshold
+from trainer.core.data import open_picture
+from trainer.core.errors import InputError
+from trainer.core.options import check_place, exit_code
+from trainer.florence2.run import FORMAT as DETECTION_FORMAT
+from trainer.florence2.run import kind_of
+from trainer.vit.network.letterbox import rgb
+from trainer.vit.network.model import ViT
+from trainer.vit.verdicts import annotate, annotate_part, judge, judge_part
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
@@ -220,7 +220,7 @@ def _options_of_the_other_kind(args: argparse.Namespace, detects: bool) -> list[
 def _detect(args: argparse.Namespace, files: Sequence[Path]) -> Iterator[Judged]:
     """Verdict, line and sheet of each picture by a Florence-2 run, a batch at a time."""
     # Imported here: transformers takes seconds, and a ViT does without.
-    from trainer import detect
+    from trainer.florence2 import detect
 
     if args.threshold is not None and not 0 <= args.threshold <= 1:
         raise InputError(f"--threshold: expected 0 to 1, got {args.threshold}")
@@ -256,7 +256,7 @@ def _classifier(args: argparse.Namespace) -> tuple[ViT, float | None, float]:
             "`python -m trainer.evaluate` measures it on a dataset that holds both"
         )
     model = checkpoint.load_model(args.model, args.weights or "best")
-    held = frozen.load(args.model) if args.weights in (None, "best") else None
+    held = frozen_threshold.load(args.model) if args.weights in (None, "best") else None
     threshold = args.threshold if args.threshold is not None else held.threshold if held else None
     return model, threshold, held.temperature if held else 1.0
 

@@ -9,12 +9,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from generator.hub import LARGEST_CARD, HubError, NotAllowed, Publication, name_problem, publish
-from trainer import card, checkpoint, frozen, hub_files
-from trainer.errors import InputError
-from trainer.florence2_run import FORMAT as DETECTION_FORMAT
-from trainer.florence2_run import MODEL, kind_of
-from trainer.options import exit_code, say
+from generator.dataset.hub import LARGEST_CARD, HubError, NotAllowed, Publication, name_problem, publish
+from trainer.core import card, checkpoint, frozen_threshold
+from trainer.core.errors import InputError
+from trainer.core.options import exit_code, say
+from trainer.florence2.run import FORMAT as DETECTION_FORMAT
+from trainer.florence2.run import MODEL, kind_of
+from trainer.vit import hub_files
 
 CARD = "README.md"
 EXAMPLE = """example:
@@ -92,7 +93,7 @@ def vit_files(
     checkpoint.write_text(run / CARD, text)
     # What transformers reads beside the configuration, where the run has it.
     others = (hub_files.PROCESSOR, *hub_files.CODE)
-    wanted = (CARD, checkpoint.CONFIG, checkpoint.BEST, frozen.FROZEN, *others)
+    wanted = (CARD, checkpoint.CONFIG, checkpoint.BEST, frozen_threshold.FROZEN, *others)
     files: dict[str, Path | bytes] = {one: run / one for one in wanted if (run / one).is_file()}
     return {**files, **{path: file for file, path, _ in pictures}}
 
@@ -105,9 +106,9 @@ def detection_files(
     Raises:
         InputError: The run was not finished.
     """
-    from trainer.detection_report import model_card
-    from trainer.florence2_finish import summary_of
-    from trainer.florence2_run import load_config
+    from trainer.florence2.finish import summary_of
+    from trainer.florence2.report import model_card
+    from trainer.florence2.run import load_config
 
     load_config(run)
     if not (run / MODEL / "config.json").is_file():

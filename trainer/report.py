@@ -11,14 +11,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from trainer import attention, card, checkpoint, doctor, evaluate, frozen, metrics, page, results
-from trainer.checkpoint import TrainingConfig
-from trainer.errors import InputError
-from trainer.florence2_run import FORMAT as DETECTION_FORMAT
-from trainer.florence2_run import kind_of
-from trainer.model import ViTConfig
-from trainer.options import exit_code, say
-from trainer.training import read_metrics
+from trainer import attention, evaluate
+from trainer.core import card, checkpoint, frozen_threshold, metrics, page, results_folder
+from trainer.core.checkpoint import TrainingConfig
+from trainer.core.errors import InputError
+from trainer.core.options import exit_code, say
+from trainer.florence2.run import FORMAT as DETECTION_FORMAT
+from trainer.florence2.run import kind_of
+from trainer.vit import doctor
+from trainer.vit.network.model import ViTConfig
+from trainer.vit.training import read_metrics
 
 REPORT = "report.html"
 
@@ -70,7 +72,7 @@ def _overview(
     rows: Sequence[Mapping[str, Any]],
 ) -> list[str]:
     data = summary.get("data", {})
-    held = frozen.load(run)
+    held = frozen_threshold.load(run)
     minutes = sum(float(row["seconds"]) for row in rows) / 60
     what = f"dataset {data['name']}, " if "name" in data else ""
     counted = f"{summary['training_pictures']} training pictures, " if "training_pictures" in summary else ""
@@ -130,7 +132,9 @@ def _doctor(
 ) -> list[str]:
     path = run / doctor.EXAMINATION
     if path.is_file():
-        before = results.read(path, "what the examination before the training found", found=list)["found"]
+        before = results_folder.read(path, "what the examination before the training found", found=list)[
+            "found"
+        ]
         parts = [page.paragraph(f"Before the training: {text}.") for text in before]
     else:
         parts = [page.paragraph("Before the training: not examined (--no-check), or not kept.")]
@@ -172,7 +176,7 @@ def _attention(run: Path) -> list[str]:
             *parts,
             page.paragraph("Not looked at yet: `python -m trainer.attention`, or `trainer.vit --stages`."),
         ]
-    document = results.read(
+    document = results_folder.read(
         folder / attention.DOCUMENT,
         "what trainer.attention wrote",
         weights=dict,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from blender_scripts.defect import Kind
+from blender_scripts.kinds.kind import Kind
 
 from . import (
     bent,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from blender_scripts.defect import HOUSING, Defect, Kind, Parameter
-from blender_scripts.errors import InputError
-from blender_scripts.flaw import Cut, Flaw, Part
+from blender_scripts.contract.defect import HOUSING, Defect, Parameter
+from blender_scripts.contract.errors import InputError
+from blender_scripts.geometry.part import Cut, Flaw, Part
+from blender_scripts.kinds.kind import Kind
 
 
 def _crack(part: Part, defect: Defect) -> Flaw:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from blender_scripts.connector import Connector
-from blender_scripts.defect import Defect, Kind, Parameter
-from blender_scripts.errors import InputError
-from blender_scripts.pin import Bend, Pin
-
-from .bent import start_of_free_length
+from blender_scripts.contract.connector import Connector
+from blender_scripts.contract.defect import Defect, Parameter
+from blender_scripts.contract.errors import InputError
+from blender_scripts.geometry.pin import Bend, Pin
+from blender_scripts.kinds.bent import start_of_free_length
+from blender_scripts.kinds.kind import Kind
 
 _LARGEST_RAD = math.radians(80.0)
 _BLUNT = 0.4

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 
-from blender_scripts import draws
-from blender_scripts.clearance import clear_path
-from blender_scripts.defect import HOUSING, PAIR, PIN, Choice, Defect, Kind, Parameter
-from blender_scripts.errors import InputError
-from blender_scripts.flaw import Body, Flaw, Part
-from blender_scripts.pin import Pin, Vector
+from blender_scripts.contract import draws
+from blender_scripts.contract.defect import HOUSING, PAIR, PIN, Choice, Defect, Parameter
+from blender_scripts.contract.errors import InputError
+from blender_scripts.geometry.clearance import clear_path
+from blender_scripts.geometry.part import Body, Flaw, Part
+from blender_scripts.geometry.pin import Pin, Vector
+from blender_scripts.kinds.kind import Kind
 
 _BALL_STEPS = 12
 _FIBRE_STEPS = 24

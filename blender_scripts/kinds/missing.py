@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from blender_scripts.connector import Connector
-from blender_scripts.defect import Defect, Kind
-from blender_scripts.pin import Pin
+from blender_scripts.contract.connector import Connector
+from blender_scripts.contract.defect import Defect
+from blender_scripts.geometry.pin import Pin
+from blender_scripts.kinds.kind import Kind
 
 
 def _take_out(pin: Pin, defect: Defect, connector: Connector) -> Pin:

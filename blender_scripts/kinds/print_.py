@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from blender_scripts import draws, lettering
-from blender_scripts.defect import PRINT, Choice, Defect, Kind, Parameter
-from blender_scripts.errors import InputError, shown
-from blender_scripts.flaw import Flaw, Letters, Part
+from blender_scripts.contract import draws, lettering
+from blender_scripts.contract.defect import PRINT, Choice, Defect, Parameter
+from blender_scripts.contract.errors import InputError, shown
+from blender_scripts.geometry.part import Flaw, Letters, Part
+from blender_scripts.kinds.kind import Kind
 
 _DIGITS = "0123456789"
 _LETTERS = "ABCDEFGHKLMNPRSTUXYZ"

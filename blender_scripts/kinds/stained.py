@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from blender_scripts.connector import Connector
-from blender_scripts.defect import Defect, Kind, Parameter
-from blender_scripts.errors import InputError
-from blender_scripts.pin import Pin, Stain
+from blender_scripts.contract.connector import Connector
+from blender_scripts.contract.defect import Defect, Parameter
+from blender_scripts.contract.errors import InputError
+from blender_scripts.geometry.pin import Pin, Stain
+from blender_scripts.kinds.kind import Kind
 
 
 def _tarnish(pin: Pin, defect: Defect, connector: Connector) -> Pin:

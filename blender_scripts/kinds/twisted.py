@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from blender_scripts.connector import Connector
-from blender_scripts.defect import Defect, Kind, Parameter
-from blender_scripts.errors import InputError
-from blender_scripts.pin import Pin
+from blender_scripts.contract.connector import Connector
+from blender_scripts.contract.defect import Defect, Parameter
+from blender_scripts.contract.errors import InputError
+from blender_scripts.geometry.pin import Pin
+from blender_scripts.kinds.kind import Kind
 
 
 def _twist(pin: Pin, defect: Defect, connector: Connector) -> Pin:

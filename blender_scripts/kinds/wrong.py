@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from blender_scripts.connector import Connector
-from blender_scripts.defect import Choice, Defect, Kind
-from blender_scripts.errors import InputError, shown
-from blender_scripts.pin import Pin
-from blender_scripts.terminals import PLATINGS
+from blender_scripts.contract.connector import Connector
+from blender_scripts.contract.defect import Choice, Defect
+from blender_scripts.contract.errors import InputError, shown
+from blender_scripts.contract.terminals import PLATINGS
+from blender_scripts.geometry.pin import Pin
+from blender_scripts.kinds.kind import Kind
 
 
 def _exchange(pin: Pin, defect: Defect, connector: Connector) -> Pin:

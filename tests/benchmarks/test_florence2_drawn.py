@@ -1,7 +1,7 @@
 """The drawn pins of docs/florence2.md."""
 
 from benchmarks.florence2_drawn import write_dataset
-from trainer.data import load_data
+from trainer.core.data import load_data
 
 
 def test_the_drawn_dataset_is_one_that_trainers_read(tmp_path):

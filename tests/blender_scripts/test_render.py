@@ -19,11 +19,11 @@ import pytest
 from PIL import Image
 
 from blender_scripts import render
-from blender_scripts.connector import read_connector
-from blender_scripts.errors import InputError
-from blender_scripts.manifest import Manifest, read_manifest
-from blender_scripts.output_folder import OutputFolder, check_own
-from blender_scripts.scratch import Scratch
+from blender_scripts.contract.connector import read_connector
+from blender_scripts.contract.errors import InputError
+from blender_scripts.contract.scratch import Scratch
+from blender_scripts.manifest.output_folder import OutputFolder, check_own
+from blender_scripts.manifest.reader import Manifest, read_manifest
 from tests.conftest import (
     COLUMNS,
     ROOT,
@@ -452,7 +452,9 @@ def test_what_a_killed_process_left_is_swept_and_what_is_in_use_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    code = "from blender_scripts.scratch import Scratch; import os; Scratch(); os.kill(os.getpid(), 9)"
+    code = (
+        "from blender_scripts.contract.scratch import Scratch; import os; Scratch(); os.kill(os.getpid(), 9)"
+    )
     subprocess.run([sys.executable, "-c", code], env={**os.environ, "TMPDIR": str(tmp_path)}, cwd=ROOT)
     (left,) = tmp_path.iterdir()
     (tmp_path / "pinsight-of-another").mkdir()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from blender_scripts.manifest import Run, read_manifest
+from blender_scripts.manifest.reader import Run, read_manifest
 
 SCENES = Path(__file__).resolve().parents[2] / "scenes"
 WIDTH, HEIGHT = 96, 48

@@ -185,7 +185,7 @@ def small_options() -> list[str]:
 @pytest.fixture(scope="session")
 def trained_run(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that learned the tiny dataset by heart."""
-    from trainer.vit import main
+    from trainer.vit.command import main
 
     run = tmp_path_factory.mktemp("trained") / "run"
     code = main(
@@ -209,7 +209,7 @@ def trained_run(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) ->
 @contextmanager
 def dying_in_epoch(number: int) -> Iterator[None]:
     """A training that begins its epoch `number` is interrupted there."""
-    from trainer import training
+    from trainer.vit import training
 
     real, calls = training.train_epoch, []
 

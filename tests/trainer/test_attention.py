@@ -6,15 +6,17 @@ import pytest
 import torch
 from PIL import Image
 
-from trainer import attention, checkpoint, training
+from trainer import attention
 from trainer.attention import main
-from trainer.attention_maps import METHODS, maps_of, recording, shares
-from trainer.attention_scores import centre_map, entropy, scores, summary
-from trainer.attention_sheets import overlay
-from trainer.data import IGNORED, housing_box
+from trainer.core import checkpoint
+from trainer.core.data import IGNORED, housing_box
 from trainer.evaluate import main as evaluate
-from trainer.model import ViT, ViTConfig
-from trainer.vit import main as train
+from trainer.vit import training
+from trainer.vit.attention_maps import METHODS, maps_of, recording, shares
+from trainer.vit.attention_scores import centre_map, entropy, scores, summary
+from trainer.vit.attention_sheets import overlay
+from trainer.vit.command import main as train
+from trainer.vit.network.model import ViT, ViTConfig
 
 GRID = (4, 8)
 FLAT = torch.full((1, *GRID), 1 / 32)

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainer import evaluation, frozen, plots, row_facts
-from trainer.card import evaluation_of
-from trainer.data import load_frozen_classes
-from trainer.errors import InputError
+from trainer.core import frozen_threshold, plots, row_facts
+from trainer.core.card import evaluation_of
+from trainer.core.data import load_frozen_classes
+from trainer.core.errors import InputError
+from trainer.core.frozen_threshold import FROZEN, Frozen
+from trainer.core.row_facts import Facts
 from trainer.evaluate import main
-from trainer.frozen import FROZEN, Frozen
-from trainer.row_facts import Facts
+from trainer.vit import evaluation
 
 
 def evaluate(run, data, out, *options: str) -> int:
@@ -189,7 +190,7 @@ def test_what_is_frozen_again_is_of_the_rows_that_trained(
     splits["train"][0]["observable"] = splits["validation"][0]["observable"] = False
     data = make_dataset(tmp_path / "data", splits)
     assert evaluate(run, data, tmp_path / "out", "--rows", measured) == 0
-    held = frozen.load(run)
+    held = frozen_threshold.load(run)
     assert held.pictures == (12 if rows == "all" else 11)
     assert ("r2c2" in held.positions[""]) == (rows == "all")
 

@@ -10,10 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from trainer import checkpoint, export, frozen
-from trainer.checkpoint import TrainingConfig
-from trainer.model import ViT, ViTConfig
-from trainer.verdicts import judge
+from trainer import export
+from trainer.core import checkpoint, frozen_threshold
+from trainer.core.checkpoint import TrainingConfig
+from trainer.vit.network.model import ViT, ViTConfig
+from trainer.vit.verdicts import judge
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def test_onnxruntime_alone_says_what_predict_says(exported, trained_run, make_ro
         check=True,
     )
     said = json.loads(done.stdout)
-    model, held = checkpoint.load_model(trained_run), frozen.load(trained_run)
+    model, held = checkpoint.load_model(trained_run), frozen_threshold.load(trained_run)
     assert (float(said["meta"]["temperature"]), float(said["meta"]["threshold_ng"])) == (
         held.temperature,
         held.threshold,

@@ -5,12 +5,12 @@ import pytest
 from PIL import Image
 
 from generator.__main__ import main
-from generator.build import Options, build
+from generator.dataset.build import Options, build
 from tests.generator.made_renders import SCENES, row, write_renders
-from tests.trainer.florence2_rows import detection_of
-from trainer.data import load_data
-from trainer.model import OK_CLASS
-from trainer.row_facts import factor_levels, facts
+from tests.trainer.florence2.florence2_rows import detection_of
+from trainer.core.data import load_data
+from trainer.core.row_facts import factor_levels, facts
+from trainer.vit.network.model import OK_CLASS
 
 
 @pytest.fixture(scope="module")

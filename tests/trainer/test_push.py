@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.generator.local_hub import TOKEN, Hub, local_hub
+from tests.generator.dataset.local_hub import TOKEN, Hub, local_hub
 from tests.trainer.conftest import dying_in_epoch
-from trainer.card import evaluation_of, is_ours
-from trainer.detection_report import model_card
+from trainer.core.card import evaluation_of, is_ours
+from trainer.core.frozen_threshold import digest
 from trainer.evaluate import main as evaluate
-from trainer.frozen import digest
+from trainer.florence2.report import model_card
 from trainer.push import detection_files, main
 from trainer.report import main as report
-from trainer.vit import main as train
+from trainer.vit.command import main as train
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRETS = ("state.safetensors", "last.safetensors", "metrics.csv")

@@ -1,1 +1,0 @@
-"""The study: the source's experiments repeated with seeds and intervals. `python -m benchmarks.study --help`."""

@@ -1,0 +1,1 @@
+"""What a user writes down: scenes, positions, terminals, housings, defects. Standard library only; lowest floor."""

@@ -1,0 +1,230 @@
+"""A user's own CAD file as a scene names it: where it may lie, what kind it is, how it is put into the part.
+
+Only bytes are looked at here; mesh_files.py and blend_files.py read what they mean.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from blender_scripts.contract.errors import InputError, shown
+
+FORMATS = ("stl", "obj", "ply", "glb", "blend")
+MOST_BYTES = 256 * 2**20
+_LONGEST_NAME = 255
+
+AXES = re.compile(r"\s*([+-]?)([xyz])\s*,\s*([+-]?)([xyz])\s*,\s*([+-]?)([xyz])\s*")
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+# Until 4.x: BLENDER, size of a pointer, order of bytes, version; from 5.0: size of the header and format first.
+_OLD_HEADER = re.compile(rb"BLENDER([_-])([vV])(\d)(\d\d)")
+_NEW_HEADER = re.compile(rb"BLENDER(\d\d)-(\d\d)([vV])(\d\d)(\d\d)")
+
+Axis = tuple[int, int]
+
+
+class FileProblem(InputError):
+    """A CAD file that cannot be taken.
+
+    Args:
+        place: the file's name and, where it is known, the place in it, such as ``housing.stl:12 vertex``.
+        expected: what should be there.
+        got: what is there.
+    """
+
+    def __init__(self, place: str, expected: str, got: str) -> None:
+        self.place, self.expected, self.got = place, expected, got
+        super().__init__(f"{place}: expected {expected}, got {got}")
+
+
+@dataclass(frozen=True)
+class CadPlacement:
+    """How a file's coordinates become the part's: scaled, axes exchanged, moved.
+
+    Attributes:
+        unit_mm: mm per unit of the file: 1 for mm, 25.4 for inches, 1000 for metres.
+        axes: for each of the part's X, Y and Z the file's axis (0, 1, 2) and its sign (1, -1).
+        offset_mm: where the file's origin lies in the part.
+    """
+
+    unit_mm: float = 1.0
+    axes: tuple[Axis, Axis, Axis] = ((0, 1), (1, 1), (2, 1))
+    offset_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+
+def parse_axes(text: str) -> tuple[Axis, Axis, Axis] | None:
+    """Axes such as ``x,-z,y``: the part's X is the file's x, its Y the file's -z, its Z the file's y.
+
+    None where the text is something else, or names an axis twice.
+    """
+    match = AXES.fullmatch(text)
+    if match is None or len({match[2], match[4], match[6]}) != 3:
+        return None
+    first, second, third = (("xyz".index(match[i + 1]), -1 if match[i] == "-" else 1) for i in (1, 3, 5))
+    return first, second, third
+
+
+@dataclass(frozen=True)
+class CadFile:
+    """A file whose bytes are known.
+
+    Attributes:
+        name: as the scene names it, relative to the scene's folder.
+        path: where it lies, without symbolic links.
+        format: one of FORMATS.
+        sha256: of its bytes; part of what a picture depends on.
+    """
+
+    name: str
+    path: Path = field(repr=False, compare=False)
+    format: str
+    sha256: str
+
+    @classmethod
+    def find(cls, folder: Path, name: str) -> CadFile:
+        """A file below a scene's folder, its magic bytes checked.
+
+        Args:
+            folder: the folder that holds the scene's TOML.
+            name: the path in it, with ``/`` between folders.
+
+        Raises:
+            FileProblem: the name leads out of the folder, or there is no plain file of this kind and a fair size.
+        """
+        path = inside(folder, name)
+        format_ = path_format(name)
+        content = _read(path, name)
+        check_magic(content, name, format_)
+        return cls(PurePosixPath(name).as_posix(), path, format_, hashlib.sha256(content).hexdigest())
+
+    def content(self) -> bytes:
+        """The bytes again.
+
+        Raises:
+            FileProblem: they are not those of `sha256` any more.
+        """
+        content = _read(self.path, self.name)
+        if hashlib.sha256(content).hexdigest() != self.sha256:
+            raise FileProblem(self.name, "the file as it was when the scene was read", "another content")
+        return content
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The plain file that a scene names, below its folder and free of symbolic links.
+
+    Raises:
+        FileProblem: an absolute path, one with ``..``, a link that leads elsewhere, no file, a pipe or a device.
+    """
+    place = shown(name)
+    expected = "a path below the scene's folder, such as meshes/housing.stl"
+    pure = PurePosixPath(name)
+    if not name or len(name) > _LONGEST_NAME or not name.isprintable() or "\\" in name or ":" in name:
+        raise FileProblem(place, f"{expected}, of at most {_LONGEST_NAME} characters without \\ and :", place)
+    if pure.is_absolute() or name.startswith("~"):
+        raise FileProblem(place, expected, "an absolute path")
+    if ".." in pure.parts:
+        raise FileProblem(place, expected, "a path with ..")
+    try:
+        root = folder.resolve(strict=True)
+        path = (root / pure).resolve(strict=True)
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise FileProblem(name, f"a file in {folder}", "nothing of that name") from None
+    except (OSError, RuntimeError, ValueError) as error:
+        raise FileProblem(name, "a readable file", _reason(error)) from None
+    if not path.is_relative_to(root):
+        raise FileProblem(name, expected, "a symbolic link that leads out of it")
+    if not stat.S_ISREG(mode):
+        raise FileProblem(name, "a plain file", _kind(mode))
+    return path
+
+
+def _reason(error: Exception) -> str:
+    strerror = error.strerror if isinstance(error, OSError) else None
+    return (strerror or "a loop of symbolic links").lower()
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    return "a pipe" if stat.S_ISFIFO(mode) else "a device or a socket"
+
+
+def path_format(name: str) -> str:
+    """The format by the name's ending; FileProblem for any other."""
+    ending = PurePosixPath(name).suffix.lower().removeprefix(".")
+    if ending not in FORMATS:
+        offered = ", ".join(f".{each}" for each in FORMATS)
+        raise FileProblem(name, f"one of {offered}", f".{ending}" if ending else "no ending")
+    return ending
+
+
+def _read(path: Path, name: str) -> bytes:
+    """A plain file's bytes, at most MOST_BYTES of them; FileProblem where that cannot be had."""
+    # What is opened is looked at, not what the name stood for before: no link, and no waiting for a pipe's writer.
+    flags = os.O_RDONLY
+    for flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):
+        flags |= getattr(os, flag, 0)
+    try:
+        handle = os.open(path, flags)
+        with os.fdopen(handle, "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise FileProblem(name, "a plain file", _kind(status.st_mode))
+            if status.st_size > MOST_BYTES:
+                expected = f"at most {MOST_BYTES // 2**20} MiB"
+                raise FileProblem(name, expected, f"{status.st_size / 2**20:.0f} MiB")
+            content = file.read(MOST_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise FileProblem(name, "a readable file", _reason(error)) from None
+    if not content:
+        raise FileProblem(name, "a mesh", "an empty file")
+    return content
+
+
+def check_magic(content: bytes, name: str, format_: str) -> None:
+    """Refuse what cannot be of the format by its first bytes.
+
+    Raises:
+        FileProblem: as said; formats of plain text have no such bytes.
+    """
+    if format_ == "glb" and content[:4] != b"glTF":
+        raise FileProblem(name, "a binary glTF, which begins with glTF", shown(content[:4]))
+    if format_ == "ply" and not re.match(rb"ply\s", content):
+        raise FileProblem(name, "a PLY file, which begins with ply", shown(content[:4]))
+    if format_ == "blend":
+        blend_version(content, name)
+
+
+def blend_version(content: bytes, name: str) -> tuple[int, int] | None:
+    """The Blender that wrote a file, (major, minor); None where the file is compressed by Zstandard.
+
+    Raises:
+        FileProblem: it is no .blend file, one of a machine that Blender has left behind, or it breaks off.
+    """
+    head = content[:20]
+    if head.startswith(_ZSTD):
+        return None
+    compressed = head.startswith(_GZIP)
+    if compressed:
+        try:
+            head = zlib.decompressobj(wbits=31).decompress(content, 20)
+        except zlib.error:
+            head = b""
+    old, new = _OLD_HEADER.match(head), _NEW_HEADER.match(head)
+    if old is None and new is None:
+        expected = "a .blend file, which begins with BLENDER or is compressed by gzip or Zstandard"
+        raise FileProblem(name, expected, shown(content[:12]))
+    if (old and (old[1] == b"_" or old[2] == b"V")) or (new and new[3] == b"V"):
+        raise FileProblem(name, "a .blend file of a 64-bit little-endian machine", "one of another machine")
+    if not compressed and content.find(b"ENDB", -4096) < 0:
+        raise FileProblem(name, "a whole .blend file, which ends with ENDB", "one that breaks off")
+    if new:
+        return int(new[4]), int(new[5])
+    assert old is not None
+    return int(old[3]), int(old[4])

@@ -1,0 +1,386 @@
+"""A connector as a scene file describes it: positions, shell, housings, terminals, cameras, light, tolerance.
+
+Units are in the names. World: mating face z = 0, X right, Y up, Z towards the viewer. docs/scenes.md explains each key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from pathlib import Path
+
+from blender_scripts.contract import lettering
+from blender_scripts.contract.errors import InputError, shown
+from blender_scripts.contract.housings import (
+    Cavity,
+    Color,
+    Finish,
+    Housing,
+    Shell,
+    read_cavity,
+    read_color,
+    read_finish,
+    read_housing,
+    read_shell,
+)
+from blender_scripts.contract.positions import Position, read_positions
+from blender_scripts.contract.rig import (
+    CameraRig,
+    Lighting,
+    Sensor,
+    lens_folds,
+    read_cameras,
+    read_lighting,
+    read_sensor,
+)
+from blender_scripts.contract.terminals import Mix, Terminal, read_terminals
+from blender_scripts.contract.toml_section import TomlSection
+
+# The lowest and the highest corner, mm.
+Box = tuple[tuple[float, float, float], tuple[float, float, float]]
+SCENE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Standard deviations over good parts, truncated at 2.5 of them."""
+
+    position_mm: float
+    tilt_deg: float
+    height_mm: float
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What is still good: diametral true position at the tip, retraction of the terminal."""
+
+    true_position_mm: float
+    retraction_mm: float
+
+
+@dataclass(frozen=True)
+class Marking:
+    """Where print goes on the mating face, or on a flange at `z_mm`, and how large.
+
+    Attributes:
+        numbers_at: `edges`, row numbers beside and position numbers above; `around`, each cavity's label `around_mm`
+            from the middle.
+    """
+
+    height_mm: float
+    stroke_mm: float
+    numbers_at: str
+    row_numbers_x_mm: float
+    position_numbers_y_mm: float
+    around_mm: float
+    text_at_mm: tuple[float, float]
+    z_mm: float
+    color: Color
+
+
+@dataclass(frozen=True)
+class Nuisance:
+    """Half ranges of what differs from capture to capture; drawn per row."""
+
+    shift_mm: float
+    rotation_deg: float
+    tilt_deg: float
+    distance_mm: float
+    light_power: float
+    light_azimuth_deg: float
+    exposure: float
+    focus_mm: float
+    white_balance: float
+    fixture_shade: float
+
+
+@dataclass(frozen=True, eq=False)
+class Connector:
+    """One scene file. Compared by identity: what two files say is compared by `sha256`."""
+
+    name: str
+    sha256: str
+    description: str
+    width: int
+    height: int
+    samples: int
+    positions: tuple[Position, ...]
+    shell: Shell
+    cavity: Cavity
+    housings: dict[str, Housing]
+    terminals: dict[str, Terminal]
+    mixes: dict[str, Mix]
+    finish: Finish
+    scatter: Scatter
+    tolerance: Tolerance
+    cameras: dict[str, CameraRig]
+    sensor: Sensor
+    lightings: dict[str, Lighting]
+    marking: Marking
+    nuisance: Nuisance
+    fixture_color: Color
+
+    @property
+    def terminal_names(self) -> tuple[str, ...]:
+        """What a manifest may ask for."""
+        return (*self.terminals, *self.mixes)
+
+    def terminal_at(self, name: str, position: Position, part: int) -> Terminal:
+        """The terminal that the drawing has at a position, where the manifest asks for terminal or mix `name`."""
+        mix = self.mixes.get(name)
+        return self.terminals[mix.at(position, part) if mix else name]
+
+    def position(self, address: str) -> Position:
+        """The position at an address such as r2c5; KeyError where there is none."""
+        for position in self.positions:
+            if position.address == address:
+                return position
+        raise KeyError(address)
+
+
+def read_connector(path: Path) -> Connector:
+    """Read and check a scene file.
+
+    Raises:
+        InputError: with every mistake as ``file.toml:LINE key: expected …, got …``.
+    """
+    if not path.is_file():
+        raise InputError(
+            f"{path.name}:1 file: expected a scene file in {path.parent}, got nothing of that name"
+        )
+    top = TomlSection.read(path)
+    top.integer("schema", 1, 1)
+    picture = top.table("picture")
+    shell = read_shell(top.table("shell"))
+    positions = read_positions(top.table("positions"))
+    terminals, mixes = read_terminals(top)
+    sound = "shell" in top.data and not top.table("shell").problems
+    marking = _marking(top.table("marking"))
+    housings = top.named_tables(
+        "housings",
+        partial(read_housing, shell=shell, ink=marking.color, sound=sound, folder=path.parent),
+    )
+    connector = Connector(
+        name=path.stem,
+        sha256=_sha256(path.read_bytes(), housings),
+        description=top.text("description", ""),
+        width=picture.integer("width", 32, 4096),
+        height=picture.integer("height", 32, 4096),
+        samples=picture.integer("samples", 1, 4096),
+        positions=positions,
+        shell=shell,
+        cavity=read_cavity(top.table("cavity")),
+        housings=housings,
+        terminals=terminals,
+        mixes=mixes,
+        finish=read_finish(top.table("finish", optional=True)),
+        scatter=_scatter(top.table("scatter")),
+        tolerance=_tolerance(top.table("tolerance")),
+        cameras=read_cameras(top.table("camera")),
+        sensor=read_sensor(top.table("sensor", optional=True)),
+        lightings=top.named_tables("lighting", read_lighting),
+        marking=marking,
+        nuisance=_nuisance(top.table("nuisance")),
+        fixture_color=read_color(top.table("fixture", optional=True), (0.32, 0.33, 0.35)),
+    )
+    top.finish()
+    _check_fit(connector, top)
+    top.finish()
+    return connector
+
+
+def _sha256(content: bytes, housings: dict[str, Housing]) -> str:
+    """Of the scene file and of the meshes that it names."""
+    digest = hashlib.sha256(content)
+    for housing in housings.values():
+        if housing.cad is not None:
+            digest.update(housing.cad.file.sha256.encode())
+    return digest.hexdigest()
+
+
+def _check_fit(connector: Connector, top: TomlSection) -> None:
+    """Dimensions that are each legal but do not fit together."""
+    shell, cavity = connector.shell, connector.cavity
+    _check_positions(connector, top.table("positions"))
+    for name, terminal in connector.terminals.items():
+        section = top.table("terminals").table(name)
+        if terminal.standing_mm >= shell.depth_mm + 20:
+            expected = "a pin at most 20 mm above the mating face"
+            section.wrong("standing_mm", expected, f"{terminal.standing_mm:g}")
+        if terminal.tip_mm >= terminal.standing_mm:
+            section.wrong("tip_mm", "a tip shorter than the pin", f"{terminal.tip_mm:g}")
+    if cavity.chamfer_mm >= cavity.depth_mm:
+        expected = f"less than depth_mm, {cavity.depth_mm:g}"
+        top.table("cavity").wrong("chamfer_mm", expected, f"{cavity.chamfer_mm:g}")
+    if connector.marking.numbers_at == "around":
+        for label in (position.cavity for position in connector.positions):
+            if not label.strip() or not lettering.ALPHABET.issuperset(label):
+                expected = "labels that can be printed (letters, digits, space and _-./+)"
+                top.table("positions").wrong("cavities", expected, shown(label))
+                break
+    if connector.marking.stroke_mm > 0.25 * connector.marking.height_mm:
+        expected = f"at most a quarter of height_mm, {0.25 * connector.marking.height_mm:g}"
+        top.table("marking").wrong("stroke_mm", expected, f"{connector.marking.stroke_mm:g}")
+    bodies = _bodies(connector)
+    needed = {rig: least_distance_mm(connector, rig, bodies) for rig in set(connector.cameras.values())}
+    for name, rig in connector.cameras.items():
+        own = top.table("camera").table(name, optional=True)
+        section = own if own.data else top.table("camera")
+        if rig.distance_mm <= needed[rig]:
+            expected = f"more than {needed[rig]:.4g}, so that every camera stands clear of the part"
+            section.wrong("distance_mm", expected, f"{rig.distance_mm:g}")
+        if lens_folds(rig, connector.width, connector.height):
+            section.wrong(
+                "distortion", "a lens that does not fold the picture over", str(list(rig.distortion))
+            )
+    for name, lighting in connector.lightings.items():
+        section = top.table("lighting").table(name)
+        for part, _ in lighting.parts:
+            if part not in connector.lightings or connector.lightings[part].parts:
+                offered = ", ".join(n for n, other in connector.lightings.items() if not other.parts)
+                section.table("shares").wrong(
+                    part, f"the name of a set-up that is not mixed ({offered})", shown(part)
+                )
+
+
+def _check_positions(connector: Connector, section: TomlSection) -> None:
+    """Every pin and every cavity's mouth inside the opening, and no two in one place."""
+    terminals, cavity = connector.terminals.values(), connector.cavity
+    gap = cavity.clearance_mm + cavity.chamfer_mm
+    mouth_x, mouth_y = (max(t.extent_mm[axis] for t in terminals) + gap for axis in (0, 1))
+    for position in connector.positions:
+        corners = (
+            (position.x_mm + i * mouth_x, position.y_mm + j * mouth_y) for i in (-1, 1) for j in (-1, 1)
+        )
+        if max(connector.shell.opening.distance(*corner) for corner in corners) > 0.0:
+            found = (
+                f"{position.address} at {position.x_mm:g}, {position.y_mm:g} with a cavity "
+                f"{2 * mouth_x:g} x {2 * mouth_y:g} wide"
+            )
+            section.wrong(None, "every cavity inside the shell's opening", found)
+            break
+    # Positions are sorted into squares as large as a mouth: only neighbouring squares can hold one that is too near.
+    wide_x, wide_y = 2.0 * mouth_x, 2.0 * mouth_y
+    squares: dict[tuple[int, int], list[Position]] = {}
+    for position in connector.positions:
+        x, y = math.floor(position.x_mm / wide_x), math.floor(position.y_mm / wide_y)
+        near = (p for i in (-1, 0, 1) for j in (-1, 0, 1) for p in squares.get((x + i, y + j), ()))
+        for other in near:
+            if (
+                abs(position.x_mm - other.x_mm) < wide_x - 1e-9
+                and abs(position.y_mm - other.y_mm) < wide_y - 1e-9
+            ):
+                expected = f"positions at least a cavity apart, {wide_x:g} in X or {wide_y:g} in Y"
+                found = f"{other.address} and {position.address}"
+                section.wrong("pitch_mm" if "pitch_mm" in section.data else None, expected, found)
+                return
+        squares.setdefault((x, y), []).append(position)
+
+
+def _bodies(connector: Connector) -> list[Box]:
+    """The shell with its pins and its print, and every block that is built."""
+    shell = connector.shell
+    top = max(terminal.standing_mm for terminal in connector.terminals.values()) - shell.depth_mm
+    (left, low), (right, high) = shell.outside.bounds
+    bodies = [((left, low, -shell.height_mm), (right, high, max(0.0, top, connector.marking.z_mm)))]
+    for housing in connector.housings.values():
+        for block in housing.blocks if housing.cad is None else ():
+            (left, low), (right, high) = block.contour.bounds
+            bodies.append(((left, low, block.bottom_mm), (right, high, block.top_mm)))
+    return bodies
+
+
+def least_distance_mm(connector: Connector, rig: CameraRig, bodies: Iterable[Box]) -> float:
+    """The distance from its target at which a camera just touches a part, whichever it is and however the part lies.
+
+    Args:
+        connector: the scene, for how parts may lie.
+        rig: the camera's stand.
+        bodies: boxes that hold the part, mm.
+    """
+    nuisance = connector.nuisance
+    away, upright = math.sin(math.radians(rig.angle_deg)), math.cos(math.radians(rig.angle_deg))
+    # Turned and shifted parts: by as much as a corner moves, which is little and rounded up.
+    moved = nuisance.shift_mm * 2**0.5
+    turned = math.radians(nuisance.tilt_deg + nuisance.rotation_deg) * 2**0.5
+    farthest = 0.0
+    for body in bodies:
+        for x, y, z in product(*zip(*body, strict=True)):
+            corner = [a - b for a, b in zip((x, y, z), rig.target_mm, strict=True)]
+            sideways = max(abs(corner[0]), abs(corner[1]))
+            towards = max(corner[2], corner[2] * upright + sideways * away)
+            farthest = max(farthest, towards + moved + turned * math.hypot(x, y, z))
+    return farthest + nuisance.distance_mm
+
+
+def check_cameras(connector: Connector, body: Box, name: str) -> None:
+    """Whether every camera stands clear of what its scene does not describe.
+
+    Args:
+        connector: the scene.
+        body: a box that holds it, mm.
+        name: what to call it.
+
+    Raises:
+        InputError: it is in a camera's way.
+    """
+    for camera, rig in connector.cameras.items():
+        least = least_distance_mm(connector, rig, [body])
+        if rig.distance_mm <= least:
+            expected = f"more than {least:.4g}, so that camera {camera} stands clear of {name}"
+            raise InputError(
+                f"{connector.name}.toml camera.distance_mm: expected {expected}, got {rig.distance_mm:g}"
+            )
+
+
+def _scatter(section: TomlSection) -> Scatter:
+    return Scatter(
+        position_mm=section.number("position_mm", 0.0, 5.0),
+        tilt_deg=section.number("tilt_deg", 0.0, 10.0),
+        height_mm=section.number("height_mm", 0.0, 5.0),
+    )
+
+
+def _tolerance(section: TomlSection) -> Tolerance:
+    return Tolerance(
+        true_position_mm=section.number("true_position_mm", 0.001, 50.0),
+        retraction_mm=section.number("retraction_mm", 0.001, 50.0),
+    )
+
+
+def _marking(section: TomlSection) -> Marking:
+    numbers = section.choice("numbers_at", ("edges", "around"), "edges")
+    unused = [0.0] if numbers == "around" else []
+    x, y = section.numbers("text_at_mm", 2, -500.0, 500.0)
+    return Marking(
+        height_mm=section.number("height_mm", 0.1, 50.0),
+        stroke_mm=section.number("stroke_mm", 0.01, 10.0),
+        numbers_at=numbers,
+        row_numbers_x_mm=section.number("row_numbers_x_mm", -500.0, 500.0, *unused),
+        position_numbers_y_mm=section.number("position_numbers_y_mm", -500.0, 500.0, *unused),
+        around_mm=section.number("around_mm", 0.0, 500.0, *([] if unused else [0.0])),
+        text_at_mm=(x, y),
+        z_mm=section.number("z_mm", -200.0, 200.0, 0.0),
+        color=read_color(section),
+    )
+
+
+def _nuisance(section: TomlSection) -> Nuisance:
+    half = partial(section.number, low=0.0)
+    return Nuisance(
+        shift_mm=half("shift_mm", high=50.0),
+        rotation_deg=half("rotation_deg", high=45.0),
+        tilt_deg=half("tilt_deg", high=20.0),
+        distance_mm=half("distance_mm", high=500.0),
+        light_power=half("light_power", high=0.9),
+        light_azimuth_deg=half("light_azimuth_deg", high=180.0),
+        exposure=half("exposure", high=2.0),
+        focus_mm=half("focus_mm", high=100.0, default=0.0),
+        white_balance=half("white_balance", high=0.5, default=0.0),
+        fixture_shade=half("fixture_shade", high=3.0, default=0.0),
+    )

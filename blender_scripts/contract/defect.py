@@ -1,0 +1,72 @@
+"""What a defect is: its kind, where it is, and the values of its parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PIN, PAIR, HOUSING, PRINT = "pin", "pair", "housing", "print"
+Value = float | str
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A number that a defect takes. `default` None: it has none and may stay away.
+
+    Attributes:
+        low, high: the closed range that is accepted, in the unit that the name ends with.
+        instead_of: the parameter that this one replaces; giving both is an error.
+    """
+
+    name: str
+    low: float
+    high: float
+    default: float | None
+    meaning: str
+    instead_of: str | None = None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A word that a defect takes; `choices` empty: names of the scene, checked by the kind."""
+
+    name: str
+    choices: tuple[str, ...]
+    default: str | None
+    meaning: str
+    instead_of: str | None = None
+
+
+@dataclass(frozen=True)
+class Defect:
+    """One defect of one part; `values` holds every parameter of its kind that has a value, defaults included."""
+
+    kind: str
+    target: str
+    values: tuple[tuple[str, Value], ...]
+
+    def __getitem__(self, name: str) -> float:
+        value = dict(self.values)[name]
+        assert isinstance(value, float | int), name
+        return value
+
+    def get(self, name: str) -> float | None:
+        return self[name] if name in dict(self.values) else None
+
+    def word(self, name: str) -> str:
+        """The value of a Choice; empty where it has none."""
+        return str(dict(self.values).get(name, ""))
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The pins it is at: one, two of a bridge, or none."""
+        return tuple(self.target.split("-")) if self.target not in (HOUSING, PRINT) else ()
+
+    @property
+    def text(self) -> str:
+        """The defect as the manifest writes it, every parameter spelled out."""
+        values = ",".join(f"{name}={written(value)}" for name, value in self.values)
+        return f"{self.kind}@{self.target}" + (f":{values}" if values else "")
+
+
+def written(value: Value) -> str:
+    return value if isinstance(value, str) else f"{value:.10g}"

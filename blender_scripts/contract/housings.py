@@ -1,0 +1,323 @@
+"""The moulded housing of a scene: shell, cavity, blocks, notches, plastic or metal, or a mesh from CAD."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from blender_scripts.contract.cad_file import CadFile, CadPlacement, FileProblem, parse_axes
+from blender_scripts.contract.contour import Contour
+from blender_scripts.contract.errors import shown
+from blender_scripts.contract.toml_section import TomlSection
+
+Color = tuple[float, float, float]
+SHAPES = ("rectangle", "d", "circle")
+
+
+@dataclass(frozen=True)
+class Shell:
+    """The moulded box: walls around an opening, closed by the cavity floor at z = -depth_mm.
+
+    Attributes:
+        opening: the inner edge of the walls, seen from the front.
+        wall_mm: thickness of the walls.
+        depth_mm: from the mating face down to the cavity floor.
+        height_mm: from the mating face down to the housing's back.
+        fillet_mm: radius of the edges at the mating face.
+    """
+
+    opening: Contour
+    wall_mm: float
+    depth_mm: float
+    height_mm: float
+    fillet_mm: float
+
+    @property
+    def outside(self) -> Contour:
+        return self.opening.wider(self.wall_mm)
+
+
+@dataclass(frozen=True)
+class Cavity:
+    """The hole in the floor that a terminal comes out of."""
+
+    clearance_mm: float
+    depth_mm: float
+    chamfer_mm: float
+
+
+@dataclass(frozen=True)
+class Block:
+    """A prism with rounded top edges that belongs to a housing: a rib, a key, a boss, a latch."""
+
+    contour: Contour
+    bottom_mm: float
+    top_mm: float
+    fillet_mm: float
+
+
+@dataclass(frozen=True)
+class Notch:
+    """A slot in the rim: from `azimuth_deg`, seen from the middle, `width_mm` along the wall and `depth_mm` deep."""
+
+    azimuth_deg: float
+    width_mm: float
+    depth_mm: float
+
+
+@dataclass(frozen=True)
+class Surface:
+    """What a part is made of. `colors`: the part's own seed chooses one."""
+
+    material: str
+    colors: tuple[Color, ...]
+    roughness: float
+
+
+@dataclass(frozen=True)
+class Finish:
+    """What differs from part to part on its surfaces, and grows with age.
+
+    Attributes:
+        shade_stops: half range of the plastic's brightness.
+        roughness: half range of its roughness, as a share.
+        scratches: 0 none to 1 heavily scratched plating.
+        mould_marks: 0 none to 1 strong flow marks and sink in the plastic.
+        dust: share of the plastic that dust covers.
+    """
+
+    shade_stops: float
+    roughness: float
+    scratches: float
+    mould_marks: float
+    dust: float
+
+
+@dataclass(frozen=True)
+class CadBody:
+    """A housing from the user's own CAD, in place of the scene's walls, floor and blocks.
+
+    Attributes:
+        thing: the one object of a .blend to take; None for all.
+        smooth_deg: faces that meet at less shade smooth.
+    """
+
+    file: CadFile
+    placement: CadPlacement
+    thing: str | None
+    smooth_deg: float
+
+
+@dataclass(frozen=True)
+class Housing:
+    """One variant. `insert` is the body that holds the cavities, where it is not the walls' own material.
+
+    Attributes:
+        fillet_mm: the rim's edges, where they are not the shell's.
+        lead_in_mm: chamfer at the opening's inner edge.
+        ink: colour of its print.
+        cad: its shape, where it is the user's own; then shell, blocks and notches are not built.
+    """
+
+    name: str
+    walls: Surface
+    insert: Surface
+    fillet_mm: float
+    lead_in_mm: float
+    ink: Color
+    blocks: tuple[Block, ...]
+    notches: tuple[Notch, ...]
+    cad: CadBody | None
+
+
+def read_shell(section: TomlSection) -> Shell:
+    shape = section.choice("shape", SHAPES, "rectangle")
+    width, height = section.numbers("opening_mm", 2, 0.5, 500.0)
+    corner = section.number(
+        "corner_mm", 0.01, 250.0, *([0.5 * min(width, height)] if shape == "circle" else [])
+    )
+    if shape == "circle":
+        if width != height:
+            section.wrong("opening_mm", "the same diameter twice for a circle", shown([width, height]))
+        opening = Contour.circle(width)
+    else:
+        if corner > 0.5 * min(width, height):
+            section.wrong(
+                "corner_mm", f"at most half of the opening, {0.5 * min(width, height):g}", f"{corner:g}"
+            )
+            corner = 0.25 * min(width, height)
+        # A rectangle needs edges of some length between its corners.
+        corner = min(corner, 0.5 * min(width, height) - 1e-6)
+        opening = Contour.rectangle((width, height), corner)
+    if shape == "d":
+        slant = section.number("slant_deg", 1.0, 30.0, 10.0)
+        opening = Contour.d_shape((width, height), corner, slant)
+        if opening.corners[3][0] <= 0.0:
+            section.wrong("slant_deg", "sides that leave a lower edge between them", f"{slant:g}")
+            opening = Contour.rectangle((width, height), corner)
+    shell = Shell(
+        opening=opening,
+        wall_mm=section.number("wall_mm", 0.1, 100.0),
+        depth_mm=section.number("depth_mm", 0.1, 100.0),
+        height_mm=section.number("height_mm", 0.2, 200.0),
+        fillet_mm=section.number("fillet_mm", 0.01, 10.0),
+    )
+    if not section.problems and shell.height_mm <= shell.depth_mm:
+        section.wrong("height_mm", f"more than depth_mm, {shell.depth_mm:g}", f"{shell.height_mm:g}")
+    if not section.problems and shell.fillet_mm >= shell.depth_mm:
+        section.wrong("fillet_mm", f"less than depth_mm, {shell.depth_mm:g}", f"{shell.fillet_mm:g}")
+    return shell
+
+
+def read_cavity(section: TomlSection) -> Cavity:
+    return Cavity(
+        clearance_mm=section.number("clearance_mm", 0.01, 5.0),
+        depth_mm=section.number("depth_mm", 0.5, 100.0),
+        chamfer_mm=section.number("chamfer_mm", 0.0, 5.0),
+    )
+
+
+def read_finish(section: TomlSection) -> Finish:
+    return Finish(
+        shade_stops=section.number("shade_stops", 0.0, 2.0, 0.0),
+        roughness=section.number("roughness", 0.0, 0.6, 0.0),
+        scratches=section.number("scratches", 0.0, 1.0, 0.0),
+        mould_marks=section.number("mould_marks", 0.0, 1.0, 0.0),
+        dust=section.number("dust", 0.0, 0.3, 0.0),
+    )
+
+
+def read_housing(
+    name: str, section: TomlSection, shell: Shell, ink: Color, sound: bool, folder: Path
+) -> Housing:
+    """One table `[housings.NAME]`.
+
+    Args:
+        name: the housing's.
+        section: its table.
+        shell: the scene's.
+        ink: colour of its print unless it says otherwise.
+        sound: the shell has no mistake of its own; otherwise nothing is said of what does not fit it.
+        folder: where the scene lies, and with it the meshes that it names.
+    """
+    walls = _surface(section)
+    insert = section.table("insert", optional=True)
+    groups = section.array_of_tables("blocks", _blocks)
+    fillet = section.number("fillet_mm", 0.01, 10.0, shell.fillet_mm)
+    lead_in = section.number("lead_in_mm", 0.0, 10.0, 0.0)
+    if sound and lead_in and lead_in >= min(shell.wall_mm - fillet, shell.depth_mm):
+        expected = (
+            f"less than the wall less its fillet, {shell.wall_mm - fillet:g}, and than the shell's depth"
+        )
+        section.wrong("lead_in_mm", expected, f"{lead_in:g}")
+    if sound and "fillet_mm" in section.data and fillet >= shell.depth_mm:
+        section.wrong("fillet_mm", f"less than the shell's depth_mm, {shell.depth_mm:g}", f"{fillet:g}")
+    return Housing(
+        name=name,
+        walls=walls,
+        insert=_surface(insert) if insert.data else walls,
+        fillet_mm=fillet,
+        lead_in_mm=lead_in,
+        ink=read_color(section, ink, "ink"),
+        blocks=tuple(block for group in groups for block in group),
+        notches=section.array_of_tables("notches", lambda table: _notch(table, shell, sound)),
+        cad=_cad(section.table("mesh"), folder) if "mesh" in section.data else None,
+    )
+
+
+def _cad(section: TomlSection, folder: Path) -> CadBody | None:
+    """The table `[housings.NAME.mesh]`."""
+    text = section.text("axes", "x,y,z")
+    axes = parse_axes(text)
+    if axes is None:
+        section.wrong("axes", "three axes of the file with their signs, such as x,y,z or x,-z,y", shown(text))
+        axes = CadPlacement().axes
+    x, y, z = section.numbers("offset_mm", 3, -500.0, 500.0, (0.0, 0.0, 0.0))
+    placement = CadPlacement(section.number("unit_mm", 1e-6, 1e6, 1.0), axes, (x, y, z))
+    smooth = section.number("smooth_deg", 0.0, 180.0, 30.0)
+    thing = section.text("object", "")
+    name = section.text("file")
+    if not name:
+        return None
+    try:
+        file = CadFile.find(folder, name)
+    except FileProblem as problem:
+        section.wrong("file", problem.expected, problem.got)
+        return None
+    if thing and file.format != "blend":
+        section.wrong("object", "an object's name for a .blend file only", shown(thing))
+    return CadBody(file, placement, thing or None, smooth)
+
+
+def read_color(section: TomlSection, default: Color | None = None, key: str = "color") -> Color:
+    red, green, blue = section.numbers(key, 3, 0.0, 1.0, default)
+    return red, green, blue
+
+
+def _surface(section: TomlSection) -> Surface:
+    material = section.choice("material", ("plastic", "metal"), "plastic")
+    if "colors" not in section.data:
+        colors: tuple[Color, ...] = (read_color(section),)
+    else:
+        expected = "a list of colours, each three numbers from 0 to 1"
+        given = section.value("colors", expected)
+        good = isinstance(given, list) and 1 <= len(given) <= 32
+        if not good or not all(
+            isinstance(color, list)
+            and len(color) == 3
+            and all(type(level) in (int, float) and 0.0 <= level <= 1.0 for level in color)
+            for color in given
+        ):
+            section.wrong("colors", expected, shown(given))
+            given = [[0.0, 0.0, 0.0]]
+        colors = tuple((float(r), float(g), float(b)) for r, g, b in given)
+    return Surface(material, colors, section.number("roughness", 0.05, 1.0))
+
+
+def _blocks(section: TomlSection) -> tuple[Block, ...]:
+    """One `[[housings.NAME.blocks]]` table; `repeat` and `step_mm` make a row or grid of equal blocks from it."""
+    shape = section.choice("shape", ("rectangle", "circle"), "rectangle")
+    center = section.numbers("center_mm", 2, -500.0, 500.0)
+    width, height = section.numbers("size_mm", 2, 0.05, 500.0)
+    bottom = section.number("bottom_mm", -200.0, 200.0)
+    top = section.number("top_mm", -200.0, 200.0)
+    fillet = section.number("fillet_mm", 0.01, 10.0, 0.15)
+    corner = section.number("corner_mm", 0.01, 250.0, fillet)
+    turn = section.number("turn_deg", -360.0, 360.0, 0.0)
+    repeat_x, repeat_y = section.numbers("repeat", 2, 1, 200, (1, 1))
+    if repeat_x % 1 or repeat_y % 1:
+        section.wrong("repeat", "two integers", shown([repeat_x, repeat_y]))
+    step_x, step_y = section.numbers("step_mm", 2, -500.0, 500.0, (0.0, 0.0))
+    if top <= bottom:
+        section.wrong("top_mm", f"more than bottom_mm, {bottom:g}", f"{top:g}")
+    if fillet >= 0.5 * min(width, height, max(top - bottom, 0.02)):
+        section.wrong("fillet_mm", "less than half of the block's smallest side", f"{fillet:g}")
+    if shape == "circle" and width != height:
+        section.wrong("size_mm", "the same diameter twice for a circle", shown([width, height]))
+    if corner >= 0.5 * min(width, height) or corner < fillet:
+        section.wrong("corner_mm", "at least fillet_mm and less than half of the smaller side", f"{corner:g}")
+        corner = 0.25 * min(width, height)
+
+    def outline(x: float, y: float) -> Contour:
+        if shape == "circle":
+            return Contour.circle(width, (x, y))
+        return Contour.rectangle((width, height), corner, (x, y), turn)
+
+    return tuple(
+        Block(outline(center[0] + i * step_x, center[1] + j * step_y), bottom, top, fillet)
+        for j in range(int(repeat_y))
+        for i in range(int(repeat_x))
+    )
+
+
+def _notch(section: TomlSection, shell: Shell, sound: bool) -> Notch:
+    notch = Notch(
+        azimuth_deg=section.number("azimuth_deg", -360.0, 360.0),
+        width_mm=section.number("width_mm", 0.1, 200.0),
+        depth_mm=section.number("depth_mm", 0.1, 100.0),
+    )
+    if sound and notch.width_mm >= 0.4 * shell.opening.length_mm:
+        section.wrong("width_mm", "less than two fifths of the opening's edge", f"{notch.width_mm:g}")
+    if sound and notch.depth_mm > shell.depth_mm:
+        section.wrong("depth_mm", f"at most the shell's depth_mm, {shell.depth_mm:g}", f"{notch.depth_mm:g}")
+    return notch

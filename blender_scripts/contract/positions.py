@@ -1,0 +1,136 @@
+"""Where a connector's pins are nominally: a grid, staggered rows, a circle, or a table."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from blender_scripts.contract.errors import shown
+from blender_scripts.contract.toml_section import TomlSection
+
+RULES = ("grid", "staggered", "circle", "table")
+_MOST = 4000
+_LABEL_LENGTH = 16
+
+
+@dataclass(frozen=True)
+class Position:
+    """One place for a pin. `index` counts from 1; `row` 1 is at the top, `position` 1 at the left."""
+
+    index: int
+    row: int
+    position: int
+    cavity: str
+    x_mm: float
+    y_mm: float
+
+    @property
+    def address(self) -> str:
+        return f"r{self.row}c{self.position}"
+
+
+def read_positions(section: TomlSection) -> tuple[Position, ...]:
+    """The table `[positions]`, row by row."""
+    rule = section.choice("rule", RULES)
+    rows = {"grid": _grid, "staggered": _staggered, "circle": _circle, "table": _table}[rule](section)
+    count = sum(len(row) for row in rows)
+    if count > _MOST:
+        section.wrong(None, f"at most {_MOST} positions", str(count))
+        rows = rows[:1]
+    labels = _cavities(section, [len(row) for row in rows])
+    places = [(r, c, place) for r, row in enumerate(rows, 1) for c, place in enumerate(row, 1)]
+    return tuple(
+        Position(index, row, column, label, *place)
+        for index, ((row, column, place), label) in enumerate(zip(places, labels, strict=True), 1)
+    )
+
+
+Rows = list[list[tuple[float, float]]]
+
+
+def _pitch(section: TomlSection) -> tuple[float, float]:
+    x, y = section.numbers("pitch_mm", 2, 0.1, 100.0)
+    return x, y
+
+
+def _centred(counts: list[int], pitch: tuple[float, float]) -> Rows:
+    """Rows one above the other, each centred on the Y axis, all of them centred on the X axis."""
+    return [
+        [
+            ((column - 0.5 * (count - 1)) * pitch[0], (0.5 * (len(counts) - 1) - row) * pitch[1])
+            for column in range(count)
+        ]
+        for row, count in enumerate(counts)
+    ]
+
+
+def _grid(section: TomlSection) -> Rows:
+    rows = section.integer("rows", 1, 100)
+    columns = section.integer("columns", 1, 200)
+    return _centred([columns] * rows, _pitch(section))
+
+
+def _staggered(section: TomlSection) -> Rows:
+    expected = "a list of positions per row, each from 1 to 200, such as [5, 4]"
+    counts = section.value("counts", expected)
+    good = isinstance(counts, list) and 1 <= len(counts) <= 100
+    if not good or not all(type(count) is int and 1 <= count <= 200 for count in counts):
+        if counts is not None:
+            section.wrong("counts", expected, shown(counts))
+        counts = [1]
+    return _centred(counts, _pitch(section))
+
+
+def _circle(section: TomlSection) -> Rows:
+    count = section.integer("count", 1, 200)
+    radius = section.number("radius_mm", 0.1, 250.0)
+    start = section.number("start_deg", -360.0, 360.0, 90.0)
+    turns = [math.radians(start - 360.0 * i / count) for i in range(count)]
+    return [[(radius * math.cos(turn), radius * math.sin(turn)) for turn in turns]]
+
+
+def _table(section: TomlSection) -> Rows:
+    expected = "a list of rows, each a list of [x, y] in mm from -500 to 500, row 1 first"
+    rows = section.value("at_mm", expected)
+    if rows is None:
+        return [[(0.0, 0.0)]]
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, list) and row for row in rows):
+        section.wrong("at_mm", expected, shown(rows))
+        return [[(0.0, 0.0)]]
+    for place in (place for row in rows for place in row):
+        if not (
+            isinstance(place, list)
+            and len(place) == 2
+            and all(type(value) in (int, float) and -500.0 <= value <= 500.0 for value in place)
+        ):
+            section.wrong("at_mm", expected, shown(place))
+            return [[(0.0, 0.0)]]
+    return [[(float(x), float(y)) for x, y in row] for row in rows]
+
+
+def _cavities(section: TomlSection, counts: list[int]) -> list[str]:
+    """The drawing's labels, in the order of the positions."""
+    total = sum(counts)
+    expected = f"rows, columns, or {total} different texts of up to {_LABEL_LENGTH} characters"
+    order = section.value("cavities", expected, "rows")
+    if order == "rows":
+        return [str(number) for number in range(1, total + 1)]
+    if order == "columns":
+        numbers = iter(range(1, total + 1))
+        by_place = {
+            (row, column): str(next(numbers))
+            for column in range(max(counts))
+            for row, count in enumerate(counts)
+            if column < count
+        }
+        return [by_place[row, column] for row, count in enumerate(counts) for column in range(count)]
+    if (
+        isinstance(order, list)
+        and len(order) == total
+        and all(isinstance(label, str) and 1 <= len(label) <= _LABEL_LENGTH for label in order)
+        and all(label.isprintable() for label in order)
+        and len(set(order)) == total
+    ):
+        return order
+    section.wrong("cavities", expected, shown(order))
+    return [str(number) for number in range(1, total + 1)]

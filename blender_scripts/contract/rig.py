@@ -1,0 +1,144 @@
+"""The inspection station of a scene: cameras, sensor, light set-ups."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from blender_scripts.contract.toml_section import TomlSection
+
+CAMERAS = ("center", "left", "right", "top", "bottom")
+
+
+@dataclass(frozen=True)
+class CameraRig:
+    """One view's lens and stand; the side views stand `angle_deg` away from the centre one.
+
+    Attributes:
+        f_number: 0 = everything is sharp.
+        focus_z_mm: height of the plane in focus where the optical axis meets it.
+        distortion: OpenCV's k1, k2, p1, p2, k3.
+        vignetting: share of light that the corners lose.
+    """
+
+    distance_mm: float
+    angle_deg: float
+    focal_mm: float
+    sensor_width_mm: float
+    target_mm: tuple[float, float, float]
+    f_number: float
+    focus_z_mm: float
+    distortion: tuple[float, float, float, float, float]
+    vignetting: float
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """What turns light into numbers (EMVA Standard 1288).
+
+    Attributes:
+        full_well_e: electrons of a full pixel; 0 = no noise at all.
+        read_noise_e: standard deviation in electrons.
+        hot_pixels: share of pixels that are hot.
+        white_balance: factors on red, green and blue.
+        jpeg_quality: 0 = the picture never was a JPEG.
+    """
+
+    full_well_e: float
+    read_noise_e: float
+    hot_pixels: float
+    white_balance: tuple[float, float, float]
+    jpeg_quality: int
+
+
+@dataclass(frozen=True)
+class Lighting:
+    """A light set-up; lamps.py describes the kinds. `parts`: of kind `mixed`, other set-ups and their shares."""
+
+    name: str
+    kind: str
+    power: float
+    height_mm: float
+    radius_mm: float
+    width_mm: float
+    azimuth_deg: float
+    ambient: float
+    parts: tuple[tuple[str, float], ...]
+
+
+def read_cameras(section: TomlSection) -> dict[str, CameraRig]:
+    """Every view: the keys of `[camera]`, which `[camera.left]` and its like override for one."""
+    shared = {key: value for key, value in section.data.items() if key not in CAMERAS}
+    rigs = {"": _camera(section)}
+    for name in CAMERAS:
+        own = section.table(name, optional=True)
+        if own.data:
+            own.inherit(shared)
+            rigs[name] = _camera(own)
+    return {name: rigs.get(name, rigs[""]) for name in CAMERAS}
+
+
+def _camera(section: TomlSection) -> CameraRig:
+    x, y, z = section.numbers("target_mm", 3, -500.0, 500.0, (0.0, 0.0, 0.0))
+    k1, k2, p1, p2, k3 = section.numbers("distortion", 5, -10.0, 10.0, (0.0,) * 5)
+    return CameraRig(
+        distance_mm=section.number("distance_mm", 5.0, 5000.0),
+        angle_deg=section.number("angle_deg", 1.0, 75.0),
+        focal_mm=section.number("focal_mm", 1.0, 1000.0),
+        sensor_width_mm=section.number("sensor_width_mm", 1.0, 100.0),
+        target_mm=(x, y, z),
+        f_number=section.number("f_number", 0.0, 64.0, 0.0),
+        focus_z_mm=section.number("focus_z_mm", -500.0, 500.0, z),
+        distortion=(k1, k2, p1, p2, k3),
+        vignetting=section.number("vignetting", 0.0, 0.9, 0.0),
+    )
+
+
+def read_sensor(section: TomlSection) -> Sensor:
+    red, green, blue = section.numbers("white_balance", 3, 0.2, 5.0, (1.0, 1.0, 1.0))
+    return Sensor(
+        full_well_e=section.number("full_well_e", 0.0, 1e6, 0.0),
+        read_noise_e=section.number("read_noise_e", 0.0, 1e4, 0.0),
+        hot_pixels=section.number("hot_pixels", 0.0, 0.1, 0.0),
+        white_balance=(red, green, blue),
+        jpeg_quality=section.integer("jpeg_quality", 0, 100, 0),
+    )
+
+
+def read_lighting(name: str, section: TomlSection) -> Lighting:
+    kind = section.choice("kind", ("ring", "side", "dome", "coaxial", "mixed"))
+    ambient = section.number("ambient", 0.0, 100.0)
+    power = section.number("power", 0.0, 1e6)
+    if kind == "mixed":
+        shares = section.table("shares")
+        parts = tuple((other, shares.number(other, 0.0, 10.0)) for other in shares.data)
+        return Lighting(name, kind, power, 1.0, 1.0, 1.0, 0.0, ambient, parts)
+    return Lighting(
+        name=name,
+        kind=kind,
+        power=power,
+        height_mm=section.number("height_mm", 1.0, 5000.0, *([1.0] if kind == "dome" else [])),
+        radius_mm=section.number("radius_mm", 1.0, 5000.0, *([1.0] if kind == "coaxial" else [])),
+        width_mm=section.number("width_mm", 0.5, 5000.0),
+        azimuth_deg=section.number("azimuth_deg", -360.0, 360.0, 0.0),
+        ambient=ambient,
+        parts=(),
+    )
+
+
+def lens_folds(rig: CameraRig, width: int, height: int) -> bool:
+    """Whether a lens maps two directions to one pixel near the picture, or throws the picture's edge out of reach."""
+    k1, k2, p1, p2, k3 = rig.distortion
+    reach = 0.5 * math.hypot(width, height) / width * rig.sensor_width_mm / rig.focal_mm
+    before = 0.0
+    for step in range(1, 201):
+        radius = 1.3 * reach * step / 200
+        square = radius * radius
+        # The worst direction of the tangential terms takes 3 r^2 of both.
+        bent = radius * (1.0 + square * (k1 + square * (k2 + square * k3))) - 3.0 * square * math.hypot(
+            p1, p2
+        )
+        if bent <= before:
+            return True
+        before = bent
+    return before < 1.02 * reach

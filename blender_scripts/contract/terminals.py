@@ -1,0 +1,143 @@
+"""The terminals of a scene: what a pin looks like, and mixtures of several in one part."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from blender_scripts.contract import draws
+from blender_scripts.contract.errors import shown
+from blender_scripts.contract.housings import Color, read_color
+from blender_scripts.contract.positions import Position
+from blender_scripts.contract.toml_section import TomlSection
+
+SECTIONS = ("round", "square", "blade")
+# Colour as it reflects (linear RGB) and roughness of what connectors are plated with.
+PLATINGS: dict[str, tuple[Color, float]] = {
+    "tin": ((0.90, 0.89, 0.86), 0.34),
+    "gold": ((1.00, 0.71, 0.29), 0.24),
+    "nickel": ((0.66, 0.61, 0.55), 0.22),
+}
+MIX_RULES = ("random", "rows", "columns", "checker")
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """A pin.
+
+    Attributes:
+        section: `round`, `square` or `blade`.
+        width_mm: diameter, side, or the blade's width (along X where `turn_deg` is 0).
+        thickness_mm: of a blade; the width of the others.
+        standing_mm: length above the cavity floor, tip included.
+        tip_mm: length of the tapered tip.
+        tip_share: width of the tip's end over the pin's.
+        turn_deg: how the section is turned about the pin's axis.
+    """
+
+    name: str
+    section: str
+    width_mm: float
+    thickness_mm: float
+    standing_mm: float
+    tip_mm: float
+    tip_share: float
+    turn_deg: float
+    color: Color
+    roughness: float
+
+    @property
+    def reach_mm(self) -> float:
+        """The largest distance of the surface from the centre line."""
+        if self.section == "round":
+            return 0.5 * self.width_mm
+        return 0.5 * math.hypot(self.width_mm, self.thickness_mm)
+
+    def radius_towards(self, azimuth_rad: float) -> float:
+        """Distance of the surface from the centre line in a direction across the pin."""
+        if self.section == "round":
+            return 0.5 * self.width_mm
+        turned = azimuth_rad - math.radians(self.turn_deg)
+        across, along = max(abs(math.cos(turned)), 1e-9), max(abs(math.sin(turned)), 1e-9)
+        return 0.5 * min(self.width_mm / across, self.thickness_mm / along)
+
+    @property
+    def extent_mm(self) -> tuple[float, float]:
+        """Half of the section's box in X and Y."""
+        half_x, half_y = 0.5 * self.width_mm, 0.5 * self.thickness_mm
+        if self.section == "round":
+            return half_x, half_y
+        cosine = abs(math.cos(math.radians(self.turn_deg)))
+        sine = abs(math.sin(math.radians(self.turn_deg)))
+        return cosine * half_x + sine * half_y, sine * half_x + cosine * half_y
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Several terminals in one part: which stands where follows from a rule; `random` is drawn for each part."""
+
+    name: str
+    of: tuple[str, ...]
+    rule: str
+
+    def at(self, position: Position, part: int) -> str:
+        """The terminal at a position of a part."""
+        if self.rule == "random":
+            source = draws.generator(part, "mix", self.name, position.address)
+            return self.of[min(int(source.random() * len(self.of)), len(self.of) - 1)]
+        step = {
+            "rows": position.row - 1,
+            "columns": position.position - 1,
+            "checker": position.row + position.position,
+        }[self.rule]
+        return self.of[step % len(self.of)]
+
+
+def read_terminals(top: TomlSection) -> tuple[dict[str, Terminal], dict[str, Mix]]:
+    """The tables `[terminals.NAME]`: those with a `mix` are mixtures of the others."""
+    built = top.named_tables("terminals", _terminal_or_mix)
+    terminals = {name: thing for name, thing in built.items() if isinstance(thing, Terminal)}
+    mixes = {name: thing for name, thing in built.items() if isinstance(thing, Mix)}
+    for name, mix in mixes.items():
+        for wrong in (other for other in mix.of if other not in terminals):
+            offered = ", ".join(terminals) or "none"
+            expected = f"names of terminals that are not mixed ({offered})"
+            top.table("terminals").table(name).wrong("mix", expected, shown(wrong))
+    if built and not terminals:
+        top.wrong("terminals", "at least one terminal that is not a mix", shown(", ".join(mixes)))
+    return terminals, mixes
+
+
+def _terminal_or_mix(name: str, section: TomlSection) -> Terminal | Mix:
+    if "mix" not in section.data:
+        return _terminal(name, section)
+    expected = "a list of two or more names of terminals"
+    names = section.value("mix", expected)
+    good = isinstance(names, list) and 2 <= len(names) <= 16 and all(isinstance(n, str) for n in names)
+    if not good:
+        section.wrong("mix", expected, shown(names))
+        names = []
+    return Mix(name, tuple(names), section.choice("rule", MIX_RULES, "random"))
+
+
+def _terminal(name: str, section: TomlSection) -> Terminal:
+    shape = section.choice("section", SECTIONS)
+    width = section.number("width_mm", 0.05, 50.0)
+    thickness = section.number("thickness_mm", 0.05, 50.0) if shape == "blade" else width
+    if "plating" in section.data:
+        color, roughness = PLATINGS[section.choice("plating", tuple(PLATINGS))]
+        roughness = section.number("roughness", 0.05, 1.0, roughness)
+    else:
+        color, roughness = read_color(section), section.number("roughness", 0.05, 1.0)
+    return Terminal(
+        name=name,
+        section=shape,
+        width_mm=width,
+        thickness_mm=thickness,
+        standing_mm=section.number("standing_mm", 0.1, 100.0),
+        tip_mm=section.number("tip_mm", 0.1, 50.0),
+        tip_share=section.number("tip_share", 0.05, 1.0),
+        turn_deg=section.number("turn_deg", -360.0, 360.0, 0.0),
+        color=color,
+        roughness=roughness,
+    )

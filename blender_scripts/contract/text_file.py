@@ -1,0 +1,34 @@
+"""Files that a user writes by hand, as text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from blender_scripts.contract.errors import InputError
+
+
+def read_text(path: Path, name: str, readable: str = "file", text: str = "UTF-8 text") -> tuple[bytes, str]:
+    """A file's bytes and its text, without a byte-order mark.
+
+    Args:
+        path: the file.
+        name: what messages call it.
+        readable: what kind of file is expected.
+        text: what kind of text is expected.
+
+    Raises:
+        InputError: it cannot be read, or is not UTF-8; names the line.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{name}:1 file: expected a readable {readable}, got {error.strerror or error}"
+        ) from None
+    try:
+        return content, content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        # The codec counts from behind a byte-order mark, and so does its copy of the bytes.
+        line = error.object[: error.start].count(b"\n") + 1
+        found = f"byte 0x{error.object[error.start]:02x}"
+        raise InputError(f"{name}:{line} file: expected {text}, got {found}") from None

@@ -1,0 +1,224 @@
+"""Strict reading of TOML tables: every key checked, every mistake with file and line, all of them at once."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from blender_scripts.contract.errors import InputError, shown
+from blender_scripts.contract.text_file import read_text
+
+_HEADER = re.compile(r"\[\[?([^\[\]]+)\]\]?\s*(#.*)?")
+_KEY = re.compile(r"""("[^"]*"|'[^']*'|[A-Za-z0-9_-]+)(\s*\.\s*[A-Za-z0-9_-]+)*\s*=""")
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+Built = TypeVar("Built")
+
+
+def _key_lines(text: str) -> dict[tuple[str, ...], int]:
+    """The line of every key and table header; tables of an array are numbered: ("blocks", "0", "size_mm")."""
+    lines: dict[tuple[str, ...], int] = {}
+    seen: dict[tuple[str, ...], int] = {}
+    table: tuple[str, ...] = ()
+    for number, line in enumerate(text.split("\n"), 1):
+        line = line.strip()
+        if header := _HEADER.fullmatch(line):
+            table = tuple(piece.strip(" \t\"'") for piece in header.group(1).split("."))
+            if line.startswith("[["):
+                seen[table] = seen.get(table, -1) + 1
+                table = (*table, str(seen[table]))
+            lines.setdefault(table, number)
+        elif match := _KEY.match(line):
+            key = match.group(0).rsplit("=", 1)[0]
+            lines.setdefault((*table, *(piece.strip(" \"'\t") for piece in key.split("."))), number)
+    return lines
+
+
+def _is_number(value: object, low: float, high: float) -> bool:
+    """Neither inf nor nan lies within limits; comparing, unlike math.isfinite, takes integers of any size."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+
+
+class TomlSection:
+    """One table of a TOML file, read key by key; `finish` on the top table raises if anything was wrong.
+
+    A reader method returns a harmless value of the right type where the input is wrong, so that reading goes on and all
+    mistakes come out together.
+    """
+
+    def __init__(
+        self, file: str, data: dict[str, Any], lines: dict[tuple[str, ...], int], at: tuple[str, ...] = ()
+    ) -> None:
+        self.file = file
+        self.data = data
+        self.at = at
+        self._lines = lines
+        self._used: set[str] = set()
+        self._children: dict[str, TomlSection] = {}
+        self.problems: list[tuple[int, str]] = []
+
+    @classmethod
+    def read(cls, path: Path, file: str | None = None) -> TomlSection:
+        """Parse a file.
+
+        Raises:
+            InputError: it cannot be read, is not UTF-8 or is not TOML.
+        """
+        file = file or path.name
+        _, text = read_text(path, file)
+        try:
+            data = tomllib.loads(text)
+        except RecursionError:
+            raise InputError(f"{file}:1 file: expected valid TOML, got tables nested too deep") from None
+        except tomllib.TOMLDecodeError as error:
+            place = re.search(r"\(at line (\d+), column \d+\)", str(error))
+            line = int(place.group(1)) if place else text.count("\n") + 1
+            what = str(error).split(" (at ")[0]
+            raise InputError(f"{file}:{line} file: expected valid TOML, got: {what}") from None
+        except ValueError:  # of int()
+            digits = re.search(r"[0-9][0-9_]{4000}", text)
+            line = text.count("\n", 0, digits.start() if digits else 0) + 1
+            raise InputError(
+                f"{file}:{line} file: expected numbers, got one of thousands of digits"
+            ) from None
+        return cls(file, data, _key_lines(text))
+
+    def line(self, key: str | None = None) -> int:
+        place = self.at if key is None else (*self.at, key)
+        while place and place not in self._lines:
+            place = place[:-1]
+        return self._lines.get(place, 1)
+
+    def wrong(self, key: str | None, expected: str, got: str) -> None:
+        name = self._name(key) or "file"
+        self.problems.append((self.line(key), f"{name}: expected {expected}, got {got}"))
+
+    def _name(self, key: str | None) -> str:
+        place = self.at if key is None else (*self.at, key)
+        return ".".join(
+            piece if _BARE.fullmatch(piece) and len(piece) <= 64 else shown(piece) for piece in place
+        )
+
+    def _take(self, key: str, expected: str, default: Any) -> Any:
+        self._used.add(key)
+        if key in self.data:
+            return self.data[key]
+        if default is None:
+            self.wrong(key, expected, "nothing")
+        return default
+
+    def value(self, key: str, expected: str, default: Any = None) -> Any:
+        """Whatever stands at a key, for a reader that takes more than one type; the caller checks it."""
+        return self._take(key, expected, default)
+
+    def number(self, key: str, low: float, high: float, default: float | None = None) -> float:
+        expected = f"a number from {low:g} to {high:g}"
+        value = self._take(key, expected, default)
+        if value is None:
+            return low
+        if not _is_number(value, low, high):
+            self.wrong(key, expected, shown(value))
+            return low
+        return float(value)
+
+    def integer(self, key: str, low: int, high: int, default: int | None = None) -> int:
+        expected = f"an integer from {low} to {high}"
+        value = self._take(key, expected, default)
+        if value is None:
+            return low
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            self.wrong(key, expected, shown(value))
+            return low
+        return value
+
+    def numbers(
+        self, key: str, count: int, low: float, high: float, default: tuple[float, ...] | None = None
+    ) -> tuple[float, ...]:
+        expected = f"{count} numbers from {low:g} to {high:g}"
+        value = self._take(key, expected, default)
+        if value is None:
+            return (low,) * count
+        good = isinstance(value, list | tuple) and len(value) == count
+        if not good or not all(_is_number(v, low, high) for v in value):
+            self.wrong(key, expected, shown(value))
+            return (low,) * count
+        return tuple(float(v) for v in value)
+
+    def choice(self, key: str, choices: tuple[str, ...], default: str | None = None) -> str:
+        expected = "one of " + ", ".join(choices)
+        value = self._take(key, expected, default)
+        if value is None:
+            return choices[0] if choices else ""
+        if not isinstance(value, str) or value not in choices:
+            self.wrong(key, expected, shown(value))
+            return choices[0] if choices else ""
+        return value
+
+    def text(self, key: str, default: str | None = None) -> str:
+        value = self._take(key, "a text", default)
+        if value is not None and not isinstance(value, str):
+            self.wrong(key, "a text", shown(value))
+        return value if isinstance(value, str) else ""
+
+    def table(self, key: str, optional: bool = False) -> TomlSection:
+        """The table `key`, the same object at every call; an empty one where it is optional and absent."""
+        if key in self._children:
+            return self._children[key]
+        value = self._take(key, "a table", {} if optional else None)
+        if value is not None and not isinstance(value, dict):
+            self.wrong(key, "a table", shown(value))
+        child = TomlSection(self.file, value if isinstance(value, dict) else {}, self._lines, (*self.at, key))
+        # A table that is not there was reported once; its keys need not be.
+        if isinstance(value, dict):
+            self._children[key] = child
+        return child
+
+    def inherit(self, data: dict[str, Any]) -> None:
+        """Take these keys where the table has none of its own."""
+        self.data = {**data, **self.data}
+
+    def named_tables(self, key: str, build: Callable[[str, TomlSection], Built]) -> dict[str, Built]:
+        """Every sub-table of `key` by its name, at least one."""
+        section = self.table(key)
+        if not section.data and key in self.data:
+            self.wrong(key, "at least one table under it", "nothing")
+        built = {}
+        for name in section.data:
+            if not re.fullmatch(r"[a-z][a-z0-9_]{0,31}", name):
+                section.wrong(name, "a name of lower-case letters, digits and underscores", shown(name))
+            built[name] = build(name, section.table(name))
+        return built
+
+    def array_of_tables(self, key: str, build: Callable[[TomlSection], Built]) -> tuple[Built, ...]:
+        """Every table of the array `key`, in order; none where it is absent."""
+        value = self._take(key, "an array of tables", [])
+        if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
+            self.wrong(key, "an array of tables", shown(value))
+            return ()
+        built = []
+        for number, data in enumerate(value):
+            child = TomlSection(self.file, data, self._lines, (*self.at, key, str(number)))
+            self._children[f"{key}.{number}"] = child
+            built.append(build(child))
+        return tuple(built)
+
+    def _all_problems(self) -> list[tuple[int, str]]:
+        unknown = []
+        for key in self.data:
+            if key not in self._used:
+                known = ", ".join(sorted(self._used)) or "nothing"
+                found = f"{self._name(key)}: expected a known key ({known}), got {shown(key)}"
+                unknown.append((self.line(key), found))
+        return [
+            *self.problems,
+            *unknown,
+            *(p for child in self._children.values() for p in child._all_problems()),
+        ]
+
+    def finish(self) -> None:
+        """Raise InputError with every mistake of this table and those below it, by line."""
+        found = sorted(dict.fromkeys(self._all_problems()))
+        if found:
+            raise InputError([f"{self.file}:{line} {text}" for line, text in found])

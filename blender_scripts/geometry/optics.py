@@ -1,0 +1,183 @@
+"""The station of one capture: where camera and light stand, what the lens and the sensor do.
+
+Pixels follow the edge convention: the picture is [0, W] x [0, H], a pixel's centre at half integers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from blender_scripts.contract import draws
+from blender_scripts.contract.connector import Connector
+from blender_scripts.geometry.lens import NO_DISTORTION, Lens
+from blender_scripts.geometry.sensor import Capture
+
+_DIRECTIONS = {
+    "center": (0.0, 0.0),
+    "left": (-1.0, 0.0),
+    "right": (1.0, 0.0),
+    "top": (0.0, 1.0),
+    "bottom": (0.0, -1.0),
+}
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A camera: `matrix_world` (4, 4) is Blender's camera to world (looks along -Z, Y up), `lens` its pixels."""
+
+    name: str
+    matrix_world: np.ndarray
+    lens: Lens
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """World points (..., 3) in mm to pixels (..., 2)."""
+        x, y, z = self.matrix_world[:3, :3].T @ (points.reshape(-1, 3) - self.matrix_world[:3, 3]).T
+        # Blender's camera looks along -Z with Y up; the lens has y downwards.
+        return self.lens.to_pixels(np.stack([x / -z, y / z], axis=-1).reshape(*points.shape[:-1], 2))
+
+    def undistorted(self) -> Camera:
+        """The pinhole view that is rendered: as large as the picture and its margin."""
+        lens, margin = self.lens, 2 * self.lens.margin
+        return replace(
+            self, lens=Lens(lens.width + margin, lens.height + margin, lens.focal_px, NO_DISTORTION)
+        )
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> Camera:
+        """The camera of a picture's record.
+
+        Raises:
+            KeyError, TypeError, ValueError: a record without a camera that could be one.
+        """
+        camera = record["camera"]
+        lens = Lens(
+            int(record["width"]), int(record["height"]), float(camera["fx"]), tuple(camera["distortion"])
+        )
+        matrix = np.array(camera["matrix_world"], float)
+        if matrix.shape != (4, 4):
+            raise ValueError(f"camera.matrix_world must be 4 x 4 numbers, got shape {matrix.shape}")
+        return cls(str(camera["name"]), matrix, lens)
+
+    def as_record(self) -> dict[str, object]:
+        return {
+            "name": self.name,
+            "matrix_world": self.matrix_world.tolist(),
+            "fx": self.lens.focal_px,
+            "fy": self.lens.focal_px,
+            "cx": 0.5 * self.lens.width,
+            "cy": 0.5 * self.lens.height,
+            "distortion": list(self.lens.distortion),
+        }
+
+
+@dataclass(frozen=True)
+class Station:
+    """The inspection station as the part sees it in one capture: a rigid motion of camera and light, mm.
+
+    The part stays at the world's origin, so that world coordinates are those of the housing's datum.
+
+    Attributes:
+        view_direction: from the part to the camera, a unit vector in the station's own axes.
+        focus_mm: distance of the plane in focus from the camera along its axis.
+        f_number: 0 = everything is sharp.
+        fixture_shade: factor on the table's colour.
+    """
+
+    matrix: np.ndarray
+    camera: Camera
+    view_direction: np.ndarray
+    light_power: float
+    light_azimuth_deg: float
+    focus_mm: float
+    f_number: float
+    fixture_shade: float
+    capture: Capture
+
+
+def _rotation(x_deg: float, y_deg: float, z_deg: float) -> np.ndarray:
+    """Z after Y after X, (3, 3)."""
+    (cx, sx), (cy, sy), (cz, sz) = (
+        (math.cos(a), math.sin(a)) for a in map(math.radians, (x_deg, y_deg, z_deg))
+    )
+    about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
+    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
+    return about_z @ about_y @ about_x
+
+
+def look_at(position: np.ndarray, target: np.ndarray, up: np.ndarray) -> np.ndarray:
+    """A matrix (4, 4) whose -Z looks from position to target with Y as near to `up` as it can be."""
+    backward = (position - target) / np.linalg.norm(position - target)
+    right = np.cross(up, backward)
+    right /= np.linalg.norm(right)
+    matrix = np.eye(4)
+    matrix[:3, 0], matrix[:3, 1], matrix[:3, 2], matrix[:3, 3] = (
+        right,
+        np.cross(backward, right),
+        backward,
+        position,
+    )
+    return matrix
+
+
+def set_up_station(connector: Connector, camera: str, seed: int, width: int, height: int) -> Station:
+    """Draw one capture: how the part lies under the camera, how the light burns, how the picture is taken.
+
+    Args:
+        connector: the scene.
+        camera: view; every draw comes from a generator keyed by it too.
+        seed: the row's seed.
+        width, height: picture size in px.
+    """
+    rig, nuisance, sensor = connector.cameras[camera], connector.nuisance, connector.sensor
+    pose = draws.generator(seed, "pose", camera)
+    shift = [draws.symmetric(pose, nuisance.shift_mm) for _ in range(2)]
+    turn = draws.symmetric(pose, nuisance.rotation_deg)
+    lean = [draws.symmetric(pose, nuisance.tilt_deg) for _ in range(2)]
+    distance = rig.distance_mm + draws.symmetric(pose, nuisance.distance_mm)
+    light = draws.generator(seed, "light", camera)
+    power = 1.0 + draws.symmetric(light, nuisance.light_power)
+    azimuth = draws.symmetric(light, nuisance.light_azimuth_deg)
+    exposure = 2.0 ** draws.symmetric(light, nuisance.exposure)
+    defocus = draws.symmetric(draws.generator(seed, "focus", camera), nuisance.focus_mm)
+    warmth = draws.symmetric(draws.generator(seed, "white balance", camera), nuisance.white_balance)
+    shade = 2.0 ** draws.symmetric(draws.generator(seed, "fixture", camera), nuisance.fixture_shade)
+
+    motion = np.eye(4)
+    motion[:3, :3] = _rotation(lean[0], lean[1], turn)
+    motion[:3, 3] = [*shift, 0.0]
+    station = np.linalg.inv(motion)
+
+    towards_x, towards_y = _DIRECTIONS[camera]
+    angle = math.radians(rig.angle_deg) if (towards_x or towards_y) else 0.0
+    away = np.array([towards_x * math.sin(angle), towards_y * math.sin(angle), math.cos(angle)])
+    target = np.array(rig.target_mm)
+    position = target + distance * away
+    red, green, blue = sensor.white_balance
+    return Station(
+        matrix=station,
+        camera=Camera(
+            camera,
+            station @ look_at(position, target, np.array([0.0, 1.0, 0.0])),
+            Lens(width, height, rig.focal_mm / rig.sensor_width_mm * width, rig.distortion),
+        ),
+        view_direction=away,
+        light_power=power,
+        light_azimuth_deg=azimuth,
+        focus_mm=max(1.0, (position[2] - rig.focus_z_mm) / away[2] + defocus),
+        f_number=rig.f_number,
+        fixture_shade=shade,
+        capture=Capture(
+            exposure=exposure,
+            white_balance=(red * (1.0 + warmth), green, blue * (1.0 - warmth)),
+            vignetting=rig.vignetting,
+            full_well_e=sensor.full_well_e,
+            read_noise_e=sensor.read_noise_e,
+            hot_pixels=sensor.hot_pixels,
+        ),
+    )

@@ -1,0 +1,266 @@
+"""One pin as it stands: its shape, where it stands, and what a measuring machine would read.
+
+A pin's own frame has its origin where the centre line of a good pin leaves the cavity floor, and Z along the pin; it
+goes down with a terminal that backs out. A bent centre line is straight, then arcs of constant curvature, then
+straight again, so its length is kept.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+from blender_scripts.contract.defect import Defect
+from blender_scripts.contract.positions import Position
+from blender_scripts.contract.terminals import Terminal
+
+Vector = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Bend:
+    """A centre line in a plane.
+
+    Attributes:
+        azimuth_rad: direction of the plane in the pin's own frame.
+        start_mm: length from the floor at which the arcs begin.
+        arcs: length in mm and turn in radians of each, one after the other.
+    """
+
+    azimuth_rad: float
+    start_mm: float
+    arcs: tuple[tuple[float, float], ...]
+
+    @staticmethod
+    def single(angle_rad: float, azimuth_rad: float, start_mm: float, curve_mm: float) -> Bend:
+        """One arc; `curve_mm` 0 is a sharp kink."""
+        return Bend(azimuth_rad, start_mm, ((curve_mm, angle_rad),))
+
+    @property
+    def is_straight(self) -> bool:
+        return all(turn == 0.0 for _, turn in self.arcs)
+
+    @property
+    def curve_mm(self) -> float:
+        return sum(length for length, _ in self.arcs)
+
+    @property
+    def turning_rad(self) -> float:
+        """The turns of all arcs, whatever their sense."""
+        return sum(abs(turn) for _, turn in self.arcs)
+
+    def point(self, along_mm: float) -> Vector:
+        """The centre line at a length from the floor, mm in the pin's frame."""
+        across, up = self.in_plane(along_mm)
+        return across * math.cos(self.azimuth_rad), across * math.sin(self.azimuth_rad), up
+
+    def tilt_rad(self, along_mm: float) -> float:
+        """Angle between the tangent at a length from the floor and the pin's axis."""
+        rest, tilt = along_mm - self.start_mm, 0.0
+        for length, turn in self.arcs:
+            if rest <= 0.0:
+                break
+            tilt += turn * (min(1.0, rest / length) if length > 0.0 else 1.0)
+            rest -= length
+        return tilt
+
+    def in_plane(self, along_mm: float) -> tuple[float, float]:
+        """How far sideways and how far up the centre line is at a length from the floor, mm."""
+        if along_mm <= self.start_mm or self.is_straight:
+            return 0.0, along_mm
+        across, up, tilt = 0.0, self.start_mm, 0.0
+        rest = along_mm - self.start_mm
+        for length, turn in self.arcs:
+            if rest <= 0.0:
+                break
+            if length > 0.0:
+                part = min(rest, length)
+                turned = turn * part / length
+                # The chord of an arc, along its middle direction; sin(x) / x keeps its digits at the smallest angles.
+                half = 0.5 * turned
+                chord = part * (math.sin(half) / half if half else 1.0)
+                across += chord * math.sin(tilt + half)
+                up += chord * math.cos(tilt + half)
+                tilt += turned
+                rest -= part
+            else:
+                tilt += turn
+        rest = max(0.0, rest)
+        return across + rest * math.sin(tilt), up + rest * math.cos(tilt)
+
+
+STRAIGHT = Bend(0.0, 0.0, ())
+BURIED_MM = 0.5
+
+
+@dataclass(frozen=True)
+class Form:
+    """The shape of a pin in its own frame.
+
+    Attributes:
+        buried_mm: how far the modelled pin reaches below its frame's origin.
+        lost_mm: length broken off the tip.
+        slope_rad: of the fracture face, which falls towards the azimuth `fall_rad`.
+        twist_rad: by how much its tip is turned about its centre line against its foot.
+    """
+
+    terminal: Terminal
+    bend: Bend = STRAIGHT
+    lost_mm: float = 0.0
+    slope_rad: float = 0.0
+    fall_rad: float = 0.0
+    twist_rad: float = 0.0
+    buried_mm: float = BURIED_MM
+
+    @property
+    def length_mm(self) -> float:
+        """Above the floor, tip included."""
+        return self.terminal.standing_mm - self.lost_mm
+
+    @property
+    def is_convex(self) -> bool:
+        """Whether it has the outline of its two ends."""
+        return self.bend.is_straight and not self.twist_rad
+
+
+@dataclass(frozen=True)
+class Stain:
+    """Tarnish on the plating, from a height above the floor upwards; `strength` 0 to 1."""
+
+    from_mm: float
+    length_mm: float
+    strength: float
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One position of one part.
+
+    Attributes:
+        nominal: the terminal that the drawing has there.
+        form: what stands there.
+        floor_mm: z of the cavity floor.
+        root_mm: where its frame stands.
+        lean: the slopes of its axis in X and Y.
+        lowered_mm: by how much a defect has it sit lower than scatter alone would.
+    """
+
+    position: Position
+    nominal: Terminal
+    form: Form
+    floor_mm: float
+    root_mm: Vector
+    lean: tuple[float, float]
+    defects: tuple[Defect, ...] = ()
+    lowered_mm: float = 0.0
+    missing: bool = False
+    stain: Stain | None = None
+
+    @property
+    def terminal(self) -> Terminal:
+        """The one that stands there, right or wrong."""
+        return self.form.terminal
+
+    @property
+    def bend(self) -> Bend:
+        return self.form.bend
+
+    @cached_property
+    def rotation(self) -> tuple[Vector, Vector, Vector]:
+        """Rows of the smallest rotation that turns Z onto the pin's axis (Rodrigues)."""
+        slope_x, slope_y = self.lean
+        scale = 1.0 / math.sqrt(slope_x**2 + slope_y**2 + 1.0)
+        x, y, z = slope_x * scale, slope_y * scale, scale
+        shared = 1.0 / (1.0 + z)
+        return (
+            (1.0 - x * x * shared, -x * y * shared, x),
+            (-x * y * shared, 1.0 - y * y * shared, y),
+            (-x, -y, z),
+        )
+
+    def world(self, point: Vector) -> Vector:
+        """A point of the pin's frame in world mm."""
+        (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = self.rotation
+        x, y, z = point
+        return (
+            xx * x + xy * y + xz * z + self.root_mm[0],
+            yx * x + yy * y + yz * z + self.root_mm[1],
+            zx * x + zy * y + zz * z + self.root_mm[2],
+        )
+
+    @cached_property
+    def tip_mm(self) -> Vector:
+        return self.world(self.bend.point(self.form.length_mm))
+
+    @cached_property
+    def base_mm(self) -> Vector:
+        """Where the centre line passes the cavity floor; above the cavity's mouth where the tip is below the floor."""
+        low, high = 0.0, self.form.length_mm
+        (x, y, z), above = self.root_mm, self.root_mm[2] - self.floor_mm
+        if above >= 0.0:
+            return x - self.lean[0] * above, y - self.lean[1] * above, self.floor_mm
+        if self.tip_mm[2] <= self.floor_mm:
+            return x, y, self.floor_mm
+        if self.bend.is_straight:
+            x, y, z = (tip - root for tip, root in zip(self.tip_mm, self.root_mm, strict=True))
+            share = (self.floor_mm - self.root_mm[2]) / z
+            return self.root_mm[0] + share * x, self.root_mm[1] + share * y, self.floor_mm
+        for _ in range(50):
+            middle = 0.5 * (low + high)
+            if self.world(self.bend.point(middle))[2] < self.floor_mm:
+                low = middle
+            else:
+                high = middle
+        return self.world(self.bend.point(high))
+
+    @property
+    def bend_mm(self) -> Vector | None:
+        """The middle of the bend's arc on the centre line; None where the pin is straight."""
+        if self.missing or self.bend.is_straight:
+            return None
+        return self.world(self.bend.point(self.bend.start_mm + 0.5 * self.bend.curve_mm))
+
+    @property
+    def nominal_tip_mm(self) -> Vector:
+        return self.position.x_mm, self.position.y_mm, self.floor_mm + self.nominal.standing_mm
+
+    def measures(self) -> dict[str, float | None]:
+        """What a measuring machine reads at this pin; every value None where it is missing.
+
+        true_position_mm is the diametral value 2 sqrt(dx^2 + dy^2) of the tip (ISO 1101 / ASME Y14.5); retraction_mm is
+        how far the terminal sits below its nominal height in its cavity, whatever its bend; tilt and azimuth are those
+        of the tip's tangent.
+        """
+        names = (
+            "dx_mm",
+            "dy_mm",
+            "true_position_mm",
+            "retraction_mm",
+            "tilt_deg",
+            "azimuth_deg",
+            "length_mm",
+            "twist_deg",
+        )
+        if self.missing:
+            return dict.fromkeys(names)
+        tip, nominal = self.tip_mm, self.nominal_tip_mm
+        dx, dy = tip[0] - nominal[0], tip[1] - nominal[1]
+        turn = self.bend.tilt_rad(self.form.length_mm)
+        along = (
+            math.sin(turn) * math.cos(self.bend.azimuth_rad),
+            math.sin(turn) * math.sin(self.bend.azimuth_rad),
+            math.cos(turn),
+        )
+        x, y, z = (sum(r * a for r, a in zip(row, along, strict=True)) for row in self.rotation)
+        values = (
+            dx,
+            dy,
+            2.0 * math.hypot(dx, dy),
+            self.floor_mm - self.root_mm[2],
+            math.degrees(math.atan2(math.hypot(x, y), z)),
+            math.degrees(math.atan2(y, x)) % 360.0,
+            self.form.length_mm,
+            math.degrees(self.form.twist_rad),
+        )
+        return dict(zip(names, values, strict=True))

@@ -1,0 +1,400 @@
+"""Meshes of pins, shell, blocks, cavities and print, as plain arrays in mm.
+
+Built here and not by Blender's modifiers, so that every version has the same vertices and the truth can be
+computed from them. Rings of points are joined to skins; fillets are part of the rings.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from blender_scripts.contract import lettering
+from blender_scripts.contract.connector import Marking
+from blender_scripts.contract.contour import Contour
+from blender_scripts.contract.housings import Block, Cavity, Housing, Notch, Shell
+from blender_scripts.contract.terminals import Terminal
+from blender_scripts.geometry.mesh import Mesh
+from blender_scripts.geometry.part import Body, Cut, Letters
+from blender_scripts.geometry.pin import BURIED_MM, Form, Pin
+
+ROUND_SIDES = 28
+_FILLET_STEPS = 4
+_PRINT_LIFT_MM = 0.005
+_PRINT_STEP_MM = 0.0005
+BODY_SIDES = 16
+
+
+def _skin(
+    rings: list[np.ndarray], smooth: list[bool], close_top: bool = False, close_bottom: bool = False
+) -> Mesh:
+    """Join equal rings (N, 3), ordered from bottom to top, each counter-clockwise seen from above."""
+    count, levels = len(rings[0]), len(rings) - 1
+    around = np.arange(count, dtype=np.int32)
+    after = np.roll(around, -1)
+    band = np.stack([around, after, after + count, around + count], axis=1)
+    corners = [(band + count * np.arange(levels, dtype=np.int32)[:, None, None]).ravel()]
+    sizes, shading = [4] * (levels * count), list(np.repeat(smooth, count))
+    if close_top:
+        corners.append(around + np.int32(levels * count))
+    if close_bottom:
+        corners.append(around[::-1])
+    lids = len(corners) - 1
+    return Mesh(
+        np.concatenate(rings),
+        np.concatenate(corners),
+        np.array(sizes + [count] * lids, np.int32),
+        np.array(shading + [False] * lids, bool),
+    )
+
+
+def _section(terminal: Terminal) -> np.ndarray:
+    """The pin's cross-section, mm (N, 2): a circle, or a rectangle with broken edges."""
+    if terminal.section == "round":
+        angles = 2.0 * np.pi * np.arange(ROUND_SIDES) / ROUND_SIDES
+        return 0.5 * terminal.width_mm * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    broken = 0.08 * min(terminal.width_mm, terminal.thickness_mm)
+    half_x, half_y = 0.5 * terminal.width_mm, 0.5 * terminal.thickness_mm
+    points = []
+    for sign_x, sign_y in ((1, 1), (-1, 1), (-1, -1), (1, -1)):
+        corner = [
+            (sign_x * half_x, sign_y * (half_y - broken)),
+            (sign_x * (half_x - 0.3 * broken), sign_y * (half_y - 0.3 * broken)),
+            (sign_x * (half_x - broken), sign_y * half_y),
+        ]
+        points += corner if sign_x == sign_y else corner[::-1]
+    turn = math.radians(terminal.turn_deg)
+    rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
+    return np.array(points) @ rotation.T
+
+
+def sides(terminal: Terminal) -> int:
+    """Points in one ring of a pin."""
+    return ROUND_SIDES if terminal.section == "round" else 12
+
+
+def _profile(terminal: Terminal) -> list[tuple[float, float]]:
+    """(length below the tip, share of the section) of the tip's rings, from its shoulder to its end."""
+    tip, end = terminal.tip_mm, terminal.tip_share
+    if terminal.section != "round":
+        return [(tip, 1.0), (0.06, end), (0.0, end * 0.8)]
+    # A turned tip: a short curve off the shank, a cone, a rounded end.
+    half = 0.5 * terminal.width_mm
+    rounding = min(0.45 * end * half, 0.3 * tip)
+    rings = [(tip, 1.0), (tip * 0.93, 0.985)]
+    for step in range(4):
+        angle = 0.5 * math.pi * step / 3
+        rings.append((rounding * (1.0 - math.sin(angle)), end - rounding / half * (1.0 - math.cos(angle))))
+    return rings
+
+
+@lru_cache(maxsize=256)
+def pin_mesh(form: Form) -> Mesh:
+    """A pin in its own frame: origin where it leaves the floor, Z along it, from -buried_mm to its tip.
+
+    The sections of a bent pin stay perpendicular to its centre line; they turn about it only where it is twisted. The
+    last vertex is the tip, or the middle of the fracture face: what is measured lies on the mesh.
+    """
+    terminal, bend, length = form.terminal, form.bend, form.length_mm
+    section = _section(terminal)
+    tip = [(terminal.standing_mm - below, share) for below, share in _profile(terminal)]
+    # The floor first: it lies below the frame's origin where the terminal was pushed too far.
+    places = {BURIED_MM - form.buried_mm, 0.0, *_stations(form)}
+    stations = [
+        (along, _share_at(terminal, along))
+        for along in places
+        if along < length - 1e-6 and all(abs(along - end) > 1e-6 for end, _ in tip)
+    ]
+    broken = section * _share_at(terminal, length)
+    edge = _fracture(broken, form) if form.lost_mm else None
+    # No ring may reach above the fracture face, which would lie inside it there.
+    top = math.inf if edge is None else edge.min() - 1e-6
+    stations = sorted(station for station in (*stations, *tip) if station[0] < top)
+    rings = [_ring(section, Form(terminal), -form.buried_mm)]
+    rings += [_ring(section * share, form, along) for along, share in stations]
+    if edge is not None:
+        rings.append(_ring(broken, form, edge))
+    smooth_side = terminal.section == "round"
+    mesh = _skin(rings, [smooth_side] * (len(rings) - 1))
+    last = (len(rings) - 1) * len(section) + np.arange(len(section), dtype=np.int32)
+    centre = np.full_like(last, len(mesh.vertices))
+    fan = np.stack([last, np.roll(last, -1), centre], axis=1)
+    return Mesh(
+        np.concatenate([mesh.vertices, np.array([bend.point(length)])]),
+        np.concatenate([mesh.corners, fan.ravel()]),
+        np.concatenate([mesh.sizes, np.full(len(fan), 3, np.int32)]),
+        np.concatenate([mesh.smooth, np.zeros(len(fan), bool)]),
+    )
+
+
+def pin_matrix(pin: Pin) -> np.ndarray:
+    """The pin's frame to world, (4, 4)."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = pin.rotation
+    matrix[:3, 3] = pin.root_mm
+    return matrix
+
+
+def _stations(form: Form) -> list[float]:
+    """Lengths along the pin at which it needs a ring: a step of 3 degrees of bend or 6 of twist between them."""
+    bend = form.bend
+    found: list[float] = []
+    if not bend.is_straight:
+        along = bend.start_mm
+        for arc, turn in bend.arcs:
+            steps = max(4, math.ceil(abs(math.degrees(turn)) / 3.0)) if arc > 0.0 else 1
+            found += [along + max(arc, 1e-3) * i / steps for i in range(steps + 1)]
+            along += arc
+    if form.twist_rad:
+        steps = math.ceil(abs(math.degrees(form.twist_rad)) / 6.0)
+        found += [form.length_mm * i / steps for i in range(1, steps)]
+    return sorted(set(found))
+
+
+def _share_at(terminal: Terminal, along: float) -> float:
+    """The section's share of the shank's at a length from the floor."""
+    tip = [(terminal.standing_mm - below, share) for below, share in _profile(terminal)]
+    alongs, shares = zip(*tip, strict=True)
+    return float(np.interp(along, alongs, shares))
+
+
+def _ring(section: np.ndarray, form: Form, along: float | np.ndarray) -> np.ndarray:
+    """A section (N, 2) put perpendicular to the centre line: turned about it, then about the bend's axis.
+
+    Args:
+        section: the outline, mm.
+        form: the pin's shape.
+        along: length from the floor; one for each point where the section is oblique.
+    """
+    alongs = np.broadcast_to(np.asarray(along, float), (len(section),))
+    bend = form.bend
+    if form.twist_rad:
+        twist = form.twist_rad * np.clip(alongs / form.length_mm, 0.0, 1.0)
+        x, y = section.T
+        section = np.stack(
+            [np.cos(twist) * x - np.sin(twist) * y, np.sin(twist) * x + np.cos(twist) * y], axis=1
+        )
+    direction = np.array([math.cos(bend.azimuth_rad), math.sin(bend.azimuth_rad)])
+    across = section @ direction
+    same = bool(np.all(alongs == alongs[0]))
+    turns = np.array([bend.tilt_rad(s) for s in (alongs[:1] if same else alongs)])
+    middles = np.array([bend.point(s) for s in (alongs[:1] if same else alongs)])
+    points = np.zeros((len(section), 3))
+    points[:, :2] = section + (across * (np.cos(turns) - 1.0))[:, None] * direction
+    points[:, 2] = -across * np.sin(turns)
+    return points + middles
+
+
+def _fracture(section: np.ndarray, form: Form) -> np.ndarray:
+    """Lengths from the floor (N,) of the broken end's edge: a slope through the centre line's end, torn.
+
+    It never reaches below the floor.
+    """
+    # In the section as it is before the twist, which turns it here by all of its angle.
+    azimuth = form.fall_rad - form.twist_rad
+    fall = np.array([math.cos(azimuth), math.sin(azimuth)])
+    torn = 0.03 * form.terminal.width_mm * np.sin(np.arange(len(section)) * 2.4 + 0.7)
+    return np.clip(form.length_mm - section @ fall * math.tan(form.slope_rad) + torn, 0.02, None)
+
+
+def contour_ring(contour: Contour, offset: float, z: float) -> np.ndarray:
+    """A contour moved outwards (N, 3), counter-clockwise from above; equal counts for every offset."""
+    return np.array([(*station.at(contour.radius_mm + offset), z) for station in contour.stations])
+
+
+def _fillet(from_offset: float, from_z: float, to_offset: float, to_z: float) -> list[tuple[float, float]]:
+    """Quarter circle from a vertical wall at from_offset to a horizontal face at to_z, (offset, z) per step."""
+    steps = [0.5 * math.pi * i / _FILLET_STEPS for i in range(_FILLET_STEPS + 1)]
+    return [
+        (to_offset + (from_offset - to_offset) * math.cos(a), from_z + (to_z - from_z) * math.sin(a))
+        for a in steps
+    ]
+
+
+def shell_mesh(shell: Shell, housing: Housing, cuts: tuple[Cut, ...] = ()) -> Mesh:
+    """The walls, from the outside bottom over the rim down to just below the cavity floor.
+
+    Notches and cuts lower the rim where they are: every point of the profile above their floor comes down to it.
+    """
+    wall, profile = shell.wall_mm, _rim_profile(shell, housing)
+    all_cuts = (*(_notch_cut(notch, shell) for notch in housing.notches), *cuts)
+    stations = _cut_stations(shell.opening, all_cuts)
+    rings = []
+    for offset, z in profile:
+        share = offset / wall
+        ring = []
+        for along, places in stations:
+            jag = sum(place.weight * _jag(place.cut, share) for place in places)
+            point = shell.opening.station(along + jag).at(shell.opening.radius_mm + offset)
+            ring.append((*point, min(z, -max((_low(p.cut, p.depth, share) for p in places), default=0.0))))
+        rings.append(np.array(ring))
+    # All but the flat rim: flat shading would show the facets of the round corners. What is broken has sharp edges.
+    mesh = _skin(rings, [abs(low[1] - high[1]) > 1e-9 for low, high in pairwise(profile)])
+    whole = np.array([not any(place.depth for place in places) for _, places in stations])
+    beside = whole & np.roll(whole, -1)
+    return mesh._replace(smooth=mesh.smooth & np.tile(beside, len(profile) - 1))
+
+
+def _rim_profile(shell: Shell, housing: Housing) -> list[tuple[float, float]]:
+    """Distance from the opening and height of every ring of the walls, from the outside bottom to the inside bottom."""
+    fillet, wall = min(housing.fillet_mm, 0.45 * shell.wall_mm), shell.wall_mm
+    outer = [(wall, -shell.height_mm), *_fillet(wall, -fillet, wall - fillet, 0.0)]
+    lead = housing.lead_in_mm
+    inner = [(lead, 0.0), (0.0, -lead)] if lead else [*reversed(_fillet(0.0, -fillet, fillet, 0.0))]
+    return [*outer, *inner, (0.0, -shell.depth_mm - 0.3)]
+
+
+def _jag(cut: Cut, share: float) -> float:
+    """How far along the wall a cut has wandered at a share of its thickness, from inside."""
+    return cut.jag_mm * math.sin(9.0 * share + 1.7)
+
+
+def _low(cut: Cut, depth: float, share: float) -> float:
+    return depth * (cut.slant + share * (1.0 - cut.slant))
+
+
+def cut_points(shell: Shell, housing: Housing, cut: Cut) -> np.ndarray:
+    """Corners of what a cut takes away, (N, 3) mm: of the rim above it and of its floor, through the wall."""
+    points = []
+    for offset, z in _rim_profile(shell, housing):
+        share = offset / shell.wall_mm
+        if z < -_low(cut, max(cut.depth_mm), share):
+            continue
+        for along, depth in zip(cut.along_mm, cut.depth_mm, strict=True):
+            x, y = shell.opening.station(along + _jag(cut, share)).at(shell.opening.radius_mm + offset)
+            points += [(x, y, z), (x, y, min(z, -_low(cut, depth, share)))]
+    return np.array(points)
+
+
+def _notch_cut(notch: Notch, shell: Shell) -> Cut:
+    middle, half = shell.opening.towards(notch.azimuth_deg), 0.5 * notch.width_mm
+    sharp = 1e-3
+    along = (middle - half - sharp, middle - half, middle + half, middle + half + sharp)
+    return Cut(along, (0.0, notch.depth_mm, notch.depth_mm, 0.0))
+
+
+class _Place(NamedTuple):
+    """A cut at one length along the opening: how deep it is there, and the share of its wandering that is left."""
+
+    cut: Cut
+    depth: float
+    weight: float
+
+
+def _cut_stations(opening: Contour, cuts: tuple[Cut, ...]) -> list[tuple[float, list[_Place]]]:
+    """Lengths along the opening, rising, and the cuts there; the opening's own stations and the cuts'.
+
+    A cut wanders as a whole, and takes the wall beside it along, less and less: no two stations change places.
+    """
+    whole = opening.length_mm
+    alongs = {round(station.along_mm, 9) for station in opening.stations}
+    for cut in cuts:
+        beside = 2.0 * cut.jag_mm
+        ends = (cut.along_mm[0] - beside, *cut.along_mm, cut.along_mm[-1] + beside)
+        alongs |= {round(along % whole, 9) for along in ends}
+    found = []
+    for along in sorted(alongs):
+        places = []
+        for cut in cuts:
+            # A cut may pass the contour's beginning.
+            for turn in (-whole, 0.0, whole):
+                here, (first, last) = along + turn, (cut.along_mm[0], cut.along_mm[-1])
+                outside = max(first - here, here - last, 0.0)
+                if outside <= 1e-9:
+                    depth = float(np.interp(here, cut.along_mm, cut.depth_mm))
+                    places.append(_Place(cut, depth, 1.0))
+                elif outside < 2.0 * cut.jag_mm:
+                    places.append(_Place(cut, 0.0, 1.0 - outside / (2.0 * cut.jag_mm)))
+        found.append((along, places))
+    return found
+
+
+def block_mesh(block: Block) -> Mesh:
+    """A prism with rounded top edges."""
+    fillet = block.fillet_mm
+    profile = [(0.0, block.bottom_mm), *_fillet(0.0, block.top_mm - fillet, -fillet, block.top_mm)]
+    rings = [contour_ring(block.contour, offset, z) for offset, z in profile]
+    return _skin(rings, [False] + [True] * (len(profile) - 2), close_top=True)
+
+
+def cavity_outline(terminal: Terminal, cavity: Cavity, clearance: float) -> np.ndarray:
+    """The hole's outline (N, 2) about its own centre, counter-clockwise."""
+    gap = cavity.clearance_mm + clearance
+    if terminal.section == "round":
+        return _section(terminal) * (1.0 + gap / (0.5 * terminal.width_mm))
+    radius = 0.15 * (0.5 * min(terminal.width_mm, terminal.thickness_mm) + cavity.clearance_mm)
+    width, thickness = (
+        side + 2.0 * cavity.clearance_mm for side in (terminal.width_mm, terminal.thickness_mm)
+    )
+    # One contour moved outwards, so that every level of the hole has as many points.
+    hole = Contour.rectangle((width, thickness), radius, turn_deg=terminal.turn_deg)
+    return contour_ring(hole, clearance, 0.0)[:, :2]
+
+
+def hole_terminal(pin: Pin, cavity: Cavity) -> Terminal:
+    """The terminal whose hole is at a pin: the drawing's, or a wrong one too thick for that, which has widened it."""
+    if pin.nominal.section == "round":
+        sides = ((pin.terminal.reach_mm, pin.nominal.reach_mm),)
+    else:
+        sides = tuple(zip(pin.terminal.extent_mm, pin.nominal.extent_mm, strict=True))
+    fits = all(own <= right + cavity.clearance_mm for own, right in sides)
+    return pin.nominal if fits else pin.terminal
+
+
+def cavity_mesh(terminal: Terminal, cavity: Cavity) -> Mesh:
+    """The inside of one hole, its mouth at z = 0: chamfer, walls and bottom, seen from above."""
+    chamfer = cavity.chamfer_mm
+    levels = [
+        (cavity_outline(terminal, cavity, 0.0), -cavity.depth_mm),
+        (cavity_outline(terminal, cavity, 0.0), -chamfer),
+    ]
+    if chamfer > 0.0:
+        levels += [
+            (cavity_outline(terminal, cavity, 0.3 * chamfer), -0.3 * chamfer),
+            (cavity_outline(terminal, cavity, chamfer), 0.0),
+        ]
+    # Seen from inside: the rings run clockwise, so that faces look at the axis.
+    rings = [np.column_stack([outline, np.full(len(outline), z)])[::-1] for outline, z in levels]
+    return _skin(rings, [True] * (len(rings) - 1), close_bottom=True)
+
+
+def floor_outline(shell: Shell) -> np.ndarray:
+    """The floor's outer edge (N, 2), a little inside the walls' material."""
+    return contour_ring(shell.opening, 0.2, 0.0)[:, :2]
+
+
+def body_mesh(body: Body) -> Mesh:
+    """A foreign body: rings of varying radius across a chain of points."""
+    path = np.array(body.path)
+    along = np.gradient(path, axis=0)
+    along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-12)
+    # The frame is carried along the chain, so that it does not spin.
+    side = np.array([1.0, 0.0, 0.0]) if abs(along[0][0]) < 0.9 else np.array([0.0, 1.0, 0.0])
+    angles = 2.0 * np.pi * np.arange(BODY_SIDES) / BODY_SIDES
+    rings = []
+    for point, direction, radius in zip(path, along, body.radii, strict=True):
+        side = side - (side @ direction) * direction
+        side /= np.linalg.norm(side)
+        other = np.cross(direction, side)
+        rings.append(point + radius * (np.cos(angles)[:, None] * side + np.sin(angles)[:, None] * other))
+    return _skin(rings, [True] * (len(rings) - 1), close_top=True, close_bottom=True)
+
+
+def print_mesh(marking: Marking, items: tuple[Letters, ...]) -> Mesh | None:
+    """Print on the mating face; None where there is nothing to print."""
+    vertices: list[tuple[float, float, float]] = []
+    faces: list[tuple[int, ...]] = []
+    for item in items:
+        points, outlines = lettering.outline(item.text, marking.height_mm, marking.stroke_mm)
+        sign = -1.0 if item.mirrored else 1.0
+        for number, outline in enumerate(outlines):
+            # Strokes overlap; each face lies a little above the last, since coplanar faces shadow one another.
+            height = marking.z_mm + _PRINT_LIFT_MM + _PRINT_STEP_MM * (number % 32)
+            corners = outline[::-1] if item.mirrored else outline
+            faces.append(tuple(range(len(vertices), len(vertices) + len(outline))))
+            vertices += [(sign * points[i][0] + item.x_mm, points[i][1] + item.y_mm, height) for i in corners]
+    return Mesh.of(np.array(vertices), faces) if faces else None

@@ -1,0 +1,76 @@
+"""Making one physical part: its pins, its print, and what defects add to it or take away."""
+
+from __future__ import annotations
+
+from blender_scripts.contract import lettering
+from blender_scripts.contract.connector import Connector
+from blender_scripts.contract.defect import Defect
+from blender_scripts.contract.errors import InputError
+from blender_scripts.geometry.part import Letters, Part
+from blender_scripts.kinds import KINDS
+from blender_scripts.manifest.placement import place_pins
+
+
+def make_part(
+    connector: Connector,
+    housing: str,
+    terminal: str,
+    marking: str,
+    seed: int,
+    defects: tuple[Defect, ...],
+) -> Part:
+    """One part as the manifest describes it.
+
+    Raises:
+        InputError: defects that geometry does not allow, each as ``expected …, got …``.
+    """
+    own = tuple(defect for defect in defects if KINDS[defect.kind].shape)
+    problems: list[str] = []
+    try:
+        pins = place_pins(connector, terminal, seed, own)
+    except InputError as error:
+        problems += error.problems
+        pins = place_pins(connector, terminal, seed, ())
+    bare = Part(connector, housing, seed, pins, print_items(connector, marking))
+    flaws = []
+    for defect in defects:
+        add = KINDS[defect.kind].add
+        if add is not None:
+            try:
+                flaws.append(add(bare, defect))
+            except InputError as error:
+                problems += error.problems
+    if problems:
+        raise InputError(problems)
+    spoilt = {letters for flaw in flaws for letters in flaw.meant}
+    right = tuple(letters for letters in bare.letters if letters not in spoilt)
+    return Part(connector, housing, seed, pins, right, tuple(flaws))
+
+
+def print_items(connector: Connector, marking: str) -> tuple[Letters, ...]:
+    """What the manifest's `marking` prints on a good part."""
+    where = connector.marking
+    if marking.startswith("text="):
+        return (Letters(marking.removeprefix("text="), *where.text_at_mm),)
+    if marking != "numbers":
+        return ()
+    if where.numbers_at == "around":
+        middle = connector.shell.opening.middle
+        items = []
+        for position in connector.positions:
+            x, y = position.x_mm - middle[0], position.y_mm - middle[1]
+            scale = where.around_mm / max((x * x + y * y) ** 0.5, 1e-9)
+            items.append(Letters(position.cavity, middle[0] + scale * x, middle[1] + scale * y))
+        return tuple(items)
+    rows = {p.row: p.y_mm for p in connector.positions}
+    columns = {p.position: p.x_mm for p in connector.positions if p.row == 1}
+    items = [Letters(str(row), where.row_numbers_x_mm, y) for row, y in rows.items()]
+    return (
+        *items,
+        *(Letters(str(column), x, where.position_numbers_y_mm) for column, x in columns.items()),
+    )
+
+
+def size_mm(connector: Connector, letters: Letters) -> tuple[float, float]:
+    """Width and height of a printed item."""
+    return lettering.size(letters.text, connector.marking.height_mm, connector.marking.stroke_mm)

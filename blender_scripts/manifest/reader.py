@@ -1,0 +1,410 @@
+"""The manifest: one row per picture, checked completely before anything is rendered. Version 1 of the contract.
+
+Every mistake is reported at once as ``file.csv:LINE column: expected …, got …``.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+from blender_scripts.contract import lettering
+from blender_scripts.contract.connector import SCENE_NAME, Connector, read_connector
+from blender_scripts.contract.errors import InputError, shown
+from blender_scripts.contract.rig import CAMERAS, lens_folds
+from blender_scripts.contract.text_file import read_text
+from blender_scripts.geometry.clearance import collisions
+from blender_scripts.manifest.defects import Defect, parse_defects
+from blender_scripts.manifest.make_part import make_part
+
+REQUIRED = (
+    "run",
+    "split",
+    "seed",
+    "scene",
+    "housing",
+    "terminal",
+    "defects",
+    "camera",
+    "lighting",
+    "marking",
+)
+OPTIONAL = ("part", "width", "height", "samples")
+RESERVED = (
+    *("image", "nsoart", "mask", "label", "verdict", "kinds", "observable", "grey", "bbox_str", "objects"),
+    *("synthetic", "original", "augmentation", "housing_bbox"),
+)
+LONGEST_TEXT = 32
+_RUN = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_SPLIT = re.compile(r"train|validation|test|test_[A-Za-z0-9_]+")
+_COUNT = re.compile(r"[0-9]{1,19}")
+_LARGEST_SEED = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row of a manifest, defaults filled in. `extra` holds the user's own columns."""
+
+    run: str
+    split: str
+    part: int
+    seed: int
+    scene: str
+    housing: str
+    terminal: str
+    defects: tuple[Defect, ...]
+    camera: str
+    lighting: str
+    marking: str
+    width: int
+    height: int
+    samples: int
+    extra: dict[str, str] = field(default_factory=dict, compare=True)
+
+    def row(self) -> dict[str, str | int]:
+        """Every column with its value, as records and datasets carry it."""
+        return {
+            "run": self.run,
+            "split": self.split,
+            **self.picture(),
+            **self.extra,
+        }
+
+    def picture(self) -> dict[str, str | int]:
+        """The columns that decide what the picture looks like."""
+        return {
+            "part": self.part,
+            "seed": self.seed,
+            "scene": self.scene,
+            "housing": self.housing,
+            "terminal": self.terminal,
+            "defects": ";".join(defect.text for defect in self.defects),
+            "camera": self.camera,
+            "lighting": self.lighting,
+            "marking": self.marking,
+            "width": self.width,
+            "height": self.height,
+            "samples": self.samples,
+        }
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A checked manifest: its runs in order, the scenes they use, and the file's bytes."""
+
+    path: Path
+    runs: tuple[Run, ...]
+    connectors: dict[str, Connector]
+    content: bytes
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()
+
+
+def read_manifest(path: Path, scenes: Path) -> Manifest:
+    """Read and check a manifest against the scene files it names.
+
+    Args:
+        path: the CSV file.
+        scenes: folder with the scenes' TOML files.
+
+    Raises:
+        InputError: with every mistake of the manifest and of its scenes.
+    """
+    return _Reader(path, scenes).read()
+
+
+def stream_runs(path: Path, scenes: Path) -> Iterator[Run]:
+    """The runs of a manifest one by one, in memory that hardly grows with their number.
+
+    For rows that have been rendered: whether a defect has room is not asked again.
+
+    Args:
+        path: the CSV file.
+        scenes: folder with the scenes' TOML files.
+
+    Raises:
+        InputError: behind the last run, with every mistake of the manifest and of its scenes.
+    """
+    return _Reader(path, scenes, geometry=False).stream()
+
+
+def conflicts(path: Path, scenes: Path, runs: Iterable[Run]) -> list[str]:
+    """The names of those of some runs that a manifest has too, as another row.
+
+    Args:
+        path: the CSV file; its other rows may be of scenes that are not here.
+        scenes: folder with the scenes of `runs`.
+        runs: of another manifest.
+
+    Raises:
+        InputError: the file is no manifest.
+    """
+    return _Reader(path, scenes, geometry=False).conflicts(runs)
+
+
+def run_names(path: Path) -> list[str]:
+    """The names of a manifest's runs, whatever else their rows say.
+
+    Args:
+        path: the CSV file.
+
+    Raises:
+        InputError: the file is no manifest.
+    """
+    return _Reader(path, path.parent, geometry=False).names()
+
+
+class _Reader:
+    """Collects the mistakes of one file while reading it."""
+
+    def __init__(self, path: Path, scenes: Path, geometry: bool = True) -> None:
+        self.path = path
+        self.scenes = scenes
+        self.geometry = geometry
+        self.problems: list[tuple[int, str]] = []
+        self.connectors: dict[str, Connector | None] = {}
+        self.lines: dict[str, int] = {}
+        self.splits: dict[int, tuple[str, int]] = {}
+
+    def wrong(self, line: int, column: str, expected: str, got: str) -> None:
+        self.problems.append((line, f"{self.path.name}:{line} {column}: expected {expected}, got {got}"))
+
+    def read(self) -> Manifest:
+        content, text = self._text()
+        runs = tuple(self._runs(io.StringIO(text, newline="")))
+        used = {name: connector for name, connector in self.connectors.items() if connector is not None}
+        return Manifest(self.path, runs, used, content)
+
+    def stream(self) -> Iterator[Run]:
+        self._text()  # says what is wrong with the file as a whole
+        with self.path.open(encoding="utf-8-sig", newline="") as file:
+            yield from self._runs(file)
+
+    def conflicts(self, runs: Iterable[Run]) -> list[str]:
+        _, text = self._text()
+        by_name = {run.run: run for run in runs}
+        found = []
+        for line, cells in self._rows(io.StringIO(text, newline="")):
+            run = by_name.get(cells["run"])
+            if run is not None and (cells["scene"] != run.scene or self._run(line, cells) != run):
+                found.append(run.run)
+        return found
+
+    def names(self) -> list[str]:
+        _, text = self._text()
+        return [cells["run"] for _, cells in self._rows(io.StringIO(text, newline=""))]
+
+    def _runs(self, file: TextIO) -> Iterator[Run]:
+        """Every run that is right; raises behind the last one if any was wrong."""
+        empty = True
+        for line, cells in self._rows(file):
+            empty = False
+            run = self._run(line, cells)
+            self._check_unique(line, cells)
+            if run is not None:
+                yield run
+        if empty and not self.problems:
+            self.wrong(2, "file", "at least one row below the header", "nothing")
+        if self.problems:
+            raise InputError(
+                [message for _, message in sorted(self.problems, key=lambda problem: problem[0])]
+            )
+
+    def _text(self) -> tuple[bytes, str]:
+        content, text = read_text(
+            self.path, self.path.name, "CSV file", "UTF-8 text (a spreadsheet's 'CSV UTF-8')"
+        )
+        if "\0" in text:
+            self.wrong(text[: text.index("\0")].count("\n") + 1, "file", "text", "a NUL byte")
+            raise InputError(self.problems[0][1])
+        return content, text
+
+    def _rows(self, file: TextIO) -> Iterator[tuple[int, dict[str, str]]]:
+        """Each row's first line and its cells by column; blank lines are skipped."""
+        reader = csv.reader(file, strict=True, skipinitialspace=True)
+        header: list[str] | None = None
+        start = 1
+        try:
+            for fields in reader:
+                line, start = start, reader.line_num + 1
+                if not any(value.strip() for value in fields):
+                    continue
+                if header is None:
+                    header = self._header(line, [name.strip() for name in fields])
+                elif len(fields) != len(header):
+                    expected = f"{len(header)} values as in the header"
+                    self.wrong(line, "row", expected, f"{len(fields)} (a truncated line or a stray comma?)")
+                else:
+                    yield line, {name: value.strip() for name, value in zip(header, fields, strict=True)}
+        except csv.Error as error:
+            found = f"{error} (an unclosed quote or a truncated file?)"
+            self.wrong(start, "row", "a valid CSV record", found)
+        if header is None and not self.problems:
+            self.wrong(1, "header", f"the columns {', '.join(REQUIRED)}", "nothing")
+
+    def _header(self, line: int, header: list[str]) -> list[str]:
+        if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
+            self.wrong(line, "header", "columns separated by commas", shown(header[0]))
+            raise InputError([message for _, message in self.problems])
+        seen: set[str] = set()
+        for number, name in enumerate(header, 1):
+            if not name or not name.isprintable() or len(name) > 64:
+                expected = f"a printable name of 1 to 64 characters for column {number}"
+                self.wrong(line, "header", expected, shown(name))
+            elif name in RESERVED:
+                expected = "a column name that the dataset does not use itself"
+                self.wrong(line, "header", expected, shown(name))
+            elif name in seen:
+                self.wrong(line, "header", "each column once", f"{shown(name)} twice")
+            seen.add(name)
+        missing = [name for name in REQUIRED if name not in seen]
+        if missing:
+            expected = f"the column{'s' * (len(missing) > 1)} {', '.join(missing)}"
+            self.wrong(line, "header", expected, "nothing of that name")
+            raise InputError([message for _, message in self.problems])
+        return header
+
+    def _run(self, line: int, cells: dict[str, str]) -> Run | None:
+        before = len(self.problems)
+        if not _RUN.fullmatch(cells["run"]):
+            self.wrong(line, "run", "1 to 64 letters, digits, _ or -", shown(cells["run"]))
+        if not _SPLIT.fullmatch(cells["split"]):
+            self.wrong(line, "split", "train, validation, test or test_NAME", shown(cells["split"]))
+        if cells["camera"] not in CAMERAS:
+            self.wrong(line, "camera", "one of " + ", ".join(CAMERAS), shown(cells["camera"]))
+        seed = self._count(line, cells, "seed", 0, _LARGEST_SEED)
+        part = self._count(line, cells, "part", 0, _LARGEST_SEED, default=seed)
+        self._check_marking(line, cells["marking"])
+        defects, wrong = parse_defects(cells["defects"])
+        self.problems += [(line, f"{self.path.name}:{line} defects: {message}") for message in wrong]
+        connector = self._connector(line, cells["scene"])
+        if connector is None:
+            return None
+        for column, offered in (
+            ("housing", connector.housings),
+            ("terminal", connector.terminal_names),
+            ("lighting", connector.lightings),
+        ):
+            if cells[column] not in offered:
+                expected = f"one of {', '.join(offered)} (scene {connector.name})"
+                self.wrong(line, column, expected, shown(cells[column]))
+        addresses = {position.address for position in connector.positions}
+        for target in dict.fromkeys(a for d in defects for a in d.addresses if a not in addresses):
+            first, last = connector.positions[0].address, connector.positions[-1].address
+            expected = f"an address of scene {connector.name} ({first} to {last})"
+            self.wrong(line, "defects", expected, shown(target))
+        width = self._count(line, cells, "width", 32, 4096, default=connector.width)
+        height = self._count(line, cells, "height", 32, 4096, default=connector.height)
+        samples = self._count(line, cells, "samples", 1, 4096, default=connector.samples)
+        if len(self.problems) > before:
+            return None
+        if lens_folds(connector.cameras[cells["camera"]], width, height):
+            expected = f"a picture that the lens of camera {cells['camera']} does not fold over"
+            self.wrong(line, "width", expected, f"{width} x {height}")
+            return None
+        known = (*REQUIRED, *OPTIONAL)
+        run = Run(
+            run=cells["run"],
+            split=cells["split"],
+            part=part,
+            seed=seed,
+            scene=cells["scene"],
+            housing=cells["housing"],
+            terminal=cells["terminal"],
+            defects=defects,
+            camera=cells["camera"],
+            lighting=cells["lighting"],
+            marking=cells["marking"],
+            width=width,
+            height=height,
+            samples=samples,
+            extra={name: value for name, value in cells.items() if name not in known},
+        )
+        self._check_geometry(line, run, connector)
+        return run
+
+    def _count(
+        self, line: int, cells: dict[str, str], column: str, low: int, high: int, default: int | None = None
+    ) -> int:
+        text = cells.get(column, "")
+        if text == "" and default is not None:
+            return default
+        if not (_COUNT.fullmatch(text) and low <= int(text) <= high):
+            expected = f"an integer from {low} to {high}"
+            self.wrong(line, column, expected, shown(text) if text else "nothing")
+            return low
+        return int(text)
+
+    def _check_marking(self, line: int, marking: str) -> None:
+        kind, equals, text = marking.partition("=")
+        if marking in ("none", "numbers"):
+            return
+        if kind != "text" or not equals or not 1 <= len(text) <= LONGEST_TEXT:
+            expected = f"none, numbers or text=… of 1 to {LONGEST_TEXT} characters"
+            self.wrong(line, "marking", expected, shown(marking) if marking else "nothing")
+            return
+        unknown = sorted(set(text) - lettering.ALPHABET)
+        if unknown:
+            expected = "characters that can be printed (letters, digits, space and _-./+)"
+            self.wrong(line, "marking", expected, shown("".join(unknown)))
+
+    def _connector(self, line: int, name: str) -> Connector | None:
+        if name in self.connectors:
+            return self.connectors[name]
+        self.connectors[name] = None
+        if not SCENE_NAME.fullmatch(name):
+            expected = "the name of a scene file without .toml: letters, digits, _ or -"
+            self.wrong(line, "scene", expected, shown(name))
+            return None
+        path = self.scenes / f"{name}.toml"
+        if not path.is_file():
+            offered = sorted(p.stem for p in self.scenes.glob("*.toml"))
+            names = ", ".join(offered) or "the scenes in the --scenes folder, which has none"
+            self.wrong(line, "scene", f"one of {names}", shown(name))
+            return None
+        try:
+            self.connectors[name] = read_connector(path)
+        except InputError as error:
+            self.problems += [(line, problem) for problem in error.problems]
+        return self.connectors[name]
+
+    def _check_geometry(self, line: int, run: Run, connector: Connector) -> None:
+        if run.marking.startswith("text="):
+            text, marking = run.marking.removeprefix("text="), connector.marking
+            width, _ = lettering.size(text, marking.height_mm, marking.stroke_mm)
+            (left, _), (right, _) = connector.shell.outside.bounds
+            room = 2.0 * min(right - marking.text_at_mm[0], marking.text_at_mm[0] - left)
+            if width > room:
+                expected = f"a text that fits on the housing, {room:.1f} mm in print"
+                self.wrong(line, "marking", expected, f"{shown(text)} of {width:.1f} mm")
+        if not run.defects or not self.geometry:
+            return
+        try:
+            part = make_part(connector, run.housing, run.terminal, run.marking, run.part, run.defects)
+            messages = collisions(connector, run.housing, part.pins)
+        except InputError as error:
+            messages = error.problems
+        self.problems += [(line, f"{self.path.name}:{line} defects: {message}") for message in messages]
+
+    def _check_unique(self, line: int, cells: dict[str, str]) -> None:
+        """Names and parts that stand where they may not; what is wrong by itself was reported with its row."""
+        # Names that differ in case only would share a file where file names ignore case.
+        name = cells["run"].lower()
+        if _RUN.fullmatch(name) and self.lines.setdefault(name, line) != line:
+            expected = f"a name used once, it stands in line {self.lines[name]} too"
+            self.wrong(line, "run", expected, shown(cells["run"]))
+        part, split = cells.get("part") or cells["seed"], cells["split"]
+        if not _COUNT.fullmatch(part) or not _SPLIT.fullmatch(split):
+            return
+        first_split, first_line = self.splits.setdefault(int(part), (split, line))
+        if split != first_split:
+            expected = f"each part in one split, part {int(part)} is in {first_split} (line {first_line})"
+            self.wrong(line, "part" if "part" in cells else "seed", expected, shown(split))

@@ -1,0 +1,98 @@
+"""The record: the truth of one picture as JSON, and the hash that tells whether a row is finished.
+
+Keys and units are those of docs/records.md. Numbers are rounded to a nanometre or a millionth of a pixel, so that the
+text is short and the same everywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from blender_scripts.contract.connector import Connector
+from blender_scripts.contract.errors import InputError, shown
+from blender_scripts.manifest.reader import Run
+
+SCHEMA = 1
+RENDERER = "4"
+_DECIMALS = 6
+_KEYS: dict[str, type] = {
+    "run": str,
+    "row": dict,
+    "row_sha256": str,
+    "renderer": str,
+    "blender": str,
+    "image_sha256": str,
+    "mask_sha256": str,
+    "width": int,
+    "height": int,
+    "camera": dict,
+    "tolerance": dict,
+    "housing": dict,
+    "positions": list,
+    "other": list,
+}
+_JSON_NAMES: dict[type, str] = {str: "a text", int: "an integer", dict: "an object", list: "a list"}
+
+
+def row_sha256(run: Run, connector: Connector, blender: str, settings: str) -> str:
+    """The hash of everything that a row's picture and truth depend on.
+
+    Args:
+        run: the row; its name, split and the user's own columns do not count.
+        connector: the scene, by the bytes of its files.
+        blender: version of Blender.
+        settings: the render settings that are not in the row.
+    """
+    parts = {
+        "picture": run.picture(),
+        "scene": connector.sha256,
+        "renderer": RENDERER,
+        "blender": blender,
+        "settings": settings,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def encode_record(record: dict[str, Any]) -> bytes:
+    """The file's bytes: keys in the order given, one line per position."""
+    return (json.dumps(_rounded(record), indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, _DECIMALS) + 0.0
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    return value
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read a record.
+
+    Raises:
+        InputError: the file is missing, not JSON, or not a record of this schema.
+    """
+    try:
+        record = json.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path.name}: expected a readable record, got {error.strerror or error}") from None
+    except ValueError as error:  # of the encoding, of JSON, or an integer of thousands of digits
+        raise InputError(f"{path.name}: expected a record in JSON, got: {error}") from None
+    except RecursionError:
+        raise InputError(f"{path.name}: expected a record in JSON, got lists nested too deep") from None
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        found = shown(record.get("schema")) if isinstance(record, dict) else type(record).__name__
+        raise InputError(f"{path.name}: expected a record of schema {SCHEMA}, got {found}")
+    missing = [key for key in _KEYS if key not in record]
+    if missing:
+        raise InputError(f"{path.name}: expected the keys {', '.join(missing)}, got nothing of that name")
+    for key, kind in _KEYS.items():
+        if not isinstance(record[key], kind):
+            expected = _JSON_NAMES[kind]
+            raise InputError(f"{path.name}: expected {key} as {expected}, got {shown(record[key])}")
+    return record

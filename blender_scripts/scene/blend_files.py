@@ -1,0 +1,123 @@
+"""Read meshes from a user's .blend file in a Blender of its own, which ends afterwards.
+
+A .blend can carry scripts, drivers and references to other files, and a broken one can bring Blender down. So
+blend_extract.py opens it in a child process with scripts disabled, on a copy of the checked bytes in a folder that
+holds nothing else; only vertices and faces come back.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from blender_scripts.contract.cad_file import CadFile, CadPlacement, FileProblem, blend_version
+from blender_scripts.contract.errors import shown
+from blender_scripts.contract.scratch import Scratch
+from blender_scripts.geometry.mesh import Mesh
+from blender_scripts.geometry.mesh_files import read_mesh
+from blender_scripts.geometry.welding import SMOOTH_DEG, placed, smoothed, weld
+
+_EXTRACT = Path(__file__).resolve().parent / "blend_extract.py"
+_SECONDS = 300.0
+
+
+def read_cad(
+    file: CadFile, placement: CadPlacement, thing: str | None = None, smooth_deg: float = SMOOTH_DEG
+) -> Mesh:
+    """A file of any format as the part has it: mm, its axes, smooth where faces meet at less than an angle.
+
+    Args:
+        file: found by CadFile.find.
+        placement: from the file's coordinates to the part's.
+        thing: of a .blend, the one object to take; None for all.
+        smooth_deg: 0 shades every face flat.
+
+    Raises:
+        FileProblem: the file is broken, or the part would have no housing's size.
+    """
+    mesh = read_blend(file, thing) if file.format == "blend" else read_mesh(file)
+    return placed(smoothed(mesh, smooth_deg), placement, file.name)
+
+
+def read_blend(file: CadFile, thing: str | None = None) -> Mesh:
+    """The faces of one object, or of all that renders show, in the file's units and axes, welded, flat.
+
+    Args:
+        file: a .blend.
+        thing: the object's name; None for all meshes.
+
+    Raises:
+        FileProblem: of a newer Blender, broken, with several scenes where all objects are wanted, with data in other
+            files or modifiers that change its shape, or without such a mesh.
+    """
+    content = file.content()
+    mine = (bpy.app.version[0], bpy.app.version[1])
+    written = blend_version(content, file.name)
+    if written is not None and written > mine:
+        raise _too_new(file.name, written)
+    scratch = Scratch()
+    try:
+        source, result = scratch.folder / "in" / "mesh.blend", scratch.folder / "mesh.npz"
+        source.parent.mkdir()
+        source.write_bytes(content)
+        _extract(source, result, thing, scratch.folder, file.name)
+        if not result.is_file():
+            raise _broken(file.name)
+        with np.load(result, allow_pickle=False) as arrays:
+            found = {key: arrays[key] for key in arrays.files}
+    finally:
+        scratch.close()
+    if "problem" in found:
+        problem = json.loads(str(found["problem"]))
+        if "version" in problem:
+            raise _too_new(file.name, tuple(problem["version"]))
+        raise FileProblem(file.name, problem["expected"], problem["got"])
+    sizes = found["sizes"].astype(np.int64)
+    corners = found["corners"].astype(np.int64)
+    whole = len(found["vertices"]) and len(sizes) and sizes.min() >= 3 and sizes.sum() == len(corners)
+    if not whole or corners.min() < 0 or corners.max() >= len(found["vertices"]):
+        raise FileProblem(file.name, "a mesh with faces", "one without, or a broken one")
+    return weld(file.name, found["vertices"], corners, sizes)
+
+
+def _too_new(name: str, written: tuple[int, ...]) -> FileProblem:
+    expected = f"a file of Blender {bpy.app.version[0]}.{bpy.app.version[1]}, which reads it, or older"
+    return FileProblem(name, expected, f"one of Blender {written[0]}.{written[1]}")
+
+
+def _broken(name: str) -> FileProblem:
+    expected = f"a .blend file that Blender {bpy.app.version[0]}.{bpy.app.version[1]} can read"
+    return FileProblem(name, expected, "a broken one, or one of a newer Blender")
+
+
+def _extract(source: Path, result: Path, thing: str | None, folder: Path, name: str) -> None:
+    """Run blend_extract.py; whatever happens to it, `result` is there only if it came to its end."""
+    script = [str(_EXTRACT), "--", str(source), str(result), json.dumps(thing)]
+    if bpy.app.binary_path:
+        command = [bpy.app.binary_path, "-b", "--factory-startup", "--disable-autoexec", "-P", *script]
+    else:
+        command = [sys.executable, "-P", *script]
+    # The user's own start-up scripts and settings have no say either.
+    own = dict.fromkeys(
+        ("BLENDER_USER_SCRIPTS", "BLENDER_USER_CONFIG", "BLENDER_USER_RESOURCES"), str(folder)
+    )
+    try:
+        subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=folder,
+            env={**os.environ, **own},
+            timeout=_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        expected = f"a file that Blender reads within {_SECONDS:g} s"
+        raise FileProblem(name, expected, shown("no end")) from None

@@ -1,0 +1,139 @@
+"""Light set-ups of an inspection station, as shining surfaces, so that metal reflects the lamp's own shape.
+
+ring      an annulus round the optical axis, tilted to the part
+side      one square panel from an azimuth
+dome      a white hemisphere with a hole for the camera
+coaxial   a panel across the camera's axis, as a beam splitter puts it there
+mixed     several of the scene's other set-ups at once, by shares
+"""
+
+from __future__ import annotations
+
+import math
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+
+from blender_scripts.contract.connector import Connector, Lighting
+from blender_scripts.geometry.mesh import Mesh
+from blender_scripts.geometry.optics import Station
+from blender_scripts.scene import materials, versions
+from blender_scripts.scene.objects import add_object, make_mesh
+
+LAMP = "lamp"
+_RING_STEPS = 48
+_DOME_STEPS = (8, 32)
+_ROOM_SLOPE = 0.8
+# Radiance for power 1 is chosen so that a grey card on the table is well exposed.
+_FLUX = 12.0
+
+
+def light(connector: Connector, name: str, station: Station) -> None:
+    """Put a set-up's lamps into the scene, and the dim room round them."""
+    main = connector.lightings[name]
+    parts = [(connector.lightings[part], share) for part, share in main.parts] or [(main, 1.0)]
+    for number, (lighting, share) in enumerate(parts):
+        _lamp(f"{LAMP} {number}", lighting, main.power * share * station.light_power, station)
+    _room(main.ambient)
+
+
+def _lamp(name: str, lighting: Lighting, power: float, station: Station) -> None:
+    frame = np.eye(4)
+    azimuth = math.radians(lighting.azimuth_deg + station.light_azimuth_deg)
+    if lighting.kind == "ring":
+        mesh = _ring(lighting)
+        area = 2.0 * math.pi * lighting.radius_mm * lighting.width_mm
+        distance = math.hypot(lighting.height_mm, lighting.radius_mm)
+    elif lighting.kind == "dome":
+        mesh = _dome(lighting)
+        area = 2.0 * math.pi * lighting.radius_mm**2
+        distance = lighting.radius_mm
+    else:
+        mesh = _panel(lighting.width_mm)
+        area = lighting.width_mm**2
+        place = np.array([math.cos(azimuth), math.sin(azimuth), 0.0]) * lighting.radius_mm
+        place[2] = lighting.height_mm
+        if lighting.kind == "coaxial":
+            place = lighting.height_mm * station.view_direction
+        distance = float(np.linalg.norm(place))
+        frame = _facing_origin(place)
+    diffuser = materials.glow(name, _FLUX * power * distance**2 / area)
+    lamp = add_object(name, make_mesh(name, mesh, diffuser))
+    lamp.matrix_world = Matrix((station.matrix @ frame).tolist())
+    lamp.visible_camera = False
+
+
+def _facing_origin(place: np.ndarray) -> np.ndarray:
+    """A frame (4, 4) at `place` whose +Z looks at the part."""
+    towards = -place / np.linalg.norm(place)
+    hint = np.array([0.0, 0.0, 1.0]) if abs(towards[2]) < 0.99 else np.array([0.0, 1.0, 0.0])
+    right = np.cross(hint, towards)
+    right /= np.linalg.norm(right)
+    frame = np.eye(4)
+    frame[:3, 0], frame[:3, 1], frame[:3, 2], frame[:3, 3] = right, np.cross(towards, right), towards, place
+    return frame
+
+
+def _panel(width: float) -> Mesh:
+    half = 0.5 * width
+    corners = np.array([[-half, -half, 0.0], [half, -half, 0.0], [half, half, 0.0], [-half, half, 0.0]])
+    return Mesh.of(corners, [(0, 1, 2, 3)])
+
+
+def _ring(lighting: Lighting) -> Mesh:
+    angles = 2.0 * np.pi * np.arange(_RING_STEPS) / _RING_STEPS
+    distance = math.hypot(lighting.radius_mm, lighting.height_mm)
+    half = 0.5 * lighting.width_mm
+    rims = []
+    for side in (-1.0, 1.0):
+        radius = lighting.radius_mm + side * half * lighting.height_mm / distance
+        height = lighting.height_mm + side * half * lighting.radius_mm / distance
+        rims.append(
+            np.column_stack([radius * np.cos(angles), radius * np.sin(angles), np.full(_RING_STEPS, height)])
+        )
+    following = [(i + 1) % _RING_STEPS for i in range(_RING_STEPS)]
+    faces = [(_RING_STEPS + i, _RING_STEPS + j, j, i) for i, j in enumerate(following)]
+    return Mesh.of(np.concatenate(rims), faces)
+
+
+def _dome(lighting: Lighting) -> Mesh:
+    """From the horizon up to the camera's hole, whose radius is half of width_mm."""
+    levels, steps = _DOME_STEPS
+    top = math.acos(min(0.9, 0.5 * lighting.width_mm / lighting.radius_mm))
+    angles = 2.0 * np.pi * np.arange(steps) / steps
+    rings = []
+    for level in range(levels + 1):
+        elevation = top * level / levels
+        radius = lighting.radius_mm * math.cos(elevation)
+        height = lighting.radius_mm * math.sin(elevation)
+        rings.append(
+            np.column_stack([radius * np.cos(angles), radius * np.sin(angles), np.full(steps, height)])
+        )
+    faces = []
+    for level in range(levels):
+        for i in range(steps):
+            j = (i + 1) % steps
+            faces.append(
+                (level * steps + j, level * steps + i, (level + 1) * steps + i, (level + 1) * steps + j)
+            )
+    return Mesh.of(np.concatenate(rings), faces)
+
+
+def _room(ambient: float) -> None:
+    """A grey room, lighter above than below: what metal shows between the lamp's reflections."""
+    world = bpy.data.worlds.new("room")
+    bpy.context.scene.world = world
+    tree = versions.set_node_tree(world)
+    background = next(node for node in tree.nodes if node.type == "BACKGROUND")
+    place = tree.nodes.new("ShaderNodeTexCoord")
+    split = tree.nodes.new("ShaderNodeSeparateXYZ")
+    shade = tree.nodes.new("ShaderNodeMath")
+    shade.operation = "MULTIPLY_ADD"
+    shade.inputs[1].default_value = _ROOM_SLOPE * ambient
+    shade.inputs[2].default_value = ambient
+    tree.links.new(place.outputs["Generated"], split.inputs["Vector"])
+    tree.links.new(split.outputs["Z"], shade.inputs[0])
+    tree.links.new(shade.outputs["Value"], background.inputs["Strength"])
+    background.inputs["Color"].default_value = (1.0, 1.0, 1.0, 1.0)
+    world.cycles.sampling_method = "NONE"

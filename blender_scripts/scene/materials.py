@@ -1,0 +1,223 @@
+"""Moulded plastic, plated metal, print and fixture as Cycles shaders."""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+
+import bpy
+
+from blender_scripts.contract import draws
+from blender_scripts.contract.housings import Finish, Surface
+from blender_scripts.contract.terminals import Terminal
+from blender_scripts.geometry.pin import Stain
+from blender_scripts.scene import versions
+
+Colour = tuple[float, float, float]
+
+
+_PLASTIC_IOR = 1.5
+
+
+def _empty(name: str) -> tuple[bpy.types.Material, bpy.types.NodeTree, bpy.types.Node]:
+    material = bpy.data.materials.new(name)
+    tree = versions.set_node_tree(material)
+    tree.nodes.clear()
+    return material, tree, tree.nodes.new("ShaderNodeOutputMaterial")
+
+
+def _gloss(tree: bpy.types.NodeTree, colour: Colour, roughness: float) -> bpy.types.Node:
+    gloss = tree.nodes.new("ShaderNodeBsdfGlossy")
+    gloss.distribution = "GGX"
+    gloss.inputs["Color"].default_value = (*colour, 1.0)
+    gloss.inputs["Roughness"].default_value = roughness
+    return gloss
+
+
+def dielectric(name: str, colour: Colour, roughness: float, finish: Finish, part: int) -> bpy.types.Material:
+    """Plastic: colour from below a clear surface that reflects by Fresnel's law; flow marks and dust if asked for.
+
+    Two plain closures do what the Principled shader's many would.
+    """
+    material, tree, output = _empty(name)
+    below = tree.nodes.new("ShaderNodeBsdfDiffuse")
+    below.inputs["Color"].default_value = (*colour, 1.0)
+    surface = tree.nodes.new("ShaderNodeMixShader")
+    fresnel = tree.nodes.new("ShaderNodeFresnel")
+    fresnel.inputs["IOR"].default_value = _PLASTIC_IOR
+    tree.links.new(
+        fresnel.outputs["Fac"] if "Fac" in fresnel.outputs else fresnel.outputs[0], surface.inputs[0]
+    )
+    gloss = _gloss(tree, (1.0, 1.0, 1.0), roughness)
+    tree.links.new(below.outputs["BSDF"], surface.inputs[1])
+    tree.links.new(gloss.outputs["BSDF"], surface.inputs[2])
+    if finish.mould_marks or finish.dust:
+        place = tree.nodes.new("ShaderNodeTexCoord").outputs["Object"]
+        if finish.mould_marks:
+            # Melt flows along the housing: long waves that a grazing light shows.
+            bump = tree.nodes.new("ShaderNodeBump")
+            bump.inputs["Strength"].default_value = 0.5 * finish.mould_marks
+            bump.inputs["Distance"].default_value = 0.15
+            tree.links.new(_noise(tree, place, (0.12, 0.6, 0.6), part), bump.inputs["Height"])
+            tree.links.new(bump.outputs["Normal"], gloss.inputs["Normal"])
+        if finish.dust:
+            # Noise is about normal round 0.5 with a deviation near 0.12: specks where it exceeds its quantile.
+            edge = 0.5 + 0.12 * NormalDist().inv_cdf(1.0 - finish.dust)
+            speck = _math(tree, "GREATER_THAN", _noise(tree, place, (3.0, 3.0, 3.0), part + 2), edge)
+            dust = tree.nodes.new("ShaderNodeBsdfDiffuse")
+            dust.inputs["Color"].default_value = (0.32, 0.30, 0.27, 1.0)
+            dusty = tree.nodes.new("ShaderNodeMixShader")
+            tree.links.new(_math(tree, "MULTIPLY", speck, 0.6), dusty.inputs[0])
+            tree.links.new(below.outputs["BSDF"], dusty.inputs[1])
+            tree.links.new(dust.outputs["BSDF"], dusty.inputs[2])
+            tree.links.new(dusty.outputs["Shader"], surface.inputs[1])
+    tree.links.new(surface.outputs["Shader"], output.inputs["Surface"])
+    return material
+
+
+def matt(name: str, colour: Colour) -> bpy.types.Material:
+    """Print and the fixture's paint: no gloss."""
+    material, tree, output = _empty(name)
+    shader = tree.nodes.new("ShaderNodeBsdfDiffuse")
+    shader.inputs["Color"].default_value = (*colour, 1.0)
+    tree.links.new(shader.outputs["BSDF"], output.inputs["Surface"])
+    return material
+
+
+def bright(name: str, colour: Colour, roughness: float) -> bpy.types.Material:
+    """Metal without marks, such as solder."""
+    material, tree, output = _empty(name)
+    tree.links.new(_gloss(tree, colour, roughness).outputs["BSDF"], output.inputs["Surface"])
+    return material
+
+
+def plating(
+    name: str, terminal: Terminal, stain: Stain | None, finish: Finish, part: int
+) -> bpy.types.Material:
+    """Bright plating on a drawn pin, with fine marks along it; scratched and tarnished where that is asked for."""
+    material, tree, output = _empty(name)
+    gloss = _gloss(tree, terminal.color, terminal.roughness)
+    place = tree.nodes.new("ShaderNodeTexCoord").outputs["Object"]
+    bump = tree.nodes.new("ShaderNodeBump")
+    bump.inputs["Strength"].default_value = 0.25 + 0.6 * finish.scratches
+    bump.inputs["Distance"].default_value = 0.01
+    # Drawn marks run along the pin; scratches are finer and belong to the part.
+    marks = (6.0, 6.0, 6.0 - 5.0 * finish.scratches)
+    tree.links.new(_noise(tree, place, marks, part if finish.scratches else 0), bump.inputs["Height"])
+    tree.links.new(bump.outputs["Normal"], gloss.inputs["Normal"])
+    shader = gloss.outputs["BSDF"]
+    if stain is not None:
+        shader = _tarnished(tree, shader, place, stain, part)
+    tree.links.new(shader, output.inputs["Surface"])
+    return material
+
+
+def _tarnished(
+    tree: bpy.types.NodeTree,
+    clean: bpy.types.NodeSocket,
+    place: bpy.types.NodeSocket,
+    stain: Stain,
+    part: int,
+) -> bpy.types.NodeSocket:
+    """Brown patches over a length of the pin: noise above a level that falls towards the stain's middle."""
+    dull = _gloss(tree, (0.10, 0.055, 0.025), 0.55)
+    split = tree.nodes.new("ShaderNodeSeparateXYZ")
+    tree.links.new(place, split.inputs["Vector"])
+    middle, half = stain.from_mm + 0.5 * stain.length_mm, 0.5 * stain.length_mm
+    away = _math(tree, "ABSOLUTE", _math(tree, "SUBTRACT", split.outputs["Z"], middle))
+    inside = _math(tree, "SUBTRACT", 1.0, _math(tree, "DIVIDE", away, half))
+    patches = _noise(tree, place, (2.2, 2.2, 2.2), part + 1)
+    level = _math(tree, "ADD", _math(tree, "MULTIPLY", inside, 1.6), _math(tree, "SUBTRACT", patches, 0.75))
+    sharp = _math(tree, "MULTIPLY", level, 5.0)
+    clamped = _math(tree, "MINIMUM", _math(tree, "MAXIMUM", sharp, 0.0), 1.0)
+    mixed = tree.nodes.new("ShaderNodeMixShader")
+    tree.links.new(_math(tree, "MULTIPLY", clamped, stain.strength), mixed.inputs[0])
+    tree.links.new(clean, mixed.inputs[1])
+    tree.links.new(dull.outputs["BSDF"], mixed.inputs[2])
+    return mixed.outputs["Shader"]
+
+
+def surface(name: str, wanted: Surface, finish: Finish, part: int) -> bpy.types.Material:
+    """A housing's plastic or metal as this part has it: one of its colours, lighter or duller than another part's."""
+    source = draws.generator(part, "finish", name)
+    colour = wanted.colors[min(int(source.random() * len(wanted.colors)), len(wanted.colors) - 1)]
+    shade = 2.0 ** draws.symmetric(source, finish.shade_stops)
+    red, green, blue = (min(1.0, level * shade) for level in colour)
+    roughness = min(1.0, max(0.05, wanted.roughness * (1.0 + draws.symmetric(source, finish.roughness))))
+    if wanted.material == "metal":
+        return bright(name, (red, green, blue), roughness)
+    return dielectric(name, (red, green, blue), roughness, finish, part)
+
+
+def _math(tree: bpy.types.NodeTree, operation: str, *values: object) -> bpy.types.NodeSocket:
+    """A math node of sockets and numbers."""
+    node = tree.nodes.new("ShaderNodeMath")
+    node.operation = operation
+    for number, value in enumerate(values):
+        if isinstance(value, float | int):
+            node.inputs[number].default_value = value
+        else:
+            tree.links.new(value, node.inputs[number])
+    return node.outputs[0]
+
+
+def _noise(
+    tree: bpy.types.NodeTree, place: bpy.types.NodeSocket, per_mm: tuple[float, float, float], part: int
+) -> bpy.types.NodeSocket:
+    """Noise of about so many waves a mm in X, Y and Z, about 0.5; each part has its own piece of it."""
+    source = draws.generator(part, "noise")
+    mapping = tree.nodes.new("ShaderNodeMapping")
+    mapping.inputs["Scale"].default_value = per_mm
+    mapping.inputs["Location"].default_value = tuple(draws.uniform(source, 0.0, 100.0) for _ in range(3))
+    tree.links.new(place, mapping.inputs["Vector"])
+    noise = tree.nodes.new("ShaderNodeTexNoise")
+    noise.inputs["Scale"].default_value = 1.0
+    noise.inputs["Detail"].default_value = 1.0
+    tree.links.new(mapping.outputs["Vector"], noise.inputs["Vector"])
+    return noise.outputs["Fac"] if "Fac" in noise.outputs else noise.outputs[0]
+
+
+def glow(name: str, strength: float) -> bpy.types.Material:
+    """A lamp's diffuser."""
+    material, tree, output = _empty(name)
+    shader = tree.nodes.new("ShaderNodeEmission")
+    shader.inputs["Strength"].default_value = strength
+    tree.links.new(shader.outputs["Emission"], output.inputs["Surface"])
+    return material
+
+
+def _shining(name: str) -> tuple[bpy.types.Material, bpy.types.NodeTree, bpy.types.Node]:
+    """A material that shows a value and lights nothing."""
+    material = glow(name, 1.0)
+    versions.not_a_lamp(material)
+    tree = material.node_tree
+    return material, tree, next(node for node in tree.nodes if node.type == "EMISSION")
+
+
+def _index() -> bpy.types.Material:
+    material, tree, shader = _shining("index")
+    info = tree.nodes.new("ShaderNodeObjectInfo")
+    tree.links.new(info.outputs["Object Index"], shader.inputs["Strength"])
+    return material
+
+
+def _depth() -> bpy.types.Material:
+    material, tree, shader = _shining("depth")
+    view = tree.nodes.new("ShaderNodeCameraData")
+    tree.links.new(view.outputs["View Z Depth"], shader.inputs["Strength"])
+    return material
+
+
+def _normal() -> bpy.types.Material:
+    """The unit normal, moved to [0, 1] since light has no sign."""
+    material, tree, shader = _shining("normal")
+    surface = tree.nodes.new("ShaderNodeNewGeometry")
+    moved = tree.nodes.new("ShaderNodeVectorMath")
+    moved.operation = "MULTIPLY_ADD"
+    moved.inputs[1].default_value = moved.inputs[2].default_value = (0.5, 0.5, 0.5)
+    tree.links.new(surface.outputs["Normal"], moved.inputs[0])
+    tree.links.new(moved.outputs["Vector"], shader.inputs["Color"])
+    return material
+
+
+# Rendered at pixel centres these are the instance mask, the depth along the optical axis and the surface normals.
+TRUTH = {"index": _index, "depth": _depth, "normal": _normal}

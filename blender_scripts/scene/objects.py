@@ -1,0 +1,24 @@
+"""Our meshes as objects of the current Blender scene."""
+
+from __future__ import annotations
+
+import bpy
+
+from blender_scripts.geometry.mesh import Mesh
+from blender_scripts.scene import versions
+
+
+def make_mesh(name: str, mesh: Mesh, material: bpy.types.Material) -> bpy.types.Mesh:
+    """A Blender mesh of one material."""
+    made = bpy.data.meshes.new(name)
+    versions.fill_mesh(made, mesh.vertices, mesh.corners, mesh.starts, mesh.sizes, mesh.smooth)
+    made.materials.append(material)
+    return made
+
+
+def add_object(name: str, data: bpy.types.ID, code: int = 0) -> bpy.types.Object:
+    """An object of the scene; `code` is its number in the mask."""
+    thing = bpy.data.objects.new(name, data)
+    thing.pass_index = code
+    bpy.context.scene.collection.objects.link(thing)
+    return thing

@@ -1,0 +1,136 @@
+"""Cycles on the CPU: the picture as linear light, and the instance mask, both as arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from blender_scripts.geometry.lens import Window
+from blender_scripts.scene import versions
+from blender_scripts.scene.exr import read_exr
+
+BOUNCES = 3
+WITHOUT_DENOISER = 8
+# More than this along a side Blender cuts down without a word.
+MOST_PX = 65536
+_RELEASE = 0.01
+
+
+class PathTracer:
+    """Render settings that do not change from row to row, and the two render calls.
+
+    Args:
+        scratch: a folder of this process's own for Blender's raw files.
+        threads: render threads; 0 = one per core.
+        gpu: render pictures on the graphics card (bytes then differ from the CPU's).
+        denoise: use the denoiser where the build has one.
+    """
+
+    def __init__(self, scratch: Path, threads: int = 0, gpu: bool = False, denoise: bool = True) -> None:
+        self.scratch = scratch
+        scene = bpy.context.scene
+        scene.render.engine = "CYCLES"
+        self.denoised = denoise and versions.has_denoiser()
+        self.settings = scene.cycles
+        self.render = scene.render
+        self.render.use_persistent_data = True
+        self.render.resolution_percentage = 100
+        self.render.threads_mode = "FIXED" if threads else "AUTO"
+        if threads:
+            self.render.threads = threads
+        self.render.use_file_extension = False
+        self.render.use_compositing = False
+        self.render.use_sequencer = False
+        self.settings.device = "GPU" if gpu else "CPU"
+        self.gpu = versions.use_gpu() if gpu else ""
+        self.settings.use_adaptive_sampling = False
+        self.settings.use_auto_tile = False
+        versions.use_light_tree(self.settings, False)
+        versions.use_plain_sampling(self.settings)
+        self.settings.max_bounces = BOUNCES
+        self.settings.diffuse_bounces = 2
+        self.settings.glossy_bounces = BOUNCES
+        self.settings.transmission_bounces = 0
+        self.settings.caustics_reflective = False
+        self.settings.caustics_refractive = False
+        self.settings.sample_clamp_indirect = 3.0
+        scene.view_settings.view_transform = "Standard"
+        image = self.render.image_settings
+        versions.set_still_picture(image)
+        image.file_format = "OPEN_EXR"
+        image.color_depth = "32"
+        image.exr_codec = "NONE"
+
+    @property
+    def fingerprint(self) -> str:
+        """The settings that a picture depends on beside its row, for the row's hash."""
+        device = self.gpu or "CPU"
+        return f"cycles {device} bounces {BOUNCES} denoise {int(self.denoised)}"
+
+    def picture(self, width: int, height: int, samples: int, seed: int) -> np.ndarray:
+        """Linear RGB (H, W, 3) float32."""
+        self.settings.samples = samples if self.denoised else samples * WITHOUT_DENOISER
+        self.settings.seed = seed
+        self.settings.max_bounces = BOUNCES
+        self.settings.sample_clamp_direct = 12.0
+        self.settings.pixel_filter_type = "BLACKMAN_HARRIS"
+        self.settings.filter_width = 1.5
+        versions.set_pixel_jitter(self.settings, True)
+        versions.use_denoiser(self.settings, self.denoised)
+        self.render.image_settings.color_mode = "RGB"
+        self.render.film_transparent = self.render.use_border = self.render.use_crop_to_border = False
+        channels = self._shoot(width, height)
+        return np.stack([channels["R"], channels["G"], channels["B"]], axis=-1)
+
+    def values(self, width: int, height: int, window: Window, colour: bool = False) -> np.ndarray:
+        """What each pixel's centre sees while the stage shows a truth: (h, w), or (h, w, 3) where `colour`, float32.
+
+        0 where it sees nothing: the room round the station is no surface.
+
+        Args:
+            width, height: size of the whole view in pixels, at most MOST_PX.
+            window: the part that is rendered, in the same pixels.
+            colour: three values a pixel.
+
+        Raises:
+            RuntimeError: Blender would render another size.
+        """
+        self.settings.samples = 1
+        self.settings.seed = 0
+        self.settings.max_bounces = 0
+        self.settings.sample_clamp_direct = 0.0
+        self.settings.pixel_filter_type = "BOX"
+        self.settings.filter_width = _RELEASE
+        versions.set_pixel_jitter(self.settings, False)
+        versions.use_denoiser(self.settings, False)
+        self.render.image_settings.color_mode = "RGB" if colour else "BW"
+        self.render.film_transparent = True
+        self.render.use_border = self.render.use_crop_to_border = True
+        # Blender cuts these fractions, of single precision, down to pixels; a quarter keeps them on the right side.
+        self.render.border_min_x = (window.x1 + 0.25) / width
+        self.render.border_max_x = (window.x2 + 0.25) / width
+        self.render.border_min_y = (height - window.y2 + 0.25) / height
+        self.render.border_max_y = (height - window.y1 + 0.25) / height
+        channels = self._shoot(width, height)
+        # Grey files have one channel in Blender 5 and three equal ones beside an alpha in Blender 3.
+        grey = channels["R"] if "R" in channels else next(iter(channels.values()))
+        seen = np.stack([channels[name] for name in "RGB"], axis=-1) if colour else grey
+        if seen.shape[:2] != (window.y2 - window.y1, window.x2 - window.x1):
+            raise RuntimeError(f"the window {window} came out with {seen.shape[:2]} pixels")
+        return seen
+
+    def _shoot(self, width: int, height: int) -> dict[str, np.ndarray]:
+        path = self.scratch / "shot.exr"
+        path.unlink(missing_ok=True)
+        self.render.resolution_x, self.render.resolution_y = width, height
+        if (self.render.resolution_x, self.render.resolution_y) != (width, height):
+            raise RuntimeError(
+                f"expected a view of at most {MOST_PX} px along a side, got {width} x {height}"
+            )
+        self.render.filepath = str(path)
+        bpy.ops.render.render(write_still=True)
+        if not path.is_file():
+            raise KeyboardInterrupt  # Blender finishes a render that SIGINT stopped, without its picture.
+        return read_exr(path)

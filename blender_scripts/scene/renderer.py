@@ -1,0 +1,219 @@
+"""Renders rows of a manifest, one after the other, in this Blender."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import bpy
+import numpy as np
+
+from blender_scripts.contract import draws
+from blender_scripts.contract.connector import Connector
+from blender_scripts.contract.scratch import Scratch
+from blender_scripts.geometry.lens import Lens, Window, bend_picture, bend_samples
+from blender_scripts.geometry.optics import Station, set_up_station
+from blender_scripts.geometry.part import Part
+from blender_scripts.geometry.sensor import develop
+from blender_scripts.manifest.make_part import make_part
+from blender_scripts.manifest.output_folder import OutputFolder
+from blender_scripts.manifest.reader import Manifest, Run
+from blender_scripts.manifest.record import RENDERER, SCHEMA, row_sha256
+from blender_scripts.scene import jpeg, versions
+from blender_scripts.scene.path_tracer import MOST_PX, PathTracer
+from blender_scripts.scene.png import encode_png
+from blender_scripts.scene.stage import Stage
+from blender_scripts.scene.truth import (
+    FINER,
+    FlawOutline,
+    Mask,
+    Outline,
+    box_of,
+    flaws_truth,
+    mask_bands,
+    positions_truth,
+    project_flaws,
+    project_pins,
+)
+
+
+def _npy(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=False)
+    return file.getvalue()
+
+
+class Renderer:
+    """Turns rows into pictures, masks and records.
+
+    Args:
+        manifest: the checked manifest.
+        output: where its rows go.
+        mask_scale: mask pixels per picture pixel.
+        threads: render threads, 0 = one per core.
+        gpu: render on the graphics card.
+        denoise: use the denoiser where this Blender has one.
+        extras: what else to write of each picture, of output_folder.EXTRAS.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        output: OutputFolder,
+        mask_scale: int = 4,
+        threads: int = 0,
+        gpu: bool = False,
+        denoise: bool = True,
+        extras: tuple[str, ...] = (),
+    ) -> None:
+        # Factory settings: nothing of the user's own set-up, and no script in a file may run.
+        bpy.ops.wm.read_factory_settings(use_empty=True)
+        bpy.context.preferences.filepaths.use_scripts_auto_execute = False
+        bpy.context.preferences.filepaths.use_auto_save_temporary_files = False
+        self.manifest = manifest
+        self.output = output
+        self.mask_scale = mask_scale
+        self.extras = extras
+        self.scratch = Scratch()
+        # Blender's own temporary folder too: it would stay behind, since this process ends without Blender's leave.
+        bpy.context.preferences.filepaths.temporary_directory = str(self.scratch.folder)
+        self.tracer = PathTracer(self.scratch.folder, threads, gpu, denoise)
+        self.stage = Stage()
+        self.blender = versions.blender_version()
+
+    def close(self) -> None:
+        self.scratch.close()
+
+    def _sha256(self, run: Run) -> str:
+        settings = " ".join((self.tracer.fingerprint, f"mask {self.mask_scale}", *self.extras))
+        return row_sha256(run, self.manifest.connectors[run.scene], self.blender, settings)
+
+    def render(self, run: Run, force: bool = False) -> bool:
+        """Render one row unless it is finished; whether it was rendered."""
+        sha256 = self._sha256(run)
+        if not force and self.output.is_finished(run, sha256):
+            return False
+        connector = self.manifest.connectors[run.scene]
+        part = make_part(connector, run.housing, run.terminal, run.marking, run.part, run.defects)
+        station = set_up_station(connector, run.camera, run.seed, run.width, run.height)
+        self.stage.lay_out(part, run.lighting, station)
+        view = station.camera.undistorted().lens
+        noise = draws.integer(run.seed, "noise", run.camera)
+        light = self.tracer.picture(view.width, view.height, run.samples, noise)
+        light = bend_picture(light, station.camera.lens)
+
+        outlines = project_pins(connector, part.pins, station.camera)
+        flaws = project_flaws(part, station.camera)
+        mask = self._truth_mask(part, station, outlines, flaws)
+        record = {
+            **self._head(run, sha256, connector),
+            "camera": station.camera.as_record(),
+            "tolerance": {
+                "true_position_mm": connector.tolerance.true_position_mm,
+                "retraction_mm": connector.tolerance.retraction_mm,
+            },
+            "housing": {
+                "boxes": self._housing_boxes(run, station.camera.project(self.stage.housing_vertices))
+            },
+            "positions": positions_truth(part.pins, station.camera, outlines, mask),
+            "other": flaws_truth(part, flaws, mask),
+        }
+        picture = develop(light, station.capture, f"{run.seed}/{run.camera}", f"{run.scene}/{run.camera}")
+        if connector.sensor.jpeg_quality:
+            picture = jpeg.through_jpeg(picture, connector.sensor.jpeg_quality, self.scratch.folder)
+        indices = mask.picture(run.width, run.height, len(part.pins) + len(part.flaws))
+        extras = {kind: _npy(self._extra(kind, station)) for kind in self.extras}
+        self.output.write(run.run, encode_png(picture), encode_png(indices), record, extras)
+        return True
+
+    def _truth_mask(
+        self, part: Part, station: Station, outlines: list[Outline], flaws: list[FlawOutline]
+    ) -> Mask:
+        """The instance mask where pins are, and a finer one round each pin whose box hangs on a sliver."""
+        lens, scale = station.camera.lens, self.mask_scale
+        camera = station.camera.undistorted()
+        view = camera.lens
+        unbent, unbent_flaws = outlines, flaws
+        if not lens.is_straight:
+            unbent = project_pins(part.connector, part.pins, camera)
+            unbent_flaws = project_flaws(part, camera)
+
+        def mask_of(numbers: Sequence[int], with_flaws: bool, scale: int) -> Mask:
+            def bands(view: Lens, outlines: list[Outline], flaws: list[FlawOutline]) -> list[Window]:
+                chosen = [outlines[number] for number in numbers]
+                return mask_bands(chosen, flaws if with_flaws else [], view.width, view.height, scale)
+
+            straight = bands(view, unbent, unbent_flaws)
+            wanted = straight if lens.is_straight else bands(lens, outlines, flaws)
+            return self._mask(lens, view, wanted, straight, scale)
+
+        self.stage.show("index")
+        mask = mask_of(range(len(outlines)), True, scale)
+        finer = min(FINER, MOST_PX // (scale * max(view.width, view.height)))
+        # Whoever asks for one mask pixel a pixel wants no more than that tells.
+        doubtful = mask.doubtful(outlines) if scale > 1 and finer > 1 else []
+        closer = {number + 1: mask_of([number], False, finer * scale) for number in doubtful}
+        self.stage.show(None)
+        return replace(mask, closer=closer)
+
+    def _mask(self, lens: Lens, view: Lens, wanted: list[Window], straight: list[Window], scale: int) -> Mask:
+        """Render windows of the undistorted view; behind a bent lens, bend them into windows of the picture."""
+        bands = []
+        for band in straight:
+            fine = Window(*(scale * edge for edge in (band.x1, band.y1, band.x2, band.y2)))
+            seen = self.tracer.values(view.width * scale, view.height * scale, fine)
+            bands.append((band, np.rint(seen).astype(np.uint16)))
+        if lens.is_straight:
+            return Mask(scale, bands)
+        # A band of the view may reach into several of the picture: they are merged, later ones over nothing only.
+        bent = []
+        for window in wanted:
+            merged = np.zeros((scale * (window.y2 - window.y1), scale * (window.x2 - window.x1)), np.uint16)
+            for source, indices in bands:
+                piece = bend_samples(indices, lens, scale, window, source)
+                merged = np.where(merged == 0, piece, merged)
+            bent.append((window, merged))
+        return Mask(scale, bent)
+
+    def _extra(self, kind: str, station: Station) -> np.ndarray:
+        """Depth along the optical axis in mm (H, W), or unit normals in world axes (H, W, 3); 0 = nothing."""
+        lens = station.camera.lens
+        view = station.camera.undistorted().lens
+        whole = Window(0, 0, view.width, view.height)
+        self.stage.show(kind)
+        seen = self.tracer.values(view.width, view.height, whole, colour=kind == "normal")
+        self.stage.show(None)
+        if kind == "normal":
+            seen = np.where(np.any(seen > 0.0, axis=-1, keepdims=True), 2.0 * seen - 1.0, 0.0)
+        if not lens.is_straight:
+            seen = bend_samples(seen, lens, 1, Window(0, 0, lens.width, lens.height), whole)
+        return seen.astype(np.float32)
+
+    def _head(self, run: Run, sha256: str, connector: Connector) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "run": run.run,
+            "row": run.row(),
+            "row_sha256": sha256,
+            "renderer": RENDERER,
+            "blender": self.blender,
+            "image_sha256": "",
+            "mask_sha256": "",
+            "width": run.width,
+            "height": run.height,
+            "mask_scale": self.mask_scale,
+            "scene_sha256": connector.sha256,
+        }
+
+    @staticmethod
+    def _housing_boxes(run: Run, points: Any) -> dict[str, list[float] | None]:
+        """Nothing stands before a housing that could hide its outline: it is visible where it is in the picture."""
+        whole = box_of(points)
+        low, high = (
+            (max(whole[0], 0.0), max(whole[1], 0.0)),
+            (min(whole[2], run.width), min(whole[3], run.height)),
+        )
+        visible = [*low, *high] if low[0] < high[0] and low[1] < high[1] else None
+        return {"visible": visible, "amodal": whole, "expected": whole}

@@ -1,0 +1,271 @@
+"""One part on one inspection station as a Blender scene; its pins are objects of their own, numbered for the mask.
+
+Everything is laid out anew for each row, in one order and under fixed names, so that a picture does not depend on
+what was rendered before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import lru_cache
+
+import bpy
+import numpy as np
+from mathutils import Matrix, Vector
+from mathutils.geometry import delaunay_2d_cdt
+
+from blender_scripts.contract.connector import Connector, check_cameras
+from blender_scripts.contract.terminals import Terminal
+from blender_scripts.geometry import solids
+from blender_scripts.geometry.mesh import Mesh, join
+from blender_scripts.geometry.optics import Station
+from blender_scripts.geometry.part import Cut, Letters, Part
+from blender_scripts.geometry.pin import Form, Stain
+from blender_scripts.scene import lamps, materials
+from blender_scripts.scene.blend_files import read_cad
+from blender_scripts.scene.objects import add_object, make_mesh
+from blender_scripts.scene.truth import CAVITY_CODES, HOUSING_CODE
+
+CAMERA = "camera"
+_ALL_TRIANGLES = 0
+_FIXTURE_MM = 4000.0
+_NOTHING = Mesh.of(np.zeros((0, 3)), [])
+
+
+@lru_cache(maxsize=16)
+def _floor(connector: Connector, terminals: tuple[Terminal, ...]) -> Mesh:
+    """The cavity floor at z = 0 with a hole for every position's terminal, triangulated by constrained Delaunay."""
+    outer = solids.floor_outline(connector.shell)
+    cavity = connector.cavity
+    holes = [solids.cavity_outline(terminal, cavity, cavity.chamfer_mm) for terminal in terminals]
+    loops = [
+        outer,
+        *(hole + np.array([p.x_mm, p.y_mm]) for hole, p in zip(holes, connector.positions, strict=True)),
+    ]
+    edges, start = [], 0
+    for loop in loops:
+        edges += [(start + i, start + (i + 1) % len(loop)) for i in range(len(loop))]
+        start += len(loop)
+    flat, _, faces, *_ = delaunay_2d_cdt(
+        [Vector(p) for p in np.concatenate(loops)], edges, [], _ALL_TRIANGLES, 1e-5
+    )
+    corners = np.array([(*p, 0.0) for p in flat])
+    triangles = np.array(faces)
+    a, b, c = (corners[triangles[:, i]] for i in range(3))
+    # Holes are convex and filled by triangles of their own: those whose middle lies in one are dropped, and so are
+    # those outside a round outline.
+    middles = ((a + b + c) / 3.0)[:, :2]
+    dropped = ~_inside(outer, middles)
+    for loop in loops[1:]:
+        dropped |= _inside(loop, middles)
+    upward = np.cross(b - a, c - a)[:, 2] > 0.0
+    triangles[~upward] = triangles[~upward][:, ::-1]
+    return Mesh.of(corners, triangles[~dropped].tolist())
+
+
+def _inside(loop: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Which points (N, 2) lie in a convex counter-clockwise loop (V, 2)."""
+    sides = np.roll(loop, -1, axis=0) - loop
+    to_point = points[:, None] - loop
+    return np.all(sides[:, 0] * to_point[..., 1] - sides[:, 1] * to_point[..., 0] > 0.0, axis=1)
+
+
+@lru_cache(maxsize=16)
+def _walls(connector: Connector, housing: str, cuts: tuple[Cut, ...]) -> Mesh:
+    variant = connector.housings[housing]
+    if variant.cad is not None:
+        return read_cad(variant.cad.file, variant.cad.placement, variant.cad.thing, variant.cad.smooth_deg)
+    blocks = [solids.block_mesh(block) for block in variant.blocks]
+    return join([solids.shell_mesh(connector.shell, variant, cuts), *blocks])
+
+
+@lru_cache(maxsize=16)
+def _insert(
+    connector: Connector, terminals: tuple[Terminal, ...], empty: tuple[int, ...], floor: bool
+) -> Mesh:
+    """The cavities that hold a pin, and the floor round them; those in `empty` are objects of their own, for the mask.
+
+    A CAD housing brings its floor along.
+    """
+    depth = -connector.shell.depth_mm
+    filled = [
+        solids.cavity_mesh(terminal, connector.cavity).moved((p.x_mm, p.y_mm, depth))
+        for terminal, p in zip(terminals, connector.positions, strict=True)
+        if p.index not in empty
+    ]
+    own = [_floor(connector, terminals).moved((0.0, 0.0, depth))] if floor else []
+    return join([_NOTHING, *own, *filled])
+
+
+@lru_cache(maxsize=8)
+def _body(
+    connector: Connector,
+    housing: str,
+    cuts: tuple[Cut, ...],
+    terminals: tuple[Terminal, ...],
+    empty: tuple[int, ...],
+) -> Mesh:
+    """Walls and insert as one: every object in a ray's way costs time."""
+    floor = connector.housings[housing].cad is None
+    return join([_walls(connector, housing, cuts), _insert(connector, terminals, empty, floor)])
+
+
+def check_cad(connector: Connector, housings: set[str]) -> None:
+    """Read the CAD files of these housings.
+
+    Raises:
+        InputError: one is broken, not of a housing's size, or in a camera's way.
+    """
+    for name in sorted(housings):
+        cad = connector.housings[name].cad
+        if cad is None:
+            continue
+        check_cameras(connector, _walls(connector, name, ()).bounds, cad.file.name)
+
+
+class Stage:
+    """Builds rows in the current Blender scene; keeps what truth needs: the vertices of the housing."""
+
+    def __init__(self) -> None:
+        self.housing_vertices = np.zeros((0, 3))
+        self._truth = {kind: make() for kind, make in materials.TRUTH.items()}
+        self._sharp = True
+
+    def lay_out(self, part: Part, lighting: str, station: Station) -> None:
+        """Replace whatever is in the scene by one part under one station."""
+        _clear(keep=set(self._truth.values()))
+        connector = part.connector
+        self._housing(part)
+        self._pins(part)
+        ink = materials.matt("ink", connector.housings[part.housing].ink)
+        # Print is part of the housing's surface, and the mask sees it as such; wrong print has a number of its own.
+        _print("print", part, part.letters, ink, HOUSING_CODE)
+        for number, flaw in enumerate(part.flaws, len(part.pins) + 1):
+            _print(f"flaw {number:04d} print", part, flaw.printed, ink, number)
+            for i, body in enumerate(flaw.bodies):
+                name = f"flaw {number:04d} body {i}"
+                add_object(
+                    name, make_mesh(name, solids.body_mesh(body), _BODY_MATERIALS[body.material]()), number
+                )
+        _fixture(connector, station)
+        lamps.light(connector, lighting, station)
+        _camera(connector, station)
+        self._sharp = not station.f_number
+        # A row that failed may have left a truth shown.
+        self.show(None)
+
+    def _housing(self, part: Part) -> None:
+        connector, depth = part.connector, -part.connector.shell.depth_mm
+        variant = connector.housings[part.housing]
+        terminals = tuple(solids.hole_terminal(pin, connector.cavity) for pin in part.pins)
+        empty = tuple(pin.position.index for pin in part.pins if pin.missing)
+        walls = _walls(connector, part.housing, part.cuts)
+        self.housing_vertices = walls.vertices
+        wall_material = materials.surface("housing", variant.walls, connector.finish, part.seed)
+        insert_material = wall_material
+        if variant.insert == variant.walls:
+            whole = _body(connector, part.housing, part.cuts, terminals, empty)
+            add_object("housing", make_mesh("housing", whole, wall_material), HOUSING_CODE)
+        else:
+            insert_material = materials.surface("insert", variant.insert, connector.finish, part.seed)
+            add_object("housing", make_mesh("housing", walls, wall_material), HOUSING_CODE)
+            insert = _insert(connector, terminals, empty, variant.cad is None)
+            add_object("insert", make_mesh("insert", insert, insert_material), HOUSING_CODE)
+        mouths: dict[Terminal, bpy.types.Mesh] = {}
+        for pin in (pin for pin in part.pins if pin.missing):
+            if pin.nominal not in mouths:
+                mesh = solids.cavity_mesh(pin.nominal, connector.cavity)
+                mouths[pin.nominal] = make_mesh(f"cavity {len(mouths)}", mesh, insert_material)
+            index = pin.position.index
+            cavity = add_object(f"cavity {index:04d}", mouths[pin.nominal], CAVITY_CODES + index)
+            cavity.location = (pin.position.x_mm, pin.position.y_mm, depth)
+
+    def _pins(self, part: Part) -> None:
+        meshes: dict[tuple[Form, Stain | None], bpy.types.Mesh] = {}
+        coats: dict[tuple[object, ...], bpy.types.Material] = {}
+        for pin in (pin for pin in part.pins if not pin.missing):
+            index, look = pin.position.index, (pin.form, pin.stain)
+            if look not in meshes:
+                coat = (pin.terminal.color, pin.terminal.roughness, pin.stain, pin.form.lost_mm > 0.0)
+                if coat not in coats:
+                    coats[coat] = materials.plating(
+                        f"plating {len(coats)}", pin.terminal, pin.stain, part.connector.finish, part.seed
+                    )
+                meshes[look] = make_mesh(f"pin {len(meshes)}", solids.pin_mesh(pin.form), coats[coat])
+            thing = add_object(f"pin {index:04d}", meshes[look], index)
+            thing.matrix_world = Matrix(solids.pin_matrix(pin).tolist())
+
+    def show(self, kind: str | None) -> None:
+        """Every surface shines with its `index`, `depth` or `normal`, without blur; None: as it is.
+
+        Lamps cannot be seen, and light nothing in a render without bounces.
+        """
+        bpy.context.view_layer.material_override = self._truth[kind] if kind else None
+        bpy.data.cameras[CAMERA].dof.use_dof = kind is None and not self._sharp
+
+
+def _clear(keep: Collection[bpy.types.ID]) -> None:
+    for collection in (
+        bpy.data.objects,
+        bpy.data.meshes,
+        bpy.data.materials,
+        bpy.data.cameras,
+        bpy.data.lights,
+        bpy.data.worlds,
+    ):
+        bpy.data.batch_remove([thing for thing in collection if thing not in keep])
+
+
+def _print(name: str, part: Part, letters: tuple[Letters, ...], ink: bpy.types.Material, code: int) -> None:
+    mesh = solids.print_mesh(part.connector.marking, letters)
+    if mesh is not None:
+        add_object(name, make_mesh(name, mesh, ink), code)
+
+
+_BODY_MATERIALS = {
+    "solder": lambda: materials.bright("solder", (0.80, 0.80, 0.82), 0.18),
+    "plating": lambda: materials.bright("burr", (0.86, 0.84, 0.80), 0.25),
+    "fibre": lambda: materials.matt("fibre", (0.62, 0.60, 0.55)),
+}
+
+
+def _rectangle(name: str, half_x: float, half_y: float, material: bpy.types.Material) -> bpy.types.Object:
+    corners = np.array(
+        [[-half_x, -half_y, 0], [half_x, -half_y, 0], [half_x, half_y, 0], [-half_x, half_y, 0]], float
+    )
+    return add_object(name, make_mesh(name, Mesh.of(corners, [(0, 1, 2, 3)]), material))
+
+
+def _fixture(connector: Connector, station: Station) -> None:
+    """The table under the part, fixed to the station."""
+    red, green, blue = (min(1.0, level * station.fixture_shade) for level in connector.fixture_color)
+    shade = (red, green, blue)
+    table = _rectangle(
+        "fixture",
+        0.5 * _FIXTURE_MM,
+        0.5 * _FIXTURE_MM,
+        materials.matt("fixture", shade),
+    )
+    below = np.eye(4)
+    below[2, 3] = -connector.shell.height_mm - 0.5
+    table.matrix_world = Matrix((station.matrix @ below).tolist())
+
+
+def _camera(connector: Connector, station: Station) -> None:
+    """The pinhole that renders the undistorted view; its aperture blurs the picture and never the truth."""
+    scene = bpy.context.scene
+    rig = connector.cameras[station.camera.name]
+    data = bpy.data.cameras.new(CAMERA)
+    view = station.camera.undistorted().lens
+    data.sensor_fit = "HORIZONTAL"
+    data.sensor_width = rig.sensor_width_mm * view.width / station.camera.lens.width
+    data.lens = rig.focal_mm
+    data.clip_start, data.clip_end = 1.0, 3.0 * _FIXTURE_MM
+    if station.f_number:
+        data.dof.use_dof = True
+        data.dof.focus_distance = station.focus_mm
+        # Blender takes its unit of length for a metre here, and ours is a millimetre.
+        data.dof.aperture_fstop = station.f_number * 1e-3
+    camera = add_object(CAMERA, data)
+    camera.matrix_world = Matrix(station.camera.matrix_world.tolist())
+    scene.camera = camera

@@ -1,0 +1,121 @@
+"""`python -m generator augment`: more pictures from those there are, by a plan that a person edits.
+
+    python -m generator augment plan photos -o plan.csv
+    python -m generator augment apply plan.csv --to more
+
+The plan has one line per picture, yes or no per operation: `cut` (left and right halves), `reverse` (left-right flip),
+`plus90` (a turn by 90 degrees), and on request `light` and `warp`. Both take a folder of pictures or a built dataset.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path
+
+from blender_scripts.contract.errors import InputError
+from generator.dataset.folder import split_files
+from generator.io.output_file import check_file, check_folder
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
+    plan = steps.add_parser("plan", help="propose what to do with each picture, as CSV")
+    plan.add_argument("folder", type=Path, metavar="FOLDER", help="folder of pictures, or a dataset")
+    plan.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="PLAN", help="the CSV file to write"
+    )
+    plan.add_argument("--light", action="store_true", help="add a copy of each picture in another light")
+    plan.add_argument("--warp", action="store_true", help="add a copy, turned, zoomed and shifted a little")
+    plan.add_argument(
+        "--skip-broken",
+        action="store_true",
+        help="leave out pictures that cannot be read, in place of refusing",
+    )
+    apply = steps.add_parser("apply", help="make the copies that a plan asks for")
+    apply.add_argument("plan", type=Path, metavar="PLAN", help="the CSV file")
+    apply.add_argument("--to", type=Path, required=True, metavar="OUT", help="folder or dataset to make")
+    apply.add_argument("--folder", type=Path, help="where the pictures are, in place of the plan's own word")
+    apply.add_argument("--seed", type=int, default=0, metavar="N", help="of all draws (default: 0)")
+    apply.add_argument("--no-trim", action="store_true", help="cut no edges off at random")
+    apply.add_argument("--only-copies", action="store_true", help="leave the originals out of OUT")
+    apply.add_argument(
+        "--mirror-text", action="store_true", help="of a dataset: mirror pictures with print too"
+    )
+    apply.add_argument(
+        "--sheet", type=Path, metavar="FILE", help="before/after sheet (default: OUT_before_after.jpg)"
+    )
+    apply.add_argument(
+        "--scenes",
+        type=Path,
+        default=Path(__file__).resolve().parents[2] / "scenes",
+        metavar="FOLDER",
+        help="folder of the scene files that a dataset names (default: this repository's)",
+    )
+    for step in (plan, apply):
+        step.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plan or apply; 2 where a picture could not be read."""
+    if args.workers is not None and not 1 <= args.workers <= 1024:
+        raise InputError(f"--workers: expected 1 to 1024, got {args.workers}")
+    return _plan(args) if args.step == "plan" else _apply(args)
+
+
+def _plan(args: argparse.Namespace) -> int:
+    from generator.augmenting.plan import plan_folder, write_plan
+
+    check_file(args.output, "-o", (".csv",), [args.folder])
+    more = tuple(name for name in ("light", "warp") if getattr(args, name))
+    plan, problems = plan_folder(args.folder, more, args.workers)
+    if problems and not args.skip_broken:
+        raise InputError([*problems, f"{len(problems)} pictures: mend or remove them, or give --skip-broken"])
+    if not plan.lines:
+        raise InputError([*problems, f"{args.folder}: expected pictures that can be read, got none"])
+    write_plan(plan, args.output)
+    for problem in problems:
+        sys.stderr.write(f"left out: {problem}\n")
+    counts = Counter(name for line in plan.lines for name in line.operations)
+    told = ", ".join(f"{name} {count}" for name, count in counts.items()) or "nothing to do"
+    sys.stdout.write(f"{len(plan.lines)} pictures in {args.output}: {told}\n")
+    return 0
+
+
+def _apply(args: argparse.Namespace) -> int:
+    from generator.augmenting.of_dataset import apply_to_dataset
+    from generator.augmenting.of_folder import Options, apply_to_folder, check_place
+    from generator.augmenting.plan import read_plan
+
+    if args.seed < 0:
+        raise InputError(f"--seed: expected at least 0, got {args.seed}")
+    check_folder(args.to, "--to")
+    if not args.scenes.is_dir():
+        raise InputError(f"--scenes {args.scenes}: expected a folder of scene files, got none")
+    plan = read_plan(args.plan, args.folder)
+    check_place(plan.folder, args.to)
+    sheet = args.sheet or args.to.resolve().with_name(f"{args.to.resolve().name}_before_after.jpg")
+    check_file(sheet, "--sheet", (".jpg", ".jpeg", ".png"), [plan.folder, args.to])
+    options = Options(args.seed, not args.no_trim, not args.only_copies, args.mirror_text, args.workers)
+    if split_files(plan.folder):
+        done = apply_to_dataset(plan, args.to, sheet, args.scenes, options)
+        for why, count in sorted(done.skipped.items()):
+            sys.stderr.write(f"{count} copies not made: {why}\n")
+        rows = {split: sum(counts.values()) for split, counts in done.counts.items()}
+        copies = sum(split["copies"] for split in done.origins.values())
+        sys.stdout.write(
+            f"{sum(rows.values())} rows in {args.to}, {copies} of them copies; {done.became_ok} of these are OK, as "
+            f"nothing of a defect remains\n{sheet}: before and after\n"
+        )
+        return 0
+    made = apply_to_folder(plan, args.to, sheet, options)
+    for problem in made.problems:
+        sys.stderr.write(f"{problem}\n")
+    kept = f", {made.kept} were there already" if made.kept else ""
+    sys.stdout.write(f"{made.written} files written into {args.to}{kept}\n{sheet}: before and after\n")
+    if made.problems:
+        raise InputError(
+            f"{len(made.problems)} of {made.pictures} pictures could not be used; the others are done"
+        )
+    return 0

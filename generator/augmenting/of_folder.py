@@ -1,0 +1,248 @@
+"""A plan applied to a folder of pictures: copies in class folders like the originals', in as many processes as cores.
+
+Each file appears whole or not at all. What is there from an interrupted run with the same plan's settings is kept
+where it is newer than its original. A picture that cannot be read stops no other: it is named at the end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from blender_scripts.contract.errors import InputError
+from generator.augmenting.before_after import Sheet
+from generator.augmenting.copies import COPIES, copies
+from generator.augmenting.plan import SETTINGS, Line, Plan
+from generator.io.output_file import LONGEST_NAME, check_folder
+from generator.io.pictures import eight_bit, open_upright, write_whole
+from generator.io.processes import processes
+
+_CHUNK = 16
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to apply a plan.
+
+    Attributes:
+        seed: of all draws.
+        trim: cut edges off at random.
+        originals: put the originals, byte for byte, beside their copies.
+        mirror_text: mirror pictures with print too; for datasets.
+        workers: processes; None: one per core.
+    """
+
+    seed: int = 0
+    trim: bool = True
+    originals: bool = True
+    mirror_text: bool = False
+    workers: int | None = None
+
+
+@dataclass
+class Done:
+    """What came of it."""
+
+    pictures: int = 0
+    written: int = 0
+    kept: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def apply_to_folder(plan: Plan, to: Path, sheet: Path, options: Options) -> Done:
+    """Write the copies of a plan's pictures.
+
+    Args:
+        plan: of a folder of pictures.
+        to: the folder to write into; new, empty, or left by an interrupted run.
+        sheet: file of the before/after sheet.
+        options: how.
+
+    Raises:
+        InputError: the folders lie in each other, `to` holds something else, two files would have one name.
+    """
+    check_place(plan.folder, to)
+    names = _names(plan)
+    lines = hashlib.sha256(repr(plan.lines).encode()).hexdigest()
+    settings = {
+        "folder": str(plan.folder.resolve()),
+        "plan": lines,
+        "seed": options.seed,
+        "trim": options.trim,
+        "originals": options.originals,
+    }
+    _claim(to, settings)
+    done = Done()
+    work = [
+        (plan.lines[first : first + _CHUNK], plan.folder, to, names, options)
+        for first in range(0, len(plan.lines), _CHUNK)
+    ]
+    with (
+        processes(options.workers, len(work) > 2) as in_order,
+        tqdm(total=len(plan.lines), desc="pictures", unit="picture", disable=None) as bar,
+    ):
+        for lines, (written, kept, problems) in in_order(_apply_chunk, work):
+            done.pictures += len(lines)
+            done.written += written
+            done.kept += kept
+            done.problems += problems
+            bar.update(len(lines))
+    _draw_sheet(plan, to, names, sheet, options)
+    return done
+
+
+def _apply_chunk(
+    lines: tuple[Line, ...], folder: Path, to: Path, names: dict[str, str], options: Options
+) -> tuple[int, int, list[str]]:
+    written = kept = 0
+    problems: list[str] = []
+    for line in lines:
+        try:
+            made, there = _apply_line(line, folder, to, names[line.file], options)
+        except InputError as error:
+            problems += error.problems
+            continue
+        written, kept = written + made, kept + there
+    return written, kept, problems
+
+
+def _apply_line(line: Line, folder: Path, to: Path, name: str, options: Options) -> tuple[int, int]:
+    source = folder / line.file
+    try:
+        made_at = source.stat().st_mtime_ns
+    except OSError as error:
+        raise InputError(f"{line.file}: expected the picture, got: {error.strerror}") from None
+
+    def is_there(path: Path) -> bool:
+        return path.is_file() and path.stat().st_mtime_ns > made_at
+
+    targets = _targets(line, to, name)
+    for path in (*targets.values(), *([to / line.file] if options.originals else [])):
+        if len(os.fsencode(path.name)) > LONGEST_NAME:
+            raise InputError(
+                f"{line.file}: expected a shorter name, got one that makes {path.name} longer than {LONGEST_NAME} "
+                "bytes: rename it"
+            )
+    wanted = {copy: path for copy, path in targets.items() if not is_there(path)}
+    original = to / line.file
+    copy_original = options.originals and not is_there(original)
+    if not wanted and not copy_original:
+        return 0, len(targets) + options.originals
+    picture = open_upright(source, line.file)
+    if picture.size != (line.width, line.height):
+        raise InputError(
+            f"{line.file}: expected {line.width} x {line.height} px as in the plan, got "
+            f"{picture.width} x {picture.height}: plan again, into another --to"
+        )
+    pixels = np.asarray(picture)
+    for copy in copies(line.operations, picture.size, options.seed, line.file, options.trim):
+        if copy.name in wanted:
+            write_whole(wanted[copy.name], _png(copy.pixels(pixels)))
+    if copy_original:
+        write_whole(original, source.read_bytes())
+    written = len(wanted) + copy_original
+    return written, len(targets) + options.originals - written
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def _targets(line: Line, to: Path, name: str) -> dict[str, Path]:
+    copies_made = [
+        copy
+        for operation in line.operations
+        for copy in COPIES[operation]
+        if not (copy == "left" and line.width < 2)
+    ]
+    return {copy: to / Path(line.file).parent / f"{name}_{copy}.png" for copy in copies_made}
+
+
+def _names(plan: Plan) -> dict[str, str]:
+    """What each picture's copies begin with: its name without suffix, or with it where two differ in it only."""
+    stems = Counter(str(PurePosixPath(line.file).with_suffix("")) for line in plan.lines)
+    names = {}
+    for line in plan.lines:
+        path = PurePosixPath(line.file)
+        several = stems[str(path.with_suffix(""))] > 1
+        names[line.file] = path.name.replace(".", "_") if several else path.stem
+    taken: dict[str, str] = {line.file: line.file for line in plan.lines}
+    problems = []
+    for line in plan.lines:
+        for path in _targets(line, Path(), names[line.file]).values():
+            other = taken.setdefault(path.as_posix(), line.file)
+            if other != line.file:
+                problems.append(
+                    f"{line.file}: expected a name of its own for its copy {path.as_posix()}, got that of "
+                    f"{other}: rename one"
+                )
+    if problems:
+        raise InputError(problems)
+    return names
+
+
+def check_place(folder: Path, to: Path) -> None:
+    """Refuse to write among the originals.
+
+    Raises:
+        InputError: one of the two folders lies in the other.
+    """
+    inner, outer = folder.resolve(), to.resolve()
+    if outer == inner or outer.is_relative_to(inner) or inner.is_relative_to(outer):
+        raise InputError(f"--to {to}: expected a folder apart from {folder}, whose pictures stay as they are")
+
+
+def _claim(to: Path, settings: Mapping[str, Any]) -> None:
+    check_folder(to, "--to")
+    note, mine = to / SETTINGS, json.dumps(settings)
+    if to.is_dir() and any(to.iterdir()):
+        found = note.read_text("utf-8") if note.is_file() else None
+        if found != mine:
+            raise InputError(
+                f"--to {to}: expected a new or empty folder, got {_other(found, settings)}: choose another"
+            )
+    to.mkdir(parents=True, exist_ok=True)
+    write_whole(note, mine.encode())
+    for left in to.rglob(".*.part"):
+        left.unlink()
+
+
+def _other(found: str | None, settings: Mapping[str, Any]) -> str:
+    """What a folder holds that is not this command's."""
+    try:
+        made = json.loads(found or "")
+        differing = [
+            "another plan" if key == "plan" else f"{key} {made[key]}"
+            for key, value in settings.items()
+            if made[key] != value
+        ]
+    except (ValueError, KeyError, TypeError):
+        return "one with other files"
+    return f"one that was made with {', '.join(differing)}"
+
+
+def _draw_sheet(plan: Plan, to: Path, names: dict[str, str], path: Path, options: Options) -> None:
+    sheet = Sheet()
+    for line in plan.lines:
+        targets = _targets(line, to, names[line.file])
+        if not sheet.wants(PurePosixPath(line.file).parent.as_posix(), line.operations):
+            continue
+        if not targets or not all(map(os.path.isfile, targets.values())):  # one may have too long a name
+            continue
+        pictures = [(line.file, eight_bit(open_upright(plan.folder / line.file, line.file)))]
+        pictures += [(copy, eight_bit(open_upright(target, target.name))) for copy, target in targets.items()]
+        sheet.add(pictures)
+    sheet.save(path)

@@ -1,0 +1,1 @@
+"""Datasets: the row type, labels by tolerance, building from records, card, publishing."""

@@ -1,0 +1,337 @@
+"""From what was measured to what it is called: tolerance, class, verdict and boxes of a picture.
+
+A record states measures; which of them are defects is decided here, by the user's tolerance. A bend inside the
+tolerance is OK and a good pin's scatter outside of it is NG, whatever the manifest asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from blender_scripts.geometry.optics import Camera
+from generator import bbox_str
+
+BENDNG, NUKENG, OK, OTHERNG = CLASSES = ("BENDNG", "NUKENG", "OK", "OTHERNG")
+VERDICTS = ("OK", "NG")
+# Of a picture with several defects, and of a pin that is out of both tolerances, the first of these.
+PRECEDENCE = (NUKENG, BENDNG, OTHERNG, OK)
+# A defect that shows less of itself than this cannot be learned from its picture.
+OBSERVABLE_SHARE = 0.1
+# A deviation that moves its pin's tip by less in a view cannot be told there from the scatter of good pins.
+OBSERVABLE_PX = 1.0
+# Kinds of a position whose class follows from its measures.
+MEASURED_KINDS = ("ok", "bent", "retracted", "missing")
+
+# Pieces that are gone have no pixels: their visible box is that of all that is gone, in the picture or not.
+GONE_PIECES = ("cracked", "chipped")
+
+# What an answer calls the classes; the hyphenated ones are the sources' own spelling.
+ANSWER_LABELS = {
+    "short": {name: name for name in CLASSES},
+    "words": {BENDNG: "bent pin", NUKENG: "backed out pin", OTHERNG: "other defect", OK: "good pin"},
+    "hyphenated": {BENDNG: "BEND-NG", NUKENG: "NUKE-NG", OTHERNG: "OTHER-NG", OK: "OK"},
+}
+
+Box = tuple[float, float, float, float]
+
+
+def class_of_kind(kind: str) -> str:
+    """The class of a pin that has this kind of defect and is out of tolerance by it."""
+    return {"ok": OK, "bent": BENDNG, "retracted": NUKENG, "missing": NUKENG}.get(kind, OTHERNG)
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What is still good, in mm: a measure equal to its limit is good."""
+
+    true_position_mm: float
+    retraction_mm: float
+
+    def __post_init__(self) -> None:
+        for name, limit in asdict(self).items():
+            if not (math.isfinite(limit) and limit > 0):
+                raise ValueError(f"{name} must be a number of mm above 0, got {limit!r}")
+
+    def with_limits(self, limits: Mapping[str, float]) -> Tolerance:
+        """This tolerance with some limits replaced."""
+        return Tolerance(**{**asdict(self), **limits})
+
+
+def parse_tolerance(text: str) -> dict[str, float]:
+    """The limits in `true_position_mm=0.6,retraction_mm=0.5`; either may be left out.
+
+    Raises:
+        ValueError: an unknown name, a name given twice, no number, or a limit that is not above 0.
+    """
+    limits: dict[str, float] = {}
+    for item in text.split(","):
+        name, equals, number = (part.strip() for part in item.partition("="))
+        if name not in ("true_position_mm", "retraction_mm") or not equals:
+            raise ValueError(
+                f"expected true_position_mm=NUMBER or retraction_mm=NUMBER, got {item.strip()!r}"
+            )
+        if name in limits:
+            raise ValueError(f"expected {name} once, got it twice")
+        try:
+            limits[name] = float(number)
+        except ValueError:
+            raise ValueError(f"expected {name} in mm as a number, got {number!r}") from None
+        if not (math.isfinite(limits[name]) and limits[name] > 0):
+            raise ValueError(f"expected {name} above 0, got {number!r}")
+    return limits
+
+
+@dataclass(frozen=True)
+class ObjectTruth:
+    """One pin, or one thing that should not be there.
+
+    Attributes:
+        id: its index in the mask.
+        category: one of CLASSES.
+        box: xyxy in px, clipped to the picture; of an NG pin what shows the defect, see `_position_box`.
+        visible: share of it that can be seen, 0 to 1 (of a missing pin: of its cavity).
+        true_position_mm, retraction_mm: as measured, None for a missing pin and for things that are no pins.
+        kinds: the defects that make it NG.
+        tip_px, base_px: of a pin, None where there is none.
+        moved_px: how far a bend or a retraction out of tolerance moves the tip in this view; None for any other defect.
+    """
+
+    id: int
+    category: str
+    box: Box
+    visible: float
+    address: str
+    cavity: str
+    true_position_mm: float | None
+    retraction_mm: float | None
+    kinds: tuple[str, ...]
+    tip_px: tuple[float, ...] | None = None
+    base_px: tuple[float, ...] | None = None
+    moved_px: float | None = None
+
+    @property
+    def area(self) -> float:
+        """Of the box, px^2."""
+        return (self.box[2] - self.box[0]) * (self.box[3] - self.box[1])
+
+    @property
+    def observable(self) -> bool:
+        """Whether enough of it is in view; not whether what is wrong with it shows there."""
+        return self.visible >= OBSERVABLE_SHARE and self.area > 0
+
+    def shows(self, least_px: float) -> bool:
+        """Whether it is in view, and moved by so much there if it is a bend or a retraction."""
+        return self.observable and (self.moved_px is None or self.moved_px >= least_px)
+
+
+@dataclass(frozen=True)
+class PictureTruth:
+    """What a picture is, under one tolerance."""
+
+    label: str
+    kinds: tuple[str, ...]
+    grey: bool
+    observable: bool
+    objects: tuple[ObjectTruth, ...]
+
+    @property
+    def verdict(self) -> str:
+        return "OK" if self.label == OK else "NG"
+
+    @property
+    def found(self) -> list[ObjectTruth]:
+        """The NG objects that can be seen, which an answer names."""
+        return [thing for thing in self.objects if thing.category != OK and thing.observable]
+
+    def answer(self, width: int, height: int, labels: str = "short") -> str:
+        """The Florence-2 answer: the NG objects that can be seen, named as one of ANSWER_LABELS has it."""
+        names = ANSWER_LABELS[labels]
+        return bbox_str.encode(
+            [thing.box for thing in self.found], [names[t.category] for t in self.found], width, height
+        )
+
+
+def label_picture(
+    record: Mapping[str, Any],
+    tolerance: Tolerance,
+    grey: float = 0.0,
+    observable_px: float = OBSERVABLE_PX,
+) -> PictureTruth:
+    """Class, boxes and flags of one record.
+
+    Args:
+        record: the truth of one picture, as the renderer wrote it.
+        tolerance: the limits that make a pin NG.
+        grey: fraction of a limit; a picture with a pin whose measure lies within `grey * limit` of that limit is
+            flagged, because no two people would agree on it. 0: none is.
+        observable_px: a bend or a retraction that moves its tip by less in this view does not make the picture
+            observable. Records without a camera are judged without this.
+
+    Raises:
+        KeyError, TypeError, ValueError: a record without a value that is needed.
+    """
+    size = int(record["width"]), int(record["height"])
+    positions = record["positions"]
+    camera = Camera.of_record(record) if observable_px > 0 and "camera" in record else None
+    objects = [_position(position, tolerance, size, camera) for position in positions]
+    objects += [
+        _other(thing, index, size) for index, thing in enumerate(record["other"], start=len(positions) + 1)
+    ]
+    defective = [thing for thing in objects if thing.category != OK]
+    return PictureTruth(
+        label=worst_class(thing.category for thing in objects),
+        kinds=tuple(sorted({kind for thing in defective for kind in thing.kinds})),
+        grey=any(_is_grey(position, tolerance, grey) for position in positions),
+        observable=not defective or any(thing.shows(observable_px) for thing in defective),
+        objects=tuple(objects),
+    )
+
+
+def _position(
+    position: Mapping[str, Any], tolerance: Tolerance, size: tuple[int, int], camera: Camera | None
+) -> ObjectTruth:
+    category, kinds = judge(position, tolerance)
+    return ObjectTruth(
+        id=int(position["index"]),
+        category=category,
+        box=clipped(_position_box(position["boxes"], category, kinds), size),
+        visible=float(position["visible_fraction"]),
+        address=str(position["address"]),
+        cavity=str(position["cavity"]),
+        true_position_mm=position["true_position_mm"],
+        retraction_mm=position["retraction_mm"],
+        kinds=kinds,
+        tip_px=_point(position.get("tip_px")),
+        base_px=_point(position.get("base_px")),
+        moved_px=_moved_px(position, kinds, camera) if camera and kinds else None,
+    )
+
+
+def _moved_px(position: Mapping[str, Any], kinds: tuple[str, ...], camera: Camera) -> float | None:
+    """How far the tip is in this view from where it would be without its bend, or without its retraction.
+
+    What makes a pin NG beside them shows in other ways: None.
+    """
+    if not set(kinds) <= {"bent", "retracted"}:
+        return None
+    tip = np.array(position["tip_mm"], float)
+    sideways = (position["dx_mm"], position["dy_mm"], 0.0)
+    deviations = {"bent": sideways, "retracted": (0.0, 0.0, -position["retraction_mm"])}
+    without = [tip - np.array(deviations[kind]) for kind in kinds]
+    here, *there = camera.project(np.array([tip, *without]))
+    return float(max(np.linalg.norm(here - point) for point in there))
+
+
+def _point(value: Iterable[float] | None) -> tuple[float, ...] | None:
+    return None if value is None else tuple(float(edge) for edge in value)
+
+
+def judge(position: Mapping[str, Any], tolerance: Tolerance) -> tuple[str, tuple[str, ...]]:
+    """Class of one position, and every kind of defect that makes it NG.
+
+    Args:
+        position: its `kind` and `defects` and, where it is not missing, `true_position_mm` and `retraction_mm`.
+        tolerance: the limits that make it NG.
+    """
+    kind = position["kind"]
+    if kind == "missing":
+        return NUKENG, ("missing",)
+    kinds = []
+    if position["true_position_mm"] > tolerance.true_position_mm:
+        kinds.append("bent")
+    if position["retraction_mm"] > tolerance.retraction_mm:
+        kinds.append("retracted")
+    named = [text.partition("@")[0] for text in position.get("defects", ())] or [kind]
+    others = sorted({name for name in named if name not in MEASURED_KINDS})
+    if others:
+        # A broken or wrong pin often measures as short or shifted too: only a bend or retraction of its own counts.
+        kinds = [name for name in kinds if name in named]
+        if not kinds:
+            return OTHERNG, tuple(others)
+        category = NUKENG if "retracted" in kinds else BENDNG
+        return category, (*others, *kinds)
+    if "retracted" in kinds:
+        return NUKENG, tuple(kinds)
+    return (BENDNG if kinds else OK), tuple(kinds)
+
+
+def _position_box(boxes: Mapping[str, Any], category: str, kinds: tuple[str, ...]) -> Box:
+    """What a box of this position should enclose.
+
+    A missing pin has no pixels: where it should stand. A retracted one: what is left of it and where it should
+    stand. Any other: what can be seen of it, or would be seen without what hides it.
+    """
+    visible, expected = boxes["visible"], boxes["expected"]
+    if "missing" in kinds:
+        return tuple(expected)
+    if category == NUKENG and visible is not None:
+        return _union(visible, expected)
+    return tuple(visible or boxes["amodal"] or expected)
+
+
+def _other(thing: Mapping[str, Any], index: int, size: tuple[int, int]) -> ObjectTruth:
+    boxes = thing["boxes"]
+    box = boxes["visible"] or boxes["expected"] or boxes["amodal"]
+    if box is None:
+        raise ValueError(f"other: {thing['kind']} has no box")
+    # A thing that the record gives no share for counts as seen when any pixel of it is.
+    share = float(thing.get("visible_fraction", 1.0 if boxes["visible"] else 0.0))
+    inside = clipped(box, size)
+    if thing["kind"] in GONE_PIECES and tuple(box) != inside:
+        share *= _area(inside) / _area(box)
+    return ObjectTruth(
+        id=index,
+        category=OTHERNG,
+        box=inside,
+        visible=share,
+        address=str(thing.get("address") or ""),
+        cavity=str(thing.get("cavity") or ""),
+        true_position_mm=None,
+        retraction_mm=None,
+        kinds=(str(thing["kind"]),),
+    )
+
+
+def _is_grey(position: Mapping[str, Any], tolerance: Tolerance, grey: float) -> bool:
+    if grey <= 0 or position["kind"] == "missing":
+        return False
+    return any(abs(position[name] - limit) <= grey * limit for name, limit in asdict(tolerance).items())
+
+
+def worst_class(categories: Iterable[str]) -> str:
+    """The class of a picture that shows things of these classes."""
+    found = set(categories)
+    return next((name for name in PRECEDENCE if name in found), OK)
+
+
+def _union(a: Iterable[float], b: Iterable[float]) -> Box:
+    (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = a, b
+    return min(ax1, bx1), min(ay1, by1), max(ax2, bx2), max(ay2, by2)
+
+
+def _area(box: Iterable[float]) -> float:
+    x1, y1, x2, y2 = box
+    return (x2 - x1) * (y2 - y1)
+
+
+def coco_box(box: Iterable[float], size: tuple[int, int]) -> list[float] | None:
+    """A box xyxy as COCO's x, y, width, height, clipped to the picture; None where nothing of it is inside."""
+    x1, y1, x2, y2 = clipped(box, size)
+    return [x1, y1, x2 - x1, y2 - y1] if x2 > x1 and y2 > y1 else None
+
+
+def clipped(box: Iterable[float], size: tuple[int, int]) -> Box:
+    """The box inside the picture; one that lies outside becomes a point or a line on its border."""
+    width, height = size
+    x1, y1, x2, y2 = (float(value) for value in box)
+    return (
+        min(max(x1, 0.0), width),
+        min(max(y1, 0.0), height),
+        min(max(x2, 0.0), width),
+        min(max(y2, 0.0), height),
+    )

@@ -1,0 +1,104 @@
+"""Which positions are held out: drawn in equal shares from each row's edge and inside, before anything else is.
+
+A pin at the edge has no neighbour on one side, so its surroundings look different; so do the rows. A hold-out that
+missed one of these strata would measure something else than the step to another position.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+
+from blender_scripts.contract.connector import Position
+from blender_scripts.contract.errors import InputError
+
+# Neighbours are as near as the nearest of all, times this; a gap between their directions this wide is open air.
+_NEAR = 1.6
+# What is next to a position: not the diagonal.
+_NEXT = 1.25
+_OPEN_RAD = math.radians(150.0)
+
+
+def edge_addresses(positions: Sequence[Position]) -> set[str]:
+    """The positions that have no neighbour on one side."""
+    found = set()
+    for position in positions:
+        others = [(p.x_mm - position.x_mm, p.y_mm - position.y_mm) for p in positions if p is not position]
+        nearest = min((math.hypot(*step) for step in others), default=0.0)
+        angles = sorted(math.atan2(dy, dx) for dx, dy in others if math.hypot(dx, dy) <= _NEAR * nearest)
+        gaps = (
+            [b - a for a, b in zip(angles, [*angles[1:], angles[0] + 2 * math.pi], strict=True)]
+            if angles
+            else []
+        )
+        if not gaps or max(gaps) >= _OPEN_RAD:
+            found.add(position.address)
+    return found
+
+
+def neighbours(positions: Sequence[Position]) -> dict[str, list[str]]:
+    """Of each position those next to it, in the order of the connector."""
+    found = {}
+    for position in positions:
+        apart = {
+            other.address: math.hypot(other.x_mm - position.x_mm, other.y_mm - position.y_mm)
+            for other in positions
+            if other is not position
+        }
+        nearest = min(apart.values(), default=0.0)
+        found[position.address] = [address for address, gap in apart.items() if gap <= _NEXT * nearest]
+    return found
+
+
+def held_out_addresses(
+    positions: Sequence[Position],
+    wanted: int | float | Sequence[str] | None,
+    source: random.Random,
+    scene: str,
+) -> tuple[str, ...]:
+    """The positions whose defects no training picture shows, in the order of the connector.
+
+    Args:
+        positions: of one connector.
+        wanted: how many, what share, or which; None for none.
+        source: chooses within each stratum.
+        scene: for messages.
+
+    Raises:
+        InputError: an address that there is not, or nothing left on one side.
+    """
+    if wanted is None:
+        return ()
+    known = [position.address for position in positions]
+    if not isinstance(wanted, int | float):
+        strange = [address for address in wanted if address not in known]
+        if strange:
+            raise InputError(
+                f"positions.held_out: expected addresses of scene {scene} ({known[0]} to {known[-1]}), "
+                f"got {', '.join(strange)}"
+            )
+        chosen = set(wanted)
+    else:
+        count = wanted if isinstance(wanted, int) else max(1, round(wanted * len(known)))
+        chosen = _drawn(positions, min(count, len(known)), source)
+    if len(chosen) >= len(known):
+        raise InputError(
+            f"positions.held_out: expected fewer than the {len(known)} positions of scene {scene}, got {len(chosen)}"
+        )
+    return tuple(address for address in known if address in chosen)
+
+
+def _drawn(positions: Sequence[Position], count: int, source: random.Random) -> set[str]:
+    """That many positions, each stratum in proportion; remainders go to the largest fractions."""
+    edge = edge_addresses(positions)
+    strata: dict[tuple[int, bool], list[str]] = {}
+    for position in positions:
+        strata.setdefault((position.row, position.address in edge), []).append(position.address)
+    shares = {key: count * len(members) / len(positions) for key, members in strata.items()}
+    quotas = {key: math.floor(share + 1e-9) for key, share in shares.items()}
+    # Ties go by chance, or the first row would always have one more.
+    ranked = sorted(strata, key=lambda key: (quotas[key] - shares[key], source.random()))
+    for key in ranked[: count - sum(quotas.values())]:
+        quotas[key] += 1
+    return {address for key, members in strata.items() for address in source.sample(members, quotas[key])}

@@ -1,0 +1,139 @@
+"""An image folder: SPLIT/CLASS/picture or CLASS/picture; or metadata.jsonl or metadata.csv with file_name and label."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from blender_scripts.contract.errors import InputError, shown
+from generator.interchange.labelled import (
+    ClassNames,
+    Found,
+    Labelled,
+    Thing,
+    leads_below,
+    numbers,
+    own_values,
+    split_of,
+)
+from generator.io.pictures import find_pictures
+
+
+def read_image_folder(source: Path, names: ClassNames, views: Sequence[str] = ()) -> Found:
+    """Read pictures whose class is their folder's name, or stands in a metadata file with boxes or without.
+
+    Args:
+        source: the folder.
+        names: classes by folder name or label.
+        views: names of pictures whose folder is their part's, below that of its class.
+    """
+    found = Found()
+    metadata = sorted([*source.rglob("metadata.jsonl"), *source.rglob("metadata.csv")])
+    if metadata:
+        for path in metadata:
+            _read_metadata(path, source, names, found)
+        return found
+    try:
+        paths = find_pictures(source)
+    except InputError as error:
+        found.problems += error.problems
+        return found
+    for path in paths:
+        parts = path.relative_to(source).parts[: -2 if path.stem in views else -1]
+        name = path.relative_to(source).as_posix()
+        if not parts or split_of(parts[-1]):
+            found.problems.append(f"{name}: expected a folder named after its class, got none")
+            continue
+        split = next((s for part in parts[:-1] if (s := split_of(part))), None)
+        found.pictures.append(Labelled(path, name, split, names[parts[-1]], None, parts[-1]))
+    return found
+
+
+def _read_metadata(path: Path, source: Path, names: ClassNames, found: Found) -> None:
+    where = path.relative_to(source).as_posix()
+    try:
+        text = path.read_text("utf-8-sig")
+        if path.suffix == ".jsonl":
+            rows = [(n, json.loads(line)) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
+        else:
+            lines = csv.DictReader(io.StringIO(text, newline=""))
+            # An empty cell says nothing; an object in one is JSON.
+            rows = [(lines.line_num, {k: v for k, v in row.items() if v != ""}) for row in lines]
+    except (OSError, ValueError, RecursionError, csv.Error) as error:
+        found.problems.append(f"{where}: expected one picture a line, got: {error}")
+        return
+    listed = set()
+    for number, row in rows:
+        name = row.get("file_name") if isinstance(row, dict) else None
+        if not isinstance(name, str) or not name:
+            found.problems.append(f"{where}:{number}: expected file_name, got none")
+            continue
+        listed.add(path.parent / name)
+        if not leads_below(name, path.parent, source) or not (path.parent / name).is_relative_to(source):
+            problem = f"{where}:{number}: expected a file_name below {source.name}, got {shown(name)}"
+            found.problems.append(problem)
+            continue
+        problems: list[str] = []
+        things = _things(row.get("objects"), f"{where}:{number}", names, problems)
+        label = row.get("label")
+        if label is not None and not isinstance(label, str):
+            problems.append(f"{where}:{number}: expected label as a name, got {shown(label)}")
+        if label is None and things is None and not problems:
+            found.problems.append(f"{where}:{number}: expected label or objects, got neither")
+            continue
+        relative = (path.parent / name).relative_to(source).parts[:-1]
+        split = next((s for part in relative if (s := split_of(part))), None)
+        found.pictures.append(
+            Labelled(
+                path.parent / name,
+                (path.parent / name).relative_to(source).as_posix(),
+                split,
+                names[label] if isinstance(label, str) else None,
+                things,
+                label if isinstance(label, str) else "",
+                problems=tuple(problems),
+            )
+        )
+    for picture in find_pictures(path.parent):
+        if picture not in listed:
+            found.problems.append(
+                f"{picture.relative_to(source).as_posix()}: expected a line in {where}, got none"
+            )
+
+
+def _things(objects: Any, where: str, names: ClassNames, problems: list[str]) -> tuple[Thing, ...] | None:
+    """The boxes of a line's `objects`, which a CSV cell holds as JSON; None where there are none, or a fault."""
+    if objects is None:
+        return None
+    try:
+        if isinstance(objects, str):
+            objects = json.loads(objects)
+    except (ValueError, RecursionError):
+        pass
+    if not isinstance(objects, dict):
+        problems.append(f"{where} objects: expected one object of bbox and categories, got {shown(objects)}")
+        return None
+    boxes, words = objects.get("bbox"), objects.get("categories", objects.get("category"))
+    if not isinstance(boxes, list) or not isinstance(words, list) or len(boxes) != len(words):
+        problems.append(f"{where} objects: expected as many categories as bbox, got others")
+        return None
+    things = []
+    for at, (box, word) in enumerate(zip(boxes, words, strict=True)):
+        values = numbers(box, 4) if isinstance(box, list) else None
+        if values is None or not isinstance(word, str):
+            got = f"{shown(box)} {shown(word)}"
+            problems.append(f"{where} objects {at}: expected four numbers and a name, got {got}")
+            continue
+        x, y, width, height = values
+        more = {
+            name: column[at]
+            for name, column in objects.items()
+            if isinstance(column, list) and at < len(column)
+        }
+        own = own_values(more, f"{where} objects {at}", problems)
+        things.append(Thing((x, y, x + width, y + height), names[word], word, more=own))
+    return tuple(things)

@@ -1,0 +1,1 @@
+"""Driving the renderer: the pool of worker processes, `render` and `preview`."""

@@ -1,0 +1,148 @@
+"""`python -m generator preview`: some rows of a manifest, rendered fast, on one contact sheet."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from blender_scripts.contract.errors import InputError
+from blender_scripts.manifest.defects import worst_kind
+from blender_scripts.manifest.reader import OPTIONAL, REQUIRED, Run, read_manifest
+from generator.doe.check import add_scenes_argument
+from generator.io.output_file import check_file
+
+MARGIN_PX = 12
+CAPTION_PX = 50
+_INK, _QUIET, _PAPER = (26, 31, 38), (98, 109, 122), (255, 255, 255)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("manifest", type=Path, help="the CSV manifest")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="PNG", help="the contact sheet to write"
+    )
+    parser.add_argument(
+        "--pictures", type=int, default=12, metavar="N", help="rows to show, 1-100 (default: 12)"
+    )
+    parser.add_argument(
+        "--samples",
+        type=int,
+        default=1,
+        metavar="N",
+        help="samples per pixel in place of the rows' own (default: 1)",
+    )
+    parser.add_argument(
+        "--workers", type=int, default=None, metavar="N", help="renderer processes (default: one per core)"
+    )
+    add_scenes_argument(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Choose rows, render them into a temporary folder, and write the sheet."""
+    for name, value, low, high in (
+        ("--pictures", options.pictures, 1, 100),
+        ("--samples", options.samples, 1, 4096),
+        ("--workers", options.workers or 1, 1, 1024),
+    ):
+        if not low <= value <= high:
+            raise InputError(f"{name}: expected {low} to {high}, got {value}")
+    check_file(options.output, "-o", (".png",), [options.manifest])
+    chosen = spread(read_manifest(options.manifest, options.scenes).runs, options.pictures)
+    with tempfile.TemporaryDirectory(prefix="pinsight-preview-") as folder:
+        manifest, out = Path(folder) / "preview.csv", Path(folder) / "out"
+        manifest.write_text(_manifest(chosen, options.samples), encoding="utf-8", newline="")
+        code = _render(manifest, out, options)
+        sheet = contact_sheet([(run, out / "images" / f"{run.run}.png") for run in chosen])
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(options.output, "PNG")
+    sys.stdout.write(f"{len(chosen)} of the rows, {options.samples} sample(s) a pixel, in {options.output}\n")
+    return code
+
+
+def spread(runs: Sequence[Run], count: int) -> list[Run]:
+    """Rows that show as many different levels as that many rows can, in the order of the manifest."""
+    seen: Counter[tuple[str, str]] = Counter()
+    left = list(range(len(runs)))
+    levels = [
+        [("kind", "+".join(sorted({d.kind for d in run.defects})) or worst_kind(()))]
+        + [
+            (name, str(run.row()[name]))
+            for name in ("split", "scene", "housing", "terminal", "camera", "lighting", "marking")
+        ]
+        for run in runs
+    ]
+    chosen = []
+    while left and len(chosen) < count:
+        # The kind of defect is what is looked at first.
+        best = min(
+            left, key=lambda i: (2 * seen[levels[i][0]] + sum(seen[level] for level in levels[i][1:]), i)
+        )
+        seen.update(levels[best])
+        left.remove(best)
+        chosen.append(best)
+    return [runs[i] for i in sorted(chosen)]
+
+
+def _manifest(runs: Sequence[Run], samples: int) -> str:
+    buffer = io.StringIO(newline="")
+    writer = csv.DictWriter(buffer, (*REQUIRED, *OPTIONAL), extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({**run.row(), "samples": samples} for run in runs)
+    return buffer.getvalue()
+
+
+def _render(manifest: Path, out: Path, options: argparse.Namespace) -> int:
+    # Imported here, so that asking for help does not load what drives Blender.
+    from generator.rendering import render
+
+    parser = argparse.ArgumentParser()
+    render.add_arguments(parser)
+    words = [str(manifest), "--out", str(out), "--scenes", str(options.scenes), "--mask-scale", "1"]
+    return render.run(
+        parser.parse_args(words + (["--workers", str(options.workers)] if options.workers else []))
+    )
+
+
+def contact_sheet(pictures: Sequence[tuple[Run, Path]]) -> Image.Image:
+    """Pictures in a grid, each with its row's name, split, defects and factors below it."""
+    opened = [(run, Image.open(path).convert("RGB") if path.is_file() else None) for run, path in pictures]
+    width = max(run.width for run, _ in opened)
+    height = max(run.height for run, _ in opened)
+    columns = max(1, min(len(opened), round((len(opened) * 1.5 * (height + CAPTION_PX) / width) ** 0.5)))
+    rows = -(-len(opened) // columns)
+    cell = width + MARGIN_PX, height + CAPTION_PX + MARGIN_PX
+    sheet = Image.new("RGB", (columns * cell[0] + MARGIN_PX, rows * cell[1] + MARGIN_PX), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(12)
+    for number, (run, picture) in enumerate(opened):
+        x, y = MARGIN_PX + number % columns * cell[0], MARGIN_PX + number // columns * cell[1]
+        if picture is None:
+            draw.rectangle((x, y, x + run.width, y + run.height), outline=_QUIET)
+            draw.text((x + 8, y + 8), "not rendered", _QUIET, font)
+        else:
+            sheet.paste(picture, (x, y))
+        for line, (text, ink) in enumerate(_caption(run)):
+            draw.text((x, y + run.height + 3 + 15 * line), _fitted(draw, text, font, width), ink, font)
+    return sheet
+
+
+def _caption(run: Run) -> list[tuple[str, tuple[int, int, int]]]:
+    defects = ", ".join(f"{d.kind} {d.target}" for d in run.defects) or "no defect"
+    factors = (run.scene, run.housing, run.terminal, run.camera, run.lighting, run.marking)
+    return [(f"{run.run}  {run.split}", _INK), (defects, _INK), (" · ".join(factors), _QUIET)]
+
+
+def _fitted(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+    if draw.textlength(text, font) <= width:
+        return text
+    while text and draw.textlength(text + "…", font) > width:
+        text = text[:-1]
+    return text + "…"

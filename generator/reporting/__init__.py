@@ -1,0 +1,1 @@
+"""`report`: one HTML page on a dataset."""

@@ -1,0 +1,464 @@
+"""SOARTC: how far each place of a picture lies from the unit space of good parts, by a mean and a covariance.
+
+Stage 1, self-similarity: windows on a grid, of each the row-Gram matrix (or the pixels themselves), SOART3 of it
+against the unit space's mean at the same place (golden) or against the picture's own mean window (self). Stage 2,
+anomaly degree: the Mahalanobis distance of (log_beta, log_yita, log_gamma) from the members at that place.
+
+A picture is first reduced so that its longer side carries at most `grid` windows, laid over the unit space's mean
+(`generator.soart.registration`), and its gain set to the mean's.
+
+    model = SoartC(window=16, grid=250).fit(ok_pictures)         # (H, W) floats in [0, 1]
+    model.anomaly(picture)                                        # (H, W) float32; about 1 where nothing is wrong
+    model.threshold.promise                                       # what the limit promises
+    model.save("unit_space.npz"); SoartC.load("unit_space.npz")
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from generator.soart.kernels import compiled
+from generator.soart.limits import Threshold, threshold
+from generator.soart.registration import Pose, register, resized, warp
+from generator.soart.soart3_maps import soart3_map
+
+SCHEMA = 1
+FEWEST = 3
+# At most so many members are left out one by one with everything made anew; with more, one member's part in the
+# others' reference is below what the interval can resolve.
+REFIT = 12
+VARIANCE_FLOOR = 1e-10
+NOISE_DRAWS = 6
+GOLDEN, SELF = "golden", "self"
+
+
+class Look(NamedTuple):
+    """What one look at a picture gives.
+
+    Attributes:
+        anomaly: (H, W) float32, the degree of each pixel, in the picture's own place and size.
+        seen: (h, w[, C]) the picture laid over the unit space.
+        maps: (K, gh, gw) of stage 1.
+        degrees: (h, w) the degree of each pixel of the unit space; its largest is the picture's score.
+    """
+
+    anomaly: np.ndarray
+    seen: np.ndarray
+    maps: np.ndarray
+    degrees: np.ndarray
+
+
+class SoartC:
+    """The two-stage estimator, in scikit-learn's manner: `fit`, then `transform`, `anomaly`, `score`.
+
+    Args:
+        window: side of the windows, px of the reduced picture.
+        grid: most windows along the longer side; 250 by default, 100 for an edge computer.
+        similarity: "gram" (S = A A^T of each window A) or "pixels".
+        reference: "golden" (the unit space's mean at the same place) or "self" (the picture's own mean window).
+        rotation_deg: angles that registration searches, +-; 0: none. Negative: no registration at all.
+        scaling: how far from 1 a part's size in the picture may be, as it lies nearer or farther; 0: it does not vary.
+        gain: whether brightness is set to the unit space's before stage 1.
+        tolerance: px of the reduced picture by which an edge may lie off without counting.
+        noise: standard deviation of a sensor's noise, grey 0 to 1, which may come on top of the OK pictures' own.
+        shrinkage: share of the whole picture's covariance in each place's, plus what few members need.
+        neighbourhood: half side, in windows, of the square over which a place's covariance is pooled.
+        above: OK pictures that may lie above the threshold (`false_alarms.threshold`).
+
+    Attributes:
+        reference_: (h, w[, C]) the unit space's mean picture.
+        mean_: (K, gh, gw), precision_: (K (K + 1) / 2, gh, gw), K = 3 maps per channel.
+        threshold: of `score`, from leave-one-out over the OK pictures.
+        scores_: those leave-one-out scores.
+        members_: (n, h, w[, C]) the members laid over each other; 8 bits a value in a saved file.
+        notes: anything else that JSON can hold, saved along: `inspect` keeps its positions here.
+    """
+
+    def __init__(
+        self,
+        window: int = 16,
+        grid: int = 250,
+        similarity: str = "pixels",
+        reference: str = GOLDEN,
+        rotation_deg: float = 3.0,
+        scaling: float = 0.03,
+        gain: bool = True,
+        tolerance: float = 0.25,
+        noise: float = 2 / 255,
+        shrinkage: float = 0.1,
+        neighbourhood: int = 2,
+        above: int = 0,
+    ) -> None:
+        if reference not in (GOLDEN, SELF):
+            raise ValueError(f"reference must be golden or self, got {reference!r}")
+        self.notes: dict[str, Any] = {}
+        self.settings: dict[str, Any] = {
+            "window": window,
+            "grid": grid,
+            "similarity": similarity,
+            "reference": reference,
+            "rotation_deg": rotation_deg,
+            "scaling": scaling,
+            "gain": gain,
+            "tolerance": tolerance,
+            "noise": noise,
+            "shrinkage": shrinkage,
+            "neighbourhood": neighbourhood,
+            "above": above,
+        }
+
+    def fit(self, images: Iterable[np.ndarray]) -> SoartC:
+        """Make the unit space of these OK pictures.
+
+        Args:
+            images: at least 3, (H, W) grey or (H, W, C) colour, floats in [0, 1], of one shape; gone through once, and
+                kept reduced only.
+
+        Raises:
+            ValueError: fewer, or pictures that differ in shape, or what `soart3_map` refuses.
+        """
+        small, shapes = [], set()
+        for image in images:
+            small.append(self._reduced(image))
+            shapes.add(np.shape(image))
+        if len(small) < FEWEST:
+            raise ValueError(f"a unit space takes at least {FEWEST} OK pictures, got {len(small)}")
+        if len(shapes) > 1:
+            raise ValueError(f"OK pictures must be of one shape, got {', '.join(map(str, sorted(shapes)))}")
+        # Twice: first onto one of them, then onto their sharper mean.
+        reference = small[0]
+        for _ in range(2):
+            members = np.stack([self._laid_over(picture, reference) for picture in small])
+            reference = members.mean(axis=0, dtype=np.float64).astype(np.float32)
+        self.members_ = members
+        self._fit_members(members)
+        self.scores_ = self._leave_one_out(members)
+        self.threshold = threshold(self.scores_, min(self.settings["above"], len(members) - 1))
+        return self
+
+    def transform(self, image: np.ndarray) -> np.ndarray:
+        """The stage 1 maps of a picture laid over the unit space: (K, gh, gw) float32, K = 3 per channel."""
+        return self._maps(self.registered(image), self.reference_)
+
+    def registered(self, image: np.ndarray) -> np.ndarray:
+        """The picture as stage 1 sees it: reduced, laid over the unit space, gain set; (h, w[, C]) float32."""
+        return self._laid_over(self._reduced(image), self.reference_)
+
+    def degrees(self, image: np.ndarray) -> np.ndarray:
+        """The anomaly degree of each window: (gh, gw) float32, about 1 for good parts."""
+        return distance(self.transform(image), self.mean_, self.precision_)
+
+    def anomaly(self, image: np.ndarray) -> np.ndarray:
+        """The anomaly degree of each pixel, in the picture's own place and size: (H, W) float32."""
+        return self.look(image).anomaly
+
+    def look(self, image: np.ndarray) -> Look:
+        """All that one look at a picture gives."""
+        picture = self._reduced(image)
+        pose = self._pose(picture, self.reference_)
+        seen = self._moved(picture, pose, self.reference_)
+        maps = self._maps(seen, self.reference_)
+        degrees = distance(maps, self.mean_, self.precision_)
+        at_pixels = self._at_pixels(degrees)
+        anomaly = self._as_picture(at_pixels, np.shape(image)[:2], picture.shape[:2], pose)
+        return Look(anomaly, seen, maps, at_pixels)
+
+    def pose_of(self, image: np.ndarray) -> tuple[tuple[int, int], Pose]:
+        """The size (h, w) that a picture is reduced to, and how that lies against the unit space's mean."""
+        picture = self._reduced(image)
+        return picture.shape[:2], self._pose(picture, self.reference_)
+
+    def _at_pixels(self, degrees: np.ndarray) -> np.ndarray:
+        """A map of windows as a picture of the unit space's size, each shown at its window's middle."""
+        before = self.settings["window"] // 2
+        after = [n - g - before for n, g in zip(self.reference_.shape[:2], degrees.shape, strict=True)]
+        return np.pad(degrees, ((before, after[0]), (before, after[1])), mode="edge")
+
+    def _as_picture(
+        self, full: np.ndarray, size: tuple[int, int], small: tuple[int, int], pose: Pose
+    ) -> np.ndarray:
+        """A picture of the unit space's size, in the place and size of the inspected one."""
+        shape = self.reference_.shape[:2]
+        y, x = np.mgrid[0 : small[0], 0 : small[1]] + 0.5
+        back = pose.back(np.stack([x.ravel(), y.ravel()], axis=1), shape, small)
+        column, row = (np.clip(np.round(back[:, k] - 0.5).astype(int), 0, shape[1 - k] - 1) for k in (0, 1))
+        picture = full[row, column].reshape(small)
+        if small != tuple(size):
+            picture = np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.BILINEAR))
+        return picture
+
+    def score(self, image: np.ndarray) -> float:
+        """The anomaly degree of the picture: the largest of its windows'."""
+        return float(self.degrees(image).max())
+
+    def save(self, path: Path | str) -> None:
+        """Write the unit space to one .npz file of arrays and a JSON text; nothing in it can run code."""
+        header = {
+            "schema": SCHEMA,
+            "made_by": "pinsight",
+            "settings": self.settings,
+            "threshold": self.threshold.to_json(),
+            "notes": self.notes,
+        }
+        with Path(path).open("wb") as file:
+            np.savez_compressed(
+                file,
+                header=np.frombuffer(json.dumps(header).encode(), dtype=np.uint8),
+                reference=self.reference_,
+                mean=self.mean_,
+                precision=self.precision_,
+                scores=self.scores_,
+                members=np.round(255 * self.members_).astype(np.uint8),
+            )
+
+    @classmethod
+    def load(cls, path: Path | str) -> SoartC:
+        """Read what `save` wrote.
+
+        Raises:
+            ValueError: not such a file, or one of another version.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                data = {name: file[name] for name in file.files}
+            header = json.loads(data["header"].tobytes())
+            version = header["schema"]
+        except (OSError, KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path}: expected a unit space saved by SoartC, got {error}") from error
+        if version != SCHEMA:
+            raise ValueError(f"{path}: expected schema {SCHEMA}, got {version!r}")
+        model = cls(**header["settings"])
+        model.threshold = Threshold.from_json(header["threshold"])
+        model.notes = header["notes"]
+        model.reference_, model.mean_ = data["reference"], data["mean"]
+        model.precision_, model.scores_ = data["precision"], data["scores"]
+        model.members_ = data["members"].astype(np.float32) / np.float32(255)
+        return model
+
+    def _reduced(self, image: np.ndarray) -> np.ndarray:
+        image = np.asarray(image)
+        if image.ndim not in (2, 3) or image.size == 0 or not np.issubdtype(image.dtype, np.floating):
+            raise ValueError(
+                f"image must be floats of shape (H, W) or (H, W, C), got {image.dtype} of shape {image.shape}"
+            )
+        low, high = float(image.min()), float(image.max())
+        if not (low >= 0.0 and high <= 1.0):  # written so that NaN fails too
+            raise ValueError(f"image must lie in [0, 1] without NaN, got {low:.6g} to {high:.6g}")
+        most = self.settings["grid"] + self.settings["window"] - 1
+        return _by_channel(image, lambda grey: resized(grey, most / max(image.shape[:2])))
+
+    def _pose(self, picture: np.ndarray, reference: np.ndarray) -> Pose:
+        if self.settings["rotation_deg"] < 0:
+            return Pose()
+        return register(
+            _grey(picture), _grey(reference), self.settings["rotation_deg"], self.settings["scaling"]
+        )
+
+    def _laid_over(self, picture: np.ndarray, reference: np.ndarray) -> np.ndarray:
+        return self._moved(picture, self._pose(picture, reference), reference)
+
+    def _moved(self, picture: np.ndarray, pose: Pose, reference: np.ndarray) -> np.ndarray:
+        shape = reference.shape[:2]
+        bare = _by_channel(picture, lambda grey: warp(grey, pose, shape))
+        gain = _gain(_grey(bare), _grey(reference)) if self.settings["gain"] else 1.0
+        # What the picture does not reach is taken from the reference, after the gain: nothing is known about it.
+        if picture.ndim == 2:
+            moved = warp(np.clip(gain * picture, 0, 1), pose, shape, reference)
+        else:
+            channels = range(picture.shape[2])
+            moved = np.stack(
+                [
+                    warp(np.clip(gain * picture[..., c], 0, 1), pose, shape, reference[..., c])
+                    for c in channels
+                ],
+                axis=2,
+            )
+        return moved
+
+    def _maps(self, picture: np.ndarray, reference: np.ndarray) -> np.ndarray:
+        golden = reference if self.settings["reference"] == GOLDEN else None
+        maps = soart3_map(picture, golden, self.settings["window"], 1, self.settings["similarity"])
+        return maps.reshape(-1, *maps.shape[-2:])
+
+    def _fit_members(self, members: np.ndarray) -> None:
+        """Statistics of stage 1 over members that are already laid over each other."""
+        count = len(members)
+        total = members.sum(axis=0, dtype=np.float64)
+        self.reference_ = np.clip(total / count, 0, 1).astype(np.float32)
+        # Each against the mean of the others, as a fresh picture will be: a mean that holds itself looks nearer.
+        others = (np.clip((total - member) / (count - 1), 0, 1).astype(np.float32) for member in members)
+        maps = np.stack([self._maps(m, o) for m, o in zip(members, others, strict=True)])
+        self._maps_of_members = maps
+        self.mean_ = maps.mean(axis=0)
+        self._products = sum(_products(one - self.mean_) for one in maps)
+        self._widening = self._shift_products() + self._noise_products()
+        self.precision_ = self._precision(self._products, count)
+
+    def _shift_products(self) -> np.ndarray:
+        """What a shift of the reference by the tolerance does to the maps, as outer products: the mean of four ways."""
+        t = self.settings["tolerance"]
+        height, width = self.reference_.shape[:2]
+        still = self._maps(self.reference_, self.reference_)
+        if t <= 0:
+            return np.zeros_like(_products(still))
+        shifts = [Pose(0, t, 0), Pose(0, -t, 0), Pose(0, 0, t), Pose(0, 0, -t)]
+        moved = (
+            _by_channel(self.reference_, lambda g, p=pose: warp(g, p, (height, width))) for pose in shifts
+        )
+        return sum(_products(self._maps(m, self.reference_) - still) for m in moved) / len(shifts)
+
+    def _noise_products(self) -> np.ndarray:
+        """What sensor noise on the reference does to the maps, as outer products pooled over neighbours.
+
+        Without it a place that is flat on good parts has next to no variance, and a noisier picture is all anomaly.
+        """
+        still = self._maps(self.reference_, self.reference_)
+        total = np.zeros_like(_products(still))
+        draws = np.random.default_rng(0)
+        for _ in range(NOISE_DRAWS if self.settings["noise"] > 0 else 0):
+            noise = draws.normal(0, self.settings["noise"], self.reference_.shape)
+            noisy = np.clip(self.reference_ + noise, 0, 1).astype(np.float32)
+            total += _products(self._maps(noisy, self.reference_) - still)
+        return _box_mean(total / NOISE_DRAWS, self.settings["neighbourhood"])
+
+    def _precision(self, products: np.ndarray, count: int) -> np.ndarray:
+        local = _box_mean(products, self.settings["neighbourhood"]) / max(count - 1, 1)
+        whole = local.mean(axis=(1, 2), keepdims=True)
+        share = self.settings["shrinkage"] + (1 - self.settings["shrinkage"]) * 3 / (count + 3)
+        return _inverse((1 - share) * local + share * whole + self._widening, len(self.mean_))
+
+    def _leave_one_out(self, members: np.ndarray) -> np.ndarray:
+        """The score of each member by a unit space without it."""
+        count = len(members)
+        scores = np.empty(count)
+        if count <= REFIT and count > FEWEST:
+            for i in range(count):
+                rest = SoartC(**self.settings)
+                rest._fit_members(np.delete(members, i, axis=0))
+                maps = rest._maps(members[i], rest.reference_)
+                scores[i] = distance(maps, rest.mean_, rest.precision_).max()
+            return scores
+        for i, maps in enumerate(self._maps_of_members):
+            off = maps - self.mean_
+            mean = self.mean_ - off / (count - 1)
+            products = self._products - _products(off) * (count / (count - 1))
+            scores[i] = distance(maps, mean, self._precision(products, count - 1)).max()
+        return scores
+
+
+def _grey(picture: np.ndarray) -> np.ndarray:
+    return picture if picture.ndim == 2 else picture.mean(axis=2, dtype=np.float32)
+
+
+def _by_channel(picture: np.ndarray, change: Any) -> np.ndarray:
+    if picture.ndim == 2:
+        return change(picture)
+    return np.stack([change(np.ascontiguousarray(picture[..., c])) for c in range(picture.shape[2])], axis=2)
+
+
+def _gain(picture: np.ndarray, reference: np.ndarray) -> float:
+    """The factor that brings a picture to the reference's brightness; pixels that do not follow count little."""
+    y, x = picture.ravel(), reference.ravel()
+    weight = np.ones_like(y)
+    gain = 1.0
+    for _ in range(4):
+        gain = float((weight * x * y).sum() + 1e-6) / float((weight * y * y).sum() + 1e-6)
+        rest = np.abs(x - gain * y)
+        weight = 1.0 / (1.0 + (rest / (2.0 * rest.mean() + 1e-6)) ** 2)
+    return gain
+
+
+def _products(maps: np.ndarray) -> np.ndarray:
+    """(K (K + 1) / 2, gh, gw) float64: the upper triangle of each place's outer product."""
+    rows, columns = np.triu_indices(len(maps))
+    return maps[rows].astype(np.float64) * maps[columns]
+
+
+@compiled()
+def _box_mean(planes, radius):
+    """Mean over the square of half side `radius` around each place, what lies outside left out."""
+    k, gh, gw = planes.shape
+    beside = np.empty((gh, gw))
+    out = np.empty_like(planes)
+    for plane in range(k):
+        for i in range(gh):
+            for j in range(gw):
+                first, last = max(j - radius, 0), min(j + radius + 1, gw)
+                total = 0.0
+                for c in range(first, last):
+                    total += planes[plane, i, c]
+                beside[i, j] = total / (last - first)
+        for i in range(gh):
+            first, last = max(i - radius, 0), min(i + radius + 1, gh)
+            out[plane, i] = 0.0
+            for r in range(first, last):
+                for j in range(gw):
+                    out[plane, i, j] += beside[r, j]
+            for j in range(gw):
+                out[plane, i, j] /= last - first
+    return out
+
+
+@compiled()
+def _inverse(covariance, k):
+    """The inverse of each place's covariance (k x k, given and returned as upper triangles), float32."""
+    planes, gh, gw = covariance.shape
+    out = np.empty((planes, gh, gw), np.float32)
+    full = np.empty((k, 2 * k))
+    for i in range(gh):
+        for j in range(gw):
+            plane = 0
+            full[:] = 0.0
+            for a in range(k):
+                for b in range(a, k):
+                    full[a, b] = full[b, a] = covariance[plane, i, j]
+                    plane += 1
+                full[a, a] += VARIANCE_FLOOR
+                full[a, k + a] = 1.0
+            # Gauss and Jordan without pivots: the matrix is symmetric and positive.
+            for a in range(k):
+                pivot = full[a, a]
+                for c in range(2 * k):
+                    full[a, c] /= pivot
+                for b in range(k):
+                    if b != a:
+                        factor = full[b, a]
+                        for c in range(2 * k):
+                            full[b, c] -= factor * full[a, c]
+            plane = 0
+            for a in range(k):
+                for b in range(a, k):
+                    out[plane, i, j] = full[a, k + b]
+                    plane += 1
+    return out
+
+
+@compiled()
+def distance(maps, mean, precision):
+    """sqrt(d' P d / K) of each place, d = maps - mean: about 1 where it is like the members."""
+    k, gh, gw = maps.shape
+    out = np.zeros((gh, gw), np.float32)
+    plane = 0
+    for a in range(k):
+        for b in range(a, k):
+            twice = np.float32(1.0 if a == b else 2.0)
+            for i in range(gh):
+                for j in range(gw):
+                    out[i, j] += (
+                        twice
+                        * precision[plane, i, j]
+                        * (maps[a, i, j] - mean[a, i, j])
+                        * (maps[b, i, j] - mean[b, i, j])
+                    )
+            plane += 1
+    for i in range(gh):
+        for j in range(gw):
+            out[i, j] = np.sqrt(max(out[i, j], np.float32(0.0)) / np.float32(k))
+    return out

@@ -1,0 +1,156 @@
+"""The compiled loops of SOART3 on row-Gram self-similarity: S = A A^T of every window A against that of its reference.
+
+S(r, s) of the window at (i, j) is the sum over w columns of the product of the picture's rows i + r and i + s. For
+one distance d = s - r these are running sums along one shifted product image, the same for all windows, so the w
+product images give every S. S is symmetric: its w (w + 1) / 2 different entries are visited, those off the diagonal
+counted twice. Everything is in double precision, since the entries reach w, not 1.
+
+Strips of rows of windows are shared out over threads; a strip keeps the sums of its own rows only.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from generator.soart.kernels import EPSILON, TILE, compiled, finish, fma, window_sums
+
+STRIP = 16
+
+
+@compiled()
+def _lagged_sums(picture, top, rows, window, stride, out):
+    """out[d, u, j]: sum over `window` columns from j stride of picture[top + u] * picture[top + u + d]."""
+    width = picture.shape[1]
+    product = np.empty(width)
+    spare = np.empty(width)
+    sums = np.empty(width)
+    for lag in range(window):
+        for u in range(rows - lag):
+            upper = picture[top + u]
+            lower = picture[top + u + lag]
+            for c in range(width):
+                product[c] = upper[c] * lower[c]
+            line = out[lag, u]
+            if stride == 1:
+                window_sums(product, spare, window, line)
+            else:
+                window_sums(product, spare, window, sums)
+                for j in range(line.size):
+                    line[j] = sums[j * stride]
+
+
+@compiled(parallel=True)
+def gram_golden_maps(image, golden, window, stride, out):
+    """S of every window against S at the same place of another picture; both in double precision."""
+    gh, gw = out.shape[1:]
+    strips = (gh + STRIP - 1) // STRIP
+    for strip in numba.prange(strips):
+        first = strip * STRIP
+        last = min(first + STRIP, gh)
+        top = first * stride
+        rows = (last - 1 - first) * stride + window
+        sums = np.empty((window, rows, gw))
+        golden_sums = np.empty((window, rows, gw))
+        _lagged_sums(image, top, rows, window, stride, sums)
+        _lagged_sums(golden, top, rows, window, stride, golden_sums)
+        work = np.empty((4, TILE))
+        for gi in range(first, last):
+            for start in range(0, gw, TILE):
+                end = min(start + TILE, gw)
+                n = end - start
+                beta, power, total, peak = work[0, :n], work[1, :n], work[2, :n], work[3, :n]
+                _golden_rest(
+                    sums,
+                    golden_sums,
+                    start,
+                    (gi - first) * stride,
+                    beta,
+                    power,
+                    total,
+                    peak,
+                )
+                finish(beta, total, peak, out[0, gi, start:end], out[1, gi, start:end], out[2, gi, start:end])
+
+
+@compiled()
+def _golden_rest(sums, golden_sums, start, top, beta, power, total, peak):
+    window = sums.shape[0]
+    n = beta.size
+    beta[:] = EPSILON
+    power[:] = EPSILON
+    total[:] = 0.0
+    peak[:] = 0.0
+    for lag in range(window):
+        weight = 1.0 if lag == 0 else 2.0
+        for r in range(window - lag):
+            y = sums[lag, top + r, start : start + n]
+            x = golden_sums[lag, top + r, start : start + n]
+            for j in range(n):
+                twice = weight * x[j]
+                beta[j] = fma(twice, y[j], beta[j])
+                power[j] = fma(twice, x[j], power[j])
+    for j in range(n):
+        beta[j] /= power[j]
+    for lag in range(window):
+        weight = 1.0 if lag == 0 else 2.0
+        for r in range(window - lag):
+            y = sums[lag, top + r, start : start + n]
+            x = golden_sums[lag, top + r, start : start + n]
+            for j in range(n):
+                rest = abs(fma(-beta[j], x[j], y[j]))
+                total[j] = fma(weight, rest, total[j])
+                peak[j] = rest if rest > peak[j] else peak[j]
+
+
+@compiled(parallel=True)
+def gram_patch_maps(image, gram, window, stride, out):
+    """S of every window against one S, `gram` (window, window)."""
+    gh, gw = out.shape[1:]
+    power = EPSILON
+    for r in range(window):
+        for s in range(window):
+            power += gram[r, s] * gram[r, s]
+    strips = (gh + STRIP - 1) // STRIP
+    for strip in numba.prange(strips):
+        first = strip * STRIP
+        last = min(first + STRIP, gh)
+        top = first * stride
+        rows = (last - 1 - first) * stride + window
+        sums = np.empty((window, rows, gw))
+        _lagged_sums(image, top, rows, window, stride, sums)
+        work = np.empty((3, TILE))
+        for gi in range(first, last):
+            for start in range(0, gw, TILE):
+                end = min(start + TILE, gw)
+                n = end - start
+                beta, total, peak = work[0, :n], work[1, :n], work[2, :n]
+                _patch_rest(sums, start, gram, power, (gi - first) * stride, beta, total, peak)
+                finish(beta, total, peak, out[0, gi, start:end], out[1, gi, start:end], out[2, gi, start:end])
+
+
+@compiled()
+def _patch_rest(sums, start, gram, power, top, beta, total, peak):
+    window = sums.shape[0]
+    n = beta.size
+    beta[:] = EPSILON
+    total[:] = 0.0
+    peak[:] = 0.0
+    for lag in range(window):
+        weight = 1.0 if lag == 0 else 2.0
+        for r in range(window - lag):
+            y = sums[lag, top + r, start : start + n]
+            twice = weight * gram[r, r + lag]
+            for j in range(n):
+                beta[j] = fma(twice, y[j], beta[j])
+    for j in range(n):
+        beta[j] /= power
+    for lag in range(window):
+        weight = 1.0 if lag == 0 else 2.0
+        for r in range(window - lag):
+            y = sums[lag, top + r, start : start + n]
+            x = gram[r, r + lag]
+            for j in range(n):
+                rest = abs(fma(-beta[j], x, y[j]))
+                total[j] = fma(weight, rest, total[j])
+                peak[j] = rest if rest > peak[j] else peak[j]

@@ -1,0 +1,247 @@
+"""One inspection station: a unit space, the connector's positions if there are any, and a verdict on a picture.
+
+With positions two scores are judged, the largest anomaly degree of the picture and the largest degree of a pin. Each
+has its own limit by leave-one-out, and what is promised is the rate of verdicts, not that of one score. A pin is NG
+when its own degree is above the limit, or when the worst place of something that stands out lies in its box.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from blender_scripts.contract.errors import InputError
+from generator.io.pictures import eight_bit, open_upright
+from generator.soart.estimator import SoartC
+from generator.soart.kernels import compiled
+from generator.soart.limits import joint_threshold
+from generator.soart.pins import Pin, PinMeasure, PinTable
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+
+
+HALO = 0.5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The verdict on one picture.
+
+    Attributes:
+        verdict: "OK" or "NG".
+        score: the larger of the picture's and the pins' degree, over the limit: above 1 is NG.
+        boxes: [x1, y1, x2, y2, degree] of what stands out, px of the picture, the worst first.
+        pins: every pin, with whether it is NG.
+        anomaly: (H, W) float32, over the limit.
+        maps: (3, h, w) the stage 1 maps of the picture as laid over the unit space.
+    """
+
+    verdict: str
+    score: float
+    boxes: tuple[tuple[float, ...], ...]
+    pins: tuple[tuple[PinMeasure, bool], ...]
+    anomaly: np.ndarray
+    maps: np.ndarray
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "verdict": self.verdict,
+            "score": round(self.score, 4),
+            "boxes": [[round(v, 2) for v in box] for box in self.boxes],
+            "pins": [{**pin.to_json(), "verdict": "NG" if bad else "OK"} for pin, bad in self.pins],
+        }
+
+
+class Station:
+    """A fitted SOARTC model with the connector's positions.
+
+    Args:
+        model: fitted.
+        pins: in px of the unit space's mean picture; may be empty.
+
+    Attributes:
+        table: of the pins, or None.
+        picture_limit, pin_limit: of the anomaly degree, and of a pin's degree.
+        limit: what they promise together.
+
+    Raises:
+        ValueError: the good pictures are copies of each other.
+    """
+
+    def __init__(self, model: SoartC, pins: Sequence[Pin] = ()) -> None:
+        self.model = model
+        members = model.members_ if model.members_.ndim == 3 else model.members_.mean(axis=3)
+        self.table = PinTable(pins, members) if pins else None
+        scores = [model.scores_, *([self.table.leave_one_out()] if self.table else [])]
+        above = min(model.settings["above"], len(model.scores_) // len(scores) - 1)
+        limits, self.limit = joint_threshold(scores, above)
+        if not min(limits) > 0:
+            raise ValueError("OK pictures must differ from each other, as a limit comes from how they do")
+        self.picture_limit, self.pin_limit = limits[0], limits[-1]
+        model.notes["positions"] = [[pin.address, *pin.box] for pin in pins]
+
+    @classmethod
+    def load(cls, path: Path) -> Station:
+        """A station from a file that `model.save` wrote."""
+        model = SoartC.load(path)
+        pins = [Pin(address, tuple(box)) for address, *box in model.notes.get("positions", [])]
+        return cls(model, pins)
+
+    def inspect(self, image: np.ndarray) -> Finding:
+        """The verdict on a picture: (H, W) or (H, W, C) floats in [0, 1]."""
+        limit = self.picture_limit
+        look = self.model.look(image)
+        score = float(look.degrees.max()) / limit
+        pins: tuple[tuple[PinMeasure, bool], ...] = ()
+        if self.table:
+            seen = look.seen if look.seen.ndim == 2 else look.seen.mean(axis=2)
+            measures = self.table.measure(seen, look.degrees)
+            peaks = _standing_out(look.degrees / np.float32(limit))[:, 5:]
+            bad = [
+                pin.degree > self.pin_limit or _holds(part, peaks)
+                for pin, part in zip(measures, self.table.parts, strict=True)
+            ]
+            pins = tuple(
+                (replace(pin, hint=self.table.hint(seen, i)) if bad[i] else pin, bad[i])
+                for i, pin in enumerate(measures)
+            )
+            score = max(score, max(pin.degree for pin in measures) / self.pin_limit)
+        relative = look.anomaly / np.float32(limit)
+        return Finding("NG" if score > 1 else "OK", score, _boxes(relative), pins, relative, look.maps)
+
+
+def read_picture(path: Path, colour: bool = False) -> np.ndarray:
+    """A picture, upright, as floats in [0, 1]: grey (Pillow's L), or RGB; grey of 16 bits is scaled.
+
+    Raises:
+        InputError: not a picture, or a damaged one.
+    """
+    picture = eight_bit(open_upright(path, str(path)))
+    return np.asarray(picture.convert("RGB" if colour else "L"), dtype=np.float32) / np.float32(255)
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures of a folder, by name."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
+def read_positions(path: Path) -> tuple[list[Pin], Path | None]:
+    """Boxes by address, in px of some picture, and that picture where the file says which.
+
+    Args:
+        path: a renderer's record (.json; the expected box of each position, its picture beside it), or a CSV file
+            with the columns address, x1, y1, x2, y2.
+
+    Raises:
+        InputError: something else.
+    """
+    try:
+        text = path.read_text("utf-8-sig")
+        if path.suffix.lower() == ".json":
+            record = json.loads(text)
+            pins = [Pin(p["address"], _box(p["boxes"]["expected"])) for p in record["positions"]]
+            picture = path.parent.parent / "images" / f"{record['run']}.png"
+        else:
+            lines = list(csv.DictReader(text.splitlines(), strict=True))
+            pins = [Pin(line["address"], _box(line[c] for c in ("x1", "y1", "x2", "y2"))) for line in lines]
+            picture = None
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+        expected = "a record of the renderer, or a CSV file with address, x1, y1, x2, y2"
+        raise InputError(f"{path}: expected {expected}, got {type(error).__name__}: {error}") from None
+    if not pins:
+        raise InputError(f"{path}: expected at least one box, got none")
+    if several := [address for address, count in Counter(p.address for p in pins).items() if count > 1]:
+        raise InputError(f"{path}: expected each address once, got {', '.join(several)} more than once")
+    return pins, picture
+
+
+def _box(edges: Iterable[Any]) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = map(float, edges)
+    if not (-math.inf < x1 < x2 < math.inf and -math.inf < y1 < y2 < math.inf):
+        raise ValueError(f"expected x1 < x2 and y1 < y2, got {x1:g}, {y1:g}, {x2:g}, {y2:g}")
+    return x1, y1, x2, y2
+
+
+def pins_in_unit_space(model: SoartC, pins: Sequence[Pin], picture: np.ndarray) -> list[Pin]:
+    """Boxes in px of a picture to boxes in px of the unit space's mean picture."""
+    small, pose = model.pose_of(picture)
+    scale = np.array([small[1] / picture.shape[1], small[0] / picture.shape[0]])
+    moved = []
+    for pin in pins:
+        x1, y1, x2, y2 = pin.box
+        corners = np.array([[x1, y1], [x2, y1], [x1, y2], [x2, y2]]) * scale
+        middle = pose.back(corners.mean(axis=0)[None], model.reference_.shape[:2], small)[0]
+        half = (corners[3] - corners[0]) / 2
+        moved.append(Pin(pin.address, tuple(float(v) for v in (*(middle - half), *(middle + half)))))
+    return moved
+
+
+def _boxes(relative: np.ndarray) -> tuple[tuple[float, ...], ...]:
+    """x1, y1, x2, y2 and degree of what stands out, the worst first."""
+    boxes = (tuple(float(v) for v in box[:5]) for box in _standing_out(relative))
+    return tuple(sorted(boxes, key=lambda box: -box[4]))
+
+
+def _standing_out(relative: np.ndarray) -> np.ndarray:
+    """The connected places above HALO that reach 1, as `_components`: one a word, not one a letter."""
+    found = _components(np.ascontiguousarray(relative > HALO), relative)
+    return found[found[:, 4] > 1]
+
+
+def _holds(part: tuple[slice, slice], places: np.ndarray) -> bool:
+    """Whether one of these places (n, 2), x and y, lies in this part of a picture."""
+    rows, columns = part
+    x, y = places.T
+    return bool(((columns.start <= x) & (x < columns.stop) & (rows.start <= y) & (y < rows.stop)).any())
+
+
+@compiled()
+def _components(above, degrees):
+    """(n, 7): x1, y1, x2, y2, largest degree and its x, y of each 8-connected component."""
+    height, width = above.shape
+    left = above.copy()
+    stack = np.empty((height * width, 2), np.int32)
+    found = np.empty((256, 7), np.float64)
+    count = 0
+    for v in range(height):
+        for u in range(width):
+            if not left[v, u]:
+                continue
+            top, bottom, first, last, worst = v, v, u, u, 0.0
+            worst_x, worst_y = u, v
+            left[v, u] = False
+            stack[0, 0], stack[0, 1] = v, u
+            depth = 1
+            while depth:
+                depth -= 1
+                y, x = stack[depth, 0], stack[depth, 1]
+                top, bottom, first, last = min(top, y), max(bottom, y), min(first, x), max(last, x)
+                if degrees[y, x] > worst:
+                    worst, worst_x, worst_y = degrees[y, x], x, y
+                for b in range(max(0, y - 1), min(height, y + 2)):
+                    for a in range(max(0, x - 1), min(width, x + 2)):
+                        if left[b, a]:
+                            left[b, a] = False
+                            stack[depth, 0], stack[depth, 1] = b, a
+                            depth += 1
+            if count == found.shape[0]:
+                more = np.empty((2 * count, 7), np.float64)
+                more[:count] = found
+                found = more
+            found[count, 0], found[count, 1], found[count, 2], found[count, 3] = (
+                first,
+                top,
+                last + 1,
+                bottom + 1,
+            )
+            found[count, 4], found[count, 5], found[count, 6] = worst, worst_x, worst_y
+            count += 1
+    return found[:count].copy()

@@ -1,0 +1,256 @@
+"""Laying a picture over a reference: translation, rotation and scale, below a pixel.
+
+A coarse search correlates edges (gradients' magnitudes, which light changes little) by FFT, over angles where rotation
+is allowed; Gauss-Newton steps (Lucas and Kanade 1981) on ever finer pictures then fit angle, scale and shift together
+with gain and offset, each pixel weighted down where it does not fit, so that a defect does not pull. Scale matters: a
+part that lies 1 % nearer to the camera is off by a pixel at the rim of a picture 250 px wide.
+
+    pose = register(image, reference, rotation_deg=3)     # Pose(angle_deg, dx, dy, scale)
+    straight = warp(image, pose, reference.shape, fill=reference)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image
+
+from generator.soart.kernels import compiled
+
+COARSE = 96
+STEPS = 8
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Where a picture lies: pixel p of the reference, from its middle, is the picture's s R p + (dx, dy), from its own.
+
+    Attributes:
+        angle_deg: rotation R, clockwise as seen (y points down).
+        dx, dy: shift, px.
+        scale: s, the picture's size over the reference's.
+    """
+
+    angle_deg: float = 0.0
+    dx: float = 0.0
+    dy: float = 0.0
+    scale: float = 1.0
+
+    def points(self, points: np.ndarray, size: tuple[int, int], image_size: tuple[int, int]) -> np.ndarray:
+        """Points (N, 2) in px of the reference of this size (H, W), to px of the picture of `image_size`."""
+        middle, own = np.array([size[1], size[0]]) / 2, np.array([image_size[1], image_size[0]]) / 2
+        return self.scale * (points - middle) @ self._turn() + [self.dx, self.dy] + own
+
+    def back(self, points: np.ndarray, size: tuple[int, int], image_size: tuple[int, int]) -> np.ndarray:
+        """Points (N, 2) in px of the picture to px of the reference: the inverse of `points`."""
+        middle, own = np.array([size[1], size[0]]) / 2, np.array([image_size[1], image_size[0]]) / 2
+        return (points - own - [self.dx, self.dy]) / self.scale @ self._turn().T + middle
+
+    def _turn(self) -> np.ndarray:
+        angle = math.radians(self.angle_deg)
+        return np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+
+
+def resized(picture: np.ndarray, scale: float) -> np.ndarray:
+    """A grey picture reduced by a factor <= 1, each new pixel the mean of what it covers; float32."""
+    if scale >= 1.0:
+        return np.ascontiguousarray(picture, dtype=np.float32)
+    size = tuple(max(1, round(n * scale)) for n in picture.shape[::-1])
+    small = Image.fromarray(np.ascontiguousarray(picture, dtype=np.float32)).resize(
+        size, Image.Resampling.BOX
+    )
+    return np.clip(np.asarray(small), 0.0, 1.0)
+
+
+def register(
+    image: np.ndarray, reference: np.ndarray, rotation_deg: float = 3.0, scaling: float = 0.03
+) -> Pose:
+    """How a grey picture lies against a reference.
+
+    Args:
+        image, reference: (H, W) floats; sizes may differ.
+        rotation_deg: angles searched, +- degrees; 0: none.
+        scaling: how far from 1 the scale may be; 0: it is 1. It is fitted, not searched: up to some 5 %.
+
+    Returns:
+        The pose; a picture without any structure gives Pose().
+    """
+    scale = min(1.0, COARSE / max(*image.shape, *reference.shape))
+    pose = _coarse(resized(image, scale), resized(reference, scale), rotation_deg)
+    pose = replace(pose, dx=pose.dx / scale, dy=pose.dy / scale)
+    while True:
+        small, small_reference = resized(image, scale), resized(reference, scale)
+        start = replace(pose, dx=pose.dx * scale, dy=pose.dy * scale)
+        fine = _refined(small, small_reference, start, rotation_deg, scaling)
+        pose = replace(fine, dx=fine.dx / scale, dy=fine.dy / scale)
+        if scale == 1.0:
+            return pose
+        scale = 1.0 if scale > 0.3 else scale * 2.5
+
+
+def warp(image: np.ndarray, pose: Pose, shape: tuple[int, int], fill: np.ndarray | None = None) -> np.ndarray:
+    """The grey picture as the reference sees it, by cubic interpolation (Keys 1981), within [0, 1].
+
+    Args:
+        image: (H, W) floats.
+        pose: of `register`.
+        shape: of the reference, (h, w).
+        fill: (h, w), what to put where the picture does not reach; without it, the nearest pixel of the picture.
+    """
+    angle = math.radians(pose.angle_deg)
+    c, s = pose.scale * math.cos(angle), pose.scale * math.sin(angle)
+    out = np.empty(shape, dtype=np.float32)
+    filled = np.zeros((0, 0), np.float32) if fill is None else np.ascontiguousarray(fill, dtype=np.float32)
+    source = np.ascontiguousarray(image, dtype=np.float32)
+    _warp(source, c, s, pose.dx, pose.dy, filled, out)
+    return out
+
+
+def _edges(picture: np.ndarray) -> np.ndarray:
+    gy, gx = np.gradient(picture)
+    edges = np.sqrt(gx * gx + gy * gy)
+    return edges - edges.mean()
+
+
+def _coarse(image: np.ndarray, reference: np.ndarray, rotation_deg: float) -> Pose:
+    """The best of all whole-pixel shifts at angles so close that the corners move by a pixel from the nearest."""
+    shape = tuple(2 * max(pair) for pair in zip(image.shape, reference.shape, strict=True))
+    spectrum = np.fft.rfft2(_edges(reference), shape)
+    step = math.degrees(4.0 / math.hypot(*reference.shape))
+    count = math.ceil(rotation_deg / step) if rotation_deg > 0 else 0
+    best, found = -1.0, Pose()
+    for number in range(-count, count + 1):
+        angle = number * rotation_deg / count if count else 0.0
+        turned = image if angle == 0.0 else warp(image, Pose(angle), image.shape)
+        edges = _edges(turned)
+        power = float(np.sqrt((edges * edges).sum()))
+        if power == 0.0:
+            continue
+        match = np.fft.irfft2(np.fft.rfft2(edges, shape) * spectrum.conj(), shape) / power
+        peak = int(match.argmax())
+        if match.flat[peak] > best:
+            best = float(match.flat[peak])
+            y, x = (p - n if p > n // 2 else p for p, n in zip(divmod(peak, shape[1]), shape, strict=True))
+            # From shifts of corners to shifts of middles, then from the turned picture to the given one.
+            x += (reference.shape[1] - image.shape[1]) / 2
+            y += (reference.shape[0] - image.shape[0]) / 2
+            c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+            found = Pose(angle, c * x - s * y, s * x + c * y)
+    return found
+
+
+def _refined(
+    image: np.ndarray, reference: np.ndarray, pose: Pose, rotation_deg: float, scaling: float
+) -> Pose:
+    gy, gx = (np.ascontiguousarray(g, dtype=np.float32) for g in np.gradient(reference))
+    # angle, ln scale, dx, dy, gain, offset
+    at = np.array([math.radians(pose.angle_deg), math.log(pose.scale), pose.dx, pose.dy, 1.0, 0.0])
+    spread = 0.2
+    # Six unknowns need no more than some ten thousand pixels.
+    skip = max(1, round(math.sqrt(reference.size / 10_000)))
+    normal, right = np.empty((6, 6)), np.empty(6)
+    allowed = [rotation_deg > 0, scaling > 0, True, True, True, True]
+    for step in range(STEPS):
+        spread = _normal_equations(image, reference, gx, gy, at, spread, skip, normal, right)
+        if spread == 0.0:
+            break
+        # A light change must not read as a shift at the first step: gain and offset alone come first.
+        free = [4, 5] if step == 0 else [k for k in range(6) if allowed[k]]
+        # A little of the diagonal keeps what has no structure (a blank picture) where it is.
+        part = normal[np.ix_(free, free)] + np.diag(1e-6 * np.diag(normal)[free] + 1e-9)
+        moved = np.zeros(6)
+        moved[free] = np.linalg.solve(part, right[free])
+        at += moved
+        turned = np.abs(moved[:2]) * max(reference.shape)
+        if step and max(*np.abs(moved[2:4]), *turned) < 5e-3:
+            break
+    angle_deg, scale = math.degrees(at[0]), math.exp(min(max(at[1], -1.0), 1.0))
+    fine = Pose(angle_deg, float(at[2]), float(at[3]), scale)
+    far = max(abs(fine.dx - pose.dx), abs(fine.dy - pose.dy)) > 0.1 * max(reference.shape)
+    strayed = abs(angle_deg) > 2 * rotation_deg + 1e-9 or abs(scale - 1.0) > 2 * scaling + 1e-9
+    return pose if far or strayed else fine
+
+
+@compiled()
+def _normal_equations(image, reference, gx, gy, at, spread, skip, normal, right):
+    """Gauss-Newton's equations for `at` = angle, ln scale, dx, dy, gain, offset; returns twice the mean misfit."""
+    height, width = reference.shape
+    rows, columns = image.shape
+    angle, log_scale, dx, dy, gain, offset = at
+    scale = np.exp(log_scale)
+    c, s = np.cos(angle), np.sin(angle)
+    normal[:] = 0.0
+    right[:] = 0.0
+    row = np.empty(6)
+    misfit, count = 0.0, 0
+    for v in range(0, height, skip):
+        for u in range(v // skip % skip, width, skip):
+            pu, pv = u + 0.5 - 0.5 * width, v + 0.5 - 0.5 * height
+            ru, rv = scale * (c * pu - s * pv), scale * (s * pu + c * pv)
+            x = ru + dx + 0.5 * columns - 0.5
+            y = rv + dy + 0.5 * rows - 0.5
+            if x < 0.0 or y < 0.0 or x >= columns - 1 or y >= rows - 1:
+                continue
+            x0, y0 = int(x), int(y)
+            fx, fy = x - x0, y - y0
+            upper = image[y0, x0] * (1 - fx) + image[y0, x0 + 1] * fx
+            lower = image[y0 + 1, x0] * (1 - fx) + image[y0 + 1, x0 + 1] * fx
+            value = upper * (1 - fy) + lower * fy
+            rest = reference[v, u] - gain * value - offset
+            weight = 1.0 / (1.0 + (rest / spread) ** 2)
+            misfit += abs(rest)
+            count += 1
+            # The picture's gradient is the reference's, turned along; its scale is too near 1 to matter here.
+            ix = c * gx[v, u] - s * gy[v, u]
+            iy = s * gx[v, u] + c * gy[v, u]
+            row[0] = iy * ru - ix * rv
+            row[1] = ix * ru + iy * rv
+            row[2] = ix
+            row[3] = iy
+            row[4] = value
+            row[5] = 1.0
+            for a in range(6):
+                right[a] += weight * row[a] * rest
+                for b in range(a, 6):
+                    normal[a, b] += weight * row[a] * row[b]
+    for a in range(6):
+        for b in range(a):
+            normal[a, b] = normal[b, a]
+    return 2.0 * misfit / count if count * skip * skip > 0.25 * height * width else 0.0
+
+
+@compiled()
+def _cubic(t, weights):
+    """Weights of the four pixels around a point that lies t after the second."""
+    weights[0] = ((-0.5 * t + 1.0) * t - 0.5) * t
+    weights[1] = (1.5 * t - 2.5) * t * t + 1.0
+    weights[2] = ((-1.5 * t + 2.0) * t + 0.5) * t
+    weights[3] = (0.5 * t - 0.5) * t * t
+
+
+@compiled()
+def _warp(image, c, s, dx, dy, fill, out):
+    height, width = out.shape
+    rows, columns = image.shape
+    wx, wy = np.empty(4), np.empty(4)
+    for v in range(height):
+        for u in range(width):
+            pu, pv = u + 0.5 - 0.5 * width, v + 0.5 - 0.5 * height
+            x = c * pu - s * pv + dx + 0.5 * columns - 0.5
+            y = s * pu + c * pv + dy + 0.5 * rows - 0.5
+            if fill.size and (x < -0.5 or y < -0.5 or x > columns - 0.5 or y > rows - 0.5):
+                out[v, u] = fill[v, u]
+                continue
+            x0, y0 = int(np.floor(x)), int(np.floor(y))
+            _cubic(x - x0, wx)
+            _cubic(y - y0, wy)
+            total = 0.0
+            for a in range(4):
+                line = image[min(max(y0 - 1 + a, 0), rows - 1)]
+                across = 0.0
+                for b in range(4):
+                    across += wx[b] * line[min(max(x0 - 1 + b, 0), columns - 1)]
+                total += wy[a] * across
+            out[v, u] = min(max(total, 0.0), 1.0)

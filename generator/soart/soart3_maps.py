@@ -1,0 +1,245 @@
+"""SOART3: how a signal differs from its reference, in three numbers, for vectors and for every window of a picture.
+
+    beta      = (x.y + 1e-4) / (x.x + 1e-4)          x the reference, y the signal
+    log_beta  = ln beta                               amount: brighter or darker
+    log_yita  = ln(sum |y - beta x| + 1)              shape: how much is left after the amount is taken out
+    log_gamma = ln(max |y - beta x| + 1) - log_yita   concentration: near 0 when one element carries it all
+
+The method is that of QEUR23_VTFDEV12. The +1 makes the numbers depend on the grey scale, so pictures are always
+floats in [0, 1] here; anything else is refused rather than rescaled.
+
+    from generator.soart import soart3_map
+    maps = soart3_map(grey, None, window=16)                          # (3, gh, gw) float32
+    maps = soart3_map(grey, golden, window=16, similarity="gram")     # of S = A A^T of each window A
+
+The loops are in `generator.soart.kernels` (pixels) and `generator.soart.gram` (self-similarity).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from generator.soart.gram import gram_golden_maps, gram_patch_maps
+from generator.soart.kernels import EPSILON, golden_maps, parallel_section, patch_maps
+
+CHANNELS = ("log_beta", "log_yita", "log_gamma")
+SIMILARITIES = ("pixels", "gram")
+CODE_KNEE = 2.0
+SD_FLOOR = 1e-6
+
+
+def soart3(y: np.ndarray, x: np.ndarray) -> tuple[float, float, float]:
+    """SOART3 of one signal against one reference.
+
+    Args:
+        y: signal, one dimension, finite numbers of any scale.
+        x: reference, same length.
+
+    Returns:
+        (log_beta, log_yita, log_gamma).
+
+    Raises:
+        ValueError: another shape, empty, NaN or infinite, or beta <= 0. The last cannot happen for non-negative
+            vectors; a signal that points away from its reference has no amount whose logarithm could be taken.
+    """
+    y = np.asarray(y, dtype=np.float64)
+    x = np.asarray(x, dtype=np.float64)
+    if y.ndim != 1 or y.shape != x.shape or y.size == 0:
+        raise ValueError(f"y and x must be vectors of one length >= 1, got shapes {y.shape} and {x.shape}")
+    for name, vector in (("y", y), ("x", x)):
+        if not np.isfinite(vector).all():
+            raise ValueError(f"{name} must be finite, got {vector[~np.isfinite(vector)][0]}")
+    beta = (float(x @ y) + EPSILON) / (float(x @ x) + EPSILON)
+    if beta <= 0:
+        raise ValueError(f"y must not point away from x: beta must be > 0, got {beta:.6g}")
+    residual = np.abs(y - beta * x)
+    log_yita = np.log1p(residual.sum())
+    return float(np.log(beta)), float(log_yita), float(np.log1p(residual.max()) - log_yita)
+
+
+def soart3_map(
+    image: np.ndarray,
+    reference: np.ndarray | None,
+    window: int = 16,
+    stride: int = 1,
+    similarity: str = "pixels",
+) -> np.ndarray:
+    """SOART3 of every window of a picture against a reference.
+
+    Args:
+        image: (H, W) grey or (H, W, C) colour, floats in [0, 1]; taken in single precision.
+        reference: golden picture of the image's shape, each window compared with the same place; or one patch
+            (window, window) or (window, window, C); or None for the mean over all windows of the image itself.
+            Floats in [0, 1].
+        window: side of the square windows in px, 1 to min(H, W).
+        stride: step of the grid of windows in px, >= 1.
+        similarity: "pixels" compares the windows' pixels, "gram" their row-Gram matrices S = A A^T.
+
+    Returns:
+        (3, gh, gw) float32, the maps log_beta, log_yita, log_gamma; gh = (H - window) // stride + 1, gw likewise.
+        For colour (C, 3, gh, gw), each channel by itself. The same bits on any number of threads.
+
+    Raises:
+        ValueError: another dtype, shape or range, NaN, or a picture smaller than the window.
+    """
+    image = _checked_picture("image", image)
+    height, width = image.shape[:2]
+    window = _checked_count("window", window)
+    stride = _checked_count("stride", stride)
+    if similarity not in SIMILARITIES:
+        raise ValueError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {similarity!r}")
+    if window > min(height, width):
+        raise ValueError(
+            f"image must be at least window x window = {window} x {window}, got {height} x {width}"
+        )
+    if reference is not None:
+        reference = _checked_picture("reference", reference)
+        patch_shape = (window, window, *image.shape[2:])
+        if reference.shape not in (image.shape, patch_shape):
+            raise ValueError(
+                f"reference must have the image's shape {image.shape} or the window's {patch_shape}, "
+                f"got {reference.shape}"
+            )
+    if image.ndim == 2:
+        return _grey_maps(image, reference, window, stride, similarity)
+    return np.stack(
+        [
+            _grey_maps(
+                image[..., c], None if reference is None else reference[..., c], window, stride, similarity
+            )
+            for c in range(image.shape[2])
+        ]
+    )
+
+
+def _grey_maps(
+    image: np.ndarray, reference: np.ndarray | None, window: int, stride: int, similarity: str
+) -> np.ndarray:
+    image = np.ascontiguousarray(image)
+    height, width = image.shape
+    out = np.empty((3, (height - window) // stride + 1, (width - window) // stride + 1), dtype=np.float32)
+    double = image.astype(np.float64)
+    if reference is None:
+        patch = mean_window(double, window, stride)
+    else:
+        patch = reference.astype(np.float64) if reference.shape == (window, window) else None
+    with parallel_section:
+        if similarity == "gram" and patch is not None:
+            gram_patch_maps(double, patch @ patch.T, window, stride, out)
+        elif similarity == "gram":
+            gram_golden_maps(double, reference.astype(np.float64), window, stride, out)
+        elif patch is not None:
+            phases = _phases(image, stride)
+            patch_maps(phases.astype(np.float64), phases, patch, stride, out)
+        else:
+            reference = np.ascontiguousarray(reference)
+            golden_maps(
+                image, reference, _phases(image, stride), _phases(reference, stride), window, stride, out
+            )
+    return out
+
+
+def mean_window(image: np.ndarray, window: int, stride: int = 1) -> np.ndarray:
+    """Mean over all windows of a picture: the self reference.
+
+    Args:
+        image: (H, W) floats.
+        window, stride: as in `soart3_map`, in px.
+
+    Returns:
+        (window, window) float64.
+    """
+    height, width = image.shape
+    gh = (height - window) // stride + 1
+    gw = (width - window) // stride + 1
+    # Separable: first over the windows beside each other, then over those below each other.
+    beside = _sums_over_windows(image, gw, window, stride)
+    return _sums_over_windows(beside, gh, window, stride) / (gh * gw)
+
+
+def _sums_over_windows(values: np.ndarray, count: int, window: int, stride: int) -> np.ndarray:
+    """(window, n): element c of all `count` windows along the second axis of (n, m), summed."""
+    span = (count - 1) * stride + 1
+    sums = [values[:, c : c + span : stride].sum(axis=1) for c in range(min(stride, window))]
+    # A step further the first window's element falls out, and another one comes in.
+    for c in range(stride, window):
+        sums.append(sums[-stride] - values[:, c - stride] + values[:, c - stride + count * stride])
+    return np.stack(sums)
+
+
+def encode_nsoart(maps: np.ndarray, params: Mapping[str, Any]) -> np.ndarray:
+    """NSOART: SOART3 maps standardised by a unit space and coded to 8 bits, as a picture of the image's size.
+
+    z = (map - mean) / sd for each map, and byte = floor(127.5 (1 + z / (|z| + 2)) + 0.5): strictly monotone in z,
+    128 at the unit space's mean, half of the range left for what lies beyond 2 s.d. It uses only + - * /, so it
+    gives the same bytes on every machine.
+
+    Pixel (y, x) shows the window that starts nearest to (y - window // 2, x - window // 2), that is the window
+    centred on it; at the border, where no window is centred, the outermost one is repeated.
+
+    Args:
+        maps: (3, gh, gw) from `soart3_map`.
+        params: `mean` and `sd` (three numbers each), `window` and `stride` in px, and `size` = (H, W) in px, which
+            may be left out when the grid covers the picture exactly (as it does at stride 1).
+
+    Returns:
+        (H, W, 3) uint8, channels log_beta, log_yita, log_gamma.
+
+    Raises:
+        ValueError: maps, statistics or size that do not fit each other.
+    """
+    maps = np.asarray(maps)
+    if maps.ndim != 3 or maps.shape[0] != 3 or min(maps.shape) < 1:
+        raise ValueError(f"maps must have shape (3, gh, gw), got {maps.shape}")
+    mean = np.asarray(params["mean"], dtype=np.float64)
+    sd = np.asarray(params["sd"], dtype=np.float64)
+    if mean.shape != (3,) or sd.shape != (3,) or not np.isfinite(mean).all() or not (sd >= 0).all():
+        raise ValueError(f"mean and sd must be three finite numbers each, sd >= 0, got {mean} and {sd}")
+    window = _checked_count("window", params["window"])
+    stride = _checked_count("stride", params["stride"])
+    grid = maps.shape[1:]
+    size = params.get("size") or tuple((n - 1) * stride + window for n in grid)
+    if tuple((n - window) // stride + 1 for n in size) != grid:
+        raise ValueError(f"maps of grid {grid} do not belong to a picture of size {tuple(size)}")
+    z = (maps.astype(np.float64) - mean[:, None, None]) / np.maximum(sd, SD_FLOOR)[:, None, None]
+    coded = np.floor(127.5 * (1.0 + z / (np.abs(z) + CODE_KNEE)) + 0.5).astype(np.uint8)
+    rows, columns = (_nearest_window(n, g, window, stride) for n, g in zip(size, grid, strict=True))
+    return np.ascontiguousarray(coded[:, rows][:, :, columns].transpose(1, 2, 0))
+
+
+def _nearest_window(pixels: int, windows: int, window: int, stride: int) -> np.ndarray:
+    """Index of the window that each pixel along one axis shows."""
+    start = np.arange(pixels) - window // 2
+    return np.clip((start + stride // 2) // stride, 0, windows - 1)
+
+
+def _checked_picture(name: str, picture: np.ndarray) -> np.ndarray:
+    """The picture as float32, or a ValueError that says what is wrong with it."""
+    picture = np.asarray(picture)
+    if picture.ndim not in (2, 3) or picture.size == 0:
+        raise ValueError(f"{name} must be a picture of shape (H, W) or (H, W, C), got shape {picture.shape}")
+    if not np.issubdtype(picture.dtype, np.floating):
+        raise ValueError(f"{name} must be floats in [0, 1], got {picture.dtype}")
+    low, high = float(picture.min()), float(picture.max())
+    if not (low >= 0.0 and high <= 1.0):  # written so that NaN fails too
+        raise ValueError(f"{name} must lie in [0, 1] without NaN, got {low:.6g} to {high:.6g}")
+    return picture.astype(np.float32, copy=False)
+
+
+def _checked_count(name: str, value: int) -> int:
+    if isinstance(value, bool) or int(value) != value or value < 1:
+        raise ValueError(f"{name} must be a whole number >= 1, got {value!r}")
+    return int(value)
+
+
+def _phases(picture: np.ndarray, stride: int) -> np.ndarray:
+    """(stride, H, ceil(W / stride)): every stride-th column apart, so that neighbouring windows are neighbours."""
+    if stride == 1:
+        return picture[None]
+    height, width = picture.shape
+    padded = np.zeros((height, -(-width // stride) * stride), dtype=picture.dtype)
+    padded[:, :width] = picture
+    return np.ascontiguousarray(padded.reshape(height, -1, stride).transpose(2, 0, 1))

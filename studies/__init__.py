@@ -1,0 +1,1 @@
+"""The study: the source's experiments repeated with seeds and intervals. `python -m studies --help`."""

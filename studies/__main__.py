@@ -1,0 +1,235 @@
+"""`python -m studies`: the study's runs, as many as time allows, and its page from their results.
+
+    python -m studies --list                            what is done, what is to do, how long it takes
+    python -m studies --only ladder --seeds 1 --time 60
+    python -m studies --write                           docs/results.md and its figures from the JSON files
+
+A finished run is never repeated. Renders, datasets and trainings lie in the work folder; kill it when you like and
+repeat the command. Several such commands may run at once on one work folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from studies.plan import ROOT, SEEDS, SIZES, TOPICS, Run, all_runs
+
+RESULTS = Path(__file__).resolve().parent / "results"
+PAGE = ROOT / "docs" / "results.md"
+RENDER_S = 0.4  # of one picture, with its dataset row, on two idle cores
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    p = argparse.ArgumentParser(
+        prog="python -m studies",
+        description=__doc__.split("\n\n")[0],
+        epilog="topics: " + ", ".join(f"{number} {topic}" for number, topic in TOPICS.items()),
+        allow_abbrev=False,
+    )
+    what = p.add_mutually_exclusive_group()
+    what.add_argument("--list", action="store_true", help="what is done and what is to do; runs nothing")
+    what.add_argument(
+        "--write", action="store_true", help="write docs/results.md from the results; runs nothing"
+    )
+    p.add_argument(
+        "--only",
+        action="append",
+        metavar="TOPIC",
+        help="a question's topic or number, or part of a run's name, such as 'views'; may be repeated: any of them",
+    )
+    p.add_argument("--seeds", type=_whole, default=SEEDS, metavar="N", help=f"seeds 0 to N-1 ({SEEDS})")
+    p.add_argument("--time", type=_minutes, metavar="MIN", help="begin no further run after these minutes")
+    p.add_argument(
+        "--size",
+        choices=tuple(SIZES),
+        default="reduced",
+        help="reduced: at most 15 minutes a run on two cores; full: for a graphics card (reduced)",
+    )
+    p.add_argument(
+        "--work",
+        type=Path,
+        default=ROOT / "out" / "study",
+        metavar="DIR",
+        help="renders, datasets, trainings (out/study)",
+    )
+    p.add_argument(
+        "--results", type=Path, default=RESULTS, metavar="DIR", help="JSON files (studies/results)"
+    )
+    p.add_argument("--workers", type=_whole, default=0, help="render and build processes (one per core)")
+    p.add_argument("--threads", type=_whole, default=1, help="CPU threads of a training (1)")
+    p.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="of the trainings (auto)"
+    )
+    return p
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1024:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 to 1024, got {text!r}")
+    return int(text)
+
+
+def _minutes(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"expected minutes above 0, got {text!r}")
+    return value
+
+
+class InputError(Exception):
+    """A user's mistake, to be told in one line."""
+
+
+def chosen(runs: Sequence[Run], only: Sequence[str] | None) -> list[Run]:
+    """The runs that any word of `only` means: a topic, a question's number, or part of a name.
+
+    Raises:
+        InputError: A word that means no run.
+    """
+    if not only:
+        return list(runs)
+    found: list[Run] = []
+    for word in only:
+        topics = {str(n): n for n in TOPICS} | {topic: n for n, topic in TOPICS.items()}
+        if word in topics:
+            some = [run for run in runs if run.question == topics[word]]
+        else:
+            some = [run for run in runs if word.casefold() in run.name.casefold()]
+        if not some:
+            raise InputError(
+                f"--only: expected one of {', '.join(TOPICS.values())}, 1 to 8, or part of a run's name, got {word!r}"
+            )
+        found += some
+    return [run for run in runs if run in found]
+
+
+def render_seconds(runs: Sequence[Run], execution: object) -> dict[str, float]:
+    """Estimate for each design that is not built yet."""
+    from studies.datasets_made import DONE, read_rows_of
+    from studies.execution import Execution
+
+    assert isinstance(execution, Execution)
+    found = {}
+    for design in dict.fromkeys(d for run in runs for r in (run, run.init) if r for d in r.data.designs):
+        if (execution.workshop.design_folder(design) / DONE).is_file():
+            continue
+        count = 0
+        for source in design.sources:
+            path = ROOT / source
+            limits = dict(design.rows)
+            if path.suffix == ".csv":
+                rows = read_rows_of([path])
+                for split in {row["split"] for row in rows}:
+                    here = sum(row["split"] == split for row in rows)
+                    count += min(here, limits.get(split, here))
+            else:
+                count += _spec_rows(path)
+        found[f"{design.name}: {count} pictures"] = RENDER_S * count
+    return found
+
+
+def _spec_rows(path: Path) -> int:
+    import tomllib
+
+    return sum(split["rows"] for split in tomllib.loads(path.read_text("utf-8"))["splits"].values())
+
+
+def listing(runs: Sequence[Run], execution: object) -> list[str]:
+    """Lines on every run: done, failed when last tried, or to do; what is to be rendered; the estimate."""
+    from studies.execution import Execution, distinct
+
+    assert isinstance(execution, Execution)
+    lines, shown = [], {}
+    for run in runs:
+        state = "done" if execution.is_done(run) else "failed" if execution.error_of(run) else "to do"
+        if run.key in shown:
+            state += f" (the same run as {shown[run.key]})"
+        shown.setdefault(run.key, run.name)
+        lines.append(f"{run.key}  {run.seconds / 60:4.0f} min  {run.name}: {state}")
+    once = distinct(runs)
+    left = [run for run in once if not execution.is_done(run)]
+    renders = render_seconds(left, execution)
+    lines += [f"to render: {name}, {seconds / 60:.0f} min" for name, seconds in renders.items()]
+    hours = (sum(run.seconds for run in left) + sum(renders.values())) / 3600
+    lines.append(
+        f"{len(once) - len(left)} of {len(once)} runs done; the rest takes about {hours:.1f} hours of one idle core "
+        "(rendering: of two)"
+    )
+    return lines
+
+
+def say(text: str) -> None:
+    """Print a line above the progress bar."""
+    tqdm.write(text, file=sys.stdout)
+
+
+def run_all(runs: Sequence[Run], execution: object, minutes: float | None) -> int:
+    """Do what is to do, with a progress bar; returns the exit code."""
+    from studies.execution import Execution, distinct, execute
+
+    assert isinstance(execution, Execution)
+    left = [run for run in distinct(runs) if not execution.is_done(run)]
+    total = sum(run.seconds for run in left)
+    form = "{percentage:3.0f}% |{bar}| {elapsed} so far{postfix}"
+    with tqdm(total=total, bar_format=form, disable=None) as bar:
+        ended = len(distinct(runs)) - len(left)
+        bar.set_postfix_str(f"{ended} of {len(distinct(runs))} runs done")
+
+        def advance(seconds: float) -> None:
+            nonlocal ended
+            ended += 1
+            spent = bar.format_dict["elapsed"]
+            bar.update(seconds)
+            rest = spent * (total - bar.n) / max(bar.n, 1)
+            bar.set_postfix_str(
+                f"{ended} of {len(distinct(runs))} runs ended, about {rest / 3600:.1f} h left"
+            )
+
+        outcome = execute(execution, runs, minutes, advance)
+    print(f"{len(outcome.done)} runs done now, {len(outcome.failed)} failed, {len(outcome.left)} left")
+    for run, why in outcome.failed:
+        print(f"failed: {run.name}: {why}", file=sys.stderr)
+    if outcome.done:
+        print("python -m studies --write   makes docs/results.md anew")
+    return 1 if outcome.failed else 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    args = parser().parse_args(argv)
+    try:
+        if args.write:
+            from studies.page import write
+
+            for line in write(args.results, PAGE, ROOT / "docs" / "images"):
+                print(line)
+            return 0
+        from studies.execution import Execution
+
+        runs = chosen(all_runs(args.size, args.seeds), args.only)
+        execution = Execution(args.work, args.results, args.workers, args.threads, args.device, report=say)
+        if args.list:
+            print("\n".join(listing(runs, execution)))
+            return 0
+        return run_all(runs, execution, args.time)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; repeat the command to go on", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what runs is ended as by Ctrl-C
+    sys.exit(main())

@@ -1,0 +1,324 @@
+"""Renders and datasets of the study, each made once in the work folder and shared by all runs that need it.
+
+    WORK/designs/<name>-<digest>/manifest_<n>.csv   the rows that are rendered
+    WORK/designs/<name>-<digest>/renders, dataset   as `generator render` and `generator build` made them
+    WORK/data/<name>-<digest>                       a dataset of rows of one or several designs
+
+The digest is that of the recipe: another recipe never meets another one's files. Rendering and building go on after
+an interruption; what is whole is marked by a file `done.json`.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import ClassLabel, Features
+
+from generator.augmenting.plan import PROPOSED
+from generator.dataset.folder import NSOART, ShardWriter, read_features, split_files
+from studies.plan import ROOT, Data, Design, Take, described, design_described, digest
+
+DONE = "done.json"
+# What says where a row stands among the others; names, parts and seeds do not.
+FACTORS = ("scene", "housing", "terminal", "camera", "lighting", "marking")
+Command = Callable[[Sequence[str], Path], None]
+Report = Callable[[str], None]
+
+
+class PlanError(Exception):
+    """A recipe that the designs cannot fulfil."""
+
+
+class Busy(Exception):
+    """Another process holds the lock."""
+
+
+@contextmanager
+def locked(path: Path, wait: bool = True, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold a lock against other processes of this machine; it ends with the process, however that ends.
+
+    Commands begun meanwhile inherit it: where the study is killed and a training of it goes on alone, nobody else
+    writes into its folder until it has ended.
+
+    Args:
+        path: The lock's file.
+        wait: Wait for it where another process holds it.
+        waiting: Called before such a wait.
+
+    Raises:
+        Busy: Another process holds it, and `wait` is false.
+    """
+    import fcntl
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        os.set_inheritable(file.fileno(), True)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if not wait:
+                raise Busy(f"another process is at {path.stem}") from error
+            waiting()
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def kinds_of(row: dict[str, str]) -> str:
+    """The kinds of a row's defects, without places and sizes."""
+    return "+".join(sorted({part.partition("@")[0] for part in row.get("defects", "").split(";")}))
+
+
+def every_nth(rows: Sequence[dict[str, str]], count: int) -> list[dict[str, str]]:
+    """At most `count` rows (0: all), spread evenly over the order of kinds and factor levels."""
+    ordered = sorted(rows, key=lambda row: (kinds_of(row), *(row.get(f, "") for f in FACTORS), row["run"]))
+    if not 0 < count < len(ordered):
+        return ordered
+    return [ordered[(2 * n + 1) * len(ordered) // (2 * count)] for n in range(count)]
+
+
+def read_rows_of(paths: Sequence[Path]) -> list[dict[str, str]]:
+    """The rows of manifests."""
+    rows: list[dict[str, str]] = []
+    for path in paths:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows += csv.DictReader(file)
+    return rows
+
+
+def taken(rows: Sequence[dict[str, str]], take: Take) -> list[dict[str, str]]:
+    """The rows that `take` asks for.
+
+    Raises:
+        PlanError: There is none.
+    """
+    found = [row for row in rows if row["split"] == take.split and take.camera in ("", row["camera"])]
+    found = every_nth(every_nth(found, 0)[take.fold :: take.folds], take.count)
+    if not found:
+        raise PlanError(f"design {take.design.name}: expected rows of split {take.split}, got none")
+    return found
+
+
+class Workshop:
+    """Makes designs and datasets below a work folder.
+
+    Args:
+        work: The folder.
+        command: Runs a command (its words after `python`) and keeps what it says in a file; raises where it fails.
+        workers: Render and build processes; 0 leaves it to the commands.
+        report: Gets a line for a person on what takes minutes.
+    """
+
+    def __init__(self, work: Path, command: Command, workers: int = 0, report: Report = print) -> None:
+        self.work = work.resolve()
+        self.command, self.report = command, report
+        self.workers = ("--workers", str(workers)) if workers else ()
+
+    def design_folder(self, design: Design) -> Path:
+        return self.work / "designs" / f"{design.name}-{digest(design_described(design))}"
+
+    def data_folder(self, data: Data) -> Path:
+        return self.work / "data" / f"{data.name}-{digest(described(data))}"
+
+    def alone(self, folder: Path, name: str) -> AbstractContextManager[None]:
+        """Hold a folder's lock; where another process has it, say so and wait."""
+        return locked(
+            folder.with_suffix(".lock"),
+            waiting=lambda: self.report(f"  waiting: {name} is being made by another process"),
+        )
+
+    def _built(self, design: Design) -> bool:
+        return (self.design_folder(design) / DONE).is_file()
+
+    def manifests(self, design: Design) -> list[Path]:
+        """The manifests of the rows that a design renders, written where they are not there yet."""
+        folder = self.design_folder(design)
+        folder.mkdir(parents=True, exist_ok=True)
+        found = []
+        for number, source in enumerate(design.sources):
+            path, log = folder / f"manifest_{number}.csv", folder / "log.txt"
+            if not path.is_file():
+                whole = ROOT / source
+                if whole.suffix == ".toml":
+                    whole = folder / f".spec_{number}.csv"
+                    self.command(["-m", "generator", "design", str(ROOT / source), "-o", str(whole)], log)
+                rows = read_rows_of([whole])
+                kept = []
+                for split in dict.fromkeys(row["split"] for row in rows):
+                    some = [row for row in rows if row["split"] == split]
+                    kept += every_nth(some, dict(design.rows).get(split, 0))
+                with path.with_suffix(".tmp").open("w", encoding="utf-8", newline="") as file:
+                    writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+                    writer.writeheader()
+                    writer.writerows(sorted(kept, key=lambda row: row["run"]))
+                path.with_suffix(".tmp").replace(path)
+            found.append(path)
+        return found
+
+    def renders(self, design: Design) -> Path:
+        """The rendered folder of a design, made where it is not there."""
+        self.design(design)
+        return self.design_folder(design) / "renders"
+
+    def design(self, design: Design) -> Path:
+        """The built dataset of a design, rendered first where it is not there."""
+        folder = self.design_folder(design)
+        with self.alone(folder, design.name):
+            if not self._built(design):
+                log = folder / "log.txt"
+                manifests = self.manifests(design)
+                count = len(read_rows_of(manifests))
+                self.report(f"  rendering {design.name}: {count} pictures (what it says: {log})")
+                for manifest in manifests:
+                    words = ["-m", "generator", "render", str(manifest), "--out", str(folder / "renders")]
+                    self.command([*words, *self.workers], log)
+                words = ["-m", "generator", "build", str(folder / "renders"), "--to", str(folder / "dataset")]
+                self.command([*words, *design.build, *self.workers], log)
+                _mark(folder, {"design": design_described(design)})
+        return folder / "dataset"
+
+    def data(self, data: Data) -> Path:
+        """The dataset of `data`, made where it is not there, its designs first."""
+        folder = self.data_folder(data)
+        built = {design: self.design(design) for design in data.designs}
+        with self.alone(folder, data.name):
+            if not (folder / DONE).is_file():
+                shutil.rmtree(folder, ignore_errors=True)
+                half = folder.with_name(f".{folder.name}.half")
+                shutil.rmtree(half, ignore_errors=True)
+                self._select(data, built, half)
+                if data.improve:
+                    half = self._improved(half)
+                _mark(half, {"hash": data_hash(half), "rows": rows_by_split(half)})
+                half.rename(folder)
+        return folder
+
+    def facts(self, data: Data) -> dict[str, Any]:
+        """Hash and rows of a dataset that is there."""
+        return json.loads((self.data_folder(data) / DONE).read_text("utf-8"))  # type: ignore[no-any-return]
+
+    def _select(self, data: Data, built: dict[Design, Path], to: Path) -> None:
+        manifests = {design: read_rows_of(self.manifests(design)) for design in built}
+        features = merged_features([read_features(folder) for folder in built.values()])
+        (to / "data").mkdir(parents=True)
+        for split, takes in data.splits:
+            writer = ShardWriter(to / "data", split, features)
+            for take in takes:
+                runs = [row["run"] for row in taken(manifests[take.design], take)]
+                for table in tables_of(built[take.design], take.split, runs, features):
+                    writer.add(table.set_column(*_column(table, "split", split)))
+            writer.finish()
+        # Trainers ask for the parameters of the NSOART pictures; they are those of the first design.
+        shutil.copyfile(next(iter(built.values())) / NSOART, to / NSOART)
+
+    def _improved(self, plain: Path) -> Path:
+        """The dataset with the copies of `generator augment`: each training picture cut, flipped and turned."""
+        plan, to, log = plain.with_suffix(".csv"), plain.with_suffix(".more"), plain.with_suffix(".txt")
+        shutil.rmtree(to, ignore_errors=True)
+        self.command(["-m", "generator", "augment", "plan", str(plain), "-o", str(plan), *self.workers], log)
+        with plan.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        # The source's rule cuts pictures above 600 px; renders this small are cut because the plan says so.
+        with plan.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            # Only training rows are proposed for anything: validation and test stay as they are.
+            writer.writerows(row | dict.fromkeys(PROPOSED, "yes") if proposed(row) else row for row in rows)
+        words = ["-m", "generator", "augment", "apply", str(plan), "--to", str(to), "--mirror-text"]
+        self.command([*words, *self.workers], log)
+        for left in (plan, log):
+            left.unlink(missing_ok=True)
+        plain.with_suffix(".more_before_after.jpg").unlink(missing_ok=True)
+        shutil.rmtree(plain)
+        return to
+
+
+def proposed(row: dict[str, str]) -> bool:
+    """Whether a line of a plan asks for a copy."""
+    return any(row[name] == "yes" for name in PROPOSED)
+
+
+def _column(table: pa.Table, name: str, value: str) -> tuple[int, pa.Field, pa.Array]:
+    at = table.schema.get_field_index(name)
+    return at, table.schema.field(at), pa.array([value] * len(table), table.schema.field(at).type)
+
+
+def _mark(folder: Path, facts: dict[str, Any]) -> None:
+    (folder / f".{DONE}.tmp").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
+    (folder / f".{DONE}.tmp").replace(folder / DONE)
+
+
+def merged_features(all_features: Sequence[Features]) -> Features:
+    """Columns of all, each once; of classes the longer list, whose beginning the shorter one must be.
+
+    Raises:
+        PlanError: A column differs otherwise.
+    """
+    merged: dict[str, Any] = {}
+    for features in all_features:
+        for name, kind in features.items():
+            held = merged.setdefault(name, kind)
+            if isinstance(kind, ClassLabel) and isinstance(held, ClassLabel):
+                short, long = sorted((kind, held), key=lambda one: len(one.names))
+                if long.names[: len(short.names)] != short.names:
+                    raise PlanError(f"column {name}: expected classes that agree, got {held}, {kind}")
+                merged[name] = long
+            elif name == "objects":
+                merged[name] = max(
+                    kind, held, key=lambda one: len(str(one))
+                )  # the categories' classes grow alike
+            elif held != kind:
+                raise PlanError(f"column {name}: expected one type in all designs, got {held}, {kind}")
+    return Features(merged)
+
+
+def tables_of(dataset: Path, split: str, runs: Sequence[str], features: Features) -> Iterator[pa.Table]:
+    """The rows of a built dataset with these names, as tables with the columns of `features`; null where it lacks one.
+
+    Raises:
+        PlanError: A row is missing.
+    """
+    wanted, found = set(runs), 0
+    schema = features.arrow_schema
+    for path in split_files(dataset).get(split, []):
+        with pq.ParquetFile(path) as file:
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group)
+                keep = [run in wanted for run in table.column("run").to_pylist()]
+                if not any(keep):
+                    continue
+                table = table.filter(pa.array(keep))
+                found += len(table)
+                for column in schema:
+                    if column.name not in table.schema.names:
+                        table = table.append_column(column, pa.nulls(len(table), column.type))
+                yield table.select(schema.names).cast(schema)
+    if found != len(wanted):
+        raise PlanError(f"{dataset}: expected {len(wanted)} rows of split {split}, got {found}")
+
+
+def data_hash(dataset: Path) -> str:
+    """SHA-256 over the names and bytes of a dataset's Parquet files."""
+    found = hashlib.sha256()
+    for path in sorted((dataset / "data").glob("*.parquet")):
+        found.update(path.name.encode())
+        with path.open("rb") as file:
+            found.update(hashlib.file_digest(file, "sha256").digest())
+    return found.hexdigest()
+
+
+def rows_by_split(dataset: Path) -> dict[str, int]:
+    """How many rows each split has."""
+    return {
+        split: sum(pq.read_metadata(path).num_rows for path in paths)
+        for split, paths in split_files(dataset).items()
+    }

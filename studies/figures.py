@@ -1,0 +1,137 @@
+"""The page's figures: one for each question that has results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from studies.findings import Value
+
+WIDTH, HEIGHT, DPI = 10.0, 4.2, 90
+# Of the series in turn: curves that lie on each other stay visible.
+STYLES = ("-", "-", "-", "--", "-.", ":")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a PNG without the time of writing in it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=DPI, metadata={"Software": None})
+
+
+def _bars(value: Value) -> list[list[float]]:
+    return [[max(0.0, value.mean - value.low)], [max(0.0, value.high - value.mean)]]
+
+
+def finish(axes: Any, title: str, chance: float | None = None, **legend: Any) -> None:
+    """What every panel of shares has: an axis from 0 to 1, the line of guessing if there is one, a legend."""
+    if chance is not None:
+        axes.axhline(chance, color="grey", linestyle=":", label="guessing")
+    axes.set(title=title, ylim=(-0.02, 1.04))
+    axes.grid(axis="y", alpha=0.3)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=8, **legend)
+
+
+def dots(
+    axes: Any,
+    groups: Sequence[str],
+    series: Mapping[str, Mapping[str, Value]],
+    title: str,
+    chance: float | None = None,
+    **legend: Any,
+) -> None:
+    """Groups along the axis, a colour for each series; points are means, whiskers the intervals."""
+    count = max(1, len(series))
+    for index, (name, values) in enumerate(series.items()):
+        shift = (index - (count - 1) / 2) * 0.7 / count
+        for at, group in enumerate(groups):
+            if group in values:
+                value = values[group]
+                axes.errorbar(
+                    at + shift, value.mean, yerr=_bars(value), fmt="o", color=f"C{index % 10}", capsize=3
+                )
+        axes.plot([], [], "o", color=f"C{index % 10}", label=name)
+    for at in range(len(groups) - 1):
+        axes.axvline(at + 0.5, color="grey", linewidth=0.5, alpha=0.4)
+    slanted = len(groups) > 6 or max(map(len, groups), default=0) > 14
+    axes.set_xticks(
+        range(len(groups)), groups, rotation=25 if slanted else 0, ha="right" if slanted else "center"
+    )
+    finish(axes, title, chance, **legend)
+
+
+def named(axes: Any, values: Mapping[str, Value], title: str, chance: float | None = None) -> None:
+    """One point for each name, which stands below it."""
+    for index, value in enumerate(values.values()):
+        axes.errorbar(index, value.mean, yerr=_bars(value), fmt="o", color=f"C{index % 10}", capsize=3)
+    axes.set_xticks(range(len(values)), list(values), rotation=20, ha="right")
+    finish(axes, title, chance)
+
+
+def lines_over(
+    axes: Any,
+    series: Mapping[str, Sequence[Sequence[tuple[float, float]]]],
+    title: str,
+    x: str,
+    y: str,
+    chance: float | None = None,
+) -> None:
+    """For each series its seeds' curves, thin, and where there are several their mean, thick."""
+    for index, (name, curves) in enumerate(series.items()):
+        color = f"C{index % 10}"
+        for curve in curves:
+            axes.plot(*zip(*curve, strict=True), color=color, linewidth=0.9, alpha=0.5)
+        shortest = min(map(len, curves))
+        mean = np.mean([curve[:shortest] for curve in map(list, curves)], axis=0)
+        style = STYLES[index % len(STYLES)]
+        axes.plot(mean[:, 0], mean[:, 1], style, color=color, linewidth=2.2, label=name)
+    axes.set(xlabel=x, ylabel=y)
+    finish(axes, title, chance, ncols=2, loc="upper left")
+
+
+def growing(
+    axes: Any,
+    series: Mapping[str, Mapping[int, Value]],
+    title: str,
+    x: str,
+    y: str,
+    chance: float | None = None,
+) -> None:
+    """Values over a number on a logarithmic axis, with their intervals."""
+    ticks = sorted({number for values in series.values() for number in values})
+    for index, (name, values) in enumerate(series.items()):
+        numbers = sorted(values)
+        shift = 1 + 0.03 * (index - (len(series) - 1) / 2)
+        axes.errorbar(
+            [n * shift for n in numbers],
+            [values[n].mean for n in numbers],
+            yerr=np.array([_bars(values[n]) for n in numbers])[:, :, 0].T,
+            fmt="o-",
+            capsize=3,
+            color=f"C{index % 10}",
+            label=name,
+        )
+    axes.set_xscale("log")
+    axes.set_xticks(ticks, list(map(str, ticks)))
+    axes.minorticks_off()
+    axes.set(xlabel=x, ylabel=y)
+    finish(axes, title, chance)
+
+
+def one_legend(figure: Figure, panels: Sequence[Any]) -> None:
+    """The first panel's legend below all: for panels of the same series, or one that is full of points."""
+    handles, names = panels[0].get_legend_handles_labels()
+    for axes in panels:
+        if legend := axes.get_legend():
+            legend.remove()
+    figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=8)
+
+
+def panels(count: int) -> tuple[Figure, list[Any]]:
+    """A figure with panels side by side."""
+    figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
+    return figure, list(np.atleast_1d(figure.subplots(1, count)))

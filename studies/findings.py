@@ -1,0 +1,276 @@
+"""What the runs' JSON files say, over the seeds: a mean with an interval for each variant and measure.
+
+The interval over seeds is the envelope of the seeds' own 95 % intervals: from the lowest lower end to the highest upper
+end. It covers the choice of test pictures and the spread of the seeds seen; three seeds say no more about others.
+
+Two variants that were measured on the same pictures are compared picture by picture, see `difference`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.soart_evaluation import auroc, in_order, wilson
+from studies.plan import SIZES, TOPICS, Run, all_runs
+
+SEEDS_LOOKED_FOR = 20
+DRAWS = 4000
+DECIDING = 3  # trainings on a side; with one the luck of a training is taken for the method in up to a fifth
+Answers = Mapping[str, Any]
+Scores = tuple[np.ndarray, np.ndarray]  # of the good pictures, of the defective ones
+
+
+@dataclass(frozen=True)
+class Value:
+    """A measure of one variant: mean over seeds, envelope of their intervals, number of seeds."""
+
+    mean: float
+    low: float
+    high: float
+    seeds: int
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f} ({self.low:.3f}–{self.high:.3f})"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A measure of one variant minus that of another on the same pictures, with a 95 % interval.
+
+    `seeds` is the smaller number of trainings on a side.
+    """
+
+    mean: float
+    low: float
+    high: float
+    seeds: int
+
+    @property
+    def decided(self) -> bool:
+        """Whether the interval leaves out zero, with enough trainings on both sides to say so."""
+        return self.seeds >= DECIDING and (self.low > 0 or self.high < 0)
+
+    def __str__(self) -> str:
+        text = f"{self.mean:+.3f} ({self.low:+.3f} to {self.high:+.3f})"
+        return f"**{text}**" if self.decided else text
+
+
+def difference(
+    one: Sequence[Answers], other: Sequence[Answers], same_models: bool = False
+) -> Difference | None:
+    """How much better `other` is than `one`: bootstrap over pictures, the same for both, and over the seeds of each.
+
+    Pictures are drawn for both variants at once, so what is hard for both counts for neither; seeds are drawn for each
+    alone, as trainings of equal seed have nothing in common. With one seed on a side the interval says nothing
+    of the luck of that training. Owen, 2007, The pigeonhole bootstrap: rows and columns are drawn independently.
+
+    Args:
+        one, other: What `measures.answers` kept, by seed.
+        same_models: The same models answered twice, from other pictures of the same parts, say: seeds are drawn for
+            both at once too.
+
+    Returns:
+        None where a side has no run.
+
+    Raises:
+        ValueError: The runs were not measured on the same pictures.
+    """
+    if not one or not other:
+        return None
+    if len({answers["of"] for answers in (*one, *other)}) != 1:
+        raise ValueError("expected runs that were measured on the same pictures")
+    truth = _labels(one[0], "truth")
+    classes = [truth == label for label in np.unique(truth)]
+    rng = np.random.default_rng(0)
+    drawn = rng.multinomial(len(truth), np.full(len(truth), 1 / len(truth)), size=DRAWS)
+    seeds = [rng.integers(len(side), size=(DRAWS, len(side))) for side in (one, other)]
+    if same_models:
+        seeds[1] = seeds[0]
+    accuracies, means = [], []
+    for side, chosen in zip((one, other), seeds, strict=True):
+        right = np.array([_labels(answers, "said") == truth for answers in side], dtype=float)
+        means.append(np.mean([right[:, some].mean() for some in classes]))
+        by_seed = _drawn_accuracy(drawn, right, classes)
+        accuracies.append(np.take_along_axis(by_seed, chosen, axis=1).mean(axis=1))
+    low, high = np.nanquantile(accuracies[1] - accuracies[0], [0.025, 0.975])
+    return Difference(float(means[1] - means[0]), float(low), float(high), min(len(one), len(other)))
+
+
+def auroc_difference(
+    one: Sequence[Scores], other: Sequence[Scores], seeds: int | None = None
+) -> Difference | None:
+    """How much better `other` tells defective pictures from good ones than `one`: AUROC, bootstrap over both.
+
+    Pictures are drawn for both sides at once, the good and the defective each among their own; seeds for each side
+    alone. Where a side tells all of them apart, no draw shows that another picture might be missed.
+
+    Args:
+        one, other: By training the scores of the same pictures.
+        seeds: How many trainings decide; those of the side with fewer where not said.
+
+    Returns:
+        None where a side has no run.
+    """
+    if not one or not other:
+        return None
+    rng = np.random.default_rng(0)
+    drawn = [rng.multinomial(n, np.full(n, 1 / n), size=DRAWS) / n for n in map(len, one[0])]
+    means, areas = [], []
+    for side in (one, other):
+        orders = [in_order(bad, good) for good, bad in side]
+        by_seed = np.stack([((drawn[1] @ order) * drawn[0]).sum(axis=1) for order in orders], axis=1)
+        chosen = rng.integers(len(side), size=(DRAWS, len(side)))
+        areas.append(np.take_along_axis(by_seed, chosen, axis=1).mean(axis=1))
+        means.append(np.mean([order.mean() for order in orders]))
+    # Rounded: the same answers twice differ by nothing, not by the last bit of a mean.
+    low, high = np.quantile(areas[1] - areas[0], [0.025, 0.975]).round(12)
+    fewest = min(len(one), len(other)) if seeds is None else seeds
+    return Difference(float(means[1] - means[0]), float(low), float(high), fewest)
+
+
+def scores_of(result: Mapping[str, Any], method: str) -> dict[str, Scores]:
+    """By defect the scores of the good pictures and of its own, of what `measures.scores` kept."""
+    kept = result["scores"]
+    values, begin = np.array(kept["by_method"][method]), 0
+    parts = {}
+    for cell, count in kept["cells"].items():
+        parts[cell.replace("_", " ")] = values[begin : begin + count]
+        begin += count
+    good = parts.pop("")
+    return {cell: (good, bad) for cell, bad in parts.items()}
+
+
+def areas(by_seed: Sequence[Mapping[str, Scores]]) -> dict[str, Value]:
+    """By defect the AUROC; its interval is Wilson's, each defective picture being a trial."""
+    found = {}
+    for cell in by_seed[0] if by_seed else ():
+        sides = [scores[cell] for scores in by_seed]
+        values = [auroc(bad, good) for good, bad in sides]
+        trials = len(sides[0][1])
+        value = over_seeds({"share": v, "interval": wilson(v, trials)} for v in values)
+        if value:
+            found[cell] = value
+    return found
+
+
+def _labels(answers: Answers, key: str) -> np.ndarray:
+    return np.array([answers["classes"][int(digit)] for digit in answers[key]])
+
+
+def _drawn_accuracy(drawn: np.ndarray, right: np.ndarray, classes: Sequence[np.ndarray]) -> np.ndarray:
+    """Balanced accuracy (draws, S) of drawn pictures (draws, N) where `right` (S, N) are each seed's answers."""
+    with np.errstate(invalid="ignore"):
+        recalls = [
+            drawn[:, some] @ right[:, some].T / drawn[:, some].sum(axis=1)[:, None] for some in classes
+        ]
+    return np.nanmean(recalls, axis=0)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The results of one question at one size: by variant the finished runs, in the plan's order."""
+
+    question: int
+    size: str
+    planned: int
+    variants: dict[str, list[dict[str, Any]]]
+    other: Found | None = None  # what is done of it at another size
+
+    @property
+    def done(self) -> int:
+        return sum(map(len, self.variants.values()))
+
+    @property
+    def renderings(self) -> int:
+        """How many versions of one dataset's bytes there are among the runs: another processor renders other ones."""
+        hashes: dict[str, set[str]] = {}
+        for documents in self.variants.values():
+            for document in documents:
+                recipe = json.dumps(document["config"]["data"], sort_keys=True)
+                hashes.setdefault(recipe, set()).add(document["data"]["hash"])
+        return max(map(len, hashes.values()), default=0)
+
+    def values(self, read: Callable[[Mapping[str, Any]], Mapping[str, Any] | None]) -> dict[str, Value]:
+        """By variant the value of the share, with its `interval`, that `read` finds in a result; none, no entry."""
+        found = {}
+        for variant, documents in self.variants.items():
+            shares = [read(document["result"]) for document in documents]
+            if value := over_seeds(share for share in shares if share):
+                found[variant] = value
+        return found
+
+    def difference(
+        self, one: str, other: str, read: Callable[[Mapping[str, Any]], Answers | None]
+    ) -> Difference | None:
+        """How much better the variant `other` is than `one`; `read` finds the answers in a result."""
+        sides = [
+            [answers for document in self.variants.get(name, []) if (answers := read(document["result"]))]
+            for name in (one, other)
+        ]
+        return difference(*sides)
+
+
+def over_seeds(shares: Iterable[Mapping[str, Any]]) -> Value | None:
+    """Mean and envelope of shares with intervals; None of none."""
+    some = [one for one in shares if one.get("share") is not None]
+    if not some:
+        return None
+    numbers = [float(one["share"]) for one in some]
+    return Value(
+        sum(numbers) / len(numbers),
+        min(one["interval"][0] for one in some),
+        max(one["interval"][1] for one in some),
+        len(some),
+    )
+
+
+def documents_in(folder: Path) -> dict[str, dict[str, Any]]:
+    """The results by key.
+
+    Raises:
+        ValueError: A file is no result of a run.
+    """
+    found = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            document = json.loads(path.read_text("utf-8"))
+            if document["key"] != path.stem or "result" not in document:
+                raise ValueError(f"the key is {document['key']}")
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path}: expected the result of a run under its key, got {error}") from error
+        found[document["key"]] = document
+    return found
+
+
+def findings(documents: Mapping[str, dict[str, Any]]) -> dict[int, Found]:
+    """By question what was found, at the size of which more runs are done."""
+    found: dict[int, list[Found]] = {question: [] for question in TOPICS}
+    for size in SIZES:
+        runs = all_runs(size, SEEDS_LOOKED_FOR)
+        planned = all_runs(size)
+        for question, sizes in found.items():
+            some = [run for run in runs if run.question == question]
+            variants = _variants(some, documents)
+            sizes.append(Found(question, size, sum(run.question == question for run in planned), variants))
+    chosen = {}
+    for question, sizes in found.items():
+        most, *others = sorted(sizes, key=lambda one: -one.done)
+        chosen[question] = replace(most, other=next((one for one in others if one.done), None))
+    return chosen
+
+
+def _variants(
+    runs: Sequence[Run], documents: Mapping[str, dict[str, Any]]
+) -> dict[str, list[dict[str, Any]]]:
+    variants: dict[str, list[dict[str, Any]]] = {}
+    for run in runs:
+        if document := documents.get(run.key):
+            variants.setdefault(run.variant, []).append(document)
+    order = list(dict.fromkeys(run.variant for run in runs))
+    return dict(sorted(variants.items(), key=lambda pair: order.index(pair[0])))

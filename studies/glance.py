@@ -1,0 +1,226 @@
+"""What the page says first: a line for each question, from the same results as its section."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from studies.findings import Difference, Found
+from studies.plan import (
+    CENTRE,
+    DIGITS,
+    FEW,
+    FIVE,
+    LADDER,
+    NEW,
+    OWN,
+    SCRATCH,
+    SUPERVISED,
+    TOGETHER,
+    TOGETHER_OWN,
+    TUNED,
+    begun,
+)
+from studies.sections import (
+    AIM,
+    ALL_VIEWS,
+    ONE_VIEW,
+    PART_MEASURES,
+    answered,
+    gained,
+    gaps,
+    parts_judged,
+    precision,
+    stage_means,
+    trained_or_not,
+    views_change,
+)
+from studies.tables import table
+
+TITLES = {
+    1: "The ladder",
+    2: "Image labels, patches, RGB, NSOART",
+    3: "Improving a small data set",
+    4: "One view against five",
+    5: "Own pre-training",
+    6: "Attention over the stages",
+    7: "Florence-2",
+    8: "Where training is not worth it",
+}
+MISSING = "nothing to compare yet"
+
+
+def _told(what: str, changes: Mapping[str, Difference | None]) -> str:
+    """`what` with each change that there is; nothing where there is none."""
+    some = [f"{change} {where}".strip() for where, change in changes.items() if change]
+    return f"{what}: {'; '.join(some)}." if some else ""
+
+
+def _ladder(found: Found) -> list[str]:
+    tests = {
+        "test_shifted": "pins that the first step holds out",
+        "test_housings": "changed housings",
+        "test_latched": "new housing",
+    }
+    changes = {
+        f"on {words}": found.difference(LADDER[0], LADDER[-1], answered(test))
+        for test, words in tests.items()
+    }
+    return [_told("From the first step alone to all four, at equal budget", changes)]
+
+
+def _supervision(found: Found) -> list[str]:
+    test = answered("test")
+    nsoart = {f"with {way}": found.difference(f"{way}, RGB", f"{way}, NSOART", test) for way in SUPERVISED}
+    boxes = {"": found.difference(f"{SUPERVISED[1]}, RGB", f"{SUPERVISED[0]}, RGB", test)}
+    return [
+        _told("NSOART instead of RGB", nsoart),
+        _told("Boxes for the patches instead of labels alone", boxes),
+    ]
+
+
+def _improvement(found: Found) -> list[str]:
+    plain, copies, *_ = [*found.variants, "", ""]
+    overfit = gaps(found)
+    lines = [_told("With copies", {"": found.difference(plain, copies, answered("test"))})]
+    if plain in overfit and copies in overfit:
+        lines.append(
+            "Own training pictures minus test: "
+            f"{np.mean(overfit[plain]):.2f} without, {np.mean(overfit[copies]):.2f} with."
+        )
+    return lines
+
+
+def _views(found: Found) -> list[str]:
+    changes = {
+        f"({variant})": views_change(found, (variant, ONE_VIEW), (FIVE, ALL_VIEWS))
+        for variant in (CENTRE, FIVE)
+    }
+    best = {
+        one.size: max(
+            (
+                v.mean
+                for values in parts_judged(one, PART_MEASURES["right class"]).values()
+                for v in values.values()
+            ),
+            default=0.0,
+        )
+        for one in (found, found.other)
+        if one
+    }
+    return [
+        _told("All five views instead of the centre's alone", changes),
+        _told(
+            "Views together",
+            {
+                "instead of the mean of single answers": views_change(
+                    found, (FIVE, ALL_VIEWS), (TOGETHER, ALL_VIEWS)
+                ),
+                "begun with own pre-training": views_change(
+                    found, (TOGETHER, ALL_VIEWS), (TOGETHER_OWN, ALL_VIEWS)
+                ),
+            },
+        ),
+        "Best share of right classes of whole parts: "
+        + "; ".join(
+            f"{share:.3f} at size *{size}*, the aim of {AIM} is {'' if share >= AIM else 'not '}reached"
+            for size, share in best.items()
+        )
+        + ".",
+    ]
+
+
+def _pretraining(found: Found) -> list[str]:
+    lines = []
+    for target in NEW:
+        changes = {
+            f"with {count} pictures": found.difference(
+                begun(target, count, SCRATCH), begun(target, count, OWN), answered("test")
+            )
+            for count in FEW
+        }
+        changes[f"with {FEW[1]} instead of {FEW[2]} from scratch"] = found.difference(
+            begun(target, FEW[2], SCRATCH), begun(target, FEW[1], OWN), answered("test")
+        )
+        lines.append(_told(f"Tuned instead of from scratch, {target}", changes))
+    return lines
+
+
+def _attention(found: Found) -> list[str]:
+    first, last = min(found.variants, key=LADDER.index), max(found.variants, key=LADDER.index)
+    begin, told = ([*stage_means(found.variants[v]).values()][-1] for v in (first, last))
+    lines = [
+        f"Trained on {last}: the peak lies on the defect in {told['hit']:.0%} of the NG pictures; entropy "
+        f"{told['entropy_ng']:.2f} for NG, {told['entropy_ok']:.2f} for OK."
+    ]
+    if first != last:
+        lines.append(
+            f"Share on the housing: {begin['on_housing']:.2f} trained on {first}, {told['on_housing']:.2f} on "
+            f"{last}."
+        )
+    return lines
+
+
+def _florence2(found: Found) -> list[str]:
+    test = found.values(precision("test"))
+    scratch = [v for v in ("RGB", "NSOART", *(f"digits {one}" for one in DIGITS)) if v in test]
+    tuned = [f"tuned: {name}" for name in TUNED if f"tuned: {name}" in test]
+    lines = []
+    if scratch:
+        lines.append("mAP50 from random weights: " + ", ".join(f"{v} {test[v]}" for v in scratch) + ".")
+    if tuned:
+        words = []
+        for variant in tuned:
+            changes = gained(found, variant).values()
+            means = (f"{np.mean(some):+.2f}" if some else "–" for some in changes)
+            words.append(f"{variant.partition(': ')[2]} {' and '.join(means)}")
+        lines.append(
+            "Tuning changes mAP50 on the new housing and on the known pictures: " + ", ".join(words) + "."
+        )
+    return lines
+
+
+def _soart(found: Found) -> list[str]:
+    if not (changes := trained_or_not(found)):
+        return []
+    most, by_defect = [*changes.items()][-1]
+    kinds = {
+        "better on": lambda change: change.decided and change.mean > 0,
+        "worse on": lambda change: change.decided and change.mean < 0,
+        "not decided on": lambda change: not change.decided,
+    }
+    told = []
+    for what, holds in kinds.items():
+        cells = [cell for cell, change in by_defect.items() if holds(change)]
+        told.append(f"{what} {', '.join(cells) or 'none'}")
+    return [f"*{most}* against no training at all: {'; '.join(told)}."]
+
+
+LINES: dict[int, Callable[[Found], list[str]]] = {
+    1: _ladder,
+    2: _supervision,
+    3: _improvement,
+    4: _views,
+    5: _pretraining,
+    6: _attention,
+    7: _florence2,
+    8: _soart,
+}
+
+
+def glance(all_found: Mapping[int, Found]) -> str:
+    """The table of all questions; changes are of the balanced accuracy, bold where their interval leaves out zero."""
+    rows: list[list[Any]] = []
+    for question, found in all_found.items():
+        title = f"[{question}. {TITLES[question]}](#{_anchor(f'{question}. {TITLES[question]}')})"
+        text = " ".join(line for line in LINES[question](found) if line) if found.done else ""
+        rows.append([title, f"{found.done} of {found.planned}", text or MISSING])
+    return table(["question", "runs", "what was found"], rows)
+
+
+def _anchor(heading: str) -> str:
+    """A heading's anchor as Markdown renderers on the web make it."""
+    kept = "".join(c for c in heading.lower() if c.isalnum() or c in " -")
+    return kept.replace(" ", "-")

@@ -1,0 +1,236 @@
+"""What is kept of a finished run: its numbers with their intervals, from the files that the trainers wrote."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from studies.datasets_made import Workshop, read_rows_of
+from studies.plan import METHODS, Run
+
+CURVE = (
+    "epoch",
+    "stage",
+    "train_loss",
+    "train_accuracy",
+    "val_loss",
+    "val_accuracy",
+    "val_balanced_accuracy",
+)
+FLORENCE_CURVE = ("epoch", "stage", "train_loss", "val_loss", "val_map", "val_map50")
+KEPT = ("pictures", "parts", "accuracy", "balanced_accuracy", "auroc", "escapes", "overkill")
+FACTORS = ("position", "kinds", "camera", "housing", "terminal", "marking")
+# Which cameras are asked together about one part.
+VIEWS = {
+    "centre": ("center",),
+    "centre, top, bottom": ("center", "top", "bottom"),
+    "all five": ("center", "left", "right", "top", "bottom"),
+}
+
+
+def result(run: Run, folder: Path, workshop: Workshop) -> dict[str, Any]:
+    """Everything of a run's folder that tables and figures are made from."""
+    if run.trainer == "soart":
+        return {"scores": soart_scores(folder / "detect.json")}
+    if run.trainer == "florence2":
+        return florence2(folder / "run")
+    found = vit(folder)
+    said = _csv(folder / "evaluation" / "predictions.csv")
+    for name, split in found["splits"].items():
+        split["answers"] = answers([line for line in said if line["split"] == name])
+    for split in run.attention:
+        found.setdefault("attention", {})[split] = _json(folder / f"attention_{split}" / "attention.json")
+    if run.parts or run.cells:
+        rows = [row for d in run.data.designs for row in read_rows_of(workshop.manifests(d))]
+        if run.parts:
+            found["views"] = by_views(said, rows)
+        if run.cells:
+            found["scores"] = vit_scores(said, rows)
+    if run.originals:
+        learned = _json(folder / "originals" / "evaluation.json")["splits"]["train"]
+        found["originals"] = {key: learned[key] for key in ("pictures", "accuracy", "balanced_accuracy")}
+    return found
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text("utf-8"))
+
+
+def _csv(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def curve(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
+    """The lines of metrics.csv: the columns wanted, and the seconds so far."""
+    found, spent = [], 0.0
+    for row in _csv(path):
+        spent += float(row["seconds"])
+        line: dict[str, Any] = {name: _number(row.get(name, "")) for name in columns}
+        found.append({**line, "seconds_so_far": round(spent, 1)})
+    return found
+
+
+def _number(text: str) -> float | str | None:
+    try:
+        return float(text)
+    except ValueError:
+        return text or None
+
+
+def vit(folder: Path) -> dict[str, Any]:
+    """A ViT's curve, and each split as `trainer.evaluate` measured it."""
+    summary = _json(folder / "run" / "summary.json")
+    evaluation = _json(folder / "evaluation" / "evaluation.json")
+    splits = {}
+    for name, report in evaluation["splits"].items():
+        kept = {key: report[key] for key in KEPT}
+        kept["recall"] = {label: one["recall"] for label, one in report["classes"].items()}
+        kept["factors"] = {name: report["factors"][name] for name in FACTORS if name in report["factors"]}
+        splits[name] = kept
+    return {
+        "curve": curve(folder / "run" / "metrics.csv", CURVE),
+        "best_epoch": summary["best_epoch"],
+        "collapsed": bool(summary["warnings"]),
+        "left_out": evaluation["left_out"],
+        "splits": splits,
+    }
+
+
+def answers(lines: Sequence[dict[str, str]]) -> dict[str, Any]:
+    """Truth and answer of each picture or part, a digit for each: the number of the class.
+
+    With it two runs are compared picture by picture; `of` is a hash of the names and says that both saw the same.
+    """
+    classes = sorted({line["truth"] for line in lines} | {line["said"] for line in lines})
+    return {
+        "of": _hash_of([line["run"] for line in lines]),
+        "classes": classes,
+        **{key: "".join(str(classes.index(line[key])) for line in lines) for key in ("truth", "said")},
+    }
+
+
+def _hash_of(names: Sequence[str]) -> str:
+    """Says of two runs whether they saw the same pictures or parts, in the same order."""
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+
+
+def by_views(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> dict[str, Any]:
+    """Whole parts judged by the mean probabilities of several views: right classes, right verdicts, by truth.
+
+    A run that was trained on several views together has one answer for them, which counts as it is.
+
+    Args:
+        said: Lines of predictions.csv of the split `test`.
+        rows: The manifest's, which know each picture's camera and part.
+
+    Returns:
+        By the views' name: parts, right classes and verdicts, and by class of truth the right classes, each with its
+        95 % interval (Clopper and Pearson, a part being a trial).
+    """
+    from trainer.core.intervals import share
+
+    cameras = {row["run"]: row["camera"] for row in rows}
+    parts: dict[str, dict[frozenset[str], dict[str, str]]] = {}
+    for line in said:
+        if line["split"] == "test":
+            seen_from = frozenset(cameras[run] for run in line["run"].split("+"))
+            parts.setdefault(line["part"], {})[seen_from] = line
+    found: dict[str, Any] = {}
+    for name, views in VIEWS.items():
+        judged: list[dict[str, str]] = []
+        for part, lines in parts.items():
+            together = lines.get(frozenset(views))
+            alone = [lines[key] for view in views if (key := frozenset([view])) in lines]
+            if together is None and len(alone) < len(views):
+                continue
+            some = alone if together is None else [together]
+            classes = [key[2:] for key in some[0] if key.startswith("p_") and key != "p_ng"]
+            mean = {c: float(np.mean([float(line[f"p_{c}"]) for line in some])) for c in classes}
+            # A part's class is its worst in any view: a picture's own may be OK where the defect is hidden.
+            truth = next((line["truth"] for line in some if line["truth"] != "OK"), "OK")
+            judged.append({"run": part, "truth": truth, "said": max(mean, key=lambda c: mean[c])})
+        truths = [one["truth"] for one in judged]
+        right = [one["truth"] == one["said"] for one in judged]
+        verdict = [(one["truth"] == "OK") == (one["said"] == "OK") for one in judged]
+        found[name] = {
+            "parts": len(judged),
+            "class": share(sum(right), len(judged)),
+            "verdict": share(sum(verdict), len(judged)),
+            "recall": {
+                label: share(
+                    sum(r for r, truth in zip(right, truths, strict=True) if truth == label),
+                    truths.count(label),
+                )
+                for label in sorted(set(truths))
+            },
+            "answers": answers(judged),
+        }
+    return found
+
+
+def vit_scores(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> dict[str, Any]:
+    """P(NG) of the pictures that the methods without training judge too, see `scores`."""
+    from benchmarks.soart_evaluation import NEGATIVES
+
+    cells = {row["run"]: row["cell"] for row in rows if row.get("role") == "judged"}
+    good = [row["run"] for row in rows if row.get("role") == "fresh"][:NEGATIVES]
+    ng = {line["run"]: float(line["p_ng"]) for line in said if line["split"] == "test"}
+    judged = [*((run, "") for run in good), *cells.items()]
+    return scores(judged, {"ViT": [ng[run] for run, _ in judged]})
+
+
+def soart_scores(path: Path) -> dict[str, Any]:
+    """Each method's score of each picture, from what `benchmarks.soart_evaluation detect` wrote."""
+    found = [one for one in _json(path) if one["condition"] == "as rendered"]
+    judged = [(one["run"], one["cell"]) for one in found]
+    return scores(judged, {m: [one["image"][m] for one in found] for m in METHODS})
+
+
+def scores(judged: Sequence[tuple[str, str]], by_method: dict[str, list[float]]) -> dict[str, Any]:
+    """Scores of pictures, the good ones first (cell ""), then cell by cell; higher is worse.
+
+    Returns:
+        `of`, a hash of the pictures' names in order; `cells`, how many pictures each cell has, in order; `by_method`.
+    """
+    counts = Counter(cell for _, cell in judged)
+    if [cell for cell, count in counts.items() for _ in range(count)] != [cell for _, cell in judged]:
+        raise ValueError("expected the pictures of a cell one after the other")
+    rounded = {name: [float(f"{value:.6g}") for value in values] for name, values in by_method.items()}
+    return {
+        "of": _hash_of([run for run, _ in judged]),
+        "cells": dict(counts),
+        "by_method": rounded,
+    }
+
+
+def florence2(folder: Path) -> dict[str, Any]:
+    """A detection run's curve, and each split of its summary with what training changed and forgot."""
+    summary = _json(folder / "summary.json")
+    keys = ("pictures", "boxes", "map", "map50", "map50_interval", "right_address_and_mode")
+    keys += ("missing_found", "false_boxes_per_ok_picture")
+    splits = {}
+    for name, report in summary["splits"].items():
+        splits[name] = {key: report.get(key) for key in keys}
+        for group in ("positions", "digits"):
+            splits[name][group] = {
+                part: {key: values.get(key) for key in keys} for part, values in report.get(group, {}).items()
+            }
+    return {
+        "curve": curve(folder / "metrics.csv", FLORENCE_CURVE),
+        "best_epoch": summary["best_epoch"],
+        "training_pictures": summary["training_pictures"],
+        "parameters": summary["parameters"],
+        "trained_parameters": summary["trained_parameters"],
+        "changed_parameters": sum(part["changed_parameters"] for part in summary["changed"].values()),
+        "peak_memory_mb": summary["peak_memory_mb"],
+        "forgetting": {key: summary["forgetting"][key] for key in ("similarity", "agreement")},
+        "splits": splits,
+    }

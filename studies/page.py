@@ -1,0 +1,77 @@
+"""docs/results.md and its figures, from the results' JSON files alone: what stands between the markers is written here.
+
+The text outside of the markers is a person's. A question without results says "not run yet".
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from studies.findings import Found, documents_in, findings
+from studies.glance import glance
+from studies.plan import TOPICS
+from studies.sections import SECTIONS
+from studies.tables import command
+
+NOT_RUN = "*Not run yet.*"
+
+
+def marked(text: str, part: int | str, content: str) -> str:
+    """The page with what stands between the markers of a question, or of another part, replaced.
+
+    Raises:
+        ValueError: The markers are not there exactly once.
+    """
+    begin, end = f"<!-- study {part}: written by --write -->", f"<!-- end of study {part} -->"
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+        raise ValueError(f"expected the lines {begin} and {end} once and in this order")
+    head, rest = text.split(begin)
+    return f"{head}{begin}\n\n{content.strip()}\n\n{end}{rest.split(end)[1]}"
+
+
+def head_of(found: Found) -> str:
+    """How far the question's runs are, on what, and the command."""
+    documents = [d for some in found.variants.values() for d in some]
+    devices = sorted({d["device"] for d in documents})
+    minutes = [sum(s for k, s in d["seconds"].items() if k.endswith("_cpu")) / 60 for d in documents]
+    kinds = found.renderings
+    rendered = (
+        f" Their pictures were rendered on {kinds} kinds of processor, whose bytes differ."
+        if kinds > 1
+        else ""
+    )
+    return (
+        f"{found.done} of {found.planned} runs, size *{found.size}*, on {' and '.join(devices)}; a run took "
+        f"at most {max(minutes):.0f} minutes of processor time.{rendered}\n\n"
+        f"    {command(found)}"
+    )
+
+
+def section(found: Found, pictures: Path, prefix: str) -> str:
+    """One question's part of the page; its figure is written into `pictures`."""
+    picture = pictures / f"results_{found.question}_{TOPICS[found.question]}.png"
+    if not found.done:
+        picture.unlink(missing_ok=True)
+        return NOT_RUN
+    parts = [head_of(found)]
+    body = SECTIONS[found.question](found, picture)
+    if picture.is_file():
+        parts.append(f"![{TOPICS[found.question]}: figure of the table below]({prefix}/{picture.name})")
+    return "\n\n".join([*parts, *body])
+
+
+def write(results: Path, page: Path, pictures: Path) -> list[str]:
+    """Write the page and its figures; returns a line on each question.
+
+    Raises:
+        ValueError: A result cannot be read, or the page lacks a marker.
+    """
+    found = findings(documents_in(results))
+    text, lines = marked(page.read_text("utf-8"), "at a glance", glance(found)), []
+    for question, one in found.items():
+        text = marked(text, question, section(one, pictures, pictures.name))
+        lines.append(f"{question} {TOPICS[question]}: {one.done} of {one.planned} runs")
+    half = page.with_suffix(".tmp")
+    half.write_text(text, "utf-8")
+    half.replace(page)
+    return lines

@@ -1,0 +1,494 @@
+"""The list of the runs: the only place that says what the study trains, on what, and with which options.
+
+A `Design` is rendered and built once. A `Data` takes rows of designs into the splits of a dataset. A `Run` trains on
+one `Data`, and is measured on its splits. `all_runs` makes the runs of the eight questions at one of the `SIZES`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+VERSION = 2
+
+
+@dataclass(frozen=True)
+class Design:
+    """Manifests, or SPECs that make them, and how many rows at most of each split are rendered (all where not said)."""
+
+    name: str
+    sources: tuple[str, ...]
+    rows: tuple[tuple[str, int], ...] = ()
+    build: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Take:
+    """Some rows of a design's split: at most `count` (0: all) of fold `fold` of `folds`, of one camera if said.
+
+    A design's rows are put in the order of their classes and factor levels, and every n-th is taken: so a part has
+    the whole's balance, and different folds share no row.
+    """
+
+    design: Design
+    split: str
+    count: int = 0
+    fold: int = 0
+    folds: int = 1
+    camera: str = ""
+
+
+@dataclass(frozen=True)
+class Data:
+    """A dataset: by split the rows that it takes; `improve` adds the copies of `generator augment` to training."""
+
+    name: str
+    splits: tuple[tuple[str, tuple[Take, ...]], ...]
+    improve: bool = False
+
+    @property
+    def designs(self) -> tuple[Design, ...]:
+        """The designs that it needs, each once."""
+        return tuple(dict.fromkeys(take.design for _, takes in self.splits for take in takes))
+
+    def rows(self, split: str) -> int:
+        """How many rows a split has where its takes say it; 0 where one of them takes all."""
+        counts = [take.count for name, takes in self.splits if name == split for take in takes]
+        return 0 if 0 in counts else sum(counts)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training with what is measured afterwards.
+
+    Args:
+        question: 1 to 8.
+        variant: What differs from the question's other runs.
+        seed: Of the training.
+        data: What it trains on and is measured on.
+        trainer: `vit`, `florence2` or `soart` (no training).
+        options: The trainer's, without folders, seed, threads and device.
+        init: A run whose weights it begins with.
+        attention: Splits on which attention is scored at each stage.
+        parts: Also judge whole parts by all their views.
+        cells: Also keep the scores of each defect's pictures and of the good ones.
+        originals: Data whose training pictures it is also measured on: how well it knows what it has learned from.
+        rows: Which rows count in the measurement.
+        seconds: Estimate on one idle core.
+    """
+
+    question: int
+    variant: str
+    seed: int
+    data: Data
+    trainer: str
+    options: tuple[str, ...] = ()
+    init: Run | None = None
+    attention: tuple[str, ...] = ()
+    parts: bool = False
+    cells: bool = False
+    originals: Data | None = None
+    rows: str = "observable"
+    seconds: float = 0.0
+
+    @property
+    def name(self) -> str:
+        return f"{TOPICS[self.question]} · {self.variant} · seed {self.seed}"
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What its result depends on: neither what it is called nor what it is expected to take."""
+        found = asdict(replace(self, init=None, originals=None, question=0, variant="", seconds=0.0))
+        for label in ("question", "variant", "seconds", "originals"):
+            found.pop(label)
+        if self.originals:
+            found["originals"] = described(self.originals)
+        found["init"] = self.init.key if self.init else None
+        found["data"] = described(self.data)
+        found["version"] = VERSION
+        return found
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of the config: runs of the same key are one run."""
+        text = json.dumps(self.config, sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def described(data: Data) -> dict[str, Any]:
+    """A dataset's recipe with the hashes of the designs' sources: another manifest or SPEC is another dataset."""
+    return {
+        "splits": {
+            split: [
+                {"design": design_described(take.design), **asdict(replace(take, design=_NONE))}
+                | {"design": design_described(take.design)}
+                for take in takes
+            ]
+            for split, takes in data.splits
+        },
+        "improve": data.improve,
+    }
+
+
+_NONE = Design("", ())
+
+
+def design_described(design: Design) -> dict[str, Any]:
+    """A design's sources with their hashes, its rows and build options."""
+    sources = {name: _file_hash(ROOT / name) for name in design.sources}
+    return {"sources": sources, "rows": [list(pair) for pair in design.rows], "build": list(design.build)}
+
+
+@cache
+def _file_hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def digest(recipe: Any) -> str:
+    """Short hash of what `described` or `design_described` returned: the name of a folder."""
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:10]
+
+
+TOPICS = {
+    1: "ladder",
+    2: "supervision",
+    3: "improvement",
+    4: "views",
+    5: "pretraining",
+    6: "attention",
+    7: "florence2",
+    8: "soart",
+}
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large the study is.
+
+    Args:
+        pictures: Training pictures of one run.
+        epochs: Of one run.
+        tests: Test pictures of one design.
+        florence: Epochs of Florence-2.
+        stages: Epochs at which attention is looked at.
+    """
+
+    pictures: int
+    epochs: int
+    tests: int
+    florence: int
+    stages: tuple[int, ...] = field(default=())
+
+
+SIZES = {
+    # At most 15 minutes a run on two cores of an office computer.
+    "reduced": Size(504, 16, 180, 8, (8, 10, 12, 14, 16)),
+    # The designs whole: for a graphics card.
+    "full": Size(1620, 72, 360, 40, (36, 45, 54, 63, 72)),
+}
+SEEDS = 3
+FEW = (50, 150, 500)
+CLOSE_UP_S, PICTURE_S, ANSWER_S, START_S, BOXES_S = 0.013, 0.09, 0.03, 40.0, 0.06
+
+
+def _vit_seconds(pictures: int, epochs: int, close_ups: float = 0.5, judged: int = 1000) -> float:
+    whole = round(epochs * (1 - close_ups))
+    step = pictures * ((epochs - whole) * CLOSE_UP_S + whole * PICTURE_S)
+    return START_S + step + ANSWER_S * (whole * 120 + judged)
+
+
+def _ladder(size: Size) -> tuple[list[Design], list[Data]]:
+    """The ladder's designs, and the four training sets of equal size, each with all the tests."""
+    names = ("ladder_1_shifted", "ladder_2_allpins", "ladder_3_mixed", "ladder_4_housings")
+    count = size.pictures
+    # Of the first design as much as a run can take, of the others half.
+    shares = (count, count // 2, count // 3, count // 4)
+    designs = [
+        Design(
+            name,
+            (f"manifests/{name}.csv",),
+            (("train", share), ("validation", 2 * max(120, size.tests))),
+        )
+        for name, share in zip(names, shares, strict=True)
+    ]
+    first, all_pins, mixed, housings = designs
+    tests = (
+        ("test_shifted", (Take(first, "validation", size.tests, 1, 2),)),
+        ("test_allpins", (Take(all_pins, "validation", size.tests, 1, 2),)),
+        ("test_mixed", (Take(mixed, "validation", size.tests, 1, 2),)),
+        ("test_housings", (Take(housings, "validation", size.tests, 1, 2),)),
+        ("test_latched", (Take(housings, "test_latched"),)),
+    )
+    steps = []
+    for step in range(1, 5):
+        used = designs[:step]
+        steps.append(
+            Data(
+                f"ladder_{step}",
+                (
+                    ("train", tuple(Take(d, "train", count // step) for d in used)),
+                    ("validation", tuple(Take(d, "validation", 120 // step, 0, 2) for d in used)),
+                    *tests,
+                ),
+            )
+        )
+    return designs, steps
+
+
+def _shifted(design: Design, size: Size, pictures: int, improve: bool = False) -> Data:
+    """Some training pictures of the ladder's first design, with its held-out pins as validation and test."""
+    return Data(
+        f"shifted_{pictures}" + ("_improved" if improve else ""),
+        (
+            ("train", (Take(design, "train", pictures),)),
+            ("validation", (Take(design, "validation", 120, 0, 2),)),
+            ("test", (Take(design, "validation", size.tests, 1, 2),)),
+        ),
+        improve,
+    )
+
+
+def all_runs(size_name: str = "reduced", seeds: int = SEEDS) -> list[Run]:
+    """Every run of the study, question by question; the seed is the slowest to change in each."""
+    size = SIZES[size_name]
+    questions = (
+        _questions_1_and_6,
+        _question_2,
+        _question_3,
+        _question_4,
+        _question_5,
+        _question_7,
+        _question_8,
+    )
+    runs = [run for question in questions for seed in range(seeds) for run in question(size, seed)]
+    return sorted(runs, key=lambda run: run.question)
+
+
+LADDER = ("shifted pins", "+ all pins", "+ mixed terminals", "+ changed housings")
+
+
+def _epochs(size: Size, pictures: int) -> int:
+    """As many as show at least 6,000 pictures: few pictures must not mean few steps."""
+    return max(size.epochs, 6000 // pictures)
+
+
+def _questions_1_and_6(size: Size, seed: int) -> list[Run]:
+    """Question 6 looks at the same trainings as question 1, at their stages: the same runs."""
+    _, steps = _ladder(size)
+    options = ("--epochs", str(size.epochs), "--stages", ",".join(map(str, size.stages)))
+    found = []
+    for question in (1, 6):
+        for variant, data in zip(LADDER, steps, strict=True):
+            seconds = _vit_seconds(size.pictures, size.epochs) + 60
+            splits = ("test_housings",)
+            found.append(
+                Run(question, variant, seed, data, "vit", options, attention=splits, seconds=seconds)
+            )
+    return found
+
+
+SUPERVISED = ("patches", "image labels")
+INPUTS = {"RGB": "image", "NSOART": "nsoart", "both": "image+nsoart"}
+
+
+def _question_2(size: Size, seed: int) -> list[Run]:
+    data = _shifted(_ladder(size)[0][0], size, size.pictures)
+    found = []
+    for supervision, extra, share in (
+        (SUPERVISED[0], (), 0.5),
+        (SUPERVISED[1], ("--patch-weight", "0", "--close-ups", "0"), 0.0),
+    ):
+        for name, column in INPUTS.items():
+            options = ("--epochs", str(size.epochs), "--input", column, *extra)
+            seconds = _vit_seconds(size.pictures, size.epochs, share, 2 * size.tests)
+            found.append(Run(2, f"{supervision}, {name}", seed, data, "vit", options, seconds=seconds))
+    return found
+
+
+def _question_3(size: Size, seed: int) -> list[Run]:
+    design = _ladder(size)[0][0]
+    few, epochs = 150, 3 * size.epochs
+    plain, improved = _shifted(design, size, few), _shifted(design, size, few, improve=True)
+    seconds = _vit_seconds(few, epochs, judged=size.tests)
+    # The copies are five times as many pictures: a fifth of the epochs are as many pictures seen.
+    variants = (
+        ("as rendered", plain, epochs, ("--no-augment",)),
+        ("cut, flipped, turned, trimmed", improved, max(4, epochs // 5), ("--no-augment",)),
+        ("the trainer's own augmentation", plain, epochs, ()),
+        ("both", improved, max(4, epochs // 5), ()),
+    )
+    return [
+        Run(
+            3,
+            name,
+            seed,
+            data,
+            "vit",
+            ("--epochs", str(count), *options),
+            originals=plain,
+            seconds=seconds,
+        )
+        for name, data, count, options in variants
+    ]
+
+
+CENTRE, FIVE, TOGETHER = "trained on the centre", "trained on five views", "trained on five views together"
+TOGETHER_OWN = "five views together, begun with own pre-training"
+
+
+def _question_4(size: Size, seed: int) -> list[Run]:
+    views = Design("views", ("studies/designs/views.toml",))
+    centre = Design("centre", ("studies/designs/centre.toml",))
+    tests = (("test", (Take(views, "test"),)),)
+    five = Data("views", (*((s, (Take(views, s),)) for s in ("train", "validation")), *tests))
+    one = Data("centre", (*((s, (Take(centre, s),)) for s in ("train", "validation")), *tests))
+    options = ("--epochs", str(size.epochs))
+    seconds = _vit_seconds(540, size.epochs, judged=700)
+    return [
+        Run(4, name, seed, data, "vit", (*options, *more), init, parts=True, rows="all", seconds=seconds)
+        for name, data, more, init in (
+            (FIVE, five, (), None),
+            (TOGETHER, five, ("--views", "all"), None),
+            (TOGETHER_OWN, five, ("--views", "all"), _pretraining(size, seed)),
+            (CENTRE, one, (), None),
+        )
+    ]
+
+
+NEW = ("a new connector", "new modes")
+SCRATCH, OWN = "scratch", "own pre-training"
+
+
+def begun(target: str, count: int, start: str) -> str:
+    """What question 5 calls a training on `count` pictures of `target`, begun from `start`."""
+    return f"{target}, {count}, {start}"
+
+
+def _pretraining(size: Size, seed: int) -> Run:
+    """A model of four connectors that the new one is not among."""
+    several = Design("connectors", ("studies/designs/connectors.toml",))
+    base = Data(
+        "connectors", (("train", (Take(several, "train"),)), ("validation", (Take(several, "validation"),)))
+    )
+    options = ("--epochs", str(size.epochs))
+    seconds = _vit_seconds(960, size.epochs, judged=120)
+    return Run(5, "pre-training on four connectors", seed, base, "vit", options, seconds=seconds)
+
+
+def _question_5(size: Size, seed: int) -> list[Run]:
+    modes = Design("modes", ("studies/designs/modes.toml",))
+    shifted = _ladder(size)[0][0]
+    # The most pictures of the new connector are those of question 2, and its training from scratch is that one.
+    pictures = {count: size.pictures if 0 <= size.pictures - count < 10 else count for count in FEW}
+    own = _pretraining(size, seed)
+    found = [own]
+    for count in FEW:
+        epochs = _epochs(size, count)
+        new = Data(
+            f"modes_{count}",
+            (
+                ("train", (Take(modes, "train", count),)),
+                *((s, (Take(modes, s),)) for s in ("validation", "test")),
+            ),
+        )
+        for target, data in zip(NEW, (_shifted(shifted, size, pictures[count]), new), strict=True):
+            for start, init in ((SCRATCH, None), (OWN, own)):
+                seconds = _vit_seconds(count, epochs, judged=2 * size.tests)
+                found.append(
+                    Run(
+                        5,
+                        begun(target, count, start),
+                        seed,
+                        data,
+                        "vit",
+                        ("--epochs", str(epochs), "--input", INPUTS["RGB"]),
+                        init,
+                        seconds=seconds,
+                    )
+                )
+    return found
+
+
+DIGITS = ("printed", "overlaid", "none")
+TUNED = {
+    "LoRA": ("--mode", "lora"),
+    "a quarter of the parameters": ("--train-share", "25"),
+    "half of the parameters": ("--train-share", "50"),
+    "all parameters": (),
+}
+
+
+def _question_7(size: Size, seed: int) -> list[Run]:
+    """A tiny Florence-2 from random weights, as no published checkpoint is asked for; then tuned to another housing.
+
+    The ladder's pictures would take it an hour to learn; small ones of five large pins take it minutes.
+    """
+    boxes = Design("boxes", ("studies/designs/boxes.toml",))
+    new = Design("boxes_new", ("studies/designs/boxes_new.toml",))
+    splits = ("train", "validation", "test")
+    known = Data("boxes", tuple((s, (Take(boxes, s),)) for s in splits))
+    # What the tuned ones begin with is asked about the new housing too.
+    both = Data("boxes_both", (*known.splits, ("test_new", (Take(new, "test"),))))
+    other = Data(
+        "boxes_new",
+        (*((s, (Take(new, s),)) for s in splits), ("test_known", (Take(boxes, "test"),))),
+    )
+    pictures, batch = 720, 4
+    common = ("--model", "tiny", "--lr", "2e-3", "--batch-size", str(batch), "--evaluate-every", "2")
+
+    def run(variant: str, *options: str, data: Data = known) -> Run:
+        seconds = START_S + BOXES_S * pictures * size.florence + 120
+        return Run(7, variant, seed, data, "florence2", (*common, *options), seconds=seconds)
+
+    epochs = ("--epochs", str(size.florence))
+    base = run("RGB", *epochs, data=both)
+    found = [base, run("NSOART", *epochs, "--input", "nsoart")]
+    # Half of the pictures carry print: as many are taken of each.
+    half = ("--limit", str(pictures // 2), "--epochs", str(2 * size.florence))
+    found += [run(f"digits {digits}", *half, "--digits", digits) for digits in DIGITS]
+    for name, options in TUNED.items():
+        tuned = ("--batch-size", str(batch), "--epochs", "12", "--evaluate-every", "1", *options)
+        seconds = START_S + 200 + BOXES_S * 160 * 12
+        found.append(Run(7, f"tuned: {name}", seed, other, "florence2", tuned, init=base, seconds=seconds))
+    return found
+
+
+METHODS = ("difference", "1-SSIM", "1-ZNCC", "tolerance", "deviation", "SOARTC", "inspect")
+
+
+def _question_8(size: Size, seed: int) -> list[Run]:
+    station = Design("station", ("studies/designs/station.toml",))
+    judged = Design("judged", ("manifests/soart_ok.csv", "manifests/soart_defects.csv"))
+    found = []
+    if seed == 0:  # nothing in it is drawn
+        data = Data("judged", (("test", (Take(judged, "test"),)),))
+        found.append(Run(8, "without training", 0, data, "soart", seconds=900))
+    for count in FEW:
+        epochs = _epochs(size, count)
+        data = Data(
+            f"station_{count}",
+            (
+                ("train", (Take(station, "train", count),)),
+                ("validation", (Take(station, "validation"),)),
+                ("test", (Take(judged, "test"),)),
+            ),
+        )
+        found.append(
+            Run(
+                8,
+                f"ViT, {count} pictures",
+                seed,
+                data,
+                "vit",
+                ("--epochs", str(epochs)),
+                cells=True,
+                rows="all",  # those that show nothing too: the methods without training are asked about them
+                seconds=_vit_seconds(count, epochs, judged=1000),
+            )
+        )
+    return found

@@ -1,0 +1,57 @@
+"""Tables of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from studies.findings import DECIDING, Answers, Difference, Found, Value
+from studies.plan import TOPICS
+
+BOLD = f"bold where the interval leaves out zero with at least {DECIDING} seeds on both sides:\n\n"
+CHANGE = "Change of balanced accuracy, {}; " + BOLD
+
+
+def command(found: Found) -> str:
+    """What runs the question at that size."""
+    size = "" if found.size == "reduced" else f" --size {found.size}"
+    return f"python -m studies --only {TOPICS[found.question]}{size}"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = [f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
+    return "\n".join([*lines, *(f"| {' | '.join(map(str, row))} |" for row in rows)])
+
+
+def seeds_of(values: Iterable[Value | Difference | None]) -> str:
+    """The number of seeds of some values; from the fewest to the most where it differs."""
+    counts = sorted({value.seeds for value in values if value})
+    return "–".join(map(str, [counts[0], counts[-1]] if len(counts) > 1 else counts))
+
+
+def by_variant(columns: Mapping[str, Mapping[str, Value]], first: str = "trained with") -> str:
+    """A line for each variant, a column for each measure, a dash where there is no value."""
+    variants = list(dict.fromkeys(variant for values in columns.values() for variant in values))
+    seeds = {v: seeds_of(values.get(v) for values in columns.values()) for v in variants}
+    rows = [
+        [variant, seeds[variant], *(values.get(variant, "–") for values in columns.values())]
+        for variant in variants
+    ]
+    return table([first, "seeds", *columns], rows)
+
+
+def differences(
+    found: Found,
+    pairs: Sequence[tuple[str, str]],
+    columns: Mapping[str, Callable[[Mapping[str, Any]], Answers | None]],
+) -> list[str]:
+    """A line for each pair (from, to) of variants, a column for each set of pictures; nothing where no pair was run."""
+    rows = []
+    for one, other in pairs:
+        cells = [found.difference(one, other, read) for read in columns.values()]
+        if any(cells):
+            rows.append([one, other, seeds_of(cells), *(cell or "–" for cell in cells)])
+    if not rows:
+        return []
+    return [CHANGE.format("picture by picture") + table(["from", "to", "seeds", *columns], rows)]

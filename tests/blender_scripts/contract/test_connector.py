@@ -1,0 +1,297 @@
+"""Scene files: what the project's own says, and every mistake refused with its line."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from blender_scripts.contract.connector import Connector, read_connector
+from blender_scripts.contract.errors import InputError
+from blender_scripts.geometry.clearance import collisions
+from blender_scripts.manifest.defects import parse_defects
+from blender_scripts.manifest.placement import place_pins
+from tests.blender_scripts.broken_files import assert_problems, cpu_limit, mutations
+from tests.conftest import SCENES
+
+TEXT = (SCENES / "connector_3x9.toml").read_text("utf-8")
+
+
+def scene(folder: Path, changes: dict[str, str | None] | None = None, more: str = "") -> Path:
+    """The 3 x 9 connector, values of some keys replaced or (None) the key taken out, and more text at its end."""
+    text = TEXT
+    for place, value in (changes or {}).items():
+        text = changed(text, place, value)
+    path = folder / "s.toml"
+    path.write_text(text + more, encoding="utf-8")
+    return path
+
+
+def changed(text: str, place: str, value: str | None) -> str:
+    """The text with the line of one key, such as shell.depth_mm or housings.ribbed.blocks.1.top_mm, replaced."""
+    lines = text.split("\n")
+    line = line_of(text, place) - 1
+    lines[line : line + 1] = [] if value is None else [f"{place.rsplit('.', 1)[-1]} = {value}"]
+    return "\n".join(lines)
+
+
+def line_of(text: str, place: str) -> int:
+    """The line of a key; a table's array items are numbered from 0."""
+    table, seen = "", {}
+    for number, line in enumerate(text.split("\n"), 1):
+        if header := re.match(r"\[\[?([a-z0-9_.]+)\]", line):
+            table = header.group(1)
+            if line.startswith("[["):
+                seen[table] = seen.get(table, -1) + 1
+                table = f"{table}.{seen[table]}"
+        elif (key := re.match(r"(\w+) *=", line)) and f"{table}.{key.group(1)}".lstrip(".") == place:
+            return number
+    raise AssertionError(f"the scene has no {place}")
+
+
+def problems_of(path: Path) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        read_connector(path)
+    assert_problems(caught.value.problems, "s.toml")
+    return caught.value.problems
+
+
+@pytest.fixture(scope="module")
+def connector() -> Connector:
+    return read_connector(SCENES / "connector_3x9.toml")
+
+
+def test_the_3_x_9_connector_has_27_positions(connector: Connector) -> None:
+    assert [p.index for p in connector.positions] == list(range(1, 28))
+    assert [p.address for p in connector.positions][:10] == [*(f"r1c{c}" for c in range(1, 10)), "r2c1"]
+    assert set(connector.housings) >= {"plain", "ribbed"} and set(connector.terminals) >= {"round", "square"}
+    assert {"ring", "side"} <= set(connector.lightings)
+
+
+def test_row_1_is_at_the_top_and_position_1_at_the_left(connector: Connector) -> None:
+    first, last, middle = (connector.position(address) for address in ("r1c1", "r3c9", "r2c5"))
+    assert (first.x_mm, first.y_mm) == pytest.approx((-16.0, 4.6))
+    assert (last.x_mm, last.y_mm) == pytest.approx((16.0, -4.6))
+    assert (middle.x_mm, middle.y_mm) == (0.0, 0.0)
+    with pytest.raises(KeyError):
+        connector.position("r4c1")
+
+
+def test_cavities_are_counted_along_rows_or_columns(tmp_path: Path, connector: Connector) -> None:
+    assert [connector.position(a).cavity for a in ("r1c1", "r1c2", "r2c1")] == ["1", "2", "10"]
+    other = read_connector(scene(tmp_path, {"positions.cavities": '"columns"'}))
+    assert [other.position(a).cavity for a in ("r1c1", "r1c2", "r2c1")] == ["1", "4", "2"]
+    assert len({p.cavity for p in other.positions}) == 27
+
+
+def test_repeated_blocks_lie_a_step_apart(connector: Connector) -> None:
+    blocks = connector.housings["ribbed"].blocks
+    assert len(blocks) == 18 and not connector.housings["plain"].blocks
+    assert [b.contour.middle for b in blocks[:2]] == [pytest.approx((x, 7.5)) for x in (-14.0, -10.0)]
+    assert blocks[8].contour.middle == pytest.approx((-14.0, -7.5))
+
+
+def test_the_hash_covers_every_byte(tmp_path: Path, connector: Connector) -> None:
+    same = read_connector(scene(tmp_path))
+    assert same.sha256 == connector.sha256 and same.name == "s"
+    assert read_connector(scene(tmp_path, more="# a remark\n")).sha256 != connector.sha256
+
+
+def test_the_reach_of_a_square_pin_is_its_corner(connector: Connector) -> None:
+    assert connector.terminals["round"].reach_mm == pytest.approx(0.65)
+    assert connector.terminals["square"].reach_mm == pytest.approx(0.55 * 2**0.5)
+    low, high = connector.shell.outside.bounds
+    assert high == pytest.approx((22.2, 10.8)) and low == pytest.approx((-22.2, -10.8))
+
+
+MISTAKES = [
+    ("schema", "2", "expected an integer from 1 to 1, got 2"),
+    ("picture.width", "16", "expected an integer from 32 to 4096, got 16"),
+    ("picture.width", "256.0", "expected an integer from 32 to 4096, got 256.0"),
+    ("picture.samples", "0", "expected an integer from 1 to 4096, got 0"),
+    ("positions.rule", '"spiral"', "expected one of grid, staggered, circle, table, got 'spiral'"),
+    ("positions.rows", "0", "expected an integer from 1 to 100, got 0"),
+    ("positions.columns", "201", "expected an integer from 1 to 200, got 201"),
+    ("positions.pitch_mm", "4.0", "expected 2 numbers from 0.1 to 100, got 4.0"),
+    (
+        "positions.pitch_mm",
+        "[1.9, 4.6]",
+        "positions at least a cavity apart, 2.48 in X or 2.08 in Y, got r1c1 and r1c2",
+    ),
+    (
+        "positions.pitch_mm",
+        "[4.0, 1.5]",
+        "positions at least a cavity apart, 2.48 in X or 2.08 in Y, got r1c1 and r2c1",
+    ),
+    ("shell.depth_mm", "-1", "expected a number from 0.1 to 100, got -1"),
+    ("shell.depth_mm", "nan", "got nan"),
+    ("shell.depth_mm", "9" * 400, "expected a number from 0.1 to 100, got 999"),
+    ("shell.depth_mm", "true", "got True"),
+    ("shell.wall_mm", '"3"', "expected a number from 0.1 to 100, got '3'"),
+    ("shell.height_mm", "7.5", "expected more than depth_mm, 7.5, got 7.5"),
+    ("shell.corner_mm", "7.9", "expected at most half of the opening, 7.8, got 7.9"),
+    ("shell.fillet_mm", "8", "expected less than depth_mm, 7.5, got 8"),
+    ("cavity.depth_mm", "[7.0]", "expected a number from 0.5 to 100, got [7.0]"),
+    ("housings.plain.color", "[0.012, 0.012]", "expected 3 numbers from 0 to 1, got [0.012, 0.012]"),
+    ("housings.plain.color", "[0.012, 0.012, 1.3]", "expected 3 numbers from 0 to 1"),
+    ("housings.ribbed.blocks.0.repeat", "[8.7, 2]", "expected two integers, got [8.7, 2.0]"),
+    ("housings.ribbed.blocks.0.repeat", "[0, 2]", "expected 2 numbers from 1 to 200"),
+    ("terminals.round.section", '"hexagon"', "expected one of round, square, blade, got 'hexagon'"),
+    ("terminals.round.standing_mm", "30", "expected a pin at most 20 mm above the mating face, got 30"),
+    ("terminals.round.tip_mm", "6.3", "expected a tip shorter than the pin, got 6.3"),
+    ("terminals.round.tip_mm", "0.05", "expected a number from 0.1 to 50, got 0.05"),
+    ("camera.distance_mm", "10", "so that every camera stands clear of the part, got 10"),
+    ("camera.sensor_width_mm", "0.9", "expected a number from 1 to 100, got 0.9"),
+    ("camera.angle_deg", "90", "expected a number from 1 to 75, got 90"),
+    ("camera.target_mm", "[0.0, 0.0]", "expected 3 numbers"),
+    ("lighting.ring.kind", '"sun"', "expected one of ring, side"),
+    ("marking.stroke_mm", "0.5", "expected at most a quarter of height_mm, 0.425, got 0.5"),
+    ("nuisance.exposure", "3", "expected a number from 0 to 2, got 3"),
+    ("tolerance.true_position_mm", "0", "expected a number from 0.001 to 50, got 0"),
+    ("scatter.position_mm", "-0.03", "expected a number from 0 to 5, got -0.03"),
+]
+
+
+@pytest.mark.parametrize(("place", "value", "says"), MISTAKES, ids=[f"{p}={v[:30]}" for p, v, _ in MISTAKES])
+def test_one_mistake_is_one_line(tmp_path: Path, place: str, value: str, says: str) -> None:
+    (problem,) = problems_of(scene(tmp_path, {place: value}))
+    assert problem.startswith(f"s.toml:{line_of(TEXT, place)} {place}: expected ")
+    assert says in problem
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {"positions.pitch_mm": "[4.8, 4.6]"},
+            " positions: expected every cavity inside the shell's opening, got r1c1",
+        ),
+        (
+            {"cavity.depth_mm": "0.5", "cavity.chamfer_mm": "0.5"},
+            " cavity.chamfer_mm: expected less than depth_mm, 0.5",
+        ),
+        (
+            {"housings.ribbed.blocks.1.top_mm": "-7.7"},
+            "blocks.1.top_mm: expected more than bottom_mm, -7.7, got -7.7",
+        ),
+        (
+            {"housings.ribbed.blocks.1.size_mm": "[9, 0.3]"},
+            "blocks.1.fillet_mm: expected less than half of the block's",
+        ),
+        (
+            {"housings.ribbed.blocks.0.top_mm": None},
+            "housings.ribbed.blocks.0.top_mm: expected a number from -200 to 200",
+        ),
+        ({"shell.depth_mm": None}, " shell.depth_mm: expected a number from 0.1 to 100, got nothing"),
+        ({"schema": None}, "s.toml:1 schema: expected an integer from 1 to 1, got nothing"),
+    ],
+)
+def test_what_does_not_fit_or_is_not_there(tmp_path: Path, changes: dict[str, str | None], says: str) -> None:
+    assert any(says in problem for problem in problems_of(scene(tmp_path, changes)))
+
+
+TALL = {"housings.keyed.blocks.1.top_mm": "150"}
+RAISED = {"marking.height_mm": "1.7\nz_mm = 150"}
+MESH = '[housings.keyed.mesh]\nfile = "own.ply"\n'
+
+
+@pytest.mark.parametrize("changes", [TALL, RAISED])
+def test_blocks_and_print_stay_clear_of_every_camera(tmp_path: Path, changes: dict[str, str]) -> None:
+    (problem,) = problems_of(scene(tmp_path, changes))
+    assert "camera.distance_mm: expected more than 160." in problem
+    assert problem.endswith(", so that every camera stands clear of the part, got 118")
+
+
+def test_blocks_that_a_mesh_replaces_are_in_no_camera_s_way(tmp_path: Path) -> None:
+    (tmp_path / "own.ply").write_bytes(b"ply\n")
+    assert read_connector(scene(tmp_path, TALL, MESH)).housings["keyed"].cad
+
+
+def test_unknown_keys_and_tables(tmp_path: Path) -> None:
+    more = "[housings.Oak]\ncolor = [0, 0, 0]\nroughness = 0.5\n[plating]\n[housings.plain.finish]\n"
+    problems = problems_of(scene(tmp_path, {"cavity.depth_mm": "7.0\ndepth = 7.0"}, more))
+    assert [problem.split(": ")[0].split(" ")[1] for problem in problems] == [
+        *("cavity.depth", "housings.Oak", "plating", "housings.plain.finish"),
+    ]
+    assert "expected a known key (chamfer_mm, clearance_mm, depth_mm), got 'depth'" in problems[0]
+    assert "expected a name of lower-case letters, digits and underscores, got 'Oak'" in problems[1]
+
+
+def test_a_table_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    path = scene(tmp_path)
+    path.write_text(TEXT.replace("[shell]", "[shel]"), encoding="utf-8")
+    problems = problems_of(path)
+    assert (
+        len(problems) == 2
+        and "shell: expected a table, got nothing" in problems[0]
+        and "'shel'" in problems[1]
+    )
+
+
+def test_every_mistake_comes_at_once_in_the_order_of_lines(tmp_path: Path) -> None:
+    changes = {
+        "lighting.ring.power": '"full"',
+        "positions.rows": "-3",
+        "tolerance.retraction_mm": "0.6\nretraction = 0.6",
+        "housings.ribbed.roughness": "7",
+        "picture.width": "1",
+    }
+    problems = problems_of(scene(tmp_path, changes))
+    lines = [int(problem.split(":")[1].split(" ")[0]) for problem in problems]
+    assert len(problems) == 5 and lines == sorted(lines)
+
+
+def test_a_scene_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        read_connector(tmp_path / "s.toml")
+    assert_problems(caught.value.problems, "s.toml")
+
+
+@pytest.mark.parametrize("part", range(3))
+def test_no_broken_scene_ends_in_anything_but_problems(tmp_path: Path, part: int) -> None:
+    path = tmp_path / "s.toml"
+    good = 0
+    for content in mutations(TEXT.encode(), seed=part, count=70, separator=" = "):
+        path.write_bytes(content)
+        try:
+            with cpu_limit(2.0):
+                good += bool(read_connector(path).positions)
+        except InputError as error:
+            assert_problems(error.problems, "s.toml")
+    assert 0 < good < 50
+
+
+WIDE = {"shell.opening_mm": "[500.0, 500.0]", "camera.distance_mm": "1180.0"}
+MANY = {"positions.rows": "100", "positions.columns": "200"}
+MOST = {"positions.rows": "40", "positions.columns": "100"}
+MONSTERS: dict[str, tuple[dict[str, str | None], str]] = {
+    "20,000 positions": ({**WIDE, **MANY, "positions.pitch_mm": "[2.4, 4.6]"}, ""),
+    "4,000 positions": ({**WIDE, **MOST, "positions.pitch_mm": "[2.6, 4.6]"}, ""),
+    "4,000 positions, all in one place": ({**WIDE, **MOST, "positions.pitch_mm": "[0.1, 0.1]"}, ""),
+    "4,000 positions, outside": ({**MOST, "positions.pitch_mm": "[100.0, 100.0]"}, ""),
+    "40,000 blocks": ({"housings.ribbed.blocks.0.repeat": "[200, 200]"}, ""),
+    "a line of blanks in a text": ({"description": '"""\n[' + " " * 20_000 + '\n"""'}, ""),
+    "a long dotted key": ({"schema": "1\n" + "a." * 1500 + "a = 1"}, ""),
+    "a deep table": ({"shell.wall_mm": None}, "[shell.wall_mm" + ".a" * 1500 + "]\n"),
+    "deep brackets": ({"shell.wall_mm": "[" * 3000 + "]" * 3000}, ""),
+    "many tables": ({}, "".join(f"[housings.h{i}]\n" for i in range(3000))),
+}
+
+
+@pytest.mark.parametrize(("changes", "more"), MONSTERS.values(), ids=MONSTERS)
+def test_monstrous_scenes_are_answered_quickly(
+    tmp_path: Path, changes: dict[str, str | None], more: str
+) -> None:
+    path = scene(tmp_path, changes, more)
+    with cpu_limit(3.0):
+        try:
+            read_connector(path)
+        except InputError as error:
+            assert_problems(error.problems, "s.toml")
+
+
+def test_a_defect_among_4000_pins_is_checked_in_seconds(tmp_path: Path) -> None:
+    connector = read_connector(scene(tmp_path, {**WIDE, **MOST, "positions.pitch_mm": "[2.6, 4.6]"}))
+    assert len(connector.positions) == 4000
+    defects, _ = parse_defects("bent@r20c50:tilt_deg=5,azimuth_deg=90;bent@r1c1:tilt_deg=1;retracted@r40c100")
+    with cpu_limit(3.0):
+        assert collisions(connector, "plain", place_pins(connector, "round", 1, defects)) == []

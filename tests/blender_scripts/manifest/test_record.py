@@ -1,0 +1,191 @@
+"""Records: what is written is read back, junk is refused, and the hash covers what a picture depends on."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from blender_scripts.contract.connector import Connector, read_connector
+from blender_scripts.contract.errors import InputError
+from blender_scripts.manifest.defects import parse_defects
+from blender_scripts.manifest.reader import Run
+from blender_scripts.manifest.record import encode_record, read_record, row_sha256
+from tests.conftest import SCENES
+
+RUN = Run(
+    run="a",
+    split="train",
+    part=1,
+    seed=2,
+    scene="connector_3x9",
+    housing="plain",
+    terminal="round",
+    defects=parse_defects("bent@r2c5")[0],
+    camera="center",
+    lighting="ring",
+    marking="none",
+    width=64,
+    height=32,
+    samples=1,
+    extra={"note": "x"},
+)
+
+
+@pytest.fixture(scope="module")
+def connector() -> Connector:
+    return read_connector(SCENES / "connector_3x9.toml")
+
+
+def record() -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "run": "a",
+        "row": RUN.row(),
+        "row_sha256": "0" * 64,
+        "renderer": "1",
+        "blender": "5.2.0",
+        "image_sha256": "1" * 64,
+        "mask_sha256": "2" * 64,
+        "width": 64,
+        "height": 32,
+        "camera": {"name": "center", "fx": 1.0},
+        "tolerance": {"true_position_mm": 0.8},
+        "housing": {"boxes": {"visible": [0.0, 0.0, 1.0, 1.0]}},
+        "positions": [
+            {"index": 1, "tip_px": (1.5, 2.25), "dx_mm": None, "kind": "ok", "boxes": {"visible": None}}
+        ],
+        "other": [],
+    }
+
+
+def written(folder: Path, content: bytes) -> Path:
+    path = folder / "a.json"
+    path.write_bytes(content)
+    return path
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    content = encode_record(record())
+    read = read_record(written(tmp_path, content))
+    assert read == json.loads(json.dumps(record()))
+    assert encode_record(read) == content
+    assert content.endswith(b"}\n") and b"\r" not in content
+
+
+def test_numbers_are_rounded_to_a_millionth_and_zero_has_no_sign(tmp_path: Path) -> None:
+    read = json.loads(
+        encode_record({**record(), "positions": [{"x": 1 / 3, "y": -1e-9, "z": [-0.0, 12345.6789012]}]})
+    )
+    assert read["positions"] == [{"x": 0.333333, "y": 0.0, "z": [0.0, 12345.678901]}]
+    assert "-0.0" not in encode_record({"x": -1e-9}).decode()
+
+
+def test_texts_keep_their_letters() -> None:
+    assert "品川" in encode_record({"note": "品川"}).decode("utf-8")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_no_number_is_never_written(value: float) -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        encode_record({**record(), "positions": [{"dx_mm": value}]})
+
+
+JUNK = [
+    (b"", "expected a record in JSON"),
+    (b"{", "expected a record in JSON"),
+    (b"\x00\xff\xfe", "expected a record in JSON"),
+    (b'{"schema": 1, "run": "\xff"}', "expected a record in JSON"),
+    (b"[" * 100_000, "expected a record in JSON, got lists nested too deep"),
+    (b"9" * 5000, "expected a record in JSON"),
+    (b"[]", "expected a record of schema 1, got list"),
+    (b"null", "expected a record of schema 1, got NoneType"),
+    (b"{}", "expected a record of schema 1, got None"),
+    (b'{"schema": 2}', "expected a record of schema 1, got 2"),
+    (b'{"schema": "1"}', "expected a record of schema 1, got '1'"),
+    (b'{"schema": 1}', "expected the keys run, row, row_sha256, renderer"),
+]
+
+
+@pytest.mark.parametrize(("content", "says"), JUNK, ids=[str(content[:20]) for content, _ in JUNK])
+def test_junk_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read_record(written(tmp_path, content))
+    (problem,) = caught.value.problems
+    assert problem.startswith("a.json: ") and says in problem and "\n" not in problem
+
+
+@pytest.mark.parametrize("key", [key for key in record() if key != "schema"])
+def test_a_key_that_is_missing_or_of_another_type_is_named(tmp_path: Path, key: str) -> None:
+    without = {name: value for name, value in record().items() if name != key}
+    with pytest.raises(InputError, match=rf"^a\.json: expected the keys {key}, got nothing of that name$"):
+        read_record(written(tmp_path, json.dumps(without).encode()))
+    with pytest.raises(InputError, match=rf"^a\.json: expected {key} as an? \w+, got None$"):
+        read_record(written(tmp_path, json.dumps({**record(), key: None}).encode()))
+
+
+def test_a_record_cut_anywhere_is_refused(tmp_path: Path) -> None:
+    content = encode_record(record())
+    for end in range(0, len(content) - 2, 7):
+        with pytest.raises(InputError):
+            read_record(written(tmp_path, content[:end]))
+
+
+def test_a_record_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^a\.json: expected a readable record, got No such file"):
+        read_record(tmp_path / "a.json")
+
+
+def digest(run: Run, connector: Connector) -> str:
+    return row_sha256(run, connector, "5.2.0", "cpu")
+
+
+CHANGES: dict[str, Any] = {
+    "part": 9,
+    "seed": 9,
+    "scene": "other",
+    "housing": "ribbed",
+    "terminal": "square",
+    "defects": parse_defects("bent@r2c5:tilt_deg=12.0001")[0],
+    "camera": "left",
+    "lighting": "side",
+    "marking": "numbers",
+    "width": 65,
+    "height": 33,
+    "samples": 2,
+}
+
+
+@pytest.mark.parametrize("column", CHANGES)
+def test_the_hash_changes_with_every_column_of_the_picture(column: str, connector: Connector) -> None:
+    assert digest(replace(RUN, **{column: CHANGES[column]}), connector) != digest(RUN, connector)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("run", "b"), ("split", "test"), ("extra", {}), ("extra", {"note": "y"})]
+)
+def test_the_hash_does_not_change_with_labels(column: str, value: Any, connector: Connector) -> None:
+    assert digest(replace(RUN, **{column: value}), connector) == digest(RUN, connector)
+
+
+def test_the_hash_does_not_change_with_how_defects_are_written(connector: Connector) -> None:
+    spelled = parse_defects("bent@r2c5: azimuth_deg=0.0, tilt_deg=12")[0]
+    assert digest(replace(RUN, defects=spelled), connector) == digest(RUN, connector)
+
+
+def test_the_hash_changes_with_scene_blender_and_settings(connector: Connector, tmp_path: Path) -> None:
+    other = tmp_path / "connector_3x9.toml"
+    other.write_bytes((SCENES / other.name).read_bytes() + b"# another word\n")
+    hashes = {
+        row_sha256(RUN, connector, "5.2.0", "cpu"),
+        row_sha256(RUN, read_connector(other), "5.2.0", "cpu"),
+        row_sha256(RUN, connector, "5.2.1", "cpu"),
+        row_sha256(RUN, connector, "5.2.0", "gpu"),
+    }
+    assert len(hashes) == 4
+
+
+def test_every_column_of_the_contract_is_in_the_row_or_the_picture() -> None:
+    assert set(RUN.picture()) == set(CHANGES)
+    assert set(RUN.row()) == {*CHANGES, "run", "split", "note"}

@@ -1,0 +1,757 @@
+"""A rendered folder to a dataset: what is written, what is refused, and that nothing is left half-written."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import io
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from huggingface_hub import DatasetCard
+from PIL import Image
+
+from blender_scripts.contract.errors import InputError
+from blender_scripts.manifest.reader import stream_runs
+from generator.bbox_str import decode
+from generator.dataset import build as build_command
+from generator.dataset import folder, render_folder
+from generator.dataset.build import Options, build
+from generator.dataset.folder import read_features, read_rows, split_files
+from generator.soart.nsoart import nsoart_picture
+from tests.generator.made_renders import (
+    SCENES,
+    make_record,
+    read_json,
+    row,
+    write_picture,
+    write_record,
+    write_renders,
+)
+
+ROOT = Path(__file__).resolve().parents[3]
+ROWS = [
+    row("t1"),
+    row("t2", defects="bent@r1c2:tilt_deg=12"),
+    row("t3", defects="retracted@r2c3:depth_mm=1.5", camera="left"),
+    row("t4", "validation", "missing@r3c4"),
+    row("t5", "validation"),
+    row("t6", "test_housing", housing="ribbed"),
+    row("t7", "test_housing", "bent@r1c1:tilt_deg=7;missing@r2c2", housing="ribbed"),
+]
+
+
+@pytest.fixture
+def renders(tmp_path: Path) -> Path:
+    return write_renders(tmp_path / "out", ROWS)
+
+
+def rows_of(dataset: Path) -> dict[str, dict[str, Any]]:
+    return {found["run"]: found for paths in split_files(dataset).values() for found in read_rows(paths)}
+
+
+def bytes_of(dataset: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(dataset)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(dataset.rglob("*"))
+        if path.is_file()
+    }
+
+
+def problems_of(directory: Path, to: Path, **options: Any) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        build(directory, to, SCENES, Options(**{"limits": {}, **options}))
+    assert not to.exists()
+    assert list(to.parent.glob(".*")) == []
+    return caught.value.problems
+
+
+FRESH = """
+import json, sys
+from datasets import load_dataset
+data = load_dataset(sys.argv[1], cache_dir=sys.argv[2])
+rows = {}
+for split, part in data.items():
+    for row in part:
+        rows[row["run"]] = [split, part.features["label"].int2str(row["label"]), row["bbox_str"], row["kinds"],
+            row["image"].size, row["nsoart"].size, row["nsoart"].mode, len(row["objects"]["id"])]
+print(json.dumps({"rows": rows, "names": data["train"].features["label"].names, "splits": list(data)}))
+"""
+
+
+def test_loads_in_a_fresh_process(renders: Path, tmp_path: Path) -> None:
+    build(renders, tmp_path / "set", SCENES, Options({}))
+    done = subprocess.run(
+        [sys.executable, "-c", FRESH, str(tmp_path / "set"), str(tmp_path / "cache")],
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["names"] == ["BENDNG", "NUKENG", "OK"]
+    assert said["splits"] == ["train", "validation", "test_housing"]
+    assert {run: (split, label, kinds) for run, (split, label, _, kinds, *_) in said["rows"].items()} == {
+        "t1": ("train", "OK", []),
+        "t2": ("train", "BENDNG", ["bent"]),
+        "t3": ("train", "NUKENG", ["retracted"]),
+        "t4": ("validation", "NUKENG", ["missing"]),
+        "t5": ("validation", "OK", []),
+        "t6": ("test_housing", "OK", []),
+        "t7": ("test_housing", "NUKENG", ["missing"]),
+    }
+    for _, label, answer, _, size, nsoart_size, mode, count in said["rows"].values():
+        assert (answer == "") == (label == "OK")
+        assert size == nsoart_size == [96, 48]
+        assert (mode, count) == ("RGB", 27)
+
+
+def test_rows_hold_the_truth_of_their_records(renders: Path, tmp_path: Path) -> None:
+    build(renders, tmp_path / "set", SCENES, Options({}))
+    found = rows_of(tmp_path / "set")
+    assert list(found) == [cells["run"] for cells in ROWS]
+    for run, columns in found.items():
+        record = read_json(renders, run)
+        assert columns["image"] == {
+            "bytes": (renders / "images" / f"{run}.png").read_bytes(),
+            "path": f"{run}.png",
+        }
+        for name, value in record["row"].items():
+            assert columns[name] == value
+        for number, position in enumerate(record["positions"]):
+            things = columns["objects"]
+            assert things["id"][number] == position["index"]
+            assert things["address"][number] == position["address"]
+            assert things["true_position_mm"][number] == position["true_position_mm"]
+            assert things["retraction_mm"][number] == position["retraction_mm"]
+        # The drawn housing reaches beyond the picture.
+        assert columns["housing_bbox"] == [0, 0, columns["width"], columns["height"]]
+    x, y, width, height = found["t2"]["objects"]["bbox"][1]
+    assert (x, y, width, height) == pytest.approx([16 - 1.5 + 3, 5, 3, 6])
+    [box], [label] = decode(found["t2"]["bbox_str"], 96, 48)
+    assert label == "BENDNG"
+    assert box == pytest.approx((x, y, x + width, y + height), abs=0.05)
+
+
+def test_nsoart_can_be_made_again_from_the_stored_parameters(renders: Path, tmp_path: Path) -> None:
+    build(renders, tmp_path / "set", SCENES, Options({}))
+    parameters = json.loads((tmp_path / "set" / "nsoart.json").read_text())
+    sources = {(group["housing"], group["camera"]): group for group in parameters["groups"]}
+    assert sources["plain", "center"]["unit_space"] == "train"
+    assert sources["plain", "center"]["rows"] == ["t1"]
+    assert sources["ribbed", "center"]["unit_space"] == "few"
+    assert sources["ribbed", "center"]["rows"] == ["t6"]
+    assert sources["plain", "left"]["unit_space"] == "pooled"
+    for run, columns in rows_of(tmp_path / "set").items():
+        again = nsoart_picture(Image.open(renders / "images" / f"{run}.png"), parameters, columns)
+        stored = Image.open(io.BytesIO(columns["nsoart"]["bytes"]))
+        assert (np.asarray(again) == np.asarray(stored)).all()
+
+
+def test_same_renders_give_the_same_bytes_anywhere(renders: Path, tmp_path: Path) -> None:
+    build(renders, tmp_path / "first", SCENES, Options({}))
+    code = "import sys; from pathlib import Path; from generator.dataset.build import *"
+    code += "; a = [Path(p) for p in sys.argv[1:]]"
+    code += "; build(*a, Options({}))"
+    target = tmp_path / "elsewhere" / "second"
+    subprocess.run([sys.executable, "-c", code, str(renders), str(target), str(SCENES)], cwd=ROOT, check=True)
+    assert bytes_of(target) == bytes_of(tmp_path / "first")
+
+
+def test_another_tolerance_changes_exactly_the_rows_that_truth_says(renders: Path, tmp_path: Path) -> None:
+    # t7's bend of 0.7 mm is inside 0.8 and outside 0.6; all good pins are below 0.11.
+    build(renders, tmp_path / "a", SCENES, Options({}))
+    build(renders, tmp_path / "b", SCENES, Options({"true_position_mm": 0.6}))
+    build(renders, tmp_path / "c", SCENES, Options({"true_position_mm": 1.3, "retraction_mm": 2.0}))
+    build(renders, tmp_path / "d", SCENES, Options({"true_position_mm": 0.101}))
+    a, b, c, d = (rows_of(tmp_path / name) for name in "abcd")
+    same = ("image", "width", "height", *ROWS[0])
+    for run in a:
+        truth = read_json(renders, run)["positions"]
+        for rows, true_position, retraction in ((a, 0.8, 0.6), (b, 0.6, 0.6), (c, 1.3, 2.0), (d, 0.101, 0.6)):
+            bent = any(p["kind"] != "missing" and p["true_position_mm"] > true_position for p in truth)
+            low = any(p["kind"] == "missing" or p["retraction_mm"] > retraction for p in truth)
+            assert rows[run]["label"] == (1 if low else 0 if bent else 2), run
+            assert rows[run]["verdict"] == int(bent or low)
+            assert rows[run]["kinds"].count("bent") == int(bent)
+            assert all(rows[run][name] == a[run][name] for name in same)
+    assert [run for run in a if a[run]["bbox_str"] != b[run]["bbox_str"]] == ["t7"]
+    assert [run for run in a if a[run]["label"] != c[run]["label"]] == ["t2", "t3"]
+    card = DatasetCard.load(tmp_path / "b" / "README.md")
+    assert card.data.to_dict()["pinsight"]["tolerance"] == {
+        "connector_3x9": {"true_position_mm": 0.6, "retraction_mm": 0.6}
+    }
+    assert "`true_position_mm=0.6`" in card.content
+
+
+def test_grey_rows_are_flagged(renders: Path, tmp_path: Path) -> None:
+    build(renders, tmp_path / "set", SCENES, Options({}, grey=0.13))
+    assert [run for run, columns in rows_of(tmp_path / "set").items() if columns["grey"]] == ["t7"]
+    assert "within 13% of its limit (1 pictures)" in (tmp_path / "set" / "README.md").read_text()
+
+
+def test_other_defects_declare_the_fourth_class(renders: Path, tmp_path: Path) -> None:
+    boxes = {"visible": [3.0, 3.0, 9.0, 9.0], "amodal": [3.0, 3.0, 9.0, 9.0], "expected": None}
+    write_record(renders, {**read_json(renders, "t5"), "other": [{"kind": "foreign", "boxes": boxes}]})
+    build(renders, tmp_path / "set", SCENES, Options({}))
+    assert read_features(tmp_path / "set")["label"].names == ["BENDNG", "NUKENG", "OK", "OTHERNG"]
+    found = rows_of(tmp_path / "set")["t5"]
+    assert (found["label"], found["kinds"], found["objects"]["id"][-1]) == (3, ["foreign"], 28)
+    assert found["objects"]["true_position_mm"][-1] is None
+    assert found["bbox_str"] == "OTHERNG<loc_31><loc_62><loc_93><loc_187>"
+    assert "OTHERNG" in (tmp_path / "set" / "README.md").read_text()
+
+
+def test_the_users_own_columns_are_carried_as_text(tmp_path: Path) -> None:
+    out = write_renders(tmp_path / "out", [row("t1", operator="Ahn, 박"), row("t2", operator="7")], "a.csv")
+    write_renders(out, [row("t3", "test", batch="x")], "b.csv")
+    build(out, tmp_path / "set", SCENES, Options({}))
+    found = rows_of(tmp_path / "set")
+    assert [(columns["operator"], columns["batch"]) for columns in found.values()] == [
+        ("Ahn, 박", ""),
+        ("7", ""),
+        ("", "x"),
+    ]
+
+
+def test_the_users_own_columns_may_have_any_name(tmp_path: Path) -> None:
+    names = ("image_sha256", "mask_sha256", "index", "__index_level_0__")
+    own = dict.fromkeys(names, "mine")
+    out = write_renders(tmp_path / "out", [row("t1", **own), row("t2", "test", **own)])
+    build(out, tmp_path / "set", SCENES, Options({}, masks=True))
+    for found in rows_of(tmp_path / "set").values():
+        assert {name: found[name] for name in names} == own
+
+
+def test_card_says_what_it_is(renders: Path, tmp_path: Path) -> None:
+    facts = build(renders, tmp_path / "set", SCENES, Options({}, license="cc-by-4.0"))
+    card = DatasetCard.load(tmp_path / "set" / "README.md")
+    assert card.data.license == "cc-by-4.0"
+    assert [entry["split"] for entry in card.data.configs[0]["data_files"]] == [
+        "train",
+        "validation",
+        "test_housing",
+    ]
+    assert "| train | 1 | 1 | 1 | 3 |" in card.content
+    assert "| test_housing | 0 | 1 | 1 | 2 |" in card.content
+    for phrase in ("Synthetic", "NSOART", "design.csv", "Blender 5.2.0", "| connector_3x9 | 0.8 | 0.6 |"):
+        assert phrase in card.content
+    assert str(tmp_path) not in card.content
+    assert facts.rows == 7
+
+
+def test_records_that_no_manifest_names_are_reported_and_left_out(
+    renders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_record(renders, {**read_json(renders, "t1"), "run": "stray"})
+    build(renders, tmp_path / "set", SCENES, Options({}))
+    assert capsys.readouterr().err == "records/stray.json: no manifest names this run, left out\n"
+    assert "stray" not in rows_of(tmp_path / "set")
+
+
+def test_missing_rows_are_all_named_or_left_out_on_request(
+    renders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for run in ("t2", "t6"):
+        (renders / "records" / f"{run}.json").unlink()
+    problems = problems_of(renders, tmp_path / "set")
+    assert problems == [
+        "records/t2.json: expected the record of run t2 (design.csv), got nothing",
+        "records/t6.json: expected the record of run t6 (design.csv), got nothing",
+        "2 of 7 rows have no record: render them, or give --partial",
+    ]
+    facts = build(renders, tmp_path / "set", SCENES, Options({}, partial=True))
+    assert facts.rows == 5
+    assert "2 of 7 rows" in capsys.readouterr().err
+    assert "2 rows of the manifests had not been rendered" in (tmp_path / "set" / "README.md").read_text()
+
+
+def test_every_broken_picture_is_named(renders: Path, tmp_path: Path) -> None:
+    images = renders / "images"
+    content = (images / "t1.png").read_bytes()
+    (images / "t1.png").write_bytes(content[:-40])  # truncated by a crash
+    (images / "t2.png").unlink()
+    vouched = {**read_json(renders, "t3"), "image_sha256": hashlib.sha256(content[:200]).hexdigest()}
+    (images / "t3.png").write_bytes(content[:200])  # the record vouches for a file that does not decode
+    write_record(renders, vouched)
+    write_picture(renders, read_json(renders, "t4"), np.zeros((48, 95, 3), np.uint8))
+    write_picture(renders, read_json(renders, "t5"), np.zeros((48, 96), np.uint16))
+    problems = problems_of(renders, tmp_path / "set")
+    assert [problem.split(":")[0] for problem in problems] == [f"images/t{n}.png" for n in (1, 2, 3, 4, 5)]
+    for problem, reason in zip(
+        problems,
+        [
+            "expected the bytes that were rendered",
+            "got nothing",
+            "decoded",
+            "expected 96 x 48 px, got (95, 48)",
+            "8-bit",
+        ],
+        strict=True,
+    ):
+        assert reason in problem
+
+
+def test_records_that_do_not_fit_their_rows_are_named(renders: Path, tmp_path: Path) -> None:
+    record = read_json(renders, "t2")
+    write_record(renders, {**record, "row": {**record["row"], "camera": "top", "samples": 9}})
+    write_record(
+        renders, {**read_json(renders, "t3"), "tolerance": {"true_position_mm": 0.7, "retraction_mm": 0.6}}
+    )
+    (renders / "records" / "t4.json").write_text('{"schema": 1, "run"')
+    broken = read_json(renders, "t5")
+    del broken["positions"][3]["visible_fraction"]
+    write_record(renders, broken)
+    problems = problems_of(renders, tmp_path / "set")
+    assert problems[0].startswith("records/t2.json: expected camera 'center' as in design.csv, got 'top'")
+    assert problems[1].startswith("records/t2.json: expected samples 4 as in design.csv, got 9")
+    assert problems[2].startswith(
+        "records/t3.json: expected the tolerance of the other records of scene connector_3x9"
+    )
+    assert "t4.json" in problems[3]
+    assert "t5.json" in problems[4]
+    assert "visible_fraction" in problems[4]
+    assert len(problems) == 5
+
+
+def test_manifests_must_agree(renders: Path, tmp_path: Path) -> None:
+    manifest = renders / "manifests" / "design.csv"
+    with manifest.open(newline="") as file:
+        header, *lines = list(csv.reader(file))
+    changed = dict(zip(header, lines[1], strict=True)) | {"lighting": "side"}
+    for name, cells in (("same", dict(zip(header, lines[0], strict=True))), ("zother", changed)):
+        with (renders / "manifests" / f"{name}.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, header)
+            writer.writeheader()
+            writer.writerow(cells)
+    assert problems_of(renders, tmp_path / "set") == [
+        "zother.csv: expected run t2 as in design.csv, got another row"
+    ]
+    (renders / "manifests" / "zother.csv").unlink()
+    assert build(renders, tmp_path / "set", SCENES, Options({})).rows == 7
+
+
+def test_one_part_stands_in_one_split_across_manifests(renders: Path, tmp_path: Path) -> None:
+    write_renders(renders, [row("u1", "test", part=1)], "more.csv")
+    [problem] = problems_of(renders, tmp_path / "set")
+    assert problem == (
+        "more.csv: expected part 1 in one split, got test (run u1) and train (run t1, design.csv)"
+    )
+
+
+def test_a_folder_without_manifests_or_with_a_broken_one_is_refused(renders: Path, tmp_path: Path) -> None:
+    (renders / "manifests" / "bad.csv").write_text("run,split\na,b\n")
+    assert any("bad.csv" in problem for problem in problems_of(renders, tmp_path / "set"))
+    [problem] = problems_of(tmp_path, tmp_path / "set")
+    assert "expected the manifests that were rendered" in problem
+
+
+def test_a_dataset_without_good_parts_says_so(tmp_path: Path) -> None:
+    out = write_renders(tmp_path / "out", [row("t1", "test", "missing@r1c1")])
+    build(out, tmp_path / "set", SCENES, Options({}))
+    assert "dataset without any OK row" in (tmp_path / "set" / "README.md").read_text()
+
+
+def test_target_folders(renders: Path, tmp_path: Path) -> None:
+    target = tmp_path / "set"
+    target.mkdir()
+    build(renders, target, SCENES, Options({}))  # an empty folder is taken
+    first = bytes_of(target)
+    (target / "data" / "train-00001-of-00002.parquet").write_bytes(b"an old shard")
+    build(renders, target, SCENES, Options({}))  # a dataset is replaced, whole
+    assert bytes_of(target) == first
+    (target / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"got one with notes\.txt: choose another, or give --overwrite"):
+        build(renders, target, SCENES, Options({}))
+    assert (target / "notes.txt").exists()
+    build(renders, target, SCENES, Options({}, overwrite=True))
+    assert bytes_of(target) == first
+    for place in (renders, tmp_path, Path.cwd()):
+        with pytest.raises(InputError, match="expected a folder of its own"):
+            build(renders, place, SCENES, Options({}, overwrite=True))
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="got a file"):
+        build(renders, tmp_path / "file", SCENES, Options({}))
+    assert (renders / "images" / "t1.png").exists()
+
+
+@pytest.mark.parametrize("name", ["my_results.parquet", "train.parquet", "notes/a.txt"])
+def test_a_file_of_ones_own_beside_the_rows_is_not_replaced(name: str, renders: Path, tmp_path: Path) -> None:
+    build(renders, tmp_path / "set", SCENES, Options({}))
+    mine = tmp_path / "set" / "data" / name
+    mine.parent.mkdir(exist_ok=True)
+    mine.touch()
+    with pytest.raises(InputError, match=rf"got one with data/{name.split('/')[0]}: choose another, or give"):
+        build(renders, tmp_path / "set", SCENES, Options({}))
+    assert mine.is_file()
+
+
+def test_a_target_holds_no_input_and_lies_in_none(renders: Path, tmp_path: Path) -> None:
+    scenes = Path(shutil.copytree(SCENES, tmp_path / "scenes"))
+    before = bytes_of(tmp_path)
+    for target in (renders / "masks", renders / "images" / "new", scenes, scenes / "new", tmp_path):
+        with pytest.raises(InputError, match=r"^--to .*: expected a folder of its own, got one "):
+            build(renders, target, scenes, Options({}, overwrite=True))
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"expected a folder, got the file .*/file$"):
+        build(renders, tmp_path / "file" / "below" / "set", scenes, Options({}))
+    (tmp_path / "file").unlink()
+    assert bytes_of(tmp_path) == before
+
+
+def test_a_mask_that_is_not_the_rendered_one_is_named(renders: Path, tmp_path: Path) -> None:
+    (renders / "masks" / "t2.png").write_bytes(b"another")
+    (renders / "masks" / "t3.png").unlink()
+    problems = problems_of(renders, tmp_path / "set")
+    assert [problem.split(", got")[0].split(" (SHA")[0] for problem in problems] == [
+        "masks/t2.png: expected the bytes that were rendered",
+        "masks/t3.png: expected the mask of run t3",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "box", "expected"),
+    [
+        (
+            "visible",
+            [10, 10, 97, 20],
+            "records/t1.json: r1c1: expected the visible box inside of 96 x 48 px, got [10",
+        ),
+        (
+            "expected",
+            [10, 10, 5, 20],
+            "records/t1.json: r1c1: expected the expected box with x1 <= x2 and y1 <= y2",
+        ),
+        (
+            "amodal",
+            [10, 10, 20, float("inf")],
+            "records/t1.json: r1c1: expected the amodal box as four numbers",
+        ),
+    ],
+)
+def test_a_box_that_no_picture_holds_is_named(
+    renders: Path, tmp_path: Path, name: str, box: list[float], expected: str
+) -> None:
+    record = read_json(renders, "t1")
+    record["positions"][0]["boxes"][name] = box
+    write_record(renders, record)
+    [problem] = problems_of(renders, tmp_path / "set")
+    assert problem.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "expected"),
+    [
+        (("positions", 0, "boxes"), [], "r1c1: expected boxes as an object, got []"),
+        (("positions",), [], "expected positions with the indices 1, 2, …, got []"),
+        (
+            ("positions", 3, "index"),
+            9,
+            "expected positions with the indices 1, 2, …, got [1, 2, 3, 9, 5, 6, ...]",
+        ),
+        (
+            ("positions", 0, "true_position_mm"),
+            math.nan,
+            "expected positions[0].true_position_mm as a finite number, ",
+        ),
+        (
+            ("positions", 0, "tip_px"),
+            [0.0, -math.inf],
+            "expected positions[0].tip_px[1] as a finite number, got -inf",
+        ),
+        (("camera", "fx"), math.nan, "expected camera.fx as a finite number, got nan"),
+        (
+            ("tolerance", "retraction_mm"),
+            math.nan,
+            "expected tolerance.retraction_mm as a finite number, got nan",
+        ),
+        (
+            ("camera", "matrix_world"),
+            [],
+            "expected a complete record, got: camera.matrix_world must be 4 x 4 numbers",
+        ),
+        (("positions", 0), [], "expected a complete record, got: "),
+        (("positions", 0, "visible_fraction"), 10**400, "expected a complete record, got: "),
+        (("positions", 0, "boxes", "visible", 0), 10**400, "expected a complete record, got: "),
+        (("housing", "boxes"), [], "expected a complete record, got: "),
+    ],
+    ids=lambda case: str(case)[:40],
+)
+def test_a_damaged_record_is_one_line(
+    renders: Path, tmp_path: Path, at: tuple[str | int, ...], value: object, expected: str
+) -> None:
+    record = read_json(renders, "t1")
+    *way, last = at
+    place: Any = record
+    for step in way:
+        place = place[step]
+    place[last] = value
+    write_record(renders, record)
+    [problem] = problems_of(renders, tmp_path / "set")
+    assert problem.startswith(f"records/t1.json: {expected}")
+
+
+def test_a_folder_without_records_is_named(renders: Path, tmp_path: Path) -> None:
+    shutil.rmtree(renders / "records")
+    problems = problems_of(renders, tmp_path / "set")
+    assert problems[0].startswith("records/t1.json: expected the record of run t1 (design.csv), got nothing")
+
+
+def test_a_crack_may_reach_out_of_the_picture(renders: Path, tmp_path: Path) -> None:
+    record = read_json(renders, "t1")
+    box = [10.0, -16.0, 20.0, 4.0]
+    record["other"].append(
+        {
+            "kind": "cracked",
+            "address": "",
+            "cavity": "",
+            "visible_fraction": 1.0,
+            "boxes": {"visible": box, "amodal": box, "expected": None},
+        }
+    )
+    write_record(renders, record)
+    build(renders, tmp_path / "set", SCENES, Options({}))
+    found = rows_of(tmp_path / "set")["t1"]
+    assert found["kinds"] == ["cracked"] and found["objects"]["bbox"][-1] == [10, 0, 10, 4]
+    assert found["objects"]["visible"][-1] == pytest.approx(0.2)
+
+
+def many(folder: Path, count: int = 500) -> Path:
+    defects = ("", "bent@r1c2:tilt_deg=12", "missing@r3c4")
+    splits = ("train", "train", "train", "validation", "test_more")
+    return write_renders(
+        folder,
+        [row(f"m{n}", splits[n % 5], defects[n % 3], camera=("center", "top")[n % 2]) for n in range(count)],
+    )
+
+
+def test_any_number_of_processes_gives_the_same_bytes(tmp_path: Path) -> None:
+    out = many(tmp_path / "out")
+    for workers in (1, 2, 3):
+        facts = build(out, tmp_path / f"set{workers}", SCENES, Options({}, workers=workers))
+        assert facts.rows == 500
+    assert bytes_of(tmp_path / "set1") == bytes_of(tmp_path / "set2") == bytes_of(tmp_path / "set3")
+    assert [found["run"] for found in read_rows(split_files(tmp_path / "set2")["validation"])] == [
+        f"m{n}" for n in range(500) if n % 5 == 3
+    ]
+
+
+def test_a_split_of_several_files_is_read_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = many(tmp_path / "out", 200)
+    build(out, tmp_path / "one", SCENES, Options({}, workers=1))
+    monkeypatch.setattr(folder, "SHARD_GROUPS", 1)
+    build(out, tmp_path / "several", SCENES, Options({}, workers=1))
+    assert len(split_files(tmp_path / "several")["train"]) > len(split_files(tmp_path / "one")["train"])
+    assert rows_of(tmp_path / "several") == rows_of(tmp_path / "one")
+
+
+def test_a_build_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, target = many(tmp_path / "out"), tmp_path / "set"
+    read: list[str] = []
+    original = render_folder.read_record
+
+    def counted(path: Path) -> dict[str, Any]:
+        read.append(path.stem)
+        if len(read) == 300:
+            raise KeyboardInterrupt
+        return original(path)
+
+    monkeypatch.setattr(render_folder, "read_record", counted)
+    with pytest.raises(KeyboardInterrupt):
+        build(out, target, SCENES, Options({}, workers=1))
+    assert not target.exists() and (tmp_path / ".set.building").is_dir()
+    before = len(read)
+    assert before == 300
+    # What was examined is not read again, unless a file of it has changed.
+    record, picture = make_record(next(stream_runs(out / "manifests" / "design.csv", SCENES)))
+    write_picture(out, record, picture // 2)
+    build(out, target, SCENES, Options({}, workers=1))
+    again = read[before:]
+    assert len(again) == len(set(again)) and 200 < len(again) < 350
+    assert "m0" in again
+    build(out, tmp_path / "fresh", SCENES, Options({}, workers=1))
+    assert bytes_of(target) == bytes_of(tmp_path / "fresh")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fresh", "out", "set"]
+
+
+def test_every_record_is_read_once(renders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: Counter[str] = Counter()
+    original = render_folder.read_record
+
+    def counted(path: Path) -> dict[str, Any]:
+        read[path.stem] += 1
+        return original(path)
+
+    monkeypatch.setattr(render_folder, "read_record", counted)
+    build(renders, tmp_path / "set", SCENES, Options({}))
+    assert read == dict.fromkeys((cells["run"] for cells in ROWS), 1)
+
+
+REBUILT = """
+import sys
+from datasets import load_dataset
+row = load_dataset(sys.argv[1], split="train", cache_dir=sys.argv[2])[0]
+print(row["image"].getpixel((0, 0)), row["label"])
+"""
+
+
+def test_a_rebuilt_folder_is_not_served_from_the_cache(renders: Path, tmp_path: Path) -> None:
+    def first_row() -> str:
+        return subprocess.run(
+            [sys.executable, "-c", REBUILT, str(tmp_path / "set"), str(tmp_path / "cache")],
+            env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home")},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    build(renders, tmp_path / "set", SCENES, Options({}))
+    before = first_row()
+    record = read_json(renders, "t1")
+    write_picture(renders, record, np.full((48, 96, 3), 7, np.uint8))
+    build(renders, tmp_path / "set", SCENES, Options({}))
+    assert first_row() == "(7, 7, 7) 2\n" != before
+    build(renders, tmp_path / "set", SCENES, Options({"true_position_mm": 0.01}))
+    assert first_row() == "(7, 7, 7) 0\n"
+
+
+def test_answers_in_words_and_with_hyphens(renders: Path, tmp_path: Path) -> None:
+    for answer, label in (("words", "bent pin"), ("hyphenated", "BEND-NG"), ("short", "BENDNG")):
+        build(renders, tmp_path / answer, SCENES, Options({}, answer=answer))
+        assert rows_of(tmp_path / answer)["t2"]["bbox_str"].startswith(f"{label}<loc_")
+    assert "`bent pin` for BENDNG" in (tmp_path / "words" / "README.md").read_text()
+    short, hyphens = (rows_of(tmp_path / name) for name in ("short", "hyphenated"))
+    assert all(hyphens[run]["bbox_str"].replace("-", "") == short[run]["bbox_str"] for run in short)
+
+
+# The reader of QEUR23_VIVLM35, as published.
+OD_DATASET = """
+import sys
+from datasets import load_dataset
+
+class ODDataset:
+    def __init__(self, data):
+        self.data = data
+
+    def __len__(self):
+        return len(self.data)
+
+    def __getitem__(self, idx):
+        example = self.data[idx]
+        question = "<OD>"
+        answer = example["bbox_str"].replace("-", "")
+        image = example["image"].convert("RGB")
+        return question, answer, image
+
+data = ODDataset(load_dataset(sys.argv[1], split="train"))
+print([data[i][1] for i in range(len(data))], data[0][2].size)
+"""
+
+
+def test_the_sources_reader_runs_on_it_unchanged(renders: Path, tmp_path: Path) -> None:
+    build(renders, tmp_path / "set", SCENES, Options({}))
+    done = subprocess.run(
+        [sys.executable, "-c", OD_DATASET, str(tmp_path / "set")],
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    rows = rows_of(tmp_path / "set")
+    assert done.stdout == f"{[rows[run]['bbox_str'] for run in ('t1', 't2', 't3')]} (96, 48)\n"
+
+
+STREAMED = """
+import sys
+from datasets import load_dataset
+rows = list(load_dataset(sys.argv[1], split="train", streaming=True))
+print([row["run"] for row in rows], rows[0]["image"].size, rows[0]["objects"]["address"][26])
+"""
+
+
+def test_streams_in_a_fresh_process(renders: Path, tmp_path: Path) -> None:
+    build(renders, tmp_path / "set", SCENES, Options({}))
+    done = subprocess.run(
+        [sys.executable, "-c", STREAMED, str(tmp_path / "set")],
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "['t1', 't2', 't3'] (96, 48) r3c9\n"
+
+
+def test_the_card_shows_some_rows(renders: Path, tmp_path: Path) -> None:
+    build(renders, tmp_path / "set", SCENES, Options({}))
+    card = (tmp_path / "set" / "README.md").read_text()
+    assert "](contact_sheet.jpg)" in card
+    sheet = Image.open(tmp_path / "set" / "contact_sheet.jpg")
+    assert sheet.width >= 2 * 96 and sheet.height >= 3 * 48
+
+
+def test_killed_while_writing_leaves_the_old_dataset(tmp_path: Path) -> None:
+    out = write_renders(tmp_path / "out", [row(f"t{n}", width=256, height=128) for n in range(40)])
+    target, building = tmp_path / "set", tmp_path / ".set.building"
+    build(out, target, SCENES, Options({}))
+    before = bytes_of(target)
+    code = "import sys; from pathlib import Path; from generator.dataset.build import *"
+    code += "; a = [Path(p) for p in sys.argv[1:]]"
+    code += "; build(*a, Options({'retraction_mm': 0.001}))"
+    process = subprocess.Popen([sys.executable, "-c", code, str(out), str(target), str(SCENES)], cwd=ROOT)
+    while process.poll() is None and not building.exists():
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert bytes_of(target) == before
+    build(out, target, SCENES, Options({}))
+    assert bytes_of(target) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "set"]
+
+
+def test_stopped_between_the_two_renames_the_old_dataset_comes_back(renders: Path, tmp_path: Path) -> None:
+    target = tmp_path / "set"
+    build(renders, target, SCENES, Options({}))
+    before = bytes_of(target)
+    target.rename(tmp_path / ".set.replaced")
+    (renders / "records" / "t1.json").unlink()
+    with pytest.raises(InputError):
+        build(renders, target, SCENES, Options({}))
+    assert bytes_of(target) == before
+
+
+def command(*words: str) -> int:
+    parser = argparse.ArgumentParser()
+    build_command.add_arguments(parser)
+    return build_command.run(parser.parse_args(words))
+
+
+def test_command(renders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [str(renders), "--to", str(tmp_path / "set")]
+    assert command(*words, "--tolerance", "retraction_mm=2", "--grey", "0.1") == 0
+    output = capsys.readouterr().out
+    assert "| train | 1 | 0 | 2 | 3 |" in output
+    assert output.startswith("bbox_str: 3 boxes, of which a perfect answer reaches an IoU of 0.")
+    with pytest.raises(InputError) as caught:
+        command(*words, "--tolerance", "tilt=2", "--grey", "1.5")
+    assert [problem.split(":")[0] for problem in caught.value.problems] == ["--tolerance", "--grey"]
+
+
+def test_picture_of_a_made_record_has_the_recorded_size() -> None:
+    from blender_scripts.manifest.reader import Run
+
+    run = Run(**{**row("t1"), "defects": ()})
+    record, picture = make_record(run)
+    assert picture.shape == (record["height"], record["width"], 3)

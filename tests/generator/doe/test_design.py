@@ -1,0 +1,477 @@
+"""`python -m generator design`: balance, hold-out, sizes and classes of what a SPEC asks for; mistakes of a SPEC."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from blender_scripts.contract.connector import read_connector
+from blender_scripts.contract.errors import InputError
+from blender_scripts.manifest.make_part import make_part
+from blender_scripts.manifest.reader import Manifest, read_manifest
+from generator.__main__ import main
+from generator.doe.blocks import edge_addresses, held_out_addresses
+from generator.doe.design import Balancer, design
+from generator.doe.part_class import part_class
+from generator.doe.spec import read_spec
+from tests.conftest import ROOT, SCENES
+
+MANIFESTS = ROOT / "manifests"
+CONNECTOR = read_connector(SCENES / "connector_3x9.toml")
+FACTORS = """
+[factors]
+scene = "connector_3x9"
+housing = ["plain", "ribbed"]
+terminal = "round"
+camera = ["center", "top", "bottom"]
+lighting = ["ring", "side", "dome"]
+marking = ["none", "numbers"]
+"""
+SPEC = f"""
+schema = 1
+seed = 3
+
+[design]
+kind = "orthogonal"
+{FACTORS}
+[positions]
+held_out = 9
+
+[splits.train]
+replicates = 2
+
+[splits.validation]
+replicates = 1
+"""
+
+
+def made(tmp_path: Path, text: str, name: str = "made") -> Manifest:
+    spec, manifest = tmp_path / f"{name}.toml", tmp_path / f"{name}.csv"
+    spec.write_text(text, "utf-8")
+    manifest.write_text(design(read_spec(spec), SCENES), "utf-8")
+    return read_manifest(manifest, SCENES)
+
+
+def problems_of(tmp_path: Path, text: str) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        made(tmp_path, text)
+    return caught.value.problems
+
+
+def class_of(run) -> str:
+    part = make_part(CONNECTOR, run.housing, run.terminal, run.marking, run.part, run.defects)
+    return part_class(part, CONNECTOR)
+
+
+def counts(runs, factor: str) -> Counter[str]:
+    return Counter(str(run.row()[factor]) for run in runs)
+
+
+def by_split(manifest: Manifest) -> dict[str, list]:
+    splits: dict[str, list] = {}
+    for run in manifest.runs:
+        splits.setdefault(run.split, []).append(run)
+    return splits
+
+
+@pytest.mark.parametrize("path", sorted(MANIFESTS.glob("*.toml")), ids=lambda path: path.stem)
+def test_a_kept_manifest_is_what_its_spec_makes(path: Path):
+    kept = path.with_suffix(".csv").read_text("utf-8")
+    assert design(read_spec(path), SCENES) == kept
+
+
+def test_the_sources_design_has_every_level_equally_often_in_both_blocks():
+    manifest = read_manifest(MANIFESTS / "ladder_1_shifted.csv", SCENES)
+    splits = by_split(manifest)
+    assert {name: len(runs) for name, runs in splits.items()} == {"train": 1620, "validation": 378}
+    defective = {name: {d.target for run in runs for d in run.defects} for name, runs in splits.items()}
+    assert len(defective["train"]) == 18 and len(defective["validation"]) == 9
+    assert not defective["train"] & defective["validation"]
+    for runs in splits.values():
+        for factor in ("camera", "lighting", "marking"):
+            assert set(counts(runs, factor).values()) == {len(runs) // 3}
+        assert set(Counter(map(class_of, runs)).values()) == {len(runs) // 3}
+        # Within each class too: a light that goes with a defect would be learned in its place.
+        for name in ("OK", "BENDNG", "NUKENG"):
+            part = [run for run in runs if class_of(run) == name]
+            assert len(set(counts(part, "lighting").values())) == 1
+        used = Counter(defect.target for run in runs for defect in run.defects if class_of(run) == "BENDNG")
+        assert len(set(used.values())) == 1
+
+
+def test_the_same_spec_gives_the_same_manifest_and_another_seed_another(tmp_path: Path):
+    first = made(tmp_path, SPEC).content
+    assert made(tmp_path, SPEC).content == first
+    other = made(tmp_path, SPEC.replace("seed = 3", "seed = 4"))
+    assert other.content != first
+    assert counts(other.runs, "camera") == counts(made(tmp_path, SPEC).runs, "camera")
+
+
+def test_a_split_does_not_move_another(tmp_path: Path):
+    alone = made(tmp_path, SPEC.split("[splits.validation]")[0])
+    both = by_split(made(tmp_path, SPEC))["train"]
+    assert [(r.part, r.row()) for r in alone.runs] == [(r.part, r.row()) for r in both]
+
+
+def test_sizes_fill_their_range_and_turn_small_ones_into_ok(tmp_path: Path):
+    text = SPEC.replace("replicates = 2", "replicates = 6")
+    runs = by_split(made(tmp_path, text))["train"]
+    bends = [d["tip_offset_mm"] * 2 / 0.8 for run in runs for d in run.defects if d.kind == "bent"]
+    assert 0.49 < min(bends) < 0.65 and 2.85 < max(bends) <= 3.001
+    for run in runs:
+        sizes = [d["tip_offset_mm"] * 2 / 0.8 for d in run.defects if d.kind == "bent"]
+        sizes += [d["depth_mm"] / 0.6 for d in run.defects if d.kind == "retracted"]
+        if class_of(run) == "OK":
+            assert all(size < 1.1 for size in sizes)
+        else:
+            assert all(size > 0.9 for size in sizes)
+    good = [run for run in runs if class_of(run) == "OK"]
+    assert sum(bool(run.defects) for run in good) == round(len(good) * 0.25)
+
+
+def random_spec(source: random.Random) -> str:
+    """A SPEC that somebody might write: any design, any hold-out, several splits, one with a held-out level."""
+    kind = source.choice(["full", "orthogonal", "lhs", "sobol", "random", "inner_outer"])
+    held = source.choice([1, 3, 7, 9, 13, 0.2, 0.5, '["r1c1", "r2c5"]'])
+    levels = {
+        "housing": source.choice(['["plain", "ribbed"]', '"plain"']),
+        "terminal": source.choice(['["round", "square"]', '"round"']),
+        "camera": source.choice(['["center", "top"]', '"center"']),
+        "lighting": source.choice(['["ring", "side"]']),
+    }
+    rows = "rows = 12" if kind in ("lhs", "sobol", "random") else "replicates = 1"
+    factors = "".join(f"{name} = {value}\n" for name, value in levels.items())
+    noise = 'noise = ["lighting"]' if kind == "inner_outer" else ""
+    holds = 'hold_out = { housing = "ribbed" }' if "ribbed" in levels["housing"] else ""
+    return f"""
+schema = 1
+seed = {source.randrange(1000)}
+[design]
+kind = "{kind}"
+{noise}
+[factors]
+scene = "connector_3x9"
+marking = "none"
+{factors}
+[defects]
+per_picture = {source.choice([1, 1, 2])}
+[defects.bent]
+[defects.missing]
+[positions]
+held_out = {held}
+[splits.train]
+{rows}
+[splits.validation]
+{rows}
+{"per_picture = 1" if held == 1 else ""}
+[splits.test_more]
+{rows}
+positions = "all"
+{holds}
+"""
+
+
+@pytest.mark.parametrize("batch", range(10))
+def test_hold_out_rules_hold_on_random_specs(tmp_path: Path, batch: int):
+    for number in range(20):
+        source = random.Random(f"{batch}/{number}")
+        text = random_spec(source)
+        if "held_out = 1\n" in text:
+            text = text.replace("per_picture = 2", "per_picture = 1")
+        manifest = made(tmp_path, text)
+        splits = by_split(manifest)
+        trained = {d.target for run in splits["train"] for d in run.defects}
+        validated = {d.target for run in splits["validation"] for d in run.defects}
+        assert trained and validated and not trained & validated, text
+        parts = {run.part: run.split for run in manifest.runs}
+        assert all(parts[run.part] == run.split for run in manifest.runs), text
+        if "hold_out =" in text:
+            assert {run.housing for run in splits["test_more"]} == {"ribbed"}
+            assert {run.housing for name in ("train", "validation") for run in splits[name]} == {"plain"}
+        classes = {name: Counter(map(class_of, runs)) for name, runs in splits.items()}
+        for name, runs in splits.items():
+            assert max(classes[name].values()) - min(classes[name].values()) <= 1, (name, text)
+            assert set(counts(runs, "pins")) == {
+                {"train": "training", "validation": "held_out", "test_more": "all"}[name]
+            }
+            if 'kind = "full"' in text:
+                assert len(set(counts(runs, "lighting").values())) == 1
+
+
+def test_inner_runs_are_parts_that_every_outer_run_sees(tmp_path: Path):
+    text = SPEC.replace('"orthogonal"', '"inner_outer"\nnoise = ["lighting", "camera"]')
+    runs = by_split(made(tmp_path, text))["train"]
+    parts: dict[int, list] = {}
+    for run in runs:
+        parts.setdefault(run.part, []).append(run)
+    for captures in parts.values():
+        assert len({(run.lighting, run.camera) for run in captures}) == len(captures) == 9
+        assert len({(run.housing, run.marking, run.defects) for run in captures}) == 1
+        assert len({run.seed for run in captures}) == 9
+
+
+OTHERS = """
+[classes]
+OTHERNG = 1
+[defects.twisted]
+[defects.print]
+type = ["missing", "mirrored"]
+item = [1, 3]
+[defects.bridge]
+kind = "foreign"
+type = "bridge"
+at = "pair"
+size_mm = 0.4
+[defects.chipped]
+[positions]
+"""
+
+
+def test_other_kinds_at_pairs_housing_and_print(tmp_path: Path):
+    text = SPEC.replace("[positions]", OTHERS).replace('terminal = "round"', 'terminal = ["round", "square"]')
+    runs = made(tmp_path, text).runs
+    found = Counter(defect.kind for run in runs for defect in run.defects)
+    assert set(found) == {"twisted", "print", "foreign", "chipped"}
+    splits = {"train": set(), "validation": set()}
+    for run in runs:
+        (defect,) = run.defects
+        assert class_of(run) == "OTHERNG"
+        splits[run.split].update(defect.addresses)
+        if defect.kind == "print":
+            assert run.marking == "numbers" and defect.word("type") in ("missing", "mirrored")
+            assert defect["item"] in (1, 2, 3)
+        if defect.kind == "twisted":
+            assert run.terminal == "square"  # a round pin cannot be seen to be twisted
+        if defect.kind == "foreign":
+            assert len(defect.addresses) == 2
+        if defect.kind == "chipped":
+            assert defect.target == "housing"
+    assert splits["train"] and splits["validation"] and not splits["train"] & splits["validation"]
+
+
+def test_a_bridge_that_leaves_no_position_for_the_next_defect_is_named(tmp_path: Path):
+    text = SPEC.replace("held_out = 9", 'held_out = ["r1c1", "r1c2"]').replace(
+        "[positions]",
+        '[classes]\nOTHERNG = 1\n[defects]\nper_picture = 2\n[defects.foreign]\nat = "pair"\ntype = "bridge"\n'
+        "[defects.stained]\n[positions]",
+    )
+    [problem] = problems_of(tmp_path, text)
+    assert problem == (
+        "made.toml: splits.validation: expected a smaller per_picture or more positions, got none left for stained "
+        "beside r1c1-r1c2"
+    )
+
+
+def test_a_kind_that_no_row_can_show_is_named(tmp_path: Path):
+    text = SPEC.replace(
+        "[positions]", "[classes]\nOTHERNG = 1\n[defects.print]\n[defects.twisted]\n[positions]"
+    )
+    [problem] = problems_of(tmp_path, text.replace('["none", "numbers"]', '"none"'))
+    assert "expected a kind of class OTHERNG that a part of connector_3x9" in problem
+    assert problem.endswith("can show, got print, twisted only")
+
+
+def test_columns_that_go_together_and_factors_of_ones_own(tmp_path: Path):
+    text = SPEC.replace(
+        'housing = ["plain", "ribbed"]\nterminal = "round"',
+        '"housing+terminal" = ["plain+round", "ribbed+square"]\nsupplier = ["A", "B"]\n'
+        "humidity = { low = 20, high = 80, decimals = 0 }\nwidth = [128, 256]",
+    )
+    runs = made(tmp_path, text).runs
+    assert {(run.housing, run.terminal) for run in runs} == {("plain", "round"), ("ribbed", "square")}
+    assert {run.extra["supplier"] for run in runs} == {"A", "B"}
+    assert {run.width for run in runs} == {128, 256}
+    humidity = sorted(int(run.extra["humidity"]) for run in runs if run.split == "train")
+    assert humidity[0] <= 23 and humidity[-1] >= 77
+
+
+def test_several_defects_of_a_picture_stand_at_different_pins_of_one_class(tmp_path: Path):
+    runs = made(tmp_path, SPEC.replace("[positions]", "[defects]\nper_picture = 3\n[positions]")).runs
+    for run in runs:
+        targets = [defect.target for defect in run.defects]
+        assert len(set(targets)) == len(targets)
+        if class_of(run) != "OK":
+            assert len(targets) == 3
+        if class_of(run) == "BENDNG":
+            assert {defect.kind for defect in run.defects} == {"bent"}
+
+
+def test_held_out_positions_come_from_every_stratum():
+    edge = edge_addresses(CONNECTOR.positions)
+    assert edge == {p.address for p in CONNECTOR.positions} - {f"r2c{c}" for c in range(2, 9)}
+    for seed in range(50):
+        held = held_out_addresses(CONNECTOR.positions, 9, random.Random(seed), "x")
+        strata = Counter((address[:2], address in edge) for address in held)
+        assert strata["r1", True] == strata["r3", True] == 3
+        assert strata["r2", False] == 2 and strata["r2", True] == 1
+
+
+def test_things_are_handed_out_equally_and_by_weight():
+    balancer = Balancer({"a": 2.0, "b": 1.0}, random.Random(1))
+    assert Counter(balancer.take({"light": str(i % 2)}) for i in range(300)) == {"a": 200, "b": 100}
+    assert all(abs(balancer.met["a", "light", level] - 100) <= 2 for level in "01")
+    assert balancer.take({}, without=("a",)) == "b"
+
+
+MISTAKES = {
+    "made.toml:6 design.kind: expected one of full, fractional, orthogonal, inner_outer, lhs, sobol, random, got": (
+        '"orthogonal"',
+        '"all"',
+    ),
+    "made.toml:12 factors.camera: expected a level, a list of different levels, or {low, high} for a range, "
+    "got ['top', 'top']": ('["center", "top", "bottom"]', '["top", "top"]'),
+    "made.toml:17 positions.held_out: expected a number of positions, a share of them below 1, or a list of addresses, "
+    "got 1.5": ("held_out = 9", "held_out = 1.5"),
+    "made.toml: positions.held_out: expected fewer than the 27 positions of scene connector_3x9, got 27": (
+        "held_out = 9",
+        "held_out = 40",
+    ),
+    "made.toml: positions.held_out: expected addresses of scene connector_3x9 (r1c1 to r3c9), got r9c9": (
+        "held_out = 9",
+        'held_out = ["r9c9"]',
+    ),
+    "made.toml:19 splits.training: expected train, validation, test or test_NAME, got 'training'": (
+        "splits.train]",
+        "splits.training]",
+    ),
+    "made.toml: housing: expected one of plain, ribbed": (
+        '["plain", "ribbed"]',
+        '["plain", "oak"]',
+    ),
+    "made.toml: scene: expected one of ": ('"connector_3x9"', '"connector_9x9"'),
+    "made.toml: splits.train: expected factors that fit one of the tables L8, L9": (
+        '["ring", "side", "dome"]',
+        '["ring", "side", "dome", "dim", "coaxial"]',
+    ),
+    "made.toml:10 factors.defects: expected one of scene, housing, terminal, camera, lighting, marking, width, height, "
+    "samples, or a factor of your own, got 'defects', which the design fills in itself": (
+        'scene = "connector_3x9"',
+        'scene = "connector_3x9"\ndefects = "x"',
+    ),
+    "made.toml:16 defects.cut: expected a kind of defect (wrong, ": (
+        "[positions]",
+        "[defects.cut]\n[positions]",
+    ),
+    "made.toml:17 defects.bent.tilt_deg: expected a number from 0.1 to 60, or two as a range, got 90": (
+        "[positions]",
+        "[defects.bent]\ntilt_deg = 90\n[positions]",
+    ),
+    "made.toml:1 defects: expected a kind of defect of class NUKENG, got bent only": (
+        "[positions]",
+        "[defects.bent]\n[positions]",
+    ),
+    "made.toml:20 splits.train.hold_out.housing: expected levels that [factors] lists (plain, ribbed), got others": (
+        "replicates = 2",
+        'hold_out = { housing = "oak" }',
+    ),
+    "made.toml:17 defects.print.type: expected one or more of missing, wrong, misplaced, mirrored, got 'blue'": (
+        "[positions]",
+        '[defects.print]\ntype = "blue"\n[positions]',
+    ),
+    "made.toml:17 defects.bent.at: expected one of pin, got 'housing'": (
+        "[positions]",
+        '[defects.bent]\nat = "housing"\n[positions]',
+    ),
+    "splits.train: expected per_picture of at most 18, the training positions of scene connector_3x9, got 20": (
+        "replicates = 2",
+        "per_picture = 20",
+    ),
+    "expected a part of class BENDNG with bent at r": (
+        "[positions]",
+        "[defects.bent]\nazimuth_deg = 0\nsize = [20, 21]\n[defects.missing]\n[positions]",
+    ),
+}
+
+
+@pytest.mark.parametrize("expected", MISTAKES)
+def test_a_mistake_in_a_spec_is_named(tmp_path: Path, expected: str):
+    old, new = MISTAKES[expected]
+    assert old in SPEC
+    problems = problems_of(tmp_path, SPEC.replace(old, new, 1))
+    assert any(expected in problem for problem in problems), problems
+
+
+def test_all_mistakes_at_once(tmp_path: Path):
+    text = SPEC.replace("schema = 1", "schema = 2\ncolour = 1").replace("replicates = 2", "replicates = 0")
+    assert [problem.split(":")[1].split(" ")[1] for problem in problems_of(tmp_path, text)] == [
+        "schema",
+        "colour",
+        "splits.train.replicates",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        (
+            '["none", "numbers"]',
+            '["none", "text=WWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWW"]',
+            "made.toml:14 factors.marking: expected a text that fits on the housing, 44.4 mm in print, got 'WWW",
+        ),
+        (
+            '"center"',
+            '"front"',
+            "made.toml:12 factors.camera: expected one of center, left, right, top, bottom, got 'f",
+        ),
+        (
+            "[positions]",
+            "width = { low = 10, high = 20 }\n[positions]",
+            "made.toml:16 factors.width: expected an integer from 32 to 4096, got '1",
+        ),
+        (
+            "[splits.train]",
+            "[splits.train.factors]\ncamera = 'back'\n[splits.train]",
+            "made.toml:20 splits.train.factors.camera: expected one of center, left, right, top, bottom, got 'back'",
+        ),
+    ],
+)
+def test_a_mistake_that_only_the_rows_show_is_named_as_in_the_spec(
+    tmp_path: Path, old: str, new: str, problem: str, capsys: pytest.CaptureFixture[str]
+):
+    assert SPEC.count(old) == 1
+    (tmp_path / "made.toml").write_text(SPEC.replace(old, new), "utf-8")
+    assert main(["design", str(tmp_path / "made.toml"), "-o", str(tmp_path / "m.csv")]) == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith(problem)
+    assert [path.name for path in tmp_path.iterdir()] == ["made.toml"]
+
+
+def test_the_manifest_and_the_map_replace_no_spec(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for name in ("made.toml", "made.csv", "made.png"):
+        (tmp_path / name).write_text(SPEC, "utf-8")
+    toml, csv_, png = (str(tmp_path / f"made.{end}") for end in ("toml", "csv", "png"))
+    new = str(tmp_path / "new.csv")
+    for words, problem in (
+        ([toml, "-o", toml], f"-o {toml}: expected a file apart from {toml}, which stays as it is"),
+        ([csv_, "-o", csv_], f"-o {csv_}: expected a file apart from {csv_}, which stays as it is"),
+        (
+            [png, "-o", new, "--map", png],
+            f"--map {png}: expected a file apart from {png}, which stays as it is",
+        ),
+        ([toml, "-o", new, "--map", new], f"--map: expected a name that ends in .png, got {new}"),
+        ([toml, "-o", f"{csv_}/m.csv"], f"-o {csv_}: expected a folder, got the file {csv_}"),
+    ):
+        assert main(["design", *words]) == 2
+        assert capsys.readouterr().err == f"{problem}\n"
+    assert {path.read_text("utf-8") for path in tmp_path.iterdir()} == {SPEC}
+
+
+def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "made.toml").write_text(SPEC, "utf-8")
+    words = ["design", str(tmp_path / "made.toml"), "-o", str(tmp_path / "new" / "m.csv")]
+    assert main([*words, "--map", str(tmp_path / "map.png")]) == 0
+    output = capsys.readouterr().out
+    assert output.startswith("m.csv: 324 pictures of 324 parts, 1 scene(s), no mistake found")
+    assert "\nclass " in output and "\naliasing in train" in output
+    assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
+    assert read_manifest(tmp_path / "new" / "m.csv", SCENES).runs
+    assert main(["design", str(tmp_path / "none.toml"), "-o", str(tmp_path / "x.csv")]) == 2
+    assert main([*words[:3], str(tmp_path)]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "none.toml:1 file: expected a SPEC in TOML, got no such file",
+        f"-o {tmp_path}: expected the name of a file, got a folder",
+    ]
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["m.csv"]

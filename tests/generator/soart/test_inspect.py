@@ -1,0 +1,258 @@
+"""`python -m generator inspect` from the outside: verdicts, files, mistakes, and what it loads."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import generator.soart.inspect as inspect_command
+from generator.__main__ import main
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def part(seed: int, word: bool = True) -> Image.Image:
+    y, x = np.mgrid[0:60, 0:90]
+    picture = 0.3 + 0.2 * ((x > 10) & (x < 80) & (y > 8) & (y < 52))
+    if word:
+        picture = picture + 0.3 * ((y > 30) & (y < 40) & (x > 30) & (x < 60) & (x // 3 % 2 == 0))
+    noise = np.random.default_rng(seed).normal(0, 0.01, picture.shape)
+    return Image.fromarray(np.round(255 * np.clip(picture + noise, 0, 1)).astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("station")
+    (path / "ok").mkdir()
+    for n in range(5):
+        part(n).save(path / "ok" / f"{n}.png")
+    (path / "copies").mkdir()
+    for n in range(3):
+        part(0).save(path / "copies" / f"{n}.png")
+    part(20, word=False).save(path / "no_word.png")
+    (path / "pins.csv").write_text("address,x1,y1,x2,y2\nr1c1,25,26,65,44\n", "utf-8")
+    for name, line in {"twice": "r1c1,5,6,9,9", "inf": "r1c2,1,2,inf,4", "far": ""}.items():
+        first = "r1c1,925,926,965,944" if name == "far" else "r1c1,25,26,65,44"
+        (path / f"{name}.csv").write_text(f"address,x1,y1,x2,y2\n{first}\n{line}\n", "utf-8")
+    (path / "unit.npz").mkdir()
+    return path
+
+
+def test_a_missing_word_is_boxed_and_named_and_a_saved_unit_space_says_the_same(folder: Path) -> None:
+    command = [
+        "inspect",
+        str(folder / "no_word.png"),
+        "--golden",
+        str(folder / "ok"),
+        "-o",
+        str(folder / "out"),
+    ]
+    more = ["--positions", str(folder / "pins.csv"), "--save", str(folder / "kept" / "unit.npz"), "--figures"]
+    assert main([*command, *more]) == 0
+    found = json.loads((folder / "out" / "no_word.json").read_text("utf-8"))
+    assert found["verdict"] == "NG" and found["limit"]["count"] == 5
+    x1, y1, x2, y2, degree = found["boxes"][0]
+    assert degree > 1 and 20 <= x1 < x2 <= 70 and 20 <= y1 < y2 <= 50
+    assert found["pins"][0]["box"] == pytest.approx([25, 26, 65, 44], abs=1)
+    assert found["pins"][0]["address"] == "r1c1" and found["pins"][0]["verdict"] == "NG"
+    assert {path.name for path in (folder / "out").iterdir()} == {
+        "no_word.json",
+        "no_word.png",
+        "no_word_maps.png",
+    }
+    again = [
+        "inspect",
+        str(folder / "no_word.png"),
+        "--golden",
+        str(folder / "kept" / "unit.npz"),
+        "-o",
+        str(folder / "kept"),
+    ]
+    assert main(again) == 0
+    assert json.loads((folder / "kept" / "no_word.json").read_text("utf-8"))["verdict"] == "NG"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["nothing.png", "--golden", "ok"],
+            "nothing.png: expected a picture that can be decoded, got: No such file",
+        ),
+        (["no_word.png", "--golden", "none"], "--golden: expected a folder"),
+        (["no_word.png", "--golden", "pins.csv"], "expected a unit space"),
+        (["pins.csv", "--golden", "ok"], "expected a picture"),
+        (["no_word.png", "--golden", "ok", "--window", "500"], "at least window x window"),
+        (["no_word.png", "--golden", "ok", "--positions", "no_word.png"], "expected a record"),
+        (["no_word.png", "--golden", "ok", "--watch"], "--watch: expected one folder"),
+        (["no_word.png", "--golden", "copies"], "copies: OK pictures must differ from each other"),
+        (
+            ["no_word.png", "--golden", "ok", "--rotation", "inf"],
+            "--rotation: expected 0 to 180 degrees, got inf",
+        ),
+        (
+            ["no_word.png", "--golden", "ok", "--save", "no_word.png"],
+            "--save: expected a name that ends in .npz",
+        ),
+        (
+            ["no_word.png", "--golden", "ok", "--save", "unit.npz"],
+            "--save unit.npz: expected the name of a file",
+        ),
+        (
+            ["no_word.png", "--golden", "ok", "--save", "pins.csv/u.npz"],
+            "expected a folder, got the file",
+        ),
+        (
+            ["no_word.png", "--golden", "ok", "--positions", "twice.csv"],
+            "each address once, got r1c1 more than",
+        ),
+        (
+            ["no_word.png", "--golden", "ok", "--positions", "inf.csv"],
+            "inf.csv: expected a record of the rende",
+        ),
+        (
+            ["no_word.png", "--golden", "ok", "--positions", "far.csv"],
+            "far.csv: r1c1: expected a box of at least 4",
+        ),
+        (["ok", "copies", "--golden", "ok"], "0.png: expected pictures of different names, got"),
+        (["maps/p.png", "maps/p_maps.png", "--golden", "ok", "--figures"], "whose p_maps.png would be lost"),
+    ],
+)
+def test_a_mistake_is_said_and_ends_with_2(folder: Path, monkeypatch, capsys, arguments, message) -> None:
+    monkeypatch.chdir(folder)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert main(["inspect", *arguments, "-o", "mistakes"]) == 2
+    told = capsys.readouterr().err
+    assert message in told and told.count("\n") == 1
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["window 8", "grid 50", "edge", "similarity gram", "reference self", "colour", "rotation 0", "above 0"],
+)
+def test_what_a_saved_unit_space_was_made_with_cannot_be_given_again(tmp_path: Path, capsys, given) -> None:
+    (tmp_path / "unit.npz").write_bytes(b"never read")
+    arguments = [
+        "inspect",
+        str(tmp_path / "p.png"),
+        "--golden",
+        str(tmp_path / "unit.npz"),
+        "-o",
+        str(tmp_path),
+    ]
+    arguments[-1] += "/out"
+    assert main([*arguments, *f"--{given}".split()]) == 2
+    told = capsys.readouterr().err
+    assert f"--golden: expected a folder beside --{given.split()[0]}, got" in told and told.count("\n") == 1
+
+
+@pytest.mark.parametrize("out", ["", "ok"])
+@pytest.mark.parametrize("way", [["no_word.png"], [".", "--watch"]])
+def test_an_overlay_never_takes_the_place_of_a_picture(
+    folder: Path, monkeypatch, capsys, out: str, way: list[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    before = {path: path.read_bytes() for path in folder.rglob("*.png")}
+    assert main(["inspect", *way, "--golden", "ok", "-o", str(folder / out)]) == 2
+    assert "--out: expected a folder apart from pictures and records" in capsys.readouterr().err
+    assert before == {path: path.read_bytes() for path in folder.rglob("*.png")}
+
+
+def test_grey_of_sixteen_bits_is_judged_as_that_of_eight(tmp_path: Path) -> None:
+    for bits, factor in (("8", 1), ("16", 257)):
+        for n in range(5):
+            deep = np.asarray(part(n)).astype(np.uint16 if factor > 1 else np.uint8) * factor
+            (tmp_path / bits).mkdir(exist_ok=True)
+            Image.fromarray(deep).save(tmp_path / bits / f"{n}.png")
+    deep = np.asarray(part(20, word=False)).astype(np.uint16) * 257
+    Image.fromarray(deep).save(tmp_path / "no_word.png")
+    scores = []
+    for bits in ("8", "16"):
+        out = tmp_path / f"out_{bits}"
+        assert (
+            main(["inspect", str(tmp_path / "no_word.png"), "--golden", str(tmp_path / bits), "-o", str(out)])
+            == 0
+        )
+        scores.append(json.loads((out / "no_word.json").read_text("utf-8"))["score"])
+    assert scores[0] == scores[1] > 1
+
+
+def test_a_picture_arrives_when_it_has_stopped_growing_and_again_when_it_is_replaced(tmp_path: Path) -> None:
+    incoming = inspect_command.arrivals(tmp_path, pause_s=0.01)
+    part(1).save(tmp_path / "a.png")
+    (tmp_path / "notes.txt").write_text("not a picture", "utf-8")
+    assert next(incoming).name == "a.png"
+    part(2).resize((120, 80)).save(tmp_path / "b.png")
+    assert next(incoming).name == "b.png"
+    part(3).resize((30, 20)).save(tmp_path / "a.png")
+    assert next(incoming).name == "a.png"
+
+
+def test_watching_goes_on_after_a_damaged_picture_and_ends_with_ctrl_c(
+    folder: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    (tmp_path / "half.png").write_bytes((folder / "no_word.png").read_bytes()[:500])
+    part(21, word=False).save(tmp_path / "whole.png")
+
+    def arrive(path: Path) -> Iterator[Path]:
+        yield path / "half.png"
+        yield path / "whole.png"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(inspect_command, "arrivals", arrive)
+    out = tmp_path / "out"
+    command = ["inspect", str(tmp_path), "--golden", str(folder / "ok"), "-o", str(out), "--watch"]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "half.png: expected a picture" in said and "NG  whole.png" in said
+    assert sorted(path.name for path in out.iterdir()) == ["whole.json", "whole.png"]
+
+
+def test_watching_never_writes_one_verdict_over_another(
+    folder: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    part(21, word=False).save(tmp_path / "p.jpg")
+    part(22).save(tmp_path / "p.png")
+
+    def arrive(path: Path) -> Iterator[Path]:
+        yield from (path / "p.jpg", path / "p.png", path / "p.jpg")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(inspect_command, "arrivals", arrive)
+    out = tmp_path / "out"
+    assert main(["inspect", str(tmp_path), "--golden", str(folder / "ok"), "-o", str(out), "--watch"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("NG  p.jpg") == 2 and "p.png: expected pictures of different names, got" in said
+    assert json.loads((out / "p.json").read_text("utf-8"))["picture"] == "p.jpg"
+
+
+def test_edge_mode_loads_no_torch_and_stays_under_250_mb(folder: Path) -> None:
+    (folder / "large").mkdir()
+    for n in range(30):  # as floats these alone would take 93 MB
+        part(n).resize((1080, 720)).save(folder / "large" / f"{n}.png")
+    part(40, word=False).resize((1080, 720)).save(folder / "large_no_word.png")
+    program = f"""
+import sys
+from pathlib import Path
+from generator.__main__ import main
+code = main(["inspect", {str(folder / "large_no_word.png")!r}, "--golden", {str(folder / "large")!r}, "--edge",
+             "-o", {str(folder / "edge")!r}])
+loaded = [name for name in ("torch", "datasets", "bpy", "matplotlib") if name in sys.modules]
+# Not ru_maxrss: a child that was started by vfork begins with its parent's peak.
+peak = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]
+print(code, loaded, int(peak) // 1024)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    code, loaded, peak = run.stdout.strip().splitlines()[-1].split()
+    assert (code, loaded) == ("0", "[]")
+    assert int(peak) < 250

@@ -1,0 +1,33 @@
+"""Rows for `<OD>`: the tiny dataset's, with the answer that their objects amount to; and what is read of them."""
+
+from pathlib import Path
+
+from generator.bbox_str import encode
+from trainer.core.data import read_dataset
+from trainer.florence2.data import DetectionData, detection_data
+
+CLASSES = ("BENDNG", "NUKENG", "OK")
+
+
+def with_answers(rows: list[dict]) -> list[dict]:
+    """Rows with `bbox_str` of their defective objects, and a marking on every second one."""
+    for index, row in enumerate(rows):
+        objects = row["objects"]
+        defective = [i for i, c in enumerate(objects["category"]) if c != 2]
+        boxes = [objects["bbox"][i] for i in defective]
+        row["bbox_str"] = encode(
+            [[x, y, x + w, y + h] for x, y, w, h in boxes],
+            [CLASSES[objects["category"][i]] for i in defective],
+            64,
+            32,
+        )
+        row["marking"] = "numbers" if index % 2 else "none"
+        for i, category in enumerate(objects["category"]):
+            objects["retraction_mm"][i] = None if category == 1 else 0.0
+    return rows
+
+
+def detection_of(folder: Path, size: tuple[int, int] = (64, 32)) -> DetectionData:
+    """A dataset's pictures at `size` (W, H) px, and what is true of them."""
+    dataset, classes = read_dataset(folder, "image")
+    return detection_data(dataset, classes, folder, "image", size)

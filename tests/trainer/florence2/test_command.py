@@ -1,0 +1,708 @@
+"""`python -m trainer.florence2` from end to end on a tiny dataset: train, resume, LoRA, predict, mistakes."""
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+pytest.importorskip("transformers")
+pytest.importorskip("peft")
+pytest.importorskip("pycocotools")
+
+from tests.trainer.conftest import png_bytes
+from tests.trainer.florence2.florence2_rows import detection_of, with_answers
+from trainer import evaluate, predict
+from trainer.core import checkpoint, row_facts
+from trainer.core.checkpoint import read_tensors
+from trainer.core.errors import InputError
+from trainer.florence2 import command, comparison, detect, evaluation, forgetting, lora
+from trainer.florence2.answers import Found
+from trainer.florence2.data import (
+    DetectionSplit,
+    Truth,
+    chosen_rows,
+    close_up,
+    overlay,
+    sample_of,
+    training_rows,
+    truth_of,
+)
+from trainer.florence2.network import load
+from trainer.florence2.run import load_config
+
+SMALL = [
+    "--model",
+    "tiny",
+    "--batch-size",
+    "4",
+    "--evaluate-every",
+    "3",
+    "--threads",
+    "1",
+    "--seed",
+    "1",
+    "--device",
+    "cpu",
+]
+
+
+@pytest.fixture(scope="module")
+def dataset(make_rows, make_dataset, tmp_path_factory) -> Path:
+    splits = {
+        "train": with_answers(make_rows("train", 8, 0)),
+        "validation": with_answers(make_rows("validation", 6, 1)),
+    }
+    return make_dataset(tmp_path_factory.mktemp("florence") / "dataset", splits)
+
+
+def train(dataset: Path, run: Path, *words: str) -> int:
+    return command.main(["--data", str(dataset), "--out", str(run), *SMALL, *words])
+
+
+@pytest.fixture(scope="module")
+def finished(dataset, tmp_path_factory) -> Path:
+    run = tmp_path_factory.mktemp("finished") / "run"
+    assert train(dataset, run, "--epochs", "3") == 0
+    return run
+
+
+def test_a_run_holds_what_the_page_names(finished: Path):
+    names = {p.name for p in finished.iterdir()}
+    wanted = {"model", "sheets", "config.json", "metrics.csv", "summary.json", "report.html", "curves.png"}
+    wanted |= {"calibration.png", "changes.json", "changes.png", "forgetting.json", "README.md"}
+    assert wanted | {"best.safetensors", "state.safetensors"} == names
+    assert {p.name for p in (finished / "sheets").iterdir()} == {
+        *("epoch_0000.png", "epoch_0003.png", "best.png")
+    }
+    summary = json.loads((finished / "summary.json").read_text())
+    assert summary["trained_parameters"] == summary["parameters"]
+    assert summary["splits"]["validation"]["pictures"] == 6
+    page = (finished / "report.html").read_text()
+    assert "held-out positions" in page or "seen positions" in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert (finished / "README.md").read_text().startswith("---\nlibrary_name: transformers")
+
+
+@contextmanager
+def dying_in_epoch(number: int) -> Iterator[None]:
+    """A training that begins its epoch `number` is interrupted there."""
+    from trainer.florence2 import training
+
+    whole = training.Training.epoch
+
+    def killed(self, epoch, step, bar):
+        if epoch == number:
+            raise KeyboardInterrupt
+        return whole(self, epoch, step, bar)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training.Training, "epoch", killed)
+        yield
+
+
+def resume(dataset: Path, run: Path, *words: str) -> int:
+    return command.main(["--data", str(dataset), "--out", str(run), "--resume", "--device", "cpu", *words])
+
+
+# In its first epoch a run has its settings and nothing else.
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_killed_run_resumed_equals_one_that_was_not(dataset, finished, tmp_path, number):
+    run = tmp_path / "run"
+    with dying_in_epoch(number):
+        assert train(dataset, run, "--epochs", "3") == 1
+    assert resume(dataset, run) == 0
+    assert (run / "config.json").read_bytes() == (finished / "config.json").read_bytes()
+    ours, _ = read_tensors(run / "state.safetensors")
+    theirs, _ = read_tensors(finished / "state.safetensors")
+    assert set(ours) == set(theirs)
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    rows = [list(csv.DictReader((r / "metrics.csv").open())) for r in (run, finished)]
+    for row in rows[0] + rows[1]:
+        del row["seconds"]
+    assert rows[0] == rows[1]
+
+
+def test_a_run_that_ran_out_of_time_and_went_on_has_the_same_model(dataset, finished, tmp_path):
+    """It is measured where it stops, out of turn: its first epoch's validation may well be the best."""
+    run = tmp_path / "run"
+    assert train(dataset, run, "--epochs", "3", "--time-limit", "1e-6") == 0
+    summary = json.loads((run / "summary.json").read_text())
+    assert (summary["epochs"], summary["best_epoch"]) == (1, 1)
+    # The highest score there is: nothing that is measured later beats it.
+    tensors, metadata = read_tensors(run / "state.safetensors")
+    state = json.loads(metadata["state"])
+    state["best_score"] = [1.0, 1.0]
+    checkpoint.save_tensors(run / "state.safetensors", tensors, {"state": json.dumps(state)})
+    assert resume(dataset, run) == 0
+    for name in ("best.safetensors", "state.safetensors"):
+        ours, theirs = (read_tensors(place / name) for place in (run, finished))
+        assert ours[1] == theirs[1] and all(torch.equal(ours[0][key], theirs[0][key]) for key in theirs[0])
+    assert (run / "config.json").read_bytes() == (finished / "config.json").read_bytes()
+
+
+def test_positions_are_seen_where_pictures_train(dataset, tmp_path):
+    data = detection_of(dataset)
+    split = data.splits["train"]
+    for words, rows in (
+        (["--limit", "3"], training_rows(split, "as-is", 1.0, 3, 1)),
+        (["--digits", "none"], [0, 2, 4, 6]),
+    ):
+        run = tmp_path / words[0].strip("-")
+        assert train(dataset, run, "--epochs", "1", *words) == 0
+        addresses = {pin.address for row in rows for pin in split.truths[row].targets}
+        assert load_config(run)[1].seen == {"": sorted(addresses)} != data.seen_positions(range(8))
+
+
+def enlarged(rows: list[dict]) -> list[dict]:
+    """The rows with pictures of twice the size."""
+    for row in rows:
+        with Image.open(io.BytesIO(row["image"]["bytes"])) as picture:
+            row["image"] = {"bytes": png_bytes(np.asarray(picture.resize((128, 64)))), "path": None}
+    return rows
+
+
+@pytest.mark.parametrize(
+    "change, classes, message",
+    [
+        (
+            list,
+            ["BENDNG", "NUKENG", "OK", "OTHERNG"],
+            "the dataset has ['BENDNG', 'NUKENG', 'OK', 'OTHERNG']",
+        ),
+        (enlarged, ["BENDNG", "NUKENG", "OK"], "in 128x64 px"),
+    ],
+)
+def test_resume_refuses_data_that_the_run_does_not_know(
+    finished, make_rows, make_dataset, tmp_path, capsys, change, classes, message
+):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    names = ("train", "validation")
+    other = {name: change(with_answers(make_rows(name, 4, 0))) for name in names}
+    assert resume(make_dataset(tmp_path / "other", other, classes), run) == 2
+    assert message in capsys.readouterr().err
+    assert (run / "config.json").read_bytes() == (finished / "config.json").read_bytes()
+
+
+def test_resume_refuses_another_dataset(dataset, finished, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    document = json.loads((run / "config.json").read_text())
+    document["training"]["data_sha256"] = "a" * 64
+    (run / "config.json").write_text(json.dumps(document))
+    assert resume(dataset, run) == 2
+    assert f"{run} was begun with the content {'a' * 16}" in capsys.readouterr().err
+
+
+def test_a_run_that_dies_on_resuming_keeps_its_threshold(dataset, finished, tmp_path, monkeypatch):
+    from trainer.florence2 import training
+
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    set_threshold(run, 0.321)
+
+    def killed(self, *args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training.Training, "train", killed)
+    assert resume(dataset, run) == 1
+    assert load_config(run)[1].threshold == 0.321
+
+
+def set_threshold(run: Path, threshold: float) -> None:
+    document = json.loads((run / "config.json").read_text())
+    document["detector"]["threshold"] = threshold
+    (run / "config.json").write_text(json.dumps(document))
+
+
+def test_overwrite_removes_nothing_before_all_is_checked(dataset, finished, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    assert train(dataset, run, "--model", str(run / "model"), "--overwrite") == 2
+    assert f"--model {run / 'model'}: expected a folder outside of {run}" in capsys.readouterr().err
+    assert train(tmp_path / "nowhere", run, "--overwrite") == 2
+    document = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**document, "format": "pinsight-vit"}))
+    assert train(dataset, run, "--overwrite") == 2
+    assert "expected an earlier run, whose config.json has the format" in capsys.readouterr().err
+    shutil.copy(finished / "config.json", run)
+    for folder, _, names in finished.walk():
+        for name in names:
+            place = (folder / name).relative_to(finished)
+            assert (run / place).read_bytes() == (finished / place).read_bytes()
+
+
+def test_a_config_without_scenes_is_read_and_its_addresses_count_in_every_scene(finished, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    document = json.loads((finished / "config.json").read_text())
+    document["detector"]["seen"] = ["", "r1c1"]
+    (run / "config.json").write_text(json.dumps(document))
+    seen = load_config(run)[1].seen
+    assert [row_facts.group_of("any", [a], seen) for a in ("r1c1", "r1c2", "")] == [
+        *("seen", "held-out", "no position")
+    ]
+
+
+def test_predict_draws_boxes_and_writes_json(dataset, finished, tmp_path, capsys):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for index in range(3):
+        Image.new("RGB", (128, 64), (index * 60, 90, 120)).save(pictures / f"p{index}.png")
+    table = tmp_path / "positions.csv"
+    table.write_text("address,cavity,x1,y1,x2,y2\nr1c1,1,0,0,64,64\nr1c2,2,64,0,128,64\n")
+    out = tmp_path / "out"
+    words = [
+        "--model",
+        str(finished),
+        str(pictures),
+        "-o",
+        str(out),
+        "--positions",
+        str(table),
+        "--threshold",
+        "0",
+    ]
+    assert predict.main([*words, "--batch-size", "2", "--threads", "1"]) == 0
+    verdicts = json.loads((out / "predictions.json").read_text())
+    assert [Path(v["file"]).name for v in verdicts] == ["p0.png", "p1.png", "p2.png"]
+    assert (verdicts[0]["width"], verdicts[0]["height"]) == (128, 64)
+    for verdict in verdicts:
+        assert verdict["verdict"] == ("NG" if verdict["boxes"] else "OK")
+        for box in verdict["boxes"]:
+            x1, y1, x2, y2 = box["box"]
+            assert 0 <= x1 <= x2 <= 128 and 0 <= y1 <= y2 <= 64
+            assert box["label"] in ("BENDNG", "NUKENG") and 0 <= box["confidence"] <= 1
+            assert box["address"] in (None, "r1c1", "r1c2")
+    with Image.open(out / "p0.png") as sheet:
+        assert sheet.width == 768
+    assert (
+        predict.main(
+            ["--model", str(finished), str(pictures), "--threshold", "1", "--json", str(out / "v.json")]
+        )
+        == 0
+    )
+    assert all(v["verdict"] == "OK" for v in json.loads((out / "v.json").read_text()))
+
+
+def test_an_annotated_picture_shows_the_box():
+    found = detect.Found((20.0, 10.0, 60.0, 40.0), "NUKENG", 0.9)
+    verdict = detect.verdict_of([found], (128, 64), "x.png", 0.5)
+    sheet = detect.annotate(Image.new("RGB", (128, 64)), verdict)
+    assert verdict.verdict == "NG" and verdict.boxes[0].address is None
+    bar = sheet.height - 64 * 6
+    assert sheet.getpixel((20 * 6 - 2, bar + 25 * 6)) == detect.COLOURS["NUKENG"]
+
+
+def test_predict_refuses_options_of_the_other_kind(finished, trained_run, tmp_path, capsys):
+    Image.new("RGB", (64, 32)).save(tmp_path / "p.png")
+    assert predict.main(["--model", str(finished), str(tmp_path / "p.png"), "--weights", "last"]) == 2
+    assert predict.main(["--model", str(trained_run), str(tmp_path / "p.png"), "--batch-size", "2"]) == 2
+    error = capsys.readouterr().err
+    assert "--weights: expected only" in error and "--batch-size: expected only" in error
+
+
+def test_evaluate_says_of_validation_what_the_training_said(dataset, finished, tmp_path, capsys):
+    out = tmp_path / "out"
+    words = ["--model", str(finished), "--data", str(dataset), "--out", str(out), "--batch-size", "16"]
+    assert evaluate.main([*words, "--device", "cpu", "--threads", "1"]) == 0
+    said = json.loads((out / "evaluation.json").read_text())
+    summary = json.loads((finished / "summary.json").read_text())
+    assert list(said["splits"]) == ["validation"]
+    own, first = said["splits"]["validation"], summary["splits"]["validation"]
+    assert own == first
+    with (out / "predictions.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    kinds = [line["kind"] for line in lines]
+    assert kinds.count("true") + kinds.count("missed") == own["boxes"] > 0
+    assert all((line["confidence"] == "") == (line["kind"] == "missed") for line in lines)
+    page = (out / "report.html").read_text()
+    assert ("mistakes_validation.png" in {p.name for p in out.iterdir()}) == any(k != "true" for k in kinds)
+    assert "<h2>validation</h2>" in page and "http" not in page
+    assert evaluate.main([*words, "--split", "train", "--device", "cpu"]) == 0
+    assert list(json.loads((out / "evaluation.json").read_text())["splits"]) == ["train"]
+    assert {p.name for p in out.glob("mistakes_*")} <= {"mistakes_train.png"}
+
+
+def test_a_killed_evaluation_of_a_detector_leaves_nothing_and_no_file_of_a_person_goes(
+    dataset, finished, tmp_path, monkeypatch, capsys
+):
+    from trainer.florence2 import plots
+
+    def killed(*args):
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    words = ["--model", str(finished), "--data", str(dataset), "--device", "cpu", "--out"]
+    out.mkdir()
+    (out / "mistakes_mine.png").write_bytes(b"mine")
+    with monkeypatch.context() as patch:
+        patch.setattr(plots, "calibration", killed)
+        assert evaluate.main([*words, str(out)]) == 1
+    assert [path.name for path in out.iterdir()] == ["mistakes_mine.png"]
+    assert evaluate.main([*words, str(out)]) == 0 and (out / "mistakes_mine.png").read_bytes() == b"mine"
+    assert evaluate.main([*words, str(finished)]) == 2
+    assert "apart from the run's own files" in capsys.readouterr().err
+
+
+def test_evaluate_measures_data_that_has_no_training_split(make_rows, make_dataset, finished, tmp_path):
+    rows = with_answers(make_rows("station", 4, 5))
+    data = make_dataset(tmp_path / "station", {"station": rows})
+    assert evaluate.main(["--model", str(finished), "--data", str(data), "--out", str(tmp_path / "out")]) == 0
+    said = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert said["splits"]["station"]["pictures"] == 4
+
+
+def test_a_split_without_answers_is_left_out_where_it_is_not_needed(
+    make_rows, make_dataset, finished, tmp_path, capsys
+):
+    splits = {name: with_answers(make_rows(name, 4, 0)) for name in ("train", "validation", "station")}
+    for row in splits["station"]:
+        row["bbox_str"] = None
+    data = make_dataset(tmp_path / "data", splits)
+    assert train(data, tmp_path / "run", "--epochs", "1", "--dry-run") == 0
+    words = ["--model", str(finished), "--data", str(data), "--device", "cpu", "--out"]
+    assert evaluate.main([*words, str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out.count("split station is left out: its column bbox_str is null only") == 2
+    assert evaluate.main([*words, str(tmp_path / "other"), "--split", "station"]) == 2
+    splits["train"] = [{**row, "bbox_str": None} for row in splits["train"]]
+    data = make_dataset(tmp_path / "untaught", splits)
+    assert train(data, tmp_path / "run", "--epochs", "1") == 2
+    station, taught = capsys.readouterr().err.splitlines()
+    assert "split station: expected answers" in station and "split train: expected answers" in taught
+    assert not (tmp_path / "other").exists() and not (tmp_path / "run").exists()
+
+
+def test_what_evaluate_of_a_detector_refuses(dataset, finished, make_rows, make_dataset, tmp_path, capsys):
+    words = ["--model", str(finished), "--data"]
+    assert evaluate.main([*words, str(dataset), "--rows", "all"]) == 2
+    assert evaluate.main([*words, str(dataset), "--split", "nothing"]) == 2
+    strange = with_answers(make_rows("test", 4, 3))
+    for row in strange:
+        row["bbox_str"] = row["bbox_str"].replace("NUKENG", "OTHERNG").replace("BENDNG", "OTHERNG")
+    classes = ["BENDNG", "NUKENG", "OK", "OTHERNG"]
+    other = make_dataset(tmp_path / "other", {"test": strange}, classes)
+    assert evaluate.main([*words, str(other), "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert "--rows: expected only with a ViT's run" in error and "expected a split 'nothing'" in error
+    assert "split test: expected defects of the run's classes ['BENDNG', 'NUKENG'], got OTHERNG" in error
+    assert not (tmp_path / "out").exists() and not (finished / "evaluation").exists()
+
+
+def test_a_picture_s_lines_name_what_is_true_false_and_missed(dataset):
+    data = detection_of(dataset)
+    truth = next(t for t in data.splits["train"].truths if t.targets)
+    pin = truth.targets[0]
+    other = "NUKENG" if pin.label == "BENDNG" else "BENDNG"
+    found = [Found(pin.box, other, 0.9), Found(pin.box, pin.label, 0.8), Found(pin.box, pin.label, 0.1)]
+    lines = evaluation.lines_of("train", truth, found, 0.5)
+    assert [line["kind"] for line in lines] == ["false", "true", *["missed"] * (len(truth.targets) - 1)]
+    assert {line["address"] for line in lines[:2]} == {pin.address}
+    missed = evaluation.lines_of("train", truth, [], 0.5)
+    assert [line["kind"] for line in missed] == ["missed"] * len(truth.targets)
+    assert evaluation.worst([lines[1:2], missed, lines[:2]]) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("a,b\n1,2\n", "expected the columns"),
+        ("address,cavity,x1,y1,x2,y2\nr1c1,1,5,0,2,9\n", "expected x1 < x2"),
+    ],
+)
+def test_tables_of_positions_that_cannot_be_used(tmp_path, content, message):
+    (tmp_path / "t.csv").write_text(content)
+    with pytest.raises(InputError, match=message):
+        detect.read_positions(tmp_path / "t.csv")
+    with pytest.raises(InputError, match="expected a CSV table or a record"):
+        detect.read_positions(tmp_path / "nothing.csv")
+
+
+def test_a_record_is_a_table_of_positions(tmp_path):
+    record = {"positions": [{"address": "r1c1", "cavity": "A", "boxes": {"expected": [1, 2, 3, 4]}}]}
+    (tmp_path / "r.json").write_text(json.dumps(record))
+    (pin,) = detect.read_positions(tmp_path / "r.json")
+    assert (pin.address, pin.cavity, pin.box) == ("r1c1", "A", (1, 2, 3, 4))
+    texts = ["[]"]
+    for wrong in ([1, 2], "1234", [3, 2, 1, 4], [1, 2, 3, "4"]):
+        record["positions"][0]["boxes"]["expected"] = wrong
+        texts.append(json.dumps(record))
+    for text in texts:
+        (tmp_path / "r.json").write_text(text)
+        with pytest.raises(InputError, match="expected a record"):
+            detect.read_positions(tmp_path / "r.json")
+
+
+def test_weights_that_are_cut_off_are_named(finished, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    weights = run / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    picture = tmp_path / "picture.png"
+    Image.new("RGB", (64, 32)).save(picture)
+    assert predict.main(["--model", str(run), str(picture)]) == 2
+    said = capsys.readouterr().err
+    assert f"{run / 'model'}: expected" in said and said.count("\n") == 1
+
+
+def test_lora_trains_merges_and_says_what(dataset, finished, tmp_path, capsys):
+    run = tmp_path / "run"
+    words = ["--data", str(dataset), "--out", str(run), "--model", str(finished / "model"), "--mode", "lora"]
+    words += ["--lora-rank", "4", "--epochs", "1", "--batch-size", "4", "--threads", "1", "--device", "cpu"]
+    assert command.main([*words, "--lr", "1e-2"]) == 0
+    said = capsys.readouterr().out
+    for part in lora.PARTS:
+        assert f"LoRA in {part}: " in said
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["merge_difference"] < 1e-3
+    assert summary["changed"]["language_model.shared"]["changed"] == 1
+    assert summary["changed"]["vision_tower"]["changed"] > 0
+    # Shared matrices count once, as among the model's parameters.
+    assert sum(part["parameters"] for part in summary["changed"].values()) == summary["parameters"]
+    assert summary["trained_parameters"] < summary["parameters"] / 2
+    assert (run / "adapter" / "adapter_model.safetensors").is_file()
+    merged, _ = load(str(run / "model"), (), (64, 32), 0)
+    base, _ = load(str(finished / "model"), (), (64, 32), 0)
+    rows = lora.changes({k: v.clone() for k, v in base.state_dict().items()}, merged)
+    moved = {row["name"] for row in rows if row["changed"]}
+    assert any("vision_tower.blocks" in name for name in moved)
+    assert not any("norm" in name for name in moved)
+
+
+def test_lora_begins_alike_with_the_same_seed(finished):
+    def begun(seed: int, drawn_before: int) -> dict[str, torch.Tensor]:
+        torch.rand(drawn_before)
+        model, _ = load(str(finished / "model"), (), (64, 32), 0)
+        model, _ = lora.add(model, [5, 6], 4, 8, seed=seed)
+        return {name: p.detach() for name, p in model.named_parameters() if "lora_A" in name}
+
+    one, same, other = begun(1, 3), begun(1, 5), begun(2, 3)
+    assert one and all(torch.equal(weight, same[name]) for name, weight in one.items())
+    assert not any(torch.equal(weight, other[name]) for name, weight in one.items())
+
+
+@pytest.mark.parametrize("pattern", [r".*decoder.*q_proj", r".*no_such_layer"])
+def test_a_pattern_that_leaves_out_a_part_is_an_error(finished, pattern):
+    model, _ = load(str(finished / "model"), (), (64, 32), 0)
+    with pytest.raises(InputError, match=r"got none in .*vision_tower"):
+        lora.match(model, pattern)
+    with pytest.raises(InputError, match="regular expression"):
+        lora.match(model, "(")
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--mode", "full", "--lora-rank", "4"], "--lora-rank: expected only with --mode lora"),
+        (["--mode", "lora", "--train-share", "50"], "--train-share: expected a mode other than lora"),
+        (["--digits-share", "0.5"], "--digits-share: expected only"),
+        (["--private"], "--private: expected only with --push"),
+        (["--compare", "full,best"], "--compare: expected modes"),
+        (["--compare", "lora:50"], "--compare: expected modes"),
+        (["--compare", "full", "--push", "o/n"], "--push: expected none beside --compare"),
+        (["--compare", "full", "--mode", "decoder"], "--mode: expected none beside --compare"),
+        (["--compare", "full", "--train-share", "50"], "--train-share: expected none beside --compare"),
+        (["--compare", "full", "--lora-rank", "4"], "--lora-rank: expected only with lora among the modes"),
+        (["--model", "/no/such/folder"], "expected 'tiny', a checkpoint's folder"),
+        (["--model", "tiny", "--photos", "/no/photos"], "/no/photos: expected a picture or a folder"),
+    ],
+)
+def test_mistakes_are_named_without_a_traceback(dataset, tmp_path, capsys, monkeypatch, words, message):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert command.main(["--data", str(dataset), "--out", str(tmp_path / "run"), *words]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_pictures_that_it_has_no_input_for(dataset, make_rows, make_dataset, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        train(dataset, tmp_path / "run", "--input", "image+nsoart")
+    assert stop.value.code == 2 and "--input: invalid choice" in capsys.readouterr().err
+    splits = {name: with_answers(make_rows(name, 3, 0)) for name in ("train", "validation")}
+    splits["train"][0]["image"] = None
+    assert train(make_dataset(tmp_path / "data", splits), tmp_path / "run") == 2
+    assert "split train: row 0, column 'image': expected a picture, got null" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_used_folder_and_other_settings_are_refused(dataset, finished, capsys):
+    assert train(dataset, finished, "--epochs", "3") == 2
+    assert "expected a new or empty folder" in capsys.readouterr().err
+    words = ["--data", str(dataset), "--out", str(finished), "--resume", "--epochs", "9", "--mode", "decoder"]
+    assert command.main(words) == 2
+    error = capsys.readouterr().err
+    assert "--epochs" in error and "--mode" in error
+
+
+def test_a_dry_run_says_memory_and_writes_nothing(dataset, tmp_path, capsys):
+    assert train(dataset, tmp_path / "run", "--dry-run", "--mode", "decoder") == 0
+    said = capsys.readouterr().out
+    assert "activations" in said and "total" in said and "nothing was trained" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_comparison_passes_everything_on_but_what_it_sets():
+    argv = [
+        "--data",
+        "d",
+        "--out=o",
+        "--compare",
+        "lora,full:50",
+        "--epochs",
+        "2",
+        "--lora-rank",
+        "4",
+    ]
+    assert comparison.passed_on(argv, lora=False) == ["--data", "d", "--epochs", "2"]
+    assert comparison.passed_on(argv, lora=True) == ["--data", "d", "--epochs", "2", "--lora-rank", "4"]
+    assert comparison.parse_modes("lora,full:50,full") == [
+        ("lora", "lora", None),
+        ("full-50", "full", 50.0),
+        ("full", "full", None),
+    ]
+
+
+def test_a_comparison_goes_on_where_it_stands(dataset, finished, tmp_path, monkeypatch, capsys):
+    """`full` is finished, `decoder` was killed in its second epoch, `language` is new."""
+    out, began = tmp_path / "modes", []
+    words = ["--evaluate-every", "3", "--epochs", "3"]
+
+    def killed(command, check):
+        mode = command[command.index("--mode") + 1]
+        if mode == "full":
+            shutil.copytree(finished, out / "full")
+            return subprocess.CompletedProcess(command, 0)
+        with dying_in_epoch(2):
+            assert command.main(command[3:]) == 1
+        raise KeyboardInterrupt
+
+    def in_this_process(command, check):
+        began.append(command)
+        return subprocess.CompletedProcess(command, command.main(command[3:]))
+
+    monkeypatch.setattr(comparison.subprocess, "run", killed)
+    assert train(dataset, out, *words, "--compare", "full,decoder,language") == 1
+    monkeypatch.setattr(comparison.subprocess, "run", in_this_process)
+    assert train(dataset, out, *words, "--compare", "full,decoder,language") == 0
+    modes = [(command[command.index("--mode") + 1], command[-1] == "--resume") for command in began]
+    assert modes == [("decoder", True), ("language", False)]
+    rows = json.loads((out / "compare.json").read_text())
+    assert [(row["name"], row["epochs"]) for row in rows] == [("full", 3), ("decoder", 3), ("language", 3)]
+    assert "failed" not in capsys.readouterr().out
+    assert train(dataset, out, "--epochs", "9", "--compare", "full,decoder,language") == 2
+    assert train(tmp_path, out, *words, "--compare", "full,decoder") == 2
+    assert train(dataset, finished, *words, "--compare", "full,decoder") == 2
+    said = capsys.readouterr().err
+    assert f"--epochs: {out} was begun with 3, got 9" in said
+    assert f"--data: {out} was begun with {dataset.resolve()}, got {tmp_path}" in said
+    assert f"{finished / 'command.json'}: expected the folder of a comparison, or a new one" in said
+    assert len(began) == 2
+
+
+def test_rows_by_digits(dataset):
+    data = detection_of(dataset)
+    split = data.splits["train"]
+    printed, plain = chosen_rows(split, "printed", 1.0), chosen_rows(split, "none", 1.0)
+    assert printed == [1, 3, 5, 7] and plain == [0, 2, 4, 6]
+    assert chosen_rows(split, "printed", 0.5) == list(range(8))
+    assert chosen_rows(split, "as-is", 1.0) == list(range(8))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("printed, plain", [(200, 40), (40, 200)])
+def test_a_share_of_printed_rows_holds_whichever_are_scarce(printed, plain, share):
+    markings = ["numbers"] * printed + ["none"] * plain
+    truths = [Truth(str(i), (64, 32), (), (), factors={"marking": m}) for i, m in enumerate(markings)]
+    rows = chosen_rows(DetectionSplit(None, truths), "printed", share)
+    assert sum(row < printed for row in rows) / len(rows) == pytest.approx(share, abs=0.02)
+    with pytest.raises(InputError, match=f"got {printed} with print and 0 without"):
+        chosen_rows(DetectionSplit(None, truths[:printed]), "printed", 0.5)
+
+
+def test_overlaid_digits_change_only_what_is_above_the_boxes():
+    pixels = torch.zeros(3, 64, 64)
+    changed = overlay(pixels, torch.tensor([[20.0, 40.0, 30.0, 50.0]]), ["7"])
+    assert changed[:, 41:].abs().max() == 0 and changed[:, 25:40, 15:35].max() > 0.5
+
+
+def test_the_answer_s_boxes_are_the_objects_own(dataset):
+    data = detection_of(dataset)
+    truth = data.splits["train"].truths[0]
+    (pin,) = truth.targets
+    assert pin.address == "r1c1" and pin.label == "BENDNG" and not pin.missing
+    assert data.splits["train"].truths[1].targets[0].missing
+    assert data.seen_positions(range(8)) == {"": ["r1c1", "r1c2", "r1c4", "r2c1", "r2c3", "r2c4"]}
+    assert data.seen_positions([0, 1]) == {"": ["r1c1", "r1c2"]}
+
+
+def test_only_a_pin_can_be_missing():
+    place = {"bbox": [0.0, 0.0, 8.0, 8.0], "category": 1, "address": "r1c1", "retraction_mm": None}
+    things = [
+        (place, True),
+        ({**place, "retraction_mm": 2.0}, False),
+        ({**place, "category": 3, "address": "r1c1-r1c2"}, False),
+        ({**place, "category": 3, "address": None}, False),
+        ({**place, "address": None}, False),
+    ]
+    objects = {key: [thing[key] for thing, _ in things] for key in place}
+    row = {"width": 64, "height": 32, "bbox_str": "", "objects": objects}
+    pins = truth_of(row, ("BENDNG", "NUKENG", "OK", "OTHERNG"), "row 0").pins
+    assert [pin.missing for pin in pins] == [missing for _, missing in things]
+
+
+def test_positions_are_those_of_their_scene(make_rows, make_dataset, tmp_path):
+    rows = with_answers(make_rows("train", 6, 0))
+    for index, row in enumerate(rows):
+        row["scene"] = "ab"[index // 3]
+        row["objects"]["address"] = ["r1c1-r1c2", None, *row["objects"]["address"][2:]]
+    data = detection_of(make_dataset(tmp_path / "data", {"train": rows, "validation": rows}))
+    assert data.seen_positions(range(6)) == {"a": ["r1c1", "r1c2"], "b": ["r1c4", "r2c1"]}
+
+
+def test_a_row_without_objects_keeps_its_answer_and_a_wrong_answer_is_named():
+    row = {"run": "a", "width": 64, "height": 32, "bbox_str": "NUKENG<loc_10><loc_20><loc_30><loc_40>"}
+    truth = truth_of(row, ("NUKENG", "OK"), "row 0")
+    assert truth.targets[0].box == pytest.approx((0.672, 0.656, 1.952, 1.296))
+    with pytest.raises(InputError, match=r"row 0 column bbox_str: .*four locations"):
+        truth_of({**row, "bbox_str": "NUKENG<loc_10>"}, ("NUKENG", "OK"), "row 0")
+    with pytest.raises(InputError, match="expected labels of"):
+        truth_of({**row, "bbox_str": "CUT<loc_1><loc_1><loc_2><loc_2>"}, ("NUKENG", "OK"), "row 0")
+
+
+def test_a_close_up_shows_whole_defects_and_keeps_their_place(dataset):
+    data = detection_of(dataset)
+    split = data.splits["train"]
+    for index in (0, 1):
+        sample = sample_of(split, index, data.size, data.classes)
+        for seed in range(20):
+            near = close_up(sample, 24, 8, torch.Generator().manual_seed(seed), on_answer=True)
+            x, y = near.offset
+            assert near.pixels.shape == (3, 24, 24) and x % 8 == 0 and y % 8 == 0
+            assert torch.equal(near.pixels, sample.pixels[:, y : y + 24, x : x + 24])
+            centres = (near.boxes[:, :2] + near.boxes[:, 2:]) / 2
+            assert ((centres >= torch.tensor([x, y])) & (centres < torch.tensor([x, y]) + 24)).all()
+
+
+def test_a_model_has_forgotten_nothing_of_itself(finished):
+    model, processor = load(str(finished / "model"), (), (64, 32), 0)
+    pictures = forgetting.drawn_pictures((64, 64))
+    assert len(pictures) == len({name for name, _ in pictures}) >= 8
+    alike = forgetting.compare(model.eval(), model, processor, (64, 32), pictures[:2])
+    assert alike["similarity"] == 1.0 and alike["agreement"] == pytest.approx(1.0)
+    assert len(alike["rows"]) == 4
+
+
+def test_the_threshold_is_kept_for_prediction(finished):
+    _, detector = load_config(finished)
+    summary = json.loads((finished / "summary.json").read_text())
+    assert detector.threshold == summary["threshold"]
+    assert detector.classes == ("BENDNG", "NUKENG", "OK") and detector.size == (64, 32)

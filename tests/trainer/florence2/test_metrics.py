@@ -1,0 +1,157 @@
+"""Detection metrics: by hand where that is possible, and against what pycocotools says of itself."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pycocotools")
+
+from trainer.florence2.answers import Found
+from trainer.florence2.data import Pin, Truth
+from trainer.florence2.metrics import (
+    _average_precision,
+    best_threshold,
+    calibration,
+    ceilings,
+    counts,
+    hits,
+    map50_interval,
+    mean_average_precision,
+    pin_at,
+    position_groups,
+    report,
+)
+
+LABELS = ("BENDNG", "NUKENG")
+A = Pin("r1c1", "1", (10.0, 10.0, 20.0, 20.0), "BENDNG")
+B = Pin("r1c2", "2", (30.0, 10.0, 40.0, 20.0), "NUKENG", missing=True)
+C = Pin("r1c3", "3", (50.0, 10.0, 60.0, 20.0), "OK")
+NG = Truth("a", (100, 50), (A, B, C), (0, 1), factors={"camera": "center", "marking": "numbers"})
+OK = Truth("b", (100, 50), (C,), (), factors={"camera": "top", "marking": "none"})
+
+
+def on(pin: Pin, confidence: float = 0.9, label: str | None = None, shift: float = 0.0) -> Found:
+    x1, y1, x2, y2 = pin.box
+    return Found((x1 + shift, y1, x2 + shift, y2), label or pin.label, confidence)
+
+
+def test_perfect_boxes_reach_one_and_no_boxes_zero():
+    perfect = mean_average_precision([(NG, [on(A), on(B)]), (OK, [])], LABELS)
+    assert perfect["map"] == pytest.approx(1.0) and perfect["map50"] == pytest.approx(1.0)
+    assert perfect["per_class"]["NUKENG"]["boxes"] == 1
+    nothing = mean_average_precision([(NG, []), (OK, [])], LABELS)
+    assert nothing["map"] == nothing["map50"] == 0.0
+
+
+def test_without_true_boxes_there_is_no_map():
+    assert mean_average_precision([(OK, [on(C, label="BENDNG")])], LABELS)["map"] is None
+    assert map50_interval([(OK, [])], LABELS) is None
+
+
+def test_a_false_box_of_higher_confidence_halves_the_precision():
+    pictures = [(NG, [on(A, 0.5), on(B, 0.9)]), (OK, [on(C, 0.8, "BENDNG")])]
+    found = mean_average_precision(pictures, LABELS)
+    assert found["per_class"]["BENDNG"]["map50"] == pytest.approx(0.5)
+    assert found["per_class"]["NUKENG"]["map50"] == pytest.approx(1.0)
+    assert found["map50"] == pytest.approx(0.75)
+
+
+def test_boxes_are_pooled_over_the_whole_set_not_averaged_per_picture():
+    """Per picture the false box would cost nothing in the others."""
+    pictures = [(NG, [on(A, 0.5)]), (NG, [on(A, 0.4)]), (OK, [on(C, 0.9, "BENDNG")])]
+    found = mean_average_precision(pictures, LABELS)["per_class"]["BENDNG"]["map50"]
+    assert found == pytest.approx(2 / 3, abs=0.01)
+
+
+def test_our_average_precision_is_pycocotools():
+    rng = np.random.default_rng(0)
+    pictures = []
+    for index in range(30):
+        boxes = [
+            (x, 10.0, x + 10.0, 20.0)
+            for x in sorted(rng.choice(np.arange(0, 90, 15), 3, replace=False).tolist())
+        ]
+        truth = Truth(str(index), (100, 50), tuple(Pin("", "", b, "BENDNG") for b in boxes), (0, 1, 2))
+        found = [
+            Found((x1 + d, y1, x2 + d, y2), "BENDNG", float(rng.uniform()))
+            for (x1, y1, x2, y2), d in zip(boxes, rng.choice([0.0, 2.0, 7.0], 3).tolist(), strict=True)
+        ]
+        pictures.append((truth, found))
+    scores = np.array([f.confidence for _, found in pictures for f in found])
+    true = np.array([float(hit) for truth, found in pictures for hit in hits(truth, found)])
+    ours = _average_precision(scores, true, 90)
+    assert ours == pytest.approx(mean_average_precision(pictures, ["BENDNG"])["map50"], abs=1e-6)
+    low, high = map50_interval(pictures, ["BENDNG"])
+    assert low < ours < high
+
+
+def test_hits_take_each_truth_once_and_need_the_label():
+    assert hits(NG, [on(A, 0.5), on(A, 0.9)]) == [False, True]
+    assert hits(NG, [on(A, 0.9, "NUKENG")]) == [False]
+    assert hits(NG, [on(A, 0.9, shift=5.0)]) == [False]
+    assert hits(OK, [on(C)]) == [False] and hits(NG, []) == []
+
+
+def test_counts_at_a_threshold():
+    found = [on(A, 0.9), on(B, 0.8, "BENDNG"), on(C, 0.2, "BENDNG")]
+    at = counts([(NG, found), (OK, [on(C, 0.95, "NUKENG")])], 0.5)
+    assert (at.pins, at.right_address, at.right_address_and_mode) == (2, 1.0, 0.5)
+    assert (at.missing_pins, at.missing_found) == (1, 0.0)
+    assert (at.ok_pictures, at.false_boxes_per_ok_picture) == (1, 1.0)
+    assert at.precision == pytest.approx(1 / 3) and at.recall == pytest.approx(0.5)
+    nothing = counts([], 0.5)
+    assert nothing.right_address is None and nothing.false_boxes_per_ok_picture is None
+
+
+def test_the_pin_that_a_box_speaks_of():
+    assert pin_at((12, 10, 24, 20), (A, B, C)) is A
+    assert pin_at((33, 12, 37, 18), (A, B, C)) is B
+    assert pin_at((80, 30, 90, 40), (A, B, C)) is None
+    assert pin_at((0, 0, 1, 1), ()) is None
+
+
+def test_the_threshold_keeps_false_boxes_of_ok_pictures_few():
+    pictures = [(NG, [on(A, 0.9), on(B, 0.3)]), (OK, [on(C, 0.5, "BENDNG")])]
+    assert best_threshold(pictures) == pytest.approx(0.9)
+    assert best_threshold([*pictures[:1], (OK, [])]) == pytest.approx(0.3)
+    assert best_threshold([]) == 0.5
+
+
+def test_the_threshold_is_above_every_box_where_none_keeps_false_boxes_few():
+    pictures = [(OK, [on(C, 0.95 if i < 2 else 0.6, "BENDNG")]) for i in range(10)]
+    pictures += [(NG, [on(A, 0.7)]) for _ in range(10)]
+    at = counts(pictures, best_threshold(pictures))
+    assert 0.95 < at.threshold <= 1 and at.false_boxes_per_ok_picture == 0 and at.recall == 0
+
+
+def test_bins_cost_little_and_whole_pixels_more():
+    small = Pin("", "", (10.3, 10.4, 18.6, 18.7), "BENDNG")
+    limits = ceilings([Truth("a", (256, 128), (small,), (0,))], LABELS)
+    assert limits["map"] > 0.85 and limits["map"] > limits["map_whole_px"]
+
+
+def test_calibration_counts_every_box():
+    curve = calibration([(NG, [on(A, 1.0), on(B, 0.75, "BENDNG")]), (OK, [on(C, 0.7, "BENDNG")])])
+    assert curve["boxes"] == 3 == sum(row["boxes"] for row in curve["bins"])
+    assert curve["ece"] == pytest.approx((0.0 + 2 * 0.725) / 3, abs=0.02)
+    assert calibration([])["ece"] is None
+
+
+def test_groups_of_positions():
+    held = Truth("c", (100, 50), (B,), (0,))
+    assert position_groups([NG, OK, held], {"": ["r1c1"]}) == ["both", "ok", "held-out"]
+    assert position_groups([NG], {"": ["r1c1", "r1c2"]}) == ["seen"]
+    assert position_groups([NG], {"other": ["r1c1", "r1c2"]}) == ["held-out"]
+    body = Truth("d", (100, 50), (Pin("", "", (0.0, 0.0, 9.0, 9.0), "OTHERNG"),), (0,))
+    bridge = Truth("e", (100, 50), (Pin("r1c1-r1c2", "", (0.0, 0.0, 9.0, 9.0), "OTHERNG"),), (0,))
+    assert position_groups([body, bridge], {"": ["r1c1", "r1c2"]}) == ["no position", "seen"]
+
+
+def test_a_report_has_every_part():
+    found = [[on(A), on(B)], []]
+    whole = report([NG, OK], found, LABELS, 0.5, {"": ["r1c1", "r1c2"]})
+    assert whole["map50"] == pytest.approx(1.0)
+    assert set(whole["positions"]) == {"seen"} and set(whole["digits"]) == {"with", "without"}
+    assert set(whole["factors"]) == {"camera", "marking"}
+    assert whole["factors"]["camera"]["top"]["map"] is None
+    assert whole["small"]["map"] is not None and whole["ceiling"]["map"] > 0.8
+    assert whole["positions"]["seen"]["ok_pictures"] == 1

@@ -1,0 +1,1 @@
+"""What every trainer shares: data, augmentation, run folder, statistics, page and card."""

@@ -1,0 +1,112 @@
+"""Probability of detection against size: the curve that non-destructive testing states an inspection by.
+
+Hit or miss against the logarithm of the size, a logistic curve by maximum likelihood: MIL-HDBK-1823A (2009), section
+G.3. Its 90/95 point is the size from which on at least 90 % are found, said with 95 % confidence. The bound is that of
+the likelihood ratio, which keeps its word where few sizes were missed; the normal approximation does not.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy import optimize, stats
+
+from trainer.core.intervals import clopper_pearson
+
+FOUND = 0.9
+CONFIDENCE = 0.95
+FEWEST = 10
+
+
+def _log_likelihood(linear: np.ndarray, found: np.ndarray) -> float:
+    return float((found * linear - np.logaddexp(0, linear)).sum())
+
+
+def _fit(x: np.ndarray, found: np.ndarray) -> tuple[float, float]:
+    """Offset and slope of the logistic curve."""
+    result = optimize.minimize(
+        lambda b: -_log_likelihood(b[0] + b[1] * x, found), np.array([0.0, 1.0]), method="BFGS"
+    )
+    return float(result.x[0]), float(result.x[1])
+
+
+def _best_through(x: np.ndarray, found: np.ndarray, at: float) -> float:
+    """Highest log likelihood of a rising curve that is 90 % at `at`."""
+    level = math.log(FOUND / (1 - FOUND))
+    result = optimize.minimize_scalar(
+        lambda log_slope: -_log_likelihood(level + math.exp(log_slope) * (x - at), found),
+        bounds=(-7, 7),
+        method="bounded",
+    )
+    return -float(result.fun)
+
+
+def separable(x: np.ndarray, found: np.ndarray) -> bool:
+    """Whether a size divides the found from the missed: the curve would be a step of any steepness."""
+    return not found.any() or found.all() or x[found == 0].max() < x[found == 1].min()
+
+
+def curve(sizes_mm: Sequence[float], found: Sequence[bool]) -> dict[str, Any]:
+    """The curve, its 90 % point and its 90/95 point.
+
+    Args:
+        sizes_mm: (N,) above 0.
+        found: (N,) whether the inspection said NG.
+
+    Returns:
+        `defects`, `found`, `interval` (of the share, Clopper-Pearson), `offset` and `slope` of
+        logit P = offset + slope * ln(size / 1 mm), `a90_mm`, `a90_95_mm`, and `note`: why numbers are None.
+    """
+    size, hit = np.asarray(sizes_mm, dtype=float), np.asarray(found, dtype=float)
+    out: dict[str, Any] = {
+        "defects": len(size),
+        "found": int(hit.sum()),
+        "interval": clopper_pearson(int(hit.sum()), len(hit)),
+        "from_mm": float(size.min()) if len(size) else None,
+        "to_mm": float(size.max()) if len(size) else None,
+        **dict.fromkeys(("offset", "slope", "a90_mm", "a90_95_mm")),
+        "note": "",
+    }
+    if len(size) < FEWEST:
+        out["note"] = f"fewer than {FEWEST} defects: no curve"
+        return out
+    x = np.log(size)
+    if separable(x, hit):
+        what = "all were found" if hit.all() else "none was found" if not hit.any() else "a step divides them"
+        out["note"] = f"{what}: the sizes shown do not bound the curve"
+        return out
+    if size.min() == size.max():
+        out["note"] = "all defects are of one size: no curve"
+        return out
+    offset, slope = _fit(x, hit)
+    out.update(offset=offset, slope=slope)
+    if slope <= 0:
+        out["note"] = "larger defects are not found more often: no 90 % point"
+        return out
+    a90 = (math.log(FOUND / (1 - FOUND)) - offset) / slope
+    out["a90_mm"] = math.exp(a90)
+    best = _log_likelihood(offset + slope * x, hit)
+    # One-sided 95 % is the upper end of a two-sided 90 % interval.
+    limit = best - stats.chi2.ppf(2 * CONFIDENCE - 1, 1) / 2
+    far = a90 + 1e-6
+    step = 0.05
+    while _best_through(x, hit, far) > limit:
+        far += step
+        step *= 1.3
+        if far > a90 + math.log(100):
+            out["note"] = "the data leave the 90/95 point open: more than 100 times the 90 % point"
+            return out
+    near = max(a90, far - step / 1.3)
+    bound = optimize.brentq(lambda at: _best_through(x, hit, at) - limit, near, far, xtol=1e-5)
+    out["a90_95_mm"] = math.exp(bound)
+    if out["a90_95_mm"] > out["to_mm"]:
+        out["note"] = "the 90/95 point lies beyond the largest defect: an extrapolation"
+    return out
+
+
+def probability(fitted: dict[str, Any], sizes_mm: np.ndarray) -> np.ndarray | None:
+    """The curve at sizes in mm; None where there is none."""
+    if fitted["slope"] is None:
+        return None
+    return np.asarray(1 / (1 + np.exp(-(fitted["offset"] + fitted["slope"] * np.log(sizes_mm)))))

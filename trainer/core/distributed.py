@@ -1,0 +1,159 @@
+"""One training shared out among processes: `torchrun --nproc-per-node 2 -m trainer.vit ...`.
+
+Every process draws the same random numbers for the whole batch and makes only its own part of it; gradients, and the
+counts that the losses are divided by, are summed over all. So the examples are the same whatever the number of
+processes, and N processes take the step that one takes with the whole batch, up to the order of summation.
+Gradients are summed once per step, in one message: these networks have a few megabytes of them, and which parameters
+take part changes between the stages of a training, which a wrapper that overlaps messages with the backward pass
+would have to be told.
+"""
+
+import os
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from trainer.core.errors import InputError
+
+ENVIRONMENT = ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+PATIENCE = timedelta(hours=2)  # the first process examines and measures while the others wait
+
+
+class Share:
+    """A process's part of a training; alone by default.
+
+    Args:
+        rank: Number of this process, from 0.
+        count: Number of processes.
+    """
+
+    def __init__(self, rank: int = 0, count: int = 1) -> None:
+        self.rank, self.count = rank, count
+        # Of the whole batch that is in the network now, and how many of them belong together; None: not shared out.
+        self.rows: int | None = None
+        self.together = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes and prints."""
+        return self.rank == 0
+
+    def own(self, rows: int, together: int = 1) -> slice:
+        """This process's part of so many rows; all parts together are the rows in their order.
+
+        Args:
+            rows: How many, a multiple of `together`.
+            together: So many neighbours are never torn apart.
+        """
+        low, high = (rows // together * rank // self.count for rank in (self.rank, self.rank + 1))
+        return slice(low * together, high * together)
+
+    def total(self, tensor: Tensor) -> Tensor:
+        """The sum over all processes, in place."""
+        if self.count > 1:
+            dist.all_reduce(tensor)
+        return tensor
+
+    def sum_gradients(self, module: nn.Module) -> None:
+        """Add up the gradients of all processes; they must be of the same parameters everywhere."""
+        if self.count == 1:
+            return
+        gradients = [p.grad for p in module.parameters() if p.grad is not None]
+        whole = self.total(torch.cat([gradient.flatten() for gradient in gradients]))
+        for gradient, part in zip(gradients, whole.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+    def joined(self, part: Tensor) -> Tensor:
+        """Every process's rows on the CPU, in the order of the processes."""
+        if self.count == 1:
+            return part
+        parts: list[Any] = [None] * self.count
+        dist.all_gather_object(parts, part)
+        return torch.cat(parts)
+
+    def agreed(self, value: float) -> float:
+        """The first process's value: clocks differ."""
+        if self.count == 1:
+            return value
+        values = [value]
+        dist.broadcast_object_list(values)
+        return values[0]
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.count > 1:
+            dist.barrier()
+
+    def leave(self) -> None:
+        """Take leave of the others: what follows is for the first process alone."""
+        if self.count > 1:
+            dist.destroy_process_group()
+
+
+class SharedDropout(nn.Module):
+    """Dropout whose mask is drawn for the whole batch: (B, ...) -> the same shape.
+
+    Args:
+        p: Share of the values set to zero.
+        share: This process's part; its `rows` tell how many rows the whole batch has.
+    """
+
+    def __init__(self, p: float, share: Share) -> None:
+        super().__init__()
+        self.p, self.share = p, share
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        rows = self.share.rows
+        own = slice(None) if rows is None else self.share.own(rows, self.share.together)
+        mask = x.new_empty((len(x) if rows is None else rows, *x.shape[1:])).bernoulli_(1 - self.p)
+        return x * mask[own] / (1 - self.p)
+
+
+def share_dropout(module: nn.Module, share: Share) -> None:
+    """Put `SharedDropout` in every dropout's place."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.Dropout) and child.p > 0:
+            setattr(module, name, SharedDropout(child.p, share))
+        else:
+            share_dropout(child, share)
+
+
+def speaks() -> bool:
+    """Whether this process tells a person of mistakes: the first one of its machine."""
+    return int(os.environ.get("WORLD_SIZE", 1)) == 1 or os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+def join(device: torch.device) -> tuple[Share, torch.device]:
+    """Meet the other processes that `torchrun` started; without it this one is alone.
+
+    Args:
+        device: What the training runs on; with several GPUs each process takes its own.
+
+    Raises:
+        InputError: The environment is not `torchrun`'s, or there are fewer GPUs than processes.
+    """
+    world = os.environ.get("WORLD_SIZE", "1")
+    if world == "1":
+        return Share(), device
+    missing = [name for name in ENVIRONMENT if not os.environ.get(name)]
+    if missing:
+        raise InputError(
+            f"WORLD_SIZE={world} in the environment: expected {', '.join(missing)} beside it, got none; start with "
+            "`torchrun --nproc-per-node N -m trainer.vit ...`, or unset WORLD_SIZE"
+        )
+    here = int(os.environ["LOCAL_WORLD_SIZE"])
+    if device.type == "cuda":
+        if here > torch.cuda.device_count():
+            raise InputError(
+                f"torchrun: expected a GPU for each of {here} processes, got {torch.cuda.device_count()}; "
+                "--nproc-per-node, or --device cpu?"
+            )
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    return Share(dist.get_rank(), dist.get_world_size()), device

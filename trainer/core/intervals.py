@@ -1,0 +1,154 @@
+"""How sure a share is: exact bounds of a count, and the bootstrap over parts.
+
+Pictures of one part are no independent trials: another camera sees the same bend. So intervals of accuracy and the like
+come from drawing whole parts with replacement. A count of zero has no width there; Clopper and Pearson's bounds
+have: Clopper, Pearson 1934, The use of confidence or fiducial limits illustrated in the case of the binomial. Of a mean
+of several classes' shares, which no binomial is, they are Buehler's: Buehler 1957, Confidence intervals for the product
+of two binomial parameters.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from trainer.core import metrics
+
+Interval = tuple[float, float]
+DRAWS = 1000
+
+
+def clopper_pearson(hits: int, trials: int, level: float = 0.95) -> Interval:
+    """Exact two-sided bounds of a share; (0, 1) where nothing was tried.
+
+    Args:
+        hits: Number of events.
+        trials: Number of independent trials.
+        level: Confidence.
+    """
+    if trials == 0:
+        return 0.0, 1.0
+    bounds = stats.binomtest(hits, trials).proportion_ci(level, method="exact")
+    return float(bounds.low), float(bounds.high)
+
+
+def share(hits: int, trials: int) -> dict[str, Any]:
+    """A share with its count and exact bounds, as the reports hold it; `share` is None without trials."""
+    return {
+        "count": int(hits),
+        "of": int(trials),
+        "share": hits / trials if trials else None,
+        "interval": clopper_pearson(int(hits), int(trials)),
+    }
+
+
+def part_counts(parts: Sequence[str], truth: np.ndarray, said: np.ndarray, classes: int) -> np.ndarray:
+    """Confusion counts of each part (P, K, K): row = true label, column = said label.
+
+    Args:
+        parts: (N,) name of the part that each picture shows.
+        truth, said: (N,) labels.
+        classes: K.
+    """
+    _, index = np.unique(np.asarray(parts, dtype=str), return_inverse=True)
+    counts = np.zeros((int(index.max()) + 1 if len(index) else 0, classes, classes))
+    np.add.at(counts, (index, truth, said), 1)
+    return counts
+
+
+def drawn_matrices(counts: np.ndarray, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
+    """Confusion matrices (draws, K, K) of as many parts drawn with replacement."""
+    parts, classes = len(counts), counts.shape[-1]
+    weights = np.random.default_rng(seed).multinomial(parts, np.full(parts, 1 / parts), size=draws)
+    return (weights @ counts.reshape(parts, -1)).reshape(draws, classes, classes)
+
+
+def bootstrap(drawn: np.ndarray, measure: Callable[[np.ndarray], float], level: float = 0.95) -> Interval:
+    """Percentile interval of a measure; (0, 1) where no draw has a value.
+
+    Args:
+        drawn: (draws, K, K) from `drawn_matrices`.
+        measure: A confusion matrix to a number in [0, 1]; NaN where it has none.
+        level: Confidence.
+    """
+    values = np.array([measure(matrix) for matrix in drawn])
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return 0.0, 1.0
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _least_mean(trials: np.ndarray, level: float) -> float:
+    """The lowest mean of K shares under which every one of their trials is an event with a chance of (1 - level) / 2.
+
+    Shares in proportion to their trials minimise the sum where the chance, the product of share^trials, is fixed; none
+    is above 1. Of one class it is Clopper and Pearson's bound.
+
+    Args:
+        trials: (K,) number of trials of each share, 1 or more.
+        level: Confidence.
+    """
+    chance = np.log((1 - level) / 2)
+    sure = np.zeros(len(trials), dtype=bool)
+    while True:
+        free = trials[~sure]
+        scale = np.exp((chance - (free * np.log(free)).sum()) / free.sum())
+        beyond = ~sure & (trials * scale > 1)
+        if not beyond.any():
+            return float(np.where(sure, 1.0, trials * scale).mean())
+        sure |= beyond
+
+
+def balanced_interval(counts: np.ndarray, level: float = 0.95) -> Interval:
+    """Interval of the mean recall of the classes that occur, by bootstrap over parts; (0, 1) without any.
+
+    Where every class is always found, or never, the bootstrap has no width: then Buehler's bounds of the mean, with
+    each part of a class as one trial. Found ones might be fewer, missed ones might be found.
+
+    Args:
+        counts: (P, K, K) from `part_counts`.
+        level: Confidence.
+    """
+    whole = counts.sum(0)
+    occurs = whole.sum(1) > 0
+    if not occurs.any():
+        return 0.0, 1.0
+    recalls = metrics.recall(whole)[occurs]
+    if not np.isin(recalls, (0, 1)).all():
+        if len(counts) == 1:
+            return 0.0, 1.0
+        return bootstrap(drawn_matrices(counts), metrics.balanced_accuracy, level)
+    trials = (counts.sum(2) > 0).sum(0)[occurs].astype(float)  # parts that show each class
+    found, missed = trials[recalls == 1], trials[recalls == 0]
+    low = len(found) * _least_mean(found, level) if len(found) else 0.0
+    high = len(recalls) - (len(missed) * _least_mean(missed, level) if len(missed) else 0.0)
+    return low / len(recalls), high / len(recalls)
+
+
+def part_interval(parts: Sequence[str], right: np.ndarray, level: float = 0.95) -> Interval:
+    """Interval of a share of right pictures, by bootstrap over parts.
+
+    Where every part is right, or every one wrong, the bootstrap has no width: then Clopper and Pearson's bounds with
+    each part as one trial. Nor has it of a single part; one that is right in some pictures bounds nothing.
+
+    Args:
+        parts: (N,) name of the part that each picture shows.
+        right: (N,) bool.
+        level: Confidence.
+    """
+    counts = part_counts(parts, np.zeros(len(right), dtype=int), np.asarray(right, dtype=int), 2)[:, 0]
+    if not len(counts):
+        return 0.0, 1.0
+    if not counts[:, 0].any():
+        return clopper_pearson(len(counts), len(counts), level)
+    if not counts[:, 1].any():
+        return clopper_pearson(0, len(counts), level)
+    if len(counts) == 1:
+        return 0.0, 1.0
+    rng = np.random.default_rng(0)
+    weights = rng.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=DRAWS)
+    drawn = weights @ counts
+    low, high = np.quantile(drawn[:, 1] / drawn.sum(1), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

@@ -1,0 +1,84 @@
+"""Pictures of a training for people: curves over epochs, and confusion matrices. The numbers lie beside them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from trainer.core.checkpoint import replace_file
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, atomically; equal figures give equal bytes in one installation."""
+    FigureCanvasAgg(figure)
+    # Without a fixed software tag, two equal runs would differ in this file.
+    replace_file(
+        path, lambda temporary: figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})
+    )
+
+
+def curves(rows: Sequence[Mapping[str, object]], classes: Sequence[str], path: Path) -> None:
+    """Loss, accuracy, recall per class and the predictions' entropy over the epochs.
+
+    Args:
+        rows: Lines of metrics.csv.
+        classes: Class names.
+        path: PNG file to write.
+    """
+    epochs = [int(row["epoch"]) for row in rows]  # type: ignore[call-overload]
+
+    def column(name: str) -> list[float]:
+        return [float(row[name]) if row[name] != "" else np.nan for row in rows]  # type: ignore[arg-type]
+
+    figure = Figure(figsize=(11, 7), layout="constrained")
+    (loss, score), (recall, spread) = figure.subplots(2, 2, sharex=True)
+    loss.plot(epochs, column("train_loss"), label="train (class and patches)")
+    loss.plot(epochs, column("val_loss"), label="validation (class)")
+    loss.set(title="Loss", yscale="log")
+    score.plot(epochs, column("train_accuracy"), label="train")
+    if not np.isnan(column("train_close_up_accuracy")).all():
+        score.plot(epochs, column("train_close_up_accuracy"), label="train, close-ups", linestyle="--")
+    score.plot(epochs, column("val_accuracy"), label="validation")
+    score.axhline(1 / len(classes), color="grey", linestyle=":", label="chance")
+    score.set(title="Accuracy", ylim=(-0.02, 1.02))
+    for name in classes:
+        recall.plot(epochs, column(f"val_recall_{name}"), label=name)
+    recall.set(title="Recall per class, validation", xlabel="epoch", ylim=(-0.02, 1.02))
+    spread.plot(epochs, column("val_prediction_entropy_bits"), label="entropy of the mean prediction, bits")
+    spread.plot(epochs, column("val_top_share"), label="share of the most predicted class")
+    spread.set(
+        title="Collapse: entropy near 0, share near 1",
+        xlabel="epoch",
+        ylim=(-0.05, np.log2(len(classes)) + 0.1),
+    )
+    for axes in (loss, score, recall, spread):
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
+    save_figure(figure, path)
+
+
+def confusion(matrices: Mapping[str, np.ndarray], classes: Sequence[str], path: Path) -> None:
+    """Confusion matrices side by side, counts in the cells, rows shaded by share.
+
+    Args:
+        matrices: (K, K) counts by split name; row = truth.
+        classes: Class names.
+        path: PNG file to write.
+    """
+    figure = Figure(figsize=(4.2 * len(matrices), 4.2), layout="constrained")
+    for axes, (name, matrix) in zip(
+        figure.subplots(1, len(matrices), squeeze=False)[0], matrices.items(), strict=True
+    ):
+        share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+        axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+        for row in range(len(classes)):
+            for column in range(len(classes)):
+                color = "white" if share[row, column] > 0.6 else "black"
+                axes.text(column, row, str(matrix[row, column]), ha="center", va="center", color=color)
+        axes.set_xticks(range(len(classes)), classes, rotation=30, ha="right")
+        axes.set_yticks(range(len(classes)), classes)
+        accuracy = np.trace(matrix) / max(1, matrix.sum())
+        axes.set(title=f"{name}: accuracy {accuracy:.3f}", xlabel="predicted", ylabel="true")
+    save_figure(figure, path)

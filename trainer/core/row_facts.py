@@ -1,0 +1,225 @@
+"""What a dataset's row says of the part in its picture: which part, which factors, which defect of which size."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from trainer.core.data import IGNORED, Split
+
+MEASURES = ("true_position_mm", "retraction_mm")
+# Not factors: names, seeds, the truth itself, and how it was rendered.
+NO_FACTORS = {
+    *("run", "split", "part", "seed", "defects", "samples", "width", "height"),
+    *("label", "verdict", "kinds", "observable", "grey", "objects", "bbox_str", "image", "nsoart"),
+    *("housing_bbox", "mask", "original", "file"),
+}
+MOST_LEVELS = 12
+# What is computed of each row stands among the factors under these names.
+COMPUTED = ("position", "size", "kinds")
+ROWS = ("all", "observable", "clear")
+# Where runs of earlier versions kept positions without their scenes, these count in every one.
+ANY_SCENE = "*"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One row; or one part, from the rows of its views.
+
+    Args:
+        part: Name of the part; pictures of one part share it.
+        scene: The connector.
+        kinds: Kinds of defect out of tolerance, joined by `+`; `OK` without, `unknown` where nobody named them.
+        addresses: Addresses of the visible defects; empty strings for those without one.
+        measure: What the only visible defect's size is measured in; empty without a size, or with several defects.
+        size_mm: Its size; None without.
+        factors: Value by column.
+    """
+
+    part: str
+    scene: str
+    kinds: str
+    addresses: tuple[str, ...]
+    measure: str
+    size_mm: float | None
+    factors: Mapping[str, str]
+
+
+def _defects(split: Split, index: int, ok_index: int) -> list[int]:
+    return [i for i, c in enumerate(split.categories[index].tolist()) if c not in (ok_index, IGNORED)]
+
+
+def _at(objects: Mapping[str, Any], key: str, index: int) -> Any:
+    values = objects.get(key)
+    return values[index] if values else None
+
+
+def facts(split: Split, ok_index: int) -> list[Facts]:
+    """The facts of each example of a split: see `of_part` for those with several views.
+
+    A bent pin's size is its true position, a retracted one's its retraction: the larger of the two, as both are known.
+    A missing pin, and anything that is no pin, has none.
+    """
+    out = []
+    for index, row in enumerate(split.rows):
+        scene, part = str(row.get("scene") or ""), row.get("part")
+        # A photograph may be NG of a kind that nobody named. A row's own label is the dataset's, not the network's.
+        unnamed = row.get("kinds") is None and int(split.labels[index // split.views]) != ok_index
+        objects = row.get("objects") or {}
+        found = _defects(split, index, ok_index)
+        measure, size = "", None
+        if len(found) == 1:
+            sizes = {name: _at(objects, name, found[0]) for name in MEASURES}
+            known = {name: float(v) for name, v in sizes.items() if v is not None and v > 0}
+            if known and _at(objects, "address", found[0]):
+                measure = max(known, key=lambda name: known[name])
+                size = known[measure]
+        out.append(
+            Facts(
+                part=f"{scene}/{part}" if part not in (None, "") else f"run {split.runs[index]}",
+                scene=scene,
+                kinds="+".join(sorted(set(row.get("kinds") or []))) or ("unknown" if unnamed else "OK"),
+                addresses=tuple(str(_at(objects, "address", i) or "") for i in found),
+                measure=measure,
+                size_mm=size,
+                factors={k: "" if v is None else str(v) for k, v in row.items() if k not in NO_FACTORS},
+            )
+        )
+    if split.views > 1:
+        return [of_part(out[at : at + split.views]) for at in range(0, len(out), split.views)]
+    return out
+
+
+def of_part(rows: Sequence[Facts]) -> Facts:
+    """What the pictures of one part say together.
+
+    Kinds and addresses are those of any view. There is a size where all views that show a defect show the same one: it
+    was measured on the part, so it is the same in each. A factor that differs between the views, such as the camera,
+    is none of the part's.
+    """
+    kinds = {kind for row in rows for kind in row.kinds.split("+")} - {"OK"}
+    addresses = tuple(dict.fromkeys(address for row in rows for address in row.addresses))
+    alone = len(addresses) == 1 and all(len(row.addresses) <= 1 for row in rows)
+    sized = next((row for row in rows if alone and row.measure), None)
+    return replace(
+        rows[0],
+        kinds="+".join(sorted(kinds)) or "OK",
+        addresses=addresses,
+        measure=sized.measure if sized else "",
+        size_mm=sized.size_mm if sized else None,
+        factors={
+            name: value if all(row.factors.get(name) == value for row in rows) else ""
+            for name, value in rows[0].factors.items()
+        },
+    )
+
+
+def _pins(addresses: Iterable[str]) -> set[str]:
+    """Single addresses: a bridge's `r1c1-r1c2` is two; what has none is none."""
+    return {pin for address in addresses for pin in address.split("-") if pin}
+
+
+def positions_by_scene(defects: Iterable[tuple[str, Iterable[str]]]) -> dict[str, list[str]]:
+    """Pins that carry a defect somewhere, by scene.
+
+    Args:
+        defects: Scene and addresses of the defects of each picture.
+    """
+    found: dict[str, set[str]] = {}
+    for scene, addresses in defects:
+        found.setdefault(scene, set()).update(_pins(addresses))
+    return {scene: sorted(pins) for scene, pins in sorted(found.items())}
+
+
+def group_of(scene: str, addresses: Iterable[str], positions: Mapping[str, Sequence[str]]) -> str:
+    """`seen`, `held-out` or `both`: where defects sit against those of training; `no position` without an address.
+
+    Args:
+        scene: The picture's.
+        addresses: Of its defects.
+        positions: From `positions_by_scene`, of the training's pictures.
+    """
+    seen = _pins([*positions.get(scene, ()), *positions.get(ANY_SCENE, ())])
+    groups = {pin in seen for pin in _pins(addresses)}
+    if not groups:
+        return "no position"
+    return "both" if len(groups) == 2 else "seen" if groups == {True} else "held-out"
+
+
+def defect_positions(split: Split, ok_index: int) -> dict[str, list[str]]:
+    """Pins that carry a visible defect somewhere in a split, by scene."""
+    return positions_by_scene((row.scene, row.addresses) for row in facts(split, ok_index))
+
+
+def position_group(row: Facts, positions: Mapping[str, Sequence[str]]) -> str:
+    """See `group_of`; `OK` without a defect."""
+    return "OK" if row.kinds == "OK" and not row.addresses else group_of(row.scene, row.addresses, positions)
+
+
+def size_levels(rows: Sequence[Facts], levels: int = 3) -> list[str]:
+    """For each row its defect's size as one of `levels` equally filled ranges of its measure; empty without a size."""
+    out = [""] * len(rows)
+    for measure in MEASURES:
+        held = [i for i, row in enumerate(rows) if row.measure == measure]
+        if len(held) < 2 * levels:
+            continue
+        sizes = np.array([rows[i].size_mm for i in held], dtype=float)
+        edges = np.quantile(sizes, np.linspace(0, 1, levels + 1))
+        for i, size in zip(held, sizes, strict=True):
+            bin_ = int(np.clip(np.searchsorted(edges, size, side="right") - 1, 0, levels - 1))
+            out[i] = f"{measure} {edges[bin_]:.2f} to {edges[bin_ + 1]:.2f}"
+    return out
+
+
+def column_names(rows: Sequence[Facts]) -> dict[str, str]:
+    """The manifest's columns, and what each is called among the factors: `position (column)` for one that is named as
+    a computed factor.
+
+    Args:
+        rows: From `facts`.
+    """
+    columns = sorted({name for row in rows for name in row.factors})
+    taken, named = {*COMPUTED, *columns}, {}
+    for column in columns:
+        name = column
+        while name in COMPUTED or (name != column and name in taken):
+            name += " (column)"
+        taken.add(name)
+        named[column] = name
+    return named
+
+
+def factor_levels(rows: Sequence[Facts], positions: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """The level of each row by factor, for every factor with 2 to 12 levels; an empty level is none.
+
+    Args:
+        rows: From `facts`.
+        positions: Pins that were defective in training, by scene.
+    """
+    computed = (
+        [position_group(row, positions) for row in rows],
+        size_levels(rows),
+        [row.kinds for row in rows],
+    )
+    table = dict(zip(COMPUTED, computed, strict=True))
+    for column, name in column_names(rows).items():
+        table[name] = [row.factors.get(column, "") for row in rows]
+    return {name: values for name, values in table.items() if 2 <= len(set(values) - {""}) <= MOST_LEVELS}
+
+
+def kept_rows(split: Split, which: str) -> np.ndarray:
+    """(N,) whether an example counts.
+
+    Args:
+        split: The split.
+        which: `all`; `observable`: those whose defects can be seen, in one view at least; `clear`: of these, those
+            outside the grey zone, in every view.
+    """
+    if not split.rows:
+        return np.ones(len(split), dtype=bool)
+    hidden = np.array([row.get("observable") is False for row in split.rows], dtype=bool)
+    grey = np.array([row.get("grey") is True for row in split.rows], dtype=bool)
+    hidden = hidden.reshape(-1, split.views).all(1) & (which != "all")
+    grey = grey.reshape(-1, split.views).any(1) & (which == "clear")
+    return np.asarray(~hidden & ~grey)

@@ -1,0 +1,124 @@
+"""Several views of one part as one example: which pictures of a dataset, or of a folder, belong together.
+
+A station with several cameras judges the part, not the picture. In a dataset the rows with equal `scene` and `part` are
+one part, and `camera` says which view each is. The examples have their pictures in the order of the views, every part
+with exactly one picture from each: a network that is used to all views cannot say what a missing one would have shown.
+
+A part's class is the gravest of its pictures', so it is NG when any picture is. The truth's boxes stay with their
+picture: patches learn from what their own view shows.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from trainer.core.data import Split
+from trainer.core.errors import InputError
+from trainer.vit.network.model import OK_CLASS
+
+ALL = ("all",)
+# The gravest first: the dataset's own order for a picture with several defects. Classes of other names follow.
+PRECEDENCE = ("NUKENG", "BENDNG", "OTHERNG")
+MOST_NAMED = 5
+
+
+def view_list(text: str) -> tuple[str, ...]:
+    """Parse `center,left,right`, or `all`."""
+    names = tuple(name.strip() for name in text.split(","))
+    if names == ALL:
+        return names
+    if len(names) < 2 or "" in names or len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError(
+            f"expected two different cameras or more, such as center,left,right, or all, got {text!r}"
+        )
+    return names
+
+
+def cameras_of(splits: Mapping[str, Split]) -> tuple[str, ...]:
+    """What `all` means: the cameras of the training split, by name.
+
+    Raises:
+        InputError: There are not two.
+    """
+    found = sorted({str(row["camera"]) for row in splits["train"].rows if row.get("camera")})
+    if len(found) < 2:
+        raise InputError(f"--views all: expected two cameras or more in the split train, got {found}")
+    return tuple(found)
+
+
+def _part(row: Mapping[str, Any]) -> tuple[str, str]:
+    return str(row.get("scene") or ""), str(row["part"])
+
+
+def _words(part: tuple[str, str]) -> str:
+    return f"part {part[1]}" + (f" of {part[0]}" if part[0] else "")
+
+
+def _gathered(split: Split, views: Sequence[str]) -> tuple[dict[tuple[str, str], dict[str, int]], list[str]]:
+    """Index of each view's picture by part, in the order of the parts' first rows; and what is wrong with them."""
+    found: dict[tuple[str, str], dict[str, int]] = {}
+    problems = []
+    for index, row in enumerate(split.rows):
+        part, camera = row.get("part"), row.get("camera")
+        if part in (None, "") or camera in (None, ""):
+            problems.append(
+                f"{split.runs[index]}: expected a part and a camera, got part {part!r} and camera {camera!r}"
+            )
+            continue
+        pictures = found.setdefault(_part(row), {})
+        if camera not in views:
+            continue
+        if camera in pictures:
+            problems.append(
+                f"{_words(_part(row))}: expected one picture from {camera}, got {split.runs[pictures[camera]]} and "
+                f"{split.runs[index]}"
+            )
+        pictures[camera] = index
+    for part, pictures in found.items():
+        if missing := [view for view in views if view not in pictures]:
+            problems.append(f"{_words(part)}: expected a picture from {', '.join(missing)}, got none")
+    return found, problems
+
+
+def by_part(
+    splits: Mapping[str, Split], views: Sequence[str], classes: Sequence[str], place: str
+) -> dict[str, Split]:
+    """The same splits with an example per part; pictures of other cameras are left out.
+
+    Args:
+        splits: With one picture per example.
+        views: Cameras, in the order that an example has them.
+        classes: Names of the labels.
+        place: What messages begin with.
+
+    Raises:
+        InputError: A row without part or camera, a part with no picture or several from one of the views, or one that
+            stands in two splits.
+    """
+    graver = [name for name in PRECEDENCE if name in classes]
+    graver += [name for name in classes if name not in (*PRECEDENCE, OK_CLASS)]
+    rank = torch.tensor([graver.index(name) if name in graver else len(graver) for name in classes])
+    label_of = torch.tensor([classes.index(name) for name in (*graver, OK_CLASS)])
+    problems: list[str] = []
+    home: dict[tuple[str, str], str] = {}
+    grouped = {}
+    for name, split in splits.items():
+        parts, wrong = _gathered(split, views)
+        wrong += [
+            f"{_words(part)}: expected all its pictures in one split, got some in {home[part]} too"
+            for part in parts
+            if home.setdefault(part, name) != name
+        ]
+        if wrong:
+            more = [f"and {len(wrong) - MOST_NAMED} more"] if len(wrong) > MOST_NAMED else []
+            problems += [f"{place} split {name}: {one}" for one in (*wrong[:MOST_NAMED], *more)]
+            continue
+        order = split.subset([pictures[view] for pictures in parts.values() for view in views])
+        labels = label_of[rank[order.labels].view(-1, len(views)).amin(1)]
+        grouped[name] = replace(order, labels=labels, views=len(views))
+    if problems:
+        raise InputError(problems)
+    return grouped

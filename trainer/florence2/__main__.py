@@ -1,0 +1,8 @@
+"""`python -m trainer.florence2`."""
+
+import sys
+
+from trainer.florence2.command import main
+
+if __name__ == "__main__":
+    sys.exit(main())

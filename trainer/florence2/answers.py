@@ -1,0 +1,302 @@
+"""The `<OD>` answer as tokens: from boxes, back to boxes, and what may follow what while it is being generated.
+
+    </s> <s> label <loc> <loc> <loc> <loc> <loc> … label <loc> … </s>
+
+`AnswerGrammar.allowed` makes generation well-formed: labels of the given list, each at most once, four locations per
+box, x2 >= x1 and y2 >= y1, an end within the length. Boxes come back in floats, at the middles of their bins: the
+library's own parser cuts them to whole pixels.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from generator.bbox_str import BINS, encode
+from trainer.core.errors import InputError
+
+Box = tuple[float, float, float, float]
+# An edge counts as placed where the model puts it within so many bins of the one it chose: about 2 px of 256.
+EDGE_REACH = 8
+# Boxes that overlap by more are the same object said twice.
+SAME_OBJECT_IOU = 0.6
+_PART = re.compile(r"<loc_(\d+)>|([^<]+)")
+
+
+@dataclass(frozen=True)
+class Found:
+    """One box of an answer.
+
+    Args:
+        box: xyxy in px of the picture.
+        label: As in the dataset.
+        confidence: Probability that the box is there, times how sharply its edges are placed; in [0, 1].
+    """
+
+    box: Box
+    label: str
+    confidence: float
+
+
+def iou(first: Tensor, second: Tensor) -> Tensor:
+    """Intersection over union (N, M) of boxes xyxy (N, 4) and (M, 4)."""
+    low = torch.maximum(first[:, None, :2], second[None, :, :2])
+    high = torch.minimum(first[:, None, 2:], second[None, :, 2:])
+    shared = (high - low).clamp(min=0).prod(-1)
+    areas = [(b[:, 2:] - b[:, :2]).clamp(min=0).prod(-1) for b in (first, second)]
+    return shared / (areas[0][:, None] + areas[1][None, :] - shared).clamp(min=1e-9)
+
+
+def without_duplicates(found: Sequence[Found]) -> list[Found]:
+    """Drop a box where a more confident one lies over it, whatever its label: one pin has one verdict.
+
+    The rest keeps its order.
+    """
+    if len(found) < 2:
+        return list(found)
+    boxes = torch.tensor([f.box for f in found])
+    over = iou(boxes, boxes)
+    kept: list[int] = []
+    for index in sorted(range(len(found)), key=lambda i: -found[i].confidence):
+        if not any(over[k, index] > SAME_OBJECT_IOU for k in kept):
+            kept.append(index)
+    return [found[index] for index in sorted(kept)]
+
+
+class Vocabulary:
+    """Token ids of labels, locations and ends.
+
+    Args:
+        tokenizer: Of the model.
+        labels: Every label an answer may hold, as in the dataset.
+        remove_hyphens: Whether the model's labels are written without the dataset's hyphens.
+
+    Raises:
+        InputError: A location token is missing, a label cannot be written, or two labels are written alike.
+    """
+
+    def __init__(self, tokenizer: Any, labels: Sequence[str], remove_hyphens: bool = False) -> None:
+        self.labels = tuple(labels)
+        written = [label.replace("-", "") if remove_hyphens else label for label in labels]
+        if len(set(written)) != len(written) or not all(w and "<" not in w for w in written):
+            raise InputError(f"labels: expected different words without '<', got {written}")
+        self.label_ids = [tuple(tokenizer(text, add_special_tokens=False).input_ids) for text in written]
+        self.location_ids: list[int] = tokenizer.convert_tokens_to_ids([f"<loc_{i}>" for i in range(BINS)])
+        if len(set(self.location_ids)) != BINS or tokenizer.unk_token_id in self.location_ids:
+            raise InputError("tokenizer: expected <loc_0> to <loc_999>, got one that lacks some")
+        self.bin_of = {token: index for index, token in enumerate(self.location_ids)}
+        self.bos: int = tokenizer.bos_token_id
+        self.eos: int = tokenizer.eos_token_id
+        self.pad: int = tokenizer.pad_token_id
+
+    def tokens(
+        self, boxes: Sequence[Sequence[float]], labels: Sequence[str], size: tuple[float, float]
+    ) -> list[int]:
+        """`<s>` answer `</s>` of boxes, xyxy in px of a picture of `size` (W, H), in the dataset's own order."""
+        ids = [self.bos]
+        for location, label in _PART.findall(encode(boxes, labels, *size)):  # type: ignore[arg-type]
+            if location:
+                ids.append(self.location_ids[int(location)])
+            else:
+                ids += self.label_ids[self.labels.index(label)]
+        return [*ids, self.eos]
+
+    def listed(self, boxes: Sequence[Sequence[float]], label: str, size: tuple[float, float]) -> list[int]:
+        """Like `tokens`, of boxes of one label in the order given."""
+        ids = [self.bos, *(self.label_ids[self.labels.index(label)] if len(boxes) else ())]
+        for box in boxes:
+            text = encode([box], ["x"], *size)  # type: ignore[arg-type]
+            ids += [self.location_ids[int(location)] for location, _ in _PART.findall(text) if location]
+        return [*ids, self.eos]
+
+
+class AnswerGrammar:
+    """Which tokens may come next; `allowed` fits `generate`'s `prefix_allowed_tokens_fn` by way of `__call__`.
+
+    Args:
+        vocabulary: The model's.
+        most_boxes: Boxes after which only the end may follow.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, most_boxes: int = 40) -> None:
+        self.vocabulary = vocabulary
+        self.most_boxes = most_boxes
+        self.max_new_tokens = 2 + sum(map(len, vocabulary.label_ids)) + 4 * most_boxes
+        self._locations = torch.tensor(vocabulary.location_ids)
+
+    def __call__(self, batch_id: int, ids: Tensor) -> Tensor:
+        """Tokens allowed after `ids`, whose first token starts the decoder."""
+        low, others = self._next(ids.tolist()[1:])
+        # A list of a thousand numbers would cost more than the network's step.
+        return torch.cat((self._locations[low:], self._locations.new_tensor(others)))
+
+    def allowed(self, ids: Sequence[int]) -> list[int]:
+        """Tokens allowed after `ids` (from `<s>` on); `</s>`'s successors are its padding."""
+        low, others = self._next(ids)
+        return self.vocabulary.location_ids[low:] + others
+
+    def _next(self, ids: Sequence[int]) -> tuple[int, list[int]]:
+        """The lowest bin that may come next, `BINS` where none may, and the tokens beside the locations."""
+        v = self.vocabulary
+        if not ids:
+            return BINS, [v.bos]
+        used: set[int] = set()
+        prefix: tuple[int, ...] = ()  # of a label
+        bins: list[int] = []  # of the box under way
+        boxes, in_group = 0, False
+        for token in ids[1:]:
+            if token == v.eos or token == v.pad:
+                return BINS, [v.pad]
+            if token in v.bin_of:
+                if prefix:
+                    used.add(v.label_ids.index(prefix))
+                    prefix, in_group = (), True
+                bins.append(v.bin_of[token])
+                if len(bins) == 4:
+                    bins, boxes = [], boxes + 1
+            else:
+                prefix, in_group = (*prefix, token), False
+        if bins:
+            return (bins[len(bins) - 2] if len(bins) >= 2 else 0), []
+        open_labels = [
+            label
+            for index, label in enumerate(v.label_ids)
+            if index not in used and label[: len(prefix)] == prefix
+        ]
+        following = sorted({label[len(prefix)] for label in open_labels if len(label) > len(prefix)})
+        if prefix:
+            return (0 if prefix in open_labels else BINS), following
+        if boxes >= self.most_boxes:
+            return BINS, [v.eos]
+        return (0 if in_group else BINS), [*following, v.eos]
+
+
+def parse(
+    ids: Sequence[int], vocabulary: Vocabulary, size: tuple[float, float], probabilities: Tensor | None = None
+) -> list[Found]:
+    """Boxes of a well-formed answer.
+
+    Args:
+        ids: From `<s>` on; what follows `</s>` is ignored.
+        vocabulary: The model's.
+        size: (W, H) of the picture in px.
+        probabilities: (T, V), of each of `ids`' steps, over the tokens that were allowed; None: confidence 1.
+
+    Raises:
+        ValueError: `ids` break the grammar.
+    """
+    v = vocabulary
+    found: list[Found] = []
+    prefix: tuple[int, ...] = ()
+    label, presence = -1, 1.0
+    bins: list[int] = []
+    sharpness = 1.0
+    places = None if probabilities is None else probabilities[:, v.location_ids]
+    for step, token in enumerate(ids):
+        if token == v.bos and step == 0:
+            continue
+        if token in (v.eos, v.pad):
+            break
+        if token not in v.bin_of:
+            if bins:
+                raise ValueError(f"a box needs four locations, got {len(bins)} before {ids[: step + 1]}")
+            presence = 1.0 if not prefix else presence
+            prefix = (*prefix, token)
+            presence *= 1.0 if probabilities is None else float(probabilities[step, token])
+            continue
+        if prefix:
+            if prefix not in v.label_ids:
+                raise ValueError(f"expected a label, got the tokens {prefix}")
+            label, prefix = v.label_ids.index(prefix), ()
+        elif not bins:
+            # Another box of the same label: it is there as surely as any location was expected here.
+            presence = 1.0 if places is None else float(places[step].sum())
+        if label < 0:
+            raise ValueError("expected a label before the first location")
+        index = v.bin_of[token]
+        bins.append(index)
+        if places is not None:
+            # Of what is left when no other kind of token is expected.
+            near = places[step, max(0, index - EDGE_REACH) : index + EDGE_REACH + 1].sum()
+            sharpness *= float(near / places[step].sum().clamp(min=1e-12))
+        if len(bins) == 4:
+            x1, y1, x2, y2 = ((b + 0.5) * size[i % 2] / BINS for i, b in enumerate(bins))
+            if x2 < x1 or y2 < y1:
+                raise ValueError(f"expected x1 <= x2 and y1 <= y2, got bins {bins}")
+            found.append(Found((x1, y1, x2, y2), v.labels[label], presence * sharpness**0.25))
+            bins, sharpness = [], 1.0
+    if bins or prefix:
+        raise ValueError(f"the answer ends within a {'box' if bins else 'label'}")
+    return found
+
+
+class EndBias:
+    """Logits processor that makes the end less likely, so that doubtful boxes come too, with their low confidence.
+
+    Args:
+        eos: The end's token.
+        bias: Taken off its logit.
+    """
+
+    def __init__(self, eos: int, bias: float) -> None:
+        self.eos, self.bias = eos, bias
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        changed = scores.clone()
+        changed[:, self.eos] -= self.bias
+        return changed
+
+
+def generate(
+    model: Any,
+    inputs: dict[str, Tensor],
+    grammar: AnswerGrammar,
+    sizes: Sequence[tuple[float, float]],
+    end_bias: float = 0.0,
+) -> list[list[Found]]:
+    """Answers of a batch by greedy, constrained decoding, duplicates removed.
+
+    Args:
+        model: `Florence2ForConditionalGeneration`, in evaluation mode.
+        inputs: `pixel_values`, `input_ids`, `attention_mask`, on the model's device.
+        grammar: What an answer may be.
+        sizes: (W, H) px of the pictures the boxes are meant for.
+        end_bias: Taken off the end's logit; confidences are computed without it.
+
+    Returns:
+        Per picture its boxes, in the answer's order.
+    """
+    from transformers import GenerationConfig, LogitsProcessorList
+
+    v = grammar.vocabulary
+    settings = GenerationConfig(
+        max_new_tokens=grammar.max_new_tokens,
+        num_beams=1,
+        do_sample=False,
+        # 3, as published checkpoints have it, corrupts an answer that repeats a label of three tokens.
+        no_repeat_ngram_size=0,
+        output_scores=True,
+        return_dict_in_generate=True,
+        bos_token_id=v.bos,
+        eos_token_id=v.eos,
+        pad_token_id=v.pad,
+        decoder_start_token_id=model.config.text_config.decoder_start_token_id,
+    )
+    with torch.inference_mode():
+        out = model.generate(
+            **inputs,
+            generation_config=settings,
+            prefix_allowed_tokens_fn=grammar,
+            logits_processor=LogitsProcessorList([EndBias(v.eos, end_bias)]),
+        )
+        scores = torch.stack(out.scores, 1).float()  # (B, T, V)
+        scores[:, :, v.eos] += end_bias
+        probabilities = scores.softmax(-1).cpu()
+    ids = out.sequences[:, 1:].tolist()
+    return [
+        without_duplicates(parse(row, v, size, probabilities[i]))
+        for i, (row, size) in enumerate(zip(ids, sizes, strict=True))
+    ]

@@ -1,0 +1,231 @@
+"""The scaffold: what the boxes teach a Florence-2 beside the answer, while it trains from random weights.
+
+One answer names a few boxes, and tells the network little of where to look. Three more things do:
+
+- *cells*: each picture token, after the language model's encoder, says whether a pin lies there, of which class, and
+  where its edges are; OK pins too. The head that says it is thrown away after training.
+- *attention*: while the decoder writes a location, its last two layers should look at the cells of that box.
+- *good pins*: a second, forced answer lists the boxes of the OK pins: a hundred locations to learn from, not eight.
+
+What is left is a plain Florence-2.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from generator.bbox_str import BINS
+from trainer.florence2.data import Sample
+from trainer.florence2.tiny import HARMONICS
+
+BACKGROUND = 0
+
+
+@contextmanager
+def placed(model: Any, corners: Tensor | None) -> Iterator[None]:
+    """Within a `with`, the picture's tokens get the places of close-ups in their whole pictures.
+
+    Args:
+        model: Florence-2.
+        corners: (B, 2) first cell (x, y) of each close-up; None leaves the places as they are.
+    """
+    if corners is None:
+        yield
+        return
+
+    def moved(module: Any, args: tuple[Any, ...], output: Tensor) -> Tensor:
+        height, width = output.shape[-2:]
+        columns = torch.arange(width, device=output.device) + corners[:, :1]  # (B, w)
+        rows = torch.arange(height, device=output.device) + corners[:, 1:]
+        x = module.column_embeddings(columns)[:, None].expand(-1, height, -1, -1)
+        y = module.row_embeddings(rows)[:, :, None].expand(-1, -1, width, -1)
+        return torch.cat([x, y], -1).permute(0, 3, 1, 2)
+
+    handle = model.model.multi_modal_projector.image_position_embed.register_forward_hook(moved)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def edge_code(edges: Tensor) -> Tensor:
+    """Edges (…, 4) relative to a cell's centre, in cells, and the waves that location tokens are made of (…, 28).
+
+    A token that holds the waves of its pin's edges can be copied into a location; from the edges alone the waves would
+    have to be computed by the decoder, which takes it far longer to learn than all the rest.
+    """
+    # A cell's centre lies half a cell from its edge, where the waves begin.
+    angles = torch.cat([2 * math.pi * k * (edges + 0.5) for k in HARMONICS], -1)
+    return torch.cat([edges, angles.sin(), angles.cos()], -1)
+
+
+class CellHead(nn.Module):
+    """Class (background and K classes) and edges of each cell from its token."""
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.category = nn.Linear(width, classes + 1)
+        self.box = nn.Linear(width, 4 + 8 * len(HARMONICS))
+        nn.init.normal_(self.category.weight, std=0.02)
+        nn.init.normal_(self.box.weight, std=0.02)
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens (B, N, D) -> logits (B, N, K + 1) and `edge_code` (B, N, 28) of the pin's box."""
+        tokens = self.norm(tokens)
+        return self.category(tokens), self.box(tokens)
+
+
+def grid_of(model: Any, size: tuple[int, int]) -> tuple[int, int]:
+    """Cells (gw, gh) of a model's pictures of `size` (W, H) px."""
+    gw, gh = size
+    for stride in model.config.vision_config.patch_stride:
+        gw, gh = -(-gw // stride), -(-gh // stride)
+    return gw, gh
+
+
+def cell_targets(
+    samples: Sequence[Sample], ok: int, grid: tuple[int, int], size: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """Classes (B, gh*gw), `BACKGROUND` or class + 1, and boxes (B, gh*gw, 4) relative to each cell's centre, in cells.
+
+    A cell belongs to the box that holds its centre or whose centre it holds; a defective pin goes before a good one.
+
+    Args:
+        samples: Pictures or close-ups of one size.
+        ok: Index of class OK.
+        grid: Cells (gw, gh) of what is shown.
+        size: (W, H) px of what is shown.
+    """
+    gw, gh = grid
+    cell = torch.tensor([size[0] / gw, size[1] / gh])
+    y, x = torch.meshgrid(torch.arange(gh) + 0.5, torch.arange(gw) + 0.5, indexing="ij")
+    centres = torch.stack([x, y], -1).reshape(-1, 2)  # (N, 2), in cells
+    categories = torch.zeros((len(samples), gw * gh), dtype=torch.long)
+    boxes = torch.zeros((len(samples), gw * gh, 4))
+    for row, sample in enumerate(samples):
+        # What cannot be seen is no part of the answer, and teaches nothing here either.
+        taught = (sample.categories == ok) | sample.in_answer
+        in_cells = ((sample.boxes - torch.tensor(sample.offset * 2)) / torch.cat([cell, cell]))[taught]
+        if not len(in_cells):
+            continue
+        inside = ((centres >= in_cells[:, None, :2]) & (centres <= in_cells[:, None, 2:])).all(2)  # (P, N)
+        middle = ((in_cells[:, :2] + in_cells[:, 2:]) / 2).floor().long()
+        held = ((middle >= 0) & (middle < torch.tensor(grid))).all(1)
+        inside[held.nonzero()[:, 0], middle[held, 1] * gw + middle[held, 0]] = True
+        rank = inside * (1.0 + sample.in_answer[taught, None])  # defects before good pins
+        best, owner = rank.max(0)
+        categories[row] = torch.where(best > 0, sample.categories[taught][owner] + 1, BACKGROUND)
+        edges = in_cells[owner] - torch.cat([centres, centres], 1)
+        boxes[row] = torch.where((best > 0)[:, None], edges, 0.0)
+    return categories, boxes
+
+
+def cell_loss(logits: Tensor, edges: Tensor, categories: Tensor, boxes: Tensor, ok: int) -> Tensor:
+    """Mean cross-entropy of background, of OK and of defective cells, each kind counting alike; and the boxes' error.
+
+    Args:
+        logits: (B, N, K + 1).
+        edges: (B, N, 28).
+        categories, boxes: From `cell_targets`.
+        ok: Index of class OK.
+    """
+    entropy = F.cross_entropy(logits.float().flatten(0, 1), categories.flatten(), reduction="none")
+    flat = categories.flatten()
+    total = entropy.new_zeros(())
+    for kind in (flat == BACKGROUND, flat == ok + 1, (flat != BACKGROUND) & (flat != ok + 1)):
+        if kind.any():
+            total = total + entropy[kind].mean()
+    held = categories != BACKGROUND
+    if held.any():
+        total = total + 2 * F.smooth_l1_loss(edges.float()[held], edge_code(boxes[held]), beta=0.2)
+    return total
+
+
+class AttentionGuide:
+    """Takes down where the decoder's last two layers look at the encoder's tokens.
+
+    Args:
+        decoder_layers: The language model's decoder layers.
+    """
+
+    def __init__(self, decoder_layers: Sequence[Any]) -> None:
+        self.modules = [layer.encoder_attn for layer in decoder_layers[-2:]]
+        self.maps: list[Tensor] = []  # (B, T, S), mean over heads
+
+    def _take_down(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        # Computed again here, as the fast attention does not hand its weights out.
+        hidden = args[0] if args else kwargs["hidden_states"]
+        others = kwargs["key_value_states"]
+        heads = module.num_heads
+        query = module.q_proj(hidden).unflatten(-1, (heads, -1)).transpose(1, 2)
+        key = module.k_proj(others).unflatten(-1, (heads, -1)).transpose(1, 2)
+        weights = (query @ key.transpose(-1, -2) * module.scaling).float().softmax(-1)
+        self.maps.append(weights.mean(1))
+
+    @contextmanager
+    def watching(self, wanted: bool = True) -> Iterator[list[Tensor]]:
+        """The maps of what runs within a `with`, where they are wanted."""
+        self.maps = []
+        modules = self.modules if wanted else []
+        handles = [m.register_forward_pre_hook(self._take_down, with_kwargs=True) for m in modules]
+        try:
+            yield self.maps
+        finally:
+            for handle in handles:
+                handle.remove()
+
+
+def looked_at(
+    labels: Tensor,
+    bin_of: Tensor,
+    grid: tuple[int, int],
+    shown: tuple[int, int] | None = None,
+    corners: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """For each label that is a location, the cells of its box.
+
+    Args:
+        labels: (B, T) tokens of answers.
+        bin_of: (V,) bin of a token, -1 where it is no location.
+        grid: Cells (gw, gh) of the whole picture.
+        shown: Those of a close-up.
+        corners: (B, 2) first cell (x, y) of each close-up.
+
+    Returns:
+        (B, T) whether a token belongs to a box, and for those, in order, (K, cells shown) whether a cell overlaps the
+        box.
+    """
+    bins = torch.where(labels >= 0, bin_of[labels.clamp(min=0)], -1)
+    places = bins >= 0
+    boxes = (
+        bins[places].reshape(-1, 4).float()
+    )  # in reading order: an answer's boxes stand behind one another
+    gw, gh = grid
+    cell = boxes.new_tensor([BINS / gw, BINS / gh])
+    low, high = (boxes[:, :2] / cell).floor(), (boxes[:, 2:] / cell).floor()
+    x, y = (torch.arange(n, device=labels.device)[None] for n in shown or grid)
+    if corners is not None:
+        of_box = places.nonzero()[::4, 0]
+        x, y = x + corners[of_box, :1], y + corners[of_box, 1:]
+    across = (x >= low[:, :1]) & (x <= high[:, :1])  # (boxes, gw)
+    down = (y >= low[:, 1:]) & (y <= high[:, 1:])
+    cells = (down[:, :, None] & across[:, None, :]).flatten(1)
+    return places, cells.repeat_interleave(4, dim=0)
+
+
+def guide_loss(maps: Sequence[Tensor], places: Tensor, cells: Tensor) -> Tensor:
+    """Mean of -log of the attention that lies on a box's cells while its locations are written.
+
+    Args:
+        maps: Of `AttentionGuide`; the encoder's first token is the picture's mean, then its cells follow.
+        places, cells: From `looked_at`.
+    """
+    count = cells.shape[1]
+    losses = [-(m[places][:, 1 : 1 + count] * cells).sum(-1).clamp(min=1e-6).log().mean() for m in maps]
+    return torch.stack(losses).mean()

@@ -1,0 +1,216 @@
+"""`--compare`: the same training in several modes, each in a process of its own, and what came of each.
+
+Data, seed, batches and the budget (epochs, time limit) are equal; only what trains differs, and its learning rate
+where none was given. Peak memory is that of each process, or of the GPU. The same command again goes on: a finished
+mode is taken as it is, an interrupted one resumed.
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from trainer.core import checkpoint
+from trainer.core.errors import InputError
+from trainer.core.options import check_place, say
+from trainer.florence2.network import MODES
+
+TABLE = (
+    *("name", "mode", "train_share", "trained_parameters", "parameters", "changed_parameters"),
+    *(
+        "peak_memory_mb",
+        "minutes",
+        "epochs",
+        "map",
+        "map50",
+        "map50_low",
+        "map50_high",
+        "false_boxes_per_ok_picture",
+    ),
+)
+FILES = ("compare.csv", "compare.json", "compare.png")
+COMMAND = "command.json"
+# Options that belong to the comparison; each of its runs gets its own.
+OWN = ("--compare", "--out")
+LORA = ("--lora-rank", "--lora-alpha", "--lora-target")
+# Options that a comparison leaves no meaning.
+WITHOUT = {
+    "mode": "MODES say each run's",
+    "train_share": "MODES say each run's, such as full:50",
+    "push": "`python -m trainer.push` uploads one of its runs",
+    "private": "`python -m trainer.push` uploads one of its runs",
+}
+
+
+def parse_modes(text: str) -> list[tuple[str, str, float | None]]:
+    """`lora,full:50,full` as names, modes and shares.
+
+    Raises:
+        InputError: An unknown mode, a share that is none, or a name twice.
+    """
+    found: list[tuple[str, str, float | None]] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"(\w+)(?::([0-9.]+))?", part.strip())
+        share = float(match[2]) if match and match[2] else None
+        if (
+            match is None
+            or match[1] not in MODES
+            or (share is not None and (match[1] == "lora" or not 0 < share <= 100))
+        ):
+            raise InputError(
+                f"--compare: expected modes of {', '.join(MODES)}, each but lora with :PERCENT, got {part!r}"
+            )
+        found.append((part.strip().replace(":", "-"), match[1], share))
+    if len({name for name, _, _ in found}) != len(found):
+        raise InputError(f"--compare: expected each mode once, got {text!r}")
+    return found
+
+
+def passed_on(argv: list[str], lora: bool) -> list[str]:
+    """The command's options without those that the comparison sets itself, and LoRA's only for LoRA."""
+    left_out = OWN if lora else OWN + LORA
+    kept, skip = [], False
+    for word in argv:
+        if skip:
+            skip = False
+            continue
+        name = word.partition("=")[0]
+        if name in left_out:
+            skip = "=" not in word
+            continue
+        kept.append(word)
+    return kept
+
+
+def check_options(args: argparse.Namespace) -> None:
+    """Whether every option has a meaning beside --compare.
+
+    Raises:
+        InputError: One has none.
+    """
+    problems = [
+        f"--{name.replace('_', '-')}: expected none beside --compare: {why}"
+        for name, why in WITHOUT.items()
+        if getattr(args, name)
+    ]
+    if not any(mode == "lora" for _, mode, _ in parse_modes(args.compare)):
+        problems += [
+            f"{name}: expected only with lora among the modes, got --compare {args.compare}"
+            for name in LORA
+            if getattr(args, name.removeprefix("--").replace("-", "_")) is not None
+        ]
+    if problems:
+        raise InputError(problems)
+
+
+def _row(name: str, run: Path) -> dict[str, Any]:
+    summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+    split = next((s for s in summary["splits"] if s.startswith("test")), "validation")
+    measured = summary["splits"][split]
+    low, high = measured["map50_interval"] or (None, None)
+    return {
+        "name": name,
+        "mode": summary["settings"]["mode"],
+        "train_share": summary["settings"]["train_share"],
+        "trained_parameters": summary["trained_parameters"],
+        "parameters": summary["parameters"],
+        "changed_parameters": sum(part["changed_parameters"] for part in summary["changed"].values()),
+        "peak_memory_mb": summary["peak_memory_mb"],
+        "minutes": summary["minutes"],
+        "epochs": summary["epochs"],
+        "map": measured["map"],
+        "map50": measured["map50"],
+        "map50_low": low,
+        "map50_high": high,
+        "false_boxes_per_ok_picture": measured["false_boxes_per_ok_picture"],
+    }
+
+
+def _runs(args: argparse.Namespace, argv: list[str]) -> dict[str, list[str]]:
+    """The options of each mode's run by its name; those of a run that has begun end in --resume.
+
+    Raises:
+        InputError: The modes are wrong, or OUT holds something else than this command's runs.
+    """
+    modes = parse_modes(args.compare)
+    out: Path = args.out
+    _claim(out, args)
+    runs = {}
+    for name, mode, share in modes:
+        words = [*passed_on(argv, mode == "lora"), "--mode", mode, "--out", str(out / name)]
+        if share is not None:
+            words += ["--train-share", str(share)]
+        if (out / name / checkpoint.CONFIG).is_file():
+            words.append("--resume")
+        runs[name] = words
+    return runs
+
+
+def _claim(out: Path, args: argparse.Namespace) -> None:
+    """Take a new folder, or one in which the same command has begun."""
+    given = {name: str(value) for name, value in vars(args).items() if value is not None and name != "out"}
+    given["data"] = str(args.data.resolve())
+    if out.is_dir() and any(out.iterdir()):
+        begun = checkpoint.read_json(out / COMMAND, "the folder of a comparison, or a new one")
+        names = [
+            name
+            for name in {**begun, **given}
+            if begun.get(name) != given.get(name) and name not in WITHOUT  # which earlier versions took
+        ]
+        if names:
+            raise InputError(
+                [
+                    f"--{name.replace('_', '-')}: {out} was begun with {begun.get(name, 'nothing')}, got "
+                    f"{given.get(name, 'nothing')}"
+                    for name in names
+                ]
+            )
+    check_place(out)
+    out.mkdir(parents=True, exist_ok=True)
+    checkpoint.write_text(out / COMMAND, json.dumps(given, indent=2) + "\n")
+
+
+def compare(args: argparse.Namespace, argv: list[str]) -> int:
+    """Run each mode and write OUT/compare.csv, compare.json and compare.png; returns the exit code.
+
+    Args:
+        args: The command's, with `compare` and `out`.
+        argv: What it was called with.
+
+    Raises:
+        InputError: The modes or other options are wrong, or OUT holds something else than this command's runs.
+    """
+    out: Path = args.out
+    check_options(args)
+    runs = _runs(args, argv)
+    rows, failed = [], []
+    for name, words in runs.items():
+        if (out / name / "summary.json").is_file():
+            say(f"{name}: finished before")
+        else:
+            say(f"{name}:")
+            # A process of its own: peak memory is a process's, and one run's must not count for the next.
+            command = [sys.executable, "-m", "trainer.florence2", *words]
+            if code := subprocess.run(command, check=False).returncode:
+                failed.append(f"{name} (exit {code})")
+                continue
+        rows.append(_row(name, out / name))
+    if not rows:
+        raise InputError(f"--compare: expected at least one mode to finish, got {', '.join(failed)}")
+    from trainer.florence2.plots import comparison
+
+    table, numbers, picture = (out / name for name in FILES)
+    checkpoint.write_table(table, TABLE, rows)
+    checkpoint.write_text(numbers, json.dumps(rows, indent=2) + "\n")
+    comparison(rows, picture)
+    for row in rows:
+        say(
+            f"{row['name']:<14} mAP50 {row['map50'] or 0:.3f}  {row['trained_parameters']:>12,} trained  "
+            f"{row['peak_memory_mb']:8.0f} MB  {row['minutes']:.1f} min"
+        )
+    if failed:
+        say(f"failed: {', '.join(failed)}")
+    return 1 if failed else 0

@@ -1,0 +1,189 @@
+"""`trainer.evaluate` of a Florence-2 run: its boxes on any dataset, with the threshold that its validation chose.
+
+OUT then holds evaluation.json, predictions.csv (one line per true, false and missed box), calibration.png, a sheet of
+each split's worst pictures, and report.html.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainer.core import checkpoint, page, results_folder
+from trainer.core.data import read_dataset
+from trainer.core.errors import InputError
+from trainer.core.options import say
+from trainer.core.results_folder import EVALUATION, PREDICTIONS, REPORT, evaluation_files
+from trainer.florence2.answers import Found
+from trainer.florence2.data import DetectionData, DetectionSplit, Truth, detection_data
+from trainer.florence2.detect import Inspector
+from trainer.florence2.run import Detector
+from trainer.florence2.training import answers
+
+COLUMNS = ("split", "run", "kind", "label", "confidence", "address", "cavity", "x1", "y1", "x2", "y2")
+SHOWN = 6
+
+
+def _data(folder: Path, wanted: Sequence[str], detector: Detector) -> DetectionData:
+    """The splits to measure: those wanted, or all but `train`."""
+    dataset, classes = read_dataset(folder, detector.input, wanted)
+    chosen = {n: rows for n, rows in dataset.items() if n in wanted or (not wanted and n != "train")}
+    if not chosen:
+        raise InputError(f"--data {folder}: expected a split other than train, got none")
+    data = detection_data(chosen, classes, folder, detector.input, detector.size, wanted)
+    labels = detector.labels
+    strange = [
+        f"--data {folder} split {name}: expected defects of the run's classes {list(labels)}, got {label}"
+        for name, split in data.splits.items()
+        for label in sorted({pin.label for truth in split.truths for pin in truth.targets} - set(labels))
+    ]
+    if strange:
+        raise InputError(strange)
+    return data
+
+
+def lines_of(name: str, truth: Truth, found: Sequence[Found], threshold: float) -> list[dict[str, Any]]:
+    """Lines of predictions.csv for one picture: what was said, as `true` or `false`, and what was `missed`.
+
+    Addresses are those of the pin that a box lies on; a place is px of the picture.
+    """
+    from trainer.florence2.metrics import matches, pin_at
+
+    said = [one for one in found if one.confidence >= threshold]
+    matched = matches(truth, said)
+
+    def line(
+        kind: str, label: str, box: Sequence[float], pin: Any, confidence: float | None
+    ) -> dict[str, Any]:
+        places = dict(zip(COLUMNS[-4:], (f"{edge:.2f}" for edge in box), strict=True))
+        return {
+            "split": name,
+            "run": truth.run,
+            "kind": kind,
+            "label": label,
+            "confidence": "" if confidence is None else f"{confidence:.4f}",
+            "address": pin.address if pin else "",
+            "cavity": pin.cavity if pin else "",
+            **places,
+        }
+
+    lines = [
+        line(
+            "false" if match is None else "true",
+            one.label,
+            one.box,
+            pin_at(one.box, truth.pins),
+            one.confidence,
+        )
+        for one, match in zip(said, matched, strict=True)
+    ]
+    missed = [pin for k, pin in enumerate(truth.targets) if k not in matched]
+    return lines + [line("missed", pin.label, pin.box, pin, None) for pin in missed]
+
+
+def worst(lines: Sequence[Sequence[dict[str, Any]]], count: int = SHOWN) -> list[int]:
+    """The pictures with the most false and missed boxes, most first; those without any are none."""
+    wrong = [sum(line["kind"] != "true" for line in some) for some in lines]
+    order = sorted(range(len(wrong)), key=lambda i: -wrong[i])
+    return [i for i in order[:count] if wrong[i]]
+
+
+def _write(out: Path, document: dict[str, Any], rows: Sequence[dict[str, Any]]) -> None:
+    from trainer.florence2 import plots, report
+
+    checkpoint.write_table(out / PREDICTIONS, COLUMNS, rows)
+    reports = document["splits"]
+    plots.calibration(
+        {name: measured["calibration"] for name, measured in reports.items()}, out / "calibration.png"
+    )
+    parts = [
+        page.head(f"Evaluation: {document['model']} on {document['data']}"),
+        page.paragraph(
+            f"A box counts from confidence {document['threshold']:.3f} on, chosen on the run's validation: so the "
+            "numbers of validation itself are optimistic."
+        ),
+    ]
+    for name, measured in reports.items():
+        parts += report.split_parts(name, measured)
+        parts.append(
+            page.picture(
+                out / f"mistakes_{name}.png",
+                "The pictures with the most false and missed boxes: truth on the left",
+            )
+        )
+    parts.append(page.picture(out / "calibration.png", "Confidence against the share of true boxes"))
+    checkpoint.write_text(out / REPORT, "\n".join(filter(None, parts)) + "\n")
+    checkpoint.write_text(out / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
+def measure(
+    inspector: Inspector, splits: dict[str, DetectionSplit], batch_size: int, out: Path
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The reports by split and the lines of predictions.csv; writes a sheet of each split's mistakes into `out`."""
+    from trainer.florence2 import metrics, sheets
+
+    detector = inspector.detector
+    threshold, seen = detector.threshold, detector.seen
+    reports: dict[str, Any] = {}
+    rows: list[dict[str, Any]] = []
+    for name, split in splits.items():
+        found = answers(inspector.model, split, inspector.collator, inspector.grammar, batch_size, bar=True)
+        reports[name] = metrics.report(split.truths, found, detector.labels, threshold, seen)
+        lines = [lines_of(name, *pair, threshold) for pair in zip(split.truths, found, strict=True)]
+        rows += [line for some in lines for line in some]
+        if shown := worst(lines):
+            sheet = sheets.truth_and_prediction(split, found, shown, threshold)
+            sheets.save(sheet, out / f"mistakes_{name}.png")
+    return reports, rows
+
+
+def evaluate(
+    run: Path,
+    folder: Path,
+    out: Path,
+    wanted: Sequence[str],
+    batch_size: int,
+    device: torch.device,
+    own_folder: bool = False,
+) -> None:
+    """Measure a finished run's model on a dataset, and write what is named above into `out`.
+
+    Args:
+        run: The run's folder.
+        folder: What `python -m generator build` wrote; any splits.
+        out: Folder of the results.
+        wanted: Splits to measure; none: all but `train`.
+        batch_size: Pictures that are answered together.
+        device: What the model runs on.
+        own_folder: Whether `out` is the run's own folder for it, where all is ours.
+
+    Raises:
+        InputError: The run is unfinished, the dataset cannot be used or has defects that the run does not know, or
+            `out` has files of the same names that no evaluation wrote.
+    """
+    from trainer.florence2 import metrics
+
+    inspector = Inspector.load(run, device)
+    detector = inspector.detector
+    data = _data(folder, wanted, detector)
+    if not own_folder:
+        new = evaluation_files({"splits": data.splits})
+        results_folder.check(out, run, EVALUATION, evaluation_files, new)
+    with results_folder.replaced(out, EVALUATION, evaluation_files) as stage:
+        reports, rows = measure(inspector, data.splits, batch_size, stage)
+        document = {
+            "model": run.resolve().name,
+            "data": folder.resolve().name,
+            "labels": list(detector.labels),
+            "threshold": detector.threshold,
+            "seen": detector.seen,
+            "splits": reports,
+        }
+        _write(stage, document, rows)
+    for name, measured in reports.items():
+        say(f"{name}: {metrics.headline(measured)} ({measured['pictures']} pictures)")
+        for group, part in measured["positions"].items():
+            say(f"  {group} positions: {metrics.headline(part)}")
+    say(f"page: {out / REPORT}")

@@ -1,0 +1,139 @@
+"""What a model still says of pictures that are no connectors: answers and logits before and after a training.
+
+The pictures are drawn (shapes, stripes, a gradient, text), or the user's own from a folder. For each picture and
+task the answer is generated freely, and compared: similarity of the texts, and of the probabilities that both models
+give along the answer that the first one gave.
+"""
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from trainer.florence2.data import stretched
+
+TASKS = ("<OD>", "<CAPTION>")
+LONGEST = 48
+MOST_PHOTOS = 24
+BATCH = 8
+
+
+def drawn_pictures(size: tuple[int, int] = (384, 384)) -> list[tuple[str, Image.Image]]:
+    """Named pictures of plain things, the same every time."""
+    width, height = size
+    pictures = []
+
+    def canvas(name: str, colour: tuple[int, int, int]) -> ImageDraw.ImageDraw:
+        pictures.append((name, Image.new("RGB", size, colour)))
+        return ImageDraw.Draw(pictures[-1][1])
+
+    box = (width // 4, height // 4, 3 * width // 4, 3 * height // 4)
+    canvas("red circle", (240, 240, 240)).ellipse(box, fill=(210, 30, 30))
+    canvas("blue square", (250, 250, 220)).rectangle(box, fill=(30, 60, 200))
+    triangle = [(width // 2, height // 5), (width // 5, 4 * height // 5), (4 * width // 5, 4 * height // 5)]
+    canvas("green triangle", (230, 230, 250)).polygon(triangle, fill=(20, 140, 60))
+    draw = canvas("stripes", (255, 255, 255))
+    for x in range(0, width, width // 8):
+        draw.rectangle((x, 0, x + width // 16, height), fill=(20, 20, 20))
+    draw = canvas("gradient", (0, 0, 0))
+    for y in range(height):
+        draw.line((0, y, width, y), fill=(255 * y // height, 128, 255 - 255 * y // height))
+    draw = canvas("the word STOP", (200, 20, 20))
+    font = ImageFont.load_default(size=width // 5)
+    draw.text((width // 2, height // 2), "STOP", fill="white", font=font, anchor="mm")
+    draw = canvas("a house", (120, 180, 240))
+    draw.rectangle((width // 4, height // 2, 3 * width // 4, height), fill=(190, 140, 90))
+    draw.polygon(
+        [(width // 5, height // 2), (width // 2, height // 5), (4 * width // 5, height // 2)],
+        fill=(160, 40, 30),
+    )
+    canvas("nothing", (128, 128, 128))
+    return pictures
+
+
+def photos(folder: Path) -> Iterator[tuple[str, Image.Image]]:
+    """At most 24 pictures of a folder, by name.
+
+    Raises:
+        InputError: The folder is missing or holds no picture, or, on the way, one that cannot be read.
+    """
+    from trainer.core.data import open_picture
+    from trainer.predict import find_pictures
+    from trainer.vit.network.letterbox import rgb
+
+    return ((p.name, rgb(open_picture(p, str(p)))) for p in find_pictures([folder])[:MOST_PHOTOS])
+
+
+def _answers(model: Any, processor: Any, inputs: dict[str, Tensor]) -> tuple[Tensor, list[str]]:
+    """Tokens (B, T) and texts of free answers."""
+    model.generation_config.no_repeat_ngram_size = 0
+    ids = model.generate(**inputs, max_new_tokens=LONGEST, num_beams=1, do_sample=False)
+    texts = [processor.tokenizer.decode(row, skip_special_tokens=False) for row in ids]
+    return ids, [re.sub(r"<s>|</s>|<pad>", "", text).strip() for text in texts]
+
+
+def _agreement(shares: Sequence[Tensor], ids: Tensor, pad: int) -> Tensor:
+    """(B,) of 1 - half the total variation of next-token probabilities, averaged along answers (B, T)."""
+    distance = (shares[0] - shares[1]).abs().sum(-1) / 2  # (B, T)
+    written = (ids != pad).float()
+    return 1 - (distance * written).sum(1) / written.sum(1).clamp(min=1)
+
+
+def compare(
+    before: Any,
+    after: Any,
+    processor: Any,
+    size: tuple[int, int],
+    pictures: Sequence[tuple[str, Image.Image]],
+) -> dict[str, Any]:
+    """Answers before and after, and how alike they are.
+
+    Args:
+        before, after: Florence-2 models with one tokenizer, on one device, in evaluation mode.
+        processor: Of both.
+        size: (W, H) px of their pictures.
+        pictures: Names and pictures.
+
+    Returns:
+        `rows`, one per picture and task: both answers, `similarity` of the texts in [0, 1] (difflib's ratio) and
+        `agreement` of the logits: 1 - half the total variation of next-token probabilities, averaged along the first
+        model's answer; and the means of both.
+    """
+    rows = []
+    device = next(after.parameters()).device
+    for start in range(0, len(pictures), BATCH):
+        some = pictures[start : start + BATCH]
+        fitted = [Image.fromarray(stretched(p, size).transpose(1, 2, 0).copy()) for _, p in some]
+        for task in TASKS:
+            inputs = processor(text=[task] * len(fitted), images=fitted, return_tensors="pt")
+            inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
+            with torch.inference_mode():
+                ids, texts = _answers(before, processor, inputs)
+                _, other_texts = _answers(after, processor, inputs)
+                shares = [
+                    model(**inputs, decoder_input_ids=ids).logits.float().softmax(-1)
+                    for model in (before, after)
+                ]
+            agreement = _agreement(shares, ids, processor.tokenizer.pad_token_id)
+            for index, (name, _) in enumerate(some):
+                first, second = texts[index], other_texts[index]
+                rows.append(
+                    {
+                        "picture": name,
+                        "task": task,
+                        "before": first,
+                        "after": second,
+                        "similarity": difflib.SequenceMatcher(None, first, second, autojunk=False).ratio(),
+                        "agreement": float(agreement[index]),
+                    }
+                )
+    return {
+        "rows": rows,
+        "similarity": sum(r["similarity"] for r in rows) / max(1, len(rows)),
+        "agreement": sum(r["agreement"] for r in rows) / max(1, len(rows)),
+    }

@@ -1,0 +1,408 @@
+"""What a detector's boxes are worth: COCO's mAP over a whole set, and the numbers that an inspection is judged by.
+
+mAP and its kin come from pycocotools, over all boxes with their confidences. The others are counted at a threshold: a
+box below it is not said. Places where a box is matched with a truth use IoU 0.5 and the same label.
+"""
+
+import contextlib
+import io
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from trainer.core.row_facts import group_of
+from trainer.florence2.answers import Found, iou
+from trainer.florence2.data import FACTORS, Pin, Truth, quantised
+
+MATCH_IOU = 0.5
+BOOTSTRAPS = 1000
+Pictures = Sequence[tuple[Truth, Sequence[Found]]]
+
+
+def _coco_eval(pictures: Pictures, labels: Sequence[str], small_px2: float | None = None) -> Any:
+    """pycocotools' evaluation, run over all pictures; it prints nothing."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    truth: dict[str, Any] = {
+        "info": {},
+        "images": [{"id": i} for i in range(1, len(pictures) + 1)],
+        "categories": [{"id": i + 1, "name": name} for i, name in enumerate(labels)],
+        "annotations": [],
+    }
+    found = []
+    for image, (of, boxes) in enumerate(pictures, 1):
+        for pin in of.targets:
+            x1, y1, x2, y2 = pin.box
+            truth["annotations"].append(
+                {
+                    # 0 would read as "no match".
+                    "id": len(truth["annotations"]) + 1,
+                    "image_id": image,
+                    "category_id": labels.index(pin.label) + 1,
+                    "bbox": [x1, y1, x2 - x1, y2 - y1],
+                    "area": (x2 - x1) * (y2 - y1),
+                    "iscrowd": 0,
+                }
+            )
+        for one in boxes:
+            x1, y1, x2, y2 = one.box
+            found.append([image, x1, y1, x2 - x1, y2 - y1, one.confidence, labels.index(one.label) + 1])
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO()
+        coco.dataset = truth
+        coco.createIndex()
+        results = coco.loadRes(np.array(found, dtype=np.float64).reshape(-1, 7)) if found else COCO()
+        if not found:
+            results.dataset = {**truth, "annotations": []}
+            results.createIndex()
+        run = COCOeval(coco, results, "bbox")
+        if small_px2 is not None:
+            run.params.areaRng = [[0, 1e10], [0, small_px2]]
+            run.params.areaRngLbl = ["all", "small"]
+        run.evaluate()
+        run.accumulate()
+    return run
+
+
+def _mean(values: np.ndarray) -> float | None:
+    held = values[values > -1]
+    return float(held.mean()) if held.size else None
+
+
+def _average_precisions(pictures: Pictures, labels: Sequence[str], small_px2: float | None) -> dict[str, Any]:
+    run = _coco_eval(pictures, labels, small_px2)
+    precision = run.eval["precision"]  # (IoU, recall, class, area, detections)
+    rows: dict[str, Any] = {
+        "map": _mean(precision[:, :, :, 0, -1]),
+        "map50": _mean(precision[0, :, :, 0, -1]),
+        "map75": _mean(precision[5, :, :, 0, -1]),
+        "per_class": {
+            name: {
+                "map": _mean(precision[:, :, k, 0, -1]),
+                "map50": _mean(precision[0, :, k, 0, -1]),
+                "boxes": sum(pin.label == name for truth, _ in pictures for pin in truth.targets),
+            }
+            for k, name in enumerate(labels)
+        },
+    }
+    if small_px2 is not None:
+        rows["small"] = {
+            "below_px2": small_px2,
+            "map": _mean(precision[:, :, :, 1, -1]),
+            "map50": _mean(precision[0, :, :, 1, -1]),
+        }
+    return rows
+
+
+def mean_average_precision(pictures: Pictures, labels: Sequence[str]) -> dict[str, Any]:
+    """mAP (IoU 0.50 to 0.95), mAP50, mAP75, per class, and for small boxes: the smallest third of the true ones.
+
+    COCO calls a box below 32 x 32 px small; in a picture of a whole connector every pin is.
+
+    Args:
+        pictures: Truth and found boxes of each, in px of the picture.
+        labels: Class names without OK.
+
+    Returns:
+        Numbers in [0, 1]; None where there is no true box.
+    """
+    areas = sorted(
+        (p.box[2] - p.box[0]) * (p.box[3] - p.box[1]) for truth, _ in pictures for p in truth.targets
+    )
+    return _average_precisions(pictures, labels, areas[len(areas) // 3] if areas else None)
+
+
+def _average_precision(scores: np.ndarray, hits: np.ndarray, count: int) -> float:
+    """Precision averaged over COCO's 101 recalls; `hits` by descending score."""
+    order = np.argsort(-scores, kind="mergesort")
+    true = np.cumsum(hits[order])
+    precision = true / np.arange(1, len(true) + 1)
+    precision = np.maximum.accumulate(precision[::-1])[::-1]
+    at = np.searchsorted(true / count, np.linspace(0, 1, 101), side="left")
+    return float(np.append(precision, 0.0)[np.minimum(at, len(precision))].mean())
+
+
+def map50_interval(
+    pictures: Pictures, labels: Sequence[str], seed: int = 0, level: float = 0.95
+) -> tuple[float, float] | None:
+    """Bootstrap interval of mAP50 over pictures; None without a true box."""
+    if not any(truth.targets for truth, _ in pictures):
+        return None
+    run = _coco_eval(pictures, labels)
+    count = len(pictures)
+    areas = len(run.params.areaRng)
+    per_class = []
+    for k in range(len(labels)):
+        images = run.evalImgs[k * areas * count : k * areas * count + count]  # the first area: all
+        per_class.append(
+            [
+                (np.array([]), np.array([]), 0)
+                if image is None
+                else (
+                    np.array(image["dtScores"]),
+                    (image["dtMatches"][0] > 0).astype(float),
+                    len(image["gtIds"]),
+                )
+                for image in images
+            ]
+        )
+    rng = np.random.default_rng(seed)
+    means = []
+    for _ in range(BOOTSTRAPS):
+        drawn = rng.integers(0, count, count)
+        values = []
+        for images in per_class:
+            true = sum(images[i][2] for i in drawn)
+            if true:
+                scores = np.concatenate([images[i][0] for i in drawn])
+                hits = np.concatenate([images[i][1] for i in drawn])
+                values.append(_average_precision(scores, hits, true) if len(scores) else 0.0)
+        if values:
+            means.append(np.mean(values))
+    tail = (1 - level) / 2
+    return float(np.quantile(means, tail)), float(np.quantile(means, 1 - tail))
+
+
+def matches(truth: Truth, found: Sequence[Found]) -> list[int | None]:
+    """For each found box its target, or None: IoU 0.5, same label, each target once, confident boxes first."""
+    out: list[int | None] = [None] * len(found)
+    if not found or not truth.targets:
+        return out
+    overlap = iou(torch.tensor([f.box for f in found]), torch.tensor([p.box for p in truth.targets]))
+    taken: set[int] = set()
+    for i in sorted(range(len(found)), key=lambda i: -found[i].confidence):
+        fits = [
+            (float(overlap[i, j]), j)
+            for j, pin in enumerate(truth.targets)
+            if j not in taken and pin.label == found[i].label and overlap[i, j] >= MATCH_IOU
+        ]
+        if fits:
+            out[i] = max(fits)[1]
+            taken.add(max(fits)[1])
+    return out
+
+
+def hits(truth: Truth, found: Sequence[Found]) -> list[bool]:
+    """For each found box whether it is a true one: see `matches`."""
+    return [match is not None for match in matches(truth, found)]
+
+
+def pin_at(box: Sequence[float], pins: Sequence[Pin]) -> Pin | None:
+    """The position that a box speaks of: the pin whose box it overlaps most, else the nearest whose centre it holds."""
+    if not pins:
+        return None
+    overlap = iou(torch.tensor([list(box)]), torch.tensor([p.box for p in pins]))[0]
+    best = int(overlap.argmax())
+    if overlap[best] > 0:
+        return pins[best]
+    for pin in pins:
+        x, y = (pin.box[0] + pin.box[2]) / 2, (pin.box[1] + pin.box[3]) / 2
+        if box[0] <= x <= box[2] and box[1] <= y <= box[3]:
+            return pin
+    return None
+
+
+def best_threshold(pictures: Pictures, most_false: float = 0.1) -> float:
+    """The confidence with the highest F1 among those that leave at most `most_false` boxes per OK picture.
+
+    Above every box where none does; 0.5 without a box.
+    """
+    scored = [
+        (f.confidence, hit, not truth.targets)
+        for truth, found in pictures
+        for f, hit in zip(found, hits(truth, found), strict=True)
+    ]
+    true = sum(len(truth.targets) for truth, _ in pictures)
+    ok = sum(not truth.targets for truth, _ in pictures)
+    best, threshold = -1.0, 0.5
+    if scored:
+        threshold = math.nextafter(max(s[0] for s in scored), math.inf)
+    for level in sorted({round(s[0], 3) for s in scored}):
+        kept = [s for s in scored if s[0] >= level]
+        if ok and sum(s[2] for s in kept) / ok > most_false:
+            continue
+        f1 = 2 * sum(s[1] for s in kept) / max(1, len(kept) + true)
+        if f1 > best:
+            best, threshold = f1, level
+    return threshold
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Counts at a threshold; shares are None where nothing was counted."""
+
+    threshold: float
+    pins: int
+    right_address: float | None
+    right_address_and_mode: float | None
+    missing_pins: int
+    missing_found: float | None
+    ok_pictures: int
+    false_boxes_per_ok_picture: float | None
+    precision: float | None
+    recall: float | None
+
+
+def counts(pictures: Pictures, threshold: float) -> Counts:
+    """What is said of pins and of OK pictures at a threshold.
+
+    A pin counts as found at the right address when a box lies on it more than on any other; with the right mode when
+    that box has its label. A missing pin is found when a box of its label overlaps its expected box by IoU 0.5.
+    """
+    pins = right = right_mode = missing = missing_found = ok = false = said = true = total = 0
+    for truth, all_found in pictures:
+        found = [f for f in all_found if f.confidence >= threshold]
+        said += len(found)
+        total += len(truth.targets)
+        true += sum(hits(truth, found))
+        if not truth.targets:
+            ok += 1
+            false += len(found)
+        at = [(pin_at(f.box, truth.pins), f) for f in found]
+        for pin in truth.targets:
+            on_it = [f for where, f in at if where is pin]
+            if pin.address:
+                pins += 1
+                right += bool(on_it)
+                right_mode += any(f.label == pin.label for f in on_it)
+            if pin.missing:
+                missing += 1
+                same = [f for f in found if f.label == pin.label]
+                if same:
+                    over = iou(torch.tensor([pin.box]), torch.tensor([f.box for f in same]))
+                    missing_found += bool(over.max() >= MATCH_IOU)
+
+    def share(part: int, whole: int) -> float | None:
+        return part / whole if whole else None
+
+    return Counts(
+        threshold,
+        pins,
+        share(right, pins),
+        share(right_mode, pins),
+        missing,
+        share(missing_found, missing),
+        ok,
+        share(false, ok),
+        share(true, said),
+        share(true, total),
+    )
+
+
+def ceilings(truths: Sequence[Truth], labels: Sequence[str]) -> dict[str, float | None]:
+    """mAP of the true boxes themselves, cut to an answer's bins; and after that to whole px, as the library does."""
+    floats: list[tuple[Truth, list[Found]]] = []
+    whole: list[tuple[Truth, list[Found]]] = []
+    for truth in truths:
+        boxes = [quantised(pin.box, truth.size) for pin in truth.targets]
+        for kept, out in ((boxes, floats), ([tuple(map(math.trunc, box)) for box in boxes], whole)):
+            out.append(
+                (truth, [Found(tuple(b), p.label, 1.0) for b, p in zip(kept, truth.targets, strict=True)])  # type: ignore[arg-type]
+            )
+    return {
+        "map": mean_average_precision(floats, labels)["map"],
+        "map_whole_px": mean_average_precision(whole, labels)["map"],
+    }
+
+
+def calibration(pictures: Pictures, bins: int = 10) -> dict[str, Any]:
+    """Confidence against the share of true boxes, in `bins` equal ranges, and the mean gap weighted by boxes (ECE)."""
+    scored = [
+        (f.confidence, hit)
+        for truth, found in pictures
+        for f, hit in zip(found, hits(truth, found), strict=True)
+    ]
+    rows, gap = [], 0.0
+    for index in range(bins):
+        low, high = index / bins, (index + 1) / bins
+        inside = [s for s in scored if low <= s[0] < high or (index == bins - 1 and s[0] >= high)]
+        if inside:
+            said, true = float(np.mean([s[0] for s in inside])), float(np.mean([s[1] for s in inside]))
+            rows.append({"from": low, "to": high, "boxes": len(inside), "confidence": said, "true": true})
+            gap += abs(said - true) * len(inside) / len(scored)
+    return {"bins": rows, "ece": gap if scored else None, "boxes": len(scored)}
+
+
+def position_groups(truths: Iterable[Truth], seen: Mapping[str, Sequence[str]]) -> list[str]:
+    """For each picture what `row_facts.group_of` says of its defects; `ok` without."""
+    return [group_of(*truth.defects, seen) if truth.targets else "ok" for truth in truths]
+
+
+def report(
+    truths: Sequence[Truth],
+    found: Sequence[Sequence[Found]],
+    labels: Sequence[str],
+    threshold: float,
+    seen: Mapping[str, Sequence[str]],
+    intervals: bool = True,
+) -> dict[str, Any]:
+    """Everything there is to say of one split.
+
+    Args:
+        truths, found: Per picture; boxes in its px.
+        labels: Class names without OK.
+        threshold: Confidence from which a box counts as said.
+        seen: Pins that carry a defect somewhere in training, by scene.
+        intervals: Whether to bootstrap mAP50.
+    """
+    pictures = list(zip(truths, found, strict=True))
+
+    def part(keep: Callable[[int], bool], interval: bool = intervals) -> dict[str, Any]:
+        some = [pictures[i] for i in range(len(pictures)) if keep(i)]
+        precisions = mean_average_precision(some, labels)
+        row: dict[str, Any] = {
+            "pictures": len(some),
+            "boxes": sum(len(truth.targets) for truth, _ in some),
+            **{name: precisions[name] for name in ("map", "map50")},
+            **counts(some, threshold).__dict__,
+        }
+        if interval:
+            row["map50_interval"] = map50_interval(some, labels)
+        return row
+
+    groups = position_groups(truths, seen)
+    out: dict[str, Any] = {
+        **part(lambda i: True),
+        **{k: v for k, v in mean_average_precision(pictures, labels).items() if k not in ("map", "map50")},
+        "ceiling": ceilings(truths, labels),
+        "calibration": calibration(pictures),
+        # OK pictures belong to both: a false box there counts against either.
+        "positions": {
+            name: part(lambda i, name=name: groups[i] in (name, "ok"))
+            for name in ("seen", "held-out")
+            if name in groups
+        },
+        "factors": {},
+    }
+    for factor in FACTORS:
+        levels = sorted({truth.factors.get(factor, "") for truth in truths})
+        if len(levels) > 1:
+            out["factors"][factor] = {
+                level: part(lambda i, f=factor, v=level: truths[i].factors.get(f, "") == v, False)
+                for level in levels
+            }
+    with_digits = [truth.factors.get("marking", "none") != "none" for truth in truths]
+    if len(set(with_digits)) == 2:
+        out["digits"] = {
+            "with": part(lambda i: with_digits[i]),
+            "without": part(lambda i: not with_digits[i]),
+        }
+    return out
+
+
+def headline(measured: Mapping[str, Any]) -> str:
+    """One line of a report for people."""
+
+    def shown(value: Any) -> str:
+        return "-" if value is None else f"{value:.3f}"
+
+    return (
+        f"mAP {shown(measured['map'])}  mAP50 {shown(measured['map50'])}  "
+        f"address and mode {shown(measured['right_address_and_mode'])}  "
+        f"false boxes per OK picture {shown(measured['false_boxes_per_ok_picture'])}"
+    )

@@ -1,0 +1,226 @@
+"""Florence-2 models for training: where they come from, whether their loss can be trusted, and what of them trains.
+
+Versions 4.56.0 to 5.12.0 of transformers shift the labels twice in Florence-2's loss: the loss falls, and nothing is
+learned. They are refused, and at the start of every training the loss of the first batch is compared with the
+cross-entropy computed by hand.
+"""
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from trainer.core.errors import InputError
+from trainer.florence2.tiny import STRIDE, TinyShape, tiny_model, tiny_processor
+
+OLDEST_TRANSFORMERS = (5, 13)
+TINY = "tiny"
+MODES = ("full", "language", "decoder", "lora")
+FIX = "install transformers >= 5.13"
+
+
+def check_version(installed: str | None = None) -> None:
+    """Refuse a transformers whose Florence-2 cannot be trained.
+
+    Raises:
+        InputError: The version, what it does and the fix.
+    """
+    installed = installed or version("transformers")
+    numbers = tuple(int(n) for n in re.findall(r"\d+", installed)[:2])
+    if numbers < OLDEST_TRANSFORMERS:
+        raise InputError(
+            f"transformers {installed}: expected 5.13 or newer, as 4.56.0 to 5.12.0 shift Florence-2's labels "
+            f"twice and learn nothing; {FIX}"
+        )
+
+
+def answer_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of each label with the logits at its own place, the masked ones left out.
+
+    Args:
+        logits: (B, T, V).
+        labels: (B, T), -100 where masked.
+    """
+    return F.cross_entropy(logits.float().flatten(0, 1), labels.flatten())
+
+
+def check_loss(model_loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+    """Compare a model's own loss with `answer_loss`.
+
+    Raises:
+        InputError: They differ; where the labels were shifted twice, it says so and names the fix.
+    """
+    own, model_s = float(answer_loss(logits, labels).detach()), float(model_loss.detach())
+    close = 1e-2 + 1e-3 * abs(own) if logits.dtype != torch.float32 else 1e-4 + 1e-4 * abs(own)
+    if abs(own - model_s) <= close:
+        return
+    twice = float(answer_loss(logits[:, :-1], labels[:, 1:]).detach())
+    why = (
+        f"the model shifts the labels once more than it should, so training would learn nothing; {FIX}"
+        if abs(twice - model_s) <= close
+        else f"training on it would be training on something else; {FIX}, or report this"
+    )
+    raise InputError(f"loss self-test: expected {own:.6f} by hand, got {model_s:.6f} from the model: {why}")
+
+
+def fitting_size(size: tuple[int, int]) -> tuple[int, int]:
+    """The nearest (W, H) px, not above 512, that a tiny model can take."""
+    scale = min(1.0, 512 / max(size))
+    return tuple(max(32, round(extent * scale / STRIDE) * STRIDE) for extent in size)  # type: ignore[return-value]
+
+
+def picture_size(processor: Any) -> tuple[int, int]:
+    """(W, H) px that a processor makes of every picture."""
+    size = processor.image_processor.size
+    return int(size["width"]), int(size["height"])
+
+
+def load(
+    model: str, labels: Sequence[str], size: tuple[int, int], seed: int, shape: TinyShape | None = None
+) -> tuple[Any, Any]:
+    """A model in float32 and its processor.
+
+    Args:
+        model: `tiny`, a folder, or an id of a hub.
+        labels: Classes without OK; a tiny model's tokenizer is made for them.
+        size: (W, H) px of a tiny model's pictures.
+        seed: Of a tiny model's weights.
+        shape: Of a tiny model.
+
+    Raises:
+        InputError: It cannot be loaded as Florence-2.
+    """
+    check_version()
+    if model == TINY:
+        processor = tiny_processor(labels, size)
+        return tiny_model(processor, size, shape, seed), processor
+    from transformers import AutoConfig, Florence2ForConditionalGeneration, Florence2Processor
+    from transformers.utils import logging
+
+    if not sys.stderr.isatty():
+        logging.disable_progress_bar()
+    # Else transformers asks whether it may run the Python that lies in a checkpoint.
+    data_only = {"trust_remote_code": False}
+    try:
+        kind = AutoConfig.from_pretrained(model, **data_only).model_type
+        if kind != "florence2" or model.startswith("microsoft/"):
+            raise InputError(
+                f"--model {model}: expected a checkpoint of transformers' own Florence-2, such as "
+                f"florence-community/Florence-2-base-ft, got {kind}; ids of microsoft/ need conversion"
+            )
+        # Published weights are stored in half precision and would be trained in it.
+        loaded = Florence2ForConditionalGeneration.from_pretrained(model, dtype=torch.float32, **data_only)
+        processor = Florence2Processor.from_pretrained(model, **data_only)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as e:
+        there = "no such folder, and " if not Path(model).exists() else ""
+        said = " ".join(str(e).split())  # the library's messages have several lines
+        raise InputError(
+            f"--model {model}: expected 'tiny', a checkpoint's folder or an id that can be fetched, got {there}{said}"
+        ) from e
+    # 3, as published checkpoints have it, corrupts an answer that repeats a label of three tokens.
+    loaded.generation_config.no_repeat_ngram_size = 0
+    loaded.generation_config.num_beams = 1
+    loaded.generation_config.early_stopping = False
+    return loaded, processor
+
+
+_UNIT = re.compile(
+    r"(?:model\.)?(?P<part>vision_tower|multi_modal_projector|language_model\.(?:encoder|decoder|shared))"
+    r"(?P<block>\.(?:layers\.\d+|blocks\.\d+\.\d+|convs\.\d+))?"
+)
+_PARTS = (
+    "language_model.shared",
+    "language_model.decoder",
+    "language_model.encoder",
+    "multi_modal_projector",
+    "vision_tower",
+)
+
+
+def units(model: nn.Module) -> list[tuple[str, list[tuple[str, nn.Parameter]]]]:
+    """The parameters in blocks, from the answer back to the picture: the order in which a share is taken."""
+    groups: dict[tuple[Any, ...], list[tuple[str, nn.Parameter]]] = {}
+    names: dict[tuple[Any, ...], str] = {}
+    for name, parameter in model.named_parameters():
+        found = _UNIT.match(name)
+        if found is None:
+            raise ValueError(f"parameter {name!r} is in no part of Florence-2")
+        block = found["block"] or ""
+        depth = tuple(-int(n) for n in re.findall(r"\d+", block)) or (
+            1,
+        )  # what is before the blocks comes last
+        last = (0, depth) if block.startswith((".layers", ".blocks")) else (1, depth)
+        key = (_PARTS.index(found["part"]), *last)
+        groups.setdefault(key, []).append((name, parameter))
+        names[key] = found["part"] + block
+    return [(names[key], groups[key]) for key in sorted(groups)]
+
+
+def choose_parameters(model: nn.Module, mode: str, share: float = 100.0) -> list[str]:
+    """Freeze all but what a mode trains, and of that so many blocks from the answer back that the share is reached.
+
+    Args:
+        model: Changed in place (`requires_grad`).
+        mode: `full`; `language`: projector and language model; `decoder`: its decoder and the shared embedding.
+        share: Per cent of all parameters of the model that shall train at most.
+
+    Returns:
+        Names of the blocks that train; at least one does.
+    """
+    parts = {
+        "full": _PARTS,
+        "language": _PARTS[:4],
+        "decoder": _PARTS[:2],
+    }[mode]
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    room = share / 100 * sum(p.numel() for p in model.parameters())
+    chosen: list[str] = []
+    for name, held in units(model):
+        size = sum(p.numel() for _, p in held)
+        if not name.startswith(parts) or (chosen and share < 100 and size > room):
+            continue
+        for _, parameter in held:
+            parameter.requires_grad_(True)
+        room -= size
+        chosen.append(name)
+    return chosen
+
+
+def trained_parameters(model: nn.Module) -> tuple[int, int]:
+    """How many parameters train, and how many there are."""
+    every = list(model.parameters())
+    return sum(p.numel() for p in every if p.requires_grad), sum(p.numel() for p in every)
+
+
+def bytes_needed(model: nn.Module, activations: int, ema: bool) -> dict[str, int]:
+    """Memory of a training in float32, estimated: weights, gradients, AdamW's two moments, EMA, activations.
+
+    Args:
+        model: With what trains marked.
+        activations: Bytes that one step keeps for its backward pass.
+        ema: Whether an average of the weights is kept.
+    """
+    trained, every = trained_parameters(model)
+    parts = {
+        "weights": 4 * every,
+        "gradients": 4 * trained,
+        "moments": 8 * trained,
+        "ema": 4 * trained if ema else 0,
+        "activations": activations,
+    }
+    return {**parts, "total": sum(parts.values())}
+
+
+def named_linears(model: nn.Module) -> Iterator[tuple[str, nn.Linear]]:
+    """Every linear layer by name."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear):
+            yield name, module

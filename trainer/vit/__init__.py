@@ -1,0 +1,1 @@
+"""`python -m trainer.vit`: a small vision transformer for classification."""

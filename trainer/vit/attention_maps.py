@@ -1,0 +1,103 @@
+"""Where a ViT's answer comes from: attention rollout, class-gradient rollout and the patches' own verdicts.
+
+- *Rollout* (Abnar & Zuidema 2020): the heads' mean attention of each block, half of it the token itself for the
+  residual branch, multiplied through the blocks; then the mean over the tokens, which the class head reads. It knows
+  no class.
+- *Gradient rollout* (after Chefer, Gur & Wolf 2021): attention times the gradient of the evidence for a class, negative
+  parts cut off, mean over heads, R <- R + A R. What the pooling takes from each last token is its gradient times the
+  token. The evidence is the most probable NG class against OK, in every picture: OK and NG are asked the same.
+- *Patches*: 1 - P(OK) of each patch, the heat map of `trainer.predict`.
+
+Maps are (B, h, w), not negative, each summing to 1; one without any evidence is flat.
+"""
+
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from trainer.vit.network.model import Attention, ViT, rotate
+
+METHODS = ("rollout", "gradient", "patches")
+
+
+def _recording_forward(self: Attention, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """`Attention.forward` with the attention written out, for the fused kernel keeps it to itself."""
+    batch, tokens, dim = x.shape
+    qkv = self.qkv(x).view(batch, tokens, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
+    q, k, v = qkv.unbind(0)
+    scores = rotate(q, cos, sin) @ rotate(k, cos, sin).transpose(2, 3) * q.shape[-1] ** -0.5
+    weights = scores.softmax(-1)  # (B, heads, N, N)
+    self.recorded = weights
+    return self.proj((weights @ v).transpose(1, 2).reshape(batch, tokens, dim))
+
+
+@contextmanager
+def recording(model: ViT) -> Iterator[list[Attention]]:
+    """Within it each block's attention keeps its weights (B, heads, N, N) as `recorded`."""
+    layers = [block.attention for block in model.blocks]
+    try:
+        for layer in layers:
+            layer.forward = types.MethodType(_recording_forward, layer)
+        yield layers
+    finally:
+        for layer in layers:
+            layer.__dict__.pop("forward", None)
+            layer.__dict__.pop("recorded", None)
+
+
+def shares(maps: Tensor) -> Tensor:
+    """Maps (B, h, w) scaled to sum to 1; flat where there is nothing."""
+    maps = maps.clamp(min=0)
+    total = maps.sum((1, 2), keepdim=True)
+    flat = torch.full_like(maps, 1 / (maps.shape[1] * maps.shape[2]))
+    return torch.where(total > 1e-12, maps / total.clamp(min=1e-12), flat)
+
+
+def maps_of(model: ViT, pixels: Tensor) -> dict[str, Tensor]:
+    """All three maps of some pictures.
+
+    Args:
+        model: In evaluation mode.
+        pixels: (B, C, H, W) in [0, 1], on the model's device; or (B, V, C, H, W), V views of each part, whose evidence
+            is then the part's.
+
+    Returns:
+        (B, h, w) by method, on the CPU; of parts (B * V, h, w), the views of one after the other.
+    """
+    ok = model.config.ok_index
+    last: list[Tensor] = []
+    hook = model.norm.register_forward_hook(lambda module, given, out: last.append(out))
+    try:
+        with recording(model) as layers, torch.enable_grad():
+            prediction = model(pixels)
+            odds = prediction.logits - prediction.logits[:, ok : ok + 1]
+            odds = odds.masked_fill(torch.arange(odds.shape[1], device=odds.device) == ok, -torch.inf)
+            evidence = odds.amax(1).sum()
+            weights = [layer.recorded for layer in layers]
+            gradients = torch.autograd.grad(evidence, [last[0], *weights])
+    finally:
+        hook.remove()
+    patch_logits = prediction.patch_logits.detach().flatten(0, -4)  # (B, K, h, w), of each view by itself
+    grid = patch_logits.shape[2:]
+    with torch.no_grad():
+        count, tokens = last[0].shape[:2]
+        identity = torch.eye(tokens, device=pixels.device).expand(count, tokens, tokens)
+        rolled, relevance = identity, identity
+        for weight, gradient in zip(weights, gradients[1:], strict=True):
+            rolled = (0.5 * weight.mean(1) + 0.5 * identity) @ rolled
+            relevance = relevance + (weight * gradient).clamp(min=0).mean(1) @ relevance
+        read = (gradients[0] * last[0]).sum(2).clamp(min=0)  # (B, N)
+        gradient_map = (read[:, None] @ relevance)[:, 0]
+        heat = 1 - patch_logits.softmax(1)[:, ok]
+        patches = heat[
+            0
+        ].numel()  # what follows them are registers, which have no place and which no head reads
+        found = {
+            "rollout": rolled[:, :patches, :patches].mean(1),
+            "gradient": gradient_map[:, :patches],
+            "patches": heat.flatten(1),
+        }
+        return {name: shares(flat.detach().unflatten(1, grid)).cpu() for name, flat in found.items()}

@@ -1,0 +1,190 @@
+"""Pictures of an evaluation for people: calibration, detection against size, main effects, the worst mistakes."""
+
+import itertools
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image, ImageDraw, ImageFont
+
+from trainer.core.checkpoint import replace_file
+from trainer.core.data import IGNORED, Split
+from trainer.core.detection_probability import FOUND, probability
+from trainer.core.plots import save_figure
+
+CAPTION = 44
+RED, GREEN = (214, 48, 49), (40, 167, 69)
+
+
+def calibration(reports: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """Confidence against the share of right answers, before and after the temperature, one panel per split."""
+    figure = Figure(figsize=(4.6 * len(reports), 4.6), layout="constrained")
+    for axes, (name, measured) in zip(
+        figure.subplots(1, len(reports), squeeze=False)[0], reports.items(), strict=True
+    ):
+        axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="means what it says")
+        for key, label, color in (
+            ("calibration_before_temperature", "as trained", "tab:orange"),
+            ("calibration", "with the frozen temperature", "tab:blue"),
+        ):
+            rows = measured[key]["bins"]
+            area = [12 + 200 * r["pictures"] / measured["pictures"] for r in rows]
+            said, right = [r["confidence"] for r in rows], [r["right"] for r in rows]
+            axes.plot(said, right, color=color, alpha=0.6)
+            axes.scatter(said, right, area, color=color, label=f"{label}: ECE {measured[key]['ece']:.3f}")
+        axes.set(
+            title=name, xlabel="probability said", ylabel="share right", xlim=(0, 1.03), ylim=(-0.03, 1.05)
+        )
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8, loc="lower left")
+    save_figure(figure, path)
+
+
+def detection(
+    reports: Mapping[str, Mapping[str, Any]], hits: Mapping[str, Mapping[str, Any]], path: Path
+) -> bool:
+    """Probability of detection against size, a panel per split and measure; False where no defect has a size.
+
+    Args:
+        reports: By split.
+        hits: By split and measure: sizes in mm and whether each was found.
+        path: PNG file to write.
+    """
+    panels = [(split, measure) for split in reports for measure in hits[split]]
+    if not panels:
+        return False
+    columns = max(len(hits[split]) for split in reports)
+    lines = [split for split in reports if hits[split]]
+    figure = Figure(figsize=(5.6 * columns, 3.9 * len(lines)), layout="constrained")
+    grid = figure.subplots(len(lines), columns, squeeze=False)
+    for row, split in enumerate(lines):
+        for column in range(columns):
+            axes = grid[row][column]
+            if column >= len(hits[split]):
+                axes.set_axis_off()
+                continue
+            measure = list(hits[split])[column]
+            sizes, found = (np.asarray(values) for values in hits[split][measure])
+            fitted = reports[split]["detection"][measure]
+            # Seeded: the report of equal numbers is equal.
+            jitter = np.random.default_rng(0).uniform(0, 0.03, len(sizes))
+            axes.scatter(sizes, np.where(found, 1 + jitter, -jitter), 12, color="tab:blue", alpha=0.6)
+            edges = (
+                np.quantile(sizes, np.linspace(0, 1, min(6, 1 + len(sizes) // 4))) if len(sizes) > 7 else []
+            )
+            for low, high in itertools.pairwise(edges):
+                inside = (sizes >= low) & (sizes <= high)
+                axes.plot([low, high], [found[inside].mean()] * 2, color="grey", linewidth=2, alpha=0.7)
+            at = np.geomspace(sizes.min(), max(sizes.max(), fitted["a90_95_mm"] or 0), 200)
+            drawn = probability(fitted, at)
+            if drawn is not None:
+                axes.plot(at, drawn, color="tab:red", label="fitted curve")
+            for key, label, style in (("a90_mm", "90 %", "--"), ("a90_95_mm", "90/95", "-")):
+                if fitted[key] is not None and fitted[key] <= 1.5 * sizes.max():
+                    axes.axvline(
+                        fitted[key], color="black", linestyle=style, label=f"{label}: {fitted[key]:.2f} mm"
+                    )
+            axes.axhline(FOUND, color="grey", linestyle=":")
+            axes.set(
+                title=f"{split}: {fitted['found']} of {fitted['defects']} found\n{textwrap.fill(fitted['note'], 62)}",
+                xlabel=measure.replace("_mm", ", mm").replace("_", " "),
+                ylabel="said NG",
+                ylim=(-0.08, 1.08),
+            )
+            axes.grid(alpha=0.3)
+            if axes.get_legend_handles_labels()[0]:
+                axes.legend(fontsize=8, loc="center right")
+    save_figure(figure, path)
+    return True
+
+
+def main_effects(measured: Mapping[str, Any], title: str, path: Path) -> bool:
+    """Accuracy at each level of each factor with its interval; False where no factor has two levels."""
+    factors = measured["factors"]
+    if not factors:
+        return False
+    widths = [max(1.5, 0.5 * len(levels)) for levels in factors.values()]
+    figure = Figure(figsize=(1.2 + 1.25 * sum(widths), 5), layout="constrained")
+    panels = figure.subplots(1, len(factors), sharey=True, squeeze=False, width_ratios=widths)[0]
+    lowest = min(level["interval"][0] for levels in factors.values() for level in levels.values())
+    for axes, (name, levels) in zip(panels, factors.items(), strict=True):
+        values = [level["accuracy"] for level in levels.values()]
+        bounds = np.array([level["interval"] for level in levels.values()])
+        low, high = np.maximum(0, values - bounds[:, 0]), np.maximum(0, bounds[:, 1] - values)
+        axes.errorbar(range(len(values)), values, [low, high], fmt="o-", capsize=3)
+        labels = [f"{level} ({row['pictures']})" for level, row in levels.items()]
+        axes.set_xticks(range(len(values)), labels, rotation=60, ha="right", fontsize=8)
+        axes.axhline(measured["accuracy"]["share"], color="grey", linestyle=":")
+        axes.set(title=name, xlim=(-0.5, len(values) - 0.5), ylim=(max(-0.02, lowest - 0.05), 1.02))
+        axes.grid(alpha=0.3)
+    panels[0].set_ylabel("accuracy, 95 % interval")
+    figure.suptitle(f"{title}: main effects (pictures in brackets; dotted: all)")
+    save_figure(figure, path)
+    return True
+
+
+def picture_of(split: Split, index: int, scale: int) -> Image.Image:
+    """A picture as the network sees it (its first three channels), enlarged by a whole factor."""
+    pixels = split.pictures.batch([index])[0, :3].permute(1, 2, 0).numpy()
+    picture = Image.fromarray(np.ascontiguousarray(pixels))
+    return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
+
+
+def defect_boxes(split: Split, index: int, ok_index: int) -> list[list[float]]:
+    """Boxes (xyxy, network px) of a row's visible defects."""
+    return [
+        box
+        for box, category in zip(split.boxes[index].tolist(), split.categories[index].tolist(), strict=True)
+        if category not in (ok_index, IGNORED)
+    ]
+
+
+def mistake_sheet(split: Split, rows: Sequence[Mapping[str, Any]], ok_index: int, path: Path) -> None:
+    """The worst mistakes on one sheet: picture, box of the truth, what is there and what was said.
+
+    Of several views of a part each has its box of the truth, one below the other.
+
+    Args:
+        split: Where the pictures are.
+        rows: From `evaluation.report`, `mistakes`.
+        ok_index: Label of OK.
+        path: PNG file to write.
+    """
+    columns = 3
+    width = split.pictures.batch([0]).shape[3]
+    scale = max(1, -(-380 // width))
+    font = ImageFont.load_default(size=14)
+    cells = []
+    for row in rows:
+        pictures = []
+        for place in split.places([row["index"]]).tolist():
+            picture = picture_of(split, place, scale)
+            draw = ImageDraw.Draw(picture)
+            for box in defect_boxes(split, place, ok_index):
+                x1, y1, x2, y2 = (scale * v for v in box)
+                draw.rectangle((x1 - 3, y1 - 3, x2 + 3, y2 + 3), outline=(255, 200, 0), width=2)
+            pictures.append(picture)
+        height = picture.height + 2
+        cell = Image.new("RGB", (picture.width, CAPTION - 2 + height * len(pictures)), "white")
+        size = "" if row["size_mm"] is None else f" {row['size_mm']:.2f} mm"
+        where = " ".join(row["addresses"])
+        what = f"{row['truth']} {where}{size}" if row["truth"] != "OK" else "OK"
+        caption = ImageDraw.Draw(cell)
+        caption.text((4, 4), f"{row['run']}: {what}", fill="black", font=font)
+        color = RED if row["said"] != "OK" else GREEN
+        caption.text((4, 23), f"said {row['said']}, P(NG) {row['p_ng']:.3f}", fill=color, font=font)
+        for number, picture in enumerate(pictures):
+            cell.paste(picture, (0, CAPTION + number * height))
+        cells.append(cell)
+    lines = -(-len(cells) // columns)
+    sheet = Image.new(
+        "RGB",
+        (min(columns, len(cells)) * (cells[0].width + 8), lines * (cells[0].height + 8)),
+        "white",
+    )
+    for number, cell in enumerate(cells):
+        sheet.paste(cell, ((number % columns) * (cell.width + 8), (number // columns) * (cell.height + 8)))
+    replace_file(path, lambda temporary: sheet.save(temporary, format="PNG"))

@@ -1,0 +1,418 @@
+"""A small vision transformer for connectors: fine patches, a convolutional stem, one verdict per patch and per picture.
+
+What was chosen, and why:
+
+- A pin is 7 to 12 px wide, so a patch is 8 px. The stem is convolutional (stride 2 each): a linear patch embedding
+  learns too slowly from a hundred pictures, and two residual convolutions per stride told pins apart better than one.
+  Its norm works on the channels of one pixel: batch statistics would make a verdict depend on the pictures beside it,
+  statistics over the picture on how bright the table is. With GroupNorm, what was learned from close-ups carried over
+  to whole pictures less well.
+- Beside the colours the stem gets the local contrast: a housing's inside is dark, its surroundings bright, and
+  the differences that matter are small there.
+- Position enters by rotating queries and keys (2-D rotary embedding): attention then sees only how far apart two
+  patches lie. With absolute embeddings a network could learn "this place has never been NG" from a design that holds
+  positions out, and miss a defect there. Any picture size works, square or not.
+- The patch head gives class logits for each patch. It is what the boxes of the truth teach.
+- The class logits pool the patch head: per NG class the log-odds against OK, soft maximum over the patches,
+  with a learned scale and offset, plus a linear head on the mean token. Defects cover one patch in a hundred: a
+  class token alone must find that by itself and stays at chance for long, while the soft maximum passes on
+  what the patch head knows from the first epoch. Pictures alone decide; boxes are not needed at inference.
+- Several views of one part are one longer row of patches: each view goes through the same stem and blocks by itself,
+  and what pools the patches of one picture pools those of all. One view that shows a defect is then enough, and no
+  weight is added: a run on single pictures can begin one on parts. Attention stays within a view, for what lies
+  between patches of two cameras is no distance on the part.
+
+Two more shapes exist for weights that others trained (`trainer.vit.pretrained`): a linear stem, one convolution with
+the patch's stride, and learned absolute positions. Registers are further tokens that belong to no place: what a
+checkpoint's class token becomes here.
+
+Rotary embedding: Su et al. 2021, RoFormer, section 3.4.2, applied to each axis on half of a head's channels.
+Registers: Darcet et al. 2024, Vision transformers need registers.
+
+This file goes along with every run, so that transformers alone can build the network: hence the relative import.
+"""
+
+import math
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .errors import InputError
+
+OK_CLASS = "OK"
+STEMS = ("conv", "linear")
+POSITIONS = ("rotary", "learned")
+# The usual shapes of vision transformers (Touvron et al. 2021, DeiT, table 1).
+SIZES = {
+    "tiny": {"dim": 192, "depth": 12, "heads": 3, "mlp_ratio": 4.0},
+    "small": {"dim": 384, "depth": 12, "heads": 6, "mlp_ratio": 4.0},
+    "base": {"dim": 768, "depth": 12, "heads": 12, "mlp_ratio": 4.0},
+}
+
+
+@dataclass(frozen=True)
+class ViTConfig:
+    """Everything that the weights' shapes and meaning depend on.
+
+    Args:
+        classes: Class names in label order; `OK` must be one of them.
+        width, height: Picture size in px.
+        channels: Channels of a picture.
+        mean, std: Per channel, of pixels in [0, 1], over the training pictures.
+        patch_size: Stride of the patches in px: 4, 8 or 16; with a linear stem 2 to 64.
+        dim: Width of a token. A multiple of 4 * heads.
+        depth: Number of blocks.
+        heads: Attention heads per block.
+        mlp_ratio: Hidden width of a block's MLP over `dim`.
+        stem_width: Channels after the stem's first convolution.
+        stem_depth: Residual convolutions after each of the stem's later strides.
+        dropout: Share of the residual branches' outputs set to zero in training.
+        registers: Tokens beside the patches' own.
+        stem: `conv`, or `linear`: one convolution with the patch's stride.
+        positions: `rotary`, or `learned`: an embedding added per place of the grid.
+        views: Cameras whose pictures of a part are judged together; empty: each picture by itself.
+    """
+
+    classes: tuple[str, ...]
+    width: int
+    height: int
+    channels: int = 3
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    std: tuple[float, ...] = (0.25, 0.25, 0.25)
+    patch_size: int = 8
+    dim: int = 128
+    depth: int = 2
+    heads: int = 4
+    mlp_ratio: float = 3.0
+    stem_width: int = 32
+    stem_depth: int = 2
+    dropout: float = 0.0
+    registers: int = 0
+    stem: str = "conv"
+    positions: str = "rotary"
+    views: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if field.name in ("classes", "mean", "std", "views"):
+                object.__setattr__(self, field.name, tuple(getattr(self, field.name)))
+        problems = []
+        if OK_CLASS not in self.classes or len(self.classes) < 2:
+            problems.append(
+                f"classes: expected {OK_CLASS!r} and at least one other, got {list(self.classes)}"
+            )
+        if self.stem not in STEMS or self.positions not in POSITIONS:
+            problems.append(
+                f"stem and positions: expected one of {STEMS} and of {POSITIONS}, "
+                f"got {self.stem!r} and {self.positions!r}"
+            )
+        if self.stem == "conv" and self.patch_size not in (4, 8, 16):
+            problems.append(f"patch size: expected 4, 8 or 16 px, got {self.patch_size}")
+        if self.stem == "linear" and not 2 <= self.patch_size <= 64:
+            problems.append(f"patch size: expected 2 to 64 px, got {self.patch_size}")
+        if self.registers < 0:
+            problems.append(f"registers: expected 0 or more, got {self.registers}")
+        if min(self.width, self.height) < 2 * self.patch_size:
+            problems.append(
+                f"picture size: expected at least 2 patches of {self.patch_size} px each way, "
+                f"got {self.width}x{self.height} px"
+            )
+        if self.heads < 1 or self.dim < 1 or self.dim % (4 * self.heads):
+            problems.append(f"dim: expected a multiple of 4 * heads = {4 * self.heads}, got {self.dim}")
+        if self.depth < 0 or self.stem_depth < 0 or self.stem_width < 1:
+            problems.append(
+                "depth, stem depth and stem width: expected at least 0, 0 and 1, "
+                f"got {self.depth}, {self.stem_depth} and {self.stem_width}"
+            )
+        if not len(self.mean) == len(self.std) == self.channels:
+            problems.append(f"mean and std: expected {self.channels} numbers each")
+        if len(self.views) == 1 or len(set(self.views)) < len(self.views):
+            problems.append(f"views: expected none, or two and more that differ, got {list(self.views)}")
+        if not self.mlp_ratio > 0:
+            problems.append(f"mlp ratio: expected a number above 0, got {self.mlp_ratio}")
+        if not 0 <= self.dropout < 1:
+            problems.append(f"dropout: expected 0 <= dropout < 1, got {self.dropout}")
+        if problems:
+            raise InputError(problems)
+
+    @property
+    def ok_index(self) -> int:
+        """Label of the OK class."""
+        return self.classes.index(OK_CLASS)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Patches down and across, the last ones padded."""
+        return -(-self.height // self.patch_size), -(-self.width // self.patch_size)
+
+
+class Prediction(NamedTuple):
+    """What the network says of B pictures, or of B parts from V views each.
+
+    Args:
+        logits: (B, K) class logits.
+        patch_logits: (B, K, h, w) class logits of each patch; of parts (B, V, K, h, w).
+    """
+
+    logits: Tensor
+    patch_logits: Tensor
+
+
+def local_contrast(pixels: Tensor) -> Tensor:
+    """Grey value against mean and standard deviation of about 24 px around it.
+
+    Args:
+        pixels: (B, C, H, W) in [0, 1].
+
+    Returns:
+        (B, 1, H, W).
+    """
+    grey = pixels.mean(1, keepdim=True)
+    moments = F.avg_pool2d(torch.cat([grey, grey * grey], 1), 8, 8, ceil_mode=True, count_include_pad=False)
+    moments = F.avg_pool2d(F.pad(moments, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    moments = F.interpolate(moments, size=grey.shape[2:], mode="bilinear", align_corners=False)
+    mean, square = moments[:, :1], moments[:, 1:]
+    return (grey - mean) / ((square - mean * mean).clamp(min=0).sqrt() + 0.02)
+
+
+class PixelNorm(nn.Module):
+    """Root-mean-square norm over the channels of each pixel: (B, C, H, W) -> the same shape."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale = torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-4)
+        return x * scale * self.weight[:, None, None] + self.bias[:, None, None]
+
+
+class ResidualConv(nn.Module):
+    """Pre-norm 3x3 convolution added to its input: (B, C, H, W) -> the same shape."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = PixelNorm(channels)
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv(F.gelu(self.norm(x)))
+
+
+class ConvStem(nn.Module):
+    """Pixels and their local contrast to tokens: (B, channels + 1, H, W) -> (B, dim, H / patch, W / patch)."""
+
+    def __init__(self, config: ViTConfig) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        inputs, width = config.channels + 1, config.stem_width
+        steps = int(math.log2(config.patch_size))
+        for step in range(steps):
+            layers += [nn.Conv2d(inputs, width, 3, stride=2, padding=1), PixelNorm(width), nn.GELU()]
+            if step > 0:
+                layers += [ResidualConv(width) for _ in range(config.stem_depth)]
+            inputs, width = width, min(2 * width, config.dim)
+        layers.append(nn.Conv2d(inputs, config.dim, 1))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.layers(pixels)
+
+
+class LinearStem(nn.Module):
+    """Pixels and their local contrast to tokens, each patch alone: the shapes are those of `ConvStem`."""
+
+    def __init__(self, config: ViTConfig) -> None:
+        super().__init__()
+        self.projection = nn.Conv2d(config.channels + 1, config.dim, config.patch_size, config.patch_size)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.projection(pixels)
+
+
+def rotary_tables(grid: tuple[int, int], head_dim: int) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of every patch's rotation angles.
+
+    Args:
+        grid: Patches down and across.
+        head_dim: Channels of a head; the first half turns with the row, the second with the column.
+
+    Returns:
+        Two (h * w, head_dim / 2) tensors.
+    """
+    quarter = head_dim // 4
+    # Wavelengths from 2 patches to about 60: from a pin's neighbour to the whole housing.
+    frequency = math.pi * torch.logspace(0, -1.5, quarter)
+    rows = torch.arange(grid[0]).repeat_interleave(grid[1])
+    columns = torch.arange(grid[1]).repeat(grid[0])
+    angle = torch.cat([rows[:, None] * frequency, columns[:, None] * frequency], dim=1)
+    return angle.cos(), angle.sin()
+
+
+def resized_positions(whole: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Position embeddings (h, w, dim) of one grid laid over another: (h' * w', dim)."""
+    if whole.shape[:2] == grid:
+        return whole.flatten(0, 1)
+    planes = whole.permute(2, 0, 1)[None]  # (1, dim, h, w)
+    return F.interpolate(planes, size=grid, mode="bicubic", align_corners=False)[0].flatten(1).T
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn channel pairs by the angles of their patch: (B, heads, N, head_dim) -> the same shape."""
+    a, b = x.chunk(2, dim=-1)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with rotary positions: (B, N, dim) -> the same shape."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        batch, tokens, dim = x.shape
+        qkv = self.qkv(x).view(batch, tokens, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
+        q, k, v = qkv.unbind(0)  # (B, heads, N, head_dim)
+        out = F.scaled_dot_product_attention(rotate(q, cos, sin), rotate(k, cos, sin), v)
+        return self.proj(out.transpose(1, 2).reshape(batch, tokens, dim))
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block: (B, N, dim) -> the same shape."""
+
+    def __init__(self, config: ViTConfig) -> None:
+        super().__init__()
+        hidden = int(config.dim * config.mlp_ratio)
+        self.norm1 = nn.LayerNorm(config.dim)
+        self.attention = Attention(config.dim, config.heads)
+        self.norm2 = nn.LayerNorm(config.dim)
+        self.mlp = nn.Sequential(nn.Linear(config.dim, hidden), nn.GELU(), nn.Linear(hidden, config.dim))
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        x = x + self.dropout(self.attention(self.norm1(x), cos, sin))
+        return x + self.dropout(self.mlp(self.norm2(x)))
+
+
+class EvidencePooling(nn.Module):
+    """Patch logits to class logits: the strongest evidence of each NG class against OK.
+
+    Soft maximum over the patches of the log-odds of class c against OK, times a learned scale, plus a learned
+    offset; OK itself stays at 0, so the sum is a log-odds again.
+    """
+
+    SHARPNESS = 2.0
+
+    def __init__(self, classes: int, ok_index: int) -> None:
+        super().__init__()
+        self.ok_index = ok_index
+        keep = torch.ones(classes)
+        keep[ok_index] = 0
+        self.register_buffer("keep", keep, persistent=False)
+        self.log_scale = nn.Parameter(torch.zeros(classes))
+        self.offset = nn.Parameter(torch.zeros(classes))
+
+    def forward(self, patch_logits: Tensor) -> Tensor:
+        """(B, K, h, w) -> (B, K); further dimensions after K are pooled as well."""
+        odds = patch_logits - patch_logits[:, self.ok_index : self.ok_index + 1]
+        strongest = torch.logsumexp(self.SHARPNESS * odds.flatten(2), dim=2) / self.SHARPNESS
+        return (self.log_scale.exp() * strongest + self.offset) * self.keep
+
+
+class ViT(nn.Module):
+    """The network. Input: (B, channels, H, W) pixels in [0, 1], whole pictures or cut-outs of them.
+
+    Or (B, V, channels, H, W): V views of each of B parts, which get one row of class logits each.
+    """
+
+    def __init__(self, config: ViTConfig) -> None:
+        super().__init__()
+        self.config = config
+        classes = len(config.classes)
+        self.register_buffer("mean", torch.tensor(config.mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(config.std).view(1, -1, 1, 1), persistent=False)
+        self.stem = ConvStem(config) if config.stem == "conv" else LinearStem(config)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.norm = nn.LayerNorm(config.dim)
+        self.patch_head = nn.Linear(config.dim, classes)
+        self.class_head = nn.Linear(config.dim, classes)
+        self.pooling = EvidencePooling(classes, config.ok_index)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
+        self.registers = self._tokens(config.registers)
+        # (h * w, dim)
+        self.positions = self._tokens(config.grid[0] * config.grid[1] if config.positions == "learned" else 0)
+
+    def _tokens(self, count: int) -> nn.Parameter | None:
+        """(count, dim) small random numbers; None of 0, which leaves the random numbers of the rest as they were."""
+        if not count:
+            return None
+        return nn.Parameter(nn.init.trunc_normal_(torch.empty(count, self.config.dim), std=0.02))
+
+    def _positions(self, grid: tuple[int, int]) -> Tensor:
+        """(h * w, dim) learned positions of a grid; a cut-out has those of the picture's middle."""
+        if grid == self.config.grid:
+            return self.positions
+        whole = self.positions.unflatten(0, self.config.grid)
+        if grid[0] > whole.shape[0] or grid[1] > whole.shape[1]:
+            return resized_positions(whole, grid)
+        top, left = (whole.shape[0] - grid[0]) // 2, (whole.shape[1] - grid[1]) // 2
+        return whole[top : top + grid[0], left : left + grid[1]].flatten(0, 1)
+
+    def _angles(self, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Two (N, head_dim / 2): cosine and sine per token; what has no place, or a learned one, is not turned."""
+        cos, sin = rotary_tables(grid, self.config.dim // self.config.heads)
+        if self.config.positions == "learned":
+            cos, sin = torch.ones_like(cos), torch.zeros_like(sin)
+        if self.config.registers:
+            cos = F.pad(cos, (0, 0, 0, self.config.registers), value=1.0)
+            sin = F.pad(sin, (0, 0, 0, self.config.registers), value=0.0)
+        return cos, sin
+
+    def forward(self, pixels: Tensor) -> Prediction:
+        patch = self.config.patch_size
+        views = int(pixels.shape[1]) if pixels.dim() == 5 else 0
+        if views:
+            pixels = pixels.flatten(0, 1)
+        # Plain numbers, no negative ones: traced for ONNX, -(-61 // 8) would be rounded to 7.
+        height, width = int(pixels.shape[2]), int(pixels.shape[3])
+        rows, columns = (height + patch - 1) // patch, (width + patch - 1) // patch
+        x = torch.cat([(pixels - self.mean) / self.std, local_contrast(pixels)], 1)
+        right, bottom = columns * patch - width, rows * patch - height
+        if right or bottom:
+            x = F.pad(x, (0, right, 0, bottom), mode="replicate")
+        x = self.stem(x).flatten(2).transpose(1, 2)  # (B, h * w, dim)
+        if self.positions is not None:
+            x = x + self._positions((rows, columns))
+        if self.registers is not None:
+            x = torch.cat([x, self.registers.expand(x.shape[0], -1, -1)], 1)  # (B, N, dim)
+        cos, sin = (t.to(x.device) for t in self._angles((rows, columns)))
+        for block in self.blocks:
+            x = block(x, cos, sin)
+        x = self.norm(x)[:, : rows * columns]
+        patch_logits = self.patch_head(x).transpose(1, 2).unflatten(2, (rows, columns))  # (B, K, h, w)
+        if not views:
+            return Prediction(self.class_head(x.mean(1)) + self.pooling(patch_logits), patch_logits)
+        x = x.unflatten(0, (-1, views)).flatten(1, 2)  # (B, V * h * w, dim)
+        patch_logits = patch_logits.unflatten(0, (-1, views))  # (B, V, K, h, w)
+        logits = self.class_head(x.mean(1)) + self.pooling(patch_logits.transpose(1, 2))
+        return Prediction(logits, patch_logits)
+
+    def parameter_groups(self, weight_decay: float) -> list[dict]:
+        """Parameters for an optimizer: matrices and kernels decay; norms, biases, tokens and the pooling's do not."""
+        matrices = {name for name, p in self.named_parameters() if p.ndim > 1} - {"registers", "positions"}
+        decay = [p for name, p in self.named_parameters() if name in matrices]
+        plain = [p for name, p in self.named_parameters() if name not in matrices]
+        return [
+            {"params": decay, "weight_decay": weight_decay},
+            {"params": plain, "weight_decay": 0.0},
+        ]

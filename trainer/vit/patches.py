@@ -1,0 +1,140 @@
+"""What the truth boxes teach the patches: a class for each patch, and a class for each object.
+
+Two losses on the patch head's logits, both only for rows whose boxes are known:
+
+- *Objects.* The logits inside a box, averaged by overlap, must give the object's class. Every pin counts, the
+  good ones too: 27 examples from one picture, each told apart from its neighbours.
+- *Patches.* Every patch outside the NG boxes is OK, every patch mostly inside one is of its class: so print, walls
+  and gaps stay quiet. Patches that an NG box merely touches are left open.
+
+One NG object stands against two dozen OK ones, so a class weighs by the inverse square root of its share: full
+balance would make good pins at the tolerance's edge alarms, none would start with "all OK".
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from trainer.core.data import IGNORED
+
+UNDECIDED = -100  # cross_entropy's own mark for a target that does not count
+
+
+def overlap(boxes: Tensor, grid: tuple[int, int], patch_size: int) -> tuple[Tensor, Tensor]:
+    """How many px of each patch row and patch column a box covers.
+
+    Args:
+        boxes: (..., 4) xyxy in px.
+        grid: Patches down and across.
+        patch_size: Patch size in px.
+
+    Returns:
+        (..., h) and (..., w); the product of two entries is the covered area of that patch in px².
+    """
+    covered = []
+    for axis, count in ((1, grid[0]), (0, grid[1])):
+        start = torch.arange(count, device=boxes.device) * patch_size
+        low = torch.maximum(boxes[..., axis, None], start)
+        high = torch.minimum(boxes[..., axis + 2, None], start + patch_size)
+        covered.append((high - low).clamp(min=0))
+    return covered[0], covered[1]
+
+
+def patch_targets(
+    boxes: Tensor, categories: Tensor, ok_index: int, grid: tuple[int, int], patch_size: int
+) -> Tensor:
+    """The class of each patch.
+
+    A patch at least half covered by an NG box, or the one it covers most, has the box's class; one it only touches,
+    or that a hidden object's box touches, is `UNDECIDED`; all others are OK. Where two NG boxes claim a patch the lower
+    label wins.
+
+    Args:
+        boxes: (B, M, 4) xyxy in px.
+        categories: (B, M) labels, `IGNORED` for hidden objects and for padding (whose boxes are empty).
+        ok_index: Label of OK.
+        grid: Patches down and across.
+        patch_size: Patch size in px.
+
+    Returns:
+        (B, h, w) labels.
+    """
+    down, across = overlap(boxes, grid, patch_size)
+    area = down[..., :, None] * across[..., None, :]  # (B, M, h, w)
+    most = area.flatten(2).amax(2)[..., None, None]
+    claimed = ((area >= patch_size**2 / 2) | (area == most)) & (area > 0)
+    touched = (area > 0) & (categories != ok_index)[..., None, None]
+    target = torch.full((boxes.shape[0], *grid), ok_index, device=boxes.device)
+    target[touched.any(1)] = UNDECIDED
+    for label in range(int(categories.max()) if categories.numel() else -1, -1, -1):
+        if label != ok_index:
+            target[(claimed & (categories == label)[..., None, None]).any(1)] = label
+    return target
+
+
+def object_logits(patch_logits: Tensor, boxes: Tensor, patch_size: int) -> Tensor:
+    """Patch logits averaged over each box by overlap.
+
+    Args:
+        patch_logits: (B, K, h, w).
+        boxes: (B, M, 4) xyxy in px.
+        patch_size: Patch size in px.
+
+    Returns:
+        (B, M, K); 0 for a box outside the picture.
+    """
+    down, across = overlap(boxes, (patch_logits.shape[2], patch_logits.shape[3]), patch_size)
+    total = torch.einsum("bmh,bmw,bkhw->bmk", down, across, patch_logits)
+    return total / (down.sum(2) * across.sum(2)).clamp(min=1e-6)[..., None]
+
+
+def balanced_cross_entropy(
+    logits: Tensor, targets: Tensor, total: Callable[[Tensor], Tensor] = lambda counts: counts
+) -> Tensor:
+    """Mean cross-entropy, each class weighing by the inverse square root of its share of the targets.
+
+    Args:
+        logits: (N, K).
+        targets: (N,) labels; `UNDECIDED` ones do not count.
+        total: Adds up the counts (K,) of all processes that share a batch; each then returns its part of the mean.
+
+    Returns:
+        A scalar; 0 when no target counts.
+    """
+    counts = total(torch.bincount(targets[targets != UNDECIDED], minlength=logits.shape[1]).to(logits.dtype))
+    weight = counts.clamp(min=1).rsqrt()
+    lost = F.cross_entropy(logits, targets, weight=weight, ignore_index=UNDECIDED, reduction="sum")
+    return lost / (weight * counts).sum().clamp(min=1)
+
+
+def patch_loss(
+    patch_logits: Tensor,
+    boxes: Tensor,
+    categories: Tensor,
+    known: Tensor,
+    ok_index: int,
+    patch_size: int,
+    total: Callable[[Tensor], Tensor] = lambda counts: counts,
+) -> Tensor:
+    """Both losses, summed, over the pictures whose boxes are known.
+
+    Args:
+        patch_logits: (B, K, h, w).
+        boxes: (B, M, 4) xyxy in px.
+        categories: (B, M) labels or `IGNORED`.
+        known: (B,) whether the boxes tell every patch's class.
+        ok_index: Label of OK.
+        patch_size: Patch size in px.
+        total: Adds up the counts of all processes that share a batch: see `balanced_cross_entropy`.
+    """
+    patch_logits, boxes, categories = patch_logits[known], boxes[known], categories[known]
+    grid = (patch_logits.shape[2], patch_logits.shape[3])
+    target = patch_targets(boxes, categories, ok_index, grid, patch_size)
+    loss = balanced_cross_entropy(patch_logits.permute(0, 2, 3, 1).flatten(0, 2), target.flatten(), total)
+    if boxes.shape[1]:
+        logits = object_logits(patch_logits, boxes, patch_size).flatten(0, 1)
+        labels = torch.where(categories == IGNORED, UNDECIDED, categories).flatten()
+        loss = loss + balanced_cross_entropy(logits, labels, total)
+    return loss
