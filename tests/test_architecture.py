@@ -25,7 +25,13 @@ CONTRACT, GEOMETRY, KINDS, MANIFEST, SCENE = (
 RENDERER_WORDS = {CONTRACT, GEOMETRY, KINDS, MANIFEST}
 GENERATOR_BASE = {"generator.io", "generator.bbox_str", "generator.soart"}
 TRAINER_GROUND = {"trainer.vit.network", "generator.bbox_str", "generator.io", "generator.soart"}
-TRAINER_GROUND |= {"generator.dataset.rows", "generator.dataset.hub", "generator.verdict"}
+TRAINER_GROUND |= {
+    "generator.dataset.rows",
+    "generator.dataset.labels",
+    "generator.dataset.hub",
+    "generator.verdict",
+}
+TRAINER_GROUND |= {CONTRACT, f"{GEOMETRY}.lens"}
 KINDS_OF_RUN = {"trainer.core", "trainer.vit", "trainer.florence2", *TRAINER_GROUND}
 MAY_IMPORT: dict[str, set[str]] = {
     CONTRACT: set(),

@@ -1,0 +1,322 @@
+"""THE row type: what a dataset knows of a picture and of each object in it.
+
+`build`, `import` and `augment` make `PictureRow` and `ObjectRow`; the trainers read them. `features` derives the
+columns from the two classes, so a new column is a new field here, and its value where rows are made.
+
+A value that nobody knows is None. An older dataset may lack columns: `missing_columns` names them, and their values
+are None.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from datasets import ClassLabel, Features, Image, List, Value
+
+from generator.dataset.labels import CLASSES, OTHERNG, VERDICTS
+
+Box = tuple[float, float, float, float]
+Point = tuple[float, float]
+
+# Columns of pictures; a dataset may lack `mask`. They are bytes and stand beside a PictureRow, not in it.
+PICTURES = ("image", "nsoart", "mask")
+# The manifest's own columns, in its order.
+MANIFEST_COLUMNS = {
+    "run": "string",
+    "split": "string",
+    "part": "int64",
+    "seed": "int64",
+    "scene": "string",
+    "housing": "string",
+    "terminal": "string",
+    "defects": "string",
+    "camera": "string",
+    "lighting": "string",
+    "marking": "string",
+    "samples": "int64",
+}
+_CLASS = "class"  # stands for ClassLabel with the dataset's own classes
+
+
+def _column(feature: object, **options: Any) -> Any:
+    """A field that is a column of this type; `default` makes it optional."""
+    return field(metadata={"feature": feature}, **options)
+
+
+_TEXT, _FLAG, _WHOLE = Value("string"), Value("bool"), Value("int64")
+# Double precision: labels compare measures with a limit.
+_MM = Value("float64")
+_PX = List(Value("float32"))
+_TEXTS = List(_TEXT)
+_BBOX = {"bbox": List(Value("float32"), length=4), "area": Value("float32")}
+_CAMERA, _TOLERANCE, _HOUSING = {"camera_json": _TEXT}, {"tolerance_json": _TEXT}, {"housing_bbox": _PX}
+_MANIFEST = {name: Value(kind) for name, kind in MANIFEST_COLUMNS.items()}
+
+
+@dataclass(frozen=True)
+class ObjectRow:
+    """One position of the connector, or one foreign body, crack or print defect, as a picture shows it.
+
+    Attributes:
+        id: its index in the instance mask.
+        box: xyxy in px, clipped to the picture; of an NG position what shows the defect. Stored as `bbox`, COCO's xywh,
+            beside its `area` in px^2.
+        category: one of CLASSES.
+        kinds: the kinds of defect that make it NG; () for a good one, None where that is not known.
+        in_answer: whether `bbox_str` names it.
+        visible: share of it that can be seen, 0 to 1 (of a missing pin: of its cavity).
+        dx_mm, dy_mm: the tip from its true position; None for a missing pin and for what is no pin, as the next three.
+        true_position_mm: 2 sqrt(dx^2 + dy^2).
+        retraction_mm: of the tip below nominal; negative where it protrudes.
+        tilt_deg: of the line from foot to tip against the mating direction.
+        tip_px, base_px: tip and foot in the picture; None where there is no pin or the point is outside.
+    """
+
+    id: int | None = _column(_WHOLE)
+    box: Box = _column(_BBOX)
+    category: str = _column(_CLASS)
+    kinds: tuple[str, ...] | None = _column(_TEXTS, default=None)
+    in_answer: bool | None = _column(_FLAG, default=None)
+    address: str | None = _column(_TEXT, default=None)
+    cavity: str | None = _column(_TEXT, default=None)
+    visible: float | None = _column(Value("float32"), default=None)
+    dx_mm: float | None = _column(_MM, default=None)
+    dy_mm: float | None = _column(_MM, default=None)
+    true_position_mm: float | None = _column(_MM, default=None)
+    retraction_mm: float | None = _column(_MM, default=None)
+    tilt_deg: float | None = _column(_MM, default=None)
+    tip_px: Point | None = _column(_PX, default=None)
+    base_px: Point | None = _column(_PX, default=None)
+
+    @property
+    def area(self) -> float:
+        """Of the box, px^2."""
+        return (self.box[2] - self.box[0]) * (self.box[3] - self.box[1])
+
+    @property
+    def is_position(self) -> bool:
+        """A position of the connector, whatever stands there; else a foreign body, crack or print defect."""
+        return bool(self.address)
+
+
+@dataclass(frozen=True)
+class CameraRow:
+    """The camera of one picture; stored as JSON in `camera_json`.
+
+    Attributes:
+        matrix_world: (4, 4) Blender's camera to world, mm: looks along -Z with Y up.
+        fx, fy, cx, cy: px, in the edge convention: the picture is [0, W] x [0, H].
+        distortion: OpenCV's k1, k2, p1, p2, k3.
+    """
+
+    matrix_world: tuple[tuple[float, ...], ...]
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    distortion: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0)
+
+    @classmethod
+    def of(cls, camera: Mapping[str, Any]) -> CameraRow:
+        """From a record's `camera`, or from parsed `camera_json`."""
+        return cls(
+            tuple(tuple(map(float, line)) for line in camera["matrix_world"]),
+            *(float(camera[name]) for name in ("fx", "fy", "cx", "cy")),
+            tuple(map(float, camera["distortion"])),
+        )
+
+    def as_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+
+@dataclass(frozen=True)
+class PictureRow:
+    """One picture: its class under one tolerance, its objects, its camera, its manifest row.
+
+    Attributes:
+        label: one of CLASSES; `verdict` follows from it.
+        kinds: every kind of defect of the part; None where a labeller's words are not kinds of ours.
+        observable: whether one of the part's defects shows in this view; True for a good part.
+        grey: whether a measure lies within the grey band around its limit.
+        bbox_str: the Florence-2 answer.
+        objects: None where it is not known what the picture shows.
+        camera: None where it is not known, as of a photograph without calibration.
+        tolerance: the limits in mm, by name, that `label` was decided under.
+        housing_box: xyxy in px, clipped.
+        original, augmentation: of a copy: the run it was made from, and how.
+        manifest: the manifest's own columns; extras: the user's.
+    """
+
+    label: str = _column(_CLASS)
+    kinds: tuple[str, ...] | None = _column(_TEXTS)
+    observable: bool | None = _column(_FLAG)
+    grey: bool | None = _column(_FLAG)
+    bbox_str: str | None = _column(_TEXT)
+    objects: tuple[ObjectRow, ...] | None = _column("objects")
+    camera: CameraRow | None = _column(_CAMERA)
+    tolerance: Mapping[str, float] | None = _column(_TOLERANCE)
+    housing_box: Box | None = _column(_HOUSING)
+    synthetic: bool = _column(_FLAG)
+    original: str | None = _column(_TEXT)
+    augmentation: str | None = _column(_TEXT)
+    width: int = _column(_WHOLE)
+    height: int = _column(_WHOLE)
+    manifest: Mapping[str, Any] = _column(_MANIFEST)
+    extras: Mapping[str, str] = _column("extras", default_factory=dict)
+
+    @property
+    def verdict(self) -> str:
+        return VERDICTS[int(self.label != "OK")]
+
+
+def class_names(other: bool) -> tuple[str, ...]:
+    """The classes that a dataset declares; OTHERNG only where there are other defects."""
+    return CLASSES if other else tuple(name for name in CLASSES if name != OTHERNG)
+
+
+def features(other: bool, extras: Sequence[str] = (), masks: bool = False) -> Features:
+    """The columns and their types, derived from PictureRow and ObjectRow.
+
+    Args:
+        other: whether the dataset holds defects of class OTHERNG.
+        extras: names of the user's own manifest columns, carried as text.
+        masks: whether instance masks are among them.
+    """
+    label = ClassLabel(names=list(class_names(other)))
+    columns: dict[str, object] = {"image": Image(), "nsoart": Image()}
+    if masks:
+        columns["mask"] = Image()
+    for each in dataclasses.fields(PictureRow):
+        feature = each.metadata["feature"]
+        if feature == _CLASS:
+            columns |= {"label": label, "verdict": ClassLabel(names=list(VERDICTS))}
+        elif feature == "objects":
+            # A dict of lists, as viewers and the usual detection examples expect it.
+            columns["objects"] = {name: List(kind) for name, kind in _object_columns(label).items()}
+        elif feature == "extras":
+            columns |= dict.fromkeys(extras, _TEXT)
+        elif isinstance(feature, dict):
+            columns |= feature
+        else:
+            columns[each.name] = feature
+    return Features(columns)
+
+
+def _object_columns(label: ClassLabel) -> dict[str, object]:
+    columns: dict[str, object] = {}
+    for each in dataclasses.fields(ObjectRow):
+        feature = each.metadata["feature"]
+        if isinstance(feature, dict):
+            columns |= feature
+        else:
+            columns[each.name] = label if feature == _CLASS else feature
+    return columns
+
+
+def missing_columns(present: Mapping[str, Any]) -> list[str]:
+    """Names of the columns, `objects.NAME` for those of objects, that a dataset's features lack.
+
+    Args:
+        present: the features of a dataset that was made earlier, or elsewhere.
+    """
+    wanted = features(True)
+    lacking = [name for name in wanted if name not in present]
+    objects = present.get("objects")
+    inner = getattr(objects, "feature", objects)
+    if isinstance(inner, Mapping):
+        lacking += [f"objects.{name}" for name in wanted["objects"] if name not in inner]
+    return lacking
+
+
+def columns_of(row: PictureRow) -> dict[str, Any]:
+    """The row as Arrow stores it, without its pictures: classes as numbers of CLASSES, boxes as xywh."""
+    return {
+        "label": CLASSES.index(row.label),
+        "verdict": VERDICTS.index(row.verdict),
+        "kinds": None if row.kinds is None else list(row.kinds),
+        "observable": row.observable,
+        "grey": row.grey,
+        "bbox_str": row.bbox_str,
+        "objects": None if row.objects is None else object_columns_of(row.objects),
+        "camera_json": None if row.camera is None else row.camera.as_json(),
+        "tolerance_json": None if row.tolerance is None else json.dumps(dict(row.tolerance), sort_keys=True),
+        "housing_bbox": None if row.housing_box is None else _xywh(row.housing_box),
+        **{name: getattr(row, name) for name in ("synthetic", "original", "augmentation", "width", "height")},
+        **{name: row.manifest.get(name) for name in MANIFEST_COLUMNS},
+        **row.extras,
+    }
+
+
+def object_columns_of(objects: Sequence[ObjectRow]) -> dict[str, list[Any]]:
+    """Objects as the column `objects` stores them."""
+    plain = [f.name for f in dataclasses.fields(ObjectRow) if f.name not in ("box", "category", "kinds")]
+    return {
+        "bbox": [_xywh(each.box) for each in objects],
+        "area": [each.area for each in objects],
+        "category": [CLASSES.index(each.category) for each in objects],
+        "kinds": [None if each.kinds is None else list(each.kinds) for each in objects],
+        **{name: [getattr(each, name) for each in objects] for name in plain},
+    }
+
+
+def row_of(columns: Mapping[str, Any], extras: Sequence[str] = ()) -> PictureRow:
+    """The row that Arrow stores, read back; columns that are not there are None.
+
+    Args:
+        columns: a row as stored: classes as numbers.
+        extras: names of the user's own columns.
+    """
+    camera, tolerance = columns.get("camera_json"), columns.get("tolerance_json")
+    housing = columns.get("housing_bbox")
+    kinds = columns.get("kinds")
+    return PictureRow(
+        label=CLASSES[columns["label"]],
+        kinds=None if kinds is None else tuple(kinds),
+        observable=columns.get("observable"),
+        grey=columns.get("grey"),
+        bbox_str=columns.get("bbox_str"),
+        objects=objects_of(columns),
+        camera=None if camera is None else CameraRow.of(json.loads(camera)),
+        tolerance=None if tolerance is None else json.loads(tolerance),
+        housing_box=None if housing is None else _xyxy(housing),
+        synthetic=bool(columns.get("synthetic", True)),
+        original=columns.get("original"),
+        augmentation=columns.get("augmentation"),
+        width=columns["width"],
+        height=columns["height"],
+        manifest={name: columns.get(name) for name in MANIFEST_COLUMNS},
+        extras={name: columns[name] for name in extras},
+    )
+
+
+def objects_of(columns: Mapping[str, Any]) -> tuple[ObjectRow, ...] | None:
+    """The objects of a stored row; None where it is not known what the picture shows."""
+    stored = columns.get("objects")
+    if stored is None or stored.get("bbox") is None:
+        return None
+    count = len(stored["bbox"])
+    plain = [f.name for f in dataclasses.fields(ObjectRow) if f.name not in ("box", "category")]
+    values = {name: stored.get(name) or [None] * count for name in plain}
+    found = []
+    for at in range(count):
+        fields = {name: values[name][at] for name in plain}
+        for name in ("kinds", "tip_px", "base_px"):
+            fields[name] = None if fields[name] is None else tuple(fields[name])
+        found.append(
+            ObjectRow(box=_xyxy(stored["bbox"][at]), category=CLASSES[stored["category"][at]], **fields)
+        )
+    return tuple(found)
+
+
+def _xywh(box: Box) -> list[float]:
+    x1, y1, x2, y2 = box
+    return [x1, y1, x2 - x1, y2 - y1]
+
+
+def _xyxy(box: Sequence[float]) -> Box:
+    x, y, width, height = box
+    return x, y, x + width, y + height
