@@ -16,7 +16,7 @@ from blender_scripts.contract.errors import InputError, shown
 from generator.augmenting.relabel import as_columns
 from generator.dataset.features import MANIFEST_COLUMNS, features
 from generator.dataset.labels import CLASSES, OK, ObjectTruth, PictureTruth, worst_class
-from generator.dataset.render_folder import encoded_png
+from generator.dataset.writer import encoded_png
 from generator.interchange.labelled import Labelled, kind_of, numbers
 from generator.io.pictures import eight_bit, open_upright, plain, write_whole
 from generator.soart import nsoart
