@@ -318,7 +318,8 @@ def parser_of(words: list[str]) -> tuple[argparse.ArgumentParser, list[str]]:
         parser = argparse.ArgumentParser(exit_on_error=False)
         importlib.import_module(COMMANDS[words[3]][0]).add_arguments(parser)
         return parser, words[4:]
-    return importlib.import_module(words[2]).parser(), words[3:]
+    command = words[2] + (".command" if words[2] in ("trainer.vit", "trainer.florence2") else "")
+    return importlib.import_module(command).parser(), words[3:]
 
 
 def check_command(line: str) -> None:

@@ -240,8 +240,8 @@ import sys
 sys.path.insert(0, {root!r})
 import bpy
 import numpy as np
-from blender_scripts.mesh import Mesh
-from blender_scripts.objects import add_object, make_mesh
+from blender_scripts.geometry.mesh import Mesh
+from blender_scripts.scene.objects import add_object, make_mesh
 
 x, y = (axis.ravel() for axis in np.meshgrid(np.arange(70.0), np.arange(70.0)))
 places = np.stack([x, y, np.sin(0.7 * x) * np.cos(0.3 * y)], axis=1)
@@ -270,11 +270,11 @@ from pathlib import Path
 sys.path.insert(0, {root!r})
 import bpy
 import numpy as np
-from blender_scripts.lens import Window
-from blender_scripts.mesh import Mesh
-from blender_scripts.objects import add_object, make_mesh
-from blender_scripts.path_tracer import PathTracer
-from blender_scripts.stage import CAMERA, Stage
+from blender_scripts.geometry.lens import Window
+from blender_scripts.geometry.mesh import Mesh
+from blender_scripts.scene.objects import add_object, make_mesh
+from blender_scripts.scene.path_tracer import PathTracer
+from blender_scripts.scene.stage import CAMERA, Stage
 
 bpy.ops.wm.read_factory_settings(use_empty=True)
 stage = Stage()
@@ -315,10 +315,10 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
 import bpy
-from blender_scripts.connector import read_connector
-from blender_scripts.optics import set_up_station
-from blender_scripts.part import make_part
-from blender_scripts.stage import Stage
+from blender_scripts.contract.connector import read_connector
+from blender_scripts.geometry.optics import set_up_station
+from blender_scripts.manifest.make_part import make_part
+from blender_scripts.scene.stage import Stage
 
 bpy.ops.wm.read_factory_settings(use_empty=True)
 connector, stage = read_connector(Path({root!r}, "scenes", "header_2x8.toml")), Stage()
