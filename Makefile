@@ -16,6 +16,8 @@ WORKERS ?= $(shell nproc 2>/dev/null || echo 1)
 PYTEST_ARGS ?=
 STUDY_ARGS ?=
 
+BENCHMARKS := $(basename $(notdir $(wildcard benchmarks/bench_*.py)))
+
 DEMO := demo
 DEMO_MANIFEST := manifests/demo.csv
 
@@ -65,7 +67,7 @@ lint: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python .ci/system_packages.py
-	@for bench in benchmarks/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+	@for bench in $(BENCHMARKS); do echo "== $$bench"; $(BIN)/python -m benchmarks.$$bench || exit 1; done
 
 # Finished runs are never repeated: kill it when you like, and repeat it.
 study: $(INSTALLED)
