@@ -24,6 +24,7 @@ from blender_scripts.contract.errors import InputError
 from blender_scripts.manifest.output_folder import EXTRAS, FOLDERS
 from blender_scripts.manifest.reader import Run, stream_runs
 from generator.dataset.card import DatasetFacts, make_card
+from generator.dataset.connectors import nominal_connectors
 from generator.dataset.folder import BATCH_ROWS
 from generator.dataset.labels import OBSERVABLE_PX, OK, Tolerance
 from generator.dataset.record_rows import Labelling
@@ -120,7 +121,10 @@ def build(directory: Path, to: Path, scenes: Path, options: Options) -> DatasetF
             answer=options.answer,
             ceilings=found.ceilings,
         )
-        writer.finish(make_card(facts), parameters, None)
+        connectors, notes = nominal_connectors(found.connectors, scenes)
+        for note in notes:
+            tell(note)
+        writer.finish(make_card(facts), parameters, connectors)
     return facts
 
 
