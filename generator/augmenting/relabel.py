@@ -41,7 +41,7 @@ class Settings:
 
     @classmethod
     def of_card(cls, settings: Mapping[str, Any]) -> Settings:
-        """Of what `card.read_settings` gives; a dataset without it has none of them."""
+        """Of what `card_header.read_settings` gives; a dataset without it has none of them."""
         answer = settings.get("answer", "short")
         return cls(
             settings.get("tolerance") or {},

@@ -72,7 +72,7 @@ class ObjectRow:
         visible: share of it that can be seen, 0 to 1 (of a missing pin: of its cavity).
         dx_mm, dy_mm: the tip from its true position; None for a missing pin and for what is no pin, as the next three.
         true_position_mm: 2 sqrt(dx^2 + dy^2).
-        retraction_mm: of the tip below nominal; negative where it protrudes.
+        retraction_mm: of the terminal below its nominal height in its cavity; negative where it protrudes.
         tilt_deg: of the line from foot to tip against the mating direction.
         tip_px, base_px: tip and foot in the picture; None where there is no pin. A build keeps points outside of the
             picture, as the record has them; a copy drops those that it moved out.
@@ -130,7 +130,10 @@ class CameraRow:
         """From a record's `camera`, or from parsed `camera_json`."""
         return cls(
             tuple(tuple(map(float, line)) for line in camera["matrix_world"]),
-            *(float(camera[name]) for name in ("fx", "fy", "cx", "cy")),
+            float(camera["fx"]),
+            float(camera["fy"]),
+            float(camera["cx"]),
+            float(camera["cy"]),
             tuple(map(float, camera["distortion"])),
         )
 
