@@ -21,18 +21,17 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from tqdm import tqdm
 
+from generator.io import pictures as decoder
 from generator.io.view_names import parts_of
 from trainer.core import checkpoint, frozen_threshold
 from trainer.core.data import open_picture
-from trainer.core.errors import InputError
+from trainer.core.errors import InputError, as_input_error
 from trainer.core.options import check_place, exit_code
 from trainer.florence2.run import FORMAT as DETECTION_FORMAT
 from trainer.florence2.run import kind_of
 from trainer.vit.network.letterbox import rgb
 from trainer.vit.network.model import ViT
 from trainer.vit.verdicts import annotate, annotate_part, judge, judge_part
-
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
 PREDICTIONS = "predictions.json"
 MARK = ("Software", "Pinsight trainer.predict")  # in every sheet
@@ -60,17 +59,16 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
     """
     found, problems = [], []
     for path in paths:
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-            if not inside:
-                problems.append(
-                    f"{path}: expected pictures ({', '.join(sorted(SUFFIXES))}) in the folder, got none"
-                )
-            found += inside
-        elif path.is_file():
+        if path.is_file():
             found.append(path)
-        else:
+        elif not path.is_dir():
             problems.append(f"{path}: expected a picture or a folder, got nothing there")
+        else:
+            try:
+                with as_input_error():
+                    found += decoder.find_pictures(path)
+            except InputError as e:
+                problems += e.problems
     if problems:
         raise InputError(problems)
     return list(dict.fromkeys(found))
