@@ -168,7 +168,7 @@ def test_a_protruding_pin_is_higher_and_reaches_below_the_floor(height: float) -
     found = measured(f"protruding:height_mm={height}")
     assert found.tip == pytest.approx([0.0, 0.0, TOP + height], abs=MM)
     assert found.rings[0][:, 2].max() < FLOOR - 0.4
-    # The second ring stands at the floor: truth.py takes what is above as what can be seen.
+    # The second ring stands at the floor: outlines.py takes what is above as what can be seen.
     assert found.centres[1][2] == pytest.approx(FLOOR, abs=1e-9)
 
 
