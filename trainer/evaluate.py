@@ -19,6 +19,7 @@ import torch
 from trainer.core import checkpoint, frozen_threshold, page, results_folder, row_facts, views
 from trainer.core.checkpoint import TrainingConfig
 from trainer.core.data import Split, load_frozen_classes
+from trainer.core.decision import decide, softmax
 from trainer.core.errors import InputError
 from trainer.core.frozen_threshold import Frozen
 from trainer.core.options import check_place, device_of, exit_code, number, say
@@ -26,7 +27,7 @@ from trainer.core.results_folder import EVALUATION, PREDICTIONS, REPORT, evaluat
 from trainer.core.row_facts import Facts
 from trainer.florence2.run import FORMAT as DETECTION_FORMAT
 from trainer.florence2.run import kind_of
-from trainer.vit import training
+from trainer.vit.answers import answer
 from trainer.vit.network.model import ViT, ViTConfig
 
 EXAMPLE = """example:
@@ -107,7 +108,7 @@ def _frozen(args: argparse.Namespace, model: ViT, settings: TrainingConfig) -> F
             f"--data {args.data} split validation: expected rows to choose the threshold on, got none that --rows "
             f"{settings.rows} keeps, as the run was trained"
         )
-    logits = training.answer(model, validation, args.batch_size, bar=True).logits
+    logits = answer(model, validation, args.batch_size, bar=True).logits
     try:
         train = _splits(args.data, settings.input, config, ("train",))["train"]
         positions = row_facts.defect_positions(kept(train, settings.rows), config.ok_index)
@@ -125,8 +126,8 @@ def _predictions(
 ) -> list[dict[str, Any]]:
     """One line of predictions.csv per picture, or per part."""
     classes, ok = model.config.classes, model.config.ok_index
-    probabilities = frozen_threshold.softmax(logits, held.temperature)
-    said = frozen_threshold.decide(probabilities, ok, held.threshold)
+    probabilities = softmax(logits, held.temperature)
+    said = decide(probabilities, ok, held.threshold)
     return [
         {
             "split": name,
@@ -165,7 +166,7 @@ def evaluate(
         renamed |= {
             column: factor for column, factor in row_facts.column_names(facts).items() if column != factor
         }
-        answers = training.answer(model, split, batch_size, bar=True)
+        answers = answer(model, split, batch_size, bar=True)
         reports[name] = evaluation.report(
             facts, answers.logits, split.labels.numpy(), config.classes, config.ok_index, held
         )

@@ -14,6 +14,7 @@ from trainer.core.card import evaluation_of
 from trainer.core.data import load_frozen_classes
 from trainer.core.errors import InputError
 from trainer.core.frozen_threshold import FROZEN, Frozen
+from trainer.core.positions import positions_by_scene
 from trainer.core.row_facts import Facts
 from trainer.evaluate import main
 from trainer.vit import evaluation
@@ -243,7 +244,7 @@ def test_a_bridge_s_position_is_that_of_its_pins(seen):
     assert [group(a) for a in ("r1c1-r1c2", "r1c1", "r1c2-r1c3", "r1c3-r1c4")] == [
         *("seen", "seen", "both", "held-out")
     ]
-    assert row_facts.positions_by_scene([("s", ["r1c2-r1c1", ""]), ("t", [])]) == {
+    assert positions_by_scene([("s", ["r1c2-r1c1", ""]), ("t", [])]) == {
         "s": ["r1c1", "r1c2"],
         "t": [],
     }

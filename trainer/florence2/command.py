@@ -398,7 +398,8 @@ def run(args: argparse.Namespace, argv: list[str]) -> int:
     main = accelerator.is_main_process
 
     from trainer.florence2 import metrics, sheets
-    from trainer.florence2.training import Training, answers
+    from trainer.florence2.detect import answers
+    from trainer.florence2.training import Training
 
     training = Training(data, model, collator, settings, accelerator)
     seen = data.seen_positions(training.rows)

@@ -17,10 +17,10 @@ from trainer.core.errors import InputError
 from trainer.core.options import say
 from trainer.core.results_folder import EVALUATION, PREDICTIONS, REPORT, evaluation_files
 from trainer.florence2.answers import Found
-from trainer.florence2.data import DetectionData, DetectionSplit, Truth, detection_data
-from trainer.florence2.detect import Inspector
+from trainer.florence2.data import DetectionData, DetectionSplit, detection_data
+from trainer.florence2.detect import Inspector, answers
 from trainer.florence2.run import Detector
-from trainer.florence2.training import answers
+from trainer.florence2.truth import Truth
 
 COLUMNS = ("split", "run", "kind", "label", "confidence", "address", "cavity", "x1", "y1", "x2", "y2")
 SHOWN = 6

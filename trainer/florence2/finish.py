@@ -13,9 +13,10 @@ from trainer.core import checkpoint, results_folder
 from trainer.core.options import say
 from trainer.florence2 import forgetting, lora, metrics, plots, report, sheets
 from trainer.florence2.data import DetectionData
+from trainer.florence2.detect import answers
 from trainer.florence2.network import load, trained_parameters
 from trainer.florence2.run import ADAPTER, MODEL, DetectionConfig, Detector, save_config, save_model
-from trainer.florence2.training import Outcome, Training, answers
+from trainer.florence2.training import Outcome, Training
 from trainer.vit.training import read_metrics
 
 

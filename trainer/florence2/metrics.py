@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from trainer.core.row_facts import group_of
+from trainer.core.positions import group_of
 from trainer.florence2.answers import Found, iou
-from trainer.florence2.data import FACTORS, Pin, Truth, quantised
+from trainer.florence2.data import quantised
+from trainer.florence2.truth import FACTORS, Pin, Truth
 
 MATCH_IOU = 0.5
 BOOTSTRAPS = 1000
@@ -329,7 +330,7 @@ def calibration(pictures: Pictures, bins: int = 10) -> dict[str, Any]:
 
 
 def position_groups(truths: Iterable[Truth], seen: Mapping[str, Sequence[str]]) -> list[str]:
-    """For each picture what `row_facts.group_of` says of its defects; `ok` without."""
+    """For each picture what `positions.group_of` says of its defects; `ok` without."""
     return [group_of(*truth.defects, seen) if truth.targets else "ok" for truth in truths]
 
 

@@ -32,6 +32,7 @@ from trainer.core.options import (
     take_folder,
 )
 from trainer.vit import doctor, hub_files, pretrained, training
+from trainer.vit.answers import answer
 from trainer.vit.network.model import SIZES, ViT, ViTConfig
 
 EXAMPLE = """example:
@@ -535,7 +536,7 @@ def _finish(run: Path, data: Data, folder: Path, model: ViT, outcome: training.O
     for name, split in data.splits.items():
         if name == "train":
             continue
-        answers = training.answer(model, split)
+        answers = answer(model, split)
         if name == "validation":
             positions = row_facts.defect_positions(data.splits["train"], ok)
             held = frozen_threshold.freeze(run, answers.logits, split.labels.numpy(), ok, positions)

@@ -7,8 +7,9 @@ import numpy as np
 from scipy import stats
 
 from trainer.core import intervals, metrics
+from trainer.core.decision import decide, softmax
 from trainer.core.detection_probability import curve
-from trainer.core.frozen_threshold import Frozen, decide, softmax
+from trainer.core.frozen_threshold import Frozen
 from trainer.core.row_facts import MEASURES, Facts, factor_levels
 
 BINS = 10
