@@ -8,7 +8,9 @@ import numpy as np
 COLLAPSE_SHARE = 0.9
 
 
-def confusion_matrix(truth: Sequence[int], predicted: Sequence[int], classes: int) -> np.ndarray:
+def confusion_matrix(
+    truth: Sequence[int] | np.ndarray, predicted: Sequence[int] | np.ndarray, classes: int
+) -> np.ndarray:
     """Counts (K, K): row = true label, column = predicted label."""
     matrix = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(matrix, (np.asarray(truth, dtype=int), np.asarray(predicted, dtype=int)), 1)

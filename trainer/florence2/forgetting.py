@@ -63,7 +63,7 @@ def photos(folder: Path) -> Iterator[tuple[str, Image.Image]]:
         InputError: The folder is missing or holds no picture, or, on the way, one that cannot be read.
     """
     from trainer.core.data import open_picture
-    from trainer.predict import find_pictures
+    from trainer.core.prediction import find_pictures
     from trainer.vit.network.letterbox import rgb
 
     return ((p.name, rgb(open_picture(p, str(p)))) for p in find_pictures([folder])[:MOST_PHOTOS])
