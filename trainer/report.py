@@ -6,9 +6,10 @@ from pathlib import Path
 
 from trainer.core.errors import InputError
 from trainer.core.options import exit_code, say
+from trainer.core.results_folder import REPORT
 from trainer.florence2.run import FORMAT as DETECTION_FORMAT
 from trainer.florence2.run import kind_of
-from trainer.vit.run_page import REPORT, write_page
+from trainer.vit.run_page import write_page
 
 
 def parser() -> argparse.ArgumentParser:

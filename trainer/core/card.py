@@ -41,7 +41,8 @@ def dataset_facts(folder: Path) -> dict[str, str]:
 
     facts = {"name": folder.resolve().name}
     try:
-        written = DatasetCard((folder / "README.md").read_text(encoding="utf-8")).data.to_dict()
+        card = DatasetCard((folder / "README.md").read_text(encoding="utf-8"))
+        written = card.data.to_dict()  # type: ignore[no-untyped-call]
         facts["content_sha256"] = str(written[PINSIGHT]["content_sha256"])
     except (OSError, ValueError, KeyError, TypeError):
         pass  # somebody else's dataset, or one without a card
@@ -102,7 +103,7 @@ def header(
         license=license or None,
         metrics=sorted({one.metric for one in results}) or None,
         eval_results=measured or None,
-        **{PINSIGHT: dict(about)},
+        **{PINSIGHT: dict(about)},  # type: ignore[arg-type]
     )
     return f"---\n{data.to_yaml()}\n---\n"
 
@@ -114,6 +115,7 @@ def is_ours(text: str) -> bool:
     if not text.startswith("---"):
         return False
     try:
-        return PINSIGHT in ModelCard(text, ignore_metadata_errors=True).data.to_dict()
+        held = ModelCard(text, ignore_metadata_errors=True).data.to_dict()  # type: ignore[no-untyped-call]
+        return PINSIGHT in held
     except (ValueError, TypeError, AttributeError):
         return False

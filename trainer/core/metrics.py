@@ -23,7 +23,8 @@ def accuracy(matrix: np.ndarray) -> float:
 
 
 def _shares(hits: np.ndarray, of: np.ndarray) -> np.ndarray:
-    return np.divide(hits, of, out=np.full(len(hits), math.nan), where=of > 0)
+    shares: np.ndarray = np.divide(hits, of, out=np.full(len(hits), math.nan), where=of > 0)
+    return shares
 
 
 def recall(matrix: np.ndarray) -> np.ndarray:

@@ -80,7 +80,7 @@ def _stored(pictures: Pictures, row: int, size: tuple[int, int]) -> Image.Image:
 
 
 def _cell(
-    picture: Image.Image, boxes: list[tuple[Sequence[float], str, str]], title: str, factor: int
+    picture: Image.Image, boxes: Sequence[tuple[Sequence[float], str, str]], title: str, factor: int
 ) -> Image.Image:
     body = draw_boxes(picture, boxes, factor)
     cell = Image.new("RGB", (body.width, body.height + BAR), "white")

@@ -176,18 +176,19 @@ def look(model: ViT, probes: Probes, title: str, done: Done = lambda count: None
 
 def write(out: Path, looks: Mapping[str, Look], base: Mapping[str, Any], probes: Probes) -> None:
     """Write attention.json and the sheets into OUT; of several weights curves and animation too."""
+    scores_by_weights = {name: one.scores for name, one in looks.items()}
     document = {
         "split": probes.name,
         "pictures": len(probes.pictures()),
         "probes": [probes.split.runs[row] for row in probes.pictures(probes.shown)],
-        "weights": {name: one.scores for name, one in looks.items()},
+        "weights": scores_by_weights,
         "baselines": base,
     }
     with results_folder.replaced(out, ATTENTION_DOCUMENT, attention_files) as stage:
         for name, one in looks.items():
             _save_sheet(one.sheet, stage / attention_sheet(name))
         if len(looks) > 1:
-            curves(document["weights"], base, stage / CURVES)
+            curves(scores_by_weights, base, stage / CURVES)
             animation([one.sheet for one in looks.values()], stage / ANIMATION)
         checkpoint.write_text(stage / ATTENTION_DOCUMENT, json.dumps(document, indent=2) + "\n")
 

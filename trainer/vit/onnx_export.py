@@ -51,9 +51,8 @@ class Probabilities(nn.Module):
 def probes(model: ViT) -> list[Tensor]:
     """Pictures to compare on: flat black, grey and white ones together, and one of noise alone."""
     config = model.config
-    shape = (config.channels, config.height, config.width)
-    if config.views:
-        shape = (len(config.views), *shape)
+    views = (len(config.views),) if config.views else ()
+    shape = (*views, config.channels, config.height, config.width)
     flat = torch.stack([torch.full(shape, level) for level in (0.0, 0.5, 1.0)])
     noise = torch.rand((1, *shape), generator=torch.Generator().manual_seed(0))
     return [flat, noise]
