@@ -280,7 +280,7 @@ def test_every_key_of_a_record_is_described_and_no_other(rendered: Path, tmp_pat
 
 
 def test_every_column_of_a_dataset_is_described():
-    features = pytest.importorskip("generator.dataset.features").features(other=True, masks=True)
+    features = pytest.importorskip("generator.dataset.rows").features(other=True, masks=True)
     text = text_of("docs/dataset.md")
     rows = [row for heading, row in tables(text) if heading == "Columns"]
     columns = {name for row in rows for name in named(row.get("column", ""))}
@@ -318,7 +318,8 @@ def parser_of(words: list[str]) -> tuple[argparse.ArgumentParser, list[str]]:
         parser = argparse.ArgumentParser(exit_on_error=False)
         importlib.import_module(COMMANDS[words[3]][0]).add_arguments(parser)
         return parser, words[4:]
-    return importlib.import_module(words[2]).parser(), words[3:]
+    command = words[2] + (".command" if words[2] in ("trainer.vit", "trainer.florence2") else "")
+    return importlib.import_module(command).parser(), words[3:]
 
 
 def check_command(line: str) -> None:

@@ -41,7 +41,7 @@ from generator.augmenting.relabel import (
 )
 from generator.dataset.contact_sheet import SheetRows, write_sheet
 from generator.dataset.derived_card import make_derived_card, read_card
-from generator.dataset.features import MANIFEST_COLUMNS, class_names, features
+from generator.dataset.features import class_names, features
 from generator.dataset.folder import (
     BATCH_ROWS,
     CARD,
@@ -51,13 +51,13 @@ from generator.dataset.folder import (
     ShardWriter,
     Target,
     count_rows,
-    read_features,
+    dataset_columns,
     read_parameters,
     read_rows,
     split_files,
 )
 from generator.dataset.labels import CLASSES, OK
-from generator.dataset.render_folder import encoded_png
+from generator.dataset.writer import encoded_png
 from generator.io.pictures import eight_bit, open_upright, write_whole
 from generator.io.processes import processes
 from generator.soart import nsoart
@@ -103,28 +103,6 @@ class Augmented:
     origins: dict[str, Counter[str]] = field(default_factory=dict)
     skipped: Counter[str] = field(default_factory=Counter)
     became_ok: int = 0
-
-
-def dataset_columns(dataset: Path) -> tuple[Features, tuple[str, ...], bool, bool]:
-    """A dataset's columns, the user's own among them, whether OTHERNG is a class, and whether it has masks.
-
-    Raises:
-        InputError: not a dataset of ours.
-    """
-    if not split_files(dataset):
-        raise InputError(f"{dataset}: expected a dataset that build made, got no data/*.parquet file")
-    columns = read_features(dataset)
-    lacking = [name for name in ("image", "label", "objects", *MANIFEST_COLUMNS) if name not in columns]
-    if lacking:
-        raise InputError(
-            f"{dataset}: expected the columns that build writes, got none called {', '.join(lacking)}"
-        )
-    names = tuple(columns["label"].names)
-    if names not in (class_names(False), class_names(True)):
-        raise InputError(f"{dataset} column label: expected the classes {', '.join(CLASSES)}, got {names}")
-    masks = "mask" in columns
-    extras = tuple(name for name in columns if name not in features(True, (), True))
-    return columns, extras, names == class_names(True), masks
 
 
 def apply_to_dataset(plan: Plan, to: Path, sheet: Path, scenes: Path, options: Options) -> Augmented:

@@ -26,10 +26,9 @@ import yaml
 from tqdm import tqdm
 
 from blender_scripts.contract.errors import InputError
-from generator.augmenting.of_dataset import dataset_columns
 from generator.augmenting.relabel import objects_of
 from generator.dataset.features import MANIFEST_COLUMNS, class_names
-from generator.dataset.folder import BATCH_ROWS, count_rows, read_rows, split_files
+from generator.dataset.folder import BATCH_ROWS, count_rows, dataset_columns, read_rows, split_files
 from generator.dataset.labels import CLASSES, OBSERVABLE_SHARE, OK, ObjectTruth
 from generator.io.pictures import open_upright
 from generator.io.processes import processes

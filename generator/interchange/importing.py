@@ -29,7 +29,6 @@ from PIL import Image
 from tqdm import tqdm
 
 from blender_scripts.contract.errors import InputError, shown
-from generator.augmenting.of_dataset import dataset_columns
 from generator.dataset.contact_sheet import SheetRows, write_sheet
 from generator.dataset.derived_card import make_derived_card, read_card
 from generator.dataset.features import class_names, features
@@ -42,6 +41,7 @@ from generator.dataset.folder import (
     ShardWriter,
     Target,
     count_rows,
+    dataset_columns,
     ordered_splits,
     read_parameters,
     read_rows,

@@ -12,11 +12,11 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from generator.io import pictures as decoder
 from trainer.core import checkpoint
-from trainer.core.errors import InputError
+from trainer.core.errors import InputError, as_input_error
 from trainer.core.options import check_place
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 PREDICTIONS = "predictions.json"
 # In every sheet.
 MARK = ("Software", "Pinsight trainer.predict")
@@ -64,17 +64,16 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
     """
     found, problems = [], []
     for path in paths:
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-            if not inside:
-                problems.append(
-                    f"{path}: expected pictures ({', '.join(sorted(SUFFIXES))}) in the folder, got none"
-                )
-            found += inside
-        elif path.is_file():
+        if path.is_file():
             found.append(path)
-        else:
+        elif not path.is_dir():
             problems.append(f"{path}: expected a picture or a folder, got nothing there")
+        else:
+            try:
+                with as_input_error():
+                    found += decoder.find_pictures(path)
+            except InputError as e:
+                problems += e.problems
     if problems:
         raise InputError(problems)
     return list(dict.fromkeys(found))

@@ -584,24 +584,24 @@ def test_a_comparison_goes_on_where_it_stands(dataset, finished, tmp_path, monke
     out, began = tmp_path / "modes", []
     words = ["--evaluate-every", "3", "--epochs", "3"]
 
-    def killed(command, check):
-        mode = command[command.index("--mode") + 1]
+    def killed(words, check):
+        mode = words[words.index("--mode") + 1]
         if mode == "full":
             shutil.copytree(finished, out / "full")
-            return subprocess.CompletedProcess(command, 0)
+            return subprocess.CompletedProcess(words, 0)
         with dying_in_epoch(2):
-            assert command.main(command[3:]) == 1
+            assert command.main(words[3:]) == 1
         raise KeyboardInterrupt
 
-    def in_this_process(command, check):
-        began.append(command)
-        return subprocess.CompletedProcess(command, command.main(command[3:]))
+    def in_this_process(words, check):
+        began.append(words)
+        return subprocess.CompletedProcess(words, command.main(words[3:]))
 
     monkeypatch.setattr(comparison.subprocess, "run", killed)
     assert train(dataset, out, *words, "--compare", "full,decoder,language") == 1
     monkeypatch.setattr(comparison.subprocess, "run", in_this_process)
     assert train(dataset, out, *words, "--compare", "full,decoder,language") == 0
-    modes = [(command[command.index("--mode") + 1], command[-1] == "--resume") for command in began]
+    modes = [(words[words.index("--mode") + 1], words[-1] == "--resume") for words in began]
     assert modes == [("decoder", True), ("language", False)]
     rows = json.loads((out / "compare.json").read_text())
     assert [(row["name"], row["epochs"]) for row in rows] == [("full", 3), ("decoder", 3), ("language", 3)]
