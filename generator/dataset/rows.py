@@ -298,8 +298,13 @@ def row_of(columns: Mapping[str, Any], extras: Sequence[str] = ()) -> PictureRow
     )
 
 
-def objects_of(columns: Mapping[str, Any]) -> tuple[ObjectRow, ...] | None:
-    """The objects of a stored row; None where it is not known what the picture shows."""
+def objects_of(columns: Mapping[str, Any], classes: Sequence[str] = CLASSES) -> tuple[ObjectRow, ...] | None:
+    """The objects of a stored row; None where it is not known what the picture shows.
+
+    Args:
+        columns: A row as stored: classes as numbers.
+        classes: Their names in this dataset; somebody else's may have others, or another order.
+    """
     stored = columns.get("objects")
     if stored is None or stored.get("bbox") is None:
         return None
@@ -312,7 +317,7 @@ def objects_of(columns: Mapping[str, Any]) -> tuple[ObjectRow, ...] | None:
         for name in ("kinds", "tip_px", "base_px"):
             fields[name] = None if fields[name] is None else tuple(fields[name])
         found.append(
-            ObjectRow(box=_xyxy(stored["bbox"][at]), category=CLASSES[stored["category"][at]], **fields)
+            ObjectRow(box=_xyxy(stored["bbox"][at]), category=classes[stored["category"][at]], **fields)
         )
     return tuple(found)
 

@@ -1,12 +1,16 @@
 """What is true of one picture: every object with a box, and which of them the `<OD>` answer names."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from generator.bbox_str import decode, encode
-from trainer.core.data import LEFT_RIGHT, UP_DOWN
+from trainer.core.data import LEFT_RIGHT, MIN_VISIBLE, UP_DOWN
 from trainer.core.errors import InputError
+from trainer.vit.network.model import OK_CLASS
+
+if TYPE_CHECKING:
+    from generator.dataset.rows import ObjectRow
 
 MISSING_CLASS = "NUKENG"
 
@@ -56,53 +60,65 @@ class Truth:
         return self.factors.get("scene", ""), tuple(pin.address for pin in self.targets)
 
 
-def truth_of(row: dict[str, Any], classes: Sequence[str], place: str) -> Truth:
+def _answer_of(objects: "Sequence[ObjectRow]") -> list[int]:
+    """Which objects the `<OD>` answer names.
+
+    A dataset of an earlier version does not say it of each object: there it is its rule, an NG object that can be seen.
+    """
+    return [
+        index
+        for index, each in enumerate(objects)
+        if (
+            each.in_answer
+            if each.in_answer is not None
+            else each.category != OK_CLASS and (each.visible is None or each.visible >= MIN_VISIBLE)
+        )
+    ]
+
+
+def _is_missing(each: "ObjectRow") -> bool:
+    """Whether it is a missing pin. Of an earlier version's, whose kinds are not known, no retraction was measured."""
+    if each.kinds is not None:
+        return "missing" in each.kinds
+    return each.is_position and each.category == MISSING_CLASS and each.retraction_mm is None
+
+
+def truth_of(row: Mapping[str, Any], classes: Sequence[str], place: str) -> Truth:
     """What a row says of its picture.
+
+    Its answer are the objects that it names; where `bbox_str` says other boxes than theirs, as in somebody else's
+    dataset, those boxes as they are, without address.
+
+    Args:
+        row: As stored: classes as numbers of `classes`.
+        classes: The dataset's class names.
+        place: What messages call the row.
 
     Raises:
         InputError: No picture size, or `bbox_str` is no `<OD>` answer or names another class.
     """
+    # Imported here: the row type takes seconds, and a prediction does without.
+    from generator.dataset.rows import objects_of
+
     width, height = int(row.get("width") or 0), int(row.get("height") or 0)
+    text = row.get("bbox_str") or ""
     try:
-        boxes, labels = decode(row.get("bbox_str") or "", width, height)
+        boxes, labels = decode(text, width, height)
     except ValueError as e:
         raise InputError(f"{place} column bbox_str: {e}") from e
     if unknown := set(labels) - set(classes):
         raise InputError(
             f"{place} column bbox_str: expected labels of {list(classes)}, got {sorted(unknown)}"
         )
-    pins: list[Pin] = []
-    objects = row.get("objects") or {}
-    for index, bbox in enumerate(objects.get("bbox") or []):
-        category = objects["category"][index]
-        if bbox is None or category is None or bbox[2] <= 0 or bbox[3] <= 0:
-            continue
-        x, y, w, h = map(float, bbox)
-
-        def cell(name: str, index: int = index) -> Any:
-            return (objects.get(name) or [None] * (index + 1))[index]
-
-        address, label = str(cell("address") or ""), classes[category]
-        # Foreign bodies and boxes of photographs have no retraction either.
-        may_be_missing = label == MISSING_CLASS and bool(address) and "retraction_mm" in objects
-        pins.append(
-            Pin(
-                address,
-                str(cell("cavity") or ""),
-                (x, y, x + w, y + h),
-                label,
-                may_be_missing and cell("retraction_mm") is None,
-            )
-        )
-    written = [encode([pin.box], [pin.label], width, height) for pin in pins]
-    answer = []
-    for box, label in zip(boxes, labels, strict=True):
-        text = encode([box], [label], width, height)
-        known = [i for i, other in enumerate(written) if other == text and i not in answer]
-        if not known:
-            pins.append(Pin("", "", box, label))
-            written.append(text)
-        answer.append(known[0] if known else len(pins) - 1)
+    objects = [each for each in objects_of(row, classes) or () if each.area > 0]
+    pins = [
+        Pin(each.address or "", each.cavity or "", each.box, each.category, _is_missing(each))
+        for each in objects
+    ]
+    answer = _answer_of(objects)
+    if encode([pins[i].box for i in answer], [pins[i].label for i in answer], width, height) != text:
+        answer = list(range(len(pins), len(pins) + len(boxes)))
+        pins += [Pin("", "", box, label) for box, label in zip(boxes, labels, strict=True)]
     plain = row.get("marking") == "none"
     return Truth(
         run=str(row.get("run", "")),
