@@ -5,7 +5,6 @@ thousandths of the picture, so they stay the same. The answer is `bbox_str`; its
 for exact edges, address and cavity, and a moved picture gets its answer anew from the moved boxes.
 """
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from generator.bbox_str import decode, encode
 from trainer.core.augmentation import TURN_DEG, inside, mirror, photometric, shift, turn
 from trainer.core.data import Pictures
 from trainer.core.errors import InputError
@@ -396,9 +394,3 @@ def _padded(answers: Sequence[Sequence[int]]) -> Tensor:
     for row, answer in zip(labels, answers, strict=True):
         row[: len(answer)] = torch.tensor(answer)
     return labels
-
-
-def quantised(box: Sequence[float], size: tuple[int, int]) -> tuple[float, ...]:
-    """The box an answer can at best give for `box`, both xyxy px in a picture of `size` (W, H)."""
-    (best,), _ = decode(encode([box], ["x"], *size), *size)
-    return tuple(best) if all(map(math.isfinite, best)) else tuple(box)

@@ -1,11 +1,12 @@
 """What is true of one picture: every object with a box, and which of them the `<OD>` answer names."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from generator.bbox_str import decode, encode
-from trainer.core.data import LEFT_RIGHT, MIN_VISIBLE, UP_DOWN
+from trainer.core.augmentation import LEFT_RIGHT, UP_DOWN
 from trainer.core.errors import InputError
 from trainer.vit.network.model import OK_CLASS
 
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     from generator.dataset.rows import ObjectRow
 
 MISSING_CLASS = "NUKENG"
-
-
 FACTORS = ("scene", "housing", "terminal", "camera", "lighting", "marking")
 
 
@@ -60,7 +59,7 @@ class Truth:
         return self.factors.get("scene", ""), tuple(pin.address for pin in self.targets)
 
 
-def _answer_of(objects: "Sequence[ObjectRow]") -> list[int]:
+def _answer_of(objects: "Sequence[ObjectRow]", least_visible: float) -> list[int]:
     """Which objects the `<OD>` answer names.
 
     A dataset of an earlier version does not say it of each object: there it is its rule, an NG object that can be seen.
@@ -71,7 +70,7 @@ def _answer_of(objects: "Sequence[ObjectRow]") -> list[int]:
         if (
             each.in_answer
             if each.in_answer is not None
-            else each.category != OK_CLASS and (each.visible is None or each.visible >= MIN_VISIBLE)
+            else each.category != OK_CLASS and (each.visible is None or each.visible >= least_visible)
         )
     ]
 
@@ -98,6 +97,7 @@ def truth_of(row: Mapping[str, Any], classes: Sequence[str], place: str) -> Trut
         InputError: No picture size, or `bbox_str` is no `<OD>` answer or names another class.
     """
     # Imported here: the row type takes seconds, and a prediction does without.
+    from generator.dataset.labels import OBSERVABLE_SHARE
     from generator.dataset.rows import objects_of
 
     width, height = int(row.get("width") or 0), int(row.get("height") or 0)
@@ -115,7 +115,7 @@ def truth_of(row: Mapping[str, Any], classes: Sequence[str], place: str) -> Trut
         Pin(each.address or "", each.cavity or "", each.box, each.category, _is_missing(each))
         for each in objects
     ]
-    answer = _answer_of(objects)
+    answer = _answer_of(objects, OBSERVABLE_SHARE)
     if encode([pins[i].box for i in answer], [pins[i].label for i in answer], width, height) != text:
         answer = list(range(len(pins), len(pins) + len(boxes)))
         pins += [Pin("", "", box, label) for box, label in zip(boxes, labels, strict=True)]
@@ -128,3 +128,9 @@ def truth_of(row: Mapping[str, Any], classes: Sequence[str], place: str) -> Trut
         may_flip=(plain and row.get("camera") in LEFT_RIGHT, plain and row.get("camera") in UP_DOWN),
         factors={name: str(row[name]) for name in FACTORS if row.get(name) is not None},
     )
+
+
+def quantised(box: Sequence[float], size: tuple[int, int]) -> tuple[float, ...]:
+    """The box an answer can at best give for `box`, both xyxy px in a picture of `size` (W, H)."""
+    (best,), _ = decode(encode([box], ["x"], *size), *size)
+    return tuple(best) if all(map(math.isfinite, best)) else tuple(box)

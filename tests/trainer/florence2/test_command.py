@@ -27,11 +27,11 @@ from trainer.core.errors import InputError
 from trainer.florence2 import (
     command,
     comparison,
+    drawing,
     evaluation,
     forgetting,
     lora,
     position_table,
-    sheets,
     verdicts,
 )
 from trainer.florence2.answers import Found
@@ -308,7 +308,7 @@ def test_an_annotated_picture_shows_the_box():
     sheet = verdicts.annotate(Image.new("RGB", (128, 64)), verdict)
     assert verdict.verdict == "NG" and verdict.boxes[0].address is None
     bar = sheet.height - 64 * 6
-    assert sheet.getpixel((20 * 6 - 2, bar + 25 * 6)) == sheets.COLOURS["NUKENG"]
+    assert sheet.getpixel((20 * 6 - 2, bar + 25 * 6)) == drawing.COLOURS["NUKENG"]
 
 
 def test_predict_refuses_options_of_the_other_kind(finished, trained_run, tmp_path, capsys):
