@@ -301,10 +301,15 @@ def row_of(columns: Mapping[str, Any], extras: Sequence[str] = ()) -> PictureRow
     )
 
 
-def objects_of(columns: Mapping[str, Any]) -> tuple[ObjectRow, ...] | None:
-    """The objects of a stored row; None where it is not known what the picture shows."""
-    stored = columns.get("objects")
-    if stored is None or stored.get("bbox") is None:
+def objects_of(columns: Mapping[str, Any], classes: Sequence[str] = CLASSES) -> tuple[ObjectRow, ...] | None:
+    """The objects of a stored row; None where it is not known what the picture shows, or of one not where or what.
+
+    Args:
+        columns: A row as stored: classes as numbers.
+        classes: Their names in this dataset; somebody else's may have others, or another order.
+    """
+    stored = columns.get("objects") or {}
+    if any(stored.get(name) is None or None in stored[name] for name in ("bbox", "category")):
         return None
     count = len(stored["bbox"])
     plain = [f.name for f in dataclasses.fields(ObjectRow) if f.name not in ("box", "category")]
@@ -315,7 +320,7 @@ def objects_of(columns: Mapping[str, Any]) -> tuple[ObjectRow, ...] | None:
         for name in ("kinds", "tip_px", "base_px"):
             fields[name] = None if fields[name] is None else tuple(fields[name])
         found.append(
-            ObjectRow(box=_xyxy(stored["bbox"][at]), category=CLASSES[stored["category"][at]], **fields)
+            ObjectRow(box=_xyxy(stored["bbox"][at]), category=classes[stored["category"][at]], **fields)
         )
     return tuple(found)
 
