@@ -18,7 +18,7 @@ from generator.dataset.features import MANIFEST_COLUMNS, features
 from generator.dataset.labels import CLASSES, OK, ObjectTruth, PictureTruth, worst_class
 from generator.dataset.render_folder import encoded_png
 from generator.interchange.labelled import Labelled, kind_of, numbers
-from generator.io.pictures import eight_bit, open_upright, plain, write_whole
+from generator.io.pictures import check_depth, decoded, eight_bit, plain, upright, write_whole
 from generator.soart import nsoart
 
 # A box that reaches over the edge by less is the rounding of whoever wrote it.
@@ -144,19 +144,20 @@ def opened(labelled: Labelled) -> tuple[Image.Image, bytes]:
         content = labelled.path.read_bytes()
     except OSError as error:
         raise InputError(f"{name}: expected a file that can be read, got: {error.strerror}") from None
-    picture = open_upright(content, name)
-    stored = Image.open(io.BytesIO(content))
-    is_turned = stored.getexif().get(0x0112, 1) != 1
-    if labelled.size is not None and labelled.size != picture.size:
-        if not is_turned or stored.size != labelled.size:
-            raise InputError(
-                f"{name}: expected {labelled.size[0]} x {labelled.size[1]} px as in its labels, got "
-                f"{picture.width} x {picture.height}"
-            )
-        picture = plain(stored, name)
-    shallow = eight_bit(picture)
-    keeps = shallow is picture and not is_turned and stored.mode == shallow.mode
-    keeps &= stored.format in ("PNG", "JPEG")
+    stored = decoded(content, name)
+    turned = upright(stored)
+    picture = turned
+    if labelled.size is not None and stored.size == labelled.size:
+        picture = stored
+    elif labelled.size is not None and turned.size != labelled.size:
+        raise InputError(
+            f"{name}: expected {labelled.size[0]} x {labelled.size[1]} px as in its labels, got "
+            f"{turned.width} x {turned.height}"
+        )
+    full = plain(picture, name)
+    check_depth(full, name)
+    shallow = eight_bit(full)
+    keeps = shallow is stored and turned is stored and stored.format in ("PNG", "JPEG")
     return shallow, content if keeps else encoded_png(shallow)
 
 
