@@ -59,6 +59,25 @@ class Plan:
     lines: tuple[Line, ...]
 
 
+@dataclass(frozen=True)
+class Options:
+    """How to apply a plan.
+
+    Attributes:
+        seed: of all draws.
+        trim: cut edges off at random.
+        originals: put the originals, byte for byte, beside their copies.
+        mirror_text: mirror pictures with print too; for datasets.
+        workers: processes; None: one per core.
+    """
+
+    seed: int = 0
+    trim: bool = True
+    originals: bool = True
+    mirror_text: bool = False
+    workers: int | None = None
+
+
 def proposal(width: int, height: int) -> tuple[str, ...]:
     """As the source has it: halves of what is wide and large, otherwise a flip and a turn."""
     return ("cut",) if width > CUT_WIDTH and width > CUT_RATIO * height else ("reverse", "plus90")
