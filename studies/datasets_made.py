@@ -25,7 +25,8 @@ import pyarrow.parquet as pq
 from datasets import ClassLabel, Features
 
 from generator.augmenting.plan import PROPOSED
-from generator.dataset.folder import NSOART, ShardWriter, read_features, split_files
+from generator.dataset.folder import NSOART, read_features, split_files
+from generator.dataset.writer import ShardWriter
 from studies.plan import ROOT, Data, Design, Take, described, design_described, digest
 
 DONE = "done.json"

@@ -280,7 +280,7 @@ def test_every_key_of_a_record_is_described_and_no_other(rendered: Path, tmp_pat
 
 
 def test_every_column_of_a_dataset_is_described():
-    features = pytest.importorskip("generator.dataset.features").features(other=True, masks=True)
+    features = pytest.importorskip("generator.dataset.rows").features(other=True, masks=True)
     text = text_of("docs/dataset.md")
     rows = [row for heading, row in tables(text) if heading == "Columns"]
     columns = {name for row in rows for name in named(row.get("column", ""))}

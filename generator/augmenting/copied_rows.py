@@ -62,11 +62,11 @@ def copies_of(stored: Mapping[str, Any], rules: Rules, skipped: Counter[str]) ->
         rules: how.
         skipped: counts the copies that are not made, by reason.
     """
-    operations = rules.operations.get(stored["run"], ())
-    if not operations:
+    asked = rules.operations.get(stored["run"], ())
+    if not asked:
         return []
     row = _known(row_of(stored, rules.extras), rules.settings)
-    operations, trim = _allowed(row, operations, rules.options, skipped)
+    operations, trim = _allowed(row, asked, rules.options, skipped)
     run = row.manifest["run"]
     picture = open_picture(stored["image"]["bytes"], f"row {run}, column image")
     mask = None
@@ -126,7 +126,8 @@ def copied_row(
         moved_mask: the mask of the copy.
         rules: of the dataset.
     """
-    manifest, world = dict(row.manifest), np.eye(4)
+    manifest = dict(row.manifest)
+    world: np.ndarray | None = np.eye(4)
     left: Sequence[ObjectRow] | None = None
     if row.objects is not None:
         left = moved_objects(row.objects, copy.move, mask, moved_mask)

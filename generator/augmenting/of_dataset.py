@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -36,7 +37,7 @@ from generator.dataset.folder import (
     split_files,
 )
 from generator.dataset.labels import CLASSES, OK
-from generator.dataset.rows import features, objects_of
+from generator.dataset.rows import all_columns, features, missing_note, objects_of
 from generator.dataset.writer import DatasetWriter, Kept, Spool
 from generator.io.pictures import open_picture
 from generator.io.processes import processes
@@ -83,6 +84,8 @@ def apply_to_dataset(plan: Plan, to: Path, sheet: Path, scenes: Path, options: O
         InputError: no dataset, rows that it does not have, a place that holds something else.
     """
     columns, extras, other, masks = dataset_columns(plan.folder)
+    if note := missing_note(plan.folder, columns):
+        sys.stderr.write(f"{note}\n")
     card, license_id = read_card(_text(plan.folder / CARD))
     operations = {line.file: line.operations for line in plan.lines}
     parameters = read_parameters(plan.folder)

@@ -222,7 +222,7 @@ def _image(number: int, picture: Exported) -> dict[str, Any]:
 
 def _annotations(job: Export, picture: Exported, has_points: bool) -> Iterator[dict[str, Any]]:
     objects = picture.objects or ()
-    segments = picture.segments or [{}] * len(objects)
+    segments: Sequence[dict[str, Any]] = picture.segments or [{}] * len(objects)
     for each, segment in zip(objects, segments, strict=True):
         x1, y1, x2, y2 = each.box
         own = {name: getattr(each, name) for name in OWN_KEYS}

@@ -25,7 +25,7 @@ from blender_scripts.contract.errors import InputError
 from generator.dataset.derived_card import make_derived_card
 from generator.dataset.folder import BATCH_ROWS, ordered_splits
 from generator.dataset.labels import ANSWER_LABELS, CLASSES, OK, OTHERNG
-from generator.dataset.rows import features
+from generator.dataset.rows import features, missing_note
 from generator.dataset.writer import DatasetWriter
 from generator.interchange.coco import read_coco
 from generator.interchange.image_folder import read_image_folder
@@ -124,6 +124,8 @@ def run(args: argparse.Namespace) -> int:
     found = READERS[args.format](args, names, wishes.views)
     found.problems += names.problems()
     other = Other.opened(args.renders) if args.renders is not None else None
+    if other is not None and (note := missing_note(other.folder, other.columns)):
+        sys.stderr.write(f"{note}\n")
     parts = other.parts if other is not None else {}
     if wishes.views and (last := max(parts.values(), default=0)) > LAST_PART - len(found.pictures):
         expected = f"part numbers with room for {len(found.pictures)} more below 2^63"
@@ -330,7 +332,7 @@ def _write_splits(
         own = [own[at] for at in photos_kept]
         parts = [own[at : at + BATCH_ROWS] for at in range(0, len(own), BATCH_ROWS)]
         calls = (
-            (part, f"{split}-{number:06d}", rules, parameters, writer.spool)
+            (f"{split}-{number:06d}", part, rules, parameters, writer.spool)
             for number, part in enumerate(parts)
         )
         with tqdm(total=len(own), desc=split, unit="row", disable=None) as bar:

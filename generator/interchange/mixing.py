@@ -26,6 +26,7 @@ from generator.dataset.folder import (
     read_rows,
     split_files,
 )
+from generator.dataset.rows import all_columns
 from generator.soart import nsoart
 
 WIDEST = 4096

@@ -124,15 +124,15 @@ def examine(photos: Sequence[Photo], rules: Rules) -> Findings:
 
 
 def illustrate(
-    chunk: Sequence[Examined], name: str, rules: Rules, parameters: Mapping[str, Any], spool: Spool
-) -> tuple[str, Kept]:
-    """Add the pictures to examined rows and keep them as Arrow stores them; its name, and what is kept there."""
+    name: str, chunk: Sequence[Examined], rules: Rules, parameters: Mapping[str, Any], spool: Spool
+) -> Kept:
+    """Add the pictures to examined rows and keep them, as Arrow stores them, under a name."""
     files = [photo.labelled.path for photo, _ in chunk]
     stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     told = repr((chunk, rules, parameters, stats, code_sha256()))
     key = hashlib.sha256(told.encode()).hexdigest()
     if (kept := spool.find(name, key)) is not None:
-        return name, kept
+        return kept
     complete = []
     for photo, row in chunk:
         picture, content = opened(photo.labelled)
@@ -146,7 +146,7 @@ def illustrate(
             whole["mask"] = {"bytes": mask, "path": f"{photo.run}_mask.png"}
         complete.append(whole)
     schema = features(True, rules.extras, rules.masks).arrow_schema.remove_metadata()
-    return name, spool.keep(name, key, {}, pa.Table.from_pylist(complete, schema=schema))
+    return spool.keep(name, key, {}, pa.Table.from_pylist(complete, schema=schema))
 
 
 def opened(labelled: Labelled) -> tuple[Image.Image, bytes]:

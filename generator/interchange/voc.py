@@ -1,4 +1,4 @@
-"""Pascal VOC, which is read only: an XML file per picture in Annotations, pictures in JPEGImages, splits in ImageSets."""
+"""Pascal VOC, read only: an XML file per picture in Annotations, pictures in JPEGImages, splits in ImageSets/Main."""
 
 from __future__ import annotations
 

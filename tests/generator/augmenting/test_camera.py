@@ -54,7 +54,9 @@ def row_of(connector, scene, camera, view):
         heights[number] = -1.2 - rng.uniform(0, 2)
         (tip,) = project(camera, [[place.x_mm + dx, place.y_mm + dy, heights[number]]]).tolist()
         box = (tip[0] - 2, tip[1] - 2, tip[0] + 2, tip[1] + 2)
-        pin = ObjectRow(number, box, "OK", (), False, place.address, place.cavity, 1.0, dx, dy, tip_px=tuple(tip))
+        pin = ObjectRow(
+            number, box, "OK", (), False, place.address, place.cavity, 1.0, dx, dy, tip_px=tuple(tip)
+        )
         objects.append(pin)
     manifest = {"run": "a", "scene": scene, "camera": view, "marking": "none", "defects": ""}
     values = dict.fromkeys(("grey", "housing_box", "original", "augmentation"))
@@ -112,13 +114,8 @@ def test_measures_of_copies_project_onto_their_points(scene):
 
 def test_where_the_drawing_has_the_turned_grid_its_camera_turns():
     connector = read_connector(SCENES / "header_2x8.toml")
-    places = [p for p in connector.positions if p.position in (4, 5)]
-    square = replace(
-        connector,
-        positions=tuple(
-            replace(p, address=f"r{p.row}c{p.position - 3}", position=p.position - 3) for p in places
-        ),
-    )
+    middle = [replace(p, position=p.position - 3) for p in connector.positions if p.position in (4, 5)]
+    square = replace(connector, positions=tuple(middle))
     names = naming(TURN, [], [], square)
     assert names.world is not None and names.address("r1c2") == "r1c1"
     assert names.direction(0.3, 0.1) == (-0.1, 0.3)
@@ -157,8 +154,18 @@ def test_only_what_fx_fy_cx_cy_can_say_is_said():
     cosine, sine = np.cos(0.3), np.sin(0.3)
     turn = Move(SIZE, SIZE, (cosine, -sine, 9, sine, cosine, -4), exact=False)
     larger = Move(SIZE, (512, 195), (2, 0, 3, 0, 1.5, 1), exact=False)
-    for move in (turn, larger, cropped(SIZE, (10, 5, 99, 60)), turned(SIZE), turned(SIZE).then(mirrored((130, 256)))):
-        world = np.diag([-1.0, 1, 1, 1]) if np.linalg.det(np.reshape(move.matrix, (2, 3))[:, :2]) < 0 else np.eye(4)
+    for move in (
+        turn,
+        larger,
+        cropped(SIZE, (10, 5, 99, 60)),
+        turned(SIZE),
+        turned(SIZE).then(mirrored((130, 256))),
+    ):
+        world = (
+            np.diag([-1.0, 1, 1, 1])
+            if np.linalg.det(np.reshape(move.matrix, (2, 3))[:, :2]) < 0
+            else np.eye(4)
+        )
         found = moved_camera(camera, move, world)
         expected = [move.point(place) for place in project(camera, points)]
         assert is_motion(found) and np.allclose(project(found, points @ world[:3, :3]), expected, atol=1e-9)
