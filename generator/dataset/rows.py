@@ -13,6 +13,7 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from datasets import ClassLabel, Features, Image, List, Value
@@ -214,6 +215,11 @@ def features(other: bool, extras: Sequence[str] = (), masks: bool = False) -> Fe
     return Features(columns)
 
 
+@cache
+def _declared() -> Features:
+    return features(True)
+
+
 def _object_columns(label: ClassLabel) -> dict[str, object]:
     columns: dict[str, object] = {}
     for each in dataclasses.fields(ObjectRow):
@@ -238,6 +244,28 @@ def missing_columns(present: Mapping[str, Any]) -> list[str]:
     if isinstance(inner, Mapping):
         lacking += [f"objects.{name}" for name in wanted["objects"] if name not in inner]
     return lacking
+
+
+def missing_note(name: object, present: Mapping[str, Any]) -> str | None:
+    """One line on what a dataset lacks; None where it has all.
+
+    Args:
+        name: of the dataset.
+        present: its features.
+    """
+    lacking = missing_columns(present)
+    if not lacking:
+        return None
+    return f"{name}: made without {', '.join(lacking)}, whose values are unknown"
+
+
+def all_columns(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored row, its pictures included, with the columns that an older dataset lacks: None, and all are renders."""
+    objects = stored.get("objects")
+    if objects is not None and objects.get("bbox") is not None:
+        unknown = [None] * len(objects["bbox"])
+        objects = {name: objects.get(name, unknown) for name in _declared()["objects"]}
+    return {**dict.fromkeys(_declared()), "synthetic": True, **stored, "objects": objects}
 
 
 def columns_of(row: PictureRow) -> dict[str, Any]:
