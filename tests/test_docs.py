@@ -383,7 +383,7 @@ def test_every_command_that_exists_is_shown_in_the_readme():
     [
         "python -m generator render manifests/demo.csv --out DIR --no-such-option",
         "python -m generator no_such_command x",
-        "python -m generator build DIR",
+        "python -m generator export DIR",
         "blender -b -P blender_scripts/no_such_script.py -- x.csv --out DIR",
         "make no-such-target",
     ],
