@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.soak import SOAK, times
+
 # A shell that starts the tests in the background leaves SIGINT ignored, and every child would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -20,7 +22,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile(
     "patient", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.load_profile("patient")
+# A soak draws other examples each time; a failure prints the blob that repeats it.
+settings.register_profile(
+    "soak", settings.get_profile("patient"), derandomize=False, max_examples=times(100), print_blob=True
+)
+settings.load_profile("patient" if SOAK == 1 else "soak")
 
 ROOT = Path(__file__).resolve().parent.parent
 SCENES = ROOT / "scenes"
