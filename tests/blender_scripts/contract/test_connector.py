@@ -258,7 +258,8 @@ def test_no_broken_scene_ends_in_anything_but_problems(tmp_path: Path, part: int
                 good += bool(read_connector(path).positions)
         except InputError as error:
             assert_problems(error.problems, "s.toml")
-    assert 0 < good < 50
+    # In a soak a round may have none that is still good.
+    assert good < 50 and (good or part > 2)
 
 
 WIDE = {"shell.opening_mm": "[500.0, 500.0]", "camera.distance_mm": "1180.0"}
