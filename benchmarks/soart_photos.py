@@ -19,8 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.soart_evaluation import PLAIN, auroc, wilson
+from generator.io.pictures import pictures_in
 from generator.soart.estimator import SoartC
-from generator.soart.inspection import Station, pictures_in, pins_in_unit_space, read_picture
+from generator.soart.inspection import Station, pins_in_unit_space, read_picture
 from generator.soart.pins import Pin
 
 # Where the screws are on the first photo with all of them, px.

@@ -1,4 +1,12 @@
-"""Pictures as people have them: any mode, any rotation tag, any name, some of them broken."""
+"""The one decoder of pictures: import, build, augment, inspect, training and predict read files and bytes through it.
+
+`open_picture` gives what a dataset, an inspection and a network see: 8-bit RGB or grey, upright. Its steps are public:
+
+    decoded     bytes to the picture as it is stored; refuses what is missing, damaged or several pictures in one file
+    upright     turned as its EXIF tag says
+    plain       RGB, RGBA, L or I;16 from any mode
+    eight_bit   RGB or L: 16-bit grey is scaled, transparency dropped
+"""
 
 from __future__ import annotations
 
@@ -6,16 +14,43 @@ import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from blender_scripts.contract.errors import InputError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm")
+# HEIC is listed to be refused by name, not passed over: Pillow does not read it.
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm"),
+    *(".tga", ".jp2", ".avif", ".heic", ".heif"),
+)
+# Grey of more bits than eight must reach this of 65535: below it eight bits keep 16 levels at the most.
+LEAST_DEEP_WHITE = 4096
+_DEPTHS = {1: "0 to 1", 255: "8 bits", 1023: "10 bits", LEAST_DEEP_WHITE - 1: "12 bits"}
 _DEEP_GREY = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_WITH_ORIENTATION = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file's name is a picture's, hidden ones left out."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures of a folder, not of those below it, by name; may be none."""
+    return sorted(path for path in folder.iterdir() if is_picture(path))
 
 
 def find_pictures(folder: Path) -> list[Path]:
-    """Every file below a folder whose name is a picture's, hidden ones left out, in order of their paths.
+    """Every picture of a folder and of those below it, hidden ones left out, in order of their paths.
 
     Raises:
         InputError: no folder, or none in it.
@@ -25,24 +60,47 @@ def find_pictures(folder: Path) -> list[Path]:
     found = [
         path
         for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in SUFFIXES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if is_picture(path) and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
     if not found:
         raise InputError(f"{folder}: expected pictures ({', '.join(SUFFIXES)}), got none")
     return found
 
 
-def open_upright(source: Path | bytes, name: str) -> Image.Image:
-    """A picture as a person sees it: decoded to its end and turned as its EXIF tag says.
+def open_picture(source: Path | bytes, name: str) -> Image.Image:
+    """A picture as datasets, inspections and networks see it: upright, of mode RGB or L with 8 bits.
 
     Args:
         source: a file or its bytes.
         name: what a message calls it.
 
-    Returns:
-        Mode RGB, RGBA, L, or I;16 for grey deeper than 8 bits; palettes and CMYK are converted.
+    Raises:
+        InputError: it is missing, damaged, no picture, several in one file, or grey that eight bits would blacken.
+    """
+    picture = open_upright(source, name)
+    check_depth(picture, name)
+    return eight_bit(picture)
+
+
+def open_upright(source: Path | bytes, name: str) -> Image.Image:
+    """A picture as a person sees it, with its depth and transparency: mode RGB, RGBA, L or I;16.
+
+    Args:
+        source: a file or its bytes.
+        name: what a message calls it.
+
+    Raises:
+        InputError: it is missing, damaged, no picture, or several in one file.
+    """
+    return plain(upright(decoded(source, name)), name)
+
+
+def decoded(source: Path | bytes, name: str) -> Image.Image:
+    """A picture as its file stores it, decoded to its end: any mode, not turned.
+
+    Args:
+        source: a file or its bytes.
+        name: what a message calls it.
 
     Raises:
         InputError: it is missing, empty, truncated, no picture, or several in one file.
@@ -56,36 +114,70 @@ def open_upright(source: Path | bytes, name: str) -> Image.Image:
         if frames > 1 and picture.format != "MPO":  # a camera's MPO is one photo and its preview
             raise InputError(f"{name}: expected one picture, got {frames} in one file")
         picture.load()
-        upright = ImageOps.exif_transpose(picture)
     except InputError:
         raise
     except Exception as error:  # whatever a damaged file makes Pillow raise
         reason = getattr(error, "strerror", None) or str(error).replace("<_io.BytesIO object at", "<file")
-        if isinstance(error, Image.UnidentifiedImageError):
-            reason = "bytes of no picture format"
+        if isinstance(error, UnidentifiedImageError):
+            is_heif = content[4:8] == b"ftyp"
+            reason = (
+                "HEIC or AVIF, which this Pillow does not read" if is_heif else "bytes of no picture format"
+            )
         raise InputError(f"{name}: expected a picture that can be decoded, got: {reason}") from None
-    if min(upright.size) < 1:
-        raise InputError(f"{name}: expected at least 1 x 1 px, got {upright.width} x {upright.height}")
-    return plain(upright, name)
+    if min(picture.size) < 1:
+        raise InputError(f"{name}: expected at least 1 x 1 px, got {picture.width} x {picture.height}")
+    return picture
+
+
+def upright(picture: Image.Image) -> Image.Image:
+    """A decoded picture turned as its EXIF tag says; itself where nothing is to be turned or the tag is unreadable.
+
+    Pillow's `exif_transpose` also writes the EXIF data anew, which fails where something else in them is damaged.
+    """
+    try:
+        turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # whatever damaged EXIF data may raise
+        turn = None
+    if turn is None:
+        return picture
+    turned = picture.transpose(turn)
+    for name in _WITH_ORIENTATION:  # or it would be turned again
+        turned.info.pop(name, None)
+    return turned
 
 
 def plain(picture: Image.Image, name: str) -> Image.Image:
     """A decoded picture in one of the modes of `open_upright`, not turned.
 
     Raises:
-        InputError: deep grey outside of 0 to 65535.
+        InputError: grey of integers or floats that are not 16-bit values.
     """
     if picture.mode in ("RGB", "RGBA", "L", "I;16"):
         return picture
     if picture.mode in _DEEP_GREY:
         values = np.asarray(picture).astype(np.float64)
         if not np.isfinite(values).all() or values.min() < 0 or values.max() > 65535:
-            raise InputError(f"{name}: expected grey values of 0 to 65535, got others")
+            found = f"{values.min():g} to {values.max():g}"
+            raise InputError(f"{name}: expected grey values of 0 to 65535, got {found}")
+        if picture.mode == "F":
+            _check_white(values, name)  # rounding 0 to 1 would keep black and white only
         return Image.fromarray(values.round().astype(np.uint16))
     if picture.mode == "1":
         return picture.convert("L")
-    has_alpha = picture.mode in ("LA", "PA", "La", "RGBa") or "transparency" in picture.info
+    has_alpha = picture.mode in ("LA", "PA", "RGBa") or "transparency" in picture.info
     return picture.convert("RGBA" if has_alpha else "RGB")
+
+
+def check_depth(picture: Image.Image, name: str) -> None:
+    """Refuse grey deeper than 8 bits that does not use its depth: scaled to 8 bits it would be all but black.
+
+    A camera's 10 or 12 bits in a 16-bit file look like that. How many bits they are cannot be told from one picture.
+
+    Raises:
+        InputError: the picture is so.
+    """
+    if picture.mode == "I;16":
+        _check_white(np.asarray(picture), name)
 
 
 def eight_bit(picture: Image.Image) -> Image.Image:
@@ -102,6 +194,16 @@ def write_whole(path: Path, content: bytes) -> None:
     unfinished = path.with_name(f".{path.name}.part")
     unfinished.write_bytes(content)
     unfinished.replace(path)
+
+
+def _check_white(values: np.ndarray, name: str) -> None:
+    white = float(values.max())
+    if white < LEAST_DEEP_WHITE:
+        depth = next(depth for most, depth in _DEPTHS.items() if white <= most)
+        raise InputError(
+            f"{name}: expected grey values of 0 to 65535 that reach {LEAST_DEEP_WHITE}, got at most {white:g}, as in "
+            f"a picture of {depth}: scale it to 16 bits or save it with 8"
+        )
 
 
 def _what(path: Path) -> str:

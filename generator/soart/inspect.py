@@ -22,9 +22,10 @@ from tqdm import tqdm
 
 from blender_scripts.contract.errors import InputError
 from generator.io.output_file import LONGEST_NAME, check_file, check_folder
+from generator.io.pictures import pictures_in
 from generator.soart.estimator import SoartC
 from generator.soart.figure import figure, overlay
-from generator.soart.inspection import Station, pictures_in, pins_in_unit_space, read_picture, read_positions
+from generator.soart.inspection import Station, pins_in_unit_space, read_picture, read_positions
 
 EDGE_GRID = 100
 # What a unit space is made with where the user says nothing else; a saved one has its own.

@@ -19,14 +19,11 @@ from typing import Any
 import numpy as np
 
 from blender_scripts.contract.errors import InputError
-from generator.io.pictures import eight_bit, open_upright
+from generator.io.pictures import open_picture
 from generator.soart.estimator import SoartC
 from generator.soart.kernels import compiled
 from generator.soart.limits import joint_threshold
 from generator.soart.pins import Pin, PinMeasure, PinTable
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-
 
 HALO = 0.5
 
@@ -124,13 +121,8 @@ def read_picture(path: Path, colour: bool = False) -> np.ndarray:
     Raises:
         InputError: not a picture, or a damaged one.
     """
-    picture = eight_bit(open_upright(path, str(path)))
+    picture = open_picture(path, str(path))
     return np.asarray(picture.convert("RGB" if colour else "L"), dtype=np.float32) / np.float32(255)
-
-
-def pictures_in(folder: Path) -> list[Path]:
-    """The pictures of a folder, by name."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
 
 
 def read_positions(path: Path) -> tuple[list[Pin], Path | None]:

@@ -314,7 +314,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
 import bpy
-
+from blender_scripts.contract.connector import read_connector
 from blender_scripts.geometry.optics import set_up_station
 from blender_scripts.manifest.make_part import make_part
 from blender_scripts.scene.stage import Stage

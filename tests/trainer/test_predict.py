@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer.predict import main, sheet_names
+from trainer.core.prediction import sheet_names
+from trainer.predict import main
 
 
 @pytest.fixture
@@ -132,7 +133,7 @@ def test_unreadable_pictures_are_named_and_the_others_judged(trained_run, pictur
     broken.write_bytes((pictures / "train000.png").read_bytes()[:80])
     assert main(["--model", str(trained_run), str(pictures), "-o", str(tmp_path / "out")]) == 2
     said = capsys.readouterr().err
-    assert "broken.png: expected a readable picture" in said and "Traceback" not in said
+    assert "broken.png: expected a picture that can be decoded" in said and "Traceback" not in said
     assert len(json.loads((tmp_path / "out" / "predictions.json").read_text(encoding="utf-8"))) == 6
 
 

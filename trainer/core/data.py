@@ -6,7 +6,6 @@ with the pixels.
 
 import atexit
 import copy
-import io
 import os
 import shutil
 import tempfile
@@ -21,8 +20,10 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from generator.io import pictures as decoder
+from trainer.core.augmentation import LEFT_RIGHT, UP_DOWN
 from trainer.core.distributed import speaks
-from trainer.core.errors import InputError
+from trainer.core.errors import InputError, as_input_error
 from trainer.vit.network.letterbox import Fit, fit_of, pixels_of
 from trainer.vit.network.model import OK_CLASS
 
@@ -32,33 +33,25 @@ IGNORED = -1
 MIN_VISIBLE = 0.1
 # A bar for what is read at once would only flash.
 SHOWN_AFTER_S = 2
-# Cameras whose view is again one of the same camera when mirrored.
-LEFT_RIGHT = ("center", "top", "bottom")
-UP_DOWN = ("center", "left", "right")
 
 
-def open_picture(source: Path | dict[str, Any] | None, name: str) -> Image.Image:
-    """Open and fully decode a picture.
+def open_picture(source: Path | Mapping[str, Any] | None, name: str) -> Image.Image:
+    """A picture as import and inspection read it: `generator.io.pictures.open_picture`.
 
     Args:
         source: A file, or an undecoded `datasets` picture with its bytes or path; None where a row has none.
         name: What a message calls the picture.
 
     Raises:
-        InputError: The file is missing, truncated or no picture.
+        InputError: It is missing, damaged or no picture.
     """
+    if isinstance(source, Mapping):
+        content, path = source.get("bytes"), source.get("path")
+        source = content if content is not None else path and Path(path)
     if source is None:
         raise InputError(f"{name}: expected a picture, got null")
-    try:
-        if isinstance(source, dict):
-            data = source.get("bytes")
-            picture = Image.open(io.BytesIO(data) if data is not None else source["path"])
-        else:
-            picture = Image.open(source)
-        picture.load()
-    except Exception as e:  # decoders raise what a damaged byte leads them to
-        raise InputError(f"{name}: expected a readable picture, got {type(e).__name__}: {e}") from e
-    return picture
+    with as_input_error():
+        return decoder.open_picture(source, name)
 
 
 class Pictures:

@@ -15,6 +15,9 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from generator.io.pictures import find_pictures
+from trainer.core.data import open_picture
+from trainer.core.errors import as_input_error
 from trainer.florence2.data import stretched
 
 TASKS = ("<OD>", "<CAPTION>")
@@ -62,11 +65,9 @@ def photos(folder: Path) -> Iterator[tuple[str, Image.Image]]:
     Raises:
         InputError: The folder is missing or holds no picture, or, on the way, one that cannot be read.
     """
-    from trainer.core.data import open_picture
-    from trainer.predict import find_pictures
-    from trainer.vit.network.letterbox import rgb
-
-    return ((p.name, rgb(open_picture(p, str(p)))) for p in find_pictures([folder])[:MOST_PHOTOS])
+    with as_input_error():
+        found = find_pictures(folder)[:MOST_PHOTOS]
+    return ((path.name, open_picture(path, str(path)).convert("RGB")) for path in found)
 
 
 def _answers(model: Any, processor: Any, inputs: dict[str, Tensor]) -> tuple[Tensor, list[str]]:
@@ -104,7 +105,7 @@ def compare(
         `agreement` of the logits: 1 - half the total variation of next-token probabilities, averaged along the first
         model's answer; and the means of both.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     device = next(after.parameters()).device
     for start in range(0, len(pictures), BATCH):
         some = pictures[start : start + BATCH]

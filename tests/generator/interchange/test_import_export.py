@@ -18,10 +18,10 @@ from datasets import load_dataset
 from PIL import Image
 
 from generator.__main__ import main
-from generator.augmenting.relabel import objects_of
 from generator.dataset.build import Options, build
 from generator.dataset.folder import read_rows, split_files
 from generator.dataset.labels import CLASSES
+from generator.dataset.rows import objects_of
 from tests.generator.augmenting.test_augment import (
     broken_folder,
     files,
@@ -1047,3 +1047,18 @@ def test_a_report_shows_photographs(built, tmp_path):
         assert main(["report", str(tmp_path / kind), "-o", str(tmp_path / f"{kind}.html")]) == 0
     page = (tmp_path / "mixed.html").read_text("utf-8")
     assert "photograph" in page and "it is not known where the defect is" in page
+
+
+@pytest.mark.parametrize("orientation", [2, 3, 4])
+def test_labels_of_a_picture_turned_by_180_degrees_keep_it_as_stored(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture(tmp_path / "in/p.jpg", exif=exif, quality=100)
+    size = Image.open(tmp_path / "in/p.jpg").size
+    coco(tmp_path / "in", [image(1, "p.jpg", *size)], [box(1, 10, 6, 10, 10)])
+    assert import_(tmp_path / "in", "--format", "coco", "--to", tmp_path / "out") == 0
+    (row,) = rows_of(tmp_path / "out").values()
+    stored = Image.open(io.BytesIO(row["image"]["bytes"]))
+    assert stored.getexif().get(0x0112, 1) == 1
+    with Image.open(tmp_path / "in/p.jpg") as raw:
+        assert np.array_equal(np.asarray(stored), np.asarray(raw))

@@ -462,7 +462,7 @@ def test_parts_that_are_not_whole_are_named_and_the_others_judged(parts_run, pic
         f"{pictures / 'nobody.png'}: expected a name that ends in one of the views (center, left, top)"
         in said
     )
-    assert f"{pictures / 'b_top.png'}: expected a readable picture" in said
+    assert f"{pictures / 'b_top.png'}: expected a picture that can be decoded" in said
     assert [Path(v["part"]).name for v in json.loads((tmp_path / "v.json").read_text())] == ["part.a"]
 
 
