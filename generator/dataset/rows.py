@@ -13,6 +13,7 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from datasets import ClassLabel, Features, Image, List, Value
@@ -214,6 +215,11 @@ def features(other: bool, extras: Sequence[str] = (), masks: bool = False) -> Fe
     return Features(columns)
 
 
+@cache
+def _declared() -> Features:
+    return features(True)
+
+
 def _object_columns(label: ClassLabel) -> dict[str, object]:
     columns: dict[str, object] = {}
     for each in dataclasses.fields(ObjectRow):
@@ -238,6 +244,28 @@ def missing_columns(present: Mapping[str, Any]) -> list[str]:
     if isinstance(inner, Mapping):
         lacking += [f"objects.{name}" for name in wanted["objects"] if name not in inner]
     return lacking
+
+
+def missing_note(name: object, present: Mapping[str, Any]) -> str | None:
+    """One line on what a dataset lacks; None where it has all.
+
+    Args:
+        name: of the dataset.
+        present: its features.
+    """
+    lacking = missing_columns(present)
+    if not lacking:
+        return None
+    return f"{name}: made without {', '.join(lacking)}, whose values are unknown"
+
+
+def all_columns(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored row, its pictures included, with the columns that an older dataset lacks: None, and all are renders."""
+    objects = stored.get("objects")
+    if objects is not None and objects.get("bbox") is not None:
+        unknown = [None] * len(objects["bbox"])
+        objects = {name: objects.get(name, unknown) for name in _declared()["objects"]}
+    return {**dict.fromkeys(_declared()), "synthetic": True, **stored, "objects": objects}
 
 
 def columns_of(row: PictureRow) -> dict[str, Any]:
@@ -301,10 +329,15 @@ def row_of(columns: Mapping[str, Any], extras: Sequence[str] = ()) -> PictureRow
     )
 
 
-def objects_of(columns: Mapping[str, Any]) -> tuple[ObjectRow, ...] | None:
-    """The objects of a stored row; None where it is not known what the picture shows."""
-    stored = columns.get("objects")
-    if stored is None or stored.get("bbox") is None:
+def objects_of(columns: Mapping[str, Any], classes: Sequence[str] = CLASSES) -> tuple[ObjectRow, ...] | None:
+    """The objects of a stored row; None where it is not known what the picture shows, or of one not where or what.
+
+    Args:
+        columns: A row as stored: classes as numbers.
+        classes: Their names in this dataset; somebody else's may have others, or another order.
+    """
+    stored = columns.get("objects") or {}
+    if any(stored.get(name) is None or None in stored[name] for name in ("bbox", "category")):
         return None
     count = len(stored["bbox"])
     plain = [f.name for f in dataclasses.fields(ObjectRow) if f.name not in ("box", "category")]
@@ -315,7 +348,7 @@ def objects_of(columns: Mapping[str, Any]) -> tuple[ObjectRow, ...] | None:
         for name in ("kinds", "tip_px", "base_px"):
             fields[name] = None if fields[name] is None else tuple(fields[name])
         found.append(
-            ObjectRow(box=_xyxy(stored["bbox"][at]), category=CLASSES[stored["category"][at]], **fields)
+            ObjectRow(box=_xyxy(stored["bbox"][at]), category=classes[stored["category"][at]], **fields)
         )
     return tuple(found)
 

@@ -134,7 +134,10 @@ class DatasetWriter:
         self._shards: ShardWriter | None = None
         self._columns = Features()
         self._is_complete = False
-        self._check(source, overwrite)
+        try:
+            self._check(source, overwrite)
+        except OSError as error:
+            raise self._no_place(error) from None
         check_folder(to, option)
 
     @property
@@ -171,8 +174,11 @@ class DatasetWriter:
                 if leftover.name != _SPOOL:
                     shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
         except OSError as error:
-            raise InputError(f"{self.option}: expected a place to write to, got: {error.strerror}") from None
+            raise self._no_place(error) from None
         return self
+
+    def _no_place(self, error: OSError) -> InputError:
+        return InputError(f"{self.option}: expected a place to write to, got: {error.strerror}")
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is KeyboardInterrupt:
