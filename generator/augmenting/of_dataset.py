@@ -25,13 +25,13 @@ from generator.augmenting.copied_rows import Columns, Rules, copies_of
 from generator.augmenting.copies import COPIES
 from generator.augmenting.plan import Line, Options, Plan
 from generator.augmenting.relabel import Settings
+from generator.dataset.connectors import read_connectors
 from generator.dataset.derived_card import make_derived_card, read_card
 from generator.dataset.folder import (
     BATCH_ROWS,
     CARD,
     count_rows,
     dataset_columns,
-    read_connectors,
     read_parameters,
     read_rows,
     split_files,
@@ -77,7 +77,7 @@ def apply_to_dataset(plan: Plan, to: Path, sheet: Path, scenes: Path, options: O
         plan: of a dataset; `folder` is the dataset.
         to: the dataset to make; may replace another of ours.
         sheet: file of the before/after sheet.
-        scenes: folder of the scene files, which say where a part's places are.
+        scenes: folder of the scene files, which say where a part's places are if the dataset does not.
         options: how.
 
     Raises:
@@ -88,8 +88,9 @@ def apply_to_dataset(plan: Plan, to: Path, sheet: Path, scenes: Path, options: O
         sys.stderr.write(f"{note}\n")
     card, license_id = read_card(_text(plan.folder / CARD))
     operations = {line.file: line.operations for line in plan.lines}
-    parameters = read_parameters(plan.folder)
-    rules = Rules(scenes, operations, options, Settings.of_card(card), parameters, extras, masks)
+    parameters, connectors = read_parameters(plan.folder), read_connectors(plan.folder)
+    drawings = {each.scene: each.positions for each in connectors or ()}
+    rules = Rules(scenes, drawings, operations, options, Settings.of_card(card), parameters, extras, masks)
     _check_rows(plan)
     done, drawn = Augmented(), Sheet()
     with DatasetWriter(to, plan.folder) as writer:
@@ -109,7 +110,7 @@ def apply_to_dataset(plan: Plan, to: Path, sheet: Path, scenes: Path, options: O
             license_id,
             writer.content_sha256,
         )
-        writer.finish(text, parameters, read_connectors(plan.folder))
+        writer.finish(text, parameters, connectors)
     drawn.save(sheet)
     return done
 
