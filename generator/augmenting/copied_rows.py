@@ -39,7 +39,6 @@ class Rules:
     Attributes:
         scenes: folder of the scene files, for datasets without connectors.json.
         drawings: the positions that the dataset's connectors.json has, by scene.
-        operations: of each run that has some.
         options: of the command.
         settings: of the dataset's card.
         parameters: contents of nsoart.json.
@@ -49,7 +48,6 @@ class Rules:
 
     scenes: Path
     drawings: Mapping[str, Sequence[NominalPosition]]
-    operations: Mapping[str, tuple[str, ...]]
     options: Options
     settings: Settings
     parameters: Mapping[str, Any]
@@ -57,15 +55,17 @@ class Rules:
     masks: bool
 
 
-def copies_of(stored: Mapping[str, Any], rules: Rules, skipped: Counter[str]) -> list[Columns]:
+def copies_of(
+    stored: Mapping[str, Any], asked: Sequence[str], rules: Rules, skipped: Counter[str]
+) -> list[Columns]:
     """The copies of a row, as Arrow stores them.
 
     Args:
         stored: the row, with its pictures.
+        asked: the plan's operations.
         rules: how.
         skipped: counts the copies that are not made, by reason.
     """
-    asked = rules.operations.get(stored["run"], ())
     if not asked:
         return []
     row = _known(row_of(stored, rules.extras), rules.settings)
