@@ -31,10 +31,9 @@ sys.path.insert(0, str(ROOT))
 
 from blender_scripts.manifest.reader import stream_runs  # noqa: E402
 from generator.dataset.build import STRIDE, WINDOW, Options, build  # noqa: E402
-from generator.dataset.features import features  # noqa: E402
-from generator.dataset.folder import ShardWriter  # noqa: E402
-from generator.dataset.labels import Tolerance, label_picture  # noqa: E402
-from generator.dataset.render_folder import dataset_row, encoded_png  # noqa: E402
+from generator.dataset.record_rows import Labelling, picture_row  # noqa: E402
+from generator.dataset.rows import columns_of, features  # noqa: E402
+from generator.dataset.writer import ShardWriter, encoded_png  # noqa: E402
 from generator.soart import nsoart  # noqa: E402
 from tests.generator.made_renders import row, write_renders  # noqa: E402
 
@@ -54,7 +53,7 @@ def rendered(folder: Path, count: int) -> Path:
 def floor_seconds(renders: Path, to: Path) -> float:
     """Parse, hash, decode and write the rows, and nothing else."""
     start = time.process_time()
-    tolerance = Tolerance(0.8, 0.6)
+    how = Labelling({})
     columns = features(False)
     writer = ShardWriter(to, "all", columns)
     batch = []
@@ -65,7 +64,7 @@ def floor_seconds(renders: Path, to: Path) -> float:
         hashlib.sha256((renders / "masks" / f"{run.run}.png").read_bytes()).digest()
         Image.open(io.BytesIO(content)).load()
         # What the columns hold is part of writing them.
-        cells = dataset_row(run, record, label_picture(record, tolerance), ())
+        cells = columns_of(picture_row(run, record, how))
         batch.append({**cells, "image": {"bytes": content, "path": f"{run.run}.png"}, "nsoart": None})
         if len(batch) == 64:
             writer.add(pa.Table.from_pylist(batch, schema=columns.arrow_schema))

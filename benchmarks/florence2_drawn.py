@@ -18,7 +18,7 @@ from datasets import Dataset
 from PIL import Image
 
 from generator.bbox_str import encode
-from generator.dataset.features import features
+from generator.dataset.rows import features
 from trainer.florence2 import command
 
 CLASSES = ("BENDNG", "NUKENG", "OK")

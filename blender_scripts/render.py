@@ -1,7 +1,7 @@
 """Render a manifest: pictures, masks and the truth of each.
 
-    blender -b -P blender_scripts/render.py -- manifest.csv --out DIR
-    python blender_scripts/render.py manifest.csv --out DIR          (a Python with bpy)
+    blender -b -P blender_scripts/render.py -- manifest.csv [--out DIR]
+    python blender_scripts/render.py manifest.csv [--out DIR]          (a Python with bpy)
 
 Finished rows are left alone, so an interrupted run goes on by repeating the command. Exit codes: 0 all rows are there,
 2 the input is wrong (nothing was rendered), 1 a row failed or the run was interrupted.
@@ -19,9 +19,16 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from blender_scripts.manifest.claim import Claim
+    from blender_scripts.manifest.output_folder import OutputFolder
+    from blender_scripts.manifest.reader import Manifest, Run, ValidatedManifest
+    from blender_scripts.scene.renderer import Renderer
 
 _ROOT = Path(__file__).resolve().parent.parent
 _PATIENCE_S = 2.0
@@ -43,7 +50,7 @@ def _rows(text: str) -> tuple[int | None, int | None]:
     return int(first) if first else None, int(last) if last else None
 
 
-def _bounded(low: int, high: int):
+def _bounded(low: int, high: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         if not text.isdecimal() or not low <= int(text) <= high:
             raise argparse.ArgumentTypeError(f"expected an integer from {low} to {high}, got {text!r}")
@@ -56,56 +63,42 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     """The command line; a mistake in it ends the program with exit code 2."""
     parser = argparse.ArgumentParser(
         prog="render.py",
-        usage="blender -b -P blender_scripts/render.py -- manifest.csv --out DIR [options]",
-        description="Render a manifest: pictures, masks and the truth of each. Repeat it to go on.",
+        usage="blender -b -P blender_scripts/render.py -- manifest.csv [--out DIR] [options]",
+        description="Render a manifest: pictures, masks and the truth of each. Repeat it to resume.",
     )
-    parser.add_argument("manifest", type=Path, help="the CSV manifest (docs/manifest.md)")
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="folder for images, masks and records"
+    add = parser.add_argument
+    add("manifest", type=Path, help="the CSV manifest (docs/manifest.md)")
+    out = (
+        "folder for images, masks and records (default: renders/ and the manifest's name without its ending)"
     )
-    parser.add_argument(
-        "--scenes",
-        type=Path,
-        default=_ROOT / "scenes",
-        metavar="DIR",
-        help="folder with the scenes (default: %(default)s)",
+    add("--out", type=Path, metavar="DIR", help=out)
+    scenes = "folder with the scenes (default: %(default)s)"
+    add("--scenes", type=Path, default=_ROOT / "scenes", metavar="DIR", help=scenes)
+    rows = "only these rows, 0-based, half open"
+    add("--rows", type=_rows, default=(None, None), metavar="A:B", help=rows)
+    add("--force", action="store_true", help="render rows again that are finished")
+    scale = "mask pixels per picture pixel, 1-8 (default: 4)"
+    add("--mask-scale", type=_bounded(1, 8), default=4, metavar="K", help=scale)
+    threads = "render threads (default: one per core)"
+    add("--threads", type=_bounded(0, 1024), default=0, metavar="N", help=threads)
+    gpu = "gpu: faster, but bytes differ from the CPU's"
+    add("--device", choices=("cpu", "gpu"), default="cpu", help=gpu)
+    add("--no-denoise", action="store_true", help="path-traced noise as it is, eight times the samples")
+    add("--depth", action="store_true", help="write depth/<run>.npy too: mm along the optical axis")
+    add("--normal", action="store_true", help="write normal/<run>.npy too: unit vectors, world axes")
+    pool = parser.add_argument_group(
+        "for the pool of `python -m generator render`, which has claimed the folder"
     )
-    parser.add_argument(
-        "--rows", type=_rows, default=(None, None), metavar="A:B", help="only these rows, 0-based, half open"
-    )
-    parser.add_argument("--force", action="store_true", help="render rows again that are finished")
-    parser.add_argument(
-        "--mask-scale",
-        type=_bounded(1, 8),
-        default=4,
-        metavar="K",
-        help="mask pixels per picture pixel, 1-8 (default: 4)",
-    )
-    parser.add_argument(
-        "--threads",
-        type=_bounded(0, 1024),
-        default=0,
-        metavar="N",
-        help="render threads (default: one per core)",
-    )
-    parser.add_argument(
-        "--device", choices=("cpu", "gpu"), default="cpu", help="gpu: faster, but bytes differ from the CPU's"
-    )
-    parser.add_argument(
-        "--no-denoise", action="store_true", help="path-traced noise as it is, eight times the samples"
-    )
-    parser.add_argument(
-        "--depth", action="store_true", help="write depth/<run>.npy too: mm along the optical axis"
-    )
-    parser.add_argument(
-        "--normal", action="store_true", help="write normal/<run>.npy too: unit vectors, world axes"
-    )
-    parser.add_argument(
-        "--feed",
-        action="store_true",
-        help="read row numbers from standard input and report each as a line of JSON",
-    )
-    return parser.parse_args(arguments)
+    sha256 = "the hash of manifest and scenes that were checked: rows are not checked again"
+    pool.add_argument("--validated", metavar="SHA256", help=sha256)
+    feed = "read row numbers from standard input and report each as a line of JSON"
+    pool.add_argument("--feed", action="store_true", help=feed)
+    compare = "render nothing; exit code 2 where a finished row is not as it would be rendered"
+    pool.add_argument("--compare", action="store_true", help=compare)
+    options = parser.parse_args(arguments)
+    if (options.feed or options.compare) and options.out is None:
+        parser.error("--feed and --compare need --out")
+    return options
 
 
 @contextlib.contextmanager
@@ -134,74 +127,130 @@ def _fed_rows(count: int) -> Iterator[int]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check everything, then render. Raises InputError before anything is rendered."""
-    from blender_scripts.contract.errors import InputError
-    from blender_scripts.manifest.output_folder import EXTRAS, OutputFolder, check_own
+    from blender_scripts.manifest.claim import claim
     from blender_scripts.manifest.reader import read_manifest
     from blender_scripts.scene import versions
-    from blender_scripts.scene.progress import Progress
-    from blender_scripts.scene.renderer import Renderer
-    from blender_scripts.scene.stage import check_cad
 
     versions.check_version()
+    if arguments.feed or arguments.compare:
+        return _serve(arguments)
     manifest = read_manifest(arguments.manifest, arguments.scenes)
-    for name in {run.scene for run in manifest.runs}:
-        check_cad(manifest.connectors[name], {run.housing for run in manifest.runs if run.scene == name})
+    _check_cad(manifest)
+    chosen = _chosen(arguments, manifest)
+    claimed = claim(manifest, arguments.scenes, arguments.out, arguments.force)
+    if claimed.is_default:
+        print(f"rendering into {claimed.output.root} (--out DIR takes another folder)", flush=True)
+    return _render(arguments, claimed, [manifest.runs[number] for number in chosen])
+
+
+def _check_cad(manifest: Manifest | ValidatedManifest) -> None:
+    """The CAD files of the manifest's scenes, some of which only Blender can read."""
+    from blender_scripts.scene.stage import check_cad
+
+    for name, housings in manifest.housings.items():
+        check_cad(manifest.connectors[name], housings)
+
+
+def _chosen(arguments: argparse.Namespace, manifest: Manifest | ValidatedManifest) -> range:
+    from blender_scripts.contract.errors import InputError
+
     first, last = arguments.rows
-    chosen = list(range(len(manifest.runs)))[first:last]
+    chosen = range(len(manifest.runs))[first:last]
     if not chosen:
         raise InputError(f"--rows: expected rows between 0 and {len(manifest.runs)}, got none")
-    if not arguments.force:
-        check_own(arguments.out, manifest)
-    output = OutputFolder(arguments.out)
-    if not arguments.feed:  # else whoever feeds has done so
-        output.adopt(manifest, arguments.scenes)
-        output.sweep()
+    return chosen
 
-    failed: list[str] = []
-    rendered = kept = 0
-    with _own_streams() as real:
-        renderer = Renderer(
-            manifest,
-            output,
-            mask_scale=arguments.mask_scale,
-            threads=arguments.threads,
-            gpu=arguments.device == "gpu",
-            denoise=not arguments.no_denoise,
-            extras=tuple(kind for kind in EXTRAS if getattr(arguments, kind)),
-        )
-        if not renderer.tracer.denoised and not arguments.no_denoise and not arguments.feed:
-            print("this Blender has no denoiser: eight times the samples are taken instead", file=sys.stderr)
 
-        def tidy() -> None:
-            output.sweep(os.getpid())
-            renderer.close()
+@contextlib.contextmanager
+def _renderer(
+    arguments: argparse.Namespace, manifest: Manifest | ValidatedManifest, output: OutputFolder
+) -> Iterator[Renderer]:
+    from blender_scripts.manifest.output_folder import EXTRAS
+    from blender_scripts.scene.renderer import Renderer
 
-        _end_a_long_render(tidy)
-        progress = Progress(0 if arguments.feed else len(chosen))
-        progress.shown = progress.shown and not arguments.feed
+    renderer = Renderer(
+        manifest.connectors,
+        output,
+        mask_scale=arguments.mask_scale,
+        threads=arguments.threads,
+        gpu=arguments.device == "gpu",
+        denoise=not arguments.no_denoise,
+        extras=tuple(kind for kind in EXTRAS if getattr(arguments, kind)),
+    )
+
+    def tidy() -> None:
+        output.sweep(os.getpid())
+        renderer.close()
+
+    _end_a_long_render(tidy)
+    try:
+        yield renderer
+    finally:
+        renderer.close()
+
+
+@dataclass
+class _Tally:
+    rendered: int = 0
+    kept: int = 0
+    failed: list[str] = field(default_factory=list)
+
+    def render(self, renderer: Renderer, row: Run, force: bool) -> tuple[bool, str | None]:
+        """Render one row: whether its picture is new, and what went wrong. One that fails does not stop the others."""
         try:
-            for number in _fed_rows(len(manifest.runs)) if arguments.feed else chosen:
-                row = manifest.runs[number]
-                problem = None
-                try:
-                    fresh = renderer.render(row, arguments.force)
-                    rendered, kept = rendered + fresh, kept + (not fresh)
-                except Exception as error:  # a row that fails does not stop the others
-                    fresh, problem = False, f"{row.run}: {type(error).__name__}: {error}"
-                    failed.append(problem)
-                if arguments.feed:
-                    report = {"row": number, "rendered": fresh, "problem": problem}
-                    os.write(real, (json.dumps(report) + "\n").encode())
-                else:
-                    progress.advance()
+            fresh = renderer.render(row, force)
+        except Exception as error:
+            self.failed.append(f"{row.run}: {type(error).__name__}: {error}")
+            return False, self.failed[-1]
+        self.rendered, self.kept = self.rendered + fresh, self.kept + (not fresh)
+        return fresh, None
+
+
+def _render(arguments: argparse.Namespace, claimed: Claim, rows: Sequence[Run]) -> int:
+    """Render rows one after the other into a claimed folder, and print what came of it."""
+    from blender_scripts.scene.progress import Progress
+
+    output, tally = claimed.output, _Tally()
+    with _own_streams(), _renderer(arguments, claimed.manifest, output) as renderer:
+        if claimed.is_default and not arguments.force:
+            output.check_finished(rows, renderer.head)
+        claimed.keep()
+        output.sweep()
+        if not renderer.tracer.denoised and not arguments.no_denoise:
+            print("this Blender has no denoiser: eight times the samples are taken instead", file=sys.stderr)
+        progress = Progress(len(rows))
+        try:
+            for row in rows:
+                tally.render(renderer, row, arguments.force)
+                progress.advance()
         finally:
             progress.close()
-            renderer.close()
-    if not arguments.feed:
-        for problem in failed:
-            print(f"failed: {problem}", file=sys.stderr)
-        print(f"{rendered} rendered, {kept} already there, {len(failed)} failed, in {arguments.out}")
-    return 1 if failed else 0
+    for problem in tally.failed:
+        print(f"failed: {problem}", file=sys.stderr)
+    told = f"{tally.rendered} rendered, {tally.kept} already there, {len(tally.failed)} failed"
+    print(f"{told}, in {output.root}")
+    return 1 if tally.failed else 0
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    """What a pool that has checked and claimed asks for: compare finished rows, or render the rows it feeds."""
+    from blender_scripts.manifest.output_folder import OutputFolder
+    from blender_scripts.manifest.reader import read_manifest, read_validated
+
+    path, scenes, known = arguments.manifest, arguments.scenes, arguments.validated
+    manifest = read_validated(path, scenes, known) if known else read_manifest(path, scenes)
+    _check_cad(manifest)
+    output, tally = OutputFolder(arguments.out), _Tally()
+    with _own_streams() as real, _renderer(arguments, manifest, output) as renderer:
+        if arguments.compare:
+            rows = (manifest.runs[number] for number in _chosen(arguments, manifest))
+            output.check_finished(rows, renderer.head)
+            return 0
+        for number in _fed_rows(len(manifest.runs)):
+            fresh, problem = tally.render(renderer, manifest.runs[number], arguments.force)
+            report = {"row": number, "rendered": fresh, "problem": problem}
+            os.write(real, (json.dumps(report) + "\n").encode())
+    return 1 if tally.failed else 0
 
 
 def _interrupt(*_: object) -> None:

@@ -17,7 +17,7 @@ COMMANDS = {
     "check": ("generator.doe.check", "check a manifest: mistakes, balance, pictures, time"),
     "preview": ("generator.rendering.preview", "a contact sheet of some rows, rendered fast"),
     "render": ("generator.rendering.render", "render a manifest in worker processes"),
-    "build": ("generator.dataset.build", "records to a Hugging Face dataset with its card"),
+    "build": ("generator.dataset.build_command", "records to a Hugging Face dataset with its card"),
     "augment": ("generator.augmenting.augment", "more pictures by a plan: halves, flips, turns, light"),
     "import": (
         "generator.interchange.importing",

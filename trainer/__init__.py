@@ -1,1 +1,10 @@
-"""Training from a dataset alone: a small ViT, its metrics and its verdicts. No Blender is needed here."""
+"""Training from a dataset alone, and judging pictures with what was trained. No Blender is needed here.
+
+core           what every kind of run shares: data, augmentation, loop, run folder, statistics, decision, page, card
+vit            a small vision transformer that classifies pictures, or parts seen from several cameras
+florence2      Florence-2, which draws a box round each defect
+predict, evaluate, attention, export, report, push     commands over the kinds of run; the work lies with the kinds
+
+The decision OK/NG: `core.decision` (threshold and temperature), `vit.verdicts`, `florence2.verdicts`.
+A new evaluation measure: `vit.metrics`, `florence2.metrics`; `evaluation_page` beside each shows it.
+"""

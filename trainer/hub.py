@@ -17,6 +17,6 @@ AutoConfig.register(PinsightViTConfig.model_type, PinsightViTConfig)
 AutoImageProcessor.register(PinsightViTConfig, slow_image_processor_class=PinsightViTImageProcessor)
 AutoModelForImageClassification.register(PinsightViTConfig, PinsightViTForImageClassification)
 # Their `save_pretrained` writes the code along.
-PinsightViTConfig.register_for_auto_class()
-PinsightViTImageProcessor.register_for_auto_class("AutoImageProcessor")
-PinsightViTForImageClassification.register_for_auto_class("AutoModelForImageClassification")
+PinsightViTConfig.register_for_auto_class()  # type: ignore[no-untyped-call]
+PinsightViTImageProcessor.register_for_auto_class("AutoImageProcessor")  # type: ignore[no-untyped-call]
+PinsightViTForImageClassification.register_for_auto_class("AutoModelForImageClassification")  # type: ignore[no-untyped-call]

@@ -8,38 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from blender_scripts.contract.errors import InputError
-from blender_scripts.manifest.reader import Manifest, Run, conflicts, run_names
-from blender_scripts.manifest.record import encode_record, read_record
+from blender_scripts.manifest.record import difference, encode_record, read_record
+from blender_scripts.manifest.run import Run
 
 EXTRAS = ("depth", "normal")
 FOLDERS = ("images", "masks", "records", "manifests")
 # A file name holds 255 bytes, of which a character takes four at most.
 _LONGEST_PART = 60
-
-
-def check_own(root: Path, manifest: Manifest) -> None:
-    """Refuse a folder that was never rendered into where a row would replace a file of it.
-
-    After a crash a picture may lie there without its record, but the copy of its manifest was there before it.
-
-    Raises:
-        InputError: names such a file.
-    """
-    if any((root / "manifests").glob("*.csv")) or any((root / "records").glob("*.json")):
-        return
-    names = {run.run for run in manifest.runs}
-    files = (path for kind in ("images", "masks", *EXTRAS) for path in sorted((root / kind).glob("*.*")))
-    strange = [path for path in files if path.suffix in (".png", ".npy") and path.stem in names]
-    if strange:
-        more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
-        raise InputError(
-            f"--out {root}: expected a new folder or one that was rendered into, got one whose own files would be "
-            f"replaced ({strange[0].relative_to(root)}{more}): choose another, or give --force"
-        )
 
 
 class OutputFolder:
@@ -77,68 +57,60 @@ class OutputFolder:
     def record(self, run: str) -> Path:
         return self.root / "records" / f"{run}.json"
 
-    def adopt(self, manifest: Manifest, scenes: Path) -> None:
-        """Keep a copy of the manifest.
-
-        Raises:
-            InputError: another manifest of this folder has a run of the same name that is another picture; or the
-                copy of this name is another manifest's, whose rendered runs nothing would name any more.
-        """
-        name = f"{manifest.path.stem}.csv"
-        problems = []
-        for other in sorted((self.root / "manifests").glob("*.csv")):
-            if other.name == name:
-                continue
-            problems += [
-                f"{manifest.path.name}: expected run {run} as {other.name} has it in {self.root}, got another row"
-                for run in conflicts(other, scenes, manifest.runs)
-            ]
-        if problems:
-            raise InputError(problems)
-        kept = self.root / "manifests" / name
-        try:
-            if not kept.is_file() or kept.read_bytes() != manifest.content:
-                self._check_replaced(kept, manifest)
-                self._write(kept, manifest.content)
-        except OSError as error:
-            raise InputError(
-                f"{kept}: expected a file that can be written, got: {error.strerror or error}"
-            ) from None
-
-    def _check_replaced(self, kept: Path, manifest: Manifest) -> None:
-        """An edited manifest replaces its copy, whatever was edited; one that shares no run with it is another."""
-        try:
-            known = run_names(kept) if kept.is_file() else []
-        except InputError:
-            return  # damaged: it names nothing
-        if {run.run for run in manifest.runs}.isdisjoint(known):
-            rendered = [run for run in known if self.record(run).is_file()]
-            if rendered:
-                raise InputError(
-                    f"{manifest.path.name}: expected some run of the manifest of this name that was rendered into "
-                    f"{self.root} (such as {rendered[0]}), got none: rename this one, or choose another folder"
-                )
+    def has_records(self) -> bool:
+        return any((self.root / "records").glob("*.json"))
 
     def is_finished(self, run: Run, row_sha256: str) -> bool:
         """Whether the row's picture, mask and record are there and whole; a changed label column is put right."""
-        path = self.record(run.run)
-        try:
-            record = read_record(path)
-        except InputError:
+        record = self._record_of(run)
+        if record is None or record["row_sha256"] != row_sha256 or not self._is_whole(record):
             return False
-        if record["row_sha256"] != row_sha256 or record["run"] != run.run:
-            return False
-        files = {self.image(run.run): record["image_sha256"], self.mask(run.run): record["mask_sha256"]}
-        files |= {self.extra(kind, run.run): known for kind, known in record.get("extras_sha256", {}).items()}
-        for file, known in files.items():
-            try:
-                if hashlib.sha256(file.read_bytes()).hexdigest() != known:
-                    return False
-            except OSError:
-                return False
         if record["row"] != run.row():
-            self._write(path, encode_record({**record, "row": run.row()}))
+            self.replace_file(self.record(run.run), encode_record({**record, "row": run.row()}))
         return True
+
+    def check_finished(self, runs: Iterable[Run], head_of: Callable[[Run], dict[str, Any]]) -> None:
+        """Refuse to replace pictures: a finished row has to be what would be rendered now.
+
+        Args:
+            runs: the rows that would be rendered.
+            head_of: the record's head that a row would get.
+
+        Raises:
+            InputError: says how many finished rows are others, and how the first of them differs.
+        """
+        count, first = 0, ""
+        for run in runs:
+            record, head = self._record_of(run), head_of(run)
+            if record is None or record["row_sha256"] == head["row_sha256"] or not self._is_whole(record):
+                continue
+            first = first or f"{run.run}: {difference(record, head)}"
+            count += 1
+        if count:
+            raise InputError(
+                f"{self.root}: expected finished rows to be as this command would render them, got {count} that "
+                f"{'is' if count == 1 else 'are'} not ({first}): give --out for another folder, or --force to render "
+                "them again"
+            )
+
+    def _record_of(self, run: Run) -> dict[str, Any] | None:
+        try:
+            record = read_record(self.record(run.run))
+        except InputError:
+            return None
+        return record if record["run"] == run.run else None
+
+    def _is_whole(self, record: dict[str, Any]) -> bool:
+        """Whether the files that a record vouches for are there with the bytes that it says."""
+        run = record["run"]
+        files = {self.image(run): record["image_sha256"], self.mask(run): record["mask_sha256"]}
+        files |= {self.extra(kind, run): known for kind, known in record.get("extras_sha256", {}).items()}
+        try:
+            return all(
+                hashlib.sha256(file.read_bytes()).hexdigest() == known for file, known in files.items()
+            )
+        except OSError:
+            return False
 
     def extra(self, kind: str, run: str) -> Path:
         """The array of a kind that was asked for, such as depth/<run>.npy."""
@@ -173,14 +145,15 @@ class OutputFolder:
             folder = self.root / kind
             if kind not in extras and folder.is_dir() and not folder.is_symlink():
                 self.extra(kind, run).unlink(missing_ok=True)
-        self._write(self.image(run), image)
-        self._write(self.mask(run), mask)
+        self.replace_file(self.image(run), image)
+        self.replace_file(self.mask(run), mask)
         for kind, data in extras.items():
             self._make(self.root / kind)
-            self._write(self.extra(kind, run), data)
-        self._write(self.record(run), encode_record(filled))
+            self.replace_file(self.extra(kind, run), data)
+        self.replace_file(self.record(run), encode_record(filled))
 
-    def _write(self, path: Path, content: bytes) -> None:
+    def replace_file(self, path: Path, content: bytes) -> None:
+        """Write a file of the folder whole or not at all."""
         temporary = path.with_name(f".{path.name[-_LONGEST_PART:]}.{os.getpid()}.tmp")
         temporary.unlink(missing_ok=True)
         handle = os.open(
@@ -198,6 +171,7 @@ class OutputFolder:
 
     def sweep(self, process: int | None = None) -> None:
         """Remove what a process left half-written; of all of them only where nobody else is at work in the folder."""
-        for leftover in self.root.glob(f"*/.*.{process or '*'}.tmp"):
-            if not leftover.parent.is_symlink():
+        name = f".*.{process or '*'}.tmp"
+        for leftover in (*self.root.glob(name), *self.root.glob(f"*/{name}")):
+            if leftover.parent == self.root or not leftover.parent.is_symlink():
                 leftover.unlink(missing_ok=True)

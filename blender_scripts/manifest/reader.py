@@ -6,11 +6,10 @@ Every mistake is reported at once as ``file.csv:LINE column: expected â€¦, got â
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -20,92 +19,26 @@ from blender_scripts.contract.errors import InputError, shown
 from blender_scripts.contract.rig import CAMERAS, lens_folds
 from blender_scripts.contract.text_file import read_text
 from blender_scripts.geometry.clearance import collisions
-from blender_scripts.manifest.defects import Defect, parse_defects
+from blender_scripts.manifest.defects import parse_defects
 from blender_scripts.manifest.make_part import make_part
+from blender_scripts.manifest.run import (
+    OPTIONAL,
+    REQUIRED,
+    RESERVED,
+    Manifest,
+    Run,
+    housings_by_scene,
+    input_sha256,
+)
 
-REQUIRED = (
-    "run",
-    "split",
-    "seed",
-    "scene",
-    "housing",
-    "terminal",
-    "defects",
-    "camera",
-    "lighting",
-    "marking",
-)
-OPTIONAL = ("part", "width", "height", "samples")
-RESERVED = (
-    *("image", "nsoart", "mask", "label", "verdict", "kinds", "observable", "grey", "bbox_str", "objects"),
-    *("synthetic", "original", "augmentation", "housing_bbox"),
-)
+__all__ = ["OPTIONAL", "REQUIRED", "RESERVED", "Manifest", "Run", "ValidatedManifest"]
+__all__ += ["conflicts", "read_manifest", "read_validated", "run_names", "stream_runs"]
+
 LONGEST_TEXT = 32
 _RUN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SPLIT = re.compile(r"train|validation|test|test_[A-Za-z0-9_]+")
 _COUNT = re.compile(r"[0-9]{1,19}")
 _LARGEST_SEED = 2**63 - 1
-
-
-@dataclass(frozen=True)
-class Run:
-    """One row of a manifest, defaults filled in. `extra` holds the user's own columns."""
-
-    run: str
-    split: str
-    part: int
-    seed: int
-    scene: str
-    housing: str
-    terminal: str
-    defects: tuple[Defect, ...]
-    camera: str
-    lighting: str
-    marking: str
-    width: int
-    height: int
-    samples: int
-    extra: dict[str, str] = field(default_factory=dict, compare=True)
-
-    def row(self) -> dict[str, str | int]:
-        """Every column with its value, as records and datasets carry it."""
-        return {
-            "run": self.run,
-            "split": self.split,
-            **self.picture(),
-            **self.extra,
-        }
-
-    def picture(self) -> dict[str, str | int]:
-        """The columns that decide what the picture looks like."""
-        return {
-            "part": self.part,
-            "seed": self.seed,
-            "scene": self.scene,
-            "housing": self.housing,
-            "terminal": self.terminal,
-            "defects": ";".join(defect.text for defect in self.defects),
-            "camera": self.camera,
-            "lighting": self.lighting,
-            "marking": self.marking,
-            "width": self.width,
-            "height": self.height,
-            "samples": self.samples,
-        }
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """A checked manifest: its runs in order, the scenes they use, and the file's bytes."""
-
-    path: Path
-    runs: tuple[Run, ...]
-    connectors: dict[str, Connector]
-    content: bytes
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.content).hexdigest()
 
 
 def read_manifest(path: Path, scenes: Path) -> Manifest:
@@ -136,6 +69,20 @@ def stream_runs(path: Path, scenes: Path) -> Iterator[Run]:
     return _Reader(path, scenes, geometry=False).stream()
 
 
+def read_validated(path: Path, scenes: Path, sha256: str) -> ValidatedManifest:
+    """A manifest that `read_manifest` has checked in another process: only the rows that are asked for are read.
+
+    Args:
+        path: the CSV file.
+        scenes: folder with the scenes' TOML files.
+        sha256: `checked_sha256` of the Manifest that it gave.
+
+    Raises:
+        InputError: the manifest or a file of its scenes is another than the one that was checked.
+    """
+    return _Reader(path, scenes, geometry=False).validated(sha256)
+
+
 def conflicts(path: Path, scenes: Path, runs: Iterable[Run]) -> list[str]:
     """The names of those of some runs that a manifest has too, as another row.
 
@@ -162,6 +109,31 @@ def run_names(path: Path) -> list[str]:
     return _Reader(path, path.parent, geometry=False).names()
 
 
+@dataclass(frozen=True)
+class ValidatedManifest:
+    """A manifest that was checked elsewhere: its scenes, the housings that rows ask for by scene, rows on demand."""
+
+    connectors: dict[str, Connector]
+    housings: dict[str, set[str]]
+    runs: _RunsOnDemand
+
+
+class _RunsOnDemand:
+    """Rows of a manifest, each read when it is asked for."""
+
+    def __init__(self, reader: _Reader, rows: list[tuple[int, dict[str, str]]]) -> None:
+        self._reader = reader
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, number: int) -> Run:
+        run = self._reader.run(*self._rows[number])
+        assert run is not None, self._reader.problems
+        return run
+
+
 class _Reader:
     """Collects the mistakes of one file while reading it."""
 
@@ -180,8 +152,24 @@ class _Reader:
     def read(self) -> Manifest:
         content, text = self._text()
         runs = tuple(self._runs(io.StringIO(text, newline="")))
-        used = {name: connector for name, connector in self.connectors.items() if connector is not None}
-        return Manifest(self.path, runs, used, content)
+        return Manifest(self.path, runs, self._scenes_used(), content)
+
+    def validated(self, sha256: str) -> ValidatedManifest:
+        content, text = self._text()
+        rows = list(self._rows(io.StringIO(text, newline="")))
+        for line, cells in rows:
+            self._connector(line, cells["scene"])
+        used = self._scenes_used()
+        if self.problems or input_sha256(content, used) != sha256:
+            raise InputError(
+                f"{self.path.name}: expected the manifest and the scene files that were checked, got others: a scene "
+                "was edited meanwhile, repeat the command"
+            )
+        housings = housings_by_scene((cells["scene"], cells["housing"]) for _, cells in rows)
+        return ValidatedManifest(used, housings, _RunsOnDemand(self, rows))
+
+    def _scenes_used(self) -> dict[str, Connector]:
+        return {name: connector for name, connector in self.connectors.items() if connector is not None}
 
     def stream(self) -> Iterator[Run]:
         self._text()  # says what is wrong with the file as a whole
@@ -194,7 +182,7 @@ class _Reader:
         found = []
         for line, cells in self._rows(io.StringIO(text, newline="")):
             run = by_name.get(cells["run"])
-            if run is not None and (cells["scene"] != run.scene or self._run(line, cells) != run):
+            if run is not None and (cells["scene"] != run.scene or self.run(line, cells) != run):
                 found.append(run.run)
         return found
 
@@ -207,7 +195,7 @@ class _Reader:
         empty = True
         for line, cells in self._rows(file):
             empty = False
-            run = self._run(line, cells)
+            run = self.run(line, cells)
             self._check_unique(line, cells)
             if run is not None:
                 yield run
@@ -272,7 +260,8 @@ class _Reader:
             raise InputError([message for _, message in self.problems])
         return header
 
-    def _run(self, line: int, cells: dict[str, str]) -> Run | None:
+    def run(self, line: int, cells: dict[str, str]) -> Run | None:
+        """The row of these cells; None where it is wrong, which `problems` says."""
         before = len(self.problems)
         if not _RUN.fullmatch(cells["run"]):
             self.wrong(line, "run", "1 to 64 letters, digits, _ or -", shown(cells["run"]))

@@ -13,7 +13,7 @@ from typing import Any
 
 from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.errors import InputError, shown
-from blender_scripts.manifest.reader import Run
+from blender_scripts.manifest.run import PICTURE_COLUMNS, Run
 
 SCHEMA = 1
 RENDERER = "4"
@@ -54,6 +54,18 @@ def row_sha256(run: Run, connector: Connector, blender: str, settings: str) -> s
         "settings": settings,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def difference(record: dict[str, Any], head: dict[str, Any]) -> str:
+    """What a record was made with, other than `head`, the first keys of the record that its row would get now."""
+    if any(record["row"].get(key) != head["row"][key] for key in PICTURE_COLUMNS):
+        return "another row"
+    if record.get("scene_sha256") != head["scene_sha256"]:
+        return "another scene file"
+    for key, name in (("blender", "Blender"), ("renderer", "renderer"), ("mask_scale", "--mask-scale")):
+        if record.get(key) != head[key]:
+            return f"{name} {shown(record.get(key))}, now {shown(head[key])}"
+    return "other render settings"
 
 
 def encode_record(record: dict[str, Any]) -> bytes:

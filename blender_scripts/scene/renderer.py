@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,30 +13,22 @@ import numpy as np
 from blender_scripts.contract import draws
 from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.scratch import Scratch
+from blender_scripts.geometry.hulls import box_of
 from blender_scripts.geometry.lens import Lens, Window, bend_picture, bend_samples
 from blender_scripts.geometry.optics import Station, set_up_station
+from blender_scripts.geometry.outlines import FlawOutline, Outline, project_flaws, project_pins
 from blender_scripts.geometry.part import Part
 from blender_scripts.geometry.sensor import develop
 from blender_scripts.manifest.make_part import make_part
 from blender_scripts.manifest.output_folder import OutputFolder
-from blender_scripts.manifest.reader import Manifest, Run
 from blender_scripts.manifest.record import RENDERER, SCHEMA, row_sha256
+from blender_scripts.manifest.run import Run
 from blender_scripts.scene import jpeg, versions
+from blender_scripts.scene.instance_mask import FINER, Mask, mask_bands
 from blender_scripts.scene.path_tracer import MOST_PX, PathTracer
 from blender_scripts.scene.png import encode_png
 from blender_scripts.scene.stage import Stage
-from blender_scripts.scene.truth import (
-    FINER,
-    FlawOutline,
-    Mask,
-    Outline,
-    box_of,
-    flaws_truth,
-    mask_bands,
-    positions_truth,
-    project_flaws,
-    project_pins,
-)
+from blender_scripts.scene.truth import flaws_truth, positions_truth
 
 
 def _npy(array: np.ndarray) -> bytes:
@@ -49,7 +41,7 @@ class Renderer:
     """Turns rows into pictures, masks and records.
 
     Args:
-        manifest: the checked manifest.
+        connectors: the scenes of its rows, by name.
         output: where its rows go.
         mask_scale: mask pixels per picture pixel.
         threads: render threads, 0 = one per core.
@@ -60,7 +52,7 @@ class Renderer:
 
     def __init__(
         self,
-        manifest: Manifest,
+        connectors: Mapping[str, Connector],
         output: OutputFolder,
         mask_scale: int = 4,
         threads: int = 0,
@@ -72,7 +64,7 @@ class Renderer:
         bpy.ops.wm.read_factory_settings(use_empty=True)
         bpy.context.preferences.filepaths.use_scripts_auto_execute = False
         bpy.context.preferences.filepaths.use_auto_save_temporary_files = False
-        self.manifest = manifest
+        self.connectors = connectors
         self.output = output
         self.mask_scale = mask_scale
         self.extras = extras
@@ -86,16 +78,12 @@ class Renderer:
     def close(self) -> None:
         self.scratch.close()
 
-    def _sha256(self, run: Run) -> str:
-        settings = " ".join((self.tracer.fingerprint, f"mask {self.mask_scale}", *self.extras))
-        return row_sha256(run, self.manifest.connectors[run.scene], self.blender, settings)
-
     def render(self, run: Run, force: bool = False) -> bool:
         """Render one row unless it is finished; whether it was rendered."""
-        sha256 = self._sha256(run)
-        if not force and self.output.is_finished(run, sha256):
+        head = self.head(run)
+        if not force and self.output.is_finished(run, head["row_sha256"]):
             return False
-        connector = self.manifest.connectors[run.scene]
+        connector = self.connectors[run.scene]
         part = make_part(connector, run.housing, run.terminal, run.marking, run.part, run.defects)
         station = set_up_station(connector, run.camera, run.seed, run.width, run.height)
         self.stage.lay_out(part, run.lighting, station)
@@ -108,7 +96,7 @@ class Renderer:
         flaws = project_flaws(part, station.camera)
         mask = self._truth_mask(part, station, outlines, flaws)
         record = {
-            **self._head(run, sha256, connector),
+            **head,
             "camera": station.camera.as_record(),
             "tolerance": {
                 "true_position_mm": connector.tolerance.true_position_mm,
@@ -191,12 +179,15 @@ class Renderer:
             seen = bend_samples(seen, lens, 1, Window(0, 0, lens.width, lens.height), whole)
         return seen.astype(np.float32)
 
-    def _head(self, run: Run, sha256: str, connector: Connector) -> dict[str, Any]:
+    def head(self, run: Run) -> dict[str, Any]:
+        """The first keys of a row's record, known before it is rendered; the hashes of its files are still empty."""
+        connector = self.connectors[run.scene]
+        settings = " ".join((self.tracer.fingerprint, f"mask {self.mask_scale}", *self.extras))
         return {
             "schema": SCHEMA,
             "run": run.run,
             "row": run.row(),
-            "row_sha256": sha256,
+            "row_sha256": row_sha256(run, connector, self.blender, settings),
             "renderer": RENDERER,
             "blender": self.blender,
             "image_sha256": "",

@@ -3,6 +3,7 @@
 DATASET/README.md                             the card
 DATASET/contact_sheet.jpg                     some rows, shown by the card
 DATASET/nsoart.json                           parameters of the nsoart column
+DATASET/connectors.json                       what the pictures show: connectors with their nominal positions
 DATASET/data/<split>-00000-of-00001.parquet   the rows
 """
 
@@ -21,6 +22,9 @@ import pyarrow.parquet as pq
 from datasets import Features
 
 from blender_scripts.contract.errors import InputError
+from generator.dataset.connectors import CONNECTORS, read_connectors  # noqa: F401
+from generator.dataset.labels import CLASSES
+from generator.dataset.rows import MANIFEST_COLUMNS, class_names, features
 from generator.io.output_file import check_folder
 
 DATA = "data"
@@ -34,14 +38,14 @@ BATCH_ROWS = 64
 SHARD_BYTES = 500_000_000
 # The writer keeps what it will say of every row group until it closes the file: some 40 kB each.
 SHARD_GROUPS = 200
-_SHARD = re.compile(r"(\w+)-\d{5}-of-\d{5}\.parquet")
+SHARD = r"(\w+)-\d{5}-of-\d{5}\.parquet"
 
 
 def split_files(dataset: Path) -> dict[str, list[Path]]:
     """The Parquet files of each split of a dataset folder: train and validation first, then tests by name."""
     splits: dict[str, list[Path]] = {}
     for path in sorted((dataset / DATA).glob("*.parquet")):
-        if match := _SHARD.fullmatch(path.name):
+        if match := re.fullmatch(SHARD, path.name):
             splits.setdefault(match[1], []).append(path)
     return {name: splits[name] for name in ordered_splits(splits)}
 
@@ -61,6 +65,27 @@ def read_features(dataset: Path) -> Features:
     paths = next(iter(split_files(dataset).values()))
     with _whole(paths[0]):
         return Features.from_arrow_schema(pq.read_schema(paths[0]))
+
+
+def dataset_columns(dataset: Path) -> tuple[Features, tuple[str, ...], bool, bool]:
+    """A dataset's columns, the user's own among them, whether OTHERNG is a class, and whether it has masks.
+
+    Raises:
+        InputError: not a dataset of ours.
+    """
+    if not split_files(dataset):
+        raise InputError(f"{dataset}: expected a dataset that build made, got no data/*.parquet file")
+    columns = read_features(dataset)
+    lacking = [name for name in ("image", "label", "objects", *MANIFEST_COLUMNS) if name not in columns]
+    if lacking:
+        raise InputError(
+            f"{dataset}: expected the columns that build writes, got none called {', '.join(lacking)}"
+        )
+    names = tuple(columns["label"].names)
+    if names not in (class_names(False), class_names(True)):
+        raise InputError(f"{dataset} column label: expected the classes {', '.join(CLASSES)}, got {names}")
+    extras = tuple(name for name in columns if name not in features(True, (), True))
+    return columns, extras, names == class_names(True), "mask" in columns
 
 
 def count_rows(paths: Sequence[Path]) -> int:
@@ -218,12 +243,12 @@ def _strange_entries(folder: Path) -> list[str]:
         ours = json.loads((folder / NSOART).read_text(encoding="utf-8"))["made_by"] == "pinsight"
     except (OSError, ValueError, KeyError, TypeError):
         ours = False
-    known = {CARD, NSOART, SHEET, DATA} if ours else set()
+    known = {CARD, NSOART, CONNECTORS, SHEET, DATA} if ours else set()
     strange = [name for name in names if name not in known]
     if ours and (folder / DATA).is_dir():
         strange += [
             f"{DATA}/{path.name}"
             for path in sorted((folder / DATA).iterdir())
-            if not _SHARD.fullmatch(path.name)
+            if not re.fullmatch(SHARD, path.name)
         ]
     return strange

@@ -1,7 +1,7 @@
-"""From what was measured to what it is called: tolerance, class, verdict and boxes of a picture.
+"""The decision OK or NG: from what was measured, by the user's tolerance, to classes and kinds of defect.
 
-A record states measures; which of them are defects is decided here, by the user's tolerance. A bend inside the
-tolerance is OK and a good pin's scatter outside of it is NG, whatever the manifest asked for.
+A record states measures; which of them are defects is decided here, by `judge`. A bend inside the tolerance is OK and a
+good pin's scatter outside of it is NG, whatever the manifest asked for.
 """
 
 from __future__ import annotations
@@ -11,9 +11,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
-from blender_scripts.geometry.optics import Camera
 from generator import bbox_str
 
 BENDNG, NUKENG, OK, OTHERNG = CLASSES = ("BENDNG", "NUKENG", "OK", "OTHERNG")
@@ -156,81 +153,6 @@ class PictureTruth:
         )
 
 
-def label_picture(
-    record: Mapping[str, Any],
-    tolerance: Tolerance,
-    grey: float = 0.0,
-    observable_px: float = OBSERVABLE_PX,
-) -> PictureTruth:
-    """Class, boxes and flags of one record.
-
-    Args:
-        record: the truth of one picture, as the renderer wrote it.
-        tolerance: the limits that make a pin NG.
-        grey: fraction of a limit; a picture with a pin whose measure lies within `grey * limit` of that limit is
-            flagged, because no two people would agree on it. 0: none is.
-        observable_px: a bend or a retraction that moves its tip by less in this view does not make the picture
-            observable. Records without a camera are judged without this.
-
-    Raises:
-        KeyError, TypeError, ValueError: a record without a value that is needed.
-    """
-    size = int(record["width"]), int(record["height"])
-    positions = record["positions"]
-    camera = Camera.of_record(record) if observable_px > 0 and "camera" in record else None
-    objects = [_position(position, tolerance, size, camera) for position in positions]
-    objects += [
-        _other(thing, index, size) for index, thing in enumerate(record["other"], start=len(positions) + 1)
-    ]
-    defective = [thing for thing in objects if thing.category != OK]
-    return PictureTruth(
-        label=worst_class(thing.category for thing in objects),
-        kinds=tuple(sorted({kind for thing in defective for kind in thing.kinds})),
-        grey=any(_is_grey(position, tolerance, grey) for position in positions),
-        observable=not defective or any(thing.shows(observable_px) for thing in defective),
-        objects=tuple(objects),
-    )
-
-
-def _position(
-    position: Mapping[str, Any], tolerance: Tolerance, size: tuple[int, int], camera: Camera | None
-) -> ObjectTruth:
-    category, kinds = judge(position, tolerance)
-    return ObjectTruth(
-        id=int(position["index"]),
-        category=category,
-        box=clipped(_position_box(position["boxes"], category, kinds), size),
-        visible=float(position["visible_fraction"]),
-        address=str(position["address"]),
-        cavity=str(position["cavity"]),
-        true_position_mm=position["true_position_mm"],
-        retraction_mm=position["retraction_mm"],
-        kinds=kinds,
-        tip_px=_point(position.get("tip_px")),
-        base_px=_point(position.get("base_px")),
-        moved_px=_moved_px(position, kinds, camera) if camera and kinds else None,
-    )
-
-
-def _moved_px(position: Mapping[str, Any], kinds: tuple[str, ...], camera: Camera) -> float | None:
-    """How far the tip is in this view from where it would be without its bend, or without its retraction.
-
-    What makes a pin NG beside them shows in other ways: None.
-    """
-    if not set(kinds) <= {"bent", "retracted"}:
-        return None
-    tip = np.array(position["tip_mm"], float)
-    sideways = (position["dx_mm"], position["dy_mm"], 0.0)
-    deviations = {"bent": sideways, "retracted": (0.0, 0.0, -position["retraction_mm"])}
-    without = [tip - np.array(deviations[kind]) for kind in kinds]
-    here, *there = camera.project(np.array([tip, *without]))
-    return float(max(np.linalg.norm(here - point) for point in there))
-
-
-def _point(value: Iterable[float] | None) -> tuple[float, ...] | None:
-    return None if value is None else tuple(float(edge) for edge in value)
-
-
 def judge(position: Mapping[str, Any], tolerance: Tolerance) -> tuple[str, tuple[str, ...]]:
     """Class of one position, and every kind of defect that makes it NG.
 
@@ -260,63 +182,28 @@ def judge(position: Mapping[str, Any], tolerance: Tolerance) -> tuple[str, tuple
     return (BENDNG if kinds else OK), tuple(kinds)
 
 
-def _position_box(boxes: Mapping[str, Any], category: str, kinds: tuple[str, ...]) -> Box:
-    """What a box of this position should enclose.
-
-    A missing pin has no pixels: where it should stand. A retracted one: what is left of it and where it should
-    stand. Any other: what can be seen of it, or would be seen without what hides it.
-    """
-    visible, expected = boxes["visible"], boxes["expected"]
-    if "missing" in kinds:
-        return tuple(expected)
-    if category == NUKENG and visible is not None:
-        return _union(visible, expected)
-    return tuple(visible or boxes["amodal"] or expected)
-
-
-def _other(thing: Mapping[str, Any], index: int, size: tuple[int, int]) -> ObjectTruth:
-    boxes = thing["boxes"]
-    box = boxes["visible"] or boxes["expected"] or boxes["amodal"]
-    if box is None:
-        raise ValueError(f"other: {thing['kind']} has no box")
-    # A thing that the record gives no share for counts as seen when any pixel of it is.
-    share = float(thing.get("visible_fraction", 1.0 if boxes["visible"] else 0.0))
-    inside = clipped(box, size)
-    if thing["kind"] in GONE_PIECES and tuple(box) != inside:
-        share *= _area(inside) / _area(box)
-    return ObjectTruth(
-        id=index,
-        category=OTHERNG,
-        box=inside,
-        visible=share,
-        address=str(thing.get("address") or ""),
-        cavity=str(thing.get("cavity") or ""),
-        true_position_mm=None,
-        retraction_mm=None,
-        kinds=(str(thing["kind"]),),
-    )
-
-
-def _is_grey(position: Mapping[str, Any], tolerance: Tolerance, grey: float) -> bool:
+def is_grey(position: Mapping[str, Any], tolerance: Tolerance, grey: float) -> bool:
+    """Whether a measure of a position lies within `grey` times its limit of that limit."""
     if grey <= 0 or position["kind"] == "missing":
         return False
     return any(abs(position[name] - limit) <= grey * limit for name, limit in asdict(tolerance).items())
 
 
+def is_in_answer(category: str, visible: float | None, area: float) -> bool:
+    """Whether an answer names an object: it is NG, and enough of it is in view.
+
+    Args:
+        category: one of CLASSES.
+        visible: share of it that can be seen; None where nobody measured it: it was seen.
+        area: of its box, px^2.
+    """
+    return category != OK and area > 0 and (visible is None or visible >= OBSERVABLE_SHARE)
+
+
 def worst_class(categories: Iterable[str]) -> str:
-    """The class of a picture that shows things of these classes."""
+    """The class of a picture that shows objects of these classes."""
     found = set(categories)
     return next((name for name in PRECEDENCE if name in found), OK)
-
-
-def _union(a: Iterable[float], b: Iterable[float]) -> Box:
-    (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = a, b
-    return min(ax1, bx1), min(ay1, by1), max(ax2, bx2), max(ay2, by2)
-
-
-def _area(box: Iterable[float]) -> float:
-    x1, y1, x2, y2 = box
-    return (x2 - x1) * (y2 - y1)
 
 
 def coco_box(box: Iterable[float], size: tuple[int, int]) -> list[float] | None:

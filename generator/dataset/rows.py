@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from datasets import ClassLabel, Features, Image, List, Value
 
-from generator.dataset.labels import CLASSES, OTHERNG, VERDICTS
+from generator import bbox_str
+from generator.dataset.labels import ANSWER_LABELS, CLASSES, OTHERNG, VERDICTS
 
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]
@@ -71,9 +73,10 @@ class ObjectRow:
         visible: share of it that can be seen, 0 to 1 (of a missing pin: of its cavity).
         dx_mm, dy_mm: the tip from its true position; None for a missing pin and for what is no pin, as the next three.
         true_position_mm: 2 sqrt(dx^2 + dy^2).
-        retraction_mm: of the tip below nominal; negative where it protrudes.
+        retraction_mm: of the terminal below its nominal height in its cavity; negative where it protrudes.
         tilt_deg: of the line from foot to tip against the mating direction.
-        tip_px, base_px: tip and foot in the picture; None where there is no pin or the point is outside.
+        tip_px, base_px: tip and foot in the picture; None where there is no pin. A build keeps points outside of the
+            picture, as the record has them; a copy drops those that it moved out.
     """
 
     id: int | None = _column(_WHOLE)
@@ -99,8 +102,11 @@ class ObjectRow:
 
     @property
     def is_position(self) -> bool:
-        """A position of the connector, whatever stands there; else a foreign body, crack or print defect."""
-        return bool(self.address)
+        """A position of the connector, whatever stands there; else a foreign body, crack or print defect.
+
+        A foreign body may have an address, that of the position it lies at, but never a measure.
+        """
+        return bool(self.address) and (self.category != OTHERNG or self.true_position_mm is not None)
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,10 @@ class CameraRow:
         """From a record's `camera`, or from parsed `camera_json`."""
         return cls(
             tuple(tuple(map(float, line)) for line in camera["matrix_world"]),
-            *(float(camera[name]) for name in ("fx", "fy", "cx", "cy")),
+            float(camera["fx"]),
+            float(camera["fy"]),
+            float(camera["cx"]),
+            float(camera["cy"]),
             tuple(map(float, camera["distortion"])),
         )
 
@@ -206,6 +215,11 @@ def features(other: bool, extras: Sequence[str] = (), masks: bool = False) -> Fe
     return Features(columns)
 
 
+@cache
+def _declared() -> Features:
+    return features(True)
+
+
 def _object_columns(label: ClassLabel) -> dict[str, object]:
     columns: dict[str, object] = {}
     for each in dataclasses.fields(ObjectRow):
@@ -230,6 +244,28 @@ def missing_columns(present: Mapping[str, Any]) -> list[str]:
     if isinstance(inner, Mapping):
         lacking += [f"objects.{name}" for name in wanted["objects"] if name not in inner]
     return lacking
+
+
+def missing_note(name: object, present: Mapping[str, Any]) -> str | None:
+    """One line on what a dataset lacks; None where it has all.
+
+    Args:
+        name: of the dataset.
+        present: its features.
+    """
+    lacking = missing_columns(present)
+    if not lacking:
+        return None
+    return f"{name}: made without {', '.join(lacking)}, whose values are unknown"
+
+
+def all_columns(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored row, its pictures included, with the columns that an older dataset lacks: None, and all are renders."""
+    objects = stored.get("objects")
+    if objects is not None and objects.get("bbox") is not None:
+        unknown = [None] * len(objects["bbox"])
+        objects = {name: objects.get(name, unknown) for name in _declared()["objects"]}
+    return {**dict.fromkeys(_declared()), "synthetic": True, **stored, "objects": objects}
 
 
 def columns_of(row: PictureRow) -> dict[str, Any]:
@@ -293,10 +329,15 @@ def row_of(columns: Mapping[str, Any], extras: Sequence[str] = ()) -> PictureRow
     )
 
 
-def objects_of(columns: Mapping[str, Any]) -> tuple[ObjectRow, ...] | None:
-    """The objects of a stored row; None where it is not known what the picture shows."""
-    stored = columns.get("objects")
-    if stored is None or stored.get("bbox") is None:
+def objects_of(columns: Mapping[str, Any], classes: Sequence[str] = CLASSES) -> tuple[ObjectRow, ...] | None:
+    """The objects of a stored row; None where it is not known what the picture shows, or of one not where or what.
+
+    Args:
+        columns: A row as stored: classes as numbers.
+        classes: Their names in this dataset; somebody else's may have others, or another order.
+    """
+    stored = columns.get("objects") or {}
+    if any(stored.get(name) is None or None in stored[name] for name in ("bbox", "category")):
         return None
     count = len(stored["bbox"])
     plain = [f.name for f in dataclasses.fields(ObjectRow) if f.name not in ("box", "category")]
@@ -307,9 +348,42 @@ def objects_of(columns: Mapping[str, Any]) -> tuple[ObjectRow, ...] | None:
         for name in ("kinds", "tip_px", "base_px"):
             fields[name] = None if fields[name] is None else tuple(fields[name])
         found.append(
-            ObjectRow(box=_xyxy(stored["bbox"][at]), category=CLASSES[stored["category"][at]], **fields)
+            ObjectRow(box=_xyxy(stored["bbox"][at]), category=classes[stored["category"][at]], **fields)
         )
     return tuple(found)
+
+
+def answer(objects: Iterable[ObjectRow], size: tuple[int, int], style: str = "short") -> str:
+    """The Florence-2 answer of a picture of (W, H) px: those of its objects that are `in_answer`.
+
+    Args:
+        objects: of the picture.
+        size: (W, H) px.
+        style: how classes are named, one of ANSWER_LABELS.
+    """
+    found = [each for each in objects if each.in_answer]
+    names = ANSWER_LABELS[style]
+    return bbox_str.encode([each.box for each in found], [names[each.category] for each in found], *size)
+
+
+def clipped(box: Iterable[float], size: tuple[int, int]) -> Box:
+    """A box xyxy inside the picture of (W, H) px; one that lies outside becomes a point or a line on its border."""
+    width, height = size
+    x1, y1, x2, y2 = (float(edge) for edge in box)
+    return (
+        min(max(x1, 0.0), width),
+        min(max(y1, 0.0), height),
+        min(max(x2, 0.0), width),
+        min(max(y2, 0.0), height),
+    )
+
+
+def shown_part(box: Iterable[float] | None, size: tuple[int, int]) -> Box | None:
+    """`clipped`, or None where nothing of the box is in the picture."""
+    if box is None:
+        return None
+    x1, y1, x2, y2 = clipped(box, size)
+    return (x1, y1, x2, y2) if x2 > x1 and y2 > y1 else None
 
 
 def _xywh(box: Box) -> list[float]:

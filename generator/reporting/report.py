@@ -18,11 +18,10 @@ from typing import Any
 
 from blender_scripts.contract.errors import InputError
 from blender_scripts.manifest.record import read_record
-from generator.augmenting.of_dataset import dataset_columns
-from generator.dataset.card import read_settings
-from generator.dataset.features import PICTURES
-from generator.dataset.folder import CARD, read_rows, split_files
+from generator.dataset.card_header import read_settings
+from generator.dataset.folder import CARD, dataset_columns, read_rows, split_files
 from generator.dataset.labels import OK
+from generator.dataset.rows import PICTURES
 from generator.io.output_file import check_file
 from generator.reporting.page import make_page
 

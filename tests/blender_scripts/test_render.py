@@ -19,11 +19,10 @@ import pytest
 from PIL import Image
 
 from blender_scripts import render
-from blender_scripts.contract.connector import read_connector
-from blender_scripts.contract.errors import InputError
 from blender_scripts.contract.scratch import Scratch
-from blender_scripts.manifest.output_folder import OutputFolder, check_own
-from blender_scripts.manifest.reader import Manifest, read_manifest
+from blender_scripts.manifest.claim import PATHS
+from blender_scripts.manifest.output_folder import OutputFolder
+from blender_scripts.manifest.reader import read_manifest
 from tests.conftest import (
     COLUMNS,
     ROOT,
@@ -240,8 +239,8 @@ import sys
 sys.path.insert(0, {root!r})
 import bpy
 import numpy as np
-from blender_scripts.mesh import Mesh
-from blender_scripts.objects import add_object, make_mesh
+from blender_scripts.geometry.mesh import Mesh
+from blender_scripts.scene.objects import add_object, make_mesh
 
 x, y = (axis.ravel() for axis in np.meshgrid(np.arange(70.0), np.arange(70.0)))
 places = np.stack([x, y, np.sin(0.7 * x) * np.cos(0.3 * y)], axis=1)
@@ -270,11 +269,11 @@ from pathlib import Path
 sys.path.insert(0, {root!r})
 import bpy
 import numpy as np
-from blender_scripts.lens import Window
-from blender_scripts.mesh import Mesh
-from blender_scripts.objects import add_object, make_mesh
-from blender_scripts.path_tracer import PathTracer
-from blender_scripts.stage import CAMERA, Stage
+from blender_scripts.geometry.lens import Window
+from blender_scripts.geometry.mesh import Mesh
+from blender_scripts.scene.objects import add_object, make_mesh
+from blender_scripts.scene.path_tracer import PathTracer
+from blender_scripts.scene.stage import CAMERA, Stage
 
 bpy.ops.wm.read_factory_settings(use_empty=True)
 stage = Stage()
@@ -315,10 +314,10 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
 import bpy
-from blender_scripts.connector import read_connector
-from blender_scripts.optics import set_up_station
-from blender_scripts.part import make_part
-from blender_scripts.stage import Stage
+from blender_scripts.contract.connector import read_connector
+from blender_scripts.geometry.optics import set_up_station
+from blender_scripts.manifest.make_part import make_part
+from blender_scripts.scene.stage import Stage
 
 bpy.ops.wm.read_factory_settings(use_empty=True)
 connector, stage = read_connector(Path({root!r}, "scenes", "header_2x8.toml")), Stage()
@@ -537,78 +536,6 @@ def test_a_run_of_another_manifest_is_not_overwritten(
     assert folder_bytes(out) == before
 
 
-def adopt(output: OutputFolder, name: str, run: str, scene: str, samples: str = "") -> None:
-    """Bring a manifest of one row into the folder, its scene in a folder of the manifest's own."""
-    folder = output.root.parent / name
-    folder.mkdir(exist_ok=True)
-    shutil.copy(SCENES / "connector_3x9.toml", folder / f"{scene}.toml")
-    row = (run, "train", 1, 2, scene, "plain", "round", "", "center", "ring", "none", samples)
-    path = folder / f"{name}.csv"
-    path.write_text(f"{','.join(COLUMNS)},samples\n{','.join(map(str, row))}\n", "utf-8")
-    output.adopt(read_manifest(path, folder), folder)
-
-
-def test_manifests_of_other_scenes_share_a_folder(tmp_path: Path) -> None:
-    output = OutputFolder(tmp_path / "out")
-    adopt(output, "first", "one", "own")
-    adopt(output, "second", "two", "other")
-    adopt(output, "third", "two", "other", samples=str(read_connector(SCENES / "connector_3x9.toml").samples))
-    with pytest.raises(
-        InputError, match=r"^fourth\.csv: expected run two as second\.csv has it in .*\n.* third"
-    ):
-        adopt(output, "fourth", "two", "other", samples="99")
-    with pytest.raises(InputError, match=r"^second\.csv: expected run one as first\.csv has it in "):
-        adopt(output, "second", "one", "other")
-
-
-@pytest.mark.parametrize(
-    ("rendered", "then", "refused"),
-    [
-        (["a1", "a2"], ["b1"], "a1"),
-        (["a2"], ["b1", "b2", "b3"], "a2"),
-        ([], ["b1"], None),  # nothing is lost
-        (["a1", "a2"], ["a2", "b1"], None),  # an edit: a row gone, one new
-        (["a1"], ["a2"], None),
-    ],
-)
-def test_another_manifest_of_the_same_name_loses_no_runs(
-    rendered: list[str], then: list[str], refused: str | None, tmp_path: Path
-) -> None:
-    def manifest(folder: str, runs: list[str]) -> Manifest:
-        (tmp_path / folder).mkdir()
-        rows = [
-            (run, "train", number, 1, "plain", "round", "", "center", "ring", "none")
-            for number, run in enumerate(runs)
-        ]
-        return read_manifest(write_manifest(tmp_path / folder / "m.csv", rows), SCENES)
-
-    output, second = OutputFolder(tmp_path / "out"), manifest("second", then)
-    output.adopt(manifest("first", ["a1", "a2"]), SCENES)
-    for run in rendered:
-        output.write(run, b"image", b"mask", {}, {})
-    before = folder_bytes(output.root)
-    if refused:
-        with pytest.raises(InputError, match=rf"^m\.csv: expected some run .*such as {refused}\), got none"):
-            output.adopt(second, SCENES)
-        assert folder_bytes(output.root) == before
-    else:
-        output.adopt(second, SCENES)
-        assert (output.root / "manifests" / "m.csv").read_bytes() == second.content
-
-
-@pytest.mark.parametrize("file", ["images/one.png", "masks/two.png", "depth/one.npy"])
-def test_a_folder_of_others_files_is_not_written_into(file: str, tmp_path: Path) -> None:
-    manifest, out = read_manifest(small_manifest(tmp_path / "small.csv"), SCENES), tmp_path / "out"
-    (out / file).parent.mkdir(parents=True)
-    (out / file).with_stem("another").touch()
-    check_own(out, manifest)
-    (out / file).touch()
-    with pytest.raises(InputError, match=rf"^--out .* would be replaced \({file}\): choose another, or give"):
-        check_own(out, manifest)
-    OutputFolder(out).adopt(manifest, SCENES)  # as before a crash
-    check_own(out, manifest)
-
-
 def test_foreign_files_are_replaced_by_force_only(engine: str, tmp_path: Path) -> None:
     manifest, out = small_manifest(tmp_path / "small.csv"), tmp_path / "out"
     (out / "images").mkdir(parents=True)
@@ -620,16 +547,6 @@ def test_foreign_files_are_replaced_by_force_only(engine: str, tmp_path: Path) -
     ]
     assert run_renderer(manifest, "--out", out, "--force", engine=engine).returncode == 0
     assert (out / "images" / "one.png").read_bytes().startswith(b"\x89PNG")
-
-
-@pytest.mark.parametrize("name", ["m" * 251, "ü" * 125])
-def test_a_manifest_may_have_the_longest_name(name: str, tmp_path: Path) -> None:
-    manifest = read_manifest(small_manifest(tmp_path / f"{name}.csv"), SCENES)
-    OutputFolder(tmp_path / "out").adopt(manifest, SCENES)
-    assert [path.name for path in (tmp_path / "out" / "manifests").iterdir()] == [f"{name}.csv"]
-    short = small_manifest(tmp_path / ("m" * 255))
-    with pytest.raises(InputError, match="expected a file that can be written, got: File name too long"):
-        OutputFolder(tmp_path / "out").adopt(read_manifest(short, SCENES), SCENES)
 
 
 def test_arrays_of_an_earlier_picture_go(tmp_path: Path) -> None:
@@ -674,12 +591,105 @@ def test_a_link_in_place_of_a_picture_is_replaced(
     assert not (out / "images" / "one.png").is_symlink()
 
 
+def render_here(
+    engine: str, pool: bool, folder: Path, *arguments: object
+) -> subprocess.CompletedProcess[str]:
+    """The command without --out, by Blender itself or by the pool, with this folder as the current one."""
+    driver = [sys.executable, "-m", "generator", "render", "--workers", "1", "--engine"]
+    driver.append({"bpy": "local", "blender": "blender"}[engine])
+    command = [*driver, *map(str, arguments)] if pool else renderer_command(engine, *arguments)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=folder, env=environment)
+
+
+@pytest.mark.parametrize("pool", [False, True], ids=["itself", "pool"])
+def test_the_bare_command_keeps_to_its_own_folder(
+    engine: str, pool: bool, small: tuple[Path, Path], tmp_path: Path
+) -> None:
+    manifest, whole = small
+    here = tmp_path / "here"
+    here.mkdir()
+    shutil.copy(manifest, here)
+    done = render_here(engine, pool, here, "small.csv")
+    assert done.returncode == 0, done.stderr
+    assert "rendering into renders/small " in done.stdout
+    assert "2 rendered, 0 already there, 0 failed, in renders/small\n" in done.stdout
+    before = folder_bytes(here)
+    assert folder_bytes(here / "renders" / "small") == {
+        **folder_bytes(whole),
+        PATHS: b'{\n "small.csv": "../../small.csv"\n}\n',
+    }
+    done = render_here(engine, pool, here, "small.csv")
+    assert done.returncode == 0 and "0 rendered, 2 already there, 0 failed" in done.stdout
+    if engine == "bpy":  # Debian's has no denoiser
+        done = render_here(engine, pool, here, "small.csv", "--no-denoise")
+        assert done.returncode == 2 and "rendered" not in done.stdout
+        assert "renders/small: expected finished rows to be as this command would render them" in done.stderr
+        assert "got 2 that are not (one: other render settings): give --out " in done.stderr
+    done = render_here(engine, pool, here, "small.csv", "--rows", "1:2", "--mask-scale", "2")
+    assert done.returncode == 2
+    assert "got 1 that is not (two: --mask-scale 4, now 2)" in done.stderr
+    # From elsewhere; with --out, since the rows are the same.
+    (here / "else").mkdir()
+    shutil.copy(manifest, here / "else")
+    done = render_here(engine, pool, here, "else/small.csv")
+    assert done.returncode == 2
+    assert f"else/small.csv: expected {here / 'small.csv'}, which was rendered into" in done.stderr
+    (here / "else" / "small.csv").unlink()
+    (here / "else").rmdir()
+    # An edit that changes a picture, which no default replaces.
+    small_manifest(here / "small.csv", seed=5)
+    done = render_here(engine, pool, here, "small.csv")
+    assert done.returncode == 2 and "got 2 that are not (one: another row)" in done.stderr
+    shutil.copy(manifest, here)
+    assert folder_bytes(here) == before
+    small_manifest(here / "small.csv", seed=5)
+    done = render_here(engine, pool, here, "small.csv", "--force")
+    assert done.returncode == 0 and "2 rendered" in done.stdout
+    (here / "small.csv").rename(here / ".small.csv")
+    done = render_here(engine, pool, here, ".small.csv")
+    assert done.returncode == 2 and ".small.csv: expected a manifest whose name does not begin" in done.stderr
+
+
+def test_another_blender_replaces_nothing_in_a_default_folder(tmp_path: Path) -> None:
+    small_manifest(tmp_path / "small.csv")
+    assert render_here("bpy", True, tmp_path, "small.csv").returncode == 0
+    before = folder_bytes(tmp_path)
+    for pool in (False, True):
+        done = render_here("blender", pool, tmp_path, "small.csv")
+        assert done.returncode == 2 and "got 2 that are not (one: Blender " in done.stderr
+    assert folder_bytes(tmp_path) == before
+    # A damaged row is no finished one.
+    (tmp_path / "renders" / "small" / "images" / "one.png").write_bytes(b"broken")
+    assert "got 1 that is not (two: " in render_here("blender", False, tmp_path, "small.csv").stderr
+    assert "1 rendered, 1 already there" in render_here("bpy", False, tmp_path, "small.csv").stdout
+    assert folder_bytes(tmp_path) == before
+
+
+def test_the_pool_s_renderer_notices_an_edited_scene(engine: str, tmp_path: Path) -> None:
+    scenes = tmp_path / "scenes"
+    scenes.mkdir()
+    shutil.copy(SCENES / "connector_3x9.toml", scenes)
+    path = small_manifest(tmp_path / "small.csv")
+    words = ["--out", tmp_path / "out", "--scenes", scenes, "--feed", "--validated"]
+    words.append(read_manifest(path, scenes).checked_sha256)
+    for edit, code in ((b"", 0), (b"# a comment\n", 2)):
+        with (scenes / "connector_3x9.toml").open("ab") as file:
+            file.write(edit)
+        done = subprocess.run(
+            renderer_command(engine, path, *words), input="0\n", capture_output=True, text=True, timeout=600
+        )
+        assert done.returncode == code, done.stderr
+        assert ('"rendered": true' in done.stdout) == (code == 0)
+    assert "small.csv: expected the manifest and the scene files that were checked, got others" in done.stderr
+
+
 @pytest.mark.parametrize(
-    "arguments", [["--rows", "5:2"], ["--rows", "x"], ["--mask-scale", "9"], ["--nonsense"], []]
+    "arguments", [["--rows", "5:2"], ["--rows", "x"], ["--mask-scale", "9"], ["--nonsense"]]
 )
 def test_wrong_arguments_end_with_2(engine: str, arguments: list[str], tmp_path: Path) -> None:
     manifest = small_manifest(tmp_path / "small.csv")
-    out = ["--out", str(tmp_path / "out")] if arguments else []
+    out = ["--out", str(tmp_path / "out")]
     done = run_renderer(manifest, *out, *arguments, engine=engine)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr and done.stderr.strip()

@@ -6,12 +6,11 @@ import pytest
 import torch
 from PIL import Image
 
-from trainer import attention
 from trainer.attention import main
 from trainer.core import checkpoint
 from trainer.core.data import IGNORED, housing_box
 from trainer.evaluate import main as evaluate
-from trainer.vit import training
+from trainer.vit import answers, attention
 from trainer.vit.attention_maps import METHODS, maps_of, recording, shares
 from trainer.vit.attention_scores import centre_map, entropy, scores, summary
 from trainer.vit.attention_sheets import overlay
@@ -216,7 +215,7 @@ def test_the_commands_show_how_far_they_are(trained_run, tiny_dataset, tmp_path,
         def update(self, n):
             self.count[1] += n
 
-    for module in (attention, training):
+    for module in (attention, answers):
         monkeypatch.setattr(module, "tqdm", Bar)
     words = ["--model", str(trained_run), "--data", str(tiny_dataset), "--out"]
     assert main([*words, str(tmp_path / "attention")]) == 0

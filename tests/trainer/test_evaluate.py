@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from trainer.core import frozen_threshold, plots, row_facts
-from trainer.core.card import evaluation_of
 from trainer.core.data import load_frozen_classes
 from trainer.core.errors import InputError
 from trainer.core.frozen_threshold import FROZEN, Frozen
+from trainer.core.positions import positions_by_scene
 from trainer.core.row_facts import Facts
 from trainer.evaluate import main
-from trainer.vit import evaluation
+from trainer.vit import metrics
+from trainer.vit.results import evaluation_of
 
 
 def evaluate(run, data, out, *options: str) -> int:
@@ -243,7 +244,7 @@ def test_a_bridge_s_position_is_that_of_its_pins(seen):
     assert [group(a) for a in ("r1c1-r1c2", "r1c1", "r1c2-r1c3", "r1c3-r1c4")] == [
         *("seen", "seen", "both", "held-out")
     ]
-    assert row_facts.positions_by_scene([("s", ["r1c2-r1c1", ""]), ("t", [])]) == {
+    assert positions_by_scene([("s", ["r1c2-r1c1", ""]), ("t", [])]) == {
         "s": ["r1c1", "r1c2"],
         "t": [],
     }
@@ -287,7 +288,7 @@ def test_a_report_counts_by_factor_and_ranks_mistakes():
         [[6, 0, 0], [0, 6, 0], [0, 0, 3], [0, 0, 5], [0, 0, 6], [0, 0, 6], [5.5, 0, 0], [0, 0, 4]]
     )
     held = Frozen("", 0.5, 1.0, 8, {"s": ["r1c1"]})
-    measured = evaluation.report(rows, sure.astype(float), truth, ("BENDNG", "NUKENG", "OK"), 2, held)
+    measured = metrics.report(rows, sure.astype(float), truth, ("BENDNG", "NUKENG", "OK"), 2, held)
     assert measured["accuracy"]["share"] == 0.5
     assert (measured["escapes"]["count"], measured["overkill"]["count"]) == (2, 1)
     assert measured["confusion"] == [[1, 1, 2], [0, 0, 0], [1, 0, 3]]
@@ -319,7 +320,5 @@ def test_calibration_of_a_model_that_means_what_it_says():
     rng = np.random.default_rng(0)
     p = rng.dirichlet([1, 1, 1], 20000)
     truth = (rng.random((20000, 1)) > p.cumsum(1)).sum(1).clip(max=2)
-    assert evaluation.calibration(p, truth)["ece"] < 0.015
-    assert evaluation.calibration(np.full((9, 3), 1 / 3), np.zeros(9, dtype=int))["ece"] == pytest.approx(
-        2 / 3
-    )
+    assert metrics.calibration(p, truth)["ece"] < 0.015
+    assert metrics.calibration(np.full((9, 3), 1 / 3), np.zeros(9, dtype=int))["ece"] == pytest.approx(2 / 3)

@@ -10,9 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from trainer import export
 from trainer.core import checkpoint, frozen_threshold
 from trainer.core.checkpoint import TrainingConfig
+from trainer.export import main
+from trainer.vit import onnx_export as export
 from trainer.vit.network.model import ViT, ViTConfig
 from trainer.vit.verdicts import judge
 
@@ -20,7 +21,7 @@ from trainer.vit.verdicts import judge
 @pytest.fixture(scope="module")
 def exported(trained_run, tmp_path_factory):
     path = tmp_path_factory.mktemp("onnx") / "model.onnx"
-    assert export.main(["--model", str(trained_run), "--to", str(path)]) == 0
+    assert main(["--model", str(trained_run), "--to", str(path)]) == 0
     return path
 
 
@@ -83,7 +84,7 @@ def test_sizes_that_are_no_multiple_of_a_patch(tmp_path, width, height, patch, s
 
 def test_of_the_last_weights_nothing_is_frozen(trained_run, tmp_path):
     path = tmp_path / "model.onnx"
-    assert export.main(["--model", str(trained_run), "--to", str(path), "--weights", "last"]) == 0
+    assert main(["--model", str(trained_run), "--to", str(path), "--weights", "last"]) == 0
     meta = {prop.key: prop.value for prop in onnx.load(path).metadata_props}
     assert float(meta["temperature"]) == 1 and "threshold_ng" not in meta
 
@@ -110,6 +111,6 @@ def test_wrong_requests_are_refused(exported, trained_run, tmp_path, capsys):
         (["--model", run, "--to", str(tmp_path / "none" / "model.onnx")], "existing folder"),
         (["--model", str(tmp_path), "--to", str(tmp_path / "model.onnx")], "config.json"),
     ):
-        assert export.main(options) == 2
+        assert main(options) == 2
         assert said in capsys.readouterr().err
     assert not (tmp_path / "model.onnx").exists()

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer.predict import main, sheet_names
+from trainer.core.prediction import sheet_names
+from trainer.predict import main
 
 
 @pytest.fixture

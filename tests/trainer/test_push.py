@@ -13,13 +13,15 @@ import pytest
 
 from tests.generator.dataset.local_hub import TOKEN, Hub, local_hub
 from tests.trainer.conftest import dying_in_epoch
-from trainer.core.card import evaluation_of, is_ours
+from trainer.core.card import is_ours
 from trainer.core.frozen_threshold import digest
 from trainer.evaluate import main as evaluate
-from trainer.florence2.report import model_card
-from trainer.push import detection_files, main
+from trainer.florence2.card import model_card
+from trainer.florence2.publication import files_of as detection_files
+from trainer.push import main
 from trainer.report import main as report
 from trainer.vit.command import main as train
+from trainer.vit.results import evaluation_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRETS = ("state.safetensors", "last.safetensors", "metrics.csv")

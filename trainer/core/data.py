@@ -21,6 +21,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from generator.io import pictures as decoder
+from trainer.core.augmentation import LEFT_RIGHT, UP_DOWN
 from trainer.core.distributed import speaks
 from trainer.core.errors import InputError, as_input_error
 from trainer.vit.network.letterbox import Fit, fit_of, pixels_of
@@ -32,9 +33,6 @@ IGNORED = -1
 MIN_VISIBLE = 0.1
 # A bar for what is read at once would only flash.
 SHOWN_AFTER_S = 2
-# Cameras whose view is again one of the same camera when mirrored.
-LEFT_RIGHT = ("center", "top", "bottom")
-UP_DOWN = ("center", "left", "right")
 
 
 def open_picture(source: Path | Mapping[str, Any] | None, name: str) -> Image.Image:

@@ -44,7 +44,7 @@ def _best_through(x: np.ndarray, found: np.ndarray, at: float) -> float:
 
 def separable(x: np.ndarray, found: np.ndarray) -> bool:
     """Whether a size divides the found from the missed: the curve would be a step of any steepness."""
-    return not found.any() or found.all() or x[found == 0].max() < x[found == 1].min()
+    return bool(not found.any() or found.all() or x[found == 0].max() < x[found == 1].min())
 
 
 def curve(sizes_mm: Sequence[float], found: Sequence[bool]) -> dict[str, Any]:

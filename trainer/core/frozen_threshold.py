@@ -13,19 +13,17 @@ All three belong to one set of weights, whose hash is kept beside them.
 
 import hashlib
 import json
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from trainer.core import checkpoint
+from trainer.core.decision import choose_threshold, fit_temperature, softmax
 from trainer.core.errors import InputError
 
 FROZEN = "frozen.json"
 CRITERION = "highest mean of NG found and OK passed on validation"
-# Of log T: 19 of 20 temperatures between 0.38 and 2.7. A few hundred pictures that know better outweigh it.
-PRIOR_DEVIATION = 0.5
 
 
 @dataclass(frozen=True)
@@ -45,66 +43,6 @@ class Frozen:
     temperature: float
     pictures: int
     positions: dict[str, list[str]]
-
-
-def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-    """Probabilities (N, K) of logits (N, K)."""
-    scaled = np.asarray(logits, dtype=np.float64) / temperature
-    exponents = np.exp(scaled - scaled.max(1, keepdims=True))
-    return np.asarray(exponents / exponents.sum(1, keepdims=True))
-
-
-def decide(probabilities: np.ndarray, ok_index: int, threshold: float) -> np.ndarray:
-    """Labels (N,) at a threshold: OK below it, else the most likely of the others.
-
-    Args:
-        probabilities: (N, K).
-        ok_index: Label of OK.
-        threshold: Least 1 - P(OK) of NG.
-    """
-    others = probabilities.copy()
-    others[:, ok_index] = -1
-    return np.asarray(np.where(1 - probabilities[:, ok_index] >= threshold, others.argmax(1), ok_index))
-
-
-def choose_threshold(scores: np.ndarray, ng: np.ndarray) -> float:
-    """The threshold with the highest mean of found NG and passed OK pictures; 0.5 where one of them is missing.
-
-    Args:
-        scores: (N,) 1 - P(OK).
-        ng: (N,) bool.
-    """
-    if ng.all() or not ng.any():
-        return 0.5
-    values, inverse = np.unique(scores, return_inverse=True)
-    bad = np.bincount(inverse, ng, len(values)) / ng.sum()
-    good = np.bincount(inverse, ~ng, len(values)) / (~ng).sum()
-    # Cut k lies below values[k]: NG from there on.
-    gain = np.append(bad[::-1].cumsum()[::-1], 0) + np.insert(good.cumsum(), 0, 0)
-    edges = np.concatenate([[0.0], values, [1.0]])
-    best = np.flatnonzero(np.isclose(gain, gain.max(), rtol=0, atol=1e-12))
-    cut = best[np.argmax(edges[best + 1] - edges[best])]
-    middle = (edges[cut] + edges[cut + 1]) / 2
-    # Two scores may be neighbours in floating point: their middle is then the lower one.
-    return float(edges[cut + 1] if middle <= edges[cut] and cut > 0 else middle)
-
-
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The most probable temperature, after the module's prior and the likelihood of the labels.
-
-    Args:
-        logits: (N, K).
-        labels: (N,).
-    """
-    from scipy.optimize import minimize_scalar  # half a second: not for prediction
-
-    def loss(log_temperature: float) -> float:
-        p = softmax(logits, math.exp(log_temperature))
-        surprise = -np.log(p[np.arange(len(labels)), labels].clip(1e-300)).sum()
-        return float(surprise + (log_temperature / PRIOR_DEVIATION) ** 2 / 2)
-
-    bound = math.log(100)
-    return math.exp(float(minimize_scalar(loss, bounds=(-bound, bound), method="bounded").x))
 
 
 def digest(path: Path) -> str:

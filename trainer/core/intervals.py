@@ -61,7 +61,8 @@ def drawn_matrices(counts: np.ndarray, draws: int = DRAWS, seed: int = 0) -> np.
     """Confusion matrices (draws, K, K) of as many parts drawn with replacement."""
     parts, classes = len(counts), counts.shape[-1]
     weights = np.random.default_rng(seed).multinomial(parts, np.full(parts, 1 / parts), size=draws)
-    return (weights @ counts.reshape(parts, -1)).reshape(draws, classes, classes)
+    drawn: np.ndarray = (weights @ counts.reshape(parts, -1)).reshape(draws, classes, classes)
+    return drawn
 
 
 def bootstrap(drawn: np.ndarray, measure: Callable[[np.ndarray], float], level: float = 0.95) -> Interval:

@@ -8,7 +8,9 @@ import numpy as np
 COLLAPSE_SHARE = 0.9
 
 
-def confusion_matrix(truth: Sequence[int], predicted: Sequence[int], classes: int) -> np.ndarray:
+def confusion_matrix(
+    truth: Sequence[int] | np.ndarray, predicted: Sequence[int] | np.ndarray, classes: int
+) -> np.ndarray:
     """Counts (K, K): row = true label, column = predicted label."""
     matrix = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(matrix, (np.asarray(truth, dtype=int), np.asarray(predicted, dtype=int)), 1)
@@ -21,7 +23,8 @@ def accuracy(matrix: np.ndarray) -> float:
 
 
 def _shares(hits: np.ndarray, of: np.ndarray) -> np.ndarray:
-    return np.divide(hits, of, out=np.full(len(hits), math.nan), where=of > 0)
+    shares: np.ndarray = np.divide(hits, of, out=np.full(len(hits), math.nan), where=of > 0)
+    return shares
 
 
 def recall(matrix: np.ndarray) -> np.ndarray:

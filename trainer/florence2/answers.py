@@ -7,10 +7,11 @@ box, x2 >= x1 and y2 >= y1, an end within the length. Boxes come back in floats,
 library's own parser cuts them to whole pixels.
 """
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -174,6 +175,54 @@ class AnswerGrammar:
         return (0 if in_group else BINS), [*following, v.eos]
 
 
+class _Spoken(NamedTuple):
+    """One box as it was said: its label's index, the steps that said the label where it is the label's first box, and
+    the steps of its four locations.
+    """
+
+    label: int
+    named: list[int]
+    places: list[int]
+
+
+def _spoken(ids: Sequence[int], v: Vocabulary) -> Iterator[_Spoken]:
+    """The boxes of an answer.
+
+    Raises:
+        ValueError: `ids` break the grammar.
+    """
+    label = -1
+    unread: list[int] = []  # steps of a label under way
+    named: list[int] = []
+    places: list[int] = []
+    for step, token in enumerate(ids):
+        if token == v.bos and step == 0:
+            continue
+        if token in (v.eos, v.pad):
+            break
+        if token not in v.bin_of:
+            if places:
+                raise ValueError(f"a box needs four locations, got {len(places)} before {ids[: step + 1]}")
+            unread.append(step)
+            continue
+        if unread:
+            label, named, unread = _label_of([ids[at] for at in unread], v), unread, []
+        if label < 0:
+            raise ValueError("expected a label before the first location")
+        places.append(step)
+        if len(places) == 4:
+            yield _Spoken(label, named, places)
+            named, places = [], []
+    if places or unread:
+        raise ValueError(f"the answer ends within a {'box' if places else 'label'}")
+
+
+def _label_of(tokens: Sequence[int], v: Vocabulary) -> int:
+    if tuple(tokens) not in v.label_ids:
+        raise ValueError(f"expected a label, got the tokens {tuple(tokens)}")
+    return v.label_ids.index(tuple(tokens))
+
+
 def parse(
     ids: Sequence[int], vocabulary: Vocabulary, size: tuple[float, float], probabilities: Tensor | None = None
 ) -> list[Found]:
@@ -189,48 +238,38 @@ def parse(
         ValueError: `ids` break the grammar.
     """
     v = vocabulary
-    found: list[Found] = []
-    prefix: tuple[int, ...] = ()
-    label, presence = -1, 1.0
-    bins: list[int] = []
-    sharpness = 1.0
     places = None if probabilities is None else probabilities[:, v.location_ids]
-    for step, token in enumerate(ids):
-        if token == v.bos and step == 0:
-            continue
-        if token in (v.eos, v.pad):
-            break
-        if token not in v.bin_of:
-            if bins:
-                raise ValueError(f"a box needs four locations, got {len(bins)} before {ids[: step + 1]}")
-            presence = 1.0 if not prefix else presence
-            prefix = (*prefix, token)
-            presence *= 1.0 if probabilities is None else float(probabilities[step, token])
-            continue
-        if prefix:
-            if prefix not in v.label_ids:
-                raise ValueError(f"expected a label, got the tokens {prefix}")
-            label, prefix = v.label_ids.index(prefix), ()
-        elif not bins:
-            # Another box of the same label: it is there as surely as any location was expected here.
-            presence = 1.0 if places is None else float(places[step].sum())
-        if label < 0:
-            raise ValueError("expected a label before the first location")
-        index = v.bin_of[token]
-        bins.append(index)
-        if places is not None:
-            # Of what is left when no other kind of token is expected.
-            near = places[step, max(0, index - EDGE_REACH) : index + EDGE_REACH + 1].sum()
-            sharpness *= float(near / places[step].sum().clamp(min=1e-12))
-        if len(bins) == 4:
-            x1, y1, x2, y2 = ((b + 0.5) * size[i % 2] / BINS for i, b in enumerate(bins))
-            if x2 < x1 or y2 < y1:
-                raise ValueError(f"expected x1 <= x2 and y1 <= y2, got bins {bins}")
-            found.append(Found((x1, y1, x2, y2), v.labels[label], presence * sharpness**0.25))
-            bins, sharpness = [], 1.0
-    if bins or prefix:
-        raise ValueError(f"the answer ends within a {'box' if bins else 'label'}")
+    found: list[Found] = []
+    for one in _spoken(ids, v):
+        bins = [v.bin_of[ids[step]] for step in one.places]
+        x1, y1, x2, y2 = ((b + 0.5) * size[i % 2] / BINS for i, b in enumerate(bins))
+        if x2 < x1 or y2 < y1:
+            raise ValueError(f"expected x1 <= x2 and y1 <= y2, got bins {bins}")
+        confidence = 1.0
+        if probabilities is not None and places is not None:
+            named = [float(probabilities[step, ids[step]]) for step in one.named]
+            confidence = _confidence(one, bins, named, places)
+        found.append(Found((x1, y1, x2, y2), v.labels[one.label], confidence))
     return found
+
+
+def _confidence(one: _Spoken, bins: Sequence[int], named: Sequence[float], places: Tensor) -> float:
+    """Probability that the box is there, times how sharply its edges are placed.
+
+    Args:
+        one: The box.
+        bins: Its four locations.
+        named: Probabilities of its label's tokens.
+        places: (T, 1000) probabilities of each step's locations.
+    """
+    # Another box of the same label: it is there as surely as any location was expected here.
+    presence = math.prod(named) if named else float(places[one.places[0]].sum())
+    sharpness = 1.0
+    for step, index in zip(one.places, bins, strict=True):
+        # Of what is left when no other kind of token is expected.
+        near = places[step, max(0, index - EDGE_REACH) : index + EDGE_REACH + 1].sum()
+        sharpness *= float(near / places[step].sum().clamp(min=1e-12))
+    return float(presence * sharpness**0.25)
 
 
 class EndBias:
@@ -272,7 +311,7 @@ def generate(
     from transformers import GenerationConfig, LogitsProcessorList
 
     v = grammar.vocabulary
-    settings = GenerationConfig(
+    settings = GenerationConfig(  # type: ignore[no-untyped-call]
         max_new_tokens=grammar.max_new_tokens,
         num_beams=1,
         do_sample=False,

@@ -398,7 +398,8 @@ def run(args: argparse.Namespace, argv: list[str]) -> int:
     main = accelerator.is_main_process
 
     from trainer.florence2 import metrics, sheets
-    from trainer.florence2.training import Training, answers
+    from trainer.florence2.detect import answers
+    from trainer.florence2.training import Training
 
     training = Training(data, model, collator, settings, accelerator)
     seen = data.seen_positions(training.rows)
@@ -449,7 +450,8 @@ def run(args: argparse.Namespace, argv: list[str]) -> int:
     finish(args.out, settings, training, source, detector, outcome, memory, matched, args.photos)
     say(f"run: {args.out}; report: {args.out / 'report.html'}")
     if args.push:
-        from trainer.push import files_of, push
+        from trainer.core.publication import push
+        from trainer.florence2.publication import files_of
 
         try:
             url = push(args.out, args.push, files_of(args.out, args.push), args.private, "--push")

@@ -5,10 +5,9 @@ thousandths of the picture, so they stay the same. The answer is `bbox_str`; its
 for exact edges, address and cavity, and a moved picture gets its answer anew from the moved boxes.
 """
 
-import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,66 +16,22 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from generator.bbox_str import decode, encode
 from trainer.core.augmentation import TURN_DEG, inside, mirror, photometric, shift, turn
-from trainer.core.data import LEFT_RIGHT, UP_DOWN, Pictures
+from trainer.core.data import Pictures
 from trainer.core.errors import InputError
 from trainer.core.options import say
-from trainer.core.row_facts import positions_by_scene
+from trainer.core.positions import positions_by_scene
 from trainer.florence2.answers import Vocabulary
+from trainer.florence2.truth import Truth, truth_of
 from trainer.vit.network.letterbox import rgb
 from trainer.vit.network.model import OK_CLASS
 
-MISSING_CLASS = "NUKENG"
 DIGITS = ("as-is", "printed", "overlaid", "none")
 # Shares of width and height by which a picture may be shifted: about a pitch, so that no place keeps its meaning.
 REACH = (0.12, 0.3)
 ZOOM = 0.12
 IGNORED = -100
 _ROW = re.compile(r"r(\d+)")
-FACTORS = ("scene", "housing", "terminal", "camera", "lighting", "marking")
-
-
-@dataclass(frozen=True)
-class Pin:
-    """One position of a picture: its address and cavity label, box xyxy in px, class, and whether it is missing."""
-
-    address: str
-    cavity: str
-    box: tuple[float, float, float, float]
-    label: str
-    missing: bool = False
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What is true of one picture.
-
-    Args:
-        run: The row's name.
-        size: (W, H) px of the picture as it was stored.
-        pins: Every object that has a box.
-        answer: Indices of those in the `<OD>` answer.
-        may_flip: Whether it may be mirrored left-right and up-down.
-        factors: The row's design factors.
-    """
-
-    run: str
-    size: tuple[int, int]
-    pins: tuple[Pin, ...]
-    answer: tuple[int, ...]
-    may_flip: tuple[bool, bool] = (False, False)
-    factors: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def targets(self) -> tuple[Pin, ...]:
-        """The objects of the answer."""
-        return tuple(self.pins[i] for i in self.answer)
-
-    @property
-    def defects(self) -> tuple[str, tuple[str, ...]]:
-        """The scene, and the addresses of the objects of the answer."""
-        return self.factors.get("scene", ""), tuple(pin.address for pin in self.targets)
 
 
 @dataclass(frozen=True)
@@ -120,64 +75,6 @@ def stretched(picture: Image.Image, size: tuple[int, int]) -> np.ndarray:
     if picture.size != size:
         picture = picture.resize(size, Image.Resampling.BICUBIC)
     return np.asarray(picture, dtype=np.uint8).transpose(2, 0, 1)
-
-
-def truth_of(row: dict[str, Any], classes: Sequence[str], place: str) -> Truth:
-    """What a row says of its picture.
-
-    Raises:
-        InputError: No picture size, or `bbox_str` is no `<OD>` answer or names another class.
-    """
-    width, height = int(row.get("width") or 0), int(row.get("height") or 0)
-    try:
-        boxes, labels = decode(row.get("bbox_str") or "", width, height)
-    except ValueError as e:
-        raise InputError(f"{place} column bbox_str: {e}") from e
-    if unknown := set(labels) - set(classes):
-        raise InputError(
-            f"{place} column bbox_str: expected labels of {list(classes)}, got {sorted(unknown)}"
-        )
-    pins: list[Pin] = []
-    objects = row.get("objects") or {}
-    for index, bbox in enumerate(objects.get("bbox") or []):
-        category = objects["category"][index]
-        if bbox is None or category is None or bbox[2] <= 0 or bbox[3] <= 0:
-            continue
-        x, y, w, h = map(float, bbox)
-
-        def cell(name: str, index: int = index) -> Any:
-            return (objects.get(name) or [None] * (index + 1))[index]
-
-        address, label = str(cell("address") or ""), classes[category]
-        # Foreign bodies and boxes of photographs have no retraction either.
-        may_be_missing = label == MISSING_CLASS and bool(address) and "retraction_mm" in objects
-        pins.append(
-            Pin(
-                address,
-                str(cell("cavity") or ""),
-                (x, y, x + w, y + h),
-                label,
-                may_be_missing and cell("retraction_mm") is None,
-            )
-        )
-    written = [encode([pin.box], [pin.label], width, height) for pin in pins]
-    answer = []
-    for box, label in zip(boxes, labels, strict=True):
-        text = encode([box], [label], width, height)
-        known = [i for i, other in enumerate(written) if other == text and i not in answer]
-        if not known:
-            pins.append(Pin("", "", box, label))
-            written.append(text)
-        answer.append(known[0] if known else len(pins) - 1)
-    plain = row.get("marking") == "none"
-    return Truth(
-        run=str(row.get("run", "")),
-        size=(width, height),
-        pins=tuple(pins),
-        answer=tuple(answer),
-        may_flip=(plain and row.get("camera") in LEFT_RIGHT, plain and row.get("camera") in UP_DOWN),
-        factors={name: str(row[name]) for name in FACTORS if row.get(name) is not None},
-    )
 
 
 def detection_data(
@@ -497,9 +394,3 @@ def _padded(answers: Sequence[Sequence[int]]) -> Tensor:
     for row, answer in zip(labels, answers, strict=True):
         row[: len(answer)] = torch.tensor(answer)
     return labels
-
-
-def quantised(box: Sequence[float], size: tuple[int, int]) -> tuple[float, ...]:
-    """The box an answer can at best give for `box`, both xyxy px in a picture of `size` (W, H)."""
-    (best,), _ = decode(encode([box], ["x"], *size), *size)
-    return tuple(best) if all(map(math.isfinite, best)) else tuple(box)

@@ -1,7 +1,9 @@
-"""`trainer.evaluate` of a Florence-2 run: its boxes on any dataset, with the threshold that its validation chose.
+"""A Florence-2 run measured on any dataset, with the threshold that its validation chose: `trainer.evaluate`'s work.
 
 OUT then holds evaluation.json, predictions.csv (one line per true, false and missed box), calibration.png, a sheet of
 each split's worst pictures, and report.html.
+
+What is measured: `trainer.florence2.metrics`. How the page shows it: `trainer.florence2.evaluation_page`.
 """
 
 import json
@@ -11,16 +13,19 @@ from typing import Any
 
 import torch
 
-from trainer.core import checkpoint, page, results_folder
+from trainer.core import checkpoint, results_folder
 from trainer.core.data import read_dataset
 from trainer.core.errors import InputError
 from trainer.core.options import say
 from trainer.core.results_folder import EVALUATION, PREDICTIONS, REPORT, evaluation_files
+from trainer.florence2 import metrics, plots, sheets
 from trainer.florence2.answers import Found
-from trainer.florence2.data import DetectionData, DetectionSplit, Truth, detection_data
-from trainer.florence2.detect import Inspector
+from trainer.florence2.data import DetectionData, DetectionSplit, detection_data
+from trainer.florence2.detect import Inspector, answers
+from trainer.florence2.evaluation_page import write_page
+from trainer.florence2.metrics import matches, pin_at
 from trainer.florence2.run import Detector
-from trainer.florence2.training import answers
+from trainer.florence2.truth import Truth
 
 COLUMNS = ("split", "run", "kind", "label", "confidence", "address", "cavity", "x1", "y1", "x2", "y2")
 SHOWN = 6
@@ -49,8 +54,6 @@ def lines_of(name: str, truth: Truth, found: Sequence[Found], threshold: float) 
 
     Addresses are those of the pin that a box lies on; a place is px of the picture.
     """
-    from trainer.florence2.metrics import matches, pin_at
-
     said = [one for one in found if one.confidence >= threshold]
     matched = matches(truth, said)
 
@@ -90,40 +93,10 @@ def worst(lines: Sequence[Sequence[dict[str, Any]]], count: int = SHOWN) -> list
     return [i for i in order[:count] if wrong[i]]
 
 
-def _write(out: Path, document: dict[str, Any], rows: Sequence[dict[str, Any]]) -> None:
-    from trainer.florence2 import plots, report
-
-    checkpoint.write_table(out / PREDICTIONS, COLUMNS, rows)
-    reports = document["splits"]
-    plots.calibration(
-        {name: measured["calibration"] for name, measured in reports.items()}, out / "calibration.png"
-    )
-    parts = [
-        page.head(f"Evaluation: {document['model']} on {document['data']}"),
-        page.paragraph(
-            f"A box counts from confidence {document['threshold']:.3f} on, chosen on the run's validation: so the "
-            "numbers of validation itself are optimistic."
-        ),
-    ]
-    for name, measured in reports.items():
-        parts += report.split_parts(name, measured)
-        parts.append(
-            page.picture(
-                out / f"mistakes_{name}.png",
-                "The pictures with the most false and missed boxes: truth on the left",
-            )
-        )
-    parts.append(page.picture(out / "calibration.png", "Confidence against the share of true boxes"))
-    checkpoint.write_text(out / REPORT, "\n".join(filter(None, parts)) + "\n")
-    checkpoint.write_text(out / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-
-
 def measure(
     inspector: Inspector, splits: dict[str, DetectionSplit], batch_size: int, out: Path
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The reports by split and the lines of predictions.csv; writes a sheet of each split's mistakes into `out`."""
-    from trainer.florence2 import metrics, sheets
-
     detector = inspector.detector
     threshold, seen = detector.threshold, detector.seen
     reports: dict[str, Any] = {}
@@ -163,8 +136,6 @@ def evaluate(
         InputError: The run is unfinished, the dataset cannot be used or has defects that the run does not know, or
             `out` has files of the same names that no evaluation wrote.
     """
-    from trainer.florence2 import metrics
-
     inspector = Inspector.load(run, device)
     detector = inspector.detector
     data = _data(folder, wanted, detector)
@@ -181,7 +152,11 @@ def evaluate(
             "seen": detector.seen,
             "splits": reports,
         }
-        _write(stage, document, rows)
+        checkpoint.write_table(stage / PREDICTIONS, COLUMNS, rows)
+        calibrations = {name: measured["calibration"] for name, measured in reports.items()}
+        plots.calibration(calibrations, stage / "calibration.png")
+        write_page(stage, document)
+        checkpoint.write_text(stage / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     for name, measured in reports.items():
         say(f"{name}: {metrics.headline(measured)} ({measured['pictures']} pictures)")
         for group, part in measured["positions"].items():

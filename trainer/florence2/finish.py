@@ -2,20 +2,24 @@
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from trainer.core import checkpoint, results_folder
+from trainer.core import checkpoint
 from trainer.core.options import say
-from trainer.florence2 import forgetting, lora, metrics, plots, report, sheets
+from trainer.florence2 import forgetting, lora, metrics, plots, sheets
+from trainer.florence2.card import model_card
 from trainer.florence2.data import DetectionData
+from trainer.florence2.detect import answers
 from trainer.florence2.network import load, trained_parameters
+from trainer.florence2.results import SUMMARY
 from trainer.florence2.run import ADAPTER, MODEL, DetectionConfig, Detector, save_config, save_model
-from trainer.florence2.training import Outcome, Training, answers
+from trainer.florence2.run_page import write_page
+from trainer.florence2.training import Outcome, Training
 from trainer.vit.training import read_metrics
 
 
@@ -123,7 +127,7 @@ def finish(
         "splits": reports,
         "forgetting": forgot,
     }
-    checkpoint.write_text(run / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    checkpoint.write_text(run / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     ceiling = reports["validation"]["ceiling"]["map"]
     plots.curves(rows, ceiling, run / "curves.png")
     plots.calibration({name: r["calibration"] for name, r in reports.items()}, run / "calibration.png")
@@ -131,30 +135,10 @@ def finish(
     shown = sheets.fixed_rows(validation)
     sheet = sheets.truth_and_prediction(validation, found["validation"], shown, threshold)
     sheets.save(sheet, run / "sheets" / "best.png")
-    report.write_html(run, summary)
-    checkpoint.write_text(run / "README.md", report.model_card(run.resolve().name, summary, data.labels))
+    write_page(run, summary)
+    checkpoint.write_text(run / "README.md", model_card(run.resolve().name, summary, data.labels))
     for name, measured in reports.items():
         say(f"{name}: {metrics.headline(measured)} (best weights, {measured['pictures']} pictures)")
         for group, part in measured["positions"].items():
             say(f"  {group} positions: {metrics.headline(part)}")
     return summary
-
-
-def summary_of(run: Path) -> Mapping[str, Any]:
-    """RUN/summary.json.
-
-    Raises:
-        InputError: It is missing, or lacks what a finished run's has.
-    """
-    return results_folder.read(
-        run / "summary.json",
-        "the summary of a finished run",
-        settings=dict,
-        labels=list,
-        splits=dict,
-        threshold=float,
-        trained_parameters=int,
-        parameters=int,
-        training_pictures=int,
-        epochs=int,
-    )

@@ -105,7 +105,7 @@ def compare(
         `agreement` of the logits: 1 - half the total variation of next-token probabilities, averaged along the first
         model's answer; and the means of both.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     device = next(after.parameters()).device
     for start in range(0, len(pictures), BATCH):
         some = pictures[start : start + BATCH]

@@ -7,16 +7,16 @@ box below it is not said. Places where a box is matched with a truth use IoU 0.5
 import contextlib
 import io
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from trainer.core.row_facts import group_of
+from trainer.core.positions import group_of
 from trainer.florence2.answers import Found, iou
-from trainer.florence2.data import FACTORS, Pin, Truth, quantised
+from trainer.florence2.truth import FACTORS, Pin, Truth, quantised
 
 MATCH_IOU = 0.5
 BOOTSTRAPS = 1000
@@ -329,8 +329,22 @@ def calibration(pictures: Pictures, bins: int = 10) -> dict[str, Any]:
 
 
 def position_groups(truths: Iterable[Truth], seen: Mapping[str, Sequence[str]]) -> list[str]:
-    """For each picture what `row_facts.group_of` says of its defects; `ok` without."""
+    """For each picture what `positions.group_of` says of its defects; `ok` without."""
     return [group_of(*truth.defects, seen) if truth.targets else "ok" for truth in truths]
+
+
+def _part(pictures: Pictures, labels: Sequence[str], threshold: float, interval: bool) -> dict[str, Any]:
+    """What is said of some pictures: counts, mAP and, with `interval`, mAP50's."""
+    precisions = mean_average_precision(pictures, labels)
+    row: dict[str, Any] = {
+        "pictures": len(pictures),
+        "boxes": sum(len(truth.targets) for truth, _ in pictures),
+        **{name: precisions[name] for name in ("map", "map50")},
+        **counts(pictures, threshold).__dict__,
+    }
+    if interval:
+        row["map50_interval"] = map50_interval(pictures, labels)
+    return row
 
 
 def report(
@@ -341,7 +355,9 @@ def report(
     seen: Mapping[str, Sequence[str]],
     intervals: bool = True,
 ) -> dict[str, Any]:
-    """Everything there is to say of one split.
+    """Everything there is to say of one split: what evaluation.json holds of it.
+
+    A new measure is a function of this module and a key here or in `_part`; `evaluation_page` shows it.
 
     Args:
         truths, found: Per picture; boxes in its px.
@@ -352,46 +368,32 @@ def report(
     """
     pictures = list(zip(truths, found, strict=True))
 
-    def part(keep: Callable[[int], bool], interval: bool = intervals) -> dict[str, Any]:
-        some = [pictures[i] for i in range(len(pictures)) if keep(i)]
-        precisions = mean_average_precision(some, labels)
-        row: dict[str, Any] = {
-            "pictures": len(some),
-            "boxes": sum(len(truth.targets) for truth, _ in some),
-            **{name: precisions[name] for name in ("map", "map50")},
-            **counts(some, threshold).__dict__,
-        }
-        if interval:
-            row["map50_interval"] = map50_interval(some, labels)
-        return row
+    def part(keep: Iterable[bool], interval: bool = intervals) -> dict[str, Any]:
+        some = [picture for picture, kept in zip(pictures, keep, strict=True) if kept]
+        return _part(some, labels, threshold, interval)
 
     groups = position_groups(truths, seen)
     out: dict[str, Any] = {
-        **part(lambda i: True),
+        **_part(pictures, labels, threshold, intervals),
         **{k: v for k, v in mean_average_precision(pictures, labels).items() if k not in ("map", "map50")},
         "ceiling": ceilings(truths, labels),
         "calibration": calibration(pictures),
         # OK pictures belong to both: a false box there counts against either.
         "positions": {
-            name: part(lambda i, name=name: groups[i] in (name, "ok"))
+            name: part(group in (name, "ok") for group in groups)
             for name in ("seen", "held-out")
             if name in groups
         },
         "factors": {},
     }
     for factor in FACTORS:
-        levels = sorted({truth.factors.get(factor, "") for truth in truths})
+        values = [truth.factors.get(factor, "") for truth in truths]
+        levels = sorted(set(values))
         if len(levels) > 1:
-            out["factors"][factor] = {
-                level: part(lambda i, f=factor, v=level: truths[i].factors.get(f, "") == v, False)
-                for level in levels
-            }
+            out["factors"][factor] = {level: part([v == level for v in values], False) for level in levels}
     with_digits = [truth.factors.get("marking", "none") != "none" for truth in truths]
     if len(set(with_digits)) == 2:
-        out["digits"] = {
-            "with": part(lambda i: with_digits[i]),
-            "without": part(lambda i: not with_digits[i]),
-        }
+        out["digits"] = {"with": part(with_digits), "without": part(not held for held in with_digits)}
     return out
 
 

@@ -17,7 +17,7 @@ from torch import nn
 
 from trainer.core import checkpoint
 from trainer.core.errors import InputError
-from trainer.core.row_facts import ANY_SCENE
+from trainer.core.positions import ANY_SCENE
 from trainer.vit.network.model import OK_CLASS
 
 FORMAT = "pinsight-florence2"

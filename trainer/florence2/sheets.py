@@ -9,8 +9,9 @@ from PIL import Image, ImageDraw, ImageFont
 from trainer.core.checkpoint import replace_file
 from trainer.core.data import Pictures
 from trainer.florence2.answers import Found
-from trainer.florence2.data import DetectionSplit, Truth
-from trainer.florence2.detect import draw_boxes
+from trainer.florence2.data import DetectionSplit
+from trainer.florence2.drawing import draw_boxes
+from trainer.florence2.truth import Truth
 
 SHOWN = 6
 BAR = 22
@@ -54,7 +55,7 @@ def _stored(pictures: Pictures, row: int, size: tuple[int, int]) -> Image.Image:
 
 
 def _cell(
-    picture: Image.Image, boxes: list[tuple[Sequence[float], str, str]], title: str, factor: int
+    picture: Image.Image, boxes: Sequence[tuple[Sequence[float], str, str]], title: str, factor: int
 ) -> Image.Image:
     body = draw_boxes(picture, boxes, factor)
     cell = Image.new("RGB", (body.width, body.height + BAR), "white")

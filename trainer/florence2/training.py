@@ -21,7 +21,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from trainer.core import checkpoint
 from trainer.core.ema import Average
-from trainer.florence2.answers import AnswerGrammar, Found, generate
+from trainer.florence2.answers import AnswerGrammar, Found
 from trainer.florence2.auxiliary_loss import (
     AttentionGuide,
     CellHead,
@@ -37,21 +37,19 @@ from trainer.florence2.data import (
     Batch,
     Collator,
     DetectionData,
-    DetectionSplit,
     augmented,
     close_up,
     overlay,
     sample_of,
     training_rows,
 )
+from trainer.florence2.detect import answers
 from trainer.florence2.metrics import best_threshold, counts, mean_average_precision, position_groups
 from trainer.florence2.network import answer_loss, check_loss
 from trainer.florence2.run import DetectionConfig, RunState, load_state, save_state
 from trainer.vit.network.model import OK_CLASS
 from trainer.vit.training import read_metrics, write_metrics
 
-# Boxes that the model doubts are asked for too: mAP needs them, and their confidence says what they are.
-END_BIAS = 3.0
 # A close-up's side, and how many are cut from a picture: together a quarter of a picture of 256 x 128 px.
 CLOSE_UP_PX = 64
 CLOSE_UPS = 2
@@ -171,31 +169,6 @@ def learning_rate(step: int, steps: int, config: DetectionConfig) -> float:
         return config.lr * (step + 1) / warmup
     done = (step - warmup) / max(1, steps - warmup)
     return config.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
-
-
-def answers(
-    model: Any,
-    split: DetectionSplit,
-    collator: Collator,
-    grammar: AnswerGrammar,
-    batch_size: int = 16,
-    end_bias: float = END_BIAS,
-    rows: Sequence[int] | None = None,
-    bar: bool = False,
-) -> list[list[Found]]:
-    """A model's boxes on the pictures of a split, or on some rows of it, in px; `bar` shows how far it is."""
-    device = next(model.parameters()).device
-    model.eval()
-    found: list[list[Found]] = []
-    every = list(range(len(split))) if rows is None else list(rows)
-    with tqdm(total=len(every), unit="picture", disable=None if bar else True) as progress:
-        for start in range(0, len(every), batch_size):
-            some = every[start : start + batch_size]
-            pixels = split.pictures.batch(some).float() / 255
-            inputs = {k: v.to(device) for k, v in collator.inputs(pixels).items()}
-            found += generate(model, inputs, grammar, [split.truths[i].size for i in some], end_bias)
-            progress.update(len(some))
-    return found
 
 
 @dataclass(frozen=True)

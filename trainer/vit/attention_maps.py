@@ -30,17 +30,18 @@ def _recording_forward(self: Attention, x: Tensor, cos: Tensor, sin: Tensor) -> 
     q, k, v = qkv.unbind(0)
     scores = rotate(q, cos, sin) @ rotate(k, cos, sin).transpose(2, 3) * q.shape[-1] ** -0.5
     weights = scores.softmax(-1)  # (B, heads, N, N)
-    self.recorded = weights
-    return self.proj((weights @ v).transpose(1, 2).reshape(batch, tokens, dim))
+    self.__dict__["recorded"] = weights
+    out: Tensor = self.proj((weights @ v).transpose(1, 2).reshape(batch, tokens, dim))
+    return out
 
 
 @contextmanager
 def recording(model: ViT) -> Iterator[list[Attention]]:
     """Within it each block's attention keeps its weights (B, heads, N, N) as `recorded`."""
-    layers = [block.attention for block in model.blocks]
+    layers = [layer for layer in model.modules() if isinstance(layer, Attention)]
     try:
         for layer in layers:
-            layer.forward = types.MethodType(_recording_forward, layer)
+            layer.__dict__["forward"] = types.MethodType(_recording_forward, layer)
         yield layers
     finally:
         for layer in layers:
@@ -76,7 +77,7 @@ def maps_of(model: ViT, pixels: Tensor) -> dict[str, Tensor]:
             odds = prediction.logits - prediction.logits[:, ok : ok + 1]
             odds = odds.masked_fill(torch.arange(odds.shape[1], device=odds.device) == ok, -torch.inf)
             evidence = odds.amax(1).sum()
-            weights = [layer.recorded for layer in layers]
+            weights: list[Tensor] = [layer.__dict__["recorded"] for layer in layers]
             gradients = torch.autograd.grad(evidence, [last[0], *weights])
     finally:
         hook.remove()
@@ -92,9 +93,8 @@ def maps_of(model: ViT, pixels: Tensor) -> dict[str, Tensor]:
         read = (gradients[0] * last[0]).sum(2).clamp(min=0)  # (B, N)
         gradient_map = (read[:, None] @ relevance)[:, 0]
         heat = 1 - patch_logits.softmax(1)[:, ok]
-        patches = heat[
-            0
-        ].numel()  # what follows them are registers, which have no place and which no head reads
+        # What follows the patches are registers, which have no place and which no head reads.
+        patches = heat[0].numel()
         found = {
             "rollout": rolled[:, :patches, :patches].mean(1),
             "gradient": gradient_map[:, :patches],

@@ -6,6 +6,7 @@ over their share of the area; 1 is what a flat map has. *Entropy*: 0 when all li
 that one; what is left lies on the background.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ def coverage(boxes: Tensor, grid: tuple[int, int], patch: int) -> Tensor:
 def entropy(maps: Tensor) -> Tensor:
     """(B,) entropy of maps (B, h, w) that sum to 1, over that of a flat map."""
     flat = maps.flatten(1)
-    return -(flat * flat.clamp(min=1e-12).log()).sum(1) / np.log(flat.shape[1])
+    return -(flat * flat.clamp(min=1e-12).log()).sum(1) / math.log(flat.shape[1])
 
 
 def centre_map(grid: tuple[int, int]) -> Tensor:

@@ -31,7 +31,8 @@ from trainer.core.options import (
     say,
     take_folder,
 )
-from trainer.vit import doctor, hub_files, pretrained, training
+from trainer.vit import attention, doctor, hub_files, pretrained, results, run_page, training
+from trainer.vit.answers import answer
 from trainer.vit.network.model import SIZES, ViT, ViTConfig
 
 EXAMPLE = """example:
@@ -491,8 +492,6 @@ class StageReporter(EpochReporter):
         device: torch.device,
         events: event_files.EventFiles | None = None,
     ) -> None:
-        from trainer import attention
-
         super().__init__(events)
         self._stages = settings.stages
         self._probes = attention.probes_of(data.splits, attention.SPLIT, len(data.classes))
@@ -505,12 +504,10 @@ class StageReporter(EpochReporter):
 
     def finish(self, run: Path) -> None:
         """Write RUN/attention: sheets, scores, curves and animation of all stages and the best weights."""
-        from trainer import attention
-
         if not (run / training.STAGES).is_dir():
             return  # stopped before the first
         looks, base = self._looks.finish()
-        attention.write(run / attention.FOLDER, looks, base, self._probes)
+        attention.write(run / results.ATTENTION, looks, base, self._probes)
 
 
 def _finish(run: Path, data: Data, folder: Path, model: ViT, outcome: training.Outcome) -> None:
@@ -535,7 +532,7 @@ def _finish(run: Path, data: Data, folder: Path, model: ViT, outcome: training.O
     for name, split in data.splits.items():
         if name == "train":
             continue
-        answers = training.answer(model, split)
+        answers = answer(model, split)
         if name == "validation":
             positions = row_facts.defect_positions(data.splits["train"], ok)
             held = frozen_threshold.freeze(run, answers.logits, split.labels.numpy(), ok, positions)
@@ -693,9 +690,7 @@ def run(args: argparse.Namespace) -> int:
     _finish(args.out, data, args.data, model, outcome)
     if isinstance(reporter, StageReporter):
         reporter.finish(args.out)
-    from trainer import report
-
-    say(f"run: {args.out}; report: {report.write_report(args.out)}")
+    say(f"run: {args.out}; report: {run_page.write_page(args.out)}")
     return 0
 
 

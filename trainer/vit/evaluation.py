@@ -1,190 +1,258 @@
-"""What a classifier with its frozen threshold is worth on a split: everything that evaluation.json holds."""
+"""A ViT's run measured on any dataset, with the threshold that its validation froze: `trainer.evaluate`'s work.
 
+The threshold was frozen when the run was trained (RUN/frozen.json); for a run without one it is chosen on the dataset's
+validation split, once, and kept. OUT then holds evaluation.json, predictions.csv, report.html and the pictures that the
+page shows. A run on several views judges parts: every count is then one of parts.
+
+What is measured: `trainer.vit.metrics`. How the page shows it: `trainer.vit.evaluation_page`.
+"""
+
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import torch
 
-from trainer.core import intervals, metrics
-from trainer.core.detection_probability import curve
-from trainer.core.frozen_threshold import Frozen, decide, softmax
-from trainer.core.row_facts import MEASURES, Facts, factor_levels
+from trainer.core import checkpoint, frozen_threshold, plots, results_folder, row_facts, views
+from trainer.core.data import Split, load_frozen_classes
+from trainer.core.decision import decide, softmax
+from trainer.core.errors import InputError
+from trainer.core.frozen_threshold import Frozen
+from trainer.core.options import say
+from trainer.core.results_folder import EVALUATION, PREDICTIONS, REPORT, evaluation_files
+from trainer.core.row_facts import Facts
+from trainer.vit import evaluation_plots, metrics
+from trainer.vit.answers import answer
+from trainer.vit.evaluation_page import write_page
+from trainer.vit.network.model import ViT, ViTConfig
 
-BINS = 10
-MISTAKES = 24
-
-
-def calibration(probabilities: np.ndarray, truth: np.ndarray, bins: int = BINS) -> dict[str, Any]:
-    """Probability of the most likely class against the share of right answers, in equal ranges, and the mean gap (ECE).
-
-    Args:
-        probabilities: (N, K).
-        truth: (N,) labels.
-        bins: Number of ranges.
-    """
-    said, right = probabilities.max(1), probabilities.argmax(1) == truth
-    place = np.minimum((said * bins).astype(int), bins - 1)
-    rows, gap = [], 0.0
-    for index in range(bins):
-        inside = place == index
-        if inside.any():
-            row = {
-                "from": index / bins,
-                "to": (index + 1) / bins,
-                "pictures": int(inside.sum()),
-                "confidence": float(said[inside].mean()),
-                "right": float(right[inside].mean()),
-            }
-            rows.append(row)
-            gap += abs(row["confidence"] - row["right"]) * row["pictures"] / len(said)
-    picked = probabilities[np.arange(len(truth)), truth].clip(1e-12)
-    return {"bins": rows, "ece": gap if len(said) else None, "loss": float(-np.log(picked).mean())}
+ROWS = "observable"
 
 
-def auroc(scores: np.ndarray, ng: np.ndarray) -> float | None:
-    """Chance that an NG picture scores above an OK one, equal scores counting half; None without both."""
-    if ng.all() or not ng.any():
-        return None
-    above = stats.mannwhitneyu(scores[ng], scores[~ng]).statistic
-    return float(above / (ng.sum() * (~ng).sum()))
-
-
-def verdicts(truth_ng: np.ndarray, said_ng: np.ndarray) -> dict[str, Any]:
-    """Escapes (NG said OK) and overkill (OK said NG), each with Clopper and Pearson's bounds over pictures."""
-    return {
-        "escapes": intervals.share(int((truth_ng & ~said_ng).sum()), int(truth_ng.sum())),
-        "overkill": intervals.share(int((~truth_ng & said_ng).sum()), int((~truth_ng).sum())),
-    }
-
-
-def report(
-    rows: Sequence[Facts],
-    logits: np.ndarray,
-    truth: np.ndarray,
-    classes: Sequence[str],
-    ok_index: int,
-    frozen: Frozen,
-) -> dict[str, Any]:
-    """Everything there is to say of one split.
+@dataclass(frozen=True)
+class Asked:
+    """What is to be measured.
 
     Args:
-        rows: What the pictures show.
-        logits: (N, K).
-        truth: (N,) labels.
-        classes: Class names.
-        ok_index: Label of OK.
-        frozen: Threshold, temperature and positions from training.
+        run: The run's folder.
+        data: The dataset's folder.
+        device: What the network runs on.
+        splits: Their names; empty: all but `train`.
+        rows: Which rows count: see `row_facts.kept_rows`.
+        batch_size: Pictures, or parts, that are answered together.
     """
-    raw, probabilities = softmax(logits), softmax(logits, frozen.temperature)
-    said = decide(probabilities, ok_index, frozen.threshold)
-    parts = [row.part for row in rows]
-    matrix = metrics.confusion_matrix(truth, said, len(classes))
-    counts = intervals.part_counts(parts, truth, said, len(classes))
-    truth_ng, said_ng, right = truth != ok_index, said != ok_index, said == truth
-    score = 1 - probabilities[:, ok_index]
 
-    def measured(hits: int, of: int, pick: Any) -> dict[str, Any]:
-        where = pick[0]
-        return {
-            "count": hits,
-            "of": of,
-            "share": hits / of if of else None,
-            "interval": intervals.part_interval([p for p, w in zip(parts, where, strict=True) if w], pick[1]),
-        }
-
-    per_class = {}
-    for label, name in enumerate(classes):
-        true, called = truth == label, said == label
-        hits = int((true & called).sum())
-        per_class[name] = {
-            "recall": measured(hits, int(true.sum()), (true, called[true])),
-            "precision": measured(hits, int(called.sum()), (called, true[called])),
-        }
-    levels = factor_levels(rows, frozen.positions)
-    factors: dict[str, Any] = {}
-    for name, values in levels.items():
-        factors[name] = {}
-        for level in sorted(set(values) - {""}):
-            inside = np.array([value == level for value in values])
-            factors[name][level] = {
-                "pictures": int(inside.sum()),
-                "parts": len({p for p, i in zip(parts, inside, strict=True) if i}),
-                "accuracy": float(right[inside].mean()),
-                "interval": intervals.part_interval(
-                    [p for p, i in zip(parts, inside, strict=True) if i], right[inside]
-                ),
-                **verdicts(truth_ng[inside], said_ng[inside]),
-            }
-    return {
-        "pictures": len(rows),
-        "parts": len(set(parts)),
-        "accuracy": measured(int(right.sum()), len(rows), (np.ones(len(rows), dtype=bool), right)),
-        "balanced_accuracy": {
-            "share": metrics.balanced_accuracy(matrix),
-            "interval": intervals.balanced_interval(counts),
-        },
-        "auroc": auroc(score, truth_ng),
-        **verdicts(truth_ng, said_ng),
-        "classes": per_class,
-        "confusion": matrix.tolist(),
-        "calibration": calibration(probabilities, truth),
-        "calibration_before_temperature": calibration(raw, truth),
-        "factors": factors,
-        "detection": {
-            measure: curve(
-                [row.size_mm for row in rows if row.measure == measure and row.size_mm is not None],
-                [bool(ng) for row, ng in zip(rows, said_ng, strict=True) if row.measure == measure],
-            )
-            for measure in MEASURES
-            if any(row.measure == measure for row in rows)
-        },
-        "mistakes": mistakes(rows, probabilities, truth, said, classes, ok_index),
-    }
+    run: Path
+    data: Path
+    device: torch.device
+    splits: tuple[str, ...] = ()
+    rows: str = ROWS
+    batch_size: int = 16
 
 
-def mistakes(
-    rows: Sequence[Facts],
-    probabilities: np.ndarray,
-    truth: np.ndarray,
-    said: np.ndarray,
-    classes: Sequence[str],
-    ok_index: int,
-    most: int = MISTAKES,
+@dataclass(frozen=True)
+class Measured:
+    """What was measured: of each split its report, the lines of predictions.csv, and the sizes that were found."""
+
+    reports: dict[str, Any]
+    lines: list[dict[str, Any]]
+    sizes: dict[str, dict[str, tuple[list[float], list[bool]]]]
+
+
+def kept(split: Split, which: str) -> Split:
+    """The examples of a split that count: see `row_facts.kept_rows`."""
+    return split.subset(np.flatnonzero(row_facts.kept_rows(split, which)).tolist())
+
+
+def read_splits(
+    folder: Path, column: str, config: ViTConfig, only: Sequence[str] = (), but: Sequence[str] = ()
+) -> dict[str, Split]:
+    """A dataset's splits as a trained network takes them; of several views by part.
+
+    Args:
+        folder: The dataset's.
+        column: Of the pictures: see `core.data.INPUTS`.
+        config: The network's.
+        only: Splits to read; empty: all.
+        but: Splits to leave unread where `only` is empty.
+
+    Raises:
+        InputError: See `load_frozen_classes` and `views.by_part`.
+    """
+    size = (config.width, config.height)
+    found = load_frozen_classes(folder, column, size, config.classes, only, but)
+    if not config.views:
+        return found
+    return views.by_part(found, config.views, config.classes, f"--data {folder}")
+
+
+def frozen_of(asked: Asked, model: ViT) -> Frozen:
+    """What the run froze; chosen now, on the dataset's validation split, where it has nothing.
+
+    The rows are those that the run was trained and measured on, whatever rows are measured now.
+
+    Raises:
+        InputError: There is no validation split to choose the threshold on, or no row of it counts.
+    """
+    held = frozen_threshold.load(asked.run)
+    if held is not None:
+        return held
+    config, (_, settings) = model.config, checkpoint.load_config(asked.run)
+    try:
+        splits = read_splits(asked.data, settings.input, config, ("validation",))
+    except InputError as e:
+        raise InputError(
+            [
+                f"{asked.run}: has no {frozen_threshold.FROZEN}, so the threshold needs a validation split",
+                *e.problems,
+            ]
+        ) from e
+    validation = kept(splits["validation"], settings.rows)
+    if not len(validation):
+        raise InputError(
+            f"--data {asked.data} split validation: expected rows to choose the threshold on, got none that --rows "
+            f"{settings.rows} keeps, as the run was trained"
+        )
+    logits = answer(model, validation, asked.batch_size, bar=True).logits
+    try:
+        train = read_splits(asked.data, settings.input, config, ("train",))["train"]
+        positions = row_facts.defect_positions(kept(train, settings.rows), config.ok_index)
+    except InputError:
+        positions = {}
+    say(
+        f"{asked.run} has no {frozen_threshold.FROZEN}: chosen now on validation of {asked.data}, and kept; "
+        "positions count as seen where its train split has a defect"
+    )
+    return frozen_threshold.freeze(asked.run, logits, validation.labels.numpy(), config.ok_index, positions)
+
+
+def _lines(
+    name: str, split: Split, facts: list[Facts], probabilities: np.ndarray, said: np.ndarray, model: ViT
 ) -> list[dict[str, Any]]:
-    """The worst mistakes: escapes and overkill before mere wrong classes, the surest first."""
-    wrong = np.flatnonzero(said != truth)
-    verdict = (said == ok_index) != (truth == ok_index)
-    true_p = probabilities[np.arange(len(truth)), truth]
-    order = sorted(wrong.tolist(), key=lambda i: (not verdict[i], true_p[i], i))
+    """One line of predictions.csv per picture, or per part."""
+    classes, ok = model.config.classes, model.config.ok_index
     return [
         {
-            "index": i,
-            "truth": classes[truth[i]],
+            "split": name,
+            "run": split.name(i),
+            "part": facts[i].part,
+            "truth": classes[int(split.labels[i])],
             "said": classes[said[i]],
-            "p_ng": float(1 - probabilities[i, ok_index]),
-            "p_truth": float(true_p[i]),
-            "kinds": rows[i].kinds,
-            "addresses": list(rows[i].addresses),
-            "size_mm": rows[i].size_mm,
-            "measure": rows[i].measure,
+            "p_ng": f"{1 - probabilities[i, ok]:.6f}",
+            **{f"p_{c}": f"{p:.6f}" for c, p in zip(classes, probabilities[i], strict=True)},
+            "measure": facts[i].measure,
+            "size_mm": "" if facts[i].size_mm is None else f"{facts[i].size_mm:.4f}",
+            "addresses": " ".join(facts[i].addresses),
         }
-        for i in order[:most]
+        for i in range(len(split))
     ]
 
 
-def summary_row(name: str, measured: Mapping[str, Any]) -> list[Any]:
-    """One line of the report's first table."""
-    return [
-        name,
-        measured["pictures"],
-        measured["parts"],
-        measured["accuracy"]["share"],
-        measured["accuracy"]["interval"],
-        measured["balanced_accuracy"]["share"],
-        measured["auroc"],
-        f"{measured['escapes']['count']} of {measured['escapes']['of']}",
-        measured["escapes"]["interval"],
-        f"{measured['overkill']['count']} of {measured['overkill']['of']}",
-        measured["overkill"]["interval"],
-    ]
+def measure(model: ViT, splits: Mapping[str, Split], held: Frozen, batch_size: int = 16) -> Measured:
+    """Measure splits with what was frozen."""
+    config = model.config
+    found = Measured({}, [], {})
+    renamed: dict[str, str] = {}
+    for name, split in splits.items():
+        facts = row_facts.facts(split, config.ok_index)
+        renamed |= {
+            column: factor for column, factor in row_facts.column_names(facts).items() if column != factor
+        }
+        logits = answer(model, split, batch_size, bar=True).logits
+        probabilities = softmax(logits, held.temperature)
+        said = decide(probabilities, config.ok_index, held.threshold)
+        found.reports[name] = metrics.report(
+            facts, logits, split.labels.numpy(), config.classes, config.ok_index, held
+        )
+        for mistake in found.reports[name]["mistakes"]:
+            index = mistake["index"]
+            mistake["run"] = f"part {facts[index].part}" if split.views > 1 else split.runs[index]
+        found.lines.extend(_lines(name, split, facts, probabilities, said, model))
+        found.sizes[name] = metrics.sizes_found(facts, said != config.ok_index)
+    for column, factor in renamed.items():
+        say(f"column {column}: among the factors it is {factor!r}, for {column!r} is computed from the truth")
+    return found
+
+
+def write_pictures(out: Path, model: ViT, splits: Mapping[str, Split], found: Measured) -> None:
+    """Write the plots and sheets into OUT."""
+    classes, reports = model.config.classes, found.reports
+    matrices = {name: np.array(r["confusion"]) for name, r in reports.items()}
+    plots.confusion(matrices, classes, out / "confusion.png")
+    evaluation_plots.calibration(reports, out / "calibration.png")
+    evaluation_plots.detection(reports, found.sizes, out / "detection.png")
+    for name, measured in reports.items():
+        evaluation_plots.main_effects(measured, name, out / f"effects_{name}.png")
+        if measured["mistakes"]:
+            evaluation_plots.mistake_sheet(
+                splits[name], measured["mistakes"], model.config.ok_index, out / f"mistakes_{name}.png"
+            )
+
+
+def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
+    """Measure a run on a dataset, and write what is named above into `out`.
+
+    Args:
+        asked: What is to be measured.
+        out: Folder of the results.
+        own_folder: Whether `out` is the run's own folder for it, where all is ours.
+
+    Raises:
+        InputError: The run or the dataset cannot be used, no row is left, or `out` has files of the same names that no
+            evaluation wrote.
+    """
+    _, settings = checkpoint.load_config(asked.run)
+    model = checkpoint.load_model(asked.run).to(asked.device)
+    held = frozen_of(asked, model)
+    chosen = read_splits(asked.data, settings.input, model.config, asked.splits, ("train",))
+    splits = {name: kept(split, asked.rows) for name, split in chosen.items()}
+    empty = [name for name, split in splits.items() if not len(split)]
+    if empty or not splits:
+        raise InputError(
+            f"--data {asked.data}: expected rows to measure in {empty or 'a split other than train'}, got none"
+        )
+    if not own_folder:
+        new = evaluation_files({"splits": splits, "frozen": held})
+        results_folder.check(out, asked.run, EVALUATION, evaluation_files, new)
+    found = measure(model, splits, held, asked.batch_size)
+    left_out = {name: len(chosen[name]) - len(split) for name, split in splits.items()}
+    document = _document(asked, model.config, held, found.reports, left_out)
+    with results_folder.replaced(out, EVALUATION, evaluation_files) as stage:
+        checkpoint.write_table(stage / PREDICTIONS, list(found.lines[0]), found.lines)
+        write_pictures(stage, model, splits, found)
+        write_page(stage, document)
+        checkpoint.write_text(stage / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    for name, measured in found.reports.items():
+        say(_headline(name, measured, model.config))
+    say(f"page: {out / REPORT}")
+
+
+def _document(
+    asked: Asked, config: ViTConfig, held: Frozen, reports: Mapping[str, Any], left_out: Mapping[str, int]
+) -> dict[str, Any]:
+    """What evaluation.json holds."""
+    return {
+        "model": asked.run.resolve().name,
+        "data": asked.data.resolve().name,
+        "classes": list(config.classes),
+        "rows": asked.rows,
+        **({"views": list(config.views)} if config.views else {}),
+        "left_out": left_out,
+        "frozen": {k: v for k, v in vars(held).items() if k != "positions"},
+        "splits": reports,
+    }
+
+
+def _headline(name: str, measured: Mapping[str, Any], config: ViTConfig) -> str:
+    low, high = measured["accuracy"]["interval"]
+    escapes, overkill = measured["escapes"], measured["overkill"]
+    on = f"parts from {len(config.views)} views each" if config.views else "pictures"
+    of = "" if config.views else f" of {measured['parts']} parts"
+    return (
+        f"{name}: accuracy {measured['accuracy']['share']:.3f} ({low:.3f} to {high:.3f}) on {measured['pictures']} "
+        f"{on}{of}; escapes {escapes['count']} of {escapes['of']}, overkill "
+        f"{overkill['count']} of {overkill['of']}"
+    )

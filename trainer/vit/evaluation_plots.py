@@ -72,9 +72,8 @@ def detection(
             # Seeded: the report of equal numbers is equal.
             jitter = np.random.default_rng(0).uniform(0, 0.03, len(sizes))
             axes.scatter(sizes, np.where(found, 1 + jitter, -jitter), 12, color="tab:blue", alpha=0.6)
-            edges = (
-                np.quantile(sizes, np.linspace(0, 1, min(6, 1 + len(sizes) // 4))) if len(sizes) > 7 else []
-            )
+            count = min(6, 1 + len(sizes) // 4) if len(sizes) > 7 else 0
+            edges = np.quantile(sizes, np.linspace(0, 1, count)).tolist()
             for low, high in itertools.pairwise(edges):
                 inside = (sizes >= low) & (sizes <= high)
                 axes.plot([low, high], [found[inside].mean()] * 2, color="grey", linewidth=2, alpha=0.7)

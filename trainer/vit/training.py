@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -28,6 +27,7 @@ from trainer.core.distributed import Share, share_dropout
 from trainer.core.ema import Average
 from trainer.core.errors import InputError
 from trainer.vit import doctor
+from trainer.vit.answers import Answers, answer
 from trainer.vit.closeups import CloseUps
 from trainer.vit.loader import Plan, ahead, plan_of, steps_of
 from trainer.vit.network.model import Prediction, ViT, ViTConfig
@@ -37,17 +37,6 @@ METRICS = "metrics.csv"
 STAGES = "stages"
 # Where a training stands before its first epoch.
 BEGINNING = RunState(epoch=0, best_epoch=0, best_score=(-1.0, -math.inf))
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What a network said of a split: logits and probabilities (N, K), predicted and true labels (N,), mean loss."""
-
-    logits: np.ndarray
-    probabilities: np.ndarray
-    predicted: np.ndarray
-    truth: np.ndarray
-    loss: float
 
 
 @dataclass(frozen=True)
@@ -74,37 +63,6 @@ def learning_rate(step: int, steps: int, config: TrainingConfig) -> float:
         return config.lr * (step + 1) / warmup
     done = (step - warmup) / max(1, steps - warmup)
     return config.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
-
-
-def answer(
-    model: ViT, split: Split, batch_size: int = 16, share: Share | None = None, bar: bool = False
-) -> Answers:
-    """The network's answers on a split, from the pictures alone, in float32; the work shared out, the answers not.
-
-    `bar` shows how far it is.
-    """
-    share = share or Share()
-    device = next(model.parameters()).device
-    model.eval()
-    own = share.own(len(split))
-    logits = [torch.empty((0, len(model.config.classes)))]
-    what = "picture" if split.views == 1 else "part"
-    with (
-        torch.inference_mode(),
-        tqdm(total=own.stop - own.start, unit=what, disable=None if bar else True) as progress,
-    ):
-        for start in range(own.start, own.stop, batch_size):
-            some = range(start, min(start + batch_size, own.stop))
-            logits.append(model(split.pixels(some).to(device).float() / 255).logits.float().cpu())
-            progress.update(len(some))
-    all_logits = share.joined(torch.cat(logits))
-    return Answers(
-        logits=all_logits.numpy(),
-        probabilities=all_logits.softmax(1).numpy(),
-        predicted=all_logits.argmax(1).numpy(),
-        truth=split.labels.numpy(),
-        loss=float(F.cross_entropy(all_logits, split.labels)),
-    )
 
 
 def _patch_loss(model: ViT, patch_logits: Tensor, batch: Batch, share: Share) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from trainer.core.frozen_threshold import decide
+from trainer.core.decision import decide
 from trainer.vit.network.letterbox import fit_of, pixels_of, rgb
 from trainer.vit.network.model import OK_CLASS, ViT, ViTConfig
 

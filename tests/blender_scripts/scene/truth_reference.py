@@ -342,7 +342,7 @@ def measure(rows: int, seed: int, scene: str) -> dict[str, object]:
         folder = Path(name)
         manifest = read_manifest(random_manifest(folder, rows, source, scene), folder)
         output = OutputFolder(folder / "out")
-        renderer = Renderer(manifest, output)
+        renderer = Renderer(manifest.connectors, output)
         for run in manifest.runs:
             renderer.render(run)
         # What Cycles keeps from shot to shot may lose the override's shader where objects are hidden between two

@@ -26,10 +26,10 @@ from PIL import Image
 from blender_scripts.contract.errors import InputError
 from blender_scripts.manifest.reader import stream_runs
 from generator.bbox_str import decode
-from generator.dataset import build as build_command
-from generator.dataset import folder, render_folder
+from generator.dataset import build_command, render_folder, writer
 from generator.dataset.build import Options, build
 from generator.dataset.folder import read_features, read_rows, split_files
+from generator.dataset.labels import CLASSES
 from generator.soart.nsoart import nsoart_picture
 from tests.generator.made_renders import (
     SCENES,
@@ -136,7 +136,17 @@ def test_rows_hold_the_truth_of_their_records(renders: Path, tmp_path: Path) -> 
             assert things["id"][number] == position["index"]
             assert things["address"][number] == position["address"]
             assert things["true_position_mm"][number] == position["true_position_mm"]
-            assert things["retraction_mm"][number] == position["retraction_mm"]
+            for name in ("dx_mm", "dy_mm", "retraction_mm", "tilt_deg"):
+                assert things[name][number] == position[name], name
+            for name in ("tip_px", "base_px"):  # stored in single precision
+                assert things[name][number] == (position[name] and pytest.approx(position[name], abs=1e-5))
+            defective = things["category"][number] != CLASSES.index("OK")
+            assert things["kinds"][number] == ([position["kind"]] if defective else [])
+            assert things["in_answer"][number] is defective
+        assert columns["verdict"] == int(columns["label"] != CLASSES.index("OK"))
+        camera = json.loads(columns["camera_json"])
+        assert camera == {name: record["camera"][name] for name in camera}
+        assert json.loads(columns["tolerance_json"]) == record["tolerance"]
         # The drawn housing reaches beyond the picture.
         assert columns["housing_bbox"] == [0, 0, columns["width"], columns["height"]]
     x, y, width, height = found["t2"]["objects"]["bbox"][1]
@@ -552,7 +562,7 @@ def test_any_number_of_processes_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_a_split_of_several_files_is_read_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = many(tmp_path / "out", 200)
     build(out, tmp_path / "one", SCENES, Options({}, workers=1))
-    monkeypatch.setattr(folder, "SHARD_GROUPS", 1)
+    monkeypatch.setattr(writer, "SHARD_GROUPS", 1)
     build(out, tmp_path / "several", SCENES, Options({}, workers=1))
     assert len(split_files(tmp_path / "several")["train"]) > len(split_files(tmp_path / "one")["train"])
     assert rows_of(tmp_path / "several") == rows_of(tmp_path / "one")

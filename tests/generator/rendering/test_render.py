@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from blender_scripts.manifest.claim import PATHS
 from generator.__main__ import main
-from tests.conftest import COLUMNS, ROOT, ROWS, folder_bytes, write_manifest
+from tests.conftest import COLUMNS, RENDER, ROOT, ROWS, folder_bytes, write_manifest
 
 NAMES = ("one", "two", "three", "four")
 
@@ -94,7 +95,9 @@ def assert_same_bytes(out: Path, whole: Path, rows: list[tuple[object, ...]]) ->
         for kind, end in (("images", "png"), ("masks", "png"), ("records", "json"))
     ]
     expected = folder_bytes(whole)
-    assert folder_bytes(out) == {name: expected[name] for name in (*names, "manifests/rows.csv")}
+    found = folder_bytes(out)
+    del found[PATHS]
+    assert found == {name: expected[name] for name in (*names, "manifests/rows.csv")}
 
 
 def wait_for(condition, seconds: float = 120.0) -> None:
@@ -287,8 +290,6 @@ def test_a_refused_manifest_renders_nothing(tmp_path: Path, capsys: pytest.Captu
     "arguments",
     [
         ["rendr"],
-        ["render"],
-        ["render", "m.csv"],
         ["render", "m.csv", "--out", "o", "--turbo"],
         ["render", "m.csv", "--out", "o", "--workers", "0"],
         ["render", "m.csv", "--out", "o", "--workers", "two"],
@@ -307,6 +308,41 @@ def test_a_wrong_command_line_is_exit_code_2(
         main(arguments)
     assert caught.value.code == 2
     assert "error: " in capsys.readouterr().err
+
+
+def test_a_manifest_has_to_be_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["render"]) == 2
+    assert capsys.readouterr().err == "manifest: expected the CSV manifest to render, got nothing\n"
+
+
+def test_the_script_s_place_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["render", "--print-script"]) == 0
+    assert capsys.readouterr().out == f"{RENDER}\n"
+
+
+@pytest.mark.parametrize("code", [3, -9])
+def test_a_renderer_that_dies_while_it_compares_is_named(code: int, tmp_path: Path) -> None:
+    """Where finished rows cannot be compared nothing is rendered."""
+    path = small_manifest(tmp_path)
+    good = stand_in(tmp_path, "def answer(row):\n    return good(row)")
+    words = [sys.executable, "-m", "generator", "render", path, "--workers", "1", "--blender", good]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def here() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*map(str, words)], capture_output=True, text=True, cwd=tmp_path, env=environment
+        )
+
+    assert here().stdout.splitlines()[-1].startswith("4 rendered")
+    (tmp_path / "renders" / "small" / "records" / "one.json").touch()
+    dies = "if '--compare' in sys.argv:\n    print('no luck', file=sys.stderr)\n"
+    dies += f"    sys.stderr.flush()\n    sys.exit({code}) if {code} > 0 else os.kill(os.getpid(), {-code})\n"
+    stand_in(tmp_path, dies + "def answer(row):\n    return good(row)")
+    done = here()
+    assert done.returncode == 1 and "rendered" not in done.stdout
+    assert (
+        f"the renderer ended with {'exit code 3' if code > 0 else 'signal SIGKILL'}: no luck" in done.stderr
+    )
 
 
 @pytest.mark.parametrize("rows", ["x", "1", "3:1", "9:", "-1:2", "1:2:3", "1.0:2"])

@@ -253,16 +253,17 @@ def test_import_pulls_nothing_heavy() -> None:
 
 
 def test_works_where_no_cache_can_be_written(tmp_path: Path) -> None:
-    package = tmp_path / "generator"
-    package.mkdir()
+    package = tmp_path / "generator" / "soart"
+    package.mkdir(parents=True)
+    (package.parent / "__init__.py").touch()
     (package / "__init__.py").touch()
-    for name in ("soart", "soart_kernels", "soart_gram"):
-        shutil.copy(ROOT / "generator" / f"{name}.py", package)
+    for name in ("soart3_maps", "kernels", "gram"):
+        shutil.copy(ROOT / "generator" / "soart" / f"{name}.py", package)
     (package / "__pycache__").write_text("a file where the cache folder would go")
     code = """
 import numpy as np
-from generator import soart
-print(type(soart.patch_maps._cache).__name__, soart.soart3_map(np.ones((9, 9)), None, 8).shape)
+from generator.soart import soart3_maps
+print(type(soart3_maps.patch_maps._cache).__name__, soart3_maps.soart3_map(np.ones((9, 9)), None, 8).shape)
 """
     nowhere = {"HOME": "/dev/null", "XDG_CACHE_HOME": "/dev/null/cache", "NUMBA_CACHE_DIR": ""}
     # Without optimisation the compilation, repeated because nothing can be kept, takes less long.

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.core import checkpoint, frozen_threshold
+from trainer.core import checkpoint, decision, frozen_threshold
 from trainer.core.checkpoint import TrainingConfig
 from trainer.core.errors import InputError
 from trainer.vit.network.model import ViTConfig
@@ -20,7 +20,7 @@ def quality(scores: np.ndarray, ng: np.ndarray, threshold: float) -> float:
 @given(SCORES)
 def test_no_threshold_is_better(rows):
     scores, ng = np.array([s for s, _ in rows]), np.array([n for _, n in rows])
-    threshold = frozen_threshold.choose_threshold(scores, ng)
+    threshold = decision.choose_threshold(scores, ng)
     if ng.all() or not ng.any():
         assert threshold == 0.5
         return
@@ -29,7 +29,7 @@ def test_no_threshold_is_better(rows):
 
 
 def test_the_threshold_lies_in_the_middle_of_its_gap():
-    assert frozen_threshold.choose_threshold(
+    assert decision.choose_threshold(
         np.array([0.1, 0.2, 0.8, 0.9]), np.array([False, False, True, True])
     ) == pytest.approx(0.5)
 
@@ -38,9 +38,9 @@ def test_the_threshold_lies_in_the_middle_of_its_gap():
 def test_the_temperature_that_made_the_labels_is_found(temperature):
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 3, (4000, 3))
-    p = frozen_threshold.softmax(logits, temperature)
+    p = decision.softmax(logits, temperature)
     labels = (rng.random((4000, 1)) > p.cumsum(1)).sum(1).clip(max=2)
-    assert frozen_threshold.fit_temperature(logits, labels) == pytest.approx(temperature, rel=0.15)
+    assert decision.fit_temperature(logits, labels) == pytest.approx(temperature, rel=0.15)
 
 
 @pytest.mark.parametrize("count", [6, 60, 6000])
@@ -50,23 +50,23 @@ def test_a_validation_that_is_all_right_is_no_proof_of_certainty(count):
     labels = np.arange(count) % 3
     logits = rng.normal(size=(count, 3))
     logits[np.arange(count), labels] = logits.max(1) + rng.uniform(0.5, 4, count)
-    temperature = frozen_threshold.fit_temperature(logits, labels)
+    temperature = decision.fit_temperature(logits, labels)
     assert {6: 0.5, 60: 0.3, 6000: 0.05}[count] < temperature < 1
     # What an escape is said to be: unlikely, not impossible.
-    escape = frozen_threshold.softmax(np.array([[0.0, 0.0, 2.0]]), temperature)
+    escape = decision.softmax(np.array([[0.0, 0.0, 2.0]]), temperature)
     assert 1 - escape[0, 2] > {6: 1e-2, 60: 1e-3, 6000: 0}[count]
 
 
 def test_a_network_that_says_one_class_of_all_is_not_sure_of_it():
     logits = np.tile([3.0, 0.0, -1.0], (6, 1)) + np.random.default_rng(0).normal(0, 0.1, (6, 3))
-    assert 1.5 < frozen_threshold.fit_temperature(logits, np.arange(6) % 3) < 4
+    assert 1.5 < decision.fit_temperature(logits, np.arange(6) % 3) < 4
 
 
 def test_decisions():
     p = np.array([[0.3, 0.2, 0.5], [0.1, 0.05, 0.85], [0.0, 0.6, 0.4]])
-    assert frozen_threshold.decide(p, 2, 0.5).tolist() == [0, 2, 1]
-    assert frozen_threshold.decide(p, 2, 0.1).tolist() == [0, 0, 1]
-    assert frozen_threshold.decide(p, 2, 0.7).tolist() == [2, 2, 2]
+    assert decision.decide(p, 2, 0.5).tolist() == [0, 2, 1]
+    assert decision.decide(p, 2, 0.1).tolist() == [0, 0, 1]
+    assert decision.decide(p, 2, 0.7).tolist() == [2, 2, 2]
 
 
 def test_what_was_frozen_is_read_back_and_belongs_to_its_weights(tmp_path):

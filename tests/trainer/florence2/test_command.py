@@ -21,23 +21,31 @@ pytest.importorskip("pycocotools")
 from tests.trainer.conftest import png_bytes
 from tests.trainer.florence2.florence2_rows import detection_of, with_answers
 from trainer import evaluate, predict
-from trainer.core import checkpoint, row_facts
+from trainer.core import checkpoint, positions
 from trainer.core.checkpoint import read_tensors
 from trainer.core.errors import InputError
-from trainer.florence2 import command, comparison, detect, evaluation, forgetting, lora
+from trainer.florence2 import (
+    command,
+    comparison,
+    drawing,
+    evaluation,
+    forgetting,
+    lora,
+    position_table,
+    verdicts,
+)
 from trainer.florence2.answers import Found
 from trainer.florence2.data import (
     DetectionSplit,
-    Truth,
     chosen_rows,
     close_up,
     overlay,
     sample_of,
     training_rows,
-    truth_of,
 )
 from trainer.florence2.network import load
 from trainer.florence2.run import load_config
+from trainer.florence2.truth import Truth, truth_of
 
 SMALL = [
     "--model",
@@ -248,7 +256,7 @@ def test_a_config_without_scenes_is_read_and_its_addresses_count_in_every_scene(
     document["detector"]["seen"] = ["", "r1c1"]
     (run / "config.json").write_text(json.dumps(document))
     seen = load_config(run)[1].seen
-    assert [row_facts.group_of("any", [a], seen) for a in ("r1c1", "r1c2", "")] == [
+    assert [positions.group_of("any", [a], seen) for a in ("r1c1", "r1c2", "")] == [
         *("seen", "held-out", "no position")
     ]
 
@@ -295,12 +303,12 @@ def test_predict_draws_boxes_and_writes_json(dataset, finished, tmp_path, capsys
 
 
 def test_an_annotated_picture_shows_the_box():
-    found = detect.Found((20.0, 10.0, 60.0, 40.0), "NUKENG", 0.9)
-    verdict = detect.verdict_of([found], (128, 64), "x.png", 0.5)
-    sheet = detect.annotate(Image.new("RGB", (128, 64)), verdict)
+    found = Found((20.0, 10.0, 60.0, 40.0), "NUKENG", 0.9)
+    verdict = verdicts.verdict_of([found], (128, 64), "x.png", 0.5)
+    sheet = verdicts.annotate(Image.new("RGB", (128, 64)), verdict)
     assert verdict.verdict == "NG" and verdict.boxes[0].address is None
     bar = sheet.height - 64 * 6
-    assert sheet.getpixel((20 * 6 - 2, bar + 25 * 6)) == detect.COLOURS["NUKENG"]
+    assert sheet.getpixel((20 * 6 - 2, bar + 25 * 6)) == drawing.COLOURS["NUKENG"]
 
 
 def test_predict_refuses_options_of_the_other_kind(finished, trained_run, tmp_path, capsys):
@@ -422,15 +430,15 @@ def test_a_picture_s_lines_name_what_is_true_false_and_missed(dataset):
 def test_tables_of_positions_that_cannot_be_used(tmp_path, content, message):
     (tmp_path / "t.csv").write_text(content)
     with pytest.raises(InputError, match=message):
-        detect.read_positions(tmp_path / "t.csv")
+        position_table.read_positions(tmp_path / "t.csv")
     with pytest.raises(InputError, match="expected a CSV table or a record"):
-        detect.read_positions(tmp_path / "nothing.csv")
+        position_table.read_positions(tmp_path / "nothing.csv")
 
 
 def test_a_record_is_a_table_of_positions(tmp_path):
     record = {"positions": [{"address": "r1c1", "cavity": "A", "boxes": {"expected": [1, 2, 3, 4]}}]}
     (tmp_path / "r.json").write_text(json.dumps(record))
-    (pin,) = detect.read_positions(tmp_path / "r.json")
+    (pin,) = position_table.read_positions(tmp_path / "r.json")
     assert (pin.address, pin.cavity, pin.box) == ("r1c1", "A", (1, 2, 3, 4))
     texts = ["[]"]
     for wrong in ([1, 2], "1234", [3, 2, 1, 4], [1, 2, 3, "4"]):
@@ -439,7 +447,7 @@ def test_a_record_is_a_table_of_positions(tmp_path):
     for text in texts:
         (tmp_path / "r.json").write_text(text)
         with pytest.raises(InputError, match="expected a record"):
-            detect.read_positions(tmp_path / "r.json")
+            position_table.read_positions(tmp_path / "r.json")
 
 
 def test_weights_that_are_cut_off_are_named(finished, tmp_path, capsys):
@@ -576,24 +584,24 @@ def test_a_comparison_goes_on_where_it_stands(dataset, finished, tmp_path, monke
     out, began = tmp_path / "modes", []
     words = ["--evaluate-every", "3", "--epochs", "3"]
 
-    def killed(command, check):
-        mode = command[command.index("--mode") + 1]
+    def killed(words, check):
+        mode = words[words.index("--mode") + 1]
         if mode == "full":
             shutil.copytree(finished, out / "full")
-            return subprocess.CompletedProcess(command, 0)
+            return subprocess.CompletedProcess(words, 0)
         with dying_in_epoch(2):
-            assert command.main(command[3:]) == 1
+            assert command.main(words[3:]) == 1
         raise KeyboardInterrupt
 
-    def in_this_process(command, check):
-        began.append(command)
-        return subprocess.CompletedProcess(command, command.main(command[3:]))
+    def in_this_process(words, check):
+        began.append(words)
+        return subprocess.CompletedProcess(words, command.main(words[3:]))
 
     monkeypatch.setattr(comparison.subprocess, "run", killed)
     assert train(dataset, out, *words, "--compare", "full,decoder,language") == 1
     monkeypatch.setattr(comparison.subprocess, "run", in_this_process)
     assert train(dataset, out, *words, "--compare", "full,decoder,language") == 0
-    modes = [(command[command.index("--mode") + 1], command[-1] == "--resume") for command in began]
+    modes = [(words[words.index("--mode") + 1], words[-1] == "--resume") for words in began]
     assert modes == [("decoder", True), ("language", False)]
     rows = json.loads((out / "compare.json").read_text())
     assert [(row["name"], row["epochs"]) for row in rows] == [("full", 3), ("decoder", 3), ("language", 3)]

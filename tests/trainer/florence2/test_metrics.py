@@ -6,7 +6,6 @@ import pytest
 pytest.importorskip("pycocotools")
 
 from trainer.florence2.answers import Found
-from trainer.florence2.data import Pin, Truth
 from trainer.florence2.metrics import (
     _average_precision,
     best_threshold,
@@ -20,6 +19,7 @@ from trainer.florence2.metrics import (
     position_groups,
     report,
 )
+from trainer.florence2.truth import Pin, Truth
 
 LABELS = ("BENDNG", "NUKENG")
 A = Pin("r1c1", "1", (10.0, 10.0, 20.0, 20.0), "BENDNG")

@@ -1,0 +1,106 @@
+"""One row of a manifest as a value, the manifest's columns, and a manifest that was checked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from blender_scripts.contract.connector import Connector
+from blender_scripts.contract.defect import Defect
+
+REQUIRED = (
+    "run",
+    "split",
+    "seed",
+    "scene",
+    "housing",
+    "terminal",
+    "defects",
+    "camera",
+    "lighting",
+    "marking",
+)
+OPTIONAL = ("part", "width", "height", "samples")
+RESERVED = (
+    *("image", "nsoart", "mask", "label", "verdict", "kinds", "observable", "grey", "bbox_str", "objects"),
+    *("synthetic", "original", "augmentation", "housing_bbox"),
+)
+# What decides the picture, in the order of the record's `row`.
+PICTURE_COLUMNS = (
+    *("part", "seed", "scene", "housing", "terminal", "defects", "camera", "lighting", "marking"),
+    *("width", "height", "samples"),
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row of a manifest, defaults filled in. `extra` holds the user's own columns."""
+
+    run: str
+    split: str
+    part: int
+    seed: int
+    scene: str
+    housing: str
+    terminal: str
+    defects: tuple[Defect, ...]
+    camera: str
+    lighting: str
+    marking: str
+    width: int
+    height: int
+    samples: int
+    extra: dict[str, str] = field(default_factory=dict, compare=True)
+
+    def row(self) -> dict[str, str | int]:
+        """Every column with its value, as records and datasets carry it."""
+        return {
+            "run": self.run,
+            "split": self.split,
+            **self.picture(),
+            **self.extra,
+        }
+
+    def picture(self) -> dict[str, str | int]:
+        """The columns that decide what the picture looks like."""
+        values: dict[str, str | int] = {name: getattr(self, name) for name in PICTURE_COLUMNS}
+        values["defects"] = ";".join(defect.text for defect in self.defects)
+        return values
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A checked manifest: its runs in order, the scenes they use, and the file's bytes."""
+
+    path: Path
+    runs: tuple[Run, ...]
+    connectors: dict[str, Connector]
+    content: bytes
+
+    @property
+    def housings(self) -> dict[str, set[str]]:
+        """The housings that the rows ask for, by scene."""
+        return housings_by_scene((run.scene, run.housing) for run in self.runs)
+
+    @property
+    def checked_sha256(self) -> str:
+        """Of what was read to check it; tells another process that nothing was edited since."""
+        return input_sha256(self.content, self.connectors)
+
+
+def housings_by_scene(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
+    """Pairs of scene and housing, sorted by scene."""
+    found: dict[str, set[str]] = {}
+    for scene, housing in pairs:
+        found.setdefault(scene, set()).add(housing)
+    return found
+
+
+def input_sha256(content: bytes, connectors: Mapping[str, Connector]) -> str:
+    """Of everything that was read to check a manifest: its own bytes, its scene files and the meshes that they name."""
+    digest = hashlib.sha256(hashlib.sha256(content).digest())
+    for name in sorted(connectors):
+        digest.update(f"{name} {connectors[name].sha256}\n".encode())
+    return digest.hexdigest()

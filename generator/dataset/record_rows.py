@@ -1,0 +1,241 @@
+"""From a record, the truth of one rendered picture, to its row under one tolerance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from blender_scripts.geometry.optics import Camera
+from blender_scripts.manifest.reader import Run
+from generator.dataset.labels import (
+    GONE_PIECES,
+    NUKENG,
+    OBSERVABLE_PX,
+    OK,
+    OTHERNG,
+    Tolerance,
+    is_grey,
+    is_in_answer,
+    judge,
+    worst_class,
+)
+from generator.dataset.rows import (
+    MANIFEST_COLUMNS,
+    Box,
+    CameraRow,
+    ObjectRow,
+    PictureRow,
+    Point,
+    answer,
+    clipped,
+    shown_part,
+)
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """How records are labelled.
+
+    Attributes:
+        limits: tolerance limits in mm that replace the record's own, by name.
+        grey: fraction of a limit; a picture with a pin whose measure lies within `grey * limit` of that limit is
+            flagged, because no two people would agree on it. 0: none is.
+        observable_px: a bend or a retraction that moves its tip by less in this view does not make the picture
+            observable. Records without a camera are judged without this.
+        answer: how `bbox_str` names classes, of ANSWER_LABELS.
+    """
+
+    limits: Mapping[str, float]
+    grey: float = 0.0
+    observable_px: float = OBSERVABLE_PX
+    answer: str = "short"
+
+    def tolerance(self, record: Mapping[str, Any]) -> Tolerance:
+        """The limits that this record is labelled under."""
+        own = record["tolerance"]
+        return Tolerance(own["true_position_mm"], own["retraction_mm"]).with_limits(self.limits)
+
+
+@dataclass(frozen=True)
+class PictureLabel:
+    """What a picture is under one tolerance; as in PictureRow."""
+
+    label: str
+    kinds: tuple[str, ...]
+    grey: bool
+    observable: bool
+    objects: tuple[ObjectRow, ...]
+
+
+def picture_row(
+    run: Run, record: Mapping[str, Any], how: Labelling, extras: Sequence[str] = ()
+) -> PictureRow:
+    """Everything that the dataset says about a rendered picture.
+
+    Args:
+        run: its row in the manifest.
+        record: its truth, as the renderer wrote it.
+        how: to label it.
+        extras: the user's own columns of all manifests; empty where this run has none of that name.
+
+    Raises:
+        KeyError, TypeError, ValueError: a record without a value that is needed.
+    """
+    size = int(record["width"]), int(record["height"])
+    tolerance = how.tolerance(record)
+    truth = label_picture(record, tolerance, how.grey, how.observable_px)
+    row = run.row()
+    return PictureRow(
+        label=truth.label,
+        kinds=truth.kinds,
+        observable=truth.observable,
+        grey=truth.grey,
+        bbox_str=answer(truth.objects, size, how.answer),
+        objects=truth.objects,
+        camera=CameraRow.of(record["camera"]),
+        tolerance=asdict(tolerance),
+        housing_box=shown_part(record["housing"]["boxes"]["visible"], size),
+        synthetic=True,
+        original=None,
+        augmentation=None,
+        width=size[0],
+        height=size[1],
+        manifest={name: row[name] for name in MANIFEST_COLUMNS},
+        extras={name: str(run.extra.get(name, "")) for name in extras},
+    )
+
+
+def label_picture(
+    record: Mapping[str, Any],
+    tolerance: Tolerance,
+    grey: float = 0.0,
+    observable_px: float = OBSERVABLE_PX,
+) -> PictureLabel:
+    """Class, objects and flags of one record.
+
+    Args:
+        record: the truth of one picture, as the renderer wrote it.
+        tolerance: the limits that make a pin NG.
+        grey, observable_px: as in `Labelling`.
+
+    Raises:
+        KeyError, TypeError, ValueError: a record without a value that is needed.
+    """
+    size = int(record["width"]), int(record["height"])
+    positions = record["positions"]
+    camera = Camera.of_record(record) if observable_px > 0 and "camera" in record else None
+    pins = [_position(position, tolerance, size) for position in positions]
+    others = [_other(each, index, size) for index, each in enumerate(record["other"], len(pins) + 1)]
+    shows = [
+        moved_px(position, pin.kinds or (), camera) >= observable_px
+        for position, pin in zip(positions, pins, strict=True)
+        if pin.in_answer
+    ]
+    shows += [each.in_answer is True for each in others]
+    label = worst_class(each.category for each in (*pins, *others))
+    return PictureLabel(
+        label=label,
+        kinds=tuple(sorted({kind for each in (*pins, *others) for kind in each.kinds or ()})),
+        grey=any(is_grey(position, tolerance, grey) for position in positions),
+        observable=label == OK or any(shows),
+        objects=(*pins, *others),
+    )
+
+
+def moved_px(position: Mapping[str, Any], kinds: Sequence[str], camera: Camera | None) -> float:
+    """How far the tip is in this view from where it would be without its bend, or without its retraction.
+
+    Infinite for what makes a pin NG beside them, which shows in other ways, and where there is no camera to ask.
+
+    Args:
+        position: of a record.
+        kinds: of defect, as `judge` has them.
+        camera: of the same record.
+    """
+    if camera is None or not kinds or not set(kinds) <= {"bent", "retracted"}:
+        return np.inf
+    tip = np.array(position["tip_mm"], float)
+    sideways = (position["dx_mm"], position["dy_mm"], 0.0)
+    deviations = {"bent": sideways, "retracted": (0.0, 0.0, -position["retraction_mm"])}
+    without = [tip - np.array(deviations[kind]) for kind in kinds]
+    here, *there = camera.project(np.array([tip, *without]))
+    return float(max(np.linalg.norm(here - point) for point in there))
+
+
+def _position(position: Mapping[str, Any], tolerance: Tolerance, size: tuple[int, int]) -> ObjectRow:
+    category, kinds = judge(position, tolerance)
+    found = ObjectRow(
+        id=int(position["index"]),
+        box=clipped(_position_box(position["boxes"], category, kinds), size),
+        category=category,
+        kinds=kinds,
+        address=str(position["address"]),
+        cavity=str(position["cavity"]),
+        visible=float(position["visible_fraction"]),
+        dx_mm=position.get("dx_mm"),
+        dy_mm=position.get("dy_mm"),
+        true_position_mm=position["true_position_mm"],
+        retraction_mm=position["retraction_mm"],
+        tilt_deg=position.get("tilt_deg"),
+        tip_px=_point(position.get("tip_px")),
+        base_px=_point(position.get("base_px")),
+    )
+    return replace(found, in_answer=is_in_answer(category, found.visible, found.area))
+
+
+def _point(value: Iterable[float] | None) -> Point | None:
+    if value is None:
+        return None
+    x, y = value
+    return float(x), float(y)
+
+
+def _position_box(boxes: Mapping[str, Any], category: str, kinds: tuple[str, ...]) -> Box:
+    """What a box of this position should enclose.
+
+    A missing pin has no pixels: where it should stand. A retracted one: what is left of it and where it should
+    stand. Any other: what can be seen of it, or would be seen without what hides it.
+    """
+    visible, expected = boxes["visible"], boxes["expected"]
+    if "missing" in kinds:
+        return _box(expected)
+    if category == NUKENG and visible is not None:
+        (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = visible, expected
+        return min(ax1, bx1), min(ay1, by1), max(ax2, bx2), max(ay2, by2)
+    return _box(visible or boxes["amodal"] or expected)
+
+
+def _box(edges: Iterable[float]) -> Box:
+    x1, y1, x2, y2 = edges
+    return x1, y1, x2, y2
+
+
+def _other(each: Mapping[str, Any], index: int, size: tuple[int, int]) -> ObjectRow:
+    """A foreign body, crack or print defect: one of a record's `other`."""
+    boxes = each["boxes"]
+    box = boxes["visible"] or boxes["expected"] or boxes["amodal"]
+    if box is None:
+        raise ValueError(f"other: {each['kind']} has no box")
+    # What the record gives no share for counts as seen when any pixel of it is.
+    share = float(each.get("visible_fraction", 1.0 if boxes["visible"] else 0.0))
+    inside = clipped(box, size)
+    if each["kind"] in GONE_PIECES and tuple(box) != inside:
+        share *= _area(inside) / _area(_box(box))
+    return ObjectRow(
+        id=index,
+        box=inside,
+        category=OTHERNG,
+        kinds=(str(each["kind"]),),
+        in_answer=is_in_answer(OTHERNG, share, _area(inside)),
+        address=str(each.get("address") or ""),
+        cavity=str(each.get("cavity") or ""),
+        visible=share,
+    )
+
+
+def _area(box: Box) -> float:
+    x1, y1, x2, y2 = box
+    return (x2 - x1) * (y2 - y1)

@@ -1,0 +1,324 @@
+"""Where a dataset is written, by build, import and augment: chunks that are kept, shards, the move into place.
+
+    with DatasetWriter(to, source) as writer:
+        writer.begin(features(other, extras, masks))
+        for split, name, key in chunks:
+            kept = writer.spool.find(name, key)                    # in any process
+            if kept is None:
+                kept = writer.spool.keep(name, key, note, table)
+            writer.add(split, writer.spool.table(name), kept.sha256)
+        writer.finish(card, parameters, connectors)
+
+The folder is filled beside its place under another name and moved there when it is complete, so it appears whole or
+not at all. Chunks of a run that was stopped are found again by the next one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import Features
+from PIL import Image
+
+from blender_scripts.contract.errors import InputError
+from generator.dataset.connectors import CONNECTORS, NominalConnector, connectors_json
+from generator.dataset.contact_sheet import SheetRows, write_sheet
+from generator.dataset.folder import CARD, DATA, NSOART, SHARD, SHEET
+from generator.dataset.labels import CLASSES
+from generator.io.output_file import check_folder
+from generator.soart.nsoart import GROUP_BY, group_of
+
+# The Hub's advice for one Parquet file.
+SHARD_BYTES = 500_000_000
+# The writer keeps what it will say of every row group until it closes the file: some 40 kB each.
+SHARD_GROUPS = 200
+# What the pictures of a dataset may be, in the order in which a card counts them.
+ORIGINS = ("renders", "photographs", "copies")
+_SPOOL = "rows"
+
+
+class Kept(NamedTuple):
+    """A chunk that is ready: what is noted of it, and the SHA-256 of its table's file, "" where it has no table."""
+
+    note: dict[str, Any]
+    sha256: str
+
+
+class Spool(NamedTuple):
+    """Chunks of rows on disk, each whole or not there; any process may keep and find them.
+
+    Attributes:
+        folder: theirs alone.
+    """
+
+    folder: Path
+
+    def find(self, name: str, key: str) -> Kept | None:
+        """The chunk of this name, where it was kept with this key."""
+        try:
+            told = json.loads((self.folder / f"{name}.json").read_bytes())
+            kept = Kept(dict(told["note"]), str(told["sha256"]))
+            is_whole = not kept.sha256 or (self.folder / f"{name}.arrow").is_file()
+            return kept if is_whole and told["key"] == key else None
+        except (OSError, ValueError, LookupError, TypeError):
+            return None  # not there, or of another version
+
+    def keep(self, name: str, key: str, note: Mapping[str, Any], table: pa.Table | None = None) -> Kept:
+        """Keep a chunk.
+
+        Args:
+            name: of a file, without its ending.
+            key: of all that the chunk depends on: its rows, the settings, `code_sha256`.
+            note: what else is to be found again, of what JSON holds.
+            table: its rows as Arrow stores them.
+        """
+        sha256 = ""
+        if table is not None:
+            sink = io.BytesIO()
+            with pa.ipc.new_file(sink, table.schema) as file:
+                file.write_table(table.combine_chunks())
+            sha256 = self._write(f"{name}.arrow", sink.getvalue())
+        self._write(f"{name}.json", json.dumps({"key": key, "sha256": sha256, "note": dict(note)}).encode())
+        return Kept(dict(note), sha256)
+
+    def table(self, name: str) -> pa.Table:
+        """The rows of a chunk that was kept, without copying them into memory."""
+        with pa.memory_map(str(self.folder / f"{name}.arrow")) as source:
+            return pa.ipc.open_file(source).read_all()
+
+    def _write(self, name: str, content: bytes) -> str:
+        unfinished = self.folder / f".{name}"
+        unfinished.write_bytes(content)
+        unfinished.replace(self.folder / name)
+        return hashlib.sha256(content).hexdigest()
+
+
+class DatasetWriter:
+    """A dataset's folder while it is made: see the module.
+
+    Attributes:
+        spool: for chunks; there from `with` to `finish`.
+        counts: pictures by split and class, of what was added.
+        origins: pictures by split and by ORIGINS.
+
+    Args:
+        to: the dataset; a dataset of ours that is there is replaced.
+        source: what it is made from, which `to` may not hold.
+        overwrite: replace any other folder too.
+        option: what a message calls `to`.
+
+    Raises:
+        InputError: a place that holds something else, or where nothing can be written.
+    """
+
+    def __init__(self, to: Path, source: Path, overwrite: bool = False, option: str = "--to") -> None:
+        self.option = f"{option} {to}"
+        self.path = to.resolve()
+        self.building = self.path.with_name(f".{self.path.name}.building")
+        self.spool = Spool(self.building / _SPOOL)
+        self.counts: dict[str, Counter[str]] = {}
+        self.origins: dict[str, Counter[str]] = {}
+        self._replaced = self.path.with_name(f".{self.path.name}.replaced")
+        self._sheet = SheetRows()
+        self._digest = hashlib.sha256()
+        self._shards: ShardWriter | None = None
+        self._columns = Features()
+        self._is_complete = False
+        try:
+            self._check(source, overwrite)
+        except OSError as error:
+            raise self._no_place(error) from None
+        check_folder(to, option)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Those that the dataset declares."""
+        return tuple(self._columns["label"].names)
+
+    @property
+    def content_sha256(self) -> str:
+        """Of the columns and of all that was added, pictures and labels."""
+        return self._digest.hexdigest()
+
+    def _check(self, source: Path, overwrite: bool) -> None:
+        for place, name in ((source, "the folder it is made from"), (Path.cwd(), "the working directory")):
+            if place.resolve().is_relative_to(self.path):
+                raise InputError(f"{self.option}: expected a folder of its own, got one that holds {name}")
+        if self._replaced.exists() and not self.path.exists():
+            self._replaced.rename(self.path)  # a command was stopped between its two renames
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"{self.option}: expected a folder, got a file")
+        if not overwrite and (strange := _strange_entries(self.path)):
+            raise InputError(
+                f"{self.option}: expected a new or empty folder or a dataset to replace, got one with "
+                f"{', '.join(strange[:5])}: choose another, or give --overwrite"
+            )
+
+    def __enter__(self) -> Self:
+        try:
+            if self._replaced.exists():
+                shutil.rmtree(self._replaced)
+            self.spool.folder.mkdir(parents=True, exist_ok=True)
+            # Of a command that was stopped, only its spool is taken up again.
+            for leftover in self.building.iterdir():
+                if leftover.name != _SPOOL:
+                    shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+        except OSError as error:
+            raise self._no_place(error) from None
+        return self
+
+    def _no_place(self, error: OSError) -> InputError:
+        return InputError(f"{self.option}: expected a place to write to, got: {error.strerror}")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is KeyboardInterrupt:
+            return
+        if kind is not None:
+            shutil.rmtree(self.building, ignore_errors=True)
+            return
+        assert self._is_complete, "finish was not called"
+        if self.path.exists():
+            self.path.rename(self._replaced)
+        self.building.rename(self.path)
+        shutil.rmtree(self._replaced, ignore_errors=True)
+
+    def begin(self, columns: Features) -> None:
+        """Say what columns there are, before the first rows."""
+        self._columns = columns
+        self._digest.update(str(columns).encode())
+        (self.building / DATA).mkdir()
+
+    def add(self, split: str, table: pa.Table, sha256: str = "") -> None:
+        """Write rows, all of one split before those of the next.
+
+        Args:
+            split: theirs.
+            table: rows with the columns that were said, in their order; classes as numbers of CLASSES.
+            sha256: of their content, where it is known.
+        """
+        if self._shards is None or self._shards.split != split:
+            self._close_split()
+            self._shards = ShardWriter(self.building / DATA, split, self._columns)
+        self._shards.add(table)
+        self._digest.update((sha256 or _content_sha256(table)).encode())
+        counts = self.counts.setdefault(split, Counter())
+        origins = self.origins.setdefault(split, Counter())
+        light = table.select(["label", "synthetic", "original", *GROUP_BY])
+        for number, row in enumerate(light.to_pylist(), sum(counts.values())):
+            label = CLASSES[row["label"]]
+            counts[label] += 1
+            origin = "renders" if row["synthetic"] else "photographs"
+            origins["copies" if row["original"] is not None else origin] += 1
+            self._sheet.offer(split, number, label, group_of(row))
+
+    def finish(
+        self,
+        card: str,
+        parameters: Mapping[str, Any] | None,
+        connectors: Sequence[NominalConnector] | None,
+    ) -> None:
+        """Write what stands beside the rows; the folder moves into place at the end of `with`.
+
+        Args:
+            card: contents of README.md.
+            parameters: contents of nsoart.json; None: no such file.
+            connectors: that the rows show; None, where nobody knows: no connectors.json.
+        """
+        self._close_split()
+        shutil.rmtree(self.spool.folder)
+        if parameters:
+            text = json.dumps(parameters, indent=1) + "\n"
+            (self.building / NSOART).write_text(text, encoding="utf-8")
+        if connectors:
+            (self.building / CONNECTORS).write_text(connectors_json(connectors), encoding="utf-8")
+        write_sheet(self.building, self._sheet, self.classes)
+        (self.building / CARD).write_text(card, encoding="utf-8")
+        self._is_complete = True
+
+    def _close_split(self) -> None:
+        if self._shards is not None:
+            self._shards.finish()
+        self._shards = None
+
+
+class ShardWriter:
+    """One split as Parquet files that `datasets` opens with our features."""
+
+    def __init__(self, folder: Path, split: str, columns: Features) -> None:
+        self.folder = folder
+        self.split = split
+        self.schema = columns.arrow_schema
+        self.paths: list[Path] = []
+        self.writer: pq.ParquetWriter | None = None
+        self.bytes = self.groups = 0
+
+    def add(self, table: pa.Table) -> None:
+        """Write rows as one row group; columns are those of the features, in their order."""
+        if self.writer is None:
+            self.paths.append(self.folder / f"{self.split}.{len(self.paths)}")
+            # Chunks cut by content let the Hub store only what changed between two builds.
+            self.writer = pq.ParquetWriter(
+                self.paths[-1], self.schema, use_content_defined_chunking=True, write_page_index=True
+            )
+        self.writer.write_table(table.cast(self.schema))
+        self.bytes += table.nbytes
+        self.groups += 1
+        if self.bytes >= SHARD_BYTES or self.groups >= SHARD_GROUPS:
+            self._close()
+
+    def finish(self) -> None:
+        """Give the files their final names, which say how many they are."""
+        self._close()
+        for number, path in enumerate(self.paths):
+            path.rename(self.folder / f"{self.split}-{number:05d}-of-{len(self.paths):05d}.parquet")
+
+    def _close(self) -> None:
+        if self.writer is not None:
+            self.writer.close()
+        self.writer = None
+        self.bytes = self.groups = 0
+
+
+def encoded_png(picture: Image.Image) -> bytes:
+    """A picture that a command made, as a dataset stores it."""
+    buffer = io.BytesIO()
+    # Run lengths of filtered lines (Pillow's type 3): a quarter of the default's time, and files of the same size.
+    picture.save(buffer, "PNG", compress_level=1, compress_type=3)
+    return buffer.getvalue()
+
+
+def _content_sha256(table: pa.Table) -> str:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table.combine_chunks())
+    return hashlib.sha256(sink.getvalue()).hexdigest()
+
+
+def _strange_entries(folder: Path) -> list[str]:
+    """What in a folder no command of ours has written."""
+    if not folder.is_dir():
+        return []
+    names = sorted(path.name for path in folder.iterdir())
+    try:
+        ours = json.loads((folder / NSOART).read_text(encoding="utf-8"))["made_by"] == "pinsight"
+    except (OSError, ValueError, KeyError, TypeError):
+        ours = False
+    known = {CARD, NSOART, CONNECTORS, SHEET, DATA} if ours else set()
+    strange = [name for name in names if name not in known]
+    if ours and (folder / DATA).is_dir():
+        strange += [
+            f"{DATA}/{path.name}"
+            for path in sorted((folder / DATA).iterdir())
+            if not re.fullmatch(SHARD, path.name)
+        ]
+    return strange

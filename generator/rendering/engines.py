@@ -1,0 +1,47 @@
+"""What a row is rendered with: bpy of this Python, or a Blender executable."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from blender_scripts.contract.errors import InputError
+
+SCRIPT = Path(__file__).resolve().parents[2] / "blender_scripts" / "render.py"
+
+
+def renderer_command(engine: str | None, blender: str | None) -> list[str]:
+    """The command that starts a renderer, without its own arguments.
+
+    Raises:
+        InputError: there is no bpy in this Python, or no such executable.
+    """
+    if engine is None:
+        engine = "blender" if blender or importlib.util.find_spec("bpy") is None else "local"
+    if engine == "local":
+        if importlib.util.find_spec("bpy") is None:
+            raise InputError(
+                "--engine local: expected bpy in this Python (3.13; pip install '.[render]' in this project's folder), "
+                "got none"
+            )
+        return [sys.executable, str(SCRIPT)]
+    wanted = blender or os.environ.get("PINSIGHT_BLENDER") or "blender"
+    found = shutil.which(wanted)
+    if found is None:
+        raise InputError(
+            f"--blender: expected a Blender executable (--blender, PINSIGHT_BLENDER or on the PATH), got {wanted!r}"
+        )
+    return [
+        found,
+        "-b",
+        "--factory-startup",
+        "--disable-autoexec",
+        "--python-exit-code",
+        "1",
+        "-P",
+        str(SCRIPT),
+        "--",
+    ]

@@ -1,0 +1,228 @@
+"""The pool of renderer processes.
+
+Each worker is a Blender that is fed row numbers and answers with a line of JSON; a worker that dies is replaced and its
+row tried once more, one that has rendered many rows is recycled. Pictures do not depend on who renders them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from tqdm import tqdm
+
+from blender_scripts.contract.errors import InputError
+
+_TRIES = 2
+_PATIENCE_S = 5.0
+
+
+def refused(words: Sequence[str]) -> InputError:
+    """What a renderer refused its input for.
+
+    Args:
+        words: the lines of its standard error.
+    """
+    return InputError([line for line in words if "expected" in line] or words[-1:])
+
+
+def ending(code: int, words: Sequence[str]) -> str:
+    """How a renderer ended that should not have.
+
+    Args:
+        code: its exit code, negative for a signal.
+        words: the lines of its standard error.
+    """
+    ended = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    return f"the renderer ended with {ended}" + (f": {words[-1]}" if words else "")
+
+
+@dataclass
+class Worker:
+    """One renderer process. `served` counts its rows."""
+
+    process: subprocess.Popen[str]
+    log: IO[str]
+    served: int = 0
+
+    def ask(self, row: int) -> dict[str, Any] | None:
+        """Render one row; None where the process died."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        try:
+            self.process.stdin.write(f"{row}\n")
+            self.process.stdin.flush()
+        except (BrokenPipeError, ValueError):
+            return None
+        for line in self.process.stdout:
+            if line.startswith("{"):  # Blender greets on standard output.
+                self.served += 1
+                answer: dict[str, Any] = json.loads(line)
+                return answer
+        return None
+
+    def stop(self) -> None:
+        if self.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
+        self.process.wait()
+        self.log.close()
+
+    def last_words(self) -> tuple[int, list[str]]:
+        """Exit code and the lines of standard error of a process that has ended, or is about to."""
+        code = self.process.wait()
+        self.log.seek(0)
+        return code, [line.strip() for line in self.log.read().splitlines() if line.strip()]
+
+
+@dataclass
+class Pool:
+    """Feeds rows to renderer processes.
+
+    Args:
+        command: starts a renderer that reads row numbers.
+        rows: the rows to render.
+        names: name of every row of the manifest, for messages.
+        recycle: rows after which a worker is replaced.
+        scratch: where renderers keep scratch files, so that one that is killed leaves none behind.
+    """
+
+    command: list[str]
+    rows: list[int]
+    names: list[str]
+    recycle: int
+    scratch: Path
+    rendered: int = 0
+    kept: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def work(self, count: int) -> None:
+        """Render every row with `count` processes; KeyboardInterrupt stops them all.
+
+        Raises:
+            InputError: the renderer refuses its input, such as a Blender that is too old.
+        """
+        self._waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for row in self.rows:
+            self._waiting.put(row)
+        self._lock = threading.Lock()
+        self._live: set[subprocess.Popen[str]] = set()
+        self._stopping = False
+        self._error: BaseException | None = None
+        with tqdm(total=len(self.rows), unit="picture", disable=not sys.stderr.isatty()) as self._bar:
+            threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(count)]
+            for thread in threads:
+                thread.start()
+            try:
+                for thread in threads:
+                    while thread.is_alive() and not self._stopping:
+                        thread.join(0.2)
+            finally:
+                self._stop_all(threads)
+        if self._error is not None:
+            raise self._error
+
+    def _stop_all(self, threads: list[threading.Thread]) -> None:
+        """End every process that still runs: asked first, since a renderer tidies up, and killed in a long render."""
+        with self._lock:
+            self._stopping = True
+            for process in self._live:
+                process.terminate()
+        patience = time.monotonic() + _PATIENCE_S
+        for thread in threads:
+            thread.join(max(0.0, patience - time.monotonic()))
+        with self._lock:
+            for process in self._live:
+                process.kill()
+        for thread in threads:
+            thread.join()
+
+    def _start(self) -> Worker | None:
+        log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115  (closed with its worker)
+        with self._lock:
+            if self._stopping:
+                log.close()
+                return None
+            try:
+                process = subprocess.Popen(
+                    self.command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    text=True,
+                    errors="replace",
+                    bufsize=1,
+                    env={**os.environ, "TMPDIR": str(self.scratch)},
+                )
+            except OSError as error:
+                log.close()
+                raise InputError(
+                    f"{self.command[0]}: expected a program that runs, got: {error.strerror or error}"
+                ) from None
+            self._live.add(process)
+        return Worker(process, log)
+
+    def _end(self, worker: Worker) -> None:
+        worker.stop()
+        with self._lock:
+            self._live.discard(worker.process)
+
+    def _serve(self) -> None:
+        try:
+            self._render_rows()
+        except BaseException as error:  # is raised again in the main thread
+            self._error = self._error or error
+            self._stopping = True
+
+    def _render_rows(self) -> None:
+        worker: Worker | None = None
+        while not self._stopping:
+            try:
+                row = self._waiting.get_nowait()
+            except queue.Empty:
+                break
+            answer: dict[str, Any] | None = None
+            cause = ""
+            for _ in range(_TRIES):
+                worker = worker or self._start()
+                if worker is None:
+                    return
+                answer = worker.ask(row)
+                if answer is not None or self._stopping:
+                    break
+                code, words = worker.last_words()
+                self._end(worker)
+                worker = None
+                if code == 2:
+                    raise refused(words)
+                cause = ending(code, words)
+            self._note(row, answer, cause)
+            if worker is not None and worker.served >= self.recycle:
+                self._end(worker)
+                worker = None
+        if worker is not None:
+            self._end(worker)
+
+    def _note(self, row: int, answer: dict[str, Any] | None, cause: str) -> None:
+        with self._lock:
+            if answer is None:
+                if not self._stopping:
+                    self.problems.append(f"{self.names[row]}: {cause}")
+            elif answer["problem"]:
+                self.problems.append(str(answer["problem"]))
+            elif answer["rendered"]:
+                self.rendered += 1
+            else:
+                self.kept += 1
+            self._bar.update()

@@ -1,0 +1,75 @@
+"""What a Florence-2 run says of picture files: `trainer.predict`'s work.
+
+The picture is stretched to the network's size as in training; boxes come back in px of the picture as it was given.
+With a table of positions a box also gets the address and cavity of the pin it lies on.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from PIL import Image
+
+from trainer.core.data import open_picture
+from trainer.core.errors import InputError
+from trainer.core.prediction import Judged, Judging
+from trainer.florence2.detect import Inspector
+from trainer.florence2.position_table import read_positions
+from trainer.florence2.truth import Pin
+from trainer.florence2.verdicts import annotate, verdict_of
+from trainer.vit.network.letterbox import rgb
+
+BATCH = 8
+
+
+def judging(
+    run: Path,
+    files: Sequence[Path],
+    positions: Path | None,
+    threshold: float | None,
+    batch_size: int | None,
+    sheets: bool,
+) -> Judging:
+    """Outcomes of files, a batch at a time.
+
+    Args:
+        run: The run's folder.
+        files: Pictures.
+        positions: Table of the pins' positions: see `read_positions`.
+        threshold: Least confidence of a box that counts; None: the run's own.
+        batch_size: Pictures that are answered together; None: 8.
+        sheets: Whether sheets are asked for.
+    """
+    return Judging(_outcomes(run, files, positions, threshold, batch_size or BATCH, sheets), list(files))
+
+
+def _outcomes(
+    run: Path,
+    files: Sequence[Path],
+    positions: Path | None,
+    threshold: float | None,
+    batch_size: int,
+    sheets: bool,
+) -> Iterator[Judged]:
+    pins = read_positions(positions) if positions else []
+    inspector = Inspector.load(run)
+    threshold = inspector.detector.threshold if threshold is None else threshold
+    for start in range(0, len(files), batch_size):
+        yield from _batch(inspector, files[start : start + batch_size], threshold, pins, sheets)
+
+
+def _batch(
+    inspector: Inspector, files: Sequence[Path], threshold: float, pins: Sequence[Pin], sheets: bool
+) -> Iterator[Judged]:
+    pictures: list[tuple[Path, Image.Image]] = []
+    for file in files:
+        try:
+            pictures.append((file, rgb(open_picture(file, str(file)))))
+        except InputError as e:
+            yield Judged(file, problems=e.problems)
+    found = inspector.find([picture for _, picture in pictures]) if pictures else []
+    for (file, picture), boxes in zip(pictures, found, strict=True):
+        verdict = verdict_of(boxes, picture.size, str(file), threshold, pins)
+        said = ", ".join(f"{b.address or '?'} {b.label} {b.confidence:.2f}" for b in verdict.boxes)
+        line = f"{verdict.verdict}  {file}  {said}".rstrip()
+        yield Judged(file, asdict(verdict), line, annotate(picture, verdict) if sheets else None)

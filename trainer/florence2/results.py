@@ -1,0 +1,29 @@
+"""What lies in a Florence-2 run beside its weights, read back."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from trainer.core import results_folder
+
+SUMMARY = "summary.json"
+
+
+def summary_of(run: Path) -> Mapping[str, Any]:
+    """RUN/summary.json.
+
+    Raises:
+        InputError: It is missing, or lacks what a finished run's has.
+    """
+    return results_folder.read(
+        run / SUMMARY,
+        "the summary of a finished run",
+        settings=dict,
+        labels=list,
+        splits=dict,
+        threshold=float,
+        trained_parameters=int,
+        parameters=int,
+        training_pictures=int,
+        epochs=int,
+    )

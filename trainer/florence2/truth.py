@@ -1,0 +1,136 @@
+"""What is true of one picture: every object with a box, and which of them the `<OD>` answer names."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from generator.bbox_str import decode, encode
+from trainer.core.augmentation import LEFT_RIGHT, UP_DOWN
+from trainer.core.errors import InputError
+from trainer.vit.network.model import OK_CLASS
+
+if TYPE_CHECKING:
+    from generator.dataset.rows import ObjectRow
+
+MISSING_CLASS = "NUKENG"
+FACTORS = ("scene", "housing", "terminal", "camera", "lighting", "marking")
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One position of a picture: its address and cavity label, box xyxy in px, class, and whether it is missing."""
+
+    address: str
+    cavity: str
+    box: tuple[float, float, float, float]
+    label: str
+    missing: bool = False
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is true of one picture.
+
+    Args:
+        run: The row's name.
+        size: (W, H) px of the picture as it was stored.
+        pins: Every object that has a box.
+        answer: Indices of those in the `<OD>` answer.
+        may_flip: Whether it may be mirrored left-right and up-down.
+        factors: The row's design factors.
+    """
+
+    run: str
+    size: tuple[int, int]
+    pins: tuple[Pin, ...]
+    answer: tuple[int, ...]
+    may_flip: tuple[bool, bool] = (False, False)
+    factors: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def targets(self) -> tuple[Pin, ...]:
+        """The objects of the answer."""
+        return tuple(self.pins[i] for i in self.answer)
+
+    @property
+    def defects(self) -> tuple[str, tuple[str, ...]]:
+        """The scene, and the addresses of the objects of the answer."""
+        return self.factors.get("scene", ""), tuple(pin.address for pin in self.targets)
+
+
+def _answer_of(objects: "Sequence[ObjectRow]", least_visible: float) -> list[int]:
+    """Which objects the `<OD>` answer names.
+
+    A dataset of an earlier version does not say it of each object: there it is its rule, an NG object that can be seen.
+    """
+    return [
+        index
+        for index, each in enumerate(objects)
+        if (
+            each.in_answer
+            if each.in_answer is not None
+            else each.category != OK_CLASS and (each.visible is None or each.visible >= least_visible)
+        )
+    ]
+
+
+def _is_missing(each: "ObjectRow") -> bool:
+    """Whether it is a missing pin. Of an earlier version's, whose kinds are not known, no retraction was measured."""
+    if each.kinds is not None:
+        return "missing" in each.kinds
+    return each.is_position and each.category == MISSING_CLASS and each.retraction_mm is None
+
+
+def truth_of(row: Mapping[str, Any], classes: Sequence[str], place: str) -> Truth:
+    """What a row says of its picture.
+
+    Its answer are the objects that it names; where `bbox_str` says other boxes than theirs, as in somebody else's
+    dataset, those boxes as they are, without address.
+
+    Args:
+        row: As stored: classes as numbers of `classes`.
+        classes: The dataset's class names.
+        place: What messages call the row.
+
+    Raises:
+        InputError: No picture size, or `bbox_str` is no `<OD>` answer or names another class.
+    """
+    # Imported here: the row type takes seconds, and a prediction does without.
+    from generator.dataset.labels import OBSERVABLE_SHARE
+    from generator.dataset.rows import objects_of
+
+    width, height = int(row.get("width") or 0), int(row.get("height") or 0)
+    text = row.get("bbox_str") or ""
+    try:
+        boxes, labels = decode(text, width, height)
+    except ValueError as e:
+        raise InputError(f"{place} column bbox_str: {e}") from e
+    if unknown := set(labels) - set(classes):
+        raise InputError(
+            f"{place} column bbox_str: expected labels of {list(classes)}, got {sorted(unknown)}"
+        )
+    objects = [each for each in objects_of(row, classes) or () if each.area > 0]
+    pins = [
+        Pin(each.address or "", each.cavity or "", each.box, each.category, _is_missing(each))
+        for each in objects
+    ]
+    answer = _answer_of(objects, OBSERVABLE_SHARE)
+    if encode([pins[i].box for i in answer], [pins[i].label for i in answer], width, height) != text:
+        answer = list(range(len(pins), len(pins) + len(boxes)))
+        pins += [Pin("", "", box, label) for box, label in zip(boxes, labels, strict=True)]
+    plain = row.get("marking") == "none"
+    return Truth(
+        run=str(row.get("run", "")),
+        size=(width, height),
+        pins=tuple(pins),
+        answer=tuple(answer),
+        may_flip=(plain and row.get("camera") in LEFT_RIGHT, plain and row.get("camera") in UP_DOWN),
+        factors={name: str(row[name]) for name in FACTORS if row.get(name) is not None},
+    )
+
+
+def quantised(box: Sequence[float], size: tuple[int, int]) -> tuple[float, ...]:
+    """The box an answer can at best give for `box`, both xyxy px in a picture of `size` (W, H)."""
+    (best,), _ = decode(encode([box], ["x"], *size), *size)
+    return tuple(best) if all(map(math.isfinite, best)) else tuple(box)

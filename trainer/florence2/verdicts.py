@@ -1,0 +1,80 @@
+"""What a detector says of a picture: OK, or NG with a box round each defect; and the sheet that shows it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PIL import Image, ImageDraw, ImageFont
+
+from trainer.florence2.answers import Found
+from trainer.florence2.drawing import draw_boxes
+from trainer.florence2.metrics import pin_at
+from trainer.florence2.truth import Pin
+
+GREEN, RED = (40, 167, 69), (214, 48, 49)
+
+
+SMALLEST_SIDE = 768
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One box: xyxy in px of the picture, class, confidence in [0, 1]; address and cavity where positions are known."""
+
+    box: tuple[float, float, float, float]
+    label: str
+    confidence: float
+    address: str | None
+    cavity: str | None
+
+
+@dataclass(frozen=True)
+class DetectionVerdict:
+    """What a detector says of one picture: `NG` where it found a box at or above its threshold.
+
+    Args:
+        file: The picture's path as given or found.
+        verdict: `OK` or `NG`.
+        width, height: Of the picture in px.
+        threshold: Confidence from which a box counts.
+        boxes: Those at or above it, in the answer's order.
+    """
+
+    file: str
+    verdict: str
+    width: int
+    height: int
+    threshold: float
+    boxes: tuple[Detection, ...]
+
+
+def verdict_of(
+    found: Sequence[Found], size: tuple[int, int], file: str, threshold: float, pins: Sequence[Pin] = ()
+) -> DetectionVerdict:
+    """The verdict that boxes amount to at a threshold; with positions each box gets its pin's address."""
+    boxes = []
+    for one in found:
+        if one.confidence >= threshold:
+            pin = pin_at(one.box, pins)
+            where = (pin.address, pin.cavity) if pin else (None, None)
+            boxes.append(Detection(one.box, one.label, one.confidence, *where))
+    return DetectionVerdict(file, "NG" if boxes else "OK", *size, threshold, tuple(boxes))
+
+
+def annotate(picture: Image.Image, verdict: DetectionVerdict) -> Image.Image:
+    """The picture with its boxes, under a bar with the verdict and each pin in words."""
+    factor = max(1, -(-SMALLEST_SIDE // picture.width))
+    boxes = [
+        (b.box, b.label, " ".join(filter(None, (b.address, b.label, f"{b.confidence:.0%}"))))
+        for b in verdict.boxes
+    ]
+    body = draw_boxes(picture, boxes, factor)
+    bar = max(28, body.width // 24)
+    sheet = Image.new("RGB", (body.width, body.height + bar), "white")
+    draw = ImageDraw.Draw(sheet)
+    draw.rectangle((0, 0, body.width, bar), fill=GREEN if verdict.verdict == "OK" else RED)
+    said = "  ".join([verdict.verdict, *(f"{b.address or '?'} {b.label}" for b in verdict.boxes)])
+    draw.text(
+        (bar // 3, bar // 2), said, fill="white", font=ImageFont.load_default(size=bar * 0.55), anchor="lm"
+    )
+    sheet.paste(body, (0, bar))
+    return sheet

@@ -1,0 +1,54 @@
+"""A network's answers on a split: logits, probabilities and labels of every picture, or part."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from tqdm import tqdm
+
+from trainer.core.data import Split
+from trainer.core.distributed import Share
+from trainer.vit.network.model import ViT
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a network said of a split: logits and probabilities (N, K), predicted and true labels (N,), mean loss."""
+
+    logits: np.ndarray
+    probabilities: np.ndarray
+    predicted: np.ndarray
+    truth: np.ndarray
+    loss: float
+
+
+def answer(
+    model: ViT, split: Split, batch_size: int = 16, share: Share | None = None, bar: bool = False
+) -> Answers:
+    """The network's answers on a split, from the pictures alone, in float32; the work shared out, the answers not.
+
+    `bar` shows how far it is.
+    """
+    share = share or Share()
+    device = next(model.parameters()).device
+    model.eval()
+    own = share.own(len(split))
+    logits = [torch.empty((0, len(model.config.classes)))]
+    what = "picture" if split.views == 1 else "part"
+    with (
+        torch.inference_mode(),
+        tqdm(total=own.stop - own.start, unit=what, disable=None if bar else True) as progress,
+    ):
+        for start in range(own.start, own.stop, batch_size):
+            some = range(start, min(start + batch_size, own.stop))
+            logits.append(model(split.pixels(some).to(device).float() / 255).logits.float().cpu())
+            progress.update(len(some))
+    all_logits = share.joined(torch.cat(logits))
+    return Answers(
+        logits=all_logits.numpy(),
+        probabilities=all_logits.softmax(1).numpy(),
+        predicted=all_logits.argmax(1).numpy(),
+        truth=split.labels.numpy(),
+        loss=float(F.cross_entropy(all_logits, split.labels)),
+    )

@@ -1,0 +1,173 @@
+"""README.md of a ViT: what a stranger must know before using it, and the YAML that a hub reads.
+
+Numbers come from `trainer.evaluate` where it measured these weights, with their intervals; else from the end of the
+training, which knows none.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainer.core import checkpoint, frozen_threshold
+from trainer.core.card import LIMITS, Result, header, markdown
+from trainer.core.checkpoint import TrainingConfig
+from trainer.core.page import shown
+from trainer.vit import hub_files, results
+from trainer.vit.network.model import ViTConfig
+
+TASK = "Image classification"
+INPUTS = {"image": "RGB pictures", "nsoart": "NSOART pictures"}
+BOTH_INPUTS = "pictures and their NSOART pictures, six channels"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the card says of the model's worth: results for its YAML, tables, and how they were measured."""
+
+    results: list[Result]
+    tables: str
+    note: str
+
+
+def measured_of(run: Path, summary: Mapping[str, Any]) -> Measured:
+    """What was measured of a run: by `trainer.evaluate` where it was of these weights, else at the training's end."""
+    document = results.evaluation_of(run)
+    return _at_the_end(summary) if document is None else _evaluated(document, summary)
+
+
+def _at_the_end(summary: Mapping[str, Any]) -> Measured:
+    splits = summary["splits"]
+    return Measured(
+        [Result(n, "accuracy", "Accuracy", TASK, float(s["accuracy"])) for n, s in splits.items()],
+        markdown(
+            ("split", "parts" if summary.get("views") else "pictures", "accuracy", "balanced accuracy"),
+            [[n, s["pictures"], s["accuracy"], s["balanced_accuracy"]] for n, s in splits.items()],
+        ),
+        "Measured at the end of the training, without intervals; `python -m trainer.evaluate` measures them.",
+    )
+
+
+def _evaluated(document: Mapping[str, Any], summary: Mapping[str, Any]) -> Measured:
+    found, lines, classes = [], [], []
+    for name, m in document["splits"].items():
+        for kind, words in (("accuracy", "Accuracy"), ("balanced_accuracy", "Balanced accuracy")):
+            low, high = m[kind]["interval"]
+            text = f"{words} (95 % interval {low:.3f} to {high:.3f})"
+            found.append(Result(name, kind, text, TASK, float(m[kind]["share"])))
+        verdicts = (
+            f"{m[k]['count']} of {m[k]['of']} ({shown(m[k]['interval'])})" for k in ("escapes", "overkill")
+        )
+        accuracy = m["accuracy"]
+        lines.append([name, m["pictures"], m["parts"], accuracy["share"], accuracy["interval"], *verdicts])
+        classes += [
+            [name, label, *(c[k][v] for k in ("recall", "precision") for v in ("share", "interval"))]
+            for label, c in m["classes"].items()
+        ]
+    head = ("split", "pictures", "parts", "accuracy", "95 % interval", "escapes", "overkill")
+    by_class = ("split", "class", "recall", "95 % interval", "precision", "95 % interval")
+    note = (
+        f"Measured on `{document['data']}`, rows: {document['rows']}. Escapes: NG said OK; overkill: OK said NG. "
+        "Intervals: bootstrap over parts; of escapes and overkill Clopper-Pearson over pictures."
+    )
+    if summary.get("views"):
+        note += " Judged are parts, not pictures: every count is of parts."
+    return Measured(found, markdown(head, lines) + "\n\n" + markdown(by_class, classes), note)
+
+
+def vit_card(
+    run: Path, name: str, pictures: Sequence[tuple[str, str]], datasets: Sequence[str] = (), license: str = ""
+) -> str:
+    """README.md of a ViT.
+
+    Args:
+        run: A finished run.
+        name: owner/name there.
+        pictures: Path there and caption of each.
+        datasets: Names on the Hub of what it was trained on.
+        license: The Hub's id of one.
+
+    Raises:
+        InputError: See `results.summary_of`.
+    """
+    config, settings = checkpoint.load_config(run)
+    summary = results.summary_of(run)
+    held = frozen_threshold.load(run)
+    document = checkpoint.read_json(run / checkpoint.CONFIG, "a run's configuration")
+    by_transformers = "auto_map" in document and hub_files.takes_one_picture(config)
+    measured = measured_of(run, summary)
+    data = summary.get("data", {})
+    measured_on = (results.evaluation_of(run) or {}).get("data", data.get("name", ""))
+    about = {
+        "input": settings.input,
+        "classes": list(config.classes),
+        **({"views": list(config.views)} if config.views else {}),
+        **({"threshold_ng": held.threshold, "temperature": held.temperature} if held else {}),
+    }
+    parts = [
+        header(
+            name.rpartition("/")[2],
+            "image-classification",
+            "transformers" if by_transformers else "pinsight",
+            ["image-classification", "vision-transformer"],
+            measured.results,
+            datasets=datasets,
+            data_name=measured_on,
+            # The Hub's name is that of the training's dataset; another one may have been measured.
+            measured_on=datasets[0] if datasets and measured_on == data.get("name") else "",
+            license=license,
+            about=about,
+        ),
+        f"# {name.rpartition('/')[2]}",
+        _what_it_is(config, settings),
+        _trained_on(settings, summary, datasets),
+        _use(name, by_transformers, settings.input, held.threshold if held else None, config.views),
+        f"## Measured\n\n{measured.tables}\n\n{measured.note} "
+        "The best epoch and the threshold were chosen on `validation`: its numbers are optimistic.",
+        *(f"![{caption}]({path})\n\n{caption}" for path, caption in pictures),
+        LIMITS,
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _what_it_is(config: ViTConfig, settings: TrainingConfig) -> str:
+    views = config.views
+    shown_from = f"{len(views)} pictures ({', '.join(views)})" if views else "one picture"
+    return (
+        f"A small vision transformer that tells {', '.join(f'`{c}`' for c in config.classes)} from {shown_from} of a "
+        f"connector: {INPUTS.get(settings.input, BOTH_INPUTS)}, {config.width} x {config.height} px, patches of "
+        f"{config.patch_size} px. Trained with Pinsight."
+    )
+
+
+def _trained_on(settings: TrainingConfig, summary: Mapping[str, Any], datasets: Sequence[str]) -> str:
+    data = summary.get("data", {})
+    known = ", ".join(f"`{one}`" for one in datasets) or f"`{data.get('name', 'not recorded')}`"
+    digest = f" (content {data['content_sha256'][:16]})" if "content_sha256" in data else ""
+    counted = f"{summary['training_pictures']} pictures, " if "training_pictures" in summary else ""
+    begun = f"beginning with `{Path(settings.init).name}`" if settings.init else "from random weights"
+    return (
+        f"## Trained on\n\nDataset {known}{digest}, {counted}rows: {settings.rows}; {summary['epochs']} epochs, best "
+        f"{summary['best_epoch']}, seed {settings.seed}, {begun}."
+    )
+
+
+def _use(name: str, by_transformers: bool, input_: str, threshold: float | None, views: Sequence[str]) -> str:
+    said = f" NG is said from P(NG) = {threshold:.4f} on, frozen on validation." if threshold else ""
+    text = "## Use\n\n"
+    if by_transformers:
+        text += (
+            "```python\nfrom transformers import pipeline\n\n"
+            f'judge = pipeline("image-classification", model="{name}", trust_remote_code=True)\n'
+            'print(judge("picture.png"))\n```\n\n'
+            "`trust_remote_code=True` runs the Python files of this repository: read them first. "
+        )
+    given = " ".join(f"part7_{view}.png" for view in views) or "picture.png"
+    text += (
+        "With Pinsight, on a downloaded copy, with a heat map and the frozen threshold:\n\n"
+        f"    python -m trainer.predict --model FOLDER {given} --out predictions\n\n"
+        f"Pictures must be taken as those it was trained on: same view, same framing.{said}"
+    )
+    if input_ != "image":
+        text += " NSOART pictures are made with the training dataset's `nsoart.json`; those of other parameters differ."
+    return text

@@ -1,0 +1,210 @@
+"""What a classifier with its frozen threshold is worth on a split: every measure that evaluation.json holds."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from trainer.core import intervals, metrics
+from trainer.core.decision import decide, softmax
+from trainer.core.detection_probability import curve
+from trainer.core.frozen_threshold import Frozen
+from trainer.core.row_facts import MEASURES, Facts, factor_levels
+
+BINS = 10
+MISTAKES = 24
+
+
+def calibration(probabilities: np.ndarray, truth: np.ndarray, bins: int = BINS) -> dict[str, Any]:
+    """Probability of the most likely class against the share of right answers, in equal ranges, and the mean gap (ECE).
+
+    Args:
+        probabilities: (N, K).
+        truth: (N,) labels.
+        bins: Number of ranges.
+    """
+    said, right = probabilities.max(1), probabilities.argmax(1) == truth
+    place = np.minimum((said * bins).astype(int), bins - 1)
+    rows, gap = [], 0.0
+    for index in range(bins):
+        inside = place == index
+        if inside.any():
+            row = {
+                "from": index / bins,
+                "to": (index + 1) / bins,
+                "pictures": int(inside.sum()),
+                "confidence": float(said[inside].mean()),
+                "right": float(right[inside].mean()),
+            }
+            rows.append(row)
+            gap += abs(row["confidence"] - row["right"]) * row["pictures"] / len(said)
+    picked = probabilities[np.arange(len(truth)), truth].clip(1e-12)
+    return {"bins": rows, "ece": gap if len(said) else None, "loss": float(-np.log(picked).mean())}
+
+
+def auroc(scores: np.ndarray, ng: np.ndarray) -> float | None:
+    """Chance that an NG picture scores above an OK one, equal scores counting half; None without both."""
+    if ng.all() or not ng.any():
+        return None
+    above = stats.mannwhitneyu(scores[ng], scores[~ng]).statistic
+    return float(above / (ng.sum() * (~ng).sum()))
+
+
+def verdicts(truth_ng: np.ndarray, said_ng: np.ndarray) -> dict[str, Any]:
+    """Escapes (NG said OK) and overkill (OK said NG), each with Clopper and Pearson's bounds over pictures."""
+    return {
+        "escapes": intervals.share(int((truth_ng & ~said_ng).sum()), int(truth_ng.sum())),
+        "overkill": intervals.share(int((~truth_ng & said_ng).sum()), int((~truth_ng).sum())),
+    }
+
+
+def report(
+    rows: Sequence[Facts],
+    logits: np.ndarray,
+    truth: np.ndarray,
+    classes: Sequence[str],
+    ok_index: int,
+    frozen: Frozen,
+) -> dict[str, Any]:
+    """Everything there is to say of one split: what evaluation.json holds of it.
+
+    A new measure is a function of this module and a key here; `trainer.vit.evaluation_page` shows it.
+
+    Args:
+        rows: What the pictures show.
+        logits: (N, K).
+        truth: (N,) labels.
+        classes: Class names.
+        ok_index: Label of OK.
+        frozen: Threshold, temperature and positions from training.
+    """
+    raw, probabilities = softmax(logits), softmax(logits, frozen.temperature)
+    said = decide(probabilities, ok_index, frozen.threshold)
+    parts = [row.part for row in rows]
+    matrix = metrics.confusion_matrix(truth, said, len(classes))
+    counts = intervals.part_counts(parts, truth, said, len(classes))
+    truth_ng, said_ng = truth != ok_index, said != ok_index
+    return {
+        "pictures": len(rows),
+        "parts": len(set(parts)),
+        "accuracy": share_by_part(parts, said == truth, np.ones(len(rows), dtype=bool)),
+        "balanced_accuracy": {
+            "share": metrics.balanced_accuracy(matrix),
+            "interval": intervals.balanced_interval(counts),
+        },
+        "auroc": auroc(1 - probabilities[:, ok_index], truth_ng),
+        **verdicts(truth_ng, said_ng),
+        "classes": by_class(parts, truth, said, classes),
+        "confusion": matrix.tolist(),
+        "calibration": calibration(probabilities, truth),
+        "calibration_before_temperature": calibration(raw, truth),
+        "factors": by_factor(rows, truth, said, ok_index, frozen.positions),
+        "detection": detection(rows, said_ng),
+        "mistakes": mistakes(rows, probabilities, truth, said, classes, ok_index),
+    }
+
+
+def share_by_part(parts: Sequence[str], right: np.ndarray, of: np.ndarray) -> dict[str, Any]:
+    """A share of pictures, with its count and its interval by bootstrap over parts.
+
+    Args:
+        parts: (N,) name of the part that each picture shows.
+        right: (N,) bool: what is counted.
+        of: (N,) bool: among which.
+    """
+    hits, count = int((right & of).sum()), int(of.sum())
+    return {
+        "count": hits,
+        "of": count,
+        "share": hits / count if count else None,
+        "interval": intervals.part_interval([p for p, w in zip(parts, of, strict=True) if w], right[of]),
+    }
+
+
+def by_class(
+    parts: Sequence[str], truth: np.ndarray, said: np.ndarray, classes: Sequence[str]
+) -> dict[str, Any]:
+    """Recall and precision of each class."""
+    return {
+        name: {
+            "recall": share_by_part(parts, said == label, truth == label),
+            "precision": share_by_part(parts, truth == label, said == label),
+        }
+        for label, name in enumerate(classes)
+    }
+
+
+def by_factor(
+    rows: Sequence[Facts],
+    truth: np.ndarray,
+    said: np.ndarray,
+    ok_index: int,
+    positions: Mapping[str, Sequence[str]],
+) -> dict[str, dict[str, Any]]:
+    """Accuracy and verdicts at each level of each factor: see `row_facts.factor_levels`."""
+    parts = np.array([row.part for row in rows], dtype=str)
+    right, truth_ng, said_ng = said == truth, truth != ok_index, said != ok_index
+    factors: dict[str, dict[str, Any]] = {}
+    for name, values in factor_levels(rows, positions).items():
+        factors[name] = {}
+        for level in sorted(set(values) - {""}):
+            inside = np.array([value == level for value in values])
+            shown = parts[inside].tolist()
+            factors[name][level] = {
+                "pictures": int(inside.sum()),
+                "parts": len(set(shown)),
+                "accuracy": float(right[inside].mean()),
+                "interval": intervals.part_interval(shown, right[inside]),
+                **verdicts(truth_ng[inside], said_ng[inside]),
+            }
+    return factors
+
+
+def sizes_found(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, tuple[list[float], list[bool]]]:
+    """By measure the sizes in mm of the defects that have one, and whether each was found."""
+    found: dict[str, tuple[list[float], list[bool]]] = {}
+    for measure in MEASURES:
+        sized = [
+            (row.size_mm, bool(ng))
+            for row, ng in zip(rows, said_ng, strict=True)
+            if row.measure == measure and row.size_mm is not None
+        ]
+        if sized:
+            found[measure] = [size for size, _ in sized], [ng for _, ng in sized]
+    return found
+
+
+def detection(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, Any]:
+    """Probability of detection against size, by measure."""
+    return {measure: curve(*sized) for measure, sized in sizes_found(rows, said_ng).items()}
+
+
+def mistakes(
+    rows: Sequence[Facts],
+    probabilities: np.ndarray,
+    truth: np.ndarray,
+    said: np.ndarray,
+    classes: Sequence[str],
+    ok_index: int,
+    most: int = MISTAKES,
+) -> list[dict[str, Any]]:
+    """The worst mistakes: escapes and overkill before mere wrong classes, the surest first."""
+    wrong = np.flatnonzero(said != truth)
+    verdict = (said == ok_index) != (truth == ok_index)
+    true_p = probabilities[np.arange(len(truth)), truth]
+    order = sorted(wrong.tolist(), key=lambda i: (not verdict[i], true_p[i], i))
+    return [
+        {
+            "index": i,
+            "truth": classes[truth[i]],
+            "said": classes[said[i]],
+            "p_ng": float(1 - probabilities[i, ok_index]),
+            "p_truth": float(true_p[i]),
+            "kinds": rows[i].kinds,
+            "addresses": list(rows[i].addresses),
+            "size_mm": rows[i].size_mm,
+            "measure": rows[i].measure,
+        }
+        for i in order[:most]
+    ]

@@ -1,0 +1,166 @@
+"""A trained ViT as one file that onnxruntime runs alone: `trainer.export`'s work.
+
+Input `pixels` (N, C, H, W), float32 in [0, 1], in the network's own size; outputs `probabilities` (N, K) after the
+run's temperature, and `patch_probabilities` (N, K, h, w) of each patch without it. The file's metadata says classes,
+size, patch, which pictures they are, temperature and threshold. Before the file takes its name, it is run on pictures
+of noise and on flat ones, one and several at once, and must answer as the network does. A run on V views has parts for
+pictures: `pixels` (N, V, C, H, W), in the order that the metadata's `views` say, and `patch_probabilities`
+(N, V, K, h, w).
+
+The older, tracing exporter is used: it needs no further package, and nothing in the network depends on values.
+"""
+
+import json
+import math
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from trainer.core import checkpoint, frozen_threshold
+from trainer.core.checkpoint import TrainingConfig
+from trainer.core.frozen_threshold import Frozen
+from trainer.vit.network.model import ViT, ViTConfig
+
+OPSET = 18
+
+
+# float32 on other kernels: products are added in another order.
+TOLERANCE = 1e-4
+
+
+class Probabilities(nn.Module):
+    """The network with probabilities in place of logits: a verdict then needs no arithmetic outside.
+
+    Args:
+        model: The network.
+        temperature: Divides the logits of the picture, not those of its patches.
+    """
+
+    def __init__(self, model: ViT, temperature: float = 1.0) -> None:
+        super().__init__()
+        self.model, self.temperature = model, temperature
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        prediction = self.model(pixels)
+        return (prediction.logits / self.temperature).softmax(1), prediction.patch_logits.softmax(-3)
+
+
+def probes(model: ViT) -> list[Tensor]:
+    """Pictures to compare on: flat black, grey and white ones together, and one of noise alone."""
+    config = model.config
+    views = (len(config.views),) if config.views else ()
+    shape = (*views, config.channels, config.height, config.width)
+    flat = torch.stack([torch.full(shape, level) for level in (0.0, 0.5, 1.0)])
+    noise = torch.rand((1, *shape), generator=torch.Generator().manual_seed(0))
+    return [flat, noise]
+
+
+def largest_difference(path: Path, reference: Probabilities) -> float:
+    """The largest difference of any probability between the ONNX file and the network; infinite for other shapes."""
+    import onnxruntime  # takes a second to import: not for --help
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    worst = 0.0
+    for pixels in probes(reference.model):
+        with torch.inference_mode():
+            expected = reference(pixels)
+        for got, wanted in zip(session.run(None, {"pixels": pixels.numpy()}), expected, strict=True):
+            if got.shape != tuple(wanted.shape):
+                return math.inf
+            worst = max(worst, float(np.abs(got - wanted.numpy()).max()))
+    return worst
+
+
+def export(model: ViT, settings: TrainingConfig, path: Path, held: Frozen | None = None) -> float:
+    """Write a network as ONNX, checked against it; `path` appears only when it agrees.
+
+    Args:
+        model: In evaluation mode, on the CPU.
+        settings: Of its training; says which pictures it takes.
+        path: File to write.
+        held: Temperature and threshold of these weights; without it the former is 1 and there is no latter.
+
+    Returns:
+        The largest difference of any probability.
+
+    Raises:
+        RuntimeError: The file answers otherwise than the network.
+    """
+    network = Probabilities(model, held.temperature if held else 1.0).eval()
+    metadata = _metadata(model.config, settings, held)
+    worst = 0.0
+
+    def write(temporary: Path) -> None:
+        nonlocal worst
+        _trace(network, temporary, metadata)
+        worst = largest_difference(temporary, network)
+        if not worst <= TOLERANCE:
+            raise RuntimeError(
+                f"{path}: expected the network's answers within {TOLERANCE:g}, got a difference of {worst:g}"
+            )
+
+    checkpoint.replace_file(path, write)
+    return worst
+
+
+def _metadata(config: ViTConfig, settings: TrainingConfig, held: Frozen | None) -> dict[str, str]:
+    """What the file says of itself."""
+    found = {
+        "classes": json.dumps(list(config.classes)),
+        "width": str(config.width),
+        "height": str(config.height),
+        "patch_size": str(config.patch_size),
+        "input": settings.input,
+        "pixels": "float32 in [0, 1], RGB order, (N, C, H, W)",
+        "temperature": str(held.temperature if held else 1.0),
+    }
+    if held:
+        found["threshold_ng"] = str(held.threshold)
+    if config.views:
+        found["views"] = json.dumps(config.views)
+        found["pixels"] = found["pixels"].replace("N, C", "N, V, C")
+    return found
+
+
+def _trace(network: Probabilities, path: Path, metadata: dict[str, str]) -> None:
+    """Write a network as ONNX, found valid, with its metadata."""
+    import onnx
+
+    names = ["pixels", "probabilities", "patch_probabilities"]
+    with warnings.catch_warnings():
+        # The tracer says that it is older, and that shapes are now constants: only the batch is free here.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            network,
+            (probes(network.model)[0],),
+            path,
+            input_names=names[:1],
+            output_names=names[1:],
+            dynamic_axes={name: {0: "pictures"} for name in names},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    document = onnx.load(path)
+    onnx.helper.set_model_props(document, metadata)
+    onnx.checker.check_model(document)
+    onnx.save(document, path)
+
+
+def export_run(run: Path, weights: str, path: Path) -> float:
+    """Write a run's network as ONNX: see `export`.
+
+    Args:
+        run: The run's folder.
+        weights: `best` or `last`; what is frozen belongs to the best.
+        path: File to write.
+
+    Raises:
+        InputError: The run cannot be read.
+    """
+    model = checkpoint.load_model(run, weights)
+    _, settings = checkpoint.load_config(run)
+    held = frozen_threshold.load(run) if weights == "best" else None
+    return export(model, settings, path, held)

@@ -1,0 +1,48 @@
+"""What of a ViT's run goes to the Hub: weights, configuration, frozen threshold, card, a few pictures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainer.core import checkpoint, frozen_threshold
+from trainer.core.publication import CARD, Files, Picture, captions, picture_files, pictures_of, write_card
+from trainer.vit import hub_files, results
+from trainer.vit.card import vit_card
+
+# Of several with one name the first that exists; the evaluation's only where it is of these weights.
+EVALUATED = (
+    Picture("evaluation/confusion.png", "confusion.png", "Confusion matrices"),
+    Picture("evaluation/calibration.png", "calibration.png", "Probability against the share right"),
+    Picture("evaluation/detection.png", "detection.png", "Found or missed against the size of the defect"),
+)
+TRAINED = (
+    Picture("confusion.png", "confusion.png", "Confusion matrices"),
+    Picture("curves.png", "curves.png", "Training"),
+    Picture(
+        "attention/attention_best.png",
+        "attention.png",
+        "Where it looks, in the same pictures; green: the true place",
+    ),
+)
+
+
+def files_of(run: Path, name: str, datasets: Sequence[str] = (), license: str = "") -> Files:
+    """What of a run goes up, by path there; RUN/README.md is written anew.
+
+    Args:
+        run: A finished run.
+        name: owner/name there.
+        datasets: Names on the Hub of what it was trained on.
+        license: The Hub's id of one.
+
+    Raises:
+        InputError: The run was not finished, or its card is too long.
+    """
+    checkpoint.load_model(run)  # whole, and of its configuration
+    measured = results.evaluation_of(run) is not None
+    pictures = pictures_of(run, (*(EVALUATED if measured else ()), *TRAINED))
+    write_card(run, vit_card(run, name, captions(pictures), datasets, license))
+    # What transformers reads beside the configuration, where the run has it.
+    others = (hub_files.PROCESSOR, *hub_files.CODE)
+    wanted = (CARD, checkpoint.CONFIG, checkpoint.BEST, frozen_threshold.FROZEN, *others)
+    files: Files = {one: run / one for one in wanted if (run / one).is_file()}
+    return {**files, **picture_files(run, pictures)}
