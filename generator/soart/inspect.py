@@ -10,6 +10,7 @@ Of each picture OUT gets NAME.json (verdict, boxes, pins) and NAME.png (overlay)
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import time
@@ -23,7 +24,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from blender_scripts.contract.errors import InputError
-from generator.io.output_file import LONGEST_NAME, check_file, check_folder
+from generator.io.output_file import LONGEST_NAME, check_file, check_folder, write_whole
 from generator.io.pictures import pictures_in
 from generator.io.pin_boxes import PinBox, read_pin_boxes
 from generator.soart.estimator import SoartC
@@ -164,22 +165,20 @@ def inspect_picture(
         "seconds": round(spent, 4),
     }
     shown = Image.fromarray(np.round(255 * image).astype(np.uint8))
-    _write(out / f"{path.stem}.png", overlay(shown, finding))
+    write_whole(out / f"{path.stem}.png", _png(overlay(shown, finding)))
     if figures:
-        _write(out / f"{path.stem}_maps.png", figure(shown, finding))
-    partial = out / f".{path.stem}.json.part"
-    partial.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
-    os.replace(partial, out / f"{path.stem}.json")
+        write_whole(out / f"{path.stem}_maps.png", _png(figure(shown, finding)))
+    write_whole(out / f"{path.stem}.json", f"{json.dumps(report, indent=1)}\n".encode())
     bad = [f"{pin.address} ({pin.hint})" for pin, is_bad in finding.pins if is_bad]
     return f"{finding.verdict}  {path.name}  {finding.score:.2f} of the limit" + (
         f"  {', '.join(bad)}" if bad else ""
     )
 
 
-def _write(path: Path, picture: Image.Image) -> None:
-    partial = path.with_name(f".{path.name}.part")
-    picture.save(partial, format="PNG")
-    os.replace(partial, path)
+def _png(picture: Image.Image) -> bytes:
+    sink = io.BytesIO()
+    picture.save(sink, "PNG")
+    return sink.getvalue()
 
 
 def _check(options: argparse.Namespace) -> None:
