@@ -30,8 +30,10 @@ from scipy import ndimage
 from tqdm import tqdm
 
 from benchmarks.soart_plan import EACH
-from generator.soart.estimator import SoartC, distance
-from generator.soart.inspection import Station, pins_in_unit_space, read_positions
+from generator.io.pin_boxes import read_pin_boxes
+from generator.soart.anomaly_degree import distance
+from generator.soart.estimator import SoartC
+from generator.soart.inspection import Station, pins_in_unit_space
 from generator.soart.limits import threshold
 from generator.soart.pins import PRINT, Pin, PinTable
 from generator.soart.registration import Pose, warp
@@ -158,7 +160,7 @@ def pins_of(station: Station) -> PinTable:
 
 def regions(renders: Path, model: SoartC, first: np.ndarray) -> list[Pin]:
     """The pins and the print as they lie on the pool's first picture, in px of the unit space."""
-    pins = read_positions(renders / "records" / f"{rows('soart_ok')[0]['run']}.json")[0]
+    pins = read_pin_boxes(renders / "records" / f"{rows('soart_ok')[0]['run']}.json")[0]
     return pins_in_unit_space(model, [*pins, Pin(PRINT, PRINT_BOX)], first)
 
 

@@ -47,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "generator.doe": GENERATOR_BASE | RENDERER_WORDS | {"generator.dataset.labels"},
     "generator.rendering": {"generator.io", "generator.doe"} | RENDERER_WORDS,
     "generator.augmenting": GENERATOR_BASE | RENDERER_WORDS | {"generator.dataset"},
-    "generator.interchange": GENERATOR_BASE | RENDERER_WORDS | {"generator.dataset", "generator.augmenting"},
+    "generator.interchange": GENERATOR_BASE | RENDERER_WORDS | {"generator.dataset"},
     "generator.reporting": GENERATOR_BASE | RENDERER_WORDS | {"generator.dataset"},
     "generator.__main__": {f"{CONTRACT}.errors"},
     # These files travel with a run: they import only each other.

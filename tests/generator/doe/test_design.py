@@ -14,10 +14,11 @@ from blender_scripts.contract.errors import InputError
 from blender_scripts.manifest.make_part import make_part
 from blender_scripts.manifest.reader import Manifest, read_manifest
 from generator.__main__ import main
+from generator.doe.assignment import Balancer
 from generator.doe.blocks import edge_addresses, held_out_addresses
-from generator.doe.design import Balancer, design
+from generator.doe.design import design
 from generator.doe.part_class import part_class
-from generator.doe.spec import read_spec
+from generator.doe.spec_reader import read_spec
 from tests.conftest import ROOT, SCENES
 from tests.soak import rounds
 
