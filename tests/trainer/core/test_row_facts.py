@@ -1,4 +1,4 @@
-"""What a defect's size is: the measure that makes the pin NG, as the row type says it; never a scatter within tolerance."""
+"""A defect's size is the measure that makes its pin NG, as the row type says it; never scatter within tolerance."""
 
 import json
 
