@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,6 +26,9 @@ from trainer.core.distributed import speaks
 from trainer.core.errors import InputError, as_input_error
 from trainer.vit.network.letterbox import Fit, fit_of, pixels_of
 from trainer.vit.network.model import OK_CLASS
+
+if TYPE_CHECKING:
+    from generator.dataset.rows import ObjectRow
 
 INPUTS = ("image", "nsoart", "image+nsoart")
 IGNORED = -1
@@ -134,7 +137,8 @@ class Split:
         boxes_known: (N,) whether the row's boxes tell the class of every patch.
         may_flip: (N, 2) whether the picture may be mirrored left-right and up-down.
         runs: (N,) names of the rows.
-        rows: (N,) all other columns but pictures.
+        rows: (N,) all other columns but pictures and objects.
+        objects: (N,) what each picture shows, in the order of its boxes; None where that is not known.
         views: Pictures per example: see `trainer.core.views`.
     """
 
@@ -146,6 +150,7 @@ class Split:
     may_flip: Tensor
     runs: list[str]
     rows: list[dict[str, Any]] = field(default_factory=list)
+    objects: "list[tuple[ObjectRow, ...] | None]" = field(default_factory=list)
     views: int = 1
 
     def __len__(self) -> int:
@@ -185,6 +190,7 @@ class Split:
             may_flip=self.may_flip[at],
             runs=[self.runs[i] for i in at.tolist()],
             rows=[self.rows[i] for i in at.tolist()] if self.rows else [],
+            objects=[self.objects[i] for i in at.tolist()] if self.objects else [],
             views=self.views,
         )
 
@@ -241,13 +247,18 @@ def _boxes_of(
     return boxes, categories, shows_defect or row["label"] == ok
 
 
-def _split(rows: Any, column: str, size: tuple[int, int], ok: int, memory: int | None) -> Split:
+def _split(
+    rows: Any, column: str, size: tuple[int, int], classes: Sequence[str], memory: int | None
+) -> Split:
+    # Imported here: the row type takes seconds, and a prediction does without.
+    from generator.dataset.rows import objects_of
+
     pictures = Pictures(rows, column, size, memory)
     skip = {"image", "nsoart", "mask", "bbox_str"}
     table = rows.select_columns([name for name in rows.column_names if name not in skip]).to_list()
     boxes, categories, known = [], [], []
     for row in table:
-        row_boxes, row_categories, row_known = _boxes_of(row, size, ok)
+        row_boxes, row_categories, row_known = _boxes_of(row, size, classes.index(OK_CLASS))
         boxes.append(row_boxes)
         categories.append(row_categories)
         known.append(row_known)
@@ -271,7 +282,8 @@ def _split(rows: Any, column: str, size: tuple[int, int], ok: int, memory: int |
         boxes_known=torch.tensor(known, dtype=torch.bool),
         may_flip=torch.tensor(may_flip, dtype=torch.bool),
         runs=[str(row.get("run", index)) for index, row in enumerate(table)],
-        rows=table,
+        rows=[{name: value for name, value in row.items() if name != "objects"} for row in table],
+        objects=[objects_of(row, classes) for row in table],
     )
 
 
@@ -407,7 +419,7 @@ def load_data(
             if name in ("train", "validation") and index not in set(labels):
                 warnings.append(f"split {name} has no picture of class {label}: its recall means nothing")
         try:
-            splits[name] = _split(rows, column, size, classes.index(OK_CLASS), memory)
+            splits[name] = _split(rows, column, size, classes, memory)
         except InputError as e:
             problems += [f"--data {folder} split {name}: {problem}" for problem in e.problems]
     if problems:
@@ -458,7 +470,7 @@ def load_frozen_classes(
         if any(label is None or label < 0 for label in rows["label"]):
             raise InputError(f"--data {folder} split {name}: expected a label in each row, got rows without")
         try:
-            split = _split(rows, column, size, named.index(OK_CLASS), None)
+            split = _split(rows, column, size, named, None)
         except InputError as e:
             raise InputError([f"--data {folder} split {name}: {problem}" for problem in e.problems]) from e
         objects = torch.where(split.categories == IGNORED, IGNORED, new[split.categories.clamp(min=0)])
