@@ -16,8 +16,7 @@ import torch
 
 from trainer.core.positions import group_of
 from trainer.florence2.answers import Found, iou
-from trainer.florence2.data import quantised
-from trainer.florence2.truth import FACTORS, Pin, Truth
+from trainer.florence2.truth import FACTORS, Pin, Truth, quantised
 
 MATCH_IOU = 0.5
 BOOTSTRAPS = 1000

@@ -1,12 +1,13 @@
 """What is true of one picture: every object with a box, and which of them the `<OD>` answer names."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from generator.bbox_str import decode, encode
-from trainer.core.data import LEFT_RIGHT, MIN_VISIBLE, UP_DOWN
 from trainer.core.errors import InputError
+from trainer.core.rows import MIN_VISIBLE, may_flip, objects_in
 from trainer.vit.network.model import OK_CLASS
 
 if TYPE_CHECKING:
@@ -97,9 +98,6 @@ def truth_of(row: Mapping[str, Any], classes: Sequence[str], place: str) -> Trut
     Raises:
         InputError: No picture size, or `bbox_str` is no `<OD>` answer or names another class.
     """
-    # Imported here: the row type takes seconds, and a prediction does without.
-    from generator.dataset.rows import objects_of
-
     width, height = int(row.get("width") or 0), int(row.get("height") or 0)
     text = row.get("bbox_str") or ""
     try:
@@ -110,7 +108,7 @@ def truth_of(row: Mapping[str, Any], classes: Sequence[str], place: str) -> Trut
         raise InputError(
             f"{place} column bbox_str: expected labels of {list(classes)}, got {sorted(unknown)}"
         )
-    objects = [each for each in objects_of(row, classes) or () if each.area > 0]
+    objects = [each for each in objects_in(row, classes) or () if each.area > 0]
     pins = [
         Pin(each.address or "", each.cavity or "", each.box, each.category, _is_missing(each))
         for each in objects
@@ -119,12 +117,17 @@ def truth_of(row: Mapping[str, Any], classes: Sequence[str], place: str) -> Trut
     if encode([pins[i].box for i in answer], [pins[i].label for i in answer], width, height) != text:
         answer = list(range(len(pins), len(pins) + len(boxes)))
         pins += [Pin("", "", box, label) for box, label in zip(boxes, labels, strict=True)]
-    plain = row.get("marking") == "none"
     return Truth(
         run=str(row.get("run", "")),
         size=(width, height),
         pins=tuple(pins),
         answer=tuple(answer),
-        may_flip=(plain and row.get("camera") in LEFT_RIGHT, plain and row.get("camera") in UP_DOWN),
+        may_flip=may_flip(row),
         factors={name: str(row[name]) for name in FACTORS if row.get(name) is not None},
     )
+
+
+def quantised(box: Sequence[float], size: tuple[int, int]) -> tuple[float, ...]:
+    """The box an answer can at best give for `box`, both xyxy px in a picture of `size` (W, H)."""
+    (best,), _ = decode(encode([box], ["x"], *size), *size)
+    return tuple(best) if all(map(math.isfinite, best)) else tuple(box)

@@ -21,9 +21,9 @@ pytest.importorskip("pycocotools")
 from tests.trainer.conftest import png_bytes
 from tests.trainer.florence2.florence2_rows import detection_of, with_answers
 from trainer import evaluate, predict
-from trainer.core import checkpoint, positions
-from trainer.core.checkpoint import read_tensors
+from trainer.core import positions, run_folder
 from trainer.core.errors import InputError
+from trainer.core.run_folder import read_tensors
 from trainer.florence2 import (
     command,
     comparison,
@@ -35,14 +35,8 @@ from trainer.florence2 import (
     verdicts,
 )
 from trainer.florence2.answers import Found
-from trainer.florence2.data import (
-    DetectionSplit,
-    chosen_rows,
-    close_up,
-    overlay,
-    sample_of,
-    training_rows,
-)
+from trainer.florence2.data import DetectionSplit, chosen_rows, sample_of, training_rows
+from trainer.florence2.samples import close_up, overlay
 from trainer.florence2.network import load
 from trainer.florence2.run import load_config
 from trainer.florence2.truth import Truth, truth_of
@@ -149,7 +143,7 @@ def test_a_run_that_ran_out_of_time_and_went_on_has_the_same_model(dataset, fini
     tensors, metadata = read_tensors(run / "state.safetensors")
     state = json.loads(metadata["state"])
     state["best_score"] = [1.0, 1.0]
-    checkpoint.save_tensors(run / "state.safetensors", tensors, {"state": json.dumps(state)})
+    run_folder.save_tensors(run / "state.safetensors", tensors, {"state": json.dumps(state)})
     assert resume(dataset, run) == 0
     for name in ("best.safetensors", "state.safetensors"):
         ours, theirs = (read_tensors(place / name) for place in (run, finished))
