@@ -71,7 +71,9 @@ def shares(rows: int, mask_scale: int) -> dict[str, float]:
 
     manifest = read_manifest(MANIFEST, ROOT / "scenes")
     with tempfile.TemporaryDirectory() as out:
-        subject = renderer.Renderer(manifest.connectors, OutputFolder(Path(out)), mask_scale=mask_scale, threads=1)
+        subject = renderer.Renderer(
+            manifest.connectors, OutputFolder(Path(out)), mask_scale=mask_scale, threads=1
+        )
         timed(subject.tracer, "picture")
         timed(subject, "_truth_mask")
         timed(subject, "render")

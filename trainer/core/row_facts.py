@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from trainer.core.data import IGNORED, Split
 from trainer.core.defect_size import MEASURES, size_of
 from trainer.core.positions import group_of, positions_by_scene
+from trainer.core.split import IGNORED, Split
 
 # Not factors: names, seeds, the truth itself, and how it was rendered.
 NO_FACTORS = {
@@ -19,7 +19,6 @@ NO_FACTORS = {
 MOST_LEVELS = 12
 # What is computed of each row stands among the factors under these names.
 COMPUTED = ("position", "size", "kinds")
-ROWS = ("all", "observable", "clear")
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from trainer.core.data import open_picture
 from trainer.core.errors import InputError
 from trainer.core.prediction import Judged, Judging
+from trainer.core.split import open_picture
 from trainer.florence2.detect import Inspector
 from trainer.florence2.position_table import read_positions
 from trainer.florence2.truth import Pin
