@@ -19,9 +19,10 @@ from accelerate import Accelerator
 
 from trainer.florence2 import lora
 from trainer.florence2.answers import Vocabulary
-from trainer.florence2.data import Collator, Sample
+from trainer.florence2.batches import Collator
 from trainer.florence2.network import bytes_needed, choose_parameters, load, trained_parameters
 from trainer.florence2.run import DetectionConfig
+from trainer.florence2.samples import Sample
 from trainer.florence2.tiny import IMAGENET_MEAN, IMAGENET_STD, tiny_tokenizer
 from trainer.florence2.training import Trainee, parameter_groups
 
