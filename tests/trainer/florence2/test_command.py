@@ -514,7 +514,10 @@ def test_a_pattern_that_leaves_out_a_part_is_an_error(finished, pattern):
         (["--compare", "full", "--train-share", "50"], "--train-share: expected none beside --compare"),
         (["--compare", "full", "--lora-rank", "4"], "--lora-rank: expected only with lora among the modes"),
         (["--model", "/no/such/folder"], "expected 'tiny', a checkpoint's folder"),
-        (["--model", "tiny", "--photos", "/no/photos"], "/no/photos: expected a folder of pictures, got nothing there"),
+        (
+            ["--model", "tiny", "--photos", "/no/photos"],
+            "/no/photos: expected a folder of pictures, got nothing there",
+        ),
     ],
 )
 def test_mistakes_are_named_without_a_traceback(dataset, tmp_path, capsys, monkeypatch, words, message):
