@@ -11,9 +11,9 @@ from pathlib import Path
 from PIL import Image
 
 from generator.io.pin_boxes import read_pin_boxes
-from trainer.core.data import open_picture
 from trainer.core.errors import InputError, as_input_error
 from trainer.core.prediction import Judged, Judging
+from trainer.core.split import open_picture
 from trainer.florence2.detect import Inspector
 from trainer.florence2.truth import Pin
 from trainer.florence2.verdicts import annotate, verdict_of

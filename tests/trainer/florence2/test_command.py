@@ -21,9 +21,9 @@ pytest.importorskip("pycocotools")
 from tests.trainer.conftest import png_bytes
 from tests.trainer.florence2.florence2_rows import detection_of, with_answers
 from trainer import evaluate, predict
-from trainer.core import checkpoint, positions
-from trainer.core.checkpoint import read_tensors
+from trainer.core import positions, run_folder
 from trainer.core.errors import InputError
+from trainer.core.run_folder import read_tensors
 from trainer.florence2 import (
     command,
     comparison,
@@ -35,16 +35,10 @@ from trainer.florence2 import (
     verdicts,
 )
 from trainer.florence2.answers import Found
-from trainer.florence2.data import (
-    DetectionSplit,
-    chosen_rows,
-    close_up,
-    overlay,
-    sample_of,
-    training_rows,
-)
+from trainer.florence2.data import DetectionSplit, chosen_rows, sample_of, training_rows
 from trainer.florence2.network import load
 from trainer.florence2.run import load_config
+from trainer.florence2.samples import close_up, overlay
 from trainer.florence2.truth import Truth, truth_of
 
 SMALL = [
@@ -149,7 +143,7 @@ def test_a_run_that_ran_out_of_time_and_went_on_has_the_same_model(dataset, fini
     tensors, metadata = read_tensors(run / "state.safetensors")
     state = json.loads(metadata["state"])
     state["best_score"] = [1.0, 1.0]
-    checkpoint.save_tensors(run / "state.safetensors", tensors, {"state": json.dumps(state)})
+    run_folder.save_tensors(run / "state.safetensors", tensors, {"state": json.dumps(state)})
     assert resume(dataset, run) == 0
     for name in ("best.safetensors", "state.safetensors"):
         ours, theirs = (read_tensors(place / name) for place in (run, finished))
@@ -316,7 +310,8 @@ def test_predict_refuses_options_of_the_other_kind(finished, trained_run, tmp_pa
     assert predict.main(["--model", str(finished), str(tmp_path / "p.png"), "--weights", "last"]) == 2
     assert predict.main(["--model", str(trained_run), str(tmp_path / "p.png"), "--batch-size", "2"]) == 2
     error = capsys.readouterr().err
-    assert "--weights: expected only" in error and "--batch-size: expected only" in error
+    assert "--weights applies to ViT runs only" in error
+    assert "--batch-size applies to Florence-2 runs only" in error
 
 
 def test_evaluate_says_of_validation_what_the_training_said(dataset, finished, tmp_path, capsys):
@@ -401,7 +396,7 @@ def test_what_evaluate_of_a_detector_refuses(dataset, finished, make_rows, make_
     other = make_dataset(tmp_path / "other", {"test": strange}, classes)
     assert evaluate.main([*words, str(other), "--out", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
-    assert "--rows: expected only with a ViT's run" in error and "expected a split 'nothing'" in error
+    assert "--rows applies to ViT runs only" in error and "expected a split 'nothing'" in error
     assert "split test: expected defects of the run's classes ['BENDNG', 'NUKENG'], got OTHERNG" in error
     assert not (tmp_path / "out").exists() and not (finished / "evaluation").exists()
 
@@ -519,7 +514,10 @@ def test_a_pattern_that_leaves_out_a_part_is_an_error(finished, pattern):
         (["--compare", "full", "--train-share", "50"], "--train-share: expected none beside --compare"),
         (["--compare", "full", "--lora-rank", "4"], "--lora-rank: expected only with lora among the modes"),
         (["--model", "/no/such/folder"], "expected 'tiny', a checkpoint's folder"),
-        (["--model", "tiny", "--photos", "/no/photos"], "/no/photos: expected a folder of pictures, got nothing there"),
+        (
+            ["--model", "tiny", "--photos", "/no/photos"],
+            "/no/photos: expected a folder of pictures, got nothing there",
+        ),
     ],
 )
 def test_mistakes_are_named_without_a_traceback(dataset, tmp_path, capsys, monkeypatch, words, message):
