@@ -136,7 +136,7 @@ def test_command_shows_and_scores(trained_run, tiny_dataset, tmp_path, capsys):
             assert min(picture.size) > 200
     with Image.open(out / "attention.gif") as animation:
         # Equal frames are stored once: best and last may be the same epoch.
-        assert animation.n_frames in (1, 2)
+        assert getattr(animation, "n_frames") in (1, 2)
     assert "hit" in capsys.readouterr().out
 
 
