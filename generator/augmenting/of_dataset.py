@@ -25,13 +25,13 @@ from generator.augmenting.copied_rows import Columns, Rules, copies_of
 from generator.augmenting.copies import COPIES
 from generator.augmenting.plan import Line, Options, Plan
 from generator.augmenting.relabel import Settings
+from generator.dataset.connectors import read_connectors
 from generator.dataset.derived_card import make_derived_card, read_card
 from generator.dataset.folder import (
     BATCH_ROWS,
     CARD,
     count_rows,
     dataset_columns,
-    read_connectors,
     read_parameters,
     read_rows,
     split_files,
