@@ -47,17 +47,18 @@ from transformers import (
 )
 
 import trainer.hub  # noqa: F401 (makes the network known to transformers)
-from trainer.core import checkpoint
-from trainer.core.checkpoint import RunState, TrainingConfig
-from trainer.core.data import Pictures, Split
+from trainer.core import run_folder, state
 from trainer.core.distributed import Share
 from trainer.core.options import repeatable
+from trainer.core.split import Pictures, Split
+from trainer.core.state import RunState
 from trainer.vit import training
 from trainer.vit.closeups import CloseUps
 from trainer.vit.loader import Portion, plan_of, steps_of
 from trainer.vit.network.model import ViT, ViTConfig
 from trainer.vit.network.modeling_pinsight_vit import PinsightViTConfig
 from trainer.vit.patches import patch_loss
+from trainer.vit.run import TrainingConfig
 
 CLASSES = ("BENDNG", "NUKENG", "OK")
 SIZE = (256, 128)
@@ -307,11 +308,9 @@ def epoch_end_seconds(setting: Setting, repeats: int = 5) -> float:
         for _ in range(repeats):
             start = time.perf_counter()
             weights = {key: tensor.clone() for key, tensor in setting.model.state_dict().items()}
-            for file in (checkpoint.BEST, checkpoint.LAST):
-                checkpoint.save_tensors(Path(name) / file, weights, {"epoch": "1"})
-            checkpoint.save_state(
-                Path(name), setting.model, setting.optimizer, RunState(1, 1, (0.0, 0.0)), {}
-            )
+            for file in (run_folder.BEST, run_folder.LAST):
+                run_folder.save_tensors(Path(name) / file, weights, {"epoch": "1"})
+            state.save_state(Path(name), setting.model, setting.optimizer, RunState(1, 1, (0.0, 0.0)), {})
             times.append(time.perf_counter() - start)
     return statistics.median(times)
 

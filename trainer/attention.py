@@ -10,11 +10,11 @@ from pathlib import Path
 
 import torch
 
-from trainer.core import row_facts
+from trainer.core import settings
 from trainer.core.errors import InputError
-from trainer.core.options import check_place, device_of, exit_code, number
+from trainer.core.options import device_of, exit_code, number
+from trainer.core.run_folder import check_place, kind_of
 from trainer.florence2.run import FORMAT as DETECTION_FORMAT
-from trainer.florence2.run import kind_of
 from trainer.vit import results, run_page
 from trainer.vit.attention import PICTURES, PROBES, SPLIT, Asked, show
 
@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     which.add_argument(
         "--stages", action="store_true", help="the weights that trainer.vit --stages kept, then the best ones"
     )
-    p.add_argument("--rows", choices=row_facts.ROWS, help="(those that the run was measured on)")
+    p.add_argument("--rows", choices=settings.ROWS, help="(those that the run was measured on)")
     p.add_argument(
         "--pictures",
         type=number(int, 1, 100_000),

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import torch
 
-from trainer.core import row_facts
+from trainer.core import settings
 from trainer.core.errors import InputError
-from trainer.core.options import check_place, device_of, exit_code, number
+from trainer.core.options import device_of, exit_code, number
+from trainer.core.run_folder import check_place, kind_of
 from trainer.florence2.run import FORMAT as DETECTION_FORMAT
-from trainer.florence2.run import kind_of
 
 OUT = "evaluation"
 EXAMPLE = """example:
@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument(
         "--rows",
-        choices=row_facts.ROWS,
+        choices=settings.ROWS,
         help="of a ViT: all; those whose defects can be seen; of these, those outside the grey zone (observable)",
     )
     p.add_argument("--batch-size", type=number(int, 1, 65_536), default=16, help="(16)")

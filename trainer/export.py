@@ -7,10 +7,11 @@ import argparse
 import sys
 from pathlib import Path
 
+from trainer.core.console import say
 from trainer.core.errors import InputError
-from trainer.core.options import exit_code, say
+from trainer.core.options import exit_code
+from trainer.core.run_folder import kind_of
 from trainer.florence2.run import FORMAT as DETECTION_FORMAT
-from trainer.florence2.run import kind_of
 from trainer.vit.onnx_export import OPSET, export_run
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from trainer.core import checkpoint
+from trainer.core import run_folder
 from trainer.core.errors import InputError
 from trainer.core.options import exit_code
 from trainer.core.prediction import (
@@ -25,8 +25,8 @@ from trainer.core.prediction import (
     sheet_names,
     write_sheet,
 )
+from trainer.core.run_folder import kind_of
 from trainer.florence2.run import FORMAT as DETECTION_FORMAT
-from trainer.florence2.run import kind_of
 
 
 def parser() -> argparse.ArgumentParser:
@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
         "--positions",
         type=Path,
         metavar="FILE",
-        help="Florence-2: CSV with address, cavity, x1, y1, x2, y2 (px), or a record; names the pin of each box",
+        help="Florence-2: CSV with address, x1, y1, x2, y2 (px) and cavity if known, or a record; names each box's pin",
     )
     p.add_argument(
         "--threshold",
@@ -130,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
     text = json.dumps(verdicts, indent=2, ensure_ascii=False) + "\n"
     for target in (args.json, args.out / PREDICTIONS if args.out else None):
         if target is not None:
-            checkpoint.write_text(target, text)
+            run_folder.write_text(target, text)
     if problems:
         raise InputError(problems)
     return 0

@@ -9,12 +9,13 @@ import sys
 from pathlib import Path
 
 from generator.dataset.hub import HubError, name_problem
+from trainer.core.console import say
 from trainer.core.errors import InputError
-from trainer.core.options import exit_code, say
+from trainer.core.options import exit_code
 from trainer.core.publication import CARD, push
+from trainer.core.run_folder import kind_of
 from trainer.florence2 import publication as detection
 from trainer.florence2.run import FORMAT as DETECTION_FORMAT
-from trainer.florence2.run import kind_of
 from trainer.vit import publication
 
 EXAMPLE = """example:

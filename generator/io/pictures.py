@@ -188,14 +188,6 @@ def eight_bit(picture: Image.Image) -> Image.Image:
     return picture if picture.mode in ("RGB", "L") else picture.convert("RGB")
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.part")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
-
-
 def _check_white(values: np.ndarray, name: str) -> None:
     white = float(values.max())
     if white < LEAST_DEEP_WHITE:

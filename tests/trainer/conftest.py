@@ -208,10 +208,10 @@ def trained_run(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 @contextmanager
 def dying_in_epoch(number: int) -> Iterator[None]:
-    """A training that begins its epoch `number` is interrupted there."""
-    from trainer.vit import training
+    """A training, of whatever kind, that begins its epoch `number` is interrupted there."""
+    from trainer.core import loop
 
-    real, calls = training.train_epoch, []
+    real, calls = loop.train_epoch, []
 
     def train_epoch(*args, **kwargs):
         calls.append(1)
@@ -220,5 +220,5 @@ def dying_in_epoch(number: int) -> Iterator[None]:
         return real(*args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "train_epoch", train_epoch)
+        patch.setattr(loop, "train_epoch", train_epoch)
         yield

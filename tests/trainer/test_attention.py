@@ -7,8 +7,9 @@ import torch
 from PIL import Image
 
 from trainer.attention import main
-from trainer.core import checkpoint
-from trainer.core.data import IGNORED, housing_box
+from trainer.core import run_folder
+from trainer.core.data import housing_box
+from trainer.core.split import IGNORED
 from trainer.evaluate import main as evaluate
 from trainer.vit import answers, attention
 from trainer.vit.attention_maps import METHODS, maps_of, recording, shares
@@ -224,7 +225,7 @@ def test_the_commands_show_how_far_they_are(trained_run, tiny_dataset, tmp_path,
 
 
 def test_weights_of_another_network_are_refused(trained_run, tiny_dataset, network, tmp_path, capsys):
-    checkpoint.save_tensors(tmp_path / "other.safetensors", network.state_dict(), {})
+    run_folder.save_tensors(tmp_path / "other.safetensors", network.state_dict(), {})
     weights = str(tmp_path / "other.safetensors")
     assert main(["--model", str(trained_run), "--data", str(tiny_dataset), "--weights", weights]) == 2
     assert "unknown tensor" in capsys.readouterr().err

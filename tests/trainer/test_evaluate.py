@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainer.core import frozen_threshold, plots, row_facts
+from trainer.core import frozen_threshold, plots, row_facts, settings
 from trainer.core.data import load_frozen_classes
 from trainer.core.errors import InputError
 from trainer.core.frozen_threshold import FROZEN, Frozen
@@ -98,7 +98,7 @@ def test_rows_whose_defect_cannot_be_seen_are_left_out(trained_run, make_dataset
     rows[0]["observable"], rows[1]["grey"] = False, True
     data = make_dataset(tmp_path / "data", {"test": rows})
     counts = {}
-    for which in row_facts.ROWS:
+    for which in settings.ROWS:
         assert evaluate(trained_run, data, tmp_path / which, "--rows", which) == 0
         document = json.loads((tmp_path / which / "evaluation.json").read_text())
         counts[which] = (document["splits"]["test"]["pictures"], document["left_out"]["test"])

@@ -10,11 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from trainer.core import checkpoint, frozen_threshold
-from trainer.core.checkpoint import TrainingConfig
+from trainer.core import frozen_threshold
 from trainer.export import main
 from trainer.vit import onnx_export as export
+from trainer.vit import run as vit_run
 from trainer.vit.network.model import ViT, ViTConfig
+from trainer.vit.run import TrainingConfig
 from trainer.vit.verdicts import judge
 
 
@@ -52,7 +53,7 @@ def test_onnxruntime_alone_says_what_predict_says(exported, trained_run, make_ro
         check=True,
     )
     said = json.loads(done.stdout)
-    model, held = checkpoint.load_model(trained_run), frozen_threshold.load(trained_run)
+    model, held = vit_run.load_model(trained_run), frozen_threshold.load(trained_run)
     assert (float(said["meta"]["temperature"]), float(said["meta"]["threshold_ng"])) == (
         held.temperature,
         held.threshold,
@@ -90,14 +91,14 @@ def test_of_the_last_weights_nothing_is_frozen(trained_run, tmp_path):
 
 
 def test_a_file_that_answers_otherwise_is_not_written(trained_run, tmp_path, monkeypatch):
-    model = checkpoint.load_model(trained_run)
-    other = checkpoint.load_model(trained_run)
+    model = vit_run.load_model(trained_run)
+    other = vit_run.load_model(trained_run)
     with torch.no_grad():
         other.class_head.bias[0] += 1
     real = export.largest_difference
     wrong = export.Probabilities(other).eval()
     monkeypatch.setattr(export, "largest_difference", lambda path, _: real(path, wrong))
-    _, settings = checkpoint.load_config(trained_run)
+    _, settings = vit_run.load_config(trained_run)
     with pytest.raises(RuntimeError, match="difference"):
         export.export(model, settings, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())

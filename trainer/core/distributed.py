@@ -74,8 +74,8 @@ class Share:
         dist.all_gather_object(parts, part)
         return torch.cat(parts)
 
-    def agreed(self, value: float) -> float:
-        """The first process's value: clocks differ."""
+    def agreed[T](self, value: T) -> T:
+        """The first process's value: clocks differ, and not every process measures."""
         if self.count == 1:
             return value
         values = [value]
@@ -88,7 +88,7 @@ class Share:
             dist.barrier()
 
     def leave(self) -> None:
-        """Take leave of the others: what follows is for the first process alone."""
+        """Destroy the process group: what follows is for the first process alone."""
         if self.count > 1:
             dist.destroy_process_group()
 
@@ -121,11 +121,6 @@ def share_dropout(module: nn.Module, share: Share) -> None:
             setattr(module, name, SharedDropout(child.p, share))
         else:
             share_dropout(child, share)
-
-
-def speaks() -> bool:
-    """Whether this process tells a person of mistakes: the first one of its machine."""
-    return int(os.environ.get("WORLD_SIZE", 1)) == 1 or os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def join(device: torch.device) -> tuple[Share, torch.device]:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.core import checkpoint
+from trainer.core import run_folder
 from trainer.core.decision import choose_threshold, fit_temperature, softmax
 from trainer.core.errors import InputError
 
@@ -71,24 +71,31 @@ def freeze(
     temperature = fit_temperature(logits, labels)
     scores = 1 - softmax(logits, temperature)[:, ok_index]
     decided = Frozen(
-        weights_sha256=digest(run / checkpoint.BEST),
+        weights_sha256=digest(run / run_folder.BEST),
         threshold=choose_threshold(scores, labels != ok_index),
         temperature=temperature,
         pictures=len(labels),
         positions=positions,
     )
     document = {"criterion": CRITERION, **asdict(decided)}
-    checkpoint.write_text(run / FROZEN, json.dumps(document, indent=2) + "\n")
-    checkpoint.save_temperature(run, decided.temperature)
+    run_folder.write_text(run / FROZEN, json.dumps(document, indent=2) + "\n")
+    _write_temperature(run, decided.temperature)
     return decided
+
+
+def _write_temperature(run: Path, temperature: float | None) -> None:
+    """The temperature in RUN/config.json, where transformers reads it; None: none."""
+    path = run / run_folder.CONFIG
+    document = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    known = document.pop("logit_temperature", None)
+    if temperature != known:
+        held = {} if temperature is None else {"logit_temperature": temperature}
+        run_folder.write_text(path, json.dumps({**document, **held}, indent=2) + "\n")
 
 
 def forget_temperature(run: Path) -> None:
     """Remove the temperature from RUN/config.json, before its weights are replaced: transformers reads it there."""
-    path = run / checkpoint.CONFIG
-    document = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if document.pop("logit_temperature", None) is not None:
-        checkpoint.write_text(path, json.dumps(document, indent=2) + "\n")
+    _write_temperature(run, None)
 
 
 def load(run: Path) -> Frozen | None:
@@ -115,9 +122,9 @@ def load(run: Path) -> Frozen | None:
         raise InputError(f"{path}: expected what a training froze, got {type(e).__name__}: {e}") from e
     if not (0 <= held.threshold <= 1 and held.temperature > 0):
         raise InputError(f"{path}: expected a threshold in [0, 1] and a temperature above 0, got {held}")
-    if held.weights_sha256 != digest(run / checkpoint.BEST):
+    if held.weights_sha256 != digest(run / run_folder.BEST):
         raise InputError(
-            f"{path}: belongs to other weights than {checkpoint.BEST}: finish the training with --resume, or remove "
+            f"{path}: belongs to other weights than {run_folder.BEST}: finish the training with --resume, or remove "
             "the file, and `python -m trainer.evaluate` chooses it again"
         )
     return held

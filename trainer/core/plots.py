@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from trainer.core.checkpoint import replace_file
+from trainer.core.run_folder import replace_file
 
 
 def save_figure(figure: Figure, path: Path) -> None:

@@ -13,9 +13,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from generator.io import pictures as decoder
-from trainer.core import checkpoint
+from trainer.core import run_folder
 from trainer.core.errors import InputError, as_input_error
-from trainer.core.options import check_place
+from trainer.core.run_folder import check_place
 
 PREDICTIONS = "predictions.json"
 # In every sheet.
@@ -165,4 +165,4 @@ def write_sheet(sheet: Image.Image, path: Path) -> None:
     """Write a sheet as PNG, atomically, with our mark."""
     mark = PngInfo()
     mark.add_text(*MARK)
-    checkpoint.replace_file(path, lambda t: sheet.save(t, format="PNG", pnginfo=mark))
+    run_folder.replace_file(path, lambda t: sheet.save(t, format="PNG", pnginfo=mark))

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from generator.dataset.hub import LARGEST_CARD, NotAllowed, Publication, publish
 from trainer.core import card
-from trainer.core.checkpoint import write_text
 from trainer.core.errors import InputError
+from trainer.core.run_folder import write_text
 
 CARD = "README.md"
 # By path there: a file, or bytes.

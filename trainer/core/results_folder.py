@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from trainer.core import checkpoint
+from trainer.core import run_folder
 from trainer.core.errors import InputError
+from trainer.core.run_folder import REPORT
 
-EVALUATION, PREDICTIONS, REPORT = "evaluation.json", "predictions.csv", "report.html"
+EVALUATION, PREDICTIONS = "evaluation.json", "predictions.csv"
 STAGE = ".results.tmp"
 # Names of the files that a document stands for, itself not among them.
 FilesOf = Callable[[Mapping[str, Any]], Iterable[str]]
@@ -33,7 +34,7 @@ def read(path: Path, expected: str, **kinds: type) -> dict[str, Any]:
     Raises:
         InputError: It is missing, none, or lacks a key.
     """
-    found = checkpoint.read_json(path, expected)
+    found = run_folder.read_json(path, expected)
     if wrong := [key for key, kind in kinds.items() if not isinstance(found.get(key), kind)]:
         raise InputError(f"{path}: expected {expected}, got one without {', '.join(wrong)}")
     return found

@@ -1,25 +1,24 @@
 """What a dataset's row says of the part in its picture: which part, which factors, which defect of which size."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
-from trainer.core.data import IGNORED, Split
+from trainer.core.defect_size import MEASURES, size_of
 from trainer.core.positions import group_of, positions_by_scene
+from trainer.core.split import IGNORED, Split
 
-MEASURES = ("true_position_mm", "retraction_mm")
 # Not factors: names, seeds, the truth itself, and how it was rendered.
 NO_FACTORS = {
     *("run", "split", "part", "seed", "defects", "samples", "width", "height"),
     *("label", "verdict", "kinds", "observable", "grey", "objects", "bbox_str", "image", "nsoart"),
-    *("housing_bbox", "mask", "original", "file"),
+    *("housing_bbox", "camera_json", "tolerance_json", "mask", "original", "file"),
 }
 MOST_LEVELS = 12
 # What is computed of each row stands among the factors under these names.
 COMPUTED = ("position", "size", "kinds")
-ROWS = ("all", "observable", "clear")
 
 
 @dataclass(frozen=True)
@@ -49,37 +48,22 @@ def _defects(split: Split, index: int, ok_index: int) -> list[int]:
     return [i for i, c in enumerate(split.categories[index].tolist()) if c not in (ok_index, IGNORED)]
 
 
-def _at(objects: Mapping[str, Any], key: str, index: int) -> Any:
-    values = objects.get(key)
-    return values[index] if values else None
-
-
 def facts(split: Split, ok_index: int) -> list[Facts]:
-    """The facts of each example of a split: see `of_part` for those with several views.
-
-    A bent pin's size is its true position, a retracted one's its retraction: the larger of the two, as both are known.
-    A missing pin, and anything that is no pin, has none.
-    """
+    """The facts of each example of a split: see `of_part` for those with several views."""
     out = []
     for index, row in enumerate(split.rows):
         scene, part = str(row.get("scene") or ""), row.get("part")
         # A photograph may be NG of a kind that nobody named. A row's own label is the dataset's, not the network's.
         unnamed = row.get("kinds") is None and int(split.labels[index // split.views]) != ok_index
-        objects = row.get("objects") or {}
-        found = _defects(split, index, ok_index)
-        measure, size = "", None
-        if len(found) == 1:
-            sizes = {name: _at(objects, name, found[0]) for name in MEASURES}
-            known = {name: float(v) for name, v in sizes.items() if v is not None and v > 0}
-            if known and _at(objects, "address", found[0]):
-                measure = max(known, key=lambda name: known[name])
-                size = known[measure]
+        objects = (split.objects[index] if split.objects else None) or ()
+        found = [objects[i] for i in _defects(split, index, ok_index)]
+        measure, size = size_of(found, json.loads(row.get("tolerance_json") or "{}"))
         out.append(
             Facts(
                 part=f"{scene}/{part}" if part not in (None, "") else f"run {split.runs[index]}",
                 scene=scene,
                 kinds="+".join(sorted(set(row.get("kinds") or []))) or ("unknown" if unnamed else "OK"),
-                addresses=tuple(str(_at(objects, "address", i) or "") for i in found),
+                addresses=tuple(each.address or "" for each in found),
                 measure=measure,
                 size_mm=size,
                 factors={k: "" if v is None else str(v) for k, v in row.items() if k not in NO_FACTORS},

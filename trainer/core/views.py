@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 
-from trainer.core.data import Split
 from trainer.core.errors import InputError
+from trainer.core.split import Split
 from trainer.vit.network.model import OK_CLASS
 
 ALL = ("all",)

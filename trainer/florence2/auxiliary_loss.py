@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from generator.bbox_str import BINS
-from trainer.florence2.data import Sample
+from trainer.florence2.samples import Sample
 from trainer.florence2.tiny import HARMONICS
 
 BACKGROUND = 0

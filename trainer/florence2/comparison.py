@@ -13,9 +13,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from trainer.core import checkpoint
+from trainer.core import run_folder
+from trainer.core.console import say
 from trainer.core.errors import InputError
-from trainer.core.options import check_place, say
+from trainer.core.run_folder import check_place
 from trainer.florence2.network import MODES
 
 TABLE = (
@@ -143,7 +144,7 @@ def _runs(args: argparse.Namespace, argv: list[str]) -> dict[str, list[str]]:
         words = [*passed_on(argv, mode == "lora"), "--mode", mode, "--out", str(out / name)]
         if share is not None:
             words += ["--train-share", str(share)]
-        if (out / name / checkpoint.CONFIG).is_file():
+        if (out / name / run_folder.CONFIG).is_file():
             words.append("--resume")
         runs[name] = words
     return runs
@@ -154,7 +155,7 @@ def _claim(out: Path, args: argparse.Namespace) -> None:
     given = {name: str(value) for name, value in vars(args).items() if value is not None and name != "out"}
     given["data"] = str(args.data.resolve())
     if out.is_dir() and any(out.iterdir()):
-        begun = checkpoint.read_json(out / COMMAND, "the folder of a comparison, or a new one")
+        begun = run_folder.read_json(out / COMMAND, "the folder of a comparison, or a new one")
         names = [
             name
             for name in {**begun, **given}
@@ -170,7 +171,7 @@ def _claim(out: Path, args: argparse.Namespace) -> None:
             )
     check_place(out)
     out.mkdir(parents=True, exist_ok=True)
-    checkpoint.write_text(out / COMMAND, json.dumps(given, indent=2) + "\n")
+    run_folder.write_text(out / COMMAND, json.dumps(given, indent=2) + "\n")
 
 
 def compare(args: argparse.Namespace, argv: list[str]) -> int:
@@ -203,8 +204,8 @@ def compare(args: argparse.Namespace, argv: list[str]) -> int:
     from trainer.florence2.plots import comparison
 
     table, numbers, picture = (out / name for name in FILES)
-    checkpoint.write_table(table, TABLE, rows)
-    checkpoint.write_text(numbers, json.dumps(rows, indent=2) + "\n")
+    run_folder.write_table(table, TABLE, rows)
+    run_folder.write_text(numbers, json.dumps(rows, indent=2) + "\n")
     comparison(rows, picture)
     for row in rows:
         say(

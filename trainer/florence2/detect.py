@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from trainer.core.options import device_of
 from trainer.florence2.answers import AnswerGrammar, Found, Vocabulary, generate
-from trainer.florence2.data import Collator, DetectionSplit, stretched
+from trainer.florence2.batches import Collator
+from trainer.florence2.data import DetectionSplit, stretched
 from trainer.florence2.run import Detector, load_detector
 
 # Boxes that the model doubts are asked for too: mAP needs them, and their confidence says what they are.

@@ -13,11 +13,13 @@ from typing import Any
 
 import torch
 
-from trainer.core import checkpoint, results_folder
+from trainer.core import results_folder, run_folder
+from trainer.core.console import say
 from trainer.core.data import read_dataset
 from trainer.core.errors import InputError
-from trainer.core.options import say
-from trainer.core.results_folder import EVALUATION, PREDICTIONS, REPORT, evaluation_files
+from trainer.core.results_folder import EVALUATION, PREDICTIONS, evaluation_files
+from trainer.core.rows import ANSWER_READ, lacking, lacking_line
+from trainer.core.run_folder import REPORT
 from trainer.florence2 import metrics, plots, sheets
 from trainer.florence2.answers import Found
 from trainer.florence2.data import DetectionData, DetectionSplit, detection_data
@@ -34,6 +36,8 @@ SHOWN = 6
 def _data(folder: Path, wanted: Sequence[str], detector: Detector) -> DetectionData:
     """The splits to measure: those wanted, or all but `train`."""
     dataset, classes = read_dataset(folder, detector.input, wanted)
+    if missing := lacking(next(iter(dataset.values())).features, ANSWER_READ):
+        say(lacking_line(missing))
     chosen = {n: rows for n, rows in dataset.items() if n in wanted or (not wanted and n != "train")}
     if not chosen:
         raise InputError(f"--data {folder}: expected a split other than train, got none")
@@ -152,11 +156,11 @@ def evaluate(
             "seen": detector.seen,
             "splits": reports,
         }
-        checkpoint.write_table(stage / PREDICTIONS, COLUMNS, rows)
+        run_folder.write_table(stage / PREDICTIONS, COLUMNS, rows)
         calibrations = {name: measured["calibration"] for name, measured in reports.items()}
         plots.calibration(calibrations, stage / "calibration.png")
         write_page(stage, document)
-        checkpoint.write_text(stage / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        run_folder.write_text(stage / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     for name, measured in reports.items():
         say(f"{name}: {metrics.headline(measured)} ({measured['pictures']} pictures)")
         for group, part in measured["positions"].items():

@@ -1,26 +1,27 @@
 """What follows a training: the best weights on every split, the model in a form that loads, and the report."""
 
-import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from trainer.core import checkpoint
-from trainer.core.options import say
+from trainer.core import run_folder
+from trainer.core.console import say
+from trainer.core.loop import Outcome
+from trainer.core.run_folder import read_metrics
 from trainer.florence2 import forgetting, lora, metrics, plots, sheets
+from trainer.florence2.answers import AnswerGrammar, Found
 from trainer.florence2.card import model_card
-from trainer.florence2.data import DetectionData
 from trainer.florence2.detect import answers
+from trainer.florence2.examples import Examples
+from trainer.florence2.losses import DetectionLosses
 from trainer.florence2.network import load, trained_parameters
 from trainer.florence2.results import SUMMARY
-from trainer.florence2.run import ADAPTER, MODEL, DetectionConfig, Detector, save_config, save_model
+from trainer.florence2.run import ADAPTER, MODEL, Detector, save_config, save_model
 from trainer.florence2.run_page import write_page
-from trainer.florence2.training import Outcome, Training
-from trainer.vit.training import read_metrics
 
 
 def _store(run: Path, model: Any, processor: Any) -> None:
@@ -32,78 +33,119 @@ def _store(run: Path, model: Any, processor: Any) -> None:
     folder.rename(run / MODEL)
 
 
-def _merged(training: Training, run: Path) -> tuple[Any, float | None]:
-    """The plain model; with LoRA its adapter is written first, and the merge compared."""
-    if training.config.mode != "lora":
-        return training.trainee.model.eval(), None
-    training.trainee.model.save_pretrained(run / ADAPTER)
-    batch, _ = training.batch(training.rows[:2], torch.Generator().manual_seed(0))
-    return lora.merge(training.trainee.model, batch.inputs, batch.labels)
+@dataclass(frozen=True)
+class Ended:
+    """A training that has ended.
 
-
-def measure(
-    model: Any, training: Training, data: DetectionData
-) -> tuple[float, dict[str, dict[str, Any]], dict[str, Any]]:
-    """Threshold from validation, and every split but train at it.
-
-    Returns:
-        The threshold, the reports by split, and the boxes by split.
+    Args:
+        network: The model and its losses, as the last epoch left them.
+        examples: The pictures that trained.
+        source: What `load` makes the model before training from.
+        outcome: How it ended.
+        matched: What LoRA matched.
+        peak_memory_mb: Most memory of the process, or of the GPU.
     """
+
+    network: DetectionLosses
+    examples: Examples
+    source: tuple[str, Sequence[str], tuple[int, int], int]
+    outcome: Outcome
+    matched: Sequence[lora.Matched]
+    peak_memory_mb: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The best weights on every split but train: threshold from validation, reports and boxes by split."""
+
+    threshold: float
+    reports: dict[str, dict[str, Any]]
+    found: dict[str, list[list[Found]]]
+
+
+def _load_best(run: Path, network: DetectionLosses) -> None:
+    """Put RUN/best.safetensors into the network."""
+    tensors, _ = run_folder.read_tensors(run / run_folder.BEST)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if parameter.requires_grad:
+                parameter.copy_(tensors[name])
+
+
+def _merged(run: Path, ended: Ended) -> tuple[Any, float | None]:
+    """The plain model; with LoRA its adapter is written first, and the merge compared."""
+    model = ended.network.model
+    if ended.examples.config.mode != "lora":
+        return model.eval(), None
+    model.save_pretrained(run / ADAPTER)
+    batch, _ = ended.examples.batch(ended.examples.rows[:2], torch.Generator().manual_seed(0))
+    return lora.merge(model, batch.inputs, batch.labels)
+
+
+def measure(model: Any, examples: Examples) -> Measured:
+    """Choose the threshold on validation, and measure every split but train at it."""
+    data, collator = examples.data, examples.collator
+    grammar = AnswerGrammar(collator.vocabulary)
     found = {
-        name: answers(model, split, training.collator, training.grammar)
+        name: answers(model, split, collator, grammar)
         for name, split in data.splits.items()
         if name != "train"
     }
     validation = data.splits["validation"]
     threshold = metrics.best_threshold(list(zip(validation.truths, found["validation"], strict=True)))
-    seen = data.seen_positions(training.rows)
+    seen = data.seen_positions(examples.rows)
     reports = {
         name: metrics.report(data.splits[name].truths, boxes, data.labels, threshold, seen)
         for name, boxes in found.items()
     }
-    return threshold, reports, found
+    return Measured(threshold, reports, found)
 
 
-def finish(
-    run: Path,
-    settings: DetectionConfig,
-    training: Training,
-    source: tuple[str, Sequence[str], tuple[int, int], int],
-    detector: Detector,
-    outcome: Outcome,
-    peak_memory_mb: float,
-    matched: Sequence[lora.Matched],
-    photos: Path | None = None,
-) -> dict[str, Any]:
+def _compared(
+    run: Path, before: Any, model: Any, processor: Any, examples: Examples, photos: Path | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What training changed, and what it forgot, written into RUN."""
+    held = {name: tensor.detach().cpu() for name, tensor in before.state_dict().items()}
+    rows = lora.changes(held, model)
+    changed = lora.write_report(rows, run)
+    plots.weight_changes(rows, run / "changes.png")
+    pictures = [*forgetting.drawn_pictures(), *(forgetting.photos(photos) if photos else ())]
+    before = before.to(examples.device).eval()
+    forgot = forgetting.compare(before, model, processor, examples.data.size, pictures)
+    run_folder.write_json(run / "forgetting.json", forgot)
+    return changed, forgot
+
+
+def _draw(run: Path, rows: Sequence[run_folder.Row], measured: Measured, examples: Examples) -> None:
+    """Curves, calibration and the sheet of the best weights."""
+    reports = measured.reports
+    plots.curves(rows, reports["validation"]["ceiling"]["map"], run / "curves.png")
+    plots.calibration({name: r["calibration"] for name, r in reports.items()}, run / "calibration.png")
+    validation = examples.data.splits["validation"]
+    shown = sheets.fixed_rows(validation)
+    sheet = sheets.truth_and_prediction(validation, measured.found["validation"], shown, measured.threshold)
+    sheets.save(sheet, run / "sheets" / "best.png")
+
+
+def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = None) -> None:
     """Measure the best weights, and write model, summary, plots, report and card.
 
     Args:
         run: The run's folder.
-        settings: Of the training.
-        training: As it ended.
-        source: What `load` makes the model before training from.
+        ended: The training.
         detector: What prediction needs; its threshold is chosen here.
-        outcome: How the training ended.
-        peak_memory_mb: Most memory of the process, or of the GPU.
-        matched: What LoRA matched.
         photos: The user's pictures for the forgetting check.
-
-    Returns:
-        What summary.json holds.
     """
-    data, device = training.data, training.accelerator.device
-    training.load_best(run)
-    trained, _ = trained_parameters(training.trainee.model)
-    model, difference = _merged(training, run)
-    threshold, reports, found = measure(model, training, data)
-    before, processor = load(*source)
-    save_config(run, settings, replace(detector, threshold=threshold))
+    examples, outcome = ended.examples, ended.outcome
+    settings, data = examples.config, examples.data
+    _load_best(run, ended.network)
+    trained, _ = trained_parameters(ended.network.model)
+    model, difference = _merged(run, ended)
+    measured = measure(model, examples)
+    save_config(run, settings, replace(detector, threshold=measured.threshold))
+    before, processor = load(*ended.source)
     _store(run, model, processor)
-    held = {name: tensor.detach().cpu() for name, tensor in before.state_dict().items()}
-    changed = lora.write_report(lora.changes(held, model), run)
-    pictures = [*forgetting.drawn_pictures(), *(forgetting.photos(photos) if photos else ())]
-    forgot = forgetting.compare(before.to(device).eval(), model, processor, data.size, pictures)
-    checkpoint.write_text(run / "forgetting.json", json.dumps(forgot, indent=2, ensure_ascii=False) + "\n")
+    changed, forgot = _compared(run, before, model, processor, examples, photos)
     rows = read_metrics(run, outcome.epochs)
     summary: dict[str, Any] = {
         "settings": asdict(settings),
@@ -113,32 +155,25 @@ def finish(
         "best_epoch": outcome.best_epoch,
         "best_by": "mAP on validation, averaged weights: its own number is optimistic",
         "stopped": outcome.stopped,
-        "device": str(device),
-        "training_pictures": len(training.rows),
+        "device": str(examples.device),
+        "training_pictures": len(examples.rows),
         # Of all calls that a resumed run took.
         "minutes": sum(float(row["seconds"]) for row in rows) / 60,  # type: ignore[arg-type]
-        "peak_memory_mb": peak_memory_mb,
+        "peak_memory_mb": ended.peak_memory_mb,
         "parameters": sum(p.numel() for p in model.parameters()),
         "trained_parameters": trained,
-        "lora": lora.matched_as_json(matched),
+        "lora": lora.matched_as_json(ended.matched),
         "merge_difference": difference,
         "changed": changed,
-        "threshold": threshold,
-        "splits": reports,
+        "threshold": measured.threshold,
+        "splits": measured.reports,
         "forgetting": forgot,
     }
-    checkpoint.write_text(run / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
-    ceiling = reports["validation"]["ceiling"]["map"]
-    plots.curves(rows, ceiling, run / "curves.png")
-    plots.calibration({name: r["calibration"] for name, r in reports.items()}, run / "calibration.png")
-    validation = data.splits["validation"]
-    shown = sheets.fixed_rows(validation)
-    sheet = sheets.truth_and_prediction(validation, found["validation"], shown, threshold)
-    sheets.save(sheet, run / "sheets" / "best.png")
+    run_folder.write_json(run / SUMMARY, summary)
+    _draw(run, rows, measured, examples)
     write_page(run, summary)
-    checkpoint.write_text(run / "README.md", model_card(run.resolve().name, summary, data.labels))
-    for name, measured in reports.items():
-        say(f"{name}: {metrics.headline(measured)} (best weights, {measured['pictures']} pictures)")
-        for group, part in measured["positions"].items():
+    run_folder.write_text(run / "README.md", model_card(run.resolve().name, summary, data.labels))
+    for name, report in measured.reports.items():
+        say(f"{name}: {metrics.headline(report)} (best weights, {report['pictures']} pictures)")
+        for group, part in report["positions"].items():
             say(f"  {group} positions: {metrics.headline(part)}")
-    return summary

@@ -16,8 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from generator.io.pictures import find_pictures
-from trainer.core.data import open_picture
 from trainer.core.errors import as_input_error
+from trainer.core.split import open_picture
 from trainer.florence2.data import stretched
 
 TASKS = ("<OD>", "<CAPTION>")

@@ -5,7 +5,6 @@ leaves out a whole part is an error here. The rows of the location tokens train 
 this model.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainer.core.checkpoint import write_text
 from trainer.core.errors import InputError
+from trainer.core.run_folder import write_json
 
 ALL_PARTS = (
     r".*(vision_tower\.blocks.*\.(qkv|proj|fc1|fc2)|multi_modal_projector\.image_projection"
@@ -137,9 +136,7 @@ def changes(before: dict[str, Tensor], after: nn.Module) -> list[dict[str, Any]]
 
 
 def write_report(rows: Sequence[dict[str, Any]], run: Path) -> dict[str, Any]:
-    """Write RUN/changes.json and RUN/changes.png; returns the totals per part."""
-    from trainer.florence2.plots import weight_changes
-
+    """Write RUN/changes.json; returns the totals per part."""
     totals: dict[str, Any] = {}
     for row in rows:
         total = totals.setdefault(
@@ -150,8 +147,7 @@ def write_report(rows: Sequence[dict[str, Any]], run: Path) -> dict[str, Any]:
         total["changed"] += row["changed"]
         total["changed_parameters"] += row["parameters"] * row["changed"]
         total["change"] = (total["change"] ** 2 + row["change"] ** 2) ** 0.5
-    write_text(run / "changes.json", json.dumps({"parts": totals, "weights": list(rows)}, indent=2) + "\n")
-    weight_changes(rows, run / "changes.png")
+    write_json(run / "changes.json", {"parts": totals, "weights": list(rows)})
     return totals
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainer.core import checkpoint
+from trainer.core import run_folder
 from trainer.core.errors import InputError
 from trainer.core.publication import CARD, Files, Picture, captions, picture_files, pictures_of, write_card
 from trainer.florence2.card import model_card
@@ -42,6 +42,6 @@ def files_of(run: Path, name: str, datasets: Sequence[str] = (), license: str = 
     return {
         **dict(sorted(model.items())),
         CARD: card,
-        "pinsight.json": run / checkpoint.CONFIG,
+        "pinsight.json": run / run_folder.CONFIG,
         **picture_files(run, pictures),
     }

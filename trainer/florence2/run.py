@@ -7,17 +7,15 @@ RUN/best.safetensors      what trained, of the best epoch (averaged weights)
 RUN/state.safetensors     what `--resume` goes on from: what trained, its average, the optimizer's moments
 """
 
-import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-
-from trainer.core import checkpoint
+from trainer.core import run_folder
 from trainer.core.errors import InputError
 from trainer.core.positions import ANY_SCENE
+from trainer.core.settings import section
+from trainer.florence2.network import load
 from trainer.vit.network.model import OK_CLASS
 
 FORMAT = "pinsight-florence2"
@@ -128,16 +126,7 @@ def save_config(run: Path, training: DetectionConfig, detector: Detector) -> Non
         "training": asdict(training),
         "detector": asdict(detector),
     }
-    checkpoint.write_text(run / checkpoint.CONFIG, json.dumps(document, indent=2) + "\n")
-
-
-def kind_of(run: Path) -> str | None:
-    """The `format` of a run's config.json; None where there is none that can be read."""
-    try:
-        document = json.loads((run / checkpoint.CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return document.get("format") if isinstance(document, dict) else None
+    run_folder.write_json(run / run_folder.CONFIG, document)
 
 
 def load_config(run: Path) -> tuple[DetectionConfig, Detector]:
@@ -146,24 +135,13 @@ def load_config(run: Path) -> tuple[DetectionConfig, Detector]:
     Raises:
         InputError: The folder or file is missing, of another format or version, or has unknown keys.
     """
-    path = run / checkpoint.CONFIG
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as e:
-        raise InputError(f"{path}: expected a Florence-2 run's config.json, got {e}") from e
-    if (
-        not isinstance(document, dict)
-        or document.get("format") != FORMAT
-        or document.get("version") != VERSION
-    ):
-        raise InputError(f"{path}: expected format {FORMAT!r} version {VERSION}")
-    if unknown := set(document) - {"format", "version", "training", "detector"}:
-        raise InputError(f"{path}: unknown keys {sorted(unknown)}")
-    training = checkpoint.section(DetectionConfig, document.get("training"), f"{path} training", LATER)
+    path = run / run_folder.CONFIG
+    document = run_folder.read_config(path, FORMAT, VERSION, ("training", "detector"))
+    training = section(DetectionConfig, document.get("training"), f"{path} training", LATER)
     known = document.get("detector")
     if isinstance(known, dict) and isinstance(known.get("seen"), list):
         known = {**known, "seen": {ANY_SCENE: known["seen"]}}  # earlier versions kept no scene
-    detector = checkpoint.section(Detector, known, f"{path} detector")
+    detector = section(Detector, known, f"{path} detector")
     return training, replace(detector, classes=tuple(detector.classes), size=tuple(detector.size))
 
 
@@ -179,8 +157,6 @@ def load_detector(run: Path) -> tuple[Any, Any, Detector]:
     Raises:
         InputError: The run is missing or was not finished.
     """
-    from trainer.florence2.network import load
-
     training, detector = load_config(run)
     if not (run / MODEL / "config.json").is_file():
         raise InputError(
@@ -189,64 +165,3 @@ def load_detector(run: Path) -> tuple[Any, Any, Detector]:
         )
     model, processor = load(str(run / MODEL), (), detector.size, training.seed)
     return model.eval(), processor, detector
-
-
-@dataclass(frozen=True)
-class RunState:
-    """Where a training stands after an epoch; `best_score` (mAP, mAP50) orders epochs; 0 = no best epoch yet."""
-
-    epoch: int = 0
-    step: int = 0
-    best_epoch: int = 0
-    best_score: tuple[float, float] = (-1.0, -1.0)
-
-
-def _trained(module: nn.Module) -> dict[str, nn.Parameter]:
-    return {name: p for name, p in module.named_parameters() if p.requires_grad}
-
-
-def save_state(
-    run: Path,
-    module: nn.Module,
-    average: dict[str, torch.Tensor],
-    optimizer: torch.optim.Optimizer,
-    state: RunState,
-) -> None:
-    """Write RUN/state.safetensors: what trains, its average, moments and counters of one moment."""
-    tensors: dict[str, torch.Tensor] = {f"average.{name}": tensor for name, tensor in average.items()}
-    for name, parameter in _trained(module).items():
-        tensors[f"weight.{name}"] = parameter
-        for key, value in optimizer.state[parameter].items():
-            tensors[f"optimizer.{key}.{name}"] = value
-    checkpoint.save_tensors(run / checkpoint.STATE, tensors, {"state": json.dumps(asdict(state))})
-
-
-def load_state(
-    run: Path, module: nn.Module, average: dict[str, torch.Tensor], optimizer: torch.optim.Optimizer
-) -> RunState:
-    """Read RUN/state.safetensors back into a training.
-
-    Raises:
-        InputError: The file is missing, or of another model.
-    """
-    path = run / checkpoint.STATE
-    tensors, metadata = checkpoint.read_tensors(path)
-    trained = _trained(module)
-    held = {k.removeprefix("weight.") for k in tensors if k.startswith("weight.")}
-    if held != set(trained):
-        raise InputError(f"{path}: expected the state of this model and mode, got other parameters")
-    with torch.no_grad():
-        for name, parameter in trained.items():
-            parameter.copy_(tensors[f"weight.{name}"])
-            if name in average:
-                average[name].copy_(tensors[f"average.{name}"])
-            moments = {
-                key: tensors.get(f"optimizer.{key}.{name}") for key in ("step", "exp_avg", "exp_avg_sq")
-            }
-            if all(moment is not None for moment in moments.values()):
-                optimizer.state[parameter] = {
-                    key: moment if key == "step" else moment.to(parameter)  # type: ignore[union-attr]
-                    for key, moment in moments.items()
-                }
-    values = json.loads(metadata["state"])
-    return RunState(values["epoch"], values["step"], values["best_epoch"], tuple(values["best_score"]))

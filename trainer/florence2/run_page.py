@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.core import page
-from trainer.core.checkpoint import write_text
-from trainer.core.results_folder import REPORT
+from trainer.core.run_folder import REPORT, write_text
 from trainer.florence2.evaluation_page import split_parts
 
 

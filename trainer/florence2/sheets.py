@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from trainer.core.checkpoint import replace_file
-from trainer.core.data import Pictures
+from trainer.core.run_folder import replace_file
+from trainer.core.split import Pictures
 from trainer.florence2.answers import Found
 from trainer.florence2.data import DetectionSplit
 from trainer.florence2.drawing import draw_boxes

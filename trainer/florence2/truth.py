@@ -6,14 +6,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from generator.bbox_str import decode, encode
-from trainer.core.augmentation import LEFT_RIGHT, UP_DOWN
 from trainer.core.errors import InputError
+from trainer.core.rows import MIN_VISIBLE, may_flip, objects_in
 from trainer.vit.network.model import OK_CLASS
 
 if TYPE_CHECKING:
     from generator.dataset.rows import ObjectRow
 
 MISSING_CLASS = "NUKENG"
+
+
 FACTORS = ("scene", "housing", "terminal", "camera", "lighting", "marking")
 
 
@@ -59,7 +61,7 @@ class Truth:
         return self.factors.get("scene", ""), tuple(pin.address for pin in self.targets)
 
 
-def _answer_of(objects: "Sequence[ObjectRow]", least_visible: float) -> list[int]:
+def _answer_of(objects: "Sequence[ObjectRow]") -> list[int]:
     """Which objects the `<OD>` answer names.
 
     A dataset of an earlier version does not say it of each object: there it is its rule, an NG object that can be seen.
@@ -70,7 +72,7 @@ def _answer_of(objects: "Sequence[ObjectRow]", least_visible: float) -> list[int
         if (
             each.in_answer
             if each.in_answer is not None
-            else each.category != OK_CLASS and (each.visible is None or each.visible >= least_visible)
+            else each.category != OK_CLASS and (each.visible is None or each.visible >= MIN_VISIBLE)
         )
     ]
 
@@ -96,10 +98,6 @@ def truth_of(row: Mapping[str, Any], classes: Sequence[str], place: str) -> Trut
     Raises:
         InputError: No picture size, or `bbox_str` is no `<OD>` answer or names another class.
     """
-    # Imported here: the row type takes seconds, and a prediction does without.
-    from generator.dataset.labels import OBSERVABLE_SHARE
-    from generator.dataset.rows import objects_of
-
     width, height = int(row.get("width") or 0), int(row.get("height") or 0)
     text = row.get("bbox_str") or ""
     try:
@@ -110,22 +108,21 @@ def truth_of(row: Mapping[str, Any], classes: Sequence[str], place: str) -> Trut
         raise InputError(
             f"{place} column bbox_str: expected labels of {list(classes)}, got {sorted(unknown)}"
         )
-    objects = [each for each in objects_of(row, classes) or () if each.area > 0]
+    objects = [each for each in objects_in(row, classes) or () if each.area > 0]
     pins = [
         Pin(each.address or "", each.cavity or "", each.box, each.category, _is_missing(each))
         for each in objects
     ]
-    answer = _answer_of(objects, OBSERVABLE_SHARE)
+    answer = _answer_of(objects)
     if encode([pins[i].box for i in answer], [pins[i].label for i in answer], width, height) != text:
         answer = list(range(len(pins), len(pins) + len(boxes)))
         pins += [Pin("", "", box, label) for box, label in zip(boxes, labels, strict=True)]
-    plain = row.get("marking") == "none"
     return Truth(
         run=str(row.get("run", "")),
         size=(width, height),
         pins=tuple(pins),
         answer=tuple(answer),
-        may_flip=(plain and row.get("camera") in LEFT_RIGHT, plain and row.get("camera") in UP_DOWN),
+        may_flip=may_flip(row),
         factors={name: str(row[name]) for name in FACTORS if row.get(name) is not None},
     )
 

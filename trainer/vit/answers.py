@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from trainer.core.data import Split
 from trainer.core.distributed import Share
+from trainer.core.split import Split
 from trainer.vit.network.model import ViT
 
 

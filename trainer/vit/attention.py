@@ -21,10 +21,12 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from trainer.core import checkpoint, results_folder, row_facts, views
-from trainer.core.data import Split, housing_box, load_frozen_classes
+from trainer.core import results_folder, row_facts, run_folder, views
+from trainer.core.console import say
+from trainer.core.data import housing_box, load_frozen_classes
 from trainer.core.errors import InputError
-from trainer.core.options import say
+from trainer.core.split import Split
+from trainer.vit import run as vit_run
 from trainer.vit.attention_maps import METHODS, maps_of
 from trainer.vit.attention_scores import centre_map, scores, summary
 from trainer.vit.attention_sheets import animation, curves, sheet
@@ -190,11 +192,11 @@ def write(out: Path, looks: Mapping[str, Look], base: Mapping[str, Any], probes:
         if len(looks) > 1:
             curves(scores_by_weights, base, stage / CURVES)
             animation([one.sheet for one in looks.values()], stage / ANIMATION)
-        checkpoint.write_text(stage / ATTENTION_DOCUMENT, json.dumps(document, indent=2) + "\n")
+        run_folder.write_text(stage / ATTENTION_DOCUMENT, json.dumps(document, indent=2) + "\n")
 
 
 def _save_sheet(picture: Image.Image, path: Path) -> None:
-    checkpoint.replace_file(path, lambda t: picture.save(t, format="PNG"))
+    run_folder.replace_file(path, lambda t: picture.save(t, format="PNG"))
 
 
 def stages_of(run: Path) -> list[Path]:
@@ -228,7 +230,7 @@ class StageLooks:
         self._looks: dict[str, Look] = {}
 
     def _look(self, folder: Path, title: str) -> Look:
-        model = checkpoint.load_model(folder).to(self._device)
+        model = vit_run.load_model(folder).to(self._device)
         return look(model, self._probes, f"{self._run.resolve().name}, {title}", self._done)
 
     def update(self) -> None:
@@ -243,29 +245,29 @@ class StageLooks:
                 continue
             found = self._looks[name] = self._look(folder, f"epoch {name}")
             _save_sheet(found.sheet, folder / STAGE_SHEET)
-            checkpoint.write_text(folder / ATTENTION_DOCUMENT, json.dumps(found.scores, indent=2) + "\n")
+            run_folder.write_text(folder / ATTENTION_DOCUMENT, json.dumps(found.scores, indent=2) + "\n")
 
     def finish(self) -> tuple[dict[str, Look], dict[str, Any]]:
         """All stages, then the best weights, in the order of their epochs; and the baselines."""
         self.update()
         best = {"best": self._look(self._run, "best epoch")}
-        base = baselines(checkpoint.load_model(self._run).to(self._device), self._probes, self._done)
+        base = baselines(vit_run.load_model(self._run).to(self._device), self._probes, self._done)
         return self._looks | best, base
 
 
 def _networks(run: Path, wanted: Sequence[str], device: torch.device) -> dict[str, ViT]:
     """The run's network with each of the weights, by the name it gets in the results."""
-    config, _ = checkpoint.load_config(run)
+    config, _ = vit_run.load_config(run)
     found = {}
     for given in wanted:
-        kept = {"best": run / checkpoint.BEST, "last": run / checkpoint.LAST}
+        kept = {"best": run / run_folder.BEST, "last": run / run_folder.LAST}
         path = kept.get(given, Path(given))
         name = given if given in kept else path.stem
         if name in found:
             raise InputError(f"--weights: expected names that differ, got {name} twice")
         model = ViT(config)
-        tensors, _ = checkpoint.read_tensors(path)
-        checkpoint.load_weights(model, tensors, str(path))
+        tensors, _ = run_folder.read_tensors(path)
+        vit_run.load_weights(model, tensors, str(path))
         found[name] = model.to(device).eval()
     return found
 
@@ -311,7 +313,7 @@ class Asked:
 
 def _probes(asked: Asked) -> Probes:
     """The pictures that are asked, as the run's network takes them."""
-    config, settings = checkpoint.load_config(asked.run)
+    config, settings = vit_run.load_config(asked.run)
     size = (config.width, config.height)
     splits = load_frozen_classes(asked.data, settings.input, size, config.classes, (asked.split,))
     if config.views:

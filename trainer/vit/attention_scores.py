@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainer.core.data import IGNORED
+from trainer.core.split import IGNORED
 from trainer.vit.patches import overlap
 
 

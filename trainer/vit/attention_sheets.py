@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from trainer.core.checkpoint import replace_file
-from trainer.core.data import IGNORED, Split
 from trainer.core.plots import save_figure
+from trainer.core.run_folder import replace_file
+from trainer.core.split import IGNORED, Split
 from trainer.vit.attention_maps import METHODS
 from trainer.vit.network.model import ViTConfig
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer.core import checkpoint, frozen_threshold
+from trainer.core import frozen_threshold, run_folder
 from trainer.core.card import LIMITS, Result, header, markdown
-from trainer.core.checkpoint import TrainingConfig
 from trainer.core.page import shown
 from trainer.vit import hub_files, results
+from trainer.vit import run as vit_run
 from trainer.vit.network.model import ViTConfig
+from trainer.vit.run import TrainingConfig
 
 TASK = "Image classification"
 INPUTS = {"image": "RGB pictures", "nsoart": "NSOART pictures"}
@@ -90,10 +91,10 @@ def vit_card(
     Raises:
         InputError: See `results.summary_of`.
     """
-    config, settings = checkpoint.load_config(run)
+    config, settings = vit_run.load_config(run)
     summary = results.summary_of(run)
     held = frozen_threshold.load(run)
-    document = checkpoint.read_json(run / checkpoint.CONFIG, "a run's configuration")
+    document = run_folder.read_json(run / run_folder.CONFIG, "a run's configuration")
     by_transformers = "auto_map" in document and hub_files.takes_one_picture(config)
     measured = measured_of(run, summary)
     data = summary.get("data", {})

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from trainer.core.augmentation import Batch, mirror, photometric, turn
-from trainer.core.data import IGNORED, Split
+from trainer.core.split import IGNORED, Split
 
 JITTER_PX = 12  # a pin has to meet the patches' grid everywhere, also in a small close-up
 JITTER = 3 / 16  # of a larger side

@@ -16,11 +16,14 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
-from trainer.core.checkpoint import TrainingConfig
-from trainer.core.data import IGNORED, Split
+from trainer.core.console import say
+from trainer.core.errors import InputError
+from trainer.core.split import IGNORED, Data, Split
 from trainer.vit.network.model import ViT
 from trainer.vit.patches import patch_loss
+from trainer.vit.run import TrainingConfig
 
 EXAMINATION = "examination.json"
 PICTURES = 8
@@ -89,6 +92,81 @@ def _advice(config: TrainingConfig, losses: Sequence[float], largest: float) -> 
     return "the pictures show no difference between the classes, or --lr is wrong: look at them, then try --lr 0.001"
 
 
+def _in_vain(split: Split, rows: Sequence[int], names: Sequence[str], config: TrainingConfig) -> str:
+    """Why no step needs to be taken to see that nothing can be learned; empty where that is not so."""
+    if len(split.labels[rows].unique()) < 2:
+        only = names[int(split.labels[rows][0])]
+        return f"every training picture is {only}: there is nothing to tell apart"
+    if pairs := contradictions(split, rows):
+        first, second = (f"{split.name(i)} ({names[int(split.labels[i])]})" for i in pairs[0])
+        return f"equal pictures have different labels: {first} and {second}"
+    if config.lr > HIGH_RATE:
+        return (
+            f"--lr {config.lr:g} throws the weights about: AdamW moves each by about that much a step, and they begin "
+            f"at about {HIGH_RATE:g}; try --lr 0.001"
+        )
+    return ""
+
+
+@dataclass
+class _ByHeart:
+    """How learning a batch by heart goes: losses of its steps, share right, largest gradient, whether boxes teach."""
+
+    losses: list[float]
+    accuracy: float = 0.0
+    largest: float = 0.0
+    right_in_a_row: int = 0
+    taught: bool = False
+
+    def is_done(self, logits: Tensor, labels: Tensor, loss: Tensor) -> bool:
+        """Take in a step's answers; whether the batch is learned, or the loss gone."""
+        self.losses.append(float(loss.detach()))
+        self.accuracy = float((logits.argmax(1) == labels).float().mean())
+        self.right_in_a_row = self.right_in_a_row + 1 if self.accuracy == 1 else 0
+        learned = self.right_in_a_row >= PATIENCE and self.losses[-1] < 0.5 * self.losses[0]
+        return learned or not math.isfinite(self.losses[-1])
+
+
+def _learn_by_heart(model: ViT, split: Split, rows: Sequence[int], config: TrainingConfig) -> _ByHeart:
+    device = next(model.parameters()).device
+    patient = copy.deepcopy(model).train()
+    optimizer = torch.optim.AdamW(patient.parameter_groups(0.0), lr=config.lr, betas=(0.9, 0.99))
+    pixels = split.pixels(rows).to(device).float() / 255
+    labels = split.labels[list(rows)].to(device)
+    at = split.places(rows)
+    boxes, categories, known = (
+        tensor[at].to(device) for tensor in (split.boxes, split.categories, split.boxes_known)
+    )
+    # Picture labels alone may stand still for long before they are learned; with boxes eight pictures never do.
+    found = _ByHeart([], taught=bool(known.any()) and config.patch_weight > 0)
+    for step in range(MOST_STEPS):
+        for group in optimizer.param_groups:
+            group["lr"] = config.lr * min(1.0, (step + 1) / 10)
+        prediction = patient(pixels)
+        loss = F.cross_entropy(prediction.logits, labels)
+        if found.is_done(prediction.logits, labels, loss):
+            break
+        if config.patch_weight > 0:
+            shape = patient.config
+            loss = loss + config.patch_weight * patch_loss(
+                prediction.patch_logits.flatten(0, -4),
+                boxes,
+                categories,
+                known,
+                shape.ok_index,
+                shape.patch_size,
+            )
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = float(torch.nn.utils.clip_grad_norm_(patient.parameters(), config.clip))
+        found.largest = max(found.largest, norm)
+        if not math.isfinite(norm):
+            found.losses.append(math.nan)
+            break
+        optimizer.step()
+    return found
+
+
 def examine(model: ViT, split: Split, config: TrainingConfig) -> Examination:
     """Learn one batch by heart with a copy of the network; neither it nor a random number is changed.
 
@@ -98,63 +176,16 @@ def examine(model: ViT, split: Split, config: TrainingConfig) -> Examination:
         config: The training's settings.
     """
     rows = chosen_rows(split.labels)
-    names = model.config.classes
-    if len(split.labels[rows].unique()) < 2:
-        only = names[int(split.labels[rows][0])]
-        reason = f"every training picture is {only}: there is nothing to tell apart"
-        return Examination(False, True, reason, 0, math.nan, math.nan, 1.0, 0.0)
-    if pairs := contradictions(split, rows):
-        first, second = (f"{split.name(i)} ({names[int(split.labels[i])]})" for i in pairs[0])
-        reason = f"equal pictures have different labels: {first} and {second}"
-        return Examination(False, True, reason, 0, math.nan, math.nan, 0.0, 0.0)
-    if config.lr > HIGH_RATE:
-        reason = (
-            f"--lr {config.lr:g} throws the weights about: AdamW moves each by about that much a step, and they begin "
-            f"at about {HIGH_RATE:g}; try --lr 0.001"
-        )
-        return Examination(False, True, reason, 0, math.nan, math.nan, 0.0, 0.0)
-    device = next(model.parameters()).device
+    if reason := _in_vain(split, rows, model.config.classes, config):
+        alike = len(split.labels[rows].unique()) < 2
+        return Examination(False, True, reason, 0, math.nan, math.nan, float(alike), 0.0)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        patient = copy.deepcopy(model).train()
-        optimizer = torch.optim.AdamW(patient.parameter_groups(0.0), lr=config.lr, betas=(0.9, 0.99))
-        pixels = split.pixels(rows).to(device).float() / 255
-        labels = split.labels[rows].to(device)
-        at = split.places(rows)
-        boxes = [t[at].to(device) for t in (split.boxes, split.categories, split.boxes_known)]
-        losses: list[float] = []
-        largest, accuracy, right_in_a_row = 0.0, 0.0, 0
-        for step in range(MOST_STEPS):
-            for group in optimizer.param_groups:
-                group["lr"] = config.lr * min(1.0, (step + 1) / 10)
-            prediction = patient(pixels)
-            loss = F.cross_entropy(prediction.logits, labels)
-            losses.append(float(loss.detach()))
-            accuracy = float((prediction.logits.argmax(1) == labels).float().mean())
-            right_in_a_row = right_in_a_row + 1 if accuracy == 1 else 0
-            learned = right_in_a_row >= PATIENCE and losses[-1] < 0.5 * losses[0]
-            if learned or not math.isfinite(losses[-1]):
-                break
-            if config.patch_weight > 0:
-                loss = loss + config.patch_weight * patch_loss(
-                    prediction.patch_logits.flatten(0, -4),
-                    *boxes,
-                    patient.config.ok_index,
-                    patient.config.patch_size,
-                )
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            norm = float(torch.nn.utils.clip_grad_norm_(patient.parameters(), config.clip))
-            largest = max(largest, norm)
-            if not math.isfinite(norm):
-                losses.append(math.nan)
-                break
-            optimizer.step()
+        found = _learn_by_heart(model, split, rows, config)
+    losses, accuracy, largest = found.losses, found.accuracy, found.largest
     away = not math.isfinite(losses[-1]) or max(losses) > RUNAWAY * losses[0]
     healthy = accuracy == 1 and not away
-    # Picture labels alone may stand still for long before they are learned; with boxes eight pictures never do.
-    taught = bool(boxes[2].any()) and config.patch_weight > 0
-    still = min(losses[-20:]) > 0.9 * losses[0] and taught
+    still = min(losses[-20:]) > 0.9 * losses[0] and found.taught
     lost = still or away or largest < NO_GRADIENT
     reason = ""
     if not healthy:
@@ -241,3 +272,33 @@ def check_classes(train: Split, validation: Split, classes: Sequence[str]) -> li
         "are: what was never shown cannot be learned; build the dataset with some, or leave the class out"
         for label in sorted(set(validation.labels.tolist()) - taught)
     ]
+
+
+def admit(model: ViT, data: Data, settings: TrainingConfig) -> list[str]:
+    """Labels against boxes, classes against each other, and one batch by heart, before anything is spent.
+
+    Returns:
+        What was found, in sentences without their full stop.
+
+    Raises:
+        InputError: Training cannot succeed as it is.
+    """
+    train, validation = data.splits["train"], data.splits["validation"]
+    problems, warnings = check_labels(train, model.config.ok_index, data.classes)
+    if problems:
+        raise InputError([f"split train: {problem}" for problem in problems])
+    warnings += check_classes(train, validation, data.classes)
+    for warning in warnings:
+        say(f"WARNING: {warning}.")
+    found = examine(model, train, settings)
+    if found.hopeless:
+        raise InputError(f"not begun (--no-check begins all the same): {found.reason}")
+    if not found.healthy:
+        say(f"WARNING: {found.reason}.")
+        return [*warnings, found.reason]
+    learned = (
+        f"one batch learned by heart in {found.steps} steps: loss {found.first_loss:.3f} to {found.last_loss:.3f}, "
+        f"largest gradient {found.largest_gradient:.2g}"
+    )
+    say(learned)
+    return [*warnings, learned]

@@ -16,15 +16,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from trainer.core import checkpoint, frozen_threshold, plots, results_folder, row_facts, views
-from trainer.core.data import Split, load_frozen_classes
+from trainer.core import frozen_threshold, plots, results_folder, row_facts, run_folder, views
+from trainer.core.console import say
+from trainer.core.data import load_frozen_classes
 from trainer.core.decision import decide, softmax
 from trainer.core.errors import InputError
 from trainer.core.frozen_threshold import Frozen
-from trainer.core.options import say
-from trainer.core.results_folder import EVALUATION, PREDICTIONS, REPORT, evaluation_files
+from trainer.core.results_folder import EVALUATION, PREDICTIONS, evaluation_files
 from trainer.core.row_facts import Facts
+from trainer.core.run_folder import REPORT
+from trainer.core.split import Split
 from trainer.vit import evaluation_plots, metrics
+from trainer.vit import run as vit_run
 from trainer.vit.answers import answer
 from trainer.vit.evaluation_page import write_page
 from trainer.vit.network.model import ViT, ViTConfig
@@ -100,7 +103,7 @@ def frozen_of(asked: Asked, model: ViT) -> Frozen:
     held = frozen_threshold.load(asked.run)
     if held is not None:
         return held
-    config, (_, settings) = model.config, checkpoint.load_config(asked.run)
+    config, (_, settings) = model.config, vit_run.load_config(asked.run)
     try:
         splits = read_splits(asked.data, settings.input, config, ("validation",))
     except InputError as e:
@@ -204,8 +207,8 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
         InputError: The run or the dataset cannot be used, no row is left, or `out` has files of the same names that no
             evaluation wrote.
     """
-    _, settings = checkpoint.load_config(asked.run)
-    model = checkpoint.load_model(asked.run).to(asked.device)
+    _, settings = vit_run.load_config(asked.run)
+    model = vit_run.load_model(asked.run).to(asked.device)
     held = frozen_of(asked, model)
     chosen = read_splits(asked.data, settings.input, model.config, asked.splits, ("train",))
     splits = {name: kept(split, asked.rows) for name, split in chosen.items()}
@@ -221,10 +224,10 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
     left_out = {name: len(chosen[name]) - len(split) for name, split in splits.items()}
     document = _document(asked, model.config, held, found.reports, left_out)
     with results_folder.replaced(out, EVALUATION, evaluation_files) as stage:
-        checkpoint.write_table(stage / PREDICTIONS, list(found.lines[0]), found.lines)
+        run_folder.write_table(stage / PREDICTIONS, list(found.lines[0]), found.lines)
         write_pictures(stage, model, splits, found)
         write_page(stage, document)
-        checkpoint.write_text(stage / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        run_folder.write_text(stage / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     for name, measured in found.reports.items():
         say(_headline(name, measured, model.config))
     say(f"page: {out / REPORT}")

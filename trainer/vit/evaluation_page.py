@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trainer.core import checkpoint, page
+from trainer.core import page, run_folder
 from trainer.core.frozen_threshold import CRITERION
-from trainer.core.results_folder import REPORT
+from trainer.core.run_folder import REPORT
 
 INTERVALS = (
     "Intervals of accuracy, recall and precision: bootstrap over parts, 1,000 draws; where all are right, or "
@@ -32,7 +32,7 @@ FACTORS = (
 def write_page(out: Path, document: Mapping[str, Any]) -> None:
     """Write OUT/report.html from what evaluation.json holds and the pictures in OUT."""
     head = page.head(f"Evaluation: {document['model']} on {document['data']}")
-    checkpoint.write_text(out / REPORT, "\n".join([head, *page_parts(out, document)]) + "\n")
+    run_folder.write_text(out / REPORT, "\n".join([head, *page_parts(out, document)]) + "\n")
 
 
 def page_parts(out: Path, document: Mapping[str, Any], heading: str = "h2") -> list[str]:

@@ -10,10 +10,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
-from trainer.core.checkpoint import replace_file
-from trainer.core.data import IGNORED, Split
 from trainer.core.detection_probability import FOUND, probability
 from trainer.core.plots import save_figure
+from trainer.core.run_folder import replace_file
+from trainer.core.split import IGNORED, Split
 
 CAPTION = 44
 RED, GREEN = (214, 48, 49), (40, 167, 69)

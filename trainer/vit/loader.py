@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from trainer.core.augmentation import Batch, augment, example_seeds
-from trainer.core.checkpoint import RunState, TrainingConfig
-from trainer.core.data import Split
 from trainer.core.distributed import Share
+from trainer.core.split import Split
 from trainer.vit.closeups import CloseUps
+from trainer.vit.run import TrainingConfig
 
 AHEAD = 3  # steps that wait, ready
 
@@ -44,11 +44,6 @@ class Plan:
     def steps(self, epoch: int) -> int:
         """Steps of one epoch, counted from 1."""
         return self.close_up_steps if epoch <= self.close_up_epochs else self.picture_steps
-
-    def is_over(self, state: RunState, patience: int) -> bool:
-        """Whether `patience` epochs with pictures have passed since the best one; 0 waits for ever."""
-        since = max(state.best_epoch, self.close_up_epochs)
-        return patience > 0 and state.epoch - since >= patience
 
     def done(self, epoch: int) -> int:
         """Steps up to the end of an epoch; all of them at the last."""

@@ -19,10 +19,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainer.core import checkpoint, frozen_threshold
-from trainer.core.checkpoint import TrainingConfig
+from trainer.core import frozen_threshold, run_folder
 from trainer.core.frozen_threshold import Frozen
+from trainer.vit import run as vit_run
 from trainer.vit.network.model import ViT, ViTConfig
+from trainer.vit.run import TrainingConfig
 
 OPSET = 18
 
@@ -102,7 +103,7 @@ def export(model: ViT, settings: TrainingConfig, path: Path, held: Frozen | None
                 f"{path}: expected the network's answers within {TOLERANCE:g}, got a difference of {worst:g}"
             )
 
-    checkpoint.replace_file(path, write)
+    run_folder.replace_file(path, write)
     return worst
 
 
@@ -160,7 +161,7 @@ def export_run(run: Path, weights: str, path: Path) -> float:
     Raises:
         InputError: The run cannot be read.
     """
-    model = checkpoint.load_model(run, weights)
-    _, settings = checkpoint.load_config(run)
+    model = vit_run.load_model(run, weights)
+    _, settings = vit_run.load_config(run)
     held = frozen_threshold.load(run) if weights == "best" else None
     return export(model, settings, path, held)

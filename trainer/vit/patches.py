@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainer.core.data import IGNORED
+from trainer.core.split import IGNORED
 
 UNDECIDED = -100  # cross_entropy's own mark for a target that does not count
 

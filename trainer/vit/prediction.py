@@ -13,10 +13,11 @@ from pathlib import Path
 from PIL import Image
 
 from generator.io.view_names import parts_of
-from trainer.core import checkpoint, frozen_threshold
-from trainer.core.data import open_picture
+from trainer.core import frozen_threshold
 from trainer.core.errors import InputError
 from trainer.core.prediction import Judged, Judging
+from trainer.core.split import open_picture
+from trainer.vit import run as vit_run
 from trainer.vit.network.model import ViT
 from trainer.vit.verdicts import annotate, annotate_part, judge, judge_part
 
@@ -47,13 +48,13 @@ def load_classifier(run: Path, weights: str | None, threshold: float | None) -> 
     Raises:
         InputError: The run cannot be read, or judges no picture alone.
     """
-    _, settings = checkpoint.load_config(run)
+    _, settings = vit_run.load_config(run)
     if "+" in settings.input:
         raise InputError(
             f"--model {run}: was trained on {settings.input}, and a picture alone is not both; "
             "`python -m trainer.evaluate` measures it on a dataset that holds both"
         )
-    model = checkpoint.load_model(run, weights or "best")
+    model = vit_run.load_model(run, weights or "best")
     held = frozen_threshold.load(run) if weights in (None, "best") else None
     if threshold is None and held is not None:
         threshold = held.threshold
@@ -74,7 +75,7 @@ def judging(
     Raises:
         InputError: The run cannot be read; as the outcomes are asked for, also what `load_classifier` says.
     """
-    views = checkpoint.load_config(run)[0].views
+    views = vit_run.load_config(run)[0].views
     if not views:
         return Judging(_of_pictures(run, files, weights, threshold, sheets), list(files))
     found, problems = parts_of(files, views)

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainer.core import checkpoint, frozen_threshold
+from trainer.core import frozen_threshold, run_folder
 from trainer.core.publication import CARD, Files, Picture, captions, picture_files, pictures_of, write_card
 from trainer.vit import hub_files, results
+from trainer.vit import run as vit_run
 from trainer.vit.card import vit_card
 
 # Of several with one name the first that exists; the evaluation's only where it is of these weights.
@@ -37,12 +38,12 @@ def files_of(run: Path, name: str, datasets: Sequence[str] = (), license: str = 
     Raises:
         InputError: The run was not finished, or its card is too long.
     """
-    checkpoint.load_model(run)  # whole, and of its configuration
+    vit_run.load_model(run)  # whole, and of its configuration
     measured = results.evaluation_of(run) is not None
     pictures = pictures_of(run, (*(EVALUATED if measured else ()), *TRAINED))
     write_card(run, vit_card(run, name, captions(pictures), datasets, license))
     # What transformers reads beside the configuration, where the run has it.
-    others = (hub_files.PROCESSOR, *hub_files.CODE)
-    wanted = (CARD, checkpoint.CONFIG, checkpoint.BEST, frozen_threshold.FROZEN, *others)
+    others = (hub_files.PROCESSOR, *hub_files.CODE, *hub_files.EARLIER_CODE)
+    wanted = (CARD, run_folder.CONFIG, run_folder.BEST, frozen_threshold.FROZEN, *others)
     files: Files = {one: run / one for one in wanted if (run / one).is_file()}
     return {**files, **picture_files(run, pictures)}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trainer.core import checkpoint, frozen_threshold, results_folder
+from trainer.core import frozen_threshold, results_folder, run_folder
 from trainer.core.errors import InputError
 
 SUMMARY = "summary.json"
@@ -36,10 +36,10 @@ def summary_of(run: Path) -> dict[str, Any]:
     )
     # Earlier versions kept no hash.
     if "weights_sha256" in found and found["weights_sha256"] != frozen_threshold.digest(
-        run / checkpoint.BEST
+        run / run_folder.BEST
     ):
         raise InputError(
-            f"{path}: is of other weights than {checkpoint.BEST}: finish the training with `python -m trainer.vit "
+            f"{path}: is of other weights than {run_folder.BEST}: finish the training with `python -m trainer.vit "
             "--resume`"
         )
     return found
@@ -53,7 +53,7 @@ def evaluation_of(run: Path) -> dict[str, Any] | None:
     found = results_folder.read(place, "what trainer.evaluate wrote", splits=dict)
     held = found.get("frozen")
     if not isinstance(held, dict) or held.get("weights_sha256") != frozen_threshold.digest(
-        run / checkpoint.BEST
+        run / run_folder.BEST
     ):
         return None
     return found

@@ -9,15 +9,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from trainer.core import checkpoint, frozen_threshold, metrics, page, results_folder
-from trainer.core.checkpoint import TrainingConfig
+from trainer.core import frozen_threshold, metrics, page, results_folder, run_folder
+from trainer.core.console import say
 from trainer.core.errors import InputError
-from trainer.core.options import say
-from trainer.core.results_folder import REPORT
+from trainer.core.run_folder import REPORT, read_metrics
 from trainer.vit import doctor, results
+from trainer.vit import run as vit_run
 from trainer.vit.evaluation_page import page_parts
 from trainer.vit.network.model import ViTConfig
-from trainer.vit.training import read_metrics
+from trainer.vit.run import TrainingConfig
 
 
 def write_page(run: Path) -> Path:
@@ -26,7 +26,7 @@ def write_page(run: Path) -> Path:
     Raises:
         InputError: The run was not finished, or a file in it cannot be read.
     """
-    config, settings = checkpoint.load_config(run)
+    config, settings = vit_run.load_config(run)
     summary = results.summary_of(run)
     rows = read_metrics(run, summary["epochs"])
     parts = [
@@ -44,7 +44,7 @@ def write_page(run: Path) -> Path:
         "<h2>Network</h2>",
         page.table(("option", "value"), [[k, str(v)] for k, v in asdict(config).items()]),
     ]
-    checkpoint.write_text(run / REPORT, "\n".join(filter(None, parts)) + "\n")
+    run_folder.write_text(run / REPORT, "\n".join(filter(None, parts)) + "\n")
     return run / REPORT
 
 

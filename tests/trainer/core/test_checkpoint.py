@@ -8,8 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from trainer.core.checkpoint import load_config, load_model, write_text
 from trainer.core.errors import InputError
+from trainer.core.run_folder import write_text
+from trainer.vit.run import load_config, load_model
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from trainer.core import data as data_module
-from trainer.core.data import IGNORED, channel_statistics, load_data
+from trainer.core import split as split_module
+from trainer.core.data import load_data
 from trainer.core.errors import InputError
+from trainer.core.split import IGNORED, channel_statistics
 from trainer.vit.network.letterbox import fit_of, pixels_of, rgb
 
 
@@ -110,7 +111,7 @@ def test_a_terminal_is_shown_how_far_reading_is(tiny_dataset, monkeypatch):
         def isatty(self) -> bool:
             return True
 
-    monkeypatch.setattr(data_module, "SHOWN_AFTER_S", 0)
+    monkeypatch.setattr(split_module, "SHOWN_AFTER_S", 0)
     for stream, shown in ((Terminal(), True), (io.StringIO(), False)):
         monkeypatch.setattr("sys.stderr", stream)
         load_data(tiny_dataset)

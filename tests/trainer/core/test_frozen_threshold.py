@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.core import checkpoint, decision, frozen_threshold
-from trainer.core.checkpoint import TrainingConfig
+from trainer.core import decision, frozen_threshold, run_folder
 from trainer.core.errors import InputError
+from trainer.vit import run as vit_run
 from trainer.vit.network.model import ViTConfig
+from trainer.vit.run import TrainingConfig
 
 SCORES = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=2, max_size=30)
 
@@ -70,13 +71,13 @@ def test_decisions():
 
 
 def test_what_was_frozen_is_read_back_and_belongs_to_its_weights(tmp_path):
-    checkpoint.save_config(tmp_path, ViTConfig(("A", "B", "OK"), 64, 32), TrainingConfig())
-    (tmp_path / checkpoint.BEST).write_bytes(b"weights")
+    vit_run.save_config(tmp_path, ViTConfig(("A", "B", "OK"), 64, 32), TrainingConfig())
+    (tmp_path / run_folder.BEST).write_bytes(b"weights")
     assert frozen_threshold.load(tmp_path) is None
     logits, labels = np.random.default_rng(0).normal(size=(30, 3)), np.arange(30) % 3
     made = frozen_threshold.freeze(tmp_path, logits, labels, 2, {"connector": ["r1c1"]})
     assert frozen_threshold.load(tmp_path) == made
-    (tmp_path / checkpoint.BEST).write_bytes(b"others")
+    (tmp_path / run_folder.BEST).write_bytes(b"others")
     with pytest.raises(InputError, match="other weights"):
         frozen_threshold.load(tmp_path)
 

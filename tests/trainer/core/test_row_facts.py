@@ -1,4 +1,4 @@
-"""What a defect's size is: the measure that makes the pin NG, as the row type says it; never a scatter within tolerance."""
+"""A defect's size is the measure that makes its pin NG, as the row type says it; never scatter within tolerance."""
 
 import json
 
@@ -9,7 +9,8 @@ from generator.dataset.build import Options, build
 from generator.dataset.rows import ObjectRow
 from tests.generator.made_renders import SCENES, read_json, row, write_record, write_renders
 from trainer.core.data import load_frozen_classes
-from trainer.core.row_facts import facts, size_of
+from trainer.core.defect_size import size_of
+from trainer.core.row_facts import facts
 from trainer.vit.metrics import detection, sizes_found
 
 CLASSES = ("BENDNG", "NUKENG", "OK", "OTHERNG")

@@ -18,16 +18,17 @@ from generator.dataset import labels
 from generator.io.view_names import parts_of, view_of
 from tests.trainer.conftest import draw_pins, dying_in_epoch, png_bytes, tiny_rows
 from tests.trainer.core.test_distributed import together
-from trainer.core import checkpoint, row_facts
-from trainer.core.checkpoint import TrainingConfig
+from trainer.core import row_facts
 from trainer.core.data import load_data
 from trainer.core.distributed import Share, SharedDropout
 from trainer.core.errors import InputError
 from trainer.core.views import PRECEDENCE, by_part, view_list
+from trainer.vit import run as vit_run
 from trainer.vit.closeups import CloseUps
 from trainer.vit.command import main
 from trainer.vit.loader import plan_of, steps_of
 from trainer.vit.network.model import ViT, ViTConfig
+from trainer.vit.run import TrainingConfig
 
 VIEWS = ("center", "left", "top")
 
@@ -285,7 +286,7 @@ def test_a_defect_that_one_camera_shows_is_found(parts_run, parts_dataset):
     assert summary["training_pictures"] == 54 and summary["splits"]["validation"]["pictures"] == 9
     # A dozen bent or missing pins taught it.
     assert summary["splits"]["validation"]["accuracy"] >= 6 / 9
-    model, split = checkpoint.load_model(parts_run), grouped(parts_dataset)["train"]
+    model, split = vit_run.load_model(parts_run), grouped(parts_dataset)["train"]
     good = split.pixels([2])[0].float() / 255
     for part in range(len(split)):
         pixels = split.pixels([part]).float() / 255
@@ -299,7 +300,7 @@ def test_a_defect_that_one_camera_shows_is_found(parts_run, parts_dataset):
 
 
 def test_the_run_knows_its_views(parts_run):
-    config, _ = checkpoint.load_config(parts_run)
+    config, _ = vit_run.load_config(parts_run)
     assert config.views == VIEWS
     document = json.loads((parts_run / "config.json").read_text())
     assert document["model"]["views"] == list(VIEWS)
@@ -355,11 +356,11 @@ def test_a_run_on_pictures_begins_one_on_parts_and_back(
     parts, pictures = tmp_path / "parts", tmp_path / "pictures"
     assert main([*common, "--out", str(parts), "--init", str(trained_run), "--views", "all"]) == 0
     assert "begun with the weights of" in capsys.readouterr().out
-    assert checkpoint.load_config(parts)[0].views == VIEWS
+    assert vit_run.load_config(parts)[0].views == VIEWS
     begun, own = load_file(trained_run / "best.safetensors"), load_file(parts / "last.safetensors")
     assert all(torch.allclose(own[name], begun[name], atol=1e-5) for name in begun)
     assert main([*common, "--out", str(pictures), "--init", str(quick_run)]) == 0
-    assert checkpoint.load_config(pictures)[0].views == ()
+    assert vit_run.load_config(pictures)[0].views == ()
 
 
 def test_the_doctor_looks_at_parts(few_parts, tmp_path, small_options, capsys):
@@ -525,7 +526,7 @@ def test_onnx_says_the_same(parts_run, parts_dataset, tmp_path):
     pixels = grouped(parts_dataset)["validation"].pixels(range(5)).float() / 255
     said, patches = session.run(None, {"pixels": pixels.numpy()})
     with torch.inference_mode():
-        expected = checkpoint.load_model(parts_run)(pixels)
+        expected = vit_run.load_model(parts_run)(pixels)
     logits = expected.logits / float(about["temperature"])
     np.testing.assert_allclose(said, logits.softmax(1).numpy(), atol=1e-4)
     np.testing.assert_allclose(patches, expected.patch_logits.softmax(2).numpy(), atol=1e-4)
@@ -542,7 +543,7 @@ def test_transformers_loads_it_and_wants_every_view(parts_run, parts_dataset):
     pixels = grouped(parts_dataset)["validation"].pixels(range(2)).float() / 255
     with torch.inference_mode():
         said = model(pixels).logits * model.config.logit_temperature
-        torch.testing.assert_close(said, checkpoint.load_model(parts_run)(pixels).logits)
+        torch.testing.assert_close(said, vit_run.load_model(parts_run)(pixels).logits)
     for wrong in (pixels[:, 0], pixels[:, :2]):
         with pytest.raises(ValueError, match=r"expected \(B, 3, C, H, W\), the views center, left, top, got"):
             model(wrong)

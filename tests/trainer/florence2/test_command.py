@@ -21,9 +21,9 @@ pytest.importorskip("pycocotools")
 from tests.trainer.conftest import png_bytes
 from tests.trainer.florence2.florence2_rows import detection_of, with_answers
 from trainer import evaluate, predict
-from trainer.core import checkpoint, positions
-from trainer.core.checkpoint import read_tensors
+from trainer.core import positions, run_folder
 from trainer.core.errors import InputError
+from trainer.core.run_folder import read_tensors
 from trainer.florence2 import (
     command,
     comparison,
@@ -31,20 +31,14 @@ from trainer.florence2 import (
     evaluation,
     forgetting,
     lora,
-    position_table,
+    prediction,
     verdicts,
 )
 from trainer.florence2.answers import Found
-from trainer.florence2.data import (
-    DetectionSplit,
-    chosen_rows,
-    close_up,
-    overlay,
-    sample_of,
-    training_rows,
-)
+from trainer.florence2.data import DetectionSplit, chosen_rows, sample_of, training_rows
 from trainer.florence2.network import load
 from trainer.florence2.run import load_config
+from trainer.florence2.samples import close_up, overlay
 from trainer.florence2.truth import Truth, truth_of
 
 SMALL = [
@@ -149,7 +143,7 @@ def test_a_run_that_ran_out_of_time_and_went_on_has_the_same_model(dataset, fini
     tensors, metadata = read_tensors(run / "state.safetensors")
     state = json.loads(metadata["state"])
     state["best_score"] = [1.0, 1.0]
-    checkpoint.save_tensors(run / "state.safetensors", tensors, {"state": json.dumps(state)})
+    run_folder.save_tensors(run / "state.safetensors", tensors, {"state": json.dumps(state)})
     assert resume(dataset, run) == 0
     for name in ("best.safetensors", "state.safetensors"):
         ours, theirs = (read_tensors(place / name) for place in (run, finished))
@@ -316,7 +310,8 @@ def test_predict_refuses_options_of_the_other_kind(finished, trained_run, tmp_pa
     assert predict.main(["--model", str(finished), str(tmp_path / "p.png"), "--weights", "last"]) == 2
     assert predict.main(["--model", str(trained_run), str(tmp_path / "p.png"), "--batch-size", "2"]) == 2
     error = capsys.readouterr().err
-    assert "--weights: expected only" in error and "--batch-size: expected only" in error
+    assert "--weights applies to ViT runs only" in error
+    assert "--batch-size applies to Florence-2 runs only" in error
 
 
 def test_evaluate_says_of_validation_what_the_training_said(dataset, finished, tmp_path, capsys):
@@ -401,7 +396,7 @@ def test_what_evaluate_of_a_detector_refuses(dataset, finished, make_rows, make_
     other = make_dataset(tmp_path / "other", {"test": strange}, classes)
     assert evaluate.main([*words, str(other), "--out", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
-    assert "--rows: expected only with a ViT's run" in error and "expected a split 'nothing'" in error
+    assert "--rows applies to ViT runs only" in error and "expected a split 'nothing'" in error
     assert "split test: expected defects of the run's classes ['BENDNG', 'NUKENG'], got OTHERNG" in error
     assert not (tmp_path / "out").exists() and not (finished / "evaluation").exists()
 
@@ -423,31 +418,29 @@ def test_a_picture_s_lines_name_what_is_true_false_and_missed(dataset):
 @pytest.mark.parametrize(
     "content, message",
     [
-        ("a,b\n1,2\n", "expected the columns"),
-        ("address,cavity,x1,y1,x2,y2\nr1c1,1,5,0,2,9\n", "expected x1 < x2"),
+        ("a,b\n1,2\n", r"t\.csv:1: expected the columns address, x1, y1, x2, y2, got no address"),
+        ("address,cavity,x1,y1,x2,y2\nr1c1,1,5,0,2,9\n", r"t\.csv:2: expected an address, and x1 < x2"),
     ],
 )
 def test_tables_of_positions_that_cannot_be_used(tmp_path, content, message):
     (tmp_path / "t.csv").write_text(content)
     with pytest.raises(InputError, match=message):
-        position_table.read_positions(tmp_path / "t.csv")
-    with pytest.raises(InputError, match="expected a CSV table or a record"):
-        position_table.read_positions(tmp_path / "nothing.csv")
+        prediction.pins_of(tmp_path / "t.csv")
+    with pytest.raises(InputError, match=r"expected a record of the renderer \(\.json\), or a CSV file"):
+        prediction.pins_of(tmp_path / "nothing.csv")
 
 
-def test_a_record_is_a_table_of_positions(tmp_path):
-    record = {"positions": [{"address": "r1c1", "cavity": "A", "boxes": {"expected": [1, 2, 3, 4]}}]}
+@pytest.mark.parametrize("cavity", ["A", None])
+def test_a_box_gets_its_pin_of_a_table_or_a_record(tmp_path, cavity):
+    record = {"positions": [{"address": "r1c1", "cavity": cavity, "boxes": {"expected": [1, 2, 3, 4]}}]}
     (tmp_path / "r.json").write_text(json.dumps(record))
-    (pin,) = position_table.read_positions(tmp_path / "r.json")
-    assert (pin.address, pin.cavity, pin.box) == ("r1c1", "A", (1, 2, 3, 4))
-    texts = ["[]"]
-    for wrong in ([1, 2], "1234", [3, 2, 1, 4], [1, 2, 3, "4"]):
-        record["positions"][0]["boxes"]["expected"] = wrong
-        texts.append(json.dumps(record))
-    for text in texts:
-        (tmp_path / "r.json").write_text(text)
-        with pytest.raises(InputError, match="expected a record"):
-            position_table.read_positions(tmp_path / "r.json")
+    of_cavity = ("", "") if cavity is None else (",cavity", f",{cavity}")
+    (tmp_path / "r.csv").write_text(f"address,x1,y1,x2,y2{of_cavity[0]}\nr1c1,1,2,3,4{of_cavity[1]}\n")
+    for name in ("r.json", "r.csv"):
+        pins = prediction.pins_of(tmp_path / name)
+        found = [Found((1.0, 2.0, 3.0, 4.0), "BENDNG", 0.9)]
+        (box,) = verdicts.verdict_of(found, (9, 9), "p.png", 0.5, pins).boxes
+        assert (box.address, box.cavity, pins[0].box) == ("r1c1", cavity, (1, 2, 3, 4))
 
 
 def test_weights_that_are_cut_off_are_named(finished, tmp_path, capsys):
@@ -521,7 +514,10 @@ def test_a_pattern_that_leaves_out_a_part_is_an_error(finished, pattern):
         (["--compare", "full", "--train-share", "50"], "--train-share: expected none beside --compare"),
         (["--compare", "full", "--lora-rank", "4"], "--lora-rank: expected only with lora among the modes"),
         (["--model", "/no/such/folder"], "expected 'tiny', a checkpoint's folder"),
-        (["--model", "tiny", "--photos", "/no/photos"], "/no/photos: expected a picture or a folder"),
+        (
+            ["--model", "tiny", "--photos", "/no/photos"],
+            "/no/photos: expected a folder of pictures, got nothing there",
+        ),
     ],
 )
 def test_mistakes_are_named_without_a_traceback(dataset, tmp_path, capsys, monkeypatch, words, message):

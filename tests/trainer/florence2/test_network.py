@@ -11,9 +11,10 @@ pytest.importorskip("transformers")
 from trainer.core.errors import InputError
 from trainer.florence2 import auxiliary_loss, network
 from trainer.florence2.answers import AnswerGrammar, Vocabulary, generate
-from trainer.florence2.data import IGNORED, Collator, Sample
+from trainer.florence2.batches import IGNORED, Collator
 from trainer.florence2.network import answer_loss, check_loss, check_version, choose_parameters, units
 from trainer.florence2.run import DetectionConfig
+from trainer.florence2.samples import Sample
 from trainer.florence2.tiny import TinyShape, place_code, tiny_model, tiny_processor
 from trainer.florence2.training import Average, Trainee, learning_rate, parameter_groups
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from trainer.core.augmentation import example_seeds
-from trainer.core.data import IGNORED, load_data
+from trainer.core.data import load_data
+from trainer.core.split import IGNORED
 from trainer.vit.closeups import CloseUps, cut, whole_inside
 
 

@@ -8,16 +8,17 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import load_file
-from tqdm import tqdm
 
-from trainer.core import checkpoint
-from trainer.core.checkpoint import RunState, TrainingConfig
+from trainer.core import loop, run_folder
 from trainer.core.data import load_data
 from trainer.core.ema import Average
+from trainer.core.loop import Schedule, train_epoch
+from trainer.core.state import RunState
 from trainer.vit import loader, training
-from trainer.vit.closeups import CloseUps
+from trainer.vit import run as vit_run
 from trainer.vit.command import main
 from trainer.vit.network.model import ViT, ViTConfig
+from trainer.vit.run import TrainingConfig
 
 CPU = torch.device("cpu")
 
@@ -37,11 +38,8 @@ def small(data, **changes) -> ViTConfig:
 
 def one_epoch(data, config: TrainingConfig) -> ViT:
     model, optimizer = training.build(small(data), config, CPU)
-    split = data.splits["train"]
-    close_ups = CloseUps(split, 16, len(data.classes))
-    plan = training.plan_of(split, config, close_ups)
-    with tqdm(disable=True) as bar:
-        training.train_epoch(model, split, close_ups, optimizer, config, plan, 1, bar)
+    trainee = training.ViTTrainee(data, model, optimizer, config)
+    train_epoch(trainee, trainee.schedule, 1)
     return model
 
 
@@ -80,12 +78,12 @@ def test_balanced_drawing_shows_each_class_alike(tiny):
 
 
 def test_patience_counts_epochs_with_pictures():
-    plan = training.Plan(10, 4, 1, 2)
-    assert not plan.is_over(RunState(6, 0, (0, 0)), 3)
-    assert plan.is_over(RunState(7, 0, (0, 0)), 3)
-    assert not plan.is_over(RunState(7, 5, (0, 0)), 3)
-    assert plan.is_over(RunState(8, 5, (0, 0)), 3)
-    assert not plan.is_over(RunState(9, 0, (0, 0)), 0)
+    schedule = Schedule(epochs=10, lr=1e-3, warmup=0, clip=1, patience=3, uncounted=4)
+    assert not schedule.is_over(RunState(epoch=6))
+    assert schedule.is_over(RunState(epoch=7))
+    assert not schedule.is_over(RunState(epoch=7, best_epoch=5))
+    assert schedule.is_over(RunState(epoch=8, best_epoch=5))
+    assert not replace(schedule, patience=0).is_over(RunState(epoch=9))
 
 
 OPTIONS = (
@@ -113,8 +111,8 @@ def staged(tiny_dataset, small_options, tmp_path_factory):
 def test_stages_are_runs(staged):
     for epoch in (2, 4):
         folder = staged / "stages" / f"{epoch:05d}"
-        assert not checkpoint.load_model(folder).training
-        assert training.read_metrics(folder, 1)[0]["epoch"] == str(epoch)
+        assert not vit_run.load_model(folder).training
+        assert run_folder.read_metrics(folder, 1)[0]["epoch"] == str(epoch)
     last = load_file(staged / "stages" / "00004" / "best.safetensors")
     assert all(
         torch.equal(tensor, last[name]) for name, tensor in load_file(staged / "last.safetensors").items()
@@ -125,7 +123,7 @@ def test_killed_and_resumed_with_an_average_equals_uninterrupted(
     staged, tiny_dataset, small_options, tmp_path, monkeypatch
 ):
     run = tmp_path / "run"
-    write = checkpoint.save_state
+    write = loop.save_state
     saved = []
 
     def killed_after_two(*args):
@@ -134,10 +132,10 @@ def test_killed_and_resumed_with_an_average_equals_uninterrupted(
         if len(saved) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkpoint, "save_state", killed_after_two)
+    monkeypatch.setattr(loop, "save_state", killed_after_two)
     options = [*small_options, *OPTIONS, "--batch-size", "3", "--no-check"]
     assert train(tiny_dataset, run, *options) == 1
-    monkeypatch.setattr(checkpoint, "save_state", write)
+    monkeypatch.setattr(loop, "save_state", write)
     assert train(tiny_dataset, run, "--resume", "--device", "cpu") == 0
     for name in ("last.safetensors", "state.safetensors", "best.safetensors"):
         first, second = load_file(staged / name), load_file(run / name)
@@ -186,7 +184,7 @@ def test_weights_go_on_with_the_pictures_they_know(
     run = tmp_path / "run"
     options = ["--init", str(nsoart_run), "--epochs", "1", "--no-check", "--device", "cpu", *given]
     assert train(tiny_dataset, run, *options) == 0
-    assert checkpoint.load_config(run)[1].input == taken
+    assert vit_run.load_config(run)[1].input == taken
     assert said in capsys.readouterr().out
 
 
@@ -255,7 +253,7 @@ def test_two_pictures_as_one(tiny_dataset, small_options, tmp_path, capsys):
     run = tmp_path / "run"
     options = [*small_options, "--epochs", "1", "--input", "image+nsoart", "--no-check"]
     assert train(tiny_dataset, run, *options) == 0
-    config, settings = checkpoint.load_config(run)
+    config, settings = vit_run.load_config(run)
     assert config.channels == 6 and settings.input == "image+nsoart"
     # The second three channels are the inverted picture.
     assert config.mean[3] == pytest.approx(1 - config.mean[0], abs=1e-3)
@@ -282,10 +280,10 @@ def test_a_run_from_before_these_options_is_read(trained_run, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(trained_run, run)
     document = json.loads((run / "config.json").read_text())
-    for key in checkpoint.LATER:
+    for key in vit_run.LATER:
         document["training"].pop(key)
     (run / "config.json").write_text(json.dumps(document))
-    _, settings = checkpoint.load_config(run)
+    _, settings = vit_run.load_config(run)
     assert settings.ema == 0 and settings.rows == "all" and settings.stages == ()
 
 
@@ -294,16 +292,16 @@ def test_bfloat16_learns_and_keeps_float32(tiny_dataset, small_options, tmp_path
     options = [*small_options, "--amp", "bf16", "--epochs", "24", "--close-ups", "0.3", "--no-augment"]
     assert train(tiny_dataset, run, *options) == 0
     assert "bfloat16" in capsys.readouterr().out
-    assert float(training.read_metrics(run, 24)[-1]["train_accuracy"]) >= 10 / 12
+    assert float(run_folder.read_metrics(run, 24)[-1]["train_accuracy"]) >= 10 / 12
     state = load_file(run / "state.safetensors")
     assert {tensor.dtype for tensor in state.values()} == {torch.float32}
-    assert checkpoint.load_config(run)[1].amp == "bf16"
+    assert vit_run.load_config(run)[1].amp == "bf16"
     assert train(tiny_dataset, run, "--resume", "--device", "cpu", "--amp", "off") == 2
     assert "--amp" in capsys.readouterr().err
 
 
 def test_amp_is_off_on_a_cpu_unless_asked_for(staged):
-    assert checkpoint.load_config(staged)[1].amp == "off"
+    assert vit_run.load_config(staged)[1].amp == "off"
 
 
 def test_event_files_hold_the_numbers_of_the_table(tiny_dataset, small_options, tmp_path):
@@ -313,7 +311,7 @@ def test_event_files_hold_the_numbers_of_the_table(tiny_dataset, small_options, 
     assert train(tiny_dataset, run, *options, "--time-limit", "1e-6") == 1
     assert train(tiny_dataset, run, "--resume", "--tensorboard", "--device", "cpu") == 0
     found = events.EventAccumulator(str(run / "tensorboard")).Reload()
-    rows = training.read_metrics(run, 3)
+    rows = run_folder.read_metrics(run, 3)
     for tag, column in (("train/loss", "train_loss"), ("validation/accuracy", "val_accuracy"), ("lr", "lr")):
         assert [event.step for event in found.Scalars(tag)] == [1, 2, 3]
         for event, row in zip(found.Scalars(tag), rows, strict=True):

@@ -5,11 +5,11 @@ import random
 import pytest
 import torch
 
-from trainer.core.checkpoint import TrainingConfig
 from trainer.core.data import load_data
 from trainer.vit import doctor, training
 from trainer.vit.command import main
 from trainer.vit.network.model import ViTConfig
+from trainer.vit.run import TrainingConfig
 
 
 def train(data, run, *options: str) -> int:

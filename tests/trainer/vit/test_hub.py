@@ -9,10 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from trainer.core import checkpoint, frozen_threshold
-from trainer.core.checkpoint import TrainingConfig
+from trainer.core import frozen_threshold, run_folder
 from trainer.vit import hub_files
+from trainer.vit import run as vit_run
 from trainer.vit.network.model import ViT, ViTConfig
+from trainer.vit.run import TrainingConfig
 from trainer.vit.verdicts import judge
 
 CLASSES = ("BENDNG", "NUKENG", "OK")
@@ -34,7 +35,7 @@ def by_label(found):
 
 def said_by_predict(run, file):
     held = frozen_threshold.load(run)
-    verdict, _ = judge(checkpoint.load_model(run), Image.open(file), file.name, None, held.temperature)
+    verdict, _ = judge(vit_run.load_model(run), Image.open(file), file.name, None, held.temperature)
     return verdict.probabilities
 
 
@@ -104,8 +105,8 @@ def test_saved_and_loaded_again(trained_run, pictures, tmp_path):
     assert torch.equal(first.logits, second.logits) and torch.equal(first.patch_logits, second.patch_logits)
     assert float(first.loss) > 0
     # Our side of the file is untouched.
-    kept, _ = checkpoint.read_config(tmp_path / "saved" / "config.json")
-    assert kept == checkpoint.load_config(trained_run)[0]
+    kept, _ = vit_run.read_config(tmp_path / "saved" / "config.json")
+    assert kept == vit_run.load_config(trained_run)[0]
 
 
 def test_the_processor_takes_arrays_and_lists(trained_run):
@@ -125,8 +126,8 @@ def test_a_network_of_six_channels_loads_and_has_no_processor(tmp_path):
     statistics = {"mean": (0.4,) * 6, "std": (0.2,) * 6}
     config = ViTConfig(CLASSES, 64, 32, 6, **statistics, dim=32, depth=1, heads=2, registers=2)
     model = ViT(config).eval()
-    checkpoint.save_config(tmp_path, config, TrainingConfig(input="image+nsoart"))
-    checkpoint.save_tensors(tmp_path / checkpoint.BEST, model.state_dict(), {"epoch": "1"})
+    vit_run.save_config(tmp_path, config, TrainingConfig(input="image+nsoart"))
+    run_folder.save_tensors(tmp_path / run_folder.BEST, model.state_dict(), {"epoch": "1"})
     assert not (tmp_path / hub_files.PROCESSOR).exists()
     pixels = torch.rand(2, 6, 32, 64)
     loaded = PinsightViTForImageClassification.from_pretrained(tmp_path)

@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 
 from trainer.attention import main as attention
-from trainer.core import checkpoint
 from trainer.evaluate import main as evaluate
+from trainer.vit import run as vit_run
 from trainer.vit.command import main as train
 from trainer.vit.network.model import ViT, ViTConfig
 
@@ -31,7 +31,7 @@ def test_training_evaluation_and_attention(tiny_dataset, small_options, tmp_path
     options = ["--input", "nsoart", "--image-size", "250x250", "--patch-size", "16", "--no-check"]
     given = ["--data", str(tiny_dataset), "--out", str(run), "--epochs", "2", "--stages", "2"]
     assert train([*given, *options, *small_options]) == 0
-    config, settings = checkpoint.load_config(run)
+    config, settings = vit_run.load_config(run)
     assert (config.width, config.height, settings.input) == (250, 250, "nsoart")
     assert evaluate(["--model", str(run), "--data", str(tiny_dataset), "--threads", "1"]) == 0
     assert (

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from trainer.core.augmentation import Batch, augment, example_seeds, mirror, shift, shift_range, turn
-from trainer.core.data import IGNORED
+from trainer.core.split import IGNORED
 from trainer.vit.patches import (
     UNDECIDED,
     balanced_cross_entropy,

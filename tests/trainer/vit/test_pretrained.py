@@ -7,9 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from trainer.core import checkpoint
+from trainer.core import run_folder
 from trainer.core.errors import InputError
 from trainer.vit import pretrained
+from trainer.vit import run as vit_run
 from trainer.vit.command import main
 from trainer.vit.network.model import ViT
 
@@ -185,7 +186,7 @@ def test_sizes_are_options_that_others_win(tiny_dataset, tmp_path, capsys):
     shape = ("--size", "tiny", "--dim", "24", "--depth", "1", "--registers", "2", "--stem-width", "8")
     shown = ("--epochs", "1", "--close-ups", "1", "--close-up-px", "40", "--batch-size", "6")
     assert main([*data, *shape, *shown, "--no-check"]) == 0
-    config, settings = checkpoint.load_config(run)
+    config, settings = vit_run.load_config(run)
     assert (config.dim, config.depth, config.heads, config.mlp_ratio, config.registers) == (24, 1, 3, 4.0, 2)
     assert (config.stem_width, settings.close_up_px) == (8, 40)
     assert main([*data, "--resume", "--size", "base"]) == 2
@@ -197,14 +198,14 @@ def test_a_training_begins_with_it_and_is_a_run_like_any_other(folders, tiny_dat
     data = ("--data", str(tiny_dataset), "--threads", "1", "--batch-size", "6")
     assert main([*data, "--out", str(run), "--init", str(folders / "vit"), *options]) == 0
     assert "2 of 2 blocks" in capsys.readouterr().out
-    kept = checkpoint.load_model(run)
+    kept = vit_run.load_model(run)
     assert (kept.config.stem, kept.config.positions, kept.config.registers) == ("linear", "learned", 1)
     theirs = load_file(folders / "vit" / "model.safetensors")["vit.layernorm.weight"]
     torch.testing.assert_close(kept.norm.weight, theirs, rtol=0, atol=1e-5)
     # Its settings run again, to the bit, and other classes may follow.
     again = tmp_path / "again"
     assert main([*data, "--out", str(again), "--config", str(run / "config.json"), "--no-check"]) == 0
-    assert (again / checkpoint.BEST).read_bytes() == (run / checkpoint.BEST).read_bytes()
+    assert (again / run_folder.BEST).read_bytes() == (run / run_folder.BEST).read_bytes()
     assert main([*data, "--out", str(tmp_path / "next"), "--init", str(run), *options]) == 0
     assert main([*data, "--out", str(tmp_path / "no"), "--init", str(folders / "vit"), "--dim", "64"]) == 2
     assert "--dim" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from tests.trainer.conftest import dying_in_epoch
-from trainer.core.checkpoint import TrainingConfig
+from trainer.core.loop import Schedule, learning_rate
 from trainer.core.options import exit_code
 from trainer.vit import training
 from trainer.vit.command import main
@@ -56,8 +56,8 @@ def test_a_run_holds_metrics_pictures_and_weights(trained_run):
 
 
 def test_learning_rate_warms_up_and_falls():
-    config = TrainingConfig(lr=1e-3, warmup=0.1)
-    rates = [training.learning_rate(step, 100, config) for step in range(100)]
+    schedule = Schedule(epochs=1, lr=1e-3, warmup=0.1, clip=1.0)
+    rates = [learning_rate(step, 100, schedule) for step in range(100)]
     assert rates[0] == pytest.approx(1e-4)
     assert max(rates) == pytest.approx(1e-3)
     assert rates.index(max(rates)) in (9, 10)

@@ -1,0 +1,223 @@
+"""What every kind of run keeps on disk, and how it is written and read back: nothing in it can run code.
+
+    RUN/config.json           `format`, `version`, the training's settings, and what the kind of run adds
+    RUN/metrics.csv           one line per epoch
+    RUN/best.safetensors      weights of the best epoch
+    RUN/last.safetensors      weights of the last epoch, where the kind of run keeps them
+    RUN/state.safetensors     what --resume reads: see `trainer.core.state`
+
+Every file is written to a temporary name and renamed.
+"""
+
+import csv
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from trainer.core.errors import InputError
+
+CONFIG, BEST, LAST, STATE = "config.json", "best.safetensors", "last.safetensors", "state.safetensors"
+METRICS, REPORT = "metrics.csv", "report.html"
+Row = dict[str, object]
+
+
+def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
+    """Call `write(temporary path)` and rename the result to `path`; nothing is left behind on failure."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write a JSON document atomically."""
+    write_text(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path, expected: str) -> dict[str, Any]:
+    """A JSON object.
+
+    Raises:
+        InputError: It is missing or none.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as e:
+        raise InputError(f"{path}: expected {expected}, got {e}") from e
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: expected {expected}, got {type(found).__name__}")
+    return found
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a CSV whole and atomically: floats with six digits, nothing for None and for what a row lacks."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    writer.writerows(
+        {key: f"{cell:.6g}" if isinstance(cell, float) else cell for key, cell in row.items()} for row in rows
+    )
+    write_text(path, text.getvalue())
+
+
+def write_metrics(run: Path, rows: Sequence[Row]) -> None:
+    """Write RUN/metrics.csv whole and atomically: one line per epoch."""
+    write_table(run / METRICS, list(rows[-1]), rows)
+
+
+def read_metrics(run: Path, epochs: int) -> list[Row]:
+    """The first `epochs` lines of RUN/metrics.csv, which is not there before the first.
+
+    Raises:
+        InputError: The file is missing or shorter.
+    """
+    if epochs == 0:
+        return []
+    path = run / METRICS
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows: list[Row] = [dict(row) for row in csv.DictReader(file)]
+    except OSError as e:
+        raise InputError(f"{path}: expected the metrics of {epochs} epochs, got {e}") from e
+    if len(rows) < epochs:
+        raise InputError(f"{path}: expected {epochs} epochs, got {len(rows)}")
+    return rows[:epochs]
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file atomically."""
+    held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    replace_file(path, lambda temporary: save_file(held, temporary, metadata=dict(metadata)))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a safetensors file and its metadata.
+
+    Raises:
+        InputError: The file is missing or anything but safetensors (a pickle, say).
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+        return load_file(path), metadata
+    except FileNotFoundError:
+        raise InputError(f"{path}: expected a safetensors file, got no such file") from None
+    except (SafetensorError, OSError, ValueError) as e:
+        raise InputError(f"{path}: expected a safetensors file, got {e}") from e
+
+
+def kind_of(run: Path) -> str | None:
+    """The `format` of a run's config.json; None where there is none that can be read."""
+    try:
+        document = json.loads((run / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return document.get("format") if isinstance(document, dict) else None
+
+
+def read_config(path: Path, kind: str, version: int, keys: Iterable[str]) -> dict[str, Any]:
+    """A run's config.json as it is.
+
+    Args:
+        path: The file.
+        kind: The `format` of that kind of run.
+        version: The version that is read.
+        keys: What may stand beside `format` and `version`.
+
+    Raises:
+        InputError: It is missing, no JSON, of another format or version, or has unknown keys.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: expected a trained run's config.json, got no such file") from None
+    except (OSError, ValueError) as e:
+        raise InputError(f"{path}: expected JSON, got {e}") from e
+    if not isinstance(document, dict) or document.get("format") != kind or document.get("version") != version:
+        raise InputError(f"{path}: expected format {kind!r} version {version}")
+    if unknown := set(document) - {"format", "version", *keys}:
+        raise InputError(f"{path}: unknown keys {sorted(unknown)}")
+    return document
+
+
+def check_place(out: Path) -> None:
+    """Whether `out` is a folder, or can become one.
+
+    Raises:
+        InputError: It is a file, or lies below one.
+    """
+    for place in (out, *out.parents):
+        if place.is_dir():
+            return
+        if place.exists() or place.is_symlink():
+            got = "a file" if place == out else f"the file {place} in its path"
+            raise InputError(f"--out {out}: expected a folder, got {got}")
+
+
+def check_folder(run: Path, resume: bool, overwrite: bool, kind: str) -> None:
+    """Whether a run's folder can be taken; nothing in it is changed.
+
+    Args:
+        run: The folder.
+        resume, overwrite: Whether these options were given.
+        kind: The `format` of the trainer's runs.
+
+    Raises:
+        InputError: It is a file; or it holds files, and neither --resume nor --overwrite was given; or --overwrite was,
+            and it holds no run of this trainer.
+    """
+    check_place(run)
+    if resume or not run.is_dir() or not any(run.iterdir()):
+        return
+    if not overwrite:
+        raise InputError(
+            f"--out {run}: expected a new or empty folder, got one with files; --resume or --overwrite?"
+        )
+    if not (run / CONFIG).is_file():
+        raise InputError(
+            f"--overwrite {run}: expected the folder of an earlier run, got one without config.json"
+        )
+    # Many programs keep a config.json: what lies beside one of theirs is not ours to remove.
+    if (found := kind_of(run)) != kind:
+        raise InputError(
+            f"--overwrite {run}: expected an earlier run, whose config.json has the format {kind!r}, got {found!r}"
+        )
+
+
+def take_folder(
+    run: Path, overwrite: bool, files: Sequence[str], folders: Sequence[str], kept: Sequence[str] = ()
+) -> None:
+    """Make a run's folder, or take it over: what a killed run had begun to write goes.
+
+    The configuration stays until the new run's replaces it: killed before, the folder is still known as a run's.
+
+    Args:
+        run: The folder, found fit by `check_folder`.
+        overwrite: Whether an earlier run's own `files` and `folders` go too.
+        files, folders: Their names in `run`.
+        kept: Those of the files that are the new run's already.
+    """
+    if overwrite:
+        for name in set(files) - {CONFIG, *kept}:
+            (run / name).unlink(missing_ok=True)
+        for name in folders:
+            shutil.rmtree(run / name, ignore_errors=True)
+    run.mkdir(parents=True, exist_ok=True)
+    for name in files:
+        for left in run.rglob(f".{name}.*.tmp"):
+            left.unlink(missing_ok=True)

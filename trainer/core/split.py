@@ -1,0 +1,220 @@
+"""Pictures and truth of one split as tensors: decoded once, held in memory where they fit.
+
+Pictures of another size than the network's are fitted (`trainer.vit.network.letterbox`), and the boxes move with the
+pixels. Reading them from a dataset: `trainer.core.data`.
+"""
+
+import copy
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from generator.io import pictures as decoder
+from trainer.core.console import speaks
+from trainer.core.errors import InputError, as_input_error
+from trainer.vit.network.letterbox import pixels_of
+
+if TYPE_CHECKING:
+    from generator.dataset.rows import ObjectRow
+
+IGNORED = -1
+# A bar for what is read at once would only flash.
+SHOWN_AFTER_S = 2
+
+
+def open_picture(source: Path | Mapping[str, Any] | None, name: str) -> Image.Image:
+    """A picture as import and inspection read it: `generator.io.pictures.open_picture`.
+
+    Args:
+        source: A file, or an undecoded `datasets` picture with its bytes or path; None where a row has none.
+        name: What a message calls the picture.
+
+    Raises:
+        InputError: It is missing, damaged or no picture.
+    """
+    if isinstance(source, Mapping):
+        content, path = source.get("bytes"), source.get("path")
+        source = content if content is not None else path and Path(path)
+    if source is None:
+        raise InputError(f"{name}: expected a picture, got null")
+    with as_input_error():
+        return decoder.open_picture(source, name)
+
+
+class Pictures:
+    """The pictures of one split by index: in memory where they fit, else decoded each time.
+
+    Args:
+        rows: A `datasets` split whose picture columns are not decoded.
+        column: Name of that column; `image+nsoart` stacks the channels of both.
+        size: Network's (W, H) in px.
+        memory: Most bytes to hold; by default half of what is free now.
+        fitted: How a picture becomes pixels (3, H, W) uint8 of `size`.
+    """
+
+    def __init__(
+        self,
+        rows: Any,
+        column: str,
+        size: tuple[int, int],
+        memory: int | None = None,
+        fitted: Callable[[Image.Image, tuple[int, int]], np.ndarray] = pixels_of,
+    ) -> None:
+        self._rows, self._columns, self._size, self._fitted = rows, column.split("+"), size, fitted
+        self.channels = 3 * len(self._columns)
+        need = len(rows) * self.channels * size[0] * size[1]
+        if memory is None:
+            memory = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+        self.in_memory = need <= memory
+        self._held: Tensor | None = None
+        if self.in_memory:
+            self._held = torch.empty((len(rows), self.channels, size[1], size[0]), dtype=torch.uint8)
+            bar = tqdm(
+                range(len(rows)),
+                desc="reading",
+                unit="picture",
+                leave=False,
+                delay=SHOWN_AFTER_S,
+                disable=None if speaks() else True,
+            )
+            for index in bar:
+                self._held[index] = self._decode(index)
+
+    def _decode(self, index: int) -> Tensor:
+        row, channels = self._rows[index], []
+        for column in self._columns:
+            picture = open_picture(row[column], f"row {index}, column {column!r}")
+            channels.append(self._fitted(picture, self._size))
+        return torch.from_numpy(np.concatenate(channels))
+
+    def one(self, index: int) -> Tensor:
+        """(C, H, W) uint8; may be the held picture itself: not to be changed."""
+        return self._decode(index) if self._held is None else self._held[index]
+
+    def batch(self, indices: Sequence[int]) -> Tensor:
+        """(B, C, H, W) uint8."""
+        if self._held is not None:
+            return self._held[torch.as_tensor(indices, dtype=torch.long)]
+        if len(indices) == 0:
+            return torch.empty((0, self.channels, self._size[1], self._size[0]), dtype=torch.uint8)
+        return torch.stack([self._decode(int(i)) for i in indices])
+
+    def subset(self, indices: Sequence[int]) -> "Pictures":
+        """The pictures at `indices`, in that order; what is held in memory is not decoded again."""
+        some = copy.copy(self)
+        some._rows = self._rows.select(indices)
+        some._held = None if self._held is None else self._held[torch.as_tensor(indices, dtype=torch.long)]
+        return some
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split, ready for training: N pictures, which are as many examples, or N / `views` of `views` each.
+
+    The pictures of one example follow each other. `len`, indices and `labels` count examples, all else is by picture.
+
+    Args:
+        pictures: The pictures by index.
+        labels: (N / views,) class labels of the examples.
+        boxes: (N, M, 4) xyxy in network px, M the largest number of objects; 0 where there is none.
+        categories: (N, M) class labels of the boxes, `IGNORED` where there is none or it cannot be seen.
+        boxes_known: (N,) whether the row's boxes tell the class of every patch.
+        may_flip: (N, 2) whether the picture may be mirrored left-right and up-down.
+        runs: (N,) names of the rows.
+        rows: (N,) all other columns but pictures and objects.
+        objects: (N,) what each picture shows, in the order of its boxes; None where that is not known.
+        views: Pictures per example: see `trainer.core.views`.
+    """
+
+    pictures: Pictures
+    labels: Tensor
+    boxes: Tensor
+    categories: Tensor
+    boxes_known: Tensor
+    may_flip: Tensor
+    runs: list[str]
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    objects: "list[tuple[ObjectRow, ...] | None]" = field(default_factory=list)
+    views: int = 1
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def places(self, examples: Sequence[int] | Tensor) -> Tensor:
+        """Indices (B * views,) of the pictures of `examples` (B,)."""
+        at = torch.as_tensor(examples, dtype=torch.long)
+        return at if self.views == 1 else (at[:, None] * self.views + torch.arange(self.views)).flatten()
+
+    def pixels(self, examples: Sequence[int] | Tensor) -> Tensor:
+        """What the network is shown of `examples`: (B, C, H, W) uint8, of several views (B, views, C, H, W)."""
+        found = self.pictures.batch(self.places(examples).tolist())
+        return found if self.views == 1 else found.unflatten(0, (-1, self.views))
+
+    def by_picture(self) -> "Split":
+        """The same with each picture as an example, under its example's label."""
+        if self.views == 1:
+            return self
+        return replace(self, labels=self.labels.repeat_interleave(self.views), views=1)
+
+    def name(self, example: int) -> str:
+        """The example's run; of several views all of them, joined by `+`."""
+        return "+".join(self.runs[example * self.views : (example + 1) * self.views])
+
+    def subset(self, indices: Sequence[int]) -> "Split":
+        """The examples at `indices`, in that order; the split itself when those are all of them."""
+        if list(indices) == list(range(len(self))):
+            return self
+        at = self.places(indices)
+        return Split(
+            pictures=self.pictures.subset(at.tolist()),
+            labels=self.labels[torch.as_tensor(indices, dtype=torch.long)],
+            boxes=self.boxes[at],
+            categories=self.categories[at],
+            boxes_known=self.boxes_known[at],
+            may_flip=self.may_flip[at],
+            runs=[self.runs[i] for i in at.tolist()],
+            rows=[self.rows[i] for i in at.tolist()] if self.rows else [],
+            objects=[self.objects[i] for i in at.tolist()] if self.objects else [],
+            views=self.views,
+        )
+
+
+@dataclass(frozen=True)
+class Data:
+    """A dataset's splits by name, its class names and the network's picture size (W, H) in px.
+
+    Args:
+        splits: By name.
+        classes: Names of the labels.
+        size: (W, H) px of the network's pictures.
+        warnings: What a person should know, in lines.
+        lacking: Columns that would have been read, and are not there.
+    """
+
+    splits: dict[str, Split]
+    classes: tuple[str, ...]
+    size: tuple[int, int]
+    warnings: list[str]
+    lacking: tuple[str, ...] = ()
+
+
+def channel_statistics(pictures: Pictures, count: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel, of pixels in [0, 1], over the first `count` pictures (at most 500)."""
+    total = torch.zeros(pictures.channels, dtype=torch.float64)
+    squares, pixels = torch.zeros_like(total), 0
+    for index in range(min(count, 500)):
+        values = pictures.batch([index])[0].double().flatten(1) / 255  # (C, H*W)
+        total += values.sum(1)
+        squares += values.square().sum(1)
+        pixels += values.shape[1]
+    mean = total / pixels
+    std = (squares / pixels - mean.square()).clamp(min=0).sqrt().clamp(min=1 / 255)
+    return tuple(mean.tolist()), tuple(std.tolist())

@@ -1,0 +1,102 @@
+"""RUN/state.safetensors: all that a training goes on from, in one file.
+
+Weights that train, the optimizer's moments, the averaged weights and the counters are of one moment: a killed run is
+never half of one epoch and half of another.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from trainer.core.errors import InputError
+from trainer.core.run_folder import STATE, read_tensors, save_tensors
+
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+
+
+@dataclass(frozen=True)
+class RunState:
+    """Where a training stands after an epoch.
+
+    Args:
+        epoch: Epochs done.
+        step: Steps done.
+        best_epoch: Epoch of best.safetensors; 0 = none yet.
+        best_score: Of that epoch; scores are compared as tuples, higher is better.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    best_epoch: int = 0
+    best_score: tuple[float, ...] = ()
+
+
+def _weights(network: nn.Module) -> dict[str, Tensor]:
+    """What a training changes: parameters that train, and buffers that a network keeps."""
+    kept = network.state_dict().keys()
+    found: dict[str, Tensor] = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    return found | {name: buffer for name, buffer in network.named_buffers() if name in kept}
+
+
+def save_state(
+    run: Path,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: Mapping[str, Tensor],
+    state: RunState,
+) -> None:
+    """Write RUN/state.safetensors.
+
+    Args:
+        run: The run's folder.
+        network: Its weights are written as they are, not averaged.
+        optimizer: AdamW.
+        average: Averaged weights by name; empty without.
+        state: The counters.
+    """
+    tensors = {f"weight.{name}": tensor for name, tensor in _weights(network).items()}
+    tensors |= {f"average.{name}": tensor for name, tensor in average.items()}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            for key, value in optimizer.state[parameter].items():
+                tensors[f"optimizer.{key}.{name}"] = value
+    save_tensors(run / STATE, tensors, {"state": json.dumps(asdict(state))})
+
+
+def load_state(
+    run: Path, network: nn.Module, optimizer: torch.optim.Optimizer, average: Mapping[str, Tensor]
+) -> RunState:
+    """Read RUN/state.safetensors back into a network, its optimizer and its averaged weights.
+
+    Raises:
+        InputError: The file is missing, or of another network.
+    """
+    path = run / STATE
+    tensors, metadata = read_tensors(path)
+    own = {f"weight.{name}": tensor for name, tensor in _weights(network).items()}
+    own |= {f"average.{name}": tensor for name, tensor in average.items()}
+    held = {name: t for name, t in tensors.items() if name.startswith(("weight.", "average."))}
+    if {name: t.shape for name, t in held.items()} != {name: t.shape for name, t in own.items()}:
+        raise InputError(
+            f"{path}: expected the state of this network with these settings, got other parameters"
+        )
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(held[name])
+    for name, parameter in network.named_parameters():
+        # A parameter that no step has used yet has no moments.
+        moments = {key: tensors[at] for key in MOMENTS if (at := f"optimizer.{key}.{name}") in tensors}
+        if len(moments) == len(MOMENTS):
+            optimizer.state[parameter] = {
+                key: moment if key == "step" else moment.to(parameter) for key, moment in moments.items()
+            }
+    values = json.loads(metadata["state"])
+    values["best_score"] = tuple(values["best_score"])
+    try:
+        return RunState(**values)
+    except TypeError as e:
+        raise InputError(f"{path}: expected the counters of a training, got {sorted(values)}") from e

@@ -1,0 +1,107 @@
+"""Batches for Florence-2: pixels, prompt and the tokens of the `<OD>` answer."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from trainer.florence2.answers import Vocabulary
+from trainer.florence2.samples import Sample
+from trainer.vit.network.model import OK_CLASS
+
+IGNORED = -100
+
+
+class Batch(NamedTuple):
+    """Tensors of one step.
+
+    Args:
+        inputs: `pixel_values` (B, 3, H, W) normalised, `input_ids` and `attention_mask` (B, S).
+        labels: (B, T), `IGNORED` behind the end of an answer.
+        good: (B, U), the same for a list of the OK pins; None where nobody asked.
+        corners: (B, 2), (x, y) px of close-ups in their pictures; None for whole pictures.
+    """
+
+    inputs: dict[str, Tensor]
+    labels: Tensor
+    good: Tensor | None = None
+    corners: Tensor | None = None
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on a device."""
+        return Batch(
+            {name: tensor.to(device) for name, tensor in self.inputs.items()},
+            self.labels.to(device),
+            None if self.good is None else self.good.to(device),
+            None if self.corners is None else self.corners.to(device),
+        )
+
+
+class Collator:
+    """Makes batches of samples.
+
+    Args:
+        processor: Of the model: its prompt, mean and s.d.
+        vocabulary: Its tokens.
+        classes: All class names.
+        size: (W, H) px of its pictures.
+    """
+
+    def __init__(
+        self, processor: Any, vocabulary: Vocabulary, classes: Sequence[str], size: tuple[int, int]
+    ) -> None:
+        blank = Image.new("RGB", size)
+        self.prompt = processor(text="<OD>", images=blank, return_tensors="pt")["input_ids"]  # (1, S)
+        self.image_token: int = processor.tokenizer.image_token_id
+        pictures = processor.image_processor
+        self.mean = torch.tensor(pictures.image_mean).reshape(3, 1, 1)
+        self.std = torch.tensor(pictures.image_std).reshape(3, 1, 1)
+        self.vocabulary, self.classes, self.size = vocabulary, tuple(classes), size
+        # With OK among the words, for the scaffold's list of good pins.
+        self.all_words = Vocabulary(processor.tokenizer, classes)
+
+    def inputs(self, pixels: Tensor) -> dict[str, Tensor]:
+        """The model's inputs for pixels (B, 3, H, W) in [0, 1]; a close-up's prompt has fewer picture tokens."""
+        prompt = self.prompt
+        shown, whole = pixels.shape[2] * pixels.shape[3], self.size[0] * self.size[1]
+        if shown != whole:
+            tokens = int((prompt == self.image_token).sum()) - 1
+            prompt = prompt[:, tokens - tokens * shown // whole :]
+        prompt = prompt.repeat(len(pixels), 1)
+        return {
+            "pixel_values": (pixels - self.mean) / self.std,
+            "input_ids": prompt,
+            "attention_mask": torch.ones_like(prompt),
+        }
+
+    def __call__(self, samples: Sequence[Sample], good: bool = False) -> Batch:
+        """A batch; with `good` also the list of OK pins."""
+        pixels = torch.stack([s.pixels for s in samples])
+        is_close_up = pixels.shape[2:] != (self.size[1], self.size[0])
+        return Batch(
+            self.inputs(pixels),
+            _padded([self._answer(s) for s in samples]),
+            _padded([self._good(s) for s in samples]) if good else None,
+            torch.tensor([s.offset for s in samples]) if is_close_up else None,
+        )
+
+    def _answer(self, sample: Sample) -> list[int]:
+        labels = [self.classes[c] for c in sample.categories[sample.in_answer].tolist()]
+        return self.vocabulary.tokens(sample.boxes[sample.in_answer].tolist(), labels, self.size)
+
+    def _good(self, sample: Sample) -> list[int]:
+        """OK pins row by row as they stand in the picture: an order that can be foreseen, as that by edges cannot."""
+        pins = sample.kept(sample.categories == self.classes.index(OK_CLASS))
+        centres = (pins.boxes[:, :2] + pins.boxes[:, 2:]) / 2
+        height = {row: float(centres[pins.rows == row, 1].mean()) for row in set(pins.rows.tolist())}
+        order = sorted(range(len(centres)), key=lambda i: (height[int(pins.rows[i])], float(centres[i, 0])))
+        return self.all_words.listed(pins.boxes[order].tolist(), OK_CLASS, self.size)
+
+
+def _padded(answers: Sequence[Sequence[int]]) -> Tensor:
+    labels = torch.full((len(answers), max(map(len, answers))), IGNORED)
+    for row, answer in zip(labels, answers, strict=True):
+        row[: len(answer)] = torch.tensor(answer)
+    return labels

@@ -1,0 +1,150 @@
+"""What a training of `python -m trainer.florence2` begins with: its settings, its model and what of it trains."""
+
+import argparse
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from trainer.core.console import say
+from trainer.core.data import first_size, read_dataset
+from trainer.core.errors import InputError
+from trainer.core.places import dataset_facts, same_data
+from trainer.core.rows import ANSWER_READ, lacking, lacking_line
+from trainer.core.settings import other_settings
+from trainer.florence2 import lora
+from trainer.florence2.answers import Vocabulary
+from trainer.florence2.batches import Collator
+from trainer.florence2.data import DetectionData, detection_data
+from trainer.florence2.network import (
+    TINY,
+    choose_parameters,
+    fitting_size,
+    load,
+    picture_size,
+    trained_parameters,
+)
+from trainer.florence2.options import LORA, OPTIONS, SETTINGS
+from trainer.florence2.run import DetectionConfig, Detector, load_config
+from trainer.vit.network.model import OK_CLASS
+
+# What differs from DetectionConfig's defaults, which are a tiny model's, for a published checkpoint.
+PUBLISHED = {"epochs": 12, "location_smoothing": 0.0, "scaffold": 0.0, "close_ups": 0.0, "ema": 0.999}
+PUBLISHED_LR = {"full": 2e-5, "language": 2e-5, "decoder": 5e-5, "lora": 2e-4}
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What a training begins with.
+
+    Args:
+        settings: Of the training.
+        data: The dataset at the model's size.
+        model: With what trains marked, or PEFT's around it.
+        collator: Of its batches.
+        matched: What LoRA matched.
+        source: What `network.load` made the model from.
+    """
+
+    settings: DetectionConfig
+    data: DetectionData
+    model: Any
+    collator: Collator
+    matched: list[lora.Matched]
+    source: tuple[str, list[str], tuple[int, int], int]
+
+
+def settings_of(args: argparse.Namespace) -> DetectionConfig:
+    """The settings that options and defaults amount to.
+
+    Raises:
+        InputError: Options that exclude each other.
+    """
+    given = {SETTINGS[o]: getattr(args, o) for o in OPTIONS if getattr(args, o) is not None}
+    given.setdefault("threads", torch.get_num_threads())
+    given["data_sha256"] = dataset_facts(args.data).get("content_sha256", "")
+    mode = given.get("mode", "full")
+    if "model" not in given:
+        say(
+            f"--model {TINY}, --mode {mode}: a small Florence-2 from random weights; "
+            "--model florence-community/Florence-2-base-ft fine-tunes a published one"
+        )
+    elif given["model"] != TINY:
+        given = {**PUBLISHED, "lr": PUBLISHED_LR[mode], **given}
+    problems = []
+    if mode == "lora" and "train_share" in given:
+        problems.append("--train-share: expected a mode other than lora, whose share is its rank")
+    if mode != "lora":
+        problems += [
+            f"--{o.replace('_', '-')}: expected only with --mode lora, got --mode {mode}"
+            for o in LORA
+            if getattr(args, o) is not None
+        ]
+    if "digits_share" in given and given.get("digits") not in ("printed", "overlaid"):
+        problems.append("--digits-share: expected only with --digits printed or overlaid")
+    if problems:
+        raise InputError(problems)
+    return replace(DetectionConfig(), **given)
+
+
+def resumed_settings(args: argparse.Namespace) -> tuple[DetectionConfig, Detector]:
+    """The settings of the run in `args.out`, and what prediction knows of it.
+
+    Raises:
+        InputError: There is none, or an option asks for another setting.
+    """
+    settings, detector = load_config(args.out)
+    words = {"augment": "--no-augment"}
+    if problems := other_settings(args.out, settings, vars(args), SETTINGS, words):
+        raise InputError(problems)
+    same_data(args.data, args.out, settings.data_sha256)
+    return settings, detector
+
+
+def begin(args: argparse.Namespace, settings: DetectionConfig, held: Detector | None) -> Beginning:
+    """Read the data and make the model.
+
+    Args:
+        args: The command's.
+        settings: Of the training.
+        held: What prediction knows of the run that is resumed; None for a new one.
+
+    Raises:
+        InputError: Data or model cannot be read, or are others than the run's.
+    """
+    dataset, classes = read_dataset(args.data, settings.input)
+    if missing := lacking(next(iter(dataset.values())).features, ANSWER_READ):
+        say(lacking_line(missing))
+    stored_size = first_size(dataset, args.data, settings.input)
+    labels = [name for name in classes if name != OK_CLASS]
+    source = (settings.model, labels, fitting_size(stored_size), settings.seed)
+    model, processor = load(*source)
+    size = picture_size(processor)
+    if held is not None and (classes, size) != (held.classes, held.size):
+        raise InputError(
+            f"--data {args.data}: {args.out} knows {list(held.classes)} in {held.size[0]}x{held.size[1]} px, "
+            f"the dataset has {list(classes)} in {size[0]}x{size[1]} px"
+        )
+    data = detection_data(dataset, classes, args.data, settings.input, size)
+    vocabulary = Vocabulary(processor.tokenizer, labels, settings.remove_hyphens)
+    collator = Collator(processor, vocabulary, classes, size)
+    model, matched = _marked(settings, model, collator)
+    return Beginning(settings, data, model, collator, matched, source)
+
+
+def _marked(settings: DetectionConfig, model: Any, collator: Collator) -> tuple[Any, list[lora.Matched]]:
+    """The model with what trains marked, or with LoRA in it, and what LoRA matched; what trains is said."""
+    if settings.gradient_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    if settings.mode == "lora":
+        ids = collator.vocabulary.location_ids
+        model, matched = lora.add(model, ids, settings.rank, settings.alpha, settings.target, settings.seed)
+        for line in lora.described(matched, *trained_parameters(model)):
+            say(line)
+        return model, matched
+    chosen = choose_parameters(model, settings.mode, settings.train_share)
+    trained, every = trained_parameters(model)
+    say(
+        f"{trained:,} of {every:,} parameters train ({trained / every:.1%}): {len(chosen)} blocks, from {chosen[0]} on"
+    )
+    return model, []

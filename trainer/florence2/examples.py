@@ -1,0 +1,87 @@
+"""The training pictures of a detector: which rows train, and the batches that are made of them."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from trainer.florence2.auxiliary_loss import cell_targets
+from trainer.florence2.batches import Batch, Collator
+from trainer.florence2.data import DetectionData, sample_of, training_rows
+from trainer.florence2.run import DetectionConfig
+from trainer.florence2.samples import Sample, augmented, close_up, overlay
+from trainer.vit.network.model import OK_CLASS
+
+# A close-up's side, and how many are cut from a picture: together a quarter of a picture of 256 x 128 px.
+CLOSE_UP_PX = 64
+CLOSE_UPS = 2
+
+
+class Examples:
+    """The pictures that train.
+
+    Args:
+        data: Splits `train` and `validation`.
+        collator: Makes batches.
+        config: Settings.
+        grid: Cells (gw, gh) of the model's pictures.
+        device: Where batches go.
+
+    Raises:
+        InputError: No row of the training split is one that the settings ask for.
+    """
+
+    def __init__(
+        self,
+        data: DetectionData,
+        collator: Collator,
+        config: DetectionConfig,
+        grid: tuple[int, int],
+        device: torch.device,
+    ) -> None:
+        self.data, self.collator, self.config, self.grid, self.device = data, collator, config, grid, device
+        self.cell = collator.size[0] // grid[0]
+        self.ok = collator.classes.index(OK_CLASS)
+        self.split = data.splits["train"]
+        self.rows = training_rows(self.split, config.digits, config.digits_share, config.limit, config.seed)
+
+    def steps(self, processes: int = 1) -> int:
+        """Optimizer steps of an epoch, shared out among so many processes."""
+        return -(-len(self.rows) // (self.config.batch_size * self.config.accumulate * processes))
+
+    def batch(
+        self, rows: Sequence[int], generator: torch.Generator, close_ups: bool = False
+    ) -> tuple[Batch, tuple[Tensor, Tensor] | None]:
+        """Training pictures `rows`, changed as the settings say, and their cells where the boxes teach beside the answer.
+
+        Args:
+            rows: Of the training split.
+            generator: Source of the draws.
+            close_ups: Whether close-ups are shown instead of whole pictures.
+        """
+        samples = [self._sample(row, generator) for row in rows]
+        size, grid = self.data.size, self.grid
+        if close_ups:
+            side = min(CLOSE_UP_PX, *size) // self.cell * self.cell
+            samples = [
+                close_up(sample, side, self.cell, generator, on_answer=k % 2 == 0)
+                for sample in samples
+                for k in range(CLOSE_UPS)
+            ]
+            size, grid = (side, side), (side // self.cell, side // self.cell)
+        has_auxiliary = self.config.scaffold > 0
+        batch = self.collator(samples, good=has_auxiliary).to(self.device)
+        if not has_auxiliary:
+            return batch, None
+        categories, boxes = cell_targets(samples, self.ok, grid, size)
+        return batch, (categories.to(self.device), boxes.to(self.device))
+
+    def _sample(self, row: int, generator: torch.Generator) -> Sample:
+        config, truth = self.config, self.split.truths[row]
+        sample = sample_of(self.split, row, self.data.size, self.data.classes)
+        may_flip = truth.may_flip
+        if config.digits == "overlaid" and torch.rand((), generator=generator) < config.digits_share:
+            texts = [pin.cavity or pin.address for pin in truth.pins]
+            sample = sample._replace(pixels=overlay(sample.pixels, sample.boxes, texts))
+            may_flip = (False, False)
+        return augmented(sample, may_flip, generator) if config.augment else sample

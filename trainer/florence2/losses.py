@@ -1,0 +1,132 @@
+"""A Florence-2 and what is only there while it trains: the losses of a batch."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers.modeling_outputs import BaseModelOutput
+
+from trainer.florence2.auxiliary_loss import (
+    AttentionGuide,
+    CellHead,
+    cell_loss,
+    grid_of,
+    guide_loss,
+    looked_at,
+    placed,
+)
+from trainer.florence2.batches import IGNORED, Batch, Collator
+from trainer.florence2.network import answer_loss
+from trainer.florence2.run import DetectionConfig
+from trainer.vit.network.model import OK_CLASS
+
+# Of a batch, by their columns of metrics.csv; those that do not apply are 0.
+LOSSES = ("loss", "answer", "cells", "guide", "good")
+
+
+class DetectionLosses(nn.Module):
+    """A Florence-2 and what is only there while it trains.
+
+    Args:
+        model: `Florence2ForConditionalGeneration`, or PEFT's around it.
+        config: The training's settings.
+        collator: Of its batches.
+    """
+
+    def __init__(self, model: Any, config: DetectionConfig, collator: Collator) -> None:
+        super().__init__()
+        self.model = model
+        self.weight = config.scaffold
+        self.ok = collator.classes.index(OK_CLASS)
+        self.grid = grid_of(model, collator.size)
+        text = model.config.text_config
+        self.head = CellHead(text.d_model, len(collator.classes)) if config.scaffold > 0 else None
+        # Not a submodule: a second name for the decoder's layers would be a second set of parameters.
+        self.guide = [AttentionGuide(plain(model).model.language_model.decoder.layers)]
+        self.cell = collator.size[0] // self.grid[0]
+        self.start = text.decoder_start_token_id
+        ids = torch.tensor(collator.vocabulary.location_ids)
+        bin_of = torch.full((text.vocab_size,), -1)
+        bin_of[ids] = torch.arange(len(ids))
+        self.register_buffer("location_ids", ids, persistent=False)
+        self.register_buffer("bin_of", bin_of, persistent=False)
+        self.spread = config.location_smoothing
+
+    def forward(self, batch: Batch, cells: tuple[Tensor, Tensor] | None) -> dict[str, Tensor]:
+        """Losses of a batch.
+
+        Returns:
+            `loss` to train on; `answer`, plain cross-entropy; `own`, the model's; the `logits`; with the scaffold
+            `cells`, `guide` and `good`.
+        """
+        corners = None if batch.corners is None else batch.corners // self.cell
+        with self.guide[0].watching(self.head is not None) as maps, placed(plain(self.model), corners):
+            out = self.model(**batch.inputs, labels=batch.labels)
+        losses = {"own": out.loss, "logits": out.logits, "answer": answer_loss(out.logits, batch.labels)}
+        losses["loss"] = self.spread_loss(out.logits, batch.labels) if self.spread > 0 else losses["answer"]
+        if self.head is None or cells is None:
+            return losses
+        states = out.encoder_last_hidden_state
+        # The first picture token is the mean of all; the prompt follows the last.
+        losses["cells"] = cell_loss(*self.head(states[:, 1 : 1 + cells[0].shape[1]]), *cells, self.ok)
+        losses["guide"] = self._guide_loss(maps, batch.labels, batch)
+        if batch.good is not None and bool((batch.good != IGNORED).any()):
+            losses["good"] = self._good_pins_loss(batch, states)
+        scaffold = sum(losses[name] for name in ("cells", "guide", "good") if name in losses)
+        losses["loss"] = losses["loss"] + self.weight * scaffold
+        return losses
+
+    def _guide_loss(self, maps: list[Tensor], labels: Tensor, batch: Batch) -> Tensor:
+        shown = tuple(n // self.cell for n in reversed(batch.inputs["pixel_values"].shape[2:]))
+        corners = None if batch.corners is None else batch.corners // self.cell
+        places, cells = looked_at(labels, self.bin_of, self.grid, shown, corners)  # type: ignore[arg-type]
+        return guide_loss(maps, places, cells) if places.any() else maps[0].sum() * 0
+
+    def _good_pins_loss(self, batch: Batch, states: Tensor) -> Tensor:
+        """Loss of the list of OK pins, over its locations only: that it is asked for is given, not learned."""
+        good, mask = batch.good, batch.inputs["attention_mask"]
+        assert good is not None
+        read = torch.full_like(good, self.start)
+        read[:, 1:] = good[:, :-1].clamp(min=0)
+        with self.guide[0].watching() as maps:
+            out = self.model(
+                encoder_outputs=BaseModelOutput(last_hidden_state=states),
+                attention_mask=mask,
+                decoder_input_ids=read,
+            )
+        places = self.bin_of[good.clamp(min=0)] >= 0
+        labels = torch.where(places & (good >= 0), good, IGNORED)
+        return self.spread_loss(out.logits, labels) + self._guide_loss(maps, labels, batch)
+
+    def spread_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy in which a location's target is a bell over neighbouring bins: near misses are near."""
+        kept = labels != IGNORED
+        logits, labels = logits[kept].float(), labels[kept]
+        said = logits.log_softmax(-1)
+        bins = self.bin_of[labels]
+        place = bins >= 0
+        total = F.nll_loss(said[~place], labels[~place], reduction="sum")
+        if place.any():
+            every = torch.arange(len(self.location_ids), device=logits.device)
+            distance = (every[None, :] - bins[place][:, None]).float() / self.spread
+            target = (-0.5 * distance.square()).softmax(-1)
+            total = total - (target * said[place][:, self.location_ids]).sum()
+        return total / len(labels)
+
+
+def plain(model: Any) -> Any:
+    """The Florence-2 itself, also of one inside PEFT's."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """What trains, in two groups: matrices and kernels decay; embeddings, norms and biases do not."""
+    embeddings = {id(p) for m in module.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+    trained = [p for p in module.parameters() if p.requires_grad]
+    decayed = [p for p in trained if p.ndim > 1 and id(p) not in embeddings]
+    held = {id(p) for p in decayed}
+    return [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": [p for p in trained if id(p) not in held], "weight_decay": 0.0},
+    ]

@@ -1,0 +1,130 @@
+"""One training picture with its boxes, and what may happen to it: moved, lit otherwise, cut out, printed upon."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from trainer.core.augmentation import TURN_DEG, inside, mirror, photometric, shift, turn
+
+# Shares of width and height by which a picture may be shifted: about a pitch, so that no place keeps its meaning.
+REACH = (0.12, 0.3)
+ZOOM = 0.12
+
+
+def overlay(pixels: Tensor, boxes: Tensor, texts: Sequence[str]) -> Tensor:
+    """Write a text above each box, as the source's pictures have it.
+
+    Args:
+        pixels: (3, H, W) in [0, 1].
+        boxes: (M, 4) xyxy in px.
+        texts: One per box.
+    """
+    picture = Image.fromarray((pixels.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy())
+    draw = ImageDraw.Draw(picture)
+    size = max(7.0, pixels.shape[1] / 16)
+    font = ImageFont.load_default(size=size)
+    for (x1, y1, x2, _), text in zip(boxes.tolist(), texts, strict=True):
+        draw.text(((x1 + x2) / 2, y1 - 1), text, fill=(255, 255, 255), font=font, anchor="md")
+    return torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1).float() / 255
+
+
+class Sample(NamedTuple):
+    """One picture as it is shown to the network, or a close-up of it.
+
+    Args:
+        pixels: (3, H, W) in [0, 1].
+        boxes: (P, 4) xyxy in px of the whole picture, of every pin that is still shown.
+        categories: (P,) indices of their classes.
+        in_answer: (P,) whether it belongs to the answer.
+        rows: (P,) the connector's row of each, 0 where there is no address.
+        offset: (x, y) px of a close-up's corner in the whole picture.
+    """
+
+    pixels: Tensor
+    boxes: Tensor
+    categories: Tensor
+    in_answer: Tensor
+    rows: Tensor
+    offset: tuple[int, int] = (0, 0)
+
+    def kept(self, which: Tensor) -> "Sample":
+        """The same picture with some of its pins."""
+        return self._replace(
+            boxes=self.boxes[which],
+            categories=self.categories[which],
+            in_answer=self.in_answer[which],
+            rows=self.rows[which],
+        )
+
+
+def _reach(boxes: Tensor, extent: int, axis: int) -> tuple[int, int]:
+    most = int(REACH[axis] * extent)
+    if not len(boxes):
+        return -most, most
+    low = -min(most, max(0, int(boxes[:, axis].min())))
+    return low, min(most, max(0, int(extent - boxes[:, axis + 2].max())))
+
+
+def augmented(sample: Sample, may_flip: tuple[bool, bool], generator: torch.Generator) -> Sample:
+    """Shift, turn, zoom, mirror and change the light; every box of the answer stays whole in the picture."""
+    pixels, boxes, in_answer = sample.pixels, sample.boxes, sample.in_answer
+    height, width = pixels.shape[1:]
+    draw = torch.rand(12, generator=generator).tolist()
+    if draw[0] < 0.6:
+        turned = turn(pixels, boxes, TURN_DEG * (2 * draw[1] - 1), (1 + ZOOM) ** (2 * draw[2] - 1))
+        if inside(turned[1][in_answer], (width, height)):
+            pixels, boxes = turned
+    low, high = _reach(boxes[in_answer], width, 0)
+    dx = low + int(draw[3] * (high - low + 1))
+    low, high = _reach(boxes[in_answer], height, 1)
+    dy = low + int(draw[4] * (high - low + 1))
+    pixels, boxes = shift(pixels, boxes, dx, dy)
+    pixels, boxes = mirror(pixels, boxes, may_flip[0] and draw[5] < 0.5, may_flip[1] and draw[6] < 0.5)
+    pixels = photometric(pixels, draw[7:11], generator)
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    held = ((centres >= 0) & (centres <= boxes.new_tensor([width, height]))).all(1)
+    return sample._replace(pixels=pixels, boxes=boxes).kept(held)
+
+
+def close_up(sample: Sample, side: int, stride: int, generator: torch.Generator, on_answer: bool) -> Sample:
+    """A square cut-out that keeps its place: boxes stay in px of the whole picture, which is shown only there.
+
+    Args:
+        sample: Of a whole picture.
+        side: Px, a multiple of `stride`.
+        stride: Px per picture token; the corner is a multiple of it.
+        generator: Source of the draws.
+        on_answer: Whether to look at a box of the answer, where there is one.
+    """
+    height, width = sample.pixels.shape[1:]
+    answer = sample.boxes[sample.in_answer]
+    best: tuple[int, int, int] | None = None
+    for _ in range(4):
+        draw = torch.rand(3, generator=generator)
+        room = torch.tensor([width - side, height - side])
+        if on_answer and len(answer):
+            box = answer[int(draw[2] * len(answer))]
+            corner = (box[:2] + box[2:]) / 2 - side * (0.2 + 0.6 * draw[:2])
+        else:
+            corner = draw[:2] * (room + stride)
+        corner = (corner / stride).floor().long() * stride
+        x, y = (int(corner[axis].clamp(0, int(room[axis]) // stride * stride)) for axis in (0, 1))
+        # A defect that is cut by the edge is neither there nor not.
+        low, high = answer.new_tensor([x, y]), answer.new_tensor([x + side, y + side])
+        touches = ((answer[:, 2:] > low) & (answer[:, :2] < high)).all(1)
+        whole = ((answer[:, :2] >= low) & (answer[:, 2:] <= high)).all(1)
+        cut = int((touches & ~whole).sum())
+        if best is None or cut < best[0]:
+            best = cut, x, y
+        if not cut:
+            break
+    assert best is not None
+    _, x, y = best
+    centres = (sample.boxes[:, :2] + sample.boxes[:, 2:]) / 2
+    corner = centres.new_tensor([x, y])
+    shown = ((centres >= corner) & (centres < corner + side)).all(1)
+    return sample._replace(pixels=sample.pixels[:, y : y + side, x : x + side], offset=(x, y)).kept(shown)

@@ -1,0 +1,80 @@
+"""What follows a ViT's training: the best weights on every split but train, threshold, summary and pictures."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainer.core import frozen_threshold, metrics, plots, row_facts, run_folder
+from trainer.core.console import say
+from trainer.core.loop import Outcome
+from trainer.core.places import SUMMARY, dataset_facts
+from trainer.core.split import Data
+from trainer.vit.answers import Answers, answer
+from trainer.vit.network.model import ViT
+from trainer.vit.run import load_weights
+
+
+def finish(run: Path, data: Data, folder: Path, model: ViT, outcome: Outcome) -> None:
+    """Measure the best weights, freeze the threshold, and write summary.json, curves.png and confusion.png.
+
+    Args:
+        run: The run's folder.
+        data: As it trained.
+        folder: The dataset's.
+        model: Takes the best weights.
+        outcome: How the training ended.
+    """
+    tensors, _ = run_folder.read_tensors(run / run_folder.BEST)
+    load_weights(model, tensors, str(run / run_folder.BEST))
+    summary: dict[str, Any] = {
+        "data": dataset_facts(folder),
+        "training_pictures": len(data.splits["train"].runs),
+        **({"views": list(model.config.views)} if model.config.views else {}),
+        "classes": list(data.classes),
+        "epochs": outcome.epochs,
+        "best_epoch": outcome.best_epoch,
+        "best_by": "balanced accuracy on validation, then lower validation loss: its own number is optimistic",
+        "stopped": outcome.stopped,
+        "splits": {},
+    }
+    matrices = {}
+    for name, split in data.splits.items():
+        if name == "train":
+            continue
+        answers = answer(model, split)
+        if name == "validation":
+            ok = model.config.ok_index
+            positions = row_facts.defect_positions(data.splits["train"], ok)
+            held = frozen_threshold.freeze(run, answers.logits, split.labels.numpy(), ok, positions)
+            summary["threshold"], summary["temperature"] = held.threshold, held.temperature
+            summary["weights_sha256"] = held.weights_sha256
+        matrices[name] = matrix = metrics.confusion_matrix(
+            answers.truth, answers.predicted, len(data.classes)
+        )
+        summary["splits"][name] = _measured(answers, matrix, data.classes)
+        counted = f"{len(split)} {'parts' if split.views > 1 else 'pictures'}"
+        say(f"{name}: accuracy {metrics.accuracy(matrix):.3f} on {counted} (best weights)")
+    collapse = metrics.collapse_warning(matrices["validation"], data.classes)
+    summary["warnings"] = [collapse] if collapse else []
+    if collapse:
+        say(f"WARNING: this run is not usable: {collapse}. {metrics.COLLAPSE_ADVICE}")
+    run_folder.write_json(run / SUMMARY, summary)
+    plots.curves(run_folder.read_metrics(run, outcome.epochs), data.classes, run / "curves.png")
+    plots.confusion(matrices, data.classes, run / "confusion.png")
+
+
+def _measured(answers: Answers, matrix: np.ndarray, classes: tuple[str, ...]) -> dict[str, Any]:
+    """A split's numbers in summary.json."""
+    shares = {"recall": metrics.recall(matrix), "precision": metrics.precision(matrix)}
+    return {
+        "pictures": len(answers.truth),
+        "accuracy": metrics.accuracy(matrix),
+        "balanced_accuracy": metrics.balanced_accuracy(matrix),
+        "loss": answers.loss,
+        **{
+            k: {c: None if v != v else float(v) for c, v in zip(classes, values, strict=True)}
+            for k, values in shares.items()
+        },
+        "confusion": matrix.tolist(),
+    }
