@@ -287,6 +287,13 @@ def test_functions_and_modules_fit_a_head():
     assert set(TOO_LONG) <= set(found), "these are short enough by now: take them off the list"
 
 
+def test_tests_mirror_the_packages():
+    packages = {path.parent.relative_to(ROOT) for path in sources(*FOLDERS, "benchmarks")}
+    mirrored = {path.parent.relative_to(ROOT / "tests") for path in sources("tests")} - {Path()}
+    assert not [str(name) for name in packages if not list((ROOT / "tests" / name).glob("test_*.py"))]
+    assert not [str(name) for name in mirrored - packages]
+
+
 def test_what_runs_in_blender_keeps_to_python_3_11():
     for path in sources("blender_scripts"):
         ast.parse(path.read_text("utf-8"), str(path), feature_version=(3, 11))
