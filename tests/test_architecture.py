@@ -180,6 +180,7 @@ def may_import(module: str, target: str) -> bool:
         ("generator.rendering.render", "trainer.vit.command", False),
         ("generator.dataset.build", "datasets", True),
         ("generator.dataset.build", "generator.augmenting.plan", False),
+        ("generator.interchange.exporting", "generator.augmenting.plan", False),
         ("generator.soart.kernels", "datasets", False),
         ("generator.soart.inspect", "matplotlib", False),
         ("generator.soart.inspect", "generator.dataset.folder", False),
