@@ -46,7 +46,7 @@ def multiply_adds(values: np.ndarray, rounds: int) -> None:
         for _ in range(rounds):
             for j in range(line.size):
                 scale, offset = line.dtype.type(0.999), line.dtype.type(0.001)
-                line[j] = fma(line[j], scale, offset)  # type: ignore[call-arg]
+                line[j] = fma(line[j], scale, offset)
 
 
 def rate(dtype: type, rounds: int = 20_000) -> float:

@@ -181,6 +181,7 @@ def may_import(module: str, target: str) -> bool:
         ("generator.rendering.render", "trainer.vit.command", False),
         ("generator.dataset.build", "datasets", True),
         ("generator.dataset.build", "generator.augmenting.plan", False),
+        ("generator.interchange.exporting", "generator.augmenting.plan", False),
         ("generator.soart.kernels", "datasets", False),
         ("generator.soart.inspect", "matplotlib", False),
         ("generator.soart.inspect", "generator.dataset.folder", False),
@@ -286,6 +287,13 @@ def test_functions_and_modules_fit_a_head():
                     found[f"{name}:{node.name}"] = length
     assert {place: length for place, length in found.items() if place not in TOO_LONG} == {}
     assert set(TOO_LONG) <= set(found), "these are short enough by now: take them off the list"
+
+
+def test_tests_mirror_the_packages():
+    packages = {path.parent.relative_to(ROOT) for path in sources(*FOLDERS, "benchmarks")}
+    mirrored = {path.parent.relative_to(ROOT / "tests") for path in sources("tests")} - {Path()}
+    assert not [str(name) for name in packages if not list((ROOT / "tests" / name).glob("test_*.py"))]
+    assert not [str(name) for name in mirrored - packages]
 
 
 def test_what_runs_in_blender_keeps_to_python_3_11():

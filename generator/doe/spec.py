@@ -9,20 +9,10 @@ from pathlib import Path
 KINDS_OF_DESIGN = ("full", "fractional", "orthogonal", "inner_outer", "lhs", "sobol", "random")
 # Drawn row by row; the others are tables that are repeated.
 SAMPLED = ("lhs", "sobol", "random")
-PICTURE_FACTORS = (
-    "scene",
-    "housing",
-    "terminal",
-    "camera",
-    "lighting",
-    "marking",
-    "width",
-    "height",
-    "samples",
-)
+NEEDED = ("scene", "housing", "terminal", "camera", "lighting", "marking")
+PICTURE_FACTORS = (*NEEDED, "width", "height", "samples")
 # What may differ between two captures of one part.
 CAPTURE_FACTORS = ("camera", "lighting", "width", "height", "samples")
-NEEDED = ("scene", "housing", "terminal", "camera", "lighting", "marking")
 ALL, TRAINING, HELD_OUT = POSITIONS = ("all", "training", "held_out")
 SIZE = "size"
 DEFAULT_SIZE = (0.5, 3.0)

@@ -479,23 +479,7 @@ def small(engine: str, tmp_path: Path) -> tuple[Path, Path]:
 
 
 def small_manifest(path: Path, split: str = "train", note: str = "a", seed: int = 21) -> Path:
-    columns = (
-        "run",
-        "split",
-        "part",
-        "seed",
-        "scene",
-        "housing",
-        "terminal",
-        "defects",
-        "camera",
-        "lighting",
-        "marking",
-        "width",
-        "height",
-        "samples",
-        "note",
-    )
+    columns = (*COLUMNS, "width", "height", "samples", "note")
     rows = [
         (name, split, part, seed, "plain", "round", defects, "center", "ring", "none", 64, 32, 1, note)
         for name, part, defects in (("one", 1, ""), ("two", 2, "missing@r1c1"))

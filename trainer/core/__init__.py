@@ -1,9 +1,12 @@
 """What every kind of run shares.
 
-data, views, row_facts, positions, defect_size, augmentation      what a dataset's rows show, as tensors and as facts
-checkpoint, options, distributed, ema, event_files   a run's files, a command's options, processes
-decision, frozen_threshold                           OK or NG: the threshold on P(NG), and how a run keeps it
-metrics, intervals, detection_probability            statistics of classifiers
-prediction, results_folder, publication              what commands write: verdicts, results, a model on the Hub
-page, card, plots                                    HTML, README.md and figures
+data, rows, split, views, augmentation              a dataset read as tensors; its objects as the row type has them
+row_facts, positions, defect_size                   what a row says of its part: factors, pins, the defect's size
+loop, settings, state, ema, distributed             the training loop; what a run is trained with and resumes from
+run_folder, places, event_files                     a run's files, and where it lies when nobody says
+options, console, errors                            what a command takes and says
+decision, frozen_threshold                          OK or NG: the threshold on P(NG), and how a run keeps it
+metrics, intervals, detection_probability           statistics of classifiers
+prediction, results_folder, publication             what commands write: verdicts, results, a model on the Hub
+page, card, plots                                   HTML, README.md and figures
 """

@@ -1,11 +1,6 @@
 """What is decided once, on validation, and holds from then on: RUN/frozen.json.
 
-- *Threshold*: NG is said from so much 1 - P(OK) on. It maximises the mean of the found NG and the passed OK pictures of
-  validation, at the middle of the widest such gap, so that neither class's share of the pictures moves it.
-- *Temperature*: what the logits are divided by so that probabilities mean what they say (Guo et al. 2017, On
-  calibration of modern neural networks). It changes no order, and the threshold refers to probabilities after it.
-  Likelihood alone has no optimum where validation is all right: the colder, the better, down to probabilities of 0
-  and 1. So it is the most probable one under a weak prior: log T normal about 0, standard deviation 0.5.
+- *Threshold* and *temperature* of the decision OK/NG: `trainer.core.decision` says how they are chosen.
 - *Positions* that were defective in training, by scene: on another dataset, which are new?
 
 All three belong to one set of weights, whose hash is kept beside them.

@@ -70,7 +70,7 @@ def calibration(parts: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     """Confidence of boxes against the share of them that are true, per split.
 
     Args:
-        parts: By split, what `detection_metrics.calibration` says.
+        parts: By split, what `metrics.calibration` says.
         path: PNG file to write.
     """
     figure = Figure(figsize=(5.5, 5), layout="constrained")

@@ -30,7 +30,7 @@ ALL_BUT_BLACK = {
     "10 bits": (GREY * 4).astype(np.uint16),
     "12 bits": (GREY * 16).astype(np.uint16),
     "8 bits": GREY.astype(np.int32),
-    "0 to 1": (GREY / 255).astype(np.float32),
+    "values from 0 to 1": (GREY / 255).astype(np.float32),
 }
 
 
