@@ -25,8 +25,9 @@ from PIL import Image
 
 from blender_scripts.contract.errors import InputError
 from blender_scripts.manifest.reader import stream_runs
+from blender_scripts.manifest.record import read_record
 from generator.bbox_str import decode
-from generator.dataset import build_command, render_folder, writer
+from generator.dataset import build_command, writer
 from generator.dataset.build import Options, build
 from generator.dataset.folder import read_features, read_rows, split_files
 from generator.dataset.labels import CLASSES
@@ -571,7 +572,7 @@ def test_a_split_of_several_files_is_read_as_one(tmp_path: Path, monkeypatch: py
 def test_a_build_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out, target = many(tmp_path / "out"), tmp_path / "set"
     read: list[str] = []
-    original = render_folder.read_record
+    original = read_record
 
     def counted(path: Path) -> dict[str, Any]:
         read.append(path.stem)
@@ -579,7 +580,7 @@ def test_a_build_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.Mo
             raise KeyboardInterrupt
         return original(path)
 
-    monkeypatch.setattr(render_folder, "read_record", counted)
+    monkeypatch.setattr("generator.dataset.render_folder.read_record", counted)
     with pytest.raises(KeyboardInterrupt):
         build(out, target, SCENES, Options({}, workers=1))
     assert not target.exists() and (tmp_path / ".set.building").is_dir()
@@ -599,13 +600,13 @@ def test_a_build_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_every_record_is_read_once(renders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: Counter[str] = Counter()
-    original = render_folder.read_record
+    original = read_record
 
     def counted(path: Path) -> dict[str, Any]:
         read[path.stem] += 1
         return original(path)
 
-    monkeypatch.setattr(render_folder, "read_record", counted)
+    monkeypatch.setattr("generator.dataset.render_folder.read_record", counted)
     build(renders, tmp_path / "set", SCENES, Options({}))
     assert read == dict.fromkeys((cells["run"] for cells in ROWS), 1)
 
