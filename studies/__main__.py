@@ -2,25 +2,33 @@
 
     python -m studies --list                            what is done, what is to do, how long it takes
     python -m studies --only ladder --seeds 1 --time 60
-    python -m studies --write                           docs/results.md and its figures from the JSON files
+    python -m studies --write                           new results into the table; from it docs/results.md, its figures
 
-A finished run is never repeated. Renders, datasets and trainings lie in the work folder; kill it when you like and
-repeat the command. Several such commands may run at once on one work folder.
+A finished run is never repeated. Renders, datasets, trainings and new results lie in the work folder; kill it when you
+like and repeat the command. Several such commands may run at once on one work folder.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import io
 import signal
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from studies.plan import ROOT, SEEDS, SIZES, TOPICS, Run, all_runs
+from studies.plan import SEEDS, SIZES, all_runs
+from studies.results import TABLE, ResultError, Results
+from studies.run import ROOT, TOPICS, Design, Run
 
-RESULTS = Path(__file__).resolve().parent / "results"
+if TYPE_CHECKING:
+    from studies.execution import Execution
+
 PAGE = ROOT / "docs" / "results.md"
 RENDER_S = 0.4  # of one picture, with its dataset row, on two idle cores
 
@@ -36,7 +44,9 @@ def parser() -> argparse.ArgumentParser:
     what = p.add_mutually_exclusive_group()
     what.add_argument("--list", action="store_true", help="what is done and what is to do; runs nothing")
     what.add_argument(
-        "--write", action="store_true", help="write docs/results.md from the results; runs nothing"
+        "--write",
+        action="store_true",
+        help="add new results to the table and write docs/results.md from it; runs nothing",
     )
     p.add_argument(
         "--only",
@@ -57,10 +67,14 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         default=ROOT / "out" / "study",
         metavar="DIR",
-        help="renders, datasets, trainings (out/study)",
+        help="renders, datasets, trainings, new results (out/study)",
     )
     p.add_argument(
-        "--results", type=Path, default=RESULTS, metavar="DIR", help="JSON files (studies/results)"
+        "--results",
+        type=Path,
+        default=TABLE,
+        metavar="FILE",
+        help="the table of all results (studies/results.parquet)",
     )
     p.add_argument("--workers", type=_whole, default=0, help="render and build processes (one per core)")
     p.add_argument("--threads", type=_whole, default=1, help="CPU threads of a training (1)")
@@ -113,43 +127,37 @@ def chosen(runs: Sequence[Run], only: Sequence[str] | None) -> list[Run]:
     return [run for run in runs if run in found]
 
 
-def render_seconds(runs: Sequence[Run], execution: object) -> dict[str, float]:
+def render_seconds(runs: Sequence[Run], execution: Execution) -> dict[str, float]:
     """Estimate for each design that is not built yet."""
-    from studies.datasets_made import DONE, read_rows_of
-    from studies.execution import Execution
-
-    assert isinstance(execution, Execution)
     found = {}
     for design in dict.fromkeys(d for run in runs for r in (run, run.init) if r for d in r.data.designs):
-        if (execution.workshop.design_folder(design) / DONE).is_file():
-            continue
-        count = 0
-        for source in design.sources:
-            path = ROOT / source
-            limits = dict(design.rows)
-            if path.suffix == ".csv":
-                rows = read_rows_of([path])
-                for split in {row["split"] for row in rows}:
-                    here = sum(row["split"] == split for row in rows)
-                    count += min(here, limits.get(split, here))
-            else:
-                count += _spec_rows(path)
-        found[f"{design.name}: {count} pictures"] = RENDER_S * count
+        if not execution.workshop.is_built(design):
+            count = pictures_of(design)
+            found[f"{design.name}: {count} pictures"] = RENDER_S * count
     return found
 
 
-def _spec_rows(path: Path) -> int:
-    import tomllib
+def pictures_of(design: Design) -> int:
+    """How many pictures are rendered for a design; a SPEC's manifest is made for that and not kept."""
+    from generator.doe.design import design as manifest_of
+    from generator.doe.spec import read_spec
 
-    return sum(split["rows"] for split in tomllib.loads(path.read_text("utf-8"))["splits"].values())
+    limits, count = dict(design.rows), 0
+    for source in design.sources:
+        path = ROOT / source
+        spec = path.suffix == ".toml"
+        text = manifest_of(read_spec(path), ROOT / "scenes") if spec else path.read_text("utf-8-sig")
+        for split, rows in Counter(row["split"] for row in csv.DictReader(io.StringIO(text))).items():
+            count += min(rows, limits.get(split, rows))
+    return count
 
 
-def listing(runs: Sequence[Run], execution: object) -> list[str]:
+def listing(runs: Sequence[Run], execution: Execution) -> list[str]:
     """Lines on every run: done, failed when last tried, or to do; what is to be rendered; the estimate."""
-    from studies.execution import Execution, distinct
+    from studies.execution import distinct
 
-    assert isinstance(execution, Execution)
-    lines, shown = [], {}
+    lines: list[str] = []
+    shown: dict[str, str] = {}
     for run in runs:
         state = "done" if execution.is_done(run) else "failed" if execution.error_of(run) else "to do"
         if run.key in shown:
@@ -173,11 +181,10 @@ def say(text: str) -> None:
     tqdm.write(text, file=sys.stdout)
 
 
-def run_all(runs: Sequence[Run], execution: object, minutes: float | None) -> int:
+def run_all(runs: Sequence[Run], execution: Execution, minutes: float | None) -> int:
     """Do what is to do, with a progress bar; returns the exit code."""
-    from studies.execution import Execution, distinct, execute
+    from studies.execution import distinct, execute
 
-    assert isinstance(execution, Execution)
     left = [run for run in distinct(runs) if not execution.is_done(run)]
     total = sum(run.seconds for run in left)
     form = "{percentage:3.0f}% |{bar}| {elapsed} so far{postfix}"
@@ -200,7 +207,7 @@ def run_all(runs: Sequence[Run], execution: object, minutes: float | None) -> in
     for run, why in outcome.failed:
         print(f"failed: {run.name}: {why}", file=sys.stderr)
     if outcome.done:
-        print("python -m studies --write   makes docs/results.md anew")
+        print("python -m studies --write   adds the results to the table and makes docs/results.md anew")
     return 1 if outcome.failed else 0
 
 
@@ -211,7 +218,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.write:
             from studies.page import write
 
-            for line in write(args.results, PAGE, ROOT / "docs" / "images"):
+            results = Results(args.results, args.work / "results")
+            if new := results.fold():
+                print(f"{len(new)} new results: {args.results}")
+            for line in write(results.documents(), PAGE, ROOT / "docs" / "images"):
                 print(line)
             return 0
         from studies.execution import Execution
@@ -222,7 +232,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print("\n".join(listing(runs, execution)))
             return 0
         return run_all(runs, execution, args.time)
-    except InputError as error:
+    except (InputError, ResultError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -13,10 +13,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,8 @@ from datasets import ClassLabel, Features
 from generator.augmenting.plan import PROPOSED
 from generator.dataset.folder import NSOART, read_features, split_files
 from generator.dataset.writer import ShardWriter
-from studies.plan import ROOT, Data, Design, Take, described, design_described, digest
+from studies.locks import locked
+from studies.run import ROOT, Data, Design, Take, described, design_described, digest
 
 DONE = "done.json"
 # What says where a row stands among the others; names, parts and seeds do not.
@@ -38,40 +38,6 @@ Report = Callable[[str], None]
 
 class PlanError(Exception):
     """A recipe that the designs cannot fulfil."""
-
-
-class Busy(Exception):
-    """Another process holds the lock."""
-
-
-@contextmanager
-def locked(path: Path, wait: bool = True, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Hold a lock against other processes of this machine; it ends with the process, however that ends.
-
-    Commands begun meanwhile inherit it: where the study is killed and a training of it goes on alone, nobody else
-    writes into its folder until it has ended.
-
-    Args:
-        path: The lock's file.
-        wait: Wait for it where another process holds it.
-        waiting: Called before such a wait.
-
-    Raises:
-        Busy: Another process holds it, and `wait` is false.
-    """
-    import fcntl
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        os.set_inheritable(file.fileno(), True)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            if not wait:
-                raise Busy(f"another process is at {path.stem}") from error
-            waiting()
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def kinds_of(row: dict[str, str]) -> str:
@@ -137,7 +103,8 @@ class Workshop:
             waiting=lambda: self.report(f"  waiting: {name} is being made by another process"),
         )
 
-    def _built(self, design: Design) -> bool:
+    def is_built(self, design: Design) -> bool:
+        """Whether a design is rendered and built."""
         return (self.design_folder(design) / DONE).is_file()
 
     def manifests(self, design: Design) -> list[Path]:
@@ -174,7 +141,7 @@ class Workshop:
         """The built dataset of a design, rendered first where it is not there."""
         folder = self.design_folder(design)
         with self.alone(folder, design.name):
-            if not self._built(design):
+            if not self.is_built(design):
                 log = folder / "log.txt"
                 manifests = self.manifests(design)
                 count = len(read_rows_of(manifests))

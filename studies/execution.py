@@ -1,7 +1,7 @@
 """Does one run after the other: finished ones never again, killed ones from where they stood, failed ones told.
 
-A run's folder WORK/runs/<key> holds what its commands write; its result is RESULTS/<key>.json, written whole when all
-of it is there. A killed training goes on with `--resume`, to the bit where the trainer promises that.
+A run's folder WORK/runs/<key> holds what its commands write; its result is kept by `studies.results`, when all of it is
+there. A killed training goes on with `--resume`, to the bit where the trainer promises that.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from importlib import metadata
 from pathlib import Path
 
 from studies import measures
-from studies.datasets_made import Busy, Report, Workshop, locked
-from studies.plan import ROOT, Run
+from studies.datasets_made import Report, Workshop
+from studies.locks import Busy, locked
+from studies.results import Results
+from studies.run import ROOT, Run
 
 SCHEMA = 1
 PACKAGES = ("torch", "numpy", "transformers", "peft", "datasets", "scipy", "bpy")
@@ -86,7 +88,7 @@ class Execution:
 
     Args:
         work: Folder of renders, datasets and trainings; not kept in the repository.
-        results: Folder of the JSON files.
+        table: The results that are kept; those of new runs wait below `work`.
         workers: Render and build processes; 0: as many as cores.
         threads: CPU threads of a training. With another number a result differs in its last digits.
         device: The trainers' `--device`.
@@ -97,22 +99,20 @@ class Execution:
     def __init__(
         self,
         work: Path,
-        results: Path,
+        table: Path,
         workers: int = 0,
         threads: int = 1,
         device: str = "auto",
         command: Callable[[Sequence[str], Path], None] = python,
         report: Report = print,
     ) -> None:
-        self.work, self.results = work.resolve(), results
+        self.work = work.resolve()
+        self.results = Results(table, self.work / "results")
         self.threads, self.device, self.command = threads, device, command
         self.workshop = Workshop(self.work, command, workers, report)
 
-    def result_path(self, run: Run) -> Path:
-        return self.results / f"{run.key}.json"
-
     def is_done(self, run: Run) -> bool:
-        return self.result_path(run).is_file()
+        return self.results.holds(run.key)
 
     def folder(self, run: Run) -> Path:
         return self.work / "runs" / run.key
@@ -163,10 +163,7 @@ class Execution:
             "seconds": spent,
             "result": measures.result(run, folder, self.workshop),
         }
-        self.results.mkdir(parents=True, exist_ok=True)
-        half = self.result_path(run).with_suffix(".tmp")
-        half.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")
-        half.replace(self.result_path(run))
+        self.results.add(document)
 
     def train(self, run: Run) -> Path:
         """The folder of a run's training, finished; that of the run that it begins with comes first."""

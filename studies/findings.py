@@ -1,4 +1,4 @@
-"""What the runs' JSON files say, over the seeds: a mean with an interval for each variant and measure.
+"""What the runs' results say, over the seeds: a mean with an interval for each variant and measure.
 
 The interval over seeds is the envelope of the seeds' own 95 % intervals: from the lowest lower end to the highest upper
 end. It covers the choice of test pictures and the spread of the seeds seen; three seeds say no more about others.
@@ -11,13 +11,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.soart_evaluation import auroc, in_order, wilson
-from studies.plan import SIZES, TOPICS, Run, all_runs
+from studies.plan import SIZES, all_runs
+from studies.results import Document
+from studies.run import TOPICS, Run
 
 SEEDS_LOOKED_FOR = 20
 DRAWS = 4000
@@ -169,7 +170,7 @@ def _drawn_accuracy(drawn: np.ndarray, right: np.ndarray, classes: Sequence[np.n
         recalls = [
             drawn[:, some] @ right[:, some].T / drawn[:, some].sum(axis=1)[:, None] for some in classes
         ]
-    return np.nanmean(recalls, axis=0)  # type: ignore[no-any-return]
+    return np.nanmean(recalls, axis=0)
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ class Found:
     question: int
     size: str
     planned: int
-    variants: dict[str, list[dict[str, Any]]]
+    variants: dict[str, list[Document]]
     other: Found | None = None  # what is done of it at another size
 
     @property
@@ -209,11 +210,11 @@ class Found:
         self, one: str, other: str, read: Callable[[Mapping[str, Any]], Answers | None]
     ) -> Difference | None:
         """How much better the variant `other` is than `one`; `read` finds the answers in a result."""
-        sides = [
+        before, after = (
             [answers for document in self.variants.get(name, []) if (answers := read(document["result"]))]
             for name in (one, other)
-        ]
-        return difference(*sides)
+        )
+        return difference(before, after)
 
 
 def over_seeds(shares: Iterable[Mapping[str, Any]]) -> Value | None:
@@ -230,25 +231,7 @@ def over_seeds(shares: Iterable[Mapping[str, Any]]) -> Value | None:
     )
 
 
-def documents_in(folder: Path) -> dict[str, dict[str, Any]]:
-    """The results by key.
-
-    Raises:
-        ValueError: A file is no result of a run.
-    """
-    found = {}
-    for path in sorted(folder.glob("*.json")):
-        try:
-            document = json.loads(path.read_text("utf-8"))
-            if document["key"] != path.stem or "result" not in document:
-                raise ValueError(f"the key is {document['key']}")
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path}: expected the result of a run under its key, got {error}") from error
-        found[document["key"]] = document
-    return found
-
-
-def findings(documents: Mapping[str, dict[str, Any]]) -> dict[int, Found]:
+def findings(documents: Mapping[str, Document]) -> dict[int, Found]:
     """By question what was found, at the size of which more runs are done."""
     found: dict[int, list[Found]] = {question: [] for question in TOPICS}
     for size in SIZES:
@@ -265,10 +248,8 @@ def findings(documents: Mapping[str, dict[str, Any]]) -> dict[int, Found]:
     return chosen
 
 
-def _variants(
-    runs: Sequence[Run], documents: Mapping[str, dict[str, Any]]
-) -> dict[str, list[dict[str, Any]]]:
-    variants: dict[str, list[dict[str, Any]]] = {}
+def _variants(runs: Sequence[Run], documents: Mapping[str, Document]) -> dict[str, list[Document]]:
+    variants: dict[str, list[Document]] = {}
     for run in runs:
         if document := documents.get(run.key):
             variants.setdefault(run.variant, []).append(document)

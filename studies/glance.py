@@ -23,20 +23,12 @@ from studies.plan import (
     TUNED,
     begun,
 )
-from studies.sections import (
-    AIM,
-    ALL_VIEWS,
-    ONE_VIEW,
-    PART_MEASURES,
-    answered,
-    gained,
-    gaps,
-    parts_judged,
-    precision,
-    stage_means,
-    trained_or_not,
-    views_change,
-)
+from studies.questions.attention import stage_means
+from studies.questions.florence2 import gained, precision
+from studies.questions.improvement import gaps
+from studies.questions.shares import answered
+from studies.questions.soart import trained_or_not
+from studies.questions.views import AIM, ALL_VIEWS, ONE_VIEW, PART_MEASURES, parts_judged, views_change
 from studies.tables import table
 
 TITLES = {
@@ -186,7 +178,7 @@ def _soart(found: Found) -> list[str]:
     if not (changes := trained_or_not(found)):
         return []
     most, by_defect = [*changes.items()][-1]
-    kinds = {
+    kinds: dict[str, Callable[[Difference], bool]] = {
         "better on": lambda change: change.decided and change.mean > 0,
         "worse on": lambda change: change.decided and change.mean < 0,
         "not decided on": lambda change: not change.decided,

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from studies.datasets_made import Workshop, read_rows_of
-from studies.plan import METHODS, Run
+from studies.plan import METHODS
+from studies.run import Run
 
 CURVE = (
     "epoch",
@@ -26,6 +27,16 @@ CURVE = (
 )
 FLORENCE_CURVE = ("epoch", "stage", "train_loss", "val_loss", "val_map", "val_map50")
 KEPT = ("pictures", "parts", "accuracy", "balanced_accuracy", "auroc", "escapes", "overkill")
+FLORENCE_KEPT = (
+    "pictures",
+    "boxes",
+    "map",
+    "map50",
+    "map50_interval",
+    "right_address_and_mode",
+    "missing_found",
+    "false_boxes_per_ok_picture",
+)
 FACTORS = ("position", "kinds", "camera", "housing", "terminal", "marking")
 # Which cameras are asked together about one part.
 VIEWS = {
@@ -214,14 +225,13 @@ def scores(judged: Sequence[tuple[str, str]], by_method: dict[str, list[float]])
 def florence2(folder: Path) -> dict[str, Any]:
     """A detection run's curve, and each split of its summary with what training changed and forgot."""
     summary = _json(folder / "summary.json")
-    keys = ("pictures", "boxes", "map", "map50", "map50_interval", "right_address_and_mode")
-    keys += ("missing_found", "false_boxes_per_ok_picture")
     splits = {}
     for name, report in summary["splits"].items():
-        splits[name] = {key: report.get(key) for key in keys}
+        splits[name] = {key: report.get(key) for key in FLORENCE_KEPT}
         for group in ("positions", "digits"):
             splits[name][group] = {
-                part: {key: values.get(key) for key in keys} for part, values in report.get(group, {}).items()
+                part: {key: values.get(key) for key in FLORENCE_KEPT}
+                for part, values in report.get(group, {}).items()
             }
     return {
         "curve": curve(folder / "metrics.csv", FLORENCE_CURVE),

@@ -1,16 +1,18 @@
-"""docs/results.md and its figures, from the results' JSON files alone: what stands between the markers is written here.
+"""docs/results.md and its figures, from the runs' results alone: what stands between the markers is written here.
 
 The text outside of the markers is a person's. A question without results says "not run yet".
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from studies.findings import Found, documents_in, findings
+from studies.findings import Found, findings
 from studies.glance import glance
-from studies.plan import TOPICS
-from studies.sections import SECTIONS
+from studies.questions import SECTIONS
+from studies.results import Document
+from studies.run import TOPICS
 from studies.tables import command
 
 NOT_RUN = "*Not run yet.*"
@@ -60,13 +62,13 @@ def section(found: Found, pictures: Path, prefix: str) -> str:
     return "\n\n".join([*parts, *body])
 
 
-def write(results: Path, page: Path, pictures: Path) -> list[str]:
-    """Write the page and its figures; returns a line on each question.
+def write(documents: Mapping[str, Document], page: Path, pictures: Path) -> list[str]:
+    """Write the page and its figures from the results by key; returns a line on each question.
 
     Raises:
-        ValueError: A result cannot be read, or the page lacks a marker.
+        ValueError: The page lacks a marker.
     """
-    found = findings(documents_in(results))
+    found = findings(documents)
     text, lines = marked(page.read_text("utf-8"), "at a glance", glance(found)), []
     for question, one in found.items():
         text = marked(text, question, section(one, pictures, pictures.name))

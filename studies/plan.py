@@ -1,169 +1,13 @@
 """The list of the runs: the only place that says what the study trains, on what, and with which options.
 
-A `Design` is rendered and built once. A `Data` takes rows of designs into the splits of a dataset. A `Run` trains on
-one `Data`, and is measured on its splits. `all_runs` makes the runs of the eight questions at one of the `SIZES`.
+`all_runs` makes the runs of the eight questions at one of the `SIZES`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass, field, replace
-from functools import cache, cached_property
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
 
-ROOT = Path(__file__).resolve().parents[1]
-VERSION = 2
-
-
-@dataclass(frozen=True)
-class Design:
-    """Manifests, or SPECs that make them, and how many rows at most of each split are rendered (all where not said)."""
-
-    name: str
-    sources: tuple[str, ...]
-    rows: tuple[tuple[str, int], ...] = ()
-    build: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Take:
-    """Some rows of a design's split: at most `count` (0: all) of fold `fold` of `folds`, of one camera if said.
-
-    A design's rows are put in the order of their classes and factor levels, and every n-th is taken: so a part has
-    the whole's balance, and different folds share no row.
-    """
-
-    design: Design
-    split: str
-    count: int = 0
-    fold: int = 0
-    folds: int = 1
-    camera: str = ""
-
-
-@dataclass(frozen=True)
-class Data:
-    """A dataset: by split the rows that it takes; `improve` adds the copies of `generator augment` to training."""
-
-    name: str
-    splits: tuple[tuple[str, tuple[Take, ...]], ...]
-    improve: bool = False
-
-    @property
-    def designs(self) -> tuple[Design, ...]:
-        """The designs that it needs, each once."""
-        return tuple(dict.fromkeys(take.design for _, takes in self.splits for take in takes))
-
-    def rows(self, split: str) -> int:
-        """How many rows a split has where its takes say it; 0 where one of them takes all."""
-        counts = [take.count for name, takes in self.splits if name == split for take in takes]
-        return 0 if 0 in counts else sum(counts)
-
-
-@dataclass(frozen=True)
-class Run:
-    """One training with what is measured afterwards.
-
-    Args:
-        question: 1 to 8.
-        variant: What differs from the question's other runs.
-        seed: Of the training.
-        data: What it trains on and is measured on.
-        trainer: `vit`, `florence2` or `soart` (no training).
-        options: The trainer's, without folders, seed, threads and device.
-        init: A run whose weights it begins with.
-        attention: Splits on which attention is scored at each stage.
-        parts: Also judge whole parts by all their views.
-        cells: Also keep the scores of each defect's pictures and of the good ones.
-        originals: Data whose training pictures it is also measured on: how well it knows what it has learned from.
-        rows: Which rows count in the measurement.
-        seconds: Estimate on one idle core.
-    """
-
-    question: int
-    variant: str
-    seed: int
-    data: Data
-    trainer: str
-    options: tuple[str, ...] = ()
-    init: Run | None = None
-    attention: tuple[str, ...] = ()
-    parts: bool = False
-    cells: bool = False
-    originals: Data | None = None
-    rows: str = "observable"
-    seconds: float = 0.0
-
-    @property
-    def name(self) -> str:
-        return f"{TOPICS[self.question]} · {self.variant} · seed {self.seed}"
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """What its result depends on: neither what it is called nor what it is expected to take."""
-        found = asdict(replace(self, init=None, originals=None, question=0, variant="", seconds=0.0))
-        for label in ("question", "variant", "seconds", "originals"):
-            found.pop(label)
-        if self.originals:
-            found["originals"] = described(self.originals)
-        found["init"] = self.init.key if self.init else None
-        found["data"] = described(self.data)
-        found["version"] = VERSION
-        return found
-
-    @cached_property
-    def key(self) -> str:
-        """Hash of the config: runs of the same key are one run."""
-        text = json.dumps(self.config, sort_keys=True, ensure_ascii=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def described(data: Data) -> dict[str, Any]:
-    """A dataset's recipe with the hashes of the designs' sources: another manifest or SPEC is another dataset."""
-    return {
-        "splits": {
-            split: [
-                {"design": design_described(take.design), **asdict(replace(take, design=_NONE))}
-                | {"design": design_described(take.design)}
-                for take in takes
-            ]
-            for split, takes in data.splits
-        },
-        "improve": data.improve,
-    }
-
-
-_NONE = Design("", ())
-
-
-def design_described(design: Design) -> dict[str, Any]:
-    """A design's sources with their hashes, its rows and build options."""
-    sources = {name: _file_hash(ROOT / name) for name in design.sources}
-    return {"sources": sources, "rows": [list(pair) for pair in design.rows], "build": list(design.build)}
-
-
-@cache
-def _file_hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def digest(recipe: Any) -> str:
-    """Short hash of what `described` or `design_described` returned: the name of a folder."""
-    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:10]
-
-
-TOPICS = {
-    1: "ladder",
-    2: "supervision",
-    3: "improvement",
-    4: "views",
-    5: "pretraining",
-    6: "attention",
-    7: "florence2",
-    8: "soart",
-}
+from studies.run import Data, Design, Run, Take
 
 
 @dataclass(frozen=True)
@@ -204,17 +48,23 @@ def _vit_seconds(pictures: int, epochs: int, close_ups: float = 0.5, judged: int
 
 def _ladder(size: Size) -> tuple[list[Design], list[Data]]:
     """The ladder's designs, and the four training sets of equal size, each with all the tests."""
-    names = ("ladder_1_shifted", "ladder_2_allpins", "ladder_3_mixed", "ladder_4_housings")
+    # The first one's manifest is kept; the others' SPECs make theirs.
+    sources = (
+        "ladder_1_shifted.csv",
+        "ladder_2_allpins.toml",
+        "ladder_3_mixed.toml",
+        "ladder_4_housings.toml",
+    )
     count = size.pictures
     # Of the first design as much as a run can take, of the others half.
     shares = (count, count // 2, count // 3, count // 4)
     designs = [
         Design(
-            name,
-            (f"manifests/{name}.csv",),
+            source.partition(".")[0],
+            (f"manifests/{source}",),
             (("train", share), ("validation", 2 * max(120, size.tests))),
         )
-        for name, share in zip(names, shares, strict=True)
+        for source, share in zip(sources, shares, strict=True)
     ]
     first, all_pins, mixed, housings = designs
     tests = (

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from studies.findings import DECIDING, Answers, Difference, Found, Value
-from studies.plan import TOPICS
+from studies.run import TOPICS
 
 BOLD = f"bold where the interval leaves out zero with at least {DECIDING} seeds on both sides:\n\n"
 CHANGE = "Change of balanced accuracy, {}; " + BOLD

@@ -1,9 +1,15 @@
-"""The pins and the declared dependencies agree."""
+"""The pins and the declared dependencies agree, and what a wheel installs renders."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -40,3 +46,46 @@ def test_all_installs_every_extra():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
     (everything,) = extras.pop("all")
     assert Requirement(everything).extras == set(extras)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds what the project's wheel installs, and nothing else of the project."""
+    folder = tmp_path_factory.mktemp("installed")
+    source = tmp_path_factory.mktemp("source") / "pinsight"
+    names = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\0")
+    for name in filter(None, names):
+        if (ROOT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, source / name)
+    pip = [sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "--no-index"]
+    subprocess.run([*pip, "--wheel-dir", str(folder), str(source)], check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as file:
+        file.extractall(folder / "site-packages")
+    return folder / "site-packages"
+
+
+def run_installed(installed: Path, cwd: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    return subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, timeout=600, env=environment, check=False
+    )
+
+
+def test_an_installed_wheel_renders_by_the_script_that_it_prints(installed: Path, tmp_path: Path) -> None:
+    generator = [sys.executable, "-P", "-m", "generator", "render"]
+    told = run_installed(installed, tmp_path, *generator, "--print-script")
+    script = installed / "blender_scripts" / "render.py"
+    assert told.returncode == 0 and told.stdout == f"{script}\n", told.stderr
+    columns = "run,split,seed,scene,housing,terminal,defects,camera,lighting,marking,width,height,samples"
+    row = "one,train,1,header_2x8,plain,square,,center,ring,none,32,32,1"
+    (tmp_path / "m.csv").write_text(f"{columns}\n{row}\n", "utf-8")
+    blender = os.environ.get("PINSIGHT_BLENDER", "blender")
+    done = run_installed(installed, tmp_path, blender, "-b", "-P", str(script), "--", "m.csv")
+    assert done.returncode == 0 and "1 rendered" in done.stdout, done.stderr
+    assert (tmp_path / "renders" / "m" / "images" / "one.png").is_file()
+    again = run_installed(installed, tmp_path, *generator, "m.csv", "--engine", "blender")
+    assert again.returncode == 0 and "0 rendered, 1 already there" in again.stdout, again.stderr

@@ -205,8 +205,15 @@ def _sha256(content: bytes, housings: dict[str, Housing]) -> str:
 
 def _check_fit(connector: Connector, top: TomlSection) -> None:
     """Dimensions that are each legal but do not fit together."""
-    shell, cavity = connector.shell, connector.cavity
     _check_positions(connector, top.table("positions"))
+    _check_terminals(connector, top)
+    _check_marking(connector, top)
+    _check_views(connector, top.table("camera"))
+    _check_lighting(connector, top.table("lighting"))
+
+
+def _check_terminals(connector: Connector, top: TomlSection) -> None:
+    shell, cavity = connector.shell, connector.cavity
     for name, terminal in connector.terminals.items():
         section = top.table("terminals").table(name)
         if terminal.standing_mm >= shell.depth_mm + 20:
@@ -217,20 +224,28 @@ def _check_fit(connector: Connector, top: TomlSection) -> None:
     if cavity.chamfer_mm >= cavity.depth_mm:
         expected = f"less than depth_mm, {cavity.depth_mm:g}"
         top.table("cavity").wrong("chamfer_mm", expected, f"{cavity.chamfer_mm:g}")
-    if connector.marking.numbers_at == "around":
-        for label in (position.cavity for position in connector.positions):
-            if not label.strip() or not lettering.ALPHABET.issuperset(label):
-                expected = "labels that can be printed (letters, digits, space and _-./+)"
-                top.table("positions").wrong("cavities", expected, shown(label))
-                break
-    if connector.marking.stroke_mm > 0.25 * connector.marking.height_mm:
-        expected = f"at most a quarter of height_mm, {0.25 * connector.marking.height_mm:g}"
-        top.table("marking").wrong("stroke_mm", expected, f"{connector.marking.stroke_mm:g}")
+
+
+def _check_marking(connector: Connector, top: TomlSection) -> None:
+    marking = connector.marking
+    labels = [position.cavity for position in connector.positions] if marking.numbers_at == "around" else []
+    for label in labels:
+        if not label.strip() or not lettering.ALPHABET.issuperset(label):
+            expected = "labels that can be printed (letters, digits, space and _-./+)"
+            top.table("positions").wrong("cavities", expected, shown(label))
+            break
+    if marking.stroke_mm > 0.25 * marking.height_mm:
+        expected = f"at most a quarter of height_mm, {0.25 * marking.height_mm:g}"
+        top.table("marking").wrong("stroke_mm", expected, f"{marking.stroke_mm:g}")
+
+
+def _check_views(connector: Connector, cameras: TomlSection) -> None:
+    """Every camera clear of the part, and no picture folded over by its lens."""
     bodies = _bodies(connector)
     needed = {rig: least_distance_mm(connector, rig, bodies) for rig in set(connector.cameras.values())}
     for name, rig in connector.cameras.items():
-        own = top.table("camera").table(name, optional=True)
-        section = own if own.data else top.table("camera")
+        own = cameras.table(name, optional=True)
+        section = own if own.data else cameras
         if rig.distance_mm <= needed[rig]:
             expected = f"more than {needed[rig]:.4g}, so that every camera stands clear of the part"
             section.wrong("distance_mm", expected, f"{rig.distance_mm:g}")
@@ -238,14 +253,15 @@ def _check_fit(connector: Connector, top: TomlSection) -> None:
             section.wrong(
                 "distortion", "a lens that does not fold the picture over", str(list(rig.distortion))
             )
+
+
+def _check_lighting(connector: Connector, lightings: TomlSection) -> None:
+    """Mixed set-ups name set-ups that are not mixed."""
+    plain = [name for name, lighting in connector.lightings.items() if not lighting.parts]
     for name, lighting in connector.lightings.items():
-        section = top.table("lighting").table(name)
-        for part, _ in lighting.parts:
-            if part not in connector.lightings or connector.lightings[part].parts:
-                offered = ", ".join(n for n, other in connector.lightings.items() if not other.parts)
-                section.table("shares").wrong(
-                    part, f"the name of a set-up that is not mixed ({offered})", shown(part)
-                )
+        for part in (part for part, _ in lighting.parts if part not in plain):
+            expected = f"the name of a set-up that is not mixed ({', '.join(plain)})"
+            lightings.table(name).table("shares").wrong(part, expected, shown(part))
 
 
 def _check_positions(connector: Connector, section: TomlSection) -> None:

@@ -168,21 +168,7 @@ def _read_obj(content: bytes, name: str) -> Parts:
             points.append((x, y, z))
             point_lines.append(number)
         elif words[0] == "f":
-            try:
-                face = [int(word.partition("/")[0]) for word in words[1:]]
-            except ValueError:
-                expected = "vertex numbers such as 1, 1/2 or 1/2/3"
-                raise _obj_problem(name, number, "face", expected, line) from None
-            if not 3 <= len(face) <= _OBJ_MOST_CORNERS:
-                expected = f"3 to {_OBJ_MOST_CORNERS} corners"
-                raise FileProblem(f"{name}:{number} face", expected, str(len(face)))
-            if min(face) < 1:
-                # Negative numbers count back from the last vertex so far; there is no number 0.
-                count = len(points)
-                face = [index if index > 0 else count + 1 + index if index else 0 for index in face]
-                if min(face) < 1:
-                    raise _obj_problem(name, number, "face", f"vertices of the {count} before it", line)
-            faces.append(face)
+            faces.append(_obj_face(words[1:], len(points), name, number, line))
     if not faces:
         raise FileProblem(name, "at least one face (a line that begins with f)", "none")
     largest = max(map(max, faces))
@@ -195,6 +181,23 @@ def _read_obj(content: bytes, name: str) -> Parts:
     sizes = np.fromiter(map(len, faces), np.int64, len(faces))
     corners = np.fromiter(chain.from_iterable(faces), np.int64, int(sizes.sum()))
     return vertices, corners - 1, sizes
+
+
+def _obj_face(words: list[str], count: int, name: str, number: int, line: str) -> list[int]:
+    """The numbers from 1 of a face's corners, behind `count` vertices."""
+    try:
+        face = [int(word.partition("/")[0]) for word in words]
+    except ValueError:
+        expected = "vertex numbers such as 1, 1/2 or 1/2/3"
+        raise _obj_problem(name, number, "face", expected, line) from None
+    if not 3 <= len(face) <= _OBJ_MOST_CORNERS:
+        raise FileProblem(f"{name}:{number} face", f"3 to {_OBJ_MOST_CORNERS} corners", str(len(face)))
+    if min(face) < 1:
+        # Negative numbers count back from the last vertex so far; there is no number 0.
+        face = [index if index > 0 else count + 1 + index if index else 0 for index in face]
+        if min(face) < 1:
+            raise _obj_problem(name, number, "face", f"vertices of the {count} before it", line)
+    return face
 
 
 def _obj_problem(name: str, number: int, kind: str, expected: str, line: str) -> FileProblem:

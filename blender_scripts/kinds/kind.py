@@ -10,6 +10,8 @@ from blender_scripts.contract.defect import PIN, Choice, Defect, Parameter
 from blender_scripts.geometry.part import Flaw, Part
 from blender_scripts.geometry.pin import Pin
 
+EVERY_OTHER = ("*",)
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -18,7 +20,7 @@ class Kind:
     Attributes:
         severity: ranks kinds where one pin has several; the highest is the position's kind.
         targets: what it may be at, of PIN, PAIR, HOUSING, PRINT.
-        excludes: kinds that the same pin cannot have too.
+        excludes: kinds that the same pin cannot have too, or EVERY_OTHER.
         shape: the pin with the defect; raises InputError where geometry does not allow it.
         add: what it adds to a part beside its pins, or takes away; raises InputError likewise.
     """

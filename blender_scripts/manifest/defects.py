@@ -8,6 +8,8 @@ A target is a pin's address, two of them joined by a hyphen, `housing` or `print
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from itertools import combinations
 
 from blender_scripts.contract.defect import (
     HOUSING,
@@ -22,7 +24,7 @@ from blender_scripts.contract.defect import (
 )
 from blender_scripts.contract.errors import shown
 from blender_scripts.kinds import KINDS
-from blender_scripts.kinds.kind import Kind
+from blender_scripts.kinds.kind import EVERY_OTHER, Kind
 
 __all__ = ["KINDS", "Choice", "Defect", "Kind", "Parameter", "parse_defects", "worst_kind"]
 
@@ -66,13 +68,13 @@ def parse_defects(text: str) -> tuple[tuple[Defect, ...], list[str]]:
 def _excluded(target: str, kinds: list[str]) -> list[str]:
     """Kinds that cannot be at one pin together."""
     problems = []
-    if "missing" in kinds and len(kinds) > 1:
-        others = " and ".join(kind for kind in kinds if kind != "missing")
-        problems.append(f"expected nothing else at a missing pin, got missing and {others} at {target}")
-    for number, kind in enumerate(kinds):
-        for other in kinds[number + 1 :]:
-            if other in KINDS[kind].excludes or kind in KINDS[other].excludes:
-                problems.append(f"expected one of {kind} and {other} at a pin, got both at {target}")
+    alone = [kind for kind in kinds if KINDS[kind].excludes == EVERY_OTHER]
+    for kind in alone if len(kinds) > 1 else []:
+        others = " and ".join(other for other in kinds if other != kind)
+        problems.append(f"expected nothing else at a {kind} pin, got {kind} and {others} at {target}")
+    for kind, other in combinations((kind for kind in kinds if kind not in alone), 2):
+        if other in KINDS[kind].excludes or kind in KINDS[other].excludes:
+            problems.append(f"expected one of {kind} and {other} at a pin, got both at {target}")
     return problems
 
 
@@ -87,21 +89,7 @@ def _parse_defect(text: str) -> tuple[Defect | None, list[str]]:
         return None, [f"expected {name}@ followed by {expected}, got {shown(text)}"]
     if "-" in target and len(set(target.split("-"))) == 1:
         return None, [f"expected two different addresses, got {shown(text)}"]
-    problems: list[str] = []
-    given: dict[str, Value] = {}
-    known = {parameter.name: parameter for parameter in kind.parameters}
-    for assignment in tail.split(",") if colon else []:
-        key, equals, raw = (piece.strip() for piece in assignment.partition("="))
-        if not equals or key not in known:
-            takes = f"param=value with {', '.join(known)}" if known else "no parameters"
-            problems.append(f"expected {name} to take {takes}, got {shown(assignment.strip())}")
-        elif key in given:
-            problems.append(f"expected {key} once, got it twice in {shown(text)}")
-        else:
-            value, wrong = _value(known[key], raw)
-            problems += wrong
-            if value is not None:
-                given[key] = value
+    given, problems = _parse_values(kind, tail.split(",") if colon else [], text)
     for parameter in kind.parameters:
         if parameter.name in given and parameter.instead_of in given:
             problems.append(f"expected {parameter.instead_of} or {parameter.name}, got both in {shown(text)}")
@@ -112,6 +100,26 @@ def _parse_defect(text: str) -> tuple[Defect | None, list[str]]:
         if value is not None:
             values.append((parameter.name, value))
     return Defect(name, target, tuple(values)), problems
+
+
+def _parse_values(kind: Kind, assignments: Sequence[str], text: str) -> tuple[dict[str, Value], list[str]]:
+    """What `param=value` each says, by parameter, and what is wrong; `text` is the whole defect, for messages."""
+    problems: list[str] = []
+    given: dict[str, Value] = {}
+    known = {parameter.name: parameter for parameter in kind.parameters}
+    for assignment in assignments:
+        key, equals, raw = (piece.strip() for piece in assignment.partition("="))
+        if not equals or key not in known:
+            takes = f"param=value with {', '.join(known)}" if known else "no parameters"
+            problems.append(f"expected {kind.name} to take {takes}, got {shown(assignment.strip())}")
+        elif key in given:
+            problems.append(f"expected {key} once, got it twice in {shown(text)}")
+        else:
+            value, wrong = _value(known[key], raw)
+            problems += wrong
+            if value is not None:
+                given[key] = value
+    return given, problems
 
 
 def _value(parameter: Parameter | Choice, raw: str) -> tuple[Value | None, list[str]]:

@@ -13,8 +13,10 @@ import numpy as np
 from blender_scripts.contract import draws
 from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.scratch import Scratch
+from blender_scripts.geometry.hulls import box_of
 from blender_scripts.geometry.lens import Lens, Window, bend_picture, bend_samples
 from blender_scripts.geometry.optics import Station, set_up_station
+from blender_scripts.geometry.outlines import FlawOutline, Outline, project_flaws, project_pins
 from blender_scripts.geometry.part import Part
 from blender_scripts.geometry.sensor import develop
 from blender_scripts.manifest.make_part import make_part
@@ -22,21 +24,11 @@ from blender_scripts.manifest.output_folder import OutputFolder
 from blender_scripts.manifest.record import RENDERER, SCHEMA, row_sha256
 from blender_scripts.manifest.run import Run
 from blender_scripts.scene import jpeg, versions
+from blender_scripts.scene.instance_mask import FINER, Mask, mask_bands
 from blender_scripts.scene.path_tracer import MOST_PX, PathTracer
 from blender_scripts.scene.png import encode_png
 from blender_scripts.scene.stage import Stage
-from blender_scripts.scene.truth import (
-    FINER,
-    FlawOutline,
-    Mask,
-    Outline,
-    box_of,
-    flaws_truth,
-    mask_bands,
-    positions_truth,
-    project_flaws,
-    project_pins,
-)
+from blender_scripts.scene.truth import flaws_truth, positions_truth
 
 
 def _npy(array: np.ndarray) -> bytes:

@@ -23,8 +23,8 @@ from blender_scripts.geometry.part import Cut, Letters, Part
 from blender_scripts.geometry.pin import Form, Stain
 from blender_scripts.scene import lamps, materials
 from blender_scripts.scene.blend_files import read_cad
+from blender_scripts.scene.instance_mask import CAVITY_CODES, HOUSING_CODE
 from blender_scripts.scene.objects import add_object, make_mesh
-from blender_scripts.scene.truth import CAVITY_CODES, HOUSING_CODE
 
 CAMERA = "camera"
 _ALL_TRIANGLES = 0

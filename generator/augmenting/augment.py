@@ -85,8 +85,8 @@ def _plan(args: argparse.Namespace) -> int:
 
 def _apply(args: argparse.Namespace) -> int:
     from generator.augmenting.of_dataset import apply_to_dataset
-    from generator.augmenting.of_folder import Options, apply_to_folder, check_place
-    from generator.augmenting.plan import read_plan
+    from generator.augmenting.of_folder import apply_to_folder, check_place
+    from generator.augmenting.plan import Options, read_plan
 
     if args.seed < 0:
         raise InputError(f"--seed: expected at least 0, got {args.seed}")
@@ -102,10 +102,8 @@ def _apply(args: argparse.Namespace) -> int:
         done = apply_to_dataset(plan, args.to, sheet, args.scenes, options)
         for why, count in sorted(done.skipped.items()):
             sys.stderr.write(f"{count} copies not made: {why}\n")
-        rows = {split: sum(counts.values()) for split, counts in done.counts.items()}
-        copies = sum(split["copies"] for split in done.origins.values())
         sys.stdout.write(
-            f"{sum(rows.values())} rows in {args.to}, {copies} of them copies; {done.became_ok} of these are OK, as "
+            f"{done.rows} rows in {args.to}, {done.copies} of them copies; {done.became_ok} of these are OK, as "
             f"nothing of a defect remains\n{sheet}: before and after\n"
         )
         return 0

@@ -23,31 +23,12 @@ from tqdm import tqdm
 from blender_scripts.contract.errors import InputError
 from generator.augmenting.before_after import Sheet
 from generator.augmenting.copies import COPIES, copies
-from generator.augmenting.plan import SETTINGS, Line, Plan
+from generator.augmenting.plan import SETTINGS, Line, Options, Plan
 from generator.io.output_file import LONGEST_NAME, check_folder
 from generator.io.pictures import eight_bit, open_upright, write_whole
 from generator.io.processes import processes
 
 _CHUNK = 16
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to apply a plan.
-
-    Attributes:
-        seed: of all draws.
-        trim: cut edges off at random.
-        originals: put the originals, byte for byte, beside their copies.
-        mirror_text: mirror pictures with print too; for datasets.
-        workers: processes; None: one per core.
-    """
-
-    seed: int = 0
-    trim: bool = True
-    originals: bool = True
-    mirror_text: bool = False
-    workers: int | None = None
 
 
 @dataclass
@@ -182,11 +163,11 @@ def _names(plan: Plan) -> dict[str, str]:
     taken: dict[str, str] = {line.file: line.file for line in plan.lines}
     problems = []
     for line in plan.lines:
-        for path in _targets(line, Path(), names[line.file]).values():
-            other = taken.setdefault(path.as_posix(), line.file)
+        for target in _targets(line, Path(), names[line.file]).values():
+            other = taken.setdefault(target.as_posix(), line.file)
             if other != line.file:
                 problems.append(
-                    f"{line.file}: expected a name of its own for its copy {path.as_posix()}, got that of "
+                    f"{line.file}: expected a name of its own for its copy {target.as_posix()}, got that of "
                     f"{other}: rename one"
                 )
     if problems:

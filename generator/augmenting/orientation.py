@@ -1,27 +1,37 @@
-"""What the places of a part are called when its picture is flipped or turned: addresses, cameras, azimuths.
+"""What the places of a part are called when its picture is flipped or turned: addresses, cameras, azimuths, measures.
 
 An address says where a pin stands in the picture of the centre camera: the row from the top, the position from the
 left, round a circle clockwise from the key. So it changes with the picture. A turned part is the same part: its pins
 keep their cavity labels. A mirrored part is another part, whose pins have the labels of the places where they stand.
+
+What has a direction in the world (dx and dy, azimuths, the side that a camera looks from) moves as the addresses do:
+mirrored in X; turned by 90 degrees about Z; not at all on a circle that is turned, whose addresses are counted from
+the key and whose world therefore turns with it. Only the camera rolls there.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from blender_scripts.contract.connector import Connector
 
 REVERSE, TURN = "reverse", "plus90"
-CAMERAS = {
-    REVERSE: {"left": "right", "right": "left"},
-    TURN: {"right": "top", "top": "left", "left": "bottom", "bottom": "right"},
-}
+_SIDES = {"right": (1, 0), "top": (0, 1), "left": (-1, 0), "bottom": (0, -1)}
 _ADDRESS = re.compile(r"r(\d+)c(\d+)")
 # Two places in a drawing closer than this are the same.
 _SAME_MM = 0.02
+# So near must a place be to its namesake's on the drawing for measures from it to be projected.
+_EXACT_MM = 0.001
+
+Axes = tuple[tuple[int, int], tuple[int, int]]
+_AXES: dict[str, Axes] = {REVERSE: ((-1, 0), (0, 1)), TURN: ((0, -1), (1, 0))}
+_AS_BEFORE: Axes = ((1, 0), (0, 1))
 
 
 @dataclass(frozen=True)
@@ -32,11 +42,30 @@ class Naming:
         operation: REVERSE or TURN.
         addresses: new address by old one; None where the part has no place there.
         cavities: cavity label by address, before; of a mirrored part.
+        axes: (2, 2) what the renaming does to X and Y of the world.
+        shift_mm: (x, y) by which places then fall on those that the drawing has for their new addresses; None where
+            they do not: a 3 x 9 grid that is turned is 9 x 3, and there is no drawing of that.
     """
 
     operation: str
     addresses: Mapping[str, str | None]
     cavities: Mapping[str, str]
+    axes: Axes
+    shift_mm: tuple[float, float] | None = None
+
+    @property
+    def world(self) -> np.ndarray | None:
+        """(4, 4) from the world before to that of the new addresses, mm; None where no drawing has them."""
+        if self.shift_mm is None:
+            return None
+        matrix = np.eye(4)
+        matrix[:2, :2], matrix[:2, 3] = self.axes, self.shift_mm
+        return matrix
+
+    def direction(self, x: float, y: float) -> tuple[float, float]:
+        """Where a direction in the world, such as dx and dy, points afterwards."""
+        (a, b), (c, d) = self.axes
+        return a * x + b * y + 0.0, c * x + d * y + 0.0  # + 0.0: no minus before a zero
 
     def address(self, address: str | None) -> str | None:
         """The new address: of a pin, of two joined by a hyphen, or None where it is not known."""
@@ -55,7 +84,10 @@ class Naming:
 
     def camera(self, camera: str | None) -> str | None:
         """The view that the picture now is; looking straight it stays what it was."""
-        return None if camera is None else CAMERAS[self.operation].get(camera, camera)
+        if camera not in _SIDES:
+            return camera
+        there = self.direction(*_SIDES[camera])
+        return next(name for name, side in _SIDES.items() if side == there)
 
     def defects(self, defects: str | None) -> str | None:
         """The defects' text with targets, azimuths and places as they now are; None where a target has no address."""
@@ -76,15 +108,17 @@ class Naming:
 
     def _moved(self, given: Mapping[str, str]) -> dict[str, str]:
         """Those of a defect's parameters that have a direction."""
-        mirrored = self.operation == REVERSE
         moved = {}
         if "azimuth_deg" in given:
-            angle = float(given["azimuth_deg"])
-            moved["azimuth_deg"] = (180.0 - angle if mirrored else angle + 90.0) % 360.0
+            cosine, sine = self.direction(1, 0)  # of azimuth 0
+            way = -1.0 if self.operation == REVERSE else 1.0
+            zero = math.degrees(math.atan2(sine, cosine))
+            moved["azimuth_deg"] = (zero + way * float(given["azimuth_deg"])) % 360.0
         if "x_mm" in given:
-            x, y = float(given["x_mm"]), float(given["y_mm"])
-            moved["x_mm"], moved["y_mm"] = (-x, y) if mirrored else (-y, x)
-        return {name: f"{value + 0.0:.10g}" for name, value in moved.items()}  # + 0.0: no minus before a zero
+            x, y = self.direction(float(given["x_mm"]), float(given["y_mm"]))
+            along, up = self.shift_mm or (0.0, 0.0)
+            moved["x_mm"], moved["y_mm"] = x + along, y + up
+        return {name: f"{value + 0.0:.10g}" for name, value in moved.items()}
 
 
 def naming(
@@ -103,13 +137,30 @@ def naming(
             its addresses. Where objects of some places are left out nobody knows how long the rows are.
     """
     labels = {a: c for a, c in zip(addresses, cavities, strict=True) if a and c and _ADDRESS.fullmatch(a)}
+    axes = _AXES[operation]
     if connector is None:
         places = {a: (int(m[1]), int(m[2])) for a in addresses if a and (m := _ADDRESS.fullmatch(a))}
-        return Naming(operation, _counted(operation, places), labels)
+        return Naming(operation, _counted(operation, places), labels, axes)
     labels = {place.address: place.cavity for place in connector.positions} | labels
     if _is_circle(connector):
-        return Naming(operation, _round_the_key(operation, connector), labels)
-    return Naming(operation, _drawn(operation, connector), labels)
+        renamed, axes = _round_the_key(operation, connector), axes if operation == REVERSE else _AS_BEFORE
+    else:
+        renamed = _drawn(operation, connector)
+    return Naming(operation, renamed, labels, axes, _shift(renamed, axes, connector))
+
+
+def _shift(renamed: Mapping[str, str | None], axes: Axes, connector: Connector) -> tuple[float, float] | None:
+    """By how much the drawing's places, moved by `axes`, miss those of their new addresses, if all miss alike."""
+    drawn = {place.address: np.array([place.x_mm, place.y_mm]) for place in connector.positions}
+    steps = []
+    for old, new in renamed.items():
+        if new is None or new not in drawn:
+            return None
+        steps.append(drawn[new] - np.array(axes) @ drawn[old])
+    if np.ptp(steps, axis=0).max() > _EXACT_MM:
+        return None
+    x, y = np.mean(steps, axis=0).tolist()
+    return x, y
 
 
 def _counted(operation: str, places: Mapping[str, tuple[int, int]]) -> dict[str, str | None]:

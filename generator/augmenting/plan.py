@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +57,25 @@ class Plan:
 
     folder: Path
     lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to apply a plan.
+
+    Attributes:
+        seed: of all draws.
+        trim: cut edges off at random.
+        originals: put the originals, byte for byte, beside their copies.
+        mirror_text: mirror pictures with print too; for datasets.
+        workers: processes; None: one per core.
+    """
+
+    seed: int = 0
+    trim: bool = True
+    originals: bool = True
+    mirror_text: bool = False
+    workers: int | None = None
 
 
 def proposal(width: int, height: int) -> tuple[str, ...]:
@@ -155,61 +175,27 @@ def read_plan(path: Path, folder: Path | None = None) -> Plan:
     Raises:
         InputError: everything that is wrong, by line and column.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.reader(file))
-    except OSError as error:
-        raise InputError(f"{path}: expected a plan, got: {error.strerror}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: expected CSV in UTF-8, got: {error}") from None
-    header = [name.strip().lower() for name in rows[0]] if rows else []
-    header = ["height" if name == "hight" else name for name in header]
-    problems = [
-        f"{path}:1 header: expected the column {name}, got none" for name in _COLUMNS if name not in header
-    ]
-    known = {*_COLUMNS, *OPERATIONS, "folder"}
-    problems += [
-        f"{path}:1 header: expected one of {', '.join(sorted(known))}, got {shown(name)}"
-        for at, name in enumerate(header)
-        if name not in known and not (at == 0 and name in _INDEX)
-    ]
-    problems += [
-        f"{path}:1 header: expected {name} once, got it twice" for name in known if header.count(name) > 1
-    ]
-    if problems:
-        raise InputError(problems)
+    header, rows = _read_table(path)
     lines: list[Line] = []
-    folders: dict[str, int] = {}
+    problems: list[str] = []
+    folders: dict[str, None] = {}
     seen: dict[str, int] = {}
-    for number, cells in enumerate(rows[1:], 2):
-        if not any(cells):
-            continue
+    for number, cells in rows:
+        where = f"{path}:{number}"
         if len(cells) != len(header):
-            problems.append(f"{path}:{number}: expected {len(header)} cells, got {len(cells)}")
+            problems.append(f"{where}: expected {len(header)} cells, got {len(cells)}")
             continue
         cell = dict(zip(header, cells, strict=True))
-        where = f"{path}:{number}"
-        if not cell["file"] or Path(cell["file"]).is_absolute() or ".." in Path(cell["file"]).parts:
-            problems.append(f"{where} file: expected a path below the folder, got {shown(cell['file'])}")
-        elif cell["file"] in seen:
+        file = cell["file"]
+        if file in seen:
             problems.append(
-                f"{where} file: expected each picture once, got {shown(cell['file'])} as in line {seen[cell['file']]}"
+                f"{where} file: expected each picture once, got {shown(file)} as in line {seen[file]}"
             )
-        seen.setdefault(cell["file"], number)
-        for name in ("height", "width"):
-            if not cell[name].strip().isdecimal() or int(cell[name]) < 1:
-                problems.append(f"{where} {name}: expected px, at least 1, got {shown(cell[name])}")
-        chosen = []
-        for name in OPERATIONS:
-            answer = _YES.get(cell.get(name, "").strip().lower())
-            if answer is None:
-                problems.append(f"{where} {name}: expected yes or no, got {shown(cell[name])}")
-            elif answer:
-                chosen.append(name)
+        seen.setdefault(file, number)
         if "folder" in cell:
-            folders.setdefault(cell["folder"], number)
-        if not problems:
-            lines.append(Line(cell["file"], int(cell["height"]), int(cell["width"]), tuple(chosen)))
+            folders[cell["folder"]] = None
+        if line := _line(cell, where, problems):
+            lines.append(line)
     if len(folders) > 1 and folder is None:
         problems.append(f"{path} folder: expected one folder, got {', '.join(map(shown, folders))}")
     if problems:
@@ -220,3 +206,51 @@ def read_plan(path: Path, folder: Path | None = None) -> Plan:
     if not found.is_dir():
         raise InputError(f"{path}: expected the folder {found}, got nothing there: give --folder")
     return Plan(found, tuple(lines))
+
+
+def _read_table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The header in our spelling, and the other lines that are not empty with their numbers."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.reader(file))
+    except OSError as error:
+        raise InputError(f"{path}: expected a plan, got: {error.strerror}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: expected CSV in UTF-8, got: {error}") from None
+    names = [name.strip().lower() for name in rows[0]] if rows else []
+    header = ["height" if name == "hight" else name for name in names]
+    known = {*_COLUMNS, *OPERATIONS, "folder"}
+    problems = [f"expected the column {name}, got none" for name in _COLUMNS if name not in header]
+    problems += [
+        f"expected one of {', '.join(sorted(known))}, got {shown(name)}"
+        for at, name in enumerate(header)
+        if name not in known and not (at == 0 and name in _INDEX)
+    ]
+    problems += [f"expected {name} once, got it twice" for name in known if header.count(name) > 1]
+    if problems:
+        raise InputError([f"{path}:1 header: {problem}" for problem in problems])
+    return header, [(number, cells) for number, cells in enumerate(rows[1:], 2) if any(cells)]
+
+
+def _line(cell: Mapping[str, str], where: str, problems: list[str]) -> Line | None:
+    """A line's cells, by column; None where one is wrong, which `problems` then names."""
+    wrong = []
+    file = cell["file"]
+    if not file or Path(file).is_absolute() or ".." in Path(file).parts:
+        wrong.append(f"{where} file: expected a path below the folder, got {shown(file)}")
+    wrong += [
+        f"{where} {name}: expected px, at least 1, got {shown(cell[name])}"
+        for name in ("height", "width")
+        if not cell[name].strip().isdecimal() or int(cell[name]) < 1
+    ]
+    answers = {name: _YES.get(cell.get(name, "").strip().lower()) for name in OPERATIONS}
+    wrong += [
+        f"{where} {name}: expected yes or no, got {shown(cell[name])}"
+        for name, answer in answers.items()
+        if answer is None
+    ]
+    problems += wrong
+    if wrong:
+        return None
+    chosen = tuple(name for name, answer in answers.items() if answer)
+    return Line(file, int(cell["height"]), int(cell["width"]), chosen)

@@ -68,7 +68,9 @@ class Move:
         shift = inverse[:2, 2][::-1] + linear @ np.array([0.5, 0.5]) - 0.5
         settings = {"offset": shift, "output_shape": (self.out[1], self.out[0])}
         if nearest:
-            return ndimage.affine_transform(pixels, linear, order=0, mode="constant", cval=0, **settings)
+            return np.asarray(
+                ndimage.affine_transform(pixels, linear, order=0, mode="constant", cval=0, **settings)
+            )
         channels = pixels[..., None] if pixels.ndim == 2 else pixels
         moved = [
             ndimage.affine_transform(

@@ -11,10 +11,11 @@ name when it is complete, or not at all.
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from blender_scripts.contract.errors import InputError
 from blender_scripts.manifest.output_folder import EXTRAS, FOLDERS
 from blender_scripts.manifest.reader import Run, stream_runs
 from generator.dataset.card import DatasetFacts, make_card
+from generator.dataset.connectors import nominal_connectors
 from generator.dataset.folder import BATCH_ROWS
 from generator.dataset.labels import OBSERVABLE_PX, OK, Tolerance
 from generator.dataset.record_rows import Labelling
@@ -32,6 +34,7 @@ from generator.dataset.render_folder import Chunk, Findings, Rules, examine, ill
 from generator.dataset.rows import features
 from generator.dataset.writer import DatasetWriter
 from generator.io.processes import processes
+from generator.io.source_code import code_sha256
 from generator.soart import nsoart
 
 InOrder = Callable[..., Iterator[Any]]
@@ -86,7 +89,7 @@ def build(directory: Path, to: Path, scenes: Path, options: Options) -> DatasetF
     Raises:
         InputError: everything that is wrong with what was rendered or asked for.
     """
-    manifests = _manifest_paths(directory)
+    manifests = manifest_paths(directory)
     _check_apart(to, directory, scenes)
     hashes = [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in manifests]
     extras = _extra_columns(manifests, scenes)
@@ -99,6 +102,9 @@ def build(directory: Path, to: Path, scenes: Path, options: Options) -> DatasetF
             found = _examine(in_order, rules, manifests, scenes, options.partial)
             parameters = _parameters(found, rules)
             _write_rows(in_order, rules, found, parameters, writer)
+        connectors, notes = nominal_connectors(found.connectors, scenes)
+        for note in notes:
+            tell(note)
         facts = DatasetFacts(
             counts=writer.counts,
             classes=writer.classes,
@@ -119,8 +125,11 @@ def build(directory: Path, to: Path, scenes: Path, options: Options) -> DatasetF
             content_sha256=writer.content_sha256,
             answer=options.answer,
             ceilings=found.ceilings,
+            connectors=len(connectors),
+            source_sha256=source_sha256(directory, options),
+            code_sha256=code_sha256(),
         )
-        writer.finish(make_card(facts), parameters, None)
+        writer.finish(make_card(facts), parameters, connectors)
     return facts
 
 
@@ -278,7 +287,25 @@ def _count_rows(manifests: list[Path]) -> int:
     return sum(max(0, path.read_bytes().count(b"\n") - 1) for path in manifests)
 
 
-def _manifest_paths(directory: Path) -> list[Path]:
+def source_sha256(directory: Path, options: Options) -> str:
+    """Of the renders, by their manifests and records, and of the settings that decide what a dataset holds.
+
+    Raises:
+        InputError: no manifests.
+    """
+    settings = {**asdict(options), "overwrite": None, "workers": None}
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for path in (*manifest_paths(directory), *sorted((directory / "records").glob("*.json"))):
+        digest.update(f"\n{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}".encode())
+    return digest.hexdigest()
+
+
+def manifest_paths(directory: Path) -> list[Path]:
+    """The manifests that were rendered into a folder.
+
+    Raises:
+        InputError: there are none.
+    """
     folder = directory / "manifests"
     paths = sorted(folder.glob("*.csv"))
     if not paths:

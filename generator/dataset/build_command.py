@@ -1,4 +1,8 @@
-"""`python -m generator build DIR --to DATASET`: records and pictures to a dataset."""
+"""`python -m generator build [DIR] [--to DATASET]`: records and pictures to a dataset.
+
+Without DIR: the one folder in renders/ that was rendered into. Without --to: datasets/<DIR's name>, where nothing is
+replaced: a dataset that is there stays if it is the one that would be built, else the command is refused.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +12,30 @@ import sys
 from pathlib import Path
 
 from blender_scripts.contract.errors import InputError
-from generator.dataset.build import Options, build, tell
-from generator.dataset.card import balance_table
+from generator.dataset.build import Options, build, source_sha256, tell
+from generator.dataset.card_header import balance_table, read_settings
+from generator.dataset.folder import CARD, split_files
 from generator.dataset.labels import ANSWER_LABELS, OBSERVABLE_PX, parse_tolerance
+from generator.io.source_code import code_sha256
+
+# Where a command looks, and writes, that is not told.
+RENDERS, DATASETS = Path("renders"), Path("datasets")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("directory", type=Path, metavar="DIR", help="folder that was rendered into")
     parser.add_argument(
-        "--to", type=Path, required=True, metavar="DATASET", help="folder of the dataset to make"
+        "directory",
+        type=Path,
+        nargs="?",
+        metavar="DIR",
+        help=f"folder that was rendered into (default: the only one in {RENDERS}/)",
+    )
+    parser.add_argument(
+        "--to",
+        type=Path,
+        metavar="DATASET",
+        help=f"folder of the dataset to make, or to replace (default: {DATASETS}/<DIR's name>, where nothing is "
+        "replaced)",
     )
     parser.add_argument(
         "--tolerance",
@@ -40,7 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--partial", action="store_true", help="leave out rows that have not been rendered")
     parser.add_argument(
-        "--overwrite", action="store_true", help="replace DATASET even if it is no dataset of ours"
+        "--overwrite",
+        action="store_true",
+        help="replace DATASET even if it is no dataset of ours, and where --to is not given",
     )
     parser.add_argument(
         "--answer",
@@ -70,6 +91,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build, and print the balance table."""
+    options = _options(args)
+    directory = args.directory or only_rendered_folder(RENDERS)
+    to = args.to or DATASETS / _name_of(directory)
+    if args.directory is None or args.to is None:
+        sys.stdout.write(f"{directory} to {to}\n")
+    if args.to is None and not args.overwrite and is_built(to, directory, options):
+        sys.stdout.write(f"{to} is the dataset of these renders already: nothing to do\n")
+        return 0
+    facts = build(directory, to, args.scenes, options)
+    if facts.hidden_rows:
+        tell(
+            f"{facts.hidden_rows} NG rows show none of their defects in their view: observable is false there"
+        )
+    if facts.ceilings[0]:
+        count, total, least = facts.ceilings
+        sys.stdout.write(
+            f"bbox_str: {count} boxes, of which a perfect answer reaches an IoU of {total / count:.3f} on average and "
+            f"{least:.3f} at worst, for its thousand bins\n\n"
+        )
+    sys.stdout.write(f"{balance_table(facts.counts, facts.classes)}\n{facts.rows} rows in {to}\n")
+    return 0
+
+
+def _options(args: argparse.Namespace) -> Options:
+    """The options given. Raises InputError with everything that is wrong with them."""
     problems = []
     limits: dict[str, float] = {}
     if args.tolerance is not None:
@@ -85,27 +131,65 @@ def run(args: argparse.Namespace) -> int:
         problems.append(f"--workers: expected 1 to 1024, got {args.workers}")
     if problems:
         raise InputError(problems)
-    options = Options(
-        limits,
-        args.grey,
-        args.observable_px,
-        args.partial,
-        args.overwrite,
-        args.license,
-        args.answer,
-        args.workers,
-        args.masks,
+    return Options(
+        limits=limits,
+        grey=args.grey,
+        observable_px=args.observable_px,
+        partial=args.partial,
+        overwrite=args.overwrite,
+        license=args.license,
+        answer=args.answer,
+        workers=args.workers,
+        masks=args.masks,
     )
-    facts = build(args.directory, args.to, args.scenes, options)
-    if facts.hidden_rows:
-        tell(
-            f"{facts.hidden_rows} NG rows show none of their defects in their view: observable is false there"
+
+
+def only_rendered_folder(renders: Path) -> Path:
+    """The one folder in `renders` that was rendered into: it holds manifests/*.csv, and its name begins with no dot.
+
+    Raises:
+        InputError: there is none, or there are several, which are named.
+    """
+    found = [
+        path.parent
+        for path in sorted(renders.glob("*/manifests"))
+        if not path.parent.name.startswith(".") and any(path.glob("*.csv"))
+    ]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(str(path) for path in found[:10]) + (", …" if len(found) > 10 else "")
+    got = f"{len(found)}: {names}" if found else f"none in {renders}/"
+    raise InputError(f"DIR: expected the name of a folder that was rendered into, or one alone, got {got}")
+
+
+def is_built(to: Path, directory: Path, options: Options) -> bool:
+    """Whether a place holds the very dataset that building would make.
+
+    Raises:
+        InputError: it holds something else.
+    """
+    if not to.is_dir() or not any(to.iterdir()):
+        return False
+    try:
+        known = read_settings((to / CARD).read_text("utf-8"))
+    except (OSError, ValueError):
+        known = {}
+    if not split_files(to) or known.get("source_sha256") != source_sha256(directory, options):
+        what = "one that was not built from these renders with these settings"
+    elif known["code_sha256"] != code_sha256():
+        what = "one that another version of this program built"
+    else:
+        return True
+    raise InputError(
+        f"{to}: expected a new folder or the dataset of {directory}, got {what}: give --to, or --overwrite"
+    )
+
+
+def _name_of(directory: Path) -> str:
+    """What a dataset of this folder is called."""
+    name = directory.resolve().name
+    if not name or name.startswith("."):
+        raise InputError(
+            f"--to: expected the name of a dataset, as {directory} has none to take, got nothing"
         )
-    if facts.ceilings[0]:
-        count, total, least = facts.ceilings
-        sys.stdout.write(
-            f"bbox_str: {count} boxes, of which a perfect answer reaches an IoU of {total / count:.3f} on average and "
-            f"{least:.3f} at worst, for its thousand bins\n\n"
-        )
-    sys.stdout.write(f"{balance_table(facts.counts, facts.classes)}\n{facts.rows} rows in {args.to}\n")
-    return 0
+    return name

@@ -1,4 +1,4 @@
-"""The dataset card: what a stranger must know before using the data, and the YAML that the Hub reads."""
+"""The card of a dataset that was built from renders: what a stranger must know before using the data."""
 
 from __future__ import annotations
 
@@ -6,19 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import yaml
-
-from generator.dataset.folder import SHEET, ordered_splits
+from generator.dataset.card_header import balance_table, card_header, classes_table
+from generator.dataset.folder import SHEET
 from generator.dataset.labels import ANSWER_LABELS, OBSERVABLE_SHARE, OTHERNG, Tolerance
 from generator.soart.nsoart import FEW
-
-MEANINGS = {
-    "BENDNG": "tip out of true position, the pin in its cavity",
-    "NUKENG": "terminal backed out of its cavity beyond tolerance, or missing",
-    "OK": "every position within tolerance, nothing else wrong",
-    "OTHERNG": "broken or wrong terminal, foreign body, housing, print or stain",
-}
-_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
 @dataclass(frozen=True)
@@ -39,6 +30,8 @@ class DatasetFacts:
         content_sha256: of pictures and labels together.
         answer: how `bbox_str` names classes, of ANSWER_LABELS.
         ceilings: boxes in answers, and the sum and the least of the IoU that a perfect answer reaches with them.
+        connectors: how many connectors.json has.
+        source_sha256: of the renders and the settings; `code_sha256`: of the code. Equal ones give the same dataset.
     """
 
     counts: Mapping[str, Mapping[str, int]]
@@ -60,6 +53,9 @@ class DatasetFacts:
     content_sha256: str
     answer: str
     ceilings: tuple[int, float, float]
+    connectors: int
+    source_sha256: str
+    code_sha256: str
 
     @property
     def rows(self) -> int:
@@ -71,65 +67,21 @@ def make_card(facts: DatasetFacts) -> str:
     return f"---\n{_header(facts)}---\n\n{_text(facts)}"
 
 
-def read_settings(card: str) -> dict[str, Any]:
-    """What the build wrote about itself into a card: tolerance by scene, grey fraction, renderer.
-
-    Raises:
-        ValueError: a card that no build wrote.
-    """
-    parts = card.split("---\n", 2)
-    header = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0] else None
-    if not isinstance(header, dict) or not isinstance(header.get("pinsight"), dict):
-        raise ValueError("expected a YAML header with the key pinsight")
-    return header["pinsight"]
-
-
-def balance_table(counts: Mapping[str, Mapping[str, int]], classes: Sequence[str]) -> str:
-    """Pictures by split and class as a Markdown table."""
-    lines = [f"| split | {' | '.join(classes)} | all |", "|---|" + "---:|" * (len(classes) + 1)]
-    for split in ordered_splits(counts):
-        cells = [counts[split].get(name, 0) for name in classes]
-        lines.append(f"| {split} | {' | '.join(map(str, cells))} | {sum(cells)} |")
-    return "\n".join(lines)
-
-
 def _header(facts: DatasetFacts) -> str:
-    header: dict[str, Any] = {
-        "pretty_name": _title(facts),
-        "license": facts.license,
-        **({"license_name": "not-stated"} if facts.license == "other" else {}),
-        "task_categories": ["image-classification", "object-detection"],
-        "tags": ["synthetic", "industrial-inspection", "connector", "florence-2", "pinsight"],
-        "size_categories": [size_category(facts.rows)],
-        "configs": [
-            {
-                "config_name": "default",
-                # `load_dataset` finds a folder's former copy in its cache by what stands here, not by the files.
-                "description": f"Content {facts.content_sha256[:16]}",
-                "data_files": [
-                    {"split": split, "path": f"data/{split}-*.parquet"}
-                    for split in ordered_splits(facts.counts)
-                ],
-            }
-        ],
-        "pinsight": {
-            "tolerance": {scene: asdict(facts.tolerances[scene]) for scene in sorted(facts.tolerances)},
-            "tolerance_set_by_user": dict(facts.limits),
-            "grey": facts.grey,
-            "observable_px": facts.observable_px,
-            "renderer": list(facts.renderers),
-            "blender": list(facts.blenders),
-            "answer": facts.answer,
-            "content_sha256": facts.content_sha256,
-            "manifests": [{"name": name, "sha256": sha256} for name, sha256 in facts.manifests],
-        },
+    settings = {
+        "tolerance": {scene: asdict(facts.tolerances[scene]) for scene in sorted(facts.tolerances)},
+        "tolerance_set_by_user": dict(facts.limits),
+        "grey": facts.grey,
+        "observable_px": facts.observable_px,
+        "renderer": list(facts.renderers),
+        "blender": list(facts.blenders),
+        "answer": facts.answer,
+        "content_sha256": facts.content_sha256,
+        "source_sha256": facts.source_sha256,
+        "code_sha256": facts.code_sha256,
+        "manifests": [{"name": name, "sha256": sha256} for name, sha256 in facts.manifests],
     }
-    return yaml.safe_dump(header, sort_keys=False, allow_unicode=True, width=110)
-
-
-def size_category(rows: int) -> str:
-    """The Hub's word for a number of rows."""
-    return next((name for limit, name in _SIZES if rows < limit), "n>1M")
+    return card_header(_title(facts), facts.license, True, facts.counts, settings)
 
 
 def _title(facts: DatasetFacts) -> str:
@@ -137,23 +89,12 @@ def _title(facts: DatasetFacts) -> str:
 
 
 def _text(facts: DatasetFacts) -> str:
+    sections = (_opening, _splits, _classes, _columns, _nsoart, _origin, _licence)
+    return "\n".join(section(facts) for section in sections)
+
+
+def _opening(facts: DatasetFacts) -> str:
     sizes = ", ".join(f"{width} x {height}" for width, height in facts.sizes)
-    manifests = "\n".join(f"- `{name}` (SHA-256 `{sha256[:16]}…`)" for name, sha256 in facts.manifests)
-    tolerances = "\n".join(
-        f"| {scene} | {tolerance.true_position_mm:g} | {tolerance.retraction_mm:g} |"
-        for scene, tolerance in sorted(facts.tolerances.items())
-    )
-    classes = "\n".join(
-        f"| {number} | `{name}` | {MEANINGS[name]} |" for number, name in enumerate(facts.classes)
-    )
-    extras = (
-        f" User's own factors: {', '.join(f'`{name}`' for name in facts.extras)}." if facts.extras else ""
-    )
-    licence = (
-        "Not stated: the pictures belong to whoever rendered them. Choose a licence before publishing."
-        if facts.license == "other"
-        else f"`{facts.license}`"
-    )
     return f"""# {_title(facts)}
 
 {facts.rows} rendered pictures ({sizes} px) of male connectors with {_shown(facts)}, for
@@ -163,16 +104,24 @@ classification and detection. Every label follows from the geometry that was ren
     data = load_dataset("PATH_OR_NAME_OF_THIS_DATASET")
 
 ![Some of the pictures with the boxes of their defects]({SHEET})
+"""
 
-## Splits and balance
+
+def _splits(facts: DatasetFacts) -> str:
+    return f"""## Splits and balance
 
 {balance_table(facts.counts, facts.classes)}
-{_left_out(facts)}
-## Classes and tolerance
+{_left_out(facts)}"""
 
-| number | class | meaning |
-|---:|---|---|
-{classes}
+
+def _classes(facts: DatasetFacts) -> str:
+    tolerances = "\n".join(
+        f"| {scene} | {tolerance.true_position_mm:g} | {tolerance.retraction_mm:g} |"
+        for scene, tolerance in sorted(facts.tolerances.items())
+    )
+    return f"""## Classes and tolerance
+
+{classes_table(facts.classes)}
 
 A picture with several defects has the first of NUKENG, BENDNG, OTHERNG; `kinds` keeps all. `verdict` is OK or NG.
 
@@ -182,8 +131,14 @@ A picture with several defects has the first of NUKENG, BENDNG, OTHERNG; `kinds`
 
 {_tolerance_note(facts)} A measure equal to its limit is good. Another tolerance needs no new rendering:
 build again with `--tolerance`, or compare `objects.true_position_mm` and `objects.retraction_mm` yourself.
+"""
 
-## Columns
+
+def _columns(facts: DatasetFacts) -> str:
+    extras = (
+        f" User's own factors: {', '.join(f'`{name}`' for name in facts.extras)}." if facts.extras else ""
+    )
+    return f"""## Columns
 
 - `image`: the picture. `nsoart`: its NSOART channels, see below.
 - `label`, `verdict`, `kinds`.
@@ -191,17 +146,23 @@ build again with `--tolerance`, or compare `objects.true_position_mm` and `objec
 - `observable`: {_observable_note(facts)}
 - `bbox_str`: the Florence-2 `<OD>` answer: NG objects of which at least {OBSERVABLE_SHARE:.0%} can be seen,
   `<loc_0>` to `<loc_999>`, grouped by label; empty for OK.{_answer_note(facts)}
-- `objects`: every pin position and every other thing: `id`, `bbox` (x, y, width, height in px, clipped to the
-  picture), `category`, `area` (of the box, px²), `address` (row and position), `cavity` (label on the drawing),
-  `visible` (share that can be seen; of a missing pin: of its cavity), `true_position_mm`, `retraction_mm` (null where
-  there is no pin). The box of a missing pin is where it should stand; of a retracted one, what is left of it and
-  where it should stand; of any other, what can be seen of it.
+- `objects`: every pin position and every foreign body, crack or print defect: `id`, `bbox` (x, y, width, height in px,
+  clipped to the picture), `category`, `area` (of the box, px²), `kinds` (what makes it NG), `in_answer` (whether
+  `bbox_str` names it), `address` (row and position), `cavity` (label on the drawing), `visible` (share that can be
+  seen; of a missing pin: of its cavity), `dx_mm`, `dy_mm`, `true_position_mm`, `retraction_mm`, `tilt_deg` (null where
+  there is no pin), `tip_px`, `base_px`. The box of a missing pin is where it should stand; of a retracted one, what is
+  left of it and where it should stand; of any other, what can be seen of it.
+- `camera_json`: focal lengths and centre in px, distortion as OpenCV has it, `matrix_world` of Blender's camera in mm.
+- `tolerance_json`: the limits in mm that `label` was decided under.
 - `housing_bbox`: COCO box of what can be seen of the housing, clipped to the picture; null where nothing can be.
 - `synthetic`: true. `original`, `augmentation`: null; of augmented copies, the row they were made from and how.
 - `width`, `height` and the manifest's columns: `run`, `split`, `part`, `seed`, `scene`, `housing`, `terminal`,
   `defects`, `camera`, `lighting`, `marking`, `samples`.{extras}
+{_connectors_note(facts)}"""
 
-## NSOART
+
+def _nsoart(facts: DatasetFacts) -> str:
+    return f"""## NSOART
 
 Normalised SOART: the three SOART3 maps of each picture's windows ({_windows(facts)}) against the mean of its
 own windows (log_beta: amount, log_yita: shape, log_gamma: concentration), standardised by a unit space of good parts,
@@ -210,8 +171,12 @@ rows of the training split of the same scene, housing, terminal, camera and mark
 
 Parameters, statistics and the rows behind them are in `nsoart.json`;
 `generator.soart.nsoart.nsoart_picture` applies them to any other picture.
+"""
 
-## How it was made
+
+def _origin(facts: DatasetFacts) -> str:
+    manifests = "\n".join(f"- `{name}` (SHA-256 `{sha256[:16]}…`)" for name, sha256 in facts.manifests)
+    return f"""## How it was made
 
 Manifests, one row per picture:
 
@@ -225,11 +190,26 @@ this dataset from them; the same rows give the same bytes.
 Synthetic. Materials, light and manufacturing scatter are modelled, not measured on your parts; a model trained here
 has to be proven on photographs of real parts, good and defective, before it decides about any. Balance and defect
 sizes are the manifest's choice and say nothing about how often defects occur.
+"""
 
-## Licence
+
+def _licence(facts: DatasetFacts) -> str:
+    licence = (
+        "Not stated: the pictures belong to whoever rendered them. Choose a licence before publishing."
+        if facts.license == "other"
+        else f"`{facts.license}`"
+    )
+    return f"""## Licence
 
 {licence}
 """
+
+
+def _connectors_note(facts: DatasetFacts) -> str:
+    if not facts.connectors:
+        return ""
+    what = "the nominal position of every pin, and the housing's outline, of each scene, housing and terminal"
+    return f"\n`connectors.json` has {what}.\n"
 
 
 def _shown(facts: DatasetFacts) -> str:

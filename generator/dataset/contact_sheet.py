@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
 from generator.dataset.folder import SHEET, read_rows, split_files
+from generator.dataset.rows import objects_of
 
 PER_CLASS = 4
 _OF_A_GROUP = 2
@@ -53,7 +55,7 @@ def write_sheet(folder: Path, rows: SheetRows, classes: Sequence[str]) -> None:
     for label in classes:
         for split, number in rows.chosen.get(label, []):
             (row,) = read_rows(splits[split], ["run", "image", "kinds", "objects"], {number})
-            tiles.append((f"{label}  {row['run']}", _drawn(row, classes)))
+            tiles.append((f"{label}  {row['run']}", _drawn(row)))
     columns = min(PER_CLASS, len(tiles))
     wide = max(picture.width for _, picture in tiles)
     high = max(picture.height for _, picture in tiles)
@@ -67,17 +69,14 @@ def write_sheet(folder: Path, rows: SheetRows, classes: Sequence[str]) -> None:
     sheet.save(folder / SHEET, "JPEG", quality=88, subsampling=0)
 
 
-def _drawn(row: dict, classes: Sequence[str]) -> Image.Image:
+def _drawn(row: Mapping[str, Any]) -> Image.Image:
     picture = Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB")
     scale = min(1.0, LONGEST_PX / max(picture.size))
     picture = picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))))
     draw = ImageDraw.Draw(picture)
-    things = row["objects"]
-    if things is None or things["bbox"] is None:
-        return picture  # only the picture's class is known
-    for category, (x, y, width, height) in zip(things["category"], things["bbox"], strict=True):
-        colour = _COLOURS.get(classes[category])
-        if colour is not None and width * height > 0:
-            edges = (x * scale - 2, y * scale - 2, (x + width) * scale + 1, (y + height) * scale + 1)
-            draw.rectangle(edges, outline=colour)
+    for each in objects_of(row) or ():
+        colour = _COLOURS.get(each.category)
+        if colour is not None and each.area > 0:
+            x1, y1, x2, y2 = (edge * scale for edge in each.box)
+            draw.rectangle((x1 - 2, y1 - 2, x2 + 1, y2 + 1), outline=colour)
     return picture

@@ -7,8 +7,9 @@ from typing import Any
 
 import yaml
 
-from generator.dataset.card import MEANINGS, balance_table, read_settings, size_category
+from generator.dataset.card_header import balance_table, card_header, classes_table, read_settings
 from generator.dataset.folder import ordered_splits
+from generator.dataset.writer import ORIGINS
 
 
 def read_card(text: str) -> tuple[dict[str, Any], str]:
@@ -43,58 +44,29 @@ def make_derived_card(
         license_id: identifier.
         content: SHA-256 of pictures and labels.
     """
-    rows = sum(sum(split.values()) for split in counts.values())
-    real = any(split.get("photographs") for split in origins.values())
-    header = {
-        "pretty_name": title,
-        "license": license_id,
-        **({"license_name": "not-stated"} if license_id == "other" else {}),
-        "task_categories": ["image-classification", "object-detection"],
-        "tags": [
-            *([] if real else ["synthetic"]),
-            "industrial-inspection",
-            "connector",
-            "florence-2",
-            "pinsight",
-        ],
-        "size_categories": [size_category(rows)],
-        "configs": [
-            {
-                "config_name": "default",
-                "description": f"Content {content[:16]}",
-                "data_files": [
-                    {"split": split, "path": f"data/{split}-*.parquet"} for split in ordered_splits(counts)
-                ],
-            }
-        ],
-        "pinsight": {**settings, "content_sha256": content},
-    }
-    kinds = ("renders", "photographs", "copies")
-    table = ["| split | " + " | ".join(kinds) + " |", "|---|" + "---:|" * len(kinds)]
-    for split in ordered_splits(origins):
-        table.append(f"| {split} | " + " | ".join(str(origins[split].get(kind, 0)) for kind in kinds) + " |")
-    meanings = "\n".join(f"| {at} | `{name}` | {MEANINGS[name]} |" for at, name in enumerate(classes))
-    newline = "\n"
+    is_synthetic = not any(split.get("photographs") for split in origins.values())
+    # It is not the dataset of the renders any more.
+    kept = {name: value for name, value in settings.items() if name not in ("source_sha256", "code_sha256")}
+    header = card_header(title, license_id, is_synthetic, counts, {**kept, "content_sha256": content})
+    paragraphs = "\n\n".join(how)
     return f"""---
-{yaml.safe_dump(header, sort_keys=False, allow_unicode=True, width=110)}---
+{header}---
 
 # {title}
 
-{(newline + newline).join(how)}
+{paragraphs}
 
 ## Splits and balance
 
 {balance_table(counts, classes)}
 
-{newline.join(table)}
+{_origins_table(origins)}
 
 Copies are augmented pictures, in the split of their original: `original` names it, `augmentation` says what was done.
 
 ## Classes
 
-| number | class | meaning |
-|---:|---|---|
-{meanings}
+{classes_table(classes)}
 
 ## Columns
 
@@ -106,3 +78,11 @@ the picture was given.
 
 Labels of photographs are those of the people who made them. Balance says nothing about how often defects occur.
 """
+
+
+def _origins_table(origins: Mapping[str, Mapping[str, int]]) -> str:
+    table = ["| split | " + " | ".join(ORIGINS) + " |", "|---|" + "---:|" * len(ORIGINS)]
+    for split in ordered_splits(origins):
+        cells = " | ".join(str(origins[split].get(kind, 0)) for kind in ORIGINS)
+        table.append(f"| {split} | {cells} |")
+    return "\n".join(table)

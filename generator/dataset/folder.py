@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from datasets import Features
 
 from blender_scripts.contract.errors import InputError
+from generator.dataset.connectors import CONNECTORS, read_connectors  # noqa: F401
 from generator.dataset.labels import CLASSES
 from generator.dataset.rows import MANIFEST_COLUMNS, class_names, features
 from generator.io.output_file import check_folder
@@ -29,7 +30,6 @@ from generator.io.output_file import check_folder
 DATA = "data"
 CARD = "README.md"
 NSOART = "nsoart.json"
-CONNECTORS = "connectors.json"
 SHEET = "contact_sheet.jpg"
 # Where a build keeps the rows that are ready until all are.
 SPOOL = "rows"
@@ -151,20 +151,6 @@ def read_parameters(dataset: Path) -> dict[str, Any]:
         raise InputError(f"{dataset}: expected nsoart.json, which build writes, got nothing") from None
     except (ValueError, TypeError) as error:
         raise InputError(f"{dataset / NSOART}: expected JSON, got: {error}") from None
-
-
-def read_connectors(dataset: Path) -> dict[str, Any] | None:
-    """The contents of a dataset's connectors.json; None where it has none, as an older or an imported one.
-
-    Raises:
-        InputError: no JSON.
-    """
-    try:
-        return dict(json.loads((dataset / CONNECTORS).read_text("utf-8")))
-    except FileNotFoundError:
-        return None
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{dataset / CONNECTORS}: expected JSON, got: {error}") from None
 
 
 class ShardWriter:

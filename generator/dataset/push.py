@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from blender_scripts.contract.errors import InputError
-from generator.dataset.card import read_settings
+from generator.dataset.card_header import read_settings
 from generator.dataset.folder import CARD, DATA, NSOART, SHEET, split_files
 from generator.dataset.hub import LARGEST_CARD, HubError, NotAllowed, Publication, name_problem, publish
 

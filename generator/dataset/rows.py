@@ -13,6 +13,7 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from datasets import ClassLabel, Features, Image, List, Value
@@ -72,7 +73,7 @@ class ObjectRow:
         visible: share of it that can be seen, 0 to 1 (of a missing pin: of its cavity).
         dx_mm, dy_mm: the tip from its true position; None for a missing pin and for what is no pin, as the next three.
         true_position_mm: 2 sqrt(dx^2 + dy^2).
-        retraction_mm: of the tip below nominal; negative where it protrudes.
+        retraction_mm: of the terminal below its nominal height in its cavity; negative where it protrudes.
         tilt_deg: of the line from foot to tip against the mating direction.
         tip_px, base_px: tip and foot in the picture; None where there is no pin. A build keeps points outside of the
             picture, as the record has them; a copy drops those that it moved out.
@@ -130,7 +131,10 @@ class CameraRow:
         """From a record's `camera`, or from parsed `camera_json`."""
         return cls(
             tuple(tuple(map(float, line)) for line in camera["matrix_world"]),
-            *(float(camera[name]) for name in ("fx", "fy", "cx", "cy")),
+            float(camera["fx"]),
+            float(camera["fy"]),
+            float(camera["cx"]),
+            float(camera["cy"]),
             tuple(map(float, camera["distortion"])),
         )
 
@@ -211,6 +215,11 @@ def features(other: bool, extras: Sequence[str] = (), masks: bool = False) -> Fe
     return Features(columns)
 
 
+@cache
+def _declared() -> Features:
+    return features(True)
+
+
 def _object_columns(label: ClassLabel) -> dict[str, object]:
     columns: dict[str, object] = {}
     for each in dataclasses.fields(ObjectRow):
@@ -235,6 +244,28 @@ def missing_columns(present: Mapping[str, Any]) -> list[str]:
     if isinstance(inner, Mapping):
         lacking += [f"objects.{name}" for name in wanted["objects"] if name not in inner]
     return lacking
+
+
+def missing_note(name: object, present: Mapping[str, Any]) -> str | None:
+    """One line on what a dataset lacks; None where it has all.
+
+    Args:
+        name: of the dataset.
+        present: its features.
+    """
+    lacking = missing_columns(present)
+    if not lacking:
+        return None
+    return f"{name}: made without {', '.join(lacking)}, whose values are unknown"
+
+
+def all_columns(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored row, its pictures included, with the columns that an older dataset lacks: None, and all are renders."""
+    objects = stored.get("objects")
+    if objects is not None and objects.get("bbox") is not None:
+        unknown = [None] * len(objects["bbox"])
+        objects = {name: objects.get(name, unknown) for name in _declared()["objects"]}
+    return {**dict.fromkeys(_declared()), "synthetic": True, **stored, "objects": objects}
 
 
 def columns_of(row: PictureRow) -> dict[str, Any]:
@@ -299,14 +330,14 @@ def row_of(columns: Mapping[str, Any], extras: Sequence[str] = ()) -> PictureRow
 
 
 def objects_of(columns: Mapping[str, Any], classes: Sequence[str] = CLASSES) -> tuple[ObjectRow, ...] | None:
-    """The objects of a stored row; None where it is not known what the picture shows.
+    """The objects of a stored row; None where it is not known what the picture shows, or of one not where or what.
 
     Args:
         columns: A row as stored: classes as numbers.
         classes: Their names in this dataset; somebody else's may have others, or another order.
     """
-    stored = columns.get("objects")
-    if stored is None or stored.get("bbox") is None:
+    stored = columns.get("objects") or {}
+    if any(stored.get(name) is None or None in stored[name] for name in ("bbox", "category")):
         return None
     count = len(stored["bbox"])
     plain = [f.name for f in dataclasses.fields(ObjectRow) if f.name not in ("box", "category")]

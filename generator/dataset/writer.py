@@ -21,7 +21,7 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -31,8 +31,9 @@ from datasets import Features
 from PIL import Image
 
 from blender_scripts.contract.errors import InputError
+from generator.dataset.connectors import CONNECTORS, NominalConnector, connectors_json
 from generator.dataset.contact_sheet import SheetRows, write_sheet
-from generator.dataset.folder import CARD, CONNECTORS, DATA, NSOART, SHARD, SHEET
+from generator.dataset.folder import CARD, DATA, NSOART, SHARD, SHEET
 from generator.dataset.labels import CLASSES
 from generator.io.output_file import check_folder
 from generator.soart.nsoart import GROUP_BY, group_of
@@ -133,7 +134,10 @@ class DatasetWriter:
         self._shards: ShardWriter | None = None
         self._columns = Features()
         self._is_complete = False
-        self._check(source, overwrite)
+        try:
+            self._check(source, overwrite)
+        except OSError as error:
+            raise self._no_place(error) from None
         check_folder(to, option)
 
     @property
@@ -170,8 +174,11 @@ class DatasetWriter:
                 if leftover.name != _SPOOL:
                     shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
         except OSError as error:
-            raise InputError(f"{self.option}: expected a place to write to, got: {error.strerror}") from None
+            raise self._no_place(error) from None
         return self
+
+    def _no_place(self, error: OSError) -> InputError:
+        return InputError(f"{self.option}: expected a place to write to, got: {error.strerror}")
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is KeyboardInterrupt:
@@ -215,20 +222,25 @@ class DatasetWriter:
             self._sheet.offer(split, number, label, group_of(row))
 
     def finish(
-        self, card: str, parameters: Mapping[str, Any] | None, connectors: Mapping[str, Any] | None
+        self,
+        card: str,
+        parameters: Mapping[str, Any] | None,
+        connectors: Sequence[NominalConnector] | None,
     ) -> None:
         """Write what stands beside the rows; the folder moves into place at the end of `with`.
 
         Args:
             card: contents of README.md.
             parameters: contents of nsoart.json; None: no such file.
-            connectors: contents of connectors.json; None: no such file.
+            connectors: that the rows show; None, where nobody knows: no connectors.json.
         """
         self._close_split()
         shutil.rmtree(self.spool.folder)
-        for name, content in ((NSOART, parameters), (CONNECTORS, connectors)):
-            if content:
-                (self.building / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        if parameters:
+            text = json.dumps(parameters, indent=1) + "\n"
+            (self.building / NSOART).write_text(text, encoding="utf-8")
+        if connectors:
+            (self.building / CONNECTORS).write_text(connectors_json(connectors), encoding="utf-8")
         write_sheet(self.building, self._sheet, self.classes)
         (self.building / CARD).write_text(card, encoding="utf-8")
         self._is_complete = True

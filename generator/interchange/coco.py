@@ -1,24 +1,37 @@
-"""COCO's instances files: one JSON per split, boxes x, y, width, height in px."""
+"""COCO's instances files: one JSON per split, boxes x, y, width, height in px.
+
+Ours have further keys: the row's columns at a picture, address, kinds and measures at an object.
+"""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from string import digits
 from typing import Any
 
+import numpy as np
+
 from blender_scripts.contract.errors import shown
+from generator.dataset.rows import ObjectRow
+from generator.interchange.coco_masks import run_lengths
+from generator.interchange.exported import Export, Exported, Writer
 from generator.interchange.labelled import (
+    OWN_KEYS,
     ClassNames,
     Found,
     Labelled,
-    Thing,
+    LabelledObject,
     leads_below,
     numbers,
     own_values,
     split_of,
 )
+
+KEY_POINTS = ("tip", "base")
 
 
 def read_coco(source: Path, images: Path | None, names: ClassNames) -> Found:
@@ -46,88 +59,189 @@ def read_coco(source: Path, images: Path | None, names: ClassNames) -> Found:
                 f"{path.name}: expected COCO's images, annotations and categories, got: {why}"
             )
             continue
-        _read(path, content, images, names, found)
+        _File(path, content, images, names, found).read()
     return found
 
 
-def _read(path: Path, content: dict[str, Any], images: Path | None, names: ClassNames, found: Found) -> None:
-    words = {}
-    for entry in content["categories"]:
-        if not (isinstance(entry, dict) and isinstance(entry.get("name"), str) and _is_id(entry.get("id"))):
-            found.problems.append(f"{path.name} categories: expected id and name, got {shown(entry)}")
-            continue
-        words[entry["id"]] = entry["name"]
-    said = [*path.stem.replace("-", "_").split("_"), path.parent.name]
-    split = next(
-        (s for word in said if (s := split_of(word) or split_of(word.rstrip(digits)))), None
-    )  # digits: a year
-    if path.stem.startswith("instances_"):
-        split = split_of(path.stem.removeprefix("instances_")) or split
-    of_image: dict[Any, list[Thing]] = {}
-    wrong: dict[Any, list[str]] = {}
-    ids = [entry.get("id") for entry in content["images"] if isinstance(entry, dict)]
-    times = Counter(number for number in ids if _is_id(number))
-    for entry in content["annotations"]:
-        where = f"{path.name} annotation {shown(entry.get('id') if isinstance(entry, dict) else entry)}"
-        box = (
-            numbers(entry["bbox"], 4)
-            if isinstance(entry, dict) and isinstance(entry.get("bbox"), list)
-            else None
-        )
-        image = entry.get("image_id") if isinstance(entry, dict) else None
-        category = entry.get("category_id") if isinstance(entry, dict) else None
-        if not _is_id(image) or times[image] != 1:
-            found.problems.append(f"{where}: expected an image_id of the file, got {shown(image)}")
-        elif box is None:
-            wrong.setdefault(image, []).append(f"{where}: expected bbox as four numbers, got another")
-        elif not _is_id(category) or category not in words:
-            problem = f"{where}: expected a category_id of the file, got {shown(category)}"
-            wrong.setdefault(image, []).append(problem)
+@dataclass
+class _File:
+    """One JSON file while it is read into `found`.
+
+    Attributes:
+        words: category names by id.
+        times: how often each image's id is there.
+        objects, wrong: by image id, what is in it and what is wrong with that.
+    """
+
+    path: Path
+    content: Mapping[str, Any]
+    images: Path | None
+    names: ClassNames
+    found: Found
+    words: dict[Any, str] = field(default_factory=dict)
+    times: Counter[Any] = field(default_factory=Counter)
+    objects: dict[Any, list[LabelledObject]] = field(default_factory=dict)
+    wrong: dict[Any, list[str]] = field(default_factory=dict)
+
+    def read(self) -> None:
+        for entry in self.content["categories"]:
+            if isinstance(entry, dict) and isinstance(entry.get("name"), str) and _is_id(entry.get("id")):
+                self.words[entry["id"]] = entry["name"]
+            else:
+                self._problem("categories: expected id and name", entry)
+        ids = [entry.get("id") for entry in self.content["images"] if isinstance(entry, dict)]
+        self.times.update(number for number in ids if _is_id(number))
+        for entry in self.content["annotations"]:
+            self._read_annotation(entry)
+        places, split = self._places(), self._split()
+        for entry in self.content["images"]:
+            self._read_image(entry, places, split)
+
+    def _problem(self, expected: str, got: Any) -> None:
+        self.found.problems.append(f"{self.path.name} {expected}, got {shown(got)}")
+
+    def _read_annotation(self, entry: Any) -> None:
+        where = f"annotation {shown(entry.get('id') if isinstance(entry, dict) else entry)}"
+        given: dict[str, Any] = entry if isinstance(entry, dict) else {}
+        image, category, bbox = (given.get(key) for key in ("image_id", "category_id", "bbox"))
+        if not _is_id(image) or self.times[image] != 1:
+            self._problem(f"{where}: expected an image_id of the file", image)
+            return
+        where, wrong = f"{self.path.name} {where}", self.wrong.setdefault(image, [])
+        box = numbers(bbox, 4) if isinstance(bbox, list) else None
+        if box is None:
+            wrong.append(f"{where}: expected bbox as four numbers, got another")
+        elif not _is_id(category) or category not in self.words:
+            wrong.append(f"{where}: expected a category_id of the file, got {shown(category)}")
         else:
-            word = words[category]
+            word = self.words[category]
             x, y, width, height = box
+            own = own_values(given, where, wrong)
+            segmentation = given.get("segmentation") or None
             edges = x, y, x + width, y + height
-            own = own_values(entry, where, wrong.setdefault(image, []))
-            thing = Thing(edges, names[word], word, entry.get("segmentation") or None, own)
-            of_image.setdefault(image, []).append(thing)
-    places = _places(path, images)
-    for entry in content["images"]:
+            labelled = LabelledObject(edges, self.names[word], word, segmentation, own)
+            self.objects.setdefault(image, []).append(labelled)
+
+    def _read_image(self, entry: Any, places: Sequence[Path], split: str | None) -> None:
         name = entry.get("file_name") if isinstance(entry, dict) else None
         if not isinstance(name, str) or not name:
-            found.problems.append(f"{path.name} images: expected file_name, got {shown(entry)}")
-            continue
+            self._problem("images: expected file_name", entry)
+            return
         if not leads_below(name, *places):
-            found.problems.append(
-                f"{path.name} images: expected a file_name below {places[0]}, got {shown(name)}"
-            )
-            continue
+            self._problem(f"images: expected a file_name below {places[0]}", name)
+            return
         number = entry.get("id")
-        if not _is_id(number) or times[number] > 1:
-            found.problems.append(
-                f"{path.name} images: expected an id of its own for {name}, got {shown(number)}"
-            )
-            continue
+        if not _is_id(number) or self.times[number] > 1:
+            self._problem(f"images: expected an id of its own for {name}", number)
+            return
         size = numbers([entry.get("width"), entry.get("height")], 2)
         label = entry.get("label")
-        found.pictures.append(
+        self.found.pictures.append(
             Labelled(
                 path=next((place / name for place in places if (place / name).is_file()), places[0] / name),
                 name=name,
                 split=split_of(str(entry.get("split", ""))) or split,
-                label=names[label] if isinstance(label, str) else None,
-                things=tuple(of_image.get(number, ())),
+                label=self.names[label] if isinstance(label, str) else None,
+                objects=tuple(self.objects.get(number, ())),
                 size=None if size is None else (int(size[0]), int(size[1])),
-                problems=tuple(wrong.get(number, ())),
+                problems=tuple(self.wrong.get(number, ())),
             )
         )
+
+    def _split(self) -> str | None:
+        """The split that the names of the file and its folder say."""
+        stem = self.path.stem
+        if stem.startswith("instances_") and (split := split_of(stem.removeprefix("instances_"))):
+            return split
+        said = [*stem.replace("-", "_").split("_"), self.path.parent.name]
+        # A year may follow.
+        return next((s for word in said if (s := split_of(word) or split_of(word.rstrip(digits)))), None)
+
+    def _places(self) -> list[Path]:
+        """Where the pictures may be."""
+        if self.images is not None:
+            return [self.images]
+        folder = self.path.parent
+        return [folder, folder / "images", folder.parent / "images", folder.parent]
 
 
 def _is_id(value: Any) -> bool:
     return isinstance(value, int | str) and not isinstance(value, bool)
 
 
-def _places(path: Path, images: Path | None) -> list[Path]:
-    """Where the pictures of a JSON file may be."""
-    if images is not None:
-        return [images]
-    return [path.parent, path.parent / "images", path.parent.parent / "images", path.parent.parent]
+def _segment(mask: np.ndarray, each: ObjectRow) -> dict[str, Any]:
+    """Run lengths and area in px of what the mask has of an object; where it has nothing, the object's place."""
+    pixels = mask == each.id
+    if pixels.any():
+        return {"segmentation": run_lengths(pixels), "area": float(pixels.sum())}
+    x1, y1, x2, y2 = each.box
+    return {"segmentation": [[x1, y1, x2, y1, x2, y2, x1, y2]]}
+
+
+def _finish(job: Export, pictures: Mapping[str, Sequence[Exported]]) -> None:
+    """One file per split."""
+    (job.folder / "annotations").mkdir(parents=True, exist_ok=True)
+    every = (each for split in pictures.values() for p in split for each in p.objects or ())
+    has_points = any(each.tip_px is not None or each.base_px is not None for each in every)
+    points = {"keypoints": list(KEY_POINTS), "skeleton": [[1, 2]]} if has_points else {}
+    categories = [
+        {"id": number, "name": name, "supercategory": "position", **points}
+        for number, name in enumerate(job.classes, 1)
+    ]
+    number = 0
+    for split, own in pictures.items():
+        images, annotations = [], []
+        for image, picture in enumerate(own, 1):
+            images.append(_image(image, picture))
+            for annotation in _annotations(job, picture, has_points):
+                number += 1
+                annotations.append({"id": number, "image_id": image, **annotation})
+        content = {
+            "info": {"description": f"{job.dataset.resolve().name}, {split}"},
+            "licenses": [],
+            "images": images,
+            "annotations": annotations,
+            "categories": categories,
+        }
+        path = job.folder / "annotations" / f"instances_{split}.json"
+        path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+
+def _image(number: int, picture: Exported) -> dict[str, Any]:
+    width, height = picture.size
+    return {
+        "id": number,
+        "file_name": picture.path.name,
+        "width": width,
+        "height": height,
+        **{name: value for name, value in picture.about.items() if value is not None},
+        "label": picture.label,
+        "split": picture.split,
+    }
+
+
+def _annotations(job: Export, picture: Exported, has_points: bool) -> Iterator[dict[str, Any]]:
+    objects = picture.objects or ()
+    segments: Sequence[dict[str, Any]] = picture.segments or [{}] * len(objects)
+    for each, segment in zip(objects, segments, strict=True):
+        x1, y1, x2, y2 = each.box
+        own = {name: getattr(each, name) for name in OWN_KEYS}
+        yield {
+            "category_id": job.classes.index(each.category) + 1,
+            "bbox": [x1, y1, x2 - x1, y2 - y1],
+            "area": each.area,
+            "iscrowd": 0,
+            **{name: value for name, value in own.items() if value is not None},
+            **segment,
+            **(_key_points(each) if has_points else {}),
+        }
+
+
+def _key_points(each: ObjectRow) -> dict[str, Any]:
+    """COCO's triples: 0, 0, 0 for a point that is not there."""
+    points = (each.tip_px, each.base_px)
+    flat = [value for point in points for value in ((*point, 2) if point is not None else (0, 0, 0))]
+    return {"keypoints": flat, "num_keypoints": sum(point is not None for point in points)}
+
+
+WRITER = Writer(lambda split, label: Path("images"), _finish, segment=_segment, keeps_class=True)

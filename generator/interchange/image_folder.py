@@ -5,16 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from blender_scripts.contract.errors import InputError, shown
+from generator.interchange.exported import Export, Exported, Writer
 from generator.interchange.labelled import (
     ClassNames,
     Found,
     Labelled,
-    Thing,
+    LabelledObject,
     leads_below,
     numbers,
     own_values,
@@ -56,13 +59,7 @@ def read_image_folder(source: Path, names: ClassNames, views: Sequence[str] = ()
 def _read_metadata(path: Path, source: Path, names: ClassNames, found: Found) -> None:
     where = path.relative_to(source).as_posix()
     try:
-        text = path.read_text("utf-8-sig")
-        if path.suffix == ".jsonl":
-            rows = [(n, json.loads(line)) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
-        else:
-            lines = csv.DictReader(io.StringIO(text, newline=""))
-            # An empty cell says nothing; an object in one is JSON.
-            rows = [(lines.line_num, {k: v for k, v in row.items() if v != ""}) for row in lines]
+        rows = _lines(path)
     except (OSError, ValueError, RecursionError, csv.Error) as error:
         found.problems.append(f"{where}: expected one picture a line, got: {error}")
         return
@@ -76,28 +73,8 @@ def _read_metadata(path: Path, source: Path, names: ClassNames, found: Found) ->
         if not leads_below(name, path.parent, source) or not (path.parent / name).is_relative_to(source):
             problem = f"{where}:{number}: expected a file_name below {source.name}, got {shown(name)}"
             found.problems.append(problem)
-            continue
-        problems: list[str] = []
-        things = _things(row.get("objects"), f"{where}:{number}", names, problems)
-        label = row.get("label")
-        if label is not None and not isinstance(label, str):
-            problems.append(f"{where}:{number}: expected label as a name, got {shown(label)}")
-        if label is None and things is None and not problems:
-            found.problems.append(f"{where}:{number}: expected label or objects, got neither")
-            continue
-        relative = (path.parent / name).relative_to(source).parts[:-1]
-        split = next((s for part in relative if (s := split_of(part))), None)
-        found.pictures.append(
-            Labelled(
-                path.parent / name,
-                (path.parent / name).relative_to(source).as_posix(),
-                split,
-                names[label] if isinstance(label, str) else None,
-                things,
-                label if isinstance(label, str) else "",
-                problems=tuple(problems),
-            )
-        )
+        else:
+            _read_line(path.parent / name, row, f"{where}:{number}", source, names, found)
     for picture in find_pictures(path.parent):
         if picture not in listed:
             found.problems.append(
@@ -105,7 +82,46 @@ def _read_metadata(path: Path, source: Path, names: ClassNames, found: Found) ->
             )
 
 
-def _things(objects: Any, where: str, names: ClassNames, problems: list[str]) -> tuple[Thing, ...] | None:
+def _lines(path: Path) -> list[tuple[int, Any]]:
+    """The lines of a metadata file with their numbers."""
+    text = path.read_text("utf-8-sig")
+    if path.suffix == ".jsonl":
+        return [(n, json.loads(line)) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
+    lines = csv.DictReader(io.StringIO(text, newline=""))
+    # An empty cell says nothing; an object in one is JSON.
+    return [(lines.line_num, {k: v for k, v in row.items() if v != ""}) for row in lines]
+
+
+def _read_line(
+    picture: Path, row: Mapping[str, Any], where: str, source: Path, names: ClassNames, found: Found
+) -> None:
+    problems: list[str] = []
+    objects = _objects(row.get("objects"), where, names, problems)
+    label = row.get("label")
+    if label is not None and not isinstance(label, str):
+        problems.append(f"{where}: expected label as a name, got {shown(label)}")
+    if label is None and objects is None and not problems:
+        found.problems.append(f"{where}: expected label or objects, got neither")
+        return
+    relative = picture.relative_to(source)
+    split = next((s for part in relative.parts[:-1] if (s := split_of(part))), None)
+    word = label if isinstance(label, str) else ""
+    found.pictures.append(
+        Labelled(
+            picture,
+            relative.as_posix(),
+            split,
+            names[word] if isinstance(label, str) else None,
+            objects,
+            word,
+            problems=tuple(problems),
+        )
+    )
+
+
+def _objects(
+    objects: Any, where: str, names: ClassNames, problems: list[str]
+) -> tuple[LabelledObject, ...] | None:
     """The boxes of a line's `objects`, which a CSV cell holds as JSON; None where there are none, or a fault."""
     if objects is None:
         return None
@@ -121,7 +137,7 @@ def _things(objects: Any, where: str, names: ClassNames, problems: list[str]) ->
     if not isinstance(boxes, list) or not isinstance(words, list) or len(boxes) != len(words):
         problems.append(f"{where} objects: expected as many categories as bbox, got others")
         return None
-    things = []
+    found = []
     for at, (box, word) in enumerate(zip(boxes, words, strict=True)):
         values = numbers(box, 4) if isinstance(box, list) else None
         if values is None or not isinstance(word, str):
@@ -129,11 +145,45 @@ def _things(objects: Any, where: str, names: ClassNames, problems: list[str]) ->
             problems.append(f"{where} objects {at}: expected four numbers and a name, got {got}")
             continue
         x, y, width, height = values
-        more = {
+        values_here = {
             name: column[at]
             for name, column in objects.items()
             if isinstance(column, list) and at < len(column)
         }
-        own = own_values(more, f"{where} objects {at}", problems)
-        things.append(Thing((x, y, x + width, y + height), names[word], word, more=own))
-    return tuple(things)
+        own = own_values(values_here, f"{where} objects {at}", problems)
+        found.append(LabelledObject((x, y, x + width, y + height), names[word], word, own=own))
+    return tuple(found)
+
+
+def _finish(job: Export, pictures: Mapping[str, Sequence[Exported]]) -> None:
+    """metadata.jsonl of each split, and a card that says where the splits are."""
+    configs = []
+    for split, own in pictures.items():
+        if not own:
+            continue
+        configs.append({"split": split, "path": f"{split}/**"})
+        with (job.folder / split / "metadata.jsonl").open("w", encoding="utf-8") as file:
+            for picture in own:
+                file.write(json.dumps(_line(picture), ensure_ascii=False) + "\n")
+    header = {"configs": [{"config_name": "default", "data_files": configs}]}
+    text = (
+        f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n\nExported from {job.dataset.resolve().name}.\n"
+    )
+    (job.folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def _line(picture: Exported) -> dict[str, Any]:
+    boxes = [each.box for each in picture.objects or ()]
+    objects = {
+        "bbox": [[x1, y1, x2 - x1, y2 - y1] for x1, y1, x2, y2 in boxes],
+        "categories": [each.category for each in picture.objects or ()],
+    }
+    return {
+        "file_name": picture.path.relative_to(picture.split).as_posix(),
+        "label": picture.label,
+        "objects": None if picture.objects is None else objects,
+        **{name: picture.about[name] for name in ("run", "synthetic", "camera", "scene")},
+    }
+
+
+WRITER = Writer(lambda split, label: Path(split, label), _finish, keeps_class=True, keeps_unplaced=True)

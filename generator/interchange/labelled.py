@@ -19,30 +19,34 @@ SPLITS = {"train": "train", "training": "train", "val": "validation", "valid": "
 SPLITS |= {"validation": "validation", "test": "test", "dev": "validation"}
 _SPLIT = re.compile(r"test_[A-Za-z0-9_]+")
 _KNOWN = {name.lower(): c for names in ANSWER_LABELS.values() for c, name in names.items()}
-# Keys that our own export adds to an object, and what they must be.
-OWN_KEYS = {
+# Keys that our own export adds to an object, named as in ObjectRow, and what they must be.
+OWN_KEYS: dict[str, type] = {
     "address": str,
     "cavity": str,
+    "kinds": list,
     "visible": float,
+    "dx_mm": float,
+    "dy_mm": float,
     "true_position_mm": float,
     "retraction_mm": float,
+    "tilt_deg": float,
 }
 
 
 @dataclass(frozen=True)
-class Thing:
+class LabelledObject:
     """One box: xyxy in px as the file has it, its class, the labeller's own word for it, a mask where there is one.
 
     Attributes:
         segmentation: COCO's polygons or run lengths, undecoded.
-        more: address, cavity, visible and measures where the file has them.
+        own: values of OWN_KEYS where the file has them.
     """
 
     box: Box
     category: str
     word: str = ""
     segmentation: Any = None
-    more: Mapping[str, Any] = field(default_factory=dict)
+    own: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,9 @@ class Labelled:
         path: the file.
         name: its path below the folder that was imported, for messages and for the column `file`.
         split: of the dataset; None where the files do not say.
-        label: class of the picture; None: the worst of its things.
-        things: its boxes; None where only the picture's class is known.
+        label: class of the picture; None: the worst of its objects.
+        objects: its boxes; None where only the picture's class is known.
+        word: the labeller's for the class.
         size: (W, H) px that the labels speak of, where the file says it.
         relative: boxes are fractions of the picture.
         problems: what is wrong with its labels. Such a picture is never taken with the boxes that could be read: it
@@ -65,7 +70,7 @@ class Labelled:
     name: str
     split: str | None
     label: str | None = None
-    things: tuple[Thing, ...] | None = None
+    objects: tuple[LabelledObject, ...] | None = None
     word: str = ""
     size: tuple[int, int] | None = None
     relative: bool = False
@@ -196,4 +201,6 @@ def own_values(entry: Mapping[str, Any], where: str, problems: list[str]) -> dic
                 found[name] = number[0]
         elif kind is str and isinstance(value, str):
             found[name] = value
+        elif kind is list and isinstance(value, list) and all(isinstance(word, str) for word in value):
+            found[name] = tuple(value)
     return found

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-import io
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from blender_scripts.contract.errors import InputError, shown
-from generator.augmenting.relabel import as_columns
-from generator.dataset.features import MANIFEST_COLUMNS, features
-from generator.dataset.labels import CLASSES, OK, ObjectTruth, PictureTruth, worst_class
-from generator.dataset.writer import encoded_png
-from generator.interchange.labelled import Labelled, kind_of, numbers
-from generator.io.pictures import check_depth, decoded, eight_bit, plain, upright, write_whole
+from blender_scripts.contract.errors import InputError
+from generator.dataset.labels import OK, is_in_answer, worst_class
+from generator.dataset.rows import (
+    MANIFEST_COLUMNS,
+    Box,
+    ObjectRow,
+    PictureRow,
+    answer,
+    clipped,
+    columns_of,
+    features,
+)
+from generator.dataset.writer import Kept, Spool, encoded_png
+from generator.interchange.coco_masks import pixels_of
+from generator.interchange.labelled import Labelled, LabelledObject, kind_of
+from generator.io.pictures import check_depth, decoded, eight_bit, plain, upright
+from generator.io.source_code import code_sha256
 from generator.soart import nsoart
 
 # A box that reaches over the edge by less is the rounding of whoever wrote it.
@@ -59,31 +68,43 @@ class Photo:
 
     @property
     def label(self) -> str:
-        """Its class: as given, else the worst of its things."""
+        """Its class: as given, else the worst of its objects."""
         given = self.labelled.label
-        return given or worst_class(thing.category for thing in self.labelled.things or ())
+        return given or worst_class(each.category for each in self.labelled.objects or ())
+
+
+class Examined(NamedTuple):
+    """A photograph with its row."""
+
+    photo: Photo
+    row: PictureRow
+
+    @property
+    def group(self) -> tuple[str, ...]:
+        """Its unit space's."""
+        return nsoart.group_of(self.row.manifest)
 
 
 @dataclass
-class Examined:
-    """What a look at some pictures tells: their rows without pictures, None for those with a problem."""
+class Findings:
+    """What a look at some pictures tells: those without a fault, the faults, remarks, and maps of good parts."""
 
-    rows: list[dict[str, Any] | None]
+    examined: list[Examined]
     problems: list[str]
     notes: list[str]
     statistics: list[tuple[tuple[str, ...], tuple[int, list[float], list[float]]]]
 
 
-def examine(photos: Sequence[Photo], rules: Rules) -> Examined:
+def examine(photos: Sequence[Photo], rules: Rules) -> Findings:
     """Decode and check pictures and boxes."""
-    found = Examined([], [], [], [])
+    found = Findings([], [], [], [])
     statistics: dict[tuple[str, ...], nsoart.MapStatistics] = {}
     for photo in photos:
         try:
             if photo.labelled.problems:
                 raise InputError(photo.labelled.problems)
             picture, _ = opened(photo.labelled)
-            row = _row(photo, picture.size, rules, found.notes)
+            one = Examined(photo, _row(photo, picture.size, rules, found.notes))
             if rules.masks:
                 _mask(photo.labelled, picture.size)
             if min(picture.size) < rules.window:
@@ -93,39 +114,39 @@ def examine(photos: Sequence[Photo], rules: Rules) -> Examined:
                 )
         except InputError as error:
             found.problems += error.problems
-            found.rows.append(None)
             continue
-        found.rows.append(row)
+        found.examined.append(one)
         if photo.split == "train" and photo.label == OK:
             maps = nsoart.nsoart_maps(picture, rules.window, rules.stride)
-            statistics.setdefault(nsoart.group_of(row), nsoart.MapStatistics()).add(maps)
+            statistics.setdefault(one.group, nsoart.MapStatistics()).add(maps)
     found.statistics = [(group, value.as_numbers()) for group, value in statistics.items()]
     return found
 
 
 def illustrate(
-    photos: Sequence[Photo], rows: Sequence[Mapping[str, Any]], rules: Rules, parameters: Any, path: Path
-) -> Path:
-    """Add the pictures to examined rows and write them as Arrow stores them."""
+    name: str, chunk: Sequence[Examined], rules: Rules, parameters: Mapping[str, Any], spool: Spool
+) -> Kept:
+    """Add the pictures to examined rows and keep them, as Arrow stores them, under a name."""
+    files = [photo.labelled.path for photo, _ in chunk]
+    stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    told = repr((chunk, rules, parameters, stats, code_sha256()))
+    key = hashlib.sha256(told.encode()).hexdigest()
+    if (kept := spool.find(name, key)) is not None:
+        return kept
     complete = []
-    for photo, row in zip(photos, rows, strict=True):
+    for photo, row in chunk:
         picture, content = opened(photo.labelled)
-        chart = nsoart.nsoart_picture(picture, parameters, row)
+        chart = nsoart.nsoart_picture(picture, parameters, row.manifest)
         whole = {
-            **row,
+            **columns_of(row),
             "image": {"bytes": content, "path": f"{photo.run}.png"},
             "nsoart": {"bytes": encoded_png(chart), "path": f"{photo.run}_nsoart.png"},
         }
-        if rules.masks:
-            mask = _mask(photo.labelled, picture.size)
-            whole["mask"] = None if mask is None else {"bytes": mask, "path": f"{photo.run}_mask.png"}
+        if rules.masks and (mask := _mask(photo.labelled, picture.size)) is not None:
+            whole["mask"] = {"bytes": mask, "path": f"{photo.run}_mask.png"}
         complete.append(whole)
     schema = features(True, rules.extras, rules.masks).arrow_schema.remove_metadata()
-    sink = io.BytesIO()
-    with pa.ipc.new_file(sink, schema) as writer:
-        writer.write_table(pa.Table.from_pylist(complete, schema=schema))
-    write_whole(path, sink.getvalue())
-    return path
+    return spool.keep(name, key, {}, pa.Table.from_pylist(complete, schema=schema))
 
 
 def opened(labelled: Labelled) -> tuple[Image.Image, bytes]:
@@ -161,170 +182,95 @@ def opened(labelled: Labelled) -> tuple[Image.Image, bytes]:
     return shallow, content if keeps else encoded_png(shallow)
 
 
-def _row(photo: Photo, size: tuple[int, int], rules: Rules, notes: list[str]) -> dict[str, Any]:
-    things = _objects(photo.labelled, size, notes)
+def _row(photo: Photo, size: tuple[int, int], rules: Rules, notes: list[str]) -> PictureRow:
+    objects = _objects(photo.labelled, size, notes)
     label = photo.label
-    kinds = _kinds(photo, label)
-    answer: str | None = "" if label == OK else None
+    text: str | None = "" if label == OK else None
     observable: bool | None = True if label == OK else None
-    if things is not None:
-        seen = tuple(things)
-        truth = PictureTruth(label, (), False, True, seen)
-        answer = truth.answer(*size, rules.answer)
-        observable = label == OK or bool(truth.found)
-    known = {name: rules.known.get(name) for name in MANIFEST_COLUMNS}
+    if objects is not None:
+        text = answer(objects, size, rules.answer)
+        observable = label == OK or any(each.in_answer for each in objects)
+    manifest: dict[str, Any] = {name: rules.known.get(name) for name in MANIFEST_COLUMNS}
     if photo.camera is not None:
-        known |= {"part": photo.part, "camera": photo.camera}
-    columns = None
-    if things is not None:
-        columns = as_columns(things)
-        given = photo.labelled.things or ()
-        columns["visible"] = [thing.more.get("visible") for thing in given]
-        for name in ("address", "cavity"):
-            columns[name] = [thing.more.get(name) for thing in given]
-    return {
-        "label": CLASSES.index(label),
-        "verdict": int(label != OK),
-        "kinds": kinds,
-        "observable": observable,
-        "grey": None,
-        "bbox_str": answer,
-        "objects": columns,
-        "housing_bbox": None,
-        "synthetic": rules.synthetic,
-        "original": None,
-        "augmentation": None,
-        "width": size[0],
-        "height": size[1],
-        **known,
-        "run": photo.run,
-        "split": photo.split,
-        **{name: photo.labelled.name if name == "file" else None for name in rules.extras},
-    }
+        manifest |= {"part": photo.part, "camera": photo.camera}
+    return PictureRow(
+        label=label,
+        kinds=_kinds(photo.labelled, label, objects),
+        observable=observable,
+        grey=None,
+        bbox_str=text,
+        objects=objects,
+        camera=None,
+        tolerance=None,
+        housing_box=None,
+        synthetic=rules.synthetic,
+        original=None,
+        augmentation=None,
+        width=size[0],
+        height=size[1],
+        manifest={**manifest, "run": photo.run, "split": photo.split},
+        extras={"file": photo.labelled.name},
+    )
 
 
-def _objects(labelled: Labelled, size: tuple[int, int], notes: list[str]) -> list[ObjectTruth] | None:
-    if labelled.things is None:
+def _objects(labelled: Labelled, size: tuple[int, int], notes: list[str]) -> tuple[ObjectRow, ...] | None:
+    if labelled.objects is None:
         return None
     found, problems = [], []
-    worst = worst_class(thing.category for thing in labelled.things)
+    worst = worst_class(each.category for each in labelled.objects)
     if labelled.label == OK and worst != OK:
         problems.append(f"{labelled.name}: expected no box of a defect in a picture labelled OK, got {worst}")
-    for number, thing in enumerate(labelled.things, 1):
-        factor = (*size, *size) if labelled.relative else (1.0, 1.0, 1.0, 1.0)
-        x1, y1, x2, y2 = (edge * times for edge, times in zip(thing.box, factor, strict=True))
+    factor = (*size, *size) if labelled.relative else (1.0, 1.0, 1.0, 1.0)
+    for number, each in enumerate(labelled.objects, 1):
+        x1, y1, x2, y2 = box = tuple(edge * times for edge, times in zip(each.box, factor, strict=True))
         where = f"{labelled.name} box {number}"
-        shown = f"[{x1:g}, {y1:g}, {x2:g}, {y2:g}]"
-        inside = max(x1, 0.0), max(y1, 0.0), min(x2, float(size[0])), min(y2, float(size[1]))
+        given = f"[{x1:g}, {y1:g}, {x2:g}, {y2:g}]"
+        inside = clipped(box, size)
         if x2 <= x1 or y2 <= y1:
-            problems.append(f"{where}: expected x1 < x2 and y1 < y2, got {shown}")
+            problems.append(f"{where}: expected x1 < x2 and y1 < y2, got {given}")
             continue
         if inside[2] <= inside[0] or inside[3] <= inside[1]:
-            problems.append(f"{where}: expected a box inside of {size[0]} x {size[1]} px, got {shown}")
+            problems.append(f"{where}: expected a box inside of {size[0]} x {size[1]} px, got {given}")
             continue
-        over = max(abs(a - b) for a, b in zip(inside, (x1, y1, x2, y2), strict=True))
+        over = max(abs(a - b) for a, b in zip(inside, box, strict=True))
         if over > ROUNDING_PX:
-            notes.append(f"{where}: {shown} reaches over the edge of {size[0]} x {size[1]} px: clipped")
-        visible = thing.more.get("visible")
-        found.append(
-            ObjectTruth(
-                id=number,
-                category=thing.category,
-                box=inside,
-                visible=1.0 if visible is None else visible,
-                address=thing.more.get("address", ""),
-                cavity=thing.more.get("cavity", ""),
-                true_position_mm=thing.more.get("true_position_mm"),
-                retraction_mm=thing.more.get("retraction_mm"),
-                kinds=(),
-            )
-        )
+            notes.append(f"{where}: {given} reaches over the edge of {size[0]} x {size[1]} px: clipped")
+        found.append(_object(number, each, inside))
     if problems:
         raise InputError(problems)
-    return found
+    return tuple(found)
 
 
-def _kinds(photo: Photo, label: str) -> list[str] | None:
+def _object(number: int, each: LabelledObject, inside: Box) -> ObjectRow:
+    """With the values that the file has; what it does not say is None."""
+    kind = kind_of(each.word)
+    kinds: tuple[str, ...] | None = None if kind is None else (kind,)
+    if each.category == OK:
+        kinds = ()
+    row = ObjectRow(number, inside, each.category, **{"kinds": kinds, **each.own})
+    return replace(row, in_answer=is_in_answer(row.category, row.visible, row.area))
+
+
+def _kinds(labelled: Labelled, label: str, objects: tuple[ObjectRow, ...] | None) -> tuple[str, ...] | None:
     """The labeller's words for what is wrong, where they say more than the class."""
     if label == OK:
-        return []
-    things = photo.labelled.things
-    words = [photo.labelled.word] if things is None else [t.word for t in things if t.category != OK]
-    kinds = {kind for word in words if (kind := kind_of(word))}
-    return sorted(kinds) or None
-
-
-def _filled(polygons: list[Any], size: tuple[int, int]) -> np.ndarray:
-    """What COCO's polygons enclose of a picture of (W, H) px, (H, W) bool.
-
-    Raises:
-        ValueError: fewer than three points, no numbers, or some that are farther away than the picture is long.
-    """
-    from pycocotools import mask as coco_mask
-
-    for polygon in polygons:
-        edges = numbers(polygon) if isinstance(polygon, list) else None
-        if edges is None or len(edges) < 6 or len(edges) % 2:
-            raise ValueError(f"{shown(polygon)} in place of three points or more")
-        if min(edges) < -max(size) or max(edges) > 2 * max(size):
-            raise ValueError(f"a polygon far outside of {size[0]} x {size[1]} px")
-    code = coco_mask.merge(coco_mask.frPyObjects(polygons, size[1], size[0]))
-    return np.asarray(coco_mask.decode(code), bool)
-
-
-def _unrolled(code: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
-    """What COCO's run lengths cover of a picture of (W, H) px, (H, W) bool.
-
-    Raises:
-        ValueError: of another size, or runs that do not sum to it.
-    """
-    if list(code["size"]) != [size[1], size[0]]:
-        raise ValueError(f"one of size {shown(code['size'])}, the picture's is [{size[1]}, {size[0]}]")
-    given = code["counts"]
-    runs = np.array(_decoded(given) if isinstance(given, str) else given, np.float64)
-    if not ((runs >= 0) & (runs == np.floor(runs))).all() or runs.sum() != size[0] * size[1]:
-        raise ValueError(f"runs that do not sum to {size[1]} x {size[0]} px")
-    flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs.astype(np.int64))
-    return flat.reshape(size[0], size[1]).T
-
-
-def _decoded(text: str) -> list[int]:
-    """Run lengths from COCO's string: five bits a character, lowest first, each but three as the step from its last.
-
-    Raises:
-        ValueError: characters that are none of it, or one too few.
-    """
-    runs: list[int] = []
-    value = shift = 0
-    for letter in text:
-        bits = ord(letter) - 48
-        if not 0 <= bits < 64:
-            raise ValueError(f"run lengths with {letter!r}")
-        value |= (bits & 31) << shift
-        shift += 5
-        if bits & 32:
-            continue
-        if bits & 16:
-            value -= 1 << shift
-        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-        value = shift = 0
-    if shift:
-        raise ValueError("run lengths that end within a number")
-    return runs
+        return ()
+    if objects is None:
+        kind = kind_of(labelled.word)
+        return None if kind is None else (kind,)
+    return tuple(sorted({kind for each in objects for kind in each.kinds or ()})) or None
 
 
 def _mask(labelled: Labelled, size: tuple[int, int]) -> bytes | None:
     """Instance indices from COCO's segmentations; where two overlap, the smaller one is in front."""
     layers = []
-    for number, thing in enumerate(labelled.things or (), 1):
-        given = thing.segmentation
-        if not given:
+    for number, each in enumerate(labelled.objects or (), 1):
+        if not each.segmentation:
             continue
         try:
-            pixels = _filled(given, size) if isinstance(given, list) else _unrolled(given, size)
-        except Exception as error:  # whatever pycocotools raises
-            got = f"no {error}" if isinstance(error, KeyError) else error
-            raise InputError(f"{labelled.name} box {number}: expected a segmentation, got: {got}") from None
+            pixels = pixels_of(each.segmentation, size)
+        except ValueError as error:
+            raise InputError(f"{labelled.name} box {number}: expected a segmentation, got: {error}") from None
         layers.append((int(pixels.sum()), number, pixels))
     if not layers:
         return None

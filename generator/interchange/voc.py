@@ -1,4 +1,4 @@
-"""Pascal VOC: one XML file per picture in Annotations, pictures in JPEGImages, splits in ImageSets/Main."""
+"""Pascal VOC, read only: an XML file per picture in Annotations, pictures in JPEGImages, splits in ImageSets/Main."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from generator.interchange.labelled import (
     ClassNames,
     Found,
     Labelled,
-    Thing,
+    LabelledObject,
     leads_below,
     numbers,
     read_lines,
@@ -41,10 +41,7 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
     for path in paths:
         where = path.relative_to(source).as_posix()
         try:
-            content = path.read_bytes()
-            if b"<!ENTITY" in content or b"<!DOCTYPE" in content:
-                raise ValueError("a document type, which no annotation needs")
-            root = ElementTree.fromstring(content)
+            root = _root(path)
         except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
             found.problems.append(f"{where}: expected XML, got: {error}")
             continue
@@ -52,19 +49,8 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
         if not leads_below(name.lstrip("/"), *places):
             found.problems.append(f"{where}: expected a filename below {places[0].name}, got {shown(name)}")
             continue
-        things, problems = [], []
-        for number, entry in enumerate(root.iter("object"), 1):
-            box = entry.find("bndbox")
-            texts = [
-                box.findtext(key) if box is not None else None for key in ("xmin", "ymin", "xmax", "ymax")
-            ]
-            edges = numbers(texts, 4)
-            word = (entry.findtext("name") or "").strip()
-            if edges is None or not word:
-                problems.append(f"{where} object {number}: expected name and bndbox, got {word!r} {texts}")
-                continue
-            x1, y1, x2, y2 = edges
-            things.append(Thing((x1 - first, y1 - first, x2, y2), names[word], word))
+        problems: list[str] = []
+        objects = _objects(root, where, names, first, problems)
         size = numbers([root.findtext("size/width"), root.findtext("size/height")], 2)
         # Of an absolute path, which another computer wrote, the last part is looked for.
         picture = _locate(name if leads_below(name, *places) else name.rpartition("/")[2], path.stem, places)
@@ -74,12 +60,37 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
                 name,
                 splits.get(path.stem),
                 None,
-                tuple(things),
+                objects,
                 size=(int(size[0]), int(size[1])) if size and min(size) >= 1 else None,
                 problems=tuple(problems),
             )
         )
     return found
+
+
+def _root(path: Path) -> ElementTree.Element:
+    content = path.read_bytes()
+    if b"<!ENTITY" in content or b"<!DOCTYPE" in content:
+        raise ValueError("a document type, which no annotation needs")
+    return ElementTree.fromstring(content)
+
+
+def _objects(
+    root: ElementTree.Element, where: str, names: ClassNames, first: float, problems: list[str]
+) -> tuple[LabelledObject, ...]:
+    """The boxes of a file, whose pixels count from `first`."""
+    found = []
+    for number, entry in enumerate(root.iter("object"), 1):
+        box = entry.find("bndbox")
+        texts = [box.findtext(key) if box is not None else None for key in ("xmin", "ymin", "xmax", "ymax")]
+        edges = numbers(texts, 4)
+        word = (entry.findtext("name") or "").strip()
+        if edges is None or not word:
+            problems.append(f"{where} object {number}: expected name and bndbox, got {word!r} {texts}")
+            continue
+        x1, y1, x2, y2 = edges
+        found.append(LabelledObject((x1 - first, y1 - first, x2, y2), names[word], word))
+    return tuple(found)
 
 
 def _splits(source: Path, problems: list[str]) -> dict[str, str]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from blender_scripts.contract.errors import shown
+from generator.interchange.exported import Export, Exported, Writer
 from generator.interchange.labelled import (
     ClassNames,
     Found,
     Labelled,
-    Thing,
+    LabelledObject,
     is_possible,
     leads_below,
     numbers,
@@ -48,101 +50,113 @@ def read_yolo(source: Path, names: ClassNames) -> Found:
         found.problems.append(f"{path}: expected YOLO's data.yaml with names, got: {got}")
         return found
     root = path.parent / str(content.get("path") or ".")
+    labels = _Labels(root, words, names, key_points)
     splits = [(key, split) for key in content if isinstance(key, str) and (split := split_of(key))]
     if not splits:
         found.problems.append(f"{path}: expected train, val or test, got {', '.join(map(str, content))}")
     for key, split in splits:
         entries = content[key] if isinstance(content[key], list) else [content[key]]
-        for entry in entries:
-            if entry is not None:
-                _read_split(root, str(entry), split, words, names, key_points, found)
+        for entry in (str(entry) for entry in entries if entry is not None):
+            for picture in _pictures(root, entry, split, found.problems):
+                found.pictures.append(labels.read(picture, split))
     return found
 
 
-def _read_split(
-    root: Path,
-    entry: str,
-    split: str,
-    words: dict[int, str],
-    names: ClassNames,
-    key_points: int,
-    found: Found,
-) -> None:
+def _pictures(root: Path, entry: str, split: str, problems: list[str]) -> list[Path]:
+    """The pictures of a split: of a folder, or listed in a text file."""
     place = root / entry
     if not is_possible(place):
-        found.problems.append(f"data.yaml: expected the pictures of {split}, got {shown(entry)}")
-        return
-    if place.is_file() and place.suffix == ".txt":
-        pictures = []
-        for number, line in enumerate(map(str.strip, read_lines(place, found.problems)), 1):
-            if line and leads_below(line, root):
-                pictures.append(root / line)
-            elif line:
-                expected = f"a picture below {root}"
-                found.problems.append(
-                    f"{_shown(place, root)}:{number}: expected {expected}, got {shown(line)}"
-                )
+        problems.append(f"data.yaml: expected the pictures of {split}, got {shown(entry)}")
+    elif place.is_file() and place.suffix == ".txt":
+        return _listed(place, root, problems)
     elif place.is_dir():
         pictures = [path for path in sorted(place.rglob("*")) if path.suffix.lower() in SUFFIXES]
-        labels = _labels_of(place)
-        if labels is not None and labels.is_dir():
-            there = {path.relative_to(place).with_suffix("") for path in pictures}
-            for path in sorted(labels.rglob("*.txt")):
-                if path.relative_to(labels).with_suffix("") not in there and path.name != "classes.txt":
-                    found.problems.append(f"{_shown(path, root)}: expected its picture in {entry}, got none")
+        _check_labels(place, entry, root, pictures, problems)
+        return pictures
     else:
-        found.problems.append(f"{root / entry}: expected the pictures of {split}, got nothing there")
+        problems.append(f"{place}: expected the pictures of {split}, got nothing there")
+    return []
+
+
+def _listed(place: Path, root: Path, problems: list[str]) -> list[Path]:
+    found = []
+    for number, line in enumerate(map(str.strip, read_lines(place, problems)), 1):
+        if line and leads_below(line, root):
+            found.append(root / line)
+        elif line:
+            where = f"{_shown(place, root)}:{number}"
+            problems.append(f"{where}: expected a picture below {root}, got {shown(line)}")
+    return found
+
+
+def _check_labels(place: Path, entry: str, root: Path, pictures: list[Path], problems: list[str]) -> None:
+    """Name the labels without a picture."""
+    labels = _labels_of(place)
+    if labels is None or not labels.is_dir():
         return
-    for path in pictures:
+    there = {path.relative_to(place).with_suffix("") for path in pictures}
+    for path in sorted(labels.rglob("*.txt")):
+        if path.relative_to(labels).with_suffix("") not in there and path.name != "classes.txt":
+            problems.append(f"{_shown(path, root)}: expected its picture in {entry}, got none")
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """How the text files of a data set are read.
+
+    Attributes:
+        root: folder that messages name files from.
+        words: YOLO's names by number.
+        names: classes by YOLO's names.
+        key_points: how many numbers of a pose follow each box.
+    """
+
+    root: Path
+    words: Mapping[int, str]
+    names: ClassNames
+    key_points: int
+
+    def read(self, picture: Path, split: str) -> Labelled:
+        """A picture with the boxes of its text file."""
+        name = _shown(picture, self.root)
+        folder = _labels_of(picture.parent)
+        path = (folder if folder is not None else picture.parent) / f"{picture.stem}.txt"
+        objects: list[LabelledObject] = []
         problems: list[str] = []
-        things = _things(path, root, words, names, key_points, problems)
-        found.pictures.append(
-            Labelled(path, _shown(path, root), split, None, things, relative=True, problems=tuple(problems))
-        )
+        try:
+            lines = path.read_text("utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError):
+            lines = []
+            problems.append(
+                f"{name}: expected labels in {_shown(path, self.root)}, got none: an empty file stands for a good part"
+            )
+        for number, line in enumerate(lines, 1):
+            try:
+                if line.strip():
+                    objects.append(self._object(line))
+            except ValueError as error:
+                problems.append(f"{_shown(path, self.root)}:{number}: {error}")
+        return Labelled(picture, name, split, None, tuple(objects), relative=True, problems=tuple(problems))
 
-
-def _things(
-    picture: Path,
-    root: Path,
-    words: dict[int, str],
-    names: ClassNames,
-    key_points: int,
-    problems: list[str],
-) -> tuple[Thing, ...]:
-    """The boxes of a picture's labels; `key_points` is how many numbers of a pose follow each."""
-    folder = _labels_of(picture.parent)
-    label = (folder if folder is not None else picture.parent) / f"{picture.stem}.txt"
-    try:
-        lines = label.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError):
-        problems.append(
-            f"{_shown(picture, root)}: expected labels in {_shown(label, root)}, got none: an empty file stands for a "
-            "good part"
-        )
-        return ()
-    things: list[Thing] = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        where = f"{_shown(label, root)}:{number}"
-        values: Any = numbers(line.split())
-        count = 0 if values is None else len(values)
+    def _object(self, line: str) -> LabelledObject:
+        values = numbers(line.split()) or ()
+        count = len(values)
         # A polygon has three points or more; an even count is a box with the confidence of a prediction.
-        is_polygon = not key_points and count >= 7 and count % 2 == 1
-        if not (is_polygon or count == 5 + key_points) or values[0] != int(values[0]):
-            expected = f"a class and {4 + key_points} numbers" + ("" if key_points else " or a polygon's")
-            problems.append(f"{where}: expected {expected}, got {line.strip()[:60]!r}")
-        elif int(values[0]) not in words:
-            problems.append(f"{where}: expected a class of data.yaml, got {int(values[0])}")
+        is_polygon = not self.key_points and count >= 7 and count % 2 == 1
+        if not (is_polygon or count == 5 + self.key_points) or values[0] != int(values[0]):
+            expected = f"a class and {4 + self.key_points} numbers" + (
+                "" if self.key_points else " or a polygon's"
+            )
+            raise ValueError(f"expected {expected}, got {line.strip()[:60]!r}")
+        if int(values[0]) not in self.words:
+            raise ValueError(f"expected a class of data.yaml, got {int(values[0])}")
+        word = self.words[int(values[0])]
+        if is_polygon:
+            box = (min(values[1::2]), min(values[2::2]), max(values[1::2]), max(values[2::2]))
         else:
-            word = words[int(values[0])]
-            if not is_polygon:
-                x, y, width, height = values[1:5]
-                box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-            else:
-                box = (min(values[1::2]), min(values[2::2]), max(values[1::2]), max(values[2::2]))
-            things.append(Thing(box, names[word], word))
-    return tuple(things)
+            x, y, width, height = values[1:5]
+            box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+        return LabelledObject(box, self.names[word], word)
 
 
 def _labels_of(folder: Path) -> Path | None:
@@ -156,3 +170,32 @@ def _labels_of(folder: Path) -> Path | None:
 
 def _shown(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+def _annotate(job: Export, picture: Exported) -> None:
+    """The text file of a picture."""
+    width, height = picture.size
+    lines = []
+    for each in picture.objects or ():
+        x1, y1, x2, y2 = each.box
+        values = ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height)
+        lines.append(f"{job.classes.index(each.category)} " + " ".join(f"{v:.9f}" for v in values) + "\n")
+    path = job.folder / "labels" / picture.split / f"{picture.path.stem}.txt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(lines), encoding="ascii")
+
+
+def _finish(job: Export, pictures: Mapping[str, Sequence[Exported]]) -> None:
+    """data.yaml."""
+    keys = {"validation": "val"}
+    # Without `path`, which readers take from where they stand, folders count from this file's own place.
+    content = {
+        **{keys.get(split, split): f"images/{split}" for split, own in pictures.items() if own},
+        "names": dict(enumerate(job.classes)),
+    }
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    (job.folder / "data.yaml").write_text(text, encoding="utf-8")
+
+
+# A picture's class stands nowhere: without a box it is a good part.
+WRITER = Writer(lambda split, label: Path("images", split), _finish, annotate=_annotate)

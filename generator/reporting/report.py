@@ -18,7 +18,7 @@ from typing import Any
 
 from blender_scripts.contract.errors import InputError
 from blender_scripts.manifest.record import read_record
-from generator.dataset.card import read_settings
+from generator.dataset.card_header import read_settings
 from generator.dataset.folder import CARD, dataset_columns, read_rows, split_files
 from generator.dataset.labels import OK
 from generator.dataset.rows import PICTURES

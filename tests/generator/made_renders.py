@@ -7,12 +7,14 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from blender_scripts.contract.connector import Connector, read_connector
 from blender_scripts.manifest.reader import Run, read_manifest
 
 SCENES = Path(__file__).resolve().parents[2] / "scenes"
@@ -90,6 +92,11 @@ def read_json(folder: Path, run: str) -> dict[str, Any]:
     return json.loads((folder / "records" / f"{run}.json").read_text(encoding="utf-8"))
 
 
+@cache
+def _connector(scene: str) -> Connector:
+    return read_connector(SCENES / f"{scene}.toml")
+
+
 def make_record(run: Run, grain: float = 6.0) -> tuple[dict[str, Any], np.ndarray]:
     """The record of a run, and its picture (H, W, 3): bright pins in dark cavities on a grained housing."""
     rng = np.random.default_rng(run.seed)
@@ -153,6 +160,7 @@ def make_record(run: Run, grain: float = 6.0) -> tuple[dict[str, Any], np.ndarra
         "mask_scale": 4,
         "width": run.width,
         "height": run.height,
+        "scene_sha256": _connector(run.scene).sha256,
         "camera": {
             "name": run.camera,
             "matrix_world": np.eye(4).tolist(),

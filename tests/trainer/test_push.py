@@ -199,3 +199,11 @@ def test_wrong_names_are_refused(run: Path, words: list[str], capsys: pytest.Cap
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path), "--to", "me/pins"]) == 2
     assert "expected a trained run's config.json" in capsys.readouterr().err
+
+
+def test_a_run_of_an_earlier_version_goes_up_with_all_that_its_code_imports(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run / "letterbox.py").rename(run / "fitting.py")
+    assert main([str(run), "--to", "me/pins", "--dry-run"]) == 0
+    assert "  fitting.py  " in capsys.readouterr().out

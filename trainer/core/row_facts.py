@@ -1,20 +1,15 @@
 """What a dataset's row says of the part in its picture: which part, which factors, which defect of which size."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trainer.core.defect_size import MEASURES, size_of
 from trainer.core.positions import group_of, positions_by_scene
 from trainer.core.split import IGNORED, Split
 
-if TYPE_CHECKING:
-    from generator.dataset.rows import ObjectRow
-
-# The measure that makes a pin a defect of this class; what is of another class has no size.
-MEASURE_OF = {"BENDNG": "true_position_mm", "NUKENG": "retraction_mm"}
-MEASURES = tuple(MEASURE_OF.values())
 # Not factors: names, seeds, the truth itself, and how it was rendered.
 NO_FACTORS = {
     *("run", "split", "part", "seed", "defects", "samples", "width", "height"),
@@ -24,6 +19,7 @@ NO_FACTORS = {
 MOST_LEVELS = 12
 # What is computed of each row stands among the factors under these names.
 COMPUTED = ("position", "size", "kinds")
+ROWS = ("all", "observable", "clear")
 
 
 @dataclass(frozen=True)
@@ -53,18 +49,6 @@ def _defects(split: Split, index: int, ok_index: int) -> list[int]:
     return [i for i, c in enumerate(split.categories[index].tolist()) if c not in (ok_index, IGNORED)]
 
 
-def _size(objects: "Sequence[ObjectRow]") -> tuple[str, float | None]:
-    """Measure and size in mm of a picture's only defect: of a bent pin its true position, of a retracted one its
-    retraction; none of a missing pin, of several defects, and of what is no pin.
-    """
-    if len(objects) == 1 and objects[0].is_position:
-        measure = MEASURE_OF.get(objects[0].category, "")
-        size = getattr(objects[0], measure) if measure else None
-        if size is not None and size > 0:
-            return measure, float(size)
-    return "", None
-
-
 def facts(split: Split, ok_index: int) -> list[Facts]:
     """The facts of each example of a split: see `of_part` for those with several views."""
     out = []
@@ -74,7 +58,7 @@ def facts(split: Split, ok_index: int) -> list[Facts]:
         unnamed = row.get("kinds") is None and int(split.labels[index // split.views]) != ok_index
         objects = (split.objects[index] if split.objects else None) or ()
         found = [objects[i] for i in _defects(split, index, ok_index)]
-        measure, size = _size(found)
+        measure, size = size_of(found, json.loads(row.get("tolerance_json") or "{}"))
         out.append(
             Facts(
                 part=f"{scene}/{part}" if part not in (None, "") else f"run {split.runs[index]}",

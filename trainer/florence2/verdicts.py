@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw, ImageFont
 
 from trainer.florence2.answers import Found
+from trainer.florence2.drawing import draw_boxes
 from trainer.florence2.metrics import pin_at
-from trainer.florence2.sheets import draw_boxes
 from trainer.florence2.truth import Pin
 
 GREEN, RED = (40, 167, 69), (214, 48, 49)

@@ -15,6 +15,8 @@ MODEL_TYPE = "pinsight_vit"
 MODULE = "modeling_pinsight_vit"
 # The module and what it imports relatively.
 CODE = (f"{MODULE}.py", "model.py", "letterbox.py", "errors.py")
+# What letterbox.py was called in runs of earlier versions, whose module imports it.
+EARLIER_CODE = ("fitting.py",)
 PROCESSOR = "preprocessor_config.json"
 # transformers' keys in config.json: ours, and those that its own `save_pretrained` adds.
 KEYS = frozenset(

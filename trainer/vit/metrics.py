@@ -8,9 +8,10 @@ from scipy import stats
 
 from trainer.core import intervals, metrics
 from trainer.core.decision import decide, softmax
+from trainer.core.defect_size import MEASURES
 from trainer.core.detection_probability import curve
 from trainer.core.frozen_threshold import Frozen
-from trainer.core.row_facts import MEASURES, Facts, factor_levels
+from trainer.core.row_facts import Facts, factor_levels
 
 BINS = 10
 MISTAKES = 24

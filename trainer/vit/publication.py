@@ -43,7 +43,7 @@ def files_of(run: Path, name: str, datasets: Sequence[str] = (), license: str = 
     pictures = pictures_of(run, (*(EVALUATED if measured else ()), *TRAINED))
     write_card(run, vit_card(run, name, captions(pictures), datasets, license))
     # What transformers reads beside the configuration, where the run has it.
-    others = (hub_files.PROCESSOR, *hub_files.CODE)
+    others = (hub_files.PROCESSOR, *hub_files.CODE, *hub_files.EARLIER_CODE)
     wanted = (CARD, run_folder.CONFIG, run_folder.BEST, frozen_threshold.FROZEN, *others)
     files: Files = {one: run / one for one in wanted if (run / one).is_file()}
     return {**files, **picture_files(run, pictures)}

@@ -84,7 +84,7 @@ def test_a_pin(terminal: Terminal, bend: Bend) -> None:
         ]
         assert np.abs((ring - middle) @ tangent).max() < 2e-3
         assert np.linalg.norm(ring - middle, axis=1).max() <= terminal.reach_mm + 1e-9
-    # The first ring that stands on the floor is the second: truth.py takes what is above as what can be seen.
+    # The first ring that stands on the floor is the second: outlines.py takes what is above as what can be seen.
     assert rings[1].mean(axis=0) == pytest.approx((0.0, 0.0, 0.0))
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blender_scripts.contract.defect import HOUSING, PAIR, PIN, PRINT, Choice, Parameter
-from blender_scripts.kinds.kind import Kind
+from blender_scripts.kinds.kind import EVERY_OTHER, Kind
 from blender_scripts.manifest.defects import KINDS, Defect, parse_defects, worst_kind
 
 
@@ -106,6 +106,12 @@ def test_kinds_have_ranks_of_their_own_where_a_pin_can_have_both() -> None:
     ranks = [kind.severity for kind in KINDS.values() if kind.shape]
     assert len(set(ranks)) == len(ranks)
     assert max(ranks) == KINDS["missing"].severity
+
+
+def test_what_a_kind_excludes_is_a_kind() -> None:
+    assert [kind.name for kind in KINDS.values() if kind.excludes == EVERY_OTHER] == ["missing"]
+    named = {other for kind in KINDS.values() if kind.excludes != EVERY_OTHER for other in kind.excludes}
+    assert named == {"bent", "broken", "crushed", "retracted", "protruding"}
 
 
 @pytest.mark.parametrize(

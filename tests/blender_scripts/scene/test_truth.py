@@ -10,15 +10,10 @@ import numpy as np
 import pytest
 from scipy.spatial import ConvexHull
 
+from blender_scripts.geometry.hulls import convex_hulls, polygon_areas, silhouette_area
 from blender_scripts.geometry.lens import Window
-from blender_scripts.scene.truth import (
-    Mask,
-    Outline,
-    convex_hulls,
-    mask_bands,
-    polygon_areas,
-    silhouette_area,
-)
+from blender_scripts.geometry.outlines import Outline
+from blender_scripts.scene.instance_mask import Mask, mask_bands
 from tests.conftest import blender_executable
 
 REFERENCE = Path(__file__).with_name("truth_reference.py")

@@ -17,11 +17,12 @@ from PIL import Image
 
 from generator.__main__ import main
 from generator.augmenting.plan import proposal, read_plan
-from generator.augmenting.relabel import moved_housing, objects_of
+from generator.augmenting.relabel import moved_housing
 from generator.augmenting.transforms import left_half, mirrored, turned
 from generator.dataset.build import Options, build
 from generator.dataset.folder import read_rows, split_files
 from generator.dataset.labels import CLASSES
+from generator.dataset.rows import objects_of
 from generator.io.pictures import open_upright
 from tests.conftest import ROOT
 from tests.generator.made_renders import SCENES, make_record, row, write_record, write_renders
@@ -590,10 +591,10 @@ def test_without_masks_boxes_are_clipped(built, tmp_path):
 
 def test_the_housing_s_box_moves_with_the_pixels():
     size = (96, 48)
-    assert moved_housing([10, 5, 60, 40], mirrored(size)) == [26, 5, 60, 40]
-    assert moved_housing([10, 5, 60, 40], turned(size))[2:] == [40, 60]
-    assert moved_housing([10, 5, 60, 40], left_half(size)) == [10, 5, 38, 40]
-    assert moved_housing([60, 5, 30, 40], left_half(size)) is None
+    assert moved_housing((10, 5, 70, 45), mirrored(size)) == (26, 5, 86, 45)
+    assert moved_housing((10, 5, 70, 45), turned(size)) == (5, 26, 45, 86)
+    assert moved_housing((10, 5, 70, 45), left_half(size)) == (10, 5, 48, 45)
+    assert moved_housing((60, 5, 90, 45), left_half(size)) is None
     assert moved_housing(None, mirrored(size)) is None
 
 

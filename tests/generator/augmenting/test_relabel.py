@@ -1,97 +1,111 @@
-"""What is left of a picture's objects when it is moved: kinds, classes, boxes."""
+"""What is left of a picture's objects when it is moved: kinds, classes, boxes, measures."""
 
 import numpy as np
 import pytest
 
-from generator.augmenting.relabel import Settings, as_columns, moved_objects, relabelled
+from blender_scripts.contract.connector import read_connector
+from generator.augmenting.orientation import REVERSE, TURN, naming
+from generator.augmenting.relabel import Settings, moved_objects, relabelled, renamed
 from generator.augmenting.transforms import Move, left_half, mirrored, right_half, trimmed, turned, warped
-from generator.dataset.labels import BENDNG, NUKENG, OK, OTHERNG, ObjectTruth
+from generator.dataset.labels import BENDNG, NUKENG, OK, OTHERNG
+from generator.dataset.rows import ObjectRow, PictureRow
+from tests.conftest import SCENES
 
 SIZE = (160, 120)
-SETTINGS = Settings({"connector_3x9": {"true_position_mm": 0.8, "retraction_mm": 0.6}}, 0.0, "short")
+SETTINGS = Settings({}, 0.1, "short")
 LEFT, RIGHT = (10.0, 10.0, 20.0, 30.0), (140.0, 10.0, 150.0, 30.0)
 
 
-def thing(id_, category, box=LEFT, address="", true_position=None, visible=0.9):
-    return ObjectTruth(id_, category, box, visible, address, "", true_position, None, ())
+def thing(id_, category, kinds, box=LEFT, visible=0.9, **more):
+    return ObjectRow(id_, box, category, kinds, visible=visible, **more)
 
 
-def row_of(things, kinds, defects, observable=True):
-    return {
-        "kinds": kinds,
-        "defects": defects,
-        "scene": "connector_3x9",
-        "observable": observable,
-        "grey": False,
-        "objects": as_columns(things),
-    }
+def row_of(objects, kinds, observable=True, grey=False, tolerance=None):
+    unknown = ("camera", "housing_box", "original", "augmentation")
+    return PictureRow(
+        label=NUKENG,
+        kinds=kinds,
+        observable=observable,
+        grey=grey,
+        bbox_str=None,
+        objects=tuple(objects),
+        tolerance=tolerance,
+        synthetic=True,
+        width=SIZE[0],
+        height=SIZE[1],
+        manifest={},
+        **dict.fromkeys(unknown),
+    )
 
 
-def halves(things, kinds, defects):
-    """Class and kinds of the left half and of the right one."""
-    row = row_of(things, kinds, defects)
+def halves(row):
+    """The rows of the left half and of the right one."""
     for move in (left_half(SIZE), right_half(SIZE)):
-        left = moved_objects(things, move, None, None)
-        made = relabelled(row, things, left, move.out, SETTINGS)
-        yield (BENDNG, NUKENG, OK, OTHERNG)[made["label"]], made["kinds"]
+        yield relabelled(row, moved_objects(row.objects, move, None, None), SETTINGS)
 
 
 @pytest.mark.parametrize(
-    ("left", "right", "defects", "expected"),
+    ("left", "right", "expected"),
     [
-        # What is no pin: in the order of the text, housing and print apart, and apart from a pin of the same address.
         (
-            [thing(28, OTHERNG)],
-            [thing(29, OTHERNG, RIGHT), thing(5, NUKENG, RIGHT, "r1c5")],
-            "cracked@housing:azimuth_deg=180;print@print:type=wrong,item=9;missing@r1c5",
-            [(OTHERNG, ["cracked"]), (NUKENG, ["missing", "print"])],
+            [thing(28, OTHERNG, ("cracked",))],
+            [thing(29, OTHERNG, ("print",), RIGHT), thing(5, NUKENG, ("missing",), RIGHT)],
+            [(OTHERNG, ("cracked",)), (NUKENG, ("missing", "print"))],
+        ),
+        # Two of one address.
+        (
+            [thing(28, OTHERNG, ("foreign",), address="r2c5")],
+            [thing(14, BENDNG, ("bent",), RIGHT, address="r2c5")],
+            [(OTHERNG, ("foreign",)), (BENDNG, ("bent",))],
         ),
         (
-            [thing(28, OTHERNG, address="r2c5")],
-            [thing(14, BENDNG, RIGHT, "r2c5", 1.6)],
-            "bent@r2c5:tilt_deg=12;foreign@r2c5:type=fibre",
-            [(OTHERNG, ["foreign"]), (BENDNG, ["bent"])],
+            [thing(1, NUKENG, ("crushed", "retracted"))],
+            [thing(2, BENDNG, ("stained", "bent"), RIGHT), thing(3, OTHERNG, ("wrong",), RIGHT)],
+            [(NUKENG, ("crushed", "retracted")), (BENDNG, ("bent", "stained", "wrong"))],
         ),
-        # A pin's own kinds, as its measures tell them.
+        ([thing(1, BENDNG, ("bent",))], [thing(2, OK, (), RIGHT)], [(BENDNG, ("bent",)), (OK, ())]),
+        # Whose words are the picture's only: of all of it or of none of it that is known.
+        ([thing(1, BENDNG, None)], [thing(2, OTHERNG, None, RIGHT)], [(BENDNG, None), (OTHERNG, None)]),
+        ([thing(1, BENDNG, None)], [thing(2, OK, None, RIGHT)], [(BENDNG, ("scratch", "tilted")), (OK, ())]),
         (
-            [thing(1, NUKENG, address="r1c1", true_position=0.9)],
-            [thing(2, NUKENG, RIGHT, "r1c2", 0.7)],
-            "bent@r1c1:tilt_deg=9;retracted@r1c1:depth_mm=2;retracted@r1c2:depth_mm=2",
-            [(NUKENG, ["bent", "retracted"]), (NUKENG, ["retracted"])],
+            [thing(1, BENDNG, ("bent",))],
+            [thing(2, OTHERNG, None, RIGHT), thing(3, OTHERNG, ("hit",), RIGHT)],
+            [(BENDNG, ("bent",)), (OTHERNG, None)],
         ),
-        (
-            [thing(1, NUKENG, address="r1c1", true_position=0.9)],
-            [thing(2, BENDNG, RIGHT, "r1c2", 0.9), thing(3, OTHERNG, RIGHT, "r1c3", 0.1)],
-            "crushed@r1c1;retracted@r1c1:depth_mm=2;stained@r1c2;bent@r1c2:tilt_deg=9;wrong@r1c3",
-            [(NUKENG, ["crushed", "retracted"]), (BENDNG, ["bent", "stained", "wrong"])],
-        ),
-        # Good scatter outside the tolerance is named nowhere.
-        (
-            [thing(1, BENDNG, address="r1c1", true_position=0.9)],
-            [thing(28, OTHERNG, RIGHT)],
-            "chipped@housing",
-            [(BENDNG, ["bent"]), (OTHERNG, ["chipped"])],
-        ),
-        # A labeller's words are the picture's: nobody said which object is which.
-        ([thing(1, BENDNG)], [thing(2, OTHERNG, RIGHT)], None, [(BENDNG, None), (OTHERNG, None)]),
-        ([thing(1, BENDNG)], [thing(2, OK, RIGHT)], None, [(BENDNG, ["scratch", "tilted"]), (OK, [])]),
     ],
 )
-def test_a_copy_has_the_kinds_of_what_it_shows(left, right, defects, expected):
-    kinds = sorted({kind for _, kinds in expected for kind in kinds or ()}) or ["scratch", "tilted"]
-    if defects is None:
-        kinds = ["scratch", "tilted"]
-    assert list(halves([*left, *right], kinds, defects)) == expected
+def test_a_copy_has_the_kinds_of_what_it_shows(left, right, expected):
+    known = {kind for each in (*left, *right) for kind in each.kinds or ()}
+    kinds = tuple(sorted(known)) or ("scratch", "tilted")
+    made = halves(row_of([*left, *right], kinds))
+    assert [(row.label, row.kinds) for row in made] == expected
 
 
-def test_kinds_that_cannot_be_told_are_null():
-    things = [thing(1, NUKENG, address="r1c1", true_position=0.9), thing(28, OTHERNG, RIGHT)]
-    text = "retracted@r1c1:depth_mm=2;foreign@housing"
-    row = row_of(things, ["bent", "foreign", "retracted"], text)
-    bare = Settings({}, 0.0, "short")
-    assert relabelled(row, things, things[:1], SIZE, bare)["kinds"] is None
-    assert relabelled(row, things, things[1:], SIZE, bare)["kinds"] == ["foreign"]
-    assert relabelled({**row, "defects": "foreign@r9"}, things, things[1:], SIZE, SETTINGS)["kinds"] is None
+def test_a_copy_answers_with_what_can_still_be_seen_of_it():
+    wide = thing(1, BENDNG, ("bent",), (0.0, 10.0, 85.0, 30.0), visible=0.5)
+    left, right = halves(row_of([wide], ("bent",)))
+    (kept,), (rest,) = left.objects, right.objects
+    assert kept.in_answer and left.bbox_str.startswith("BENDNG<loc_0>") and left.observable
+    assert rest.visible == pytest.approx(0.5 * 5 / 85) and rest.in_answer is False
+    assert right.bbox_str == "" and right.label == BENDNG and right.observable is False
+
+
+def test_a_copy_is_grey_where_a_grey_measure_is_left():
+    near, far = thing(1, OK, (), true_position_mm=0.75), thing(2, OK, (), RIGHT, true_position_mm=0.1)
+    for limits, expected in (({"true_position_mm": 0.8}, [True, False]), (None, [True, True])):
+        made = halves(row_of([near, far], (), grey=True, tolerance=limits))
+        assert [row.grey for row in made] == expected
+
+
+@pytest.mark.parametrize(("operation", "expected"), [(REVERSE, (-0.3, 0.1)), (TURN, (-0.1, 0.3))])
+def test_measures_turn_with_the_addresses(operation, expected):
+    names = naming(operation, [], [], read_connector(SCENES / "connector_3x9.toml"))
+    pin = thing(1, OK, (), address="r1c2", cavity="2", dx_mm=0.3, dy_mm=0.1, tilt_deg=3.0, retraction_mm=0.2)
+    gone = thing(2, NUKENG, ("missing",), address="r1c2", cavity="2")
+    moved, still = renamed([pin, gone], names)
+    assert (moved.dx_mm, moved.dy_mm) == expected and (moved.tilt_deg, moved.retraction_mm) == (3.0, 0.2)
+    assert moved.address == still.address == ("r1c8" if operation == REVERSE else "r8c1")
+    assert (still.dx_mm, still.dy_mm) == (None, None)
 
 
 @pytest.mark.parametrize("trims", [False, True])
@@ -100,21 +114,17 @@ def test_kinds_that_cannot_be_told_are_null():
     "box", [(40.0, 0.0, 50.0, 0.0), (160.0, 20.0, 160.0, 30.0), (0.0, 120.0, 0.0, 120.0)]
 )
 def test_a_defect_out_of_the_picture_is_no_less_one_in_a_copy(box, move, trims):
-    things = [thing(1, NUKENG, box, "r1c1", visible=0.0)]
+    objects = [thing(1, NUKENG, ("missing",), box, visible=0.0, address="r1c1")]
     done = move(SIZE)
     if trims and done.exact:
         done = done.then(trimmed(done.out, rng(1)))
-    made = relabelled(
-        row_of(things, ["missing"], "missing@r1c1", observable=False),
-        things,
-        moved_objects(things, done, None, None),
-        done.out,
-        SETTINGS,
-    )
-    assert (made["label"], made["verdict"], made["kinds"]) == (1, 1, ["missing"])
-    assert made["observable"] is False and made["bbox_str"] == ""
-    (x, y, width, height), (area,) = made["objects"]["bbox"][0], made["objects"]["area"]
-    assert area == 0 and 0 <= x <= x + width <= done.out[0] and 0 <= y <= y + height <= done.out[1]
+    row = row_of(objects, ("missing",), observable=False)
+    made = relabelled(row, moved_objects(objects, done, None, None), SETTINGS)
+    assert (made.label, made.verdict, made.kinds) == (NUKENG, "NG", ("missing",))
+    assert made.observable is False and made.bbox_str == ""
+    (left,) = made.objects
+    x1, y1, x2, y2 = left.box
+    assert left.area == 0 and 0 <= x1 <= x2 <= done.out[0] and 0 <= y1 <= y2 <= done.out[1]
 
 
 def rng(seed):
@@ -143,7 +153,7 @@ def test_a_warped_box_is_that_of_the_shape_and_not_of_its_coarse_mask(kind):
     fine = shape(kind, 4)
     box = tuple(edge / 4 for edge in extent(fine))
     mask = (fine.reshape(SIZE[1], 4, SIZE[0], 4).sum((1, 3)) > 8).astype(np.uint16) * 7
-    things = [thing(7, OTHERNG, box, visible=1.0)]
+    things = [thing(7, OTHERNG, ("foreign",), box, visible=1.0)]
     still = Move(SIZE, SIZE, (1, 0, 0, 0, 1, 0), exact=False)
     (same,) = moved_objects(things, still, mask, mask)
     assert same.box == pytest.approx(box, abs=1e-9) and same.visible == 1.0
@@ -161,7 +171,7 @@ def test_a_warp_cuts_what_it_moves_out():
     mask = np.zeros(SIZE[::-1], np.uint16)
     mask[50:60, 0:10] = 7
     (x1, y1, x2, y2) = extent(mask)
-    things = [thing(7, BENDNG, (x1, y1, x2, y2), visible=1.0)]
+    things = [thing(7, BENDNG, ("bent",), (x1, y1, x2, y2), visible=1.0)]
     for shift, left in ((-4, [(0, 50, 6, 60)]), (-12, [])):
         move = Move(SIZE, SIZE, (1, 0, shift, 0, 1, 0), exact=False)
         found = moved_objects(things, move, mask, move.pixels(mask, nearest=True))

@@ -19,7 +19,8 @@ from generator.augmenting.transforms import (
     turned,
     warped,
 )
-from generator.dataset.labels import OK, ObjectTruth
+from generator.dataset.labels import OK
+from generator.dataset.rows import ObjectRow
 
 SIDES = st.integers(2, 40)
 
@@ -139,7 +140,7 @@ def objects_of_mask(mask):
         rows, columns = np.nonzero(mask == index)
         box = (float(columns.min()), float(rows.min()), columns.max() + 1.0, rows.max() + 1.0)
         category = OK if index % 2 else "BENDNG"
-        found.append(ObjectTruth(int(index), category, box, 1.0, "", "", 0.5, 0.0, ()))
+        found.append(ObjectRow(int(index), box, category, visible=1.0, true_position_mm=0.5))
     return found
 
 
@@ -183,7 +184,7 @@ def test_labels_are_those_recomputed_from_the_moved_mask(mask, name, seed):
 def test_a_missing_pin_is_there_as_long_as_its_place_is(mask, seed):
     size = mask.shape[1], mask.shape[0]
     box = (2.0, 3.0, 6.5, 9.25)
-    missing = ObjectTruth(60000, "NUKENG", box, 0.8, "", "", None, None, ())
+    missing = ObjectRow(60000, box, "NUKENG", ("missing",), visible=0.8)
     for copy in copies(["cut", "reverse", "plus90"], size, seed, "x"):
         found = moved_objects([missing], copy.move, mask, copy.move.pixels(mask, nearest=True))
         x1, y1, x2, y2 = copy.move.box(box)

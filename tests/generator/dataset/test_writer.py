@@ -7,13 +7,15 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from blender_scripts.contract.connector import read_connector
 from blender_scripts.contract.errors import InputError
+from generator.dataset.connectors import nominal_connector, read_connectors
 from generator.dataset.folder import read_rows, split_files
 from generator.dataset.labels import CLASSES
 from generator.dataset.rows import features
 from generator.dataset.writer import DatasetWriter, Kept, Spool, encoded_png
 from generator.io.pictures import open_upright
-from tests.generator.made_renders import row
+from tests.generator.made_renders import SCENES, row
 
 COLUMNS = features(False)
 SCHEMA = features(True).arrow_schema.remove_metadata()
@@ -48,6 +50,7 @@ def test_a_chunk_is_found_again_by_its_key(tmp_path: Path) -> None:
 
 
 def test_splits_counts_origins_and_files(tmp_path: Path) -> None:
+    connector = nominal_connector(read_connector(SCENES / "header_2x8.toml"), "plain", "square")
     with DatasetWriter(tmp_path / "set", tmp_path / "source") as writer:
         assert writer.spool.folder.is_dir()
         writer.begin(COLUMNS)
@@ -55,7 +58,7 @@ def test_splits_counts_origins_and_files(tmp_path: Path) -> None:
         writer.add("train", rows("r3", original="r1", label=CLASSES.index("BENDNG")))
         writer.add("test", rows("r4", synthetic=False))
         assert not (tmp_path / "set").exists()
-        writer.finish("the card", PARAMETERS, {"schema": 1})
+        writer.finish("the card", PARAMETERS, [connector])
     assert writer.counts == {"train": {"OK": 2, "BENDNG": 1}, "test": {"OK": 1}}
     assert writer.origins == {"train": {"renders": 2, "copies": 1}, "test": {"photographs": 1}}
     assert writer.classes == ("BENDNG", "NUKENG", "OK")
@@ -63,6 +66,7 @@ def test_splits_counts_origins_and_files(tmp_path: Path) -> None:
     assert found == {"train": ["r1", "r2", "r3"], "test": ["r4"]}
     names = ["README.md", "connectors.json", "contact_sheet.jpg", "data", "nsoart.json"]
     assert sorted(path.name for path in writer.path.iterdir()) == names
+    assert read_connectors(writer.path) == (connector,)
     assert (writer.path / "README.md").read_text() == "the card"
     assert open_upright((writer.path / "contact_sheet.jpg").read_bytes(), "sheet").width > 20
     assert [path.name for path in tmp_path.iterdir()] == ["set"]

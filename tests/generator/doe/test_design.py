@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections import Counter
 from pathlib import Path
@@ -77,10 +78,22 @@ def by_split(manifest: Manifest) -> dict[str, list]:
     return splits
 
 
+# SHA-256 of the manifests that SPECs make and that are not kept.
+MADE = {
+    "all_defects": "6def318f2f2cd445f698c36a94235edd2123e47afbea34a6dd076e3f512bb206",
+    "ladder_2_allpins": "ba6d8ea2c3c777fa0c3c667dede1d31d5b5f0a3a465e1a1315b29514bd89f65b",
+    "ladder_3_mixed": "728525ff49b674ea65143879d20bd7c10c46988df5c3caf3e6f0876d13b642db",
+    "ladder_4_housings": "c335e1209f93a15224d959dc8fe502c034575c7963dd3debaa660fe63a0a4f6c",
+}
+
+
 @pytest.mark.parametrize("path", sorted(MANIFESTS.glob("*.toml")), ids=lambda path: path.stem)
-def test_a_kept_manifest_is_what_its_spec_makes(path: Path):
-    kept = path.with_suffix(".csv").read_text("utf-8")
-    assert design(read_spec(path), SCENES) == kept
+def test_a_shipped_spec_makes_the_manifest_that_it_always_made(path: Path):
+    made = design(read_spec(path), SCENES)
+    if path.stem in MADE:
+        assert hashlib.sha256(made.encode()).hexdigest() == MADE[path.stem]
+    else:
+        assert made == path.with_suffix(".csv").read_text("utf-8")
 
 
 def test_the_sources_design_has_every_level_equally_often_in_both_blocks():

@@ -18,10 +18,10 @@ from datasets import load_dataset
 from PIL import Image
 
 from generator.__main__ import main
-from generator.augmenting.relabel import objects_of
 from generator.dataset.build import Options, build
 from generator.dataset.folder import read_rows, split_files
 from generator.dataset.labels import CLASSES
+from generator.dataset.rows import objects_of
 from tests.generator.augmenting.test_augment import (
     broken_folder,
     files,

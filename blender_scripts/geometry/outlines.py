@@ -1,0 +1,142 @@
+"""What a camera would see of each pin and flaw if nothing stood before it: projected vertices, px.
+
+The amodal and expected boxes of the record come from here; the visible ones from scene/instance_mask.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from blender_scripts.contract.connector import Connector
+from blender_scripts.contract.terminals import Terminal
+from blender_scripts.geometry import solids
+from blender_scripts.geometry.hulls import (
+    Box,
+    box_of,
+    boxes_of,
+    convex_hulls,
+    polygon_areas,
+    segments_of,
+    silhouette_area,
+)
+from blender_scripts.geometry.optics import Camera
+from blender_scripts.geometry.part import Flaw, Part
+from blender_scripts.geometry.pin import Form, Pin
+
+
+@dataclass(frozen=True)
+class Outline:
+    """One position as the camera would see it without anything before it, px.
+
+    Attributes:
+        amodal: box of the pin as it stands; None where it is missing.
+        expected: box of the intact pin at true position.
+        mouth: box of the cavity's mouth.
+        area: what the pin covers, or the mouth of an empty cavity, px^2.
+        hulls: (S, V, 2) sets of points whose convex hulls together are what the standing pin covers.
+    """
+
+    amodal: Box | None
+    expected: Box
+    mouth: Box
+    area: float
+    hulls: np.ndarray | None = None
+
+    @property
+    def reach(self) -> Box:
+        """The box round all three."""
+        boxes = [self.expected, self.mouth, *([self.amodal] if self.amodal else [])]
+        x1, y1, x2, y2 = zip(*boxes, strict=True)
+        return [min(x1), min(y1), max(x2), max(y2)]
+
+
+@dataclass(frozen=True)
+class FlawOutline:
+    """A flaw as the camera would see it without anything before it, px: what is there, and what should be."""
+
+    amodal: Box | None
+    expected: Box | None
+    area: float
+    has_pixels: bool = True
+
+
+def project_pins(connector: Connector, pins: tuple[Pin, ...], camera: Camera) -> list[Outline]:
+    """Project the vertices that are rendered, and those of the intact pin at true position."""
+    amodal: list[Box | None] = [None] * len(pins)
+    area = [0.0] * len(pins)
+    hulls: list[np.ndarray | None] = [None] * len(pins)
+    groups: dict[Form, list[int]] = {}
+    for number, pin in enumerate(pins):
+        groups.setdefault(pin.form, []).append(number)
+    for form, members in groups.items():
+        frames = np.array([solids.pin_matrix(pins[number]) for number in members])
+        local = solids.pin_mesh(form).vertices
+        world = local @ frames[:, :3, :3].swapaxes(1, 2) + frames[:, None, :3, 3]
+        # The first ring is the pin's buried end; the second stands at the floor, or by scatter a little above it.
+        sides = solids.sides(form.terminal)
+        buried, second = world[:, :sides], world[:, sides : 2 * sides]
+        floors = np.array([pins[number].floor_mm for number in members])
+        heights = [ring[..., 2].mean(axis=1) for ring in (buried, second)]
+        share = np.clip((heights[1] - floors) / (heights[1] - heights[0]), 0.0, 1.0)[:, None, None]
+        points = camera.project(np.concatenate([second + share * (buried - second), world], axis=1))
+        standing = np.concatenate([points[:, :sides], points[:, 2 * sides :]], axis=1)
+        points = points[:, sides:]
+        whole = (
+            polygon_areas(convex_hulls(standing)).tolist()
+            if form.is_convex
+            else [silhouette_area(pin, sides) for pin in standing]
+        )
+        for number, box, covered, pin in zip(members, boxes_of(points), whole, standing, strict=True):
+            amodal[number], area[number] = box, covered
+            hulls[number] = pin[None] if form.is_convex else segments_of(pin, sides)
+
+    expected: list[Box] = [[]] * len(pins)
+    mouths: list[Box] = [[]] * len(pins)
+    drawn: dict[Terminal, list[int]] = {}
+    for number, pin in enumerate(pins):
+        drawn.setdefault(pin.nominal, []).append(number)
+    for terminal, members in drawn.items():
+        places = np.array(
+            [[pins[n].position.x_mm, pins[n].position.y_mm, pins[n].floor_mm] for n in members]
+        )[:, None]
+        standing = camera.project(solids.pin_mesh(Form(terminal)).vertices + places)
+        rim = solids.cavity_outline(terminal, connector.cavity, connector.cavity.chamfer_mm)
+        opening = camera.project(np.column_stack([rim, np.zeros(len(rim))]) + places)
+        measured = zip(
+            members, boxes_of(standing), boxes_of(opening), polygon_areas(opening).tolist(), strict=True
+        )
+        for number, pin_box, mouth_box, mouth_area in measured:
+            expected[number], mouths[number] = pin_box, mouth_box
+            if pins[number].missing:
+                amodal[number], area[number], hulls[number] = None, mouth_area, None
+    return [Outline(*parts) for parts in zip(amodal, expected, mouths, area, hulls, strict=True)]
+
+
+def project_flaws(part: Part, camera: Camera) -> list[FlawOutline]:
+    """Project what each flaw adds, takes away or prints."""
+    found = []
+    for flaw in part.flaws:
+        meant = solids.print_mesh(part.connector.marking, flaw.meant)
+        expected = None if meant is None else box_of(camera.project(meant.vertices))
+        points = _flaw_points(part, flaw)
+        if points is None:
+            found.append(FlawOutline(None, expected, 0.0, False))
+            continue
+        flat = camera.project(points)
+        area = sum(
+            silhouette_area(camera.project(mesh.vertices), solids.BODY_SIDES)
+            for mesh in map(solids.body_mesh, flaw.bodies)
+        )
+        found.append(FlawOutline(box_of(flat), expected, area, flaw.cut is None))
+    return found
+
+
+def _flaw_points(part: Part, flaw: Flaw) -> np.ndarray | None:
+    if flaw.cut is not None:
+        connector = part.connector
+        return solids.cut_points(connector.shell, connector.housings[part.housing], flaw.cut)
+    letters = solids.print_mesh(part.connector.marking, flaw.printed)
+    meshes = [*map(solids.body_mesh, flaw.bodies), *([] if letters is None else [letters])]
+    return np.concatenate([mesh.vertices for mesh in meshes]) if meshes else None

@@ -1,0 +1,178 @@
+"""The rows of a dataset's copies: what a plan's operations make of one row.
+
+Mirrored print is a false print: a picture with print, or of which nobody said that it has none, is mirrored only where
+the user asks. Where only the class of a picture is known and it is NG, nothing is cut off it, as the defect could go.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from blender_scripts.contract.connector import Connector, read_connector
+from generator.augmenting.camera import moved_camera
+from generator.augmenting.copies import Copy, copies
+from generator.augmenting.orientation import Naming, naming
+from generator.augmenting.plan import Options
+from generator.augmenting.relabel import Settings, moved_housing, moved_objects, relabelled, renamed
+from generator.dataset.labels import OK
+from generator.dataset.rows import ObjectRow, PictureRow, columns_of, row_of
+from generator.dataset.writer import encoded_png
+from generator.io.pictures import open_picture, open_upright
+from generator.soart import nsoart
+
+Columns = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How the rows of a dataset are copied.
+
+    Attributes:
+        scenes: folder of the scene files.
+        operations: of each run that has some.
+        options: of the command.
+        settings: of the dataset's card.
+        parameters: contents of nsoart.json.
+        extras: the user's own columns.
+        masks: whether the dataset has masks.
+    """
+
+    scenes: Path
+    operations: Mapping[str, tuple[str, ...]]
+    options: Options
+    settings: Settings
+    parameters: Mapping[str, Any]
+    extras: tuple[str, ...]
+    masks: bool
+
+
+def copies_of(stored: Mapping[str, Any], rules: Rules, skipped: Counter[str]) -> list[Columns]:
+    """The copies of a row, as Arrow stores them.
+
+    Args:
+        stored: the row, with its pictures.
+        rules: how.
+        skipped: counts the copies that are not made, by reason.
+    """
+    asked = rules.operations.get(stored["run"], ())
+    if not asked:
+        return []
+    row = _known(row_of(stored, rules.extras), rules.settings)
+    operations, trim = _allowed(row, asked, rules.options, skipped)
+    run = row.manifest["run"]
+    picture = open_picture(stored["image"]["bytes"], f"row {run}, column image")
+    mask = None
+    if rules.masks and stored.get("mask") is not None:
+        mask = np.asarray(open_upright(stored["mask"]["bytes"], f"row {run}, column mask"))
+    found = []
+    for copy in copies(operations, picture.size, rules.options.seed, run, trim):
+        if rules.parameters and min(copy.move.out) < rules.parameters["window"]:
+            skipped[f"{copy.name}: smaller than a window of NSOART"] += 1
+            continue
+        moved_mask = None if mask is None else copy.move.pixels(mask, nearest=True)
+        made = copied_row(row, copy, mask, moved_mask, rules)
+        found.append(columns_of(made) | _pictures(made, copy.pixels(np.asarray(picture)), moved_mask, rules))
+    return found
+
+
+def _known(row: PictureRow, settings: Settings) -> PictureRow:
+    """The row with what an older dataset says elsewhere: numbers of objects, and the tolerance of its card."""
+    tolerance = row.tolerance or settings.tolerance.get(row.manifest["scene"] or "")
+    if row.objects is None:
+        return replace(row, tolerance=tolerance)
+    numbered = (
+        each if each.id is not None else replace(each, id=number)
+        for number, each in enumerate(row.objects, 1)
+    )
+    return replace(row, tolerance=tolerance, objects=tuple(numbered))
+
+
+def _allowed(
+    row: PictureRow, operations: Sequence[str], options: Options, skipped: Counter[str]
+) -> tuple[list[str], bool]:
+    """The operations that make no false label, and whether edges may be trimmed."""
+    allowed = list(operations)
+    marking = row.manifest["marking"]
+    if "reverse" in allowed and marking != "none" and not options.mirror_text:
+        allowed.remove("reverse")
+        why = "its print would be a false one" if marking else "it is not known whether it has print"
+        skipped[f"reverse: {why} (--mirror-text mirrors it)"] += 1
+    if row.objects is not None or row.label == OK:
+        return allowed, options.trim
+    for name in ("cut", "warp"):
+        if name in allowed:
+            allowed.remove(name)
+            skipped[f"{name}: it is not known where the defect is"] += 1
+    return allowed, False
+
+
+def copied_row(
+    row: PictureRow, copy: Copy, mask: np.ndarray | None, moved_mask: np.ndarray | None, rules: Rules
+) -> PictureRow:
+    """The row of a copy.
+
+    Args:
+        row: the original.
+        copy: what to do.
+        mask: instance indices (H, W) of the original, or None.
+        moved_mask: the mask of the copy.
+        rules: of the dataset.
+    """
+    manifest = dict(row.manifest)
+    world: np.ndarray | None = np.eye(4)
+    left: Sequence[ObjectRow] | None = None
+    if row.objects is not None:
+        left = moved_objects(row.objects, copy.move, mask, moved_mask)
+    if copy.naming is not None:
+        names = _naming(copy.naming, row, rules.scenes)
+        manifest |= {
+            "camera": names.camera(manifest["camera"]),
+            "defects": names.defects(manifest["defects"]),
+        }
+        left = None if left is None else renamed(left, names)
+        world = names.world
+    width, height = copy.move.out
+    made = replace(
+        row,
+        original=manifest["run"],
+        augmentation=copy.name,
+        camera=moved_camera(row.camera, copy.move, world),
+        housing_box=moved_housing(row.housing_box, copy.move),
+        width=width,
+        height=height,
+        manifest={**manifest, "run": f"{manifest['run']}_{copy.name}"},
+    )
+    return made if left is None else relabelled(made, left, rules.settings)
+
+
+def _pictures(
+    row: PictureRow, pixels: np.ndarray, mask: np.ndarray | None, rules: Rules
+) -> dict[str, dict[str, Any]]:
+    run, picture = row.manifest["run"], Image.fromarray(pixels)
+    found = {"image": {"bytes": encoded_png(picture), "path": f"{run}.png"}}
+    if rules.parameters:
+        chart = nsoart.nsoart_picture(picture, rules.parameters, row.manifest)
+        found["nsoart"] = {"bytes": encoded_png(chart), "path": f"{run}_nsoart.png"}
+    if mask is not None:
+        found["mask"] = {"bytes": encoded_png(Image.fromarray(mask)), "path": f"{run}_mask.png"}
+    return found
+
+
+def _naming(operation: str, row: PictureRow, scenes: Path) -> Naming:
+    objects = row.objects or ()
+    addresses, cavities = [each.address for each in objects], [each.cavity for each in objects]
+    return naming(operation, addresses, cavities, _connector(scenes, row.manifest["scene"]))
+
+
+@cache
+def _connector(scenes: Path, scene: str | None) -> Connector | None:
+    path = scenes / f"{scene}.toml"
+    return read_connector(path) if scene and path.is_file() else None

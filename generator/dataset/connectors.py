@@ -1,0 +1,205 @@
+"""DATASET/connectors.json: the connectors that a dataset's pictures show, as a trainer needs them without the renderer.
+
+Millimetres in the housing's frame: mating face z = 0, X right, Y up, Z towards the viewer of the centre camera.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from blender_scripts.contract.connector import Connector, read_connector
+from blender_scripts.contract.errors import InputError
+from blender_scripts.contract.positions import Position
+
+CONNECTORS = "connectors.json"
+SCHEMA = 1
+# Two nominal positions closer than this are one.
+SAME_MM = 0.02
+# How a part may be laid down again so that its positions fall on each other: where (x, y) goes, from their middle.
+SYMMETRIES: dict[str, Callable[[float, float], tuple[float, float]]] = {
+    "half_turn": lambda x, y: (-x, -y),
+    "mirror_x": lambda x, y: (-x, y),
+    "mirror_y": lambda x, y: (x, -y),
+}
+
+
+@dataclass(frozen=True)
+class NominalPosition:
+    """One position as the drawing has it.
+
+    Attributes:
+        x_mm, y_mm, z_mm: of the tip.
+        standing_mm: length of the terminal above the cavity floor.
+        width_mm, thickness_mm: of its section. These three and `z_mm` are None where a mixture of terminals leaves
+            them to the part.
+    """
+
+    address: str
+    cavity: str
+    x_mm: float
+    y_mm: float
+    z_mm: float | None
+    standing_mm: float | None
+    width_mm: float | None
+    thickness_mm: float | None
+
+
+@dataclass(frozen=True)
+class NominalConnector:
+    """One housing of one scene with one terminal.
+
+    Attributes:
+        scene_sha256: of the scene's files, as in the records.
+        outline_mm: outer edge of the walls at the mating face, counter-clockwise; None of a housing from CAD.
+        symmetries: those of SYMMETRIES that lay the positions on each other: a picture of them alone does not tell
+            which way the part lies.
+    """
+
+    scene: str
+    housing: str
+    terminal: str
+    scene_sha256: str
+    outline_mm: tuple[tuple[float, float], ...] | None
+    symmetries: tuple[str, ...]
+    positions: tuple[NominalPosition, ...]
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What a row of a dataset names it by: scene, housing, terminal."""
+        return self.scene, self.housing, self.terminal
+
+
+def read_connectors(folder: Path) -> tuple[NominalConnector, ...] | None:
+    """What a dataset's, or a run's, connectors.json says; None where there is none, as in an older dataset.
+
+    Raises:
+        InputError: another version, or not what build writes.
+    """
+    path = folder / CONNECTORS
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        if content["schema"] != SCHEMA:
+            raise InputError(f"{path}: expected schema {SCHEMA}, got {content['schema']!r}")
+        return tuple(_connector(each) for each in content["connectors"])
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        got = f"no {error}" if isinstance(error, KeyError) else error
+        raise InputError(f"{path}: expected what build writes, got: {got}") from None
+
+
+def connectors_json(connectors: Iterable[NominalConnector]) -> str:
+    """The contents of connectors.json, one line for each connector."""
+    entries = sorted(connectors, key=lambda each: each.key)
+    lines = ",\n".join(json.dumps(dataclasses.asdict(each), ensure_ascii=False) for each in entries)
+    return f'{{"schema": {SCHEMA}, "connectors": [\n{lines}\n]}}\n'
+
+
+def nominal_connectors(
+    shown: Iterable[tuple[str, str, str, str | None]], scenes: Path
+) -> tuple[tuple[NominalConnector, ...], list[str]]:
+    """The connectors that rendered rows show, and why some are left out.
+
+    Args:
+        shown: scene, housing and terminal of the rows, and the SHA-256 of the scene that was rendered.
+        scenes: folder of the scene files; one that has changed since then says nothing of these pictures.
+    """
+    found: dict[tuple[str, str, str], NominalConnector] = {}
+    changed: set[str] = set()
+    connectors: dict[str, Connector] = {}
+    for scene, housing, terminal, sha256 in sorted(shown, key=str):
+        if scene not in connectors:
+            connectors[scene] = read_connector(scenes / f"{scene}.toml")
+        if connectors[scene].sha256 == sha256:
+            each = nominal_connector(connectors[scene], housing, terminal)
+            found[each.key] = each
+        else:
+            changed.add(scene)
+    notes = [
+        f"{scene}.toml is not the scene that these pictures were rendered from: {CONNECTORS} is without it"
+        for scene in sorted(changed)
+    ]
+    return tuple(found[key] for key in sorted(found) if key[0] not in changed), notes
+
+
+def nominal_connector(connector: Connector, housing: str, terminal: str) -> NominalConnector:
+    """A scene's drawing of one housing and terminal (or mixture)."""
+    positions = tuple(_nominal(connector, terminal, position) for position in connector.positions)
+    outline = None
+    if connector.housings[housing].cad is None:
+        edge = connector.shell.outside
+        outline = tuple(_rounded(station.at(edge.radius_mm)) for station in edge.stations)
+    return NominalConnector(
+        scene=connector.name,
+        housing=housing,
+        terminal=terminal,
+        scene_sha256=connector.sha256,
+        outline_mm=outline,
+        symmetries=symmetries(positions),
+        positions=positions,
+    )
+
+
+def symmetries(positions: Sequence[NominalPosition]) -> tuple[str, ...]:
+    """Those of SYMMETRIES that map every position onto one of the same height."""
+    places = np.array([[each.x_mm, each.y_mm] for each in positions])
+    places -= 0.5 * (places.min(axis=0) + places.max(axis=0))
+    # A height that is not known fits any.
+    heights = np.array([np.nan if each.z_mm is None else each.z_mm for each in positions])
+
+    def is_there(x: float, y: float, z: float) -> bool:
+        near = np.abs(places - (x, y)).max(axis=1) < SAME_MM
+        return bool((near & ~(np.abs(heights - z) >= SAME_MM)).any())
+
+    return tuple(
+        name
+        for name, move in SYMMETRIES.items()
+        if all(is_there(*move(x, y), z) for (x, y), z in zip(places, heights, strict=True))
+    )
+
+
+def _nominal(connector: Connector, terminal: str, position: Position) -> NominalPosition:
+    mix = connector.mixes.get(terminal)
+    names = (terminal,) if mix is None else mix.of if mix.rule == "random" else (mix.at(position, 0),)
+    terminals = [connector.terminals[name] for name in names]
+
+    def only(name: str) -> float | None:
+        values = {getattr(each, name) for each in terminals}
+        return values.pop() if len(values) == 1 else None
+
+    standing = only("standing_mm")
+    x, y = _rounded((position.x_mm, position.y_mm))
+    return NominalPosition(
+        address=position.address,
+        cavity=position.cavity,
+        x_mm=x,
+        y_mm=y,
+        z_mm=None if standing is None else round(standing - connector.shell.depth_mm, 6),
+        standing_mm=standing,
+        width_mm=only("width_mm"),
+        thickness_mm=only("thickness_mm"),
+    )
+
+
+def _rounded(point: tuple[float, float]) -> tuple[float, float]:
+    """To a nanometre, as in records."""
+    return round(point[0], 6) + 0.0, round(point[1], 6) + 0.0
+
+
+def _connector(entry: Any) -> NominalConnector:
+    outline = entry["outline_mm"]
+    return NominalConnector(
+        **{
+            **entry,
+            "outline_mm": None if outline is None else tuple((float(x), float(y)) for x, y in outline),
+            "symmetries": tuple(entry["symmetries"]),
+            "positions": tuple(NominalPosition(**each) for each in entry["positions"]),
+        }
+    )

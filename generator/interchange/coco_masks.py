@@ -1,0 +1,90 @@
+"""COCO's segmentations: polygons and run lengths, to pixels and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from blender_scripts.contract.errors import shown
+from generator.interchange.labelled import numbers
+
+
+def pixels_of(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
+    """What a segmentation covers of a picture of (W, H) px, (H, W) bool.
+
+    Args:
+        segmentation: polygons, or run lengths as a list or as COCO's string, undecoded.
+        size: (W, H) px.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        if isinstance(segmentation, list):
+            return _filled(segmentation, size)
+        return _unrolled(segmentation, size)
+    except KeyError as error:
+        raise ValueError(f"no {error}") from None
+    except Exception as error:  # whatever pycocotools raises
+        raise ValueError(str(error)) from None
+
+
+def run_lengths(pixels: np.ndarray) -> dict[str, Any]:
+    """COCO's compressed run lengths of pixels (H, W) bool."""
+    from pycocotools import mask as coco_mask
+
+    code = coco_mask.encode(np.asfortranarray(pixels.astype(np.uint8)))
+    return {"size": code["size"], "counts": code["counts"].decode("ascii")}
+
+
+def _filled(polygons: list[Any], size: tuple[int, int]) -> np.ndarray:
+    from pycocotools import mask as coco_mask
+
+    for polygon in polygons:
+        edges = numbers(polygon) if isinstance(polygon, list) else None
+        if edges is None or len(edges) < 6 or len(edges) % 2:
+            raise ValueError(f"{shown(polygon)} in place of three points or more")
+        if min(edges) < -max(size) or max(edges) > 2 * max(size):
+            raise ValueError(f"a polygon far outside of {size[0]} x {size[1]} px")
+    code = coco_mask.merge(coco_mask.frPyObjects(polygons, size[1], size[0]))
+    return np.asarray(coco_mask.decode(code), bool)
+
+
+def _unrolled(code: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
+    if list(code["size"]) != [size[1], size[0]]:
+        raise ValueError(f"one of size {shown(code['size'])}, the picture's is [{size[1]}, {size[0]}]")
+    given = code["counts"]
+    runs = np.array(_decoded(given) if isinstance(given, str) else given, np.float64)
+    if not ((runs >= 0) & (runs == np.floor(runs))).all() or runs.sum() != size[0] * size[1]:
+        raise ValueError(f"runs that do not sum to {size[1]} x {size[0]} px")
+    flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs.astype(np.int64))
+    return flat.reshape(size[0], size[1]).T
+
+
+def _decoded(text: str) -> list[int]:
+    """Run lengths from COCO's string: five bits a character, lowest first, each but three as the step from its last.
+
+    pycocotools reads beyond the end of a damaged one.
+
+    Raises:
+        ValueError: characters that are none of it, or one too few.
+    """
+    runs: list[int] = []
+    value = shift = 0
+    for letter in text:
+        bits = ord(letter) - 48
+        if not 0 <= bits < 64:
+            raise ValueError(f"run lengths with {letter!r}")
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            value -= 1 << shift
+        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+        value = shift = 0
+    if shift:
+        raise ValueError("run lengths that end within a number")
+    return runs

@@ -1,0 +1,129 @@
+"""Another dataset whose rows an import is mixed with, and how many of both training keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from datasets import Features
+from PIL import Image
+
+from blender_scripts.contract.errors import InputError, shown
+from generator.dataset.derived_card import read_card
+from generator.dataset.folder import (
+    BATCH_ROWS,
+    CARD,
+    NSOART,
+    count_rows,
+    dataset_columns,
+    read_connectors,
+    read_parameters,
+    read_rows,
+    split_files,
+)
+from generator.dataset.rows import all_columns
+from generator.soart import nsoart
+
+WIDEST = 4096
+
+
+@dataclass(frozen=True)
+class Other:
+    """A dataset of ours, checked when it is opened.
+
+    Attributes:
+        extras, other, masks: the user's columns, whether it has OTHERNG, and masks.
+        card, parameters, connectors: what its files say.
+    """
+
+    folder: Path
+    columns: Features
+    extras: tuple[str, ...]
+    other: bool
+    masks: bool
+
+    @classmethod
+    def opened(cls, folder: Path) -> Other:
+        """Raises InputError where it is no dataset of ours."""
+        return cls(folder, *dataset_columns(folder))
+
+    @cached_property
+    def parts(self) -> dict[str, int]:
+        """The part of each run, 0 where it has none."""
+        files = split_files(self.folder).values()
+        rows = (row for paths in files for row in read_rows(paths, ["run", "part"]))
+        return {row["run"]: row["part"] or 0 for row in rows}
+
+    @cached_property
+    def splits(self) -> dict[str, int]:
+        """How many rows each split has."""
+        return {split: count_rows(paths) for split, paths in split_files(self.folder).items()}
+
+    @cached_property
+    def connectors(self) -> dict[str, Any] | None:
+        return read_connectors(self.folder)
+
+    @cached_property
+    def card(self) -> dict[str, Any]:
+        path = self.folder / CARD
+        try:
+            return read_card(path.read_text("utf-8") if path.is_file() else "")[0]
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: expected a card in UTF-8, got: {error}") from None
+
+    @cached_property
+    def parameters(self) -> dict[str, Any]:
+        """Its nsoart.json, with which a picture of every group has been tried."""
+        try:
+            parameters = read_parameters(self.folder)
+            window, stride = parameters["window"], parameters["stride"]
+            if not (type(window) is int and type(stride) is int and 1 <= window <= WIDEST and stride >= 1):
+                raise ValueError(f"window {shown(window)} and stride {shown(stride)}")
+            trial = Image.new("L", (window, window))
+            for group in (None, *parameters["groups"]):
+                nsoart.nsoart_picture(trial, parameters, group)
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            got = f"no {error}" if isinstance(error, KeyError) else error
+            raise InputError(f"{self.folder / NSOART}: expected what build writes, got: {got}") from None
+        return parameters
+
+    def tables(self, split: str, kept: set[int], schema: pa.Schema) -> Iterator[pa.Table]:
+        """Rows of a split with all columns of the mixed dataset, some at a time.
+
+        Args:
+            split: maybe none of its own.
+            kept: numbers of the rows wanted.
+            schema: of the mixed dataset, without metadata.
+        """
+        rows: list[Mapping[str, Any]] = []
+        for row in read_rows(split_files(self.folder).get(split, []), only=kept):
+            rows.append(all_columns(row))
+            if len(rows) == BATCH_ROWS:
+                yield pa.Table.from_pylist(rows, schema=schema)
+                rows = []
+        if rows:
+            yield pa.Table.from_pylist(rows, schema=schema)
+
+
+def chosen(photos: int, renders: int, share: float | None, seed: int) -> tuple[list[int], set[int]]:
+    """Which photographs and which renders a split keeps: all, or so many that photographs have a share of it.
+
+    Args:
+        photos, renders: how many there are.
+        share: of the photographs; the rest is left out at random. None: all are kept.
+        seed: of the draw.
+    """
+    keep_photos, keep_renders = photos, renders
+    if share is not None and photos and renders:
+        if photos / (photos + renders) < share:
+            keep_renders = max(1, round(photos * (1 - share) / share))
+        else:
+            keep_photos = max(1, round(renders * share / (1 - share)))
+    rng = np.random.default_rng([seed, 1])
+    kept = sorted(rng.permutation(photos)[:keep_photos].tolist())
+    return kept, set(rng.permutation(renders)[:keep_renders].tolist())

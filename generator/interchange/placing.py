@@ -1,0 +1,102 @@
+"""Where imported pictures go in a dataset: a name of their own, a part where there are several views, a split."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from generator.dataset.labels import worst_class
+from generator.interchange.labelled import Found, is_utf8
+from generator.interchange.photo_rows import Photo
+from generator.io.view_names import parts_of
+
+
+def placed(
+    found: Found,
+    shares: Mapping[str, float],
+    seed: int,
+    others: Mapping[str, int],
+    views: Sequence[str] = (),
+) -> list[Photo]:
+    """Each picture with a name of its own and its split; of parts with several views those that are whole.
+
+    Args:
+        found: by a reader; takes in the pictures that have no place.
+        shares: of the splits; empty: as the files say, training where they say nothing.
+        seed: of the draw, which is made class by class, of parts where there are views.
+        others: names that are taken, with their parts.
+        views: cameras of which every part has a picture.
+    """
+    photos = _named(found, set(others))
+    if views:
+        photos = _of_parts(photos, views, max(others.values(), default=0) + 1, found.problems)
+    return _drawn(photos, shares, seed) if shares else photos
+
+
+def _named(found: Found, taken: set[str]) -> list[Photo]:
+    """Each picture with the name of its row."""
+    photos = []
+    times = Counter(labelled.path.resolve() for labelled in found.pictures)
+    # Which of its labels count, nobody can tell: such a picture is left out altogether.
+    repeated = {labelled.path.resolve(): labelled.name for labelled in found.pictures}
+    found.problems += [
+        f"{name}: expected each picture once, got it {times[path]} times"
+        for path, name in repeated.items()
+        if times[path] > 1
+    ]
+    for labelled in found.pictures:
+        if times[labelled.path.resolve()] > 1:
+            continue
+        if not is_utf8(labelled.name):
+            found.problems.append(f"{labelled.name!r}: expected a name in UTF-8, got other bytes")
+            continue
+        stem = re.sub(r"[^\w-]+", "_", str(Path(labelled.name).with_suffix(""))).strip("_") or "picture"
+        run, number = stem, 1
+        while run in taken:
+            number += 1
+            run = f"{stem}_{number}"
+        taken.add(run)
+        photos.append(Photo(labelled, run, labelled.split or "train"))
+    return photos
+
+
+def _drawn(photos: list[Photo], shares: Mapping[str, float], seed: int) -> list[Photo]:
+    """The pictures with splits drawn by share: class by class, a part's views together."""
+    units: dict[str | int, list[int]] = {}
+    for at, photo in enumerate(photos):
+        units.setdefault(photo.run if photo.part is None else photo.part, []).append(at)
+    rng = np.random.default_rng(seed)
+    by_class: dict[str, list[list[int]]] = {}
+    for unit in units.values():
+        by_class.setdefault(worst_class(photos[at].label for at in unit), []).append(unit)
+    found = list(photos)
+    for label in sorted(by_class):
+        drawn = rng.permutation(len(by_class[label]))
+        bounds = np.round(np.cumsum([0.0, *shares.values()]) * len(drawn)).astype(int)
+        for split, first, last in zip(shares, bounds[:-1], bounds[1:], strict=True):
+            for at in (at for number in drawn[first:last] for at in by_class[label][number]):
+                found[at] = replace(found[at], split=split)
+    return found
+
+
+def _of_parts(photos: list[Photo], views: Sequence[str], first: int, problems: list[str]) -> list[Photo]:
+    """The pictures of whole parts, which are numbered from `first`, each with its camera."""
+    paths = [photo.labelled.path.resolve() for photo in photos]
+    root = os.path.commonpath([path.parent for path in paths]) if paths else ""
+    by_path = {path.relative_to(root): photo for path, photo in zip(paths, photos, strict=True)}
+    parts, wrong = parts_of(list(by_path), views)
+    problems += wrong
+    found: list[Photo] = []
+    for number, (part, pictures) in enumerate(parts.items(), first):
+        own = [replace(by_path[path], part=number, camera=camera) for camera, path in pictures.items()]
+        if len(splits := list(dict.fromkeys(photo.split for photo in own))) > 1:
+            problems.append(f"{part}: expected its views in one split, got {', '.join(splits)}")
+        else:
+            found += own
+    return found

@@ -1,0 +1,29 @@
+"""What the page says of each question: which measures, as which table and figure. One module for each question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from studies.findings import Found
+from studies.questions import (
+    attention,
+    florence2,
+    improvement,
+    ladder,
+    pretraining,
+    soart,
+    supervision,
+    views,
+)
+
+SECTIONS: dict[int, Callable[[Found, Path], list[str]]] = {
+    1: ladder.section,
+    2: supervision.section,
+    3: improvement.section,
+    4: views.section,
+    5: pretraining.section,
+    6: attention.section,
+    7: florence2.section,
+    8: soart.section,
+}

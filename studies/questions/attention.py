@@ -1,0 +1,114 @@
+"""6: where the attention lies, over the stages of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.soart_evaluation import wilson
+from studies import figures
+from studies.findings import Found, Value, over_seeds
+from studies.tables import table
+
+ATTENTION = {
+    "hit": "hit",
+    "energy_ratio": "energy ratio",
+    "entropy_ng": "entropy NG",
+    "entropy_ok": "entropy OK",
+    "on_pins": "on the pins",
+    "on_housing": "on the housing",
+}
+
+
+LOOKED_AT = "test_housings"
+
+
+def stage_means(documents: list[dict[str, Any]]) -> dict[int, dict[str, float]]:
+    """By stage's epoch the scores of gradient rollout, mean over the seeds; nan where no picture has one."""
+    return {stage: _means(scores) for stage, scores in _rollouts(documents).items()}
+
+
+def _rollouts(documents: list[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:
+    """By stage's epoch the scores of gradient rollout, by seed."""
+    seeds = [document["result"]["attention"][LOOKED_AT]["weights"] for document in documents]
+    return {
+        int(stage): [next(one for way, one in seed[stage].items() if "gradient" in way) for seed in seeds]
+        for stage in sorted(seeds[0])
+    }
+
+
+def _means(scores: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Mean of each score over those that have one; nan where none has."""
+    values = {key: [one[key] for one in scores if one[key] is not None] for key in ATTENTION}
+    return {key: float(np.mean(v)) if v else float("nan") for key, v in values.items()}
+
+
+def section(found: Found, picture: Path) -> list[str]:
+    """6: hits, entropy and the share on the housing over the stages."""
+    base = _baselines(found)
+    figure, panels = figures.panels(3)
+    first, whole = _first_epochs(found)
+    for axes, key in zip(panels, ("hit", "", "on_housing"), strict=True):
+        if first < whole:
+            axes.axvspan(first - 0.5, whole - 0.5, color="grey", alpha=0.15, label="close-ups")
+        if key and base.get("uniform"):
+            axes.axhline(base["uniform"][key], color="grey", linestyle=":", label="flat map")
+    titles = ("Peak on the defect (NG)", "Entropy: NG full, OK dashed", "Share on the housing")
+    rows = []
+    for index, (variant, documents) in enumerate(found.variants.items()):
+        stages = stage_means(documents)
+        lines = (("hit", "o-", 0), ("entropy_ng", "o-", 1), ("entropy_ok", "o--", 1), ("on_housing", "o-", 2))
+        for key, style, panel in lines:
+            label = None if key == "entropy_ok" else variant
+            values = [means[key] for means in stages.values()]
+            panels[panel].plot(list(stages), values, style, color=f"C{index}", label=label)
+        for epoch, means in stages.items():
+            cells = [f"{value:.3f}" for value in means.values()]
+            cells[0] = str(_hits(documents, epoch))
+            rows.append([variant, len(documents), epoch, *cells])
+    for name, means in base.items():
+        rows.append([f"*{name}*", "", "", *(f"{means[key]:.3f}" for key in ATTENTION)])
+    for axes, title in zip(panels, titles, strict=True):
+        axes.set_xlabel("epoch")
+        figures.finish(axes, title)
+    panels[1].set_ylim(0.1, 0.6)
+    figures.save(figure, picture)
+    return [
+        "Gradient rollout on the test of changed housings, mean over seeds. The peak on the defect is a share of "
+        "pictures and has an interval; the others are means over maps:\n\n"
+        + table(["trained on", "seeds", "epoch", *ATTENTION.values()], rows)
+    ]
+
+
+def _baselines(found: Found) -> dict[str, dict[str, float]]:
+    """The scores of a flat map and of random weights' gradient rollout, mean over all trainings."""
+    all_seeds = [
+        document["result"]["attention"][LOOKED_AT]["baselines"]
+        for documents in found.variants.values()
+        for document in documents
+    ]
+    return {
+        name: _means([one[name] for one in all_seeds])
+        for name in all_seeds[0]
+        if name == "uniform" or ("gradient" in name and name.startswith("random"))
+    }
+
+
+def _first_epochs(found: Found) -> tuple[int, float]:
+    """The first epoch that is looked at, and the first of the training that shows whole pictures."""
+    documents = [d for some in found.variants.values() for d in some]
+    whole = (r["epoch"] for d in documents for r in d["result"]["curve"] if r["stage"] == "pictures")
+    return min(_rollouts(documents)), min(whole, default=0.0)
+
+
+def _hits(documents: list[dict[str, Any]], epoch: int) -> Value | str:
+    """The share of defective pictures whose peak lies on the defect, with Wilson's interval."""
+    shares = []
+    for one in _rollouts(documents)[epoch]:
+        if one["hit"] is not None:
+            trials = int(one["ng_pictures"])
+            shares.append({"share": one["hit"], "interval": wilson(one["hit"], trials)})
+    return over_seeds(shares) or "–"

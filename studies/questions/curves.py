@@ -1,0 +1,41 @@
+"""Curves over a training's epochs, from the results of its seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from studies.findings import Found
+
+
+def curves(
+    found: Found, x: Callable[[dict[str, Any]], float], y: str
+) -> dict[str, list[list[tuple[float, float]]]]:
+    """By variant each seed's curve, without the epochs that have no value; `x` reads a line with its progress."""
+    found_curves: dict[str, list[list[tuple[float, float]]]] = {}
+    for variant, documents in found.variants.items():
+        quiet = quiet_seconds([document["result"]["curve"] for document in documents])
+        for document in documents:
+            rows = document["result"]["curve"]
+            spent = np.cumsum([quiet[row["stage"]] for row in rows]) / 60
+            line = [
+                (x({**row, "minutes": minutes, "share": row["epoch"] / rows[-1]["epoch"]}), float(row[y]))
+                for row, minutes in zip(rows, spent, strict=True)
+                if isinstance(row.get(y), int | float)
+            ]
+            if line:
+                found_curves.setdefault(variant, []).append(line)
+    return found_curves
+
+
+def quiet_seconds(curves: list[list[dict[str, Any]]]) -> dict[str, float]:
+    """By stage the seconds of its fastest epoch in any curve: a busy machine must not look like a slow method."""
+    seconds: dict[str, list[float]] = {}
+    for rows in curves:
+        before = 0.0
+        for row in rows:
+            seconds.setdefault(row["stage"], []).append(row["seconds_so_far"] - before)
+            before = row["seconds_so_far"]
+    return {stage: min(some) for stage, some in seconds.items()}

@@ -1,0 +1,160 @@
+"""7: Florence-2 from random weights, and tuned to another housing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from studies import figures
+from studies.findings import Found, Value
+from studies.questions.curves import curves
+from studies.questions.shares import Share, ranged
+from studies.tables import by_variant, seeds_of, table
+
+
+def precision(split: str, *group: str) -> Callable[[Mapping[str, Any]], Share]:
+    """Reads mAP50 of a split, or of a group in it."""
+
+    def share(result: Mapping[str, Any]) -> Share:
+        part = result["splits"].get(split, {})
+        for name in group:
+            part = part.get(name, {})
+        value = part.get("map50")
+        interval = part.get("map50_interval") or (value, value)
+        return None if value is None else {"share": value, "interval": interval}
+
+    return share
+
+
+# The splits of a tuned model, and those of the one that it began with, which hold the same pictures.
+TUNED_ON = {"new housing": ("test", "test_new"), "known pictures": ("test_known", "test")}
+
+
+GROUPS = {
+    "seen positions": ("positions", "seen"),
+    "held-out positions": ("positions", "held-out"),
+    "with print": ("digits", "with"),
+    "without print": ("digits", "without"),
+}
+
+
+def section(found: Found, picture: Path) -> list[str]:
+    """7: mAP50 by epochs and pictures; what tuning brings on the new housing and leaves of what was known."""
+    scratch, tuned = (
+        replace(found, variants={v: d for v, d in found.variants.items() if v.startswith("tuned") == told})
+        for told in (False, True)
+    )
+    figure, (left, right) = figures.panels(2)
+    parts = []
+    if scratch.variants:
+        by_share = curves(scratch, lambda row: row["share"], "val_map50")
+        figures.lines_over(
+            left, by_share, "Validation mAP50, from random weights", "share of the training", ""
+        )
+        parts += _from_random_weights(scratch)
+    if tuned.variants:
+        columns = {}
+        for title, (after, begin) in TUNED_ON.items():
+            columns[title] = tuned.values(precision(after))
+            if before := scratch.values(precision(begin)).get("RGB"):
+                columns[title]["before tuning"] = before
+        order = ("before tuning", *tuned.variants)
+        series = {v: {t: c[v] for t, c in columns.items() if v in c} for v in order}
+        figures.dots(right, list(columns), series, "Test mAP50, tuned to a new housing", loc="lower left")
+        parts += _tuned(tuned, found, columns, order)
+    else:
+        right.set_axis_off()
+    figures.save(figure, picture)
+    return parts
+
+
+def _from_random_weights(scratch: Found) -> list[str]:
+    columns = {"mAP50, test": scratch.values(precision("test"))}
+    columns |= {title: scratch.values(precision("test", *way)) for title, way in GROUPS.items()}
+    rows = []
+    for variant, documents in scratch.variants.items():
+        loss = ranged([d["result"]["curve"][-1]["train_loss"] for d in documents], ".2f")
+        rows.append([variant, len(documents), *_false_boxes(documents), loss])
+    return [
+        "From random weights, equal steps:\n\n" + by_variant(columns),
+        "Boxes on good parts, per picture, at the threshold that validation chose, and the loss on the training "
+        "pictures in the last epoch:\n\n"
+        + table(["trained with", "seeds", "with print", "without print", "training loss"], rows),
+    ]
+
+
+def gained(found: Found, variant: str) -> dict[str, list[float]]:
+    """By test what each seed's tuning changed of the mAP50 of the very model that it began with."""
+    before = {document["key"]: document["result"] for document in found.variants.get("RGB", [])}
+    changes: dict[str, list[float]] = {}
+    for title, (after, begin) in TUNED_ON.items():
+        changes[title] = []
+        for document in found.variants[variant]:
+            first = before.get(document["config"]["init"])
+            ends = precision(after)(document["result"]), first and precision(begin)(first)
+            if ends[0] and ends[1]:
+                changes[title].append(ends[0]["share"] - ends[1]["share"])
+    return changes
+
+
+def _tuned(
+    tuned: Found, found: Found, columns: Mapping[str, Mapping[str, Value]], order: Sequence[str]
+) -> list[str]:
+    told = {v: _changes(documents) for v, documents in tuned.variants.items()}
+    rows = [
+        [
+            v,
+            seeds_of(c.get(v) for c in columns.values()),
+            *(c.get(v, "–") for c in columns.values()),
+            *told.get(v, ("–", "–", "–")),
+        ]
+        for v in order
+    ]
+    header = [
+        "tuned",
+        "seeds",
+        *(f"mAP50, {title}" for title in columns),
+        "trained",
+        "changed",
+        "answers kept",
+    ]
+    changes = [[v, *(ranged(some, "+.3f") for some in gained(found, v).values())] for v in tuned.variants]
+    on_the_way = []
+    for variant, documents in tuned.variants.items():
+        lines = [{row["epoch"]: row.get("val_map50") for row in d["result"]["curve"]} for d in documents]
+        cells = []
+        for epoch in (1.0, 4.0, 12.0):
+            values = [value for line in lines if (value := line.get(epoch)) is not None]
+            cells.append(f"{np.mean(values):.3f}" if len(values) == len(lines) else "–")
+        on_the_way.append([variant, *cells])
+    return [
+        "Tuned to another housing with 160 pictures, 12 epochs:\n\n" + table(header, rows),
+        "Change of the mAP50 of the very model that was tuned, mean over seeds (least to largest):\n\n"
+        + table(["tuned", *TUNED_ON], changes),
+        "Validation mAP50 of the new housing on the way, mean over seeds:\n\n"
+        + table(["tuned", "epoch 1", "epoch 4", "epoch 12"], on_the_way),
+    ]
+
+
+def _false_boxes(documents: list[dict[str, Any]]) -> list[str]:
+    cells = []
+    for group in ("with", "without"):
+        parts = [d["result"]["splits"]["test"].get("digits", {}).get(group, {}) for d in documents]
+        values = [v for part in parts if (v := part.get("false_boxes_per_ok_picture")) is not None]
+        cells.append(ranged(values, ".2f"))
+    return cells
+
+
+def _changes(documents: list[dict[str, Any]]) -> tuple[str, str, str]:
+    """Shares of the parameters that trained and that changed, and how like the answers on other pictures are."""
+    results = [document["result"] for document in documents]
+    shares = [
+        float(np.mean([r[key] / r["parameters"] for r in results]))
+        for key in ("trained_parameters", "changed_parameters")
+    ]
+    kept = float(np.mean([r["forgetting"]["similarity"] for r in results]))
+    return f"{shares[0]:.0%}", f"{shares[1]:.0%}", f"{kept:.2f}"

@@ -1,0 +1,52 @@
+"""3: what copies of a small data set bring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from studies import figures
+from studies.findings import Found
+from studies.questions.shares import GUESSING, Share, accuracy, answered, collapsed, ranged
+from studies.tables import differences, table
+
+
+def learned(result: Mapping[str, Any]) -> Share:
+    """Reads the balanced accuracy on the training's own pictures, as rendered."""
+    return result["originals"]["balanced_accuracy"]  # type: ignore[no-any-return]
+
+
+def gaps(found: Found) -> dict[str, list[float]]:
+    """By variant each seed's balanced accuracy on its own training pictures minus that on the test."""
+    test = accuracy("test")
+    found_gaps = {}
+    for variant, documents in found.variants.items():
+        results = [document["result"] for document in documents]
+        found_gaps[variant] = [
+            own["share"] - other["share"] for r in results if (own := learned(r)) and (other := test(r))
+        ]
+    return found_gaps
+
+
+def section(found: Found, picture: Path) -> list[str]:
+    """3: accuracy on the test and on the pictures of the training itself."""
+    test, own, overfit = found.values(accuracy("test")), found.values(learned), gaps(found)
+    figure, (left, right) = figures.panels(2)
+    figures.named(left, test, "Test: balanced accuracy", GUESSING)
+    for index, values in enumerate(overfit.values()):
+        right.plot([index] * len(values), values, "o", color=f"C{index}")
+    right.axhline(0, color="grey", linewidth=0.8)
+    right.set_xticks(range(len(overfit)), list(overfit), rotation=20, ha="right")
+    figures.finish(right, "Overfitting: own training pictures minus test")
+    right.set_ylim(-0.1, 1.04)
+    figures.save(figure, picture)
+    rows = [
+        [v, test[v].seeds, test[v], own[v], ranged(overfit[v])] for v in overfit if v in test and v in own
+    ]
+    header = ["training pictures", "seeds", "balanced accuracy, test", "on its own training pictures"]
+    header.append("difference (seeds)")
+    parts = [table(header, rows)]
+    parts += differences(found, list(combinations(found.variants, 2)), {"test": answered("test")})
+    return parts + collapsed(found)

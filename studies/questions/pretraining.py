@@ -1,0 +1,64 @@
+"""5: own pre-training against random weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from studies import figures
+from studies.findings import Found, Value
+from studies.plan import FEW, NEW, OWN, SCRATCH, begun
+from studies.questions.shares import GUESSING, Share, accuracy, answered, collapsed
+from studies.tables import by_variant, differences, seeds_of, table
+
+
+def section(found: Found, picture: Path) -> list[str]:
+    """5: accuracy over the number of pictures, from scratch and tuned."""
+    test = found.values(accuracy("test"))
+    figure, panels = figures.panels(2)
+    rows, pairs = [], []
+    for axes, target in zip(panels, NEW, strict=True):
+        series: dict[str, dict[int, Value]] = {}
+        for start in (SCRATCH, OWN):
+            for count in FEW:
+                if value := test.get(begun(target, count, start)):
+                    series.setdefault(start, {})[count] = value
+        if series:
+            chance = GUESSING if target == NEW[0] else 1 / 4
+            figures.growing(axes, series, target, "pictures", "balanced accuracy, test", chance)
+        else:
+            axes.set_title(f"{target}: not run yet")
+            axes.set_axis_off()
+        for count in FEW:
+            cells = [series.get(start, {}).get(count) for start in (SCRATCH, OWN)]
+            pairs.append((begun(target, count, SCRATCH), begun(target, count, OWN)))
+            if any(cells):
+                rows.append([target, count, seeds_of(cells), *(cell or "–" for cell in cells)])
+    figures.save(figure, picture)
+    parts = [table(["new", "pictures", "seeds", "from scratch", OWN], rows)] if rows else []
+    # Does the tuned model need fewer pictures for as much?
+    pairs += [(begun(target, FEW[2], SCRATCH), begun(target, FEW[1], OWN)) for target in NEW]
+    parts += differences(found, pairs, {"test": answered("test")})
+    return parts + _new_modes_by_class(found) + collapsed(found)
+
+
+def recalled(label: str) -> Callable[[Mapping[str, Any]], Share]:
+    """Reads the share of a class's test pictures that are named right."""
+    return lambda result: result["splits"]["test"].get("recall", {}).get(label)
+
+
+def _new_modes_by_class(found: Found) -> list[str]:
+    """Where the tuned model gains on the new modes: with them, or with the kinds that it knew."""
+    variants = {v: d for v, d in found.variants.items() if v.startswith(NEW[1])}
+    some = replace(found, variants=variants)
+    titles = {"OTHERNG": "new modes", "BENDNG": "bent", "NUKENG": "missing", "OK": "good"}
+    columns = {title: some.values(recalled(label)) for label, title in titles.items()}
+    columns = {title: values for title, values in columns.items() if values}
+    if not columns:
+        return []
+    return [
+        "Share of right classes among the test pictures of the new modes themselves, and of the rest of that test:"
+        "\n\n" + by_variant(columns)
+    ]

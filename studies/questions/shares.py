@@ -1,0 +1,44 @@
+"""Reads shares with their intervals, and answers, from the result of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from studies.findings import Answers, Found
+
+Share = Mapping[str, Any] | None
+
+
+GUESSING = 1 / 3
+
+
+def accuracy(split: str) -> Callable[[Mapping[str, Any]], Share]:
+    """Reads a split's balanced accuracy."""
+    return lambda result: result["splits"].get(split, {}).get("balanced_accuracy")
+
+
+def answered(split: str) -> Callable[[Mapping[str, Any]], Answers | None]:
+    """Reads the answers to a split's pictures."""
+    return lambda result: result["splits"].get(split, {}).get("answers")
+
+
+def collapsed(found: Found) -> list[str]:
+    """A warning where a model of a variant says one class for nearly everything."""
+    lines = []
+    for variant, documents in found.variants.items():
+        count = sum(bool(d["result"].get("collapsed")) for d in documents)
+        if count:
+            lines.append(
+                f"{variant}: {count} of {len(documents)} runs say one class for nearly every picture."
+            )
+    return ["Collapsed: " + " ".join(lines)] if lines else []
+
+
+def ranged(values: Sequence[float], form: str = ".3f") -> str:
+    """Mean of the seeds' values with the least and the largest; a dash for none."""
+    if not values:
+        return "–"
+    return f"{np.mean(values):{form}} ({min(values):{form}} to {max(values):{form}})"

@@ -1,0 +1,68 @@
+"""8: the methods without training against ViTs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from studies import figures
+from studies.findings import Difference, Found, Scores, areas, auroc_difference, scores_of
+from studies.plan import METHODS
+from studies.tables import BOLD, table
+
+PRODUCT = "inspect"  # of the methods without training the one that a command does
+
+
+def _by_defect(found: Found) -> dict[str, list[dict[str, Scores]]]:
+    """By method, or by the ViT's variant, each training's scores by defect; of the same pictures.
+
+    Raises:
+        ValueError: They are not of the same pictures.
+    """
+    pictures = {d["result"]["scores"]["of"] for documents in found.variants.values() for d in documents}
+    if len(pictures) > 1:
+        raise ValueError("expected runs that judged the same pictures")
+    columns = {}
+    for variant, documents in found.variants.items():
+        for method in METHODS if variant == "without training" else ("ViT",):
+            name = variant if method == "ViT" else method
+            columns[name] = [scores_of(document["result"], method) for document in documents]
+    return columns
+
+
+def trained_or_not(found: Found) -> dict[str, dict[str, Difference]]:
+    """By ViT, and by defect, how much better its AUROC is than that of `PRODUCT`; empty where one is not there."""
+    columns = _by_defect(found)
+    alone = columns.get(PRODUCT, [])
+    changes: dict[str, dict[str, Difference]] = {}
+    for name, trained in columns.items():
+        for cell in trained[0] if name.startswith("ViT") and alone else ():
+            before, after = ([scores[cell] for scores in some] for some in (alone, trained))
+            if change := auroc_difference(before, after, seeds=len(trained)):
+                changes.setdefault(name, {})[cell] = change
+    return changes
+
+
+def section(found: Found, picture: Path) -> list[str]:
+    """8: AUROC of each defect by the methods without training and by ViTs."""
+    columns = {name: areas(by_seed) for name, by_seed in _by_defect(found).items()}
+    groups = list(dict.fromkeys(cell for values in columns.values() for cell in values))
+    shown = {n: v for n, v in columns.items() if n in ("difference", PRODUCT) or n.startswith("ViT")}
+    figure, (axes,) = figures.panels(1)
+    figures.dots(axes, groups, shown, "AUROC: defective against good pictures of one station", 0.5)
+    figures.one_legend(figure, [axes])
+    figures.save(figure, picture)
+    rows = []
+    for cell in groups:
+        best = max(values[cell].mean for values in columns.values() if cell in values)
+        cells = [f"{v[cell].mean:.3f}" if cell in v else "–" for v in columns.values()]
+        rows.append([cell, *(f"**{text}**" if text == f"{best:.3f}" else text for text in cells)])
+    seeds = [["seeds", *(values[groups[0]].seeds for values in columns.values())]]
+    parts = ["AUROC, mean over seeds; bold is the best:\n\n" + table(["defect", *columns], [*seeds, *rows])]
+    if changes := trained_or_not(found):
+        lines = [[cell, *(change.get(cell, "–") for change in changes.values())] for cell in groups]
+        parts.append(
+            f"Change of the AUROC from `generator {PRODUCT}` to a ViT, on the same pictures; "
+            + BOLD
+            + table(["defect", *changes], lines)
+        )
+    return parts

@@ -1,0 +1,157 @@
+"""The results of all finished runs: one Parquet table, which is kept, and a file for each run not yet in it.
+
+A process that finishes a run writes WORK/results/<key>.json, whole or not at all, so any number of processes may share
+the work. `fold` adds these files to the table, under a lock. What the table holds stays as it is.
+
+    pandas.read_parquet("studies/results.parquet")      a row per run; COLUMNS says what is JSON
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from studies.locks import locked
+
+TABLE = Path(__file__).resolve().parent / "results.parquet"
+# A result's entries in their order; those of type dict are kept as JSON.
+COLUMNS: dict[str, type] = {
+    "schema": int,
+    "key": str,
+    "run": str,
+    "seed": int,
+    "config": dict,
+    "data": dict,
+    "versions": dict,
+    "device": str,
+    "processor": str,
+    "threads": int,
+    "seconds": dict,
+    "result": dict,
+}
+Document = dict[str, Any]
+
+
+class ResultError(ValueError):
+    """A file that is not what the study writes."""
+
+
+def checked(document: Any, key: str, place: str) -> Document:
+    """The result of a run, if it is one.
+
+    Raises:
+        ResultError: It is not what `Execution` writes of the run `key`; `place` says where it stands.
+    """
+    if not isinstance(document, dict) or list(document) != list(COLUMNS) or document["key"] != key:
+        got = f"the entries {', '.join(map(str, document))}" if isinstance(document, dict) else repr(document)
+        raise ResultError(f"{place}: expected the result of a run under its key, {key}, got {got:.200}")
+    for name, kind in COLUMNS.items():
+        if type(document[name]) is not kind:
+            raise ResultError(
+                f"{place}, {name}: expected {kind.__name__}, got {type(document[name]).__name__}"
+            )
+    return document
+
+
+def read_table(table: Path) -> dict[str, Document]:
+    """The results in a table by key; none where there is no table.
+
+    Raises:
+        ResultError: It is no table of results.
+    """
+    if not table.exists():
+        return {}
+    try:
+        # From bytes: by its path the file would be opened twice, and may be replaced between.
+        rows = pq.read_table(pa.BufferReader(table.read_bytes())).to_pylist()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ResultError(f"{table}: expected a Parquet table of results, got {error}") from error
+    found: dict[str, Document] = {}
+    for number, row in enumerate(rows):
+        place = f"{table}, row {number}"
+        try:
+            document = {name: json.loads(v) if COLUMNS.get(name) is dict else v for name, v in row.items()}
+        except (ValueError, TypeError) as error:
+            raise ResultError(f"{place}: expected JSON, got {error}") from error
+        found[row.get("key", "")] = checked(document, row.get("key", ""), place)
+    return found
+
+
+def write_table(table: Path, documents: Iterable[Document]) -> None:
+    """Write results as a table, sorted by key; the same results make the same bytes."""
+    rows = sorted(documents, key=lambda document: document["key"])
+    columns = {
+        name: pa.array(
+            [json.dumps(row[name], ensure_ascii=False) if kind is dict else row[name] for row in rows],
+            pa.int64() if kind is int else pa.string(),
+        )
+        for name, kind in COLUMNS.items()
+    }
+    half = table.with_suffix(".tmp")
+    pq.write_table(pa.table(columns), half, compression="zstd", compression_level=19, use_dictionary=False)
+    half.replace(table)
+
+
+class Results:
+    """The results of finished runs, those in the table and those that wait to be added to it.
+
+    Args:
+        table: The Parquet file.
+        waiting: Folder of the JSON files.
+    """
+
+    def __init__(self, table: Path, waiting: Path) -> None:
+        self.table, self.waiting = table, waiting
+        self._in_table = read_table(table)
+
+    def holds(self, key: str) -> bool:
+        """Whether a run is finished, by this process or another one."""
+        return key in self._in_table or self.path(key).is_file()
+
+    def path(self, key: str) -> Path:
+        """The file of a run that is not yet in the table."""
+        return self.waiting / f"{key}.json"
+
+    def add(self, document: Document) -> None:
+        """Keep the result of a finished run."""
+        path, text = self.path(document["key"]), json.dumps(document, indent=1, ensure_ascii=False)
+        checked(json.loads(text), path.stem, str(path))
+        self.waiting.mkdir(parents=True, exist_ok=True)
+        half = path.with_suffix(".tmp")
+        half.write_text(text + "\n", "utf-8")
+        half.replace(path)
+
+    def documents(self) -> dict[str, Document]:
+        """All results by key.
+
+        Raises:
+            ResultError: A file is no result of a run.
+        """
+        found: dict[str, Document] = {}
+        for path in sorted(self.waiting.glob("*.json")):
+            try:
+                document = json.loads(path.read_text("utf-8"))
+            except ValueError as error:
+                raise ResultError(f"{path}: expected the result of a run, got {error}") from error
+            found[path.stem] = checked(document, path.stem, str(path))
+        return {**found, **self._in_table}
+
+    def fold(self) -> list[str]:
+        """Add the files to the table; returns the keys that are new in it.
+
+        The files stay: another process may have read the table before.
+        """
+        with locked(self.table.with_suffix(".lock")):
+            before = read_table(self.table)
+            self._in_table = before
+            documents = self.documents()
+            new = [key for key in documents if key not in before]
+            if new:
+                write_table(self.table, documents.values())
+            self._in_table = documents
+        return new

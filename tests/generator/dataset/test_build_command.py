@@ -1,0 +1,151 @@
+"""`generator build` without DIR or without --to: what it takes, and that it replaces nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from generator.__main__ import main
+from generator.dataset.folder import read_rows, split_files
+from tests.generator.made_renders import read_json, row, write_record, write_renders
+
+ROOT = Path(__file__).resolve().parents[3]
+ROWS = [row("t1"), row("t2", defects="bent@r1c2:tilt_deg=12")]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_bare_it_takes_the_only_renders_and_says_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_renders(here / "renders" / "smoke", ROWS)
+    write_renders(here / "renders" / ".hidden", ROWS)
+    (here / "renders" / "empty" / "manifests").mkdir(parents=True)
+    (here / "renders" / "notes.txt").write_text("")
+    assert main(["build"]) == 0
+    assert capsys.readouterr().out.startswith("renders/smoke to datasets/smoke\n")
+    before = bytes_of(here / "datasets")
+    assert "smoke/README.md" in before
+    assert main(["build"]) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[-1] == "datasets/smoke is the dataset of these renders already: nothing to do"
+    assert main(["build", "renders/smoke"]) == 0
+    assert "nothing to do" in capsys.readouterr().out
+    assert bytes_of(here / "datasets") == before
+    # A place that is named is replaced, as ever.
+    assert main(["build", "renders/smoke", "--to", "datasets/smoke", "--grey", "0.1"]) == 0
+    assert bytes_of(here / "datasets") != before
+
+
+def test_none_and_several_renders_are_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["build"]) == 2
+    assert "or one alone, got none in renders/" in capsys.readouterr().err
+    for name in ("b", "a"):
+        write_renders(here / "renders" / name, ROWS[:1])
+    assert main(["build"]) == 2
+    assert capsys.readouterr().err == (
+        "DIR: expected the name of a folder that was rendered into, or one alone, got 2: renders/a, renders/b\n"
+    )
+    assert not (here / "datasets").exists()
+    assert main(["build", "renders/b"]) == 0
+    assert [path.name for path in (here / "datasets").iterdir()] == ["b"]
+
+
+def another_record(renders: Path) -> None:
+    record = read_json(renders, "t1")
+    write_record(renders, {**record, "tolerance": {"true_position_mm": 0.7, "retraction_mm": 0.6}})
+
+
+def another_row(renders: Path) -> None:
+    write_renders(renders, [*ROWS, row("t3")])
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "got"),
+    [
+        (another_record, [], "one that was not built from these renders with these settings"),
+        (another_row, [], "one that was not built from these renders with these settings"),
+        (None, ["--tolerance", "retraction_mm=0.5"], "one that was not built from these renders"),
+        (None, ["--masks"], "one that was not built from these renders"),
+        ("code", [], "one that another version of this program built"),
+        ("foreign", [], "one that was not built from these renders"),
+        ("no rows", [], "one that was not built from these renders"),
+    ],
+)
+def test_what_is_there_is_not_replaced_unasked(
+    here: Path, capsys, change, options: list[str], got: str
+) -> None:
+    renders, dataset = write_renders(here / "renders" / "smoke", ROWS), here / "datasets" / "smoke"
+    assert main(["build"]) == 0
+    card = dataset / "README.md"
+    if change == "code":
+        lines = card.read_text().splitlines()
+        lines = [f"{line[:-1]}x" if line.startswith("  code_sha256") else line for line in lines]
+        card.write_text("\n".join(lines))
+    elif change == "foreign":
+        card.write_text("# mine\n")
+    elif change == "no rows":
+        shutil.rmtree(dataset / "data")
+    elif change is not None:
+        change(renders)
+    before = bytes_of(dataset)
+    capsys.readouterr()
+    assert main(["build", *options]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("datasets/smoke: expected a new folder or the dataset of renders/smoke, got ")
+    assert got in error and error.endswith("give --to, or --overwrite\n")
+    assert bytes_of(dataset) == before
+    if change is not another_record:  # whose records contradict each other
+        assert main(["build", *options, "--overwrite"]) == 0
+        assert bytes_of(dataset) != before
+
+
+def test_an_augmented_dataset_is_not_the_dataset_of_the_renders(here: Path, capsys) -> None:
+    write_renders(here / "renders" / "smoke", ROWS)
+    assert main(["build"]) == 0
+    assert main(["augment", "plan", "datasets/smoke", "-o", "plan.csv"]) == 0
+    assert main(["augment", "apply", "plan.csv", "--to", "more"]) == 0
+    shutil.rmtree("datasets/smoke")
+    Path("more").rename("datasets/smoke")
+    assert main(["build"]) == 2
+    assert "one that was not built from these renders" in capsys.readouterr().err
+
+
+def test_a_folder_without_a_name_needs_to(here: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_renders(here / ".hidden", ROWS)
+    assert main(["build", ".hidden"]) == 2
+    assert "--to: expected the name of a dataset, as .hidden has none to take" in capsys.readouterr().err
+    monkeypatch.chdir(write_renders(here / "smoke", ROWS))
+    assert main(["build", "."]) == 0
+    assert Path("datasets/smoke/README.md").is_file()
+
+
+def test_a_folder_called_datasets_does_not_hide_the_library(here: Path) -> None:
+    """In processes of their own, the workers too: the working directory is first where modules are looked for."""
+    many = [row(f"m{n}", width=48, height=32) for n in range(400)]
+    write_renders(here / "renders" / "smoke", many)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-m", "generator", "build", "--workers", "2"]
+    for word in ("400 rows in datasets/smoke", "nothing to do", "400 rows in datasets/smoke"):
+        done = subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert word in done.stdout
+        command += ["--overwrite"] if "nothing" in word else []
+        assert (here / "datasets").is_dir()
+    code = "import datasets; print(datasets.load_dataset('datasets/smoke', split='train', cache_dir='c').num_rows)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=here, env=environment, capture_output=True, text=True
+    )
+    assert done.stdout == "400\n", done.stderr
+    assert len([*read_rows(split_files(here / "datasets" / "smoke")["train"], ["run"])]) == 400

@@ -1,0 +1,34 @@
+"""What the page says of single questions."""
+
+from typing import Any
+
+import pytest
+
+pytest.importorskip("datasets")
+pytest.importorskip("torch")
+
+from studies.findings import Found
+from studies.questions.curves import quiet_seconds
+from studies.questions.florence2 import gained
+
+
+def test_what_tuning_changes_is_told_of_the_model_that_was_tuned():
+    def document(key: str, init: str | None, **map50: float) -> dict[str, Any]:
+        splits = {name: {"map50": value} for name, value in map50.items()}
+        return {"key": key, "config": {"init": init}, "result": {"splits": splits}}
+
+    base = [document("a", None, test=0.8, test_new=0.4), document("b", None, test=0.6, test_new=0.1)]
+    tuned = [document("c", "b", test=0.5, test_known=0.5), document("d", "none", test=0.9, test_known=0.9)]
+    found = Found(7, "reduced", 0, {"RGB": base, "tuned": tuned})
+    changes = gained(found, "tuned")
+    assert changes == {"new housing": [pytest.approx(0.4)], "known pictures": [pytest.approx(-0.1)]}
+
+
+def test_a_busy_machine_is_no_slow_method():
+    """Of each kind the fastest epoch of any seed counts."""
+    kinds = ("close-ups", "close-ups", "pictures", "pictures")
+    calm, busy = (
+        [{"stage": kind, "seconds_so_far": float(at)} for kind, at in zip(kinds, times, strict=True)]
+        for times in ((3, 5, 15, 25), (9, 18, 26, 60))
+    )
+    assert quiet_seconds([calm, busy]) == {"close-ups": 2.0, "pictures": 8.0}
