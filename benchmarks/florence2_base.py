@@ -20,11 +20,11 @@ from accelerate import Accelerator
 from trainer.florence2 import lora
 from trainer.florence2.answers import Vocabulary
 from trainer.florence2.batches import Collator
+from trainer.florence2.losses import DetectionLosses, parameter_groups
 from trainer.florence2.network import bytes_needed, choose_parameters, load, trained_parameters
 from trainer.florence2.run import DetectionConfig
 from trainer.florence2.samples import Sample
 from trainer.florence2.tiny import IMAGENET_MEAN, IMAGENET_STD, tiny_tokenizer
-from trainer.florence2.training import Trainee, parameter_groups
 
 LABELS = ("BENDNG", "NUKENG")
 TOKENS = 51289
@@ -83,7 +83,7 @@ def peak_gb() -> float:
 def step(model: Any, collator: Collator, config: DetectionConfig) -> tuple[float, float]:
     """One step on one picture; returns its loss before and after."""
     accelerator = Accelerator(cpu=True)
-    trainee = Trainee(model, config, collator)
+    trainee = DetectionLosses(model, config, collator)
     optimizer = torch.optim.AdamW(parameter_groups(trainee, 0.05), lr=config.lr)
     pixels = torch.rand((3, SIZE[1], SIZE[0]), generator=torch.Generator().manual_seed(0))
     boxes = torch.tensor([[100.0, 100.0, 150.0, 150.0], [300.0, 100.0, 350.0, 150.0]])
