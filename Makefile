@@ -6,7 +6,7 @@
 #   make study STUDY_ARGS="--only ladder --seeds 1 --time 60"   a part of the study
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint bench study clean-demo
+.PHONY: help venv demo test soak lint bench study clean-demo
 .DELETE_ON_ERROR:
 export PYTHON
 
@@ -14,7 +14,12 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 WORKERS ?= $(shell nproc 2>/dev/null || echo 1)
 PYTEST_ARGS ?=
+# A file stays with one process, as its tests share what they render and train.
+PARALLEL := -n auto --dist loadfile
+SOAK ?= 20
 STUDY_ARGS ?=
+
+BENCHMARKS := $(basename $(notdir $(wildcard benchmarks/bench_*.py)))
 
 DEMO := demo
 DEMO_MANIFEST := manifests/demo.csv
@@ -22,6 +27,7 @@ DEMO_MANIFEST := manifests/demo.csv
 help:
 	@echo "make demo    render manifests/demo.csv, build the dataset, train a ViT, judge an unseen render"
 	@echo "make test    lint, then every test; needs a blender executable (installed if you are root)"
+	@echo "make soak    what is random, killed or long, at length: hours; SOAK=5 is a quarter of it"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   how fast the parts are, as numbers"
 	@echo "make study   train what docs/results.md is made from; STUDY_ARGS=\"--list\" says what is left"
@@ -35,7 +41,7 @@ $(INSTALLED): pyproject.toml constraints.txt .python-version
 	touch $@
 
 # Nothing below asks a hub for anything: the demo's data and model are its own.
-demo bench study test: export HF_HUB_OFFLINE := 1
+demo bench study test soak: export HF_HUB_OFFLINE := 1
 
 demo: $(INSTALLED)
 	$(BIN)/python .ci/system_packages.py
@@ -56,7 +62,12 @@ demo: $(INSTALLED)
 
 test: lint
 	$(BIN)/python .ci/system_packages.py --blender
-	$(BIN)/python -m pytest -q $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q $(PARALLEL) $(PYTEST_ARGS)
+
+# Hypothesis draws SOAK times as many examples, and anew each time; what is killed is killed at more moments.
+soak: $(INSTALLED)
+	$(BIN)/python .ci/system_packages.py --blender
+	PINSIGHT_SOAK=$(SOAK) $(BIN)/python -m pytest -q $(PARALLEL) -m "soak or hypothesis" $(PYTEST_ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -65,7 +76,7 @@ lint: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python .ci/system_packages.py
-	@for bench in benchmarks/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+	@for bench in $(BENCHMARKS); do echo "== $$bench"; $(BIN)/python -m benchmarks.$$bench || exit 1; done
 
 # Finished runs are never repeated: kill it when you like, and repeat it.
 study: $(INSTALLED)

@@ -1,6 +1,6 @@
 """What building costs in CPU time, on one core: against the sum of what nobody can leave out, and what nsoart adds.
 
-    .venv/bin/python benchmarks/bench_build.py [--rows 512] [--memory-rows 0]
+    python -m benchmarks.bench_build [--rows 512] [--memory-rows 0]
 
 The rows are drawn, not rendered, at 256 x 128 with records of 27 positions. The floor is the same rows parsed, hashed,
 decoded and written to Parquet by a loop that checks nothing. `--memory-rows 100000` builds that many rows and a tenth
@@ -26,17 +26,15 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
+from blender_scripts.manifest.reader import stream_runs
+from generator.dataset.build import STRIDE, WINDOW, Options, build
+from generator.dataset.record_rows import Labelling, picture_row
+from generator.dataset.rows import columns_of, features
+from generator.dataset.writer import ShardWriter, encoded_png
+from generator.soart import nsoart
+from tests.generator.made_renders import row, write_renders
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from blender_scripts.manifest.reader import stream_runs  # noqa: E402
-from generator.dataset.build import STRIDE, WINDOW, Options, build  # noqa: E402
-from generator.dataset.record_rows import Labelling, picture_row  # noqa: E402
-from generator.dataset.rows import columns_of, features  # noqa: E402
-from generator.dataset.writer import ShardWriter, encoded_png  # noqa: E402
-from generator.soart import nsoart  # noqa: E402
-from tests.generator.made_renders import row, write_renders  # noqa: E402
-
 SCENES = ROOT / "scenes"
 DEFECTS = ("", "bent@r1c2:tilt_deg=12", "missing@r3c4")
 

@@ -1,6 +1,6 @@
 """Memory of a renderer over thousands of small frames; docs/images/memory.png is made by it.
 
-    python benchmarks/bench_memory.py [--frames 3000] [--plot docs/images/memory.png]
+    python -m benchmarks.bench_memory [--frames 3000] [--plot docs/images/memory.png]
 
 Without --plot only a short run is made, so that `make bench` stays short. The last line is JSON: resident memory after
 a tenth of the frames and at the end, and the growth between them in per cent.

@@ -1,6 +1,6 @@
 """How fast a picture of the demo is, and where its time goes.
 
-    python benchmarks/bench_render.py [--rows N]
+    python -m benchmarks.bench_render [--rows N]
 
 Throughput is the slope between a short and a long run of `generator render`, so that start-up does not count. The
 shares come from one process and one thread: Blender's own render call for the picture, truth (mask render, projection,
@@ -50,7 +50,6 @@ def throughput(rows: int) -> float:
 
 def shares(rows: int, mask_scale: int) -> dict[str, float]:
     """Seconds of one core a picture, by stage, in this process."""
-    sys.path.insert(0, str(ROOT))
     from blender_scripts.manifest.output_folder import OutputFolder
     from blender_scripts.manifest.reader import read_manifest
     from blender_scripts.scene import renderer

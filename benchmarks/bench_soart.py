@@ -15,6 +15,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numba
 import numpy as np
@@ -38,18 +39,19 @@ def dot(a: np.ndarray, b: np.ndarray) -> float:
 
 
 @numba.njit(parallel=True)
-def multiply_adds(values, rounds):
+def multiply_adds(values: np.ndarray, rounds: int) -> None:
     """Fused multiply-adds on rows that stay in the first-level cache, one thread a row."""
     for row in numba.prange(values.shape[0]):
         line = values[row]
         for _ in range(rounds):
             for j in range(line.size):
-                line[j] = fma(line[j], line.dtype.type(0.999), line.dtype.type(0.001))
+                scale, offset = line.dtype.type(0.999), line.dtype.type(0.001)
+                line[j] = fma(line[j], scale, offset)
 
 
 def rate(dtype: type, rounds: int = 20_000) -> float:
     """Vector operations a second on all threads, each number counted."""
-    values = np.ones((numba.get_num_threads(), 1024), dtype)
+    values: np.ndarray = np.ones((numba.get_num_threads(), 1024), dtype)
     return values.size * rounds / seconds(lambda: multiply_adds(values, rounds), 5)
 
 
@@ -78,6 +80,61 @@ def seconds(call: Callable[[], object], repeats: int) -> float:
     return statistics.median(times)
 
 
+@dataclass(frozen=True)
+class Maps:
+    """Seconds of a map by each way, and how far the loop and the map are apart.
+
+    Args:
+        loop: The Python loop, all windows.
+        own: `soart3_map` against the mean window; `golden`: against a golden picture; `gram`: so, by Gram entries.
+        full: `SoartC.anomaly` with Gram entries, registered.
+        difference: The largest between the loop's maps and those of `own`.
+    """
+
+    loop: float
+    own: float
+    golden: float
+    gram: float
+    full: float
+    difference: float
+
+
+def timed_maps(rows: int, repeats: int) -> Maps:
+    """Time the loop over `rows` rows of windows, scaled up, and the median of `repeats` maps."""
+    image, golden = np.random.default_rng(1).random((2, GRID + WINDOW - 1, GRID + WINDOW - 1))
+    patch = mean_window(image, WINDOW)
+    dot(patch.ravel(), patch.ravel())
+    start = time.perf_counter()
+    expected = loop_rows(image, patch, rows)
+    loop = (time.perf_counter() - start) * GRID / rows
+    maps = soart3_map(image, None, WINDOW)
+    members = np.clip(golden * 0.5 + 0.05 * np.random.default_rng(2).random((4, *golden.shape)), 0, 1)
+    model = SoartC(window=WINDOW, similarity="gram").fit(list(members.astype(np.float32)))
+    picture = members[0].astype(np.float32)
+    return Maps(
+        loop=loop,
+        own=seconds(lambda: soart3_map(image, None, WINDOW), repeats),
+        golden=seconds(lambda: soart3_map(image, golden, WINDOW), repeats),
+        gram=seconds(lambda: soart3_map(image, golden, WINDOW, similarity="gram"), repeats),
+        full=seconds(lambda: model.anomaly(picture), max(1, repeats // 2)),
+        difference=float(np.abs(maps[:, :rows] - expected).max()),
+    )
+
+
+def arithmetic_bounds() -> dict[str, float]:
+    """Seconds of each map's arithmetic alone."""
+    # Operations a pixel: beta 1 in double; rest 2, its absolute value, sum and maximum in single precision.
+    pixels = GRID * GRID * WINDOW * WINDOW
+    single, double = rate(np.float32), rate(np.float64)
+    # A Gram entry: beta 2, rest, absolute value, sum and maximum, all in double; w (w + 1) / 2 entries a window.
+    entries = GRID * GRID * WINDOW * (WINDOW + 1) // 2
+    return {
+        "self": pixels / double + 5 * pixels / single,
+        "golden": 5 * pixels / single,
+        "gram": 6 * entries / double,
+    }
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
@@ -89,62 +146,36 @@ def main() -> int:
     options = parser.parse_args()
     if not 1 <= options.rows <= GRID or options.repeats < 1:
         parser.error(f"expected --rows from 1 to {GRID} and --repeats from 1")
-    image, golden = np.random.default_rng(1).random((2, GRID + WINDOW - 1, GRID + WINDOW - 1))
-    patch = mean_window(image, WINDOW)
-
-    dot(patch.ravel(), patch.ravel())
-    start = time.perf_counter()
-    expected = loop_rows(image, patch, options.rows)
-    loop = (time.perf_counter() - start) * GRID / options.rows
-
-    maps = soart3_map(image, None, WINDOW)
-    difference = float(np.abs(maps[:, : options.rows] - expected).max())
-    own = seconds(lambda: soart3_map(image, None, WINDOW), options.repeats)
-    against_golden = seconds(lambda: soart3_map(image, golden, WINDOW), options.repeats)
-    gram = seconds(lambda: soart3_map(image, golden, WINDOW, similarity="gram"), options.repeats)
-    members = np.clip(golden * 0.5 + 0.05 * np.random.default_rng(2).random((4, *golden.shape)), 0, 1)
-    model = SoartC(window=WINDOW, similarity="gram").fit(list(members.astype(np.float32)))
-    picture = members[0].astype(np.float32)
-    full = seconds(lambda: model.anomaly(picture), max(1, options.repeats // 2))
-    # Operations a pixel: beta 1 in double; rest 2, its absolute value, sum and maximum in single precision.
-    pixels = GRID * GRID * WINDOW * WINDOW
-    single, double = rate(np.float32), rate(np.float64)
-    # A Gram entry: beta 2, rest, absolute value, sum and maximum, all in double; w (w + 1) / 2 entries a window.
-    entries = GRID * GRID * WINDOW * (WINDOW + 1) // 2
-    bounds = {
-        "self": pixels / double + 5 * pixels / single,
-        "golden": 5 * pixels / single,
-        "gram": 6 * entries / double,
-    }
+    spent, bounds = timed_maps(options.rows, options.repeats), arithmetic_bounds()
+    threads = numba.get_num_threads()
+    print(f"{GRID * GRID:,} windows of {WINDOW} x {WINDOW}, {threads} threads")
+    print(f"  Python loop, jitted dot, SciPy chebyshev  {1e3 * spent.loop:9.1f} ms")
+    for name, own in (("self", spent.own), ("golden", spent.golden), ("gram", spent.gram)):
+        call = f"soart3_map, {name}"
+        times = f"{spent.loop / own:6.0f} times faster, arithmetic bound {1e3 * bounds[name]:.2f} ms"
+        print(f"  {call:<40}  {1e3 * own:9.2f} ms   {times}")
+    faster = f"{spent.loop / spent.full:6.0f} times faster"
+    print(f"  {'SoartC.anomaly, gram, registered':<40}  {1e3 * spent.full:9.2f} ms   {faster}")
+    print(f"  largest difference between both           {spent.difference:9.1e}")
     result = {
         "benchmark": "soart3_map",
         "windows": GRID * GRID,
         "window": WINDOW,
-        "threads": numba.get_num_threads(),
-        "loop_s": round(loop, 4),
-        "self_ms": round(1e3 * own, 3),
-        "golden_ms": round(1e3 * against_golden, 3),
-        "ratio_self": round(loop / own, 1),
-        "ratio_golden": round(loop / against_golden, 1),
-        "gram_ms": round(1e3 * gram, 3),
-        "soartc_gram_ms": round(1e3 * full, 3),
-        "ratio_gram": round(loop / gram, 1),
-        "ratio_soartc_gram": round(loop / full, 1),
+        "threads": threads,
+        "loop_s": round(spent.loop, 4),
+        "self_ms": round(1e3 * spent.own, 3),
+        "golden_ms": round(1e3 * spent.golden, 3),
+        "ratio_self": round(spent.loop / spent.own, 1),
+        "ratio_golden": round(spent.loop / spent.golden, 1),
+        "gram_ms": round(1e3 * spent.gram, 3),
+        "soartc_gram_ms": round(1e3 * spent.full, 3),
+        "ratio_gram": round(spent.loop / spent.gram, 1),
+        "ratio_soartc_gram": round(spent.loop / spent.full, 1),
         "bound_ms": {name: round(1e3 * bound, 3) for name, bound in bounds.items()},
-        "largest_difference": difference,
+        "largest_difference": spent.difference,
     }
-    print(f"{GRID * GRID:,} windows of {WINDOW} x {WINDOW}, {result['threads']} threads")
-    print(f"  Python loop, jitted dot, SciPy chebyshev  {1e3 * loop:9.1f} ms")
-    for name, spent in (("self", own), ("golden", against_golden), ("gram", gram)):
-        call = f"soart3_map, {name}"
-        times = f"{loop / spent:6.0f} times faster, arithmetic bound {1e3 * bounds[name]:.2f} ms"
-        print(f"  {call:<40}  {1e3 * spent:9.2f} ms   {times}")
-    print(
-        f"  {'SoartC.anomaly, gram, registered':<40}  {1e3 * full:9.2f} ms   {loop / full:6.0f} times faster"
-    )
-    print(f"  largest difference between both           {difference:9.1e}")
     print(json.dumps(result))
-    return 0 if difference < 1e-5 else 1
+    return 0 if spent.difference < 1e-5 else 1
 
 
 if __name__ == "__main__":

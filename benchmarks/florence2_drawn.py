@@ -23,8 +23,13 @@ from trainer.florence2 import command
 
 CLASSES = ("BENDNG", "NUKENG", "OK")
 SEEN, HELD_OUT = (0, 1, 3, 4, 6, 7), (2, 5)
-SPLITS = (("train", 600, SEEN), ("validation", 60, SEEN), ("validation", 60, HELD_OUT))
-SPLITS += (("test", 60, SEEN), ("test", 60, HELD_OUT))
+SPLITS: tuple[tuple[str, int, tuple[int, ...]], ...] = (
+    ("train", 600, SEEN),
+    ("validation", 60, SEEN),
+    ("validation", 60, HELD_OUT),
+    ("test", 60, SEEN),
+    ("test", 60, HELD_OUT),
+)
 
 
 def draw(rng: np.random.Generator, kind: str, target: int) -> tuple[np.ndarray, list[list[float]], list[int]]:

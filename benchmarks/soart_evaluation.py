@@ -30,10 +30,12 @@ from scipy import ndimage
 from tqdm import tqdm
 
 from benchmarks.soart_plan import EACH
-from generator.soart.estimator import SoartC, distance
-from generator.soart.inspection import Station, pins_in_unit_space, read_positions
+from generator.io.pin_boxes import read_pin_boxes
+from generator.soart.anomaly_degree import distance
+from generator.soart.estimator import SoartC
+from generator.soart.inspection import Station, pins_in_unit_space
 from generator.soart.limits import threshold
-from generator.soart.pins import PRINT, Pin
+from generator.soart.pins import PRINT, Pin, PinTable
 from generator.soart.registration import Pose, warp
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,8 +44,8 @@ NEGATIVES = 60
 UNIT = 100
 # Of the word on the pool's first picture, px.
 PRINT_BOX = (111.0, 105.0, 148.0, 119.0)
-EDGE = {"window": 8, "grid": 100}
-SOARTC = {
+EDGE: dict[str, Any] = {"window": 8, "grid": 100}
+SOARTC: dict[str, dict[str, Any]] = {
     "SOARTC": {"window": 8, "similarity": "pixels"},
     "SOARTC gram": {"window": 8, "similarity": "gram"},
 }
@@ -67,9 +69,9 @@ def rows(name: str) -> list[dict[str, str]]:
 
 
 def picture(folder: Path, run: str) -> np.ndarray:
-    return np.asarray(
-        Image.open(folder / "images" / f"{run}.png").convert("L"), dtype=np.float32
-    ) / np.float32(255)
+    with Image.open(folder / "images" / f"{run}.png") as opened:
+        grey: np.ndarray = np.asarray(opened.convert("L"), dtype=np.float32) / np.float32(255)
+    return grey
 
 
 def disturbed(image: np.ndarray, condition: str, seed: int) -> np.ndarray:
@@ -79,19 +81,21 @@ def disturbed(image: np.ndarray, condition: str, seed: int) -> np.ndarray:
         dx, dy = draws.uniform(-3, 3, 2)
         return warp(image, Pose(0, -dx, -dy), image.shape)
     if condition.startswith("gain"):
-        return np.clip(image * np.float32(condition.split()[1]), 0, 1)
+        image = np.clip(image * np.float32(condition.split()[1]), 0, 1)
     if condition.startswith("noise"):
-        return np.clip(image + draws.normal(0, 5 / 255, image.shape).astype(np.float32), 0, 1)
+        image = np.clip(image + draws.normal(0, 5 / 255, image.shape).astype(np.float32), 0, 1)
     return image
 
 
 def blurred_difference(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    return ndimage.gaussian_filter(np.abs(y - x), 1.5)
+    blurred: np.ndarray = ndimage.gaussian_filter(np.abs(y - x), 1.5)
+    return blurred
 
 
 def _moments(y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, ...]:
     def mean(v: np.ndarray) -> np.ndarray:
-        return ndimage.gaussian_filter(v.astype(np.float64), 1.5, truncate=3.5)
+        blurred: np.ndarray = ndimage.gaussian_filter(v.astype(np.float64), 1.5, truncate=3.5)
+        return blurred
 
     my, mx = mean(y), mean(x)
     return my, mx, mean(y * y) - my * my, mean(x * x) - mx * mx, mean(x * y) - mx * my
@@ -101,7 +105,8 @@ def dissimilarity(y: np.ndarray, x: np.ndarray) -> np.ndarray:
     """1 - SSIM (Wang et al. 2004), Gaussian weights of 1.5 px, grey 0 to 1."""
     my, mx, vy, vx, c = _moments(y, x)
     top = (2 * mx * my + 1e-4) * (2 * c + 9e-4)
-    return 1 - top / ((mx * mx + my * my + 1e-4) * (vx + vy + 9e-4))
+    unlike: np.ndarray = 1 - top / ((mx * mx + my * my + 1e-4) * (vx + vy + 9e-4))
+    return unlike
 
 
 def decorrelation(y: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -110,13 +115,15 @@ def decorrelation(y: np.ndarray, x: np.ndarray) -> np.ndarray:
     my, mx = ndimage.uniform_filter(y, 8), ndimage.uniform_filter(x, 8)
     vy = np.maximum(ndimage.uniform_filter(y * y, 8) - my * my, 0) + 1e-4
     vx = np.maximum(ndimage.uniform_filter(x * x, 8) - mx * mx, 0) + 1e-4
-    return 1 - (ndimage.uniform_filter(x * y, 8) - mx * my + 1e-4) / np.sqrt(vx * vy)
+    unlike: np.ndarray = 1 - (ndimage.uniform_filter(x * y, 8) - mx * my + 1e-4) / np.sqrt(vx * vy)
+    return unlike
 
 
 def tolerance_difference(y: np.ndarray, x: np.ndarray) -> np.ndarray:
     """How far a pixel lies outside what the reference shows within a pixel of it, lightly smoothed."""
     over = np.maximum(y - ndimage.maximum_filter(x, 3), ndimage.minimum_filter(x, 3) - y)
-    return ndimage.gaussian_filter(np.maximum(over, 0), 1.0)
+    outside: np.ndarray = ndimage.gaussian_filter(np.maximum(over, 0), 1.0)
+    return outside
 
 
 PLAIN: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
@@ -134,7 +141,8 @@ def auroc(positive: np.ndarray, negative: np.ndarray) -> float:
 
 def in_order(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
     """For each positive and each negative (P, N) whether they are in the right order: 1, 0, or 0.5 for a tie."""
-    return np.sign(np.asarray(positive)[:, None] - np.asarray(negative)[None]) / 2 + 0.5
+    order: np.ndarray = np.sign(np.asarray(positive)[:, None] - np.asarray(negative)[None]) / 2 + 0.5
+    return order
 
 
 def wilson(share: float, trials: int) -> tuple[float, float]:
@@ -144,9 +152,15 @@ def wilson(share: float, trials: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+def pins_of(station: Station) -> PinTable:
+    """The pins of a station that was given some."""
+    assert station.table is not None
+    return station.table
+
+
 def regions(renders: Path, model: SoartC, first: np.ndarray) -> list[Pin]:
     """The pins and the print as they lie on the pool's first picture, in px of the unit space."""
-    pins = read_positions(renders / "records" / f"{rows('soart_ok')[0]['run']}.json")[0]
+    pins = read_pin_boxes(renders / "records" / f"{rows('soart_ok')[0]['run']}.json")[0]
     return pins_in_unit_space(model, [*pins, Pin(PRINT, PRINT_BOX)], first)
 
 
@@ -156,6 +170,7 @@ def detect(renders: Path, to: Path) -> None:
     unit = [picture(renders, r["run"]) for r in good if r["role"] == "pool"][:UNIT]
     base = SoartC(**SOARTC["SOARTC"]).fit(unit)
     station = Station(base, regions(renders, base, unit[0]))
+    table = pins_of(station)
     models = {name: SoartC(**settings) for name, settings in SOARTC.items()}
     for model in models.values():
         model._fit_members(base.members_)
@@ -164,7 +179,7 @@ def detect(renders: Path, to: Path) -> None:
     spread = np.sqrt((smooth**2).mean(axis=0) + 1e-5)
     judged = [(r, "") for r in good if r["role"] == "fresh"][:NEGATIVES]
     judged += [(r, r["cell"]) for r in rows("soart_defects")]
-    addresses = [pin.address for pin in station.table.pins]
+    addresses = [pin.address for pin in table.pins]
     found: list[dict[str, Any]] = []
     for condition in CONDITIONS:
         hinted = condition == CONDITIONS[0]
@@ -175,27 +190,28 @@ def detect(renders: Path, to: Path) -> None:
             for name, model in models.items():
                 degrees = distance(model._maps(seen, model.reference_), model.mean_, model.precision_)
                 maps[name] = model._at_pixels(degrees)
-            pins = {
-                name: [float(one[part].max()) for part in station.table.parts] for name, one in maps.items()
+            pins: dict[str, list[float]] = {
+                name: [float(one[part].max()) for part in table.parts] for name, one in maps.items()
             }
             image = {name: float(one.max()) for name, one in maps.items()}
             # `inspect` with positions: SOARTC and the RT method of each pin, each over its limit.
-            rt = station.table.degrees(seen) / station.pin_limit
+            rt = table.degrees(seen) / station.pin_limit
             pins["inspect"] = np.maximum(rt, np.array(pins["SOARTC"]) / station.picture_limit).tolist()
             image["inspect"] = max(float(rt.max()), image["SOARTC"] / station.picture_limit)
             target = row["defects"].partition("@")[2].partition(":")[0]
             at = addresses.index(target) if target else None
-            of_a_pin = target not in ("", PRINT)
             found.append(
                 {
                     "run": row["run"],
                     "cell": cell,
                     "condition": condition,
                     "image": image,
-                    "pin": {name: p[at] for name, p in pins.items()} if of_a_pin else None,
+                    "pin": None
+                    if at is None or target == PRINT
+                    else {name: p[at] for name, p in pins.items()},
                     # Without the print, which comes last.
                     "pins": None if cell else {name: sorted(p[:-1]) for name, p in pins.items()},
-                    "hint": station.table.hint(seen, at) if at is not None and hinted else None,
+                    "hint": table.hint(seen, at) if at is not None and hinted else None,
                 }
             )
         (to / "detect.json").write_text(json.dumps(found), "utf-8")
@@ -230,9 +246,9 @@ def thresholds(renders: Path, to: Path, redraws: int = 50) -> None:
                     for image in laid["fresh"]
                 ]
             )
-            worst = station.table.degrees(laid["fresh"]).max(axis=1)
+            worst = pins_of(station).degrees(laid["fresh"]).max(axis=1)
             joint = np.maximum(scores / station.picture_limit, worst / station.pin_limit)
-            alone = threshold(model.scores_)
+            alone = threshold(model.scores_.tolist())
             for by, limit, rate in (
                 ("SOARTC", alone, float((scores > alone.value).mean())),
                 ("SOARTC and pins", station.limit, float((joint > 1).mean())),

@@ -15,10 +15,11 @@ import itertools
 import random
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from benchmarks.soart_evaluation import PLAIN, auroc, wilson
+from benchmarks.soart_evaluation import PLAIN, auroc, pins_of, wilson
 from generator.io.pictures import pictures_in
 from generator.soart.estimator import SoartC
 from generator.soart.inspection import Station, pins_in_unit_space, read_picture
@@ -27,7 +28,7 @@ from generator.soart.pins import Pin
 # Where the screws are on the first photo with all of them, px.
 SCREWS = ((126, 250), (431, 230), (147, 600), (467, 573))
 RADIUS = 56
-SETTINGS = {"window": 8, "rotation_deg": 15.0, "scaling": 0.05}
+SETTINGS: dict[str, Any] = {"window": 8, "rotation_deg": 15.0, "scaling": 0.05}
 BOARD = {"light on": "P1-P-L1", "light off": "P1-P-NL1", "moved": "P1-UP-L1"}
 DRAWS = 40
 
@@ -42,19 +43,20 @@ def screws(folder: Path) -> None:
         Pin(str(n + 1), (x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS)) for n, (x, y) in enumerate(SCREWS)
     ]
     station = Station(model, pins_in_unit_space(model, boxes, images[0]))
+    table = pins_of(station)
     missing: list[bool] = []
     scores: dict[str, list[float]] = {}
     above = [0, 0]
     for path in judged:
         look = model.look(read_picture(path))
-        pins = station.table.measure(look.seen, look.degrees)
+        pins = table.measure(look.seen, look.degrees)
         maps = {name: compare(look.seen, model.reference_) for name, compare in PLAIN.items()}
         missing += [letter == "0" for letter in path.stem[-4:]]
         worst = float(look.degrees.max())
         above[0] += worst > model.threshold.value
         above[1] += worst > station.picture_limit or max(pin.degree for pin in pins) > station.pin_limit
         for name, one in maps.items():
-            scores.setdefault(name, []).extend(float(one[part].max()) for part in station.table.parts)
+            scores.setdefault(name, []).extend(float(one[part].max()) for part in table.parts)
         scores.setdefault("SOARTC", []).extend(pin.anomaly for pin in pins)
         scores.setdefault("RT method", []).extend(pin.degree for pin in pins)
     gone = np.array(missing)

@@ -1,8 +1,8 @@
 """Writes the manifests that SOARTC is tuned and judged on: `python -m benchmarks.soart_plan [--to manifests]`.
 
-One station: one housing, terminal, camera, light and word. `soart_tuning.csv` is what options were chosen on.
-`soart_defects.csv` (one defect a picture) and `soart_ok.csv` (the unit space's pool, then the fresh OK pictures that
-false alarms are counted on) are other parts, which nothing was chosen on.
+One station: one housing, terminal, camera, light and word. `soart_tuning.csv`, which is not kept, is what options were
+chosen on. `soart_defects.csv` (one defect a picture) and `soart_ok.csv` (the unit space's pool, then the fresh OK
+pictures that false alarms are counted on) are other parts, which nothing was chosen on.
 """
 
 from __future__ import annotations

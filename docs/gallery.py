@@ -1,6 +1,6 @@
 """Make the sheets of docs/gallery.md: every scene and housing, every kind of defect at three sizes, with its box.
 
-    python docs/gallery.py [--only scenes]
+    python -m docs.gallery [--only scenes]
 
 Rendered by the ordinary command; the boxes are those of the records.
 """
@@ -14,7 +14,8 @@ import tempfile
 from pathlib import Path
 
 from PIL import Image, ImageDraw
-from sheets import COLUMNS, ROOT, save_labelled
+
+from docs.sheets import COLUMNS, ROOT, save_labelled
 
 sys.path.insert(0, str(ROOT))
 
@@ -91,30 +92,21 @@ def render(rows: list[list[object]], folder: Path) -> Path:
 
 def scenes_sheet(folder: Path) -> list[tuple[str, Image.Image]]:
     """Each scene in each housing, its terminals in turn."""
-    rows, labels = [], []
+    rows: list[list[object]] = []
+    labels = []
     for path in sorted((ROOT / "scenes").glob("*.toml")):
         connector = read_connector(path)
         for number, housing in enumerate(connector.housings):
             names = connector.terminal_names
             terminal = names[number % len(names)]
-            rows.append(
-                [
-                    *(f"cell_{len(rows)}", "train", len(rows), len(rows), path.stem, housing, terminal, ""),
-                    *(
-                        "center",
-                        "ring",
-                        "numbers",
-                        320,
-                        320 if connector.width == connector.height else 160,
-                        12,
-                    ),
-                ]
-            )
+            n, height = len(rows), 320 if connector.width == connector.height else 160
+            part = [f"cell_{n}", "train", n, n, path.stem, housing, terminal, ""]
+            rows.append([*part, "center", "ring", "numbers", 320, height, 12])
             labels.append(f"{path.stem}, {housing}, {terminal}")
     out = render(rows, folder)
     cells = []
     for number, label in enumerate(labels):
-        picture = Image.open(out / "images" / f"cell_{number}.png")
+        picture: Image.Image = Image.open(out / "images" / f"cell_{number}.png")
         square = Image.new("RGB", (320, 160), "white")
         picture = picture if picture.height == 160 else picture.resize((160, 160), Image.Resampling.LANCZOS)
         square.paste(picture, ((320 - picture.width) // 2, 0))
@@ -124,7 +116,8 @@ def scenes_sheet(folder: Path) -> list[tuple[str, Image.Image]]:
 
 def defect_sheet(kind: str, folder: Path) -> list[tuple[str, Image.Image]]:
     """A kind's sizes, each from the front and from below, cut out and enlarged, with its box."""
-    rows, labels = [], []
+    rows: list[list[object]] = []
+    labels = []
     terminal = "blade" if kind == "twisted" else "round"
     for text in SIZES[kind]:
         for view in VIEWS:

@@ -1,6 +1,6 @@
 """Make the picture sheets of docs/optics.md: one per optical effect, the same part under changing settings.
 
-    python docs/sheets.py [--only aperture]
+    python -m docs.sheets [--only aperture]
 
 Each sheet is rendered by the ordinary command from a copy of a scene whose one key is changed, and labelled.
 """
@@ -33,8 +33,8 @@ class Cell:
     seed: int = 3
 
 
-def _keys(key: str, values: dict[str, str], **row: str) -> list[Cell]:
-    return [Cell(label, {key: value}, **row) for label, value in values.items()]
+def _keys(key: str, values: dict[str, str], camera: str = "center") -> list[Cell]:
+    return [Cell(label, {key: value}, camera) for label, value in values.items()]
 
 
 SHEETS: dict[str, list[Cell]] = {

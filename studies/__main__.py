@@ -140,7 +140,7 @@ def render_seconds(runs: Sequence[Run], execution: Execution) -> dict[str, float
 def pictures_of(design: Design) -> int:
     """How many pictures are rendered for a design; a SPEC's manifest is made for that and not kept."""
     from generator.doe.design import design as manifest_of
-    from generator.doe.spec import read_spec
+    from generator.doe.spec_reader import read_spec
 
     limits, count = dict(design.rows), 0
     for source in design.sources:

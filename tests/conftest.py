@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.soak import SOAK, times
+
 # A shell that starts the tests in the background leaves SIGINT ignored, and every child would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -20,92 +22,35 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile(
     "patient", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.load_profile("patient")
+# A soak draws other examples each time; a failure prints the blob that repeats it.
+settings.register_profile(
+    "soak", settings.get_profile("patient"), derandomize=False, max_examples=times(100), print_blob=True
+)
+settings.load_profile("patient" if SOAK == 1 else "soak")
 
 ROOT = Path(__file__).resolve().parent.parent
 SCENES = ROOT / "scenes"
 RENDER = ROOT / "blender_scripts" / "render.py"
-COLUMNS = (
-    "run",
-    "split",
-    "part",
-    "seed",
-    "scene",
-    "housing",
-    "terminal",
-    "defects",
-    "camera",
-    "lighting",
-    "marking",
-)
+LOOKS = ("camera", "lighting", "marking")
+COLUMNS = ("run", "split", "part", "seed", "scene", "housing", "terminal", "defects", *LOOKS)
 
+SEVERAL = "bent@r1c1:tip_offset_mm=1.2,azimuth_deg=300;retracted@r2c2;missing@r3c9"
+OTHERS = "foreign@r2c4-r2c5:type=bridge;crushed@r1c2;broken@r3c3;print@print;chipped@housing;stained@r1c8;twisted@r3c9"
 # Every camera, housing, terminal, light and marking, and every kind of defect in several places. `plain_` rows repeat
-# the part and the capture of another row without its defect.
+# the part and the capture of another row without its defect. All are of the scene connector_3x9.
 ROWS = [
-    (
-        "bent",
-        "train",
-        11,
-        21,
-        "plain",
-        "round",
-        "bent@r2c5:tilt_deg=16,azimuth_deg=90",
-        "center",
-        "ring",
-        "numbers",
-    ),
-    ("plain_bent", "train", 11, 21, "plain", "round", "", "center", "ring", "numbers"),
-    (
-        "retracted",
-        "train",
-        12,
-        22,
-        "ribbed",
-        "square",
-        "retracted@r1c3:depth_mm=3",
-        "top",
-        "side",
-        "text=Quality",
-    ),
-    ("plain_retracted", "train", 12, 22, "ribbed", "square", "", "top", "side", "text=Quality"),
-    ("missing", "train", 13, 23, "plain", "round", "missing@r3c7", "right", "ring", "none"),
-    ("plain_missing", "train", 13, 23, "plain", "round", "", "right", "ring", "none"),
-    (
-        "several",
-        "validation",
-        14,
-        24,
-        "plain",
-        "square",
-        "bent@r1c1:tip_offset_mm=1.2,azimuth_deg=300;retracted@r2c2;missing@r3c9",
-        "left",
-        "side",
-        "none",
-    ),
-    (
-        "below",
-        "validation",
-        15,
-        25,
-        "ribbed",
-        "round",
-        "bent@r2c9:tilt_deg=14,azimuth_deg=250",
-        "bottom",
-        "ring",
-        "numbers",
-    ),
-    (
-        "others",
-        "validation",
-        16,
-        26,
-        "keyed",
-        "square",
-        "foreign@r2c4-r2c5:type=bridge;crushed@r1c2;broken@r3c3;print@print;chipped@housing;stained@r1c8;twisted@r3c9",
-        "center",
-        "ring",
-        "numbers",
-    ),
+    tuple(cell.strip() for cell in line.split("|"))
+    for line in f"""\
+bent | train | 11 | 21 | plain | round | bent@r2c5:tilt_deg=16,azimuth_deg=90 | center | ring | numbers
+plain_bent | train | 11 | 21 | plain | round | | center | ring | numbers
+retracted | train | 12 | 22 | ribbed | square | retracted@r1c3:depth_mm=3 | top | side | text=Quality
+plain_retracted | train | 12 | 22 | ribbed | square | | top | side | text=Quality
+missing | train | 13 | 23 | plain | round | missing@r3c7 | right | ring | none
+plain_missing | train | 13 | 23 | plain | round | | right | ring | none
+several | validation | 14 | 24 | plain | square | {SEVERAL} | left | side | none
+below | validation | 15 | 25 | ribbed | round | bent@r2c9:tilt_deg=14,azimuth_deg=250 | bottom | ring | numbers
+others | validation | 16 | 26 | keyed | square | {OTHERS} | center | ring | numbers
+""".splitlines()
 ]
 
 

@@ -481,12 +481,14 @@ def test_every_file_that_a_page_names_exists():
 
 def test_the_search_for_missing_files_finds_them():
     page = DOCS / "made.md"
-    text = "`docs/none.md`, `none.toml` and [a](none.md) beside `docs/dataset.md`, `README.md`, [b](dataset.md) and out/x"
+    text = (
+        "`docs/none.md`, `none.toml` and [a](gone.md) beside `docs/dataset.md`, [b](dataset.md) and `out/x`"
+    )
     with mock.patch.object(Path, "read_text", lambda *_: text):
         assert missing_files(page) == [
             "docs/made.md: docs/none.md",
             "docs/made.md: none.toml",
-            "docs/made.md: none.md",
+            "docs/made.md: gone.md",
         ]
 
 

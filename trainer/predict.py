@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
         "--positions",
         type=Path,
         metavar="FILE",
-        help="Florence-2: CSV with address, cavity, x1, y1, x2, y2 (px), or a record; names the pin of each box",
+        help="Florence-2: CSV with address, x1, y1, x2, y2 (px) and cavity if known, or a record; names each box's pin",
     )
     p.add_argument(
         "--threshold",

@@ -1,1 +1,10 @@
-"""What a user writes down: scenes, positions, terminals, housings, defects. Standard library only; lowest floor."""
+"""What a user writes down: scene files, and the words of a defect. Standard library only; the lowest floor.
+
+connector.py       a scene file as a whole, and what its parts must be to fit together
+positions.py  terminals.py  housings.py  cad_file.py  rig.py    its tables: pins, shapes, cameras and light
+contour.py  lettering.py    outlines of openings and blocks; the font of print
+toml_section.py  text_file.py  errors.py                        strict reading; InputError, which is exit code 2
+defect.py          one defect: kind, target, values
+draws.py           random numbers by (seed, purpose, address)
+scratch.py         a temporary folder that goes with its process
+"""

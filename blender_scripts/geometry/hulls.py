@@ -18,7 +18,8 @@ def box_of(points: np.ndarray) -> Box:
 def boxes_of(points: np.ndarray) -> list[Box]:
     """The boxes of N sets of points (N, V, 2)."""
     across = np.ascontiguousarray(points.swapaxes(1, 2))
-    return np.concatenate([across.min(axis=2), across.max(axis=2)], axis=1).tolist()
+    boxes: list[Box] = np.concatenate([across.min(axis=2), across.max(axis=2)], axis=1).tolist()
+    return boxes
 
 
 def polygon_areas(corners: np.ndarray) -> np.ndarray:

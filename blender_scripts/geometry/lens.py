@@ -154,7 +154,8 @@ def _sources(lens: Lens, scale: int, x1: int, y1: int, x2: int, y2: int) -> np.n
     rows = corners[:-1, None] + part[:, None, None] * (corners[1:, None] - corners[:-1, None])
     rows = rows.reshape((y2 - y1) * scale, x2 - x1 + 1, 2)
     cells = rows[:, :-1, None] + part[:, None] * (rows[:, 1:, None] - rows[:, :-1, None])
-    return cells.reshape((y2 - y1) * scale, (x2 - x1) * scale, 2)
+    places: np.ndarray = cells.reshape((y2 - y1) * scale, (x2 - x1) * scale, 2)
+    return places
 
 
 def bend_samples(samples: np.ndarray, lens: Lens, scale: int, window: Window, source: Window) -> np.ndarray:

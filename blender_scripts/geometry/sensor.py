@@ -74,7 +74,8 @@ def _falloff(height: int, width: int, vignetting: float) -> np.ndarray:
     square = (x**2 + y**2) / (0.25 * (width**2 + height**2))
     # cos^4 of an angle whose tangent grows with the radius: (1 + t r^2)^-2 with t so that the corner gets its share.
     steep = (1.0 - vignetting) ** -0.5 - 1.0
-    return ((1.0 + steep * square) ** -2)[..., None].astype(np.float32)
+    falloff: np.ndarray = ((1.0 + steep * square) ** -2)[..., None].astype(np.float32)
+    return falloff
 
 
 def _bits(key: str, count: int) -> np.ndarray:

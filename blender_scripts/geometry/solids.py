@@ -69,7 +69,8 @@ def _section(terminal: Terminal) -> np.ndarray:
         points += corner if sign_x == sign_y else corner[::-1]
     turn = math.radians(terminal.turn_deg)
     rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
-    return np.array(points) @ rotation.T
+    outline: np.ndarray = np.array(points) @ rotation.T
+    return outline
 
 
 def sides(terminal: Terminal) -> int:
@@ -186,7 +187,8 @@ def _ring(section: np.ndarray, form: Form, along: float | np.ndarray) -> np.ndar
     points = np.zeros((len(section), 3))
     points[:, :2] = section + (across * (np.cos(turns) - 1.0))[:, None] * direction
     points[:, 2] = -across * np.sin(turns)
-    return points + middles
+    ring: np.ndarray = points + middles
+    return ring
 
 
 def _fracture(section: np.ndarray, form: Form) -> np.ndarray:
@@ -198,7 +200,9 @@ def _fracture(section: np.ndarray, form: Form) -> np.ndarray:
     azimuth = form.fall_rad - form.twist_rad
     fall = np.array([math.cos(azimuth), math.sin(azimuth)])
     torn = 0.03 * form.terminal.width_mm * np.sin(np.arange(len(section)) * 2.4 + 0.7)
-    return np.clip(form.length_mm - section @ fall * math.tan(form.slope_rad) + torn, 0.02, None)
+    lengths: np.ndarray = form.length_mm - section @ fall * math.tan(form.slope_rad) + torn
+    lengths = np.clip(lengths, 0.02, None)
+    return lengths
 
 
 def contour_ring(contour: Contour, offset: float, z: float) -> np.ndarray:
@@ -338,7 +342,7 @@ def cavity_outline(terminal: Terminal, cavity: Cavity, clearance: float) -> np.n
 def hole_terminal(pin: Pin, cavity: Cavity) -> Terminal:
     """The terminal whose hole is at a pin: the drawing's, or a wrong one too thick for that, which has widened it."""
     if pin.nominal.section == "round":
-        sides = ((pin.terminal.reach_mm, pin.nominal.reach_mm),)
+        sides: tuple[tuple[float, float], ...] = ((pin.terminal.reach_mm, pin.nominal.reach_mm),)
     else:
         sides = tuple(zip(pin.terminal.extent_mm, pin.nominal.extent_mm, strict=True))
     fits = all(own <= right + cavity.clearance_mm for own, right in sides)

@@ -1,4 +1,8 @@
-"""The kinds of defect, one module each. A new kind is a module with a `KIND`, and one line of KINDS."""
+"""The kinds of defect, one module each. A new kind is a module with a `KIND`, and one line of KINDS.
+
+kind.py says what a kind is: its parameters and targets in the manifest, what it excludes at the same pin, and one
+function, `shape` (changes a pin) or `add` (adds to the part or takes away). docs/manifest.md lists what each takes.
+"""
 
 from __future__ import annotations
 

@@ -11,16 +11,7 @@ from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.defect import Defect
 
 REQUIRED = (
-    "run",
-    "split",
-    "seed",
-    "scene",
-    "housing",
-    "terminal",
-    "defects",
-    "camera",
-    "lighting",
-    "marking",
+    *("run", "split", "seed", "scene", "housing", "terminal", "defects", "camera", "lighting", "marking"),
 )
 OPTIONAL = ("part", "width", "height", "samples")
 RESERVED = (

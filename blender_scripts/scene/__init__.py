@@ -1,1 +1,11 @@
-"""What needs Blender: stage, materials, lamps, path tracer, truth masks, pictures. Only this package imports bpy."""
+"""What needs Blender. Only this package imports bpy.
+
+renderer.py        Renderer.render: one row to picture, mask and record
+stage.py  objects.py  materials.py  lamps.py    a part on its station as a Blender scene
+path_tracer.py  versions.py    Cycles, and what differs between Blender 3.4 and 5.2
+instance_mask.py   which pin is seen where: the visible boxes
+truth.py           the record's `positions` and `other`: boxes, key points, measures
+png.py  exr.py  jpeg.py    picture files
+blend_files.py  blend_extract.py    housings from a user's .blend file
+progress.py        the progress bar
+"""

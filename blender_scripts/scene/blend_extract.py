@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import sys
+from typing import Any
 
 import bpy
 import numpy as np
@@ -58,13 +59,13 @@ def _linked(path: str, wanted: str | None) -> list[bpy.types.Object]:
             raise Problem(version=list(library.version))
     needed = [each.filepath for each in bpy.data.libraries if bpy.path.abspath(each.filepath) != path]
     if needed or (wanted is None and others):
-        found = ", ".join(sorted({ascii(os.path.basename(each)) for each in (*needed, *others)})[:5])
-        raise Problem(expected="everything within the file", got=f"links to others: {found}")
+        linked = ", ".join(sorted({ascii(os.path.basename(each)) for each in (*needed, *others)})[:5])
+        raise Problem(expected="everything within the file", got=f"links to others: {linked}")
     things = [thing for thing in taken.objects if thing is not None]
     if not scenes:
         return things
-    shown = _in_renders(taken.scenes[0])
-    return [thing for thing in things if thing in shown]
+    rendered = _in_renders(taken.scenes[0])
+    return [thing for thing in things if thing in rendered]
 
 
 def _in_renders(scene: bpy.types.Scene) -> set[bpy.types.Object]:
@@ -94,7 +95,8 @@ def _matrix(thing: bpy.types.Object, depth: int = 0) -> np.ndarray:
         return own
     if thing.parent_type != "OBJECT":
         raise Problem(expected=f"{place} with an object as its parent", got=thing.parent_type)
-    return _matrix(thing.parent, depth + 1) @ np.array(thing.matrix_parent_inverse, float) @ own
+    world: np.ndarray = _matrix(thing.parent, depth + 1) @ np.array(thing.matrix_parent_inverse, float) @ own
+    return world
 
 
 def _check(thing: bpy.types.Object) -> None:
@@ -154,6 +156,7 @@ def main() -> None:
     _limit_memory()
     bpy.ops.wm.read_factory_settings(use_empty=True)
     bpy.context.preferences.filepaths.use_scripts_auto_execute = False
+    found: dict[str, Any]
     try:
         found = _extract(path, json.loads(wanted))
     except Problem as problem:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 _MAGIC = 20000630
-_PIXEL_TYPES = {0: np.dtype("<u4"), 1: np.dtype("<f2"), 2: np.dtype("<f4")}
+_PIXEL_TYPES: dict[int, np.dtype] = {0: np.dtype("<u4"), 1: np.dtype("<f2"), 2: np.dtype("<f4")}
 
 
 def read_exr(path: Path) -> dict[str, np.ndarray]:
@@ -80,7 +80,8 @@ def _attributes(data: bytes, offset: int) -> tuple[dict[str, bytes], int]:
 
 def _channels(data: bytes) -> list[tuple[str, np.dtype]]:
     """Names and types in the order of the file, which is alphabetical."""
-    found, offset = [], 0
+    found: list[tuple[str, np.dtype]] = []
+    offset = 0
     while data[offset]:
         end = _end(data, offset)
         (kind,) = struct.unpack_from("<i", data, end + 1)

@@ -15,7 +15,8 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from blender_scripts.contract.connector import Connector, Lighting
+from blender_scripts.contract.connector import Connector
+from blender_scripts.contract.rig import Lighting
 from blender_scripts.geometry.mesh import Mesh
 from blender_scripts.geometry.optics import Station
 from blender_scripts.scene import materials, versions

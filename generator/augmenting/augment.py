@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path(__file__).resolve().parents[2] / "scenes",
         metavar="FOLDER",
-        help="folder of the scene files that a dataset names (default: this repository's)",
+        help="folder of the scene files, for a dataset without connectors.json (default: this repository's)",
     )
     for step in (plan, apply):
         step.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")

@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from blender_scripts.contract.connector import Connector, read_connector
+from blender_scripts.contract.connector import read_connector
 from generator.augmenting.camera import moved_camera
 from generator.augmenting.copies import Copy, copies
-from generator.augmenting.orientation import Naming, naming
+from generator.augmenting.orientation import Naming, Place, naming
 from generator.augmenting.plan import Options
 from generator.augmenting.relabel import Settings, moved_housing, moved_objects, relabelled, renamed
+from generator.dataset.connectors import NominalPosition
 from generator.dataset.labels import OK
 from generator.dataset.rows import ObjectRow, PictureRow, columns_of, row_of
 from generator.dataset.writer import encoded_png
@@ -36,8 +37,8 @@ class Rules:
     """How the rows of a dataset are copied.
 
     Attributes:
-        scenes: folder of the scene files.
-        operations: of each run that has some.
+        scenes: folder of the scene files, for datasets without connectors.json.
+        drawings: the positions that the dataset's connectors.json has, by scene.
         options: of the command.
         settings: of the dataset's card.
         parameters: contents of nsoart.json.
@@ -46,7 +47,7 @@ class Rules:
     """
 
     scenes: Path
-    operations: Mapping[str, tuple[str, ...]]
+    drawings: Mapping[str, Sequence[NominalPosition]]
     options: Options
     settings: Settings
     parameters: Mapping[str, Any]
@@ -54,15 +55,17 @@ class Rules:
     masks: bool
 
 
-def copies_of(stored: Mapping[str, Any], rules: Rules, skipped: Counter[str]) -> list[Columns]:
+def copies_of(
+    stored: Mapping[str, Any], asked: Sequence[str], rules: Rules, skipped: Counter[str]
+) -> list[Columns]:
     """The copies of a row, as Arrow stores them.
 
     Args:
         stored: the row, with its pictures.
+        asked: the plan's operations.
         rules: how.
         skipped: counts the copies that are not made, by reason.
     """
-    asked = rules.operations.get(stored["run"], ())
     if not asked:
         return []
     row = _known(row_of(stored, rules.extras), rules.settings)
@@ -132,7 +135,7 @@ def copied_row(
     if row.objects is not None:
         left = moved_objects(row.objects, copy.move, mask, moved_mask)
     if copy.naming is not None:
-        names = _naming(copy.naming, row, rules.scenes)
+        names = _naming(copy.naming, row, rules)
         manifest |= {
             "camera": names.camera(manifest["camera"]),
             "defects": names.defects(manifest["defects"]),
@@ -166,13 +169,14 @@ def _pictures(
     return found
 
 
-def _naming(operation: str, row: PictureRow, scenes: Path) -> Naming:
-    objects = row.objects or ()
+def _naming(operation: str, row: PictureRow, rules: Rules) -> Naming:
+    objects, scene = row.objects or (), row.manifest["scene"]
     addresses, cavities = [each.address for each in objects], [each.cavity for each in objects]
-    return naming(operation, addresses, cavities, _connector(scenes, row.manifest["scene"]))
+    drawing = rules.drawings.get(scene) or _drawing(rules.scenes, scene)
+    return naming(operation, addresses, cavities, drawing)
 
 
 @cache
-def _connector(scenes: Path, scene: str | None) -> Connector | None:
+def _drawing(scenes: Path, scene: str | None) -> Sequence[Place] | None:
     path = scenes / f"{scene}.toml"
-    return read_connector(path) if scene and path.is_file() else None
+    return read_connector(path).positions if scene and path.is_file() else None

@@ -10,7 +10,7 @@ import hashlib
 import json
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,12 @@ from generator.augmenting.copied_rows import Columns, Rules, copies_of
 from generator.augmenting.copies import COPIES
 from generator.augmenting.plan import Line, Options, Plan
 from generator.augmenting.relabel import Settings
+from generator.dataset.connectors import read_connectors
 from generator.dataset.derived_card import make_derived_card, read_card
 from generator.dataset.folder import (
     BATCH_ROWS,
     CARD,
-    count_rows,
     dataset_columns,
-    read_connectors,
     read_parameters,
     read_rows,
     split_files,
@@ -52,6 +51,19 @@ class Job:
     rules: Rules
     spool: Spool
     key: str
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Consecutive rows of a split, from number `first` on, by what is to be made of each."""
+
+    split: str
+    first: int
+    operations: tuple[tuple[str, ...], ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.split}-{self.first:09d}"
 
 
 @dataclass
@@ -77,7 +89,7 @@ def apply_to_dataset(plan: Plan, to: Path, sheet: Path, scenes: Path, options: O
         plan: of a dataset; `folder` is the dataset.
         to: the dataset to make; may replace another of ours.
         sheet: file of the before/after sheet.
-        scenes: folder of the scene files, which say where a part's places are.
+        scenes: folder of the scene files, which say where a part's places are if the dataset does not.
         options: how.
 
     Raises:
@@ -87,14 +99,15 @@ def apply_to_dataset(plan: Plan, to: Path, sheet: Path, scenes: Path, options: O
     if note := missing_note(plan.folder, columns):
         sys.stderr.write(f"{note}\n")
     card, license_id = read_card(_text(plan.folder / CARD))
-    operations = {line.file: line.operations for line in plan.lines}
-    parameters = read_parameters(plan.folder)
-    rules = Rules(scenes, operations, options, Settings.of_card(card), parameters, extras, masks)
-    _check_rows(plan)
+    parameters, connectors = read_parameters(plan.folder), read_connectors(plan.folder)
+    drawings = {each.scene: each.positions for each in connectors or ()}
+    rules = Rules(scenes, drawings, options, Settings.of_card(card), parameters, extras, masks)
+    runs = _check_rows(plan)
     done, drawn = Augmented(), Sheet()
     with DatasetWriter(to, plan.folder) as writer:
         writer.begin(features(other, extras, masks))
-        _write(Job(plan.folder, rules, writer.spool, _key(plan.folder, rules)), writer, done, drawn)
+        job = Job(plan.folder, rules, writer.spool, _key(plan.folder, rules))
+        _write(job, _chunks(plan, runs), writer, done, drawn)
         if not done.rows:
             raise InputError(f"{plan.folder}: expected at least one copy without its original, got none")
         done.copies = sum(origins["copies"] for origins in writer.origins.values())
@@ -109,7 +122,7 @@ def apply_to_dataset(plan: Plan, to: Path, sheet: Path, scenes: Path, options: O
             license_id,
             writer.content_sha256,
         )
-        writer.finish(text, parameters, read_connectors(plan.folder))
+        writer.finish(text, parameters, connectors)
     drawn.save(sheet)
     return done
 
@@ -122,27 +135,29 @@ def _key(dataset: Path, rules: Rules) -> str:
     return hashlib.sha256(json.dumps([told, stats, code_sha256()], sort_keys=True).encode()).hexdigest()
 
 
-def _write(job: Job, writer: DatasetWriter, done: Augmented, drawn: Sheet) -> None:
-    splits = split_files(job.dataset)
-    totals = {s: count_rows(paths) for s, paths in splits.items()}
-    work = [
-        (split, number, first, min(first + BATCH_ROWS, total), job)
-        for split, total in totals.items()
-        for number, first in enumerate(range(0, total, BATCH_ROWS))
+def _chunks(plan: Plan, runs: Mapping[str, Sequence[str]]) -> list[Chunk]:
+    operations = {line.file: line.operations for line in plan.lines}
+    return [
+        Chunk(split, first, tuple(operations.get(run, ()) for run in own[first : first + BATCH_ROWS]))
+        for split, own in runs.items()
+        for first in range(0, len(own), BATCH_ROWS)
     ]
+
+
+def _write(job: Job, chunks: list[Chunk], writer: DatasetWriter, done: Augmented, drawn: Sheet) -> None:
+    total = sum(len(chunk.operations) for chunk in chunks)
     with (
-        processes(job.rules.options.workers, len(work) > 2) as in_order,
-        tqdm(total=sum(totals.values()), desc="rows", unit="row", disable=None) as bar,
+        processes(job.rules.options.workers, len(chunks) > 2) as in_order,
+        tqdm(total=total, desc="rows", unit="row", disable=None) as bar,
     ):
-        calls = ((call, *call) for call in work)
-        for (split, _, first, last, _), (name, kept) in in_order(_augment_call, calls):
-            table = job.spool.table(name)
-            writer.add(split, table, kept.sha256)
+        for chunk, kept in in_order(_augment_chunk, ((chunk, job) for chunk in chunks)):
+            table = job.spool.table(chunk.name)
+            writer.add(chunk.split, table, kept.sha256)
             done.rows += table.num_rows
             done.skipped.update(kept.note["skipped"])
             done.became_ok += kept.note["became_ok"]
             _draw(table, kept.note["groups"], drawn)
-            bar.update(last - first)
+            bar.update(len(chunk.operations))
 
 
 def _draw(table: pa.Table, groups: list[int], drawn: Sheet) -> None:
@@ -163,38 +178,42 @@ def _drawn(table: pa.Table, at: int) -> tuple[str, Image.Image]:
     return f"{row['run']}  {CLASSES[row['label']]}", picture
 
 
-def _augment_call(_: Any, split: str, number: int, first: int, last: int, job: Job) -> tuple[str, Kept]:
-    """One chunk of rows: its name in the spool, and what is kept there."""
-    name, paths = f"{split}-{number:06d}", split_files(job.dataset)[split]
-    key = f"{job.key} {first} {last}"
-    if (kept := job.spool.find(name, key)) is not None:
-        return name, kept
+def _augment_chunk(chunk: Chunk, job: Job) -> Kept:
+    """The rows of a chunk with their copies, kept in the spool under the chunk's name."""
+    key = hashlib.sha256(f"{job.key} {chunk}".encode()).hexdigest()
+    if (kept := job.spool.find(chunk.name, key)) is not None:
+        return kept
     skipped: Counter[str] = Counter()
     became_ok = 0
     rows: list[Columns] = []
     groups = []
-    for row in read_rows(paths, only=range(first, last)):
+    wanted = range(chunk.first, chunk.first + len(chunk.operations))
+    stored = read_rows(split_files(job.dataset)[chunk.split], only=wanted)
+    for row, operations in zip(stored, chunk.operations, strict=True):
         before = len(rows)
         if job.rules.options.originals:
             rows.append(all_columns(row))
-        for copy in copies_of(row, job.rules, skipped):
+        for copy in copies_of(row, operations, job.rules, skipped):
             became_ok += copy["label"] == CLASSES.index(OK) != row["label"]
             rows.append(copy)
         groups.append(len(rows) - before)
     schema = features(True, job.rules.extras, job.rules.masks).arrow_schema.remove_metadata()
     note = {"skipped": dict(skipped), "became_ok": became_ok, "groups": groups}
-    return name, job.spool.keep(name, key, note, pa.Table.from_pylist(rows, schema=schema))
+    return job.spool.keep(chunk.name, key, note, pa.Table.from_pylist(rows, schema=schema))
 
 
-def _check_rows(plan: Plan) -> None:
-    rows = {
-        row["run"]: row
-        for paths in split_files(plan.folder).values()
-        for row in read_rows(paths, ["run", "width", "height", "original"])
-    }
+def _check_rows(plan: Plan) -> dict[str, list[str]]:
+    """The runs of each split, in order; raises where the plan does not fit them."""
+    runs: dict[str, list[str]] = {}
+    rows = {}
+    for split, paths in split_files(plan.folder).items():
+        for row in read_rows(paths, ["run", "width", "height", "original"]):
+            runs.setdefault(split, []).append(row["run"])
+            rows[row["run"]] = row
     problems = [_row_problem(line, rows) for line in plan.lines]
     if found := [problem for problem in problems if problem]:
         raise InputError(found[:100])
+    return runs
 
 
 def _row_problem(line: Line, rows: Mapping[str, Mapping[str, Any]]) -> str:

@@ -24,8 +24,8 @@ from blender_scripts.contract.errors import InputError
 from generator.augmenting.before_after import Sheet
 from generator.augmenting.copies import COPIES, copies
 from generator.augmenting.plan import SETTINGS, Line, Options, Plan
-from generator.io.output_file import LONGEST_NAME, check_folder
-from generator.io.pictures import eight_bit, open_upright, write_whole
+from generator.io.output_file import LONGEST_NAME, check_folder, write_whole
+from generator.io.pictures import eight_bit, open_upright
 from generator.io.processes import processes
 
 _CHUNK = 16

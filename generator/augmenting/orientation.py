@@ -16,10 +16,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
-
-from blender_scripts.contract.connector import Connector
 
 REVERSE, TURN = "reverse", "plus90"
 _SIDES = {"right": (1, 0), "top": (0, 1), "left": (-1, 0), "bottom": (0, -1)}
@@ -121,37 +120,54 @@ class Naming:
         return {name: f"{value + 0.0:.10g}" for name, value in moved.items()}
 
 
+class Place(Protocol):
+    """A position as a drawing has it: of a scene file, or of a dataset's connectors.json."""
+
+    @property
+    def address(self) -> str: ...
+    @property
+    def cavity(self) -> str: ...
+    @property
+    def x_mm(self) -> float: ...
+    @property
+    def y_mm(self) -> float: ...
+
+
 def naming(
     operation: str,
     addresses: Sequence[str | None],
     cavities: Sequence[str | None],
-    connector: Connector | None,
+    drawing: Sequence[Place] | None,
 ) -> Naming:
     """How the places of a part are renamed.
 
     Args:
         operation: REVERSE or TURN.
         addresses, cavities: of the objects of the picture.
-        connector: its scene, where there is one, which knows where the places are; without it only rows are counted:
-            a mirrored row is read backwards, and only a grid can be turned: one row alone may be a circle, which keeps
-            its addresses. Where objects of some places are left out nobody knows how long the rows are.
+        drawing: all positions of the connector, where they are known; without it only rows are counted: a mirrored
+            row is read backwards, and only a grid can be turned: one row alone may be a circle, which keeps its
+            addresses. Where objects of some places are left out nobody knows how long the rows are.
     """
     labels = {a: c for a, c in zip(addresses, cavities, strict=True) if a and c and _ADDRESS.fullmatch(a)}
     axes = _AXES[operation]
-    if connector is None:
-        places = {a: (int(m[1]), int(m[2])) for a in addresses if a and (m := _ADDRESS.fullmatch(a))}
-        return Naming(operation, _counted(operation, places), labels, axes)
-    labels = {place.address: place.cavity for place in connector.positions} | labels
-    if _is_circle(connector):
-        renamed, axes = _round_the_key(operation, connector), axes if operation == REVERSE else _AS_BEFORE
+    if drawing is None:
+        return Naming(operation, _counted(operation, [a for a in addresses if a]), labels, axes)
+    labels = {place.address: place.cavity for place in drawing} | labels
+    if not _is_circle(drawing):
+        renamed = _drawn(operation, drawing)
+    elif operation == REVERSE:
+        # Each is called after the place that it falls on.
+        renamed = {p.address: _nearest(-p.x_mm, p.y_mm, drawing) for p in drawing}
     else:
-        renamed = _drawn(operation, connector)
-    return Naming(operation, renamed, labels, axes, _shift(renamed, axes, connector))
+        renamed, axes = {p.address: p.address for p in drawing}, _AS_BEFORE
+    return Naming(operation, renamed, labels, axes, _shift(renamed, axes, drawing))
 
 
-def _shift(renamed: Mapping[str, str | None], axes: Axes, connector: Connector) -> tuple[float, float] | None:
+def _shift(
+    renamed: Mapping[str, str | None], axes: Axes, drawing: Sequence[Place]
+) -> tuple[float, float] | None:
     """By how much the drawing's places, moved by `axes`, miss those of their new addresses, if all miss alike."""
-    drawn = {place.address: np.array([place.x_mm, place.y_mm]) for place in connector.positions}
+    drawn = {place.address: np.array([place.x_mm, place.y_mm]) for place in drawing}
     steps = []
     for old, new in renamed.items():
         if new is None or new not in drawn:
@@ -163,7 +179,14 @@ def _shift(renamed: Mapping[str, str | None], axes: Axes, connector: Connector) 
     return x, y
 
 
-def _counted(operation: str, places: Mapping[str, tuple[int, int]]) -> dict[str, str | None]:
+def _numbers(addresses: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """Row and position of each address of one place."""
+    matches = {address: _ADDRESS.fullmatch(address) for address in addresses}
+    return {address: (int(found[1]), int(found[2])) for address, found in matches.items() if found}
+
+
+def _counted(operation: str, addresses: Iterable[str]) -> dict[str, str | None]:
+    places = _numbers(addresses)
     lengths: Counter[int] = Counter()
     for row, position in places.values():
         lengths[row] = max(lengths[row], position)
@@ -177,15 +200,13 @@ def _counted(operation: str, places: Mapping[str, tuple[int, int]]) -> dict[str,
     return {a: f"r{lengths[row] + 1 - position}c{row}" for a, (row, position) in places.items()}
 
 
-def _drawn(operation: str, connector: Connector) -> dict[str, str | None]:
+def _drawn(operation: str, drawing: Sequence[Place]) -> dict[str, str | None]:
     """From where the places are on the drawing: rows from the top, positions from the left, as they now stand."""
     if operation == REVERSE:
-        places = {(p.row, p.position): p.address for p in connector.positions}
-        lengths = Counter(row for row, _ in places)
-        return {a: f"r{row}c{lengths[row] + 1 - position}" for (row, position), a in places.items()}
-    turned = sorted(
-        (-p.x_mm, -p.y_mm, p.address) for p in connector.positions
-    )  # y' = x, x' = -y, from the top
+        places = _numbers(place.address for place in drawing)
+        lengths = Counter(row for row, _ in places.values())
+        return {a: f"r{row}c{lengths[row] + 1 - position}" for a, (row, position) in places.items()}
+    turned = sorted((-p.x_mm, -p.y_mm, p.address) for p in drawing)  # y' = x, x' = -y, from the top
     rows: list[list[tuple[float, float, str]]] = []
     for place in turned:
         if not rows or place[0] - rows[-1][0][0] > _SAME_MM:
@@ -198,28 +219,20 @@ def _drawn(operation: str, connector: Connector) -> dict[str, str | None]:
     return found
 
 
-def _is_circle(connector: Connector) -> bool:
+def _is_circle(drawing: Sequence[Place]) -> bool:
     """One row of places at one distance from the middle, not on a line."""
-    places = connector.positions
-    distances = [(p.x_mm**2 + p.y_mm**2) ** 0.5 for p in places]
-    on_a_line = max(p.y_mm for p in places) - min(p.y_mm for p in places) < _SAME_MM
+    distances = [(p.x_mm**2 + p.y_mm**2) ** 0.5 for p in drawing]
+    on_a_line = max(p.y_mm for p in drawing) - min(p.y_mm for p in drawing) < _SAME_MM
     return (
-        len(places) > 2
-        and {p.row for p in places} == {1}
+        len(drawing) > 2
+        and all(row == 1 for row, _ in _numbers(p.address for p in drawing).values())
         and max(distances) - min(distances) < _SAME_MM
         and not on_a_line
     )
 
 
-def _round_the_key(operation: str, connector: Connector) -> dict[str, str | None]:
-    """Counted from the key, which turns with the part; mirrored, each is called after the place that it falls on."""
-    if operation == TURN:
-        return {p.address: p.address for p in connector.positions}
-    return {p.address: _nearest(-p.x_mm, p.y_mm, connector) for p in connector.positions}
-
-
-def _nearest(x: float, y: float, connector: Connector) -> str | None:
+def _nearest(x: float, y: float, drawing: Sequence[Place]) -> str | None:
     near: Iterable[str] = (
-        p.address for p in connector.positions if abs(p.x_mm - x) < _SAME_MM and abs(p.y_mm - y) < _SAME_MM
+        p.address for p in drawing if abs(p.x_mm - x) < _SAME_MM and abs(p.y_mm - y) < _SAME_MM
     )
     return next(iter(near), None)

@@ -37,6 +37,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"folder of the dataset to make, or to replace (default: {DATASETS}/<DIR's name>, where nothing is "
         "replaced)",
     )
+    _add_labelling(parser)
+    parser.add_argument("--partial", action="store_true", help="leave out rows that have not been rendered")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace DATASET even if it is no dataset of ours, and where --to is not given",
+    )
+    parser.add_argument(
+        "--masks",
+        action="store_true",
+        help="add instance masks: for export and for exact boxes of augmented copies",
+    )
+    parser.add_argument(
+        "--workers", type=int, default=None, metavar="N", help="processes (default: one per core)"
+    )
+    parser.add_argument(
+        "--scenes",
+        type=Path,
+        default=Path(__file__).resolve().parents[2] / "scenes",
+        metavar="FOLDER",
+        help="folder of the scene files that the manifests name (default: this repository's)",
+    )
+    parser.add_argument(
+        "--license", default="other", metavar="ID", help="licence identifier for the card (default: other)"
+    )
+
+
+def _add_labelling(parser: argparse.ArgumentParser) -> None:
+    """Options on what is a defect, and what it is called."""
     parser.add_argument(
         "--tolerance",
         metavar="LIMITS",
@@ -57,35 +86,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a bend or a retraction that moves its tip by less in a view does not count as seen there "
         "(default: %(default)g; 0: any that is in view counts)",
     )
-    parser.add_argument("--partial", action="store_true", help="leave out rows that have not been rendered")
-    parser.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="replace DATASET even if it is no dataset of ours, and where --to is not given",
-    )
     parser.add_argument(
         "--answer",
         choices=tuple(ANSWER_LABELS),
         default="short",
         help="how bbox_str names a class: BENDNG, 'bent pin' or BEND-NG (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--masks",
-        action="store_true",
-        help="add instance masks and key points: for export and for exact boxes of augmented copies",
-    )
-    parser.add_argument(
-        "--workers", type=int, default=None, metavar="N", help="processes (default: one per core)"
-    )
-    parser.add_argument(
-        "--scenes",
-        type=Path,
-        default=Path(__file__).resolve().parents[2] / "scenes",
-        metavar="FOLDER",
-        help="folder of the scene files that the manifests name (default: this repository's)",
-    )
-    parser.add_argument(
-        "--license", default="other", metavar="ID", help="licence identifier for the card (default: other)"
     )
 
 

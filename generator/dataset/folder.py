@@ -1,4 +1,4 @@
-"""A dataset on disk: its files, written whole or not at all, and read back.
+"""A dataset on disk: its files, and reading them back; `writer` writes them.
 
 DATASET/README.md                             the card
 DATASET/contact_sheet.jpg                     some rows, shown by the card
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,22 +21,14 @@ import pyarrow.parquet as pq
 from datasets import Features
 
 from blender_scripts.contract.errors import InputError
-from generator.dataset.connectors import CONNECTORS, read_connectors  # noqa: F401
 from generator.dataset.labels import CLASSES
 from generator.dataset.rows import MANIFEST_COLUMNS, class_names, features
-from generator.io.output_file import check_folder
 
 DATA = "data"
 CARD = "README.md"
 NSOART = "nsoart.json"
 SHEET = "contact_sheet.jpg"
-# Where a build keeps the rows that are ready until all are.
-SPOOL = "rows"
 BATCH_ROWS = 64
-# The Hub's advice for one Parquet file.
-SHARD_BYTES = 500_000_000
-# The writer keeps what it will say of every row group until it closes the file: some 40 kB each.
-SHARD_GROUPS = 200
 SHARD = r"(\w+)-\d{5}-of-\d{5}\.parquet"
 
 
@@ -151,104 +142,3 @@ def read_parameters(dataset: Path) -> dict[str, Any]:
         raise InputError(f"{dataset}: expected nsoart.json, which build writes, got nothing") from None
     except (ValueError, TypeError) as error:
         raise InputError(f"{dataset / NSOART}: expected JSON, got: {error}") from None
-
-
-class ShardWriter:
-    """Writes one split as Parquet files that `datasets` opens with our features."""
-
-    def __init__(self, folder: Path, split: str, columns: Features) -> None:
-        self.folder = folder
-        self.split = split
-        self.schema = columns.arrow_schema
-        self.paths: list[Path] = []
-        self.writer: pq.ParquetWriter | None = None
-        self.bytes = self.groups = 0
-
-    def add(self, table: pa.Table) -> None:
-        """Write rows as one row group; columns are those of the features, in their order."""
-        if self.writer is None:
-            self.paths.append(self.folder / f"{self.split}.{len(self.paths)}")
-            # Chunks cut by content let the Hub store only what changed between two builds.
-            self.writer = pq.ParquetWriter(
-                self.paths[-1], self.schema, use_content_defined_chunking=True, write_page_index=True
-            )
-        self.writer.write_table(table.cast(self.schema))
-        self.bytes += table.nbytes
-        self.groups += 1
-        if self.bytes >= SHARD_BYTES or self.groups >= SHARD_GROUPS:
-            self._close()
-
-    def finish(self) -> None:
-        """Give the files their final names, which say how many they are."""
-        self._close()
-        for number, path in enumerate(self.paths):
-            path.rename(self.folder / f"{self.split}-{number:05d}-of-{len(self.paths):05d}.parquet")
-
-    def _close(self) -> None:
-        if self.writer is not None:
-            self.writer.close()
-        self.writer = None
-        self.bytes = self.groups = 0
-
-
-class Target:
-    """The dataset's folder: filled beside its place under another name, and moved there when it is complete."""
-
-    def __init__(self, directory: Path, to: Path, overwrite: bool) -> None:
-        self.path = to.resolve()
-        self.building = self.path.with_name(f".{self.path.name}.building")
-        self.replaced = self.path.with_name(f".{self.path.name}.replaced")
-        for place, name in ((directory, "the rendered folder"), (Path.cwd(), "the working directory")):
-            if place.resolve().is_relative_to(self.path):
-                raise InputError(f"--to {to}: expected a folder of its own, got one that holds {name}")
-        if self.replaced.exists() and not self.path.exists():
-            self.replaced.rename(self.path)  # a build was stopped between its two renames
-        if self.path.exists() and not self.path.is_dir():
-            raise InputError(f"--to {to}: expected a folder, got a file")
-        check_folder(to, "--to")
-        if not overwrite and (strange := _strange_entries(self.path)):
-            raise InputError(
-                f"--to {to}: expected a new or empty folder or a dataset to replace, got one with "
-                f"{', '.join(strange[:5])}: choose another, or give --overwrite"
-            )
-
-    def __enter__(self) -> Path:
-        if self.replaced.exists():
-            shutil.rmtree(self.replaced)
-        self.building.mkdir(parents=True, exist_ok=True)
-        # Of a build that was stopped, only its spool is taken up again.
-        for leftover in self.building.iterdir():
-            if leftover.name != SPOOL:
-                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
-        return self.building
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is KeyboardInterrupt:
-            return
-        if kind is not None:
-            shutil.rmtree(self.building, ignore_errors=True)
-            return
-        if self.path.exists():
-            self.path.rename(self.replaced)
-        self.building.rename(self.path)
-        shutil.rmtree(self.replaced, ignore_errors=True)
-
-
-def _strange_entries(folder: Path) -> list[str]:
-    """What in a folder no build of ours has written."""
-    if not folder.is_dir():
-        return []
-    names = sorted(path.name for path in folder.iterdir())
-    try:
-        ours = json.loads((folder / NSOART).read_text(encoding="utf-8"))["made_by"] == "pinsight"
-    except (OSError, ValueError, KeyError, TypeError):
-        ours = False
-    known = {CARD, NSOART, CONNECTORS, SHEET, DATA} if ours else set()
-    strange = [name for name in names if name not in known]
-    if ours and (folder / DATA).is_dir():
-        strange += [
-            f"{DATA}/{path.name}"
-            for path in sorted((folder / DATA).iterdir())
-            if not re.fullmatch(SHARD, path.name)
-        ]
-    return strange

@@ -82,8 +82,6 @@ def publish(
     """
     # Imported here: a second, which `--help` and `--dry-run` do without.
     import huggingface_hub
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
-    from huggingface_hub.errors import RepositoryNotFoundError
 
     api = huggingface_hub.HfApi()
     if huggingface_hub.get_token() is None:
@@ -92,40 +90,51 @@ def publish(
         )
     kind, name = what.kind, what.name
     with _explained(name, kind):
-        try:
-            api.repo_info(name, repo_type=kind)
-            is_new = False
-        except RepositoryNotFoundError:
-            is_new = True
-        if is_new:
-            if create_pr:
-                raise NotAllowed(
-                    f"--create-pr: expected a {kind} {name} to open a pull request for, got none"
-                )
-            api.create_repo(name, repo_type=kind, private=private or None)
-        elif not create_pr and not _is_ours(api, what):
-            raise NotAllowed(
-                f"{option}: expected a new name or a {kind} that push made, got {name}, which holds something else: "
-                f"choose another name{', or give --create-pr' if kind == 'dataset' else ''}"
-            )
+        _make_repository(api, what, private, create_pr, option)
         if revision is not None and not create_pr:
             api.create_branch(name, branch=revision, repo_type=kind, exist_ok=True)
-        there = api.list_repo_files(name, repo_type=kind, revision=revision)
-        operations: list[Any] = [
-            CommitOperationDelete(path_in_repo=path)
-            for path in there
-            if what.replaced(path) and path not in what.files
-        ]
-        operations += [CommitOperationAdd(path_in_repo=p, path_or_fileobj=f) for p, f in what.files.items()]
         commit = api.create_commit(
             repo_id=name,
             repo_type=kind,
-            operations=operations,
+            operations=_operations(api, what, revision),
             commit_message=what.message,
             revision=revision,
             create_pr=create_pr or None,
         )
     return str(commit.pr_url or commit.commit_url)
+
+
+def _make_repository(api: Any, what: Publication, private: bool, create_pr: bool, option: str) -> None:
+    """See that there is a repository to commit to, a new one or one that this command made."""
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    kind, name = what.kind, what.name
+    try:
+        api.repo_info(name, repo_type=kind)
+    except RepositoryNotFoundError:
+        if create_pr:
+            raise NotAllowed(
+                f"--create-pr: expected a {kind} {name} to open a pull request for, got none"
+            ) from None
+        api.create_repo(name, repo_type=kind, private=private or None)
+        return
+    if not create_pr and not _is_ours(api, what):
+        raise NotAllowed(
+            f"{option}: expected a new name or a {kind} that push made, got {name}, which holds something else: "
+            f"choose another name{', or give --create-pr' if kind == 'dataset' else ''}"
+        )
+
+
+def _operations(api: Any, what: Publication, revision: str | None) -> list[Any]:
+    """What the commit adds, and what of an earlier push goes away."""
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+    there = api.list_repo_files(what.name, repo_type=what.kind, revision=revision)
+    gone = [path for path in there if what.replaced(path) and path not in what.files]
+    return [
+        *(CommitOperationDelete(path_in_repo=path) for path in gone),
+        *(CommitOperationAdd(path_in_repo=path, path_or_fileobj=file) for path, file in what.files.items()),
+    ]
 
 
 def _is_ours(api: Any, what: Publication) -> bool:

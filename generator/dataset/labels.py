@@ -11,8 +11,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from generator import bbox_str
-
 BENDNG, NUKENG, OK, OTHERNG = CLASSES = ("BENDNG", "NUKENG", "OK", "OTHERNG")
 VERDICTS = ("OK", "NG")
 # Of a picture with several defects, and of a pin that is out of both tolerances, the first of these.
@@ -33,8 +31,6 @@ ANSWER_LABELS = {
     "words": {BENDNG: "bent pin", NUKENG: "backed out pin", OTHERNG: "other defect", OK: "good pin"},
     "hyphenated": {BENDNG: "BEND-NG", NUKENG: "NUKE-NG", OTHERNG: "OTHER-NG", OK: "OK"},
 }
-
-Box = tuple[float, float, float, float]
 
 
 def class_of_kind(kind: str) -> str:
@@ -81,76 +77,6 @@ def parse_tolerance(text: str) -> dict[str, float]:
         if not (math.isfinite(limits[name]) and limits[name] > 0):
             raise ValueError(f"expected {name} above 0, got {number!r}")
     return limits
-
-
-@dataclass(frozen=True)
-class ObjectTruth:
-    """One pin, or one thing that should not be there.
-
-    Attributes:
-        id: its index in the mask.
-        category: one of CLASSES.
-        box: xyxy in px, clipped to the picture; of an NG pin what shows the defect, see `_position_box`.
-        visible: share of it that can be seen, 0 to 1 (of a missing pin: of its cavity).
-        true_position_mm, retraction_mm: as measured, None for a missing pin and for things that are no pins.
-        kinds: the defects that make it NG.
-        tip_px, base_px: of a pin, None where there is none.
-        moved_px: how far a bend or a retraction out of tolerance moves the tip in this view; None for any other defect.
-    """
-
-    id: int
-    category: str
-    box: Box
-    visible: float
-    address: str
-    cavity: str
-    true_position_mm: float | None
-    retraction_mm: float | None
-    kinds: tuple[str, ...]
-    tip_px: tuple[float, ...] | None = None
-    base_px: tuple[float, ...] | None = None
-    moved_px: float | None = None
-
-    @property
-    def area(self) -> float:
-        """Of the box, px^2."""
-        return (self.box[2] - self.box[0]) * (self.box[3] - self.box[1])
-
-    @property
-    def observable(self) -> bool:
-        """Whether enough of it is in view; not whether what is wrong with it shows there."""
-        return self.visible >= OBSERVABLE_SHARE and self.area > 0
-
-    def shows(self, least_px: float) -> bool:
-        """Whether it is in view, and moved by so much there if it is a bend or a retraction."""
-        return self.observable and (self.moved_px is None or self.moved_px >= least_px)
-
-
-@dataclass(frozen=True)
-class PictureTruth:
-    """What a picture is, under one tolerance."""
-
-    label: str
-    kinds: tuple[str, ...]
-    grey: bool
-    observable: bool
-    objects: tuple[ObjectTruth, ...]
-
-    @property
-    def verdict(self) -> str:
-        return "OK" if self.label == OK else "NG"
-
-    @property
-    def found(self) -> list[ObjectTruth]:
-        """The NG objects that can be seen, which an answer names."""
-        return [thing for thing in self.objects if thing.category != OK and thing.observable]
-
-    def answer(self, width: int, height: int, labels: str = "short") -> str:
-        """The Florence-2 answer: the NG objects that can be seen, named as one of ANSWER_LABELS has it."""
-        names = ANSWER_LABELS[labels]
-        return bbox_str.encode(
-            [thing.box for thing in self.found], [names[t.category] for t in self.found], width, height
-        )
 
 
 def judge(position: Mapping[str, Any], tolerance: Tolerance) -> tuple[str, tuple[str, ...]]:
@@ -204,21 +130,3 @@ def worst_class(categories: Iterable[str]) -> str:
     """The class of a picture that shows objects of these classes."""
     found = set(categories)
     return next((name for name in PRECEDENCE if name in found), OK)
-
-
-def coco_box(box: Iterable[float], size: tuple[int, int]) -> list[float] | None:
-    """A box xyxy as COCO's x, y, width, height, clipped to the picture; None where nothing of it is inside."""
-    x1, y1, x2, y2 = clipped(box, size)
-    return [x1, y1, x2 - x1, y2 - y1] if x2 > x1 and y2 > y1 else None
-
-
-def clipped(box: Iterable[float], size: tuple[int, int]) -> Box:
-    """The box inside the picture; one that lies outside becomes a point or a line on its border."""
-    width, height = size
-    x1, y1, x2, y2 = (float(value) for value in box)
-    return (
-        min(max(x1, 0.0), width),
-        min(max(y1, 0.0), height),
-        min(max(x2, 0.0), width),
-        min(max(y2, 0.0), height),
-    )

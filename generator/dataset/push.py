@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from blender_scripts.contract.errors import InputError
 from generator.dataset.card_header import read_settings
+from generator.dataset.connectors import CONNECTORS
 from generator.dataset.folder import CARD, DATA, NSOART, SHEET, split_files
 from generator.dataset.hub import LARGEST_CARD, HubError, NotAllowed, Publication, name_problem, publish
 
@@ -115,7 +116,7 @@ def check_folder(dataset: Path) -> Upload:
                 problems.append(f"{path}: expected the columns of the other files, got others")
     if problems:
         raise InputError(problems)
-    names = [CARD, NSOART, *([SHEET] if (dataset / SHEET).is_file() else [])]
+    names = [CARD, NSOART, *(name for name in (CONNECTORS, SHEET) if (dataset / name).is_file())]
     names += [f"{DATA}/{path.name}" for paths in splits.values() for path in paths]
     return Upload(dataset, tuple(names), rows)
 
@@ -143,7 +144,7 @@ def push(upload: Upload, name: str, private: bool, create_pr: bool, revision: st
         files={path: upload.folder / path for path in upload.files},
         message=f"{sum(upload.rows.values())} rows",
         is_ours=_is_ours,
-        replaced=lambda path: path.startswith(f"{DATA}/"),
+        replaced=lambda path: path.startswith(f"{DATA}/") or path == CONNECTORS,
     )
     try:
         return publish(what, private, create_pr, revision)

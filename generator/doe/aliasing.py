@@ -47,7 +47,7 @@ def cramers_v(a: np.ndarray, b: np.ndarray) -> float:
     phi = float(((counts - expected) ** 2 / expected).sum() / n)
     phi = max(0.0, phi - (rows - 1) * (columns - 1) / (n - 1))
     r, c = rows - (rows - 1) ** 2 / (n - 1), columns - (columns - 1) ** 2 / (n - 1)
-    return min(1.0, (phi / max(min(r - 1, c - 1), 1e-9)) ** 0.5)
+    return float(min(1.0, (phi / max(min(r - 1, c - 1), 1e-9)) ** 0.5))
 
 
 def aliases(factors: Mapping[str, Sequence[str]]) -> list[Alias]:

@@ -1,4 +1,4 @@
-"""Which positions are held out: drawn in equal shares from each row's edge and inside, before anything else is.
+"""The blocks of positions: which are held out, drawn in equal shares from each row's edge and inside before all else.
 
 A pin at the edge has no neighbour on one side, so its surroundings look different; so do the rows. A hold-out that
 missed one of these strata would measure something else than the step to another position.
@@ -9,15 +9,82 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
+from pathlib import Path
 
-from blender_scripts.contract.connector import Position
+from blender_scripts.contract.connector import Connector, read_connector
 from blender_scripts.contract.errors import InputError
+from blender_scripts.contract.positions import Position
+from generator.doe.row import Row
+from generator.doe.spec import ALL, HELD_OUT, Spec
 
 # Neighbours are as near as the nearest of all, times this; a gap between their directions this wide is open air.
 _NEAR = 1.6
 # What is next to a position: not the diagonal.
 _NEXT = 1.25
 _OPEN_RAD = math.radians(150.0)
+
+
+class SceneBlocks:
+    """The scenes of a SPEC, and which of their positions each block holds."""
+
+    def __init__(self, spec: Spec, scenes: Path) -> None:
+        self.spec = spec
+        self.scenes = scenes
+        self._connectors: dict[str, Connector] = {}
+        self._held: dict[str, tuple[str, ...]] = {}
+
+    def connector(self, name: str) -> Connector:
+        """The scene of this name.
+
+        Raises:
+            InputError: there is none, it is wrong, or its positions cannot be held out as the SPEC asks.
+        """
+        if name not in self._connectors:
+            path = self.scenes / f"{name}.toml"
+            if not path.is_file():
+                offered = ", ".join(sorted(p.stem for p in self.scenes.glob("*.toml")))
+                raise InputError(f"{self.spec.path.name}: scene: expected one of {offered}, got {name!r}")
+            connector = read_connector(path)
+            self._connectors[name] = connector
+            try:
+                self._held[name] = held_out_addresses(
+                    connector.positions, self.spec.held_out, self.spec.random("held_out", name), name
+                )
+            except InputError as error:
+                raise InputError(f"{self.spec.path.name}: {error}") from None
+        return self._connectors[name]
+
+    def block(self, scene: str, positions: str) -> list[str]:
+        """The addresses of a scene's block: ALL, TRAINING or HELD_OUT."""
+        connector = self.connector(scene)
+        held = self._held[scene]
+        return [
+            p.address
+            for p in connector.positions
+            if positions == ALL or (p.address in held) == (positions == HELD_OUT)
+        ]
+
+    def check_levels(self, rows: Sequence[Row]) -> None:
+        """Housing, terminal and light of a row belong to its scene: said once per factor, not once per row."""
+        problems = []
+        for scene, column, level in dict.fromkeys(
+            (row.levels["scene"], column, row.levels[column])
+            for row in rows
+            for column in ("housing", "terminal", "lighting")
+        ):
+            connector = self.connector(scene)
+            offered = {
+                "housing": connector.housings,
+                "terminal": connector.terminal_names,
+                "lighting": connector.lightings,
+            }
+            if level not in offered[column]:
+                problems.append(
+                    f"{self.spec.path.name}: {column}: expected one of {', '.join(offered[column])} "
+                    f"(scene {scene}), got {level!r}"
+                )
+        if problems:
+            raise InputError(problems)
 
 
 def edge_addresses(positions: Sequence[Position]) -> set[str]:

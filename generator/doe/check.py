@@ -160,7 +160,7 @@ def _positions(manifest: Manifest, splits: list[str]) -> list[str]:
     """Which positions carry a defect in which split: the hold-out at a glance."""
     lines = []
     for name, connector in manifest.connectors.items():
-        where = {split: set() for split in splits}
+        where: dict[str, set[str]] = {split: set() for split in splits}
         for run in manifest.runs:
             if run.scene == name:
                 where[run.split].update(address for defect in run.defects for address in defect.addresses)

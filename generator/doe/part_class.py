@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from blender_scripts.contract.connector import Connector
+from blender_scripts.contract.errors import InputError
+from blender_scripts.geometry.clearance import collisions
 from blender_scripts.geometry.part import Part
-from blender_scripts.manifest.defects import worst_kind
+from blender_scripts.manifest.defects import parse_defects, worst_kind
+from blender_scripts.manifest.make_part import make_part
 from generator.dataset.labels import OTHERNG, Tolerance, judge, worst_class
 
 
@@ -23,3 +28,34 @@ def part_class(part: Part, connector: Connector) -> str:
         for pin in part.pins
     ]
     return worst_class([*categories, *(OTHERNG for _ in part.flaws)])
+
+
+def why_not(
+    wanted: str, looks: Sequence[str], texts: Sequence[str], part: int, connector: Connector
+) -> str | None:
+    """Why a part with these defects is not of the class that is wanted, or does not stand free; None where it is.
+
+    Args:
+        wanted: the class.
+        looks: names of the scene, the housing, the terminal and the marking.
+        texts: its defects as the manifest writes them.
+        part: seeds its scatter.
+        connector: the scene.
+    """
+    _, housing, terminal, marking = looks
+    defects, problems = parse_defects(";".join(texts))
+    if problems:
+        return problems[0]
+    try:
+        made = make_part(connector, housing, terminal, marking, part, defects)
+        problems = collisions(connector, housing, made.pins)
+    except InputError as error:
+        problems = list(error.problems)
+    if problems:
+        return problems[0]
+    got = part_class(made, connector)
+    return (
+        None
+        if got == wanted
+        else f"expected class {wanted}, got {got} with {';'.join(texts) or 'a good part'}"
+    )

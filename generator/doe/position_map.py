@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.errors import InputError
@@ -71,7 +72,7 @@ def _defects(manifest: Manifest, scene: str) -> dict[str, Counter[str]]:
     return counts
 
 
-def _draw(axis, connector: Connector, counts: dict[str, Counter[str]], colours: dict[str, str]) -> None:
+def _draw(axis: Any, connector: Connector, counts: dict[str, Counter[str]], colours: dict[str, str]) -> None:
     from matplotlib.patches import Circle, Polygon, Wedge
 
     left, bottom, width, height = _extent(connector)

@@ -14,6 +14,7 @@ from datasets import Features
 from PIL import Image
 
 from blender_scripts.contract.errors import InputError, shown
+from generator.dataset.connectors import NominalConnector, read_connectors
 from generator.dataset.derived_card import read_card
 from generator.dataset.folder import (
     BATCH_ROWS,
@@ -21,7 +22,6 @@ from generator.dataset.folder import (
     NSOART,
     count_rows,
     dataset_columns,
-    read_connectors,
     read_parameters,
     read_rows,
     split_files,
@@ -65,7 +65,7 @@ class Other:
         return {split: count_rows(paths) for split, paths in split_files(self.folder).items()}
 
     @cached_property
-    def connectors(self) -> dict[str, Any] | None:
+    def connectors(self) -> tuple[NominalConnector, ...] | None:
         return read_connectors(self.folder)
 
     @cached_property

@@ -1,7 +1,10 @@
-"""Files of every command.
+"""Files of every command. Base install only.
 
-pictures       the one decoder of pictures: suffixes, orientation, depth, modes, what it refuses
-output_file    where a command may write
+pictures       where a picture is decoded, for import, build, inspect, training and prediction: suffixes, orientation,
+               depth, modes, what is refused
+pin_boxes      where pins lie on a picture: what `--positions` reads
+output_file    where a command may write; files that are there whole or not at all
 view_names     which part and which view a picture's name says
 processes      one process per core
+source_code    the hash of the code that made a result
 """

@@ -1,4 +1,4 @@
-"""Where a command may write: no folder, nothing below a file, and never where its inputs lie."""
+"""Where a command may write, never where its inputs lie; and files that are there whole or not at all."""
 
 from __future__ import annotations
 
@@ -49,3 +49,11 @@ def check_folder(folder: Path, option: str) -> None:
         raise InputError(f"{option} {folder}: expected a folder, got the file {there}")
     if not os.access(there, os.W_OK | os.X_OK):
         raise InputError(f"{option} {folder}: expected a folder that can be written, got {there}")
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that is there whole or not at all; its folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.part")
+    unfinished.write_bytes(content)
+    unfinished.replace(path)

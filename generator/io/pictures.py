@@ -25,7 +25,7 @@ SUFFIXES = (
 )
 # Grey of more bits than eight must reach this of 65535: below it eight bits keep 16 levels at the most.
 LEAST_DEEP_WHITE = 4096
-_DEPTHS = {1: "0 to 1", 255: "8 bits", 1023: "10 bits", LEAST_DEEP_WHITE - 1: "12 bits"}
+_DEPTHS = {1: "values from 0 to 1", 255: "8 bits", 1023: "10 bits", LEAST_DEEP_WHITE - 1: "12 bits"}
 _DEEP_GREY = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -188,21 +188,13 @@ def eight_bit(picture: Image.Image) -> Image.Image:
     return picture if picture.mode in ("RGB", "L") else picture.convert("RGB")
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.part")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
-
-
 def _check_white(values: np.ndarray, name: str) -> None:
     white = float(values.max())
     if white < LEAST_DEEP_WHITE:
         depth = next(depth for most, depth in _DEPTHS.items() if white <= most)
         raise InputError(
-            f"{name}: expected grey values of 0 to 65535 that reach {LEAST_DEEP_WHITE}, got at most {white:g}, as in "
-            f"a picture of {depth}: scale it to 16 bits or save it with 8"
+            f"{name}: expected grey values of 0 to 65535 that reach {LEAST_DEEP_WHITE}, got at most {white:g}, which "
+            f"looks like {depth}: scale the picture to 16 bits, or save it with 8"
         )
 
 

@@ -79,7 +79,7 @@ def spread(runs: Sequence[Run], count: int) -> list[Run]:
         ]
         for run in runs
     ]
-    chosen = []
+    chosen: list[int] = []
     while left and len(chosen) < count:
         # The kind of defect is what is looked at first.
         best = min(
@@ -140,7 +140,9 @@ def _caption(run: Run) -> list[tuple[str, tuple[int, int, int]]]:
     return [(f"{run.run}  {run.split}", _INK), (defects, _INK), (" · ".join(factors), _QUIET)]
 
 
-def _fitted(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+def _fitted(
+    draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int
+) -> str:
     if draw.textlength(text, font) <= width:
         return text
     while text and draw.textlength(text + "…", font) > width:

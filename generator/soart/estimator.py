@@ -15,18 +15,19 @@ A picture is first reduced so that its longer side carries at most `grid` window
 
 from __future__ import annotations
 
+import functools
 import json
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from generator.soart.kernels import compiled
+from generator.soart.anomaly_degree import box_mean, distance, inverse, outer_products
 from generator.soart.limits import Threshold, threshold
-from generator.soart.registration import Pose, register, resized, warp
+from generator.soart.registration import Placed, Pose, register, resized, warp
 from generator.soart.soart3_maps import soart3_map
 
 SCHEMA = 1
@@ -34,7 +35,6 @@ FEWEST = 3
 # At most so many members are left out one by one with everything made anew; with more, one member's part in the
 # others' reference is below what the interval can resolve.
 REFIT = 12
-VARIANCE_FLOOR = 1e-10
 NOISE_DRAWS = 6
 GOLDEN, SELF = "golden", "self"
 
@@ -47,12 +47,14 @@ class Look(NamedTuple):
         seen: (h, w[, C]) the picture laid over the unit space.
         maps: (K, gh, gw) of stage 1.
         degrees: (h, w) the degree of each pixel of the unit space; its largest is the picture's score.
+        placed: how the picture lies against the unit space.
     """
 
     anomaly: np.ndarray
     seen: np.ndarray
     maps: np.ndarray
     degrees: np.ndarray
+    placed: Placed
 
 
 class SoartC:
@@ -153,7 +155,8 @@ class SoartC:
 
     def degrees(self, image: np.ndarray) -> np.ndarray:
         """The anomaly degree of each window: (gh, gw) float32, about 1 for good parts."""
-        return distance(self.transform(image), self.mean_, self.precision_)
+        degrees: np.ndarray = distance(self.transform(image), self.mean_, self.precision_)
+        return degrees
 
     def anomaly(self, image: np.ndarray) -> np.ndarray:
         """The anomaly degree of each pixel, in the picture's own place and size: (H, W) float32."""
@@ -162,37 +165,26 @@ class SoartC:
     def look(self, image: np.ndarray) -> Look:
         """All that one look at a picture gives."""
         picture = self._reduced(image)
-        pose = self._pose(picture, self.reference_)
-        seen = self._moved(picture, pose, self.reference_)
+        placed = self._placed(np.shape(image), picture)
+        seen = self._moved(picture, placed.pose, self.reference_)
         maps = self._maps(seen, self.reference_)
-        degrees = distance(maps, self.mean_, self.precision_)
-        at_pixels = self._at_pixels(degrees)
-        anomaly = self._as_picture(at_pixels, np.shape(image)[:2], picture.shape[:2], pose)
-        return Look(anomaly, seen, maps, at_pixels)
+        degrees = self._at_pixels(distance(maps, self.mean_, self.precision_))
+        return Look(_as_picture(degrees, placed), seen, maps, degrees, placed)
 
-    def pose_of(self, image: np.ndarray) -> tuple[tuple[int, int], Pose]:
-        """The size (h, w) that a picture is reduced to, and how that lies against the unit space's mean."""
-        picture = self._reduced(image)
-        return picture.shape[:2], self._pose(picture, self.reference_)
+    def placed(self, image: np.ndarray) -> Placed:
+        """How a picture lies against the unit space's mean."""
+        return self._placed(np.shape(image), self._reduced(image))
+
+    def _placed(self, shape: tuple[int, ...], picture: np.ndarray) -> Placed:
+        """Of a picture of this shape that has been reduced."""
+        pose = self._pose(picture, self.reference_)
+        return Placed((shape[0], shape[1]), picture.shape[:2], pose, self.reference_.shape[:2])
 
     def _at_pixels(self, degrees: np.ndarray) -> np.ndarray:
         """A map of windows as a picture of the unit space's size, each shown at its window's middle."""
         before = self.settings["window"] // 2
         after = [n - g - before for n, g in zip(self.reference_.shape[:2], degrees.shape, strict=True)]
         return np.pad(degrees, ((before, after[0]), (before, after[1])), mode="edge")
-
-    def _as_picture(
-        self, full: np.ndarray, size: tuple[int, int], small: tuple[int, int], pose: Pose
-    ) -> np.ndarray:
-        """A picture of the unit space's size, in the place and size of the inspected one."""
-        shape = self.reference_.shape[:2]
-        y, x = np.mgrid[0 : small[0], 0 : small[1]] + 0.5
-        back = pose.back(np.stack([x.ravel(), y.ravel()], axis=1), shape, small)
-        column, row = (np.clip(np.round(back[:, k] - 0.5).astype(int), 0, shape[1 - k] - 1) for k in (0, 1))
-        picture = full[row, column].reshape(small)
-        if small != tuple(size):
-            picture = np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.BILINEAR))
-        return picture
 
     def score(self, image: np.ndarray) -> float:
         """The anomaly degree of the picture: the largest of its windows'."""
@@ -297,7 +289,7 @@ class SoartC:
         maps = np.stack([self._maps(m, o) for m, o in zip(members, others, strict=True)])
         self._maps_of_members = maps
         self.mean_ = maps.mean(axis=0)
-        self._products = sum(_products(one - self.mean_) for one in maps)
+        self._products = _total(outer_products(one - self.mean_) for one in maps)
         self._widening = self._shift_products() + self._noise_products()
         self.precision_ = self._precision(self._products, count)
 
@@ -307,12 +299,11 @@ class SoartC:
         height, width = self.reference_.shape[:2]
         still = self._maps(self.reference_, self.reference_)
         if t <= 0:
-            return np.zeros_like(_products(still))
+            return np.zeros_like(outer_products(still))
         shifts = [Pose(0, t, 0), Pose(0, -t, 0), Pose(0, 0, t), Pose(0, 0, -t)]
-        moved = (
-            _by_channel(self.reference_, lambda g, p=pose: warp(g, p, (height, width))) for pose in shifts
-        )
-        return sum(_products(self._maps(m, self.reference_) - still) for m in moved) / len(shifts)
+        ways = (functools.partial(warp, pose=pose, shape=(height, width)) for pose in shifts)
+        moved = (_by_channel(self.reference_, way) for way in ways)
+        return _total(outer_products(self._maps(m, self.reference_) - still) for m in moved) / len(shifts)
 
     def _noise_products(self) -> np.ndarray:
         """What sensor noise on the reference does to the maps, as outer products pooled over neighbours.
@@ -320,19 +311,22 @@ class SoartC:
         Without it a place that is flat on good parts has next to no variance, and a noisier picture is all anomaly.
         """
         still = self._maps(self.reference_, self.reference_)
-        total = np.zeros_like(_products(still))
+        total = np.zeros_like(outer_products(still))
         draws = np.random.default_rng(0)
         for _ in range(NOISE_DRAWS if self.settings["noise"] > 0 else 0):
             noise = draws.normal(0, self.settings["noise"], self.reference_.shape)
             noisy = np.clip(self.reference_ + noise, 0, 1).astype(np.float32)
-            total += _products(self._maps(noisy, self.reference_) - still)
-        return _box_mean(total / NOISE_DRAWS, self.settings["neighbourhood"])
+            total += outer_products(self._maps(noisy, self.reference_) - still)
+        pooled: np.ndarray = box_mean(total / NOISE_DRAWS, self.settings["neighbourhood"])
+        return pooled
 
     def _precision(self, products: np.ndarray, count: int) -> np.ndarray:
-        local = _box_mean(products, self.settings["neighbourhood"]) / max(count - 1, 1)
+        local = box_mean(products, self.settings["neighbourhood"]) / max(count - 1, 1)
         whole = local.mean(axis=(1, 2), keepdims=True)
         share = self.settings["shrinkage"] + (1 - self.settings["shrinkage"]) * 3 / (count + 3)
-        return _inverse((1 - share) * local + share * whole + self._widening, len(self.mean_))
+        shrunk = (1 - share) * local + share * whole + self._widening
+        precision: np.ndarray = inverse(shrunk, len(self.mean_))
+        return precision
 
     def _leave_one_out(self, members: np.ndarray) -> np.ndarray:
         """The score of each member by a unit space without it."""
@@ -348,16 +342,35 @@ class SoartC:
         for i, maps in enumerate(self._maps_of_members):
             off = maps - self.mean_
             mean = self.mean_ - off / (count - 1)
-            products = self._products - _products(off) * (count / (count - 1))
+            products = self._products - outer_products(off) * (count / (count - 1))
             scores[i] = distance(maps, mean, self._precision(products, count - 1)).max()
         return scores
 
 
+def _as_picture(full: np.ndarray, placed: Placed) -> np.ndarray:
+    """A picture of the mean's size, in the place and size of the inspected one."""
+    (height, width), small, shape = placed.size, placed.small, placed.reference
+    y, x = np.mgrid[0 : small[0], 0 : small[1]] + 0.5
+    back = placed.pose.back(np.stack([x.ravel(), y.ravel()], axis=1), shape, small)
+    column, row = (np.clip(np.round(back[:, k] - 0.5).astype(int), 0, shape[1 - k] - 1) for k in (0, 1))
+    picture: np.ndarray = full[row, column].reshape(small)
+    if small == (height, width):
+        return picture
+    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def _total(arrays: Iterable[np.ndarray]) -> np.ndarray:
+    """Their sum, added in their order."""
+    total: np.ndarray = functools.reduce(np.add, arrays)
+    return total
+
+
 def _grey(picture: np.ndarray) -> np.ndarray:
-    return picture if picture.ndim == 2 else picture.mean(axis=2, dtype=np.float32)
+    grey: np.ndarray = picture if picture.ndim == 2 else picture.mean(axis=2, dtype=np.float32)
+    return grey
 
 
-def _by_channel(picture: np.ndarray, change: Any) -> np.ndarray:
+def _by_channel(picture: np.ndarray, change: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     if picture.ndim == 2:
         return change(picture)
     return np.stack([change(np.ascontiguousarray(picture[..., c])) for c in range(picture.shape[2])], axis=2)
@@ -373,92 +386,3 @@ def _gain(picture: np.ndarray, reference: np.ndarray) -> float:
         rest = np.abs(x - gain * y)
         weight = 1.0 / (1.0 + (rest / (2.0 * rest.mean() + 1e-6)) ** 2)
     return gain
-
-
-def _products(maps: np.ndarray) -> np.ndarray:
-    """(K (K + 1) / 2, gh, gw) float64: the upper triangle of each place's outer product."""
-    rows, columns = np.triu_indices(len(maps))
-    return maps[rows].astype(np.float64) * maps[columns]
-
-
-@compiled()
-def _box_mean(planes, radius):
-    """Mean over the square of half side `radius` around each place, what lies outside left out."""
-    k, gh, gw = planes.shape
-    beside = np.empty((gh, gw))
-    out = np.empty_like(planes)
-    for plane in range(k):
-        for i in range(gh):
-            for j in range(gw):
-                first, last = max(j - radius, 0), min(j + radius + 1, gw)
-                total = 0.0
-                for c in range(first, last):
-                    total += planes[plane, i, c]
-                beside[i, j] = total / (last - first)
-        for i in range(gh):
-            first, last = max(i - radius, 0), min(i + radius + 1, gh)
-            out[plane, i] = 0.0
-            for r in range(first, last):
-                for j in range(gw):
-                    out[plane, i, j] += beside[r, j]
-            for j in range(gw):
-                out[plane, i, j] /= last - first
-    return out
-
-
-@compiled()
-def _inverse(covariance, k):
-    """The inverse of each place's covariance (k x k, given and returned as upper triangles), float32."""
-    planes, gh, gw = covariance.shape
-    out = np.empty((planes, gh, gw), np.float32)
-    full = np.empty((k, 2 * k))
-    for i in range(gh):
-        for j in range(gw):
-            plane = 0
-            full[:] = 0.0
-            for a in range(k):
-                for b in range(a, k):
-                    full[a, b] = full[b, a] = covariance[plane, i, j]
-                    plane += 1
-                full[a, a] += VARIANCE_FLOOR
-                full[a, k + a] = 1.0
-            # Gauss and Jordan without pivots: the matrix is symmetric and positive.
-            for a in range(k):
-                pivot = full[a, a]
-                for c in range(2 * k):
-                    full[a, c] /= pivot
-                for b in range(k):
-                    if b != a:
-                        factor = full[b, a]
-                        for c in range(2 * k):
-                            full[b, c] -= factor * full[a, c]
-            plane = 0
-            for a in range(k):
-                for b in range(a, k):
-                    out[plane, i, j] = full[a, k + b]
-                    plane += 1
-    return out
-
-
-@compiled()
-def distance(maps, mean, precision):
-    """sqrt(d' P d / K) of each place, d = maps - mean: about 1 where it is like the members."""
-    k, gh, gw = maps.shape
-    out = np.zeros((gh, gw), np.float32)
-    plane = 0
-    for a in range(k):
-        for b in range(a, k):
-            twice = np.float32(1.0 if a == b else 2.0)
-            for i in range(gh):
-                for j in range(gw):
-                    out[i, j] += (
-                        twice
-                        * precision[plane, i, j]
-                        * (maps[a, i, j] - mean[a, i, j])
-                        * (maps[b, i, j] - mean[b, i, j])
-                    )
-            plane += 1
-    for i in range(gh):
-        for j in range(gw):
-            out[i, j] = np.sqrt(max(out[i, j], np.float32(0.0)) / np.float32(k))
-    return out

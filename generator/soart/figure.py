@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from PIL import Image, ImageDraw
 
+from generator.soart.inspection import Finding
 from generator.soart.soart3_maps import CHANNELS
 
 RED, GREEN, WHITE, INK = (226, 52, 52), (60, 190, 90), (255, 255, 255), (30, 30, 30)
@@ -24,13 +23,12 @@ def heat(values: np.ndarray, low: float, high: float) -> Image.Image:
     return Image.fromarray(np.round(colours).astype(np.uint8)[np.round(255 * share).astype(np.uint8)])
 
 
-def overlay(picture: Image.Image, finding: Any, pin_boxes: dict[str, tuple[float, ...]]) -> Image.Image:
+def overlay(picture: Image.Image, finding: Finding) -> Image.Image:
     """The picture with what stands out glowing, boxed, and the pins that are NG named.
 
     Args:
         picture: as inspected.
-        finding: `inspection.Finding`.
-        pin_boxes: of the pins to draw, px of the picture, by address.
+        finding: of this picture.
     """
     rgb = picture.convert("RGB")
     glow = Image.fromarray(
@@ -47,9 +45,9 @@ def overlay(picture: Image.Image, finding: Any, pin_boxes: dict[str, tuple[float
     for x1, y1, x2, y2, _ in finding.boxes:
         frame = [x1 * factor, y1 * factor + strip, x2 * factor, y2 * factor + strip]
         draw.rectangle(frame, outline=RED, width=2)
-    for pin, bad in finding.pins:
-        if bad and pin.address in pin_boxes:
-            x1, y1, x2, y2 = (v * factor for v in pin_boxes[pin.address])
+    for (pin, bad), box in zip(finding.pins, finding.pin_boxes, strict=True):
+        if bad:
+            x1, y1, x2, y2 = (v * factor for v in box)
             draw.rectangle([x1, y1 + strip, x2, y2 + strip], outline=WHITE, width=1)
             draw.text((x1, max(strip, y1 + strip - 12)), pin.address, fill=WHITE)
     colour = RED if finding.verdict == "NG" else GREEN
@@ -58,7 +56,7 @@ def overlay(picture: Image.Image, finding: Any, pin_boxes: dict[str, tuple[float
     return sheet
 
 
-def figure(picture: Image.Image, finding: Any, width: int = 420) -> Image.Image:
+def figure(picture: Image.Image, finding: Finding, width: int = 420) -> Image.Image:
     """The picture, the three stage 1 maps and the anomaly degree, side by side."""
     count = len(finding.maps) // 3
     panels = [("picture", picture.convert("RGB"))]

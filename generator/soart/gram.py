@@ -19,7 +19,7 @@ STRIP = 16
 
 
 @compiled()
-def _lagged_sums(picture, top, rows, window, stride, out):
+def _lagged_sums(picture: np.ndarray, top: int, rows: int, window: int, stride: int, out: np.ndarray) -> None:
     """out[d, u, j]: sum over `window` columns from j stride of picture[top + u] * picture[top + u + d]."""
     width = picture.shape[1]
     product = np.empty(width)
@@ -41,7 +41,9 @@ def _lagged_sums(picture, top, rows, window, stride, out):
 
 
 @compiled(parallel=True)
-def gram_golden_maps(image, golden, window, stride, out):
+def gram_golden_maps(
+    image: np.ndarray, golden: np.ndarray, window: int, stride: int, out: np.ndarray
+) -> None:
     """S of every window against S at the same place of another picture; both in double precision."""
     gh, gw = out.shape[1:]
     strips = (gh + STRIP - 1) // STRIP
@@ -74,7 +76,16 @@ def gram_golden_maps(image, golden, window, stride, out):
 
 
 @compiled()
-def _golden_rest(sums, golden_sums, start, top, beta, power, total, peak):
+def _golden_rest(
+    sums: np.ndarray,
+    golden_sums: np.ndarray,
+    start: int,
+    top: int,
+    beta: np.ndarray,
+    power: np.ndarray,
+    total: np.ndarray,
+    peak: np.ndarray,
+) -> None:
     window = sums.shape[0]
     n = beta.size
     beta[:] = EPSILON
@@ -104,7 +115,7 @@ def _golden_rest(sums, golden_sums, start, top, beta, power, total, peak):
 
 
 @compiled(parallel=True)
-def gram_patch_maps(image, gram, window, stride, out):
+def gram_patch_maps(image: np.ndarray, gram: np.ndarray, window: int, stride: int, out: np.ndarray) -> None:
     """S of every window against one S, `gram` (window, window)."""
     gh, gw = out.shape[1:]
     power = EPSILON
@@ -130,7 +141,16 @@ def gram_patch_maps(image, gram, window, stride, out):
 
 
 @compiled()
-def _patch_rest(sums, start, gram, power, top, beta, total, peak):
+def _patch_rest(
+    sums: np.ndarray,
+    start: int,
+    gram: np.ndarray,
+    power: float,
+    top: int,
+    beta: np.ndarray,
+    total: np.ndarray,
+    peak: np.ndarray,
+) -> None:
     window = sums.shape[0]
     n = beta.size
     beta[:] = EPSILON

@@ -10,26 +10,30 @@ Of each picture OUT gets NAME.json (verdict, boxes, pins) and NAME.png (overlay)
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
 from blender_scripts.contract.errors import InputError
-from generator.io.output_file import LONGEST_NAME, check_file, check_folder
+from generator.io.output_file import LONGEST_NAME, check_file, check_folder, write_whole
 from generator.io.pictures import pictures_in
+from generator.io.pin_boxes import PinBox, read_pin_boxes
 from generator.soart.estimator import SoartC
 from generator.soart.figure import figure, overlay
-from generator.soart.inspection import Station, pins_in_unit_space, read_picture, read_positions
+from generator.soart.inspection import Station, pins_in_unit_space, read_picture
 
 EDGE_GRID = 100
 # What a unit space is made with where the user says nothing else; a saved one has its own.
-DEFAULTS = {
+DEFAULTS: dict[str, Any] = {
     "window": 8,
     "grid": 250,
     "similarity": "pixels",
@@ -154,58 +158,46 @@ def inspect_picture(
     except ValueError as error:
         raise InputError(f"{path}: {error}") from None
     spent = time.perf_counter() - start
-    boxes = _pin_boxes(station, image)
-    found = finding.to_json()
-    for pin in found["pins"]:
-        pin["box"] = [round(v, 2) for v in boxes[pin["address"]]]
     report = {
         "picture": path.name,
-        **found,
+        **finding.to_json(),
         "limit": station.limit.to_json(),
         "seconds": round(spent, 4),
     }
     shown = Image.fromarray(np.round(255 * image).astype(np.uint8))
-    _write(out / f"{path.stem}.png", overlay(shown, finding, boxes))
+    write_whole(out / f"{path.stem}.png", _png(overlay(shown, finding)))
     if figures:
-        _write(out / f"{path.stem}_maps.png", figure(shown, finding))
-    partial = out / f".{path.stem}.json.part"
-    partial.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
-    os.replace(partial, out / f"{path.stem}.json")
+        write_whole(out / f"{path.stem}_maps.png", _png(figure(shown, finding)))
+    write_whole(out / f"{path.stem}.json", f"{json.dumps(report, indent=1)}\n".encode())
     bad = [f"{pin.address} ({pin.hint})" for pin, is_bad in finding.pins if is_bad]
     return f"{finding.verdict}  {path.name}  {finding.score:.2f} of the limit" + (
         f"  {', '.join(bad)}" if bad else ""
     )
 
 
-def _write(path: Path, picture: Image.Image) -> None:
-    partial = path.with_name(f".{path.name}.part")
-    picture.save(partial, format="PNG")
-    os.replace(partial, path)
-
-
-def _pin_boxes(station: Station, image: np.ndarray) -> dict[str, tuple[float, ...]]:
-    """Where the pins lie in this picture, px."""
-    if station.table is None:
-        return {}
-    small, pose = station.model.pose_of(image)
-    scale = [image.shape[1] / small[1], image.shape[0] / small[0]]
-    boxes = {}
-    for pin in station.table.pins:
-        corners = (
-            pose.points(np.array(pin.box).reshape(2, 2), station.model.reference_.shape[:2], small) * scale
-        )
-        boxes[pin.address] = tuple(float(v) for v in corners.ravel())
-    return boxes
+def _png(picture: Image.Image) -> bytes:
+    sink = io.BytesIO()
+    picture.save(sink, "PNG")
+    return sink.getvalue()
 
 
 def _check(options: argparse.Namespace) -> None:
-    problems = []
+    problems = [*_wrong_inputs(options), *_wrong_places(options), *_wrong_settings(options)]
+    if problems:
+        raise InputError(problems)
+
+
+def _wrong_inputs(options: argparse.Namespace) -> Iterator[str]:
     if options.watch and (len(options.images) != 1 or not options.images[0].is_dir()):
-        problems.append("--watch: expected one folder")
+        yield "--watch: expected one folder"
     if not options.golden.exists():
-        problems.append(
-            f"--golden: expected a folder of OK pictures or a saved unit space, got {options.golden}"
-        )
+        yield f"--golden: expected a folder of OK pictures or a saved unit space, got {options.golden}"
+    if options.positions_of and not options.positions:
+        yield "--positions-of: expected --positions beside it"
+
+
+def _wrong_places(options: argparse.Namespace) -> Iterator[str]:
+    """What would be written over what is read, or cannot be written."""
     sources = {p.resolve() if p.is_dir() else p.resolve().parent for p in options.images}
     if options.golden.is_dir():
         sources.add(options.golden.resolve())
@@ -214,7 +206,7 @@ def _check(options: argparse.Namespace) -> None:
     if options.positions_of:
         sources.add(options.positions_of.resolve().parent)
     if options.out.resolve() in sources:
-        problems.append(
+        yield (
             f"--out: expected a folder apart from pictures and records, got {options.out}, where verdicts "
             "would take their names"
         )
@@ -223,27 +215,26 @@ def _check(options: argparse.Namespace) -> None:
         if options.save:
             check_file(options.save, "--save", (".npz",))
     except InputError as error:
-        problems += error.problems
+        yield from error.problems
+
+
+def _wrong_settings(options: argparse.Namespace) -> Iterator[str]:
     if options.edge and options.grid is not None:
-        problems.append("--edge: expected no --grid beside it")
+        yield "--edge: expected no --grid beside it"
     of_unit_space = ("positions", "save", *DEFAULTS, "edge", "colour")
     # By identity, as an angle of 0 equals False.
     given = [n for n in of_unit_space if not any(getattr(options, n) is none for none in (None, False))]
     if options.golden.is_file() and given:
-        problems.append(
+        yield (
             f"--golden: expected a folder beside {', '.join(f'--{name}' for name in given)}, got "
             f"{options.golden}: a saved unit space has its own"
         )
-    if options.positions_of and not options.positions:
-        problems.append("--positions-of: expected --positions beside it")
     for name, low in (("window", 1), ("grid", 1), ("above", 0)):
         value = getattr(options, name)
         if value is not None and value < low:
-            problems.append(f"--{name}: expected a number >= {low}, got {value}")
+            yield f"--{name}: expected a number >= {low}, got {value}"
     if options.rotation is not None and not 0 <= options.rotation <= 180:
-        problems.append(f"--rotation: expected 0 to 180 degrees, got {options.rotation}")
-    if problems:
-        raise InputError(problems)
+        yield f"--rotation: expected 0 to 180 degrees, got {options.rotation}"
 
 
 def _station(options: argparse.Namespace) -> tuple[Station, bool]:
@@ -255,9 +246,7 @@ def _station(options: argparse.Namespace) -> tuple[Station, bool]:
             raise InputError(str(error)) from None
         return station, station.model.reference_.ndim == 3
     paths = pictures_in(options.golden)
-    chosen = {name: value for name in DEFAULTS if (value := getattr(options, name)) is not None}
-    settings = DEFAULTS | ({"grid": EDGE_GRID} if options.edge else {}) | chosen
-    model = SoartC(rotation_deg=settings.pop("rotation"), **settings)
+    model = _model(options)
     try:
         model.fit(read_picture(path, options.colour) for path in paths)
         station = Station(model)
@@ -265,16 +254,37 @@ def _station(options: argparse.Namespace) -> tuple[Station, bool]:
         raise InputError(f"{options.golden}: {error}") from None
     if not options.positions:
         return station, options.colour
-    pins, picture = read_positions(options.positions)
-    picture = options.positions_of or picture or paths[0]
+    boxes, picture = _boxes(options, paths[0])
     try:
-        pins = pins_in_unit_space(model, pins, read_picture(picture, options.colour))
+        pins = pins_in_unit_space(model, boxes, read_picture(picture, options.colour))
     except ValueError as error:
         raise InputError(f"{picture}: {error}") from None
     try:
         return Station(model, pins), options.colour
     except ValueError as error:
         raise InputError(f"{options.positions}: {error}") from None
+
+
+def _model(options: argparse.Namespace) -> SoartC:
+    chosen = {name: value for name in DEFAULTS if (value := getattr(options, name)) is not None}
+    settings = DEFAULTS | ({"grid": EDGE_GRID} if options.edge else {}) | chosen
+    return SoartC(rotation_deg=settings.pop("rotation"), **settings)
+
+
+def _boxes(options: argparse.Namespace, first: Path) -> tuple[list[PinBox], Path]:
+    """The pins' boxes, each address once, and the picture on which they lie; `first` is the first OK picture."""
+    boxes, picture = read_pin_boxes(options.positions)
+    if not boxes:
+        raise InputError(f"{options.positions}: expected at least one box, got none")
+    if several := [address for address, count in Counter(b.address for b in boxes).items() if count > 1]:
+        raise InputError(
+            f"{options.positions}: expected each address once, got {', '.join(several)} more than once"
+        )
+    if options.positions_of is None and picture is None and options.positions.suffix.lower() == ".json":
+        raise InputError(
+            f"{options.positions}: expected a record with its run, or --positions-of, got neither"
+        )
+    return boxes, options.positions_of or picture or first
 
 
 def arrivals(folder: Path, pause_s: float = 0.5) -> Iterator[Path]:

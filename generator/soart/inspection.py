@@ -7,23 +7,20 @@ when its own degree is above the limit, or when the worst place of something tha
 
 from __future__ import annotations
 
-import csv
-import json
-import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from blender_scripts.contract.errors import InputError
 from generator.io.pictures import open_picture
-from generator.soart.estimator import SoartC
+from generator.io.pin_boxes import PinBox
+from generator.soart.estimator import Look, SoartC
 from generator.soart.kernels import compiled
 from generator.soart.limits import joint_threshold
-from generator.soart.pins import Pin, PinMeasure, PinTable
+from generator.soart.pins import Pin, PinMeasure, PinTable, as_box
+from generator.soart.registration import Placed
 
 HALO = 0.5
 
@@ -37,6 +34,7 @@ class Finding:
         score: the larger of the picture's and the pins' degree, over the limit: above 1 is NG.
         boxes: [x1, y1, x2, y2, degree] of what stands out, px of the picture, the worst first.
         pins: every pin, with whether it is NG.
+        pin_boxes: x1, y1, x2, y2 of each pin, px of the picture.
         anomaly: (H, W) float32, over the limit.
         maps: (3, h, w) the stage 1 maps of the picture as laid over the unit space.
     """
@@ -45,6 +43,7 @@ class Finding:
     score: float
     boxes: tuple[tuple[float, ...], ...]
     pins: tuple[tuple[PinMeasure, bool], ...]
+    pin_boxes: tuple[tuple[float, ...], ...]
     anomaly: np.ndarray
     maps: np.ndarray
 
@@ -53,7 +52,14 @@ class Finding:
             "verdict": self.verdict,
             "score": round(self.score, 4),
             "boxes": [[round(v, 2) for v in box] for box in self.boxes],
-            "pins": [{**pin.to_json(), "verdict": "NG" if bad else "OK"} for pin, bad in self.pins],
+            "pins": [
+                {
+                    **pin.to_json(),
+                    "verdict": "NG" if is_bad else "OK",
+                    "box": [round(v, 2) for v in box],
+                }
+                for (pin, is_bad), box in zip(self.pins, self.pin_boxes, strict=True)
+            ],
         }
 
 
@@ -89,7 +95,7 @@ class Station:
     def load(cls, path: Path) -> Station:
         """A station from a file that `model.save` wrote."""
         model = SoartC.load(path)
-        pins = [Pin(address, tuple(box)) for address, *box in model.notes.get("positions", [])]
+        pins = [Pin(address, as_box(box)) for address, *box in model.notes.get("positions", [])]
         return cls(model, pins)
 
     def inspect(self, image: np.ndarray) -> Finding:
@@ -97,22 +103,30 @@ class Station:
         limit = self.picture_limit
         look = self.model.look(image)
         score = float(look.degrees.max()) / limit
-        pins: tuple[tuple[PinMeasure, bool], ...] = ()
-        if self.table:
-            seen = look.seen if look.seen.ndim == 2 else look.seen.mean(axis=2)
-            measures = self.table.measure(seen, look.degrees)
-            peaks = _standing_out(look.degrees / np.float32(limit))[:, 5:]
-            bad = [
-                pin.degree > self.pin_limit or _holds(part, peaks)
-                for pin, part in zip(measures, self.table.parts, strict=True)
-            ]
-            pins = tuple(
-                (replace(pin, hint=self.table.hint(seen, i)) if bad[i] else pin, bad[i])
-                for i, pin in enumerate(measures)
-            )
-            score = max(score, max(pin.degree for pin in measures) / self.pin_limit)
+        pins = self._judged_pins(look)
+        if pins:
+            score = max(score, max(pin.degree for pin, _ in pins) / self.pin_limit)
+        boxes = self._pin_boxes(look.placed)
         relative = look.anomaly / np.float32(limit)
-        return Finding("NG" if score > 1 else "OK", score, _boxes(relative), pins, relative, look.maps)
+        verdict = "NG" if score > 1 else "OK"
+        return Finding(verdict, score, _boxes(relative), pins, boxes, relative, look.maps)
+
+    def _judged_pins(self, look: Look) -> tuple[tuple[PinMeasure, bool], ...]:
+        """Every pin, with whether it is NG; of those with a hint."""
+        if self.table is None:
+            return ()
+        seen = look.seen if look.seen.ndim == 2 else look.seen.mean(axis=2)
+        peaks = _standing_out(look.degrees / np.float32(self.picture_limit))[:, 5:]
+        judged = []
+        for number, pin in enumerate(self.table.measure(seen, look.degrees)):
+            is_bad = pin.degree > self.pin_limit or _holds(self.table.parts[number], peaks)
+            judged.append((replace(pin, hint=self.table.hint(seen, number)) if is_bad else pin, is_bad))
+        return tuple(judged)
+
+    def _pin_boxes(self, placed: Placed) -> tuple[tuple[float, ...], ...]:
+        pins = self.table.pins if self.table else ()
+        corners = (placed.to_picture(np.array(pin.box).reshape(2, 2)) for pin in pins)
+        return tuple(tuple(float(v) for v in corner.ravel()) for corner in corners)
 
 
 def read_picture(path: Path, colour: bool = False) -> np.ndarray:
@@ -125,54 +139,16 @@ def read_picture(path: Path, colour: bool = False) -> np.ndarray:
     return np.asarray(picture.convert("RGB" if colour else "L"), dtype=np.float32) / np.float32(255)
 
 
-def read_positions(path: Path) -> tuple[list[Pin], Path | None]:
-    """Boxes by address, in px of some picture, and that picture where the file says which.
-
-    Args:
-        path: a renderer's record (.json; the expected box of each position, its picture beside it), or a CSV file
-            with the columns address, x1, y1, x2, y2.
-
-    Raises:
-        InputError: something else.
-    """
-    try:
-        text = path.read_text("utf-8-sig")
-        if path.suffix.lower() == ".json":
-            record = json.loads(text)
-            pins = [Pin(p["address"], _box(p["boxes"]["expected"])) for p in record["positions"]]
-            picture = path.parent.parent / "images" / f"{record['run']}.png"
-        else:
-            lines = list(csv.DictReader(text.splitlines(), strict=True))
-            pins = [Pin(line["address"], _box(line[c] for c in ("x1", "y1", "x2", "y2"))) for line in lines]
-            picture = None
-    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
-        expected = "a record of the renderer, or a CSV file with address, x1, y1, x2, y2"
-        raise InputError(f"{path}: expected {expected}, got {type(error).__name__}: {error}") from None
-    if not pins:
-        raise InputError(f"{path}: expected at least one box, got none")
-    if several := [address for address, count in Counter(p.address for p in pins).items() if count > 1]:
-        raise InputError(f"{path}: expected each address once, got {', '.join(several)} more than once")
-    return pins, picture
-
-
-def _box(edges: Iterable[Any]) -> tuple[float, float, float, float]:
-    x1, y1, x2, y2 = map(float, edges)
-    if not (-math.inf < x1 < x2 < math.inf and -math.inf < y1 < y2 < math.inf):
-        raise ValueError(f"expected x1 < x2 and y1 < y2, got {x1:g}, {y1:g}, {x2:g}, {y2:g}")
-    return x1, y1, x2, y2
-
-
-def pins_in_unit_space(model: SoartC, pins: Sequence[Pin], picture: np.ndarray) -> list[Pin]:
+def pins_in_unit_space(model: SoartC, pins: Sequence[Pin | PinBox], picture: np.ndarray) -> list[Pin]:
     """Boxes in px of a picture to boxes in px of the unit space's mean picture."""
-    small, pose = model.pose_of(picture)
-    scale = np.array([small[1] / picture.shape[1], small[0] / picture.shape[0]])
+    placed = model.placed(picture)
     moved = []
     for pin in pins:
         x1, y1, x2, y2 = pin.box
-        corners = np.array([[x1, y1], [x2, y1], [x1, y2], [x2, y2]]) * scale
-        middle = pose.back(corners.mean(axis=0)[None], model.reference_.shape[:2], small)[0]
+        corners = np.array([[x1, y1], [x2, y1], [x1, y2], [x2, y2]]) * placed.reduction
+        middle = placed.pose.back(corners.mean(axis=0)[None], placed.reference, placed.small)[0]
         half = (corners[3] - corners[0]) / 2
-        moved.append(Pin(pin.address, tuple(float(v) for v in (*(middle - half), *(middle + half)))))
+        moved.append(Pin(pin.address, as_box((*(middle - half), *(middle + half)))))
     return moved
 
 
@@ -185,7 +161,8 @@ def _boxes(relative: np.ndarray) -> tuple[tuple[float, ...], ...]:
 def _standing_out(relative: np.ndarray) -> np.ndarray:
     """The connected places above HALO that reach 1, as `_components`: one a word, not one a letter."""
     found = _components(np.ascontiguousarray(relative > HALO), relative)
-    return found[found[:, 4] > 1]
+    standing: np.ndarray = found[found[:, 4] > 1]
+    return standing
 
 
 def _holds(part: tuple[slice, slice], places: np.ndarray) -> bool:
@@ -196,7 +173,7 @@ def _holds(part: tuple[slice, slice], places: np.ndarray) -> bool:
 
 
 @compiled()
-def _components(above, degrees):
+def _components(above: np.ndarray, degrees: np.ndarray) -> np.ndarray:
     """(n, 7): x1, y1, x2, y2, largest degree and its x, y of each 8-connected component."""
     height, width = above.shape
     left = above.copy()

@@ -28,34 +28,39 @@ TILE = 512
 parallel_section = threading.Lock()
 
 
-def compiled(**options: bool) -> Callable[[Any], Any]:
+def compiled(parallel: bool = False) -> Callable[[Any], Any]:
     """numba.njit with the compiled code kept on disk where that is possible (a package folder may be read-only)."""
 
     def decorate(function: Any) -> Any:
         try:
-            return numba.njit(cache=True, **options)(function)
+            return numba.njit(cache=True, parallel=parallel)(function)
         except RuntimeError:  # numba found no folder that it may write its cache to
-            return numba.njit(**options)(function)
+            return numba.njit(parallel=parallel)(function)
 
     return decorate
 
 
-@intrinsic
-def fma(typing_context, a, b, c):
+def _in_llvm(implementation: Callable[..., Any]) -> Any:
+    """numba's `intrinsic`: called without the typing context, which its own annotations do not say."""
+    return intrinsic(implementation)
+
+
+@_in_llvm
+def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
     """a b + c with one rounding; what a compiler may only do unasked under fastmath."""
     return a(a, a, a), lambda context, builder, signature, values: builder.fma(*values)
 
 
-@intrinsic
-def _bits(typing_context, value):
+@_in_llvm
+def _bits(typing_context: Any, value: Any) -> Any:
     """A single-precision number's bits as an integer."""
     return types.int32(types.float32), lambda context, builder, signature, values: builder.bitcast(
         values[0], context.get_value_type(types.int32)
     )
 
 
-@intrinsic
-def _from_bits(typing_context, value):
+@_in_llvm
+def _from_bits(typing_context: Any, value: Any) -> Any:
     """The single-precision number that has these bits."""
     return types.float32(types.int32), lambda context, builder, signature, values: builder.bitcast(
         values[0], context.get_value_type(types.float32)
@@ -63,7 +68,7 @@ def _from_bits(typing_context, value):
 
 
 @compiled()
-def _log(x):
+def _log(x: np.float32) -> np.float32:
     """ln of a normal single-precision number > 0, within 1e-7 (1 + |ln x|); without a call, so that it vectorises.
 
     x = 2^e m with m in [sqrt(1/2), sqrt 2); ln m = 2 artanh((m - 1) / (m + 1)) by its series.
@@ -77,11 +82,12 @@ def _log(x):
     series = fma(q, series, np.float32(0.4))
     series = fma(q, series, np.float32(2.0 / 3.0))
     series = fma(q, series, np.float32(2.0))
-    return fma(np.float32(exponent), np.float32(0.6931471805599453), t * series)
+    logarithm: np.float32 = fma(np.float32(exponent), np.float32(0.6931471805599453), t * series)
+    return logarithm
 
 
 @compiled()
-def split(beta, high, low):
+def split(beta: np.ndarray, high: np.ndarray, low: np.ndarray) -> None:
     """-beta as a sum of two single-precision numbers."""
     for j in range(beta.size):
         high[j] = -beta[j]
@@ -89,13 +95,20 @@ def split(beta, high, low):
 
 
 @compiled()
-def _logs(values, offset, out):
+def _logs(values: np.ndarray, offset: float, out: np.ndarray) -> None:
     for j in range(out.size):
         out[j] = _log(np.float32(values[j] + offset))
 
 
 @compiled()
-def finish(beta, total, peak, log_beta, log_yita, log_gamma):
+def finish(
+    beta: np.ndarray,
+    total: np.ndarray,
+    peak: np.ndarray,
+    log_beta: np.ndarray,
+    log_yita: np.ndarray,
+    log_gamma: np.ndarray,
+) -> None:
     """The logarithms of one tile. Single precision is enough for them: their arguments are at least 1, or beta."""
     _logs(beta, 0.0, log_beta)
     _logs(total, 1.0, log_yita)
@@ -105,7 +118,7 @@ def finish(beta, total, peak, log_beta, log_yita, log_gamma):
 
 
 @compiled()
-def window_sums(values, spare, window, out):
+def window_sums(values: np.ndarray, spare: np.ndarray, window: int, out: np.ndarray) -> None:
     """out[j] = sum of values[j : j + window], by doubling: 2, 4, 8, ... neighbours.
 
     Unlike a running sum it vectorises, and what a window's sum is rounded to does not depend on where it lies.
@@ -132,7 +145,9 @@ def window_sums(values, spare, window, out):
 
 
 @compiled(parallel=True)
-def patch_maps(phases, phases32, patch, stride, out):
+def patch_maps(
+    phases: np.ndarray, phases32: np.ndarray, patch: np.ndarray, stride: int, out: np.ndarray
+) -> None:
     """Every window against one patch (window, window). `phases` and `patch` are double, `phases32` single precision."""
     window = patch.shape[0]
     gh, gw = out.shape[1:]
@@ -158,7 +173,9 @@ def patch_maps(phases, phases32, patch, stride, out):
 
 
 @compiled()
-def _patch_beta(phases, patch, stride, power, gi, start, beta):
+def _patch_beta(
+    phases: np.ndarray, patch: np.ndarray, stride: int, power: float, gi: int, start: int, beta: np.ndarray
+) -> None:
     """beta of one tile: the dot products of its windows with the patch, four columns of the patch at a time."""
     window = patch.shape[0]
     n = beta.size
@@ -186,7 +203,18 @@ def _patch_beta(phases, patch, stride, power, gi, start, beta):
 
 
 @compiled()
-def _patch_rest(phases, patch, stride, gi, start, high, low, part, total, peak):
+def _patch_rest(
+    phases: np.ndarray,
+    patch: np.ndarray,
+    stride: int,
+    gi: int,
+    start: int,
+    high: np.ndarray,
+    low: np.ndarray,
+    part: np.ndarray,
+    total: np.ndarray,
+    peak: np.ndarray,
+) -> None:
     """Sum and maximum of |y - beta x| of one tile of windows; the sum of each row of pixels in single precision."""
     window = patch.shape[0]
     n = high.size
@@ -226,7 +254,15 @@ def _patch_rest(phases, patch, stride, gi, start, high, low, part, total, peak):
 
 
 @compiled(parallel=True)
-def golden_maps(image, golden, phases, golden_phases, window, stride, out):
+def golden_maps(
+    image: np.ndarray,
+    golden: np.ndarray,
+    phases: np.ndarray,
+    golden_phases: np.ndarray,
+    window: int,
+    stride: int,
+    out: np.ndarray,
+) -> None:
     """Every window against the same place of another picture; all four pictures in single precision."""
     gh, gw = out.shape[1:]
     width = image.shape[1]
@@ -248,7 +284,16 @@ def golden_maps(image, golden, phases, golden_phases, window, stride, out):
 
 
 @compiled()
-def _golden_beta(image, golden, top, window, stride, signal_column, power_column, beta):
+def _golden_beta(
+    image: np.ndarray,
+    golden: np.ndarray,
+    top: int,
+    window: int,
+    stride: int,
+    signal_column: np.ndarray,
+    power_column: np.ndarray,
+    beta: np.ndarray,
+) -> None:
     """beta of one row of windows from window sums of the product images."""
     signal_column[:] = 0.0
     power_column[:] = 0.0
@@ -267,7 +312,19 @@ def _golden_beta(image, golden, top, window, stride, signal_column, power_column
 
 
 @compiled()
-def _golden_rest(phases, golden_phases, window, stride, gi, start, high, low, part, total, peak):
+def _golden_rest(
+    phases: np.ndarray,
+    golden_phases: np.ndarray,
+    window: int,
+    stride: int,
+    gi: int,
+    start: int,
+    high: np.ndarray,
+    low: np.ndarray,
+    part: np.ndarray,
+    total: np.ndarray,
+    peak: np.ndarray,
+) -> None:
     """As `_patch_rest`, with the reference moving along with the window."""
     n = high.size
     total[:] = 0.0

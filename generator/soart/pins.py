@@ -13,7 +13,7 @@ square for good parts at that pin, and so comparable.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,12 @@ class Pin:
 
     address: str
     box: tuple[float, float, float, float]
+
+
+def as_box(edges: Iterable[float]) -> tuple[float, float, float, float]:
+    """Four edges as a box x1, y1, x2, y2."""
+    x1, y1, x2, y2 = (float(edge) for edge in edges)
+    return x1, y1, x2, y2
 
 
 @dataclass(frozen=True)
@@ -227,7 +233,8 @@ def _covariances(values: np.ndarray) -> np.ndarray:
     off = values - values.mean(axis=0)
     own = np.einsum("npa,npb->pab", off, off) / max(count - 1, 1) + np.diag(np.square(FLOOR))
     share = 3 / (count + 3)
-    return (1 - share) * own + share * own.mean(axis=0)
+    shrunk: np.ndarray = (1 - share) * own + share * own.mean(axis=0)
+    return shrunk
 
 
 def _distances(values: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

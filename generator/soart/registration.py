@@ -41,16 +41,45 @@ class Pose:
     def points(self, points: np.ndarray, size: tuple[int, int], image_size: tuple[int, int]) -> np.ndarray:
         """Points (N, 2) in px of the reference of this size (H, W), to px of the picture of `image_size`."""
         middle, own = np.array([size[1], size[0]]) / 2, np.array([image_size[1], image_size[0]]) / 2
-        return self.scale * (points - middle) @ self._turn() + [self.dx, self.dy] + own
+        moved: np.ndarray = self.scale * (points - middle) @ self._turn() + [self.dx, self.dy] + own
+        return moved
 
     def back(self, points: np.ndarray, size: tuple[int, int], image_size: tuple[int, int]) -> np.ndarray:
         """Points (N, 2) in px of the picture to px of the reference: the inverse of `points`."""
         middle, own = np.array([size[1], size[0]]) / 2, np.array([image_size[1], image_size[0]]) / 2
-        return (points - own - [self.dx, self.dy]) / self.scale @ self._turn().T + middle
+        moved: np.ndarray = (points - own - [self.dx, self.dy]) / self.scale @ self._turn().T + middle
+        return moved
 
     def _turn(self) -> np.ndarray:
         angle = math.radians(self.angle_deg)
         return np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+
+
+@dataclass(frozen=True)
+class Placed:
+    """How a picture of any size lies against a reference, which its reduced copy was laid over.
+
+    Attributes:
+        size: (H, W) px of the picture.
+        small: (h, w) px of the reduced copy.
+        pose: of that.
+        reference: (h, w) px of the reference.
+    """
+
+    size: tuple[int, int]
+    small: tuple[int, int]
+    pose: Pose
+    reference: tuple[int, int]
+
+    @property
+    def reduction(self) -> np.ndarray:
+        """The factors (x, y) from px of the picture to px of the reduced copy."""
+        return np.array([self.small[1] / self.size[1], self.small[0] / self.size[0]])
+
+    def to_picture(self, points: np.ndarray) -> np.ndarray:
+        """Points (N, 2), x and y in px of the reference, to px of the picture."""
+        enlarged = [self.size[1] / self.small[1], self.size[0] / self.small[0]]
+        return self.pose.points(points, self.reference, self.small) * enlarged
 
 
 def resized(picture: np.ndarray, scale: float) -> np.ndarray:
@@ -61,7 +90,8 @@ def resized(picture: np.ndarray, scale: float) -> np.ndarray:
     small = Image.fromarray(np.ascontiguousarray(picture, dtype=np.float32)).resize(
         size, Image.Resampling.BOX
     )
-    return np.clip(np.asarray(small), 0.0, 1.0)
+    reduced: np.ndarray = np.clip(np.asarray(small), 0.0, 1.0)
+    return reduced
 
 
 def register(
@@ -110,7 +140,7 @@ def warp(image: np.ndarray, pose: Pose, shape: tuple[int, int], fill: np.ndarray
 
 def _edges(picture: np.ndarray) -> np.ndarray:
     gy, gx = np.gradient(picture)
-    edges = np.sqrt(gx * gx + gy * gy)
+    edges: np.ndarray = np.sqrt(gx * gx + gy * gy)
     return edges - edges.mean()
 
 
@@ -174,7 +204,17 @@ def _refined(
 
 
 @compiled()
-def _normal_equations(image, reference, gx, gy, at, spread, skip, normal, right):
+def _normal_equations(
+    image: np.ndarray,
+    reference: np.ndarray,
+    gx: np.ndarray,
+    gy: np.ndarray,
+    at: np.ndarray,
+    spread: float,
+    skip: int,
+    normal: np.ndarray,
+    right: np.ndarray,
+) -> float:
     """Gauss-Newton's equations for `at` = angle, ln scale, dx, dy, gain, offset; returns twice the mean misfit."""
     height, width = reference.shape
     rows, columns = image.shape
@@ -222,7 +262,7 @@ def _normal_equations(image, reference, gx, gy, at, spread, skip, normal, right)
 
 
 @compiled()
-def _cubic(t, weights):
+def _cubic(t: float, weights: np.ndarray) -> None:
     """Weights of the four pixels around a point that lies t after the second."""
     weights[0] = ((-0.5 * t + 1.0) * t - 0.5) * t
     weights[1] = (1.5 * t - 2.5) * t * t + 1.0
@@ -231,7 +271,9 @@ def _cubic(t, weights):
 
 
 @compiled()
-def _warp(image, c, s, dx, dy, fill, out):
+def _warp(
+    image: np.ndarray, c: float, s: float, dx: float, dy: float, fill: np.ndarray, out: np.ndarray
+) -> None:
     height, width = out.shape
     rows, columns = image.shape
     wx, wy = np.empty(4), np.empty(4)

@@ -122,23 +122,21 @@ def _grey_maps(
     height, width = image.shape
     out = np.empty((3, (height - window) // stride + 1, (width - window) // stride + 1), dtype=np.float32)
     double = image.astype(np.float64)
-    if reference is None:
-        patch = mean_window(double, window, stride)
-    else:
-        patch = reference.astype(np.float64) if reference.shape == (window, window) else None
+    is_patch = reference is None or reference.shape == (window, window)
+    against = mean_window(double, window, stride) if reference is None else reference
     with parallel_section:
-        if similarity == "gram" and patch is not None:
+        if similarity == "gram" and is_patch:
+            patch = against.astype(np.float64)
             gram_patch_maps(double, patch @ patch.T, window, stride, out)
         elif similarity == "gram":
-            gram_golden_maps(double, reference.astype(np.float64), window, stride, out)
-        elif patch is not None:
+            gram_golden_maps(double, against.astype(np.float64), window, stride, out)
+        elif is_patch:
             phases = _phases(image, stride)
-            patch_maps(phases.astype(np.float64), phases, patch, stride, out)
+            patch_maps(phases.astype(np.float64), phases, against.astype(np.float64), stride, out)
         else:
-            reference = np.ascontiguousarray(reference)
-            golden_maps(
-                image, reference, _phases(image, stride), _phases(reference, stride), window, stride, out
-            )
+            golden = np.ascontiguousarray(against)
+            phases, golden_phases = _phases(image, stride), _phases(golden, stride)
+            golden_maps(image, golden, phases, golden_phases, window, stride, out)
     return out
 
 
@@ -157,7 +155,8 @@ def mean_window(image: np.ndarray, window: int, stride: int = 1) -> np.ndarray:
     gw = (width - window) // stride + 1
     # Separable: first over the windows beside each other, then over those below each other.
     beside = _sums_over_windows(image, gw, window, stride)
-    return _sums_over_windows(beside, gh, window, stride) / (gh * gw)
+    mean: np.ndarray = _sums_over_windows(beside, gh, window, stride) / (gh * gw)
+    return mean
 
 
 def _sums_over_windows(values: np.ndarray, count: int, window: int, stride: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import re
 import shutil
 import signal
@@ -36,6 +37,7 @@ from tests.conftest import (
     run_renderer,
     write_manifest,
 )
+from tests.soak import rounds
 
 TWO_ROWS = ROWS[:2]
 
@@ -367,18 +369,22 @@ def test_a_large_smooth_mesh_always_has_the_same_normals(engine: str, tmp_path: 
     assert "1 kinds of normals" in done.stdout.splitlines(), done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("part", rounds(1))
 def test_killed_in_the_middle_it_goes_on_to_the_same_bytes(
-    engine: str, rendered: Path, manifest: Path, tmp_path: Path
+    engine: str, rendered: Path, manifest: Path, tmp_path: Path, part: int
 ) -> None:
-    out = tmp_path / "out"
+    """After two rows at once; in a soak after one to six, at any moment of the next one."""
+    out, source = tmp_path / "out", random.Random(part)
+    rows, pause = (source.randint(1, 6), source.uniform(0, 0.3)) if part else (2, 0)
     process = subprocess.Popen(renderer_command(engine, manifest, "--out", out), stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while len(list((out / "records").glob("*.json"))) < 2 and time.monotonic() < deadline:
+    while len(list((out / "records").glob("*.json"))) < rows and time.monotonic() < deadline:
         time.sleep(0.01)
+    time.sleep(pause)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     finished = len(list((out / "records").glob("*.json")))
-    assert 2 <= finished < len(ROWS)
+    assert rows <= finished < len(ROWS)
     (out / "images" / ".bent.png.1.tmp").write_bytes(b"half")
     again = run_renderer(manifest, "--out", out, engine=engine)
     assert again.returncode == 0, again.stderr
@@ -473,23 +479,7 @@ def small(engine: str, tmp_path: Path) -> tuple[Path, Path]:
 
 
 def small_manifest(path: Path, split: str = "train", note: str = "a", seed: int = 21) -> Path:
-    columns = (
-        "run",
-        "split",
-        "part",
-        "seed",
-        "scene",
-        "housing",
-        "terminal",
-        "defects",
-        "camera",
-        "lighting",
-        "marking",
-        "width",
-        "height",
-        "samples",
-        "note",
-    )
+    columns = (*COLUMNS, "width", "height", "samples", "note")
     rows = [
         (name, split, part, seed, "plain", "round", defects, "center", "ring", "none", 64, 32, 1, note)
         for name, part, defects in (("one", 1, ""), ("two", 2, "missing@r1c1"))

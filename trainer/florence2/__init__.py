@@ -6,7 +6,7 @@ finish, forgetting, epoch_report       the best weights measured; what was forgo
 network, tiny, lora, run               the model, a tiny one, LoRA in it; what a run keeps of it
 data, truth                            a dataset's pictures, and what is true of each
 answers, detect                        boxes as tokens and back, their confidence; boxes of a split and of pictures
-verdicts, position_table, prediction   of a picture: OK or NG and each box with its pin; of files
+verdicts, prediction   of a picture: OK or NG and each box with its pin; of files
 metrics, evaluation                    what it is worth: every measure; measured on a dataset
 evaluation_page, plots, sheets, drawing        the same for people
 results, run_page, card, publication   what a run holds, read back; its page; its README.md; what goes to the Hub

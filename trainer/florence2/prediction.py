@@ -10,16 +10,27 @@ from pathlib import Path
 
 from PIL import Image
 
-from trainer.core.errors import InputError
+from generator.io.pin_boxes import read_pin_boxes
+from trainer.core.errors import InputError, as_input_error
 from trainer.core.prediction import Judged, Judging
 from trainer.core.split import open_picture
 from trainer.florence2.detect import Inspector
-from trainer.florence2.position_table import read_positions
 from trainer.florence2.truth import Pin
 from trainer.florence2.verdicts import annotate, verdict_of
 from trainer.vit.network.letterbox import rgb
 
 BATCH = 8
+
+
+def pins_of(positions: Path) -> list[Pin]:
+    """The pins of a table or a record, as `generator inspect` reads them.
+
+    Raises:
+        InputError: What is wrong in it, by line or position.
+    """
+    with as_input_error():
+        boxes, _ = read_pin_boxes(positions)
+    return [Pin(one.address, one.cavity or "", one.box, "") for one in boxes]
 
 
 def judging(
@@ -35,7 +46,7 @@ def judging(
     Args:
         run: The run's folder.
         files: Pictures.
-        positions: Table of the pins' positions: see `read_positions`.
+        positions: Table of the pins' positions: see `generator.io.pin_boxes`.
         threshold: Least confidence of a box that counts; None: the run's own.
         batch_size: Pictures that are answered together; None: 8.
         sheets: Whether sheets are asked for.
@@ -51,7 +62,7 @@ def _outcomes(
     batch_size: int,
     sheets: bool,
 ) -> Iterator[Judged]:
-    pins = read_positions(positions) if positions else []
+    pins = pins_of(positions) if positions else []
     inspector = Inspector.load(run)
     threshold = inspector.detector.threshold if threshold is None else threshold
     for start in range(0, len(files), batch_size):

@@ -55,7 +55,7 @@ def verdict_of(
     for one in found:
         if one.confidence >= threshold:
             pin = pin_at(one.box, pins)
-            where = (pin.address, pin.cavity) if pin else (None, None)
+            where = (pin.address, pin.cavity or None) if pin else (None, None)
             boxes.append(Detection(one.box, one.label, one.confidence, *where))
     return DetectionVerdict(file, "NG" if boxes else "OK", *size, threshold, tuple(boxes))
 

@@ -12,6 +12,7 @@ from blender_scripts.manifest.defects import parse_defects
 from blender_scripts.manifest.placement import place_pins
 from tests.blender_scripts.broken_files import assert_problems, cpu_limit, mutations
 from tests.conftest import SCENES
+from tests.soak import rounds
 
 TEXT = (SCENES / "connector_3x9.toml").read_text("utf-8")
 
@@ -246,7 +247,7 @@ def test_a_scene_that_is_not_there(tmp_path: Path) -> None:
     assert_problems(caught.value.problems, "s.toml")
 
 
-@pytest.mark.parametrize("part", range(3))
+@pytest.mark.parametrize("part", rounds(3))
 def test_no_broken_scene_ends_in_anything_but_problems(tmp_path: Path, part: int) -> None:
     path = tmp_path / "s.toml"
     good = 0
@@ -257,7 +258,8 @@ def test_no_broken_scene_ends_in_anything_but_problems(tmp_path: Path, part: int
                 good += bool(read_connector(path).positions)
         except InputError as error:
             assert_problems(error.problems, "s.toml")
-    assert 0 < good < 50
+    # In a soak a round may have none that is still good.
+    assert good < 50 and (good or part > 2)
 
 
 WIDE = {"shell.opening_mm": "[500.0, 500.0]", "camera.distance_mm": "1180.0"}

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blender_scripts.contract.contour import Contour
+from tests.soak import times
 
 D = Contour.d_shape((16.9, 8.3), 1.5, 10.0)
 CONTOURS = {
@@ -46,7 +47,7 @@ def inside(polygon: np.ndarray, point: np.ndarray) -> bool:
     return bool(np.all(sides[:, 0] * to_point[:, 1] - sides[:, 1] * to_point[:, 0] > 0.0))
 
 
-@settings(max_examples=40)
+@settings(max_examples=times(40))
 @given(contours(), st.floats(-1.5, 1.5), st.floats(-1.5, 1.5))
 def test_the_distance_is_that_to_the_nearest_point(contour: Contour, right: float, up: float) -> None:
     (x1, y1), (x2, y2) = contour.bounds
@@ -61,7 +62,7 @@ def test_the_distance_is_that_to_the_nearest_point(contour: Contour, right: floa
         assert (found < 0.0) == inside(line, point)
 
 
-@settings(max_examples=40)
+@settings(max_examples=times(40))
 @given(contours())
 def test_stations_lie_on_the_contour_once_round(contour: Contour) -> None:
     radius = contour.radius_mm
@@ -83,7 +84,7 @@ def test_stations_lie_on_the_contour_once_round(contour: Contour) -> None:
     assert pieces.max() <= contour.length_mm / len(line) * (1.0 + 1e-6)
 
 
-@settings(max_examples=40)
+@settings(max_examples=times(40))
 @given(contours(), st.floats(0.0, 360.0))
 def test_towards_is_seen_from_the_middle(contour: Contour, azimuth: float) -> None:
     along = contour.towards(azimuth)
@@ -94,7 +95,7 @@ def test_towards_is_seen_from_the_middle(contour: Contour, azimuth: float) -> No
     assert (off + 180.0) % 360.0 - 180.0 == pytest.approx(0.0, abs=1e-3)
 
 
-@settings(max_examples=40)
+@settings(max_examples=times(40))
 @given(contours(), st.floats(0.01, 5.0), st.floats(-1.5, 1.5), st.floats(-1.5, 1.5))
 def test_wider_is_wider_by_as_much(contour: Contour, offset: float, right: float, up: float) -> None:
     wide = contour.wider(offset)

@@ -19,6 +19,7 @@ from blender_scripts.geometry.clearance import collisions
 from blender_scripts.geometry.pin import Pin
 from blender_scripts.manifest.defects import parse_defects
 from blender_scripts.manifest.placement import place_pins
+from tests.soak import times
 
 SCENE = Path(__file__).resolve().parents[3] / "scenes" / "connector_3x9.toml"
 CONNECTOR = read_connector(SCENE)
@@ -184,7 +185,7 @@ def sampled(pin: Pin) -> np.ndarray:
     return np.array([pin.world(pin.bend.point(s)) for s in np.linspace(0.0, LENGTH, 800)])
 
 
-@settings(max_examples=60)
+@settings(max_examples=times(60))
 @given(
     st.floats(1.3, 7.0),
     st.floats(0.0, 2 * math.pi),
@@ -212,7 +213,7 @@ def test_neighbours_against_dense_sampling(
         assert overlap(problems[0]) == pytest.approx(2 * RADIUS - gap, abs=0.012)
 
 
-@settings(max_examples=60)
+@settings(max_examples=times(60))
 @given(
     st.tuples(st.floats(-4.0, 4.0), st.floats(-4.0, 4.0)),
     st.tuples(st.floats(0.3, 4.0), st.floats(0.3, 4.0)),

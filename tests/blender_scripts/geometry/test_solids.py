@@ -28,6 +28,7 @@ from tests.blender_scripts.geometry.meshes import (
     height_at,
     volume,
 )
+from tests.soak import times
 
 CONNECTOR = read_connector(Path(__file__).resolve().parents[3] / "scenes" / "connector_3x9.toml")
 TERMINALS = list(CONNECTOR.terminals.values())
@@ -120,7 +121,7 @@ def test_a_kink_is_a_bend_too() -> None:
         assert volume(closed(mesh, solids.sides(terminal))) > 0.0
 
 
-@settings(max_examples=80)
+@settings(max_examples=times(80))
 @given(terminals, tilts, st.floats(0.0, 360.0), st.floats(0.0, 2.9), st.floats(0.0, 30.0))
 def test_any_pin_a_scene_may_have(
     terminal: Terminal, tilt: float, azimuth: float, start: float, curve: float
@@ -266,7 +267,7 @@ def test_a_cavity_is_seen_from_inside(terminal: Terminal, chamfer: float) -> Non
     assert {tuple(np.round(p, 9)) for p in top[:, :2]} == {tuple(np.round(p, 9)) for p in mouth}
 
 
-@settings(max_examples=80)
+@settings(max_examples=times(80))
 @given(terminals, st.floats(0.01, 1.0), st.floats(0.0, 4.0))
 def test_a_cavity_is_larger_than_its_pin_all_round(
     terminal: Terminal, clearance: float, chamfer: float

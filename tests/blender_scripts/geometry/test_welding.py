@@ -12,6 +12,7 @@ from blender_scripts.geometry.mesh import Mesh
 from blender_scripts.geometry.welding import placed, smoothed, weld
 from tests.blender_scripts.geometry.mesh_bytes import CUBE, SIDES
 from tests.blender_scripts.geometry.test_mesh_files import volume
+from tests.soak import times
 
 CUBE_MESH = Mesh.of(CUBE, SIDES)
 
@@ -60,7 +61,7 @@ def test_an_edge_between_faces_wound_against_each_other_is_sharp() -> None:
 
 
 @given(st.integers(0, 10_000), st.floats(5.0, 80.0))
-@settings(max_examples=40)
+@settings(max_examples=times(40))
 def test_smoothing_moves_nothing_and_groups_are_those_of_a_walk(seed: int, angle: float) -> None:
     """Against a walk from face to face round each vertex, on a bumpy grid."""
     source = np.random.default_rng(seed)

@@ -19,6 +19,7 @@ from blender_scripts.manifest.defects import KINDS, parse_defects
 from blender_scripts.manifest.make_part import make_part
 from tests.blender_scripts.geometry.meshes import closed, volume
 from tests.conftest import SCENES
+from tests.soak import times
 
 CONNECTOR = read_connector(SCENES / "connector_3x9.toml")
 EXACT = replace(CONNECTOR, scatter=Scatter(0.0, 0.0, 0.0))
@@ -378,7 +379,7 @@ def several(draw: st.DrawFn) -> str:
     return ";".join(pieces)
 
 
-@settings(max_examples=60)
+@settings(max_examples=times(60))
 @given(several(), st.sampled_from(["square", "blade", "round"]), st.integers(0, 99))
 def test_any_pin_that_is_allowed_measures_as_its_mesh(text: str, terminal: str, seed: int) -> None:
     found, problems = parse_defects(text)

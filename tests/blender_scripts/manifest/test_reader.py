@@ -12,6 +12,7 @@ from blender_scripts.contract.errors import InputError
 from blender_scripts.manifest.reader import RESERVED, Manifest, read_manifest
 from tests.blender_scripts.broken_files import assert_problems, cpu_limit, mutations
 from tests.conftest import ROOT, SCENES
+from tests.soak import rounds
 
 GOOD = {
     "run": "good",
@@ -457,7 +458,7 @@ def test_the_projects_own_manifests_are_good() -> None:
         assert read(path).runs
 
 
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", rounds(4))
 def test_no_broken_manifest_ends_in_anything_but_problems(tmp_path: Path, part: int) -> None:
     smoke = (ROOT / "manifests" / "smoke.csv").read_bytes()
     good = 0
@@ -471,7 +472,7 @@ def test_no_broken_manifest_ends_in_anything_but_problems(tmp_path: Path, part: 
             lines = len(content.decode("utf-8", "replace").splitlines()) + 1
             assert all(int(problem.split(":")[1].split(" ")[0]) <= lines for problem in error.problems)
     # Most changes are mistakes, and some, such as one in a blank or another seed, are none.
-    assert 0 < good < 45
+    assert good < 45 and (good or part > 3)
 
 
 MONSTERS = {

@@ -13,6 +13,7 @@ from blender_scripts.geometry.mesh import Mesh
 from tests.blender_scripts.geometry.mesh_bytes import CUBE
 from tests.blender_scripts.geometry.test_mesh_files import volume
 from tests.conftest import blender_executable
+from tests.soak import rounds
 
 MAKER = Path(__file__).with_name("blend_maker.py")
 ENGINES = ("bpy", "blender")
@@ -137,10 +138,11 @@ def test_files_of_a_newer_blender_are_refused_by_version(made: dict[str, Path]) 
     assert "got a broken one, or one of a newer Blender" in packed["problems"][0]
 
 
+@pytest.mark.parametrize("part", rounds(1))
 @pytest.mark.parametrize("engine", ENGINES)
-def test_broken_files_cost_the_child_not_the_reader(engine: str, made: dict[str, Path]) -> None:
+def test_broken_files_cost_the_child_not_the_reader(engine: str, part: int, made: dict[str, Path]) -> None:
     """Even where they bring Blender down."""
-    source = random.Random(5)
+    source = random.Random(5 + part)
     whole = (made[engine] / "good.blend").read_bytes()
     names = []
     for number in range(5):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from blender_scripts.scene.png import encode_png
+from tests.soak import times
 
 sizes = st.tuples(st.integers(1, 40), st.integers(1, 40))
 
@@ -31,7 +32,7 @@ def chunks(content: bytes) -> list[tuple[bytes, bytes]]:
     return found
 
 
-@settings(max_examples=60)
+@settings(max_examples=times(60))
 @given(sizes, st.integers(0, 2**32 - 1))
 def test_colour_pictures_come_back(size: tuple[int, int], seed: int) -> None:
     picture = np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
@@ -41,7 +42,7 @@ def test_colour_pictures_come_back(size: tuple[int, int], seed: int) -> None:
     assert np.array_equal(decoded(content), picture)
 
 
-@settings(max_examples=60)
+@settings(max_examples=times(60))
 @given(sizes, st.integers(0, 2**32 - 1), st.sampled_from([2, 300, 65536]))
 def test_masks_come_back_with_all_16_bits(size: tuple[int, int], seed: int, levels: int) -> None:
     mask = np.random.default_rng(seed).integers(0, levels, size, np.uint16)

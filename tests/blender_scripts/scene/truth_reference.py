@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -115,7 +116,7 @@ def random_manifest(folder: Path, count: int, source: random.Random, scene: str)
 class Reference:
     """Renders one row's truth 8 times finer."""
 
-    def __init__(self, renderer: object, run: object) -> None:
+    def __init__(self, renderer: Any, run: Any) -> None:
         from blender_scripts.geometry.optics import set_up_station
         from blender_scripts.manifest.make_part import make_part
 

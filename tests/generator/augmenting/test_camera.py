@@ -116,7 +116,7 @@ def test_where_the_drawing_has_the_turned_grid_its_camera_turns():
     connector = read_connector(SCENES / "header_2x8.toml")
     middle = [replace(p, position=p.position - 3) for p in connector.positions if p.position in (4, 5)]
     square = replace(connector, positions=tuple(middle))
-    names = naming(TURN, [], [], square)
+    names = naming(TURN, [], [], square.positions)
     assert names.world is not None and names.address("r1c2") == "r1c1"
     assert names.direction(0.3, 0.1) == (-0.1, 0.3)
     camera = camera_of(connector, "left", 1, distortion=BARREL)
@@ -133,17 +133,17 @@ def test_where_the_drawing_has_the_turned_grid_its_camera_turns():
 def test_a_drawing_that_is_off_its_middle_is_mirrored_about_its_own():
     connector = read_connector(SCENES / "connector_3x9.toml")
     moved = replace(connector, positions=tuple(replace(p, x_mm=p.x_mm + 2.0) for p in connector.positions))
-    names = naming(REVERSE, [], [], moved)
+    names = naming(REVERSE, [], [], moved.positions)
     assert names.shift_mm == pytest.approx((4.0, 0.0))
     assert names.defects("foreign@housing:x_mm=3,y_mm=1") == "foreign@housing:x_mm=1,y_mm=1"
     first, *rest = connector.positions
     uneven = replace(connector, positions=(replace(first, x_mm=first.x_mm + 0.1), *rest))
-    assert naming(REVERSE, [], [], uneven).world is None
+    assert naming(REVERSE, [], [], uneven.positions).world is None
     assert naming(REVERSE, ["r1c1"], ["1"], None).world is None
 
 
 def test_a_circle_that_is_turned_keeps_what_is_counted_from_its_key():
-    names = naming(TURN, [], [], read_connector(SCENES / "circular_5.toml"))
+    names = naming(TURN, [], [], read_connector(SCENES / "circular_5.toml").positions)
     assert names.defects("bent@r1c2:tilt_deg=9,azimuth_deg=30") == "bent@r1c2:tilt_deg=9,azimuth_deg=30"
     assert names.direction(0.3, 0.1) == (0.3, 0.1) and names.camera("left") == "left"
 

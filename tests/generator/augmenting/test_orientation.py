@@ -12,7 +12,9 @@ NAMES = sorted(path.stem for path in SCENES.glob("*.toml"))
 def names_of(operation, scene):
     connector = read_connector(SCENES / f"{scene}.toml")
     addresses = [p.address for p in connector.positions]
-    return connector, naming(operation, addresses, [p.cavity for p in connector.positions], connector)
+    return connector, naming(
+        operation, addresses, [p.cavity for p in connector.positions], connector.positions
+    )
 
 
 @pytest.mark.parametrize("scene", NAMES)

@@ -99,7 +99,7 @@ def test_a_copy_is_grey_where_a_grey_measure_is_left():
 
 @pytest.mark.parametrize(("operation", "expected"), [(REVERSE, (-0.3, 0.1)), (TURN, (-0.1, 0.3))])
 def test_measures_turn_with_the_addresses(operation, expected):
-    names = naming(operation, [], [], read_connector(SCENES / "connector_3x9.toml"))
+    names = naming(operation, [], [], read_connector(SCENES / "connector_3x9.toml").positions)
     pin = thing(1, OK, (), address="r1c2", cavity="2", dx_mm=0.3, dy_mm=0.1, tilt_deg=3.0, retraction_mm=0.2)
     gone = thing(2, NUKENG, ("missing",), address="r1c2", cavity="2")
     moved, still = renamed([pin, gone], names)

@@ -14,11 +14,13 @@ from blender_scripts.contract.errors import InputError
 from blender_scripts.manifest.make_part import make_part
 from blender_scripts.manifest.reader import Manifest, read_manifest
 from generator.__main__ import main
+from generator.doe.assignment import Balancer
 from generator.doe.blocks import edge_addresses, held_out_addresses
-from generator.doe.design import Balancer, design
+from generator.doe.design import design
 from generator.doe.part_class import part_class
-from generator.doe.spec import read_spec
+from generator.doe.spec_reader import read_spec
 from tests.conftest import ROOT, SCENES
+from tests.soak import rounds
 
 MANIFESTS = ROOT / "manifests"
 CONNECTOR = read_connector(SCENES / "connector_3x9.toml")
@@ -187,7 +189,7 @@ positions = "all"
 """
 
 
-@pytest.mark.parametrize("batch", range(10))
+@pytest.mark.parametrize("batch", rounds(3))
 def test_hold_out_rules_hold_on_random_specs(tmp_path: Path, batch: int):
     for number in range(20):
         source = random.Random(f"{batch}/{number}")

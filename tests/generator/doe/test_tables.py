@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator.doe.tables import TABLES, fractional, full, has_strength_2, is_balanced_pair, orthogonal
+from tests.soak import times
 
 LEVELS = {
     "L8": [2] * 7,
@@ -47,7 +48,7 @@ def test_the_strength_test_finds_a_table_that_is_none():
     assert not is_balanced_pair(np.array([0, 0, 1]), np.array([0, 1, 0]))
 
 
-@settings(max_examples=60)
+@settings(max_examples=times(60))
 @given(st.lists(st.sampled_from([2, 3, 4, 6]), min_size=1, max_size=9))
 def test_the_smallest_table_that_fits_is_strength_2(levels: list[int]):
     try:

@@ -22,6 +22,8 @@ from generator.dataset.build import Options, build
 from generator.dataset.folder import read_rows, split_files
 from generator.dataset.labels import CLASSES
 from generator.dataset.rows import objects_of
+from generator.interchange import importing, photo_rows
+from generator.interchange.photo_rows import opened
 from tests.generator.augmenting.test_augment import (
     broken_folder,
     files,
@@ -33,6 +35,7 @@ from tests.generator.augmenting.test_augment import (
 from tests.generator.made_renders import SCENES, write_renders
 
 FORMATS = ("coco", "yolo", "imagefolder")
+MEASURES = ("dx_mm", "dy_mm", "true_position_mm", "retraction_mm", "tilt_deg", "visible")
 
 
 def import_(*words):
@@ -175,6 +178,55 @@ def test_masks_survive_coco(built, tmp_path):
             pixels = old == next(i for i, a in addresses.items() if a == thing.address)
             if pixels.any():
                 assert np.array_equal(new == thing.id, pixels)
+
+
+def test_what_coco_says_of_an_object_comes_back(built, tmp_path):
+    source = built / "coco--ok-positions"
+    assert import_(source, "--format", "coco", "--to", tmp_path / "back") == 0
+    before, after = rows_of(built / "dataset"), rows_of(tmp_path / "back")
+    for run, row in before.items():
+        found = {each.address: each for each in objects_of(after[run])}
+        assert after[run]["kinds"] == row["kinds"] and len(found) == 27
+        for each in objects_of(row):
+            for name in ("kinds", "in_answer", "cavity", *MEASURES):
+                assert getattr(found[each.address], name) == getattr(each, name), name
+
+
+def test_a_labeller_s_word_is_the_kind_of_its_object(tmp_path):
+    picture(tmp_path / "in/a.png", 64, 40)
+    boxes = [box(1, 1, 1, 5, 5), box(1, 40, 1, 9, 9, category=2), box(1, 50, 20, 9, 9, category=3)]
+    coco(tmp_path / "in", [image(1, "a.png")], boxes, ("BENDNG", "scratch", "OK"))
+    words = ("--format", "coco", "--to", tmp_path / "set", "--classes", "scratch=OTHERNG")
+    assert import_(tmp_path / "in", *words) == 0
+    (row,) = rows_of(tmp_path / "set").values()
+    assert row["objects"]["kinds"] == [None, ["scratch"], []] and row["kinds"] == ["scratch"]
+    assert row["objects"]["in_answer"] == [True, True, False] and row["camera_json"] is None
+
+
+def test_a_stopped_import_goes_on(tmp_path, monkeypatch):
+    """Pictures are decoded once to be checked; those that were kept are not decoded again to be written."""
+    for number in range(70):
+        picture(tmp_path / "in/OK" / f"{number}.png", seed=number)
+    decoded = []
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    def counted(labelled):
+        decoded.append(labelled.name)
+        return opened(labelled)
+
+    monkeypatch.setattr(photo_rows, "opened", counted)
+    words = (tmp_path / "in", "--format", "imagefolder", "--to", tmp_path / "set")
+    with monkeypatch.context() as patched, contextlib.suppress(KeyboardInterrupt):
+        patched.setattr(importing, "make_derived_card", stopped)
+        import_(*words)
+    assert len(decoded) == 140 and not (tmp_path / "set").exists()
+    assert import_(*words) == 0
+    assert len(decoded) == 210 and len(rows_of(tmp_path / "set")) == 70
+    assert import_(*words[:-1], tmp_path / "fresh") == 0
+    one, two = ({n: p.read_bytes() for n, p in files(tmp_path / name).items()} for name in ("set", "fresh"))
+    assert one == two
 
 
 def test_unknown_truth_is_null(built, tmp_path):

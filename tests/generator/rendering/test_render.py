@@ -18,6 +18,7 @@ import pytest
 from blender_scripts.manifest.claim import PATHS
 from generator.__main__ import main
 from tests.conftest import COLUMNS, RENDER, ROOT, ROWS, folder_bytes, write_manifest
+from tests.soak import rounds
 
 NAMES = ("one", "two", "three", "four")
 
@@ -107,12 +108,14 @@ def wait_for(condition, seconds: float = 120.0) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.parametrize("part", rounds(1))
 def test_a_killed_worker_is_replaced_and_the_bytes_are_the_same(
-    rendered: Path, manifest: Path, tmp_path: Path
+    rendered: Path, manifest: Path, tmp_path: Path, part: int
 ) -> None:
+    """After one row; in a soak also after two."""
     out = tmp_path / "out"
     with driver_of(manifest, out, "--workers", 1, "--rows", "0:4") as driver:
-        wait_for(lambda: list((out / "records").glob("*.json")))
+        wait_for(lambda: len(list((out / "records").glob("*.json"))) > part % 2)
         (worker,) = children(driver.pid)
         os.kill(worker, signal.SIGKILL)
         told, words = driver.communicate(timeout=300)

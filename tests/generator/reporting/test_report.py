@@ -21,9 +21,11 @@ from PIL import Image
 from blender_scripts.contract.errors import InputError
 from generator.dataset.build import Options, build
 from generator.reporting import report
-from generator.reporting.page import FILTERS
+from generator.reporting.contact_sheets import FILTERS
+from generator.reporting.overview import overview, spread
 from generator.reporting.plots import histogram
 from tests.generator.made_renders import SCENES, read_json, row, write_record, write_renders
+from tests.generator.older_dataset import older_dataset
 
 HOSTILE = "</script><b>&x"
 
@@ -150,8 +152,8 @@ def test_contact_sheets_take_each_kind_of_picture_before_a_second_one() -> None:
         ("train", n, ("train", "bent", "center")) for n in range(5)
     ]
     rows += [("train", 5, ("train", "bent", "left")), ("validation", 0, ("validation", "bent", "center"))]
-    assert set(report._spread(rows, 3)) == {("train", 0), ("train", 5), ("validation", 0)}
-    assert len(report._spread(rows, 50)) == 7
+    assert set(spread(rows, 3)) == {("train", 0), ("train", 5), ("validation", 0)}
+    assert len(spread(rows, 50)) == 7
 
 
 def test_histogram_draws_each_class_and_the_limit() -> None:
@@ -174,7 +176,7 @@ def test_a_dataset_without_its_card_still_has_a_report(dataset: Path, tmp_path: 
     assert "tolerance and origin are not known" in " ".join(page.text)
 
 
-def test_masks_and_tilts_come_from_the_renders(tmp_path: Path) -> None:
+def test_masks_and_tilts_of_an_older_dataset_come_from_the_renders(tmp_path: Path, capsys) -> None:
     renders = write_renders(tmp_path / "out", [row("t1"), row("t2", defects="bent@r1c2:tilt_deg=12")])
     for run in ("t1", "t2"):
         mask = np.zeros((48, 96), np.uint16)
@@ -195,8 +197,21 @@ def test_masks_and_tilts_come_from_the_renders(tmp_path: Path) -> None:
         picture = Image.open(io.BytesIO(content)).convert("RGBA")
         assert picture.size == (96, 48)
         assert picture.getpixel((5, 5))[3] == 255 and picture.getpixel((60, 40))[3] == 0
-    assert "Tilt of the tip" in page.text
-    assert "Tilt of the tip" not in write_report(tmp_path / "set", tmp_path / "plain.html").text
+    tilts = overview(tmp_path / "set", 0).measures["tilt_deg"]
+    assert sorted(tilts["connector_3x9"]["BENDNG"]) == [11.5]
+    # A dataset that was built before it had a column of tilts.
+    older = older_dataset(tmp_path / "set", tmp_path / "older")
+    assert overview(older, 0, renders).measures["tilt_deg"] == tilts
+    assert "Tilt of the tip" in write_report(older, tmp_path / "o.html", "--renders", str(renders)).text
+    capsys.readouterr()
+    plain = write_report(older, tmp_path / "plain.html").text
+    assert "Tilt of the tip" not in plain
+    assert "This dataset is older than its columns of tilt_deg." in plain
+    assert "built before it had tilt_deg: --renders DIR shows them" in capsys.readouterr().err
+    # Masks of a dataset's own need no renders.
+    build(renders, tmp_path / "masks", SCENES, Options({}, masks=True))
+    page = write_report(tmp_path / "masks", tmp_path / "masks.html")
+    assert [attributes for _, attributes in page.tags if attributes.get("class") == "mask"] == masks
     with pytest.raises(InputError, match=r"--renders .*: expected a folder that was rendered into"):
         write_report(tmp_path / "set", tmp_path / "x.html", "--renders", str(tmp_path / "set"))
 
@@ -223,7 +238,7 @@ def test_a_foreign_body_at_a_pin_is_no_pin(tmp_path: Path) -> None:
     record["other"] = [{"kind": "foreign", "address": "r1c2", "cavity": "2", "boxes": box}]
     write_record(renders, record)
     build(renders, tmp_path / "set", SCENES, Options({}))
-    shown = report.overview(tmp_path / "set", 1, renders)
+    shown = overview(tmp_path / "set", 1, renders)
     tilts = shown.measures["tilt_deg"]["connector_3x9"]
     assert tilts["BENDNG"] == [12.75] and "OTHERNG" not in tilts
     assert shown.places["connector_3x9"]["train"] == {(1, 2): 1} and not sum(shown.unmeasured.values())
@@ -232,7 +247,7 @@ def test_a_foreign_body_at_a_pin_is_no_pin(tmp_path: Path) -> None:
 def test_own_columns_have_tables_of_their_own(tmp_path: Path) -> None:
     rows = [row(f"t{n}", **{"origin": f"plant {n}", "defect kind": "x"}) for n in range(2)]
     build(write_renders(tmp_path / "out", rows), tmp_path / "set", SCENES, Options({}))
-    factors = report.overview(tmp_path / "set", 1).factors
+    factors = overview(tmp_path / "set", 1).factors
     assert factors["origin"] == {"render": {"OK": 2}} and factors["defect kind"] == {"none": {"OK": 2}}
     assert set(factors["origin (own column)"]) == {"plant 0", "plant 1"}
 

@@ -12,6 +12,7 @@ from generator.soart.inspection import Station
 from generator.soart.limits import beta_quantile, joint_threshold, threshold
 from generator.soart.pins import Pin, PinTable
 from generator.soart.registration import Pose, register, warp
+from tests.soak import times
 
 SIZE = (72, 110)
 
@@ -35,7 +36,7 @@ def model() -> SoartC:
     return SoartC(window=8).fit([board(n) for n in range(14)])
 
 
-@settings(max_examples=15)
+@settings(max_examples=times(15))
 @given(st.floats(-3, 3), st.floats(-8, 8), st.floats(-8, 8), st.floats(0.97, 1.03))
 def test_registration_finds_rotation_shift_and_scale(
     angle: float, dx: float, dy: float, scale: float

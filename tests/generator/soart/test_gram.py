@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator.soart.soart3_maps import mean_window, soart3_map
+from tests.soak import times
 
 ROOT = Path(__file__).resolve().parents[3]
 RNG = np.random.default_rng(11)
@@ -32,7 +33,7 @@ def plain(y: np.ndarray, x: np.ndarray) -> np.ndarray:
     return np.stack([np.log(beta), log_yita, np.log(rest.max(-1) + 1) - log_yita])
 
 
-@settings(max_examples=25)
+@settings(max_examples=times(25))
 @given(st.data())
 def test_gram_maps_match_numpy(data: st.DataObject) -> None:
     window, stride = data.draw(st.integers(1, 17)), data.draw(st.integers(1, 4))

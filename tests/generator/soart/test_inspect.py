@@ -14,6 +14,8 @@ from PIL import Image
 
 import generator.soart.inspect as inspect_command
 from generator.__main__ import main
+from generator.soart import estimator
+from generator.soart.registration import Pose, register
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -115,7 +117,7 @@ def test_a_missing_word_is_boxed_and_named_and_a_saved_unit_space_says_the_same(
         ),
         (
             ["no_word.png", "--golden", "ok", "--positions", "inf.csv"],
-            "inf.csv: expected a record of the rende",
+            "inf.csv:3: expected an address, and x1 < x2 and y1 < y2 in px, got r1c2, 1, 2, inf, 4",
         ),
         (
             ["no_word.png", "--golden", "ok", "--positions", "far.csv"],
@@ -164,6 +166,60 @@ def test_an_overlay_never_takes_the_place_of_a_picture(
     assert main(["inspect", *way, "--golden", "ok", "-o", str(folder / out)]) == 2
     assert "--out: expected a folder apart from pictures and records" in capsys.readouterr().err
     assert before == {path: path.read_bytes() for path in folder.rglob("*.png")}
+
+
+def test_pictures_of_every_kind_are_found_and_judged(folder: Path, tmp_path: Path) -> None:
+    for n, suffix in enumerate((".png", ".webp", ".GIF", ".tif", ".bmp", ".jpe")):
+        for place, word in (("ok", True), ("new", False)):
+            (tmp_path / place).mkdir(exist_ok=True)
+            part(n, word).save(tmp_path / place / f"{place}{n}{suffix}")
+    out = tmp_path / "out"
+    assert main(["inspect", str(tmp_path / "new"), "--golden", str(tmp_path / "ok"), "-o", str(out)]) == 0
+    found = [json.loads(path.read_text("utf-8")) for path in sorted(out.glob("*.json"))]
+    assert [(one["verdict"], one["limit"]["count"]) for one in found] == [("NG", 6)] * 6
+
+
+def test_a_picture_with_positions_is_registered_once(folder: Path, tmp_path: Path, monkeypatch) -> None:
+    unit = tmp_path / "unit.npz"
+    command = ["inspect", str(folder / "no_word.png"), "-o", str(tmp_path / "out"), "--golden"]
+    more = ["--positions", str(folder / "pins.csv"), "--save", str(unit)]
+    assert main([*command, str(folder / "ok"), *more]) == 0
+    calls = []
+
+    def counted(*arguments: object) -> Pose:
+        calls.append(arguments)
+        return register(*arguments)
+
+    monkeypatch.setattr(estimator, "register", counted)
+    assert main([*command, str(unit)]) == 0
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("has_run", [True, False])
+def test_a_record_says_on_which_picture_its_boxes_lie(folder: Path, tmp_path: Path, capsys, has_run) -> None:
+    record = {"positions": [{"address": "r1c1", "boxes": {"expected": [25, 26, 65, 44]}}]}
+    (tmp_path / "records").mkdir()
+    (tmp_path / "images").mkdir()
+    part(3).save(tmp_path / "images" / "p.png")
+    path = tmp_path / "records" / "p.json"
+    path.write_text(json.dumps(record | ({"run": "p"} if has_run else {})))
+    command = [
+        "inspect",
+        str(folder / "no_word.png"),
+        "--golden",
+        str(folder / "ok"),
+        "--positions",
+        str(path),
+    ]
+    out = tmp_path / "out"
+    assert main([*command, "-o", str(out)]) == (0 if has_run else 2)
+    if has_run:
+        pin = json.loads((out / "no_word.json").read_text("utf-8"))["pins"][0]
+        assert pin["box"] == pytest.approx([25, 26, 65, 44], abs=1)
+    else:
+        assert "p.json: expected a record with its run, or --positions-of" in capsys.readouterr().err
+        of = str(tmp_path / "images" / "p.png")
+        assert main([*command, "-o", str(out), "--positions-of", of]) == 0
 
 
 def test_grey_of_sixteen_bits_is_judged_as_that_of_eight(tmp_path: Path) -> None:

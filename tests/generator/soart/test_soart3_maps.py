@@ -18,6 +18,7 @@ from PIL import Image
 
 from generator.soart import nsoart
 from generator.soart.soart3_maps import encode_nsoart, mean_window, soart3, soart3_map
+from tests.soak import times
 
 ROOT = Path(__file__).resolve().parents[3]
 RNG = np.random.default_rng(7)
@@ -138,7 +139,7 @@ def test_maps_of_large_smooth_windows_match_numpy() -> None:
         assert np.abs(maps - plain_map(image, reference, 100, 1)).max() < 1e-5
 
 
-@settings(max_examples=30)
+@settings(max_examples=times(30))
 @given(st.data())
 def test_any_size_from_the_window_on_works(data: st.DataObject) -> None:
     window, stride = data.draw(st.integers(1, 9)), data.draw(st.integers(1, 6))

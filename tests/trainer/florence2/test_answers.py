@@ -12,6 +12,7 @@ pytest.importorskip("transformers")
 
 import torch
 
+from tests.soak import times
 from trainer.core.errors import InputError
 from trainer.florence2.answers import AnswerGrammar, Found, Vocabulary, parse, without_duplicates
 from trainer.florence2.tiny import tiny_tokenizer
@@ -41,7 +42,7 @@ OBJECTS = st.lists(st.tuples(box_strategy(), st.sampled_from(LABELS)), max_size=
 
 
 @given(OBJECTS)
-@settings(max_examples=60)
+@settings(max_examples=times(60))
 def test_tokens_are_those_of_the_text_and_come_back_as_boxes(objects):
     tokenizer = tiny_tokenizer_once()
     vocabulary = Vocabulary(tokenizer, LABELS)
@@ -58,7 +59,7 @@ def test_tokens_are_those_of_the_text_and_come_back_as_boxes(objects):
 
 
 @given(OBJECTS)
-@settings(max_examples=60)
+@settings(max_examples=times(60))
 def test_every_true_answer_is_one_that_may_be_generated(objects):
     vocabulary = Vocabulary(tiny_tokenizer_once(), LABELS)
     grammar = AnswerGrammar(vocabulary)
@@ -68,7 +69,7 @@ def test_every_true_answer_is_one_that_may_be_generated(objects):
 
 
 @given(st.integers(0, 2**32), st.integers(0, 9))
-@settings(max_examples=60)
+@settings(max_examples=times(60))
 def test_whatever_is_generated_is_well_formed_and_ends(seed, most):
     """A model that says anything that is allowed, at random."""
     vocabulary = Vocabulary(tiny_tokenizer_once(), LABELS)

@@ -29,7 +29,7 @@ from trainer.florence2 import (
     evaluation,
     forgetting,
     lora,
-    position_table,
+    prediction,
     verdicts,
 )
 from trainer.florence2.answers import Found
@@ -399,31 +399,29 @@ def test_a_picture_s_lines_name_what_is_true_false_and_missed(dataset):
 @pytest.mark.parametrize(
     "content, message",
     [
-        ("a,b\n1,2\n", "expected the columns"),
-        ("address,cavity,x1,y1,x2,y2\nr1c1,1,5,0,2,9\n", "expected x1 < x2"),
+        ("a,b\n1,2\n", r"t\.csv:1: expected the columns address, x1, y1, x2, y2, got no address"),
+        ("address,cavity,x1,y1,x2,y2\nr1c1,1,5,0,2,9\n", r"t\.csv:2: expected an address, and x1 < x2"),
     ],
 )
 def test_tables_of_positions_that_cannot_be_used(tmp_path, content, message):
     (tmp_path / "t.csv").write_text(content)
     with pytest.raises(InputError, match=message):
-        position_table.read_positions(tmp_path / "t.csv")
-    with pytest.raises(InputError, match="expected a CSV table or a record"):
-        position_table.read_positions(tmp_path / "nothing.csv")
+        prediction.pins_of(tmp_path / "t.csv")
+    with pytest.raises(InputError, match=r"expected a record of the renderer \(\.json\), or a CSV file"):
+        prediction.pins_of(tmp_path / "nothing.csv")
 
 
-def test_a_record_is_a_table_of_positions(tmp_path):
-    record = {"positions": [{"address": "r1c1", "cavity": "A", "boxes": {"expected": [1, 2, 3, 4]}}]}
+@pytest.mark.parametrize("cavity", ["A", None])
+def test_a_box_gets_its_pin_of_a_table_or_a_record(tmp_path, cavity):
+    record = {"positions": [{"address": "r1c1", "cavity": cavity, "boxes": {"expected": [1, 2, 3, 4]}}]}
     (tmp_path / "r.json").write_text(json.dumps(record))
-    (pin,) = position_table.read_positions(tmp_path / "r.json")
-    assert (pin.address, pin.cavity, pin.box) == ("r1c1", "A", (1, 2, 3, 4))
-    texts = ["[]"]
-    for wrong in ([1, 2], "1234", [3, 2, 1, 4], [1, 2, 3, "4"]):
-        record["positions"][0]["boxes"]["expected"] = wrong
-        texts.append(json.dumps(record))
-    for text in texts:
-        (tmp_path / "r.json").write_text(text)
-        with pytest.raises(InputError, match="expected a record"):
-            position_table.read_positions(tmp_path / "r.json")
+    of_cavity = ("", "") if cavity is None else (",cavity", f",{cavity}")
+    (tmp_path / "r.csv").write_text(f"address,x1,y1,x2,y2{of_cavity[0]}\nr1c1,1,2,3,4{of_cavity[1]}\n")
+    for name in ("r.json", "r.csv"):
+        pins = prediction.pins_of(tmp_path / name)
+        found = [Found((1.0, 2.0, 3.0, 4.0), "BENDNG", 0.9)]
+        (box,) = verdicts.verdict_of(found, (9, 9), "p.png", 0.5, pins).boxes
+        assert (box.address, box.cavity, pins[0].box) == ("r1c1", cavity, (1, 2, 3, 4))
 
 
 def test_weights_that_are_cut_off_are_named(finished, tmp_path, capsys):
@@ -497,7 +495,10 @@ def test_a_pattern_that_leaves_out_a_part_is_an_error(finished, pattern):
         (["--compare", "full", "--train-share", "50"], "--train-share: expected none beside --compare"),
         (["--compare", "full", "--lora-rank", "4"], "--lora-rank: expected only with lora among the modes"),
         (["--model", "/no/such/folder"], "expected 'tiny', a checkpoint's folder"),
-        (["--model", "tiny", "--photos", "/no/photos"], "/no/photos: expected a folder of pictures"),
+        (
+            ["--model", "tiny", "--photos", "/no/photos"],
+            "/no/photos: expected a folder of pictures, got nothing there",
+        ),
     ],
 )
 def test_mistakes_are_named_without_a_traceback(dataset, tmp_path, capsys, monkeypatch, words, message):

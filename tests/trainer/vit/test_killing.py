@@ -6,6 +6,9 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
+from tests.soak import rounds
 from tests.trainer.vit.vit_process import start
 
 EPOCHS = 16
@@ -28,7 +31,8 @@ def seconds_of(run: Path) -> float:
         return sum(float(row["seconds"]) for row in csv.DictReader(file))
 
 
-def test_killed_five_times_equals_never_killed(tiny_dataset, tmp_path, small_options):
+@pytest.mark.parametrize("part", rounds(1))
+def test_killed_five_times_equals_never_killed(tiny_dataset, tmp_path, small_options, part):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     options = [*small_options, "--no-check", "--balanced", "--epochs", str(EPOCHS)]
     for name, value in SETTINGS.items():
@@ -38,7 +42,7 @@ def test_killed_five_times_equals_never_killed(tiny_dataset, tmp_path, small_opt
     process.join()
     assert process.exitcode == 0
 
-    source = random.Random(8)
+    source = random.Random(8 + part)
     pause = 1.5 * seconds_of(whole) / EPOCHS
     arguments = [*data, str(broken), *options]
     for _ in range(KILLS):

@@ -41,7 +41,7 @@ def folders(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("checkpoints")
     torch.manual_seed(0)
-    ViTForImageClassification(ViTConfig(**SHAPE, num_labels=5)).save_pretrained(folder / "vit")
+    ViTForImageClassification(ViTConfig(**SHAPE | {"num_labels": 5})).save_pretrained(folder / "vit")
     ViTModel(ViTConfig(**SHAPE, qkv_bias=False)).save_pretrained(folder / "plain")
     DeiTForImageClassificationWithTeacher(DeiTConfig(**SHAPE)).save_pretrained(folder / "deit")
     return folder

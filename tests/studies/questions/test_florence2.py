@@ -1,14 +1,10 @@
-"""What the page says of single questions."""
+"""What the page says of Florence-2."""
 
 from typing import Any
 
 import pytest
 
-pytest.importorskip("datasets")
-pytest.importorskip("torch")
-
 from studies.findings import Found
-from studies.questions.curves import quiet_seconds
 from studies.questions.florence2 import gained
 
 
@@ -22,13 +18,3 @@ def test_what_tuning_changes_is_told_of_the_model_that_was_tuned():
     found = Found(7, "reduced", 0, {"RGB": base, "tuned": tuned})
     changes = gained(found, "tuned")
     assert changes == {"new housing": [pytest.approx(0.4)], "known pictures": [pytest.approx(-0.1)]}
-
-
-def test_a_busy_machine_is_no_slow_method():
-    """Of each kind the fastest epoch of any seed counts."""
-    kinds = ("close-ups", "close-ups", "pictures", "pictures")
-    calm, busy = (
-        [{"stage": kind, "seconds_so_far": float(at)} for kind, at in zip(kinds, times, strict=True)]
-        for times in ((3, 5, 15, 25), (9, 18, 26, 60))
-    )
-    assert quiet_seconds([calm, busy]) == {"close-ups": 2.0, "pictures": 8.0}

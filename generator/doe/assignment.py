@@ -1,0 +1,174 @@
+"""Which kinds of defect a picture has and at which pins: in turn, the least used first, what its looks can show."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+
+from blender_scripts.contract.defect import HOUSING, PAIR, PIN, PRINT
+from blender_scripts.contract.errors import InputError
+from generator.dataset.labels import OK, class_of_kind
+from generator.doe.blocks import SceneBlocks, neighbours
+from generator.doe.defect_values import defect_text, drawn_of, goes_inside
+from generator.doe.part_class import why_not
+from generator.doe.row import Row
+from generator.doe.spec import SplitSpec
+
+# A kind that failed so many placement attempts for a scene, housing, terminal and marking is skipped there.
+_PROBES = 12
+
+
+class Balancer:
+    """Hands out kinds or addresses so that each is used equally often, alone and with every level of every factor.
+
+    Args:
+        weights: how often each is used, against the others.
+        source: decides between equals.
+    """
+
+    def __init__(self, weights: dict[str, float], source: random.Random) -> None:
+        self.weights = weights
+        self.source = source
+        self.used: Counter[str] = Counter()
+        self.met: Counter[tuple[str, str, str]] = Counter()
+
+    def take(self, levels: dict[str, str], without: Sequence[str] = ()) -> str:
+        """The next one for a row of these levels, none of `without`."""
+        free = [name for name in self.weights if name not in without]
+        least = min(self.used[name] / self.weights[name] for name in free)
+        # By weight they may differ by less than one use; only the least used are in question.
+        free = [name for name in free if self.used[name] / self.weights[name] <= least + 1e-9]
+        ranked = [
+            (sum(self.met[name, *item] for item in levels.items()), self.source.random(), name)
+            for name in free
+        ]
+        chosen = min(ranked)[2]
+        self.used[chosen] += 1
+        self.met.update((chosen, *item) for item in levels.items())
+        return chosen
+
+
+class Assignment:
+    """Gives the rows of a design their kinds and targets."""
+
+    def __init__(self, scenes: SceneBlocks) -> None:
+        self.scenes = scenes
+        self.spec = scenes.spec
+        self._shown: dict[tuple[str, ...], bool] = {}
+
+    def assign(self, split: SplitSpec, name: str, rows: Sequence[Row]) -> None:
+        """Give each row its kinds and targets."""
+        source = self.spec.random("assign", split.name, name)
+        if name == OK:
+            small = {label: spec.share for label, spec in self.spec.defects.items() if goes_inside(spec)}
+            units = sorted({row.unit for row in rows})
+            chosen = source.sample(units, round(len(units) * self.spec.inside_tolerance)) if small else []
+            rows = [row for row in rows if row.unit in set(chosen)]
+            kinds = Balancer(small, source)
+            per_picture = 1
+        else:
+            fitting = {k: s.share for k, s in self.spec.defects.items() if class_of_kind(s.kind) == name}
+            kinds = Balancer(fitting, source)
+            per_picture = split.per_picture
+        positions: dict[str, Balancer] = {}
+        units_done: dict[int, Row] = {}
+        order = list(rows)
+        source.shuffle(order)
+        for row in order:
+            if row.unit in units_done:
+                first = units_done[row.unit]
+                row.kinds, row.targets = first.kinds, first.targets
+                continue
+            units_done[row.unit] = row
+            scene = row.levels["scene"]
+            if scene not in positions:
+                block = self.scenes.block(scene, split.positions)
+                if len(block) < per_picture:
+                    raise InputError(
+                        f"{self.spec.path.name}: splits.{split.name}: expected per_picture of at most {len(block)}, "
+                        f"the {split.positions} positions of scene {scene}, got {per_picture}"
+                    )
+                positions[scene] = Balancer(dict.fromkeys(block, 1.0), source)
+            for _ in range(per_picture):
+                label = self._next_kind(row, kinds, split, name)
+                target = self.target(row, self.spec.defects[label].at, label, positions[scene])
+                row.kinds.append(label)
+                row.targets.append(target)
+
+    def _next_kind(self, row: Row, kinds: Balancer, split: SplitSpec, name: str) -> str:
+        """The kind whose turn it is and that this row can show."""
+        without = [
+            label
+            for label in kinds.weights
+            # Print that is not there cannot be wrong, and a housing has each kind once.
+            if (self.spec.defects[label].at == PRINT and row.levels["marking"] == "none")
+            or (self.spec.defects[label].at in (HOUSING, PRINT) and self._has(row, label))
+            or (len(kinds.weights) > 1 and not self._can_show(row, label, split))
+        ]
+        if len(without) == len(kinds.weights):
+            raise InputError(
+                f"{self.spec.path.name}: splits.{split.name}: expected a kind of class {name} that a part of "
+                f"{' '.join(row.looks)} can show, got {', '.join(without)} only"
+            )
+        return kinds.take(row.levels, without)
+
+    def _can_show(self, row: Row, label: str, split: SplitSpec) -> bool:
+        """Whether parts of these looks can have the kind at all: a round pin cannot be seen to be twisted."""
+        key = (label, split.positions, *row.looks)
+        if key not in self._shown:
+            self._shown[key] = self._is_shown(row, label, split, key)
+        return self._shown[key]
+
+    def _is_shown(self, row: Row, label: str, split: SplitSpec, key: Sequence[str]) -> bool:
+        source = self.spec.random("shows", *key)
+        defect, connector = self.spec.defects[label], self.scenes.connector(row.levels["scene"])
+        block = Balancer(dict.fromkeys(self.scenes.block(row.levels["scene"], split.positions), 1.0), source)
+        wanted = class_of_kind(defect.kind)
+        drawn = drawn_of(self.spec, label, wanted)
+        for _ in range(_PROBES):
+            probe = Row(row.split, wanted, row.levels, row.unit)
+            try:
+                target = self.target(probe, defect.at, label, block)
+            except InputError:
+                return False  # no two neighbours in this block
+            text = defect_text(target, defect, drawn, [source.random() for _ in drawn], connector)
+            if why_not(wanted, row.looks, [text], self.spec.first_part, connector) is None:
+                return True
+        return False
+
+    def _has(self, row: Row, label: str) -> bool:
+        """Whether a row has a defect of this kind at its housing or print already."""
+        return any(self.spec.defects[other].kind == self.spec.defects[label].kind for other in row.kinds)
+
+    def target(self, row: Row, at: str, label: str, positions: Balancer) -> str:
+        """What a row's next defect is at: a pin or two neighbours that are free, `housing` or `print`.
+
+        Raises:
+            InputError: the block has no such pin left.
+        """
+        if at not in (PIN, PAIR):
+            return at
+        taken = [address for target in row.targets for address in target.split("-")]
+        levels = {**row.levels, "kind": label}
+        if at == PIN:
+            if set(taken) >= set(positions.weights):
+                raise InputError(
+                    f"{self.spec.path.name}: splits.{row.split}: expected a smaller per_picture or more positions, got "
+                    f"none left for {label} beside {', '.join(row.targets)}"
+                )
+            return positions.take(levels, taken)
+        connector = self.scenes.connector(row.levels["scene"])
+        near = {
+            address: [n for n in found if n in positions.weights and n not in taken]
+            for address, found in neighbours(connector.positions).items()
+            if address in positions.weights and address not in taken
+        }
+        alone = [address for address in positions.weights if not near.get(address)]
+        if len(alone) == len(positions.weights):
+            raise InputError(
+                f"{self.spec.path.name}: positions: expected two neighbours in one block for {label}, got none"
+            )
+        first = positions.take(levels, alone)
+        second = min(near[first], key=lambda address: (positions.used[address], address))
+        return f"{first}-{second}"

@@ -1,0 +1,91 @@
+"""Sizes, directions and part numbers: drawn again until a row has its class and every pin stands free."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+
+from blender_scripts.contract.errors import InputError
+from generator.doe.assignment import Assignment, Balancer
+from generator.doe.defect_values import Drawn, defect_text, drawn_of
+from generator.doe.levels import shares_of
+from generator.doe.part_class import why_not
+from generator.doe.row import Row
+from generator.doe.spec import SplitSpec
+
+TRIES = 400
+# After so many tries of other directions and parts, another size is tried too.
+_TRIES_OF_A_SIZE = 40
+# And after so many, other pins.
+_TRIES_OF_A_TARGET = 120
+
+
+class Drawing:
+    """Draws the defects of assigned rows and numbers the parts, over all splits of a design."""
+
+    def __init__(self, assignment: Assignment) -> None:
+        self.assignment = assignment
+        self.scenes = assignment.scenes
+        self.spec = assignment.spec
+        self._next_part = self.spec.first_part
+
+    def draw(self, split: SplitSpec, name: str, rows: Sequence[Row]) -> None:
+        """Draw sizes and directions, and number the parts; each row is verified to be of its class."""
+        asked = Counter(kind for unit in {row.unit: row for row in rows}.values() for kind in unit.kinds)
+        ranges = {kind: drawn_of(self.spec, kind, name) for kind in asked}
+        shares = {
+            kind: iter(shares_of(self.spec, count, len(ranges[kind]), "sizes", split.name, name, kind))
+            for kind, count in asked.items()
+        }
+        source = self.spec.random("draw", split.name, name)
+        units: dict[int, Row] = {}
+        for row in rows:
+            if row.unit in units:
+                row.part, row.defects = units[row.unit].part, units[row.unit].defects
+                continue
+            units[row.unit] = row
+            planned = [list(next(shares[kind])) for kind in row.kinds]
+            self._settle(row, planned, ranges, source)
+
+    def _settle(
+        self,
+        row: Row,
+        planned: list[list[float]],
+        ranges: dict[str, Drawn],
+        source: random.Random,
+    ) -> None:
+        """Find a part and numbers that give the row its class and let every pin stand free."""
+        connector = self.scenes.connector(row.levels["scene"])
+        reason = ""
+        for attempt in range(TRIES):
+            if attempt:
+                for kind, shares in zip(row.kinds, planned, strict=True):
+                    for i, (key, _) in enumerate(ranges[kind]):
+                        if key != "size" or attempt > _TRIES_OF_A_SIZE:
+                            shares[i] = source.random()
+            if attempt > _TRIES_OF_A_TARGET:
+                self._move(row, source)
+            texts = [
+                defect_text(target, self.spec.defects[kind], ranges[kind], shares, connector)
+                for kind, target, shares in zip(row.kinds, row.targets, planned, strict=True)
+            ]
+            part, self._next_part = self._next_part, self._next_part + 1
+            problem = why_not(row.wanted, row.looks, texts, part, connector)
+            if problem is None:
+                row.part, row.defects = part, ";".join(texts)
+                return
+            reason = problem
+        raise InputError(
+            f"{self.spec.path.name}: splits.{row.split}: expected a part of class {row.wanted} with "
+            f"{' and '.join(f'{k} at {t}' for k, t in zip(row.kinds, row.targets, strict=True)) or 'no defect'} "
+            f"in {TRIES} tries, got none, the last one: {reason}"
+        )
+
+    def _move(self, row: Row, source: random.Random) -> None:
+        """Other pins for a row's defects, at which there may be more room."""
+        split = next(split for split in self.spec.splits if split.name == row.split)
+        block = Balancer(dict.fromkeys(self.scenes.block(row.levels["scene"], split.positions), 1.0), source)
+        row.targets = []
+        for label in row.kinds:
+            row.targets.append(self.assignment.target(row, self.spec.defects[label].at, label, block))

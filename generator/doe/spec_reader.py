@@ -1,0 +1,332 @@
+"""Reading a SPEC: a TOML file, checked completely.
+
+Every mistake is reported at once as ``file.toml:LINE key: expected …, got …``.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from blender_scripts.contract.errors import InputError, shown
+from blender_scripts.contract.toml_section import TomlSection
+from blender_scripts.manifest.reader import OPTIONAL, REQUIRED, RESERVED
+from generator.dataset.labels import CLASSES, OK, class_of_kind
+from generator.doe.spec import (
+    ALL,
+    BLOCK,
+    CAPTURE_FACTORS,
+    HELD_OUT,
+    KINDS_OF_DESIGN,
+    LARGEST_NUMBER,
+    NEEDED,
+    PICTURE_FACTORS,
+    POSITIONS,
+    SAMPLED,
+    TRAINING,
+    Factor,
+    KindSpec,
+    Range,
+    Spec,
+    SplitSpec,
+)
+from generator.doe.spec_defects import read_defects
+from generator.doe.tables import TABLES
+
+_SPLIT = re.compile(r"train|validation|test|test_[A-Za-z0-9_]+")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,48}")
+
+
+def read_spec(path: Path) -> Spec:
+    """Read and check a SPEC.
+
+    Raises:
+        InputError: with every mistake.
+    """
+    if not path.is_file():
+        raise InputError(f"{path.name}:1 file: expected a SPEC in TOML, got no such file")
+    top = TomlSection.read(path)
+    spec = _Reader(top, path).read()
+    top.finish()
+    return spec
+
+
+class _Reader:
+    """Reads the tables of one SPEC; mistakes are kept in its sections."""
+
+    def __init__(self, top: TomlSection, path: Path) -> None:
+        self.top = top
+        self.path = path
+
+    def read(self) -> Spec:
+        top = self.top
+        top.integer("schema", 1, 1)
+        top.text("description", "")
+        name = top.text("name", self.path.stem)
+        if not _NAME.fullmatch(name):
+            top.wrong("name", "1 to 48 letters, digits, _ or -", shown(name))
+        design = top.table("design")
+        kind = design.choice("kind", KINDS_OF_DESIGN)
+        factors = self._factors(top.table("factors"))
+        for column in NEEDED:
+            if not any(column in factor.columns for factor in factors):
+                top.table("factors").wrong(column, "this column's level or levels", "nothing")
+        positions = top.table("positions", optional=True)
+        held_out = self._held_out(positions)
+        # Asked for here, so that every path below knows the key.
+        defects_section = top.table("defects", optional=True)
+        per_picture = defects_section.integer("per_picture", 1, 100, 1)
+        inside = defects_section.number("inside_tolerance", 0.0, 1.0, 0.25)
+        classes = self._classes(top.table("classes", optional=True), {OK: 1, "BENDNG": 1, "NUKENG": 1})
+        defects = read_defects(defects_section)
+        splits = self._splits(kind, factors, classes, held_out is not None, per_picture)
+        self._check_classes(splits, defects)
+        return Spec(
+            path=self.path,
+            name=name,
+            seed=top.integer("seed", 0, 2**31 - 1, 1),
+            first_part=top.integer("first_part", 0, 2**62, 1),
+            kind=kind,
+            table=self._table(design, kind),
+            resolution=design.integer("resolution", 3, 8, 3) if kind == "fractional" else None,
+            generators=(design.text("generators", "") or None) if kind == "fractional" else None,
+            inner=self._inner(design, kind, "inner", "orthogonal"),
+            outer=self._inner(design, kind, "outer", "full"),
+            noise=self._noise(design, kind, factors),
+            held_out=held_out,
+            defects=defects,
+            inside_tolerance=inside,
+            splits=splits,
+            places=self._places(),
+        )
+
+    def _places(self) -> dict[tuple[str, str], str]:
+        splits = self.top.table("splits")
+        sections = {name: splits.table(name).table("factors", optional=True) for name in splits.data}
+        return {
+            (split, column.strip()): f"{self.path.name}:{section.line(key)} {'.'.join((*section.at, key))}"
+            for split, section in {"": self.top.table("factors"), **sections}.items()
+            for key in section.data
+            for column in key.split("+")
+        }
+
+    def _table(self, design: TomlSection, kind: str) -> str | None:
+        if kind not in ("orthogonal", "inner_outer"):
+            return None
+        return design.choice("table", TABLES) if "table" in design.data else None
+
+    def _inner(self, design: TomlSection, kind: str, key: str, default: str) -> str:
+        if kind != "inner_outer":
+            return default
+        return design.choice(key, ("full", "orthogonal"), default)
+
+    def _noise(self, design: TomlSection, kind: str, factors: tuple[Factor, ...]) -> tuple[str, ...]:
+        if kind != "inner_outer":
+            return ()
+        names = {factor.name for factor in factors if len(factor.levels) > 1}
+        own = {factor.name for factor in factors if not set(factor.columns) & set(PICTURE_FACTORS)}
+        may = sorted(names & (own | {f.name for f in factors if set(f.columns) <= set(CAPTURE_FACTORS)}))
+        expected = "names of factors that captures of one part can differ in" + (
+            f" ({', '.join(may)})" if may else ""
+        )
+        value = design.value("noise", expected)
+        if value is None:
+            return ()
+        if not isinstance(value, list) or not value or not all(name in may for name in value):
+            design.wrong("noise", expected, shown(value))
+            return ()
+        return tuple(value)
+
+    def _factors(self, section: TomlSection) -> tuple[Factor, ...]:
+        found: list[Factor] = []
+        seen: set[str] = set()
+        for key in section.data:
+            columns = tuple(column.strip() for column in key.split("+"))
+            for column in columns:
+                self._check_column(section, key, column, seen)
+                seen.add(column)
+            factor = self._factor(section, key, columns)
+            if factor is not None:
+                found.append(factor)
+        return tuple(found)
+
+    def _check_column(self, section: TomlSection, key: str, column: str, seen: set[str]) -> None:
+        known = (*REQUIRED, *OPTIONAL, *RESERVED, BLOCK)
+        if column in seen:
+            section.wrong(key, "each column in one factor", f"{shown(column)} again")
+        elif not column or not column.isprintable() or len(column) > 64:
+            section.wrong(key, "a column name of 1 to 64 printable characters", shown(column))
+        elif column in known and column not in PICTURE_FACTORS:
+            expected = f"one of {', '.join(PICTURE_FACTORS)}, or a factor of your own"
+            section.wrong(key, expected, f"{shown(column)}, which the design fills in itself")
+
+    def _factor(self, section: TomlSection, key: str, columns: tuple[str, ...]) -> Factor | None:
+        expected = "a level, a list of different levels, or {low, high} for a range"
+        value = section.value(key, expected)
+        if isinstance(value, dict):
+            child = section.table(key)
+            low = child.number("low", -LARGEST_NUMBER, LARGEST_NUMBER)
+            high = child.number("high", -LARGEST_NUMBER, LARGEST_NUMBER)
+            decimals = child.integer("decimals", 0, 9, 0 if columns[0] in PICTURE_FACTORS else 3)
+            if len(columns) > 1 or columns[0] in NEEDED:
+                section.wrong(key, "levels for columns that hold names", "a range")
+            if low >= high:
+                child.wrong("high", f"more than low, {low:g}", f"{high:g}")
+            return Factor(columns, range=Range(low, high, decimals))
+        levels = value if isinstance(value, list) else [value]
+        texts: list[tuple[str, ...]] = []
+        for level in levels:
+            good = isinstance(level, str | int | float) and not isinstance(level, bool)
+            cells = (
+                tuple(cell.strip() for cell in str(level).split("+"))
+                if len(columns) > 1
+                else (str(level).strip(),)
+            )
+            if not good or len(cells) != len(columns):
+                wanted = (
+                    expected
+                    if len(columns) == 1
+                    else f"levels such as {'+'.join(c.upper() for c in columns)}"
+                )
+                section.wrong(key, wanted, shown(level))
+                return None
+            texts.append(cells)
+        if not texts or len(set(texts)) != len(texts):
+            section.wrong(key, expected, shown(value))
+            return None
+        return Factor(columns, tuple(texts))
+
+    def _held_out(self, section: TomlSection) -> int | float | tuple[str, ...] | None:
+        if "held_out" not in section.data:
+            # Asked for all the same, so that a wrong key is told what there is.
+            section.value("held_out", "", ())
+            return None
+        expected = "a number of positions, a share of them below 1, or a list of addresses"
+        value = section.value("held_out", expected)
+        if isinstance(value, bool):
+            pass
+        elif (isinstance(value, int) and value >= 1) or (isinstance(value, float) and 0.0 < value < 1.0):
+            return value
+        elif isinstance(value, list) and value and all(isinstance(address, str) for address in value):
+            return tuple(dict.fromkeys(value))
+        section.wrong("held_out", expected, shown(value))
+        return None
+
+    def _classes(self, section: TomlSection, default: dict[str, int]) -> dict[str, int]:
+        if not section.data:
+            return default
+        weights = {name: section.integer(name, 0, 1_000_000, 0) for name in CLASSES}
+        if not any(weights.values()):
+            section.wrong(None, "a weight above 0 for at least one class", shown(section.data))
+            return default
+        return {name: weight for name, weight in weights.items() if weight}
+
+    def _splits(
+        self,
+        kind: str,
+        factors: tuple[Factor, ...],
+        classes: dict[str, int],
+        holds_out: bool,
+        per_picture: int,
+    ) -> tuple[SplitSpec, ...]:
+        section = self.top.table("splits")
+        if "splits" in self.top.data and not section.data:
+            section.wrong(None, "at least one split such as [splits.train]", "nothing")
+        held = self._held_levels(section, factors)
+        splits = []
+        for name in section.data:
+            split = section.table(name)
+            own = self._split_factors(split, factors, held, name)
+            rows, replicates = self._split_size(split, kind)
+            seen = HELD_OUT if name in ("validation", "test") else TRAINING
+            splits.append(
+                SplitSpec(
+                    name=name,
+                    rows=rows,
+                    replicates=replicates,
+                    positions=split.choice(
+                        "positions", POSITIONS if holds_out else (ALL,), seen if holds_out else ALL
+                    ),
+                    per_picture=split.integer("per_picture", 1, 100, per_picture),
+                    classes=self._classes(split.table("classes", optional=True), classes),
+                    factors=own,
+                )
+            )
+        return tuple(splits)
+
+    def _held_levels(
+        self, section: TomlSection, factors: tuple[Factor, ...]
+    ) -> dict[str, tuple[Factor, ...]]:
+        """The levels that each split holds out of the others."""
+        held: dict[str, tuple[Factor, ...]] = {}
+        for name in section.data:
+            if not _SPLIT.fullmatch(name):
+                section.wrong(name, "train, validation, test or test_NAME", shown(name))
+            own = section.table(name).table("hold_out", optional=True)
+            held[name] = self._factors(own)
+            for factor in held[name]:
+                self._check_held_level(own, factor, factors)
+        return held
+
+    def _split_factors(
+        self,
+        split: TomlSection,
+        factors: tuple[Factor, ...],
+        held: dict[str, tuple[Factor, ...]],
+        name: str,
+    ) -> tuple[Factor, ...]:
+        """The factors of the design with the levels of one split."""
+        changed = self._factors(split.table("factors", optional=True))
+        rest = self._without(factors, [f for other, own in held.items() if other != name for f in own])
+        empty = next((f.name for f in rest if not f.levels and f.range is None), None)
+        if empty is not None:
+            split.wrong(None, f"a level of {empty} that no other split holds out", "none left")
+        known = {f.name for f in factors}
+        only_held = {f.name for own in held.values() for f in own}
+        for factor in changed:
+            if factor.name not in known:
+                expected = f"one of the factors {', '.join(f.name for f in factors)}"
+                split.table("factors").wrong(factor.name, expected, "another")
+            elif factor.name in only_held:
+                split.table("factors").wrong(factor.name, "levels under hold_out only", "others here")
+        replace = {factor.name: factor for factor in (*changed, *held[name])}
+        return tuple(replace.get(factor.name, factor) for factor in rest)
+
+    @staticmethod
+    def _split_size(split: TomlSection, kind: str) -> tuple[int | None, int | None]:
+        """Rows, or how often the table is repeated; the other one is None."""
+        rows = split.integer("rows", 1, 10_000_000) if "rows" in split.data else None
+        if kind in SAMPLED:
+            if rows is None:
+                split.wrong("rows", f"a number of rows, which a {kind} design needs", "nothing")
+        elif rows is None:
+            return None, split.integer("replicates", 1, 1_000_000, 1)
+        elif "replicates" in split.data:
+            split.value("replicates", "")
+            split.wrong("replicates", "rows or replicates", "both")
+        return rows, None
+
+    def _check_held_level(self, section: TomlSection, held: Factor, factors: tuple[Factor, ...]) -> None:
+        factor = next((f for f in factors if f.name == held.name), None)
+        if factor is None or not set(held.levels) <= set(factor.levels):
+            levels = ", ".join("+".join(level) for level in factor.levels) if factor else "none"
+            section.wrong(held.name, f"levels that [factors] lists ({levels})", "others")
+
+    def _without(self, factors: tuple[Factor, ...], held: list[Factor]) -> tuple[Factor, ...]:
+        out = []
+        for factor in factors:
+            taken = {level for other in held if other.name == factor.name for level in other.levels}
+            levels = tuple(level for level in factor.levels if level not in taken)
+            out.append(Factor(factor.columns, levels, factor.range))
+        return tuple(out)
+
+    def _check_classes(self, splits: tuple[SplitSpec, ...], defects: dict[str, KindSpec]) -> None:
+        if not defects:
+            return
+        made = {OK, *(class_of_kind(spec.kind) for spec in defects.values())}
+        for split in splits:
+            for name in split.classes:
+                if name not in made:
+                    section = self.top.table("defects", optional=True)
+                    section.wrong(None, f"a kind of defect of class {name}", f"{', '.join(defects)} only")
+                    return

@@ -1,0 +1,127 @@
+"""Where the pins lie on one picture: the file behind `--positions` of `generator inspect` and of `trainer.predict`.
+
+Either a CSV file with the columns address, x1, y1, x2, y2 (px) and, if it likes, cavity and more; or a record that the
+renderer wrote (.json), whose expected boxes are taken.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from blender_scripts.contract.errors import InputError, shown
+
+EDGES = ("x1", "y1", "x2", "y2")
+COLUMNS = ("address", *EDGES)
+
+
+@dataclass(frozen=True)
+class PinBox:
+    """One pin's box on a picture.
+
+    Attributes:
+        address: such as r1c3; `print` is the print.
+        box: x1, y1, x2, y2 in px, finite, x1 < x2 and y1 < y2.
+        cavity: the drawing's label; None where the file has none.
+    """
+
+    address: str
+    box: tuple[float, float, float, float]
+    cavity: str | None = None
+
+
+def read_pin_boxes(path: Path) -> tuple[list[PinBox], Path | None]:
+    """The boxes of a file in its order, and the picture that they lie on where the file says which.
+
+    Args:
+        path: a record of the renderer (.json), or a CSV file.
+
+    Raises:
+        InputError: every line or position that is wrong.
+    """
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        got = getattr(error, "strerror", None) or "bytes that are no UTF-8 text"
+        raise InputError(
+            f"{path}: expected a record of the renderer (.json), or a CSV file with the columns {', '.join(COLUMNS)}, "
+            f"got: {got}"
+        ) from None
+    if path.suffix.lower() == ".json":
+        return _of_record(path, text)
+    return _of_table(path, text), None
+
+
+def _of_table(path: Path, text: str) -> list[PinBox]:
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    names = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+    if names:
+        got = ", ".join(reader.fieldnames or ()) or "an empty file"
+        raise InputError(
+            f"{path}:1: expected the columns {', '.join(COLUMNS)}, got no {', '.join(names)} in: {got[:200]}"
+        )
+    boxes, problems = [], []
+    for line in reader:
+        try:
+            box = _box(float(line[name]) for name in EDGES)
+            boxes.append(PinBox(_text(line["address"]), box, line.get("cavity") or None))
+        except (TypeError, ValueError):
+            got = ", ".join(line[name] or "nothing" for name in COLUMNS)
+            problems.append(
+                f"{path}:{reader.line_num}: expected an address, and x1 < x2 and y1 < y2 in px, got {got}"
+            )
+    if problems:
+        raise InputError(problems)
+    return boxes
+
+
+def _of_record(path: Path, text: str) -> tuple[list[PinBox], Path | None]:
+    try:
+        record = json.loads(text)
+        positions = list(record["positions"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: expected a record of the renderer with positions, got {type(error).__name__}: {error}"
+        ) from None
+    boxes, problems = [], []
+    for number, position in enumerate(positions):
+        try:
+            box = position["boxes"]["expected"]
+            if box is not None:  # a pin outside of the picture has none
+                boxes.append(
+                    PinBox(_text(position["address"]), _numbers(box), position.get("cavity") or None)
+                )
+        except (KeyError, TypeError, ValueError, AttributeError):
+            problems.append(
+                f"{path}: positions[{number}]: expected a record's address and boxes.expected = [x1, y1, x2, y2] in px "
+                f"with x1 < x2 and y1 < y2, got {shown(position)}"
+            )
+    if problems:
+        raise InputError(problems)
+    run = record.get("run")
+    return boxes, path.parent.parent / "images" / f"{run}.png" if run else None
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _numbers(values: Any) -> tuple[float, float, float, float]:
+    if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
+        raise TypeError
+    return _box(values)
+
+
+def _box(edges: Iterable[float]) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = edges
+    if not (-math.inf < x1 < x2 < math.inf and -math.inf < y1 < y2 < math.inf):
+        raise ValueError
+    return x1, y1, x2, y2

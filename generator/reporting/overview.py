@@ -1,0 +1,274 @@
+"""What the report shows of a dataset: counts, measures, places of defects, and a choice of pictures."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from blender_scripts.contract.errors import InputError
+from blender_scripts.manifest.record import read_record
+from generator.dataset.card_header import read_settings
+from generator.dataset.folder import CARD, dataset_columns, read_rows, split_files
+from generator.dataset.labels import OK
+from generator.dataset.rows import PICTURES, ObjectRow, PictureRow, missing_columns, row_of
+
+FACTORS = ("camera", "lighting", "housing", "terminal", "marking", "scene")
+MEASURES = ("true_position_mm", "retraction_mm", "tilt_deg", "visible")
+# A column of the user's own with more levels than this is a number or a note, not a factor to tabulate.
+MOST_LEVELS = 24
+_ADDRESS = re.compile(r"r(\d+)c(\d+)")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A picture of a contact sheet: its row, and the bytes of the two pictures and of the mask."""
+
+    row: PictureRow
+    image: bytes
+    nsoart: bytes
+    mask: bytes | None = None
+
+
+@dataclass
+class Overview:
+    """What the page shows.
+
+    Attributes:
+        settings: what the build wrote into the card: tolerance by scene, renderer, Blender.
+        lacking: measures that an older dataset has no column of.
+        by_split: pictures by split and class.
+        verdicts: pictures by split and verdict.
+        factors: pictures by factor, level and class. A picture with two kinds of defect counts under both.
+        level_splits: the splits in which a factor's level occurs.
+        measures: every pin's value by measure (mm; `tilt_deg`; `visible` as a share; `box_px`, the root of the box's
+            area), scene and class of the pin.
+        unmeasured: pins without a measure (missing), by class.
+        places: defective pins by scene, split and (row, position).
+        extents: largest row and position of a scene.
+        samples: contact sheet of each class.
+    """
+
+    name: str
+    classes: list[str]
+    settings: dict[str, Any]
+    lacking: tuple[str, ...] = ()
+    by_split: dict[str, Counter[str]] = field(default_factory=dict)
+    verdicts: dict[str, Counter[str]] = field(default_factory=dict)
+    factors: dict[str, dict[str, Counter[str]]] = field(default_factory=dict)
+    level_splits: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    measures: dict[str, dict[str, dict[str, list[float]]]] = field(default_factory=dict)
+    unmeasured: Counter[str] = field(default_factory=Counter)
+    places: dict[str, dict[str, Counter[tuple[int, int]]]] = field(default_factory=dict)
+    extents: dict[str, tuple[int, int]] = field(default_factory=dict)
+    grey: int = 0
+    hidden: int = 0
+    samples: dict[str, list[Sample]] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        return sum(sum(counts.values()) for counts in self.by_split.values())
+
+    def take(self, split: str, row: PictureRow) -> None:
+        """Count a picture in."""
+        self.by_split.setdefault(split, Counter())[row.label] += 1
+        self.verdicts.setdefault(split, Counter())[row.verdict] += 1
+        self.grey += row.grey is True
+        self.hidden += row.observable is False
+        for factor, level in _levels(row):
+            self.factors.setdefault(factor, {}).setdefault(level, Counter())[row.label] += 1
+            known = self.level_splits.setdefault((factor, level), [])
+            if split not in known:
+                known.append(split)
+        if row.objects is not None:
+            self._take_objects(split, level_of(row.manifest["scene"]), row.objects)
+
+    def _take_objects(self, split: str, scene: str, objects: Sequence[ObjectRow]) -> None:
+        rows, positions = self.extents.get(scene, (0, 0))
+        bad = set()
+        for each in objects:
+            for measure in MEASURES:
+                if (value := getattr(each, measure)) is not None:
+                    self.measure(measure, scene, each.category, value)
+            self.measure("box_px", scene, each.category, each.area**0.5)
+            if each.is_position and each.true_position_mm is None:
+                self.unmeasured[each.category] += 1
+            if place := _ADDRESS.fullmatch(each.address or ""):
+                at = int(place[1]), int(place[2])
+                rows, positions = max(rows, at[0]), max(positions, at[1])
+                if each.category != OK:
+                    bad.add(at)
+        if bad:
+            self.places.setdefault(scene, {}).setdefault(split, Counter()).update(bad)
+        self.extents[scene] = rows, positions
+
+    def measure(self, measure: str, scene: str, category: str, value: float) -> None:
+        """Take in one value of one pin."""
+        self.measures.setdefault(measure, {}).setdefault(scene, {}).setdefault(category, []).append(value)
+
+
+def overview(dataset: Path, per_class: int, renders: Path | None = None) -> Overview:
+    """Read what the page shows out of a dataset folder.
+
+    Args:
+        dataset: made by build.
+        per_class: most pictures in the contact sheet of a class.
+        renders: the folder that it was built from, for what the dataset lacks: masks, and tilts of an older one.
+
+    Raises:
+        InputError: the folder holds no dataset of ours, or `renders` are those of another one.
+    """
+    columns, extras, *_ = dataset_columns(dataset)
+    splits = split_files(dataset)
+    missing = set(missing_columns(columns))
+    shown = Overview(dataset.resolve().name, list(columns["label"].names), _settings(dataset))
+    shown.lacking = tuple(name for name in MEASURES if f"objects.{name}" in missing)
+    light = [name for name in columns if name not in PICTURES]
+    candidates: dict[str, list[tuple[str, int, tuple[Any, ...]]]] = defaultdict(list)
+    for split, paths in splits.items():
+        for number, stored in enumerate(read_rows(paths, light)):
+            row = row_of(stored, extras)
+            shown.take(split, row)
+            if "tilt_deg" in shown.lacking and renders is not None and _was_rendered(row):
+                _take_tilts(shown, row, renders)
+            candidates[row.label].append((split, number, _stratum(row)))
+    for name in map(_title, extras):
+        if not 1 < len(shown.factors[name]) <= MOST_LEVELS:
+            del shown.factors[name]
+    if "synthetic" in missing:
+        del shown.factors["origin"]
+    chosen = {name: spread(candidates[name], per_class) for name in shown.classes}
+    shown.samples = _samples(splits, extras, chosen, renders)
+    return shown
+
+
+def _settings(dataset: Path) -> dict[str, Any]:
+    try:
+        return read_settings((dataset / CARD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}  # downloaded without its card: the page then has no tolerance to draw
+
+
+def _levels(row: PictureRow) -> Iterator[tuple[str, str]]:
+    """The levels of a picture's factors."""
+    for kind in row.kinds or (["(unknown)"] if row.kinds is None else ["none"]):
+        yield "defect kind", kind
+    for name in FACTORS:
+        yield name, level_of(row.manifest[name])
+    for name, value in row.extras.items():
+        yield _title(name), level_of(value)
+    yield "origin", "render" if row.synthetic else "photograph"
+
+
+def _title(name: str) -> str:
+    """What a column of the user's own is called where the page has a table of that name itself."""
+    return f"{name} (own column)" if name in ("defect kind", "origin") else name
+
+
+def level_of(value: object) -> str:
+    """A factor's level in words."""
+    return "(unknown)" if value is None else str(value) or "(empty)"
+
+
+def _was_rendered(row: PictureRow) -> bool:
+    """Photographs and copies have no record."""
+    return row.synthetic and not row.original
+
+
+def _take_tilts(shown: Overview, row: PictureRow, renders: Path) -> None:
+    """Tilts of a row's pins from its record, where the dataset is older than its column of them."""
+    record = _record_of(row, renders)
+    tilts = {position["index"]: position.get("tilt_deg") for position in record["positions"]}
+    for each in row.objects or ():
+        if (tilt := tilts.get(each.id)) is not None:
+            shown.measure("tilt_deg", level_of(row.manifest["scene"]), each.category, tilt)
+
+
+def _record_of(row: PictureRow, renders: Path) -> dict[str, Any]:
+    """The record of a row.
+
+    Raises:
+        InputError: it is not there, or measures something else than the dataset.
+    """
+    run = row.manifest["run"]
+    record = read_record(renders / "records" / f"{run}.json")
+    measured = {position["index"]: position for position in record["positions"]}
+    for each in row.objects or ():
+        position = measured.get(each.id)
+        if position is not None and not all(
+            _is_same(position.get(name), getattr(each, name))
+            for name in ("true_position_mm", "retraction_mm")
+        ):
+            raise _other_render(renders, run)
+    return record
+
+
+def _is_same(one: float | None, other: float | None) -> bool:
+    """Whether a record's measure is a dataset's, mm; a record is rounded to a nanometre."""
+    return one is other if one is None or other is None else abs(one - other) < 1e-5
+
+
+def _other_render(renders: Path, run: str) -> InputError:
+    return InputError(
+        f"--renders {renders}: expected the folder that the dataset was built from, got another part or picture "
+        f"of the name {run}"
+    )
+
+
+def _stratum(row: PictureRow) -> tuple[Any, ...]:
+    """Pictures that look alike at first sight: a contact sheet takes one of each before a second of any."""
+    names = ("camera", "housing", "terminal", "lighting")
+    return (row.manifest["split"], *(row.kinds or ()), *(row.manifest[name] for name in names))
+
+
+def spread(candidates: Sequence[tuple[str, int, tuple[Any, ...]]], count: int) -> list[tuple[str, int]]:
+    """A choice of rows that covers the strata, in turn and in order of the dataset.
+
+    Args:
+        candidates: split, number and stratum of each row; a stratum begins with split and kind.
+        count: most rows to choose.
+    """
+    seen: Counter[tuple[Any, ...]] = Counter()
+    kind_seen: Counter[Any] = Counter()
+    ranked: list[tuple[int, int, int, str, int]] = []
+    for split, number, stratum in candidates:
+        ranked.append((seen[stratum], kind_seen[stratum[:2]], len(ranked), split, number))
+        seen[stratum] += 1
+        kind_seen[stratum[:2]] += 1
+    return [(split, number) for *_, split, number in sorted(ranked)[:count]]
+
+
+def _samples(
+    splits: Mapping[str, Sequence[Path]],
+    extras: Sequence[str],
+    chosen: Mapping[str, Sequence[tuple[str, int]]],
+    renders: Path | None,
+) -> dict[str, list[Sample]]:
+    wanted: dict[str, set[int]] = defaultdict(set)
+    for split, number in (key for keys in chosen.values() for key in keys):
+        wanted[split].add(number)
+    found: dict[tuple[str, int], Sample] = {}
+    for split, numbers in wanted.items():
+        rows = read_rows(splits[split], only=numbers)
+        for number, stored in zip(sorted(numbers), rows, strict=True):
+            row, image = row_of(stored, extras), stored["image"]["bytes"]
+            mask = (stored.get("mask") or {}).get("bytes")
+            if mask is None and renders is not None and _was_rendered(row):
+                mask = _mask(row, image, renders)
+            found[split, number] = Sample(row, image, stored["nsoart"]["bytes"], mask)
+    return {name: [found[key] for key in keys] for name, keys in chosen.items()}
+
+
+def _mask(row: PictureRow, image: bytes, renders: Path) -> bytes | None:
+    """The mask of a picture that was rendered."""
+    run = row.manifest["run"]
+    path = renders / "masks" / f"{run}.png"
+    if not path.is_file():
+        return None
+    if _record_of(row, renders)["image_sha256"] != hashlib.sha256(image).hexdigest():
+        raise _other_render(renders, run)
+    return path.read_bytes()

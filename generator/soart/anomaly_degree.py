@@ -1,0 +1,108 @@
+"""Stage 2 of SOARTC: how far the maps of each place lie from those of the good parts, by a mean and a covariance.
+
+Covariances are kept as outer products, (K (K + 1) / 2, gh, gw): the upper triangle of K x K at each place.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from generator.soart.kernels import compiled
+
+VARIANCE_FLOOR = 1e-10
+
+
+def outer_products(maps: np.ndarray) -> np.ndarray:
+    """(K (K + 1) / 2, gh, gw) float64: the upper triangle of each place's outer product."""
+    rows, columns = np.triu_indices(len(maps))
+    products: np.ndarray = maps[rows].astype(np.float64) * maps[columns]
+    return products
+
+
+@compiled()
+def box_mean(planes: np.ndarray, radius: int) -> np.ndarray:
+    """Mean over the square of half side `radius` around each place, what lies outside left out."""
+    k, gh, gw = planes.shape
+    beside = np.empty((gh, gw))
+    out = np.empty_like(planes)
+    for plane in range(k):
+        for i in range(gh):
+            for j in range(gw):
+                first, last = max(j - radius, 0), min(j + radius + 1, gw)
+                total = 0.0
+                for c in range(first, last):
+                    total += planes[plane, i, c]
+                beside[i, j] = total / (last - first)
+        for i in range(gh):
+            first, last = max(i - radius, 0), min(i + radius + 1, gh)
+            out[plane, i] = 0.0
+            for r in range(first, last):
+                for j in range(gw):
+                    out[plane, i, j] += beside[r, j]
+            for j in range(gw):
+                out[plane, i, j] /= last - first
+    return out
+
+
+@compiled()
+def inverse(covariance: np.ndarray, k: int) -> np.ndarray:
+    """The inverse of each place's covariance (k x k, given and returned as upper triangles), float32."""
+    planes, gh, gw = covariance.shape
+    out = np.empty((planes, gh, gw), np.float32)
+    full = np.empty((k, 2 * k))
+    for i in range(gh):
+        for j in range(gw):
+            plane = 0
+            full[:] = 0.0
+            for a in range(k):
+                for b in range(a, k):
+                    full[a, b] = full[b, a] = covariance[plane, i, j]
+                    plane += 1
+                full[a, a] += VARIANCE_FLOOR
+                full[a, k + a] = 1.0
+            _gauss_jordan(full)
+            plane = 0
+            for a in range(k):
+                for b in range(a, k):
+                    out[plane, i, j] = full[a, k + b]
+                    plane += 1
+    return out
+
+
+@compiled()
+def _gauss_jordan(full: np.ndarray) -> None:
+    """Turn (A | 1) into (1 | A^-1), without pivots as A (k x k) is symmetric and positive."""
+    k = full.shape[0]
+    for a in range(k):
+        pivot = full[a, a]
+        for c in range(2 * k):
+            full[a, c] /= pivot
+        for b in range(k):
+            if b != a:
+                factor = full[b, a]
+                for c in range(2 * k):
+                    full[b, c] -= factor * full[a, c]
+
+
+@compiled()
+def distance(maps: np.ndarray, mean: np.ndarray, precision: np.ndarray) -> np.ndarray:
+    """sqrt(d' P d / K) of each place, d = maps - mean: about 1 where it is like the members."""
+    k, gh, gw = maps.shape
+    out = np.zeros((gh, gw), np.float32)
+    plane = 0
+    for a in range(k):
+        for b in range(a, k):
+            twice = np.float32(1.0 if a == b else 2.0)
+            for i in range(gh):
+                for j in range(gw):
+                    out[i, j] += (
+                        twice
+                        * precision[plane, i, j]
+                        * (maps[a, i, j] - mean[a, i, j])
+                        * (maps[b, i, j] - mean[b, i, j])
+                    )
+            plane += 1
+    for i in range(gh):
+        for j in range(gw):
+            out[i, j] = np.sqrt(max(out[i, j], np.float32(0.0)) / np.float32(k))
+    return out

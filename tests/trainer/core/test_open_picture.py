@@ -1,0 +1,66 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from generator.io import pictures as decoder
+from trainer.core.data import open_picture
+from trainer.core.errors import InputError
+from trainer.core.prediction import find_pictures
+from trainer.vit.network.letterbox import rgb, upright
+
+GREY = np.linspace(89, 200, 6 * 9).reshape(6, 9).round()
+
+
+def encoded(pixels: np.ndarray, kind: str, **options: object) -> bytes:
+    sink = io.BytesIO()
+    Image.fromarray(pixels).save(sink, kind, **options)
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32])
+def test_deep_grey_is_trained_on_and_judged_as_it_is_imported(tmp_path, kind):
+    content = encoded((GREY * 257).astype(kind), "TIFF")
+    (tmp_path / "p.tif").write_bytes(content)
+    for source in (
+        tmp_path / "p.tif",
+        {"bytes": content, "path": "p.tif"},
+        {"path": str(tmp_path / "p.tif")},
+    ):
+        assert np.array_equal(np.asarray(open_picture(source, "p")), GREY)
+
+
+@pytest.mark.parametrize("source", [None, {}, {"bytes": None, "path": None}])
+def test_a_row_without_a_picture_is_named(source):
+    with pytest.raises(InputError, match=r"^row 3: expected a picture, got null$"):
+        open_picture(source, "row 3")
+
+
+def test_what_import_refuses_is_refused_as_the_trainers_own_error(tmp_path):
+    two = encoded(GREY.astype(np.uint8), "TIFF", save_all=True, append_images=[Image.new("L", (9, 6))])
+    for content, got in (
+        (two, "got 2 in one file"),
+        (b"", "got an empty file"),
+        (b"text", "no picture format"),
+    ):
+        with pytest.raises(InputError, match=rf"^p: expected .*{got}"):
+            open_picture({"bytes": content}, "p")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError) as caught:
+        find_pictures([tmp_path / "nothing.png", tmp_path / "empty"])
+    assert [problem.rpartition(", ")[2] for problem in caught.value.problems] == [
+        "got nothing there",
+        "got none",
+    ]
+
+
+@pytest.mark.parametrize("orientation", range(10))
+def test_a_run_that_travels_turns_pictures_as_the_decoder_does(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(GREY.astype(np.uint8), "PNG", exif=exif)
+    stored = Image.open(io.BytesIO(content))
+    assert np.array_equal(np.asarray(upright(stored)), np.asarray(decoder.upright(stored)))
+    found = open_picture({"bytes": content}, "p")
+    assert np.array_equal(np.asarray(rgb(found)), np.asarray(found.convert("RGB")))  # not turned again
