@@ -49,8 +49,9 @@ from transformers import (
 import trainer.hub  # noqa: F401 (makes the network known to transformers)
 from trainer.core import run_folder, state
 from trainer.core.distributed import Share
+from trainer.core.loop import train_epoch
 from trainer.core.options import repeatable
-from trainer.core.split import Pictures, Split
+from trainer.core.split import Data, Pictures, Split
 from trainer.core.state import RunState
 from trainer.vit import training
 from trainer.vit.closeups import CloseUps
@@ -265,9 +266,10 @@ class Setting:
             bar.turns = turns
             if turns is not None:
                 turns.begin()
-            return training.train_epoch(
-                self.model, self.split, self.close_ups, self.optimizer, config, self.plan, self.epoch, bar
-            )
+            data = Data({"train": self.split, "validation": self.split}, CLASSES, SIZE, [])
+            trainee = training.ViTTrainee(data, self.model, self.optimizer, config)
+            done, steps = self.plan.done(self.epoch - 1), self.plan.done(config.epochs)
+            return train_epoch(trainee, trainee.schedule, self.epoch, step=done, steps=steps, bar=bar)
 
 
 def transformers_trainer(config: ViTConfig, split: Split, settings: TrainingConfig, folder: Path) -> Trainer:
@@ -310,7 +312,7 @@ def epoch_end_seconds(setting: Setting, repeats: int = 5) -> float:
             weights = {key: tensor.clone() for key, tensor in setting.model.state_dict().items()}
             for file in (run_folder.BEST, run_folder.LAST):
                 run_folder.save_tensors(Path(name) / file, weights, {"epoch": "1"})
-            state.save_state(Path(name), setting.model, setting.optimizer, RunState(1, 1, (0.0, 0.0)), {})
+            state.save_state(Path(name), setting.model, setting.optimizer, {}, RunState(1, 1, 1, (0.0, 0.0)))
             times.append(time.perf_counter() - start)
     return statistics.median(times)
 
