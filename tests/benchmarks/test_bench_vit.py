@@ -10,6 +10,7 @@ pytest.importorskip("transformers")
 import torch
 
 from benchmarks import bench_vit
+from benchmarks.steps_in_turn import Setting
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +28,7 @@ def as_before():
     ids=["pictures", "close-ups", "labels"],
 )
 def test_the_bare_loop_has_the_trainer_s_loss(close_ups, boxes):
-    setting = bench_vit.Setting(1, 1, close_ups=close_ups, boxes=boxes, batch_size=1)
+    setting = Setting(1, 1, close_ups=close_ups, boxes=boxes, batch_size=1)
     assert len(setting.portions) == setting.steps == 1 + close_ups
     assert setting.loss_difference() < 1e-6
 
@@ -49,7 +50,7 @@ def test_every_contender_is_measured_against_another(capsys):
 
 
 def test_the_bare_network_steps_after_each_step_of_the_other_and_leaves_it_alone():
-    setting = bench_vit.Setting(2, 1, close_ups=False, boxes=True, batch_size=1)
+    setting = Setting(2, 1, close_ups=False, boxes=True, batch_size=1)
     assert len(setting.own()) == len(setting.own(thread=False)) == setting.steps == 2
     assert all(p.grad is None for p in setting.model.parameters())
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from studies import measures, plan
 from studies.execution import CommandFailed, Execution
+from studies.run import Run
 
 SHARE = {"share": 0.8, "count": 80, "of": 100, "interval": [0.7, 0.9]}
 
@@ -102,7 +103,7 @@ def at(tmp_path: Path, commands: Pretended) -> Execution:
     return Execution(tmp_path / "work", tmp_path / "results.parquet", command=commands, report=quiet)
 
 
-def some_runs(runs: list[plan.Run], question: int, count: int) -> list[plan.Run]:
+def some_runs(runs: list[Run], question: int, count: int) -> list[Run]:
     return [run for run in runs if run.question == question][:count]
 
 

@@ -56,8 +56,8 @@ def test_another_manifest_is_another_run(runs, tmp_path, monkeypatch):
 
 
 def test_the_trainers_accept_every_run_s_options(runs):
-    from trainer.florence2.command import parser as florence2_parser
-    from trainer.vit.command import parser as vit_parser
+    from trainer.florence2.options import parser as florence2_parser
+    from trainer.vit.options import parser as vit_parser
 
     parsers = {"vit": vit_parser(), "florence2": florence2_parser()}
     for size in plan.SIZES:

@@ -136,7 +136,7 @@ def test_command_shows_and_scores(trained_run, tiny_dataset, tmp_path, capsys):
             assert min(picture.size) > 200
     with Image.open(out / "attention.gif") as animation:
         # Equal frames are stored once: best and last may be the same epoch.
-        assert animation.n_frames in (1, 2)
+        assert animation.n_frames in (1, 2)  # type: ignore[attr-defined]
     assert "hit" in capsys.readouterr().out
 
 
@@ -156,7 +156,7 @@ def test_stages_are_looked_at_during_training_with_the_same_pictures(
         sheet = (run / "attention" / f"attention_{epoch}.png").read_bytes()
         assert sheet == (folder / "attention.png").read_bytes()
     with Image.open(run / "attention" / "attention.gif") as animation:
-        assert animation.n_frames == 3
+        assert animation.n_frames == 3  # type: ignore[attr-defined]
     # The command says the same of the finished run.
     again = ["--model", str(run), "--data", str(tiny_dataset), "-o", str(tmp_path / "again"), "--stages"]
     assert main(again) == 0

@@ -10,6 +10,7 @@ from blender_scripts.contract import lettering
 from blender_scripts.contract.connector import Connector, Scatter, read_connector
 from blender_scripts.contract.errors import InputError
 from blender_scripts.geometry import solids
+from blender_scripts.geometry.mesh import Mesh
 from blender_scripts.geometry.part import Flaw, Part
 from blender_scripts.geometry.pin import Pin
 from blender_scripts.manifest.defects import KINDS, parse_defects
@@ -142,7 +143,7 @@ def test_mirrored_print_is_the_mirror_image_and_faces_the_viewer() -> None:
 # What is gone from the rim.
 
 
-def wall(text: str, azimuth: float) -> tuple[solids.Mesh, float]:
+def wall(text: str, azimuth: float) -> tuple[Mesh, float]:
     """The walls with a cut, and the height of their top over the middle of the wall in a direction."""
     mesh = solids.shell_mesh(SHELL, PLAIN, part(text).cuts)
     station = SHELL.opening.station(SHELL.opening.towards(azimuth))

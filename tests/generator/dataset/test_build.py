@@ -572,13 +572,12 @@ def test_a_split_of_several_files_is_read_as_one(tmp_path: Path, monkeypatch: py
 def test_a_build_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out, target = many(tmp_path / "out"), tmp_path / "set"
     read: list[str] = []
-    original = read_record
 
     def counted(path: Path) -> dict[str, Any]:
         read.append(path.stem)
         if len(read) == 300:
             raise KeyboardInterrupt
-        return original(path)
+        return read_record(path)
 
     monkeypatch.setattr("generator.dataset.render_folder.read_record", counted)
     with pytest.raises(KeyboardInterrupt):
@@ -600,11 +599,10 @@ def test_a_build_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_every_record_is_read_once(renders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: Counter[str] = Counter()
-    original = read_record
 
     def counted(path: Path) -> dict[str, Any]:
         read[path.stem] += 1
-        return original(path)
+        return read_record(path)
 
     monkeypatch.setattr("generator.dataset.render_folder.read_record", counted)
     build(renders, tmp_path / "set", SCENES, Options({}))

@@ -228,9 +228,9 @@ def test_a_hint_names_what_happened_to_the_pin(moved_to, extra, hint: str) -> No
     picture = board(50)
     dot(picture, 65, 24, -0.4)
     if moved_to:
-        dot(picture, *moved_to, 0.4)
+        dot(picture, *moved_to, height=0.4)
     if extra:
-        dot(picture, *extra, 0.4)
+        dot(picture, *extra, height=0.4)
     assert hint in table.hint(picture.astype(np.float64), 3)
 
 

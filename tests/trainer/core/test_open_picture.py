@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from generator.io import pictures as decoder
-from trainer.core.data import open_picture
 from trainer.core.errors import InputError
 from trainer.core.prediction import find_pictures
+from trainer.core.split import open_picture
 from trainer.vit.network.letterbox import rgb, upright
 
 GREY = np.linspace(89, 200, 6 * 9).reshape(6, 9).round()

@@ -574,9 +574,9 @@ def test_a_comparison_goes_on_where_it_stands(dataset, finished, tmp_path, monke
         began.append(words)
         return subprocess.CompletedProcess(words, command.main(words[3:]))
 
-    monkeypatch.setattr(comparison.subprocess, "run", killed)
+    monkeypatch.setattr(subprocess, "run", killed)
     assert train(dataset, out, *words, "--compare", "full,decoder,language") == 1
-    monkeypatch.setattr(comparison.subprocess, "run", in_this_process)
+    monkeypatch.setattr(subprocess, "run", in_this_process)
     assert train(dataset, out, *words, "--compare", "full,decoder,language") == 0
     modes = [(words[words.index("--mode") + 1], words[-1] == "--resume") for words in began]
     assert modes == [("decoder", True), ("language", False)]

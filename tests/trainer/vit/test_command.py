@@ -13,7 +13,7 @@ from trainer.core import loop, run_folder
 from trainer.core.data import load_data
 from trainer.core.ema import Average
 from trainer.core.loop import Schedule, train_epoch
-from trainer.core.state import RunState
+from trainer.core.state import RunState, save_state
 from trainer.vit import loader, training
 from trainer.vit import run as vit_run
 from trainer.vit.command import main
@@ -123,7 +123,7 @@ def test_killed_and_resumed_with_an_average_equals_uninterrupted(
     staged, tiny_dataset, small_options, tmp_path, monkeypatch
 ):
     run = tmp_path / "run"
-    write = loop.save_state
+    write = save_state
     saved = []
 
     def killed_after_two(*args):

@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from tests.trainer.conftest import dying_in_epoch
 from trainer.core.loop import Schedule, learning_rate
 from trainer.core.options import exit_code
-from trainer.vit import training
 from trainer.vit.command import main
+from trainer.vit.loader import Plan
 
 
 def table(run: Path) -> list[dict[str, str]]:
@@ -66,7 +66,7 @@ def test_learning_rate_warms_up_and_falls():
 
 
 def test_the_plan_counts_every_step_once():
-    plan = training.Plan(epochs=10, close_up_epochs=6, picture_steps=5, close_up_steps=10)
+    plan = Plan(epochs=10, close_up_epochs=6, picture_steps=5, close_up_steps=10)
     assert [plan.steps(epoch) for epoch in (1, 6, 7, 10)] == [10, 10, 5, 5]
     assert [plan.done(epoch) for epoch in (0, 1, 6, 7, 10)] == [0, 10, 60, 65, 80]
 
