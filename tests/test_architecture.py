@@ -28,6 +28,7 @@ TRAINER_GROUND = {"trainer.vit.network", "generator.bbox_str", "generator.io", "
 TRAINER_GROUND |= {
     "generator.dataset.rows",
     "generator.dataset.labels",
+    "generator.dataset.connectors",
     "generator.dataset.hub",
     "generator.verdict",
 }
@@ -187,6 +188,7 @@ def may_import(module: str, target: str) -> bool:
         ("generator.soart.inspect", "blender_scripts.contract.errors", True),
         ("trainer.vit.command", "torch.nn", True),
         ("trainer.vit.command", "generator.dataset.hub", True),
+        ("trainer.vit.command", "generator.dataset.connectors", True),
         ("trainer.vit.command", "generator.dataset.build", False),
         ("trainer.vit.command", "trainer.florence2.command", False),
         ("trainer.vit.command", "trainer.evaluate", False),

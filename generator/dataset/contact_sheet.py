@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from generator.dataset.folder import SHEET, read_rows, split_files
 from generator.dataset.rows import objects_of
+from generator.io.pictures import open_picture
 
 PER_CLASS = 4
 _OF_A_GROUP = 2
@@ -70,7 +70,7 @@ def write_sheet(folder: Path, rows: SheetRows, classes: Sequence[str]) -> None:
 
 
 def _drawn(row: Mapping[str, Any]) -> Image.Image:
-    picture = Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB")
+    picture = open_picture(row["image"]["bytes"], f"row {row['run']}, column image").convert("RGB")
     scale = min(1.0, LONGEST_PX / max(picture.size))
     picture = picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))))
     draw = ImageDraw.Draw(picture)

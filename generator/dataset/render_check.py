@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from PIL import Image
 from blender_scripts.contract.errors import InputError, shown
 from blender_scripts.manifest.reader import Run
 from generator.dataset.labels import GONE_PIECES
+from generator.io.pictures import decoded
 
 # The mask's boxes are rounded to a millionth of a pixel.
 _ROUNDING_PX = 1e-3
@@ -106,13 +106,7 @@ def read_picture(
     """
     path = directory / "images" / f"{run}.png"
     content = _read_whole(path, f"the picture of run {run}", sha256)
-    try:
-        picture = Image.open(io.BytesIO(content))
-        picture.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(
-            f"{shown_path(path)}: expected a picture that can be decoded, got: {error}"
-        ) from None
+    picture = decoded(content, shown_path(path))
     if size is not None and picture.size != size:
         raise InputError(f"{shown_path(path)}: expected {size[0]} x {size[1]} px, got {picture.size}")
     if picture.mode not in ("RGB", "L"):

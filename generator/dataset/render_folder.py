@@ -9,7 +9,6 @@ after a crash where nothing that it came from has changed.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,7 +17,6 @@ from typing import Any
 
 import pyarrow as pa
 from datasets import Features
-from PIL import Image
 
 from blender_scripts.contract.errors import InputError
 from blender_scripts.manifest.reader import Run
@@ -36,6 +34,7 @@ from generator.dataset.render_check import (
 )
 from generator.dataset.rows import PICTURES, PictureRow, columns_of, features
 from generator.dataset.writer import Kept, Spool, encoded_png
+from generator.io.pictures import open_picture
 from generator.io.source_code import code_sha256
 from generator.soart import nsoart
 
@@ -209,8 +208,8 @@ def unit_statistics(runs: Sequence[str], rules: Rules) -> nsoart.MapStatistics:
     """Statistics of the maps of rows that stand for good parts without being OK rows of training."""
     statistics = nsoart.MapStatistics()
     for run in runs:
-        content = (rules.directory / "images" / f"{run}.png").read_bytes()
-        statistics.add(nsoart.nsoart_maps(Image.open(io.BytesIO(content)), rules.window, rules.stride))
+        picture = open_picture(rules.directory / "images" / f"{run}.png", f"the picture of run {run}")
+        statistics.add(nsoart.nsoart_maps(picture, rules.window, rules.stride))
     return statistics
 
 

@@ -18,6 +18,7 @@ from blender_scripts.manifest.defects import worst_kind
 from blender_scripts.manifest.reader import OPTIONAL, REQUIRED, Run, read_manifest
 from generator.doe.check import add_scenes_argument
 from generator.io.output_file import check_file
+from generator.io.pictures import open_picture
 
 MARGIN_PX = 12
 CAPTION_PX = 50
@@ -113,7 +114,10 @@ def _render(manifest: Path, out: Path, options: argparse.Namespace) -> int:
 
 def contact_sheet(pictures: Sequence[tuple[Run, Path]]) -> Image.Image:
     """Pictures in a grid, each with its row's name, split, defects and factors below it."""
-    opened = [(run, Image.open(path).convert("RGB") if path.is_file() else None) for run, path in pictures]
+    opened = [
+        (run, open_picture(path, str(path)).convert("RGB") if path.is_file() else None)
+        for run, path in pictures
+    ]
     width = max(run.width for run, _ in opened)
     height = max(run.height for run, _ in opened)
     columns = max(1, min(len(opened), round((len(opened) * 1.5 * (height + CAPTION_PX) / width) ** 0.5)))

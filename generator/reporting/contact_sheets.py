@@ -12,6 +12,7 @@ from PIL import Image
 
 from generator.dataset.labels import BENDNG, OK, OTHERNG
 from generator.dataset.rows import ObjectRow, PictureRow
+from generator.io.pictures import open_picture, open_upright
 from generator.reporting.overview import Overview, Sample
 
 # Longest side of a picture on the page; larger ones are reduced.
@@ -90,11 +91,13 @@ def _card(sample: Sample, name: str, longest: int) -> str:
         "every pin within tolerance" if name == OK else "it is not known where the defect is"
     ]
     data = escape(json.dumps(_levels(sample, name)), quote=True)
+    image = _data_uri(sample.image, f"row {run}, column image", longest)
+    chart = _data_uri(sample.nsoart, f"row {run}, column nsoart", longest)
     mask = f'<img class="mask" alt="" src="{_mask_uri(row, sample.mask)}">' if sample.mask else ""
     return (
         f'<div class="card" data-levels="{data}"><div class="pair"><div>'
-        f'<img alt="{run}" src="{_data_uri(sample.image, longest)}">{mask}'
-        f'{_overlay(row)}</div><div><img alt="NSOART of {run}" src="{_data_uri(sample.nsoart, longest)}">'
+        f'<img alt="{run}" src="{image}">{mask}'
+        f'{_overlay(row)}</div><div><img alt="NSOART of {run}" src="{chart}">'
         f'</div></div><div class="caption"><b>{run}</b> {escape("; ".join([*found, *flags]))}'
         f'<span class="quiet">{escape(" · ".join(levels))}</span></div></div>'
     )
@@ -136,7 +139,7 @@ def _mask_uri(row: PictureRow, mask: bytes) -> str:
     for each in row.objects or ():
         if each.id is not None:
             palette[each.id] = (*_MASK_COLOURS[each.category], 255)
-    indices = np.asarray(Image.open(io.BytesIO(mask)))
+    indices = np.asarray(open_upright(mask, f"row {row.manifest['run']}, column mask"))
     buffer = io.BytesIO()
     # A few colours: quantised it is a kilobyte.
     Image.fromarray(palette[indices]).quantize(8, Image.Quantize.FASTOCTREE).save(
@@ -170,9 +173,9 @@ def _tag(each: ObjectRow, width: int) -> str:
     )
 
 
-def _data_uri(content: bytes, longest: int) -> str:
+def _data_uri(content: bytes, name: str, longest: int) -> str:
     """A picture for the page: JPEG without colour subsampling, which would smear NSOART's channels."""
-    picture = Image.open(io.BytesIO(content)).convert("RGB")
+    picture = open_picture(content, name).convert("RGB")
     picture.thumbnail((longest, longest))
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=88, subsampling=0, optimize=True)

@@ -14,10 +14,6 @@ from PIL import Image as PillowImage
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 CLASSES = ["BENDNG", "NUKENG", "OK"]
-MANIFEST_COLUMNS = (
-    *("run", "split", "part", "seed", "scene", "housing", "terminal"),
-    *("defects", "camera", "lighting", "marking", "samples"),
-)
 
 
 def draw_pins(
@@ -49,82 +45,74 @@ def png_bytes(picture: np.ndarray) -> bytes:
     return file.getvalue()
 
 
+def tiny_objects(boxes: list[list[float]], categories: list[int], kind: str) -> tuple:
+    """The pins of a drawn picture as `ObjectRow`; `kind` is that of the defective one."""
+    from generator.dataset.rows import ObjectRow
+
+    return tuple(
+        ObjectRow(
+            id=index + 1,
+            box=(x, y, x + width, y + height),
+            category=CLASSES[category],
+            kinds=() if category == 2 else (kind,),
+            in_answer=category != 2,
+            address=f"r{index // 4 + 1}c{index % 4 + 1}",
+            cavity=str(index + 1),
+            visible=1.0,
+            true_position_mm=None if category == 1 else 0.1,
+            retraction_mm=None if category == 1 else 0.0,
+        )
+        for index, ((x, y, width, height), category) in enumerate(zip(boxes, categories, strict=True))
+    )
+
+
 def tiny_rows(split: str, count: int, seed: int, objects: bool = True) -> list[dict]:
+    from generator.dataset.rows import MANIFEST_COLUMNS, PictureRow, columns_of
+
     rng = np.random.default_rng(seed)
     rows = []
     for index in range(count):
         kind = ("bent", "missing", "ok")[index % 3]
         picture, boxes, categories = draw_pins(rng, kind, index % 8)
-        label = min(categories) if kind != "ok" else 2
-        row = {
-            "image": {"bytes": png_bytes(picture), "path": None},
-            "nsoart": {"bytes": png_bytes(255 - picture), "path": None},
-            "label": label,
-            "verdict": int(label != 2),
-            "kinds": [] if kind == "ok" else [kind],
-            "observable": True,
-            "grey": False,
-            "bbox_str": "",
-            "objects": {
-                "id": list(range(1, 9)),
-                "bbox": boxes,
-                "category": categories,
-                "area": [box[2] * box[3] for box in boxes],
-                "address": [f"r{i // 4 + 1}c{i % 4 + 1}" for i in range(8)],
-                "cavity": [str(i + 1) for i in range(8)],
-                "visible": [1.0] * 8,
-                "true_position_mm": [None if c == 1 else 0.1 for c in categories],
-                "retraction_mm": [None if c == 1 else 0.0 for c in categories],
-            }
-            if objects
-            else None,
-            "width": 64,
-            "height": 32,
-            **dict.fromkeys(MANIFEST_COLUMNS, ""),
-            "run": f"{split}{index:03d}",
-            "split": split,
-            "part": str(index),
-            "camera": "center",
-            "marking": "none",
-        }
-        rows.append(row)
+        manifest = {name: "" if of == "string" else None for name, of in MANIFEST_COLUMNS.items()}
+        manifest |= {"run": f"{split}{index:03d}", "split": split, "part": index}
+        manifest |= {"camera": "center", "marking": "none"}
+        row = PictureRow(
+            label=CLASSES[min(categories) if kind != "ok" else 2],
+            kinds=() if kind == "ok" else (kind,),
+            observable=True,
+            grey=False,
+            bbox_str="",
+            objects=tiny_objects(boxes, categories, kind) if objects else None,
+            camera=None,
+            tolerance=None,
+            housing_box=None,
+            synthetic=True,
+            original=None,
+            augmentation=None,
+            width=64,
+            height=32,
+            manifest=manifest,
+        )
+        pictures = {"image": picture, "nsoart": 255 - picture}
+        columns = {name: {"bytes": png_bytes(each), "path": None} for name, each in pictures.items()}
+        rows.append({**columns, **columns_of(row)})
     return rows
 
 
 def write_dataset(folder: Path, splits: dict[str, list[dict]], classes: list[str] = CLASSES) -> Path:
-    from datasets import ClassLabel, Dataset, Features, Image, Sequence, Value
+    """The rows as Parquet files with the columns of a built dataset, its classes called and numbered as given."""
+    from datasets import ClassLabel, Dataset, Features, List
 
-    features = Features(
-        {
-            "image": Image(),
-            "nsoart": Image(),
-            "label": ClassLabel(names=classes),
-            "verdict": ClassLabel(names=["OK", "NG"]),
-            "kinds": Sequence(Value("string")),
-            "observable": Value("bool"),
-            "grey": Value("bool"),
-            "bbox_str": Value("string"),
-            "objects": Sequence(
-                {
-                    "id": Value("int64"),
-                    "bbox": Sequence(Value("float32"), length=4),
-                    "category": ClassLabel(names=classes),
-                    "area": Value("float32"),
-                    "address": Value("string"),
-                    "cavity": Value("string"),
-                    "visible": Value("float32"),
-                    "true_position_mm": Value("float32"),
-                    "retraction_mm": Value("float32"),
-                }
-            ),
-            "width": Value("int32"),
-            "height": Value("int32"),
-            **{name: Value("string") for name in MANIFEST_COLUMNS},
-        }
-    )
+    from generator.dataset.rows import features
+
+    label = ClassLabel(names=classes)
+    columns = features(other=False)
+    columns["label"] = label
+    columns["objects"] = {**columns["objects"], "category": List(label)}
     (folder / "data").mkdir(parents=True)
     for name, rows in splits.items():
-        kept = Features({k: v for k, v in features.items() if not rows or k in rows[0]})
+        kept = Features({k: v for k, v in columns.items() if not rows or k in rows[0]})
         Dataset.from_list(rows, features=kept).to_parquet(folder / "data" / f"{name}-00000-of-00001.parquet")
     return folder
 

@@ -186,7 +186,7 @@ def test_a_detector_s_files_and_card(tmp_path: Path) -> None:
     (result,) = metadata(text)["model-index"][0]["results"]
     assert {m["type"]: m["value"] for m in result["metrics"]} == {"map": 0.5, "map50": 0.75}
     assert "0.500 to 0.875" in text and is_ours(text) and "trial at the station" in text
-    with pytest.raises(Exception, match=r"expected a Florence-2 run's config\.json"):
+    with pytest.raises(Exception, match=r"expected a trained run's config\.json"):
         detection_files(run, "me/pins")
 
 

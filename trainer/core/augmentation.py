@@ -18,6 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+# Cameras whose view is again one of the same camera when mirrored.
+LEFT_RIGHT = ("center", "top", "bottom")
+UP_DOWN = ("center", "left", "right")
 SHIFT_PX = 8
 BLIND_SHIFT_PX = 2
 TURN_DEG = 2.0

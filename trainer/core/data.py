@@ -1,6 +1,6 @@
 """A dataset read for training: its splits as tensors, its objects as the row type has them, and what is wrong with it.
 
-Objects come from `trainer.core.rows`: boxes, classes, measures and kinds are read, not guessed.
+Objects come from `generator.dataset.rows`: boxes, classes, measures and kinds are read, not guessed.
 """
 
 import atexit
@@ -15,7 +15,7 @@ import torch
 
 from trainer.core.console import say
 from trainer.core.errors import InputError
-from trainer.core.rows import MIN_VISIBLE, lacking, lacking_line, may_flip, objects_in
+from trainer.core.rows import lacking, lacking_line, may_flip
 from trainer.core.split import IGNORED, Data, Pictures, Split, open_picture
 from trainer.vit.network.letterbox import Fit, fit_of
 from trainer.vit.network.model import OK_CLASS
@@ -47,13 +47,16 @@ def _boxes_of(
     classes: Sequence[str],
 ) -> tuple[list[list[float]], list[int], bool]:
     """A row's boxes in network px, their labels, and whether they tell the class of every patch."""
+    from generator.dataset.labels import OBSERVABLE_SHARE
+
     if objects is None or not row.get("width") or not row.get("height"):
         return [], [], False
     fit = fit_of((int(row["width"]), int(row["height"])), size)
     ok = classes.index(OK_CLASS)
     boxes, categories = [], []
     for each, bbox in zip(objects, row["objects"]["bbox"], strict=True):
-        hidden = (each.visible is not None and each.visible < MIN_VISIBLE) or min(bbox[2:]) <= 0
+        # What is hidden shows something else: it teaches nothing.
+        hidden = (each.visible is not None and each.visible < OBSERVABLE_SHARE) or min(bbox[2:]) <= 0
         boxes.append(_fitted(bbox, fit))
         categories.append(IGNORED if hidden else classes.index(each.category))
     shows_defect = any(category not in (ok, IGNORED) for category in categories)
@@ -63,10 +66,13 @@ def _boxes_of(
 def _split(
     rows: Any, column: str, size: tuple[int, int], classes: Sequence[str], memory: int | None
 ) -> Split:
+    # Imported here: it takes seconds, and `--help` and `predict` do without.
+    from generator.dataset.rows import objects_of
+
     pictures = Pictures(rows, column, size, memory)
     skip = {"image", "nsoart", "mask", "bbox_str"}
     table = rows.select_columns([name for name in rows.column_names if name not in skip]).to_list()
-    objects = [objects_in(row, classes) for row in table]
+    objects = [objects_of(row, classes) for row in table]
     found = [_boxes_of(held, row, size, classes) for held, row in zip(objects, table, strict=True)]
     most = max((len(boxes) for boxes, _, _ in found), default=0)
     all_boxes = torch.zeros((len(table), most, 4))

@@ -1,20 +1,14 @@
-"""How the trainers read a dataset's row: its objects as `generator.dataset.rows` has them, how it may be mirrored, and
-which columns an earlier version did not write.
+"""What a dataset's row says beside its objects: how its picture may be mirrored, and which columns are not there.
 
-The row type is imported within functions: it takes seconds, and a prediction does without.
+Objects are read by `generator.dataset.rows`, which is imported within functions: it takes seconds, and a prediction
+does without.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from generator.dataset.rows import ObjectRow
+from trainer.core.augmentation import LEFT_RIGHT, UP_DOWN
 
-# A box whose object is hidden shows something else: it teaches nothing. The dataset's own rule for `bbox_str`.
-MIN_VISIBLE = 0.1
-# Cameras whose view is again one of the same camera when mirrored.
-LEFT_RIGHT = ("center", "top", "bottom")
-UP_DOWN = ("center", "left", "right")
 # Columns that every training or its evaluation makes use of.
 READ = (
     *("kinds", "observable", "grey", "scene", "part", "camera", "marking", "width", "height"),
@@ -30,18 +24,6 @@ def may_flip(row: Mapping[str, Any]) -> tuple[bool, bool]:
     """
     plain = row.get("marking") == "none"
     return plain and row.get("camera") in LEFT_RIGHT, plain and row.get("camera") in UP_DOWN
-
-
-def objects_in(row: Mapping[str, Any], classes: Sequence[str]) -> "tuple[ObjectRow, ...] | None":
-    """The objects of a stored row; None where it is not known what the picture shows, or of one not where or what.
-
-    Args:
-        row: As stored: classes as numbers of `classes`.
-        classes: The dataset's class names.
-    """
-    from generator.dataset.rows import objects_of
-
-    return objects_of(row, classes)
 
 
 def lacking(features: Mapping[str, Any], also: Sequence[str] = ()) -> tuple[str, ...]:

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from generator.bbox_str import decode, encode
 from trainer.core.errors import InputError
-from trainer.core.rows import MIN_VISIBLE, may_flip, objects_in
+from trainer.core.rows import may_flip
 from trainer.vit.network.model import OK_CLASS
 
 if TYPE_CHECKING:
     from generator.dataset.rows import ObjectRow
 
 MISSING_CLASS = "NUKENG"
-
-
 FACTORS = ("scene", "housing", "terminal", "camera", "lighting", "marking")
 
 
@@ -61,7 +59,7 @@ class Truth:
         return self.factors.get("scene", ""), tuple(pin.address for pin in self.targets)
 
 
-def _answer_of(objects: "Sequence[ObjectRow]") -> list[int]:
+def _answer_of(objects: "Sequence[ObjectRow]", least_visible: float) -> list[int]:
     """Which objects the `<OD>` answer names.
 
     A dataset of an earlier version does not say it of each object: there it is its rule, an NG object that can be seen.
@@ -72,7 +70,7 @@ def _answer_of(objects: "Sequence[ObjectRow]") -> list[int]:
         if (
             each.in_answer
             if each.in_answer is not None
-            else each.category != OK_CLASS and (each.visible is None or each.visible >= MIN_VISIBLE)
+            else each.category != OK_CLASS and (each.visible is None or each.visible >= least_visible)
         )
     ]
 
@@ -98,6 +96,10 @@ def truth_of(row: Mapping[str, Any], classes: Sequence[str], place: str) -> Trut
     Raises:
         InputError: No picture size, or `bbox_str` is no `<OD>` answer or names another class.
     """
+    # Imported here: the row type takes seconds, and a prediction does without.
+    from generator.dataset.labels import OBSERVABLE_SHARE
+    from generator.dataset.rows import objects_of
+
     width, height = int(row.get("width") or 0), int(row.get("height") or 0)
     text = row.get("bbox_str") or ""
     try:
@@ -108,12 +110,12 @@ def truth_of(row: Mapping[str, Any], classes: Sequence[str], place: str) -> Trut
         raise InputError(
             f"{place} column bbox_str: expected labels of {list(classes)}, got {sorted(unknown)}"
         )
-    objects = [each for each in objects_in(row, classes) or () if each.area > 0]
+    objects = [each for each in objects_of(row, classes) or () if each.area > 0]
     pins = [
         Pin(each.address or "", each.cavity or "", each.box, each.category, _is_missing(each))
         for each in objects
     ]
-    answer = _answer_of(objects)
+    answer = _answer_of(objects, OBSERVABLE_SHARE)
     if encode([pins[i].box for i in answer], [pins[i].label for i in answer], width, height) != text:
         answer = list(range(len(pins), len(pins) + len(boxes)))
         pins += [Pin("", "", box, label) for box, label in zip(boxes, labels, strict=True)]

@@ -27,7 +27,7 @@ from blender_scripts.contract.errors import InputError
 from blender_scripts.manifest.reader import stream_runs
 from blender_scripts.manifest.record import read_record
 from generator.bbox_str import decode
-from generator.dataset import build_command, render_folder, writer
+from generator.dataset import build_command, writer
 from generator.dataset.build import Options, build
 from generator.dataset.folder import read_features, read_rows, split_files
 from generator.dataset.labels import CLASSES
@@ -579,7 +579,7 @@ def test_a_build_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.Mo
             raise KeyboardInterrupt
         return read_record(path)
 
-    monkeypatch.setattr(render_folder, "read_record", counted)
+    monkeypatch.setattr("generator.dataset.render_folder.read_record", counted)
     with pytest.raises(KeyboardInterrupt):
         build(out, target, SCENES, Options({}, workers=1))
     assert not target.exists() and (tmp_path / ".set.building").is_dir()
@@ -604,7 +604,7 @@ def test_every_record_is_read_once(renders: Path, tmp_path: Path, monkeypatch: p
         read[path.stem] += 1
         return read_record(path)
 
-    monkeypatch.setattr(render_folder, "read_record", counted)
+    monkeypatch.setattr("generator.dataset.render_folder.read_record", counted)
     build(renders, tmp_path / "set", SCENES, Options({}))
     assert read == dict.fromkeys((cells["run"] for cells in ROWS), 1)
 

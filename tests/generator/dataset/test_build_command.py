@@ -149,3 +149,18 @@ def test_a_folder_called_datasets_does_not_hide_the_library(here: Path) -> None:
     )
     assert done.stdout == "400\n", done.stderr
     assert len([*read_rows(split_files(here / "datasets" / "smoke")["train"], ["run"])]) == 400
+
+
+def test_linters_take_datasets_for_the_library_too(here: Path) -> None:
+    (here / "datasets" / "smoke").mkdir(parents=True)
+    settings = str(ROOT / "pyproject.toml")
+    code = "import numpy\nfrom datasets import Features\n\nfrom generator import bbox_str\n"
+    sorted_so = [sys.executable, "-m", "ruff", "check", "--config", settings, "--select", "I", "-"]
+    done = subprocess.run(sorted_so, cwd=here, input=code, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    command = [sys.executable, "-m", "mypy", "--config-file", settings, "--cache-dir", "cache"]
+    (here / "probe").mkdir()
+    (here / "probe" / "__init__.py").write_text("from datasets import Features\n\nFeatures()\n")
+    command += ["-p", "probe"]
+    done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout

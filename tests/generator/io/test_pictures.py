@@ -178,11 +178,6 @@ def test_the_pictures_of_a_folder(tmp_path):
 # Whoever else calls Pillow's open reads what this project has written, and why.
 OPENED_ELSEWHERE = {
     "generator/augmenting/transforms.py": "a JPEG coded in memory",
-    "generator/dataset/contact_sheet.py": "a row of a dataset",
-    "generator/dataset/render_check.py": "a render, byte for byte as its record says",
-    "generator/dataset/render_folder.py": "a render that was checked",
-    "generator/rendering/preview.py": "a render",
-    "generator/reporting/page.py": "a row of a dataset",
     "trainer/core/prediction.py": "the mark in a sheet",
 }
 

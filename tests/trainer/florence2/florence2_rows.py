@@ -23,7 +23,7 @@ def with_answers(rows: list[dict]) -> list[dict]:
         )
         row["marking"] = "numbers" if index % 2 else "none"
         for i, category in enumerate(objects["category"]):
-            objects["retraction_mm"][i] = None if category == 1 else 0.0
+            objects["in_answer"][i] = category != 2
     return rows
 
 

@@ -5,8 +5,6 @@ import io
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +16,7 @@ pytest.importorskip("transformers")
 pytest.importorskip("peft")
 pytest.importorskip("pycocotools")
 
-from tests.trainer.conftest import png_bytes
+from tests.trainer.conftest import dying_in_epoch, png_bytes
 from tests.trainer.florence2.florence2_rows import detection_of, with_answers
 from trainer import evaluate, predict
 from trainer.core import positions, run_folder
@@ -92,23 +90,6 @@ def test_a_run_holds_what_the_page_names(finished: Path):
     assert "held-out positions" in page or "seen positions" in page
     assert "http" not in page.replace("http-equiv", "")
     assert (finished / "README.md").read_text().startswith("---\nlibrary_name: transformers")
-
-
-@contextmanager
-def dying_in_epoch(number: int) -> Iterator[None]:
-    """A training that begins its epoch `number` is interrupted there."""
-    from trainer.florence2 import training
-
-    whole = training.Training.epoch
-
-    def killed(self, epoch, step, bar):
-        if epoch == number:
-            raise KeyboardInterrupt
-        return whole(self, epoch, step, bar)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training.Training, "epoch", killed)
-        yield
 
 
 def resume(dataset: Path, run: Path, *words: str) -> int:
@@ -206,7 +187,7 @@ def test_resume_refuses_another_dataset(dataset, finished, tmp_path, capsys):
 
 
 def test_a_run_that_dies_on_resuming_keeps_its_threshold(dataset, finished, tmp_path, monkeypatch):
-    from trainer.florence2 import training
+    from trainer.core import loop
 
     run = tmp_path / "run"
     shutil.copytree(finished, run)
@@ -215,7 +196,7 @@ def test_a_run_that_dies_on_resuming_keeps_its_threshold(dataset, finished, tmp_
     def killed(self, *args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training.Training, "train", killed)
+    monkeypatch.setattr(loop.Loop, "train", killed)
     assert resume(dataset, run) == 1
     assert load_config(run)[1].threshold == 0.321
 

@@ -8,15 +8,18 @@ import torch
 
 pytest.importorskip("transformers")
 
+from trainer.core.ema import Average
 from trainer.core.errors import InputError
+from trainer.core.loop import learning_rate
 from trainer.florence2 import auxiliary_loss, network
 from trainer.florence2.answers import AnswerGrammar, Vocabulary, generate
 from trainer.florence2.batches import IGNORED, Collator
+from trainer.florence2.losses import DetectionLosses, parameter_groups
 from trainer.florence2.network import answer_loss, check_loss, check_version, choose_parameters, units
 from trainer.florence2.run import DetectionConfig
 from trainer.florence2.samples import Sample
 from trainer.florence2.tiny import TinyShape, place_code, tiny_model, tiny_processor
-from trainer.florence2.training import Average, Trainee, learning_rate, parameter_groups
+from trainer.florence2.training import schedule_of
 
 LABELS = ("BENDNG", "NUKENG")
 CLASSES = (*LABELS, "OK")
@@ -228,7 +231,7 @@ def test_a_share_is_not_exceeded_but_by_one_block(model, share):
 def test_frozen_parameters_do_not_move_and_the_head_is_not_kept(model, collator):
     config = replace(DetectionConfig(), scaffold=1.0)
     choose_parameters(model, "decoder")
-    trainee = Trainee(model, config, collator)
+    trainee = DetectionLosses(model, config, collator)
     before = {n: p.detach().clone() for n, p in trainee.named_parameters()}
     batch = collator([sample(*BY_HEART["27 boxes"])], good=True)
     assert (batch.good != IGNORED).sum() == 2  # no good pin: an empty list
@@ -290,7 +293,9 @@ def test_a_close_up_s_guide_and_places_are_those_of_the_whole_picture(model, col
 
 
 def test_a_spread_target_is_kindest_to_the_nearest_bins(model, collator):
-    trainee = Trainee(model, replace(DetectionConfig(), scaffold=0.0, location_smoothing=3.0), collator)
+    trainee = DetectionLosses(
+        model, replace(DetectionConfig(), scaffold=0.0, location_smoothing=3.0), collator
+    )
     ids = collator.vocabulary.location_ids
 
     def loss(said: int) -> float:
@@ -336,6 +341,6 @@ def test_the_average_follows_and_is_put_back(model):
 
 def test_the_rate_warms_up_and_falls():
     config = replace(DetectionConfig(), lr=1.0, warmup=0.1)
-    rates = [learning_rate(step, 100, config) for step in range(100)]
+    rates = [learning_rate(step, 100, schedule_of(config)) for step in range(100)]
     assert rates[0] == pytest.approx(0.1) and rates[9] == pytest.approx(1.0)
     assert rates[10:] == sorted(rates[10:], reverse=True) and rates[-1] < 0.02

@@ -1,0 +1,153 @@
+"""Where a training reads and writes when nobody says: the bare command in a folder with datasets/."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.trainer.conftest import dying_in_epoch
+from trainer.core import places
+from trainer.core.errors import InputError
+from trainer.vit.command import main
+
+ROOT = Path(__file__).resolve().parents[3]
+CARD = f"---\npinsight:\n  content_sha256: {'a' * 64}\n---\n"
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def put(tiny_dataset: Path, name: str = "ladder") -> Path:
+    """A copy of a dataset in datasets/, with a card."""
+    folder = shutil.copytree(tiny_dataset, Path("datasets") / name)
+    (folder / "README.md").write_text(CARD)
+    return folder
+
+
+def test_no_dataset_is_refused(place, capsys):
+    for folder in ("datasets/.hidden/data", "datasets/without_card/data"):
+        Path(folder).mkdir(parents=True)
+    Path("datasets/.hidden/README.md").touch()
+    Path("datasets/without_data").mkdir()
+    Path("datasets/without_data/README.md").touch()
+    assert main([]) == 2
+    assert capsys.readouterr().err == (
+        "error: --data: expected a dataset, or one in datasets/ (a folder with README.md and data/), got none; "
+        "`python -m generator build` makes one\n"
+    )
+    assert not Path("runs").exists()
+
+
+def test_several_datasets_are_listed(place, tiny_dataset, capsys):
+    put(tiny_dataset), put(tiny_dataset, "other")
+    assert main([]) == 2
+    assert capsys.readouterr().err == (
+        "error: --data: expected one of the datasets in datasets/, got 2: datasets/ladder, datasets/other\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--overwrite", "--overwrite: expected --out beside it; no default replaces anything"),
+        ("--resume", "--resume: expected an unfinished run such as runs/ladder-vit, got none"),
+    ],
+)
+def test_options_that_need_a_run(place, tiny_dataset, capsys, option, said):
+    put(tiny_dataset)
+    assert main([option]) == 2
+    assert said in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
+def test_the_bare_command_again_and_again(place, tiny_dataset, small_options, capsys):
+    data = put(tiny_dataset)
+    (data / "connectors.json").write_text('{"of": "ladder"}')
+    options = [*small_options, "--epochs", "2", "--close-ups", "0", "--no-check"]
+    with dying_in_epoch(2):
+        assert main(options) == 1
+    said = capsys.readouterr()
+    assert "--data datasets/ladder, the only dataset" in said.out and "--out runs/ladder-vit\n" in said.out
+    assert "go on with --resume --out runs/ladder-vit" in said.err
+    assert json.loads(Path("runs/ladder-vit/connectors.json").read_text()) == {"of": "ladder"}
+    before = Path("runs/ladder-vit/config.json").read_bytes()
+
+    # Other settings are another run; it is finished.
+    assert main([*options, "--seed", "5"]) == 0
+    assert "--out runs/ladder-vit-2\n" in capsys.readouterr().out
+    assert main(options) == 0
+    assert "--out runs/ladder-vit: begun with these settings and data" in capsys.readouterr().out
+    assert Path("runs/ladder-vit/config.json").read_bytes() != before  # the temperature came to it
+    assert json.loads(Path("runs/ladder-vit/summary.json").read_text())["epochs"] == 2
+
+    # A finished run is never taken again; of another dataset's none.
+    (data / "README.md").write_text(CARD.replace("a" * 64, "b" * 64))
+    with dying_in_epoch(1):
+        assert main(options) == 1
+    (data / "README.md").write_text(CARD)
+    assert main([*options, "--time-limit", "1e-6"]) == 0
+    assert sorted(os.listdir("runs")) == [f"ladder-vit{end}" for end in ("", "-2", "-3", "-4")]
+    # Out of time is not finished.
+    assert main(["--resume", "--device", "cpu"]) == 0
+    assert "--out runs/ladder-vit-4, the newest unfinished run" in capsys.readouterr().out
+    assert json.loads(Path("runs/ladder-vit-4/summary.json").read_text())["epochs"] == 2
+
+
+def test_a_dataset_whose_content_nobody_knows_is_not_known_to_be_the_same(
+    place, tiny_dataset, small_options
+):
+    (put(tiny_dataset) / "README.md").write_text("somebody else's")
+    options = [*small_options, "--epochs", "1", "--close-ups", "0", "--no-check"]
+    with dying_in_epoch(1):
+        assert main(options) == 1
+    with dying_in_epoch(1):
+        assert main(options) == 1
+    assert sorted(os.listdir("runs")) == ["ladder-vit", "ladder-vit-2"]
+
+
+def test_a_run_is_whole_or_not_there(place):
+    def fails(run: Path) -> None:
+        (run / "config.json").touch()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        places.make_run(Path("runs/a-vit"), fails)
+    assert os.listdir("runs") == []
+
+    def while_another_takes_the_name(run: Path) -> None:
+        (run / "mine").touch()
+        Path("runs/a-vit").mkdir()
+        Path("runs/a-vit/theirs").touch()
+
+    assert places.make_run(Path("runs/a-vit"), while_another_takes_the_name) == Path("runs/a-vit-2")
+    assert os.listdir("runs/a-vit") == ["theirs"] and os.listdir("runs/a-vit-2") == ["mine"]
+
+
+def test_a_broken_run_is_none_to_resume(place):
+    run = Path("runs/a-vit")
+    run.mkdir(parents=True)
+    (run / "config.json").write_text('{"format": "pinsight-vit"}')
+
+    def is_same(run: Path) -> bool:
+        raise InputError("broken")
+
+    assert places.unfinished_run(run, "pinsight-vit", is_same) is None
+    assert places.unfinished_run(run, "pinsight-vit", lambda run: True) == run
+    assert places.unfinished_run(run, "pinsight-florence2", lambda run: True) is None
+
+
+def test_the_folder_datasets_does_not_hide_the_library(place, tiny_dataset, small_options):
+    """With `-m` the current folder is where Python looks first."""
+    put(tiny_dataset)
+    command = [sys.executable, "-m", "trainer.vit", *small_options, "--epochs", "1", "--no-check"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert Path("runs/ladder-vit/summary.json").is_file()
