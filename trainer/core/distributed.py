@@ -63,7 +63,8 @@ class Share:
             return
         gradients = [p.grad for p in module.parameters() if p.grad is not None]
         whole = self.total(torch.cat([gradient.flatten() for gradient in gradients]))
-        for gradient, part in zip(gradients, whole.split([g.numel() for g in gradients]), strict=True):
+        parts = torch.split(whole, [gradient.numel() for gradient in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view_as(gradient))
 
     def joined(self, part: Tensor) -> Tensor:

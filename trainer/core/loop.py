@@ -66,7 +66,7 @@ class Trained(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What was measured after an epoch: columns of metrics.csv, and the score that orders epochs; None: never the best."""
+    """Measured after an epoch: columns of metrics.csv, and the score that orders epochs; None: never the best."""
 
     row: Row
     score: tuple[float, ...] | None

@@ -32,7 +32,7 @@ def dataset_facts(folder: Path) -> dict[str, str]:
 
     facts = {"name": folder.resolve().name}
     try:
-        written = DatasetCard((folder / "README.md").read_text(encoding="utf-8")).data.to_dict()
+        written = DatasetCard((folder / "README.md").read_text(encoding="utf-8")).data.to_dict()  # type: ignore[no-untyped-call]
         facts["content_sha256"] = str(written[PINSIGHT]["content_sha256"])
     except (OSError, ValueError, KeyError, TypeError):
         pass  # somebody else's dataset, or one without a card
@@ -158,7 +158,7 @@ def settle(args: argparse.Namespace, name: str, kind: str) -> None:
 def adopt(
     args: argparse.Namespace, name: str, kind: str, digest: str, is_same: Callable[[Path], bool]
 ) -> None:
-    """Without --out: resume the newest unfinished run that was begun with the same settings and data, where there is one.
+    """Without --out: resume the newest unfinished run that was begun with these settings and data, if there is one.
 
     Args:
         args: `out` and `resume` are set.

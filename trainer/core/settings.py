@@ -1,4 +1,4 @@
-"""Settings of a training as a run keeps them: ranges of numbers, words to choose from, and reading them back strictly."""
+"""Settings of a training as a run keeps them: ranges of numbers, words to choose from, reading them back strictly."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields

@@ -156,7 +156,7 @@ class Split:
     def pixels(self, examples: Sequence[int] | Tensor) -> Tensor:
         """What the network is shown of `examples`: (B, C, H, W) uint8, of several views (B, views, C, H, W)."""
         found = self.pictures.batch(self.places(examples).tolist())
-        return found if self.views == 1 else found.unflatten(0, (-1, self.views))
+        return found if self.views == 1 else torch.unflatten(found, 0, (-1, self.views))
 
     def by_picture(self) -> "Split":
         """The same with each picture as an example, under its example's label."""

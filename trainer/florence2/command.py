@@ -1,4 +1,4 @@
-"""`python -m trainer.florence2 [--data DATASET] [--model ID_OR_PATH] [--mode MODE] [--out RUN]`: train Florence-2's `<OD>`.
+"""`python -m trainer.florence2 [--data DATASET] [--model ID_OR_PATH] [--mode MODE] [--out RUN]`: train `<OD>`.
 
 `--model tiny`, the default, builds a small Florence-2 on the spot and trains it from random weights on a CPU; a
 published checkpoint (`florence-community/Florence-2-base-ft`, `-large`) or a folder is fine-tuned: all of it, a part,

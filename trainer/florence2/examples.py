@@ -52,7 +52,7 @@ class Examples:
     def batch(
         self, rows: Sequence[int], generator: torch.Generator, close_ups: bool = False
     ) -> tuple[Batch, tuple[Tensor, Tensor] | None]:
-        """Training pictures `rows`, changed as the settings say, and their cells where the boxes teach beside the answer.
+        """Training pictures, changed as the settings say, and their cells where the boxes teach beside the answer.
 
         Args:
             rows: Of the training split.

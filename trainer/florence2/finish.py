@@ -158,7 +158,7 @@ def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = No
         "device": str(examples.device),
         "training_pictures": len(examples.rows),
         # Of all calls that a resumed run took.
-        "minutes": sum(float(row["seconds"]) for row in rows) / 60,  # type: ignore[arg-type]
+        "minutes": sum(float(str(row["seconds"])) for row in rows) / 60,
         "peak_memory_mb": ended.peak_memory_mb,
         "parameters": sum(p.numel() for p in model.parameters()),
         "trained_parameters": trained,

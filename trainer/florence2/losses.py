@@ -34,6 +34,9 @@ class DetectionLosses(nn.Module):
         collator: Of its batches.
     """
 
+    location_ids: Tensor
+    bin_of: Tensor
+
     def __init__(self, model: Any, config: DetectionConfig, collator: Collator) -> None:
         super().__init__()
         self.model = model
@@ -69,7 +72,8 @@ class DetectionLosses(nn.Module):
             return losses
         states = out.encoder_last_hidden_state
         # The first picture token is the mean of all; the prompt follows the last.
-        losses["cells"] = cell_loss(*self.head(states[:, 1 : 1 + cells[0].shape[1]]), *cells, self.ok)
+        logits, edges = self.head(states[:, 1 : 1 + cells[0].shape[1]])
+        losses["cells"] = cell_loss(logits, edges, *cells, self.ok)
         losses["guide"] = self._guide_loss(maps, batch.labels, batch)
         if batch.good is not None and bool((batch.good != IGNORED).any()):
             losses["good"] = self._good_pins_loss(batch, states)

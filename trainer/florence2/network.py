@@ -105,9 +105,9 @@ def load(
     from transformers.utils import logging
 
     if not sys.stderr.isatty():
-        logging.disable_progress_bar()
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     # Else transformers asks whether it may run the Python that lies in a checkpoint.
-    data_only = {"trust_remote_code": False}
+    data_only: dict[str, Any] = {"trust_remote_code": False}
     try:
         kind = AutoConfig.from_pretrained(model, **data_only).model_type
         if kind != "florence2" or model.startswith("microsoft/"):

@@ -71,7 +71,7 @@ def tiny_tokenizer(labels: Sequence[str]) -> Any:
     kept = json.loads(bpe.to_str())["model"]
     tokenizer = BartTokenizer(
         vocab=kept["vocab"],
-        merges=[tuple(merge) for merge in kept["merges"]],
+        merges=[tuple(merge) for merge in kept["merges"]],  # type: ignore[misc]
         extra_special_tokens={"image_token": IMAGE_TOKEN},
     )
     tokenizer.add_tokens(location_tokens(), special_tokens=True)
@@ -165,6 +165,25 @@ def initialise(model: Any, location_ids: Sequence[int], size: tuple[int, int]) -
         model.model.language_model.encoder.embed_positions.weight.zero_()
 
 
+def _vision(shape: TinyShape, size: tuple[int, int]) -> dict[str, Any]:
+    """The image encoder's configuration."""
+    return {
+        "depths": list(shape.depths),
+        "patch_size": [7, 3, 3],
+        "patch_stride": [4, 2, 1],
+        "patch_padding": [3, 1, 1],
+        "patch_prenorm": [False, True, True],
+        "embed_dim": list(shape.widths),
+        "num_heads": [max(1, w // 32) for w in shape.widths],
+        "num_groups": [max(1, w // 32) for w in shape.widths],
+        "window_size": 8,
+        "drop_path_rate": 0.0,
+        "projection_dim": shape.widths[-1],
+        "max_position_embeddings": max(size) // STRIDE,
+        "initializer_range": 0.1,
+    }
+
+
 def tiny_model(processor: Any, size: tuple[int, int], shape: TinyShape | None = None, seed: int = 0) -> Any:
     """A tiny Florence-2 with random weights.
 
@@ -181,21 +200,7 @@ def tiny_model(processor: Any, size: tuple[int, int], shape: TinyShape | None = 
     shape = shape or TinyShape()
     width = shape.widths[-1]
     tokenizer = processor.tokenizer
-    vision = {
-        "depths": list(shape.depths),
-        "patch_size": [7, 3, 3],
-        "patch_stride": [4, 2, 1],
-        "patch_padding": [3, 1, 1],
-        "patch_prenorm": [False, True, True],
-        "embed_dim": list(shape.widths),
-        "num_heads": [max(1, w // 32) for w in shape.widths],
-        "num_groups": [max(1, w // 32) for w in shape.widths],
-        "window_size": 8,
-        "drop_path_rate": 0.0,
-        "projection_dim": width,
-        "max_position_embeddings": max(size) // STRIDE,
-        "initializer_range": 0.1,
-    }
+    special = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}
     text = BartConfig(
         vocab_size=len(tokenizer),
         d_model=width,
@@ -210,19 +215,15 @@ def tiny_model(processor: Any, size: tuple[int, int], shape: TinyShape | None = 
         attention_dropout=0.0,
         activation_dropout=0.0,
         init_std=0.1,
-        bos_token_id=0,
-        pad_token_id=1,
-        eos_token_id=2,
         decoder_start_token_id=2,
         forced_eos_token_id=None,
+        **special,  # type: ignore[arg-type]
     )
     config = Florence2Config(
-        vision_config=vision,
+        vision_config=_vision(shape, size),
         text_config=text.to_dict(),
         image_token_id=tokenizer.image_token_id,
-        bos_token_id=0,
-        pad_token_id=1,
-        eos_token_id=2,
+        **special,  # type: ignore[arg-type]
     )
     torch.manual_seed(seed)
     model = Florence2ForConditionalGeneration(config)

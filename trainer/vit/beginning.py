@@ -196,7 +196,12 @@ def _network(
 ) -> ViTConfig:
     """The network's shape: an earlier run's or the defaults, what was given, and what the data ask for."""
     given = {name: getattr(args, name) for name in MODEL_OPTIONS if getattr(args, name) is not None}
-    own = {"classes": data.classes, "width": data.size[0], "height": data.size[1], "views": cameras}
+    own: dict[str, Any] = {
+        "classes": data.classes,
+        "width": data.size[0],
+        "height": data.size[1],
+        "views": cameras,
+    }
     split = data.splits["train"]
     if args.init and source is not None:
         statistics = channel_statistics(split.pictures, len(split.runs))

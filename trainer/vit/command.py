@@ -22,6 +22,7 @@ from trainer.vit import attention, doctor, hub_files, results, training
 from trainer.vit.beginning import Beginning, new_beginning, put_weights, resumed_beginning
 from trainer.vit.epoch_report import EpochReport
 from trainer.vit.finish import finish
+from trainer.vit.loader import Portion
 from trainer.vit.network.model import SIZES, ViT
 from trainer.vit.options import parser
 from trainer.vit.run import FORMAT, load_config, save_config
@@ -49,9 +50,7 @@ def _begin(args: argparse.Namespace, device: torch.device) -> Beginning:
     return begun
 
 
-def _take(
-    args: argparse.Namespace, begun: Beginning, loop_in: Callable[[Path], Loop[training.Portion]]
-) -> Path:
+def _take(args: argparse.Namespace, begun: Beginning, loop_in: Callable[[Path], Loop[Portion]]) -> Path:
     """Make the folder the new run's, so that it can be resumed whenever it is killed; returns it.
 
     Weights in it that the run begins with go like the rest: the state of no epoch has them, until the first epoch's.
@@ -122,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
     share.wait()  # until all have read what --overwrite removes
     trainee = training.ViTTrainee(data, model, optimizer, settings, share)
 
-    def loop_in(folder: Path) -> Loop[training.Portion]:
+    def loop_in(folder: Path) -> Loop[Portion]:
         return Loop(trainee, trainee.schedule, folder, args.time_limit)
 
     if share.first:
@@ -140,7 +139,7 @@ def run(args: argparse.Namespace) -> int:
     return _ended(args, data, model, outcome, look) if share.first else 0
 
 
-def _reports(loop: Loop[training.Portion], begun: Beginning, device: torch.device) -> Callable[[], None]:
+def _reports(loop: Loop[Portion], begun: Beginning, device: torch.device) -> Callable[[], None]:
     """Have each epoch said; with stages also look where the network looks after each of them.
 
     Returns:

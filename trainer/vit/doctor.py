@@ -62,7 +62,7 @@ class Examination:
 def chosen_rows(labels: torch.Tensor, count: int = PICTURES) -> list[int]:
     """Rows of a batch that holds the classes alike, each class's first ones."""
     rows: list[int] = []
-    queues = [torch.nonzero(labels == label).flatten().tolist() for label in labels.unique().tolist()]
+    queues = [torch.nonzero(labels == label).flatten().tolist() for label in torch.unique(labels).tolist()]
     while len(rows) < count and any(queues):
         for queue in queues:
             if queue and len(rows) < count:
@@ -94,7 +94,7 @@ def _advice(config: TrainingConfig, losses: Sequence[float], largest: float) -> 
 
 def _in_vain(split: Split, rows: Sequence[int], names: Sequence[str], config: TrainingConfig) -> str:
     """Why no step needs to be taken to see that nothing can be learned; empty where that is not so."""
-    if len(split.labels[rows].unique()) < 2:
+    if len(torch.unique(split.labels[rows])) < 2:
         only = names[int(split.labels[rows][0])]
         return f"every training picture is {only}: there is nothing to tell apart"
     if pairs := contradictions(split, rows):
@@ -177,7 +177,7 @@ def examine(model: ViT, split: Split, config: TrainingConfig) -> Examination:
     """
     rows = chosen_rows(split.labels)
     if reason := _in_vain(split, rows, model.config.classes, config):
-        alike = len(split.labels[rows].unique()) < 2
+        alike = len(torch.unique(split.labels[rows])) < 2
         return Examination(False, True, reason, 0, math.nan, math.nan, float(alike), 0.0)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -246,7 +246,7 @@ def check_labels(split: Split, ok_index: int, classes: Sequence[str]) -> tuple[l
         Problems that forbid training (more than one row in twenty), and warnings.
     """
     wrong = []
-    by_example = split.categories.unflatten(0, (-1, split.views)).flatten(1)
+    by_example = torch.unflatten(split.categories, 0, (-1, split.views)).flatten(1)
     for index, label in enumerate(split.labels.tolist()):
         shown = {c for c in by_example[index].tolist() if c not in (ok_index, IGNORED)}
         if shown and label not in shown:

@@ -113,7 +113,7 @@ def steps_of(
         share: This process's part.
     """
     generator = torch.Generator().manual_seed(config.seed * 100_003 + epoch)
-    parts = picture_order(split, config.balanced, generator).split(config.batch_size)
+    parts = torch.split(picture_order(split, config.balanced, generator), config.batch_size)
     with_pictures, with_close_ups = epoch > plan.close_up_epochs, plan.close_up_epochs > 0
     count = 2 * config.batch_size * split.views
     for step in range(plan.steps(epoch)):

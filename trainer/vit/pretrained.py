@@ -265,9 +265,9 @@ def read(source: str) -> Pretrained:
     embedding, patch = "embeddings.patch_embeddings.projection", shape["patch_size"]
     tensors["stem.projection.weight"] = reader.take([f"{embedding}.weight"], (dim, 3, patch, patch))
     tensors["stem.projection.bias"] = reader.take([f"{embedding}.bias"], (dim,))
-    names = TOKENS[kind]
-    places = reader.take(["embeddings.position_embeddings"], (1, len(names) + grid[0] * grid[1], dim))[0]
-    tokens = torch.cat([reader.take([f"embeddings.{name}"], (1, 1, dim))[0] for name in names])
+    own = TOKENS[kind]
+    places = reader.take(["embeddings.position_embeddings"], (1, len(own) + grid[0] * grid[1], dim))[0]
+    tokens = torch.cat([reader.take([f"embeddings.{name}"], (1, 1, dim))[0] for name in own])
     if reader.problems:
         raise InputError(reader.problems)
     return Pretrained(
@@ -276,8 +276,8 @@ def read(source: str) -> Pretrained:
         mean=mean,
         std=std,
         tensors=tensors,
-        positions=places[len(names) :].unflatten(0, grid),
-        tokens=tokens + places[: len(names)],
+        positions=torch.unflatten(places[len(own) :], 0, grid),
+        tokens=tokens + places[: len(own)],
     )
 
 

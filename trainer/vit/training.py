@@ -126,7 +126,7 @@ class ViTTrainee:
         """The network's logits in float32; `rows` examples of `views` pictures are in the whole batch."""
         self.share.rows, self.share.together = rows * views, views
         if views > 1:
-            pixels = pixels.unflatten(0, (-1, views))
+            pixels = torch.unflatten(pixels, 0, (-1, views))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.amp == "bf16"):
             said = self.network(pixels)
         self.share.rows = None

@@ -100,9 +100,7 @@ def test_the_bare_command_again_and_again(place, tiny_dataset, small_options, ca
     assert json.loads(Path("runs/ladder-vit-4/summary.json").read_text())["epochs"] == 2
 
 
-def test_a_dataset_whose_content_nobody_knows_is_not_known_to_be_the_same(
-    place, tiny_dataset, small_options
-):
+def test_a_dataset_whose_content_nobody_knows_is_not_known_to_be_the_same(place, tiny_dataset, small_options):
     (put(tiny_dataset) / "README.md").write_text("somebody else's")
     options = [*small_options, "--epochs", "1", "--close-ups", "0", "--no-check"]
     with dying_in_epoch(1):

@@ -34,7 +34,7 @@ This file goes along with every run, so that transformers alone can build the ne
 
 import math
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -99,44 +99,53 @@ class ViTConfig:
         for field in fields(self):
             if field.name in ("classes", "mean", "std", "views"):
                 object.__setattr__(self, field.name, tuple(getattr(self, field.name)))
-        problems = []
-        if OK_CLASS not in self.classes or len(self.classes) < 2:
-            problems.append(
-                f"classes: expected {OK_CLASS!r} and at least one other, got {list(self.classes)}"
-            )
-        if self.stem not in STEMS or self.positions not in POSITIONS:
-            problems.append(
-                f"stem and positions: expected one of {STEMS} and of {POSITIONS}, "
-                f"got {self.stem!r} and {self.positions!r}"
-            )
-        if self.stem == "conv" and self.patch_size not in (4, 8, 16):
-            problems.append(f"patch size: expected 4, 8 or 16 px, got {self.patch_size}")
-        if self.stem == "linear" and not 2 <= self.patch_size <= 64:
-            problems.append(f"patch size: expected 2 to 64 px, got {self.patch_size}")
-        if self.registers < 0:
-            problems.append(f"registers: expected 0 or more, got {self.registers}")
-        if min(self.width, self.height) < 2 * self.patch_size:
-            problems.append(
-                f"picture size: expected at least 2 patches of {self.patch_size} px each way, "
-                f"got {self.width}x{self.height} px"
-            )
-        if self.heads < 1 or self.dim < 1 or self.dim % (4 * self.heads):
-            problems.append(f"dim: expected a multiple of 4 * heads = {4 * self.heads}, got {self.dim}")
-        if self.depth < 0 or self.stem_depth < 0 or self.stem_width < 1:
-            problems.append(
-                "depth, stem depth and stem width: expected at least 0, 0 and 1, "
-                f"got {self.depth}, {self.stem_depth} and {self.stem_width}"
-            )
-        if not len(self.mean) == len(self.std) == self.channels:
-            problems.append(f"mean and std: expected {self.channels} numbers each")
-        if len(self.views) == 1 or len(set(self.views)) < len(self.views):
-            problems.append(f"views: expected none, or two and more that differ, got {list(self.views)}")
-        if not self.mlp_ratio > 0:
-            problems.append(f"mlp ratio: expected a number above 0, got {self.mlp_ratio}")
-        if not 0 <= self.dropout < 1:
-            problems.append(f"dropout: expected 0 <= dropout < 1, got {self.dropout}")
+        problems = [problem for holds, problem in self._expectations() if not holds]
         if problems:
             raise InputError(problems)
+
+    def _expectations(self) -> list[tuple[bool, str]]:
+        """What must hold of a shape, each with what is said where it does not."""
+        patch_sizes, words = ((4, 8, 16), "4, 8 or 16") if self.stem == "conv" else (range(2, 65), "2 to 64")
+        return [
+            (
+                OK_CLASS in self.classes and len(self.classes) > 1,
+                f"classes: expected {OK_CLASS!r} and at least one other, got {list(self.classes)}",
+            ),
+            (
+                self.stem in STEMS and self.positions in POSITIONS,
+                f"stem and positions: expected one of {STEMS} and of {POSITIONS}, "
+                f"got {self.stem!r} and {self.positions!r}",
+            ),
+            (
+                self.stem not in STEMS or self.patch_size in patch_sizes,
+                f"patch size: expected {words} px, got {self.patch_size}",
+            ),
+            (self.registers >= 0, f"registers: expected 0 or more, got {self.registers}"),
+            (
+                min(self.width, self.height) >= 2 * self.patch_size,
+                f"picture size: expected at least 2 patches of {self.patch_size} px each way, "
+                f"got {self.width}x{self.height} px",
+            ),
+            (
+                self.heads > 0 and self.dim > 0 and self.dim % (4 * self.heads) == 0,
+                f"dim: expected a multiple of 4 * heads = {4 * self.heads}, got {self.dim}",
+            ),
+            (
+                self.depth >= 0 and self.stem_depth >= 0 and self.stem_width >= 1,
+                "depth, stem depth and stem width: expected at least 0, 0 and 1, "
+                f"got {self.depth}, {self.stem_depth} and {self.stem_width}",
+            ),
+            (
+                len(self.mean) == len(self.std) == self.channels,
+                f"mean and std: expected {self.channels} numbers each",
+            ),
+            (
+                len(self.views) != 1 and len(set(self.views)) == len(self.views),
+                f"views: expected none, or two and more that differ, got {list(self.views)}",
+            ),
+            (self.mlp_ratio > 0, f"mlp ratio: expected a number above 0, got {self.mlp_ratio}"),
+            (0 <= self.dropout < 1, f"dropout: expected 0 <= dropout < 1, got {self.dropout}"),
+        ]
 
     @property
     def ok_index(self) -> int:
@@ -200,7 +209,8 @@ class ResidualConv(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv(F.gelu(self.norm(x)))
+        out: Tensor = self.conv(F.gelu(self.norm(x)))
+        return x + out
 
 
 class ConvStem(nn.Module):
@@ -220,7 +230,8 @@ class ConvStem(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return self.layers(pixels)
+        tokens: Tensor = self.layers(pixels)
+        return tokens
 
 
 class LinearStem(nn.Module):
@@ -231,7 +242,8 @@ class LinearStem(nn.Module):
         self.projection = nn.Conv2d(config.channels + 1, config.dim, config.patch_size, config.patch_size)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return self.projection(pixels)
+        tokens: Tensor = self.projection(pixels)
+        return tokens
 
 
 def rotary_tables(grid: tuple[int, int], head_dim: int) -> tuple[Tensor, Tensor]:
@@ -281,7 +293,8 @@ class Attention(nn.Module):
         qkv = self.qkv(x).view(batch, tokens, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
         q, k, v = qkv.unbind(0)  # (B, heads, N, head_dim)
         out = F.scaled_dot_product_attention(rotate(q, cos, sin), rotate(k, cos, sin), v)
-        return self.proj(out.transpose(1, 2).reshape(batch, tokens, dim))
+        projected: Tensor = self.proj(out.transpose(1, 2).reshape(batch, tokens, dim))
+        return projected
 
 
 class Block(nn.Module):
@@ -298,7 +311,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         x = x + self.dropout(self.attention(self.norm1(x), cos, sin))
-        return x + self.dropout(self.mlp(self.norm2(x)))
+        out: Tensor = x + self.dropout(self.mlp(self.norm2(x)))
+        return out
 
 
 class EvidencePooling(nn.Module):
@@ -309,6 +323,8 @@ class EvidencePooling(nn.Module):
     """
 
     SHARPNESS = 2.0
+
+    keep: Tensor
 
     def __init__(self, classes: int, ok_index: int) -> None:
         super().__init__()
@@ -331,6 +347,9 @@ class ViT(nn.Module):
 
     Or (B, V, channels, H, W): V views of each of B parts, which get one row of class logits each.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, config: ViTConfig) -> None:
         super().__init__()
@@ -360,9 +379,10 @@ class ViT(nn.Module):
 
     def _positions(self, grid: tuple[int, int]) -> Tensor:
         """(h * w, dim) learned positions of a grid; a cut-out has those of the picture's middle."""
+        assert self.positions is not None
         if grid == self.config.grid:
             return self.positions
-        whole = self.positions.unflatten(0, self.config.grid)
+        whole: Tensor = self.positions.unflatten(0, self.config.grid)  # type: ignore[no-untyped-call]
         if grid[0] > whole.shape[0] or grid[1] > whole.shape[1]:
             return resized_positions(whole, grid)
         top, left = (whole.shape[0] - grid[0]) // 2, (whole.shape[1] - grid[1]) // 2
@@ -407,7 +427,7 @@ class ViT(nn.Module):
         logits = self.class_head(x.mean(1)) + self.pooling(patch_logits.transpose(1, 2))
         return Prediction(logits, patch_logits)
 
-    def parameter_groups(self, weight_decay: float) -> list[dict]:
+    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Parameters for an optimizer: matrices and kernels decay; norms, biases, tokens and the pooling's do not."""
         matrices = {name for name, p in self.named_parameters() if p.ndim > 1} - {"registers", "positions"}
         decay = [p for name, p in self.named_parameters() if name in matrices]

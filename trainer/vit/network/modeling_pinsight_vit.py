@@ -68,7 +68,7 @@ class PinsightViTImageProcessor(BaseImageProcessor):
         """What `save_pretrained` writes. The model's configuration names the class (see `trainer.vit.hub_files`)."""
         return {"size": self.size}
 
-    def __call__(self, images: Any, **kwargs: Any) -> BatchFeature:
+    def __call__(self, images: Any, **kwargs: Any) -> BatchFeature:  # type: ignore[override]
         return self.preprocess(images, **kwargs)
 
     def preprocess(self, images: Any, return_tensors: str | None = "pt", **kwargs: Any) -> BatchFeature:
