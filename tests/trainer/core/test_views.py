@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import load_file
 
-from generator.dataset import labels
 from generator.io.view_names import parts_of, view_of
 from tests.trainer.conftest import draw_pins, dying_in_epoch, png_bytes, tiny_rows
 from tests.trainer.core.test_distributed import together
@@ -22,7 +21,7 @@ from trainer.core import row_facts
 from trainer.core.data import load_data
 from trainer.core.distributed import Share, SharedDropout
 from trainer.core.errors import InputError
-from trainer.core.views import PRECEDENCE, by_part, view_list
+from trainer.core.views import by_part, view_list
 from trainer.vit import run as vit_run
 from trainer.vit.closeups import CloseUps
 from trainer.vit.command import main
@@ -124,10 +123,6 @@ def test_a_part_is_as_bad_as_its_worst_picture(make_dataset, tmp_path):
         row["label"] = label
     data = make_dataset(tmp_path / "data", {"train": rows, "validation": part_rows("validation", 3, 1)})
     assert grouped(data)["train"].labels.tolist() == [1, 0, 2, 1]  # NUKENG before BENDNG before OK
-
-
-def test_the_gravest_class_is_the_dataset_s_own() -> None:
-    assert (*PRECEDENCE, "OK") == labels.PRECEDENCE
 
 
 def test_a_part_can_be_seen_where_one_of_its_views_shows_the_defect(few_parts):
