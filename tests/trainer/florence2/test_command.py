@@ -145,6 +145,30 @@ def test_positions_are_seen_where_pictures_train(dataset, tmp_path):
         assert load_config(run)[1].seen == {"": sorted(addresses)} != data.seen_positions(range(8))
 
 
+def test_the_bare_command_trains_a_tiny_model_and_resumes_it(dataset, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    data = shutil.copytree(dataset, Path("datasets") / "ladder")
+    (data / "README.md").write_text(f"---\npinsight:\n  content_sha256: {'a' * 64}\n---\n")
+    (data / "connectors.json").write_text("{}")
+    words = ["--epochs", "2", "--batch-size", "4", "--threads", "1", "--device", "cpu"]
+    with dying_in_epoch(2):
+        assert command.main(words) == 1
+    said = capsys.readouterr()
+    assert "--model tiny, --mode full: a small Florence-2 from random weights" in said.out
+    assert "--out runs/ladder-florence2\n" in said.out
+    assert "go on with --resume --out runs/ladder-florence2" in said.err
+    with dying_in_epoch(1):
+        assert command.main(words) == 1
+    assert "--out runs/ladder-florence2: begun with these settings and data" in capsys.readouterr().out
+    with dying_in_epoch(1):
+        assert command.main([*words, "--seed", "3"]) == 1
+    assert sorted(path.name for path in Path("runs").iterdir()) == ["ladder-florence2", "ladder-florence2-2"]
+    assert (Path("runs/ladder-florence2") / "connectors.json").read_text() == "{}"
+    for option in ("--overwrite", "--compare=full"):
+        assert command.main([*words, option]) == 2
+        assert "expected --out beside it" in capsys.readouterr().err
+
+
 def enlarged(rows: list[dict]) -> list[dict]:
     """The rows with pictures of twice the size."""
     for row in rows:
