@@ -80,7 +80,7 @@ def parse_tolerance(text: str) -> dict[str, float]:
 
 
 def judge(position: Mapping[str, Any], tolerance: Tolerance) -> tuple[str, tuple[str, ...]]:
-    """Class of one position, and every kind of defect that makes it NG.
+    """Class of one position, and every kind of defect that makes it NG. `trainer.core.defect_size` compares likewise.
 
     Args:
         position: its `kind` and `defects` and, where it is not missing, `true_position_mm` and `retraction_mm`.
