@@ -49,7 +49,7 @@ def part_rows(split: str, count: int, seed: int, views: tuple[str, ...] = VIEWS)
             objects["visible"] = [0.0 if i == target and not seen else 1.0 for i in range(8)]
             objects["true_position_mm"] = [0.4 if c == 0 else None if c == 1 else 0.1 for c in categories]
             row = {"image": {"bytes": png_bytes(picture), "path": None}, "objects": objects, "camera": view}
-            row["part"] = f"{split}{index}"
+            row["part"] = 100 * (split == "validation") + index
             rows.append({**part, **row, "run": f"{split}{index:03d}_{view}", "observable": seen})
     return rows
 
@@ -152,25 +152,25 @@ def without(rows: list[dict], *runs: str) -> list[dict]:
         (
             lambda t, v: without(t, "train001_left"),
             "all",
-            "train: part train1: expected a picture from left, got none",
+            "train: part 1: expected a picture from left, got none",
         ),
         (
             lambda t, v: without(t, "train001_left", "train001_top", "train004_top"),
             "center,left,top",
-            "train: part train4: expected a picture from top, got none",
+            "train: part 4: expected a picture from top, got none",
         ),
         (
             lambda t, v: [*t, {**t[3], "run": "again"}],
             "all",
-            "train: part train1: expected one picture from center, got train001_center and again",
+            "train: part 1: expected one picture from center, got train001_center and again",
         ),
         (
-            lambda t, v: [{**t[0], "part": ""}, *t[1:]],
+            lambda t, v: [{**t[0], "part": None}, *t[1:]],
             "all",
             "train000_center: expected a part and a camera, got",
         ),
-        (lambda t, v: [{**t[0], "camera": ""}, *t[1:]], "all", "part 'train0' and camera ''"),
-        (lambda t, v: t, "center,bottom", "part train0: expected a picture from bottom, got none"),
+        (lambda t, v: [{**t[0], "camera": ""}, *t[1:]], "all", "part 0 and camera ''"),
+        (lambda t, v: t, "center,bottom", "part 0: expected a picture from bottom, got none"),
         (
             lambda t, v: [row for row in t if row["camera"] == "left"],
             "all",
@@ -193,7 +193,7 @@ def test_a_part_in_two_splits_is_told(few_parts, make_dataset, tmp_path):
     rows = part_rows("train", 3, 0)
     data = make_dataset(tmp_path / "data", {"train": rows, "validation": rows})
     with pytest.raises(
-        InputError, match="part train0: expected all its pictures in one split, got some in train too"
+        InputError, match="part 0: expected all its pictures in one split, got some in train too"
     ):
         grouped(data)
 
@@ -385,7 +385,7 @@ def test_evaluation_counts_parts(parts_run, parts_dataset, tmp_path, capsys):
     assert "camera" not in measured["factors"]
     with (out / "predictions.csv").open(newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
-    assert [line["part"] for line in lines] == [f"/validation{i}" for i in range(9)]
+    assert [line["part"] for line in lines] == [f"/{100 + i}" for i in range(9)]
     assert lines[0]["run"] == "validation000_center+validation000_left+validation000_top"
     assert "Parts are judged" in (out / "report.html").read_text(encoding="utf-8")
 
