@@ -1,7 +1,7 @@
 """SOARTC and plain comparisons on renders that nothing was chosen on; the numbers of docs/soart.md.
 
-    python -m benchmarks.soart_plan
-    python -m generator render manifests/soart_ok.csv --out R --mask-scale 1         and soart_defects.csv likewise
+    python -m benchmarks.soart_plan --to M
+    python -m generator render M/soart_ok.csv --out R --mask-scale 1                 and soart_defects.csv likewise
     python -m benchmarks.soart_evaluation detect R --to results                      AUROC by kind, size and disturbance
     python -m benchmarks.soart_evaluation thresholds R --to results                  do the stated intervals hold?
     python -m benchmarks.soart_evaluation tables results --to docs/soart_detection.md
@@ -29,7 +29,7 @@ from PIL import Image
 from scipy import ndimage
 from tqdm import tqdm
 
-from benchmarks.soart_plan import EACH
+from benchmarks.soart_plan import EACH, manifest_text
 from generator.io.pin_boxes import read_pin_boxes
 from generator.soart.anomaly_degree import distance
 from generator.soart.estimator import SoartC
@@ -64,8 +64,7 @@ brackets Wilson's 95 % interval for {each} trials; **bold** is the best, ↓ lie
 
 
 def rows(name: str) -> list[dict[str, str]]:
-    with (ROOT / "manifests" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    return list(csv.DictReader(manifest_text(name).splitlines()))
 
 
 def picture(folder: Path, run: str) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""Writes the manifests that SOARTC is tuned and judged on: `python -m benchmarks.soart_plan [--to manifests]`.
+"""Writes the manifests that SOARTC is tuned and judged on: `python -m benchmarks.soart_plan --to DIR`.
 
-One station: one housing, terminal, camera, light and word. `soart_tuning.csv`, which is not kept, is what options were
-chosen on. `soart_defects.csv` (one defect a picture) and `soart_ok.csv` (the unit space's pool, then the fresh OK
+One station: one housing, terminal, camera, light and word. Options were chosen on `soart_tuning.csv`.
+`soart_defects.csv` (one defect a picture) and `soart_ok.csv` (the unit space's pool, then the fresh OK
 pictures that false alarms are counted on) are other parts, which nothing was chosen on.
 """
 
@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import random
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
 STATION = {
     "scene": "connector_3x9",
     "housing": "plain",
@@ -86,15 +86,22 @@ def manifests() -> dict[str, list[dict[str, object]]]:
     }
 
 
+def manifest_text(name: str) -> str:
+    """The manifest of this name as CSV."""
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(manifests()[name])
+    return file.getvalue()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--to", type=Path, default=ROOT / "manifests", help="folder")
+    parser.add_argument("--to", type=Path, required=True, help="folder; made where it is not there")
     options = parser.parse_args()
+    options.to.mkdir(parents=True, exist_ok=True)
     for name, rows in manifests().items():
-        with (options.to / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        (options.to / f"{name}.csv").write_text(manifest_text(name), encoding="utf-8", newline="")
         print(f"{name}.csv: {len(rows)} rows")
     return 0
 

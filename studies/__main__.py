@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from studies.plan import SEEDS, SIZES, all_runs
 from studies.results import TABLE, ResultError, Results
-from studies.run import ROOT, TOPICS, Design, Run
+from studies.run import ROOT, TOPICS, Design, Run, source_text
 
 if TYPE_CHECKING:
     from studies.execution import Execution
@@ -144,9 +144,8 @@ def pictures_of(design: Design) -> int:
 
     limits, count = dict(design.rows), 0
     for source in design.sources:
-        path = ROOT / source
-        spec = path.suffix == ".toml"
-        text = manifest_of(read_spec(path), ROOT / "scenes") if spec else path.read_text("utf-8-sig")
+        spec = source.endswith(".toml")
+        text = manifest_of(read_spec(ROOT / source), ROOT / "scenes") if spec else source_text(source)
         for split, rows in Counter(row["split"] for row in csv.DictReader(io.StringIO(text))).items():
             count += min(rows, limits.get(split, rows))
     return count

@@ -27,7 +27,7 @@ from generator.augmenting.plan import PROPOSED
 from generator.dataset.folder import NSOART, read_features, split_files
 from generator.dataset.writer import ShardWriter
 from studies.locks import locked
-from studies.run import ROOT, Data, Design, Take, described, design_described, digest
+from studies.run import ROOT, Data, Design, Take, described, design_described, digest, source_text
 
 DONE = "done.json"
 # What says where a row stands among the others; names, parts and seeds do not.
@@ -115,10 +115,11 @@ class Workshop:
         for number, source in enumerate(design.sources):
             path, log = folder / f"manifest_{number}.csv", folder / "log.txt"
             if not path.is_file():
-                whole = ROOT / source
-                if whole.suffix == ".toml":
-                    whole = folder / f".spec_{number}.csv"
+                whole = folder / f".source_{number}.csv"
+                if source.endswith(".toml"):
                     self.command(["-m", "generator", "design", str(ROOT / source), "-o", str(whole)], log)
+                else:
+                    whole.write_text(source_text(source), encoding="utf-8", newline="")
                 rows = read_rows_of([whole])
                 kept = []
                 for split in dict.fromkeys(row["split"] for row in rows):

@@ -313,7 +313,7 @@ METHODS = ("difference", "1-SSIM", "1-ZNCC", "tolerance", "deviation", "SOARTC",
 
 def _question_8(size: Size, seed: int) -> list[Run]:
     station = Design("station", ("studies/designs/station.toml",))
-    judged = Design("judged", ("manifests/soart_ok.csv", "manifests/soart_defects.csv"))
+    judged = Design("judged", ("soart_ok.csv", "soart_defects.csv"))
     found = []
     if seed == 0:  # nothing in it is drawn
         data = Data("judged", (("test", (Take(judged, "test"),)),))

@@ -13,6 +13,8 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from benchmarks.soart_plan import manifest_text
+
 ROOT = Path(__file__).resolve().parents[1]
 VERSION = 2
 
@@ -133,13 +135,20 @@ def described(data: Data) -> dict[str, Any]:
 
 def design_described(design: Design) -> dict[str, Any]:
     """A design's sources by file name with their hashes, its rows and build options; where they lie does not count."""
-    sources = {Path(name).name: _file_hash(ROOT / name) for name in design.sources}
+    sources = {Path(name).name: _source_hash(ROOT / name) for name in design.sources}
     return {"sources": sources, "rows": [list(pair) for pair in design.rows], "build": list(design.build)}
 
 
+def source_text(name: str) -> str:
+    """A design's source: a SPEC or a manifest in the repository, or a manifest that `benchmarks.soart_plan` makes."""
+    path = ROOT / name
+    return path.read_text("utf-8-sig") if path.is_file() else manifest_text(Path(name).stem)
+
+
 @cache
-def _file_hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _source_hash(path: Path) -> str:
+    content = path.read_bytes() if path.is_file() else manifest_text(path.stem).encode()
+    return hashlib.sha256(content).hexdigest()
 
 
 def digest(recipe: Any) -> str:

@@ -14,7 +14,6 @@ import pytest
 
 from blender_scripts import render as render_script
 from blender_scripts.contract.connector import read_connector
-from blender_scripts.contract.errors import InputError
 from blender_scripts.contract.rig import CAMERAS
 from blender_scripts.contract.toml_section import TomlSection
 from blender_scripts.manifest.defects import KINDS, Choice
@@ -529,17 +528,6 @@ def test_the_example_manifests_are_right(tmp_path: Path):
     for content in examples:
         (tmp_path / "example.csv").write_text(content, "utf-8")
         assert read_manifest(tmp_path / "example.csv", SCENES).runs
-
-
-def test_the_kept_manifests_are_right():
-    manifests = sorted((ROOT / "manifests").glob("*.csv"))
-    wrong = []
-    for path in manifests:
-        try:
-            assert read_manifest(path, SCENES).runs
-        except InputError as error:
-            wrong.append(str(error))
-    assert manifests and not wrong
 
 
 def test_python_examples_import_what_exists():

@@ -16,7 +16,7 @@ REQUIRED = (
 OPTIONAL = ("part", "width", "height", "samples")
 RESERVED = (
     *("image", "nsoart", "mask", "label", "verdict", "kinds", "observable", "grey", "bbox_str", "objects"),
-    *("synthetic", "original", "augmentation", "housing_bbox"),
+    *("synthetic", "original", "augmentation", "housing_bbox", "camera_json", "tolerance_json"),
 )
 # What decides the picture, in the order of the record's `row`.
 PICTURE_COLUMNS = (

@@ -14,7 +14,7 @@ import numpy as np
 
 from generator.augmenting.orientation import Naming
 from generator.augmenting.transforms import Move
-from generator.dataset.labels import ANSWER_LABELS, NUKENG, OK, is_in_answer, worst_class
+from generator.dataset.labels import ANSWER_LABELS, NUKENG, OK, is_grey, is_in_answer, worst_class
 from generator.dataset.rows import Box, ObjectRow, PictureRow, Point, answer, clipped, shown_part
 
 
@@ -150,9 +150,7 @@ def _grey(row: PictureRow, left: Sequence[ObjectRow], settings: Settings) -> boo
     if not row.grey or not limits:
         return row.grey
     return any(
-        (value := getattr(each, name)) is not None and abs(value - limit) <= settings.grey * limit
-        for each in left
-        for name, limit in limits.items()
+        is_grey({name: getattr(each, name) for name in limits}, limits, settings.grey) for each in left
     )
 
 

@@ -1,6 +1,6 @@
 """Datasets: from what was rendered to a folder that `load_dataset` opens, and on to the Hub.
 
-rows            THE row type, PictureRow and ObjectRow: a new column is a new field there
+rows            THE row type, PictureRow and ObjectRow: a new column begins there
 labels          the decision OK or NG: `judge`, tolerance, classes
 record_rows     a record to its row, under one tolerance: where a column gets its value
 build           a folder of renders to a dataset, in two passes (render_folder); render_check: what is refused

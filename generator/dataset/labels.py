@@ -80,7 +80,7 @@ def parse_tolerance(text: str) -> dict[str, float]:
 
 
 def judge(position: Mapping[str, Any], tolerance: Tolerance) -> tuple[str, tuple[str, ...]]:
-    """Class of one position, and every kind of defect that makes it NG.
+    """Class of one position, and every kind of defect that makes it NG. `trainer.core.defect_size` compares likewise.
 
     Args:
         position: its `kind` and `defects` and, where it is not missing, `true_position_mm` and `retraction_mm`.
@@ -108,11 +108,18 @@ def judge(position: Mapping[str, Any], tolerance: Tolerance) -> tuple[str, tuple
     return (BENDNG if kinds else OK), tuple(kinds)
 
 
-def is_grey(position: Mapping[str, Any], tolerance: Tolerance, grey: float) -> bool:
-    """Whether a measure of a position lies within `grey` times its limit of that limit."""
-    if grey <= 0 or position["kind"] == "missing":
-        return False
-    return any(abs(position[name] - limit) <= grey * limit for name, limit in asdict(tolerance).items())
+def is_grey(measures: Mapping[str, Any], limits: Mapping[str, float], grey: float) -> bool:
+    """Whether one of a position's measures lies within `grey` times its limit of that limit.
+
+    Args:
+        measures: true_position_mm and retraction_mm, None of a missing pin.
+        limits: in mm, by the same names.
+        grey: fraction of a limit; 0: none is.
+    """
+    return grey > 0 and any(
+        measures[name] is not None and abs(measures[name] - limit) <= grey * limit
+        for name, limit in limits.items()
+    )
 
 
 def is_in_answer(category: str, visible: float | None, area: float) -> bool:

@@ -136,10 +136,11 @@ def label_picture(
     ]
     shows += [each.in_answer is True for each in others]
     label = worst_class(each.category for each in (*pins, *others))
+    limits = asdict(tolerance)
     return PictureLabel(
         label=label,
         kinds=tuple(sorted({kind for each in (*pins, *others) for kind in each.kinds or ()})),
-        grey=any(is_grey(position, tolerance, grey) for position in positions),
+        grey=any(is_grey(position, limits, grey) for position in positions),
         observable=label == OK or any(shows),
         objects=(*pins, *others),
     )

@@ -1,7 +1,9 @@
 """THE row type: what a dataset knows of a picture and of each object in it.
 
 `build`, `import` and `augment` make `PictureRow` and `ObjectRow`; the trainers read them. `features` derives the
-columns from the two classes, so a new column is a new field here, and its value where rows are made.
+columns from the two classes. A new column of an object is a field of ObjectRow; one of a picture is a field of
+PictureRow with its line in `columns_of` and `row_of`. Where it gets its value: dataset/record_rows.py (renders) and
+interchange/photo_rows.py (photographs). Its name is RESERVED in a manifest (manifest/run.py).
 
 A value that nobody knows is None. An older dataset may lack columns: `missing_columns` names them, and their values
 are None.

@@ -6,6 +6,9 @@
     upright     turned as its EXIF tag says
     plain       RGB, RGBA, L or I;16 from any mode
     eight_bit   RGB or L: 16-bit grey is scaled, transparency dropped
+
+trainer/vit/network/letterbox.py has a smaller one, for transformers alone: it travels with a run. A test holds it to
+turn pictures as this one does.
 """
 
 from __future__ import annotations

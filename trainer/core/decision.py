@@ -1,5 +1,7 @@
 """The decision OK/NG of a classifier: its probabilities, the threshold on them, and how both are chosen.
 
+What makes a pin NG in the truth: generator/dataset/labels.py. Florence-2's threshold: `florence2.metrics.best_threshold`.
+
 - *Threshold*: NG is said from so much 1 - P(OK) on. It maximises the mean of the found NG and the passed OK pictures of
   validation, at the middle of the widest such gap, so that neither class's share of the pictures moves it.
 - *Temperature*: what the logits are divided by so that probabilities mean what they say (Guo et al. 2017, On

@@ -15,13 +15,12 @@ from typing import Any
 
 import torch
 
+from generator.dataset.labels import PRECEDENCE
 from trainer.core.errors import InputError
 from trainer.core.split import Split
 from trainer.vit.network.model import OK_CLASS
 
 ALL = ("all",)
-# The gravest first: the dataset's own order for a picture with several defects. Classes of other names follow.
-PRECEDENCE = ("NUKENG", "BENDNG", "OTHERNG")
 MOST_NAMED = 5
 
 
@@ -98,8 +97,9 @@ def by_part(
         InputError: A row without part or camera, a part with no picture or several from one of the views, or one that
             stands in two splits.
     """
-    graver = [name for name in PRECEDENCE if name in classes]
-    graver += [name for name in classes if name not in (*PRECEDENCE, OK_CLASS)]
+    # The gravest first, as in a picture with several defects; classes of other names follow.
+    graver = [name for name in PRECEDENCE if name in classes and name != OK_CLASS]
+    graver += [name for name in classes if name not in PRECEDENCE]
     rank = torch.tensor([graver.index(name) if name in graver else len(graver) for name in classes])
     label_of = torch.tensor([classes.index(name) for name in (*graver, OK_CLASS)])
     problems: list[str] = []

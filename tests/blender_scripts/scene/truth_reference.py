@@ -17,7 +17,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,6 +25,10 @@ ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT))
 
 from blender_scripts.geometry.lens import Window  # noqa: E402
+
+if TYPE_CHECKING:
+    from blender_scripts.manifest.run import Run
+    from blender_scripts.scene.renderer import Renderer
 
 FINE = 8
 ROUND_PX = 24
@@ -116,12 +120,12 @@ def random_manifest(folder: Path, count: int, source: random.Random, scene: str)
 class Reference:
     """Renders one row's truth 8 times finer."""
 
-    def __init__(self, renderer: Any, run: Any) -> None:
+    def __init__(self, renderer: "Renderer", run: "Run") -> None:
         from blender_scripts.geometry.optics import set_up_station
         from blender_scripts.manifest.make_part import make_part
 
         self.renderer = renderer
-        connector = renderer.manifest.connectors[run.scene]
+        connector = renderer.connectors[run.scene]
         part = make_part(connector, run.housing, run.terminal, run.marking, run.part, run.defects)
         self.pins = part.pins
         self.station = set_up_station(connector, run.camera, run.seed, run.width, run.height)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from blender_scripts.manifest.reader import read_manifest
+from blender_scripts.manifest.reader import OPTIONAL, REQUIRED, RESERVED, read_manifest
 from generator.dataset.build import Options, build
 from generator.dataset.folder import read_features, read_rows, split_files
 from generator.dataset.record_rows import Labelling, picture_row
@@ -122,3 +122,8 @@ def test_a_camera_is_read_from_a_record_and_from_its_own_json(renders: Path) -> 
     camera = CameraRow.of(record)
     assert (camera.fx, camera.cx, len(camera.matrix_world)) == (100.0, 48.0, 4)
     assert CameraRow.of(json.loads(camera.as_json())) == camera
+
+
+def test_a_user_s_column_cannot_take_the_place_of_one_of_ours() -> None:
+    """Every column that is neither the manifest's own nor the user's is refused in a manifest."""
+    assert set(features(True, masks=True)) - {*RESERVED, *REQUIRED, *OPTIONAL} == set()

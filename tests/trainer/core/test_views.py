@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import load_file
 
-from generator.dataset import labels
 from generator.io.view_names import parts_of, view_of
 from tests.trainer.conftest import draw_pins, dying_in_epoch, png_bytes, tiny_rows
 from tests.trainer.core.test_distributed import together
@@ -22,7 +21,7 @@ from trainer.core import row_facts
 from trainer.core.data import load_data
 from trainer.core.distributed import Share, SharedDropout
 from trainer.core.errors import InputError
-from trainer.core.views import PRECEDENCE, by_part, view_list
+from trainer.core.views import by_part, view_list
 from trainer.vit import run as vit_run
 from trainer.vit.closeups import CloseUps
 from trainer.vit.command import main
@@ -49,7 +48,7 @@ def part_rows(split: str, count: int, seed: int, views: tuple[str, ...] = VIEWS)
             objects["visible"] = [0.0 if i == target and not seen else 1.0 for i in range(8)]
             objects["true_position_mm"] = [0.4 if c == 0 else None if c == 1 else 0.1 for c in categories]
             row = {"image": {"bytes": png_bytes(picture), "path": None}, "objects": objects, "camera": view}
-            row["part"] = 100 * (split == "validation") + index
+            row["part"] = {"train": 1000, "validation": 2000}[split] + index
             rows.append({**part, **row, "run": f"{split}{index:03d}_{view}", "observable": seen})
     return rows
 
@@ -126,10 +125,6 @@ def test_a_part_is_as_bad_as_its_worst_picture(make_dataset, tmp_path):
     assert grouped(data)["train"].labels.tolist() == [1, 0, 2, 1]  # NUKENG before BENDNG before OK
 
 
-def test_the_gravest_class_is_the_dataset_s_own() -> None:
-    assert (*PRECEDENCE, "OK") == labels.PRECEDENCE
-
-
 def test_a_part_can_be_seen_where_one_of_its_views_shows_the_defect(few_parts):
     split = grouped(few_parts)["train"]
     assert row_facts.kept_rows(split, "observable").all()
@@ -152,25 +147,25 @@ def without(rows: list[dict], *runs: str) -> list[dict]:
         (
             lambda t, v: without(t, "train001_left"),
             "all",
-            "train: part 1: expected a picture from left, got none",
+            "train: part 1001: expected a picture from left, got none",
         ),
         (
             lambda t, v: without(t, "train001_left", "train001_top", "train004_top"),
             "center,left,top",
-            "train: part 4: expected a picture from top, got none",
+            "train: part 1004: expected a picture from top, got none",
         ),
         (
             lambda t, v: [*t, {**t[3], "run": "again"}],
             "all",
-            "train: part 1: expected one picture from center, got train001_center and again",
+            "train: part 1001: expected one picture from center, got train001_center and again",
         ),
         (
             lambda t, v: [{**t[0], "part": None}, *t[1:]],
             "all",
             "train000_center: expected a part and a camera, got",
         ),
-        (lambda t, v: [{**t[0], "camera": ""}, *t[1:]], "all", "part 0 and camera ''"),
-        (lambda t, v: t, "center,bottom", "part 0: expected a picture from bottom, got none"),
+        (lambda t, v: [{**t[0], "camera": ""}, *t[1:]], "all", "part 1000 and camera ''"),
+        (lambda t, v: t, "center,bottom", "part 1000: expected a picture from bottom, got none"),
         (
             lambda t, v: [row for row in t if row["camera"] == "left"],
             "all",
@@ -193,7 +188,7 @@ def test_a_part_in_two_splits_is_told(few_parts, make_dataset, tmp_path):
     rows = part_rows("train", 3, 0)
     data = make_dataset(tmp_path / "data", {"train": rows, "validation": rows})
     with pytest.raises(
-        InputError, match="part 0: expected all its pictures in one split, got some in train too"
+        InputError, match="part 1000: expected all its pictures in one split, got some in train too"
     ):
         grouped(data)
 
@@ -385,7 +380,7 @@ def test_evaluation_counts_parts(parts_run, parts_dataset, tmp_path, capsys):
     assert "camera" not in measured["factors"]
     with (out / "predictions.csv").open(newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
-    assert [line["part"] for line in lines] == [f"/{100 + i}" for i in range(9)]
+    assert [line["part"] for line in lines] == [f"/{2000 + i}" for i in range(9)]
     assert lines[0]["run"] == "validation000_center+validation000_left+validation000_top"
     assert "Parts are judged" in (out / "report.html").read_text(encoding="utf-8")
 

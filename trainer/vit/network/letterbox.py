@@ -1,7 +1,8 @@
 """Any picture as a network takes it: scaled by one factor both ways until the whole picture fits, centred, the border
 repeated around it (black would look like an empty cavity). Angles and proportions stay true.
 
-This file goes along with every run, so that transformers alone can read pictures as the training did.
+This file goes along with every run, so that transformers alone can read pictures as the training did; the commands of
+this project decode with generator/io/pictures.py, which also refuses what cannot be judged.
 """
 
 from dataclasses import dataclass
