@@ -82,7 +82,8 @@ def load_state(
     held = {name: t for name, t in tensors.items() if name.startswith(("weight.", "average."))}
     if {name: t.shape for name, t in held.items()} != {name: t.shape for name, t in own.items()}:
         raise InputError(
-            f"{path}: expected the state of this network with these settings, got other parameters"
+            f"{path}: expected the state of this network with these settings, got other parameters, or an earlier "
+            "version's"
         )
     with torch.no_grad():
         for name, tensor in own.items():
