@@ -40,7 +40,7 @@ class Schedule:
         clip: Largest norm of the gradient.
         ema: Decay per step of the averaged weights, which are measured and kept; 0 = the weights themselves.
         patience: Stop after so many epochs that count without a better one; 0 = never.
-        uncounted: So many first epochs cannot be the best.
+        uncounted: So many first epochs have no score, and patience does not count them.
     """
 
     epochs: int
