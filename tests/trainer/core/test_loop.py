@@ -1,4 +1,4 @@
-"""The loop knows no pictures: it trains whatever keeps to `Trainee`, here a plane through points: vectors, as a gauge."""
+"""The loop knows no pictures: it trains whatever keeps to `Trainee`, here a plane through points, as a gauge would."""
 
 import math
 from collections.abc import Iterator, Sequence
