@@ -13,7 +13,7 @@ from trainer.core import frozen_threshold, plots, row_facts, settings
 from trainer.core.data import load_frozen_classes
 from trainer.core.errors import InputError
 from trainer.core.frozen_threshold import FROZEN, Frozen
-from trainer.core.positions import positions_by_scene
+from trainer.core.held_out import positions_by_scene
 from trainer.core.row_facts import Facts
 from trainer.evaluate import main
 from trainer.vit import metrics

@@ -1,7 +1,7 @@
 """What every kind of run shares.
 
-data, rows, split, views, augmentation              a dataset read as tensors; its objects as the row type has them
-row_facts, positions, defect_size                   what a row says of its part: factors, pins, the defect's size
+data, columns_read, split, views, augmentation      a dataset read as tensors; its objects as the row type has them
+row_facts, held_out, defect_size                    what a row says of its part: factors, pins, the defect's size
 loop, settings, state, ema, distributed             the training loop; what a run is trained with and resumes from
 run_folder, places, event_files                     a run's files, and where it lies when nobody says
 options, console, errors                            what a command takes and says

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from trainer.core.columns_read import lacking, lacking_line, may_flip
 from trainer.core.console import say
 from trainer.core.errors import InputError
-from trainer.core.rows import lacking, lacking_line, may_flip
 from trainer.core.split import IGNORED, Data, Pictures, Split, open_picture
 from trainer.vit.network.letterbox import Fit, fit_of
 from trainer.vit.network.model import OK_CLASS

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from trainer.core.defect_size import MEASURES, size_of
-from trainer.core.positions import group_of, positions_by_scene
+from trainer.core.held_out import group_of, positions_by_scene
 from trainer.core.split import IGNORED, Split
 
 # Not factors: names, seeds, the truth itself, and how it was rendered.

@@ -16,7 +16,7 @@ from PIL import Image
 
 from trainer.core.console import say
 from trainer.core.errors import InputError
-from trainer.core.positions import positions_by_scene
+from trainer.core.held_out import positions_by_scene
 from trainer.core.split import Pictures
 from trainer.florence2.samples import Sample
 from trainer.florence2.truth import Truth, truth_of

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from trainer.core.positions import group_of
+from trainer.core.held_out import group_of
 from trainer.florence2.answers import Found, iou
 from trainer.florence2.truth import FACTORS, Pin, Truth, quantised
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from trainer.core import run_folder
 from trainer.core.errors import InputError
-from trainer.core.positions import ANY_SCENE
+from trainer.core.held_out import ANY_SCENE
 from trainer.core.settings import section
 from trainer.florence2.network import load
 from trainer.vit.network.model import OK_CLASS

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from generator.bbox_str import decode, encode
+from trainer.core.columns_read import may_flip
 from trainer.core.errors import InputError
-from trainer.core.rows import may_flip
 from trainer.vit.network.model import OK_CLASS
 
 if TYPE_CHECKING:

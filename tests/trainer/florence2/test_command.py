@@ -19,7 +19,7 @@ pytest.importorskip("pycocotools")
 from tests.trainer.conftest import dying_in_epoch, png_bytes
 from tests.trainer.florence2.florence2_rows import detection_of, with_answers
 from trainer import evaluate, predict
-from trainer.core import positions, run_folder
+from trainer.core import held_out, run_folder
 from trainer.core.errors import InputError
 from trainer.core.run_folder import read_tensors
 from trainer.florence2 import (
@@ -255,7 +255,7 @@ def test_a_config_without_scenes_is_read_and_its_addresses_count_in_every_scene(
     document["detector"]["seen"] = ["", "r1c1"]
     (run / "config.json").write_text(json.dumps(document))
     seen = load_config(run)[1].seen
-    assert [positions.group_of("any", [a], seen) for a in ("r1c1", "r1c2", "")] == [
+    assert [held_out.group_of("any", [a], seen) for a in ("r1c1", "r1c2", "")] == [
         *("seen", "held-out", "no position")
     ]
 
