@@ -87,8 +87,10 @@ def copies_of(
 
 
 def _known(row: PictureRow, settings: Settings) -> PictureRow:
-    """The row with what an older dataset says elsewhere: numbers of objects, and the tolerance of its card."""
-    tolerance = row.tolerance or settings.tolerance.get(row.manifest["scene"] or "")
+    """The row with what an older dataset says elsewhere: numbers of objects, and a render's tolerance in its card."""
+    tolerance = row.tolerance
+    if tolerance is None and row.synthetic:
+        tolerance = settings.tolerance.get(row.manifest["scene"] or "")
     if row.objects is None:
         return replace(row, tolerance=tolerance)
     numbered = (

@@ -645,6 +645,19 @@ def test_what_a_dataset_of_an_earlier_version_does_not_say_is_not_guessed(built,
     assert found["t000"]["objects"]["kinds"] == [None] * 27
 
 
+def test_a_photograph_gets_no_tolerance_of_the_card(built, tmp_path):
+    mixed = shutil.copytree(built / "plain", tmp_path / "mixed")
+    for path in (mixed / "data").glob("*.parquet"):
+        table = pq.read_table(path)
+        rows = [r | {"tolerance_json": None, "synthetic": r["run"] != "t001"} for r in table.to_pylist()]
+        pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), path)
+    plan = planned(mixed, tmp_path / "plan.csv", cut="yes", light="no", warp="no")
+    assert run("apply", plan, "--to", tmp_path / "out", "--no-trim", "--workers", 1) == 0
+    found = rows_of(tmp_path / "out")
+    assert found["t001_left"]["tolerance_json"] is None and found["t001"]["tolerance_json"] is None
+    assert json.loads(found["t002_left"]["tolerance_json"])["true_position_mm"] == 0.8
+
+
 def test_copies_carry_measures_and_camera(augmented):
     found = rows_of(augmented / "out")
     before = {t.id: t for t in objects_of(found["t001"])}
