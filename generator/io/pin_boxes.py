@@ -92,11 +92,8 @@ def _of_record(path: Path, text: str) -> tuple[list[PinBox], Path | None]:
     boxes, problems = [], []
     for number, position in enumerate(positions):
         try:
-            box = position["boxes"]["expected"]
-            if box is not None:  # a pin outside of the picture has none
-                boxes.append(
-                    PinBox(_text(position["address"]), _numbers(box), position.get("cavity") or None)
-                )
+            box = _numbers(position["boxes"]["expected"])
+            boxes.append(PinBox(_text(position["address"]), box, position.get("cavity") or None))
         except (KeyError, TypeError, ValueError, AttributeError):
             problems.append(
                 f"{path}: positions[{number}]: expected a record's address and boxes.expected = [x1, y1, x2, y2] in px "
