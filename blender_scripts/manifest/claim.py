@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from blender_scripts.contract.errors import InputError
-from blender_scripts.manifest.output_folder import EXTRAS, OutputFolder
+from blender_scripts.manifest.output_folder import EXTRAS, PATHS, OutputFolder
 from blender_scripts.manifest.reader import conflicts, run_names
 from blender_scripts.manifest.run import Manifest
 
-PATHS = "manifest_paths.json"
 # Below the current folder; what `--out` is without being given.
 RENDERS = Path("renders")
 
@@ -40,13 +39,16 @@ class Claim:
         folder, manifest = self.output.root, self.manifest
         kept = _copy_of(folder, manifest.path)
         with _writable(kept):
-            if not kept.is_file() or kept.read_bytes() != manifest.content:
-                self.output.replace_file(kept, manifest.content)
-            # Rendering the copy itself does not make it the manifest.
+            # The path first: a copy must never be taken for that of an earlier manifest. Rendering the copy itself
+            # does not make it the manifest.
             if not _is_at_home(folder, manifest.path):
                 paths = {**_paths(folder), kept.name: _way(folder, manifest.path)}
-                text = json.dumps(paths, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-                self.output.replace_file(folder / PATHS, os.fsencode(text))
+                # ASCII: a path may hold bytes that are no UTF-8, which JSON keeps as escaped surrogates.
+                self.output.replace_file(
+                    folder / PATHS, (json.dumps(paths, indent=1, sort_keys=True) + "\n").encode()
+                )
+            if not kept.is_file() or kept.read_bytes() != manifest.content:
+                self.output.replace_file(kept, manifest.content)
 
 
 def claim(manifest: Manifest, scenes: Path, out: Path | None, force: bool) -> Claim:

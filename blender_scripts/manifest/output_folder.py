@@ -16,6 +16,7 @@ from blender_scripts.contract.errors import InputError
 from blender_scripts.manifest.record import difference, encode_record, read_record
 from blender_scripts.manifest.run import Run
 
+PATHS = "manifest_paths.json"
 EXTRAS = ("depth", "normal")
 FOLDERS = ("images", "masks", "records", "manifests")
 # A file name holds 255 bytes, of which a character takes four at most.
@@ -171,7 +172,11 @@ class OutputFolder:
 
     def sweep(self, process: int | None = None) -> None:
         """Remove what a process left half-written; of all of them only where nobody else is at work in the folder."""
-        name = f".*.{process or '*'}.tmp"
-        for leftover in (*self.root.glob(name), *self.root.glob(f"*/{name}")):
-            if leftover.parent == self.root or not leftover.parent.is_symlink():
-                leftover.unlink(missing_ok=True)
+        end = f"{process or '*'}.tmp"
+        # The folder itself may hold hidden files of the user.
+        for leftover in self.root.glob(f".{PATHS}.{end}"):
+            leftover.unlink(missing_ok=True)
+        for folder in (self.root / name for name in (*FOLDERS, *EXTRAS)):
+            if not folder.is_symlink():
+                for leftover in folder.glob(f".*.{end}"):
+                    leftover.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """Which folder a manifest may be rendered into: others' files and rows, manifests of one name, the default folder."""
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -9,8 +10,8 @@ import pytest
 
 from blender_scripts.contract.connector import read_connector
 from blender_scripts.contract.errors import InputError
-from blender_scripts.manifest.claim import PATHS, Claim, claim, default_folder
-from blender_scripts.manifest.output_folder import OutputFolder
+from blender_scripts.manifest.claim import Claim, claim, default_folder
+from blender_scripts.manifest.output_folder import PATHS, OutputFolder
 from blender_scripts.manifest.reader import Manifest, read_manifest
 from tests.conftest import COLUMNS, SCENES, folder_bytes, write_manifest
 
@@ -232,3 +233,30 @@ def test_what_a_killed_process_left_half_written_goes(tmp_path: Path) -> None:
     assert len(folder_bytes(output.root)) == 2
     output.sweep(7)
     assert not folder_bytes(output.root)
+
+
+def test_hidden_files_of_the_user_are_not_swept(tmp_path: Path) -> None:
+    output = OutputFolder(tmp_path / "out")
+    (output.root / "mine").mkdir()
+    mine, left = (".notes.2024.tmp", "mine/.notes.7.tmp"), (f".{PATHS}.7.tmp", "masks/.a.png.8.tmp")
+    for name in (*mine, *left):
+        (output.root / name).touch()
+    output.sweep()
+    assert sorted(folder_bytes(output.root)) == sorted(mine)
+
+
+def test_the_path_of_a_manifest_may_hold_bytes_that_are_no_text(tmp_path: Path) -> None:
+    out, strange = tmp_path / "out", Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    take(write(strange / "m.csv", FIRST), out)
+    take(write(tmp_path / "other.csv", {"b1": 3}), out)
+    paths = json.loads((out / PATHS).read_bytes())
+    assert paths == {"m.csv": os.path.relpath(strange / "m.csv", out), "other.csv": "../other.csv"}
+
+
+def test_a_path_is_kept_before_its_copy(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    claimed = claim(write(tmp_path / "m.csv", FIRST), SCENES, out, False)
+    (out / "manifests" / "m.csv").mkdir()  # no copy can be written
+    with pytest.raises(InputError, match="expected a file that can be written"):
+        claimed.keep()
+    assert json.loads((out / PATHS).read_bytes()) == {"m.csv": "../m.csv"}
