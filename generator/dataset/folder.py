@@ -41,6 +41,33 @@ def split_files(dataset: Path) -> dict[str, list[Path]]:
     return {name: splits[name] for name in ordered_splits(splits)}
 
 
+def shard_name(split: str, number: int, count: int) -> str:
+    """What one of the Parquet files of a split is called; `number` counts from 0."""
+    return f"{split}-{number:05d}-of-{count:05d}.parquet"
+
+
+def is_whole(dataset: Path, splits: Collection[str]) -> bool:
+    """Whether all files that hold a dataset's rows are there and can be opened, and nsoart.json.
+
+    Args:
+        dataset: its folder.
+        splits: those that its card names.
+    """
+    found = split_files(dataset)
+    if not found or set(found) != set(splits):
+        return False
+    try:
+        for paths in found.values():
+            count_rows(paths)
+        read_parameters(dataset)
+    except InputError:
+        return False
+    return all(
+        [path.name for path in paths] == [shard_name(split, n, len(paths)) for n in range(len(paths))]
+        for split, paths in found.items()
+    )
+
+
 def ordered_splits(names: Iterable[str]) -> list[str]:
     """Split names in the order in which a reader expects them."""
     first = ("train", "validation", "test")

@@ -18,7 +18,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import re
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -33,8 +32,9 @@ from PIL import Image
 from blender_scripts.contract.errors import InputError
 from generator.dataset.connectors import CONNECTORS, NominalConnector, connectors_json
 from generator.dataset.contact_sheet import SheetRows, write_sheet
-from generator.dataset.folder import CARD, DATA, NSOART, SHARD, SHEET
+from generator.dataset.folder import CARD, DATA, NSOART, shard_name
 from generator.dataset.labels import CLASSES
+from generator.dataset.place import Place
 from generator.io.output_file import check_folder
 from generator.soart.nsoart import GROUP_BY, group_of
 
@@ -83,6 +83,8 @@ class Spool(NamedTuple):
             table: its rows as Arrow stores them.
         """
         sha256 = ""
+        # No note may stand beside rows of another key, whenever the command is stopped.
+        (self.folder / f"{name}.json").unlink(missing_ok=True)
         if table is not None:
             sink = io.BytesIO()
             with pa.ipc.new_file(sink, table.schema) as file:
@@ -112,32 +114,35 @@ class DatasetWriter:
         origins: pictures by split and by ORIGINS.
 
     Args:
-        to: the dataset; a dataset of ours that is there is replaced.
+        to: the dataset; a dataset of ours that is there is replaced, and one command at a time writes one.
         source: what it is made from, which `to` may not hold.
         overwrite: replace any other folder too.
         option: what a message calls `to`.
+        replace: replace a dataset of ours; False: nothing but an empty folder.
 
     Raises:
         InputError: a place that holds something else, or where nothing can be written.
     """
 
-    def __init__(self, to: Path, source: Path, overwrite: bool = False, option: str = "--to") -> None:
-        self.option = f"{option} {to}"
-        self.path = to.resolve()
-        self.building = self.path.with_name(f".{self.path.name}.building")
+    def __init__(
+        self, to: Path, source: Path, overwrite: bool = False, option: str = "--to", replace: bool = True
+    ) -> None:
+        self._place = Place(to, option, overwrite, replace)
+        self.path = self._place.path
+        self.building = self._place.building
         self.spool = Spool(self.building / _SPOOL)
         self.counts: dict[str, Counter[str]] = {}
         self.origins: dict[str, Counter[str]] = {}
-        self._replaced = self.path.with_name(f".{self.path.name}.replaced")
         self._sheet = SheetRows()
         self._digest = hashlib.sha256()
         self._shards: ShardWriter | None = None
         self._columns = Features()
         self._is_complete = False
         try:
-            self._check(source, overwrite)
+            self._check_apart(source)
+            self._place.check()
         except OSError as error:
-            raise self._no_place(error) from None
+            raise self._place.unusable(error) from None
         check_folder(to, option)
 
     @property
@@ -150,47 +155,35 @@ class DatasetWriter:
         """Of the columns and of all that was added, pictures and labels."""
         return self._digest.hexdigest()
 
-    def _check(self, source: Path, overwrite: bool) -> None:
+    def _check_apart(self, source: Path) -> None:
         for place, name in ((source, "the folder it is made from"), (Path.cwd(), "the working directory")):
             if place.resolve().is_relative_to(self.path):
-                raise InputError(f"{self.option}: expected a folder of its own, got one that holds {name}")
-        if self._replaced.exists() and not self.path.exists():
-            self._replaced.rename(self.path)  # a command was stopped between its two renames
-        if self.path.exists() and not self.path.is_dir():
-            raise InputError(f"{self.option}: expected a folder, got a file")
-        if not overwrite and (strange := _strange_entries(self.path)):
-            raise InputError(
-                f"{self.option}: expected a new or empty folder or a dataset to replace, got one with "
-                f"{', '.join(strange[:5])}: choose another, or give --overwrite"
-            )
+                raise InputError(
+                    f"{self._place.option}: expected a folder of its own, got one that holds {name}"
+                )
 
     def __enter__(self) -> Self:
+        self._place.hold()
         try:
-            if self._replaced.exists():
-                shutil.rmtree(self._replaced)
-            self.spool.folder.mkdir(parents=True, exist_ok=True)
+            self.spool.folder.mkdir(exist_ok=True)
             # Of a command that was stopped, only its spool is taken up again.
             for leftover in self.building.iterdir():
                 if leftover.name != _SPOOL:
                     shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
         except OSError as error:
-            raise self._no_place(error) from None
+            self._place.release()
+            raise self._place.unusable(error) from None
         return self
 
-    def _no_place(self, error: OSError) -> InputError:
-        return InputError(f"{self.option}: expected a place to write to, got: {error.strerror}")
-
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is KeyboardInterrupt:
-            return
-        if kind is not None:
-            shutil.rmtree(self.building, ignore_errors=True)
-            return
-        assert self._is_complete, "finish was not called"
-        if self.path.exists():
-            self.path.rename(self._replaced)
-        self.building.rename(self.path)
-        shutil.rmtree(self._replaced, ignore_errors=True)
+        try:
+            if kind is None:
+                assert self._is_complete, "finish was not called"
+                self._place.move_in()
+            elif kind is not KeyboardInterrupt:
+                shutil.rmtree(self.building, ignore_errors=True)
+        finally:
+            self._place.release()
 
     def begin(self, columns: Features) -> None:
         """Say what columns there are, before the first rows."""
@@ -280,7 +273,7 @@ class ShardWriter:
         """Give the files their final names, which say how many they are."""
         self._close()
         for number, path in enumerate(self.paths):
-            path.rename(self.folder / f"{self.split}-{number:05d}-of-{len(self.paths):05d}.parquet")
+            path.rename(self.folder / shard_name(self.split, number, len(self.paths)))
 
     def _close(self) -> None:
         if self.writer is not None:
@@ -302,23 +295,3 @@ def _content_sha256(table: pa.Table) -> str:
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table.combine_chunks())
     return hashlib.sha256(sink.getvalue()).hexdigest()
-
-
-def _strange_entries(folder: Path) -> list[str]:
-    """What in a folder no command of ours has written."""
-    if not folder.is_dir():
-        return []
-    names = sorted(path.name for path in folder.iterdir())
-    try:
-        ours = json.loads((folder / NSOART).read_text(encoding="utf-8"))["made_by"] == "pinsight"
-    except (OSError, ValueError, KeyError, TypeError):
-        ours = False
-    known = {CARD, NSOART, CONNECTORS, SHEET, DATA} if ours else set()
-    strange = [name for name in names if name not in known]
-    if ours and (folder / DATA).is_dir():
-        strange += [
-            f"{DATA}/{path.name}"
-            for path in sorted((folder / DATA).iterdir())
-            if not re.fullmatch(SHARD, path.name)
-        ]
-    return strange

@@ -120,3 +120,81 @@ def test_what_a_command_did_not_write_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="expected a folder, got a file"):
         DatasetWriter(tmp_path / "file", to)
+
+
+def written(writer: DatasetWriter, *runs: str) -> None:
+    writer.begin(COLUMNS)
+    writer.add("train", rows(*runs))
+    writer.finish("", PARAMETERS, None)
+
+
+def test_two_commands_do_not_write_one_dataset(tmp_path: Path) -> None:
+    to, source = tmp_path / "set", tmp_path / "source"
+    with DatasetWriter(to, source) as first:
+        first.begin(COLUMNS)
+        with pytest.raises(InputError, match="got one where another one makes a dataset"):
+            DatasetWriter(to, source).__enter__()
+        first.add("train", rows("r1"))
+        first.finish("", PARAMETERS, None)
+    assert runs_of(to) == ["r1"]
+    with DatasetWriter(to, source) as second:
+        written(second, "r2")
+    assert runs_of(to) == ["r2"] and list(tmp_path.iterdir()) == [to]
+
+
+def runs_of(dataset: Path) -> list[str]:
+    return [r["run"] for paths in split_files(dataset).values() for r in read_rows(paths, ["run"])]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("was_there", [False, True])
+def test_what_appears_meanwhile_is_not_replaced(tmp_path: Path, was_there: bool, overwrite: bool) -> None:
+    to, source = tmp_path / "set", tmp_path / "source"
+    if was_there:
+        content_of(to, rows("r1"))
+    with (
+        pytest.raises(InputError, match=r"got one with notes\.txt.*stays in .*\.set\.building"),
+        DatasetWriter(to, source, overwrite) as writer,
+    ):
+        written(writer, "r2")
+        to.mkdir(exist_ok=True)
+        (to / "notes.txt").write_text("mine")
+    assert (to / "notes.txt").read_text() == "mine"
+    assert runs_of(to) == (["r1"] if was_there else []) and runs_of(tmp_path / ".set.building") == ["r2"]
+    (to / "notes.txt").unlink()
+    with DatasetWriter(to, source) as writer:
+        written(writer, "r3")
+    assert runs_of(to) == ["r3"] and list(tmp_path.iterdir()) == [to]
+
+
+def test_a_dataset_that_appears_meanwhile_is_replaced_only_where_that_is_asked(tmp_path: Path) -> None:
+    to, source = tmp_path / "set", tmp_path / "source"
+    with (
+        pytest.raises(InputError, match="expected a new or empty folder, got one that holds something"),
+        DatasetWriter(to, source, replace=False) as writer,
+    ):
+        written(writer, "r2")
+        content_of(tmp_path / "other", rows("r1"))
+        (tmp_path / "other").rename(to)
+    assert runs_of(to) == ["r1"]
+    with pytest.raises(InputError, match="expected a new or empty folder"):
+        DatasetWriter(to, source, replace=False)
+
+
+def test_what_was_moved_away_comes_back(tmp_path: Path) -> None:
+    to, source = tmp_path / "set", tmp_path / "source"
+    content_of(to, rows("r1"))
+    to.rename(tmp_path / ".set.replaced")  # as after a kill between the two renames
+    with pytest.raises(KeyError), DatasetWriter(to, source):
+        raise KeyError
+    assert runs_of(to) == ["r1"] and list(tmp_path.iterdir()) == [to]
+
+
+def test_no_note_is_left_beside_rows_of_another_key(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.keep("train-0", "a", {}, rows("r1"))
+    (tmp_path / ".train-0.json").mkdir()  # the command ends between the two files
+    with pytest.raises(OSError):
+        spool.keep("train-0", "b", {}, rows("r2"))
+    assert spool.table("train-0").column("run").to_pylist() == ["r2"]
+    assert spool.find("train-0", "a") is None
