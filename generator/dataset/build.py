@@ -10,6 +10,7 @@ name when it is complete, or not at all.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import sys
@@ -21,6 +22,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from blender_scripts.contract.connector import read_connector
 from blender_scripts.contract.errors import InputError
 from blender_scripts.manifest.output_folder import EXTRAS, FOLDERS
 from blender_scripts.manifest.reader import Run, stream_runs
@@ -77,7 +79,7 @@ class Options:
         return Labelling(dict(self.limits), self.grey, self.observable_px, self.answer)
 
 
-def build(directory: Path, to: Path, scenes: Path, options: Options) -> DatasetFacts:
+def build(directory: Path, to: Path, scenes: Path, options: Options, replace: bool = True) -> DatasetFacts:
     """Make a dataset folder from a folder of renders.
 
     Args:
@@ -85,6 +87,7 @@ def build(directory: Path, to: Path, scenes: Path, options: Options) -> DatasetF
         to: the dataset folder; replaced when it holds a dataset already.
         scenes: folder of the scene files.
         options: how to build.
+        replace: False: refuse to replace a dataset.
 
     Raises:
         InputError: everything that is wrong with what was rendered or asked for.
@@ -92,8 +95,10 @@ def build(directory: Path, to: Path, scenes: Path, options: Options) -> DatasetF
     manifests = manifest_paths(directory)
     _check_apart(to, directory, scenes)
     hashes = [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in manifests]
+    # Of what is read from here on: where it changes meanwhile, a repeated build finds another dataset here.
+    source = source_sha256(directory, scenes, options)
     extras = _extra_columns(manifests, scenes)
-    with DatasetWriter(to, directory, options.overwrite) as writer:
+    with DatasetWriter(to, directory, options.overwrite, replace=replace) as writer:
         rules = Rules(
             directory, writer.spool, options.labelling, tuple(extras), WINDOW, STRIDE, options.masks
         )
@@ -126,7 +131,7 @@ def build(directory: Path, to: Path, scenes: Path, options: Options) -> DatasetF
             answer=options.answer,
             ceilings=found.ceilings,
             connectors=len(connectors),
-            source_sha256=source_sha256(directory, options),
+            source_sha256=source,
             code_sha256=code_sha256(),
         )
         writer.finish(make_card(facts), parameters, connectors)
@@ -287,17 +292,37 @@ def _count_rows(manifests: list[Path]) -> int:
     return sum(max(0, path.read_bytes().count(b"\n") - 1) for path in manifests)
 
 
-def source_sha256(directory: Path, options: Options) -> str:
-    """Of the renders, by their manifests and records, and of the settings that decide what a dataset holds.
+def source_sha256(directory: Path, scenes: Path, options: Options) -> str:
+    """Of the renders, by their manifests and records, of their scenes, and of the settings that a dataset depends on.
 
     Raises:
         InputError: no manifests.
     """
     settings = {**asdict(options), "overwrite": None, "workers": None}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    for path in (*manifest_paths(directory), *sorted((directory / "records").glob("*.json"))):
-        digest.update(f"\n{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}".encode())
+    manifests = manifest_paths(directory)
+    for path in (*manifests, *sorted((directory / "records").glob("*.json"))):
+        content = path.read_bytes() if path.is_file() else b""
+        digest.update(f"\n{path.name} {hashlib.sha256(content).hexdigest()}".encode())
+    for scene in sorted(_scene_names(manifests)):
+        try:
+            found = read_connector(scenes / f"{scene}.toml").sha256
+        except InputError:
+            found = ""
+        digest.update(f"\n{scene} {found}".encode())
     return digest.hexdigest()
+
+
+def _scene_names(manifests: list[Path]) -> set[str]:
+    """The scenes that rows name, whatever else is wrong with them."""
+    names: set[str] = set()
+    for path in manifests:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            try:
+                names.update((line.get("scene") or "").strip() for line in csv.DictReader(file))
+            except csv.Error:
+                continue  # reading the rows names what is wrong with it
+    return names
 
 
 def manifest_paths(directory: Path) -> list[Path]:

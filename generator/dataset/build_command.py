@@ -13,9 +13,10 @@ from pathlib import Path
 
 from blender_scripts.contract.errors import InputError
 from generator.dataset.build import Options, build, source_sha256, tell
-from generator.dataset.card_header import balance_table, read_settings
-from generator.dataset.folder import CARD, split_files
+from generator.dataset.card_header import balance_table, read_settings, read_splits
+from generator.dataset.folder import CARD, is_whole
 from generator.dataset.labels import ANSWER_LABELS, OBSERVABLE_PX, parse_tolerance
+from generator.dataset.place import Place
 from generator.io.source_code import code_sha256
 
 # Where a command looks, and writes, that is not told.
@@ -101,10 +102,11 @@ def run(args: argparse.Namespace) -> int:
     to = args.to or DATASETS / _name_of(directory)
     if args.directory is None or args.to is None:
         sys.stdout.write(f"{directory} to {to}\n")
-    if args.to is None and not args.overwrite and is_built(to, directory, options):
+    replace = args.to is not None or args.overwrite
+    if not replace and is_built(to, directory, args.scenes, options):
         sys.stdout.write(f"{to} is the dataset of these renders already: nothing to do\n")
         return 0
-    facts = build(directory, to, args.scenes, options)
+    facts = build(directory, to, args.scenes, options, replace)
     if facts.hidden_rows:
         tell(
             f"{facts.hidden_rows} NG rows show none of their defects in their view: observable is false there"
@@ -167,21 +169,25 @@ def only_rendered_folder(renders: Path) -> Path:
     raise InputError(f"DIR: expected the name of a folder that was rendered into, or one alone, got {got}")
 
 
-def is_built(to: Path, directory: Path, options: Options) -> bool:
+def is_built(to: Path, directory: Path, scenes: Path, options: Options) -> bool:
     """Whether a place holds the very dataset that building would make.
 
     Raises:
-        InputError: it holds something else.
+        InputError: it holds something else, or another command is at work there.
     """
+    Place(to).restore()
     if not to.is_dir() or not any(to.iterdir()):
         return False
     try:
-        known = read_settings((to / CARD).read_text("utf-8"))
+        card = (to / CARD).read_text("utf-8")
+        known, splits = read_settings(card), read_splits(card)
     except (OSError, ValueError):
-        known = {}
-    if not split_files(to) or known.get("source_sha256") != source_sha256(directory, options):
+        known, splits = {}, []
+    if known.get("source_sha256") != source_sha256(directory, scenes, options):
         what = "one that was not built from these renders with these settings"
-    elif known["code_sha256"] != code_sha256():
+    elif not is_whole(to, splits):
+        what = "one that was built from these renders and is damaged"
+    elif known.get("code_sha256") != code_sha256():
         what = "one that another version of this program built"
     else:
         return True

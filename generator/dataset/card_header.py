@@ -60,17 +60,41 @@ def card_header(
     return str(yaml.safe_dump(header, sort_keys=False, allow_unicode=True, width=110))
 
 
+def read_header(card: str) -> dict[str, Any]:
+    """The YAML at the top of a card, as `card_header` wrote it.
+
+    Raises:
+        ValueError: a card that no command of ours wrote.
+    """
+    parts = card.split("---\n", 2)
+    try:
+        header = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0] else None
+    except (yaml.YAMLError, RecursionError):
+        header = None
+    if not isinstance(header, dict) or not isinstance(header.get("pinsight"), dict):
+        raise ValueError("expected a YAML header with the key pinsight")
+    return header
+
+
 def read_settings(card: str) -> dict[str, Any]:
     """What the build wrote about itself into a card: tolerance by scene, grey fraction, renderer.
 
     Raises:
-        ValueError: a card that no build wrote.
+        ValueError: a card that no command of ours wrote.
     """
-    parts = card.split("---\n", 2)
-    header = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0] else None
-    if not isinstance(header, dict) or not isinstance(header.get("pinsight"), dict):
-        raise ValueError("expected a YAML header with the key pinsight")
-    return dict(header["pinsight"])
+    return dict(read_header(card)["pinsight"])
+
+
+def read_splits(card: str) -> list[str]:
+    """The splits that a card names.
+
+    Raises:
+        ValueError: a card that no command of ours wrote.
+    """
+    try:
+        return [str(each["split"]) for each in read_header(card)["configs"][0]["data_files"]]
+    except (LookupError, TypeError):
+        raise ValueError("expected a YAML header with the splits' files") from None
 
 
 def balance_table(counts: Mapping[str, Mapping[str, int]], classes: Sequence[str]) -> str:

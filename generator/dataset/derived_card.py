@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
-
-from generator.dataset.card_header import balance_table, card_header, classes_table, read_settings
+from generator.dataset.card_header import balance_table, card_header, classes_table, read_header
 from generator.dataset.folder import ordered_splits
 from generator.dataset.writer import ORIGINS
 
@@ -15,11 +13,10 @@ from generator.dataset.writer import ORIGINS
 def read_card(text: str) -> tuple[dict[str, Any], str]:
     """What a build wrote about itself, and the licence; empty and `other` of a card that no build wrote."""
     try:
-        settings = read_settings(text)
-        header = yaml.safe_load(text.split("---\n", 2)[1])
-    except (ValueError, RecursionError, yaml.YAMLError):
+        header = read_header(text)
+    except ValueError:
         return {}, "other"
-    return settings, str(header.get("license", "other"))
+    return dict(header["pinsight"]), str(header.get("license", "other"))
 
 
 def make_derived_card(

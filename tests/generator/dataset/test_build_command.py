@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from generator.__main__ import main
+from generator.dataset import build
 from generator.dataset.folder import read_rows, split_files
-from tests.generator.made_renders import read_json, row, write_record, write_renders
+from tests.generator.made_renders import SCENES, read_json, row, write_record, write_renders
 
 ROOT = Path(__file__).resolve().parents[3]
-ROWS = [row("t1"), row("t2", defects="bent@r1c2:tilt_deg=12")]
+ROWS = [row("t1"), row("t2", "test", defects="bent@r1c2:tilt_deg=12")]
 
 
 @pytest.fixture
@@ -67,6 +68,25 @@ def another_record(renders: Path) -> None:
     write_record(renders, {**record, "tolerance": {"true_position_mm": 0.7, "retraction_mm": 0.6}})
 
 
+def damage(dataset: Path, what: str) -> None:
+    card, test = dataset / "README.md", dataset / "data" / "test-00000-of-00001.parquet"
+    if what == "no YAML":
+        card.write_text("---\npinsight: [\n---\n")
+    elif what == "no code":
+        lines = card.read_text().splitlines()
+        card.write_text("\n".join(line for line in lines if not line.startswith("  code_sha256")))
+    elif what == "no rows":
+        shutil.rmtree(dataset / "data")
+    elif what == "no split":
+        test.unlink()
+    elif what == "no shard":
+        test.rename(test.with_name("test-00000-of-00002.parquet"))
+    elif what == "half a file":
+        test.write_bytes(test.read_bytes()[:1000])
+    elif what == "no parameters":
+        (dataset / "nsoart.json").unlink()
+
+
 def another_row(renders: Path) -> None:
     write_renders(renders, [*ROWS, row("t3")])
 
@@ -80,7 +100,13 @@ def another_row(renders: Path) -> None:
         (None, ["--masks"], "one that was not built from these renders"),
         ("code", [], "one that another version of this program built"),
         ("foreign", [], "one that was not built from these renders"),
-        ("no rows", [], "one that was not built from these renders"),
+        ("no YAML", [], "one that was not built from these renders"),
+        ("no code", [], "one that another version of this program built"),
+        ("no rows", [], "one that was built from these renders and is damaged"),
+        ("no split", [], "one that was built from these renders and is damaged"),
+        ("no shard", [], "one that was built from these renders and is damaged"),
+        ("half a file", [], "one that was built from these renders and is damaged"),
+        ("no parameters", [], "one that was built from these renders and is damaged"),
     ],
 )
 def test_what_is_there_is_not_replaced_unasked(
@@ -95,8 +121,8 @@ def test_what_is_there_is_not_replaced_unasked(
         card.write_text("\n".join(lines))
     elif change == "foreign":
         card.write_text("# mine\n")
-    elif change == "no rows":
-        shutil.rmtree(dataset / "data")
+    elif isinstance(change, str):
+        damage(dataset, change)
     elif change is not None:
         change(renders)
     before = bytes_of(dataset)
@@ -109,6 +135,43 @@ def test_what_is_there_is_not_replaced_unasked(
     if change is not another_record:  # whose records contradict each other
         assert main(["build", *options, "--overwrite"]) == 0
         assert bytes_of(dataset) != before
+
+
+def test_another_scene_file_makes_another_dataset(here: Path, capsys) -> None:
+    write_renders(here / "renders" / "smoke", ROWS)
+    scenes = shutil.copytree(SCENES, here / "scenes")
+    for words in ([], ["--scenes", "scenes"]):
+        assert main(["build", *words]) == 0
+    assert "nothing to do" in capsys.readouterr().out
+    (scenes / "wire_to_board_1x6.toml").unlink()  # which these renders do not show
+    assert main(["build", "--scenes", "scenes"]) == 0
+    (scenes / "connector_3x9.toml").open("a").write("# another\n")
+    assert main(["build", "--scenes", "scenes"]) == 2
+    assert "one that was not built from these renders with these settings" in capsys.readouterr().err
+
+
+def test_renders_that_change_during_the_build_are_built_again(here: Path, monkeypatch, capsys) -> None:
+    renders = write_renders(here / "renders" / "smoke", ROWS)
+    real = build.nominal_connectors
+
+    def after_both_passes(*words):
+        record = read_json(renders, "t1")
+        write_record(renders, {**record, "tolerance": {"true_position_mm": 0.7, "retraction_mm": 0.6}})
+        return real(*words)
+
+    monkeypatch.setattr(build, "nominal_connectors", after_both_passes)
+    assert main(["build"]) == 0
+    assert main(["build"]) == 2
+    assert "one that was not built from these renders" in capsys.readouterr().err
+
+
+def test_a_dataset_that_a_killed_command_moved_away_is_found(here: Path, capsys) -> None:
+    write_renders(here / "renders" / "smoke", ROWS)
+    assert main(["build"]) == 0
+    before = bytes_of(here / "datasets")
+    Path("datasets/smoke").rename("datasets/.smoke.replaced")
+    assert main(["build"]) == 0
+    assert "nothing to do" in capsys.readouterr().out and bytes_of(here / "datasets") == before
 
 
 def test_an_augmented_dataset_is_not_the_dataset_of_the_renders(here: Path, capsys) -> None:
