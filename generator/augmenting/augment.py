@@ -17,6 +17,7 @@ from pathlib import Path
 from blender_scripts.contract.errors import InputError
 from generator.dataset.folder import split_files
 from generator.io.output_file import check_file, check_folder
+from generator.io.source_code import SCENES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     apply.add_argument(
         "--scenes",
         type=Path,
-        default=Path(__file__).resolve().parents[2] / "scenes",
+        default=SCENES,
         metavar="FOLDER",
         help="folder of the scene files, for a dataset without connectors.json (default: this repository's)",
     )

@@ -15,7 +15,7 @@ import hashlib
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,14 +35,10 @@ from generator.dataset.render_check import shown_path
 from generator.dataset.render_folder import Chunk, Findings, Rules, examine, illustrate, unit_statistics
 from generator.dataset.rows import features
 from generator.dataset.writer import DatasetWriter
-from generator.io.processes import processes
+from generator.io.processes import InOrder, processes
 from generator.io.source_code import code_sha256
 from generator.soart import nsoart
 
-InOrder = Callable[..., Iterator[Any]]
-
-WINDOW = 16
-STRIDE = 1
 # A process takes a second to start; below this many chunks one does it all.
 _CHUNKS_WORTH_A_POOL = 6
 _MOST_PROBLEMS = 1000
@@ -100,7 +96,13 @@ def build(directory: Path, to: Path, scenes: Path, options: Options, replace: bo
     extras = _extra_columns(manifests, scenes)
     with DatasetWriter(to, directory, options.overwrite, replace=replace) as writer:
         rules = Rules(
-            directory, writer.spool, options.labelling, tuple(extras), WINDOW, STRIDE, options.masks
+            directory,
+            writer.spool,
+            options.labelling,
+            tuple(extras),
+            nsoart.WINDOW,
+            nsoart.STRIDE,
+            options.masks,
         )
         worth_it = _count_rows(manifests) >= _CHUNKS_WORTH_A_POOL * BATCH_ROWS
         with processes(options.workers, worth_it) as in_order:
@@ -261,7 +263,7 @@ def _parameters(found: _Found, rules: Rules) -> dict[str, Any]:
     for space in spaces:
         if space.source in ("few", "all"):
             found.statistics[space.group] = unit_statistics(space.rows, rules)
-    return nsoart.make_parameters(spaces, found.statistics, WINDOW, STRIDE)
+    return nsoart.make_parameters(spaces, found.statistics, nsoart.WINDOW, nsoart.STRIDE)
 
 
 def _write_rows(

@@ -12,15 +12,16 @@ import sys
 from pathlib import Path
 
 from blender_scripts.contract.errors import InputError
+from blender_scripts.manifest.claim import RENDERS
 from generator.dataset.build import Options, build, source_sha256, tell
 from generator.dataset.card_header import balance_table, read_settings, read_splits
 from generator.dataset.folder import CARD, is_whole
 from generator.dataset.labels import ANSWER_LABELS, OBSERVABLE_PX, parse_tolerance
 from generator.dataset.place import Place
-from generator.io.source_code import code_sha256
+from generator.io.source_code import SCENES, code_sha256
 
-# Where a command looks, and writes, that is not told.
-RENDERS, DATASETS = Path("renders"), Path("datasets")
+# Where a command writes that is not told.
+DATASETS = Path("datasets")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scenes",
         type=Path,
-        default=Path(__file__).resolve().parents[2] / "scenes",
+        default=SCENES,
         metavar="FOLDER",
         help="folder of the scene files that the manifests name (default: this repository's)",
     )

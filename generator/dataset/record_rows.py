@@ -44,7 +44,7 @@ class Labelling:
         grey: fraction of a limit; a picture with a pin whose measure lies within `grey * limit` of that limit is
             flagged, because no two people would agree on it. 0: none is.
         observable_px: a bend or a retraction that moves its tip by less in this view does not make the picture
-            observable. Records without a camera are judged without this.
+            observable.
         answer: how `bbox_str` names classes, of ANSWER_LABELS.
     """
 
@@ -119,7 +119,8 @@ def label_picture(
     Args:
         record: the truth of one picture, as the renderer wrote it.
         tolerance: the limits that make a pin NG.
-        grey, observable_px: as in `Labelling`.
+        grey, observable_px: as in `Labelling`; the second judges nothing where the record has no camera, which a row
+            needs and its label does not.
 
     Raises:
         KeyError, TypeError, ValueError: a record without a value that is needed.

@@ -17,8 +17,7 @@ from blender_scripts.manifest.make_part import make_part
 from blender_scripts.manifest.reader import Manifest, Run, read_manifest
 from generator.doe.aliasing import NOTABLE, aliases
 from generator.doe.part_class import part_class
-
-SCENES = Path(__file__).resolve().parents[2] / "scenes"
+from generator.io.source_code import SCENES
 
 # Two 2.5 GHz cores, bpy 5.2 with the denoiser (make bench): seconds of one core.
 _CORE_SECONDS_PER_SAMPLE = 4.0e-6

@@ -14,7 +14,7 @@ import argparse
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from generator.interchange.photo_rows import Examined, Photo, Rules, examine, il
 from generator.interchange.placing import placed
 from generator.interchange.voc import read_voc
 from generator.interchange.yolo import read_yolo
-from generator.io.processes import processes
+from generator.io.processes import InOrder, processes
 from generator.soart import nsoart
 
 Reader = Callable[[argparse.Namespace, ClassNames, list[str]], Found]
@@ -47,9 +47,7 @@ READERS: dict[str, Reader] = {
     "imagefolder": lambda args, names, views: read_image_folder(args.source, names, views),
 }
 KNOWN = ("scene", "housing", "terminal", "camera", "lighting", "marking")
-WINDOW, STRIDE = 16, 1
 LAST_PART = 2**63 - 1
-InOrder = Callable[..., Iterator[Any]]
 Statistics = dict[tuple[str, ...], nsoart.MapStatistics]
 
 
@@ -187,7 +185,7 @@ def _overlap(one: Path, other: Path) -> bool:
 
 
 def _rules(photos: list[Photo], other: Other | None, wishes: Wishes) -> Rules:
-    answer, window, stride = "short", WINDOW, STRIDE
+    answer, window, stride = "short", nsoart.WINDOW, nsoart.STRIDE
     extras: tuple[str, ...] = ("file",)
     if other is not None:
         extras = (*other.extras, *(name for name in extras if name not in other.extras))

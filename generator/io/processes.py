@@ -11,9 +11,12 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+# Calls a function for each tuple of arguments; yields (first argument, result) in order.
+InOrder = Callable[..., Iterator[Any]]
+
 
 @contextmanager
-def processes(count: int | None, worth_it: bool = True) -> Iterator[Callable[..., Iterator[Any]]]:
+def processes(count: int | None, worth_it: bool = True) -> Iterator[InOrder]:
     """A function that calls another one for each tuple of arguments, and yields (first argument, result) in order.
 
     Args:

@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+# The scene files that come with this project.
+SCENES = ROOT / "scenes"
 # Everything that generator/ can import of this project, itself included.
 PACKAGES = ("generator", "blender_scripts")
 

@@ -22,6 +22,9 @@ from PIL import Image
 
 from generator.soart.soart3_maps import CHANNELS, CODE_KNEE, SD_FLOOR, encode_nsoart, soart3_map
 
+# Of the maps of a new dataset, in px.
+WINDOW, STRIDE = 16, 1
+
 GROUP_BY = ("scene", "housing", "terminal", "camera", "marking")
 FEW = 5
 SCHEMA = 1
