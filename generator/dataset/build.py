@@ -38,6 +38,7 @@ from generator.dataset.writer import DatasetWriter
 from generator.io.processes import InOrder, processes
 from generator.io.source_code import code_sha256
 from generator.soart import nsoart
+from generator.soart.nsoart import STRIDE, WINDOW
 
 # A process takes a second to start; below this many chunks one does it all.
 _CHUNKS_WORTH_A_POOL = 6
@@ -96,13 +97,7 @@ def build(directory: Path, to: Path, scenes: Path, options: Options, replace: bo
     extras = _extra_columns(manifests, scenes)
     with DatasetWriter(to, directory, options.overwrite, replace=replace) as writer:
         rules = Rules(
-            directory,
-            writer.spool,
-            options.labelling,
-            tuple(extras),
-            nsoart.WINDOW,
-            nsoart.STRIDE,
-            options.masks,
+            directory, writer.spool, options.labelling, tuple(extras), WINDOW, STRIDE, options.masks
         )
         worth_it = _count_rows(manifests) >= _CHUNKS_WORTH_A_POOL * BATCH_ROWS
         with processes(options.workers, worth_it) as in_order:
@@ -263,7 +258,7 @@ def _parameters(found: _Found, rules: Rules) -> dict[str, Any]:
     for space in spaces:
         if space.source in ("few", "all"):
             found.statistics[space.group] = unit_statistics(space.rows, rules)
-    return nsoart.make_parameters(spaces, found.statistics, nsoart.WINDOW, nsoart.STRIDE)
+    return nsoart.make_parameters(spaces, found.statistics, WINDOW, STRIDE)
 
 
 def _write_rows(
