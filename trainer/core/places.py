@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from trainer.core.card import PINSIGHT
 from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.core.run_folder import check_folder, kind_of
@@ -23,7 +24,6 @@ DATASETS, RUNS = Path("datasets"), Path("runs")
 SUMMARY = "summary.json"
 # What a dataset has beside its rows that whoever uses a run may need, each where it exists.
 DATASET_FILES = ("nsoart.json", "connectors.json")
-PINSIGHT = "pinsight"  # the key by which a card is known as one of ours
 
 
 def dataset_facts(folder: Path) -> dict[str, str]:
