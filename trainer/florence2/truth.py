@@ -107,7 +107,8 @@ def _matched(
             answer.append(near[0])
         else:
             answer.append(len(pins))
-            pins.append(Pin("", "", tuple(box), label))
+            x1, y1, x2, y2 = box
+            pins.append(Pin("", "", (x1, y1, x2, y2), label))
     return answer
 
 
