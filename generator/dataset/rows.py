@@ -335,11 +335,13 @@ def objects_of(columns: Mapping[str, Any], classes: Sequence[str] = CLASSES) -> 
     """The objects of a stored row; None where it is not known what the picture shows, or of one not where or what.
 
     Args:
-        columns: A row as stored: classes as numbers.
+        columns: A row as stored: classes as numbers; a number without a class, such as -1, is not known.
         classes: Their names in this dataset; somebody else's may have others, or another order.
     """
     stored = columns.get("objects") or {}
     if any(stored.get(name) is None or None in stored[name] for name in ("bbox", "category")):
+        return None
+    if not all(0 <= category < len(classes) for category in stored["category"]):
         return None
     count = len(stored["bbox"])
     plain = [f.name for f in dataclasses.fields(ObjectRow) if f.name not in ("box", "category")]

@@ -4,7 +4,6 @@ The cards themselves: `trainer.vit.card`, `trainer.florence2.card`.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from trainer.core.page import shown
@@ -33,20 +32,6 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A table; cells as on the reports."""
     lines = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
     return "\n".join([*lines, *(f"| {' | '.join(shown(cell) for cell in row)} |" for row in rows)])
-
-
-def dataset_facts(folder: Path) -> dict[str, str]:
-    """Name of a dataset's folder, and the digest of its content where its card has one."""
-    from huggingface_hub import DatasetCard
-
-    facts = {"name": folder.resolve().name}
-    try:
-        card = DatasetCard((folder / "README.md").read_text(encoding="utf-8"))
-        written = card.data.to_dict()  # type: ignore[no-untyped-call]
-        facts["content_sha256"] = str(written[PINSIGHT]["content_sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # somebody else's dataset, or one without a card
-    return facts
 
 
 def header(

@@ -261,10 +261,9 @@ class Loop[Batch]:
         trained = train_epoch(self.trainee, self.schedule, epoch, self.average, self.state.step, steps, bar)
         if not math.isfinite(loss := float(trained[LOSS])):  # type: ignore[arg-type]
             return f"the loss of epoch {epoch} is {loss}: --lr {self.schedule.lr} is too high"
-        spent_min = (time.monotonic() - began) / 60
-        # Every process has to stop at the same epoch: the first one's watch counts.
-        late = self.time_limit_min is not None and spent_min > self.time_limit_min
-        late = self.trainee.share.agreed(late) and epoch < self.schedule.epochs
+        # An epoch that is not due is measured where it is the last one; one that is due counts with its measurement.
+        due = self.trainee.is_due(epoch)
+        late = not due and self._is_late(epoch, began)
         state = replace(self.state, epoch=epoch, step=self.state.step + self.trainee.steps(epoch))
         row: Row = {"epoch": epoch, **trained}
         with self.average.in_place():
@@ -287,9 +286,14 @@ class Loop[Batch]:
         self.warnings = self.trainee.warnings(self.rows)
         self.report(row, self.warnings)
         self.trainee.share.wait()
-        if late:
+        if late or (due and self._is_late(epoch, began)):
             return f"time limit of {self.time_limit_min:g} min reached after epoch {epoch} of {self.schedule.epochs}"
         return ""
+
+    def _is_late(self, epoch: int, began: float) -> bool:
+        """Whether the time is over after an epoch that is not the last; the first process's watch counts for all."""
+        late = self.time_limit_min is not None and (time.monotonic() - began) / 60 > self.time_limit_min
+        return self.trainee.share.agreed(late) and epoch < self.schedule.epochs
 
     def _is_settled(self) -> bool:
         """Whether there is a best epoch that the settings had measured.

@@ -4,26 +4,29 @@
     --out      runs/<dataset's name>-<kind>/, then -2, -3, …; or the newest of these that was begun with the same
                settings and data and is not finished: it is resumed
 
-A new run appears whole: it is written under another name and renamed. No default ever replaces anything.
+A new run appears whole: it is written under another name and renamed. No default ever replaces anything. A training
+holds its run's folder until it ends: no other one writes there.
 """
 
 import argparse
+import fcntl
 import itertools
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from trainer.core.card import PINSIGHT
 from trainer.core.console import say
 from trainer.core.errors import InputError
-from trainer.core.run_folder import check_folder, kind_of
+from trainer.core.run_folder import CONFIG, check_folder, kind_of
 
 DATASETS, RUNS = Path("datasets"), Path("runs")
-SUMMARY = "summary.json"
+SUMMARY, REPORT = "summary.json", "report.html"
 # What a dataset has beside its rows that whoever uses a run may need, each where it exists.
 DATASET_FILES = ("nsoart.json", "connectors.json")
-PINSIGHT = "pinsight"  # the key by which a card is known as one of ours
 
 
 def dataset_facts(folder: Path) -> dict[str, str]:
@@ -95,12 +98,56 @@ def _names(base: Path) -> Iterator[Path]:
 
 
 def _runs(base: Path) -> list[Path]:
-    """The runs under these names, the newest first."""
-    return list(itertools.takewhile(os.path.lexists, _names(base)))[::-1]
+    """The runs under these names, the one begun last first."""
+    numbered = re.compile(re.escape(base.name) + r"(-[1-9][0-9]*)?")
+    found = base.parent.iterdir() if base.parent.is_dir() else ()
+    runs = [run for run in found if numbered.fullmatch(run.name) and (run / CONFIG).is_file()]
+    return sorted(runs, key=lambda run: ((run / CONFIG).stat().st_mtime_ns, run.name), reverse=True)
+
+
+class Hold:
+    """Holds the folder of a run against other trainings on this machine, until it is closed or the process ends."""
+
+    def __init__(self) -> None:
+        self._descriptor: int | None = None
+
+    def take(self, run: Path) -> None:
+        """Hold this folder; it keeps its lock when it is renamed.
+
+        Raises:
+            InputError: Another training holds it.
+        """
+        descriptor = os.open(run, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise InputError(f"{run}: expected a run that nobody is training, got one in training") from None
+        self._descriptor = descriptor
+
+    def __enter__(self) -> "Hold":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def is_in_training(run: Path) -> bool:
+    """Whether another training holds a run's folder."""
+    try:
+        with Hold() as hold:
+            hold.take(run)
+    except InputError:
+        return True
+    return False
 
 
 def is_finished(run: Path) -> bool:
-    """Whether a run was trained to its end; one that ran out of time was not."""
+    """Whether a run was trained to its end and has its page; one that ran out of time was not."""
+    if not (run / REPORT).is_file():
+        return False
     try:
         stopped = json.loads((run / SUMMARY).read_text(encoding="utf-8"))["stopped"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -117,7 +164,7 @@ def unfinished_run(base: Path, kind: str, is_same: Callable[[Path], bool]) -> Pa
         is_same: Whether a run has the settings and data that are asked for.
     """
     for run in _runs(base):
-        if kind_of(run) == kind and not is_finished(run):
+        if kind_of(run) == kind and not is_finished(run) and not is_in_training(run):
             try:
                 if is_same(run):
                     return run
@@ -131,13 +178,14 @@ def next_run(base: Path) -> Path:
     return next(name for name in _names(base) if not os.path.lexists(name))
 
 
-def settle(args: argparse.Namespace, name: str, kind: str) -> None:
+def settle(args: argparse.Namespace, name: str, kind: str, digest_of: Callable[[Path], str]) -> None:
     """Decide --data, and --out where it is given or follows from --resume; what was decided for the user is said.
 
     Args:
         args: `data`, `out`, `resume`, `overwrite`; `data` and `out` are set.
         name: What default names of runs end in, such as vit.
         kind: The `format` of the trainer's runs.
+        digest_of: The digest of the content that a run began with.
 
     Raises:
         InputError: There is no such dataset or run, or the folder cannot be taken.
@@ -146,9 +194,15 @@ def settle(args: argparse.Namespace, name: str, kind: str) -> None:
     if args.out is None and args.overwrite:
         raise InputError("--overwrite: expected --out beside it; no default replaces anything")
     if args.out is None and args.resume:
-        base = base_of(args.data, name)
-        if (found := unfinished_run(base, kind, lambda run: True)) is None:
-            raise InputError(f"--resume: expected an unfinished run such as {base}, got none; --out?")
+        base, digest = base_of(args.data, name), dataset_facts(args.data).get("content_sha256", "")
+        if not digest:
+            raise InputError(
+                f"--resume: expected --out beside it; the card of {args.data} does not tell its runs"
+            )
+        if (found := unfinished_run(base, kind, lambda run: digest_of(run) == digest)) is None:
+            raise InputError(
+                f"--resume: expected an unfinished run of this dataset such as {base}, got none; --out?"
+            )
         args.out = found
         say(f"--out {found}, the newest unfinished run")
     if args.out is not None:
@@ -173,18 +227,20 @@ def adopt(
         say(f"--out {found}: begun with these settings and data, not finished; resumed")
 
 
-def make_run(base: Path, write: Callable[[Path], None]) -> Path:
-    """A new run under the first free name of `base`, whole from its first moment on.
+def make_run(base: Path, write: Callable[[Path], None], hold: Hold) -> Path:
+    """A new run under the first free name of `base`, whole and held from its first moment on.
 
     Args:
         base: From `base_of`.
         write: Writes what the run holds before its first epoch into a folder.
+        hold: Takes it.
     """
     begun = base.with_name(f".{base.name}.{os.getpid()}.tmp")
     shutil.rmtree(begun, ignore_errors=True)
     begun.mkdir(parents=True)
     try:
         write(begun)
+        hold.take(begun)
         while True:
             run = next_run(base)
             try:

@@ -19,7 +19,6 @@ NO_FACTORS = {
 MOST_LEVELS = 12
 # What is computed of each row stands among the factors under these names.
 COMPUTED = ("position", "size", "kinds")
-ROWS = ("all", "observable", "clear")
 
 
 @dataclass(frozen=True)

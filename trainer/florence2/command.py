@@ -79,8 +79,8 @@ def _begin(args: argparse.Namespace, device: torch.device) -> Beginning:
     return begin(args, settings, held)
 
 
-def _take(args: argparse.Namespace, begun: Beginning, detector: Detector) -> Path:
-    """Make the folder the new run's, so that it can be resumed whenever it is killed; returns it."""
+def _take(args: argparse.Namespace, begun: Beginning, detector: Detector, hold: places.Hold) -> Path:
+    """Make the folder the new run's, held, so that it can be resumed whenever it is killed; returns it."""
 
     def write(run: Path) -> None:
         save_config(run, begun.settings, detector)
@@ -88,9 +88,11 @@ def _take(args: argparse.Namespace, begun: Beginning, detector: Detector) -> Pat
 
     out: Path | None = args.out
     if out is None:
-        made = places.make_run(places.base_of(args.data, KIND), write)
+        made = places.make_run(places.base_of(args.data, KIND), write, hold)
         say(f"--out {made}")
         return made
+    out.mkdir(parents=True, exist_ok=True)
+    hold.take(out)
     run_folder.take_folder(out, args.overwrite, RUN_FILES, RUN_FOLDERS)
     if not args.resume:
         write(out)
@@ -125,12 +127,13 @@ def run(args: argparse.Namespace, argv: list[str]) -> int:
 
         dry_run(begun.data, begun.model, begun.collator, begun.settings)
         return 0
-    places.settle(args, KIND, FORMAT)
+    places.settle(args, KIND, FORMAT, lambda run: load_config(run)[0].data_sha256)
     _check_model(args)
-    return _train(args, _begin(args, device), device)
+    with places.Hold() as hold:
+        return _train(args, _begin(args, device), device, hold)
 
 
-def _train(args: argparse.Namespace, begun: Beginning, device: torch.device) -> int:
+def _train(args: argparse.Namespace, begun: Beginning, device: torch.device, hold: places.Hold) -> int:
     """Train what was begun, and finish it; returns the exit code."""
     from trainer.florence2.detect import answers
     from trainer.florence2.epoch_report import EpochSheets, say_epoch
@@ -146,7 +149,7 @@ def _train(args: argparse.Namespace, begun: Beginning, device: torch.device) -> 
     goes_on = args.resume and (args.out / run_folder.STATE).is_file()
     share.wait()  # until all have looked at the folder
     if share.first:
-        args.out = _take(args, begun, detector)
+        args.out = _take(args, begun, detector, hold)
     args.out = share.agreed(args.out)
     validation = data.splits["validation"]
     say(

@@ -152,10 +152,17 @@ def _runs(args: argparse.Namespace, argv: list[str]) -> dict[str, list[str]]:
 
 def _claim(out: Path, args: argparse.Namespace) -> None:
     """Take a new folder, or one in which the same command has begun."""
-    given = {name: str(value) for name, value in vars(args).items() if value is not None and name != "out"}
+    given = {
+        name: str(value)
+        for name, value in vars(args).items()
+        if value is not None and value is not False and name != "out"
+    }
     given["data"] = str(args.data.resolve())
     if out.is_dir() and any(out.iterdir()):
         begun = run_folder.read_json(out / COMMAND, "the folder of a comparison, or a new one")
+        begun = {
+            name: value for name, value in begun.items() if value != "False"
+        }  # earlier versions wrote it
         names = [
             name
             for name in {**begun, **given}

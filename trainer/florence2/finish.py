@@ -171,8 +171,8 @@ def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = No
     }
     run_folder.write_json(run / SUMMARY, summary)
     _draw(run, rows, measured, examples)
-    write_page(run, summary)
     run_folder.write_text(run / "README.md", model_card(run.resolve().name, summary, data.labels))
+    write_page(run, summary)  # last: it says that the run is finished
     for name, report in measured.reports.items():
         say(f"{name}: {metrics.headline(report)} (best weights, {report['pictures']} pictures)")
         for group, part in report["positions"].items():

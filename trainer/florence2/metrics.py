@@ -329,7 +329,7 @@ def calibration(pictures: Pictures, bins: int = 10) -> dict[str, Any]:
 
 
 def position_groups(truths: Iterable[Truth], seen: Mapping[str, Sequence[str]]) -> list[str]:
-    """For each picture what `positions.group_of` says of its defects; `ok` without."""
+    """For each picture what `held_out.group_of` says of its defects; `ok` without."""
     return [group_of(*truth.defects, seen) if truth.targets else "ok" for truth in truths]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from generator.bbox_str import decode, encode
+from generator.bbox_str import BINS, decode, encode
 from trainer.core.columns_read import may_flip
 from trainer.core.errors import InputError
 from trainer.vit.network.model import OK_CLASS
@@ -82,11 +82,41 @@ def _is_missing(each: "ObjectRow") -> bool:
     return each.is_position and each.category == MISSING_CLASS and each.retraction_mm is None
 
 
+def _matched(
+    boxes: Sequence[Sequence[float]],
+    labels: Sequence[str],
+    pins: list[Pin],
+    named: list[int],
+    size: tuple[int, int],
+) -> list[int]:
+    """The pin of each box of an answer; one that is no object's is added to `pins`.
+
+    A box is an object's where every side is at most a bin off: it was written from more digits than the object's.
+    """
+    left, answer = list(named), []
+    slack = [1.5 * side / BINS for side in (*size, *size)]
+    for box, label in zip(boxes, labels, strict=True):
+        near = [
+            i
+            for i in left
+            if pins[i].label == label
+            and all(abs(a - b) <= most for a, b, most in zip(pins[i].box, box, slack, strict=True))
+        ]
+        if near:
+            left.remove(near[0])
+            answer.append(near[0])
+        else:
+            answer.append(len(pins))
+            x1, y1, x2, y2 = box
+            pins.append(Pin("", "", (x1, y1, x2, y2), label))
+    return answer
+
+
 def truth_of(row: Mapping[str, Any], classes: Sequence[str], place: str) -> Truth:
     """What a row says of its picture.
 
-    Its answer are the objects that it names; where `bbox_str` says other boxes than theirs, as in somebody else's
-    dataset, those boxes as they are, without address.
+    Its answer are the objects that it names; where `bbox_str` has another box, as in somebody else's dataset, that box
+    as it is, without address.
 
     Args:
         row: As stored: classes as numbers of `classes`.
@@ -117,8 +147,7 @@ def truth_of(row: Mapping[str, Any], classes: Sequence[str], place: str) -> Trut
     ]
     answer = _answer_of(objects, OBSERVABLE_SHARE)
     if encode([pins[i].box for i in answer], [pins[i].label for i in answer], width, height) != text:
-        answer = list(range(len(pins), len(pins) + len(boxes)))
-        pins += [Pin("", "", box, label) for box, label in zip(boxes, labels, strict=True)]
+        answer = _matched(boxes, labels, pins, answer, (width, height))
     return Truth(
         run=str(row.get("run", "")),
         size=(width, height),

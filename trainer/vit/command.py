@@ -32,7 +32,7 @@ KIND = "vit"  # what default names of runs end in
 RUN_FILES = (
     *(run_folder.CONFIG, run_folder.BEST, run_folder.LAST, run_folder.STATE, run_folder.METRICS),
     *("curves.png", "confusion.png", places.SUMMARY, frozen_threshold.FROZEN),
-    *(*hub_files.CODE, hub_files.PROCESSOR, *places.DATASET_FILES),
+    *(*hub_files.CODE, *hub_files.EARLIER_CODE, hub_files.PROCESSOR, *places.DATASET_FILES),
     *(doctor.EXAMINATION, "report.html", "README.md"),
     "attention*",  # half written ones, of any stage: those folders go as a whole
 )
@@ -50,8 +50,10 @@ def _begin(args: argparse.Namespace, device: torch.device) -> Beginning:
     return begun
 
 
-def _take(args: argparse.Namespace, begun: Beginning, loop_in: Callable[[Path], Loop[Portion]]) -> Path:
-    """Make the folder the new run's, so that it can be resumed whenever it is killed; returns it.
+def _take(
+    args: argparse.Namespace, begun: Beginning, loop_in: Callable[[Path], Loop[Portion]], hold: places.Hold
+) -> Path:
+    """Make the folder the new run's, held, so that it can be resumed whenever it is killed; returns it.
 
     Weights in it that the run begins with go like the rest: the state of no epoch has them, until the first epoch's.
     """
@@ -62,10 +64,11 @@ def _take(args: argparse.Namespace, begun: Beginning, loop_in: Callable[[Path], 
 
     out: Path | None = args.out
     if out is None:
-        made = places.make_run(places.base_of(args.data, KIND), write)
+        made = places.make_run(places.base_of(args.data, KIND), write, hold)
         say(f"--out {made}")
         return made
     out.mkdir(parents=True, exist_ok=True)
+    hold.take(out)
     if args.resume:
         run_folder.take_folder(out, False, RUN_FILES, RUN_FOLDERS)
         return out
@@ -98,11 +101,16 @@ def _described(begun: Beginning, model: ViT, share: Share, device: torch.device)
 
 def run(args: argparse.Namespace) -> int:
     """Train as the options say; returns the exit code."""
+    with places.Hold() as hold:
+        return _train(args, hold)
+
+
+def _train(args: argparse.Namespace, hold: places.Hold) -> int:
     for field, value in SIZES.get(args.size, {}).items():
         if getattr(args, field) is None:
             setattr(args, field, value)
-    places.settle(args, KIND, FORMAT)
     share, device = join(device_of(args.device))
+    places.settle(args, KIND, FORMAT, lambda run: load_config(run)[1].data_sha256)
     if args.tensorboard:
         event_files.event_writer_class()  # without its package nothing is begun
     begun = _begin(args, device)
@@ -125,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
         return Loop(trainee, trainee.schedule, folder, args.time_limit)
 
     if share.first:
-        args.out = _take(args, begun, loop_in)
+        args.out = _take(args, begun, loop_in, hold)
         if found:
             run_folder.write_json(args.out / doctor.EXAMINATION, {"found": found})
     args.out = share.agreed(args.out)

@@ -22,6 +22,7 @@ from generator.dataset.rows import (
     columns_of,
     features,
     missing_columns,
+    objects_of,
     row_of,
 )
 from tests.generator.made_renders import SCENES, read_json, row, write_renders
@@ -127,3 +128,9 @@ def test_a_camera_is_read_from_a_record_and_from_its_own_json(renders: Path) -> 
 def test_a_user_s_column_cannot_take_the_place_of_one_of_ours() -> None:
     """Every column that is neither the manifest's own nor the user's is refused in a manifest."""
     assert set(features(True, masks=True)) - {*RESERVED, *REQUIRED, *OPTIONAL} == set()
+
+
+@pytest.mark.parametrize("category", [-1, 3])
+def test_a_category_without_a_class_is_not_known(category: int) -> None:
+    stored = {"objects": {"bbox": [[0, 0, 2, 2], [4, 4, 2, 2]], "category": [0, category]}}
+    assert objects_of(stored, ("BENDNG", "NUKENG", "OK")) is None

@@ -156,3 +156,17 @@ def test_the_state_of_another_network_is_refused(tmp_path):
     other.network.append(nn.Linear(2, 2))
     with pytest.raises(InputError, match="expected the state of this network"):
         trained(tmp_path / "run", other, resume=True)
+
+
+def test_the_time_that_measuring_takes_counts(tmp_path, monkeypatch):
+    plane, now = Plane(), [0.0]
+    measure = plane.measure
+
+    def slow(epoch: int) -> Measured:
+        now[0] += 61.0
+        return measure(epoch)
+
+    monkeypatch.setattr(plane, "measure", slow)
+    monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
+    outcome = trained(tmp_path / "run", plane, time_limit_min=1.0)
+    assert (outcome.epochs, outcome.stopped) == (1, "time limit of 1 min reached after epoch 1 of 4")

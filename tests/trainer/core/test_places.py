@@ -57,7 +57,10 @@ def test_several_datasets_are_listed(place, tiny_dataset, capsys):
     ("option", "said"),
     [
         ("--overwrite", "--overwrite: expected --out beside it; no default replaces anything"),
-        ("--resume", "--resume: expected an unfinished run such as runs/ladder-vit, got none"),
+        (
+            "--resume",
+            "--resume: expected an unfinished run of this dataset such as runs/ladder-vit, got none",
+        ),
     ],
 )
 def test_options_that_need_a_run(place, tiny_dataset, capsys, option, said):
@@ -115,8 +118,8 @@ def test_a_run_is_whole_or_not_there(place):
         (run / "config.json").touch()
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        places.make_run(Path("runs/a-vit"), fails)
+    with pytest.raises(KeyboardInterrupt), places.Hold() as hold:
+        places.make_run(Path("runs/a-vit"), fails, hold)
     assert os.listdir("runs") == []
 
     def while_another_takes_the_name(run: Path) -> None:
@@ -124,7 +127,10 @@ def test_a_run_is_whole_or_not_there(place):
         Path("runs/a-vit").mkdir()
         Path("runs/a-vit/theirs").touch()
 
-    assert places.make_run(Path("runs/a-vit"), while_another_takes_the_name) == Path("runs/a-vit-2")
+    with places.Hold() as hold:
+        made = places.make_run(Path("runs/a-vit"), while_another_takes_the_name, hold)
+        assert made == Path("runs/a-vit-2") and places.is_in_training(made)
+    assert not places.is_in_training(made)
     assert os.listdir("runs/a-vit") == ["theirs"] and os.listdir("runs/a-vit-2") == ["mine"]
 
 
@@ -139,6 +145,43 @@ def test_a_broken_run_is_none_to_resume(place):
     assert places.unfinished_run(run, "pinsight-vit", is_same) is None
     assert places.unfinished_run(run, "pinsight-vit", lambda run: True) == run
     assert places.unfinished_run(run, "pinsight-florence2", lambda run: True) is None
+
+
+def test_a_run_in_training_is_neither_resumed_nor_adopted(place, tiny_dataset, small_options, capsys):
+    put(tiny_dataset)
+    options = [*small_options, "--epochs", "2", "--close-ups", "0", "--no-check"]
+    with dying_in_epoch(2):
+        assert main(options) == 1
+    with places.Hold() as another:
+        another.take(Path("runs/ladder-vit"))
+        assert main(["--resume", "--out", "runs/ladder-vit", "--device", "cpu"]) == 2
+        said = capsys.readouterr().err
+        assert "runs/ladder-vit: expected a run that nobody is training, got one in training" in said
+        with dying_in_epoch(1):
+            assert main(options) == 1  # a run of its own
+    assert sorted(os.listdir("runs")) == ["ladder-vit", "ladder-vit-2"]
+
+
+def test_the_run_that_was_begun_last_is_taken_whatever_its_number(place):
+    for seconds, name in enumerate(("x-vit-10", "x-vit-3", "x-vit-other")):
+        run = Path("runs", name)
+        run.mkdir(parents=True)
+        (run / "config.json").write_text('{"format": "pinsight-vit"}')
+        os.utime(run / "config.json", (seconds, seconds))
+    found = places.unfinished_run(Path("runs/x-vit"), "pinsight-vit", lambda run: True)
+    assert found == Path("runs/x-vit-3")
+
+
+def test_resume_without_a_place_takes_no_run_of_another_dataset(place, tiny_dataset, small_options, capsys):
+    data = put(tiny_dataset)
+    with dying_in_epoch(1):
+        assert main([*small_options, "--epochs", "1", "--close-ups", "0", "--no-check"]) == 1
+    (data / "README.md").write_text(CARD.replace("a" * 64, "b" * 64))
+    assert main(["--resume"]) == 2
+    assert "expected an unfinished run of this dataset" in capsys.readouterr().err
+    (data / "README.md").write_text("somebody else's")
+    assert main(["--resume"]) == 2
+    assert "--resume: expected --out beside it" in capsys.readouterr().err
 
 
 def test_the_folder_datasets_does_not_hide_the_library(place, tiny_dataset, small_options):

@@ -61,6 +61,19 @@ def test_an_answer_that_names_other_boxes_keeps_them():
     assert target.box == pytest.approx((30, 2, 36, 9), abs=0.1)
 
 
+def test_a_box_that_is_a_bin_off_is_its_object_s_and_the_others_keep_their_addresses():
+    objects = [
+        thing(20, "BENDNG", kinds=("bent",), in_answer=True),
+        thing(40, "NUKENG", kinds=("missing",), in_answer=True),
+    ]
+    boxes = [list(each.box) for each in objects]
+    boxes[1][2] += SIZE[0] / 1000
+    row = row_of(objects, [], bbox_str=encode(boxes, ["BENDNG", "NUKENG"], *SIZE))
+    truth = truth_of(row, CLASSES, "row 0")
+    assert len(truth.pins) == 2
+    assert {target.address for target in truth.targets} == {each.address for each in objects}
+
+
 @pytest.mark.parametrize("name", ["bbox", "category"])
 def test_a_picture_of_which_one_object_is_unknown_is_its_answer_alone(name):
     row = row_of([thing(20, "BENDNG", in_answer=True)], [0])
