@@ -27,11 +27,12 @@ import pyarrow as pa
 from PIL import Image
 
 from blender_scripts.manifest.reader import stream_runs
-from generator.dataset.build import STRIDE, WINDOW, Options, build
+from generator.dataset.build import Options, build
 from generator.dataset.record_rows import Labelling, picture_row
 from generator.dataset.rows import columns_of, features
 from generator.dataset.writer import ShardWriter, encoded_png
 from generator.soart import nsoart
+from generator.soart.nsoart import STRIDE, WINDOW
 from tests.generator.made_renders import row, write_renders
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from blender_scripts.manifest.claim import PATHS
+from blender_scripts.manifest.output_folder import PATHS
 from tests.conftest import (
     COLUMNS,
     ROOT,

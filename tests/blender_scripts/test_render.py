@@ -21,8 +21,7 @@ from PIL import Image
 
 from blender_scripts import render
 from blender_scripts.contract.scratch import Scratch
-from blender_scripts.manifest.claim import PATHS
-from blender_scripts.manifest.output_folder import OutputFolder
+from blender_scripts.manifest.output_folder import PATHS, OutputFolder
 from blender_scripts.manifest.reader import read_manifest
 from tests.conftest import (
     COLUMNS,

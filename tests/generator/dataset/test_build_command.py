@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from generator.__main__ import main
-from generator.dataset import build
+from generator.dataset import build, connectors
 from generator.dataset.folder import read_rows, split_files
 from tests.generator.made_renders import SCENES, read_json, row, write_record, write_renders
 
@@ -152,7 +152,7 @@ def test_another_scene_file_makes_another_dataset(here: Path, capsys) -> None:
 
 def test_renders_that_change_during_the_build_are_built_again(here: Path, monkeypatch, capsys) -> None:
     renders = write_renders(here / "renders" / "smoke", ROWS)
-    real = build.nominal_connectors
+    real = connectors.nominal_connectors
 
     def after_both_passes(*words):
         record = read_json(renders, "t1")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from blender_scripts.manifest.claim import PATHS
+from blender_scripts.manifest.output_folder import PATHS
 from generator.__main__ import main
 from tests.conftest import COLUMNS, RENDER, ROOT, ROWS, folder_bytes, write_manifest
 from tests.soak import rounds

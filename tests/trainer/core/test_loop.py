@@ -1,6 +1,7 @@
 """The loop knows no pictures: it trains whatever keeps to `Trainee`, here a plane through points, as a gauge would."""
 
 import math
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -167,6 +168,6 @@ def test_the_time_that_measuring_takes_counts(tmp_path, monkeypatch):
         return measure(epoch)
 
     monkeypatch.setattr(plane, "measure", slow)
-    monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     outcome = trained(tmp_path / "run", plane, time_limit_min=1.0)
     assert (outcome.epochs, outcome.stopped) == (1, "time limit of 1 min reached after epoch 1 of 4")
