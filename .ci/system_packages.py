@@ -61,9 +61,7 @@ def missing_packages(with_blender: bool) -> list[str]:
 def blender_works(blender: str) -> bool:
     """Whether this executable runs and its Python has tomllib (3.11 or newer) and numpy."""
     try:
-        probe = subprocess.run(
-            [blender, *BLENDER_PROBE], stdin=subprocess.DEVNULL, capture_output=True, check=False
-        )
+        probe = subprocess.run([blender, *BLENDER_PROBE], stdin=subprocess.DEVNULL, capture_output=True, check=False)
     except OSError:
         return False
     return probe.returncode == 0

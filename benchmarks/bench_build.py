@@ -121,9 +121,7 @@ def memory(rows: int, folder: Path) -> None:
 
 def shared_renders(folder: Path, count: int) -> None:
     """Rows whose pictures and masks are those of three; each has a record of its own, 32 x 32 px pictures."""
-    sample = write_renders(
-        folder / "sample", [row(f"s{n}", defects=DEFECTS[n], width=48, height=32) for n in range(3)]
-    )
+    sample = write_renders(folder / "sample", [row(f"s{n}", defects=DEFECTS[n], width=48, height=32) for n in range(3)])
     for name in ("images", "masks", "records", "manifests"):
         (folder / name).mkdir()
     texts = [(sample / "records" / f"s{n}.json").read_text("utf-8") for n in range(3)]
@@ -176,9 +174,7 @@ def main() -> None:
         print(f"nsoart                         {add:6.2f} ms a row (256 x 128 px; asked for: below 10)")
         print(f"build, everything, one core    {total:6.2f} ms a row")
         print(f"build without nsoart / floor   {(total - add) / floor:6.2f} (asked for: at most 1.5)")
-        print(
-            f"resident at most               {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB"
-        )
+        print(f"resident at most               {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
 
 
 if __name__ == "__main__":

@@ -131,9 +131,7 @@ def main() -> int:
         draw({"render.py, one process": points, "generator render, its worker": pool}, options.plot)
     early, late = points[len(points) // 10][1], points[-1][1]
     growth = 100.0 * (late - early) / early
-    print(
-        f"{frames} frames in one process: {early:.0f} MiB after a tenth, {late:.0f} MiB at the end ({growth:+.1f} %)"
-    )
+    print(f"{frames} frames in one process: {early:.0f} MiB after a tenth, {late:.0f} MiB at the end ({growth:+.1f} %)")
     result = {"frames": frames, "early_mib": early, "late_mib": late, "growth_percent": growth}
     if options.plot:
         result["pool_peak_mib"] = max(memory for _, memory in pool)

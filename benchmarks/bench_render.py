@@ -70,9 +70,7 @@ def shares(rows: int, mask_scale: int) -> dict[str, float]:
 
     manifest = read_manifest(MANIFEST, ROOT / "scenes")
     with tempfile.TemporaryDirectory() as out:
-        subject = renderer.Renderer(
-            manifest.connectors, OutputFolder(Path(out)), mask_scale=mask_scale, threads=1
-        )
+        subject = renderer.Renderer(manifest.connectors, OutputFolder(Path(out)), mask_scale=mask_scale, threads=1)
         timed(subject.tracer, "picture")
         timed(subject, "_truth_mask")
         timed(subject, "render")
@@ -101,9 +99,7 @@ def main() -> int:
         # A process of its own for each: Blender's settings do not carry over.
         call = f"json.dumps(shares({max(4, rows // 2)}, {scale}))"
         code = f"import json; from benchmarks.bench_render import shares; print({call})"
-        done = subprocess.run(
-            [sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True
-        )
+        done = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True)
         found = json.loads(done.stdout.splitlines()[-1])
         result[f"mask_scale_{scale}"] = found
         words = ", ".join(f"{name} {1e3 * seconds:.0f} ms" for name, seconds in found.items())

@@ -140,9 +140,7 @@ def main() -> int:
     parser.add_argument(
         "--rows", type=int, default=GRID, help="rows of windows that the loop walks; its time is scaled up"
     )
-    parser.add_argument(
-        "--repeats", type=int, default=50, help="calls of the map of which the median is taken"
-    )
+    parser.add_argument("--repeats", type=int, default=50, help="calls of the map of which the median is taken")
     options = parser.parse_args()
     if not 1 <= options.rows <= GRID or options.repeats < 1:
         parser.error(f"expected --rows from 1 to {GRID} and --repeats from 1")

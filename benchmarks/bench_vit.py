@@ -74,9 +74,7 @@ def speeds(pairs: list[Pair], against: str = "bare") -> dict[str, list[float]]:
     }
 
 
-def compare(
-    title: str, pairs: dict[str, list[Pair]], ratios: dict[str, dict[str, list[float]]]
-) -> dict[str, object]:
+def compare(title: str, pairs: dict[str, list[Pair]], ratios: dict[str, dict[str, list[float]]]) -> dict[str, object]:
     """Print and return times per step, and medians of ratios.
 
     Args:
@@ -116,9 +114,7 @@ def measured(threads: int, steps: int, repeats: int, batch_size: int, folder: Pa
     results: dict[str, object] = {}
     for title, close_ups in (("pictures with close-ups", False), ("close-ups only", True)):
         setting = Setting(steps, threads, close_ups=close_ups, boxes=True, batch_size=batch_size)
-        difference = Setting(
-            1, threads, close_ups=close_ups, boxes=True, batch_size=batch_size
-        ).loss_difference()
+        difference = Setting(1, threads, close_ups=close_ups, boxes=True, batch_size=batch_size).loss_difference()
         inline_loader = partial(setting.own, thread=False)
         pairs = rounds({"trainer": setting.own, "trainer, no thread": inline_loader}, repeats)
         threaded, inline = (speeds(some) for some in pairs.values())
@@ -165,9 +161,7 @@ def measured(threads: int, steps: int, repeats: int, batch_size: int, folder: Pa
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=12, help="steps of an epoch with pictures (12)")
-    parser.add_argument(
-        "--repeats", type=int, default=2, help="epochs of each; six steps give an interval (2)"
-    )
+    parser.add_argument("--repeats", type=int, default=2, help="epochs of each; six steps give an interval (2)")
     parser.add_argument("--batch-size", type=int, default=16, help="pictures per step (16)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1], help="numbers of CPU threads (1)")
     options = parser.parse_args(argv)

@@ -124,9 +124,7 @@ def main() -> None:
         before, after = step(model, collator, config)
         row = {"parameters": every, "trained": trained, "loss": [before, after]}
         row["estimate_gib_without_activations"] = bytes_needed(model, 0, False)["total"] / 2**30
-        inputs = collator.inputs(
-            torch.rand(1, 3, SIZE[1], SIZE[0], generator=torch.Generator().manual_seed(1))
-        )
+        inputs = collator.inputs(torch.rand(1, 3, SIZE[1], SIZE[0], generator=torch.Generator().manual_seed(1)))
         labels = torch.tensor([collator.vocabulary.tokens([[1, 2, 3, 4]], ["NUKENG"], SIZE)])
         model.eval()
         if mode == "lora":

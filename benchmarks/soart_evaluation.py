@@ -205,9 +205,7 @@ def detect(renders: Path, to: Path) -> None:
                     "cell": cell,
                     "condition": condition,
                     "image": image,
-                    "pin": None
-                    if at is None or target == PRINT
-                    else {name: p[at] for name, p in pins.items()},
+                    "pin": None if at is None or target == PRINT else {name: p[at] for name, p in pins.items()},
                     # Without the print, which comes last.
                     "pins": None if cell else {name: sorted(p[:-1]) for name, p in pins.items()},
                     "hint": table.hint(seen, at) if at is not None and hinted else None,
@@ -252,9 +250,7 @@ def thresholds(renders: Path, to: Path, redraws: int = 50) -> None:
                 ("SOARTC", alone, float((scores > alone.value).mean())),
                 ("SOARTC and pins", station.limit, float((joint > 1).mean())),
             ):
-                found.append(
-                    {"by": by, "count": count, "redraw": redraw, "interval": limit.interval, "rate": rate}
-                )
+                found.append({"by": by, "count": count, "redraw": redraw, "interval": limit.interval, "rate": rate})
         (to / "thresholds.json").write_text(json.dumps(found), "utf-8")
 
 
@@ -279,9 +275,7 @@ def tables(results: Path, to: Path) -> None:
                 low = wilson(best, EACH)[0]
                 shown = []
                 for name, value in values.items():
-                    number = (
-                        f"**{value:.3f}**" if value == best else f"{value:.3f}{'' if value >= low else ' ↓'}"
-                    )
+                    number = f"**{value:.3f}**" if value == best else f"{value:.3f}{'' if value >= low else ' ↓'}"
                     span = wilson(value, EACH)
                     shown.append(number + (f" ({span[0]:.2f}–{span[1]:.2f})" if name in OURS else ""))
                 lines.append(f"| {cell} | {' | '.join(shown)} |")

@@ -39,9 +39,7 @@ def screws(folder: Path) -> None:
     judged = [path for path in paths if path not in good]
     images = [read_picture(path) for path in good]
     model = SoartC(**SETTINGS).fit(images)
-    boxes = [
-        Pin(str(n + 1), (x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS)) for n, (x, y) in enumerate(SCREWS)
-    ]
+    boxes = [Pin(str(n + 1), (x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS)) for n, (x, y) in enumerate(SCREWS)]
     station = Station(model, pins_in_unit_space(model, boxes, images[0]))
     table = pins_of(station)
     missing: list[bool] = []
@@ -66,9 +64,7 @@ def screws(folder: Path) -> None:
         value = auroc(np.array(values)[gone], np.array(values)[~gone])
         low, high = wilson(value, int(gone.sum()))
         print(f"| {name} | {value:.3f} ({low:.2f}–{high:.2f}) |")
-    print(
-        f"\nphotos with a screw missing above the limit: {above[0]} of {len(judged)} ({model.threshold.promise})"
-    )
+    print(f"\nphotos with a screw missing above the limit: {above[0]} of {len(judged)} ({model.threshold.promise})")
     print(f"with the screws' positions, so that the RT method counts too: {above[1]} of {len(judged)}")
 
 

@@ -128,9 +128,7 @@ def loss_of(model: ViT, portion: Portion, config: TrainingConfig) -> Tensor:
         loss = loss + boxes_loss(model(portion.close_ups.pixels).patch_logits, portion.close_ups)
     if portion.pictures is not None:
         said = model(portion.pictures.pixels)
-        loss = loss + F.cross_entropy(
-            said.logits, portion.pictures.labels, label_smoothing=config.label_smoothing
-        )
+        loss = loss + F.cross_entropy(said.logits, portion.pictures.labels, label_smoothing=config.label_smoothing)
         if config.patch_weight > 0:
             loss = loss + boxes_loss(said.patch_logits, portion.pictures)
     return loss
@@ -262,8 +260,7 @@ def transformers_trainer(config: ViTConfig, split: Split, settings: TrainingConf
     """Its own defaults but for the settings that both have; nothing is reported or saved."""
     pixels = split.pictures.batch(range(len(split))).float() / 255
     rows = [
-        {"pixel_values": picture, "labels": int(label)}
-        for picture, label in zip(pixels, split.labels, strict=True)
+        {"pixel_values": picture, "labels": int(label)} for picture, label in zip(pixels, split.labels, strict=True)
     ]
     arguments = TrainingArguments(
         output_dir=str(folder),

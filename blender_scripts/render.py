@@ -68,9 +68,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("manifest", type=Path, help="the CSV manifest (docs/manifest.md)")
-    out = (
-        "folder for images, masks and records (default: renders/ and the manifest's name without its ending)"
-    )
+    out = "folder for images, masks and records (default: renders/ and the manifest's name without its ending)"
     add("--out", type=Path, metavar="DIR", help=out)
     scenes = "folder with the scenes (default: %(default)s)"
     add("--scenes", type=Path, default=_ROOT / "scenes", metavar="DIR", help=scenes)
@@ -86,9 +84,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     add("--no-denoise", action="store_true", help="path-traced noise as it is, eight times the samples")
     add("--depth", action="store_true", help="write depth/<run>.npy too: mm along the optical axis")
     add("--normal", action="store_true", help="write normal/<run>.npy too: unit vectors, world axes")
-    pool = parser.add_argument_group(
-        "for the pool of `python -m generator render`, which has claimed the folder"
-    )
+    pool = parser.add_argument_group("for the pool of `python -m generator render`, which has claimed the folder")
     sha256 = "the hash of manifest and scenes that were checked: rows are not checked again"
     pool.add_argument("--validated", metavar="SHA256", help=sha256)
     feed = "read row numbers from standard input and report each as a line of JSON"

@@ -38,16 +38,11 @@ def _keys(key: str, values: dict[str, str], camera: str = "center") -> list[Cell
 
 
 SHEETS: dict[str, list[Cell]] = {
-    "lighting": [
-        Cell(name, {}, lighting=name) for name in ("ring", "side", "dome", "dim", "coaxial", "mixed")
-    ],
+    "lighting": [Cell(name, {}, lighting=name) for name in ("ring", "side", "dome", "dim", "coaxial", "mixed")],
     "camera": [Cell(name, {}, camera=name) for name in ("center", "left", "right", "top", "bottom")],
-    "aperture": _keys(
-        "f_number", {"all sharp": "0.0", "f/8": "8.0", "f/2.8": "2.8", "f/1.4": "1.4"}, camera="top"
-    ),
+    "aperture": _keys("f_number", {"all sharp": "0.0", "f/8": "8.0", "f/2.8": "2.8", "f/1.4": "1.4"}, camera="top"),
     "focus": [
-        Cell(f"f/1.4, focus at z = {z} mm", {"f_number": "1.4", "focus_z_mm": z}, camera="top")
-        for z in ("0.0", "-7.5")
+        Cell(f"f/1.4, focus at z = {z} mm", {"f_number": "1.4", "focus_z_mm": z}, camera="top") for z in ("0.0", "-7.5")
     ],
     "distortion": _keys(
         "distortion",
@@ -59,9 +54,7 @@ SHEETS: dict[str, list[Cell]] = {
         },
     ),
     "vignetting": _keys("vignetting", {"0": "0.0", "0.3": "0.3", "0.6": "0.6"}),
-    "noise": _keys(
-        "full_well_e", {"no noise": "0.0", "12000 e": "12000.0", "2000 e": "2000.0", "400 e": "400.0"}
-    ),
+    "noise": _keys("full_well_e", {"no noise": "0.0", "12000 e": "12000.0", "2000 e": "2000.0", "400 e": "400.0"}),
     "hot_pixels": _keys("hot_pixels", {"0": "0.0", "0.001": "0.001"}),
     "white_balance": _keys(
         "white_balance",
@@ -72,9 +65,7 @@ SHEETS: dict[str, list[Cell]] = {
         },
     ),
     "jpeg": _keys("jpeg_quality", {"never a JPEG": "0", "quality 50": "50", "quality 10": "10"}),
-    "captures": [
-        Cell(f"seed {seed}", {"fixture_shade": "1.0", "exposure": "0.5"}, seed=seed) for seed in (1, 2, 3, 4)
-    ],
+    "captures": [Cell(f"seed {seed}", {"fixture_shade": "1.0", "exposure": "0.5"}, seed=seed) for seed in (1, 2, 3, 4)],
 }
 
 

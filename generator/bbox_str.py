@@ -45,9 +45,7 @@ def encode(boxes: Sequence[Sequence[float]], labels: Sequence[str], width: int, 
         if x2 < x1 or y2 < y1:
             raise ValueError(f"boxes[{number}] must have x1 <= x2 and y1 <= y2, got {list(box)}")
         if not label.strip() or label != label.strip() or "<" in label or "\n" in label:
-            raise ValueError(
-                f"labels[{number}] must be a word or phrase without '<' or line break, got {label!r}"
-            )
+            raise ValueError(f"labels[{number}] must be a word or phrase without '<' or line break, got {label!r}")
         binned.append((_bin(y1, height), _bin(x1, width), _bin(y2, height), _bin(x2, width), label))
     groups: dict[str, list[str]] = {}
     for y1, x1, y2, x2, label in sorted(binned):
@@ -88,9 +86,7 @@ def decode(text: str, width: int, height: int) -> tuple[list[Box], list[str]]:
             boxes.append((_middle(x1, width), _middle(y1, height), _middle(x2, width), _middle(y2, height)))
             labels.append(group[1])
     if end != len(text):
-        raise ValueError(
-            f"expected a label and its locations at character {end}, got {text[end : end + 30]!r}"
-        )
+        raise ValueError(f"expected a label and its locations at character {end}, got {text[end : end + 30]!r}")
     return boxes, labels
 
 

@@ -78,9 +78,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--workers", type=_whole, default=0, help="render and build processes (one per core)")
     p.add_argument("--threads", type=_whole, default=1, help="CPU threads of a training (1)")
-    p.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="of the trainings (auto)"
-    )
+    p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="of the trainings (auto)")
     return p
 
 
@@ -197,9 +195,7 @@ def run_all(runs: Sequence[Run], execution: Execution, minutes: float | None) ->
             spent = bar.format_dict["elapsed"]
             bar.update(seconds)
             rest = spent * (total - bar.n) / max(bar.n, 1)
-            bar.set_postfix_str(
-                f"{ended} of {len(distinct(runs))} runs ended, about {rest / 3600:.1f} h left"
-            )
+            bar.set_postfix_str(f"{ended} of {len(distinct(runs))} runs ended, about {rest / 3600:.1f} h left")
 
         outcome = execute(execution, runs, minutes, advance)
     print(f"{len(outcome.done)} runs done now, {len(outcome.failed)} failed, {len(outcome.left)} left")

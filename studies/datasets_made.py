@@ -242,9 +242,7 @@ def merged_features(all_features: Sequence[Features]) -> Features:
                     raise PlanError(f"column {name}: expected classes that agree, got {held}, {kind}")
                 merged[name] = long
             elif name == "objects":
-                merged[name] = max(
-                    kind, held, key=lambda one: len(str(one))
-                )  # the categories' classes grow alike
+                merged[name] = max(kind, held, key=lambda one: len(str(one)))  # the categories' classes grow alike
             elif held != kind:
                 raise PlanError(f"column {name}: expected one type in all designs, got {held}, {kind}")
     return Features(merged)
@@ -288,6 +286,5 @@ def data_hash(dataset: Path) -> str:
 def rows_by_split(dataset: Path) -> dict[str, int]:
     """How many rows each split has."""
     return {
-        split: sum(pq.read_metadata(path).num_rows for path in paths)
-        for split, paths in split_files(dataset).items()
+        split: sum(pq.read_metadata(path).num_rows for path in paths) for split, paths in split_files(dataset).items()
     }

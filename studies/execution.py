@@ -180,9 +180,7 @@ class Execution:
         words += ["--seed", str(run.seed), "--threads", str(self.threads), "--device", self.device]
         words += run.options
         if begin is not None:
-            words += (
-                ["--model", str(begin / "model")] if run.trainer == "florence2" else ["--init", str(begin)]
-            )
+            words += ["--model", str(begin / "model")] if run.trainer == "florence2" else ["--init", str(begin)]
         if (out / "state.safetensors").is_file():
             words.append("--resume")
         elif out.exists():  # killed before its first epoch ended
@@ -258,9 +256,7 @@ def versions() -> dict[str, str]:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
     found["commit"] = commit.stdout.strip()
     return found
 

@@ -51,16 +51,12 @@ def dots(
         for at, group in enumerate(groups):
             if group in values:
                 value = values[group]
-                axes.errorbar(
-                    at + shift, value.mean, yerr=_bars(value), fmt="o", color=f"C{index % 10}", capsize=3
-                )
+                axes.errorbar(at + shift, value.mean, yerr=_bars(value), fmt="o", color=f"C{index % 10}", capsize=3)
         axes.plot([], [], "o", color=f"C{index % 10}", label=name)
     for at in range(len(groups) - 1):
         axes.axvline(at + 0.5, color="grey", linewidth=0.5, alpha=0.4)
     slanted = len(groups) > 6 or max(map(len, groups), default=0) > 14
-    axes.set_xticks(
-        range(len(groups)), groups, rotation=25 if slanted else 0, ha="right" if slanted else "center"
-    )
+    axes.set_xticks(range(len(groups)), groups, rotation=25 if slanted else 0, ha="right" if slanted else "center")
     finish(axes, title, chance, **legend)
 
 

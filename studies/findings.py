@@ -62,9 +62,7 @@ class Difference:
         return f"**{text}**" if self.decided else text
 
 
-def difference(
-    one: Sequence[Answers], other: Sequence[Answers], same_models: bool = False
-) -> Difference | None:
+def difference(one: Sequence[Answers], other: Sequence[Answers], same_models: bool = False) -> Difference | None:
     """How much better `other` is than `one`: bootstrap over pictures, the same for both, and over the seeds of each.
 
     Pictures are drawn for both variants at once, so what is hard for both counts for neither; seeds are drawn for each
@@ -103,9 +101,7 @@ def difference(
     return Difference(float(means[1] - means[0]), float(low), float(high), min(len(one), len(other)))
 
 
-def auroc_difference(
-    one: Sequence[Scores], other: Sequence[Scores], seeds: int | None = None
-) -> Difference | None:
+def auroc_difference(one: Sequence[Scores], other: Sequence[Scores], seeds: int | None = None) -> Difference | None:
     """How much better `other` tells defective pictures from good ones than `one`: AUROC, bootstrap over both.
 
     Pictures are drawn for both sides at once, the good and the defective each among their own; seeds for each side
@@ -167,9 +163,7 @@ def _labels(answers: Answers, key: str) -> np.ndarray:
 def _drawn_accuracy(drawn: np.ndarray, right: np.ndarray, classes: Sequence[np.ndarray]) -> np.ndarray:
     """Balanced accuracy (draws, S) of drawn pictures (draws, N) where `right` (S, N) are each seed's answers."""
     with np.errstate(invalid="ignore"):
-        recalls = [
-            drawn[:, some] @ right[:, some].T / drawn[:, some].sum(axis=1)[:, None] for some in classes
-        ]
+        recalls = [drawn[:, some] @ right[:, some].T / drawn[:, some].sum(axis=1)[:, None] for some in classes]
     return np.nanmean(recalls, axis=0)
 
 

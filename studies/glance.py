@@ -56,10 +56,7 @@ def _ladder(found: Found) -> list[str]:
         "test_housings": "changed housings",
         "test_latched": "new housing",
     }
-    changes = {
-        f"on {words}": found.difference(LADDER[0], LADDER[-1], answered(test))
-        for test, words in tests.items()
-    }
+    changes = {f"on {words}": found.difference(LADDER[0], LADDER[-1], answered(test)) for test, words in tests.items()}
     return [_told("From the first step alone to all four, at equal budget", changes)]
 
 
@@ -87,16 +84,11 @@ def _improvement(found: Found) -> list[str]:
 
 def _views(found: Found) -> list[str]:
     changes = {
-        f"({variant})": views_change(found, (variant, ONE_VIEW), (FIVE, ALL_VIEWS))
-        for variant in (CENTRE, FIVE)
+        f"({variant})": views_change(found, (variant, ONE_VIEW), (FIVE, ALL_VIEWS)) for variant in (CENTRE, FIVE)
     }
     best = {
         one.size: max(
-            (
-                v.mean
-                for values in parts_judged(one, PART_MEASURES["right class"]).values()
-                for v in values.values()
-            ),
+            (v.mean for values in parts_judged(one, PART_MEASURES["right class"]).values() for v in values.values()),
             default=0.0,
         )
         for one in (found, found.other)
@@ -107,12 +99,8 @@ def _views(found: Found) -> list[str]:
         _told(
             "Views together",
             {
-                "instead of the mean of single answers": views_change(
-                    found, (FIVE, ALL_VIEWS), (TOGETHER, ALL_VIEWS)
-                ),
-                "begun with own pre-training": views_change(
-                    found, (TOGETHER, ALL_VIEWS), (TOGETHER_OWN, ALL_VIEWS)
-                ),
+                "instead of the mean of single answers": views_change(found, (FIVE, ALL_VIEWS), (TOGETHER, ALL_VIEWS)),
+                "begun with own pre-training": views_change(found, (TOGETHER, ALL_VIEWS), (TOGETHER_OWN, ALL_VIEWS)),
             },
         ),
         "Best share of right classes of whole parts: "
@@ -149,8 +137,7 @@ def _attention(found: Found) -> list[str]:
     ]
     if first != last:
         lines.append(
-            f"Share on the housing: {begin['on_housing']:.2f} trained on {first}, {told['on_housing']:.2f} on "
-            f"{last}."
+            f"Share on the housing: {begin['on_housing']:.2f} trained on {first}, {told['on_housing']:.2f} on {last}."
         )
     return lines
 
@@ -168,9 +155,7 @@ def _florence2(found: Found) -> list[str]:
             changes = gained(found, variant).values()
             means = (f"{np.mean(some):+.2f}" if some else "–" for some in changes)
             words.append(f"{variant.partition(': ')[2]} {' and '.join(means)}")
-        lines.append(
-            "Tuning changes mAP50 on the new housing and on the known pictures: " + ", ".join(words) + "."
-        )
+        lines.append("Tuning changes mAP50 on the new housing and on the known pictures: " + ", ".join(words) + ".")
     return lines
 
 

@@ -230,8 +230,7 @@ def florence2(folder: Path) -> dict[str, Any]:
         splits[name] = {key: report.get(key) for key in FLORENCE_KEPT}
         for group in ("positions", "digits"):
             splits[name][group] = {
-                part: {key: values.get(key) for key in FLORENCE_KEPT}
-                for part, values in report.get(group, {}).items()
+                part: {key: values.get(key) for key in FLORENCE_KEPT} for part, values in report.get(group, {}).items()
             }
     return {
         "curve": curve(folder / "metrics.csv", FLORENCE_CURVE),

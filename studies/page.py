@@ -37,11 +37,7 @@ def head_of(found: Found) -> str:
     devices = sorted({d["device"] for d in documents})
     minutes = [sum(s for k, s in d["seconds"].items() if k.endswith("_cpu")) / 60 for d in documents]
     kinds = found.renderings
-    rendered = (
-        f" Their pictures were rendered on {kinds} kinds of processor, whose bytes differ."
-        if kinds > 1
-        else ""
-    )
+    rendered = f" Their pictures were rendered on {kinds} kinds of processor, whose bytes differ." if kinds > 1 else ""
     return (
         f"{found.done} of {found.planned} runs, size *{found.size}*, on {' and '.join(devices)}; a run took "
         f"at most {max(minutes):.0f} minutes of processor time.{rendered}\n\n"

@@ -136,9 +136,7 @@ def _questions_1_and_6(size: Size, seed: int) -> list[Run]:
         for variant, data in zip(LADDER, steps, strict=True):
             seconds = _vit_seconds(size.pictures, size.epochs) + 60
             splits = ("test_housings",)
-            found.append(
-                Run(question, variant, seed, data, "vit", options, attention=splits, seconds=seconds)
-            )
+            found.append(Run(question, variant, seed, data, "vit", options, attention=splits, seconds=seconds))
     return found
 
 
@@ -222,9 +220,7 @@ def begun(target: str, count: int, start: str) -> str:
 def _pretraining(size: Size, seed: int) -> Run:
     """A model of four connectors that the new one is not among."""
     several = Design("connectors", ("studies/designs/connectors.toml",))
-    base = Data(
-        "connectors", (("train", (Take(several, "train"),)), ("validation", (Take(several, "validation"),)))
-    )
+    base = Data("connectors", (("train", (Take(several, "train"),)), ("validation", (Take(several, "validation"),))))
     options = ("--epochs", str(size.epochs))
     seconds = _vit_seconds(960, size.epochs, judged=120)
     return Run(5, "pre-training on four connectors", seed, base, "vit", options, seconds=seconds)

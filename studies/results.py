@@ -52,9 +52,7 @@ def checked(document: Any, key: str, place: str) -> Document:
         raise ResultError(f"{place}: expected the result of a run under its key, {key}, got {got:.200}")
     for name, kind in COLUMNS.items():
         if type(document[name]) is not kind:
-            raise ResultError(
-                f"{place}, {name}: expected {kind.__name__}, got {type(document[name]).__name__}"
-            )
+            raise ResultError(f"{place}, {name}: expected {kind.__name__}, got {type(document[name]).__name__}")
     return document
 
 

@@ -35,8 +35,7 @@ def by_variant(columns: Mapping[str, Mapping[str, Value]], first: str = "trained
     variants = list(dict.fromkeys(variant for values in columns.values() for variant in values))
     seeds = {v: seeds_of(values.get(v) for values in columns.values()) for v in variants}
     rows = [
-        [variant, seeds[variant], *(values.get(variant, "–") for values in columns.values())]
-        for variant in variants
+        [variant, seeds[variant], *(values.get(variant, "–") for values in columns.values())] for variant in variants
     ]
     return table([first, "seeds", *columns], rows)
 

@@ -80,11 +80,7 @@ def blender_executable() -> str:
 
 def folder_bytes(folder: Path) -> dict[str, bytes]:
     """Every file below a folder by its relative path."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def assert_same_files(folder: Path, other: Path) -> None:
@@ -96,9 +92,7 @@ def assert_same_files(folder: Path, other: Path) -> None:
 
 
 def records(folder: Path) -> dict[str, dict]:
-    return {
-        path.stem: json.loads(path.read_text("utf-8")) for path in sorted((folder / "records").glob("*.json"))
-    }
+    return {path.stem: json.loads(path.read_text("utf-8")) for path in sorted((folder / "records").glob("*.json"))}
 
 
 @pytest.fixture(scope="session")

@@ -334,9 +334,7 @@ def not_repeatable(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
-            modules = (
-                [node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
-            )
+            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
             yield from ((node.lineno, name) for name in modules if name in UNREPEATABLE_MODULES)
         if isinstance(node, ast.Call):
             name = dotted(node.func)

@@ -76,9 +76,7 @@ def blocks(text: str) -> Iterator[tuple[str, str]]:
 
 def test_every_manifest_column_is_described_and_whether_it_is_needed():
     found = {
-        named(row["column"])[0]: row
-        for heading, row in tables(text_of("docs/manifest.md"))
-        if heading == "Columns"
+        named(row["column"])[0]: row for heading, row in tables(text_of("docs/manifest.md")) if heading == "Columns"
     }
     assert set(found) == {*REQUIRED, *OPTIONAL}
     assert {name for name, row in found.items() if row["needed"].startswith("yes")} == set(REQUIRED)
@@ -90,9 +88,7 @@ def test_reserved_columns_are_named():
 
 
 def test_every_kind_of_defect_is_described():
-    found = [
-        named(row["kind"])[0] for heading, row in tables(text_of("docs/manifest.md")) if heading == "Kinds"
-    ]
+    found = [named(row["kind"])[0] for heading, row in tables(text_of("docs/manifest.md")) if heading == "Kinds"]
     assert found == list(KINDS)
 
 
@@ -299,10 +295,7 @@ def test_the_classes_have_their_numbers():
 def commands_in(text: str) -> list[str]:
     """Command lines of code blocks and of inline code."""
     lines = [
-        line
-        for language, content in blocks(text)
-        if language in ("", "sh", "bash")
-        for line in content.splitlines()
+        line for language, content in blocks(text) if language in ("", "sh", "bash") for line in content.splitlines()
     ]
     prose = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
     lines += [name for name in named(prose) if " " in name]
@@ -366,13 +359,9 @@ def test_every_command_shown_is_accepted():
 def test_every_command_that_exists_is_shown_in_the_readme():
     shown = "\n".join(commands_in(text_of("README.md")))
     modules = [
-        path.stem
-        for path in (ROOT / "trainer").glob("*.py")
-        if '__name__ == "__main__"' in path.read_text("utf-8")
+        path.stem for path in (ROOT / "trainer").glob("*.py") if '__name__ == "__main__"' in path.read_text("utf-8")
     ]
-    wanted = [f"python -m generator {name} " for name in COMMANDS] + [
-        f"python -m trainer.{name} " for name in modules
-    ]
+    wanted = [f"python -m generator {name} " for name in COMMANDS] + [f"python -m trainer.{name} " for name in modules]
     assert modules
     assert not [command for command in wanted if command not in shown]
 
@@ -456,15 +445,11 @@ def test_every_training_option_is_explained(page: str, command: str):
 def missing_files(path: Path) -> list[str]:
     """Files and folders that a page names or links to and that are not there."""
     text = path.read_text("utf-8")
-    folders = "|".join(
-        re.escape(p.name) for p in ROOT.iterdir() if p.is_dir() and p.name not in (".git", ".venv")
-    )
+    folders = "|".join(re.escape(p.name) for p in ROOT.iterdir() if p.is_dir() and p.name not in (".git", ".venv"))
     own = re.compile(rf"(?:^|[\s`(])((?:{folders})/[\w./-]*\w/?)")
     # What commands write lies below these; it is not kept.
     written = ("demo/", "out/")
-    missing = [
-        name for name in own.findall(text) if not name.startswith(written) and not (ROOT / name).exists()
-    ]
+    missing = [name for name in own.findall(text) if not name.startswith(written) and not (ROOT / name).exists()]
     # A bare name is a file of the top folder or of the code.
     known = {p.name for p in (*ROOT.iterdir(), *(f for code in CODE for f in (ROOT / code).rglob("*.py")))}
     bare = {name for name in named(text) if re.fullmatch(r"\.?\w+\.(?:toml|txt|md|py)", name)}
@@ -480,9 +465,7 @@ def test_every_file_that_a_page_names_exists():
 
 def test_the_search_for_missing_files_finds_them():
     page = DOCS / "made.md"
-    text = (
-        "`docs/none.md`, `none.toml` and [a](gone.md) beside `docs/dataset.md`, [b](dataset.md) and `out/x`"
-    )
+    text = "`docs/none.md`, `none.toml` and [a](gone.md) beside `docs/dataset.md`, [b](dataset.md) and `out/x`"
     with mock.patch.object(Path, "read_text", lambda *_: text):
         assert missing_files(page) == [
             "docs/made.md: docs/none.md",
@@ -518,12 +501,7 @@ def test_pictures_are_small_enough_to_be_kept():
 
 
 def test_the_example_manifests_are_right(tmp_path: Path):
-    examples = [
-        content
-        for path in PAGES
-        for language, content in blocks(path.read_text("utf-8"))
-        if language == "csv"
-    ]
+    examples = [content for path in PAGES for language, content in blocks(path.read_text("utf-8")) if language == "csv"]
     assert examples
     for content in examples:
         (tmp_path / "example.csv").write_text(content, "utf-8")

@@ -16,9 +16,7 @@ TOO_OLD = "#!/bin/sh\nexit 1\n"
 BASE = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
 RUNS = f'#!/bin/sh\nexec "{BASE}" "$@"\n'
 
-pytestmark = pytest.mark.skipif(
-    "{}.{}".format(*sys.version_info) != WANTED, reason=f"needs to run on Python {WANTED}"
-)
+pytestmark = pytest.mark.skipif("{}.{}".format(*sys.version_info) != WANTED, reason=f"needs to run on Python {WANTED}")
 
 
 @pytest.fixture

@@ -70,9 +70,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run_installed(installed: Path, cwd: Path, *command: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(installed)}
-    return subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, timeout=600, env=environment, check=False
-    )
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600, env=environment, check=False)
 
 
 def test_an_installed_wheel_renders_by_the_script_that_it_prints(installed: Path, tmp_path: Path) -> None:

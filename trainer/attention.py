@@ -48,12 +48,8 @@ def parser() -> argparse.ArgumentParser:
         default=PICTURES,
         help=f"most pictures that are scored ({PICTURES})",
     )
-    p.add_argument(
-        "--probes", type=number(int, 1, 48), default=PROBES, help=f"pictures on a sheet ({PROBES})"
-    )
-    p.add_argument(
-        "--threads", type=number(int, 1, 1024), help="CPU threads (as many as PyTorch finds cores)"
-    )
+    p.add_argument("--probes", type=number(int, 1, 48), default=PROBES, help=f"pictures on a sheet ({PROBES})")
+    p.add_argument("--threads", type=number(int, 1, 1024), help="CPU threads (as many as PyTorch finds cores)")
     p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(auto)")
     return p
 

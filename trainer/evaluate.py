@@ -32,9 +32,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    p.add_argument(
-        "--model", type=Path, required=True, metavar="RUN", help="folder of a ViT's or a Florence-2's run"
-    )
+    p.add_argument("--model", type=Path, required=True, metavar="RUN", help="folder of a ViT's or a Florence-2's run")
     p.add_argument("--data", type=Path, required=True, metavar="DATASET", help="folder of the dataset")
     p.add_argument("--out", type=Path, metavar="OUT", help="folder for the results (RUN/evaluation)")
     p.add_argument(
@@ -46,18 +44,14 @@ def parser() -> argparse.ArgumentParser:
         help="of a ViT: all; those whose defects can be seen; of these, those outside the grey zone (observable)",
     )
     p.add_argument("--batch-size", type=number(int, 1, 65_536), default=16, help="(16)")
-    p.add_argument(
-        "--threads", type=number(int, 1, 1024), help="CPU threads (as many as PyTorch finds cores)"
-    )
+    p.add_argument("--threads", type=number(int, 1, 1024), help="CPU threads (as many as PyTorch finds cores)")
     p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(auto)")
     return p
 
 
 def _of_florence2(args: argparse.Namespace, splits: tuple[str, ...], out: Path) -> None:
     if args.rows:
-        raise InputError(
-            f"--rows applies to ViT runs only, got {args.model} of Florence-2, whose rows all count"
-        )
+        raise InputError(f"--rows applies to ViT runs only, got {args.model} of Florence-2, whose rows all count")
     # Imported here: of either kind only what its runs need.
     from trainer.florence2.evaluation import evaluate
 

@@ -23,9 +23,7 @@ def parser() -> argparse.ArgumentParser:
         epilog="exit codes: 0 written and equal; 2 the run cannot be read or the file not written; 1 anything else",
         allow_abbrev=False,
     )
-    p.add_argument(
-        "--model", type=Path, required=True, metavar="RUN", help="folder of `python -m trainer.vit --out`"
-    )
+    p.add_argument("--model", type=Path, required=True, metavar="RUN", help="folder of `python -m trainer.vit --out`")
     p.add_argument("--to", type=Path, required=True, metavar="FILE.onnx", help="file to write")
     p.add_argument("--weights", choices=("best", "last"), default="best", help="which epoch's weights (best)")
     p.add_argument("--overwrite", action="store_true", help="replace an existing file")

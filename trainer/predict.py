@@ -47,12 +47,8 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="pictures, or folders of pictures")
     p.add_argument("--json", type=Path, metavar="FILE", help="write all verdicts to this file")
-    p.add_argument(
-        "-o", "--out", type=Path, metavar="OUT", help="folder for predictions.json and a picture for each"
-    )
-    p.add_argument(
-        "--weights", choices=("best", "last"), default=None, help="ViT: which epoch's weights (best)"
-    )
+    p.add_argument("-o", "--out", type=Path, metavar="OUT", help="folder for predictions.json and a picture for each")
+    p.add_argument("--weights", choices=("best", "last"), default=None, help="ViT: which epoch's weights (best)")
     p.add_argument(
         "--positions",
         type=Path,
@@ -65,9 +61,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="P",
         help="ViT: least P(NG) of an NG; Florence-2: least confidence of a box (the run's own)",
     )
-    p.add_argument(
-        "--batch-size", type=int, metavar="N", help="Florence-2: pictures that are answered together (8)"
-    )
+    p.add_argument("--batch-size", type=int, metavar="N", help="Florence-2: pictures that are answered together (8)")
     p.add_argument("--threads", type=int, default=None, help="CPU threads (as many as PyTorch finds cores)")
     return p
 

@@ -44,9 +44,7 @@ def parser() -> argparse.ArgumentParser:
         help="name on the Hub of what it was trained on, for the card; may be repeated",
     )
     p.add_argument("--license", default="", metavar="ID", help="the Hub's id of a licence, for the card")
-    p.add_argument(
-        "--dry-run", action="store_true", help="write the card and say what would go up; no network"
-    )
+    p.add_argument("--dry-run", action="store_true", help="write the card and say what would go up; no network")
     return p
 
 

@@ -150,9 +150,7 @@ def read_connector(path: Path) -> Connector:
         InputError: with every mistake as ``file.toml:LINE key: expected …, got …``.
     """
     if not path.is_file():
-        raise InputError(
-            f"{path.name}:1 file: expected a scene file in {path.parent}, got nothing of that name"
-        )
+        raise InputError(f"{path.name}:1 file: expected a scene file in {path.parent}, got nothing of that name")
     top = TomlSection.read(path)
     top.integer("schema", 1, 1)
     picture = top.table("picture")
@@ -250,9 +248,7 @@ def _check_views(connector: Connector, cameras: TomlSection) -> None:
             expected = f"more than {needed[rig]:.4g}, so that every camera stands clear of the part"
             section.wrong("distance_mm", expected, f"{rig.distance_mm:g}")
         if lens_folds(rig, connector.width, connector.height):
-            section.wrong(
-                "distortion", "a lens that does not fold the picture over", str(list(rig.distortion))
-            )
+            section.wrong("distortion", "a lens that does not fold the picture over", str(list(rig.distortion)))
 
 
 def _check_lighting(connector: Connector, lightings: TomlSection) -> None:
@@ -270,9 +266,7 @@ def _check_positions(connector: Connector, section: TomlSection) -> None:
     gap = cavity.clearance_mm + cavity.chamfer_mm
     mouth_x, mouth_y = (max(t.extent_mm[axis] for t in terminals) + gap for axis in (0, 1))
     for position in connector.positions:
-        corners = (
-            (position.x_mm + i * mouth_x, position.y_mm + j * mouth_y) for i in (-1, 1) for j in (-1, 1)
-        )
+        corners = ((position.x_mm + i * mouth_x, position.y_mm + j * mouth_y) for i in (-1, 1) for j in (-1, 1))
         if max(connector.shell.opening.distance(*corner) for corner in corners) > 0.0:
             found = (
                 f"{position.address} at {position.x_mm:g}, {position.y_mm:g} with a cavity "
@@ -287,10 +281,7 @@ def _check_positions(connector: Connector, section: TomlSection) -> None:
         x, y = math.floor(position.x_mm / wide_x), math.floor(position.y_mm / wide_y)
         near = (p for i in (-1, 0, 1) for j in (-1, 0, 1) for p in squares.get((x + i, y + j), ()))
         for other in near:
-            if (
-                abs(position.x_mm - other.x_mm) < wide_x - 1e-9
-                and abs(position.y_mm - other.y_mm) < wide_y - 1e-9
-            ):
+            if abs(position.x_mm - other.x_mm) < wide_x - 1e-9 and abs(position.y_mm - other.y_mm) < wide_y - 1e-9:
                 expected = f"positions at least a cavity apart, {wide_x:g} in X or {wide_y:g} in Y"
                 found = f"{other.address} and {position.address}"
                 section.wrong("pitch_mm" if "pitch_mm" in section.data else None, expected, found)
@@ -349,9 +340,7 @@ def check_cameras(connector: Connector, body: Box, name: str) -> None:
         least = least_distance_mm(connector, rig, [body])
         if rig.distance_mm <= least:
             expected = f"more than {least:.4g}, so that camera {camera} stands clear of {name}"
-            raise InputError(
-                f"{connector.name}.toml camera.distance_mm: expected {expected}, got {rig.distance_mm:g}"
-            )
+            raise InputError(f"{connector.name}.toml camera.distance_mm: expected {expected}, got {rig.distance_mm:g}")
 
 
 def _scatter(section: TomlSection) -> Scatter:

@@ -38,9 +38,7 @@ class Contour:
     radius_mm: float
 
     @staticmethod
-    def rectangle(
-        size: Point, radius_mm: float, center: Point = (0.0, 0.0), turn_deg: float = 0.0
-    ) -> Contour:
+    def rectangle(size: Point, radius_mm: float, center: Point = (0.0, 0.0), turn_deg: float = 0.0) -> Contour:
         """A rectangle of width and height `size` with round corners, turned about its centre."""
         half_x, half_y = (max(0.5 * extent - radius_mm, 0.0) for extent in size)
         cosine, sine = math.cos(math.radians(turn_deg)), math.sin(math.radians(turn_deg))
@@ -81,8 +79,7 @@ class Contour:
             steps = math.ceil(2.0 * math.pi / self._step_rad)
             turns = (2.0 * math.pi * i / steps for i in range(steps))
             return tuple(
-                Station(turn * self.radius_mm, self.corners[0], (math.cos(turn), math.sin(turn)))
-                for turn in turns
+                Station(turn * self.radius_mm, self.corners[0], (math.cos(turn), math.sin(turn))) for turn in turns
             )
         found, along = [], 0.0
         for number, (a, b, normal, length) in enumerate(self._edges):
@@ -176,7 +173,5 @@ class Contour:
             inside = max(inside, (x - a[0]) * normal[0] + (y - a[1]) * normal[1])
             share = ((x - a[0]) * (b[0] - a[0]) + (y - a[1]) * (b[1] - a[1])) / length**2
             share = max(0.0, min(1.0, share))
-            nearest = min(
-                nearest, math.hypot(x - a[0] - share * (b[0] - a[0]), y - a[1] - share * (b[1] - a[1]))
-            )
+            nearest = min(nearest, math.hypot(x - a[0] - share * (b[0] - a[0]), y - a[1] - share * (b[1] - a[1])))
         return (inside if inside <= 0.0 else nearest) - self.radius_mm

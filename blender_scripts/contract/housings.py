@@ -133,18 +133,14 @@ class Housing:
 def read_shell(section: TomlSection) -> Shell:
     shape = section.choice("shape", SHAPES, "rectangle")
     width, height = section.numbers("opening_mm", 2, 0.5, 500.0)
-    corner = section.number(
-        "corner_mm", 0.01, 250.0, *([0.5 * min(width, height)] if shape == "circle" else [])
-    )
+    corner = section.number("corner_mm", 0.01, 250.0, *([0.5 * min(width, height)] if shape == "circle" else []))
     if shape == "circle":
         if width != height:
             section.wrong("opening_mm", "the same diameter twice for a circle", shown([width, height]))
         opening = Contour.circle(width)
     else:
         if corner > 0.5 * min(width, height):
-            section.wrong(
-                "corner_mm", f"at most half of the opening, {0.5 * min(width, height):g}", f"{corner:g}"
-            )
+            section.wrong("corner_mm", f"at most half of the opening, {0.5 * min(width, height):g}", f"{corner:g}")
             corner = 0.25 * min(width, height)
         # A rectangle needs edges of some length between its corners.
         corner = min(corner, 0.5 * min(width, height) - 1e-6)
@@ -187,9 +183,7 @@ def read_finish(section: TomlSection) -> Finish:
     )
 
 
-def read_housing(
-    name: str, section: TomlSection, shell: Shell, ink: Color, sound: bool, folder: Path
-) -> Housing:
+def read_housing(name: str, section: TomlSection, shell: Shell, ink: Color, sound: bool, folder: Path) -> Housing:
     """One table `[housings.NAME]`.
 
     Args:
@@ -206,9 +200,7 @@ def read_housing(
     fillet = section.number("fillet_mm", 0.01, 10.0, shell.fillet_mm)
     lead_in = section.number("lead_in_mm", 0.0, 10.0, 0.0)
     if sound and lead_in and lead_in >= min(shell.wall_mm - fillet, shell.depth_mm):
-        expected = (
-            f"less than the wall less its fillet, {shell.wall_mm - fillet:g}, and than the shell's depth"
-        )
+        expected = f"less than the wall less its fillet, {shell.wall_mm - fillet:g}, and than the shell's depth"
         section.wrong("lead_in_mm", expected, f"{lead_in:g}")
     if sound and "fillet_mm" in section.data and fillet >= shell.depth_mm:
         section.wrong("fillet_mm", f"less than the shell's depth_mm, {shell.depth_mm:g}", f"{fillet:g}")

@@ -112,9 +112,7 @@ ALPHABET = frozenset(_GLYPHS)
 """Characters that can be printed."""
 
 
-def outline(
-    text: str, height_mm: float, stroke_mm: float, anchor: str = "center"
-) -> tuple[list[Point], list[Face]]:
+def outline(text: str, height_mm: float, stroke_mm: float, anchor: str = "center") -> tuple[list[Point], list[Face]]:
     """Draw a line of text as flat polygons in the XY plane.
 
     Every stroke has round caps and round joins. Polygons of one text may overlap; none is degenerate.

@@ -135,9 +135,7 @@ def lens_folds(rig: CameraRig, width: int, height: int) -> bool:
         radius = 1.3 * reach * step / 200
         square = radius * radius
         # The worst direction of the tangential terms takes 3 r^2 of both.
-        bent = radius * (1.0 + square * (k1 + square * (k2 + square * k3))) - 3.0 * square * math.hypot(
-            p1, p2
-        )
+        bent = radius * (1.0 + square * (k1 + square * (k2 + square * k3))) - 3.0 * square * math.hypot(p1, p2)
         if bent <= before:
             return True
         before = bent

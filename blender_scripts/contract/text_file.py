@@ -22,9 +22,7 @@ def read_text(path: Path, name: str, readable: str = "file", text: str = "UTF-8 
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise InputError(
-            f"{name}:1 file: expected a readable {readable}, got {error.strerror or error}"
-        ) from None
+        raise InputError(f"{name}:1 file: expected a readable {readable}, got {error.strerror or error}") from None
     try:
         return content, content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -80,9 +80,7 @@ class TomlSection:
         except ValueError:  # of int()
             digits = re.search(r"[0-9][0-9_]{4000}", text)
             line = text.count("\n", 0, digits.start() if digits else 0) + 1
-            raise InputError(
-                f"{file}:{line} file: expected numbers, got one of thousands of digits"
-            ) from None
+            raise InputError(f"{file}:{line} file: expected numbers, got one of thousands of digits") from None
         return cls(file, data, _key_lines(text))
 
     def line(self, key: str | None = None) -> int:
@@ -97,9 +95,7 @@ class TomlSection:
 
     def _name(self, key: str | None) -> str:
         place = self.at if key is None else (*self.at, key)
-        return ".".join(
-            piece if _BARE.fullmatch(piece) and len(piece) <= 64 else shown(piece) for piece in place
-        )
+        return ".".join(piece if _BARE.fullmatch(piece) and len(piece) <= 64 else shown(piece) for piece in place)
 
     def _take(self, key: str, expected: str, default: Any) -> Any:
         self._used.add(key)

@@ -41,9 +41,7 @@ def collisions(connector: Connector, housing: str, pins: tuple[Pin, ...]) -> lis
         what = ";".join(d.text for d in pin.defects)
         overlap = max(_into_wall(connector.shell, point, reach) for point in _below_mating_face(line))
         if overlap > 0.0:
-            found.append(
-                f"expected a pin that clears the wall, got {what} with the pin {overlap:.2f} mm inside it"
-            )
+            found.append(f"expected a pin that clears the wall, got {what} with the pin {overlap:.2f} mm inside it")
         overlap = max((_into_block(block, line, reach) for block in blocks), default=0.0)
         if overlap > 0.0:
             found.append(
@@ -197,9 +195,7 @@ def _dot(a: Vector, b: Vector) -> float:
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-def clear_path(
-    pins: tuple[Pin, ...], path: tuple[Vector, ...], radius: float, but: tuple[str, ...]
-) -> str | None:
+def clear_path(pins: tuple[Pin, ...], path: tuple[Vector, ...], radius: float, but: tuple[str, ...]) -> str | None:
     """The address of a pin that a chain of points comes nearer to than `radius` allows; None: of none.
 
     Args:

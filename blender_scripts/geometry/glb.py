@@ -134,9 +134,7 @@ class _Document:
             node = self._entry("nodes", number, "node")
             place = f"node {number}"
             if number in seen or depth > _MOST_DEEP:
-                raise self._wrong(
-                    place, f"a tree of nodes at most {_MOST_DEEP} deep", "one that meets itself"
-                )
+                raise self._wrong(place, f"a tree of nodes at most {_MOST_DEEP} deep", "one that meets itself")
             seen.add(number)
             matrix = above @ self._matrix(node, place)
             if "mesh" in node:
@@ -157,9 +155,7 @@ class _Document:
     def _numbers(self, owner: dict[str, Any], key: str, default: list[float], place: str) -> np.ndarray:
         value = owner.get(key, default)
         good = isinstance(value, list) and len(value) == len(default)
-        if not good or not all(
-            isinstance(v, int | float) and not isinstance(v, bool) and abs(v) < 1e12 for v in value
-        ):
+        if not good or not all(isinstance(v, int | float) and not isinstance(v, bool) and abs(v) < 1e12 for v in value):
             raise self._wrong(place, f"{len(default)} numbers in {key}", shown(value))
         return np.array(value, float)
 

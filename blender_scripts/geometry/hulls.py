@@ -75,9 +75,7 @@ def silhouette_area(points: np.ndarray, sides: int, step_px: float = 0.125) -> f
     bounds = (support[..., None] - down[:, None] * lines) / across[:, None]
     start = bounds[:, across < 0.0].max(axis=1)
     end = bounds[:, across > 0.0].min(axis=1)
-    inside = (segments[..., 1].min(axis=1)[:, None] <= lines) & (
-        lines <= segments[..., 1].max(axis=1)[:, None]
-    )
+    inside = (segments[..., 1].min(axis=1)[:, None] <= lines) & (lines <= segments[..., 1].max(axis=1)[:, None])
     # What is empty becomes a span of no length at the far left.
     start = np.where(inside & (end > start), start, -1e9)
     end = np.where(inside & (end > start), end, -1e9)

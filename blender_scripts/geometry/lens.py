@@ -125,12 +125,10 @@ class Lens:
             return 0
         along = np.linspace(0.0, 1.0, _BORDER_STEPS)
         sides = [
-            np.stack([along * self.width, np.full_like(along, edge * self.height)], axis=-1)
-            for edge in (0.0, 1.0)
+            np.stack([along * self.width, np.full_like(along, edge * self.height)], axis=-1) for edge in (0.0, 1.0)
         ]
         sides += [
-            np.stack([np.full_like(along, edge * self.width), along * self.height], axis=-1)
-            for edge in (0.0, 1.0)
+            np.stack([np.full_like(along, edge * self.width), along * self.height], axis=-1) for edge in (0.0, 1.0)
         ]
         border = self.to_pinhole(np.concatenate(sides))
         beyond = np.maximum(-border, border - np.array([self.width, self.height])).max()

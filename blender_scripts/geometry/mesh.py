@@ -24,9 +24,7 @@ class Mesh(NamedTuple):
     smooth: np.ndarray
 
     @classmethod
-    def of(
-        cls, vertices: np.ndarray, faces: Sequence[Sequence[int]], smooth: Sequence[bool] | bool = False
-    ) -> Mesh:
+    def of(cls, vertices: np.ndarray, faces: Sequence[Sequence[int]], smooth: Sequence[bool] | bool = False) -> Mesh:
         """From faces as tuples of vertex indices."""
         shading = [smooth] * len(faces) if isinstance(smooth, bool) else smooth
         return cls(

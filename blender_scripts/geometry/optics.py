@@ -43,9 +43,7 @@ class Camera:
     def undistorted(self) -> Camera:
         """The pinhole view that is rendered: as large as the picture and its margin."""
         lens, margin = self.lens, 2 * self.lens.margin
-        return replace(
-            self, lens=Lens(lens.width + margin, lens.height + margin, lens.focal_px, NO_DISTORTION)
-        )
+        return replace(self, lens=Lens(lens.width + margin, lens.height + margin, lens.focal_px, NO_DISTORTION))
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> Camera:
@@ -55,9 +53,7 @@ class Camera:
             KeyError, TypeError, ValueError: a record without a camera that could be one.
         """
         camera = record["camera"]
-        lens = Lens(
-            int(record["width"]), int(record["height"]), float(camera["fx"]), tuple(camera["distortion"])
-        )
+        lens = Lens(int(record["width"]), int(record["height"]), float(camera["fx"]), tuple(camera["distortion"]))
         matrix = np.array(camera["matrix_world"], float)
         if matrix.shape != (4, 4):
             raise ValueError(f"camera.matrix_world must be 4 x 4 numbers, got shape {matrix.shape}")
@@ -101,9 +97,7 @@ class Station:
 
 def _rotation(x_deg: float, y_deg: float, z_deg: float) -> np.ndarray:
     """Z after Y after X, (3, 3)."""
-    (cx, sx), (cy, sy), (cz, sz) = (
-        (math.cos(a), math.sin(a)) for a in map(math.radians, (x_deg, y_deg, z_deg))
-    )
+    (cx, sx), (cy, sy), (cz, sz) = ((math.cos(a), math.sin(a)) for a in map(math.radians, (x_deg, y_deg, z_deg)))
     about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])

@@ -98,15 +98,11 @@ def project_pins(connector: Connector, pins: tuple[Pin, ...], camera: Camera) ->
     for number, pin in enumerate(pins):
         drawn.setdefault(pin.nominal, []).append(number)
     for terminal, members in drawn.items():
-        places = np.array(
-            [[pins[n].position.x_mm, pins[n].position.y_mm, pins[n].floor_mm] for n in members]
-        )[:, None]
+        places = np.array([[pins[n].position.x_mm, pins[n].position.y_mm, pins[n].floor_mm] for n in members])[:, None]
         standing = camera.project(solids.pin_mesh(Form(terminal)).vertices + places)
         rim = solids.cavity_outline(terminal, connector.cavity, connector.cavity.chamfer_mm)
         opening = camera.project(np.column_stack([rim, np.zeros(len(rim))]) + places)
-        measured = zip(
-            members, boxes_of(standing), boxes_of(opening), polygon_areas(opening).tolist(), strict=True
-        )
+        measured = zip(members, boxes_of(standing), boxes_of(opening), polygon_areas(opening).tolist(), strict=True)
         for number, pin_box, mouth_box, mouth_area in measured:
             expected[number], mouths[number] = pin_box, mouth_box
             if pins[number].missing:

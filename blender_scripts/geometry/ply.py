@@ -186,9 +186,7 @@ class _Binary:
         piece = self.content[at : at + size]
         if len(piece) < size:
             raise _breaks_off(self.name, element)
-        length = int.from_bytes(
-            piece, "little" if self.order == "<" else "big", signed=each.counter[0] == "i"
-        )
+        length = int.from_bytes(piece, "little" if self.order == "<" else "big", signed=each.counter[0] == "i")
         if length < 0:
             raise FileProblem(f"{self.name} {element.name}", "lists of 0 or more members", str(length))
         return length

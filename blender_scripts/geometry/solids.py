@@ -29,9 +29,7 @@ _PRINT_STEP_MM = 0.0005
 BODY_SIDES = 16
 
 
-def _skin(
-    rings: list[np.ndarray], smooth: list[bool], close_top: bool = False, close_bottom: bool = False
-) -> Mesh:
+def _skin(rings: list[np.ndarray], smooth: list[bool], close_top: bool = False, close_bottom: bool = False) -> Mesh:
     """Join equal rings (N, 3), ordered from bottom to top, each counter-clockwise seen from above."""
     count, levels = len(rings[0]), len(rings) - 1
     around = np.arange(count, dtype=np.int32)
@@ -176,9 +174,7 @@ def _ring(section: np.ndarray, form: Form, along: float | np.ndarray) -> np.ndar
     if form.twist_rad:
         twist = form.twist_rad * np.clip(alongs / form.length_mm, 0.0, 1.0)
         x, y = section.T
-        section = np.stack(
-            [np.cos(twist) * x - np.sin(twist) * y, np.sin(twist) * x + np.cos(twist) * y], axis=1
-        )
+        section = np.stack([np.cos(twist) * x - np.sin(twist) * y, np.sin(twist) * x + np.cos(twist) * y], axis=1)
     direction = np.array([math.cos(bend.azimuth_rad), math.sin(bend.azimuth_rad)])
     across = section @ direction
     same = bool(np.all(alongs == alongs[0]))
@@ -214,8 +210,7 @@ def _fillet(from_offset: float, from_z: float, to_offset: float, to_z: float) ->
     """Quarter circle from a vertical wall at from_offset to a horizontal face at to_z, (offset, z) per step."""
     steps = [0.5 * math.pi * i / _FILLET_STEPS for i in range(_FILLET_STEPS + 1)]
     return [
-        (to_offset + (from_offset - to_offset) * math.cos(a), from_z + (to_z - from_z) * math.sin(a))
-        for a in steps
+        (to_offset + (from_offset - to_offset) * math.cos(a), from_z + (to_z - from_z) * math.sin(a)) for a in steps
     ]
 
 
@@ -331,9 +326,7 @@ def cavity_outline(terminal: Terminal, cavity: Cavity, clearance: float) -> np.n
     if terminal.section == "round":
         return _section(terminal) * (1.0 + gap / (0.5 * terminal.width_mm))
     radius = 0.15 * (0.5 * min(terminal.width_mm, terminal.thickness_mm) + cavity.clearance_mm)
-    width, thickness = (
-        side + 2.0 * cavity.clearance_mm for side in (terminal.width_mm, terminal.thickness_mm)
-    )
+    width, thickness = (side + 2.0 * cavity.clearance_mm for side in (terminal.width_mm, terminal.thickness_mm))
     # One contour moved outwards, so that every level of the hole has as many points.
     hole = Contour.rectangle((width, thickness), radius, turn_deg=terminal.turn_deg)
     return contour_ring(hole, clearance, 0.0)[:, :2]

@@ -111,9 +111,7 @@ def smoothed(mesh: Mesh, angle_deg: float = SMOOTH_DEG) -> Mesh:
     smooth = (start[one] != start[other]) & (cosine > math.cos(math.radians(angle_deg)))
     one, other = one[smooth], other[smooth]
     # Wound alike, an edge runs one way in one face and back in the other.
-    groups = _connected(
-        len(corners), np.concatenate([one, following[one]]), np.concatenate([following[other], other])
-    )
+    groups = _connected(len(corners), np.concatenate([one, following[one]]), np.concatenate([following[other], other]))
     first, split = np.unique(groups, return_inverse=True)
     rounded = np.zeros(len(sizes), bool)
     rounded[owner[one]] = rounded[owner[other]] = True
@@ -157,9 +155,7 @@ def placed(mesh: Mesh, placement: CadPlacement, name: str) -> Mesh:
     extent = np.ptp(vertices, axis=0)
     if not SMALLEST_MM <= extent.max() <= LARGEST_MM:
         found = " x ".join(f"{size:.4g}" for size in extent)
-        expected = (
-            f"a largest side of {SMALLEST_MM:g} to {LARGEST_MM:g} mm with unit_mm = {placement.unit_mm:g}"
-        )
+        expected = f"a largest side of {SMALLEST_MM:g} to {LARGEST_MM:g} mm with unit_mm = {placement.unit_mm:g}"
         raise FileProblem(name, expected, f"{found} mm")
     vertices += np.array(placement.offset_mm)
     if _mirrors(placement):

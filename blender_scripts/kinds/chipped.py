@@ -14,9 +14,7 @@ _STEPS = 15
 def _chip(part: Part, defect: Defect) -> Flaw:
     shell = part.connector.shell
     if part.connector.housings[part.housing].cad is not None:
-        raise InputError(
-            f"expected a housing with the scene's own shell, got {part.housing} in {defect.text}"
-        )
+        raise InputError(f"expected a housing with the scene's own shell, got {part.housing} in {defect.text}")
     width, depth = defect["size_mm"], defect["depth_mm"]
     if depth > shell.depth_mm:
         raise InputError(

@@ -28,9 +28,7 @@ def _add(part: Part, defect: Defect) -> Flaw:
     pins = [part.pin(address) for address in defect.addresses]
     for pin in pins:
         if pin.missing:
-            raise InputError(
-                f"expected a pin at {pin.position.address} for {defect.text} to be at, got a missing one"
-            )
+            raise InputError(f"expected a pin at {pin.position.address} for {defect.text} to be at, got a missing one")
     make = {"ball": _ball, "bridge": _bridge, "fibre": _fibre, "burr": _burr}[what]
     return Flaw(defect, bodies=(make(part, defect, pins),))
 
@@ -40,9 +38,7 @@ def _foot(part: Part, defect: Defect, pins: list[Pin], distance_mm: float) -> Ve
     floor = -part.connector.shell.depth_mm
     if pins:
         if pins[0].tip_mm[2] <= floor:
-            raise InputError(
-                f"expected a pin that stands above the floor for {defect.text} to be at, got one below it"
-            )
+            raise InputError(f"expected a pin that stands above the floor for {defect.text} to be at, got one below it")
         azimuth = math.radians(defect["azimuth_deg"])
         x, y, _ = pins[0].base_mm
         reach = pins[0].terminal.radius_towards(azimuth) + distance_mm
@@ -116,8 +112,7 @@ def _fibre(part: Part, defect: Defect, pins: list[Pin]) -> Body:
     around = tuple(
         pin
         for pin in part.pins
-        if math.dist(pin.root_mm[:2], (x, y))
-        < 0.5 * length + pin.form.length_mm + 2.0 * pin.terminal.reach_mm
+        if math.dist(pin.root_mm[:2], (x, y)) < 0.5 * length + pin.form.length_mm + 2.0 * pin.terminal.reach_mm
     )
     # From the middle to both ends; over a tip it droops on both sides.
     halves: list[list[Vector]] = []
@@ -179,12 +174,8 @@ KIND = Kind(
     2,
     "something that does not belong there, at a pin, between two pins or on the cavity floor",
     (
-        Choice(
-            "type", ("ball", "bridge", "fibre", "burr"), "ball", "what it is; a `bridge` needs two addresses"
-        ),
-        Parameter(
-            "size_mm", 0.1, 20.0, 0.9, "diameter of a ball or a bridge's neck, length of a fibre or a burr"
-        ),
+        Choice("type", ("ball", "bridge", "fibre", "burr"), "ball", "what it is; a `bridge` needs two addresses"),
+        Parameter("size_mm", 0.1, 20.0, 0.9, "diameter of a ball or a bridge's neck, length of a fibre or a burr"),
         Parameter("height_mm", 0.1, 30.0, 2.0, "height of a bridge above the cavity floor"),
         Parameter("azimuth_deg", 0.0, 360.0, 0.0, "the side of the pin that it is on: 0 = +X, 90 = +Y"),
         Parameter("x_mm", -500.0, 500.0, 0.0, "where it lies, at `housing`"),

@@ -32,9 +32,7 @@ def _misprint(part: Part, defect: Defect) -> Flaw:
         size = marking.height_mm, marking.stroke_mm
         meant = tuple(letters for letters in meant if not lettering.is_symmetric(letters.text, *size))
         if not meant:
-            raise InputError(
-                f"expected print that is not its own mirror image, got {shown(texts)} in {defect.text}"
-            )
+            raise InputError(f"expected print that is not its own mirror image, got {shown(texts)} in {defect.text}")
     return Flaw(defect, meant=meant, printed=tuple(_printed(part, defect, how, letters) for letters in meant))
 
 
@@ -65,9 +63,7 @@ KIND = Kind(
     1,
     "print that should be there is missing, wrong, misplaced or mirrored",
     (
-        Choice(
-            "type", ("missing", "wrong", "misplaced", "mirrored"), "missing", "what is the matter with it"
-        ),
+        Choice("type", ("missing", "wrong", "misplaced", "mirrored"), "missing", "what is the matter with it"),
         Parameter(
             "item",
             0.0,

@@ -25,9 +25,7 @@ KIND = Kind(
     3,
     "a length of the plating is tarnished in patches",
     (
-        Parameter(
-            "from_mm", 0.0, 30.0, 2.0, "length along the pin, from the floor, at which the stain begins"
-        ),
+        Parameter("from_mm", 0.0, 30.0, 2.0, "length along the pin, from the floor, at which the stain begins"),
         Parameter("length_mm", 0.2, 30.0, 6.0, "length of the stain"),
         Parameter("strength", 0.1, 1.0, 0.8, "how dark and how complete it is"),
     ),

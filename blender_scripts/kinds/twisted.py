@@ -24,10 +24,6 @@ KIND = Kind(
     "twisted",
     4,
     "the pin is turned about its centre line, evenly from its foot to its tip",
-    (
-        Parameter(
-            "angle_deg", 2.0, 180.0, 35.0, "turn of the tip against the foot, counter-clockwise from above"
-        ),
-    ),
+    (Parameter("angle_deg", 2.0, 180.0, 35.0, "turn of the tip against the foot, counter-clockwise from above"),),
     shape=_twist,
 )

@@ -44,9 +44,7 @@ class Claim:
             if not _is_at_home(folder, manifest.path):
                 paths = {**_paths(folder), kept.name: _way(folder, manifest.path)}
                 # ASCII: a path may hold bytes that are no UTF-8, which JSON keeps as escaped surrogates.
-                self.output.replace_file(
-                    folder / PATHS, (json.dumps(paths, indent=1, sort_keys=True) + "\n").encode()
-                )
+                self.output.replace_file(folder / PATHS, (json.dumps(paths, indent=1, sort_keys=True) + "\n").encode())
             if not kept.is_file() or kept.read_bytes() != manifest.content:
                 self.output.replace_file(kept, manifest.content)
 
@@ -165,9 +163,7 @@ def _writable(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(
-            f"{path}: expected a file that can be written, got: {error.strerror or error}"
-        ) from None
+        raise InputError(f"{path}: expected a file that can be written, got: {error.strerror or error}") from None
 
 
 def _copy_of(root: Path, manifest: Path) -> Path:

@@ -45,9 +45,7 @@ class OutputFolder:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(
-                f"{folder}: expected a folder that can be written, got: {error.strerror}"
-            ) from None
+            raise InputError(f"{folder}: expected a folder that can be written, got: {error.strerror}") from None
 
     def image(self, run: str) -> Path:
         return self.root / "images" / f"{run}.png"
@@ -107,9 +105,7 @@ class OutputFolder:
         files = {self.image(run): record["image_sha256"], self.mask(run): record["mask_sha256"]}
         files |= {self.extra(kind, run): known for kind, known in record.get("extras_sha256", {}).items()}
         try:
-            return all(
-                hashlib.sha256(file.read_bytes()).hexdigest() == known for file, known in files.items()
-            )
+            return all(hashlib.sha256(file.read_bytes()).hexdigest() == known for file, known in files.items())
         except OSError:
             return False
 
@@ -117,9 +113,7 @@ class OutputFolder:
         """The array of a kind that was asked for, such as depth/<run>.npy."""
         return self.root / kind / f"{run}.npy"
 
-    def write(
-        self, run: str, image: bytes, mask: bytes, record: dict[str, Any], extras: dict[str, bytes]
-    ) -> None:
+    def write(self, run: str, image: bytes, mask: bytes, record: dict[str, Any], extras: dict[str, bytes]) -> None:
         """Write one row; the record gets the hashes of its files.
 
         Args:
@@ -137,9 +131,7 @@ class OutputFolder:
         }
         filled = {key: hashes.get(key, value) for key, value in record.items()}
         if extras:
-            filled["extras_sha256"] = {
-                kind: hashlib.sha256(data).hexdigest() for kind, data in extras.items()
-            }
+            filled["extras_sha256"] = {kind: hashlib.sha256(data).hexdigest() for kind, data in extras.items()}
         # While picture and mask are replaced, no record may vouch for them.
         self.record(run).unlink(missing_ok=True)
         for kind in EXTRAS:
@@ -157,9 +149,7 @@ class OutputFolder:
         """Write a file of the folder whole or not at all."""
         temporary = path.with_name(f".{path.name[-_LONGEST_PART:]}.{os.getpid()}.tmp")
         temporary.unlink(missing_ok=True)
-        handle = os.open(
-            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o644
-        )
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o644)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)

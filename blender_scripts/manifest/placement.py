@@ -12,9 +12,7 @@ from blender_scripts.geometry.pin import Form, Pin
 from blender_scripts.kinds import KINDS
 
 
-def place_pins(
-    connector: Connector, terminal: str, part: int, defects: tuple[Defect, ...]
-) -> tuple[Pin, ...]:
+def place_pins(connector: Connector, terminal: str, part: int, defects: tuple[Defect, ...]) -> tuple[Pin, ...]:
     """Every pin of one part, in the order of the connector's positions.
 
     Args:
@@ -33,9 +31,7 @@ def place_pins(
     for position in connector.positions:
         source = draws.generator(part, "scatter", position.address)
         shift_x, shift_y = (draws.normal(source, connector.scatter.position_mm) for _ in range(2))
-        lean_x, lean_y = (
-            math.tan(math.radians(draws.normal(source, connector.scatter.tilt_deg))) for _ in range(2)
-        )
+        lean_x, lean_y = (math.tan(math.radians(draws.normal(source, connector.scatter.tilt_deg))) for _ in range(2))
         raised = draws.normal(source, connector.scatter.height_mm)
         nominal = connector.terminal_at(terminal, position, part)
         own = [defect for defect in defects if defect.target == position.address]

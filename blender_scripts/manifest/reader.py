@@ -202,14 +202,10 @@ class _Reader:
         if empty and not self.problems:
             self.wrong(2, "file", "at least one row below the header", "nothing")
         if self.problems:
-            raise InputError(
-                [message for _, message in sorted(self.problems, key=lambda problem: problem[0])]
-            )
+            raise InputError([message for _, message in sorted(self.problems, key=lambda problem: problem[0])])
 
     def _text(self) -> tuple[bytes, str]:
-        content, text = read_text(
-            self.path, self.path.name, "CSV file", "UTF-8 text (a spreadsheet's 'CSV UTF-8')"
-        )
+        content, text = read_text(self.path, self.path.name, "CSV file", "UTF-8 text (a spreadsheet's 'CSV UTF-8')")
         if "\0" in text:
             self.wrong(text[: text.index("\0")].count("\n") + 1, "file", "text", "a NUL byte")
             raise InputError(self.problems[0][1])

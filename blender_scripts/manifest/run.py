@@ -10,9 +10,7 @@ from pathlib import Path
 from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.defect import Defect
 
-REQUIRED = (
-    *("run", "split", "seed", "scene", "housing", "terminal", "defects", "camera", "lighting", "marking"),
-)
+REQUIRED = (*("run", "split", "seed", "scene", "housing", "terminal", "defects", "camera", "lighting", "marking"),)
 OPTIONAL = ("part", "width", "height", "samples")
 RESERVED = (
     *("image", "nsoart", "mask", "label", "verdict", "kinds", "observable", "grey", "bbox_str", "objects"),

@@ -27,9 +27,7 @@ _EXTRACT = Path(__file__).resolve().parent / "blend_extract.py"
 _SECONDS = 300.0
 
 
-def read_cad(
-    file: CadFile, placement: CadPlacement, thing: str | None = None, smooth_deg: float = SMOOTH_DEG
-) -> Mesh:
+def read_cad(file: CadFile, placement: CadPlacement, thing: str | None = None, smooth_deg: float = SMOOTH_DEG) -> Mesh:
     """A file of any format as the part has it: mm, its axes, smooth where faces meet at less than an angle.
 
     Args:
@@ -104,9 +102,7 @@ def _extract(source: Path, result: Path, thing: str | None, folder: Path, name: 
     else:
         command = [sys.executable, "-P", *script]
     # The user's own start-up scripts and settings have no say either.
-    own = dict.fromkeys(
-        ("BLENDER_USER_SCRIPTS", "BLENDER_USER_CONFIG", "BLENDER_USER_RESOURCES"), str(folder)
-    )
+    own = dict.fromkeys(("BLENDER_USER_SCRIPTS", "BLENDER_USER_CONFIG", "BLENDER_USER_RESOURCES"), str(folder))
     try:
         subprocess.run(
             command,

@@ -29,9 +29,7 @@ def read_exr(path: Path) -> dict[str, np.ndarray]:
 def _read(data: bytes, name: str) -> dict[str, np.ndarray]:
     magic, version = struct.unpack_from("<ii", data, 0)
     if magic != _MAGIC or version & ~0xFF & ~0x400:
-        raise ValueError(
-            f"{name}: expected a single-part scan-line EXR, got magic {magic}, version {version:#x}"
-        )
+        raise ValueError(f"{name}: expected a single-part scan-line EXR, got magic {magic}, version {version:#x}")
     attributes, offset = _attributes(data, 8)
     if attributes["compression"] != b"\0":
         raise ValueError(f"{name}: expected no compression, got method {attributes['compression'][0]}")
@@ -41,9 +39,7 @@ def _read(data: bytes, name: str) -> dict[str, np.ndarray]:
     line_bytes = sum(width * kind.itemsize for _, kind in channels)
     first = offset + 8 * height
     if height < 1 or width < 1 or len(data) < first + height * (line_bytes + 8):
-        raise ValueError(
-            f"{name}: expected {height} scan lines of {line_bytes} bytes, got {len(data)} bytes in all"
-        )
+        raise ValueError(f"{name}: expected {height} scan lines of {line_bytes} bytes, got {len(data)} bytes in all")
     lines = np.frombuffer(data, np.uint8, height * (line_bytes + 8), first).reshape(height, line_bytes + 8)
     order = np.ascontiguousarray(lines[:, :4]).view("<i4").ravel() - top
     if not np.array_equal(np.sort(order), np.arange(height)):

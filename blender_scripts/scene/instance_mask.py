@@ -97,8 +97,7 @@ class Mask:
         return [
             number
             for number, outline in enumerate(outlines)
-            if outline.amodal is not None
-            and self._measured(number + 1, outline.amodal, outline.hulls)[2] > _DOUBT_PX
+            if outline.amodal is not None and self._measured(number + 1, outline.amodal, outline.hulls)[2] > _DOUBT_PX
         ]
 
     def _measured(self, code: int, near: Box, hulls: np.ndarray | None) -> tuple[Box | None, int, float]:

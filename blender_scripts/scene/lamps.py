@@ -90,9 +90,7 @@ def _ring(lighting: Lighting) -> Mesh:
     for side in (-1.0, 1.0):
         radius = lighting.radius_mm + side * half * lighting.height_mm / distance
         height = lighting.height_mm + side * half * lighting.radius_mm / distance
-        rims.append(
-            np.column_stack([radius * np.cos(angles), radius * np.sin(angles), np.full(_RING_STEPS, height)])
-        )
+        rims.append(np.column_stack([radius * np.cos(angles), radius * np.sin(angles), np.full(_RING_STEPS, height)]))
     following = [(i + 1) % _RING_STEPS for i in range(_RING_STEPS)]
     faces = [(_RING_STEPS + i, _RING_STEPS + j, j, i) for i, j in enumerate(following)]
     return Mesh.of(np.concatenate(rims), faces)
@@ -108,16 +106,12 @@ def _dome(lighting: Lighting) -> Mesh:
         elevation = top * level / levels
         radius = lighting.radius_mm * math.cos(elevation)
         height = lighting.radius_mm * math.sin(elevation)
-        rings.append(
-            np.column_stack([radius * np.cos(angles), radius * np.sin(angles), np.full(steps, height)])
-        )
+        rings.append(np.column_stack([radius * np.cos(angles), radius * np.sin(angles), np.full(steps, height)]))
     faces = []
     for level in range(levels):
         for i in range(steps):
             j = (i + 1) % steps
-            faces.append(
-                (level * steps + j, level * steps + i, (level + 1) * steps + i, (level + 1) * steps + j)
-            )
+            faces.append((level * steps + j, level * steps + i, (level + 1) * steps + i, (level + 1) * steps + j))
     return Mesh.of(np.concatenate(rings), faces)
 
 

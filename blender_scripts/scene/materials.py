@@ -44,9 +44,7 @@ def dielectric(name: str, colour: Colour, roughness: float, finish: Finish, part
     surface = tree.nodes.new("ShaderNodeMixShader")
     fresnel = tree.nodes.new("ShaderNodeFresnel")
     fresnel.inputs["IOR"].default_value = _PLASTIC_IOR
-    tree.links.new(
-        fresnel.outputs["Fac"] if "Fac" in fresnel.outputs else fresnel.outputs[0], surface.inputs[0]
-    )
+    tree.links.new(fresnel.outputs["Fac"] if "Fac" in fresnel.outputs else fresnel.outputs[0], surface.inputs[0])
     gloss = _gloss(tree, (1.0, 1.0, 1.0), roughness)
     tree.links.new(below.outputs["BSDF"], surface.inputs[1])
     tree.links.new(gloss.outputs["BSDF"], surface.inputs[2])
@@ -90,9 +88,7 @@ def bright(name: str, colour: Colour, roughness: float) -> bpy.types.Material:
     return material
 
 
-def plating(
-    name: str, terminal: Terminal, stain: Stain | None, finish: Finish, part: int
-) -> bpy.types.Material:
+def plating(name: str, terminal: Terminal, stain: Stain | None, finish: Finish, part: int) -> bpy.types.Material:
     """Bright plating on a drawn pin, with fine marks along it; scratched and tarnished where that is asked for."""
     material, tree, output = _empty(name)
     gloss = _gloss(tree, terminal.color, terminal.roughness)

@@ -126,9 +126,7 @@ class PathTracer:
         path.unlink(missing_ok=True)
         self.render.resolution_x, self.render.resolution_y = width, height
         if (self.render.resolution_x, self.render.resolution_y) != (width, height):
-            raise RuntimeError(
-                f"expected a view of at most {MOST_PX} px along a side, got {width} x {height}"
-            )
+            raise RuntimeError(f"expected a view of at most {MOST_PX} px along a side, got {width} x {height}")
         self.render.filepath = str(path)
         bpy.ops.render.render(write_still=True)
         if not path.is_file():

@@ -102,9 +102,7 @@ class Renderer:
                 "true_position_mm": connector.tolerance.true_position_mm,
                 "retraction_mm": connector.tolerance.retraction_mm,
             },
-            "housing": {
-                "boxes": self._housing_boxes(run, station.camera.project(self.stage.housing_vertices))
-            },
+            "housing": {"boxes": self._housing_boxes(run, station.camera.project(self.stage.housing_vertices))},
             "positions": positions_truth(part.pins, station.camera, outlines, mask),
             "other": flaws_truth(part, flaws, mask),
         }
@@ -116,9 +114,7 @@ class Renderer:
         self.output.write(run.run, encode_png(picture), encode_png(indices), record, extras)
         return True
 
-    def _truth_mask(
-        self, part: Part, station: Station, outlines: list[Outline], flaws: list[FlawOutline]
-    ) -> Mask:
+    def _truth_mask(self, part: Part, station: Station, outlines: list[Outline], flaws: list[FlawOutline]) -> Mask:
         """The instance mask where pins are, and a finer one round each pin whose box hangs on a sliver."""
         lens, scale = station.camera.lens, self.mask_scale
         camera = station.camera.undistorted()

@@ -46,9 +46,7 @@ def _floor(connector: Connector, terminals: tuple[Terminal, ...]) -> Mesh:
     for loop in loops:
         edges += [(start + i, start + (i + 1) % len(loop)) for i in range(len(loop))]
         start += len(loop)
-    flat, _, faces, *_ = delaunay_2d_cdt(
-        [Vector(p) for p in np.concatenate(loops)], edges, [], _ALL_TRIANGLES, 1e-5
-    )
+    flat, _, faces, *_ = delaunay_2d_cdt([Vector(p) for p in np.concatenate(loops)], edges, [], _ALL_TRIANGLES, 1e-5)
     corners = np.array([(*p, 0.0) for p in flat])
     triangles = np.array(faces)
     a, b, c = (corners[triangles[:, i]] for i in range(3))
@@ -80,9 +78,7 @@ def _walls(connector: Connector, housing: str, cuts: tuple[Cut, ...]) -> Mesh:
 
 
 @lru_cache(maxsize=16)
-def _insert(
-    connector: Connector, terminals: tuple[Terminal, ...], empty: tuple[int, ...], floor: bool
-) -> Mesh:
+def _insert(connector: Connector, terminals: tuple[Terminal, ...], empty: tuple[int, ...], floor: bool) -> Mesh:
     """The cavities that hold a pin, and the floor round them; those in `empty` are objects of their own, for the mask.
 
     A CAD housing brings its floor along.
@@ -144,9 +140,7 @@ class Stage:
             _print(f"flaw {number:04d} print", part, flaw.printed, ink, number)
             for i, body in enumerate(flaw.bodies):
                 name = f"flaw {number:04d} body {i}"
-                add_object(
-                    name, make_mesh(name, solids.body_mesh(body), _BODY_MATERIALS[body.material]()), number
-                )
+                add_object(name, make_mesh(name, solids.body_mesh(body), _BODY_MATERIALS[body.material]()), number)
         _fixture(connector, station)
         lamps.light(connector, lighting, station)
         _camera(connector, station)
@@ -230,9 +224,7 @@ _BODY_MATERIALS = {
 
 
 def _rectangle(name: str, half_x: float, half_y: float, material: bpy.types.Material) -> bpy.types.Object:
-    corners = np.array(
-        [[-half_x, -half_y, 0], [half_x, -half_y, 0], [half_x, half_y, 0], [-half_x, half_y, 0]], float
-    )
+    corners = np.array([[-half_x, -half_y, 0], [half_x, -half_y, 0], [half_x, half_y, 0], [-half_x, half_y, 0]], float)
     return add_object(name, make_mesh(name, Mesh.of(corners, [(0, 1, 2, 3)]), material))
 
 

@@ -18,9 +18,7 @@ from blender_scripts.manifest.defects import worst_kind
 from blender_scripts.scene.instance_mask import CAVITY_CODES, Mask
 
 
-def positions_truth(
-    pins: tuple[Pin, ...], camera: Camera, outlines: list[Outline], mask: Mask
-) -> list[dict[str, Any]]:
+def positions_truth(pins: tuple[Pin, ...], camera: Camera, outlines: list[Outline], mask: Mask) -> list[dict[str, Any]]:
     """The record's `positions`.
 
     Args:

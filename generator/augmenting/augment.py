@@ -24,9 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
     plan = steps.add_parser("plan", help="propose what to do with each picture, as CSV")
     plan.add_argument("folder", type=Path, metavar="FOLDER", help="folder of pictures, or a dataset")
-    plan.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="PLAN", help="the CSV file to write"
-    )
+    plan.add_argument("-o", "--output", type=Path, required=True, metavar="PLAN", help="the CSV file to write")
     plan.add_argument("--light", action="store_true", help="add a copy of each picture in another light")
     plan.add_argument("--warp", action="store_true", help="add a copy, turned, zoomed and shifted a little")
     plan.add_argument(
@@ -41,12 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     apply.add_argument("--seed", type=int, default=0, metavar="N", help="of all draws (default: 0)")
     apply.add_argument("--no-trim", action="store_true", help="cut no edges off at random")
     apply.add_argument("--only-copies", action="store_true", help="leave the originals out of OUT")
-    apply.add_argument(
-        "--mirror-text", action="store_true", help="of a dataset: mirror pictures with print too"
-    )
-    apply.add_argument(
-        "--sheet", type=Path, metavar="FILE", help="before/after sheet (default: OUT_before_after.jpg)"
-    )
+    apply.add_argument("--mirror-text", action="store_true", help="of a dataset: mirror pictures with print too")
+    apply.add_argument("--sheet", type=Path, metavar="FILE", help="before/after sheet (default: OUT_before_after.jpg)")
     apply.add_argument(
         "--scenes",
         type=Path,
@@ -114,7 +108,5 @@ def _apply(args: argparse.Namespace) -> int:
     kept = f", {made.kept} were there already" if made.kept else ""
     sys.stdout.write(f"{made.written} files written into {args.to}{kept}\n{sheet}: before and after\n")
     if made.problems:
-        raise InputError(
-            f"{len(made.problems)} of {made.pictures} pictures could not be used; the others are done"
-        )
+        raise InputError(f"{len(made.problems)} of {made.pictures} pictures could not be used; the others are done")
     return 0

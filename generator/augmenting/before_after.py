@@ -61,9 +61,7 @@ class Sheet:
 def boxed(picture: Image.Image, boxes: Boxes) -> Image.Image:
     """A picture, enlarged where it is small, with boxes xyxy in px in the colours of their classes."""
     scale = max(1, min(_WIDE // picture.width, _HIGH // picture.height))
-    large = picture.convert("RGB").resize(
-        (picture.width * scale, picture.height * scale), Image.Resampling.NEAREST
-    )
+    large = picture.convert("RGB").resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
     draw = ImageDraw.Draw(large)
     for (x1, y1, x2, y2), label in boxes:
         edges = (x1 * scale - 1, y1 * scale - 1, x2 * scale, y2 * scale)
@@ -74,6 +72,4 @@ def boxed(picture: Image.Image, boxes: Boxes) -> Image.Image:
 def _fitted(picture: Image.Image) -> Image.Image:
     scale = min(_WIDE / picture.width, _HIGH / picture.height)
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-    return picture.convert("RGB").resize(
-        size, Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.NEAREST
-    )
+    return picture.convert("RGB").resize(size, Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.NEAREST)

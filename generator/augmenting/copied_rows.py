@@ -55,9 +55,7 @@ class Rules:
     masks: bool
 
 
-def copies_of(
-    stored: Mapping[str, Any], asked: Sequence[str], rules: Rules, skipped: Counter[str]
-) -> list[Columns]:
+def copies_of(stored: Mapping[str, Any], asked: Sequence[str], rules: Rules, skipped: Counter[str]) -> list[Columns]:
     """The copies of a row, as Arrow stores them.
 
     Args:
@@ -93,10 +91,7 @@ def _known(row: PictureRow, settings: Settings) -> PictureRow:
         tolerance = settings.tolerance.get(row.manifest["scene"] or "")
     if row.objects is None:
         return replace(row, tolerance=tolerance)
-    numbered = (
-        each if each.id is not None else replace(each, id=number)
-        for number, each in enumerate(row.objects, 1)
-    )
+    numbered = (each if each.id is not None else replace(each, id=number) for number, each in enumerate(row.objects, 1))
     return replace(row, tolerance=tolerance, objects=tuple(numbered))
 
 
@@ -158,9 +153,7 @@ def copied_row(
     return made if left is None else relabelled(made, left, rules.settings)
 
 
-def _pictures(
-    row: PictureRow, pixels: np.ndarray, mask: np.ndarray | None, rules: Rules
-) -> dict[str, dict[str, Any]]:
+def _pictures(row: PictureRow, pixels: np.ndarray, mask: np.ndarray | None, rules: Rules) -> dict[str, dict[str, Any]]:
     run, picture = row.manifest["run"], Image.fromarray(pixels)
     found = {"image": {"bytes": encoded_png(picture), "path": f"{run}.png"}}
     if rules.parameters:

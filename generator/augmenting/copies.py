@@ -49,9 +49,7 @@ class Copy:
         return moved if self.relight is None else relit(moved, self.relight)
 
 
-def copies(
-    operations: Sequence[str], size: tuple[int, int], seed: int, file: str, trim: bool = True
-) -> Iterator[Copy]:
+def copies(operations: Sequence[str], size: tuple[int, int], seed: int, file: str, trim: bool = True) -> Iterator[Copy]:
     """The copies of one picture; the same for the same seed and name, whatever else is in the plan.
 
     Args:

@@ -226,9 +226,7 @@ def _row_problem(line: Line, rows: Mapping[str, Mapping[str, Any]]) -> str:
             f"{row['height']}: plan again"
         )
     if line.operations and row.get("original"):
-        return (
-            f"{line.file}: expected no for all of a copy, got {', '.join(line.operations)}: plan its original"
-        )
+        return f"{line.file}: expected no for all of a copy, got {', '.join(line.operations)}: plan its original"
     for operation in line.operations:
         for name in COPIES[operation]:
             if f"{line.file}_{name}" in rows:

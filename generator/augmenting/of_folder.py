@@ -144,10 +144,7 @@ def _png(pixels: np.ndarray) -> bytes:
 
 def _targets(line: Line, to: Path, name: str) -> dict[str, Path]:
     copies_made = [
-        copy
-        for operation in line.operations
-        for copy in COPIES[operation]
-        if not (copy == "left" and line.width < 2)
+        copy for operation in line.operations for copy in COPIES[operation] if not (copy == "left" and line.width < 2)
     ]
     return {copy: to / Path(line.file).parent / f"{name}_{copy}.png" for copy in copies_made}
 

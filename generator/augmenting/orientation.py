@@ -163,9 +163,7 @@ def naming(
     return Naming(operation, renamed, labels, axes, _shift(renamed, axes, drawing))
 
 
-def _shift(
-    renamed: Mapping[str, str | None], axes: Axes, drawing: Sequence[Place]
-) -> tuple[float, float] | None:
+def _shift(renamed: Mapping[str, str | None], axes: Axes, drawing: Sequence[Place]) -> tuple[float, float] | None:
     """By how much the drawing's places, moved by `axes`, miss those of their new addresses, if all miss alike."""
     drawn = {place.address: np.array([place.x_mm, place.y_mm]) for place in drawing}
     steps = []
@@ -232,7 +230,5 @@ def _is_circle(drawing: Sequence[Place]) -> bool:
 
 
 def _nearest(x: float, y: float, drawing: Sequence[Place]) -> str | None:
-    near: Iterable[str] = (
-        p.address for p in drawing if abs(p.x_mm - x) < _SAME_MM and abs(p.y_mm - y) < _SAME_MM
-    )
+    near: Iterable[str] = (p.address for p in drawing if abs(p.x_mm - x) < _SAME_MM and abs(p.y_mm - y) < _SAME_MM)
     return next(iter(near), None)

@@ -83,9 +83,7 @@ def proposal(width: int, height: int) -> tuple[str, ...]:
     return ("cut",) if width > CUT_WIDTH and width > CUT_RATIO * height else ("reverse", "plus90")
 
 
-def plan_folder(
-    folder: Path, more: tuple[str, ...] = (), workers: int | None = None
-) -> tuple[Plan, list[str]]:
+def plan_folder(folder: Path, more: tuple[str, ...] = (), workers: int | None = None) -> tuple[Plan, list[str]]:
     """Propose a plan for every picture below a folder, or every row of a dataset that has and is no copy.
 
     Args:
@@ -188,9 +186,7 @@ def read_plan(path: Path, folder: Path | None = None) -> Plan:
         cell = dict(zip(header, cells, strict=True))
         file = cell["file"]
         if file in seen:
-            problems.append(
-                f"{where} file: expected each picture once, got {shown(file)} as in line {seen[file]}"
-            )
+            problems.append(f"{where} file: expected each picture once, got {shown(file)} as in line {seen[file]}")
         seen.setdefault(file, number)
         if "folder" in cell:
             folders[cell["folder"]] = None

@@ -149,9 +149,7 @@ def _grey(row: PictureRow, left: Sequence[ObjectRow], settings: Settings) -> boo
     limits = row.tolerance
     if not row.grey or not limits:
         return row.grey
-    return any(
-        is_grey({name: getattr(each, name) for name in limits}, limits, settings.grey) for each in left
-    )
+    return any(is_grey({name: getattr(each, name) for name in limits}, limits, settings.grey) for each in left)
 
 
 def _extents(mask: np.ndarray | None) -> dict[int | None, tuple[Box, int]]:

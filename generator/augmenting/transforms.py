@@ -68,14 +68,10 @@ class Move:
         shift = inverse[:2, 2][::-1] + linear @ np.array([0.5, 0.5]) - 0.5
         settings = {"offset": shift, "output_shape": (self.out[1], self.out[0])}
         if nearest:
-            return np.asarray(
-                ndimage.affine_transform(pixels, linear, order=0, mode="constant", cval=0, **settings)
-            )
+            return np.asarray(ndimage.affine_transform(pixels, linear, order=0, mode="constant", cval=0, **settings))
         channels = pixels[..., None] if pixels.ndim == 2 else pixels
         moved = [
-            ndimage.affine_transform(
-                channels[..., i].astype(np.float32), linear, order=1, mode="nearest", **settings
-            )
+            ndimage.affine_transform(channels[..., i].astype(np.float32), linear, order=1, mode="nearest", **settings)
             for i in range(channels.shape[2])
         ]
         stacked = np.stack(moved, axis=-1).round().astype(pixels.dtype)

@@ -96,9 +96,7 @@ def build(directory: Path, to: Path, scenes: Path, options: Options, replace: bo
     source = source_sha256(directory, scenes, options)
     extras = _extra_columns(manifests, scenes)
     with DatasetWriter(to, directory, options.overwrite, replace=replace) as writer:
-        rules = Rules(
-            directory, writer.spool, options.labelling, tuple(extras), WINDOW, STRIDE, options.masks
-        )
+        rules = Rules(directory, writer.spool, options.labelling, tuple(extras), WINDOW, STRIDE, options.masks)
         worth_it = _count_rows(manifests) >= _CHUNKS_WORTH_A_POOL * BATCH_ROWS
         with processes(options.workers, worth_it) as in_order:
             found = _examine(in_order, rules, manifests, scenes, options.partial)
@@ -244,9 +242,7 @@ def _examine(in_order: InOrder, rules: Rules, manifests: list[Path], scenes: Pat
             found.problems.append(f"{rules.directory}: expected at least one rendered row, got none")
     elif found.missing:
         found.problems += found.missing
-        found.problems.append(
-            f"{len(found.missing)} of {total} rows have no record: render them, or give --partial"
-        )
+        found.problems.append(f"{len(found.missing)} of {total} rows have no record: render them, or give --partial")
     if found.problems:
         raise InputError(found.problems)
     return found
@@ -346,9 +342,7 @@ def _extra_columns(paths: list[Path], scenes: Path) -> list[str]:
     return list(extras)
 
 
-def _joined(
-    paths: list[Path], scenes: Path, problems: list[str], names: set[str]
-) -> Iterator[tuple[Run, str]]:
+def _joined(paths: list[Path], scenes: Path, problems: list[str], names: set[str]) -> Iterator[tuple[Run, str]]:
     """Each run once, with the name of the first manifest that has it. Manifests may repeat a row, not contradict it.
 
     Args:
@@ -368,9 +362,7 @@ def _joined(
                     digest = hashlib.sha256(repr(run).encode()).digest()
                     known, origin = rows.setdefault(run.run, (digest, path.name))
                     if known != digest:
-                        problems.append(
-                            f"{path.name}: expected run {run.run} as in {origin}, got another row"
-                        )
+                        problems.append(f"{path.name}: expected run {run.run} as in {origin}, got another row")
                     split, first, origin = splits.setdefault(run.part, (run.split, run.run, path.name))
                     if split != run.split:
                         problems.append(

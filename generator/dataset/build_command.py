@@ -51,9 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="add instance masks: for export and for exact boxes of augmented copies",
     )
-    parser.add_argument(
-        "--workers", type=int, default=None, metavar="N", help="processes (default: one per core)"
-    )
+    parser.add_argument("--workers", type=int, default=None, metavar="N", help="processes (default: one per core)")
     parser.add_argument(
         "--scenes",
         type=Path,
@@ -109,9 +107,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     facts = build(directory, to, args.scenes, options, replace)
     if facts.hidden_rows:
-        tell(
-            f"{facts.hidden_rows} NG rows show none of their defects in their view: observable is false there"
-        )
+        tell(f"{facts.hidden_rows} NG rows show none of their defects in their view: observable is false there")
     if facts.ceilings[0]:
         count, total, least = facts.ceilings
         sys.stdout.write(
@@ -201,7 +197,5 @@ def _name_of(directory: Path) -> str:
     """What a dataset of this folder is called."""
     name = directory.resolve().name
     if not name or name.startswith("."):
-        raise InputError(
-            f"--to: expected the name of a dataset, as {directory} has none to take, got nothing"
-        )
+        raise InputError(f"--to: expected the name of a dataset, as {directory} has none to take, got nothing")
     return name

@@ -135,9 +135,7 @@ build again with `--tolerance`, or compare `objects.true_position_mm` and `objec
 
 
 def _columns(facts: DatasetFacts) -> str:
-    extras = (
-        f" User's own factors: {', '.join(f'`{name}`' for name in facts.extras)}." if facts.extras else ""
-    )
+    extras = f" User's own factors: {', '.join(f'`{name}`' for name in facts.extras)}." if facts.extras else ""
     return f"""## Columns
 
 - `image`: the picture. `nsoart`: its NSOART channels, see below.
@@ -251,11 +249,7 @@ def _unit_note(facts: DatasetFacts) -> str:
         ("pooled", "have no OK rows: those of all groups"),
         ("all", "stand in a dataset without any OK row: all their rows"),
     )
-    found = [
-        f"{sources.count(source)} of {len(sources)} groups {note}"
-        for source, note in notes
-        if source in sources
-    ]
+    found = [f"{sources.count(source)} of {len(sources)} groups {note}" for source, note in notes if source in sources]
     return f" {'; '.join(found)}." if found else ""
 
 
@@ -269,9 +263,7 @@ def _observable_note(facts: DatasetFacts) -> str:
     if not facts.observable_px:
         return note
     least = f"{facts.observable_px:g} px"
-    return (
-        f"{note}\n  A bend or a retraction counts as seen where it moves the pin's tip by at least {least}."
-    )
+    return f"{note}\n  A bend or a retraction counts as seen where it moves the pin's tip by at least {least}."
 
 
 def _grey_note(facts: DatasetFacts) -> str:

@@ -50,9 +50,7 @@ def card_header(
                 "config_name": "default",
                 # `load_dataset` finds a folder's former copy in its cache by what stands here, not by the files.
                 "description": f"Content {settings['content_sha256'][:16]}",
-                "data_files": [
-                    {"split": split, "path": f"data/{split}-*.parquet"} for split in ordered_splits(counts)
-                ],
+                "data_files": [{"split": split, "path": f"data/{split}-*.parquet"} for split in ordered_splits(counts)],
             }
         ],
         "pinsight": dict(settings),

@@ -96,9 +96,7 @@ def dataset_columns(dataset: Path) -> tuple[Features, tuple[str, ...], bool, boo
     columns = read_features(dataset)
     lacking = [name for name in ("image", "label", "objects", *MANIFEST_COLUMNS) if name not in columns]
     if lacking:
-        raise InputError(
-            f"{dataset}: expected the columns that build writes, got none called {', '.join(lacking)}"
-        )
+        raise InputError(f"{dataset}: expected the columns that build writes, got none called {', '.join(lacking)}")
     names = tuple(columns["label"].names)
     if names not in (class_names(False), class_names(True)):
         raise InputError(f"{dataset} column label: expected the classes {', '.join(CLASSES)}, got {names}")

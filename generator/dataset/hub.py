@@ -113,9 +113,7 @@ def _make_repository(api: Any, what: Publication, private: bool, create_pr: bool
         api.repo_info(name, repo_type=kind)
     except RepositoryNotFoundError:
         if create_pr:
-            raise NotAllowed(
-                f"--create-pr: expected a {kind} {name} to open a pull request for, got none"
-            ) from None
+            raise NotAllowed(f"--create-pr: expected a {kind} {name} to open a pull request for, got none") from None
         api.create_repo(name, repo_type=kind, private=private or None)
         return
     if not create_pr and not _is_ours(api, what):
@@ -174,9 +172,7 @@ def _explained(name: str, kind: str) -> Iterator[None]:
     try:
         yield
     except RevisionNotFoundError:
-        raise HubError(
-            f"--revision: expected a branch of {name}, got one that the Hub does not know"
-        ) from None
+        raise HubError(f"--revision: expected a branch of {name}, got one that the Hub does not know") from None
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else 0
         told = " ".join(str(error.server_message or "").split())
@@ -195,9 +191,7 @@ def _explained(name: str, kind: str) -> Iterator[None]:
             "httpx2",
             "httpcore2",
         ):
-            raise HubError(
-                f"{_NO_NETWORK} ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
-            ) from None
+            raise HubError(f"{_NO_NETWORK} ({type(error).__name__}: {' '.join(str(error).split())[:200]})") from None
         raise
 
 

@@ -65,9 +65,7 @@ def parse_tolerance(text: str) -> dict[str, float]:
     for item in text.split(","):
         name, equals, number = (part.strip() for part in item.partition("="))
         if name not in ("true_position_mm", "retraction_mm") or not equals:
-            raise ValueError(
-                f"expected true_position_mm=NUMBER or retraction_mm=NUMBER, got {item.strip()!r}"
-            )
+            raise ValueError(f"expected true_position_mm=NUMBER or retraction_mm=NUMBER, got {item.strip()!r}")
         if name in limits:
             raise ValueError(f"expected {name} once, got it twice")
         try:
@@ -117,8 +115,7 @@ def is_grey(measures: Mapping[str, Any], limits: Mapping[str, float], grey: floa
         grey: fraction of a limit; 0: none is.
     """
     return grey > 0 and any(
-        measures[name] is not None and abs(measures[name] - limit) <= grey * limit
-        for name, limit in limits.items()
+        measures[name] is not None and abs(measures[name] - limit) <= grey * limit for name, limit in limits.items()
     )
 
 

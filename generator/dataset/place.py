@@ -129,9 +129,7 @@ class Place:
         if folder.is_symlink() or not folder.is_dir():
             return f"{self.option}: expected a folder, got a file"
         if not self._replace and any(folder.iterdir()):
-            return (
-                f"{self.option}: expected a new or empty folder, got one that holds something: choose another"
-            )
+            return f"{self.option}: expected a new or empty folder, got one that holds something: choose another"
         if strange := [name for name in _strange_entries(folder) if name not in self._strange]:
             return (
                 f"{self.option}: expected a new or empty folder or a dataset to replace, got one with "
@@ -181,8 +179,6 @@ def _strange_entries(folder: Path) -> list[str]:
     strange = [name for name in names if name not in known]
     if ours and (folder / DATA).is_dir():
         strange += [
-            f"{DATA}/{path.name}"
-            for path in sorted((folder / DATA).iterdir())
-            if not re.fullmatch(SHARD, path.name)
+            f"{DATA}/{path.name}" for path in sorted((folder / DATA).iterdir()) if not re.fullmatch(SHARD, path.name)
         ]
     return strange

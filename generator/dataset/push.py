@@ -41,12 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="OWNER/NAME", help="the dataset's name on the Hub")
     parser.add_argument("--private", action="store_true", help="make a new repository private")
     parser.add_argument("--create-pr", action="store_true", help="open a pull request in place of a commit")
-    parser.add_argument(
-        "--revision", metavar="R", help="branch to commit to, made where there is none (default: main)"
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="check the folder and say what would go up; no network"
-    )
+    parser.add_argument("--revision", metavar="R", help="branch to commit to, made where there is none (default: main)")
+    parser.add_argument("--dry-run", action="store_true", help="check the folder and say what would go up; no network")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -81,9 +77,7 @@ def check_folder(dataset: Path) -> Upload:
         InputError: it is no dataset of ours, its files do not fit together, or its card is too long.
     """
     splits = split_files(dataset)
-    problems = (
-        [] if splits else [f"{dataset}: expected a dataset that build made, got no data/*.parquet file"]
-    )
+    problems = [] if splits else [f"{dataset}: expected a dataset that build made, got no data/*.parquet file"]
     problems += [
         f"{dataset}: expected a dataset that build made, got no {name}"
         for name in (CARD, NSOART)
@@ -93,9 +87,7 @@ def check_folder(dataset: Path) -> Upload:
         raise InputError(problems)
     card = (dataset / CARD).read_bytes()
     if len(card) > LARGEST_CARD:
-        problems.append(
-            f"{dataset / CARD}: expected a card of at most {LARGEST_CARD:,} bytes, got {len(card):,}"
-        )
+        problems.append(f"{dataset / CARD}: expected a card of at most {LARGEST_CARD:,} bytes, got {len(card):,}")
     try:
         read_settings(card.decode("utf-8"))
     except ValueError as error:

@@ -70,9 +70,7 @@ class PictureLabel:
     objects: tuple[ObjectRow, ...]
 
 
-def picture_row(
-    run: Run, record: Mapping[str, Any], how: Labelling, extras: Sequence[str] = ()
-) -> PictureRow:
+def picture_row(run: Run, record: Mapping[str, Any], how: Labelling, extras: Sequence[str] = ()) -> PictureRow:
     """Everything that the dataset says about a rendered picture.
 
     Args:

@@ -34,9 +34,7 @@ def differences(record: Mapping[str, Any], run: Run, manifest: str, path: Path) 
         if expected.get(name) != got.get(name)
     ]
     if record["run"] != run.run:
-        problems.append(
-            f"{shown_path(path)}: expected the record of run {run.run}, got that of {record['run']!r}"
-        )
+        problems.append(f"{shown_path(path)}: expected the record of run {run.run}, got that of {record['run']!r}")
     return problems
 
 
@@ -90,9 +88,7 @@ def _not_finite(value: Any, name: str) -> Iterator[tuple[str, float]]:
             yield from _not_finite(item, f"{name}[{number}]")
 
 
-def read_picture(
-    directory: Path, run: str, sha256: str, size: tuple[int, int] | None
-) -> tuple[bytes, Image.Image]:
+def read_picture(directory: Path, run: str, sha256: str, size: tuple[int, int] | None) -> tuple[bytes, Image.Image]:
     """A picture's bytes and pixels, checked against its record.
 
     Args:

@@ -109,9 +109,7 @@ class Findings:
     renderers: list[str] = field(default_factory=list)
     blenders: list[str] = field(default_factory=list)
     sizes: list[tuple[int, int]] = field(default_factory=list)
-    statistics: list[tuple[tuple[str, ...], tuple[int, list[float], list[float]]]] = field(
-        default_factory=list
-    )
+    statistics: list[tuple[tuple[str, ...], tuple[int, list[float], list[float]]]] = field(default_factory=list)
 
     def take(self, row: PictureRow, record: Mapping[str, Any], path: Path) -> None:
         """Count a row in that goes into the dataset."""
@@ -219,9 +217,7 @@ def _examine_row(
     """A row as Arrow stores it, with the SHA-256 of its picture and mask; None where something is wrong with it."""
     path = rules.directory / "records" / f"{run.run}.json"
     if not path.is_file():
-        findings.missing.append(
-            f"{shown_path(path)}: expected the record of run {run.run} ({manifest}), got nothing"
-        )
+        findings.missing.append(f"{shown_path(path)}: expected the record of run {run.run} ({manifest}), got nothing")
         return None
     wrong: list[str] = []
     try:

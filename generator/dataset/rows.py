@@ -351,9 +351,7 @@ def objects_of(columns: Mapping[str, Any], classes: Sequence[str] = CLASSES) -> 
         fields = {name: values[name][at] for name in plain}
         for name in ("kinds", "tip_px", "base_px"):
             fields[name] = None if fields[name] is None else tuple(fields[name])
-        found.append(
-            ObjectRow(box=_xyxy(stored["bbox"][at]), category=classes[stored["category"][at]], **fields)
-        )
+        found.append(ObjectRow(box=_xyxy(stored["bbox"][at]), category=classes[stored["category"][at]], **fields))
     return tuple(found)
 
 

@@ -158,9 +158,7 @@ class DatasetWriter:
     def _check_apart(self, source: Path) -> None:
         for place, name in ((source, "the folder it is made from"), (Path.cwd(), "the working directory")):
             if place.resolve().is_relative_to(self.path):
-                raise InputError(
-                    f"{self._place.option}: expected a folder of its own, got one that holds {name}"
-                )
+                raise InputError(f"{self._place.option}: expected a folder of its own, got one that holds {name}")
 
     def __enter__(self) -> Self:
         self._place.hold()

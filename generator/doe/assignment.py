@@ -39,10 +39,7 @@ class Balancer:
         least = min(self.used[name] / self.weights[name] for name in free)
         # By weight they may differ by less than one use; only the least used are in question.
         free = [name for name in free if self.used[name] / self.weights[name] <= least + 1e-9]
-        ranked = [
-            (sum(self.met[name, *item] for item in levels.items()), self.source.random(), name)
-            for name in free
-        ]
+        ranked = [(sum(self.met[name, *item] for item in levels.items()), self.source.random(), name) for name in free]
         chosen = min(ranked)[2]
         self.used[chosen] += 1
         self.met.update((chosen, *item) for item in levels.items())

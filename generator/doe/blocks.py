@@ -59,9 +59,7 @@ class SceneBlocks:
         connector = self.connector(scene)
         held = self._held[scene]
         return [
-            p.address
-            for p in connector.positions
-            if positions == ALL or (p.address in held) == (positions == HELD_OUT)
+            p.address for p in connector.positions if positions == ALL or (p.address in held) == (positions == HELD_OUT)
         ]
 
     def check_levels(self, rows: Sequence[Row]) -> None:
@@ -94,11 +92,7 @@ def edge_addresses(positions: Sequence[Position]) -> set[str]:
         others = [(p.x_mm - position.x_mm, p.y_mm - position.y_mm) for p in positions if p is not position]
         nearest = min((math.hypot(*step) for step in others), default=0.0)
         angles = sorted(math.atan2(dy, dx) for dx, dy in others if math.hypot(dx, dy) <= _NEAR * nearest)
-        gaps = (
-            [b - a for a, b in zip(angles, [*angles[1:], angles[0] + 2 * math.pi], strict=True)]
-            if angles
-            else []
-        )
+        gaps = [b - a for a, b in zip(angles, [*angles[1:], angles[0] + 2 * math.pi], strict=True)] if angles else []
         if not gaps or max(gaps) >= _OPEN_RAD:
             found.add(position.address)
     return found

@@ -117,10 +117,7 @@ def _aliasing(manifest: Manifest, splits: list[str]) -> list[str]:
             lines.append(f"aliasing in {split}: none of V {NOTABLE:g} or more")
             continue
         lines.append(f"aliasing in {split} (V 1 = given away completely, 0 = independent)")
-        lines += [
-            f"  {_label(a.factor)} by {' x '.join(map(_label, a.by))}: {a.v:.2f}"
-            for a in found[:_LONGEST_TABLE]
-        ]
+        lines += [f"  {_label(a.factor)} by {' x '.join(map(_label, a.by))}: {a.v:.2f}" for a in found[:_LONGEST_TABLE]]
         if len(found) > _LONGEST_TABLE:
             lines.append(f"  ({len(found) - _LONGEST_TABLE} more)")
     return [*lines, ""]
@@ -134,9 +131,7 @@ def _kinds(run: Run) -> str:
 def _table(factor: str, splits: list[str], counts: Counter[tuple[str, str]]) -> list[str]:
     levels = list(dict.fromkeys(level for level, _ in counts))
     rows = [(factor, splits)]
-    rows += [
-        (_label(level), [str(counts[level, split]) for split in splits]) for level in levels[:_LONGEST_TABLE]
-    ]
+    rows += [(_label(level), [str(counts[level, split]) for split in splits]) for level in levels[:_LONGEST_TABLE]]
     width = max(8, *(len(label) for label, _ in rows))
     lines = [
         f"{label:<{width}}  "

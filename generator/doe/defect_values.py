@@ -29,9 +29,7 @@ def drawn_of(spec: Spec, label: str, name: str) -> Drawn:
     return drawn + [(key, value) for key, value in defect.parameters if not isinstance(value, float)]
 
 
-def defect_text(
-    target: str, spec: KindSpec, drawn: Drawn, shares: Sequence[float], connector: Connector
-) -> str:
+def defect_text(target: str, spec: KindSpec, drawn: Drawn, shares: Sequence[float], connector: Connector) -> str:
     """A defect as the manifest writes it.
 
     Args:
@@ -41,9 +39,7 @@ def defect_text(
         shares: of the way through each range, 0 to 1.
         connector: the scene, whose tolerance sizes are times of.
     """
-    values: dict[str, str] = {
-        key: f"{value:.10g}" for key, value in spec.parameters if isinstance(value, float)
-    }
+    values: dict[str, str] = {key: f"{value:.10g}" for key, value in spec.parameters if isinstance(value, float)}
     for (key, span), share in zip(drawn, shares, strict=True):
         if isinstance(span, tuple):
             values[key] = span[min(int(share * len(span)), len(span) - 1)]

@@ -32,9 +32,7 @@ from generator.io.output_file import check_file
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("spec", type=Path, metavar="SPEC", help="the design, a TOML file")
-    parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="CSV", help="the manifest to write"
-    )
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="CSV", help="the manifest to write")
     parser.add_argument(
         "--map", type=Path, metavar="PNG", help="draw which pins train and which validate into this picture"
     )

@@ -53,8 +53,7 @@ def rows_of(spec: Spec, split: SplitSpec, name: str, count: int) -> list[Row]:
         shares = shares_of(spec, units, len(factors) + len(ranged), "levels", split.name, name)
         for line in shares:
             numbers = [
-                min(int(share * len(f.levels)), len(f.levels) - 1)
-                for f, share in zip(factors, line, strict=False)
+                min(int(share * len(f.levels)), len(f.levels) - 1) for f, share in zip(factors, line, strict=False)
             ]
             controls.append(_cells(factors, numbers) | _numbers(ranged, line[len(factors) :]))
     else:
@@ -142,9 +141,7 @@ def _balanced_part(lines: list[np.ndarray], count: int, source: random.Random) -
 
     def unbalance(chosen: list[int]) -> tuple[float, float]:
         rows = table[chosen]
-        singles = sum(
-            np.bincount(column, minlength=n).var() for column, n in zip(rows.T, levels, strict=True)
-        )
+        singles = sum(np.bincount(column, minlength=n).var() for column, n in zip(rows.T, levels, strict=True))
         pairs = sum(
             np.bincount(rows[:, a] * levels[b] + rows[:, b], minlength=levels[a] * levels[b]).var()
             for a, b in combinations(range(len(levels)), 2)

@@ -30,9 +30,7 @@ def part_class(part: Part, connector: Connector) -> str:
     return worst_class([*categories, *(OTHERNG for _ in part.flaws)])
 
 
-def why_not(
-    wanted: str, looks: Sequence[str], texts: Sequence[str], part: int, connector: Connector
-) -> str | None:
+def why_not(wanted: str, looks: Sequence[str], texts: Sequence[str], part: int, connector: Connector) -> str | None:
     """Why a part with these defects is not of the class that is wanted, or does not stand free; None where it is.
 
     Args:
@@ -54,8 +52,4 @@ def why_not(
     if problems:
         return problems[0]
     got = part_class(made, connector)
-    return (
-        None
-        if got == wanted
-        else f"expected class {wanted}, got {got} with {';'.join(texts) or 'a good part'}"
-    )
+    return None if got == wanted else f"expected class {wanted}, got {got} with {';'.join(texts) or 'a good part'}"

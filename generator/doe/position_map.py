@@ -81,11 +81,7 @@ def _draw(axis: Any, connector: Connector, counts: dict[str, Counter[str]], colo
         axis.add_patch(Polygon(corners, closed=True, fc=colour, ec="#888888", lw=0.8))
     places = connector.positions
     apart = min(
-        (
-            max(abs(a.x_mm - b.x_mm), abs(a.y_mm - b.y_mm))
-            for i, a in enumerate(places)
-            for b in places[i + 1 : i + 60]
-        ),
+        (max(abs(a.x_mm - b.x_mm), abs(a.y_mm - b.y_mm)) for i, a in enumerate(places) for b in places[i + 1 : i + 60]),
         default=min(width, height) / 2,
     )
     radius = 0.36 * apart

@@ -126,9 +126,7 @@ class _Reader:
         names = {factor.name for factor in factors if len(factor.levels) > 1}
         own = {factor.name for factor in factors if not set(factor.columns) & set(PICTURE_FACTORS)}
         may = sorted(names & (own | {f.name for f in factors if set(f.columns) <= set(CAPTURE_FACTORS)}))
-        expected = "names of factors that captures of one part can differ in" + (
-            f" ({', '.join(may)})" if may else ""
-        )
+        expected = "names of factors that captures of one part can differ in" + (f" ({', '.join(may)})" if may else "")
         value = design.value("noise", expected)
         if value is None:
             return ()
@@ -177,17 +175,9 @@ class _Reader:
         texts: list[tuple[str, ...]] = []
         for level in levels:
             good = isinstance(level, str | int | float) and not isinstance(level, bool)
-            cells = (
-                tuple(cell.strip() for cell in str(level).split("+"))
-                if len(columns) > 1
-                else (str(level).strip(),)
-            )
+            cells = tuple(cell.strip() for cell in str(level).split("+")) if len(columns) > 1 else (str(level).strip(),)
             if not good or len(cells) != len(columns):
-                wanted = (
-                    expected
-                    if len(columns) == 1
-                    else f"levels such as {'+'.join(c.upper() for c in columns)}"
-                )
+                wanted = expected if len(columns) == 1 else f"levels such as {'+'.join(c.upper() for c in columns)}"
                 section.wrong(key, wanted, shown(level))
                 return None
             texts.append(cells)
@@ -244,9 +234,7 @@ class _Reader:
                     name=name,
                     rows=rows,
                     replicates=replicates,
-                    positions=split.choice(
-                        "positions", POSITIONS if holds_out else (ALL,), seen if holds_out else ALL
-                    ),
+                    positions=split.choice("positions", POSITIONS if holds_out else (ALL,), seen if holds_out else ALL),
                     per_picture=split.integer("per_picture", 1, 100, per_picture),
                     classes=self._classes(split.table("classes", optional=True), classes),
                     factors=own,
@@ -254,9 +242,7 @@ class _Reader:
             )
         return tuple(splits)
 
-    def _held_levels(
-        self, section: TomlSection, factors: tuple[Factor, ...]
-    ) -> dict[str, tuple[Factor, ...]]:
+    def _held_levels(self, section: TomlSection, factors: tuple[Factor, ...]) -> dict[str, tuple[Factor, ...]]:
         """The levels that each split holds out of the others."""
         held: dict[str, tuple[Factor, ...]] = {}
         for name in section.data:

@@ -98,9 +98,7 @@ def fractional(levels: Sequence[int], resolution: int | None, generators: str | 
     if generators is not None:
         words = generators.split()
         if len(words) != count:
-            raise ValueError(
-                f"one generator for each of the {count} factors, got {len(words)} ({generators})"
-            )
+            raise ValueError(f"one generator for each of the {count} factors, got {len(words)} ({generators})")
         try:
             table = fracfact(generators)
         except (ValueError, IndexError) as error:
@@ -136,9 +134,7 @@ def orthogonal(levels: Sequence[int], name: str | None = None) -> tuple[str, np.
     for candidate in TABLES if name is None else (name,):
         chosen = _choose(columns_of(candidate), levels)
         if chosen is not None:
-            table = (
-                np.stack(chosen, axis=1) if chosen else np.zeros((len(columns_of(candidate)[0][0]), 0), int)
-            )
+            table = np.stack(chosen, axis=1) if chosen else np.zeros((len(columns_of(candidate)[0][0]), 0), int)
             assert has_strength_2(table)
             return candidate, table
     wanted = ", ".join(f"{levels.count(n)} of {n} levels" for n in sorted(set(levels)))

@@ -55,9 +55,7 @@ def read_coco(source: Path, images: Path | None, names: ClassNames) -> Found:
                 raise ValueError("images, annotations and categories that are no lists")
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             why = f"no {error}" if isinstance(error, KeyError) else str(error)
-            found.problems.append(
-                f"{path.name}: expected COCO's images, annotations and categories, got: {why}"
-            )
+            found.problems.append(f"{path.name}: expected COCO's images, annotations and categories, got: {why}")
             continue
         _File(path, content, images, names, found).read()
     return found

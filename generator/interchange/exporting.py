@@ -61,9 +61,7 @@ def run(args: argparse.Namespace) -> int:
     """Export, and print how much."""
     if args.workers is not None and not 1 <= args.workers <= 1024:
         raise InputError(f"--workers: expected 1 to 1024, got {args.workers}")
-    rows, boxes, left_out = export(
-        args.dataset, args.to, args.format, args.ok_positions, args.hidden, args.workers
-    )
+    rows, boxes, left_out = export(args.dataset, args.to, args.format, args.ok_positions, args.hidden, args.workers)
     for line in _told(left_out):
         sys.stderr.write(f"{line}\n")
     told = ", ".join(f"{split} {count}" for split, count in rows.items())
@@ -166,9 +164,7 @@ def _file_names(splits: Mapping[str, Sequence[Path]]) -> dict[str, dict[str, str
         own = found.setdefault(split, {})
         for row in read_rows(paths, ["run"]):
             if row["run"] in own:
-                raise InputError(
-                    f"{paths[0].parent}: expected each run once in {split}, got {row['run']} twice"
-                )
+                raise InputError(f"{paths[0].parent}: expected each run once in {split}, got {row['run']} twice")
             stem = _NAME.sub("_", row["run"]) or "row"
             name, number = _fitting(stem), 1
             while name.lower() in taken:

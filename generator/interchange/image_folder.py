@@ -77,9 +77,7 @@ def _read_metadata(path: Path, source: Path, names: ClassNames, found: Found) ->
             _read_line(path.parent / name, row, f"{where}:{number}", source, names, found)
     for picture in find_pictures(path.parent):
         if picture not in listed:
-            found.problems.append(
-                f"{picture.relative_to(source).as_posix()}: expected a line in {where}, got none"
-            )
+            found.problems.append(f"{picture.relative_to(source).as_posix()}: expected a line in {where}, got none")
 
 
 def _lines(path: Path) -> list[tuple[int, Any]]:
@@ -119,9 +117,7 @@ def _read_line(
     )
 
 
-def _objects(
-    objects: Any, where: str, names: ClassNames, problems: list[str]
-) -> tuple[LabelledObject, ...] | None:
+def _objects(objects: Any, where: str, names: ClassNames, problems: list[str]) -> tuple[LabelledObject, ...] | None:
     """The boxes of a line's `objects`, which a CSV cell holds as JSON; None where there are none, or a fault."""
     if objects is None:
         return None
@@ -146,9 +142,7 @@ def _objects(
             continue
         x, y, width, height = values
         values_here = {
-            name: column[at]
-            for name, column in objects.items()
-            if isinstance(column, list) and at < len(column)
+            name: column[at] for name, column in objects.items() if isinstance(column, list) and at < len(column)
         }
         own = own_values(values_here, f"{where} objects {at}", problems)
         found.append(LabelledObject((x, y, x + width, y + height), names[word], word, own=own))
@@ -166,9 +160,7 @@ def _finish(job: Export, pictures: Mapping[str, Sequence[Exported]]) -> None:
             for picture in own:
                 file.write(json.dumps(_line(picture), ensure_ascii=False) + "\n")
     header = {"configs": [{"config_name": "default", "data_files": configs}]}
-    text = (
-        f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n\nExported from {job.dataset.resolve().name}.\n"
-    )
+    text = f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n\nExported from {job.dataset.resolve().name}.\n"
     (job.folder / "README.md").write_text(text, encoding="utf-8")
 
 

@@ -59,9 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--classes", metavar="WORD=CLASS,...", help="what the labels' words are, e.g. scratch=OTHERNG,good=OK"
     )
-    parser.add_argument(
-        "--known", metavar="NAME=VALUE,...", help=f"what holds for all pictures, of {', '.join(KNOWN)}"
-    )
+    parser.add_argument("--known", metavar="NAME=VALUE,...", help=f"what holds for all pictures, of {', '.join(KNOWN)}")
     parser.add_argument(
         "--views",
         metavar="CAMERA,...",
@@ -85,9 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--skip-broken", action="store_true", help="leave out pictures with a fault, in place of refusing"
     )
-    parser.add_argument(
-        "--license", default="other", metavar="ID", help="licence for the card (default: other)"
-    )
+    parser.add_argument("--license", default="other", metavar="ID", help="licence for the card (default: other)")
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
 
 
@@ -157,9 +153,7 @@ def _wishes(args: argparse.Namespace) -> Wishes:
     if wishes.views and ("camera" in wishes.known or args.share is not None):
         problems.append("--views: expected neither --known camera nor --share beside it")
     problems += [
-        f"--known: expected one of {', '.join(KNOWN)}, got {name!r}"
-        for name in wishes.known
-        if name not in KNOWN
+        f"--known: expected one of {', '.join(KNOWN)}, got {name!r}" for name in wishes.known if name not in KNOWN
     ]
     if args.share is not None and not 0 < args.share < 1:
         problems.append(f"--share: expected a number between 0 and 1, got {args.share:g}")
@@ -170,9 +164,7 @@ def _wishes(args: argparse.Namespace) -> Wishes:
     if args.workers is not None and not 1 <= args.workers <= 1024:
         problems.append(f"--workers: expected 1 to 1024, got {args.workers}")
     if args.renders is not None and _overlap(args.to.resolve(), args.renders.resolve()):
-        problems.append(
-            f"--to {args.to}: expected a folder apart from --with, got one that overlaps {args.renders}"
-        )
+        problems.append(f"--to {args.to}: expected a folder apart from --with, got one that overlaps {args.renders}")
     if not args.source.exists():
         problems.append(f"{args.source}: expected labelled pictures, got nothing there")
     if problems:
@@ -214,8 +206,7 @@ def _write(
 ) -> None:
     """Check all pictures, and fill the dataset's folder."""
     has_other = (other is not None and other.other) or any(
-        p.label == OTHERNG or any(each.category == OTHERNG for each in p.labelled.objects or ())
-        for p in photos
+        p.label == OTHERNG or any(each.category == OTHERNG for each in p.labelled.objects or ()) for p in photos
     )
     chunks = [photos[at : at + BATCH_ROWS] for at in range(0, len(photos), BATCH_ROWS)]
     with processes(wishes.workers, len(chunks) > 2) as in_order:
@@ -226,9 +217,7 @@ def _write(
         writer.begin(features(has_other, rules.extras, rules.masks))
         _write_splits(in_order, rows, other, rules, parameters, wishes, writer)
     title = f"Imported: {args.source.resolve().name}"
-    how = [
-        f"{len(photos)} labelled pictures, imported from {args.format}. What their labels do not say is null."
-    ]
+    how = [f"{len(photos)} labelled pictures, imported from {args.format}. What their labels do not say is null."]
     if other is not None:
         by = "all of both" if wishes.share is None else f"training by share, {wishes.share:g} of it imported"
         title += f", with {other.folder.resolve().name}"
@@ -282,9 +271,7 @@ def _of_whole_parts(rows: list[Examined], photos: list[Photo], problems: list[st
     every = Counter(photo.part for photo in photos if photo.part is not None)
     short = {part for part, count in every.items() if read[part] < count}
     problems += [
-        f"{photo.labelled.name}: another view of its part is left out"
-        for photo, _ in rows
-        if photo.part in short
+        f"{photo.labelled.name}: another view of its part is left out" for photo, _ in rows if photo.part in short
     ]
     return [one for one in rows if one.photo.part not in short]
 
@@ -329,10 +316,7 @@ def _write_splits(
                 writer.add(split, table)
         own = [own[at] for at in photos_kept]
         parts = [own[at : at + BATCH_ROWS] for at in range(0, len(own), BATCH_ROWS)]
-        calls = (
-            (f"{split}-{number:06d}", part, rules, parameters, writer.spool)
-            for number, part in enumerate(parts)
-        )
+        calls = ((f"{split}-{number:06d}", part, rules, parameters, writer.spool) for number, part in enumerate(parts))
         with tqdm(total=len(own), desc=split, unit="row", disable=None) as bar:
             for name, kept in in_order(illustrate, calls):
                 table = writer.spool.table(name)
@@ -343,9 +327,7 @@ def _write_splits(
 def _views(args: argparse.Namespace, problems: list[str]) -> list[str]:
     views = args.views.split(",") if args.views is not None else []
     if args.views is not None and (len(set(views)) < max(2, len(views)) or "" in views):
-        problems.append(
-            f"--views: expected two different cameras or more, such as center,left, got {args.views!r}"
-        )
+        problems.append(f"--views: expected two different cameras or more, such as center,left, got {args.views!r}")
     return views
 
 

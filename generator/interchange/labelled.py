@@ -110,9 +110,7 @@ class ClassNames:
             return []
         words = ", ".join(repr(word) for word in self.unknown)
         example = ",".join(f"{word}=OTHERNG" for word in list(self.unknown)[:2]).replace("'", "'\"'\"'")
-        return [
-            f"classes: expected {', '.join(CLASSES)}, got {words}: say what they are, as --classes '{example}'"
-        ]
+        return [f"classes: expected {', '.join(CLASSES)}, got {words}: say what they are, as --classes '{example}'"]
 
 
 def kind_of(word: str) -> str | None:
@@ -140,9 +138,7 @@ def leads_below(name: str, *folders: Path) -> bool:
     if not path.name or ".." in path.parts:
         return False
     if path.is_absolute() and not any(
-        path.is_relative_to(place)
-        for folder in folders
-        for place in (os.path.abspath(folder), folder.resolve())
+        path.is_relative_to(place) for folder in folders for place in (os.path.abspath(folder), folder.resolve())
     ):
         return False
     return is_utf8(name) and all(is_possible(folder / path) for folder in folders)

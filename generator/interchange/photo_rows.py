@@ -123,9 +123,7 @@ def examine(photos: Sequence[Photo], rules: Rules) -> Findings:
     return found
 
 
-def illustrate(
-    name: str, chunk: Sequence[Examined], rules: Rules, parameters: Mapping[str, Any], spool: Spool
-) -> Kept:
+def illustrate(name: str, chunk: Sequence[Examined], rules: Rules, parameters: Mapping[str, Any], spool: Spool) -> Kept:
     """Add the pictures to examined rows and keep them, as Arrow stores them, under a name."""
     files = [photo.labelled.path for photo, _ in chunk]
     stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]

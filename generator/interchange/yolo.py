@@ -144,9 +144,7 @@ class _Labels:
         # A polygon has three points or more; an even count is a box with the confidence of a prediction.
         is_polygon = not self.key_points and count >= 7 and count % 2 == 1
         if not (is_polygon or count == 5 + self.key_points) or values[0] != int(values[0]):
-            expected = f"a class and {4 + self.key_points} numbers" + (
-                "" if self.key_points else " or a polygon's"
-            )
+            expected = f"a class and {4 + self.key_points} numbers" + ("" if self.key_points else " or a polygon's")
             raise ValueError(f"expected {expected}, got {line.strip()[:60]!r}")
         if int(values[0]) not in self.words:
             raise ValueError(f"expected a class of data.yaml, got {int(values[0])}")

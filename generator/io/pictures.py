@@ -123,9 +123,7 @@ def decoded(source: Path | bytes, name: str) -> Image.Image:
         reason = getattr(error, "strerror", None) or str(error).replace("<_io.BytesIO object at", "<file")
         if isinstance(error, UnidentifiedImageError):
             is_heif = content[4:8] == b"ftyp"
-            reason = (
-                "HEIC or AVIF, which this Pillow does not read" if is_heif else "bytes of no picture format"
-            )
+            reason = "HEIC or AVIF, which this Pillow does not read" if is_heif else "bytes of no picture format"
         raise InputError(f"{name}: expected a picture that can be decoded, got: {reason}") from None
     if min(picture.size) < 1:
         raise InputError(f"{name}: expected at least 1 x 1 px, got {picture.width} x {picture.height}")

@@ -73,9 +73,7 @@ def _of_table(path: Path, text: str) -> list[PinBox]:
             boxes.append(PinBox(_text(line["address"]), box, line.get("cavity") or None))
         except (TypeError, ValueError):
             got = ", ".join(line[name] or "nothing" for name in COLUMNS)
-            problems.append(
-                f"{path}:{reader.line_num}: expected an address, and x1 < x2 and y1 < y2 in px, got {got}"
-            )
+            problems.append(f"{path}:{reader.line_num}: expected an address, and x1 < x2 and y1 < y2 in px, got {got}")
     if problems:
         raise InputError(problems)
     return boxes

@@ -27,12 +27,8 @@ _INK, _QUIET, _PAPER = (26, 31, 38), (98, 109, 122), (255, 255, 255)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("manifest", type=Path, help="the CSV manifest")
-    parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="PNG", help="the contact sheet to write"
-    )
-    parser.add_argument(
-        "--pictures", type=int, default=12, metavar="N", help="rows to show, 1-100 (default: 12)"
-    )
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="PNG", help="the contact sheet to write")
+    parser.add_argument("--pictures", type=int, default=12, metavar="N", help="rows to show, 1-100 (default: 12)")
     parser.add_argument(
         "--samples",
         type=int,
@@ -83,9 +79,7 @@ def spread(runs: Sequence[Run], count: int) -> list[Run]:
     chosen: list[int] = []
     while left and len(chosen) < count:
         # The kind of defect is what is looked at first.
-        best = min(
-            left, key=lambda i: (2 * seen[levels[i][0]] + sum(seen[level] for level in levels[i][1:]), i)
-        )
+        best = min(left, key=lambda i: (2 * seen[levels[i][0]] + sum(seen[level] for level in levels[i][1:]), i))
         seen.update(levels[best])
         left.remove(best)
         chosen.append(best)
@@ -107,17 +101,12 @@ def _render(manifest: Path, out: Path, options: argparse.Namespace) -> int:
     parser = argparse.ArgumentParser()
     render.add_arguments(parser)
     words = [str(manifest), "--out", str(out), "--scenes", str(options.scenes), "--mask-scale", "1"]
-    return render.run(
-        parser.parse_args(words + (["--workers", str(options.workers)] if options.workers else []))
-    )
+    return render.run(parser.parse_args(words + (["--workers", str(options.workers)] if options.workers else [])))
 
 
 def contact_sheet(pictures: Sequence[tuple[Run, Path]]) -> Image.Image:
     """Pictures in a grid, each with its row's name, split, defects and factors below it."""
-    opened = [
-        (run, open_picture(path, str(path)).convert("RGB") if path.is_file() else None)
-        for run, path in pictures
-    ]
+    opened = [(run, open_picture(path, str(path)).convert("RGB") if path.is_file() else None) for run, path in pictures]
     width = max(run.width for run, _ in opened)
     height = max(run.height for run, _ in opened)
     columns = max(1, min(len(opened), round((len(opened) * 1.5 * (height + CAPTION_PX) / width) ** 0.5)))

@@ -37,9 +37,7 @@ def _count(low: int, high: int | None = None) -> Callable[[str], int]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("manifest", type=Path, nargs="?", help="the CSV manifest")
-    out = (
-        "folder for images, masks and records (default: renders/ and the manifest's name without its ending)"
-    )
+    out = "folder for images, masks and records (default: renders/ and the manifest's name without its ending)"
     add("--out", type=Path, metavar="DIR", help=out)
     add_scenes_argument(parser)
     workers = "renderer processes (default: one per core)"

@@ -84,12 +84,8 @@ def _card(sample: Sample, name: str, longest: int) -> str:
     run, told = escape(row.manifest["run"]), row.manifest
     shown = ("split", "camera", "lighting", "housing", "terminal", "marking")
     levels = [str(told[factor]) for factor in shown if told[factor] is not None]
-    flags = [
-        text for text, on in (("not observable", row.observable is False), ("grey zone", row.grey)) if on
-    ]
-    found = findings(row) or [
-        "every pin within tolerance" if name == OK else "it is not known where the defect is"
-    ]
+    flags = [text for text, on in (("not observable", row.observable is False), ("grey zone", row.grey)) if on]
+    found = findings(row) or ["every pin within tolerance" if name == OK else "it is not known where the defect is"]
     data = escape(json.dumps(_levels(sample, name)), quote=True)
     image = _data_uri(sample.image, f"row {run}, column image", longest)
     chart = _data_uri(sample.nsoart, f"row {run}, column nsoart", longest)
@@ -142,9 +138,7 @@ def _mask_uri(row: PictureRow, mask: bytes) -> str:
     indices = np.asarray(open_upright(mask, f"row {row.manifest['run']}, column mask"))
     buffer = io.BytesIO()
     # A few colours: quantised it is a kilobyte.
-    Image.fromarray(palette[indices]).quantize(8, Image.Quantize.FASTOCTREE).save(
-        buffer, "PNG", optimize=True
-    )
+    Image.fromarray(palette[indices]).quantize(8, Image.Quantize.FASTOCTREE).save(buffer, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 

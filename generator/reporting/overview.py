@@ -200,8 +200,7 @@ def _record_of(row: PictureRow, renders: Path) -> dict[str, Any]:
     for each in row.objects or ():
         position = measured.get(each.id)
         if position is not None and not all(
-            _is_same(position.get(name), getattr(each, name))
-            for name in ("true_position_mm", "retraction_mm")
+            _is_same(position.get(name), getattr(each, name)) for name in ("true_position_mm", "retraction_mm")
         ):
             raise _other_render(renders, run)
     return record

@@ -66,9 +66,7 @@ def _origin(shown: Overview) -> str:
     if not settings:
         return '<p class="quiet">No card of ours beside the data: tolerance and origin are not known.</p>'
     if "tolerance" not in settings:
-        return (
-            '<p class="quiet">Imported: labels are those of the people who made them, without measures.</p>'
-        )
+        return '<p class="quiet">Imported: labels are those of the people who made them, without measures.</p>'
     chosen = settings.get("tolerance_set_by_user", {})
     limits = "; ".join(
         f"{escape(scene)}: true position {limit['true_position_mm']:g} mm, retraction {limit['retraction_mm']:g} mm"
@@ -85,9 +83,7 @@ def _origin(shown: Overview) -> str:
 def _tiles(shown: Overview) -> str:
     bad = sum(counts["NG"] for counts in shown.verdicts.values())
     pins = sum(
-        len(values)
-        for scenes in shown.measures.get("true_position_mm", {}).values()
-        for values in scenes.values()
+        len(values) for scenes in shown.measures.get("true_position_mm", {}).values() for values in scenes.values()
     )
     pins += sum(shown.unmeasured.values())
     tiles = [
@@ -117,9 +113,7 @@ def _bar(counts: Mapping[str, int], classes: Sequence[str]) -> str:
 
 
 def _cells(counts: Mapping[str, int], names: Sequence[str]) -> str:
-    return "".join(
-        f'<td class="{"" if counts.get(name) else "zero"}">{counts.get(name, 0):,}</td>' for name in names
-    )
+    return "".join(f'<td class="{"" if counts.get(name) else "zero"}">{counts.get(name, 0):,}</td>' for name in names)
 
 
 def _split_table(shown: Overview) -> str:
@@ -210,9 +204,7 @@ def _numbers(shown: Overview) -> str:
         "factors": shown.factors,
         "tolerance": shown.settings.get("tolerance", {}),
         "defective_positions": {
-            scene: {
-                split: {f"r{r}c{c}": n for (r, c), n in places.items()} for split, places in splits.items()
-            }
+            scene: {split: {f"r{r}c{c}": n for (r, c), n in places.items()} for split, places in splits.items()}
             for scene, splits in shown.places.items()
         },
     }

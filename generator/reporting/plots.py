@@ -58,9 +58,7 @@ def histogram(values: Mapping[str, Sequence[float]], limit: float | None, unit: 
     floor = 14 + _ROW * len(shown) - 4
     for tick in _ticks(low, high):
         parts.append(f'<text x="{at(tick):.1f}" y="{floor + 16}" class="middle quiet">{tick:g}</text>')
-        parts.append(
-            f'<line x1="{at(tick):.1f}" x2="{at(tick):.1f}" y1="{floor}" y2="{floor + 4}" class="rule"/>'
-        )
+        parts.append(f'<line x1="{at(tick):.1f}" x2="{at(tick):.1f}" y1="{floor}" y2="{floor + 4}" class="rule"/>')
     parts.append(f'<text x="{_WIDTH - _RIGHT}" y="{floor + 31}" class="end quiet">{unit}</text>')
     if limit is not None:
         x = at(limit)
@@ -116,10 +114,7 @@ def _step(span: float) -> float:
 
 def _ticks(low: float, high: float) -> list[float]:
     step = _step(high - low)
-    return [
-        round(number * step, 10)
-        for number in range(math.ceil(low / step), math.floor(high / step + 1e-9) + 1)
-    ]
+    return [round(number * step, 10) for number in range(math.ceil(low / step), math.floor(high / step + 1e-9) + 1)]
 
 
 def _ceiling(value: float) -> float:

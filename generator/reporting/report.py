@@ -39,9 +39,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--renders {args.renders}: expected a folder that was rendered into, got none")
     shown = overview(args.dataset, args.per_class, args.renders)
     if absent := [name for name in shown.lacking if not shown.measures.get(name)]:
-        sys.stderr.write(
-            f"{args.dataset}: built before it had {', '.join(absent)}: --renders DIR shows them\n"
-        )
+        sys.stderr.write(f"{args.dataset}: built before it had {', '.join(absent)}: --renders DIR shows them\n")
     page = make_page(shown)
     args.output.parent.mkdir(parents=True, exist_ok=True)
     unfinished = args.output.with_name(f".{args.output.name}.building")

@@ -249,9 +249,7 @@ class SoartC:
     def _pose(self, picture: np.ndarray, reference: np.ndarray) -> Pose:
         if self.settings["rotation_deg"] < 0:
             return Pose()
-        return register(
-            _grey(picture), _grey(reference), self.settings["rotation_deg"], self.settings["scaling"]
-        )
+        return register(_grey(picture), _grey(reference), self.settings["rotation_deg"], self.settings["scaling"])
 
     def _laid_over(self, picture: np.ndarray, reference: np.ndarray) -> np.ndarray:
         return self._moved(picture, self._pose(picture, reference), reference)
@@ -266,10 +264,7 @@ class SoartC:
         else:
             channels = range(picture.shape[2])
             moved = np.stack(
-                [
-                    warp(np.clip(gain * picture[..., c], 0, 1), pose, shape, reference[..., c])
-                    for c in channels
-                ],
+                [warp(np.clip(gain * picture[..., c], 0, 1), pose, shape, reference[..., c]) for c in channels],
                 axis=2,
             )
         return moved

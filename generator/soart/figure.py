@@ -10,9 +10,7 @@ from generator.soart.soart3_maps import CHANNELS
 
 RED, GREEN, WHITE, INK = (226, 52, 52), (60, 190, 90), (255, 255, 255), (30, 30, 30)
 # Dark to bright, in even steps of lightness, so that it reads in grey too.
-HEAT = np.array(
-    [[8, 8, 30], [70, 18, 100], [160, 40, 100], [230, 90, 50], [252, 170, 40], [252, 250, 160]], float
-)
+HEAT = np.array([[8, 8, 30], [70, 18, 100], [160, 40, 100], [230, 90, 50], [252, 170, 40], [252, 250, 160]], float)
 
 
 def heat(values: np.ndarray, low: float, high: float) -> Image.Image:
@@ -31,9 +29,7 @@ def overlay(picture: Image.Image, finding: Finding) -> Image.Image:
         finding: of this picture.
     """
     rgb = picture.convert("RGB")
-    glow = Image.fromarray(
-        np.round(np.clip((finding.anomaly - 0.6) / 1.4, 0, 1) * (255 * 0.65)).astype(np.uint8)
-    )
+    glow = Image.fromarray(np.round(np.clip((finding.anomaly - 0.6) / 1.4, 0, 1) * (255 * 0.65)).astype(np.uint8))
     factor = max(1, round(900 / rgb.width))
     large = Image.composite(heat(finding.anomaly, 0, 2), rgb, glow).resize(
         (rgb.width * factor, rgb.height * factor), Image.Resampling.BICUBIC

@@ -41,9 +41,7 @@ def _lagged_sums(picture: np.ndarray, top: int, rows: int, window: int, stride: 
 
 
 @compiled(parallel=True)
-def gram_golden_maps(
-    image: np.ndarray, golden: np.ndarray, window: int, stride: int, out: np.ndarray
-) -> None:
+def gram_golden_maps(image: np.ndarray, golden: np.ndarray, window: int, stride: int, out: np.ndarray) -> None:
     """S of every window against S at the same place of another picture; both in double precision."""
     gh, gw = out.shape[1:]
     strips = (gh + STRIP - 1) // STRIP

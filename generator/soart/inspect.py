@@ -44,9 +44,7 @@ DEFAULTS: dict[str, Any] = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "images", nargs="+", type=Path, metavar="IMAGE", help="pictures, or folders of pictures"
-    )
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="pictures, or folders of pictures")
     parser.add_argument(
         "--golden",
         required=True,
@@ -55,9 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of OK pictures, or a saved unit space (.npz)",
     )
     parser.add_argument("-o", "--out", required=True, type=Path, help="folder for verdicts and overlays")
-    parser.add_argument(
-        "--save", type=Path, metavar="FILE.npz", help="keep the unit space made of the folder"
-    )
+    parser.add_argument("--save", type=Path, metavar="FILE.npz", help="keep the unit space made of the folder")
     parser.add_argument(
         "--positions",
         type=Path,
@@ -76,18 +72,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--similarity", choices=("pixels", "gram"), help="default: pixels")
     parser.add_argument("--reference", choices=("golden", "self"), help="default: golden")
     parser.add_argument("--colour", action="store_true", help="red, green and blue each by itself")
-    parser.add_argument(
-        "--rotation", type=float, metavar="DEG", help="how far a part may be turned (default: 3)"
-    )
-    parser.add_argument(
-        "--above", type=int, metavar="N", help="OK pictures that may lie above the limit (default: 0)"
-    )
-    parser.add_argument(
-        "--figures", action="store_true", help="also draw the three maps and the anomaly degree"
-    )
-    parser.add_argument(
-        "--watch", action="store_true", help="go on with what arrives in the folder, until Ctrl-C"
-    )
+    parser.add_argument("--rotation", type=float, metavar="DEG", help="how far a part may be turned (default: 3)")
+    parser.add_argument("--above", type=int, metavar="N", help="OK pictures that may lie above the limit (default: 0)")
+    parser.add_argument("--figures", action="store_true", help="also draw the three maps and the anomaly degree")
+    parser.add_argument("--watch", action="store_true", help="go on with what arrives in the folder, until Ctrl-C")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -147,9 +135,7 @@ def _claim(path: Path, figures: bool, taken: dict[str, Path]) -> None:
     taken.update(dict.fromkeys(names, path))
 
 
-def inspect_picture(
-    station: Station, path: Path, out: Path, colour: bool = False, figures: bool = False
-) -> str:
+def inspect_picture(station: Station, path: Path, out: Path, colour: bool = False, figures: bool = False) -> str:
     """Inspect one picture and write what was found; the verdict as a line of text."""
     image = read_picture(path, colour)
     start = time.perf_counter()
@@ -170,9 +156,7 @@ def inspect_picture(
         write_whole(out / f"{path.stem}_maps.png", _png(figure(shown, finding)))
     write_whole(out / f"{path.stem}.json", f"{json.dumps(report, indent=1)}\n".encode())
     bad = [f"{pin.address} ({pin.hint})" for pin, is_bad in finding.pins if is_bad]
-    return f"{finding.verdict}  {path.name}  {finding.score:.2f} of the limit" + (
-        f"  {', '.join(bad)}" if bad else ""
-    )
+    return f"{finding.verdict}  {path.name}  {finding.score:.2f} of the limit" + (f"  {', '.join(bad)}" if bad else "")
 
 
 def _png(picture: Image.Image) -> bytes:
@@ -277,13 +261,9 @@ def _boxes(options: argparse.Namespace, first: Path) -> tuple[list[PinBox], Path
     if not boxes:
         raise InputError(f"{options.positions}: expected at least one box, got none")
     if several := [address for address, count in Counter(b.address for b in boxes).items() if count > 1]:
-        raise InputError(
-            f"{options.positions}: expected each address once, got {', '.join(several)} more than once"
-        )
+        raise InputError(f"{options.positions}: expected each address once, got {', '.join(several)} more than once")
     if options.positions_of is None and picture is None and options.positions.suffix.lower() == ".json":
-        raise InputError(
-            f"{options.positions}: expected a record with its run, or --positions-of, got neither"
-        )
+        raise InputError(f"{options.positions}: expected a record with its run, or --positions-of, got neither")
     return boxes, options.positions_of or picture or first
 
 

@@ -145,9 +145,7 @@ def window_sums(values: np.ndarray, spare: np.ndarray, window: int, out: np.ndar
 
 
 @compiled(parallel=True)
-def patch_maps(
-    phases: np.ndarray, phases32: np.ndarray, patch: np.ndarray, stride: int, out: np.ndarray
-) -> None:
+def patch_maps(phases: np.ndarray, phases32: np.ndarray, patch: np.ndarray, stride: int, out: np.ndarray) -> None:
     """Every window against one patch (window, window). `phases` and `patch` are double, `phases32` single precision."""
     window = patch.shape[0]
     gh, gw = out.shape[1:]
@@ -167,9 +165,7 @@ def patch_maps(
             _patch_beta(phases, patch, stride, power, gi, start, beta[:n])
             split(beta[:n], high, low)
             _patch_rest(phases32, patch32, stride, gi, start, high, low, part, total[:n], peak)
-            finish(
-                beta[:n], total[:n], peak, out[0, gi, start:end], out[1, gi, start:end], out[2, gi, start:end]
-            )
+            finish(beta[:n], total[:n], peak, out[0, gi, start:end], out[1, gi, start:end], out[2, gi, start:end])
 
 
 @compiled()

@@ -81,9 +81,7 @@ def threshold(scores: Sequence[float] | np.ndarray, above: int = 0) -> Threshold
     return Threshold(value, (above + 1) / (count + 1), interval, count, above)
 
 
-def joint_threshold(
-    scores: Sequence[Sequence[float] | np.ndarray], above: int = 0
-) -> tuple[list[float], Threshold]:
+def joint_threshold(scores: Sequence[Sequence[float] | np.ndarray], above: int = 0) -> tuple[list[float], Threshold]:
     """A limit for each of several scores of the same good parts, and what all of them together promise.
 
     Each limit cuts off one of Tukey's (1947) statistically equivalent blocks per part at or above it, so the share of

@@ -88,15 +88,11 @@ class PinTable:
         self.parts = [_slices(pin.box, members.shape[1:]) for pin in pins]
         for pin, part in zip(self.pins, self.parts, strict=True):
             if members[0][part].size < 4:
-                raise ValueError(
-                    f"{pin.address}: expected a box of at least 4 px inside the picture, got {pin.box}"
-                )
+                raise ValueError(f"{pin.address}: expected a box of at least 4 px inside the picture, got {pin.box}")
         self.reference = members.mean(axis=0, dtype=np.float64)
         total = self.reference * len(members)
         # (n, pins, 2), each member against the mean of the others.
-        self.values = np.stack(
-            [self._values(m, (total - m) / (len(members) - 1)) for m in members.astype(np.float64)]
-        )
+        self.values = np.stack([self._values(m, (total - m) / (len(members) - 1)) for m in members.astype(np.float64)])
 
     def measure(self, picture: np.ndarray, anomaly: np.ndarray | None = None) -> list[PinMeasure]:
         """Every pin of a picture laid over the unit space; with SOARTC's degree of each pixel, that too.
@@ -123,9 +119,7 @@ class PinTable:
     def leave_one_out(self) -> np.ndarray:
         """The largest degree over the pins of each member, by a unit space without it: (n,)."""
         count = len(self.values)
-        return np.array(
-            [_distances(self.values[i], np.delete(self.values, i, axis=0))[1].max() for i in range(count)]
-        )
+        return np.array([_distances(self.values[i], np.delete(self.values, i, axis=0))[1].max() for i in range(count)])
 
     def degrees(self, pictures: np.ndarray) -> np.ndarray:
         """The degree of every pin of one or many pictures laid over the unit space: (..., h, w) to (..., pins)."""
@@ -183,9 +177,7 @@ class PinTable:
         x = self.reference[rows, columns]
         own = np.array(self.pins[number].box)
         side = max(own[2] - own[0], own[3] - own[1])
-        others = np.array(
-            [pin.box for pin in self.pins if pin.address not in (PRINT, self.pins[number].address)]
-        )
+        others = np.array([pin.box for pin in self.pins if pin.address not in (PRINT, self.pins[number].address)])
         # From this pin's place to each of the others': what is found there is that pin.
         away = (others[:, :2] + others[:, 2:] - own[:2] - own[2:]) / 2 if others.size else np.empty((0, 2))
         reach = math.ceil(SEARCH * min(side, LARGEST))
@@ -194,12 +186,7 @@ class PinTable:
         for dy in range(-reach, reach + 1):
             for dx in range(-reach, reach + 1):
                 top, left = rows.start + dy, columns.start + dx
-                if (
-                    top < 0
-                    or left < 0
-                    or top + x.shape[0] > picture.shape[0]
-                    or left + x.shape[1] > picture.shape[1]
-                ):
+                if top < 0 or left < 0 or top + x.shape[0] > picture.shape[0] or left + x.shape[1] > picture.shape[1]:
                     continue
                 if (np.hypot(*(away - [dx, dy]).T) < 0.6 * side).any():
                     continue
@@ -242,9 +229,7 @@ def _distances(values: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.
     v = _covariances(members)
     off = values - members.mean(axis=0)
     square = 0.5 * (
-        v[:, 1, 1] * off[..., 0] ** 2
-        - 2 * v[:, 0, 1] * off[..., 0] * off[..., 1]
-        + v[:, 0, 0] * off[..., 1] ** 2
+        v[:, 1, 1] * off[..., 0] ** 2 - 2 * v[:, 0, 1] * off[..., 0] * off[..., 1] + v[:, 0, 0] * off[..., 1] ** 2
     )
     usual = v[:, 0, 0] * v[:, 1, 1] - v[:, 0, 1] ** 2
     d = np.sqrt(np.maximum(square, 0.0))

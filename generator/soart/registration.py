@@ -87,16 +87,12 @@ def resized(picture: np.ndarray, scale: float) -> np.ndarray:
     if scale >= 1.0:
         return np.ascontiguousarray(picture, dtype=np.float32)
     size = tuple(max(1, round(n * scale)) for n in picture.shape[::-1])
-    small = Image.fromarray(np.ascontiguousarray(picture, dtype=np.float32)).resize(
-        size, Image.Resampling.BOX
-    )
+    small = Image.fromarray(np.ascontiguousarray(picture, dtype=np.float32)).resize(size, Image.Resampling.BOX)
     reduced: np.ndarray = np.clip(np.asarray(small), 0.0, 1.0)
     return reduced
 
 
-def register(
-    image: np.ndarray, reference: np.ndarray, rotation_deg: float = 3.0, scaling: float = 0.03
-) -> Pose:
+def register(image: np.ndarray, reference: np.ndarray, rotation_deg: float = 3.0, scaling: float = 0.03) -> Pose:
     """How a grey picture lies against a reference.
 
     Args:
@@ -171,9 +167,7 @@ def _coarse(image: np.ndarray, reference: np.ndarray, rotation_deg: float) -> Po
     return found
 
 
-def _refined(
-    image: np.ndarray, reference: np.ndarray, pose: Pose, rotation_deg: float, scaling: float
-) -> Pose:
+def _refined(image: np.ndarray, reference: np.ndarray, pose: Pose, rotation_deg: float, scaling: float) -> Pose:
     gy, gx = (np.ascontiguousarray(g, dtype=np.float32) for g in np.gradient(reference))
     # angle, ln scale, dx, dy, gain, offset
     at = np.array([math.radians(pose.angle_deg), math.log(pose.scale), pose.dx, pose.dy, 1.0, 0.0])
@@ -271,9 +265,7 @@ def _cubic(t: float, weights: np.ndarray) -> None:
 
 
 @compiled()
-def _warp(
-    image: np.ndarray, c: float, s: float, dx: float, dy: float, fill: np.ndarray, out: np.ndarray
-) -> None:
+def _warp(image: np.ndarray, c: float, s: float, dx: float, dy: float, fill: np.ndarray, out: np.ndarray) -> None:
     height, width = out.shape
     rows, columns = image.shape
     wx, wy = np.empty(4), np.empty(4)

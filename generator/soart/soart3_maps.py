@@ -92,9 +92,7 @@ def soart3_map(
     if similarity not in SIMILARITIES:
         raise ValueError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {similarity!r}")
     if window > min(height, width):
-        raise ValueError(
-            f"image must be at least window x window = {window} x {window}, got {height} x {width}"
-        )
+        raise ValueError(f"image must be at least window x window = {window} x {window}, got {height} x {width}")
     if reference is not None:
         reference = _checked_picture("reference", reference)
         patch_shape = (window, window, *image.shape[2:])
@@ -107,9 +105,7 @@ def soart3_map(
         return _grey_maps(image, reference, window, stride, similarity)
     return np.stack(
         [
-            _grey_maps(
-                image[..., c], None if reference is None else reference[..., c], window, stride, similarity
-            )
+            _grey_maps(image[..., c], None if reference is None else reference[..., c], window, stride, similarity)
             for c in range(image.shape[2])
         ]
     )

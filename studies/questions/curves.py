@@ -10,9 +10,7 @@ import numpy as np
 from studies.findings import Found
 
 
-def curves(
-    found: Found, x: Callable[[dict[str, Any]], float], y: str
-) -> dict[str, list[list[tuple[float, float]]]]:
+def curves(found: Found, x: Callable[[dict[str, Any]], float], y: str) -> dict[str, list[list[tuple[float, float]]]]:
     """By variant each seed's curve, without the epochs that have no value; `x` reads a line with its progress."""
     found_curves: dict[str, list[list[tuple[float, float]]]] = {}
     for variant, documents in found.variants.items():

@@ -52,9 +52,7 @@ def section(found: Found, picture: Path) -> list[str]:
     parts = []
     if scratch.variants:
         by_share = curves(scratch, lambda row: row["share"], "val_map50")
-        figures.lines_over(
-            left, by_share, "Validation mAP50, from random weights", "share of the training", ""
-        )
+        figures.lines_over(left, by_share, "Validation mAP50, from random weights", "share of the training", "")
         parts += _from_random_weights(scratch)
     if tuned.variants:
         columns = {}
@@ -101,9 +99,7 @@ def gained(found: Found, variant: str) -> dict[str, list[float]]:
     return changes
 
 
-def _tuned(
-    tuned: Found, found: Found, columns: Mapping[str, Mapping[str, Value]], order: Sequence[str]
-) -> list[str]:
+def _tuned(tuned: Found, found: Found, columns: Mapping[str, Mapping[str, Value]], order: Sequence[str]) -> list[str]:
     told = {v: _changes(documents) for v, documents in tuned.variants.items()}
     rows = [
         [

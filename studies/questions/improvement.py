@@ -42,9 +42,7 @@ def section(found: Found, picture: Path) -> list[str]:
     figures.finish(right, "Overfitting: own training pictures minus test")
     right.set_ylim(-0.1, 1.04)
     figures.save(figure, picture)
-    rows = [
-        [v, test[v].seeds, test[v], own[v], ranged(overfit[v])] for v in overfit if v in test and v in own
-    ]
+    rows = [[v, test[v].seeds, test[v], own[v], ranged(overfit[v])] for v in overfit if v in test and v in own]
     header = ["training pictures", "seeds", "balanced accuracy, test", "on its own training pictures"]
     header.append("difference (seeds)")
     parts = [table(header, rows)]

@@ -27,9 +27,7 @@ def section(found: Found, picture: Path) -> list[str]:
     columns = {title: found.values(accuracy(split)) for split, title in TESTS.items()}
     figure, (axes,) = figures.panels(1)
     series = {v: {t: c[v] for t, c in columns.items() if v in c} for v in found.variants}
-    figures.dots(
-        axes, list(columns), series, "Balanced accuracy on each test, by what was trained on", GUESSING
-    )
+    figures.dots(axes, list(columns), series, "Balanced accuracy on each test, by what was trained on", GUESSING)
     figures.save(figure, picture)
     parts = [by_variant(columns)]
     groups = {}

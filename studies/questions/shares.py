@@ -31,9 +31,7 @@ def collapsed(found: Found) -> list[str]:
     for variant, documents in found.variants.items():
         count = sum(bool(d["result"].get("collapsed")) for d in documents)
         if count:
-            lines.append(
-                f"{variant}: {count} of {len(documents)} runs say one class for nearly every picture."
-            )
+            lines.append(f"{variant}: {count} of {len(documents)} runs say one class for nearly every picture.")
     return ["Collapsed: " + " ".join(lines)] if lines else []
 
 

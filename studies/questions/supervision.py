@@ -43,9 +43,7 @@ def section(found: Found, picture: Path) -> list[str]:
     return parts + collapsed(found)
 
 
-def _reached(
-    epochs: list[list[tuple[float, float]]], minutes: list[list[tuple[float, float]]], level: float
-) -> str:
+def _reached(epochs: list[list[tuple[float, float]]], minutes: list[list[tuple[float, float]]], level: float) -> str:
     first = []
     for by_epoch, by_minute in zip(epochs, minutes, strict=True):
         at = next((i for i, (_, value) in enumerate(by_epoch) if value >= level), None)

@@ -84,9 +84,7 @@ def section(found: Found, picture: Path) -> list[str]:
     ]
     parts.append(
         f"The earlier work reached {EARLIER[0]} and {EARLIER[1]} with three cameras (grey band) on other parts; "
-        f"the aim is {AIM} (dashed): "
-        + ("reached by " + "; ".join(reached) if reached else "not reached")
-        + "."
+        f"the aim is {AIM} (dashed): " + ("reached by " + "; ".join(reached) if reached else "not reached") + "."
     )
     parts += _more_views(found)
     return parts + collapsed(found)

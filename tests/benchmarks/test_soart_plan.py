@@ -15,7 +15,5 @@ KEPT = {
 def test_the_plan_writes_the_manifests_that_were_measured(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["soart_plan", "--to", str(tmp_path / "new")])
     assert soart_plan.main() == 0
-    written = {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (tmp_path / "new").iterdir()
-    }
+    written = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (tmp_path / "new").iterdir()}
     assert written == KEPT

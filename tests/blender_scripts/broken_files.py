@@ -87,9 +87,7 @@ def mutations(content: bytes, seed: int, count: int, separator: str) -> Iterator
         source = random.Random(f"{seed} {number}")
         broken = content
         for _ in range(source.choice((1, 1, 1, 2, 4))):
-            broken = source.choice((_in_bytes, _in_bytes, _in_lines, _in_cells, _in_cells))(
-                broken, source, separator
-            )
+            broken = source.choice((_in_bytes, _in_bytes, _in_lines, _in_cells, _in_cells))(broken, source, separator)
         yield broken
 
 

@@ -96,9 +96,7 @@ def test_keypoints_measures_and_camera_are_those_of_bpy(pairs: list[tuple[dict, 
             assert mine["camera"][name] == pytest.approx(other["camera"][name], abs=1e-6)
         for pin, twin in zip(mine["positions"], other["positions"], strict=True):
             assert [pin[name] for name in exact] == [twin[name] for name in exact]
-            assert [pin[name] for name in measured] == pytest.approx(
-                [twin[name] for name in measured], abs=2e-6
-            )
+            assert [pin[name] for name in measured] == pytest.approx([twin[name] for name in measured], abs=2e-6)
             assert pin["tip_px"] == (twin["tip_px"] and pytest.approx(twin["tip_px"], abs=0.01))
             assert pin["base_px"] == pytest.approx(twin["base_px"], abs=0.01)
 
@@ -126,11 +124,7 @@ def test_masks_are_those_of_bpy_but_for_edges(in_blender: Path, rendered: Path) 
 def test_pictures_show_the_same_scene(in_blender: Path, rendered: Path) -> None:
     for run, *_ in CHOSEN:
         mine, other = (
-            np.asarray(
-                Image.open(folder / "images" / f"{run}.png")
-                .convert("L")
-                .resize((64, 32), Image.Resampling.BOX)
-            )
+            np.asarray(Image.open(folder / "images" / f"{run}.png").convert("L").resize((64, 32), Image.Resampling.BOX))
             for folder in (in_blender, rendered)
         )
         assert mine.mean() == pytest.approx(other.mean(), rel=0.15)

@@ -164,9 +164,7 @@ def test_a_bent_pin_is_where_the_manifest_says(rendered: Path) -> None:
     assert pin["length_mm"] == before["length_mm"]
     assert pin["base_px"] == pytest.approx(before["base_px"], abs=0.05)
     assert pin["boxes"]["visible"][1] < before["boxes"]["visible"][1] - 3
-    assert pin["tip_px"][1] == pytest.approx(
-        before["tip_px"][1] - expected * record["camera"]["fy"] / 119.5, abs=0.5
-    )
+    assert pin["tip_px"][1] == pytest.approx(before["tip_px"][1] - expected * record["camera"]["fy"] / 119.5, abs=0.5)
 
 
 def test_a_retracted_pin_stands_lower(rendered: Path) -> None:
@@ -212,9 +210,7 @@ def test_any_order_and_a_single_row_give_the_same_bytes(engine: str, rendered: P
     shuffled = write_manifest(tmp_path / "rows.csv", chosen)
     assert run_renderer(shuffled, "--out", tmp_path / "shuffled", engine=engine).returncode == 0
     assert (
-        run_renderer(
-            shuffled, "--out", tmp_path / "alone", "--rows", "1:2", "--threads", "1", engine=engine
-        ).returncode
+        run_renderer(shuffled, "--out", tmp_path / "alone", "--rows", "1:2", "--threads", "1", engine=engine).returncode
         == 0
     )
     for out, runs in (("shuffled", [row[0] for row in chosen]), ("alone", [chosen[1][0]])):
@@ -393,9 +389,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_bytes(
 
 def test_an_interrupt_leaves_whole_files_and_exit_code_1(engine: str, manifest: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    process = subprocess.Popen(
-        renderer_command(engine, manifest, "--out", out), stderr=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen(renderer_command(engine, manifest, "--out", out), stderr=subprocess.PIPE, text=True)
     while not list((out / "records").glob("*.json")) and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
@@ -411,9 +405,7 @@ def test_an_interrupt_does_not_wait_for_a_long_render(engine: str, tmp_path: Pat
     row = ("long", "train", 1, 2, "plain", "round", "", "center", "ring", "none", 1024, 512, 4096)
     columns = (*COLUMNS, "width", "height", "samples")
     process = subprocess.Popen(
-        renderer_command(
-            engine, write_manifest(tmp_path / "long.csv", [row], columns), "--out", tmp_path / "out"
-        ),
+        renderer_command(engine, write_manifest(tmp_path / "long.csv", [row], columns), "--out", tmp_path / "out"),
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "TMPDIR": str(scratch)},
@@ -456,9 +448,7 @@ def test_what_a_killed_process_left_is_swept_and_what_is_in_use_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    code = (
-        "from blender_scripts.contract.scratch import Scratch; import os; Scratch(); os.kill(os.getpid(), 9)"
-    )
+    code = "from blender_scripts.contract.scratch import Scratch; import os; Scratch(); os.kill(os.getpid(), 9)"
     subprocess.run([sys.executable, "-c", code], env={**os.environ, "TMPDIR": str(tmp_path)}, cwd=ROOT)
     (left,) = tmp_path.iterdir()
     (tmp_path / "pinsight-of-another").mkdir()
@@ -513,9 +503,7 @@ def test_another_seed_is_another_picture(engine: str, small: tuple[Path, Path]) 
     assert folder_bytes(out)["images/one.png"] != before["images/one.png"]
 
 
-def test_a_run_of_another_manifest_is_not_overwritten(
-    engine: str, small: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_a_run_of_another_manifest_is_not_overwritten(engine: str, small: tuple[Path, Path], tmp_path: Path) -> None:
     _, out = small
     before = folder_bytes(out)
     other = small_manifest(tmp_path / "other.csv", seed=5)
@@ -531,9 +519,7 @@ def test_foreign_files_are_replaced_by_force_only(engine: str, tmp_path: Path) -
     (out / "images" / "one.png").write_bytes(b"mine")
     done = run_renderer(manifest, "--out", out, engine=engine)
     assert done.returncode == 2 and "got one whose own files would be replaced" in done.stderr
-    assert folder_bytes(out) == {"images/one.png": b"mine"} and [path.name for path in out.iterdir()] == [
-        "images"
-    ]
+    assert folder_bytes(out) == {"images/one.png": b"mine"} and [path.name for path in out.iterdir()] == ["images"]
     assert run_renderer(manifest, "--out", out, "--force", engine=engine).returncode == 0
     assert (out / "images" / "one.png").read_bytes().startswith(b"\x89PNG")
 
@@ -567,9 +553,7 @@ def test_nothing_is_written_through_a_link(engine: str, small: tuple[Path, Path]
     assert not list(outside.iterdir())
 
 
-def test_a_link_in_place_of_a_picture_is_replaced(
-    engine: str, small: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_a_link_in_place_of_a_picture_is_replaced(engine: str, small: tuple[Path, Path], tmp_path: Path) -> None:
     manifest, out = small
     outside = tmp_path / "outside.png"
     outside.write_bytes(b"mine")
@@ -580,9 +564,7 @@ def test_a_link_in_place_of_a_picture_is_replaced(
     assert not (out / "images" / "one.png").is_symlink()
 
 
-def render_here(
-    engine: str, pool: bool, folder: Path, *arguments: object
-) -> subprocess.CompletedProcess[str]:
+def render_here(engine: str, pool: bool, folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     """The command without --out, by Blender itself or by the pool, with this folder as the current one."""
     driver = [sys.executable, "-m", "generator", "render", "--workers", "1", "--engine"]
     driver.append({"bpy": "local", "blender": "blender"}[engine])
@@ -673,9 +655,7 @@ def test_the_pool_s_renderer_notices_an_edited_scene(engine: str, tmp_path: Path
     assert "small.csv: expected the manifest and the scene files that were checked, got others" in done.stderr
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--rows", "5:2"], ["--rows", "x"], ["--mask-scale", "9"], ["--nonsense"]]
-)
+@pytest.mark.parametrize("arguments", [["--rows", "5:2"], ["--rows", "x"], ["--mask-scale", "9"], ["--nonsense"]])
 def test_wrong_arguments_end_with_2(engine: str, arguments: list[str], tmp_path: Path) -> None:
     manifest = small_manifest(tmp_path / "small.csv")
     out = ["--out", str(tmp_path / "out")]
@@ -685,9 +665,7 @@ def test_wrong_arguments_end_with_2(engine: str, arguments: list[str], tmp_path:
     assert not (tmp_path / "out" / "images").exists()
 
 
-def test_two_workers_give_the_bytes_of_one(
-    engine: str, rendered: Path, manifest: Path, tmp_path: Path
-) -> None:
+def test_two_workers_give_the_bytes_of_one(engine: str, rendered: Path, manifest: Path, tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",

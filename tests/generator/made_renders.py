@@ -47,9 +47,7 @@ def row(run: str, split: str = "train", defects: str = "", **columns: Any) -> di
     }
 
 
-def write_renders(
-    folder: Path, rows: Iterable[dict[str, Any]], name: str = "design.csv", grain: float = 6.0
-) -> Path:
+def write_renders(folder: Path, rows: Iterable[dict[str, Any]], name: str = "design.csv", grain: float = 6.0) -> Path:
     """Write a manifest, and the picture and record of each of its rows.
 
     A bent pin measures 0.1 mm of true position per degree of tilt; a retracted one is lower by its depth.

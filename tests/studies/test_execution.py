@@ -40,9 +40,7 @@ def test_a_result_says_what_it_was_made_with(runs, tmp_path, commands):
     execute(at(tmp_path, commands), [run])
     document = json.loads((results_of(tmp_path) / f"{run.key}.json").read_text())
     assert document["config"] == json.loads(json.dumps(run.config))
-    assert {"seed", "data", "versions", "device", "threads", "seconds", "result", "processor"} <= set(
-        document
-    )
+    assert {"seed", "data", "versions", "device", "threads", "seconds", "result", "processor"} <= set(document)
     assert document["versions"]["python"] and document["seconds"]["training_wall"] >= 0
 
 
@@ -134,9 +132,7 @@ def test_a_run_that_another_process_is_at_is_left_to_it(runs, tmp_path, commands
         "    sys.stdin.read()\n"
     )
     words = [sys.executable, "-c", script, str(lock)]
-    with subprocess.Popen(
-        words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as holder:
+    with subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         holder.stdout.readline()
         holder.kill()
         outcome = execute(here, [one, other])

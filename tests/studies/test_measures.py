@@ -47,8 +47,7 @@ def test_an_answer_from_all_views_counts_as_it_is():
         return {"split": "test", "run": run, "part": part, "truth": "BENDNG", **shares}
 
     together = [
-        line("+".join(r["run"] for r in rows if r["run"][1] == part), part, ok)
-        for part, ok in (("a", 0.2), ("b", 0.9))
+        line("+".join(r["run"] for r in rows if r["run"][1] == part), part, ok) for part, ok in (("a", 0.2), ("b", 0.9))
     ]
     found = measures.by_views(together, rows)
     assert found["all five"]["parts"] == 2 and found["all five"]["class"]["count"] == 1

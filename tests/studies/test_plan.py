@@ -76,7 +76,5 @@ def test_a_manifest_that_only_moves_is_the_same_run(runs, tmp_path, monkeypatch)
             (tmp_path / Path(source).name).write_bytes((ROOT / source).read_bytes())
         return replace(design, sources=tuple(Path(source).name for source in design.sources))
 
-    splits = tuple(
-        (s, tuple(replace(t, design=moved(t.design)) for t in takes)) for s, takes in run.data.splits
-    )
+    splits = tuple((s, tuple(replace(t, design=moved(t.design)) for t in takes)) for s, takes in run.data.splits)
     assert replace(run, data=replace(run.data, splits=splits)).key == before

@@ -91,9 +91,7 @@ def test_a_file_that_is_no_table_is_named(tmp_path, capsys):
     assert command_line.main(["--list", "--results", str(table)]) == 2
     assert "expected a Parquet table of results" in capsys.readouterr().err
     pq.write_table(pa.table({"key": ["a"]}), table)
-    with pytest.raises(
-        ResultError, match="row 0: expected the result of a run under its key, a, got the entries key"
-    ):
+    with pytest.raises(ResultError, match="row 0: expected the result of a run under its key, a, got the entries key"):
         read_table(table)
 
 

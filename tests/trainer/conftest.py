@@ -16,9 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 CLASSES = ["BENDNG", "NUKENG", "OK"]
 
 
-def draw_pins(
-    rng: np.random.Generator, kind: str, target: int
-) -> tuple[np.ndarray, list[list[float]], list[int]]:
+def draw_pins(rng: np.random.Generator, kind: str, target: int) -> tuple[np.ndarray, list[list[float]], list[int]]:
     """A picture (32, 64, 3) uint8, the pins' boxes (COCO xywh px) and their classes."""
     picture = np.full((32, 64), 30.0)
     y, x = np.mgrid[0:32, 0:64] + 0.5

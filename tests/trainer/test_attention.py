@@ -26,9 +26,7 @@ NG, OK = torch.tensor([0]), torch.tensor([2])
 @pytest.fixture(params=[{}, {"registers": 3, "stem": "linear", "positions": "learned"}], ids=["own", "other"])
 def network(request) -> ViT:
     torch.manual_seed(0)
-    return ViT(
-        ViTConfig(("BENDNG", "NUKENG", "OK"), 64, 32, dim=32, depth=2, heads=2, **request.param)
-    ).eval()
+    return ViT(ViTConfig(("BENDNG", "NUKENG", "OK"), 64, 32, dim=32, depth=2, heads=2, **request.param)).eval()
 
 
 def test_recording_changes_no_answer_and_leaves_nothing_behind(network):
@@ -140,9 +138,7 @@ def test_command_shows_and_scores(trained_run, tiny_dataset, tmp_path, capsys):
     assert "hit" in capsys.readouterr().out
 
 
-def test_stages_are_looked_at_during_training_with_the_same_pictures(
-    tiny_dataset, small_options, tmp_path, capsys
-):
+def test_stages_are_looked_at_during_training_with_the_same_pictures(tiny_dataset, small_options, tmp_path, capsys):
     run = tmp_path / "run"
     given = ["--data", str(tiny_dataset), "--out", str(run), "--epochs", "4", "--close-ups", "0.25"]
     assert train([*given, *small_options, "--no-check", "--stages", "1,3", "--time-limit", "1e-5"]) == 1
@@ -177,9 +173,7 @@ def test_wrong_requests_are_refused(trained_run, tiny_dataset, options, said, ca
     assert said in capsys.readouterr().err
 
 
-def test_one_split_is_enough_and_a_person_s_files_stay(
-    trained_run, make_dataset, make_rows, tmp_path, capsys
-):
+def test_one_split_is_enough_and_a_person_s_files_stay(trained_run, make_dataset, make_rows, tmp_path, capsys):
     data = make_dataset(tmp_path / "data", {"test": make_rows("test", 6, 3)})
     out = tmp_path / "out"
     words = ["--model", str(trained_run), "--data", str(data), "--split", "test", "--probes", "3", "-o"]

@@ -55,9 +55,7 @@ def test_the_page_holds_everything_itself(evaluated):
         assert (evaluated / name).stat().st_size > 5000
 
 
-def test_another_dataset_changes_nothing_that_is_frozen(
-    trained_run, make_dataset, make_rows, tmp_path, capsys
-):
+def test_another_dataset_changes_nothing_that_is_frozen(trained_run, make_dataset, make_rows, tmp_path, capsys):
     before = (trained_run / FROZEN).read_bytes()
     other = make_dataset(tmp_path / "other", {"test_new": make_rows("test_new", 6, 5)})
     assert evaluate(trained_run, other, tmp_path / "out", "--split", "test_new") == 0
@@ -144,9 +142,7 @@ def test_a_killed_evaluation_leaves_the_numbers_and_pictures_of_one(
     assert evaluation_of(run) is not None
 
 
-def test_what_is_not_an_evaluation_s_stays(
-    trained_run, tiny_dataset, make_dataset, make_rows, tmp_path, capsys
-):
+def test_what_is_not_an_evaluation_s_stays(trained_run, tiny_dataset, make_dataset, make_rows, tmp_path, capsys):
     out = tmp_path / "out"
     out.mkdir()
     for name in ("effects_mine.png", "report.html"):
@@ -165,9 +161,7 @@ def test_what_is_not_an_evaluation_s_stays(
     assert (trained_run / "confusion.png").read_bytes() == before
 
 
-def test_names_are_those_of_the_folders_however_they_are_given(
-    trained_run, tiny_dataset, tmp_path, monkeypatch
-):
+def test_names_are_those_of_the_folders_however_they_are_given(trained_run, tiny_dataset, tmp_path, monkeypatch):
     monkeypatch.chdir(trained_run)
     assert evaluate(Path(), tiny_dataset / "data" / "..", tmp_path / "out") == 0
     document = json.loads((tmp_path / "out" / "evaluation.json").read_text())
@@ -212,17 +206,13 @@ def test_wrong_inputs_exit_with_2(trained_run, tiny_dataset, tmp_path, capsys, o
     assert not (tmp_path / "out").exists()
 
 
-def test_a_class_that_the_network_never_saw_is_refused(
-    trained_run, make_dataset, make_rows, tmp_path, capsys
-):
+def test_a_class_that_the_network_never_saw_is_refused(trained_run, make_dataset, make_rows, tmp_path, capsys):
     data = make_dataset(tmp_path / "data", {"test": make_rows("test", 3, 0)}, ["BENDNG", "OTHERNG", "OK"])
     assert evaluate(trained_run, data, tmp_path / "out") == 2
     assert "OTHERNG" in capsys.readouterr().err
 
 
-def fact(
-    kinds="bent", addresses=("r1c1",), measure="true_position_mm", size=1.0, part="a", **factors
-) -> Facts:
+def fact(kinds="bent", addresses=("r1c1",), measure="true_position_mm", size=1.0, part="a", **factors) -> Facts:
     return Facts(part, "s", kinds, addresses, measure, size, factors)
 
 
@@ -273,9 +263,7 @@ def test_a_rows_facts(tiny_dataset):
 
 
 def test_kinds_that_nobody_named_whatever_the_dataset_s_order_of_classes(make_dataset, make_rows, tmp_path):
-    rows = [
-        {**row, "kinds": None, "objects": None, "label": 2 - row["label"]} for row in make_rows("test", 3, 1)
-    ]
+    rows = [{**row, "kinds": None, "objects": None, "label": 2 - row["label"]} for row in make_rows("test", 3, 1)]
     data = make_dataset(tmp_path / "data", {"test": rows}, ["OK", "NUKENG", "BENDNG"])
     split = load_frozen_classes(data, "image", (64, 32), ("BENDNG", "NUKENG", "OK"))["test"]
     assert [row.kinds for row in row_facts.facts(split, 2)] == ["unknown", "unknown", "OK"]
@@ -284,9 +272,7 @@ def test_kinds_that_nobody_named_whatever_the_dataset_s_order_of_classes(make_da
 def test_a_report_counts_by_factor_and_ranks_mistakes():
     rows = [fact(part=str(i), camera="center" if i % 2 else "top") for i in range(8)]
     truth = np.array([0, 0, 0, 0, 2, 2, 2, 2])
-    sure = np.array(
-        [[6, 0, 0], [0, 6, 0], [0, 0, 3], [0, 0, 5], [0, 0, 6], [0, 0, 6], [5.5, 0, 0], [0, 0, 4]]
-    )
+    sure = np.array([[6, 0, 0], [0, 6, 0], [0, 0, 3], [0, 0, 5], [0, 0, 6], [0, 0, 6], [5.5, 0, 0], [0, 0, 4]])
     held = Frozen("", 0.5, 1.0, 8, {"s": ["r1c1"]})
     measured = metrics.report(rows, sure.astype(float), truth, ("BENDNG", "NUKENG", "OK"), 2, held)
     assert measured["accuracy"]["share"] == 0.5

@@ -74,10 +74,7 @@ def test_a_folder_below_a_file_is_told_before_anything_is_judged(trained_run, pi
 
 def test_folder_gives_verdicts_json_and_pictures(trained_run, pictures, tmp_path, capsys):
     out = tmp_path / "out"
-    assert (
-        main(["--model", str(trained_run), str(pictures), "-o", str(out), "--json", str(tmp_path / "v.json")])
-        == 0
-    )
+    assert main(["--model", str(trained_run), str(pictures), "-o", str(out), "--json", str(tmp_path / "v.json")]) == 0
     verdicts = json.loads((out / "predictions.json").read_text(encoding="utf-8"))
     assert verdicts == json.loads((tmp_path / "v.json").read_text(encoding="utf-8"))
     by_name = {v["file"].rsplit("/", 1)[1]: v for v in verdicts}
@@ -150,9 +147,7 @@ def test_wrong_inputs(trained_run, pictures, tmp_path, capsys):
     assert stop.value.code == 2
 
 
-def test_a_json_file_that_cannot_be_written_is_named_before_anything_is_judged(
-    trained_run, pictures, tmp_path, capsys
-):
+def test_a_json_file_that_cannot_be_written_is_named_before_anything_is_judged(trained_run, pictures, tmp_path, capsys):
     for target in (tmp_path / "none" / "v.json", tmp_path):
         assert main(["--model", str(trained_run), str(pictures), "--json", str(target)]) == 2
         said = capsys.readouterr()
@@ -166,7 +161,5 @@ def test_pictures_of_one_name_do_not_overwrite_each_other(tmp_path):
     began = time.process_time()
     names = sheet_names(many)
     assert time.process_time() - began < 2
-    assert names[:8] == [
-        *("x.png", "x_3.png", "x_2.png", "x_3_2.png", "x_4.png", "x_3_3.png", "x_5.png", "x_3_4.png")
-    ]
+    assert names[:8] == [*("x.png", "x_3.png", "x_2.png", "x_3_2.png", "x_4.png", "x_3_3.png", "x_5.png", "x_3_4.png")]
     assert len(set(names)) == len(many)

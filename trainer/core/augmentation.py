@@ -91,9 +91,7 @@ def turn(pixels: Tensor, boxes: Tensor, angle_deg: float, zoom: float) -> tuple[
     cos, sin = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
     # affine_grid wants output -> input in units of half the picture: edge convention, as the boxes.
     aspect = height / width
-    backward = torch.tensor(
-        [[[cos / zoom, sin / zoom * aspect, 0.0], [-sin / zoom / aspect, cos / zoom, 0.0]]]
-    )
+    backward = torch.tensor([[[cos / zoom, sin / zoom * aspect, 0.0], [-sin / zoom / aspect, cos / zoom, 0.0]]])
     grid = F.affine_grid(backward, [1, *pixels.shape], align_corners=False)
     moved = F.grid_sample(pixels[None], grid, padding_mode="border", align_corners=False)[0]
     forward = zoom * torch.tensor([[cos, sin], [-sin, cos]])  # px about the centre, y down; from the right

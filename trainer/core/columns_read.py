@@ -32,13 +32,9 @@ def lacking(features: Mapping[str, Any], also: Sequence[str] = ()) -> tuple[str,
 
     missing = missing_columns(features)
     # Without boxes there are none to say anything of.
-    return tuple(
-        name for name in (*READ, *also) if name in missing and ("." not in name or features.get("objects"))
-    )
+    return tuple(name for name in (*READ, *also) if name in missing and ("." not in name or features.get("objects")))
 
 
 def lacking_line(names: Sequence[str]) -> str:
     """What is said of missing columns, in one line."""
-    return (
-        f"the dataset has no column {', '.join(names)}: made by an earlier version, or elsewhere; not guessed"
-    )
+    return f"the dataset has no column {', '.join(names)}: made by an earlier version, or elsewhere; not guessed"

@@ -63,9 +63,7 @@ def _boxes_of(
     return boxes, categories, shows_defect or row["label"] == ok
 
 
-def _split(
-    rows: Any, column: str, size: tuple[int, int], classes: Sequence[str], memory: int | None
-) -> Split:
+def _split(rows: Any, column: str, size: tuple[int, int], classes: Sequence[str], memory: int | None) -> Split:
     # Imported here: it takes seconds, and `--help` and `predict` do without.
     from generator.dataset.rows import objects_of
 
@@ -146,13 +144,9 @@ def read_dataset(
     columns = column.split("+")
     features = next(iter(dataset.values())).features
     problems = [
-        f"split {name!r}, got {sorted(dataset)}"
-        for name in needed
-        if name not in dataset or len(dataset[name]) == 0
+        f"split {name!r}, got {sorted(dataset)}" for name in needed if name not in dataset or len(dataset[name]) == 0
     ]
-    problems += [
-        f"column {name!r}, got {sorted(features)}" for name in ("label", *columns) if name not in features
-    ]
+    problems += [f"column {name!r}, got {sorted(features)}" for name in ("label", *columns) if name not in features]
     if problems:
         raise InputError([f"--data {folder}: expected a {problem}" for problem in problems])
     if wrong := _wrong_columns(features, columns):
@@ -232,9 +226,7 @@ def load_data(
         labels = rows["label"]
         bad = [i for i, label in enumerate(labels) if label is None or not 0 <= label < len(classes)]
         if bad:
-            problems.append(
-                f"--data {folder} split {name}: expected a label in each row, got none in rows {bad[:5]}"
-            )
+            problems.append(f"--data {folder} split {name}: expected a label in each row, got none in rows {bad[:5]}")
             continue
         for index, label in enumerate(classes):
             if name in ("train", "validation") and index not in set(labels):

@@ -25,9 +25,7 @@ def _log_likelihood(linear: np.ndarray, found: np.ndarray) -> float:
 
 def _fit(x: np.ndarray, found: np.ndarray) -> tuple[float, float]:
     """Offset and slope of the logistic curve."""
-    result = optimize.minimize(
-        lambda b: -_log_likelihood(b[0] + b[1] * x, found), np.array([0.0, 1.0]), method="BFGS"
-    )
+    result = optimize.minimize(lambda b: -_log_likelihood(b[0] + b[1] * x, found), np.array([0.0, 1.0]), method="BFGS")
     return float(result.x[0]), float(result.x[1])
 
 

@@ -52,9 +52,7 @@ def digest(path: Path) -> str:
         raise InputError(f"{path}: expected a trained run's weights, got {e}") from e
 
 
-def freeze(
-    run: Path, logits: np.ndarray, labels: np.ndarray, ok_index: int, positions: dict[str, list[str]]
-) -> Frozen:
+def freeze(run: Path, logits: np.ndarray, labels: np.ndarray, ok_index: int, positions: dict[str, list[str]]) -> Frozen:
     """Decide on validation, and write RUN/frozen.json.
 
     Args:

@@ -73,9 +73,7 @@ def amp_of(name: str, device: torch.device) -> str:
     """
     has_it = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     if name == "bf16" and device.type == "cuda" and not has_it:
-        raise InputError(
-            f"--amp bf16: expected a GPU that computes in bfloat16, got {torch.cuda.get_device_name()}"
-        )
+        raise InputError(f"--amp bf16: expected a GPU that computes in bfloat16, got {torch.cuda.get_device_name()}")
     return {"auto": "bf16" if has_it else "off"}.get(name, name)
 
 

@@ -22,9 +22,7 @@ def text(value: str) -> str:
 def head(title: str) -> str:
     """The page's beginning, up to its first heading."""
     name = html.escape(title)
-    return (
-        f"<!doctype html><meta charset='utf-8'><title>{name}</title>\n<style>{STYLE}</style>\n<h1>{name}</h1>"
-    )
+    return f"<!doctype html><meta charset='utf-8'><title>{name}</title>\n<style>{STYLE}</style>\n<h1>{name}</h1>"
 
 
 def shown(value: Any) -> str:
@@ -39,9 +37,7 @@ def shown(value: Any) -> str:
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A table; cells as `shown`."""
     top = "".join(f"<th>{html.escape(h)}</th>" for h in header)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(shown(c))}</td>" for c in row) + "</tr>" for row in rows
-    )
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(shown(c))}</td>" for c in row) + "</tr>" for row in rows)
     return f"<table><tr>{top}</tr>{body}</table>"
 
 

@@ -196,22 +196,16 @@ def settle(args: argparse.Namespace, name: str, kind: str, digest_of: Callable[[
     if args.out is None and args.resume:
         base, digest = base_of(args.data, name), dataset_facts(args.data).get("content_sha256", "")
         if not digest:
-            raise InputError(
-                f"--resume: expected --out beside it; the card of {args.data} does not tell its runs"
-            )
+            raise InputError(f"--resume: expected --out beside it; the card of {args.data} does not tell its runs")
         if (found := unfinished_run(base, kind, lambda run: digest_of(run) == digest)) is None:
-            raise InputError(
-                f"--resume: expected an unfinished run of this dataset such as {base}, got none; --out?"
-            )
+            raise InputError(f"--resume: expected an unfinished run of this dataset such as {base}, got none; --out?")
         args.out = found
         say(f"--out {found}, the newest unfinished run")
     if args.out is not None:
         check_folder(args.out, args.resume, args.overwrite, kind)
 
 
-def adopt(
-    args: argparse.Namespace, name: str, kind: str, digest: str, is_same: Callable[[Path], bool]
-) -> None:
+def adopt(args: argparse.Namespace, name: str, kind: str, digest: str, is_same: Callable[[Path], bool]) -> None:
     """Without --out: resume the newest unfinished run that was begun with these settings and data, if there is one.
 
     Args:

@@ -14,9 +14,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, atomically; equal figures give equal bytes in one installation."""
     FigureCanvasAgg(figure)
     # Without a fixed software tag, two equal runs would differ in this file.
-    replace_file(
-        path, lambda temporary: figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})
-    )
+    replace_file(path, lambda temporary: figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None}))
 
 
 def curves(rows: Sequence[Mapping[str, object]], classes: Sequence[str], path: Path) -> None:
@@ -68,9 +66,7 @@ def confusion(matrices: Mapping[str, np.ndarray], classes: Sequence[str], path: 
         path: PNG file to write.
     """
     figure = Figure(figsize=(4.2 * len(matrices), 4.2), layout="constrained")
-    for axes, (name, matrix) in zip(
-        figure.subplots(1, len(matrices), squeeze=False)[0], matrices.items(), strict=True
-    ):
+    for axes, (name, matrix) in zip(figure.subplots(1, len(matrices), squeeze=False)[0], matrices.items(), strict=True):
         share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
         axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
         for row in range(len(classes)):

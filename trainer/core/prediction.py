@@ -105,9 +105,7 @@ def _earlier(out: Path) -> list[str]:
         verdicts = json.loads(path.read_text(encoding="utf-8"))
         places = [Path(one["file"]) if "file" in one else Path(f"{one['part']}.png") for one in verdicts]
     except (OSError, ValueError, KeyError, TypeError) as e:
-        raise InputError(
-            f"--out {out}: expected none or our own {PREDICTIONS}, got {type(e).__name__}: {e}"
-        ) from e
+        raise InputError(f"--out {out}: expected none or our own {PREDICTIONS}, got {type(e).__name__}: {e}") from e
     return [PREDICTIONS, *sheet_names(places)]
 
 
@@ -146,13 +144,9 @@ def check_sheets(out: Path, files: Sequence[Path], names: Sequence[str]) -> None
     """
     check_place(out)
     if out.resolve() in {file.resolve().parent for file in files}:
-        raise InputError(
-            f"--out {out}: expected a folder apart from the pictures: a sheet has its picture's name"
-        )
+        raise InputError(f"--out {out}: expected a folder apart from the pictures: a sheet has its picture's name")
     ours = set(_earlier(out))
-    foreign = [
-        name for name in names if name not in ours and (out / name).exists() and not _is_sheet(out / name)
-    ]
+    foreign = [name for name in names if name not in ours and (out / name).exists() and not _is_sheet(out / name)]
     if foreign:
         more = f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""
         raise InputError(

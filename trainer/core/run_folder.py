@@ -185,13 +185,9 @@ def check_folder(run: Path, resume: bool, overwrite: bool, kind: str) -> None:
     if resume or not run.is_dir() or not any(run.iterdir()):
         return
     if not overwrite:
-        raise InputError(
-            f"--out {run}: expected a new or empty folder, got one with files; --resume or --overwrite?"
-        )
+        raise InputError(f"--out {run}: expected a new or empty folder, got one with files; --resume or --overwrite?")
     if not (run / CONFIG).is_file():
-        raise InputError(
-            f"--overwrite {run}: expected the folder of an earlier run, got one without config.json"
-        )
+        raise InputError(f"--overwrite {run}: expected the folder of an earlier run, got one without config.json")
     # Many programs keep a config.json: what lies beside one of theirs is not ours to remove.
     if (found := kind_of(run)) != kind:
         raise InputError(

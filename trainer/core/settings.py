@@ -70,9 +70,7 @@ def section[T](kind: type[T], values: Any, place: str, later: Mapping[str, Any] 
         raise InputError(f"{place}: expected an object, got {type(values).__name__}")
     values = {**(later or {}), **values}
     known = {field.name: field.type for field in fields(kind)}  # type: ignore[arg-type]
-    problems = [
-        f"{place}: unknown key {key!r}; known are {sorted(known)}" for key in values if key not in known
-    ]
+    problems = [f"{place}: unknown key {key!r}; known are {sorted(known)}" for key in values if key not in known]
     problems += [f"{place}: key {key!r} is missing" for key in known if key not in values]
     problems += [
         f"{place}: key {key!r}: expected {known[key]}, got {value!r}"

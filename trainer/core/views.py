@@ -82,9 +82,7 @@ def _gathered(split: Split, views: Sequence[str]) -> tuple[dict[tuple[str, str],
     return found, problems
 
 
-def by_part(
-    splits: Mapping[str, Split], views: Sequence[str], classes: Sequence[str], place: str
-) -> dict[str, Split]:
+def by_part(splits: Mapping[str, Split], views: Sequence[str], classes: Sequence[str], place: str) -> dict[str, Split]:
     """The same splits with an example per part; pictures of other cameras are left out.
 
     Args:

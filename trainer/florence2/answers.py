@@ -93,9 +93,7 @@ class Vocabulary:
         self.eos: int = tokenizer.eos_token_id
         self.pad: int = tokenizer.pad_token_id
 
-    def tokens(
-        self, boxes: Sequence[Sequence[float]], labels: Sequence[str], size: tuple[float, float]
-    ) -> list[int]:
+    def tokens(self, boxes: Sequence[Sequence[float]], labels: Sequence[str], size: tuple[float, float]) -> list[int]:
         """`<s>` answer `</s>` of boxes, xyxy in px of a picture of `size` (W, H), in the dataset's own order."""
         ids = [self.bos]
         for location, label in _PART.findall(encode(boxes, labels, *size)):  # type: ignore[arg-type]
@@ -163,9 +161,7 @@ class AnswerGrammar:
         if bins:
             return (bins[len(bins) - 2] if len(bins) >= 2 else 0), []
         open_labels = [
-            label
-            for index, label in enumerate(v.label_ids)
-            if index not in used and label[: len(prefix)] == prefix
+            label for index, label in enumerate(v.label_ids) if index not in used and label[: len(prefix)] == prefix
         ]
         following = sorted({label[len(prefix)] for label in open_labels if len(label) > len(prefix)})
         if prefix:

@@ -203,9 +203,7 @@ def looked_at(
     """
     bins = torch.where(labels >= 0, bin_of[labels.clamp(min=0)], -1)
     places = bins >= 0
-    boxes = (
-        bins[places].reshape(-1, 4).float()
-    )  # in reading order: an answer's boxes stand behind one another
+    boxes = bins[places].reshape(-1, 4).float()  # in reading order: an answer's boxes stand behind one another
     gw, gh = grid
     cell = boxes.new_tensor([BINS / gw, BINS / gh])
     low, high = (boxes[:, :2] / cell).floor(), (boxes[:, 2:] / cell).floor()

@@ -49,9 +49,7 @@ class Collator:
         size: (W, H) px of its pictures.
     """
 
-    def __init__(
-        self, processor: Any, vocabulary: Vocabulary, classes: Sequence[str], size: tuple[int, int]
-    ) -> None:
+    def __init__(self, processor: Any, vocabulary: Vocabulary, classes: Sequence[str], size: tuple[int, int]) -> None:
         blank = Image.new("RGB", size)
         self.prompt = processor(text="<OD>", images=blank, return_tensors="pt")["input_ids"]  # (1, S)
         self.image_token: int = processor.tokenizer.image_token_id

@@ -144,7 +144,5 @@ def _marked(settings: DetectionConfig, model: Any, collator: Collator) -> tuple[
         return model, matched
     chosen = choose_parameters(model, settings.mode, settings.train_share)
     trained, every = trained_parameters(model)
-    say(
-        f"{trained:,} of {every:,} parameters train ({trained / every:.1%}): {len(chosen)} blocks, from {chosen[0]} on"
-    )
+    say(f"{trained:,} of {every:,} parameters train ({trained / every:.1%}): {len(chosen)} blocks, from {chosen[0]} on")
     return model, []

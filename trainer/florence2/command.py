@@ -63,9 +63,7 @@ def _check_model(args: argparse.Namespace) -> None:
     if not args.overwrite or args.model in (None, TINY) or not Path(args.model).exists():
         return
     if Path(args.model).resolve().is_relative_to(args.out.resolve()):
-        raise InputError(
-            f"--model {args.model}: expected a folder outside of {args.out}, which --overwrite empties"
-        )
+        raise InputError(f"--model {args.model}: expected a folder outside of {args.out}, which --overwrite empties")
 
 
 def _begin(args: argparse.Namespace, device: torch.device) -> Beginning:

@@ -160,9 +160,7 @@ def _claim(out: Path, args: argparse.Namespace) -> None:
     given["data"] = str(args.data.resolve())
     if out.is_dir() and any(out.iterdir()):
         begun = run_folder.read_json(out / COMMAND, "the folder of a comparison, or a new one")
-        begun = {
-            name: value for name, value in begun.items() if value != "False"
-        }  # earlier versions wrote it
+        begun = {name: value for name, value in begun.items() if value != "False"}  # earlier versions wrote it
         names = [
             name
             for name in {**begun, **given}

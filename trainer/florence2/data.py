@@ -95,9 +95,7 @@ def detection_data(
         raise InputError(f"--data {folder}: expected a column 'bbox_str', got none")
     splits, problems, null_only = {}, [], []
     for name, rows in dataset.items():
-        table = rows.select_columns(
-            [c for c in rows.column_names if c not in ("image", "nsoart", "mask")]
-        ).to_list()
+        table = rows.select_columns([c for c in rows.column_names if c not in ("image", "nsoart", "mask")]).to_list()
         # A picture of which only the class is known has no answer: an empty one would say that nothing is wrong.
         known = [index for index, row in enumerate(table) if row["bbox_str"] is not None]
         if not known:

@@ -7,9 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 COLOURS = {"BENDNG": (255, 159, 28), "NUKENG": (255, 70, 70), "OTHERNG": (190, 90, 255)}
 
 
-def draw_boxes(
-    picture: Image.Image, boxes: Sequence[tuple[Sequence[float], str, str]], factor: int = 1
-) -> Image.Image:
+def draw_boxes(picture: Image.Image, boxes: Sequence[tuple[Sequence[float], str, str]], factor: int = 1) -> Image.Image:
     """A picture enlarged by a whole factor with boxes round their objects.
 
     Args:

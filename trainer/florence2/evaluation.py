@@ -61,9 +61,7 @@ def lines_of(name: str, truth: Truth, found: Sequence[Found], threshold: float) 
     said = [one for one in found if one.confidence >= threshold]
     matched = matches(truth, said)
 
-    def line(
-        kind: str, label: str, box: Sequence[float], pin: Any, confidence: float | None
-    ) -> dict[str, Any]:
+    def line(kind: str, label: str, box: Sequence[float], pin: Any, confidence: float | None) -> dict[str, Any]:
         places = dict(zip(COLUMNS[-4:], (f"{edge:.2f}" for edge in box), strict=True))
         return {
             "split": name,

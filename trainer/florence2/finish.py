@@ -86,11 +86,7 @@ def measure(model: Any, examples: Examples) -> Measured:
     """Choose the threshold on validation, and measure every split but train at it."""
     data, collator = examples.data, examples.collator
     grammar = AnswerGrammar(collator.vocabulary)
-    found = {
-        name: answers(model, split, collator, grammar)
-        for name, split in data.splits.items()
-        if name != "train"
-    }
+    found = {name: answers(model, split, collator, grammar) for name, split in data.splits.items() if name != "train"}
     validation = data.splits["validation"]
     threshold = metrics.best_threshold(list(zip(validation.truths, found["validation"], strict=True)))
     seen = data.seen_positions(examples.rows)

@@ -117,8 +117,7 @@ def compare(
                 ids, texts = _answers(before, processor, inputs)
                 _, other_texts = _answers(after, processor, inputs)
                 shares = [
-                    model(**inputs, decoder_input_ids=ids).logits.float().softmax(-1)
-                    for model in (before, after)
+                    model(**inputs, decoder_input_ids=ids).logits.float().softmax(-1) for model in (before, after)
                 ]
             agreement = _agreement(shares, ids, processor.tokenizer.pad_token_id)
             for index, (name, _) in enumerate(some):

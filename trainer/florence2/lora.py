@@ -96,9 +96,7 @@ def add(
 
 def described(matched: Sequence[Matched], trained: int, every: int) -> list[str]:
     """What LoRA trains, in lines for people."""
-    lines = [
-        f"LoRA in {m.part}: {len(m.modules)} modules of {m.parameters / 1e6:.2f} M weights" for m in matched
-    ]
+    lines = [f"LoRA in {m.part}: {len(m.modules)} modules of {m.parameters / 1e6:.2f} M weights" for m in matched]
     return [
         *lines,
         f"{trained:,} of {every:,} parameters train ({trained / every:.2%}), location rows among them",

@@ -111,9 +111,7 @@ def mean_average_precision(pictures: Pictures, labels: Sequence[str]) -> dict[st
     Returns:
         Numbers in [0, 1]; None where there is no true box.
     """
-    areas = sorted(
-        (p.box[2] - p.box[0]) * (p.box[3] - p.box[1]) for truth, _ in pictures for p in truth.targets
-    )
+    areas = sorted((p.box[2] - p.box[0]) * (p.box[3] - p.box[1]) for truth, _ in pictures for p in truth.targets)
     return _average_precisions(pictures, labels, areas[len(areas) // 3] if areas else None)
 
 
@@ -313,9 +311,7 @@ def ceilings(truths: Sequence[Truth], labels: Sequence[str]) -> dict[str, float 
 def calibration(pictures: Pictures, bins: int = 10) -> dict[str, Any]:
     """Confidence against the share of true boxes, in `bins` equal ranges, and the mean gap weighted by boxes (ECE)."""
     scored = [
-        (f.confidence, hit)
-        for truth, found in pictures
-        for f, hit in zip(found, hits(truth, found), strict=True)
+        (f.confidence, hit) for truth, found in pictures for f, hit in zip(found, hits(truth, found), strict=True)
     ]
     rows, gap = [], 0.0
     for index in range(bins):
@@ -380,9 +376,7 @@ def report(
         "calibration": calibration(pictures),
         # OK pictures belong to both: a false box there counts against either.
         "positions": {
-            name: part(group in (name, "ok") for group in groups)
-            for name in ("seen", "held-out")
-            if name in groups
+            name: part(group in (name, "ok") for group in groups) for name in ("seen", "held-out") if name in groups
         },
         "factors": {},
     }

@@ -153,9 +153,7 @@ def units(model: nn.Module) -> list[tuple[str, list[tuple[str, nn.Parameter]]]]:
         if found is None:
             raise ValueError(f"parameter {name!r} is in no part of Florence-2")
         block = found["block"] or ""
-        depth = tuple(-int(n) for n in re.findall(r"\d+", block)) or (
-            1,
-        )  # what is before the blocks comes last
+        depth = tuple(-int(n) for n in re.findall(r"\d+", block)) or (1,)  # what is before the blocks comes last
         last = (0, depth) if block.startswith((".layers", ".blocks")) else (1, depth)
         key = (_PARTS.index(found["part"]), *last)
         groups.setdefault(key, []).append((name, parameter))

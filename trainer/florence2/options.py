@@ -30,9 +30,7 @@ INPUTS = ("image", "nsoart")
 
 def _model(p: argparse.ArgumentParser) -> None:
     """The model, what of it trains, and whether a run goes on."""
-    p.add_argument(
-        "--model", metavar="ID_OR_PATH", help="tiny, a checkpoint's folder, or its id on a hub (tiny)"
-    )
+    p.add_argument("--model", metavar="ID_OR_PATH", help="tiny, a checkpoint's folder, or its id on a hub (tiny)")
     p.add_argument("--mode", choices=MODES, help="what trains (full)")
     p.add_argument(
         "--train-share",
@@ -48,9 +46,7 @@ def _model(p: argparse.ArgumentParser) -> None:
         metavar="MODES",
         help="train several modes at equal data, seed and budget, such as lora,full:50,full; a number is a train share",
     )
-    again.add_argument(
-        "--dry-run", action="store_true", help="shapes, what trains, estimated memory; no training"
-    )
+    again.add_argument("--dry-run", action="store_true", help="shapes, what trains, estimated memory; no training")
 
 
 def _steps(train: argparse._ArgumentGroup, d: DetectionConfig) -> None:
@@ -97,23 +93,15 @@ def _teaching(train: argparse._ArgumentGroup, d: DetectionConfig) -> None:
 
 def _running(train: argparse._ArgumentGroup, d: DetectionConfig) -> None:
     """Seeds, time, devices."""
-    train.add_argument(
-        "--gradient-checkpointing", action="store_const", const=True, help="less memory, more time"
-    )
+    train.add_argument("--gradient-checkpointing", action="store_const", const=True, help="less memory, more time")
     train.add_argument("--seed", type=number(int, 0, 2**31 - 1), help=f"({d.seed})")
-    train.add_argument(
-        "--threads", type=number(int, 1, 1024), help="CPU threads (as many as PyTorch finds cores)"
-    )
-    train.add_argument(
-        "--time-limit", type=number(float, 0, 1e6, True), metavar="MIN", help="stop after that epoch"
-    )
+    train.add_argument("--threads", type=number(int, 1, 1024), help="CPU threads (as many as PyTorch finds cores)")
+    train.add_argument("--time-limit", type=number(float, 0, 1e6, True), metavar="MIN", help="stop after that epoch")
     train.add_argument(
         "--evaluate-every", type=number(int, 1, 100_000), metavar="N", help=f"epochs ({d.evaluate_every})"
     )
     train.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(auto)")
-    train.add_argument(
-        "--tensorboard", action="store_true", help=f"write event files too, in RUN/{event_files.FOLDER}"
-    )
+    train.add_argument("--tensorboard", action="store_true", help=f"write event files too, in RUN/{event_files.FOLDER}")
 
 
 def _lora(p: argparse.ArgumentParser, d: DetectionConfig) -> None:
@@ -121,9 +109,7 @@ def _lora(p: argparse.ArgumentParser, d: DetectionConfig) -> None:
     lora = p.add_argument_group("LoRA")
     lora.add_argument("--lora-rank", type=number(int, 1, 1024), help=f"({d.rank})")
     lora.add_argument("--lora-alpha", type=number(int, 1, 4096), help=f"scale times rank ({d.alpha})")
-    lora.add_argument(
-        "--lora-target", metavar="REGEX", help="linear layers by whole name (all, of every part)"
-    )
+    lora.add_argument("--lora-target", metavar="REGEX", help="linear layers by whole name (all, of every part)")
 
 
 def _pictures(p: argparse.ArgumentParser, d: DetectionConfig) -> None:
@@ -145,20 +131,14 @@ def _pictures(p: argparse.ArgumentParser, d: DetectionConfig) -> None:
         const=True,
         help="write labels without hyphens, as the source did",
     )
-    data.add_argument(
-        "--limit", type=number(int, 0, 10**9), metavar="N", help="train on N pictures; 0: all (0)"
-    )
-    data.add_argument(
-        "--no-augment", dest="augment", action="store_const", const=False, help="pictures as they are"
-    )
+    data.add_argument("--limit", type=number(int, 0, 10**9), metavar="N", help="train on N pictures; 0: all (0)")
+    data.add_argument("--no-augment", dest="augment", action="store_const", const=False, help="pictures as they are")
 
 
 def _afterwards(p: argparse.ArgumentParser) -> None:
     """What follows the training."""
     after = p.add_argument_group("afterwards")
-    after.add_argument(
-        "--photos", type=Path, metavar="FOLDER", help="also check forgetting on these pictures"
-    )
+    after.add_argument("--photos", type=Path, metavar="FOLDER", help="also check forgetting on these pictures")
     after.add_argument("--push", metavar="OWNER/NAME", help="upload the model and its card to the Hub")
     after.add_argument("--private", action="store_true", help="with --push: create it private")
 
@@ -173,12 +153,8 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     d = DetectionConfig()
-    p.add_argument(
-        "--data", type=Path, metavar="DATASET", help="folder of the dataset (the only one in datasets/)"
-    )
-    p.add_argument(
-        "--out", type=Path, metavar="RUN", help="folder of the run, new or empty (runs/DATASET-florence2)"
-    )
+    p.add_argument("--data", type=Path, metavar="DATASET", help="folder of the dataset (the only one in datasets/)")
+    p.add_argument("--out", type=Path, metavar="RUN", help="folder of the run, new or empty (runs/DATASET-florence2)")
     _model(p)
     train = p.add_argument_group("training")
     _steps(train, d)

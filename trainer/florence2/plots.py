@@ -157,9 +157,7 @@ def comparison(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     ):
         values = [float(row[key] or 0) for row in rows]
         bars = axes.barh(names, values, color="C0")
-        axes.bar_label(
-            bars, [f"{v:.3f}" if key == "map50" else f"{v:,.4g}" for v in values], fontsize=8, padding=2
-        )
+        axes.bar_label(bars, [f"{v:.3f}" if key == "map50" else f"{v:,.4g}" for v in values], fontsize=8, padding=2)
         axes.set(title=title, xlim=(0, max([*values, 1e-9]) * 1.3))
         axes.invert_yaxis()
     save_figure(figure, path)

@@ -34,9 +34,7 @@ def files_of(run: Path, name: str, datasets: Sequence[str] = (), license: str = 
         raise InputError(f"{run / MODEL}: expected the trained model, got nothing there: was it finished?")
     summary = summary_of(run)
     pictures = pictures_of(run, PICTURES)
-    text = model_card(
-        name.rpartition("/")[2], summary, summary["labels"], captions(pictures), datasets, license, name
-    )
+    text = model_card(name.rpartition("/")[2], summary, summary["labels"], captions(pictures), datasets, license, name)
     card = write_card(run, text)
     model = {p.relative_to(run / MODEL).as_posix(): p for p in (run / MODEL).rglob("*") if p.is_file()}
     return {

@@ -142,9 +142,7 @@ def load_config(run: Path) -> tuple[DetectionConfig, Detector]:
     if isinstance(known, dict) and isinstance(known.get("seen"), list):
         known = {**known, "seen": {ANY_SCENE: known["seen"]}}  # earlier versions kept no scene
     detector = section(Detector, known, f"{path} detector")
-    return training, replace(
-        detector, classes=tuple(detector.classes), size=(detector.size[0], detector.size[1])
-    )
+    return training, replace(detector, classes=tuple(detector.classes), size=(detector.size[0], detector.size[1]))
 
 
 def save_model(folder: Path, model: Any, processor: Any) -> None:

@@ -78,9 +78,7 @@ def truth_and_prediction(
         picture = _stored(split.pictures, row, truth.size)
         factor = max(1, -(-512 // truth.size[0]))
         true = [(p.box, p.label, f"{p.address} {p.label}".strip()) for p in truth.targets]
-        said = [
-            (f.box, f.label, f"{f.label} {f.confidence:.0%}") for f in found[row] if f.confidence >= threshold
-        ]
+        said = [(f.box, f.label, f"{f.label} {f.confidence:.0%}") for f in found[row] if f.confidence >= threshold]
         lines.append(
             (
                 _cell(picture, true, f"{truth.run}: truth{'' if true else ', OK'}", factor),

@@ -63,9 +63,7 @@ def tiny_tokenizer(labels: Sequence[str]) -> Any:
     prompt = "Locate the objects with category name in the image."
     # Twice, as a pair has to occur twice to be merged.
     corpus = [*labels, prompt] * 2
-    bpe.train_from_iterator(
-        corpus, vocab_size=4096, min_frequency=2, special_tokens=list(SPECIAL), show_progress=False
-    )
+    bpe.train_from_iterator(corpus, vocab_size=4096, min_frequency=2, special_tokens=list(SPECIAL), show_progress=False)
     import json
 
     kept = json.loads(bpe.to_str())["model"]

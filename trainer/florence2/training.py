@@ -157,9 +157,7 @@ class Florence2Trainee:
         groups = position_groups(split.truths, self.data.seen_positions(self.examples.rows))
         for name in ("seen", "held-out"):
             some = [p for p, group in zip(pictures, groups, strict=True) if group in (name, "ok")]
-            row[f"val_map50_{name}"] = (
-                mean_average_precision(some, labels)["map50"] if name in groups else None
-            )
+            row[f"val_map50_{name}"] = mean_average_precision(some, labels)["map50"] if name in groups else None
         row["val_threshold"] = threshold
         row["val_address_and_mode"] = at.right_address_and_mode
         row["val_false_boxes_per_ok"] = at.false_boxes_per_ok_picture

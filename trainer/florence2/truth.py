@@ -137,14 +137,9 @@ def truth_of(row: Mapping[str, Any], classes: Sequence[str], place: str) -> Trut
     except ValueError as e:
         raise InputError(f"{place} column bbox_str: {e}") from e
     if unknown := set(labels) - set(classes):
-        raise InputError(
-            f"{place} column bbox_str: expected labels of {list(classes)}, got {sorted(unknown)}"
-        )
+        raise InputError(f"{place} column bbox_str: expected labels of {list(classes)}, got {sorted(unknown)}")
     objects = [each for each in objects_of(row, classes) or () if each.area > 0]
-    pins = [
-        Pin(each.address or "", each.cavity or "", each.box, each.category, _is_missing(each))
-        for each in objects
-    ]
+    pins = [Pin(each.address or "", each.cavity or "", each.box, each.category, _is_missing(each)) for each in objects]
     answer = _answer_of(objects, OBSERVABLE_SHARE)
     if encode([pins[i].box for i in answer], [pins[i].label for i in answer], width, height) != text:
         answer = _matched(boxes, labels, pins, answer, (width, height))

@@ -64,8 +64,7 @@ def annotate(picture: Image.Image, verdict: DetectionVerdict) -> Image.Image:
     """The picture with its boxes, under a bar with the verdict and each pin in words."""
     factor = max(1, -(-SMALLEST_SIDE // picture.width))
     boxes = [
-        (b.box, b.label, " ".join(filter(None, (b.address, b.label, f"{b.confidence:.0%}"))))
-        for b in verdict.boxes
+        (b.box, b.label, " ".join(filter(None, (b.address, b.label, f"{b.confidence:.0%}")))) for b in verdict.boxes
     ]
     body = draw_boxes(picture, boxes, factor)
     bar = max(28, body.width // 24)
@@ -73,8 +72,6 @@ def annotate(picture: Image.Image, verdict: DetectionVerdict) -> Image.Image:
     draw = ImageDraw.Draw(sheet)
     draw.rectangle((0, 0, body.width, bar), fill=GREEN if verdict.verdict == "OK" else RED)
     said = "  ".join([verdict.verdict, *(f"{b.address or '?'} {b.label}" for b in verdict.boxes)])
-    draw.text(
-        (bar // 3, bar // 2), said, fill="white", font=ImageFont.load_default(size=bar * 0.55), anchor="lm"
-    )
+    draw.text((bar // 3, bar // 2), said, fill="white", font=ImageFont.load_default(size=bar * 0.55), anchor="lm")
     sheet.paste(body, (0, bar))
     return sheet

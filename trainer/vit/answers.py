@@ -23,9 +23,7 @@ class Answers:
     loss: float
 
 
-def answer(
-    model: ViT, split: Split, batch_size: int = 16, share: Share | None = None, bar: bool = False
-) -> Answers:
+def answer(model: ViT, split: Split, batch_size: int = 16, share: Share | None = None, bar: bool = False) -> Answers:
     """The network's answers on a split, from the pictures alone, in float32; the work shared out, the answers not.
 
     `bar` shows how far it is.

@@ -112,9 +112,7 @@ class Look:
     sheet: Image.Image
 
 
-def all_maps(
-    model: ViT, split: Split, rows: Sequence[int], done: Done = lambda count: None
-) -> dict[str, Tensor]:
+def all_maps(model: ViT, split: Split, rows: Sequence[int], done: Done = lambda count: None) -> dict[str, Tensor]:
     """(N, h, w) by method, of the pictures of the split's examples `rows`."""
     device = next(model.parameters()).device
     tokens = model.config.grid[0] * model.config.grid[1]
@@ -138,9 +136,7 @@ def scored(maps: Mapping[str, Tensor], probes: Probes, model: ViT) -> dict[str, 
     boxes, categories, labels = split.boxes[at], split.categories[at], split.labels[at]
     housings = torch.tensor([housing_box(split.rows[i], (config.width, config.height)) for i in at.tolist()])
     return {
-        name: summary(
-            scores(one[seen], boxes, categories, labels, config.ok_index, config.patch_size, housings)
-        )
+        name: summary(scores(one[seen], boxes, categories, labels, config.ok_index, config.patch_size, housings))
         for name, one in maps.items()
     }
 
@@ -207,9 +203,7 @@ def stages_of(run: Path) -> list[Path]:
     """
     folders = sorted(path for path in (run / STAGES).glob("*") if path.name.isdecimal())
     if not folders:
-        raise InputError(
-            f"--stages: expected stages in {run / STAGES}, as trainer.vit --stages keeps, got none"
-        )
+        raise InputError(f"--stages: expected stages in {run / STAGES}, as trainer.vit --stages keeps, got none")
     return folders
 
 
@@ -223,9 +217,7 @@ class StageLooks:
         done: Told of each picture.
     """
 
-    def __init__(
-        self, run: Path, probes: Probes, device: torch.device, done: Done = lambda count: None
-    ) -> None:
+    def __init__(self, run: Path, probes: Probes, device: torch.device, done: Done = lambda count: None) -> None:
         self._run, self._probes, self._device, self._done = run, probes, device, done
         self._looks: dict[str, Look] = {}
 
@@ -277,9 +269,7 @@ def say_scores(looks: Mapping[str, Look], base: Mapping[str, Any]) -> None:
     for name, methods in [*((n, one.scores) for n, one in looks.items()), ("baseline", base)]:
         for method, found in methods.items():
             if found["hit"] is not None:
-                say(
-                    f"{name:<9} {method:<25} hit {found['hit']:.2f}  energy ratio {found['energy_ratio']:.1f}"
-                )
+                say(f"{name:<9} {method:<25} hit {found['hit']:.2f}  energy ratio {found['energy_ratio']:.1f}")
     if not any(found["ng_pictures"] for found in base.values()):
         say("no NG boxes in these pictures: hits and energy cannot be scored")
 
@@ -351,8 +341,7 @@ def show(asked: Asked, out: Path, own_folder: bool) -> None:
         else:
             title = asked.run.resolve().name
             looks = {
-                name: look(model, probes, f"{title}, weights {name}", bar.update)
-                for name, model in models.items()
+                name: look(model, probes, f"{title}, weights {name}", bar.update) for name, model in models.items()
             }
             base = baselines(next(iter(models.values())), probes, bar.update)
     write(out, looks, base, probes)

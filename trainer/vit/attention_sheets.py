@@ -34,9 +34,7 @@ def overlay(pixels: Tensor, one: Tensor, patch: int, boxes: Tensor) -> Image.Ima
     heat = (above / above.max().clamp(min=1e-6) * 255).numpy().astype(np.uint8)
     size = (one.shape[1] * patch, one.shape[0] * patch)
     strength = Image.fromarray(heat).resize(size, Image.Resampling.BILINEAR).crop((0, 0, *grey.size))
-    shown = Image.composite(
-        Image.new("RGB", grey.size, (255, 40, 0)), grey, strength.point(lambda v: int(v * 0.8))
-    )
+    shown = Image.composite(Image.new("RGB", grey.size, (255, 40, 0)), grey, strength.point(lambda v: int(v * 0.8)))
     factor = max(1, round(CELL_PX / grey.width))
     shown = shown.resize((grey.width * factor, grey.height * factor), Image.Resampling.NEAREST)
     draw = ImageDraw.Draw(shown)
@@ -114,9 +112,7 @@ def animation(sheets: Sequence[Image.Image], path: Path) -> None:
         frames.append(frame)
     replace_file(
         path,
-        lambda t: frames[0].save(
-            t, format="GIF", save_all=True, append_images=frames[1:], duration=FRAME_MS, loop=0
-        ),
+        lambda t: frames[0].save(t, format="GIF", save_all=True, append_images=frames[1:], duration=FRAME_MS, loop=0),
     )
 
 
@@ -150,9 +146,7 @@ def curves(stages: Mapping[str, Mapping[str, Any]], base: Mapping[str, Any], pat
     panels["energy_ratio"].set(title="Energy in the defect's box over its area share")
     if any(v == v and v > 0 for method in METHODS for v in values(method, "energy_ratio")):
         panels["energy_ratio"].set_yscale("log")
-    panels["on_pins"].set(
-        title="Share on the field of positions (dotted: random weights)", ylim=(-0.02, 1.05)
-    )
+    panels["on_pins"].set(title="Share on the field of positions (dotted: random weights)", ylim=(-0.02, 1.05))
     panels["on_housing"].set(title="Share on the housing round it", ylim=(-0.02, 1.05))
     panels["entropy"].set(title="Entropy, 1 = flat", ylim=(-0.02, 1.05))
     for axes in panels.values():

@@ -84,9 +84,7 @@ def resumed_beginning(args: argparse.Namespace) -> Beginning:
     same_data(args.data, args.out, settings.data_sha256)
     data = load_data(args.data, settings.input, (config.width, config.height))
     if data.classes != config.classes:
-        raise InputError(
-            f"--data {args.data}: {args.out} knows {config.classes}, the dataset has {data.classes}"
-        )
+        raise InputError(f"--data {args.data}: {args.out} knows {config.classes}, the dataset has {data.classes}")
     if args.views is not None and (asked := _views(args, data)) != config.views:
         raise InputError(
             f"--views: {args.out} was trained with {','.join(config.views) or 'single pictures'}, "
@@ -125,9 +123,7 @@ def _input(args: argparse.Namespace) -> str:
     known = load_config(Path(args.init))[1].input
     given: str | None = args.input
     if given not in (None, known):
-        say(
-            f"WARNING: --input {given}: {args.init} was trained on {known}, and has never seen such pictures."
-        )
+        say(f"WARNING: --input {given}: {args.init} was trained on {known}, and has never seen such pictures.")
         return given
     if given is None and known != TrainingConfig().input:
         say(f"--input {known}, as {args.init} was trained")
@@ -162,9 +158,7 @@ def _by_part(data: Data, cameras: tuple[str, ...], folder: Path) -> Data:
     splits = views.by_part(data.splits, cameras, data.classes, f"--views {','.join(cameras)}: {folder}")
     for name, split in splits.items():
         if left := len(data.splits[name]) - len(split.runs):
-            say(
-                f"split {name}: {left} of {len(data.splits[name])} pictures left out by --views {','.join(cameras)}"
-            )
+            say(f"split {name}: {left} of {len(data.splits[name])} pictures left out by --views {','.join(cameras)}")
     return replace(data, splits=splits)
 
 

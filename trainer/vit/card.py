@@ -56,9 +56,7 @@ def _evaluated(document: Mapping[str, Any], summary: Mapping[str, Any]) -> Measu
             low, high = m[kind]["interval"]
             text = f"{words} (95 % interval {low:.3f} to {high:.3f})"
             found.append(Result(name, kind, text, TASK, float(m[kind]["share"])))
-        verdicts = (
-            f"{m[k]['count']} of {m[k]['of']} ({shown(m[k]['interval'])})" for k in ("escapes", "overkill")
-        )
+        verdicts = (f"{m[k]['count']} of {m[k]['of']} ({shown(m[k]['interval'])})" for k in ("escapes", "overkill"))
         accuracy = m["accuracy"]
         lines.append([name, m["pictures"], m["parts"], accuracy["share"], accuracy["interval"], *verdicts])
         classes += [

@@ -96,9 +96,7 @@ class CloseUps:
             draw = draws[index]
             box = self.split.boxes[row, target]
             left, top = (
-                round(
-                    float(box[axis] + box[axis + 2]) / 2 - wide / 2 + self.jitter * (2 * draw[1 + axis] - 1)
-                )
+                round(float(box[axis] + box[axis + 2]) / 2 - wide / 2 + self.jitter * (2 * draw[1 + axis] - 1))
                 for axis in (0, 1)
             )
             picture, moved = cut(self.split.pictures.one(row), self.split.boxes[row], left, top, wide)

@@ -175,16 +175,12 @@ def _reports(loop: Loop[Portion], begun: Beginning, device: torch.device) -> Cal
     return finished
 
 
-def _ended(
-    args: argparse.Namespace, data: Data, model: ViT, outcome: Outcome, look: Callable[[], None]
-) -> int:
+def _ended(args: argparse.Namespace, data: Data, model: ViT, outcome: Outcome, look: Callable[[], None]) -> int:
     """Measure the best weights and write the run's page; returns the exit code."""
     if outcome.stopped:
         say(f"stopped: {outcome.stopped}")
     if outcome.best_epoch == 0:
-        say(
-            "no epoch with whole pictures was finished: there is no best.safetensors; --resume, or give it more time"
-        )
+        say("no epoch with whole pictures was finished: there is no best.safetensors; --resume, or give it more time")
         return 1
     finish(args.out, data, args.data, model, outcome)
     look()

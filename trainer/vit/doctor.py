@@ -134,9 +134,7 @@ def _learn_by_heart(model: ViT, split: Split, rows: Sequence[int], config: Train
     pixels = split.pixels(rows).to(device).float() / 255
     labels = split.labels[list(rows)].to(device)
     at = split.places(rows)
-    boxes, categories, known = (
-        tensor[at].to(device) for tensor in (split.boxes, split.categories, split.boxes_known)
-    )
+    boxes, categories, known = (tensor[at].to(device) for tensor in (split.boxes, split.categories, split.boxes_known))
     # Picture labels alone may stand still for long before they are learned; with boxes eight pictures never do.
     found = _ByHeart([], taught=bool(known.any()) and config.patch_weight > 0)
     for step in range(MOST_STEPS):
@@ -194,14 +192,10 @@ def examine(model: ViT, split: Split, config: TrainingConfig) -> Examination:
             f"{losses[0]:.3g} to {losses[-1]:.3g}, at most {max(losses):.3g}, {accuracy:.0%} right. "
             f"{_advice(config, losses, largest)}"
         )
-    return Examination(
-        healthy, not healthy and lost, reason, len(losses), losses[0], losses[-1], accuracy, largest
-    )
+    return Examination(healthy, not healthy and lost, reason, len(losses), losses[0], losses[-1], accuracy, largest)
 
 
-def prognosis(
-    rows: Sequence[Mapping[str, object]], classes: Sequence[str], config: TrainingConfig
-) -> list[str]:
+def prognosis(rows: Sequence[Mapping[str, object]], classes: Sequence[str], config: TrainingConfig) -> list[str]:
     """What the epochs so far warn of, with advice; empty when nothing does.
 
     Args:

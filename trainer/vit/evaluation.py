@@ -161,15 +161,11 @@ def measure(model: ViT, splits: Mapping[str, Split], held: Frozen, batch_size: i
     renamed: dict[str, str] = {}
     for name, split in splits.items():
         facts = row_facts.facts(split, config.ok_index)
-        renamed |= {
-            column: factor for column, factor in row_facts.column_names(facts).items() if column != factor
-        }
+        renamed |= {column: factor for column, factor in row_facts.column_names(facts).items() if column != factor}
         logits = answer(model, split, batch_size, bar=True).logits
         probabilities = softmax(logits, held.temperature)
         said = decide(probabilities, config.ok_index, held.threshold)
-        found.reports[name] = metrics.report(
-            facts, logits, split.labels.numpy(), config.classes, config.ok_index, held
-        )
+        found.reports[name] = metrics.report(facts, logits, split.labels.numpy(), config.classes, config.ok_index, held)
         for mistake in found.reports[name]["mistakes"]:
             index = mistake["index"]
             mistake["run"] = f"part {facts[index].part}" if split.views > 1 else split.runs[index]

@@ -22,9 +22,7 @@ RED, GREEN = (214, 48, 49), (40, 167, 69)
 def calibration(reports: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     """Confidence against the share of right answers, before and after the temperature, one panel per split."""
     figure = Figure(figsize=(4.6 * len(reports), 4.6), layout="constrained")
-    for axes, (name, measured) in zip(
-        figure.subplots(1, len(reports), squeeze=False)[0], reports.items(), strict=True
-    ):
+    for axes, (name, measured) in zip(figure.subplots(1, len(reports), squeeze=False)[0], reports.items(), strict=True):
         axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="means what it says")
         for key, label, color in (
             ("calibration_before_temperature", "as trained", "tab:orange"),
@@ -35,17 +33,13 @@ def calibration(reports: Mapping[str, Mapping[str, Any]], path: Path) -> None:
             said, right = [r["confidence"] for r in rows], [r["right"] for r in rows]
             axes.plot(said, right, color=color, alpha=0.6)
             axes.scatter(said, right, area, color=color, label=f"{label}: ECE {measured[key]['ece']:.3f}")
-        axes.set(
-            title=name, xlabel="probability said", ylabel="share right", xlim=(0, 1.03), ylim=(-0.03, 1.05)
-        )
+        axes.set(title=name, xlabel="probability said", ylabel="share right", xlim=(0, 1.03), ylim=(-0.03, 1.05))
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8, loc="lower left")
     save_figure(figure, path)
 
 
-def detection(
-    reports: Mapping[str, Mapping[str, Any]], hits: Mapping[str, Mapping[str, Any]], path: Path
-) -> bool:
+def detection(reports: Mapping[str, Mapping[str, Any]], hits: Mapping[str, Mapping[str, Any]], path: Path) -> bool:
     """Probability of detection against size, a panel per split and measure; False where no defect has a size.
 
     Args:
@@ -83,9 +77,7 @@ def detection(
                 axes.plot(at, drawn, color="tab:red", label="fitted curve")
             for key, label, style in (("a90_mm", "90 %", "--"), ("a90_95_mm", "90/95", "-")):
                 if fitted[key] is not None and fitted[key] <= 1.5 * sizes.max():
-                    axes.axvline(
-                        fitted[key], color="black", linestyle=style, label=f"{label}: {fitted[key]:.2f} mm"
-                    )
+                    axes.axvline(fitted[key], color="black", linestyle=style, label=f"{label}: {fitted[key]:.2f} mm")
             axes.axhline(FOUND, color="grey", linestyle=":")
             axes.set(
                 title=f"{split}: {fitted['found']} of {fitted['defects']} found\n{textwrap.fill(fitted['note'], 62)}",

@@ -49,9 +49,7 @@ def finish(run: Path, data: Data, folder: Path, model: ViT, outcome: Outcome) ->
             held = frozen_threshold.freeze(run, answers.logits, split.labels.numpy(), ok, positions)
             summary["threshold"], summary["temperature"] = held.threshold, held.temperature
             summary["weights_sha256"] = held.weights_sha256
-        matrices[name] = matrix = metrics.confusion_matrix(
-            answers.truth, answers.predicted, len(data.classes)
-        )
+        matrices[name] = matrix = metrics.confusion_matrix(answers.truth, answers.predicted, len(data.classes))
         summary["splits"][name] = _measured(answers, matrix, data.classes)
         counted = f"{len(split)} {'parts' if split.views > 1 else 'pictures'}"
         say(f"{name}: accuracy {metrics.accuracy(matrix):.3f} on {counted} (best weights)")

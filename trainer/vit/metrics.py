@@ -123,9 +123,7 @@ def share_by_part(parts: Sequence[str], right: np.ndarray, of: np.ndarray) -> di
     }
 
 
-def by_class(
-    parts: Sequence[str], truth: np.ndarray, said: np.ndarray, classes: Sequence[str]
-) -> dict[str, Any]:
+def by_class(parts: Sequence[str], truth: np.ndarray, said: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
     """Recall and precision of each class."""
     return {
         name: {

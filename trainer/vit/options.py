@@ -53,9 +53,7 @@ def setting(field: str) -> Callable[[str], float]:
 def _beginning(p: argparse.ArgumentParser) -> None:
     """What a run begins with, and whether it goes on."""
     again = p.add_mutually_exclusive_group()
-    again.add_argument(
-        "--resume", action="store_true", help="go on from where RUN stands, with RUN's settings"
-    )
+    again.add_argument("--resume", action="store_true", help="go on from where RUN stands, with RUN's settings")
     again.add_argument("--overwrite", action="store_true", help="replace the files of an earlier run in RUN")
     begin = p.add_mutually_exclusive_group()
     begin.add_argument(
@@ -80,9 +78,7 @@ def _training(p: argparse.ArgumentParser, d: TrainingConfig) -> None:
         type=setting("batch_size"),
         help=f"pictures per step ({d.batch_size}); with --views parts (as many as have about {d.batch_size} pictures)",
     )
-    p.add_argument(
-        "--accumulate", type=setting("accumulate"), metavar="N", help=f"batches per step ({d.accumulate})"
-    )
+    p.add_argument("--accumulate", type=setting("accumulate"), metavar="N", help=f"batches per step ({d.accumulate})")
     p.add_argument("--lr", type=setting("lr"), help=f"highest learning rate ({d.lr:g})")
     p.add_argument("--warmup", type=setting("warmup"), help=f"share of the steps that warm up ({d.warmup:g})")
     p.add_argument("--weight-decay", type=setting("weight_decay"), help=f"AdamW's ({d.weight_decay:g})")
@@ -173,12 +169,8 @@ def _pictures(p: argparse.ArgumentParser, d: TrainingConfig) -> None:
 
 def _network(p: argparse.ArgumentParser, m: ViTConfig) -> None:
     """The network's shape."""
-    p.add_argument(
-        "--patch-size", type=int, choices=(4, 8, 16), help=f"px, not above a pin's ({m.patch_size})"
-    )
-    p.add_argument(
-        "--size", choices=sorted(SIZES), help="the usual widths and depths, up to ViT-B; options given win"
-    )
+    p.add_argument("--patch-size", type=int, choices=(4, 8, 16), help=f"px, not above a pin's ({m.patch_size})")
+    p.add_argument("--size", choices=sorted(SIZES), help="the usual widths and depths, up to ViT-B; options given win")
     p.add_argument("--dim", type=setting("dim"), help=f"width of a token ({m.dim})")
     p.add_argument("--depth", type=setting("depth"), help=f"transformer blocks ({m.depth})")
     p.add_argument("--heads", type=setting("heads"), help=f"attention heads ({m.heads})")
@@ -216,12 +208,8 @@ def _running(p: argparse.ArgumentParser) -> None:
         metavar="MIN",
         help="stop after the epoch in which it ends",
     )
-    p.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="(auto: cuda where there is one)"
-    )
-    p.add_argument(
-        "--tensorboard", action="store_true", help=f"write event files too, in RUN/{event_files.FOLDER}"
-    )
+    p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(auto: cuda where there is one)")
+    p.add_argument("--tensorboard", action="store_true", help=f"write event files too, in RUN/{event_files.FOLDER}")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -234,12 +222,8 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     d, m = TrainingConfig(), ViTConfig(("NG", "OK"), 256, 128)
-    p.add_argument(
-        "--data", type=Path, metavar="DATASET", help="folder of the dataset (the only one in datasets/)"
-    )
-    p.add_argument(
-        "--out", type=Path, metavar="RUN", help="folder of the run, new or empty (runs/DATASET-vit)"
-    )
+    p.add_argument("--data", type=Path, metavar="DATASET", help="folder of the dataset (the only one in datasets/)")
+    p.add_argument("--out", type=Path, metavar="RUN", help="folder of the run, new or empty (runs/DATASET-vit)")
     _beginning(p)
     _training(p, d)
     _stopping_points(p, d)

@@ -42,9 +42,7 @@ def overlap(boxes: Tensor, grid: tuple[int, int], patch_size: int) -> tuple[Tens
     return covered[0], covered[1]
 
 
-def patch_targets(
-    boxes: Tensor, categories: Tensor, ok_index: int, grid: tuple[int, int], patch_size: int
-) -> Tensor:
+def patch_targets(boxes: Tensor, categories: Tensor, ok_index: int, grid: tuple[int, int], patch_size: int) -> Tensor:
     """The class of each patch.
 
     A patch at least half covered by an NG box, or the one it covers most, has the box's class; one it only touches,

@@ -61,9 +61,7 @@ def load_classifier(run: Path, weights: str | None, threshold: float | None) -> 
     return Classifier(model, threshold, held.temperature if held else 1.0)
 
 
-def judging(
-    run: Path, files: Sequence[Path], weights: str | None, threshold: float | None, sheets: bool
-) -> Judging:
+def judging(run: Path, files: Sequence[Path], weights: str | None, threshold: float | None, sheets: bool) -> Judging:
     """Outcomes of files.
 
     Args:

@@ -127,9 +127,7 @@ def _from_hub(source: str) -> Path:
 
     try:
         return Path(
-            snapshot_download(
-                found["name"], revision=found["revision"], allow_patterns=[CONFIG, PROCESSOR, WEIGHTS]
-            )
+            snapshot_download(found["name"], revision=found["revision"], allow_patterns=[CONFIG, PROCESSOR, WEIGHTS])
         )
     except Exception as e:  # whatever the Hub's client and its transport may raise
         said = str(e).strip().splitlines() or [type(e).__name__]
@@ -214,9 +212,7 @@ class _Reader:
                 tensor = self.tensors[name].float()
                 if tuple(tensor.shape) == shape:
                     return tensor
-                self.problems.append(
-                    f"{self.path}: tensor {name!r}: expected shape {shape}, got {tuple(tensor.shape)}"
-                )
+                self.problems.append(f"{self.path}: tensor {name!r}: expected shape {shape}, got {tuple(tensor.shape)}")
                 break
         else:
             if missing is None:

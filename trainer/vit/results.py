@@ -35,9 +35,7 @@ def summary_of(run: Path) -> dict[str, Any]:
         warnings=list,
     )
     # Earlier versions kept no hash.
-    if "weights_sha256" in found and found["weights_sha256"] != frozen_threshold.digest(
-        run / run_folder.BEST
-    ):
+    if "weights_sha256" in found and found["weights_sha256"] != frozen_threshold.digest(run / run_folder.BEST):
         raise InputError(
             f"{path}: is of other weights than {run_folder.BEST}: finish the training with `python -m trainer.vit "
             "--resume`"
@@ -52,9 +50,7 @@ def evaluation_of(run: Path) -> dict[str, Any] | None:
         return None
     found = results_folder.read(place, "what trainer.evaluate wrote", splits=dict)
     held = found.get("frozen")
-    if not isinstance(held, dict) or held.get("weights_sha256") != frozen_threshold.digest(
-        run / run_folder.BEST
-    ):
+    if not isinstance(held, dict) or held.get("weights_sha256") != frozen_threshold.digest(run / run_folder.BEST):
         return None
     return found
 

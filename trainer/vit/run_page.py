@@ -75,10 +75,7 @@ def _overview(
         lines.append(f"Stopped early: {summary['stopped']}.")
     table = page.table(
         ("split", "parts" if config.views else "pictures", "accuracy", "balanced accuracy", "loss"),
-        [
-            [n, s["pictures"], s["accuracy"], s["balanced_accuracy"], s["loss"]]
-            for n, s in summary["splits"].items()
-        ],
+        [[n, s["pictures"], s["accuracy"], s["balanced_accuracy"], s["loss"]] for n, s in summary["splits"].items()],
     )
     note = page.paragraph(
         "The most probable class, without threshold and intervals; those stand under Evaluation.", small=True
@@ -116,24 +113,18 @@ def _doctor(
 ) -> list[str]:
     path = run / doctor.EXAMINATION
     if path.is_file():
-        before = results_folder.read(path, "what the examination before the training found", found=list)[
-            "found"
-        ]
+        before = results_folder.read(path, "what the examination before the training found", found=list)["found"]
         parts = [page.paragraph(f"Before the training: {text}.") for text in before]
     else:
         parts = [page.paragraph("Before the training: not examined (--no-check), or not kept.")]
     during = warnings_of(rows, classes, settings)
     parts += [
-        page.paragraph(
-            f"Epoch{'s' if last > first else ''} {f'{first} to {last}' if last > first else first}: {text}."
-        )
+        page.paragraph(f"Epoch{'s' if last > first else ''} {f'{first} to {last}' if last > first else first}: {text}.")
         for first, last, text in during
     ]
     if not during:
         parts.append(page.paragraph("During it: no warning."))
-    parts += [
-        page.paragraph(f"The best weights: {text}. {metrics.COLLAPSE_ADVICE}") for text in summary["warnings"]
-    ]
+    parts += [page.paragraph(f"The best weights: {text}. {metrics.COLLAPSE_ADVICE}") for text in summary["warnings"]]
     return parts
 
 

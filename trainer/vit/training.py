@@ -114,9 +114,7 @@ class ViTTrainee:
         """Add a portion's gradient; how many pictures and close-ups were right is counted."""
         loss = torch.zeros((), device=self.device)
         if batch.close_ups is not None and batch.centres is not None:
-            loss = loss + self._close_up_loss(
-                _on(self.device, batch.close_ups), batch.close_up_count, batch.centres
-            )
+            loss = loss + self._close_up_loss(_on(self.device, batch.close_ups), batch.close_up_count, batch.centres)
         if batch.pictures is not None:
             loss = loss + self._picture_loss(_on(self.device, batch.pictures), batch.picture_count)
         (loss / parts).backward()  # type: ignore[no-untyped-call]
@@ -237,10 +235,7 @@ def validation_row(answers: Answers, classes: Sequence[str]) -> Row:
         "val_loss": answers.loss,
         "val_accuracy": metrics.accuracy(matrix),
         "val_balanced_accuracy": metrics.balanced_accuracy(matrix),
-        **{
-            f"val_recall_{name}": float(value)
-            for name, value in zip(classes, metrics.recall(matrix), strict=True)
-        },
+        **{f"val_recall_{name}": float(value) for name, value in zip(classes, metrics.recall(matrix), strict=True)},
         "val_prediction_entropy_bits": metrics.mean_prediction_entropy(answers.probabilities),
         "val_top_class": classes[top],
         "val_top_share": float(predicted[top] / predicted.sum()),

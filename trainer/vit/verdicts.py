@@ -99,9 +99,7 @@ def _peak(patch_logits: Tensor, picture: Image.Image, config: ViTConfig) -> tupl
     at_peak[config.ok_index] = -1
     at = zip((float(x[column]), float(y[row])), (fit.left, fit.top), rgb(picture).size, strict=True)
     found = {
-        "peak_px": tuple(
-            min(max((place - first) / fit.scale, 0.0), float(side)) for place, first, side in at
-        ),
+        "peak_px": tuple(min(max((place - first) / fit.scale, 0.0), float(side)) for place, first, side in at),
         "peak_class": config.classes[int(at_peak.argmax())],
         "peak_probability": float(heat[row, column]),
     }
@@ -177,9 +175,7 @@ def _heat_on(picture: Image.Image, heat: np.ndarray, config: ViTConfig) -> Image
     return Image.composite(Image.new("RGB", picture.size, (255, 40, 0)), picture, strength)
 
 
-def _column(
-    picture: Image.Image, heat: np.ndarray, config: ViTConfig, peak: tuple[float, float] | None
-) -> Image.Image:
+def _column(picture: Image.Image, heat: np.ndarray, config: ViTConfig, peak: tuple[float, float] | None) -> Image.Image:
     """A picture above its heat map, enlarged by a whole factor, with a ring round the peak (px) where there is one."""
     picture = rgb(picture)
     factor = max(1, -(-SMALLEST_SIDE // picture.width))
@@ -195,9 +191,7 @@ def _column(
     return both
 
 
-def _sheet(
-    verdict: Verdict | PartVerdict, columns: Sequence[Image.Image], names: Sequence[str]
-) -> Image.Image:
+def _sheet(verdict: Verdict | PartVerdict, columns: Sequence[Image.Image], names: Sequence[str]) -> Image.Image:
     """Columns side by side, under their names where they have any, under a bar with verdict, class and confidence."""
     width = sum(one.width for one in columns) + GAP * (len(columns) - 1)
     bar = max(28, columns[0].width // 22)

@@ -221,11 +221,7 @@ def test_a_table_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     path = scene(tmp_path)
     path.write_text(TEXT.replace("[shell]", "[shel]"), encoding="utf-8")
     problems = problems_of(path)
-    assert (
-        len(problems) == 2
-        and "shell: expected a table, got nothing" in problems[0]
-        and "'shel'" in problems[1]
-    )
+    assert len(problems) == 2 and "shell: expected a table, got nothing" in problems[0] and "'shel'" in problems[1]
 
 
 def test_every_mistake_comes_at_once_in_the_order_of_lines(tmp_path: Path) -> None:
@@ -280,9 +276,7 @@ MONSTERS: dict[str, tuple[dict[str, str | None], str]] = {
 
 
 @pytest.mark.parametrize(("changes", "more"), MONSTERS.values(), ids=MONSTERS)
-def test_monstrous_scenes_are_answered_quickly(
-    tmp_path: Path, changes: dict[str, str | None], more: str
-) -> None:
+def test_monstrous_scenes_are_answered_quickly(tmp_path: Path, changes: dict[str, str | None], more: str) -> None:
     path = scene(tmp_path, changes, more)
     with cpu_limit(3.0):
         try:

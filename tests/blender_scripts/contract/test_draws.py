@@ -21,9 +21,7 @@ def test_the_numbers_never_change() -> None:
 
 
 def test_another_process_draws_the_same() -> None:
-    code = (
-        "from blender_scripts.contract import draws; print(draws.generator(3, 'pose', 'left').random().hex())"
-    )
+    code = "from blender_scripts.contract import draws; print(draws.generator(3, 'pose', 'left').random().hex())"
     told = {
         subprocess.run(
             [sys.executable, "-c", code],

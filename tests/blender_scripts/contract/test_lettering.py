@@ -184,9 +184,7 @@ def test_one_text_has_one_outline():
     assert outline("Quality 3x9", 2.0, 0.3) == outline("Quality 3x9", 2.0, 0.3)
 
 
-@pytest.mark.parametrize(
-    ("text", "named"), [("r2ß", "'ß'"), ("A\n", r"'\\n'"), ("größe", "'ö'"), ("a:b", "':'")]
-)
+@pytest.mark.parametrize(("text", "named"), [("r2ß", "'ß'"), ("A\n", r"'\\n'"), ("größe", "'ö'"), ("a:b", "':'")])
 def test_an_unknown_character_is_named(text, named):
     with pytest.raises(ValueError, match=named):
         outline(text, 2.0, 0.3)

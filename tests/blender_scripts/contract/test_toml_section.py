@@ -96,9 +96,7 @@ def test_defaults_only_where_they_are_offered(section: TomlSection) -> None:
     assert "s.toml:5 a.missing: expected a number from 0 to 1, got nothing" in problems(section)
 
 
-@pytest.mark.parametrize(
-    "value", ['"1"', "true", "nan", "inf", "-inf", "-1", "10.01", "[1]", "{}", "1979-05-27"]
-)
+@pytest.mark.parametrize("value", ['"1"', "true", "nan", "inf", "-inf", "-1", "10.01", "[1]", "{}", "1979-05-27"])
 def test_what_is_no_number_in_range(tmp_path: Path, value: str) -> None:
     section = read(tmp_path, f"n = {value}\n")
     assert section.number("n", 0, 10) == 0
@@ -172,9 +170,7 @@ BROKEN = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("content", "says"), BROKEN, ids=[says[7:60] + str(i) for i, (_, says) in enumerate(BROKEN)]
-)
+@pytest.mark.parametrize(("content", "says"), BROKEN, ids=[says[7:60] + str(i) for i, (_, says) in enumerate(BROKEN)])
 def test_a_file_that_is_no_toml_is_one_line(tmp_path: Path, content: str | bytes, says: str) -> None:
     with pytest.raises(InputError) as caught:
         read(tmp_path, content)

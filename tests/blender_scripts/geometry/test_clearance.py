@@ -71,12 +71,8 @@ def test_a_straight_wall(azimuth: int) -> None:
         half = ASIDE + RADIUS + gap
         opening = (2 * half, 60.0) if azimuth % 180 == 0 else (60.0, 2 * half)
         problems = found(part((0, 0), opening=opening), f"bent@r1c1:{KINK},azimuth_deg={azimuth}")
-        assert [overlap(problem) for problem in problems] == (
-            [pytest.approx(-gap, abs=0.006)] if hits else []
-        )
-        assert all(
-            problem.startswith("expected a pin that clears the wall, got bent@r1c1") for problem in problems
-        )
+        assert [overlap(problem) for problem in problems] == ([pytest.approx(-gap, abs=0.006)] if hits else [])
+        assert all(problem.startswith("expected a pin that clears the wall, got bent@r1c1") for problem in problems)
 
 
 def test_a_rounded_corner() -> None:
@@ -195,9 +191,7 @@ def sampled(pin: Pin) -> np.ndarray:
         max_size=2,
     ),
 )
-def test_neighbours_against_dense_sampling(
-    distance: float, towards: float, bends: list[tuple[float, ...]]
-) -> None:
+def test_neighbours_against_dense_sampling(distance: float, towards: float, bends: list[tuple[float, ...]]) -> None:
     connector = part((0, 0), (distance * math.cos(towards), distance * math.sin(towards)))
     text = ";".join(
         f"bent@r1c{i}:tilt_deg={t:.4f},azimuth_deg={a:.4f},start_mm={s:.4f},curve_mm={c:.4f}"

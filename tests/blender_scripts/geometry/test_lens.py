@@ -14,9 +14,7 @@ BARREL = (-0.25, 0.08, 0.001, -0.0015, 0.01)
 PINCUSHION = (0.2, 0.05, -0.001, 0.0005, 0.0)
 
 
-def reference(
-    x: float, y: float, k1: float, k2: float, p1: float, p2: float, k3: float
-) -> tuple[float, float]:
+def reference(x: float, y: float, k1: float, k2: float, p1: float, p2: float, k3: float) -> tuple[float, float]:
     """OpenCV's formula, written out for one point."""
     r2 = x * x + y * y
     radial = 1 + k1 * r2 + k2 * r2**2 + k3 * r2**3
@@ -52,9 +50,7 @@ def off_px(bends: tuple[float, ...], focal_mm: float, width: int, height: int) -
     """How far the border and the diagonal of a picture come back, px; 0 where the lens folds."""
     reach = 0.5 * np.hypot(width, height) / width * 14.8 / focal_mm
     distortion = tuple(bend / reach**power for bend, power in zip(bends, (2, 4, 1, 1, 6), strict=True))
-    if lens_folds(
-        CameraRig(118.0, 25.0, focal_mm, 14.8, (0.0, 0.0, 0.0), 0.0, 0.0, distortion, 0.0), width, height
-    ):
+    if lens_folds(CameraRig(118.0, 25.0, focal_mm, 14.8, (0.0, 0.0, 0.0), 0.0, 0.0, distortion, 0.0), width, height):
         return 0.0
     lens = Lens(width, height, focal_mm / 14.8 * width, distortion)
     along = np.linspace(0.0, 1.0, 33)[:, None]

@@ -109,9 +109,7 @@ def test_quads_and_triangles_mixed_in_every_format_that_has_them() -> None:
         assert mesh.sizes.tolist() == [4] * 5 + [3] * 2 and volume(mesh) == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize(
-    "text", ["SOLID X\r\n", "solid\r\n", "solid my solid endsolid\n", "\n  solid a\tb\n"]
-)
+@pytest.mark.parametrize("text", ["SOLID X\r\n", "solid\r\n", "solid my solid endsolid\n", "\n  solid a\tb\n"])
 def test_ascii_stl_in_other_spellings(text: str) -> None:
     body = ascii_stl(CUBE[TRIANGLES]).decode().split("\n", 1)[1]
     if "\r" in text:

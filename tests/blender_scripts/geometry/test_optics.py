@@ -28,17 +28,13 @@ def still(connector: Connector = SCENE) -> Connector:
 STILL = still()
 
 
-def camera(
-    name: str, width: int = 256, height: int = 128, seed: int = 1, connector: Connector = STILL
-) -> Camera:
+def camera(name: str, width: int = 256, height: int = 128, seed: int = 1, connector: Connector = STILL) -> Camera:
     return set_up_station(connector, name, seed, width, height).camera
 
 
 def test_a_point_by_hand() -> None:
     # 100 mm above the origin; 50 px focal length: 3 mm aside at 100 mm is 1.5 px right, 4 mm up is 2 px up.
-    view = Camera(
-        "center", look_at(np.array([0.0, 0.0, 100.0]), np.zeros(3), UP), Lens(64, 32, 50.0, NO_DISTORTION)
-    )
+    view = Camera("center", look_at(np.array([0.0, 0.0, 100.0]), np.zeros(3), UP), Lens(64, 32, 50.0, NO_DISTORTION))
     assert view.project(np.array([0.0, 0.0, 0.0])) == pytest.approx([32.0, 16.0])
     assert view.project(np.array([3.0, 4.0, 0.0])) == pytest.approx([33.5, 14.0])
     # Half as far away everything is twice as large.
@@ -69,9 +65,7 @@ def test_the_target_is_in_the_middle_of_every_view() -> None:
         assert np.linalg.norm(view.matrix_world[:3, 3] - rig.target_mm) == pytest.approx(rig.distance_mm)
 
 
-@pytest.mark.parametrize(
-    ("name", "axis", "sign"), [("left", 0, -1), ("right", 0, 1), ("top", 1, 1), ("bottom", 1, -1)]
-)
+@pytest.mark.parametrize(("name", "axis", "sign"), [("left", 0, -1), ("right", 0, 1), ("top", 1, 1), ("bottom", 1, -1)])
 def test_a_camera_stands_on_the_side_of_its_name(name: str, axis: int, sign: int) -> None:
     rig, view = STILL.cameras[name], camera(name)
     away = view.matrix_world[:3, 3] - np.array(rig.target_mm)
@@ -87,9 +81,7 @@ def test_a_camera_stands_on_the_side_of_its_name(name: str, axis: int, sign: int
 
 def test_from_every_camera_x_is_right_and_y_is_up() -> None:
     for name in CAMERAS:
-        middle, right, up = camera(name).project(
-            np.array([[0.0, 0.0, 0.0], [5.0, 0.0, 0.0], [0.0, 5.0, 0.0]])
-        )
+        middle, right, up = camera(name).project(np.array([[0.0, 0.0, 0.0], [5.0, 0.0, 0.0], [0.0, 5.0, 0.0]]))
         assert right[0] - middle[0] > 10 and up[1] - middle[1] < -10
         assert abs(right[1] - middle[1]) < 1.0 and abs(up[0] - middle[0]) < 1.0
 
@@ -108,9 +100,7 @@ def test_a_side_view_by_hand() -> None:
 
 @given(
     st.tuples(*[st.floats(-50, 50)] * 3),
-    st.tuples(st.floats(-1, 1), st.floats(-0.9, 0.9), st.floats(-1, 1)).filter(
-        lambda v: math.hypot(v[0], v[2]) > 0.1
-    ),
+    st.tuples(st.floats(-1, 1), st.floats(-0.9, 0.9), st.floats(-1, 1)).filter(lambda v: math.hypot(v[0], v[2]) > 0.1),
     st.floats(1.0, 500.0),
 )
 def test_look_at_is_a_rotation_that_looks_at_its_target(target, direction, distance) -> None:
@@ -131,9 +121,7 @@ def test_look_at_is_a_rotation_that_looks_at_its_target(target, direction, dista
     st.sampled_from(CAMERAS),
     st.tuples(*[st.floats(-15, 15)] * 2, st.floats(-7, 3)),
 )
-def test_a_record_has_what_it_takes_to_project(
-    seed: int, name: str, point: tuple[float, float, float]
-) -> None:
+def test_a_record_has_what_it_takes_to_project(seed: int, name: str, point: tuple[float, float, float]) -> None:
     view = camera(name, 320, 200, seed, replace(SCENE, cameras=STILL.cameras))
     record = view.as_record()
     local = np.linalg.inv(np.array(record["matrix_world"])) @ [*point, 1.0]
@@ -182,13 +170,8 @@ def test_captures_stay_within_their_ranges_and_differ() -> None:
 
 def test_a_capture_belongs_to_seed_and_camera() -> None:
     first, again = (set_up_station(SCENE, "left", 7, 256, 128) for _ in range(2))
-    assert (
-        np.array_equal(first.camera.matrix_world, again.camera.matrix_world)
-        and first.capture == again.capture
-    )
+    assert np.array_equal(first.camera.matrix_world, again.camera.matrix_world) and first.capture == again.capture
     assert not np.array_equal(first.matrix, set_up_station(SCENE, "left", 8, 256, 128).matrix)
     assert not np.array_equal(first.matrix, set_up_station(SCENE, "right", 7, 256, 128).matrix)
     # The picture's size is no part of the draw.
-    assert np.array_equal(
-        first.camera.matrix_world, set_up_station(SCENE, "left", 7, 64, 32).camera.matrix_world
-    )
+    assert np.array_equal(first.camera.matrix_world, set_up_station(SCENE, "left", 7, 64, 32).camera.matrix_world)

@@ -16,9 +16,7 @@ def linear(picture: np.ndarray) -> np.ndarray:
     return np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
 
 
-@pytest.mark.parametrize(
-    ("level", "code"), [(0.0, 0), (1.0, 255), (2.0, 255), (0.2140, 127), (0.0031308, 10)]
-)
+@pytest.mark.parametrize(("level", "code"), [(0.0, 0), (1.0, 255), (2.0, 255), (0.2140, 127), (0.0031308, 10)])
 def test_known_codes(level: float, code: int) -> None:
     assert np.all(np.abs(develop(card(level), Capture(1.0), "a", "b").astype(int) - code) <= 1)
 

@@ -123,9 +123,7 @@ def test_a_kink_is_a_bend_too() -> None:
 
 @settings(max_examples=times(80))
 @given(terminals, tilts, st.floats(0.0, 360.0), st.floats(0.0, 2.9), st.floats(0.0, 30.0))
-def test_any_pin_a_scene_may_have(
-    terminal: Terminal, tilt: float, azimuth: float, start: float, curve: float
-) -> None:
+def test_any_pin_a_scene_may_have(terminal: Terminal, tilt: float, azimuth: float, start: float, curve: float) -> None:
     curve = min(max(curve, 1.5 * terminal.width_mm), terminal.standing_mm - start)
     bend = Bend.single(math.radians(tilt), math.radians(azimuth), start, curve)
     mesh = solids.pin_mesh(Form(terminal, bend))
@@ -269,9 +267,7 @@ def test_a_cavity_is_seen_from_inside(terminal: Terminal, chamfer: float) -> Non
 
 @settings(max_examples=times(80))
 @given(terminals, st.floats(0.01, 1.0), st.floats(0.0, 4.0))
-def test_a_cavity_is_larger_than_its_pin_all_round(
-    terminal: Terminal, clearance: float, chamfer: float
-) -> None:
+def test_a_cavity_is_larger_than_its_pin_all_round(terminal: Terminal, clearance: float, chamfer: float) -> None:
     cavity = Cavity(clearance, 5.0, chamfer)
     mesh = solids.cavity_mesh(terminal, cavity)
     assert len(mesh.vertices) % len(solids.cavity_outline(terminal, cavity, 0.0)) == 0

@@ -78,9 +78,7 @@ def test_smoothing_moves_nothing_and_groups_are_those_of_a_walk(seed: int, angle
 
     def normal(face: tuple[int, ...]) -> np.ndarray:
         points = grid[list(face)]
-        total = sum(
-            np.cross(points[i] - points[0], points[i + 1] - points[0]) for i in range(1, len(face) - 1)
-        )
+        total = sum(np.cross(points[i] - points[0], points[i + 1] - points[0]) for i in range(1, len(face) - 1))
         return total / np.linalg.norm(total)
 
     def edges(face: tuple[int, ...]) -> set[frozenset[int]]:
@@ -131,7 +129,5 @@ def test_wrong_axes(text: str) -> None:
 
 @pytest.mark.parametrize("unit", [0.001, 5000.0])
 def test_a_wrong_unit_is_refused_with_the_size_it_gives(unit: float) -> None:
-    with pytest.raises(
-        FileProblem, match=r"^h\.stl: expected a largest side of 0\.5 to 1000 mm with unit_mm = "
-    ):
+    with pytest.raises(FileProblem, match=r"^h\.stl: expected a largest side of 0\.5 to 1000 mm with unit_mm = "):
         placed(CUBE_MESH, CadPlacement(unit), "h.stl")

@@ -67,16 +67,12 @@ class Measured:
     def normal(self) -> np.ndarray:
         """Of the last section: where the pin points at its end."""
         ring = self.sections[-1]
-        normal = np.cross(ring - self.centres[len(self.sections) - 1], np.roll(ring, -1, axis=0) - ring).sum(
-            axis=0
-        )
+        normal = np.cross(ring - self.centres[len(self.sections) - 1], np.roll(ring, -1, axis=0) - ring).sum(axis=0)
         return normal / np.linalg.norm(normal)
 
     def twist(self) -> float:
         """Turn of the last section against the first about a straight pin, degrees from 0 to 360."""
-        first, last = (
-            self.sections[i][0] - self.centres[i if i >= 0 else len(self.sections) - 1] for i in (0, -1)
-        )
+        first, last = (self.sections[i][0] - self.centres[i if i >= 0 else len(self.sections) - 1] for i in (0, -1))
         axis = self.normal()
         first, last = (v - (v @ axis) * axis for v in (first, last))
         return math.degrees(math.atan2(np.cross(first, last) @ axis, first @ last)) % 360.0
@@ -145,9 +141,7 @@ def at_pin(kinds: str, address: str) -> str:
 @pytest.mark.parametrize("kinds", SIZES)
 def test_the_record_measures_what_the_mesh_has(kinds: str, connector: Connector) -> None:
     for terminal in ("square", "blade", "round"):
-        if ("twisted" in kinds and terminal == "round") or (
-            terminal == "blade" and "wrong:terminal" in kinds
-        ):
+        if ("twisted" in kinds and terminal == "round") or (terminal == "blade" and "wrong:terminal" in kinds):
             continue
         assert_measures_are_the_meshs(part(at_pin(kinds, "r2c5"), terminal, connector).pin("r2c5"))
 
@@ -182,9 +176,7 @@ def test_a_broken_pin_is_shorter_and_slopes(lost: float, slope: float) -> None:
     assert edge[:, 2].min() >= FLOOR + 0.02 - 1e-9
     if lost == 3.0:
         # A plane through the torn edge falls towards +Y.
-        fitted = np.linalg.lstsq(np.column_stack([edge[:, :2], np.ones(len(edge))]), edge[:, 2], rcond=None)[
-            0
-        ]
+        fitted = np.linalg.lstsq(np.column_stack([edge[:, :2], np.ones(len(edge))]), edge[:, 2], rcond=None)[0]
         assert math.degrees(math.atan(-fitted[1])) == pytest.approx(slope, abs=4.0)
         assert abs(fitted[0]) < 0.08
     # No other ring reaches above the edge.
@@ -227,9 +219,7 @@ def test_a_twisted_pin_turns_evenly_and_counter_clockwise(angle: float, terminal
 
 
 def test_a_stain_is_where_it_was_asked_and_changes_no_shape() -> None:
-    plain, stained = (
-        part(text).pin("r2c5") for text in ("", "stained@r2c5:from_mm=1,length_mm=2,strength=0.5")
-    )
+    plain, stained = (part(text).pin("r2c5") for text in ("", "stained@r2c5:from_mm=1,length_mm=2,strength=0.5"))
     assert stained.stain is not None and plain.stain is None
     assert (stained.stain.from_mm, stained.stain.length_mm, stained.stain.strength) == (1.0, 2.0, 0.5)
     assert stained.form == plain.form and stained.measures() == plain.measures()

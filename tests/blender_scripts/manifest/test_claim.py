@@ -22,10 +22,7 @@ FIRST = {"a1": 1, "a2": 2}
 def write(path: Path, rows: dict[str, int]) -> Manifest:
     """A manifest of small rows: the seed of each by its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    cells = [
-        (run, "train", seed, seed, "plain", "round", "", "center", "ring", "none")
-        for run, seed in rows.items()
-    ]
+    cells = [(run, "train", seed, seed, "plain", "round", "", "center", "ring", "none") for run, seed in rows.items()]
     return read_manifest(write_manifest(path, cells), SCENES)
 
 
@@ -58,9 +55,7 @@ def test_manifests_of_other_scenes_share_a_folder(tmp_path: Path) -> None:
     take_scene(out, "second", "two", "other")
     samples = str(read_connector(SCENES / "connector_3x9.toml").samples)
     take_scene(out, "third", "two", "other", samples=samples)
-    with pytest.raises(
-        InputError, match=r"^fourth\.csv: expected run two as second\.csv has it in .*\n.* third"
-    ):
+    with pytest.raises(InputError, match=r"^fourth\.csv: expected run two as second\.csv has it in .*\n.* third"):
         take_scene(out, "fourth", "two", "other", samples="99")
     with pytest.raises(InputError, match=r"^second\.csv: expected run one as first\.csv has it in "):
         take_scene(out, "second", "one", "other")
@@ -151,9 +146,7 @@ def test_what_is_no_list_of_paths_remembers_none(content: str, tmp_path: Path) -
     assert json.loads((out / PATHS).read_text("utf-8")) == {"m.csv": "../else/m.csv"}
 
 
-def test_the_default_folder_is_named_after_the_manifest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_default_folder_is_named_after_the_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "parts" / "m.csv", FIRST)
     claimed = take(read_manifest(Path("parts/m.csv"), SCENES), None)
@@ -176,9 +169,7 @@ def test_a_name_that_begins_with_a_dot_has_no_default_folder(
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_a_default_folder_belongs_to_one_place(
-    force: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_default_folder_belongs_to_one_place(force: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even where the rows are the same: with --out they may be rendered there."""
     monkeypatch.chdir(tmp_path)
     home = tmp_path / "first" / "m.csv"
@@ -191,9 +182,7 @@ def test_a_default_folder_belongs_to_one_place(
     take(second, None)
 
 
-def test_a_project_that_moves_whole_keeps_its_default_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_project_that_moves_whole_keeps_its_default_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before, after = tmp_path / "before", tmp_path / "after"
     write(before / "m.csv", FIRST)
     monkeypatch.chdir(before)

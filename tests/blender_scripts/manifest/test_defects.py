@@ -22,9 +22,7 @@ def test_nothing_is_a_good_part(text: str) -> None:
 
 
 def test_the_example_of_the_contract() -> None:
-    bent, retracted, missing = parse(
-        "bent@r2c5:tilt_deg=12,azimuth_deg=90;retracted@r1c3:depth_mm=1.5;missing@r3c7"
-    )
+    bent, retracted, missing = parse("bent@r2c5:tilt_deg=12,azimuth_deg=90;retracted@r1c3:depth_mm=1.5;missing@r3c7")
     assert (bent.kind, bent.target, bent["tilt_deg"], bent["azimuth_deg"]) == ("bent", "r2c5", 12.0, 90.0)
     assert bent.get("tip_offset_mm") is None
     assert (retracted.kind, retracted.target, retracted["depth_mm"]) == ("retracted", "r1c3", 1.5)
@@ -194,9 +192,7 @@ def cells(draw: st.DrawFn) -> str:
         kind = draw(st.sampled_from(list(KINDS.values())))
         names = [p for p in kind.parameters if draw(st.booleans())]
         replaced = {p.instead_of for p in names}
-        values = [
-            f"{p.name}={draw(value_of(p))}" for p in draw(st.permutations(names)) if p.name not in replaced
-        ]
+        values = [f"{p.name}={draw(value_of(p))}" for p in draw(st.permutations(names)) if p.name not in replaced]
         # Rows count the defects, so that no target has a kind twice.
         first, second = (f"r{2 * number + i}c{draw(st.integers(1, 9999))}" for i in (1, 2))
         named = {PIN: first, PAIR: f"{first}-{second}", HOUSING: "housing", PRINT: "print"}

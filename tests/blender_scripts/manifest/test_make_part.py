@@ -29,9 +29,7 @@ CONNECTOR = CONNECTORS["connector_3x9"]
 SHELL, PLAIN = CONNECTOR.shell, CONNECTOR.housings["plain"]
 
 
-def part(
-    text: str, marking: str = "none", connector: Connector = CONNECTOR, seed: int = 5, terminal: str = ""
-) -> Part:
+def part(text: str, marking: str = "none", connector: Connector = CONNECTOR, seed: int = 5, terminal: str = "") -> Part:
     found, problems = parse_defects(text)
     assert not problems
     housing, terminal = next(iter(connector.housings)), terminal or next(iter(connector.terminals))

@@ -37,9 +37,7 @@ def defects(text: str) -> tuple[Defect, ...]:
     return found
 
 
-def pin(
-    text: str, address: str = "r2c5", connector: Connector = EXACT, part: int = 1, terminal: str = "round"
-) -> Pin:
+def pin(text: str, address: str = "r2c5", connector: Connector = EXACT, part: int = 1, terminal: str = "round") -> Pin:
     pins = place_pins(connector, terminal, part, defects(text))
     return next(p for p in pins if p.position.address == address)
 
@@ -108,9 +106,9 @@ def test_without_scatter_and_defects_every_pin_is_nominal() -> None:
         assert found.tip_mm == pytest.approx((found.position.x_mm, found.position.y_mm, FLOOR + LENGTH))
         assert found.base_mm == pytest.approx((found.position.x_mm, found.position.y_mm, FLOOR))
         measures = found.measures()
-        assert [
-            measures[name] for name in ("dx_mm", "dy_mm", "true_position_mm", "retraction_mm", "tilt_deg")
-        ] == [0.0] * 5
+        assert [measures[name] for name in ("dx_mm", "dy_mm", "true_position_mm", "retraction_mm", "tilt_deg")] == [
+            0.0
+        ] * 5
         assert measures["length_mm"] == LENGTH
 
 
@@ -141,9 +139,7 @@ def test_a_curve_longer_than_the_pin_ends_at_its_tip() -> None:
 
 def test_retraction_is_exact_and_moves_nothing_else() -> None:
     for part in range(5):
-        before, after = (
-            pin(text, connector=CONNECTOR, part=part) for text in ("", "retracted@r2c5:depth_mm=1.75")
-        )
+        before, after = (pin(text, connector=CONNECTOR, part=part) for text in ("", "retracted@r2c5:depth_mm=1.75"))
         mine, others = after.measures(), before.measures()
         assert mine["retraction_mm"] - others["retraction_mm"] == pytest.approx(1.75, abs=1e-12)
         assert before.tip_mm[2] - after.tip_mm[2] == pytest.approx(1.75, abs=1e-12)
@@ -233,9 +229,9 @@ def test_measures_against_a_direct_computation() -> None:
             assert math.cos(math.radians(measures["tilt_deg"])) == pytest.approx(tangent[2], abs=1e-6)
             if measures["tilt_deg"] > 0.05:
                 towards = math.radians(measures["azimuth_deg"])
-                assert np.hypot(*tangent[:2]) * np.array(
-                    [math.cos(towards), math.sin(towards)]
-                ) == pytest.approx(tangent[:2], abs=1e-6)
+                assert np.hypot(*tangent[:2]) * np.array([math.cos(towards), math.sin(towards)]) == pytest.approx(
+                    tangent[:2], abs=1e-6
+                )
 
 
 def test_the_base_lies_on_the_centre_line_in_the_floor() -> None:
@@ -243,9 +239,7 @@ def test_the_base_lies_on_the_centre_line_in_the_floor() -> None:
         CONNECTOR,
         "round",
         2,
-        defects(
-            "bent@r1c1:tilt_deg=30;retracted@r2c2;retracted@r3c3:depth_mm=6.9;protruding@r2c7:height_mm=3"
-        ),
+        defects("bent@r1c1:tilt_deg=30;retracted@r2c2;retracted@r3c3:depth_mm=6.9;protruding@r2c7:height_mm=3"),
     ):
         base = found.base_mm
         assert base[2] == pytest.approx(FLOOR, abs=1e-9)
@@ -289,7 +283,4 @@ def test_what_geometry_does_not_allow(text: str, says: str) -> None:
 
 
 def test_everything_that_is_not_allowed_comes_at_once() -> None:
-    assert (
-        len(problems_of("retracted@r1c1:depth_mm=8;bent@r1c2:start_mm=7;bent@r3c9:tip_offset_mm=6;bent@r2c2"))
-        == 3
-    )
+    assert len(problems_of("retracted@r1c1:depth_mm=8;bent@r1c2:start_mm=7;bent@r3c9:tip_offset_mm=6;bent@r2c2")) == 3

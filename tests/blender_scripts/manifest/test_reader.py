@@ -205,9 +205,7 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("column", "value", "says"), MISTAKES, ids=[f"{c}={v[:40]!r}" for c, v, _ in MISTAKES]
-)
+@pytest.mark.parametrize(("column", "value", "says"), MISTAKES, ids=[f"{c}={v[:40]!r}" for c, v, _ in MISTAKES])
 def test_one_mistake_is_one_line(tmp_path: Path, column: str, value: str, says: str) -> None:
     path = write(tmp_path, row("first"), {**row("second"), column: value}, row("third"))
     (problem,) = problems_of(path)
@@ -225,15 +223,8 @@ def test_a_rib_is_in_the_way_in_one_housing_only(tmp_path: Path) -> None:
 def test_every_pin_that_does_not_fit_is_named(tmp_path: Path) -> None:
     defects = "retracted@r1c1:depth_mm=8;bent@r1c3:start_mm=9;bent@r1c5:tip_offset_mm=29"
     problems = problems_of(write(tmp_path, row("a", defects=defects)))
-    assert (
-        ["r1c1" in problems[0], "r1c3" in problems[1], "r1c5" in problems[2]]
-        == [True] * 3
-        == [True] * len(problems)
-    )
-    assert (
-        len(problems_of(write(tmp_path, row("a", defects="bent@r2c2:tilt_deg=40;bent@r2c7:tilt_deg=40"))))
-        == 2
-    )
+    assert ["r1c1" in problems[0], "r1c3" in problems[1], "r1c5" in problems[2]] == [True] * 3 == [True] * len(problems)
+    assert len(problems_of(write(tmp_path, row("a", defects="bent@r2c2:tilt_deg=40;bent@r2c7:tilt_deg=40")))) == 2
 
 
 @pytest.mark.parametrize(("first", "second"), [("same", "same"), ("Same", "sAME")])
@@ -370,10 +361,7 @@ def test_a_file_that_is_no_manifest_is_one_line(tmp_path: Path, content: str | b
 @pytest.mark.parametrize("name", RESERVED)
 def test_columns_of_the_dataset_are_reserved(tmp_path: Path, name: str) -> None:
     (problem,) = problems_of(write(tmp_path, row("a", **{name: "1"})))
-    assert (
-        problem
-        == f"m.csv:1 header: expected a column name that the dataset does not use itself, got '{name}'"
-    )
+    assert problem == f"m.csv:1 header: expected a column name that the dataset does not use itself, got '{name}'"
 
 
 def test_every_mistake_of_a_header_is_reported(tmp_path: Path) -> None:
@@ -391,9 +379,7 @@ def test_a_file_that_is_not_there_or_a_folder(tmp_path: Path) -> None:
 def test_without_scenes_every_scene_is_unknown(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         read_manifest(write(tmp_path, row("a")), tmp_path / "nowhere")
-    assert "expected one of the scenes in the --scenes folder, which has none, got 'connector_3x9'" in str(
-        caught.value
-    )
+    assert "expected one of the scenes in the --scenes folder, which has none, got 'connector_3x9'" in str(caught.value)
 
 
 ACCEPTED = {
@@ -405,9 +391,7 @@ ACCEPTED = {
     "blank lines": f"\n\n{HEADER}\n\n   \n{LINE}\n\n",
     "a spreadsheet's empty rows": f"{HEADER}\n{LINE}\n{',' * 10}\n{',' * 10}\n",
     "spaces round values": f" {HEADER.replace(',', ' , ')} \n {LINE.replace(',', ' , ')} \n",
-    "every field quoted": "\n".join(
-        ",".join(f'"{cell}"' for cell in line.split(",")) for line in (HEADER, LINE)
-    ),
+    "every field quoted": "\n".join(",".join(f'"{cell}"' for cell in line.split(",")) for line in (HEADER, LINE)),
     "a space before a quote": f"{HEADER}\n{LINE.replace(',center', ', "center"')}",
     "columns in another order": "\n".join(",".join(line.split(",")[::-1]) for line in (HEADER, LINE)),
 }
@@ -476,9 +460,7 @@ def test_no_broken_manifest_ends_in_anything_but_problems(tmp_path: Path, part: 
 
 
 MONSTERS = {
-    "ten thousand defects": row(
-        "a", defects=";".join(f"missing@r{1 + i // 99}c{1 + i % 99}" for i in range(9000))
-    ),
+    "ten thousand defects": row("a", defects=";".join(f"missing@r{1 + i // 99}c{1 + i % 99}" for i in range(9000))),
     "one defect many times": row("a", defects=";".join(["missing@r1c1"] * 9000)),
     "semicolons": row("a", defects=";" * 100_000),
     "commas": row("a", defects="bent@r1c1:" + "," * 100_000),
@@ -500,9 +482,7 @@ def test_monstrous_cells_are_answered_quickly(tmp_path: Path, cells: dict[str, s
 
 
 def test_a_thousand_rows_are_checked_in_seconds(tmp_path: Path) -> None:
-    rows = [
-        row(f"a{i}", part=str(i), defects=f"bent@r{1 + i % 3}c{1 + i % 9}:tilt_deg=9") for i in range(500)
-    ]
+    rows = [row(f"a{i}", part=str(i), defects=f"bent@r{1 + i % 3}c{1 + i % 9}:tilt_deg=9") for i in range(500)]
     path = write(tmp_path, *rows)
     before = time.process_time()
     assert len(read(path).runs) == 500

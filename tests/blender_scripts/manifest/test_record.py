@@ -53,9 +53,7 @@ def record() -> dict[str, Any]:
         "camera": {"name": "center", "fx": 1.0},
         "tolerance": {"true_position_mm": 0.8},
         "housing": {"boxes": {"visible": [0.0, 0.0, 1.0, 1.0]}},
-        "positions": [
-            {"index": 1, "tip_px": (1.5, 2.25), "dx_mm": None, "kind": "ok", "boxes": {"visible": None}}
-        ],
+        "positions": [{"index": 1, "tip_px": (1.5, 2.25), "dx_mm": None, "kind": "ok", "boxes": {"visible": None}}],
         "other": [],
     }
 
@@ -75,9 +73,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 
 def test_numbers_are_rounded_to_a_millionth_and_zero_has_no_sign(tmp_path: Path) -> None:
-    read = json.loads(
-        encode_record({**record(), "positions": [{"x": 1 / 3, "y": -1e-9, "z": [-0.0, 12345.6789012]}]})
-    )
+    read = json.loads(encode_record({**record(), "positions": [{"x": 1 / 3, "y": -1e-9, "z": [-0.0, 12345.6789012]}]}))
     assert read["positions"] == [{"x": 0.333333, "y": 0.0, "z": [0.0, 12345.678901]}]
     assert "-0.0" not in encode_record({"x": -1e-9}).decode()
 

@@ -73,9 +73,7 @@ def test_objects_are_read_as_they_stand_in_the_world(reader: str, writer: str, m
 
 
 @pytest.mark.parametrize(("reader", "writer"), READABLE)
-def test_only_what_renders_of_the_one_scene_show_is_read(
-    reader: str, writer: str, made: dict[str, Path]
-) -> None:
+def test_only_what_renders_of_the_one_scene_show_is_read(reader: str, writer: str, made: dict[str, Path]) -> None:
     names = ("collections.blend", "within.blend", "scenes.blend", "scenes.blend#excluded")
     found, within, several, named, left = read(reader, *(made[writer] / name for name in names))
     assert np.max(found["vertices"]) == 1.0 and len(found["vertices"]) == 8
@@ -102,20 +100,14 @@ def test_what_stands_otherwise_than_it_says_is_refused(engine: str, made: dict[s
     for (name, text), result in zip(expected.items(), found, strict=True):
         if text:
             (problem,) = result["problems"]
-            assert (
-                problem.startswith(name.partition("#")[0] + ": ")
-                and text in problem
-                and problem.isprintable()
-            )
+            assert problem.startswith(name.partition("#")[0] + ": ") and text in problem and problem.isprintable()
         else:
             assert len(result["vertices"]) == 8
     assert set(left["left"].values()) == {0}
 
 
 @pytest.mark.parametrize(("reader", "writer"), READABLE)
-def test_scripts_drivers_and_handlers_of_a_file_never_run(
-    reader: str, writer: str, made: dict[str, Path]
-) -> None:
+def test_scripts_drivers_and_handlers_of_a_file_never_run(reader: str, writer: str, made: dict[str, Path]) -> None:
     marker = made[writer] / "ran"
     trap = made[writer] / "trap.blend"
     marker.unlink(missing_ok=True)

@@ -66,9 +66,7 @@ def manifest(path: Path, housings: tuple[str, ...]) -> Path:
     return path
 
 
-def test_the_same_housing_from_every_format_gives_the_same_picture_and_truth(
-    scenes: Path, tmp_path: Path
-) -> None:
+def test_the_same_housing_from_every_format_gives_the_same_picture_and_truth(scenes: Path, tmp_path: Path) -> None:
     path = manifest(tmp_path / "rows.csv", ("plain", *FILES))
     out = tmp_path / "out"
     done = run_renderer(path, "--out", out, "--scenes", scenes)
@@ -135,9 +133,7 @@ def test_the_check_names_every_bad_mesh_and_a_wrong_unit(scenes: Path, tmp_path:
     text = (copy / "cad.toml").read_text("utf-8").replace("unit_mm = 25.4", "unit_mm = 25400", 1)
     (copy / "cad.toml").write_text(text, "utf-8")
     with pytest.raises(InputError) as caught:
-        check.run(
-            argparse.Namespace(manifest=manifest(tmp_path / "rows.csv", ("plain", *FILES)), scenes=copy)
-        )
+        check.run(argparse.Namespace(manifest=manifest(tmp_path / "rows.csv", ("plain", *FILES)), scenes=copy))
     assert [problem.partition(":")[0] for problem in caught.value.problems] == [
         "meshes/own.obj",
         "meshes/own.stl",
@@ -214,6 +210,4 @@ def test_a_mesh_path_that_leads_outside_is_refused_by_key_and_line(
     with pytest.raises(InputError) as caught:
         read_connector(copy / "cad.toml")
     (problem,) = caught.value.problems
-    assert (
-        problem.startswith(f"cad.toml:{line} housings.own_obj.mesh.file: expected ") and expected in problem
-    )
+    assert problem.startswith(f"cad.toml:{line} housings.own_obj.mesh.file: expected ") and expected in problem

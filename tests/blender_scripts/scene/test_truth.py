@@ -46,9 +46,7 @@ def test_a_silhouette_is_the_union_of_its_segments() -> None:
     exact = 0.25 * np.pi * (14.0**2 - 10.0**2) + np.pi * 2.0**2
     assert silhouette_area(points, sides) == pytest.approx(exact, rel=0.005)
     # A tube that turns back covers what it covers twice only once.
-    there_and_back = np.concatenate(
-        [points[:-1], *(section + middle for middle in middles[::-1]), middles[:1]]
-    )
+    there_and_back = np.concatenate([points[:-1], *(section + middle for middle in middles[::-1]), middles[:1]])
     assert silhouette_area(there_and_back, sides) == pytest.approx(exact, rel=0.005)
 
 
@@ -64,9 +62,7 @@ def test_convex_hulls_are_those_of_qhull(seed: int) -> None:
     turns = 2.0 * np.pi * np.arange(80) / 80
     circle = 5.0 * np.stack([np.cos(turns), np.sin(turns)], axis=1) + source.uniform(0, 300, 2)
     # A long body that narrows by 3 degrees towards its end: no corner is left out.
-    narrowing = np.array([[0, 0], [0, 4], [15, 4], [20, 3.7], [20, 0.3], [15, 0], [7, 2], [3, 3]]).repeat(
-        10, 0
-    )
+    narrowing = np.array([[0, 0], [0, 4], [15, 4], [20, 3.7], [20, 0.3], [15, 0], [7, 2], [3, 3]]).repeat(10, 0)
     points = np.concatenate([flat, circle[None], narrowing[None]])
     for mine, hull in zip(convex_hulls(points), map(ConvexHull, points), strict=True):
         assert polygon_areas(mine[None])[0] == pytest.approx(hull.volume, rel=1e-9)

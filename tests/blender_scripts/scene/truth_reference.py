@@ -142,8 +142,7 @@ class Reference:
         margin = self.lens.margin
         x1, y1 = (max(0, int(edge + margin - ROUND_PX)) for edge in near[:2])
         x2, y2 = (
-            min(size, int(edge + margin + ROUND_PX))
-            for edge, size in zip(near[2:], (width, height), strict=True)
+            min(size, int(edge + margin + ROUND_PX)) for edge, size in zip(near[2:], (width, height), strict=True)
         )
         return Window(x1, y1, x2, y2)
 
@@ -174,10 +173,7 @@ class Reference:
         rows, columns = rows + start[1], columns + start[0]
         if len(rows) == 0:
             return None
-        edges = (
-            np.concatenate([np.stack([columns + i, rows + j], axis=-1) for i in (0, 1) for j in (0, 1)])
-            / fine
-        )
+        edges = np.concatenate([np.stack([columns + i, rows + j], axis=-1) for i in (0, 1) for j in (0, 1)]) / fine
         flat = (edges - 0.5 * np.array([self.view.width, self.view.height])) / self.view.focal_px
         moved = distort(flat, self.lens.distortion) * self.lens.focal_px
         moved += 0.5 * np.array([self.lens.width, self.lens.height])
@@ -228,12 +224,10 @@ class Reference:
                 return box
             rows, columns = np.nonzero(alone == index)
             x1, y1 = (
-                int(values.min() + first) // fine - 1
-                for values, first in ((columns, corner[0]), (rows, corner[1]))
+                int(values.min() + first) // fine - 1 for values, first in ((columns, corner[0]), (rows, corner[1]))
             )
             x2, y2 = (
-                int(values.max() + first) // fine + 2
-                for values, first in ((columns, corner[0]), (rows, corner[1]))
+                int(values.max() + first) // fine + 2 for values, first in ((columns, corner[0]), (rows, corner[1]))
             )
             window = type(window)(max(x1, 0), max(y1, 0), min(x2, self.view.width), min(y2, self.view.height))
             seen, start = self._seen(window, 4 * FINE)
@@ -259,9 +253,7 @@ class Reference:
         plane = None
         if floor:
             z = min(self.pins[index - 1].root_mm[2], self.pins[index - 1].floor_mm)
-            corners = np.array(
-                [(-500.0, -500.0, z), (500.0, -500.0, z), (500.0, 500.0, z), (-500.0, 500.0, z)]
-            )
+            corners = np.array([(-500.0, -500.0, z), (500.0, -500.0, z), (500.0, 500.0, z), (-500.0, 500.0, z)])
             quad = Mesh.of(corners, [(0, 1, 2, 3)])
             plane = add_object("plane", make_mesh("plane", quad, bpy.data.materials.new("plane")), 0)
         yield
@@ -284,9 +276,7 @@ class Reference:
             if nominal:
                 pin = self.pins[index - 1]
                 mesh = solids.pin_mesh(Form(pin.nominal))
-                made = add_object(
-                    "nominal", make_mesh("nominal", mesh, bpy.data.materials.new("nominal")), index
-                )
+                made = add_object("nominal", make_mesh("nominal", mesh, bpy.data.materials.new("nominal")), index)
                 made.matrix_world = Matrix.Translation((pin.position.x_mm, pin.position.y_mm, pin.floor_mm))
             seen, start = self._seen(self._window(near))
             if not np.any(seen == index):  # a lens has moved it farther than that

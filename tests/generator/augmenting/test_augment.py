@@ -52,9 +52,7 @@ def cells(path: Path):
 
 
 def files(folder: Path):
-    return {
-        p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file() and p.name[0] != "."
-    }
+    return {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file() and p.name[0] != "."}
 
 
 @pytest.mark.parametrize(
@@ -277,9 +275,7 @@ def test_originals_are_never_written_over(tmp_path, capsys, to):
         ),
     ],
 )
-def test_a_place_that_is_an_input_or_none_to_write_to_is_refused(
-    tmp_path, monkeypatch, capsys, words, message
-):
+def test_a_place_that_is_an_input_or_none_to_write_to_is_refused(tmp_path, monkeypatch, capsys, words, message):
     monkeypatch.chdir(tmp_path)
     picture(tmp_path / "in/a.png")
     Path("folder.csv").mkdir()
@@ -357,9 +353,7 @@ def test_another_plan_does_not_go_on_in_the_same_folder(tmp_path, capsys):
     assert run("apply", tmp_path / "one.csv", "--to", tmp_path / "out") == 2
     assert "was made with another plan: choose another" in capsys.readouterr().err
     assert run("plan", tmp_path / "out", "-o", tmp_path / "more.csv") == 2
-    assert (
-        "expected the pictures that copies are made from, got a folder of copies" in capsys.readouterr().err
-    )
+    assert "expected the pictures that copies are made from, got a folder of copies" in capsys.readouterr().err
 
 
 def test_the_working_folder_may_be_the_one_to_fill(tmp_path, monkeypatch):
@@ -427,9 +421,7 @@ def built(tmp_path_factory):
 
 
 def rows_of(dataset: Path):
-    return {
-        r["run"]: {**r, "_split": s} for s, paths in split_files(dataset).items() for r in read_rows(paths)
-    }
+    return {r["run"]: {**r, "_split": s} for s, paths in split_files(dataset).items() for r in read_rows(paths)}
 
 
 def planned(dataset: Path, plan: Path, **answers):
@@ -523,11 +515,7 @@ def test_labels_are_those_of_the_moved_masks(augmented):
         assert copy["kinds"] == sorted(
             {"bent" for t in after.values() if t.category == "BENDNG"}
             | {"missing" for t in after.values() if t.category == "NUKENG" and t.true_position_mm is None}
-            | {
-                "retracted"
-                for t in after.values()
-                if t.category == "NUKENG" and t.true_position_mm is not None
-            }
+            | {"retracted" for t in after.values() if t.category == "NUKENG" and t.true_position_mm is not None}
         )
     assert checked > 500
 
@@ -568,9 +556,7 @@ def test_points_move_with_the_pixels(augmented):
         pixels = np.asarray(Image.open(io.BytesIO(copy["mask"]["bytes"])))
         inside = [(t.id, t.tip_px) for t in objects_of(copy) if t.tip_px is not None]
         assert inside
-        hits = sum(
-            pixels[min(int(y), len(pixels) - 1), min(int(x), len(pixels[0]) - 1)] == i for i, (x, y) in inside
-        )
+        hits = sum(pixels[min(int(y), len(pixels) - 1), min(int(x), len(pixels[0]) - 1)] == i for i, (x, y) in inside)
         assert hits >= 0.9 * len(inside)
 
 
@@ -693,9 +679,7 @@ def test_a_copy_is_not_copied_and_none_is_made_twice(augmented, tmp_path, capsys
     rows = rows_of(made)
     copied = {row["original"] for row in rows.values()}
     assert {f for f, line in lines.items() if "yes" in line.values()} == {
-        run
-        for run, row in rows.items()
-        if row["_split"] == "train" and not row["original"] and run not in copied
+        run for run, row in rows.items() if row["_split"] == "train" and not row["original"] and run not in copied
     }
     head = "file,height,width,cut,reverse,plus90\n"
     for name, message in {
@@ -723,7 +707,5 @@ def test_rows_are_the_same_with_any_number_of_processes(tmp_path):
     plan = planned(tmp_path / "set", tmp_path / "plan.csv", light="no", warp="no")
     for workers in (1, 2):
         assert run("apply", plan, "--to", tmp_path / f"out{workers}", "--workers", workers) == 0
-    one, two = (
-        {n: p.read_bytes() for n, p in files(tmp_path / f"out{workers}").items()} for workers in (1, 2)
-    )
+    one, two = ({n: p.read_bytes() for n, p in files(tmp_path / f"out{workers}").items()} for workers in (1, 2))
     assert one == two

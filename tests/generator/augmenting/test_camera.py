@@ -54,9 +54,7 @@ def row_of(connector, scene, camera, view):
         heights[number] = -1.2 - rng.uniform(0, 2)
         (tip,) = project(camera, [[place.x_mm + dx, place.y_mm + dy, heights[number]]]).tolist()
         box = (tip[0] - 2, tip[1] - 2, tip[0] + 2, tip[1] + 2)
-        pin = ObjectRow(
-            number, box, "OK", (), False, place.address, place.cavity, 1.0, dx, dy, tip_px=tuple(tip)
-        )
+        pin = ObjectRow(number, box, "OK", (), False, place.address, place.cavity, 1.0, dx, dy, tip_px=tuple(tip))
         objects.append(pin)
     manifest = {"run": "a", "scene": scene, "camera": view, "marking": "none", "defects": ""}
     values = dict.fromkeys(("grey", "housing_box", "original", "augmentation"))
@@ -97,9 +95,7 @@ def test_measures_of_copies_project_onto_their_points(scene):
             for copy in made_copies(row, SCENES):
                 if copy.camera is None:
                     # A warp shears pixels; the drawing has no grid on its side, but a circle is counted from its key.
-                    assert copy.augmentation == "warp" or (
-                        copy.augmentation == "plus90" and scene != "circular_5"
-                    )
+                    assert copy.augmentation == "warp" or (copy.augmentation == "plus90" and scene != "circular_5")
                     continue
                 assert is_motion(copy.camera)
                 for pin in copy.objects:
@@ -161,11 +157,7 @@ def test_only_what_fx_fy_cx_cy_can_say_is_said():
         turned(SIZE),
         turned(SIZE).then(mirrored((130, 256))),
     ):
-        world = (
-            np.diag([-1.0, 1, 1, 1])
-            if np.linalg.det(np.reshape(move.matrix, (2, 3))[:, :2]) < 0
-            else np.eye(4)
-        )
+        world = np.diag([-1.0, 1, 1, 1]) if np.linalg.det(np.reshape(move.matrix, (2, 3))[:, :2]) < 0 else np.eye(4)
         found = moved_camera(camera, move, world)
         expected = [move.point(place) for place in project(camera, points)]
         assert is_motion(found) and np.allclose(project(found, points @ world[:3, :3]), expected, atol=1e-9)

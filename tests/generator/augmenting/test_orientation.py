@@ -12,9 +12,7 @@ NAMES = sorted(path.stem for path in SCENES.glob("*.toml"))
 def names_of(operation, scene):
     connector = read_connector(SCENES / f"{scene}.toml")
     addresses = [p.address for p in connector.positions]
-    return connector, naming(
-        operation, addresses, [p.cavity for p in connector.positions], connector.positions
-    )
+    return connector, naming(operation, addresses, [p.cavity for p in connector.positions], connector.positions)
 
 
 @pytest.mark.parametrize("scene", NAMES)
@@ -106,9 +104,7 @@ def test_defects_are_renamed_with_their_azimuths():
     text = "bent@r2c2:tilt_deg=12,azimuth_deg=30;foreign@r2c4-r2c5:type=bridge;print@print:azimuth_deg=90"
     _, mirror = names_of(REVERSE, "connector_3x9")
     _, turn = names_of(TURN, "connector_3x9")
-    expected = (
-        "bent@r2c8:tilt_deg=12,azimuth_deg=150;foreign@r2c6-r2c5:type=bridge;print@print:azimuth_deg=90"
-    )
+    expected = "bent@r2c8:tilt_deg=12,azimuth_deg=150;foreign@r2c6-r2c5:type=bridge;print@print:azimuth_deg=90"
     assert mirror.defects(text) == expected
     assert turn.defects(text).startswith("bent@r8c2:tilt_deg=12,azimuth_deg=120;foreign@r6c2-r5c2")
     assert mirror.defects(mirror.defects(text)) == text

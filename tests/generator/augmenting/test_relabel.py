@@ -110,9 +110,7 @@ def test_measures_turn_with_the_addresses(operation, expected):
 
 @pytest.mark.parametrize("trims", [False, True])
 @pytest.mark.parametrize("move", [mirrored, turned, left_half, lambda size: warped(size, rng(3))])
-@pytest.mark.parametrize(
-    "box", [(40.0, 0.0, 50.0, 0.0), (160.0, 20.0, 160.0, 30.0), (0.0, 120.0, 0.0, 120.0)]
-)
+@pytest.mark.parametrize("box", [(40.0, 0.0, 50.0, 0.0), (160.0, 20.0, 160.0, 30.0), (0.0, 120.0, 0.0, 120.0)])
 def test_a_defect_out_of_the_picture_is_no_less_one_in_a_copy(box, move, trims):
     objects = [thing(1, NUKENG, ("missing",), box, visible=0.0, address="r1c1")]
     done = move(SIZE)

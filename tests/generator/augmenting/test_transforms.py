@@ -161,9 +161,7 @@ def check_warped(mask, moved, found, expected, move):
         assert not (moved[1:-1, 1:-1] == index).any()
 
 
-@given(
-    masks(), st.sampled_from(["left", "right", "reverse", "plus90", "light", "warp"]), st.integers(0, 2**32)
-)
+@given(masks(), st.sampled_from(["left", "right", "reverse", "plus90", "light", "warp"]), st.integers(0, 2**32))
 def test_labels_are_those_recomputed_from_the_moved_mask(mask, name, seed):
     operation = {"left": "cut", "right": "cut"}.get(name, name)
     size = mask.shape[1], mask.shape[0]
@@ -231,9 +229,7 @@ def test_copies_depend_on_seed_and_name_and_not_on_each_other():
 
 def test_an_untrimmed_copy_has_every_pixel():
     pixels = np.arange(24, dtype=np.uint8).reshape(4, 6)
-    made = {
-        c.name: c.pixels(pixels) for c in copies(["cut", "reverse", "plus90"], (6, 4), 0, "x", trim=False)
-    }
+    made = {c.name: c.pixels(pixels) for c in copies(["cut", "reverse", "plus90"], (6, 4), 0, "x", trim=False)}
     assert np.array_equal(np.concatenate([made["left"], made["right"]], axis=1), pixels)
     assert np.array_equal(made["reverse"], pixels[:, ::-1])
     assert np.array_equal(made["plus90"], np.rot90(pixels))

@@ -33,9 +33,7 @@ class Repository:
         return self.branches[branch][-1]
 
     def sha(self, branch: str) -> str:
-        return hashlib.sha1(
-            f"{branch} {len(self.branches[branch])} {sorted(self.head(branch))}".encode()
-        ).hexdigest()
+        return hashlib.sha1(f"{branch} {len(self.branches[branch])} {sorted(self.head(branch))}".encode()).hexdigest()
 
     def snapshot(self, revision: str) -> tuple[str, dict[str, bytes]] | None:
         for branch in self.branches:
@@ -114,9 +112,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(data)
 
     def refuse(self, status: int, code: str = "", message: str = "") -> None:
-        self.answer(
-            {"error": message or code}, status, {"X-Error-Code": code, "X-Error-Message": message or code}
-        )
+        self.answer({"error": message or code}, status, {"X-Error-Code": code, "X-Error-Message": message or code})
 
     def route(self, method: str) -> None:
         path = unquote(urlsplit(self.path).path)
@@ -136,9 +132,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.lfs_batch(match[1], json.loads(content))
         if match := re.fullmatch(r"/(?:datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
             return self.resolve(*match.groups())
-        if match := re.fullmatch(
-            r"/api/(?:datasets|models)/([^/]+/[^/]+)(?:/([a-z-]+)(?:/([^/]+)(?:/(.*))?)?)?", path
-        ):
+        if match := re.fullmatch(r"/api/(?:datasets|models)/([^/]+/[^/]+)(?:/([a-z-]+)(?:/([^/]+)(?:/(.*))?)?)?", path):
             name, action, revision, rest = match.groups()
             repository = self.server.repositories.get(name)
             if repository is None:
@@ -267,9 +261,7 @@ class Handler(BaseHTTPRequestHandler):
             found.append(entry)
         start = len(below) + 1 if below else 0
         folders = {path[: path.index("/", start)] for path in files if "/" in path[start:]}
-        return found + [
-            {"type": "directory", "oid": "0" * 40, "size": 0, "path": folder} for folder in sorted(folders)
-        ]
+        return found + [{"type": "directory", "oid": "0" * 40, "size": 0, "path": folder} for folder in sorted(folders)]
 
     def commit(self, name: str, repository: Repository, revision: str, content: bytes) -> None:
         files = dict(repository.head("main") if "create_pr=1" in self.path else repository.head(revision))

@@ -319,9 +319,7 @@ def test_every_broken_picture_is_named(renders: Path, tmp_path: Path) -> None:
 def test_records_that_do_not_fit_their_rows_are_named(renders: Path, tmp_path: Path) -> None:
     record = read_json(renders, "t2")
     write_record(renders, {**record, "row": {**record["row"], "camera": "top", "samples": 9}})
-    write_record(
-        renders, {**read_json(renders, "t3"), "tolerance": {"true_position_mm": 0.7, "retraction_mm": 0.6}}
-    )
+    write_record(renders, {**read_json(renders, "t3"), "tolerance": {"true_position_mm": 0.7, "retraction_mm": 0.6}})
     (renders / "records" / "t4.json").write_text('{"schema": 1, "run"')
     broken = read_json(renders, "t5")
     del broken["positions"][3]["visible_fraction"]
@@ -329,9 +327,7 @@ def test_records_that_do_not_fit_their_rows_are_named(renders: Path, tmp_path: P
     problems = problems_of(renders, tmp_path / "set")
     assert problems[0].startswith("records/t2.json: expected camera 'center' as in design.csv, got 'top'")
     assert problems[1].startswith("records/t2.json: expected samples 4 as in design.csv, got 9")
-    assert problems[2].startswith(
-        "records/t3.json: expected the tolerance of the other records of scene connector_3x9"
-    )
+    assert problems[2].startswith("records/t3.json: expected the tolerance of the other records of scene connector_3x9")
     assert "t4.json" in problems[3]
     assert "t5.json" in problems[4]
     assert "visible_fraction" in problems[4]
@@ -348,9 +344,7 @@ def test_manifests_must_agree(renders: Path, tmp_path: Path) -> None:
             writer = csv.DictWriter(file, header)
             writer.writeheader()
             writer.writerow(cells)
-    assert problems_of(renders, tmp_path / "set") == [
-        "zother.csv: expected run t2 as in design.csv, got another row"
-    ]
+    assert problems_of(renders, tmp_path / "set") == ["zother.csv: expected run t2 as in design.csv, got another row"]
     (renders / "manifests" / "zother.csv").unlink()
     assert build(renders, tmp_path / "set", SCENES, Options({})).rows == 7
 
@@ -358,9 +352,7 @@ def test_manifests_must_agree(renders: Path, tmp_path: Path) -> None:
 def test_one_part_stands_in_one_split_across_manifests(renders: Path, tmp_path: Path) -> None:
     write_renders(renders, [row("u1", "test", part=1)], "more.csv")
     [problem] = problems_of(renders, tmp_path / "set")
-    assert problem == (
-        "more.csv: expected part 1 in one split, got test (run u1) and train (run t1, design.csv)"
-    )
+    assert problem == ("more.csv: expected part 1 in one split, got test (run u1) and train (run t1, design.csv)")
 
 
 def test_a_folder_without_manifests_or_with_a_broken_one_is_refused(renders: Path, tmp_path: Path) -> None:

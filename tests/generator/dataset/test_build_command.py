@@ -109,9 +109,7 @@ def another_row(renders: Path) -> None:
         ("no parameters", [], "one that was built from these renders and is damaged"),
     ],
 )
-def test_what_is_there_is_not_replaced_unasked(
-    here: Path, capsys, change, options: list[str], got: str
-) -> None:
+def test_what_is_there_is_not_replaced_unasked(here: Path, capsys, change, options: list[str], got: str) -> None:
     renders, dataset = write_renders(here / "renders" / "smoke", ROWS), here / "datasets" / "smoke"
     assert main(["build"]) == 0
     card = dataset / "README.md"
@@ -207,9 +205,7 @@ def test_a_folder_called_datasets_does_not_hide_the_library(here: Path) -> None:
         command += ["--overwrite"] if "nothing" in word else []
         assert (here / "datasets").is_dir()
     code = "import datasets; print(datasets.load_dataset('datasets/smoke', split='train', cache_dir='c').num_rows)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=here, env=environment, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=here, env=environment, capture_output=True, text=True)
     assert done.stdout == "400\n", done.stderr
     assert len([*read_rows(split_files(here / "datasets" / "smoke")["train"], ["run"])]) == 400
 

@@ -173,9 +173,7 @@ def test_observable_needs_one_defect_in_view() -> None:
         truth = label_picture(record(*positions), TOLERANCE)
         assert truth.observable is observable
     assert answer(label_picture(record(hidden), TOLERANCE).objects, (100, 50)) == ""
-    assert label_picture(
-        record(pin(visible_fraction=0.0)), TOLERANCE
-    ).observable  # a hidden good pin hides no defect
+    assert label_picture(record(pin(visible_fraction=0.0)), TOLERANCE).observable  # a hidden good pin hides no defect
     outside = pin(true_position=0.9, boxes={"visible": [120.0, 10.0, 140.0, 20.0]})
     assert not label_picture(record(outside), TOLERANCE).observable
 
@@ -280,15 +278,13 @@ def test_another_tolerance_changes_exactly_what_truth_says(
     pins: list[tuple[float, float, bool]], a1: float, a2: float, b1: float, b2: float
 ) -> None:
     positions = [
-        pin(number, true, low, "missing" if gone else "ok")
-        for number, (true, low, gone) in enumerate(pins, 1)
+        pin(number, true, low, "missing" if gone else "ok") for number, (true, low, gone) in enumerate(pins, 1)
     ]
     record = {"width": 100, "height": 50, "positions": positions, "other": []}
 
     def expected(true_limit: float, low_limit: float) -> list[str]:
         return [
-            "NUKENG" if gone or low > low_limit else "BENDNG" if true > true_limit else "OK"
-            for true, low, gone in pins
+            "NUKENG" if gone or low > low_limit else "BENDNG" if true > true_limit else "OK" for true, low, gone in pins
         ]
 
     for limit in ((a1, a2), (b1, b2)):

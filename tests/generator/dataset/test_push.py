@@ -58,9 +58,7 @@ def environment(hub: Hub | None, home: Path, **changes: str) -> dict[str, str]:
     }
 
 
-def push(
-    hub: Hub | None, home: Path, dataset: Path, *words: str, **changes: str
-) -> subprocess.CompletedProcess[str]:
+def push(hub: Hub | None, home: Path, dataset: Path, *words: str, **changes: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "generator", "push", str(dataset), *words],
         cwd=ROOT, env=environment(hub, home, **changes), capture_output=True, text=True, timeout=120,
@@ -68,11 +66,7 @@ def push(
 
 
 def contents(dataset: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(dataset).as_posix(): path.read_bytes()
-        for path in dataset.rglob("*")
-        if path.is_file()
-    }
+    return {path.relative_to(dataset).as_posix(): path.read_bytes() for path in dataset.rglob("*") if path.is_file()}
 
 
 LOAD = """
@@ -89,9 +83,7 @@ print(json.dumps({
 
 
 def loaded(name: str, env: dict[str, str]) -> dict:
-    done = subprocess.run(
-        [sys.executable, "-c", LOAD, name], env=env, capture_output=True, text=True, timeout=120
-    )
+    done = subprocess.run([sys.executable, "-c", LOAD, name], env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -109,9 +101,7 @@ def test_what_was_pushed_loads_with_equal_bytes_and_features(hub: Hub, dataset: 
     assert here["streamed"] == ["t1", "t2"]
 
 
-def test_pushed_again_old_files_go_in_the_same_commit(
-    hub: Hub, dataset: Path, larger: Path, tmp_path: Path
-) -> None:
+def test_pushed_again_old_files_go_in_the_same_commit(hub: Hub, dataset: Path, larger: Path, tmp_path: Path) -> None:
     assert push(hub, tmp_path, larger, "me/pins").returncode == 0
     assert push(hub, tmp_path, dataset, "me/pins").returncode == 0
     repository = hub.repositories["me/pins"]
@@ -121,9 +111,7 @@ def test_pushed_again_old_files_go_in_the_same_commit(
     assert done.returncode == 0 and len(repository.branches["main"]) <= 4
 
 
-def test_killed_in_the_middle_nothing_is_visible(
-    hub: Hub, dataset: Path, larger: Path, tmp_path: Path
-) -> None:
+def test_killed_in_the_middle_nothing_is_visible(hub: Hub, dataset: Path, larger: Path, tmp_path: Path) -> None:
     assert push(hub, tmp_path, dataset, "me/pins").returncode == 0
     before = contents(dataset)
     hub.stall_from = hub.uploads + 2
@@ -163,9 +151,7 @@ def test_somebody_else_s_dataset_is_not_replaced(hub: Hub, dataset: Path, tmp_pa
         hub.repositories["me/pins"].branches["main"].append(files)
         done = push(hub, tmp_path, dataset, "me/pins")
         assert done.returncode == 2
-        assert done.stderr.startswith(
-            "OWNER/NAME: expected a new name or a dataset that push made, got me/pins"
-        )
+        assert done.stderr.startswith("OWNER/NAME: expected a new name or a dataset that push made, got me/pins")
         assert hub.repositories["me/pins"].head("main") == files
 
 

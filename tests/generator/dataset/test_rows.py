@@ -55,9 +55,7 @@ def rounded(each: PictureRow) -> PictureRow:
         return values and tuple(round(value, 4) for value in values)
 
     objects = each.objects and tuple(
-        replace(
-            o, box=near(o.box), tip_px=near(o.tip_px), base_px=near(o.base_px), visible=round(o.visible, 6)
-        )
+        replace(o, box=near(o.box), tip_px=near(o.tip_px), base_px=near(o.base_px), visible=round(o.visible, 6))
         for o in each.objects
     )
     return replace(each, objects=objects, housing_box=near(each.housing_box))
@@ -90,9 +88,7 @@ def test_of_an_older_dataset_what_it_lacks_is_named_and_none(renders: Path, tmp_
     assert sorted(missing_columns(read_features(older))) == sorted(lacking)
     unknown = {"kinds": None, "in_answer": None, "dx_mm": None, "dy_mm": None, "tilt_deg": None}
     unknown |= {"tip_px": None, "base_px": None}
-    pairs = zip(
-        read_rows(split_files(tmp_path / "set")["train"]), read_rows(split_files(older)["train"]), strict=True
-    )
+    pairs = zip(read_rows(split_files(tmp_path / "set")["train"]), read_rows(split_files(older)["train"]), strict=True)
     for new, old in pairs:
         now, before = row_of(new, ["shift"]), row_of(old, ["shift"])
         objects = tuple(replace(each, **unknown) for each in now.objects or ())

@@ -38,9 +38,7 @@ def test_a_chunk_is_found_again_by_its_key(tmp_path: Path) -> None:
     assert spool.table("train-0").column("run").to_pylist() == ["r1", "r2"]
     assert spool.find("train-0", "b") is None
     assert spool.keep("train-0", "b", {}, rows("r1", "r2")).sha256 == kept.sha256
-    assert (
-        spool.keep("noted", "a", {"only": "this"}) == spool.find("noted", "a") == Kept({"only": "this"}, "")
-    )
+    assert spool.keep("noted", "a", {"only": "this"}) == spool.find("noted", "a") == Kept({"only": "this"}, "")
     for damage in (b"", b"[]", b'{"key": "b"}', b'{"key": "b", "sha256": "1", "note": 3}'):
         (tmp_path / "train-0.json").write_bytes(damage)
         assert spool.find("train-0", "b") is None

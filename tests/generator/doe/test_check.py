@@ -39,18 +39,13 @@ def test_a_good_manifest_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
         "NUKENG": ["2", "1"],
     }
     assert table(output, "camera")["right"] == ["2", "1"]
-    assert (
-        "aliasing in validation (V 1 = given away completely, 0 = independent)\n  marking by housing: 1.00"
-        in output
-    )
+    assert "aliasing in validation (V 1 = given away completely, 0 = independent)\n  marking by housing: 1.00" in output
     assert "estimate: " in output
 
 
 def test_a_reader_that_stops_reading_is_no_fault() -> None:
     command = [sys.executable, "-m", "generator", "check", str(SMOKE)]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as done:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as done:
         done.stdout.close()
         assert (done.stderr.read(), done.wait()) == ("", 1)
 
@@ -88,9 +83,7 @@ def test_the_hold_out_is_seen_at_a_glance(tmp_path: Path, capsys: pytest.Capture
     ]
     assert main(["check", str(write_manifest(tmp_path / "m.csv", rows))]) == 0
     lines = capsys.readouterr().out.split("\n")
-    start = lines.index(
-        "positions with a defect in connector_3x9 (A train, B validation, C test_new, . none)"
-    )
+    start = lines.index("positions with a defect in connector_3x9 (A train, B validation, C test_new, . none)")
     assert [line.split() for line in lines[start + 1 : start + 4]] == [
         ["AC", *"........"],
         [*"....", "B", *"...."],
@@ -98,9 +91,7 @@ def test_the_hold_out_is_seen_at_a_glance(tmp_path: Path, capsys: pytest.Capture
     ]
 
 
-def test_a_users_factors_are_counted_whatever_they_hold(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_users_factors_are_counted_whatever_they_hold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     values = ["two\nlines", "x" * 300, "", "品川", *(f"level {i}" for i in range(20))]
     rows = [(f"a{i}", *GOOD[1:2], i, i, *GOOD[4:], value) for i, value in enumerate(values)]
     path = write_manifest(tmp_path / "m.csv", rows, (*COLUMNS, "factory"))
@@ -108,18 +99,12 @@ def test_a_users_factors_are_counted_whatever_they_hold(
     lines = capsys.readouterr().out.split("\n")
     start = next(i for i, line in enumerate(lines) if line.startswith("factory "))
     shown = lines[start + 1 : lines.index("", start)]
-    assert (
-        shown[0].startswith(r"'two\nlines'")
-        and shown[2].startswith("(empty)")
-        and shown[3].startswith("品川")
-    )
+    assert shown[0].startswith(r"'two\nlines'") and shown[2].startswith("(empty)") and shown[3].startswith("品川")
     assert shown[-1] == "(12 more levels)"
     assert all(len(line) < 130 for line in lines)
 
 
-def test_columns_line_up_under_long_names_of_splits(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_columns_line_up_under_long_names_of_splits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     splits = ["train", "test_of_another_factory", "validation"]
     rows = [(f"a{i}", split, i, i, *GOOD[4:]) for i, split in enumerate(splits)]
     assert main(["check", str(write_manifest(tmp_path / "m.csv", rows))]) == 0
@@ -164,17 +149,13 @@ def test_a_manifest_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_another_folder_of_scenes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_manifest(tmp_path / "m.csv", ROWS[:1])
     assert main(["check", str(path), "--scenes", str(tmp_path)]) == 2
-    assert (
-        "scene: expected one of the scenes in the --scenes folder, which has none" in capsys.readouterr().err
-    )
+    assert "scene: expected one of the scenes in the --scenes folder, which has none" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     "arguments", [[], ["chek", "m.csv"], ["check"], ["check", "m.csv", "--fix"], ["--check", "m.csv"]]
 )
-def test_a_wrong_command_line_is_exit_code_2(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_wrong_command_line_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2

@@ -281,9 +281,7 @@ def test_a_bridge_that_leaves_no_position_for_the_next_defect_is_named(tmp_path:
 
 
 def test_a_kind_that_no_row_can_show_is_named(tmp_path: Path):
-    text = SPEC.replace(
-        "[positions]", "[classes]\nOTHERNG = 1\n[defects.print]\n[defects.twisted]\n[positions]"
-    )
+    text = SPEC.replace("[positions]", "[classes]\nOTHERNG = 1\n[defects.print]\n[defects.twisted]\n[positions]")
     [problem] = problems_of(tmp_path, text.replace('["none", "numbers"]', '"none"'))
     assert "expected a kind of class OTHERNG that a part of connector_3x9" in problem
     assert problem.endswith("can show, got print, twisted only")

@@ -230,9 +230,7 @@ def test_a_stopped_import_goes_on(tmp_path, monkeypatch):
 
 
 def test_unknown_truth_is_null(built, tmp_path):
-    assert (
-        import_(built / "yolo", "--format", "yolo", "--to", tmp_path / "back", "--known", "camera=top") == 0
-    )
+    assert import_(built / "yolo", "--format", "yolo", "--to", tmp_path / "back", "--known", "camera=top") == 0
     for row in rows_of(tmp_path / "back").values():
         assert row["synthetic"] is False and row["camera"] == "top" and row["grey"] is None
         for name in (
@@ -453,8 +451,7 @@ def test_odd_pictures_are_taken_as_a_person_sees_them(tmp_path, capsys):
     coco(folder, images, [box(1, 60, 40, 30, 30), box(3, 5, 70, 10, 12), box(4, 1, 2, 30.5, 4)])
     assert import_(folder, "--format", "coco", "--to", tmp_path / "out") == 0
     assert (
-        "OK/gray16.png box 1: [60, 40, 90, 70] reaches over the edge of 70 x 50 px: clipped"
-        in capsys.readouterr().err
+        "OK/gray16.png box 1: [60, 40, 90, 70] reaches over the edge of 70 x 50 px: clipped" in capsys.readouterr().err
     )
     found = {r["file"]: r for r in rows_of(tmp_path / "out").values()}
     assert objects_of(found["OK/gray16.png"])[0].box == (60, 40, 70, 50)
@@ -462,9 +459,7 @@ def test_odd_pictures_are_taken_as_a_person_sees_them(tmp_path, capsys):
     assert grey.mode == "L" and np.asarray(grey).max() == 255 and np.asarray(grey).min() == 0
     assert Image.open(io.BytesIO(found["OK/ink.jpg"]["image"]["bytes"])).mode == "RGB"
     phone = found["OK/phone photo.jpg"]
-    assert (
-        Image.open(io.BytesIO(phone["image"]["bytes"])).size == (40, 90) == (phone["width"], phone["height"])
-    )
+    assert Image.open(io.BytesIO(phone["image"]["bytes"])).size == (40, 90) == (phone["width"], phone["height"])
     assert found["傷 あり/ピン 1.png"]["run"] == "傷_あり_ピン_1"
 
 
@@ -493,9 +488,7 @@ def test_a_picture_as_stored_has_the_pixels_of_one_that_nobody_turned(tmp_path, 
     images = [image(n, name, 90, 40) for n, name in enumerate(("turned.png", "plain.png"))]
     coco(tmp_path / "in", images, [box(0, 70, 5, 12, 10), box(1, 70, 5, 12, 10)])
     assert import_(tmp_path / "in", "--format", "coco", "--to", tmp_path / "out") == 0
-    turned, same = (
-        Image.open(io.BytesIO(row["image"]["bytes"])) for row in rows_of(tmp_path / "out").values()
-    )
+    turned, same = (Image.open(io.BytesIO(row["image"]["bytes"])) for row in rows_of(tmp_path / "out").values())
     assert turned.mode == same.mode == ("RGB" if mode == "RGBA" else "L")
     assert np.array_equal(np.asarray(turned), np.asarray(same))
     assert 77 <= np.asarray(turned).min() < 79 and 193 < np.asarray(turned).max() <= 195
@@ -509,9 +502,7 @@ def test_voc_counts_pixels_from_one(tmp_path):
     (tmp_path / "in/ImageSets/Main/val.txt").write_text("b\n")
     edges = "<xmin>1</xmin><ymin>3</ymin><xmax>64</xmax><ymax>40</ymax>"
     thing = f"<object><name>{{}}</name><bndbox>{edges}</bndbox></object>"
-    text = (
-        "<annotation><filename>{}</filename><size><width>64</width><height>40</height></size>{}</annotation>"
-    )
+    text = "<annotation><filename>{}</filename><size><width>64</width><height>40</height></size>{}</annotation>"
     (tmp_path / "in/Annotations/a 1.xml").write_text(text.format("a 1.png", thing.format("scratch")))
     (tmp_path / "in/Annotations/b.xml").write_text(text.format("b.png", ""))
     words = (tmp_path / "in", "--format", "voc", "--classes", "scratch=OTHERNG")
@@ -523,9 +514,7 @@ def test_voc_counts_pixels_from_one(tmp_path):
     assert import_(*words, "--zero-based", "--to", tmp_path / "zero") == 0
     found = {r["file"]: r for r in rows_of(tmp_path / "zero").values()}
     assert objects_of(found["a 1.png"])[0].box == (1, 3, 64, 40)
-    (tmp_path / "in/Annotations/a 1.xml").write_text(
-        text.format("a 1.png", "<object><name>scratch</name></object>")
-    )
+    (tmp_path / "in/Annotations/a 1.xml").write_text(text.format("a 1.png", "<object><name>scratch</name></object>"))
     assert import_(*words, "--to", tmp_path / "out") == 2
     assert import_(*words, "--to", tmp_path / "out", "--skip-broken") == 0
     assert [r["file"] for r in rows_of(tmp_path / "out").values()] == ["b.png"]
@@ -536,9 +525,7 @@ def test_words_that_nobody_explained_are_asked_for(tmp_path, capsys):
     picture(tmp_path / "in/train/good pin/b.png")
     assert import_(tmp_path / "in", "--format", "imagefolder", "--to", tmp_path / "out") == 2
     told = capsys.readouterr().err
-    assert (
-        "got 'scratch': say what they are, as --classes 'scratch=OTHERNG'" in told and "good pin" not in told
-    )
+    assert "got 'scratch': say what they are, as --classes 'scratch=OTHERNG'" in told and "good pin" not in told
 
 
 @pytest.mark.parametrize("words", [("bent, left", "gap=big"), ("pin's", " odd "), ("",)], ids=str)
@@ -642,10 +629,7 @@ def photos(folder: Path, count=20) -> Path:
 @pytest.mark.parametrize("share", [0.25, 0.8])
 def test_photographs_are_mixed_with_renders_by_share(built, tmp_path, share):
     words = (photos(tmp_path / "in"), "--format", "imagefolder", "--with", built / "dataset")
-    assert (
-        import_(*words, "--share", share, "--to", tmp_path / "out", "--splits", "train=0.7,validation=0.3")
-        == 0
-    )
+    assert import_(*words, "--share", share, "--to", tmp_path / "out", "--splits", "train=0.7,validation=0.3") == 0
     rows = rows_of(tmp_path / "out")
     train = [r for r in rows.values() if r["_split"] == "train"]
     real = sum(not r["synthetic"] for r in train)
@@ -700,9 +684,7 @@ def test_views_of_different_files_are_not_taken_for_one_part(tmp_path, capsys):
             picture(tmp_path / f"in/{split}/p1_{view}.png", seed=number)
         images = [image(n, f"p1_{view}.png") for n, view in enumerate(("center", "left"), 1)]
         coco(tmp_path / "in" / split, images, [box(1, 1, 1, 5, 5), box(2, 1, 1, 5, 5)])
-        (tmp_path / "in" / split / "instances_train.json").rename(
-            tmp_path / "in" / split / "_annotations.coco.json"
-        )
+        (tmp_path / "in" / split / "instances_train.json").rename(tmp_path / "in" / split / "_annotations.coco.json")
     words = ("--format", "coco", "--views", "center,left")
     assert import_(tmp_path / "in", *words, "--to", tmp_path / "out") == 0
     found = sorted((r["part"], r["camera"], r["_split"]) for r in rows_of(tmp_path / "out").values())
@@ -726,9 +708,7 @@ def test_a_part_may_have_a_folder_of_its_own(tmp_path):
             picture(tmp_path / f"in/{label}/{part}/{view}.png", seed=number)
     words = ("--format", "imagefolder", "--views", "center,left", "--splits", "test=1")
     assert import_(tmp_path / "in", *words, "--to", tmp_path / "out") == 0
-    found = sorted(
-        (r["file"], r["part"], r["camera"], CLASSES[r["label"]]) for r in rows_of(tmp_path / "out").values()
-    )
+    found = sorted((r["file"], r["part"], r["camera"], CLASSES[r["label"]]) for r in rows_of(tmp_path / "out").values())
     assert found == [
         ("BENDNG/two/center.png", 1, "center", "BENDNG"),
         ("BENDNG/two/left.png", 1, "left", "BENDNG"),
@@ -849,9 +829,7 @@ def test_a_place_that_cannot_be_written_is_named_in_one_line(built, tmp_path, ca
     assert [path.name for path in tmp_path.iterdir()] == ["a file"]
 
 
-def test_an_export_goes_where_a_link_leads_but_not_to_the_working_folder(
-    built, tmp_path, capsys, monkeypatch
-):
+def test_an_export_goes_where_a_link_leads_but_not_to_the_working_folder(built, tmp_path, capsys, monkeypatch):
     (tmp_path / "empty").mkdir()
     (tmp_path / "link").symlink_to("empty")
     (tmp_path / "gone").symlink_to("nowhere")
@@ -922,9 +900,7 @@ def test_statistics_of_a_group_that_no_build_wrote_are_named(built, tmp_path, ca
     parameters = json.loads((copy / "nsoart.json").read_text())
     words = (photos(tmp_path / "in", 2), "--format", "imagefolder", "--with", copy, "--to", tmp_path / "out")
     for change, message in (({"mean": [1, 2]}, "mean and sd must be three"), ({"scene": None}, "")):
-        (copy / "nsoart.json").write_text(
-            json.dumps({**parameters, "groups": [{**parameters["groups"][0], **change}]})
-        )
+        (copy / "nsoart.json").write_text(json.dumps({**parameters, "groups": [{**parameters["groups"][0], **change}]}))
         assert import_(*words) == (2 if message else 0)
         assert message in capsys.readouterr().err
 
@@ -1056,9 +1032,7 @@ def test_places_and_lists_of_data_yaml_that_cannot_be_read_are_named(tmp_path, c
     (tmp_path / "in/list.txt").write_bytes(b"images/\xff.png\n")
     (tmp_path / "in/data.yaml").write_text(f"train: {entry}\nnames: [BENDNG]\n")
     assert import_(tmp_path / "in", "--format", "yolo", "--to", tmp_path / "out") == 2
-    message = (
-        "list.txt: expected lines in UTF-8, got" if "." in entry else "data.yaml: expected the pictures of"
-    )
+    message = "list.txt: expected lines in UTF-8, got" if "." in entry else "data.yaml: expected the pictures of"
     assert message in capsys.readouterr().err
 
 

@@ -154,9 +154,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_a_photo_with_a_preview_in_it_is_one_picture():
-    both = encoded(
-        Image.new("RGB", (64, 48), "red"), "MPO", save_all=True, append_images=[Image.new("RGB", (8, 6))]
-    )
+    both = encoded(Image.new("RGB", (64, 48), "red"), "MPO", save_all=True, append_images=[Image.new("RGB", (8, 6))])
     assert open_picture(both, "p").size == (64, 48)
 
 

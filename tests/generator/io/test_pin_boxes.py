@@ -40,8 +40,7 @@ def test_a_table_without_a_line_has_no_boxes(tmp_path):
             [":1: expected the columns .*, got no x2, y2 in: address, cavity, x1, y1"],
         ),
         (
-            INSPECT.replace("\n", ",z\n")
-            + "r1c2,1,2,inf,4\n\nr1c3,5,6,4,9\nr1c4,1,2,3,4\nr1c5,1,2\nr1c6,nan,2,3,4\n",
+            INSPECT.replace("\n", ",z\n") + "r1c2,1,2,inf,4\n\nr1c3,5,6,4,9\nr1c4,1,2,3,4\nr1c5,1,2\nr1c6,nan,2,3,4\n",
             [
                 ":3: expected an address, and x1 < x2 and y1 < y2 in px, got r1c2, 1, 2, inf, 4",
                 ":5: expected .* got r1c3, 5, 6, 4, 9",
@@ -92,9 +91,7 @@ def test_what_is_no_record_is_said(tmp_path, text):
 def test_a_box_of_a_record_that_is_none_is_named(tmp_path, box):
     positions = [{"address": f"r1c{n}", "boxes": {"expected": b}} for n, b in enumerate([[1, 2, 3, 4], box])]
     (tmp_path / "r.json").write_text(json.dumps({"positions": positions}))
-    with pytest.raises(
-        InputError, match=r"r\.json: positions\[1\]: expected a record's .*, got \{'address': 'r1c1'"
-    ):
+    with pytest.raises(InputError, match=r"r\.json: positions\[1\]: expected a record's .*, got \{'address': 'r1c1'"):
         read_pin_boxes(tmp_path / "r.json")
 
 

@@ -26,9 +26,7 @@ def test_the_rows_that_are_shown_have_every_level():
 def test_a_sheet_shows_what_is_missing_too(tmp_path: Path):
     runs = read_manifest(ROOT / "manifests" / "demo.csv", SCENES).runs[:3]
     Image.new("RGB", (256, 128), (200, 0, 0)).save(tmp_path / "a.png")
-    sheet = contact_sheet(
-        [(run, tmp_path / name) for run, name in zip(runs, ("a.png", "b.png", "a.png"), strict=True)]
-    )
+    sheet = contact_sheet([(run, tmp_path / name) for run, name in zip(runs, ("a.png", "b.png", "a.png"), strict=True)])
     colours = sheet.getcolors(sheet.width * sheet.height)
     assert sum(count for count, colour in colours if colour == (200, 0, 0)) == 2 * 256 * 128
 

@@ -26,8 +26,7 @@ NAMES = ("one", "two", "three", "four")
 def small_manifest(folder: Path) -> Path:
     """Four rows of the least size."""
     rows = [
-        (name, "train", i, i, "plain", "round", "", "center", "ring", "none", 32, 32, 1)
-        for i, name in enumerate(NAMES)
+        (name, "train", i, i, "plain", "round", "", "center", "ring", "none", 32, 32, 1) for i, name in enumerate(NAMES)
     ]
     return write_manifest(folder / "small.csv", rows, (*COLUMNS, "width", "height", "samples"))
 
@@ -124,9 +123,7 @@ def test_a_killed_worker_is_replaced_and_the_bytes_are_the_same(
     assert_same_bytes(out, rendered, ROWS[:4])
 
 
-def test_an_interrupt_stops_everything_and_the_rest_follows(
-    rendered: Path, manifest: Path, tmp_path: Path
-) -> None:
+def test_an_interrupt_stops_everything_and_the_rest_follows(rendered: Path, manifest: Path, tmp_path: Path) -> None:
     out, scratch = tmp_path / "out", tmp_path / "scratch"
     scratch.mkdir()
     with driver_of(manifest, out, "--workers", 1, "--rows", "4:8", TMPDIR=str(scratch)) as driver:
@@ -150,9 +147,7 @@ def test_a_renderer_that_does_not_listen_is_killed(tmp_path: Path) -> None:
     begun = tmp_path / "begun"
     deaf = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     deaf += f"def answer(row):\n    open({str(begun)!r}, 'w').close()\n    time.sleep(600)"
-    with driver_of(
-        small_manifest(tmp_path), tmp_path / "out", "--blender", stand_in(tmp_path, deaf)
-    ) as driver:
+    with driver_of(small_manifest(tmp_path), tmp_path / "out", "--blender", stand_in(tmp_path, deaf)) as driver:
         wait_for(begun.exists)
         workers = children(driver.pid)
         driver.send_signal(signal.SIGINT)
@@ -169,9 +164,7 @@ def test_only_the_rows_that_are_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_renderer_that_always_dies_is_reported_by_row(tmp_path: Path) -> None:
-    dying = stand_in(
-        tmp_path, "def answer(row):\n    print('no luck', file=sys.stderr)\n    os.kill(os.getpid(), 9)"
-    )
+    dying = stand_in(tmp_path, "def answer(row):\n    print('no luck', file=sys.stderr)\n    os.kill(os.getpid(), 9)")
     done = drive(small_manifest(tmp_path), tmp_path / "out", "--blender", dying, "--workers", 2)
     assert done.returncode == 1
     assert sorted(done.stderr.splitlines()) == sorted(
@@ -182,9 +175,7 @@ def test_a_renderer_that_always_dies_is_reported_by_row(tmp_path: Path) -> None:
 
 def test_a_row_that_kills_every_renderer_does_not_stop_the_others(tmp_path: Path) -> None:
     body = "def answer(row):\n    if row == 1:\n        sys.exit(3)\n    return good(row)"
-    done = drive(
-        small_manifest(tmp_path), tmp_path / "out", "--blender", stand_in(tmp_path, body), "--workers", 1
-    )
+    done = drive(small_manifest(tmp_path), tmp_path / "out", "--blender", stand_in(tmp_path, body), "--workers", 1)
     assert done.returncode == 1
     assert done.stderr == "failed: two: the renderer ended with exit code 3\n"
     assert done.stdout.startswith("3 rendered, 0 already there, 1 failed")
@@ -194,9 +185,7 @@ def test_a_row_is_tried_once_more(tmp_path: Path) -> None:
     mark = tmp_path / "tried"
     body = f"def answer(row):\n    if row == 2 and not os.path.exists({str(mark)!r}):\n"
     body += f"        open({str(mark)!r}, 'w').close()\n        sys.exit(3)\n    return good(row)"
-    done = drive(
-        small_manifest(tmp_path), tmp_path / "out", "--blender", stand_in(tmp_path, body), "--workers", 1
-    )
+    done = drive(small_manifest(tmp_path), tmp_path / "out", "--blender", stand_in(tmp_path, body), "--workers", 1)
     assert done.returncode == 0 and done.stderr == "" and mark.exists()
     assert done.stdout.startswith("4 rendered, 0 already there, 0 failed")
 
@@ -241,9 +230,7 @@ def test_an_edit_of_the_manifest_while_it_renders_reaches_no_worker(tmp_path: Pa
 
 
 def test_a_blender_that_is_too_old_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
-    line = (
-        "blender: expected Blender 3.4 or newer with Python 3.11 or newer, got Blender 2.79 with Python 3.5"
-    )
+    line = "blender: expected Blender 3.4 or newer with Python 3.11 or newer, got Blender 2.79 with Python 3.5"
     old = stand_in(
         tmp_path,
         f"print('Warning: no sound', file=sys.stderr)\nprint({line!r}, file=sys.stderr)\nsys.exit(2)",
@@ -282,10 +269,7 @@ def test_a_refused_manifest_renders_nothing(tmp_path: Path, capsys: pytest.Captu
     path = small_manifest(tmp_path)
     path.write_text(path.read_text().replace("two,train", "one,train"))
     assert main(["render", str(path), "--out", str(tmp_path / "out")]) == 2
-    assert (
-        capsys.readouterr().err
-        == "small.csv:3 run: expected a name used once, it stands in line 2 too, got 'one'\n"
-    )
+    assert capsys.readouterr().err == "small.csv:3 run: expected a name used once, it stands in line 2 too, got 'one'\n"
     assert not (tmp_path / "out").exists()
 
 
@@ -304,9 +288,7 @@ def test_a_refused_manifest_renders_nothing(tmp_path: Path, capsys: pytest.Captu
     ],
     ids=lambda arguments: " ".join(arguments)[:50],
 )
-def test_a_wrong_command_line_is_exit_code_2(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_wrong_command_line_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
@@ -332,9 +314,7 @@ def test_a_renderer_that_dies_while_it_compares_is_named(code: int, tmp_path: Pa
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
 
     def here() -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*map(str, words)], capture_output=True, text=True, cwd=tmp_path, env=environment
-        )
+        return subprocess.run([*map(str, words)], capture_output=True, text=True, cwd=tmp_path, env=environment)
 
     assert here().stdout.splitlines()[-1].startswith("4 rendered")
     (tmp_path / "renders" / "small" / "records" / "one.json").touch()
@@ -343,15 +323,11 @@ def test_a_renderer_that_dies_while_it_compares_is_named(code: int, tmp_path: Pa
     stand_in(tmp_path, dies + "def answer(row):\n    return good(row)")
     done = here()
     assert done.returncode == 1 and "rendered" not in done.stdout
-    assert (
-        f"the renderer ended with {'exit code 3' if code > 0 else 'signal SIGKILL'}: no luck" in done.stderr
-    )
+    assert f"the renderer ended with {'exit code 3' if code > 0 else 'signal SIGKILL'}: no luck" in done.stderr
 
 
 @pytest.mark.parametrize("rows", ["x", "1", "3:1", "9:", "-1:2", "1:2:3", "1.0:2"])
 def test_wrong_rows_are_exit_code_2(rows: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert (
-        main(["render", str(small_manifest(tmp_path)), "--out", str(tmp_path / "out"), f"--rows={rows}"]) == 2
-    )
+    assert main(["render", str(small_manifest(tmp_path)), "--out", str(tmp_path / "out"), f"--rows={rows}"]) == 2
     assert capsys.readouterr().err.startswith("--rows: expected ")
     assert not (tmp_path / "out").exists()

@@ -35,8 +35,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     rows = [row(f"t{n}", operator=HOSTILE if n else "B") for n in range(6)]
     rows += [
-        row(f"u{n}", "validation", f"bent@r1c{n - 5}:tilt_deg=12", camera="left", operator="B")
-        for n in range(6, 9)
+        row(f"u{n}", "validation", f"bent@r1c{n - 5}:tilt_deg=12", camera="left", operator="B") for n in range(6, 9)
     ]
     rows += [row("v9", "test_housing", "missing@r3c9;bent@r1c1:tilt_deg=9", housing="ribbed", operator="B")]
     write_renders(folder / "out", rows)
@@ -129,9 +128,7 @@ def test_contact_sheets_show_pictures_with_their_boxes(dataset: Path, tmp_path: 
     for attributes in pictures:
         content = base64.b64decode((attributes["src"] or "").removeprefix("data:image/jpeg;base64,"))
         assert Image.open(io.BytesIO(content)).size == (96, 48)
-    boxes = [
-        attributes for tag, attributes in page.tags if tag == "rect" and "box-" in (attributes["class"] or "")
-    ]
+    boxes = [attributes for tag, attributes in page.tags if tag == "rect" and "box-" in (attributes["class"] or "")]
     classes = [re.sub(r".*box-", "", attributes["class"] or "") for attributes in boxes]
     assert {name: classes.count(name) for name in set(classes)} == {
         "BENDNG": 2 + 1,
@@ -148,9 +145,7 @@ def test_contact_sheets_show_pictures_with_their_boxes(dataset: Path, tmp_path: 
 
 
 def test_contact_sheets_take_each_kind_of_picture_before_a_second_one() -> None:
-    rows: list[tuple[str, int, tuple[Any, ...]]] = [
-        ("train", n, ("train", "bent", "center")) for n in range(5)
-    ]
+    rows: list[tuple[str, int, tuple[Any, ...]]] = [("train", n, ("train", "bent", "center")) for n in range(5)]
     rows += [("train", 5, ("train", "bent", "left")), ("validation", 0, ("validation", "bent", "center"))]
     assert set(spread(rows, 3)) == {("train", 0), ("train", 5), ("validation", 0)}
     assert len(spread(rows, 50)) == 7
@@ -222,9 +217,7 @@ def test_renders_of_another_dataset_are_refused(tmp_path: Path, change: str) -> 
     build(write_renders(tmp_path / "out", rows), tmp_path / "set", SCENES, Options({}))
     rows[0] |= {"defects": "bent@r1c2:tilt_deg=20"} if change == "seed" else {}
     other = write_renders(tmp_path / "other", rows, grain=6.0 if change == "seed" else 3.0)
-    message = (
-        r"--renders .*other: expected the folder that the dataset was built from, got .* of the name t[12]"
-    )
+    message = r"--renders .*other: expected the folder that the dataset was built from, got .* of the name t[12]"
     with pytest.raises(InputError, match=message):
         write_report(tmp_path / "set", tmp_path / "report.html", "--renders", str(other))
     assert not (tmp_path / "report.html").exists()

@@ -38,9 +38,7 @@ def model() -> SoartC:
 
 @settings(max_examples=times(15))
 @given(st.floats(-3, 3), st.floats(-8, 8), st.floats(-8, 8), st.floats(0.97, 1.03))
-def test_registration_finds_rotation_shift_and_scale(
-    angle: float, dx: float, dy: float, scale: float
-) -> None:
+def test_registration_finds_rotation_shift_and_scale(angle: float, dx: float, dy: float, scale: float) -> None:
     image = board(1)
     reference = warp(image, Pose(angle, dx, dy, scale), image.shape)
     found = register(np.clip(1.3 * image, 0, 1), reference, rotation_deg=4)
@@ -92,9 +90,7 @@ def test_all_ways_of_stage_one_find_the_word() -> None:
 def test_colour_sees_what_grey_does_not() -> None:
     rng = np.random.default_rng(5)
     grey = [np.repeat(board(n)[..., None], 3, axis=2) for n in range(6)]
-    fitted = SoartC(window=8).fit(
-        [np.clip(g + rng.normal(0, 0.01, g.shape), 0, 1).astype(np.float32) for g in grey]
-    )
+    fitted = SoartC(window=8).fit([np.clip(g + rng.normal(0, 0.01, g.shape), 0, 1).astype(np.float32) for g in grey])
     tinted = grey[0].copy()
     tinted[20:30, 30:40] += np.array([0.12, -0.12, 0.0], np.float32)
     anomaly = fitted.anomaly(np.clip(tinted, 0, 1))

@@ -233,10 +233,7 @@ def test_grey_of_sixteen_bits_is_judged_as_that_of_eight(tmp_path: Path) -> None
     scores = []
     for bits in ("8", "16"):
         out = tmp_path / f"out_{bits}"
-        assert (
-            main(["inspect", str(tmp_path / "no_word.png"), "--golden", str(tmp_path / bits), "-o", str(out)])
-            == 0
-        )
+        assert main(["inspect", str(tmp_path / "no_word.png"), "--golden", str(tmp_path / bits), "-o", str(out)]) == 0
         scores.append(json.loads((out / "no_word.json").read_text("utf-8"))["score"])
     assert scores[0] == scores[1] > 1
 
@@ -272,9 +269,7 @@ def test_watching_goes_on_after_a_damaged_picture_and_ends_with_ctrl_c(
     assert sorted(path.name for path in out.iterdir()) == ["whole.json", "whole.png"]
 
 
-def test_watching_never_writes_one_verdict_over_another(
-    folder: Path, tmp_path: Path, monkeypatch, capsys
-) -> None:
+def test_watching_never_writes_one_verdict_over_another(folder: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     part(21, word=False).save(tmp_path / "p.jpg")
     part(22).save(tmp_path / "p.png")
 
@@ -306,9 +301,7 @@ loaded = [name for name in ("torch", "datasets", "bpy", "matplotlib") if name in
 peak = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]
 print(code, loaded, int(peak) // 1024)
 """
-    run = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     code, loaded, peak = run.stdout.strip().splitlines()[-1].split()
     assert (code, loaded) == ("0", "[]")
     assert int(peak) < 250

@@ -163,12 +163,8 @@ def test_boxes_of_other_classes_or_of_another_form_are_refused(make_rows, tmp_pa
     else:
         form = {"bbox": List(box), "category": List(ClassLabel(names=names))}
         value = {"bbox": [[1, 1, 2, 2]], "category": [0]}
-    features = Features(
-        {"image": Image(), "label": ClassLabel(names=["BENDNG", "NUKENG", "OK"]), "objects": form}
-    )
-    rows = [
-        {"image": row["image"], "label": row["label"], "objects": value} for row in make_rows("train", 3, 0)
-    ]
+    features = Features({"image": Image(), "label": ClassLabel(names=["BENDNG", "NUKENG", "OK"]), "objects": form})
+    rows = [{"image": row["image"], "label": row["label"], "objects": value} for row in make_rows("train", 3, 0)]
     (tmp_path / "data" / "data").mkdir(parents=True)
     for split in ("train", "validation"):
         path = tmp_path / "data" / "data" / f"{split}-00000-of-00001.parquet"
@@ -179,9 +175,7 @@ def test_boxes_of_other_classes_or_of_another_form_are_refused(make_rows, tmp_pa
 
 def test_a_dataset_that_was_built_again_is_read_again(make_dataset, make_rows, tmp_path):
     card = "---\nconfigs:\n- config_name: default\n  data_files:\n"
-    card += "".join(
-        f"  - split: {name}\n    path: data/{name}-*.parquet\n" for name in ("train", "validation")
-    )
+    card += "".join(f"  - split: {name}\n    path: data/{name}-*.parquet\n" for name in ("train", "validation"))
     folder, seen = tmp_path / "dataset", []
     for seed in (1, 2):
         shutil.rmtree(folder, ignore_errors=True)

@@ -88,9 +88,7 @@ def trained(run: Path, plane: Trainee[Tensor], schedule: Schedule = SCHEDULE, **
 
 def test_a_loop_learns_keeps_and_reports(tmp_path):
     told = []
-    outcome = trained(
-        tmp_path / "run", plane := Plane(), report=lambda row, said: told.append((row["epoch"], said))
-    )
+    outcome = trained(tmp_path / "run", plane := Plane(), report=lambda row, said: told.append((row["epoch"], said)))
     rows = read_metrics(tmp_path / "run", 4)
     assert [row["step"] for row in rows] == ["2", "4", "6", "8"]
     assert float(str(rows[-1]["val"])) < float(str(rows[0]["val"]))

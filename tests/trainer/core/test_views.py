@@ -173,9 +173,7 @@ def without(rows: list[dict], *runs: str) -> list[dict]:
         ),
     ],
 )
-def test_what_does_not_make_whole_parts_is_told(
-    spoil, views, message, make_dataset, tmp_path, capsys, small_options
-):
+def test_what_does_not_make_whole_parts_is_told(spoil, views, message, make_dataset, tmp_path, capsys, small_options):
     train, validation = part_rows("train", 6, 0), part_rows("validation", 3, 1)
     data = make_dataset(tmp_path / "data", {"train": spoil(train, validation), "validation": validation})
     run = tmp_path / "run"
@@ -187,9 +185,7 @@ def test_what_does_not_make_whole_parts_is_told(
 def test_a_part_in_two_splits_is_told(few_parts, make_dataset, tmp_path):
     rows = part_rows("train", 3, 0)
     data = make_dataset(tmp_path / "data", {"train": rows, "validation": rows})
-    with pytest.raises(
-        InputError, match="part 1000: expected all its pictures in one split, got some in train too"
-    ):
+    with pytest.raises(InputError, match="part 1000: expected all its pictures in one split, got some in train too"):
         grouped(data)
 
 
@@ -454,10 +450,7 @@ def test_parts_that_are_not_whole_are_named_and_the_others_judged(parts_run, pic
     assert predict(parts_run, pictures, "--json", tmp_path / "v.json") == 2
     said = capsys.readouterr().err
     assert f"{pictures / 'good'}: expected a picture from left, got none" in said
-    assert (
-        f"{pictures / 'nobody.png'}: expected a name that ends in one of the views (center, left, top)"
-        in said
-    )
+    assert f"{pictures / 'nobody.png'}: expected a name that ends in one of the views (center, left, top)" in said
     assert f"{pictures / 'b_top.png'}: expected a picture that can be decoded" in said
     assert [Path(v["part"]).name for v in json.loads((tmp_path / "v.json").read_text())] == ["part.a"]
 

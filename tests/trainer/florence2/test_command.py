@@ -80,9 +80,7 @@ def test_a_run_holds_what_the_page_names(finished: Path):
     wanted = {"model", "sheets", "config.json", "metrics.csv", "summary.json", "report.html", "curves.png"}
     wanted |= {"calibration.png", "changes.json", "changes.png", "forgetting.json", "README.md"}
     assert wanted | {"best.safetensors", "state.safetensors"} == names
-    assert {p.name for p in (finished / "sheets").iterdir()} == {
-        *("epoch_0000.png", "epoch_0003.png", "best.png")
-    }
+    assert {p.name for p in (finished / "sheets").iterdir()} == {*("epoch_0000.png", "epoch_0003.png", "best.png")}
     summary = json.loads((finished / "summary.json").read_text())
     assert summary["trained_parameters"] == summary["parameters"]
     assert summary["splits"]["validation"]["pictures"] == 6
@@ -255,9 +253,7 @@ def test_a_config_without_scenes_is_read_and_its_addresses_count_in_every_scene(
     document["detector"]["seen"] = ["", "r1c1"]
     (run / "config.json").write_text(json.dumps(document))
     seen = load_config(run)[1].seen
-    assert [held_out.group_of("any", [a], seen) for a in ("r1c1", "r1c2", "")] == [
-        *("seen", "held-out", "no position")
-    ]
+    assert [held_out.group_of("any", [a], seen) for a in ("r1c1", "r1c2", "")] == [*("seen", "held-out", "no position")]
 
 
 def test_predict_draws_boxes_and_writes_json(dataset, finished, tmp_path, capsys):
@@ -293,10 +289,7 @@ def test_predict_draws_boxes_and_writes_json(dataset, finished, tmp_path, capsys
     with Image.open(out / "p0.png") as sheet:
         assert sheet.width == 768
     assert (
-        predict.main(
-            ["--model", str(finished), str(pictures), "--threshold", "1", "--json", str(out / "v.json")]
-        )
-        == 0
+        predict.main(["--model", str(finished), str(pictures), "--threshold", "1", "--json", str(out / "v.json")]) == 0
     )
     assert all(v["verdict"] == "OK" for v in json.loads((out / "v.json").read_text()))
 

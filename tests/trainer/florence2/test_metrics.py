@@ -66,10 +66,7 @@ def test_our_average_precision_is_pycocotools():
     rng = np.random.default_rng(0)
     pictures = []
     for index in range(30):
-        boxes = [
-            (x, 10.0, x + 10.0, 20.0)
-            for x in sorted(rng.choice(np.arange(0, 90, 15), 3, replace=False).tolist())
-        ]
+        boxes = [(x, 10.0, x + 10.0, 20.0) for x in sorted(rng.choice(np.arange(0, 90, 15), 3, replace=False).tolist())]
         truth = Truth(str(index), (100, 50), tuple(Pin("", "", b, "BENDNG") for b in boxes), (0, 1, 2))
         found = [
             Found((x1 + d, y1, x2 + d, y2), "BENDNG", float(rng.uniform()))

@@ -46,9 +46,7 @@ def sample(boxes, labels, seed=0) -> Sample:
     pixels = torch.rand((3, SIZE[1], SIZE[0]), generator=torch.Generator().manual_seed(seed))
     categories = torch.tensor([CLASSES.index(label) for label in labels], dtype=torch.long)
     in_answer = categories != CLASSES.index("OK")
-    return Sample(
-        pixels, torch.tensor(boxes).reshape(-1, 4), categories, in_answer, torch.zeros_like(categories)
-    )
+    return Sample(pixels, torch.tensor(boxes).reshape(-1, 4), categories, in_answer, torch.zeros_like(categories))
 
 
 BY_HEART = {
@@ -142,9 +140,7 @@ def test_the_self_test_catches_unmasked_padding(model, collator):
         check_loss(unmasked, logits, batch.labels)
 
 
-@pytest.mark.parametrize(
-    "installed, fits", [("4.55.4", False), ("5.12.0", False), ("5.13.0", True), ("6.0", True)]
-)
+@pytest.mark.parametrize("installed, fits", [("4.55.4", False), ("5.12.0", False), ("5.13.0", True), ("6.0", True)])
 def test_versions_that_learn_nothing_are_refused(installed, fits):
     if fits:
         check_version(installed)
@@ -249,11 +245,7 @@ def test_frozen_parameters_do_not_move_and_the_head_is_not_kept(model, collator)
 
 
 def test_cells_are_where_the_pins_are():
-    samples = [
-        sample(
-            [[0.0, 0.0, 16.0, 8.0], [8.0, 0.0, 16.0, 8.0], [57.0, 25.0, 60.0, 27.0]], ["OK", "BENDNG", "OK"]
-        )
-    ]
+    samples = [sample([[0.0, 0.0, 16.0, 8.0], [8.0, 0.0, 16.0, 8.0], [57.0, 25.0, 60.0, 27.0]], ["OK", "BENDNG", "OK"])]
     categories, boxes = auxiliary_loss.cell_targets(samples, 2, (8, 4), SIZE)
     grid = categories.reshape(4, 8)
     assert grid[0].tolist() == [3, 1, 0, 0, 0, 0, 0, 0]  # OK is class 2: 3; the defect goes before it
@@ -293,9 +285,7 @@ def test_a_close_up_s_guide_and_places_are_those_of_the_whole_picture(model, col
 
 
 def test_a_spread_target_is_kindest_to_the_nearest_bins(model, collator):
-    trainee = DetectionLosses(
-        model, replace(DetectionConfig(), scaffold=0.0, location_smoothing=3.0), collator
-    )
+    trainee = DetectionLosses(model, replace(DetectionConfig(), scaffold=0.0, location_smoothing=3.0), collator)
     ids = collator.vocabulary.location_ids
 
     def loss(said: int) -> float:

@@ -46,9 +46,7 @@ def test_an_earlier_version_s_answer_is_its_rule():
 
 
 def test_an_unmeasured_pin_is_not_missing_where_the_kinds_are_known():
-    truth = truth_of(
-        row_of([thing(20, "NUKENG", kinds=("retracted",), in_answer=True)], [0]), CLASSES, "row 0"
-    )
+    truth = truth_of(row_of([thing(20, "NUKENG", kinds=("retracted",), in_answer=True)], [0]), CLASSES, "row 0")
     assert not truth.targets[0].missing
 
 

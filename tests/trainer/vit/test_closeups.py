@@ -24,25 +24,19 @@ def test_cut_moves_boxes_and_repeats_the_border():
 
 
 def test_a_cut_object_does_not_count():
-    boxes = torch.tensor(
-        [[0.0, 0.0, 8.0, 8.0], [-1.0, 0.0, 9.0, 4.0], [30.0, 0.0, 34.0, 4.0], [40.0, 0.0, 44.0, 4.0]]
-    )
+    boxes = torch.tensor([[0.0, 0.0, 8.0, 8.0], [-1.0, 0.0, 9.0, 4.0], [30.0, 0.0, 34.0, 4.0], [40.0, 0.0, 44.0, 4.0]])
     assert whole_inside(boxes, 32).tolist() == [True, True, False, False]
 
 
 def test_each_class_is_drawn_equally_often_though_one_pin_in_twelve_is_ng(split):
-    batch, _ = CloseUps(split, 32, 3).draw(
-        example_seeds(300, torch.Generator().manual_seed(0)), augmented=False
-    )
+    batch, _ = CloseUps(split, 32, 3).draw(example_seeds(300, torch.Generator().manual_seed(0)), augmented=False)
     counts = torch.bincount(batch.labels, minlength=3)
     assert counts.min() > 75
 
 
 @pytest.mark.parametrize("augmented", [False, True])
 def test_the_centre_object_lies_in_its_box_with_its_class(split, augmented):
-    batch, centres = CloseUps(split, 32, 3).draw(
-        example_seeds(60, torch.Generator().manual_seed(1)), augmented
-    )
+    batch, centres = CloseUps(split, 32, 3).draw(example_seeds(60, torch.Generator().manual_seed(1)), augmented)
     assert batch.pixels.shape == (60, 3, 32, 32)
     for index, centre in enumerate(centres.tolist()):
         # Jitter may bring a pin near the border, never half out of it.
@@ -56,9 +50,7 @@ def test_the_centre_object_lies_in_its_box_with_its_class(split, augmented):
 
 
 def test_objects_that_are_cut_are_ignored(split):
-    batch, _ = CloseUps(split, 32, 3).draw(
-        example_seeds(40, torch.Generator().manual_seed(2)), augmented=False
-    )
+    batch, _ = CloseUps(split, 32, 3).draw(example_seeds(40, torch.Generator().manual_seed(2)), augmented=False)
     inner = batch.boxes.clamp(0, 32)
     area = (inner[..., 2] - inner[..., 0]) * (inner[..., 3] - inner[..., 1])
     share = area / ((batch.boxes[..., 2] - batch.boxes[..., 0]) * (batch.boxes[..., 3] - batch.boxes[..., 1]))
@@ -68,8 +60,7 @@ def test_objects_that_are_cut_are_ignored(split):
 
 def test_draws_repeat_with_the_generator(split):
     first, second = (
-        CloseUps(split, 32, 3).draw(example_seeds(8, torch.Generator().manual_seed(5)), True)[0]
-        for _ in range(2)
+        CloseUps(split, 32, 3).draw(example_seeds(8, torch.Generator().manual_seed(5)), True)[0] for _ in range(2)
     )
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 

@@ -114,9 +114,7 @@ def test_stages_are_runs(staged):
         assert not vit_run.load_model(folder).training
         assert run_folder.read_metrics(folder, 1)[0]["epoch"] == str(epoch)
     last = load_file(staged / "stages" / "00004" / "best.safetensors")
-    assert all(
-        torch.equal(tensor, last[name]) for name, tensor in load_file(staged / "last.safetensors").items()
-    )
+    assert all(torch.equal(tensor, last[name]) for name, tensor in load_file(staged / "last.safetensors").items())
 
 
 def test_killed_and_resumed_with_an_average_equals_uninterrupted(
@@ -178,9 +176,7 @@ def test_weights_of_another_run_with_other_classes(trained_run, make_dataset, ma
         (["--input", "image"], "image", "was trained on nsoart, and has never seen such pictures"),
     ],
 )
-def test_weights_go_on_with_the_pictures_they_know(
-    nsoart_run, tiny_dataset, tmp_path, capsys, given, taken, said
-):
+def test_weights_go_on_with_the_pictures_they_know(nsoart_run, tiny_dataset, tmp_path, capsys, given, taken, said):
     run = tmp_path / "run"
     options = ["--init", str(nsoart_run), "--epochs", "1", "--no-check", "--device", "cpu", *given]
     assert train(tiny_dataset, run, *options) == 0
@@ -229,9 +225,7 @@ def test_wrong_settings_exit_with_2(tiny_dataset, tmp_path, capsys, options, sai
         ("model", "mlp_ratio", -1, "mlp ratio: expected a number above 0, got -1"),
     ],
 )
-def test_a_config_s_values_have_the_options_ranges(
-    trained_run, tiny_dataset, tmp_path, capsys, part, key, value, said
-):
+def test_a_config_s_values_have_the_options_ranges(trained_run, tiny_dataset, tmp_path, capsys, part, key, value, said):
     document = json.loads((trained_run / "config.json").read_text())
     document[part][key] = value
     file = tmp_path / "config.json"

@@ -71,9 +71,7 @@ def test_shuffled_labels_disagree_with_the_boxes(make_dataset, make_rows, tmp_pa
     assert "shuffled" in said and "label" in said and "boxes" in said
 
 
-def test_shuffled_labels_without_boxes_are_warned_of(
-    make_dataset, make_rows, tmp_path, small_options, capsys
-):
+def test_shuffled_labels_without_boxes_are_warned_of(make_dataset, make_rows, tmp_path, small_options, capsys):
     splits = {
         name: [{k: v for k, v in row.items() if k != "objects"} for row in rows]
         for name, rows in shuffled(make_rows, False).items()
@@ -92,15 +90,11 @@ def test_a_missing_class_is_named_before_training(make_dataset, make_rows, tmp_p
     assert "no training picture is NUKENG, but 2 validation pictures are" in capsys.readouterr().out
 
 
-def test_equal_pictures_with_different_labels_are_named(
-    make_dataset, make_rows, tmp_path, small_options, capsys
-):
+def test_equal_pictures_with_different_labels_are_named(make_dataset, make_rows, tmp_path, small_options, capsys):
     rows = make_rows("train", 6, 0, False)
     for row in rows:
         row["image"] = rows[0]["image"]
-    data = make_dataset(
-        tmp_path / "data", {"train": rows, "validation": make_rows("validation", 3, 1, False)}
-    )
+    data = make_dataset(tmp_path / "data", {"train": rows, "validation": make_rows("validation", 3, 1, False)})
     assert train(data, tmp_path / "run", *small_options) == 2
     assert "equal pictures have different labels: train000" in capsys.readouterr().err
 

@@ -67,9 +67,7 @@ print(json.dumps({"refused": refused, "said": [classify(file) for file in sys.ar
 """
 
 
-def test_transformers_alone_asks_for_trust_and_then_says_the_same(
-    trained_run, pictures, tmp_path, monkeypatch
-):
+def test_transformers_alone_asks_for_trust_and_then_says_the_same(trained_run, pictures, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("PYTHONPATH", raising=False)
     (tmp_path / "elsewhere").mkdir()

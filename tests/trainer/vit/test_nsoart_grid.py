@@ -34,9 +34,7 @@ def test_training_evaluation_and_attention(tiny_dataset, small_options, tmp_path
     config, settings = vit_run.load_config(run)
     assert (config.width, config.height, settings.input) == (250, 250, "nsoart")
     assert evaluate(["--model", str(run), "--data", str(tiny_dataset), "--threads", "1"]) == 0
-    assert (
-        attention(["--model", str(run), "--data", str(tiny_dataset), "--threads", "1", "--probes", "3"]) == 0
-    )
+    assert attention(["--model", str(run), "--data", str(tiny_dataset), "--threads", "1", "--probes", "3"]) == 0
     document = json.loads((run / "attention" / "attention.json").read_text("utf-8"))
     # The boxes moved with the pixels: 54 x 22 of 64 x 32 px at 250 / 64, on 16 x 16 patches of 16 px.
     share = 54 * 22 * (250 / 64) ** 2 / 256**2

@@ -144,9 +144,7 @@ def test_balanced_loss_by_hand():
     first = float(torch.log(1 + torch.exp(torch.tensor(-2.0))))
     other = float(torch.log(torch.tensor(2.0)))
     # Weights 1/sqrt(1) and 1/sqrt(4).
-    assert float(balanced_cross_entropy(logits, targets)) == pytest.approx(
-        (first + 4 * 0.5 * other) / (1 + 4 * 0.5)
-    )
+    assert float(balanced_cross_entropy(logits, targets)) == pytest.approx((first + 4 * 0.5 * other) / (1 + 4 * 0.5))
 
 
 def test_rows_without_known_boxes_teach_the_patches_nothing():

@@ -47,9 +47,7 @@ def test_a_run_holds_metrics_pictures_and_weights(trained_run):
     assert [row["stage"] for row in rows] == ["close-ups"] * 12 + ["pictures"] * 28
     assert all((row["train_accuracy"] == "") == (row["stage"] == "close-ups") for row in rows)
     scores = [
-        (float(row["val_balanced_accuracy"]), -float(row["val_loss"]))
-        if row["stage"] == "pictures"
-        else (-1, 0)
+        (float(row["val_balanced_accuracy"]), -float(row["val_loss"])) if row["stage"] == "pictures" else (-1, 0)
         for row in rows
     ]
     assert scores[best - 1] == max(scores)
@@ -78,9 +76,7 @@ def same_but_seconds(a: Path, b: Path) -> bool:
 
 # Died in the close-ups' stage, where the class head has no moments yet; and among the pictures.
 @pytest.mark.parametrize("close_ups", ["0.75", "0.25"])
-def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(
-    tiny_dataset, tmp_path, small_options, close_ups
-):
+def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(tiny_dataset, tmp_path, small_options, close_ups):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     options = ["--epochs", "4", "--dropout", "0.1", "--close-ups", close_ups, *small_options]
     assert train(tiny_dataset, whole, *options) == 0
@@ -105,14 +101,11 @@ def test_seeds_decide_the_result(tiny_dataset, tmp_path, small_options):
 
 
 @pytest.mark.parametrize("drop", ["column", "null"])
-def test_data_without_boxes_trains_on_picture_labels(
-    make_dataset, make_rows, tmp_path, small_options, capsys, drop
-):
+def test_data_without_boxes_trains_on_picture_labels(make_dataset, make_rows, tmp_path, small_options, capsys, drop):
     splits = {name: make_rows(name, 6, 0, objects=False) for name in ("train", "validation")}
     if drop == "column":
         splits = {
-            name: [{k: v for k, v in row.items() if k != "objects"} for row in rows]
-            for name, rows in splits.items()
+            name: [{k: v for k, v in row.items() if k != "objects"} for row in rows] for name, rows in splits.items()
         }
     data = make_dataset(tmp_path / "data", splits)
     assert train(data, tmp_path / "run", "--epochs", "1", *small_options) == 0
@@ -121,10 +114,7 @@ def test_data_without_boxes_trains_on_picture_labels(
 
 def test_collapse_is_said_in_plain_words(tiny_dataset, tmp_path, small_options, capsys):
     # So low a rate leaves the first random answer, one class for everything.
-    assert (
-        train(tiny_dataset, tmp_path / "run", "--epochs", "1", *small_options, "--lr", "1e-9", "--no-check")
-        == 0
-    )
+    assert train(tiny_dataset, tmp_path / "run", "--epochs", "1", *small_options, "--lr", "1e-9", "--no-check") == 0
     said = capsys.readouterr().out
     assert "WARNING: the model says" in said
     assert "WARNING: this run is not usable" in said
@@ -223,10 +213,7 @@ def test_filled_folder_needs_resume_or_overwrite(trained_run, tiny_dataset, tmp_
     below = strange / "thesis.txt" / "run"
     assert train(tiny_dataset, below, *small_options) == 2
     said = capsys.readouterr()
-    assert (
-        f"--out {below}: expected a folder, got the file {strange / 'thesis.txt'}" in said.err
-        and not said.out
-    )
+    assert f"--out {below}: expected a folder, got the file {strange / 'thesis.txt'}" in said.err and not said.out
 
     run = tmp_path / "run"
     shutil.copytree(trained_run, run)
@@ -258,9 +245,7 @@ def contents(run: Path) -> dict[Path, bytes]:
     ],
     ids=["data", "weights", "examination", "shape"],
 )
-def test_overwrite_removes_nothing_before_all_is_checked(
-    trained_run, tiny_dataset, tmp_path, small_options, options
-):
+def test_overwrite_removes_nothing_before_all_is_checked(trained_run, tiny_dataset, tmp_path, small_options, options):
     run = tmp_path / "run"
     shutil.copytree(trained_run, run)
     assert train(tiny_dataset, run, "--overwrite", *small_options, *options) == 2
@@ -276,9 +261,7 @@ def test_a_run_may_be_replaced_by_what_begins_with_it(trained_run, tiny_dataset,
     assert len(table(run)) == 1
 
 
-def test_killed_in_its_first_epoch_it_still_knows_what_it_began_with(
-    trained_run, make_dataset, make_rows, tmp_path
-):
+def test_killed_in_its_first_epoch_it_still_knows_what_it_began_with(trained_run, make_dataset, make_rows, tmp_path):
     """The new class makes the old weights unreadable for the new settings."""
     splits = {name: make_rows(name, 6, 0) for name in ("train", "validation")}
     data = make_dataset(tmp_path / "data", splits, ["BENDNG", "NUKENG", "OK", "OTHERNG"])

@@ -8,9 +8,7 @@ from trainer.vit.network.model import ViT, ViTConfig
 from trainer.vit.verdicts import annotate, judge
 
 
-@pytest.mark.parametrize(
-    "size", [(64, 32), (65, 33), (2000, 20), (20, 2000), (2000, 1), (1, 3000), (640, 60)], ids=str
-)
+@pytest.mark.parametrize("size", [(64, 32), (65, 33), (2000, 20), (20, 2000), (2000, 1), (1, 3000), (640, 60)], ids=str)
 def test_the_peak_lies_in_the_picture(size):
     torch.manual_seed(0)
     model = ViT(ViTConfig(("BENDNG", "NUKENG", "OK"), 64, 32, dim=32, depth=1, heads=2)).eval()

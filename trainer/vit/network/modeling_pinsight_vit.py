@@ -35,9 +35,7 @@ class PinsightViTConfig(PretrainedConfig):
 
     model_type = "pinsight_vit"
 
-    def __init__(
-        self, model: dict[str, Any] | None = None, logit_temperature: float = 1.0, **kwargs: Any
-    ) -> None:
+    def __init__(self, model: dict[str, Any] | None = None, logit_temperature: float = 1.0, **kwargs: Any) -> None:
         self.model = model
         self.logit_temperature = logit_temperature
         if model is not None:
@@ -132,9 +130,7 @@ class PinsightViTForImageClassification(PreTrainedModel):
         """
         views = self.vit.config.views
         if (tuple(pixel_values.shape[1:-3]) or (0,)) != (len(views),):
-            expected = (
-                f"(B, {len(views)}, C, H, W), the views {', '.join(views)}" if views else "(B, C, H, W)"
-            )
+            expected = f"(B, {len(views)}, C, H, W), the views {', '.join(views)}" if views else "(B, C, H, W)"
             raise ValueError(f"pixel_values: expected {expected}, got {tuple(pixel_values.shape)}")
         prediction = self.vit(pixel_values)
         loss = None if labels is None else F.cross_entropy(prediction.logits, labels)

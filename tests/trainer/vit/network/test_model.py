@@ -11,9 +11,7 @@ CLASSES = ("BENDNG", "NUKENG", "OK")
 
 def small(**changes) -> ViT:
     torch.manual_seed(0)
-    return ViT(
-        ViTConfig(CLASSES, **{"width": 64, "height": 32, "dim": 32, "depth": 1, "heads": 2, **changes})
-    ).eval()
+    return ViT(ViTConfig(CLASSES, **{"width": 64, "height": 32, "dim": 32, "depth": 1, "heads": 2, **changes})).eval()
 
 
 @pytest.mark.parametrize(
