@@ -21,10 +21,9 @@ from pathlib import Path
 from trainer.core.card import PINSIGHT
 from trainer.core.console import say
 from trainer.core.errors import InputError
-from trainer.core.run_folder import CONFIG, check_folder, kind_of
+from trainer.core.run_folder import CONFIG, REPORT, SUMMARY, check_folder, kind_of
 
 DATASETS, RUNS = Path("datasets"), Path("runs")
-SUMMARY, REPORT = "summary.json", "report.html"
 # What a dataset has beside its rows that whoever uses a run may need, each where it exists.
 DATASET_FILES = ("nsoart.json", "connectors.json")
 

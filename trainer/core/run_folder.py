@@ -25,7 +25,7 @@ from torch import Tensor
 from trainer.core.errors import InputError
 
 CONFIG, BEST, LAST, STATE = "config.json", "best.safetensors", "last.safetensors", "state.safetensors"
-METRICS, REPORT = "metrics.csv", "report.html"
+METRICS, SUMMARY, REPORT = "metrics.csv", "summary.json", "report.html"
 Row = dict[str, object]
 
 

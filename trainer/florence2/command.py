@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 KIND = "florence2"  # what default names of runs end in
 RUN_FILES = (
-    *(run_folder.CONFIG, run_folder.BEST, run_folder.STATE, run_folder.METRICS, places.SUMMARY),
+    *(run_folder.CONFIG, run_folder.BEST, run_folder.STATE, run_folder.METRICS, run_folder.SUMMARY),
     *("report.html", "curves.png", "calibration.png", "changes.png", "changes.json", "forgetting.json"),
     *("README.md", *places.DATASET_FILES),
 )

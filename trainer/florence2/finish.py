@@ -11,7 +11,7 @@ import torch
 from trainer.core import run_folder
 from trainer.core.console import say
 from trainer.core.loop import Outcome
-from trainer.core.run_folder import read_metrics
+from trainer.core.run_folder import SUMMARY, read_metrics
 from trainer.florence2 import forgetting, lora, metrics, plots, sheets
 from trainer.florence2.answers import AnswerGrammar, Found
 from trainer.florence2.card import model_card
@@ -19,7 +19,6 @@ from trainer.florence2.detect import answers
 from trainer.florence2.examples import Examples
 from trainer.florence2.losses import DetectionLosses
 from trainer.florence2.network import load, trained_parameters
-from trainer.florence2.results import SUMMARY
 from trainer.florence2.run import ADAPTER, MODEL, Detector, save_config, save_model
 from trainer.florence2.run_page import write_page
 

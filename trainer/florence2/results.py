@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.core import results_folder
-
-SUMMARY = "summary.json"
+from trainer.core.run_folder import SUMMARY
 
 
 def summary_of(run: Path) -> Mapping[str, Any]:

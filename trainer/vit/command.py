@@ -31,7 +31,7 @@ from trainer.vit.run_page import write_page
 KIND = "vit"  # what default names of runs end in
 RUN_FILES = (
     *(run_folder.CONFIG, run_folder.BEST, run_folder.LAST, run_folder.STATE, run_folder.METRICS),
-    *("curves.png", "confusion.png", places.SUMMARY, frozen_threshold.FROZEN),
+    *("curves.png", "confusion.png", run_folder.SUMMARY, frozen_threshold.FROZEN),
     *(*hub_files.CODE, *hub_files.EARLIER_CODE, hub_files.PROCESSOR, *places.DATASET_FILES),
     *(doctor.EXAMINATION, "report.html", "README.md"),
     "attention*",  # half written ones, of any stage: those folders go as a whole

@@ -9,8 +9,8 @@ from typing import Any
 
 from trainer.core import frozen_threshold, results_folder, run_folder
 from trainer.core.errors import InputError
+from trainer.core.run_folder import SUMMARY
 
-SUMMARY = "summary.json"
 # Folders in a run: what trainer.evaluate and trainer.attention measure, and copies of the run after some epochs.
 EVALUATION, ATTENTION, STAGES = "evaluation", "attention", "stages"
 # In the folder of the attention.
