@@ -30,7 +30,7 @@ help:
 	@echo "make soak    what is random, killed or long, at length: hours; SOAK=5 is a quarter of it"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   how fast the parts are, as numbers"
-	@echo "make study   train what docs/results.md is made from; STUDY_ARGS=\"--list\" says what is left"
+	@echo "make study   train what docs/explanation/results.md is made from; STUDY_ARGS=\"--list\" says what is left"
 	@echo "make venv    only make .venv and install"
 	@echo "make clean-demo   remove the demo's results"
 

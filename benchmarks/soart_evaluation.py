@@ -1,10 +1,10 @@
-"""SOARTC and plain comparisons on renders that nothing was chosen on; the numbers of docs/soart.md.
+"""SOARTC and plain comparisons on renders that nothing was chosen on; the numbers of docs/explanation/soart.md.
 
     python -m benchmarks.soart_plan --to M
     python -m generator render M/soart_ok.csv --out R --mask-scale 1                 and soart_defects.csv likewise
     python -m benchmarks.soart_evaluation detect R --to results                      AUROC by kind, size and disturbance
     python -m benchmarks.soart_evaluation thresholds R --to results                  do the stated intervals hold?
-    python -m benchmarks.soart_evaluation tables results --to docs/soart_detection.md
+    python -m benchmarks.soart_evaluation tables results --to docs/explanation/soart_detection.md
 
 Every method sees the same pictures: laid over the unit space's mean, gain set. The plain ones compare with that mean
 only; `deviation` also knows each pixel's spread over the members, as SOARTC does. A picture's score is its map's

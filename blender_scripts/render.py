@@ -67,7 +67,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         description="Render a manifest: pictures, masks and the truth of each. Repeat it to resume.",
     )
     add = parser.add_argument
-    add("manifest", type=Path, help="the CSV manifest (docs/manifest.md)")
+    add("manifest", type=Path, help="the CSV manifest (docs/reference/manifest.md)")
     out = "folder for images, masks and records (default: renders/ and the manifest's name without its ending)"
     add("--out", type=Path, metavar="DIR", help=out)
     scenes = "folder with the scenes (default: %(default)s)"

@@ -1,4 +1,4 @@
-"""Make the sheets of docs/gallery.md: every scene and housing, every kind of defect at three sizes, with its box.
+"""Make the sheets of docs/explanation/gallery.md: every scene and housing, every kind of defect at three sizes, boxed.
 
     python -m docs.gallery [--only scenes]
 

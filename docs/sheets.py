@@ -1,4 +1,4 @@
-"""Make the picture sheets of docs/optics.md: one per optical effect, the same part under changing settings.
+"""Make the picture sheets of docs/explanation/optics.md: one per optical effect, the same part under changing settings.
 
     python -m docs.sheets [--only aperture]
 

@@ -2,7 +2,7 @@
 
     python -m studies --list                            what is done, what is to do, how long it takes
     python -m studies --only ladder --seeds 1 --time 60
-    python -m studies --write                           new results into the table; from it docs/results.md, its figures
+    python -m studies --write                           new results into the table; the page and its figures from it
 
 A finished run is never repeated. Renders, datasets, trainings and new results lie in the work folder; kill it when you
 like and repeat the command. Several such commands may run at once on one work folder.
@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--write",
         action="store_true",
-        help="add new results to the table and write docs/results.md from it; runs nothing",
+        help="add new results to the table and write docs/explanation/results.md from it; runs nothing",
     )
     p.add_argument(
         "--only",
@@ -202,7 +202,7 @@ def run_all(runs: Sequence[Run], execution: Execution, minutes: float | None) ->
     for run, why in outcome.failed:
         print(f"failed: {run.name}: {why}", file=sys.stderr)
     if outcome.done:
-        print("python -m studies --write   adds the results to the table and makes docs/results.md anew")
+        print("python -m studies --write   adds the results to the table and makes docs/explanation/results.md anew")
     return 1 if outcome.failed else 0
 
 

@@ -1,4 +1,4 @@
-"""docs/results.md and its figures, from the runs' results alone: what stands between the markers is written here.
+"""docs/explanation/results.md and its figures, from the results alone: what stands between the markers is written here.
 
 The text outside of the markers is a person's. A question without results says "not run yet".
 """

@@ -76,7 +76,9 @@ def blocks(text: str) -> Iterator[tuple[str, str]]:
 
 def test_every_manifest_column_is_described_and_whether_it_is_needed():
     found = {
-        named(row["column"])[0]: row for heading, row in tables(text_of("docs/manifest.md")) if heading == "Columns"
+        named(row["column"])[0]: row
+        for heading, row in tables(text_of("docs/reference/manifest.md"))
+        if heading == "Columns"
     }
     assert set(found) == {*REQUIRED, *OPTIONAL}
     assert {name for name, row in found.items() if row["needed"].startswith("yes")} == set(REQUIRED)
@@ -84,17 +86,19 @@ def test_every_manifest_column_is_described_and_whether_it_is_needed():
 
 
 def test_reserved_columns_are_named():
-    assert not set(RESERVED) - set(named(text_of("docs/manifest.md")))
+    assert not set(RESERVED) - set(named(text_of("docs/reference/manifest.md")))
 
 
 def test_every_kind_of_defect_is_described():
-    found = [named(row["kind"])[0] for heading, row in tables(text_of("docs/manifest.md")) if heading == "Kinds"]
+    found = [
+        named(row["kind"])[0] for heading, row in tables(text_of("docs/reference/manifest.md")) if heading == "Kinds"
+    ]
     assert found == list(KINDS)
 
 
 def test_parameters_ranges_and_defaults_are_the_code_s():
     found = {}
-    for heading, row in tables(text_of("docs/manifest.md")):
+    for heading, row in tables(text_of("docs/reference/manifest.md")):
         if heading == "Parameters":
             key = named(row["kind"])[0], named(row["parameter"])[0]
             limits = RANGE.fullmatch(row["range"])
@@ -115,7 +119,7 @@ def test_parameters_ranges_and_defaults_are_the_code_s():
 
 
 def test_the_kinds_without_parameters_are_named():
-    text = text_of("docs/manifest.md")
+    text = text_of("docs/reference/manifest.md")
     assert all(f"`{kind.name}` takes no parameters" in text for kind in KINDS.values() if not kind.parameters)
 
 
@@ -177,14 +181,14 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Asked:
 
 
 def example_scene() -> str:
-    (content,) = (content for language, content in blocks(text_of("docs/scenes.md")) if language == "toml")
+    (content,) = (content for language, content in blocks(text_of("docs/reference/scenes.md")) if language == "toml")
     return content
 
 
 def scene_rows() -> dict[tuple[str, str], dict[str, str]]:
     """Rows of the key tables, by section and key."""
     found = {}
-    for heading, row in tables(text_of("docs/scenes.md")):
+    for heading, row in tables(text_of("docs/reference/scenes.md")):
         section = "" if heading == "Top level" else heading.strip("`[]")
         key = section, named(row["key"])[0]
         assert key not in found, f"{key} is described twice"
@@ -247,7 +251,7 @@ def test_defaults_of_a_scene_s_keys_are_the_code_s(asked: Asked):
 
 
 def test_every_view_s_own_table_is_named():
-    assert {f"[camera.{name}]" for name in CAMERAS} <= set(named(text_of("docs/scenes.md")))
+    assert {f"[camera.{name}]" for name in CAMERAS} <= set(named(text_of("docs/reference/scenes.md")))
 
 
 def test_the_example_scene_can_be_read(tmp_path: Path):
@@ -266,7 +270,7 @@ def keys_of(value: Any) -> set[str]:
 
 
 def test_every_key_of_a_record_is_described_and_no_other(rendered: Path, tmp_path: Path):
-    rows = tables(text_of("docs/records.md"))
+    rows = tables(text_of("docs/reference/records.md"))
     described = {name for _, row in rows if "key" in row for name in named(row["key"])}
     kept = records(rendered)
     # What is written only where arrays are asked for: the same code, on one of the records.
@@ -278,7 +282,7 @@ def test_every_key_of_a_record_is_described_and_no_other(rendered: Path, tmp_pat
 
 def test_every_column_of_a_dataset_is_described():
     features = pytest.importorskip("generator.dataset.rows").features(other=True, masks=True)
-    text = text_of("docs/dataset.md")
+    text = text_of("docs/reference/dataset.md")
     rows = [row for heading, row in tables(text) if heading == "Columns"]
     columns = {name for row in rows for name in named(row.get("column", ""))}
     assert columns - set(RESERVED) == set(features) - set(RESERVED)
@@ -288,7 +292,7 @@ def test_every_column_of_a_dataset_is_described():
 
 def test_the_classes_have_their_numbers():
     labels = pytest.importorskip("generator.dataset.labels")
-    rows = [row for _, row in tables(text_of("docs/dataset.md")) if "number" in row]
+    rows = [row for _, row in tables(text_of("docs/reference/dataset.md")) if "number" in row]
     assert [(int(row["number"]), named(row["class"])[0]) for row in rows] == list(enumerate(labels.CLASSES))
 
 
@@ -465,7 +469,9 @@ def test_every_file_that_a_page_names_exists():
 
 def test_the_search_for_missing_files_finds_them():
     page = DOCS / "made.md"
-    text = "`docs/none.md`, `none.toml` and [a](gone.md) beside `docs/dataset.md`, [b](dataset.md) and `out/x`"
+    text = (
+        "`docs/none.md`, `none.toml` and [a](gone.md) beside `docs/reference/dataset.md`, [b](dataset.md) and `out/x`"
+    )
     with mock.patch.object(Path, "read_text", lambda *_: text):
         assert missing_files(page) == [
             "docs/made.md: docs/none.md",

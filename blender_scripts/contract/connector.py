@@ -1,6 +1,7 @@
 """A connector as a scene file describes it: positions, shell, housings, terminals, cameras, light, tolerance.
 
-Units are in the names. World: mating face z = 0, X right, Y up, Z towards the viewer. docs/scenes.md explains each key.
+Units are in the names. World: mating face z = 0, X right, Y up, Z towards the viewer.
+docs/reference/scenes.md explains each key.
 """
 
 from __future__ import annotations

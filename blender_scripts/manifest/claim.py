@@ -1,7 +1,8 @@
 """Which folder a manifest is rendered into, and what keeps it out: others' files, others' rows, another place.
 
 A folder holds a copy of each manifest under manifests/, and in manifest_paths.json where each came from. The manifest
-of that place may have been edited; one of the same name from elsewhere may change and lose nothing. docs/records.md.
+of that place may have been edited; one of the same name from elsewhere may change and lose nothing.
+docs/reference/records.md.
 """
 
 from __future__ import annotations

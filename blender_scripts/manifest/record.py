@@ -1,7 +1,7 @@
 """The record: the truth of one picture as JSON, and the hash that tells whether a row is finished.
 
-Keys and units are those of docs/records.md. Numbers are rounded to a nanometre or a millionth of a pixel, so that the
-text is short and the same everywhere.
+Keys and units are those of docs/reference/records.md. Numbers are rounded to a nanometre or a millionth of a pixel,
+so that the text is short and the same everywhere.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The instance mask: which index is seen where, rendered finer than the picture; visible boxes come from it.
 
-A visible box ends at the outermost mask pixel of a pin, except at slivers between two others (docs/records.md).
+A visible box ends at the outermost mask pixel of a pin, except at slivers between two others
+(docs/reference/records.md).
 """
 
 from __future__ import annotations

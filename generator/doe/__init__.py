@@ -1,7 +1,7 @@
 """Design of experiments: a SPEC of factors and levels to a balanced manifest, and the check of any manifest.
 
 design.py        `generator design`: the splits of a SPEC to CSV
-spec.py  spec_reader.py  spec_defects.py    what a SPEC says, and reading it (docs/design.md)
+spec.py  spec_reader.py  spec_defects.py    what a SPEC says, and reading it (docs/reference/design.md)
 tables.py  levels.py    full, fractional and orthogonal tables; the factors' levels of each picture
 blocks.py        which pin positions are held out
 assignment.py    which kind of defect at which pin, in turn

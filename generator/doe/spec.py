@@ -1,4 +1,4 @@
-"""What a SPEC says: factors and levels, classes, defects, hold-out and splits. docs/design.md."""
+"""What a SPEC says: factors and levels, classes, defects, hold-out and splits. docs/reference/design.md."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """Files of every command. Base install only.
 
+palette        the colours of pages, plots and boxes: one hue for each class and verdict
 pictures       where a picture is decoded, for import, build, inspect, training and prediction: suffixes, orientation,
                depth, modes, what is refused
 pin_boxes      where pins lie on a picture: what `--positions` reads

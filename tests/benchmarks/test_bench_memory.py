@@ -1,4 +1,4 @@
-"""What docs/records.md says of memory holds over thousands of frames."""
+"""What docs/reference/records.md says of memory holds over thousands of frames."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The manifests of the inspection's station never change: docs/soart_detection.md and the study were made with them."""
+"""The manifests of the inspection's station never change: docs/explanation/soart_detection.md was made with them."""
 
 import hashlib
 import sys

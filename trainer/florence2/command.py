@@ -2,8 +2,8 @@
 
 `--model tiny`, the default, builds a small Florence-2 on the spot and trains it from random weights on a CPU; a
 published checkpoint (`florence-community/Florence-2-base-ft`, `-large`) or a folder is fine-tuned: all of it, a part,
-a share, or by LoRA. docs/florence2.md explains options and files; what is read and written when nobody says:
-`trainer.core.places`.
+a share, or by LoRA. docs/how_to/train_florence2.md explains options and files; defaults of
+`--data` and `--out`: `trainer.core.places`.
 """
 
 import argparse

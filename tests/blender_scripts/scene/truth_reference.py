@@ -164,7 +164,7 @@ class Reference:
         Args:
             here: which pixels.
             start: where they begin.
-            sliver_px2: the sides move inwards past so much, as docs/records.md defines the visible box.
+            sliver_px2: the sides move inwards past so much, as docs/reference/records.md defines the visible box.
             fine: fine pixels per px.
         """
         from blender_scripts.geometry.lens import distort

@@ -1,0 +1,46 @@
+"""The colours of everything people look at: pages, plots, and boxes drawn on pictures.
+
+Each class and verdict has one hue everywhere. On a picture (dark metal, bright plastic) the hue is light and its text
+lighter still; on a page it is dark enough to read on white, and light enough on a dark page.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Hue(NamedTuple):
+    """One colour in its four uses, as `#rrggbb`."""
+
+    on_white: str
+    on_dark: str
+    on_picture: str
+    text_on_picture: str
+
+
+# Classes as `generator.dataset.labels` names them, then the verdicts.
+HUES = {
+    "BENDNG": Hue("#a86400", "#f0a02c", "#ffa726", "#ffc46b"),
+    "NUKENG": Hue("#c2297d", "#f065ac", "#ff4fa3", "#ff9ccb"),
+    "OTHERNG": Hue("#6b55c9", "#a493f5", "#b39cff", "#d3c6ff"),
+    "OK": Hue("#12866a", "#3fbf9b", "#2fd6a5", "#8fecd0"),
+    "NG": Hue("#c0231c", "#ff6b5e", "#ff5a4d", "#ffa59d"),
+}
+# Classes of other people's data, in order of their names.
+_OTHERS = (
+    Hue("#2f6fb3", "#5fa2e6", "#5ac8ff", "#a9e1ff"),
+    Hue("#7a6a00", "#d6c23a", "#ffe14d", "#fff0a6"),
+    Hue("#8a4b2a", "#d39372", "#ff9e6e", "#ffcbb0"),
+    Hue("#3d7d3d", "#86c986", "#9be29b", "#cdf1cd"),
+)
+
+
+def hue(name: str) -> Hue:
+    """The colours of a class or verdict; any other name has one of four by its letters, the same in every process."""
+    return HUES.get(name) or _OTHERS[sum(name.encode()) % len(_OTHERS)]
+
+
+def rgb(colour: str) -> tuple[int, int, int]:
+    """`#rrggbb` as red, green and blue from 0 to 255, as Pillow and NumPy take it."""
+    red, green, blue = bytes.fromhex(colour.removeprefix("#"))
+    return red, green, blue
