@@ -16,6 +16,7 @@ pytest.importorskip("transformers")
 pytest.importorskip("peft")
 pytest.importorskip("pycocotools")
 
+from generator.io.palette import hue, rgb
 from tests.trainer.conftest import dying_in_epoch, png_bytes
 from tests.trainer.florence2.florence2_rows import detection_of, with_answers
 from trainer import evaluate, predict
@@ -25,7 +26,6 @@ from trainer.core.run_folder import read_tensors
 from trainer.florence2 import (
     command,
     comparison,
-    drawing,
     evaluation,
     forgetting,
     lora,
@@ -300,7 +300,7 @@ def test_an_annotated_picture_shows_the_box():
     sheet = verdicts.annotate(Image.new("RGB", (128, 64)), verdict)
     assert verdict.verdict == "NG" and verdict.boxes[0].address is None
     bar = sheet.height - 64 * 6
-    assert sheet.getpixel((20 * 6 - 2, bar + 25 * 6)) == drawing.COLOURS["NUKENG"]
+    assert sheet.getpixel((20 * 6 - 2, bar + 25 * 6)) == rgb(hue("NUKENG").on_picture)
 
 
 def test_predict_refuses_options_of_the_other_kind(finished, trained_run, tmp_path, capsys):
