@@ -119,16 +119,16 @@ def placeholder(size: tuple[int, int], text: str) -> Image.Image:
 def draw_ring(picture: Image.Image, centre: tuple[float, float], radius: float) -> Image.Image:
     """An RGB picture with a ring in the colour of NG; centre and radius in px."""
     sheet = picture.copy()
-    (x, y), r = centre, radius
-    width = 2 * line_px(picture.size)
-    ImageDraw.Draw(sheet).ellipse((x - r, y - r, x + r, y + r), outline=rgb(hue("NG").on_picture), width=width)
+    (x, y), line = centre, 2 * line_px(picture.size)
+    for ink, r, width in ((INK, radius + 1, line + 2), (rgb(hue("NG").text_on_picture), radius, line)):
+        ImageDraw.Draw(sheet).ellipse((x - r, y - r, x + r, y + r), outline=ink, width=width)
     return sheet
 
 
 def under_verdict(picture: Image.Image, verdict: str, text: str) -> Image.Image:
     """A picture under a bar in its verdict's colour, with verdict and text in as many lines as they need."""
     return _under_bar(
-        picture, f"{verdict}  {text}".strip(), _Letters(picture.width / 32), rgb(hue(verdict).on_white), PAPER
+        picture, f"{verdict}  {text}".strip(), _Letters(math.sqrt(picture.width * picture.height) / 28), rgb(hue(verdict).on_white), PAPER
     )
 
 
@@ -144,7 +144,7 @@ def grid(lines: Iterable[Sequence[Cell]]) -> Image.Image:
         lines: cells side by side; a line may be shorter than the others. Captions are cut at a cell's width.
     """
     rows = [list(row) for row in lines]
-    letters = _Letters(max(12, max(cell.picture.width for row in rows for cell in row) / 42))
+    letters = _Letters(max(12, max(cell.picture.width for row in rows for cell in row) / 36))
     step = letters.step
     columns = max(map(len, rows))
     widths = [max(row[c].picture.width for row in rows if c < len(row)) for c in range(columns)]

@@ -23,7 +23,7 @@ from generator.io.drawing import QUIET, Cell, Ink, grid, placeholder
 from generator.io.output_file import check_file
 from generator.io.pictures import open_picture
 
-CAPTION_PX = 50
+CAPTION_PX = 68
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -119,5 +119,5 @@ def contact_sheet(pictures: Sequence[tuple[Run, Path]]) -> Image.Image:
 
 def _caption(run: Run) -> list[str | tuple[str, Ink]]:
     defects = ", ".join(f"{d.kind} {d.target}" for d in run.defects) or "no defect"
-    factors = (run.scene, run.housing, run.terminal, run.camera, run.lighting, run.marking)
-    return [f"{run.run}  {run.split}", defects, (" · ".join(factors), QUIET)]
+    part, picture = (run.scene, run.housing, run.terminal), (run.camera, run.lighting, run.marking)
+    return [f"{run.run}  {run.split}", defects, (" · ".join(part), QUIET), (" · ".join(picture), QUIET)]
