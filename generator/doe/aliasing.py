@@ -10,12 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # Below this nobody would see a connection in a table of counts.
 NOTABLE = 0.3
@@ -39,37 +35,37 @@ def cramers_v(a: np.ndarray, b: np.ndarray) -> float:
     With the correction for chance of Bergsma (2013), or many levels in few rows would always look connected. Where one
     is a function of the other it is 1 whatever the number of rows.
     """
-    from scipy.stats import chi2_contingency
-    from scipy.stats.contingency import crosstab
-
-    counts = crosstab(a, b).count
-    rows, columns = counts.shape
-    if min(rows, columns) < 2:
+    rows, columns = int(a.max()) + 1, int(b.max()) + 1
+    if rows < 2 or columns < 2:
         return 0.0
+    counts = np.zeros((rows, columns))
+    np.add.at(counts, (a, b), 1)
     if ((counts > 0).sum(axis=0) <= 1).all() or ((counts > 0).sum(axis=1) <= 1).all():
         return 1.0
     n = counts.sum()
-    phi = float(chi2_contingency(counts, correction=False).statistic / n)
+    expected = counts.sum(axis=1, keepdims=True) * counts.sum(axis=0, keepdims=True) / n
+    phi = float(((counts - expected) ** 2 / expected).sum() / n)
     phi = max(0.0, phi - (rows - 1) * (columns - 1) / (n - 1))
     r, c = rows - (rows - 1) ** 2 / (n - 1), columns - (columns - 1) ** 2 / (n - 1)
     return float(min(1.0, (phi / max(min(r - 1, c - 1), 1e-9)) ** 0.5))
 
 
-def aliases(factors: Mapping[str, Sequence[str]] | pd.DataFrame) -> list[Alias]:
+def aliases(factors: Mapping[str, Sequence[str]]) -> list[Alias]:
     """Factors that other factors give away, the worst first.
 
     Args:
         factors: levels of each factor, one per row.
     """
-    import pandas as pd
-
-    codes = {name: pd.factorize(np.asarray(levels, dtype=object))[0] for name, levels in factors.items()}
+    codes = {
+        name: np.unique(np.asarray(levels, dtype=object).astype(str), return_inverse=True)[1]
+        for name, levels in factors.items()
+    }
     codes = {name: levels for name, levels in codes.items() if len(levels) and levels.max() > 0}
     found = [Alias(b, (a,), cramers_v(codes[b], codes[a])) for a, b in combinations(codes, 2)]
     linked = {frozenset((alias.factor, *alias.by)) for alias in found if alias.v >= NOTABLE}
     if len(codes) <= MOST_IN_TRIPLES:
         for a, b in combinations(codes, 2):
-            pair = pd.factorize(codes[a] * (int(codes[b].max()) + 1) + codes[b])[0]
+            pair = np.unique(codes[a] * (int(codes[b].max()) + 1) + codes[b], return_inverse=True)[1]
             for name in codes:
                 # Where a pair of them says it already, a triple says nothing new; nor does a pair as rare as the rows.
                 if name in (a, b) or any(frozenset(two) in linked for two in ((name, a), (name, b), (a, b))):

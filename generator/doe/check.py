@@ -16,7 +16,7 @@ from blender_scripts.geometry.welding import placed
 from blender_scripts.manifest.make_part import make_part
 from blender_scripts.manifest.reader import Manifest, read_manifest
 from generator.doe.aliasing import NOTABLE, aliases
-from generator.doe.frame import defects_by_position, factors_of, splits_of
+from generator.doe.frame import defects_by_position, factors_of
 from generator.doe.part_class import part_class
 from generator.io.source_code import SCENES
 
@@ -75,8 +75,10 @@ def _check_meshes(manifest: Manifest) -> None:
 
 def summary(manifest: Manifest) -> list[str]:
     """Lines for people: rows by split, a balance table per factor, time and disk."""
+    import pandas as pd
+
     runs = manifest.runs
-    factors, splits = factors_of(manifest), splits_of(manifest)
+    factors, splits = factors_of(manifest), pd.Series([run.split for run in runs])
     parts = len({run.part for run in runs})
     lines = [
         f"{manifest.path.name}: {len(runs)} pictures of {parts} parts, "
@@ -109,9 +111,11 @@ def _classes(manifest: Manifest) -> list[str]:
 def _aliasing(factors: pd.DataFrame, splits: pd.Series[str]) -> list[str]:
     """Factors that give each other away, by split: what a model could learn in place of the defect."""
     lines = []
-    for split, rows in factors.groupby(splits, observed=True):
+    for split, rows in factors.groupby(splits, sort=False):
         # A column that differs from row to row is a note or a number, no factor.
-        found = aliases(rows.loc[:, rows.nunique() <= max(2, len(rows) // 3)])
+        found = aliases(
+            {str(name): levels for name, levels in rows.items() if levels.nunique() <= max(2, len(rows) // 3)}
+        )
         if not found:
             lines.append(f"aliasing in {split}: none of V {NOTABLE:g} or more")
             continue
@@ -126,7 +130,7 @@ def _table(factor: str, levels: Sequence[str] | pd.Series[str], splits: pd.Serie
     import pandas as pd
 
     levels = pd.Series(levels)
-    counts = pd.crosstab(levels, splits).loc[levels.unique()]
+    counts = pd.crosstab(levels, splits).loc[levels.unique(), splits.unique()]
     rows = [(factor, list(counts.columns))]
     rows += [(_label(level), [*map(str, row)]) for level, *row in counts[:_LONGEST_TABLE].itertuples()]
     width = max(8, *(len(label) for label, _ in rows))

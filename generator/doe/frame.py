@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from blender_scripts.manifest.defects import worst_kind
-from blender_scripts.manifest.reader import Manifest, Run
+from blender_scripts.manifest.reader import Manifest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,20 +17,13 @@ FACTORS = ("scene", "housing", "terminal", "camera", "lighting", "marking")
 
 
 def factors_of(manifest: Manifest) -> pd.DataFrame:
-    """A row per picture, a column per factor, the user's own included; levels as text, `defect` first."""
+    """A row per picture; columns `defect`, FACTORS and the user's own, which may also be named `defect`; text."""
     import pandas as pd
 
+    kinds = ["+".join(sorted({defect.kind for defect in run.defects})) or worst_kind(()) for run in manifest.runs]
     rows = pd.DataFrame([run.row() for run in manifest.runs])
-    own = rows[[*FACTORS, *manifest.runs[0].extra]].astype(str)
-    return pd.DataFrame({"defect": [_kinds(run) for run in manifest.runs]}).join(own)
-
-
-def splits_of(manifest: Manifest) -> pd.Series[str]:
-    """Each picture's split, as categories in the order in which the manifest has them."""
-    import pandas as pd
-
-    splits = [run.split for run in manifest.runs]
-    return pd.Series(pd.Categorical(splits, categories=list(dict.fromkeys(splits))))
+    factors = rows[[*FACTORS, *manifest.runs[0].extra]].astype(str)
+    return pd.concat([pd.Series(kinds, name="defect"), factors], axis=1)
 
 
 def defects_by_position(manifest: Manifest, scene: str) -> pd.DataFrame:
@@ -44,10 +37,6 @@ def defects_by_position(manifest: Manifest, scene: str) -> pd.DataFrame:
         for defect in run.defects
         for address in defect.addresses
     ]
-    places = [position.address for position in manifest.connectors[scene].positions]
     counts = pd.DataFrame(found, columns=["address", "split"]).value_counts().unstack(fill_value=0)
-    return counts.reindex(index=places, columns=splits_of(manifest).cat.categories, fill_value=0)
-
-
-def _kinds(run: Run) -> str:
-    return "+".join(sorted({defect.kind for defect in run.defects})) or worst_kind(())
+    places = [position.address for position in manifest.connectors[scene].positions]
+    return counts.reindex(index=places, columns=dict.fromkeys(run.split for run in manifest.runs), fill_value=0)

@@ -128,7 +128,11 @@ def draw_ring(picture: Image.Image, centre: tuple[float, float], radius: float) 
 def under_verdict(picture: Image.Image, verdict: str, text: str) -> Image.Image:
     """A picture under a bar in its verdict's colour, with verdict and text in as many lines as they need."""
     return _under_bar(
-        picture, f"{verdict}  {text}".strip(), _Letters(math.sqrt(picture.width * picture.height) / 28), rgb(hue(verdict).on_white), PAPER
+        picture,
+        f"{verdict}  {text}".strip(),
+        _Letters(math.sqrt(picture.width * picture.height) / 28),
+        rgb(hue(verdict).on_white),
+        PAPER,
     )
 
 
