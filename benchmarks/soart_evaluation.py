@@ -71,8 +71,8 @@ aligned to the unit space, with its brightness matched.
 *Methods.* `difference`: blurred absolute difference to the mean OK picture. `1-SSIM`, `1-ZNCC`: structural similarity
 and normalised cross-correlation with it. `tolerance`: distance from the values that the mean shows within one pixel.
 `deviation`: difference over each pixel's own spread. `SOARTC`: the anomaly degree. `inspect`: what `inspect`
-with `--positions` judges by, SOARTC plus the RT distance of each pin and of the print. The CSV file also has `SOARTC gram`:
-SOARTC on self-similarity.
+with `--positions` judges by, SOARTC plus the RT distance of each pin and of the print. The CSV file also has
+`SOARTC gram`: SOARTC on self-similarity.
 
 *Measure.* AUROC, the probability that a defective picture scores higher than an OK one: 0.5 is chance, 1 is perfect.
 A picture scores the maximum of its anomaly map, a pin the maximum in its box widened by 30 %; a defective pin is
