@@ -19,9 +19,8 @@ def command(found: Found) -> str:
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A Markdown table; without the column "seeds" where all rows have as many: the question's first line says it."""
-    at = header.index("seeds") if "seeds" in header else None
-    if at is not None and len({str(row[at]) for row in rows}) < 2:
-        header, *rows = ([*row[:at], *row[at + 1 :]] for row in (header, *rows))
+    kept = [i for i, name in enumerate(header) if name != "seeds" or len({str(row[i]) for row in rows}) > 1]
+    header, rows = [header[i] for i in kept], [[row[i] for i in kept] for row in rows]
     lines = [f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
     return "\n".join([*lines, *(f"| {' | '.join(map(str, row))} |" for row in rows)])
 

@@ -112,11 +112,11 @@ def _tuned(tuned: Found, found: Found, columns: Mapping[str, Mapping[str, Value]
     on_the_way = []
     for variant, documents in tuned.variants.items():
         lines = [{row["epoch"]: row.get("val_map50") for row in d["result"]["curve"]} for d in documents]
-        cells = []
+        means = []
         for epoch in (1.0, 4.0, 12.0):
             reached = [value for line in lines if (value := line.get(epoch)) is not None]
-            cells.append(f"{np.mean(reached):.3f}" if len(reached) == len(lines) else "–")
-        on_the_way.append(f"{variant.partition(': ')[2]} {', '.join(cells)}")
+            means.append(f"{np.mean(reached):.3f}" if len(reached) == len(lines) else "–")
+        on_the_way.append(f"{variant.partition(': ')[2]} {', '.join(means)}")
     return [
         "Tuned to another housing with 160 pictures, 12 epochs. The change is that of each seed's own model, mean "
         "(least to largest):\n\n" + table(header, rows),
