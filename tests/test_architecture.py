@@ -289,6 +289,12 @@ def test_functions_and_modules_fit_a_head():
     assert set(TOO_LONG) <= set(found), "these are short enough by now: take them off the list"
 
 
+def test_one_module_draws_on_pictures():
+    """Besides it, only what makes training pictures: with letters of the source on them, and of plain shapes."""
+    drawn = {module_name(path) for path in sources("generator", "trainer", "studies", "docs") if "ImageDraw" in path.read_text("utf-8")}
+    assert drawn == {"generator.io.drawing", "trainer.florence2.samples", "trainer.florence2.forgetting"}
+
+
 def test_tests_mirror_the_packages():
     packages = {path.parent.relative_to(ROOT) for path in sources(*FOLDERS, "benchmarks")}
     mirrored = {path.parent.relative_to(ROOT / "tests") for path in sources("tests")} - {Path()}
