@@ -30,6 +30,7 @@ TRAINER_GROUND |= {
     "generator.dataset.labels",
     "generator.dataset.connectors",
     "generator.dataset.hub",
+    "generator.reporting.pages",
     "generator.verdict",
 }
 TRAINER_GROUND |= {CONTRACT, f"{GEOMETRY}.lens"}
@@ -190,6 +191,8 @@ def may_import(module: str, target: str) -> bool:
         ("trainer.vit.command", "generator.dataset.hub", True),
         ("trainer.vit.command", "generator.dataset.connectors", True),
         ("trainer.vit.command", "generator.dataset.build", False),
+        ("trainer.vit.run_page", "generator.reporting.pages", True),
+        ("trainer.vit.run_page", "generator.reporting.overview", False),
         ("trainer.vit.command", "trainer.florence2.command", False),
         ("trainer.vit.command", "trainer.evaluate", False),
         ("trainer.vit.network.model", "trainer.core.data", False),
@@ -291,7 +294,11 @@ def test_functions_and_modules_fit_a_head():
 
 def test_one_module_draws_on_pictures():
     """Besides it, only what makes training pictures: with letters of the source on them, and of plain shapes."""
-    drawn = {module_name(path) for path in sources("generator", "trainer", "studies", "docs") if "ImageDraw" in path.read_text("utf-8")}
+    drawn = {
+        module_name(path)
+        for path in sources("generator", "trainer", "studies", "docs")
+        if "ImageDraw" in path.read_text("utf-8")
+    }
     assert drawn == {"generator.io.drawing", "trainer.florence2.samples", "trainer.florence2.forgetting"}
 
 
