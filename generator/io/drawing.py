@@ -88,7 +88,7 @@ def draw_boxes(picture: Image.Image, boxes: Sequence[Box], factor: float = 1) ->
         x1, y1, x2, y2 = frame
         draw.rectangle((x1 - 1, y1 - 1, x2, y2), outline=INK)  # to be seen on bright plastic too
         draw.rectangle((x1, y1, x2 - 1, y2 - 1), outline=rgb(hue(box.label).on_picture), width=line)
-    letters = _Letters(math.sqrt(sheet.width * sheet.height) / 36)
+    letters = _Letters(math.sqrt(sheet.width * sheet.height) / 28)
     taken = list(frames)
     below: list[tuple[str, Ink]] = []
     for frame, box in zip(frames, boxes, strict=True):
@@ -138,7 +138,7 @@ def under_verdict(picture: Image.Image, verdict: str, text: str) -> Image.Image:
 
 def under_title(picture: Image.Image, title: str) -> Image.Image:
     """A picture under a line of text."""
-    return _under_bar(picture, title, _Letters(picture.width / 42), PAPER, INK)
+    return _under_bar(picture, title, _Letters(picture.width / 60), PAPER, INK)
 
 
 def grid(lines: Iterable[Sequence[Cell]]) -> Image.Image:
@@ -148,7 +148,7 @@ def grid(lines: Iterable[Sequence[Cell]]) -> Image.Image:
         lines: cells side by side; a line may be shorter than the others. Captions are cut at a cell's width.
     """
     rows = [list(row) for row in lines]
-    letters = _Letters(max(12, max(cell.picture.width for row in rows for cell in row) / 36))
+    letters = _Letters(max(cell.picture.width for row in rows for cell in row) / 36)
     step = letters.step
     columns = max(map(len, rows))
     widths = [max(row[c].picture.width for row in rows if c < len(row)) for c in range(columns)]
@@ -206,10 +206,10 @@ def _free_place(
 
 
 class _Letters:
-    """Pillow's own font in a size in px, at least 11, and the distance of its lines in px."""
+    """Pillow's own font in a size in px, at least 12, and the distance of its lines in px."""
 
     def __init__(self, px: float) -> None:
-        px = max(11.0, px)
+        px = max(12.0, px)
         font = ImageFont.load_default(px)
         assert isinstance(font, ImageFont.FreeTypeFont)
         self.font, self.step = font, round(1.4 * px)
