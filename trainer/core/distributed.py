@@ -74,9 +74,8 @@ class Share:
             return value
         from accelerate.utils import broadcast_object_list
 
-        values = [value]
-        broadcast_object_list(values)
-        return values[0]
+        first: T = broadcast_object_list([value])[0]
+        return first
 
     def wait(self) -> None:
         """Until all processes are here."""

@@ -92,16 +92,8 @@ def test_two_processes_go_on_where_they_were_stopped(pair, tiny_dataset, small_o
 
 def test_accelerates_launcher_trains_the_same_network(pair, tiny_dataset, small_options, tmp_path):
     run = tmp_path / "run"
-    launch = (
-        sys.executable,
-        "-m",
-        "accelerate.commands.launch",
-        "--cpu",
-        "--num_processes",
-        "2",
-        "--num_machines",
-        "1",
-    )
+    # Several processes without MPI: Accelerate has them for GPUs only; `--device cpu` keeps these on the CPU.
+    launch = (sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2")
     launch += ("--mixed_precision", "bf16", "--main_process_port", str(free_port()), "-m", "trainer.vit")
     words = [*launch, "--data", str(tiny_dataset), "--out", str(run), *small_options, *OPTIONS, *GENTLE]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
