@@ -142,15 +142,11 @@ def test_two_processes_with_half_the_batch_equal_one_and_resume_to_the_bit(make_
     assert said.count("run: ") == 1
     # AdamW turns the rounding of a gradient that is zero into steps; its moments keep the gradients' own scale.
     ours, theirs = (read_tensors(place / "state.safetensors")[0] for place in (run, alone))
-    assert ours.keys() == theirs.keys()
     moments, expected = (
         torch.cat([tensor.flatten() for name, tensor in state.items() if name.startswith("optimizer.exp_avg.")])
         for state in (ours, theirs)
     )
-    assert torch.linalg.vector_norm(moments - expected) < 1e-3 * torch.linalg.vector_norm(expected)
-    for name in theirs:
-        if name.startswith("average."):
-            torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=5e-5)
+    assert torch.linalg.vector_norm(moments - expected) < 1e-4 * torch.linalg.vector_norm(expected)
     together(data, broken, *words, "--batch-size", "2", "--time-limit", "1e-6", train=command.main)
     together(data, broken, "--resume", train=command.main)
     assert (broken / "state.safetensors").read_bytes() == (run / "state.safetensors").read_bytes()
