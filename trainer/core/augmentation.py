@@ -8,17 +8,20 @@
 - *Gain, offset, gamma* of the whole picture and sensor *noise*: one pin darker than its neighbours stays darker.
 
 No crops, no erasing, no single-region changes: those can remove a defect or make one.
+
+torchvision is imported where it is used: it takes seconds, and a command that only refuses or predicts does without.
 """
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.transforms.v2 import functional as v2
-from torchvision.tv_tensors import BoundingBoxes
+
+if TYPE_CHECKING:
+    from torchvision.tv_tensors import BoundingBoxes
 
 # Cameras whose view is again one of the same camera when mirrored.
 LEFT_RIGHT = ("center", "top", "bottom")
@@ -53,10 +56,11 @@ class Batch(NamedTuple):
     may_flip: Tensor
 
 
-def placed(boxes: Tensor, pixels: Tensor) -> BoundingBoxes:
+def placed(boxes: Tensor, pixels: Tensor) -> "BoundingBoxes":
     """Boxes (M, 4) xyxy in px of a picture (C, H, W) for the functions of transforms.v2; they may leave the picture."""
-    size = (pixels.shape[1], pixels.shape[2])
-    return BoundingBoxes(boxes, format="XYXY", canvas_size=size, clamping_mode=None)
+    from torchvision.tv_tensors import BoundingBoxes
+
+    return BoundingBoxes(boxes, format="XYXY", canvas_size=tuple(pixels.shape[1:]), clamping_mode=None)
 
 
 def cut(pixels: Tensor, boxes: Tensor, left: int, top: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -76,6 +80,8 @@ def cut(pixels: Tensor, boxes: Tensor, left: int, top: int, size: tuple[int, int
     part = pixels[:, y1:y2, x1:x2]
     beyond = [x1 - left, y1 - top, left + size[0] - x2, top + size[1] - y2]
     if any(beyond):
+        from torchvision.transforms.v2 import functional as v2
+
         part = v2.pad(part, beyond, padding_mode="edge")
     return part, boxes - boxes.new_tensor([left, top, left, top])
 
@@ -87,6 +93,8 @@ def shift(pixels: Tensor, boxes: Tensor, dx: int, dy: int) -> tuple[Tensor, Tens
 
 def mirror(pixels: Tensor, boxes: Tensor, across: bool, down: bool) -> tuple[Tensor, Tensor]:
     """Mirror one picture and its boxes left-right (`across`) and up-down (`down`)."""
+    from torchvision.transforms.v2 import functional as v2
+
     moved = placed(boxes, pixels)
     for flip in (v2.horizontal_flip,) * across + (v2.vertical_flip,) * down:
         pixels, moved = flip(pixels), flip(moved)
@@ -102,6 +110,8 @@ def turn(pixels: Tensor, boxes: Tensor, angle_deg: float, zoom: float) -> tuple[
         angle_deg: Clockwise on the screen.
         zoom: Factor; above 1 enlarges. The border is repeated where the picture shrinks.
     """
+    from torchvision.transforms.v2 import functional as v2
+
     height, width = pixels.shape[1:]
     cos, sin = math.cos(math.radians(angle_deg)) / zoom, math.sin(math.radians(angle_deg)) / zoom
     # v2.affine cannot repeat the border (decision 0008). From output to input, in units of half the picture:

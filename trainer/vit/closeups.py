@@ -11,7 +11,6 @@ A cut-out keeps the truth: boxes move with the pixels, and an object that is cut
 
 import torch
 from torch import Tensor
-from torchvision.ops import box_area, clip_boxes_to_image
 
 from trainer.core.augmentation import Batch, cut, mirror, photometric, turn
 from trainer.core.split import IGNORED, Split
@@ -27,6 +26,8 @@ WHOLE = 0.8
 
 def whole_inside(boxes: Tensor, size: int) -> Tensor:
     """(...) whether at least 80 % of the area of each box (..., 4) lies in the square [0, size] x [0, size]."""
+    from torchvision.ops import box_area, clip_boxes_to_image
+
     flat = boxes.reshape(-1, 4)
     covered = box_area(clip_boxes_to_image(flat, (size, size)))
     enough: Tensor = covered >= WHOLE * box_area(flat)

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from trainer.core import intervals, metrics
 from trainer.core.decision import decide, softmax
@@ -29,7 +28,11 @@ def calibration(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
 
 def auroc(scores: np.ndarray, ng: np.ndarray) -> float | None:
     """Chance that an NG picture scores above an OK one, equal scores counting half; None without both."""
-    return None if ng.all() or not ng.any() else float(roc_auc_score(ng, scores))
+    if ng.all() or not ng.any():
+        return None
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(ng, scores))
 
 
 def verdicts(truth_ng: np.ndarray, said_ng: np.ndarray) -> dict[str, Any]:
