@@ -83,7 +83,7 @@ LONGEST_FUNCTION, LONGEST_MODULE = 60, 450
 MOST_LINES = 80_000
 TOO_LONG: dict[str, str] = {}
 
-IMPORT_NAMES = {"pillow": "PIL", "pyyaml": "yaml"}
+IMPORT_NAMES = {"scikit-learn": "sklearn", "pillow": "PIL", "pyyaml": "yaml"}
 
 
 def declared(*extras: str) -> set[str]:
