@@ -40,7 +40,7 @@ def write_page(run: Path) -> Path:
         *_evaluation(run),
         *_attention(run),
         "<h2>Settings</h2>",
-        page.table(("option", "value"), [[k, str(v)] for k, v in asdict(settings).items()]),
+        page.table(("option", "value"), [[k, str(v)] for k, v in settings.model_dump().items()]),
         "<h2>Network</h2>",
         page.table(("option", "value"), [[k, str(v)] for k, v in asdict(config).items()]),
     ]
