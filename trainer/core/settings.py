@@ -114,6 +114,13 @@ class Setting(NamedTuple):
         return self.asked.get("expected") or " ".join([described(self.kind), *written])
 
     @property
+    def taken(self) -> str:
+        """What its option takes, or where it has none what config.json does."""
+        if self.option and self.kind is bool:
+            return "given or not"
+        return f"one of {', '.join(map(str, self.choices))}" if self.choices else self.expected
+
+    @property
     def default(self) -> str:
         """Its default in words; empty where it must be given, and of a switch."""
         if "shown" in self.asked:
@@ -213,13 +220,13 @@ def section[T](kind: type[T], values: Any, place: str) -> T:
     try:
         made = TypeAdapter(kind).validate_json(json.dumps(values), strict=True, extra="ignore")
     except ValidationError as e:
-        wrong = dict.fromkeys(str(one["loc"][0]) if one["loc"] else "" for one in e.errors())
+        wrong = dict.fromkeys(str(one["loc"][0]) for one in e.errors() if one["loc"])
         problems += [
             f"{place}: key {key!r}: expected {known[key].expected}, got {values[key]!r}"
             for key in wrong
-            if key in known and key in values
+            if key in values
         ]
-        raise InputError(problems or f"{place}: expected values that JSON can hold, got {e}") from e
+        raise InputError(problems or f"{place}: expected text in Unicode, got {e.errors()[0]['msg']}") from e
     except InputError as e:
         raise InputError([*problems, *(f"{place}: {problem}" for problem in e.problems)]) from e
     if problems:
@@ -233,7 +240,7 @@ class SettingRow(NamedTuple):
     name: str
     option: str
     default: str
-    expected: str
+    taken: str
     help: str
 
 
@@ -243,10 +250,8 @@ def settings_table(model: type) -> list[SettingRow]:
         SettingRow(
             name,
             one.option,
-            one.default or ("off" if one.kind is bool else ""),
-            ("given or not" if one.kind is bool else f"one of {', '.join(map(str, one.choices))}")
-            if one.option and (one.kind is bool or one.choices)
-            else one.expected,
+            "off" if one.kind is bool else one.default,
+            one.taken,
             one.field.description or "",
         )
         for name, one in fields_of(model).items()

@@ -219,6 +219,8 @@ def test_values_that_contradict_each_other_and_no_object():
         section(ViTConfig, {**FIRST_MODEL, "dim": 36}, "c")
     with pytest.raises(InputError, match=r"^c: expected an object, got list$"):
         section(ViTConfig, [], "c")
+    with pytest.raises(InputError, match=r"^c: expected text in Unicode, got Invalid JSON: [^\n]+$"):
+        section(TrainingConfig, {**FIRST_TRAINING, "init": "\ud800"}, "c")
 
 
 def test_a_shape_keeps_its_ranges_wherever_it_comes_from():
