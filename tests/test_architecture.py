@@ -30,6 +30,7 @@ TRAINER_GROUND |= {
     "generator.dataset.labels",
     "generator.dataset.connectors",
     "generator.dataset.hub",
+    "generator.reporting.pages",
     "generator.verdict",
 }
 TRAINER_GROUND |= {CONTRACT, f"{GEOMETRY}.lens"}
@@ -191,6 +192,8 @@ def may_import(module: str, target: str) -> bool:
         ("trainer.vit.command", "generator.dataset.hub", True),
         ("trainer.vit.command", "generator.dataset.connectors", True),
         ("trainer.vit.command", "generator.dataset.build", False),
+        ("trainer.vit.run_page", "generator.reporting.pages", True),
+        ("trainer.vit.run_page", "generator.reporting.overview", False),
         ("trainer.vit.command", "trainer.florence2.command", False),
         ("trainer.vit.command", "trainer.evaluate", False),
         ("trainer.vit.network.model", "trainer.core.data", False),

@@ -22,10 +22,7 @@ def write_position_map(manifest: Manifest, path: Path) -> None:
     Raises:
         InputError: a name that cannot be written.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
+    from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
     splits = list(dict.fromkeys(run.split for run in manifest.runs))
@@ -33,13 +30,8 @@ def write_position_map(manifest: Manifest, path: Path) -> None:
     scenes = list(manifest.connectors.items())
     extents = [_extent(connector) for _, connector in scenes]
     heights = [max(1.6, 9.0 * min(high / wide, 0.6)) for _, _, wide, high in extents]
-    figure, axes = plt.subplots(
-        len(scenes),
-        1,
-        figsize=(10.0, sum(heights) + 0.6 * len(scenes) + 0.5),
-        squeeze=False,
-        height_ratios=heights,
-    )
+    figure = Figure(figsize=(10.0, sum(heights) + 0.6 * len(scenes) + 0.5))
+    axes = figure.subplots(len(scenes), 1, squeeze=False, height_ratios=heights)
     for axis, (name, connector) in zip(axes[:, 0], scenes, strict=True):
         _draw(axis, connector, _defects(manifest, name), colours)
         axis.set_title(name, fontsize=11, loc="left")
@@ -52,8 +44,6 @@ def write_position_map(manifest: Manifest, path: Path) -> None:
         figure.savefig(path, dpi=110, format="png", metadata={"Software": None})
     except OSError as error:
         raise InputError(f"{path}: expected a file that can be written, got: {error.strerror}") from None
-    finally:
-        plt.close(figure)
 
 
 def _extent(connector: Connector) -> tuple[float, float, float, float]:

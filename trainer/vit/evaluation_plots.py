@@ -10,13 +10,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
+from generator.io.palette import hue
 from trainer.core.detection_probability import FOUND, probability
 from trainer.core.plots import save_figure
 from trainer.core.run_folder import replace_file
 from trainer.core.split import IGNORED, Split
 
 CAPTION = 44
-RED, GREEN = (214, 48, 49), (40, 167, 69)
 
 
 def calibration(reports: Mapping[str, Mapping[str, Any]], path: Path) -> None:
@@ -165,7 +165,7 @@ def mistake_sheet(split: Split, rows: Sequence[Mapping[str, Any]], ok_index: int
         what = f"{row['truth']} {where}{size}" if row["truth"] != "OK" else "OK"
         caption = ImageDraw.Draw(cell)
         caption.text((4, 4), f"{row['run']}: {what}", fill="black", font=font)
-        color = RED if row["said"] != "OK" else GREEN
+        color = hue("OK" if row["said"] == "OK" else "NG").on_white
         caption.text((4, 23), f"said {row['said']}, P(NG) {row['p_ng']:.3f}", fill=color, font=font)
         for number, picture in enumerate(pictures):
             cell.paste(picture, (0, CAPTION + number * height))
