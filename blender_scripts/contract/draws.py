@@ -1,4 +1,4 @@
-"""Random numbers keyed by what they are for, so that one draw never moves another.
+"""Random numbers keyed by purpose, so that adding a draw never changes another one.
 
 Every draw comes from a generator of its own, seeded by SHA-256 of (seed, purpose, keys). Only `Random.random()` is
 used, whose sequence Python guarantees; numpy's distributions may change between the versions that ship with Blender.

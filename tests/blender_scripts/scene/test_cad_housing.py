@@ -1,4 +1,4 @@
-"""A scene whose housing is the user's CAD: the built-in housing, exported and named again, gives the same picture."""
+"""A scene with a CAD housing: the built-in housing, exported as CAD, gives the same picture."""
 
 import argparse
 import re
@@ -30,7 +30,7 @@ def triangles(corners: np.ndarray, sizes: np.ndarray) -> list[tuple[int, int, in
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The 3 x 9 scene with its plain housing as files of five formats, in inches, Y up."""
+    """The 3 x 9 scene with its plain housing as CAD files of five formats, in inches, Y up."""
     folder = tmp_path_factory.mktemp("cad") / "scenes"
     made = run("bpy", "export", SCENES / "connector_3x9.toml", "plain", folder / "meshes")
     assert (folder / "meshes" / "own.blend").is_file(), made.stdout + made.stderr
