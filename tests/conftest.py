@@ -84,7 +84,7 @@ def folder_bytes(folder: Path) -> dict[str, bytes]:
 
 
 def assert_same_files(folder: Path, other: Path) -> None:
-    """Assert that two folders hold the same files, byte by byte, except the manifests' paths; names those that differ."""
+    """Assert that two folders hold the same files, byte by byte, except manifest_paths.json; name those that differ."""
     mine, its = folder_bytes(folder), folder_bytes(other)
     assert mine.pop("manifest_paths.json") and its.pop("manifest_paths.json")
     assert sorted(mine) == sorted(its)

@@ -155,7 +155,7 @@ class Contour:
 
     @cached_property
     def bounds(self) -> tuple[Point, Point]:
-        """The lower left and the upper right corner of the box round it."""
+        """The lower left and the upper right corner of the contour's bounding box, mm."""
         xs, ys = zip(*self.corners, strict=True)
         r = self.radius_mm
         return (min(xs) - r, min(ys) - r), (max(xs) + r, max(ys) + r)

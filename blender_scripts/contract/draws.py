@@ -36,5 +36,5 @@ def normal(source: random.Random, deviation: float, limit: float = 2.5) -> float
 
 
 def integer(seed: int, purpose: str, *keys: str) -> int:
-    """A 31-bit integer, for programs that take a seed of their own (Cycles)."""
+    """A 31-bit integer by the same keys, as a seed for Cycles."""
     return int(generator(seed, purpose, *keys).random() * 0x7FFFFFFF)

@@ -214,7 +214,7 @@ class TomlSection:
         ]
 
     def finish(self) -> None:
-        """Raise InputError with every mistake of this table and those below it, by line."""
+        """Raise InputError with every mistake of this table and its sub-tables, sorted by line."""
         found = sorted(dict.fromkeys(self._all_problems()))
         if found:
             raise InputError([f"{self.file}:{line} {text}" for line, text in found])

@@ -143,7 +143,7 @@ def _corners(lens: Lens) -> np.ndarray:
 
 
 def _sources(lens: Lens, scale: int, x1: int, y1: int, x2: int, y2: int) -> np.ndarray:
-    """For a window's pixels, each divided in scale x scale, their places in the view: (h * scale, w * scale, 2) px.
+    """Places in the undistorted view, px, of a window's pixels divided in scale x scale: (h * scale, w * scale, 2).
 
     Interpolated linearly between the corners of a pixel.
     """

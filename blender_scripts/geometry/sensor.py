@@ -97,7 +97,7 @@ def uniform(key: str, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def gaussian(key: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Standard normal numbers, float32, up to 4.2 deviations: each 16 bits choose one of the quantiles."""
+    """Standard normal numbers, float32, within 4.2 deviations: each 16 random bits select a quantile."""
     count = int(np.prod(shape))
     drawn = _bits(key, (count + 3) // 4).view(np.uint16)[:count]
     return _quantiles()[drawn].reshape(shape)

@@ -30,7 +30,7 @@ BODY_SIDES = 16
 
 
 def _skin(rings: list[np.ndarray], smooth: list[bool], close_top: bool = False, close_bottom: bool = False) -> Mesh:
-    """Join rings of N points (N, 3), ordered from bottom to top, each counter-clockwise seen from above."""
+    """Join rings of N points (N, 3) by quads; from bottom to top, each counter-clockwise seen from above."""
     count, levels = len(rings[0]), len(rings) - 1
     around = np.arange(count, dtype=np.int32)
     after = np.roll(around, -1)

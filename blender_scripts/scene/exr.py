@@ -15,7 +15,7 @@ _PIXEL_TYPES: dict[int, np.dtype] = {0: np.dtype("<u4"), 1: np.dtype("<f2"), 2: 
 
 
 def read_exr(path: Path) -> dict[str, np.ndarray]:
-    """Channels by name, each (H, W).
+    """Read an EXR file: its channels by name, each (H, W).
 
     Raises:
         ValueError: the file is not an uncompressed single-part scan-line EXR with full-size channels.

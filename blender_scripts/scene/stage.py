@@ -229,7 +229,7 @@ def _rectangle(name: str, half_x: float, half_y: float, material: bpy.types.Mate
 
 
 def _fixture(connector: Connector, station: Station) -> None:
-    """The table under the part, fixed to the station."""
+    """Add the table under the part, fixed to the station."""
     red, green, blue = (min(1.0, level * station.fixture_shade) for level in connector.fixture_color)
     shade = (red, green, blue)
     table = _rectangle(
@@ -244,7 +244,7 @@ def _fixture(connector: Connector, station: Station) -> None:
 
 
 def _camera(connector: Connector, station: Station) -> None:
-    """The pinhole that renders the undistorted view; its aperture blurs the picture and never the truth."""
+    """Add the pinhole camera of the undistorted view; its aperture blurs the picture but no truth pass."""
     scene = bpy.context.scene
     rig = connector.cameras[station.camera.name]
     data = bpy.data.cameras.new(CAMERA)

@@ -127,8 +127,8 @@ def test_visible_boxes_agree_with_the_mask(rendered: Path) -> None:
             elif pin["visible_fraction"] > 0.5:
                 found = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
                 (whole if pin["visible_fraction"] > 0.99 else partly).append(np.abs(found - visible).max())
-                # A pixel belongs to the pin that covers most of it: slivers are lost, and the only pixels outside are those
-                # that the box of a partly hidden pin leaves out.
+                # A pixel belongs to the pin that covers most of it, so slivers are lost; only a partly hidden pin's box
+                # leaves out pixels of it.
                 won = 0.76 if pin["visible_fraction"] > 0.99 else 3.0
                 assert np.all((found - visible) * [1, 1, -1, -1] >= -won)
     assert len(whole) > 60
@@ -596,7 +596,7 @@ def test_the_bare_command_keeps_to_its_own_folder(
         done = render_here(engine, pool, here, "small.csv", "--no-denoise")
         assert done.returncode == 2 and "rendered" not in done.stdout
         assert "renders/small: expected finished rows with the settings of this command" in done.stderr
-        assert "got 2 that are not (one: other render settings): give --out " in done.stderr
+        assert "got 2 with others (one: other render settings): give --out " in done.stderr
     done = render_here(engine, pool, here, "small.csv", "--rows", "1:2", "--mask-scale", "2")
     assert done.returncode == 2
     assert "got 1 that is not (two: --mask-scale 4, now 2)" in done.stderr
@@ -628,7 +628,7 @@ def test_another_blender_replaces_nothing_in_a_default_folder(tmp_path: Path) ->
     before = folder_bytes(tmp_path)
     for pool in (False, True):
         done = render_here("blender", pool, tmp_path, "small.csv")
-        assert done.returncode == 2 and "got 2 that are not (one: Blender " in done.stderr
+        assert done.returncode == 2 and "got 2 with others (one: Blender " in done.stderr
     assert folder_bytes(tmp_path) == before
     # A damaged row does not count as finished.
     (tmp_path / "renders" / "small" / "images" / "one.png").write_bytes(b"broken")

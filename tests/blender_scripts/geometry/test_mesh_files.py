@@ -239,7 +239,7 @@ def test_glb_with_quantised_positions() -> None:
             {"meshes.0.primitives.0.attributes.POSITION": 9},
             "expected the number of one of 2 accessors, got 9",
         ),
-        ({"accessors.1.count": 35}, "expected three vertices for every triangle, got 35 in all"),
+        ({"accessors.1.count": 35}, "expected three vertices for every triangle, got 35 vertices"),
         ({"accessors.0.count": 7}, "expected indices below 7, got 7"),
         ({"nodes.0.children": [0]}, "expected a tree of nodes"),
         ({"nodes.0.rotation": [0, 0, 0, 0]}, "expected a rotation of length 1"),

@@ -1,4 +1,4 @@
-"""Which folder a manifest may be rendered into: foreign files, other rows, manifests of one name, the default folder."""
+"""Which folder a manifest may be rendered into: foreign files, other rows, equal names, the default folder."""
 
 import json
 import os

@@ -150,8 +150,8 @@ def test_a_mesh_in_a_camera_s_way_is_refused(scenes: Path, tmp_path: Path) -> No
     done = run_renderer(path, "--out", tmp_path / "out", "--scenes", copy)
     assert done.returncode == 2, done.stderr
     assert re.search(
-        r"^cad\.toml camera\.distance_mm: expected more than 15\d\.\d, so that camera center stands clear of "
-        r"meshes/own\.blend, got 118$",
+        r"^cad\.toml camera\.distance_mm: expected more than 15\d\.\d \(camera center could touch "
+        r"meshes/own\.blend\), got 118$",
         done.stderr,
         re.MULTILINE,
     ), done.stderr
