@@ -599,7 +599,7 @@ def test_the_bare_command_keeps_to_its_own_folder(
         assert "got 2 with others (one: other render settings): give --out " in done.stderr
     done = render_here(engine, pool, here, "small.csv", "--rows", "1:2", "--mask-scale", "2")
     assert done.returncode == 2
-    assert "got 1 that is not (two: --mask-scale 4, now 2)" in done.stderr
+    assert "got 1 with others (two: --mask-scale 4, now 2)" in done.stderr
     # From elsewhere; with --out, since the rows are the same.
     (here / "else").mkdir()
     shutil.copy(manifest, here / "else")
@@ -632,7 +632,7 @@ def test_another_blender_replaces_nothing_in_a_default_folder(tmp_path: Path) ->
     assert folder_bytes(tmp_path) == before
     # A damaged row does not count as finished.
     (tmp_path / "renders" / "small" / "images" / "one.png").write_bytes(b"broken")
-    assert "got 1 that is not (two: " in render_here("blender", False, tmp_path, "small.csv").stderr
+    assert "got 1 with others (two: " in render_here("blender", False, tmp_path, "small.csv").stderr
     assert "1 rendered, 1 already there" in render_here("bpy", False, tmp_path, "small.csv").stdout
     assert folder_bytes(tmp_path) == before
 

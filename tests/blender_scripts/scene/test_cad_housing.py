@@ -160,7 +160,7 @@ def test_a_mesh_in_a_camera_s_way_is_refused(scenes: Path, tmp_path: Path) -> No
     stl = 'file = "meshes/own.stl"\n'
     (copy / "cad.toml").write_text(text.replace(stl, f"{stl}offset_mm = [0, 0, 140]\n"), "utf-8")
     path = manifest(tmp_path / "stl.csv", ("plain", FILES[0]))
-    with pytest.raises(InputError, match=r"so that camera center stands clear of meshes/own\.stl, got 118"):
+    with pytest.raises(InputError, match=r"\(camera center could touch meshes/own\.stl\), got 118"):
         check.run(argparse.Namespace(manifest=path, scenes=copy))
 
 
