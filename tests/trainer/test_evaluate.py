@@ -13,7 +13,7 @@ from tests.generator.reporting.page_reader import read_page
 from trainer.core import frozen_threshold, plots, row_facts, settings
 from trainer.core.data import load_frozen_classes
 from trainer.core.errors import InputError
-from trainer.core.frozen_threshold import FROZEN, Frozen
+from trainer.core.frozen_threshold import FROZEN, FrozenThreshold
 from trainer.core.held_out import positions_by_scene
 from trainer.core.row_facts import Facts
 from trainer.evaluate import main
@@ -287,7 +287,7 @@ def test_a_report_counts_by_factor_and_ranks_mistakes():
     rows = [fact(part=str(i), camera="center" if i % 2 else "top") for i in range(8)]
     truth = np.array([0, 0, 0, 0, 2, 2, 2, 2])
     sure = np.array([[6, 0, 0], [0, 6, 0], [0, 0, 3], [0, 0, 5], [0, 0, 6], [0, 0, 6], [5.5, 0, 0], [0, 0, 4]])
-    held = Frozen("", 0.5, 1.0, 8, {"s": ["r1c1"]})
+    held = FrozenThreshold("", 0.5, 1.0, 8, {"s": ["r1c1"]})
     measured = metrics.report(rows, sure.astype(float), truth, ("BENDNG", "NUKENG", "OK"), 2, held)
     assert measured["accuracy"]["share"] == 0.5
     assert (measured["escapes"]["count"], measured["overkill"]["count"]) == (2, 1)

@@ -56,7 +56,7 @@ class Batch(NamedTuple):
     may_flip: Tensor
 
 
-def placed(boxes: Tensor, pixels: Tensor) -> "BoundingBoxes":
+def bounding_boxes(boxes: Tensor, pixels: Tensor) -> "BoundingBoxes":
     """Boxes (M, 4) xyxy in px of a picture (C, H, W) for the functions of transforms.v2; they may leave the picture."""
     from torchvision.tv_tensors import BoundingBoxes
 
@@ -95,7 +95,7 @@ def mirror(pixels: Tensor, boxes: Tensor, across: bool, down: bool) -> tuple[Ten
     """Mirror one picture and its boxes left-right (`across`) and up-down (`down`)."""
     from torchvision.transforms.v2 import functional as v2
 
-    moved = placed(boxes, pixels)
+    moved = bounding_boxes(boxes, pixels)
     for flip in (v2.horizontal_flip,) * across + (v2.vertical_flip,) * down:
         pixels, moved = flip(pixels), flip(moved)
     return pixels, moved.as_subclass(Tensor)
@@ -118,7 +118,7 @@ def turn(pixels: Tensor, boxes: Tensor, angle_deg: float, zoom: float) -> tuple[
     backward = torch.tensor([[[cos, sin * height / width, 0.0], [-sin * width / height, cos, 0.0]]])
     grid = F.affine_grid(backward, [1, *pixels.shape], align_corners=False)
     turned = F.grid_sample(pixels[None], grid, padding_mode="border", align_corners=False)[0]
-    return turned, v2.affine(placed(boxes, pixels), angle_deg, [0, 0], zoom, [0, 0]).as_subclass(Tensor)
+    return turned, v2.affine(bounding_boxes(boxes, pixels), angle_deg, [0, 0], zoom, [0, 0]).as_subclass(Tensor)
 
 
 def inside(boxes: Tensor, size: tuple[int, int]) -> bool:

@@ -22,7 +22,7 @@ CRITERION = "highest mean of NG found and OK passed on validation"
 
 
 @dataclass(frozen=True)
-class Frozen:
+class FrozenThreshold:
     """A run's decisions.
 
     Args:
@@ -52,7 +52,9 @@ def digest(path: Path) -> str:
         raise InputError(f"{path}: expected a trained run's weights, got {e}") from e
 
 
-def freeze(run: Path, logits: np.ndarray, labels: np.ndarray, ok_index: int, positions: dict[str, list[str]]) -> Frozen:
+def freeze(
+    run: Path, logits: np.ndarray, labels: np.ndarray, ok_index: int, positions: dict[str, list[str]]
+) -> FrozenThreshold:
     """Decide on validation, and write RUN/frozen.json.
 
     Args:
@@ -63,7 +65,7 @@ def freeze(run: Path, logits: np.ndarray, labels: np.ndarray, ok_index: int, pos
     """
     temperature = fit_temperature(logits, labels)
     scores = 1 - softmax(logits, temperature)[:, ok_index]
-    decided = Frozen(
+    decided = FrozenThreshold(
         weights_sha256=digest(run / run_folder.BEST),
         threshold=choose_threshold(scores, labels != ok_index),
         temperature=temperature,
@@ -91,7 +93,7 @@ def forget_temperature(run: Path) -> None:
     _write_temperature(run, None)
 
 
-def load(run: Path) -> Frozen | None:
+def load(run: Path) -> FrozenThreshold | None:
     """RUN/frozen.json; None where the run has none.
 
     Raises:
@@ -103,8 +105,8 @@ def load(run: Path) -> Frozen | None:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         document.pop("criterion")
-        held = Frozen(**document)
-        held = Frozen(
+        held = FrozenThreshold(**document)
+        held = FrozenThreshold(
             str(held.weights_sha256),
             float(held.threshold),
             float(held.temperature),

@@ -148,14 +148,14 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def places(self, examples: Sequence[int] | Tensor) -> Tensor:
+    def picture_indices(self, examples: Sequence[int] | Tensor) -> Tensor:
         """Indices (B * views,) of the pictures of `examples` (B,)."""
         at = torch.as_tensor(examples, dtype=torch.long)
         return at if self.views == 1 else (at[:, None] * self.views + torch.arange(self.views)).flatten()
 
     def pixels(self, examples: Sequence[int] | Tensor) -> Tensor:
         """What the network is shown of `examples`: (B, C, H, W) uint8, of several views (B, views, C, H, W)."""
-        found = self.pictures.batch(self.places(examples).tolist())
+        found = self.pictures.batch(self.picture_indices(examples).tolist())
         return found if self.views == 1 else torch.unflatten(found, 0, (-1, self.views))
 
     def by_picture(self) -> "Split":
@@ -172,7 +172,7 @@ class Split:
         """The examples at `indices`, in that order; the split itself when those are all of them."""
         if list(indices) == list(range(len(self))):
             return self
-        at = self.places(indices)
+        at = self.picture_indices(indices)
         return Split(
             pictures=self.pictures.subset(at.tolist()),
             labels=self.labels[torch.as_tensor(indices, dtype=torch.long)],

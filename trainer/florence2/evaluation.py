@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from trainer.core import results_folder, run_folder
-from trainer.core.columns_read import ANSWER_READ, lacking, lacking_line
+from trainer.core.dataset_columns import ANSWER_READ, lacking, lacking_line
 from trainer.core.console import say
 from trainer.core.data import read_dataset
 from trainer.core.errors import InputError

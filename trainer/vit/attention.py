@@ -84,7 +84,7 @@ class Probes:
 
     def pictures(self, count: int | None = None) -> list[int]:
         """Indices of the pictures of the first `count` examples, of all without."""
-        return self.split.places(self.rows[:count]).tolist()
+        return self.split.picture_indices(self.rows[:count]).tolist()
 
 
 def probes_of(

@@ -2,7 +2,7 @@
 
 RUN then holds config.json, metrics.csv (one line per epoch), curves.png, confusion.png, summary.json, the weights of
 the best and the last epoch, and the state that `--resume` goes on from. What it reads and writes when neither is given:
-`trainer.core.places`.
+`trainer.core.default_paths`.
 """
 
 import argparse
@@ -11,15 +11,15 @@ from pathlib import Path
 
 import torch
 
-from trainer.core import event_files, frozen_threshold, places, run_folder
+from trainer.core import default_paths, event_files, frozen_threshold, run_folder
 from trainer.core.console import say
 from trainer.core.distributed import Share, start
 from trainer.core.errors import InputError
 from trainer.core.loop import Loop, Outcome, Report
 from trainer.core.options import device_of, exit_code, repeatable
 from trainer.core.split import Data
-from trainer.vit import attention, doctor, hub_files, results, training
-from trainer.vit.beginning import Beginning, new_beginning, put_weights, resumed_beginning
+from trainer.vit import attention, training_check, hub_files, results, training
+from trainer.vit.setup import Setup, new_setup, put_weights, resumed_setup
 from trainer.vit.epoch_report import EpochReport
 from trainer.vit.finish import finish
 from trainer.vit.loader import Portion
@@ -32,26 +32,26 @@ KIND = "vit"  # what default names of runs end in
 RUN_FILES = (
     *(run_folder.CONFIG, run_folder.BEST, run_folder.LAST, run_folder.STATE, run_folder.METRICS),
     *("curves.png", "confusion.png", run_folder.SUMMARY, frozen_threshold.FROZEN),
-    *(*hub_files.CODE, *hub_files.EARLIER_CODE, hub_files.PROCESSOR, *places.DATASET_FILES),
-    *(doctor.EXAMINATION, "report.html", "README.md"),
+    *(*hub_files.CODE, *hub_files.EARLIER_CODE, hub_files.PROCESSOR, *default_paths.DATASET_FILES),
+    *(training_check.EXAMINATION, "report.html", "README.md"),
     "attention*",  # half written ones, of any stage: those folders go as a whole
 )
 RUN_FOLDERS = (results.STAGES, results.ATTENTION, event_files.FOLDER)
 
 
-def _begin(args: argparse.Namespace, device: torch.device) -> Beginning:
+def _begin(args: argparse.Namespace, device: torch.device) -> Setup:
     """What the training begins with; without --out it may turn out to be an unfinished run, which is resumed."""
     if args.resume:
-        return resumed_beginning(args)
-    begun = new_beginning(args, device)
+        return resumed_setup(args)
+    begun = new_setup(args, device)
     wanted = (begun.config, begun.settings)
     digest = begun.settings.data_sha256
-    places.adopt(args, KIND, FORMAT, digest, lambda run: load_config(run) == wanted)
+    default_paths.adopt(args, KIND, FORMAT, digest, lambda run: load_config(run) == wanted)
     return begun
 
 
 def _take(
-    args: argparse.Namespace, begun: Beginning, loop_in: Callable[[Path], Loop[Portion]], hold: places.Hold
+    args: argparse.Namespace, begun: Setup, loop_in: Callable[[Path], Loop[Portion]], hold: default_paths.Hold
 ) -> Path:
     """Make the folder the new run's, held, so that it can be resumed whenever it is killed; returns it.
 
@@ -60,11 +60,11 @@ def _take(
 
     def write(run: Path) -> None:
         save_config(run, begun.config, begun.settings)
-        places.copy_dataset_files(args.data, run)
+        default_paths.copy_dataset_files(args.data, run)
 
     out: Path | None = args.out
     if out is None:
-        made = places.make_run(places.base_of(args.data, KIND), write, hold)
+        made = default_paths.make_run(default_paths.base_of(args.data, KIND), write, hold)
         say(f"--out {made}")
         return made
     out.mkdir(parents=True, exist_ok=True)
@@ -81,11 +81,11 @@ def _take(
         (out / run_folder.STATE).unlink(missing_ok=True)  # never with the new settings
     save_config(out, begun.config, begun.settings)
     run_folder.take_folder(out, args.overwrite, RUN_FILES, RUN_FOLDERS, kept)
-    places.copy_dataset_files(args.data, out)
+    default_paths.copy_dataset_files(args.data, out)
     return out
 
 
-def _described(begun: Beginning, model: ViT, share: Share, device: torch.device) -> str:
+def _described(begun: Setup, model: ViT, share: Share, device: torch.device) -> str:
     """The training in one line."""
     config, settings, splits = begun.config, begun.settings, begun.data.splits
     boxed = bool(splits["train"].boxes_known.any())
@@ -101,16 +101,16 @@ def _described(begun: Beginning, model: ViT, share: Share, device: torch.device)
 
 def run(args: argparse.Namespace) -> int:
     """Train as the options say; returns the exit code."""
-    with places.Hold() as hold:
+    with default_paths.Hold() as hold:
         return _train(args, hold)
 
 
-def _train(args: argparse.Namespace, hold: places.Hold) -> int:
+def _train(args: argparse.Namespace, hold: default_paths.Hold) -> int:
     for field, value in SIZES.get(args.size, {}).items():
         if getattr(args, field) is None:
             setattr(args, field, value)
     device = device_of(args.device)
-    places.settle(args, KIND, FORMAT, lambda run: load_config(run)[1].data_sha256)
+    default_paths.settle(args, KIND, FORMAT, lambda run: load_config(run)[1].data_sha256)
     if args.tensorboard:
         event_files.event_writer_class()  # without its package nothing is begun
     begun = _begin(args, device)
@@ -127,7 +127,7 @@ def _train(args: argparse.Namespace, hold: places.Hold) -> int:
     goes_on = args.resume and (args.out / run_folder.STATE).is_file()
     if settings.init and not goes_on:
         put_weights(model, settings.init, begun.source)
-    found = doctor.admit(model, data, settings) if args.check and not args.resume and share.first else []
+    found = training_check.admit(model, data, settings) if args.check and not args.resume and share.first else []
     share.wait()  # until all have read what --overwrite removes
     trainee = training.ViTTrainee(data, model, optimizer, settings, share)
 
@@ -137,7 +137,7 @@ def _train(args: argparse.Namespace, hold: places.Hold) -> int:
     if share.first:
         args.out = _take(args, begun, loop_in, hold)
         if found:
-            run_folder.write_json(args.out / doctor.EXAMINATION, {"found": found})
+            run_folder.write_json(args.out / training_check.EXAMINATION, {"found": found})
     args.out = share.agreed(args.out)
     say(_described(begun, model, share, device))
     loop = loop_in(args.out)
@@ -149,7 +149,7 @@ def _train(args: argparse.Namespace, hold: places.Hold) -> int:
     return _ended(args, data, model, outcome, look) if share.first else 0
 
 
-def _reports(loop: Loop[Portion], begun: Beginning, device: torch.device) -> Callable[[], None]:
+def _reports(loop: Loop[Portion], begun: Setup, device: torch.device) -> Callable[[], None]:
     """Have each epoch said; with stages also look where the network looks after each of them.
 
     Returns:

@@ -21,7 +21,7 @@ from trainer.core.console import say
 from trainer.core.data import load_frozen_classes
 from trainer.core.decision import decide, softmax
 from trainer.core.errors import InputError
-from trainer.core.frozen_threshold import Frozen
+from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.core.results_folder import EVALUATION, PREDICTIONS, evaluation_files
 from trainer.core.row_facts import Facts
 from trainer.core.run_folder import REPORT
@@ -92,7 +92,7 @@ def read_splits(
     return views.by_part(found, config.views, config.classes, f"--data {folder}")
 
 
-def frozen_of(asked: Asked, model: ViT) -> Frozen:
+def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
     """What the run froze; chosen now, on the dataset's validation split, where it has nothing.
 
     The rows are those that the run was trained and measured on, whatever rows are measured now.
@@ -154,7 +154,7 @@ def _lines(
     ]
 
 
-def measure(model: ViT, splits: Mapping[str, Split], held: Frozen, batch_size: int = 16) -> Measured:
+def measure(model: ViT, splits: Mapping[str, Split], held: FrozenThreshold, batch_size: int = 16) -> Measured:
     """Measure splits with what was frozen."""
     config = model.config
     found = Measured({}, [], {})
@@ -228,7 +228,7 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
 
 
 def _document(
-    asked: Asked, config: ViTConfig, held: Frozen, reports: Mapping[str, Any], left_out: Mapping[str, int]
+    asked: Asked, config: ViTConfig, held: FrozenThreshold, reports: Mapping[str, Any], left_out: Mapping[str, int]
 ) -> dict[str, Any]:
     """What evaluation.json holds."""
     return {

@@ -140,7 +140,7 @@ def mistake_sheet(split: Split, rows: Sequence[Mapping[str, Any]], classes: Sequ
     """
     cells = []
     for row in rows:
-        places = split.places([row["index"]]).tolist()
+        places = split.picture_indices([row["index"]]).tolist()
         views = grid([Cell(_with_truth(split, at, classes))] for at in places)
         size = "" if row["size_mm"] is None else f" {row['size_mm']:.2f} mm"
         what = "OK" if row["truth"] == "OK" else f"{row['truth']} {' '.join(row['addresses'])}{size}"

@@ -80,7 +80,7 @@ class Portion(NamedTuple):
 
 def batch_of(split: Split, indices: Tensor) -> Batch:
     """The examples `indices` (B,) of a split: their labels, and their pictures one after the other."""
-    at = split.places(indices)
+    at = split.picture_indices(indices)
     return Batch(
         pixels=split.pictures.batch(at.tolist()).float().div_(255),
         labels=split.labels[indices],

@@ -9,7 +9,7 @@ from trainer.core import intervals, metrics
 from trainer.core.decision import decide, softmax
 from trainer.core.defect_size import MEASURES
 from trainer.core.detection_probability import curve
-from trainer.core.frozen_threshold import Frozen
+from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.core.row_facts import Facts, factor_levels
 
 MISTAKES = 24
@@ -49,7 +49,7 @@ def report(
     truth: np.ndarray,
     classes: Sequence[str],
     ok_index: int,
-    frozen: Frozen,
+    frozen: FrozenThreshold,
 ) -> dict[str, Any]:
     """Everything there is to say of one split: what evaluation.json holds of it.
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.core import frozen_threshold, run_folder
-from trainer.core.frozen_threshold import Frozen
+from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.vit import run as vit_run
 from trainer.vit.network.model import ViT, ViTConfig
 from trainer.vit.run import TrainingConfig
@@ -75,7 +75,7 @@ def largest_difference(path: Path, reference: Probabilities) -> float:
     return worst
 
 
-def export(model: ViT, settings: TrainingConfig, path: Path, held: Frozen | None = None) -> float:
+def export(model: ViT, settings: TrainingConfig, path: Path, held: FrozenThreshold | None = None) -> float:
     """Write a network as ONNX, checked against it; `path` appears only when it agrees.
 
     Args:
@@ -107,7 +107,7 @@ def export(model: ViT, settings: TrainingConfig, path: Path, held: Frozen | None
     return worst
 
 
-def _metadata(config: ViTConfig, settings: TrainingConfig, held: Frozen | None) -> dict[str, str]:
+def _metadata(config: ViTConfig, settings: TrainingConfig, held: FrozenThreshold | None) -> dict[str, str]:
     """What the file says of itself."""
     found = {
         "classes": json.dumps(list(config.classes)),

@@ -14,7 +14,7 @@ from trainer.core import frozen_threshold, metrics, results_folder, run_folder
 from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.core.run_folder import REPORT, read_metrics
-from trainer.vit import doctor, results
+from trainer.vit import training_check, results
 from trainer.vit import run as vit_run
 from trainer.vit.evaluation_page import measured_of
 from trainer.vit.network.model import ViTConfig
@@ -83,7 +83,7 @@ def warnings_of(
     found: dict[str, tuple[int, int, str]] = {}
     for index, row in enumerate(rows):
         epoch = int(row["epoch"])
-        said = doctor.prognosis(rows[: index + 1], classes, settings)
+        said = training_check.prognosis(rows[: index + 1], classes, settings)
         collapsed = float(row["val_top_share"]) > metrics.COLLAPSE_SHARE and row["stage"] == "pictures"
         # The share alone: where that class is really so frequent, accuracy is high too.
         if collapsed and float(row["val_balanced_accuracy"]) < 1 / len(classes) + 0.12:
@@ -105,7 +105,7 @@ def _checks(
     summary: Mapping[str, Any],
 ) -> Iterator[str]:
     """Sentences on what the examination before the training found, and on what its epochs warned of."""
-    path = run / doctor.EXAMINATION
+    path = run / training_check.EXAMINATION
     if path.is_file():
         before = results_folder.read(path, "what the examination before the training found", found=list)["found"]
         yield from (f"Before the training: {text}." for text in before)

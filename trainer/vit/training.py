@@ -18,7 +18,7 @@ from trainer.core.distributed import Share, share_dropout, start
 from trainer.core.loop import Measured, Schedule, Trained
 from trainer.core.run_folder import Row
 from trainer.core.split import Data
-from trainer.vit import doctor
+from trainer.vit import training_check
 from trainer.vit.answers import Answers, answer
 from trainer.vit.closeups import CloseUps
 from trainer.vit.loader import Plan, Portion, ahead, plan_of, steps_of
@@ -213,13 +213,13 @@ class ViTTrainee:
         run_folder.write_metrics(folder, [row])
 
     def warnings(self, rows: Sequence[Row]) -> list[str]:
-        """A collapse to one class, and what the doctor foresees."""
+        """A collapse to one class, and what the training_check foresees."""
         collapse = None
         if self.answers is not None and rows[-1]["stage"] == "pictures":
             said = self.answers
             matrix = metrics.confusion_matrix(said.truth, said.predicted, len(self.classes))
             collapse = metrics.collapse_warning(matrix, self.classes)
-        return ([collapse] if collapse else []) + doctor.prognosis(rows, self.classes, self.config)
+        return ([collapse] if collapse else []) + training_check.prognosis(rows, self.classes, self.config)
 
 
 def validation_row(answers: Answers, classes: Sequence[str]) -> Row:

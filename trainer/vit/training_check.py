@@ -1,4 +1,4 @@
-"""The collapse doctor: can this network learn these pictures at all, and is it still learning?
+"""The collapse training_check: can this network learn these pictures at all, and is it still learning?
 
 Before training one batch is learned by heart, with the run's own network, loss and learning rate. Where the loss runs
 away or stands still, equal pictures have different labels or no gradient arrives, the run stops: no dataset can be
@@ -133,7 +133,7 @@ def _learn_by_heart(model: ViT, split: Split, rows: Sequence[int], config: Train
     optimizer = torch.optim.AdamW(patient.parameter_groups(0.0), lr=config.lr, betas=(0.9, 0.99))
     pixels = split.pixels(rows).to(device).float() / 255
     labels = split.labels[list(rows)].to(device)
-    at = split.places(rows)
+    at = split.picture_indices(rows)
     boxes, categories, known = (tensor[at].to(device) for tensor in (split.boxes, split.categories, split.boxes_known))
     # Picture labels alone may stand still for long before they are learned; with boxes eight pictures never do.
     found = _ByHeart([], taught=bool(known.any()) and config.patch_weight > 0)

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from trainer.core import row_facts, views
-from trainer.core.columns_read import lacking_line
+from trainer.core.dataset_columns import lacking_line
 from trainer.core.console import say
 from trainer.core.data import load_data
 from trainer.core.errors import InputError
 from trainer.core.options import amp_of
-from trainer.core.places import dataset_facts, same_data
+from trainer.core.default_paths import dataset_facts, same_data
 from trainer.core.run_folder import CONFIG
 from trainer.core.settings import given_settings, other_settings
 from trainer.core.split import Data, channel_statistics
@@ -26,7 +26,7 @@ from trainer.vit.run import TrainingConfig, load_classes, load_config, read_conf
 
 
 @dataclass(frozen=True)
-class Beginning:
+class Setup:
     """What a training begins with.
 
     Args:
@@ -42,7 +42,7 @@ class Beginning:
     source: pretrained.Pretrained | None = None
 
 
-def new_beginning(args: argparse.Namespace, device: torch.device) -> Beginning:
+def new_setup(args: argparse.Namespace, device: torch.device) -> Setup:
     """What options, and the run or checkpoint that they name, ask for.
 
     Raises:
@@ -60,10 +60,10 @@ def new_beginning(args: argparse.Namespace, device: torch.device) -> Beginning:
         # About as many pictures per step, and so as many steps, as when each is an example.
         settings = settings.changed({"batch_size": max(1, round(settings.batch_size / len(cameras)))})
     config = _network(args, data, settings, source, cameras)
-    return Beginning(config, settings, _kept(data, settings.rows, args.data), source)
+    return Setup(config, settings, _kept(data, settings.rows, args.data), source)
 
 
-def resumed_beginning(args: argparse.Namespace) -> Beginning:
+def resumed_setup(args: argparse.Namespace) -> Setup:
     """What the run in `args.out` began with.
 
     Raises:
@@ -87,7 +87,7 @@ def resumed_beginning(args: argparse.Namespace) -> Beginning:
             f"got {','.join(given)}; --resume keeps the run's"
         )
     data = _by_part(data, config.views, args.data)
-    return Beginning(config, settings, _kept(data, settings.rows, args.data))
+    return Setup(config, settings, _kept(data, settings.rows, args.data))
 
 
 def put_weights(model: ViT, init: str, source: pretrained.Pretrained | None) -> None:
