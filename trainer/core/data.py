@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from trainer.core.dataset_columns import lacking, lacking_line, may_flip
 from trainer.core.console import say
+from trainer.core.dataset_columns import lacking, lacking_line, may_flip
 from trainer.core.errors import InputError
 from trainer.core.split import IGNORED, Data, Pictures, Split, open_picture
 from trainer.vit.network.letterbox import Fit, fit_of

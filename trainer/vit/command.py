@@ -18,8 +18,7 @@ from trainer.core.errors import InputError
 from trainer.core.loop import Loop, Outcome, Report
 from trainer.core.options import device_of, exit_code, repeatable
 from trainer.core.split import Data
-from trainer.vit import attention, training_check, hub_files, results, training
-from trainer.vit.setup import Setup, new_setup, put_weights, resumed_setup
+from trainer.vit import attention, hub_files, results, training, training_check
 from trainer.vit.epoch_report import EpochReport
 from trainer.vit.finish import finish
 from trainer.vit.loader import Portion
@@ -27,6 +26,7 @@ from trainer.vit.network.model import SIZES, ViT
 from trainer.vit.options import parser
 from trainer.vit.run import FORMAT, load_config, save_config
 from trainer.vit.run_page import write_page
+from trainer.vit.setup import Setup, new_setup, put_weights, resumed_setup
 
 KIND = "vit"  # what default names of runs end in
 RUN_FILES = (

@@ -7,8 +7,8 @@ import numpy as np
 
 from trainer.core import frozen_threshold, metrics, plots, row_facts, run_folder
 from trainer.core.console import say
-from trainer.core.loop import Outcome
 from trainer.core.default_paths import dataset_facts
+from trainer.core.loop import Outcome
 from trainer.core.run_folder import SUMMARY
 from trainer.core.split import Data
 from trainer.vit.answers import Answers, answer

@@ -14,7 +14,7 @@ from trainer.core import frozen_threshold, metrics, results_folder, run_folder
 from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.core.run_folder import REPORT, read_metrics
-from trainer.vit import training_check, results
+from trainer.vit import results, training_check
 from trainer.vit import run as vit_run
 from trainer.vit.evaluation_page import measured_of
 from trainer.vit.network.model import ViTConfig

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from trainer.core import row_facts, views
-from trainer.core.dataset_columns import lacking_line
 from trainer.core.console import say
 from trainer.core.data import load_data
+from trainer.core.dataset_columns import lacking_line
+from trainer.core.default_paths import dataset_facts, same_data
 from trainer.core.errors import InputError
 from trainer.core.options import amp_of
-from trainer.core.default_paths import dataset_facts, same_data
 from trainer.core.run_folder import CONFIG
 from trainer.core.settings import given_settings, other_settings
 from trainer.core.split import Data, channel_statistics

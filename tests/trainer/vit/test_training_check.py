@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from trainer.core.data import load_data
-from trainer.vit import training_check, training
+from trainer.vit import training, training_check
 from trainer.vit.command import main
 from trainer.vit.network.model import ViTConfig
 from trainer.vit.run import TrainingConfig
