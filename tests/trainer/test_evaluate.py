@@ -162,7 +162,7 @@ def test_what_is_not_an_evaluation_s_stays(trained_run, tiny_dataset, make_datas
     for name in ("effects_mine.png", "report.html"):
         (out / name).write_bytes(b"mine")
     assert evaluate(trained_run, tiny_dataset, out) == 2
-    assert "one whose report.html no evaluation.json there names" in capsys.readouterr().err
+    assert "got one with report.html, which no earlier evaluation.json lists" in capsys.readouterr().err
     (out / "report.html").unlink()
     other = make_dataset(tmp_path / "other", {"test": make_rows("test", 6, 5)})
     for data, split in ((tiny_dataset, "validation"), (other, "test")):
@@ -171,7 +171,7 @@ def test_what_is_not_an_evaluation_s_stays(trained_run, tiny_dataset, make_datas
     assert (out / "effects_mine.png").read_bytes() == b"mine"
     before = (trained_run / "confusion.png").read_bytes()
     assert evaluate(trained_run, tiny_dataset, trained_run) == 2
-    assert "expected a folder apart from the run's own files" in capsys.readouterr().err
+    assert "expected another folder than the run's" in capsys.readouterr().err
     assert (trained_run / "confusion.png").read_bytes() == before
 
 

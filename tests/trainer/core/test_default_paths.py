@@ -56,7 +56,7 @@ def test_several_datasets_are_listed(place, tiny_dataset, capsys):
 @pytest.mark.parametrize(
     ("option", "said"),
     [
-        ("--overwrite", "--overwrite: expected --out beside it; no default replaces anything"),
+        ("--overwrite", "--overwrite: expected --out RUN too; a default run is never overwritten"),
         (
             "--resume",
             "--resume: expected an unfinished run of this dataset such as runs/ladder-vit, got none",
@@ -78,7 +78,7 @@ def test_the_bare_command_again_and_again(place, tiny_dataset, small_options, ca
         assert main(options) == 1
     said = capsys.readouterr()
     assert "--data datasets/ladder, the only dataset" in said.out and "--out runs/ladder-vit\n" in said.out
-    assert "go on with --resume --out runs/ladder-vit" in said.err
+    assert "continue with --resume --out runs/ladder-vit" in said.err
     assert json.loads(Path("runs/ladder-vit/connectors.json").read_text()) == {"of": "ladder"}
     before = Path("runs/ladder-vit/config.json").read_bytes()
 
@@ -86,7 +86,7 @@ def test_the_bare_command_again_and_again(place, tiny_dataset, small_options, ca
     assert main([*options, "--seed", "5"]) == 0
     assert "--out runs/ladder-vit-2\n" in capsys.readouterr().out
     assert main(options) == 0
-    assert "--out runs/ladder-vit: begun with these settings and data" in capsys.readouterr().out
+    assert "--out runs/ladder-vit: resumes this unfinished run with the same settings and data" in capsys.readouterr().out
     assert Path("runs/ladder-vit/config.json").read_bytes() != before  # the temperature came to it
     assert json.loads(Path("runs/ladder-vit/summary.json").read_text())["epochs"] == 2
 
@@ -181,7 +181,7 @@ def test_resume_without_a_place_takes_no_run_of_another_dataset(place, tiny_data
     assert "expected an unfinished run of this dataset" in capsys.readouterr().err
     (data / "README.md").write_text("somebody else's")
     assert main(["--resume"]) == 2
-    assert "--resume: expected --out beside it" in capsys.readouterr().err
+    assert "--resume: expected --out RUN too" in capsys.readouterr().err
 
 
 def test_the_folder_datasets_does_not_hide_the_library(place, tiny_dataset, small_options):

@@ -128,7 +128,7 @@ def test_a_table_of_settings():
     assert rows["lr"] == ("lr", "--lr", "0.001", "a number above 0 to 10", "highest learning rate")
     assert rows["stages"][1:4] == ("--stages", "none", "rising epochs such as 300,400,500")
     assert rows["augment"][1:4] == ("--no-augment", "off", "given or not")
-    assert rows["amp"][1:4] == ("--amp", "auto: on a GPU that can", "one of auto, bf16, off")
+    assert rows["amp"][1:4] == ("--amp", "auto: bf16 on a GPU that supports it", "one of auto, bf16, off")
     assert rows["clip"][1:4] == ("", "1", "a number above 0 to 1e+06")
     network = {row.name: row for row in settings_table(ViTConfig)}
     assert network["dim"][1:4] == ("--dim", "128", "a whole number from 8 to 4096")

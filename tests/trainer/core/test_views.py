@@ -346,7 +346,7 @@ def test_a_run_on_pictures_begins_one_on_parts_and_back(
     common = ["--data", str(few_parts), "--epochs", "1", "--lr", "1e-9", "--device", "cpu", "--no-check"]
     parts, pictures = tmp_path / "parts", tmp_path / "pictures"
     assert main([*common, "--out", str(parts), "--init", str(trained_run), "--views", "all"]) == 0
-    assert "begun with the weights of" in capsys.readouterr().out
+    assert "starts with the weights of" in capsys.readouterr().out
     assert vit_run.load_config(parts)[0].views == VIEWS
     begun, own = load_file(trained_run / "best.safetensors"), load_file(parts / "last.safetensors")
     assert all(torch.allclose(own[name], begun[name], atol=1e-5) for name in begun)
@@ -437,7 +437,7 @@ def test_parts_are_predicted_from_folders_and_from_the_ends_of_names(parts_run, 
     x, y = verdicts["b"]["peak_px"]
     assert np.hypot(x - 8, y - 24) < 12  # pin 5 of 2 x 4
     said = capsys.readouterr().out
-    assert said.count("most suspicious from") == 2 and "OK  OK" in said
+    assert said.count("most suspicious in view") == 2 and "OK  OK" in said
     with Image.open(out / "part.a.png") as sheet:
         assert sheet.width == 3 * 512 + 8
     assert (out / "good.png").is_file() and (out / "b.png").is_file()
