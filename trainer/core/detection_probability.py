@@ -71,7 +71,8 @@ def curve(sizes_mm: Sequence[float], found: Sequence[bool]) -> dict[str, Any]:
         return out
     x = np.log(size)
     if separable(x, hit):
-        what = "all were found" if hit.all() else "none was found" if not hit.any() else "a size separates them"
+        what = "all were found" if hit.all() else "found and missed do not overlap in size"
+        what = what if hit.any() else "none was found"
         out["note"] = f"{what}: no curve can be fitted"
         return out
     if size.min() == size.max():

@@ -50,7 +50,7 @@ def _pictures(p: argparse._ActionsContainer) -> None:
         type=views.view_list,
         metavar="C,C,…",
         help="judge each part from all its pictures by these cameras together; all: by every camera of the training "
-        "split (default: each picture by itself)",
+        "split (each picture by itself)",
     )
     p.add_argument(
         "--image-size",
@@ -75,7 +75,7 @@ def _running(p: argparse._ActionsContainer) -> None:
         metavar="MIN",
         help="stop after the epoch in which this number of minutes ends; continue with --resume",
     )
-    p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(auto: cuda if there is a GPU)")
+    p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="device of the network (auto: cuda if there is a GPU)")
     p.add_argument(
         "--tensorboard", action="store_true", help=f"write event files for TensorBoard, in RUN/{event_files.FOLDER}"
     )

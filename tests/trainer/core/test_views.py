@@ -368,7 +368,7 @@ def test_evaluation_counts_parts(parts_run, parts_dataset, tmp_path, capsys):
     out = tmp_path / "out"
     common = ["--model", str(parts_run), "--data", str(parts_dataset), "--device", "cpu"]
     assert evaluate([*common, "--out", str(out)]) == 0
-    assert "9 parts from 3 views each; escapes" in capsys.readouterr().out.replace("on 9 parts", "9 parts")
+    assert "9 parts from 3 views each; escapes (NG called OK)" in capsys.readouterr().out.replace("on 9 parts", "9 parts")
     document = json.loads((out / "evaluation.json").read_text())
     measured = document["splits"]["validation"]
     assert document["views"] == list(VIEWS)
@@ -543,7 +543,7 @@ def test_the_card_says_what_to_give(parts_run, capsys):
 
     assert push([str(parts_run), "--to", "me/parts", "--dry-run"]) == 0
     card = (parts_run / "README.md").read_text(encoding="utf-8")
-    assert "from 3 pictures (center, left, top) of a connector" in card
+    assert "classifies 3 pictures (center, left, top) of a connector" in card
     assert "part7_center.png part7_left.png part7_top.png --out" in card
     assert "from transformers import pipeline" not in card
     assert "library_name: pinsight" in card
