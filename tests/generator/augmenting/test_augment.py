@@ -617,7 +617,7 @@ def test_what_a_dataset_of_an_earlier_version_does_not_say_is_not_guessed(built,
     capsys.readouterr()
     assert run("apply", plan, "--to", tmp_path / "out", "--no-trim", "--workers", 1) == 0
     lacking = ["housing_bbox", "synthetic", "objects.kinds", "camera_json", "objects.dx_mm"]
-    (line,) = (line for line in capsys.readouterr().err.splitlines() if "made without" in line)
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if "made by an older version" in line)
     assert line.startswith(f"{old}: ") and all(name in line for name in lacking)
     found = rows_of(tmp_path / "out")
     assert all(r["synthetic"] is True and r["housing_bbox"] is None for r in found.values())
@@ -683,8 +683,8 @@ def test_a_copy_is_not_copied_and_none_is_made_twice(augmented, tmp_path, capsys
     }
     head = "file,height,width,cut,reverse,plus90\n"
     for name, message in {
-        "t000_reverse": "t000_reverse: expected no for all of a copy, got plus90: plan its original",
-        "t000": "t000 plus90: expected no row t000_plus90 yet, got one",
+        "t000_reverse": "t000_reverse: expected no operation for a row that is a copy, got plus90: use its original",
+        "t000": "t000 plus90: expected t000_plus90 as a new run, got an existing one",
     }.items():
         line = lines[name]
         (tmp_path / "more.csv").write_text(f"{head}{name},{line['height']},{line['width']},no,no,yes\n")
@@ -697,7 +697,7 @@ def test_without_originals_and_copies_there_is_nothing_to_write(built, tmp_path,
     (tmp_path / "plan.csv").write_text("file,height,width,cut,reverse,plus90\nt000,48,96,no,no,no\n")
     words = ("--to", tmp_path / "out", "--folder", built / "plain", "--only-copies")
     assert run("apply", tmp_path / "plan.csv", *words) == 2
-    assert "expected at least one copy without its original, got none" in capsys.readouterr().err
+    assert "expected at least one copy to write, got none (with --only-copies)" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

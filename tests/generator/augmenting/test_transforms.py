@@ -111,7 +111,7 @@ def test_something_stays_of_the_smallest_picture(width, height, seed):
 
 @pytest.mark.parametrize("box", [(-1, 0, 4, 4), (0, 0, 9, 4), (3, 0, 3, 4), (0, 4, 4, 2)])
 def test_a_crop_outside_of_the_picture_is_refused(box):
-    with pytest.raises(ValueError, match="must lie inside of 8 x 6 px"):
+    with pytest.raises(ValueError, match="must lie inside 8 x 6 px"):
         cropped((8, 6), box)
 
 

@@ -132,7 +132,7 @@ def test_an_interrupt_stops_everything_and_the_rest_follows(rendered: Path, mani
         driver.send_signal(signal.SIGINT)
         told, words = driver.communicate(timeout=60)
     assert driver.returncode == 1
-    assert words == "interrupted: repeat the command to go on\n" and told == ""
+    assert words == "interrupted: repeat the command to resume\n" and told == ""
     assert not Path(f"/proc/{worker}").exists()
     assert not list(out.rglob("*.tmp")) and not list(scratch.iterdir())
     finished = len(list((out / "records").glob("*.json")))
@@ -152,7 +152,7 @@ def test_a_renderer_that_does_not_listen_is_killed(tmp_path: Path) -> None:
         workers = children(driver.pid)
         driver.send_signal(signal.SIGINT)
         _, words = driver.communicate(timeout=60)
-    assert driver.returncode == 1 and words == "interrupted: repeat the command to go on\n"
+    assert driver.returncode == 1 and words == "interrupted: repeat the command to resume\n"
     assert workers and not any(Path(f"/proc/{worker}").exists() for worker in workers)
 
 
@@ -246,7 +246,7 @@ def test_a_file_that_is_no_program_is_one_line_and_exit_code_2(tmp_path: Path) -
     junk.chmod(0o755)
     done = drive(small_manifest(tmp_path), tmp_path / "out", "--blender", junk)
     assert done.returncode == 2
-    assert done.stderr == f"{junk}: expected a program that runs, got: Exec format error\n"
+    assert done.stderr == f"{junk}: expected a program that can be started, got: Exec format error\n"
 
 
 @pytest.mark.parametrize("by", ["option", "environment"])
