@@ -146,7 +146,7 @@ def _columns(facts: DatasetFacts) -> str:
     extras = f" User's own factors: {', '.join(f'`{name}`' for name in facts.extras)}." if facts.extras else ""
     return f"""## Columns
 
-- `image`: the picture. `nsoart`: the picture computed again as three channels of difference from good parts, see below.
+- `image`: the picture. `nsoart`: NSOART, the picture computed again as three channels of difference from good parts.
 - `label`: class of the picture. `verdict`: OK or NG, for the whole picture. `kinds`: every kind of defect in it.
 - `grey`: {_grey_note(facts)}
 - `observable`: {_observable_note(facts)}

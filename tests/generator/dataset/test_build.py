@@ -1,4 +1,4 @@
-"""A rendered folder to a dataset: what is written, what is refused, and that nothing is left half-written."""
+"""Building a dataset from a render folder: what is written, what is refused, and that no partial dataset is left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`generator build` without DIR or without --to: what it takes, and that it replaces nothing."""
+"""`generator build` without DIR or without --to: the folders it uses, and that it replaces nothing."""
 
 from __future__ import annotations
 

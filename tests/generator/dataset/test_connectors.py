@@ -1,4 +1,4 @@
-"""connectors.json: what it says of a scene, against the scene and against the records that were rendered from it."""
+"""connectors.json, compared with the scene file and with the records rendered from it."""
 
 from __future__ import annotations
 

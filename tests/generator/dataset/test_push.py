@@ -178,7 +178,7 @@ def test_no_network_and_no_token(dataset: Path, tmp_path: Path) -> None:
     assert done.stderr == "push: expected a network, got HF_HUB_OFFLINE=1: unset it\n"
     done = push(None, tmp_path, dataset, "me/pins", HF_TOKEN="")
     assert done.returncode == 1
-    assert done.stderr.startswith("expected a token of the Hub in the variable HF_TOKEN")
+    assert done.stderr.startswith("expected a Hub token in the environment variable HF_TOKEN")
 
 
 def test_a_dry_run_sends_nothing(hub: Hub, dataset: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The writer: chunks that are found again, splits, counts, and a folder that is there whole or not at all."""
+"""The writer: chunks that are reused, splits, counts, and a dataset that appears only when it is complete."""
 
 from __future__ import annotations
 

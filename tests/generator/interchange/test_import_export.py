@@ -370,8 +370,8 @@ def test_every_broken_input_is_named_and_nothing_is_written(tmp_path, capsys):
             for name, value, got in (
                 ("visible", float("nan"), "share of 0 to 1, got nan"),
                 ("visible", -0.5, "share of 0 to 1, got -0.5"),
-                ("true_position_mm", float("inf"), "number of mm, got inf"),
-                ("retraction_mm", 10**400, "number of mm, got 1000"),
+                ("true_position_mm", float("inf"), "finite number, got inf"),
+                ("retraction_mm", 10**400, "finite number, got 1000"),
             )
         ),
         ({"annotations": [box(1, 1, 1, 10**400, 5)]}, "annotation 1: expected bbox as four numbers"),
@@ -394,7 +394,7 @@ def test_a_picture_with_faulty_labels_is_never_taken_for_good(tmp_path, capsys, 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ({"objects": {"bbox": [[1, 1, 5]], "categories": ["BENDNG"]}}, "objects 0: expected four numbers"),
+        ({"objects": {"bbox": [[1, 1, 5]], "categories": ["BENDNG"]}}, "objects 0: expected a box of four numbers"),
         ({"objects": {"bbox": [[1, 1, 5, 5]], "categories": []}}, "expected lists bbox and categories of equal length"),
         ({"file_name": "/elsewhere/a.png", "label": "OK"}, "expected a file_name below in, got"),
         ({"file_name": "a.png"}, "expected label or objects, got neither"),
@@ -736,7 +736,7 @@ def test_a_photograph_s_defect_is_not_cut_off_unseen(built, tmp_path, capsys):
     assert main(["augment", "apply", str(plan), "--to", str(tmp_path / "out"), "--workers", "1"]) == 0
     told = capsys.readouterr().err
     assert "10 copies not made: cut: the defect's box is not known" in told
-    assert "20 copies not made: reverse: it is not known whether it has print" in told
+    assert "20 copies not made: reverse: it is not known whether the picture has print" in told
     for row in rows_of(tmp_path / "out").values():
         if CLASSES[row["label"]] != "OK" and row["original"]:
             assert row["augmentation"] == "plus90" and row["width"] * row["height"] == 96 * 48
@@ -762,7 +762,7 @@ def test_hidden_objects_are_exported_on_request(tmp_path, capsys):
         to = tmp_path / f"out{count}"
         assert export(tmp_path / "set", "--format", "yolo", "--to", to, *option) == 0
         assert sum(len(p.read_text().splitlines()) for p in (to / "labels").rglob("*.txt")) == count
-        told = "1 NG pictures left out: their defects can hardly be seen (--hidden writes their boxes)"
+        told = "1 NG pictures left out: their defects are hardly visible (--hidden writes their boxes)"
         assert (told in capsys.readouterr().err) == (not option)
         assert (to / "labels/train/t001.txt").exists() == bool(option)
 
@@ -779,7 +779,7 @@ def test_a_defect_without_a_box_does_not_come_back_from_yolo_as_good(tmp_path, c
     before = rows_of(tmp_path / "set")
     for kind in FORMATS:
         assert export(tmp_path / "set", "--format", kind, "--to", tmp_path / kind, *option) == 0
-        told = "1 NG pictures left out: no box of their defects lies in the picture"
+        told = "1 NG pictures left out: none of their defects has a box in the picture"
         assert (told in capsys.readouterr().err) == (kind == "yolo")
         assert import_(tmp_path / kind, "--format", kind, "--to", tmp_path / f"{kind} back") == 0
         back = {Path(r["file"]).stem: r["label"] for r in rows_of(tmp_path / f"{kind} back").values()}
@@ -1010,7 +1010,7 @@ def test_an_absolute_name_leads_below_the_folder_or_is_refused(tmp_path, capsys)
 @pytest.mark.parametrize(
     ("kind", "file", "content", "message"),
     [
-        ("coco", "instances_train.json", "[" * 100_000, "expected COCO's images, annotations and categ"),
+        ("coco", "instances_train.json", "[" * 100_000, "expected COCO's lists images, annotations, categ"),
         ("imagefolder", "metadata.jsonl", "[" * 100_000, "metadata.jsonl: expected a line per picture"),
         ("yolo", "data.yaml", "names: " + "[" * 2000, "expected YOLO's data.yaml with class names"),
         ("yolo", "data.yaml", "names: [a", "expected YOLO's data.yaml with class names, got: while parsing"),
