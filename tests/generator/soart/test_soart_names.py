@@ -1,4 +1,4 @@
-"""The names of `generator.soart` that others call, with their arguments and results: they stay."""
+"""The public names of `generator.soart` keep their arguments and results."""
 
 from __future__ import annotations
 
