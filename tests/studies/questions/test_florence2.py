@@ -1,4 +1,4 @@
-"""What the page says of Florence-2."""
+"""The page's section on Florence-2."""
 
 from typing import Any
 
