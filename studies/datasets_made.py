@@ -242,7 +242,7 @@ def merged_features(all_features: Sequence[Features]) -> Features:
                     raise PlanError(f"column {name}: expected the same classes in all designs, got {held}, {kind}")
                 merged[name] = long
             elif name == "objects":
-                merged[name] = max(kind, held, key=lambda one: len(str(one)))  # its list of categories grows with the classes
+                merged[name] = max(kind, held, key=lambda one: len(str(one)))  # it has the longer class list
             elif held != kind:
                 raise PlanError(f"column {name}: expected one type in all designs, got {held}, {kind}")
     return Features(merged)

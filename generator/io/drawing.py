@@ -188,7 +188,7 @@ def _frame(xyxy: Sequence[float], factor: float, line: int, size: tuple[int, int
 def _free_place(
     frame: Rectangle, extent: tuple[int, int], size: tuple[int, int], taken: Sequence[Sequence[int]]
 ) -> Rectangle | None:
-    """A place (xyxy) for a label of this extent (w, h) next to a frame, clear of the rectangles `taken`; None if none."""
+    """A place (xyxy) for a label of extent (w, h) next to a frame, outside the rectangles `taken`; None if none."""
     (x1, y1, x2, y2), (w, h) = frame, extent
     inside_x, inside_y = min(max(x1, 0), max(0, size[0] - w)), min(max(y1, 0), max(0, size[1] - h))
     across = (inside_x, x2 - w, (x1 + x2 - w) // 2)

@@ -33,7 +33,7 @@ PART_MEASURES: dict[str, Callable[[Mapping[str, Any]], Share]] = {
 
 
 def parts_judged(found: Found, read: Callable[[Mapping[str, Any]], Share]) -> dict[str, dict[str, Value]]:
-    """A measure of whole parts, by variant and by the views that judge; a variant trained on all views has one entry."""
+    """A measure of whole parts, by variant and by the views that judge; one trained on all views has one entry."""
     values = {
         variant: {
             name: value

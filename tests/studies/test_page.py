@@ -91,7 +91,7 @@ def test_the_kept_page_is_what_the_kept_results_say(tmp_path):
     figures = {path.name: path.read_bytes() for path in (ROOT / "docs" / "images").glob("results_*.png")}
     again = {path.name: path.read_bytes() for path in (tmp_path / "images").iterdir()}
     assert set(figures) == set(again)
-    # Another version draws them a little differently.
+    # Another matplotlib version draws the figures a little differently.
     if f"matplotlib=={matplotlib.__version__}\n" in (ROOT / "constraints.txt").read_text("utf-8"):
         assert [name for name in figures if figures[name] != again[name]] == []
 
