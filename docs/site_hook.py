@@ -1,0 +1,51 @@
+"""What `mkdocs build` needs to know of these pages, which are written as GitHub shows them."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).resolve().parent
+LINK = re.compile(r"\[([^\]]+)\]\(([^)#\s]+)(#[^)\s]+)?\)")
+
+
+def slug(heading: str, separator: str = "-") -> str:
+    """The anchor that GitHub gives to a heading."""
+    return re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", separator)
+
+
+def on_config(config: Any) -> Any:
+    """Every decision is a page of the site's navigation; anchors are GitHub's."""
+    config.mdx_configs["toc"]["slugify"] = slug
+    decisions = sorted(path.relative_to(DOCS).as_posix() for path in (DOCS / "decisions").glob("*.md"))
+    config.nav.append({"Decisions": decisions})
+    return config
+
+
+def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
+    """The page as Python-Markdown reads it. A link to a file that the site does not carry keeps its text."""
+    folder = (DOCS / page.file.src_uri).parent
+
+    def kept(match: re.Match[str]) -> str:
+        target = (folder / match[2]).resolve()
+        outside = "://" not in match[2] and (not target.is_relative_to(DOCS) or target.is_dir())
+        return match[1] if outside else match[0]
+
+    return LINK.sub(kept, indented(markdown))
+
+
+def indented(markdown: str) -> str:
+    """Continuations of list items indented by four, as Python-Markdown wants them: GitHub takes the marker's width."""
+    lines = []
+    width, fenced = 0, False
+    for line in markdown.splitlines():
+        if line.startswith("```"):
+            fenced = not fenced
+        marker = re.match(r"(?:\d+\.|[-*]) +", line)
+        if marker and not fenced:
+            width = len(marker[0])
+        elif line.strip() and not line.startswith(" " * max(width, 1)):
+            width = 0
+        elif width and line.strip():
+            line = " " * (4 - width) + line
+        lines.append(line)
+    return "\n".join(lines)
