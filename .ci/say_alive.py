@@ -1,9 +1,9 @@
-"""Announce a command, run it, and print a line whenever it has been silent for 8 s: a long step does not look like a hung one.
+"""Announce a command, run it, and say that it is still running whenever it has printed nothing for 8 s.
 
     python3 .ci/say_alive.py "install, about 2 minutes" .venv/bin/python -m pip install -e .
 
-The command sees a terminal where there is one: its progress bars stay. Any Python from 3.8 on runs this; the exit code is
-the command's.
+The command sees a terminal where there is one: its progress bars stay. Any Python from 3.8 on runs this; the exit code
+is the command's.
 """
 
 import contextlib

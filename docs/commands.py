@@ -24,8 +24,8 @@ TRAINER = {
 }
 HEAD = """# Commands
 
-Written by `python -m docs.commands` from the commands' own parsers; `--help` of each says the same. Exit codes: 0 done, 2 a
-mistake in what was given (one line says where, what was expected and what was found), 1 anything else.
+Written by `python -m docs.commands` from the commands' own parsers; `--help` of each says the same. Exit codes: 0 done,
+2 a mistake in what was given (one line says where, what was expected and what was found), 1 anything else.
 """
 # How a help text names its default: at its end in brackets; the generator's say so, the trainers' do not.
 DEFAULT = {

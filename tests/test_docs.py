@@ -324,7 +324,7 @@ def commands_in(text: str) -> list[str]:
     lines = [
         line for language, content in blocks(text) if language in ("", "sh", "bash") for line in content.splitlines()
     ]
-    prose = FENCE.sub("", text)
+    prose = re.sub(r"^#.*$", "", FENCE.sub("", text), flags=re.MULTILINE)
     lines += [name for name in named(prose) if " " in name]
     starts = re.compile(r"(python -m (generator|trainer|studies)|blender -b|make [a-z])")
     return [line for line in lines if starts.match(line)]
@@ -476,6 +476,7 @@ def missing_files(path: Path) -> list[str]:
     own = re.compile(rf"(?:^|[\s`(])((?:{folders})/[\w./-]*\w/?)")
     # What commands write lies below these; it is not kept.
     written = ("demo/", "out/")
+    saved = files_of(text)
     missing = [name for name in own.findall(text) if not name.startswith(written) and not (ROOT / name).exists()]
     # A bare name is a file of the top folder or of the code.
     known = {p.name for p in (*ROOT.iterdir(), *(f for code in CODE for f in (ROOT / code).rglob("*.py")))}
@@ -483,7 +484,7 @@ def missing_files(path: Path) -> list[str]:
     missing += sorted(bare - known)
     links = re.findall(r"\]\(([^)#\s]+)", text)
     missing += [link for link in links if "://" not in link and not (path.parent / link).exists()]
-    return [f"{page_name(path)}: {name}" for name in missing]
+    return [f"{page_name(path)}: {name}" for name in missing if name not in saved]
 
 
 def test_every_file_that_a_page_names_exists():
@@ -492,7 +493,8 @@ def test_every_file_that_a_page_names_exists():
 
 def test_the_search_for_missing_files_finds_them():
     page = DOCS / "made.md"
-    text = "`docs/none.md`, `none.toml` and [a](gone.md) beside `docs/reference/dataset.md`, [b](reference/dataset.md) and `out/x`"
+    missing = "`docs/none.md`, `none.toml` and [a](gone.md)"
+    text = f"{missing} beside `docs/reference/dataset.md`, [b](reference/dataset.md) and `out/x`"
     with mock.patch.object(Path, "read_text", lambda *_: text):
         assert missing_files(page) == [
             "docs/made.md: docs/none.md",
@@ -532,7 +534,7 @@ def test_the_example_manifests_are_right(tmp_path: Path):
     assert examples
     scenes = tmp_path / "scenes"
     shutil.copytree(SCENES, scenes)
-    for name, content in files_of(TUTORIAL).items():
+    for name, content in files_of(text_of(TUTORIAL)).items():
         if name.startswith("scenes/"):
             (tmp_path / name).write_text(content, "utf-8")
     for page, content in examples:
@@ -561,21 +563,21 @@ def test_every_language_of_a_block_is_one_that_is_checked():
     assert not [found for found in languages if found[1] not in known]
 
 
-def files_of(page: str) -> dict[str, str]:
-    """The files that a page has its reader save, by name: each is the block after "save … as `NAME`"."""
+def files_of(text: str) -> dict[str, str]:
+    """The files that a page's text has its reader save, by name: each is the block after "save … as `NAME`"."""
     save = re.compile(r"[Ss]ave [^`]*?as `([^`]+)`(?:(?!```).)*```\w+\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-    return {match[1]: match[2] for match in save.finditer(text_of(page))}
+    return {match[1]: match[2] for match in save.finditer(text)}
 
 
 def test_the_tutorial_s_files_are_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """As its reader does up to rendering: every file saved, every manifest and design checked."""
-    files = files_of(TUTORIAL)
+    files = files_of(text_of(TUTORIAL))
     assert {Path(name).suffix for name in files} == {".toml", ".csv", ".py"} and len(files) == 5
     (tmp_path / "scenes").mkdir()
     for name, content in files.items():
         (tmp_path / name).write_text(content, "utf-8")
     monkeypatch.chdir(tmp_path)
-    commands = [shlex.split(line) for _, content in blocks(text_of(TUTORIAL)) for line in content.splitlines()]
+    commands = [shlex.split(line) for line in commands_in(text_of(TUTORIAL))]
     quick = [
         words[3:]
         for words in commands
