@@ -14,10 +14,13 @@ def slug(heading: str, separator: str = "-") -> str:
 
 
 def on_config(config: Any) -> Any:
-    """Every decision is a page of the site's navigation; anchors are GitHub's."""
+    """Pages that mkdocs.yml does not name stand at the end of their folder's section; anchors are GitHub's."""
     config.mdx_configs["toc"]["slugify"] = slug
-    decisions = sorted(path.relative_to(DOCS).as_posix() for path in (DOCS / "decisions").glob("*.md"))
-    config.nav.append({"Decisions": decisions})
+    for section in config.nav[1:]:
+        ((title, pages),) = section.items()
+        folder = title.lower().replace(" ", "_")
+        found = sorted(path.relative_to(DOCS).as_posix() for path in (DOCS / folder).glob("*.md"))
+        pages += [page for page in found if page not in pages]
     return config
 
 
