@@ -37,14 +37,17 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
 
 
 def indented(markdown: str) -> str:
-    """Continuations of list items indented by four, as Python-Markdown wants them: GitHub takes the marker's width."""
-    lines = []
+    """Lists as Python-Markdown wants them: continuations indented by four, blank lines round paragraphs."""
+    lines: list[str] = []
     width, fenced = 0, False
     for line in markdown.splitlines():
         if line.startswith("```"):
             fenced = not fenced
         marker = re.match(r"(?:\d+\.|[-*]) +", line)
         if marker and not fenced:
+            # A point follows a point at once, but not text outside a list, nor an item of several paragraphs.
+            if lines and lines[-1].strip() and (not width or "" in lines[-_since_marker(lines) :]):
+                lines.append("")
             width = len(marker[0])
         elif line.strip() and not line.startswith(" " * max(width, 1)):
             width = 0
@@ -52,3 +55,8 @@ def indented(markdown: str) -> str:
             line = " " * (4 - width) + line
         lines.append(line)
     return "\n".join(lines)
+
+
+def _since_marker(lines: list[str]) -> int:
+    """How many lines the list item has that they end with."""
+    return next((n for n, line in enumerate(reversed(lines), 1) if re.match(r"(?:\d+\.|[-*]) +", line)), len(lines))
