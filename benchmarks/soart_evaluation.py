@@ -1,4 +1,4 @@
-"""SOARTC and plain comparisons on renders that nothing was chosen on; the numbers of docs/explanation/soart.md.
+"""SOARTC and plain comparisons on renders that nothing was chosen on: docs/explanation/soart_detection.md.
 
     python -m benchmarks.soart_plan --to M
     python -m generator render M/soart_ok.csv --out R --mask-scale 1                 and soart_defects.csv likewise
@@ -21,10 +21,12 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 from scipy import ndimage
 from tqdm import tqdm
@@ -52,15 +54,31 @@ SOARTC: dict[str, dict[str, Any]] = {
 
 
 OURS = ("SOARTC", "inspect")
-PAGE = """# What SOARTC finds, beside plain comparisons
+OURS = ("SOARTC", "inspect")
+SHOWN = ("difference", "1-SSIM", "1-ZNCC", "tolerance", "deviation", *OURS)
+LEVELS = {"picture": "Whole picture", "pin": "Pin by pin"}
+KEYS = ["level", "condition", "defect"]
+PAGE = """# What SOARTC finds, beside plain image comparisons
 
-Written by `python -m benchmarks.soart_evaluation tables`; [soart.md](soart.md) says what the methods are.
+This page is written by `python -m benchmarks.soart_evaluation tables`. [soart.md](soart.md) explains SOARTC and draws
+the conclusions; [soart_detection.csv](soart_detection.csv) has all AUROC values, by method, defect and condition.
 
-AUROC on renders that nothing was chosen on: {each} pictures of each defect against {negatives} OK pictures (pin by
-pin: against all of their pins), the unit space of {unit} others. Every method sees the pictures laid over the unit
-space with their gain set. A picture's score is its map's maximum, a pin's the maximum in its box widened by 30 %;
-`inspect` is what the command does with `--positions`: SOARTC, and the RT method in each pin's box and the print's. In
-brackets Wilson's 95 % interval for {each} trials; **bold** is the best, ↓ lies below the interval of the best."""
+*Data.* Rendered pictures of one inspection station that played no part in choosing any setting: {each} pictures of
+each defect, {negatives} pictures of good parts (OK), and {unit} other OK pictures as the unit space, that is the
+reference for what is normal. Each picture is judged in five conditions: {conditions}. Every method gets the picture
+aligned to the unit space, with its brightness matched.
+
+*Methods.* `difference`: blurred absolute difference to the mean OK picture. `1-SSIM`, `1-ZNCC`: structural similarity
+and normalised cross-correlation with it. `tolerance`: distance from the values that the mean shows within one pixel.
+`deviation`: difference over each pixel's own spread. `SOARTC`: the anomaly degree. `inspect`: what `inspect`
+with `--positions` judges by, SOARTC plus the RT distance of each pin and of the print. The CSV file also has
+`SOARTC gram`: SOARTC on self-similarity.
+
+*Measure.* AUROC, the probability that a defective picture scores higher than an OK one: 0.5 is chance, 1 is perfect.
+A picture scores the maximum of its anomaly map, a pin the maximum in its box widened by 30 %; a defective pin is
+compared with all pins of the OK pictures. Cells: AUROC as rendered (lowest of the five conditions); **bold** is the
+best of the row, ↓ lies below the 95 % interval of the best. The interval (Wilson, {each} trials) depends on the AUROC
+alone: {intervals}."""
 
 
 def rows(name: str) -> list[dict[str, str]]:
@@ -254,50 +272,85 @@ def thresholds(renders: Path, to: Path, redraws: int = 50) -> None:
         (to / "thresholds.json").write_text(json.dumps(found), "utf-8")
 
 
-def tables(results: Path, to: Path) -> None:
-    """Write what was found as a Markdown page."""
+def areas(results: Path) -> pd.DataFrame:
+    """AUROC by level, condition and defect (rows) and by method (columns), from detect.json."""
     found = json.loads((results / "detect.json").read_text("utf-8"))
-    names = list(found[0]["image"])
-    lines = [PAGE.format(unit=UNIT, negatives=NEGATIVES, each=EACH)]
-    below = []
-    for level in ("image", "pin"):
-        for condition in dict.fromkeys(one["condition"] for one in found):
-            here = [one for one in found if one["condition"] == condition]
-            cells = dict.fromkeys(one["cell"] for one in here if one["cell"] and one[level])
-            lines += [
-                f"\n## {'Whole picture' if level == 'image' else 'Pin by pin'}, {condition}\n",
-                f"| defect | {' | '.join(names)} |",
-                f"|---|{'---|' * len(names)}",
-            ]
-            for cell in cells:
-                values = {name: _auroc_of(here, cell, level, name) for name in names}
-                best = max(values.values())
-                low = wilson(best, EACH)[0]
-                shown = []
-                for name, value in values.items():
-                    number = f"**{value:.3f}**" if value == best else f"{value:.3f}{'' if value >= low else ' ↓'}"
-                    span = wilson(value, EACH)
-                    shown.append(number + (f" ({span[0]:.2f}–{span[1]:.2f})" if name in OURS else ""))
-                lines.append(f"| {cell} | {' | '.join(shown)} |")
-                if max(values[name] for name in OURS) < low:
-                    below.append(f"{cell}, {level}, {condition}")
-    lines.append(f"\nBoth of ours are below the interval of the best in: {'; '.join(below) or 'none'}.")
-    lines += ["\n## Hints, as rendered\n", "| defect | what the hint on its pin or print says |", "|---|---|"]
+    lines = []
+    for level, condition in product(LEVELS, CONDITIONS):
+        here = [one for one in found if one["condition"] == condition]
+        part = "image" if level == "picture" else "pin"
+        for cell in dict.fromkeys(one["cell"] for one in here if one["cell"] and one[part]):
+            values = {name: round(_auroc_of(here, cell, part, name), 3) for name in found[0]["image"]}
+            lines.append(dict(zip(KEYS, (level, condition, cell), strict=True)) | values)
+    return pd.DataFrame(lines).set_index(KEYS)
+
+
+def area_tables(found: pd.DataFrame) -> str:
+    """The tables of AUROC, one for each level, and where ours are below the interval of the best."""
+    limits = found.max(axis=1).map(lambda best: wilson(best, EACH)[0])
+    parts = []
+    for level, title in LEVELS.items():
+        here = found.xs(level)
+        now, low = here.xs(CONDITIONS[0]), here.groupby("defect").min()
+        lines = [f"\n## {title}\n", f"| defect | {' | '.join(SHOWN)} |", "|---" * (len(SHOWN) + 1) + "|"]
+        for cell, values in now.iterrows():
+            best, limit, shown = values.max(), limits[level, CONDITIONS[0], cell], []
+            for name in SHOWN:
+                value = f"{values[name]:.3f}"
+                value = f"**{value}**" if values[name] == best else value + "↓" * bool(values[name] < limit)
+                shown.append(f"{value} ({low.loc[cell, name]:.3f})")
+            lines.append(f"| {cell} | {' | '.join(shown)} |")
+        parts.append("\n".join(lines))
+    below = {name: [f"{c} ({v}, {k})" for v, k, c in found.index[found[name] < limits]] for name in OURS}
+    told = "; ".join(f"{name}: {', '.join(cells) or 'none'}" for name, cells in below.items())
+    return "\n".join([*parts, f"\nBelow the interval of the best, in any of the five conditions: {told}."])
+
+
+def tables(results: Path, to: Path) -> None:
+    """Write the page, and beside it every AUROC as CSV."""
+    found = areas(results)
+    found.to_csv(to.with_suffix(".csv"), float_format="%.3f", lineterminator="\n")
+    judged = json.loads((results / "detect.json").read_text("utf-8"))
+    kept = results / "thresholds.json"
+    parts = [head(), area_tables(found), _hints(judged)]
+    parts += [_intervals(json.loads(kept.read_text("utf-8")))] if kept.exists() else []
+    to.write_text("\n".join(parts) + "\n", "utf-8")
+
+
+def head() -> str:
+    """What the page says before its tables."""
+    spans = ((value, wilson(value, EACH)) for value in (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0))
+    return PAGE.format(
+        unit=UNIT,
+        negatives=NEGATIVES,
+        each=EACH,
+        conditions=", ".join(CONDITIONS),
+        intervals=", ".join(f"{value:.2f}: {low:.2f}–{high:.2f}" for value, (low, high) in spans),
+    ).rstrip("\n")
+
+
+def _hints(found: list[dict[str, Any]]) -> str:
+    lines = [
+        f"\n## Hints, {CONDITIONS[0]}\n",
+        f"For a defective pin or print `inspect` names the likely kind of defect. Of {EACH} pictures:\n",
+        "| defect | hint |",
+        "|---|---|",
+    ]
     hints: dict[str, Counter[str]] = {}
     for one in found:
         if one["cell"] and one["hint"] and one["condition"] == CONDITIONS[0]:
             hints.setdefault(one["cell"], Counter())[one["hint"].split(": ")[-1]] += 1
     for cell, counts in hints.items():
-        lines.append(f"| {cell} | {', '.join(f'{hint} {n}' for hint, n in counts.most_common())} |")
-    if (results / "thresholds.json").exists():
-        lines += _intervals(json.loads((results / "thresholds.json").read_text("utf-8")))
-    to.write_text("\n".join(lines) + "\n", "utf-8")
+        lines.append(f"| {cell} | {'; '.join(f'{n} {hint}' for hint, n in counts.most_common())} |")
+    return "\n".join(lines)
 
 
-def _intervals(drawn: list[dict[str, Any]]) -> list[str]:
+def _intervals(drawn: list[dict[str, Any]]) -> str:
     lines = [
-        "\n## Do the stated intervals hold?\n",
-        "| OK pictures | limit on | upper end of the interval | rate on 500 fresh, median (largest) | held |",
+        "\n## Does the stated rate of false alarms hold?\n",
+        "`inspect` states an interval for the share of OK parts that it will call NG (false alarms). For each size "
+        "of the unit space 50 were drawn, and the actual share was counted on 500 other OK pictures (`--edge`).\n",
+        "| OK pictures | limit on | upper end of the interval | false alarms, median (largest) | held |",
         "|---|---|---|---|---|",
     ]
     for count, by in dict.fromkeys((one["count"], one["by"]) for one in drawn):
@@ -307,7 +360,7 @@ def _intervals(drawn: list[dict[str, Any]]) -> list[str]:
             f"| {count} | {by} | {100 * upper:.1f} % | {100 * np.median(rates):.1f} % ({100 * max(rates):.1f} %) "
             f"| {sum(rate <= upper for rate in rates)} of {len(rates)} |"
         )
-    return lines
+    return "\n".join(lines)
 
 
 def _auroc_of(found: list[dict[str, Any]], cell: str, level: str, name: str) -> float:
@@ -327,7 +380,7 @@ def main() -> int:
         command.add_argument("--to", type=Path, required=True)
     command = commands.add_parser("tables")
     command.add_argument("results", type=Path)
-    command.add_argument("--to", type=Path, required=True, help="the page, .md")
+    command.add_argument("--to", type=Path, required=True, help="the page, .md; its numbers go beside it, .csv")
     options = parser.parse_args()
     if options.command == "tables":
         tables(options.results, options.to)

@@ -13,14 +13,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from PIL import Image, ImageDraw
-
-from docs.sheets import COLUMNS, ROOT, save_labelled
-
-sys.path.insert(0, str(ROOT))
+from PIL import Image
 
 from blender_scripts.contract.connector import read_connector
 from blender_scripts.manifest.defects import KINDS
+from docs.sheets import COLUMNS, ROOT, save_labelled
+from generator.io.drawing import Box, draw_boxes
 
 SIZE = (576, 288)
 CROP = (132, 108)
@@ -140,11 +138,8 @@ def defect_sheet(kind: str, folder: Path) -> list[tuple[str, Image.Image]]:
         top = round(min(max(y - 0.5 * CROP[1], 0), SIZE[1] - CROP[1]))
         cut = picture.crop((left, top, left + CROP[0], top + CROP[1]))
         cut = cut.resize((CROP[0] * ZOOM, CROP[1] * ZOOM), Image.Resampling.BICUBIC)
-        draw = ImageDraw.Draw(cut)
-        for box in boxes:
-            corners = [(edge - start) * ZOOM for edge, start in zip(box, (left, top) * 2, strict=True)]
-            draw.rectangle(corners, outline=(255, 120, 0))
-        cells.append((label, cut))
+        inside = [[(edge - start) * ZOOM for edge, start in zip(box, (left, top) * 2, strict=True)] for box in boxes]
+        cells.append((label, draw_boxes(cut, [Box(corners, "NG") for corners in inside])))
     return cells
 
 

@@ -10,16 +10,18 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from itertools import batched
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
+
+from generator.io import drawing
 
 ROOT = Path(__file__).resolve().parent.parent
 SCENE = ROOT / "scenes" / "connector_3x9.toml"
 COLUMNS = "run,split,part,seed,scene,housing,terminal,defects,camera,lighting,marking,width,height,samples"
 DEFECTS = '"bent@r2c5:tilt_deg=14,azimuth_deg=60;retracted@r1c3:depth_mm=2.5;missing@r3c7"'
 WIDTH, HEIGHT, SAMPLES = 320, 160, 12
-STRIP = 20
 
 
 @dataclass(frozen=True)
@@ -104,15 +106,7 @@ def make_sheet(name: str, cells: list[Cell]) -> Path:
 
 def save_labelled(cells: list[tuple[str, Image.Image]], columns: int, path: Path) -> None:
     """Pictures of one size side by side, each under its label."""
-    width, height = cells[0][1].size
-    lines = (len(cells) + columns - 1) // columns
-    sheet = Image.new("RGB", (columns * width, lines * (height + STRIP)), "white")
-    draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(13)
-    for number, (label, picture) in enumerate(cells):
-        x, y = number % columns * width, number // columns * (height + STRIP)
-        sheet.paste(picture, (x, y + STRIP))
-        draw.text((x + 6, y + 2), label, fill="black", font=font)
+    sheet = drawing.grid(batched((drawing.Cell(picture, [label]) for label, picture in cells), columns))
     sheet.save(path, quality=88, optimize=True)
 
 

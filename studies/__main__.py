@@ -29,7 +29,7 @@ from studies.run import ROOT, TOPICS, Design, Run, source_text
 if TYPE_CHECKING:
     from studies.execution import Execution
 
-PAGE = ROOT / "docs" / "results.md"
+PAGE = ROOT / "docs" / "explanation" / "results.md"
 RENDER_S = 0.4  # of one picture, with its dataset row, on two idle cores
 
 
@@ -202,7 +202,7 @@ def run_all(runs: Sequence[Run], execution: Execution, minutes: float | None) ->
     for run, why in outcome.failed:
         print(f"failed: {run.name}: {why}", file=sys.stderr)
     if outcome.done:
-        print("python -m studies --write   adds the results to the table and makes docs/explanation/results.md anew")
+        print("python -m studies --write   adds the results to the table and rewrites docs/explanation/results.md")
     return 1 if outcome.failed else 0
 
 
@@ -231,7 +231,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted; repeat the command to go on", file=sys.stderr)
+        print("interrupted; repeat the command to resume", file=sys.stderr)
         return 1
 
 

@@ -58,7 +58,7 @@ class Difference:
         return self.seeds >= DECIDING and (self.low > 0 or self.high < 0)
 
     def __str__(self) -> str:
-        text = f"{self.mean:+.3f} ({self.low:+.3f} to {self.high:+.3f})"
+        text = f"{self.mean:+.3f} ({self.low:+.3f}, {self.high:+.3f})"
         return f"**{text}**" if self.decided else text
 
 

@@ -32,12 +32,12 @@ from studies.questions.views import AIM, ALL_VIEWS, ONE_VIEW, PART_MEASURES, par
 from studies.tables import table
 
 TITLES = {
-    1: "The ladder",
-    2: "Image labels, patches, RGB, NSOART",
-    3: "Improving a small data set",
+    1: "More variety with as many pictures",
+    2: "Boxes or picture labels, RGB or NSOART",
+    3: "Copies of a small data set",
     4: "One view against five",
     5: "Own pre-training",
-    6: "Attention over the stages",
+    6: "Attention over the epochs",
     7: "Florence-2",
     8: "Where training is not worth it",
 }
@@ -52,12 +52,12 @@ def _told(what: str, changes: Mapping[str, Difference | None]) -> str:
 
 def _ladder(found: Found) -> list[str]:
     tests = {
-        "test_shifted": "pins that the first step holds out",
-        "test_housings": "changed housings",
-        "test_latched": "new housing",
+        "test_shifted": "at pins that the first design holds out",
+        "test_housings": "on changed housings",
+        "test_latched": "on a housing never trained",
     }
-    changes = {f"on {words}": found.difference(LADDER[0], LADDER[-1], answered(test)) for test, words in tests.items()}
-    return [_told("From the first step alone to all four, at equal budget", changes)]
+    changes = {words: found.difference(LADDER[0], LADDER[-1], answered(test)) for test, words in tests.items()}
+    return [_told("Four designs instead of the first alone", changes)]
 
 
 def _supervision(found: Found) -> list[str]:
@@ -66,7 +66,7 @@ def _supervision(found: Found) -> list[str]:
     boxes = {"": found.difference(f"{SUPERVISED[1]}, RGB", f"{SUPERVISED[0]}, RGB", test)}
     return [
         _told("NSOART instead of RGB", nsoart),
-        _told("Boxes for the patches instead of labels alone", boxes),
+        _told("Boxes besides picture labels", boxes),
     ]
 
 
@@ -76,16 +76,15 @@ def _improvement(found: Found) -> list[str]:
     lines = [_told("With copies", {"": found.difference(plain, copies, answered("test"))})]
     if plain in overfit and copies in overfit:
         lines.append(
-            "Own training pictures minus test: "
-            f"{np.mean(overfit[plain]):.2f} without, {np.mean(overfit[copies]):.2f} with."
+            f"Overfitting (own training pictures minus test): {np.mean(overfit[plain]):.2f} without, "
+            f"{np.mean(overfit[copies]):.2f} with."
         )
     return lines
 
 
 def _views(found: Found) -> list[str]:
-    changes = {
-        f"({variant})": views_change(found, (variant, ONE_VIEW), (FIVE, ALL_VIEWS)) for variant in (CENTRE, FIVE)
-    }
+    sides = {CENTRE: "against a training on the centre alone", FIVE: "in one training on all views"}
+    changes = {words: views_change(found, (one, ONE_VIEW), (FIVE, ALL_VIEWS)) for one, words in sides.items()}
     best = {
         one.size: max(
             (v.mean for values in parts_judged(one, PART_MEASURES["right class"]).values() for v in values.values()),
@@ -95,17 +94,17 @@ def _views(found: Found) -> list[str]:
         if one
     }
     return [
-        _told("All five views instead of the centre's alone", changes),
+        _told("Five views instead of the centre", changes),
         _told(
-            "Views together",
+            "One answer for all views (`--views`)",
             {
-                "instead of the mean of single answers": views_change(found, (FIVE, ALL_VIEWS), (TOGETHER, ALL_VIEWS)),
-                "begun with own pre-training": views_change(found, (TOGETHER, ALL_VIEWS), (TOGETHER_OWN, ALL_VIEWS)),
+                "against the mean of single answers": views_change(found, (FIVE, ALL_VIEWS), (TOGETHER, ALL_VIEWS)),
+                "more with own pre-training": views_change(found, (TOGETHER, ALL_VIEWS), (TOGETHER_OWN, ALL_VIEWS)),
             },
         ),
-        "Best share of right classes of whole parts: "
+        "Best share of parts with the right class: "
         + "; ".join(
-            f"{share:.3f} at size *{size}*, the aim of {AIM} is {'' if share >= AIM else 'not '}reached"
+            f"{share:.3f} at size *{size}* ({AIM} {'' if share >= AIM else 'not '}reached)"
             for size, share in best.items()
         )
         + ".",
@@ -121,10 +120,7 @@ def _pretraining(found: Found) -> list[str]:
             )
             for count in FEW
         }
-        changes[f"with {FEW[1]} instead of {FEW[2]} from scratch"] = found.difference(
-            begun(target, FEW[2], SCRATCH), begun(target, FEW[1], OWN), answered("test")
-        )
-        lines.append(_told(f"Tuned instead of from scratch, {target}", changes))
+        lines.append(_told(f"Tuned instead of trained from scratch, {target}", changes))
     return lines
 
 
@@ -132,13 +128,11 @@ def _attention(found: Found) -> list[str]:
     first, last = min(found.variants, key=LADDER.index), max(found.variants, key=LADDER.index)
     begin, told = ([*stage_means(found.variants[v]).values()][-1] for v in (first, last))
     lines = [
-        f"Trained on {last}: the peak lies on the defect in {told['hit']:.0%} of the NG pictures; entropy "
+        f"Last design: peak on the defect in {told['hit']:.0%} of the NG pictures; entropy of the map "
         f"{told['entropy_ng']:.2f} for NG, {told['entropy_ok']:.2f} for OK."
     ]
     if first != last:
-        lines.append(
-            f"Share on the housing: {begin['on_housing']:.2f} trained on {first}, {told['on_housing']:.2f} on {last}."
-        )
+        lines.append(f"Share on the housing: {begin['on_housing']:.2f} first design, {told['on_housing']:.2f} last.")
     return lines
 
 
@@ -155,7 +149,7 @@ def _florence2(found: Found) -> list[str]:
             changes = gained(found, variant).values()
             means = (f"{np.mean(some):+.2f}" if some else "–" for some in changes)
             words.append(f"{variant.partition(': ')[2]} {' and '.join(means)}")
-        lines.append("Tuning changes mAP50 on the new housing and on the known pictures: " + ", ".join(words) + ".")
+        lines.append("Tuning to a new housing changes mAP50 there and on the known pictures: " + ", ".join(words) + ".")
     return lines
 
 
@@ -166,13 +160,13 @@ def _soart(found: Found) -> list[str]:
     kinds: dict[str, Callable[[Difference], bool]] = {
         "better on": lambda change: change.decided and change.mean > 0,
         "worse on": lambda change: change.decided and change.mean < 0,
-        "not decided on": lambda change: not change.decided,
+        "undecided on": lambda change: not change.decided,
     }
     told = []
     for what, holds in kinds.items():
         cells = [cell for cell, change in by_defect.items() if holds(change)]
         told.append(f"{what} {', '.join(cells) or 'none'}")
-    return [f"*{most}* against no training at all: {'; '.join(told)}."]
+    return [f"*{most}*, against `inspect` without training: {'; '.join(told)}."]
 
 
 LINES: dict[int, Callable[[Found], list[str]]] = {

@@ -13,7 +13,7 @@ from studies.glance import glance
 from studies.questions import SECTIONS
 from studies.results import Document
 from studies.run import TOPICS
-from studies.tables import command
+from studies.tables import command, seeds
 
 NOT_RUN = "*Not run yet.*"
 
@@ -32,16 +32,15 @@ def marked(text: str, part: int | str, content: str) -> str:
 
 
 def head_of(found: Found) -> str:
-    """How far the question's runs are, on what, and the command."""
+    """How many of the question's runs are done, on what, and the command."""
     documents = [d for some in found.variants.values() for d in some]
     devices = sorted({d["device"] for d in documents})
     minutes = [sum(s for k, s in d["seconds"].items() if k.endswith("_cpu")) / 60 for d in documents]
     kinds = found.renderings
     rendered = f" Their pictures were rendered on {kinds} kinds of processor, whose bytes differ." if kinds > 1 else ""
     return (
-        f"{found.done} of {found.planned} runs, size *{found.size}*, on {' and '.join(devices)}; a run took "
-        f"at most {max(minutes):.0f} minutes of processor time.{rendered}\n\n"
-        f"    {command(found)}"
+        f"{found.done} of {found.planned} runs ({seeds(found)}), size *{found.size}*, on {' and '.join(devices)}, "
+        f"at most {max(minutes):.0f} minutes each: `{command(found)}`.{rendered}"
     )
 
 
@@ -67,7 +66,9 @@ def write(documents: Mapping[str, Document], page: Path, pictures: Path) -> list
     found = findings(documents)
     text, lines = marked(page.read_text("utf-8"), "at a glance", glance(found)), []
     for question, one in found.items():
-        text = marked(text, question, section(one, pictures, pictures.name))
+        text = marked(
+            text, question, section(one, pictures, pictures.relative_to(page.parent, walk_up=True).as_posix())
+        )
         lines.append(f"{question} {TOPICS[question]}: {one.done} of {one.planned} runs")
     half = page.with_suffix(".tmp")
     half.write_text(text, "utf-8")

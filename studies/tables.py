@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from studies.findings import DECIDING, Answers, Difference, Found, Value
+from studies.findings import Answers, Difference, Found, Value
 from studies.run import TOPICS
 
-BOLD = f"bold where the interval leaves out zero with at least {DECIDING} seeds on both sides:\n\n"
-CHANGE = "Change of balanced accuracy, {}; " + BOLD
+CHANGE = "Change of balanced accuracy on the same {}:\n\n"
 
 
 def command(found: Found) -> str:
@@ -19,9 +18,18 @@ def command(found: Found) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table."""
+    """A Markdown table; without the column "seeds" where all rows have as many: the question's first line says it."""
+    kept = [i for i, name in enumerate(header) if name != "seeds" or len({str(row[i]) for row in rows}) > 1]
+    header, rows = [header[i] for i in kept], [[row[i] for i in kept] for row in rows]
     lines = [f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
     return "\n".join([*lines, *(f"| {' | '.join(map(str, row))} |" for row in rows)])
+
+
+def seeds(found: Found) -> str:
+    """How many trainings each variant has."""
+    counts = sorted({len(documents) for documents in found.variants.values()})
+    number = "–".join(map(str, counts[:: max(1, len(counts) - 1)]))
+    return f"{number} seed{'s' * (number != '1')} of each variant"
 
 
 def seeds_of(values: Iterable[Value | Difference | None]) -> str:
@@ -53,4 +61,4 @@ def differences(
             rows.append([one, other, seeds_of(cells), *(cell or "–" for cell in cells)])
     if not rows:
         return []
-    return [CHANGE.format("picture by picture") + table(["from", "to", "seeds", *columns], rows)]
+    return [CHANGE.format("pictures") + table(["from", "to", "seeds", *columns], rows)]

@@ -30,6 +30,7 @@ TRAINER_GROUND |= {
     "generator.dataset.labels",
     "generator.dataset.connectors",
     "generator.dataset.hub",
+    "generator.reporting.pages",
     "generator.verdict",
 }
 TRAINER_GROUND |= {CONTRACT, f"{GEOMETRY}.lens"}
@@ -82,7 +83,7 @@ LONGEST_FUNCTION, LONGEST_MODULE = 60, 450
 MOST_LINES = 80_000
 TOO_LONG: dict[str, str] = {}
 
-IMPORT_NAMES = {"pillow": "PIL", "pyyaml": "yaml"}
+IMPORT_NAMES = {"scikit-learn": "sklearn", "pillow": "PIL", "pyyaml": "yaml"}
 
 
 def declared(*extras: str) -> set[str]:
@@ -190,6 +191,8 @@ def may_import(module: str, target: str) -> bool:
         ("trainer.vit.command", "generator.dataset.hub", True),
         ("trainer.vit.command", "generator.dataset.connectors", True),
         ("trainer.vit.command", "generator.dataset.build", False),
+        ("trainer.vit.run_page", "generator.reporting.pages", True),
+        ("trainer.vit.run_page", "generator.reporting.overview", False),
         ("trainer.vit.command", "trainer.florence2.command", False),
         ("trainer.vit.command", "trainer.evaluate", False),
         ("trainer.vit.network.model", "trainer.core.data", False),
@@ -287,6 +290,16 @@ def test_functions_and_modules_fit_a_head():
                     found[f"{name}:{node.name}"] = length
     assert {place: length for place, length in found.items() if place not in TOO_LONG} == {}
     assert set(TOO_LONG) <= set(found), "these are short enough by now: take them off the list"
+
+
+def test_one_module_draws_on_pictures():
+    """Besides it, only what makes training pictures: with letters of the source on them, and of plain shapes."""
+    drawn = {
+        module_name(path)
+        for path in sources("generator", "trainer", "studies", "docs")
+        if "ImageDraw" in path.read_text("utf-8")
+    }
+    assert drawn == {"generator.io.drawing", "trainer.florence2.samples", "trainer.florence2.forgetting"}
 
 
 def test_tests_mirror_the_packages():

@@ -87,3 +87,16 @@ def test_an_installed_wheel_renders_by_the_script_that_it_prints(installed: Path
     assert (tmp_path / "renders" / "m" / "images" / "one.png").is_file()
     again = run_installed(installed, tmp_path, *generator, "m.csv", "--engine", "blender")
     assert again.returncode == 0 and "0 rendered, 1 already there" in again.stdout, again.stderr
+
+
+def test_an_installed_wheel_has_the_pages_templates(installed: Path, tmp_path: Path) -> None:
+    templates = {
+        path.relative_to(ROOT) for path in (*ROOT.glob("generator/*/templates/*"), *ROOT.glob("trainer/*/templates/*"))
+    }
+    assert len(templates) > 8
+    assert not [str(path) for path in templates if not (installed / path).is_file()]
+    code = (
+        "from generator.reporting.pages import _environment as e; print(e('trainer.vit').get_template('run.html.j2'))"
+    )
+    done = run_installed(installed, tmp_path, sys.executable, "-P", "-c", code)
+    assert done.returncode == 0 and "run.html.j2" in done.stdout, done.stderr

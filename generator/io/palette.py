@@ -44,3 +44,20 @@ def rgb(colour: str) -> tuple[int, int, int]:
     """`#rrggbb` as red, green and blue from 0 to 255, as Pillow and NumPy take it."""
     red, green, blue = bytes.fromhex(colour.removeprefix("#"))
     return red, green, blue
+
+
+class Shade(NamedTuple):
+    """A colour of the pages themselves, light and dark, as `#rrggbb`."""
+
+    light: str
+    dark: str
+
+
+PAGE = {
+    "paper": Shade("#ffffff", "#14171b"),
+    "panel": Shade("#f6f7f9", "#1d2126"),
+    "ink": Shade("#1a1f26", "#e5e8ec"),
+    "quiet": Shade("#5c6773", "#98a2ae"),
+    "line": Shade("#d9dee4", "#343b43"),
+    "accent": Shade("#2f6fb3", "#5fa2e6"),
+}

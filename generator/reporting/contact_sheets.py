@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import io
-import json
-from html import escape
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from generator.dataset.labels import BENDNG, OK, OTHERNG
 from generator.dataset.rows import ObjectRow, PictureRow
+from generator.io.palette import hue, rgb
 from generator.io.pictures import open_picture, open_upright
 from generator.reporting.overview import Overview, Sample
+from generator.reporting.pages import data_uri
 
 # Longest side of a picture on the page; larger ones are reduced.
 LONGEST_PX = 720
@@ -22,81 +22,53 @@ LONGEST_OF_MANY_PX = 400
 MANY = 60
 # What the contact sheets can be filtered and laid out by.
 FILTERS = ("class", "split", "scene", "housing", "terminal", "camera", "lighting", "marking")
-_MASK_COLOURS = {
-    "OK": (47, 214, 165),
-    "BENDNG": (255, 167, 38),
-    "NUKENG": (255, 79, 163),
-    "OTHERNG": (179, 156, 255),
-}
 
 
-def contact_sheets(shown: Overview) -> str:
-    """The sheets of all classes, with what they can be filtered and laid out by."""
+def contact_sheets(shown: Overview) -> dict[str, Any]:
+    """What `templates/contact_sheets.html.j2` shows: the sheets of all classes, and what they can be filtered by."""
     every = [sample for samples in shown.samples.values() for sample in samples]
-    controls = [
-        ("boxes", "defect boxes"),
-        ("names", "addresses"),
-        ("good", "boxes of good pins"),
-        ("side", "NSOART beside the picture"),
-    ]
-    if any(sample.mask for sample in every):
-        controls.insert(3, ("masks", "masks"))
-    boxes = "".join(f'<label for="{name}">{text}</label>' for name, text in controls)
     longest = LONGEST_PX if len(every) <= MANY else LONGEST_OF_MANY_PX
-    parts = [_filters(shown), f'<div class="controls">{boxes}</div><div id="sheets">']
-    totals = {name: sum(counts[name] for counts in shown.by_split.values()) for name in shown.classes}
-    for name in shown.classes:
-        samples = shown.samples[name]
-        count = f'<span class="quiet">{len(samples)} of {totals[name]}</span>'
-        heading = f'<h3><i class="dot back-{name}"></i>{name} {count}</h3>'
-        cards = "".join(_card(sample, name, longest) for sample in samples)
-        parts.append(f'{heading}<div class="sheet">{cards}</div>')
-    return "".join(parts) + "</div>"
+    levels = [[name, *_levels(sample)] for name, samples in shown.samples.items() for sample in samples]
+    several = [n for n, name in enumerate(FILTERS) if name == "class" or len({each[n] for each in levels}) > 1]
+    return {
+        "filters": [(number, FILTERS[number]) for number in several],
+        "has_masks": any(sample.mask for sample in every),
+        "sheets": [
+            (
+                name,
+                sum(counts[name] for counts in shown.by_split.values()),
+                [_card(sample, name, longest) for sample in shown.samples[name]],
+            )
+            for name in shown.classes
+        ],
+    }
 
 
-def _filters(shown: Overview) -> str:
-    """Shown by the page's script, which works without a network; without scripts all cards are there by class."""
-    several = [
-        number
-        for number, name in enumerate(FILTERS)
-        if name == "class" or len({_levels(s, "")[number] for ss in shown.samples.values() for s in ss}) > 1
-    ]
-    sheets = "".join(f'<option value="{number}">{FILTERS[number]}</option>' for number in several)
-    selects = "".join(
-        f'<label>{FILTERS[number]}<select data-n="{number}"><option value="">all</option></select></label>'
-        for number in several
-    )
-    return (
-        f'<div id="filters" class="filters" hidden><label>sheets by<select id="by">{sheets}</select></label>{selects}'
-        '<label>words<input id="words" placeholder="r2c5, missing, a run"></label><span id="count" class="quiet">'
-        "</span></div>"
-    )
+def _levels(sample: Sample) -> list[str]:
+    """The picture's level of each of FILTERS but its class."""
+    levels = (sample.row.manifest[factor] for factor in FILTERS[1:])
+    return ["" if level is None else str(level) for level in levels]
 
 
-def _levels(sample: Sample, name: str) -> list[str]:
-    """The card's level of each of FILTERS."""
-    told = sample.row.manifest
-    return [name, *("" if told[factor] is None else str(told[factor]) for factor in FILTERS[1:])]
-
-
-def _card(sample: Sample, name: str, longest: int) -> str:
+def _card(sample: Sample, name: str, longest: int) -> dict[str, Any]:
     row = sample.row
-    run, told = escape(row.manifest["run"]), row.manifest
-    shown = ("split", "camera", "lighting", "housing", "terminal", "marking")
-    levels = [str(told[factor]) for factor in shown if told[factor] is not None]
+    run, factors = row.manifest["run"], ("split", "camera", "lighting", "housing", "terminal", "marking")
     flags = [text for text, on in (("not observable", row.observable is False), ("grey zone", row.grey)) if on]
     found = findings(row) or ["every pin within tolerance" if name == OK else "it is not known where the defect is"]
-    data = escape(json.dumps(_levels(sample, name)), quote=True)
-    image = _data_uri(sample.image, f"row {run}, column image", longest)
-    chart = _data_uri(sample.nsoart, f"row {run}, column nsoart", longest)
-    mask = f'<img class="mask" alt="" src="{_mask_uri(row, sample.mask)}">' if sample.mask else ""
-    return (
-        f'<div class="card" data-levels="{data}"><div class="pair"><div>'
-        f'<img alt="{run}" src="{image}">{mask}'
-        f'{_overlay(row)}</div><div><img alt="NSOART of {run}" src="{chart}">'
-        f'</div></div><div class="caption"><b>{run}</b> {escape("; ".join([*found, *flags]))}'
-        f'<span class="quiet">{escape(" · ".join(levels))}</span></div></div>'
-    )
+    objects = row.objects or ()
+    return {
+        "run": run,
+        "levels": [name, *_levels(sample)],
+        "shown_levels": [row.manifest[factor] for factor in factors if row.manifest[factor] is not None],
+        "findings": [*found, *flags],
+        "image": _picture(sample.image, f"row {run}, column image", longest),
+        "nsoart": _picture(sample.nsoart, f"row {run}, column nsoart", longest),
+        "mask": _mask(row, sample.mask) if sample.mask else None,
+        "width": row.width,
+        "height": row.height,
+        "good": [each.box for each in objects if each.category == OK],
+        "bad": [(each.box, each.category, _tag(each, row.width)) for each in objects if each.category != OK],
+    }
 
 
 def findings(row: PictureRow) -> list[str]:
@@ -129,48 +101,32 @@ def _kinds(each: ObjectRow, row: PictureRow) -> tuple[str, ...]:
     return ("bent",) if each.category == BENDNG else ("retracted",)
 
 
-def _mask_uri(row: PictureRow, mask: bytes) -> str:
+def _mask(row: PictureRow, mask: bytes) -> str:
     """The mask as a transparent PNG: pins in the colour of their class."""
     palette = np.zeros((2**16, 4), np.uint8)
     for each in row.objects or ():
         if each.id is not None:
-            palette[each.id] = (*_MASK_COLOURS[each.category], 255)
+            palette[each.id] = (*rgb(hue(each.category).on_picture), 255)
     indices = np.asarray(open_upright(mask, f"row {row.manifest['run']}, column mask"))
     buffer = io.BytesIO()
     # A few colours: quantised it is a kilobyte.
     Image.fromarray(palette[indices]).quantize(8, Image.Quantize.FASTOCTREE).save(buffer, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return data_uri(buffer.getvalue(), "png")
 
 
-def _overlay(row: PictureRow) -> str:
-    good, bad = [], []
-    for each in row.objects or ():
-        x1, y1, x2, y2 = each.box
-        box = f'x="{x1:.2f}" y="{y1:.2f}" width="{x2 - x1:.2f}" height="{y2 - y1:.2f}"'
-        if each.category == OK:
-            good.append(f'<rect {box} class="ok box-OK"/>')
-        else:
-            bad.append(f'<rect {box} class="ng box-{each.category}"/>{_tag(each, row.width)}')
-    size = f"0 0 {row.width} {row.height}"
-    return f'<svg viewBox="{size}" preserveAspectRatio="none">{"".join(good + bad)}</svg>'
-
-
-def _tag(each: ObjectRow, width: int) -> str:
-    """A box's address, above it where there is room and never across the picture's edge."""
+def _tag(each: ObjectRow, width: int) -> dict[str, Any]:
+    """Where a box's address stands: above it where there is room, and never across the picture's edge."""
     x1, y1, x2, y2 = each.box
-    letters = max(width / 32, 6)
-    baseline = y1 - 0.4 * letters if y1 > 1.5 * letters else y2 + 1.1 * letters
-    middle = min(max((x1 + x2) / 2, 1.4 * letters), width - 1.4 * letters)
-    return (
-        f'<text x="{middle:.1f}" y="{baseline:.1f}" font-size="{letters:.1f}" '
-        f'stroke-width="{letters / 4:.1f}" class="text-{each.category}">{escape(each.address or "")}</text>'
-    )
+    size = round(max(width / 32, 6), 1)
+    baseline = y1 - 0.4 * size if y1 > 1.5 * size else y2 + 1.1 * size
+    middle = min(max((x1 + x2) / 2, 1.4 * size), width - 1.4 * size)
+    return {"x": round(middle, 1), "y": round(baseline, 1), "size": size, "address": each.address or ""}
 
 
-def _data_uri(content: bytes, name: str, longest: int) -> str:
+def _picture(content: bytes, name: str, longest: int) -> str:
     """A picture for the page: JPEG without colour subsampling, which would smear NSOART's channels."""
     picture = open_picture(content, name).convert("RGB")
     picture.thumbnail((longest, longest))
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=88, subsampling=0, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return data_uri(buffer.getvalue(), "jpeg")

@@ -1,16 +1,50 @@
-"""Inline SVG for the report: histograms against a limit, and the map of defective positions."""
+"""Figures of the report as inline SVG: histograms against a limit, and the map of defective positions.
+
+matplotlib draws them; their colours become the page's CSS variables, so that they follow light and dark.
+"""
 
 from __future__ import annotations
 
-import math
+import io
+import re
 from collections.abc import Mapping, Sequence
-from html import escape
+from typing import Any
 
 import numpy as np
+from matplotlib import rc_context
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+
+from generator.io.palette import HUES, PAGE, hue
 
 BINS = 64
-_WIDTH, _LEFT, _RIGHT, _ROW = 760, 96, 16, 46
-_AXIS = 34
+_VARIABLES = {one.on_white: name for name, one in HUES.items()} | {one.light: name for name, one in PAGE.items()}
+_INK, _QUIET, _LINE, _PANEL, _HEAT = (PAGE[name].light for name in ("ink", "quiet", "line", "panel", "accent"))
+_LIMIT = HUES["NG"].on_white
+# Ids of equal content are equal, text stays text, and no letter of a user's is taken for a formula.
+_STYLE: Any = {"svg.hashsalt": "pinsight", "svg.fonttype": "none", "text.parse_math": False, "font.size": 9}
+# What stands in a file's head, names of groups that nothing refers to, and a rule that would hold for the whole page.
+_FILE_ONLY = re.compile(r'.*(?=<svg)|<metadata>.*?</metadata>|<style.*?</style>| xmlns(:\w+)?="[^"]*"', re.DOTALL)
+_GROUP_ID = re.compile(r'<g id="[^"]*"')
+_SIZE = re.compile(r'width="[^"]*pt" height="[^"]*pt"')
+
+
+def inline_svg(figure: Figure) -> str:
+    """A figure as an element of a page; equal figures give equal text."""
+    FigureCanvasSVG(figure)
+    buffer = io.StringIO()
+    figure.savefig(
+        buffer, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    )
+    svg = _SIZE.sub('class="plot" role="img"', _FILE_ONLY.sub("", buffer.getvalue()), count=1)
+    svg = _GROUP_ID.sub("<g", svg)
+    return re.sub(r"#[0-9a-f]{6}\b", lambda found: _variable(found[0]), svg)
+
+
+def _variable(colour: str) -> str:
+    return f"var(--{_VARIABLES[colour]})" if colour in _VARIABLES else colour
 
 
 def histogram(values: Mapping[str, Sequence[float]], limit: float | None, unit: str) -> str:
@@ -27,100 +61,61 @@ def histogram(values: Mapping[str, Sequence[float]], limit: float | None, unit: 
     if not shown:
         return ""
     every = np.concatenate(list(shown.values()))
-    low = min(0.0, _floor(float(every.min())))
-    high = _ceiling(max(float(every.max()), 1.15 * (limit or 0.0), low + 1e-3))
-    edges = np.linspace(low, high, BINS + 1)
-    height = _ROW * len(shown) + _AXIS + 14
-    plot = _WIDTH - _LEFT - _RIGHT
-
-    def at(value: float) -> float:
-        return _LEFT + plot * (value - low) / (high - low)
-
-    parts = []
-    for row, (name, numbers) in enumerate(shown.items()):
-        base = 14 + _ROW * (row + 1) - 4
-        counts, _ = np.histogram(np.clip(numbers, low, high), edges)
-        tall = (_ROW - 12) / counts.max()
-        parts.append(
-            f'<text x="{_LEFT - 10}" y="{base - 15}" class="end strong">{escape(name)}</text>'
-            f'<text x="{_LEFT - 10}" y="{base - 2}" class="end quiet">{len(numbers):,} pins</text>'
-            f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{base}" y2="{base}" class="rule"/>'
+    low = min(0.0, float(every.min()))
+    high = max(float(every.max()), 1.15 * (limit or 0.0), low + 1e-3)
+    edges = MaxNLocator(10).tick_values(low, high)
+    bins = np.linspace(edges[0], edges[-1], BINS + 1)
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(7.2, 0.5 * len(shown) + 0.55))
+        panels = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
+        figure.subplots_adjust(
+            left=0.12, right=0.98, top=1 - 0.2 / figure.get_figheight(), bottom=0.38 / figure.get_figheight()
         )
-        for number, count in enumerate(counts):
-            if count:
-                size = max(tall * count, 1.5)
-                x = at(edges[number])
-                parts.append(
-                    f'<rect x="{x + 0.5:.1f}" y="{base - size:.1f}" width="{plot / BINS - 1:.1f}" height="{size:.1f}" '
-                    f'class="fill-{escape(name)}"><title>{escape(name)}: {count} from {edges[number]:.3g} '
-                    f"to {edges[number + 1]:.3g} {unit}</title></rect>"
-                )
-    floor = 14 + _ROW * len(shown) - 4
-    for tick in _ticks(low, high):
-        parts.append(f'<text x="{at(tick):.1f}" y="{floor + 16}" class="middle quiet">{tick:g}</text>')
-        parts.append(f'<line x1="{at(tick):.1f}" x2="{at(tick):.1f}" y1="{floor}" y2="{floor + 4}" class="rule"/>')
-    parts.append(f'<text x="{_WIDTH - _RIGHT}" y="{floor + 31}" class="end quiet">{unit}</text>')
-    if limit is not None:
-        x = at(limit)
-        parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="10" y2="{floor}" class="limit"/>')
-        parts.append(f'<text x="{x + 5:.1f}" y="18" class="limit-text">tolerance {limit:g}</text>')
-    return f'<svg viewBox="0 0 {_WIDTH} {height}" class="plot" role="img">{"".join(parts)}</svg>'
+        for axes, (name, numbers) in zip(panels, shown.items(), strict=True):
+            axes.stairs(np.histogram(numbers, bins)[0], bins, fill=True, color=hue(name).on_white)
+            axes.text(-0.01, 0.5, name, transform=axes.transAxes, ha="right", weight="bold", color=_INK)
+            axes.text(-0.01, 0.05, f"{len(numbers):,} pins", transform=axes.transAxes, ha="right", size=8, color=_QUIET)
+            if limit is not None:
+                axes.axvline(limit, color=_LIMIT, linestyle=(0, (4, 2)), linewidth=1.2)
+            axes.set(xlim=(edges[0], edges[-1]), yticks=[])
+            axes.spines[["left", "top", "right"]].set_visible(False)
+            axes.spines["bottom"].set_color(_LINE)
+            axes.tick_params(bottom=axes is panels[-1], color=_LINE, labelcolor=_QUIET)
+        if limit is not None:
+            panels[0].annotate(
+                f"tolerance {limit:g}",
+                (limit, 1),
+                xycoords=("data", "axes fraction"),
+                color=_LIMIT,
+                va="bottom",
+                ha="center",
+            )
+        panels[-1].set_xticks(edges)
+        panels[-1].set_xlabel(unit, loc="right", color=_QUIET, labelpad=0)
+        return inline_svg(figure)
 
 
-def position_map(extent: tuple[int, int], counts: Mapping[str, Mapping[tuple[int, int], int]]) -> str:
-    """Where the defective pins sit: one grid per split, row 1 at the top, position 1 at the left.
+def position_map(extent: tuple[int, int], counts: Mapping[tuple[int, int], int], most: int) -> str:
+    """Where the defective pins of a split sit: row 1 at the top, position 1 at the left.
 
     Args:
         extent: rows and positions of the connector.
-        counts: defective pins by split and (row, position).
+        counts: defective pins by (row, position).
+        most: the count that is darkest.
     """
     rows, positions = extent
-    most = max((count for places in counts.values() for count in places.values()), default=1)
-    cell = min(44, 700 // max(positions, 1))
-    grids = []
-    for split, places in counts.items():
-        parts = [
-            f'<text x="{26 + cell * (c - 0.5):.1f}" y="12" class="middle quiet">{c}</text>'
-            for c in range(1, positions + 1)
-        ]
-        for r in range(1, rows + 1):
-            y = 18 + 26 * (r - 1)
-            parts.append(f'<text x="20" y="{y + 16}" class="end quiet">r{r}</text>')
-            for c in range(1, positions + 1):
-                count = places.get((r, c), 0)
-                shade = 0.12 + 0.75 * count / most if count else 0
-                x = 26 + cell * (c - 1)
-                parts.append(
-                    f'<rect x="{x + 1}" y="{y}" width="{cell - 2}" height="24" rx="3" class="cell"/>'
-                    f'<rect x="{x + 1}" y="{y}" width="{cell - 2}" height="24" rx="3" class="heat" '
-                    f'fill-opacity="{shade:.2f}"><title>r{r}c{c}: {count}</title></rect>'
-                )
-                if count:
-                    parts.append(f'<text x="{x + cell / 2:.1f}" y="{y + 16}" class="middle">{count}</text>')
-        width, height = 30 + cell * positions, 22 + 26 * rows
-        grids.append(
-            f"<figure><figcaption>{escape(split)} <span>{sum(places.values())} defective pins</span></figcaption>"
-            f'<svg viewBox="0 0 {width} {height}" style="width:{width}px" class="plot" role="img">'
-            f"{''.join(parts)}</svg></figure>"
-        )
-    return f'<div class="grids">{"".join(grids)}</div>'
-
-
-def _step(span: float) -> float:
-    """A round distance that divides a span into 4 to 10."""
-    power = 10.0 ** math.floor(math.log10(span))
-    return next(power * factor for factor in (0.1, 0.2, 0.25, 0.5, 1.0) if span / (power * factor) <= 10)
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    step = _step(high - low)
-    return [round(number * step, 10) for number in range(math.ceil(low / step), math.floor(high / step + 1e-9) + 1)]
-
-
-def _ceiling(value: float) -> float:
-    step = _step(abs(value)) / 2
-    return math.ceil(value / step - 1e-9) * step
-
-
-def _floor(value: float) -> float:
-    return -_ceiling(-value) if value < 0 else value
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(7.2, (rows + 0.8) * min(0.42, 6.8 / positions)))
+        axes = figure.add_axes((0.05, 0, 0.95, 1 - 0.6 / (rows + 0.8)))
+        for row, position in np.ndindex(rows, positions):
+            count = counts.get((row + 1, position + 1), 0)
+            axes.add_patch(Rectangle((position + 0.55, row + 0.55), 0.9, 0.9, fc=_PANEL, ec=_LINE, lw=0.6))
+            if count:
+                depth = 0.15 + 0.55 * count / most
+                axes.add_patch(Rectangle((position + 0.55, row + 0.55), 0.9, 0.9, fc=_HEAT, alpha=depth))
+                axes.text(position + 1, row + 1, f"{count}", ha="center", va="center", color=_INK)
+        axes.set(xlim=(0.5, positions + 0.5), ylim=(rows + 0.5, 0.5), xticks=range(1, positions + 1))
+        axes.set_yticks(range(1, rows + 1), [f"r{row}" for row in range(1, rows + 1)])
+        axes.tick_params(length=0, labelcolor=_QUIET, labeltop=True, labelbottom=False)
+        axes.set_frame_on(False)
+        return inline_svg(figure)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from blender_scripts.contract.errors import InputError
 from generator.io.output_file import check_file
+from generator.reporting.dataset_page import make_page
 from generator.reporting.overview import overview
-from generator.reporting.page import make_page
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ from studies.findings import Found, Value, over_seeds
 from studies.tables import table
 
 ATTENTION = {
-    "hit": "hit",
+    "hit": "peak on the defect",
     "energy_ratio": "energy ratio",
     "entropy_ng": "entropy NG",
     "entropy_ok": "entropy OK",
@@ -65,21 +65,20 @@ def section(found: Found, picture: Path) -> list[str]:
             label = None if key == "entropy_ok" else variant
             values = [means[key] for means in stages.values()]
             panels[panel].plot(list(stages), values, style, color=f"C{index}", label=label)
-        for epoch, means in stages.items():
-            cells = [f"{value:.3f}" for value in means.values()]
+        for epoch in sorted({min(stages), max(stages)}):
+            cells = [f"{value:.2f}" for value in stages[epoch].values()]
             cells[0] = str(_hits(documents, epoch))
             rows.append([variant, len(documents), epoch, *cells])
     for name, means in base.items():
-        rows.append([f"*{name}*", "", "", *(f"{means[key]:.3f}" for key in ATTENTION)])
+        rows.append([f"*{name}*", len(documents), "–", *(f"{means[key]:.2f}" for key in ATTENTION)])
     for axes, title in zip(panels, titles, strict=True):
         axes.set_xlabel("epoch")
         figures.finish(axes, title)
     panels[1].set_ylim(0.1, 0.6)
     figures.save(figure, picture)
     return [
-        "Gradient rollout on the test of changed housings, mean over seeds. The peak on the defect is a share of "
-        "pictures and has an interval; the others are means over maps:\n\n"
-        + table(["trained on", "seeds", "epoch", *ATTENTION.values()], rows)
+        "Gradient rollout on the test of changed housings at the first and the last stage, mean over seeds; the figure "
+        "has the stages between:\n\n" + table(["trained on", "seeds", "epoch", *ATTENTION.values()], rows)
     ]
 
 

@@ -79,8 +79,8 @@ def _from_random_weights(scratch: Found) -> list[str]:
         rows.append([variant, len(documents), *_false_boxes(documents), loss])
     return [
         "From random weights, equal steps:\n\n" + by_variant(columns),
-        "Boxes on good parts, per picture, at the threshold that validation chose, and the loss on the training "
-        "pictures in the last epoch:\n\n"
+        "False boxes per picture of a good part, at the threshold chosen on validation, and loss on the training "
+        "pictures in the last epoch, mean (least to largest):\n\n"
         + table(["trained with", "seeds", "with print", "without print", "training loss"], rows),
     ]
 
@@ -100,39 +100,27 @@ def gained(found: Found, variant: str) -> dict[str, list[float]]:
 
 
 def _tuned(tuned: Found, found: Found, columns: Mapping[str, Mapping[str, Value]], order: Sequence[str]) -> list[str]:
-    told = {v: _changes(documents) for v, documents in tuned.variants.items()}
-    rows = [
-        [
-            v,
-            seeds_of(c.get(v) for c in columns.values()),
-            *(c.get(v, "–") for c in columns.values()),
-            *told.get(v, ("–", "–", "–")),
-        ]
-        for v in order
-    ]
-    header = [
-        "tuned",
-        "seeds",
-        *(f"mAP50, {title}" for title in columns),
-        "trained",
-        "changed",
-        "answers kept",
-    ]
-    changes = [[v, *(ranged(some, "+.3f") for some in gained(found, v).values())] for v in tuned.variants]
+    rows = []
+    for variant in order:
+        documents = tuned.variants.get(variant, [])
+        values = [columns[title].get(variant) for title in TUNED_ON]
+        changes = [ranged(some, "+.3f") for some in gained(found, variant).values()] if documents else ["–"] * 2
+        cells = [cell or "–" for pair in zip(values, changes, strict=True) for cell in pair]
+        rows.append([variant, seeds_of(values), *cells, *(_changes(documents) if documents else ("–",) * 3)])
+    header = ["tuned", "seeds", *(cell for title in TUNED_ON for cell in (f"mAP50, {title}", "change"))]
+    header += ["trained", "changed", "answers kept"]
     on_the_way = []
     for variant, documents in tuned.variants.items():
         lines = [{row["epoch"]: row.get("val_map50") for row in d["result"]["curve"]} for d in documents]
-        cells = []
+        means = []
         for epoch in (1.0, 4.0, 12.0):
-            values = [value for line in lines if (value := line.get(epoch)) is not None]
-            cells.append(f"{np.mean(values):.3f}" if len(values) == len(lines) else "–")
-        on_the_way.append([variant, *cells])
+            reached = [value for line in lines if (value := line.get(epoch)) is not None]
+            means.append(f"{np.mean(reached):.3f}" if len(reached) == len(lines) else "–")
+        on_the_way.append(f"{variant.partition(': ')[2]} {', '.join(means)}")
     return [
-        "Tuned to another housing with 160 pictures, 12 epochs:\n\n" + table(header, rows),
-        "Change of the mAP50 of the very model that was tuned, mean over seeds (least to largest):\n\n"
-        + table(["tuned", *TUNED_ON], changes),
-        "Validation mAP50 of the new housing on the way, mean over seeds:\n\n"
-        + table(["tuned", "epoch 1", "epoch 4", "epoch 12"], on_the_way),
+        "Tuned to another housing with 160 pictures, 12 epochs. The change is that of each seed's own model, mean "
+        "(least to largest):\n\n" + table(header, rows),
+        f"Validation mAP50 on the new housing after epochs 1, 4 and 12, mean over seeds: {'; '.join(on_the_way)}.",
     ]
 
 

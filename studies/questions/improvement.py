@@ -44,7 +44,7 @@ def section(found: Found, picture: Path) -> list[str]:
     figures.save(figure, picture)
     rows = [[v, test[v].seeds, test[v], own[v], ranged(overfit[v])] for v in overfit if v in test and v in own]
     header = ["training pictures", "seeds", "balanced accuracy, test", "on its own training pictures"]
-    header.append("difference (seeds)")
+    header.append("difference (least to largest)")
     parts = [table(header, rows)]
     parts += differences(found, list(combinations(found.variants, 2)), {"test": answered("test")})
     return parts + collapsed(found)

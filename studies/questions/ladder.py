@@ -39,8 +39,8 @@ def section(found: Found, picture: Path) -> list[str]:
             groups[f"{group} positions"] = values
     if groups:
         parts.append(
-            "Share of right classes among the defects of the *all pins* test, by whether training had shown a defect "
-            "at that position:\n\n" + by_variant(groups)
+            "Share of right classes among the defective pictures of the *all pins* test, by whether training had shown "
+            "a defect at that position:\n\n" + by_variant(groups)
         )
     pairs = [*pairwise(LADDER), (LADDER[0], LADDER[-1])]
     parts += differences(found, pairs, {title: answered(split) for split, title in TESTS.items()})

@@ -11,14 +11,14 @@ from studies import figures
 from studies.findings import Found, Value
 from studies.plan import FEW, NEW, OWN, SCRATCH, begun
 from studies.questions.shares import GUESSING, Share, accuracy, answered, collapsed
-from studies.tables import by_variant, differences, seeds_of, table
+from studies.tables import by_variant, seeds_of, table
 
 
 def section(found: Found, picture: Path) -> list[str]:
     """5: accuracy over the number of pictures, from scratch and tuned."""
     test = found.values(accuracy("test"))
     figure, panels = figures.panels(2)
-    rows, pairs = [], []
+    rows = []
     for axes, target in zip(panels, NEW, strict=True):
         series: dict[str, dict[int, Value]] = {}
         for start in (SCRATCH, OWN):
@@ -33,15 +33,23 @@ def section(found: Found, picture: Path) -> list[str]:
             axes.set_axis_off()
         for count in FEW:
             cells = [series.get(start, {}).get(count) for start in (SCRATCH, OWN)]
-            pairs.append((begun(target, count, SCRATCH), begun(target, count, OWN)))
+            change = found.difference(begun(target, count, SCRATCH), begun(target, count, OWN), answered("test"))
             if any(cells):
-                rows.append([target, count, seeds_of(cells), *(cell or "–" for cell in cells)])
+                rows.append([target, count, seeds_of(cells), *(cell or "–" for cell in (*cells, change))])
     figures.save(figure, picture)
-    parts = [table(["new", "pictures", "seeds", "from scratch", OWN], rows)] if rows else []
-    # Does the tuned model need fewer pictures for as much?
-    pairs += [(begun(target, FEW[2], SCRATCH), begun(target, FEW[1], OWN)) for target in NEW]
-    parts += differences(found, pairs, {"test": answered("test")})
-    return parts + _new_modes_by_class(found) + collapsed(found)
+    header = ["new", "pictures", "seeds", "from scratch", OWN, "change"]
+    parts = ["Balanced accuracy on the test:\n\n" + table(header, rows)] if rows else []
+    return parts + _fewer_pictures(found) + _new_modes_by_class(found) + collapsed(found)
+
+
+def _fewer_pictures(found: Found) -> list[str]:
+    """Whether the tuned model needs fewer pictures for as much."""
+    changes = {
+        target: found.difference(begun(target, FEW[2], SCRATCH), begun(target, FEW[1], OWN), answered("test"))
+        for target in NEW
+    }
+    told = [f"{change} on {target}" for target, change in changes.items() if change]
+    return [f"{OWN.capitalize()} with {FEW[1]} pictures minus scratch with {FEW[2]}: {', '.join(told)}."] * bool(told)
 
 
 def recalled(label: str) -> Callable[[Mapping[str, Any]], Share]:
@@ -58,7 +66,4 @@ def _new_modes_by_class(found: Found) -> list[str]:
     columns = {title: values for title, values in columns.items() if values}
     if not columns:
         return []
-    return [
-        "Share of right classes among the test pictures of the new modes themselves, and of the rest of that test:"
-        "\n\n" + by_variant(columns)
-    ]
+    return ["Share of right classes in the test of the new modes, by kind of defect:\n\n" + by_variant(columns)]

@@ -31,12 +31,12 @@ def collapsed(found: Found) -> list[str]:
     for variant, documents in found.variants.items():
         count = sum(bool(d["result"].get("collapsed")) for d in documents)
         if count:
-            lines.append(f"{variant}: {count} of {len(documents)} runs say one class for nearly every picture.")
-    return ["Collapsed: " + " ".join(lines)] if lines else []
+            lines.append(f"{variant} {count} of {len(documents)}")
+    return [f"Runs that say one class for nearly every picture: {'; '.join(lines)}."] if lines else []
 
 
 def ranged(values: Sequence[float], form: str = ".3f") -> str:
     """Mean of the seeds' values with the least and the largest; a dash for none."""
     if not values:
         return "–"
-    return f"{np.mean(values):{form}} ({min(values):{form}} to {max(values):{form}})"
+    return f"{np.mean(values):{form}} ({min(values):{form}}, {max(values):{form}})"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from studies import figures
-from studies.findings import Difference, Found, Scores, areas, auroc_difference, scores_of
+from studies.findings import Difference, Found, Scores, Value, areas, auroc_difference, scores_of
 from studies.plan import METHODS
-from studies.tables import BOLD, table
+from studies.tables import table
 
 PRODUCT = "inspect"  # of the methods without training the one that a command does
 
@@ -51,18 +51,19 @@ def section(found: Found, picture: Path) -> list[str]:
     figures.dots(axes, groups, shown, "AUROC: defective against good pictures of one station", 0.5)
     figures.one_legend(figure, [axes])
     figures.save(figure, picture)
+    changes = trained_or_not(found)
+    last = [*changes][-1:]
+    header = ["defect", *shown, *(f"{name}, minus {PRODUCT}" for name in last)]
     rows = []
     for cell in groups:
-        best = max(values[cell].mean for values in columns.values() if cell in values)
-        cells = [f"{v[cell].mean:.3f}" if cell in v else "–" for v in columns.values()]
-        rows.append([cell, *(f"**{text}**" if text == f"{best:.3f}" else text for text in cells)])
-    seeds = [["seeds", *(values[groups[0]].seeds for values in columns.values())]]
-    parts = ["AUROC, mean over seeds; bold is the best:\n\n" + table(["defect", *columns], [*seeds, *rows])]
-    if changes := trained_or_not(found):
-        lines = [[cell, *(change.get(cell, "–") for change in changes.values())] for cell in groups]
-        parts.append(
-            f"Change of the AUROC from `generator {PRODUCT}` to a ViT, on the same pictures; "
-            + BOLD
-            + table(["defect", *changes], lines)
-        )
-    return parts
+        cells = [_area(values.get(cell), changes.get(name, {}).get(cell)) for name, values in shown.items()]
+        rows.append([cell, *cells, *(changes[name].get(cell, "–") for name in last)])
+    return [
+        f"AUROC, mean over seeds; a ViT that is surely better or worse than `{PRODUCT}` is bold:\n\n"
+        + table(header, rows)
+    ]
+
+
+def _area(value: Value | None, change: Difference | None) -> str:
+    text = f"{value.mean:.3f}" if value else "–"
+    return f"**{text}**" if change and change.decided else text

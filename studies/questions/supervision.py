@@ -11,7 +11,7 @@ from studies.findings import Found
 from studies.plan import INPUTS, SUPERVISED
 from studies.questions.curves import curves
 from studies.questions.shares import GUESSING, accuracy, answered, collapsed
-from studies.tables import by_variant, differences, table
+from studies.tables import differences, table
 
 
 def section(found: Found, picture: Path) -> list[str]:
@@ -26,15 +26,19 @@ def section(found: Found, picture: Path) -> list[str]:
     test = found.values(accuracy("test"))
     levels = (0.5, 0.7, 0.9)
     rows = [
-        [variant, *(_reached(epochs.get(variant, []), minutes.get(variant, []), level) for level in levels)]
-        for variant in found.variants
+        [
+            variant,
+            len(documents),
+            test.get(variant, "–"),
+            *(_reached(epochs.get(variant, []), minutes.get(variant, []), level) for level in levels),
+        ]
+        for variant, documents in found.variants.items()
     ]
-    parts = [by_variant({"balanced accuracy, test": test})]
-    parts.append(
-        "First epoch (minutes of one core) at which a validation of that balanced accuracy was reached, median over "
-        "the seeds that reached it; in brackets how many did:\n\n"
-        + table(["trained with", *(f"{level:.1f}" for level in levels)], rows)
-    )
+    header = ["trained with", "seeds", "balanced accuracy, test", *(f"{level:.1f} reached" for level in levels)]
+    parts = [
+        "*Reached*: first epoch with that balanced accuracy on validation, minutes of one core until then, median over "
+        "the seeds that reached it (how many did):\n\n" + table(header, rows)
+    ]
     pairs = [
         *((f"{way}, RGB", f"{way}, {name}") for way in SUPERVISED for name in ("NSOART", "both")),
         *((f"{SUPERVISED[1]}, {name}", f"{SUPERVISED[0]}, {name}") for name in INPUTS),
@@ -50,6 +54,6 @@ def _reached(epochs: list[list[tuple[float, float]]], minutes: list[list[tuple[f
         if at is not None:
             first.append((by_epoch[at][0], by_minute[at][0]))
     if not first:
-        return f"not reached (0 of {len(epochs)})"
+        return "–"
     epoch, minute = np.median(first, axis=0)
-    return f"{epoch:g} ({minute:.1f} min; {len(first)} of {len(epochs)})"
+    return f"{epoch:g}, {minute:.1f} min ({len(first)})"

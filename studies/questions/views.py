@@ -10,7 +10,7 @@ from studies import figures
 from studies.findings import Difference, Found, Value, difference, over_seeds
 from studies.plan import CENTRE, FIVE, TOGETHER, TOGETHER_OWN
 from studies.questions.shares import Share, collapsed
-from studies.tables import CHANGE, command, seeds_of, table
+from studies.tables import CHANGE, command, seeds, seeds_of, table
 
 # By an SVM on metrics with three cameras, in the author's earlier work.
 EARLIER = (0.926, 0.943)
@@ -50,8 +50,12 @@ def _parts_table(series: Mapping[str, Mapping[str, Mapping[str, Value]]]) -> str
     for variant, judged in series["right class"].items():
         for name in judged:
             cells = [values.get(variant, {}).get(name) for values in series.values()]
-            rows.append([variant, name, seeds_of(cells), *(cell or "–" for cell in cells)])
-    return table(["trained", "judged by", "seeds", *series], rows)
+            rows.append([_short(variant), name, seeds_of(cells), *(cell or "–" for cell in cells)])
+    return table(["trained on", "judged by", "seeds", *series], rows)
+
+
+def _short(variant: str) -> str:
+    return variant.removeprefix("trained on ")
 
 
 def section(found: Found, picture: Path) -> list[str]:
@@ -71,11 +75,11 @@ def section(found: Found, picture: Path) -> list[str]:
     parts = [_parts_table(series)]
     if other:
         parts.append(
-            f"The same at size *{other.size}*, of which {other.done} of {other.planned} runs are "
-            f"done:\n\n    {command(other)}\n\n" + _parts_table(more)
+            f"The same at size *{other.size}*, {other.done} of {other.planned} runs ({seeds(other)}): "
+            f"`{command(other)}`\n\n" + _parts_table(more)
         )
     reached = [
-        f"{variant}, {name}" + (f" (size *{one.size}*)" if one is not found else "")
+        f"{_short(variant)}, {name}" + (f" (size *{one.size}*)" if one is not found else "")
         for one in (found, other)
         if one
         for variant, judged in parts_judged(one, PART_MEASURES["right class"]).items()
@@ -84,7 +88,7 @@ def section(found: Found, picture: Path) -> list[str]:
     ]
     parts.append(
         f"The earlier work reached {EARLIER[0]} and {EARLIER[1]} with three cameras (grey band) on other parts; "
-        f"the aim is {AIM} (dashed): " + ("reached by " + "; ".join(reached) if reached else "not reached") + "."
+        f"the aim is {AIM} (dashed), " + ("reached by " + "; ".join(reached) if reached else "not reached") + "."
     )
     parts += _more_views(found)
     return parts + collapsed(found)
@@ -115,7 +119,9 @@ def _more_views(found: Found) -> list[str]:
     rows = []
     for one, other in STEPS:
         if change := views_change(found, one, other):
-            rows.append([", judged by ".join(one), ", judged by ".join(other), change.seeds, change])
+            rows.append([*(f"{_short(variant)} ({views})" for variant, views in (one, other)), change.seeds, change])
     if not rows:
         return []
-    return [CHANGE.format("part by part") + table(["from", "to", "seeds", "all parts"], rows)]
+    return [
+        CHANGE.format("parts, by training (and views that judge)") + table(["from", "to", "seeds", "all parts"], rows)
+    ]

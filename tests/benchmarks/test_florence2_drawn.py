@@ -1,4 +1,4 @@
-"""The drawn pins of docs/how_to/train_florence2.md."""
+"""The drawn pins of docs/explanation/florence2.md."""
 
 from benchmarks.florence2_drawn import write_dataset
 from trainer.core.data import load_data

@@ -1,6 +1,7 @@
 """The study's page is written from the results alone."""
 
 import re
+from pathlib import Path
 
 import matplotlib
 import pytest
@@ -16,10 +17,18 @@ from studies.results import TABLE, read_table
 from tests.conftest import ROOT
 from tests.studies.pretended import at
 
+KEPT = ROOT / "docs" / "explanation" / "results.md"
+
+
+def page_in(folder: Path) -> Path:
+    """Where the page stands in a documentation folder."""
+    (folder / "explanation").mkdir()
+    return folder / "explanation" / "results.md"
+
 
 def test_a_page_without_results_says_so(tmp_path):
-    target = tmp_path / "results.md"
-    target.write_text((ROOT / "docs" / "results.md").read_text("utf-8"), "utf-8")
+    target = page_in(tmp_path)
+    target.write_text((KEPT).read_text("utf-8"), "utf-8")
     page.write({}, target, tmp_path / "images")
     assert target.read_text("utf-8").count(page.NOT_RUN) == 8
 
@@ -32,8 +41,8 @@ def by_hand(text: str) -> list[str]:
 def test_the_page_is_written_from_the_results_alone(runs, tmp_path, commands):
     """Every question gets a table and a figure, what a person wrote stays, and writing again changes nothing."""
     execute(at(tmp_path, commands), runs)
-    target = tmp_path / "results.md"
-    before = (ROOT / "docs" / "results.md").read_text("utf-8")
+    target = page_in(tmp_path)
+    before = (KEPT).read_text("utf-8")
     target.write_text(before, "utf-8")
     page.write(at(tmp_path, commands).results.documents(), target, tmp_path / "images")
     text = target.read_text("utf-8")
@@ -43,7 +52,7 @@ def test_the_page_is_written_from_the_results_alone(runs, tmp_path, commands):
     first = text.split("## How to run it")[0]
     assert glance.MISSING not in first and "NSOART instead of RGB: +0.000" in first
     pictures = sorted((tmp_path / "images").glob("*.png"))
-    assert len(pictures) == 8 and all(f"images/{path.name}" in text for path in pictures)
+    assert len(pictures) == 8 and all(f"(../images/{path.name})" in text for path in pictures)
     page.write(at(tmp_path, commands).results.documents(), target, tmp_path / "images")
     assert target.read_text("utf-8") == text
 
@@ -51,22 +60,22 @@ def test_the_page_is_written_from_the_results_alone(runs, tmp_path, commands):
 def test_runs_at_another_size_stand_beside_those_of_the_size_that_has_more(runs, tmp_path, commands):
     large = [run for run in all_runs("full", 1) if run.question == 4]
     execute(at(tmp_path, commands), [*runs, large[1]])
-    target = tmp_path / "results.md"
-    target.write_text((ROOT / "docs" / "results.md").read_text("utf-8"), "utf-8")
+    target = page_in(tmp_path)
+    target.write_text((KEPT).read_text("utf-8"), "utf-8")
     page.write(at(tmp_path, commands).results.documents(), target, tmp_path / "images")
     text = target.read_text("utf-8")
-    assert f"The same at size *full*, of which 1 of {3 * len(large)} runs are done" in text
-    assert text.count("--size full\n") == 1 and "only views --size full\n\n| trained |" in text
+    assert f"The same at size *full*, 1 of {3 * len(large)} runs (1 seed of each variant): `python" in text
+    assert text.count("--size full`\n") == 1 and "only views --size full`\n\n| trained on |" in text
 
 
 def test_each_line_at_a_glance_leads_to_its_section():
-    text = (ROOT / "docs" / "results.md").read_text("utf-8")
+    text = (KEPT).read_text("utf-8")
     headings = re.findall(r"^## (\d\. .*)$", text, re.MULTILINE)
     assert headings == [f"{question}. {title}" for question, title in glance.TITLES.items()]
 
 
 def test_a_page_without_its_markers_is_left_alone(tmp_path):
-    target = tmp_path / "results.md"
+    target = page_in(tmp_path)
     target.write_text("by hand", "utf-8")
     with pytest.raises(ValueError, match="expected the lines <!-- study at a glance"):
         page.write({}, target, tmp_path / "images")
@@ -75,11 +84,10 @@ def test_a_page_without_its_markers_is_left_alone(tmp_path):
 
 def test_the_kept_page_is_what_the_kept_results_say(tmp_path):
     """No number was typed by hand: writing the page again gives its words and figures."""
-    kept = ROOT / "docs" / "results.md"
-    target = tmp_path / "results.md"
-    target.write_text(kept.read_text("utf-8"), "utf-8")
+    target = page_in(tmp_path)
+    target.write_text(KEPT.read_text("utf-8"), "utf-8")
     page.write(read_table(TABLE), target, tmp_path / "images")
-    assert target.read_text("utf-8") == kept.read_text("utf-8")
+    assert target.read_text("utf-8") == KEPT.read_text("utf-8")
     figures = {path.name: path.read_bytes() for path in (ROOT / "docs" / "images").glob("results_*.png")}
     again = {path.name: path.read_bytes() for path in (tmp_path / "images").iterdir()}
     assert set(figures) == set(again)
@@ -90,7 +98,7 @@ def test_the_kept_page_is_what_the_kept_results_say(tmp_path):
 
 def test_words_wait_for_runs_only_as_long_as_there_are_any():
     all_found = findings(read_table(TABLE)).values()
-    text = "".join(by_hand((ROOT / "docs" / "results.md").read_text("utf-8")))
+    text = "".join(by_hand((KEPT).read_text("utf-8")))
     recipe = (ROOT / "README.md").read_text("utf-8").partition("## The recipe")[2].partition("\n## ")[0]
     waits = re.findall(r"so far|Not all runs are done|when the runs are done|being run again", text + recipe)
     assert bool(waits) == any(found.done < found.planned for found in all_found), waits

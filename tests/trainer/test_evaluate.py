@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.generator.reporting.page_reader import read_page
 from trainer.core import frozen_threshold, plots, row_facts, settings
 from trainer.core.data import load_frozen_classes
 from trainer.core.errors import InputError
@@ -17,6 +18,7 @@ from trainer.core.held_out import positions_by_scene
 from trainer.core.row_facts import Facts
 from trainer.evaluate import main
 from trainer.vit import metrics
+from trainer.vit.evaluation_page import write_page
 from trainer.vit.results import evaluation_of
 
 
@@ -49,10 +51,22 @@ def test_the_numbers_are_those_of_the_predictions(evaluated):
 
 
 def test_the_page_holds_everything_itself(evaluated):
-    text = (evaluated / "report.html").read_text()
-    assert text.count("data:image/png;base64,") >= 3 and 'src="http' not in text and "<table>" in text
+    page = read_page(evaluated / "report.html")
+    assert sum(tag == "img" for tag, _ in page.tags) >= 3 and "escapes" in page.text
+    assert {"BENDNG", "NUKENG", "OK", "threshold", "calibration", "escape"} <= set(page.meanings)
     for name in ("confusion.png", "calibration.png", "detection.png", "effects_validation.png"):
         assert (evaluated / name).stat().st_size > 5000
+
+
+def test_names_on_the_page_are_text_not_markup(evaluated, tmp_path):
+    document = json.loads((evaluated / "evaluation.json").read_text())
+    hostile = "<script>alert(1)</script>"
+    measured = document["splits"]["validation"]
+    measured["factors"] = {hostile: {hostile: next(iter(measured["factors"]["camera"].values()))}}
+    write_page(tmp_path, {**document, "model": hostile, "data": hostile, "splits": {"test": measured}})
+    page = read_page(tmp_path / "report.html")
+    assert page.text.count(hostile) == 2 and f"Evaluation: {hostile} on {hostile}" in page.text
+    assert not [tag for tag, _ in page.tags if tag == "script"]
 
 
 def test_another_dataset_changes_nothing_that_is_frozen(trained_run, make_dataset, make_rows, tmp_path, capsys):

@@ -8,5 +8,5 @@ options, console, errors                            what a command takes and say
 decision, frozen_threshold                          OK or NG: the threshold on P(NG), and how a run keeps it
 metrics, intervals, detection_probability           statistics of classifiers
 prediction, results_folder, publication             what commands write: verdicts, results, a model on the Hub
-page, card, plots                                   HTML, README.md and figures
+card, plots                                         README.md and figures
 """

@@ -6,7 +6,7 @@ The cards themselves: `trainer.vit.card`, `trainer.florence2.card`.
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from trainer.core.page import shown
+from generator.reporting.pages import shown
 
 # The key by which a card is known as one of ours.
 PINSIGHT = "pinsight"

@@ -1,6 +1,7 @@
 """What the commands share: exit codes, numbers with limits, the device and its precision."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 
@@ -55,14 +56,15 @@ def number(kind: type, low: float, high: float, above: bool = False) -> Callable
 
 
 def device_of(name: str) -> torch.device:
-    """`auto`, `cpu` or `cuda`.
+    """`auto`, `cpu` or `cuda`; `accelerate launch --cpu` hides the GPUs.
 
     Raises:
         InputError: `cuda` where there is none.
     """
-    if name == "cuda" and not torch.cuda.is_available():
+    usable = torch.cuda.is_available() and os.environ.get("ACCELERATE_USE_CPU", "").lower() != "true"
+    if name == "cuda" and not usable:
         raise InputError("--device cuda: expected a GPU that PyTorch can use, got none")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    return torch.device("cuda" if name != "cpu" and usable else "cpu")
 
 
 def amp_of(name: str, device: torch.device) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from generator.io.palette import hue
 from trainer.core.run_folder import replace_file
 
 
@@ -42,7 +43,7 @@ def curves(rows: Sequence[Mapping[str, object]], classes: Sequence[str], path: P
     score.axhline(1 / len(classes), color="grey", linestyle=":", label="chance")
     score.set(title="Accuracy", ylim=(-0.02, 1.02))
     for name in classes:
-        recall.plot(epochs, column(f"val_recall_{name}"), label=name)
+        recall.plot(epochs, column(f"val_recall_{name}"), label=name, color=hue(name).on_white)
     recall.set(title="Recall per class, validation", xlabel="epoch", ylim=(-0.02, 1.02))
     spread.plot(epochs, column("val_prediction_entropy_bits"), label="entropy of the mean prediction, bits")
     spread.plot(epochs, column("val_top_share"), label="share of the most predicted class")

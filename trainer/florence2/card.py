@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from generator.reporting.pages import shown
 from trainer.core.card import LIMITS, Result, header, markdown
-from trainer.core.page import shown
 from trainer.florence2.evaluation_page import MEASURES
 
 

@@ -1,14 +1,13 @@
-"""What was measured of a detector's splits, as pieces of a page for people, and the page of an evaluation.
+"""What was measured of a detector's splits, as tables for people, and the page of an evaluation.
 
 What is measured: `trainer.florence2.metrics`.
 """
 
-import html
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trainer.core import page
+from generator.reporting.pages import render
 from trainer.core.run_folder import REPORT, write_text
 
 MEASURES = (
@@ -35,35 +34,28 @@ def parts_of(measured: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]
     return parts
 
 
-def split_parts(name: str, measured: Mapping[str, Any]) -> list[str]:
-    """Pieces of a page that say what `metrics.report` found in one split."""
-    rows = [[part, *(values.get(key) for key, _ in MEASURES)] for part, values in parts_of(measured)]
+def split_tables(name: str, measured: Mapping[str, Any]) -> dict[str, Any]:
+    """What `templates/measured.html.j2` shows of what `metrics.report` found in one split."""
     per_class = [[k, v["boxes"], v["map"], v["map50"]] for k, v in measured["per_class"].items()]
-    if measured.get("small"):
-        small = measured["small"]
+    if small := measured.get("small"):
         per_class.append([f"boxes below {small['below_px2']:.0f} px²", None, small["map"], small["map50"]])
-    ceiling = measured["ceiling"]
-    return [
-        f"<h2>{html.escape(name)}</h2>",
-        page.table(["", *(title for _, title in MEASURES)], rows),
-        page.table(["class", "true boxes", "mAP", "mAP50"], per_class),
-        f'<p class="small">The true boxes in an answer\'s thousandths reach mAP {page.shown(ceiling["map"])}; '
-        f"cut to whole pixels, as the library's parser does, {page.shown(ceiling['map_whole_px'])}.</p>",
-    ]
+    return {
+        "name": name,
+        "header": ["part of the split", *(title for _, title in MEASURES)],
+        "parts": [[part, *(values.get(key) for key, _ in MEASURES)] for part, values in parts_of(measured)],
+        "classes": per_class,
+        "ceiling": measured["ceiling"],
+    }
 
 
 def write_page(out: Path, document: Mapping[str, Any]) -> None:
     """Write OUT/report.html from what evaluation.json holds and the pictures in OUT."""
-    parts = [
-        page.head(f"Evaluation: {document['model']} on {document['data']}"),
-        page.paragraph(
-            f"A box counts from confidence {document['threshold']:.3f} on, chosen on the run's validation: so the "
-            "numbers of validation itself are optimistic."
-        ),
-    ]
-    for name, measured in document["splits"].items():
-        parts += split_parts(name, measured)
-        caption = "The pictures with the most false and missed boxes: truth on the left"
-        parts.append(page.picture(out / f"mistakes_{name}.png", caption))
-    parts.append(page.picture(out / "calibration.png", "Confidence against the share of true boxes"))
-    write_text(out / REPORT, "\n".join(filter(None, parts)) + "\n")
+    page = render(
+        "trainer.florence2",
+        "evaluation.html.j2",
+        title=f"Evaluation: {document['model']} on {document['data']}",
+        threshold=document["threshold"],
+        folder=out,
+        splits=[split_tables(name, measured) for name, measured in document["splits"].items()],
+    )
+    write_text(out / REPORT, page)

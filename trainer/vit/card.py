@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from generator.reporting.pages import shown
 from trainer.core import frozen_threshold, run_folder
 from trainer.core.card import LIMITS, Result, header, markdown
-from trainer.core.page import shown
 from trainer.vit import hub_files, results
 from trainer.vit import run as vit_run
 from trainer.vit.network.model import ViTConfig

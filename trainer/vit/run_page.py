@@ -4,18 +4,19 @@
 in the run's folder, and `trainer.report` at any time.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from trainer.core import frozen_threshold, metrics, page, results_folder, run_folder
+from generator.reporting.pages import render
+from trainer.core import frozen_threshold, metrics, results_folder, run_folder
 from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.core.run_folder import REPORT, read_metrics
 from trainer.vit import doctor, results
 from trainer.vit import run as vit_run
-from trainer.vit.evaluation_page import page_parts
+from trainer.vit.evaluation_page import measured_of
 from trainer.vit.network.model import ViTConfig
 from trainer.vit.run import TrainingConfig
 
@@ -29,58 +30,50 @@ def write_page(run: Path) -> Path:
     config, settings = vit_run.load_config(run)
     summary = results.summary_of(run)
     rows = read_metrics(run, summary["epochs"])
-    parts = [
-        page.head(f"ViT: {run.resolve().name}"),
-        *_overview(run, config, settings, summary, rows),
-        "<h2>Examination and warnings</h2>",
-        *_doctor(run, settings, config.classes, rows, summary),
-        "<h2>Training</h2>",
-        page.picture(run / "curves.png", "Loss, accuracy, recall per class and entropy over the epochs"),
-        page.picture(run / "confusion.png", "Confusion matrices at the end of the training, best weights"),
-        *_evaluation(run),
-        *_attention(run),
-        "<h2>Settings</h2>",
-        page.table(("option", "value"), [[k, str(v)] for k, v in asdict(settings).items()]),
-        "<h2>Network</h2>",
-        page.table(("option", "value"), [[k, str(v)] for k, v in asdict(config).items()]),
-    ]
-    run_folder.write_text(run / REPORT, "\n".join(filter(None, parts)) + "\n")
+    evaluation = results.evaluation_of(run)
+    context = {
+        "title": f"ViT: {run.resolve().name}",
+        "run": run,
+        "views": config.views,
+        "classes": config.classes,
+        "facts": _facts(run, config, settings, summary, rows),
+        "splits": [
+            [name, s["pictures"], s["accuracy"], s["balanced_accuracy"], s["loss"]]
+            for name, s in summary["splits"].items()
+        ],
+        "checks": list(_checks(run, settings, config.classes, rows, summary)),
+        "evaluation": measured_of(run / results.EVALUATION, evaluation) if evaluation else None,
+        "evaluation_is_stale": (run / results.EVALUATION / results_folder.EVALUATION).is_file(),
+        **_attention(run),
+        "settings": [[name, str(value)] for name, value in asdict(settings).items()],
+        "network": [[name, str(value)] for name, value in asdict(config).items()],
+    }
+    run_folder.write_text(run / REPORT, render("trainer.vit", "run.html.j2", **context))
     return run / REPORT
 
 
-def _overview(
+def _facts(
     run: Path,
     config: ViTConfig,
     settings: TrainingConfig,
     summary: Mapping[str, Any],
     rows: Sequence[Mapping[str, Any]],
-) -> list[str]:
-    data = summary.get("data", {})
-    held = frozen_threshold.load(run)
+) -> list[tuple[str, str]]:
+    """Name and value of what identifies the training."""
     minutes = sum(float(row["seconds"]) for row in rows) / 60
-    what = f"dataset {data['name']}, " if "name" in data else ""
-    counted = f"{summary['training_pictures']} training pictures, " if "training_pictures" in summary else ""
-    seen_from = f"parts judged from {', '.join(config.views)} together, " if config.views else ""
-    lines = [
-        f"Classes {', '.join(config.classes)}; {what}{counted}{seen_from}input {settings.input}, {config.width} x "
-        f"{config.height} px, patches of {config.patch_size} px. {summary['epochs']} epochs in {minutes:.1f} min, seed "
-        f"{settings.seed}; best epoch {summary['best_epoch']}, by {summary['best_by']}.",
+    held = frozen_threshold.load(run)
+    facts = [
+        ("dataset", summary.get("data", {}).get("name")),
+        ("training pictures", summary.get("training_pictures")),
+        ("input", f"{settings.input}, {config.width} x {config.height} px, patches of {config.patch_size} px"),
+        ("parts judged from", ", ".join(config.views)),
+        ("training", f"{summary['epochs']} epochs in {minutes:.1f} min, seed {settings.seed}"),
+        ("stopped early", summary["stopped"]),
+        ("best epoch", f"{summary['best_epoch']}, by {summary['best_by']}"),
+        ("threshold", held and f"NG from P(NG) = {held.threshold:.4f} on, frozen on validation"),
+        ("temperature", held and f"{held.temperature:.3f}"),
     ]
-    if held is not None:
-        lines.append(
-            f"NG is said from P(NG) = {held.threshold:.4f} on, temperature {held.temperature:.3f}: frozen on "
-            "validation."
-        )
-    if summary["stopped"]:
-        lines.append(f"Stopped early: {summary['stopped']}.")
-    table = page.table(
-        ("split", "parts" if config.views else "pictures", "accuracy", "balanced accuracy", "loss"),
-        [[n, s["pictures"], s["accuracy"], s["balanced_accuracy"], s["loss"]] for n, s in summary["splits"].items()],
-    )
-    note = page.paragraph(
-        "The most probable class, without threshold and intervals; those stand under Evaluation.", small=True
-    )
-    return [*map(page.paragraph, lines), table, note]
+    return [(name, str(value)) for name, value in facts if value]
 
 
 def warnings_of(
@@ -104,42 +97,26 @@ def warnings_of(
     return list(found.values())
 
 
-def _doctor(
+def _checks(
     run: Path,
     settings: TrainingConfig,
     classes: Sequence[str],
     rows: Sequence[Mapping[str, Any]],
     summary: Mapping[str, Any],
-) -> list[str]:
+) -> Iterator[str]:
+    """Sentences on what the examination before the training found, and on what its epochs warned of."""
     path = run / doctor.EXAMINATION
     if path.is_file():
         before = results_folder.read(path, "what the examination before the training found", found=list)["found"]
-        parts = [page.paragraph(f"Before the training: {text}.") for text in before]
+        yield from (f"Before the training: {text}." for text in before)
     else:
-        parts = [page.paragraph("Before the training: not examined (--no-check), or not kept.")]
+        yield "Before the training: not examined (--no-check), or not kept."
     during = warnings_of(rows, classes, settings)
-    parts += [
-        page.paragraph(f"Epoch{'s' if last > first else ''} {f'{first} to {last}' if last > first else first}: {text}.")
-        for first, last, text in during
-    ]
+    for first, last, text in during:
+        yield f"{f'Epochs {first} to {last}' if last > first else f'Epoch {first}'}: {text}."
     if not during:
-        parts.append(page.paragraph("During it: no warning."))
-    parts += [page.paragraph(f"The best weights: {text}. {metrics.COLLAPSE_ADVICE}") for text in summary["warnings"]]
-    return parts
-
-
-def _evaluation(run: Path) -> list[str]:
-    parts, folder = ["<h2>Evaluation</h2>"], run / results.EVALUATION
-    if (document := results.evaluation_of(run)) is not None:
-        return [*parts, *page_parts(folder, document, heading="h3")]
-    stale = (folder / results_folder.EVALUATION).is_file()
-    return [
-        *parts,
-        page.paragraph(
-            ("The results in evaluation/ are of other weights. " if stale else "Not measured yet. ")
-            + "`python -m trainer.evaluate` measures with the frozen threshold, with intervals, factors and mistakes."
-        ),
-    ]
+        yield "During the training: no warning."
+    yield from (f"The best weights: {text}. {metrics.COLLAPSE_ADVICE}" for text in summary["warnings"])
 
 
 ATTENTION = {
@@ -152,30 +129,27 @@ ATTENTION = {
 }
 
 
-def _attention(run: Path) -> list[str]:
-    parts, folder = ["<h2>Attention</h2>"], run / results.ATTENTION
+def _attention(run: Path) -> dict[str, Any]:
+    """Table and files of the attention; `attention` None where it was not computed for these weights."""
     document = results.attention_of(run)
     if document is None:
-        note = "Not looked at yet: `python -m trainer.attention`, or `trainer.vit --stages`."
-        return [*parts, page.paragraph(note)]
+        return {"attention": None}
     rows = [
         [name, method, *(found.get(key) for key in ATTENTION)]
         for name, methods in [*document["weights"].items(), ("baseline", document["baselines"])]
         for method, found in methods.items()
     ]
-    note = (
-        f"{document['pictures']} pictures of {document['split']}, the same for all weights. Energy ratio: the "
-        "share of the map inside the defect's box over its share of the area. Entropy: 1 is flat."
-    )
     newest = list(document["weights"])[-1]
-    return [
-        *parts,
-        page.table(("weights", "map", *ATTENTION.values()), rows),
-        page.paragraph(note, small=True),
-        page.picture(folder / results.CURVES, "The scores over the stages"),
-        page.picture(folder / results.ANIMATION, "The stages one after the other"),
-        page.picture(folder / results.attention_sheet(newest), f"Where the weights {newest} look"),
-    ]
+    return {
+        "attention": document,
+        "attention_header": ("weights", "map", *ATTENTION.values()),
+        "attention_rows": rows,
+        "attention_pictures": [
+            (run / results.ATTENTION / results.CURVES, "The scores over the stages of the training"),
+            (run / results.ATTENTION / results.ANIMATION, "The stages of the training one after the other"),
+            (run / results.ATTENTION / results.attention_sheet(newest), f"Where the weights {newest} look"),
+        ],
+    }
 
 
 def refresh(run: Path, out: Path, own: str) -> None:

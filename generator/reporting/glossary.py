@@ -1,0 +1,150 @@
+"""The words of the pages with their meanings, for operators and quality engineers; which ones a section explains."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+
+from generator.dataset.labels import ANSWER_LABELS, BENDNG, NUKENG, OK, OTHERNG
+
+# What pins, pictures and parts are called: explained in full view.
+CLASS_WORDS = {
+    OK: "good: every pin is within tolerance, and nothing else is wrong",
+    "NG": "“no good”: at least one defect, whatever its class",
+    BENDNG: "bent pin: its tip is further from its true position than the tolerance allows; the pin is in its cavity",
+    NUKENG: "pin missing, or not seated: it is retracted into its cavity by more than the tolerance allows",
+    OTHERNG: (
+        "any other defect: a pin that is broken, twisted, of the wrong type or stands out too far; a foreign body; "
+        "a damaged or stained housing; a wrong print"
+    ),
+}
+# All others: explained on a click, in the first section that uses them.
+OTHER_WORDS = {
+    "verdict": "OK or NG, said of a picture or of a whole part",
+    "tolerance": "the largest deviation that is still good, in mm. It decides what is OK and what is NG",
+    "true position": (
+        "how far a pin's tip is from its place on the drawing, in mm, stated as a diameter: twice the distance"
+    ),
+    "retraction": "how far a terminal sits below its nominal height, in mm; negative where it protrudes",
+    "tilt": "angle between a pin's tip and the mating direction, in degrees",
+    "visible share": "share of a pin that the camera sees; the rest is hidden or out of the picture",
+    "grey zone": (
+        "pins measuring so close to a limit, on either side, that OK and NG can hardly be told apart; its width is "
+        "chosen with generator build --grey"
+    ),
+    "observable": (
+        "an NG picture is observable when at least one of its defects can be seen from this camera. A pin bent "
+        "towards the camera, for example, may not be"
+    ),
+    "NSOART": (
+        "the picture computed again in three channels that compare each small window with good parts: amount, shape "
+        "and concentration of the difference"
+    ),
+    "mask": "picture in which every pin has a number of its own, here coloured by class",
+    "split": (
+        "pictures set aside for one purpose: train teaches the network, validation chooses its weights and its "
+        "threshold, test measures it on pictures that it has not met. No part is in two splits"
+    ),
+    "factor": "what was varied on purpose, such as camera, light or housing",
+    "level": "one value of a factor: of the factor camera, for example, left",
+    "marking": "what is printed on the housing",
+    "address": "row and position of a pin: r2c5 is row 2 from the top, position 5 from the left, seen from the front",
+    "held-out": "of pin positions: defective in no training picture. Defects there show what the network has not met",
+    "part": "one physical (or rendered) connector; several pictures may show the same part",
+    "threshold": "NG is said from this probability on. It is chosen on validation once and then kept (frozen)",
+    "P(NG)": "probability of NG by the network: 1 less the probability of OK",
+    "temperature": "number that the network's scores are divided by, so that its probabilities are neither too sure "
+    "nor too cautious; 1 changes nothing",
+    "calibration": (
+        "whether probabilities mean what they say: of all answers given with 0.9, nine in ten should be right"
+    ),
+    "ECE": "expected calibration error: mean distance of the probability said from the share right; 0 is best",
+    "confidence": "probability, from 0 to 1, that the network gives to an answer of its own",
+    "95 % interval": (
+        "confidence interval: range that covers the true value in 95 of 100 such measurements. The fewer parts, the "
+        "wider"
+    ),
+    "95 % bounds": "lower and upper end of the confidence interval: see 95 % interval",
+    "accuracy": "share of pictures whose class is right",
+    "balanced accuracy": "mean of the recall of all classes: rare classes count as much as frequent ones",
+    "recall": "of all that is of a class (or of all true boxes), the share that was found",
+    "precision": "of all that was said to be of a class (or of all boxes said), the share that is true",
+    "AUROC": "chance that an NG picture gets a higher P(NG) than an OK one: 1 is perfect, 0.5 is guessing",
+    "escape": "an NG picture that was said to be OK: a defect that would be delivered",
+    "overkill": "an OK picture that was said to be NG: a good part that would be rejected",
+    "confusion matrix": "table of counts: true class by row, predicted class by column; right answers on the diagonal",
+    "90/95 point": "size from which on at least 90 % of the defects are found, with 95 % confidence",
+    "main effect": "accuracy at each level of a factor, over all levels of the others",
+    "bootstrap": "an interval from 1,000 random draws, with repetition, out of the parts or pictures measured",
+    "epoch": "one pass of the training over all training pictures",
+    "best epoch": "the epoch whose weights were kept, by what they did on validation",
+    "loss": "what the training makes smaller; 0 would be certain and right",
+    "weights": "the numbers in a network that training changes",
+    "collapse": "a network that gives nearly every picture the same class",
+    "learned by heart": (
+        "a few pictures are repeated until all are right. A network that fails at this cannot learn the whole dataset"
+    ),
+    "patch": "small square that the picture is cut into; the network compares patches",
+    "seed": "number that fixes all random choices: equal seed, equal result",
+    "attention": "how much each place of the picture counted for the answer",
+    "energy ratio": "share of the attention inside the defect's box over the box's share of the area: 1 is chance",
+    "entropy": "how evenly something is spread: 0 is all in one place or class, the maximum is an even spread",
+    "mAP": (
+        "mean average precision of the boxes, averaged over how closely box and truth must overlap (50 to 95 % of "
+        "their common area) and over the classes: 1 is perfect"
+    ),
+    "mAP50": "mAP where half the common area of box and truth is overlap enough",
+    "right address and mode": "share of NG pins that a box with the right class points at",
+    "false boxes": "boxes where nothing is wrong",
+    "missing pins found": "share of missing pins whose empty place got a box of the right class",
+    "forgetting": "what training took from the model's ability to read other pictures",
+    "thousandths": "boxes are answered in thousandths of the picture's width and height",
+}
+# Every word of ours with its meaning: what all pages take their explanations from.
+WORDS = CLASS_WORDS | OTHER_WORDS
+_MARKUP = re.compile(r"<(style|script)\b.*?</\1>|<[^>]*>", re.DOTALL)
+
+
+def _pattern(word: str) -> re.Pattern[str]:
+    """Where a word stands in a text, also in the plural and at the beginning of a sentence.
+
+    Florence-2's answers may call a class otherwise, such as BEND-NG: each of its names counts.
+    """
+    names = {word, *(labels[word] for labels in ANSWER_LABELS.values() if word in labels)}
+    either = "|".join(map(re.escape, sorted(names)))
+    return re.compile(rf"(?<![\w-])(?:{either})(?:s|es|d)?(?!\w)", re.IGNORECASE if word.islower() else 0)
+
+
+_PATTERNS = {word: _pattern(word) for word in WORDS}
+
+
+def visible_text(html: str) -> str:
+    """What a reader sees of a piece of HTML, without markup."""
+    return unescape(_MARKUP.sub(" ", html))
+
+
+class Explained:
+    """The words that a page has explained so far, from top to bottom."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+
+    def new_in(self, html: str) -> dict[str, dict[str, str]]:
+        """The words of a section that none before it explained, with their meanings: `classes` and `others`.
+
+        A meaning may use further words; these are explained with it.
+        """
+        found: set[str] = set()
+        text = visible_text(html)
+        while words := {
+            word
+            for word, pattern in _PATTERNS.items()
+            if word not in self._known and word not in found and pattern.search(text)
+        }:
+            found |= words
+            text = " ".join(WORDS[word] for word in words)
+        self._known |= found
+        return {
+            "classes": {word: meaning for word, meaning in CLASS_WORDS.items() if word in found},
+            "others": {word: meaning for word, meaning in OTHER_WORDS.items() if word in found},
+        }

@@ -1,0 +1,80 @@
+"""Where every page of the project is rendered: the Jinja2 environment, its filters, and `base.html.j2`'s look.
+
+A page is one HTML file with its styles, pictures and numbers in it: it needs no other file and no network. Templates
+lie in `templates/` of the package that fills them and extend `base.html.j2` of this one; their sections explain the
+words that they use first (`glossary`).
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+from generator.io.palette import HUES, PAGE
+from generator.reporting.glossary import Explained
+
+
+def render(package: str, template: str, **context: Any) -> str:
+    """A page as HTML.
+
+    Args:
+        package: whose folder `templates/` holds the template, such as `trainer.vit`.
+        template: its file name.
+        context: what the template shows; a name that it lacks is an error.
+    """
+    return _environment(package).get_template(template).render(explained=Explained(), **context)
+
+
+@lru_cache
+def _environment(package: str) -> Environment:
+    own, shared = PackageLoader(package), PackageLoader("generator.reporting")
+    environment = Environment(
+        loader=ChoiceLoader([own, shared]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["shown"] = shown
+    environment.filters["figure_columns"] = _figure_columns
+    environment.globals |= {"hues": HUES, "shades": PAGE, "picture_uri": picture_uri}
+    return environment
+
+
+def shown(value: Any) -> str:
+    """A number, a share, an interval or nothing, for people."""
+    if value is None:
+        return "–"
+    if isinstance(value, list | tuple):
+        return f"{value[0]:.3f} to {value[1]:.3f}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return f"{value:.3f}" if isinstance(value, float) else f"{value}"
+
+
+def _figure_columns(rows: Sequence[Sequence[Any]]) -> list[bool]:
+    """For each column of a table whether it is aligned as numbers: all of its cells are such."""
+    return [all(map(_is_figure, column)) for column in zip(*rows, strict=True)]
+
+
+def _is_figure(value: Any) -> bool:
+    """Whether a cell is a number, an interval, a count such as `3 of 7`, or nothing."""
+    if isinstance(value, str):
+        return re.fullmatch(r"-?[\d.,]+( of \d+)?", value) is not None
+    return value is None or (isinstance(value, int | float | list | tuple) and not isinstance(value, bool))
+
+
+def data_uri(content: bytes, kind: str) -> str:
+    """A picture's bytes as a URI that stands in the page; `kind` as in its media type, such as `png`."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def picture_uri(path: Path) -> str | None:
+    """A PNG or GIF as a URI; None where there is no such file."""
+    return data_uri(path.read_bytes(), path.suffix[1:]) if path.is_file() else None
