@@ -459,8 +459,9 @@ def missing_files(path: Path) -> list[str]:
     written = ("demo/", "out/")
     saved = files_of(text)
     missing = [name for name in own.findall(text) if not name.startswith(written) and not (ROOT / name).exists()]
-    # A bare name is a file of the top folder or of the code.
+    # A bare name is a file of the top folder, of the code, or a scene's or a design's.
     known = {p.name for p in (*ROOT.iterdir(), *(f for code in CODE for f in (ROOT / code).rglob("*.py")))}
+    known |= {p.name for folder in ("scenes", "manifests", "studies") for p in (ROOT / folder).rglob("*.*")}
     bare = {name for name in named(text) if re.fullmatch(r"\.?\w+\.(?:toml|txt|md|py)", name)}
     missing += sorted(bare - known)
     links = re.findall(r"\]\(([^)#\s]+)", text)
