@@ -10,7 +10,6 @@ import argparse
 import json
 import resource
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -113,11 +112,11 @@ def main() -> None:
         began = time.monotonic()
         model, processor = load(*source)
         collator = Collator(processor, Vocabulary(processor.tokenizer, LABELS), (*LABELS, "OK"), SIZE)
-        config = replace(DetectionConfig(), mode=mode, scaffold=0.0, location_smoothing=0.0, lr=1e-5)
+        config = DetectionConfig(mode=mode, scaffold=0.0, location_smoothing=0.0, lr=1e-5)
         if mode == "lora":
             model, matched = lora.add(model, collator.vocabulary.location_ids, 16, 32)
             out["lora_modules"] = {m.part: len(m.modules) for m in matched}
-            config = replace(config, lr=1e-3)
+            config = config.changed({"lr": 1e-3})
         else:
             choose_parameters(model, mode)
         trained, every = trained_parameters(model)

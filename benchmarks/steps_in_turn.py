@@ -9,7 +9,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -187,7 +187,7 @@ class Setting:
         self.split = drawn_split(steps * batch_size)
         self.config = TrainingConfig(batch_size=batch_size, threads=threads, epochs=10)
         if not boxes:
-            self.config = replace(self.config, patch_weight=0.0)
+            self.config = self.config.changed({"patch_weight": 0.0})
         self.model, self.optimizer = training.build(ViTConfig(CLASSES, *SIZE), self.config, CPU)
         trainee = self.trainee(self.config)
         self.epoch = 1 if close_ups else trainee.plan.close_up_epochs + 1
@@ -221,7 +221,7 @@ class Setting:
     def own(self, augment: bool = True, thread: bool = True) -> list[Pair]:
         """The times of an epoch of `trainer.vit`, step by step."""
         repeatable(CPU, self.threads)
-        config = replace(self.config, augment=augment)
+        config = self.config.changed({"augment": augment})
         inline = mock.patch.object(training, "ahead", iter)
         turns = Turns(self.bare)
         with contextlib.nullcontext() if thread else inline:
@@ -242,7 +242,7 @@ class Setting:
 
     def loss_difference(self) -> float:
         """Relative difference of the mean loss between trainer and bare loop, in an epoch with learning rate 0."""
-        standing = replace(self.config, lr=0.0)
+        standing = self.config.model_copy(update={"lr": 0.0})  # no option sets it to 0
         losses = [float(loss_of(self.model, portion, standing).detach()) for portion in self.portions]
         trained = self._epoch(standing)["train_loss"]
         return abs(float(trained) / statistics.fmean(losses) - 1)  # type: ignore[arg-type]

@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return 2
     except KeyboardInterrupt:
-        print("interrupted: repeat the command to go on", file=sys.stderr)
+        print("interrupted: repeat the command to resume", file=sys.stderr)
         return 1
 
 

@@ -73,6 +73,7 @@ OUTSIDE = {
     **dict.fromkeys(("generator.io", "generator.soart"), ()),
     "generator": ("data",),
     "trainer": ("train",),
+    "trainer.vit.network": frozenset({"numpy", "PIL", "safetensors", "torch", "transformers"}),
     "studies": ("data", "train"),
 }
 # Longest path of imports within one package, in modules.
@@ -83,7 +84,7 @@ LONGEST_FUNCTION, LONGEST_MODULE = 60, 450
 MOST_LINES = 80_000
 TOO_LONG: dict[str, str] = {}
 
-IMPORT_NAMES = {"pillow": "PIL", "pyyaml": "yaml"}
+IMPORT_NAMES = {"scikit-learn": "sklearn", "pillow": "PIL", "pyyaml": "yaml"}
 
 
 def declared(*extras: str) -> set[str]:
@@ -196,6 +197,7 @@ def may_import(module: str, target: str) -> bool:
         ("trainer.vit.command", "trainer.florence2.command", False),
         ("trainer.vit.command", "trainer.evaluate", False),
         ("trainer.vit.network.model", "trainer.core.data", False),
+        ("trainer.vit.network.model", "pydantic", False),
         ("trainer.core.data", "trainer.vit.network.letterbox", True),
         ("trainer.core.data", "trainer.vit.training", False),
         ("trainer.vit.command", "blender_scripts.manifest.reader", False),

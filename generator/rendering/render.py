@@ -46,15 +46,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--engine", choices=("local", "blender"), help=engine)
     blender = "the executable (default: PINSIGHT_BLENDER, else blender on the PATH)"
     add("--blender", metavar="PATH", help=blender)
-    add("--rows", metavar="A:B", help="only these rows, 0-based, half open")
-    add("--force", action="store_true", help="render rows again that are finished")
+    add("--rows", metavar="A:B", help="only the rows A to B - 1, counted from 0")
+    add("--force", action="store_true", help="render finished rows again")
     scale = "mask pixels per picture pixel, 1-8 (default: 4)"
     add("--mask-scale", type=_count(1, 8), default=4, metavar="K", help=scale)
-    gpu = "gpu: faster, but bytes differ from the CPU's"
+    gpu = "gpu is faster, but its pictures differ in bytes from the CPU's (default: cpu)"
     add("--device", choices=("cpu", "gpu"), default="cpu", help=gpu)
-    add("--no-denoise", action="store_true", help="path-traced noise as it is, eight times the samples")
-    add("--depth", action="store_true", help="write depth/<run>.npy too: mm along the optical axis")
-    add("--normal", action="store_true", help="write normal/<run>.npy too: unit vectors, world axes")
+    add("--no-denoise", action="store_true", help="do not denoise; take eight times the samples")
+    add("--depth", action="store_true", help="also write depth/<run>.npy: mm along the optical axis")
+    add("--normal", action="store_true", help="also write normal/<run>.npy: unit vectors, world axes")
     recycle = "rows after which a worker is replaced (default: 500)"
     add("--recycle", type=_count(1), default=500, metavar="N", help=recycle)
     script = "print where render.py lies, for `blender -b -P`, and render nothing"

@@ -422,7 +422,7 @@ def test_all_mistakes_at_once(tmp_path: Path):
         (
             '["none", "numbers"]',
             '["none", "text=WWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWW"]',
-            "made.toml:14 factors.marking: expected a text that fits on the housing, 44.4 mm in print, got 'WWW",
+            "made.toml:14 factors.marking: expected a text that fits on the housing, at most 44.4 mm wide, got 'WWW",
         ),
         (
             '"center"',

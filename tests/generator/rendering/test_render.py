@@ -132,7 +132,7 @@ def test_an_interrupt_stops_everything_and_the_rest_follows(rendered: Path, mani
         driver.send_signal(signal.SIGINT)
         told, words = driver.communicate(timeout=60)
     assert driver.returncode == 1
-    assert words == "interrupted: repeat the command to go on\n" and told == ""
+    assert words == "interrupted: repeat the command to resume\n" and told == ""
     assert not Path(f"/proc/{worker}").exists()
     assert not list(out.rglob("*.tmp")) and not list(scratch.iterdir())
     finished = len(list((out / "records").glob("*.json")))
@@ -152,7 +152,7 @@ def test_a_renderer_that_does_not_listen_is_killed(tmp_path: Path) -> None:
         workers = children(driver.pid)
         driver.send_signal(signal.SIGINT)
         _, words = driver.communicate(timeout=60)
-    assert driver.returncode == 1 and words == "interrupted: repeat the command to go on\n"
+    assert driver.returncode == 1 and words == "interrupted: repeat the command to resume\n"
     assert workers and not any(Path(f"/proc/{worker}").exists() for worker in workers)
 
 
@@ -269,7 +269,7 @@ def test_a_refused_manifest_renders_nothing(tmp_path: Path, capsys: pytest.Captu
     path = small_manifest(tmp_path)
     path.write_text(path.read_text().replace("two,train", "one,train"))
     assert main(["render", str(path), "--out", str(tmp_path / "out")]) == 2
-    assert capsys.readouterr().err == "small.csv:3 run: expected a name used once, it stands in line 2 too, got 'one'\n"
+    assert capsys.readouterr().err == "small.csv:3 run: expected a name used once (it is in line 2 too), got 'one'\n"
     assert not (tmp_path / "out").exists()
 
 
