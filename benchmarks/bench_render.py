@@ -104,7 +104,7 @@ def main() -> int:
         result[f"mask_scale_{scale}"] = found
         words = ", ".join(f"{name} {1e3 * seconds:.0f} ms" for name, seconds in found.items())
         share = 100.0 * found["truth"] / found["picture"]
-        print(f"one core, mask scale {scale}: {words}; truth is {share:.0f} % of the picture")
+        print(f"one core, mask scale {scale}: {words}; truth takes {share:.0f} % of a picture's time")
     print(json.dumps(result))
     return 0
 

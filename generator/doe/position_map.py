@@ -20,7 +20,7 @@ _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#
 def write_position_map(manifest: Manifest, path: Path) -> None:
     """Draw the map of a manifest as a PNG file.
 
-    Each pin is a disc with the colours of the splits in which it has defects; their numbers stand below it.
+    Each pin is a disc with the colours of the splits in which it has defects; the numbers of defects are below it.
 
     Raises:
         InputError: the file cannot be written.

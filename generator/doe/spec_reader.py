@@ -70,7 +70,7 @@ class _Reader:
         factors = self._factors(top.table("factors"))
         for column in NEEDED:
             if not any(column in factor.columns for factor in factors):
-                top.table("factors").wrong(column, "this column's level or levels", "nothing")
+                top.table("factors").wrong(column, "one or more levels of this column", "nothing")
         positions = top.table("positions", optional=True)
         held_out = self._held_out(positions)
         # Read before any early return, so that these keys are never reported as unknown.

@@ -19,7 +19,7 @@ def pixels_of(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
         size: (W, H) of the picture in px.
 
     Raises:
-        ValueError: the segmentation is invalid; the message completes "expected a segmentation, got ...".
+        ValueError: the segmentation is invalid; the message is the part after "expected a segmentation, got:".
     """
     try:
         if isinstance(segmentation, list):

@@ -243,7 +243,7 @@ class SoartC:
             )
         low, high = float(image.min()), float(image.max())
         if not (low >= 0.0 and high <= 1.0):  # written so that NaN fails too
-            raise ValueError(f"image must lie in [0, 1] without NaN, got {low:.6g} to {high:.6g}")
+            raise ValueError(f"image must be in [0, 1] without NaN, got {low:.6g} to {high:.6g}")
         most = self.settings["grid"] + self.settings["window"] - 1
         return _by_channel(image, lambda grey: resized(grey, most / max(image.shape[:2])))
 

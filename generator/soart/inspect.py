@@ -78,7 +78,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="compare with the OK pictures' mean (golden) or the picture's own mean window (self) (default: golden)",
     )
     parser.add_argument("--colour", action="store_true", help="compare red, green and blue separately, not grey")
-    parser.add_argument("--rotation", type=float, metavar="DEG", help="largest rotation of a part (default: 3)")
+    parser.add_argument(
+        "--rotation", type=float, metavar="DEG", help="largest rotation to correct, degrees (default: 3)"
+    )
     parser.add_argument("--above", type=int, metavar="N", help="OK pictures allowed above the limit (default: 0)")
     parser.add_argument("--figures", action="store_true", help="also draw the SOART3 maps and the anomaly degree")
     parser.add_argument("--watch", action="store_true", help="keep inspecting new pictures in the folder until Ctrl-C")

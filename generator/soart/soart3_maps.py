@@ -219,7 +219,7 @@ def _checked_picture(name: str, picture: np.ndarray) -> np.ndarray:
         raise ValueError(f"{name} must be floats in [0, 1], got {picture.dtype}")
     low, high = float(picture.min()), float(picture.max())
     if not (low >= 0.0 and high <= 1.0):  # written so that NaN fails too
-        raise ValueError(f"{name} must lie in [0, 1] without NaN, got {low:.6g} to {high:.6g}")
+        raise ValueError(f"{name} must be in [0, 1] without NaN, got {low:.6g} to {high:.6g}")
     return picture.astype(np.float32, copy=False)
 
 

@@ -75,6 +75,6 @@ def test_only_training_rows_get_copies(tmp_path):
     assert asked == {"a": {"yes"}, "b": {"no"}}
 
 
-def test_a_take_without_rows_is_told():
+def test_a_take_without_rows_is_an_error():
     with pytest.raises(datasets_made.PlanError, match="expected rows of split test, got none"):
         taken(made_rows(4), Take(Design("d", ()), "test"))

@@ -170,7 +170,7 @@ def test_no_run_is_begun_after_the_time(runs, tmp_path, commands):
     assert outcome.left == two and not commands.said
 
 
-def test_a_command_that_fails_says_what_it_said(tmp_path):
+def test_a_failed_command_raises_its_last_error_line(tmp_path):
     with pytest.raises(CommandFailed, match=r"exit code 2 of -m generator design no-such\.toml"):
         execution.python(["-m", "generator", "design", "no-such.toml", "-o", "x"], tmp_path / "log.txt")
     assert "no-such.toml" in (tmp_path / "log.txt").read_text()

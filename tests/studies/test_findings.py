@@ -82,7 +82,7 @@ def test_an_area_is_the_share_of_pairs_in_order_and_its_change_is_seen():
     assert auroc_difference([], blind) is None
 
 
-def test_pictures_of_two_processors_are_told():
+def test_renders_of_two_processors_are_reported():
     def document(data: str) -> dict[str, Any]:
         return {"config": {"data": "recipe"}, "data": {"hash": data}}
 

@@ -322,7 +322,7 @@ def test_held_out_positions_come_from_every_stratum():
         assert strata["r2", False] == 2 and strata["r2", True] == 1
 
 
-def test_things_are_handed_out_equally_and_by_weight():
+def test_balancer_chooses_in_proportion_to_weights():
     balancer = Balancer({"a": 2.0, "b": 1.0}, random.Random(1))
     assert Counter(balancer.take({"light": str(i % 2)}) for i in range(300)) == {"a": 200, "b": 100}
     assert all(abs(balancer.met["a", "light", level] - 100) <= 2 for level in "01")

@@ -80,7 +80,7 @@ def test_shift_and_gain_do_not_raise_an_alarm_nor_hide_a_defect(
     assert bad.max() > 2 * good.max()
 
 
-def test_all_ways_of_stage_one_find_the_word() -> None:
+def test_all_settings_of_stage_one_find_the_word() -> None:
     images = [board(n) for n in range(6)]
     for options in ({"similarity": "gram"}, {"reference": "self"}, {"rotation_deg": 0}, {"grid": 60}):
         fitted = SoartC(window=8, **options).fit(images)
@@ -230,7 +230,7 @@ def test_a_hint_names_what_happened_to_the_pin(moved_to, extra, hint: str) -> No
     assert hint in table.hint(picture.astype(np.float64), 3)
 
 
-def test_a_region_called_print_is_spoken_of_as_print() -> None:
+def test_a_region_with_the_address_print_gets_hints_about_print() -> None:
     table = PinTable([Pin("print", (40, 53, 70, 61))], np.stack([board(n) for n in range(10)]))
     assert "no print seen: missing" in table.hint(board(50, word=False).astype(np.float64), 0)
     moved = np.roll(board(50), 2, axis=1).astype(np.float64)

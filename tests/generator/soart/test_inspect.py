@@ -127,7 +127,7 @@ def test_a_missing_word_is_boxed_and_named_and_a_saved_unit_space_says_the_same(
         (["maps/p.png", "maps/p_maps.png", "--golden", "ok", "--figures"], "whose p_maps.png would be lost"),
     ],
 )
-def test_a_mistake_is_said_and_ends_with_2(folder: Path, monkeypatch, capsys, arguments, message) -> None:
+def test_a_mistake_is_one_line_and_exit_code_2(folder: Path, monkeypatch, capsys, arguments, message) -> None:
     monkeypatch.chdir(folder)
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert main(["inspect", *arguments, "-o", "mistakes"]) == 2
@@ -140,7 +140,7 @@ def test_a_mistake_is_said_and_ends_with_2(folder: Path, monkeypatch, capsys, ar
     "given",
     ["window 8", "grid 50", "edge", "similarity gram", "reference self", "colour", "rotation 0", "above 0"],
 )
-def test_what_a_saved_unit_space_was_made_with_cannot_be_given_again(tmp_path: Path, capsys, given) -> None:
+def test_settings_of_a_saved_unit_space_cannot_be_changed(tmp_path: Path, capsys, given) -> None:
     (tmp_path / "unit.npz").write_bytes(b"never read")
     arguments = [
         "inspect",
@@ -250,7 +250,7 @@ def test_a_picture_arrives_when_it_has_stopped_growing_and_again_when_it_is_repl
     assert next(incoming).name == "a.png"
 
 
-def test_watching_goes_on_after_a_damaged_picture_and_ends_with_ctrl_c(
+def test_watching_continues_after_a_damaged_picture_and_ends_with_ctrl_c(
     folder: Path, tmp_path: Path, monkeypatch, capsys
 ) -> None:
     (tmp_path / "half.png").write_bytes((folder / "no_word.png").read_bytes()[:500])

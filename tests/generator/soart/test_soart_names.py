@@ -17,7 +17,7 @@ def parameters(function: object) -> list[tuple[str, object]]:
     return [(one.name, None if one.default is one.empty else one.default) for one in found]
 
 
-def test_all_of_them_are_said() -> None:
+def test_all_public_names_are_listed() -> None:
     assert sorted(soart.__all__) == ["SoartC", "encode_nsoart", "soart3", "soart3_map"]
 
 
