@@ -32,8 +32,8 @@ def class_counts(spec: Spec, split: SplitSpec) -> dict[str, int]:
     block = len(captures_of(spec, split))
     if split.rows % block:
         raise InputError(
-            f"{spec.path.name}: splits.{split.name}.rows: expected a multiple of {block}, the captures of each "
-            f"part, got {split.rows}"
+            f"{spec.path.name}: splits.{split.name}.rows: expected a multiple of {block}, the number of captures "
+            f"of each part, got {split.rows}"
         )
     units = split.rows // block
     exact = {name: units * weight / total for name, weight in split.classes.items()}
