@@ -20,7 +20,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from blender_scripts.contract.errors import InputError
-from generator.augmenting.before_after import Sheet, boxed
+from generator.augmenting.before_after import Sheet
 from generator.augmenting.copied_rows import Columns, Rules, copies_of
 from generator.augmenting.copies import COPIES
 from generator.augmenting.plan import Line, Options, Plan
@@ -38,6 +38,7 @@ from generator.dataset.folder import (
 from generator.dataset.labels import CLASSES, OK
 from generator.dataset.rows import all_columns, features, missing_note, objects_of
 from generator.dataset.writer import DatasetWriter, Kept, Spool
+from generator.io.drawing import Box
 from generator.io.pictures import open_picture
 from generator.io.processes import processes
 from generator.io.source_code import code_sha256
@@ -171,11 +172,10 @@ def _draw(table: pa.Table, groups: list[int], drawn: Sheet) -> None:
             drawn.add([_drawn(table, at) for at in range(start, end)])
 
 
-def _drawn(table: pa.Table, at: int) -> tuple[str, Image.Image]:
+def _drawn(table: pa.Table, at: int) -> tuple[str, Image.Image, list[Box]]:
     (row,) = table.select(["run", "image", "label", "objects"]).slice(at, 1).to_pylist()
-    bad = [each for each in objects_of(row) or () if each.category != OK]
-    picture = boxed(open_picture(row["image"]["bytes"], row["run"]), [(b.box, b.category) for b in bad])
-    return f"{row['run']}  {CLASSES[row['label']]}", picture
+    boxes = [Box(each.box, each.category) for each in objects_of(row) or () if each.category != OK]
+    return f"{row['run']}  {CLASSES[row['label']]}", open_picture(row["image"]["bytes"], row["run"]), boxes
 
 
 def _augment_chunk(chunk: Chunk, job: Job) -> Kept:

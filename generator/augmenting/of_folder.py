@@ -25,7 +25,7 @@ from generator.augmenting.before_after import Sheet
 from generator.augmenting.copies import COPIES, copies
 from generator.augmenting.plan import SETTINGS, Line, Options, Plan
 from generator.io.output_file import LONGEST_NAME, check_folder, write_whole
-from generator.io.pictures import eight_bit, open_upright
+from generator.io.pictures import open_upright
 from generator.io.processes import processes
 
 _CHUNK = 16
@@ -220,7 +220,6 @@ def _draw_sheet(plan: Plan, to: Path, names: dict[str, str], path: Path, options
             continue
         if not targets or not all(map(os.path.isfile, targets.values())):  # a copy may have failed
             continue
-        pictures = [(line.file, eight_bit(open_upright(plan.folder / line.file, line.file)))]
-        pictures += [(copy, eight_bit(open_upright(target, target.name))) for copy, target in targets.items()]
-        sheet.add(pictures)
+        files = {line.file: plan.folder / line.file, **targets}
+        sheet.add([(name, open_upright(file, file.name), ()) for name, file in files.items()])
     sheet.save(path)

@@ -1,31 +1,34 @@
-"""`python -m generator check`: every mistake of a manifest, or what it holds and what it will cost; renders nothing."""
+"""`python -m generator check`: list every mistake of a manifest, or its balance and rendering cost; renders nothing."""
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Sequence
+from itertools import compress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from blender_scripts.contract.connector import check_cameras
 from blender_scripts.contract.errors import InputError, shown
 from blender_scripts.geometry.mesh_files import read_mesh
 from blender_scripts.geometry.welding import placed
-from blender_scripts.manifest.defects import worst_kind
 from blender_scripts.manifest.make_part import make_part
-from blender_scripts.manifest.reader import Manifest, Run, read_manifest
+from blender_scripts.manifest.reader import Manifest, read_manifest
 from generator.doe.aliasing import NOTABLE, aliases
+from generator.doe.frame import defects_by_position, factors_of
 from generator.doe.part_class import part_class
 from generator.io.source_code import SCENES
 
-# Two 2.5 GHz cores, bpy 5.2 with the denoiser (make bench): seconds of one core.
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Core-seconds, measured on two 2.5 GHz cores with bpy 5.2 and the denoiser (make bench).
 _CORE_SECONDS_PER_SAMPLE = 4.0e-6
 _CORE_SECONDS_PER_PICTURE = 0.28
 _BYTES_PER_PIXEL = 1.6
 _LONGEST_TABLE = 12
 _LONGEST_LABEL = 40
-FACTORS = ("scene", "housing", "terminal", "camera", "lighting", "marking")
 
 
 def add_scenes_argument(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check and print; InputError holds every mistake."""
+    """Check the manifest and print its summary.
+
+    Raises:
+        InputError: with every mistake.
+    """
     manifest = read_manifest(options.manifest, options.scenes)
     _check_meshes(manifest)
     print("\n".join(summary(manifest)))
@@ -52,10 +59,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check_meshes(manifest: Manifest) -> None:
-    """Read every CAD file that the rows need and that no Blender is needed for.
+    """Read every CAD file of the rows, except .blend files, which need Blender.
 
     Raises:
-        InputError: with every one that is broken, that its `unit_mm` makes no housing of, or in a camera's way.
+        InputError: with every file that is damaged, whose `unit_mm` gives no plausible housing, or whose mesh encloses
+            a camera.
     """
     problems = []
     for name, housing in sorted({(run.scene, run.housing) for run in manifest.runs}):
@@ -71,21 +79,22 @@ def _check_meshes(manifest: Manifest) -> None:
 
 
 def summary(manifest: Manifest) -> list[str]:
-    """Lines for people: rows by split, a balance table per factor, time and disk."""
+    """Text lines for the terminal: pictures by split and factor, defective positions, aliasing, time and disk space."""
+    import pandas as pd
+
     runs = manifest.runs
-    splits = list(dict.fromkeys(run.split for run in runs))
+    factors, splits = factors_of(manifest), pd.Series([run.split for run in runs])
     parts = len({run.part for run in runs})
     lines = [
         f"{manifest.path.name}: {len(runs)} pictures of {parts} parts, "
         f"{len(manifest.connectors)} scene(s), no mistake found",
         "",
     ]
-    lines += _table("defect", splits, Counter((_kinds(run), run.split) for run in runs))
-    for factor in (*FACTORS, *runs[0].extra):
-        lines += _table(factor, splits, Counter((str(run.row()[factor]), run.split) for run in runs))
-    lines += _table("class", splits, Counter(_classes(manifest)))
-    lines += _positions(manifest, splits)
-    lines += _aliasing(manifest, splits)
+    for factor, levels in factors.items():
+        lines += _table(str(factor), levels, splits)
+    lines += _table("class", _classes(manifest), splits)
+    lines += _positions(manifest)
+    lines += _aliasing(factors, splits)
     work = sum(run.width * run.height * run.samples for run in runs) * _CORE_SECONDS_PER_SAMPLE
     work += len(runs) * _CORE_SECONDS_PER_PICTURE
     cores = os.cpu_count() or 1
@@ -94,80 +103,70 @@ def summary(manifest: Manifest) -> list[str]:
     return lines
 
 
-def _classes(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    """Class and split of each row, by the scenes' own tolerances and where the pins stand."""
+def _classes(manifest: Manifest) -> list[str]:
+    """Class of each row, from its pin positions and its scene's tolerance."""
+    found = []
     for run in manifest.runs:
         connector = manifest.connectors[run.scene]
         part = make_part(connector, run.housing, run.terminal, run.marking, run.part, run.defects)
-        yield part_class(part, connector), run.split
+        found.append(part_class(part, connector))
+    return found
 
 
-def _aliasing(manifest: Manifest, splits: list[str]) -> list[str]:
-    """Factors that give each other away, by split: what a model could learn in place of the defect."""
+def _aliasing(factors: pd.DataFrame, splits: pd.Series[str]) -> list[str]:
+    """Text lines of aliased factors by split: a model could learn such a factor in place of the defect."""
     lines = []
-    for split in splits:
-        runs = [run for run in manifest.runs if run.split == split]
-        rows = [run.row() for run in runs]
-        factors = {"defect": [_kinds(run) for run in runs]}
-        factors |= {name: [str(row[name]) for row in rows] for name in (*FACTORS, *runs[0].extra)}
-        # A column that differs from row to row is a note or a number, no factor.
-        few = {name: levels for name, levels in factors.items() if len(set(levels)) <= max(2, len(runs) // 3)}
-        found = aliases(few)
+    for split, rows in factors.groupby(splits, sort=False):
+        # A column with a different value in most rows is a note or a number, not a factor.
+        found = aliases(
+            {str(name): levels for name, levels in rows.items() if levels.nunique() <= max(2, len(rows) // 3)}
+        )
         if not found:
-            lines.append(f"aliasing in {split}: none of V {NOTABLE:g} or more")
+            lines.append(f"aliasing in {split}: none (no Cramér's V of {NOTABLE:g} or more)")
             continue
-        lines.append(f"aliasing in {split} (V 1 = given away completely, 0 = independent)")
+        lines.append(f"aliasing in {split} (Cramér's V: 1 = one factor determines the other, 0 = independent)")
         lines += [f"  {_label(a.factor)} by {' x '.join(map(_label, a.by))}: {a.v:.2f}" for a in found[:_LONGEST_TABLE]]
         if len(found) > _LONGEST_TABLE:
             lines.append(f"  ({len(found) - _LONGEST_TABLE} more)")
     return [*lines, ""]
 
 
-def _kinds(run: Run) -> str:
-    kinds = sorted({defect.kind for defect in run.defects})
-    return "+".join(kinds) if kinds else worst_kind(())
+def _table(factor: str, levels: Sequence[str] | pd.Series[str], splits: pd.Series[str]) -> list[str]:
+    import pandas as pd
 
-
-def _table(factor: str, splits: list[str], counts: Counter[tuple[str, str]]) -> list[str]:
-    levels = list(dict.fromkeys(level for level, _ in counts))
-    rows = [(factor, splits)]
-    rows += [(_label(level), [str(counts[level, split]) for split in splits]) for level in levels[:_LONGEST_TABLE]]
+    levels = pd.Series(levels)
+    counts = pd.crosstab(levels, splits).loc[levels.unique(), splits.unique()]
+    rows = [(factor, list(counts.columns))]
+    rows += [(_label(level), [*map(str, row)]) for level, *row in counts[:_LONGEST_TABLE].itertuples()]
     width = max(8, *(len(label) for label, _ in rows))
     lines = [
         f"{label:<{width}}  "
-        + "  ".join(f"{cell:>{max(10, len(split))}}" for cell, split in zip(cells, splits, strict=True))
+        + "  ".join(f"{cell:>{max(10, len(split))}}" for cell, split in zip(cells, counts.columns, strict=True))
         for label, cells in rows
     ]
-    if len(levels) > _LONGEST_TABLE:
-        lines.append(f"({len(levels) - _LONGEST_TABLE} more levels)")
+    if len(counts) > _LONGEST_TABLE:
+        lines.append(f"({len(counts) - _LONGEST_TABLE} more levels)")
     return [*lines, ""]
 
 
 def _label(level: str) -> str:
-    """A level of a user's own factor may be any text; a table has room for one short line."""
+    """A level as one short line: levels of a user's own factor may be any text."""
     if not level:
         return "(empty)"
     return level if level.isprintable() and len(level) <= _LONGEST_LABEL else shown(level)
 
 
-def _positions(manifest: Manifest, splits: list[str]) -> list[str]:
-    """Which positions carry a defect in which split: the hold-out at a glance."""
+def _positions(manifest: Manifest) -> list[str]:
+    """Text lines of a map per scene: the splits in which each position has a defect."""
     lines = []
     for name, connector in manifest.connectors.items():
-        where: dict[str, set[str]] = {split: set() for split in splits}
-        for run in manifest.runs:
-            if run.scene == name:
-                where[run.split].update(address for defect in run.defects for address in defect.addresses)
-        letters = {split: chr(ord("A") + number) for number, split in enumerate(splits)}
-        legend = ", ".join(f"{letters[split]} {split}" for split in splits)
+        counts = defects_by_position(manifest, name)
+        letters = [chr(ord("A") + number) for number in range(counts.shape[1])]
+        legend = ", ".join(f"{letter} {split}" for letter, split in zip(letters, counts.columns, strict=True))
         lines.append(f"positions with a defect in {name} ({legend}, . none)")
-        for row in dict.fromkeys(position.row for position in connector.positions):
-            cells = [
-                "".join(letters[split] for split in splits if position.address in where[split]) or "."
-                for position in connector.positions
-                if position.row == row
-            ]
-            lines.append("  " + " ".join(f"{cell:>{len(splits)}}" for cell in cells))
+        for _, row in counts.groupby([position.row for position in connector.positions], sort=False):
+            cells = ["".join(compress(letters, found)) or "." for found in row.to_numpy()]
+            lines.append("  " + " ".join(f"{cell:>{len(letters)}}" for cell in cells))
         lines.append("")
     return lines
 

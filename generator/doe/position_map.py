@@ -1,26 +1,29 @@
-"""A picture of the connector from the front: which pins carry defects in which split."""
+"""Draw the connector from the front, with the splits in which each pin has defects."""
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.errors import InputError
 from blender_scripts.manifest.reader import Manifest
+from generator.doe.frame import defects_by_position
 
-# Told apart by people who see colours differently (Okabe and Ito 2008).
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Distinguishable with any colour vision (Okabe and Ito 2008).
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 
 
 def write_position_map(manifest: Manifest, path: Path) -> None:
-    """Draw the map of a manifest as a PNG.
+    """Draw the map of a manifest as a PNG file.
 
-    Each pin is a disc of the colours of the splits that show it defective, with the number of its defects below it.
+    Each pin is a disc with the colours of the splits in which it has defects; the numbers of defects are below it.
 
     Raises:
-        InputError: a name that cannot be written.
+        InputError: the file cannot be written.
     """
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
@@ -33,7 +36,7 @@ def write_position_map(manifest: Manifest, path: Path) -> None:
     figure = Figure(figsize=(10.0, sum(heights) + 0.6 * len(scenes) + 0.5))
     axes = figure.subplots(len(scenes), 1, squeeze=False, height_ratios=heights)
     for axis, (name, connector) in zip(axes[:, 0], scenes, strict=True):
-        _draw(axis, connector, _defects(manifest, name), colours)
+        _draw(axis, connector, defects_by_position(manifest, name), colours)
         axis.set_title(name, fontsize=11, loc="left")
     legend = [Patch(color=colour, label=split) for split, colour in colours.items()]
     legend.append(Patch(facecolor="#ffffff", edgecolor="#888888", label="never defective"))
@@ -52,17 +55,7 @@ def _extent(connector: Connector) -> tuple[float, float, float, float]:
     return left, bottom, right - left, top - bottom
 
 
-def _defects(manifest: Manifest, scene: str) -> dict[str, Counter[str]]:
-    """Defects by address and split."""
-    counts: dict[str, Counter[str]] = {}
-    for run in manifest.runs:
-        for defect in run.defects if run.scene == scene else ():
-            for address in defect.target.split("-"):
-                counts.setdefault(address, Counter())[run.split] += 1
-    return counts
-
-
-def _draw(axis: Any, connector: Connector, counts: dict[str, Counter[str]], colours: dict[str, str]) -> None:
+def _draw(axis: Any, connector: Connector, counts: pd.DataFrame, colours: dict[str, str]) -> None:
     from matplotlib.patches import Circle, Polygon, Wedge
 
     left, bottom, width, height = _extent(connector)
@@ -78,7 +71,7 @@ def _draw(axis: Any, connector: Connector, counts: dict[str, Counter[str]], colo
     letters = max(3.5, min(9.0, 600.0 * radius / max(width, height) / 2.2))
     for place in places:
         x, y = place.x_mm, place.y_mm
-        found = counts.get(place.address, Counter())
+        found = counts.loc[place.address]
         axis.add_patch(Circle((x, y), radius, fc="#ffffff", ec="#888888", lw=0.8))
         present = [split for split in colours if found[split]]
         for number, split in enumerate(present):

@@ -1,7 +1,7 @@
 """The colours of pages, plots, and boxes drawn on pictures.
 
-Each class and verdict has the same hue everywhere: light on pictures (its text lighter still), dark on a white page,
-light on a dark page.
+Each class and verdict has the same hue everywhere: light on pictures (dark metal, bright plastic), with still lighter
+text; dark on white pages, light on dark pages.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Hue(NamedTuple):
-    """One hue in its four uses, each as `#rrggbb`."""
+    """One hue in its four uses, each a colour as `#rrggbb`."""
 
     on_white: str
     on_dark: str
@@ -18,7 +18,7 @@ class Hue(NamedTuple):
     text_on_picture: str
 
 
-# Classes as `generator.dataset.labels` names them, then the verdicts.
+# The classes of `generator.dataset.labels`, then the verdicts.
 HUES = {
     "BENDNG": Hue("#a86400", "#f0a02c", "#ffa726", "#ffc46b"),
     "NUKENG": Hue("#c2297d", "#f065ac", "#ff4fa3", "#ff9ccb"),
@@ -26,7 +26,7 @@ HUES = {
     "OK": Hue("#12866a", "#3fbf9b", "#2fd6a5", "#8fecd0"),
     "NG": Hue("#c0231c", "#ff6b5e", "#ff5a4d", "#ffa59d"),
 }
-# Hues of any other name, such as a class of a user's own data.
+# For classes of imported datasets, chosen by the class name.
 _OTHERS = (
     Hue("#2f6fb3", "#5fa2e6", "#5ac8ff", "#a9e1ff"),
     Hue("#7a6a00", "#d6c23a", "#ffe14d", "#fff0a6"),
@@ -36,18 +36,18 @@ _OTHERS = (
 
 
 def hue(name: str) -> Hue:
-    """Return the hue of a class or verdict; for another name one of four, chosen by its letters."""
+    """The colours of a class or verdict; another name always gets the same one of four hues, by its bytes."""
     return HUES.get(name) or _OTHERS[sum(name.encode()) % len(_OTHERS)]
 
 
 def rgb(colour: str) -> tuple[int, int, int]:
-    """Convert `#rrggbb` to red, green and blue, 0 to 255 each."""
+    """Convert `#rrggbb` to red, green and blue from 0 to 255."""
     red, green, blue = bytes.fromhex(colour.removeprefix("#"))
     return red, green, blue
 
 
 class Shade(NamedTuple):
-    """A colour of the pages themselves, on a light and on a dark page, as `#rrggbb`."""
+    """One colour of the pages in the light and the dark theme, as `#rrggbb`."""
 
     light: str
     dark: str

@@ -5,24 +5,25 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import math
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from itertools import batched
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from blender_scripts.contract.errors import InputError
 from blender_scripts.manifest.defects import worst_kind
 from blender_scripts.manifest.reader import OPTIONAL, REQUIRED, Run, read_manifest
 from generator.doe.check import add_scenes_argument
+from generator.io.drawing import QUIET, Cell, Ink, grid, placeholder
 from generator.io.output_file import check_file
 from generator.io.pictures import open_picture
 
-MARGIN_PX = 12
-CAPTION_PX = 50
-_INK, _QUIET, _PAPER = (26, 31, 38), (98, 109, 122), (255, 255, 255)
+CAPTION_PX = 68
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
         sheet = contact_sheet([(run, out / "images" / f"{run.run}.png") for run in chosen])
     options.output.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(options.output, "PNG")
-    sys.stdout.write(f"{len(chosen)} of the rows, {options.samples} samples per pixel, in {options.output}\n")
+    sys.stdout.write(f"{len(chosen)} of the rows in {options.output}, samples per pixel: {options.samples}\n")
     return code
 
 
@@ -105,39 +106,18 @@ def _render(manifest: Path, out: Path, options: argparse.Namespace) -> int:
 
 
 def contact_sheet(pictures: Sequence[tuple[Run, Path]]) -> Image.Image:
-    """Draw pictures in a grid, each with its row's name, split, defects and factors below it."""
-    opened = [(run, open_picture(path, str(path)).convert("RGB") if path.is_file() else None) for run, path in pictures]
-    width = max(run.width for run, _ in opened)
-    height = max(run.height for run, _ in opened)
-    columns = max(1, min(len(opened), round((len(opened) * 1.5 * (height + CAPTION_PX) / width) ** 0.5)))
-    rows = -(-len(opened) // columns)
-    cell = width + MARGIN_PX, height + CAPTION_PX + MARGIN_PX
-    sheet = Image.new("RGB", (columns * cell[0] + MARGIN_PX, rows * cell[1] + MARGIN_PX), _PAPER)
-    draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(12)
-    for number, (run, picture) in enumerate(opened):
-        x, y = MARGIN_PX + number % columns * cell[0], MARGIN_PX + number // columns * cell[1]
-        if picture is None:
-            draw.rectangle((x, y, x + run.width, y + run.height), outline=_QUIET)
-            draw.text((x + 8, y + 8), "not rendered", _QUIET, font)
-        else:
-            sheet.paste(picture, (x, y))
-        for line, (text, ink) in enumerate(_caption(run)):
-            draw.text((x, y + run.height + 3 + 15 * line), _shortened(draw, text, font, width), ink, font)
-    return sheet
+    """Draw pictures in a grid, each with its row's name, split, defects and factors."""
+    cells = []
+    for run, path in pictures:
+        size = run.width, run.height
+        picture = open_picture(path, str(path)) if path.is_file() else placeholder(size, "not rendered")
+        cells.append(Cell(picture, _caption(run)))
+    width, height = (max(side) for side in zip(*(cell.picture.size for cell in cells), strict=True))
+    columns = max(1, min(len(cells), round(math.sqrt(len(cells) * 1.5 * (height + CAPTION_PX) / width))))
+    return grid(batched(cells, columns))
 
 
-def _caption(run: Run) -> list[tuple[str, tuple[int, int, int]]]:
+def _caption(run: Run) -> list[str | tuple[str, Ink]]:
     defects = ", ".join(f"{d.kind} {d.target}" for d in run.defects) or "no defect"
-    factors = (run.scene, run.housing, run.terminal, run.camera, run.lighting, run.marking)
-    return [(f"{run.run}  {run.split}", _INK), (defects, _INK), (" · ".join(factors), _QUIET)]
-
-
-def _shortened(
-    draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int
-) -> str:
-    if draw.textlength(text, font) <= width:
-        return text
-    while text and draw.textlength(text + "…", font) > width:
-        text = text[:-1]
-    return text + "…"
+    part, picture = (run.scene, run.housing, run.terminal), (run.camera, run.lighting, run.marking)
+    return [f"{run.run}  {run.split}", defects, (" · ".join(part), QUIET), (" · ".join(picture), QUIET)]

@@ -46,16 +46,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--engine", choices=("local", "blender"), help=engine)
     blender = "the Blender executable (default: PINSIGHT_BLENDER, else blender on the PATH)"
     add("--blender", metavar="PATH", help=blender)
-    add("--rows", metavar="A:B", help="render only rows A to B - 1, counted from 0")
+    add("--rows", metavar="A:B", help="only the rows A to B - 1, counted from 0")
     add("--force", action="store_true", help="render finished rows again")
     scale = "mask pixels per picture pixel, 1-8 (default: 4)"
     add("--mask-scale", type=_count(1, 8), default=4, metavar="K", help=scale)
-    gpu = "gpu is faster, but its pictures differ slightly from the CPU's (default: cpu)"
+    gpu = "gpu is faster, but its pictures differ in bytes from the CPU's (default: cpu)"
     add("--device", choices=("cpu", "gpu"), default="cpu", help=gpu)
-    add("--no-denoise", action="store_true", help="do not denoise, but take eight times the samples")
+    add("--no-denoise", action="store_true", help="do not denoise; take eight times the samples")
     add("--depth", action="store_true", help="also write depth/<run>.npy: mm along the optical axis")
     add("--normal", action="store_true", help="also write normal/<run>.npy: unit vectors, world axes")
-    recycle = "number of rows after which a renderer process is replaced (default: 500)"
+    recycle = "rows after which a worker is replaced (default: 500)"
     add("--recycle", type=_count(1), default=500, metavar="N", help=recycle)
     script = "print the path of render.py, for `blender -b -P`, and render nothing"
     add("--print-script", action="store_true", help=script)

@@ -8,15 +8,20 @@
 - *Gain, offset, gamma* of the whole picture and sensor *noise*: one pin darker than its neighbours stays darker.
 
 No crops, no erasing, no single-region changes: those can remove a defect or make one.
+
+torchvision is imported where it is used: it takes seconds, and a command that only refuses or predicts does without.
 """
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from torchvision.tv_tensors import BoundingBoxes
 
 # Cameras whose view is again one of the same camera when mirrored.
 LEFT_RIGHT = ("center", "top", "bottom")
@@ -29,7 +34,6 @@ GAIN = 0.2
 OFFSET = 0.04
 GAMMA = 0.2
 NOISE = 0.02
-CORNERS = torch.tensor([[0, 1], [2, 1], [0, 3], [2, 3]])  # x and y of each corner among xyxy
 
 
 class Batch(NamedTuple):
@@ -52,30 +56,49 @@ class Batch(NamedTuple):
     may_flip: Tensor
 
 
-def shift(pixels: Tensor, boxes: Tensor, dx: int, dy: int) -> tuple[Tensor, Tensor]:
-    """Move one picture and its boxes by whole px, to the right and down; the border is repeated.
+def placed(boxes: Tensor, pixels: Tensor) -> "BoundingBoxes":
+    """Boxes (M, 4) xyxy in px of a picture (C, H, W) for the functions of transforms.v2; they may leave the picture."""
+    from torchvision.tv_tensors import BoundingBoxes
+
+    return BoundingBoxes(boxes, format="XYXY", canvas_size=tuple(pixels.shape[1:]), clamping_mode=None)
+
+
+def cut(pixels: Tensor, boxes: Tensor, left: int, top: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """A part of one picture and its boxes; beyond the border the border is repeated.
 
     Args:
         pixels: (C, H, W).
         boxes: (M, 4) xyxy in px.
-        dx, dy: Shift in px.
+        left, top: Corner of the part in px; may be negative.
+        size: (W, H) of the part in px; some of it lies in the picture.
+
+    Returns:
+        (C, *size) and (M, 4) in px of the part.
     """
     height, width = pixels.shape[1:]
-    moved = F.pad(pixels[None], (max(dx, 0), max(-dx, 0), max(dy, 0), max(-dy, 0)), mode="replicate")[0]
-    left, top = max(-dx, 0), max(-dy, 0)
-    return moved[:, top : top + height, left : left + width], boxes + boxes.new_tensor([dx, dy, dx, dy])
+    x1, y1, x2, y2 = max(left, 0), max(top, 0), min(left + size[0], width), min(top + size[1], height)
+    part = pixels[:, y1:y2, x1:x2]
+    beyond = [x1 - left, y1 - top, left + size[0] - x2, top + size[1] - y2]
+    if any(beyond):
+        from torchvision.transforms.v2 import functional as v2
+
+        part = v2.pad(part, beyond, padding_mode="edge")
+    return part, boxes - boxes.new_tensor([left, top, left, top])
+
+
+def shift(pixels: Tensor, boxes: Tensor, dx: int, dy: int) -> tuple[Tensor, Tensor]:
+    """Move one picture and its boxes by whole px, to the right and down; the border is repeated."""
+    return cut(pixels, boxes, -dx, -dy, (pixels.shape[2], pixels.shape[1]))
 
 
 def mirror(pixels: Tensor, boxes: Tensor, across: bool, down: bool) -> tuple[Tensor, Tensor]:
     """Mirror one picture and its boxes left-right (`across`) and up-down (`down`)."""
-    height, width = pixels.shape[1:]
-    if across:
-        pixels = pixels.flip(2)
-        boxes = torch.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], dim=1)
-    if down:
-        pixels = pixels.flip(1)
-        boxes = torch.stack([boxes[:, 0], height - boxes[:, 3], boxes[:, 2], height - boxes[:, 1]], dim=1)
-    return pixels, boxes
+    from torchvision.transforms.v2 import functional as v2
+
+    moved = placed(boxes, pixels)
+    for flip in (v2.horizontal_flip,) * across + (v2.vertical_flip,) * down:
+        pixels, moved = flip(pixels), flip(moved)
+    return pixels, moved.as_subclass(Tensor)
 
 
 def turn(pixels: Tensor, boxes: Tensor, angle_deg: float, zoom: float) -> tuple[Tensor, Tensor]:
@@ -87,17 +110,15 @@ def turn(pixels: Tensor, boxes: Tensor, angle_deg: float, zoom: float) -> tuple[
         angle_deg: Clockwise on the screen.
         zoom: Factor; above 1 enlarges. The border is repeated where the picture shrinks.
     """
+    from torchvision.transforms.v2 import functional as v2
+
     height, width = pixels.shape[1:]
-    cos, sin = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
-    # affine_grid wants output -> input in units of half the picture: edge convention, as the boxes.
-    aspect = height / width
-    backward = torch.tensor([[[cos / zoom, sin / zoom * aspect, 0.0], [-sin / zoom / aspect, cos / zoom, 0.0]]])
+    cos, sin = math.cos(math.radians(angle_deg)) / zoom, math.sin(math.radians(angle_deg)) / zoom
+    # v2.affine cannot repeat the border (decision 0008). From output to input, in units of half the picture:
+    backward = torch.tensor([[[cos, sin * height / width, 0.0], [-sin * width / height, cos, 0.0]]])
     grid = F.affine_grid(backward, [1, *pixels.shape], align_corners=False)
-    moved = F.grid_sample(pixels[None], grid, padding_mode="border", align_corners=False)[0]
-    forward = zoom * torch.tensor([[cos, sin], [-sin, cos]])  # px about the centre, y down; from the right
-    half = torch.tensor([width / 2, height / 2])
-    corners = (boxes[:, CORNERS] - half) @ forward + half  # (M, 4, 2)
-    return moved, torch.cat([corners.amin(1), corners.amax(1)], dim=1)
+    turned = F.grid_sample(pixels[None], grid, padding_mode="border", align_corners=False)[0]
+    return turned, v2.affine(placed(boxes, pixels), angle_deg, [0, 0], zoom, [0, 0]).as_subclass(Tensor)
 
 
 def inside(boxes: Tensor, size: tuple[int, int]) -> bool:
@@ -115,29 +136,31 @@ def photometric(pixels: Tensor, draw: Sequence[float], generator: torch.Generato
         generator: Source of the noise.
     """
     gamma = (1 + GAMMA) ** (2 * draw[0] - 1)
-    # In place: fresh memory costs as much as the arithmetic, and a power by logarithms a fifth of `pow`.
+    # Not v2.adjust_gamma and gaussian_noise: they take three times as long and draw from the global generator, which
+    # dropout uses in another thread meanwhile (decision 0008). In place: fresh memory costs as much as the arithmetic.
     changed = pixels.clamp(min=1e-6).log_().mul_(gamma).exp_()
     changed.mul_(1 + GAIN * (2 * draw[1] - 1)).add_(OFFSET * (2 * draw[2] - 1))
     noise = torch.randn(pixels.shape, generator=generator)
     return changed.add_(noise, alpha=NOISE * draw[3]).clamp_(0, 1)
 
 
-def shift_range(boxes: Tensor, size: tuple[int, int], reach: int = SHIFT_PX) -> tuple[int, int, int, int]:
-    """Shifts that keep every box inside the picture: lowest and highest dx, lowest and highest dy, in px.
+def drawn_shift(boxes: Tensor, size: tuple[int, int], most: tuple[int, int], draw: Sequence[float]) -> tuple[int, int]:
+    """A shift (dx, dy) in px that keeps every box inside the picture.
 
     Args:
         boxes: (M, 4) xyxy in px; M may be 0.
         size: (W, H) in px.
-        reach: Largest shift in px where boxes are given.
+        most: Largest dx and dy in px, either way.
+        draw: Two numbers in [0, 1).
     """
-    if len(boxes) == 0:
-        return -BLIND_SHIFT_PX, BLIND_SHIFT_PX, -BLIND_SHIFT_PX, BLIND_SHIFT_PX
-    limits = []
+    drawn = []
     for axis in (0, 1):
-        low = -min(reach, max(0, int(boxes[:, axis].min())))
-        high = min(reach, max(0, int(size[axis] - boxes[:, axis + 2].max())))
-        limits += [low, high]
-    return limits[0], limits[1], limits[2], limits[3]
+        low = high = most[axis]
+        if len(boxes):
+            low = min(low, max(0, int(boxes[:, axis].min())))
+            high = min(high, max(0, int(size[axis] - boxes[:, axis + 2].max())))
+        drawn.append(int(draw[axis] * (low + high + 1)) - low)
+    return drawn[0], drawn[1]
 
 
 def example_seeds(count: int, generator: torch.Generator) -> Tensor:
@@ -156,22 +179,20 @@ def augment(batch: Batch, seeds: Tensor) -> Batch:
         return batch
     pixels, boxes = [], []
     height, width = batch.pixels.shape[2:]
+    real = batch.boxes[..., 2] > batch.boxes[..., 0]
     for index, seed in enumerate(seeds.tolist()):
         generator = torch.Generator().manual_seed(seed)
         draw = torch.rand(11, generator=generator).tolist()
-        real = batch.boxes[index, :, 2] > batch.boxes[index, :, 0]
-        picture, moved = batch.pixels[index], batch.boxes[index]
-        known = bool(batch.boxes_known[index]) and bool(real.any())
+        picture, moved, shown = batch.pixels[index], batch.boxes[index], real[index]
+        known = bool(batch.boxes_known[index]) and bool(shown.any())
         if known and draw[8] < 0.5:
             turned = turn(picture, moved, TURN_DEG * (2 * draw[9] - 1), (1 + ZOOM) ** (2 * draw[10] - 1))
-            if inside(turned[1][real], (width, height)):
+            if inside(turned[1][shown], (width, height)):
                 picture, moved = turned
-        x_low, x_high, y_low, y_high = shift_range(moved[real] if known else moved[:0], (width, height))
-        dx = x_low + int(draw[0] * (x_high - x_low + 1))
-        dy = y_low + int(draw[1] * (y_high - y_low + 1))
-        picture, moved = shift(picture, moved, dx, dy)
+        most, held = (SHIFT_PX, moved[shown]) if known else (BLIND_SHIFT_PX, moved[:0])
+        picture, moved = shift(picture, moved, *drawn_shift(held, (width, height), (most, most), draw[:2]))
         across, down = batch.may_flip[index].tolist()
         picture, moved = mirror(picture, moved, across and draw[2] < 0.5, down and draw[3] < 0.5)
         pixels.append(photometric(picture, draw[4:8], generator))
-        boxes.append(torch.where(real[:, None], moved, 0.0))
-    return batch._replace(pixels=torch.stack(pixels), boxes=torch.stack(boxes))
+        boxes.append(moved)
+    return batch._replace(pixels=torch.stack(pixels), boxes=torch.where(real[..., None], torch.stack(boxes), 0.0))

@@ -3,7 +3,6 @@
 import os
 import sys
 
-import torch
 from tqdm import tqdm
 
 
@@ -14,11 +13,7 @@ def speaks() -> bool:
 
 def say(text: str) -> None:
     """One line for a person, above a progress bar; from the first process of a shared training only."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        rank = torch.distributed.get_rank()
-    else:  # not joined yet
-        rank = int(os.environ.get("RANK", 0)) if int(os.environ.get("WORLD_SIZE", 1)) > 1 else 0
-    if rank:
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1 and int(os.environ.get("RANK", 0)):
         return
     tqdm.write(text, file=sys.stdout)
     sys.stdout.flush()

@@ -47,12 +47,12 @@ def choose_threshold(scores: np.ndarray, ng: np.ndarray) -> float:
     """
     if ng.all() or not ng.any():
         return 0.5
-    values, inverse = np.unique(scores, return_inverse=True)
-    bad = np.bincount(inverse, ng, len(values)) / ng.sum()
-    good = np.bincount(inverse, ~ng, len(values)) / (~ng).sum()
-    # Cut k lies below values[k]: NG from there on.
-    gain = np.append(bad[::-1].cumsum()[::-1], 0) + np.insert(good.cumsum(), 0, 0)
-    edges = np.concatenate([[0.0], values, [1.0]])
+    from sklearn.metrics import roc_curve  # a second: not for prediction
+
+    alarms, found, cuts = (some[::-1] for some in roc_curve(ng, scores, drop_intermediate=False))
+    # NG from cuts[k] on; so does any threshold above the next lower score. The last cut, infinite, says OK of all.
+    edges = np.concatenate([[0.0], cuts[:-1], [1.0]])
+    gain = found - alarms
     best = np.flatnonzero(np.isclose(gain, gain.max(), rtol=0, atol=1e-12))
     cut = best[np.argmax(edges[best + 1] - edges[best])]
     middle = (edges[cut] + edges[cut + 1]) / 2

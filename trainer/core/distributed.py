@@ -1,19 +1,18 @@
-"""One training shared out among processes: `torchrun --nproc-per-node 2 -m trainer.vit ...`.
+"""Devices, precision and processes of a training, by Accelerate: `torchrun --nproc-per-node 2 -m trainer.vit ...`.
 
-Every process draws the same random numbers for the whole batch and makes only its own part of it; gradients, and the
-counts that the losses are divided by, are summed over all. So the examples are the same whatever the number of
-processes, and N processes take the step that one takes with the whole batch, up to the order of summation.
-Gradients are summed once per step, in one message: these networks have a few megabytes of them, and which parameters
-take part changes between the stages of a training, which a wrapper that overlaps messages with the backward pass
-would have to be told.
+`accelerate launch` starts the processes as well. `Share` is a process's part of the training: every process draws the
+same random numbers for the whole batch and makes only its own part of it; gradients, and the counts that the losses
+are divided by, are summed over all. So the examples are the same whatever the number of processes, and N processes
+take the step that one takes with the whole batch, up to the order of summation. Gradients are summed once per step, in
+one message; why neither DDP nor `Accelerator.accumulate` does it: docs/decisions/0009-sum-of-gradients.md.
 """
 
 import os
+import warnings
 from datetime import timedelta
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from trainer.core.errors import InputError
@@ -28,10 +27,11 @@ class Share:
     Args:
         rank: Number of this process, from 0.
         count: Number of processes.
+        accelerator: Accelerate's: device, precision, messages between the processes. None: a part without a training.
     """
 
-    def __init__(self, rank: int = 0, count: int = 1) -> None:
-        self.rank, self.count = rank, count
+    def __init__(self, rank: int = 0, count: int = 1, accelerator: Any = None) -> None:
+        self.rank, self.count, self.accelerator = rank, count, accelerator
         # Of the whole batch that is in the network now, and how many of them belong together; None: not shared out.
         self.rows: int | None = None
         self.together = 1
@@ -52,10 +52,11 @@ class Share:
         return slice(low * together, high * together)
 
     def total(self, tensor: Tensor) -> Tensor:
-        """The sum over all processes, in place."""
-        if self.count > 1:
-            dist.all_reduce(tensor)
-        return tensor
+        """The sum over all processes."""
+        if self.count == 1:
+            return tensor
+        whole: Tensor = self.accelerator.reduce(tensor, "sum")
+        return whole
 
     def sum_gradients(self, module: nn.Module) -> None:
         """Add up the gradients of all processes; they must be of the same parameters everywhere."""
@@ -67,31 +68,23 @@ class Share:
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view_as(gradient))
 
-    def joined(self, part: Tensor) -> Tensor:
-        """Every process's rows on the CPU, in the order of the processes."""
-        if self.count == 1:
-            return part
-        parts: list[Any] = [None] * self.count
-        dist.all_gather_object(parts, part)
-        return torch.cat(parts)
-
     def agreed[T](self, value: T) -> T:
         """The first process's value: clocks differ, and not every process measures."""
         if self.count == 1:
             return value
-        values = [value]
-        dist.broadcast_object_list(values)
-        return values[0]
+        from accelerate.utils import broadcast_object_list
+
+        first: T = broadcast_object_list([value])[0]
+        return first
 
     def wait(self) -> None:
         """Until all processes are here."""
         if self.count > 1:
-            dist.barrier()
+            self.accelerator.wait_for_everyone()
 
     def leave(self) -> None:
         """Destroy the process group: what follows is for the first process alone."""
-        if self.count > 1:
-            dist.destroy_process_group()
+        self.accelerator.end_training()
 
 
 class SharedDropout(nn.Module):
@@ -124,18 +117,48 @@ def share_dropout(module: nn.Module, share: Share) -> None:
             share_dropout(child, share)
 
 
-def join(device: torch.device) -> tuple[Share, torch.device]:
-    """Meet the other processes that `torchrun` started; without it this one is alone.
+def start(device: torch.device, amp: str) -> Share:
+    """Join the processes that `torchrun` or `accelerate launch` started; without them this one is alone.
 
     Args:
         device: What the training runs on; with several GPUs each process takes its own.
+        amp: `bf16` or `off`, from `options.amp_of`.
+
+    Returns:
+        This process's part, and in its `accelerator` the device and the precision.
 
     Raises:
-        InputError: The environment is not `torchrun`'s, or there are fewer GPUs than processes.
+        InputError: The environment is not that of a launcher, or there are fewer GPUs than processes.
+    """
+    _check_environment(device)
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+    from accelerate.utils import GradientAccumulationPlugin, InitProcessGroupKwargs
+
+    # An earlier training in this Python process may have had another device or precision.
+    AcceleratorState._reset_state(reset_partial_state=True)
+    threads = torch.get_num_threads()
+    with warnings.catch_warnings(action="ignore"):  # of the number of CPU threads that it sets: the settings have it
+        accelerator = Accelerator(
+            cpu=device.type == "cpu",
+            mixed_precision="bf16" if amp == "bf16" else "no",
+            # Given, else a variable of the environment would divide the losses.
+            gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
+        )
+    torch.set_num_threads(threads)
+    return Share(accelerator.process_index, accelerator.num_processes, accelerator)
+
+
+def _check_environment(device: torch.device) -> None:
+    """Whether a launcher's environment is whole, and has a GPU for each process.
+
+    Raises:
+        InputError: It is not, or has not.
     """
     world = os.environ.get("WORLD_SIZE", "1")
     if world == "1":
-        return Share(), device
+        return
     missing = [name for name in ENVIRONMENT if not os.environ.get(name)]
     if missing:
         raise InputError(
@@ -143,13 +166,8 @@ def join(device: torch.device) -> tuple[Share, torch.device]:
             "`torchrun --nproc-per-node N -m trainer.vit ...`, or unset WORLD_SIZE"
         )
     here = int(os.environ["LOCAL_WORLD_SIZE"])
-    if device.type == "cuda":
-        if here > torch.cuda.device_count():
-            raise InputError(
-                f"torchrun: expected a GPU for each of {here} processes, got {torch.cuda.device_count()}; "
-                "--nproc-per-node, or --device cpu?"
-            )
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-        torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
-    return Share(dist.get_rank(), dist.get_world_size()), device
+    if device.type == "cuda" and here > torch.cuda.device_count():
+        raise InputError(
+            f"torchrun: expected a GPU for each of {here} processes, got {torch.cuda.device_count()}; "
+            "--nproc-per-node, or --device cpu?"
+        )

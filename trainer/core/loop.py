@@ -75,7 +75,8 @@ class Measured(NamedTuple):
 class Trainee[Batch](Protocol):
     """What is trained.
 
-    The loop calls `batches`, then `backward` of each, `sum_gradients` once per step, `trained`, `measure`, `keep`.
+    The loop calls `batches`, then `backward` of each, `trained`, `measure`, `keep`; it adds up the gradients of all
+    processes once per step.
     """
 
     @property
@@ -96,11 +97,8 @@ class Trainee[Batch](Protocol):
     def batches(self, epoch: int) -> Iterator[Sequence[Batch]]:
         """Begin an epoch: seed it, and yield for each step the batches whose gradients it averages."""
 
-    def backward(self, batch: Batch, parts: int, is_last: bool) -> None:
+    def backward(self, batch: Batch, parts: int) -> None:
         """Add the gradient of a batch's loss over `parts`, the number of the step's batches."""
-
-    def sum_gradients(self) -> None:
-        """Add up the gradients of all processes, where `backward` has not."""
 
     def trained(self, epoch: int, how: Trained) -> Row:
         """The epoch's columns of metrics.csv, `train_loss` among them."""
@@ -188,9 +186,9 @@ def train_epoch[Batch](
         for group in trainee.optimizer.param_groups:
             group["lr"] = rate
         trainee.optimizer.zero_grad(set_to_none=True)
-        for at, batch in enumerate(batches, 1):
-            trainee.backward(batch, len(batches), at == len(batches))
-        trainee.sum_gradients()
+        for batch in batches:
+            trainee.backward(batch, len(batches))
+        trainee.share.sum_gradients(trainee.network)
         norms += torch.nn.utils.clip_grad_norm_(parameters, schedule.clip).detach()
         trainee.optimizer.step()
         done += 1

@@ -1,10 +1,16 @@
-"""What a classifier's answers are worth: from the confusion matrix, and from the mean of its predictions."""
+"""What a classifier's answers are worth: from the confusion matrix, and from its probabilities.
+
+Shares are taken from the matrix, not by scikit-learn from labels: the bootstrap of `trainer.core.intervals` draws
+matrices. scikit-learn and SciPy take a second to import, so only the functions that need them do.
+"""
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+BINS = 10
 COLLAPSE_SHARE = 0.9
 
 
@@ -12,9 +18,11 @@ def confusion_matrix(
     truth: Sequence[int] | np.ndarray, predicted: Sequence[int] | np.ndarray, classes: int
 ) -> np.ndarray:
     """Counts (K, K): row = true label, column = predicted label."""
-    matrix = np.zeros((classes, classes), dtype=np.int64)
-    np.add.at(matrix, (np.asarray(truth, dtype=int), np.asarray(predicted, dtype=int)), 1)
-    return matrix
+    from sklearn import metrics
+
+    if not len(truth):  # scikit-learn refuses
+        return np.zeros((classes, classes), dtype=np.int64)
+    return np.asarray(metrics.confusion_matrix(truth, predicted, labels=np.arange(classes)))
 
 
 def accuracy(matrix: np.ndarray) -> float:
@@ -48,9 +56,35 @@ def mean_prediction_entropy(probabilities: np.ndarray) -> float:
     Args:
         probabilities: (N, K), each row summing to 1.
     """
-    mean = np.asarray(probabilities, dtype=np.float64).mean(axis=0)
-    mean = mean[mean > 0]
-    return float(-(mean * np.log2(mean)).sum())
+    from scipy import stats
+
+    return float(stats.entropy(np.asarray(probabilities, dtype=np.float64).mean(axis=0), base=2))
+
+
+def reliability(confidence: np.ndarray, right: np.ndarray, counted: str, true: str) -> dict[str, Any]:
+    """Confidence against the share of right answers in ten equal ranges, and the mean gap weighted by count (ECE).
+
+    scikit-learn's `calibration_curve` lacks the counts of the ranges.
+
+    Args:
+        confidence: (N,) in [0, 1].
+        right: (N,) bool.
+        counted, true: What a range's count and share of right answers are called.
+    """
+    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    rows = [
+        {
+            "from": index / BINS,
+            "to": (index + 1) / BINS,
+            counted: int(inside.sum()),
+            "confidence": float(confidence[inside].mean()),
+            true: float(right[inside].mean()),
+        }
+        for index in range(BINS)
+        if (inside := place == index).any()
+    ]
+    gap = sum(abs(row["confidence"] - row[true]) * row[counted] for row in rows)
+    return {"bins": rows, "ece": gap / len(place) if len(place) else None}
 
 
 def collapse_warning(matrix: np.ndarray, classes: Sequence[str]) -> str | None:

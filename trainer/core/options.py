@@ -1,14 +1,18 @@
-"""What the commands share: exit codes, numbers with limits, the device and its precision."""
+"""What the commands share: exit codes, options of settings, numbers with limits, the device and its precision."""
 
 import argparse
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
+from pydantic.fields import FieldInfo
 
 from trainer.core.console import speaks
 from trainer.core.errors import InputError
-from trainer.core.settings import Range
+from trainer.core.settings import Setting, fields_of
 
 
 def exit_code(command: Callable[[], int], interrupted: Callable[[], str] = lambda: "interrupted") -> int:
@@ -36,33 +40,44 @@ def exit_code(command: Callable[[], int], interrupted: Callable[[], str] = lambd
         return 1
 
 
-def number(kind: type, low: float, high: float, above: bool = False) -> Callable[[str], float]:
-    """A parser of numbers of `kind` in a `settings.Range`."""
-    limits = Range(low, high, above)
+def number(kind: type, low: float, high: float, above: bool = False) -> Callable[[str], Any]:
+    """A parser of numbers of `kind` from `low`, or above it, to `high`."""
+    limits: Any = {"gt" if above else "ge": low, "le": high}
+    return Setting("", FieldInfo.from_annotation(Annotated[kind, Field(**limits)]), {}).parse  # type: ignore[arg-type]
 
-    def parse(text: str) -> float:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = None
-        if value is None or not limits.holds(value):
-            raise argparse.ArgumentTypeError(
-                f"expected {'a whole number' if kind is int else 'a number'} {limits}, got {text!r}"
-            )
-        return value  # type: ignore[no-any-return]
 
-    return parse
+def add_options(groups: Mapping[str, argparse._ActionsContainer], model: type) -> None:
+    """Add an option for each setting of a model that has one; its default is None, which says that it was not given.
+
+    Args:
+        groups: Where the options of each group go; at "" those of settings that name no group.
+        model: See `fields_of`.
+    """
+    for name, one in fields_of(model).items():
+        if not one.option:
+            continue
+        words: dict[str, Any] = {"dest": name}
+        if one.kind is bool:
+            words |= {"action": "store_const", "const": not one.field.default}
+        else:
+            words |= {"metavar": one.asked.get("metavar"), "choices": one.choices or None}
+            if one.kind is int or (not one.choices and one.kind is not str):
+                words["type"] = int if one.choices else one.parse
+        default = f" ({one.default})" if one.default else ""
+        words["help"] = f"{one.field.description}{default}".replace("%", "%%")
+        groups[one.asked.get("group", "")].add_argument(one.option, **words)
 
 
 def device_of(name: str) -> torch.device:
-    """`auto`, `cpu` or `cuda`.
+    """`auto`, `cpu` or `cuda`; `accelerate launch --cpu` hides the GPUs.
 
     Raises:
         InputError: `cuda` where there is none.
     """
-    if name == "cuda" and not torch.cuda.is_available():
+    usable = torch.cuda.is_available() and os.environ.get("ACCELERATE_USE_CPU", "").lower() != "true"
+    if name == "cuda" and not usable:
         raise InputError("--device cuda: expected a GPU that PyTorch can use, got none")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    return torch.device("cuda" if name != "cpu" and usable else "cpu")
 
 
 def amp_of(name: str, device: torch.device) -> str:

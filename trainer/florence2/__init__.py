@@ -8,6 +8,6 @@ data, truth                            a dataset's pictures, and what is true of
 answers, detect                        boxes as tokens and back, their confidence; boxes of a split and of pictures
 verdicts, prediction   of a picture: OK or NG and each box with its pin; of files
 metrics, evaluation                    what it is worth: every measure; measured on a dataset
-evaluation_page, plots, sheets, drawing        the same for people
+evaluation_page, plots, sheets                 the same for people
 results, run_page, card, publication   what a run holds, read back; its page; its README.md; what goes to the Hub
 """

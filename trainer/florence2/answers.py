@@ -42,15 +42,6 @@ class Found:
     confidence: float
 
 
-def iou(first: Tensor, second: Tensor) -> Tensor:
-    """Intersection over union (N, M) of boxes xyxy (N, 4) and (M, 4)."""
-    low = torch.maximum(first[:, None, :2], second[None, :, :2])
-    high = torch.minimum(first[:, None, 2:], second[None, :, 2:])
-    shared = (high - low).clamp(min=0).prod(-1)
-    areas = [(b[:, 2:] - b[:, :2]).clamp(min=0).prod(-1) for b in (first, second)]
-    return shared / (areas[0][:, None] + areas[1][None, :] - shared).clamp(min=1e-9)
-
-
 def without_duplicates(found: Sequence[Found]) -> list[Found]:
     """Drop a box where a more confident one lies over it, whatever its label: one pin has one verdict.
 
@@ -58,13 +49,13 @@ def without_duplicates(found: Sequence[Found]) -> list[Found]:
     """
     if len(found) < 2:
         return list(found)
-    boxes = torch.tensor([f.box for f in found])
-    over = iou(boxes, boxes)
-    kept: list[int] = []
-    for index in sorted(range(len(found)), key=lambda i: -found[i].confidence):
-        if not any(over[k, index] > SAME_OBJECT_IOU for k in kept):
-            kept.append(index)
-    return [found[index] for index in sorted(kept)]
+    from torchvision.ops import nms  # takes seconds to import
+
+    boxes, confidences = (
+        torch.tensor(values, dtype=torch.float64)
+        for values in zip(*((f.box, f.confidence) for f in found), strict=True)
+    )
+    return [found[index] for index in sorted(nms(boxes, confidences, SAME_OBJECT_IOU).tolist())]
 
 
 class Vocabulary:

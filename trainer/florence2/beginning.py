@@ -1,7 +1,7 @@
 """What a training of `python -m trainer.florence2` begins with: its settings, its model and what of it trains."""
 
 import argparse
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from trainer.core.console import say
 from trainer.core.data import first_size, read_dataset
 from trainer.core.errors import InputError
 from trainer.core.places import dataset_facts, same_data
-from trainer.core.settings import other_settings
+from trainer.core.settings import given_settings, other_settings
 from trainer.florence2 import lora
 from trainer.florence2.answers import Vocabulary
 from trainer.florence2.batches import Collator
@@ -24,13 +24,8 @@ from trainer.florence2.network import (
     picture_size,
     trained_parameters,
 )
-from trainer.florence2.options import LORA, OPTIONS, SETTINGS
-from trainer.florence2.run import DetectionConfig, Detector, load_config
+from trainer.florence2.run import LORA, DetectionConfig, Detector, load_config
 from trainer.vit.network.model import OK_CLASS
-
-# What differs from DetectionConfig's defaults, which are a tiny model's, for a published checkpoint.
-PUBLISHED = {"epochs": 12, "location_smoothing": 0.0, "scaffold": 0.0, "close_ups": 0.0, "ema": 0.999}
-PUBLISHED_LR = {"full": 2e-5, "language": 2e-5, "decoder": 5e-5, "lora": 2e-4}
 
 
 @dataclass(frozen=True)
@@ -60,7 +55,7 @@ def settings_of(args: argparse.Namespace) -> DetectionConfig:
     Raises:
         InputError: Options that exclude each other.
     """
-    given = {SETTINGS[o]: getattr(args, o) for o in OPTIONS if getattr(args, o) is not None}
+    given = given_settings(args, DetectionConfig)
     given.setdefault("threads", torch.get_num_threads())
     given["data_sha256"] = dataset_facts(args.data).get("content_sha256", "")
     mode = given.get("mode", "full")
@@ -70,21 +65,21 @@ def settings_of(args: argparse.Namespace) -> DetectionConfig:
             "--model florence-community/Florence-2-base-ft fine-tunes a published one"
         )
     elif given["model"] != TINY:
-        given = {**PUBLISHED, "lr": PUBLISHED_LR[mode], **given}
+        given = {**DetectionConfig.published(mode), **given}
     problems = []
     if mode == "lora" and "train_share" in given:
         problems.append("--train-share: expected a mode other than lora, whose share is its rank")
     if mode != "lora":
         problems += [
-            f"--{o.replace('_', '-')}: expected only with --mode lora, got --mode {mode}"
-            for o in LORA
-            if getattr(args, o) is not None
+            f"{option}: expected only with --mode lora, got --mode {mode}"
+            for option, name in LORA.items()
+            if name in given
         ]
     if "digits_share" in given and given.get("digits") not in ("printed", "overlaid"):
         problems.append("--digits-share: expected only with --digits printed or overlaid")
     if problems:
         raise InputError(problems)
-    return replace(DetectionConfig(), **given)
+    return DetectionConfig(**given)
 
 
 def resumed_settings(args: argparse.Namespace) -> tuple[DetectionConfig, Detector]:
@@ -94,8 +89,7 @@ def resumed_settings(args: argparse.Namespace) -> tuple[DetectionConfig, Detecto
         InputError: There is none, or an option asks for another setting.
     """
     settings, detector = load_config(args.out)
-    words = {"augment": "--no-augment"}
-    if problems := other_settings(args.out, settings, vars(args), SETTINGS, words):
+    if problems := other_settings(args.out, settings, args):
         raise InputError(problems)
     same_data(args.data, args.out, settings.data_sha256)
     return settings, detector

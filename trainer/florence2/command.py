@@ -17,9 +17,10 @@ import torch
 from generator.dataset.hub import HubError, name_problem
 from trainer.core import event_files, places, run_folder
 from trainer.core.console import say
+from trainer.core.distributed import start
 from trainer.core.errors import InputError
 from trainer.core.loop import Loop, Outcome
-from trainer.core.options import device_of, exit_code, repeatable
+from trainer.core.options import amp_of, device_of, exit_code, repeatable
 from trainer.florence2.beginning import Beginning, begin, resumed_settings, settings_of
 from trainer.florence2.network import TINY
 from trainer.florence2.options import parser
@@ -135,11 +136,12 @@ def _train(args: argparse.Namespace, begun: Beginning, device: torch.device, hol
     """Train what was begun, and finish it; returns the exit code."""
     from trainer.florence2.detect import answers
     from trainer.florence2.epoch_report import EpochSheets, say_epoch
-    from trainer.florence2.training import Florence2Trainee, accelerator_of
+    from trainer.florence2.training import Florence2Trainee
 
     settings, data, collator = begun.settings, begun.data, begun.collator
-    trainee = Florence2Trainee(data, begun.model, collator, settings, accelerator_of(device))
-    rows, share = trainee.examples.rows, trainee.share
+    share = start(device, amp_of("auto", device))
+    trainee = Florence2Trainee(data, begun.model, collator, settings, share)
+    rows = trainee.examples.rows
     seen = data.seen_positions(rows)
     detector = Detector(data.classes, data.size, 0.5, seen, settings.remove_hyphens, settings.input)
     trainee.self_test()
@@ -152,7 +154,7 @@ def _train(args: argparse.Namespace, begun: Beginning, device: torch.device, hol
     validation = data.splits["validation"]
     say(
         f"{data.size[0]}x{data.size[1]} px, {len(rows)} training and {len(validation)} validation pictures, "
-        f"{trainee.steps(1) * settings.epochs} steps, {trainee.accelerator.device}, {settings.threads} threads; "
+        f"{trainee.steps(1) * settings.epochs} steps, {share.accelerator.device}, {settings.threads} threads; "
         "loss self-test passed"
     )
     show = EpochSheets(args.out, validation, settings.epochs)
@@ -162,6 +164,7 @@ def _train(args: argparse.Namespace, begun: Beginning, device: torch.device, hol
     events = event_files.EventFiles(args.out) if args.tensorboard and share.first else None
     loop = Loop(trainee, trainee.schedule, args.out, args.time_limit, say_epoch, events)
     outcome = loop.train(goes_on)
+    share.leave()
     if not share.first:
         return 0
     if outcome.stopped:
@@ -182,7 +185,7 @@ def _finish(
     """Measure the best weights, write the run's files and push them where that was asked for; returns the exit code."""
     from trainer.florence2.finish import Ended, finish
 
-    device = trainee.accelerator.device
+    device = trainee.examples.device
     ended = Ended(trainee.network, trainee.examples, begun.source, outcome, begun.matched, _memory_mb(device))
     finish(args.out, ended, detector, args.photos)
     say(f"run: {args.out}; report: {args.out / 'report.html'}")

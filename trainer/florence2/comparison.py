@@ -18,6 +18,7 @@ from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.core.run_folder import check_place
 from trainer.florence2.network import MODES
+from trainer.florence2.run import LORA
 
 TABLE = (
     *("name", "mode", "train_share", "trained_parameters", "parameters", "changed_parameters"),
@@ -36,7 +37,6 @@ FILES = ("compare.csv", "compare.json", "compare.png")
 COMMAND = "command.json"
 # Options that belong to the comparison; each of its runs gets its own.
 OWN = ("--compare", "--out")
-LORA = ("--lora-rank", "--lora-alpha", "--lora-target")
 # Options that a comparison leaves no meaning.
 WITHOUT = {
     "mode": "MODES say each run's",
@@ -72,7 +72,7 @@ def parse_modes(text: str) -> list[tuple[str, str, float | None]]:
 
 def passed_on(argv: list[str], lora: bool) -> list[str]:
     """The command's options without those that the comparison sets itself, and LoRA's only for LoRA."""
-    left_out = OWN if lora else OWN + LORA
+    left_out = OWN if lora else (*OWN, *LORA)
     kept, skip = [], False
     for word in argv:
         if skip:
@@ -99,9 +99,9 @@ def check_options(args: argparse.Namespace) -> None:
     ]
     if not any(mode == "lora" for _, mode, _ in parse_modes(args.compare)):
         problems += [
-            f"{name}: expected only with lora among the modes, got --compare {args.compare}"
-            for name in LORA
-            if getattr(args, name.removeprefix("--").replace("-", "_")) is not None
+            f"{option}: expected only with lora among the modes, got --compare {args.compare}"
+            for option, name in LORA.items()
+            if getattr(args, name) is not None
         ]
     if problems:
         raise InputError(problems)

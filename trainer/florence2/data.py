@@ -23,7 +23,6 @@ from trainer.florence2.truth import Truth, truth_of
 from trainer.vit.network.letterbox import rgb
 from trainer.vit.network.model import OK_CLASS
 
-DIGITS = ("as-is", "printed", "overlaid", "none")
 _ROW = re.compile(r"r(\d+)")
 
 

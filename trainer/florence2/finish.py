@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +143,7 @@ def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = No
     changed, forgot = _compared(run, before, model, processor, examples, photos)
     rows = read_metrics(run, outcome.epochs)
     summary: dict[str, Any] = {
-        "settings": asdict(settings),
+        "settings": settings.model_dump(),
         "classes": list(data.classes),
         "labels": list(data.labels),
         "epochs": outcome.epochs,

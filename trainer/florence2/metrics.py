@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from trainer.core.held_out import group_of
-from trainer.florence2.answers import Found, iou
+from trainer.core.metrics import reliability
+from trainer.florence2.answers import Found
 from trainer.florence2.truth import FACTORS, Pin, Truth, quantised
 
 MATCH_IOU = 0.5
@@ -116,7 +117,7 @@ def mean_average_precision(pictures: Pictures, labels: Sequence[str]) -> dict[st
 
 
 def _average_precision(scores: np.ndarray, hits: np.ndarray, count: int) -> float:
-    """Precision averaged over COCO's 101 recalls; `hits` by descending score."""
+    """Precision averaged over COCO's 101 recalls; pycocotools would match all boxes again for each bootstrap draw."""
     order = np.argsort(-scores, kind="mergesort")
     true = np.cumsum(hits[order])
     precision = true / np.arange(1, len(true) + 1)
@@ -166,12 +167,20 @@ def map50_interval(
     return float(np.quantile(means, tail)), float(np.quantile(means, 1 - tail))
 
 
+def iou(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -> np.ndarray:
+    """Intersection over union (N, M) of boxes xyxy (N, 4) and (M, 4); 0 of two boxes without area."""
+    from torchvision.ops import box_iou  # takes seconds to import
+
+    over = box_iou(*(torch.tensor(boxes, dtype=torch.float64) for boxes in (first, second)))
+    return np.asarray(over.nan_to_num(0.0))
+
+
 def matches(truth: Truth, found: Sequence[Found]) -> list[int | None]:
     """For each found box its target, or None: IoU 0.5, same label, each target once, confident boxes first."""
     out: list[int | None] = [None] * len(found)
     if not found or not truth.targets:
         return out
-    overlap = iou(torch.tensor([f.box for f in found]), torch.tensor([p.box for p in truth.targets]))
+    overlap = iou([f.box for f in found], [p.box for p in truth.targets])
     taken: set[int] = set()
     for i in sorted(range(len(found)), key=lambda i: -found[i].confidence):
         fits = [
@@ -194,7 +203,7 @@ def pin_at(box: Sequence[float], pins: Sequence[Pin]) -> Pin | None:
     """The position that a box speaks of: the pin whose box it overlaps most, else the nearest whose centre it holds."""
     if not pins:
         return None
-    overlap = iou(torch.tensor([list(box)]), torch.tensor([p.box for p in pins]))[0]
+    overlap = iou([box], [p.box for p in pins])[0]
     best = int(overlap.argmax())
     if overlap[best] > 0:
         return pins[best]
@@ -272,8 +281,7 @@ def counts(pictures: Pictures, threshold: float) -> Counts:
                 missing += 1
                 same = [f for f in found if f.label == pin.label]
                 if same:
-                    over = iou(torch.tensor([pin.box]), torch.tensor([f.box for f in same]))
-                    missing_found += bool(over.max() >= MATCH_IOU)
+                    missing_found += bool(iou([pin.box], [f.box for f in same]).max() >= MATCH_IOU)
 
     def share(part: int, whole: int) -> float | None:
         return part / whole if whole else None
@@ -308,20 +316,13 @@ def ceilings(truths: Sequence[Truth], labels: Sequence[str]) -> dict[str, float 
     }
 
 
-def calibration(pictures: Pictures, bins: int = 10) -> dict[str, Any]:
-    """Confidence against the share of true boxes, in `bins` equal ranges, and the mean gap weighted by boxes (ECE)."""
+def calibration(pictures: Pictures) -> dict[str, Any]:
+    """Reliability of the boxes' confidences, and how many boxes there are."""
     scored = [
         (f.confidence, hit) for truth, found in pictures for f, hit in zip(found, hits(truth, found), strict=True)
     ]
-    rows, gap = [], 0.0
-    for index in range(bins):
-        low, high = index / bins, (index + 1) / bins
-        inside = [s for s in scored if low <= s[0] < high or (index == bins - 1 and s[0] >= high)]
-        if inside:
-            said, true = float(np.mean([s[0] for s in inside])), float(np.mean([s[1] for s in inside]))
-            rows.append({"from": low, "to": high, "boxes": len(inside), "confidence": said, "true": true})
-            gap += abs(said - true) * len(inside) / len(scored)
-    return {"bins": rows, "ece": gap if scored else None, "boxes": len(scored)}
+    confidence, true = np.array(scored, dtype=float).reshape(-1, 2).T
+    return {**reliability(confidence, true, "boxes", "true"), "boxes": len(scored)}
 
 
 def position_groups(truths: Iterable[Truth], seen: Mapping[str, Sequence[str]]) -> list[str]:

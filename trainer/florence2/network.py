@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +22,8 @@ from trainer.florence2.tiny import STRIDE, TinyShape, tiny_model, tiny_processor
 
 OLDEST_TRANSFORMERS = (5, 13)
 TINY = "tiny"
-MODES = ("full", "language", "decoder", "lora")
+Mode = Literal["full", "language", "decoder", "lora"]
+MODES = get_args(Mode)
 FIX = "install transformers >= 5.13"
 
 

@@ -7,15 +7,15 @@ RUN/best.safetensors      what trained, of the best epoch (averaged weights)
 RUN/state.safetensors     what `--resume` goes on from: what trained, its average, the optimizer's moments
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from trainer.core import run_folder
 from trainer.core.errors import InputError
 from trainer.core.held_out import ANY_SCENE
-from trainer.core.settings import section
-from trainer.florence2.network import load
+from trainer.core.settings import Settings, fields_of, section, setting
+from trainer.florence2.network import Mode, load
 from trainer.vit.network.model import OK_CLASS
 
 FORMAT = "pinsight-florence2"
@@ -23,73 +23,114 @@ VERSION = 1
 MODEL, ADAPTER = "model", "adapter"
 
 
-@dataclass(frozen=True)
-class DetectionConfig:
-    """Settings of a training that change its result.
+class DetectionConfig(Settings):
+    """Settings of a training that change its result; the defaults are a tiny model's."""
 
-    Args:
-        model: `tiny`, a folder or an id.
-        mode: `full`, `language`, `decoder` or `lora`.
-        train_share: Per cent of the model's parameters that train at most.
-        epochs: Passes over the training pictures; the learning rate reaches its end with the last.
-        batch_size: Pictures per step and process, before accumulation.
-        accumulate: Batches per step.
-        lr: Highest learning rate.
-        warmup: Share of the steps during which it rises.
-        weight_decay: AdamW's, on matrices and kernels only.
-        clip: Largest norm of the gradient.
-        ema: Decay of the average of the weights per step; 0 = none.
-        location_smoothing: Standard deviation in bins by which a location's target is spread; 0 = one bin.
-        scaffold: Weight of what the boxes teach beside the answer; 0 = the answer alone.
-        close_ups: Share of the epochs, the first ones, that show close-ups instead of whole pictures.
-        rank: Of LoRA's matrices.
-        alpha: LoRA's scale times rank.
-        target: Pattern of LoRA's modules; empty = all linear layers of all parts.
-        gradient_checkpointing: Compute activations again in the backward pass, to save memory.
-        digits: `as-is`, `printed`, `overlaid` or `none`.
-        digits_share: Share of the training pictures to which `digits` applies.
-        remove_hyphens: Whether answers write labels without hyphens, as the source does.
-        limit: Train on so many pictures; 0 = all.
-        seed: Seeds weights, order and augmentation.
-        threads: CPU threads; results repeat to the bit for equal numbers.
-        input: Column of the pictures: `image` or `nsoart`.
-        augment: Whether training pictures are moved and their light changed.
-        evaluate_every: Measure validation after every so many epochs, and after the last: the best is one of these.
-        data_sha256: Digest of the dataset's content; empty where its card has none.
-    """
+    model: str = setting(
+        "tiny",
+        "tiny, a checkpoint's folder, or its id on a hub",
+        expected="tiny, a checkpoint's folder, or its id on a hub",
+        group="model",
+        metavar="ID_OR_PATH",
+    )
+    mode: Mode = setting("full", "what trains", group="model")
+    train_share: float = setting(
+        100.0,
+        "per cent of the parameters that train at most, taken from the answer back to the picture",
+        gt=0,
+        le=100,
+        group="model",
+        metavar="P",
+    )
+    epochs: int = setting(40, "passes over the training split", ge=1, le=100_000, published=12)
+    batch_size: int = setting(8, "pictures per batch and process", ge=1, le=4096)
+    accumulate: int = setting(1, "batches per step", ge=1, le=4096)
+    lr: float = setting(
+        1e-3,
+        "highest learning rate",
+        gt=0,
+        le=10,
+        published={"full": 2e-5, "language": 2e-5, "decoder": 5e-5, "lora": 2e-4},
+    )
+    warmup: float = setting(0.05, "share of the steps during which the learning rate rises", ge=0, le=1)
+    weight_decay: float = setting(0.05, "AdamW's, on matrices and kernels only", ge=0, le=10)
+    clip: float = setting(1.0, "largest norm of the gradient", gt=0, le=1e6, no_option="fixed")
+    ema: float = setting(
+        0.998, "decay per step of the weights' average; 0: the weights themselves", ge=0, le=0.99999, published=0.999
+    )
+    location_smoothing: float = setting(
+        3.0,
+        "standard deviation in bins by which a location's target is spread; 0: one bin",
+        ge=0,
+        le=100,
+        metavar="BINS",
+        published=0.0,
+    )
+    scaffold: float = setting(
+        1.0, "weight of what the boxes teach beside the answer; 0: the answer alone", ge=0, le=1000, published=0.0
+    )
+    close_ups: float = setting(
+        0.4,
+        "share of the epochs, the first ones, that show close-ups instead of whole pictures",
+        ge=0,
+        le=1,
+        metavar="SHARE",
+        published=0.0,
+    )
+    rank: int = setting(16, "rank of the matrices", ge=1, le=1024, option="lora_rank", group="LoRA")
+    alpha: int = setting(32, "scale times rank", ge=1, le=4096, option="lora_alpha", group="LoRA")
+    target: str = setting(
+        "",
+        "linear layers by whole name",
+        expected="a regular expression",
+        shown="all, of every part",
+        option="lora_target",
+        group="LoRA",
+        metavar="REGEX",
+    )
+    gradient_checkpointing: bool = setting(
+        False, "compute activations again in the backward pass: less memory, more time"
+    )
+    digits: Literal["as-is", "printed", "overlaid", "none"] = setting(
+        "as-is",
+        "as-is: all pictures; printed: those with print on the housing; overlaid: cavity numbers drawn over them; "
+        "none: those without print",
+        group="data",
+    )
+    digits_share: float = setting(1.0, "share of the pictures with them", ge=0, le=1, group="data", metavar="S")
+    remove_hyphens: bool = setting(False, "write labels without hyphens, as the source did", group="data")
+    limit: int = setting(0, "train on N pictures; 0: all", ge=0, le=10**9, group="data", metavar="N")
+    seed: int = setting(0, "seed of weights, order and augmentation", ge=0, le=2**31 - 1)
+    threads: int = setting(
+        1, "CPU threads; equal numbers give equal results", ge=1, le=1024, shown="as many as PyTorch finds cores"
+    )
+    input: Literal["image", "nsoart"] = setting("image", "which pictures of the dataset", group="data")
+    augment: bool = setting(True, "train on pictures as they are, neither moved nor their light changed", group="data")
+    evaluate_every: int = setting(
+        1,
+        "measure validation after every N epochs, and after the last: the best epoch is one of these",
+        ge=1,
+        le=100_000,
+        metavar="N",
+        earlier=1,
+    )
+    data_sha256: str = setting(
+        "",
+        "digest of the dataset's content; empty where its card has none",
+        expected="a digest, or nothing",
+        no_option="read from the dataset",
+        earlier="",
+    )
 
-    model: str = "tiny"
-    mode: str = "full"
-    train_share: float = 100.0
-    epochs: int = 40
-    batch_size: int = 8
-    accumulate: int = 1
-    lr: float = 1e-3
-    warmup: float = 0.05
-    weight_decay: float = 0.05
-    clip: float = 1.0
-    ema: float = 0.998
-    location_smoothing: float = 3.0
-    scaffold: float = 1.0
-    close_ups: float = 0.4
-    rank: int = 16
-    alpha: int = 32
-    target: str = ""
-    gradient_checkpointing: bool = False
-    digits: str = "as-is"
-    digits_share: float = 1.0
-    remove_hyphens: bool = False
-    limit: int = 0
-    seed: int = 0
-    threads: int = 1
-    input: str = "image"
-    augment: bool = True
-    evaluate_every: int = 1
-    data_sha256: str = ""
+    @classmethod
+    def published(cls, mode: str) -> dict[str, Any]:
+        """The defaults of a published checkpoint that differ, for one mode of training."""
+        found = {name: one.asked["published"] for name, one in fields_of(cls).items() if "published" in one.asked}
+        return {name: value[mode] if isinstance(value, dict) else value for name, value in found.items()}
 
 
-# Settings that earlier versions did not write: their runs are taken to have measured each epoch, on any dataset.
-LATER = {"evaluate_every": 1, "data_sha256": ""}
+# Settings of LoRA by option.
+LORA = {one.option: name for name, one in fields_of(DetectionConfig).items() if one.asked.get("group") == "LoRA"}
 
 
 @dataclass(frozen=True)
@@ -123,7 +164,7 @@ def save_config(run: Path, training: DetectionConfig, detector: Detector) -> Non
     document = {
         "format": FORMAT,
         "version": VERSION,
-        "training": asdict(training),
+        "training": training.model_dump(),
         "detector": asdict(detector),
     }
     run_folder.write_json(run / run_folder.CONFIG, document)
@@ -137,12 +178,11 @@ def load_config(run: Path) -> tuple[DetectionConfig, Detector]:
     """
     path = run / run_folder.CONFIG
     document = run_folder.read_config(path, FORMAT, VERSION, ("training", "detector"))
-    training = section(DetectionConfig, document.get("training"), f"{path} training", LATER)
+    training = section(DetectionConfig, document.get("training"), f"{path} training")
     known = document.get("detector")
     if isinstance(known, dict) and isinstance(known.get("seen"), list):
         known = {**known, "seen": {ANY_SCENE: known["seen"]}}  # earlier versions kept no scene
-    detector = section(Detector, known, f"{path} detector")
-    return training, replace(detector, classes=tuple(detector.classes), size=(detector.size[0], detector.size[1]))
+    return training, section(Detector, known, f"{path} detector")
 
 
 def save_model(folder: Path, model: Any, processor: Any) -> None:

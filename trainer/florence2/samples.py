@@ -8,7 +8,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from trainer.core.augmentation import TURN_DEG, inside, mirror, photometric, shift, turn
+from trainer.core.augmentation import TURN_DEG, drawn_shift, inside, mirror, photometric, shift, turn
 
 # Shares of width and height by which a picture may be shifted: about a pitch, so that no place keeps its meaning.
 REACH = (0.12, 0.3)
@@ -61,14 +61,6 @@ class Sample(NamedTuple):
         )
 
 
-def _reach(boxes: Tensor, extent: int, axis: int) -> tuple[int, int]:
-    most = int(REACH[axis] * extent)
-    if not len(boxes):
-        return -most, most
-    low = -min(most, max(0, int(boxes[:, axis].min())))
-    return low, min(most, max(0, int(extent - boxes[:, axis + 2].max())))
-
-
 def augmented(sample: Sample, may_flip: tuple[bool, bool], generator: torch.Generator) -> Sample:
     """Shift, turn, zoom, mirror and change the light; every box of the answer stays whole in the picture."""
     pixels, boxes, in_answer = sample.pixels, sample.boxes, sample.in_answer
@@ -78,11 +70,8 @@ def augmented(sample: Sample, may_flip: tuple[bool, bool], generator: torch.Gene
         turned = turn(pixels, boxes, TURN_DEG * (2 * draw[1] - 1), (1 + ZOOM) ** (2 * draw[2] - 1))
         if inside(turned[1][in_answer], (width, height)):
             pixels, boxes = turned
-    low, high = _reach(boxes[in_answer], width, 0)
-    dx = low + int(draw[3] * (high - low + 1))
-    low, high = _reach(boxes[in_answer], height, 1)
-    dy = low + int(draw[4] * (high - low + 1))
-    pixels, boxes = shift(pixels, boxes, dx, dy)
+    most = (int(REACH[0] * width), int(REACH[1] * height))
+    pixels, boxes = shift(pixels, boxes, *drawn_shift(boxes[in_answer], (width, height), most, draw[3:5]))
     pixels, boxes = mirror(pixels, boxes, may_flip[0] and draw[5] < 0.5, may_flip[1] and draw[6] < 0.5)
     pixels = photometric(pixels, draw[7:11], generator)
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2

@@ -4,17 +4,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
+from generator.io.drawing import Box, Cell, draw_boxes, enlargement, grid
 from trainer.core.run_folder import replace_file
 from trainer.core.split import Pictures
 from trainer.florence2.answers import Found
 from trainer.florence2.data import DetectionSplit
-from trainer.florence2.drawing import draw_boxes
 from trainer.florence2.truth import Truth
 
 SHOWN = 6
-BAR = 22
 
 
 def is_shown(epoch: int, last: int) -> bool:
@@ -54,17 +53,6 @@ def _stored(pictures: Pictures, row: int, size: tuple[int, int]) -> Image.Image:
     return picture.resize(size, Image.Resampling.LANCZOS) if picture.size != size else picture
 
 
-def _cell(
-    picture: Image.Image, boxes: Sequence[tuple[Sequence[float], str, str]], title: str, factor: int
-) -> Image.Image:
-    body = draw_boxes(picture, boxes, factor)
-    cell = Image.new("RGB", (body.width, body.height + BAR), "white")
-    font = ImageFont.load_default(size=14)
-    ImageDraw.Draw(cell).text((4, BAR // 2), title, fill="black", font=font, anchor="lm")
-    cell.paste(body, (0, BAR))
-    return cell
-
-
 def truth_and_prediction(
     split: DetectionSplit,
     found: Sequence[Sequence[Found]] | Mapping[int, Sequence[Found]],
@@ -76,25 +64,16 @@ def truth_and_prediction(
     for row in rows:
         truth: Truth = split.truths[row]
         picture = _stored(split.pictures, row, truth.size)
-        factor = max(1, -(-512 // truth.size[0]))
-        true = [(p.box, p.label, f"{p.address} {p.label}".strip()) for p in truth.targets]
-        said = [(f.box, f.label, f"{f.label} {f.confidence:.0%}") for f in found[row] if f.confidence >= threshold]
+        factor = enlargement(truth.size, 512)
+        true = [Box(p.box, p.label, f"{p.address} {p.label}".strip()) for p in truth.targets]
+        said = [Box(f.box, f.label, f"{f.label} {f.confidence:.0%}") for f in found[row] if f.confidence >= threshold]
         lines.append(
-            (
-                _cell(picture, true, f"{truth.run}: truth{'' if true else ', OK'}", factor),
-                _cell(picture, said, f"prediction{'' if said else ': OK'}", factor),
-            )
+            [
+                Cell(draw_boxes(picture, true, factor), [f"{truth.run}: truth{'' if true else ', OK'}"]),
+                Cell(draw_boxes(picture, said, factor), [f"prediction{'' if said else ': OK'}"]),
+            ]
         )
-    width = max(sum(cell.width for cell in line) + 6 for line in lines)
-    sheet = Image.new("RGB", (width, sum(line[0].height + 6 for line in lines)), "white")
-    y = 0
-    for line in lines:
-        x = 0
-        for cell in line:
-            sheet.paste(cell, (x, y))
-            x += cell.width + 6
-        y += line[0].height + 6
-    return sheet
+    return grid(lines)
 
 
 def save(sheet: Image.Image, path: Path) -> None:

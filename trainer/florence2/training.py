@@ -1,10 +1,10 @@
 """A Florence-2's part of the training loop: seeded batches, masked labels, best by validation mAP.
 
-Order and draws of an epoch are seeded by (seed, epoch, process). Several processes (`torchrun`) share each epoch's
-pictures through Accelerate, which also averages their gradients; the first of them measures.
+Order and draws of an epoch are seeded by (seed, epoch, process). Several processes (`torchrun`, `accelerate launch`)
+share each epoch's pictures, each with batches of its own, and step with the mean of their gradients; the first of them
+measures.
 """
 
-import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ class Florence2Trainee:
         model: Florence-2 with what trains marked, or PEFT's around it.
         collator: Of its batches.
         config: Settings.
-        accelerator: Accelerate's: devices, precision, processes.
+        share: This process's part, from `distributed.start`.
         show: Called with the epoch and validation's boxes whenever they were measured.
     """
 
@@ -56,20 +56,19 @@ class Florence2Trainee:
         model: Any,
         collator: Collator,
         config: DetectionConfig,
-        accelerator: Any,
+        share: Share,
         show: Show = lambda epoch, found: None,
     ) -> None:
-        self.data, self.config, self.accelerator, self.show = data, config, accelerator, show
+        self.data, self.config, self.share, self.show = data, config, share, show
         self.schedule = schedule_of(config)
-        self.share = Share(accelerator.process_index, accelerator.num_processes)
+        device = share.accelerator.device
         torch.manual_seed(config.seed)
-        self.network = DetectionLosses(model, config, collator).to(accelerator.device)
+        self.network = DetectionLosses(model, config, collator).to(device)
         groups = parameter_groups(self.network, config.weight_decay)
         self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.98))
-        self.module = accelerator.prepare(self.network)
         self.collator, self.grammar = collator, AnswerGrammar(collator.vocabulary)
         grid = grid_of(model, collator.size)
-        self.examples = Examples(data, collator, config, grid, accelerator.device)
+        self.examples = Examples(data, collator, config, grid, device)
         self._per_step = config.batch_size * config.accumulate * self.share.count
         self._draws, self._close_ups = torch.Generator(), False
         self._means = dict.fromkeys(LOSSES, 0.0)
@@ -105,7 +104,7 @@ class Florence2Trainee:
         own = seed * 1009 + self.share.rank + 1
         self._draws.manual_seed(own)
         torch.manual_seed(own)  # dropout
-        self.module.train()
+        self.network.train()
         self._means = dict.fromkeys(LOSSES, 0.0)
         self._close_ups = epoch <= self.close_up_epochs
         rows, size = self.examples.rows, self.config.batch_size
@@ -116,18 +115,15 @@ class Florence2Trainee:
             some = some[self.share.rank :: self.share.count]
             yield [some[at * size : (at + 1) * size] for at in range(self.config.accumulate)]
 
-    def backward(self, batch: Sequence[int], parts: int, is_last: bool) -> None:
-        """Add the gradient of the rows of a batch; with the last one of a step that of all processes is averaged."""
+    def backward(self, batch: Sequence[int], parts: int) -> None:
+        """Add the gradient of the rows of a batch; the sum over all processes is their mean."""
         examples, cells = self.examples.batch(batch, self._draws, self._close_ups)
-        with contextlib.nullcontext() if is_last else self.accelerator.no_sync(self.module):
-            losses = self.module(examples, cells)
-            self.accelerator.backward(losses["loss"] / parts)
+        with self.share.accelerator.autocast():
+            losses = self.network(examples, cells)
+        self.share.accelerator.backward(losses["loss"] / (parts * self.share.count))
         share = 1 / (parts * self.steps(1))
         for name in self._means:
             self._means[name] += float(losses[name].detach()) * share if name in losses else 0.0
-
-    def sum_gradients(self) -> None:
-        """Nothing: Accelerate did it."""
 
     def trained(self, epoch: int, how: Trained) -> Row:
         """Steps and pictures so far, learning rate and the mean losses."""
@@ -180,11 +176,3 @@ class Florence2Trainee:
     def warnings(self, rows: Sequence[Row]) -> list[str]:
         """None."""
         return []
-
-
-def accelerator_of(device: torch.device) -> Any:
-    """Accelerate on a device: bfloat16 where a GPU computes in it."""
-    from accelerate import Accelerator
-
-    bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    return Accelerator(cpu=device.type == "cpu", mixed_precision="bf16" if bf16 else "no")

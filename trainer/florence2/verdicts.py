@@ -3,17 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
+from generator.io.drawing import Box, draw_boxes, enlargement, under_verdict
 from trainer.florence2.answers import Found
-from trainer.florence2.drawing import draw_boxes
 from trainer.florence2.metrics import pin_at
 from trainer.florence2.truth import Pin
 
-GREEN, RED = (40, 167, 69), (214, 48, 49)
-
-
-SMALLEST_SIDE = 768
+SIDE_PX = 768
 
 
 @dataclass(frozen=True)
@@ -62,16 +59,8 @@ def verdict_of(
 
 def annotate(picture: Image.Image, verdict: DetectionVerdict) -> Image.Image:
     """The picture with its boxes, under a bar with the verdict and each pin in words."""
-    factor = max(1, -(-SMALLEST_SIDE // picture.width))
     boxes = [
-        (b.box, b.label, " ".join(filter(None, (b.address, b.label, f"{b.confidence:.0%}")))) for b in verdict.boxes
+        Box(b.box, b.label, " ".join(filter(None, (b.address, b.label, f"{b.confidence:.0%}")))) for b in verdict.boxes
     ]
-    body = draw_boxes(picture, boxes, factor)
-    bar = max(28, body.width // 24)
-    sheet = Image.new("RGB", (body.width, body.height + bar), "white")
-    draw = ImageDraw.Draw(sheet)
-    draw.rectangle((0, 0, body.width, bar), fill=GREEN if verdict.verdict == "OK" else RED)
-    said = "  ".join([verdict.verdict, *(f"{b.address or '?'} {b.label}" for b in verdict.boxes)])
-    draw.text((bar // 3, bar // 2), said, fill="white", font=ImageFont.load_default(size=bar * 0.55), anchor="lm")
-    sheet.paste(body, (0, bar))
-    return sheet
+    sheet = draw_boxes(picture, boxes, enlargement(picture.size, SIDE_PX))
+    return under_verdict(sheet, verdict.verdict, "  ".join(f"{b.address or '?'} {b.label}" for b in verdict.boxes))

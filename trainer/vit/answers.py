@@ -32,7 +32,7 @@ def answer(model: ViT, split: Split, batch_size: int = 16, share: Share | None =
     device = next(model.parameters()).device
     model.eval()
     own = share.own(len(split))
-    logits = [torch.empty((0, len(model.config.classes)))]
+    logits = torch.zeros((len(split), len(model.config.classes)), device=device)
     what = "picture" if split.views == 1 else "part"
     with (
         torch.inference_mode(),
@@ -40,9 +40,9 @@ def answer(model: ViT, split: Split, batch_size: int = 16, share: Share | None =
     ):
         for start in range(own.start, own.stop, batch_size):
             some = range(start, min(start + batch_size, own.stop))
-            logits.append(model(split.pixels(some).to(device).float() / 255).logits.float().cpu())
+            logits[some.start : some.stop] = model(split.pixels(some).to(device).float() / 255).logits.float()
             progress.update(len(some))
-    all_logits = share.joined(torch.cat(logits))
+    all_logits = share.total(logits).cpu()
     return Answers(
         logits=all_logits.numpy(),
         probabilities=all_logits.softmax(1).numpy(),

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from torch import Tensor
 
+from generator.io.drawing import QUIET, Box, Cell, draw_boxes, enlargement, grid, under_title
+from generator.io.palette import hue, rgb
 from trainer.core.plots import save_figure
 from trainer.core.run_folder import replace_file
 from trainer.core.split import IGNORED, Split
@@ -21,7 +23,7 @@ TITLES = {"rollout": "rollout", "gradient": "gradient rollout", "patches": "1 - 
 
 
 def overlay(pixels: Tensor, one: Tensor, patch: int, boxes: Tensor) -> Image.Image:
-    """A picture under its map, from the map's lowest value to its peak, with the NG boxes in green.
+    """A picture under its map, from the map's lowest value to its peak, with boxes round the defects.
 
     Args:
         pixels: (C, H, W) uint8; the first three channels are shown.
@@ -35,12 +37,7 @@ def overlay(pixels: Tensor, one: Tensor, patch: int, boxes: Tensor) -> Image.Ima
     size = (one.shape[1] * patch, one.shape[0] * patch)
     strength = Image.fromarray(heat).resize(size, Image.Resampling.BILINEAR).crop((0, 0, *grey.size))
     shown = Image.composite(Image.new("RGB", grey.size, (255, 40, 0)), grey, strength.point(lambda v: int(v * 0.8)))
-    factor = max(1, round(CELL_PX / grey.width))
-    shown = shown.resize((grey.width * factor, grey.height * factor), Image.Resampling.NEAREST)
-    draw = ImageDraw.Draw(shown)
-    for x1, y1, x2, y2 in (boxes * factor).tolist():
-        draw.rectangle((x1 - 2, y1 - 2, x2 + 2, y2 + 2), outline=(0, 220, 90), width=2)
-    return shown
+    return draw_boxes(shown, [Box(box, "defect") for box in boxes.tolist()], enlargement(shown.size, CELL_PX))
 
 
 def sheet(
@@ -51,7 +48,7 @@ def sheet(
     probabilities: Tensor,
     config: ViTConfig,
 ) -> Image.Image:
-    """One line per probe picture: truth and what was said, the picture, its three maps, each scaled to its own range.
+    """One line per probe picture: the picture under truth and answer, and its three maps, each scaled to its own range.
 
     Args:
         title: Stands above.
@@ -61,58 +58,35 @@ def sheet(
         probabilities: (N, K) of these pictures.
         config: The network's.
     """
-    cells: list[list[Image.Image]] = []
+    lines = []
     for index, row in enumerate(rows):
         pixels = split.pictures.batch([row])[0, :3]  # the picture, where NSOART's channels follow
         wrong = (split.categories[row] != config.ok_index) & (split.categories[row] != IGNORED)
         boxes = split.boxes[row][wrong]
-        flat = maps[METHODS[0]][index] * 0
-        cells.append(
+        said = int(probabilities[index].argmax())
+        verdict = hue("OK" if int(split.labels[row]) == said else "NG")
+        # Of several views of a part both words are the part's.
+        camera = f" {split.rows[row]['camera']}" if config.views else ""
+        truth = f"{config.classes[int(split.labels[row])]}{camera}"
+        words = f"says {config.classes[said]} {float(probabilities[index].max()):.2f}"
+        flat = overlay(pixels, maps[METHODS[0]][index] * 0, config.patch_size, boxes[:0])
+        drawn = [overlay(pixels, maps[name][index], config.patch_size, boxes) for name in METHODS]
+        titles = [(TITLES[name], QUIET) for name in METHODS]
+        lines.append(
             [
-                overlay(pixels, flat, config.patch_size, boxes[:0]),
-                *(overlay(pixels, maps[name][index], config.patch_size, boxes) for name in METHODS),
+                Cell(flat, [truth, (words, rgb(verdict.on_white))]),
+                *(Cell(picture, ["", caption]) for picture, caption in zip(drawn, titles, strict=True)),
             ]
         )
-    width, height = cells[0][0].size
-    font = ImageFont.load_default(size=14)
-    lines = {
-        row: (
-            config.classes[int(split.labels[row])],
-            f"says {config.classes[int(probabilities[i].argmax())]} {float(probabilities[i].max()):.2f}",
-            # Of several views of a part both words are the part's.
-            str(split.rows[row]["camera"]) if config.views else "",
-        )
-        for i, row in enumerate(rows)
-    }
-    label = 16 + int(max(font.getlength(line) for texts in lines.values() for line in texts))
-    top = 44
-    whole = Image.new("RGB", (label + 4 * (width + 6), top + len(cells) * (height + 6)), "white")
-    draw = ImageDraw.Draw(whole)
-    draw.text((6, 4), title, fill="black", font=font)
-    for column, text in enumerate(["picture", *(TITLES[name] for name in METHODS)]):
-        draw.text((label + column * (width + 6), 24), text, fill="black", font=font)
-    for line, (row, pictures) in enumerate(zip(rows, cells, strict=True)):
-        y = top + line * (height + 6)
-        right = split.labels[row] == probabilities[line].argmax()
-        draw.text((6, y + 4), lines[row][0], fill="black", font=font)
-        draw.text((6, y + 24), lines[row][1], fill=(0, 110, 40) if right else (190, 0, 0), font=font)
-        draw.text((6, y + 44), lines[row][2], fill="black", font=font)
-        for column, picture in enumerate(pictures):
-            whole.paste(picture, (label + column * (width + 6), y))
-    return whole
+    return under_title(grid(lines), title)
 
 
 def animation(sheets: Sequence[Image.Image], path: Path) -> None:
-    """The sheets one after the other as a GIF that runs for ever."""
-    width = max(one.width for one in sheets)  # the words beside the pictures may be wider in one of them
-    frames = []
-    for one in sheets:
-        frame = Image.new("RGB", (width, one.height), "white")
-        frame.paste(one, (width - one.width, 0))
-        frames.append(frame)
+    """The sheets, all of one size, one after the other as a GIF that runs for ever."""
+    first, *others = sheets
     replace_file(
         path,
-        lambda t: frames[0].save(t, format="GIF", save_all=True, append_images=frames[1:], duration=FRAME_MS, loop=0),
+        lambda t: first.save(t, format="GIF", save_all=True, append_images=others, duration=FRAME_MS, loop=0),
     )
 
 

@@ -18,12 +18,11 @@ from trainer.core.errors import InputError
 from trainer.core.options import amp_of
 from trainer.core.places import dataset_facts, same_data
 from trainer.core.run_folder import CONFIG
-from trainer.core.settings import other_settings, out_of_range
+from trainer.core.settings import given_settings, other_settings
 from trainer.core.split import Data, channel_statistics
 from trainer.vit import pretrained
 from trainer.vit.network.model import ViT, ViTConfig
-from trainer.vit.options import MODEL_OPTIONS, TRAINING_OPTIONS
-from trainer.vit.run import SHAPE_RANGES, TrainingConfig, load_classes, load_config, read_config
+from trainer.vit.run import TrainingConfig, load_classes, load_config, read_config
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def new_beginning(args: argparse.Namespace, device: torch.device) -> Beginning:
     data = _by_part(data, cameras, args.data)
     if cameras and args.batch_size is None and args.config is None:
         # About as many pictures per step, and so as many steps, as when each is an example.
-        settings = replace(settings, batch_size=max(1, round(settings.batch_size / len(cameras))))
+        settings = settings.changed({"batch_size": max(1, round(settings.batch_size / len(cameras)))})
     config = _network(args, data, settings, source, cameras)
     return Beginning(config, settings, _kept(data, settings.rows, args.data), source)
 
@@ -73,10 +72,7 @@ def resumed_beginning(args: argparse.Namespace) -> Beginning:
     if args.config is not None:
         raise InputError("--config: --resume keeps the run's own settings")
     config, settings = load_config(args.out)
-    given = vars(args)
-    words = {"augment": "--no-augment"}
-    problems = other_settings(args.out, settings, given, {name: name for name in TRAINING_OPTIONS}, words)
-    problems += other_settings(args.out, config, given, {name: name for name in MODEL_OPTIONS}, words)
+    problems = other_settings(args.out, settings, args) + other_settings(args.out, config, args)
     if args.image_size is not None and args.image_size != (config.width, config.height):
         problems.append(f"--image-size: {args.out} was trained with {config.width}x{config.height}")
     if problems:
@@ -85,10 +81,10 @@ def resumed_beginning(args: argparse.Namespace) -> Beginning:
     data = load_data(args.data, settings.input, (config.width, config.height))
     if data.classes != config.classes:
         raise InputError(f"--data {args.data}: {args.out} knows {config.classes}, the dataset has {data.classes}")
-    if args.views is not None and (asked := _views(args, data)) != config.views:
+    if args.views is not None and (given := _views(args, data)) != config.views:
         raise InputError(
             f"--views: {args.out} was trained with {','.join(config.views) or 'single pictures'}, "
-            f"got {','.join(asked)}; --resume keeps the run's"
+            f"got {','.join(given)}; --resume keeps the run's"
         )
     data = _by_part(data, config.views, args.data)
     return Beginning(config, settings, _kept(data, settings.rows, args.data))
@@ -106,16 +102,16 @@ def put_weights(model: ViT, init: str, source: pretrained.Pretrained | None) -> 
 
 def _settings(args: argparse.Namespace, device: torch.device) -> TrainingConfig:
     """The settings: an earlier run's or the defaults, and what was given."""
-    given = {name: getattr(args, name) for name in TRAINING_OPTIONS if getattr(args, name) is not None}
+    given = given_settings(args, TrainingConfig)
     given["data_sha256"] = dataset_facts(args.data).get("content_sha256", "")
     if args.config is None or args.amp is not None:
         given["amp"] = amp_of(args.amp or "auto", device)
     if args.config is not None:
-        return replace(read_config(args.config)[1], **given)
+        return read_config(args.config)[1].changed(given)
     given.setdefault("threads", torch.get_num_threads())
     if args.init and not pretrained.is_checkpoint(args.init):
         given["input"] = _input(args)
-    return replace(TrainingConfig(), **given)
+    return TrainingConfig(**given)
 
 
 def _input(args: argparse.Namespace) -> str:
@@ -189,7 +185,7 @@ def _network(
     cameras: tuple[str, ...],
 ) -> ViTConfig:
     """The network's shape: an earlier run's or the defaults, what was given, and what the data ask for."""
-    given = {name: getattr(args, name) for name in MODEL_OPTIONS if getattr(args, name) is not None}
+    given = given_settings(args, ViTConfig)
     own: dict[str, Any] = {
         "classes": data.classes,
         "width": data.size[0],
@@ -199,10 +195,7 @@ def _network(
     split = data.splits["train"]
     if args.init and source is not None:
         statistics = channel_statistics(split.pictures, len(split.runs))
-        shape = replace(source.network(data.classes, data.size, statistics, given), views=cameras)
-        if strange := out_of_range(shape, SHAPE_RANGES):
-            raise InputError([f"--init {args.init}: {problem}" for problem in strange])
-        return shape
+        return replace(source.network(data.classes, data.size, statistics, given), views=cameras)
     if args.init:
         # Its first layer knows its own mean and spread, whatever the new pictures'.
         return replace(_shape_of_run(args.init, given, split.pictures.channels), **own, **given)
@@ -229,9 +222,9 @@ def _shape_of_run(init: str, given: dict[str, Any], channels: int) -> ViTConfig:
     """
     shape, _ = load_config(Path(init))
     wrong = [
-        f"--{name.replace('_', '-')}: {init} has {getattr(shape, name)}, got {given[name]}"
-        for name in MODEL_OPTIONS
-        if name in given and name != "dropout" and given[name] != getattr(shape, name)
+        f"--{name.replace('_', '-')}: {init} has {getattr(shape, name)}, got {value}"
+        for name, value in given.items()
+        if name != "dropout" and value != getattr(shape, name)
     ]
     if shape.channels != channels:
         wrong.append(f"--input: {init} takes {shape.channels} channels, got {channels}")

@@ -12,7 +12,7 @@ A cut-out keeps the truth: boxes move with the pixels, and an object that is cut
 import torch
 from torch import Tensor
 
-from trainer.core.augmentation import Batch, mirror, photometric, turn
+from trainer.core.augmentation import Batch, cut, mirror, photometric, turn
 from trainer.core.split import IGNORED, Split
 
 JITTER_PX = 12  # a pin has to meet the patches' grid everywhere, also in a small close-up
@@ -24,33 +24,14 @@ MARGIN = 1 / 8  # of a larger side
 WHOLE = 0.8
 
 
-def cut(pixels: Tensor, boxes: Tensor, left: int, top: int, size: int) -> tuple[Tensor, Tensor]:
-    """A square of one picture and its boxes; beyond the border the border is repeated.
-
-    Args:
-        pixels: (C, H, W).
-        boxes: (M, 4) xyxy in px.
-        left, top: Corner of the square in px; may be negative.
-        size: Its side in px.
-
-    Returns:
-        (C, size, size) and (M, 4) in px of the square.
-    """
-    boxes = boxes - boxes.new_tensor([left, top, left, top])
-    height, width = pixels.shape[1:]
-    if left >= 0 and top >= 0 and left + size <= width and top + size <= height:
-        return pixels[:, top : top + size, left : left + size], boxes
-    rows = torch.arange(top, top + size).clamp(0, height - 1)
-    columns = torch.arange(left, left + size).clamp(0, width - 1)
-    return pixels.index_select(1, rows).index_select(2, columns), boxes
-
-
 def whole_inside(boxes: Tensor, size: int) -> Tensor:
-    """(M,) whether at least 80 % of each box's area lies in the square [0, size] x [0, size]."""
-    inner = boxes.clamp(0, size)
-    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    covered = (inner[:, 2] - inner[:, 0]) * (inner[:, 3] - inner[:, 1])
-    return covered >= WHOLE * area
+    """(...) whether at least 80 % of the area of each box (..., 4) lies in the square [0, size] x [0, size]."""
+    from torchvision.ops import box_area, clip_boxes_to_image
+
+    flat = boxes.reshape(-1, 4)
+    covered = box_area(clip_boxes_to_image(flat, (size, size)))
+    enough: Tensor = covered >= WHOLE * box_area(flat)
+    return enough.reshape(boxes.shape[:-1])
 
 
 class CloseUps:
@@ -84,22 +65,17 @@ class CloseUps:
         Returns:
             The batch, its labels being the centre objects' classes, and (B,) the index of each centre object.
         """
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds.tolist()]
-        draws = [torch.rand(13, generator=generator).tolist() for generator in generators]
-        rows = []
-        for draw in draws:
-            places = self._places[int(draw[12] * len(self._places))]
-            rows.append(places[int(draw[0] * len(places))].tolist())
-        pixels, boxes, categories = [], [], []
+        pixels, boxes, picked = [], [], []
         wide = self.size + 2 * self.margin
-        for index, (row, target) in enumerate(rows):
-            draw = draws[index]
-            box = self.split.boxes[row, target]
-            left, top = (
-                round(float(box[axis] + box[axis + 2]) / 2 - wide / 2 + self.jitter * (2 * draw[1 + axis] - 1))
-                for axis in (0, 1)
-            )
-            picture, moved = cut(self.split.pictures.one(row), self.split.boxes[row], left, top, wide)
+        for seed in seeds.tolist():
+            generator = torch.Generator().manual_seed(seed)
+            draw = torch.rand(13, generator=generator).tolist()
+            places = self._places[int(draw[12] * len(self._places))]
+            row, target = places[int(draw[0] * len(places))].tolist()
+            x1, y1, x2, y2 = self.split.boxes[row, target].tolist()
+            left = round((x1 + x2) / 2 - wide / 2 + self.jitter * (2 * draw[1] - 1))
+            top = round((y1 + y2) / 2 - wide / 2 + self.jitter * (2 * draw[2] - 1))
+            picture, moved = cut(self.split.pictures.one(row), self.split.boxes[row], left, top, (wide, wide))
             picture = picture.float().div_(255)
             if augmented:
                 if draw[3] < 0.5:
@@ -107,20 +83,19 @@ class CloseUps:
                     picture, moved = turn(picture, moved, angle, zoom)
                 across, down = self.split.may_flip[row].tolist()
                 picture, moved = mirror(picture, moved, across and draw[6] < 0.5, down and draw[7] < 0.5)
-                picture = photometric(picture, draw[8:12], generators[index])
-            picture, moved = cut(picture, moved, self.margin, self.margin, self.size)
-            labels = self.split.categories[row].clone()
-            labels[~whole_inside(moved, self.size)] = IGNORED
+                picture = photometric(picture, draw[8:12], generator)
+            picture, moved = cut(picture, moved, self.margin, self.margin, (self.size, self.size))
             pixels.append(picture)
             boxes.append(moved)
-            categories.append(labels)
-        picked = torch.tensor(rows)
+            picked.append((row, target))
+        rows, targets = torch.tensor(picked).unbind(1)
+        shown = torch.stack(boxes)
         batch = Batch(
             pixels=torch.stack(pixels),
-            labels=self.split.categories[picked[:, 0], picked[:, 1]],
-            boxes=torch.stack(boxes),
-            categories=torch.stack(categories),
+            labels=self.split.categories[rows, targets],
+            boxes=shown,
+            categories=torch.where(whole_inside(shown, self.size), self.split.categories[rows], IGNORED),
             boxes_known=torch.ones(len(seeds), dtype=torch.bool),
-            may_flip=self.split.may_flip[picked[:, 0]],
+            may_flip=self.split.may_flip[rows],
         )
-        return batch, picked[:, 1]
+        return batch, targets

@@ -13,7 +13,7 @@ import torch
 
 from trainer.core import event_files, frozen_threshold, places, run_folder
 from trainer.core.console import say
-from trainer.core.distributed import Share, join
+from trainer.core.distributed import Share, start
 from trainer.core.errors import InputError
 from trainer.core.loop import Loop, Outcome, Report
 from trainer.core.options import device_of, exit_code, repeatable
@@ -109,12 +109,14 @@ def _train(args: argparse.Namespace, hold: places.Hold) -> int:
     for field, value in SIZES.get(args.size, {}).items():
         if getattr(args, field) is None:
             setattr(args, field, value)
-    share, device = join(device_of(args.device))
+    device = device_of(args.device)
     places.settle(args, KIND, FORMAT, lambda run: load_config(run)[1].data_sha256)
     if args.tensorboard:
         event_files.event_writer_class()  # without its package nothing is begun
     begun = _begin(args, device)
     settings, data = begun.settings, begun.data
+    share = start(device, settings.amp)
+    device = share.accelerator.device
     if settings.batch_size < share.count:
         raise InputError(
             f"--batch-size: expected a picture at least for each of {share.count} processes, got {settings.batch_size}"

@@ -186,9 +186,7 @@ def write_pictures(out: Path, model: ViT, splits: Mapping[str, Split], found: Me
     for name, measured in reports.items():
         evaluation_plots.main_effects(measured, name, out / f"effects_{name}.png")
         if measured["mistakes"]:
-            evaluation_plots.mistake_sheet(
-                splits[name], measured["mistakes"], model.config.ok_index, out / f"mistakes_{name}.png"
-            )
+            evaluation_plots.mistake_sheet(splits[name], measured["mistakes"], classes, out / f"mistakes_{name}.png")
 
 
 def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:

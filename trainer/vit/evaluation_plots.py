@@ -3,20 +3,21 @@
 import itertools
 import textwrap
 from collections.abc import Mapping, Sequence
+from itertools import batched
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
-from generator.io.palette import hue
+from generator.io.drawing import Box, Cell, draw_boxes, enlargement, grid
+from generator.io.palette import hue, rgb
 from trainer.core.detection_probability import FOUND, probability
 from trainer.core.plots import save_figure
 from trainer.core.run_folder import replace_file
 from trainer.core.split import IGNORED, Split
-
-CAPTION = 44
+from trainer.vit.network.model import OK_CLASS
 
 
 def calibration(reports: Mapping[str, Mapping[str, Any]], path: Path) -> None:
@@ -117,23 +118,16 @@ def main_effects(measured: Mapping[str, Any], title: str, path: Path) -> bool:
     return True
 
 
-def picture_of(split: Split, index: int, scale: int) -> Image.Image:
-    """A picture as the network sees it (its first three channels), enlarged by a whole factor."""
+def _with_truth(split: Split, index: int, classes: Sequence[str]) -> Image.Image:
+    """A picture as the network sees it (its first three channels), enlarged, with boxes round its visible defects."""
     pixels = split.pictures.batch([index])[0, :3].permute(1, 2, 0).numpy()
     picture = Image.fromarray(np.ascontiguousarray(pixels))
-    return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
+    known = zip(split.boxes[index].tolist(), split.categories[index].tolist(), strict=True)
+    boxes = [Box(box, classes[at]) for box, at in known if at != IGNORED and classes[at] != OK_CLASS]
+    return draw_boxes(picture, boxes, enlargement(picture.size, 380))
 
 
-def defect_boxes(split: Split, index: int, ok_index: int) -> list[list[float]]:
-    """Boxes (xyxy, network px) of a row's visible defects."""
-    return [
-        box
-        for box, category in zip(split.boxes[index].tolist(), split.categories[index].tolist(), strict=True)
-        if category not in (ok_index, IGNORED)
-    ]
-
-
-def mistake_sheet(split: Split, rows: Sequence[Mapping[str, Any]], ok_index: int, path: Path) -> None:
+def mistake_sheet(split: Split, rows: Sequence[Mapping[str, Any]], classes: Sequence[str], path: Path) -> None:
     """The worst mistakes on one sheet: picture, box of the truth, what is there and what was said.
 
     Of several views of a part each has its box of the truth, one below the other.
@@ -141,41 +135,17 @@ def mistake_sheet(split: Split, rows: Sequence[Mapping[str, Any]], ok_index: int
     Args:
         split: Where the pictures are.
         rows: From `evaluation.report`, `mistakes`.
-        ok_index: Label of OK.
+        classes: Names of the labels.
         path: PNG file to write.
     """
-    columns = 3
-    width = split.pictures.batch([0]).shape[3]
-    scale = max(1, -(-380 // width))
-    font = ImageFont.load_default(size=14)
     cells = []
     for row in rows:
-        pictures = []
-        for place in split.places([row["index"]]).tolist():
-            picture = picture_of(split, place, scale)
-            draw = ImageDraw.Draw(picture)
-            for box in defect_boxes(split, place, ok_index):
-                x1, y1, x2, y2 = (scale * v for v in box)
-                draw.rectangle((x1 - 3, y1 - 3, x2 + 3, y2 + 3), outline=(255, 200, 0), width=2)
-            pictures.append(picture)
-        height = picture.height + 2
-        cell = Image.new("RGB", (picture.width, CAPTION - 2 + height * len(pictures)), "white")
+        places = split.places([row["index"]]).tolist()
+        views = grid([Cell(_with_truth(split, at, classes))] for at in places)
         size = "" if row["size_mm"] is None else f" {row['size_mm']:.2f} mm"
-        where = " ".join(row["addresses"])
-        what = f"{row['truth']} {where}{size}" if row["truth"] != "OK" else "OK"
-        caption = ImageDraw.Draw(cell)
-        caption.text((4, 4), f"{row['run']}: {what}", fill="black", font=font)
-        color = hue("OK" if row["said"] == "OK" else "NG").on_white
-        caption.text((4, 23), f"said {row['said']}, P(NG) {row['p_ng']:.3f}", fill=color, font=font)
-        for number, picture in enumerate(pictures):
-            cell.paste(picture, (0, CAPTION + number * height))
-        cells.append(cell)
-    lines = -(-len(cells) // columns)
-    sheet = Image.new(
-        "RGB",
-        (min(columns, len(cells)) * (cells[0].width + 8), lines * (cells[0].height + 8)),
-        "white",
-    )
-    for number, cell in enumerate(cells):
-        sheet.paste(cell, ((number % columns) * (cell.width + 8), (number // columns) * (cell.height + 8)))
+        what = "OK" if row["truth"] == "OK" else f"{row['truth']} {' '.join(row['addresses'])}{size}"
+        said = f"said {row['said']}, P(NG) {row['p_ng']:.3f}"
+        ink = rgb(hue("OK" if row["said"] == "OK" else "NG").on_white)
+        cells.append(Cell(views, [f"{row['run']}: {what}", (said, ink)]))
+    sheet = grid(batched(cells, 3))
     replace_file(path, lambda temporary: sheet.save(temporary, format="PNG"))

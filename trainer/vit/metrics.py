@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from trainer.core import intervals, metrics
 from trainer.core.decision import decide, softmax
@@ -13,43 +12,27 @@ from trainer.core.detection_probability import curve
 from trainer.core.frozen_threshold import Frozen
 from trainer.core.row_facts import Facts, factor_levels
 
-BINS = 10
 MISTAKES = 24
 
 
-def calibration(probabilities: np.ndarray, truth: np.ndarray, bins: int = BINS) -> dict[str, Any]:
-    """Probability of the most likely class against the share of right answers, in equal ranges, and the mean gap (ECE).
-
-    Args:
-        probabilities: (N, K).
-        truth: (N,) labels.
-        bins: Number of ranges.
-    """
-    said, right = probabilities.max(1), probabilities.argmax(1) == truth
-    place = np.minimum((said * bins).astype(int), bins - 1)
-    rows, gap = [], 0.0
-    for index in range(bins):
-        inside = place == index
-        if inside.any():
-            row = {
-                "from": index / bins,
-                "to": (index + 1) / bins,
-                "pictures": int(inside.sum()),
-                "confidence": float(said[inside].mean()),
-                "right": float(right[inside].mean()),
-            }
-            rows.append(row)
-            gap += abs(row["confidence"] - row["right"]) * row["pictures"] / len(said)
+def calibration(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+    """Reliability of the most likely class's probability (N, K) against labels (N,), and the mean log loss."""
+    right = probabilities.argmax(1) == truth
+    # Not scikit-learn's log_loss: it cuts at another least probability.
     picked = probabilities[np.arange(len(truth)), truth].clip(1e-12)
-    return {"bins": rows, "ece": gap if len(said) else None, "loss": float(-np.log(picked).mean())}
+    return {
+        **metrics.reliability(probabilities.max(1), right, "pictures", "right"),
+        "loss": float(-np.log(picked).mean()),
+    }
 
 
 def auroc(scores: np.ndarray, ng: np.ndarray) -> float | None:
     """Chance that an NG picture scores above an OK one, equal scores counting half; None without both."""
     if ng.all() or not ng.any():
         return None
-    above = stats.mannwhitneyu(scores[ng], scores[~ng]).statistic
-    return float(above / (ng.sum() * (~ng).sum()))
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(ng, scores))
 
 
 def verdicts(truth_ng: np.ndarray, said_ng: np.ndarray) -> dict[str, Any]:

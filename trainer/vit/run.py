@@ -5,130 +5,130 @@ RUN/config.json also has what transformers asks for (`trainer.vit.hub_files`); u
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated, Literal
 
+from pydantic import AfterValidator
 from torch import Tensor
 
 from trainer.core.errors import InputError
 from trainer.core.run_folder import BEST, CONFIG, LAST, read_tensors, write_text
 from trainer.core.run_folder import read_config as read_document
-from trainer.core.settings import INPUTS, ROWS, Range, out_of_range, rising, section
+from trainer.core.settings import Rows, Settings, section, setting
 from trainer.vit import hub_files
 from trainer.vit.network.model import ViT, ViTConfig
 
 FORMAT = "pinsight-vit"
 VERSION = 1
 
-# Of a training's settings, by field of `TrainingConfig`.
-RANGES = {
-    "epochs": Range(1, 100_000),
-    "batch_size": Range(1, 65_536),
-    "lr": Range(0, 10, above=True),
-    "warmup": Range(0, 1),
-    "weight_decay": Range(0, 10),
-    "clip": Range(0, 1e6, above=True),
-    "label_smoothing": Range(0, 0.9),
-    "patch_weight": Range(0, 1000),
-    "close_ups": Range(0, 1),
-    "close_up_px": Range(32, 4096),
-    "seed": Range(0, 2**31 - 1),
-    "threads": Range(1, 1024),
-    "accumulate": Range(1, 4096),
-    "ema": Range(0, 0.99999),
-    "patience": Range(0, 100_000),
-}
-# Of a network's shape, by field of `ViTConfig`.
-SHAPE_RANGES = {
-    "dim": Range(8, 4096),
-    "depth": Range(0, 48),
-    "heads": Range(1, 64),
-    "mlp_ratio": Range(0.5, 16),
-    "stem_width": Range(1, 1024),
-    "registers": Range(0, 64),
-    "dropout": Range(0, 0.9),
-}
-CHOICES = {"input": INPUTS, "rows": ROWS, "amp": ("bf16", "off")}
+
+def _rising(epochs: tuple[int, ...]) -> tuple[int, ...]:
+    if not all(epoch > 0 for epoch in epochs) or list(epochs) != sorted(set(epochs)):
+        raise ValueError
+    return epochs
 
 
-@dataclass(frozen=True)
-class TrainingConfig:
-    """Settings of a training that change its result.
+class TrainingConfig(Settings):
+    """Settings of a training that change its result."""
 
-    Args:
-        epochs: Passes over the training pictures; the learning rate reaches its end with the last.
-        batch_size: Pictures per step; parts where several views of one are judged together.
-        lr: Highest learning rate.
-        warmup: Share of the steps during which the learning rate rises.
-        weight_decay: AdamW's, on matrices and kernels only.
-        clip: Largest norm of the gradient.
-        label_smoothing: Share of the class target spread over all classes.
-        patch_weight: Weight of the boxes' losses beside the class loss; 0 = picture labels only.
-        close_ups: Share of the epochs that train on close-ups of single objects only; 0 without boxes.
-        close_up_px: Side of a close-up in px.
-        seed: Seeds weights, order and augmentation.
-        threads: CPU threads; results repeat to the bit for equal numbers.
-        input: Column of the pictures: `image` or `nsoart`.
-        augment: Whether training pictures are shifted, mirrored, brightened and made noisy.
-        accumulate: Batches per step: their gradients are averaged.
-        ema: Decay per step of the average of the weights that is kept and measured; 0 = the weights themselves.
-        patience: Stop after so many epochs with whole pictures without a better one; 0 = never.
-        stages: Epochs after which a copy of the run is kept.
-        balanced: Whether each class is drawn alike, whatever its share of the pictures.
-        rows: Which rows train and are measured: `all`, `observable` or `clear`.
-        init: Run whose weights training begins with; empty = random ones.
-        amp: `bf16`: the network computes in bfloat16, weights and optimizer stay float32; `off`: all in float32.
-        data_sha256: Digest of the dataset's content; empty where its card has none.
-    """
-
-    epochs: int = 60
-    batch_size: int = 8
-    lr: float = 1e-3
-    warmup: float = 0.1
-    weight_decay: float = 0.05
-    clip: float = 1.0
-    label_smoothing: float = 0.05
-    patch_weight: float = 1.0
-    close_ups: float = 0.6
-    close_up_px: int = 64
-    seed: int = 0
-    threads: int = 1
-    input: str = "image"
-    augment: bool = True
-    accumulate: int = 1
-    ema: float = 0.0
-    patience: int = 0
-    stages: tuple[int, ...] = ()
-    balanced: bool = False
-    rows: str = "observable"
-    init: str = ""
-    amp: str = "off"
-    data_sha256: str = ""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "stages", tuple(self.stages))
-
-    def problems(self) -> list[str]:
-        """What the command's options would not take: a number outside of `RANGES`, a word not among `CHOICES`."""
-        found = out_of_range(self, RANGES)
-        found += [
-            f"{name}: expected one of {', '.join(words)}, got {getattr(self, name)!r}"
-            for name, words in CHOICES.items()
-            if getattr(self, name) not in words
-        ]
-        if not rising(self.stages):
-            found.append(f"stages: expected rising epochs, got {list(self.stages)}")
-        return found
-
-
-# Runs from before these existed lack them: there they had their defaults, and every row was taken.
-LATER_MODEL = ("registers", "stem", "positions", "views")
-LATER = ("accumulate", "ema", "patience", "stages", "balanced", "rows", "init", "amp", "data_sha256")
+    epochs: int = setting(60, "passes over the training split", ge=1, le=100_000)
+    batch_size: int = setting(
+        8,
+        "pictures per step; with --views parts, by default as many as have about this number of pictures",
+        ge=1,
+        le=65_536,
+    )
+    lr: float = setting(1e-3, "highest learning rate", gt=0, le=10)
+    warmup: float = setting(0.1, "share of the steps during which the learning rate rises", ge=0, le=1)
+    weight_decay: float = setting(0.05, "AdamW's, on matrices and kernels only", ge=0, le=10)
+    clip: float = setting(1.0, "largest norm of the gradient", gt=0, le=1e6, no_option="fixed")
+    label_smoothing: float = setting(0.05, "share of the class target spread over all classes", ge=0, le=0.9)
+    patch_weight: float = setting(
+        1.0, "weight of what the boxes teach the patches; 0: picture labels only", ge=0, le=1000
+    )
+    close_ups: float = setting(
+        0.6,
+        "share of the epochs that show close-ups of single pins only; none without boxes",
+        ge=0,
+        le=1,
+        metavar="SHARE",
+    )
+    close_up_px: int = setting(64, "side of a close-up: a pin and its neighbours", ge=32, le=4096, metavar="PX")
+    seed: int = setting(0, "seed of weights, order and augmentation", ge=0, le=2**31 - 1)
+    threads: int = setting(
+        1, "CPU threads; equal numbers give equal results", ge=1, le=1024, shown="as many as PyTorch finds cores"
+    )
+    input: Literal["image", "nsoart", "image+nsoart"] = setting(
+        "image", "which pictures of the dataset; image+nsoart stacks the channels of both", group="pictures"
+    )
+    augment: bool = setting(
+        True, "train on pictures as they are, not shifted, mirrored, brightened or made noisy", group="pictures"
+    )
+    accumulate: int = setting(
+        1, "batches per step, whose gradients are averaged", ge=1, le=4096, metavar="N", earlier=1
+    )
+    ema: float = setting(
+        0.0,
+        "measure and keep averaged weights, such as 0.99; 0: the weights themselves",
+        ge=0,
+        le=0.99999,
+        metavar="DECAY",
+        earlier=0.0,
+    )
+    patience: int = setting(
+        0,
+        "stop after N epochs with whole pictures without a better one; 0: never",
+        ge=0,
+        le=100_000,
+        metavar="N",
+        earlier=0,
+    )
+    stages: Annotated[tuple[int, ...], AfterValidator(_rising)] = setting(
+        (),
+        "keep a copy of the run, and look where it looks, after these epochs",
+        expected="rising epochs such as 300,400,500",
+        metavar="E,E,…",
+        earlier=(),
+    )
+    balanced: bool = setting(
+        False, "draw each class alike, whatever its share of the pictures", group="pictures", earlier=False
+    )
+    rows: Rows = setting(
+        "observable",
+        "all; those whose defects can be seen; of these, those outside the grey zone",
+        group="pictures",
+        earlier="all",
+    )
+    init: str = setting(
+        "",
+        "begin with the weights of this run (its classes may be others), or of a ViT as transformers saves it: "
+        "a folder, or its name on the Hub such as google/vit-base-patch16-224",
+        expected="a run, or a ViT as transformers saves it",
+        group="beginning",
+        metavar="WEIGHTS",
+        shown="random weights",
+        earlier="",
+    )
+    amp: Literal["bf16", "off"] = setting(
+        "off",
+        "compute in bfloat16, keep float32 weights",
+        choices=("auto", "bf16", "off"),
+        shown="auto: on a GPU that can",
+        earlier="off",
+    )
+    data_sha256: str = setting(
+        "",
+        "digest of the dataset's content; empty where its card has none",
+        expected="a digest, or nothing",
+        no_option="read from the dataset",
+        earlier="",
+    )
 
 
 def save_config(run: Path, model: ViTConfig, training: TrainingConfig) -> None:
     """Write RUN/config.json, and the files that transformers reads beside it."""
-    document = {"format": FORMAT, "version": VERSION, "model": asdict(model), "training": asdict(training)}
+    document = {"format": FORMAT, "version": VERSION, "model": asdict(model), "training": training.model_dump()}
     for name, text in hub_files.files_of(model).items():
         write_text(run / name, text)
     write_text(run / CONFIG, json.dumps({**document, **hub_files.keys_of(model)}, indent=2) + "\n")
@@ -147,16 +147,8 @@ def read_config(path: Path) -> tuple[ViTConfig, TrainingConfig]:
             outside of their ranges.
     """
     document = read_document(path, FORMAT, VERSION, {"model", "training", *hub_files.KEYS})
-    shape = {f.name: f.default for f in fields(ViTConfig) if f.name in LATER_MODEL}
-    defaults = {**asdict(TrainingConfig()), "rows": "all"}
-    settings = {key: defaults[key] for key in LATER}
-    model = section(ViTConfig, document.get("model"), f"{path} model", shape)
-    training = section(TrainingConfig, document.get("training"), f"{path} training", settings)
-    problems = [f"{path} model: {problem}" for problem in out_of_range(model, SHAPE_RANGES)]
-    problems += [f"{path} training: {problem}" for problem in training.problems()]
-    if problems:
-        raise InputError(problems)
-    return model, training
+    model = section(ViTConfig, document.get("model"), f"{path} model")
+    return model, section(TrainingConfig, document.get("training"), f"{path} training")
 
 
 def load_weights(model: ViT, tensors: Mapping[str, Tensor], place: str) -> None:

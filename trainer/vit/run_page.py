@@ -45,7 +45,7 @@ def write_page(run: Path) -> Path:
         "evaluation": measured_of(run / results.EVALUATION, evaluation) if evaluation else None,
         "evaluation_is_stale": (run / results.EVALUATION / results_folder.EVALUATION).is_file(),
         **_attention(run),
-        "settings": [[name, str(value)] for name, value in asdict(settings).items()],
+        "settings": [[name, str(value)] for name, value in settings.model_dump().items()],
         "network": [[name, str(value)] for name, value in asdict(config).items()],
     }
     run_folder.write_text(run / REPORT, render("trainer.vit", "run.html.j2", **context))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from trainer.core import frozen_threshold, metrics, run_folder
 from trainer.core.augmentation import Batch
-from trainer.core.distributed import Share, share_dropout
+from trainer.core.distributed import Share, share_dropout, start
 from trainer.core.loop import Measured, Schedule, Trained
 from trainer.core.run_folder import Row
 from trainer.core.split import Data
@@ -72,7 +72,7 @@ class ViTTrainee:
         model: The network from `build`.
         optimizer: Its optimizer.
         config: The training's settings.
-        share: This process's part, the one that the network was built with; alone by default.
+        share: This process's part, the one that the network was built with; by default started here.
     """
 
     def __init__(
@@ -84,10 +84,10 @@ class ViTTrainee:
         share: Share | None = None,
     ) -> None:
         self.network, self.optimizer, self.config = model, optimizer, config
-        self.share = share or Share()
+        self.device = next(model.parameters()).device
+        self.share = share or start(self.device, config.amp)
         self.classes = data.classes
         self.split, self.validation = data.splits["train"], data.splits["validation"]
-        self.device = next(model.parameters()).device
         self.close_ups = CloseUps(self.split, close_up_size(model.config, config), len(data.classes))
         self.plan = plan_of(self.split, config, self.close_ups)
         self.schedule = schedule_of(config, self.plan)
@@ -110,14 +110,14 @@ class ViTTrainee:
         self._tally()
         return ahead(steps_of(self.split, self.close_ups, self.config, self.plan, epoch, self.share))
 
-    def backward(self, batch: Portion, parts: int, is_last: bool) -> None:
+    def backward(self, batch: Portion, parts: int) -> None:
         """Add a portion's gradient; how many pictures and close-ups were right is counted."""
         loss = torch.zeros((), device=self.device)
         if batch.close_ups is not None and batch.centres is not None:
             loss = loss + self._close_up_loss(_on(self.device, batch.close_ups), batch.close_up_count, batch.centres)
         if batch.pictures is not None:
             loss = loss + self._picture_loss(_on(self.device, batch.pictures), batch.picture_count)
-        (loss / parts).backward()  # type: ignore[no-untyped-call]
+        self.share.accelerator.backward(loss / parts)
         self._sums[0] += loss.detach() / parts
 
     def _forward(self, pixels: Tensor, rows: int, views: int = 1) -> Prediction:
@@ -125,7 +125,7 @@ class ViTTrainee:
         self.share.rows, self.share.together = rows * views, views
         if views > 1:
             pixels = torch.unflatten(pixels, 0, (-1, views))
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.amp == "bf16"):
+        with self.share.accelerator.autocast():
             said = self.network(pixels)
         self.share.rows = None
         return Prediction(said.logits.float(), said.patch_logits.float())
@@ -162,10 +162,6 @@ class ViTTrainee:
             loss = loss + self.config.patch_weight * self._patch_loss(prediction.patch_logits, batch)
         self._sums[1] += (prediction.logits.argmax(1) == batch.labels).sum()
         return loss
-
-    def sum_gradients(self) -> None:
-        """Add up the gradients of all processes."""
-        self.share.sum_gradients(self.network)
 
     def trained(self, epoch: int, how: Trained) -> Row:
         """`stage`, `lr`, `train_loss`, `gradient_norm` (mean before clipping), `train_accuracy` (of the pictures; None

@@ -1,21 +1,20 @@
 """What a ViT says of a picture, or of a part from its views: the verdict, and the sheet that shows it to a person."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from torch import Tensor
 
+from generator.io.drawing import Cell, draw_ring, enlargement, grid, scaled, under_verdict
 from trainer.core.decision import decide
 from trainer.vit.network.letterbox import fit_of, pixels_of, rgb
 from trainer.vit.network.model import OK_CLASS, ViT, ViTConfig
 
-GREEN, RED = (40, 167, 69), (214, 48, 49)
-SMALLEST_SIDE = 512
-GAP = 4
+SIDE_PX = 512
 
 
 @dataclass(frozen=True)
@@ -175,42 +174,6 @@ def _heat_on(picture: Image.Image, heat: np.ndarray, config: ViTConfig) -> Image
     return Image.composite(Image.new("RGB", picture.size, (255, 40, 0)), picture, strength)
 
 
-def _column(picture: Image.Image, heat: np.ndarray, config: ViTConfig, peak: tuple[float, float] | None) -> Image.Image:
-    """A picture above its heat map, enlarged by a whole factor, with a ring round the peak (px) where there is one."""
-    picture = rgb(picture)
-    factor = max(1, -(-SMALLEST_SIDE // picture.width))
-    size = (picture.width * factor, picture.height * factor)
-    both = Image.new("RGB", (size[0], 2 * size[1] + GAP), "white")
-    both.paste(picture.resize(size, Image.Resampling.NEAREST), (0, 0))
-    both.paste(_heat_on(picture, heat, config).resize(size, Image.Resampling.NEAREST), (0, size[1] + GAP))
-    if peak is not None:
-        x, y = peak[0] * factor, peak[1] * factor
-        radius = 1.5 * config.patch_size * size[0] / config.width
-        draw = ImageDraw.Draw(both)
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline=RED, width=max(2, factor))
-    return both
-
-
-def _sheet(verdict: Verdict | PartVerdict, columns: Sequence[Image.Image], names: Sequence[str]) -> Image.Image:
-    """Columns side by side, under their names where they have any, under a bar with verdict, class and confidence."""
-    width = sum(one.width for one in columns) + GAP * (len(columns) - 1)
-    bar = max(28, columns[0].width // 22)
-    top = bar + (bar if names else 0)
-    sheet = Image.new("RGB", (width, top + max(one.height for one in columns)), "white")
-    draw = ImageDraw.Draw(sheet)
-    draw.rectangle((0, 0, width, bar), fill=GREEN if verdict.verdict == "OK" else RED)
-    text = verdict.verdict if verdict.label == OK_CLASS else f"{verdict.verdict}  {verdict.label}"
-    font = ImageFont.load_default(size=bar * 0.6)
-    draw.text((bar // 3, bar // 2), f"{text}  {verdict.confidence:.0%}", fill="white", font=font, anchor="lm")
-    left = 0
-    for index, one in enumerate(columns):
-        sheet.paste(one, (left, top))
-        if names:
-            draw.text((left + bar // 3, bar + bar // 2), names[index], fill="black", font=font, anchor="lm")
-        left += one.width + GAP
-    return sheet
-
-
 def annotate(picture: Image.Image, verdict: Verdict, heat: np.ndarray, model: ViT) -> Image.Image:
     """The picture and its heat map, one above the other, under a bar with verdict, class and confidence.
 
@@ -220,8 +183,7 @@ def annotate(picture: Image.Image, verdict: Verdict, heat: np.ndarray, model: Vi
         heat: (h, w) from `judge`.
         model: The network that judged.
     """
-    peak = verdict.peak_px if verdict.verdict == "NG" else None
-    return _sheet(verdict, [_column(picture, heat, model.config, peak)], ())
+    return _sheet({"": picture}, verdict, {"": heat}, model.config, "")
 
 
 def annotate_part(
@@ -231,9 +193,27 @@ def annotate_part(
     model: ViT,
 ) -> Image.Image:
     """The same of a part: its views side by side, the ring in the one with the peak."""
-    marked = verdict.peak_view if verdict.verdict == "NG" else None
-    columns = [
-        _column(picture, heats[view], model.config, verdict.peak_px if view == marked else None)
-        for view, picture in pictures.items()
-    ]
-    return _sheet(verdict, columns, list(pictures))
+    return _sheet(pictures, verdict, heats, model.config, verdict.peak_view)
+
+
+def _sheet(
+    pictures: Mapping[str, Image.Image],
+    verdict: Verdict | PartVerdict,
+    heats: Mapping[str, np.ndarray],
+    config: ViTConfig,
+    marked: str,
+) -> Image.Image:
+    """Pictures above their heat maps; where NG, a ring round the peak in the view `marked`."""
+    plain, warm = [], []
+    for view, picture in pictures.items():
+        picture = rgb(picture)
+        factor = enlargement(picture.size, SIDE_PX)
+        both = [scaled(one, factor) for one in (picture, _heat_on(picture, heats[view], config))]
+        if verdict.verdict == "NG" and view == marked:
+            x, y = verdict.peak_px
+            radius = 1.5 * config.patch_size * both[0].width / config.width
+            both = [draw_ring(one, (x * factor, y * factor), radius) for one in both]
+        plain.append(Cell(both[0], [view] if view else []))
+        warm.append(Cell(both[1]))
+    said = "" if verdict.label == OK_CLASS else verdict.label
+    return under_verdict(grid([plain, warm]), verdict.verdict, f"{said}  {verdict.confidence:.0%}".strip())

@@ -354,15 +354,15 @@ def test_every_broken_input_is_named_and_nothing_is_written(tmp_path, capsys):
                 f"expected COCO's segmentation, got: {got}",
             )
             for given, got in (
-                ({"size": [40, 64], "counts": "zzzzzzzz~~~~"}, "run lengths with 'z'"),
+                ({"size": [40, 64], "counts": "zzzzzzzz~~~~"}, "run lengths with the wrong character 'z'"),
                 ({"size": [40, 64], "counts": "oooo"}, "run lengths that end within a number"),
-                ({"size": [40, 64], "counts": "1111"}, "runs that do not sum to 40 x 64 px"),
-                ({"size": [40, 64], "counts": [10, 5]}, "runs that do not sum"),
-                ({"size": [40, 64], "counts": [2561, -1]}, "runs that do not sum"),
-                ({"size": [64, 40], "counts": [2560]}, "one of size [64, 40], the picture's is [40, 64]"),
+                ({"size": [40, 64], "counts": "1111"}, "run lengths whose sum is not 40 x 64 px"),
+                ({"size": [40, 64], "counts": [10, 5]}, "run lengths whose sum is not"),
+                ({"size": [40, 64], "counts": [2561, -1]}, "run lengths whose sum is not"),
+                ({"size": [64, 40], "counts": [2560]}, "size [64, 40] in place of the picture's [40, 64]"),
                 ({"size": [40, 64]}, "no 'counts'"),
-                ([[1, 1, 5, float("nan"), 5, 5]], "[1, 1, 5, nan, 5, 5] in place of three points"),
-                ([[1, 1, 1e9, 1, 5, 5]], "a polygon far outside of 64 x 40 px"),
+                ([[1, 1, 5, float("nan"), 5, 5]], "[1, 1, 5, nan, 5, 5] in place of a polygon of three"),
+                ([[1, 1, 1e9, 1, 5, 5]], "a polygon far outside the picture of 64 x 40 px"),
             )
         ),
         *(

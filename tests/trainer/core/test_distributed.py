@@ -3,7 +3,10 @@
 import csv
 import itertools
 import socket
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,8 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from tests.trainer.vit.vit_process import start
-from trainer.core.distributed import Share, SharedDropout
+from tests.trainer.vit import vit_process
+from trainer.core.distributed import Share, SharedDropout, start
+from trainer.core.errors import InputError
+from trainer.core.options import device_of
 from trainer.vit import command
 from trainer.vit.command import main
 
@@ -21,16 +26,22 @@ OPTIONS = ("--epochs", "3", "--close-ups", "0.34", "--dropout", "0.1", "--ema", 
 GENTLE = ("--lr", "1e-4", "--balanced", "--no-check")
 
 
-def together(data: Path, run: Path, *options: str, count: int = 2) -> str:
-    """Processes on this machine, with the environment that `torchrun` gives them; what they said."""
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return free.getsockname()[1]
+
+
+def together(data: Path, run: Path, *options: str, count: int = 2, train: vit_process.Command = main) -> str:
+    """Processes on this machine, with the environment that `torchrun` gives them; what they said."""
+    port = free_port()
     shared = {"WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     arguments = ["--data", str(data), "--out", str(run), "--device", "cpu", *options]
     said = run.parent / f"{run.name}.txt"
     processes = [
-        start(arguments, said, {k: str(v) for k, v in {**shared, "RANK": rank, "LOCAL_RANK": rank}.items()})
+        vit_process.start(
+            arguments, said, {k: str(v) for k, v in {**shared, "RANK": rank, "LOCAL_RANK": rank}.items()}, train
+        )
         for rank in range(count)
     ]
     for process in processes:
@@ -79,6 +90,43 @@ def test_two_processes_go_on_where_they_were_stopped(pair, tiny_dataset, small_o
         assert (broken / name).read_bytes() == (pair[0] / name).read_bytes(), name
 
 
+def test_accelerates_launcher_trains_the_same_network(pair, tiny_dataset, small_options, tmp_path):
+    run = tmp_path / "run"
+    # Several processes without MPI: Accelerate has them for GPUs only; `--device cpu` keeps these on the CPU.
+    launch = (sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2")
+    launch += ("--mixed_precision", "bf16", "--main_process_port", str(free_port()), "-m", "trainer.vit")
+    words = [*launch, "--data", str(tiny_dataset), "--out", str(run), *small_options, *OPTIONS, *GENTLE]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("epoch    3") == 1
+    for name in ("best.safetensors", "state.safetensors"):
+        assert (run / name).read_bytes() == (pair[0] / name).read_bytes(), name
+
+
+def test_one_python_process_trains_in_one_precision_and_then_in_the_other(monkeypatch):
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp16")  # `--amp` decides
+    monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")
+    threads = torch.get_num_threads()
+    x = torch.ones(2, 2, requires_grad=True)
+    for amp, kind in (("bf16", torch.bfloat16), ("off", torch.float32), ("bf16", torch.bfloat16)):
+        share = start(torch.device("cpu"), amp)
+        with share.accelerator.autocast():
+            assert (x @ x).dtype is kind
+        assert (share.rank, share.count, share.accelerator.device.type) == (0, 1, "cpu")
+    share.accelerator.backward(x.sum())
+    assert torch.equal(x.grad, torch.ones(2, 2))
+    assert torch.get_num_threads() == threads
+
+
+def test_a_launcher_hides_the_gpus(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert device_of("auto").type == device_of("cuda").type == "cuda"
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
+    assert device_of("auto").type == "cpu"
+    with pytest.raises(InputError, match="--device cuda: expected a GPU that PyTorch can use, got none"):
+        device_of("cuda")
+
+
 @given(st.integers(0, 200), st.integers(1, 17))
 def test_all_parts_together_are_the_whole(rows, count):
     parts = [list(range(rows))[Share(rank, count).own(rows)] for rank in range(count)]
@@ -110,11 +158,7 @@ def test_an_environment_that_is_not_torchruns(tiny_dataset, tmp_path, monkeypatc
 
 
 def test_fewer_pictures_than_processes(tiny_dataset, tmp_path, monkeypatch, capsys):
-    class Three(Share):
-        def wait(self) -> None:
-            pass
-
-    monkeypatch.setattr(command, "join", lambda device: (Three(0, 3), device))
+    monkeypatch.setattr(command, "start", lambda device, amp: Share(0, 3, SimpleNamespace(device=device)))
     options = ["--batch-size", "2", "--device", "cpu"]
     assert main(["--data", str(tiny_dataset), "--out", str(tmp_path / "run"), *options]) == 2
     assert "for each of 3 processes, got 2" in capsys.readouterr().err

@@ -16,8 +16,10 @@ pytest.importorskip("transformers")
 pytest.importorskip("peft")
 pytest.importorskip("pycocotools")
 
+from generator.io.palette import hue, rgb
 from tests.generator.reporting.page_reader import read_page
 from tests.trainer.conftest import dying_in_epoch, png_bytes
+from tests.trainer.core.test_distributed import together
 from tests.trainer.florence2.florence2_rows import detection_of, with_answers
 from trainer import evaluate, predict
 from trainer.core import held_out, run_folder
@@ -26,7 +28,6 @@ from trainer.core.run_folder import read_tensors
 from trainer.florence2 import (
     command,
     comparison,
-    drawing,
     evaluation,
     forgetting,
     lora,
@@ -128,6 +129,27 @@ def test_a_run_that_ran_out_of_time_and_went_on_has_the_same_model(dataset, fini
         ours, theirs = (read_tensors(place / name) for place in (run, finished))
         assert ours[1] == theirs[1] and all(torch.equal(ours[0][key], theirs[0][key]) for key in theirs[0])
     assert (run / "config.json").read_bytes() == (finished / "config.json").read_bytes()
+
+
+def test_two_processes_with_half_the_batch_equal_one_and_resume_to_the_bit(make_rows, make_dataset, tmp_path):
+    """Pictures whose answers have as many tokens: the mean of two batches' losses is the loss of both in one."""
+    rows = [row for row in with_answers(make_rows("train", 12, 0)) if row["bbox_str"]]
+    data = make_dataset(tmp_path / "data", {"train": rows, "validation": with_answers(make_rows("validation", 3, 1))})
+    words = [*SMALL, "--epochs", "2", "--scaffold", "0", "--close-ups", "0", "--no-augment", "--lr", "1e-4"]
+    alone, run, broken = (tmp_path / name for name in ("alone", "run", "broken"))
+    assert command.main(["--data", str(data), "--out", str(alone), *words]) == 0
+    said = together(data, run, *words, "--batch-size", "2", train=command.main)
+    assert said.count("run: ") == 1
+    # AdamW turns the rounding of a gradient that is zero into steps; its moments keep the gradients' own scale.
+    ours, theirs = (read_tensors(place / "state.safetensors")[0] for place in (run, alone))
+    moments, expected = (
+        torch.cat([tensor.flatten() for name, tensor in state.items() if name.startswith("optimizer.exp_avg.")])
+        for state in (ours, theirs)
+    )
+    assert torch.linalg.vector_norm(moments - expected) < 1e-4 * torch.linalg.vector_norm(expected)
+    together(data, broken, *words, "--batch-size", "2", "--time-limit", "1e-6", train=command.main)
+    together(data, broken, "--resume", train=command.main)
+    assert (broken / "state.safetensors").read_bytes() == (run / "state.safetensors").read_bytes()
 
 
 def test_positions_are_seen_where_pictures_train(dataset, tmp_path):
@@ -300,7 +322,7 @@ def test_an_annotated_picture_shows_the_box():
     sheet = verdicts.annotate(Image.new("RGB", (128, 64)), verdict)
     assert verdict.verdict == "NG" and verdict.boxes[0].address is None
     bar = sheet.height - 64 * 6
-    assert sheet.getpixel((20 * 6 - 2, bar + 25 * 6)) == drawing.COLOURS["NUKENG"]
+    assert sheet.getpixel((20 * 6 - 2, bar + 25 * 6)) == rgb(hue("NUKENG").on_picture)
 
 
 def test_predict_refuses_options_of_the_other_kind(finished, trained_run, tmp_path, capsys):

@@ -13,6 +13,7 @@ from trainer.florence2.metrics import (
     ceilings,
     counts,
     hits,
+    iou,
     map50_interval,
     mean_average_precision,
     pin_at,
@@ -79,6 +80,13 @@ def test_our_average_precision_is_pycocotools():
     assert ours == pytest.approx(mean_average_precision(pictures, ["BENDNG"])["map50"], abs=1e-6)
     low, high = map50_interval(pictures, ["BENDNG"])
     assert low < ours < high
+
+
+def test_overlap_is_zero_also_of_boxes_without_area():
+    assert iou([(0, 0, 2, 2), (3, 3, 3, 3)], [(1, 0, 3, 2), (3, 3, 3, 3)]).tolist() == [
+        [pytest.approx(1 / 3), 0],
+        [0, 0],
+    ]
 
 
 def test_hits_take_each_truth_once_and_need_the_label():

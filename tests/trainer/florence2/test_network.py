@@ -1,7 +1,6 @@
 """The tiny model, what trains of it, the loss's self-test, and answers that it learned by heart."""
 
 import json
-from dataclasses import replace
 
 import pytest
 import torch
@@ -225,7 +224,7 @@ def test_a_share_is_not_exceeded_but_by_one_block(model, share):
 
 
 def test_frozen_parameters_do_not_move_and_the_head_is_not_kept(model, collator):
-    config = replace(DetectionConfig(), scaffold=1.0)
+    config = DetectionConfig(scaffold=1.0)
     choose_parameters(model, "decoder")
     trainee = DetectionLosses(model, config, collator)
     before = {n: p.detach().clone() for n, p in trainee.named_parameters()}
@@ -285,7 +284,7 @@ def test_a_close_up_s_guide_and_places_are_those_of_the_whole_picture(model, col
 
 
 def test_a_spread_target_is_kindest_to_the_nearest_bins(model, collator):
-    trainee = DetectionLosses(model, replace(DetectionConfig(), scaffold=0.0, location_smoothing=3.0), collator)
+    trainee = DetectionLosses(model, DetectionConfig(scaffold=0.0, location_smoothing=3.0), collator)
     ids = collator.vocabulary.location_ids
 
     def loss(said: int) -> float:
@@ -330,7 +329,7 @@ def test_the_average_follows_and_is_put_back(model):
 
 
 def test_the_rate_warms_up_and_falls():
-    config = replace(DetectionConfig(), lr=1.0, warmup=0.1)
+    config = DetectionConfig(lr=1.0, warmup=0.1)
     rates = [learning_rate(step, 100, schedule_of(config)) for step in range(100)]
     assert rates[0] == pytest.approx(0.1) and rates[9] == pytest.approx(1.0)
     assert rates[10:] == sorted(rates[10:], reverse=True) and rates[-1] < 0.02

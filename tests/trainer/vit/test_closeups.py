@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from trainer.core.augmentation import example_seeds
+from trainer.core.augmentation import cut, example_seeds
 from trainer.core.data import load_data
 from trainer.core.split import IGNORED
-from trainer.vit.closeups import CloseUps, cut, whole_inside
+from trainer.vit.closeups import CloseUps, whole_inside
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def split(tiny_dataset):
 
 def test_cut_moves_boxes_and_repeats_the_border():
     pixels = torch.arange(3 * 8 * 10, dtype=torch.float32).view(3, 8, 10)
-    square, boxes = cut(pixels, torch.tensor([[2.0, 3.0, 4.0, 5.0]]), -2, 1, 6)
+    square, boxes = cut(pixels, torch.tensor([[2.0, 3.0, 4.0, 5.0]]), -2, 1, (6, 6))
     assert square.shape == (3, 6, 6)
     assert torch.equal(square[:, :, 2:], pixels[:, 1:7, :4])
     assert torch.equal(square[:, :, 0], pixels[:, 1:7, 0])

@@ -13,6 +13,7 @@ from trainer.core import loop, run_folder
 from trainer.core.data import load_data
 from trainer.core.ema import Average
 from trainer.core.loop import Schedule, train_epoch
+from trainer.core.settings import fields_of
 from trainer.core.state import RunState, save_state
 from trainer.vit import loader, training
 from trainer.vit import run as vit_run
@@ -47,7 +48,7 @@ def test_two_half_batches_equal_one_whole(tiny):
     """Without boxes and close-ups, whose class weights are those of a batch."""
     base = TrainingConfig(epochs=1, batch_size=6, patch_weight=0, augment=False, threads=1)
     whole = one_epoch(tiny, base).state_dict()
-    halves = one_epoch(tiny, replace(base, batch_size=3, accumulate=2)).state_dict()
+    halves = one_epoch(tiny, base.changed({"batch_size": 3, "accumulate": 2})).state_dict()
     for name, tensor in whole.items():
         torch.testing.assert_close(halves[name], tensor, rtol=1e-3, atol=2e-5)
 
@@ -217,12 +218,12 @@ def test_wrong_settings_exit_with_2(tiny_dataset, tmp_path, capsys, options, sai
 @pytest.mark.parametrize(
     ("part", "key", "value", "said"),
     [
-        ("training", "accumulate", 0, "accumulate: expected a number from 1 to 4096, got 0"),
-        ("training", "lr", -1, "lr: expected a number above 0 to 10, got -1"),
-        ("training", "ema", float("nan"), "ema: expected a number from 0 to 0.99999, got nan"),
-        ("training", "rows", "some", "rows: expected one of all, observable, clear, got 'some'"),
-        ("training", "stages", [3, 2], "stages: expected rising epochs, got [3, 2]"),
-        ("model", "mlp_ratio", -1, "mlp ratio: expected a number above 0, got -1"),
+        ("training", "accumulate", 0, "key 'accumulate': expected a whole number from 1 to 4096, got 0"),
+        ("training", "lr", -1, "key 'lr': expected a number above 0 to 10, got -1"),
+        ("training", "ema", float("nan"), "key 'ema': expected a number from 0 to 0.99999, got nan"),
+        ("training", "rows", "some", "key 'rows': expected one of all, observable, clear, got 'some'"),
+        ("training", "stages", [3, 2], "key 'stages': expected rising epochs such as 300,400,500, got [3, 2]"),
+        ("model", "mlp_ratio", -1, "key 'mlp_ratio': expected a number from 0.5 to 16, got -1"),
     ],
 )
 def test_a_config_s_values_have_the_options_ranges(trained_run, tiny_dataset, tmp_path, capsys, part, key, value, said):
@@ -274,8 +275,10 @@ def test_a_run_from_before_these_options_is_read(trained_run, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(trained_run, run)
     document = json.loads((run / "config.json").read_text())
-    for key in vit_run.LATER:
-        document["training"].pop(key)
+    for part, model in (("training", vit_run.TrainingConfig), ("model", ViTConfig)):
+        for key, one in fields_of(model).items():
+            if "earlier" in one.asked:
+                document[part].pop(key)
     (run / "config.json").write_text(json.dumps(document))
     _, settings = vit_run.load_config(run)
     assert settings.ema == 0 and settings.rows == "all" and settings.stages == ()

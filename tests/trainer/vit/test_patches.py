@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from trainer.core.augmentation import Batch, augment, example_seeds, mirror, shift, shift_range, turn
+from trainer.core.augmentation import Batch, augment, drawn_shift, example_seeds, mirror, shift, turn
 from trainer.core.split import IGNORED
 from trainer.vit.patches import (
     UNDECIDED,
@@ -77,6 +77,13 @@ def test_mirrored_boxes_hold_the_mirrored_pixels(across, down):
     assert moved_pixels.sum() == pixels.sum()
 
 
+def test_a_turned_box_may_leave_the_picture_and_none_may_be_there():
+    turned = turn(torch.zeros(3, 64, 96), torch.tensor([[0.0, 0.0, 96.0, 64.0]]), 0, 1.5)[1]
+    assert turned[0].tolist() == pytest.approx([-24, -16, 120, 80], abs=1e-3)
+    assert turn(torch.zeros(3, 64, 96), torch.zeros(0, 4), 3, 1.1)[1].shape == (0, 4)
+    assert mirror(torch.zeros(3, 64, 96), torch.zeros(0, 4), True, True)[1].shape == (0, 4)
+
+
 @pytest.mark.parametrize(("angle_deg", "zoom"), [(90, 1.0), (0, 1.5), (10, 0.8), (-25, 1.2)])
 def test_turned_boxes_hold_the_turned_pixels(angle_deg, zoom):
     pixels = torch.zeros(3, 64, 96)
@@ -85,14 +92,23 @@ def test_turned_boxes_hold_the_turned_pixels(angle_deg, zoom):
     rows, columns = torch.nonzero(moved_pixels[0] > 0.5, as_tuple=True)
     seen = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
     assert moved_boxes[0].tolist() == pytest.approx([float(v) for v in seen], abs=1.2)
+    # The outermost pixels are rounded, the middle is exact.
+    weight = moved_pixels[0] / moved_pixels[0].sum()
+    middle = [(weight.sum(0) * (torch.arange(96) + 0.5)).sum(), (weight.sum(1) * (torch.arange(64) + 0.5)).sum()]
+    x1, y1, x2, y2 = moved_boxes[0].tolist()
+    assert [(x1 + x2) / 2, (y1 + y2) / 2] == pytest.approx([float(v) for v in middle], abs=0.1)
     assert moved_pixels.sum().item() == pytest.approx(pixels.sum().item() * zoom**2, rel=0.05)
 
 
 def test_shifts_keep_every_box_inside():
-    low_x, high_x, low_y, high_y = shift_range(
-        torch.tensor([[3.0, 0.0, 10.0, 8.0], [40.0, 10.0, 62.5, 20.0]]), (64, 32)
-    )
-    assert (low_x, high_x, low_y, high_y) == (-3, 1, 0, 8)
+    boxes = torch.tensor([[3.0, 0.0, 10.0, 8.0], [40.0, 10.0, 62.5, 20.0]])
+    lowest, highest = (drawn_shift(boxes, (64, 32), (8, 8), [draw, draw]) for draw in (0.0, 0.999))
+    assert (lowest, highest) == ((-3, 0), (1, 8))
+    assert {drawn_shift(boxes[:0], (64, 32), (2, 1), [n / 100, n / 100]) for n in range(100)} >= {
+        (-2, -1),
+        (0, 0),
+        (2, 1),
+    }
 
 
 def test_augmentation_moves_the_bright_pin_with_its_box_and_mirrors_only_where_allowed():

@@ -33,8 +33,8 @@ This file goes along with every run, so that transformers alone can build the ne
 """
 
 import math
-from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
@@ -43,8 +43,9 @@ from torch import Tensor, nn
 from .errors import InputError
 
 OK_CLASS = "OK"
-STEMS = ("conv", "linear")
-POSITIONS = ("rotary", "learned")
+Stem = Literal["conv", "linear"]
+Positions = Literal["rotary", "learned"]
+STEMS, POSITIONS = get_args(Stem), get_args(Positions)
 # The usual shapes of vision transformers (Touvron et al. 2021, DeiT, table 1).
 SIZES = {
     "tiny": {"dim": 192, "depth": 12, "heads": 3, "mlp_ratio": 4.0},
@@ -53,55 +54,60 @@ SIZES = {
 }
 
 
+def _said(description: str, **asked: Any) -> dict[str, Any]:
+    """A field's metadata: what it is, its range from `ge` to `le`, and what only the trainer's options need."""
+    return {"description": description, **asked}
+
+
+def _setting(default: Any, description: str, **asked: Any) -> Any:
+    """A field with a default."""
+    return field(default=default, metadata=_said(description, **asked))
+
+
 @dataclass(frozen=True)
 class ViTConfig:
-    """Everything that the weights' shapes and meaning depend on.
+    """Everything that the weights' shapes and meaning depend on; each field's metadata say what it is."""
 
-    Args:
-        classes: Class names in label order; `OK` must be one of them.
-        width, height: Picture size in px.
-        channels: Channels of a picture.
-        mean, std: Per channel, of pixels in [0, 1], over the training pictures.
-        patch_size: Stride of the patches in px: 4, 8 or 16; with a linear stem 2 to 64.
-        dim: Width of a token. A multiple of 4 * heads.
-        depth: Number of blocks.
-        heads: Attention heads per block.
-        mlp_ratio: Hidden width of a block's MLP over `dim`.
-        stem_width: Channels after the stem's first convolution.
-        stem_depth: Residual convolutions after each of the stem's later strides.
-        dropout: Share of the residual branches' outputs set to zero in training.
-        registers: Tokens beside the patches' own.
-        stem: `conv`, or `linear`: one convolution with the patch's stride.
-        positions: `rotary`, or `learned`: an embedding added per place of the grid.
-        views: Cameras whose pictures of a part are judged together; empty: each picture by itself.
-    """
-
-    classes: tuple[str, ...]
-    width: int
-    height: int
-    channels: int = 3
-    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
-    std: tuple[float, ...] = (0.25, 0.25, 0.25)
-    patch_size: int = 8
-    dim: int = 128
-    depth: int = 2
-    heads: int = 4
-    mlp_ratio: float = 3.0
-    stem_width: int = 32
-    stem_depth: int = 2
-    dropout: float = 0.0
-    registers: int = 0
-    stem: str = "conv"
-    positions: str = "rotary"
-    views: tuple[str, ...] = ()
+    classes: tuple[str, ...] = field(metadata=_said("class names in label order, `OK` among them", no_option="data's"))
+    width: int = field(metadata=_said("width of a picture in px", ge=1, no_option="--image-size"))
+    height: int = field(metadata=_said("height of a picture in px", ge=1, no_option="--image-size"))
+    channels: int = _setting(3, "channels of a picture", ge=1, no_option="those of --input")
+    mean: tuple[float, ...] = _setting((0.5,) * 3, "mean of pixels in [0, 1] per channel", no_option="training data's")
+    std: tuple[float, ...] = _setting((0.25,) * 3, "spread of pixels in [0, 1], likewise", no_option="training data's")
+    patch_size: int = _setting(8, "side of a patch in px, not above a pin's width", choices=(4, 8, 16))
+    dim: int = _setting(128, "width of a token, a multiple of 4 * --heads", ge=8, le=4096)
+    depth: int = _setting(2, "transformer blocks", ge=0, le=48)
+    heads: int = _setting(4, "attention heads per block", ge=1, le=64)
+    mlp_ratio: float = _setting(3.0, "width of a block's MLP over --dim", ge=0.5, le=16)
+    stem_width: int = _setting(
+        32,
+        "channels of the stem's first convolution; each later one has twice as many, up to --dim",
+        ge=1,
+        le=1024,
+        metavar="N",
+    )
+    stem_depth: int = _setting(2, "residual convolutions per later stride of the stem", ge=0, le=64, no_option="fixed")
+    dropout: float = _setting(0.0, "share of the residual branches' outputs set to zero in training", ge=0, le=0.9)
+    registers: int = _setting(0, "tokens beside the patches'", ge=0, le=64, metavar="N", earlier=0)
+    stem: Stem = _setting("conv", "convolutions, or a linear layer per patch", earlier="conv", no_option="--init's")
+    positions: Positions = _setting("rotary", "rotary, or learned per place", earlier="rotary", no_option="--init's")
+    views: tuple[str, ...] = _setting((), "cameras judged together; none: each alone", earlier=(), no_option="--views")
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            if field.name in ("classes", "mean", "std", "views"):
-                object.__setattr__(self, field.name, tuple(getattr(self, field.name)))
-        problems = [problem for holds, problem in self._expectations() if not holds]
+        for name in ("classes", "mean", "std", "views"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        problems = [problem for holds, problem in (*self._ranges(), *self._expectations()) if not holds]
         if problems:
             raise InputError(problems)
+
+    def _ranges(self) -> list[tuple[bool, str]]:
+        """Whether each number lies in its field's range, with what is said where it does not."""
+        bounded = [(one.name, one.metadata) for one in fields(self) if "ge" in one.metadata]
+        limits = [(name, getattr(self, name), said["ge"], said.get("le", math.inf)) for name, said in bounded]
+        return [
+            (low <= value <= high, f"{name}: expected a number from {low:g} to {high:g}, got {value}")
+            for name, value, low, high in limits
+        ]
 
     def _expectations(self) -> list[tuple[bool, str]]:
         """What must hold of a shape, each with what is said where it does not."""
@@ -120,7 +126,6 @@ class ViTConfig:
                 self.stem not in STEMS or self.patch_size in patch_sizes,
                 f"patch size: expected {words} px, got {self.patch_size}",
             ),
-            (self.registers >= 0, f"registers: expected 0 or more, got {self.registers}"),
             (
                 min(self.width, self.height) >= 2 * self.patch_size,
                 f"picture size: expected at least 2 patches of {self.patch_size} px each way, "
@@ -131,11 +136,6 @@ class ViTConfig:
                 f"dim: expected a multiple of 4 * heads = {4 * self.heads}, got {self.dim}",
             ),
             (
-                self.depth >= 0 and self.stem_depth >= 0 and self.stem_width >= 1,
-                "depth, stem depth and stem width: expected at least 0, 0 and 1, "
-                f"got {self.depth}, {self.stem_depth} and {self.stem_width}",
-            ),
-            (
                 len(self.mean) == len(self.std) == self.channels,
                 f"mean and std: expected {self.channels} numbers each",
             ),
@@ -143,8 +143,6 @@ class ViTConfig:
                 len(self.views) != 1 and len(set(self.views)) == len(self.views),
                 f"views: expected none, or two and more that differ, got {list(self.views)}",
             ),
-            (self.mlp_ratio > 0, f"mlp ratio: expected a number above 0, got {self.mlp_ratio}"),
-            (0 <= self.dropout < 1, f"dropout: expected 0 <= dropout < 1, got {self.dropout}"),
         ]
 
     @property

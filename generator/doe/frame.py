@@ -1,0 +1,42 @@
+"""A manifest as pandas tables, made from its `Run` objects, so that manifests have a single parser.
+
+pandas is imported only when a table is made, so that `--help` does not wait for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from blender_scripts.manifest.defects import worst_kind
+from blender_scripts.manifest.reader import Manifest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FACTORS = ("scene", "housing", "terminal", "camera", "lighting", "marking")
+
+
+def factors_of(manifest: Manifest) -> pd.DataFrame:
+    """One row of text per picture: `defect`, FACTORS, and the user's own columns, one of which may be `defect` too."""
+    import pandas as pd
+
+    kinds = ["+".join(sorted({defect.kind for defect in run.defects})) or worst_kind(()) for run in manifest.runs]
+    rows = pd.DataFrame([run.row() for run in manifest.runs])
+    factors = rows[[*FACTORS, *manifest.runs[0].extra]].astype(str)
+    return pd.concat([pd.Series(kinds, name="defect"), factors], axis=1)
+
+
+def defects_by_position(manifest: Manifest, scene: str) -> pd.DataFrame:
+    """Number of defects at each position of a scene (rows: addresses) in each split (columns)."""
+    import pandas as pd
+
+    found = [
+        (address, run.split)
+        for run in manifest.runs
+        if run.scene == scene
+        for defect in run.defects
+        for address in defect.addresses
+    ]
+    counts = pd.DataFrame(found, columns=["address", "split"]).value_counts().unstack(fill_value=0)
+    places = [position.address for position in manifest.connectors[scene].positions]
+    return counts.reindex(index=places, columns=dict.fromkeys(run.split for run in manifest.runs), fill_value=0)

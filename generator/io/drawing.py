@@ -1,0 +1,266 @@
+"""Draw on pictures: boxes with labels, a bar with the verdict, and sheets of pictures with captions.
+
+All drawing on pictures is in this module. A box's line lies around the boxed area, its label in a free place next to
+it; a label without a free place is written below the picture. Line width and letter size scale with the picture.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from generator.io.palette import hue, rgb
+from generator.io.pictures import eight_bit, plain
+
+INK, QUIET, PAPER = (26, 31, 38), (98, 109, 122), (255, 255, 255)
+_GAP = 8
+
+Ink = tuple[int, int, int]
+Rectangle = tuple[int, int, int, int]
+
+
+class Box(NamedTuple):
+    """A box to draw on a picture.
+
+    Args:
+        xyxy: x1, y1, x2, y2 in px of the picture; pixel corners are whole numbers.
+        label: class or verdict; it sets the colour.
+        text: written next to the box; may be empty.
+    """
+
+    xyxy: Sequence[float]
+    label: str
+    text: str = ""
+
+
+class Cell(NamedTuple):
+    """One picture of a sheet, and the lines of text above it, each optionally with a colour."""
+
+    picture: Image.Image
+    captions: Sequence[str | tuple[str, Ink]] = ()
+
+
+def enlargement(size: tuple[int, int], about: int) -> int:
+    """The whole factor that enlarges a picture (size in px) to a longer side of about `about` px; at least 1."""
+    return max(1, round(about / max(size)))
+
+
+def fit(size: tuple[int, int], within: tuple[int, int]) -> float:
+    """The factor that scales a picture (size in px) to fit `within` (width, height) px; whole if it enlarges."""
+    scale = min(within[0] / size[0], within[1] / size[1])
+    return scale if scale < 1 else int(scale)
+
+
+def scaled(picture: Image.Image, factor: float) -> Image.Image:
+    """A picture of any mode as RGB, scaled: enlarged pixels are squares, reduction is smooth."""
+    size = max(1, round(picture.width * factor)), max(1, round(picture.height * factor))
+    resample = Image.Resampling.NEAREST if factor >= 1 else Image.Resampling.LANCZOS
+    picture = eight_bit(plain(picture, "picture")).convert("RGB")
+    return picture.resize(size, resample) if size != picture.size else picture.copy()
+
+
+def line_px(size: tuple[int, int]) -> int:
+    """Line width in px on a picture of this size in px."""
+    return max(1, round(math.sqrt(size[0] * size[1]) / 300))
+
+
+def draw_boxes(picture: Image.Image, boxes: Sequence[Box], factor: float = 1) -> Image.Image:
+    """Draw boxes with their texts on a scaled copy of a picture, in the colours of their labels.
+
+    Args:
+        picture: of any mode.
+        boxes: may overlap, and reach beyond the picture.
+        factor: by which the picture is enlarged or reduced.
+
+    Returns:
+        RGB, of the picture's size times `factor`; larger if texts without a free place are written below the picture.
+    """
+    sheet = scaled(picture, factor)
+    draw = ImageDraw.Draw(sheet)
+    line = line_px(sheet.size)
+    frames = [_frame(box.xyxy, factor, line, sheet.size) for box in boxes]
+    for frame, box in zip(frames, boxes, strict=True):
+        x1, y1, x2, y2 = frame
+        draw.rectangle((x1 - 1, y1 - 1, x2, y2), outline=INK)  # visible on bright plastic too
+        draw.rectangle((x1, y1, x2 - 1, y2 - 1), outline=rgb(hue(box.label).on_picture), width=line)
+    letters = _Letters(math.sqrt(sheet.width * sheet.height) / 28)
+    taken = list(frames)
+    below: list[tuple[str, Ink]] = []
+    for frame, box in zip(frames, boxes, strict=True):
+        if not box.text:
+            continue
+        text, ink = _written(box.text), rgb(hue(box.label).text_on_picture)
+        left, top, right, bottom = letters.font.getbbox(text, stroke_width=line)
+        extent = int(np.ceil(right - left)), int(np.ceil(bottom - top))
+        place = _free_place(frame, extent, sheet.size, taken)
+        if place is None:
+            below.append((text, ink))
+        else:
+            taken.append(place)
+            at = place[0] - left, place[1] - top
+            draw.text(at, text, ink, letters.font, stroke_width=line, stroke_fill=INK)
+    return _with_lines_below(sheet, below, letters) if below else sheet
+
+
+def placeholder(size: tuple[int, int], text: str) -> Image.Image:
+    """An empty frame of this size (w, h) in px with a text, in place of a missing picture."""
+    sheet = Image.new("RGB", size, PAPER)
+    draw = ImageDraw.Draw(sheet)
+    draw.rectangle((0, 0, size[0] - 1, size[1] - 1), outline=QUIET)
+    draw.text((_GAP, _GAP), text, QUIET, _Letters(12).font)
+    return sheet
+
+
+def draw_ring(picture: Image.Image, centre: tuple[float, float], radius: float) -> Image.Image:
+    """A copy of an RGB picture with a ring in the colour of NG; centre (x, y) and radius in px."""
+    sheet = picture.copy()
+    (x, y), line = centre, 2 * line_px(picture.size)
+    for ink, r, width in ((INK, radius + 1, line + 2), (rgb(hue("NG").text_on_picture), radius, line)):
+        ImageDraw.Draw(sheet).ellipse((x - r, y - r, x + r, y + r), outline=ink, width=width)
+    return sheet
+
+
+def under_verdict(picture: Image.Image, verdict: str, text: str) -> Image.Image:
+    """A picture under a bar in the verdict's colour, with the verdict and a text in as many lines as needed."""
+    return _under_bar(
+        picture,
+        f"{verdict}  {text}".strip(),
+        _Letters(math.sqrt(picture.width * picture.height) / 28),
+        rgb(hue(verdict).on_white),
+        PAPER,
+    )
+
+
+def under_title(picture: Image.Image, title: str) -> Image.Image:
+    """A picture under a line of text."""
+    return _under_bar(picture, title, _Letters(picture.width / 60), PAPER, INK)
+
+
+def grid(lines: Iterable[Sequence[Cell]]) -> Image.Image:
+    """Arrange pictures with captions on one sheet, each column as wide as its widest picture.
+
+    Args:
+        lines: rows of cells; they may differ in length. Captions are shortened to the column's width.
+    """
+    rows = [list(row) for row in lines]
+    letters = _Letters(max(cell.picture.width for row in rows for cell in row) / 36)
+    step = letters.step
+    columns = max(map(len, rows))
+    widths = [max(row[c].picture.width for row in rows if c < len(row)) for c in range(columns)]
+    heads = [step * max(len(cell.captions) for cell in row) for row in rows]
+    heights = [max(cell.picture.height for cell in row) for row in rows]
+    size = sum(widths) + _GAP * (columns + 1), sum(heads) + sum(heights) + _GAP * (len(rows) + 1)
+    sheet = Image.new("RGB", size, PAPER)
+    draw = ImageDraw.Draw(sheet)
+    y = _GAP
+    for row, head, height in zip(rows, heads, heights, strict=True):
+        x = _GAP
+        for cell, width in zip(row, widths, strict=False):
+            for number, caption in enumerate(cell.captions):
+                text, ink = (caption, INK) if isinstance(caption, str) else caption
+                draw.text((x, y + number * step), letters.cut(_written(text), width), ink, letters.font)
+            sheet.paste(cell.picture.convert("RGB"), (x, y + head))
+            x += width + _GAP
+        y += head + height + _GAP
+    return sheet
+
+
+def _frame(xyxy: Sequence[float], factor: float, line: int, size: tuple[int, int]) -> Rectangle:
+    """Outer edges of a box's line in px of the sheet: around the boxed area, inside the sheet.
+
+    A box smaller than three line widths is enlarged to three, so that the line does not hide its content.
+    """
+    edges: list[tuple[int, int]] = []
+    for axis in (0, 1):
+        low, high = sorted((xyxy[axis] * factor, xyxy[axis + 2] * factor))
+        spread = max(0.0, 3 * line - (high - low)) / 2
+        first, last = int(np.floor(low - spread)) - line, int(np.ceil(high + spread)) + line
+        # A box beyond the sheet's edge gets a line at the edge.
+        first = min(max(first, 0), max(0, size[axis] - 3 * line))
+        edges.append((first, max(min(last, size[axis]), first + min(3 * line, size[axis]))))
+    return edges[0][0], edges[1][0], edges[0][1], edges[1][1]
+
+
+def _free_place(
+    frame: Rectangle, extent: tuple[int, int], size: tuple[int, int], taken: Sequence[Sequence[int]]
+) -> Rectangle | None:
+    """A place (xyxy) for a label of extent (w, h) next to a frame, outside the rectangles `taken`; None if none."""
+    (x1, y1, x2, y2), (w, h) = frame, extent
+    inside_x, inside_y = min(max(x1, 0), max(0, size[0] - w)), min(max(y1, 0), max(0, size[1] - h))
+    across = (inside_x, x2 - w, (x1 + x2 - w) // 2)
+    along = (inside_y, y2 - h, (y1 + y2 - h) // 2)
+    places = [(x, y) for y in (y1 - h, y2) for x in across] + [(x, y) for x in (x2, x1 - w) for y in along]
+    used = np.array(taken)
+    for x, y in places:
+        if x < 0 or y < 0 or x + w > size[0] or y + h > size[1]:
+            continue
+        apart = (used[:, 0] >= x + w) | (used[:, 2] <= x) | (used[:, 1] >= y + h) | (used[:, 3] <= y)
+        if apart.all():
+            return x, y, x + w, y + h
+    return None
+
+
+class _Letters:
+    """Pillow's built-in font in a size of at least 12 px; `step` is the line spacing in px."""
+
+    def __init__(self, px: float) -> None:
+        px = max(12.0, px)
+        font = ImageFont.load_default(px)
+        assert isinstance(font, ImageFont.FreeTypeFont)
+        self.font, self.step = font, round(1.4 * px)
+
+    def width(self, text: str) -> float:
+        return self.font.getlength(text)
+
+    def cut(self, text: str, width: float) -> str:
+        """The text, its middle replaced by an ellipsis if it is wider than `width` px: names differ at their ends."""
+        if self.width(text) <= width:
+            return text
+        kept = len(text) - 1
+        while kept > 1 and self.width(shown := f"{text[: kept // 2]}…{text[-(kept - kept // 2) :]}") > width:
+            kept -= 1
+        return shown
+
+    def wrapped(self, text: str, width: float) -> list[str]:
+        """The text in lines of at most `width` px, broken at double spaces only."""
+        lines: list[str] = []
+        for part in text.split("  "):
+            if lines and self.width(f"{lines[-1]}  {part}") <= width:
+                lines[-1] += f"  {part}"
+            else:
+                lines.append(self.cut(part, width))
+        return lines
+
+
+def _with_lines_below(sheet: Image.Image, lines: Sequence[tuple[str, Ink]], letters: _Letters) -> Image.Image:
+    width = max(sheet.width, *(round(letters.width(text)) + _GAP for text, _ in lines))
+    whole = Image.new("RGB", (width, sheet.height + letters.step * len(lines)), INK)
+    whole.paste(sheet, (0, 0))
+    draw = ImageDraw.Draw(whole)
+    for number, (text, ink) in enumerate(lines):
+        draw.text((_GAP // 2, sheet.height + number * letters.step), text, ink, letters.font)
+    return whole
+
+
+def _under_bar(picture: Image.Image, text: str, letters: _Letters, fill: Ink, ink: Ink) -> Image.Image:
+    width = max(picture.width, 8 * letters.step)
+    lines = letters.wrapped(_written(text), width - 2 * _GAP)
+    bar = letters.step * len(lines) + _GAP
+    sheet = Image.new("RGB", (width, picture.height + bar), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    draw.rectangle((0, 0, width, bar - 1), fill=fill)
+    for number, line in enumerate(lines):
+        draw.text((_GAP, _GAP // 2 + letters.step * number), line, ink, letters.font)
+    sheet.paste(picture.convert("RGB"), (0, bar))
+    return sheet
+
+
+def _written(text: str) -> str:
+    """The text with letters that Pillow's built-in font lacks (all but Latin) replaced by question marks."""
+    return "".join(
+        letter if letter in "…–" else letter.encode("latin-1", "replace").decode("latin-1") for letter in text
+    )
