@@ -84,7 +84,7 @@ def proposal(width: int, height: int) -> tuple[str, ...]:
 
 
 def plan_folder(folder: Path, more: tuple[str, ...] = (), workers: int | None = None) -> tuple[Plan, list[str]]:
-    """Propose operations for all pictures of a folder, or for a dataset's training rows that neither are nor have copies.
+    """Propose operations for a folder's pictures, or for a dataset's training rows that neither are nor have copies.
 
     Args:
         folder: folder of pictures, or dataset.
