@@ -32,7 +32,9 @@ def _beginning(p: argparse.ArgumentParser) -> argparse._ActionsContainer:
         action="store_true",
         help="continue the training of RUN after its last finished epoch, with its own settings",
     )
-    again.add_argument("--overwrite", action="store_true", help="delete an earlier run in RUN and start a new one")
+    again.add_argument(
+        "--overwrite", action="store_true", help="delete the files of an earlier run in RUN and start a new one"
+    )
     begin = p.add_mutually_exclusive_group()
     begin.add_argument(
         "--config",
@@ -75,7 +77,12 @@ def _running(p: argparse._ActionsContainer) -> None:
         metavar="MIN",
         help="stop after the epoch in which this number of minutes ends; continue with --resume",
     )
-    p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="device of the network (auto: cuda if there is a GPU)")
+    p.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="device of the network (auto: cuda if there is a GPU)",
+    )
     p.add_argument(
         "--tensorboard", action="store_true", help=f"write event files for TensorBoard, in RUN/{event_files.FOLDER}"
     )

@@ -86,7 +86,9 @@ def test_the_bare_command_again_and_again(place, tiny_dataset, small_options, ca
     assert main([*options, "--seed", "5"]) == 0
     assert "--out runs/ladder-vit-2\n" in capsys.readouterr().out
     assert main(options) == 0
-    assert "--out runs/ladder-vit: resumes this unfinished run with the same settings and data" in capsys.readouterr().out
+    assert (
+        "--out runs/ladder-vit: resumes this unfinished run with the same settings and data" in capsys.readouterr().out
+    )
     assert Path("runs/ladder-vit/config.json").read_bytes() != before  # the temperature came to it
     assert json.loads(Path("runs/ladder-vit/summary.json").read_text())["epochs"] == 2
 

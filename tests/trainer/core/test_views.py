@@ -368,7 +368,9 @@ def test_evaluation_counts_parts(parts_run, parts_dataset, tmp_path, capsys):
     out = tmp_path / "out"
     common = ["--model", str(parts_run), "--data", str(parts_dataset), "--device", "cpu"]
     assert evaluate([*common, "--out", str(out)]) == 0
-    assert "9 parts from 3 views each; escapes (NG called OK)" in capsys.readouterr().out.replace("on 9 parts", "9 parts")
+    assert "9 parts from 3 views each; escapes (NG called OK)" in capsys.readouterr().out.replace(
+        "on 9 parts", "9 parts"
+    )
     document = json.loads((out / "evaluation.json").read_text())
     measured = document["splits"]["validation"]
     assert document["views"] == list(VIEWS)
@@ -378,7 +380,7 @@ def test_evaluation_counts_parts(parts_run, parts_dataset, tmp_path, capsys):
         lines = list(csv.DictReader(file))
     assert [line["part"] for line in lines] == [f"/{2000 + i}" for i in range(9)]
     assert lines[0]["run"] == "validation000_center+validation000_left+validation000_top"
-    assert "Parts are judged" in (out / "report.html").read_text(encoding="utf-8")
+    assert "The network judges parts" in (out / "report.html").read_text(encoding="utf-8")
 
 
 def test_mistakes_are_shown_from_every_view(quick_run, parts_dataset, tmp_path):

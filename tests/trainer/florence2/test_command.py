@@ -179,7 +179,10 @@ def test_the_bare_command_trains_a_tiny_model_and_resumes_it(dataset, tmp_path, 
     assert "go on with --resume --out runs/ladder-florence2" in said.err
     with dying_in_epoch(1):
         assert command.main(words) == 1
-    assert "--out runs/ladder-florence2: resumes this unfinished run with the same settings and data" in capsys.readouterr().out
+    assert (
+        "--out runs/ladder-florence2: resumes this unfinished run with the same settings and data"
+        in capsys.readouterr().out
+    )
     with dying_in_epoch(1):
         assert command.main([*words, "--seed", "3"]) == 1
     assert sorted(path.name for path in Path("runs").iterdir()) == ["ladder-florence2", "ladder-florence2-2"]
