@@ -6,7 +6,7 @@ from typing import Any
 from generator.reporting.glossary import CLASS_WORDS, WORDS
 from generator.reporting.pages import shown
 from trainer.core.card import LIMITS, Result, header, markdown
-from trainer.florence2.evaluation_page import MEASURES
+from trainer.florence2.evaluation_page import MEASURES, parts_of
 from trainer.florence2.network import MODE_WORDS
 
 ALSO_EXPLAINED = ("right address and mode", "false boxes", "precision", "recall", "held-out")
@@ -62,7 +62,7 @@ def model_card(
     rows = [
         [f"{split}, {part}", *(values.get(key) for key, _ in MEASURES)]
         for split, measured in summary["splits"].items()
-        for part, values in [("all", measured), *measured.get("positions", {}).items()]
+        for part, values in parts_of({**measured, "digits": {}, "factors": {}})
     ]
     parts = [
         top,

@@ -28,7 +28,7 @@ MODE_WORDS = {
     "full": "all weights",
     "language": "projector and language model",
     "decoder": "the language model's decoder and the shared embedding",
-    "lora": "small matrices (LoRA) beside the linear layers, whose own weights are frozen",
+    "lora": "LoRA, small matrices beside the linear layers, whose own weights are frozen",
 }
 FIX = "install transformers >= 5.13"
 
