@@ -1,12 +1,13 @@
-# Everything a fresh clone needs: `make demo`, `make test`. Needs python3, git and make; finds Python 3.13 itself.
+# Set up, try and test a fresh clone. Needs python3, git and make; finds or installs Python 3.13 itself.
 #
-#   make PYTHON=/path/to/python3.13 ...   take this Python
-#   make demo WORKERS=1                   fewer render processes (default: one per core)
-#   make test PYTEST_ARGS="-k manifest"   some of the tests
-#   make study STUDY_ARGS="--only ladder --seeds 1 --time 60"   a part of the study
+#   make PYTHON=/path/to/python3.13 ...   use this Python
+#   make demo WORKERS=1                   one render process (default: one per core)
+#   make test PYTEST_ARGS="-k manifest"   only some of the tests
+#   make study STUDY_ARGS="--only ladder --seeds 1 --time 60"   only a part of the study
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test soak lint bench study clean-demo
+.PHONY: help venv demo test soak lint bench study docs clean-demo say-demo say-test
+.NOTPARALLEL:
 .DELETE_ON_ERROR:
 export PYTHON
 
@@ -14,10 +15,13 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 WORKERS ?= $(shell nproc 2>/dev/null || echo 1)
 PYTEST_ARGS ?=
-# A file stays with one process, as its tests share what they render and train.
+# The tests of a file run in one process, as they share renders and trained models.
 PARALLEL := -n auto --dist loadfile
 SOAK ?= 20
 STUDY_ARGS ?=
+
+# Announces a command and prints a line after 8 s of silence.
+RUN := $(BIN)/python .ci/say_alive.py
 
 BENCHMARKS := $(basename $(notdir $(wildcard benchmarks/bench_*.py)))
 
@@ -25,12 +29,13 @@ DEMO := demo
 DEMO_MANIFEST := manifests/demo.csv
 
 help:
-	@echo "make demo    render manifests/demo.csv, build the dataset, train a ViT, judge an unseen render"
-	@echo "make test    lint, then every test; needs a blender executable (installed if you are root)"
+	@echo "make demo    render manifests/demo.csv, build the dataset, train a ViT, judge an unseen render: 4 minutes"
+	@echo "make test    lint, then every test: 11 minutes; needs a blender executable (installed if you are root)"
 	@echo "make soak    what is random, killed or long, at length: hours; SOAK=5 is a quarter of it"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   how fast the parts are, as numbers"
 	@echo "make study   train what docs/explanation/results.md is made from; STUDY_ARGS=\"--list\" says what is left"
+	@echo "make docs    the documentation as a web site in site/"
 	@echo "make venv    only make .venv and install"
 	@echo "make clean-demo   remove the demo's results"
 
@@ -40,17 +45,26 @@ $(INSTALLED): pyproject.toml constraints.txt .python-version
 	.ci/make_venv
 	touch $@
 
-# Nothing below asks a hub for anything: the demo's data and model are its own.
+# No access to the Hugging Face Hub: data and models are made here.
 demo bench study test soak: export HF_HUB_OFFLINE := 1
 
-demo: $(INSTALLED)
-	$(BIN)/python .ci/system_packages.py
-	$(BIN)/python -m generator check $(DEMO_MANIFEST)
-	$(BIN)/python -m generator render $(DEMO_MANIFEST) --out $(DEMO)/renders --workers $(WORKERS)
-	$(BIN)/python -m generator build $(DEMO)/renders --to $(DEMO)/dataset
-	$(BIN)/python -m generator report $(DEMO)/dataset -o $(DEMO)/report.html --renders $(DEMO)/renders
-	$(BIN)/python -m trainer.vit --data $(DEMO)/dataset --out $(DEMO)/run --epochs 48 --overwrite
-	unseen=$$($(BIN)/python .ci/unseen_renders.py $(DEMO_MANIFEST) $(DEMO)/renders) && \
+say-demo:
+	@echo "make demo: renders 120 pictures of a connector with defects, builds a dataset, trains a small model, judges unseen"
+	@echo "pictures. About 4 minutes on two cores; the first time 2 minutes of set-up before that (7 GB of disk, a network)."
+	@echo "Repeated after an interruption it keeps the pictures that are there. Results: $(DEMO)/"
+
+demo: say-demo $(INSTALLED)
+	@$(RUN) "1 of 7: look for system libraries, seconds" $(BIN)/python .ci/system_packages.py
+	@$(RUN) "2 of 7: check the manifest, seconds" $(BIN)/python -m generator check $(DEMO_MANIFEST)
+	@$(RUN) "3 of 7: render 120 pictures, about 1 minute" \
+	    $(BIN)/python -m generator render $(DEMO_MANIFEST) --out $(DEMO)/renders --workers $(WORKERS)
+	@$(RUN) "4 of 7: build the dataset, seconds" $(BIN)/python -m generator build $(DEMO)/renders --to $(DEMO)/dataset
+	@$(RUN) "5 of 7: write the report, seconds" \
+	    $(BIN)/python -m generator report $(DEMO)/dataset -o $(DEMO)/report.html --renders $(DEMO)/renders
+	@$(RUN) "6 of 7: train 48 epochs, about 2 minutes" \
+	    $(BIN)/python -m trainer.vit --data $(DEMO)/dataset --out $(DEMO)/run --epochs 48 --overwrite
+	@unseen=$$($(BIN)/python .ci/unseen_renders.py $(DEMO_MANIFEST) $(DEMO)/renders) && \
+	    $(RUN) "7 of 7: judge renders that training has not seen, seconds" \
 	    $(BIN)/python -m trainer.predict --model $(DEMO)/run $$unseen --out $(DEMO)/predictions
 	@echo
 	@echo "The results:"
@@ -60,11 +74,14 @@ demo: $(INSTALLED)
 	@echo "  $(DEMO)/run                the trained model, its metrics and curves"
 	@echo "  $(DEMO)/predictions        the model's verdicts on renders it has not seen"
 
-test: lint
-	$(BIN)/python .ci/system_packages.py --blender
-	$(BIN)/python -m pytest -q $(PARALLEL) $(PYTEST_ARGS)
+say-test:
+	@echo "make test: ruff, mypy, then every test on all cores: about 11 minutes on two, after 2 minutes of set-up the first time."
 
-# Hypothesis draws SOAK times as many examples, and anew each time; what is killed is killed at more moments.
+test: say-test lint
+	@$(RUN) "look for system libraries and Blender, seconds" $(BIN)/python .ci/system_packages.py --blender
+	@$(RUN) "tests, about 10 minutes" $(BIN)/python -m pytest -q $(PARALLEL) $(PYTEST_ARGS)
+
+# Hypothesis draws SOAK times as many examples, new ones each time; tests that kill processes do so at more moments.
 soak: $(INSTALLED)
 	$(BIN)/python .ci/system_packages.py --blender
 	PINSIGHT_SOAK=$(SOAK) $(BIN)/python -m pytest -q $(PARALLEL) -m "soak or hypothesis" $(PYTEST_ARGS)
@@ -72,16 +89,20 @@ soak: $(INSTALLED)
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	@$(RUN) "types, about a minute" $(BIN)/mypy
 
 bench: $(INSTALLED)
 	$(BIN)/python .ci/system_packages.py
 	@for bench in $(BENCHMARKS); do echo "== $$bench"; $(BIN)/python -m benchmarks.$$bench || exit 1; done
 
-# Finished runs are never repeated: kill it when you like, and repeat it.
+# Finished runs are never repeated: kill it at any time, and run it again.
 study: $(INSTALLED)
 	$(BIN)/python .ci/system_packages.py
 	$(BIN)/python -m studies $(STUDY_ARGS)
+
+docs: $(INSTALLED)
+	@$(RUN) "build the documentation into site/, about 10 s" env NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "Open site/index.html in a browser; no network is needed."
 
 clean-demo:
 	rm -rf $(DEMO)

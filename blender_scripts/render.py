@@ -3,7 +3,7 @@
     blender -b -P blender_scripts/render.py -- manifest.csv [--out DIR]
     python blender_scripts/render.py manifest.csv [--out DIR]          (a Python with bpy)
 
-Finished rows are left alone, so an interrupted run goes on by repeating the command. Exit codes: 0 all rows are there,
+Finished rows are kept, so repeating the command resumes an interrupted run. Exit codes: 0 all rows are rendered,
 2 the input is wrong (nothing was rendered), 1 a row failed or the run was interrupted.
 """
 
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from blender_scripts.scene.renderer import Renderer
 
 _ROOT = Path(__file__).resolve().parent.parent
-_PATIENCE_S = 2.0
-_INTERRUPTED = "interrupted: repeat the command to go on"
+_GRACE_S = 2.0
+_INTERRUPTED = "interrupted: repeat the command to resume"
 
 
 def _arguments() -> list[str]:
-    """What stands after `--`; in a Python with bpy, without it, everything."""
+    """The script's arguments: those after `--`; all where a Python with bpy runs it without `--`."""
     given = sys.argv[1:]
     if "--" in given:
         return given[given.index("--") + 1 :]
@@ -60,7 +60,7 @@ def _bounded(low: int, high: int) -> Callable[[str], int]:
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
-    """The command line; a mistake in it ends the program with exit code 2."""
+    """Parse the command line; a mistake in it ends the program with exit code 2."""
     parser = argparse.ArgumentParser(
         prog="render.py",
         usage="blender -b -P blender_scripts/render.py -- manifest.csv [--out DIR] [options]",
@@ -72,24 +72,26 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     add("--out", type=Path, metavar="DIR", help=out)
     scenes = "folder with the scenes (default: %(default)s)"
     add("--scenes", type=Path, default=_ROOT / "scenes", metavar="DIR", help=scenes)
-    rows = "only these rows, 0-based, half open"
+    rows = "only the rows A to B - 1, counted from 0"
     add("--rows", type=_rows, default=(None, None), metavar="A:B", help=rows)
-    add("--force", action="store_true", help="render rows again that are finished")
+    add("--force", action="store_true", help="render finished rows again")
     scale = "mask pixels per picture pixel, 1-8 (default: 4)"
     add("--mask-scale", type=_bounded(1, 8), default=4, metavar="K", help=scale)
     threads = "render threads (default: one per core)"
     add("--threads", type=_bounded(0, 1024), default=0, metavar="N", help=threads)
-    gpu = "gpu: faster, but bytes differ from the CPU's"
+    gpu = "gpu is faster, but its pictures differ in bytes from the CPU's (default: cpu)"
     add("--device", choices=("cpu", "gpu"), default="cpu", help=gpu)
-    add("--no-denoise", action="store_true", help="path-traced noise as it is, eight times the samples")
-    add("--depth", action="store_true", help="write depth/<run>.npy too: mm along the optical axis")
-    add("--normal", action="store_true", help="write normal/<run>.npy too: unit vectors, world axes")
-    pool = parser.add_argument_group("for the pool of `python -m generator render`, which has claimed the folder")
-    sha256 = "the hash of manifest and scenes that were checked: rows are not checked again"
+    add("--no-denoise", action="store_true", help="do not denoise; take eight times the samples")
+    add("--depth", action="store_true", help="also write depth/<run>.npy: mm along the optical axis")
+    add("--normal", action="store_true", help="also write normal/<run>.npy: unit vectors, world axes")
+    pool = parser.add_argument_group(
+        "for the worker pool of `python -m generator render`, which has checked the folder"
+    )
+    sha256 = "SHA-256 of the manifest and scenes, which are already checked: do not check rows again"
     pool.add_argument("--validated", metavar="SHA256", help=sha256)
-    feed = "read row numbers from standard input and report each as a line of JSON"
+    feed = "render the row numbers that come on standard input; report each row as a line of JSON"
     pool.add_argument("--feed", action="store_true", help=feed)
-    compare = "render nothing; exit code 2 where a finished row is not as it would be rendered"
+    compare = "render nothing; exit code 2 if a finished row has other settings than it would get now"
     pool.add_argument("--compare", action="store_true", help=compare)
     options = parser.parse_args(arguments)
     if (options.feed or options.compare) and options.out is None:
@@ -98,8 +100,8 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
 
 
 @contextlib.contextmanager
-def _own_streams() -> Iterator[int]:
-    """Keep standard output for ourselves: Blender reports every file it saves there. Yields the real descriptor."""
+def _silence_blender() -> Iterator[int]:
+    """Discard what Blender prints (each saved file); yields a descriptor of the real standard output."""
     sys.stdout.flush()
     real = os.dup(1)
     silent = os.open(os.devnull, os.O_WRONLY)
@@ -122,7 +124,7 @@ def _fed_rows(count: int) -> Iterator[int]:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check everything, then render. Raises InputError before anything is rendered."""
+    """Check everything, then render; returns the exit code. Raises InputError before anything is rendered."""
     from blender_scripts.manifest.claim import claim
     from blender_scripts.manifest.reader import read_manifest
     from blender_scripts.scene import versions
@@ -140,7 +142,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_cad(manifest: Manifest | ValidatedManifest) -> None:
-    """The CAD files of the manifest's scenes, some of which only Blender can read."""
+    """Check the CAD files of the manifest's scenes, some of which only Blender can read."""
     from blender_scripts.scene.stage import check_cad
 
     for name, housings in manifest.housings.items():
@@ -178,7 +180,7 @@ def _renderer(
         output.sweep(os.getpid())
         renderer.close()
 
-    _end_a_long_render(tidy)
+    _end_soon_after_signal(tidy)
     try:
         yield renderer
     finally:
@@ -192,7 +194,7 @@ class _Tally:
     failed: list[str] = field(default_factory=list)
 
     def render(self, renderer: Renderer, row: Run, force: bool) -> tuple[bool, str | None]:
-        """Render one row: whether its picture is new, and what went wrong. One that fails does not stop the others."""
+        """Render one row; whether its picture is new, and the error message if it failed. Later rows still render."""
         try:
             fresh = renderer.render(row, force)
         except Exception as error:
@@ -203,11 +205,11 @@ class _Tally:
 
 
 def _render(arguments: argparse.Namespace, claimed: Claim, rows: Sequence[Run]) -> int:
-    """Render rows one after the other into a claimed folder, and print what came of it."""
+    """Render rows one after the other into a claimed folder, and print how many were rendered."""
     from blender_scripts.scene.progress import Progress
 
     output, tally = claimed.output, _Tally()
-    with _own_streams(), _renderer(arguments, claimed.manifest, output) as renderer:
+    with _silence_blender(), _renderer(arguments, claimed.manifest, output) as renderer:
         if claimed.is_default and not arguments.force:
             output.check_finished(rows, renderer.head)
         claimed.keep()
@@ -223,13 +225,13 @@ def _render(arguments: argparse.Namespace, claimed: Claim, rows: Sequence[Run]) 
             progress.close()
     for problem in tally.failed:
         print(f"failed: {problem}", file=sys.stderr)
-    told = f"{tally.rendered} rendered, {tally.kept} already there, {len(tally.failed)} failed"
-    print(f"{told}, in {output.root}")
+    counts = f"{tally.rendered} rendered, {tally.kept} already there, {len(tally.failed)} failed"
+    print(f"{counts}, in {output.root}")
     return 1 if tally.failed else 0
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    """What a pool that has checked and claimed asks for: compare finished rows, or render the rows it feeds."""
+    """Serve the pool, which has checked the manifest and the folder: compare finished rows, or render rows it feeds."""
     from blender_scripts.manifest.output_folder import OutputFolder
     from blender_scripts.manifest.reader import read_manifest, read_validated
 
@@ -237,7 +239,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     manifest = read_validated(path, scenes, known) if known else read_manifest(path, scenes)
     _check_cad(manifest)
     output, tally = OutputFolder(arguments.out), _Tally()
-    with _own_streams() as real, _renderer(arguments, manifest, output) as renderer:
+    with _silence_blender() as real, _renderer(arguments, manifest, output) as renderer:
         if arguments.compare:
             rows = (manifest.runs[number] for number in _chosen(arguments, manifest))
             output.check_finished(rows, renderer.head)
@@ -253,15 +255,15 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _end_a_long_render(tidy: Callable[[], None]) -> None:
-    """End this process soon after a signal: Python's handlers wait until a render returns, which may take minutes."""
+def _end_soon_after_signal(tidy: Callable[[], None]) -> None:
+    """End this process soon after a signal: Python's own handlers wait for the end of a render, perhaps minutes."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
 
     def wait() -> None:
         os.read(reader, 1)
-        time.sleep(_PATIENCE_S)
+        time.sleep(_GRACE_S)
         tidy()
         print(_INTERRUPTED, file=sys.stderr)
         _leave(1)
@@ -270,7 +272,7 @@ def _end_a_long_render(tidy: Callable[[], None]) -> None:
 
 
 def main() -> int:
-    """Run and turn every way of ending into an exit code."""
+    """Run the command and return its exit code."""
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -283,7 +285,7 @@ def main() -> int:
             file=sys.stderr,
         )
         return 2
-    # Python puts this script's own folder first, where its modules would shadow others' of the same name.
+    # Python puts this script's folder first, where its modules would hide others of the same name.
     sys.path[:] = [
         str(_ROOT),
         *(entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent),
@@ -308,10 +310,10 @@ def main() -> int:
 
 
 def _leave(code: int) -> NoReturn:
-    """End the process with this code: Blender would turn an exit in a script into its own, and take long to tidy up."""
+    """End the process with this exit code, which Blender would replace by its own, and without its slow clean-up."""
     if "bpy" in sys.modules:
         session = Path(sys.modules["bpy"].app.tempdir)
-        # A Blender that could not make a folder of its own names the one that everybody's files are in.
+        # A Blender that could not make its own folder names the shared temporary folder here.
         if session.name.startswith("blender_"):
             shutil.rmtree(session, ignore_errors=True)
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""What the page says first: a line for each question, from the same results as its section."""
+"""Make the table at the top of the page: one line for each question, from the same results as its section."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ TITLES = {
 MISSING = "nothing to compare yet"
 
 
-def _told(what: str, changes: Mapping[str, Difference | None]) -> str:
-    """`what` with each change that there is; nothing where there is none."""
+def _changes(what: str, changes: Mapping[str, Difference | None]) -> str:
+    """A sentence: `what`, then each known change with the words of its key; empty if no change is known."""
     some = [f"{change} {where}".strip() for where, change in changes.items() if change]
     return f"{what}: {'; '.join(some)}." if some else ""
 
@@ -57,7 +57,7 @@ def _ladder(found: Found) -> list[str]:
         "test_latched": "on a housing never trained",
     }
     changes = {words: found.difference(LADDER[0], LADDER[-1], answered(test)) for test, words in tests.items()}
-    return [_told("Four designs instead of the first alone", changes)]
+    return [_changes("Four designs instead of the first alone", changes)]
 
 
 def _supervision(found: Found) -> list[str]:
@@ -65,15 +65,15 @@ def _supervision(found: Found) -> list[str]:
     nsoart = {f"with {way}": found.difference(f"{way}, RGB", f"{way}, NSOART", test) for way in SUPERVISED}
     boxes = {"": found.difference(f"{SUPERVISED[1]}, RGB", f"{SUPERVISED[0]}, RGB", test)}
     return [
-        _told("NSOART instead of RGB", nsoart),
-        _told("Boxes besides picture labels", boxes),
+        _changes("NSOART instead of RGB", nsoart),
+        _changes("Boxes besides picture labels", boxes),
     ]
 
 
 def _improvement(found: Found) -> list[str]:
     plain, copies, *_ = [*found.variants, "", ""]
     overfit = gaps(found)
-    lines = [_told("With copies", {"": found.difference(plain, copies, answered("test"))})]
+    lines = [_changes("With copies", {"": found.difference(plain, copies, answered("test"))})]
     if plain in overfit and copies in overfit:
         lines.append(
             f"Overfitting (own training pictures minus test): {np.mean(overfit[plain]):.2f} without, "
@@ -94,8 +94,8 @@ def _views(found: Found) -> list[str]:
         if one
     }
     return [
-        _told("Five views instead of the centre", changes),
-        _told(
+        _changes("Five views instead of the centre", changes),
+        _changes(
             "One answer for all views (`--views`)",
             {
                 "against the mean of single answers": views_change(found, (FIVE, ALL_VIEWS), (TOGETHER, ALL_VIEWS)),
@@ -120,19 +120,19 @@ def _pretraining(found: Found) -> list[str]:
             )
             for count in FEW
         }
-        lines.append(_told(f"Tuned instead of trained from scratch, {target}", changes))
+        lines.append(_changes(f"Tuned instead of trained from scratch, {target}", changes))
     return lines
 
 
 def _attention(found: Found) -> list[str]:
     first, last = min(found.variants, key=LADDER.index), max(found.variants, key=LADDER.index)
-    begin, told = ([*stage_means(found.variants[v]).values()][-1] for v in (first, last))
+    begin, end = ([*stage_means(found.variants[v]).values()][-1] for v in (first, last))
     lines = [
-        f"Last design: peak on the defect in {told['hit']:.0%} of the NG pictures; entropy of the map "
-        f"{told['entropy_ng']:.2f} for NG, {told['entropy_ok']:.2f} for OK."
+        f"Last design: peak on the defect in {end['hit']:.0%} of the NG pictures; entropy of the map "
+        f"{end['entropy_ng']:.2f} for NG, {end['entropy_ok']:.2f} for OK."
     ]
     if first != last:
-        lines.append(f"Share on the housing: {begin['on_housing']:.2f} first design, {told['on_housing']:.2f} last.")
+        lines.append(f"Share on the housing: {begin['on_housing']:.2f} first design, {end['on_housing']:.2f} last.")
     return lines
 
 
@@ -162,11 +162,11 @@ def _soart(found: Found) -> list[str]:
         "worse on": lambda change: change.decided and change.mean < 0,
         "undecided on": lambda change: not change.decided,
     }
-    told = []
+    parts = []
     for what, holds in kinds.items():
         cells = [cell for cell, change in by_defect.items() if holds(change)]
-        told.append(f"{what} {', '.join(cells) or 'none'}")
-    return [f"*{most}*, against `inspect` without training: {'; '.join(told)}."]
+        parts.append(f"{what} {', '.join(cells) or 'none'}")
+    return [f"*{most}*, against `inspect` without training: {'; '.join(parts)}."]
 
 
 LINES: dict[int, Callable[[Found], list[str]]] = {
@@ -182,7 +182,7 @@ LINES: dict[int, Callable[[Found], list[str]]] = {
 
 
 def glance(all_found: Mapping[int, Found]) -> str:
-    """The table of all questions; changes are of the balanced accuracy, bold where their interval leaves out zero."""
+    """The table of all questions; changes of the balanced accuracy are bold if their interval excludes zero."""
     rows: list[list[Any]] = []
     for question, found in all_found.items():
         title = f"[{question}. {TITLES[question]}](#{_anchor(f'{question}. {TITLES[question]}')})"
@@ -192,6 +192,6 @@ def glance(all_found: Mapping[int, Found]) -> str:
 
 
 def _anchor(heading: str) -> str:
-    """A heading's anchor as Markdown renderers on the web make it."""
+    """A heading's anchor, as Markdown renderers make it."""
     kept = "".join(c for c in heading.lower() if c.isalnum() or c in " -")
     return kept.replace(" ", "-")

@@ -1,4 +1,4 @@
-"""Tables of the page."""
+"""Markdown tables of the page."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ CHANGE = "Change of balanced accuracy on the same {}:\n\n"
 
 
 def command(found: Found) -> str:
-    """What runs the question at that size."""
+    """The command that does the question's runs at that size."""
     size = "" if found.size == "reduced" else f" --size {found.size}"
     return f"python -m studies --only {TOPICS[found.question]}{size}"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table; without the column "seeds" where all rows have as many: the question's first line says it."""
+    """A Markdown table, without the column "seeds" if it is constant: the section's first line has the number."""
     kept = [i for i, name in enumerate(header) if name != "seeds" or len({str(row[i]) for row in rows}) > 1]
     header, rows = [header[i] for i in kept], [[row[i] for i in kept] for row in rows]
     lines = [f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
@@ -26,20 +26,20 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def seeds(found: Found) -> str:
-    """How many trainings each variant has."""
+    """The number of trainings of each variant, as text."""
     counts = sorted({len(documents) for documents in found.variants.values()})
     number = "–".join(map(str, counts[:: max(1, len(counts) - 1)]))
     return f"{number} seed{'s' * (number != '1')} of each variant"
 
 
 def seeds_of(values: Iterable[Value | Difference | None]) -> str:
-    """The number of seeds of some values; from the fewest to the most where it differs."""
+    """The number of seeds of some values, as text; fewest–most if it differs."""
     counts = sorted({value.seeds for value in values if value})
     return "–".join(map(str, [counts[0], counts[-1]] if len(counts) > 1 else counts))
 
 
 def by_variant(columns: Mapping[str, Mapping[str, Value]], first: str = "trained with") -> str:
-    """A line for each variant, a column for each measure, a dash where there is no value."""
+    """A table with a line for each variant and a column for each measure; a dash is a missing value."""
     variants = list(dict.fromkeys(variant for values in columns.values() for variant in values))
     seeds = {v: seeds_of(values.get(v) for values in columns.values()) for v in variants}
     rows = [
@@ -53,7 +53,7 @@ def differences(
     pairs: Sequence[tuple[str, str]],
     columns: Mapping[str, Callable[[Mapping[str, Any]], Answers | None]],
 ) -> list[str]:
-    """A line for each pair (from, to) of variants, a column for each set of pictures; nothing where no pair was run."""
+    """A table with a line for each pair (from, to) of variants, a column for each set of pictures; [] if all empty."""
     rows = []
     for one, other in pairs:
         cells = [found.difference(one, other, read) for read in columns.values()]

@@ -1,4 +1,4 @@
-"""Renders that several test modules look at, made once per session."""
+"""Renders that several test modules use, made once per session."""
 
 import csv
 import json
@@ -18,7 +18,7 @@ from tests.soak import SOAK, times
 # A shell that starts the tests in the background leaves SIGINT ignored, and every child would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# A busy machine is no failure, and what passed once passes again.
+# No deadline, since the machine may be busy; the same examples each time.
 settings.register_profile(
     "patient", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -84,7 +84,7 @@ def folder_bytes(folder: Path) -> dict[str, bytes]:
 
 
 def assert_same_files(folder: Path, other: Path) -> None:
-    """Two folders hold the same files, byte by byte, but for the way to their manifests; a failure names those."""
+    """Assert that two folders hold the same files, byte by byte, except manifest_paths.json; name those that differ."""
     mine, its = folder_bytes(folder), folder_bytes(other)
     assert mine.pop("manifest_paths.json") and its.pop("manifest_paths.json")
     assert sorted(mine) == sorted(its)

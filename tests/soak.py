@@ -1,4 +1,4 @@
-"""What is drawn at random or killed is tried longer by `make soak`: PINSIGHT_SOAK=N times as often, and otherwise."""
+"""Random and kill tests run longer in `make soak`: PINSIGHT_SOAK=N times as many examples, drawn anew."""
 
 import os
 
@@ -8,10 +8,10 @@ SOAK = int(os.environ.get("PINSIGHT_SOAK", "1"))
 
 
 def times(count: int) -> int:
-    """How often something short and random is tried: `count` times, in a soak as many times more."""
+    """The number of examples of a short random test: `count`, in a soak PINSIGHT_SOAK times as many."""
     return count * SOAK
 
 
 def rounds(count: int) -> list:
-    """Numbers of the rounds of a test: `count` in every run; those that a soak adds are marked as such."""
+    """The numbers of a test's rounds: `count` in every run; those that a soak adds are marked `soak`."""
     return [*range(count), *(pytest.param(n, marks=pytest.mark.soak) for n in range(count, times(count)))]

@@ -2,15 +2,24 @@
 
 import argparse
 import ast
+import csv
 import importlib
+import json
+import os
 import re
 import shlex
+import shutil
+import subprocess
+import sys
+import textwrap
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
+import yaml
 
 from blender_scripts import render as render_script
 from blender_scripts.contract.connector import read_connector
@@ -19,11 +28,15 @@ from blender_scripts.contract.toml_section import TomlSection
 from blender_scripts.manifest.defects import KINDS, Choice
 from blender_scripts.manifest.output_folder import OutputFolder
 from blender_scripts.manifest.reader import OPTIONAL, REQUIRED, RESERVED, read_manifest
+from docs import commands as commands_page
 from generator.__main__ import COMMANDS
+from generator.__main__ import main as generator
 from tests.conftest import ROOT, SCENES, records
 
 DOCS = ROOT / "docs"
-PAGES = sorted([ROOT / "README.md", *DOCS.rglob("*.md")])
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md")])
+TUTORIAL = "docs/tutorial/own_connector.md"
+README_WORDS = 1000
 CODE = ("blender_scripts", "generator", "trainer")
 LARGEST_PICTURE = 300_000
 RANGE = re.compile(r"(-?[0-9.]+) to (-?[0-9.]+)")
@@ -64,14 +77,24 @@ def number(text: str) -> float | None:
     return None if text == "none" else float(text)
 
 
+FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
+
+
 def blocks(text: str) -> Iterator[tuple[str, str]]:
-    """Language and content of every code block, fenced or indented (language: empty)."""
-    fence = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-    yield from ((match[1], match[2]) for match in fence.finditer(text))
-    for paragraph in re.split(r"\n\s*\n", fence.sub("", text)):
+    """Language and content of every code block, fenced or indented (language: empty), also inside lists."""
+    yield from ((match[2], textwrap.dedent(match[3])) for match in FENCE.finditer(text))
+    for paragraph in re.split(r"\n\s*\n", FENCE.sub("", text)):
         lines = paragraph.splitlines()
         if lines and all(line.startswith("    ") for line in lines):
             yield "", "\n".join(line.strip() for line in lines)
+
+
+def blocks_of_pages(*languages: str) -> Iterator[tuple[str, str]]:
+    """Page and content of the code blocks in these languages, of all pages."""
+    for path in PAGES:
+        for language, content in blocks(path.read_text("utf-8")):
+            if language in languages:
+                yield page_name(path), content
 
 
 def test_every_manifest_column_is_described_and_whether_it_is_needed():
@@ -301,7 +324,7 @@ def commands_in(text: str) -> list[str]:
     lines = [
         line for language, content in blocks(text) if language in ("", "sh", "bash") for line in content.splitlines()
     ]
-    prose = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+    prose = re.sub(r"^#.*$", "", FENCE.sub("", text), flags=re.MULTILINE)
     lines += [name for name in named(prose) if " " in name]
     starts = re.compile(r"(python -m (generator|trainer|studies)|blender -b|make [a-z])")
     return [line for line in lines if starts.match(line)]
@@ -338,10 +361,11 @@ def check_command(line: str) -> None:
 
 
 def shown_commands() -> list[tuple[str, str]]:
-    """Page and line of each command that is shown with arguments."""
+    """Page and line of each command that is shown with arguments; not of the page that the parsers write."""
     return [
         (page_name(path), line)
         for path in PAGES
+        if path.name != "commands.md"
         for line in dict.fromkeys(commands_in(path.read_text("utf-8")))
         # `python -m trainer.vit` in a sentence names a command, as does `make test`; what has options is checked whole.
         if line.startswith("make") or len(line.split()) > (4 if "generator" in line else 3)
@@ -426,26 +450,6 @@ def test_every_option_named_in_a_sentence_exists():
     assert not wrong
 
 
-@pytest.mark.parametrize(
-    ("page", "command"),
-    [
-        ("training.md", "vit.command"),
-        ("training.md", "predict"),
-        ("training.md", "evaluate"),
-        ("training.md", "export"),
-        ("training.md", "attention"),
-        ("training.md", "push"),
-        ("florence2.md", "florence2.command"),
-    ],
-)
-def test_every_training_option_is_explained(page: str, command: str):
-    pytest.importorskip("torch")
-    text = text_of(f"docs/{page}")
-    parser = importlib.import_module(f"trainer.{command}").parser()
-    options = {o for o in parser._option_string_actions if o.startswith("--")} - {"--help"}
-    assert not [option for option in sorted(options) if option not in text]
-
-
 def missing_files(path: Path) -> list[str]:
     """Files and folders that a page names or links to and that are not there."""
     text = path.read_text("utf-8")
@@ -453,14 +457,16 @@ def missing_files(path: Path) -> list[str]:
     own = re.compile(rf"(?:^|[\s`(])((?:{folders})/[\w./-]*\w/?)")
     # What commands write lies below these; it is not kept.
     written = ("demo/", "out/")
+    saved = files_of(text)
     missing = [name for name in own.findall(text) if not name.startswith(written) and not (ROOT / name).exists()]
-    # A bare name is a file of the top folder or of the code.
+    # A bare name is a file of the top folder, of the code, or a scene's or a design's.
     known = {p.name for p in (*ROOT.iterdir(), *(f for code in CODE for f in (ROOT / code).rglob("*.py")))}
+    known |= {p.name for folder in ("scenes", "manifests", "studies") for p in (ROOT / folder).rglob("*.*")}
     bare = {name for name in named(text) if re.fullmatch(r"\.?\w+\.(?:toml|txt|md|py)", name)}
     missing += sorted(bare - known)
     links = re.findall(r"\]\(([^)#\s]+)", text)
     missing += [link for link in links if "://" not in link and not (path.parent / link).exists()]
-    return [f"{page_name(path)}: {name}" for name in missing]
+    return [f"{page_name(path)}: {name}" for name in missing if name not in saved]
 
 
 def test_every_file_that_a_page_names_exists():
@@ -469,9 +475,8 @@ def test_every_file_that_a_page_names_exists():
 
 def test_the_search_for_missing_files_finds_them():
     page = DOCS / "made.md"
-    text = (
-        "`docs/none.md`, `none.toml` and [a](gone.md) beside `docs/reference/dataset.md`, [b](dataset.md) and `out/x`"
-    )
+    missing = "`docs/none.md`, `none.toml` and [a](gone.md)"
+    text = f"{missing} beside `docs/reference/dataset.md`, [b](reference/dataset.md) and `out/x`"
     with mock.patch.object(Path, "read_text", lambda *_: text):
         assert missing_files(page) == [
             "docs/made.md: docs/none.md",
@@ -507,27 +512,185 @@ def test_pictures_are_small_enough_to_be_kept():
 
 
 def test_the_example_manifests_are_right(tmp_path: Path):
-    examples = [content for path in PAGES for language, content in blocks(path.read_text("utf-8")) if language == "csv"]
+    examples = [(page, content) for page, content in blocks_of_pages("csv") if content.startswith("run,")]
     assert examples
-    for content in examples:
+    scenes = tmp_path / "scenes"
+    shutil.copytree(SCENES, scenes)
+    for name, content in files_of(text_of(TUTORIAL)).items():
+        if name.startswith("scenes/"):
+            (tmp_path / name).write_text(content, "utf-8")
+    for page, content in examples:
         (tmp_path / "example.csv").write_text(content, "utf-8")
-        assert read_manifest(tmp_path / "example.csv", SCENES).runs
+        assert read_manifest(tmp_path / "example.csv", scenes).runs, page
+
+
+def test_every_block_of_data_can_be_read():
+    read = {
+        "toml": tomllib.loads,
+        "json": json.loads,
+        "yaml": yaml.safe_load,
+        "csv": lambda content: [len(row) for row in csv.reader(content.splitlines(), strict=True)],
+    }
+    found = {language: list(blocks_of_pages(language)) for language in read}
+    assert found["toml"] and found["csv"]
+    for language, examples in found.items():
+        for page, content in examples:
+            value = read[language](content)
+            assert language != "csv" or len(set(value)) == 1, f"{page}: rows of {value} cells"
+
+
+def test_every_language_of_a_block_is_one_that_is_checked():
+    known = {"", "text", "python", "sh", "bash", "toml", "json", "yaml", "csv"}
+    languages = {(page_name(p), language) for p in PAGES for language, _ in blocks(p.read_text("utf-8"))}
+    assert not [found for found in languages if found[1] not in known]
+
+
+def files_of(text: str) -> dict[str, str]:
+    """The files that a page's text has its reader save, by name: each is the block after "save … as `NAME`"."""
+    save = re.compile(r"[Ss]ave [^`]*?as `([^`]+)`(?:(?!```).)*```\w+\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+    return {match[1]: match[2] for match in save.finditer(text)}
+
+
+def test_the_tutorial_s_files_are_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As its reader does up to rendering: every file saved, every manifest and design checked."""
+    files = files_of(text_of(TUTORIAL))
+    assert {Path(name).suffix for name in files} == {".toml", ".csv", ".py"} and len(files) == 5
+    (tmp_path / "scenes").mkdir()
+    for name, content in files.items():
+        (tmp_path / name).write_text(content, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    commands = [shlex.split(line) for line in commands_in(text_of(TUTORIAL))]
+    quick = [
+        words[3:]
+        for words in commands
+        if words[:3] == ["python", "-m", "generator"] and words[3] in ("check", "design")
+    ]
+    assert len(quick) == 3
+    for arguments in quick:
+        assert generator(arguments) == 0, arguments
+    for spec in ("header", "station"):
+        assert generator(["check", f"{spec}.csv", "--scenes", "scenes"]) == 0
+    # The station's manifest is rendered in two parts: good pictures, and others.
+    runs = read_manifest(tmp_path / "station.csv", tmp_path / "scenes").runs
+    assert [run.split for run in runs] == ["train"] * 24 + ["test"] * 9
+    script = [sys.executable, "places.py"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    said = subprocess.run(script, capture_output=True, text=True, check=True, env=environment).stdout
+    shown = [line for line in text_of(TUTORIAL).splitlines() if line.startswith("    r") and " cavity " in line]
+    assert shown and not {line.strip() for line in shown} - set(said.splitlines())
 
 
 def test_python_examples_import_what_exists():
     found = 0
-    for path in PAGES:
-        for language, content in blocks(path.read_text("utf-8")):
-            if language != "python":
-                continue
-            for node in ast.walk(ast.parse(content)):
-                if isinstance(node, ast.ImportFrom) and node.module:
-                    module = pytest.importorskip(node.module)
-                    assert all(hasattr(module, alias.name) for alias in node.names)
-                    found += 1
+    for page, content in blocks_of_pages("python"):
+        for node in ast.walk(ast.parse(content, page)):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                module = pytest.importorskip(node.module)
+                assert all(hasattr(module, alias.name) for alias in node.names)
+                found += 1
     assert found
 
 
+def test_the_readme_is_short():
+    assert len(text_of("README.md").split()) < README_WORDS
+
+
+def test_the_reference_of_commands_is_up_to_date():
+    pytest.importorskip("torch")
+    assert commands_page.page() == text_of("docs/reference/commands.md"), "run python -m docs.commands"
+
+
+def test_the_reference_of_commands_has_every_option():
+    pytest.importorskip("torch")
+    assert (
+        not options_of_all_commands()
+        - {"-h", "--help"}
+        - set(re.findall(r"`(--?[a-z][a-z-]*)", text_of("docs/reference/commands.md")))
+    )
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The web site that `make docs` makes."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_the_site_has_every_page_and_nothing_else_of_the_folder(site: Path):
+    pages = {path.relative_to(DOCS).with_suffix(".html").as_posix() for path in DOCS.rglob("*.md")}
+    made = {path.relative_to(site).as_posix() for path in site.rglob("*.html")}
+    assert made == {*pages, "404.html"}
+    assert not list(site.rglob("*.py"))
+
+
+def test_the_site_loads_nothing_from_a_network(site: Path):
+    loads = re.compile(r"<(?:script|link|img|iframe|source)\b[^>]*?\b(?:src|href)=[\"']?((?:https?:)?//[^\"' >]+)")
+    for path in site.rglob("*.html"):
+        assert not loads.findall(path.read_text("utf-8")), path
+    for path in site.rglob("*.css"):
+        assert not re.search(r"(?:url\([\"']?|@import [\"']?)(?:https?:)?//", path.read_text("utf-8")), path
+    assert "<script src=assets/iframe-worker.js" in (site / "index.html").read_text("utf-8").replace('"', "")
+    assert "var __index = {" in (site / "search" / "search_index.js").read_text("utf-8")
+
+
+def test_list_items_are_indented_for_the_site_and_blocks_are_not():
+    from docs.site_hook import indented
+
+    github = """text
+1. first
+   more
+
+       code
+
+   again
+2. second
+3. third
+
+end
+   x
+```
+- a
+  b
+```"""
+    assert (
+        indented(github)
+        == """text
+
+1. first
+    more
+
+        code
+
+    again
+
+2. second
+3. third
+
+end
+   x
+```
+- a
+  b
+```"""
+    )
+
+
+def test_the_issue_forms_and_the_citation_can_be_read():
+    forms = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
+    assert len(forms) == 3
+    for path in forms:
+        form = yaml.safe_load(path.read_text("utf-8"))
+        assert {"name", "description", "body"} <= set(form)
+        assert all({"type", "id", "attributes"} <= set(field) for field in form["body"])
+    citation = yaml.safe_load(text_of("CITATION.cff"))
+    assert citation["cff-version"] == "1.2.0" and citation["authors"] and citation["title"] and citation["message"]
+    assert citation["version"] == tomllib.loads(text_of("pyproject.toml"))["project"]["version"]
+
+
 def test_the_changelog_has_the_version_of_the_package():
-    version = re.search(r'^version = "([^"]+)"', text_of("pyproject.toml"), re.MULTILINE)[1]
+    version = tomllib.loads(text_of("pyproject.toml"))["project"]["version"]
     assert re.search(rf"^## \[{re.escape(version)}\]", text_of("CHANGELOG.md"), re.MULTILINE)

@@ -1,10 +1,10 @@
-"""What a user writes down: scene files, and the words of a defect. Standard library only; the lowest floor.
+"""What a user writes: scene files, and the parts of a defect. Standard library only; imports no other package here.
 
-connector.py       a scene file as a whole, and what its parts must be to fit together
+connector.py       a whole scene file, and checks that its parts fit together
 positions.py  terminals.py  housings.py  cad_file.py  rig.py    its tables: pins, shapes, cameras and light
 contour.py  lettering.py    outlines of openings and blocks; the font of print
 toml_section.py  text_file.py  errors.py                        strict reading; InputError, which is exit code 2
 defect.py          one defect: kind, target, values
 draws.py           random numbers by (seed, purpose, address)
-scratch.py         a temporary folder that goes with its process
+scratch.py         a temporary folder that is removed when its process has ended
 """

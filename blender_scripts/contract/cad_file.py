@@ -1,6 +1,6 @@
-"""A user's own CAD file as a scene names it: where it may lie, what kind it is, how it is put into the part.
+"""A user's CAD file that a scene names: where it may lie, its format and SHA-256, its placement in the part.
 
-Only bytes are looked at here; mesh_files.py and blend_files.py read what they mean.
+Only bytes are checked here; mesh_files.py and blend_files.py read the geometry.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LONGEST_NAME = 255
 
 AXES = re.compile(r"\s*([+-]?)([xyz])\s*,\s*([+-]?)([xyz])\s*,\s*([+-]?)([xyz])\s*")
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-# Until 4.x: BLENDER, size of a pointer, order of bytes, version; from 5.0: size of the header and format first.
+# Up to 4.x: BLENDER, pointer size, byte order, version; from 5.0: header size and file format come first.
 _OLD_HEADER = re.compile(rb"BLENDER([_-])([vV])(\d)(\d\d)")
 _NEW_HEADER = re.compile(rb"BLENDER(\d\d)-(\d\d)([vV])(\d\d)(\d\d)")
 
@@ -29,7 +29,7 @@ Axis = tuple[int, int]
 
 
 class FileProblem(InputError):
-    """A CAD file that cannot be taken.
+    """A CAD file that cannot be used.
 
     Args:
         place: the file's name and, where it is known, the place in it, such as ``housing.stl:12 vertex``.
@@ -71,13 +71,13 @@ def parse_axes(text: str) -> tuple[Axis, Axis, Axis] | None:
 
 @dataclass(frozen=True)
 class CadFile:
-    """A file whose bytes are known.
+    """A CAD file whose bytes were read and hashed.
 
     Attributes:
-        name: as the scene names it, relative to the scene's folder.
-        path: where it lies, without symbolic links.
+        name: path in the scene file, relative to the scene's folder.
+        path: the same, absolute and without symbolic links.
         format: one of FORMATS.
-        sha256: of its bytes; part of what a picture depends on.
+        sha256: of its bytes; part of the row's hash.
     """
 
     name: str
@@ -87,14 +87,14 @@ class CadFile:
 
     @classmethod
     def find(cls, folder: Path, name: str) -> CadFile:
-        """A file below a scene's folder, its magic bytes checked.
+        """Find a file below a scene's folder and check its size and first bytes.
 
         Args:
             folder: the folder that holds the scene's TOML.
             name: the path in it, with ``/`` between folders.
 
         Raises:
-            FileProblem: the name leads out of the folder, or there is no plain file of this kind and a fair size.
+            FileProblem: the name leads out of the folder, or there is no plain file of this format and permitted size.
         """
         path = inside(folder, name)
         format_ = path_format(name)
@@ -103,22 +103,22 @@ class CadFile:
         return cls(PurePosixPath(name).as_posix(), path, format_, hashlib.sha256(content).hexdigest())
 
     def content(self) -> bytes:
-        """The bytes again.
+        """Read the bytes again.
 
         Raises:
-            FileProblem: they are not those of `sha256` any more.
+            FileProblem: they no longer match `sha256`.
         """
         content = _read(self.path, self.name)
         if hashlib.sha256(content).hexdigest() != self.sha256:
-            raise FileProblem(self.name, "the file as it was when the scene was read", "another content")
+            raise FileProblem(self.name, "the file as it was when the scene was read", "an edited one")
         return content
 
 
 def inside(folder: Path, name: str) -> Path:
-    """The plain file that a scene names, below its folder and free of symbolic links.
+    """Resolve a name in a scene to a plain file below the scene's folder.
 
     Raises:
-        FileProblem: an absolute path, one with ``..``, a link that leads elsewhere, no file, a pipe or a device.
+        FileProblem: the path is absolute, holds ``..``, leaves the folder by a link, or is not a plain file.
     """
     place = shown(name)
     expected = "a path below the scene's folder, such as meshes/housing.stl"
@@ -156,7 +156,7 @@ def _kind(mode: int) -> str:
 
 
 def path_format(name: str) -> str:
-    """The format by the name's ending; FileProblem for any other."""
+    """The format by the name's ending, of FORMATS; FileProblem for any other ending."""
     ending = PurePosixPath(name).suffix.lower().removeprefix(".")
     if ending not in FORMATS:
         offered = ", ".join(f".{each}" for each in FORMATS)
@@ -165,8 +165,8 @@ def path_format(name: str) -> str:
 
 
 def _read(path: Path, name: str) -> bytes:
-    """A plain file's bytes, at most MOST_BYTES of them; FileProblem where that cannot be had."""
-    # What is opened is looked at, not what the name stood for before: no link, and no waiting for a pipe's writer.
+    """A plain file's bytes; FileProblem if it is unreadable, empty or larger than MOST_BYTES."""
+    # Checks the opened file, since the path may have changed; follows no link, waits for no pipe's writer.
     flags = os.O_RDONLY
     for flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):
         flags |= getattr(os, flag, 0)
@@ -188,10 +188,10 @@ def _read(path: Path, name: str) -> bytes:
 
 
 def check_magic(content: bytes, name: str, format_: str) -> None:
-    """Refuse what cannot be of the format by its first bytes.
+    """Check a file's first bytes against its format; text formats have no fixed ones.
 
     Raises:
-        FileProblem: as said; formats of plain text have no such bytes.
+        FileProblem: the bytes do not fit.
     """
     if format_ == "glb" and content[:4] != b"glTF":
         raise FileProblem(name, "a binary glTF, which begins with glTF", shown(content[:4]))
@@ -202,10 +202,10 @@ def check_magic(content: bytes, name: str, format_: str) -> None:
 
 
 def blend_version(content: bytes, name: str) -> tuple[int, int] | None:
-    """The Blender that wrote a file, (major, minor); None where the file is compressed by Zstandard.
+    """The Blender version that wrote a file, (major, minor); None where the file is compressed by Zstandard.
 
     Raises:
-        FileProblem: it is no .blend file, one of a machine that Blender has left behind, or it breaks off.
+        FileProblem: it is not a .blend file, is from a 32-bit or big-endian machine, or is truncated.
     """
     head = content[:20]
     if head.startswith(_ZSTD):
@@ -221,9 +221,9 @@ def blend_version(content: bytes, name: str) -> tuple[int, int] | None:
         expected = "a .blend file, which begins with BLENDER or is compressed by gzip or Zstandard"
         raise FileProblem(name, expected, shown(content[:12]))
     if (old and (old[1] == b"_" or old[2] == b"V")) or (new and new[3] == b"V"):
-        raise FileProblem(name, "a .blend file of a 64-bit little-endian machine", "one of another machine")
+        raise FileProblem(name, "a .blend file from a 64-bit little-endian machine", "one from another")
     if not compressed and content.find(b"ENDB", -4096) < 0:
-        raise FileProblem(name, "a whole .blend file, which ends with ENDB", "one that breaks off")
+        raise FileProblem(name, "a complete .blend file, which ends with ENDB", "a truncated one")
     if new:
         return int(new[4]), int(new[5])
     assert old is not None

@@ -49,7 +49,7 @@ SCENE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 @dataclass(frozen=True)
 class Scatter:
-    """Standard deviations over good parts, truncated at 2.5 of them."""
+    """Standard deviations of good pins from nominal, truncated at 2.5 deviations."""
 
     position_mm: float
     tilt_deg: float
@@ -58,7 +58,7 @@ class Scatter:
 
 @dataclass(frozen=True)
 class Tolerance:
-    """What is still good: diametral true position at the tip, retraction of the terminal."""
+    """The largest values of a good pin: diametral true position of the tip, retraction of the terminal."""
 
     true_position_mm: float
     retraction_mm: float
@@ -66,11 +66,11 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class Marking:
-    """Where print goes on the mating face, or on a flange at `z_mm`, and how large.
+    """Place and size of the print, on the mating face or on a flange at `z_mm`.
 
     Attributes:
-        numbers_at: `edges`, row numbers beside and position numbers above; `around`, each cavity's label `around_mm`
-            from the middle.
+        numbers_at: `edges`: row numbers beside the rows, position numbers above; `around`: each cavity's label,
+            `around_mm` from the middle.
     """
 
     height_mm: float
@@ -86,7 +86,7 @@ class Marking:
 
 @dataclass(frozen=True)
 class Nuisance:
-    """Half ranges of what differs from capture to capture; drawn per row."""
+    """Half ranges of what varies between captures, drawn per row; `exposure` and `fixture_shade` in stops."""
 
     shift_mm: float
     rotation_deg: float
@@ -102,7 +102,7 @@ class Nuisance:
 
 @dataclass(frozen=True, eq=False)
 class Connector:
-    """One scene file. Compared by identity: what two files say is compared by `sha256`."""
+    """A checked scene file. Compared by identity; `sha256` compares contents."""
 
     name: str
     sha256: str
@@ -128,11 +128,11 @@ class Connector:
 
     @property
     def terminal_names(self) -> tuple[str, ...]:
-        """What a manifest may ask for."""
+        """The names that a manifest's column `terminal` may hold."""
         return (*self.terminals, *self.mixes)
 
     def terminal_at(self, name: str, position: Position, part: int) -> Terminal:
-        """The terminal that the drawing has at a position, where the manifest asks for terminal or mix `name`."""
+        """The nominal terminal at a position, for the manifest's terminal or mix `name` and the part's seed."""
         mix = self.mixes.get(name)
         return self.terminals[mix.at(position, part) if mix else name]
 
@@ -194,7 +194,7 @@ def read_connector(path: Path) -> Connector:
 
 
 def _sha256(content: bytes, housings: dict[str, Housing]) -> str:
-    """Of the scene file and of the meshes that it names."""
+    """SHA-256 of the scene file and of the CAD files that it names."""
     digest = hashlib.sha256(content)
     for housing in housings.values():
         if housing.cad is not None:
@@ -203,7 +203,7 @@ def _sha256(content: bytes, housings: dict[str, Housing]) -> str:
 
 
 def _check_fit(connector: Connector, top: TomlSection) -> None:
-    """Dimensions that are each legal but do not fit together."""
+    """Report dimensions that are each within limits but do not fit together."""
     _check_positions(connector, top.table("positions"))
     _check_terminals(connector, top)
     _check_marking(connector, top)
@@ -239,30 +239,30 @@ def _check_marking(connector: Connector, top: TomlSection) -> None:
 
 
 def _check_views(connector: Connector, cameras: TomlSection) -> None:
-    """Every camera clear of the part, and no picture folded over by its lens."""
+    """Check that no camera can touch the part and no lens folds the picture over itself."""
     bodies = _bodies(connector)
     needed = {rig: least_distance_mm(connector, rig, bodies) for rig in set(connector.cameras.values())}
     for name, rig in connector.cameras.items():
         own = cameras.table(name, optional=True)
         section = own if own.data else cameras
         if rig.distance_mm <= needed[rig]:
-            expected = f"more than {needed[rig]:.4g}, so that every camera stands clear of the part"
+            expected = f"more than {needed[rig]:.4g} (a nearer camera could touch the part)"
             section.wrong("distance_mm", expected, f"{rig.distance_mm:g}")
         if lens_folds(rig, connector.width, connector.height):
-            section.wrong("distortion", "a lens that does not fold the picture over", str(list(rig.distortion)))
+            section.wrong("distortion", "a lens that does not fold the picture over itself", str(list(rig.distortion)))
 
 
 def _check_lighting(connector: Connector, lightings: TomlSection) -> None:
-    """Mixed set-ups name set-ups that are not mixed."""
+    """Check that mixed light set-ups name only set-ups that are not mixed."""
     plain = [name for name, lighting in connector.lightings.items() if not lighting.parts]
     for name, lighting in connector.lightings.items():
         for part in (part for part, _ in lighting.parts if part not in plain):
-            expected = f"the name of a set-up that is not mixed ({', '.join(plain)})"
+            expected = f"the name of a light set-up that is not mixed ({', '.join(plain)})"
             lightings.table(name).table("shares").wrong(part, expected, shown(part))
 
 
 def _check_positions(connector: Connector, section: TomlSection) -> None:
-    """Every pin and every cavity's mouth inside the opening, and no two in one place."""
+    """Check that every cavity's mouth lies inside the opening and that no two overlap."""
     terminals, cavity = connector.terminals.values(), connector.cavity
     gap = cavity.clearance_mm + cavity.chamfer_mm
     mouth_x, mouth_y = (max(t.extent_mm[axis] for t in terminals) + gap for axis in (0, 1))
@@ -291,7 +291,7 @@ def _check_positions(connector: Connector, section: TomlSection) -> None:
 
 
 def _bodies(connector: Connector) -> list[Box]:
-    """The shell with its pins and its print, and every block that is built."""
+    """Boxes that hold the shell with its pins and print, and each housing's blocks."""
     shell = connector.shell
     top = max(terminal.standing_mm for terminal in connector.terminals.values()) - shell.depth_mm
     (left, low), (right, high) = shell.outside.bounds
@@ -304,16 +304,16 @@ def _bodies(connector: Connector) -> list[Box]:
 
 
 def least_distance_mm(connector: Connector, rig: CameraRig, bodies: Iterable[Box]) -> float:
-    """The distance from its target at which a camera just touches a part, whichever it is and however the part lies.
+    """The distance from its target, mm, at which a camera just touches the part in its worst pose.
 
     Args:
-        connector: the scene, for how parts may lie.
-        rig: the camera's stand.
+        connector: the scene, for the range of poses.
+        rig: the camera.
         bodies: boxes that hold the part, mm.
     """
     nuisance = connector.nuisance
     away, upright = math.sin(math.radians(rig.angle_deg)), math.cos(math.radians(rig.angle_deg))
-    # Turned and shifted parts: by as much as a corner moves, which is little and rounded up.
+    # Upper bounds of how far the pose's shift and turn move a corner.
     moved = nuisance.shift_mm * 2**0.5
     turned = math.radians(nuisance.tilt_deg + nuisance.rotation_deg) * 2**0.5
     farthest = 0.0
@@ -327,20 +327,20 @@ def least_distance_mm(connector: Connector, rig: CameraRig, bodies: Iterable[Box
 
 
 def check_cameras(connector: Connector, body: Box, name: str) -> None:
-    """Whether every camera stands clear of what its scene does not describe.
+    """Check that no camera can touch a CAD body.
 
     Args:
         connector: the scene.
-        body: a box that holds it, mm.
-        name: what to call it.
+        body: a box that holds the body, mm.
+        name: the body's name in messages.
 
     Raises:
-        InputError: it is in a camera's way.
+        InputError: a camera could touch the body.
     """
     for camera, rig in connector.cameras.items():
         least = least_distance_mm(connector, rig, [body])
         if rig.distance_mm <= least:
-            expected = f"more than {least:.4g}, so that camera {camera} stands clear of {name}"
+            expected = f"more than {least:.4g} (camera {camera} could touch {name})"
             raise InputError(f"{connector.name}.toml camera.distance_mm: expected {expected}, got {rig.distance_mm:g}")
 
 

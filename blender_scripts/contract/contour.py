@@ -19,7 +19,7 @@ _WALL_MM = 1.5
 
 @dataclass(frozen=True)
 class Station:
-    """A place on a contour: the polygon's point it belongs to, and the unit vector outwards."""
+    """A place on a contour: length along it, the nearest point of the polygon, the unit vector outwards."""
 
     along_mm: float
     base: Point
@@ -74,7 +74,7 @@ class Contour:
 
     @cached_property
     def stations(self) -> tuple[Station, ...]:
-        """Once round, counter-clockwise: both ends of every straight piece, and steps round every corner."""
+        """Places once round, counter-clockwise: both ends of every straight piece, and steps round every corner."""
         if len(self.corners) == 1:
             steps = math.ceil(2.0 * math.pi / self._step_rad)
             turns = (2.0 * math.pi * i / steps for i in range(steps))
@@ -92,14 +92,14 @@ class Contour:
             for i in range(steps):
                 turn = first + sweep * i / steps
                 arc = along + self.radius_mm * sweep * i / steps
-                # Both ends of a straight piece have its very normal, by which it is known as straight.
+                # Both ends of a straight piece get exactly its normal: `station` recognises it by that.
                 found.append(Station(arc, b, (math.cos(turn), math.sin(turn)) if i else normal))
             along += self.radius_mm * sweep
         return tuple(found)
 
     @property
     def _step_rad(self) -> float:
-        """Between two stations of an arc: a chord leaves it by no more than _SAGITTA_MM, at a wall's outside too."""
+        """Angle between stations of an arc: chords stay within _SAGITTA_MM of it, on a wall's outside too."""
         farthest = self.radius_mm + _WALL_MM
         return min(_ARC_STEP_RAD, 2.0 * math.acos(max(0.0, 1.0 - _SAGITTA_MM / farthest)))
 
@@ -109,7 +109,7 @@ class Contour:
         return straight + 2.0 * math.pi * self.radius_mm
 
     def station(self, along_mm: float) -> Station:
-        """The place at a length along the contour."""
+        """The place at a length, mm, along the contour."""
         along = along_mm % self.length_mm
         ring = (*self.stations, self.stations[0])
         for i, (a, b) in enumerate(pairwise(ring)):
@@ -130,7 +130,7 @@ class Contour:
         raise AssertionError(f"{along} of {self.length_mm}")
 
     def towards(self, azimuth_deg: float) -> float:
-        """Length along the contour of the point that is seen from the middle in this direction."""
+        """Length along the contour, mm, of the point in this direction from the middle."""
         middle = self.middle
         direction = math.cos(math.radians(azimuth_deg)), math.sin(math.radians(azimuth_deg))
 
@@ -155,13 +155,13 @@ class Contour:
 
     @cached_property
     def bounds(self) -> tuple[Point, Point]:
-        """The lower left and the upper right corner of the box round it."""
+        """The lower left and the upper right corner of the contour's bounding box, mm."""
         xs, ys = zip(*self.corners, strict=True)
         r = self.radius_mm
         return (min(xs) - r, min(ys) - r), (max(xs) + r, max(ys) + r)
 
     def wider(self, offset_mm: float) -> Contour:
-        """The contour moved outwards."""
+        """The contour moved outwards by mm."""
         return Contour(self.corners, self.radius_mm + offset_mm)
 
     def distance(self, x: float, y: float) -> float:

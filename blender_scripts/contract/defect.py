@@ -1,4 +1,4 @@
-"""What a defect is: its kind, where it is, and the values of its parameters."""
+"""Defect: its kind, its target and the values of its parameters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Value = float | str
 
 @dataclass(frozen=True)
 class Parameter:
-    """A number that a defect takes. `default` None: it has none and may stay away.
+    """A numeric parameter of a defect. `default` None: it has no value unless the manifest gives one.
 
     Attributes:
         low, high: the closed range that is accepted, in the unit that the name ends with.
@@ -27,7 +27,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Choice:
-    """A word that a defect takes; `choices` empty: names of the scene, checked by the kind."""
+    """A parameter that is a word; `choices` empty: a name from the scene, which the kind checks."""
 
     name: str
     choices: tuple[str, ...]
@@ -58,7 +58,7 @@ class Defect:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """The pins it is at: one, two of a bridge, or none."""
+        """The addresses of its pins: one, two of a bridge, or none."""
         return tuple(self.target.split("-")) if self.target not in (HOUSING, PRINT) else ()
 
     @property

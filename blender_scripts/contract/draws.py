@@ -1,4 +1,4 @@
-"""Random numbers keyed by what they are for, so that one draw never moves another.
+"""Random numbers keyed by purpose, so that adding a draw never changes another one.
 
 Every draw comes from a generator of its own, seeded by SHA-256 of (seed, purpose, keys). Only `Random.random()` is
 used, whose sequence Python guarantees; numpy's distributions may change between the versions that ship with Blender.
@@ -36,5 +36,5 @@ def normal(source: random.Random, deviation: float, limit: float = 2.5) -> float
 
 
 def integer(seed: int, purpose: str, *keys: str) -> int:
-    """A 31-bit integer, for programs that take a seed of their own (Cycles)."""
+    """A 31-bit integer by the same keys, as a seed for Cycles."""
     return int(generator(seed, purpose, *keys).random() * 0x7FFFFFFF)

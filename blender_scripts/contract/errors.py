@@ -1,4 +1,4 @@
-"""The one exception for what a user wrote: manifests, scenes, options and the files they name."""
+"""InputError: the exception for mistakes in manifests, scenes, options and the files that they name."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class InputError(Exception):
 
 
 def shown(value: object) -> str:
-    """What was found, as a message shows it: one line, text in quotes, the middle of anything long left out."""
+    """A value as messages show it: one line, text in quotes, the middle of long values left out."""
     try:
         return _BRIEF.repr(value)
     except ValueError:  # Python refuses to write integers of thousands of digits.

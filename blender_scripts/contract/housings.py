@@ -39,7 +39,7 @@ class Shell:
 
 @dataclass(frozen=True)
 class Cavity:
-    """The hole in the floor that a terminal comes out of."""
+    """The hole in the floor through which a terminal stands."""
 
     clearance_mm: float
     depth_mm: float
@@ -67,7 +67,7 @@ class Notch:
 
 @dataclass(frozen=True)
 class Surface:
-    """What a part is made of. `colors`: the part's own seed chooses one."""
+    """A housing's material. The part's seed chooses one of `colors` (linear RGB)."""
 
     material: str
     colors: tuple[Color, ...]
@@ -76,10 +76,10 @@ class Surface:
 
 @dataclass(frozen=True)
 class Finish:
-    """What differs from part to part on its surfaces, and grows with age.
+    """Variation between parts' surfaces, and wear.
 
     Attributes:
-        shade_stops: half range of the plastic's brightness.
+        shade_stops: half range of the plastic's brightness, stops.
         roughness: half range of its roughness, as a share.
         scratches: 0 none to 1 heavily scratched plating.
         mould_marks: 0 none to 1 strong flow marks and sink in the plastic.
@@ -95,28 +95,28 @@ class Finish:
 
 @dataclass(frozen=True)
 class CadBody:
-    """A housing from the user's own CAD, in place of the scene's walls, floor and blocks.
+    """A housing from a CAD file, in place of the scene's walls, floor and blocks.
 
     Attributes:
-        thing: the one object of a .blend to take; None for all.
-        smooth_deg: faces that meet at less shade smooth.
+        object_name: the one object of a .blend to use; None for all.
+        smooth_deg: faces that meet at a smaller angle are shaded smooth.
     """
 
     file: CadFile
     placement: CadPlacement
-    thing: str | None
+    object_name: str | None
     smooth_deg: float
 
 
 @dataclass(frozen=True)
 class Housing:
-    """One variant. `insert` is the body that holds the cavities, where it is not the walls' own material.
+    """One housing variant. `insert`: surface of the body that holds the cavities.
 
     Attributes:
-        fillet_mm: the rim's edges, where they are not the shell's.
+        fillet_mm: radius of the rim's edges; the shell's by default.
         lead_in_mm: chamfer at the opening's inner edge.
         ink: colour of its print.
-        cad: its shape, where it is the user's own; then shell, blocks and notches are not built.
+        cad: a shape from CAD; then shell, blocks and notches are not built.
     """
 
     name: str
@@ -149,7 +149,7 @@ def read_shell(section: TomlSection) -> Shell:
         slant = section.number("slant_deg", 1.0, 30.0, 10.0)
         opening = Contour.d_shape((width, height), corner, slant)
         if opening.corners[3][0] <= 0.0:
-            section.wrong("slant_deg", "sides that leave a lower edge between them", f"{slant:g}")
+            section.wrong("slant_deg", "sides that do not meet above the lower edge", f"{slant:g}")
             opening = Contour.rectangle((width, height), corner)
     shell = Shell(
         opening=opening,
@@ -184,15 +184,15 @@ def read_finish(section: TomlSection) -> Finish:
 
 
 def read_housing(name: str, section: TomlSection, shell: Shell, ink: Color, sound: bool, folder: Path) -> Housing:
-    """One table `[housings.NAME]`.
+    """Read one table `[housings.NAME]`.
 
     Args:
         name: the housing's.
         section: its table.
         shell: the scene's.
         ink: colour of its print unless it says otherwise.
-        sound: the shell has no mistake of its own; otherwise nothing is said of what does not fit it.
-        folder: where the scene lies, and with it the meshes that it names.
+        sound: the shell was read without mistakes; otherwise checks against it are skipped.
+        folder: the scene's folder, which holds its CAD files.
     """
     walls = _surface(section)
     insert = section.table("insert", optional=True)
@@ -200,7 +200,7 @@ def read_housing(name: str, section: TomlSection, shell: Shell, ink: Color, soun
     fillet = section.number("fillet_mm", 0.01, 10.0, shell.fillet_mm)
     lead_in = section.number("lead_in_mm", 0.0, 10.0, 0.0)
     if sound and lead_in and lead_in >= min(shell.wall_mm - fillet, shell.depth_mm):
-        expected = f"less than the wall less its fillet, {shell.wall_mm - fillet:g}, and than the shell's depth"
+        expected = f"less than {shell.wall_mm - fillet:g} (wall_mm less fillet_mm) and than the shell's depth_mm"
         section.wrong("lead_in_mm", expected, f"{lead_in:g}")
     if sound and "fillet_mm" in section.data and fillet >= shell.depth_mm:
         section.wrong("fillet_mm", f"less than the shell's depth_mm, {shell.depth_mm:g}", f"{fillet:g}")
@@ -218,7 +218,7 @@ def read_housing(name: str, section: TomlSection, shell: Shell, ink: Color, soun
 
 
 def _cad(section: TomlSection, folder: Path) -> CadBody | None:
-    """The table `[housings.NAME.mesh]`."""
+    """Read the table `[housings.NAME.mesh]`; None without a usable file."""
     text = section.text("axes", "x,y,z")
     axes = parse_axes(text)
     if axes is None:
@@ -227,7 +227,7 @@ def _cad(section: TomlSection, folder: Path) -> CadBody | None:
     x, y, z = section.numbers("offset_mm", 3, -500.0, 500.0, (0.0, 0.0, 0.0))
     placement = CadPlacement(section.number("unit_mm", 1e-6, 1e6, 1.0), axes, (x, y, z))
     smooth = section.number("smooth_deg", 0.0, 180.0, 30.0)
-    thing = section.text("object", "")
+    object_name = section.text("object", "")
     name = section.text("file")
     if not name:
         return None
@@ -236,9 +236,9 @@ def _cad(section: TomlSection, folder: Path) -> CadBody | None:
     except FileProblem as problem:
         section.wrong("file", problem.expected, problem.got)
         return None
-    if thing and file.format != "blend":
-        section.wrong("object", "an object's name for a .blend file only", shown(thing))
-    return CadBody(file, placement, thing or None, smooth)
+    if object_name and file.format != "blend":
+        section.wrong("object", "`object` for a .blend file only", shown(object_name))
+    return CadBody(file, placement, object_name or None, smooth)
 
 
 def read_color(section: TomlSection, default: Color | None = None, key: str = "color") -> Color:
@@ -267,7 +267,7 @@ def _surface(section: TomlSection) -> Surface:
 
 
 def _blocks(section: TomlSection) -> tuple[Block, ...]:
-    """One `[[housings.NAME.blocks]]` table; `repeat` and `step_mm` make a row or grid of equal blocks from it."""
+    """Read one `[[housings.NAME.blocks]]` table; `repeat` and `step_mm` make a row or grid of equal blocks."""
     shape = section.choice("shape", ("rectangle", "circle"), "rectangle")
     center = section.numbers("center_mm", 2, -500.0, 500.0)
     width, height = section.numbers("size_mm", 2, 0.05, 500.0)
@@ -309,7 +309,11 @@ def _notch(section: TomlSection, shell: Shell, sound: bool) -> Notch:
         depth_mm=section.number("depth_mm", 0.1, 100.0),
     )
     if sound and notch.width_mm >= 0.4 * shell.opening.length_mm:
-        section.wrong("width_mm", "less than two fifths of the opening's edge", f"{notch.width_mm:g}")
+        section.wrong(
+            "width_mm",
+            f"less than {0.4 * shell.opening.length_mm:.4g} (0.4 of the opening's edge)",
+            f"{notch.width_mm:g}",
+        )
     if sound and notch.depth_mm > shell.depth_mm:
         section.wrong("depth_mm", f"at most the shell's depth_mm, {shell.depth_mm:g}", f"{notch.depth_mm:g}")
     return notch

@@ -1,4 +1,4 @@
-"""The printed marking's own stroke font: text to flat polygons, the same in every Blender version.
+"""The stroke font of the printed marking: text to flat polygons, the same in every Blender version.
 
 Blender's built-in font and its curve tessellation change between versions, and with them the printed digits that a
 detector may confuse with defects. So the marking is drawn here from a skeleton of lines and circular arcs, with a
@@ -223,7 +223,7 @@ def _ink(strokes: list[tuple[list[Point], bool]], reach: float) -> tuple[float, 
 
 
 def _steps(sweep: float, radius_mm: float) -> int:
-    """Into how many chords an arc of `sweep` radians is divided so that none leaves it by more than the chord error."""
+    """Number of chords for an arc of `sweep` radians, so that each stays within the chord error."""
     longest = 2 * math.acos(max(1 - _CHORD_ERROR_MM / radius_mm, -1.0))
     return max(1, math.ceil(abs(sweep) / min(longest, _LONGEST_ARC_STEP) - 1e-9))
 
@@ -253,7 +253,7 @@ def _flatten(corners: list[tuple[float, float, float]], closed: bool, reach: flo
 
 
 def _without_repeats(points: list[Point], closed: bool) -> list[Point]:
-    """Two arcs that meet without a straight piece between them share a point, up to rounding: keep one."""
+    """Keep one of two equal points (up to rounding) where arcs meet without a straight piece between them."""
     kept = points[:1]
     for point in points[1:]:
         if math.dist(point, kept[-1]) > 1e-6:

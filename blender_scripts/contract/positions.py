@@ -1,4 +1,4 @@
-"""Where a connector's pins are nominally: a grid, staggered rows, a circle, or a table."""
+"""The nominal positions of a connector's pins: a grid, staggered rows, a circle, or a table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LABEL_LENGTH = 16
 
 @dataclass(frozen=True)
 class Position:
-    """One place for a pin. `index` counts from 1; `row` 1 is at the top, `position` 1 at the left."""
+    """One pin position. `index` counts from 1; `row` 1 is at the top, `position` 1 at the left; `cavity`: its label."""
 
     index: int
     row: int
@@ -30,7 +30,7 @@ class Position:
 
 
 def read_positions(section: TomlSection) -> tuple[Position, ...]:
-    """The table `[positions]`, row by row."""
+    """Read the table `[positions]`, row by row."""
     rule = section.choice("rule", RULES)
     rows = {"grid": _grid, "staggered": _staggered, "circle": _circle, "table": _table}[rule](section)
     count = sum(len(row) for row in rows)
@@ -109,7 +109,7 @@ def _table(section: TomlSection) -> Rows:
 
 
 def _cavities(section: TomlSection, counts: list[int]) -> list[str]:
-    """The drawing's labels, in the order of the positions."""
+    """The cavity labels of the drawing, in the order of the positions."""
     total = sum(counts)
     expected = f"rows, columns, or {total} different texts of up to {_LABEL_LENGTH} characters"
     order = section.value("cavities", expected, "rows")

@@ -12,10 +12,10 @@ CAMERAS = ("center", "left", "right", "top", "bottom")
 
 @dataclass(frozen=True)
 class CameraRig:
-    """One view's lens and stand; the side views stand `angle_deg` away from the centre one.
+    """One camera: lens and place; side views look from `angle_deg` beside the centre view.
 
     Attributes:
-        f_number: 0 = everything is sharp.
+        f_number: 0 = everything is in focus.
         focus_z_mm: height of the plane in focus where the optical axis meets it.
         distortion: OpenCV's k1, k2, p1, p2, k3.
         vignetting: share of light that the corners lose.
@@ -34,7 +34,7 @@ class CameraRig:
 
 @dataclass(frozen=True)
 class Sensor:
-    """What turns light into numbers (EMVA Standard 1288).
+    """The camera's image sensor (EMVA Standard 1288).
 
     Attributes:
         full_well_e: electrons of a full pixel; 0 = no noise at all.
@@ -53,7 +53,7 @@ class Sensor:
 
 @dataclass(frozen=True)
 class Lighting:
-    """A light set-up; lamps.py describes the kinds. `parts`: of kind `mixed`, other set-ups and their shares."""
+    """A light set-up; lamps.py describes the kinds. `parts`: for kind `mixed`, other set-ups and their shares."""
 
     name: str
     kind: str
@@ -67,7 +67,7 @@ class Lighting:
 
 
 def read_cameras(section: TomlSection) -> dict[str, CameraRig]:
-    """Every view: the keys of `[camera]`, which `[camera.left]` and its like override for one."""
+    """Read every view: the keys of `[camera]`, which `[camera.left]` and so on override for one view."""
     shared = {key: value for key, value in section.data.items() if key not in CAMERAS}
     rigs = {"": _camera(section)}
     for name in CAMERAS:
@@ -127,7 +127,7 @@ def read_lighting(name: str, section: TomlSection) -> Lighting:
 
 
 def lens_folds(rig: CameraRig, width: int, height: int) -> bool:
-    """Whether a lens maps two directions to one pixel near the picture, or throws the picture's edge out of reach."""
+    """Whether a lens maps two directions to one pixel near the picture, or cannot reach the picture's corners."""
     k1, k2, p1, p2, k3 = rig.distortion
     reach = 0.5 * math.hypot(width, height) / width * rig.sensor_width_mm / rig.focal_mm
     before = 0.0

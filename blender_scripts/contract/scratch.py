@@ -1,6 +1,6 @@
-"""A folder for Blender's raw files that goes with its process, even one that was killed.
+"""A temporary folder for Blender's raw files, which is removed even if its process was killed.
 
-Each folder holds a locked file; the lock ends with the process, so whoever comes next can tell what was left behind.
+Each folder holds a locked file. The lock ends with the process, so the next process recognises abandoned folders.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _LOCK = "in-use"
 
 
 class Scratch:
-    """Makes an empty folder under the temporary folder, and removes those of processes that are gone."""
+    """Makes an empty folder in the system's temporary folder, and removes those of ended processes."""
 
     def __init__(self) -> None:
         _sweep(Path(tempfile.gettempdir()))

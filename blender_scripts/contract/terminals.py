@@ -1,4 +1,4 @@
-"""The terminals of a scene: what a pin looks like, and mixtures of several in one part."""
+"""The terminals of a scene: a pin's shape and plating, and mixes of several terminals in one part."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from blender_scripts.contract.positions import Position
 from blender_scripts.contract.toml_section import TomlSection
 
 SECTIONS = ("round", "square", "blade")
-# Colour as it reflects (linear RGB) and roughness of what connectors are plated with.
+# Reflected colour (linear RGB) and roughness of common platings.
 PLATINGS: dict[str, tuple[Color, float]] = {
     "tin": ((0.90, 0.89, 0.86), 0.34),
     "gold": ((1.00, 0.71, 0.29), 0.24),
@@ -23,7 +23,7 @@ MIX_RULES = ("random", "rows", "columns", "checker")
 
 @dataclass(frozen=True)
 class Terminal:
-    """A pin.
+    """A terminal, seen as the pin above the cavity floor.
 
     Attributes:
         section: `round`, `square` or `blade`.
@@ -74,14 +74,14 @@ class Terminal:
 
 @dataclass(frozen=True)
 class Mix:
-    """Several terminals in one part: which stands where follows from a rule; `random` is drawn for each part."""
+    """Several terminals in one part; `rule` says which stands where, `random` is drawn for each part."""
 
     name: str
     of: tuple[str, ...]
     rule: str
 
     def at(self, position: Position, part: int) -> str:
-        """The terminal at a position of a part."""
+        """The name of the terminal at a position; `part` is the part's seed."""
         if self.rule == "random":
             source = draws.generator(part, "mix", self.name, position.address)
             return self.of[min(int(source.random() * len(self.of)), len(self.of) - 1)]
@@ -94,10 +94,10 @@ class Mix:
 
 
 def read_terminals(top: TomlSection) -> tuple[dict[str, Terminal], dict[str, Mix]]:
-    """The tables `[terminals.NAME]`: those with a `mix` are mixtures of the others."""
+    """Read the tables `[terminals.NAME]`; those with a key `mix` are mixes of the others."""
     built = top.named_tables("terminals", _terminal_or_mix)
-    terminals = {name: thing for name, thing in built.items() if isinstance(thing, Terminal)}
-    mixes = {name: thing for name, thing in built.items() if isinstance(thing, Mix)}
+    terminals = {name: entry for name, entry in built.items() if isinstance(entry, Terminal)}
+    mixes = {name: entry for name, entry in built.items() if isinstance(entry, Mix)}
     for name, mix in mixes.items():
         for wrong in (other for other in mix.of if other not in terminals):
             offered = ", ".join(terminals) or "none"

@@ -1,4 +1,4 @@
-"""Files that a user writes by hand, as text."""
+"""Read text files that a user writes by hand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from blender_scripts.contract.errors import InputError
 
 
 def read_text(path: Path, name: str, readable: str = "file", text: str = "UTF-8 text") -> tuple[bytes, str]:
-    """A file's bytes and its text, without a byte-order mark.
+    """Read a file: its bytes, and its text without a byte-order mark.
 
     Args:
         path: the file.

@@ -1,4 +1,4 @@
-"""Strict reading of TOML tables: every key checked, every mistake with file and line, all of them at once."""
+"""Strict reading of TOML tables: every key is checked, all mistakes are reported together with file and line."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def _key_lines(text: str) -> dict[tuple[str, ...], int]:
 
 
 def _is_number(value: object, low: float, high: float) -> bool:
-    """Neither inf nor nan lies within limits; comparing, unlike math.isfinite, takes integers of any size."""
+    """Whether a value is a number within limits; comparing, unlike math.isfinite, works for integers of any size."""
     return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
 
 
 class TomlSection:
     """One table of a TOML file, read key by key; `finish` on the top table raises if anything was wrong.
 
-    A reader method returns a harmless value of the right type where the input is wrong, so that reading goes on and all
-    mistakes come out together.
+    Where the input is wrong, a reader method returns a harmless value of the right type, so that reading continues and
+    all mistakes are reported together.
     """
 
     def __init__(
@@ -166,13 +166,13 @@ class TomlSection:
         if value is not None and not isinstance(value, dict):
             self.wrong(key, "a table", shown(value))
         child = TomlSection(self.file, value if isinstance(value, dict) else {}, self._lines, (*self.at, key))
-        # A table that is not there was reported once; its keys need not be.
+        # A missing table was reported once; its keys are not.
         if isinstance(value, dict):
             self._children[key] = child
         return child
 
     def inherit(self, data: dict[str, Any]) -> None:
-        """Take these keys where the table has none of its own."""
+        """Add these keys where the table does not have them."""
         self.data = {**data, **self.data}
 
     def named_tables(self, key: str, build: Callable[[str, TomlSection], Built]) -> dict[str, Built]:
@@ -214,7 +214,7 @@ class TomlSection:
         ]
 
     def finish(self) -> None:
-        """Raise InputError with every mistake of this table and those below it, by line."""
+        """Raise InputError with every mistake of this table and its sub-tables, sorted by line."""
         found = sorted(dict.fromkeys(self._all_problems()))
         if found:
             raise InputError([f"{self.file}:{line} {text}" for line, text in found])

@@ -1,8 +1,8 @@
-"""Shapes in mm and their places in a picture, as numpy arrays. No bpy.
+"""Shapes in mm and their projections in pixels, as numpy arrays. No bpy.
 
-pin.py  part.py  solids.py  mesh.py    a pin as it stands and its measures, a part, and their meshes
-clearance.py                           whether a defective pin stands free of walls and neighbours
+pin.py  part.py  solids.py  mesh.py    a pin and its measures, a part, and their meshes
+clearance.py                           whether a defective pin would touch walls or other pins
 mesh_files.py  ply.py  glb.py  welding.py    a user's CAD: STL, OBJ, PLY, glTF
-optics.py  lens.py  sensor.py          where the camera stands, distortion, and what its sensor makes of light
+optics.py  lens.py  sensor.py          the camera's pose, lens distortion, the sensor's response
 outlines.py  hulls.py                  projected pins: the amodal and expected boxes
 """

@@ -1,4 +1,4 @@
-"""Whether a bent or retracted pin stands free: of the walls, of a housing's blocks, of the floor and of other pins."""
+"""Whether a defective pin would push into the walls, a housing's blocks, the floor or other pins."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from blender_scripts.geometry.pin import Pin, Vector
 
 _ARC_STEP_RAD = math.radians(3.0)
 _FLOOR_STATIONS = 200
-# What is left out of account at the floor, a good pin's lean and its scatter in its cavity, is as large.
+# Overlap with the floor up to this is accepted: the check leaves out a good pin's lean and scatter, which are as large.
 _TOUCH_MM = 0.02
 
 
 def collisions(connector: Connector, housing: str, pins: tuple[Pin, ...]) -> list[str]:
-    """What defects push through what, as ``expected …, got …``; empty where every pin stands free.
+    """Messages (``expected …, got …``) for pins that a defect pushes into something else; none where all stand free.
 
-    A pin counts as a ball of its largest half width that moves along its centre line.
+    A pin is treated as a ball of its largest half width, moved along its centre line.
     """
-    bad = [pin for pin in pins if not pin.missing and _leaves_its_place(pin)]
+    bad = [pin for pin in pins if not pin.missing and _can_collide(pin)]
     if not bad:
         return []
     asked = {pin.position.index for pin in bad}
@@ -32,7 +32,7 @@ def collisions(connector: Connector, housing: str, pins: tuple[Pin, ...]) -> lis
     blocks = [block for block in built if block.top_mm > -connector.shell.depth_mm]
     lines = [_centre_line(pin) for pin in pins if not pin.missing]
     standing = sorted(zip(lines, (pin for pin in pins if not pin.missing), strict=True), key=_left_edge)
-    left_edges = [_left_edge(thing) for thing in standing]
+    left_edges = [_left_edge(entry) for entry in standing]
     widest = max(_right_edge(line) - left for (line, _), left in zip(standing, left_edges, strict=True))
     thickest = max(pin.terminal.reach_mm for pin in pins)
     line_at = {pin.position.index: line for line, pin in standing}
@@ -55,7 +55,7 @@ def collisions(connector: Connector, housing: str, pins: tuple[Pin, ...]) -> lis
             )
         first = bisect_left(left_edges, _left_edge((line, pin)) - reach - thickest - widest)
         last = bisect_right(left_edges, _right_edge(line) + reach + thickest)
-        for other_line, other in sorted(standing[first:last], key=lambda thing: thing[1].position.index):
+        for other_line, other in sorted(standing[first:last], key=lambda entry: entry[1].position.index):
             if other is pin or (other.position.index in asked and other.position.index < pin.position.index):
                 continue
             nearest = reach + other.terminal.reach_mm
@@ -68,8 +68,8 @@ def collisions(connector: Connector, housing: str, pins: tuple[Pin, ...]) -> lis
     return found
 
 
-def _leaves_its_place(pin: Pin) -> bool:
-    """Whether it may reach where the right pin, which the scene has room for, does not; height does not count."""
+def _can_collide(pin: Pin) -> bool:
+    """Whether a pin may reach where the right, straight pin would not; height does not count."""
     other = pin.terminal.section, pin.terminal.extent_mm
     nominal = pin.nominal.section, pin.nominal.extent_mm
     return not pin.bend.is_straight or pin.form.twist_rad != 0.0 or other != nominal
@@ -85,8 +85,8 @@ def _centre_line(pin: Pin) -> list[Vector]:
     return [pin.world(bend.point(along)) for along in (*alongs, length)]
 
 
-def _left_edge(thing: tuple[list[Vector], Pin]) -> float:
-    return min(point[0] for point in thing[0])
+def _left_edge(entry: tuple[list[Vector], Pin]) -> float:
+    return min(point[0] for point in entry[0])
 
 
 def _right_edge(line: list[Vector]) -> float:
@@ -141,7 +141,7 @@ def _into_block(block: Block, line: list[Vector], reach: float) -> float:
 def _into_floor(pin: Pin, cavity: Cavity) -> float:
     """How deep the underside of a bent pin goes into the floor outside its cavity's mouth, mm.
 
-    In the plane of the bend; a good pin's own lean is left out.
+    Computed in the plane of the bend, without a good pin's own lean.
     """
     bend, half = pin.bend, 0.5 * pin.terminal.width_mm
     if bend.is_straight:
@@ -168,7 +168,7 @@ def _into_floor(pin: Pin, cavity: Cavity) -> float:
 
 
 def _gap(line: list[Vector], other: list[Vector], enough: float) -> float:
-    """The least distance of two chains of straight pieces, mm; no more than `enough` need be told apart."""
+    """The least distance of two chains of straight pieces, mm; may be inf where it is more than `enough`."""
     for axis in range(3):
         mine, its = [point[axis] for point in line], [point[axis] for point in other]
         if max(mine) + enough <= min(its) or max(its) + enough <= min(mine):
@@ -196,13 +196,13 @@ def _dot(a: Vector, b: Vector) -> float:
 
 
 def clear_path(pins: tuple[Pin, ...], path: tuple[Vector, ...], radius: float, but: tuple[str, ...]) -> str | None:
-    """The address of a pin that a chain of points comes nearer to than `radius` allows; None: of none.
+    """The address of a pin that a body along a chain of points would touch; None if there is none.
 
     Args:
         pins: the part's.
         path: the points, mm.
-        radius: how far what lies along the path reaches, mm.
-        but: addresses that are left out.
+        radius: half the body's thickness, mm.
+        but: addresses of pins that are not checked.
     """
     for pin in pins:
         enough = radius + pin.terminal.reach_mm

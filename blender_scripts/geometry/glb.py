@@ -1,6 +1,6 @@
-"""Read the triangles of a binary glTF file's scene, put where its nodes put them.
+"""Read the triangles of a binary glTF file's scene, transformed by its nodes.
 
-Format: Khronos, "glTF 2.0 Specification". Materials, skins' poses, morph targets and animations are not looked at.
+Format: Khronos, "glTF 2.0 Specification". Materials, morph targets and animations are ignored.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _JSON, _BIN = 0x4E4F534A, 0x004E4942
 _COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _INDEX_TYPES = (5121, 5123, 5125)
 _TRIANGLES, _STRIP, _FAN = 4, 5, 6
-# Geometry that these pack or multiply would be missing or wrong without them.
+# Extensions that compress or repeat geometry, and are not supported.
 _REFUSED = {
     "KHR_draco_mesh_compression": "Draco compression",
     "EXT_meshopt_compression": "meshopt compression",
     "KHR_meshopt_compression": "meshopt compression",
     "EXT_mesh_gpu_instancing": "instancing (EXT_mesh_gpu_instancing)",
 }
-# A file may require these; they say nothing about where faces are, or are read.
+# Extensions that a file may require: they do not change where faces are, or are supported.
 _HARMLESS = ("KHR_mesh_quantization", "KHR_materials_", "KHR_texture_", "KHR_lights_", "EXT_texture_")
 _MOST_DEEP = 200
 
@@ -37,7 +37,7 @@ def read_glb(content: bytes, name: str) -> Parts:
     """Vertices (V, 3), corners (C,) and sizes (F,) of all meshes of the default scene.
 
     Raises:
-        FileProblem: broken, compressed, or kept in other files.
+        FileProblem: the file is broken, compressed, or refers to other files.
     """
     document, binary = _chunks(content, name)
     return _Document(document, binary, name).scene()
@@ -56,7 +56,7 @@ def _chunks(content: bytes, name: str) -> tuple[dict[str, Any], bytes]:
     while at < length:
         size, kind = (int.from_bytes(content[at + 4 * i : at + 4 * i + 4], "little") for i in (0, 1))
         if at + 8 + size > length or (not chunks and kind != _JSON):
-            raise FileProblem(f"{name} byte {at}", "a whole chunk, JSON first", f"{size} bytes of {kind:#x}")
+            raise FileProblem(f"{name} byte {at}", "a complete chunk, JSON first", f"{size} bytes of {kind:#x}")
         chunks.setdefault(kind, content[at + 8 : at + 8 + size])
         at += 8 + size
     try:
@@ -69,7 +69,7 @@ def _chunks(content: bytes, name: str) -> tuple[dict[str, Any], bytes]:
 
 
 class _Document:
-    """The JSON part; whatever is taken out of it is checked."""
+    """The JSON chunk; every value read from it is checked."""
 
     def __init__(self, data: dict[str, Any], binary: bytes, name: str) -> None:
         self.data, self.binary, self.name = data, binary, name
@@ -113,7 +113,7 @@ class _Document:
                 raise self._wrong(place, "plain glTF 2.0", _REFUSED[extension])
 
     def scene(self) -> Parts:
-        """Walk the default scene's nodes, without recursion: each node once."""
+        """The default scene's triangles; visits each node once, without recursion."""
         nodes = self._array(self.data, "nodes", "JSON")
         if self._array(self.data, "scenes", "JSON"):
             scene = self._entry("scenes", self.data.get("scene", 0), "scene")
@@ -134,7 +134,7 @@ class _Document:
             node = self._entry("nodes", number, "node")
             place = f"node {number}"
             if number in seen or depth > _MOST_DEEP:
-                raise self._wrong(place, f"a tree of nodes at most {_MOST_DEEP} deep", "one that meets itself")
+                raise self._wrong(place, f"a tree of nodes at most {_MOST_DEEP} deep", "a loop or a deeper one")
             seen.add(number)
             matrix = above @ self._matrix(node, place)
             if "mesh" in node:
@@ -182,7 +182,7 @@ class _Document:
         return matrix
 
     def _mesh(self, node: dict[str, Any], place: str) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Vertices (V, 3) and triangles (T, 3) of each primitive; points and lines are passed over."""
+        """Vertices (V, 3) and triangles (T, 3) of each primitive; points and lines are skipped."""
         if "skin" in node:
             raise self._wrong(place, "a mesh without a skin", "one with bones")
         mesh = self._entry("meshes", node["mesh"], place)
@@ -210,7 +210,7 @@ class _Document:
                 raise self._wrong(where, expected, str(order.max()))
             triangles = _triangles(order, mode)
             if triangles is None:
-                raise self._wrong(where, "three vertices for every triangle", f"{len(order)} in all")
+                raise self._wrong(where, "three vertices for every triangle", f"{len(order)} vertices")
             self.triangles += len(triangles)
             check_count(self.triangles, self.name)
             found.append((vertices, triangles))
@@ -226,7 +226,7 @@ class _Document:
             raise self._wrong(where, f"the type {shape}", shown(accessor.get("type")))
         component = self._integer(accessor, "componentType", where)
         if component not in (_INDEX_TYPES if shape == "SCALAR" else _COMPONENTS):
-            raise self._wrong(where, "a componentType that fits", str(component))
+            raise self._wrong(where, "a supported componentType", str(component))
         kind = np.dtype(_COMPONENTS[component])
         width = 3 if shape == "VEC3" else 1
         count = self._integer(accessor, "count", where)
@@ -253,7 +253,7 @@ class _Document:
 
 
 def _triangles(order: np.ndarray, mode: int) -> np.ndarray | None:
-    """(T, 3) out of a list, strip or fan of vertices; None where a list does not come out even."""
+    """Triangles (T, 3) of a list, strip or fan of vertices; None where a list's length is not a multiple of 3."""
     if mode == _TRIANGLES:
         return order.reshape(-1, 3) if len(order) % 3 == 0 else None
     if len(order) < 3:

@@ -29,10 +29,10 @@ def polygon_areas(corners: np.ndarray) -> np.ndarray:
 
 
 def convex_hulls(points: np.ndarray) -> np.ndarray:
-    """The convex hulls (N, C, 2) of N sets of points (N, V, 2), in order; corners may be repeated.
+    """The convex hulls (N, C, 2) of N sets of points (N, V, 2), in order round each hull; corners may be repeated.
 
-    Begins with the points farthest in a few directions; as long as points lie outside of an edge, the farthest of
-    them becomes a corner (W. F. Eddy's CONVEX, 1977, for all sets and edges at once).
+    Begins with the points farthest in a few directions; as long as points lie outside an edge, the farthest of them
+    becomes a corner (W. F. Eddy's CONVEX, 1977, for all sets and edges at once).
     """
     across = points.swapaxes(1, 2)
     corners = np.take_along_axis(points, np.argmax(_DIRECTIONS @ across, axis=2)[..., None], axis=1)
@@ -46,7 +46,7 @@ def convex_hulls(points: np.ndarray) -> np.ndarray:
             return corners
         further = np.where(outside, np.take_along_axis(points, farthest, axis=1), corners)
         corners = np.stack([corners, further], axis=2).reshape(len(points), -1, 2)
-        # What lies inside stays inside.
+        # Points inside the hull so far cannot become corners and are dropped.
         left = beyond.max(axis=1) > 1e-9
         kept = np.argsort(~left, axis=1, kind="stable")[:, : np.count_nonzero(left, axis=1).max(), None]
         points = np.take_along_axis(points, kept, axis=1)
@@ -63,7 +63,7 @@ def silhouette_area(points: np.ndarray, sides: int, step_px: float = 0.125) -> f
     """Area covered by a skin of rings of `sides` points each, whose tip adds nothing: the union of its segments' hulls.
 
     A segment between two convex rings covers the convex hull of both. Each hull is cut into spans along lines step_px
-    apart, and what the spans of a line cover together is added up.
+    apart, and the length that a line's spans cover together is added up.
     """
     low, high = points[:, 1].min(), points[:, 1].max()
     lines = low + step_px * (np.arange(np.ceil((high - low) / step_px)) + 0.5)
@@ -76,7 +76,7 @@ def silhouette_area(points: np.ndarray, sides: int, step_px: float = 0.125) -> f
     start = bounds[:, across < 0.0].max(axis=1)
     end = bounds[:, across > 0.0].min(axis=1)
     inside = (segments[..., 1].min(axis=1)[:, None] <= lines) & (lines <= segments[..., 1].max(axis=1)[:, None])
-    # What is empty becomes a span of no length at the far left.
+    # An empty span gets length 0 at the far left.
     start = np.where(inside & (end > start), start, -1e9)
     end = np.where(inside & (end > start), end, -1e9)
     order = np.argsort(start, axis=0)

@@ -1,4 +1,4 @@
-"""Lens distortion that moves pixels and labels alike.
+"""Lens distortion, the same for pixels and labels.
 
 Cycles renders the undistorted view with a margin; picture and mask are then resampled into the distorted one, and
 points are projected through the same formula, so that boxes stay on what they label.
@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 
 _ITERATIONS = 30
-# What a fixed point may be off, in focal lengths: a hundredth of a pixel where one is a million pixels long.
+# Accepted error of `undistort`, in focal lengths: 0.01 px at a focal length of a million px.
 _EXACT = 1e-8
 _STAGES = 64
 _BORDER_STEPS = 64
@@ -26,7 +26,7 @@ NO_DISTORTION: Distortion = (0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def distort(points: np.ndarray, distortion: Distortion) -> np.ndarray:
-    """Normalised image coordinates (..., 2) of a pinhole to those behind the lens."""
+    """Map normalised pinhole coordinates (..., 2) to distorted ones."""
     k1, k2, p1, p2, k3 = distortion
     x, y = points[..., 0], points[..., 1]
     square = x * x + y * y
@@ -39,7 +39,7 @@ def distort(points: np.ndarray, distortion: Distortion) -> np.ndarray:
 def undistort(points: np.ndarray, distortion: Distortion) -> np.ndarray:
     """The inverse of `distort`; exact to far below a pixel for lenses that do not fold.
 
-    By fixed-point iteration, which a strong pincushion throws off: what it does not find, by Newton's method.
+    By fixed-point iteration; points where that does not converge (strong pincushion) by Newton's method.
     """
     found = points.copy()
     with np.errstate(over="ignore", invalid="ignore"):
@@ -51,7 +51,7 @@ def undistort(points: np.ndarray, distortion: Distortion) -> np.ndarray:
 
 
 def _by_newton(points: np.ndarray, distortion: Distortion) -> np.ndarray:
-    """The inverse for points (N, 2), followed from the centre outwards: no step is long enough to lose its way."""
+    """The inverse for points (N, 2) by Newton's method, in small steps from the centre outwards to make it converge."""
     k1, k2, p1, p2, k3 = distortion
     found = np.zeros_like(points)
     for stage in range(1, _STAGES + _ITERATIONS + 1):
@@ -94,7 +94,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Lens:
-    """The pixel geometry of one camera: picture size, focal length and centre in px, distortion."""
+    """The pixel geometry of one camera: picture size and focal length in px, distortion."""
 
     width: int
     height: int
@@ -143,9 +143,9 @@ def _corners(lens: Lens) -> np.ndarray:
 
 
 def _sources(lens: Lens, scale: int, x1: int, y1: int, x2: int, y2: int) -> np.ndarray:
-    """Where a window's pixels, each cut in scale x scale, look: (h * scale, w * scale, 2) px of the view.
+    """Places in the undistorted view, px, of a window's pixels divided in scale x scale: (h * scale, w * scale, 2).
 
-    Between the corners of one pixel the lens is taken as linear.
+    Interpolated linearly between the corners of a pixel.
     """
     corners = _corners(lens)[y1 : y2 + 1, x1 : x2 + 1]
     part = (np.arange(scale) + 0.5) / scale
@@ -157,13 +157,13 @@ def _sources(lens: Lens, scale: int, x1: int, y1: int, x2: int, y2: int) -> np.n
 
 
 def bend_samples(samples: np.ndarray, lens: Lens, scale: int, window: Window, source: Window) -> np.ndarray:
-    """Samples of a source window of the undistorted view to a window of the final picture, the nearest of each.
+    """Resample a window of the undistorted view to a window of the final picture, by nearest neighbour.
 
     Args:
         samples: (h * scale, w * scale, ...) of `source`, whose pixels are those of the view with its margin.
         lens: the camera's.
         scale: samples per pixel along each axis.
-        window: the wanted part of the final picture; where it looks beyond the source the result is 0.
+        window: the wanted part of the final picture; 0 where it lies outside the source.
         source: the part of the view that was sampled.
     """
     place = _sources(lens, scale, window.x1, window.y1, window.x2, window.y2) - [source.x1, source.y1]
@@ -192,7 +192,7 @@ def _taps(lens: Lens) -> tuple[np.ndarray, np.ndarray]:
 
 
 def bend_picture(view: np.ndarray, lens: Lens) -> np.ndarray:
-    """The undistorted view (H + 2 m, W + 2 m, 3) with margin m to the final picture (H, W, 3), Catmull-Rom."""
+    """Resample the undistorted view (H + 2 m, W + 2 m, 3) with margin m to the picture (H, W, 3), by Catmull-Rom."""
     if lens.is_straight:
         return view
     flat = view.reshape(-1, view.shape[2])

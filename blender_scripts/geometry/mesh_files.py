@@ -1,7 +1,7 @@
 """Read a mesh from STL, OBJ, PLY or glTF without Blender: bytes in, vertices and faces out, or an error with its place.
 
-Nothing of a file but vertices and faces is taken: no material, no texture, no reference to another file. What a file
-claims is compared with what it holds before anything is allocated.
+Only vertices and faces are read: no material, no texture, no reference to another file. Counts in a header are
+compared with the file's size before memory is allocated.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def read_mesh(file: CadFile) -> Mesh:
-    """The faces of an .stl, .obj, .ply or .glb in the file's own units and axes, welded, flat.
+    """Read an .stl, .obj, .ply or .glb in the file's own units and axes, welded, with flat shading.
 
     Raises:
-        FileProblem: the file is broken, or says something that cannot be taken.
+        FileProblem: the file is broken, or has content that is not supported.
     """
     return mesh_of(file.content(), file.name)
 
 
 def mesh_of(content: bytes, name: str) -> Mesh:
-    """The same from bytes; the name's ending says the format.
+    """The same from a file's bytes; the name's ending gives the format.
 
     Raises:
         FileProblem: as above.
@@ -61,7 +61,7 @@ def mesh_of(content: bytes, name: str) -> Mesh:
 
 
 def _triangles(points: np.ndarray) -> Parts:
-    """Vertices of their own for every triangle, (T, 3, 3)."""
+    """Parts of a mesh of T triangles (T, 3, 3) that share no vertices."""
     vertices = points.reshape(-1, 3)
     return vertices, np.arange(len(vertices)), np.full(len(points), 3)
 
@@ -91,7 +91,7 @@ def _read_binary_stl(content: bytes, count: int, name: str) -> Parts:
 
 
 def _read_ascii_stl(content: bytes, name: str) -> Parts:
-    """Words are looked at all at once; what is wrong is looked for line by line where that fails."""
+    """Check all words at once; only if that fails, search for the mistake line by line."""
     text = content.decode("ascii", "replace").lower()
     facets, closed = _without_solid_lines(text)
     words = facets.split()
@@ -113,7 +113,7 @@ def _read_ascii_stl(content: bytes, name: str) -> Parts:
 
 
 def _without_solid_lines(text: str) -> tuple[str, bool]:
-    """What stands between the lines that name a solid, and whether the last such line closes one."""
+    """The text without the lines that name a solid, and whether the last such line closes one."""
     pieces, start, closed = [], 0, False
     for match in re.finditer("solid", text):
         line = text.rfind("\n", 0, match.start()) + 1
@@ -140,7 +140,7 @@ def _ascii_stl_problem(text: str, name: str) -> FileProblem:
                 wanted = "a finite number" if expected == "#" else f"the word {expected}"
                 return FileProblem(f"{name}:{number} facet", wanted, shown(word))
             place = (place + 1) % len(_STL_FACET)
-    return FileProblem(f"{name}:{number} facet", "endsolid at the end", "a file that breaks off")
+    return FileProblem(f"{name}:{number} facet", "endsolid at the end", "a truncated file")
 
 
 def _is_finite(word: str) -> bool:
@@ -151,7 +151,7 @@ def _is_finite(word: str) -> bool:
 
 
 def _read_obj(content: bytes, name: str) -> Parts:
-    """`v` and `f`; lines of any other kind are passed over."""
+    """Read the lines `v` and `f`; others are skipped."""
     points: list[tuple[float, ...]] = []
     point_lines: list[int] = []
     faces: list[list[int]] = []
@@ -184,7 +184,7 @@ def _read_obj(content: bytes, name: str) -> Parts:
 
 
 def _obj_face(words: list[str], count: int, name: str, number: int, line: str) -> list[int]:
-    """The numbers from 1 of a face's corners, behind `count` vertices."""
+    """The vertex numbers, from 1, of a face's corners; `count` vertices stand before it."""
     try:
         face = [int(word.partition("/")[0]) for word in words]
     except ValueError:
@@ -196,7 +196,7 @@ def _obj_face(words: list[str], count: int, name: str, number: int, line: str) -
         # Negative numbers count back from the last vertex so far; there is no number 0.
         face = [index if index > 0 else count + 1 + index if index else 0 for index in face]
         if min(face) < 1:
-            raise _obj_problem(name, number, "face", f"vertices of the {count} before it", line)
+            raise _obj_problem(name, number, "face", f"numbers of the {count} vertices before it", line)
     return face
 
 

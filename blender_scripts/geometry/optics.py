@@ -1,4 +1,4 @@
-"""The station of one capture: where camera and light stand, what the lens and the sensor do.
+"""The station of one capture: pose of camera and light, settings of lens and sensor.
 
 Pixels follow the edge convention: the picture is [0, W] x [0, H], a pixel's centre at half integers.
 """
@@ -41,7 +41,7 @@ class Camera:
         return self.lens.to_pixels(np.stack([x / -z, y / z], axis=-1).reshape(*points.shape[:-1], 2))
 
     def undistorted(self) -> Camera:
-        """The pinhole view that is rendered: as large as the picture and its margin."""
+        """The pinhole view that is rendered: the picture's size plus the lens's margin on each side."""
         lens, margin = self.lens, 2 * self.lens.margin
         return replace(self, lens=Lens(lens.width + margin, lens.height + margin, lens.focal_px, NO_DISTORTION))
 
@@ -50,7 +50,7 @@ class Camera:
         """The camera of a picture's record.
 
         Raises:
-            KeyError, TypeError, ValueError: a record without a camera that could be one.
+            KeyError, TypeError, ValueError: the record has no valid camera.
         """
         camera = record["camera"]
         lens = Lens(int(record["width"]), int(record["height"]), float(camera["fx"]), tuple(camera["distortion"]))
@@ -73,14 +73,16 @@ class Camera:
 
 @dataclass(frozen=True)
 class Station:
-    """The inspection station as the part sees it in one capture: a rigid motion of camera and light, mm.
+    """The inspection station relative to the part in one capture, mm.
 
     The part stays at the world's origin, so that world coordinates are those of the housing's datum.
 
     Attributes:
+        matrix: (4, 4) station to world, a rigid motion.
         view_direction: from the part to the camera, a unit vector in the station's own axes.
         focus_mm: distance of the plane in focus from the camera along its axis.
-        f_number: 0 = everything is sharp.
+        light_power: factor on the lamps.
+        f_number: 0 = everything is in focus.
         fixture_shade: factor on the table's colour.
     """
 
@@ -121,11 +123,11 @@ def look_at(position: np.ndarray, target: np.ndarray, up: np.ndarray) -> np.ndar
 
 
 def set_up_station(connector: Connector, camera: str, seed: int, width: int, height: int) -> Station:
-    """Draw one capture: how the part lies under the camera, how the light burns, how the picture is taken.
+    """Draw one capture from its seed: the part's pose under the camera, light, focus and exposure.
 
     Args:
         connector: the scene.
-        camera: view; every draw comes from a generator keyed by it too.
+        camera: name of the view; each view has its own draws.
         seed: the row's seed.
         width, height: picture size in px.
     """

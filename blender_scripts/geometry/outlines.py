@@ -1,4 +1,4 @@
-"""What a camera would see of each pin and flaw if nothing stood before it: projected vertices, px.
+"""Unoccluded outlines of pins and flaws in a camera's picture: projected vertices, px.
 
 The amodal and expected boxes of the record come from here; the visible ones from scene/instance_mask.py.
 """
@@ -28,14 +28,14 @@ from blender_scripts.geometry.pin import Form, Pin
 
 @dataclass(frozen=True)
 class Outline:
-    """One position as the camera would see it without anything before it, px.
+    """The unoccluded outline of one position, px.
 
     Attributes:
         amodal: box of the pin as it stands; None where it is missing.
         expected: box of the intact pin at true position.
         mouth: box of the cavity's mouth.
-        area: what the pin covers, or the mouth of an empty cavity, px^2.
-        hulls: (S, V, 2) sets of points whose convex hulls together are what the standing pin covers.
+        area: of the pin, or of an empty cavity's mouth, px^2.
+        hulls: (S, V, 2) sets of points whose convex hulls together cover the standing pin's outline.
     """
 
     amodal: Box | None
@@ -54,7 +54,7 @@ class Outline:
 
 @dataclass(frozen=True)
 class FlawOutline:
-    """A flaw as the camera would see it without anything before it, px: what is there, and what should be."""
+    """The unoccluded boxes of a flaw, px: `amodal` of what is there, `expected` of what should be; `area` in px^2."""
 
     amodal: Box | None
     expected: Box | None
@@ -63,7 +63,7 @@ class FlawOutline:
 
 
 def project_pins(connector: Connector, pins: tuple[Pin, ...], camera: Camera) -> list[Outline]:
-    """Project the vertices that are rendered, and those of the intact pin at true position."""
+    """Project each pin's rendered vertices, and those of the intact pin at true position."""
     amodal: list[Box | None] = [None] * len(pins)
     area = [0.0] * len(pins)
     hulls: list[np.ndarray | None] = [None] * len(pins)

@@ -1,4 +1,4 @@
-"""One physical part, and the defects that are not a pin's: what they add, take away or print wrongly."""
+"""One physical part, and flaws: what defects beside the pins' shapes add, take away or print wrongly."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Body:
 
 @dataclass(frozen=True)
 class Cut:
-    """What is missing from the rim: depths at lengths along the shell's opening, linear between, 0 at both ends.
+    """A cut out of the rim: depths at lengths along the shell's opening, linear between, 0 at both ends.
 
     Attributes:
-        along_mm: lengths along the opening, rising; may pass its end.
-        depth_mm: how far down the wall is gone, at each.
-        jag_mm: by how much the cut wanders along the wall on its way through it.
-        slant: share of the depth at the inner edge, over that at the outer.
+        along_mm: lengths along the opening, rising; may exceed its whole length.
+        depth_mm: depth of the cut at each, from the mating face.
+        jag_mm: how far the cut wanders along the wall between inside and outside.
+        slant: depth at the inner edge over depth at the outer edge.
     """
 
     along_mm: tuple[float, ...]
@@ -37,7 +37,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Letters:
-    """One printed item: its text, the middle of it in mm, and whether it is mirrored."""
+    """One printed item: its text, its centre in mm, and whether it is mirrored."""
 
     text: str
     x_mm: float
@@ -47,7 +47,7 @@ class Letters:
 
 @dataclass(frozen=True)
 class Flaw:
-    """A defect that is not a pin's: what it adds, takes away or prints wrongly."""
+    """What a defect adds, takes away or prints wrongly; `printed` stands in place of the right items `meant`."""
 
     defect: Defect
     bodies: tuple[Body, ...] = ()
@@ -58,7 +58,7 @@ class Flaw:
 
 @dataclass(frozen=True)
 class Part:
-    """What stands on the station. `letters` are those that are printed right."""
+    """One physical part. `letters` are the items that are printed correctly."""
 
     connector: Connector
     housing: str

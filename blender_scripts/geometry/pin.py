@@ -1,7 +1,7 @@
-"""One pin as it stands: its shape, where it stands, and what a measuring machine would read.
+"""One pin as it stands: its shape, its place, and its measures as a measuring machine would read them.
 
-A pin's own frame has its origin where the centre line of a good pin leaves the cavity floor, and Z along the pin; it
-goes down with a terminal that backs out. A bent centre line is straight, then arcs of constant curvature, then
+A pin's own frame has its origin where the centre line of a good pin leaves the cavity floor, and Z along the pin. The
+frame moves down with a terminal that backs out. A bent centre line is straight, then arcs of constant curvature, then
 straight again, so its length is kept.
 """
 
@@ -20,7 +20,7 @@ Vector = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Bend:
-    """A centre line in a plane.
+    """A pin's centre line, bent in one plane.
 
     Attributes:
         azimuth_rad: direction of the plane in the pin's own frame.
@@ -47,7 +47,7 @@ class Bend:
 
     @property
     def turning_rad(self) -> float:
-        """The turns of all arcs, whatever their sense."""
+        """The sum of all arcs' turns, each taken as positive."""
         return sum(abs(turn) for _, turn in self.arcs)
 
     def point(self, along_mm: float) -> Vector:
@@ -66,7 +66,7 @@ class Bend:
         return tilt
 
     def in_plane(self, along_mm: float) -> tuple[float, float]:
-        """How far sideways and how far up the centre line is at a length from the floor, mm."""
+        """The centre line's sideways offset and height at a length from the floor, mm."""
         if along_mm <= self.start_mm or self.is_straight:
             return 0.0, along_mm
         across, up, tilt = 0.0, self.start_mm, 0.0
@@ -102,7 +102,7 @@ class Form:
         buried_mm: how far the modelled pin reaches below its frame's origin.
         lost_mm: length broken off the tip.
         slope_rad: of the fracture face, which falls towards the azimuth `fall_rad`.
-        twist_rad: by how much its tip is turned about its centre line against its foot.
+        twist_rad: turn of the tip about the centre line, against the foot.
     """
 
     terminal: Terminal
@@ -115,12 +115,12 @@ class Form:
 
     @property
     def length_mm(self) -> float:
-        """Above the floor, tip included."""
+        """Length above the floor, tip included."""
         return self.terminal.standing_mm - self.lost_mm
 
     @property
     def is_convex(self) -> bool:
-        """Whether it has the outline of its two ends."""
+        """Whether the pin is straight and not twisted, so that its outline is convex."""
         return self.bend.is_straight and not self.twist_rad
 
 
@@ -135,15 +135,15 @@ class Stain:
 
 @dataclass(frozen=True)
 class Pin:
-    """One position of one part.
+    """The pin at one position of one part.
 
     Attributes:
-        nominal: the terminal that the drawing has there.
-        form: what stands there.
+        nominal: the terminal of the drawing.
+        form: the shape that stands there.
         floor_mm: z of the cavity floor.
-        root_mm: where its frame stands.
+        root_mm: origin of the pin's frame in the world.
         lean: the slopes of its axis in X and Y.
-        lowered_mm: by how much a defect has it sit lower than scatter alone would.
+        lowered_mm: how much lower than by scatter alone a defect lets it sit.
     """
 
     position: Position
@@ -159,7 +159,7 @@ class Pin:
 
     @property
     def terminal(self) -> Terminal:
-        """The one that stands there, right or wrong."""
+        """The terminal that stands there, right or wrong."""
         return self.form.terminal
 
     @property
@@ -195,7 +195,7 @@ class Pin:
 
     @cached_property
     def base_mm(self) -> Vector:
-        """Where the centre line passes the cavity floor; above the cavity's mouth where the tip is below the floor."""
+        """Where the centre line crosses the cavity floor; the cavity's mouth where the tip is below the floor."""
         low, high = 0.0, self.form.length_mm
         (x, y, z), above = self.root_mm, self.root_mm[2] - self.floor_mm
         if above >= 0.0:
@@ -226,7 +226,7 @@ class Pin:
         return self.position.x_mm, self.position.y_mm, self.floor_mm + self.nominal.standing_mm
 
     def measures(self) -> dict[str, float | None]:
-        """What a measuring machine reads at this pin; every value None where it is missing.
+        """The pin's measures as a measuring machine would read them; all None where it is missing.
 
         true_position_mm is the diametral value 2 sqrt(dx^2 + dy^2) of the tip (ISO 1101 / ASME Y14.5); retraction_mm is
         how far the terminal sits below its nominal height in its cavity, whatever its bend; tilt and azimuth are those

@@ -33,7 +33,7 @@ Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Property:
-    """A number, or with `counter` a list whose length is of that type; types as numpy's, without order of bytes."""
+    """A number, or with `counter` a list whose length has that type; types as in numpy, without byte order."""
 
     name: str
     type: str
@@ -61,7 +61,7 @@ def read_ply(content: bytes, name: str) -> Parts:
     """Vertices (V, 3), corners (C,) and sizes (F,).
 
     Raises:
-        FileProblem: a header that is none, less data than it promises, or no mesh in it.
+        FileProblem: no valid header, less data than it states, or no mesh.
     """
     order, elements, start = _header(content, name)
     vertex = next((each for each in elements if each.name == "vertex"), None)
@@ -104,7 +104,7 @@ def _listed(element: Element) -> str:
 
 
 def _header(content: bytes, name: str) -> tuple[str, list[Element], int]:
-    """Order of bytes (empty: ASCII), elements, and where the data begin."""
+    """Byte order (empty: ASCII), elements, and the offset at which the data begin."""
     end = re.search(rb"\nend_header[ \t]*\r?\n", content[:_LONGEST_HEADER])
     if end is None:
         raise FileProblem(name, "a header that ends with end_header", "none")
@@ -121,7 +121,7 @@ def _header(content: bytes, name: str) -> tuple[str, list[Element], int]:
                 elements.append(Element(word, int(count)))
             case ["property", "list", counter, kind, word] if elements and {counter, kind} <= _TYPES.keys():
                 if _TYPES[counter][0] == "f":
-                    raise FileProblem(f"{name}:{number} property", "an integer that counts a list", counter)
+                    raise FileProblem(f"{name}:{number} property", "an integer type for a list's length", counter)
                 elements[-1].properties.append(Property(word, _TYPES[kind], _TYPES[counter]))
             case ["property", kind, word] if elements and kind in _TYPES:
                 elements[-1].properties.append(Property(word, _TYPES[kind]))
@@ -132,18 +132,18 @@ def _header(content: bytes, name: str) -> tuple[str, list[Element], int]:
     return order, elements, end.end()
 
 
-def _breaks_off(name: str, element: Element) -> FileProblem:
-    return FileProblem(f"{name} {element.name}", f"{element.count} of them", "a file that breaks off")
+def _truncated(name: str, element: Element) -> FileProblem:
+    return FileProblem(f"{name} {element.name}", f"{element.count} entries", "a truncated file")
 
 
 class _Binary:
-    """Reads elements one after the other from bytes."""
+    """Reads elements one after the other from binary data."""
 
     def __init__(self, content: bytes, start: int, order: str, name: str) -> None:
         self.content, self.offset, self.order, self.name = content, start, order, name
 
     def _rows(self, element: Element, lengths: list[int]) -> np.ndarray | None:
-        """All rows, were every list as long as in `lengths`; None where the file is too short for that."""
+        """All rows, assuming lists as long as in `lengths`; None where the file is too short for that."""
         fields: list[tuple[str, str] | tuple[str, str, tuple[int]]] = []
         for number, (each, length) in enumerate(zip(element.properties, lengths, strict=True)):
             if each.counter:
@@ -159,7 +159,7 @@ class _Binary:
         return np.frombuffer(self.content, row, element.count, self.offset)
 
     def _equal_rows(self, element: Element) -> np.ndarray | None:
-        """All rows where every list has as many members as in the first row; they are passed over. Else None."""
+        """Read all rows if every list is as long as in the first row; None (and nothing read) otherwise."""
         at, lengths = self.offset, []
         for each in element.properties:
             length = 0
@@ -171,7 +171,7 @@ class _Binary:
                 lengths.append(0)
             at += int(each.type[1]) * (length if each.counter else 1)
             if at > len(self.content):
-                raise _breaks_off(self.name, element)
+                raise _truncated(self.name, element)
         rows = self._rows(element, lengths)
         if rows is None:
             return None
@@ -185,14 +185,14 @@ class _Binary:
         size = int(each.counter[1])
         piece = self.content[at : at + size]
         if len(piece) < size:
-            raise _breaks_off(self.name, element)
+            raise _truncated(self.name, element)
         length = int.from_bytes(piece, "little" if self.order == "<" else "big", signed=each.counter[0] == "i")
         if length < 0:
             raise FileProblem(f"{self.name} {element.name}", "lists of 0 or more members", str(length))
         return length
 
     def _walk(self, element: Element, wanted: int | None) -> list[tuple[int, int]]:
-        """(first byte, length) of a list of every row, passing over all."""
+        """Read past all rows; (first byte, length) of each row's list in column `wanted`."""
         found = []
         for _ in range(element.count):
             for number, each in enumerate(element.properties):
@@ -205,16 +205,16 @@ class _Binary:
                     size *= length
                 self.offset += size
             if self.offset > len(self.content):
-                raise _breaks_off(self.name, element)
+                raise _truncated(self.name, element)
         return found
 
     def numbers(self, element: Element, columns: list[int]) -> np.ndarray:
-        """(count, columns) float64."""
+        """Read the columns of an element, (count, columns) float64."""
         if element.has_lists:
             raise FileProblem(f"{self.name} {element.name}", "numbers only", _listed(element))
         rows = self._rows(element, [0] * len(element.properties))
         if rows is None:
-            raise _breaks_off(self.name, element)
+            raise _truncated(self.name, element)
         self.offset += rows.nbytes
         return np.stack([rows[f"p{column}"] for column in columns], axis=1).astype(np.float64)
 
@@ -238,19 +238,19 @@ class _Binary:
 
 
 class _Ascii:
-    """Reads elements one after the other from words."""
+    """Reads elements one after the other from ASCII data."""
 
     def __init__(self, content: bytes, start: int, name: str) -> None:
         self.words, self.at, self.name = content[start:].split(), 0, name
 
     def numbers(self, element: Element, columns: list[int]) -> np.ndarray:
-        """(count, columns) float64."""
+        """Read the columns of an element, (count, columns) float64."""
         if element.has_lists:
             raise FileProblem(f"{self.name} {element.name}", "numbers only", _listed(element))
         width = len(element.properties)
         words = self.words[self.at : self.at + width * element.count]
         if len(words) < width * element.count:
-            raise _breaks_off(self.name, element)
+            raise _truncated(self.name, element)
         self.at += len(words)
         result = np.empty((element.count, len(columns)))
         for place, column in enumerate(columns):
@@ -288,13 +288,13 @@ class _Ascii:
         for row in range(1, element.count + 1):
             for number, each in enumerate(element.properties):
                 if at >= end:
-                    raise _breaks_off(self.name, element)
+                    raise _truncated(self.name, element)
                 if not each.counter:
                     at += 1
                     continue
                 word = words[at]
                 if not word.isdigit() or len(word) > 9 or int(word) > end - at - 1:
-                    expected = "the number of a list's members, and as many"
+                    expected = "a list's length and as many numbers"
                     got = shown(word.decode("utf-8", "replace"))
                     raise FileProblem(f"{self.name} {element.name} {row}", expected, got)
                 length = int(word)

@@ -1,4 +1,4 @@
-"""From linear light to the picture that an industrial camera delivers: shading, colour, noise, 8 bits.
+"""Turn linear light into the picture of an industrial camera: shading, colour, noise, 8 bits.
 
 Light 1.0 fills a pixel's well. Noise is shot noise of the collected electrons, in its Gaussian limit, and read noise
 (EMVA Standard 1288); hot pixels belong to the camera and stand in every picture at the same place.
@@ -22,7 +22,7 @@ _TABLE = np.rint(255.0 * _CODED).astype(np.uint8)
 
 @dataclass(frozen=True)
 class Capture:
-    """How one picture is taken.
+    """Settings of camera and sensor for one picture.
 
     Attributes:
         exposure: factor on the light.
@@ -42,13 +42,13 @@ class Capture:
 
 
 def develop(light: np.ndarray, capture: Capture, noise_key: str, camera_key: str) -> np.ndarray:
-    """Linear RGB (H, W, 3) to sRGB uint8.
+    """Turn linear RGB (H, W, 3) into sRGB uint8.
 
     Args:
-        light: what falls on the sensor.
-        capture: see there.
-        noise_key: names this picture's noise.
-        camera_key: names the camera whose hot pixels these are.
+        light: on the sensor; 1.0 fills a pixel's well.
+        capture: settings of camera and sensor.
+        noise_key: key of this picture's noise.
+        camera_key: key of the camera's hot pixels.
     """
     level = np.nan_to_num(light * capture.exposure, nan=0.0, posinf=1.0, neginf=0.0)
     if capture.vignetting:
@@ -97,7 +97,7 @@ def uniform(key: str, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def gaussian(key: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Standard normal numbers, float32, up to 4.2 deviations: each 16 bits choose one of the quantiles."""
+    """Standard normal numbers, float32, within 4.2 deviations: each 16 random bits select a quantile."""
     count = int(np.prod(shape))
     drawn = _bits(key, (count + 3) // 4).view(np.uint16)[:count]
     return _quantiles()[drawn].reshape(shape)

@@ -30,7 +30,7 @@ BODY_SIDES = 16
 
 
 def _skin(rings: list[np.ndarray], smooth: list[bool], close_top: bool = False, close_bottom: bool = False) -> Mesh:
-    """Join equal rings (N, 3), ordered from bottom to top, each counter-clockwise seen from above."""
+    """Join rings of N points (N, 3) by quads; from bottom to top, each counter-clockwise seen from above."""
     count, levels = len(rings[0]), len(rings) - 1
     around = np.arange(count, dtype=np.int32)
     after = np.roll(around, -1)
@@ -96,12 +96,12 @@ def pin_mesh(form: Form) -> Mesh:
     """A pin in its own frame: origin where it leaves the floor, Z along it, from -buried_mm to its tip.
 
     The sections of a bent pin stay perpendicular to its centre line; they turn about it only where it is twisted. The
-    last vertex is the tip, or the middle of the fracture face: what is measured lies on the mesh.
+    last vertex is the tip, or the middle of the fracture face, so that measures refer to the mesh.
     """
     terminal, bend, length = form.terminal, form.bend, form.length_mm
     section = _section(terminal)
     tip = [(terminal.standing_mm - below, share) for below, share in _profile(terminal)]
-    # The floor first: it lies below the frame's origin where the terminal was pushed too far.
+    # The floor first: it lies below the frame's origin where the terminal was pushed in too far.
     places = {BURIED_MM - form.buried_mm, 0.0, *_stations(form)}
     stations = [
         (along, _share_at(terminal, along))
@@ -139,7 +139,7 @@ def pin_matrix(pin: Pin) -> np.ndarray:
 
 
 def _stations(form: Form) -> list[float]:
-    """Lengths along the pin at which it needs a ring: a step of 3 degrees of bend or 6 of twist between them."""
+    """Lengths along the pin at which it needs a ring: every 3 degrees of bend and 6 degrees of twist."""
     bend = form.bend
     found: list[float] = []
     if not bend.is_straight:
@@ -155,14 +155,14 @@ def _stations(form: Form) -> list[float]:
 
 
 def _share_at(terminal: Terminal, along: float) -> float:
-    """The section's share of the shank's at a length from the floor."""
+    """The section's size at a length from the floor, as a share of the shank's."""
     tip = [(terminal.standing_mm - below, share) for below, share in _profile(terminal)]
     alongs, shares = zip(*tip, strict=True)
     return float(np.interp(along, alongs, shares))
 
 
 def _ring(section: np.ndarray, form: Form, along: float | np.ndarray) -> np.ndarray:
-    """A section (N, 2) put perpendicular to the centre line: turned about it, then about the bend's axis.
+    """Place a section (N, 2) perpendicular to the centre line: turned about it, then about the bend's axis.
 
     Args:
         section: the outline, mm.
@@ -188,11 +188,11 @@ def _ring(section: np.ndarray, form: Form, along: float | np.ndarray) -> np.ndar
 
 
 def _fracture(section: np.ndarray, form: Form) -> np.ndarray:
-    """Lengths from the floor (N,) of the broken end's edge: a slope through the centre line's end, torn.
+    """Lengths from the floor (N,) of the broken end's edge: a ragged slope through the centre line's end.
 
     It never reaches below the floor.
     """
-    # In the section as it is before the twist, which turns it here by all of its angle.
+    # In the section before the twist, which turns it here by its full angle.
     azimuth = form.fall_rad - form.twist_rad
     fall = np.array([math.cos(azimuth), math.sin(azimuth)])
     torn = 0.03 * form.terminal.width_mm * np.sin(np.arange(len(section)) * 2.4 + 0.7)
@@ -217,7 +217,7 @@ def _fillet(from_offset: float, from_z: float, to_offset: float, to_z: float) ->
 def shell_mesh(shell: Shell, housing: Housing, cuts: tuple[Cut, ...] = ()) -> Mesh:
     """The walls, from the outside bottom over the rim down to just below the cavity floor.
 
-    Notches and cuts lower the rim where they are: every point of the profile above their floor comes down to it.
+    Notches and cuts lower the rim: every point of the profile above their floor moves down to it.
     """
     wall, profile = shell.wall_mm, _rim_profile(shell, housing)
     all_cuts = (*(_notch_cut(notch, shell) for notch in housing.notches), *cuts)
@@ -231,7 +231,7 @@ def shell_mesh(shell: Shell, housing: Housing, cuts: tuple[Cut, ...] = ()) -> Me
             point = shell.opening.station(along + jag).at(shell.opening.radius_mm + offset)
             ring.append((*point, min(z, -max((_low(p.cut, p.depth, share) for p in places), default=0.0))))
         rings.append(np.array(ring))
-    # All but the flat rim: flat shading would show the facets of the round corners. What is broken has sharp edges.
+    # Smooth except the flat rim, so that round corners show no facets. Broken edges stay sharp.
     mesh = _skin(rings, [abs(low[1] - high[1]) > 1e-9 for low, high in pairwise(profile)])
     whole = np.array([not any(place.depth for place in places) for _, places in stations])
     beside = whole & np.roll(whole, -1)
@@ -248,7 +248,7 @@ def _rim_profile(shell: Shell, housing: Housing) -> list[tuple[float, float]]:
 
 
 def _jag(cut: Cut, share: float) -> float:
-    """How far along the wall a cut has wandered at a share of its thickness, from inside."""
+    """Shift of a cut along the wall, mm, at a share of the wall's thickness from inside."""
     return cut.jag_mm * math.sin(9.0 * share + 1.7)
 
 
@@ -257,7 +257,7 @@ def _low(cut: Cut, depth: float, share: float) -> float:
 
 
 def cut_points(shell: Shell, housing: Housing, cut: Cut) -> np.ndarray:
-    """Corners of what a cut takes away, (N, 3) mm: of the rim above it and of its floor, through the wall."""
+    """Corners of the piece that a cut takes away, (N, 3) mm: of the rim above it and of its floor."""
     points = []
     for offset, z in _rim_profile(shell, housing):
         share = offset / shell.wall_mm
@@ -277,7 +277,7 @@ def _notch_cut(notch: Notch, shell: Shell) -> Cut:
 
 
 class _Place(NamedTuple):
-    """A cut at one length along the opening: how deep it is there, and the share of its wandering that is left."""
+    """A cut at one length along the opening: its depth there, mm, and the weight of its shift along the wall."""
 
     cut: Cut
     depth: float
@@ -285,9 +285,9 @@ class _Place(NamedTuple):
 
 
 def _cut_stations(opening: Contour, cuts: tuple[Cut, ...]) -> list[tuple[float, list[_Place]]]:
-    """Lengths along the opening, rising, and the cuts there; the opening's own stations and the cuts'.
+    """Lengths along the opening, rising, each with the cuts there: the opening's own stations and those of the cuts.
 
-    A cut wanders as a whole, and takes the wall beside it along, less and less: no two stations change places.
+    A cut shifts as a whole, and shifts the wall beside it less and less, so that stations keep their order.
     """
     whole = opening.length_mm
     alongs = {round(station.along_mm, 9) for station in opening.stations}
@@ -333,7 +333,7 @@ def cavity_outline(terminal: Terminal, cavity: Cavity, clearance: float) -> np.n
 
 
 def hole_terminal(pin: Pin, cavity: Cavity) -> Terminal:
-    """The terminal whose hole is at a pin: the drawing's, or a wrong one too thick for that, which has widened it."""
+    """The terminal that a pin's hole fits: the nominal one, or a wrong one that is too thick and has widened it."""
     if pin.nominal.section == "round":
         sides: tuple[tuple[float, float], ...] = ((pin.terminal.reach_mm, pin.nominal.reach_mm),)
     else:

@@ -1,6 +1,6 @@
-"""What every CAD file's faces go through: corners welded, waste dropped, smooth where nearly flat, put into place.
+"""Prepare the faces of a CAD file: weld corners, drop degenerate faces, shade nearly flat edges smooth, place the mesh.
 
-Files keep a corner per face (STL) or per normal (glTF). Here equal coordinates are one vertex; then vertices are
+Files hold a corner per face (STL) or per normal (glTF). Here equal coordinates are one vertex; then vertices are
 doubled along sharp edges only, so that interpolated normals follow roundings and leave edges sharp in every Blender.
 """
 
@@ -20,22 +20,22 @@ _FARTHEST = 1e9
 
 
 def check_count(triangles: int, place: str) -> None:
-    """Refuse more triangles than anyone means; FileProblem."""
+    """Raise FileProblem for more than MOST_TRIANGLES triangles."""
     if triangles > MOST_TRIANGLES:
         raise FileProblem(place, f"at most {MOST_TRIANGLES} triangles", str(triangles))
 
 
 def weld(name: str, vertices: np.ndarray, corners: np.ndarray, sizes: np.ndarray) -> Mesh:
-    """One vertex per place; faces without an area and vertices without a face are dropped. Flat shading.
+    """Merge equal vertices; drop faces without an area and vertices without a face. Flat shading.
 
     Args:
-        name: of the file.
+        name: the file's, for messages.
         vertices: (V, 3), any finite numbers.
         corners: (C,) vertex of every face's corners.
         sizes: (F,) corners per face.
 
     Raises:
-        FileProblem: coordinates that are no places, or no face left.
+        FileProblem: a coordinate is not finite or is too large, or no face is left.
     """
     vertices = np.asarray(vertices, np.float64)
     corners, sizes = np.asarray(corners, np.int64), np.asarray(sizes, np.int64)
@@ -45,7 +45,7 @@ def weld(name: str, vertices: np.ndarray, corners: np.ndarray, sizes: np.ndarray
         found = ", ".join(f"{value:g}" for value in vertices[far[0]])
         expected = f"coordinates between -{_FARTHEST:g} and {_FARTHEST:g}"
         raise FileProblem(f"{name} vertex {far[0] + 1}", expected, found)
-    # What Blender keeps is single precision: equal there is equal here, and -0 is 0.
+    # Compared in single precision, as Blender stores vertices; adding 0 turns -0 into 0.
     places = vertices.astype(np.float32) + np.float32(0.0)
     order = np.lexsort(places.T)
     ordered = places[order]
@@ -67,7 +67,7 @@ def weld(name: str, vertices: np.ndarray, corners: np.ndarray, sizes: np.ndarray
 
 
 def _following(sizes: np.ndarray) -> np.ndarray:
-    """The number of the next corner round the same face, for each corner."""
+    """For each corner, the index of the next corner round the same face."""
     ends = np.cumsum(sizes)
     following = np.arange(1, int(ends[-1]) + 1 if len(ends) else 1)
     following[ends - 1] = ends - sizes
@@ -129,7 +129,7 @@ def _normals(mesh: Mesh, owner: np.ndarray, following: np.ndarray) -> np.ndarray
 
 
 def _connected(count: int, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """The smallest member of each of `count` things' groups, where one[i] and other[i] belong together."""
+    """For each of `count` items the smallest item of its group; one[i] and other[i] are in one group."""
     label = np.arange(count)
     while True:
         low, high = np.minimum(label[one], label[other]), np.maximum(label[one], label[other])
@@ -145,10 +145,10 @@ def _connected(count: int, one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def placed(mesh: Mesh, placement: CadPlacement, name: str) -> Mesh:
-    """A mesh in the part's own mm and axes; faces of a mirrored one are turned round, so that outside stays outside.
+    """Move a mesh to the part's mm and axes; faces of a mirrored one are reversed, so that outside stays outside.
 
     Raises:
-        FileProblem: the part would be smaller or larger than any housing.
+        FileProblem: the mesh is smaller or larger than any housing.
     """
     columns = [sign * mesh.vertices[:, axis] for axis, sign in placement.axes]
     vertices = placement.unit_mm * np.column_stack(columns)

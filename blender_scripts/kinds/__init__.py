@@ -1,10 +1,9 @@
-"""The kinds of defect, one module each. A new kind is a module with a `KIND`, and one line of KINDS.
+"""The kinds of defect, one module each. To add a kind, write a module with a `KIND` and add a line to KINDS.
 
-kind.py says what a kind is: its parameters and targets in the manifest, what it excludes at the same pin, and one
-function, `shape` (changes a pin) or `add` (adds to the part or takes away).
-docs/reference/manifest.md lists what each takes.
-A direction is called `azimuth_deg`, a place `x_mm` and `y_mm`: copies of pictures mirror them by these names. A surface
-that no pin has yet is a field of geometry/pin.py too, which scene/stage.py and scene/materials.py show.
+kind.py defines a kind: its parameters and targets in the manifest, the kinds it excludes at the same pin, and one
+function, `shape` (changes a pin) or `add` (adds to the part or takes away). docs/reference/manifest.md lists the
+parameters. A direction must be called `azimuth_deg`, a place `x_mm` and `y_mm`: mirrored copies of a picture change
+these by name. A new pin surface is also a field in geometry/pin.py, rendered by scene/stage.py and scene/materials.py.
 """
 
 from __future__ import annotations

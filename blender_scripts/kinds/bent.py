@@ -16,16 +16,16 @@ _HALVINGS = 60
 
 
 def start_of_free_length(pin: Pin, defect: Defect) -> float:
-    """Length along the pin at which a shape begins: `start_mm` above the floor, wherever the terminal sits.
+    """Length along the pin, mm, at which a bend begins: `start_mm` above the floor, however low the terminal sits.
 
     Raises:
-        InputError: nothing of the pin stands above it.
+        InputError: the pin ends below that height.
     """
     depth = max(0.0, pin.lowered_mm)
     start = defect["start_mm"] + depth
     if start >= pin.form.length_mm:
         raise InputError(
-            f"expected start_mm below the {pin.form.length_mm - depth:g} mm of pin that stand above the floor, "
+            f"expected start_mm below {pin.form.length_mm - depth:g} (the pin's length above the floor), "
             f"got {defect['start_mm']:g} in {defect.text}"
         )
     return start

@@ -14,7 +14,7 @@ _STEPS = 15
 def _chip(part: Part, defect: Defect) -> Flaw:
     shell = part.connector.shell
     if part.connector.housings[part.housing].cad is not None:
-        raise InputError(f"expected a housing with the scene's own shell, got {part.housing} in {defect.text}")
+        raise InputError(f"expected a housing that is not a CAD mesh, got {part.housing} in {defect.text}")
     width, depth = defect["size_mm"], defect["depth_mm"]
     if depth > shell.depth_mm:
         raise InputError(
@@ -22,11 +22,12 @@ def _chip(part: Part, defect: Defect) -> Flaw:
         )
     if width > 0.3 * shell.opening.length_mm:
         raise InputError(
-            f"expected size_mm of at most {0.3 * shell.opening.length_mm:.3g}, got {width:g} in {defect.text}"
+            f"expected size_mm of at most {0.3 * shell.opening.length_mm:.3g} (0.3 of the rim), "
+            f"got {width:g} in {defect.text}"
         )
     middle = shell.opening.towards(defect["azimuth_deg"])
     source = draws.generator(part.seed, "chip", defect.text)
-    # A shell-shaped hollow with a ragged floor; the deepest place has the depth that is asked for.
+    # A shell-shaped hollow with a ragged floor; its deepest point is depth_mm deep.
     shares = [i / (_STEPS + 1) for i in range(_STEPS + 2)]
     raw = [4.0 * s * (1.0 - s) * (0.9 + 0.2 * source.random()) for s in shares]
     raw[0] = raw[-1] = 0.0
@@ -48,7 +49,7 @@ KIND = Kind(
     (
         Parameter("azimuth_deg", 0.0, 360.0, 40.0, "where, seen from the middle: 0 = +X, 90 = +Y"),
         Parameter("size_mm", 0.3, 50.0, 3.0, "its width along the rim"),
-        Parameter("depth_mm", 0.1, 30.0, 1.5, "how deep the hollow is at its deepest"),
+        Parameter("depth_mm", 0.1, 30.0, 1.5, "greatest depth of the hollow"),
     ),
     targets=(HOUSING,),
     add=_chip,

@@ -11,14 +11,14 @@ from blender_scripts.kinds.kind import Kind
 def _crack(part: Part, defect: Defect) -> Flaw:
     shell = part.connector.shell
     if part.connector.housings[part.housing].cad is not None:
-        raise InputError(f"expected a housing with the scene's own shell, got {part.housing} in {defect.text}")
+        raise InputError(f"expected a housing that is not a CAD mesh, got {part.housing} in {defect.text}")
     length, width = defect["length_mm"], defect["width_mm"]
     if length > shell.depth_mm:
         raise InputError(
             f"expected length_mm of at most {shell.depth_mm:g} (the shell's depth), got {length:g} in {defect.text}"
         )
     middle = shell.opening.towards(defect["azimuth_deg"])
-    # Edges of the gap stand upright for most of its length and meet at its end.
+    # The gap's edges are upright for most of its length and meet at its end.
     along = (middle - 0.5 * width, middle - 0.35 * width, middle, middle + 0.35 * width, middle + 0.5 * width)
     return Flaw(defect, cut=Cut(along, (0.0, 0.85 * length, length, 0.85 * length, 0.0), jag_mm=0.3 * shell.wall_mm))
 

@@ -18,9 +18,9 @@ _HALVINGS = 60
 
 
 def _buckle(pin: Pin, defect: Defect, connector: Connector) -> Pin:
-    """Four quarters of arc: out, back, over and upright again, so that the tip comes down on its own axis.
+    """Bend the pin in four equal arcs, out, back, over and upright again, so that the tip comes down on its own axis.
 
-    An arc of half angle a over a length l is l sin(a) / a high; the quarters are equal, and so is their loss.
+    An arc of length l that turns from upright by an angle a rises by l sin(a) / a; the four lose the same height.
     """
     start = start_of_free_length(pin, defect)
     curve = pin.form.length_mm - start - pin.terminal.tip_mm

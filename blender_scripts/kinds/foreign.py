@@ -1,4 +1,4 @@
-"""`foreign`: what does not belong there: a solder ball, a bridge between two pins, a fibre, a burr."""
+"""`foreign`: a foreign body: a solder ball, a bridge between two pins, a fibre, a burr."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ def _add(part: Part, defect: Defect) -> Flaw:
     what = defect.word("type")
     pair = len(defect.addresses) == 2
     if pair != (what == "bridge"):
-        expected = "a bridge between two pins (r1c1-r1c2), and one pin or the housing for anything else"
+        expected = "two pins (r1c1-r1c2) for a bridge, and one pin or the housing for any other type"
         raise InputError(f"expected {expected}, got {defect.text}")
     pins = [part.pin(address) for address in defect.addresses]
     for pin in pins:
         if pin.missing:
-            raise InputError(f"expected a pin at {pin.position.address} for {defect.text} to be at, got a missing one")
+            raise InputError(f"expected a pin at {pin.position.address} for {defect.text}, got a missing one")
     make = {"ball": _ball, "bridge": _bridge, "fibre": _fibre, "burr": _burr}[what]
     return Flaw(defect, bodies=(make(part, defect, pins),))
 
 
 def _foot(part: Part, defect: Defect, pins: list[Pin], distance_mm: float) -> Vector:
-    """A point on the cavity floor: beside the pin's foot, or where the manifest says."""
+    """A point on the cavity floor: `distance_mm` beside the pin's foot, or at the defect's x_mm, y_mm."""
     floor = -part.connector.shell.depth_mm
     if pins:
         if pins[0].tip_mm[2] <= floor:
-            raise InputError(f"expected a pin that stands above the floor for {defect.text} to be at, got one below it")
+            raise InputError(f"expected a pin that stands above the floor for {defect.text}, got one below it")
         azimuth = math.radians(defect["azimuth_deg"])
         x, y, _ = pins[0].base_mm
         reach = pins[0].terminal.radius_towards(azimuth) + distance_mm
@@ -47,13 +47,13 @@ def _foot(part: Part, defect: Defect, pins: list[Pin], distance_mm: float) -> Ve
     inside = -part.connector.shell.opening.distance(x, y)
     if inside < distance_mm:
         raise InputError(
-            f"expected x_mm, y_mm inside the housing's opening by {distance_mm:g}, got {x:g}, {y:g} in {defect.text}"
+            f"expected x_mm, y_mm at least {distance_mm:g} mm inside the opening, got {x:g}, {y:g} in {defect.text}"
         )
     return x, y, floor
 
 
 def _ball(part: Part, defect: Defect, pins: list[Pin]) -> Body:
-    """Solder, flattened a little where it lies, fused to the foot of its pin."""
+    """A solder ball, flattened a little where it lies and fused to the foot of its pin."""
     radius = 0.5 * defect["size_mm"]
     x, y, floor = _foot(part, defect, pins, 0.7 * radius)
     path, radii = [], []
@@ -70,7 +70,7 @@ def _ball(part: Part, defect: Defect, pins: list[Pin]) -> Body:
 
 
 def _bridge(part: Part, defect: Defect, pins: list[Pin]) -> Body:
-    """Solder from pin to pin: a neck that hangs through, with a fillet on each."""
+    """A solder bridge: a sagging neck between two pins, with a fillet at each."""
     first, last = pins
     height = defect["height_mm"]
     thickness = 0.5 * defect["size_mm"]
@@ -99,7 +99,7 @@ def _bridge(part: Part, defect: Defect, pins: list[Pin]) -> Body:
 
 
 def _fibre(part: Part, defect: Defect, pins: list[Pin]) -> Body:
-    """A thread of cloth or a hair: it hangs over a pin's tip, or lies on the floor, and ends where something is."""
+    """A fibre or a hair: it hangs over a pin's tip or lies on the floor, and ends at the first obstacle."""
     length = defect["size_mm"]
     source = draws.generator(part.seed, "fibre", defect.target)
     heading = math.radians(defect["azimuth_deg"])
@@ -144,9 +144,9 @@ def _fibre(part: Part, defect: Defect, pins: list[Pin]) -> Body:
 
 
 def _burr(part: Part, defect: Defect, pins: list[Pin]) -> Body:
-    """A curl of metal that stands off the shank just below the tip, thick at its root and sharp at its end."""
+    """A curl of metal on the shank just below the tip, thick at its root and sharp at its end."""
     if not pins:
-        raise InputError(f"expected a pin for a burr to be at, got {defect.text}")
+        raise InputError(f"expected a pin for a burr, got {defect.text}")
     pin, size = pins[0], defect["size_mm"]
     azimuth = math.radians(defect["azimuth_deg"])
     along = max(pin.form.length_mm - pin.terminal.tip_mm - 0.1, 0.5 * pin.form.length_mm)
@@ -172,7 +172,7 @@ def _burr(part: Part, defect: Defect, pins: list[Pin]) -> Body:
 KIND = Kind(
     "foreign",
     2,
-    "something that does not belong there, at a pin, between two pins or on the cavity floor",
+    "a foreign body at a pin, between two pins or on the cavity floor",
     (
         Choice("type", ("ball", "bridge", "fibre", "burr"), "ball", "what it is; a `bridge` needs two addresses"),
         Parameter("size_mm", 0.1, 20.0, 0.9, "diameter of a ball or a bridge's neck, length of a fibre or a burr"),

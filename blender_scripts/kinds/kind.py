@@ -1,4 +1,4 @@
-"""What a kind of defect is: its syntax in the manifest, and the functions that change a pin or a part."""
+"""Kind: a kind of defect, its syntax in the manifest and the function that changes a pin or a part."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ EVERY_OTHER = ("*",)
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of defect: its manifest syntax and what it does.
+    """A kind of defect.
 
     Attributes:
         severity: ranks kinds where one pin has several; the highest is the position's kind.
-        targets: what it may be at, of PIN, PAIR, HOUSING, PRINT.
+        meaning: one sentence for the reader.
+        targets: what it may apply to, of PIN, PAIR, HOUSING, PRINT.
         excludes: kinds that the same pin cannot have too, or EVERY_OTHER.
-        shape: the pin with the defect; raises InputError where geometry does not allow it.
-        add: what it adds to a part beside its pins, or takes away; raises InputError likewise.
+        shape: returns the pin with the defect; raises InputError where the geometry does not allow it.
+        add: returns what the defect adds to a part, takes away or misprints; raises InputError likewise.
     """
 
     name: str

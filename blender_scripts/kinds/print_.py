@@ -17,7 +17,7 @@ _LETTERS = "ABCDEFGHKLMNPRSTUXYZ"
 
 def _misprint(part: Part, defect: Defect) -> Flaw:
     if not part.letters:
-        raise InputError(f"expected a marking to be printed wrongly, got none with {defect.text}")
+        raise InputError(f"expected a marking other than none for {defect.text}, got none")
     item = defect["item"]
     if item % 1 or item > len(part.letters):
         raise InputError(
@@ -32,7 +32,7 @@ def _misprint(part: Part, defect: Defect) -> Flaw:
         size = marking.height_mm, marking.stroke_mm
         meant = tuple(letters for letters in meant if not lettering.is_symmetric(letters.text, *size))
         if not meant:
-            raise InputError(f"expected print that is not its own mirror image, got {shown(texts)} in {defect.text}")
+            raise InputError(f"expected print that differs from its mirror image, got {shown(texts)} in {defect.text}")
     return Flaw(defect, meant=meant, printed=tuple(_printed(part, defect, how, letters) for letters in meant))
 
 
@@ -46,7 +46,7 @@ def _printed(part: Part, defect: Defect, how: str, letters: Letters) -> Letters:
             x_mm=letters.x_mm + shift * math.cos(azimuth),
             y_mm=letters.y_mm + shift * math.sin(azimuth),
         )
-    # One character is another one of its sort.
+    # `wrong`: another digit replaces a digit, another letter a letter.
     source = draws.generator(part.seed, "misprint", letters.text)
     places = [i for i, character in enumerate(letters.text) if character != " "]
     place = places[min(int(source.random() * len(places)), len(places) - 1)]
@@ -63,7 +63,7 @@ KIND = Kind(
     1,
     "print that should be there is missing, wrong, misplaced or mirrored",
     (
-        Choice("type", ("missing", "wrong", "misplaced", "mirrored"), "missing", "what is the matter with it"),
+        Choice("type", ("missing", "wrong", "misplaced", "mirrored"), "missing", "what is wrong with the print"),
         Parameter(
             "item",
             0.0,

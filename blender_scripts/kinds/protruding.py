@@ -1,4 +1,4 @@
-"""`protruding`: a terminal pushed too far."""
+"""`protruding`: a terminal that was pushed in too far."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _raise(pin: Pin, defect: Defect, connector: Connector) -> Pin:
 KIND = Kind(
     "protruding",
     6,
-    "the terminal was pushed too far and stands higher",
+    "the terminal was pushed in too far and stands higher",
     (Parameter("height_mm", 0.02, 10.0, 1.2, "how much higher than nominal the terminal sits"),),
     excludes=("retracted",),
     shape=_raise,

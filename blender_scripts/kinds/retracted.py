@@ -1,4 +1,4 @@
-"""`retracted`: a terminal that was not pushed home, or has backed out."""
+"""`retracted`: a terminal that was not fully inserted, or has backed out."""
 
 from __future__ import annotations
 

@@ -44,10 +44,10 @@ KIND = Kind(
             "terminal",
             (),
             None,
-            "which terminal of the scene; without it and `plating`: the first that is not the right one, "
+            "a terminal of the scene; default without `plating`: the first other than the right one, "
             "or another plating where the scene has no other",
         ),
-        Choice("plating", tuple(PLATINGS), None, "the right shape, but plated so", instead_of="terminal"),
+        Choice("plating", tuple(PLATINGS), None, "the right terminal with this plating", instead_of="terminal"),
     ),
     shape=_exchange,
 )

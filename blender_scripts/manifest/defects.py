@@ -2,7 +2,7 @@
 
     kind@target:param=value,param=value;kind@target...
 
-A target is a pin's address, two of them joined by a hyphen, `housing` or `print`.
+A target is a pin's address, two addresses joined by a hyphen, `housing` or `print`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def parse_defects(text: str) -> tuple[tuple[Defect, ...], list[str]]:
         problems += wrong
         if defect is None or wrong:
             continue
-        # The two pins of a bridge in either order.
+        # A bridge's two addresses are the same target in either order.
         kinds = kinds_at.setdefault("-".join(sorted(defect.target.split("-"))), [])
         if defect.kind in kinds:
             problems.append(f"expected each kind once per target, got {defect.kind}@{defect.target} twice")
@@ -66,15 +66,15 @@ def parse_defects(text: str) -> tuple[tuple[Defect, ...], list[str]]:
 
 
 def _excluded(target: str, kinds: list[str]) -> list[str]:
-    """Kinds that cannot be at one pin together."""
+    """Messages for kinds that exclude each other at one pin."""
     problems = []
     alone = [kind for kind in kinds if KINDS[kind].excludes == EVERY_OTHER]
     for kind in alone if len(kinds) > 1 else []:
         others = " and ".join(other for other in kinds if other != kind)
-        problems.append(f"expected nothing else at a {kind} pin, got {kind} and {others} at {target}")
+        problems.append(f"expected no other defect at a {kind} pin, got {kind} and {others} at {target}")
     for kind, other in combinations((kind for kind in kinds if kind not in alone), 2):
         if other in KINDS[kind].excludes or kind in KINDS[other].excludes:
-            problems.append(f"expected one of {kind} and {other} at a pin, got both at {target}")
+            problems.append(f"expected either {kind} or {other} at a pin, got both at {target}")
     return problems
 
 
@@ -103,7 +103,7 @@ def _parse_defect(text: str) -> tuple[Defect | None, list[str]]:
 
 
 def _parse_values(kind: Kind, assignments: Sequence[str], text: str) -> tuple[dict[str, Value], list[str]]:
-    """What `param=value` each says, by parameter, and what is wrong; `text` is the whole defect, for messages."""
+    """Parse each `param=value`: values by parameter, and messages; `text` is the whole defect, for messages."""
     problems: list[str] = []
     given: dict[str, Value] = {}
     known = {parameter.name: parameter for parameter in kind.parameters}
@@ -135,7 +135,7 @@ def _value(parameter: Parameter | Choice, raw: str) -> tuple[Value | None, list[
     if not parameter.low <= float(raw) <= parameter.high:
         limits = f"{parameter.low:g} to {parameter.high:g}"
         return None, [f"expected {key} from {limits}, got {raw if len(raw) < 40 else shown(raw)}"]
-    # What `text` writes is what counts: rows of the same text are the same picture. Plus 0 turns -0 into 0.
+    # Rounded as Defect.text writes it, so that equal text gives equal pictures. Adding 0 turns -0 into 0.
     return float(written(float(raw))) + 0.0, []
 
 

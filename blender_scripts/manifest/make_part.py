@@ -19,10 +19,15 @@ def make_part(
     seed: int,
     defects: tuple[Defect, ...],
 ) -> Part:
-    """One part as the manifest describes it.
+    """Make the part that a manifest row describes.
+
+    Args:
+        connector: the row's scene.
+        housing, terminal, marking, defects: as in the row.
+        seed: the row's `part`.
 
     Raises:
-        InputError: defects that geometry does not allow, each as ``expected …, got …``.
+        InputError: defects that the geometry does not allow, each as ``expected …, got …``.
     """
     own = tuple(defect for defect in defects if KINDS[defect.kind].shape)
     problems: list[str] = []
@@ -42,13 +47,13 @@ def make_part(
                 problems += error.problems
     if problems:
         raise InputError(problems)
-    spoilt = {letters for flaw in flaws for letters in flaw.meant}
-    right = tuple(letters for letters in bare.letters if letters not in spoilt)
+    misprinted = {letters for flaw in flaws for letters in flaw.meant}
+    right = tuple(letters for letters in bare.letters if letters not in misprinted)
     return Part(connector, housing, seed, pins, right, tuple(flaws))
 
 
 def print_items(connector: Connector, marking: str) -> tuple[Letters, ...]:
-    """What the manifest's `marking` prints on a good part."""
+    """The items that the manifest's `marking` prints on a good part: one text, the numbers, or none."""
     where = connector.marking
     if marking.startswith("text="):
         return (Letters(marking.removeprefix("text="), *where.text_at_mm),)
@@ -72,5 +77,5 @@ def print_items(connector: Connector, marking: str) -> tuple[Letters, ...]:
 
 
 def size_mm(connector: Connector, letters: Letters) -> tuple[float, float]:
-    """Width and height of a printed item."""
+    """Width and height of a printed item, mm."""
     return lettering.size(letters.text, connector.marking.height_mm, connector.marking.stroke_mm)

@@ -1,7 +1,7 @@
-"""The folder that a manifest is rendered into: names, finished rows, and writing that a crash cannot spoil.
+"""The render folder: file names, which rows are finished, and writing that a crash cannot spoil.
 
-Picture, then mask, then record are each written to a temporary name and renamed, so a record vouches for the other two.
-Nothing is written through a symbolic link.
+Picture, mask and record are written in this order, each to a temporary name and then renamed. The record comes last
+and holds the SHA-256 of the other two. Nothing is written through a symbolic link.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from blender_scripts.manifest.run import Run
 PATHS = "manifest_paths.json"
 EXTRAS = ("depth", "normal")
 FOLDERS = ("images", "masks", "records", "manifests")
-# A file name holds 255 bytes, of which a character takes four at most.
+# A file name has at most 255 bytes, a character at most four.
 _LONGEST_PART = 60
 
 
 class OutputFolder:
-    """Where rows go.
+    """The folder that holds pictures, masks, records and copies of the manifests.
 
     Args:
-        root: the folder; made if it is not there.
+        root: the folder; created if it does not exist.
 
     Raises:
-        InputError: it, or a folder in it, is a file or a symbolic link.
+        InputError: the folder, or a folder in it, is a file or a symbolic link.
     """
 
     def __init__(self, root: Path) -> None:
@@ -41,7 +41,7 @@ class OutputFolder:
 
     def _make(self, folder: Path) -> None:
         if folder != self.root and folder.is_symlink():
-            raise InputError(f"{folder}: expected a folder of the output's own, got a symbolic link")
+            raise InputError(f"{folder}: expected a folder, got a symbolic link")
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -60,7 +60,7 @@ class OutputFolder:
         return any((self.root / "records").glob("*.json"))
 
     def is_finished(self, run: Run, row_sha256: str) -> bool:
-        """Whether the row's picture, mask and record are there and whole; a changed label column is put right."""
+        """Whether a row's picture, mask and record are there and unchanged; updates the record's copy of the row."""
         record = self._record_of(run)
         if record is None or record["row_sha256"] != row_sha256 or not self._is_whole(record):
             return False
@@ -69,14 +69,14 @@ class OutputFolder:
         return True
 
     def check_finished(self, runs: Iterable[Run], head_of: Callable[[Run], dict[str, Any]]) -> None:
-        """Refuse to replace pictures: a finished row has to be what would be rendered now.
+        """Refuse to replace pictures: finished rows must have the settings that they would be rendered with now.
 
         Args:
-            runs: the rows that would be rendered.
-            head_of: the record's head that a row would get.
+            runs: the rows to be rendered.
+            head_of: gives the first keys of the record that a row would get.
 
         Raises:
-            InputError: says how many finished rows are others, and how the first of them differs.
+            InputError: how many finished rows have other settings, and how the first of them differs.
         """
         count, first = 0, ""
         for run in runs:
@@ -87,9 +87,8 @@ class OutputFolder:
             count += 1
         if count:
             raise InputError(
-                f"{self.root}: expected finished rows to be as this command would render them, got {count} that "
-                f"{'is' if count == 1 else 'are'} not ({first}): give --out for another folder, or --force to render "
-                "them again"
+                f"{self.root}: expected finished rows with the settings of this command, got {count} with others "
+                f"({first}): give --out for another folder, or --force to render them again"
             )
 
     def _record_of(self, run: Run) -> dict[str, Any] | None:
@@ -100,7 +99,7 @@ class OutputFolder:
         return record if record["run"] == run.run else None
 
     def _is_whole(self, record: dict[str, Any]) -> bool:
-        """Whether the files that a record vouches for are there with the bytes that it says."""
+        """Whether a record's files exist and have the SHA-256 that it states."""
         run = record["run"]
         files = {self.image(run): record["image_sha256"], self.mask(run): record["mask_sha256"]}
         files |= {self.extra(kind, run): known for kind, known in record.get("extras_sha256", {}).items()}
@@ -110,20 +109,20 @@ class OutputFolder:
             return False
 
     def extra(self, kind: str, run: str) -> Path:
-        """The array of a kind that was asked for, such as depth/<run>.npy."""
+        """Path of an extra array of one kind, such as depth/<run>.npy."""
         return self.root / kind / f"{run}.npy"
 
     def write(self, run: str, image: bytes, mask: bytes, record: dict[str, Any], extras: dict[str, bytes]) -> None:
-        """Write one row; the record gets the hashes of its files.
+        """Write one row's files; the record gets their SHA-256.
 
         Args:
             run: the row's name.
             image, mask: the PNG files' bytes.
-            record: the truth, whose hashes are filled in.
-            extras: the bytes of NPY files by kind, of EXTRAS; those of other kinds are of another picture, and go.
+            record: the truth; its SHA-256 keys are filled in.
+            extras: NPY files' bytes by kind, of EXTRAS; the run's older files of other kinds are removed.
 
         Raises:
-            OSError: a file is not on the disk as it was written.
+            OSError: a file on the disk has not the size that was written.
         """
         hashes = {
             "image_sha256": hashlib.sha256(image).hexdigest(),
@@ -132,7 +131,7 @@ class OutputFolder:
         filled = {key: hashes.get(key, value) for key, value in record.items()}
         if extras:
             filled["extras_sha256"] = {kind: hashlib.sha256(data).hexdigest() for kind, data in extras.items()}
-        # While picture and mask are replaced, no record may vouch for them.
+        # The record goes first: a row must not count as finished while its files are replaced.
         self.record(run).unlink(missing_ok=True)
         for kind in EXTRAS:
             folder = self.root / kind
@@ -146,7 +145,7 @@ class OutputFolder:
         self.replace_file(self.record(run), encode_record(filled))
 
     def replace_file(self, path: Path, content: bytes) -> None:
-        """Write a file of the folder whole or not at all."""
+        """Write a file of the folder atomically: whole or not at all."""
         temporary = path.with_name(f".{path.name[-_LONGEST_PART:]}.{os.getpid()}.tmp")
         temporary.unlink(missing_ok=True)
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o644)
@@ -161,7 +160,7 @@ class OutputFolder:
             raise OSError(f"{path}: expected {len(content)} bytes on the disk, got {path.stat().st_size}")
 
     def sweep(self, process: int | None = None) -> None:
-        """Remove what a process left half-written; of all of them only where nobody else is at work in the folder."""
+        """Remove a process's temporary files; None: those of all, allowed only while no other works in the folder."""
         end = f"{process or '*'}.tmp"
         # The folder itself may hold hidden files of the user.
         for leftover in self.root.glob(f".{PATHS}.{end}"):

@@ -18,11 +18,11 @@ def place_pins(connector: Connector, terminal: str, part: int, defects: tuple[De
     Args:
         connector: the scene.
         terminal: name of one of its terminals or mixes.
-        part: seeds the manufacturing scatter; the same draws whatever the defects.
-        defects: those that are at one pin each.
+        part: seed of the manufacturing scatter, which does not depend on the defects.
+        defects: those whose target is one pin.
 
     Raises:
-        InputError: defects that geometry does not allow, each as ``expected …, got …``.
+        InputError: defects that the geometry does not allow, each as ``expected …, got …``.
     """
     floor = -connector.shell.depth_mm
     order = list(KINDS)

@@ -1,6 +1,6 @@
-"""The manifest: one row per picture, checked completely before anything is rendered. Version 1 of the contract.
+"""Read a manifest, one row per picture, and check it completely before anything is rendered.
 
-Every mistake is reported at once as ``file.csv:LINE column: expected …, got …``.
+All mistakes are reported together, each as ``file.csv:LINE column: expected …, got …``.
 """
 
 from __future__ import annotations
@@ -55,63 +55,63 @@ def read_manifest(path: Path, scenes: Path) -> Manifest:
 
 
 def stream_runs(path: Path, scenes: Path) -> Iterator[Run]:
-    """The runs of a manifest one by one, in memory that hardly grows with their number.
+    """Read the runs of a manifest one by one, in memory that hardly grows with their number.
 
-    For rows that have been rendered: whether a defect has room is not asked again.
+    For rows that have been rendered: whether a defect has room is not checked again.
 
     Args:
         path: the CSV file.
         scenes: folder with the scenes' TOML files.
 
     Raises:
-        InputError: behind the last run, with every mistake of the manifest and of its scenes.
+        InputError: after the last run, with every mistake of the manifest and of its scenes.
     """
     return _Reader(path, scenes, geometry=False).stream()
 
 
 def read_validated(path: Path, scenes: Path, sha256: str) -> ValidatedManifest:
-    """A manifest that `read_manifest` has checked in another process: only the rows that are asked for are read.
+    """Read a manifest that `read_manifest` checked in another process; a row is parsed only when it is used.
 
     Args:
         path: the CSV file.
         scenes: folder with the scenes' TOML files.
-        sha256: `checked_sha256` of the Manifest that it gave.
+        sha256: `checked_sha256` of that process's Manifest.
 
     Raises:
-        InputError: the manifest or a file of its scenes is another than the one that was checked.
+        InputError: the manifest or a file of its scenes has changed since.
     """
     return _Reader(path, scenes, geometry=False).validated(sha256)
 
 
 def conflicts(path: Path, scenes: Path, runs: Iterable[Run]) -> list[str]:
-    """The names of those of some runs that a manifest has too, as another row.
+    """Names of the runs that a second manifest also has, but with other settings.
 
     Args:
-        path: the CSV file; its other rows may be of scenes that are not here.
+        path: the second manifest; its other rows may use scenes that are not in `scenes`.
         scenes: folder with the scenes of `runs`.
-        runs: of another manifest.
+        runs: runs of the first manifest.
 
     Raises:
-        InputError: the file is no manifest.
+        InputError: the file is not a manifest.
     """
     return _Reader(path, scenes, geometry=False).conflicts(runs)
 
 
 def run_names(path: Path) -> list[str]:
-    """The names of a manifest's runs, whatever else their rows say.
+    """The names of a manifest's runs; other columns are not checked.
 
     Args:
         path: the CSV file.
 
     Raises:
-        InputError: the file is no manifest.
+        InputError: the file is not a manifest.
     """
     return _Reader(path, path.parent, geometry=False).names()
 
 
 @dataclass(frozen=True)
 class ValidatedManifest:
-    """A manifest that was checked elsewhere: its scenes, the housings that rows ask for by scene, rows on demand."""
+    """A manifest checked in another process: its scenes, the housings that rows use by scene, rows on demand."""
 
     connectors: dict[str, Connector]
     housings: dict[str, set[str]]
@@ -119,7 +119,7 @@ class ValidatedManifest:
 
 
 class _RunsOnDemand:
-    """Rows of a manifest, each read when it is asked for."""
+    """Rows of a manifest, each parsed when it is used."""
 
     def __init__(self, reader: _Reader, rows: list[tuple[int, dict[str, str]]]) -> None:
         self._reader = reader
@@ -135,7 +135,7 @@ class _RunsOnDemand:
 
 
 class _Reader:
-    """Collects the mistakes of one file while reading it."""
+    """Reads one manifest and collects its mistakes. `geometry`: also check that every defect has room."""
 
     def __init__(self, path: Path, scenes: Path, geometry: bool = True) -> None:
         self.path = path
@@ -162,8 +162,8 @@ class _Reader:
         used = self._scenes_used()
         if self.problems or input_sha256(content, used) != sha256:
             raise InputError(
-                f"{self.path.name}: expected the manifest and the scene files that were checked, got others: a scene "
-                "was edited meanwhile, repeat the command"
+                f"{self.path.name}: expected the manifest and scene files as they were checked, got edited ones: "
+                "repeat the command"
             )
         housings = housings_by_scene((cells["scene"], cells["housing"]) for _, cells in rows)
         return ValidatedManifest(used, housings, _RunsOnDemand(self, rows))
@@ -172,7 +172,7 @@ class _Reader:
         return {name: connector for name, connector in self.connectors.items() if connector is not None}
 
     def stream(self) -> Iterator[Run]:
-        self._text()  # says what is wrong with the file as a whole
+        self._text()  # raises if the file as a whole cannot be read
         with self.path.open(encoding="utf-8-sig", newline="") as file:
             yield from self._runs(file)
 
@@ -191,7 +191,7 @@ class _Reader:
         return [cells["run"] for _, cells in self._rows(io.StringIO(text, newline=""))]
 
     def _runs(self, file: TextIO) -> Iterator[Run]:
-        """Every run that is right; raises behind the last one if any was wrong."""
+        """Every valid run; after the last one, raises InputError if any row was wrong."""
         empty = True
         for line, cells in self._rows(file):
             empty = False
@@ -257,7 +257,7 @@ class _Reader:
         return header
 
     def run(self, line: int, cells: dict[str, str]) -> Run | None:
-        """The row of these cells; None where it is wrong, which `problems` says."""
+        """Parse one row's cells; None where one is wrong, with a message in `problems`."""
         before = len(self.problems)
         if not _RUN.fullmatch(cells["run"]):
             self.wrong(line, "run", "1 to 64 letters, digits, _ or -", shown(cells["run"]))
@@ -292,7 +292,7 @@ class _Reader:
         if len(self.problems) > before:
             return None
         if lens_folds(connector.cameras[cells["camera"]], width, height):
-            expected = f"a picture that the lens of camera {cells['camera']} does not fold over"
+            expected = f"a size at which the lens of camera {cells['camera']} does not fold the picture over itself"
             self.wrong(line, "width", expected, f"{width} x {height}")
             return None
         known = (*REQUIRED, *OPTIONAL)
@@ -368,8 +368,8 @@ class _Reader:
             (left, _), (right, _) = connector.shell.outside.bounds
             room = 2.0 * min(right - marking.text_at_mm[0], marking.text_at_mm[0] - left)
             if width > room:
-                expected = f"a text that fits on the housing, {room:.1f} mm in print"
-                self.wrong(line, "marking", expected, f"{shown(text)} of {width:.1f} mm")
+                expected = f"a text that fits on the housing, at most {room:.1f} mm wide"
+                self.wrong(line, "marking", expected, f"{shown(text)}, {width:.1f} mm wide")
         if not run.defects or not self.geometry:
             return
         try:
@@ -380,16 +380,16 @@ class _Reader:
         self.problems += [(line, f"{self.path.name}:{line} defects: {message}") for message in messages]
 
     def _check_unique(self, line: int, cells: dict[str, str]) -> None:
-        """Names and parts that stand where they may not; what is wrong by itself was reported with its row."""
+        """Check that run names are unique and each part is in one split; malformed cells are already reported."""
         # Names that differ in case only would share a file where file names ignore case.
         name = cells["run"].lower()
         if _RUN.fullmatch(name) and self.lines.setdefault(name, line) != line:
-            expected = f"a name used once, it stands in line {self.lines[name]} too"
+            expected = f"a name used once (it is in line {self.lines[name]} too)"
             self.wrong(line, "run", expected, shown(cells["run"]))
         part, split = cells.get("part") or cells["seed"], cells["split"]
         if not _COUNT.fullmatch(part) or not _SPLIT.fullmatch(split):
             return
         first_split, first_line = self.splits.setdefault(int(part), (split, line))
         if split != first_split:
-            expected = f"each part in one split, part {int(part)} is in {first_split} (line {first_line})"
+            expected = f"each part in one split (part {int(part)} is in {first_split}, line {first_line})"
             self.wrong(line, "part" if "part" in cells else "seed", expected, shown(split))

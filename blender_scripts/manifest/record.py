@@ -1,6 +1,6 @@
-"""The record: the truth of one picture as JSON, and the hash that tells whether a row is finished.
+"""The record: the truth of one picture as JSON, and the row hash by which a row counts as finished.
 
-Keys and units are those of docs/reference/records.md. Numbers are rounded to a nanometre or a millionth of a pixel,
+Keys and units: docs/reference/records.md. Numbers are rounded to a nanometre or a millionth of a pixel,
 so that the text is short and the same everywhere.
 """
 
@@ -38,11 +38,11 @@ _JSON_NAMES: dict[type, str] = {str: "a text", int: "an integer", dict: "an obje
 
 
 def row_sha256(run: Run, connector: Connector, blender: str, settings: str) -> str:
-    """The hash of everything that a row's picture and truth depend on.
+    """SHA-256 of everything that a row's picture and truth depend on.
 
     Args:
         run: the row; its name, split and the user's own columns do not count.
-        connector: the scene, by the bytes of its files.
+        connector: the scene, which counts by its files' SHA-256.
         blender: version of Blender.
         settings: the render settings that are not in the row.
     """
@@ -57,11 +57,11 @@ def row_sha256(run: Run, connector: Connector, blender: str, settings: str) -> s
 
 
 def difference(record: dict[str, Any], head: dict[str, Any]) -> str:
-    """What a record was made with, other than `head`, the first keys of the record that its row would get now."""
+    """How a record differs from `head`, the first keys of the record that its row would get now."""
     if any(record["row"].get(key) != head["row"][key] for key in PICTURE_COLUMNS):
-        return "another row"
+        return "the row was edited"
     if record.get("scene_sha256") != head["scene_sha256"]:
-        return "another scene file"
+        return "the scene file was edited"
     for key, name in (("blender", "Blender"), ("renderer", "renderer"), ("mask_scale", "--mask-scale")):
         if record.get(key) != head[key]:
             return f"{name} {shown(record.get(key))}, now {shown(head[key])}"
@@ -69,7 +69,7 @@ def difference(record: dict[str, Any], head: dict[str, Any]) -> str:
 
 
 def encode_record(record: dict[str, Any]) -> bytes:
-    """The file's bytes: keys in the order given, one line per position."""
+    """A record as the bytes of its JSON file, keys in the order given."""
     return (json.dumps(_rounded(record), indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()
 
 
@@ -93,7 +93,7 @@ def read_record(path: Path) -> dict[str, Any]:
         record = json.loads(path.read_bytes())
     except OSError as error:
         raise InputError(f"{path.name}: expected a readable record, got {error.strerror or error}") from None
-    except ValueError as error:  # of the encoding, of JSON, or an integer of thousands of digits
+    except ValueError as error:  # bad encoding, bad JSON, or an integer of thousands of digits
         raise InputError(f"{path.name}: expected a record in JSON, got: {error}") from None
     except RecursionError:
         raise InputError(f"{path.name}: expected a record in JSON, got lists nested too deep") from None
@@ -102,7 +102,7 @@ def read_record(path: Path) -> dict[str, Any]:
         raise InputError(f"{path.name}: expected a record of schema {SCHEMA}, got {found}")
     missing = [key for key in _KEYS if key not in record]
     if missing:
-        raise InputError(f"{path.name}: expected the keys {', '.join(missing)}, got nothing of that name")
+        raise InputError(f"{path.name}: expected the keys {', '.join(missing)}, got a record without them")
     for key, kind in _KEYS.items():
         if not isinstance(record[key], kind):
             expected = _JSON_NAMES[kind]

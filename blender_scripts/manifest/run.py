@@ -1,4 +1,4 @@
-"""One row of a manifest as a value, the manifest's columns, and a manifest that was checked."""
+"""Run (one manifest row), the manifest's columns, and Manifest (a checked manifest)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RESERVED = (
     *("image", "nsoart", "mask", "label", "verdict", "kinds", "observable", "grey", "bbox_str", "objects"),
     *("synthetic", "original", "augmentation", "housing_bbox", "camera_json", "tolerance_json"),
 )
-# What decides the picture, in the order of the record's `row`.
+# The columns that decide the picture, in the order of the record's `row`.
 PICTURE_COLUMNS = (
     *("part", "seed", "scene", "housing", "terminal", "defects", "camera", "lighting", "marking"),
     *("width", "height", "samples"),
@@ -25,7 +25,15 @@ PICTURE_COLUMNS = (
 
 @dataclass(frozen=True)
 class Run:
-    """One row of a manifest, defaults filled in. `extra` holds the user's own columns."""
+    """One row of a manifest, defaults filled in.
+
+    Attributes:
+        part: seed of the physical part: its scatter, colours and mix of terminals.
+        seed: seed of the capture: pose, light and noise.
+        width, height: picture size in px.
+        samples: light paths per pixel.
+        extra: the user's own columns.
+    """
 
     run: str
     split: str
@@ -44,7 +52,7 @@ class Run:
     extra: dict[str, str] = field(default_factory=dict, compare=True)
 
     def row(self) -> dict[str, str | int]:
-        """Every column with its value, as records and datasets carry it."""
+        """Every column's value, as records and datasets store it."""
         return {
             "run": self.run,
             "split": self.split,
@@ -70,17 +78,17 @@ class Manifest:
 
     @property
     def housings(self) -> dict[str, set[str]]:
-        """The housings that the rows ask for, by scene."""
+        """The housings that the rows use, by scene."""
         return housings_by_scene((run.scene, run.housing) for run in self.runs)
 
     @property
     def checked_sha256(self) -> str:
-        """Of what was read to check it; tells another process that nothing was edited since."""
+        """SHA-256 of the manifest and its scene files, by which another process sees that none was edited since."""
         return input_sha256(self.content, self.connectors)
 
 
 def housings_by_scene(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
-    """Pairs of scene and housing, sorted by scene."""
+    """Group pairs (scene, housing) by scene."""
     found: dict[str, set[str]] = {}
     for scene, housing in pairs:
         found.setdefault(scene, set()).add(housing)
@@ -88,7 +96,7 @@ def housings_by_scene(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
 
 
 def input_sha256(content: bytes, connectors: Mapping[str, Connector]) -> str:
-    """Of everything that was read to check a manifest: its own bytes, its scene files and the meshes that they name."""
+    """SHA-256 of all that was read to check a manifest: its bytes, its scene files and the CAD files that they name."""
     digest = hashlib.sha256(hashlib.sha256(content).digest())
     for name in sorted(connectors):
         digest.update(f"{name} {connectors[name].sha256}\n".encode())

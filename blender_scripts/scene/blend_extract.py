@@ -1,10 +1,10 @@
-"""The child process of blend_files.py: link a .blend's objects, write their faces to an .npz, end.
+"""The child process of blend_files.py: link a .blend's objects and write their faces to an .npz.
 
     blender -b --factory-startup --disable-autoexec -P blend_extract.py -- FILE.blend RESULT.npz OBJECT_OR_NULL_AS_JSON
 
-Objects are linked, not opened: nothing of the file's start-up is run, no scene of it is ever evaluated, so no driver
-is. Transformations are multiplied here from what the file states. RESULT.npz holds `vertices`, `corners`, `sizes`, or
-`problem`, a JSON text.
+Objects are linked and the file is not opened: its start-up scripts do not run, and none of its scenes or drivers is
+evaluated. World matrices are computed here from the file's transformations. RESULT.npz holds `vertices`, `corners` and
+`sizes`, or `problem`, a JSON text.
 """
 
 import contextlib
@@ -23,11 +23,11 @@ _MOST_DEEP = 200
 
 
 class Problem(Exception):
-    """What blend_files.FileProblem says, for another process."""
+    """The fields of a FileProblem (`expected`, `got`), or the file's `version`, for the parent process."""
 
-    def __init__(self, **said: object) -> None:
-        super().__init__(said)
-        self.said = said
+    def __init__(self, **fields: object) -> None:
+        super().__init__(fields)
+        self.fields = fields
 
 
 def _limit_memory() -> None:
@@ -38,7 +38,7 @@ def _limit_memory() -> None:
 
 
 def _linked(path: str, wanted: str | None) -> list[bpy.types.Object]:
-    """The object that is wanted; for None all that the file's scene shows in renders, or has where it has no scene."""
+    """Link the object `wanted`; None: all that the file's scene shows in renders, or all where it has no scene."""
     try:
         with bpy.data.libraries.load(path, link=True) as (there, taken):
             names = list(there.objects)
@@ -47,7 +47,7 @@ def _linked(path: str, wanted: str | None) -> list[bpy.types.Object]:
                 raise Problem(expected=f"an object {wanted!r} in it", got=ascii(shown or "no object at all"))
             scenes = list(there.scenes) if wanted is None else []
             if len(scenes) > 1:
-                raise Problem(expected="one scene in it, or `object` in its table", got=f"{len(scenes)}")
+                raise Problem(expected="one scene in it, or the key `object` in the scene file", got=f"{len(scenes)}")
             # An older Blender does not list objects linked from other files, but meets them in the scene.
             taken.objects, taken.scenes = names if wanted is None else [wanted], scenes
             others = [each.filepath for each in getattr(there, "libraries", ())]
@@ -60,12 +60,12 @@ def _linked(path: str, wanted: str | None) -> list[bpy.types.Object]:
     needed = [each.filepath for each in bpy.data.libraries if bpy.path.abspath(each.filepath) != path]
     if needed or (wanted is None and others):
         linked = ", ".join(sorted({ascii(os.path.basename(each)) for each in (*needed, *others)})[:5])
-        raise Problem(expected="everything within the file", got=f"links to others: {linked}")
-    things = [thing for thing in taken.objects if thing is not None]
+        raise Problem(expected="all data within the file", got=f"links to others: {linked}")
+    objects = [item for item in taken.objects if item is not None]
     if not scenes:
-        return things
+        return objects
     rendered = _in_renders(taken.scenes[0])
-    return [thing for thing in things if thing in rendered]
+    return [item for item in objects if item in rendered]
 
 
 def _in_renders(scene: bpy.types.Scene) -> set[bpy.types.Object]:
@@ -74,7 +74,7 @@ def _in_renders(scene: bpy.types.Scene) -> set[bpy.types.Object]:
     layers = [layer.layer_collection for layer in scene.view_layers if layer.use]
     while layers:
         layer = layers.pop()
-        # A collection hides those below it along with itself; excluding it from a layer leaves them in.
+        # Hiding a collection hides those below it too; excluding it from a layer does not.
         if not layer.collection.hide_render:
             layers += layer.children
             if not layer.exclude:
@@ -82,42 +82,42 @@ def _in_renders(scene: bpy.types.Scene) -> set[bpy.types.Object]:
     return found
 
 
-def _matrix(thing: bpy.types.Object, depth: int = 0) -> np.ndarray:
+def _matrix(item: bpy.types.Object, depth: int = 0) -> np.ndarray:
     """World matrix (4, 4) from location, rotation, scale and parents, as the file states them."""
-    place = f"the object {thing.name!r}"
+    place = f"the object {item.name!r}"
     if depth > _MOST_DEEP:
         raise Problem(expected="parents at most 200 deep", got=f"more above {place}")
-    acting = [each.type for each in thing.constraints if not each.mute]
+    acting = [each.type for each in item.constraints if not each.mute]
     if acting:
         raise Problem(expected=f"{place} without constraints: apply them", got=", ".join(acting))
-    own = np.array(thing.matrix_basis, float)
-    if thing.parent is None:
+    own = np.array(item.matrix_basis, float)
+    if item.parent is None:
         return own
-    if thing.parent_type != "OBJECT":
-        raise Problem(expected=f"{place} with an object as its parent", got=thing.parent_type)
-    world: np.ndarray = _matrix(thing.parent, depth + 1) @ np.array(thing.matrix_parent_inverse, float) @ own
+    if item.parent_type != "OBJECT":
+        raise Problem(expected=f"{place} with an object as its parent", got=item.parent_type)
+    world: np.ndarray = _matrix(item.parent, depth + 1) @ np.array(item.matrix_parent_inverse, float) @ own
     return world
 
 
-def _check(thing: bpy.types.Object) -> None:
-    place = f"the object {thing.name!r}"
-    for modifier in thing.modifiers:
+def _check(item: bpy.types.Object) -> None:
+    place = f"the object {item.name!r}"
+    for modifier in item.modifiers:
         shading = modifier.type == "NODES" and modifier.name.startswith("Smooth by Angle")
         if modifier.show_render and modifier.type not in _HARMLESS and not shading:
             raise Problem(expected=f"{place} without modifiers: apply them", got=modifier.type)
-    if thing.data.shape_keys is not None:
+    if item.data.shape_keys is not None:
         raise Problem(expected=f"{place} without shape keys: apply them", got="shape keys")
 
 
-def _faces(thing: bpy.types.Object) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    mesh = thing.data
+def _faces(item: bpy.types.Object) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    mesh = item.data
     vertices = np.empty(3 * len(mesh.vertices), np.float32)
     corners = np.empty(len(mesh.loops), np.int32)
     sizes = np.empty(len(mesh.polygons), np.int32)
     mesh.vertices.foreach_get("co", vertices)
     mesh.loops.foreach_get("vertex_index", corners)
     mesh.polygons.foreach_get("loop_total", sizes)
-    matrix = _matrix(thing)
+    matrix = _matrix(item)
     points = vertices.reshape(-1, 3).astype(float) @ matrix[:3, :3].T + matrix[:3, 3]
     if np.linalg.det(matrix[:3, :3]) < 0.0:
         ends = np.cumsum(sizes)
@@ -126,20 +126,20 @@ def _faces(thing: bpy.types.Object) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def _extract(path: str, wanted: str | None) -> dict[str, np.ndarray]:
-    things = _linked(path, wanted)
+    objects = _linked(path, wanted)
     if wanted is None:
-        copies = [thing.name for thing in things if thing.instance_type != "NONE" and not thing.hide_render]
+        copies = [item.name for item in objects if item.instance_type != "NONE" and not item.hide_render]
         if copies:
             raise Problem(expected="real meshes (Object > Apply > Make Instances Real)", got=ascii(copies[0]))
-        things = [thing for thing in things if thing.type == "MESH" and not thing.hide_render]
-        if not things:
+        objects = [item for item in objects if item.type == "MESH" and not item.hide_render]
+        if not objects:
             raise Problem(expected="an object that is a mesh and is shown in renders", got="none")
-    elif things[0].type != "MESH":
-        raise Problem(expected=f"the object {wanted!r} as a mesh", got=things[0].type)
+    elif objects[0].type != "MESH":
+        raise Problem(expected=f"the object {wanted!r} as a mesh", got=objects[0].type)
     points, corners, sizes, start = [], [], [], 0
-    for thing in things:
-        _check(thing)
-        own = _faces(thing)
+    for item in objects:
+        _check(item)
+        own = _faces(item)
         points.append(own[0])
         corners.append(own[1].astype(np.int64) + start)
         sizes.append(own[2])
@@ -160,11 +160,11 @@ def main() -> None:
     try:
         found = _extract(path, json.loads(wanted))
     except Problem as problem:
-        found = {"problem": np.array(json.dumps(problem.said))}
+        found = {"problem": np.array(json.dumps(problem.fields))}
     partial = f"{result}.part"
     with open(partial, "wb") as file:
         np.savez(file, **found)
-    # Only what came to its end is there under its name.
+    # The file gets its final name only once it is complete.
     os.replace(partial, result)
 
 

@@ -1,8 +1,8 @@
-"""Read meshes from a user's .blend file in a Blender of its own, which ends afterwards.
+"""Read meshes from a user's .blend file in a child process.
 
-A .blend can carry scripts, drivers and references to other files, and a broken one can bring Blender down. So
-blend_extract.py opens it in a child process with scripts disabled, on a copy of the checked bytes in a folder that
-holds nothing else; only vertices and faces come back.
+A .blend can carry scripts, drivers and references to other files, and a broken one can crash Blender. So
+blend_extract.py reads it in a separate Blender with scripts disabled, from a copy of the checked bytes in a folder
+that holds nothing else; only vertices and faces come back.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import bpy
 import numpy as np
 
 from blender_scripts.contract.cad_file import CadFile, CadPlacement, FileProblem, blend_version
-from blender_scripts.contract.errors import shown
 from blender_scripts.contract.scratch import Scratch
 from blender_scripts.geometry.mesh import Mesh
 from blender_scripts.geometry.mesh_files import read_mesh
@@ -27,32 +26,34 @@ _EXTRACT = Path(__file__).resolve().parent / "blend_extract.py"
 _SECONDS = 300.0
 
 
-def read_cad(file: CadFile, placement: CadPlacement, thing: str | None = None, smooth_deg: float = SMOOTH_DEG) -> Mesh:
-    """A file of any format as the part has it: mm, its axes, smooth where faces meet at less than an angle.
+def read_cad(
+    file: CadFile, placement: CadPlacement, object_name: str | None = None, smooth_deg: float = SMOOTH_DEG
+) -> Mesh:
+    """Read a CAD file of any format into the part's mm and axes, smooth where faces meet at less than an angle.
 
     Args:
         file: found by CadFile.find.
         placement: from the file's coordinates to the part's.
-        thing: of a .blend, the one object to take; None for all.
+        object_name: of a .blend, the one object to use; None for all.
         smooth_deg: 0 shades every face flat.
 
     Raises:
-        FileProblem: the file is broken, or the part would have no housing's size.
+        FileProblem: the file is broken, or its size is not that of a housing.
     """
-    mesh = read_blend(file, thing) if file.format == "blend" else read_mesh(file)
+    mesh = read_blend(file, object_name) if file.format == "blend" else read_mesh(file)
     return placed(smoothed(mesh, smooth_deg), placement, file.name)
 
 
-def read_blend(file: CadFile, thing: str | None = None) -> Mesh:
-    """The faces of one object, or of all that renders show, in the file's units and axes, welded, flat.
+def read_blend(file: CadFile, object_name: str | None = None) -> Mesh:
+    """Read one object, or all that renders show, in the file's units and axes, welded, with flat shading.
 
     Args:
         file: a .blend.
-        thing: the object's name; None for all meshes.
+        object_name: the one object to use; None for all meshes.
 
     Raises:
-        FileProblem: of a newer Blender, broken, with several scenes where all objects are wanted, with data in other
-            files or modifiers that change its shape, or without such a mesh.
+        FileProblem: the file is broken, from a newer Blender, refers to other files, has several scenes (if all objects
+            are read), modifiers that change the shape, or no such mesh.
     """
     content = file.content()
     mine = (bpy.app.version[0], bpy.app.version[1])
@@ -64,7 +65,7 @@ def read_blend(file: CadFile, thing: str | None = None) -> Mesh:
         source, result = scratch.folder / "in" / "mesh.blend", scratch.folder / "mesh.npz"
         source.parent.mkdir()
         source.write_bytes(content)
-        _extract(source, result, thing, scratch.folder, file.name)
+        _extract(source, result, object_name, scratch.folder, file.name)
         if not result.is_file():
             raise _broken(file.name)
         with np.load(result, allow_pickle=False) as arrays:
@@ -85,7 +86,7 @@ def read_blend(file: CadFile, thing: str | None = None) -> Mesh:
 
 
 def _too_new(name: str, written: tuple[int, ...]) -> FileProblem:
-    expected = f"a file of Blender {bpy.app.version[0]}.{bpy.app.version[1]}, which reads it, or older"
+    expected = f"a file of Blender {bpy.app.version[0]}.{bpy.app.version[1]}, which runs here, or older"
     return FileProblem(name, expected, f"one of Blender {written[0]}.{written[1]}")
 
 
@@ -94,14 +95,14 @@ def _broken(name: str) -> FileProblem:
     return FileProblem(name, expected, "a broken one, or one of a newer Blender")
 
 
-def _extract(source: Path, result: Path, thing: str | None, folder: Path, name: str) -> None:
-    """Run blend_extract.py; whatever happens to it, `result` is there only if it came to its end."""
-    script = [str(_EXTRACT), "--", str(source), str(result), json.dumps(thing)]
+def _extract(source: Path, result: Path, object_name: str | None, folder: Path, name: str) -> None:
+    """Run blend_extract.py in a child process; `result` exists only if it succeeded."""
+    script = [str(_EXTRACT), "--", str(source), str(result), json.dumps(object_name)]
     if bpy.app.binary_path:
         command = [bpy.app.binary_path, "-b", "--factory-startup", "--disable-autoexec", "-P", *script]
     else:
         command = [sys.executable, "-P", *script]
-    # The user's own start-up scripts and settings have no say either.
+    # Without the user's own start-up scripts and settings.
     own = dict.fromkeys(("BLENDER_USER_SCRIPTS", "BLENDER_USER_CONFIG", "BLENDER_USER_RESOURCES"), str(folder))
     try:
         subprocess.run(
@@ -116,4 +117,4 @@ def _extract(source: Path, result: Path, thing: str | None, folder: Path, name: 
         )
     except subprocess.TimeoutExpired:
         expected = f"a file that Blender reads within {_SECONDS:g} s"
-        raise FileProblem(name, expected, shown("no end")) from None
+        raise FileProblem(name, expected, "no result") from None

@@ -1,4 +1,4 @@
-"""Read the uncompressed scan-line OpenEXR files that Blender writes: linear floats without a detour through bpy.data.
+"""Read the uncompressed scan-line OpenEXR files that Blender writes: linear floats, without loading them into bpy.data.
 
 Format: "OpenEXR File Layout" (openexr.com), single part, scan lines, no compression.
 """
@@ -15,7 +15,7 @@ _PIXEL_TYPES: dict[int, np.dtype] = {0: np.dtype("<u4"), 1: np.dtype("<f2"), 2: 
 
 
 def read_exr(path: Path) -> dict[str, np.ndarray]:
-    """Channels by name, each (H, W).
+    """Read an EXR file: its channels by name, each (H, W).
 
     Raises:
         ValueError: the file is not an uncompressed single-part scan-line EXR with full-size channels.
@@ -55,10 +55,10 @@ def _read(data: bytes, name: str) -> dict[str, np.ndarray]:
 
 
 def _end(data: bytes, offset: int) -> int:
-    """Where the text that begins at an offset ends."""
+    """The end of the zero-terminated text at an offset."""
     end = data.find(0, offset)
     if end < 0:
-        raise IndexError("a text without an end")
+        raise IndexError("a text without its zero byte")
     return end
 
 

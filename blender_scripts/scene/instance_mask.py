@@ -1,7 +1,7 @@
-"""The instance mask: which index is seen where, rendered finer than the picture; visible boxes come from it.
+"""The instance mask: which pin each pixel shows, rendered finer than the picture; visible boxes come from it.
 
-A visible box ends at the outermost mask pixel of a pin, except at slivers between two others
-(docs/reference/records.md).
+A visible box ends at the outermost mask pixel of a pin, except at slivers between two other pins
+(docs/explanation/coordinates.md).
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from blender_scripts.geometry.hulls import Box, convex_hulls
 from blender_scripts.geometry.lens import Window
 from blender_scripts.geometry.outlines import FlawOutline, Outline
 
-# What the instance mask is rendered with: a pin's own index, and these.
+# Codes in the mask: a pin's own index, and these.
 HOUSING_CODE = 30000
 CAVITY_CODES = 20000
-# A sliver of a pin, seen between two others, is too thin to be measured and reaches far: see _side.
+# A sliver of a pin, seen between two others, is long and too thin to be measured: see _side.
 _SLIVER_PX2 = 2.0
 _HIDDEN_PX2 = 0.5
 _SLIVER_PX = 0.6
-# A box edge that +-25 % of the sliver's area would move by more than this is rendered again, so many times finer; so
-# would as many square pixels more or less hidden as the mask's steps along a pin's edges may hide.
+# A box edge is rendered again, FINER times finer, if it would move by more than _DOUBT_PX with +-25 % of the sliver's
+# area, or with _UNSURE_PX / scale px^2 more or less hidden, which is the error of counting mask pixels along edges.
 _DOUBT_PX = 0.75
 _UNSURE_PX = 9.0
 FINER = 4
 _MARGIN_PX = 2
-# A render call takes about as long as this many samples of the mask.
+# A render call costs about as much time as this many mask samples.
 _CALL_SAMPLES = 16000
 
 
 def mask_bands(
     outlines: Sequence[Outline], flaws: Sequence[FlawOutline], width: int, height: int, scale: int
 ) -> list[Window]:
-    """Windows that hold every pin and flaw and overlap nowhere; as many as are cheapest to render.
+    """Windows without overlap that hold every pin and flaw, merged where that is cheaper to render.
 
     Args:
         outlines: of every position.
@@ -68,12 +68,12 @@ def mask_bands(
 
 @dataclass(frozen=True)
 class Mask:
-    """Pass indices of the bands that hold pins: (h * scale, w * scale) for a band of h x w picture pixels.
+    """Codes of the bands that hold pins: (h * scale, w * scale) for a band of h x w picture pixels.
 
     Attributes:
         scale: mask pixels per picture pixel.
-        bands: windows in px, and what is seen in them.
-        closer: finer masks round single codes, from which their boxes are taken.
+        bands: windows in px, and the codes in them.
+        closer: finer masks by code, from which that code's box is taken.
     """
 
     scale: int
@@ -81,12 +81,12 @@ class Mask:
     closer: Mapping[int, Mask] = field(default_factory=dict)
 
     def seen(self, code: int, near: Box, hulls: np.ndarray | None = None) -> tuple[Box | None, int]:
-        """The box of a code's pixels in and about a box, px, and how many mask pixels there are.
+        """The box of a code's mask pixels, px, and their number; None and 0 where there are none.
 
         Args:
-            code: what it was rendered with.
-            near: a box that holds it.
-            hulls: what it would cover if nothing stood before it; without, it has no slivers.
+            code: of a pin, a flaw or a cavity.
+            near: a box that holds all its pixels, px.
+            hulls: its unoccluded outline as convex hulls, px; None: the sliver rule is not applied.
         """
         box, count, _ = self._measured(code, near, hulls)
         if code in self.closer:
@@ -94,7 +94,7 @@ class Mask:
         return box, count
 
     def doubtful(self, outlines: Sequence[Outline]) -> list[int]:
-        """Which of some positions, by their numbers in the sequence, have a side that hangs on a sliver."""
+        """Numbers, from 0, of the outlines whose visible box has an edge that depends on a sliver."""
         return [
             number
             for number, outline in enumerate(outlines)
@@ -102,7 +102,7 @@ class Mask:
         ]
 
     def _measured(self, code: int, near: Box, hulls: np.ndarray | None) -> tuple[Box | None, int, float]:
-        """What `seen` tells, and by how many px the most doubtful side may be elsewhere."""
+        """Box and count as in `seen`, without finer masks, and the uncertainty of the least certain edge, px."""
         x1, y1, x2, y2 = near
         for window, indices in self.bands:
             if y1 - 1.0 > window.y2 or y2 + 1.0 < window.y1:
@@ -119,7 +119,7 @@ class Mask:
             columns, rows = (_sides(line, self.scale, 0.0) for line in lines)
             spread = 0.0
             most = min(_SLIVER_PX2, count / self.scale**2 / 8.0)
-            # One mask pixel a pixel is too coarse to tell a sliver by.
+            # At mask scale 1 a sliver cannot be recognised.
             if (
                 hulls is not None
                 and self.scale > 1
@@ -155,16 +155,16 @@ class Mask:
 
 
 def _sides(lines: list[int], scale: int, sliver_px2: float) -> tuple[float, float]:
-    """The first and one past the last of some lines with a thing's mask pixels, as `_side` finds them."""
+    """The first line with mask pixels of a code and one past the last, as `_side` finds them."""
     return _side(lines, scale, sliver_px2), len(lines) - _side(lines[::-1], scale, sliver_px2)
 
 
 def _side(counts: list[int], scale: int, sliver_px2: float) -> float:
-    """Where a thing begins, in mask pixels.
+    """The line at which the pixels of a code begin, in mask pixels; `counts` holds their number per line.
 
-    Its first line, unless the first `sliver_px2` of it reach over more than 0.6 px: then the side moves inwards,
-    gradually, up to where they end. Without that a mask of any fineness finds a sliver between two other pins or
-    misses it by chance, and the side jumps by pixels.
+    This is the first line that has some, unless the first `sliver_px2` of them extend over more than 0.6 px: then the
+    side moves inwards, gradually, up to where they end. Otherwise chance would decide at any scale whether the mask
+    shows a sliver between two other pins, and the side would jump by pixels.
     """
     least = sliver_px2 * scale**2
     first = next(i for i, count in enumerate(counts) if count)
@@ -176,12 +176,12 @@ def _side(counts: list[int], scale: int, sliver_px2: float) -> float:
 
 
 def _covered(hulls: np.ndarray, corner: tuple[int, int], shape: tuple[int, int], scale: int) -> int:
-    """How many mask pixels' centres lie in the union of convex hulls.
+    """The number of mask pixels whose centre lies in the union of convex hulls.
 
     Args:
         hulls: (S, V, 2) px.
-        corner: the first column and row of the pixels, in mask pixels.
-        shape: how many rows and columns.
+        corner: first column and row, in mask pixels.
+        shape: number of rows and columns.
         scale: mask pixels per picture pixel.
     """
     x, y = ((start + np.arange(size) + 0.5) / scale for start, size in zip(corner, shape[::-1], strict=True))

@@ -1,4 +1,4 @@
-"""A picture as it is after a camera has sent it as a JPEG."""
+"""The JPEG compression of a camera, applied to a picture."""
 
 from __future__ import annotations
 

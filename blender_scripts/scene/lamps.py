@@ -1,9 +1,9 @@
-"""Light set-ups of an inspection station, as shining surfaces, so that metal reflects the lamp's own shape.
+"""Light set-ups of an inspection station, as emitting surfaces, so that metal reflects the lamp's shape.
 
 ring      an annulus round the optical axis, tilted to the part
 side      one square panel from an azimuth
 dome      a white hemisphere with a hole for the camera
-coaxial   a panel across the camera's axis, as a beam splitter puts it there
+coaxial   a panel across the camera's axis, as seen through a beam splitter
 mixed     several of the scene's other set-ups at once, by shares
 """
 
@@ -31,7 +31,7 @@ _FLUX = 12.0
 
 
 def light(connector: Connector, name: str, station: Station) -> None:
-    """Put a set-up's lamps into the scene, and the dim room round them."""
+    """Add the lamps of a light set-up to the scene, and the dim room round them."""
     main = connector.lightings[name]
     parts = [(connector.lightings[part], share) for part, share in main.parts] or [(main, 1.0)]
     for number, (lighting, share) in enumerate(parts):
@@ -97,7 +97,7 @@ def _ring(lighting: Lighting) -> Mesh:
 
 
 def _dome(lighting: Lighting) -> Mesh:
-    """From the horizon up to the camera's hole, whose radius is half of width_mm."""
+    """A hemisphere up to the camera's hole, whose diameter is width_mm."""
     levels, steps = _DOME_STEPS
     top = math.acos(min(0.9, 0.5 * lighting.width_mm / lighting.radius_mm))
     angles = 2.0 * np.pi * np.arange(steps) / steps

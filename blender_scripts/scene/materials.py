@@ -34,9 +34,9 @@ def _gloss(tree: bpy.types.NodeTree, colour: Colour, roughness: float) -> bpy.ty
 
 
 def dielectric(name: str, colour: Colour, roughness: float, finish: Finish, part: int) -> bpy.types.Material:
-    """Plastic: colour from below a clear surface that reflects by Fresnel's law; flow marks and dust if asked for.
+    """Plastic: colour below a clear surface that reflects by Fresnel's law, with the finish's flow marks and dust.
 
-    Two plain closures do what the Principled shader's many would.
+    Two plain closures look the same as the Principled shader and are cheaper.
     """
     material, tree, output = _empty(name)
     below = tree.nodes.new("ShaderNodeBsdfDiffuse")
@@ -73,7 +73,7 @@ def dielectric(name: str, colour: Colour, roughness: float, finish: Finish, part
 
 
 def matt(name: str, colour: Colour) -> bpy.types.Material:
-    """Print and the fixture's paint: no gloss."""
+    """A surface without gloss: print, the fixture's paint."""
     material, tree, output = _empty(name)
     shader = tree.nodes.new("ShaderNodeBsdfDiffuse")
     shader.inputs["Color"].default_value = (*colour, 1.0)
@@ -89,7 +89,7 @@ def bright(name: str, colour: Colour, roughness: float) -> bpy.types.Material:
 
 
 def plating(name: str, terminal: Terminal, stain: Stain | None, finish: Finish, part: int) -> bpy.types.Material:
-    """Bright plating on a drawn pin, with fine marks along it; scratched and tarnished where that is asked for."""
+    """Plating on a drawn pin, with fine marks along it, the finish's scratches and the pin's stain."""
     material, tree, output = _empty(name)
     gloss = _gloss(tree, terminal.color, terminal.roughness)
     place = tree.nodes.new("ShaderNodeTexCoord").outputs["Object"]
@@ -133,7 +133,7 @@ def _tarnished(
 
 
 def surface(name: str, wanted: Surface, finish: Finish, part: int) -> bpy.types.Material:
-    """A housing's plastic or metal as this part has it: one of its colours, lighter or duller than another part's."""
+    """A housing's plastic or metal with this part's colour, brightness and roughness, drawn within the finish."""
     source = draws.generator(part, "finish", name)
     colour = wanted.colors[min(int(source.random() * len(wanted.colors)), len(wanted.colors) - 1)]
     shade = 2.0 ** draws.symmetric(source, finish.shade_stops)
@@ -159,7 +159,7 @@ def _math(tree: bpy.types.NodeTree, operation: str, *values: object) -> bpy.type
 def _noise(
     tree: bpy.types.NodeTree, place: bpy.types.NodeSocket, per_mm: tuple[float, float, float], part: int
 ) -> bpy.types.NodeSocket:
-    """Noise of about so many waves a mm in X, Y and Z, about 0.5; each part has its own piece of it."""
+    """Noise around 0.5 with about `per_mm` waves per mm in X, Y and Z; each part has its own piece of it."""
     source = draws.generator(part, "noise")
     mapping = tree.nodes.new("ShaderNodeMapping")
     mapping.inputs["Scale"].default_value = per_mm
@@ -182,7 +182,7 @@ def glow(name: str, strength: float) -> bpy.types.Material:
 
 
 def _shining(name: str) -> tuple[bpy.types.Material, bpy.types.NodeTree, bpy.types.Node]:
-    """A material that shows a value and lights nothing."""
+    """A material that emits a value to the camera and is no lamp."""
     material = glow(name, 1.0)
     versions.not_a_lamp(material)
     tree = material.node_tree

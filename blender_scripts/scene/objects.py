@@ -1,4 +1,4 @@
-"""Our meshes as objects of the current Blender scene."""
+"""Add meshes to the current Blender scene."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def make_mesh(name: str, mesh: Mesh, material: bpy.types.Material) -> bpy.types.
 
 
 def add_object(name: str, data: bpy.types.ID, code: int = 0) -> bpy.types.Object:
-    """An object of the scene; `code` is its number in the mask."""
-    thing = bpy.data.objects.new(name, data)
-    thing.pass_index = code
-    bpy.context.scene.collection.objects.link(thing)
-    return thing
+    """Add an object to the scene; `code` is its number in the instance mask."""
+    added = bpy.data.objects.new(name, data)
+    added.pass_index = code
+    bpy.context.scene.collection.objects.link(added)
+    return added

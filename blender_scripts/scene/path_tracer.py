@@ -1,4 +1,4 @@
-"""Cycles on the CPU: the picture as linear light, and the instance mask, both as arrays."""
+"""Cycles: renders the picture as linear light, and truth passes such as the instance mask, as arrays."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from blender_scripts.scene.exr import read_exr
 
 BOUNCES = 3
 WITHOUT_DENOISER = 8
-# More than this along a side Blender cuts down without a word.
+# Blender reduces longer sides without a message.
 MOST_PX = 65536
-_RELEASE = 0.01
+_NARROWEST_FILTER_PX = 0.01
 
 
 class PathTracer:
     """Render settings that do not change from row to row, and the two render calls.
 
     Args:
-        scratch: a folder of this process's own for Blender's raw files.
+        scratch: this process's own temporary folder, for Blender's raw files.
         threads: render threads; 0 = one per core.
         gpu: render pictures on the graphics card (bytes then differ from the CPU's).
         denoise: use the denoiser where the build has one.
@@ -65,12 +65,12 @@ class PathTracer:
 
     @property
     def fingerprint(self) -> str:
-        """The settings that a picture depends on beside its row, for the row's hash."""
+        """The render settings beside the row that a picture depends on, for the row's hash."""
         device = self.gpu or "CPU"
         return f"cycles {device} bounces {BOUNCES} denoise {int(self.denoised)}"
 
     def picture(self, width: int, height: int, samples: int, seed: int) -> np.ndarray:
-        """Linear RGB (H, W, 3) float32."""
+        """Render the picture, linear RGB (H, W, 3) float32."""
         self.settings.samples = samples if self.denoised else samples * WITHOUT_DENOISER
         self.settings.seed = seed
         self.settings.max_bounces = BOUNCES
@@ -81,13 +81,13 @@ class PathTracer:
         versions.use_denoiser(self.settings, self.denoised)
         self.render.image_settings.color_mode = "RGB"
         self.render.film_transparent = self.render.use_border = self.render.use_crop_to_border = False
-        channels = self._shoot(width, height)
+        channels = self._render_exr(width, height)
         return np.stack([channels["R"], channels["G"], channels["B"]], axis=-1)
 
     def values(self, width: int, height: int, window: Window, colour: bool = False) -> np.ndarray:
-        """What each pixel's centre sees while the stage shows a truth: (h, w), or (h, w, 3) where `colour`, float32.
+        """Render the truth pass that the stage shows, at pixel centres: (h, w), or (h, w, 3) if `colour`, float32.
 
-        0 where it sees nothing: the room round the station is no surface.
+        0 where there is no surface.
 
         Args:
             width, height: size of the whole view in pixels, at most MOST_PX.
@@ -95,33 +95,33 @@ class PathTracer:
             colour: three values a pixel.
 
         Raises:
-            RuntimeError: Blender would render another size.
+            RuntimeError: Blender renders another size.
         """
         self.settings.samples = 1
         self.settings.seed = 0
         self.settings.max_bounces = 0
         self.settings.sample_clamp_direct = 0.0
         self.settings.pixel_filter_type = "BOX"
-        self.settings.filter_width = _RELEASE
+        self.settings.filter_width = _NARROWEST_FILTER_PX
         versions.set_pixel_jitter(self.settings, False)
         versions.use_denoiser(self.settings, False)
         self.render.image_settings.color_mode = "RGB" if colour else "BW"
         self.render.film_transparent = True
         self.render.use_border = self.render.use_crop_to_border = True
-        # Blender cuts these fractions, of single precision, down to pixels; a quarter keeps them on the right side.
+        # Blender rounds these single-precision fractions down to pixels; a quarter pixel keeps the result right.
         self.render.border_min_x = (window.x1 + 0.25) / width
         self.render.border_max_x = (window.x2 + 0.25) / width
         self.render.border_min_y = (height - window.y2 + 0.25) / height
         self.render.border_max_y = (height - window.y1 + 0.25) / height
-        channels = self._shoot(width, height)
+        channels = self._render_exr(width, height)
         # Grey files have one channel in Blender 5 and three equal ones beside an alpha in Blender 3.
         grey = channels["R"] if "R" in channels else next(iter(channels.values()))
         seen = np.stack([channels[name] for name in "RGB"], axis=-1) if colour else grey
         if seen.shape[:2] != (window.y2 - window.y1, window.x2 - window.x1):
-            raise RuntimeError(f"the window {window} came out with {seen.shape[:2]} pixels")
+            raise RuntimeError(f"expected {window} to be rendered in full, got {seen.shape[:2]} pixels")
         return seen
 
-    def _shoot(self, width: int, height: int) -> dict[str, np.ndarray]:
+    def _render_exr(self, width: int, height: int) -> dict[str, np.ndarray]:
         path = self.scratch / "shot.exr"
         path.unlink(missing_ok=True)
         self.render.resolution_x, self.render.resolution_y = width, height

@@ -1,6 +1,6 @@
 """Write PNG files with the chunks IHDR, sRGB, IDAT and IEND only: same pixels, same bytes.
 
-Blender's own files carry render times. Format: W3C Portable Network Graphics (Third Edition).
+Blender's own PNG files differ by the render times in them. Format: W3C Portable Network Graphics (Third Edition).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def encode_png(picture: np.ndarray) -> bytes:
         depth, colour, step = 8, 2, 3
         rows = picture.reshape(height, width * 3)
         srgb = _chunk(b"sRGB", b"\0")
-        # Noise repeats nothing: runs and Huffman codes alone give smaller files, five times as fast.
+        # In noise nothing repeats: run lengths and Huffman codes alone give smaller files, five times as fast.
         packer = zlib.compressobj(1, strategy=zlib.Z_RLE)
     else:
         raise ValueError(f"expected uint8 (H, W, 3) or uint16 (H, W), got {picture.dtype} {picture.shape}")

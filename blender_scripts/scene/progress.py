@@ -10,18 +10,18 @@ _CELLS = 28
 
 
 class Progress:
-    """Counts up to `total` rows."""
+    """Progress over `total` rows."""
 
     def __init__(self, total: int, stream: TextIO | None = None) -> None:
         self.total = total
         self.done = 0
         self.stream = stream or sys.stderr
-        self.shown = self.stream.isatty()
+        self.enabled = self.stream.isatty()
         self.start = time.monotonic()
 
     def advance(self) -> None:
         self.done += 1
-        if self.shown:
+        if self.enabled:
             passed = max(time.monotonic() - self.start, 1e-9)
             rate = self.done / passed
             left = round((self.total - self.done) / rate)
@@ -33,6 +33,6 @@ class Progress:
             self.stream.flush()
 
     def close(self) -> None:
-        if self.shown:
+        if self.enabled:
             self.stream.write("\n")
             self.stream.flush()

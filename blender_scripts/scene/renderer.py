@@ -1,4 +1,4 @@
-"""Renders rows of a manifest, one after the other, in this Blender."""
+"""Renderer: renders rows of a manifest, one after the other, in this Blender."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class Renderer:
     """Turns rows into pictures, masks and records.
 
     Args:
-        connectors: the scenes of its rows, by name.
-        output: where its rows go.
+        connectors: the rows' scenes, by name.
+        output: the render folder.
         mask_scale: mask pixels per picture pixel.
         threads: render threads, 0 = one per core.
         gpu: render on the graphics card.
         denoise: use the denoiser where this Blender has one.
-        extras: what else to write of each picture, of output_folder.EXTRAS.
+        extras: extra arrays to write for each row, of output_folder.EXTRAS.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Renderer:
         denoise: bool = True,
         extras: tuple[str, ...] = (),
     ) -> None:
-        # Factory settings: nothing of the user's own set-up, and no script in a file may run.
+        # Factory settings: none of the user's own settings, and no script in a file may run.
         bpy.ops.wm.read_factory_settings(use_empty=True)
         bpy.context.preferences.filepaths.use_scripts_auto_execute = False
         bpy.context.preferences.filepaths.use_auto_save_temporary_files = False
@@ -69,7 +69,7 @@ class Renderer:
         self.mask_scale = mask_scale
         self.extras = extras
         self.scratch = Scratch()
-        # Blender's own temporary folder too: it would stay behind, since this process ends without Blender's leave.
+        # Blender's temporary files too: this process ends without Blender's own clean-up.
         bpy.context.preferences.filepaths.temporary_directory = str(self.scratch.folder)
         self.tracer = PathTracer(self.scratch.folder, threads, gpu, denoise)
         self.stage = Stage()
@@ -79,7 +79,7 @@ class Renderer:
         self.scratch.close()
 
     def render(self, run: Run, force: bool = False) -> bool:
-        """Render one row unless it is finished; whether it was rendered."""
+        """Render one row unless it is finished (or `force`); returns whether it was rendered."""
         head = self.head(run)
         if not force and self.output.is_finished(run, head["row_sha256"]):
             return False
@@ -115,7 +115,7 @@ class Renderer:
         return True
 
     def _truth_mask(self, part: Part, station: Station, outlines: list[Outline], flaws: list[FlawOutline]) -> Mask:
-        """The instance mask where pins are, and a finer one round each pin whose box hangs on a sliver."""
+        """The instance mask where pins are, and a finer one round each pin whose box depends on a sliver."""
         lens, scale = station.camera.lens, self.mask_scale
         camera = station.camera.undistorted()
         view = camera.lens
@@ -136,14 +136,14 @@ class Renderer:
         self.stage.show("index")
         mask = mask_of(range(len(outlines)), True, scale)
         finer = min(FINER, MOST_PX // (scale * max(view.width, view.height)))
-        # Whoever asks for one mask pixel a pixel wants no more than that tells.
+        # Mask scale 1 is a choice of coarse boxes: nothing is rendered finer.
         doubtful = mask.doubtful(outlines) if scale > 1 and finer > 1 else []
         closer = {number + 1: mask_of([number], False, finer * scale) for number in doubtful}
         self.stage.show(None)
         return replace(mask, closer=closer)
 
     def _mask(self, lens: Lens, view: Lens, wanted: list[Window], straight: list[Window], scale: int) -> Mask:
-        """Render windows of the undistorted view; behind a bent lens, bend them into windows of the picture."""
+        """Render windows of the undistorted view; with a distorting lens, resample them to windows of the picture."""
         bands = []
         for band in straight:
             fine = Window(*(scale * edge for edge in (band.x1, band.y1, band.x2, band.y2)))
@@ -151,7 +151,7 @@ class Renderer:
             bands.append((band, np.rint(seen).astype(np.uint16)))
         if lens.is_straight:
             return Mask(scale, bands)
-        # A band of the view may reach into several of the picture: they are merged, later ones over nothing only.
+        # Several bands of the view may reach into one of the picture: later ones fill only where it is still 0.
         bent = []
         for window in wanted:
             merged = np.zeros((scale * (window.y2 - window.y1), scale * (window.x2 - window.x1)), np.uint16)
@@ -196,7 +196,7 @@ class Renderer:
 
     @staticmethod
     def _housing_boxes(run: Run, points: Any) -> dict[str, list[float] | None]:
-        """Nothing stands before a housing that could hide its outline: it is visible where it is in the picture."""
+        """Boxes of the housing: nothing hides its outline, so the visible box is the whole one within the picture."""
         whole = box_of(points)
         low, high = (
             (max(whole[0], 0.0), max(whole[1], 0.0)),

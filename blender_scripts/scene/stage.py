@@ -1,6 +1,6 @@
-"""One part on one inspection station as a Blender scene; its pins are objects of their own, numbered for the mask.
+"""One part on its inspection station as a Blender scene; each pin is an object, numbered for the instance mask.
 
-Everything is laid out anew for each row, in one order and under fixed names, so that a picture does not depend on
+The scene is built anew for each row, in one order and under fixed names, so that a picture does not depend on
 what was rendered before it.
 """
 
@@ -72,16 +72,16 @@ def _inside(loop: np.ndarray, points: np.ndarray) -> np.ndarray:
 def _walls(connector: Connector, housing: str, cuts: tuple[Cut, ...]) -> Mesh:
     variant = connector.housings[housing]
     if variant.cad is not None:
-        return read_cad(variant.cad.file, variant.cad.placement, variant.cad.thing, variant.cad.smooth_deg)
+        return read_cad(variant.cad.file, variant.cad.placement, variant.cad.object_name, variant.cad.smooth_deg)
     blocks = [solids.block_mesh(block) for block in variant.blocks]
     return join([solids.shell_mesh(connector.shell, variant, cuts), *blocks])
 
 
 @lru_cache(maxsize=16)
 def _insert(connector: Connector, terminals: tuple[Terminal, ...], empty: tuple[int, ...], floor: bool) -> Mesh:
-    """The cavities that hold a pin, and the floor round them; those in `empty` are objects of their own, for the mask.
+    """The cavities with a pin, and the floor round them; those in `empty` are separate objects, for the mask.
 
-    A CAD housing brings its floor along.
+    A CAD housing includes its own floor.
     """
     depth = -connector.shell.depth_mm
     filled = [
@@ -101,16 +101,16 @@ def _body(
     terminals: tuple[Terminal, ...],
     empty: tuple[int, ...],
 ) -> Mesh:
-    """Walls and insert as one: every object in a ray's way costs time."""
+    """Walls and insert as one mesh: every further object slows rendering."""
     floor = connector.housings[housing].cad is None
     return join([_walls(connector, housing, cuts), _insert(connector, terminals, empty, floor)])
 
 
 def check_cad(connector: Connector, housings: set[str]) -> None:
-    """Read the CAD files of these housings.
+    """Read and check the CAD files of these housings.
 
     Raises:
-        InputError: one is broken, not of a housing's size, or in a camera's way.
+        InputError: one is broken, has not a housing's size, or could touch a camera.
     """
     for name in sorted(housings):
         cad = connector.housings[name].cad
@@ -120,7 +120,7 @@ def check_cad(connector: Connector, housings: set[str]) -> None:
 
 
 class Stage:
-    """Builds rows in the current Blender scene; keeps what truth needs: the vertices of the housing."""
+    """Builds each row's part and station in the current Blender scene; keeps the housing's vertices for its boxes."""
 
     def __init__(self) -> None:
         self.housing_vertices = np.zeros((0, 3))
@@ -128,13 +128,13 @@ class Stage:
         self._sharp = True
 
     def lay_out(self, part: Part, lighting: str, station: Station) -> None:
-        """Replace whatever is in the scene by one part under one station."""
+        """Replace the scene's contents by one part and its station."""
         _clear(keep=set(self._truth.values()))
         connector = part.connector
         self._housing(part)
         self._pins(part)
         ink = materials.matt("ink", connector.housings[part.housing].ink)
-        # Print is part of the housing's surface, and the mask sees it as such; wrong print has a number of its own.
+        # In the mask print counts as housing; a misprint has its own number.
         _print("print", part, part.letters, ink, HOUSING_CODE)
         for number, flaw in enumerate(part.flaws, len(part.pins) + 1):
             _print(f"flaw {number:04d} print", part, flaw.printed, ink, number)
@@ -145,7 +145,7 @@ class Stage:
         lamps.light(connector, lighting, station)
         _camera(connector, station)
         self._sharp = not station.f_number
-        # A row that failed may have left a truth shown.
+        # A failed row may have left a truth pass on.
         self.show(None)
 
     def _housing(self, part: Part) -> None:
@@ -186,13 +186,13 @@ class Stage:
                         f"plating {len(coats)}", pin.terminal, pin.stain, part.connector.finish, part.seed
                     )
                 meshes[look] = make_mesh(f"pin {len(meshes)}", solids.pin_mesh(pin.form), coats[coat])
-            thing = add_object(f"pin {index:04d}", meshes[look], index)
-            thing.matrix_world = Matrix(solids.pin_matrix(pin).tolist())
+            added = add_object(f"pin {index:04d}", meshes[look], index)
+            added.matrix_world = Matrix(solids.pin_matrix(pin).tolist())
 
     def show(self, kind: str | None) -> None:
-        """Every surface shines with its `index`, `depth` or `normal`, without blur; None: as it is.
+        """Let every surface emit its `index`, `depth` or `normal`, without blur; None: restore the materials.
 
-        Lamps cannot be seen, and light nothing in a render without bounces.
+        The camera does not see lamps, and they light nothing in a render without bounces.
         """
         bpy.context.view_layer.material_override = self._truth[kind] if kind else None
         bpy.data.cameras[CAMERA].dof.use_dof = kind is None and not self._sharp
@@ -207,7 +207,7 @@ def _clear(keep: Collection[bpy.types.ID]) -> None:
         bpy.data.lights,
         bpy.data.worlds,
     ):
-        bpy.data.batch_remove([thing for thing in collection if thing not in keep])
+        bpy.data.batch_remove([item for item in collection if item not in keep])
 
 
 def _print(name: str, part: Part, letters: tuple[Letters, ...], ink: bpy.types.Material, code: int) -> None:
@@ -229,7 +229,7 @@ def _rectangle(name: str, half_x: float, half_y: float, material: bpy.types.Mate
 
 
 def _fixture(connector: Connector, station: Station) -> None:
-    """The table under the part, fixed to the station."""
+    """Add the table under the part, fixed to the station."""
     red, green, blue = (min(1.0, level * station.fixture_shade) for level in connector.fixture_color)
     shade = (red, green, blue)
     table = _rectangle(
@@ -244,7 +244,7 @@ def _fixture(connector: Connector, station: Station) -> None:
 
 
 def _camera(connector: Connector, station: Station) -> None:
-    """The pinhole that renders the undistorted view; its aperture blurs the picture and never the truth."""
+    """Add the pinhole camera of the undistorted view; its aperture blurs the picture but no truth pass."""
     scene = bpy.context.scene
     rig = connector.cameras[station.camera.name]
     data = bpy.data.cameras.new(CAMERA)
@@ -256,7 +256,7 @@ def _camera(connector: Connector, station: Station) -> None:
     if station.f_number:
         data.dof.use_dof = True
         data.dof.focus_distance = station.focus_mm
-        # Blender takes its unit of length for a metre here, and ours is a millimetre.
+        # Blender takes its unit of length as a metre here; the scene's is a millimetre.
         data.dof.aperture_fstop = station.f_number * 1e-3
     camera = add_object(CAMERA, data)
     camera.matrix_world = Matrix(station.camera.matrix_world.tolist())

@@ -1,4 +1,4 @@
-"""What is true of one picture: the record's `positions` and `other`, with boxes, keypoints and measures.
+"""The truth of one picture: the record's `positions` and `other`, with boxes, key points and measures.
 
 Amodal and expected boxes are projected vertices (geometry/outlines.py); visible boxes come from the instance mask
 (instance_mask.py). All are in the picture's pixels, edge convention, and not clipped to it.
@@ -23,9 +23,9 @@ def positions_truth(pins: tuple[Pin, ...], camera: Camera, outlines: list[Outlin
 
     Args:
         pins: the part's.
-        camera: the view.
-        outlines: of the same pins and view.
-        mask: the instance mask of the same view.
+        camera: of the picture.
+        outlines: of the same pins in the same picture.
+        mask: the instance mask of the same picture.
     """
     found = []
     tips = camera.project(np.array([pin.tip_mm for pin in pins])).tolist()
@@ -59,9 +59,9 @@ def positions_truth(pins: tuple[Pin, ...], camera: Camera, outlines: list[Outlin
 
 
 def flaws_truth(part: Part, outlines: list[FlawOutline], mask: Mask) -> list[dict[str, Any]]:
-    """The record's `other`, numbered in the mask after the positions.
+    """The record's `other`: flaws, numbered in the mask after the positions.
 
-    A piece that is gone has no pixels: its visible box is where it is gone from.
+    A broken-out piece has no pixels: its visible box is that of the gap.
     """
     found = []
     for code, (flaw, outline) in enumerate(zip(part.flaws, outlines, strict=True), len(part.pins) + 1):

@@ -1,4 +1,4 @@
-"""What differs between Blender 3.4 and 5.2: the only module that asks which version it runs in."""
+"""Differences between Blender 3.4 and 5.2: the only module that asks for Blender's version."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def blender_version() -> str:
 
 
 def has_denoiser() -> bool:
-    """Whether this build of Cycles carries Open Image Denoise; Debian's does not."""
+    """Whether this build of Cycles has Open Image Denoise; Debian's has not."""
     import _cycles
 
     return bool(_cycles.with_openimagedenoise)
 
 
 def use_denoiser(settings: bpy.types.PropertyGroup, on: bool) -> None:
-    """Open Image Denoise at its fast setting on colour, albedo and normal without prefilter."""
+    """Switch Open Image Denoise on or off: fast quality, with albedo and normal, without prefilter."""
     settings.use_denoising = on
     if on:
         settings.denoiser = "OPENIMAGEDENOISE"
@@ -47,13 +47,13 @@ def use_denoiser(settings: bpy.types.PropertyGroup, on: bool) -> None:
 
 
 def set_pixel_jitter(settings: bpy.types.PropertyGroup, on: bool) -> None:
-    """Off: every sample goes through its pixel's centre. Before 5.0 a narrow filter does nearly that."""
+    """Switch jitter of samples within a pixel. Before 5.0 it stays on, and a narrow filter nearly replaces it."""
     if hasattr(settings, "use_pixel_jitter"):
         settings.use_pixel_jitter = on
 
 
 def use_gpu() -> str:
-    """Make Cycles use the graphics cards there are; the kind that was found.
+    """Make Cycles use the graphics cards; returns their kind, such as OPTIX.
 
     Raises:
         InputError: Cycles finds none.
@@ -77,13 +77,13 @@ def use_gpu() -> str:
 
 
 def use_plain_sampling(settings: bpy.types.PropertyGroup) -> None:
-    """Tabulated Sobol points, the cheapest to draw; a Blender without them keeps its own."""
+    """Use tabulated Sobol points, the fastest; a Blender without them keeps its own sampling."""
     with contextlib.suppress(TypeError):
         settings.sampling_pattern = "TABULATED_SOBOL"
 
 
 def use_light_tree(settings: bpy.types.PropertyGroup, on: bool) -> None:
-    """The light tree costs a third of a small picture under one lamp; before 3.5 there is none."""
+    """Switch the light tree, which takes a third of the time of a small picture; before 3.5 there is none."""
     if hasattr(settings, "use_light_tree"):
         settings.use_light_tree = on
 
@@ -101,7 +101,7 @@ def set_still_picture(image_settings: bpy.types.ImageFormatSettings) -> None:
 
 
 def not_a_lamp(material: bpy.types.Material) -> None:
-    """Keep a shining material out of light sampling, whose tables would be built anew for each picture."""
+    """Exclude an emitting material from light sampling, whose tables would be rebuilt for each picture."""
     if hasattr(material.cycles, "emission_sampling"):
         material.cycles.emission_sampling = "NONE"
     else:
@@ -118,7 +118,7 @@ def fill_mesh(
 ) -> None:
     """Fill a new, empty mesh array by array; see mesh.Mesh for the shapes.
 
-    From 4.1 the arrays themselves can be reached, a hundred times as fast as their older names.
+    From 4.1 the attribute arrays are filled directly, a hundred times as fast.
     """
     made.vertices.add(len(vertices))
     made.loops.add(len(corners))
@@ -129,7 +129,7 @@ def fill_mesh(
         made.vertices.foreach_set("co", places)
         made.loops.foreach_set("vertex_index", corners)
         made.polygons.foreach_set("use_smooth", smooth)
-        if bpy.app.version < (4, 0, 0):  # later ones know from where each face starts
+        if bpy.app.version < (4, 0, 0):  # later versions derive it from loop_start
             made.polygons.foreach_set("loop_total", sizes)
     else:
         made.attributes["position"].data.foreach_set("vector", places)
@@ -137,7 +137,7 @@ def fill_mesh(
         made.attributes.new("sharp_face", "BOOLEAN", "FACE").data.foreach_set("value", ~smooth)
     made.update(calc_edges=True)
     if bpy.app.version < (4, 1, 0) and len(sizes) > _FACES_OF_ONE_THREAD and smooth.any():
-        # Those threads sum a vertex's faces in the order they happen to come. A mesh with corner normals of its own,
-        # be they zero for "as they are", is summed corner by corner instead.
+        # Several threads would sum a vertex's faces in random order. A mesh with custom corner normals (zero means:
+        # automatic) is summed corner by corner instead.
         made.use_auto_smooth, made.auto_smooth_angle = True, math.pi
         made.normals_split_custom_set_from_vertices(np.zeros((len(vertices), 3), np.float32))

@@ -1,4 +1,4 @@
-"""How files get broken: bytes and lines flipped, lost and doubled, cells swapped; and a limit on the time to say so."""
+"""Damage files at random (bytes, lines, cells), check the messages, and limit the processor time of a refusal."""
 
 import contextlib
 import random
@@ -59,7 +59,7 @@ _JUNK = (
 
 @contextlib.contextmanager
 def cpu_limit(seconds: float) -> Iterator[None]:
-    """Fail where the block takes more processor time; a machine that is busy with something else does not count."""
+    """Fail if the block takes more processor time; load by other processes does not count."""
 
     def too_long(*_: object) -> None:
         raise AssertionError(f"took more than {seconds} s of processor time")
@@ -74,7 +74,7 @@ def cpu_limit(seconds: float) -> Iterator[None]:
 
 
 def assert_problems(problems: list[str], name: str) -> None:
-    """Each is one printable line that begins with a file and a line of it, and says what was expected and found."""
+    """Assert that each problem is one printable line with file, line number, `expected` and `got`."""
     assert problems
     for problem in problems:
         assert re.fullmatch(rf"{re.escape(name)}:[1-9]\d* [^:]+: expected .+, got.+", problem), problem
@@ -82,7 +82,7 @@ def assert_problems(problems: list[str], name: str) -> None:
 
 
 def mutations(content: bytes, seed: int, count: int, separator: str) -> Iterator[bytes]:
-    """The file broken `count` times, in one to four ways each; the same ones for the same seed."""
+    """`count` damaged versions of a file, with one to four changes each; the same for the same seed."""
     for number in range(count):
         source = random.Random(f"{seed} {number}")
         broken = content

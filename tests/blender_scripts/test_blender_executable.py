@@ -1,4 +1,4 @@
-"""The same code in a real `blender`: the same truth as in bpy, the same refusals, and no exit code that lies."""
+"""The renderer in a `blender` executable: the same truth and refusals as in bpy, and correct exit codes."""
 
 import subprocess
 import sys
@@ -108,7 +108,7 @@ def test_visible_boxes_are_near_those_of_bpy(pairs: list[tuple[dict, dict]]) -> 
             assert pin["visible_fraction"] == pytest.approx(twin["visible_fraction"], abs=0.05)
             if min(pin["visible_fraction"], twin["visible_fraction"]) > 0.1 and pin["boxes"]["visible"]:
                 off.append(np.abs(np.subtract(pin["boxes"]["visible"], twin["boxes"]["visible"])).max())
-    # A mask pixel is a quarter of a picture's pixel, and one at the edge may fall to either side.
+    # A mask pixel is a quarter of a picture pixel wide, and one at an edge may fall on either side.
     assert len(off) > 100
     assert np.quantile(off, 0.95) <= 0.26 and max(off) <= 0.76
 
@@ -132,7 +132,7 @@ def test_pictures_show_the_same_scene(in_blender: Path, rendered: Path) -> None:
 
 
 def test_the_projects_smoke_test(tmp_path: Path) -> None:
-    # Blender's own working folder and a relative path, as the README says it.
+    # With Blender's own working folder and a relative path, as in the README.
     command = [blender_executable(), "-b", "-P", "blender_scripts/render.py", "--", "manifests/smoke.csv"]
     command += ["--out", str(tmp_path / "out"), "--rows", "1:2"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=600)

@@ -127,8 +127,8 @@ def test_visible_boxes_agree_with_the_mask(rendered: Path) -> None:
             elif pin["visible_fraction"] > 0.5:
                 found = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
                 (whole if pin["visible_fraction"] > 0.99 else partly).append(np.abs(found - visible).max())
-                # A pixel is a pin's where the pin covers most of it: slivers are lost, and nothing is won but those
-                # that the box of a partly hidden pin leaves out.
+                # A pixel belongs to the pin that covers most of it, so slivers are lost; only a partly hidden pin's box
+                # leaves out pixels of it.
                 won = 0.76 if pin["visible_fraction"] > 0.99 else 3.0
                 assert np.all((found - visible) * [1, 1, -1, -1] >= -won)
     assert len(whole) > 60
@@ -332,7 +332,7 @@ def test_a_truth_that_a_failed_row_left_shown_is_not_in_the_next_picture(tmp_pat
 
 
 def test_a_finer_mask_is_no_wider_than_blender_renders(tmp_path: Path) -> None:
-    """One of these pins' boxes hangs on a sliver, and four times this mask is 73,728 px wide."""
+    """A pin's box depends on a sliver, and a mask four times finer would be 73,728 px wide."""
     path = tmp_path / "wide.csv"
     row = "wide,train,7,7,header_2x8,plain,square,,top,ring,none,2304,32,1"
     path.write_text(f"{','.join(COLUMNS)},width,height,samples\n{row}\n", "utf-8")
@@ -368,7 +368,7 @@ def test_a_large_smooth_mesh_always_has_the_same_normals(engine: str, tmp_path: 
 def test_killed_in_the_middle_it_goes_on_to_the_same_bytes(
     engine: str, rendered: Path, manifest: Path, tmp_path: Path, part: int
 ) -> None:
-    """After two rows at once; in a soak after one to six, at any moment of the next one."""
+    """Killed right after two rows; in a soak after one to six rows, at any moment of the next one."""
     out, source = tmp_path / "out", random.Random(part)
     rows, pause = (source.randint(1, 6), source.uniform(0, 0.3)) if part else (2, 0)
     process = subprocess.Popen(renderer_command(engine, manifest, "--out", out), stderr=subprocess.DEVNULL)
@@ -412,7 +412,7 @@ def test_an_interrupt_does_not_wait_for_a_long_render(engine: str, tmp_path: Pat
     )
     while not list(scratch.iterdir()) and process.poll() is None:
         time.sleep(0.01)
-    time.sleep(3.0)  # it is in the render now, which takes minutes
+    time.sleep(3.0)  # now it is in a render that takes minutes
     process.send_signal(signal.SIGINT)
     _, words = process.communicate(timeout=30)
     assert process.returncode == 1
@@ -421,7 +421,7 @@ def test_an_interrupt_does_not_wait_for_a_long_render(engine: str, tmp_path: Pat
 
 
 def test_a_temporary_folder_that_blender_cannot_use_keeps_what_is_in_it(engine: str, tmp_path: Path) -> None:
-    """Its name is too long for Blender's own folder to lie in it."""
+    """The folder's name is too long for Blender's own folder below it."""
     scratch = tmp_path
     while len(str(scratch)) < 1012:
         scratch /= "x" * min(100, 1011 - len(str(scratch)))
@@ -460,7 +460,7 @@ def test_what_a_killed_process_left_is_swept_and_what_is_in_use_stays(
 
 @pytest.fixture
 def small(engine: str, tmp_path: Path) -> tuple[Path, Path]:
-    """Two rows at 64 x 32, rendered; a folder that a test may spoil."""
+    """Two rendered rows of 64 x 32 px, in a folder that a test may change."""
     manifest = small_manifest(tmp_path / "small.csv")
     out = tmp_path / "out"
     assert run_renderer(manifest, "--out", out, engine=engine).returncode == 0
@@ -509,7 +509,7 @@ def test_a_run_of_another_manifest_is_not_overwritten(engine: str, small: tuple[
     other = small_manifest(tmp_path / "other.csv", seed=5)
     done = run_renderer(other, "--out", out, engine=engine)
     assert done.returncode == 2
-    assert "other.csv: expected run one as small.csv has it" in done.stderr
+    assert "other.csv: expected a new run name, got one, which small.csv" in done.stderr
     assert folder_bytes(out) == before
 
 
@@ -518,7 +518,7 @@ def test_foreign_files_are_replaced_by_force_only(engine: str, tmp_path: Path) -
     (out / "images").mkdir(parents=True)
     (out / "images" / "one.png").write_bytes(b"mine")
     done = run_renderer(manifest, "--out", out, engine=engine)
-    assert done.returncode == 2 and "got one whose own files would be replaced" in done.stderr
+    assert done.returncode == 2 and "got one whose files would be replaced" in done.stderr
     assert folder_bytes(out) == {"images/one.png": b"mine"} and [path.name for path in out.iterdir()] == ["images"]
     assert run_renderer(manifest, "--out", out, "--force", engine=engine).returncode == 0
     assert (out / "images" / "one.png").read_bytes().startswith(b"\x89PNG")
@@ -595,23 +595,23 @@ def test_the_bare_command_keeps_to_its_own_folder(
     if engine == "bpy":  # Debian's has no denoiser
         done = render_here(engine, pool, here, "small.csv", "--no-denoise")
         assert done.returncode == 2 and "rendered" not in done.stdout
-        assert "renders/small: expected finished rows to be as this command would render them" in done.stderr
-        assert "got 2 that are not (one: other render settings): give --out " in done.stderr
+        assert "renders/small: expected finished rows with the settings of this command" in done.stderr
+        assert "got 2 with others (one: other render settings): give --out " in done.stderr
     done = render_here(engine, pool, here, "small.csv", "--rows", "1:2", "--mask-scale", "2")
     assert done.returncode == 2
-    assert "got 1 that is not (two: --mask-scale 4, now 2)" in done.stderr
+    assert "got 1 with others (two: --mask-scale 4, now 2)" in done.stderr
     # From elsewhere; with --out, since the rows are the same.
     (here / "else").mkdir()
     shutil.copy(manifest, here / "else")
     done = render_here(engine, pool, here, "else/small.csv")
     assert done.returncode == 2
-    assert f"else/small.csv: expected {here / 'small.csv'}, which was rendered into" in done.stderr
+    assert f"else/small.csv: expected {here / 'small.csv'}, the manifest of this name in" in done.stderr
     (here / "else" / "small.csv").unlink()
     (here / "else").rmdir()
-    # An edit that changes a picture, which no default replaces.
+    # An edit that changes a picture: without --out no picture is replaced.
     small_manifest(here / "small.csv", seed=5)
     done = render_here(engine, pool, here, "small.csv")
-    assert done.returncode == 2 and "got 2 that are not (one: another row)" in done.stderr
+    assert done.returncode == 2 and "got 2 with others (one: the row was edited)" in done.stderr
     shutil.copy(manifest, here)
     assert folder_bytes(here) == before
     small_manifest(here / "small.csv", seed=5)
@@ -619,7 +619,7 @@ def test_the_bare_command_keeps_to_its_own_folder(
     assert done.returncode == 0 and "2 rendered" in done.stdout
     (here / "small.csv").rename(here / ".small.csv")
     done = render_here(engine, pool, here, ".small.csv")
-    assert done.returncode == 2 and ".small.csv: expected a manifest whose name does not begin" in done.stderr
+    assert done.returncode == 2 and ".small.csv: expected --out for a manifest whose name begins" in done.stderr
 
 
 def test_another_blender_replaces_nothing_in_a_default_folder(tmp_path: Path) -> None:
@@ -628,11 +628,11 @@ def test_another_blender_replaces_nothing_in_a_default_folder(tmp_path: Path) ->
     before = folder_bytes(tmp_path)
     for pool in (False, True):
         done = render_here("blender", pool, tmp_path, "small.csv")
-        assert done.returncode == 2 and "got 2 that are not (one: Blender " in done.stderr
+        assert done.returncode == 2 and "got 2 with others (one: Blender " in done.stderr
     assert folder_bytes(tmp_path) == before
-    # A damaged row is no finished one.
+    # A damaged row does not count as finished.
     (tmp_path / "renders" / "small" / "images" / "one.png").write_bytes(b"broken")
-    assert "got 1 that is not (two: " in render_here("blender", False, tmp_path, "small.csv").stderr
+    assert "got 1 with others (two: " in render_here("blender", False, tmp_path, "small.csv").stderr
     assert "1 rendered, 1 already there" in render_here("bpy", False, tmp_path, "small.csv").stdout
     assert folder_bytes(tmp_path) == before
 
@@ -652,7 +652,7 @@ def test_the_pool_s_renderer_notices_an_edited_scene(engine: str, tmp_path: Path
         )
         assert done.returncode == code, done.stderr
         assert ('"rendered": true' in done.stdout) == (code == 0)
-    assert "small.csv: expected the manifest and the scene files that were checked, got others" in done.stderr
+    assert "small.csv: expected the manifest and scene files as they were checked, got edited ones" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [["--rows", "5:2"], ["--rows", "x"], ["--mask-scale", "9"], ["--nonsense"]])

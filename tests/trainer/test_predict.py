@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -163,3 +165,11 @@ def test_pictures_of_one_name_do_not_overwrite_each_other(tmp_path):
     assert time.process_time() - began < 2
     assert names[:8] == [*("x.png", "x_3.png", "x_2.png", "x_3_2.png", "x_4.png", "x_3_3.png", "x_5.png", "x_3_4.png")]
     assert len(set(names)) == len(many)
+
+
+def test_a_prediction_starts_without_what_only_training_and_evaluation_need():
+    modules = "trainer.predict, trainer.vit.prediction, trainer.florence2.prediction, trainer.vit.command"
+    slow = "{'torchvision', 'sklearn', 'scipy', 'transformers'} & set(sys.modules)"
+    command = [sys.executable, "-c", f"import sys, {modules}\nprint({slow})"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "set()", done.stderr

@@ -146,9 +146,9 @@ def test_the_version_of_a_blend_file(content: bytes, version: tuple[int, int] | 
         (b"BLENDER17-01", "which begins with BLENDER"),
         (gzip.compress(b"something else, not a scene"), "which begins with BLENDER"),
         (b"\x1f\x8b\xff\xff", "which begins with BLENDER"),
-        (blend(b"BLENDER_v279REND"), "expected a .blend file of a 64-bit little-endian machine"),
-        (blend(b"BLENDER-V279REND"), "expected a .blend file of a 64-bit little-endian machine"),
-        (blend(b"BLENDER-v304REND", b""), "which ends with ENDB, got one that breaks off"),
+        (blend(b"BLENDER_v279REND"), "expected a .blend file from a 64-bit little-endian machine"),
+        (blend(b"BLENDER-V279REND"), "expected a .blend file from a 64-bit little-endian machine"),
+        (blend(b"BLENDER-v304REND", b""), "which ends with ENDB, got a truncated one"),
     ],
 )
 def test_what_is_no_blend_file(folder: Path, content: bytes, expected: str) -> None:

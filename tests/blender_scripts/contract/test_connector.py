@@ -1,4 +1,4 @@
-"""Scene files: what the project's own says, and every mistake refused with its line."""
+"""Scene files: the values of the project's own scene, and every mistake refused with its line."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ TEXT = (SCENES / "connector_3x9.toml").read_text("utf-8")
 
 
 def scene(folder: Path, changes: dict[str, str | None] | None = None, more: str = "") -> Path:
-    """The 3 x 9 connector, values of some keys replaced or (None) the key taken out, and more text at its end."""
+    """The 3 x 9 scene file with some keys' values replaced or (None) keys removed, and text appended."""
     text = TEXT
     for place, value in (changes or {}).items():
         text = changed(text, place, value)
@@ -140,7 +140,7 @@ MISTAKES = [
     ("terminals.round.standing_mm", "30", "expected a pin at most 20 mm above the mating face, got 30"),
     ("terminals.round.tip_mm", "6.3", "expected a tip shorter than the pin, got 6.3"),
     ("terminals.round.tip_mm", "0.05", "expected a number from 0.1 to 50, got 0.05"),
-    ("camera.distance_mm", "10", "so that every camera stands clear of the part, got 10"),
+    ("camera.distance_mm", "10", "(a nearer camera could touch the part), got 10"),
     ("camera.sensor_width_mm", "0.9", "expected a number from 1 to 100, got 0.9"),
     ("camera.angle_deg", "90", "expected a number from 1 to 75, got 90"),
     ("camera.target_mm", "[0.0, 0.0]", "expected 3 numbers"),
@@ -199,7 +199,7 @@ MESH = '[housings.keyed.mesh]\nfile = "own.ply"\n'
 def test_blocks_and_print_stay_clear_of_every_camera(tmp_path: Path, changes: dict[str, str]) -> None:
     (problem,) = problems_of(scene(tmp_path, changes))
     assert "camera.distance_mm: expected more than 160." in problem
-    assert problem.endswith(", so that every camera stands clear of the part, got 118")
+    assert problem.endswith(" (a nearer camera could touch the part), got 118")
 
 
 def test_blocks_that_a_mesh_replaces_are_in_no_camera_s_way(tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ def test_no_broken_scene_ends_in_anything_but_problems(tmp_path: Path, part: int
                 good += bool(read_connector(path).positions)
         except InputError as error:
             assert_problems(error.problems, "s.toml")
-    # In a soak a round may have none that is still good.
+    # In a soak, a round may hold no version that is still valid.
     assert good < 50 and (good or part > 2)
 
 

@@ -1,4 +1,4 @@
-"""Contours: distances against sampled points, stations on the contour, lengths that are lengths."""
+"""Contours: distances against sampled points, stations and lengths."""
 
 import math
 
@@ -72,12 +72,12 @@ def test_stations_lie_on_the_contour_once_round(contour: Contour) -> None:
     for station, (x, y) in zip(contour.stations, ring, strict=True):
         assert math.hypot(*station.outward) == pytest.approx(1.0)
         assert contour.distance(x, y) == pytest.approx(0.0, abs=1e-9)
-        # Outwards is where the distance grows by as much.
+        # Along the outward vector the distance grows by the step.
         assert contour.distance(*station.at(radius + 0.3)) == pytest.approx(0.3, abs=1e-9)
         assert contour.station(station.along_mm).at(radius) == pytest.approx((x, y), abs=1e-9)
     x, y = ring.T
     assert float(x @ np.roll(y, -1) - y @ np.roll(x, -1)) > 0.0
-    # The length is that of the curve, and so is every place along it.
+    # Lengths are measured along the curve.
     line = dense(contour)
     pieces = np.linalg.norm(np.roll(line, -1, axis=0) - line, axis=1)
     assert pieces.sum() == pytest.approx(contour.length_mm, rel=1e-3)

@@ -1,4 +1,4 @@
-"""Random numbers by purpose: repeatable to the bit, independent of each other, of the distribution they claim."""
+"""Random numbers by purpose: repeatable to the bit, independent, with the stated distribution."""
 
 import math
 import statistics
@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 
 
 def test_the_numbers_never_change() -> None:
-    # Written down: another Python, another order or another machine must give the same pictures.
+    # Fixed values: another Python, order of draws or machine must give the same pictures.
     source = draws.generator(7, "scatter", "r2c5")
     assert [source.random() for _ in range(2)] == [0.4411273670684084, 0.37934870235534934]
     assert draws.integer(7, "noise", "center") == 1446177646

@@ -156,7 +156,7 @@ HOLES = {**dict.fromkeys("ADOPQRabdegopq069", 1), "B": 2, "8": 2}
 @pytest.mark.parametrize("character", INK)
 @pytest.mark.parametrize("stroke", [0.06, 0.14, 0.18])
 def test_counters_stay_open_and_strokes_hang_together(character, stroke):
-    """Pieces of ink and holes in it, as a reader expects them: only `i` and `j` have a dot; `4` is open."""
+    """Each character has the expected number of pieces and holes: only `i` and `j` have a dot; `4` is open."""
     page = raster(character, 40, stroke)
     holes = HOLES.get(character, 0)
     assert regions(page > 0.5) == (2 if character in "ij" else 1)

@@ -1,4 +1,4 @@
-"""Positions by every rule, cavity labels, and what is refused."""
+"""Positions by every rule, cavity labels, and refusals."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Terminals and mixes: their sizes in every direction, platings, who stands where, and what is refused."""
+"""Terminals and mixes: sizes in every direction, platings, places in a mix, and refusals."""
 
 import math
 from collections import Counter

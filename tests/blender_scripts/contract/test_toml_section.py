@@ -67,7 +67,7 @@ def test_lines_of_keys_tables_and_array_items(section: TomlSection) -> None:
     assert a.line() == 5 and a.line("pair") == 7 and a.line("word") == 11
     assert a.table("below").line("deep") == 14
     assert a.array_of_tables("list", lambda child: child.line("n")) == (17, 20)
-    # What is not there is reported where its table stands.
+    # A missing key is reported at the line of its table.
     assert a.line("absent") == 5 and section.line("absent") == 1
 
 

@@ -1,4 +1,4 @@
-"""Writes triangles as a file of every format that a CAD program may, byte by byte; nothing of the readers is used."""
+"""Write triangles in every file format that is read, byte by byte, without code of the readers."""
 
 import json
 import struct
@@ -58,7 +58,7 @@ def ply(vertices: np.ndarray, faces: Sequence[Sequence[int]], form: str) -> byte
 
 
 def chunks(document: dict | bytes, binary: bytes) -> bytes:
-    """A .glb file of its two parts."""
+    """A .glb file from its JSON and binary parts."""
     text = document if isinstance(document, bytes) else json.dumps(document).encode()
     text += b" " * (-len(text) % 4)
     binary += b"\0" * (-len(binary) % 4)

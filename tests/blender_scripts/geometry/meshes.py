@@ -1,4 +1,4 @@
-"""What is asked of every mesh: finite, closed, turned outwards."""
+"""Checks for every mesh: finite, closed, faces outwards."""
 
 from collections import Counter
 from itertools import pairwise
@@ -28,13 +28,13 @@ def volume(mesh: Mesh) -> float:
 
 
 def closed(mesh: Mesh, count: int, level: int = 0) -> Mesh:
-    """With a lid over one of its rings of `count` points, seen from outside below."""
+    """The mesh with a lid over one of its rings of `count` points, facing down."""
     lid = tuple(level * count + i for i in range(count - 1, -1, -1))
     return Mesh.of(mesh.vertices, [*mesh.faces, lid], [*mesh.smooth, False])
 
 
 def assert_sound(mesh: Mesh, borders: int) -> None:
-    """Finite, without slivers, every edge shared by two faces in opposite senses but those of `borders`."""
+    """Assert: finite, no slivers, every edge except `borders` shared by two faces in opposite senses."""
     assert np.all(np.isfinite(mesh.vertices))
     assert len(mesh.faces) == len(mesh.smooth)
     assert {i for face in mesh.faces for i in face} == set(range(len(mesh.vertices)))
@@ -45,7 +45,7 @@ def assert_sound(mesh: Mesh, borders: int) -> None:
 
 
 def assert_sound_but_slivers(mesh: Mesh, borders: int) -> None:
-    """Where a cut lowers the rim, rings lie on each other: their faces have no area, and holes there are none."""
+    """The same for walls with a cut, whose lowered rings coincide: such faces have no area, but there is no hole."""
     listed = [pair for face in mesh.faces for pair in zip(face, face[1:] + face[:1], strict=True)]
     edges = set(listed)
     assert np.all(np.isfinite(mesh.vertices)) and len(edges) == len(listed)
@@ -58,7 +58,7 @@ def height_at(mesh: Mesh, x: float, y: float) -> float:
     a, b, c = (mesh.vertices[[fan[i] for fan in fans]] for i in range(3))
     first, second, place = b - a, c - a, np.array([x, y]) - a[:, :2]
     area = first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]
-    # An upright triangle covers no place.
+    # An upright triangle has no height over a place.
     flat = np.abs(area) > 1e-12
     scale = np.where(flat, area, 1.0)
     u = (place[:, 0] * second[:, 1] - place[:, 1] * second[:, 0]) / scale

@@ -1,4 +1,4 @@
-"""What a bent pin runs into, against cases worked out by hand and against dense sampling."""
+"""Collisions of a bent pin, against cases computed by hand and against dense sampling."""
 
 import math
 import re
@@ -60,7 +60,7 @@ def overlap(problem: str) -> float:
 
 
 def test_good_pins_are_not_asked() -> None:
-    # Even where they overlap: that is the scene's doing, and no row's.
+    # Even where they overlap: that is a fault of the scene, not of a row.
     assert found(part((0, 0), (0.5, 0)), "") == []
     assert found(part((0, 0), (0.5, 0)), "missing@r1c1") == []
 
@@ -220,7 +220,7 @@ def test_blocks_against_dense_sampling(centre, size, heights, bend) -> None:
     connector = part((0, 0), blocks=[block])
     (pin,) = place_pins(connector, "round", 1, parse_defects(text)[0])
     line = sampled(pin)
-    # What lies beyond the block without its round corners, and those put on again.
+    # Distance to the block without its round corners, less their radius.
     beyond = np.maximum(np.abs(line[:, :2] - centre) - 0.5 * np.array(size) + 0.05, 0.0)
     across = np.maximum(np.linalg.norm(beyond, axis=1) - 0.05, 0.0)
     along = np.maximum(np.maximum(block.bottom_mm - line[:, 2], line[:, 2] - block.top_mm), 0.0)

@@ -47,7 +47,7 @@ BENDS = st.tuples(*(st.floats(-size, size) for size in (3.0, 3.0, 0.1, 0.1, 3.0)
 
 
 def off_px(bends: tuple[float, ...], focal_mm: float, width: int, height: int) -> float:
-    """How far the border and the diagonal of a picture come back, px; 0 where the lens folds."""
+    """Error of distort(undistort()) on a picture's border and diagonal, px; 0 where the lens folds."""
     reach = 0.5 * np.hypot(width, height) / width * 14.8 / focal_mm
     distortion = tuple(bend / reach**power for bend, power in zip(bends, (2, 4, 1, 1, 6), strict=True))
     if lens_folds(CameraRig(118.0, 25.0, focal_mm, 14.8, (0.0, 0.0, 0.0), 0.0, 0.0, distortion, 0.0), width, height):

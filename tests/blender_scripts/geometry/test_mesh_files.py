@@ -1,4 +1,4 @@
-"""A user's meshes: what is read is what was written, and a broken file is one error that names it."""
+"""Mesh files: what was written is read back, and a broken file is one error that names it."""
 
 import copy
 import random
@@ -230,7 +230,7 @@ def test_glb_with_quantised_positions() -> None:
         ({"accessors.0.count": -1}, "expected an integer count of 0 or more, got -1"),
         ({"accessors.0.count": 10**400}, "expected an integer count"),
         ({"accessors.0.type": "VEC4"}, "expected the type VEC3, got 'VEC4'"),
-        ({"accessors.1.componentType": 5126}, "expected a componentType that fits, got 5126"),
+        ({"accessors.1.componentType": 5126}, "expected a supported componentType, got 5126"),
         ({"bufferViews.0.byteOffset": 90}, "entries within its buffer"),
         ({"bufferViews.0.byteStride": 4}, "entries within its buffer"),
         ({"meshes.0.primitives.0.mode": 7}, "expected a mode from 0 to 6, got 7"),
@@ -239,7 +239,7 @@ def test_glb_with_quantised_positions() -> None:
             {"meshes.0.primitives.0.attributes.POSITION": 9},
             "expected the number of one of 2 accessors, got 9",
         ),
-        ({"accessors.1.count": 35}, "expected three vertices for every triangle, got 35 in all"),
+        ({"accessors.1.count": 35}, "expected three vertices for every triangle, got 35 vertices"),
         ({"accessors.0.count": 7}, "expected indices below 7, got 7"),
         ({"nodes.0.children": [0]}, "expected a tree of nodes"),
         ({"nodes.0.rotation": [0, 0, 0, 0]}, "expected a rotation of length 1"),
@@ -294,8 +294,8 @@ PLY_FACES = "element face {}\nproperty list uchar int vertex_indices\nend_header
         ("a.obj", b"v 0 0 0\nv 1 0 0\nv 0 inf 0\nf 1 2 3\n", "a.obj:3 vertex: expected finite coordinates"),
         ("a.obj", b"v 0 0 0\nf 1 1\n", "a.obj:2 face: expected 3 to 10000 corners, got 2"),
         ("a.obj", b"v 0 0 0\nf 1 2 3\n", "a.obj face: expected vertex numbers up to 1, got 3"),
-        ("a.obj", b"v 0 0 0\nf 1 0 1\n", "a.obj:2 face: expected vertices of the 1 before it, got 'f 1 0 1'"),
-        ("a.obj", b"v 0 0 0\nf -1 -2 -1\n", "a.obj:2 face: expected vertices of the 1 before it"),
+        ("a.obj", b"v 0 0 0\nf 1 0 1\n", "a.obj:2 face: expected numbers of the 1 vertices before it, got 'f 1 0 1'"),
+        ("a.obj", b"v 0 0 0\nf -1 -2 -1\n", "a.obj:2 face: expected numbers of the 1 vertices before it"),
         ("a.obj", b"v 0 0 0\nf 1 1 " + b"9" * 5000, "a.obj:2 face: expected vertex numbers such as"),
         ("a.obj", b"v 0 0 0\nf 1 1 " + b"9" * 4000, "a.obj face: expected vertex numbers up to 1"),
         ("a.obj", b"\x89PNG\r\n\x1a\n\0\0", "expected at least one face (a line that begins with f), got none"),
@@ -307,7 +307,7 @@ PLY_FACES = "element face {}\nproperty list uchar int vertex_indices\nend_header
         (
             "a.ply",
             (PLY_HEAD.format(99999999999) + PLY_FACES.format(1)).encode() + b"0 0 0\n3 0 0 0\n",
-            "a.ply vertex: expected 99999999999 of them, got a file that breaks off",
+            "a.ply vertex: expected 99999999999 entries, got a truncated file",
         ),
         (
             "a.ply",
@@ -327,11 +327,11 @@ PLY_FACES = "element face {}\nproperty list uchar int vertex_indices\nend_header
         (
             "a.ply",
             (PLY_HEAD.format(1) + PLY_FACES.format(1)).encode() + b"0 0 0\n999999999 0 0 0\n",
-            "a.ply face 1: expected the number of a list's members, and as many",
+            "a.ply face 1: expected a list's length and as many numbers",
         ),
         ("a.ply", FILES["ascii.ply"].replace(b"float y", b"float w"), "expected numbers x, y and z"),
         ("a.ply", FILES["ascii.ply"].replace(b"vertex_index", b"corners"), "expected a list of integers"),
-        ("a.ply", FILES["binary_big_endian.ply"][:-90], "got a file that breaks off"),
+        ("a.ply", FILES["binary_big_endian.ply"][:-90], "got a truncated file"),
         (
             "a.ply",
             FILES["binary_big_endian.ply"].replace(b"binary_big", b"binary_little"),
@@ -387,7 +387,7 @@ def test_a_thousand_mutations_are_a_mesh_or_one_error(name: str, part: int) -> N
 
 
 def _flipped(content: bytes, count: int, seed: int) -> list[bytes]:
-    """One to three bytes set to what often hurts, also in the header; or cut short."""
+    """One to three bytes set to critical values, also in the header; or the file truncated."""
     source = random.Random(seed)
     found = []
     for number in range(count):

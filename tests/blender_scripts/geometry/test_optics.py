@@ -1,4 +1,4 @@
-"""The camera: where it stands, and where it puts a point, against computations by hand."""
+"""The camera's pose and projection, against computations by hand."""
 
 import math
 from dataclasses import replace
@@ -19,7 +19,7 @@ UP = np.array([0.0, 1.0, 0.0])
 
 
 def still(connector: Connector = SCENE) -> Connector:
-    """Every capture the same, through a lens without distortion."""
+    """A scene without variation between captures and without distortion."""
     calm = dict.fromkeys(vars(connector.nuisance), 0.0)
     cameras = {name: replace(rig, distortion=NO_DISTORTION) for name, rig in connector.cameras.items()}
     return replace(connector, nuisance=replace(connector.nuisance, **calm), cameras=cameras)
@@ -72,7 +72,7 @@ def test_a_camera_stands_on_the_side_of_its_name(name: str, axis: int, sign: int
     assert away[axis] * sign == pytest.approx(rig.distance_mm * math.sin(math.radians(rig.angle_deg)))
     assert away[1 - axis] == pytest.approx(0.0)
     assert away[2] > 0.0
-    # What stands out of the plane moves away from the camera: seen from the left, to the right.
+    # A point above the plane shifts away from the camera's side: seen from the left, to the right.
     low, high = view.project(np.array([[0.0, 0.0, -5.0], [0.0, 0.0, 0.0]]))
     moved = high - low
     assert moved[axis] * (-sign if axis == 0 else sign) > 5.0
@@ -173,5 +173,5 @@ def test_a_capture_belongs_to_seed_and_camera() -> None:
     assert np.array_equal(first.camera.matrix_world, again.camera.matrix_world) and first.capture == again.capture
     assert not np.array_equal(first.matrix, set_up_station(SCENE, "left", 8, 256, 128).matrix)
     assert not np.array_equal(first.matrix, set_up_station(SCENE, "right", 7, 256, 128).matrix)
-    # The picture's size is no part of the draw.
+    # The picture's size does not change the draw.
     assert np.array_equal(first.camera.matrix_world, set_up_station(SCENE, "left", 7, 64, 32).camera.matrix_world)

@@ -1,4 +1,4 @@
-"""Meshes: closed where they should be, turned outwards, and where the truth is computed to be."""
+"""Meshes: closed, faces outwards, and at the place that the truth is computed from."""
 
 import math
 from dataclasses import replace
@@ -85,7 +85,7 @@ def test_a_pin(terminal: Terminal, bend: Bend) -> None:
         ]
         assert np.abs((ring - middle) @ tangent).max() < 2e-3
         assert np.linalg.norm(ring - middle, axis=1).max() <= terminal.reach_mm + 1e-9
-    # The first ring that stands on the floor is the second: outlines.py takes what is above as what can be seen.
+    # The second ring is at the floor: outlines.py takes the pin above it as visible.
     assert rings[1].mean(axis=0) == pytest.approx((0.0, 0.0, 0.0))
 
 
@@ -99,7 +99,7 @@ def test_a_pin_looks_outwards_and_a_bend_keeps_its_volume(terminal: Terminal, be
     section = np.linalg.norm(area_vector(mesh.vertices[:count]))
     length = terminal.standing_mm + BURIED_MM
     assert section * (length - terminal.tip_mm) < straight < section * length
-    # Pappus: a section moved square to its centre line sweeps area times length, bent or not; the tip is no such body.
+    # Pappus: a section moved perpendicular to its centre line sweeps area times length; the tip is excluded.
     assert found == pytest.approx(straight, rel=0.01)
     # Seen from inside: a face's nearest point of the centre line, which ends a little below the tip.
     end = terminal.standing_mm - 0.3 * terminal.tip_mm
@@ -309,7 +309,7 @@ def test_numbers_stand_at_every_row_and_position() -> None:
         ):
             here = np.all(np.abs(mesh.vertices[:, :2] - [x, y]) <= near, axis=1)
             assert here.any()
-            # Centred on its place, and as high as the marking says.
+            # Centred on its place, and height_mm high.
             assert mesh.vertices[here, 1].max() - y == pytest.approx(0.5 * marking.height_mm, abs=0.02)
 
 

@@ -63,7 +63,7 @@ def test_an_edge_between_faces_wound_against_each_other_is_sharp() -> None:
 @given(st.integers(0, 10_000), st.floats(5.0, 80.0))
 @settings(max_examples=times(40))
 def test_smoothing_moves_nothing_and_groups_are_those_of_a_walk(seed: int, angle: float) -> None:
-    """Against a walk from face to face round each vertex, on a bumpy grid."""
+    """Compared with a walk from face to face round each vertex, on a bumpy grid."""
     source = np.random.default_rng(seed)
     size = 5
     grid = np.array([[x, y, source.normal(0, 0.35)] for x in range(size) for y in range(size)], float)

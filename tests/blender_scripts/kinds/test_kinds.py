@@ -1,4 +1,4 @@
-"""Every kind of defect: the mesh has the size that was asked, and the record's measures are the mesh's."""
+"""Every kind of defect: the mesh has the size in the manifest, and the record's measures are those of the mesh."""
 
 import math
 from dataclasses import replace
@@ -53,19 +53,19 @@ class Measured:
         self.count = solids.sides(pin.terminal)
         self.rings = world[:-1].reshape(-1, self.count, 3)
         self.tip = world[-1]
-        # A fracture face is no section of the pin.
+        # A fracture face is not a section of the pin.
         self.sections = self.rings[:-1] if pin.form.lost_mm else self.rings
         self.centres = np.array([*(ring.mean(axis=0) for ring in self.sections), self.tip])
 
     def length(self, root: float) -> float:
-        """From the ring that is `root` mm above the lowest one, along the rings' middles."""
+        """The length along the rings' middles, from the ring `root` mm above the lowest one."""
         up = np.linalg.norm(self.centres - self.centres[0], axis=1)
         first = int(np.argmin(np.abs(up - root)))
         assert up[first] == pytest.approx(root, abs=1e-9)
         return float(np.linalg.norm(np.diff(self.centres[first:], axis=0), axis=1).sum())
 
     def normal(self) -> np.ndarray:
-        """Of the last section: where the pin points at its end."""
+        """The normal of the last section: the pin's direction at its end."""
         ring = self.sections[-1]
         normal = np.cross(ring - self.centres[len(self.sections) - 1], np.roll(ring, -1, axis=0) - ring).sum(axis=0)
         return normal / np.linalg.norm(normal)
@@ -103,7 +103,7 @@ def assert_measures_are_the_meshs(pin: Pin) -> None:
     assert volume(closed(found.mesh, found.count)) > 0.0
 
 
-# Smallest, default and largest that a pin of 6.3 mm allows.
+# Smallest, default and largest value that a pin of 6.3 mm allows.
 SIZES = [
     "",
     *("bent:tilt_deg=0.1", "bent", "bent:tilt_deg=60", "bent:tip_offset_mm=0.02", "bent:tip_offset_mm=5.2"),
@@ -132,7 +132,7 @@ SIZES = [
 
 
 def at_pin(kinds: str, address: str) -> str:
-    """`bent:tilt_deg=3;retracted` as the manifest writes it."""
+    """The defects cell for `bent:tilt_deg=3;retracted` at one pin."""
     pieces = (kind.partition(":") for kind in kinds.split(";") if kind)
     return ";".join(f"{name}@{address}{colon}{values}" for name, colon, values in pieces)
 
@@ -163,7 +163,7 @@ def test_a_protruding_pin_is_higher_and_reaches_below_the_floor(height: float) -
     found = measured(f"protruding:height_mm={height}")
     assert found.tip == pytest.approx([0.0, 0.0, TOP + height], abs=MM)
     assert found.rings[0][:, 2].max() < FLOOR - 0.4
-    # The second ring stands at the floor: outlines.py takes what is above as what can be seen.
+    # The second ring is at the floor: outlines.py takes the pin above it as visible.
     assert found.centres[1][2] == pytest.approx(FLOOR, abs=1e-9)
 
 
@@ -196,7 +196,7 @@ def test_a_crushed_pin_comes_down_on_its_own_axis(depth: float) -> None:
     found = measured(f"crushed:depth_mm={depth},azimuth_deg=30")
     assert found.tip == pytest.approx([0.0, 0.0, TOP - depth], abs=MM)
     assert found.normal() == pytest.approx([0.0, 0.0, 1.0], abs=1e-6)
-    # It buckles to the side that was asked, and nowhere else.
+    # It buckles to the side given by azimuth_deg, and nowhere else.
     aside = found.centres[:, :2] @ np.array([math.cos(math.radians(30)), math.sin(math.radians(30))])
     across = found.centres[:, :2] @ np.array([-math.sin(math.radians(30)), math.cos(math.radians(30))])
     assert aside.min() > -1e-9 and aside.max() > 0.05 and np.abs(across).max() < 1e-9
@@ -278,15 +278,15 @@ REFUSED = [
     ("crushed@r1c1:start_mm=5.5", "expected depth_mm of at most 0 for the 0 mm that can buckle, got 0.6 in"),
     (
         "crushed@r1c1:start_mm=7",
-        "expected start_mm below the 6.3 mm of pin that stand above the floor, got 7 in",
+        "expected start_mm below 6.3 (the pin's length above the floor), got 7 in",
     ),
     (
         "bent@r1c1:start_mm=6.3",
-        "expected start_mm below the 6.3 mm of pin that stand above the floor, got 6.3 in",
+        "expected start_mm below 6.3 (the pin's length above the floor), got 6.3 in",
     ),
     (
         "bent@r1c1;broken@r1c1:lost_mm=6.1",
-        "expected start_mm below the 0.2 mm of pin that stand above the floor",
+        "expected start_mm below 0.2 (the pin's length above the floor)",
     ),
     ("bent@r1c1:tip_offset_mm=6", "for a pin of 6.3 mm, got 6 in bent@r1c1:tip_offset_mm=6"),
     ("stained@r1c1:from_mm=6.3", "expected from_mm below the pin's length, 6.3, got 6.3 in stained@r1c1"),
@@ -305,17 +305,17 @@ REFUSED = [
         "chipped@housing:depth_mm=7.6",
         "expected depth_mm of at most 7.5 (the shell's depth), got 7.6 in chipped",
     ),
-    ("chipped@housing:size_mm=32", "expected size_mm of at most 31.6, got 32 in chipped@housing"),
+    ("chipped@housing:size_mm=32", "expected size_mm of at most 31.6 (0.3 of the rim), got 32 in chipped@housing"),
     ("print@print:item=1.5", "expected item as an integer from 0 (all) to 12, got 1.5 in print@print"),
     ("print@print:item=13", "expected item as an integer from 0 (all) to 12, got 13 in print@print"),
     (
         "print@print:item=11,type=mirrored",
-        "expected print that is not its own mirror image, got '8' in print@print:type=mirrored,item=11",
+        "expected print that differs from its mirror image, got '8' in print@print:type=mirrored,item=11",
     ),
-    ("foreign@r1c1:type=bridge", "expected a bridge between two pins (r1c1-r1c2)"),
-    ("foreign@r1c1-r1c2:type=burr", "expected a bridge between two pins (r1c1-r1c2)"),
-    ("foreign@housing:type=burr", "expected a pin for a burr to be at, got foreign@housing"),
-    ("foreign@housing:x_mm=19.1", "expected x_mm, y_mm inside the housing's opening by"),
+    ("foreign@r1c1:type=bridge", "expected two pins (r1c1-r1c2) for a bridge"),
+    ("foreign@r1c1-r1c2:type=burr", "expected two pins (r1c1-r1c2) for a bridge"),
+    ("foreign@housing:type=burr", "expected a pin for a burr, got foreign@housing"),
+    ("foreign@housing:x_mm=19.1", "expected x_mm, y_mm at least"),
     ("foreign@housing:x_mm=-16,y_mm=4.6", "expected room for a ball of 0.9 mm, got r1c1 in its way in"),
     ("foreign@housing:type=fibre,size_mm=3,x_mm=-16,y_mm=4.6", "expected room for a fibre, got"),
     ("foreign@r1c1:size_mm=6", "expected room for a ball of 6 mm, got"),
@@ -356,7 +356,7 @@ def test_everything_that_is_refused_comes_at_once() -> None:
 
 @st.composite
 def several(draw: st.DrawFn) -> str:
-    """Kinds at one pin with any values they take."""
+    """Kinds at one pin with any values within their limits."""
     names = [name for name, kind in KINDS.items() if kind.shape and name not in ("wrong", "missing")]
     pieces = []
     for name in draw(st.lists(st.sampled_from(names), min_size=1, max_size=4, unique=True)):

@@ -1,4 +1,4 @@
-"""Which folder a manifest may be rendered into: others' files and rows, manifests of one name, the default folder."""
+"""Which folder a manifest may be rendered into: foreign files, other rows, equal names, the default folder."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def rendered(claimed: Claim, *runs: str) -> None:
 
 
 def take_scene(out: Path, name: str, run: str, scene: str, samples: str = "") -> None:
-    """Bring a manifest of one row into the folder, its scene in a folder of the manifest's own."""
+    """Claim the folder for a manifest of one row, whose scene lies in a separate folder."""
     folder = out.parent / name
     folder.mkdir(exist_ok=True)
     shutil.copy(SCENES / "connector_3x9.toml", folder / f"{scene}.toml")
@@ -55,9 +55,11 @@ def test_manifests_of_other_scenes_share_a_folder(tmp_path: Path) -> None:
     take_scene(out, "second", "two", "other")
     samples = str(read_connector(SCENES / "connector_3x9.toml").samples)
     take_scene(out, "third", "two", "other", samples=samples)
-    with pytest.raises(InputError, match=r"^fourth\.csv: expected run two as second\.csv has it in .*\n.* third"):
+    with pytest.raises(
+        InputError, match=r"^fourth\.csv: expected a new run name, got two, which second\.csv in .*\n.* third"
+    ):
         take_scene(out, "fourth", "two", "other", samples="99")
-    with pytest.raises(InputError, match=r"^second\.csv: expected run one as first\.csv has it in "):
+    with pytest.raises(InputError, match=r"^second\.csv: expected a new run name, got one, which first\.csv in "):
         take_scene(out, "second", "one", "other")
 
 
@@ -67,7 +69,7 @@ def test_manifests_of_other_scenes_share_a_folder(tmp_path: Path) -> None:
         (["a1", "a2"], {"b1": 1}, "a1), got none"),
         (["a2"], {"b1": 1, "b2": 2, "b3": 3}, "a2), got none"),
         ([], {"b1": 1}, None),  # nothing is lost
-        (["a1", "a2"], {"a2": 2, "b1": 7}, None),  # a row gone, one new
+        (["a1", "a2"], {"a2": 2, "b1": 7}, None),  # one row removed, one added
         (["a1"], {"a2": 9}, None),
     ],
 )
@@ -82,29 +84,33 @@ def test_an_edited_manifest_replaces_its_copy_unless_no_run_is_left(
     before = folder_bytes(out)
     second = write(tmp_path / ("m.csv" if remembered else "else/m.csv"), then)
     if refused:
-        with pytest.raises(InputError, match=rf"^m\.csv: expected some run .*such as {re.escape(refused)}"):
+        with pytest.raises(InputError, match=rf"^m\.csv: expected at least one run .*such as {re.escape(refused)}"):
             take(second, out)
         assert folder_bytes(out) == before
         return
     take(second, out)
     assert (out / "manifests" / "m.csv").read_bytes() == second.content
-    # From now on the folder knows whose copy it has.
+    # From now on the folder holds the original's path.
     assert (out / json.loads((out / PATHS).read_text("utf-8"))["m.csv"]).resolve() == second.path.resolve()
 
 
 @pytest.mark.parametrize(
     ("finished", "then", "refused"),
     [
-        (["a1", "a2"], {"a1": 1, "a2": 9}, ["expected run a2 as {home} has it in {out}, got another row"]),
-        ([], {"a1": 9}, ["expected run a1 as {home} has it in {out}, got another row"]),
+        (
+            ["a1", "a2"],
+            {"a1": 1, "a2": 9},
+            ["expected a new run name, got a2, which {home} in {out} has with other settings"],
+        ),
+        ([], {"a1": 9}, ["expected a new run name, got a1, which {home} in {out} has with other settings"]),
         (
             ["a1", "a2"],
             {"a2": 2, "b1": 7},
-            ["expected every run of {home} that was rendered into {out} (such as a1), got"],
+            ["expected every finished run of {home} in {out} (such as a1), got"],
         ),
-        (["a1", "a2"], {"b1": 7}, ["expected every run of {home} that was rendered into {out} (such as a1)"]),
-        (["a1"], {"a2": 9}, ["expected run a2 as {home}", "expected every run of {home}"]),
-        (["a1", "a2"], {"a1": 1, "a2": 2, "b1": 7}, []),  # nothing changes, something is added
+        (["a1", "a2"], {"b1": 7}, ["expected every finished run of {home} in {out} (such as a1)"]),
+        (["a1"], {"a2": 9}, ["expected a new run name, got a2, which {home}", "expected every finished run of {home}"]),
+        (["a1", "a2"], {"a1": 1, "a2": 2, "b1": 7}, []),  # no row changes, one is added
         (["a1", "a2"], FIRST, []),
         (["a1"], {"a1": 1}, []),
     ],
@@ -161,7 +167,7 @@ def test_a_name_that_begins_with_a_dot_has_no_default_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     manifest = write(tmp_path / name, FIRST)
-    with pytest.raises(InputError, match=rf"^{re.escape(name)}: expected a manifest whose name does not"):
+    with pytest.raises(InputError, match=rf"^{re.escape(name)}: expected --out for a manifest whose name"):
         claim(manifest, SCENES, None, False)
     assert not (tmp_path / "renders").exists()
     assert not take(manifest, tmp_path / "out").is_default
@@ -170,12 +176,14 @@ def test_a_name_that_begins_with_a_dot_has_no_default_folder(
 
 @pytest.mark.parametrize("force", [False, True])
 def test_a_default_folder_belongs_to_one_place(force: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even where the rows are the same: with --out they may be rendered there."""
+    """Refused even if the rows are the same; with --out they may be rendered there."""
     monkeypatch.chdir(tmp_path)
     home = tmp_path / "first" / "m.csv"
     rendered(take(write(home, FIRST), None), "a1")
     before, second = folder_bytes(tmp_path / "renders"), write(tmp_path / "second" / "m.csv", FIRST)
-    with pytest.raises(InputError, match=rf"^{second.path}: expected {home}, which .* from elsewhere"):
+    with pytest.raises(
+        InputError, match=rf"^{second.path}: expected {home}, the manifest of this name in .*, got another file"
+    ):
         claim(second, SCENES, None, force)
     assert folder_bytes(tmp_path / "renders") == before
     take(second, Path("renders/m"))

@@ -1,4 +1,4 @@
-"""The grammar of the `defects` column: what it means, what it writes back, what it refuses."""
+"""The grammar of the `defects` column: values read, text written back, refusals."""
 
 import pytest
 from hypothesis import given
@@ -95,7 +95,7 @@ def test_every_kind_takes_its_targets_and_no_other(kind: Kind) -> None:
         else:
             (problem,) = problems
             assert problem.startswith(f"expected {kind.name}@ followed by ") and f"@{target}" in problem
-    # Either function: what changes a pin is at one pin, and what is added is not asked to change one.
+    # A kind has either `shape`, for one pin, or `add`.
     assert (kind.shape is None) != (kind.add is None)
     assert kind.shape is None or kind.targets == (PIN,)
 
@@ -115,15 +115,15 @@ def test_what_a_kind_excludes_is_a_kind() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("crushed@r1c1;bent@r1c1", "expected one of crushed and bent at a pin, got both at r1c1"),
-        ("bent@r1c1;crushed@r1c1", "expected one of bent and crushed at a pin, got both at r1c1"),
-        ("broken@r1c1;crushed@r1c1", "expected one of broken and crushed at a pin, got both at r1c1"),
+        ("crushed@r1c1;bent@r1c1", "expected either crushed or bent at a pin, got both at r1c1"),
+        ("bent@r1c1;crushed@r1c1", "expected either bent or crushed at a pin, got both at r1c1"),
+        ("broken@r1c1;crushed@r1c1", "expected either broken or crushed at a pin, got both at r1c1"),
         (
             "retracted@r1c1;protruding@r1c1",
-            "expected one of retracted and protruding at a pin, got both at r1c1",
+            "expected either retracted or protruding at a pin, got both at r1c1",
         ),
-        ("stained@r1c1;missing@r1c1", "nothing else at a missing pin, got missing and stained at r1c1"),
-        ("foreign@r1c1;missing@r1c1", "nothing else at a missing pin, got missing and foreign at r1c1"),
+        ("stained@r1c1;missing@r1c1", "no other defect at a missing pin, got missing and stained at r1c1"),
+        ("foreign@r1c1;missing@r1c1", "no other defect at a missing pin, got missing and foreign at r1c1"),
         ("foreign@r1c1-r1c1:type=bridge", "expected two different addresses"),
         ("foreign@r1c1-r1c2-r1c3", "or two addresses such as r1c1-r1c2 or `housing`, got"),
         ("foreign@r1c1:type=wasp", "expected type as one of ball, bridge, fibre, burr, got 'wasp'"),
@@ -206,7 +206,7 @@ def cells(draw: st.DrawFn) -> str:
 def test_what_a_defect_writes_is_what_it_reads(text: str) -> None:
     defects = parse(text)
     written = ";".join(defect.text for defect in defects)
-    # The text decides which rows are the same picture, so it must say every value there is.
+    # The text decides which rows are the same picture, so it must hold every value.
     assert parse(written) == defects
     for defect in defects:
         for parameter in KINDS[defect.kind].parameters:

@@ -1,4 +1,4 @@
-"""Whole parts: scatter that knows nothing of defects, print, pieces out of the rim, foreign bodies."""
+"""Whole parts: scatter independent of defects, print, cuts in the rim, foreign bodies."""
 
 import math
 from dataclasses import replace
@@ -63,7 +63,7 @@ def test_defects_change_no_draw() -> None:
         assert after.root_mm[2] == pytest.approx(before.root_mm[2] - after.lowered_mm, abs=1e-12)
         if before != after:
             changed.append(after.position.address)
-    # What is added beside pins changes none, not even the one that it is at.
+    # An added body changes no pin, not even its own.
     assert changed == [f"r1c{column}" for column in range(1, 9)]
     assert [flaw.defect.kind for flaw in bad.flaws] == [*["foreign"] * 5, "cracked", "chipped", "print"]
     kinds = {defect.kind for pin in bad.pins for defect in pin.defects} | {f.defect.kind for f in bad.flaws}
@@ -120,7 +120,7 @@ def test_all_print_mirrored_leaves_out_what_is_its_own_mirror_image() -> None:
     assert [letters.text for letters in made.letters] == ["8"]
     assert [letters.text for letters in flaw.meant] == [*"123", *"12345679"]
     assert [letters.text for letters in flaw.printed] == [letters.text for letters in flaw.meant]
-    with pytest.raises(InputError, match="expected print that is not its own mirror image, got 'OTTO' in"):
+    with pytest.raises(InputError, match="expected print that differs from its mirror image, got 'OTTO' in"):
         printed("print@print:type=mirrored,item=0", "text=OTTO")
 
 
@@ -138,7 +138,7 @@ def test_mirrored_print_is_the_mirror_image_and_faces_the_viewer() -> None:
     assert all(area_vector(corners(wrong, face))[2] > 0.0 for face in wrong.faces)
 
 
-# What is gone from the rim.
+# Cuts in the rim.
 
 
 def wall(text: str, azimuth: float) -> tuple[Mesh, float]:
@@ -173,14 +173,14 @@ def test_a_cut_is_as_deep_as_asked_and_leaves_no_hole(kind: str, values: str) ->
     # Deepest at the wall's outside, where the profile's second ring stood a fillet below the mating face.
     outside = mesh.vertices.reshape(rings, count, 3)[1]
     assert -outside[:, 2].min() == pytest.approx(max(depth, SHELL.fillet_mm), abs=1e-6)
-    # What the truth calls the place that is gone holds every vertex that was lowered.
+    # The truth's points of the cut hold every vertex that was lowered.
     points = solids.cut_points(SHELL, PLAIN, made.cuts[0])
     levels = mesh.vertices.reshape(rings, count, 3)
     lowered = np.concatenate([ring[ring[:, 2] < ring[:, 2].max() - 1e-9] for ring in levels])
     assert np.all(lowered >= points.min(axis=0) - 1e-6) and np.all(lowered <= points.max(axis=0) + 1e-6)
     assert points[:, 2].min() == pytest.approx(-depth, abs=1e-6 + SHELL.fillet_mm * (depth < 0.4))
     assert points[:, 2].max() == pytest.approx(0.0)
-    # No ring runs back on itself: stations keep their order through every wandering.
+    # No ring runs back on itself: stations keep their order however the cut shifts.
     for ring in mesh.vertices.reshape(rings, count, 3):
         middle = np.array(SHELL.opening.middle)
         x, y = (ring[:, :2] - middle).T

@@ -1,4 +1,4 @@
-"""Where pins stand: bends that keep the length, defects exactly as asked, scatter that knows nothing of defects."""
+"""Where pins stand: bends keep the length, defects have their exact size, scatter is independent of defects."""
 
 import math
 import statistics
@@ -89,7 +89,7 @@ def test_a_kink_at_the_floor_is_a_rigid_lean(tilt: float) -> None:
     angle = math.radians(tilt)
     bend = Bend.single(angle, math.radians(90.0), 0.0, 0.0)
     assert bend.point(5.0) == pytest.approx((0.0, 5.0 * math.sin(angle), 5.0 * math.cos(angle)))
-    # A curve that shrinks tends to it.
+    # A shrinking curve tends to the kink.
     short = Bend.single(angle, math.radians(90.0), 1e-7, 1e-7)
     assert short.point(5.0) == pytest.approx(bend.point(5.0), abs=1e-6)
 
@@ -264,7 +264,7 @@ def test_the_base_lies_on_the_centre_line_in_the_floor() -> None:
         ),
         (
             "bent@r1c1:start_mm=6.3",
-            "expected start_mm below the 6.3 mm of pin that stand above the floor, got 6.3",
+            "expected start_mm below 6.3 (the pin's length above the floor), got 6.3",
         ),
         (
             "bent@r1c1:tip_offset_mm=5.4",
@@ -272,7 +272,7 @@ def test_the_base_lies_on_the_centre_line_in_the_floor() -> None:
         ),
         (
             "bent@r1c1:start_mm=1;retracted@r1c1:depth_mm=5.5",
-            "below the 0.8 mm of pin that stand above the floor, got 1",
+            "below 0.8 (the pin's length above the floor), got 1",
         ),
     ],
 )

@@ -35,7 +35,7 @@ LINE = ",".join(GOOD.values())
 
 
 def row(run: str, **cells: str) -> dict[str, str]:
-    """A good row; its part is its name's hash of letters, so that rows do not share one by chance."""
+    """A valid row; its part is a hash of its name, so that rows share no part by chance."""
     number = str(int.from_bytes(run.encode()) % 10**9)
     return {**GOOD, "run": run, "part": number, "seed": number, **cells}
 
@@ -66,7 +66,7 @@ def problems_of(path: Path) -> list[str]:
     return caught.value.problems
 
 
-# Column, what stands in it, and what the message says of it.
+# Column, cell, and a piece of the expected message.
 MISTAKES = [
     ("run", "", "expected 1 to 64 letters, digits, _ or -, got ''"),
     ("run", "x" * 65, "1 to 64 letters"),
@@ -111,7 +111,7 @@ MISTAKES = [
     ("marking", "text=" + "i" * 33, "of 1 to 32 characters"),
     ("marking", "text=品質", "expected characters that can be printed"),
     ("marking", "text=a\tb", r"got '\t'"),
-    ("marking", "text=" + "W" * 32, "expected a text that fits on the housing, 44.4 mm in print"),
+    ("marking", "text=" + "W" * 32, "expected a text that fits on the housing, at most 44.4 mm wide"),
     ("width", "31", "expected an integer from 32 to 4096, got '31'"),
     ("width", "4097", "got '4097'"),
     ("width", "64.0", "got '64.0'"),
@@ -146,7 +146,7 @@ MISTAKES = [
     ("defects", "bent@r2c5:tilt_deg=5,tilt_deg=6", "expected tilt_deg once"),
     ("defects", "bent@r2c5:tilt_deg=5,tip_offset_mm=1", "expected tilt_deg or tip_offset_mm, got both"),
     ("defects", "bent@r2c5:tip_offset_mm=20", "expected tip_offset_mm of at most 5.29"),
-    ("defects", "bent@r2c5:start_mm=6.3", "expected start_mm below the 6.3 mm of pin"),
+    ("defects", "bent@r2c5:start_mm=6.3", "expected start_mm below 6.3 (the pin's length"),
     ("defects", "retracted@r2c5:depth_mm=0.01", "expected depth_mm from 0.02 to 30, got 0.01"),
     (
         "defects",
@@ -162,10 +162,10 @@ MISTAKES = [
     (
         "defects",
         "missing@r2c5;bent@r2c5",
-        "expected nothing else at a missing pin, got missing and bent at r2c5",
+        "expected no other defect at a missing pin, got missing and bent at r2c5",
     ),
     ("defects", "bent@r2c5;", "got ''"),
-    ("defects", "crushed@r2c5;broken@r2c5", "expected one of crushed and broken at a pin, got both at r2c5"),
+    ("defects", "crushed@r2c5;broken@r2c5", "expected either crushed or broken at a pin, got both at r2c5"),
     (
         "defects",
         "crushed@r2c5:depth_mm=4",
@@ -176,7 +176,7 @@ MISTAKES = [
     ("defects", "wrong@r2c5:terminal=round", "expected another terminal of scene connector_3x9 (square"),
     ("defects", "wrong@r2c5:plating=tin", "expected another plating than the terminal's own, got tin"),
     ("defects", "wrong@r2c5:plating=brass", "expected plating as one of tin, gold, nickel, got 'brass'"),
-    ("defects", "foreign@r2c5:type=bridge", "expected a bridge between two pins (r1c1-r1c2), and one pin"),
+    ("defects", "foreign@r2c5:type=bridge", "expected two pins (r1c1-r1c2) for a bridge, and one pin"),
     ("defects", "foreign@r2c5-r2c6", "got foreign@r2c5-r2c6:type=ball"),
     ("defects", "foreign@r2c5-r2c5:type=bridge", "expected two different addresses, got"),
     ("defects", "foreign@r2c5-r9c6:type=bridge", "expected an address of scene connector_3x9"),
@@ -186,19 +186,19 @@ MISTAKES = [
         "expected nothing between the two pins, got r2c6 in the way",
     ),
     ("defects", "foreign@r2c5:size_mm=9", "expected room for a ball of 9 mm, got r"),
-    ("defects", "foreign@housing:x_mm=19", "expected x_mm, y_mm inside the housing's opening by"),
-    ("defects", "foreign@housing:type=burr", "expected a pin for a burr to be at, got foreign@housing"),
+    ("defects", "foreign@housing:x_mm=19", "expected x_mm, y_mm at least"),
+    ("defects", "foreign@housing:type=burr", "expected a pin for a burr, got foreign@housing"),
     ("defects", "foreign@print", "expected foreign@ followed by a pin address such as r2c5 or two addresses"),
     ("defects", "missing@r2c5;foreign@r2c5-r2c6:type=bridge", "expected a pin at r2c5"),
     ("defects", "chipped@r2c5", "expected chipped@ followed by `housing`, got 'chipped@r2c5'"),
     ("defects", "chipped@housing:depth_mm=8", "expected depth_mm of at most 7.5 (the shell's depth), got 8"),
-    ("defects", "chipped@housing:size_mm=40", "expected size_mm of at most 31.6, got 40"),
+    ("defects", "chipped@housing:size_mm=40", "expected size_mm of at most 31.6 (0.3 of the rim), got 40"),
     (
         "defects",
         "cracked@housing:length_mm=8",
         "expected length_mm of at most 7.5 (the shell's depth), got 8",
     ),
-    ("defects", "print@print", "expected a marking to be printed wrongly, got none with print@print"),
+    ("defects", "print@print", "expected a marking other than none for print@print"),
     ("defects", "print@housing", "expected print@ followed by `print`, got 'print@housing'"),
     ("defects", "bent@r2c5:tilt_deg=40", "expected a pin that clears r2c6, got bent@r2c5:tilt_deg=40"),
     ("defects", "bent@r1c5:tilt_deg=40,azimuth_deg=90", "expected a pin that clears the wall"),
@@ -230,14 +230,14 @@ def test_every_pin_that_does_not_fit_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("first", "second"), [("same", "same"), ("Same", "sAME")])
 def test_a_name_stands_once_whatever_its_case(tmp_path: Path, first: str, second: str) -> None:
     (problem,) = problems_of(write(tmp_path, row(first, part="1"), row("other"), row(second, part="2")))
-    assert problem == f"m.csv:4 run: expected a name used once, it stands in line 2 too, got '{second}'"
+    assert problem == f"m.csv:4 run: expected a name used once (it is in line 2 too), got '{second}'"
 
 
 @pytest.mark.parametrize(("first", "second"), [("7", "7"), ("7", "007")])
 def test_a_part_stands_in_one_split(tmp_path: Path, first: str, second: str) -> None:
     path = write(tmp_path, row("a", part=first), row("b", part=second, split="test"))
     (problem,) = problems_of(path)
-    assert problem == "m.csv:3 part: expected each part in one split, part 7 is in train (line 2), got 'test'"
+    assert problem == "m.csv:3 part: expected each part in one split (part 7 is in train, line 2), got 'test'"
 
 
 def test_without_a_part_the_seed_is_the_part(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_without_a_part_the_seed_is_the_part(tmp_path: Path) -> None:
         for run, split in (("a", "train"), ("b", "test"))
     ]
     (problem,) = problems_of(write(tmp_path, *rows))
-    assert problem.startswith("m.csv:3 seed: expected each part in one split, part 5")
+    assert problem.startswith("m.csv:3 seed: expected each part in one split (part 5")
     assert read(write(tmp_path, rows[0])).runs[0].part == 5
     assert read(write(tmp_path, {**rows[0], "part": ""})).runs[0].part == 5
 
@@ -455,7 +455,7 @@ def test_no_broken_manifest_ends_in_anything_but_problems(tmp_path: Path, part: 
             assert_problems(error.problems, path.name)
             lines = len(content.decode("utf-8", "replace").splitlines()) + 1
             assert all(int(problem.split(":")[1].split(" ")[0]) <= lines for problem in error.problems)
-    # Most changes are mistakes, and some, such as one in a blank or another seed, are none.
+    # Most changes are mistakes; some, such as another seed, are not.
     assert good < 45 and (good or part > 3)
 
 

@@ -1,4 +1,4 @@
-"""Records: what is written is read back, junk is refused, and the hash covers what a picture depends on."""
+"""Records: written and read back, broken ones refused, and the row hash covers all that a picture depends on."""
 
 import json
 from dataclasses import replace
@@ -115,7 +115,7 @@ def test_junk_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
 @pytest.mark.parametrize("key", [key for key in record() if key != "schema"])
 def test_a_key_that_is_missing_or_of_another_type_is_named(tmp_path: Path, key: str) -> None:
     without = {name: value for name, value in record().items() if name != key}
-    with pytest.raises(InputError, match=rf"^a\.json: expected the keys {key}, got nothing of that name$"):
+    with pytest.raises(InputError, match=rf"^a\.json: expected the keys {key}, got a record without them$"):
         read_record(written(tmp_path, json.dumps(without).encode()))
     with pytest.raises(InputError, match=rf"^a\.json: expected {key} as an? \w+, got None$"):
         read_record(written(tmp_path, json.dumps({**record(), key: None}).encode()))

@@ -4,8 +4,8 @@
     … -P blend_maker.py -- export SCENE.toml HOUSING FOLDER
     … -P blend_maker.py -- read FILE... [FILE#OBJECT]...
 
-`make` writes good files, and one that would touch FOLDER/ran by every way that a file has to run something. `read`
-writes one line of JSON per file to standard output, and what is left in bpy.data afterwards.
+`make` writes valid files, and one that tries every way of running code to create FOLDER/ran. `read` writes one line
+of JSON per file to standard output, then the data that remain in bpy.data.
 """
 
 import json
@@ -128,14 +128,14 @@ def make(folder: Path) -> None:
     thing = _cube("housing")
     driver = thing.driver_add("location", 0).driver
     driver.type, driver.expression = "SCRIPTED", f"__import__('pathlib').Path({marker!r}).touch() or 3"
-    # The file holds on to the text from the object itself, so that linking the object brings it along.
+    # The object refers to the text, so that linking the object links it too.
     thing["script"] = text
     bpy.context.preferences.filepaths.use_scripts_auto_execute = False
     _save(folder, "trap.blend")
 
 
 def export(scene: Path, housing: str, folder: Path) -> None:
-    """The scene's own walls and floor as a CAD program may save them: own.npz, own.blend in inches with Y up."""
+    """Export a scene's walls and floor as a CAD program might: own.npz, and own.blend in inches with Y up."""
     sys.path.insert(0, str(ROOT))
     import numpy as np
 
@@ -159,7 +159,7 @@ def export(scene: Path, housing: str, folder: Path) -> None:
 
 
 def spring(path: str) -> None:
-    """Open a file as a careless program does."""
+    """Open a file with its scripts enabled."""
     bpy.ops.wm.open_mainfile(filepath=path, use_scripts=True)
     bpy.context.view_layer.update()
 

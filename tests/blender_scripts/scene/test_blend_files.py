@@ -1,4 +1,4 @@
-"""A user's .blend in bpy and in a `blender` executable: its faces come out, and nothing in it ever runs."""
+"""A user's .blend in bpy and in a `blender` executable: its faces are read, and none of its code runs."""
 
 import json
 import random
@@ -29,7 +29,7 @@ def run(engine: str, *arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def read(engine: str, *names: object) -> list[dict]:
-    """What became of each file, and last what is left in that Blender."""
+    """The result for each file, then the data that remain in that Blender."""
     done = run(engine, "read", *names)
     assert "Traceback" not in done.stdout + done.stderr, done.stdout + done.stderr
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
@@ -37,7 +37,7 @@ def read(engine: str, *names: object) -> list[dict]:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Files of each Blender, by engine."""
+    """Files written by each Blender, by engine."""
     folders = {engine: tmp_path_factory.mktemp(engine) / "files" for engine in ENGINES}
     for engine, folder in folders.items():
         done = run(engine, "make", folder)
@@ -79,7 +79,9 @@ def test_only_what_renders_of_the_one_scene_show_is_read(reader: str, writer: st
     assert np.max(found["vertices"]) == 1.0 and len(found["vertices"]) == 8
     # A collection within an excluded one may be shown.
     assert np.max(within["vertices"]) == 50.0
-    assert several["problems"] == ["scenes.blend: expected one scene in it, or `object` in its table, got 2"]
+    assert several["problems"] == [
+        "scenes.blend: expected one scene in it, or the key `object` in the scene file, got 2"
+    ]
     assert len(named["vertices"]) == 8
     assert set(left["left"].values()) == {0}
 
@@ -93,7 +95,7 @@ def test_what_stands_otherwise_than_it_says_is_refused(engine: str, made: dict[s
         "shape_keys.blend": "expected the object 'key' without shape keys",
         "constraint.blend": "expected the object 'tied' without constraints: apply them, got LIMIT_LOCATION",
         "instances.blend": "expected real meshes (Object > Apply > Make Instances Real), got 'many'",
-        "linked.blend": "expected everything within the file, got links to others: 'good.blend'",
+        "linked.blend": "expected all data within the file, got links to others: 'good.blend'",
         "linked.blend#own": "",
     }
     *found, left = read(engine, *(made[engine] / name for name in expected))
@@ -111,7 +113,7 @@ def test_scripts_drivers_and_handlers_of_a_file_never_run(reader: str, writer: s
     marker = made[writer] / "ran"
     trap = made[writer] / "trap.blend"
     marker.unlink(missing_ok=True)
-    # The trap is a live one: a program that opens the file carelessly springs it.
+    # The trap works: opening the file with scripts enabled springs it.
     run(reader, "spring", trap)
     assert marker.exists()
     marker.unlink()
@@ -124,7 +126,7 @@ def test_scripts_drivers_and_handlers_of_a_file_never_run(reader: str, writer: s
 def test_files_of_a_newer_blender_are_refused_by_version(made: dict[str, Path]) -> None:
     plain, packed, _ = read("blender", made["bpy"] / "good.blend", made["bpy"] / "packed.blend")
     assert (
-        "good.blend: expected a file of Blender 3.4, which reads it, or older, got one of Blender 5."
+        "good.blend: expected a file of Blender 3.4, which runs here, or older, got one of Blender 5."
         in (plain["problems"][0])
     )
     assert "got a broken one, or one of a newer Blender" in packed["problems"][0]

@@ -1,4 +1,4 @@
-"""A scene whose housing is the user's CAD: the built-in housing, exported and named again, gives the same picture."""
+"""A scene with a CAD housing: the built-in housing, exported as CAD, gives the same picture."""
 
 import argparse
 import re
@@ -30,7 +30,7 @@ def triangles(corners: np.ndarray, sizes: np.ndarray) -> list[tuple[int, int, in
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The 3 x 9 scene with its plain housing as files of five formats, in inches, Y up."""
+    """The 3 x 9 scene with its plain housing as CAD files of five formats, in inches, Y up."""
     folder = tmp_path_factory.mktemp("cad") / "scenes"
     made = run("bpy", "export", SCENES / "connector_3x9.toml", "plain", folder / "meshes")
     assert (folder / "meshes" / "own.blend").is_file(), made.stdout + made.stderr
@@ -150,8 +150,8 @@ def test_a_mesh_in_a_camera_s_way_is_refused(scenes: Path, tmp_path: Path) -> No
     done = run_renderer(path, "--out", tmp_path / "out", "--scenes", copy)
     assert done.returncode == 2, done.stderr
     assert re.search(
-        r"^cad\.toml camera\.distance_mm: expected more than 15\d\.\d, so that camera center stands clear of "
-        r"meshes/own\.blend, got 118$",
+        r"^cad\.toml camera\.distance_mm: expected more than 15\d\.\d \(camera center could touch "
+        r"meshes/own\.blend\), got 118$",
         done.stderr,
         re.MULTILINE,
     ), done.stderr
@@ -160,7 +160,7 @@ def test_a_mesh_in_a_camera_s_way_is_refused(scenes: Path, tmp_path: Path) -> No
     stl = 'file = "meshes/own.stl"\n'
     (copy / "cad.toml").write_text(text.replace(stl, f"{stl}offset_mm = [0, 0, 140]\n"), "utf-8")
     path = manifest(tmp_path / "stl.csv", ("plain", FILES[0]))
-    with pytest.raises(InputError, match=r"so that camera center stands clear of meshes/own\.stl, got 118"):
+    with pytest.raises(InputError, match=r"\(camera center could touch meshes/own\.stl\), got 118"):
         check.run(argparse.Namespace(manifest=path, scenes=copy))
 
 

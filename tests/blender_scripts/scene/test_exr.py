@@ -1,4 +1,4 @@
-"""OpenEXR files, written here by hand from the published layout, against what is read."""
+"""Reading OpenEXR files, which are written here by hand from the published layout."""
 
 import struct
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""PNG files against Pillow: same pixels, only the chunks that pixels need, same bytes."""
+"""PNG files: same pixels as Pillow reads, only the needed chunks, same bytes each time."""
 
 import io
 import struct

@@ -45,7 +45,7 @@ def test_a_silhouette_is_the_union_of_its_segments() -> None:
     points = np.concatenate([*(section + middle for middle in middles), middles[-1:]])
     exact = 0.25 * np.pi * (14.0**2 - 10.0**2) + np.pi * 2.0**2
     assert silhouette_area(points, sides) == pytest.approx(exact, rel=0.005)
-    # A tube that turns back covers what it covers twice only once.
+    # Where a tube overlaps itself the area counts once.
     there_and_back = np.concatenate([points[:-1], *(section + middle for middle in middles[::-1]), middles[:1]])
     assert silhouette_area(there_and_back, sides) == pytest.approx(exact, rel=0.005)
 
@@ -102,7 +102,7 @@ def test_a_visible_box_leaves_slivers_out_gradually() -> None:
     assert right_side(20) == pytest.approx(20.0)
     # A pixel thick: they end after two pixels less a mask pixel.
     assert right_side(20, thick=4) == pytest.approx(25.0 - 1.75)
-    # Of what is not hidden, nothing is a sliver.
+    # Without hidden area there is no sliver.
     indices = np.zeros((40, 80))
     indices[8:20, 12:40] = 7
     indices[12, 40:60] = 7
@@ -122,7 +122,7 @@ def test_a_box_that_hangs_on_a_sliver_is_taken_from_a_finer_mask() -> None:
     assert mask_of(sliver).doubtful([outline]) == [0]
     assert mask_of(sliver).doubtful([replace(outline, hulls=None)]) == []
     assert mask_of(sliver).doubtful([replace(outline, amodal=None)]) == []
-    # What the coarse mask has half a pixel thick is 0.4 px: its outermost two square pixels are 5.3 px long, not 4.
+    # The coarse mask shows 0.5 px of thickness where it is 0.4 px: the outermost 2 px^2 are 5.3 px long, not 4.
     fine = np.repeat(np.repeat(sliver, 4, axis=0), 4, axis=1)
     fine[48:50, 160:] = 0
     both = replace(mask_of(sliver), closer={1: Mask(16, [(Window(10, 20, 30, 30), fine.astype(np.uint16))])})

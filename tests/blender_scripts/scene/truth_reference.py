@@ -4,8 +4,8 @@
     blender -b -P tests/blender_scripts/scene/truth_reference.py -- --rows 200 --scene dsub_9
 
 Rows are random over cameras, apertures, lenses, housings, terminals and defects. The reference never projects a vertex
-and never inverts a lens: it renders the undistorted view 8 times finer (32 times where a box hangs on how thick a
-sliver is), and moves the edges of the pixels it finds through the distortion formula. Prints one JSON object.
+and never inverts a lens: it renders the undistorted view 8 times finer (32 times where a box depends on a sliver's
+thickness), and moves the edges of the pixels it finds through the distortion formula. Prints one JSON object.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def write_scenes(folder: Path, scene: str) -> list[str]:
 
 
 def random_defect(source: random.Random, addresses: list[str]) -> str:
-    """A defect at the first of some addresses; a bridge to the second. Geometry may not allow it."""
+    """A random defect at the first of some addresses, or a bridge to the second; the geometry may not allow it."""
     kinds = ("bent", "retracted", "missing", "crushed", "broken", "protruding", "twisted", "wrong", "foreign")
     kind = source.choice(kinds)
     azimuth = f"azimuth_deg={source.uniform(0, 360):.1f}"
@@ -135,7 +135,7 @@ class Reference:
         self.view = self.station.camera.undistorted().lens
 
     def _window(self, near: list[float] | None = None) -> Window:
-        """The undistorted view, or what of it is round a box of the picture."""
+        """The window of the undistorted view round a box of the picture; None: the whole view."""
         width, height = self.view.width, self.view.height
         if near is None:
             return Window(0, 0, width, height)
@@ -159,12 +159,12 @@ class Reference:
     def box(
         self, here: np.ndarray, start: tuple[int, int], sliver_px2: float = 0.0, fine: int = FINE
     ) -> list[float] | None:
-        """The box of some fine pixels of the undistorted view, moved through the lens, in px of the picture.
+        """The box in the picture, px, of fine pixels of the undistorted view, moved through the lens.
 
         Args:
-            here: which pixels.
-            start: where they begin.
-            sliver_px2: the sides move inwards past so much, as docs/reference/records.md defines the visible box.
+            here: mask of the pixels.
+            start: first column and row of `here`.
+            sliver_px2: the sides move inwards past so much, as docs/explanation/coordinates.md defines the visible box.
             fine: fine pixels per px.
         """
         from blender_scripts.geometry.lens import distort
@@ -191,7 +191,7 @@ class Reference:
         """Box and number of connected pieces of every pin and flaw as the camera sees it.
 
         Args:
-            pins: the amodal boxes of those pins that are wanted with their slivers judged.
+            pins: amodal boxes of the pins to which the sliver rule is applied.
         """
         seen, start = self._seen(self._window())
         found = {}
@@ -206,7 +206,7 @@ class Reference:
     def _without_slivers(
         self, index: int, window: Window, here: np.ndarray, start: tuple[int, int], box: list[float]
     ) -> list[float]:
-        """The visible box of a pin that has the box `box`; where it hangs on a sliver, four times finer."""
+        """The visible box of a pin with box `box`; rendered four times finer where it depends on a sliver."""
         for fine in (FINE, 4 * FINE):
             area = np.count_nonzero(here) / fine**2
             most = min(SLIVER_PX2, area / 8.0)
@@ -237,7 +237,7 @@ class Reference:
 
     @contextlib.contextmanager
     def _on_its_own(self, index: int | None, floor: bool = False) -> Iterator[None]:
-        """Nothing is there but one pin or flaw; `floor`: and a plane in which it stands."""
+        """Hide all but one pin or flaw; `floor`: and the plane in which it stands."""
         import bpy
 
         from blender_scripts.geometry.mesh import Mesh
@@ -263,7 +263,7 @@ class Reference:
             thing.hide_render = False
 
     def alone(self, index: int, nominal: bool, near: list[float]) -> list[float] | None:
-        """The box of one pin or flaw without anything before it; `nominal`: the pin intact and at true position."""
+        """The unoccluded box of one pin or flaw; `nominal`: of the intact pin at true position."""
         import bpy
         from mathutils import Matrix
 
@@ -279,7 +279,7 @@ class Reference:
                 made = add_object("nominal", make_mesh("nominal", mesh, bpy.data.materials.new("nominal")), index)
                 made.matrix_world = Matrix.Translation((pin.position.x_mm, pin.position.y_mm, pin.floor_mm))
             seen, start = self._seen(self._window(near))
-            if not np.any(seen == index):  # a lens has moved it farther than that
+            if not np.any(seen == index):  # the lens has moved it farther than that
                 seen, start = self._seen(self._window())
             if made is not None:
                 bpy.data.objects.remove(made)
@@ -340,8 +340,8 @@ def measure(rows: int, seed: int, scene: str) -> dict[str, object]:
         renderer = Renderer(manifest.connectors, output)
         for run in manifest.runs:
             renderer.render(run)
-        # What Cycles keeps from shot to shot may lose the override's shader where objects are hidden between two
-        # shots, which only this reference does: the one thing left then comes out black.
+        # Cycles' persistent data may lose the override's shader where objects are hidden between two
+        # renders, which only this reference does: the remaining object is then black.
         renderer.tracer.render.use_persistent_data = False
         for run in manifest.runs:
             record = read_record(output.record(run.run))

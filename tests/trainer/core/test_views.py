@@ -439,7 +439,7 @@ def test_parts_are_predicted_from_folders_and_from_the_ends_of_names(parts_run, 
     said = capsys.readouterr().out
     assert said.count("most suspicious from") == 2 and "OK  OK" in said
     with Image.open(out / "part.a.png") as sheet:
-        assert sheet.width == 3 * 512 + 8
+        assert sheet.width == 4 * 8 + 3 * 512
     assert (out / "good.png").is_file() and (out / "b.png").is_file()
 
 

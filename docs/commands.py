@@ -1,0 +1,110 @@
+"""Write docs/reference/commands.md, every command with its options, from the commands' parsers.
+
+python -m docs.commands
+"""
+
+import argparse
+import importlib
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from generator.__main__ import COMMANDS
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "reference" / "commands.md"
+TRAINER = {
+    "trainer.vit": "trainer.vit.command",
+    "trainer.florence2": "trainer.florence2.command",
+    **{
+        f"trainer.{name}": f"trainer.{name}"
+        for name in ("predict", "evaluate", "attention", "export", "report", "push")
+    },
+}
+HEAD = """# Commands
+
+Written by `python -m docs.commands` from the commands' own parsers; `--help` of each says the same. Exit codes: 0 done,
+2 a mistake in what was given (one line says where, what was expected and what was found), 1 anything else.
+"""
+# The default at the end of a help text: "(default: X)" in the generator, "(X)" in the trainers.
+DEFAULT = {
+    "generator": re.compile(r"\s*(?:^|\()default:? ([^()]+?)\)?$"),
+    "trainer": re.compile(r"\s*\(([^()]+)\)$"),
+    "studies": re.compile(r"\s*\((?:default: )?([^()]+)\)$"),
+}
+
+
+def parsers() -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """Each command as a user types it, with its parser; a command with subcommands yields each of them."""
+    for name, (module, _) in COMMANDS.items():
+        parser = argparse.ArgumentParser(prog=f"python -m generator {name}")
+        importlib.import_module(module).add_arguments(parser)
+        yield from _with_steps(f"python -m generator {name}", parser)
+    for name, module in TRAINER.items():
+        yield from _with_steps(f"python -m {name}", importlib.import_module(module).parser())
+    yield from _with_steps("python -m studies", importlib.import_module("studies.__main__").parser())
+
+
+def _with_steps(command: str, parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    steps = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not steps:
+        yield command, parser
+    for action in steps:
+        for name, step in action.choices.items():
+            yield from _with_steps(f"{command} {name}", step)
+
+
+def table(command: str, parser: argparse.ArgumentParser) -> list[str]:
+    """The lines of a command's Markdown table, arguments before options."""
+    stating = DEFAULT[re.split(r"[ .]", command)[2]]
+    lines = ["| option | default | meaning |", "|---|---|---|"]
+    actions = [action for action in parser._actions if action.dest != "help" and action.help != argparse.SUPPRESS]
+    for action in sorted(actions, key=lambda action: bool(action.option_strings)):
+        meaning = _text(action)
+        stated = stating.search(meaning)
+        default = "required" if action.required and action.option_strings else ""
+        if stated:
+            meaning, default = meaning[: stated.start()], stated[1]
+        elif action.nargs != 0 and action.default not in (None, [], argparse.SUPPRESS):
+            default = str(action.default)
+        lines.append(f"| {_name(action)} | {_cell(default)} | {_cell(meaning)} |")
+    return lines
+
+
+def _name(action: argparse.Action) -> str:
+    values = f"{{{','.join(map(str, action.choices))}}}" if action.choices and not action.metavar else action.metavar
+    metavar = " ".join(values) if isinstance(values, tuple) else values or action.dest.upper()
+    if not action.option_strings:
+        return f"`{metavar}`{' …' if action.nargs in ('+', '*') else ''}"
+    value = "" if action.nargs == 0 else f" {metavar}"
+    return ", ".join(f"`{option}{value}`" for option in action.option_strings).replace("|", "\\|")
+
+
+def _text(action: argparse.Action) -> str:
+    """The help text with its values filled in, and paths relative to the repository."""
+    formatter = argparse.HelpFormatter("")
+    text = " ".join(formatter._expand_help(action).split()) if action.help else ""
+    return text.replace(f"{ROOT}/", "")
+
+
+def _cell(text: str) -> str:
+    return text.replace(f"{ROOT}/", "").replace("|", "\\|").replace("<", "&lt;")
+
+
+def page() -> str:
+    """The text of the page."""
+    parts = [HEAD]
+    for command, parser in parsers():
+        parts.append("\n".join([f"## `{command}`", "", *table(command, parser)]) + "\n")
+    return "\n".join(parts)
+
+
+def main() -> int:
+    PAGE.write_text(page(), "utf-8")
+    print(PAGE.relative_to(ROOT))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
