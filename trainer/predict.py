@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="pictures, or folders of pictures")
     p.add_argument("--json", type=Path, metavar="FILE", help="write all verdicts to this file, as JSON")
-    p.add_argument("-o", "--out", type=Path, metavar="OUT", help="folder for predictions.json and a picture of each verdict")
+    p.add_argument("-o", "--out", type=Path, metavar="OUT", help="folder for predictions.json and marked pictures")
     p.add_argument("--weights", choices=("best", "last"), default=None, help="ViT: which epoch's weights (best)")
     p.add_argument(
         "--positions",
@@ -133,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Run the command line; returns its exit code."""
     args = parser().parse_args(argv)
     return exit_code(lambda: run(args))
 

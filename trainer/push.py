@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Run the command line; returns its exit code."""
     args = parser().parse_args(argv)
     return exit_code(lambda: run(args))
 

@@ -204,7 +204,7 @@ def _finish(
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Run the command line; returns its exit code."""
     argv = sys.argv[1:] if argv is None else argv
     args = parser().parse_args(argv)
 

@@ -169,7 +169,7 @@ def _claim(out: Path, args: argparse.Namespace) -> None:
         if names:
             raise InputError(
                 [
-                    f"--{name.replace('_', '-')}: {out} was begun with {begun.get(name, 'nothing')}, got "
+                    f"--{name.replace('_', '-')}: expected {begun.get(name, 'nothing')}, as when {out} was begun, got "
                     f"{given.get(name, 'nothing')}"
                     for name in names
                 ]

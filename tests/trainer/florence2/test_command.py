@@ -626,8 +626,8 @@ def test_a_comparison_goes_on_where_it_stands(dataset, finished, tmp_path, monke
     assert train(tmp_path, out, *words, "--compare", "full,decoder") == 2
     assert train(dataset, finished, *words, "--compare", "full,decoder") == 2
     said = capsys.readouterr().err
-    assert f"--epochs: {out} was begun with 3, got 9" in said
-    assert f"--data: {out} was begun with {dataset.resolve()}, got {tmp_path}" in said
+    assert f"--epochs: expected 3, as when {out} was begun, got 9" in said
+    assert f"--data: expected {dataset.resolve()}, as when {out} was begun, got {tmp_path}" in said
     assert f"{finished / 'command.json'}: expected the folder of a comparison, or a new one" in said
     assert len(began) == 2
 
