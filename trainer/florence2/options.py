@@ -27,7 +27,7 @@ def _again(p: argparse.ArgumentParser) -> None:
     again.add_argument(
         "--compare",
         metavar="MODES",
-        help="train in several modes with equal data, seed and budget, such as lora,full:50,full: 50 is a --train-share",
+        help="train in several modes with equal data, seed and budget, such as lora,full:50,full; 50 is --train-share",
     )
     again.add_argument("--dry-run", action="store_true", help="print shapes, what trains and estimated memory only")
 
