@@ -39,8 +39,8 @@ def head_of(found: Found) -> str:
     kinds = found.renderings
     rendered = f" Their pictures were rendered on {kinds} kinds of processor, whose bytes differ." if kinds > 1 else ""
     return (
-        f"{found.done} of {found.planned} runs ({seeds(found)}), size *{found.size}*, on {' and '.join(devices)}, "
-        f"at most {max(minutes):.0f} minutes each: `{command(found)}`.{rendered}"
+        f"{found.done} of {found.planned} runs, {seeds(found)}, size *{found.size}*, {' and '.join(devices)}, "
+        f"at most {max(minutes):.0f} minutes a run: `{command(found)}`.{rendered}"
     )
 
 
