@@ -54,5 +54,5 @@ def beyond(
         if (change := found.difference(one, other, read))
     }
     told = [f"{name} {change}" for name, change in changes.items() if change.decided]
-    excluding = f"{len(told)} exclude{'s' * (len(told) == 1)} zero"
-    return [f"Of {len(changes)} other changes {excluding}: {'; '.join(told) or 'none'}."] * bool(changes)
+    of = f"Other changes whose interval excludes zero: {len(told)} of {len(changes)}"
+    return [f"{of}{', ' * bool(told)}{'; '.join(told)}."] * bool(changes)

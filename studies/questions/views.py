@@ -68,7 +68,7 @@ def section(found: Found, picture: Path) -> list[str]:
     parts = [table(header, rows)]
     if far := series["right class"].get(CENTRE, {}).get(ALL_VIEWS):
         parts.append(
-            f"The training on the centre does not know the other views: with all five {mean(far)} right class."
+            f"Trained on the centre and judged by all five views, {mean(far)} of the parts have the right class."
         )
     if other:
         parts.append(
