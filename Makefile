@@ -1,9 +1,9 @@
-# Everything a fresh clone needs: `make demo`, `make test`. Needs python3, git and make; finds Python 3.13 itself.
+# Set up, try and test a fresh clone. Needs python3, git and make; finds or installs Python 3.13 itself.
 #
-#   make PYTHON=/path/to/python3.13 ...   take this Python
-#   make demo WORKERS=1                   fewer render processes (default: one per core)
-#   make test PYTEST_ARGS="-k manifest"   some of the tests
-#   make study STUDY_ARGS="--only ladder --seeds 1 --time 60"   a part of the study
+#   make PYTHON=/path/to/python3.13 ...   use this Python
+#   make demo WORKERS=1                   one render process (default: one per core)
+#   make test PYTEST_ARGS="-k manifest"   only some of the tests
+#   make study STUDY_ARGS="--only ladder --seeds 1 --time 60"   only a part of the study
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test soak lint bench study docs clean-demo say-demo say-test
@@ -15,7 +15,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 WORKERS ?= $(shell nproc 2>/dev/null || echo 1)
 PYTEST_ARGS ?=
-# A file stays with one process, as its tests share what they render and train.
+# The tests of a file run in one process, as they share renders and trained models.
 PARALLEL := -n auto --dist loadfile
 SOAK ?= 20
 STUDY_ARGS ?=
@@ -45,7 +45,7 @@ $(INSTALLED): pyproject.toml constraints.txt .python-version
 	.ci/make_venv
 	touch $@
 
-# Nothing below asks a hub for anything: the demo's data and model are its own.
+# No access to the Hugging Face Hub: data and models are made here.
 demo bench study test soak: export HF_HUB_OFFLINE := 1
 
 say-demo:
@@ -81,7 +81,7 @@ test: say-test lint
 	@$(RUN) "look for system libraries and Blender, seconds" $(BIN)/python .ci/system_packages.py --blender
 	@$(RUN) "tests, about 10 minutes" $(BIN)/python -m pytest -q $(PARALLEL) $(PYTEST_ARGS)
 
-# Hypothesis draws SOAK times as many examples, and anew each time; what is killed is killed at more moments.
+# Hypothesis draws SOAK times as many examples, new ones each time; tests that kill processes do so at more moments.
 soak: $(INSTALLED)
 	$(BIN)/python .ci/system_packages.py --blender
 	PINSIGHT_SOAK=$(SOAK) $(BIN)/python -m pytest -q $(PARALLEL) -m "soak or hypothesis" $(PYTEST_ARGS)
@@ -95,7 +95,7 @@ bench: $(INSTALLED)
 	$(BIN)/python .ci/system_packages.py
 	@for bench in $(BENCHMARKS); do echo "== $$bench"; $(BIN)/python -m benchmarks.$$bench || exit 1; done
 
-# Finished runs are never repeated: kill it when you like, and repeat it.
+# Finished runs are never repeated: kill it at any time, and run it again.
 study: $(INSTALLED)
 	$(BIN)/python .ci/system_packages.py
 	$(BIN)/python -m studies $(STUDY_ARGS)

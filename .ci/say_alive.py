@@ -1,9 +1,9 @@
-"""Announce a command, run it, and say that it is still running whenever it has printed nothing for 8 s.
+"""Announce a command, run it, and print a line whenever it has printed nothing for 8 s.
 
     python3 .ci/say_alive.py "install, about 2 minutes" .venv/bin/python -m pip install -e .
 
-The command sees a terminal where there is one: its progress bars stay. Any Python from 3.8 on runs this; the exit code
-is the command's.
+On a terminal the command gets a terminal too, so that it shows its progress bars. Runs on Python 3.8 or newer. The exit
+code is the command's.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ SILENCE_S = float(os.environ.get("PINSIGHT_SILENCE_S", 8))
 
 
 def run(what: str, command: "list[str]") -> int:
-    """Run `command` under the heading `what` and pass its output on; its exit code, 128 + n for signal n."""
+    """Run `command` under the heading `what`, print its output, and return its exit code (128 + n for signal n)."""
     began = time.monotonic()
     print(f"\n== {what}\n$ {' '.join(map(shlex.quote, command))}", flush=True)
     if sys.stdout.isatty():
@@ -35,7 +35,7 @@ def run(what: str, command: "list[str]") -> int:
         termios.tcsetattr(writing, termios.TCSANOW, attributes)
     else:
         reading, writing = os.pipe()
-    # Python would otherwise keep what it prints to a pipe until the end.
+    # Without this, Python buffers output to a pipe until the end.
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=writing, stderr=writing, env=environment)
     os.close(writing)
@@ -43,14 +43,14 @@ def run(what: str, command: "list[str]") -> int:
     while True:
         try:
             if not select.select([reading], [], [], SILENCE_S)[0]:
-                if process.poll() is not None:  # a process that it left behind still holds the pipe
+                if process.poll() is not None:  # a child process of the command still holds the pipe
                     break
                 print(f"   ... still running, {time.monotonic() - began:.0f} s", flush=True)
                 continue
             data = os.read(reading, 65536)
-        except KeyboardInterrupt:  # the command has it too; its last words are still passed on
+        except KeyboardInterrupt:  # the command gets it too; its remaining output is still printed
             continue
-        except OSError:  # how a terminal ends
+        except OSError:  # end of output on a terminal
             break
         if not data:
             break

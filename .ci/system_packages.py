@@ -1,9 +1,9 @@
-"""Check for the system libraries and programs that pip cannot bring; install what is missing, or name it.
+"""Check for system libraries and programs that pip cannot install; install missing ones as root, or name them.
 
-    .venv/bin/python .ci/system_packages.py            what bpy loads
-    .venv/bin/python .ci/system_packages.py --blender  and a `blender` executable with numpy, for the tests
+    .venv/bin/python .ci/system_packages.py            the libraries that bpy loads
+    .venv/bin/python .ci/system_packages.py --blender  also a `blender` executable with numpy, for the tests
 
-Exit codes: 0 all there, 1 something is missing and the user is not root (or apt-get failed).
+Exit codes: 0 nothing is missing, 1 something is missing and the user is not root (or apt-get failed).
 """
 
 import argparse
@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-# What the bpy wheel links to and does not bring, and the Debian package of each.
+# Shared libraries that bpy links to and its wheel lacks, with the Debian package of each.
 BPY_LIBRARIES = {
     "libGL.so.1": "libgl1",
     "libICE.so.6": "libice6",
@@ -27,7 +27,7 @@ BPY_LIBRARIES = {
     "libXt.so.6": "libxt6",
     "libxkbcommon.so.0": "libxkbcommon0",
 }
-# An uncaught exception in Blender's Python exits 0 unless told otherwise.
+# Without --python-exit-code Blender exits with 0 after an exception in Python.
 BLENDER_PROBE = [
     "-b",
     "--factory-startup",
@@ -47,7 +47,7 @@ def loads(library: str) -> bool:
 
 
 def missing_packages(with_blender: bool) -> list[str]:
-    """Debian packages that bring what is missing here."""
+    """Debian packages of the libraries and programs that are missing on this machine."""
     packages = [package for library, package in BPY_LIBRARIES.items() if not loads(library)]
     if with_blender:
         blender = os.environ.get("PINSIGHT_BLENDER") or shutil.which("blender")
@@ -69,24 +69,24 @@ def blender_works(blender: str) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--blender", action="store_true", help="also a blender executable with numpy")
+    parser.add_argument("--blender", action="store_true", help="also check for a blender executable with numpy")
     with_blender = parser.parse_args().blender
     chosen = os.environ.get("PINSIGHT_BLENDER")
     if with_blender and chosen and not blender_works(chosen):
         print(
-            f"PINSIGHT_BLENDER={chosen}: expected a blender whose Python is 3.11 or newer and has numpy",
+            f"PINSIGHT_BLENDER={chosen}: expected a Blender whose Python is 3.11 or newer and has numpy, got another",
             file=sys.stderr,
         )
         return 1
     packages = missing_packages(with_blender)
     if not packages:
         return 0
-    reason = "what rendering loads or runs"
+    reason = "libraries or programs that rendering needs"
     install = Path(__file__).with_name("install_packages")
     if subprocess.run([install, reason, *packages], check=False).returncode != 0:
         return 1
     if still := missing_packages(with_blender):
-        print(f"installed, and yet not usable: {' '.join(still)}", file=sys.stderr)
+        print(f"installed, but still not usable: {' '.join(still)}", file=sys.stderr)
         return 1
     return 0
 

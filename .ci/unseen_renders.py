@@ -1,8 +1,8 @@
-"""Print the pictures of a manifest that training never sees, one per kind of defect: what `make demo` judges.
+"""Print the paths of some pictures that are not in training, one per kind of defect, for `make demo` to judge.
 
     .venv/bin/python .ci/unseen_renders.py manifests/demo.csv demo/renders
 
-Rows of a test split come before rows of the validation split.
+Rows of a test split are preferred to rows of the validation split.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def unseen(manifest: Path) -> list[str]:
-    """Names of runs outside the training split: the first one of each kind of defect, and one without any."""
+    """Names of runs outside the training split: the first one of each kind of defect, and one without defects."""
     with manifest.open(encoding="utf-8-sig", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] != "train"]
     rows.sort(key=lambda row: row["split"] == "validation")
@@ -25,7 +25,7 @@ def unseen(manifest: Path) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("manifest", type=Path)
-    parser.add_argument("renders", type=Path, help="what `generator render --out` wrote")
+    parser.add_argument("renders", type=Path, help="the folder that `generator render` wrote")
     args = parser.parse_args()
     runs = unseen(args.manifest)
     if not runs:

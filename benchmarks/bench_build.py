@@ -1,10 +1,10 @@
-"""What building costs in CPU time, on one core: against the sum of what nobody can leave out, and what nsoart adds.
+"""CPU time of `generator build` per row on one core, compared with its unavoidable steps, and the share of NSOART.
 
     python -m benchmarks.bench_build [--rows 512] [--memory-rows 0]
 
-The rows are drawn, not rendered, at 256 x 128 with records of 27 positions. The floor is the same rows parsed, hashed,
-decoded and written to Parquet by a loop that checks nothing. `--memory-rows 100000` builds that many rows and a tenth
-of them, and tells the largest resident set of each build.
+The rows are drawn, not rendered, at 256 x 128 px with records of 27 positions. The floor is a loop without checks that
+parses, hashes, decodes and writes the same rows to Parquet. `--memory-rows 100000` builds that many rows and a tenth
+of them, and prints the largest resident memory of each build.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ def rendered(folder: Path, count: int) -> Path:
         row(f"r{n}", ("train", "train", "validation")[n // 3 % 3], DEFECTS[n % 3], width=256, height=128)
         for n in range(count)
     ]
-    # As grainy as what the scenes' sensor makes of such a grey.
+    # The grain of the scenes' sensor at this grey level.
     return write_renders(folder, rows, grain=1.4)
 
 
 def floor_seconds(renders: Path, to: Path) -> float:
-    """Parse, hash, decode and write the rows, and nothing else."""
+    """CPU seconds to parse, hash, decode and write the rows, without checks."""
     start = time.process_time()
     how = Labelling({})
     columns = features(False)
@@ -62,7 +62,7 @@ def floor_seconds(renders: Path, to: Path) -> float:
         hashlib.sha256(content).digest()
         hashlib.sha256((renders / "masks" / f"{run.run}.png").read_bytes()).digest()
         Image.open(io.BytesIO(content)).load()
-        # What the columns hold is part of writing them.
+        # Computing the columns counts as part of writing them.
         cells = columns_of(picture_row(run, record, how))
         batch.append({**cells, "image": {"bytes": content, "path": f"{run.run}.png"}, "nsoart": None})
         if len(batch) == 64:
@@ -75,7 +75,7 @@ def floor_seconds(renders: Path, to: Path) -> float:
 
 
 def nsoart_seconds(renders: Path, dataset: Path, to: Path) -> float:
-    """Maps of the unit space, and the column's pictures made and written, of all rows."""
+    """CPU seconds to compute the unit space's maps, and to make and write the NSOART pictures of all rows."""
     parameters = json.loads((dataset / "nsoart.json").read_text("utf-8"))
     unit = {name for group in parameters["groups"] for name in group["rows"]}
     columns = features(False)
@@ -97,7 +97,7 @@ def nsoart_seconds(renders: Path, dataset: Path, to: Path) -> float:
 
 
 def memory(rows: int, folder: Path) -> None:
-    """Build in a process of its own, of files that rows share by hard links: disks are smaller than 100,000 renders."""
+    """Build in a separate process and print its peak memory; rows share files by hard links to save disk space."""
     for count in (rows // 10, rows):
         renders = folder / f"renders{count}"
         shared_renders(renders, count)
@@ -120,7 +120,7 @@ def memory(rows: int, folder: Path) -> None:
 
 
 def shared_renders(folder: Path, count: int) -> None:
-    """Rows whose pictures and masks are those of three; each has a record of its own, 32 x 32 px pictures."""
+    """A render folder whose rows share the pictures and masks of three; each row has its own record."""
     sample = write_renders(folder / "sample", [row(f"s{n}", defects=DEFECTS[n], width=48, height=32) for n in range(3)])
     for name in ("images", "masks", "records", "manifests"):
         (folder / name).mkdir()
@@ -137,7 +137,7 @@ def shared_renders(folder: Path, count: int) -> None:
             writer.writerow(record["row"])
             (folder / "records" / f"{name}.json").write_text(json.dumps(record), encoding="utf-8")
             for part in ("images", "masks"):
-                # A file has at most some ten thousand links.
+                # File systems limit the number of hard links to a file.
                 source = folder / part / f".{kind}-{n // 9000}.png"
                 if not source.exists():
                     source.write_bytes((sample / part / f"s{kind}.png").read_bytes())
@@ -148,7 +148,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--rows", type=int, default=512)
     parser.add_argument("--memory-rows", type=int, default=0)
-    parser.add_argument("--folder", type=Path, help="where to work (default: a temporary folder)")
+    parser.add_argument("--folder", type=Path, help="work folder (default: a temporary folder)")
     options = parser.parse_args()
     import numba
 

@@ -1,9 +1,9 @@
-"""Memory of a renderer over thousands of small frames; docs/images/memory.png is made by it.
+"""Memory of a renderer over thousands of small frames; makes docs/images/memory.png.
 
     python -m benchmarks.bench_memory [--frames 3000] [--plot docs/images/memory.png]
 
-Without --plot only a short run is made, so that `make bench` stays short. The last line is JSON: resident memory after
-a tenth of the frames and at the end, and the growth between them in per cent.
+Without --plot the run is short, for `make bench`. The last line is JSON: resident memory after a tenth of the frames
+and at the end, and the growth between them in per cent.
 """
 
 import argparse
@@ -23,7 +23,7 @@ SHORT = 200
 
 
 def write_manifest(path: Path, frames: int) -> Path:
-    """Rows that differ in everything that is rebuilt from row to row."""
+    """Write a manifest whose rows differ in everything that the renderer rebuilds between rows."""
     rows = []
     for number in range(frames):
         housing, terminal = ("plain", "ribbed")[number % 2], ("round", "square")[number // 2 % 2]
@@ -51,7 +51,7 @@ def command(manifest: Path, *arguments: str) -> list[str]:
 
 
 def one_process(frames: int) -> list[tuple[int, float]]:
-    """(frame, MiB) every hundredth of the frames, rendered one after the other by one process."""
+    """Resident memory of one process that renders all frames: (frame, MiB) after each hundredth of them."""
     points = []
     with tempfile.TemporaryDirectory() as folder:
         manifest = write_manifest(Path(folder) / "frames.csv", frames)
@@ -76,7 +76,7 @@ def one_process(frames: int) -> list[tuple[int, float]]:
 
 
 def recycled_workers(frames: int) -> list[tuple[int, float]]:
-    """(frame, MiB) of the worker of `generator render`, which replaces it now and then."""
+    """Memory of the worker of `generator render`, which is replaced from time to time: (frame, MiB) every second."""
     points: list[tuple[int, float]] = []
     with tempfile.TemporaryDirectory() as folder:
         manifest = write_manifest(Path(folder) / "frames.csv", frames)
@@ -93,7 +93,7 @@ def recycled_workers(frames: int) -> list[tuple[int, float]]:
         while driver.poll() is None:
             time.sleep(1.0)
             done = len(list(records.glob("*.json"))) if records.is_dir() else 0
-            # A process is listed with the thread that started it.
+            # Linux lists a child process under the thread that started it.
             threads = Path(f"/proc/{driver.pid}/task").glob("*/children")
             with contextlib.suppress(OSError, RuntimeError):
                 memory = [resident_mb(int(child)) for file in threads for child in file.read_text().split()]

@@ -1,10 +1,10 @@
-"""How fast a picture of the demo is, and where its time goes.
+"""Rendering time of a picture of the demo, and its share by stage.
 
     python -m benchmarks.bench_render [--rows N]
 
 Throughput is the slope between a short and a long run of `generator render`, so that start-up does not count. The
-shares come from one process and one thread: Blender's own render call for the picture, truth (mask render, projection,
-boxes) at mask scale 1 and 4, and the rest (laying out the scene, developing, encoding, writing). The last line is JSON.
+shares are measured in one process with one thread: Blender's render call for the picture, truth (mask render,
+projection, boxes) at mask scale 1 and 4, and the rest (scene layout, sensor, encoding, writing). The last line is JSON.
 """
 
 import argparse
@@ -25,7 +25,7 @@ TRUTH = ("_truth_mask", "project_pins", "positions_truth")
 
 
 def throughput(rows: int) -> float:
-    """Seconds a picture with one worker per core."""
+    """Seconds per picture with one worker per core."""
     workers = os.cpu_count() or 1
     seconds = []
     for count in (2 * workers, 2 * workers + rows):
@@ -49,7 +49,7 @@ def throughput(rows: int) -> float:
 
 
 def shares(rows: int, mask_scale: int) -> dict[str, float]:
-    """Seconds of one core a picture, by stage, in this process."""
+    """Core-seconds per picture by stage, in this process."""
     from blender_scripts.manifest.output_folder import OutputFolder
     from blender_scripts.manifest.reader import read_manifest
     from blender_scripts.scene import renderer
@@ -78,7 +78,7 @@ def shares(rows: int, mask_scale: int) -> dict[str, float]:
         for name in originals:
             timed(renderer, name)
         for number, run in enumerate(manifest.runs[: rows + 2]):
-            if number == 2:  # the first two load kernels and fill caches
+            if number == 2:  # the first two are a warm-up
                 spent.clear()
             subject.render(run)
         subject.close()
@@ -96,7 +96,7 @@ def main() -> int:
     result: dict[str, Any] = {"seconds_a_picture": throughput(rows), "cores": os.cpu_count()}
     print(f"27 pins at 256 x 128: {result['seconds_a_picture']:.3f} s a picture on {result['cores']} cores")
     for scale in (1, 4):
-        # A process of its own for each: Blender's settings do not carry over.
+        # A separate process for each, so that Blender's settings do not carry over.
         call = f"json.dumps(shares({max(4, rows // 2)}, {scale}))"
         code = f"import json; from benchmarks.bench_render import shares; print({call})"
         done = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True)
@@ -104,7 +104,7 @@ def main() -> int:
         result[f"mask_scale_{scale}"] = found
         words = ", ".join(f"{name} {1e3 * seconds:.0f} ms" for name, seconds in found.items())
         share = 100.0 * found["truth"] / found["picture"]
-        print(f"one core, mask scale {scale}: {words}; truth is {share:.0f} % of the picture")
+        print(f"one core, mask scale {scale}: {words}; truth takes {share:.0f} % of a picture's time")
     print(json.dumps(result))
     return 0
 

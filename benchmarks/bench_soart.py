@@ -1,9 +1,9 @@
-"""SOART3 of 62,500 windows against the loop that it replaces, in one run: `python -m benchmarks.bench_soart`.
+"""Time of SOART3 of 62,500 windows, compared with a plain loop: `python -m benchmarks.bench_soart`.
 
-The loop is the way the method is usually programmed: Python over the windows, a dot product compiled by Numba,
-SciPy's chebyshev. Both compute the same numbers, which is checked. Times are medians, the ratio is taken within the
-run. The arithmetic bound is the time that a map's multiplications, additions, absolute values and maxima would take at
-the rate that this machine reaches on numbers in its first-level cache. The last line is the result as JSON.
+The loop is how the method is usually programmed: Python over the windows, a dot product compiled by Numba, SciPy's
+chebyshev. The results of both are compared. Times are medians, ratios are taken within one run. The arithmetic bound
+is the time for a map's multiplications, additions, absolute values and maxima at the rate that this machine reaches on
+numbers in its first-level cache. The last line is the result as JSON.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ GRID = 250
 
 @numba.njit
 def dot(a: np.ndarray, b: np.ndarray) -> float:
-    """The one compiled piece of the loop."""
+    """The dot product, the only compiled part of the loop."""
     total = 0.0
     for i in range(a.size):
         total += a[i] * b[i]
@@ -40,7 +40,7 @@ def dot(a: np.ndarray, b: np.ndarray) -> float:
 
 @numba.njit(parallel=True)
 def multiply_adds(values: np.ndarray, rounds: int) -> None:
-    """Fused multiply-adds on rows that stay in the first-level cache, one thread a row."""
+    """Fused multiply-adds on rows that stay in the first-level cache, one thread per row."""
     for row in numba.prange(values.shape[0]):
         line = values[row]
         for _ in range(rounds):
@@ -50,7 +50,7 @@ def multiply_adds(values: np.ndarray, rounds: int) -> None:
 
 
 def rate(dtype: type, rounds: int = 20_000) -> float:
-    """Vector operations a second on all threads, each number counted."""
+    """Operations per second on all threads; every number of a vector counts."""
     values: np.ndarray = np.ones((numba.get_num_threads(), 1024), dtype)
     return values.size * rounds / seconds(lambda: multiply_adds(values, rounds), 5)
 
@@ -70,7 +70,7 @@ def loop_rows(image: np.ndarray, patch: np.ndarray, rows: int) -> np.ndarray:
 
 
 def seconds(call: Callable[[], object], repeats: int) -> float:
-    """Median time of a call, after one call that is not counted."""
+    """Median seconds of a call, after one warm-up call."""
     call()
     times = []
     for _ in range(repeats):
@@ -82,13 +82,14 @@ def seconds(call: Callable[[], object], repeats: int) -> float:
 
 @dataclass(frozen=True)
 class Maps:
-    """Seconds of a map by each way, and how far the loop and the map are apart.
+    """Seconds of a map by each method, and the difference between loop and map.
 
     Args:
         loop: The Python loop, all windows.
-        own: `soart3_map` against the mean window; `golden`: against a golden picture; `gram`: so, by Gram entries.
-        full: `SoartC.anomaly` with Gram entries, registered.
-        difference: The largest between the loop's maps and those of `own`.
+        own, golden: `soart3_map` with the mean window and with a golden picture as reference.
+        gram: As `golden`, on row-Gram matrices.
+        full: `SoartC.anomaly` on row-Gram matrices, with registration.
+        difference: Largest difference between the loop's maps and those of `own`.
     """
 
     loop: float
@@ -122,11 +123,11 @@ def timed_maps(rows: int, repeats: int) -> Maps:
 
 
 def arithmetic_bounds() -> dict[str, float]:
-    """Seconds of each map's arithmetic alone."""
-    # Operations a pixel: beta 1 in double; rest 2, its absolute value, sum and maximum in single precision.
+    """Seconds of each map's arithmetic only."""
+    # Operations per pixel: beta 1 in double; residual 2, its absolute value, sum and maximum in single precision.
     pixels = GRID * GRID * WINDOW * WINDOW
     single, double = rate(np.float32), rate(np.float64)
-    # A Gram entry: beta 2, rest, absolute value, sum and maximum, all in double; w (w + 1) / 2 entries a window.
+    # Per Gram entry: beta 2, residual, absolute value, sum and maximum, all in double; w (w + 1) / 2 entries a window.
     entries = GRID * GRID * WINDOW * (WINDOW + 1) // 2
     return {
         "self": pixels / double + 5 * pixels / single,
@@ -138,9 +139,9 @@ def arithmetic_bounds() -> dict[str, float]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--rows", type=int, default=GRID, help="rows of windows that the loop walks; its time is scaled up"
+        "--rows", type=int, default=GRID, help="rows of windows that the loop computes; its time is scaled up"
     )
-    parser.add_argument("--repeats", type=int, default=50, help="calls of the map of which the median is taken")
+    parser.add_argument("--repeats", type=int, default=50, help="timed calls of each map (median)")
     options = parser.parse_args()
     if not 1 <= options.rows <= GRID or options.repeats < 1:
         parser.error(f"expected --rows from 1 to {GRID} and --repeats from 1")

@@ -1,18 +1,18 @@
-"""The ViT's trainer against its bare network and transformers' Trainer, in one run: `python -m benchmarks.bench_vit`.
+"""Speed of the ViT's trainer, its bare network and transformers' Trainer: `python -m benchmarks.bench_vit`.
 
-- *bare*: forward, loss and backward of the same network on batches that lie in memory as float pictures, made before
-  the clock starts; nothing is drawn, augmented, counted, clipped or logged. `bare + step` adds clipping and the
+- *bare*: forward, loss and backward of the same network on batches of float pictures that were made in memory before
+  the clock starts; no sampling, augmentation, counting, clipping or logging. `bare + step` adds clipping and the
   optimizer's step.
-- *trainer*: an epoch as `python -m trainer.vit` trains it, from uint8 pictures: order, close-ups and augmentation
-  drawn in the loader's thread, learning rate, clipping, step, counts, progress bar. Once more without that thread.
-- *transformers*: its `Trainer` with the same network, from float pictures in memory. It knows picture labels only, so
-  there the trainer learns from labels only too. Decoding, augmenting, reporting and saving it does not do.
+- *trainer*: an epoch of `python -m trainer.vit` from uint8 pictures: order, close-ups and augmentation drawn in the
+  loader's thread, learning rate, clipping, step, counts, progress bar. Measured without that thread too.
+- *transformers*: its `Trainer` with the same network, from float pictures in memory, without decoding, augmenting,
+  reporting or saving. It supports picture labels only, so the trainer it is compared with learns from labels only too.
 
-A machine's speed wanders by a fifth within minutes. So after each step of the trainer, and of transformers, the bare
-network takes the same step, and each ratio is taken within such a pair; medians over the steps with the 95 % interval
-of the median. The loader draws the next batch while the trainer's step goes on, as in any epoch, not in the bare one's
-time. Where other work keeps the cores busy, the clock says little of a thread beside another one: so the CPU time of
-the thread that trains is told too. The last line is the result as JSON.
+A machine's speed varies by a fifth within minutes. Therefore the bare network does the same step right after each step
+of the trainer or of transformers, and ratios are taken within such pairs; printed are medians over the steps with the
+95 % interval of the median. The loader draws the next batch during the trainer's step, as in any epoch, not during the
+bare one. On a busy machine wall time says little about two threads, so the CPU time of the training thread is
+printed too. The last line is the result as JSON.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from benchmarks.steps_in_turn import Pair, Setting, Spent, epoch_end_seconds
 
 
 def rounds(contenders: dict[str, Callable[[], list[Pair]]], repeats: int) -> dict[str, list[Pair]]:
-    """The pairs of each contender's epochs, which take turns; every other time in reverse."""
+    """The pairs of all epochs of each contender; contenders alternate, every second round in reverse order."""
     pairs: dict[str, list[Pair]] = {name: [] for name in contenders}
     for turn in range(repeats):
         for name in list(contenders)[:: -1 if turn % 2 else 1]:
@@ -43,7 +43,7 @@ def rounds(contenders: dict[str, Callable[[], list[Pair]]], repeats: int) -> dic
 
 
 def median(values: list[float]) -> dict[str, float | list[float] | None]:
-    """The median and its 95 % interval by order statistics; None where there are too few values for one."""
+    """The median and its 95 % interval by order statistics; interval None if there are too few values."""
     interval = stats.quantile_test(values, q=statistics.median(values), p=0.5).confidence_interval(0.95)
     ends = [float(interval.low), float(interval.high)]
     return {
@@ -53,13 +53,13 @@ def median(values: list[float]) -> dict[str, float | list[float] | None]:
 
 
 def shown(value: dict[str, Any]) -> str:
-    """A median with its interval."""
+    """A median with its interval, as text."""
     ends = value["interval"]
     return f"{value['median']:.3f}" + (f" ({ends[0]:.3f} to {ends[1]:.3f})" if ends else "")
 
 
 def milliseconds(spent: list[Spent]) -> dict[str, float]:
-    """Medians by kind of time."""
+    """Median milliseconds of each kind of time."""
     return {
         f"{field}_ms": round(1e3 * statistics.median(getattr(one, field) for one in spent), 2)
         for field in ("wall", "thread", "process")
@@ -67,7 +67,7 @@ def milliseconds(spent: list[Spent]) -> dict[str, float]:
 
 
 def speeds(pairs: list[Pair], against: str = "bare") -> dict[str, list[float]]:
-    """Of each step: the bare network's time over the contender's, by the clock and by the training thread's CPU."""
+    """The bare network's time over the contender's at each step, in wall time and the training thread's CPU time."""
     return {
         field: [getattr(getattr(pair, against), field) / getattr(pair.own, field) for pair in pairs]
         for field in ("wall", "thread")
@@ -78,9 +78,9 @@ def compare(title: str, pairs: dict[str, list[Pair]], ratios: dict[str, dict[str
     """Print and return times per step, and medians of ratios.
 
     Args:
-        title: What the steps were.
-        pairs: By contender.
-        ratios: By name, a contender's speed over another's at each step, as `speeds` says it.
+        title: Printed above the table.
+        pairs: Pairs of each contender.
+        ratios: A contender's speed over another's at each step, as `speeds` returns it, by name.
     """
     count = len(next(iter(pairs.values())))
     print(f"{title}, {count} steps each")
@@ -105,7 +105,7 @@ def compare(title: str, pairs: dict[str, list[Pair]], ratios: dict[str, dict[str
 
 
 def over(first: dict[str, list[float]], second: dict[str, list[float]]) -> dict[str, list[float]]:
-    """Ratios of two contenders' speeds, each against the bare network beside it, step by step."""
+    """Ratios of two contenders' speeds, each relative to its own bare step, step by step."""
     return {field: [a / b for a, b in zip(first[field], second[field], strict=True)] for field in first}
 
 
@@ -128,7 +128,7 @@ def measured(threads: int, steps: int, repeats: int, batch_size: int, folder: Pa
             },
         )
         end = epoch_end_seconds(setting)
-        print(f"  an epoch's end writes for {1e3 * end:.0f} ms; losses differ by {difference:.1e}")
+        print(f"  writing at the end of an epoch takes {1e3 * end:.0f} ms; losses differ by {difference:.1e}")
         results[title] = {
             **found,
             "epoch_end_ms": round(1e3 * end, 1),

@@ -1,9 +1,9 @@
-"""One full and one LoRA step of a Florence-2-base with random weights, saved in the published format, on this CPU.
+"""Do one full and one LoRA step of a Florence-2-base with random weights, saved in the published format, on the CPU.
 
     python -m benchmarks.florence2_base --folder out/florence_base
 
-Needs no download: the tokenizer is our own, filled up to the published number of tokens. Shows that loading, training,
-saving, merging and reloading work at full size and in how much memory; what such a model learns needs a GPU.
+Needs no download: the tokenizer is our own, filled up to the published number of tokens. Checks that loading, training,
+saving, merging and reloading work at full size, and measures memory; real training of this size needs a GPU.
 """
 
 import argparse
@@ -31,7 +31,7 @@ SIZE = (768, 768)
 
 
 def published_format(folder: Path) -> None:
-    """Write a base-size model with random weights and its processor, as `from_pretrained` reads them."""
+    """Write a base-size model with random weights and its processor, for `from_pretrained`."""
     from transformers import (
         BartConfig,
         Florence2Config,
@@ -75,12 +75,12 @@ def published_format(folder: Path) -> None:
 
 
 def peak_gb() -> float:
-    """Most memory of this process so far, in GB."""
+    """Peak memory of this process so far, in GB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
 def step(model: Any, collator: Collator, config: DetectionConfig) -> tuple[float, float]:
-    """One step on one picture; returns its loss before and after."""
+    """Do one step on one picture; returns its loss before and after."""
     accelerator = Accelerator(cpu=True)
     trainee = DetectionLosses(model, config, collator)
     optimizer = torch.optim.AdamW(parameter_groups(trainee, 0.05), lr=config.lr)
@@ -103,7 +103,7 @@ def step(model: Any, collator: Collator, config: DetectionConfig) -> tuple[float
 def main() -> None:
     """Run and print one JSON object."""
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("--folder", type=Path, required=True, help="where the models are written (about 3 GB)")
+    p.add_argument("--folder", type=Path, required=True, help="folder for the models (about 3 GB)")
     folder: Path = p.parse_args().folder
     out: dict[str, Any] = {}
     published_format(folder / "base")

@@ -1,9 +1,9 @@
-"""Does the tiny Florence-2 learn at all? Drawn pins at 64 x 32 px, two of eight positions held out, one core.
+"""Check that the tiny Florence-2 learns: drawn pins at 64 x 32 px, two of eight positions held out, one core.
 
     python -m benchmarks.florence2_drawn --out out/drawn
 
-writes 600 training pictures, 120 for validation and 120 for test, trains `--model tiny` on them, and prints the test's
-numbers as JSON. Further options go to the trainer.
+Writes 600 training, 120 validation and 120 test pictures, trains `--model tiny` on them, and prints the numbers of the
+test as JSON. Further options are passed to the trainer.
 """
 
 import argparse
@@ -33,7 +33,7 @@ SPLITS: tuple[tuple[str, int, tuple[int, ...]], ...] = (
 
 
 def draw(rng: np.random.Generator, kind: str, target: int) -> tuple[np.ndarray, list[list[float]], list[int]]:
-    """A picture (32, 64, 3) of 2 x 4 pins, their boxes (xywh px) and classes; one bent or missing, or none."""
+    """Draw 2 x 4 pins, at most one bent or missing: picture (32, 64, 3), boxes (xywh px), classes."""
     grey = np.full((32, 64), 30.0)
     y, x = np.mgrid[0:32, 0:64] + 0.5
     boxes, categories = [], []
@@ -52,7 +52,7 @@ def draw(rng: np.random.Generator, kind: str, target: int) -> tuple[np.ndarray, 
 
 
 def row(split: str, number: int, kind: str, target: int, rng: np.random.Generator) -> dict[str, Any]:
-    """One row of a dataset, with the columns of a built one."""
+    """One dataset row, with the columns of `generator build`."""
     picture, boxes, categories = draw(rng, kind, target)
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "PNG")
@@ -108,7 +108,7 @@ def write_dataset(folder: Path) -> None:
 
 
 def main() -> int:
-    """Draw, train, print."""
+    """Draw the dataset, train, and print the test's numbers."""
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--out", type=Path, required=True, help="folder for dataset and run")
     args, others = p.parse_known_args()

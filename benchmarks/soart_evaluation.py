@@ -1,15 +1,15 @@
-"""SOARTC and plain comparisons on renders that nothing was chosen on: docs/explanation/soart_detection.md.
+"""Evaluate SOARTC and plain image comparisons on renders that no setting was chosen on (soart_detection.md).
 
     python -m benchmarks.soart_plan --to M
-    python -m generator render M/soart_ok.csv --out R --mask-scale 1                 and soart_defects.csv likewise
+    python -m generator render M/soart_ok.csv --out R --mask-scale 1                 and M/soart_defects.csv too
     python -m benchmarks.soart_evaluation detect R --to results                      AUROC by kind, size and disturbance
     python -m benchmarks.soart_evaluation thresholds R --to results                  do the stated intervals hold?
     python -m benchmarks.soart_evaluation tables results --to docs/explanation/soart_detection.md
 
-Every method sees the same pictures: laid over the unit space's mean, gain set. The plain ones compare with that mean
-only; `deviation` also knows each pixel's spread over the members, as SOARTC does. A picture's score is its map's
-maximum, a pin's the maximum inside its box widened by 30 %. Intervals are Wilson's at 95 %, with the number of
-defective pictures as the number of trials, which is cautious.
+Every method gets the same pictures: aligned with the unit space's mean, brightness matched. Plain methods compare with
+that mean only; `deviation` also uses each pixel's spread over the members, as SOARTC does. A picture's score is the
+maximum of its map, a pin's the maximum in its box widened by 30 %. Intervals are Wilson's at 95 %, conservatively with
+the number of defective pictures as the number of trials.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CONDITIONS = ("as rendered", "shift up to 3 px", "gain 0.5", "gain 1.5", "noise 5/255")
 NEGATIVES = 60
 UNIT = 100
-# Of the word on the pool's first picture, px.
+# Box x1, y1, x2, y2 of the printed word on the pool's first picture, px.
 PRINT_BOX = (111.0, 105.0, 148.0, 119.0)
 EDGE: dict[str, Any] = {"window": 8, "grid": 100}
 SOARTC: dict[str, dict[str, Any]] = {
@@ -89,7 +89,7 @@ def picture(folder: Path, run: str) -> np.ndarray:
 
 
 def disturbed(image: np.ndarray, condition: str, seed: int) -> np.ndarray:
-    """The picture under one of CONDITIONS."""
+    """The picture changed by one of CONDITIONS."""
     draws = np.random.default_rng(seed)
     if condition == "shift up to 3 px":
         dx, dy = draws.uniform(-3, 3, 2)
@@ -116,7 +116,7 @@ def _moments(y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def dissimilarity(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """1 - SSIM (Wang et al. 2004), Gaussian weights of 1.5 px, grey 0 to 1."""
+    """1 - SSIM (Wang et al. 2004) with Gaussian weights of 1.5 px, grey 0 to 1."""
     my, mx, vy, vx, c = _moments(y, x)
     top = (2 * mx * my + 1e-4) * (2 * c + 9e-4)
     unlike: np.ndarray = 1 - top / ((mx * mx + my * my + 1e-4) * (vx + vy + 9e-4))
@@ -124,7 +124,7 @@ def dissimilarity(y: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def decorrelation(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """1 - ZNCC of windows of 8 x 8; variances below 1e-4 are noise."""
+    """1 - ZNCC of windows of 8 x 8 px; 1e-4 is added to variances, so that noise does not count."""
     y, x = y.astype(np.float64), x.astype(np.float64)
     my, mx = ndimage.uniform_filter(y, 8), ndimage.uniform_filter(x, 8)
     vy = np.maximum(ndimage.uniform_filter(y * y, 8) - my * my, 0) + 1e-4
@@ -134,7 +134,7 @@ def decorrelation(y: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def tolerance_difference(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """How far a pixel lies outside what the reference shows within a pixel of it, lightly smoothed."""
+    """Distance of each pixel's value from the reference's range of values within one pixel, lightly smoothed."""
     over = np.maximum(y - ndimage.maximum_filter(x, 3), ndimage.minimum_filter(x, 3) - y)
     outside: np.ndarray = ndimage.gaussian_filter(np.maximum(over, 0), 1.0)
     return outside
@@ -149,12 +149,12 @@ PLAIN: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 
 
 def auroc(positive: np.ndarray, negative: np.ndarray) -> float:
-    """Share of pairs in the right order, ties half (Mann and Whitney)."""
+    """AUROC: share of pairs in the right order, ties count half (Mann and Whitney)."""
     return float(in_order(positive, negative).mean())
 
 
 def in_order(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
-    """For each positive and each negative (P, N) whether they are in the right order: 1, 0, or 0.5 for a tie."""
+    """For each positive and each negative (P, N): 1 if the positive scores higher, 0 if lower, 0.5 for a tie."""
     order: np.ndarray = np.sign(np.asarray(positive)[:, None] - np.asarray(negative)[None]) / 2 + 0.5
     return order
 
@@ -167,13 +167,13 @@ def wilson(share: float, trials: int) -> tuple[float, float]:
 
 
 def pins_of(station: Station) -> PinTable:
-    """The pins of a station that was given some."""
+    """The pin table of a station that has pins."""
     assert station.table is not None
     return station.table
 
 
 def regions(renders: Path, model: SoartC, first: np.ndarray) -> list[Pin]:
-    """The pins and the print as they lie on the pool's first picture, in px of the unit space."""
+    """The boxes of the pins and the print, from the pool's first picture, in px of the unit space."""
     pins = read_pin_boxes(renders / "records" / f"{rows('soart_ok')[0]['run']}.json")[0]
     return pins_in_unit_space(model, [*pins, Pin(PRINT, PRINT_BOX)], first)
 
@@ -208,7 +208,7 @@ def detect(renders: Path, to: Path) -> None:
                 name: [float(one[part].max()) for part in table.parts] for name, one in maps.items()
             }
             image = {name: float(one.max()) for name, one in maps.items()}
-            # `inspect` with positions: SOARTC and the RT method of each pin, each over its limit.
+            # `inspect` with positions: SOARTC and the RT method of each pin, each divided by its limit.
             rt = table.degrees(seen) / station.pin_limit
             pins["inspect"] = np.maximum(rt, np.array(pins["SOARTC"]) / station.picture_limit).tolist()
             image["inspect"] = max(float(rt.max()), image["SOARTC"] / station.picture_limit)
@@ -221,7 +221,7 @@ def detect(renders: Path, to: Path) -> None:
                     "condition": condition,
                     "image": image,
                     "pin": None if at is None or target == PRINT else {name: p[at] for name, p in pins.items()},
-                    # Without the print, which comes last.
+                    # Without the print, which is last.
                     "pins": None if cell else {name: sorted(p[:-1]) for name, p in pins.items()},
                     "hint": table.hint(seen, at) if at is not None and hinted else None,
                 }
@@ -230,10 +230,10 @@ def detect(renders: Path, to: Path) -> None:
 
 
 def thresholds(renders: Path, to: Path, redraws: int = 50) -> None:
-    """Write thresholds.json: of each redraw the stated interval and the rate on the fresh OK pictures.
+    """Write thresholds.json: for each random unit space the stated interval, and the rate on the fresh OK pictures.
 
-    In edge mode (grid 100), by SOARTC's score alone and with the pins; all pictures laid over one mean of the pool,
-    not over each redraw's own.
+    In edge mode (grid 100), for SOARTC's score alone and with pins. All pictures are aligned once with one mean of the
+    pool, not with each unit space's own.
     """
     good = rows("soart_ok")
     pool = [picture(renders, r["run"]) for r in good if r["role"] == "pool"]
@@ -283,7 +283,7 @@ def areas(results: Path) -> pd.DataFrame:
 
 
 def area_tables(found: pd.DataFrame) -> str:
-    """The tables of AUROC, one for each level, and where ours are below the interval of the best."""
+    """The tables of AUROC, one per level, and a list of cells where ours are below the interval of the best."""
     limits = found.max(axis=1).map(lambda best: wilson(best, EACH)[0])
     parts = []
     for level, title in LEVELS.items():
@@ -300,12 +300,12 @@ def area_tables(found: pd.DataFrame) -> str:
         falls = ", ".join(f"{name} {fall[name]:.2f}" for name in SHOWN)
         parts.append("\n".join([*lines, f"\nLargest loss of AUROC under another condition: {falls}."]))
     below = {name: [f"{c} ({v}, {k})" for v, k, c in found.index[found[name] < limits]] for name in OURS}
-    told = "; ".join(f"{name}: {', '.join(cells) or 'none'}" for name, cells in below.items())
-    return "\n".join([*parts, f"\nBelow the interval of the best, in any of the five conditions: {told}."])
+    listed = "; ".join(f"{name}: {', '.join(cells) or 'none'}" for name, cells in below.items())
+    return "\n".join([*parts, f"\nBelow the interval of the best, in any of the five conditions: {listed}."])
 
 
 def tables(results: Path, to: Path) -> None:
-    """Write the page, and beside it every AUROC as CSV."""
+    """Write the page, and every AUROC as a CSV file of the same name."""
     found = areas(results)
     found.to_csv(to.with_suffix(".csv"), float_format="%.3f", lineterminator="\n")
     judged = json.loads((results / "detect.json").read_text("utf-8"))
@@ -316,7 +316,7 @@ def tables(results: Path, to: Path) -> None:
 
 
 def head() -> str:
-    """What the page says before its tables."""
+    """The text of the page above its tables."""
     spans = ((value, wilson(value, EACH)) for value in (0.5, 0.7, 0.9, 1.0))
     return PAGE.format(
         unit=UNIT,
@@ -378,7 +378,9 @@ def main() -> int:
         command.add_argument("--to", type=Path, required=True)
     command = commands.add_parser("tables")
     command.add_argument("results", type=Path)
-    command.add_argument("--to", type=Path, required=True, help="the page, .md; its numbers go beside it, .csv")
+    command.add_argument(
+        "--to", type=Path, required=True, help="the page (.md); its numbers go into a .csv of the same name"
+    )
     options = parser.parse_args()
     if options.command == "tables":
         tables(options.results, options.to)

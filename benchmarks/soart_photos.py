@@ -1,11 +1,11 @@
-"""SOARTC on real photographs: missing screws, and a board taken again and again.
+"""Evaluate SOARTC on real photographs: missing screws, and repeated photos of a circuit board without defects.
 
-    python -m benchmarks.soart_photos screws FOLDER      42 photos NN_abcd.jpg; a, b, c, d: 1 where the screw is there
+    python -m benchmarks.soart_photos screws FOLDER      42 photos NN_abcd.jpg; a to d: 1 = screw present
     python -m benchmarks.soart_photos board FOLDER       photos P1-P-L1_n (light on), -NL1_n (off), P1-UP-L1_n (moved)
 
-The photographs are not part of this repository. Screws: the unit space is the photos with all four screws, what is
-judged are the screws of all the others, by the largest degree in the screw's box. Board: there are no defects, so every
-alarm is false; half of the photos of a kind, in every possible way or 40 drawn ones, make the unit space.
+The photographs are not part of this repository. Screws: the unit space is the photos with all four screws; the screws
+of all other photos are judged by the largest degree in the screw's box. Board: there are no defects, so every alarm is
+false; unit spaces are all photos of a kind, all but one, or random halves.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from generator.soart.estimator import SoartC
 from generator.soart.inspection import Station, pins_in_unit_space, read_picture
 from generator.soart.pins import Pin
 
-# Where the screws are on the first photo with all of them, px.
+# Centres (x, y) of the screws on the first photo with all of them, px.
 SCREWS = ((126, 250), (431, 230), (147, 600), (467, 573))
 RADIUS = 56
 SETTINGS: dict[str, Any] = {"window": 8, "rotation_deg": 15.0, "scaling": 0.05}
@@ -92,7 +92,7 @@ def board(folder: Path) -> None:
 
 
 def _halves(images: list[np.ndarray]) -> list[tuple[list[np.ndarray], list[np.ndarray]]]:
-    """Some of the ways to split the photos in two."""
+    """Random splits of the photos into two halves: (unit space, judged)."""
     draws = random.Random(0)
     ways = list(itertools.combinations(range(len(images)), len(images) // 2))
     return [

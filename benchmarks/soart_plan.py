@@ -1,8 +1,8 @@
-"""Writes the manifests that SOARTC is tuned and judged on: `python -m benchmarks.soart_plan --to DIR`.
+"""Write the manifests for tuning and evaluating SOARTC: `python -m benchmarks.soart_plan --to DIR`.
 
-One station: one housing, terminal, camera, light and word. Options were chosen on `soart_tuning.csv`.
-`soart_defects.csv` (one defect a picture) and `soart_ok.csv` (the unit space's pool, then the fresh OK
-pictures that false alarms are counted on) are other parts, which nothing was chosen on.
+One station: one housing, terminal, camera, lighting and printed word. Options were chosen on `soart_tuning.csv`.
+`soart_defects.csv` (one defect per picture) and `soart_ok.csv` (the pool for unit spaces, then fresh OK pictures for
+counting false alarms) have other parts, on which no option was chosen.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STATION = {
     "marking": "text=Quality",
 }
 COLUMNS = ("run", "split", "part", "seed", *STATION, "defects", "cell", "role")
-# cell -> the defect's text with {pin} and {azimuth}; a cell is one kind at one size
+# Text of the defect with {pin} and {azimuth} by cell; a cell is one kind of defect at one size.
 CELLS = {
     "bent_0.5mm": "bent@{pin}:tip_offset_mm=0.5,azimuth_deg={azimuth}",
     "bent_1mm": "bent@{pin}:tip_offset_mm=1,azimuth_deg={azimuth}",
@@ -45,7 +45,7 @@ POOL, FRESH, EACH = 200, 500, 20
 
 
 def rows_ok(count: int, role: str, prefix: str, first: int) -> list[dict[str, object]]:
-    """OK rows, each another part in another capture."""
+    """OK rows, each with its own part and capture."""
     return [
         {
             "run": f"{prefix}{n:03d}",
@@ -60,7 +60,7 @@ def rows_ok(count: int, role: str, prefix: str, first: int) -> list[dict[str, ob
 
 
 def rows_defects(each: int, role: str, prefix: str, first: int) -> list[dict[str, object]]:
-    """The same number of rows of each cell, pins and directions drawn without replacement as far as they go."""
+    """Equally many rows of each cell; pins and directions are drawn without replacement until all are used."""
     rows: list[dict[str, object]] = []
     draws = random.Random(first)
     for cell, text in CELLS.items():
@@ -75,7 +75,7 @@ def rows_defects(each: int, role: str, prefix: str, first: int) -> list[dict[str
 
 
 def manifests() -> dict[str, list[dict[str, object]]]:
-    """Rows by the manifest's name."""
+    """The rows of all manifests, by name."""
     return {
         "soart_tuning": [
             *rows_ok(TUNING_OK, "tuning", "to", 100_000),
@@ -97,7 +97,7 @@ def manifest_text(name: str) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--to", type=Path, required=True, help="folder; made where it is not there")
+    parser.add_argument("--to", type=Path, required=True, help="output folder; created if missing")
     options = parser.parse_args()
     options.to.mkdir(parents=True, exist_ok=True)
     for name, rows in manifests().items():

@@ -1,4 +1,4 @@
-"""A training step of the trainer, or of transformers' Trainer, and the same step of the bare network right after it."""
+"""Time each training step of the trainer or of transformers' Trainer, and the same bare step right after it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Spent:
-    """Seconds of some steps: on the clock, of the training thread's CPU, of all threads' CPU."""
+    """Seconds of some steps: wall time, CPU time of the training thread, CPU time of the whole process."""
 
     wall: float
     thread: float
@@ -62,7 +62,7 @@ class Spent:
 
 @dataclass(frozen=True)
 class Clock:
-    """Times from its making on."""
+    """Measures time since it was started."""
 
     wall: float
     thread: float
@@ -82,7 +82,7 @@ def added(first: Spent, second: Spent) -> Spent:
 
 
 def drawn_split(count: int, seed: int = 0) -> Split:
-    """Pictures of a drawn 3 x 9 connector, two in three with a bent or missing pin, and their truth."""
+    """Drawn pictures of a 3 x 9 connector with their labels; two in three have a bent or missing pin."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0 : SIZE[1], 0 : SIZE[0]] + 0.5
     rows, labels, boxes = [], [], torch.zeros((count, PINS[0] * PINS[1], 4))
@@ -115,7 +115,7 @@ def drawn_split(count: int, seed: int = 0) -> Split:
 
 
 def loss_of(model: ViT, portion: Portion, config: TrainingConfig) -> Tensor:
-    """The trainer's loss of a portion, as a loop without counts and shares would write it."""
+    """The trainer's loss of a portion of a batch, written as a plain loop."""
 
     def boxes_loss(patch_logits: Tensor, batch: Batch) -> Tensor:
         return config.patch_weight * patch_loss(
@@ -136,7 +136,7 @@ def loss_of(model: ViT, portion: Portion, config: TrainingConfig) -> Tensor:
 
 @dataclass(frozen=True)
 class Pair:
-    """What one step took, and the same step of the bare network right after it, without and with the optimizer's."""
+    """Time of one step, and of the same step of the bare network right after it, without and with the optimizer."""
 
     own: Spent
     bare: Spent
@@ -144,18 +144,18 @@ class Pair:
 
 
 class Turns(TrainerCallback):
-    """Lets the bare network take its step after each step of another loop, and keeps what either took."""
+    """Runs the bare network's step after each step of another training loop, and records the times of both."""
 
     def __init__(self, bare: Callable[[int], tuple[Spent, Spent]]) -> None:
         self.bare = bare
         self.pairs: list[Pair] = []
 
     def begin(self) -> None:
-        """The other loop begins."""
+        """Start the clock: the other loop begins."""
         self.clock = Clock.start()
 
     def stepped(self) -> None:
-        """The other loop has done a step."""
+        """Record a step of the other loop, and run the bare one."""
         own = self.clock.spent()
         self.pairs.append(Pair(own, *self.bare(len(self.pairs))))
         self.clock = Clock.start()
@@ -168,7 +168,7 @@ class Turns(TrainerCallback):
 
 
 class Bar(tqdm):  # type: ignore[misc]
-    """The trainer's progress bar, which tells `turns` of each step."""
+    """The trainer's progress bar, which reports each step to `turns`."""
 
     turns: Turns | None = None
 
@@ -180,7 +180,7 @@ class Bar(tqdm):  # type: ignore[misc]
 
 
 class Setting:
-    """A network, its data and one kind of epoch; `own` and `transformers` train it and tell what each step took."""
+    """A network, its data and one kind of epoch; `own` and `transformers` train it and return each step's times."""
 
     def __init__(self, steps: int, threads: int, *, close_ups: bool, boxes: bool, batch_size: int) -> None:
         self.threads = threads
@@ -197,12 +197,12 @@ class Setting:
         self.other: Trainer | None = None
 
     def trainee(self, config: TrainingConfig) -> ViTTrainee:
-        """The network as the loop trains it."""
+        """The network wrapped for the trainer's loop."""
         data = Data({"train": self.split, "validation": self.split}, CLASSES, SIZE, [])
         return ViTTrainee(data, self.model, self.optimizer, config)
 
     def bare(self, step: int) -> tuple[Spent, Spent]:
-        """Forward, loss and backward of a step; the same with clipping and the optimizer's step."""
+        """Time of a step's forward, loss and backward; and the same with clipping and the optimizer's step."""
         strict = torch.are_deterministic_algorithms_enabled()
         torch.use_deterministic_algorithms(False)
         self.model.train()
@@ -219,7 +219,7 @@ class Setting:
         return passes, stepped
 
     def own(self, augment: bool = True, thread: bool = True) -> list[Pair]:
-        """An epoch of `trainer.vit`, step by step."""
+        """The times of an epoch of `trainer.vit`, step by step."""
         repeatable(CPU, self.threads)
         config = self.config.changed({"augment": augment})
         inline = mock.patch.object(training, "ahead", iter)
@@ -229,7 +229,7 @@ class Setting:
         return turns.pairs
 
     def transformers(self, folder: Path) -> list[Pair]:
-        """As many steps of transformers' Trainer."""
+        """The times of the same number of steps of transformers' Trainer."""
         torch.use_deterministic_algorithms(False)
         if self.other is None:
             self.other = transformers_trainer(self.model.config, self.split, self.config, folder)
@@ -241,8 +241,8 @@ class Setting:
         return turns.pairs
 
     def loss_difference(self) -> float:
-        """Mean loss of an epoch in which nothing is learned: the trainer's against the bare loop's, relative."""
-        standing = self.config.model_copy(update={"lr": 0.0})  # which no option takes
+        """Relative difference of the mean loss between trainer and bare loop, in an epoch with learning rate 0."""
+        standing = self.config.model_copy(update={"lr": 0.0})  # no option sets it to 0
         losses = [float(loss_of(self.model, portion, standing).detach()) for portion in self.portions]
         trained = self._epoch(standing)["train_loss"]
         return abs(float(trained) / statistics.fmean(losses) - 1)  # type: ignore[arg-type]
@@ -257,7 +257,7 @@ class Setting:
 
 
 def transformers_trainer(config: ViTConfig, split: Split, settings: TrainingConfig, folder: Path) -> Trainer:
-    """Its own defaults but for the settings that both have; nothing is reported or saved."""
+    """transformers' Trainer with its defaults, except for settings that both have; no reporting or saving."""
     pixels = split.pictures.batch(range(len(split))).float() / 255
     rows = [
         {"pixel_values": picture, "labels": int(label)} for picture, label in zip(pixels, split.labels, strict=True)
@@ -289,7 +289,7 @@ def transformers_trainer(config: ViTConfig, split: Split, settings: TrainingConf
 
 
 def epoch_end_seconds(setting: Setting, repeats: int = 5) -> float:
-    """Median of what an epoch writes when its steps are done: best, last, state."""
+    """Median seconds for writing the best, last and state files at the end of an epoch."""
     times = []
     with tempfile.TemporaryDirectory() as name:
         for _ in range(repeats):

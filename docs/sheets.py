@@ -1,8 +1,8 @@
-"""Make the picture sheets of docs/explanation/optics.md: one per optical effect, the same part under changing settings.
+"""Make the picture sheets of docs/explanation/optics.md: one per optical effect, one part under several settings.
 
     python -m docs.sheets [--only aperture]
 
-Each sheet is rendered by the ordinary command from a copy of a scene whose one key is changed, and labelled.
+Each picture is rendered by `render.py` from a copy of a scene with some keys changed, and labelled.
 """
 
 import argparse
@@ -26,7 +26,7 @@ WIDTH, HEIGHT, SAMPLES = 320, 160, 12
 
 @dataclass(frozen=True)
 class Cell:
-    """One picture: its label, keys of the scene that are changed, and columns of the row."""
+    """One picture of a sheet: its label, changed keys of the scene, and columns of the manifest row."""
 
     label: str
     keys: dict[str, str]
@@ -72,7 +72,7 @@ SHEETS: dict[str, list[Cell]] = {
 
 
 def scene_with(keys: dict[str, str]) -> str:
-    """The scene's text with some keys changed; a key that it lacks goes to [sensor]."""
+    """The scene file's text with some keys changed; a key that it lacks is added to [sensor]."""
     lines = SCENE.read_text("utf-8").splitlines()
     left = dict(keys)
     for number, line in enumerate(lines):
@@ -84,7 +84,7 @@ def scene_with(keys: dict[str, str]) -> str:
 
 
 def make_sheet(name: str, cells: list[Cell]) -> Path:
-    """Render and put together one sheet; its path."""
+    """Render and compose one sheet; returns its path."""
     with tempfile.TemporaryDirectory() as folder:
         scenes = Path(folder)
         rows = []
@@ -105,7 +105,7 @@ def make_sheet(name: str, cells: list[Cell]) -> Path:
 
 
 def save_labelled(cells: list[tuple[str, Image.Image]], columns: int, path: Path) -> None:
-    """Pictures of one size side by side, each under its label."""
+    """Save pictures of one size side by side, each under its label."""
     sheet = drawing.grid(batched((drawing.Cell(picture, [label]) for label, picture in cells), columns))
     sheet.save(path, quality=88, optimize=True)
 

@@ -1,4 +1,4 @@
-"""What `mkdocs build` needs to know of these pages, which are written as GitHub shows them."""
+"""Hooks of `mkdocs build`: convert these pages, which are written for GitHub, to Python-Markdown."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ def slug(heading: str, separator: str = "-") -> str:
 
 
 def on_config(config: Any) -> Any:
-    """Pages that mkdocs.yml does not name stand at the end of their folder's section; anchors are GitHub's."""
+    """Add pages that mkdocs.yml does not name to the end of their folder's section; make anchors as GitHub does."""
     config.mdx_configs["toc"]["slugify"] = slug
     for section in config.nav[1:]:
         ((title, pages),) = section.items()
@@ -25,7 +25,7 @@ def on_config(config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
-    """The page as Python-Markdown reads it. A link to a file that the site does not carry keeps its text."""
+    """Convert a page for Python-Markdown. A link to a file that is not on the site is replaced by its text."""
     folder = (DOCS / page.file.src_uri).parent
 
     def kept(match: re.Match[str]) -> str:
@@ -37,7 +37,7 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
 
 
 def indented(markdown: str) -> str:
-    """Lists as Python-Markdown wants them: continuations indented by four, blank lines round paragraphs."""
+    """Indent lists for Python-Markdown: continuation lines by four, with blank lines before lists."""
     lines: list[str] = []
     width, fenced = 0, False
     for line in markdown.splitlines():
@@ -45,7 +45,7 @@ def indented(markdown: str) -> str:
             fenced = not fenced
         marker = re.match(r"(?:\d+\.|[-*]) +", line)
         if marker and not fenced:
-            # A point follows a point at once, but not text outside a list, nor an item of several paragraphs.
+            # No blank line between list items; one before a list, and after an item of several paragraphs.
             if lines and lines[-1].strip() and (not width or "" in lines[-_since_marker(lines) :]):
                 lines.append("")
             width = len(marker[0])
@@ -58,5 +58,5 @@ def indented(markdown: str) -> str:
 
 
 def _since_marker(lines: list[str]) -> int:
-    """How many lines the list item has that they end with."""
+    """Number of lines of the last list item in `lines`."""
     return next((n for n, line in enumerate(reversed(lines), 1) if re.match(r"(?:\d+\.|[-*]) +", line)), len(lines))

@@ -1,6 +1,6 @@
-"""`python -m generator COMMAND`: one module per command, imported only when it is called.
+"""`python -m generator COMMAND`: design, render and inspect pictures of connectors, and build datasets of them.
 
-Exit codes: 0 done, 2 the user's input is wrong, 1 anything else.
+Each command is a module, imported only when it is called. Exit codes: 0 done, 2 wrong input, 1 any other failure.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ import sys
 from blender_scripts.contract.errors import InputError
 
 COMMANDS = {
-    "design": ("generator.doe.design", "a SPEC of factors and levels to a balanced manifest"),
-    "check": ("generator.doe.check", "check a manifest: mistakes, balance, pictures, time"),
-    "preview": ("generator.rendering.preview", "a contact sheet of some rows, rendered fast"),
+    "design": ("generator.doe.design", "make a balanced manifest from a SPEC of factors and levels"),
+    "check": ("generator.doe.check", "check a manifest: mistakes, balance, number of pictures, time"),
+    "preview": ("generator.rendering.preview", "render some rows of a manifest fast, on one contact sheet"),
     "render": ("generator.rendering.render", "render a manifest in worker processes"),
-    "build": ("generator.dataset.build_command", "records to a Hugging Face dataset with its card"),
-    "augment": ("generator.augmenting.augment", "more pictures by a plan: halves, flips, turns, light"),
+    "build": ("generator.dataset.build_command", "make a Hugging Face dataset with a card from a render folder"),
+    "augment": ("generator.augmenting.augment", "make more pictures by a plan: halves, flips, turns, light"),
     "import": (
         "generator.interchange.importing",
-        "labelled photographs to a dataset, alone or mixed with renders",
+        "make a dataset from labelled photographs, alone or mixed with renders",
     ),
-    "export": ("generator.interchange.exporting", "a dataset as COCO, YOLO or an image folder"),
-    "push": ("generator.dataset.push", "a dataset to the Hub, in one commit"),
-    "inspect": ("generator.soart.inspect", "SOARTC: pictures against good ones; no training"),
-    "report": ("generator.reporting.report", "one HTML page on a dataset"),
+    "export": ("generator.interchange.exporting", "write a dataset as COCO, YOLO or an image folder"),
+    "push": ("generator.dataset.push", "upload a dataset to the Hugging Face Hub, in one commit"),
+    "inspect": ("generator.soart.inspect", "compare pictures with good ones (SOARTC), without training"),
+    "report": ("generator.reporting.report", "write one HTML page about a dataset"),
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command."""
+    """Run one command and return its exit code."""
     given = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog="python -m generator", description=__doc__.split("\n", maxsplit=1)[0])
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -42,18 +42,18 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(given)
     try:
         code = int(importlib.import_module(COMMANDS[options.command][0]).run(options))
-        sys.stdout.flush()  # here, where it is noticed that nobody reads on
+        sys.stdout.flush()  # here, so that a closed pipe is caught below
         return code
     except InputError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)
         return 2
     except BrokenPipeError:
-        # Python would flush once more at its end, and complain.
+        # Python flushes once more when it exits, and would print an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        if error.errno is None:  # a library's own, no file's
+        if error.errno is None:  # raised by a library, not about a file
             raise
         place = f"{error.filename}: " if error.filename else ""
         print(

@@ -1,11 +1,10 @@
-"""The answer that Florence-2 gives to `<OD>`: boxes as text, and text as boxes.
+"""Florence-2's answer to the prompt `<OD>`: boxes with labels to text, and back.
 
     NUKENG<loc_120><loc_250><loc_160><loc_333><loc_500><loc_250><loc_540><loc_333>BENDNG<loc_700>...
 
-Boxes stand grouped under their label; groups come in the order of their first box, boxes by the bins of (y1, x1). A
-bin is floor(x * 1000 / W), clamped to 0 to 999 (there is no `<loc_1000>` token); decoding gives the middle of the
-bin in floats, so a round trip moves an edge by at most half a bin: W / 2000 px. An empty answer means that nothing
-was found.
+Boxes are grouped by label and sorted by the bins of (y1, x1); groups have the order of their first box. The bin of x
+is floor(x * 1000 / W), clamped to 0 to 999 (there is no `<loc_1000>` token). Decoding gives the middle of the bin, so
+encoding and decoding move an edge by at most half a bin, W / 2000 px. An empty answer means that no defect was found.
 """
 
 from __future__ import annotations
@@ -23,16 +22,16 @@ Box = tuple[float, float, float, float]
 
 
 def encode(boxes: Sequence[Sequence[float]], labels: Sequence[str], width: int, height: int) -> str:
-    """Boxes and their labels as an `<OD>` answer without `<s>` and `</s>`.
+    """Encode boxes and their labels as an `<OD>` answer, without `<s>` and `</s>`.
 
     Args:
-        boxes: xyxy in px, edge convention; what lies outside of [0, width] x [0, height] is clamped.
+        boxes: xyxy in px, in the edge convention: the picture is [0, width] x [0, height]. Edges outside are clamped.
         labels: one word or phrase per box, without `<`.
-        width, height: of the picture in px.
+        width, height: size of the picture in px.
 
     Raises:
-        ValueError: unequal lengths, an empty picture, a box that is not finite or is inverted, a label that the
-            answer's grammar cannot hold.
+        ValueError: boxes and labels differ in number, the picture is empty, a box is not finite or is inverted, or a
+            label holds `<` or a line break, or is padded with spaces.
     """
     _check_size(width, height)
     if len(boxes) != len(labels):
@@ -54,18 +53,18 @@ def encode(boxes: Sequence[Sequence[float]], labels: Sequence[str], width: int, 
 
 
 def decode(text: str, width: int, height: int) -> tuple[list[Box], list[str]]:
-    """Boxes and labels of an `<OD>` answer, in its order.
+    """Decode an `<OD>` answer into boxes and labels, in the answer's order.
 
     Args:
-        text: the answer without `<s>` and `</s>`; empty for none.
-        width, height: of the picture in px.
+        text: the answer without `<s>` and `</s>`; empty where no defect was found.
+        width, height: size of the picture in px.
 
     Returns:
-        Boxes xyxy in px at the middles of their bins, and as many labels.
+        Boxes xyxy in px, with edges at the middles of their bins, and one label per box.
 
     Raises:
-        ValueError: text that is no such answer: a box without a label, a number of locations that is not a multiple
-            of four, a location beyond the last bin, an inverted box.
+        ValueError: the text is not an `<OD>` answer: a box without a label, a number of locations that is not a
+            multiple of four, a location above 999, or an inverted box.
     """
     _check_size(width, height)
     boxes: list[Box] = []
@@ -91,11 +90,11 @@ def decode(text: str, width: int, height: int) -> tuple[list[Box], list[str]]:
 
 
 def lint(text: str, labels: Collection[str] | None = None) -> list[str]:
-    """Everything about an answer that a parser would trip over, or that `encode` would have written otherwise.
+    """Check an answer: list what a parser would refuse and what `encode` would have written in another way.
 
     Args:
-        text: the answer as it stands in the column.
-        labels: those that there are; None: any.
+        text: the answer as stored in the column `bbox_str`.
+        labels: the labels that are allowed; None: any.
 
     Returns:
         One message per fault, ``character N: expected …, got …``; none for an answer that `encode` wrote.
@@ -107,7 +106,7 @@ def lint(text: str, labels: Collection[str] | None = None) -> list[str]:
         problems.append(f"character {at}: expected {expected}, got {got}")
 
     if text != text.strip() or "\n" in text:
-        wrong(0, "no space or line break round an answer or in it", repr(text[:40]))
+        wrong(0, "no space around the answer and no line break in it", repr(text[:40]))
     for token in _TOKEN.finditer(text):
         location, special, broken, label = token.groups()
         at = token.start()
@@ -119,7 +118,7 @@ def lint(text: str, labels: Collection[str] | None = None) -> list[str]:
                 groups.append(("", at, []))
             groups[-1][2].append(int(location))
         elif special is not None:
-            wrong(at, "no special token, which the tokenizer adds itself", special)
+            wrong(at, "no special token (the tokenizer adds them)", special)
         elif broken is not None:
             wrong(at, "a location such as <loc_12>, and no other '<'", repr(broken[:20]))
         elif label.strip():
@@ -141,7 +140,7 @@ def _lint_label(
     wrong: Callable[[int, str, str], None],
 ) -> None:
     if label != label.strip():
-        wrong(at, "a label without spaces round it", repr(label))
+        wrong(at, "a label without spaces around it", repr(label))
     if ">" in label:
         wrong(at, "a label without '>'", repr(label))
     if labels is not None and label.strip() not in labels:
@@ -152,7 +151,7 @@ def _lint_label(
 
 def _lint_boxes(label: str, at: int, bins: list[int], wrong: Callable[[int, str, str], None]) -> None:
     if not bins:
-        wrong(at, f"boxes behind {label!r}", "none")
+        wrong(at, f"boxes after the label {label!r}", "none")
     elif len(bins) % 4:
         wrong(at, f"four locations per box of {label!r}", f"{len(bins)} locations")
         return
@@ -168,11 +167,11 @@ def _lint_boxes(label: str, at: int, bins: list[int], wrong: Callable[[int, str,
 
 
 def ceiling(box: Sequence[float], width: int, height: int) -> float:
-    """The largest IoU with a box that a perfect answer can reach, its edges being at the middles of their bins.
+    """Return the largest IoU that an answer can reach with a box, since decoded edges are at the middles of bins.
 
     Args:
-        box: xyxy in px, inside of the picture.
-        width, height: of the picture in px.
+        box: xyxy in px, inside the picture.
+        width, height: size of the picture in px.
     """
     x1, y1, x2, y2 = box
     ((u1, v1, u2, v2),), _ = decode(encode([box], ["x"], width, height), width, height)

@@ -1,11 +1,11 @@
-"""`python -m studies`: the study's runs, as many as time allows, and its page from their results.
+"""`python -m studies`: do the runs of the study, and write its page from their results.
 
-    python -m studies --list                            what is done, what is to do, how long it takes
+    python -m studies --list                            finished and open runs, and how long they take
     python -m studies --only ladder --seeds 1 --time 60
-    python -m studies --write                           new results into the table; the page and its figures from it
+    python -m studies --write                           add new results to the table; write the page and its figures
 
-A finished run is never repeated. Renders, datasets, trainings and new results lie in the work folder; kill it when you
-like and repeat the command. Several such commands may run at once on one work folder.
+A finished run is never repeated. The work folder holds renders, datasets, trainings and new results; kill the command
+at any time and repeat it. Several commands may share one work folder at the same time.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ RENDER_S = 0.4  # of one picture, with its dataset row, on two idle cores
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's options."""
+    """The command line parser."""
     p = argparse.ArgumentParser(
         prog="python -m studies",
         description=__doc__.split("\n\n")[0],
@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     what = p.add_mutually_exclusive_group()
-    what.add_argument("--list", action="store_true", help="what is done and what is to do; runs nothing")
+    what.add_argument("--list", action="store_true", help="list finished and open runs; runs nothing")
     what.add_argument(
         "--write",
         action="store_true",
@@ -52,10 +52,10 @@ def parser() -> argparse.ArgumentParser:
         "--only",
         action="append",
         metavar="TOPIC",
-        help="a question's topic or number, or part of a run's name, such as 'views'; may be repeated: any of them",
+        help="only these runs: a question's topic or number, or part of a run's name, such as 'views'; may be repeated",
     )
     p.add_argument("--seeds", type=_whole, default=SEEDS, metavar="N", help=f"seeds 0 to N-1 ({SEEDS})")
-    p.add_argument("--time", type=_minutes, metavar="MIN", help="begin no further run after these minutes")
+    p.add_argument("--time", type=_minutes, metavar="MIN", help="start no further run after this many minutes")
     p.add_argument(
         "--size",
         choices=tuple(SIZES),
@@ -67,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         default=ROOT / "out" / "study",
         metavar="DIR",
-        help="renders, datasets, trainings, new results (out/study)",
+        help="folder of renders, datasets, trainings and new results (out/study)",
     )
     p.add_argument(
         "--results",
@@ -78,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--workers", type=_whole, default=0, help="render and build processes (one per core)")
     p.add_argument("--threads", type=_whole, default=1, help="CPU threads of a training (1)")
-    p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="of the trainings (auto)")
+    p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="device of the trainings (auto)")
     return p
 
 
@@ -99,14 +99,14 @@ def _minutes(text: str) -> float:
 
 
 class InputError(Exception):
-    """A user's mistake, to be told in one line."""
+    """A user's mistake; the message is one line."""
 
 
 def chosen(runs: Sequence[Run], only: Sequence[str] | None) -> list[Run]:
-    """The runs that any word of `only` means: a topic, a question's number, or part of a name.
+    """The runs that match any word of `only`: a topic, a question's number, or part of a run's name.
 
     Raises:
-        InputError: A word that means no run.
+        InputError: A word that matches no run.
     """
     if not only:
         return list(runs)
@@ -126,7 +126,7 @@ def chosen(runs: Sequence[Run], only: Sequence[str] | None) -> list[Run]:
 
 
 def render_seconds(runs: Sequence[Run], execution: Execution) -> dict[str, float]:
-    """Estimate for each design that is not built yet."""
+    """Estimated seconds of rendering for each design that is not built yet, by a label."""
     found = {}
     for design in dict.fromkeys(d for run in runs for r in (run, run.init) if r for d in r.data.designs):
         if not execution.workshop.is_built(design):
@@ -136,7 +136,7 @@ def render_seconds(runs: Sequence[Run], execution: Execution) -> dict[str, float
 
 
 def pictures_of(design: Design) -> int:
-    """How many pictures are rendered for a design; a SPEC's manifest is made for that and not kept."""
+    """Number of pictures to render for a design; makes a SPEC's manifest in memory to count them."""
     from generator.doe.design import design as manifest_of
     from generator.doe.spec_reader import read_spec
 
@@ -150,7 +150,7 @@ def pictures_of(design: Design) -> int:
 
 
 def listing(runs: Sequence[Run], execution: Execution) -> list[str]:
-    """Lines on every run: done, failed when last tried, or to do; what is to be rendered; the estimate."""
+    """Text lines: the state of every run (done, failed, to do), designs to render, and the estimated time."""
     from studies.execution import distinct
 
     lines: list[str] = []
@@ -179,7 +179,7 @@ def say(text: str) -> None:
 
 
 def run_all(runs: Sequence[Run], execution: Execution, minutes: float | None) -> int:
-    """Do what is to do, with a progress bar; returns the exit code."""
+    """Do the runs that are not done, with a progress bar; returns the exit code."""
     from studies.execution import distinct, execute
 
     left = [run for run in distinct(runs) if not execution.is_done(run)]
@@ -207,7 +207,7 @@ def run_all(runs: Sequence[Run], execution: Execution, minutes: float | None) ->
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Run the command; returns its exit code."""
     args = parser().parse_args(argv)
     try:
         if args.write:
@@ -215,7 +215,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             results = Results(args.results, args.work / "results")
             if new := results.fold():
-                print(f"{len(new)} new results: {args.results}")
+                print(f"{len(new)} new results added to {args.results}")
             for line in write(results.documents(), PAGE, ROOT / "docs" / "images"):
                 print(line)
             return 0
@@ -236,5 +236,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what runs is ended as by Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM stops a run as Ctrl-C does
     sys.exit(main())

@@ -1,11 +1,11 @@
-"""Renders and datasets of the study, each made once in the work folder and shared by all runs that need it.
+"""Make the study's renders and datasets, each once in the work folder, shared by all runs that need it.
 
     WORK/designs/<name>-<digest>/manifest_<n>.csv   the rows that are rendered
-    WORK/designs/<name>-<digest>/renders, dataset   as `generator render` and `generator build` made them
+    WORK/designs/<name>-<digest>/renders, dataset   output of `generator render` and `generator build`
     WORK/data/<name>-<digest>                       a dataset of rows of one or several designs
 
-The digest is that of the recipe: another recipe never meets another one's files. Rendering and building go on after
-an interruption; what is whole is marked by a file `done.json`.
+The digest is that of the recipe, so different recipes never share a folder. Rendering and building resume after an
+interruption; a finished folder has a file `done.json`.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from studies.locks import locked
 from studies.run import ROOT, Data, Design, Take, described, design_described, digest, source_text
 
 DONE = "done.json"
-# What says where a row stands among the others; names, parts and seeds do not.
+# Columns by which rows are ordered, after the kinds of their defects.
 FACTORS = ("scene", "housing", "terminal", "camera", "lighting", "marking")
 Command = Callable[[Sequence[str], Path], None]
 Report = Callable[[str], None]
 
 
 class PlanError(Exception):
-    """A recipe that the designs cannot fulfil."""
+    """A dataset recipe that does not fit its designs."""
 
 
 def kinds_of(row: dict[str, str]) -> str:
-    """The kinds of a row's defects, without places and sizes."""
+    """The kinds of a row's defects, without targets and sizes, joined by "+"."""
     return "+".join(sorted({part.partition("@")[0] for part in row.get("defects", "").split(";")}))
 
 
@@ -54,7 +54,7 @@ def every_nth(rows: Sequence[dict[str, str]], count: int) -> list[dict[str, str]
 
 
 def read_rows_of(paths: Sequence[Path]) -> list[dict[str, str]]:
-    """The rows of manifests."""
+    """Read the rows of several manifests."""
     rows: list[dict[str, str]] = []
     for path in paths:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -63,10 +63,10 @@ def read_rows_of(paths: Sequence[Path]) -> list[dict[str, str]]:
 
 
 def taken(rows: Sequence[dict[str, str]], take: Take) -> list[dict[str, str]]:
-    """The rows that `take` asks for.
+    """The rows that a `Take` selects.
 
     Raises:
-        PlanError: There is none.
+        PlanError: It selects none.
     """
     found = [row for row in rows if row["split"] == take.split and take.camera in ("", row["camera"])]
     found = every_nth(every_nth(found, 0)[take.fold :: take.folds], take.count)
@@ -76,13 +76,13 @@ def taken(rows: Sequence[dict[str, str]], take: Take) -> list[dict[str, str]]:
 
 
 class Workshop:
-    """Makes designs and datasets below a work folder.
+    """Renders designs and makes datasets in a work folder.
 
     Args:
-        work: The folder.
-        command: Runs a command (its words after `python`) and keeps what it says in a file; raises where it fails.
-        workers: Render and build processes; 0 leaves it to the commands.
-        report: Gets a line for a person on what takes minutes.
+        work: The work folder.
+        command: Runs a Python command (its arguments) with its output appended to a log file; raises if it fails.
+        workers: Render and build processes; 0: the commands' default.
+        report: Called with a line of text before steps that take minutes.
     """
 
     def __init__(self, work: Path, command: Command, workers: int = 0, report: Report = print) -> None:
@@ -97,10 +97,10 @@ class Workshop:
         return self.work / "data" / f"{data.name}-{digest(described(data))}"
 
     def alone(self, folder: Path, name: str) -> AbstractContextManager[None]:
-        """Hold a folder's lock; where another process has it, say so and wait."""
+        """Hold a folder's lock; if another process has it, report that and wait."""
         return locked(
             folder.with_suffix(".lock"),
-            waiting=lambda: self.report(f"  waiting: {name} is being made by another process"),
+            waiting=lambda: self.report(f"  waiting for another process, which is making {name}"),
         )
 
     def is_built(self, design: Design) -> bool:
@@ -108,7 +108,7 @@ class Workshop:
         return (self.design_folder(design) / DONE).is_file()
 
     def manifests(self, design: Design) -> list[Path]:
-        """The manifests of the rows that a design renders, written where they are not there yet."""
+        """The manifests of the rows to render for a design; missing ones are written."""
         folder = self.design_folder(design)
         folder.mkdir(parents=True, exist_ok=True)
         found = []
@@ -134,19 +134,19 @@ class Workshop:
         return found
 
     def renders(self, design: Design) -> Path:
-        """The rendered folder of a design, made where it is not there."""
+        """The render folder of a design; rendered if missing."""
         self.design(design)
         return self.design_folder(design) / "renders"
 
     def design(self, design: Design) -> Path:
-        """The built dataset of a design, rendered first where it is not there."""
+        """The dataset of a design; rendered and built if missing."""
         folder = self.design_folder(design)
         with self.alone(folder, design.name):
             if not self.is_built(design):
                 log = folder / "log.txt"
                 manifests = self.manifests(design)
                 count = len(read_rows_of(manifests))
-                self.report(f"  rendering {design.name}: {count} pictures (what it says: {log})")
+                self.report(f"  rendering {design.name}: {count} pictures (log: {log})")
                 for manifest in manifests:
                     words = ["-m", "generator", "render", str(manifest), "--out", str(folder / "renders")]
                     self.command([*words, *self.workers], log)
@@ -156,7 +156,7 @@ class Workshop:
         return folder / "dataset"
 
     def data(self, data: Data) -> Path:
-        """The dataset of `data`, made where it is not there, its designs first."""
+        """The folder of a dataset; it and its designs are made if missing."""
         folder = self.data_folder(data)
         built = {design: self.design(design) for design in data.designs}
         with self.alone(folder, data.name):
@@ -172,7 +172,7 @@ class Workshop:
         return folder
 
     def facts(self, data: Data) -> dict[str, Any]:
-        """Hash and rows of a dataset that is there."""
+        """Hash and number of rows by split of a finished dataset."""
         return json.loads((self.data_folder(data) / DONE).read_text("utf-8"))  # type: ignore[no-any-return]
 
     def _select(self, data: Data, built: dict[Design, Path], to: Path) -> None:
@@ -186,21 +186,21 @@ class Workshop:
                 for table in tables_of(built[take.design], take.split, runs, features):
                     writer.add(table.set_column(*_column(table, "split", split)))
             writer.finish()
-        # Trainers ask for the parameters of the NSOART pictures; they are those of the first design.
+        # Trainers need the NSOART parameters; the first design's are used.
         shutil.copyfile(next(iter(built.values())) / NSOART, to / NSOART)
 
     def _improved(self, plain: Path) -> Path:
-        """The dataset with the copies of `generator augment`: each training picture cut, flipped and turned."""
+        """Add the copies of `generator augment` to a dataset: each training picture cropped, flipped and rotated."""
         plan, to, log = plain.with_suffix(".csv"), plain.with_suffix(".more"), plain.with_suffix(".txt")
         shutil.rmtree(to, ignore_errors=True)
         self.command(["-m", "generator", "augment", "plan", str(plain), "-o", str(plan), *self.workers], log)
         with plan.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
-        # The source's rule cuts pictures above 600 px; renders this small are cut because the plan says so.
+        # The source's rule crops pictures above 600 px; for these small renders the plan is edited to crop them too.
         with plan.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
             writer.writeheader()
-            # Only training rows are proposed for anything: validation and test stay as they are.
+            # `augment plan` proposes operations for training rows only; validation and test stay unchanged.
             writer.writerows(row | dict.fromkeys(PROPOSED, "yes") if proposed(row) else row for row in rows)
         words = ["-m", "generator", "augment", "apply", str(plan), "--to", str(to), "--mirror-text"]
         self.command([*words, *self.workers], log)
@@ -227,10 +227,10 @@ def _mark(folder: Path, facts: dict[str, Any]) -> None:
 
 
 def merged_features(all_features: Sequence[Features]) -> Features:
-    """Columns of all, each once; of classes the longer list, whose beginning the shorter one must be.
+    """The columns of all datasets, each once; of two class lists the longer one, which must start with the shorter.
 
     Raises:
-        PlanError: A column differs otherwise.
+        PlanError: A column has different types or class orders.
     """
     merged: dict[str, Any] = {}
     for features in all_features:
@@ -239,20 +239,20 @@ def merged_features(all_features: Sequence[Features]) -> Features:
             if isinstance(kind, ClassLabel) and isinstance(held, ClassLabel):
                 short, long = sorted((kind, held), key=lambda one: len(one.names))
                 if long.names[: len(short.names)] != short.names:
-                    raise PlanError(f"column {name}: expected classes that agree, got {held}, {kind}")
+                    raise PlanError(f"column {name}: expected the same classes in all designs, got {held}, {kind}")
                 merged[name] = long
             elif name == "objects":
-                merged[name] = max(kind, held, key=lambda one: len(str(one)))  # the categories' classes grow alike
+                merged[name] = max(kind, held, key=lambda one: len(str(one)))  # it has the longer class list
             elif held != kind:
                 raise PlanError(f"column {name}: expected one type in all designs, got {held}, {kind}")
     return Features(merged)
 
 
 def tables_of(dataset: Path, split: str, runs: Sequence[str], features: Features) -> Iterator[pa.Table]:
-    """The rows of a built dataset with these names, as tables with the columns of `features`; null where it lacks one.
+    """Read the rows of these runs as tables with the columns of `features`; missing columns are null.
 
     Raises:
-        PlanError: A row is missing.
+        PlanError: A run is missing.
     """
     wanted, found = set(runs), 0
     schema = features.arrow_schema
@@ -284,7 +284,7 @@ def data_hash(dataset: Path) -> str:
 
 
 def rows_by_split(dataset: Path) -> dict[str, int]:
-    """How many rows each split has."""
+    """Number of rows of each split."""
     return {
         split: sum(pq.read_metadata(path).num_rows for path in paths) for split, paths in split_files(dataset).items()
     }

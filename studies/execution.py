@@ -1,7 +1,7 @@
-"""Does one run after the other: finished ones never again, killed ones from where they stood, failed ones told.
+"""Do runs one after the other: finished runs are skipped, killed ones resumed, failures reported.
 
-A run's folder WORK/runs/<key> holds what its commands write; its result is kept by `studies.results`, when all of it is
-there. A killed training goes on with `--resume`, to the bit where the trainer promises that.
+A run's folder WORK/runs/<key> holds the output of its commands; `studies.results` stores its result once it is
+complete. A killed training is resumed with `--resume`, bit-exactly where the trainer promises that.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ SPENT = "spent.json"
 
 
 class CommandFailed(Exception):
-    """A command of a run ended with an error: what it was, and the last that it said."""
+    """A command of a run ended with an error; the message has the command and the last error line of its log."""
 
 
 @dataclass
 class Meter:
-    """Wall and processor seconds of a run's commands, kept in a file over all calls that the run takes."""
+    """Wall and CPU seconds of a run's commands, summed in a JSON file over all calls until the run is finished."""
 
     path: Path
 
@@ -52,10 +52,10 @@ class Meter:
 
 
 def python(words: Sequence[str], log: Path) -> None:
-    """Run a command of this Python in the repository's root; what it says goes to the end of `log`.
+    """Run a command with this Python in the repository's root; its output is appended to `log`.
 
     Raises:
-        CommandFailed: It ends with another code than 0.
+        CommandFailed: Its exit code is not 0.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as file:
@@ -68,32 +68,32 @@ def python(words: Sequence[str], log: Path) -> None:
             stdout=file,
             stderr=subprocess.STDOUT,
             env=environment,
-            close_fds=False,  # it inherits the locks, and nothing else
+            close_fds=False,  # it inherits the locks, the only inheritable files
         )
         try:
             code = process.wait()
         except BaseException:
-            # Ctrl-C reaches the command too; it is given time to end whole.
+            # Ctrl-C reaches the command too; wait until it has ended cleanly.
             process.terminate()
             process.wait()
             raise
     if code:
         lines = [line for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
         last = next((line for line in reversed(lines) if "error" in line.lower()), lines[-1])
-        raise CommandFailed(f"exit code {code} of {' '.join(words[:4])} …: {last.strip()} (all of it: {log})")
+        raise CommandFailed(f"exit code {code} of {' '.join(words[:4])} …: {last.strip()} (log: {log})")
 
 
 class Execution:
-    """Runs with their results.
+    """Does runs and stores their results.
 
     Args:
-        work: Folder of renders, datasets and trainings; not kept in the repository.
-        table: The results that are kept; those of new runs wait below `work`.
-        workers: Render and build processes; 0: as many as cores.
+        work: Folder of renders, datasets, trainings and new results; not in the repository.
+        table: The table of results; new ones stay in `work` until `python -m studies --write`.
+        workers: Render and build processes; 0: one per core.
         threads: CPU threads of a training. With another number a result differs in its last digits.
         device: The trainers' `--device`.
         command: Replaces `python` in tests.
-        report: Gets a line for a person on what begins, fails or is waited for.
+        report: Called with a line of text when a run starts, fails or waits.
     """
 
     def __init__(
@@ -118,20 +118,20 @@ class Execution:
         return self.work / "runs" / run.key
 
     def error_of(self, run: Run) -> str:
-        """Why the run failed when it was last tried; empty where it did not."""
+        """The error of the run's last attempt; empty if it did not fail."""
         path = self.folder(run) / "error.txt"
         return path.read_text("utf-8").strip() if path.is_file() else ""
 
     def do(self, run: Run) -> None:
-        """Bring a run to its end and write its result.
+        """Finish a run and write its result.
 
         Raises:
-            Busy: Another process is at this run.
-            CommandFailed, PlanError, OSError: It failed; the message is kept beside the run as well.
+            Busy: Another process is doing this run.
+            CommandFailed, PlanError, OSError: The run failed; the message is also in its error.txt.
         """
         folder = self.folder(run)
         with locked(folder.with_suffix(".lock"), wait=False):
-            if self.is_done(run):  # meanwhile, by another process
+            if self.is_done(run):  # finished by another process in the meantime
                 return
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "error.txt").unlink(missing_ok=True)
@@ -166,7 +166,7 @@ class Execution:
         self.results.add(document)
 
     def train(self, run: Run) -> Path:
-        """The folder of a run's training, finished; that of the run that it begins with comes first."""
+        """Finish the training of a run, and first that of the run whose weights it starts from; returns its folder."""
         folder = self.folder(run)
         out = folder / "run"
         begin = None
@@ -189,7 +189,7 @@ class Execution:
         return out
 
     def _timed(self, folder: Path, what: str, words: Sequence[str]) -> None:
-        """Run a command, and add its time to the run's even where it is killed."""
+        """Run a command, and add its time to the run's even if it is killed."""
         wall, cpu = time.perf_counter(), _children_cpu()
         try:
             self.command(words, folder / "log.txt")
@@ -211,7 +211,7 @@ class Execution:
                 self._timed(folder, "attention", words)
 
     def _measured(self, folder: Path, data: Path) -> list[str]:
-        """What the commands that measure a training have in common."""
+        """Options that all commands which measure a training share."""
         common = ["--model", str(folder / "run"), "--data", str(data), "--threads", str(self.threads)]
         return [*common, "--device", self.device]
 
@@ -223,7 +223,7 @@ class Execution:
 
     @staticmethod
     def _stages(folder: Path) -> list[Path]:
-        """The stages' weights under the names of their epochs, which the attention's results then carry."""
+        """Copies of the stages' weights, named by epoch: `trainer.attention` names its results after the files."""
         named = folder / "stages"
         named.mkdir(exist_ok=True)
         found = []
@@ -242,14 +242,14 @@ class Execution:
             (folder / "whole").touch()
 
     def _device(self, folder: Path) -> str:
-        """What the training says that it ran on, in its log's first such line."""
+        """The device of the training, cuda or cpu, from the text of its log."""
         log = folder / "log.txt"
         text = log.read_text("utf-8", "replace") if log.is_file() else ""
         return "cuda" if ", cuda" in text or "on cuda" in text else "cpu"
 
 
 def versions() -> dict[str, str]:
-    """Of Python, the packages that a result may depend on, and this repository's commit."""
+    """Versions of Python and of the packages that a result may depend on, and this repository's commit."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -262,7 +262,7 @@ def versions() -> dict[str, str]:
 
 
 def processor() -> str:
-    """The processor's name and how many cores there are."""
+    """The processor's name and its number of cores."""
     name = platform.processor() or platform.machine()
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
@@ -279,7 +279,7 @@ def _children_cpu() -> float:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a call of `execute` came to: runs done, failed with why, and left to a later call or another process."""
+    """The outcome of `execute`: runs done, failed (with the error), and left for a later call or another process."""
 
     done: list[Run]
     failed: list[tuple[Run, str]]
@@ -287,7 +287,7 @@ class Outcome:
 
 
 def distinct(runs: Iterable[Run]) -> list[Run]:
-    """Each key once, in order: questions may share a run."""
+    """The runs without repeated keys, in order: questions may share a run."""
     return list({run.key: run for run in reversed(list(runs))}.values())[::-1]
 
 
@@ -297,15 +297,15 @@ def execute(
     minutes: float | None = None,
     advance: Callable[[float], None] = lambda seconds: None,
 ) -> Outcome:
-    """Do the runs that are not done yet; one that fails does not stop the others.
+    """Do the runs that are not done yet; a failure does not stop the others.
 
-    Several processes may share the work: a run that one is at is left alone by the others.
+    Several processes may share the work: a run that another process is doing is skipped.
 
     Args:
-        execution: Where.
-        runs: Which, in order.
-        minutes: After these no further run is begun.
-        advance: Gets each ended run's estimate in seconds, for a progress bar.
+        execution: Does each run.
+        runs: The runs, in order.
+        minutes: After this time no further run is started; None: no limit.
+        advance: Called with the estimated seconds of each run that has ended, for a progress bar.
     """
     began = time.perf_counter()
     outcome = Outcome([], [], [])
@@ -322,7 +322,7 @@ def execute(
             execution.do(run)
         except Busy:
             outcome.left.append(run)
-            execution.workshop.report(f"{run.name}: another process is at it")
+            execution.workshop.report(f"{run.name}: skipped, as another process is doing it")
         except Exception as error:
             outcome.failed.append((run, f"{type(error).__name__}: {error}"))
             execution.workshop.report(f"FAILED {run.name}: {error}")

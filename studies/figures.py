@@ -1,4 +1,4 @@
-"""The page's figures: one for each question that has results."""
+"""Draw the page's figures, one for each question that has results."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from studies.findings import Value
 
 WIDTH, HEIGHT, DPI = 10.0, 4.2, 90
-# Of the series in turn: curves that lie on each other stay visible.
+# Line styles of the series, so that curves on top of each other stay visible.
 STYLES = ("-", "-", "-", "--", "-.", ":")
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a PNG without the time of writing in it."""
+    """Write a PNG file without a timestamp, so that the same figure gives the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=DPI, metadata={"Software": None})
 
@@ -27,7 +27,7 @@ def _bars(value: Value) -> list[list[float]]:
 
 
 def finish(axes: Any, title: str, chance: float | None = None, **legend: Any) -> None:
-    """What every panel of shares has: an axis from 0 to 1, the line of guessing if there is one, a legend."""
+    """Finish a panel of shares: an axis from 0 to 1, a line at chance level if given, a legend."""
     if chance is not None:
         axes.axhline(chance, color="grey", linestyle=":", label="guessing")
     axes.set(title=title, ylim=(-0.02, 1.04))
@@ -44,7 +44,7 @@ def dots(
     chance: float | None = None,
     **legend: Any,
 ) -> None:
-    """Groups along the axis, a colour for each series; points are means, whiskers the intervals."""
+    """Plot groups along the x axis, with a colour for each series; points are means, whiskers intervals."""
     count = max(1, len(series))
     for index, (name, values) in enumerate(series.items()):
         shift = (index - (count - 1) / 2) * 0.7 / count
@@ -61,7 +61,7 @@ def dots(
 
 
 def named(axes: Any, values: Mapping[str, Value], title: str, chance: float | None = None) -> None:
-    """One point for each name, which stands below it."""
+    """Plot one point with its interval for each name."""
     for index, value in enumerate(values.values()):
         axes.errorbar(index, value.mean, yerr=_bars(value), fmt="o", color=f"C{index % 10}", capsize=3)
     axes.set_xticks(range(len(values)), list(values), rotation=20, ha="right")
@@ -76,7 +76,7 @@ def lines_over(
     y: str,
     chance: float | None = None,
 ) -> None:
-    """For each series its seeds' curves, thin, and where there are several their mean, thick."""
+    """Plot each series' curves, one thin line per seed, and their mean as a thick line."""
     for index, (name, curves) in enumerate(series.items()):
         color = f"C{index % 10}"
         for curve in curves:
@@ -97,7 +97,7 @@ def growing(
     y: str,
     chance: float | None = None,
 ) -> None:
-    """Values over a number on a logarithmic axis, with their intervals."""
+    """Plot values with their intervals over a number on a logarithmic axis."""
     ticks = sorted({number for values in series.values() for number in values})
     for index, (name, values) in enumerate(series.items()):
         numbers = sorted(values)
@@ -119,7 +119,7 @@ def growing(
 
 
 def one_legend(figure: Figure, panels: Sequence[Any]) -> None:
-    """The first panel's legend below all: for panels of the same series, or one that is full of points."""
+    """Replace the panels' legends by the first one's, below all panels."""
     handles, names = panels[0].get_legend_handles_labels()
     for axes in panels:
         if legend := axes.get_legend():

@@ -1,7 +1,7 @@
-"""What the runs' results say, over the seeds: a mean with an interval for each variant and measure.
+"""Summarise the results over seeds: a mean with an interval for each variant and measure.
 
-The interval over seeds is the envelope of the seeds' own 95 % intervals: from the lowest lower end to the highest upper
-end. It covers the choice of test pictures and the spread of the seeds seen; three seeds say no more about others.
+The interval is the envelope of the seeds' own 95 % intervals: from the lowest lower end to the highest upper end. It
+covers the choice of test pictures and the spread of these seeds, but says nothing about other seeds.
 
 Two variants that were measured on the same pictures are compared picture by picture, see `difference`.
 """
@@ -22,9 +22,9 @@ from studies.run import TOPICS, Run
 
 SEEDS_LOOKED_FOR = 20
 DRAWS = 4000
-DECIDING = 3  # trainings on a side; with one the luck of a training is taken for the method in up to a fifth
+DECIDING = 3  # least trainings of a variant; with one, chance decides up to a fifth of the comparisons
 Answers = Mapping[str, Any]
-Scores = tuple[np.ndarray, np.ndarray]  # of the good pictures, of the defective ones
+Scores = tuple[np.ndarray, np.ndarray]  # of the OK pictures, and of the defective ones
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Value:
 class Difference:
     """A measure of one variant minus that of another on the same pictures, with a 95 % interval.
 
-    `seeds` is the smaller number of trainings on a side.
+    `seeds` is the number of trainings of the variant with fewer.
     """
 
     mean: float
@@ -54,7 +54,7 @@ class Difference:
 
     @property
     def decided(self) -> bool:
-        """Whether the interval leaves out zero, with enough trainings on both sides to say so."""
+        """Whether the interval excludes zero and both variants have at least DECIDING trainings."""
         return self.seeds >= DECIDING and (self.low > 0 or self.high < 0)
 
     def __str__(self) -> str:
@@ -63,19 +63,19 @@ class Difference:
 
 
 def difference(one: Sequence[Answers], other: Sequence[Answers], same_models: bool = False) -> Difference | None:
-    """How much better `other` is than `one`: bootstrap over pictures, the same for both, and over the seeds of each.
+    """Balanced accuracy of `other` minus that of `one`, with a bootstrap interval over pictures and seeds.
 
-    Pictures are drawn for both variants at once, so what is hard for both counts for neither; seeds are drawn for each
-    alone, as trainings of equal seed have nothing in common. With one seed on a side the interval says nothing
-    of the luck of that training. Owen, 2007, The pigeonhole bootstrap: rows and columns are drawn independently.
+    The same pictures are drawn for both variants, so that pictures which are hard for both cancel out. Seeds are drawn
+    for each variant separately, as trainings of equal seed have nothing in common; with one seed the interval does not
+    contain the spread of trainings. Owen, 2007, The pigeonhole bootstrap: rows and columns are drawn independently.
 
     Args:
-        one, other: What `measures.answers` kept, by seed.
-        same_models: The same models answered twice, from other pictures of the same parts, say: seeds are drawn for
-            both at once too.
+        one, other: The `measures.answers` of each seed.
+        same_models: Whether the same models gave both answers (from other pictures of the same parts, for example):
+            then the same seeds are drawn for both.
 
     Returns:
-        None where a side has no run.
+        None if a variant has no run.
 
     Raises:
         ValueError: The runs were not measured on the same pictures.
@@ -102,17 +102,17 @@ def difference(one: Sequence[Answers], other: Sequence[Answers], same_models: bo
 
 
 def auroc_difference(one: Sequence[Scores], other: Sequence[Scores], seeds: int | None = None) -> Difference | None:
-    """How much better `other` tells defective pictures from good ones than `one`: AUROC, bootstrap over both.
+    """AUROC of `other` minus that of `one` (defective against OK pictures), with a bootstrap interval.
 
-    Pictures are drawn for both sides at once, the good and the defective each among their own; seeds for each side
-    alone. Where a side tells all of them apart, no draw shows that another picture might be missed.
+    The same pictures are drawn for both variants, OK and defective ones separately; seeds are drawn for each variant
+    separately. The interval is too narrow for a variant with an AUROC of 1: no draw contains a missed picture.
 
     Args:
-        one, other: By training the scores of the same pictures.
-        seeds: How many trainings decide; those of the side with fewer where not said.
+        one, other: The scores of the same pictures, by training.
+        seeds: Number of trainings of the result; None: that of the variant with fewer.
 
     Returns:
-        None where a side has no run.
+        None if a variant has no run.
     """
     if not one or not other:
         return None
@@ -125,14 +125,14 @@ def auroc_difference(one: Sequence[Scores], other: Sequence[Scores], seeds: int 
         chosen = rng.integers(len(side), size=(DRAWS, len(side)))
         areas.append(np.take_along_axis(by_seed, chosen, axis=1).mean(axis=1))
         means.append(np.mean([order.mean() for order in orders]))
-    # Rounded: the same answers twice differ by nothing, not by the last bit of a mean.
+    # Rounded, so that equal answers give a difference of exactly 0.
     low, high = np.quantile(areas[1] - areas[0], [0.025, 0.975]).round(12)
     fewest = min(len(one), len(other)) if seeds is None else seeds
     return Difference(float(means[1] - means[0]), float(low), float(high), fewest)
 
 
 def scores_of(result: Mapping[str, Any], method: str) -> dict[str, Scores]:
-    """By defect the scores of the good pictures and of its own, of what `measures.scores` kept."""
+    """The scores of the OK pictures and of each defect's pictures, by defect, from `measures.scores`."""
     kept = result["scores"]
     values, begin = np.array(kept["by_method"][method]), 0
     parts = {}
@@ -144,7 +144,7 @@ def scores_of(result: Mapping[str, Any], method: str) -> dict[str, Scores]:
 
 
 def areas(by_seed: Sequence[Mapping[str, Scores]]) -> dict[str, Value]:
-    """By defect the AUROC; its interval is Wilson's, each defective picture being a trial."""
+    """AUROC by defect; its interval is Wilson's, with one trial per defective picture."""
     found = {}
     for cell in by_seed[0] if by_seed else ():
         sides = [scores[cell] for scores in by_seed]
@@ -161,7 +161,7 @@ def _labels(answers: Answers, key: str) -> np.ndarray:
 
 
 def _drawn_accuracy(drawn: np.ndarray, right: np.ndarray, classes: Sequence[np.ndarray]) -> np.ndarray:
-    """Balanced accuracy (draws, S) of drawn pictures (draws, N) where `right` (S, N) are each seed's answers."""
+    """Balanced accuracy (draws, S) for picture counts `drawn` (draws, N), from right answers `right` (S, N) by seed."""
     with np.errstate(invalid="ignore"):
         recalls = [drawn[:, some] @ right[:, some].T / drawn[:, some].sum(axis=1)[:, None] for some in classes]
     return np.nanmean(recalls, axis=0)
@@ -169,13 +169,13 @@ def _drawn_accuracy(drawn: np.ndarray, right: np.ndarray, classes: Sequence[np.n
 
 @dataclass(frozen=True)
 class Found:
-    """The results of one question at one size: by variant the finished runs, in the plan's order."""
+    """The finished runs of one question at one size, by variant in the plan's order."""
 
     question: int
     size: str
     planned: int
     variants: dict[str, list[Document]]
-    other: Found | None = None  # what is done of it at another size
+    other: Found | None = None  # the same question at another size
 
     @property
     def done(self) -> int:
@@ -183,7 +183,7 @@ class Found:
 
     @property
     def renderings(self) -> int:
-        """How many versions of one dataset's bytes there are among the runs: another processor renders other ones."""
+        """Largest number of versions of one dataset among the runs: other processors render other bytes."""
         hashes: dict[str, set[str]] = {}
         for documents in self.variants.values():
             for document in documents:
@@ -192,7 +192,7 @@ class Found:
         return max(map(len, hashes.values()), default=0)
 
     def values(self, read: Callable[[Mapping[str, Any]], Mapping[str, Any] | None]) -> dict[str, Value]:
-        """By variant the value of the share, with its `interval`, that `read` finds in a result; none, no entry."""
+        """The value of each variant for the `share` and `interval` that `read` finds in a result, if any."""
         found = {}
         for variant, documents in self.variants.items():
             shares = [read(document["result"]) for document in documents]
@@ -203,7 +203,7 @@ class Found:
     def difference(
         self, one: str, other: str, read: Callable[[Mapping[str, Any]], Answers | None]
     ) -> Difference | None:
-        """How much better the variant `other` is than `one`; `read` finds the answers in a result."""
+        """Balanced accuracy of variant `other` minus that of `one`; `read` finds the answers in a result."""
         before, after = (
             [answers for document in self.variants.get(name, []) if (answers := read(document["result"]))]
             for name in (one, other)
@@ -212,7 +212,7 @@ class Found:
 
 
 def over_seeds(shares: Iterable[Mapping[str, Any]]) -> Value | None:
-    """Mean and envelope of shares with intervals; None of none."""
+    """Mean and envelope of shares with intervals; None if there are none."""
     some = [one for one in shares if one.get("share") is not None]
     if not some:
         return None
@@ -226,7 +226,7 @@ def over_seeds(shares: Iterable[Mapping[str, Any]]) -> Value | None:
 
 
 def findings(documents: Mapping[str, Document]) -> dict[int, Found]:
-    """By question what was found, at the size of which more runs are done."""
+    """The finished runs of each question, at the size with more of them."""
     found: dict[int, list[Found]] = {question: [] for question in TOPICS}
     for size in SIZES:
         runs = all_runs(size, SEEDS_LOOKED_FOR)

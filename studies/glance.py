@@ -1,4 +1,4 @@
-"""What the page says first: a line for each question, from the same results as its section."""
+"""Make the table at the top of the page: one line for each question, from the same results as its section."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ MISSING = "nothing to compare yet"
 WAYS = dict(zip(SUPERVISED, ("boxes", "picture labels alone"), strict=True))
 
 
-def _told(what: str, changes: Mapping[str, Difference | None]) -> str:
-    """`what` with each change that there is; nothing where there is none."""
+def _changes(what: str, changes: Mapping[str, Difference | None]) -> str:
+    """A sentence: `what`, then each known change with the words of its key; empty if no change is known."""
     some = [f"{change} {where}".strip() for where, change in changes.items() if change]
     return f"{what}: {'; '.join(some)}." if some else ""
 
@@ -54,7 +54,7 @@ def _ladder(found: Found) -> list[str]:
         "test_latched": "on a housing never trained",
     }
     changes = {words: found.difference(LADDER[0], LADDER[-1], answered(test)) for test, words in tests.items()}
-    return [_told("All four steps of variety instead of the first alone", changes)]
+    return [_changes("All four steps of variety instead of the first alone", changes)]
 
 
 def _supervision(found: Found) -> list[str]:
@@ -62,15 +62,15 @@ def _supervision(found: Found) -> list[str]:
     nsoart = {f"with {WAYS[way]}": found.difference(f"{way}, RGB", f"{way}, NSOART", test) for way in SUPERVISED}
     boxes = {"": found.difference(f"{SUPERVISED[1]}, RGB", f"{SUPERVISED[0]}, RGB", test)}
     return [
-        _told("NSOART instead of RGB", nsoart),
-        _told("Boxes besides picture labels", boxes),
+        _changes("NSOART instead of RGB", nsoart),
+        _changes("Boxes besides picture labels", boxes),
     ]
 
 
 def _improvement(found: Found) -> list[str]:
     plain, copies, augmented, *_ = [*found.variants, "", "", ""]
     ways = {"Copies": copies, "The trainer's own augmentation": augmented}
-    return [_told(what, {"": found.difference(plain, way, answered("test"))}) for what, way in ways.items()]
+    return [_changes(what, {"": found.difference(plain, way, answered("test"))}) for what, way in ways.items()]
 
 
 def _views(found: Found) -> list[str]:
@@ -83,8 +83,8 @@ def _views(found: Found) -> list[str]:
         if one
     }
     return [
-        _told("Five views instead of the centre", {"": views_change(found, (CENTRE, ONE_VIEW), (FIVE, ALL_VIEWS))}),
-        _told(
+        _changes("Five views instead of the centre", {"": views_change(found, (CENTRE, ONE_VIEW), (FIVE, ALL_VIEWS))}),
+        _changes(
             "One answer for all views (`--views`) instead of the mean of five",
             {"": views_change(found, (FIVE, ALL_VIEWS), (TOGETHER, ALL_VIEWS))},
         ),
@@ -103,14 +103,14 @@ def _pretraining(found: Found) -> list[str]:
             )
             for count in (FEW[0], FEW[-1])
         }
-        lines.append(_told(f"Instead of random weights, for {target}", changes))
+        lines.append(_changes(f"Instead of random weights, for {target}", changes))
     return lines
 
 
 def _attention(found: Found) -> list[str]:
     last = max(found.variants, key=LADDER.index)
-    told = [*stage_means(found.variants[last]).values()][-1]
-    return [f"The map's peak lies on the defect in {told['hit']:.0%} of the NG pictures (last step, last epoch)."]
+    end = [*stage_means(found.variants[last]).values()][-1]
+    return [f"The map's peak lies on the defect in {end['hit']:.0%} of the NG pictures (last step, last epoch)."]
 
 
 def _florence2(found: Found) -> list[str]:
@@ -150,7 +150,7 @@ LINES: dict[int, Callable[[Found], list[str]]] = {
 
 
 def glance(all_found: Mapping[int, Found]) -> str:
-    """The table of all questions; changes are of the balanced accuracy, bold where their interval leaves out zero."""
+    """The table of all questions; changes of the balanced accuracy are bold if their interval excludes zero."""
     rows: list[list[Any]] = []
     for question, found in all_found.items():
         title = f"[{question}. {TITLES[question]}](#{_anchor(f'{question}. {TITLES[question]}')})"
@@ -160,6 +160,6 @@ def glance(all_found: Mapping[int, Found]) -> str:
 
 
 def _anchor(heading: str) -> str:
-    """A heading's anchor as Markdown renderers on the web make it."""
+    """A heading's anchor, as Markdown renderers make it."""
     kept = "".join(c for c in heading.lower() if c.isalnum() or c in " -")
     return kept.replace(" ", "-")

@@ -1,4 +1,4 @@
-"""Locks by which several processes share the study's work."""
+"""File locks, so that several processes can share the study's work."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ class Busy(Exception):
 
 @contextmanager
 def locked(path: Path, wait: bool = True, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Hold a lock against other processes of this machine; it ends with the process, however that ends.
+    """Hold a lock against other processes of this machine; the system releases it when the process ends.
 
-    Commands begun meanwhile inherit it: where the study is killed and a training of it goes on alone, nobody else
-    writes into its folder until it has ended.
+    Child processes inherit the lock: if the study is killed and its training still runs, no other process writes into
+    that folder until the training has ended.
 
     Args:
-        path: The lock's file.
-        wait: Wait for it where another process holds it.
-        waiting: Called before such a wait.
+        path: The lock file.
+        wait: Whether to wait if another process holds the lock.
+        waiting: Called before waiting.
 
     Raises:
-        Busy: Another process holds it, and `wait` is false.
+        Busy: Another process holds the lock, and `wait` is false.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
@@ -35,7 +35,7 @@ def locked(path: Path, wait: bool = True, waiting: Callable[[], None] = lambda: 
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             if not wait:
-                raise Busy(f"another process is at {path.stem}") from error
+                raise Busy(f"another process holds the lock of {path.stem}") from error
             waiting()
             fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -1,4 +1,4 @@
-"""What is kept of a finished run: its numbers with their intervals, from the files that the trainers wrote."""
+"""Extract the result of a finished run, numbers with their intervals, from the files that its commands wrote."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ FLORENCE_KEPT = (
     "false_boxes_per_ok_picture",
 )
 FACTORS = ("position", "kinds", "camera", "housing", "terminal", "marking")
-# Which cameras are asked together about one part.
+# Cameras whose pictures are judged together as one part.
 VIEWS = {
     "centre": ("center",),
     "centre, top, bottom": ("center", "top", "bottom"),
@@ -47,7 +47,7 @@ VIEWS = {
 
 
 def result(run: Run, folder: Path, workshop: Workshop) -> dict[str, Any]:
-    """Everything of a run's folder that tables and figures are made from."""
+    """The numbers from a run's folder that tables and figures are made from."""
     if run.trainer == "soart":
         return {"scores": soart_scores(folder / "detect.json")}
     if run.trainer == "florence2":
@@ -80,7 +80,7 @@ def _csv(path: Path) -> list[dict[str, str]]:
 
 
 def curve(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
-    """The lines of metrics.csv: the columns wanted, and the seconds so far."""
+    """The epochs of metrics.csv: the given columns, and `seconds_so_far` since the start of training."""
     found, spent = [], 0.0
     for row in _csv(path):
         spent += float(row["seconds"])
@@ -97,7 +97,7 @@ def _number(text: str) -> float | str | None:
 
 
 def vit(folder: Path) -> dict[str, Any]:
-    """A ViT's curve, and each split as `trainer.evaluate` measured it."""
+    """A ViT's training curve, and the numbers of `trainer.evaluate` for each split."""
     summary = _json(folder / "run" / "summary.json")
     evaluation = _json(folder / "evaluation" / "evaluation.json")
     splits = {}
@@ -116,9 +116,9 @@ def vit(folder: Path) -> dict[str, Any]:
 
 
 def answers(lines: Sequence[dict[str, str]]) -> dict[str, Any]:
-    """Truth and answer of each picture or part, a digit for each: the number of the class.
+    """The true and the predicted class of each picture or part, one digit each: the class's number.
 
-    With it two runs are compared picture by picture; `of` is a hash of the names and says that both saw the same.
+    They allow a comparison of two runs picture by picture, if both have the same `of`, a hash of the pictures' names.
     """
     classes = sorted({line["truth"] for line in lines} | {line["said"] for line in lines})
     return {
@@ -129,22 +129,22 @@ def answers(lines: Sequence[dict[str, str]]) -> dict[str, Any]:
 
 
 def _hash_of(names: Sequence[str]) -> str:
-    """Says of two runs whether they saw the same pictures or parts, in the same order."""
+    """A short hash of names in order: equal for two runs that were measured on the same pictures or parts."""
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
 
 def by_views(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> dict[str, Any]:
-    """Whole parts judged by the mean probabilities of several views: right classes, right verdicts, by truth.
+    """Judge whole parts by the mean probabilities of several views.
 
-    A run that was trained on several views together has one answer for them, which counts as it is.
+    A run that was trained on several views together has a single answer for them, which is used as it is.
 
     Args:
         said: Lines of predictions.csv of the split `test`.
-        rows: The manifest's, which know each picture's camera and part.
+        rows: Rows of the manifests, with each picture's camera and part.
 
     Returns:
-        By the views' name: parts, right classes and verdicts, and by class of truth the right classes, each with its
-        95 % interval (Clopper and Pearson, a part being a trial).
+        By name of the views: number of parts, share of right classes and of right verdicts, and recall by true class,
+        each share with its 95 % interval (Clopper and Pearson, one trial per part).
     """
     from trainer.core.intervals import share
 
@@ -165,7 +165,7 @@ def by_views(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> 
             some = alone if together is None else [together]
             classes = [key[2:] for key in some[0] if key.startswith("p_") and key != "p_ng"]
             mean = {c: float(np.mean([float(line[f"p_{c}"]) for line in some])) for c in classes}
-            # A part's class is its worst in any view: a picture's own may be OK where the defect is hidden.
+            # A part's class is its worst in any view: in a view that hides the defect it may be OK.
             truth = next((line["truth"] for line in some if line["truth"] != "OK"), "OK")
             judged.append({"run": part, "truth": truth, "said": max(mean, key=lambda c: mean[c])})
         truths = [one["truth"] for one in judged]
@@ -188,7 +188,7 @@ def by_views(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> 
 
 
 def vit_scores(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> dict[str, Any]:
-    """P(NG) of the pictures that the methods without training judge too, see `scores`."""
+    """P(NG) of the pictures that the methods without training judge too, as `scores` returns it."""
     from benchmarks.soart_evaluation import NEGATIVES
 
     cells = {row["run"]: row["cell"] for row in rows if row.get("role") == "judged"}
@@ -199,21 +199,26 @@ def vit_scores(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -
 
 
 def soart_scores(path: Path) -> dict[str, Any]:
-    """Each method's score of each picture, from what `benchmarks.soart_evaluation detect` wrote."""
+    """Each method's score of each picture, from the file of `benchmarks.soart_evaluation detect`."""
     found = [one for one in _json(path) if one["condition"] == "as rendered"]
     judged = [(one["run"], one["cell"]) for one in found]
     return scores(judged, {m: [one["image"][m] for one in found] for m in METHODS})
 
 
 def scores(judged: Sequence[tuple[str, str]], by_method: dict[str, list[float]]) -> dict[str, Any]:
-    """Scores of pictures, the good ones first (cell ""), then cell by cell; higher is worse.
+    """Scores of pictures (higher is worse), for storage.
+
+    Args:
+        judged: Name and cell of each picture: the OK ones first (cell ""), then cell by cell. A cell is a defect at a
+            size.
+        by_method: The scores of each method, in the same order.
 
     Returns:
-        `of`, a hash of the pictures' names in order; `cells`, how many pictures each cell has, in order; `by_method`.
+        `of`, a hash of the pictures' names in order; `cells`, number of pictures of each cell; `by_method`, rounded.
     """
     counts = Counter(cell for _, cell in judged)
     if [cell for cell, count in counts.items() for _ in range(count)] != [cell for _, cell in judged]:
-        raise ValueError("expected the pictures of a cell one after the other")
+        raise ValueError("expected the pictures of each cell next to each other")
     rounded = {name: [float(f"{value:.6g}") for value in values] for name, values in by_method.items()}
     return {
         "of": _hash_of([run for run, _ in judged]),
@@ -223,7 +228,7 @@ def scores(judged: Sequence[tuple[str, str]], by_method: dict[str, list[float]])
 
 
 def florence2(folder: Path) -> dict[str, Any]:
-    """A detection run's curve, and each split of its summary with what training changed and forgot."""
+    """A detection run's training curve, the numbers of each split, changed parameters, and forgetting."""
     summary = _json(folder / "summary.json")
     splits = {}
     for name, report in summary["splits"].items():

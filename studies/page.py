@@ -1,6 +1,6 @@
-"""docs/explanation/results.md and its figures, from the results alone: what stands between the markers is written here.
+"""Write docs/explanation/results.md and its figures from the results: the text between the page's markers.
 
-The text outside of the markers is a person's. A question without results says "not run yet".
+The text outside the markers is written by hand. A question without results gets "not run yet".
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ NOT_RUN = "*Not run yet.*"
 
 
 def marked(text: str, part: int | str, content: str) -> str:
-    """The page with what stands between the markers of a question, or of another part, replaced.
+    """Replace the text between the markers of a question, or of another part, in the page.
 
     Raises:
-        ValueError: The markers are not there exactly once.
+        ValueError: The markers are missing, repeated or in the wrong order.
     """
     begin, end = f"<!-- study {part}: written by --write -->", f"<!-- end of study {part} -->"
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
@@ -32,7 +32,7 @@ def marked(text: str, part: int | str, content: str) -> str:
 
 
 def head_of(found: Found) -> str:
-    """How many of the question's runs are done, on what, and the command."""
+    """The section's first paragraph: number of finished runs, devices, time per run, and the command."""
     documents = [d for some in found.variants.values() for d in some]
     devices = sorted({d["device"] for d in documents})
     minutes = [sum(s for k, s in d["seconds"].items() if k.endswith("_cpu")) / 60 for d in documents]
@@ -46,7 +46,7 @@ def head_of(found: Found) -> str:
 
 
 def section(found: Found, pictures: Path, prefix: str) -> str:
-    """One question's part of the page; its figure is written into `pictures`."""
+    """One question's section of the page; writes its figure into the folder `pictures`."""
     picture = pictures / f"results_{found.question}_{TOPICS[found.question]}.png"
     if not found.done:
         picture.unlink(missing_ok=True)
@@ -59,7 +59,7 @@ def section(found: Found, pictures: Path, prefix: str) -> str:
 
 
 def write(documents: Mapping[str, Document], page: Path, pictures: Path) -> list[str]:
-    """Write the page and its figures from the results by key; returns a line on each question.
+    """Write the page and its figures from the results by key; returns a status line for each question.
 
     Raises:
         ValueError: The page lacks a marker.

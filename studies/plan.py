@@ -1,4 +1,4 @@
-"""The list of the runs: the only place that says what the study trains, on what, and with which options.
+"""The list of the study's runs, with their datasets and options.
 
 `all_runs` makes the runs of the eight questions at one of the `SIZES`.
 """
@@ -12,14 +12,14 @@ from studies.run import Data, Design, Run, Take
 
 @dataclass(frozen=True)
 class Size:
-    """How large the study is.
+    """The size of the study.
 
     Args:
         pictures: Training pictures of one run.
-        epochs: Of one run.
+        epochs: Epochs of one run.
         tests: Test pictures of one design.
-        florence: Epochs of Florence-2.
-        stages: Epochs at which attention is looked at.
+        florence: Epochs of a Florence-2 run.
+        stages: Epochs at which attention is scored.
     """
 
     pictures: int
@@ -32,7 +32,7 @@ class Size:
 SIZES = {
     # At most 15 minutes a run on two cores of an office computer.
     "reduced": Size(504, 16, 180, 8, (8, 10, 12, 14, 16)),
-    # The designs whole: for a graphics card.
+    # All pictures of the designs, for a graphics card.
     "full": Size(1620, 72, 360, 40, (36, 45, 54, 63, 72)),
 }
 SEEDS = 3
@@ -47,8 +47,8 @@ def _vit_seconds(pictures: int, epochs: int, close_ups: float = 0.5, judged: int
 
 
 def _ladder(size: Size) -> tuple[list[Design], list[Data]]:
-    """The ladder's designs, and the four training sets of equal size, each with all the tests."""
-    # The first one's manifest is kept; the others' SPECs make theirs.
+    """The ladder's four designs, and its four datasets: training sets of equal size, each with all the tests."""
+    # The first design's manifest is in the repository; the others are made from their SPECs.
     sources = (
         "ladder_1_shifted.csv",
         "ladder_2_allpins.toml",
@@ -56,7 +56,7 @@ def _ladder(size: Size) -> tuple[list[Design], list[Data]]:
         "ladder_4_housings.toml",
     )
     count = size.pictures
-    # Of the first design as much as a run can take, of the others half.
+    # Training rows to render: as many as the largest share that a dataset takes of the design.
     shares = (count, count // 2, count // 3, count // 4)
     designs = [
         Design(
@@ -91,7 +91,7 @@ def _ladder(size: Size) -> tuple[list[Design], list[Data]]:
 
 
 def _shifted(design: Design, size: Size, pictures: int, improve: bool = False) -> Data:
-    """Some training pictures of the ladder's first design, with its held-out pins as validation and test."""
+    """A dataset of some training pictures of the ladder's first design; validation and test show its held-out pins."""
     return Data(
         f"shifted_{pictures}" + ("_improved" if improve else ""),
         (
@@ -104,7 +104,7 @@ def _shifted(design: Design, size: Size, pictures: int, improve: bool = False) -
 
 
 def all_runs(size_name: str = "reduced", seeds: int = SEEDS) -> list[Run]:
-    """Every run of the study, question by question; the seed is the slowest to change in each."""
+    """Every run of the study, by question and then by seed."""
     size = SIZES[size_name]
     questions = (
         _questions_1_and_6,
@@ -123,12 +123,12 @@ LADDER = ("shifted pins", "+ all pins", "+ mixed terminals", "+ changed housings
 
 
 def _epochs(size: Size, pictures: int) -> int:
-    """As many as show at least 6,000 pictures: few pictures must not mean few steps."""
+    """Number of epochs that shows at least 6,000 pictures, so that few pictures do not mean few steps."""
     return max(size.epochs, 6000 // pictures)
 
 
 def _questions_1_and_6(size: Size, seed: int) -> list[Run]:
-    """Question 6 looks at the same trainings as question 1, at their stages: the same runs."""
+    """The runs of question 1, which are also those of question 6: it scores their attention at each stage."""
     _, steps = _ladder(size)
     options = ("--epochs", str(size.epochs), "--stages", ",".join(map(str, size.stages)))
     found = []
@@ -163,7 +163,7 @@ def _question_3(size: Size, seed: int) -> list[Run]:
     few, epochs = 150, 3 * size.epochs
     plain, improved = _shifted(design, size, few), _shifted(design, size, few, improve=True)
     seconds = _vit_seconds(few, epochs, judged=size.tests)
-    # The copies are five times as many pictures: a fifth of the epochs are as many pictures seen.
+    # With the copies there are five times as many pictures: a fifth of the epochs shows the same number.
     variants = (
         ("as rendered", plain, epochs, ("--no-augment",)),
         ("cut, flipped, turned, trimmed", improved, max(4, epochs // 5), ("--no-augment",)),
@@ -213,12 +213,12 @@ SCRATCH, OWN = "scratch", "own pre-training"
 
 
 def begun(target: str, count: int, start: str) -> str:
-    """What question 5 calls a training on `count` pictures of `target`, begun from `start`."""
+    """The name of question 5's variant: a training on `count` pictures of `target`, started from `start`."""
     return f"{target}, {count}, {start}"
 
 
 def _pretraining(size: Size, seed: int) -> Run:
-    """A model of four connectors that the new one is not among."""
+    """The pre-training on four connectors, without the new one."""
     several = Design("connectors", ("studies/designs/connectors.toml",))
     base = Data("connectors", (("train", (Take(several, "train"),)), ("validation", (Take(several, "validation"),))))
     options = ("--epochs", str(size.epochs))
@@ -229,7 +229,7 @@ def _pretraining(size: Size, seed: int) -> Run:
 def _question_5(size: Size, seed: int) -> list[Run]:
     modes = Design("modes", ("studies/designs/modes.toml",))
     shifted = _ladder(size)[0][0]
-    # The most pictures of the new connector are those of question 2, and its training from scratch is that one.
+    # The largest number of pictures of the new connector is question 2's dataset, with the same training from scratch.
     pictures = {count: size.pictures if 0 <= size.pictures - count < 10 else count for count in FEW}
     own = _pretraining(size, seed)
     found = [own]
@@ -270,15 +270,15 @@ TUNED = {
 
 
 def _question_7(size: Size, seed: int) -> list[Run]:
-    """A tiny Florence-2 from random weights, as no published checkpoint is asked for; then tuned to another housing.
+    """A tiny Florence-2 from random weights, without a published checkpoint; then tuned to another housing.
 
-    The ladder's pictures would take it an hour to learn; small ones of five large pins take it minutes.
+    It learns small pictures of five large pins in minutes; the ladder's pictures would take an hour.
     """
     boxes = Design("boxes", ("studies/designs/boxes.toml",))
     new = Design("boxes_new", ("studies/designs/boxes_new.toml",))
     splits = ("train", "validation", "test")
     known = Data("boxes", tuple((s, (Take(boxes, s),)) for s in splits))
-    # What the tuned ones begin with is asked about the new housing too.
+    # The model that tuning starts from is measured on the new housing too.
     both = Data("boxes_both", (*known.splits, ("test_new", (Take(new, "test"),))))
     other = Data(
         "boxes_new",
@@ -294,7 +294,7 @@ def _question_7(size: Size, seed: int) -> list[Run]:
     epochs = ("--epochs", str(size.florence))
     base = run("RGB", *epochs, data=both)
     found = [base, run("NSOART", *epochs, "--input", "nsoart")]
-    # Half of the pictures carry print: as many are taken of each.
+    # Half of the pictures have print: the same number is taken with and without.
     half = ("--limit", str(pictures // 2), "--epochs", str(2 * size.florence))
     found += [run(f"digits {digits}", *half, "--digits", digits) for digits in DIGITS]
     for name, options in TUNED.items():
@@ -311,7 +311,7 @@ def _question_8(size: Size, seed: int) -> list[Run]:
     station = Design("station", ("studies/designs/station.toml",))
     judged = Design("judged", ("soart_ok.csv", "soart_defects.csv"))
     found = []
-    if seed == 0:  # nothing in it is drawn
+    if seed == 0:  # it has no random element
         data = Data("judged", (("test", (Take(judged, "test"),)),))
         found.append(Run(8, "without training", 0, data, "soart", seconds=900))
     for count in FEW:
@@ -333,7 +333,7 @@ def _question_8(size: Size, seed: int) -> list[Run]:
                 "vit",
                 ("--epochs", str(epochs)),
                 cells=True,
-                rows="all",  # those that show nothing too: the methods without training are asked about them
+                rows="all",  # also pictures that do not show the defect: the methods without training judge them too
                 seconds=_vit_seconds(count, epochs, judged=1000),
             )
         )

@@ -1,9 +1,9 @@
-"""The results of all finished runs: one Parquet table, which is kept, and a file for each run not yet in it.
+"""The results of all finished runs: a Parquet table in the repository, and one JSON file for each run not yet in it.
 
-A process that finishes a run writes WORK/results/<key>.json, whole or not at all, so any number of processes may share
-the work. `fold` adds these files to the table, under a lock. What the table holds stays as it is.
+A process that finishes a run writes WORK/results/<key>.json atomically, so any number of processes may share the
+work. `fold` adds these files to the table, under a lock; it never changes results in the table.
 
-    pandas.read_parquet("studies/results.parquet")      a row per run; COLUMNS says what is JSON
+    pandas.read_parquet("studies/results.parquet")      one row per run; entries of type dict in COLUMNS are JSON
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from studies.locks import locked
 
 TABLE = Path(__file__).resolve().parent / "results.parquet"
-# A result's entries in their order; those of type dict are kept as JSON.
+# The entries of a result in order; those of type dict are stored as JSON.
 COLUMNS: dict[str, type] = {
     "schema": int,
     "key": str,
@@ -38,18 +38,18 @@ Document = dict[str, Any]
 
 
 class ResultError(ValueError):
-    """A file that is not what the study writes."""
+    """A file that the study did not write."""
 
 
 def checked(document: Any, key: str, place: str) -> Document:
-    """The result of a run, if it is one.
+    """Check that `document` is the result of the run `key`, and return it; `place` names its file in messages.
 
     Raises:
-        ResultError: It is not what `Execution` writes of the run `key`; `place` says where it stands.
+        ResultError: It is not a result of this run.
     """
     if not isinstance(document, dict) or list(document) != list(COLUMNS) or document["key"] != key:
         got = f"the entries {', '.join(map(str, document))}" if isinstance(document, dict) else repr(document)
-        raise ResultError(f"{place}: expected the result of a run under its key, {key}, got {got:.200}")
+        raise ResultError(f"{place}: expected the result of run {key}, got {got:.200}")
     for name, kind in COLUMNS.items():
         if type(document[name]) is not kind:
             raise ResultError(f"{place}, {name}: expected {kind.__name__}, got {type(document[name]).__name__}")
@@ -57,15 +57,15 @@ def checked(document: Any, key: str, place: str) -> Document:
 
 
 def read_table(table: Path) -> dict[str, Document]:
-    """The results in a table by key; none where there is no table.
+    """Read the results of a table by key; none if the file does not exist.
 
     Raises:
-        ResultError: It is no table of results.
+        ResultError: The file is not a table of results.
     """
     if not table.exists():
         return {}
     try:
-        # From bytes: by its path the file would be opened twice, and may be replaced between.
+        # Read at once: pyarrow opens a path twice, and the file may be replaced in between.
         rows = pq.read_table(pa.BufferReader(table.read_bytes())).to_pylist()
     except (pa.ArrowInvalid, OSError) as error:
         raise ResultError(f"{table}: expected a Parquet table of results, got {error}") from error
@@ -81,7 +81,7 @@ def read_table(table: Path) -> dict[str, Document]:
 
 
 def write_table(table: Path, documents: Iterable[Document]) -> None:
-    """Write results as a table, sorted by key; the same results make the same bytes."""
+    """Write results as a table, sorted by key; the same results give the same bytes."""
     rows = sorted(documents, key=lambda document: document["key"])
     columns = {
         name: pa.array(
@@ -96,11 +96,11 @@ def write_table(table: Path, documents: Iterable[Document]) -> None:
 
 
 class Results:
-    """The results of finished runs, those in the table and those that wait to be added to it.
+    """The results of finished runs: those in the table, and new ones not yet added to it.
 
     Args:
         table: The Parquet file.
-        waiting: Folder of the JSON files.
+        waiting: Folder of the JSON files of new results.
     """
 
     def __init__(self, table: Path, waiting: Path) -> None:
@@ -112,11 +112,11 @@ class Results:
         return key in self._in_table or self.path(key).is_file()
 
     def path(self, key: str) -> Path:
-        """The file of a run that is not yet in the table."""
+        """The JSON file of a run that is not yet in the table."""
         return self.waiting / f"{key}.json"
 
     def add(self, document: Document) -> None:
-        """Keep the result of a finished run."""
+        """Write the JSON file of a finished run's result."""
         path, text = self.path(document["key"]), json.dumps(document, indent=1, ensure_ascii=False)
         checked(json.loads(text), path.stem, str(path))
         self.waiting.mkdir(parents=True, exist_ok=True)
@@ -128,7 +128,7 @@ class Results:
         """All results by key.
 
         Raises:
-            ResultError: A file is no result of a run.
+            ResultError: A file is not the result of a run.
         """
         found: dict[str, Document] = {}
         for path in sorted(self.waiting.glob("*.json")):
@@ -140,9 +140,9 @@ class Results:
         return {**found, **self._in_table}
 
     def fold(self) -> list[str]:
-        """Add the files to the table; returns the keys that are new in it.
+        """Add the JSON files to the table; returns the keys that are new in it.
 
-        The files stay: another process may have read the table before.
+        The files are kept, as another process may have read the table before and would miss these runs.
         """
         with locked(self.table.with_suffix(".lock")):
             before = read_table(self.table)

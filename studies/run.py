@@ -1,7 +1,7 @@
-"""What a run of the study is: designs that are rendered, data that take rows of them, a training, and its key.
+"""The classes of the study: `Design`, `Data` and `Run`, and the key of a run.
 
-A `Design` is rendered and built once. A `Data` takes rows of designs into the splits of a dataset. A `Run` trains on
-one `Data`, and is measured on its splits. The runs themselves are listed in `studies.plan`.
+A `Design` is rendered and built once. A `Data` is a dataset whose splits take rows of designs. A `Run` trains on one
+`Data` and is measured on its splits. `studies.plan` lists the runs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,14 @@ VERSION = 2
 
 @dataclass(frozen=True)
 class Design:
-    """Manifests, or SPECs that make them, and how many rows at most of each split are rendered (all where not said)."""
+    """Manifests to render, or SPECs that make them.
+
+    Args:
+        name: Name of its folder.
+        sources: Manifests (.csv) or SPECs (.toml), relative to the repository.
+        rows: Largest number of rows to render, by split; a split that is not named is rendered whole.
+        build: Options of `generator build`.
+    """
 
     name: str
     sources: tuple[str, ...]
@@ -31,10 +38,10 @@ class Design:
 
 @dataclass(frozen=True)
 class Take:
-    """Some rows of a design's split: at most `count` (0: all) of fold `fold` of `folds`, of one camera if said.
+    """Some rows of a design's split: at most `count` (0: all) of fold `fold` of `folds`, of one camera if given.
 
-    A design's rows are put in the order of their classes and factor levels, and every n-th is taken: so a part has
-    the whole's balance, and different folds share no row.
+    Rows are sorted by kinds of defect and factor levels, and every n-th is taken, so that the selection is balanced
+    like the whole, and different folds share no row.
     """
 
     design: Design
@@ -47,7 +54,7 @@ class Take:
 
 @dataclass(frozen=True)
 class Data:
-    """A dataset: by split the rows that it takes; `improve` adds the copies of `generator augment` to training."""
+    """A dataset: the rows taken for each split; `improve` adds copies by `generator augment` to the training split."""
 
     name: str
     splits: tuple[tuple[str, tuple[Take, ...]], ...]
@@ -55,33 +62,33 @@ class Data:
 
     @property
     def designs(self) -> tuple[Design, ...]:
-        """The designs that it needs, each once."""
+        """The designs of its rows, each once."""
         return tuple(dict.fromkeys(take.design for _, takes in self.splits for take in takes))
 
     def rows(self, split: str) -> int:
-        """How many rows a split has where its takes say it; 0 where one of them takes all."""
+        """Number of rows of a split; 0 (unknown) if one of its takes has no `count`."""
         counts = [take.count for name, takes in self.splits if name == split for take in takes]
         return 0 if 0 in counts else sum(counts)
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training with what is measured afterwards.
+    """One training and its measurements.
 
     Args:
         question: 1 to 8.
-        variant: What differs from the question's other runs.
-        seed: Of the training.
-        data: What it trains on and is measured on.
+        variant: Name of the variant within the question.
+        seed: Seed of the training.
+        data: Dataset for training and measurement.
         trainer: `vit`, `florence2` or `soart` (no training).
-        options: The trainer's, without folders, seed, threads and device.
-        init: A run whose weights it begins with.
+        options: Options of the trainer, except folders, seed, threads and device.
+        init: The run whose weights the training starts from; None: random weights.
         attention: Splits on which attention is scored at each stage.
         parts: Also judge whole parts by all their views.
-        cells: Also keep the scores of each defect's pictures and of the good ones.
-        originals: Data whose training pictures it is also measured on: how well it knows what it has learned from.
-        rows: Which rows count in the measurement.
-        seconds: Estimate on one idle core.
+        cells: Also keep the scores of the OK pictures and of each defect's pictures.
+        originals: Dataset whose training pictures are measured too, to show overfitting.
+        rows: `--rows` of `trainer.evaluate`.
+        seconds: Estimated time on one idle core.
     """
 
     question: int
@@ -104,7 +111,7 @@ class Run:
 
     @property
     def config(self) -> dict[str, Any]:
-        """What its result depends on: neither what it is called nor what it is expected to take."""
+        """All settings that the result depends on: without names and estimated time."""
         found = asdict(replace(self, init=None, originals=None, question=0, variant="", seconds=0.0))
         for label in ("question", "variant", "seconds", "originals"):
             found.pop(label)
@@ -117,13 +124,13 @@ class Run:
 
     @cached_property
     def key(self) -> str:
-        """Hash of the config: runs of the same key are one run."""
+        """Hash of the config: runs with the same key are the same run."""
         text = json.dumps(self.config, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def described(data: Data) -> dict[str, Any]:
-    """A dataset's recipe with the hashes of the designs' sources: another manifest or SPEC is another dataset."""
+    """A dataset's recipe for hashing, with the hashes of its designs' manifests and SPECs."""
     return {
         "splits": {
             split: [{**asdict(take), "design": design_described(take.design)} for take in takes]
@@ -134,13 +141,13 @@ def described(data: Data) -> dict[str, Any]:
 
 
 def design_described(design: Design) -> dict[str, Any]:
-    """A design's sources by file name with their hashes, its rows and build options; where they lie does not count."""
+    """A design's recipe for hashing: hashes of its sources by file name (not folder), its rows and build options."""
     sources = {Path(name).name: _source_hash(ROOT / name) for name in design.sources}
     return {"sources": sources, "rows": [list(pair) for pair in design.rows], "build": list(design.build)}
 
 
 def source_text(name: str) -> str:
-    """A design's source: a SPEC or a manifest in the repository, or a manifest that `benchmarks.soart_plan` makes."""
+    """Text of a design's source: a SPEC or manifest in the repository, or a manifest from `benchmarks.soart_plan`."""
     path = ROOT / name
     return path.read_text("utf-8-sig") if path.is_file() else manifest_text(Path(name).stem)
 
@@ -152,7 +159,7 @@ def _source_hash(path: Path) -> str:
 
 
 def digest(recipe: Any) -> str:
-    """Short hash of what `described` or `design_described` returned: the name of a folder."""
+    """Short hash of a recipe from `described` or `design_described`, for a folder's name."""
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:10]
 
 

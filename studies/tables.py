@@ -1,4 +1,4 @@
-"""Tables of the page."""
+"""Markdown tables of the page."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from studies.run import TOPICS
 
 
 def command(found: Found) -> str:
-    """What runs the question at that size."""
+    """The command that does the question's runs at that size."""
     size = "" if found.size == "reduced" else f" --size {found.size}"
     return f"python -m studies --only {TOPICS[found.question]}{size}"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table; without the column "seeds" where all rows have as many: the question's first line says it."""
+    """A Markdown table, without the column "seeds" if it is constant: the section's first line has the number."""
     kept = [i for i, name in enumerate(header) if name != "seeds" or len({str(row[i]) for row in rows}) > 1]
     header, rows = [header[i] for i in kept], [[row[i] for i in kept] for row in rows]
     lines = [f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
@@ -24,14 +24,14 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def seeds(found: Found) -> str:
-    """How many trainings each variant has."""
+    """The number of trainings of each variant, as text."""
     counts = sorted({len(documents) for documents in found.variants.values()})
     number = "–".join(map(str, counts[:: max(1, len(counts) - 1)]))
     return f"{number} seed{'s' * (number != '1')} each"
 
 
 def seeds_of(values: Iterable[Value | Difference | None]) -> str:
-    """The number of seeds of some values; from the fewest to the most where it differs."""
+    """The number of seeds of some values, as text; fewest–most if it differs."""
     counts = sorted({value.seeds for value in values if value})
     return "–".join(map(str, [counts[0], counts[-1]] if len(counts) > 1 else counts))
 
@@ -53,6 +53,6 @@ def beyond(
         for title, read in columns.items()
         if (change := found.difference(one, other, read))
     }
-    told = [f"{name} {change}" for name, change in changes.items() if change.decided]
-    of = f"Other changes whose interval excludes zero: {len(told)} of {len(changes)}"
-    return [f"{of}{', ' * bool(told)}{'; '.join(told)}."] * bool(changes)
+    listed = [f"{name} {change}" for name, change in changes.items() if change.decided]
+    of = f"Other changes whose interval excludes zero: {len(listed)} of {len(changes)}"
+    return [f"{of}{', ' * bool(listed)}{'; '.join(listed)}."] * bool(changes)

@@ -1,4 +1,4 @@
-"""What may import what, and what may not be written anywhere: the rules that ruff cannot say.
+"""Rules of the code that ruff cannot check: allowed imports, lengths, and text that must not occur.
 
 Third-party packages are allowed where pyproject.toml declares them, so the allow-lists below name extras.
 """
@@ -17,8 +17,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("blender_scripts", "generator", "trainer", "studies")
 
-# What each package may import of the project, lowest floor first. A package may always import itself; a name with a
-# dot more allows that module or package only. Rule: downward only.
+# Packages and modules of the project that each package may import, from the lowest package up. A package may always
+# import itself, and never one above it.
 CONTRACT, GEOMETRY, KINDS, MANIFEST, SCENE = (
     f"blender_scripts.{name}" for name in ("contract", "geometry", "kinds", "manifest", "scene")
 )
@@ -63,7 +63,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "studies": {"studies", "benchmarks", "generator", "trainer", "blender_scripts"},
 }
-# What else may be imported beside the standard library: packages of Blender's Python, or extras of pyproject.toml.
+# Allowed besides the standard library: these packages of Blender's Python, or the packages of these extras.
 BLENDER_PYTHON = {"numpy", "bpy", "mathutils", "bpy_extras", "_cycles"}
 OUTSIDE = {
     **dict.fromkeys((CONTRACT, KINDS, MANIFEST), frozenset()),
@@ -78,9 +78,9 @@ OUTSIDE = {
 }
 # Longest path of imports within one package, in modules.
 LONGEST_CHAIN = 8
-# Limits outside of tests, and what is over them for a reason.
+# Most lines of a function or module outside tests; TOO_LONG has the exceptions, each with its reason.
 LONGEST_FUNCTION, LONGEST_MODULE = 60, 450
-# Of all text files together.
+# Most lines of all text files together.
 MOST_LINES = 80_000
 TOO_LONG: dict[str, str] = {}
 
@@ -112,12 +112,12 @@ def is_module(dotted: str) -> bool:
 
 
 def imports(tree: ast.AST, module: str) -> Iterator[tuple[int, str]]:
-    """Line and dotted name of every module that the code of `module` imports, wherever the import stands."""
+    """Line and dotted name of every import in the code of `module`, at top level or inside functions."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            # A package's own code counts its dots from inside the package.
+            # In a package's __init__.py one dot means the package itself.
             up = node.level - (ROOT / Path(*module.split("."))).is_dir()
             package = module.split(".")[: -up or None] if node.level else []
             base = ".".join([*package, *([node.module] if node.module else [])])
@@ -128,7 +128,7 @@ def imports(tree: ast.AST, module: str) -> Iterator[tuple[int, str]]:
 
 
 def room(module: str, rooms: Mapping[str, object]) -> str | None:
-    """The longest of `rooms` that `module` is in."""
+    """The longest name in `rooms` that is `module` or a package that contains it."""
     parts = module.split(".")
     names = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
     return next((name for name in names if name in rooms), None)
@@ -139,13 +139,13 @@ def is_within(module: str, place: str) -> bool:
 
 
 def may_import(module: str, target: str) -> bool:
-    """The allow-list: whether the project's `module` may import `target`."""
+    """Whether the allow-lists permit the project's `module` to import `target`."""
     top = target.split(".")[0]
     if top in sys.stdlib_module_names:
         return True
     if top in (*FOLDERS, "benchmarks"):
         package = room(module, MAY_IMPORT)
-        # Package docstrings are nobody's room.
+        # A package's own __init__.py, which holds a docstring only, has no entry.
         if package is None:
             return False
         own = is_within(target, package) and room(target, MAY_IMPORT) == package
@@ -240,7 +240,7 @@ def test_every_import_is_on_the_allow_list():
 
 
 def import_graph(folder: str) -> dict[str, set[str]]:
-    """Imports among the modules of one folder, wherever in the code they stand."""
+    """Imports among the modules of one folder, at top level or inside functions."""
     modules = {module_name(path): path for path in sources(folder)}
     return {
         module: {
@@ -261,7 +261,7 @@ def test_no_module_imports_itself_by_way_of_others(folder):
 
 
 def longest_chain(graph: Mapping[str, set[str]]) -> list[str]:
-    """The longest path of an acyclic graph, from the top module down."""
+    """The longest path of an acyclic import graph, from the top module down."""
     chains: dict[str, list[str]] = {}
     for module in TopologicalSorter(graph).static_order():
         below = max((chains[name] for name in graph.get(module, ())), key=len, default=[])
@@ -295,7 +295,7 @@ def test_functions_and_modules_fit_a_head():
 
 
 def test_one_module_draws_on_pictures():
-    """Besides it, only what makes training pictures: with letters of the source on them, and of plain shapes."""
+    """Other modules may draw only to make training pictures: letters as in the source, and plain shapes."""
     drawn = {
         module_name(path)
         for path in sources("generator", "trainer", "studies", "docs")
@@ -329,7 +329,7 @@ UNREPEATABLE_MODULES = {"uuid", "secrets"}
 
 
 def not_repeatable(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Line and name of what makes two runs differ: global or unseeded generators, the wall clock, uuid, hash()."""
+    """Line and name of calls that make two runs differ: global or unseeded generators, the wall clock, uuid, hash()."""
     names: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -441,7 +441,7 @@ def test_files_are_named_after_one_thing():
     assert not named_so
 
 
-# Written in pieces, so that this file does not contain what it looks for.
+# Written in pieces, so that this file does not contain the forbidden text itself.
 REGISTRY_HOSTS = [
     rf"\b{name}\.{domain}\b"
     for name, domain in [

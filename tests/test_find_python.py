@@ -1,4 +1,4 @@
-"""`.ci/find_python` takes a candidate because it runs and is the right version, not because of its name."""
+"""`.ci/find_python` accepts a candidate that runs and has the right version, whatever its name."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 WANTED = (ROOT / ".python-version").read_text().strip()
 REFUSES = "#!/bin/sh\necho 'version not installed' >&2\nexit 127\n"
-# Answers to `-c CODE VERSION` as a Python of another version does.
+# A shell script that answers `-c CODE VERSION` like a Python of another version.
 TOO_OLD = "#!/bin/sh\nexit 1\n"
 BASE = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
 RUNS = f'#!/bin/sh\nexec "{BASE}" "$@"\n'
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif("{}.{}".format(*sys.version_info) != WANTED, rea
 
 @pytest.fixture
 def machine(tmp_path):
-    """A checkout with .ci on a machine whose PATH holds dirname, cat and id, and what a test adds."""
+    """A checkout with .ci, and a PATH with dirname, cat, id and the programs that a test adds."""
     (tmp_path / "checkout").mkdir()
     shutil.copytree(ROOT / ".ci", tmp_path / "checkout" / ".ci")
     shutil.copy(ROOT / ".python-version", tmp_path / "checkout")
@@ -99,7 +99,7 @@ def test_a_wrong_choice_is_an_error_and_nothing_else_is_taken(machine):
 
 
 def test_the_last_resort_is_uv_installing_one(machine):
-    """With no 3.13 anywhere, uv (here already fetched) installs it and is then asked for it."""
+    """Without any Python 3.13, uv (here already installed) installs it, and its path is then taken from uv."""
     executable(machine / "bin" / "python3", TOO_OLD)
     installed = machine / "installed"
     executable(

@@ -1,4 +1,4 @@
-"""The pins and the declared dependencies agree, and what a wheel installs renders."""
+"""The pinned versions match the declared dependencies, and the files of an installed wheel can render."""
 
 import os
 import re
@@ -50,7 +50,7 @@ def test_all_installs_every_extra():
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that holds what the project's wheel installs, and nothing else of the project."""
+    """A folder with the files that the project's wheel installs, and no other files of the project."""
     folder = tmp_path_factory.mktemp("installed")
     source = tmp_path_factory.mktemp("source") / "pinsight"
     names = subprocess.run(

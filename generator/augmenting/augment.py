@@ -1,10 +1,10 @@
-"""`python -m generator augment`: more pictures from those there are, by a plan that a person edits.
+"""`python -m generator augment`: make more pictures of a folder or a dataset, by a plan that a person can edit.
 
     python -m generator augment plan photos -o plan.csv
     python -m generator augment apply plan.csv --to more
 
-The plan has one line per picture, yes or no per operation: `cut` (left and right halves), `reverse` (left-right flip),
-`plus90` (a turn by 90 degrees), and on request `light` and `warp`. Both take a folder of pictures or a built dataset.
+The plan has one line per picture, with yes or no per operation: `cut` (left and right halves), `reverse` (left-right
+flip), `plus90` (turn by 90 degrees), and optionally `light` and `warp`. Both steps take a folder or a dataset.
 """
 
 from __future__ import annotations
@@ -22,24 +22,26 @@ from generator.io.source_code import SCENES
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
-    plan = steps.add_parser("plan", help="propose what to do with each picture, as CSV")
+    plan = steps.add_parser("plan", help="write a plan: the proposed operations for each picture, as CSV")
     plan.add_argument("folder", type=Path, metavar="FOLDER", help="folder of pictures, or a dataset")
     plan.add_argument("-o", "--output", type=Path, required=True, metavar="PLAN", help="the CSV file to write")
-    plan.add_argument("--light", action="store_true", help="add a copy of each picture in another light")
-    plan.add_argument("--warp", action="store_true", help="add a copy, turned, zoomed and shifted a little")
+    plan.add_argument("--light", action="store_true", help="add a copy of each picture with changed light")
+    plan.add_argument(
+        "--warp", action="store_true", help="add a copy of each picture, slightly turned, zoomed, shifted"
+    )
     plan.add_argument(
         "--skip-broken",
         action="store_true",
-        help="leave out pictures that cannot be read, in place of refusing",
+        help="leave out pictures that cannot be read instead of stopping with an error",
     )
     apply = steps.add_parser("apply", help="make the copies that a plan asks for")
-    apply.add_argument("plan", type=Path, metavar="PLAN", help="the CSV file")
+    apply.add_argument("plan", type=Path, metavar="PLAN", help="the CSV file of the plan")
     apply.add_argument("--to", type=Path, required=True, metavar="OUT", help="folder or dataset to make")
-    apply.add_argument("--folder", type=Path, help="where the pictures are, in place of the plan's own word")
-    apply.add_argument("--seed", type=int, default=0, metavar="N", help="of all draws (default: 0)")
-    apply.add_argument("--no-trim", action="store_true", help="cut no edges off at random")
+    apply.add_argument("--folder", type=Path, help="folder of the pictures, instead of the one in the plan")
+    apply.add_argument("--seed", type=int, default=0, metavar="N", help="seed of all random choices (default: 0)")
+    apply.add_argument("--no-trim", action="store_true", help="do not trim the edges of copies at random")
     apply.add_argument("--only-copies", action="store_true", help="leave the originals out of OUT")
-    apply.add_argument("--mirror-text", action="store_true", help="of a dataset: mirror pictures with print too")
+    apply.add_argument("--mirror-text", action="store_true", help="also mirror pictures with print (datasets)")
     apply.add_argument("--sheet", type=Path, metavar="FILE", help="before/after sheet (default: OUT_before_after.jpg)")
     apply.add_argument(
         "--scenes",
@@ -49,11 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of the scene files, for a dataset without connectors.json (default: this repository's)",
     )
     for step in (plan, apply):
-        step.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
+        step.add_argument("--workers", type=int, metavar="N", help="number of processes (default: one per core)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Plan or apply; 2 where a picture could not be read."""
+    """Write or apply a plan."""
     if args.workers is not None and not 1 <= args.workers <= 1024:
         raise InputError(f"--workers: expected 1 to 1024, got {args.workers}")
     return _plan(args) if args.step == "plan" else _apply(args)
@@ -66,15 +68,15 @@ def _plan(args: argparse.Namespace) -> int:
     more = tuple(name for name in ("light", "warp") if getattr(args, name))
     plan, problems = plan_folder(args.folder, more, args.workers)
     if problems and not args.skip_broken:
-        raise InputError([*problems, f"{len(problems)} pictures: mend or remove them, or give --skip-broken"])
+        raise InputError([*problems, f"{len(problems)} pictures: correct or remove them, or give --skip-broken"])
     if not plan.lines:
         raise InputError([*problems, f"{args.folder}: expected pictures that can be read, got none"])
     write_plan(plan, args.output)
     for problem in problems:
         sys.stderr.write(f"left out: {problem}\n")
     counts = Counter(name for line in plan.lines for name in line.operations)
-    told = ", ".join(f"{name} {count}" for name, count in counts.items()) or "nothing to do"
-    sys.stdout.write(f"{len(plan.lines)} pictures in {args.output}: {told}\n")
+    operations = ", ".join(f"{name} {count}" for name, count in counts.items()) or "nothing to do"
+    sys.stdout.write(f"{len(plan.lines)} pictures in {args.output}: {operations}\n")
     return 0
 
 
@@ -98,15 +100,15 @@ def _apply(args: argparse.Namespace) -> int:
         for why, count in sorted(done.skipped.items()):
             sys.stderr.write(f"{count} copies not made: {why}\n")
         sys.stdout.write(
-            f"{done.rows} rows in {args.to}, {done.copies} of them copies; {done.became_ok} of these are OK, as "
-            f"nothing of a defect remains\n{sheet}: before and after\n"
+            f"{done.rows} rows in {args.to}, {done.copies} of them copies; {done.became_ok} copies became OK, since "
+            f"no part of a defect remains in them\n{sheet}: before and after\n"
         )
         return 0
     made = apply_to_folder(plan, args.to, sheet, options)
     for problem in made.problems:
         sys.stderr.write(f"{problem}\n")
-    kept = f", {made.kept} were there already" if made.kept else ""
+    kept = f", {made.kept} already there" if made.kept else ""
     sys.stdout.write(f"{made.written} files written into {args.to}{kept}\n{sheet}: before and after\n")
     if made.problems:
-        raise InputError(f"{len(made.problems)} of {made.pictures} pictures could not be used; the others are done")
+        raise InputError(f"{len(made.problems)} of {made.pictures} pictures are faulty; the others are done")
     return 0

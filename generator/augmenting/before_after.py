@@ -1,4 +1,4 @@
-"""Before and after: originals at the left, each followed by its copies, on one sheet."""
+"""Make the before-and-after sheet of an augmentation: originals at the left, each followed by its copies."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _CELL = 300, 220
 
 @dataclass
 class Sheet:
-    """Collects some pictures of each folder and operation while they go by."""
+    """Collects the first few pictures of each folder and list of operations, while all are processed in turn."""
 
     lines: list[list[Cell]] = field(default_factory=list)
     seen: Counter[tuple[str, tuple[str, ...]]] = field(default_factory=Counter)
 
     def wants(self, group: str, operations: Sequence[str]) -> bool:
-        """Whether there is room for one more of this group with these operations; it is then counted."""
+        """Whether the sheet has room for one more picture of this group with these operations; if so, counts it."""
         key = group, tuple(operations)
         if not operations or len(self.lines) >= LINES or self.seen[key] >= _PER_KIND:
             return False
@@ -32,13 +32,13 @@ class Sheet:
         return True
 
     def add(self, pictures: Sequence[tuple[str, Image.Image, Sequence[Box]]]) -> None:
-        """An original and its copies, each with its name and boxes."""
+        """Add a line: an original and its copies, each as (name, picture, boxes)."""
         self.lines.append(
             [Cell(draw_boxes(picture, boxes, fit(picture.size, _CELL)), [name]) for name, picture, boxes in pictures]
         )
 
     def save(self, path: Path) -> None:
-        """Draw the sheet; without a line there is none."""
+        """Draw the sheet and write it as JPEG; writes nothing if no line was added."""
         if self.lines:
             path.parent.mkdir(parents=True, exist_ok=True)
             grid(self.lines).save(path, quality=90)

@@ -1,9 +1,9 @@
-"""The camera of a moved picture: what projects the copy's measures onto the copy's points.
+"""The camera of an augmented copy, which projects the copy's measures onto the copy's points.
 
-A pixel move u' = A u + t and a camera u = K d(n) + c (n: normalised coordinates, y downwards; d: OpenCV's distortion)
-give u' = A K d(n) + A c + t. That is a camera with focal lengths of its own where A K = K' R, with K' diagonal and R a
-turn or a flip of the image plane: radial distortion does not see R, the tangential one turns with it as the vector
-(p2, p1) does. Otherwise pixels are sheared, and no fx, fy, cx, cy says that: None.
+A motion of pixels u' = A u + t and a camera u = K d(n) + c (n: normalised coordinates, y downwards; d: OpenCV's
+distortion) give u' = A K d(n) + A c + t. This is a camera if A K = K' R, with K' diagonal and R a turn or a flip of the
+image plane: R leaves radial distortion unchanged and turns tangential distortion like the vector (p2, p1). Otherwise
+pixels are sheared, which fx, fy, cx, cy cannot express; the camera is then None.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ import numpy as np
 from generator.augmenting.transforms import Move
 from generator.dataset.rows import CameraRow
 
-# Of the two rows of A K: cosine of their angle, against a right one.
+# Largest cosine of the angle between the two rows of A K that still counts as a right angle.
 _SQUARE = 1e-9
 
 
 def moved_camera(camera: CameraRow | None, move: Move, world: np.ndarray | None) -> CameraRow | None:
-    """The camera of the moved picture; None where there is none of the form fx, fy, cx, cy.
+    """Return the camera of a copy; None if fx, fy, cx, cy cannot express it.
 
     Args:
-        camera: of the original.
-        move: what was done to its pixels.
-        world: (4, 4) from the original's world to the copy's, mm: where a point of the part is according to the
-            copy's addresses and measures; None where they say no such place.
+        camera: camera of the original.
+        move: motion of its pixels.
+        world: (4, 4) from the original's world to the copy's, mm, as the copy's addresses and measures define it; None
+            if they define none.
     """
     if camera is None or world is None:
         return None
@@ -33,13 +33,13 @@ def moved_camera(camera: CameraRow | None, move: Move, world: np.ndarray | None)
     scaled = linear @ np.diag([camera.fx, camera.fy])
     focal = np.linalg.norm(scaled, axis=1)
     plane = scaled / focal[:, None]
-    # A world that is mirrored wants a picture that is: a camera's matrix is a motion.
+    # Either both world and picture are mirrored or none: a camera's matrix has determinant 1.
     if abs(plane[0] @ plane[1]) > _SQUARE or np.linalg.det(plane) * np.linalg.det(world[:3, :3]) <= 0:
         return None
     (cx, cy) = linear @ [camera.cx, camera.cy] + [c, f]
     k1, k2, p1, p2, k3 = camera.distortion
     p2, p1 = plane @ [p2, p1]
-    # The camera's own Y is up, the plane's down.
+    # Y is up in the camera's frame, down in the image plane.
     axes = np.eye(4)
     axes[:2, :2] = plane * [[1, -1], [-1, 1]]
     matrix = world @ np.array(camera.matrix_world) @ axes.T

@@ -1,7 +1,7 @@
-"""The rows of a dataset's copies: what a plan's operations make of one row.
+"""Make the augmented copies of one dataset row.
 
-Mirrored print is a false print: a picture with print, or of which nobody said that it has none, is mirrored only where
-the user asks. Where only the class of a picture is known and it is NG, nothing is cut off it, as the defect could go.
+Mirrored print would be wrong: a picture with print, or for which it is not known, is mirrored only with --mirror-text.
+An NG picture without boxes is not cut, trimmed or warped, since its defect might be cut away.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ Columns = dict[str, Any]
 
 @dataclass(frozen=True)
 class Rules:
-    """How the rows of a dataset are copied.
+    """What holds for all copies of a dataset's rows.
 
     Attributes:
         scenes: folder of the scene files, for datasets without connectors.json.
-        drawings: the positions that the dataset's connectors.json has, by scene.
-        options: of the command.
-        settings: of the dataset's card.
+        drawings: nominal positions from the dataset's connectors.json, by scene.
+        options: options of the command.
+        settings: settings in the dataset's card.
         parameters: contents of nsoart.json.
-        extras: the user's own columns.
-        masks: whether the dataset has masks.
+        extras: names of the user's own columns.
+        masks: whether the dataset has instance masks.
     """
 
     scenes: Path
@@ -56,13 +56,13 @@ class Rules:
 
 
 def copies_of(stored: Mapping[str, Any], asked: Sequence[str], rules: Rules, skipped: Counter[str]) -> list[Columns]:
-    """The copies of a row, as Arrow stores them.
+    """Make the copies of a row, as Arrow stores them.
 
     Args:
-        stored: the row, with its pictures.
-        asked: the plan's operations.
-        rules: how.
-        skipped: counts the copies that are not made, by reason.
+        stored: the row with its pictures, as stored.
+        asked: operations in the plan.
+        rules: what holds for all copies.
+        skipped: counter of the copies that are not made, by reason; updated here.
     """
     if not asked:
         return []
@@ -76,7 +76,7 @@ def copies_of(stored: Mapping[str, Any], asked: Sequence[str], rules: Rules, ski
     found = []
     for copy in copies(operations, picture.size, rules.options.seed, run, trim):
         if rules.parameters and min(copy.move.out) < rules.parameters["window"]:
-            skipped[f"{copy.name}: smaller than a window of NSOART"] += 1
+            skipped[f"{copy.name}: the copy would be smaller than a window of NSOART"] += 1
             continue
         moved_mask = None if mask is None else copy.move.pixels(mask, nearest=True)
         made = copied_row(row, copy, mask, moved_mask, rules)
@@ -85,7 +85,7 @@ def copies_of(stored: Mapping[str, Any], asked: Sequence[str], rules: Rules, ski
 
 
 def _known(row: PictureRow, settings: Settings) -> PictureRow:
-    """The row with what an older dataset says elsewhere: numbers of objects, and a render's tolerance in its card."""
+    """Complete the row of an older dataset: number its objects, and take a render's tolerance from the card."""
     tolerance = row.tolerance
     if tolerance is None and row.synthetic:
         tolerance = settings.tolerance.get(row.manifest["scene"] or "")
@@ -98,33 +98,33 @@ def _known(row: PictureRow, settings: Settings) -> PictureRow:
 def _allowed(
     row: PictureRow, operations: Sequence[str], options: Options, skipped: Counter[str]
 ) -> tuple[list[str], bool]:
-    """The operations that make no false label, and whether edges may be trimmed."""
+    """Return the operations that give correct labels, and whether edges may be trimmed."""
     allowed = list(operations)
     marking = row.manifest["marking"]
     if "reverse" in allowed and marking != "none" and not options.mirror_text:
         allowed.remove("reverse")
-        why = "its print would be a false one" if marking else "it is not known whether it has print"
+        why = "the print would be mirrored" if marking else "it is not known whether the picture has print"
         skipped[f"reverse: {why} (--mirror-text mirrors it)"] += 1
     if row.objects is not None or row.label == OK:
         return allowed, options.trim
     for name in ("cut", "warp"):
         if name in allowed:
             allowed.remove(name)
-            skipped[f"{name}: it is not known where the defect is"] += 1
+            skipped[f"{name}: the defect's box is not known"] += 1
     return allowed, False
 
 
 def copied_row(
     row: PictureRow, copy: Copy, mask: np.ndarray | None, moved_mask: np.ndarray | None, rules: Rules
 ) -> PictureRow:
-    """The row of a copy.
+    """Make the row of a copy.
 
     Args:
-        row: the original.
-        copy: what to do.
-        mask: instance indices (H, W) of the original, or None.
-        moved_mask: the mask of the copy.
-        rules: of the dataset.
+        row: row of the original.
+        copy: the copy to make.
+        mask: instance mask (H, W) of the original; None: none.
+        moved_mask: instance mask of the copy.
+        rules: what holds for all copies.
     """
     manifest = dict(row.manifest)
     world: np.ndarray | None = np.eye(4)

@@ -1,4 +1,4 @@
-"""The copies that a plan's operations make of one picture."""
+"""List the copies of one picture that a plan's operations ask for."""
 
 from __future__ import annotations
 
@@ -32,10 +32,13 @@ _MOVES = {"left": left_half, "right": right_half, "reverse": mirrored, "plus90":
 
 @dataclass(frozen=True)
 class Copy:
-    """One copy: what it is called, how pixels move, whether its light is drawn anew, and what its places are called.
+    """One copy of a picture.
 
     Attributes:
-        naming: REVERSE or TURN where the names of places change.
+        name: suffix of its file or run name.
+        move: motion of the pixels.
+        relight: random generator for a change of light; None: no change.
+        naming: REVERSE or TURN if addresses change; else None.
     """
 
     name: str
@@ -44,20 +47,20 @@ class Copy:
     naming: str | None = None
 
     def pixels(self, pixels: np.ndarray) -> np.ndarray:
-        """The copy's pixels."""
+        """Compute the copy's pixels from the original's, (H, W) or (H, W, channels)."""
         moved = self.move.pixels(pixels)
         return moved if self.relight is None else relit(moved, self.relight)
 
 
 def copies(operations: Sequence[str], size: tuple[int, int], seed: int, file: str, trim: bool = True) -> Iterator[Copy]:
-    """The copies of one picture; the same for the same seed and name, whatever else is in the plan.
+    """Yield the copies of one picture; they depend only on these arguments, not on the rest of the plan.
 
     Args:
-        operations: of the plan's line.
-        size: (W, H) px.
-        seed: of all draws.
-        file: the picture's name in the plan.
-        trim: cut edges off at random.
+        operations: operations in the picture's line of the plan.
+        size: (W, H) of the picture in px.
+        seed: seed of all random choices.
+        file: name of the picture in the plan.
+        trim: trim the edges at random.
     """
     for operation in operations:
         for name in COPIES[operation]:

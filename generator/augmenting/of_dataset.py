@@ -1,7 +1,7 @@
-"""A plan applied to a built dataset: copies with boxes, points, masks, addresses and classes that fit their pixels.
+"""Apply a plan to a dataset: boxes, points, masks, addresses and classes of the copies follow their pixels.
 
-Copies stand behind their original, in its split. Rows are read and written in chunks, in as many processes as there are
-cores; chunks that are ready are found again when an interrupted run is repeated.
+Copies follow their original, in the same split. Rows are read and written in chunks, in one process per core; if the
+command is interrupted and repeated, it reuses the chunks that are ready.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from generator.io.source_code import code_sha256
 
 @dataclass(frozen=True)
 class Job:
-    """What a process must know: the dataset, how its rows are copied, and where results go; key: of the first two."""
+    """What every process needs; `key`: SHA-256 of the dataset's state and the rules."""
 
     dataset: Path
     rules: Rules
@@ -56,7 +56,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Consecutive rows of a split, from number `first` on, by what is to be made of each."""
+    """Consecutive rows of a split, from row number `first` on; `operations`: those of each row."""
 
     split: str
     first: int
@@ -69,12 +69,12 @@ class Chunk:
 
 @dataclass
 class Augmented:
-    """What came of it.
+    """Numbers of an augmented dataset.
 
     Attributes:
-        rows, copies: how many rows there are now, and how many of them are copies.
-        skipped: copies that were not made, by reason.
-        became_ok: copies that are OK, as nothing of their original's defects remains.
+        rows, copies: number of rows, and of copies among them.
+        skipped: number of copies that were not made, by reason.
+        became_ok: number of OK copies of NG originals: no part of a defect remains in them.
     """
 
     rows: int = 0
@@ -84,17 +84,17 @@ class Augmented:
 
 
 def apply_to_dataset(plan: Plan, to: Path, sheet: Path, scenes: Path, options: Options) -> Augmented:
-    """Write a dataset of a dataset's rows and the copies that a plan asks for.
+    """Write a dataset with the rows of another one and the copies that a plan asks for.
 
     Args:
-        plan: of a dataset; `folder` is the dataset.
-        to: the dataset to make; may replace another of ours.
+        plan: plan of a dataset; its `folder` is the dataset.
+        to: folder of the new dataset; a Pinsight dataset there is replaced.
         sheet: file of the before/after sheet.
-        scenes: folder of the scene files, which say where a part's places are if the dataset does not.
-        options: how.
+        scenes: folder of the scene files, for nominal positions if the dataset has no connectors.json.
+        options: options of the command.
 
     Raises:
-        InputError: no dataset, rows that it does not have, a place that holds something else.
+        InputError: `folder` is not a Pinsight dataset, the plan does not fit its rows, or `to` may not be replaced.
     """
     columns, extras, other, masks = dataset_columns(plan.folder)
     if note := missing_note(plan.folder, columns):
@@ -110,7 +110,7 @@ def apply_to_dataset(plan: Plan, to: Path, sheet: Path, scenes: Path, options: O
         job = Job(plan.folder, rules, writer.spool, _key(plan.folder, rules))
         _write(job, _chunks(plan, runs), writer, done, drawn)
         if not done.rows:
-            raise InputError(f"{plan.folder}: expected at least one copy without its original, got none")
+            raise InputError(f"{plan.folder}: expected at least one copy to write, got none (with --only-copies)")
         done.copies = sum(origins["copies"] for origins in writer.origins.values())
         made = {"seed": options.seed, "trim": options.trim, "mirrored_text": options.mirror_text}
         text = make_derived_card(
@@ -129,11 +129,11 @@ def apply_to_dataset(plan: Plan, to: Path, sheet: Path, scenes: Path, options: O
 
 
 def _key(dataset: Path, rules: Rules) -> str:
-    """SHA-256 of all that a chunk's result depends on, but its place in the dataset."""
-    told = {**asdict(rules), "scenes": str(rules.scenes.resolve()), "dataset": str(dataset.resolve())}
+    """Return the SHA-256 of all that a chunk's result depends on, except its position in the dataset."""
+    settings = {**asdict(rules), "scenes": str(rules.scenes.resolve()), "dataset": str(dataset.resolve())}
     files = [path for paths in split_files(dataset).values() for path in paths]
     stats = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]
-    return hashlib.sha256(json.dumps([told, stats, code_sha256()], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([settings, stats, code_sha256()], sort_keys=True).encode()).hexdigest()
 
 
 def _chunks(plan: Plan, runs: Mapping[str, Sequence[str]]) -> list[Chunk]:
@@ -162,7 +162,7 @@ def _write(job: Job, chunks: list[Chunk], writer: DatasetWriter, done: Augmented
 
 
 def _draw(table: pa.Table, groups: list[int], drawn: Sheet) -> None:
-    """Offer each original with its copies to the sheet; groups: how many rows they are together."""
+    """Offer each original with its copies to the sheet; `groups`: number of rows of each original with its copies."""
     rows = table.select(["label", "augmentation"]).to_pylist()
     end = 0
     for length in groups:
@@ -179,7 +179,7 @@ def _drawn(table: pa.Table, at: int) -> tuple[str, Image.Image, list[Box]]:
 
 
 def _augment_chunk(chunk: Chunk, job: Job) -> Kept:
-    """The rows of a chunk with their copies, kept in the spool under the chunk's name."""
+    """Make the copies of a chunk's rows, and keep rows and copies in the spool under the chunk's name."""
     key = hashlib.sha256(f"{job.key} {chunk}".encode()).hexdigest()
     if (kept := job.spool.find(chunk.name, key)) is not None:
         return kept
@@ -203,7 +203,7 @@ def _augment_chunk(chunk: Chunk, job: Job) -> Kept:
 
 
 def _check_rows(plan: Plan) -> dict[str, list[str]]:
-    """The runs of each split, in order; raises where the plan does not fit them."""
+    """Return the runs of each split, in order. Raises InputError if the plan does not fit them."""
     runs: dict[str, list[str]] = {}
     rows = {}
     for split, paths in split_files(plan.folder).items():
@@ -219,18 +219,21 @@ def _check_rows(plan: Plan) -> dict[str, list[str]]:
 def _row_problem(line: Line, rows: Mapping[str, Mapping[str, Any]]) -> str:
     row = rows.get(line.file)
     if row is None:
-        return f"{line.file}: expected a row of the dataset, got none of this name"
+        return f"{line.file}: expected the run of a row of the dataset, got an unknown one"
     if (row["width"], row["height"]) != (line.width, line.height):
         return (
             f"{line.file}: expected {line.width} x {line.height} px as in the plan, got {row['width']} x "
             f"{row['height']}: plan again"
         )
     if line.operations and row.get("original"):
-        return f"{line.file}: expected no for all of a copy, got {', '.join(line.operations)}: plan its original"
+        return (
+            f"{line.file}: expected no operation for a row that is a copy, got {', '.join(line.operations)}: use its "
+            "original"
+        )
     for operation in line.operations:
         for name in COPIES[operation]:
             if f"{line.file}_{name}" in rows:
-                return f"{line.file} {operation}: expected no row {line.file}_{name} yet, got one"
+                return f"{line.file} {operation}: expected {line.file}_{name} as a new run, got an existing one"
     return ""
 
 
@@ -240,12 +243,12 @@ def _text(path: Path) -> str:
 
 def _how(plan: Plan, options: Options, done: Augmented) -> list[str]:
     asked = Counter(name for line in plan.lines for name in line.operations)
-    told = ", ".join(f"{name} {count}" for name, count in asked.items()) or "nothing"
+    operations = ", ".join(f"{name} {count}" for name, count in asked.items()) or "nothing"
     trim = "each with a random trim" if options.trim else "without trims"
     paragraphs = [
-        f"Made from the dataset `{plan.folder.resolve().name}` by a plan ({told}), {trim}, seed {options.seed}. "
-        "Boxes, points, masks, cameras, addresses, measures, azimuths and views moved with the pixels; a picture is OK "
-        f"where nothing of a defect remains, which happened {done.became_ok} times."
+        f"Made from the dataset `{plan.folder.resolve().name}` by a plan ({operations}), {trim}, seed {options.seed}. "
+        "Boxes, points, masks, cameras, addresses, measures, azimuths and views follow the pixels. A copy of an NG "
+        f"picture is OK if no part of a defect remains in it, which happened {done.became_ok} times."
     ]
     if done.skipped:
         paragraphs.append(

@@ -1,7 +1,7 @@
-"""A plan applied to a folder of pictures: copies in class folders like the originals', in as many processes as cores.
+"""Apply a plan to a folder of pictures: write copies to the same subfolders, in one process per core.
 
-Each file appears whole or not at all. What is there from an interrupted run with the same plan's settings is kept
-where it is newer than its original. A picture that cannot be read stops no other: it is named at the end.
+Files are written atomically. If the command was interrupted and is repeated with the same plan and options, files that
+are newer than their original are kept. Pictures that cannot be read are reported at the end; all others are copied.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _CHUNK = 16
 
 @dataclass
 class Done:
-    """What came of it."""
+    """Numbers of pictures processed, files written and files kept, and one message per faulty picture."""
 
     pictures: int = 0
     written: int = 0
@@ -42,16 +42,16 @@ class Done:
 
 
 def apply_to_folder(plan: Plan, to: Path, sheet: Path, options: Options) -> Done:
-    """Write the copies of a plan's pictures.
+    """Write the copies that a plan of a folder asks for.
 
     Args:
-        plan: of a folder of pictures.
-        to: the folder to write into; new, empty, or left by an interrupted run.
+        plan: plan of a folder of pictures.
+        to: folder to write into; new, empty, or left by an interrupted command with the same plan and options.
         sheet: file of the before/after sheet.
-        options: how.
+        options: options of the command.
 
     Raises:
-        InputError: the folders lie in each other, `to` holds something else, two files would have one name.
+        InputError: one folder contains the other, `to` holds other files, or two files would have the same name.
     """
     check_place(plan.folder, to)
     names = _names(plan)
@@ -112,8 +112,8 @@ def _apply_line(line: Line, folder: Path, to: Path, name: str, options: Options)
     for path in (*targets.values(), *([to / line.file] if options.originals else [])):
         if len(os.fsencode(path.name)) > LONGEST_NAME:
             raise InputError(
-                f"{line.file}: expected a shorter name, got one that makes {path.name} longer than {LONGEST_NAME} "
-                "bytes: rename it"
+                f"{line.file}: expected a shorter name, got one whose copy {path.name} is longer than {LONGEST_NAME} "
+                "bytes: rename the file"
             )
     wanted = {copy: path for copy, path in targets.items() if not is_there(path)}
     original = to / line.file
@@ -150,7 +150,7 @@ def _targets(line: Line, to: Path, name: str) -> dict[str, Path]:
 
 
 def _names(plan: Plan) -> dict[str, str]:
-    """What each picture's copies begin with: its name without suffix, or with it where two differ in it only."""
+    """Return the stem of each picture's copies: its name, without suffix unless two names differ only in that."""
     stems = Counter(str(PurePosixPath(line.file).with_suffix("")) for line in plan.lines)
     names = {}
     for line in plan.lines:
@@ -164,8 +164,8 @@ def _names(plan: Plan) -> dict[str, str]:
             other = taken.setdefault(target.as_posix(), line.file)
             if other != line.file:
                 problems.append(
-                    f"{line.file}: expected a name of its own for its copy {target.as_posix()}, got that of "
-                    f"{other}: rename one"
+                    f"{line.file}: expected a unique name for its copy {target.as_posix()}, got a name that {other} "
+                    "has or needs: rename one"
                 )
     if problems:
         raise InputError(problems)
@@ -173,10 +173,10 @@ def _names(plan: Plan) -> dict[str, str]:
 
 
 def check_place(folder: Path, to: Path) -> None:
-    """Refuse to write among the originals.
+    """Refuse an output folder that contains the originals, or lies among them.
 
     Raises:
-        InputError: one of the two folders lies in the other.
+        InputError: one of the two folders contains the other.
     """
     inner, outer = folder.resolve(), to.resolve()
     if outer == inner or outer.is_relative_to(inner) or inner.is_relative_to(outer):
@@ -199,7 +199,7 @@ def _claim(to: Path, settings: Mapping[str, Any]) -> None:
 
 
 def _other(found: str | None, settings: Mapping[str, Any]) -> str:
-    """What a folder holds that is not this command's."""
+    """Describe a folder that this command may not write into, from the settings file found in it."""
     try:
         made = json.loads(found or "")
         differing = [
@@ -208,7 +208,7 @@ def _other(found: str | None, settings: Mapping[str, Any]) -> str:
             if made[key] != value
         ]
     except (ValueError, KeyError, TypeError):
-        return "one with other files"
+        return "one with other files in it"
     return f"one that was made with {', '.join(differing)}"
 
 
@@ -218,7 +218,7 @@ def _draw_sheet(plan: Plan, to: Path, names: dict[str, str], path: Path, options
         targets = _targets(line, to, names[line.file])
         if not sheet.wants(PurePosixPath(line.file).parent.as_posix(), line.operations):
             continue
-        if not targets or not all(map(os.path.isfile, targets.values())):  # one may have too long a name
+        if not targets or not all(map(os.path.isfile, targets.values())):  # a copy may have failed
             continue
         files = {line.file: plan.folder / line.file, **targets}
         sheet.add([(name, open_upright(file, file.name), ()) for name, file in files.items()])

@@ -1,12 +1,12 @@
-"""What the places of a part are called when its picture is flipped or turned: addresses, cameras, azimuths, measures.
+"""Rename addresses, cameras, azimuths and measures when a picture is flipped or turned.
 
-An address says where a pin stands in the picture of the centre camera: the row from the top, the position from the
-left, round a circle clockwise from the key. So it changes with the picture. A turned part is the same part: its pins
-keep their cavity labels. A mirrored part is another part, whose pins have the labels of the places where they stand.
+An address is the place of a pin in the picture of the centre camera: row from the top and position from the left, or
+on a circle clockwise from the key. So it changes with the picture. A turned part is the same part: its pins keep their
+cavity labels. A mirrored part is another part: its pins get the labels of the cavities where they now are.
 
-What has a direction in the world (dx and dy, azimuths, the side that a camera looks from) moves as the addresses do:
-mirrored in X; turned by 90 degrees about Z; not at all on a circle that is turned, whose addresses are counted from
-the key and whose world therefore turns with it. Only the camera rolls there.
+Directions in the world (dx and dy, azimuths, the side of the camera) change as the addresses do: mirrored in X, or
+turned by 90 degrees about Z. On a circle that is turned they do not change, since its addresses are counted from the
+key and its world turns with it; only the camera rolls.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ import numpy as np
 REVERSE, TURN = "reverse", "plus90"
 _SIDES = {"right": (1, 0), "top": (0, 1), "left": (-1, 0), "bottom": (0, -1)}
 _ADDRESS = re.compile(r"r(\d+)c(\d+)")
-# Two places in a drawing closer than this are the same.
+# Two places on a drawing closer than this are the same.
 _SAME_MM = 0.02
-# So near must a place be to its namesake's on the drawing for measures from it to be projected.
+# A renamed place has to be this close to the place of its new address on the drawing; else the copy has no camera.
 _EXACT_MM = 0.001
 
 Axes = tuple[tuple[int, int], tuple[int, int]]
@@ -35,15 +35,15 @@ _AS_BEFORE: Axes = ((1, 0), (0, 1))
 
 @dataclass(frozen=True)
 class Naming:
-    """New names of a part's places.
+    """The new addresses of a part's positions, and what follows from them.
 
     Attributes:
         operation: REVERSE or TURN.
-        addresses: new address by old one; None where the part has no place there.
-        cavities: cavity label by address, before; of a mirrored part.
-        axes: (2, 2) what the renaming does to X and Y of the world.
-        shift_mm: (x, y) by which places then fall on those that the drawing has for their new addresses; None where
-            they do not: a 3 x 9 grid that is turned is 9 x 3, and there is no drawing of that.
+        addresses: new address by old address; None where it is not known.
+        cavities: cavity label by address on the original part; used for mirrored parts.
+        axes: (2, 2) matrix that the operation applies to X and Y of the world.
+        shift_mm: (x, y) to add after `axes`, so that positions fall on those of their new addresses on the drawing;
+            None if they do not: a turned 3 x 9 grid is 9 x 3, which has no drawing.
     """
 
     operation: str
@@ -54,7 +54,7 @@ class Naming:
 
     @property
     def world(self) -> np.ndarray | None:
-        """(4, 4) from the world before to that of the new addresses, mm; None where no drawing has them."""
+        """(4, 4) from the original's world to that of the new addresses, mm; None if no drawing has them."""
         if self.shift_mm is None:
             return None
         matrix = np.eye(4)
@@ -62,19 +62,19 @@ class Naming:
         return matrix
 
     def direction(self, x: float, y: float) -> tuple[float, float]:
-        """Where a direction in the world, such as dx and dy, points afterwards."""
+        """Transform a direction in the world, such as (dx, dy)."""
         (a, b), (c, d) = self.axes
-        return a * x + b * y + 0.0, c * x + d * y + 0.0  # + 0.0: no minus before a zero
+        return a * x + b * y + 0.0, c * x + d * y + 0.0  # + 0.0 turns -0.0 into 0.0
 
     def address(self, address: str | None) -> str | None:
-        """The new address: of a pin, of two joined by a hyphen, or None where it is not known."""
+        """Return the new address of a pin, or of two joined by a hyphen; None where it is not known."""
         if not address:
             return address
         found = [self.addresses.get(part) for part in address.split("-")]
         return None if None in found else "-".join(part for part in found if part)
 
     def cavity(self, address: str | None, cavity: str | None) -> str | None:
-        """The cavity label of what stood at an address."""
+        """Return the new cavity label of the object at an old address; None where it is not known."""
         if self.operation == TURN or not address:
             return cavity
         moved = self.address(address)
@@ -82,14 +82,14 @@ class Naming:
         return None if None in found else "-".join(label for label in found if label)
 
     def camera(self, camera: str | None) -> str | None:
-        """The view that the picture now is; looking straight it stays what it was."""
+        """Return the name of the copy's view; views from the centre keep theirs."""
         if camera not in _SIDES:
             return camera
         there = self.direction(*_SIDES[camera])
         return next(name for name, side in _SIDES.items() if side == there)
 
     def defects(self, defects: str | None) -> str | None:
-        """The defects' text with targets, azimuths and places as they now are; None where a target has no address."""
+        """Rewrite a manifest's defects with new targets, azimuths and places; None if a target has no new address."""
         if not defects:
             return defects
         texts = []
@@ -106,13 +106,13 @@ class Naming:
         return ";".join(texts)
 
     def _moved(self, given: Mapping[str, str]) -> dict[str, str]:
-        """Those of a defect's parameters that have a direction."""
+        """Return the new values of a defect's parameters that have a direction or place."""
         moved = {}
         if "azimuth_deg" in given:
             cosine, sine = self.direction(1, 0)  # of azimuth 0
-            way = -1.0 if self.operation == REVERSE else 1.0
+            sense = -1.0 if self.operation == REVERSE else 1.0
             zero = math.degrees(math.atan2(sine, cosine))
-            moved["azimuth_deg"] = (zero + way * float(given["azimuth_deg"])) % 360.0
+            moved["azimuth_deg"] = (zero + sense * float(given["azimuth_deg"])) % 360.0
         if "x_mm" in given:
             x, y = self.direction(float(given["x_mm"]), float(given["y_mm"]))
             along, up = self.shift_mm or (0.0, 0.0)
@@ -121,7 +121,7 @@ class Naming:
 
 
 class Place(Protocol):
-    """A position as a drawing has it: of a scene file, or of a dataset's connectors.json."""
+    """A position on a drawing: of a scene file, or of a dataset's connectors.json."""
 
     @property
     def address(self) -> str: ...
@@ -139,14 +139,14 @@ def naming(
     cavities: Sequence[str | None],
     drawing: Sequence[Place] | None,
 ) -> Naming:
-    """How the places of a part are renamed.
+    """Find the new addresses of a part's positions.
 
     Args:
         operation: REVERSE or TURN.
-        addresses, cavities: of the objects of the picture.
-        drawing: all positions of the connector, where they are known; without it only rows are counted: a mirrored
-            row is read backwards, and only a grid can be turned: one row alone may be a circle, which keeps its
-            addresses. Where objects of some places are left out nobody knows how long the rows are.
+        addresses, cavities: address and cavity label of each object in the picture.
+        drawing: all positions of the connector; None: not known. Without it, positions are counted in the picture:
+            mirrored rows are read backwards, and only grids can be turned, since a single row may be a circle. New
+            addresses are None if some positions have no object.
     """
     labels = {a: c for a, c in zip(addresses, cavities, strict=True) if a and c and _ADDRESS.fullmatch(a)}
     axes = _AXES[operation]
@@ -156,7 +156,7 @@ def naming(
     if not _is_circle(drawing):
         renamed = _drawn(operation, drawing)
     elif operation == REVERSE:
-        # Each is called after the place that it falls on.
+        # Each gets the address of the position that it falls on.
         renamed = {p.address: _nearest(-p.x_mm, p.y_mm, drawing) for p in drawing}
     else:
         renamed, axes = {p.address: p.address for p in drawing}, _AS_BEFORE
@@ -164,7 +164,7 @@ def naming(
 
 
 def _shift(renamed: Mapping[str, str | None], axes: Axes, drawing: Sequence[Place]) -> tuple[float, float] | None:
-    """By how much the drawing's places, moved by `axes`, miss those of their new addresses, if all miss alike."""
+    """Return the (x, y) in mm from positions moved by `axes` to those of their new addresses; None if they differ."""
     drawn = {place.address: np.array([place.x_mm, place.y_mm]) for place in drawing}
     steps = []
     for old, new in renamed.items():
@@ -178,7 +178,7 @@ def _shift(renamed: Mapping[str, str | None], axes: Axes, drawing: Sequence[Plac
 
 
 def _numbers(addresses: Iterable[str]) -> dict[str, tuple[int, int]]:
-    """Row and position of each address of one place."""
+    """Parse addresses of single positions into (row, position); leave out others, such as two joined by a hyphen."""
     matches = {address: _ADDRESS.fullmatch(address) for address in addresses}
     return {address: (int(found[1]), int(found[2])) for address, found in matches.items() if found}
 
@@ -199,7 +199,7 @@ def _counted(operation: str, addresses: Iterable[str]) -> dict[str, str | None]:
 
 
 def _drawn(operation: str, drawing: Sequence[Place]) -> dict[str, str | None]:
-    """From where the places are on the drawing: rows from the top, positions from the left, as they now stand."""
+    """Count the moved positions of a drawing: rows from the top, positions from the left; new address by old one."""
     if operation == REVERSE:
         places = _numbers(place.address for place in drawing)
         lengths = Counter(row for row, _ in places.values())
@@ -218,7 +218,7 @@ def _drawn(operation: str, drawing: Sequence[Place]) -> dict[str, str | None]:
 
 
 def _is_circle(drawing: Sequence[Place]) -> bool:
-    """One row of places at one distance from the middle, not on a line."""
+    """Whether the positions are a single row on a circle around the origin, and not on a line."""
     distances = [(p.x_mm**2 + p.y_mm**2) ** 0.5 for p in drawing]
     on_a_line = max(p.y_mm for p in drawing) - min(p.y_mm for p in drawing) < _SAME_MM
     return (

@@ -1,11 +1,11 @@
-"""The plan of an augmentation: one line per picture, yes or no per operation, in a CSV file that a person edits.
+"""Read and write the plan of an augmentation: a CSV file with one line per picture and yes or no per operation.
 
     file,height,width,cut,reverse,plus90,folder
     BENDNG/a001.png,480,640,no,yes,yes,../photos
 
-`file` is a path below `folder`, or of a dataset the name of a row; `folder` is written as seen from the plan's own
-place. Columns `light` and `warp` may follow. The source's own plans are read too: with `hight`, with an index column,
-without `folder` (the plan's own then, or the one that --folder names).
+`file` is a path relative to `folder`, or the run of a dataset's row; `folder` is relative to the plan's folder. The
+columns `light` and `warp` are optional. Plans in the form of QEUR23_VTRANS3 are read too: with `hight`, with an index
+column, without `folder` (then the plan's own folder, or that of --folder).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from generator.io.processes import processes
 OPERATIONS = ("cut", "reverse", "plus90", "light", "warp")
 PROPOSED = ("cut", "reverse", "plus90")
 CUT_WIDTH, CUT_RATIO = 600, 1.5
-# What a folder of copies was made with.
+# File in a folder of copies that holds the settings they were made with.
 SETTINGS = ".augment.json"
 _YES = {
     "yes": True,
@@ -43,7 +43,7 @@ _COLUMNS = ("file", "height", "width", *PROPOSED)
 
 @dataclass(frozen=True)
 class Line:
-    """One picture: its path below the folder or its row's name, its upright size in px, what to make of it."""
+    """A picture's line: path below the folder or run of the row, size in px (upright), operations."""
 
     file: str
     height: int
@@ -53,7 +53,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do with the pictures of a folder or the rows of a dataset."""
+    """The lines for the pictures of a folder, or for the rows of a dataset; `folder`: that folder or dataset."""
 
     folder: Path
     lines: tuple[Line, ...]
@@ -61,14 +61,14 @@ class Plan:
 
 @dataclass(frozen=True)
 class Options:
-    """How to apply a plan.
+    """Options for applying a plan.
 
     Attributes:
-        seed: of all draws.
-        trim: cut edges off at random.
-        originals: put the originals, byte for byte, beside their copies.
-        mirror_text: mirror pictures with print too; for datasets.
-        workers: processes; None: one per core.
+        seed: seed of all random choices.
+        trim: trim the edges of copies at random.
+        originals: write the originals, byte for byte, beside their copies.
+        mirror_text: also mirror pictures with print; for datasets.
+        workers: number of processes; None: one per core.
     """
 
     seed: int = 0
@@ -79,23 +79,23 @@ class Options:
 
 
 def proposal(width: int, height: int) -> tuple[str, ...]:
-    """As the source has it: halves of what is wide and large, otherwise a flip and a turn."""
+    """Propose operations by size in px, as QEUR23_VTRANS3 does: halves if large and wide, else a flip and a turn."""
     return ("cut",) if width > CUT_WIDTH and width > CUT_RATIO * height else ("reverse", "plus90")
 
 
 def plan_folder(folder: Path, more: tuple[str, ...] = (), workers: int | None = None) -> tuple[Plan, list[str]]:
-    """Propose a plan for every picture below a folder, or every row of a dataset that has and is no copy.
+    """Propose operations for a folder's pictures, or for a dataset's training rows that neither are nor have copies.
 
     Args:
-        folder: of pictures, or of a dataset.
-        more: operations that every picture shall have besides, of `light` and `warp`.
-        workers: processes; None: one per core.
+        folder: folder of pictures, or dataset.
+        more: further operations for every picture, of `light` and `warp`.
+        workers: number of processes; None: one per core.
 
     Returns:
-        The plan, and what is wrong with pictures that it leaves out.
+        The plan, and one message per picture that is left out because it is faulty.
 
     Raises:
-        InputError: no folder, or no picture in it.
+        InputError: `folder` is not a folder, or has no pictures.
     """
     if splits := split_files(folder):
         columns = ["run", "width", "height", "original"]
@@ -106,7 +106,7 @@ def plan_folder(folder: Path, more: tuple[str, ...] = (), workers: int | None = 
                 row["run"],
                 row["height"],
                 row["width"],
-                # A copy in validation or test measures nothing new: the user may still ask for it.
+                # Copies in validation or test would measure nothing new; the user may still write yes.
                 (*proposal(row["width"], row["height"]), *more)
                 if split == "train" and not row.get("original") and row["run"] not in done
                 else (),
@@ -137,7 +137,7 @@ def plan_folder(folder: Path, more: tuple[str, ...] = (), workers: int | None = 
 
 
 def _sizes(paths: list[Path], folder: Path) -> list[tuple[int, int] | str]:
-    """Upright (W, H) of each picture, or what is wrong with it; decoded whole, as a truncated one has a size too."""
+    """Return (W, H) of each upright picture, or a message; decodes it fully, as a truncated file also has a size."""
     found: list[tuple[int, int] | str] = []
     for path in paths:
         try:
@@ -148,12 +148,12 @@ def _sizes(paths: list[Path], folder: Path) -> list[tuple[int, int] | str]:
 
 
 def write_plan(plan: Plan, path: Path) -> None:
-    """Write a plan; columns beyond the source's own only where some line uses them."""
+    """Write a plan; the columns `light` and `warp` only if a line uses them."""
     used = [name for name in OPERATIONS if name in PROPOSED or any(name in x.operations for x in plan.lines)]
     folder = os.path.relpath(plan.folder.resolve(), path.resolve().parent)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.part")
-    # With the mark that tells spreadsheets that it is UTF-8: names may be Japanese.
+    # With the byte order mark by which spreadsheets recognise UTF-8, since names may be Japanese.
     with unfinished.open("w", newline="", encoding="utf-8-sig") as file:
         writer = csv.writer(file)
         writer.writerow(["file", "height", "width", *used, "folder"])
@@ -168,10 +168,10 @@ def read_plan(path: Path, folder: Path | None = None) -> Plan:
 
     Args:
         path: the CSV file.
-        folder: where the pictures are, in place of what the plan says.
+        folder: folder of the pictures; None: the one in the plan.
 
     Raises:
-        InputError: everything that is wrong, by line and column.
+        InputError: every fault, by line and column.
     """
     header, rows = _read_table(path)
     lines: list[Line] = []
@@ -200,12 +200,12 @@ def read_plan(path: Path, folder: Path | None = None) -> Plan:
         raise InputError(f"{path}: expected a line per picture, got none")
     found = folder if folder is not None else path.parent / next(iter(folders), "")
     if not found.is_dir():
-        raise InputError(f"{path}: expected the folder {found}, got nothing there: give --folder")
+        raise InputError(f"{path}: expected the folder {found}, got no such folder: give --folder")
     return Plan(found, tuple(lines))
 
 
 def _read_table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The header in our spelling, and the other lines that are not empty with their numbers."""
+    """Read the header (with `hight` corrected) and the other lines that are not empty, with their line numbers."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.reader(file))
@@ -229,7 +229,7 @@ def _read_table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
 
 
 def _line(cell: Mapping[str, str], where: str, problems: list[str]) -> Line | None:
-    """A line's cells, by column; None where one is wrong, which `problems` then names."""
+    """Make a Line of the cells, by column; None if a cell is faulty, with messages in `problems`."""
     wrong = []
     file = cell["file"]
     if not file or Path(file).is_absolute() or ".." in Path(file).parts:

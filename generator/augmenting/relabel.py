@@ -1,7 +1,7 @@
-"""The row of a moved picture: what of its objects is left, where, and what the picture is then called.
+"""Label an augmented copy: the objects that remain in it, their boxes, and the class of the picture.
 
-A defect that is cut away is no defect of the picture: it is OK when nothing of any defect remains. What remains of an
-object is told by its mask where the dataset has masks, and by its box where it has none.
+A copy is OK if no part of any defect remains in it. The remaining part of an object is measured in its mask if the
+dataset has masks, otherwise in its box.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from generator.dataset.rows import Box, ObjectRow, PictureRow, Point, answer, cl
 
 @dataclass(frozen=True)
 class Settings:
-    """What the dataset's card says: tolerance in mm by scene, grey fraction, names in answers."""
+    """Settings in a dataset's card: tolerance in mm by scene, grey fraction, and a key of ANSWER_LABELS."""
 
     tolerance: Mapping[str, Mapping[str, float]]
     grey: float
@@ -28,7 +28,7 @@ class Settings:
 
     @classmethod
     def of_card(cls, settings: Mapping[str, Any]) -> Settings:
-        """Of what `card_header.read_settings` gives; a dataset without it has none of them."""
+        """Take them from the result of `card_header.read_settings`; missing ones get neutral values."""
         style = settings.get("answer", "short")
         return cls(
             settings.get("tolerance") or {},
@@ -40,18 +40,18 @@ class Settings:
 def moved_objects(
     objects: Sequence[ObjectRow], move: Move, mask: np.ndarray | None, moved_mask: np.ndarray | None
 ) -> list[ObjectRow]:
-    """What of the objects the moved picture shows.
+    """Return the objects that remain in a copy, with their boxes, points and visible shares.
 
-    The box of what is seen follows the mask: a side that a crop leaves alone moves with the pixels, another one ends
-    where the mask now ends; a warp moves the mask's shape, fitted to the box. The box of what is not there (a missing
-    pin's place, the place of a retracted one) is moved and clipped. A defect that was out of the picture stays one:
-    nothing of it was cut away.
+    A visible object's box follows its mask: after a crop, sides that were not cut move with the pixels, and the others
+    are where the mask now ends; after a warp, the mask's shape, scaled to the box, is moved. The box of a missing or
+    retracted pin's place is moved and clipped. A defect that was outside the picture before is kept, since no part of
+    it was cut away.
 
     Args:
-        objects: those before.
-        move: what was done to the picture.
-        mask: instance indices (H, W), None where there is no mask.
-        moved_mask: the mask after the move.
+        objects: objects of the original.
+        move: motion of the pixels.
+        mask: instance mask (H, W) of the original; None: none.
+        moved_mask: instance mask of the copy.
     """
     before, after = _extents(mask), _extents(moved_mask)
     found = []
@@ -59,7 +59,7 @@ def moved_objects(
         box = clipped(move.box(each.box), move.out)
         share = _share(box, move.box(each.box))
         is_out = each.category != OK and each.area == 0
-        if is_out and not move.exact:  # whose turn would give it an area
+        if is_out and not move.exact:  # turning its box (a point or line) would give it an area
             x1, y1, x2, y2 = each.box
             box = clipped(2 * move.point(((x1 + x2) / 2, (y1 + y2) / 2)), move.out)
         elif mask is not None and each.id in before and "missing" not in (each.kinds or ()):
@@ -80,7 +80,7 @@ def moved_objects(
 
 
 def _moved(each: ObjectRow, box: Box, share: float, move: Move) -> ObjectRow:
-    """An object in its new box, of which a share of what was visible is left."""
+    """Return the object with its new box and points; `share`: share of the visible part that remains."""
     visible = None if each.visible is None else each.visible * share
     moved = replace(
         each,
@@ -93,12 +93,12 @@ def _moved(each: ObjectRow, box: Box, share: float, move: Move) -> ObjectRow:
 
 
 def moved_housing(box: Box | None, move: Move) -> Box | None:
-    """The housing's box in the moved picture, clipped to it; None where nothing of the housing is left."""
+    """Return the housing's box in the copy, clipped to it; None if no part of the box remains."""
     return None if box is None else shown_part(move.box(box), move.out)
 
 
 def renamed(objects: Sequence[ObjectRow], names: Naming) -> list[ObjectRow]:
-    """The objects with the addresses, cavities, dx and dy that they have in a flipped or turned picture."""
+    """Give the objects the addresses, cavities, dx and dy that they have in a flipped or turned picture."""
     found = []
     for each in objects:
         dx, dy = each.dx_mm, each.dy_mm
@@ -110,17 +110,17 @@ def renamed(objects: Sequence[ObjectRow], names: Naming) -> list[ObjectRow]:
 
 
 def relabelled(row: PictureRow, left: Sequence[ObjectRow], settings: Settings) -> PictureRow:
-    """The row of a copy as it is with the objects that are left.
+    """Set class, kinds, flags and answer of a copy from the objects that remain in it.
 
     Args:
-        row: the original's, of the copy's size.
-        left: those of its objects that the copy shows, as it shows them.
-        settings: of the dataset.
+        row: row of the original, with the copy's size.
+        left: the objects that remain in the copy.
+        settings: settings of the dataset.
     """
     label = worst_class(each.category for each in left)
     observable = row.observable
     if observable is not None:
-        # What could not be seen in the original cannot be seen in a copy, unless all of it was cut away.
+        # A defect that was not visible in the original is not visible in a copy; without a defect, it is observable.
         observable = label == OK or (observable and any(each.in_answer for each in left))
     return replace(
         row,
@@ -134,7 +134,7 @@ def relabelled(row: PictureRow, left: Sequence[ObjectRow], settings: Settings) -
 
 
 def _kinds(row: PictureRow, left: Sequence[ObjectRow]) -> tuple[str, ...] | None:
-    """The kinds of defect of what is left; None where some of it is gone and the rest does not say its own."""
+    """Return the kinds of defect that remain; None if some defects are gone and the others' kinds are not known."""
     bad = [each for each in left if each.category != OK]
     if not bad:
         return ()
@@ -153,7 +153,7 @@ def _grey(row: PictureRow, left: Sequence[ObjectRow], settings: Settings) -> boo
 
 
 def _extents(mask: np.ndarray | None) -> dict[int | None, tuple[Box, int]]:
-    """Box and number of pixels of each index in a mask."""
+    """Return box (xyxy, px) and number of pixels of each index in a mask."""
     if mask is None:
         return {}
     from scipy import ndimage
@@ -169,27 +169,27 @@ def _extents(mask: np.ndarray | None) -> dict[int | None, tuple[Box, int]]:
 
 
 def _followed(box: Box, whole: Box, now: Box) -> Box:
-    """A box whose sides move in where the mask's have: `whole` is where they would be had nothing been cut."""
+    """Replace each side of a box where the mask's extent `now` differs from `whole`, its extent without cutting."""
     x1, y1, x2, y2 = (side if new == old else new for side, old, new in zip(box, whole, now, strict=True))
     return x1, y1, x2, y2
 
 
 def _warped(each: ObjectRow, mask: np.ndarray, whole: Box, move: Move) -> tuple[Box | None, float]:
-    """The box of a shape after a move that is not exact, and the share of it that is inside then.
+    """Return an object's box after a warp, and the share of its pixels that remain in the picture.
 
-    The mask's pixels are stretched so that they fill the box, which was measured on a finer mask, and moved as points:
-    a mask that is moved itself loses up to a pixel at each side, of a fibre most of it.
+    The mask's pixels are scaled to the box, which the renderer measured on a finer mask, and moved as points. Warping
+    the mask itself would lose up to a pixel at each side, which is most of a thin fibre.
 
     Args:
         each: the object, with its box.
-        mask: instance indices (H, W).
-        whole: the extent of its pixels in the mask.
-        move: what was done to the picture.
+        mask: instance mask (H, W) of the original.
+        whole: extent of the object's pixels in the mask, xyxy in px.
+        move: motion of the pixels.
     """
     x1, y1, x2, y2 = map(int, whole)
     ys, xs = np.nonzero(mask[y1:y2, x1:x2] == each.id)
     left, top, right, bottom = each.box
-    # The middles of each pixel's four sides, and its own: corners would reach too far where a shape is slanted.
+    # The middles of each pixel's four sides and of the pixel: with corners, the box of a slanted shape is too large.
     across = (np.array([0.0, 1.0, 0.5, 0.5, 0.5])[:, None] + xs) * (right - left) / (x2 - x1) + left
     down = (np.array([0.5, 0.5, 0.0, 1.0, 0.5])[:, None] + ys) * (bottom - top) / (y2 - y1) + top
     a, b, c, d, e, f = move.matrix
@@ -198,9 +198,9 @@ def _warped(each: ObjectRow, mask: np.ndarray, whole: Box, move: Move) -> tuple[
     share = float(inside[4].mean())
     if not share:
         return None, share
-    # Of a pixel on the border all sides, which the border clips.
-    shown = inside.any(axis=0)
-    u, v = u[:, shown], v[:, shown]
+    # All five points of pixels on the border, clipped below.
+    partly = inside.any(axis=0)
+    u, v = u[:, partly], v[:, partly]
     return clipped((u.min(), v.min(), u.max(), v.max()), move.out), share
 
 

@@ -1,8 +1,7 @@
-"""What is done to a picture, and to its boxes, points and mask alike.
+"""Geometric and photometric changes of pictures; a `Move` is applied to pixels, boxes, points and masks alike.
 
-Flips, turns by 90 degrees and crops move pixels without touching their values, so that they can be undone; `warp` and
-`relight` compute new ones. Each is a `Move`: a picture becomes another one, and a place in the first has a place in
-the second. Pixels: edge convention, the picture is [0, W] x [0, H], boxes xyxy.
+Flips, turns by 90 degrees and crops keep pixel values, so that they can be undone; `warped` and `relit` compute new
+ones. Coordinates are in px in the edge convention: the picture is [0, W] x [0, H], boxes are xyxy.
 """
 
 from __future__ import annotations
@@ -20,16 +19,18 @@ Size = tuple[int, int]
 
 MARGIN_PX = 5
 TRIM_SURE, TRIM_RANDOM = 0.3, 0.2
-# A fixture's play and a camera bracket's; more would be another view.
+# Limits of a warp: the play of a fixture and of a camera bracket; more would be another view.
 WARP_TURN_DEG, WARP_ZOOM, WARP_SHIFT, WARP_SHEAR = 5.0, 0.06, 0.03, 0.02
 
 
 @dataclass(frozen=True)
 class Move:
-    """A picture of `size` (W, H) becomes one of `out` (W, H): x' = a x + b y + c, y' = d x + e y + f, px.
+    """An affine motion of pixels: x' = a x + b y + c, y' = d x + e y + f, px.
 
     Attributes:
-        exact: it is a flip, a turn by 90 degrees or a crop by whole pixels, and keeps their values.
+        size, out: (W, H) of the picture before and after, px.
+        matrix: a, b, c, d, e, f.
+        exact: whether it is a flip, a turn by 90 degrees or a crop by whole pixels, which keeps pixel values.
     """
 
     size: Size
@@ -38,24 +39,24 @@ class Move:
     exact: bool = True
 
     def point(self, place: Sequence[float]) -> tuple[float, float]:
-        """Where a place goes; it may lie outside of the new picture."""
+        """Move a point (x, y); the result may lie outside the new picture."""
         a, b, c, d, e, f = self.matrix
         x, y = place
         return a * x + b * y + c, d * x + e * y + f
 
     def box(self, box: Sequence[float]) -> Box:
-        """The box round the moved corners, not clipped."""
+        """Return the box around a box's moved corners, not clipped."""
         x1, y1, x2, y2 = box
         corners = [self.point(corner) for corner in ((x1, y1), (x2, y1), (x2, y2), (x1, y2))]
         xs, ys = [x for x, _ in corners], [y for _, y in corners]
         return min(xs), min(ys), max(xs), max(ys)
 
     def pixels(self, pixels: np.ndarray, nearest: bool = False) -> np.ndarray:
-        """The moved picture.
+        """Return the pixels of the moved picture.
 
         Args:
             pixels: (H, W) or (H, W, channels).
-            nearest: take values as they are, without mixing neighbours: for masks, 0 outside of the picture.
+            nearest: for masks: take the nearest value, and 0 outside the picture; False: interpolate.
         """
         if pixels.shape[:2] != (self.size[1], self.size[0]):
             raise ValueError(f"pixels must be {self.size[1]} x {self.size[0]}, got {pixels.shape[:2]}")
@@ -63,7 +64,7 @@ class Move:
             return self._rearranged(pixels)
         a, b, c, d, e, f = self.matrix
         inverse = np.linalg.inv(np.array([[a, b, c], [d, e, f], [0, 0, 1]]))
-        # scipy counts pixels' centres, rows first.
+        # SciPy's coordinates are row and column of pixel centres.
         linear = inverse[:2, :2][::-1, ::-1]
         shift = inverse[:2, 2][::-1] + linear @ np.array([0.5, 0.5]) - 0.5
         settings = {"offset": shift, "output_shape": (self.out[1], self.out[0])}
@@ -88,7 +89,7 @@ class Move:
         return np.ascontiguousarray(kept[:: int(self.matrix[4]), :: int(a)])
 
     def then(self, other: Move) -> Move:
-        """First this, then the other one."""
+        """Compose: first this motion, then the other one."""
         if self.out != other.size:
             raise ValueError(f"the second must take {self.out[0]} x {self.out[1]} px, got {other.size}")
         first = np.array([*self.matrix, 0, 0, 1]).reshape(3, 3)
@@ -98,45 +99,45 @@ class Move:
 
 
 def _inverse_box(move: Move) -> Box:
-    """The part of the old picture that the new one shows, of an exact move."""
+    """Return the part of the old picture that the new one shows, xyxy in px, for an exact motion."""
     a, b, c, d, e, f = move.matrix
     inverse = np.linalg.inv(np.array([[a, b, c], [d, e, f], [0, 0, 1]]))[:2].ravel().tolist()
     return Move(move.out, move.size, tuple(inverse)).box((0, 0, *move.out))
 
 
 def mirrored(size: Size) -> Move:
-    """Left becomes right."""
+    """Flip left and right."""
     return Move(size, size, (-1, 0, size[0], 0, 1, 0))
 
 
 def turned(size: Size) -> Move:
-    """By 90 degrees counter-clockwise: the top right corner becomes the top left one."""
+    """Turn by 90 degrees counter-clockwise: the top right corner becomes the top left one."""
     return Move(size, (size[1], size[0]), (0, 1, 0, -1, 0, size[0]))
 
 
 def cropped(size: Size, box: tuple[int, int, int, int]) -> Move:
-    """What lies inside of a box xyxy in whole px, at least 1 px wide and high."""
+    """Crop to a box xyxy in whole px, at least 1 px wide and high."""
     x1, y1, x2, y2 = box
     if not (0 <= x1 < x2 <= size[0] and 0 <= y1 < y2 <= size[1]):
-        raise ValueError(f"box must lie inside of {size[0]} x {size[1]} px, got {box}")
+        raise ValueError(f"box must lie inside {size[0]} x {size[1]} px, got {box}")
     return Move(size, (x2 - x1, y2 - y1), (1, 0, -x1, 0, 1, -y1))
 
 
 def left_half(size: Size) -> Move:
-    """Columns up to the middle; of an odd width the right half has the column in the middle."""
+    """Crop to the columns left of the middle; with an odd width, the middle column belongs to the right half."""
     return cropped(size, (0, 0, size[0] // 2, size[1]))
 
 
 def right_half(size: Size) -> Move:
-    """Columns from the middle on."""
+    """Crop to the columns from the middle on."""
     return cropped(size, (size[0] // 2, 0, *size))
 
 
 def trimmed(size: Size, rng: np.random.Generator) -> Move:
-    """Random trim that brings an elongated picture nearer to a square.
+    """Crop edges at random, so that an elongated picture becomes squarer.
 
-    5 px at all sides; from the long side, besides, 0.3 and up to 0.2 of the difference of the sides, of which a random
-    share goes at its beginning and the rest at its end. Of a picture of a few px one px stays.
+    MARGIN_PX are cut at each side. The longer dimension also loses TRIM_SURE plus up to TRIM_RANDOM of the difference
+    between width and height, divided at random between its two ends. At least 1 px remains.
     """
     width, height = size
     over = (TRIM_SURE + TRIM_RANDOM * rng.random()) * abs(width - height)
@@ -151,7 +152,7 @@ def trimmed(size: Size, rng: np.random.Generator) -> Move:
 
 
 def warped(size: Size, rng: np.random.Generator) -> Move:
-    """A small turn, zoom, shear and shift round the middle, as a fixture's play makes them."""
+    """Turn, zoom and shear slightly about the middle, and shift, at random within the play of a fixture."""
     turn = np.deg2rad(WARP_TURN_DEG * rng.uniform(-1, 1))
     zoom = (1 + WARP_ZOOM) ** rng.uniform(-1, 1)
     shear = WARP_SHEAR * rng.uniform(-1, 1)
@@ -165,10 +166,11 @@ def warped(size: Size, rng: np.random.Generator) -> Move:
 
 
 def relit(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Another light and camera: exposure, contrast, gamma, white balance, focus, sensor noise, JPEG.
+    """Change light and camera at random: exposure, contrast, gamma, white balance, focus, sensor noise, JPEG.
 
     Args:
-        pixels: (H, W) or (H, W, 3 or 4) of 8 or 16 bits; a fourth channel is left as it is.
+        pixels: (H, W) or (H, W, 3 or 4) with 8 or 16 bits; a fourth channel is not changed.
+        rng: source of the random values.
     """
     most = float(np.iinfo(pixels.dtype).max)
     alpha = pixels[..., 3:] if pixels.ndim == 3 and pixels.shape[2] == 4 else None

@@ -1,13 +1,13 @@
-"""Datasets: from what was rendered to a folder that `load_dataset` opens, and on to the Hub.
+"""Datasets: build a folder that `load_dataset` opens from a render folder, and publish it on the Hub.
 
-rows            THE row type, PictureRow and ObjectRow: a new column begins there
-labels          the decision OK or NG: `judge`, tolerance, classes
-record_rows     a record to its row, under one tolerance: where a column gets its value
-build           a folder of renders to a dataset, in two passes (render_folder); render_check: what is refused
+rows            PictureRow and ObjectRow, the row types: a new column is added there first
+labels          `judge`, which decides OK or NG; tolerance, classes and their meanings
+record_rows     makes the row of a record under one tolerance: where a column gets its value
+build           makes a dataset from a render folder in two passes (render_folder), after checks (render_check)
 build_command   `generator build` and its defaults
-writer          where every dataset is written: chunks, shards, the move into place
-folder          the files of a dataset, and reading them
+writer          writes every dataset: chunks, shards, the move to the final name (place)
+folder          names and reads the files of a dataset
 connectors      connectors.json: nominal positions and outlines
-card            README.md; card_header, derived_card, contact_sheet beside it
-push, hub       `generator push` and publishing
+card            README.md of built datasets; derived_card: of all others; card_header, contact_sheet: parts of both
+push, hub       `generator push`, and publishing in general
 """

@@ -1,11 +1,10 @@
-"""Records and pictures to a dataset.
+"""Build a dataset from the records and pictures of a render folder.
 
-Everything is checked before anything is written: each row of DIR's manifests has its record, each record belongs to
-its row, picture and mask are there and have the bytes that the record vouches for, the picture decodes and has the
-recorded size, no box lies where no picture is. Every fault is named, not only the first. Rows go through two passes in
-chunks, in as many processes as there are cores, and leave memory in between: it holds the names of the rows and no
-more. Chunks that are ready are found again when a build that was stopped is repeated. The dataset appears under its
-name when it is complete, or not at all.
+Everything is checked before the dataset is written, and every fault is reported, not only the first: each row of the
+manifests has a record that belongs to it; picture and mask exist and have the SHA-256 in the record; the picture
+decodes and has the recorded size; all boxes lie inside the picture. Rows pass through two passes in chunks, in one
+process per core; between the passes only their names stay in memory. A build that was stopped and is repeated reuses
+the chunks that are ready. The dataset appears under its name only when it is complete.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from generator.dataset.folder import BATCH_ROWS
 from generator.dataset.labels import OBSERVABLE_PX, OK, Tolerance
 from generator.dataset.record_rows import Labelling
 from generator.dataset.render_check import shown_path
-from generator.dataset.render_folder import Chunk, Findings, Rules, examine, illustrate, unit_statistics
+from generator.dataset.render_folder import Chunk, Findings, Rules, attach_images, examine, unit_statistics
 from generator.dataset.rows import features
 from generator.dataset.writer import DatasetWriter
 from generator.io.processes import InOrder, processes
@@ -40,24 +39,24 @@ from generator.io.source_code import code_sha256
 from generator.soart import nsoart
 from generator.soart.nsoart import STRIDE, WINDOW
 
-# A process takes a second to start; below this many chunks one does it all.
+# A process takes a second to start; with fewer chunks than this, one process does all the work.
 _CHUNKS_WORTH_A_POOL = 6
 _MOST_PROBLEMS = 1000
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to build.
+    """The options of a build.
 
     Attributes:
         limits: tolerance limits in mm that replace the scene's, by name.
-        grey: fraction of a limit within which a measure is flagged.
-        observable_px: how far a bend or a retraction has to move a tip in a view to count as seen there.
-        partial: leave out rows that have no record, in place of refusing.
-        overwrite: replace a DATASET folder that is not a dataset of ours.
-        license: identifier for the card.
-        answer: how `bbox_str` names classes, of ANSWER_LABELS.
-        workers: processes; None: one per core.
+        grey: half width of the grey zone, as a fraction of a limit; 0: no grey zone.
+        observable_px: a bend or retraction counts as visible in a view if it moves the pin's tip by at least this, px.
+        partial: leave out rows that have no record, instead of raising an error.
+        overwrite: replace the folder DATASET even if it is not a Pinsight dataset.
+        license: licence identifier for the card.
+        answer: how `bbox_str` names the classes: a key of ANSWER_LABELS.
+        workers: number of processes; None: one per core.
         masks: put instance masks into the dataset.
     """
 
@@ -77,22 +76,22 @@ class Options:
 
 
 def build(directory: Path, to: Path, scenes: Path, options: Options, replace: bool = True) -> DatasetFacts:
-    """Make a dataset folder from a folder of renders.
+    """Build a dataset folder from a render folder.
 
     Args:
-        directory: holds images/, masks/, records/ and manifests/.
-        to: the dataset folder; replaced when it holds a dataset already.
+        directory: the render folder, with images/, masks/, records/ and manifests/.
+        to: the dataset folder.
         scenes: folder of the scene files.
-        options: how to build.
-        replace: False: refuse to replace a dataset.
+        options: of the build.
+        replace: whether a dataset in `to` may be replaced.
 
     Raises:
-        InputError: everything that is wrong with what was rendered or asked for.
+        InputError: every fault of the render folder and of the options.
     """
     manifests = manifest_paths(directory)
     _check_apart(to, directory, scenes)
     hashes = [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in manifests]
-    # Of what is read from here on: where it changes meanwhile, a repeated build finds another dataset here.
+    # Taken before the files are read: if they change meanwhile, a repeated build sees that this dataset is outdated.
     source = source_sha256(directory, scenes, options)
     extras = _extra_columns(manifests, scenes)
     with DatasetWriter(to, directory, options.overwrite, replace=replace) as writer:
@@ -104,7 +103,7 @@ def build(directory: Path, to: Path, scenes: Path, options: Options, replace: bo
             _write_rows(in_order, rules, found, parameters, writer)
         connectors, notes = nominal_connectors(found.connectors, scenes)
         for note in notes:
-            tell(note)
+            log(note)
         facts = DatasetFacts(
             counts=writer.counts,
             classes=writer.classes,
@@ -134,7 +133,7 @@ def build(directory: Path, to: Path, scenes: Path, options: Options, replace: bo
 
 
 def _check_apart(to: Path, directory: Path, scenes: Path) -> None:
-    """What is replaced lies in nothing that is read, nor holds the scenes; the writer sees to the rendered folder."""
+    """Refuse a dataset folder inside an input folder, or around the scenes; the writer checks the render folder."""
     place = to.resolve()
     if scenes.resolve().is_relative_to(place):
         raise InputError(f"--to {to}: expected a folder of its own, got one that holds the scenes")
@@ -145,14 +144,15 @@ def _check_apart(to: Path, directory: Path, scenes: Path) -> None:
 
 @dataclass
 class _Found:
-    """What the first pass found, of all chunks together.
+    """Results of the first pass over all chunks; attributes without a description are as in `Findings`.
 
     Attributes:
-        names: of the runs.
-        missing: rows without a record.
-        chunks: of each split: name, `Findings.key` and how many rows, of each chunk that has rows.
-        connectors: (scene, housing, terminal) of the rows, with the SHA-256 of the scene that was rendered.
-        ceilings: as in `Findings`.
+        names: names of the runs.
+        missing: one message per row without a record.
+        chunks: by split, for each chunk that has rows: its name, its `Findings.key` and its number of rows.
+        spaces: the rows of each unit space of NSOART, found while rows are counted.
+        statistics: statistics of the SOART3 maps of good parts, by unit-space group.
+        tolerances: the tolerance of each scene.
     """
 
     names: set[str] = field(default_factory=set)
@@ -176,7 +176,7 @@ class _Found:
         return sum(rows for chunks in self.chunks.values() for *_, rows in chunks)
 
     def take(self, chunk: Chunk, findings: Findings) -> None:
-        """Take in what `examine` told of a chunk."""
+        """Add the findings of a chunk."""
         if len(self.problems) < _MOST_PROBLEMS:
             self.problems += findings.problems
         self.missing += findings.missing
@@ -211,7 +211,7 @@ class _Found:
 
 
 def _chunks(manifests: list[Path], scenes: Path, found: _Found) -> Iterator[Chunk]:
-    """Rows of a split, some at a time, in the order of the manifests."""
+    """Yield the manifests' rows in chunks of one split each, in the order of the manifests."""
     waiting: dict[str, tuple[list[Run], list[str]]] = {}
     numbers: Counter[str] = Counter()
     for run, manifest in _joined(manifests, scenes, found.problems, found.names):
@@ -227,7 +227,7 @@ def _chunks(manifests: list[Path], scenes: Path, found: _Found) -> Iterator[Chun
 
 
 def _examine(in_order: InOrder, rules: Rules, manifests: list[Path], scenes: Path, partial: bool) -> _Found:
-    """First pass. Raises InputError with everything that is wrong."""
+    """First pass: check all chunks. Raises InputError with every fault."""
     found = _Found()
     with tqdm(total=_count_rows(manifests), desc="rows", unit="row", disable=None) as bar:
         calls = ((chunk, rules) for chunk in _chunks(manifests, scenes, found))
@@ -237,7 +237,7 @@ def _examine(in_order: InOrder, rules: Rules, manifests: list[Path], scenes: Pat
     _report_orphans(rules.directory, found.names)
     total = len(found.names)
     if found.missing and partial:
-        tell(f"--partial: {len(found.missing)} of {total} rows have not been rendered")
+        log(f"--partial: {len(found.missing)} of {total} rows have not been rendered and are left out")
         if not found.chunks and not found.problems:
             found.problems.append(f"{rules.directory}: expected at least one rendered row, got none")
     elif found.missing:
@@ -249,7 +249,7 @@ def _examine(in_order: InOrder, rules: Rules, manifests: list[Path], scenes: Pat
 
 
 def _parameters(found: _Found, rules: Rules) -> dict[str, Any]:
-    """The contents of nsoart.json."""
+    """Return the contents of nsoart.json."""
     spaces = found.spaces.found()
     for space in spaces:
         if space.source in ("few", "all"):
@@ -260,15 +260,15 @@ def _parameters(found: _Found, rules: Rules) -> dict[str, Any]:
 def _write_rows(
     in_order: InOrder, rules: Rules, found: _Found, parameters: Mapping[str, Any], writer: DatasetWriter
 ) -> None:
-    """Second pass."""
+    """Second pass: attach the pictures and write the rows."""
     writer.begin(features(found.other, rules.extras, rules.masks))
-    # The rows of the unit spaces, which no picture needs, would travel with every chunk.
+    # Without the rows of the unit spaces: every chunk gets a copy, and computing a picture does not need them.
     groups = [{name: group[name] for name in group if name != "rows"} for group in parameters["groups"]]
     moments = {**parameters, "groups": groups}
     with tqdm(total=found.rows, desc="dataset", unit="row", disable=None) as bar:
         for split, chunks in found.chunks.items():
             work = ((name, key, rules, moments) for name, key, _ in chunks)
-            for name, kept in in_order(illustrate, work):
+            for name, kept in in_order(attach_images, work):
                 table = rules.spool.table(name)
                 writer.add(split, table, kept.sha256)
                 bar.update(table.num_rows)
@@ -277,16 +277,16 @@ def _write_rows(
 def _report_orphans(directory: Path, names: set[str]) -> None:
     records = {path.name for path in (directory / "records").glob("*.json")}
     for name in sorted(records - {f"{name}.json" for name in names}):
-        tell(f"{shown_path(Path('records') / name)}: no manifest names this run, left out")
+        log(f"{shown_path(Path('records') / name)}: left out: no manifest has a row of this run")
 
 
 def _count_rows(manifests: list[Path]) -> int:
-    """How many there are about, for the progress bars: lines of the files."""
+    """Estimate the number of rows by the lines of the files, for the progress bars."""
     return sum(max(0, path.read_bytes().count(b"\n") - 1) for path in manifests)
 
 
 def source_sha256(directory: Path, scenes: Path, options: Options) -> str:
-    """Of the renders, by their manifests and records, of their scenes, and of the settings that a dataset depends on.
+    """SHA-256 of all inputs of a build: manifests, records, scene files and the options that change the dataset.
 
     Raises:
         InputError: no manifests.
@@ -307,19 +307,19 @@ def source_sha256(directory: Path, scenes: Path, options: Options) -> str:
 
 
 def _scene_names(manifests: list[Path]) -> set[str]:
-    """The scenes that rows name, whatever else is wrong with them."""
+    """Return the names of the scenes in the manifests, even if their rows have faults."""
     names: set[str] = set()
     for path in manifests:
         with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
             try:
                 names.update((line.get("scene") or "").strip() for line in csv.DictReader(file))
             except csv.Error:
-                continue  # reading the rows names what is wrong with it
+                continue  # reported when the rows are read
     return names
 
 
 def manifest_paths(directory: Path) -> list[Path]:
-    """The manifests that were rendered into a folder.
+    """Return the manifests of a render folder.
 
     Raises:
         InputError: there are none.
@@ -327,31 +327,31 @@ def manifest_paths(directory: Path) -> list[Path]:
     folder = directory / "manifests"
     paths = sorted(folder.glob("*.csv"))
     if not paths:
-        raise InputError(f"{folder}: expected the manifests that were rendered, got no .csv file")
+        raise InputError(f"{folder}: expected the manifests that `generator render` keeps there, got no .csv file")
     return paths
 
 
 def _extra_columns(paths: list[Path], scenes: Path) -> list[str]:
-    """The users' own columns of all manifests, which the first row of each tells."""
+    """Return the names of the user's own columns in all manifests, from the first row of each."""
     extras: dict[str, None] = {}
     for path in paths:
         try:
             extras.update(dict.fromkeys(next(iter(stream_runs(path, scenes))).extra))
         except (InputError, StopIteration):
-            continue  # reading the rows names what is wrong with it
+            continue  # reported when the rows are read
     return list(extras)
 
 
 def _joined(paths: list[Path], scenes: Path, problems: list[str], names: set[str]) -> Iterator[tuple[Run, str]]:
-    """Each run once, with the name of the first manifest that has it. Manifests may repeat a row, not contradict it.
+    """Yield each run once, with the name of the first manifest that has it; repeated rows have to be equal.
 
     Args:
         paths: the manifests.
         scenes: folder of the scene files.
-        problems: takes in what is wrong with them.
-        names: takes in the name of every run.
+        problems: list to which faults are added.
+        names: set to which the name of every run is added.
     """
-    # Within one manifest reading it has checked this already.
+    # Within one manifest, the reader has checked this already.
     several = len(paths) > 1
     rows: dict[str, tuple[bytes, str]] = {}
     splits: dict[int, tuple[str, str, str]] = {}
@@ -376,6 +376,6 @@ def _joined(paths: list[Path], scenes: Path, problems: list[str], names: set[str
             problems += error.problems
 
 
-def tell(message: str) -> None:
-    """A remark on stderr that does not tear a progress bar."""
+def log(message: str) -> None:
+    """Print a message on stderr without breaking a progress bar."""
     tqdm.write(message, file=sys.stderr)

@@ -1,7 +1,7 @@
-"""`python -m generator build [DIR] [--to DATASET]`: records and pictures to a dataset.
+"""`python -m generator build [DIR] [--to DATASET]`: make a dataset from a render folder.
 
-Without DIR: the one folder in renders/ that was rendered into. Without --to: datasets/<DIR's name>, where nothing is
-replaced: a dataset that is there stays if it is the one that would be built, else the command is refused.
+DIR defaults to the only render folder in renders/. --to defaults to datasets/<DIR's name>, where nothing is replaced:
+if the dataset there is the one that would be built, nothing is done, otherwise the command stops with an error.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from pathlib import Path
 
 from blender_scripts.contract.errors import InputError
 from blender_scripts.manifest.claim import RENDERS
-from generator.dataset.build import Options, build, source_sha256, tell
+from generator.dataset.build import Options, build, log, source_sha256
 from generator.dataset.card_header import balance_table, read_settings, read_splits
 from generator.dataset.folder import CARD, is_whole
 from generator.dataset.labels import ANSWER_LABELS, OBSERVABLE_PX, parse_tolerance
 from generator.dataset.place import Place
 from generator.io.source_code import SCENES, code_sha256
 
-# Where a command writes that is not told.
+# Where `build` writes without --to.
 DATASETS = Path("datasets")
 
 
@@ -30,28 +30,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="?",
         metavar="DIR",
-        help=f"folder that was rendered into (default: the only one in {RENDERS}/)",
+        help=f"render folder: what `generator render` wrote (default: the only one in {RENDERS}/)",
     )
     parser.add_argument(
         "--to",
         type=Path,
         metavar="DATASET",
-        help=f"folder of the dataset to make, or to replace (default: {DATASETS}/<DIR's name>, where nothing is "
-        "replaced)",
+        help=f"folder of the dataset to make or replace (default: {DATASETS}/<DIR's name>, where nothing is replaced)",
     )
     _add_labelling(parser)
     parser.add_argument("--partial", action="store_true", help="leave out rows that have not been rendered")
     parser.add_argument(
         "--overwrite",
         action="store_true",
-        help="replace DATASET even if it is no dataset of ours, and where --to is not given",
+        help="replace DATASET even if it is not a Pinsight dataset, and also without --to",
     )
     parser.add_argument(
         "--masks",
         action="store_true",
-        help="add instance masks: for export and for exact boxes of augmented copies",
+        help="add instance masks (a number per object), for export and for exact boxes of augmented copies",
     )
-    parser.add_argument("--workers", type=int, default=None, metavar="N", help="processes (default: one per core)")
+    parser.add_argument(
+        "--workers", type=int, default=None, metavar="N", help="number of processes (default: one per core)"
+    )
     parser.add_argument(
         "--scenes",
         type=Path,
@@ -65,37 +66,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_labelling(parser: argparse.ArgumentParser) -> None:
-    """Options on what is a defect, and what it is called."""
+    """Add the options on what counts as a defect and on the names of the classes."""
     parser.add_argument(
         "--tolerance",
         metavar="LIMITS",
-        help="limits in mm in place of the scene's, e.g. true_position_mm=0.6,retraction_mm=0.5",
+        help="limits in mm instead of the scene's, e.g. true_position_mm=0.6,retraction_mm=0.5",
     )
     parser.add_argument(
         "--grey",
         type=float,
         default=0.0,
         metavar="FRACTION",
-        help="flag pictures with a measure within FRACTION of its limit (default 0: none)",
+        help="grey zone: flag pictures with a measure that is within FRACTION of its limit, e.g. 0.1 (default 0: none)",
     )
     parser.add_argument(
         "--observable-px",
         type=float,
         default=OBSERVABLE_PX,
         metavar="PX",
-        help="a bend or a retraction that moves its tip by less in a view does not count as seen there "
-        "(default: %(default)g; 0: any that is in view counts)",
+        help="a bend or retraction counts as visible in a view if it moves the pin's tip by at least PX there "
+        "(default: %(default)g; 0: every one in view counts)",
     )
     parser.add_argument(
         "--answer",
         choices=tuple(ANSWER_LABELS),
         default="short",
-        help="how bbox_str names a class: BENDNG, 'bent pin' or BEND-NG (default: %(default)s)",
+        help="names of the classes in bbox_str: BENDNG (short), 'bent pin' (words) or BEND-NG (hyphenated) "
+        "(default: %(default)s)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Build, and print the balance table."""
+    """Build the dataset and print its balance table."""
     options = _options(args)
     directory = args.directory or only_rendered_folder(RENDERS)
     to = args.to or DATASETS / _name_of(directory)
@@ -103,23 +105,23 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(f"{directory} to {to}\n")
     replace = args.to is not None or args.overwrite
     if not replace and is_built(to, directory, args.scenes, options):
-        sys.stdout.write(f"{to} is the dataset of these renders already: nothing to do\n")
+        sys.stdout.write(f"{to} is already the dataset of these renders: nothing to do\n")
         return 0
     facts = build(directory, to, args.scenes, options, replace)
     if facts.hidden_rows:
-        tell(f"{facts.hidden_rows} NG rows show none of their defects in their view: observable is false there")
+        log(f"in {facts.hidden_rows} NG pictures no defect is visible: their column observable is false")
     if facts.ceilings[0]:
         count, total, least = facts.ceilings
         sys.stdout.write(
-            f"bbox_str: {count} boxes, of which a perfect answer reaches an IoU of {total / count:.3f} on average and "
-            f"{least:.3f} at worst, for its thousand bins\n\n"
+            f"bbox_str: {count} boxes; as edges are rounded to a thousandth of the picture, a perfect answer has an "
+            f"IoU of {total / count:.3f} with them on average, {least:.3f} at worst\n\n"
         )
     sys.stdout.write(f"{balance_table(facts.counts, facts.classes)}\n{facts.rows} rows in {to}\n")
     return 0
 
 
 def _options(args: argparse.Namespace) -> Options:
-    """The options given. Raises InputError with everything that is wrong with them."""
+    """Return the options of the build. Raises InputError with every fault."""
     problems = []
     limits: dict[str, float] = {}
     if args.tolerance is not None:
@@ -149,10 +151,10 @@ def _options(args: argparse.Namespace) -> Options:
 
 
 def only_rendered_folder(renders: Path) -> Path:
-    """The one folder in `renders` that was rendered into: it holds manifests/*.csv, and its name begins with no dot.
+    """Return the only render folder in `renders`: one with manifests/*.csv whose name does not begin with a dot.
 
     Raises:
-        InputError: there is none, or there are several, which are named.
+        InputError: there is none, or there are several, which the message lists.
     """
     found = [
         path.parent
@@ -162,15 +164,15 @@ def only_rendered_folder(renders: Path) -> Path:
     if len(found) == 1:
         return found[0]
     names = ", ".join(str(path) for path in found[:10]) + (", …" if len(found) > 10 else "")
-    got = f"{len(found)}: {names}" if found else f"none in {renders}/"
-    raise InputError(f"DIR: expected the name of a folder that was rendered into, or one alone, got {got}")
+    got = f"{len(found)}: {names}" if found else "none"
+    raise InputError(f"DIR: expected a render folder, or exactly one in {renders}/, got {got}")
 
 
 def is_built(to: Path, directory: Path, scenes: Path, options: Options) -> bool:
-    """Whether a place holds the very dataset that building would make.
+    """Whether `to` already holds the dataset that this build would make; False if it is empty or missing.
 
     Raises:
-        InputError: it holds something else, or another command is at work there.
+        InputError: it holds something else, or another command is writing there.
     """
     Place(to).restore()
     if not to.is_dir() or not any(to.iterdir()):
@@ -181,21 +183,21 @@ def is_built(to: Path, directory: Path, scenes: Path, options: Options) -> bool:
     except (OSError, ValueError):
         known, splits = {}, []
     if known.get("source_sha256") != source_sha256(directory, scenes, options):
-        what = "one that was not built from these renders with these settings"
+        found = "one that was not built from these renders with these settings"
     elif not is_whole(to, splits):
-        what = "one that was built from these renders and is damaged"
+        found = "a damaged dataset of these renders"
     elif known.get("code_sha256") != code_sha256():
-        what = "one that another version of this program built"
+        found = "one that another version of this program built"
     else:
         return True
     raise InputError(
-        f"{to}: expected a new folder or the dataset of {directory}, got {what}: give --to, or --overwrite"
+        f"{to}: expected a new folder or the dataset of {directory}, got {found}: give --to, or --overwrite"
     )
 
 
 def _name_of(directory: Path) -> str:
-    """What a dataset of this folder is called."""
+    """Return the default name of the dataset of a render folder."""
     name = directory.resolve().name
     if not name or name.startswith("."):
-        raise InputError(f"--to: expected the name of a dataset, as {directory} has none to take, got nothing")
+        raise InputError(f"--to: expected a folder, since {directory} gives the dataset no name, got nothing")
     return name

@@ -1,4 +1,4 @@
-"""The card of a dataset that was built from renders: what a stranger must know before using the data."""
+"""The card (README.md) of a dataset built from renders: what a stranger must know before using the data."""
 
 from __future__ import annotations
 
@@ -14,24 +14,28 @@ from generator.soart.nsoart import FEW
 
 @dataclass(frozen=True)
 class DatasetFacts:
-    """What a build knows about the dataset it made.
+    """What a build knows about its dataset.
 
     Attributes:
         counts: pictures by split and class.
-        tolerances: by scene, as applied.
-        limits: those that the user set in place of the scene's.
-        grey: fraction of a limit; `grey_rows` pictures lie that near to one.
-        observable_px: how far a bend or a retraction has to move a tip in a view to count as seen there.
-        hidden_rows: NG pictures in which no defect can be seen.
-        missing_rows: rows of the manifests that were left out because they have no record.
-        manifests: name and SHA-256 of each.
-        sizes: (width, height) of the pictures in px.
+        classes: classes that the dataset declares.
+        tolerances: tolerance applied to each scene.
+        limits: limits in mm that the user set instead of the scene's, by name.
+        grey: half width of the grey zone as a fraction of a limit; `grey_rows`: number of pictures in it.
+        observable_px: a bend or retraction counts as visible in a view if it moves the pin's tip by at least this, px.
+        hidden_rows: number of NG pictures in which no defect is visible.
+        missing_rows: number of manifest rows that were left out because they have no record.
+        manifests: file name and SHA-256 of each manifest.
+        renderers, blenders: versions of Pinsight's renderer and of Blender in the records.
+        sizes: (width, height) of the pictures, px.
+        extras: names of the user's own manifest columns.
         nsoart: contents of nsoart.json.
-        content_sha256: of pictures and labels together.
-        answer: how `bbox_str` names classes, of ANSWER_LABELS.
-        ceilings: boxes in answers, and the sum and the least of the IoU that a perfect answer reaches with them.
-        connectors: how many connectors.json has.
-        source_sha256: of the renders and the settings; `code_sha256`: of the code. Equal ones give the same dataset.
+        license: licence identifier; `other`: not stated.
+        content_sha256: SHA-256 of all pictures and labels.
+        answer: how `bbox_str` names the classes: a key of ANSWER_LABELS.
+        ceilings: number of boxes in answers, and the sum and minimum of the largest IoU that answers can reach.
+        connectors: number of connectors in connectors.json.
+        source_sha256, code_sha256: SHA-256 of inputs and options, and of the code. Equal ones give equal datasets.
     """
 
     counts: Mapping[str, Mapping[str, int]]
@@ -63,7 +67,7 @@ class DatasetFacts:
 
 
 def make_card(facts: DatasetFacts) -> str:
-    """README.md of a dataset: YAML header and text."""
+    """Return the contents of README.md: YAML header and text."""
     return f"---\n{_header(facts)}---\n\n{_text(facts)}"
 
 
@@ -89,7 +93,8 @@ def _title(facts: DatasetFacts) -> str:
 
 
 def _text(facts: DatasetFacts) -> str:
-    sections = (_opening, _splits, _classes, _columns, _nsoart, _origin, _licence)
+    # Classes first: later sections use their names.
+    sections = (_opening, _classes, _splits, _columns, _nsoart, _origin, _licence)
     return "\n".join(section(facts) for section in sections)
 
 
@@ -97,13 +102,13 @@ def _opening(facts: DatasetFacts) -> str:
     sizes = ", ".join(f"{width} x {height}" for width, height in facts.sizes)
     return f"""# {_title(facts)}
 
-{facts.rows} rendered pictures ({sizes} px) of male connectors with {_shown(facts)}, for
-classification and detection. Every label follows from the geometry that was rendered; nobody drew a box by hand.
+{facts.rows} rendered pictures ({sizes} px) of male connectors with {_contents(facts)}, for
+classification and detection. Every label is computed from the rendered geometry; no box was drawn by hand.
 
     from datasets import load_dataset
     data = load_dataset("PATH_OR_NAME_OF_THIS_DATASET")
 
-![Some of the pictures with the boxes of their defects]({SHEET})
+![Some pictures with the boxes of their defects]({SHEET})
 """
 
 
@@ -123,9 +128,12 @@ def _classes(facts: DatasetFacts) -> str:
 
 {classes_table(facts.classes)}
 
-A picture with several defects has the first of NUKENG, BENDNG, OTHERNG; `kinds` keeps all. `verdict` is OK or NG.
+NG means “no good”: any class but OK. A picture with several defects has the first of NUKENG, BENDNG, OTHERNG.
 
-| scene | true position, mm (diametral, at the tip) | retraction, mm |
+The tolerance is the largest deviation that is still good. True position is twice the distance of a pin's tip from its
+place on the drawing; retraction is how far a terminal sits below its nominal height.
+
+| scene | true position, mm | retraction, mm |
 |---|---:|---:|
 {tolerances}
 
@@ -138,22 +146,23 @@ def _columns(facts: DatasetFacts) -> str:
     extras = f" User's own factors: {', '.join(f'`{name}`' for name in facts.extras)}." if facts.extras else ""
     return f"""## Columns
 
-- `image`: the picture. `nsoart`: its NSOART channels, see below.
-- `label`, `verdict`, `kinds`.
+- `image`: the picture. `nsoart`: NSOART, the picture computed again as three channels of difference from good parts.
+- `label`: class of the picture. `verdict`: OK or NG, for the whole picture. `kinds`: every kind of defect in it.
 - `grey`: {_grey_note(facts)}
 - `observable`: {_observable_note(facts)}
-- `bbox_str`: the Florence-2 `<OD>` answer: NG objects of which at least {OBSERVABLE_SHARE:.0%} can be seen,
-  `<loc_0>` to `<loc_999>`, grouped by label; empty for OK.{_answer_note(facts)}
-- `objects`: every pin position and every foreign body, crack or print defect: `id`, `bbox` (x, y, width, height in px,
-  clipped to the picture), `category`, `area` (of the box, px²), `kinds` (what makes it NG), `in_answer` (whether
-  `bbox_str` names it), `address` (row and position), `cavity` (label on the drawing), `visible` (share that can be
-  seen; of a missing pin: of its cavity), `dx_mm`, `dy_mm`, `true_position_mm`, `retraction_mm`, `tilt_deg` (null where
-  there is no pin), `tip_px`, `base_px`. The box of a missing pin is where it should stand; of a retracted one, what is
-  left of it and where it should stand; of any other, what can be seen of it.
-- `camera_json`: focal lengths and centre in px, distortion as OpenCV has it, `matrix_world` of Blender's camera in mm.
-- `tolerance_json`: the limits in mm that `label` was decided under.
-- `housing_bbox`: COCO box of what can be seen of the housing, clipped to the picture; null where nothing can be.
-- `synthetic`: true. `original`, `augmentation`: null; of augmented copies, the row they were made from and how.
+- `bbox_str`: the Florence-2 `<OD>` answer: the boxes of NG objects of which at least {OBSERVABLE_SHARE:.0%} is visible,
+  as `<loc_0>` to `<loc_999>`, grouped by label; empty for OK.{_answer_note(facts)}
+- `objects`: every pin position and every foreign body, crack or print defect: `id` (its number in the instance mask),
+  `bbox` (x, y, width, height in px, clipped to the picture), `category` (class), `area` (of the box, px²), `kinds`
+  (what makes it NG), `in_answer` (whether `bbox_str` names it), `address` (row and position: r2c5), `cavity` (label on
+  the drawing), `visible` (share that is visible; of a missing pin: of its cavity), `dx_mm`, `dy_mm` (tip from its place
+  on the drawing), `true_position_mm`, `retraction_mm`, `tilt_deg` (of the tip against the mating direction; measures
+  are null where there is no pin), `tip_px`, `base_px` (tip and foot in the picture). The box of a missing pin is where
+  it should be; that of a retracted pin, its visible part and where it should be; any other box, what is visible.
+- `camera_json`: focal lengths and centre in px, distortion in OpenCV's order, `matrix_world` of Blender's camera in mm.
+- `tolerance_json`: the limits in mm behind `label`.
+- `housing_bbox`: COCO box of the visible part of the housing, clipped to the picture; null where none is visible.
+- `synthetic`: true. `original`, `augmentation`: null; in augmented copies, the row that was copied, and how.
 - `width`, `height` and the manifest's columns: `run`, `split`, `part`, `seed`, `scene`, `housing`, `terminal`,
   `defects`, `camera`, `lighting`, `marking`, `samples`.{extras}
 {_connectors_note(facts)}"""
@@ -162,12 +171,13 @@ def _columns(facts: DatasetFacts) -> str:
 def _nsoart(facts: DatasetFacts) -> str:
     return f"""## NSOART
 
-Normalised SOART: the three SOART3 maps of each picture's windows ({_windows(facts)}) against the mean of its
-own windows (log_beta: amount, log_yita: shape, log_gamma: concentration), standardised by a unit space of good parts,
-each coded to 8 bits by one fixed monotone function, stacked as a picture of the same size. The unit space are the OK
-rows of the training split of the same scene, housing, terminal, camera and marking.{_unit_note(facts)}
+NSOART (normalised SOART) has three channels: amount (log_beta), shape (log_yita) and concentration (log_gamma) of the
+difference between each small window ({_windows(facts)}) and the mean window of the same picture. Each channel is
+standardised by its mean and standard deviation over good parts, and coded to 8 bits by one fixed monotone function.
+The good parts (the unit space) are the OK rows of the training split with the same scene, housing, terminal, camera
+and marking.{_unit_note(facts)}
 
-Parameters, statistics and the rows behind them are in `nsoart.json`;
+`nsoart.json` holds the parameters, the statistics and the names of the rows behind them;
 `generator.soart.nsoart.nsoart_picture` applies them to any other picture.
 """
 
@@ -180,20 +190,20 @@ Manifests, one row per picture:
 
 {manifests}
 
-Renderer {", ".join(facts.renderers)}, Blender {", ".join(facts.blenders)}. Pinsight rendered the manifests and built
-this dataset from them; the same rows give the same bytes.
+Pinsight (renderer {", ".join(facts.renderers)}, Blender {", ".join(facts.blenders)}) rendered the manifests and built
+this dataset; the same rows give the same bytes.
 
 ## Limits
 
-Synthetic. Materials, light and manufacturing scatter are modelled, not measured on your parts; a model trained here
-has to be proven on photographs of real parts, good and defective, before it decides about any. Balance and defect
-sizes are the manifest's choice and say nothing about how often defects occur.
+Synthetic. Materials, light and manufacturing scatter are modelled, not measured on your parts: test a model that was
+trained on this dataset with photographs of real parts, good and defective, before you use it. Balance and defect sizes
+were chosen in the manifest and say nothing about how often defects occur.
 """
 
 
 def _licence(facts: DatasetFacts) -> str:
     licence = (
-        "Not stated: the pictures belong to whoever rendered them. Choose a licence before publishing."
+        "Not stated: the pictures belong to the person who rendered them. Choose a licence before publishing."
         if facts.license == "other"
         else f"`{facts.license}`"
     )
@@ -210,7 +220,7 @@ def _connectors_note(facts: DatasetFacts) -> str:
     return f"\n`connectors.json` has {what}.\n"
 
 
-def _shown(facts: DatasetFacts) -> str:
+def _contents(facts: DatasetFacts) -> str:
     pins = "good, bent, retracted and missing pins"
     return f"{pins} and other defects" if OTHERNG in facts.classes else pins
 
@@ -224,30 +234,30 @@ def _answer_note(facts: DatasetFacts) -> str:
     count, total, least = facts.ceilings
     if count:
         notes.append(
-            f" A perfect answer\n  reaches an IoU of {total / count:.3f} on average and {least:.3f} at worst: bins are "
-            "a thousandth of the picture."
+            f" As edges\n  are rounded to a thousandth of the picture, a perfect answer reaches an IoU of "
+            f"{total / count:.3f} on average, {least:.3f} at worst."
         )
     return "".join(notes)
 
 
 def _tolerance_note(facts: DatasetFacts) -> str:
     if not facts.limits:
-        return "These are the scene's own limits."
-    return f"Set for this build: {', '.join(f'`{name}={limit:g}`' for name, limit in facts.limits.items())}."
+        return "The limits are those of the scene file."
+    return f"Limits set for this build: {', '.join(f'`{name}={limit:g}`' for name, limit in facts.limits.items())}."
 
 
 def _left_out(facts: DatasetFacts) -> str:
     if not facts.missing_rows:
         return ""
-    return f"\nPartial: {facts.missing_rows} rows of the manifests had not been rendered and are left out.\n"
+    return f"\nIncomplete: {facts.missing_rows} rows of the manifests had not been rendered and are left out.\n"
 
 
 def _unit_note(facts: DatasetFacts) -> str:
     sources = [group["unit_space"] for group in facts.nsoart["groups"]]
     notes = (
-        ("few", f"have no such rows: the first OK rows of any split, at most {FEW}"),
-        ("pooled", "have no OK rows: those of all groups"),
-        ("all", "stand in a dataset without any OK row: all their rows"),
+        ("few", f"have no such rows and use their first OK rows of any split, at most {FEW}"),
+        ("pooled", "have no OK rows and use those of all groups"),
+        ("all", "use all their rows, since the dataset has no OK row"),
     )
     found = [f"{sources.count(source)} of {len(sources)} groups {note}" for source, note in notes if source in sources]
     return f" {'; '.join(found)}." if found else ""
@@ -259,14 +269,17 @@ def _windows(facts: DatasetFacts) -> str:
 
 
 def _observable_note(facts: DatasetFacts) -> str:
-    note = f"false where none of the defects can be seen in this view ({facts.hidden_rows} pictures)."
+    note = f"false for an NG picture in which none of the defects is visible ({facts.hidden_rows} pictures)."
     if not facts.observable_px:
         return note
     least = f"{facts.observable_px:g} px"
-    return f"{note}\n  A bend or a retraction counts as seen where it moves the pin's tip by at least {least}."
+    return f"{note}\n  A bend or retraction counts as visible if it moves the pin's tip by at least {least}."
 
 
 def _grey_note(facts: DatasetFacts) -> str:
+    zone = "in the grey zone, so close to a limit that OK and NG can hardly be told apart"
     if not facts.grey:
-        return "false; this dataset was built without a grey zone."
-    return f"a measure lies within {facts.grey:.0%} of its limit ({facts.grey_rows} pictures)."
+        return f"true for a picture {zone}; always false here, since no zone was set (`--grey`)."
+    return (
+        f"true for a picture {zone}: a measure is\n  within {facts.grey:.0%} of its limit ({facts.grey_rows} pictures)."
+    )

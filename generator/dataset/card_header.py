@@ -1,4 +1,4 @@
-"""What the cards of all datasets have: the YAML that the Hub reads, and tables of splits and classes."""
+"""Parts of every dataset card: the YAML header that the Hub reads, and the tables of splits and classes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,8 @@ from typing import Any
 import yaml
 
 from generator.dataset.folder import ordered_splits
+from generator.dataset.labels import CLASS_MEANINGS
 
-MEANINGS = {
-    "BENDNG": "tip out of true position, the pin in its cavity",
-    "NUKENG": "terminal backed out of its cavity beyond tolerance, or missing",
-    "OK": "every position within tolerance, nothing else wrong",
-    "OTHERNG": "broken or wrong terminal, foreign body, housing, print or stain",
-}
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
@@ -25,14 +20,14 @@ def card_header(
     counts: Mapping[str, Mapping[str, int]],
     settings: Mapping[str, Any],
 ) -> str:
-    """The YAML at the top of README.md, without its rules.
+    """Return the YAML header of README.md, without the lines `---` around it.
 
     Args:
-        title: what the dataset is.
-        license_id: identifier.
-        synthetic: whether no picture is a photograph.
+        title: title of the dataset.
+        license_id: licence identifier; `other`: not stated.
+        synthetic: whether all pictures are rendered.
         counts: pictures by split and class.
-        settings: for the key `pinsight`, `content_sha256` among them.
+        settings: value of the key `pinsight`, with `content_sha256`.
     """
     rows = sum(sum(split.values()) for split in counts.values())
     header: dict[str, Any] = {
@@ -48,7 +43,7 @@ def card_header(
         "configs": [
             {
                 "config_name": "default",
-                # `load_dataset` finds a folder's former copy in its cache by what stands here, not by the files.
+                # `load_dataset` takes its cached copy of a folder if this text is equal, even if the files differ.
                 "description": f"Content {settings['content_sha256'][:16]}",
                 "data_files": [{"split": split, "path": f"data/{split}-*.parquet"} for split in ordered_splits(counts)],
             }
@@ -59,10 +54,10 @@ def card_header(
 
 
 def read_header(card: str) -> dict[str, Any]:
-    """The YAML at the top of a card, as `card_header` wrote it.
+    """Parse the YAML header of a card that `card_header` wrote.
 
     Raises:
-        ValueError: a card that no command of ours wrote.
+        ValueError: Pinsight did not write the card.
     """
     parts = card.split("---\n", 2)
     try:
@@ -75,19 +70,19 @@ def read_header(card: str) -> dict[str, Any]:
 
 
 def read_settings(card: str) -> dict[str, Any]:
-    """What the build wrote about itself into a card: tolerance by scene, grey fraction, renderer.
+    """Return a card's key `pinsight`: how the dataset was built, such as tolerance by scene and grey fraction.
 
     Raises:
-        ValueError: a card that no command of ours wrote.
+        ValueError: Pinsight did not write the card.
     """
     return dict(read_header(card)["pinsight"])
 
 
 def read_splits(card: str) -> list[str]:
-    """The splits that a card names.
+    """Return the names of the splits in a card's header.
 
     Raises:
-        ValueError: a card that no command of ours wrote.
+        ValueError: Pinsight did not write the card.
     """
     try:
         return [str(each["split"]) for each in read_header(card)["configs"][0]["data_files"]]
@@ -96,7 +91,7 @@ def read_splits(card: str) -> list[str]:
 
 
 def balance_table(counts: Mapping[str, Mapping[str, int]], classes: Sequence[str]) -> str:
-    """Pictures by split and class as a Markdown table."""
+    """Return the numbers of pictures by split and class as a Markdown table."""
     lines = [f"| split | {' | '.join(classes)} | all |", "|---|" + "---:|" * (len(classes) + 1)]
     for split in ordered_splits(counts):
         cells = [counts[split].get(name, 0) for name in classes]
@@ -105,7 +100,7 @@ def balance_table(counts: Mapping[str, Mapping[str, int]], classes: Sequence[str
 
 
 def classes_table(classes: Sequence[str]) -> str:
-    """Number, name and meaning of each class as a Markdown table."""
+    """Return number, name and meaning of each class as a Markdown table."""
     lines = ["| number | class | meaning |", "|---:|---|---|"]
-    lines += [f"| {number} | `{name}` | {MEANINGS[name]} |" for number, name in enumerate(classes)]
+    lines += [f"| {number} | `{name}` | {CLASS_MEANINGS[name]} |" for number, name in enumerate(classes)]
     return "\n".join(lines)

@@ -1,6 +1,7 @@
-"""DATASET/connectors.json: the connectors that a dataset's pictures show, as a trainer needs them without the renderer.
+"""DATASET/connectors.json: nominal positions and outlines of the connectors in a dataset's pictures.
 
-Millimetres in the housing's frame: mating face z = 0, X right, Y up, Z towards the viewer of the centre camera.
+With it, training needs no scene file. Lengths are in mm in the housing's frame: mating face z = 0, X right, Y up, Z
+towards the centre camera.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from blender_scripts.contract.positions import Position
 
 CONNECTORS = "connectors.json"
 SCHEMA = 1
-# Two nominal positions closer than this are one.
+# Two nominal positions closer than this are the same.
 SAME_MM = 0.02
-# How a part may be laid down again so that its positions fall on each other: where (x, y) goes, from their middle.
+# Motions that may map a part's positions onto each other: where each takes (x, y), measured from the positions' middle.
 SYMMETRIES: dict[str, Callable[[float, float], tuple[float, float]]] = {
     "half_turn": lambda x, y: (-x, -y),
     "mirror_x": lambda x, y: (-x, y),
@@ -32,13 +33,15 @@ SYMMETRIES: dict[str, Callable[[float, float], tuple[float, float]]] = {
 
 @dataclass(frozen=True)
 class NominalPosition:
-    """One position as the drawing has it.
+    """One position of a connector as on its drawing.
 
     Attributes:
-        x_mm, y_mm, z_mm: of the tip.
+        address: row and position, such as r2c5.
+        cavity: label of the cavity on the drawing.
+        x_mm, y_mm, z_mm: nominal place of the tip.
         standing_mm: length of the terminal above the cavity floor.
-        width_mm, thickness_mm: of its section. These three and `z_mm` are None where a mixture of terminals leaves
-            them to the part.
+        width_mm, thickness_mm: size of the terminal's section. These two, `standing_mm` and `z_mm` are None where the
+            terminals of a mixture differ in them.
     """
 
     address: str
@@ -53,13 +56,15 @@ class NominalPosition:
 
 @dataclass(frozen=True)
 class NominalConnector:
-    """One housing of one scene with one terminal.
+    """One housing of a scene with one terminal or mixture of terminals.
 
     Attributes:
-        scene_sha256: of the scene's files, as in the records.
-        outline_mm: outer edge of the walls at the mating face, counter-clockwise; None of a housing from CAD.
-        symmetries: those of SYMMETRIES that lay the positions on each other: a picture of them alone does not tell
-            which way the part lies.
+        scene, housing, terminal: names as in the manifest.
+        scene_sha256: SHA-256 of the scene's files, as in the records.
+        outline_mm: (x, y) along the outer edge of the walls at the mating face, counter-clockwise; None for a housing
+            from CAD.
+        symmetries: the SYMMETRIES that map the positions onto each other, so that the positions alone do not show how
+            the part is oriented.
     """
 
     scene: str
@@ -72,15 +77,15 @@ class NominalConnector:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What a row of a dataset names it by: scene, housing, terminal."""
+        """Scene, housing and terminal, as in the rows of the dataset."""
         return self.scene, self.housing, self.terminal
 
 
 def read_connectors(folder: Path) -> tuple[NominalConnector, ...] | None:
-    """What a dataset's, or a run's, connectors.json says; None where there is none, as in an older dataset.
+    """Read the connectors.json of a dataset or a run; None where there is none, as in an older dataset.
 
     Raises:
-        InputError: another version, or not what build writes.
+        InputError: another schema, or a damaged file.
     """
     path = folder / CONNECTORS
     try:
@@ -92,29 +97,31 @@ def read_connectors(folder: Path) -> tuple[NominalConnector, ...] | None:
         return None
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         got = f"no {error}" if isinstance(error, KeyError) else error
-        raise InputError(f"{path}: expected what build writes, got: {got}") from None
+        raise InputError(f"{path}: expected a file that `generator build` wrote, got: {got}") from None
 
 
 def connectors_json(connectors: Iterable[NominalConnector]) -> str:
-    """The contents of connectors.json, one line for each connector."""
+    """Return the contents of connectors.json, with one line per connector."""
     entries = sorted(connectors, key=lambda each: each.key)
     lines = ",\n".join(json.dumps(dataclasses.asdict(each), ensure_ascii=False) for each in entries)
     return f'{{"schema": {SCHEMA}, "connectors": [\n{lines}\n]}}\n'
 
 
 def nominal_connectors(
-    shown: Iterable[tuple[str, str, str, str | None]], scenes: Path
+    rendered: Iterable[tuple[str, str, str, str | None]], scenes: Path
 ) -> tuple[tuple[NominalConnector, ...], list[str]]:
-    """The connectors that rendered rows show, and why some are left out.
+    """Return the connectors in rendered rows, and a note on each scene that is left out.
+
+    A scene is left out if its file has changed since rendering.
 
     Args:
-        shown: scene, housing and terminal of the rows, and the SHA-256 of the scene that was rendered.
-        scenes: folder of the scene files; one that has changed since then says nothing of these pictures.
+        rendered: scene, housing and terminal of the rows, and the SHA-256 of the scene when it was rendered.
+        scenes: folder of the scene files.
     """
     found: dict[tuple[str, str, str], NominalConnector] = {}
     changed: set[str] = set()
     connectors: dict[str, Connector] = {}
-    for scene, housing, terminal, sha256 in sorted(shown, key=str):
+    for scene, housing, terminal, sha256 in sorted(rendered, key=str):
         if scene not in connectors:
             connectors[scene] = read_connector(scenes / f"{scene}.toml")
         if connectors[scene].sha256 == sha256:
@@ -123,14 +130,14 @@ def nominal_connectors(
         else:
             changed.add(scene)
     notes = [
-        f"{scene}.toml is not the scene that these pictures were rendered from: {CONNECTORS} is without it"
+        f"{scene}.toml has changed since these pictures were rendered: {CONNECTORS} does not contain it"
         for scene in sorted(changed)
     ]
     return tuple(found[key] for key in sorted(found) if key[0] not in changed), notes
 
 
 def nominal_connector(connector: Connector, housing: str, terminal: str) -> NominalConnector:
-    """A scene's drawing of one housing and terminal (or mixture)."""
+    """Return the nominal positions and outline of a scene with one housing and terminal (or mixture)."""
     positions = tuple(_nominal(connector, terminal, position) for position in connector.positions)
     outline = None
     if connector.housings[housing].cad is None:
@@ -148,10 +155,10 @@ def nominal_connector(connector: Connector, housing: str, terminal: str) -> Nomi
 
 
 def symmetries(positions: Sequence[NominalPosition]) -> tuple[str, ...]:
-    """Those of SYMMETRIES that map every position onto one of the same height."""
+    """Return the SYMMETRIES that map every position onto a position of the same height."""
     places = np.array([[each.x_mm, each.y_mm] for each in positions])
     places -= 0.5 * (places.min(axis=0) + places.max(axis=0))
-    # A height that is not known fits any.
+    # An unknown height (NaN) equals any other.
     heights = np.array([np.nan if each.z_mm is None else each.z_mm for each in positions])
 
     def is_there(x: float, y: float, z: float) -> bool:
@@ -189,7 +196,7 @@ def _nominal(connector: Connector, terminal: str, position: Position) -> Nominal
 
 
 def _rounded(point: tuple[float, float]) -> tuple[float, float]:
-    """To a nanometre, as in records."""
+    """Round a point in mm to a nanometre, as in records."""
     return round(point[0], 6) + 0.0, round(point[1], 6) + 0.0
 
 

@@ -1,4 +1,4 @@
-"""The card's contact sheet: some rows of each class with the boxes of their defects, as one small JPEG."""
+"""Make the contact sheet of a dataset card: some pictures of each class with their defects boxed, as a small JPEG."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ LONGEST_PX = 320
 
 @dataclass
 class SheetRows:
-    """Chooses rows while they go by: of each class some, of as many views and housings as there are."""
+    """Chooses up to PER_CLASS rows of each class, from different groups, while all rows are written in turn."""
 
     chosen: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
     seen: dict[str, Counter[tuple[str, ...]]] = field(default_factory=dict)
 
     def offer(self, split: str, number: int, label: str, group: tuple[str, ...]) -> None:
-        """Take a row in while its class has few, and few of its group.
+        """Choose a row unless enough rows of its class or group are chosen already.
 
         Args:
-            split, number: where it stands in the dataset.
+            split, number: the row's split, and its number in it.
             label: its class.
-            group: scene, housing, terminal, camera and marking.
+            group: its scene, housing, terminal, camera and marking.
         """
         rows, seen = self.chosen.setdefault(label, []), self.seen.setdefault(label, Counter())
         if len(rows) < PER_CLASS and seen[group] < _OF_A_GROUP:
@@ -44,12 +44,12 @@ class SheetRows:
 
 
 def write_sheet(folder: Path, rows: SheetRows, classes: Sequence[str]) -> None:
-    """Draw the rows into the dataset's folder.
+    """Draw the contact sheet into the dataset's folder.
 
     Args:
-        folder: of the dataset, whose Parquet files are complete.
-        rows: which to show.
-        classes: in the order of their numbers.
+        folder: the dataset's folder, with complete Parquet files.
+        rows: the chosen rows.
+        classes: names of the classes, in the order of their numbers.
     """
     splits = split_files(folder)
     cells = []

@@ -1,4 +1,4 @@
-"""The card of a dataset that was not built from renders alone: augmented, imported or mixed."""
+"""The card (README.md) of a dataset that is not built from renders alone: augmented, imported or mixed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from generator.dataset.writer import ORIGINS
 
 
 def read_card(text: str) -> tuple[dict[str, Any], str]:
-    """What a build wrote about itself, and the licence; empty and `other` of a card that no build wrote."""
+    """Return a card's key `pinsight` and its licence; an empty dict and `other` if Pinsight did not write the card."""
     try:
         header = read_header(text)
     except ValueError:
@@ -29,20 +29,20 @@ def make_derived_card(
     license_id: str,
     content: str,
 ) -> str:
-    """README.md: YAML header and text.
+    """Return the contents of README.md: YAML header and text.
 
     Args:
-        title: what it is.
-        how: paragraphs on what was done.
+        title: title of the dataset.
+        how: paragraphs on how the dataset was made.
         counts: pictures by split and class.
         origins: pictures by split and by `renders`, `photographs`, `copies`.
-        classes: that the dataset declares.
-        settings: for the header's key `pinsight`.
-        license_id: identifier.
+        classes: classes that the dataset declares.
+        settings: value of the header's key `pinsight`.
+        license_id: licence identifier; `other`: not stated.
         content: SHA-256 of pictures and labels.
     """
     is_synthetic = not any(split.get("photographs") for split in origins.values())
-    # It is not the dataset of the renders any more.
+    # These two identify a dataset that `build` made; this one is not.
     kept = {name: value for name, value in settings.items() if name not in ("source_sha256", "code_sha256")}
     header = card_header(title, license_id, is_synthetic, counts, {**kept, "content_sha256": content})
     paragraphs = "\n\n".join(how)
@@ -53,27 +53,31 @@ def make_derived_card(
 
 {paragraphs}
 
+## Classes
+
+{classes_table(classes)}
+
 ## Splits and balance
 
 {balance_table(counts, classes)}
 
 {_origins_table(origins)}
 
-Copies are augmented pictures, in the split of their original: `original` names it, `augmentation` says what was done.
-
-## Classes
-
-{classes_table(classes)}
+Copies are augmented pictures, in the split of their original: `original` names it, `augmentation` the operation.
 
 ## Columns
 
-Those of a dataset that Pinsight builds from renders. `synthetic` is false for photographs. Null means that it is not
-known: a photograph has no measured `true_position_mm`, and `objects` and `bbox_str` are null where only the class of
-the picture was given.
+`image` is the picture and `nsoart` the same computed again as three channels of difference from good parts (NSOART).
+`label` is the class of the picture, `verdict` is OK or NG (“no good”: any class but OK), `bbox_str` the Florence-2
+`<OD>` answer, `objects` the boxes. `grey` marks pictures in the grey zone, so close to a limit of the tolerance that OK
+and NG can hardly be told apart; `observable` is false for an NG picture in which no defect is visible. `synthetic` is
+false for photographs. All columns are those of a dataset that Pinsight builds from renders. Null means not known: a
+photograph has no `true_position_mm` (twice the distance of a pin's tip from its place on the drawing), and `objects`
+and `bbox_str` are null where only the class of the picture was given.
 
 ## Limits
 
-Labels of photographs are those of the people who made them. Balance says nothing about how often defects occur.
+People labelled the photographs; nothing was measured. Balance says nothing about how often defects occur.
 """
 
 

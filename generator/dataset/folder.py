@@ -1,9 +1,9 @@
-"""A dataset on disk: its files, and reading them back; `writer` writes them.
+"""The files of a dataset on disk, and functions that read them; `writer` writes them.
 
 DATASET/README.md                             the card
-DATASET/contact_sheet.jpg                     some rows, shown by the card
-DATASET/nsoart.json                           parameters of the nsoart column
-DATASET/connectors.json                       what the pictures show: connectors with their nominal positions
+DATASET/contact_sheet.jpg                     some pictures, for the card
+DATASET/nsoart.json                           parameters of the column nsoart
+DATASET/connectors.json                       nominal positions of the connectors in the pictures
 DATASET/data/<split>-00000-of-00001.parquet   the rows
 """
 
@@ -33,7 +33,7 @@ SHARD = r"(\w+)-\d{5}-of-\d{5}\.parquet"
 
 
 def split_files(dataset: Path) -> dict[str, list[Path]]:
-    """The Parquet files of each split of a dataset folder: train and validation first, then tests by name."""
+    """Return the Parquet files of each split of a dataset folder: train, validation, test, then others by name."""
     splits: dict[str, list[Path]] = {}
     for path in sorted((dataset / DATA).glob("*.parquet")):
         if match := re.fullmatch(SHARD, path.name):
@@ -42,16 +42,16 @@ def split_files(dataset: Path) -> dict[str, list[Path]]:
 
 
 def shard_name(split: str, number: int, count: int) -> str:
-    """What one of the Parquet files of a split is called; `number` counts from 0."""
+    """Return the name of a split's Parquet file; `number` counts from 0."""
     return f"{split}-{number:05d}-of-{count:05d}.parquet"
 
 
 def is_whole(dataset: Path, splits: Collection[str]) -> bool:
-    """Whether all files that hold a dataset's rows are there and can be opened, and nsoart.json.
+    """Whether a dataset folder is complete: all Parquet files and nsoart.json exist and can be read.
 
     Args:
-        dataset: its folder.
-        splits: those that its card names.
+        dataset: the dataset folder.
+        splits: names of the splits in its card.
     """
     found = split_files(dataset)
     if not found or set(found) != set(splits):
@@ -69,34 +69,34 @@ def is_whole(dataset: Path, splits: Collection[str]) -> bool:
 
 
 def ordered_splits(names: Iterable[str]) -> list[str]:
-    """Split names in the order in which a reader expects them."""
+    """Sort split names: train, validation, test, then others by name."""
     first = ("train", "validation", "test")
     return sorted(names, key=lambda name: (first.index(name) if name in first else len(first), name))
 
 
 def read_features(dataset: Path) -> Features:
-    """The features that a dataset folder's own files declare.
+    """Read the features that a dataset's Parquet files declare.
 
     Raises:
         InputError: a damaged file.
     """
     paths = next(iter(split_files(dataset).values()))
-    with _whole(paths[0]):
+    with _readable(paths[0]):
         return Features.from_arrow_schema(pq.read_schema(paths[0]))
 
 
 def dataset_columns(dataset: Path) -> tuple[Features, tuple[str, ...], bool, bool]:
-    """A dataset's columns, the user's own among them, whether OTHERNG is a class, and whether it has masks.
+    """Return a dataset's columns, the names of the user's own columns, whether OTHERNG is a class, and if it has masks.
 
     Raises:
-        InputError: not a dataset of ours.
+        InputError: the folder is not a Pinsight dataset.
     """
     if not split_files(dataset):
-        raise InputError(f"{dataset}: expected a dataset that build made, got no data/*.parquet file")
+        raise InputError(f"{dataset}: expected a Pinsight dataset, got no data/*.parquet file")
     columns = read_features(dataset)
     lacking = [name for name in ("image", "label", "objects", *MANIFEST_COLUMNS) if name not in columns]
     if lacking:
-        raise InputError(f"{dataset}: expected the columns that build writes, got none called {', '.join(lacking)}")
+        raise InputError(f"{dataset}: expected the columns of a Pinsight dataset, got no {', '.join(lacking)}")
     names = tuple(columns["label"].names)
     if names not in (class_names(False), class_names(True)):
         raise InputError(f"{dataset} column label: expected the classes {', '.join(CLASSES)}, got {names}")
@@ -105,35 +105,35 @@ def dataset_columns(dataset: Path) -> tuple[Features, tuple[str, ...], bool, boo
 
 
 def count_rows(paths: Sequence[Path]) -> int:
-    """How many rows the files of a split hold.
+    """Count the rows in the files of a split.
 
     Raises:
         InputError: a damaged file.
     """
     total = 0
     for path in paths:
-        with _whole(path):
+        with _readable(path):
             total += pq.read_metadata(path).num_rows
     return total
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[None]:
+def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path}: expected a whole Parquet file, got: {error}") from None
+        raise InputError(f"{path}: expected an undamaged Parquet file, got: {error}") from None
 
 
 def read_rows(
     paths: Sequence[Path], columns: Sequence[str] | None = None, only: Collection[int] | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Rows of Parquet files one by one, as stored: pictures as {"bytes", "path"}, classes as numbers.
+    """Yield the rows of Parquet files as stored: pictures as {"bytes", "path"}, classes as numbers.
 
     Args:
         paths: files of one split, in order.
-        columns: those to read; None for all.
-        only: numbers of the rows wanted, counted from 0 over all files; None for all.
+        columns: names of the columns to read; None: all.
+        only: numbers of the rows to read, counted from 0 over all files; None: all.
 
     Raises:
         InputError: a damaged file.
@@ -141,14 +141,14 @@ def read_rows(
     names = None if columns is None else list(columns)
     first = 0
     for path in paths:
-        with _whole(path):
+        with _readable(path):
             opened = pq.ParquetFile(path)
         with opened as file:
             for group in range(file.num_row_groups):
                 end = first + file.metadata.row_group(group).num_rows
                 wanted = range(first, end) if only is None else [n for n in range(first, end) if n in only]
                 if wanted:
-                    with _whole(path):
+                    with _readable(path):
                         table = file.read_row_group(group, columns=names)
                     for number in wanted:
                         yield table.slice(number - first, 1).to_pylist()[0]
@@ -156,14 +156,14 @@ def read_rows(
 
 
 def read_parameters(dataset: Path) -> dict[str, Any]:
-    """The contents of a dataset's nsoart.json.
+    """Read a dataset's nsoart.json.
 
     Raises:
-        InputError: it is not there, or no JSON.
+        InputError: the file is missing or not JSON.
     """
     try:
         return dict(json.loads((dataset / NSOART).read_text("utf-8")))
     except FileNotFoundError:
-        raise InputError(f"{dataset}: expected nsoart.json, which build writes, got nothing") from None
+        raise InputError(f"{dataset}: expected nsoart.json, as in every Pinsight dataset, got no such file") from None
     except (ValueError, TypeError) as error:
         raise InputError(f"{dataset / NSOART}: expected JSON, got: {error}") from None

@@ -1,8 +1,7 @@
-"""Publishing on the Hugging Face Hub: names, one commit, and what the client raises said in one line.
+"""Publish files on the Hugging Face Hub in one commit, with errors of one line; for `generator push`, `trainer.push`.
 
-All files go up first and become visible together: a push that is stopped in between leaves the repository as it was.
+All files are uploaded first and become visible together: a push that is interrupted leaves the repository unchanged.
 The token comes from the environment (HF_TOKEN) or the login (`hf auth login`), never from the command line.
-`generator push` and `trainer.push` use it; what they upload is their own business.
 """
 
 from __future__ import annotations
@@ -15,30 +14,30 @@ from pathlib import Path
 from typing import Any
 
 CARD = "README.md"
-# The Hub shows no card that is larger.
+# The Hub does not show a larger card, in bytes.
 LARGEST_CARD = 1_000_000
 _PART = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?")
 
 
 class HubError(Exception):
-    """The Hub could not be reached or refuses; the message is for the user. No fault of the input."""
+    """The Hub cannot be reached or refuses the request; not the user's mistake. The message is for the user."""
 
 
 class NotAllowed(Exception):
-    """What was asked for does not fit what is there; the message is for the user, whose mistake it is."""
+    """The user's mistake: the repository named may not be written, or does not exist. The message is for the user."""
 
 
 @dataclass(frozen=True)
 class Publication:
-    """What goes where.
+    """The contents of one push.
 
     Attributes:
         kind: "dataset" or "model".
-        name: owner/name.
-        files: contents by their path there, or where they lie.
-        message: of the commit.
-        is_ours: whether a card there is one that the same command wrote.
-        replaced: whether a file of an earlier push, by its path, goes away where `files` has none of that name.
+        name: owner/name of the repository.
+        files: by path in the repository, the contents or the local file.
+        message: commit message.
+        is_ours: whether the same command wrote a card, given its text.
+        replaced: whether a file of an earlier push, given its path, is deleted if `files` does not contain it.
     """
 
     kind: str
@@ -50,7 +49,7 @@ class Publication:
 
 
 def name_problem(name: str, option: str) -> str | None:
-    """What is wrong with an owner/name; None where nothing is."""
+    """Return a message on what is wrong with an owner/name; None if it is valid."""
     parts = name.split("/")
     if len(parts) == 2 and all(_PART.fullmatch(p) and "--" not in p and ".." not in p for p in parts):
         return None
@@ -64,32 +63,30 @@ def publish(
     revision: str | None = None,
     option: str = "OWNER/NAME",
 ) -> str:
-    """Upload and commit.
+    """Upload the files and commit them.
 
     Args:
-        what: files and name.
-        private: of a repository that is new.
-        create_pr: commit to a pull request.
-        revision: branch; None: main.
-        option: what a message calls the name.
+        what: files and name of the repository.
+        private: make the repository private, if it is new.
+        create_pr: open a pull request instead of committing to the branch.
+        revision: branch to commit to; None: main.
+        option: how messages call the repository's name.
 
     Returns:
-        The address of the commit or pull request.
+        The URL of the commit or pull request.
 
     Raises:
-        NotAllowed: there is a repository of that name that the command did not make.
-        HubError: no token, no network, no right, or what the Hub answers.
+        NotAllowed: the repository was not made by the same command, or a pull request needs one that exists.
+        HubError: no token, no network, no permission, or another error of the Hub.
     """
-    # Imported here: a second, which `--help` and `--dry-run` do without.
+    # Imported here, because it takes a second that `--help` and `--dry-run` do not need.
     import huggingface_hub
 
     api = huggingface_hub.HfApi()
     if huggingface_hub.get_token() is None:
-        raise HubError(
-            "expected a token of the Hub in the variable HF_TOKEN or of the command `hf auth login`, got none"
-        )
+        raise HubError("expected a Hub token in the environment variable HF_TOKEN or from `hf auth login`, got none")
     kind, name = what.kind, what.name
-    with _explained(name, kind):
+    with _errors_in_one_line(name, kind):
         _make_repository(api, what, private, create_pr, option)
         if revision is not None and not create_pr:
             api.create_branch(name, branch=revision, repo_type=kind, exist_ok=True)
@@ -105,7 +102,7 @@ def publish(
 
 
 def _make_repository(api: Any, what: Publication, private: bool, create_pr: bool, option: str) -> None:
-    """See that there is a repository to commit to, a new one or one that this command made."""
+    """Create the repository if it is new; refuse one that another program made."""
     from huggingface_hub.errors import RepositoryNotFoundError
 
     kind, name = what.kind, what.name
@@ -118,25 +115,25 @@ def _make_repository(api: Any, what: Publication, private: bool, create_pr: bool
         return
     if not create_pr and not _is_ours(api, what):
         raise NotAllowed(
-            f"{option}: expected a new name or a {kind} that push made, got {name}, which holds something else: "
+            f"{option}: expected a new name or a {kind} that push made, got {name}, which holds other files: "
             f"choose another name{', or give --create-pr' if kind == 'dataset' else ''}"
         )
 
 
 def _operations(api: Any, what: Publication, revision: str | None) -> list[Any]:
-    """What the commit adds, and what of an earlier push goes away."""
+    """Return the commit's operations: files to add, and files of an earlier push to delete."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-    there = api.list_repo_files(what.name, repo_type=what.kind, revision=revision)
-    gone = [path for path in there if what.replaced(path) and path not in what.files]
+    present = api.list_repo_files(what.name, repo_type=what.kind, revision=revision)
+    outdated = [path for path in present if what.replaced(path) and path not in what.files]
     return [
-        *(CommitOperationDelete(path_in_repo=path) for path in gone),
+        *(CommitOperationDelete(path_in_repo=path) for path in outdated),
         *(CommitOperationAdd(path_in_repo=path, path_or_fileobj=file) for path, file in what.files.items()),
     ]
 
 
 def _is_ours(api: Any, what: Publication) -> bool:
-    """Whether a repository is empty or holds what an earlier push left."""
+    """Whether a repository is empty or was made by an earlier push."""
     held = [f for f in api.list_repo_files(what.name, repo_type=what.kind) if not f.startswith(".git")]
     if not held:
         return True
@@ -147,8 +144,8 @@ def _is_ours(api: Any, what: Publication) -> bool:
 
 
 @contextmanager
-def _explained(name: str, kind: str) -> Iterator[None]:
-    """What the client raises, in one line that says what to do.
+def _errors_in_one_line(name: str, kind: str) -> Iterator[None]:
+    """Turn the client's errors into messages of one line that say what to do.
 
     Raises:
         HubError: in place of the client's errors.
@@ -164,10 +161,10 @@ def _explained(name: str, kind: str) -> Iterator[None]:
         400: "the Hub does not accept the request",
         401: "expected a token that the Hub accepts, got 401: make a new one and log in again",
         403: f"expected a token with the right to write to {name}, got 403: use one of role 'write'",
-        404: f"expected a {kind} {name} that this token can see, got 404: does the owner exist?",
-        409: f"expected a name that is free or a branch that nobody else commits to, got 409 for {name}: try again",
-        413: f"expected a card and files that the Hub takes, got 413 (too large) for {name}",
-        429: "the Hub asks to slow down (429): try again in some minutes",
+        404: f"expected a {kind} {name} that this token can see, got 404: check that the owner exists",
+        409: f"expected no other commit to {name} at the same time, got 409 (conflict): try again",
+        413: f"expected a card and files within the Hub's size limits, got 413 (too large) for {name}",
+        429: "the Hub received too many requests (429): try again in some minutes",
     }
     try:
         yield
@@ -175,17 +172,17 @@ def _explained(name: str, kind: str) -> Iterator[None]:
         raise HubError(f"--revision: expected a branch of {name}, got one that the Hub does not know") from None
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else 0
-        told = " ".join(str(error.server_message or "").split())
-        said = refusals.get(status, f"the Hub answered {status}")
-        raise HubError(f"push: {said}" + (f" ({told[:300]})" if told else "")) from None
+        details = " ".join(str(error.server_message or "").split())
+        message = refusals.get(status, f"the Hub answered with status {status}")
+        raise HubError(f"push: {message}" + (f" ({details[:300]})" if details else "")) from None
     except OfflineModeIsEnabled:
         raise HubError("push: expected a network, got HF_HUB_OFFLINE=1: unset it") from None
     except LocalEntryNotFoundError:
         raise HubError(_NO_NETWORK) from None
-    except ValueError as error:  # of the Hub's check of the card's YAML
+    except ValueError as error:  # the Hub's check of the card's YAML failed
         raise HubError(f"push: {' '.join(str(error).split())[:500]}") from None
     except Exception as error:
-        # The HTTP library is the client's own choice; its errors share a module, not a class.
+        # The client may use any of these HTTP libraries; their errors have no common class.
         if isinstance(error, OSError) or type(error).__module__.partition(".")[0] in (
             "httpx",
             "httpx2",
@@ -195,4 +192,4 @@ def _explained(name: str, kind: str) -> Iterator[None]:
         raise
 
 
-_NO_NETWORK = "push: expected a network and a Hub that answers, got neither: nothing was published"
+_NO_NETWORK = "push: expected an answer of the Hub, got none: check the network; nothing was published"

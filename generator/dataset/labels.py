@@ -1,7 +1,7 @@
-"""The decision OK or NG: from what was measured, by the user's tolerance, to classes and kinds of defect.
+"""The decision OK or NG: classes and kinds of defect from measures in mm and the user's tolerance.
 
-A record states measures; which of them are defects is decided here, by `judge`. A bend inside the tolerance is OK and a
-good pin's scatter outside of it is NG, whatever the manifest asked for.
+A record holds measures; `judge` decides which of them are defects. A bend within tolerance is OK, and a good pin whose
+scatter exceeds the tolerance is NG, whatever defects the manifest asked for.
 """
 
 from __future__ import annotations
@@ -13,19 +13,31 @@ from typing import Any
 
 BENDNG, NUKENG, OK, OTHERNG = CLASSES = ("BENDNG", "NUKENG", "OK", "OTHERNG")
 VERDICTS = ("OK", "NG")
-# Of a picture with several defects, and of a pin that is out of both tolerances, the first of these.
+# What the classes and verdicts mean, for readers of cards and pages.
+CLASS_MEANINGS = {
+    OK: "good: every pin is within tolerance, and nothing else is wrong",
+    "NG": "“no good”: at least one defect, whatever its class",
+    BENDNG: "bent pin: its tip is further from its true position than the tolerance allows; the pin is in its cavity",
+    NUKENG: "pin missing, or not seated: it is retracted into its cavity by more than the tolerance allows",
+    OTHERNG: (
+        "any other defect: a pin that is broken, twisted, of the wrong type or stands out too far; a foreign body; "
+        "a damaged or stained housing; a wrong print"
+    ),
+}
+# The class of a picture with several defects, or of a pin beyond both limits, is the first of these that occurs.
 PRECEDENCE = (NUKENG, BENDNG, OTHERNG, OK)
-# A defect that shows less of itself than this cannot be learned from its picture.
+# A defect of which a smaller share is visible cannot be learned from the picture.
 OBSERVABLE_SHARE = 0.1
-# A deviation that moves its pin's tip by less in a view cannot be told there from the scatter of good pins.
+# A bend or retraction that moves the pin's tip by less than this in a view looks there like the scatter of good pins.
 OBSERVABLE_PX = 1.0
 # Kinds of a position whose class follows from its measures.
 MEASURED_KINDS = ("ok", "bent", "retracted", "missing")
 
-# Pieces that are gone have no pixels: their visible box is that of all that is gone, in the picture or not.
+# Kinds of defect where a piece is gone and has no pixels: the visible box is that of the whole piece, also outside the
+# picture.
 GONE_PIECES = ("cracked", "chipped")
 
-# What an answer calls the classes; the hyphenated ones are the sources' own spelling.
+# What an answer calls the classes; the hyphenated names are those of the published sources.
 ANSWER_LABELS = {
     "short": {name: name for name in CLASSES},
     "words": {BENDNG: "bent pin", NUKENG: "backed out pin", OTHERNG: "other defect", OK: "good pin"},
@@ -34,13 +46,13 @@ ANSWER_LABELS = {
 
 
 def class_of_kind(kind: str) -> str:
-    """The class of a pin that has this kind of defect and is out of tolerance by it."""
+    """Return the class of a pin that this kind of defect puts out of tolerance."""
     return {"ok": OK, "bent": BENDNG, "retracted": NUKENG, "missing": NUKENG}.get(kind, OTHERNG)
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """What is still good, in mm: a measure equal to its limit is good."""
+    """Largest good values of the two measures, mm; a measure equal to its limit is good."""
 
     true_position_mm: float
     retraction_mm: float
@@ -51,15 +63,15 @@ class Tolerance:
                 raise ValueError(f"{name} must be a number of mm above 0, got {limit!r}")
 
     def with_limits(self, limits: Mapping[str, float]) -> Tolerance:
-        """This tolerance with some limits replaced."""
+        """Return this tolerance with some limits replaced, by name, mm."""
         return Tolerance(**{**asdict(self), **limits})
 
 
 def parse_tolerance(text: str) -> dict[str, float]:
-    """The limits in `true_position_mm=0.6,retraction_mm=0.5`; either may be left out.
+    """Parse limits such as `true_position_mm=0.6,retraction_mm=0.5`, in mm; either may be left out.
 
     Raises:
-        ValueError: an unknown name, a name given twice, no number, or a limit that is not above 0.
+        ValueError: a name is unknown or given twice, or a limit is not a number above 0.
     """
     limits: dict[str, float] = {}
     for item in text.split(","):
@@ -78,11 +90,13 @@ def parse_tolerance(text: str) -> dict[str, float]:
 
 
 def judge(position: Mapping[str, Any], tolerance: Tolerance) -> tuple[str, tuple[str, ...]]:
-    """Class of one position, and every kind of defect that makes it NG. `trainer.core.defect_size` compares likewise.
+    """Return the class of one position, and every kind of defect that makes it NG.
+
+    `trainer.core.defect_size` compares measures with limits in the same way.
 
     Args:
-        position: its `kind` and `defects` and, where it is not missing, `true_position_mm` and `retraction_mm`.
-        tolerance: the limits that make it NG.
+        position: of a record: `kind`, `defects` and, unless it is missing, `true_position_mm` and `retraction_mm`.
+        tolerance: the limits above which it is NG.
     """
     kind = position["kind"]
     if kind == "missing":
@@ -95,7 +109,7 @@ def judge(position: Mapping[str, Any], tolerance: Tolerance) -> tuple[str, tuple
     named = [text.partition("@")[0] for text in position.get("defects", ())] or [kind]
     others = sorted({name for name in named if name not in MEASURED_KINDS})
     if others:
-        # A broken or wrong pin often measures as short or shifted too: only a bend or retraction of its own counts.
+        # A broken or wrong pin often measures as short or shifted: a bend or retraction counts only if asked for.
         kinds = [name for name in kinds if name in named]
         if not kinds:
             return OTHERNG, tuple(others)
@@ -107,12 +121,12 @@ def judge(position: Mapping[str, Any], tolerance: Tolerance) -> tuple[str, tuple
 
 
 def is_grey(measures: Mapping[str, Any], limits: Mapping[str, float], grey: float) -> bool:
-    """Whether one of a position's measures lies within `grey` times its limit of that limit.
+    """Whether a position is in the grey zone: a measure differs from its limit by at most `grey` times the limit.
 
     Args:
-        measures: true_position_mm and retraction_mm, None of a missing pin.
-        limits: in mm, by the same names.
-        grey: fraction of a limit; 0: none is.
+        measures: true_position_mm and retraction_mm of the position; None for a missing pin.
+        limits: limits in mm, by the same names.
+        grey: fraction of a limit; 0: no grey zone.
     """
     return grey > 0 and any(
         measures[name] is not None and abs(measures[name] - limit) <= grey * limit for name, limit in limits.items()
@@ -120,17 +134,17 @@ def is_grey(measures: Mapping[str, Any], limits: Mapping[str, float], grey: floa
 
 
 def is_in_answer(category: str, visible: float | None, area: float) -> bool:
-    """Whether an answer names an object: it is NG, and enough of it is in view.
+    """Whether `bbox_str` names an object: it is NG, and at least OBSERVABLE_SHARE of it is visible.
 
     Args:
-        category: one of CLASSES.
-        visible: share of it that can be seen; None where nobody measured it: it was seen.
-        area: of its box, px^2.
+        category: class of the object.
+        visible: share of the object that is visible, 0 to 1; None: not measured, and taken as visible.
+        area: area of its box, px^2.
     """
     return category != OK and area > 0 and (visible is None or visible >= OBSERVABLE_SHARE)
 
 
 def worst_class(categories: Iterable[str]) -> str:
-    """The class of a picture that shows objects of these classes."""
+    """Return the class of a picture whose objects have these classes: the first in PRECEDENCE."""
     found = set(categories)
     return next((name for name in PRECEDENCE if name in found), OK)

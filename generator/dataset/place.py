@@ -1,7 +1,7 @@
-"""The place where a dataset appears: held by one command at a time, and what may be replaced there.
+"""The target folder of a dataset: locked by one command at a time, and replaced only if that is allowed.
 
-A dataset is made beside its place in `.<name>.building`, whose lock the command holds; what it replaces is moved to
-`.<name>.replaced` and removed when the new one is there.
+A dataset is written in `.<name>.building` beside its target, which the command locks. The folder that it replaces is
+moved to `.<name>.replaced`, and removed when the new dataset has its final name.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from generator.dataset.folder import CARD, DATA, NSOART, SHARD, SHEET
 
 
 class Place:
-    """Where a dataset appears.
+    """The target folder of a dataset.
 
     Attributes:
-        path: of the dataset.
-        building: the folder to make it in.
-        option: what a message calls the place.
+        path: absolute path of the dataset.
+        building: folder in which the dataset is written.
+        option: how messages call the target: option and path.
 
     Args:
-        to: the dataset.
-        option: that gave it.
-        overwrite: replace what no command of ours has written, too.
-        replace: replace a dataset of ours; False: nothing but an empty folder.
+        to: the target folder.
+        option: command-line option that names it.
+        overwrite: also replace a folder that is not a Pinsight dataset.
+        replace: replace a Pinsight dataset; False: accept only a new or empty folder.
     """
 
     def __init__(self, to: Path, option: str = "--to", overwrite: bool = False, replace: bool = True) -> None:
@@ -45,21 +45,21 @@ class Place:
         self._lock: int | None = None
 
     def check(self) -> None:
-        """Look at what is there, which is what may be replaced.
+        """Check the target, and note the files that --overwrite allows to replace.
 
         Raises:
-            InputError: something that may not be.
+            InputError: the target holds files that may not be replaced.
         """
         if self._overwrite and self.path.is_dir():
-            self._strange = frozenset(_strange_entries(self.path))
+            self._strange = frozenset(_foreign_entries(self.path))
         if os.path.lexists(self.path) and (problem := self._problem(self.path)):
             raise InputError(problem)
 
     def hold(self) -> None:
-        """Keep other commands out until `release`, and put right what a command that was stopped has left.
+        """Lock the target against other commands until `release`, and repair what a killed command left.
 
         Raises:
-            InputError: another command holds it, or what is there may not be replaced.
+            InputError: another command has locked it, or it may not be replaced.
         """
         try:
             self._lock = self._locked()
@@ -69,35 +69,35 @@ class Place:
                 shutil.rmtree(self._replaced)
         except OSError as error:
             self.release()
-            raise self.unusable(error) from None
+            raise self.write_error(error) from None
         except InputError:
             self.release()
             raise
 
     def release(self) -> None:
-        """Let other commands in."""
+        """Unlock the target."""
         if self._lock is not None:
-            with suppress(OSError):  # it holds something that the next command takes up, or has moved
+            with suppress(OSError):  # it holds chunks that the next command reuses, or has been moved
                 if self._is_building(self._lock):
                     self.building.rmdir()
             os.close(self._lock)
         self._lock = None
 
     def restore(self) -> None:
-        """Put back what a command moved away that was stopped before it had moved the new dataset in.
+        """Move a replaced dataset back, if a command was killed before it had renamed the new one.
 
         Raises:
-            InputError: a command is at work there.
+            InputError: another command is writing there.
         """
         if self._replaced.exists() and not self.path.exists():
             self.hold()
             self.release()
 
     def move_in(self) -> None:
-        """Let what was made appear.
+        """Move the finished dataset to the target.
 
         Raises:
-            InputError: what has appeared there meanwhile may not be replaced; both stay.
+            InputError: the target has meanwhile got files that may not be replaced; both folders stay.
         """
         try:
             if os.path.lexists(self.path):
@@ -110,29 +110,29 @@ class Place:
                     raise
             self.building.rename(self.path)
         except OSError as error:
-            raise InputError(f"{self.unusable(error)}; {self._kept()}") from None
+            raise InputError(f"{self.write_error(error)}; {self._kept()}") from None
         shutil.rmtree(self._replaced, ignore_errors=True)
 
-    def unusable(self, error: OSError) -> InputError:
-        """What to raise where nothing can be written."""
-        return InputError(f"{self.option}: expected a place to write to, got: {error.strerror}")
+    def write_error(self, error: OSError) -> InputError:
+        """Return the error to raise when writing failed."""
+        return InputError(f"{self.option}: expected a folder that can be written, got: {error.strerror}")
 
     def _kept(self) -> str:
-        return f"the dataset that was made stays in {self.building} until the next command for this place"
+        return f"the new dataset stays in {self.building} until the next command with this target"
 
     def _refuse(self, folder: Path) -> None:
         if problem := self._problem(folder):
             raise InputError(f"{problem}; {self._kept()}")
 
     def _problem(self, folder: Path) -> str:
-        """Why a folder may not be replaced, "" where it may."""
+        """Return why a folder may not be replaced; "" if it may."""
         if folder.is_symlink() or not folder.is_dir():
             return f"{self.option}: expected a folder, got a file"
         if not self._replace and any(folder.iterdir()):
-            return f"{self.option}: expected a new or empty folder, got one that holds something: choose another"
-        if strange := [name for name in _strange_entries(folder) if name not in self._strange]:
+            return f"{self.option}: expected a new or empty folder, got one with files in it: choose another"
+        if strange := [name for name in _foreign_entries(folder) if name not in self._strange]:
             return (
-                f"{self.option}: expected a new or empty folder or a dataset to replace, got one with "
+                f"{self.option}: expected a new or empty folder or a Pinsight dataset to replace, got one with "
                 f"{', '.join(strange[:5])}: choose another, or give --overwrite"
             )
         return ""
@@ -145,20 +145,20 @@ class Place:
         return self.building.exists() and os.path.samestat(os.fstat(handle), self.building.stat())
 
     def _locked(self) -> int:
-        """A handle of the folder to build in, with its lock, which ends with the process at the latest."""
+        """Create and lock the folder `building`; returns its handle. The lock ends with the process at the latest."""
         while True:
             self.building.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.building, os.O_RDONLY)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # Between the two lines above, another command may have moved the folder to its place.
+                # Between the two lines above, another command may have moved the folder to the target.
                 if self._is_building(handle):
                     return handle
             except BlockingIOError:
                 os.close(handle)
                 raise InputError(
-                    f"{self.option}: expected a place where no command is at work, got one where another one makes "
-                    "a dataset: wait for it, or choose another"
+                    f"{self.option}: expected a folder that no other command is writing, got one in use: wait for the "
+                    "other command, or choose another folder"
                 ) from None
             except BaseException:
                 os.close(handle)
@@ -166,8 +166,8 @@ class Place:
             os.close(handle)
 
 
-def _strange_entries(folder: Path) -> list[str]:
-    """What in a folder no command of ours has written."""
+def _foreign_entries(folder: Path) -> list[str]:
+    """Return the names of the files in a folder that do not belong to a Pinsight dataset."""
     if not folder.is_dir():
         return []
     names = sorted(path.name for path in folder.iterdir())

@@ -1,6 +1,6 @@
-"""`python -m generator push DATASET owner/name`: a dataset folder to the Hub, in one commit.
+"""`python -m generator push DATASET owner/name`: upload a dataset folder to the Hugging Face Hub, in one commit.
 
-All files go up first and become visible together: a push that is stopped in between leaves the repository as it was.
+All files are uploaded first and become visible together: a push that is interrupted leaves the repository unchanged.
 The token comes from the environment (HF_TOKEN) or the login (`hf auth login`), never from the command line.
 """
 
@@ -25,7 +25,7 @@ _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
 
 @dataclass(frozen=True)
 class Upload:
-    """What goes up: files below `folder` by their path there, and the rows of each split."""
+    """The files to upload, as paths relative to `folder`, and the number of rows of each split."""
 
     folder: Path
     files: tuple[str, ...]
@@ -37,16 +37,16 @@ class Upload:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder that build made")
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the dataset")
     parser.add_argument("name", metavar="OWNER/NAME", help="the dataset's name on the Hub")
     parser.add_argument("--private", action="store_true", help="make a new repository private")
-    parser.add_argument("--create-pr", action="store_true", help="open a pull request in place of a commit")
-    parser.add_argument("--revision", metavar="R", help="branch to commit to, made where there is none (default: main)")
-    parser.add_argument("--dry-run", action="store_true", help="check the folder and say what would go up; no network")
+    parser.add_argument("--create-pr", action="store_true", help="open a pull request instead of committing")
+    parser.add_argument("--revision", metavar="R", help="branch to commit to, created if missing (default: main)")
+    parser.add_argument("--dry-run", action="store_true", help="check the folder and list its files; upload nothing")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check the folder, then upload it; 1 where the Hub is the problem."""
+    """Check the folder and upload it. Returns 1 if the Hub fails."""
     upload = check_folder(args.dataset)
     problems = []
     if wrong := name_problem(args.name, "OWNER/NAME"):
@@ -71,15 +71,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def check_folder(dataset: Path) -> Upload:
-    """What of a folder goes up.
+    """Check a dataset folder and return the files to upload.
 
     Raises:
-        InputError: it is no dataset of ours, its files do not fit together, or its card is too long.
+        InputError: it is not a Pinsight dataset, its files differ in columns, or its card is too long.
     """
     splits = split_files(dataset)
-    problems = [] if splits else [f"{dataset}: expected a dataset that build made, got no data/*.parquet file"]
+    problems = [] if splits else [f"{dataset}: expected a Pinsight dataset, got no data/*.parquet file"]
     problems += [
-        f"{dataset}: expected a dataset that build made, got no {name}"
+        f"{dataset}: expected a Pinsight dataset, got no {name}"
         for name in (CARD, NSOART)
         if not (dataset / name).is_file()
     ]
@@ -91,7 +91,7 @@ def check_folder(dataset: Path) -> Upload:
     try:
         read_settings(card.decode("utf-8"))
     except ValueError as error:
-        problems.append(f"{dataset / CARD}: expected a card that build wrote, got: {error}")
+        problems.append(f"{dataset / CARD}: expected a card that Pinsight wrote, got: {error}")
     rows: dict[str, int] = {}
     schema = None
     for split, paths in splits.items():
@@ -99,13 +99,13 @@ def check_folder(dataset: Path) -> Upload:
             try:
                 metadata = pq.read_metadata(path)
             except (OSError, ValueError) as error:
-                problems.append(f"{path}: expected a whole Parquet file, got: {error}")
+                problems.append(f"{path}: expected an undamaged Parquet file, got: {error}")
                 continue
             rows[split] = rows.get(split, 0) + metadata.num_rows
             found = metadata.schema.to_arrow_schema()
             schema = found if schema is None else schema
             if not found.equals(schema, check_metadata=True):
-                problems.append(f"{path}: expected the columns of the other files, got others")
+                problems.append(f"{path}: expected the columns of the other Parquet files, got different ones")
     if problems:
         raise InputError(problems)
     names = [CARD, NSOART, *(name for name in (CONNECTORS, SHEET) if (dataset / name).is_file())]
@@ -114,21 +114,21 @@ def check_folder(dataset: Path) -> Upload:
 
 
 def push(upload: Upload, name: str, private: bool, create_pr: bool, revision: str | None) -> str:
-    """Upload and commit.
+    """Upload a dataset and commit it.
 
     Args:
-        upload: of `check_folder`.
-        name: owner/name.
-        private: of a repository that is new.
-        create_pr: commit to a pull request.
-        revision: branch; None: main.
+        upload: result of `check_folder`.
+        name: owner/name of the repository.
+        private: make the repository private, if it is new.
+        create_pr: open a pull request instead of committing to the branch.
+        revision: branch to commit to; None: main.
 
     Returns:
-        The address of the commit or pull request.
+        The URL of the commit or pull request.
 
     Raises:
-        InputError: there is a dataset of that name that this command did not make.
-        HubError: no token, no network, no right, or what the Hub answers.
+        InputError: this command did not make the repository, or a pull request needs one that exists.
+        HubError: no token, no network, no permission, or another error of the Hub.
     """
     what = Publication(
         kind="dataset",

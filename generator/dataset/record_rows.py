@@ -1,4 +1,4 @@
-"""From a record, the truth of one rendered picture, to its row under one tolerance."""
+"""Make the dataset row of a rendered picture from its record (the renderer's exact truth), under one tolerance."""
 
 from __future__ import annotations
 
@@ -41,11 +41,10 @@ class Labelling:
 
     Attributes:
         limits: tolerance limits in mm that replace the record's own, by name.
-        grey: fraction of a limit; a picture with a pin whose measure lies within `grey * limit` of that limit is
-            flagged, because no two people would agree on it. 0: none is.
-        observable_px: a bend or a retraction that moves its tip by less in this view does not make the picture
-            observable.
-        answer: how `bbox_str` names classes, of ANSWER_LABELS.
+        grey: half width of the grey zone as a fraction of a limit: a picture with a measure within `grey * limit` of
+            the limit is flagged, because people would not agree on it. 0: no grey zone.
+        observable_px: a bend or retraction counts as visible in a view if it moves the pin's tip by at least this, px.
+        answer: how `bbox_str` names the classes: a key of ANSWER_LABELS.
     """
 
     limits: Mapping[str, float]
@@ -54,14 +53,14 @@ class Labelling:
     answer: str = "short"
 
     def tolerance(self, record: Mapping[str, Any]) -> Tolerance:
-        """The limits that this record is labelled under."""
+        """Return the limits for this record: its own, unless `limits` replaces them."""
         own = record["tolerance"]
         return Tolerance(own["true_position_mm"], own["retraction_mm"]).with_limits(self.limits)
 
 
 @dataclass(frozen=True)
 class PictureLabel:
-    """What a picture is under one tolerance; as in PictureRow."""
+    """The part of a PictureRow that depends on the tolerance; attributes as there."""
 
     label: str
     kinds: tuple[str, ...]
@@ -71,16 +70,16 @@ class PictureLabel:
 
 
 def picture_row(run: Run, record: Mapping[str, Any], how: Labelling, extras: Sequence[str] = ()) -> PictureRow:
-    """Everything that the dataset says about a rendered picture.
+    """Make the row of a rendered picture.
 
     Args:
-        run: its row in the manifest.
-        record: its truth, as the renderer wrote it.
-        how: to label it.
-        extras: the user's own columns of all manifests; empty where this run has none of that name.
+        run: the picture's row in the manifest.
+        record: the renderer's record of the picture.
+        how: how to label it.
+        extras: names of the user's own columns in all manifests; "" where this run's manifest has no such column.
 
     Raises:
-        KeyError, TypeError, ValueError: a record without a value that is needed.
+        KeyError, TypeError, ValueError: the record lacks a value that is needed.
     """
     size = int(record["width"]), int(record["height"])
     tolerance = how.tolerance(record)
@@ -112,16 +111,15 @@ def label_picture(
     grey: float = 0.0,
     observable_px: float = OBSERVABLE_PX,
 ) -> PictureLabel:
-    """Class, objects and flags of one record.
+    """Decide class, objects and flags of one record.
 
     Args:
-        record: the truth of one picture, as the renderer wrote it.
-        tolerance: the limits that make a pin NG.
-        grey, observable_px: as in `Labelling`; the second judges nothing where the record has no camera, which a row
-            needs and its label does not.
+        record: the renderer's record of a picture.
+        tolerance: the limits above which a pin is NG.
+        grey, observable_px: as in `Labelling`; without a camera in the record, `observable_px` has no effect.
 
     Raises:
-        KeyError, TypeError, ValueError: a record without a value that is needed.
+        KeyError, TypeError, ValueError: the record lacks a value that is needed.
     """
     size = int(record["width"]), int(record["height"])
     positions = record["positions"]
@@ -146,14 +144,14 @@ def label_picture(
 
 
 def moved_px(position: Mapping[str, Any], kinds: Sequence[str], camera: Camera | None) -> float:
-    """How far the tip is in this view from where it would be without its bend, or without its retraction.
+    """Return how far a bend or a retraction, whichever is more, moves the tip in this view, px.
 
-    Infinite for what makes a pin NG beside them, which shows in other ways, and where there is no camera to ask.
+    Infinite for other kinds of defect, which are visible in other ways, and without a camera.
 
     Args:
-        position: of a record.
-        kinds: of defect, as `judge` has them.
-        camera: of the same record.
+        position: position of a record.
+        kinds: kinds of defect that `judge` found.
+        camera: camera of the record, or None.
     """
     if camera is None or not kinds or not set(kinds) <= {"bent", "retracted"}:
         return np.inf
@@ -194,10 +192,10 @@ def _point(value: Iterable[float] | None) -> Point | None:
 
 
 def _position_box(boxes: Mapping[str, Any], category: str, kinds: tuple[str, ...]) -> Box:
-    """What a box of this position should enclose.
+    """Return the box of a position, xyxy in px.
 
-    A missing pin has no pixels: where it should stand. A retracted one: what is left of it and where it should
-    stand. Any other: what can be seen of it, or would be seen without what hides it.
+    For a missing pin: where it should be. For a retracted pin: around its visible part and where it should be. For any
+    other: its visible part or, if that is hidden, what would be visible without the obstacle.
     """
     visible, expected = boxes["visible"], boxes["expected"]
     if "missing" in kinds:
@@ -214,12 +212,12 @@ def _box(edges: Iterable[float]) -> Box:
 
 
 def _other(each: Mapping[str, Any], index: int, size: tuple[int, int]) -> ObjectRow:
-    """A foreign body, crack or print defect: one of a record's `other`."""
+    """Make the object of a foreign body, crack or print defect: an entry of a record's `other`."""
     boxes = each["boxes"]
     box = boxes["visible"] or boxes["expected"] or boxes["amodal"]
     if box is None:
         raise ValueError(f"other: {each['kind']} has no box")
-    # What the record gives no share for counts as seen when any pixel of it is.
+    # Where the record has no visible share, an object of which any pixel is visible counts as visible.
     share = float(each.get("visible_fraction", 1.0 if boxes["visible"] else 0.0))
     inside = clipped(box, size)
     if each["kind"] in GONE_PIECES and tuple(box) != inside:

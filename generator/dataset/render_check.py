@@ -1,4 +1,4 @@
-"""What can be wrong with a rendered row: its record, the bytes of its picture and of its mask."""
+"""Checks of a rendered row: its record, and the files of its picture and mask."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from blender_scripts.manifest.reader import Run
 from generator.dataset.labels import GONE_PIECES
 from generator.io.pictures import decoded
 
-# The mask's boxes are rounded to a millionth of a pixel.
+# Tolerance for boxes that reach over the picture's edge: records round them to a millionth of a pixel.
 _ROUNDING_PX = 1e-3
 
 
 def shown_path(path: Path) -> str:
-    """A file inside of the rendered folder, as a message names it."""
+    """Return a file's path relative to the render folder, for messages."""
     return f"{path.parent.name}/{path.name}"
 
 
 def differences(record: Mapping[str, Any], run: Run, manifest: str, path: Path) -> list[str]:
-    """How the row in a record differs from the row in its manifest."""
+    """List the differences between the row in a record and the row in its manifest."""
     expected, got = run.row(), dict(record["row"])
     problems = [
         f"{shown_path(path)}: expected {name} {expected.get(name)!r} as in {manifest}, got {got.get(name)!r}: "
@@ -39,7 +39,7 @@ def differences(record: Mapping[str, Any], run: Run, manifest: str, path: Path) 
 
 
 def box_problems(record: Mapping[str, Any], path: Path) -> list[str]:
-    """Boxes that no picture can hold: what is seen of an object is seen inside of the picture."""
+    """List the boxes in a record that are not valid: visible boxes have to lie inside the picture."""
     problems = []
     for each in (*record["positions"], *record["other"]):
         where = f"{shown_path(path)}: {each.get('address') or each['kind']}"
@@ -55,7 +55,7 @@ def box_problems(record: Mapping[str, Any], path: Path) -> list[str]:
 
 
 def _box_problem(box: Sequence[float], size: tuple[int, int] | None) -> str:
-    """What was expected of a box; empty where it is as expected. `size`: of the picture that it has to be inside of."""
+    """Return what a valid box would be, "" if the box is valid. `size`: (W, H) px that it has to be inside, or None."""
     if len(box) != 4 or not all(math.isfinite(edge) for edge in box):
         return "as four numbers"
     x1, y1, x2, y2 = box
@@ -63,11 +63,11 @@ def _box_problem(box: Sequence[float], size: tuple[int, int] | None) -> str:
         return "with x1 <= x2 and y1 <= y2"
     if size is None or (min(x1, y1) >= -_ROUNDING_PX and max(x2 - size[0], y2 - size[1]) <= _ROUNDING_PX):
         return ""
-    return f"inside of {size[0]} x {size[1]} px"
+    return f"inside {size[0]} x {size[1]} px"
 
 
 def number_problems(record: Mapping[str, Any], path: Path) -> list[str]:
-    """Positions that are not counted from 1, as the mask counts them, and numbers that measure nothing."""
+    """List faults of a record's numbers: positions not numbered 1, 2, … as in the mask, and NaN or infinite values."""
     indices = [position["index"] for position in record["positions"]]
     if not indices or indices != list(range(1, len(indices) + 1)):
         return [f"{shown_path(path)}: expected positions with the indices 1, 2, …, got {shown(indices)}"]
@@ -89,19 +89,19 @@ def _not_finite(value: Any, name: str) -> Iterator[tuple[str, float]]:
 
 
 def read_picture(directory: Path, run: str, sha256: str, size: tuple[int, int] | None) -> tuple[bytes, Image.Image]:
-    """A picture's bytes and pixels, checked against its record.
+    """Read a picture, check it against its record, and return its bytes and its pixels.
 
     Args:
-        directory: that was rendered into.
-        run: its row's.
-        sha256: that its record says.
-        size: (W, H) px that its record says; None where that was checked before.
+        directory: the render folder.
+        run: name of the row's run.
+        sha256: SHA-256 of the file in its record.
+        size: (W, H) px in its record; None: not checked.
 
     Raises:
-        InputError: it is not there, was changed, or cannot be decoded.
+        InputError: the picture is missing, was changed, or cannot be decoded.
     """
     path = directory / "images" / f"{run}.png"
-    content = _read_whole(path, f"the picture of run {run}", sha256)
+    content = _read_checked(path, f"the picture of run {run}", sha256)
     picture = decoded(content, shown_path(path))
     if size is not None and picture.size != size:
         raise InputError(f"{shown_path(path)}: expected {size[0]} x {size[1]} px, got {picture.size}")
@@ -111,15 +111,15 @@ def read_picture(directory: Path, run: str, sha256: str, size: tuple[int, int] |
 
 
 def read_mask(directory: Path, run: str, sha256: str) -> bytes:
-    """A mask's bytes, checked against its record."""
-    return _read_whole(directory / "masks" / f"{run}.png", f"the mask of run {run}", sha256)
+    """Read a mask's bytes and check them against the SHA-256 in its record."""
+    return _read_checked(directory / "masks" / f"{run}.png", f"the mask of run {run}", sha256)
 
 
-def _read_whole(path: Path, what: str, sha256: str) -> bytes:
+def _read_checked(path: Path, what: str, sha256: str) -> bytes:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise InputError(f"{shown_path(path)}: expected {what}, got nothing") from None
+        raise InputError(f"{shown_path(path)}: expected {what}, got no such file") from None
     except OSError as error:
         raise InputError(f"{shown_path(path)}: expected {what}, got: {error.strerror}") from None
     digest = hashlib.sha256(content).hexdigest()

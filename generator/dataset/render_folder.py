@@ -1,9 +1,9 @@
-"""Rows of a folder that was rendered into, checked and made ready for a dataset, some at a time.
+"""Check the rows of a render folder and prepare them for a dataset, chunk by chunk.
 
-Two passes over chunks of rows, each in any process. `examine` reads each record, picture and mask once: it names what
-is wrong, and keeps what the dataset will say about the rows. `illustrate` adds the pictures, when the statistics of
-good parts are known that the nsoart column needs. Both keep their result in the writer's spool, and find it again
-after a crash where nothing that it came from has changed.
+There are two passes, in which any process may take any chunk. `examine` reads each record, picture and mask once,
+reports faults, and keeps the rows without their pictures. `attach_images` adds the pictures, once the statistics of
+good parts are known that the column nsoart needs. Both keep their result in the writer's spool and, after a crash,
+reuse it if no input has changed.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ Statistics = dict[tuple[str, ...], nsoart.MapStatistics]
 
 @dataclass(frozen=True)
 class Rules:
-    """What a build does to every row.
+    """What holds for all rows of a build.
 
     Attributes:
-        directory: the folder that was rendered into.
-        spool: where chunks keep their results.
+        directory: the render folder.
+        spool: store for the results of chunks.
         labelling: how records are labelled.
-        extras: the user's own columns.
-        window, stride: of nsoart, in px.
+        extras: names of the user's own columns.
+        window, stride: window size and step of NSOART, px.
         masks: whether instance masks go into the dataset.
     """
 
@@ -63,14 +63,14 @@ class Rules:
     masks: bool = False
 
     def fingerprint(self) -> str:
-        """Of everything but the rows that a chunk's result depends on, this code included."""
+        """Return the SHA-256 of the settings and the code that a chunk's result depends on."""
         settings = {**asdict(self), "directory": str(self.directory.resolve()), "spool": ""}
         return _sha256(f"{json.dumps(settings, sort_keys=True)} {code_sha256()}")
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Consecutive rows of one split. `manifests`: the file that each row stands in."""
+    """Consecutive rows of one split. `manifests`: for each row, the name of its manifest file."""
 
     split: str
     number: int
@@ -84,16 +84,20 @@ class Chunk:
 
 @dataclass
 class Findings:
-    """What `examine` tells about a chunk; without its rows, so that many fit in memory.
+    """Results of `examine` for a chunk, without its rows, so that those of many chunks fit in memory.
 
     Attributes:
-        key: of what the chunk's files were when it was examined.
-        missing: rows without a record.
+        key: SHA-256 of the chunk's rows, the state of its files and the settings, when it was examined.
+        problems: one message per fault.
+        missing: one message per row without a record.
         rows: name, class and unit-space group of each row that goes into the dataset, in order.
-        tolerances: (scene, file, limits) where a record's limits differ from those before it in the chunk.
-        connectors: (scene, housing, terminal) of the rows, with the SHA-256 of the scene that was rendered.
-        ceilings: of the boxes in answers: how many, the sum and the least of the IoU that a perfect answer reaches.
-        statistics: of the maps of the OK rows of training, by group.
+        tolerances: (scene, file, limits) of each record whose limits differ from the previous one in the chunk.
+        connectors: (scene, housing, terminal) of the rows, with the SHA-256 of the scene when it was rendered.
+        other: whether an object has the class OTHERNG.
+        grey_rows, hidden_rows: number of rows in the grey zone, and of NG rows in which no defect is visible.
+        ceilings: number of boxes in answers, and the sum and minimum of the largest IoU that answers can reach.
+        renderers, blenders, sizes: versions of renderer and Blender, and (W, H) of the pictures in px, each once.
+        statistics: statistics of the SOART3 maps of the training split's OK rows, by unit-space group.
     """
 
     key: str = ""
@@ -112,7 +116,7 @@ class Findings:
     statistics: list[tuple[tuple[str, ...], tuple[int, list[float], list[float]]]] = field(default_factory=list)
 
     def take(self, row: PictureRow, record: Mapping[str, Any], path: Path) -> None:
-        """Count a row in that goes into the dataset."""
+        """Add a row that goes into the dataset to the counts."""
         scene, housing, terminal = (str(row.manifest[name]) for name in ("scene", "housing", "terminal"))
         self.rows.append((str(row.manifest["run"]), row.label, nsoart.group_of(row.manifest)))
         self.other |= any(each.category == OTHERNG for each in row.objects or ())
@@ -138,7 +142,7 @@ class Findings:
 
     @classmethod
     def of_note(cls, note: Mapping[str, Any]) -> Findings:
-        """What `asdict` gave, back from JSON."""
+        """Restore findings from `asdict` after a round trip through JSON."""
         found = cls(**note)
         found.rows = [(run, label, tuple(group)) for run, label, group in found.rows]
         found.ceilings = tuple(note["ceilings"])
@@ -149,7 +153,7 @@ class Findings:
 
 
 def examine(chunk: Chunk, rules: Rules) -> Findings:
-    """Check a chunk's rows and keep everything about them but the pictures."""
+    """First pass: check a chunk's rows, and keep them in the spool without their pictures."""
     key, name = _chunk_key(chunk, rules), f"{chunk.name}-light"
     if (known := rules.spool.find(name, key)) is not None:
         return Findings.of_note(known.note)
@@ -167,12 +171,13 @@ def examine(chunk: Chunk, rules: Rules) -> Findings:
     return findings
 
 
-def illustrate(chunk: str, key: str, rules: Rules, parameters: Mapping[str, Any]) -> Kept:
-    """Add the pictures to an examined chunk, and keep its rows as the dataset stores them.
+def attach_images(chunk: str, key: str, rules: Rules, parameters: Mapping[str, Any]) -> Kept:
+    """Second pass: add the pictures to an examined chunk, and keep its rows in the dataset's final form.
 
     Args:
-        chunk: its name.
-        key: of `Findings`.
+        chunk: name of the chunk.
+        key: its `Findings.key`.
+        rules: settings of the build.
         parameters: contents of nsoart.json; the rows of its groups may be left out.
 
     Raises:
@@ -203,7 +208,7 @@ def illustrate(chunk: str, key: str, rules: Rules, parameters: Mapping[str, Any]
 
 
 def unit_statistics(runs: Sequence[str], rules: Rules) -> nsoart.MapStatistics:
-    """Statistics of the maps of rows that stand for good parts without being OK rows of training."""
+    """Return the statistics of the SOART3 maps of these runs' pictures, for a unit space without training rows."""
     statistics = nsoart.MapStatistics()
     for run in runs:
         picture = open_picture(rules.directory / "images" / f"{run}.png", f"the picture of run {run}")
@@ -214,10 +219,10 @@ def unit_statistics(runs: Sequence[str], rules: Rules) -> nsoart.MapStatistics:
 def _examine_row(
     run: Run, manifest: str, rules: Rules, findings: Findings, statistics: Statistics
 ) -> dict[str, Any] | None:
-    """A row as Arrow stores it, with the SHA-256 of its picture and mask; None where something is wrong with it."""
+    """Check a row; return it as Arrow stores it, with SHA-256 in place of picture and mask, or None if it is faulty."""
     path = rules.directory / "records" / f"{run.run}.json"
     if not path.is_file():
-        findings.missing.append(f"{shown_path(path)}: expected the record of run {run.run} ({manifest}), got nothing")
+        findings.missing.append(f"{shown_path(path)}: expected the record of run {run.run} ({manifest}), got no file")
         return None
     wrong: list[str] = []
     try:
@@ -248,7 +253,7 @@ def _examine_row(
 
 
 def _light_schema(rules: Rules) -> pa.Schema:
-    """Of a row between the two passes: the SHA-256 of picture and mask in place of them."""
+    """Return the schema of rows between the two passes: the SHA-256 of picture and mask in place of them."""
     declared = features(True, rules.extras, rules.masks)
     columns = {name: kind for name, kind in declared.items() if name not in PICTURES}
     schema = Features(columns).arrow_schema.remove_metadata()
@@ -258,7 +263,7 @@ def _light_schema(rules: Rules) -> pa.Schema:
 
 
 def _chunk_key(chunk: Chunk, rules: Rules) -> str:
-    """Of the chunk's rows, and of the size and time of each of their files."""
+    """Return the SHA-256 of a chunk's rows, of the size and time of their files, and of the settings."""
     parts: list[Any] = [rules.fingerprint(), chunk.name]
     for run, manifest in zip(chunk.runs, chunk.manifests, strict=True):
         parts.append([run.row(), manifest])

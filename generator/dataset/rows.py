@@ -1,12 +1,11 @@
-"""THE row type: what a dataset knows of a picture and of each object in it.
+"""The row types of a dataset: PictureRow for a picture, ObjectRow for each object in it.
 
-`build`, `import` and `augment` make `PictureRow` and `ObjectRow`; the trainers read them. `features` derives the
-columns from the two classes. A new column of an object is a field of ObjectRow; one of a picture is a field of
-PictureRow with its line in `columns_of` and `row_of`. Where it gets its value: dataset/record_rows.py (renders) and
-interchange/photo_rows.py (photographs). Its name is RESERVED in a manifest (manifest/run.py).
+`build`, `import` and `augment` make rows; the trainers read them. `features` derives the columns from the two classes.
+To add a column of an object, add a field to ObjectRow; for one of a picture, add a field to PictureRow and a line to
+`columns_of` and `row_of`. Its value is set in dataset/record_rows.py (renders) and interchange/photo_rows.py
+(photographs). Its name is RESERVED in a manifest (manifest/run.py).
 
-A value that nobody knows is None. An older dataset may lack columns: `missing_columns` names them, and their values
-are None.
+An unknown value is None. An older dataset may lack columns: `missing_columns` names them, and their values are None.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ from generator.dataset.labels import ANSWER_LABELS, CLASSES, OTHERNG, VERDICTS
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]
 
-# Columns of pictures; a dataset may lack `mask`. They are bytes and stand beside a PictureRow, not in it.
+# Columns that hold pictures, as bytes; they are not fields of PictureRow. A dataset may lack `mask`.
 PICTURES = ("image", "nsoart", "mask")
-# The manifest's own columns, in its order.
+# The columns of every manifest, in its order.
 MANIFEST_COLUMNS = {
     "run": "string",
     "split": "string",
@@ -43,16 +42,16 @@ MANIFEST_COLUMNS = {
     "marking": "string",
     "samples": "int64",
 }
-_CLASS = "class"  # stands for ClassLabel with the dataset's own classes
+_CLASS = "class"  # placeholder of ClassLabel with the classes of the dataset
 
 
 def _column(feature: object, **options: Any) -> Any:
-    """A field that is a column of this type; `default` makes it optional."""
+    """Declare a dataclass field as a column of this type; `default` makes it optional."""
     return field(metadata={"feature": feature}, **options)
 
 
 _TEXT, _FLAG, _WHOLE = Value("string"), Value("bool"), Value("int64")
-# Double precision: labels compare measures with a limit.
+# Double precision, since labels depend on comparing measures with limits.
 _MM = Value("float64")
 _PX = List(Value("float32"))
 _TEXTS = List(_TEXT)
@@ -67,18 +66,21 @@ class ObjectRow:
 
     Attributes:
         id: its index in the instance mask.
-        box: xyxy in px, clipped to the picture; of an NG position what shows the defect. Stored as `bbox`, COCO's xywh,
-            beside its `area` in px^2.
-        category: one of CLASSES.
-        kinds: the kinds of defect that make it NG; () for a good one, None where that is not known.
+        box: xyxy in px, clipped to the picture; for an NG position, around what shows the defect. Stored as `bbox`
+            (COCO's xywh) and `area` (px^2).
+        category: class of the object, one of CLASSES.
+        kinds: kinds of defect that make it NG; () for a good object, None where they are not known.
         in_answer: whether `bbox_str` names it.
-        visible: share of it that can be seen, 0 to 1 (of a missing pin: of its cavity).
-        dx_mm, dy_mm: the tip from its true position; None for a missing pin and for what is no pin, as the next three.
-        true_position_mm: 2 sqrt(dx^2 + dy^2).
-        retraction_mm: of the terminal below its nominal height in its cavity; negative where it protrudes.
-        tilt_deg: of the line from foot to tip against the mating direction.
-        tip_px, base_px: tip and foot in the picture; None where there is no pin. A build keeps points outside of the
-            picture, as the record has them; a copy drops those that it moved out.
+        address: row and position of the pin, such as r2c5; of another object, that of the position it lies at.
+        cavity: label of the cavity on the drawing.
+        visible: share of the object that is visible, 0 to 1; for a missing pin, of its cavity.
+        dx_mm, dy_mm: offset of the tip from its true position, along X and Y. All measures are None for a missing pin
+            and for an object that is not a pin.
+        true_position_mm: diametral position error of the tip, 2 sqrt(dx^2 + dy^2).
+        retraction_mm: depth of the terminal below its nominal height in its cavity; negative where it protrudes.
+        tilt_deg: angle between the pin's direction at its tip and the mating direction, degrees.
+        tip_px, base_px: (x, y) of tip and foot in the picture, px; None where there is no pin. They may lie outside
+            the picture in renders; in augmented copies, points outside are None.
     """
 
     id: int | None = _column(_WHOLE)
@@ -99,14 +101,14 @@ class ObjectRow:
 
     @property
     def area(self) -> float:
-        """Of the box, px^2."""
+        """Area of the box, px^2."""
         return (self.box[2] - self.box[0]) * (self.box[3] - self.box[1])
 
     @property
     def is_position(self) -> bool:
-        """A position of the connector, whatever stands there; else a foreign body, crack or print defect.
+        """Whether the object is a position of the connector, and not a foreign body, crack or print defect.
 
-        A foreign body may have an address, that of the position it lies at, but never a measure.
+        A foreign body may have the address of the position it lies at, but never a measure.
         """
         return bool(self.address) and (self.category != OTHERNG or self.true_position_mm is not None)
 
@@ -116,9 +118,9 @@ class CameraRow:
     """The camera of one picture; stored as JSON in `camera_json`.
 
     Attributes:
-        matrix_world: (4, 4) Blender's camera to world, mm: looks along -Z with Y up.
-        fx, fy, cx, cy: px, in the edge convention: the picture is [0, W] x [0, H].
-        distortion: OpenCV's k1, k2, p1, p2, k3.
+        matrix_world: (4, 4) from Blender's camera frame (looks along -Z, Y up) to the world, mm.
+        fx, fy, cx, cy: focal lengths and principal point in px, edge convention: the picture is [0, W] x [0, H].
+        distortion: OpenCV's coefficients k1, k2, p1, p2, k3.
     """
 
     matrix_world: tuple[tuple[float, ...], ...]
@@ -130,7 +132,7 @@ class CameraRow:
 
     @classmethod
     def of(cls, camera: Mapping[str, Any]) -> CameraRow:
-        """From a record's `camera`, or from parsed `camera_json`."""
+        """Make the camera of a record's `camera` or of parsed `camera_json`."""
         return cls(
             tuple(tuple(map(float, line)) for line in camera["matrix_world"]),
             float(camera["fx"]),
@@ -149,17 +151,19 @@ class PictureRow:
     """One picture: its class under one tolerance, its objects, its camera, its manifest row.
 
     Attributes:
-        label: one of CLASSES; `verdict` follows from it.
-        kinds: every kind of defect of the part; None where a labeller's words are not kinds of ours.
-        observable: whether one of the part's defects shows in this view; True for a good part.
-        grey: whether a measure lies within the grey band around its limit.
-        bbox_str: the Florence-2 answer.
-        objects: None where it is not known what the picture shows.
-        camera: None where it is not known, as of a photograph without calibration.
-        tolerance: the limits in mm, by name, that `label` was decided under.
-        housing_box: xyxy in px, clipped.
-        original, augmentation: of a copy: the run it was made from, and how.
-        manifest: the manifest's own columns; extras: the user's.
+        label: class of the picture, one of CLASSES; `verdict` follows from it.
+        kinds: every kind of defect of the part; None where a labeller did not state them.
+        observable: whether at least one of the part's defects is visible in this view; True for a good part.
+        grey: whether the picture is in the grey zone: a measure lies close to its limit.
+        bbox_str: Florence-2's `<OD>` answer.
+        objects: objects in the picture; None where they are not known.
+        camera: None where it is not known, as for a photograph without calibration.
+        tolerance: limits in mm, by name, that decided `label`.
+        housing_box: box of the visible part of the housing, xyxy in px, clipped to the picture.
+        synthetic: whether the picture was rendered.
+        original, augmentation: of an augmented copy, the run it was made from and the operation; else None.
+        width, height: size in px.
+        manifest: values of MANIFEST_COLUMNS; extras: values of the user's own columns.
     """
 
     label: str = _column(_CLASS)
@@ -185,17 +189,17 @@ class PictureRow:
 
 
 def class_names(other: bool) -> tuple[str, ...]:
-    """The classes that a dataset declares; OTHERNG only where there are other defects."""
+    """Return the classes that a dataset declares; OTHERNG only if `other` is true."""
     return CLASSES if other else tuple(name for name in CLASSES if name != OTHERNG)
 
 
 def features(other: bool, extras: Sequence[str] = (), masks: bool = False) -> Features:
-    """The columns and their types, derived from PictureRow and ObjectRow.
+    """Return a dataset's columns and their types, derived from PictureRow and ObjectRow.
 
     Args:
         other: whether the dataset holds defects of class OTHERNG.
-        extras: names of the user's own manifest columns, carried as text.
-        masks: whether instance masks are among them.
+        extras: names of the user's own manifest columns, stored as text.
+        masks: whether the dataset has a column of instance masks.
     """
     label = ClassLabel(names=list(class_names(other)))
     columns: dict[str, object] = {"image": Image(), "nsoart": Image()}
@@ -206,7 +210,7 @@ def features(other: bool, extras: Sequence[str] = (), masks: bool = False) -> Fe
         if feature == _CLASS:
             columns |= {"label": label, "verdict": ClassLabel(names=list(VERDICTS))}
         elif feature == "objects":
-            # A dict of lists, as viewers and the usual detection examples expect it.
+            # A dict of lists, as the Hub's viewer and the usual detection examples expect.
             columns["objects"] = {name: List(kind) for name, kind in _object_columns(label).items()}
         elif feature == "extras":
             columns |= dict.fromkeys(extras, _TEXT)
@@ -234,10 +238,10 @@ def _object_columns(label: ClassLabel) -> dict[str, object]:
 
 
 def missing_columns(present: Mapping[str, Any]) -> list[str]:
-    """Names of the columns, `objects.NAME` for those of objects, that a dataset's features lack.
+    """Return the names of the columns that a dataset lacks; `objects.NAME` for those of objects.
 
     Args:
-        present: the features of a dataset that was made earlier, or elsewhere.
+        present: features of a dataset that an older version or another program made.
     """
     wanted = features(True)
     lacking = [name for name in wanted if name not in present]
@@ -249,20 +253,20 @@ def missing_columns(present: Mapping[str, Any]) -> list[str]:
 
 
 def missing_note(name: object, present: Mapping[str, Any]) -> str | None:
-    """One line on what a dataset lacks; None where it has all.
+    """Return a message on the columns that a dataset lacks; None if it has all.
 
     Args:
-        name: of the dataset.
-        present: its features.
+        name: name of the dataset.
+        present: features of the dataset.
     """
     lacking = missing_columns(present)
     if not lacking:
         return None
-    return f"{name}: made without {', '.join(lacking)}, whose values are unknown"
+    return f"{name}: has no {', '.join(lacking)} (made by an older version): these values are unknown"
 
 
 def all_columns(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored row, its pictures included, with the columns that an older dataset lacks: None, and all are renders."""
+    """Add the columns that an older dataset lacks to a stored row: `synthetic` is True, all others are None."""
     objects = stored.get("objects")
     if objects is not None and objects.get("bbox") is not None:
         unknown = [None] * len(objects["bbox"])
@@ -271,7 +275,7 @@ def all_columns(stored: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def columns_of(row: PictureRow) -> dict[str, Any]:
-    """The row as Arrow stores it, without its pictures: classes as numbers of CLASSES, boxes as xywh."""
+    """Convert a row to the form that Arrow stores, without pictures: classes as indices in CLASSES, boxes as xywh."""
     return {
         "label": CLASSES.index(row.label),
         "verdict": VERDICTS.index(row.verdict),
@@ -290,7 +294,7 @@ def columns_of(row: PictureRow) -> dict[str, Any]:
 
 
 def object_columns_of(objects: Sequence[ObjectRow]) -> dict[str, list[Any]]:
-    """Objects as the column `objects` stores them."""
+    """Convert objects to the form of the column `objects`: a list per field."""
     plain = [f.name for f in dataclasses.fields(ObjectRow) if f.name not in ("box", "category", "kinds")]
     return {
         "bbox": [_xywh(each.box) for each in objects],
@@ -302,10 +306,10 @@ def object_columns_of(objects: Sequence[ObjectRow]) -> dict[str, list[Any]]:
 
 
 def row_of(columns: Mapping[str, Any], extras: Sequence[str] = ()) -> PictureRow:
-    """The row that Arrow stores, read back; columns that are not there are None.
+    """Convert a stored row to a PictureRow; missing columns become None.
 
     Args:
-        columns: a row as stored: classes as numbers.
+        columns: a row as stored, with classes as numbers.
         extras: names of the user's own columns.
     """
     camera, tolerance = columns.get("camera_json"), columns.get("tolerance_json")
@@ -332,11 +336,11 @@ def row_of(columns: Mapping[str, Any], extras: Sequence[str] = ()) -> PictureRow
 
 
 def objects_of(columns: Mapping[str, Any], classes: Sequence[str] = CLASSES) -> tuple[ObjectRow, ...] | None:
-    """The objects of a stored row; None where it is not known what the picture shows, or of one not where or what.
+    """Return the objects of a stored row; None where they, or the box or class of one of them, are not known.
 
     Args:
-        columns: A row as stored: classes as numbers; a number without a class, such as -1, is not known.
-        classes: Their names in this dataset; somebody else's may have others, or another order.
+        columns: a row as stored, with classes as numbers; a number outside `classes`, such as -1, means unknown.
+        classes: names of the dataset's classes, by number.
     """
     stored = columns.get("objects") or {}
     if any(stored.get(name) is None or None in stored[name] for name in ("bbox", "category")):
@@ -356,12 +360,12 @@ def objects_of(columns: Mapping[str, Any], classes: Sequence[str] = CLASSES) -> 
 
 
 def answer(objects: Iterable[ObjectRow], size: tuple[int, int], style: str = "short") -> str:
-    """The Florence-2 answer of a picture of (W, H) px: those of its objects that are `in_answer`.
+    """Return the Florence-2 answer of a picture, made of its objects that are `in_answer`.
 
     Args:
-        objects: of the picture.
-        size: (W, H) px.
-        style: how classes are named, one of ANSWER_LABELS.
+        objects: objects of the picture.
+        size: (W, H) of the picture in px.
+        style: how classes are named: a key of ANSWER_LABELS.
     """
     found = [each for each in objects if each.in_answer]
     names = ANSWER_LABELS[style]
@@ -369,7 +373,7 @@ def answer(objects: Iterable[ObjectRow], size: tuple[int, int], style: str = "sh
 
 
 def clipped(box: Iterable[float], size: tuple[int, int]) -> Box:
-    """A box xyxy inside the picture of (W, H) px; one that lies outside becomes a point or a line on its border."""
+    """Clip a box xyxy to a picture of (W, H) px; a box outside becomes a point or line on the border."""
     width, height = size
     x1, y1, x2, y2 = (float(edge) for edge in box)
     return (
@@ -381,7 +385,7 @@ def clipped(box: Iterable[float], size: tuple[int, int]) -> Box:
 
 
 def shown_part(box: Iterable[float] | None, size: tuple[int, int]) -> Box | None:
-    """`clipped`, or None where nothing of the box is in the picture."""
+    """Clip a box as `clipped` does; None if no part of the box is in the picture."""
     if box is None:
         return None
     x1, y1, x2, y2 = clipped(box, size)

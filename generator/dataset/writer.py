@@ -1,16 +1,16 @@
-"""Where a dataset is written, by build, import and augment: chunks that are kept, shards, the move into place.
+"""Write a dataset for build, import and augment: chunks kept on disk, Parquet shards, the move to the final name.
 
     with DatasetWriter(to, source) as writer:
         writer.begin(features(other, extras, masks))
         for split, name, key in chunks:
-            kept = writer.spool.find(name, key)                    # in any process
+            kept = writer.spool.find(name, key)                    # any process may do this
             if kept is None:
                 kept = writer.spool.keep(name, key, note, table)
             writer.add(split, writer.spool.table(name), kept.sha256)
         writer.finish(card, parameters, connectors)
 
-The folder is filled beside its place under another name and moved there when it is complete, so it appears whole or
-not at all. Chunks of a run that was stopped are found again by the next one.
+The dataset is written in a hidden folder beside its target and renamed when it is complete. If the command is stopped,
+the next one reuses the chunks that are ready.
 """
 
 from __future__ import annotations
@@ -38,52 +38,52 @@ from generator.dataset.place import Place
 from generator.io.output_file import check_folder
 from generator.soart.nsoart import GROUP_BY, group_of
 
-# The Hub's advice for one Parquet file.
+# Size of one Parquet file that the Hub recommends.
 SHARD_BYTES = 500_000_000
-# The writer keeps what it will say of every row group until it closes the file: some 40 kB each.
+# The Parquet writer holds the metadata of every row group (some 40 kB) in memory until the file is closed.
 SHARD_GROUPS = 200
-# What the pictures of a dataset may be, in the order in which a card counts them.
+# Where a picture comes from, in the order of the card's table.
 ORIGINS = ("renders", "photographs", "copies")
 _SPOOL = "rows"
 
 
 class Kept(NamedTuple):
-    """A chunk that is ready: what is noted of it, and the SHA-256 of its table's file, "" where it has no table."""
+    """A chunk that is ready: its note, and the SHA-256 of its table's file ("" if it has no table)."""
 
     note: dict[str, Any]
     sha256: str
 
 
 class Spool(NamedTuple):
-    """Chunks of rows on disk, each whole or not there; any process may keep and find them.
+    """A store of chunks of rows on disk, which several processes may use; a chunk is complete or absent.
 
     Attributes:
-        folder: theirs alone.
+        folder: folder that holds nothing else.
     """
 
     folder: Path
 
     def find(self, name: str, key: str) -> Kept | None:
-        """The chunk of this name, where it was kept with this key."""
+        """Return the chunk of this name; None unless it was kept with this key."""
         try:
-            told = json.loads((self.folder / f"{name}.json").read_bytes())
-            kept = Kept(dict(told["note"]), str(told["sha256"]))
+            stored = json.loads((self.folder / f"{name}.json").read_bytes())
+            kept = Kept(dict(stored["note"]), str(stored["sha256"]))
             is_whole = not kept.sha256 or (self.folder / f"{name}.arrow").is_file()
-            return kept if is_whole and told["key"] == key else None
+            return kept if is_whole and stored["key"] == key else None
         except (OSError, ValueError, LookupError, TypeError):
-            return None  # not there, or of another version
+            return None  # missing, or written by another version
 
     def keep(self, name: str, key: str, note: Mapping[str, Any], table: pa.Table | None = None) -> Kept:
-        """Keep a chunk.
+        """Store a chunk.
 
         Args:
-            name: of a file, without its ending.
-            key: of all that the chunk depends on: its rows, the settings, `code_sha256`.
-            note: what else is to be found again, of what JSON holds.
-            table: its rows as Arrow stores them.
+            name: file name without suffix.
+            key: hash of all that the chunk depends on: its rows, the settings, `code_sha256`.
+            note: further results of the chunk, as JSON can hold them.
+            table: the chunk's rows; None: none.
         """
         sha256 = ""
-        # No note may stand beside rows of another key, whenever the command is stopped.
+        # Removed first, so that a command that is stopped never leaves a note beside rows of another key.
         (self.folder / f"{name}.json").unlink(missing_ok=True)
         if table is not None:
             sink = io.BytesIO()
@@ -94,7 +94,7 @@ class Spool(NamedTuple):
         return Kept(dict(note), sha256)
 
     def table(self, name: str) -> pa.Table:
-        """The rows of a chunk that was kept, without copying them into memory."""
+        """Return the rows of a stored chunk, memory-mapped."""
         with pa.memory_map(str(self.folder / f"{name}.arrow")) as source:
             return pa.ipc.open_file(source).read_all()
 
@@ -106,22 +106,22 @@ class Spool(NamedTuple):
 
 
 class DatasetWriter:
-    """A dataset's folder while it is made: see the module.
+    """Writer of one dataset; the module's docstring shows its use.
 
     Attributes:
-        spool: for chunks; there from `with` to `finish`.
-        counts: pictures by split and class, of what was added.
-        origins: pictures by split and by ORIGINS.
+        spool: store for chunks; exists from `with` to `finish`.
+        counts: number of pictures added, by split and class.
+        origins: number of pictures added, by split and ORIGINS.
 
     Args:
-        to: the dataset; a dataset of ours that is there is replaced, and one command at a time writes one.
-        source: what it is made from, which `to` may not hold.
-        overwrite: replace any other folder too.
-        option: what a message calls `to`.
-        replace: replace a dataset of ours; False: nothing but an empty folder.
+        to: the dataset folder; only one command at a time can write it.
+        source: input folder, which `to` may not contain.
+        overwrite: also replace a folder that is not a Pinsight dataset.
+        option: how messages call `to`.
+        replace: replace a Pinsight dataset; False: accept only a new or empty folder.
 
     Raises:
-        InputError: a place that holds something else, or where nothing can be written.
+        InputError: `to` may not be replaced or cannot be written.
     """
 
     def __init__(
@@ -142,35 +142,35 @@ class DatasetWriter:
             self._check_apart(source)
             self._place.check()
         except OSError as error:
-            raise self._place.unusable(error) from None
+            raise self._place.write_error(error) from None
         check_folder(to, option)
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Those that the dataset declares."""
+        """Classes that the dataset declares."""
         return tuple(self._columns["label"].names)
 
     @property
     def content_sha256(self) -> str:
-        """Of the columns and of all that was added, pictures and labels."""
+        """SHA-256 of the columns and of all rows added, pictures and labels."""
         return self._digest.hexdigest()
 
     def _check_apart(self, source: Path) -> None:
-        for place, name in ((source, "the folder it is made from"), (Path.cwd(), "the working directory")):
-            if place.resolve().is_relative_to(self.path):
+        for folder, name in ((source, f"the input {source}"), (Path.cwd(), "the working directory")):
+            if folder.resolve().is_relative_to(self.path):
                 raise InputError(f"{self._place.option}: expected a folder of its own, got one that holds {name}")
 
     def __enter__(self) -> Self:
         self._place.hold()
         try:
             self.spool.folder.mkdir(exist_ok=True)
-            # Of a command that was stopped, only its spool is taken up again.
+            # Of a command that was stopped, only the spool is reused.
             for leftover in self.building.iterdir():
                 if leftover.name != _SPOOL:
                     shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
         except OSError as error:
             self._place.release()
-            raise self._place.unusable(error) from None
+            raise self._place.write_error(error) from None
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -184,18 +184,18 @@ class DatasetWriter:
             self._place.release()
 
     def begin(self, columns: Features) -> None:
-        """Say what columns there are, before the first rows."""
+        """Set the columns, before the first rows."""
         self._columns = columns
         self._digest.update(str(columns).encode())
         (self.building / DATA).mkdir()
 
     def add(self, split: str, table: pa.Table, sha256: str = "") -> None:
-        """Write rows, all of one split before those of the next.
+        """Write rows; all rows of a split have to be added before those of the next.
 
         Args:
-            split: theirs.
-            table: rows with the columns that were said, in their order; classes as numbers of CLASSES.
-            sha256: of their content, where it is known.
+            split: split of the rows.
+            table: rows with the columns of `begin`, in their order; classes as indices in CLASSES.
+            sha256: SHA-256 of their content; "": computed here.
         """
         if self._shards is None or self._shards.split != split:
             self._close_split()
@@ -218,12 +218,12 @@ class DatasetWriter:
         parameters: Mapping[str, Any] | None,
         connectors: Sequence[NominalConnector] | None,
     ) -> None:
-        """Write what stands beside the rows; the folder moves into place at the end of `with`.
+        """Write the files beside the rows; the folder is renamed at the end of `with`.
 
         Args:
             card: contents of README.md.
             parameters: contents of nsoart.json; None: no such file.
-            connectors: that the rows show; None, where nobody knows: no connectors.json.
+            connectors: connectors in the pictures; None or empty: no connectors.json.
         """
         self._close_split()
         shutil.rmtree(self.spool.folder)
@@ -243,7 +243,7 @@ class DatasetWriter:
 
 
 class ShardWriter:
-    """One split as Parquet files that `datasets` opens with our features."""
+    """Writer of one split as Parquet files that `datasets` opens with the given features."""
 
     def __init__(self, folder: Path, split: str, columns: Features) -> None:
         self.folder = folder
@@ -254,10 +254,10 @@ class ShardWriter:
         self.bytes = self.groups = 0
 
     def add(self, table: pa.Table) -> None:
-        """Write rows as one row group; columns are those of the features, in their order."""
+        """Write rows as one row group; their columns are those of the features, in the same order."""
         if self.writer is None:
             self.paths.append(self.folder / f"{self.split}.{len(self.paths)}")
-            # Chunks cut by content let the Hub store only what changed between two builds.
+            # With content-defined chunks, the Hub stores only what changed between two builds.
             self.writer = pq.ParquetWriter(
                 self.paths[-1], self.schema, use_content_defined_chunking=True, write_page_index=True
             )
@@ -268,7 +268,7 @@ class ShardWriter:
             self._close()
 
     def finish(self) -> None:
-        """Give the files their final names, which say how many they are."""
+        """Close the last file and give all files their final names, which contain their number."""
         self._close()
         for number, path in enumerate(self.paths):
             path.rename(self.folder / shard_name(self.split, number, len(self.paths)))
@@ -281,9 +281,9 @@ class ShardWriter:
 
 
 def encoded_png(picture: Image.Image) -> bytes:
-    """A picture that a command made, as a dataset stores it."""
+    """Encode a picture as the PNG bytes that a dataset stores."""
     buffer = io.BytesIO()
-    # Run lengths of filtered lines (Pillow's type 3): a quarter of the default's time, and files of the same size.
+    # Pillow's type 3 (run lengths of filtered lines) takes a quarter of the default's time for files of the same size.
     picture.save(buffer, "PNG", compress_level=1, compress_type=3)
     return buffer.getvalue()
 

@@ -1,8 +1,8 @@
-"""Which factors of a manifest cannot be told apart, however good the model.
+"""Find factors of a manifest that vary together, so that no model can separate their effects.
 
-Cramér's V (Cramér 1946) measures how far one factor's level gives away another's: 0 where they are independent, 1
-where one is a function of the other. A main effect is also compared with pairs of other factors: V of 1 there is what
-the theory of designs calls aliased with their interaction (resolution III).
+Cramér's V (Cramér 1946) measures how well one factor's level predicts another's: 0 if they are independent, 1 if one
+is a function of the other. Each factor is also compared with pairs of other factors: V = 1 there means that it is
+aliased with their interaction (a design of resolution III).
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from itertools import combinations
 
 import numpy as np
 
-# Below this nobody would see a connection in a table of counts.
+# Least V that is reported: below it a table of counts shows no connection to the eye.
 NOTABLE = 0.3
 ALIASED = 0.999
-# Factors beyond this are compared pairwise only: triples grow with the cube.
+# With more factors only pairs are compared: the number of triples grows with the cube.
 MOST_IN_TRIPLES = 10
 
 
 @dataclass(frozen=True)
 class Alias:
-    """How far `factor` is given away by `by`, one other factor or two of them together; `v` from 0 to 1."""
+    """How well `by`, one other factor or two together, predicts `factor`: Cramér's `v` from 0 to 1."""
 
     factor: str
     by: tuple[str, ...]
@@ -30,10 +30,10 @@ class Alias:
 
 
 def cramers_v(a: np.ndarray, b: np.ndarray) -> float:
-    """Cramér's V of two arrays of level numbers from 0, of equal length; 0 where one of them has a single level.
+    """Cramér's V of two arrays of level numbers from 0, of equal length; 0 if one of them has a single level.
 
-    With the correction for chance of Bergsma (2013), or many levels in few rows would always look connected. Where one
-    is a function of the other it is 1 whatever the number of rows.
+    Corrected for chance (Bergsma 2013): without it, many levels in few rows always look connected. V is 1 if one
+    factor is a function of the other, whatever the number of rows.
     """
     rows, columns = int(a.max()) + 1, int(b.max()) + 1
     if rows < 2 or columns < 2:
@@ -51,10 +51,10 @@ def cramers_v(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def aliases(factors: Mapping[str, Sequence[str]]) -> list[Alias]:
-    """Factors that other factors give away, the worst first.
+    """Factors that others predict with V >= NOTABLE, largest V first.
 
     Args:
-        factors: levels of each factor, one per row.
+        factors: name of each factor to its levels, one per manifest row.
     """
     codes = {
         name: np.unique(np.asarray(levels, dtype=object).astype(str), return_inverse=True)[1]
@@ -67,7 +67,7 @@ def aliases(factors: Mapping[str, Sequence[str]]) -> list[Alias]:
         for a, b in combinations(codes, 2):
             pair = np.unique(codes[a] * (int(codes[b].max()) + 1) + codes[b], return_inverse=True)[1]
             for name in codes:
-                # Where a pair of them says it already, a triple says nothing new; nor does a pair as rare as the rows.
+                # A linked pair within a triple is reported already; level pairs with under 2 rows each prove nothing.
                 if name in (a, b) or any(frozenset(two) in linked for two in ((name, a), (name, b), (a, b))):
                     continue
                 if pair.max() + 1 <= len(pair) / 2:

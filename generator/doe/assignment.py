@@ -1,4 +1,4 @@
-"""Which kinds of defect a picture has and at which pins: in turn, the least used first, what its looks can show."""
+"""Assign kinds of defect and positions to the pictures of a design: the least used first, so that all are balanced."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from blender_scripts.contract.defect import HOUSING, PAIR, PIN, PRINT
 from blender_scripts.contract.errors import InputError
 from generator.dataset.labels import OK, class_of_kind
 from generator.doe.blocks import SceneBlocks, neighbours
-from generator.doe.defect_values import defect_text, drawn_of, goes_inside
-from generator.doe.part_class import why_not
+from generator.doe.defect_values import defect_text, drawn_values, fits_tolerance
+from generator.doe.part_class import rejection
 from generator.doe.row import Row
 from generator.doe.spec import SplitSpec
 
-# A kind that failed so many placement attempts for a scene, housing, terminal and marking is skipped there.
+# A kind that fails this many placement attempts for a scene, housing, terminal and marking is skipped there.
 _PROBES = 12
 
 
 class Balancer:
-    """Hands out kinds or addresses so that each is used equally often, alone and with every level of every factor.
+    """Chooses kinds or addresses so that each occurs in proportion to its weight, overall and at each factor level.
 
     Args:
-        weights: how often each is used, against the others.
-        source: decides between equals.
+        weights: relative frequency of each kind or address.
+        source: random generator that breaks ties.
     """
 
     def __init__(self, weights: dict[str, float], source: random.Random) -> None:
@@ -34,10 +34,10 @@ class Balancer:
         self.met: Counter[tuple[str, str, str]] = Counter()
 
     def take(self, levels: dict[str, str], without: Sequence[str] = ()) -> str:
-        """The next one for a row of these levels, none of `without`."""
+        """Choose the kind or address for a row with these levels (factor to level), except those in `without`."""
         free = [name for name in self.weights if name not in without]
         least = min(self.used[name] / self.weights[name] for name in free)
-        # By weight they may differ by less than one use; only the least used are in question.
+        # Only the least used, relative to weight, are candidates.
         free = [name for name in free if self.used[name] / self.weights[name] <= least + 1e-9]
         ranked = [(sum(self.met[name, *item] for item in levels.items()), self.source.random(), name) for name in free]
         chosen = min(ranked)[2]
@@ -47,18 +47,22 @@ class Balancer:
 
 
 class Assignment:
-    """Gives the rows of a design their kinds and targets."""
+    """Gives the rows of a design their kinds of defect and their targets (addresses, housing or print)."""
 
     def __init__(self, scenes: SceneBlocks) -> None:
         self.scenes = scenes
         self.spec = scenes.spec
-        self._shown: dict[tuple[str, ...], bool] = {}
+        self._possible: dict[tuple[str, ...], bool] = {}
 
     def assign(self, split: SplitSpec, name: str, rows: Sequence[Row]) -> None:
-        """Give each row its kinds and targets."""
+        """Give each row of class `name` in a split its kinds and targets; captures of one part share them.
+
+        Raises:
+            InputError: the block has fewer positions than defects per picture, or no kind of the class is possible.
+        """
         source = self.spec.random("assign", split.name, name)
         if name == OK:
-            small = {label: spec.share for label, spec in self.spec.defects.items() if goes_inside(spec)}
+            small = {label: spec.share for label, spec in self.spec.defects.items() if fits_tolerance(spec)}
             units = sorted({row.unit for row in rows})
             chosen = source.sample(units, round(len(units) * self.spec.inside_tolerance)) if small else []
             rows = [row for row in rows if row.unit in set(chosen)]
@@ -94,35 +98,36 @@ class Assignment:
                 row.targets.append(target)
 
     def _next_kind(self, row: Row, kinds: Balancer, split: SplitSpec, name: str) -> str:
-        """The kind whose turn it is and that this row can show."""
+        """The least used kind that is possible for this row."""
         without = [
             label
             for label in kinds.weights
-            # Print that is not there cannot be wrong, and a housing has each kind once.
+            # A row without marking has no print defect, and housing and print have each kind once.
             if (self.spec.defects[label].at == PRINT and row.levels["marking"] == "none")
             or (self.spec.defects[label].at in (HOUSING, PRINT) and self._has(row, label))
-            or (len(kinds.weights) > 1 and not self._can_show(row, label, split))
+            or (len(kinds.weights) > 1 and not self._is_possible(row, label, split))
         ]
         if len(without) == len(kinds.weights):
             raise InputError(
                 f"{self.spec.path.name}: splits.{split.name}: expected a kind of class {name} that a part of "
-                f"{' '.join(row.looks)} can show, got {', '.join(without)} only"
+                f"{' '.join(row.variant)} can have, got only {', '.join(without)}"
             )
         return kinds.take(row.levels, without)
 
-    def _can_show(self, row: Row, label: str, split: SplitSpec) -> bool:
-        """Whether parts of these looks can have the kind at all: a round pin cannot be seen to be twisted."""
-        key = (label, split.positions, *row.looks)
-        if key not in self._shown:
-            self._shown[key] = self._is_shown(row, label, split, key)
-        return self._shown[key]
+    def _is_possible(self, row: Row, label: str, split: SplitSpec) -> bool:
+        """Whether the row's variant can have the kind at all: a round pin, for example, cannot look twisted."""
+        key = (label, split.positions, *row.variant)
+        if key not in self._possible:
+            self._possible[key] = self._probe(row, label, split, key)
+        return self._possible[key]
 
-    def _is_shown(self, row: Row, label: str, split: SplitSpec, key: Sequence[str]) -> bool:
+    def _probe(self, row: Row, label: str, split: SplitSpec, key: Sequence[str]) -> bool:
+        """Whether one of _PROBES random defects of the kind gives a valid part of the kind's class."""
         source = self.spec.random("shows", *key)
         defect, connector = self.spec.defects[label], self.scenes.connector(row.levels["scene"])
         block = Balancer(dict.fromkeys(self.scenes.block(row.levels["scene"], split.positions), 1.0), source)
         wanted = class_of_kind(defect.kind)
-        drawn = drawn_of(self.spec, label, wanted)
+        drawn = drawn_values(self.spec, label, wanted)
         for _ in range(_PROBES):
             probe = Row(row.split, wanted, row.levels, row.unit)
             try:
@@ -130,19 +135,25 @@ class Assignment:
             except InputError:
                 return False  # no two neighbours in this block
             text = defect_text(target, defect, drawn, [source.random() for _ in drawn], connector)
-            if why_not(wanted, row.looks, [text], self.spec.first_part, connector) is None:
+            if rejection(wanted, row.variant, [text], self.spec.first_part, connector) is None:
                 return True
         return False
 
     def _has(self, row: Row, label: str) -> bool:
-        """Whether a row has a defect of this kind at its housing or print already."""
+        """Whether a row has a defect of this kind already."""
         return any(self.spec.defects[other].kind == self.spec.defects[label].kind for other in row.kinds)
 
     def target(self, row: Row, at: str, label: str, positions: Balancer) -> str:
-        """What a row's next defect is at: a pin or two neighbours that are free, `housing` or `print`.
+        """The target of a row's next defect: a free pin's address, two free neighbours (A-B), `housing` or `print`.
+
+        Args:
+            row: its targets so far are not used again.
+            at: PIN, PAIR, HOUSING or PRINT.
+            label: the defect's name in the SPEC.
+            positions: the addresses of the row's block.
 
         Raises:
-            InputError: the block has no such pin left.
+            InputError: no free pin, or no free pair of neighbours, is left in the block.
         """
         if at not in (PIN, PAIR):
             return at
@@ -152,7 +163,7 @@ class Assignment:
             if set(taken) >= set(positions.weights):
                 raise InputError(
                     f"{self.spec.path.name}: splits.{row.split}: expected a smaller per_picture or more positions, got "
-                    f"none left for {label} beside {', '.join(row.targets)}"
+                    f"no position left for {label} beside {', '.join(row.targets)}"
                 )
             return positions.take(levels, taken)
         connector = self.scenes.connector(row.levels["scene"])
@@ -164,7 +175,8 @@ class Assignment:
         alone = [address for address in positions.weights if not near.get(address)]
         if len(alone) == len(positions.weights):
             raise InputError(
-                f"{self.spec.path.name}: positions: expected two neighbours in one block for {label}, got none"
+                f"{self.spec.path.name}: positions: expected two free neighbours in one block of positions for "
+                f"{label}, got none"
             )
         first = positions.take(levels, alone)
         second = min(near[first], key=lambda address: (positions.used[address], address))

@@ -1,7 +1,8 @@
-"""The blocks of positions: which are held out, drawn in equal shares from each row's edge and inside before all else.
+"""Divide a connector's positions into two blocks: training and held out.
 
-A pin at the edge has no neighbour on one side, so its surroundings look different; so do the rows. A hold-out that
-missed one of these strata would measure something else than the step to another position.
+Held-out positions are drawn in proportion from strata: the edge and the inside of each row. A pin at the edge has no
+neighbour on one side, and rows look different too; a hold-out without one of these strata would not measure how well
+a model carries over to new positions.
 """
 
 from __future__ import annotations
@@ -17,15 +18,16 @@ from blender_scripts.contract.positions import Position
 from generator.doe.row import Row
 from generator.doe.spec import ALL, HELD_OUT, Spec
 
-# Neighbours are as near as the nearest of all, times this; a gap between their directions this wide is open air.
+# In units of the distance to the nearest position: neighbours for the edge test (with diagonals), and for pairs of
+# pins (without).
 _NEAR = 1.6
-# What is next to a position: not the diagonal.
 _NEXT = 1.25
+# A position is at the edge if the directions of its neighbours leave a gap this wide.
 _OPEN_RAD = math.radians(150.0)
 
 
 class SceneBlocks:
-    """The scenes of a SPEC, and which of their positions each block holds."""
+    """The scenes of a SPEC, read when first used, with the positions of each block."""
 
     def __init__(self, spec: Spec, scenes: Path) -> None:
         self.spec = spec
@@ -34,10 +36,10 @@ class SceneBlocks:
         self._held: dict[str, tuple[str, ...]] = {}
 
     def connector(self, name: str) -> Connector:
-        """The scene of this name.
+        """Read the scene of this name.
 
         Raises:
-            InputError: there is none, it is wrong, or its positions cannot be held out as the SPEC asks.
+            InputError: no such scene file, a wrong one, or positions that cannot be held out as the SPEC asks.
         """
         if name not in self._connectors:
             path = self.scenes / f"{name}.toml"
@@ -55,7 +57,7 @@ class SceneBlocks:
         return self._connectors[name]
 
     def block(self, scene: str, positions: str) -> list[str]:
-        """The addresses of a scene's block: ALL, TRAINING or HELD_OUT."""
+        """The addresses of a scene's positions in a block: ALL, TRAINING or HELD_OUT."""
         connector = self.connector(scene)
         held = self._held[scene]
         return [
@@ -63,7 +65,11 @@ class SceneBlocks:
         ]
 
     def check_levels(self, rows: Sequence[Row]) -> None:
-        """Housing, terminal and light of a row belong to its scene: said once per factor, not once per row."""
+        """Check that each row's housing, terminal and lighting exist in its scene.
+
+        Raises:
+            InputError: with one problem per unknown level, not per row.
+        """
         problems = []
         for scene, column, level in dict.fromkeys(
             (row.levels["scene"], column, row.levels[column])
@@ -86,7 +92,7 @@ class SceneBlocks:
 
 
 def edge_addresses(positions: Sequence[Position]) -> set[str]:
-    """The positions that have no neighbour on one side."""
+    """The addresses of positions that have no neighbour on one side."""
     found = set()
     for position in positions:
         others = [(p.x_mm - position.x_mm, p.y_mm - position.y_mm) for p in positions if p is not position]
@@ -99,7 +105,7 @@ def edge_addresses(positions: Sequence[Position]) -> set[str]:
 
 
 def neighbours(positions: Sequence[Position]) -> dict[str, list[str]]:
-    """Of each position those next to it, in the order of the connector."""
+    """The addresses next to each address (no diagonals), in the order of the connector."""
     found = {}
     for position in positions:
         apart = {
@@ -118,16 +124,16 @@ def held_out_addresses(
     source: random.Random,
     scene: str,
 ) -> tuple[str, ...]:
-    """The positions whose defects no training picture shows, in the order of the connector.
+    """The held-out addresses, whose defects no training picture shows, in the order of the connector.
 
     Args:
-        positions: of one connector.
-        wanted: how many, what share, or which; None for none.
-        source: chooses within each stratum.
-        scene: for messages.
+        positions: all positions of one connector.
+        wanted: how many (int), what share (float below 1), or which addresses; None: no position is held out.
+        source: random generator that draws within each stratum.
+        scene: its name, for messages.
 
     Raises:
-        InputError: an address that there is not, or nothing left on one side.
+        InputError: an unknown address, or no position left for training.
     """
     if wanted is None:
         return ()
@@ -151,14 +157,14 @@ def held_out_addresses(
 
 
 def _drawn(positions: Sequence[Position], count: int, source: random.Random) -> set[str]:
-    """That many positions, each stratum in proportion; remainders go to the largest fractions."""
+    """Draw `count` addresses, from each stratum in proportion (largest remainder method)."""
     edge = edge_addresses(positions)
     strata: dict[tuple[int, bool], list[str]] = {}
     for position in positions:
         strata.setdefault((position.row, position.address in edge), []).append(position.address)
     shares = {key: count * len(members) / len(positions) for key, members in strata.items()}
     quotas = {key: math.floor(share + 1e-9) for key, share in shares.items()}
-    # Ties go by chance, or the first row would always have one more.
+    # Ties are broken at random, or the first row would always have one more.
     ranked = sorted(strata, key=lambda key: (quotas[key] - shares[key], source.random()))
     for key in ranked[: count - sum(quotas.values())]:
         quotas[key] += 1

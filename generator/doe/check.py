@@ -1,4 +1,4 @@
-"""`python -m generator check`: every mistake of a manifest, or what it holds and what it will cost; renders nothing."""
+"""`python -m generator check`: list every mistake of a manifest, or its balance and rendering cost; renders nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from generator.io.source_code import SCENES
 if TYPE_CHECKING:
     import pandas as pd
 
-# Two 2.5 GHz cores, bpy 5.2 with the denoiser (make bench): seconds of one core.
+# Core-seconds, measured on two 2.5 GHz cores with bpy 5.2 and the denoiser (make bench).
 _CORE_SECONDS_PER_SAMPLE = 4.0e-6
 _CORE_SECONDS_PER_PICTURE = 0.28
 _BYTES_PER_PIXEL = 1.6
@@ -47,7 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check and print; InputError holds every mistake."""
+    """Check the manifest and print its summary.
+
+    Raises:
+        InputError: with every mistake.
+    """
     manifest = read_manifest(options.manifest, options.scenes)
     _check_meshes(manifest)
     print("\n".join(summary(manifest)))
@@ -55,10 +59,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check_meshes(manifest: Manifest) -> None:
-    """Read every CAD file that the rows need and that no Blender is needed for.
+    """Read every CAD file of the rows, except .blend files, which need Blender.
 
     Raises:
-        InputError: with every one that is broken, that its `unit_mm` makes no housing of, or in a camera's way.
+        InputError: with every file that is damaged, whose `unit_mm` gives no plausible housing, or whose mesh encloses
+            a camera.
     """
     problems = []
     for name, housing in sorted({(run.scene, run.housing) for run in manifest.runs}):
@@ -74,7 +79,7 @@ def _check_meshes(manifest: Manifest) -> None:
 
 
 def summary(manifest: Manifest) -> list[str]:
-    """Lines for people: rows by split, a balance table per factor, time and disk."""
+    """Text lines for the terminal: pictures by split and factor, defective positions, aliasing, time and disk space."""
     import pandas as pd
 
     runs = manifest.runs
@@ -99,7 +104,7 @@ def summary(manifest: Manifest) -> list[str]:
 
 
 def _classes(manifest: Manifest) -> list[str]:
-    """Class of each row, by the scenes' own tolerances and where the pins stand."""
+    """Class of each row, from its pin positions and its scene's tolerance."""
     found = []
     for run in manifest.runs:
         connector = manifest.connectors[run.scene]
@@ -109,17 +114,17 @@ def _classes(manifest: Manifest) -> list[str]:
 
 
 def _aliasing(factors: pd.DataFrame, splits: pd.Series[str]) -> list[str]:
-    """Factors that give each other away, by split: what a model could learn in place of the defect."""
+    """Text lines of aliased factors by split: a model could learn such a factor in place of the defect."""
     lines = []
     for split, rows in factors.groupby(splits, sort=False):
-        # A column that differs from row to row is a note or a number, no factor.
+        # A column with a different value in most rows is a note or a number, not a factor.
         found = aliases(
             {str(name): levels for name, levels in rows.items() if levels.nunique() <= max(2, len(rows) // 3)}
         )
         if not found:
-            lines.append(f"aliasing in {split}: none of V {NOTABLE:g} or more")
+            lines.append(f"aliasing in {split}: none (no Cramér's V of {NOTABLE:g} or more)")
             continue
-        lines.append(f"aliasing in {split} (V 1 = given away completely, 0 = independent)")
+        lines.append(f"aliasing in {split} (Cramér's V: 1 = one factor determines the other, 0 = independent)")
         lines += [f"  {_label(a.factor)} by {' x '.join(map(_label, a.by))}: {a.v:.2f}" for a in found[:_LONGEST_TABLE]]
         if len(found) > _LONGEST_TABLE:
             lines.append(f"  ({len(found) - _LONGEST_TABLE} more)")
@@ -145,14 +150,14 @@ def _table(factor: str, levels: Sequence[str] | pd.Series[str], splits: pd.Serie
 
 
 def _label(level: str) -> str:
-    """A level of a user's own factor may be any text; a table has room for one short line."""
+    """A level as one short line: levels of a user's own factor may be any text."""
     if not level:
         return "(empty)"
     return level if level.isprintable() and len(level) <= _LONGEST_LABEL else shown(level)
 
 
 def _positions(manifest: Manifest) -> list[str]:
-    """Which positions carry a defect in which split: the hold-out at a glance."""
+    """Text lines of a map per scene: the splits in which each position has a defect."""
     lines = []
     for name, connector in manifest.connectors.items():
         counts = defects_by_position(manifest, name)

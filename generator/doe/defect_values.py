@@ -1,4 +1,4 @@
-"""The numbers and words of a defect: what is drawn of it, and how the manifest writes it."""
+"""The parameters of a defect: which of them are drawn at random, and their text in the manifest."""
 
 from __future__ import annotations
 
@@ -9,14 +9,23 @@ from blender_scripts.contract.errors import InputError
 from generator.dataset.labels import OK
 from generator.doe.spec import SIZED, KindSpec, Range, Spec
 
-# What is drawn of a defect, by name: "size" is in times the tolerance, the others are parameters.
+# Name and range, or words to choose from, of each value that is drawn; "size" is in multiples of the tolerance.
 Drawn = list[tuple[str, Range | tuple[str, ...]]]
-# Sizes this near to the tolerance would fall on either side of it by a good pin's scatter.
+# Sizes closer to the tolerance (1) than this could end on either side of it by a good pin's scatter.
 _MARGIN = 1e-3
 
 
-def drawn_of(spec: Spec, label: str, name: str) -> Drawn:
-    """What is drawn of a defect: its size first, in times the tolerance, then numbers and words."""
+def drawn_values(spec: Spec, label: str, name: str) -> Drawn:
+    """The values to draw for a defect: its size first, then its other parameters.
+
+    Args:
+        spec: the SPEC.
+        label: the defect's name in the SPEC.
+        name: class of the picture; OK takes sizes below the tolerance, any other class sizes above it.
+
+    Raises:
+        InputError: the SPEC's range of sizes has none on that side.
+    """
     defect = spec.defects[label]
     drawn: Drawn = []
     if defect.size is not None:
@@ -30,14 +39,14 @@ def drawn_of(spec: Spec, label: str, name: str) -> Drawn:
 
 
 def defect_text(target: str, spec: KindSpec, drawn: Drawn, shares: Sequence[float], connector: Connector) -> str:
-    """A defect as the manifest writes it.
+    """The text of a defect in the manifest, such as bent@r1c1:tip_offset_mm=0.5.
 
     Args:
-        target: what it is at.
-        spec: its kind and the numbers that are not drawn.
-        drawn: what is.
-        shares: of the way through each range, 0 to 1.
-        connector: the scene, whose tolerance sizes are times of.
+        target: an address, a pair of addresses, `housing` or `print`.
+        spec: its kind and its fixed parameters.
+        drawn: its drawn parameters.
+        shares: position within the range of each drawn parameter, 0 (low) to 1 (high).
+        connector: the scene; sizes are multiples of its tolerance.
     """
     values: dict[str, str] = {key: f"{value:.10g}" for key, value in spec.parameters if isinstance(value, float)}
     for (key, span), share in zip(drawn, shares, strict=True):
@@ -53,6 +62,6 @@ def defect_text(target: str, spec: KindSpec, drawn: Drawn, shares: Sequence[floa
     return f"{spec.kind}@{target}" + (f":{written}" if written else "")
 
 
-def goes_inside(spec: KindSpec) -> bool:
-    """Whether a kind can be so small that the part is still good."""
+def fits_tolerance(spec: KindSpec) -> bool:
+    """Whether a kind has sizes within the tolerance, so that the part is still OK."""
     return spec.size is not None and spec.size.low < 1.0 - _MARGIN

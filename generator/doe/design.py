@@ -1,10 +1,9 @@
-"""`python -m generator design SPEC.toml -o manifest.csv`: factors and levels to a balanced manifest.
+"""`python -m generator design SPEC.toml -o manifest.csv`: write a balanced manifest from factors and levels.
 
-Each split is filled class by class. The table of levels is repeated as often as the class has pictures, with its levels
-renamed at random each time, so that every level occurs equally often and aliases average out. Kinds and positions go to
-rows in turn, the least used first; sizes and directions are Latin hypercube draws. What class a row has is computed
-from where its pins stand, as the renderer will measure them, and a row is drawn again until it has the class that is
-its turn.
+Each split is filled class by class. The table of levels is repeated until the class has all its pictures; each time
+the levels are permuted at random, so that every level occurs equally often and aliases average out. Each row takes the
+least used kinds and positions; sizes and directions are Latin hypercube draws. The class of a row is computed from the
+positions of its pins, as the renderer will measure them; a row that misses its planned class is drawn again.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from generator.doe.blocks import SceneBlocks
 from generator.doe.check import add_scenes_argument, summary
 from generator.doe.drawing import Drawing
 from generator.doe.levels import class_counts, rows_of
-from generator.doe.row import Row, in_turn
+from generator.doe.row import Row, interleaved
 from generator.doe.spec import BLOCK, Spec, SplitSpec
 from generator.doe.spec_reader import read_spec
 from generator.io.output_file import check_file
@@ -34,13 +33,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("spec", type=Path, metavar="SPEC", help="the design, a TOML file")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="CSV", help="the manifest to write")
     parser.add_argument(
-        "--map", type=Path, metavar="PNG", help="draw which pins train and which validate into this picture"
+        "--map", type=Path, metavar="PNG", help="also draw a map of the pins: which have defects in which split"
     )
     add_scenes_argument(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the manifest, checked as any other, and print its balance."""
+    """Write the manifest, check it as `generator check` does, and print its summary.
+
+    Raises:
+        InputError: with every mistake of the SPEC; no manifest is written.
+    """
     check_file(options.output, "-o", (".csv",), [options.spec])
     if options.map is not None:
         check_file(options.map, "--map", (".png",), [options.spec])
@@ -59,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     manifest = Manifest(options.output, manifest.runs, manifest.connectors, manifest.content)
     sys.stdout.write("\n".join(summary(manifest)) + "\n")
     if options.map is not None:
-        # Imported here: matplotlib takes a second.
+        # Imported here, as matplotlib takes a second to import.
         from generator.doe.position_map import write_position_map
 
         write_position_map(manifest, options.map)
@@ -67,13 +70,13 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _as_in_spec(problems: Sequence[str], name: str, text: str, spec: Spec) -> list[str]:
-    """Mistakes of the rows under the keys that the rows came from, each once.
+    """Replace manifest rows and columns in messages by the SPEC's lines and keys, each mistake once.
 
     Args:
-        problems: of `read_manifest`.
-        name: of the file that it read.
-        text: of that file.
-        spec: what the rows came from.
+        problems: messages of `read_manifest`.
+        name: name of the manifest file in them.
+        text: the manifest.
+        spec: the SPEC that the manifest was made from.
     """
     rows = csv.DictReader(io.StringIO(text, newline=""))
     splits, start = {}, 2
@@ -93,11 +96,11 @@ def design(spec: Spec, scenes: Path) -> str:
     """The manifest of a SPEC as CSV text.
 
     Args:
-        spec: of `read_spec`.
+        spec: from `read_spec`.
         scenes: folder of the scene files.
 
     Raises:
-        InputError: a scene that cannot be read, factors that fit no table, or defects that no part can show.
+        InputError: a scene that cannot be read, factors that fit no table, or defects that no part can have.
     """
     blocks = SceneBlocks(spec, scenes)
     assignment = Assignment(blocks)
@@ -109,7 +112,7 @@ def design(spec: Spec, scenes: Path) -> str:
 
 
 def _split_rows(split: SplitSpec, assignment: Assignment, drawing: Drawing) -> list[Row]:
-    """The pictures of a split, class by class, then in turn."""
+    """The rows of a split: made class by class, then shuffled with the classes alternating."""
     spec = assignment.spec
     rows: list[list[Row]] = []
     for name, count in class_counts(spec, split).items():
@@ -120,11 +123,11 @@ def _split_rows(split: SplitSpec, assignment: Assignment, drawing: Drawing) -> l
         rows.append(cell)
     order = spec.random("order", split.name)
     for cell in rows:
-        # Captures of one part stay together.
+        # All captures of one part stay next to each other.
         units = [[row for row in cell if row.unit == unit] for unit in sorted({row.unit for row in cell})]
         order.shuffle(units)
         cell[:] = [row for unit in units for row in unit]
-    return list(in_turn(rows))
+    return list(interleaved(rows))
 
 
 def _csv(spec: Spec, rows: Sequence[Row]) -> str:

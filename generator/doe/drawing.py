@@ -1,4 +1,4 @@
-"""Sizes, directions and part numbers: drawn again until a row has its class and every pin stands free."""
+"""Draw sizes, directions and part numbers until a row has its planned class and no pin touches anything."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from collections.abc import Sequence
 
 from blender_scripts.contract.errors import InputError
 from generator.doe.assignment import Assignment, Balancer
-from generator.doe.defect_values import Drawn, defect_text, drawn_of
+from generator.doe.defect_values import Drawn, defect_text, drawn_values
 from generator.doe.levels import shares_of
-from generator.doe.part_class import why_not
+from generator.doe.part_class import rejection
 from generator.doe.row import Row
 from generator.doe.spec import SplitSpec
 
 TRIES = 400
-# After so many tries of other directions and parts, another size is tried too.
+# After this many tries with other directions and parts, the size is drawn again too.
 _TRIES_OF_A_SIZE = 40
-# And after so many, other pins.
+# After this many, the pins are chosen again too.
 _TRIES_OF_A_TARGET = 120
 
 
 class Drawing:
-    """Draws the defects of assigned rows and numbers the parts, over all splits of a design."""
+    """Draws the parameters of assigned defects and numbers the parts, over all splits of a design."""
 
     def __init__(self, assignment: Assignment) -> None:
         self.assignment = assignment
@@ -31,9 +31,13 @@ class Drawing:
         self._next_part = self.spec.first_part
 
     def draw(self, split: SplitSpec, name: str, rows: Sequence[Row]) -> None:
-        """Draw sizes and directions, and number the parts; each row is verified to be of its class."""
+        """Give the rows of class `name` in a split their part numbers and defect texts; each row's class is verified.
+
+        Raises:
+            InputError: no part of the class was found in TRIES draws.
+        """
         asked = Counter(kind for unit in {row.unit: row for row in rows}.values() for kind in unit.kinds)
-        ranges = {kind: drawn_of(self.spec, kind, name) for kind in asked}
+        ranges = {kind: drawn_values(self.spec, kind, name) for kind in asked}
         shares = {
             kind: iter(shares_of(self.spec, count, len(ranges[kind]), "sizes", split.name, name, kind))
             for kind, count in asked.items()
@@ -55,7 +59,7 @@ class Drawing:
         ranges: dict[str, Drawn],
         source: random.Random,
     ) -> None:
-        """Find a part and numbers that give the row its class and let every pin stand free."""
+        """Find a part number and defect parameters that give the row its class without a collision."""
         connector = self.scenes.connector(row.levels["scene"])
         reason = ""
         for attempt in range(TRIES):
@@ -71,7 +75,7 @@ class Drawing:
                 for kind, target, shares in zip(row.kinds, row.targets, planned, strict=True)
             ]
             part, self._next_part = self._next_part, self._next_part + 1
-            problem = why_not(row.wanted, row.looks, texts, part, connector)
+            problem = rejection(row.wanted, row.variant, texts, part, connector)
             if problem is None:
                 row.part, row.defects = part, ";".join(texts)
                 return
@@ -79,11 +83,11 @@ class Drawing:
         raise InputError(
             f"{self.spec.path.name}: splits.{row.split}: expected a part of class {row.wanted} with "
             f"{' and '.join(f'{k} at {t}' for k, t in zip(row.kinds, row.targets, strict=True)) or 'no defect'} "
-            f"in {TRIES} tries, got none, the last one: {reason}"
+            f"in {TRIES} tries, got none; the last try failed because: {reason}"
         )
 
     def _move(self, row: Row, source: random.Random) -> None:
-        """Other pins for a row's defects, at which there may be more room."""
+        """Choose other pins for a row's defects, where there may be more room."""
         split = next(split for split in self.spec.splits if split.name == row.split)
         block = Balancer(dict.fromkeys(self.scenes.block(row.levels["scene"], split.positions), 1.0), source)
         row.targets = []

@@ -1,6 +1,6 @@
-"""A manifest as pandas tables, made from its `Run` objects: the reader stays the only parser of manifests.
+"""A manifest as pandas tables, made from its `Run` objects, so that manifests have a single parser.
 
-pandas is imported when a table is made, so that a command's help does not wait for it.
+pandas is imported only when a table is made, so that `--help` does not wait for it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FACTORS = ("scene", "housing", "terminal", "camera", "lighting", "marking")
 
 
 def factors_of(manifest: Manifest) -> pd.DataFrame:
-    """A row per picture; columns `defect`, FACTORS and the user's own, which may also be named `defect`; text."""
+    """One row of text per picture: `defect`, FACTORS, and the user's own columns, one of which may be `defect` too."""
     import pandas as pd
 
     kinds = ["+".join(sorted({defect.kind for defect in run.defects})) or worst_kind(()) for run in manifest.runs]
@@ -27,7 +27,7 @@ def factors_of(manifest: Manifest) -> pd.DataFrame:
 
 
 def defects_by_position(manifest: Manifest, scene: str) -> pd.DataFrame:
-    """How many defects each position (row, an address) of a scene has in each split (column)."""
+    """Number of defects at each position of a scene (rows: addresses) in each split (columns)."""
     import pandas as pd
 
     found = [

@@ -1,4 +1,4 @@
-"""Which levels of the factors each picture has: tables of the design repeated, captures of each part, ranges drawn."""
+"""Give each picture its factor levels: the design's table repeated, ranges drawn, noise levels for each capture."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ _DRAWS_OF_A_PART = 300
 
 
 def class_counts(spec: Spec, split: SplitSpec) -> dict[str, int]:
-    """Pictures of each class in a split."""
+    """Number of pictures of each class in a split, in proportion to the class weights.
+
+    Raises:
+        InputError: `rows` is no multiple of the captures per part.
+    """
     if split.rows is None:
         assert split.replicates is not None
         runs = len(_table(spec, split, OK, 0)[0]) * len(captures_of(spec, split))
@@ -28,8 +32,8 @@ def class_counts(spec: Spec, split: SplitSpec) -> dict[str, int]:
     block = len(captures_of(spec, split))
     if split.rows % block:
         raise InputError(
-            f"{spec.path.name}: splits.{split.name}.rows: expected a multiple of the {block} captures of each "
-            f"part, got {split.rows}"
+            f"{spec.path.name}: splits.{split.name}.rows: expected a multiple of {block}, the number of captures "
+            f"of each part, got {split.rows}"
         )
     units = split.rows // block
     exact = {name: units * weight / total for name, weight in split.classes.items()}
@@ -40,7 +44,7 @@ def class_counts(spec: Spec, split: SplitSpec) -> dict[str, int]:
 
 
 def rows_of(spec: Spec, split: SplitSpec, name: str, count: int) -> list[Row]:
-    """Rows of a class with the levels of all factors."""
+    """Make `count` rows of class `name` in a split, with the levels of all factors."""
     source = spec.random("table", split.name, name)
     fixed = [factor for factor in _control(spec, split) if len(factor.levels) == 1]
     ranged = [factor for factor in split.factors if factor.range is not None]
@@ -75,7 +79,7 @@ def rows_of(spec: Spec, split: SplitSpec, name: str, count: int) -> list[Row]:
 
 
 def captures_of(spec: Spec, split: SplitSpec) -> list[dict[str, str]]:
-    """The levels of the noise factors under which each part is seen."""
+    """The levels of the noise factors in each capture of a part; one capture without levels if there is no noise."""
     factors = [factor for factor in split.factors if factor.name in spec.noise]
     levels = [len(factor.levels) for factor in factors]
     try:
@@ -88,7 +92,7 @@ def captures_of(spec: Spec, split: SplitSpec) -> list[dict[str, str]]:
 
 
 def shares_of(spec: Spec, count: int, factors: int, *purpose: str) -> np.ndarray:
-    """Numbers from 0 to 1, (count, factors), spread as the design says."""
+    """Numbers from 0 to 1, (count, factors): random, Sobol or Latin hypercube points, by the design's kind."""
     seed = spec.random("shares", *purpose).getrandbits(64)
     rng = np.random.default_rng(seed)
     if not count or not factors:
@@ -97,7 +101,7 @@ def shares_of(spec: Spec, count: int, factors: int, *purpose: str) -> np.ndarray
         return rng.random((count, factors))
     points: np.ndarray
     if spec.kind == "sobol":
-        # Scrambled points are balanced over powers of two; what is beyond the rows asked for is not used.
+        # Scrambled points are balanced over powers of two; those beyond `count` are not used.
         points = qmc.Sobol(factors, rng=rng).random(1 << max(count - 1, 0).bit_length())[:count]
     else:
         points = qmc.LatinHypercube(factors, rng=rng).random(count)
@@ -109,10 +113,10 @@ def _control(spec: Spec, split: SplitSpec) -> list[Factor]:
 
 
 def _table(spec: Spec, split: SplitSpec, name: str, replicate: int) -> tuple[np.ndarray, list[Factor]]:
-    """Level numbers (runs, factors) of a class's replicate, and the factors.
+    """Level numbers (runs, factors) of one replicate of a class's table, and the factors.
 
-    The first table is as in the books. In the others the levels change names: each stays the table that it is, and
-    what one of them aliases, the next does not.
+    The first replicate of the first class is the textbook's table. In all others the levels are permuted at random:
+    balance stays, and aliases differ between replicates.
     """
     factors = [factor for factor in _control(spec, split) if len(factor.levels) > 1]
     levels = [len(factor.levels) for factor in factors]
@@ -135,7 +139,7 @@ def _table(spec: Spec, split: SplitSpec, name: str, replicate: int) -> tuple[np.
 
 
 def _balanced_part(lines: list[np.ndarray], count: int, source: random.Random) -> list[np.ndarray]:
-    """Some rows of a table, the best of many draws: levels occur as equally often as can be, then pairs of them."""
+    """Draw `count` rows of a table many times and return the draw with the best balanced levels, then pairs of them."""
     table = np.array(lines)
     levels = table.max(axis=0, initial=0) + 1
 

@@ -1,4 +1,4 @@
-"""The class that a part will have when it is rendered: from where its pins stand, before anything is."""
+"""Compute the class of a part from the positions of its pins, before it is rendered."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from generator.dataset.labels import OTHERNG, Tolerance, judge, worst_class
 
 
 def part_class(part: Part, connector: Connector) -> str:
-    """One of labels.CLASSES, by the scene's own tolerance."""
+    """The part's class, one of labels.CLASSES, by the scene's tolerance."""
     tolerance = Tolerance(connector.tolerance.true_position_mm, connector.tolerance.retraction_mm)
     categories = [
         judge(
@@ -30,17 +30,17 @@ def part_class(part: Part, connector: Connector) -> str:
     return worst_class([*categories, *(OTHERNG for _ in part.flaws)])
 
 
-def why_not(wanted: str, looks: Sequence[str], texts: Sequence[str], part: int, connector: Connector) -> str | None:
-    """Why a part with these defects is not of the class that is wanted, or does not stand free; None where it is.
+def rejection(wanted: str, variant: Sequence[str], texts: Sequence[str], part: int, connector: Connector) -> str | None:
+    """The reason why a part with these defects cannot be used: a wrong class or a collision; None if it can.
 
     Args:
-        wanted: the class.
-        looks: names of the scene, the housing, the terminal and the marking.
+        wanted: the planned class.
+        variant: names of the scene, the housing, the terminal and the marking.
         texts: its defects as the manifest writes them.
-        part: seeds its scatter.
+        part: part number; it seeds the scatter of good pins.
         connector: the scene.
     """
-    _, housing, terminal, marking = looks
+    _, housing, terminal, marking = variant
     defects, problems = parse_defects(";".join(texts))
     if problems:
         return problems[0]
@@ -52,4 +52,4 @@ def why_not(wanted: str, looks: Sequence[str], texts: Sequence[str], part: int, 
     if problems:
         return problems[0]
     got = part_class(made, connector)
-    return None if got == wanted else f"expected class {wanted}, got {got} with {';'.join(texts) or 'a good part'}"
+    return None if got == wanted else f"expected class {wanted}, got {got} with {';'.join(texts) or 'no defect'}"

@@ -1,4 +1,4 @@
-"""A picture of the connector from the front: which pins carry defects in which split."""
+"""Draw the connector from the front, with the splits in which each pin has defects."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from generator.doe.frame import defects_by_position
 if TYPE_CHECKING:
     import pandas as pd
 
-# Told apart by people who see colours differently (Okabe and Ito 2008).
+# Distinguishable with any colour vision (Okabe and Ito 2008).
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 
 
 def write_position_map(manifest: Manifest, path: Path) -> None:
-    """Draw the map of a manifest as a PNG.
+    """Draw the map of a manifest as a PNG file.
 
-    Each pin is a disc of the colours of the splits that show it defective, with the number of its defects below it.
+    Each pin is a disc with the colours of the splits in which it has defects; the numbers of defects are below it.
 
     Raises:
-        InputError: a name that cannot be written.
+        InputError: the file cannot be written.
     """
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch

@@ -1,4 +1,4 @@
-"""One picture of a design in the making, and the order in which pictures stand in the manifest."""
+"""One picture of a design while it is made, and the order of pictures in the manifest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Row:
-    """One picture in the making. `part` numbers are given when its class has been verified."""
+    """One picture of a design.
+
+    Attributes:
+        split: name of its split.
+        wanted: its planned class.
+        levels: factor column to level.
+        unit: number of its part within split and class; captures of one part share it.
+        kinds, targets: names of its defects in the SPEC, and the target of each.
+        part, defects: part number and defect text of the manifest; set once the class has been verified.
+    """
 
     split: str
     wanted: str
@@ -20,18 +29,18 @@ class Row:
     defects: str = ""
 
     @property
-    def looks(self) -> tuple[str, ...]:
-        """What decides which defects a part can show."""
+    def variant(self) -> tuple[str, ...]:
+        """Scene, housing, terminal and marking, which decide what defects a part can have."""
         return tuple(self.levels[name] for name in ("scene", "housing", "terminal", "marking"))
 
 
-def in_turn(cells: Sequence[Sequence[Row]]) -> Iterator[Row]:
-    """Classes in turn, so that any stretch of the manifest has all of them; captures of a part stay together."""
+def interleaved(cells: Sequence[Sequence[Row]]) -> Iterator[Row]:
+    """Yield the rows of all classes (one cell each) interleaved in proportion; captures of a part stay together."""
     queues = [[list(group) for group in _units(cell)] for cell in cells if cell]
     total = sum(len(queue) for queue in queues)
     taken = [0] * len(queues)
     for _ in range(total):
-        # The class that is furthest behind its share.
+        # Next is the class that is furthest behind its share.
         index = min(
             (i for i in range(len(queues)) if taken[i] < len(queues[i])),
             key=lambda i: ((taken[i] + 0.5) / len(queues[i]), i),

@@ -1,4 +1,4 @@
-"""What a SPEC says: factors and levels, classes, defects, hold-out and splits. docs/reference/design.md."""
+"""The contents of a SPEC: factors and levels, classes, defects, hold-out and splits (docs/reference/design.md)."""
 
 from __future__ import annotations
 
@@ -7,40 +7,40 @@ from dataclasses import dataclass
 from pathlib import Path
 
 KINDS_OF_DESIGN = ("full", "fractional", "orthogonal", "inner_outer", "lhs", "sobol", "random")
-# Drawn row by row; the others are tables that are repeated.
+# These kinds draw levels row by row; the others repeat a table.
 SAMPLED = ("lhs", "sobol", "random")
 NEEDED = ("scene", "housing", "terminal", "camera", "lighting", "marking")
 PICTURE_FACTORS = (*NEEDED, "width", "height", "samples")
-# What may differ between two captures of one part.
+# Factors that may differ between two captures of one part.
 CAPTURE_FACTORS = ("camera", "lighting", "width", "height", "samples")
 ALL, TRAINING, HELD_OUT = POSITIONS = ("all", "training", "held_out")
 SIZE = "size"
 DEFAULT_SIZE = (0.5, 3.0)
 LARGEST_NUMBER = 1e9
-# Which column tells the block of positions that a row's defects were drawn from.
+# The manifest column that names the block of positions of a row's defects.
 BLOCK = "pins"
 
 
 @dataclass(frozen=True)
 class Range:
-    """A continuous factor: numbers from low to high, written with so many decimals."""
+    """The range of a continuous factor: numbers from low to high, rounded to `decimals` places."""
 
     low: float
     high: float
     decimals: int = 3
 
     def at(self, share: float) -> float:
-        """The number at a share of the way, 0 to 1."""
+        """The number at `share` of the way from low (0) to high (1), rounded."""
         return round(self.low + (self.high - self.low) * share, self.decimals) + 0.0
 
     def part(self, low: float, high: float) -> Range:
-        """This range inside of other limits."""
+        """The part of this range between other limits; empty (low > high) if there is none."""
         return Range(max(self.low, low), min(self.high, high), self.decimals)
 
 
 @dataclass(frozen=True)
 class Factor:
-    """Columns that are set together, and their levels: one text per column; or one column with a range."""
+    """Manifest columns that are set together, with levels of one text per column; or one column with a range."""
 
     columns: tuple[str, ...]
     levels: tuple[tuple[str, ...], ...] = ()
@@ -53,12 +53,14 @@ class Factor:
 
 @dataclass(frozen=True)
 class KindSpec:
-    """How a kind of defect is drawn.
+    """One table [defects.NAME]: a kind of defect and how its parameters are drawn.
 
     Attributes:
-        at: PIN, PAIR, HOUSING or PRINT.
-        size: in times the tolerance; None: the parameters say it.
-        parameters: ranges and numbers in their own units, words to choose from.
+        kind: one of the manifest's KINDS.
+        at: its target: PIN, PAIR, HOUSING or PRINT.
+        share: relative frequency among the kinds of its class.
+        size: range in multiples of the tolerance; None if the parameters set the size.
+        parameters: name and range, fixed number (mm, degrees or count by its name), or words to choose from.
     """
 
     kind: str
@@ -73,9 +75,12 @@ class SplitSpec:
     """One split.
 
     Attributes:
-        rows: pictures; None where `replicates` says how often the table is repeated for each class.
-        positions: ALL, TRAINING or HELD_OUT.
-        factors: those of the design with this split's levels.
+        rows: number of pictures; None if `replicates` is set.
+        replicates: how often the table is repeated for each class; None if `rows` is set.
+        positions: block of positions that have defects: ALL, TRAINING or HELD_OUT.
+        per_picture: defects in a picture that is not OK.
+        classes: weight of each class.
+        factors: the design's factors with this split's levels.
     """
 
     name: str
@@ -92,9 +97,15 @@ class Spec:
     """A checked SPEC.
 
     Attributes:
-        held_out: number of positions to hold out, their share, or their addresses; per scene or of all.
-        inside_tolerance: share of the OK pictures that show a defect smaller than the tolerance.
-        places: file, line and key that give a column its levels, by split and column; split "" is all others.
+        first_part: number of the first part.
+        kind: one of KINDS_OF_DESIGN.
+        table: name of the orthogonal table; None: the smallest that fits.
+        resolution, generators: of a fractional design.
+        inner, outer: kinds of the two tables of an inner_outer design.
+        noise: factors that vary between captures of one part.
+        held_out: number, share or addresses of the positions held out in each scene; None: none.
+        inside_tolerance: share of the OK pictures that have a defect within the tolerance.
+        places: for messages: file, line and key that set a column's levels, by (split, column); split "" is [factors].
     """
 
     path: Path
@@ -115,20 +126,20 @@ class Spec:
     places: dict[tuple[str, str], str]
 
     def random(self, *purpose: str) -> random.Random:
-        """A generator of its own for each purpose, so that a change of one split leaves the others as they were."""
+        """A random generator seeded for one purpose, so that a change of one split leaves the others as they were."""
         return random.Random("/".join((str(self.seed), *purpose)))
 
 
 @dataclass(frozen=True)
 class Sized:
-    """Which parameter of a kind is its size: `parameter` = size x the tolerance's `measure` x `factor`."""
+    """The size parameter of a kind: `parameter` = size x `factor` x the tolerance's `measure` (mm)."""
 
     parameter: str
     measure: str
     factor: float
 
 
-# True position is diametral: twice the tip's offset.
+# True position is a diameter: twice the tip's offset.
 SIZED = {
     "bent": Sized("tip_offset_mm", "true_position_mm", 0.5),
     "retracted": Sized("depth_mm", "retraction_mm", 1.0),

@@ -1,4 +1,4 @@
-"""The tables [defects.NAME] of a SPEC: which kinds, at what, how often, and the ranges of their numbers."""
+"""Read the tables [defects.NAME] of a SPEC: kinds of defect, their targets, frequencies and parameter ranges."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from generator.doe.spec import DEFAULT_SIZE, SIZE, SIZED, KindSpec, Range
 
 
 def read_defects(section: TomlSection) -> dict[str, KindSpec]:
+    """The kinds of [defects] by name; bent, retracted and missing with their defaults if it names none."""
     settings = ("per_picture", "inside_tolerance")
     named = [name for name in section.data if name not in settings]
     found = {}
@@ -45,7 +46,7 @@ def _kind(section: TomlSection, name: str) -> KindSpec:
             size = Range(low, high, 6)
     elif SIZE in section.data:
         section.value(SIZE, "")
-        section.wrong(SIZE, f"the parameters of {name}, which no tolerance measures", SIZE)
+        section.wrong(SIZE, f"parameters of {name}, as no tolerance applies to this kind", SIZE)
     return KindSpec(name, at, share, size, tuple(parameters))
 
 
@@ -58,7 +59,7 @@ def _value(
 
 
 def _words(section: TomlSection, parameter: Choice) -> tuple[str, ...] | None:
-    """The words to choose from; None: the kind's default."""
+    """The words to choose from; None if the SPEC has none (the kind's default)."""
     offered = f"one or more of {', '.join(parameter.choices)}" if parameter.choices else "one or more names"
     value = section.value(parameter.name, offered, ())
     words = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list | tuple) else (0,)
@@ -71,18 +72,18 @@ def _words(section: TomlSection, parameter: Choice) -> tuple[str, ...] | None:
 def _parameter(
     section: TomlSection, parameter: Parameter, given: list[Parameter | Choice]
 ) -> Range | float | tuple[str, ...] | None:
-    """The range or value to draw from; None: the kind's default."""
+    """The range to draw from, or a fixed number; None if the SPEC has neither (the kind's default)."""
     low, high = parameter.low, parameter.high
     expected = f"a number from {low:g} to {high:g}, or two as a range"
     if parameter.name not in section.data:
         section.value(parameter.name, expected, ())
-        # A direction without a say is any direction.
+        # A direction that the SPEC leaves out is drawn from the full circle.
         if parameter.name.endswith("azimuth_deg"):
             return Range(low, high, 1)
         return None
     value = section.value(parameter.name, expected)
     if parameter.instead_of and any(p.name == parameter.instead_of for p in given):
-        section.wrong(parameter.name, f"{parameter.instead_of} or {parameter.name}", "both")
+        section.wrong(parameter.name, f"either {parameter.instead_of} or {parameter.name}", "both")
     numbers = value if isinstance(value, list) and len(value) == 2 else [value]
     good = all(isinstance(n, int | float) and not isinstance(n, bool) and low <= n <= high for n in numbers)
     if not good or numbers[0] > numbers[-1]:
@@ -90,7 +91,7 @@ def _parameter(
         return None
     if len(numbers) == 1:
         return float(numbers[0])
-    # Two whole numbers without a unit are counted, not measured.
+    # Two whole numbers of a parameter without a unit are a count: drawn without decimals.
     counted = not parameter.name.endswith(("_mm", "_deg")) and all(isinstance(n, int) for n in numbers)
     decimals = 0 if counted else 1 if parameter.name.endswith("_deg") else 3
     return Range(float(numbers[0]), float(numbers[1]), decimals)

@@ -1,6 +1,6 @@
-"""Reading a SPEC: a TOML file, checked completely.
+"""Read and check a SPEC, a TOML file.
 
-Every mistake is reported at once as ``file.toml:LINE key: expected …, got …``.
+All mistakes are reported together, each as ``file.toml:LINE key: expected …, got …``.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def read_spec(path: Path) -> Spec:
 
 
 class _Reader:
-    """Reads the tables of one SPEC; mistakes are kept in its sections."""
+    """Reads the tables of one SPEC; its sections collect the mistakes."""
 
     def __init__(self, top: TomlSection, path: Path) -> None:
         self.top = top
@@ -70,10 +70,10 @@ class _Reader:
         factors = self._factors(top.table("factors"))
         for column in NEEDED:
             if not any(column in factor.columns for factor in factors):
-                top.table("factors").wrong(column, "this column's level or levels", "nothing")
+                top.table("factors").wrong(column, "one or more levels of this column", "nothing")
         positions = top.table("positions", optional=True)
         held_out = self._held_out(positions)
-        # Asked for here, so that every path below knows the key.
+        # Read before any early return, so that these keys are never reported as unknown.
         defects_section = top.table("defects", optional=True)
         per_picture = defects_section.integer("per_picture", 1, 100, 1)
         inside = defects_section.number("inside_tolerance", 0.0, 1.0, 0.25)
@@ -126,7 +126,7 @@ class _Reader:
         names = {factor.name for factor in factors if len(factor.levels) > 1}
         own = {factor.name for factor in factors if not set(factor.columns) & set(PICTURE_FACTORS)}
         may = sorted(names & (own | {f.name for f in factors if set(f.columns) <= set(CAPTURE_FACTORS)}))
-        expected = "names of factors that captures of one part can differ in" + (f" ({', '.join(may)})" if may else "")
+        expected = "names of factors that may vary between captures of a part" + (f" ({', '.join(may)})" if may else "")
         value = design.value("noise", expected)
         if value is None:
             return ()
@@ -151,7 +151,7 @@ class _Reader:
     def _check_column(self, section: TomlSection, key: str, column: str, seen: set[str]) -> None:
         known = (*REQUIRED, *OPTIONAL, *RESERVED, BLOCK)
         if column in seen:
-            section.wrong(key, "each column in one factor", f"{shown(column)} again")
+            section.wrong(key, "each column in one factor only", f"{shown(column)} a second time")
         elif not column or not column.isprintable() or len(column) > 64:
             section.wrong(key, "a column name of 1 to 64 printable characters", shown(column))
         elif column in known and column not in PICTURE_FACTORS:
@@ -167,9 +167,9 @@ class _Reader:
             high = child.number("high", -LARGEST_NUMBER, LARGEST_NUMBER)
             decimals = child.integer("decimals", 0, 9, 0 if columns[0] in PICTURE_FACTORS else 3)
             if len(columns) > 1 or columns[0] in NEEDED:
-                section.wrong(key, "levels for columns that hold names", "a range")
+                section.wrong(key, "levels, as a range is for one column of numbers", "a range")
             if low >= high:
-                child.wrong("high", f"more than low, {low:g}", f"{high:g}")
+                child.wrong("high", f"a number above low ({low:g})", f"{high:g}")
             return Factor(columns, range=Range(low, high, decimals))
         levels = value if isinstance(value, list) else [value]
         texts: list[tuple[str, ...]] = []
@@ -188,7 +188,7 @@ class _Reader:
 
     def _held_out(self, section: TomlSection) -> int | float | tuple[str, ...] | None:
         if "held_out" not in section.data:
-            # Asked for all the same, so that a wrong key is told what there is.
+            # Read all the same, so that the message for an unknown key lists it.
             section.value("held_out", "", ())
             return None
         expected = "a number of positions, a share of them below 1, or a list of addresses"
@@ -243,7 +243,7 @@ class _Reader:
         return tuple(splits)
 
     def _held_levels(self, section: TomlSection, factors: tuple[Factor, ...]) -> dict[str, tuple[Factor, ...]]:
-        """The levels that each split holds out of the others."""
+        """The levels that each split holds out (keeps from the other splits), by the split's name."""
         held: dict[str, tuple[Factor, ...]] = {}
         for name in section.data:
             if not _SPLIT.fullmatch(name):
@@ -261,42 +261,45 @@ class _Reader:
         held: dict[str, tuple[Factor, ...]],
         name: str,
     ) -> tuple[Factor, ...]:
-        """The factors of the design with the levels of one split."""
+        """The factors of the design with the levels of split `name`."""
         changed = self._factors(split.table("factors", optional=True))
         rest = self._without(factors, [f for other, own in held.items() if other != name for f in own])
         empty = next((f.name for f in rest if not f.levels and f.range is None), None)
         if empty is not None:
-            split.wrong(None, f"a level of {empty} that no other split holds out", "none left")
+            split.wrong(None, f"at least one level of {empty} that no other split holds out", "none")
         known = {f.name for f in factors}
         only_held = {f.name for own in held.values() for f in own}
         for factor in changed:
             if factor.name not in known:
                 expected = f"one of the factors {', '.join(f.name for f in factors)}"
-                split.table("factors").wrong(factor.name, expected, "another")
+                split.table("factors").wrong(factor.name, expected, shown(factor.name))
             elif factor.name in only_held:
-                split.table("factors").wrong(factor.name, "levels under hold_out only", "others here")
+                split.table("factors").wrong(
+                    factor.name, "no levels here for a factor that a split has under hold_out", "levels"
+                )
         replace = {factor.name: factor for factor in (*changed, *held[name])}
         return tuple(replace.get(factor.name, factor) for factor in rest)
 
     @staticmethod
     def _split_size(split: TomlSection, kind: str) -> tuple[int | None, int | None]:
-        """Rows, or how often the table is repeated; the other one is None."""
+        """The split's `rows` and `replicates`; one of them is None."""
         rows = split.integer("rows", 1, 10_000_000) if "rows" in split.data else None
         if kind in SAMPLED:
             if rows is None:
-                split.wrong("rows", f"a number of rows, which a {kind} design needs", "nothing")
+                split.wrong("rows", f"a number of rows, as the design's kind is {kind}", "nothing")
         elif rows is None:
             return None, split.integer("replicates", 1, 1_000_000, 1)
         elif "replicates" in split.data:
             split.value("replicates", "")
-            split.wrong("replicates", "rows or replicates", "both")
+            split.wrong("replicates", "either rows or replicates", "both")
         return rows, None
 
     def _check_held_level(self, section: TomlSection, held: Factor, factors: tuple[Factor, ...]) -> None:
         factor = next((f for f in factors if f.name == held.name), None)
         if factor is None or not set(held.levels) <= set(factor.levels):
             levels = ", ".join("+".join(level) for level in factor.levels) if factor else "none"
-            section.wrong(held.name, f"levels that [factors] lists ({levels})", "others")
+            got = ", ".join(map("+".join, held.levels)) or "a range"
+            section.wrong(held.name, f"levels that [factors] lists ({levels})", got)
 
     def _without(self, factors: tuple[Factor, ...], held: list[Factor]) -> tuple[Factor, ...]:
         out = []
@@ -314,5 +317,5 @@ class _Reader:
             for name in split.classes:
                 if name not in made:
                     section = self.top.table("defects", optional=True)
-                    section.wrong(None, f"a kind of defect of class {name}", f"{', '.join(defects)} only")
+                    section.wrong(None, f"a kind of defect of class {name}", f"only {', '.join(defects)}")
                     return

@@ -1,7 +1,7 @@
-"""Which levels go together: full, fractional and orthogonal tables, and the test that an orthogonal table is one.
+"""Full, fractional and orthogonal tables of level numbers, with a check of orthogonality.
 
-Tables come from pydoe. Not every table of every library is what its name says, so none is used before every pair of
-its columns was seen to hold every pair of levels equally often (strength 2; Hedayat, Sloane and Stufken 1999, 1.1).
+Tables come from pydoe. Libraries contain wrong tables, so each is used only after a check that every pair of its
+columns has every pair of levels equally often (strength 2; Hedayat, Sloane and Stufken 1999, 1.1).
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ MOST_RUNS = 100_000
 
 @cache
 def columns_of(name: str) -> tuple[tuple[np.ndarray, ...], ...]:
-    """The columns of a table in groups: of a group either the first column is used, or all the others.
+    """The columns of a table in groups; a design uses either the first column of a group or its other columns.
 
-    A column of 4 levels also serves as three of 2, one of 6 as one of 2 and one of 3.
+    A column of 4 levels can be split into three of 2 levels, one of 6 levels into one of 2 and one of 3.
 
     Args:
         name: one of TABLES.
@@ -57,22 +57,25 @@ def _parts(codes: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def is_balanced_pair(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether every level of one column meets every level of the other equally often."""
+    """Whether all pairs of levels of two columns (of level numbers from 0) occur equally often."""
     counts = np.zeros((a.max() + 1, b.max() + 1), dtype=int)
     np.add.at(counts, (a, b), 1)
     return bool((counts == counts[0, 0]).all())
 
 
 def has_strength_2(table: np.ndarray) -> bool:
-    """Whether every pair of columns of a table (runs, factors) of level numbers holds every pair equally often."""
+    """Whether a table of level numbers (runs, factors) has strength 2: all pairs of its columns are balanced."""
     return all(is_balanced_pair(table[:, i], table[:, j]) for i, j in combinations(range(table.shape[1]), 2))
 
 
 def full(levels: Sequence[int]) -> np.ndarray:
-    """Every combination of levels, (runs, factors) of level numbers from 0.
+    """Every combination of levels: (runs, factors) level numbers from 0.
+
+    Args:
+        levels: number of levels of each factor.
 
     Raises:
-        ValueError: more runs than anybody renders.
+        ValueError: more than MOST_RUNS runs.
     """
     runs = int(np.prod(levels, dtype=float)) if levels else 1
     if runs > MOST_RUNS:
@@ -81,15 +84,15 @@ def full(levels: Sequence[int]) -> np.ndarray:
 
 
 def fractional(levels: Sequence[int], resolution: int | None, generators: str | None) -> np.ndarray:
-    """A two-level fraction 2^(k-p), (runs, factors) of level numbers.
+    """A two-level fractional factorial 2^(k-p): (runs, factors) level numbers, 0 or 1.
 
     Args:
-        levels: number of levels of each factor; two of each.
-        resolution: least resolution of the smallest fraction to look for.
-        generators: in place of that, one word per factor as in "a b c abc".
+        levels: number of levels of each factor; all must be 2.
+        resolution: the smallest fraction of at least this resolution is used; None: 3.
+        generators: in place of a resolution: one word per factor, as in "a b c abc".
 
     Raises:
-        ValueError: a factor without two levels, or a fraction that does not exist.
+        ValueError: a factor without two levels, or no such fraction.
     """
     wrong = [count for count in levels if count != 2]
     if wrong:
@@ -114,19 +117,19 @@ def fractional(levels: Sequence[int], resolution: int | None, generators: str | 
             ) from None
     codes = (np.asarray(table) > 0).astype(int)
     if not has_strength_2(codes):
-        raise ValueError(f"generators that keep main effects apart, got {generators!r}")
+        raise ValueError(f"generators such as 'a b c abc' that do not alias main effects, got {generators!r}")
     return codes
 
 
 def orthogonal(levels: Sequence[int], name: str | None = None) -> tuple[str, np.ndarray]:
-    """An orthogonal table for factors of these numbers of levels.
+    """An orthogonal table for factors with these numbers of levels.
 
     Args:
         levels: number of levels of each factor.
-        name: the table to use; None: the smallest that has the columns.
+        name: one of TABLES; None: the smallest one that has the columns.
 
     Returns:
-        Its name, and level numbers (runs, factors).
+        The table's name, and its level numbers (runs, factors).
 
     Raises:
         ValueError: no table has these columns.
@@ -143,14 +146,14 @@ def orthogonal(levels: Sequence[int], name: str | None = None) -> tuple[str, np.
 
 
 def _choose(groups: Sequence[Sequence[np.ndarray]], levels: Sequence[int]) -> list[np.ndarray] | None:
-    """A column for each factor, the ones of most levels first; None where they do not suffice."""
+    """A column for each factor, chosen for the factors with most levels first; None if there are too few columns."""
     free: dict[int, list[np.ndarray]] = {}
     whole = [list(group) for group in groups]
     found: dict[int, np.ndarray] = {}
     for factor in sorted(range(len(levels)), key=lambda i: -levels[i]):
         wanted = levels[factor]
         if not free.get(wanted):
-            # A column as it is, before one is taken apart.
+            # A whole column is preferred to splitting one.
             group = next((g for g in whole if g[0].max() + 1 == wanted), None)
             if group is not None:
                 free.setdefault(wanted, []).append(group[0])

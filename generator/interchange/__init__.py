@@ -1,10 +1,14 @@
-"""Labelled pictures from and for other tools: `import` and `export`.
+"""The commands `import` and `export`: exchange labelled pictures with other tools.
 
-A foreign format is one module, which reads and writes it: `coco` (with `coco_masks`), `yolo`, `voc` (read only),
-`image_folder`. Readers hand over `labelled.Labelled`, writers get `exported.Exported`.
+One module reads and writes each foreign format: `coco` (with `coco_masks`), `yolo`, `voc` (read only), `image_folder`.
+Readers return `labelled.Labelled` pictures; writers get `exported.Exported` pictures.
 
-A new export format: a module with a WRITER (see `exported.Writer`), named in `exporting.WRITERS`.
-A new import format: a module with a function that returns `labelled.Found`, named in `importing.READERS`.
+To add an export format, write a module with a WRITER (see `exported.Writer`) and list it in `exporting.WRITERS`. To add
+an import format, write a function that returns `labelled.Found` and list it in `importing.READERS`.
 
-`importing`: the command; `placing`: names, parts and splits; `photo_rows`: checks and rows; `mixing`: with renders.
+importing    `generator import`
+placing      assigns run names, parts and splits
+photo_rows   checks photographs and makes their rows
+mixing       mixes them with another dataset
+exporting    `generator export`
 """

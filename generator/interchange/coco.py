@@ -1,6 +1,6 @@
-"""COCO's instances files: one JSON per split, boxes x, y, width, height in px.
+"""Read and write COCO's instances files: one JSON per split, boxes as x, y, width, height in px.
 
-Ours have further keys: the row's columns at a picture, address, kinds and measures at an object.
+Exported files have further keys: the row's columns for each picture; address, kinds and measures for each object.
 """
 
 from __future__ import annotations
@@ -35,27 +35,27 @@ KEY_POINTS = ("tip", "base")
 
 
 def read_coco(source: Path, images: Path | None, names: ClassNames) -> Found:
-    """Read one file, or every JSON file of a folder or of its `annotations`.
+    """Read a COCO file, or every COCO file of a folder or of its subfolder `annotations`.
 
     Args:
         source: the file or folder.
-        images: where the pictures are; None: beside the file, or in a folder `images` near it.
+        images: folder of the pictures; None: the file's folder, or a folder `images` beside or above it.
         names: classes by category name.
     """
     found = Found()
     places = ("*.json", "annotations/*.json", "*/_annotations.coco.json")
     paths = [source] if source.is_file() else sorted(p for place in places for p in source.glob(place))
     if not paths:
-        found.problems.append(f"{source}: expected COCO's JSON file, or a folder with some, got none")
+        found.problems.append(f"{source}: expected a COCO JSON file, or a folder with such files, got none")
     for path in paths:
         try:
             content = json.loads(path.read_text("utf-8-sig"))
             keys = [isinstance(content[key], list) for key in ("images", "annotations", "categories")]
             if not all(keys):
-                raise ValueError("images, annotations and categories that are no lists")
+                raise ValueError("values that are not lists")
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             why = f"no {error}" if isinstance(error, KeyError) else str(error)
-            found.problems.append(f"{path.name}: expected COCO's images, annotations and categories, got: {why}")
+            found.problems.append(f"{path.name}: expected COCO's lists images, annotations, categories, got: {why}")
             continue
         _File(path, content, images, names, found).read()
     return found
@@ -63,12 +63,12 @@ def read_coco(source: Path, images: Path | None, names: ClassNames) -> Found:
 
 @dataclass
 class _File:
-    """One JSON file while it is read into `found`.
+    """A COCO file that is being read into `found`.
 
     Attributes:
         words: category names by id.
-        times: how often each image's id is there.
-        objects, wrong: by image id, what is in it and what is wrong with that.
+        times: number of images with each id.
+        objects, wrong: objects, and messages on faulty objects, by image id.
     """
 
     path: Path
@@ -86,7 +86,7 @@ class _File:
             if isinstance(entry, dict) and isinstance(entry.get("name"), str) and _is_id(entry.get("id")):
                 self.words[entry["id"]] = entry["name"]
             else:
-                self._problem("categories: expected id and name", entry)
+                self._problem("categories: expected an entry with id and name", entry)
         ids = [entry.get("id") for entry in self.content["images"] if isinstance(entry, dict)]
         self.times.update(number for number in ids if _is_id(number))
         for entry in self.content["annotations"]:
@@ -103,14 +103,14 @@ class _File:
         given: dict[str, Any] = entry if isinstance(entry, dict) else {}
         image, category, bbox = (given.get(key) for key in ("image_id", "category_id", "bbox"))
         if not _is_id(image) or self.times[image] != 1:
-            self._problem(f"{where}: expected an image_id of the file", image)
+            self._problem(f"{where}: expected the image_id of exactly one image in the file", image)
             return
         where, wrong = f"{self.path.name} {where}", self.wrong.setdefault(image, [])
         box = numbers(bbox, 4) if isinstance(bbox, list) else None
         if box is None:
-            wrong.append(f"{where}: expected bbox as four numbers, got another")
+            wrong.append(f"{where}: expected bbox as four numbers, got {shown(bbox)}")
         elif not _is_id(category) or category not in self.words:
-            wrong.append(f"{where}: expected a category_id of the file, got {shown(category)}")
+            wrong.append(f"{where}: expected the category_id of a category in the file, got {shown(category)}")
         else:
             word = self.words[category]
             x, y, width, height = box
@@ -123,14 +123,14 @@ class _File:
     def _read_image(self, entry: Any, places: Sequence[Path], split: str | None) -> None:
         name = entry.get("file_name") if isinstance(entry, dict) else None
         if not isinstance(name, str) or not name:
-            self._problem("images: expected file_name", entry)
+            self._problem("images: expected an entry with file_name", entry)
             return
         if not leads_below(name, *places):
             self._problem(f"images: expected a file_name below {places[0]}", name)
             return
         number = entry.get("id")
         if not _is_id(number) or self.times[number] > 1:
-            self._problem(f"images: expected an id of its own for {name}", number)
+            self._problem(f"images: expected an id for {name} that no other image has", number)
             return
         size = numbers([entry.get("width"), entry.get("height")], 2)
         label = entry.get("label")
@@ -147,16 +147,16 @@ class _File:
         )
 
     def _split(self) -> str | None:
-        """The split that the names of the file and its folder say."""
+        """Return the split named by the file or its folder; None if neither names one."""
         stem = self.path.stem
         if stem.startswith("instances_") and (split := split_of(stem.removeprefix("instances_"))):
             return split
-        said = [*stem.replace("-", "_").split("_"), self.path.parent.name]
-        # A year may follow.
-        return next((s for word in said if (s := split_of(word) or split_of(word.rstrip(digits)))), None)
+        words = [*stem.replace("-", "_").split("_"), self.path.parent.name]
+        # A year may follow, as in val2017.
+        return next((s for word in words if (s := split_of(word) or split_of(word.rstrip(digits)))), None)
 
     def _places(self) -> list[Path]:
-        """Where the pictures may be."""
+        """Return the folders in which pictures are looked for."""
         if self.images is not None:
             return [self.images]
         folder = self.path.parent
@@ -168,7 +168,7 @@ def _is_id(value: Any) -> bool:
 
 
 def _segment(mask: np.ndarray, each: ObjectRow) -> dict[str, Any]:
-    """Run lengths and area in px of what the mask has of an object; where it has nothing, the object's place."""
+    """Return the run lengths and area (px) of an object's pixels in the mask; without pixels, its box as a polygon."""
     pixels = mask == each.id
     if pixels.any():
         return {"segmentation": run_lengths(pixels), "area": float(pixels.sum())}
@@ -177,7 +177,7 @@ def _segment(mask: np.ndarray, each: ObjectRow) -> dict[str, Any]:
 
 
 def _finish(job: Export, pictures: Mapping[str, Sequence[Exported]]) -> None:
-    """One file per split."""
+    """Write one COCO file per split."""
     (job.folder / "annotations").mkdir(parents=True, exist_ok=True)
     every = (each for split in pictures.values() for p in split for each in p.objects or ())
     has_points = any(each.tip_px is not None or each.base_px is not None for each in every)
@@ -236,7 +236,7 @@ def _annotations(job: Export, picture: Exported, has_points: bool) -> Iterator[d
 
 
 def _key_points(each: ObjectRow) -> dict[str, Any]:
-    """COCO's triples: 0, 0, 0 for a point that is not there."""
+    """Return tip and foot as COCO's triples (x, y, visibility); 0, 0, 0 for an unknown point."""
     points = (each.tip_px, each.base_px)
     flat = [value for point in points for value in ((*point, 2) if point is not None else (0, 0, 0))]
     return {"keypoints": flat, "num_keypoints": sum(point is not None for point in points)}

@@ -1,4 +1,4 @@
-"""COCO's segmentations: polygons and run lengths, to pixels and back."""
+"""Convert COCO segmentations (polygons and run lengths) to pixel masks and back."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from generator.interchange.labelled import numbers
 
 
 def pixels_of(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
-    """What a segmentation covers of a picture of (W, H) px, (H, W) bool.
+    """The pixel mask (H, W) bool of a COCO segmentation.
 
     Args:
-        segmentation: polygons, or run lengths as a list or as COCO's string, undecoded.
-        size: (W, H) px.
+        segmentation: a list of polygons, or a dict of `size` and `counts` (run lengths: a list, or COCO's string).
+        size: (W, H) of the picture in px.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the segmentation is invalid; the message is the part after "expected a segmentation, got:".
     """
     try:
         if isinstance(segmentation, list):
@@ -27,12 +27,12 @@ def pixels_of(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
         return _unrolled(segmentation, size)
     except KeyError as error:
         raise ValueError(f"no {error}") from None
-    except Exception as error:  # whatever pycocotools raises
+    except Exception as error:  # pycocotools raises many types
         raise ValueError(str(error)) from None
 
 
 def run_lengths(pixels: np.ndarray) -> dict[str, Any]:
-    """COCO's compressed run lengths of pixels (H, W) bool."""
+    """Encode a pixel mask (H, W) bool as COCO's compressed run lengths."""
     from pycocotools import mask as coco_mask
 
     code = coco_mask.encode(np.asfortranarray(pixels.astype(np.uint8)))
@@ -45,38 +45,39 @@ def _filled(polygons: list[Any], size: tuple[int, int]) -> np.ndarray:
     for polygon in polygons:
         edges = numbers(polygon) if isinstance(polygon, list) else None
         if edges is None or len(edges) < 6 or len(edges) % 2:
-            raise ValueError(f"{shown(polygon)} in place of three points or more")
+            raise ValueError(f"{shown(polygon)} in place of a polygon of three or more points")
         if min(edges) < -max(size) or max(edges) > 2 * max(size):
-            raise ValueError(f"a polygon far outside of {size[0]} x {size[1]} px")
+            raise ValueError(f"a polygon far outside the picture of {size[0]} x {size[1]} px")
     code = coco_mask.merge(coco_mask.frPyObjects(polygons, size[1], size[0]))
     return np.asarray(coco_mask.decode(code), bool)
 
 
 def _unrolled(code: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
     if list(code["size"]) != [size[1], size[0]]:
-        raise ValueError(f"one of size {shown(code['size'])}, the picture's is [{size[1]}, {size[0]}]")
+        raise ValueError(f"size {shown(code['size'])} in place of the picture's [{size[1]}, {size[0]}]")
     given = code["counts"]
     runs = np.array(_decoded(given) if isinstance(given, str) else given, np.float64)
     if not ((runs >= 0) & (runs == np.floor(runs))).all() or runs.sum() != size[0] * size[1]:
-        raise ValueError(f"runs that do not sum to {size[1]} x {size[0]} px")
+        raise ValueError(f"run lengths whose sum is not {size[1]} x {size[0]} px")
     flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs.astype(np.int64))
     return flat.reshape(size[0], size[1]).T
 
 
 def _decoded(text: str) -> list[int]:
-    """Run lengths from COCO's string: five bits a character, lowest first, each but three as the step from its last.
+    """Decode COCO's string of run lengths.
 
-    pycocotools reads beyond the end of a damaged one.
+    Five bits per character, lowest first; from the fourth run on, the difference from the run two before. Written
+    here because pycocotools reads beyond the end of a damaged string.
 
     Raises:
-        ValueError: characters that are none of it, or one too few.
+        ValueError: a wrong character, or a string that ends within a number.
     """
     runs: list[int] = []
     value = shift = 0
     for letter in text:
         bits = ord(letter) - 48
         if not 0 <= bits < 64:
-            raise ValueError(f"run lengths with {letter!r}")
+            raise ValueError(f"run lengths with the wrong character {letter!r}")
         value |= (bits & 31) << shift
         shift += 5
         if bits & 32:

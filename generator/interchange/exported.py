@@ -1,4 +1,4 @@
-"""A dataset's pictures as the writers of foreign formats get them, and what a format has to say of itself."""
+"""The interface of export formats: the pictures that a writer gets, and the functions that make up a format."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from generator.dataset.rows import ObjectRow
 
 @dataclass(frozen=True)
 class Export:
-    """What to write of which dataset, and where.
+    """The settings of an export.
 
     Attributes:
-        dataset: its folder.
-        folder: the one to fill.
-        format: its name.
-        classes: of the objects to write; their place here is their number.
-        hidden: objects of which less than a tenth can be seen too.
+        dataset: folder of the dataset.
+        folder: folder to write into.
+        format: name of the format, a key of WRITERS.
+        classes: classes of the objects to write; their index is their number in the export.
+        hidden: also write objects of which less than OBSERVABLE_SHARE is visible.
     """
 
     dataset: Path
@@ -32,22 +32,22 @@ class Export:
     hidden: bool
 
     def is_wanted(self, each: ObjectRow) -> bool:
-        """Whether an object has a box to write."""
+        """Whether an object's box is written."""
         is_seen = self.hidden or each.visible is None or each.visible >= OBSERVABLE_SHARE
         return each.category in self.classes and each.area > 0 and is_seen
 
 
 @dataclass(frozen=True)
 class Exported:
-    """One picture, whose file is written.
+    """A picture whose file has been written, with its annotations.
 
     Attributes:
-        path: of its file, below the folder.
-        split, label: its split and class.
+        path: path of its file, relative to the export folder.
+        split, label: split and class of the picture.
         size: (W, H) px.
-        about: what else is known of it, by column.
-        objects: those to write; None where it is not known what the picture shows.
-        segments: what the format makes of the mask of each; empty without a mask.
+        about: further values of its row, by column.
+        objects: objects to write; None where they are not known.
+        segments: result of `Writer.segment` for each object; empty without a mask.
     """
 
     path: Path
@@ -61,15 +61,15 @@ class Exported:
 
 @dataclass(frozen=True)
 class Writer:
-    """How a format is written.
+    """The functions and properties of an export format.
 
     Attributes:
-        place: folder of a picture, from its split and class.
-        finish: writes what stands beside the pictures, when all are there; by split.
-        annotate: writes what stands beside one picture, in the process that wrote it.
-        segment: what stands for an object's pixels, from the mask (H, W) and the object.
-        keeps_class: a picture's class stands beside its boxes, so that one without a box is not taken for good.
-        keeps_unplaced: so it is where nobody knows what the picture shows.
+        place: returns the folder of a picture, given split and class.
+        finish: writes the files about all pictures, given them by split, when their files are written.
+        annotate: writes the file about one picture, in the process that wrote the picture.
+        segment: returns an object's pixels in the format's form, given the mask (H, W) and the object.
+        keeps_class: the format stores a picture's class, so that an NG picture without boxes is not taken for good.
+        keeps_unplaced: the format can also hold a picture whose objects are not known.
     """
 
     place: Callable[[str, str], Path]

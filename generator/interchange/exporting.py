@@ -1,10 +1,10 @@
-"""`python -m generator export`: a dataset for other tools: COCO, YOLO, or an image folder.
+"""`python -m generator export`: write a dataset for other tools, as COCO, YOLO or an image folder.
 
     python -m generator export out/dataset --format coco --to out/coco
 
-COCO: `annotations/instances_<split>.json` and `images/`; run lengths where the dataset has masks (`build --masks`).
+COCO: `annotations/instances_<split>.json` and `images/`; run lengths if the dataset has masks (`build --masks`).
 YOLO: `data.yaml`, `images/<split>/`, `labels/<split>/`. Image folder: `<split>/<class>/` with `metadata.jsonl`, as
-`load_dataset` reads it. Objects that can hardly be seen are left out, as in `bbox_str`; good positions too.
+`load_dataset` reads it. As in `bbox_str`, good positions and objects that are hardly visible are left out.
 """
 
 from __future__ import annotations
@@ -31,45 +31,45 @@ from generator.interchange.exported import Export, Exported, Writer
 from generator.io.pictures import open_upright
 from generator.io.processes import processes
 
-# A new format: a module with a WRITER, and its line here.
+# To add a format, write a module with a WRITER and list it here.
 WRITERS = {"coco": coco.WRITER, "yolo": yolo.WRITER, "imagefolder": image_folder.WRITER}
 _NAME = re.compile(r"[^\w.-]+")
-# File systems take 255 bytes, four of them for the suffix.
+# Longest file name without suffix: file systems allow 255 bytes, of which the suffix takes four.
 NAME_BYTES = 251
-# What is handed on of a row, beside what its picture shows.
+# Columns of a row that formats may store beside a picture's class and objects.
 ABOUT = ("synthetic", "original", "augmentation", *MANIFEST_COLUMNS)
-# Why an NG picture is left out: without a box of its defects it would stand for a good part.
+# Why an NG picture is left out: without a box, some formats would present it as a good part.
 REASONS = {
-    "unknown": "it is not known where their defects are",
-    "hidden": "their defects can hardly be seen (--hidden writes their boxes)",
-    "outside": "no box of their defects lies in the picture",
+    "unknown": "the boxes of their defects are not known",
+    "hidden": "their defects are hardly visible (--hidden writes their boxes)",
+    "outside": "none of their defects has a box in the picture",
 }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of a dataset")
-    parser.add_argument("--format", choices=tuple(WRITERS), required=True, help="what to write")
-    parser.add_argument("--to", type=Path, required=True, metavar="OUT", help="folder to make")
-    parser.add_argument("--ok-positions", action="store_true", help="write the boxes of good positions too")
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the dataset")
+    parser.add_argument("--format", choices=tuple(WRITERS), required=True, help="format to write")
+    parser.add_argument("--to", type=Path, required=True, metavar="OUT", help="folder to make; new or empty")
+    parser.add_argument("--ok-positions", action="store_true", help="also write the boxes of good positions")
     parser.add_argument(
-        "--hidden", action="store_true", help="write objects of which less than a tenth can be seen too"
+        "--hidden", action="store_true", help="also write objects of which less than a tenth is visible"
     )
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
+    parser.add_argument("--workers", type=int, metavar="N", help="number of processes (default: one per core)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Export, and print how much."""
+    """Export the dataset and print the numbers of pictures and boxes."""
     if args.workers is not None and not 1 <= args.workers <= 1024:
         raise InputError(f"--workers: expected 1 to 1024, got {args.workers}")
     rows, boxes, left_out = export(args.dataset, args.to, args.format, args.ok_positions, args.hidden, args.workers)
-    for line in _told(left_out):
+    for line in _left_out_notes(left_out):
         sys.stderr.write(f"{line}\n")
-    told = ", ".join(f"{split} {count}" for split, count in rows.items())
-    sys.stdout.write(f"{sum(rows.values())} pictures ({told}) with {boxes} boxes in {args.to}\n")
+    by_split = ", ".join(f"{split} {count}" for split, count in rows.items())
+    sys.stdout.write(f"{sum(rows.values())} pictures ({by_split}) with {boxes} boxes in {args.to}\n")
     return 0
 
 
-def _told(left_out: Mapping[str, int]) -> list[str]:
+def _left_out_notes(left_out: Mapping[str, int]) -> list[str]:
     return [f"{left_out[why]} NG pictures left out: {REASONS[why]}" for why in REASONS if why in left_out]
 
 
@@ -84,18 +84,18 @@ def export(
     """Write a dataset in another format.
 
     Args:
-        dataset: its folder.
+        dataset: folder of the dataset.
         to: the folder to make; new or empty. It appears when it is complete.
-        kind: of WRITERS.
-        ok_positions: boxes of good positions too.
-        hidden: objects of which less than a tenth can be seen too.
-        workers: processes; None: one per core.
+        kind: format, a key of WRITERS.
+        ok_positions: also write the boxes of good positions.
+        hidden: also write objects of which less than a tenth is visible.
+        workers: number of processes; None: one per core.
 
     Returns:
-        Pictures by split, boxes, and how many pictures were left out for each of REASONS.
+        The number of pictures by split, the number of boxes, and the number of pictures left out by REASONS.
 
     Raises:
-        InputError: no dataset of ours, none of its pictures left, or a place that holds something.
+        InputError: `dataset` is not a Pinsight dataset, all pictures were left out, or `to` is not empty.
     """
     _, _, other, _ = dataset_columns(dataset)
     place = to.resolve()
@@ -115,17 +115,17 @@ def export(
 
 
 def _make(building: Path, place: Path, to: Path) -> None:
-    """Make the folder that becomes `place`, which was given as `to`; a stopped export's is begun anew."""
+    """Create the folder `building`, which is later renamed to `place`; that of a stopped export is removed first."""
     if Path.cwd().is_relative_to(place):
         raise InputError(f"--to {to}: expected a folder of its own, got one that holds the working directory")
     try:
         if place.exists() and (not place.is_dir() or any(place.iterdir())):
-            raise InputError(f"--to {to}: expected a new or empty folder, got one with something in it")
+            raise InputError(f"--to {to}: expected a new or empty folder, got one with files in it")
         if building.exists():
             shutil.rmtree(building)
         building.mkdir(parents=True)
     except OSError as error:
-        raise InputError(f"--to {to}: expected a place to write to, got: {error.strerror}") from None
+        raise InputError(f"--to {to}: expected a folder that can be written, got: {error.strerror}") from None
 
 
 def _write(job: Export, workers: int | None) -> tuple[dict[str, int], int, Counter[str]]:
@@ -150,14 +150,14 @@ def _write(job: Export, workers: int | None) -> tuple[dict[str, int], int, Count
             left_out += reasons
             bar.update(rows)
     if not any(pictures.values()):
-        problem = f"{job.dataset}: expected pictures that {job.format} can hold, got none"
-        raise InputError([*_told(left_out), problem])
+        problem = f"{job.dataset}: expected at least one picture to write, got none: all are left out"
+        raise InputError([*_left_out_notes(left_out), problem])
     WRITERS[job.format].finish(job, pictures)
     return {split: len(own) for split, own in pictures.items()}, boxes, left_out
 
 
 def _file_names(splits: Mapping[str, Sequence[Path]]) -> dict[str, dict[str, str]]:
-    """A file name of its own for each row, without what a file system may not take."""
+    """Return a unique file name for each run, by split, without characters that a file system may refuse."""
     taken: set[str] = set()
     found: dict[str, dict[str, str]] = {}
     for split, paths in splits.items():
@@ -166,17 +166,17 @@ def _file_names(splits: Mapping[str, Sequence[Path]]) -> dict[str, dict[str, str
             if row["run"] in own:
                 raise InputError(f"{paths[0].parent}: expected each run once in {split}, got {row['run']} twice")
             stem = _NAME.sub("_", row["run"]) or "row"
-            name, number = _fitting(stem), 1
+            name, number = _shortened(stem), 1
             while name.lower() in taken:
                 number += 1
-                name = _fitting(f"{stem}_{number}")
+                name = _shortened(f"{stem}_{number}")
             taken.add(name.lower())
             own[row["run"]] = name
     return found
 
 
-def _fitting(name: str) -> str:
-    """The name, or where it is longer than NAME_BYTES in UTF-8 its beginning and a hash of all of it."""
+def _shortened(name: str) -> str:
+    """Return the name; if it is longer than NAME_BYTES in UTF-8, its beginning and a hash of the whole name."""
     if len(name.encode()) <= NAME_BYTES:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
@@ -186,7 +186,7 @@ def _fitting(name: str) -> str:
 def _export_chunk(
     split: str, first: int, last: int, names: Mapping[str, str], job: Export
 ) -> tuple[list[Exported], Counter[str], int]:
-    """Write the pictures of some rows, and hand back what their annotations say."""
+    """Write the pictures of rows `first` to `last - 1`; returns them, numbers left out by REASONS, number of rows."""
     written: list[Exported] = []
     left_out: Counter[str] = Counter()
     writer = WRITERS[job.format]
@@ -197,7 +197,7 @@ def _export_chunk(
             left_out[why] += 1
             continue
         content = row["image"]["bytes"]
-        # A picture that an import kept as it was may be a JPEG.
+        # An imported picture may be stored as JPEG.
         suffix = ".jpg" if content[:2] == b"\xff\xd8" else ".png"
         path = writer.place(split, label) / f"{names[row['run']]}{suffix}"
         (job.folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -214,7 +214,7 @@ def _export_chunk(
 
 
 def _segments(row: Mapping[str, Any], objects: Sequence[ObjectRow], writer: Writer) -> tuple[Any, ...]:
-    """What the format makes of the objects' pixels; nothing where it takes none, or the dataset has no masks."""
+    """Return the objects' pixels in the format's form; () if the format has no such form or the row has no mask."""
     if writer.segment is None or row.get("mask") is None:
         return ()
     mask = np.asarray(open_upright(row["mask"]["bytes"], f"row {row['run']}, column mask"))
@@ -222,7 +222,7 @@ def _segments(row: Mapping[str, Any], objects: Sequence[ObjectRow], writer: Writ
 
 
 def _left_out(known: Sequence[ObjectRow] | None, writer: Writer, job: Export) -> str | None:
-    """Why the format would take an NG picture for a good one, of REASONS; None where it does not."""
+    """Return why an NG picture is left out, a key of REASONS; None if it is written."""
     if known is None:
         return None if writer.keeps_unplaced else "unknown"
     bad = [each for each in known if each.category != OK]

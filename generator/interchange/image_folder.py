@@ -1,4 +1,4 @@
-"""An image folder: SPLIT/CLASS/picture or CLASS/picture; or metadata.jsonl or metadata.csv with file_name and label."""
+"""Read and write image folders: SPLIT/CLASS/picture, CLASS/picture, or metadata.jsonl/.csv with file_name and label."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from generator.io.pictures import find_pictures
 
 
 def read_image_folder(source: Path, names: ClassNames, views: Sequence[str] = ()) -> Found:
-    """Read pictures whose class is their folder's name, or stands in a metadata file with boxes or without.
+    """Read pictures whose class is the name of their folder, or is given in a metadata file, with or without boxes.
 
     Args:
         source: the folder.
         names: classes by folder name or label.
-        views: names of pictures whose folder is their part's, below that of its class.
+        views: names of cameras. A picture with such a name, as in CLASS/PART/left.png, lies in its part's folder.
     """
     found = Found()
     metadata = sorted([*source.rglob("metadata.jsonl"), *source.rglob("metadata.csv")])
@@ -49,7 +49,7 @@ def read_image_folder(source: Path, names: ClassNames, views: Sequence[str] = ()
         parts = path.relative_to(source).parts[: -2 if path.stem in views else -1]
         name = path.relative_to(source).as_posix()
         if not parts or split_of(parts[-1]):
-            found.problems.append(f"{name}: expected a folder named after its class, got none")
+            found.problems.append(f"{name}: expected the picture in a folder named after its class, got none")
             continue
         split = next((s for part in parts[:-1] if (s := split_of(part))), None)
         found.pictures.append(Labelled(path, name, split, names[parts[-1]], None, parts[-1]))
@@ -61,7 +61,7 @@ def _read_metadata(path: Path, source: Path, names: ClassNames, found: Found) ->
     try:
         rows = _lines(path)
     except (OSError, ValueError, RecursionError, csv.Error) as error:
-        found.problems.append(f"{where}: expected one picture a line, got: {error}")
+        found.problems.append(f"{where}: expected a line per picture, got: {error}")
         return
     listed = set()
     for number, row in rows:
@@ -81,12 +81,12 @@ def _read_metadata(path: Path, source: Path, names: ClassNames, found: Found) ->
 
 
 def _lines(path: Path) -> list[tuple[int, Any]]:
-    """The lines of a metadata file with their numbers."""
+    """Return the rows of a metadata file with their line numbers."""
     text = path.read_text("utf-8-sig")
     if path.suffix == ".jsonl":
         return [(n, json.loads(line)) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
     lines = csv.DictReader(io.StringIO(text, newline=""))
-    # An empty cell says nothing; an object in one is JSON.
+    # An empty cell is a missing value.
     return [(lines.line_num, {k: v for k, v in row.items() if v != ""}) for row in lines]
 
 
@@ -118,7 +118,7 @@ def _read_line(
 
 
 def _objects(objects: Any, where: str, names: ClassNames, problems: list[str]) -> tuple[LabelledObject, ...] | None:
-    """The boxes of a line's `objects`, which a CSV cell holds as JSON; None where there are none, or a fault."""
+    """Return the boxes of a line's `objects` (in a CSV cell: JSON); None if it has none or they are faulty."""
     if objects is None:
         return None
     try:
@@ -127,18 +127,18 @@ def _objects(objects: Any, where: str, names: ClassNames, problems: list[str]) -
     except (ValueError, RecursionError):
         pass
     if not isinstance(objects, dict):
-        problems.append(f"{where} objects: expected one object of bbox and categories, got {shown(objects)}")
+        problems.append(f"{where} objects: expected a JSON object with bbox and categories, got {shown(objects)}")
         return None
     boxes, words = objects.get("bbox"), objects.get("categories", objects.get("category"))
     if not isinstance(boxes, list) or not isinstance(words, list) or len(boxes) != len(words):
-        problems.append(f"{where} objects: expected as many categories as bbox, got others")
+        problems.append(f"{where} objects: expected lists bbox and categories of equal length, got others")
         return None
     found = []
     for at, (box, word) in enumerate(zip(boxes, words, strict=True)):
         values = numbers(box, 4) if isinstance(box, list) else None
         if values is None or not isinstance(word, str):
             got = f"{shown(box)} {shown(word)}"
-            problems.append(f"{where} objects {at}: expected four numbers and a name, got {got}")
+            problems.append(f"{where} objects {at}: expected a box of four numbers and a category name, got {got}")
             continue
         x, y, width, height = values
         values_here = {
@@ -150,7 +150,7 @@ def _objects(objects: Any, where: str, names: ClassNames, problems: list[str]) -
 
 
 def _finish(job: Export, pictures: Mapping[str, Sequence[Exported]]) -> None:
-    """metadata.jsonl of each split, and a card that says where the splits are."""
+    """Write metadata.jsonl of each split, and a README.md whose header lists the splits."""
     configs = []
     for split, own in pictures.items():
         if not own:

@@ -1,11 +1,11 @@
-"""`python -m generator import`: labelled photographs to a dataset of ours, alone or mixed with renders.
+"""`python -m generator import`: make a dataset from labelled photographs, alone or mixed with renders.
 
     python -m generator import photos/coco --format coco --to out/photos --splits train=0.7,validation=0.3
     python -m generator import photos/yolo --format yolo --to out/mixed --with out/dataset --share 0.3
     python -m generator import station --format imagefolder --to out/parts --splits test=1 --views center,left,top
 
-What the labels do not say is null: no photograph gets a measure, an address or a view that nobody gave it. The column
-`synthetic` tells photographs from renders. Everything is checked before anything is written, and every fault is named.
+Values that the labels do not contain are null: no measure, address or view of a photograph is guessed. The column
+`synthetic` is false for photographs. All pictures are checked before the dataset is written; every fault is reported.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from generator.interchange.coco import read_coco
 from generator.interchange.image_folder import read_image_folder
 from generator.interchange.labelled import ClassNames, Found, split_of
 from generator.interchange.mixing import Other, chosen
-from generator.interchange.photo_rows import Examined, Photo, Rules, examine, illustrate, opened
+from generator.interchange.photo_rows import Examined, Photo, Rules, attach_images, examine, opened
 from generator.interchange.placing import placed
 from generator.interchange.voc import read_voc
 from generator.interchange.yolo import read_yolo
@@ -39,7 +39,7 @@ from generator.io.processes import InOrder, processes
 from generator.soart import nsoart
 
 Reader = Callable[[argparse.Namespace, ClassNames, list[str]], Found]
-# A new format: a module with a function that reads it, and its line here; of the options each takes what it needs.
+# To add a format, write a function that reads it and list it here; it gets the options that it needs.
 READERS: dict[str, Reader] = {
     "coco": lambda args, names, views: read_coco(args.source, args.images, names),
     "yolo": lambda args, names, views: read_yolo(args.source, names),
@@ -53,51 +53,58 @@ Statistics = dict[tuple[str, ...], nsoart.MapStatistics]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", type=Path, metavar="SOURCE", help="folder or file with the labels")
-    parser.add_argument("--format", choices=tuple(READERS), required=True, help="what SOURCE is")
-    parser.add_argument("--to", type=Path, required=True, metavar="DATASET", help="dataset to make")
-    parser.add_argument("--images", type=Path, metavar="FOLDER", help="where the pictures are (coco, voc)")
+    parser.add_argument("--format", choices=tuple(READERS), required=True, help="format of SOURCE")
+    parser.add_argument("--to", type=Path, required=True, metavar="DATASET", help="folder of the dataset to make")
+    parser.add_argument("--images", type=Path, metavar="FOLDER", help="folder of the pictures (coco, voc)")
     parser.add_argument(
-        "--classes", metavar="WORD=CLASS,...", help="what the labels' words are, e.g. scratch=OTHERNG,good=OK"
+        "--classes", metavar="WORD=CLASS,...", help="class of each label in SOURCE, e.g. scratch=OTHERNG,good=OK"
     )
-    parser.add_argument("--known", metavar="NAME=VALUE,...", help=f"what holds for all pictures, of {', '.join(KNOWN)}")
+    parser.add_argument(
+        "--known", metavar="NAME=VALUE,...", help=f"columns with one value for all pictures, of {', '.join(KNOWN)}"
+    )
     parser.add_argument(
         "--views",
         metavar="CAMERA,...",
-        help="every part has a picture from each, and its name says which: part7_left.png",
+        help="cameras that took a picture of every part; file names end in the camera: part7_left.png",
     )
     parser.add_argument(
         "--splits",
         metavar="SPLIT=SHARE,...",
-        help="split at random by class, e.g. train=0.7,validation=0.3 (default: as the files say, else train)",
+        help="split at random, class by class, e.g. train=0.7,validation=0.3 (default: as in SOURCE, else train)",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of all draws (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of all random choices (default: 0)")
     parser.add_argument("--with", dest="renders", type=Path, metavar="DATASET", help="mix with this dataset")
     parser.add_argument(
         "--share",
         type=float,
         metavar="S",
-        help="share of the imported pictures in the mixed training split; the rest is left out at random",
+        help="share of imported pictures in the mixed training split, 0 to 1; surplus pictures are left out at random",
     )
-    parser.add_argument("--synthetic", action="store_true", help="the pictures are no photographs")
+    parser.add_argument("--synthetic", action="store_true", help="mark the pictures as rendered, not photographs")
     parser.add_argument("--zero-based", action="store_true", help="VOC boxes count from 0, xmax is an edge")
     parser.add_argument(
-        "--skip-broken", action="store_true", help="leave out pictures with a fault, in place of refusing"
+        "--skip-broken", action="store_true", help="leave out faulty pictures instead of stopping with an error"
     )
-    parser.add_argument("--license", default="other", metavar="ID", help="licence for the card (default: other)")
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
+    parser.add_argument(
+        "--license", default="other", metavar="ID", help="licence identifier for the card (default: other)"
+    )
+    parser.add_argument("--workers", type=int, metavar="N", help="number of processes (default: one per core)")
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What the options say, checked.
+class ImportOptions:
+    """The options of the command, checked.
 
     Attributes:
-        classes: by the labeller's words.
-        known: what holds for all pictures, by manifest column.
-        shares: of the splits; empty: as the files say.
-        views: cameras of which every part has a picture.
-        share: of the imported pictures in the mixed training split; None: all of both.
-        skip_broken: leave out pictures with a fault.
+        classes: class of each label in the source.
+        known: values that hold for all pictures, by manifest column.
+        shares: share of each split; empty: splits as in the source.
+        views: cameras that took a picture of every part; empty: no parts.
+        seed: seed of all random choices.
+        share: share of imported pictures in the mixed training split, 0 to 1; None: all rows of both.
+        synthetic: the pictures are rendered.
+        skip_broken: leave out faulty pictures.
+        workers: number of processes; None: one per core.
     """
 
     classes: Mapping[str, str]
@@ -112,34 +119,33 @@ class Wishes:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Import, and print what came of it."""
-    wishes = _wishes(args)
-    names = ClassNames(wishes.classes)
-    found = READERS[args.format](args, names, wishes.views)
+    """Import the pictures and print the numbers of rows."""
+    options = _import_options(args)
+    names = ClassNames(options.classes)
+    found = READERS[args.format](args, names, options.views)
     found.problems += names.problems()
     other = Other.opened(args.renders) if args.renders is not None else None
     if other is not None and (note := missing_note(other.folder, other.columns)):
         sys.stderr.write(f"{note}\n")
     parts = other.parts if other is not None else {}
-    if wishes.views and (last := max(parts.values(), default=0)) > LAST_PART - len(found.pictures):
+    if options.views and (last := max(parts.values(), default=0)) > LAST_PART - len(found.pictures):
         expected = f"part numbers with room for {len(found.pictures)} more below 2^63"
         raise InputError(f"{args.renders} column part: expected {expected}, got {last}")
-    photos = placed(found, wishes.shares, wishes.seed, parts, wishes.views)
+    photos = placed(found, options.shares, options.seed, parts, options.views)
     source = args.source if args.source.is_dir() else args.source.parent
     with DatasetWriter(args.to, source) as writer:
-        rules = _rules(photos, other, wishes)
-        _write(photos, found.problems, other, rules, wishes, args, writer)
+        rules = _rules(photos, other, options)
+        _write(photos, found.problems, other, rules, options, args, writer)
     for split, counts in writer.origins.items():
-        told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-        sys.stdout.write(f"{split}: {told}\n")
+        sys.stdout.write(f"{split}: {', '.join(f'{count} {kind}' for kind, count in counts.items())}\n")
     sys.stdout.write(f"{sum(counts.total() for counts in writer.counts.values())} rows in {args.to}\n")
     return 0
 
 
-def _wishes(args: argparse.Namespace) -> Wishes:
-    """Raises InputError with everything that is wrong with the options."""
+def _import_options(args: argparse.Namespace) -> ImportOptions:
+    """Return the checked options. Raises InputError with every fault."""
     problems: list[str] = []
-    wishes = Wishes(
+    options = ImportOptions(
         classes=_words(args.classes, problems),
         known=_pairs(args.known, "--known", problems),
         shares=_shares(args.splits, problems),
@@ -150,15 +156,15 @@ def _wishes(args: argparse.Namespace) -> Wishes:
         skip_broken=args.skip_broken,
         workers=args.workers,
     )
-    if wishes.views and ("camera" in wishes.known or args.share is not None):
-        problems.append("--views: expected neither --known camera nor --share beside it")
+    if options.views and ("camera" in options.known or args.share is not None):
+        problems.append("--views: expected no --known camera and no --share with it, got one")
     problems += [
-        f"--known: expected one of {', '.join(KNOWN)}, got {name!r}" for name in wishes.known if name not in KNOWN
+        f"--known: expected one of {', '.join(KNOWN)}, got {name!r}" for name in options.known if name not in KNOWN
     ]
     if args.share is not None and not 0 < args.share < 1:
         problems.append(f"--share: expected a number between 0 and 1, got {args.share:g}")
     if args.share is not None and args.renders is None:
-        problems.append("--share: expected --with DATASET to mix with, got none")
+        problems.append("--share: expected --with DATASET too, got none")
     if args.seed < 0:
         problems.append(f"--seed: expected at least 0, got {args.seed}")
     if args.workers is not None and not 1 <= args.workers <= 1024:
@@ -166,17 +172,17 @@ def _wishes(args: argparse.Namespace) -> Wishes:
     if args.renders is not None and _overlap(args.to.resolve(), args.renders.resolve()):
         problems.append(f"--to {args.to}: expected a folder apart from --with, got one that overlaps {args.renders}")
     if not args.source.exists():
-        problems.append(f"{args.source}: expected labelled pictures, got nothing there")
+        problems.append(f"{args.source}: expected labelled pictures, got no such file or folder")
     if problems:
         raise InputError(problems)
-    return wishes
+    return options
 
 
 def _overlap(one: Path, other: Path) -> bool:
     return one.is_relative_to(other) or other.is_relative_to(one)
 
 
-def _rules(photos: list[Photo], other: Other | None, wishes: Wishes) -> Rules:
+def _rules(photos: list[Photo], other: Other | None, options: ImportOptions) -> Rules:
     answer, window, stride = "short", nsoart.WINDOW, nsoart.STRIDE
     extras: tuple[str, ...] = ("file",)
     if other is not None:
@@ -185,8 +191,8 @@ def _rules(photos: list[Photo], other: Other | None, wishes: Wishes) -> Rules:
         window, stride = other.parameters["window"], other.parameters["stride"]
     has_masks = any(each.segmentation for p in photos for each in p.labelled.objects or ())
     return Rules(
-        wishes.known,
-        wishes.synthetic,
+        options.known,
+        options.synthetic,
         answer if answer in ANSWER_LABELS else "short",
         extras,
         has_masks or (other is not None and other.masks),
@@ -200,26 +206,26 @@ def _write(
     problems: list[str],
     other: Other | None,
     rules: Rules,
-    wishes: Wishes,
+    options: ImportOptions,
     args: argparse.Namespace,
     writer: DatasetWriter,
 ) -> None:
-    """Check all pictures, and fill the dataset's folder."""
+    """Check all pictures and write the dataset."""
     has_other = (other is not None and other.other) or any(
         p.label == OTHERNG or any(each.category == OTHERNG for each in p.labelled.objects or ()) for p in photos
     )
     chunks = [photos[at : at + BATCH_ROWS] for at in range(0, len(photos), BATCH_ROWS)]
-    with processes(wishes.workers, len(chunks) > 2) as in_order:
-        rows, statistics = _examine(in_order, chunks, problems, rules, wishes)
+    with processes(options.workers, len(chunks) > 2) as in_order:
+        rows, statistics = _examine(in_order, chunks, problems, rules, options)
         if not rows:
             raise InputError(f"{args.source}: expected labelled pictures, got none")
         parameters = other.parameters if other is not None else _parameters(rows, statistics, rules)
         writer.begin(features(has_other, rules.extras, rules.masks))
-        _write_splits(in_order, rows, other, rules, parameters, wishes, writer)
+        _write_splits(in_order, rows, other, rules, parameters, options, writer)
     title = f"Imported: {args.source.resolve().name}"
-    how = [f"{len(photos)} labelled pictures, imported from {args.format}. What their labels do not say is null."]
+    how = [f"{len(photos)} labelled pictures, imported from {args.format}. What the labels do not contain is null."]
     if other is not None:
-        by = "all of both" if wishes.share is None else f"training by share, {wishes.share:g} of it imported"
+        by = "all rows of both" if options.share is None else f"{options.share:g} of the training split is imported"
         title += f", with {other.folder.resolve().name}"
         how.append(f"Mixed with the dataset `{other.folder.resolve().name}`: {by}.")
     settings = {**(other.card if other is not None else {}), "answer": rules.answer}
@@ -237,9 +243,9 @@ def _write(
 
 
 def _examine(
-    in_order: InOrder, chunks: list[list[Photo]], problems: list[str], rules: Rules, wishes: Wishes
+    in_order: InOrder, chunks: list[list[Photo]], problems: list[str], rules: Rules, options: ImportOptions
 ) -> tuple[list[Examined], Statistics]:
-    """The photographs with their rows, and maps of good parts; raises with everything that is wrong."""
+    """Check all photographs; return their rows and statistics of good parts. Raises InputError with every fault."""
     rows: list[Examined] = []
     statistics: Statistics = {}
     broken: list[str] = []
@@ -256,8 +262,8 @@ def _examine(
             bar.update(len(chunk))
     problems = [*problems, *broken]
     unclear = any(problem.startswith("classes:") for problem in problems)
-    if problems and (not wishes.skip_broken or unclear or not rows):
-        hint = "" if unclear else ": mend them, or give --skip-broken"
+    if problems and (not options.skip_broken or unclear or not rows):
+        hint = "" if unclear else ": correct them, or give --skip-broken"
         raise InputError([*problems, f"{len(problems)} faults{hint}"])
     whole = _of_whole_parts(rows, photos, problems)
     for problem in problems:
@@ -266,18 +272,18 @@ def _examine(
 
 
 def _of_whole_parts(rows: list[Examined], photos: list[Photo], problems: list[str]) -> list[Examined]:
-    """The rows whose part lost no view to a fault."""
+    """Return the rows of parts all of whose views are free of faults."""
     read = Counter(photo.part for photo, _ in rows)
     every = Counter(photo.part for photo in photos if photo.part is not None)
     short = {part for part, count in every.items() if read[part] < count}
     problems += [
-        f"{photo.labelled.name}: another view of its part is left out" for photo, _ in rows if photo.part in short
+        f"{photo.labelled.name}: another view of this part is faulty" for photo, _ in rows if photo.part in short
     ]
     return [one for one in rows if one.photo.part not in short]
 
 
 def _parameters(rows: list[Examined], statistics: Statistics, rules: Rules) -> dict[str, Any]:
-    """Contents of nsoart.json: the unit space of the photographs themselves."""
+    """Return the contents of nsoart.json, with unit spaces of the photographs themselves."""
     spaces = nsoart.UnitSpaces()
     for one in rows:
         spaces.add(one.photo.run, one.group, one.photo.label == OK, one.photo.split)
@@ -298,10 +304,10 @@ def _write_splits(
     other: Other | None,
     rules: Rules,
     parameters: dict[str, Any],
-    wishes: Wishes,
+    options: ImportOptions,
     writer: DatasetWriter,
 ) -> None:
-    """The rows of each split: first those of the other dataset, then those of photographs."""
+    """Write the rows of each split: first those of the other dataset, then the photographs."""
     schema = features(True, rules.extras, rules.masks).arrow_schema.remove_metadata()
     renders = other.splits if other is not None else {}
     by_split: dict[str, list[Examined]] = {}
@@ -309,8 +315,8 @@ def _write_splits(
         by_split.setdefault(one.photo.split, []).append(one)
     for split in ordered_splits({*renders, *by_split}):
         own = by_split.get(split, [])
-        share = wishes.share if split == "train" else None
-        photos_kept, renders_kept = chosen(len(own), renders.get(split, 0), share, wishes.seed)
+        share = options.share if split == "train" else None
+        photos_kept, renders_kept = chosen(len(own), renders.get(split, 0), share, options.seed)
         if other is not None:
             for table in other.tables(split, renders_kept, schema):
                 writer.add(split, table)
@@ -318,7 +324,7 @@ def _write_splits(
         parts = [own[at : at + BATCH_ROWS] for at in range(0, len(own), BATCH_ROWS)]
         calls = ((f"{split}-{number:06d}", part, rules, parameters, writer.spool) for number, part in enumerate(parts))
         with tqdm(total=len(own), desc=split, unit="row", disable=None) as bar:
-            for name, kept in in_order(illustrate, calls):
+            for name, kept in in_order(attach_images, calls):
                 table = writer.spool.table(name)
                 writer.add(split, table, kept.sha256)
                 bar.update(table.num_rows)
@@ -332,7 +338,7 @@ def _views(args: argparse.Namespace, problems: list[str]) -> list[str]:
 
 
 def _words(text: str | None, problems: list[str]) -> dict[str, str]:
-    """Classes by word, which may hold commas: a pair ends at the first one after an `=`, its word at the last `=`."""
+    """Parse WORD=CLASS,...; words may hold `,` and `=`: a pair ends at a comma after `=`, its word at the last `=`."""
     found: dict[str, str] = {}
     for pair in re.findall(r"[^=]*=[^,]*,?|[^=]+$", text or ""):
         word, equals, name = (part.strip() for part in pair.removesuffix(",").rpartition("="))

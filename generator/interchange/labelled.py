@@ -1,4 +1,4 @@
-"""Labelled photographs as the readers of foreign formats hand them over, and what they have in common."""
+"""The labelled pictures that readers of foreign formats return, and functions that the readers share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SPLITS = {"train": "train", "training": "train", "val": "validation", "valid": "
 SPLITS |= {"validation": "validation", "test": "test", "dev": "validation"}
 _SPLIT = re.compile(r"test_[A-Za-z0-9_]+")
 _KNOWN = {name.lower(): c for names in ANSWER_LABELS.values() for c, name in names.items()}
-# Keys that our own export adds to an object, named as in ObjectRow, and what they must be.
+# Keys that `generator export` adds to an object, named as in ObjectRow, and their types.
 OWN_KEYS: dict[str, type] = {
     "address": str,
     "cavity": str,
@@ -35,11 +35,14 @@ OWN_KEYS: dict[str, type] = {
 
 @dataclass(frozen=True)
 class LabelledObject:
-    """One box: xyxy in px as the file has it, its class, the labeller's own word for it, a mask where there is one.
+    """One labelled box.
 
     Attributes:
-        segmentation: COCO's polygons or run lengths, undecoded.
-        own: values of OWN_KEYS where the file has them.
+        box: xyxy in px, as in the file.
+        category: its class.
+        word: the label in the file.
+        segmentation: COCO's polygons or run lengths, undecoded; None: none.
+        own: values of OWN_KEYS that the file has.
     """
 
     box: Box
@@ -51,19 +54,19 @@ class LabelledObject:
 
 @dataclass(frozen=True)
 class Labelled:
-    """One picture.
+    """One labelled picture.
 
     Attributes:
-        path: the file.
-        name: its path below the folder that was imported, for messages and for the column `file`.
-        split: of the dataset; None where the files do not say.
-        label: class of the picture; None: the worst of its objects.
+        path: path of its file.
+        name: path relative to the imported folder, for messages and for the column `file`.
+        split: split in the source; None: not given.
+        label: class of the picture; None: the worst class of its objects.
         objects: its boxes; None where only the picture's class is known.
-        word: the labeller's for the class.
-        size: (W, H) px that the labels speak of, where the file says it.
-        relative: boxes are fractions of the picture.
-        problems: what is wrong with its labels. Such a picture is never taken with the boxes that could be read: it
-            might pass for a good part.
+        word: the label of the picture in the source.
+        size: (W, H) px according to the labels; None: not given.
+        relative: whether boxes are fractions of the picture's width and height.
+        problems: faults of its labels. With any, the whole picture is refused: without the faulty boxes it might pass
+            for a good part.
     """
 
     path: Path
@@ -79,17 +82,17 @@ class Labelled:
 
 @dataclass
 class Found:
-    """What a reader found: pictures, and what is wrong."""
+    """The pictures that a reader found, and messages on faults."""
 
     pictures: list[Labelled] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
 class ClassNames:
-    """From the labeller's words to our classes.
+    """Mapping from the labels of a source to Pinsight's classes; it collects the labels that it does not know.
 
     Args:
-        given: the user's own, word by word; our class names and their spellings in answers need none.
+        given: class of each label, from --classes; class names and their spellings in answers are known without it.
     """
 
     def __init__(self, given: Mapping[str, str]) -> None:
@@ -97,7 +100,7 @@ class ClassNames:
         self.unknown: dict[str, None] = {}
 
     def __getitem__(self, word: str) -> str:
-        """The class; OTHERNG for an unknown word, which `problem` then names."""
+        """Return the class of a label; OTHERNG for an unknown one, which `problems` then names."""
         key = word.strip().lower()
         found = self._given.get(key) or _KNOWN.get(key)
         if found is None:
@@ -105,34 +108,33 @@ class ClassNames:
         return found or CLASSES[-1]
 
     def problems(self) -> list[str]:
-        """One message on all words that nobody has explained."""
+        """Return one message on all unknown labels; empty if all are known."""
         if not self.unknown:
             return []
         words = ", ".join(repr(word) for word in self.unknown)
         example = ",".join(f"{word}=OTHERNG" for word in list(self.unknown)[:2]).replace("'", "'\"'\"'")
-        return [f"classes: expected {', '.join(CLASSES)}, got {words}: say what they are, as --classes '{example}'"]
+        return [f"classes: expected {', '.join(CLASSES)}, got {words}: give their classes: --classes '{example}'"]
 
 
 def kind_of(word: str) -> str | None:
-    """A labeller's word as a kind of defect; None where it only repeats the class."""
+    """Return a label as a kind of defect; None if it is only the name of a class."""
     return None if not word or word.strip().lower() in _KNOWN else word.strip()
 
 
 def split_of(word: str) -> str | None:
-    """The split that a folder or file name stands for."""
+    """Return the split that a folder or file name stands for; None if it is not a split's name."""
     key = word.strip().lower()
     return SPLITS.get(key) or (word if _SPLIT.fullmatch(word) else None)
 
 
 def leads_below(name: str, *folders: Path) -> bool:
-    """Whether labels name a picture that can lie below one of the folders, and not one elsewhere.
+    """Whether a picture's name in the labels leads to a file inside one of the folders.
 
-    `..` is refused, and so is an absolute name that leads into none of them; links are followed, since whoever made
-    the folder put them there.
+    `..` and absolute names outside the folders are refused. Links are followed: the owner of the folder made them.
 
     Args:
-        name: as the labels have it.
-        folders: where pictures are looked for.
+        name: name of the picture in the labels.
+        folders: folders in which pictures are looked for.
     """
     path = Path(name)
     if not path.name or ".." in path.parts:
@@ -145,7 +147,7 @@ def leads_below(name: str, *folders: Path) -> bool:
 
 
 def is_utf8(name: str) -> bool:
-    """Whether a dataset can hold a file's name."""
+    """Whether a file's name can be encoded in UTF-8, as a dataset stores it."""
     try:
         return bool(name.encode())
     except UnicodeEncodeError:
@@ -153,7 +155,7 @@ def is_utf8(name: str) -> bool:
 
 
 def is_possible(path: Path) -> bool:
-    """Whether there can be such a file: nothing too long, no NUL, no link to itself."""
+    """Whether a path can exist: no name too long, no NUL, no link to itself."""
     try:
         path.stat()
     except OSError as error:
@@ -164,16 +166,16 @@ def is_possible(path: Path) -> bool:
 
 
 def read_lines(path: Path, problems: list[str]) -> list[str]:
-    """The lines of a text file; none of one that is no text, which is a problem."""
+    """Read the lines of a text file; a file that cannot be read gives none and a message in `problems`."""
     try:
         return path.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        problems.append(f"{path}: expected lines in UTF-8, got: {error}")
+        problems.append(f"{path}: expected a text file in UTF-8, got: {error}")
         return []
 
 
 def numbers(values: Sequence[Any], count: int | None = None) -> tuple[float, ...] | None:
-    """Finite numbers; None where they are not, or not so many."""
+    """Convert values to finite numbers; None if one is not, or if there are not `count` of them."""
     try:
         found = tuple(float(value) for value in values)
     except (TypeError, ValueError, OverflowError):
@@ -184,14 +186,14 @@ def numbers(values: Sequence[Any], count: int | None = None) -> tuple[float, ...
 
 
 def own_values(entry: Mapping[str, Any], where: str, problems: list[str]) -> dict[str, Any]:
-    """What of an object's own keys is there and of the right type; numbers that cannot be are problems."""
+    """Return the values of OWN_KEYS that an object has with the right type; impossible numbers go to `problems`."""
     found: dict[str, Any] = {}
     for name, kind in OWN_KEYS.items():
         value = entry.get(name)
         if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
             number = numbers([value])
             if number is None or (name == "visible" and not 0 <= number[0] <= 1):
-                expected = "a share of 0 to 1" if name == "visible" else "a number of mm"
+                expected = "a share of 0 to 1" if name == "visible" else "a finite number"
                 problems.append(f"{where} {name}: expected {expected}, got {shown(value)}")
             else:
                 found[name] = number[0]

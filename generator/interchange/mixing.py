@@ -1,4 +1,4 @@
-"""Another dataset whose rows an import is mixed with, and how many of both training keeps."""
+"""The dataset that imported pictures are mixed with, and the choice of rows by their share in training."""
 
 from __future__ import annotations
 
@@ -34,11 +34,14 @@ WIDEST = 4096
 
 @dataclass(frozen=True)
 class Other:
-    """A dataset of ours, checked when it is opened.
+    """The dataset of the option --with, checked when it is opened.
 
     Attributes:
-        extras, other, masks: the user's columns, whether it has OTHERNG, and masks.
-        card, parameters, connectors: what its files say.
+        folder: folder of the dataset.
+        columns: its features.
+        extras: names of the user's own columns.
+        other: whether it declares the class OTHERNG.
+        masks: whether it has instance masks.
     """
 
     folder: Path
@@ -49,19 +52,19 @@ class Other:
 
     @classmethod
     def opened(cls, folder: Path) -> Other:
-        """Raises InputError where it is no dataset of ours."""
+        """Open a dataset folder. Raises InputError if it is not a Pinsight dataset."""
         return cls(folder, *dataset_columns(folder))
 
     @cached_property
     def parts(self) -> dict[str, int]:
-        """The part of each run, 0 where it has none."""
+        """Part number of each run; 0 where it has none."""
         files = split_files(self.folder).values()
         rows = (row for paths in files for row in read_rows(paths, ["run", "part"]))
         return {row["run"]: row["part"] or 0 for row in rows}
 
     @cached_property
     def splits(self) -> dict[str, int]:
-        """How many rows each split has."""
+        """Number of rows of each split."""
         return {split: count_rows(paths) for split, paths in split_files(self.folder).items()}
 
     @cached_property
@@ -78,7 +81,7 @@ class Other:
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
-        """Its nsoart.json, with which a picture of every group has been tried."""
+        """Contents of its nsoart.json, tested by computing an NSOART picture for every group."""
         try:
             parameters = read_parameters(self.folder)
             window, stride = parameters["window"], parameters["stride"]
@@ -89,16 +92,18 @@ class Other:
                 nsoart.nsoart_picture(trial, parameters, group)
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             got = f"no {error}" if isinstance(error, KeyError) else error
-            raise InputError(f"{self.folder / NSOART}: expected what build writes, got: {got}") from None
+            raise InputError(
+                f"{self.folder / NSOART}: expected a file that `generator build` wrote, got: {got}"
+            ) from None
         return parameters
 
     def tables(self, split: str, kept: set[int], schema: pa.Schema) -> Iterator[pa.Table]:
-        """Rows of a split with all columns of the mixed dataset, some at a time.
+        """Yield tables of at most BATCH_ROWS rows of a split, with all columns of the mixed dataset.
 
         Args:
-            split: maybe none of its own.
-            kept: numbers of the rows wanted.
-            schema: of the mixed dataset, without metadata.
+            split: name of the split; this dataset may have no such split.
+            kept: numbers of the rows to read, counted from 0.
+            schema: schema of the mixed dataset, without metadata.
         """
         rows: list[Mapping[str, Any]] = []
         for row in read_rows(split_files(self.folder).get(split, []), only=kept):
@@ -111,12 +116,15 @@ class Other:
 
 
 def chosen(photos: int, renders: int, share: float | None, seed: int) -> tuple[list[int], set[int]]:
-    """Which photographs and which renders a split keeps: all, or so many that photographs have a share of it.
+    """Choose the photographs and renders that a split keeps, so that photographs have the given share of it.
 
     Args:
-        photos, renders: how many there are.
-        share: of the photographs; the rest is left out at random. None: all are kept.
-        seed: of the draw.
+        photos, renders: number of each.
+        share: share of photographs in the split, 0 to 1; surplus rows are left out at random. None: all are kept.
+        seed: seed of the random choice.
+
+    Returns:
+        Indices of the photographs, sorted, and of the renders.
     """
     keep_photos, keep_renders = photos, renders
     if share is not None and photos and renders:

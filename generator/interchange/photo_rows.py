@@ -1,4 +1,4 @@
-"""From a labelled photograph to the row of a dataset: checked, upright, with null for what nobody knows."""
+"""Check a labelled photograph and make its dataset row, with None for all that is not known."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from generator.io.pictures import check_depth, decoded, eight_bit, plain, uprigh
 from generator.io.source_code import code_sha256
 from generator.soart import nsoart
 
-# A box that reaches over the edge by less is the rounding of whoever wrote it.
+# A box may reach over the picture's edge by this much without a message: it is rounding in the labels.
 ROUNDING_PX = 0.01
 
 
@@ -39,12 +39,12 @@ class Rules:
     """What holds for all pictures of an import.
 
     Attributes:
-        known: what the user knows of all pictures, by manifest column.
-        synthetic: they are no photographs.
-        answer: how `bbox_str` names classes.
-        extras: columns beyond ours, `file` among them.
-        masks: whether the dataset has masks.
-        window, stride: of nsoart, in px.
+        known: values that hold for all pictures, by manifest column.
+        synthetic: the pictures are rendered.
+        answer: how `bbox_str` names the classes: a key of ANSWER_LABELS.
+        extras: names of further columns, with `file`.
+        masks: whether the dataset has instance masks.
+        window, stride: window size and step of NSOART, px.
     """
 
     known: Mapping[str, str]
@@ -58,7 +58,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Photo:
-    """One picture with its place in the dataset, and where it is one of several views, its part and camera."""
+    """A labelled picture with its run name and split; if its part has several views, also part number and camera."""
 
     labelled: Labelled
     run: str
@@ -68,7 +68,7 @@ class Photo:
 
     @property
     def label(self) -> str:
-        """Its class: as given, else the worst of its objects."""
+        """Class of the picture: as given, else the worst class of its objects."""
         given = self.labelled.label
         return given or worst_class(each.category for each in self.labelled.objects or ())
 
@@ -81,13 +81,20 @@ class Examined(NamedTuple):
 
     @property
     def group(self) -> tuple[str, ...]:
-        """Its unit space's."""
+        """Group whose unit space standardises the picture's NSOART."""
         return nsoart.group_of(self.row.manifest)
 
 
 @dataclass
 class Findings:
-    """What a look at some pictures tells: those without a fault, the faults, remarks, and maps of good parts."""
+    """Results of `examine`.
+
+    Attributes:
+        examined: pictures without a fault, with their rows.
+        problems: one message per fault.
+        notes: warnings for the user.
+        statistics: statistics of the SOART3 maps of the training split's OK pictures, by unit-space group.
+    """
 
     examined: list[Examined]
     problems: list[str]
@@ -96,7 +103,7 @@ class Findings:
 
 
 def examine(photos: Sequence[Photo], rules: Rules) -> Findings:
-    """Decode and check pictures and boxes."""
+    """Decode pictures, check them and their boxes, and make their rows."""
     found = Findings([], [], [], [])
     statistics: dict[tuple[str, ...], nsoart.MapStatistics] = {}
     for photo in photos:
@@ -123,12 +130,14 @@ def examine(photos: Sequence[Photo], rules: Rules) -> Findings:
     return found
 
 
-def illustrate(name: str, chunk: Sequence[Examined], rules: Rules, parameters: Mapping[str, Any], spool: Spool) -> Kept:
-    """Add the pictures to examined rows and keep them, as Arrow stores them, under a name."""
+def attach_images(
+    name: str, chunk: Sequence[Examined], rules: Rules, parameters: Mapping[str, Any], spool: Spool
+) -> Kept:
+    """Add the pictures to examined rows, and keep these in the spool, as Arrow stores them, under a name."""
     files = [photo.labelled.path for photo, _ in chunk]
     stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    told = repr((chunk, rules, parameters, stats, code_sha256()))
-    key = hashlib.sha256(told.encode()).hexdigest()
+    inputs = repr((chunk, rules, parameters, stats, code_sha256()))
+    key = hashlib.sha256(inputs.encode()).hexdigest()
     if (kept := spool.find(name, key)) is not None:
         return kept
     complete = []
@@ -148,21 +157,21 @@ def illustrate(name: str, chunk: Sequence[Examined], rules: Rules, parameters: M
 
 
 def opened(labelled: Labelled) -> tuple[Image.Image, bytes]:
-    """The picture that the labels speak of, and the bytes that a dataset stores.
+    """Open a labelled picture; returns it and the bytes that a dataset stores.
 
-    A picture with an EXIF turn is turned upright, unless its labels have the size of the pixels as they lie in the
-    file: then they were drawn on those. Eight-bit pictures that need no change keep their own bytes.
+    A picture with an EXIF orientation is turned upright, unless the size in its labels is that of the unturned pixels:
+    then the boxes were drawn on those. 8-bit pictures that need no change keep their own bytes.
 
     Raises:
-        InputError: it cannot be read, or has another size than its labels say.
+        InputError: the picture cannot be read, or its size differs from that in its labels.
     """
     name = labelled.name
     if not labelled.path.is_file():
-        raise InputError(f"{name}: expected the picture that the labels name, got nothing there")
+        raise InputError(f"{name}: expected the picture that the labels name, got no such file")
     try:
         content = labelled.path.read_bytes()
     except OSError as error:
-        raise InputError(f"{name}: expected a file that can be read, got: {error.strerror}") from None
+        raise InputError(f"{name}: expected a readable file, got: {error.strerror}") from None
     stored = decoded(content, name)
     turned = upright(stored)
     picture = turned
@@ -228,11 +237,11 @@ def _objects(labelled: Labelled, size: tuple[int, int], notes: list[str]) -> tup
             problems.append(f"{where}: expected x1 < x2 and y1 < y2, got {given}")
             continue
         if inside[2] <= inside[0] or inside[3] <= inside[1]:
-            problems.append(f"{where}: expected a box inside of {size[0]} x {size[1]} px, got {given}")
+            problems.append(f"{where}: expected a box inside {size[0]} x {size[1]} px, got {given}")
             continue
         over = max(abs(a - b) for a, b in zip(inside, box, strict=True))
         if over > ROUNDING_PX:
-            notes.append(f"{where}: {given} reaches over the edge of {size[0]} x {size[1]} px: clipped")
+            notes.append(f"{where}: {given} reaches beyond the picture of {size[0]} x {size[1]} px: clipped")
         found.append(_object(number, each, inside))
     if problems:
         raise InputError(problems)
@@ -240,7 +249,7 @@ def _objects(labelled: Labelled, size: tuple[int, int], notes: list[str]) -> tup
 
 
 def _object(number: int, each: LabelledObject, inside: Box) -> ObjectRow:
-    """With the values that the file has; what it does not say is None."""
+    """Make the row of a labelled object from its clipped box; values that the file lacks are None."""
     kind = kind_of(each.word)
     kinds: tuple[str, ...] | None = None if kind is None else (kind,)
     if each.category == OK:
@@ -250,7 +259,7 @@ def _object(number: int, each: LabelledObject, inside: Box) -> ObjectRow:
 
 
 def _kinds(labelled: Labelled, label: str, objects: tuple[ObjectRow, ...] | None) -> tuple[str, ...] | None:
-    """The labeller's words for what is wrong, where they say more than the class."""
+    """Return the kinds of defect of a picture: its labels that are not just class names; None where there are none."""
     if label == OK:
         return ()
     if objects is None:
@@ -260,7 +269,7 @@ def _kinds(labelled: Labelled, label: str, objects: tuple[ObjectRow, ...] | None
 
 
 def _mask(labelled: Labelled, size: tuple[int, int]) -> bytes | None:
-    """Instance indices from COCO's segmentations; where two overlap, the smaller one is in front."""
+    """Draw the instance mask of COCO's segmentations, as PNG bytes; where two overlap, the smaller one is in front."""
     layers = []
     for number, each in enumerate(labelled.objects or (), 1):
         if not each.segmentation:
@@ -268,7 +277,7 @@ def _mask(labelled: Labelled, size: tuple[int, int]) -> bytes | None:
         try:
             pixels = pixels_of(each.segmentation, size)
         except ValueError as error:
-            raise InputError(f"{labelled.name} box {number}: expected a segmentation, got: {error}") from None
+            raise InputError(f"{labelled.name} box {number}: expected COCO's segmentation, got: {error}") from None
         layers.append((int(pixels.sum()), number, pixels))
     if not layers:
         return None

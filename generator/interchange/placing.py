@@ -1,4 +1,4 @@
-"""Where imported pictures go in a dataset: a name of their own, a part where there are several views, a split."""
+"""Assign a run name, a split and, for parts with several views, a part number to imported pictures."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ def placed(
     others: Mapping[str, int],
     views: Sequence[str] = (),
 ) -> list[Photo]:
-    """Each picture with a name of its own and its split; of parts with several views those that are whole.
+    """Assign run names, splits and parts to the pictures that a reader found.
 
     Args:
-        found: by a reader; takes in the pictures that have no place.
-        shares: of the splits; empty: as the files say, training where they say nothing.
-        seed: of the draw, which is made class by class, of parts where there are views.
-        others: names that are taken, with their parts.
-        views: cameras of which every part has a picture.
+        found: the reader's result; messages on pictures that are left out are added to its `problems`.
+        shares: share of each split, drawn class by class; empty: splits as in the source, else `train`.
+        seed: seed of the draw.
+        others: part number by run name of the dataset to mix with; its run names are not used again.
+        views: cameras that took a picture of every part; empty: no parts. Parts without all views are left out, and
+            the views of a part get the same split.
     """
     photos = _named(found, set(others))
     if views:
@@ -40,10 +41,10 @@ def placed(
 
 
 def _named(found: Found, taken: set[str]) -> list[Photo]:
-    """Each picture with the name of its row."""
+    """Give each picture a unique run name, made of its path."""
     photos = []
     times = Counter(labelled.path.resolve() for labelled in found.pictures)
-    # Which of its labels count, nobody can tell: such a picture is left out altogether.
+    # A picture that is labelled twice is left out, since it is not known which labels are right.
     repeated = {labelled.path.resolve(): labelled.name for labelled in found.pictures}
     found.problems += [
         f"{name}: expected each picture once, got it {times[path]} times"
@@ -54,7 +55,7 @@ def _named(found: Found, taken: set[str]) -> list[Photo]:
         if times[labelled.path.resolve()] > 1:
             continue
         if not is_utf8(labelled.name):
-            found.problems.append(f"{labelled.name!r}: expected a name in UTF-8, got other bytes")
+            found.problems.append(f"{labelled.name!r}: expected a file name in UTF-8, got other bytes")
             continue
         stem = re.sub(r"[^\w-]+", "_", str(Path(labelled.name).with_suffix(""))).strip("_") or "picture"
         run, number = stem, 1
@@ -67,7 +68,7 @@ def _named(found: Found, taken: set[str]) -> list[Photo]:
 
 
 def _drawn(photos: list[Photo], shares: Mapping[str, float], seed: int) -> list[Photo]:
-    """The pictures with splits drawn by share: class by class, a part's views together."""
+    """Draw the splits by their shares, class by class; the views of a part stay together."""
     units: dict[str | int, list[int]] = {}
     for at, photo in enumerate(photos):
         units.setdefault(photo.run if photo.part is None else photo.part, []).append(at)
@@ -86,7 +87,7 @@ def _drawn(photos: list[Photo], shares: Mapping[str, float], seed: int) -> list[
 
 
 def _of_parts(photos: list[Photo], views: Sequence[str], first: int, problems: list[str]) -> list[Photo]:
-    """The pictures of whole parts, which are numbered from `first`, each with its camera."""
+    """Return the pictures of the parts that have all views, with camera and part number, counted from `first`."""
     paths = [photo.labelled.path.resolve() for photo in photos]
     root = os.path.commonpath([path.parent for path in paths]) if paths else ""
     by_path = {path.relative_to(root): photo for path, photo in zip(paths, photos, strict=True)}
@@ -96,7 +97,7 @@ def _of_parts(photos: list[Photo], views: Sequence[str], first: int, problems: l
     for number, (part, pictures) in enumerate(parts.items(), first):
         own = [replace(by_path[path], part=number, camera=camera) for camera, path in pictures.items()]
         if len(splits := list(dict.fromkeys(photo.split for photo in own))) > 1:
-            problems.append(f"{part}: expected its views in one split, got {', '.join(splits)}")
+            problems.append(f"{part}: expected all views of the part in one split, got {', '.join(splits)}")
         else:
             found += own
     return found

@@ -1,4 +1,4 @@
-"""Pascal VOC, read only: an XML file per picture in Annotations, pictures in JPEGImages, splits in ImageSets/Main."""
+"""Read Pascal VOC: an XML file per picture in Annotations, pictures in JPEGImages, splits in ImageSets/Main."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
 
     Args:
         source: the folder.
-        images: where the pictures are; None: JPEGImages, images, or beside the files.
+        images: folder of the pictures; None: JPEGImages, images, or the folder of the XML files.
         names: classes by object name.
-        zero_based: the files count from 0 and xmax is an edge, as many tools write them.
+        zero_based: boxes count from 0 and xmax is an edge, as many tools write them.
     """
     found = Found()
     folder = source / "Annotations" if (source / "Annotations").is_dir() else source
@@ -52,7 +52,7 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
         problems: list[str] = []
         objects = _objects(root, where, names, first, problems)
         size = numbers([root.findtext("size/width"), root.findtext("size/height")], 2)
-        # Of an absolute path, which another computer wrote, the last part is looked for.
+        # Of an absolute path from another computer, only the file name is used.
         picture = _locate(name if leads_below(name, *places) else name.rpartition("/")[2], path.stem, places)
         found.pictures.append(
             Labelled(
@@ -71,14 +71,14 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
 def _root(path: Path) -> ElementTree.Element:
     content = path.read_bytes()
     if b"<!ENTITY" in content or b"<!DOCTYPE" in content:
-        raise ValueError("a document type, which no annotation needs")
+        raise ValueError("a document type or entity, which annotations must not have")
     return ElementTree.fromstring(content)
 
 
 def _objects(
     root: ElementTree.Element, where: str, names: ClassNames, first: float, problems: list[str]
 ) -> tuple[LabelledObject, ...]:
-    """The boxes of a file, whose pixels count from `first`."""
+    """Read the boxes of a file whose pixels are counted from `first` (0 or 1)."""
     found = []
     for number, entry in enumerate(root.iter("object"), 1):
         box = entry.find("bndbox")

@@ -1,4 +1,4 @@
-"""YOLO: data.yaml with classes and folders of the splits, and beside `images` the `labels`, a text file a picture."""
+"""Read and write YOLO: data.yaml with class names and split folders; a text file per picture in `labels`."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ DAMAGED = (OverflowError, RecursionError, yaml.YAMLError)
 
 
 def read_yolo(source: Path, names: ClassNames) -> Found:
-    """Read a data set in YOLO's layout.
+    """Read a dataset in YOLO's layout.
 
     Args:
         source: data.yaml or its folder.
-        names: classes by YOLO's names.
+        names: classes by YOLO's class names.
     """
     found = Found()
     path = source / "data.yaml" if source.is_dir() else source
@@ -47,13 +47,13 @@ def read_yolo(source: Path, names: ClassNames) -> Found:
         key_points = math.prod(shape)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, *DAMAGED) as error:
         got = " ".join(str(error).split()) or "nothing"
-        found.problems.append(f"{path}: expected YOLO's data.yaml with names, got: {got}")
+        found.problems.append(f"{path}: expected YOLO's data.yaml with class names, got: {got}")
         return found
     root = path.parent / str(content.get("path") or ".")
     labels = _Labels(root, words, names, key_points)
     splits = [(key, split) for key in content if isinstance(key, str) and (split := split_of(key))]
     if not splits:
-        found.problems.append(f"{path}: expected train, val or test, got {', '.join(map(str, content))}")
+        found.problems.append(f"{path}: expected a key train, val or test, got {', '.join(map(str, content))}")
     for key, split in splits:
         entries = content[key] if isinstance(content[key], list) else [content[key]]
         for entry in (str(entry) for entry in entries if entry is not None):
@@ -63,10 +63,10 @@ def read_yolo(source: Path, names: ClassNames) -> Found:
 
 
 def _pictures(root: Path, entry: str, split: str, problems: list[str]) -> list[Path]:
-    """The pictures of a split: of a folder, or listed in a text file."""
+    """Return the pictures of a split, from a folder or from a text file that lists them."""
     place = root / entry
     if not is_possible(place):
-        problems.append(f"data.yaml: expected the pictures of {split}, got {shown(entry)}")
+        problems.append(f"data.yaml: expected the folder of the {split} pictures, got {shown(entry)}")
     elif place.is_file() and place.suffix == ".txt":
         return _listed(place, root, problems)
     elif place.is_dir():
@@ -74,7 +74,7 @@ def _pictures(root: Path, entry: str, split: str, problems: list[str]) -> list[P
         _check_labels(place, entry, root, pictures, problems)
         return pictures
     else:
-        problems.append(f"{place}: expected the pictures of {split}, got nothing there")
+        problems.append(f"{place}: expected the folder of the {split} pictures, got no such folder")
     return []
 
 
@@ -84,31 +84,31 @@ def _listed(place: Path, root: Path, problems: list[str]) -> list[Path]:
         if line and leads_below(line, root):
             found.append(root / line)
         elif line:
-            where = f"{_shown(place, root)}:{number}"
+            where = f"{_relative(place, root)}:{number}"
             problems.append(f"{where}: expected a picture below {root}, got {shown(line)}")
     return found
 
 
 def _check_labels(place: Path, entry: str, root: Path, pictures: list[Path], problems: list[str]) -> None:
-    """Name the labels without a picture."""
+    """Report label files without a picture."""
     labels = _labels_of(place)
     if labels is None or not labels.is_dir():
         return
     there = {path.relative_to(place).with_suffix("") for path in pictures}
     for path in sorted(labels.rglob("*.txt")):
         if path.relative_to(labels).with_suffix("") not in there and path.name != "classes.txt":
-            problems.append(f"{_shown(path, root)}: expected its picture in {entry}, got none")
+            problems.append(f"{_relative(path, root)}: expected its picture in {entry}, got none")
 
 
 @dataclass(frozen=True)
 class _Labels:
-    """How the text files of a data set are read.
+    """Reader of the label files of a dataset.
 
     Attributes:
-        root: folder that messages name files from.
-        words: YOLO's names by number.
-        names: classes by YOLO's names.
-        key_points: how many numbers of a pose follow each box.
+        root: folder to which the paths in messages are relative.
+        words: YOLO's class names by number.
+        names: classes by YOLO's class names.
+        key_points: number of values of a pose after each box; 0: none.
     """
 
     root: Path
@@ -117,8 +117,8 @@ class _Labels:
     key_points: int
 
     def read(self, picture: Path, split: str) -> Labelled:
-        """A picture with the boxes of its text file."""
-        name = _shown(picture, self.root)
+        """Read the boxes of a picture from its text file."""
+        name = _relative(picture, self.root)
         folder = _labels_of(picture.parent)
         path = (folder if folder is not None else picture.parent) / f"{picture.stem}.txt"
         objects: list[LabelledObject] = []
@@ -128,14 +128,14 @@ class _Labels:
         except (OSError, UnicodeDecodeError):
             lines = []
             problems.append(
-                f"{name}: expected labels in {_shown(path, self.root)}, got none: an empty file stands for a good part"
+                f"{name}: expected labels in {_relative(path, self.root)}, got none (for a good part, an empty file)"
             )
         for number, line in enumerate(lines, 1):
             try:
                 if line.strip():
                     objects.append(self._object(line))
             except ValueError as error:
-                problems.append(f"{_shown(path, self.root)}:{number}: {error}")
+                problems.append(f"{_relative(path, self.root)}:{number}: {error}")
         return Labelled(picture, name, split, None, tuple(objects), relative=True, problems=tuple(problems))
 
     def _object(self, line: str) -> LabelledObject:
@@ -158,7 +158,7 @@ class _Labels:
 
 
 def _labels_of(folder: Path) -> Path | None:
-    """The folder of labels for one of pictures: `labels` in place of the last `images`."""
+    """Return the label folder of a picture folder: `labels` in place of the last `images`; None without `images`."""
     parts = list(folder.parts)
     for at in range(len(parts) - 1, -1, -1):
         if parts[at] == "images":
@@ -166,12 +166,12 @@ def _labels_of(folder: Path) -> Path | None:
     return None
 
 
-def _shown(path: Path, root: Path) -> str:
+def _relative(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
 def _annotate(job: Export, picture: Exported) -> None:
-    """The text file of a picture."""
+    """Write the text file of a picture."""
     width, height = picture.size
     lines = []
     for each in picture.objects or ():
@@ -184,9 +184,9 @@ def _annotate(job: Export, picture: Exported) -> None:
 
 
 def _finish(job: Export, pictures: Mapping[str, Sequence[Exported]]) -> None:
-    """data.yaml."""
+    """Write data.yaml."""
     keys = {"validation": "val"}
-    # Without `path`, which readers take from where they stand, folders count from this file's own place.
+    # No `path`: readers take it relative to the working directory, and without it folders are relative to this file.
     content = {
         **{keys.get(split, split): f"images/{split}" for split, own in pictures.items() if own},
         "names": dict(enumerate(job.classes)),
@@ -195,5 +195,5 @@ def _finish(job: Export, pictures: Mapping[str, Sequence[Exported]]) -> None:
     (job.folder / "data.yaml").write_text(text, encoding="utf-8")
 
 
-# A picture's class stands nowhere: without a box it is a good part.
+# The format has no class of a picture: one without a box is a good part.
 WRITER = Writer(lambda split, label: Path("images", split), _finish, annotate=_annotate)

@@ -1,11 +1,10 @@
-"""Files of every command. Base install only.
+"""Input and output that all commands share; needs only the base install.
 
-palette        the colours of pages, plots and boxes: one hue for each class and verdict
-pictures       where a picture is decoded, for import, build, inspect, training and prediction: suffixes, orientation,
-               depth, modes, what is refused
-pin_boxes      where pins lie on a picture: what `--positions` reads
-output_file    where a command may write; files that are there whole or not at all
-view_names     which part and which view a picture's name says
-processes      one process per core
-source_code    the hash of the code that made a result
+palette        colours of pages, plots and boxes: one hue for each class and verdict
+pictures       decodes pictures for all commands: suffixes, orientation, depth, modes
+pin_boxes      reads the file of the option `--positions`: the boxes of pins on a picture
+output_file    checks where a command writes, and writes files atomically
+view_names     reads part and view from the names of pictures
+processes      runs work in one process per core
+source_code    hashes the code, so that results of other code are not reused
 """

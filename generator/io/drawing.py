@@ -1,7 +1,7 @@
-"""Pictures for people: boxes with their labels, a verdict's bar, and pictures with captions on one sheet.
+"""Draw on pictures: boxes with labels, a bar with the verdict, and sheets of pictures with captions.
 
-Everything that draws on pictures draws here. A box's line lies outside of what is boxed, and its label in a free place
-beside it; a label without such a place is written below the picture. Lines and letters grow with the picture.
+All drawing on pictures is in this module. A box's line lies around the boxed area, its label in a free place next to
+it; a label without a free place is written below the picture. Line width and letter size scale with the picture.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ Rectangle = tuple[int, int, int, int]
 
 
 class Box(NamedTuple):
-    """A box round something in a picture.
+    """A box to draw on a picture.
 
     Args:
-        xyxy: px of the picture, whose pixels have their corners at whole numbers.
-        label: class or verdict; it gives the colour.
-        text: written beside the box.
+        xyxy: x1, y1, x2, y2 in px of the picture; pixel corners are whole numbers.
+        label: class or verdict; it sets the colour.
+        text: written next to the box; may be empty.
     """
 
     xyxy: Sequence[float]
@@ -38,25 +38,25 @@ class Box(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A picture of a sheet, under lines of text with their colours."""
+    """One picture of a sheet, and the lines of text above it, each optionally with a colour."""
 
     picture: Image.Image
     captions: Sequence[str | tuple[str, Ink]] = ()
 
 
 def enlargement(size: tuple[int, int], about: int) -> int:
-    """The whole factor that brings a picture's longer side (size in px) near `about` px; 1 for larger pictures."""
+    """The whole factor that enlarges a picture (size in px) to a longer side of about `about` px; at least 1."""
     return max(1, round(about / max(size)))
 
 
 def fit(size: tuple[int, int], within: tuple[int, int]) -> float:
-    """The factor by which a picture just fits within (width, height) px; a whole one where it is smaller."""
+    """The factor that scales a picture (size in px) to fit `within` (width, height) px; whole if it enlarges."""
     scale = min(within[0] / size[0], within[1] / size[1])
     return scale if scale < 1 else int(scale)
 
 
 def scaled(picture: Image.Image, factor: float) -> Image.Image:
-    """A picture of any mode as RGB, enlarged with its pixels as squares, or reduced."""
+    """A picture of any mode as RGB, scaled: enlarged pixels are squares, reduction is smooth."""
     size = max(1, round(picture.width * factor)), max(1, round(picture.height * factor))
     resample = Image.Resampling.NEAREST if factor >= 1 else Image.Resampling.LANCZOS
     picture = eight_bit(plain(picture, "picture")).convert("RGB")
@@ -64,21 +64,20 @@ def scaled(picture: Image.Image, factor: float) -> Image.Image:
 
 
 def line_px(size: tuple[int, int]) -> int:
-    """How wide a line is on a picture of this size in px."""
+    """Line width in px on a picture of this size in px."""
     return max(1, round(math.sqrt(size[0] * size[1]) / 300))
 
 
 def draw_boxes(picture: Image.Image, boxes: Sequence[Box], factor: float = 1) -> Image.Image:
-    """A picture with boxes in the colours of their labels.
+    """Draw boxes with their texts on a scaled copy of a picture, in the colours of their labels.
 
     Args:
         picture: of any mode.
-        boxes: may overlap, and reach out of the picture.
-        factor: how much larger or smaller the picture becomes.
+        boxes: may overlap, and reach beyond the picture.
+        factor: by which the picture is enlarged or reduced.
 
     Returns:
-        RGB, of the picture's size times `factor`; higher by lines below the picture for texts that have no free place
-        on it, and then at least as wide as they are.
+        RGB, of the picture's size times `factor`; larger if texts without a free place are written below the picture.
     """
     sheet = scaled(picture, factor)
     draw = ImageDraw.Draw(sheet)
@@ -86,7 +85,7 @@ def draw_boxes(picture: Image.Image, boxes: Sequence[Box], factor: float = 1) ->
     frames = [_frame(box.xyxy, factor, line, sheet.size) for box in boxes]
     for frame, box in zip(frames, boxes, strict=True):
         x1, y1, x2, y2 = frame
-        draw.rectangle((x1 - 1, y1 - 1, x2, y2), outline=INK)  # to be seen on bright plastic too
+        draw.rectangle((x1 - 1, y1 - 1, x2, y2), outline=INK)  # visible on bright plastic too
         draw.rectangle((x1, y1, x2 - 1, y2 - 1), outline=rgb(hue(box.label).on_picture), width=line)
     letters = _Letters(math.sqrt(sheet.width * sheet.height) / 28)
     taken = list(frames)
@@ -108,7 +107,7 @@ def draw_boxes(picture: Image.Image, boxes: Sequence[Box], factor: float = 1) ->
 
 
 def placeholder(size: tuple[int, int], text: str) -> Image.Image:
-    """A frame of this size (w, h) in px with a text, where there is no picture."""
+    """An empty frame of this size (w, h) in px with a text, in place of a missing picture."""
     sheet = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(sheet)
     draw.rectangle((0, 0, size[0] - 1, size[1] - 1), outline=QUIET)
@@ -117,7 +116,7 @@ def placeholder(size: tuple[int, int], text: str) -> Image.Image:
 
 
 def draw_ring(picture: Image.Image, centre: tuple[float, float], radius: float) -> Image.Image:
-    """An RGB picture with a ring in the colour of NG; centre and radius in px."""
+    """A copy of an RGB picture with a ring in the colour of NG; centre (x, y) and radius in px."""
     sheet = picture.copy()
     (x, y), line = centre, 2 * line_px(picture.size)
     for ink, r, width in ((INK, radius + 1, line + 2), (rgb(hue("NG").text_on_picture), radius, line)):
@@ -126,7 +125,7 @@ def draw_ring(picture: Image.Image, centre: tuple[float, float], radius: float) 
 
 
 def under_verdict(picture: Image.Image, verdict: str, text: str) -> Image.Image:
-    """A picture under a bar in its verdict's colour, with verdict and text in as many lines as they need."""
+    """A picture under a bar in the verdict's colour, with the verdict and a text in as many lines as needed."""
     return _under_bar(
         picture,
         f"{verdict}  {text}".strip(),
@@ -142,10 +141,10 @@ def under_title(picture: Image.Image, title: str) -> Image.Image:
 
 
 def grid(lines: Iterable[Sequence[Cell]]) -> Image.Image:
-    """Pictures on one sheet, under their captions, each column as wide as its widest picture.
+    """Arrange pictures with captions on one sheet, each column as wide as its widest picture.
 
     Args:
-        lines: cells side by side; a line may be shorter than the others. Captions are cut at a cell's width.
+        lines: rows of cells; they may differ in length. Captions are shortened to the column's width.
     """
     rows = [list(row) for row in lines]
     letters = _Letters(max(cell.picture.width for row in rows for cell in row) / 36)
@@ -171,16 +170,16 @@ def grid(lines: Iterable[Sequence[Cell]]) -> Image.Image:
 
 
 def _frame(xyxy: Sequence[float], factor: float, line: int, size: tuple[int, int]) -> Rectangle:
-    """Outer edges of a box's line in px of the sheet: outside of what is boxed, inside the sheet.
+    """Outer edges of a box's line in px of the sheet: around the boxed area, inside the sheet.
 
-    What is smaller than three lines is framed with its surroundings, or its frame would be all there is to see.
+    A box smaller than three line widths is enlarged to three, so that the line does not hide its content.
     """
     edges: list[tuple[int, int]] = []
     for axis in (0, 1):
         low, high = sorted((xyxy[axis] * factor, xyxy[axis + 2] * factor))
         spread = max(0.0, 3 * line - (high - low)) / 2
         first, last = int(np.floor(low - spread)) - line, int(np.ceil(high + spread)) + line
-        # A box beyond the edge keeps a line there.
+        # A box beyond the sheet's edge gets a line at the edge.
         first = min(max(first, 0), max(0, size[axis] - 3 * line))
         edges.append((first, max(min(last, size[axis]), first + min(3 * line, size[axis]))))
     return edges[0][0], edges[1][0], edges[0][1], edges[1][1]
@@ -189,7 +188,7 @@ def _frame(xyxy: Sequence[float], factor: float, line: int, size: tuple[int, int
 def _free_place(
     frame: Rectangle, extent: tuple[int, int], size: tuple[int, int], taken: Sequence[Sequence[int]]
 ) -> Rectangle | None:
-    """Where a label of this extent (w, h) touches a frame from outside and covers nothing of `taken`; xyxy, or None."""
+    """A place (xyxy) for a label of extent (w, h) next to a frame, outside the rectangles `taken`; None if none."""
     (x1, y1, x2, y2), (w, h) = frame, extent
     inside_x, inside_y = min(max(x1, 0), max(0, size[0] - w)), min(max(y1, 0), max(0, size[1] - h))
     across = (inside_x, x2 - w, (x1 + x2 - w) // 2)
@@ -206,7 +205,7 @@ def _free_place(
 
 
 class _Letters:
-    """Pillow's own font in a size in px, at least 12, and the distance of its lines in px."""
+    """Pillow's built-in font in a size of at least 12 px; `step` is the line spacing in px."""
 
     def __init__(self, px: float) -> None:
         px = max(12.0, px)
@@ -218,7 +217,7 @@ class _Letters:
         return self.font.getlength(text)
 
     def cut(self, text: str, width: float) -> str:
-        """The text with an ellipsis for its middle where it is wider: names differ at their ends."""
+        """The text, its middle replaced by an ellipsis if it is wider than `width` px: names differ at their ends."""
         if self.width(text) <= width:
             return text
         kept = len(text) - 1
@@ -227,7 +226,7 @@ class _Letters:
         return shown
 
     def wrapped(self, text: str, width: float) -> list[str]:
-        """The text in lines, broken at its double spaces alone."""
+        """The text in lines of at most `width` px, broken at double spaces only."""
         lines: list[str] = []
         for part in text.split("  "):
             if lines and self.width(f"{lines[-1]}  {part}") <= width:
@@ -261,7 +260,7 @@ def _under_bar(picture: Image.Image, text: str, letters: _Letters, fill: Ink, in
 
 
 def _written(text: str) -> str:
-    """Text in the letters of Pillow's own font: other than Latin ones are question marks."""
+    """The text with letters that Pillow's built-in font lacks (all but Latin) replaced by question marks."""
     return "".join(
         letter if letter in "…–" else letter.encode("latin-1", "replace").decode("latin-1") for letter in text
     )

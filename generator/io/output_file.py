@@ -1,4 +1,4 @@
-"""Where a command may write, never where its inputs lie; and files that are there whole or not at all."""
+"""Check that an output can be written and is not among the inputs; write files atomically."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from pathlib import Path
 
 from blender_scripts.contract.errors import InputError
 
-# Bytes that a file system takes for a name, less the dot and the ending of a file that is not finished.
+# Longest file name in bytes: the file system's limit less the dot and `.part` of an unfinished file.
 LONGEST_NAME = 255 - len("..part")
 
 
 def check_file(path: Path, option: str, suffixes: Sequence[str], inputs: Iterable[Path] = ()) -> None:
-    """Refuse a file that cannot be written, or that would lie among what is read.
+    """Refuse an output file that cannot be written, or that is or lies in one of the inputs.
 
     Args:
-        path: the file.
-        option: what a message calls it.
-        suffixes: what its name may end in, in small letters; none: anything.
-        inputs: files, and folders with all below them, that stay as they are.
+        path: the output file.
+        option: how messages call it.
+        suffixes: suffixes that its name may have, in lower case; empty: any.
+        inputs: input files and folders, which must not change.
 
     Raises:
-        InputError: the first of these.
+        InputError: the first fault found.
     """
-    if os.path.isdir(path):  # not Path.is_dir, which may raise where a name is too long
+    if os.path.isdir(path):  # not Path.is_dir, which may raise if a name is too long
         raise InputError(f"{option} {path}: expected the name of a file, got a folder")
     for source in inputs:
         if path.resolve().is_relative_to(source.resolve()):
@@ -37,13 +37,13 @@ def check_file(path: Path, option: str, suffixes: Sequence[str], inputs: Iterabl
 
 
 def check_folder(folder: Path, option: str) -> None:
-    """Refuse a folder that cannot be made or written: it is a file, lies below one, or is another user's.
+    """Refuse an output folder that cannot be made or written.
 
     Raises:
-        InputError: says which.
+        InputError: it is a file, lies inside one, or its permissions do not allow writing.
     """
     place = folder.resolve()
-    # Not Path.exists, which raises where a name is too long.
+    # Not Path.exists, which raises if a name is too long.
     there = next(path for path in (place, *place.parents) if os.path.exists(path))
     if not there.is_dir():
         raise InputError(f"{option} {folder}: expected a folder, got the file {there}")
@@ -52,7 +52,7 @@ def check_folder(folder: Path, option: str) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that is there whole or not at all; its folder is made."""
+    """Write a file atomically; its folder is created if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.part")
     unfinished.write_bytes(content)

@@ -1,7 +1,7 @@
-"""The colours of everything people look at: pages, plots, and boxes drawn on pictures.
+"""The colours of pages, plots, and boxes drawn on pictures.
 
-Each class and verdict has one hue everywhere. On a picture (dark metal, bright plastic) the hue is light and its text
-lighter still; on a page it is dark enough to read on white, and light enough on a dark page.
+Each class and verdict has the same hue everywhere: light on pictures (dark metal, bright plastic), with still lighter
+text; dark on white pages, light on dark pages.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Hue(NamedTuple):
-    """One colour in its four uses, as `#rrggbb`."""
+    """One hue in its four uses, each a colour as `#rrggbb`."""
 
     on_white: str
     on_dark: str
@@ -18,7 +18,7 @@ class Hue(NamedTuple):
     text_on_picture: str
 
 
-# Classes as `generator.dataset.labels` names them, then the verdicts.
+# The classes of `generator.dataset.labels`, then the verdicts.
 HUES = {
     "BENDNG": Hue("#a86400", "#f0a02c", "#ffa726", "#ffc46b"),
     "NUKENG": Hue("#c2297d", "#f065ac", "#ff4fa3", "#ff9ccb"),
@@ -26,7 +26,7 @@ HUES = {
     "OK": Hue("#12866a", "#3fbf9b", "#2fd6a5", "#8fecd0"),
     "NG": Hue("#c0231c", "#ff6b5e", "#ff5a4d", "#ffa59d"),
 }
-# Classes of other people's data, in order of their names.
+# For classes of imported datasets, chosen by the class name.
 _OTHERS = (
     Hue("#2f6fb3", "#5fa2e6", "#5ac8ff", "#a9e1ff"),
     Hue("#7a6a00", "#d6c23a", "#ffe14d", "#fff0a6"),
@@ -36,18 +36,18 @@ _OTHERS = (
 
 
 def hue(name: str) -> Hue:
-    """The colours of a class or verdict; any other name has one of four by its letters, the same in every process."""
+    """The colours of a class or verdict; another name always gets the same one of four hues, by its bytes."""
     return HUES.get(name) or _OTHERS[sum(name.encode()) % len(_OTHERS)]
 
 
 def rgb(colour: str) -> tuple[int, int, int]:
-    """`#rrggbb` as red, green and blue from 0 to 255, as Pillow and NumPy take it."""
+    """Convert `#rrggbb` to red, green and blue from 0 to 255."""
     red, green, blue = bytes.fromhex(colour.removeprefix("#"))
     return red, green, blue
 
 
 class Shade(NamedTuple):
-    """A colour of the pages themselves, light and dark, as `#rrggbb`."""
+    """One colour of the pages in the light and the dark theme, as `#rrggbb`."""
 
     light: str
     dark: str

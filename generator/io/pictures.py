@@ -1,14 +1,15 @@
-"""The one decoder of pictures: import, build, augment, inspect, training and predict read files and bytes through it.
+"""Decode pictures: import, build, augment, inspect, training and prediction read all files and bytes through here.
 
-`open_picture` gives what a dataset, an inspection and a network see: 8-bit RGB or grey, upright. Its steps are public:
+`open_picture` returns the picture that a dataset, an inspection and a network get: 8-bit RGB or grey, upright. Its
+steps are public:
 
-    decoded     bytes to the picture as it is stored; refuses what is missing, damaged or several pictures in one file
-    upright     turned as its EXIF tag says
-    plain       RGB, RGBA, L or I;16 from any mode
-    eight_bit   RGB or L: 16-bit grey is scaled, transparency dropped
+    decoded     decodes the bytes; refuses missing and damaged files, and several pictures in one file
+    upright     turns the picture as its EXIF tag says
+    plain       converts any mode to RGB, RGBA, L or I;16
+    eight_bit   converts to RGB or L: 16-bit grey is scaled, transparency dropped
 
-trainer/vit/network/letterbox.py has a smaller one, for transformers alone: it travels with a run. A test holds it to
-turn pictures as this one does.
+trainer/vit/network/letterbox.py has a smaller decoder, which is saved with a run. A test checks that it turns pictures
+as this one does.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from blender_scripts.contract.errors import InputError
 
-# HEIC is listed to be refused by name, not passed over: Pillow does not read it.
+# Pillow does not read HEIC; it is listed so that such a file gives an error and is not ignored.
 SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm"),
     *(".tga", ".jp2", ".avif", ".heic", ".heif"),
 )
-# Grey of more bits than eight must reach this of 65535: below it eight bits keep 16 levels at the most.
+# The brightest grey value of a 16-bit picture has to reach this: below it, 8 bits keep at most 16 levels.
 LEAST_DEEP_WHITE = 4096
 _DEPTHS = {1: "values from 0 to 1", 255: "8 bits", 1023: "10 bits", LEAST_DEEP_WHITE - 1: "12 bits"}
 _DEEP_GREY = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
@@ -43,20 +44,20 @@ _WITH_ORIENTATION = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file's name is a picture's, hidden ones left out."""
+    """Whether a path is a file with the suffix of a picture, and not hidden."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The pictures of a folder, not of those below it, by name; may be none."""
+    """Return the pictures of a folder, without its subfolders, sorted by name; may be empty."""
     return sorted(path for path in folder.iterdir() if is_picture(path))
 
 
 def find_pictures(folder: Path) -> list[Path]:
-    """Every picture of a folder and of those below it, hidden ones left out, in order of their paths.
+    """Return all pictures of a folder and its subfolders, without hidden ones, sorted by path.
 
     Raises:
-        InputError: no folder, or none in it.
+        InputError: `folder` is not a folder, or has no picture.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: expected a folder of pictures, got {_what(folder)}")
@@ -71,14 +72,14 @@ def find_pictures(folder: Path) -> list[Path]:
 
 
 def open_picture(source: Path | bytes, name: str) -> Image.Image:
-    """A picture as datasets, inspections and networks see it: upright, of mode RGB or L with 8 bits.
+    """Open a picture as datasets, inspections and networks get it: upright, mode RGB or L with 8 bits.
 
     Args:
         source: a file or its bytes.
-        name: what a message calls it.
+        name: how messages call the picture.
 
     Raises:
-        InputError: it is missing, damaged, no picture, several in one file, or grey that eight bits would blacken.
+        InputError: the file is missing, damaged, not a picture or several pictures, or grey too dark for 8 bits.
     """
     picture = open_upright(source, name)
     check_depth(picture, name)
@@ -86,27 +87,27 @@ def open_picture(source: Path | bytes, name: str) -> Image.Image:
 
 
 def open_upright(source: Path | bytes, name: str) -> Image.Image:
-    """A picture as a person sees it, with its depth and transparency: mode RGB, RGBA, L or I;16.
+    """Open a picture upright, with its depth and transparency: mode RGB, RGBA, L or I;16.
 
     Args:
         source: a file or its bytes.
-        name: what a message calls it.
+        name: how messages call the picture.
 
     Raises:
-        InputError: it is missing, damaged, no picture, or several in one file.
+        InputError: the file is missing, damaged, not a picture, or holds several pictures.
     """
     return plain(upright(decoded(source, name)), name)
 
 
 def decoded(source: Path | bytes, name: str) -> Image.Image:
-    """A picture as its file stores it, decoded to its end: any mode, not turned.
+    """Decode a picture completely, without converting or turning it.
 
     Args:
         source: a file or its bytes.
-        name: what a message calls it.
+        name: how messages call the picture.
 
     Raises:
-        InputError: it is missing, empty, truncated, no picture, or several in one file.
+        InputError: the file is missing, empty, truncated, not a picture, or holds several pictures.
     """
     try:
         content = source if isinstance(source, bytes) else source.read_bytes()
@@ -114,12 +115,12 @@ def decoded(source: Path | bytes, name: str) -> Image.Image:
             raise InputError(f"{name}: expected a picture, got an empty file")
         picture = Image.open(io.BytesIO(content))
         frames = getattr(picture, "n_frames", 1)
-        if frames > 1 and picture.format != "MPO":  # a camera's MPO is one photo and its preview
+        if frames > 1 and picture.format != "MPO":  # a camera's MPO holds one photo and its preview
             raise InputError(f"{name}: expected one picture, got {frames} in one file")
         picture.load()
     except InputError:
         raise
-    except Exception as error:  # whatever a damaged file makes Pillow raise
+    except Exception as error:  # Pillow may raise anything for a damaged file
         reason = getattr(error, "strerror", None) or str(error).replace("<_io.BytesIO object at", "<file")
         if isinstance(error, UnidentifiedImageError):
             is_heif = content[4:8] == b"ftyp"
@@ -131,27 +132,27 @@ def decoded(source: Path | bytes, name: str) -> Image.Image:
 
 
 def upright(picture: Image.Image) -> Image.Image:
-    """A decoded picture turned as its EXIF tag says; itself where nothing is to be turned or the tag is unreadable.
+    """Turn a decoded picture as its EXIF tag says; the same picture if the tag is missing, unreadable or says nothing.
 
-    Pillow's `exif_transpose` also writes the EXIF data anew, which fails where something else in them is damaged.
+    Pillow's `exif_transpose` is not used: it also rewrites the EXIF data, which fails if other data in it are damaged.
     """
     try:
         turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # whatever damaged EXIF data may raise
+    except Exception:  # damaged EXIF data may raise anything
         turn = None
     if turn is None:
         return picture
     turned = picture.transpose(turn)
-    for name in _WITH_ORIENTATION:  # or it would be turned again
+    for name in _WITH_ORIENTATION:  # otherwise it would be turned again
         turned.info.pop(name, None)
     return turned
 
 
 def plain(picture: Image.Image, name: str) -> Image.Image:
-    """A decoded picture in one of the modes of `open_upright`, not turned.
+    """Convert a decoded picture to mode RGB, RGBA, L or I;16, without turning it.
 
     Raises:
-        InputError: grey of integers or floats that are not 16-bit values.
+        InputError: grey values (integers or floats) that are not within 0 to 65535.
     """
     if picture.mode in ("RGB", "RGBA", "L", "I;16"):
         return picture
@@ -161,7 +162,7 @@ def plain(picture: Image.Image, name: str) -> Image.Image:
             found = f"{values.min():g} to {values.max():g}"
             raise InputError(f"{name}: expected grey values of 0 to 65535, got {found}")
         if picture.mode == "F":
-            _check_white(values, name)  # rounding 0 to 1 would keep black and white only
+            _check_white(values, name)  # rounding values of 0 to 1 would leave only black and white
         return Image.fromarray(values.round().astype(np.uint16))
     if picture.mode == "1":
         return picture.convert("L")
@@ -170,19 +171,19 @@ def plain(picture: Image.Image, name: str) -> Image.Image:
 
 
 def check_depth(picture: Image.Image, name: str) -> None:
-    """Refuse grey deeper than 8 bits that does not use its depth: scaled to 8 bits it would be all but black.
+    """Refuse 16-bit grey that uses only small values: scaled to 8 bits, it would be almost black.
 
-    A camera's 10 or 12 bits in a 16-bit file look like that. How many bits they are cannot be told from one picture.
+    Such a file often holds the 10 or 12 bits of a camera; their number cannot be found out from one picture.
 
     Raises:
-        InputError: the picture is so.
+        InputError: the brightest value is below LEAST_DEEP_WHITE.
     """
     if picture.mode == "I;16":
         _check_white(np.asarray(picture), name)
 
 
 def eight_bit(picture: Image.Image) -> Image.Image:
-    """RGB or L of 8 bits, as a dataset holds it: 16-bit grey is scaled, not clipped; transparency is dropped."""
+    """Convert a picture to 8-bit RGB or L, as a dataset holds it: 16-bit grey is scaled, transparency dropped."""
     if picture.mode == "I;16":
         grey = np.asarray(picture).astype(np.float64) / 257.0
         return Image.fromarray(grey.round().astype(np.uint8))
@@ -200,4 +201,4 @@ def _check_white(values: np.ndarray, name: str) -> None:
 
 
 def _what(path: Path) -> str:
-    return "a file" if path.exists() else "nothing there"
+    return "a file" if path.exists() else "no such folder"

@@ -1,7 +1,7 @@
-"""Where the pins lie on one picture: the file behind `--positions` of `generator inspect` and of `trainer.predict`.
+"""Read the boxes of the pins on a picture: the file of `--positions` of `generator inspect` and `trainer.predict`.
 
-Either a CSV file with the columns address, x1, y1, x2, y2 (px) and, if it likes, cavity and more; or a record that the
-renderer wrote (.json), whose expected boxes are taken.
+It is a CSV file with the columns address, x1, y1, x2, y2 (px), optionally cavity and others, or a record that the
+renderer wrote (.json), whose expected boxes are used.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class PinBox:
     """One pin's box on a picture.
 
     Attributes:
-        address: such as r1c3; `print` is the print.
+        address: row and position, such as r1c3; `print`: the printed marking.
         box: x1, y1, x2, y2 in px, finite, x1 < x2 and y1 < y2.
-        cavity: the drawing's label; None where the file has none.
+        cavity: label of the cavity on the drawing; None if the file has none.
     """
 
     address: str
@@ -37,13 +37,13 @@ class PinBox:
 
 
 def read_pin_boxes(path: Path) -> tuple[list[PinBox], Path | None]:
-    """The boxes of a file in its order, and the picture that they lie on where the file says which.
+    """Read the boxes of a file in its order, and the path of their picture (None for a CSV file).
 
     Args:
         path: a record of the renderer (.json), or a CSV file.
 
     Raises:
-        InputError: every line or position that is wrong.
+        InputError: the file cannot be read, or lines or positions are faulty; every one is named.
     """
     try:
         text = path.read_text("utf-8-sig")

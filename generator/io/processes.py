@@ -1,4 +1,4 @@
-"""Work in as many processes as there are cores, with results in the order of the work and little of it waiting."""
+"""Run calls of a function in one process per core; results come in the order of the calls."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-# Calls a function for each tuple of arguments; yields (first argument, result) in order.
+# A function that takes another function and tuples of arguments, and yields (first argument, result) in order.
 InOrder = Callable[..., Iterator[Any]]
 
 
 @contextmanager
 def processes(count: int | None, worth_it: bool = True) -> Iterator[InOrder]:
-    """A function that calls another one for each tuple of arguments, and yields (first argument, result) in order.
+    """Context manager that gives a function to run calls in parallel: see InOrder.
 
     Args:
-        count: processes; None: one per core.
-        worth_it: whether there is enough to do for a process to start, which takes a second.
+        count: number of processes; None: one per core.
+        worth_it: False: call in this process, since starting others takes a second each.
     """
     count = count or len(os.sched_getaffinity(0))
     if count == 1 or not worth_it:
@@ -37,7 +37,7 @@ def processes(count: int | None, worth_it: bool = True) -> Iterator[InOrder]:
 def _bounded(
     pool: ProcessPoolExecutor, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]], ahead: int
 ) -> Iterator[Any]:
-    """Results in the order of the calls, of which no more than so many are under way."""
+    """Yield results in the order of the calls, with at most `ahead` calls waiting or running."""
     waiting: deque[tuple[Any, Future[Any]]] = deque()
     for call in calls:
         waiting.append((call[0], pool.submit(function, *call)))
@@ -49,7 +49,7 @@ def _bounded(
 
 
 def _start_worker() -> None:
-    """Ctrl-C is the parent's business; one thread per process, since there is a process per core."""
+    """Prepare a process: ignore Ctrl-C, which the parent handles; use one thread, since there is a process per core."""
     import numba
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""Which code made a result: what a repeated command finds ready is taken only where the same code made it."""
+"""Hash this project's code: a repeated command reuses a stored result only if the same code made it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 # The scene files that come with this project.
 SCENES = ROOT / "scenes"
-# Everything that generator/ can import of this project, itself included.
+# The packages of this project whose code can affect results of `generator`.
 PACKAGES = ("generator", "blender_scripts")
 
 
 @cache
 def code_sha256(root: Path = ROOT) -> str:
-    """SHA-256 of the name and the bytes of every module below PACKAGES, read once per process."""
+    """Return the SHA-256 over name and bytes of every module in PACKAGES; computed once per process."""
     digest = hashlib.sha256()
     for package in PACKAGES:
         for path in sorted((root / package).rglob("*.py")):

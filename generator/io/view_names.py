@@ -1,4 +1,4 @@
-"""Several pictures of one part: which part and which view a file's name says."""
+"""Read part and view (camera) from the file names of pictures, for parts with several pictures."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 
 
 def view_of(file: Path, views: Sequence[str]) -> tuple[str, str] | None:
-    """Part and view that a picture's file name says: `part7_left.png`, or `left.png` in a folder `part7`.
+    """Split a picture's path into part and view: `part7_left.png`, or `left.png` in a folder `part7`.
 
-    The two forms may name different parts alike: see `parts_of`.
+    The two forms may give different parts the same name: see `parts_of`.
 
     Args:
-        file: Its name ends in the view's, after `_` or `-`, or is the view's.
-        views: Their names.
+        file: path of the picture; its name is a view, or ends in one after `_` or `-`.
+        views: names of the views.
 
     Returns:
-        The part, as the path without the view, and the view; None where the name ends in none of them.
+        The part, as the path without the view, and the view; None if the name ends in no view.
     """
     for view in sorted(views, key=len, reverse=True):  # `top_left` before `left`
         if file.stem == view:
@@ -27,28 +27,28 @@ def view_of(file: Path, views: Sequence[str]) -> tuple[str, str] | None:
 
 
 def parts_of(files: Sequence[Path], views: Sequence[str]) -> tuple[dict[str, dict[str, Path]], list[str]]:
-    """Files by part and view, in the order of the parts' first files; only parts that are whole, with one file a view.
+    """Group pictures by part and view, in the order of the parts' first files.
 
-    A folder `part7` and files `part7_left.png` beside it are two parts; the files' is then called `part7_`.
+    A folder `part7` and files `part7_left.png` beside it are two parts; that of the files is then called `part7_`.
 
     Args:
-        files: Pictures whose names say their view: see `view_of`.
-        views: Their names.
+        files: pictures whose names contain their view: see `view_of`.
+        views: names of the views.
 
     Returns:
-        The parts, and what is wrong with the others, in sentences.
+        By part and view, the files of parts that have exactly one file per view; and messages on all others.
     """
     found: dict[tuple[str, bool], dict[str, Path]] = {}  # by part, and whether a folder has its name
     problems, doubtful = [], set()
     for file in files:
-        said = view_of(file, views)
-        if said is None:
+        parsed = view_of(file, views)
+        if parsed is None:
             problems.append(
                 f"{file}: expected a name that ends in one of the views ({', '.join(views)}), such as "
-                f"part7_{views[0]}.png, or {views[0]}.png in a folder of the part"
+                f"part7_{views[0]}.png, or {views[0]}.png in a folder named after the part"
             )
             continue
-        part, view = said
+        part, view = parsed
         key = (part, file.stem == view)
         pictures = found.setdefault(key, {})
         if view in pictures:

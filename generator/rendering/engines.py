@@ -1,4 +1,4 @@
-"""What a row is rendered with: bpy of this Python, or a Blender executable."""
+"""Choose the engine that renders rows: bpy of this Python, or a Blender executable."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ SCRIPT = Path(__file__).resolve().parents[2] / "blender_scripts" / "render.py"
 
 
 def renderer_command(engine: str | None, blender: str | None) -> list[str]:
-    """The command that starts a renderer, without its own arguments.
+    """Return the command that starts a renderer process, without the arguments of render.py.
+
+    Args:
+        engine: "local" (bpy), "blender", or None: local if bpy is installed and `blender` is None.
+        blender: path of the executable; None: PINSIGHT_BLENDER, else blender on the PATH.
 
     Raises:
-        InputError: there is no bpy in this Python, or no such executable.
+        InputError: this Python has no bpy, or there is no such executable.
     """
     if engine is None:
         engine = "blender" if blender or importlib.util.find_spec("bpy") is None else "local"

@@ -1,7 +1,8 @@
-"""The pool of renderer processes.
+"""A pool of renderer processes.
 
-Each worker is a Blender that is fed row numbers and answers with a line of JSON; a worker that dies is replaced and its
-row tried once more, one that has rendered many rows is recycled. Pictures do not depend on who renders them.
+Each worker is a Blender process that reads row numbers and answers each with a line of JSON. A worker that dies is
+replaced, and its row is tried once more; after many rows, a worker is replaced too (recycled). Pictures do not depend
+on the worker that renders them.
 """
 
 from __future__ import annotations
@@ -29,36 +30,36 @@ _TRIES = 2
 _PATIENCE_S = 5.0
 
 
-def refused(words: Sequence[str]) -> InputError:
-    """What a renderer refused its input for.
+def refusal(lines: Sequence[str]) -> InputError:
+    """Return the error to raise when a renderer refusal its input.
 
     Args:
-        words: the lines of its standard error.
+        lines: lines of its standard error.
     """
-    return InputError([line for line in words if "expected" in line] or words[-1:])
+    return InputError([line for line in lines if "expected" in line] or lines[-1:])
 
 
-def ending(code: int, words: Sequence[str]) -> str:
-    """How a renderer ended that should not have.
+def ending(code: int, lines: Sequence[str]) -> str:
+    """Describe how a renderer process ended unexpectedly.
 
     Args:
         code: its exit code, negative for a signal.
-        words: the lines of its standard error.
+        lines: lines of its standard error.
     """
     ended = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-    return f"the renderer ended with {ended}" + (f": {words[-1]}" if words else "")
+    return f"the renderer ended with {ended}" + (f": {lines[-1]}" if lines else "")
 
 
 @dataclass
 class Worker:
-    """One renderer process. `served` counts its rows."""
+    """One renderer process with the file of its standard error; `served`: number of rows that it has answered."""
 
     process: subprocess.Popen[str]
     log: IO[str]
     served: int = 0
 
     def ask(self, row: int) -> dict[str, Any] | None:
-        """Render one row; None where the process died."""
+        """Render one row and return the process's answer; None if the process died."""
         assert self.process.stdin is not None and self.process.stdout is not None
         try:
             self.process.stdin.write(f"{row}\n")
@@ -66,7 +67,7 @@ class Worker:
         except (BrokenPipeError, ValueError):
             return None
         for line in self.process.stdout:
-            if line.startswith("{"):  # Blender greets on standard output.
+            if line.startswith("{"):  # Blender also prints other lines on standard output.
                 self.served += 1
                 answer: dict[str, Any] = json.loads(line)
                 return answer
@@ -79,8 +80,8 @@ class Worker:
         self.process.wait()
         self.log.close()
 
-    def last_words(self) -> tuple[int, list[str]]:
-        """Exit code and the lines of standard error of a process that has ended, or is about to."""
+    def exit_code_and_lines(self) -> tuple[int, list[str]]:
+        """Wait for the end of the process; returns its exit code and the lines of its standard error."""
         code = self.process.wait()
         self.log.seek(0)
         return code, [line.strip() for line in self.log.read().splitlines() if line.strip()]
@@ -88,14 +89,14 @@ class Worker:
 
 @dataclass
 class Pool:
-    """Feeds rows to renderer processes.
+    """A pool of workers that renders rows.
 
     Args:
-        command: starts a renderer that reads row numbers.
-        rows: the rows to render.
-        names: name of every row of the manifest, for messages.
-        recycle: rows after which a worker is replaced.
-        scratch: where renderers keep scratch files, so that one that is killed leaves none behind.
+        command: command that starts a renderer that reads row numbers.
+        rows: numbers of the rows to render, from 0.
+        names: run name of every row of the manifest, for messages.
+        recycle: number of rows after which a worker is replaced.
+        scratch: folder of the renderers' temporary files, so that those of a killed renderer are removed too.
     """
 
     command: list[str]
@@ -108,10 +109,10 @@ class Pool:
     problems: list[str] = field(default_factory=list)
 
     def work(self, count: int) -> None:
-        """Render every row with `count` processes; KeyboardInterrupt stops them all.
+        """Render all rows with `count` processes; KeyboardInterrupt stops them all.
 
         Raises:
-            InputError: the renderer refuses its input, such as a Blender that is too old.
+            InputError: the renderer refuses to work, for example because its Blender is too old.
         """
         self._waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
         for row in self.rows:
@@ -134,7 +135,7 @@ class Pool:
             raise self._error
 
     def _stop_all(self, threads: list[threading.Thread]) -> None:
-        """End every process that still runs: asked first, since a renderer tidies up, and killed in a long render."""
+        """End all processes: with SIGTERM, so that a renderer can clean up, and after _PATIENCE_S with SIGKILL."""
         with self._lock:
             self._stopping = True
             for process in self._live:
@@ -168,7 +169,7 @@ class Pool:
             except OSError as error:
                 log.close()
                 raise InputError(
-                    f"{self.command[0]}: expected a program that runs, got: {error.strerror or error}"
+                    f"{self.command[0]}: expected a program that can be started, got: {error.strerror or error}"
                 ) from None
             self._live.add(process)
         return Worker(process, log)
@@ -181,7 +182,7 @@ class Pool:
     def _serve(self) -> None:
         try:
             self._render_rows()
-        except BaseException as error:  # is raised again in the main thread
+        except BaseException as error:  # raised again in the main thread
             self._error = self._error or error
             self._stopping = True
 
@@ -201,12 +202,12 @@ class Pool:
                 answer = worker.ask(row)
                 if answer is not None or self._stopping:
                     break
-                code, words = worker.last_words()
+                code, lines = worker.exit_code_and_lines()
                 self._end(worker)
                 worker = None
                 if code == 2:
-                    raise refused(words)
-                cause = ending(code, words)
+                    raise refusal(lines)
+                cause = ending(code, lines)
             self._note(row, answer, cause)
             if worker is not None and worker.served >= self.recycle:
                 self._end(worker)

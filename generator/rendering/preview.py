@@ -1,4 +1,4 @@
-"""`python -m generator preview`: some rows of a manifest, rendered fast, on one contact sheet."""
+"""`python -m generator preview`: render some rows of a manifest fast, and put them on one contact sheet."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=1,
         metavar="N",
-        help="samples per pixel in place of the rows' own (default: 1)",
+        help="samples per pixel, instead of the manifest's (default: 1)",
     )
     parser.add_argument(
-        "--workers", type=int, default=None, metavar="N", help="renderer processes (default: one per core)"
+        "--workers", type=int, default=None, metavar="N", help="number of renderer processes (default: one per core)"
     )
     add_scenes_argument(parser)
 
@@ -61,12 +61,12 @@ def run(options: argparse.Namespace) -> int:
         sheet = contact_sheet([(run, out / "images" / f"{run.run}.png") for run in chosen])
     options.output.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(options.output, "PNG")
-    sys.stdout.write(f"{len(chosen)} of the rows, {options.samples} sample(s) a pixel, in {options.output}\n")
+    sys.stdout.write(f"{len(chosen)} of the rows in {options.output}, samples per pixel: {options.samples}\n")
     return code
 
 
 def spread(runs: Sequence[Run], count: int) -> list[Run]:
-    """Rows that show as many different levels as that many rows can, in the order of the manifest."""
+    """Choose `count` rows that differ most in their factors' levels, in the order of the manifest."""
     seen: Counter[tuple[str, str]] = Counter()
     left = list(range(len(runs)))
     levels = [
@@ -79,7 +79,7 @@ def spread(runs: Sequence[Run], count: int) -> list[Run]:
     ]
     chosen: list[int] = []
     while left and len(chosen) < count:
-        # The kind of defect is what is looked at first.
+        # The kind of defect matters most to a reader, and counts twice.
         best = min(left, key=lambda i: (2 * seen[levels[i][0]] + sum(seen[level] for level in levels[i][1:]), i))
         seen.update(levels[best])
         left.remove(best)
@@ -96,17 +96,17 @@ def _manifest(runs: Sequence[Run], samples: int) -> str:
 
 
 def _render(manifest: Path, out: Path, options: argparse.Namespace) -> int:
-    # Imported here, so that asking for help does not load what drives Blender.
+    # Imported here, so that --help does not load the renderer's modules.
     from generator.rendering import render
 
     parser = argparse.ArgumentParser()
     render.add_arguments(parser)
-    words = [str(manifest), "--out", str(out), "--scenes", str(options.scenes), "--mask-scale", "1"]
-    return render.run(parser.parse_args(words + (["--workers", str(options.workers)] if options.workers else [])))
+    arguments = [str(manifest), "--out", str(out), "--scenes", str(options.scenes), "--mask-scale", "1"]
+    return render.run(parser.parse_args(arguments + (["--workers", str(options.workers)] if options.workers else [])))
 
 
 def contact_sheet(pictures: Sequence[tuple[Run, Path]]) -> Image.Image:
-    """Pictures in a grid, each under its row's name, split, defects and factors."""
+    """Draw pictures in a grid, each with its row's name, split, defects and factors."""
     cells = []
     for run, path in pictures:
         size = run.width, run.height

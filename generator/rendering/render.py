@@ -1,6 +1,6 @@
-"""`python -m generator render`: a manifest through a pool of renderer processes.
+"""`python -m generator render`: render a manifest in a pool of renderer processes.
 
-The pictures are those of `blender -b -P blender_scripts/render.py`, which each process of the pool is.
+Each process runs `blender -b -P blender_scripts/render.py`, so the pictures are the same as from that command.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from blender_scripts.manifest.claim import claim
 from blender_scripts.manifest.reader import read_manifest
 from generator.doe.check import add_scenes_argument
 from generator.rendering.engines import SCRIPT, renderer_command
-from generator.rendering.pool import Pool, ending, refused
+from generator.rendering.pool import Pool, ending, refusal
 
 
 def _count(low: int, high: int | None = None) -> Callable[[str], int]:
@@ -37,14 +37,14 @@ def _count(low: int, high: int | None = None) -> Callable[[str], int]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("manifest", type=Path, nargs="?", help="the CSV manifest")
-    out = "folder for images, masks and records (default: renders/ and the manifest's name without its ending)"
+    out = "folder for images, masks and records (default: renders/ and the manifest's name without its suffix)"
     add("--out", type=Path, metavar="DIR", help=out)
     add_scenes_argument(parser)
-    workers = "renderer processes (default: one per core)"
+    workers = "number of renderer processes (default: one per core)"
     add("--workers", type=_count(1), metavar="N", help=workers)
-    engine = "local: bpy of this Python; blender: an executable"
+    engine = "local: bpy of this Python; blender: an executable (default: local if bpy is installed)"
     add("--engine", choices=("local", "blender"), help=engine)
-    blender = "the executable (default: PINSIGHT_BLENDER, else blender on the PATH)"
+    blender = "the Blender executable (default: PINSIGHT_BLENDER, else blender on the PATH)"
     add("--blender", metavar="PATH", help=blender)
     add("--rows", metavar="A:B", help="only the rows A to B - 1, counted from 0")
     add("--force", action="store_true", help="render finished rows again")
@@ -57,12 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--normal", action="store_true", help="also write normal/<run>.npy: unit vectors, world axes")
     recycle = "rows after which a worker is replaced (default: 500)"
     add("--recycle", type=_count(1), default=500, metavar="N", help=recycle)
-    script = "print where render.py lies, for `blender -b -P`, and render nothing"
+    script = "print the path of render.py, for `blender -b -P`, and render nothing"
     add("--print-script", action="store_true", help=script)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check everything, then render in workers; 1 if a row failed."""
+    """Check all inputs, then render in worker processes. Returns 1 if a row failed."""
     if options.print_script:
         print(SCRIPT)
         return 0
@@ -78,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
     cores = os.cpu_count() or 1
     workers = min(options.workers or cores, len(rows))
     with contextlib.closing(Scratch()) as scratch:
-        # Renderers start at any time, and the user's file may have been edited by then.
+        # A copy, since renderers start at any time and the user may edit the file meanwhile.
         snapshot = scratch.folder / manifest.path.name
         snapshot.write_bytes(manifest.content)
         command += [str(snapshot), "--out", str(output.root), "--validated", manifest.checked_sha256]
@@ -96,13 +96,13 @@ def run(options: argparse.Namespace) -> int:
             raise
     for problem in pool.problems:
         print(f"failed: {problem}", file=sys.stderr)
-    told = f"{pool.rendered} rendered, {pool.kept} already there, {len(pool.problems)} failed"
-    print(f"{told}, in {output.root}")
+    counts = f"{pool.rendered} rendered, {pool.kept} already there, {len(pool.problems)} failed"
+    print(f"{counts}, in {output.root}")
     return 1 if pool.problems else 0
 
 
 def _passed_on(options: argparse.Namespace, threads: int) -> list[str]:
-    """The options of a renderer process that decide its pictures, its threads, and whether it renders again."""
+    """Return the options for the renderer processes: all that affect the pictures, threads, and --force."""
     passed = ["--scenes", str(options.scenes), "--mask-scale", str(options.mask_scale)]
     passed += ["--threads", str(threads), "--device", options.device]
     flags = ("force", "no_denoise", "depth", "normal")
@@ -110,10 +110,10 @@ def _passed_on(options: argparse.Namespace, threads: int) -> list[str]:
 
 
 def _compare(command: Sequence[str], scratch: Path) -> None:
-    """Have a renderer compare finished rows with what it would render: only it knows its Blender and settings.
+    """Let a renderer check that finished rows were made with its Blender version and settings, which only it knows.
 
     Raises:
-        InputError: some differ.
+        InputError: some rows were not.
     """
     done = subprocess.run(
         [*command, "--compare"],
@@ -123,11 +123,11 @@ def _compare(command: Sequence[str], scratch: Path) -> None:
         env={**os.environ, "TMPDIR": str(scratch)},
         check=False,
     )
-    words = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
     if done.returncode == 2:
-        raise refused(words)
+        raise refusal(lines)
     if done.returncode:
-        raise RuntimeError(f"{ending(done.returncode, words)} while it compared finished rows")
+        raise RuntimeError(f"{ending(done.returncode, lines)} while it compared finished rows")
 
 
 def _chosen(text: str | None, count: int) -> list[int]:
@@ -135,7 +135,7 @@ def _chosen(text: str | None, count: int) -> list[int]:
         return list(range(count))
     first, colon, last = text.partition(":")
     if not colon or not all(piece == "" or piece.isdecimal() for piece in (first, last)):
-        raise InputError(f"--rows: expected A:B, 0-based and half open such as 0:100, got {text!r}")
+        raise InputError(f"--rows: expected A:B such as 0:100 (rows 0 to 99), got {text!r}")
     rows = list(range(count))[int(first) if first else None : int(last) if last else None]
     if not rows:
         raise InputError(f"--rows: expected rows between 0 and {count}, got none in {text}")

@@ -1,8 +1,8 @@
-"""`generator report`: one HTML page on a dataset; and the look of every page of the project.
+"""`generator report`, one HTML page about a dataset; and the templates and terms of all pages of the project.
 
 report           the command
-overview         what is read and counted of the dataset
-dataset_page     what the page shows of it; contact_sheets and plots are parts of it
-pages            where every page is rendered: templates/*.j2, with base.html.j2 for all; the trainers' pages too
-glossary         the words of the pages with their meanings
+overview         reads and counts the dataset
+dataset_page     fills the page's template; contact_sheets and plots make parts of it
+pages            renders every page from templates/*.j2, with base.html.j2 for all; also for the trainers
+glossary         the terms of the pages with their meanings
 """

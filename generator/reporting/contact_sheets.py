@@ -1,4 +1,4 @@
-"""The report's contact sheets: pictures with their boxes, masks and NSOART, and what is wrong in each."""
+"""The report's contact sheets: pictures with their boxes, masks, NSOART and a list of their defects."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from generator.io.pictures import open_picture, open_upright
 from generator.reporting.overview import Overview, Sample
 from generator.reporting.pages import data_uri
 
-# Longest side of a picture on the page; larger ones are reduced.
+# Longest side of a picture on the page, px; larger pictures are reduced.
 LONGEST_PX = 720
-# Of many pictures, so that a page stays below what a mail takes.
+# Longest side with more than MANY pictures, px, so that the page is small enough for an e-mail.
 LONGEST_OF_MANY_PX = 400
 MANY = 60
-# What the contact sheets can be filtered and laid out by.
+# Properties by which the contact sheets can be filtered and grouped.
 FILTERS = ("class", "split", "scene", "housing", "terminal", "camera", "lighting", "marking")
 
 
-def contact_sheets(shown: Overview) -> dict[str, Any]:
-    """What `templates/contact_sheets.html.j2` shows: the sheets of all classes, and what they can be filtered by."""
-    every = [sample for samples in shown.samples.values() for sample in samples]
+def contact_sheets(data: Overview) -> dict[str, Any]:
+    """Return the context of `templates/contact_sheets.html.j2`: the sheets of all classes, and the filters."""
+    every = [sample for samples in data.samples.values() for sample in samples]
     longest = LONGEST_PX if len(every) <= MANY else LONGEST_OF_MANY_PX
-    levels = [[name, *_levels(sample)] for name, samples in shown.samples.items() for sample in samples]
+    levels = [[name, *_levels(sample)] for name, samples in data.samples.items() for sample in samples]
     several = [n for n, name in enumerate(FILTERS) if name == "class" or len({each[n] for each in levels}) > 1]
     return {
         "filters": [(number, FILTERS[number]) for number in several],
@@ -36,16 +36,16 @@ def contact_sheets(shown: Overview) -> dict[str, Any]:
         "sheets": [
             (
                 name,
-                sum(counts[name] for counts in shown.by_split.values()),
-                [_card(sample, name, longest) for sample in shown.samples[name]],
+                sum(counts[name] for counts in data.by_split.values()),
+                [_card(sample, name, longest) for sample in data.samples[name]],
             )
-            for name in shown.classes
+            for name in data.classes
         ],
     }
 
 
 def _levels(sample: Sample) -> list[str]:
-    """The picture's level of each of FILTERS but its class."""
+    """Return the picture's values of FILTERS, except its class."""
     levels = (sample.row.manifest[factor] for factor in FILTERS[1:])
     return ["" if level is None else str(level) for level in levels]
 
@@ -54,7 +54,7 @@ def _card(sample: Sample, name: str, longest: int) -> dict[str, Any]:
     row = sample.row
     run, factors = row.manifest["run"], ("split", "camera", "lighting", "housing", "terminal", "marking")
     flags = [text for text, on in (("not observable", row.observable is False), ("grey zone", row.grey)) if on]
-    found = findings(row) or ["every pin within tolerance" if name == OK else "it is not known where the defect is"]
+    found = findings(row) or ["every pin within tolerance" if name == OK else "the place of the defect is not known"]
     objects = row.objects or ()
     return {
         "run": run,
@@ -72,7 +72,7 @@ def _card(sample: Sample, name: str, longest: int) -> dict[str, Any]:
 
 
 def findings(row: PictureRow) -> list[str]:
-    """The defective pins in the trade's terms: address and what was measured."""
+    """Describe the NG objects of a picture: address, kind of defect and measure."""
     found = []
     for each in row.objects or ():
         if each.category != OK:
@@ -91,10 +91,10 @@ def _words(kind: str, each: ObjectRow) -> str:
 
 
 def _kinds(each: ObjectRow, row: PictureRow) -> tuple[str, ...]:
-    """What a defect is called that has no kinds: of a photograph, or in an older dataset."""
+    """Return the kinds of an NG object whose kinds are not stored: in a photograph or an older dataset."""
     if each.category == OTHERNG:
         return row.kinds or ("defect",)
-    if not row.synthetic:  # its label says the class, and nothing of millimetres
+    if not row.synthetic:  # a photograph has a class, but no measures
         return (each.category,)
     if each.true_position_mm is None:
         return ("missing",)
@@ -102,20 +102,20 @@ def _kinds(each: ObjectRow, row: PictureRow) -> tuple[str, ...]:
 
 
 def _mask(row: PictureRow, mask: bytes) -> str:
-    """The mask as a transparent PNG: pins in the colour of their class."""
+    """Draw the instance mask as a transparent PNG, with pins in the colour of their class; returned as a data URI."""
     palette = np.zeros((2**16, 4), np.uint8)
     for each in row.objects or ():
         if each.id is not None:
             palette[each.id] = (*rgb(hue(each.category).on_picture), 255)
     indices = np.asarray(open_upright(mask, f"row {row.manifest['run']}, column mask"))
     buffer = io.BytesIO()
-    # A few colours: quantised it is a kilobyte.
+    # Quantised to its few colours, it takes about a kilobyte.
     Image.fromarray(palette[indices]).quantize(8, Image.Quantize.FASTOCTREE).save(buffer, "PNG", optimize=True)
     return data_uri(buffer.getvalue(), "png")
 
 
 def _tag(each: ObjectRow, width: int) -> dict[str, Any]:
-    """Where a box's address stands: above it where there is room, and never across the picture's edge."""
+    """Place a box's address: above it if there is room, else below, and inside the picture's width."""
     x1, y1, x2, y2 = each.box
     size = round(max(width / 32, 6), 1)
     baseline = y1 - 0.4 * size if y1 > 1.5 * size else y2 + 1.1 * size
@@ -124,7 +124,7 @@ def _tag(each: ObjectRow, width: int) -> dict[str, Any]:
 
 
 def _picture(content: bytes, name: str, longest: int) -> str:
-    """A picture for the page: JPEG without colour subsampling, which would smear NSOART's channels."""
+    """Encode a picture as JPEG data URI, without colour subsampling, which would blur NSOART's channels."""
     picture = open_picture(content, name).convert("RGB")
     picture.thumbnail((longest, longest))
     buffer = io.BytesIO()

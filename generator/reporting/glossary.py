@@ -1,24 +1,15 @@
-"""The words of the pages with their meanings, for operators and quality engineers; which ones a section explains."""
+"""The terms of the pages with their meanings, for operators and quality engineers, and where a page explains them."""
 
 from __future__ import annotations
 
 import re
 from html import unescape
 
-from generator.dataset.labels import ANSWER_LABELS, BENDNG, NUKENG, OK, OTHERNG
+from generator.dataset.labels import ANSWER_LABELS, CLASS_MEANINGS
 
-# What pins, pictures and parts are called: explained in full view.
-CLASS_WORDS = {
-    OK: "good: every pin is within tolerance, and nothing else is wrong",
-    "NG": "“no good”: at least one defect, whatever its class",
-    BENDNG: "bent pin: its tip is further from its true position than the tolerance allows; the pin is in its cavity",
-    NUKENG: "pin missing, or not seated: it is retracted into its cavity by more than the tolerance allows",
-    OTHERNG: (
-        "any other defect: a pin that is broken, twisted, of the wrong type or stands out too far; a foreign body; "
-        "a damaged or stained housing; a wrong print"
-    ),
-}
-# All others: explained on a click, in the first section that uses them.
+# Classes and verdicts: a page shows their meanings in full.
+CLASS_WORDS = CLASS_MEANINGS
+# All other terms: a page shows their meanings on a click, in the first section that uses them.
 OTHER_WORDS = {
     "verdict": "OK or NG, said of a picture or of a whole part",
     "tolerance": "the largest deviation that is still good, in mm. It decides what is OK and what is NG",
@@ -100,15 +91,15 @@ OTHER_WORDS = {
     "forgetting": "what training took from the model's ability to read other pictures",
     "thousandths": "boxes are answered in thousandths of the picture's width and height",
 }
-# Every word of ours with its meaning: what all pages take their explanations from.
+# Every term with its meaning; all pages take their explanations from here.
 WORDS = CLASS_WORDS | OTHER_WORDS
 _MARKUP = re.compile(r"<(style|script)\b.*?</\1>|<[^>]*>", re.DOTALL)
 
 
 def _pattern(word: str) -> re.Pattern[str]:
-    """Where a word stands in a text, also in the plural and at the beginning of a sentence.
+    """Return a pattern that finds a term in a text, also in the plural and at the beginning of a sentence.
 
-    Florence-2's answers may call a class otherwise, such as BEND-NG: each of its names counts.
+    It also finds the other names of a class in Florence-2's answers, such as BEND-NG.
     """
     names = {word, *(labels[word] for labels in ANSWER_LABELS.values() if word in labels)}
     either = "|".join(map(re.escape, sorted(names)))
@@ -119,20 +110,20 @@ _PATTERNS = {word: _pattern(word) for word in WORDS}
 
 
 def visible_text(html: str) -> str:
-    """What a reader sees of a piece of HTML, without markup."""
+    """Return the text of a piece of HTML, without markup."""
     return unescape(_MARKUP.sub(" ", html))
 
 
 class Explained:
-    """The words that a page has explained so far, from top to bottom."""
+    """The terms that a page has explained so far, from top to bottom."""
 
     def __init__(self) -> None:
         self._known: set[str] = set()
 
     def new_in(self, html: str) -> dict[str, dict[str, str]]:
-        """The words of a section that none before it explained, with their meanings: `classes` and `others`.
+        """Return the terms of a section that no section before explained, with meanings: `classes` and `others`.
 
-        A meaning may use further words; these are explained with it.
+        Terms that occur only in a returned meaning are returned too.
         """
         found: set[str] = set()
         text = visible_text(html)

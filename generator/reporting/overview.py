@@ -1,4 +1,4 @@
-"""What the report shows of a dataset: counts, measures, places of defects, and a choice of pictures."""
+"""Read a dataset for its report: counts, measures, places of defects, and some pictures of each class."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from generator.dataset.rows import PICTURES, ObjectRow, PictureRow, missing_colu
 
 FACTORS = ("camera", "lighting", "housing", "terminal", "marking", "scene")
 MEASURES = ("true_position_mm", "retraction_mm", "tilt_deg", "visible")
-# A column of the user's own with more levels than this is a number or a note, not a factor to tabulate.
+# A user's own column with more values than this is not tabulated: it holds numbers or notes, not a factor.
 MOST_LEVELS = 24
 _ADDRESS = re.compile(r"r(\d+)c(\d+)")
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture of a contact sheet: its row, and the bytes of the two pictures and of the mask."""
+    """A picture of a contact sheet: its row, and the encoded picture, NSOART and mask."""
 
     row: PictureRow
     image: bytes
@@ -36,21 +36,24 @@ class Sample:
 
 @dataclass
 class Overview:
-    """What the page shows.
+    """The contents of the page.
 
     Attributes:
-        settings: what the build wrote into the card: tolerance by scene, renderer, Blender.
-        lacking: measures that an older dataset has no column of.
-        by_split: pictures by split and class.
-        verdicts: pictures by split and verdict.
-        factors: pictures by factor, level and class. A picture with two kinds of defect counts under both.
-        level_splits: the splits in which a factor's level occurs.
-        measures: every pin's value by measure (mm; `tilt_deg`; `visible` as a share; `box_px`, the root of the box's
-            area), scene and class of the pin.
-        unmeasured: pins without a measure (missing), by class.
-        places: defective pins by scene, split and (row, position).
-        extents: largest row and position of a scene.
-        samples: contact sheet of each class.
+        name: name of the dataset's folder.
+        classes: classes that the dataset declares.
+        settings: settings of the build in the card: tolerance by scene, renderer, Blender.
+        lacking: measures for which an older dataset has no column.
+        by_split: number of pictures by split and class.
+        verdicts: number of pictures by split and verdict.
+        factors: number of pictures by factor, level and class. A picture with two kinds of defect counts under both.
+        level_splits: the splits in which each (factor, level) occurs.
+        measures: values of all pins by measure (mm; `tilt_deg` in degrees; `visible` as a share; `box_px`, the square
+            root of the box's area), scene and class of the pin.
+        unmeasured: number of pins without measures (missing pins), by class.
+        places: number of defective pins by scene, split and (row, position).
+        extents: largest row and position of each scene.
+        grey, hidden: number of pictures in the grey zone, and of NG pictures in which no defect is visible.
+        samples: pictures of the contact sheet of each class.
     """
 
     name: str
@@ -74,7 +77,7 @@ class Overview:
         return sum(sum(counts.values()) for counts in self.by_split.values())
 
     def take(self, split: str, row: PictureRow) -> None:
-        """Count a picture in."""
+        """Add a picture to the counts."""
         self.by_split.setdefault(split, Counter())[row.label] += 1
         self.verdicts.setdefault(split, Counter())[row.verdict] += 1
         self.grey += row.grey is True
@@ -107,54 +110,55 @@ class Overview:
         self.extents[scene] = rows, positions
 
     def measure(self, measure: str, scene: str, category: str, value: float) -> None:
-        """Take in one value of one pin."""
+        """Add the value of a measure of one pin."""
         self.measures.setdefault(measure, {}).setdefault(scene, {}).setdefault(category, []).append(value)
 
 
 def overview(dataset: Path, per_class: int, renders: Path | None = None) -> Overview:
-    """Read what the page shows out of a dataset folder.
+    """Read the contents of the page from a dataset folder.
 
     Args:
-        dataset: made by build.
-        per_class: most pictures in the contact sheet of a class.
-        renders: the folder that it was built from, for what the dataset lacks: masks, and tilts of an older one.
+        dataset: folder of the dataset.
+        per_class: largest number of pictures in the contact sheet of a class.
+        renders: render folder from which it was built, for values that it lacks: masks, and tilts of an older dataset;
+            None: left out.
 
     Raises:
-        InputError: the folder holds no dataset of ours, or `renders` are those of another one.
+        InputError: it is not a Pinsight dataset, or `renders` belongs to another one.
     """
     columns, extras, *_ = dataset_columns(dataset)
     splits = split_files(dataset)
     missing = set(missing_columns(columns))
-    shown = Overview(dataset.resolve().name, list(columns["label"].names), _settings(dataset))
-    shown.lacking = tuple(name for name in MEASURES if f"objects.{name}" in missing)
+    data = Overview(dataset.resolve().name, list(columns["label"].names), _settings(dataset))
+    data.lacking = tuple(name for name in MEASURES if f"objects.{name}" in missing)
     light = [name for name in columns if name not in PICTURES]
     candidates: dict[str, list[tuple[str, int, tuple[Any, ...]]]] = defaultdict(list)
     for split, paths in splits.items():
         for number, stored in enumerate(read_rows(paths, light)):
             row = row_of(stored, extras)
-            shown.take(split, row)
-            if "tilt_deg" in shown.lacking and renders is not None and _was_rendered(row):
-                _take_tilts(shown, row, renders)
+            data.take(split, row)
+            if "tilt_deg" in data.lacking and renders is not None and _was_rendered(row):
+                _take_tilts(data, row, renders)
             candidates[row.label].append((split, number, _stratum(row)))
     for name in map(_title, extras):
-        if not 1 < len(shown.factors[name]) <= MOST_LEVELS:
-            del shown.factors[name]
+        if not 1 < len(data.factors[name]) <= MOST_LEVELS:
+            del data.factors[name]
     if "synthetic" in missing:
-        del shown.factors["origin"]
-    chosen = {name: spread(candidates[name], per_class) for name in shown.classes}
-    shown.samples = _samples(splits, extras, chosen, renders)
-    return shown
+        del data.factors["origin"]
+    chosen = {name: spread(candidates[name], per_class) for name in data.classes}
+    data.samples = _samples(splits, extras, chosen, renders)
+    return data
 
 
 def _settings(dataset: Path) -> dict[str, Any]:
     try:
         return read_settings((dataset / CARD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return {}  # downloaded without its card: the page then has no tolerance to draw
+        return {}  # without a card, the page shows no tolerance
 
 
 def _levels(row: PictureRow) -> Iterator[tuple[str, str]]:
-    """The levels of a picture's factors."""
+    """Yield factor and level for all factors of a picture."""
     for kind in row.kinds or (["(unknown)"] if row.kinds is None else ["none"]):
         yield "defect kind", kind
     for name in FACTORS:
@@ -165,34 +169,34 @@ def _levels(row: PictureRow) -> Iterator[tuple[str, str]]:
 
 
 def _title(name: str) -> str:
-    """What a column of the user's own is called where the page has a table of that name itself."""
+    """Return the title of a user's own column, changed if the page has a table of the same name."""
     return f"{name} (own column)" if name in ("defect kind", "origin") else name
 
 
 def level_of(value: object) -> str:
-    """A factor's level in words."""
+    """Return a factor's level as text."""
     return "(unknown)" if value is None else str(value) or "(empty)"
 
 
 def _was_rendered(row: PictureRow) -> bool:
-    """Photographs and copies have no record."""
+    """Whether a row has a record: photographs and augmented copies have none."""
     return row.synthetic and not row.original
 
 
-def _take_tilts(shown: Overview, row: PictureRow, renders: Path) -> None:
-    """Tilts of a row's pins from its record, where the dataset is older than its column of them."""
+def _take_tilts(data: Overview, row: PictureRow, renders: Path) -> None:
+    """Add the tilts of a row's pins from its record, for an older dataset without a column of them."""
     record = _record_of(row, renders)
     tilts = {position["index"]: position.get("tilt_deg") for position in record["positions"]}
     for each in row.objects or ():
         if (tilt := tilts.get(each.id)) is not None:
-            shown.measure("tilt_deg", level_of(row.manifest["scene"]), each.category, tilt)
+            data.measure("tilt_deg", level_of(row.manifest["scene"]), each.category, tilt)
 
 
 def _record_of(row: PictureRow, renders: Path) -> dict[str, Any]:
-    """The record of a row.
+    """Read the record of a row.
 
     Raises:
-        InputError: it is not there, or measures something else than the dataset.
+        InputError: the record is missing, or its measures differ from the dataset's.
     """
     run = row.manifest["run"]
     record = read_record(renders / "records" / f"{run}.json")
@@ -207,29 +211,29 @@ def _record_of(row: PictureRow, renders: Path) -> dict[str, Any]:
 
 
 def _is_same(one: float | None, other: float | None) -> bool:
-    """Whether a record's measure is a dataset's, mm; a record is rounded to a nanometre."""
+    """Whether a record's measure equals a dataset's, mm; records are rounded to a nanometre."""
     return one is other if one is None or other is None else abs(one - other) < 1e-5
 
 
 def _other_render(renders: Path, run: str) -> InputError:
     return InputError(
-        f"--renders {renders}: expected the folder that the dataset was built from, got another part or picture "
-        f"of the name {run}"
+        f"--renders {renders}: expected the render folder from which the dataset was built, got another part or "
+        f"picture named {run}"
     )
 
 
 def _stratum(row: PictureRow) -> tuple[Any, ...]:
-    """Pictures that look alike at first sight: a contact sheet takes one of each before a second of any."""
+    """Return the stratum of a row: a contact sheet takes a picture of each stratum before a second one of any."""
     names = ("camera", "housing", "terminal", "lighting")
     return (row.manifest["split"], *(row.kinds or ()), *(row.manifest[name] for name in names))
 
 
 def spread(candidates: Sequence[tuple[str, int, tuple[Any, ...]]], count: int) -> list[tuple[str, int]]:
-    """A choice of rows that covers the strata, in turn and in order of the dataset.
+    """Choose rows from all strata in turn, in the order of the dataset; returns split and number of each.
 
     Args:
-        candidates: split, number and stratum of each row; a stratum begins with split and kind.
-        count: most rows to choose.
+        candidates: split, number and stratum of each row; a stratum begins with split and kind of defect.
+        count: largest number of rows to choose.
     """
     seen: Counter[tuple[Any, ...]] = Counter()
     kind_seen: Counter[Any] = Counter()
@@ -263,7 +267,7 @@ def _samples(
 
 
 def _mask(row: PictureRow, image: bytes, renders: Path) -> bytes | None:
-    """The mask of a picture that was rendered."""
+    """Read the mask of a rendered picture from the render folder; None if it has none."""
     run = row.manifest["run"]
     path = renders / "masks" / f"{run}.png"
     if not path.is_file():

@@ -1,8 +1,8 @@
-"""Where every page of the project is rendered: the Jinja2 environment, its filters, and `base.html.j2`'s look.
+"""Render every page of the project from Jinja2 templates.
 
-A page is one HTML file with its styles, pictures and numbers in it: it needs no other file and no network. Templates
-lie in `templates/` of the package that fills them and extend `base.html.j2` of this one; their sections explain the
-words that they use first (`glossary`).
+A page is one HTML file that contains its styles, pictures and numbers: it needs no other file and no network. Templates
+are in `templates/` of the package that fills them, and extend `base.html.j2` of this package; each section explains the
+terms that no section before it used (`glossary`).
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from generator.reporting.glossary import Explained
 
 
 def render(package: str, template: str, **context: Any) -> str:
-    """A page as HTML.
+    """Return a page as HTML.
 
     Args:
-        package: whose folder `templates/` holds the template, such as `trainer.vit`.
-        template: its file name.
-        context: what the template shows; a name that it lacks is an error.
+        package: package whose folder `templates/` holds the template, such as `trainer.vit`.
+        template: file name of the template.
+        context: values for the template; a missing one is an error.
     """
     return _environment(package).get_template(template).render(explained=Explained(), **context)
 
@@ -48,7 +48,7 @@ def _environment(package: str) -> Environment:
 
 
 def shown(value: Any) -> str:
-    """A number, a share, an interval or nothing, for people."""
+    """Format a cell: a number, an interval (two numbers), text, or None as a dash."""
     if value is None:
         return "–"
     if isinstance(value, list | tuple):
@@ -59,22 +59,22 @@ def shown(value: Any) -> str:
 
 
 def _figure_columns(rows: Sequence[Sequence[Any]]) -> list[bool]:
-    """For each column of a table whether it is aligned as numbers: all of its cells are such."""
+    """Return for each column of a table whether all its cells are figures, so that it is aligned to the right."""
     return [all(map(_is_figure, column)) for column in zip(*rows, strict=True)]
 
 
 def _is_figure(value: Any) -> bool:
-    """Whether a cell is a number, an interval, a count such as `3 of 7`, or nothing."""
+    """Whether a cell is a number, an interval, a count such as `3 of 7`, or None."""
     if isinstance(value, str):
         return re.fullmatch(r"-?[\d.,]+( of \d+)?", value) is not None
     return value is None or (isinstance(value, int | float | list | tuple) and not isinstance(value, bool))
 
 
 def data_uri(content: bytes, kind: str) -> str:
-    """A picture's bytes as a URI that stands in the page; `kind` as in its media type, such as `png`."""
+    """Encode a picture's bytes as a data URI; `kind` as in its media type, such as `png`."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def picture_uri(path: Path) -> str | None:
-    """A PNG or GIF as a URI; None where there is no such file."""
+    """Read a PNG or GIF as a data URI; None if there is no such file."""
     return data_uri(path.read_bytes(), path.suffix[1:]) if path.is_file() else None

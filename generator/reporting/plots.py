@@ -23,16 +23,16 @@ BINS = 64
 _VARIABLES = {one.on_white: name for name, one in HUES.items()} | {one.light: name for name, one in PAGE.items()}
 _INK, _QUIET, _LINE, _PANEL, _HEAT = (PAGE[name].light for name in ("ink", "quiet", "line", "panel", "accent"))
 _LIMIT = HUES["NG"].on_white
-# Ids of equal content are equal, text stays text, and no letter of a user's is taken for a formula.
+# Equal content gets equal ids; text stays text; `$` in a user's text does not start a formula.
 _STYLE: Any = {"svg.hashsalt": "pinsight", "svg.fonttype": "none", "text.parse_math": False, "font.size": 9}
-# What stands in a file's head, names of groups that nothing refers to, and a rule that would hold for the whole page.
+# Removed for inline use: the file's head, ids of groups, and style rules that would apply to the whole page.
 _FILE_ONLY = re.compile(r'.*(?=<svg)|<metadata>.*?</metadata>|<style.*?</style>| xmlns(:\w+)?="[^"]*"', re.DOTALL)
 _GROUP_ID = re.compile(r'<g id="[^"]*"')
 _SIZE = re.compile(r'width="[^"]*pt" height="[^"]*pt"')
 
 
 def inline_svg(figure: Figure) -> str:
-    """A figure as an element of a page; equal figures give equal text."""
+    """Convert a figure to an SVG element for a page; equal figures give equal text."""
     FigureCanvasSVG(figure)
     buffer = io.StringIO()
     figure.savefig(
@@ -48,14 +48,14 @@ def _variable(colour: str) -> str:
 
 
 def histogram(values: Mapping[str, Sequence[float]], limit: float | None, unit: str) -> str:
-    """One small histogram per class, all over the same axis, with the tolerance as a line through them.
+    """Draw one small histogram per class on a common axis, with the tolerance limit as a line; returns SVG.
 
-    Good pins outnumber defective ones by far: each row has its own height, and says how many it holds.
+    Good pins outnumber defective ones by far, so each histogram has its own vertical scale and its number of pins.
 
     Args:
-        values: measures by class.
-        limit: of the tolerance, in the same unit; None when it is not known.
-        unit: written below the axis.
+        values: values of a measure by class.
+        limit: limit of the tolerance, in the same unit; None: not known.
+        unit: unit, written below the axis.
     """
     shown = {name: np.asarray(numbers, dtype=float) for name, numbers in values.items() if len(numbers)}
     if not shown:
@@ -96,12 +96,12 @@ def histogram(values: Mapping[str, Sequence[float]], limit: float | None, unit: 
 
 
 def position_map(extent: tuple[int, int], counts: Mapping[tuple[int, int], int], most: int) -> str:
-    """Where the defective pins of a split sit: row 1 at the top, position 1 at the left.
+    """Draw a map of the defective pins of a split: row 1 at the top, position 1 at the left; returns SVG.
 
     Args:
-        extent: rows and positions of the connector.
-        counts: defective pins by (row, position).
-        most: the count that is darkest.
+        extent: number of rows and positions of the connector.
+        counts: number of defective pins by (row, position).
+        most: count with the strongest colour.
     """
     rows, positions = extent
     with rc_context(_STYLE):

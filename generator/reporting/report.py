@@ -1,7 +1,7 @@
-"""A dataset on one page: `python -m generator report DATASET -o report.html`.
+"""`python -m generator report DATASET -o report.html`: write one HTML page about a dataset.
 
-Counts per split and factor, measures against the tolerance, where the defects sit, and contact sheets with boxes,
-in one file that needs nothing else and no network.
+It shows counts per split and factor, measures against the tolerance, the places of defects, and contact sheets with
+boxes, in one file that needs no other file and no network.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from generator.reporting.overview import overview
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder that build made")
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the dataset")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="HTML", help="the page to write")
     parser.add_argument(
-        "--per-class", type=int, default=40, metavar="N", help="pictures of each class to show (default 40)"
+        "--per-class", type=int, default=40, metavar="N", help="number of pictures to show of each class (default 40)"
     )
     parser.add_argument(
         "--renders",
         type=Path,
         metavar="DIR",
-        help="folder that the dataset was built from: for masks, and the tilts of an older dataset",
+        help="render folder from which the dataset was built, for masks, and for tilts of an older dataset",
     )
 
 
@@ -36,11 +36,11 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--per-class: expected 0 to 200, got {args.per_class}")
     check_file(args.output, "-o", (".html", ".htm"))
     if args.renders is not None and not (args.renders / "records").is_dir():
-        raise InputError(f"--renders {args.renders}: expected a folder that was rendered into, got none")
-    shown = overview(args.dataset, args.per_class, args.renders)
-    if absent := [name for name in shown.lacking if not shown.measures.get(name)]:
-        sys.stderr.write(f"{args.dataset}: built before it had {', '.join(absent)}: --renders DIR shows them\n")
-    page = make_page(shown)
+        raise InputError(f"--renders {args.renders}: expected a render folder, got no records/ in it")
+    data = overview(args.dataset, args.per_class, args.renders)
+    if absent := [name for name in data.lacking if not data.measures.get(name)]:
+        sys.stderr.write(f"{args.dataset}: an older dataset without {', '.join(absent)}: --renders DIR adds them\n")
+    page = make_page(data)
     args.output.parent.mkdir(parents=True, exist_ok=True)
     unfinished = args.output.with_name(f".{args.output.name}.building")
     unfinished.write_text(page, encoding="utf-8")

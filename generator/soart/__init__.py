@@ -1,18 +1,18 @@
-"""Comparing pictures with good ones, without training: SOART3, SOARTC, NSOART. Base install only.
+"""Compare pictures with pictures of OK parts, without training: SOART3, SOARTC, NSOART. Needs the base install only.
 
 soart3_maps      SOART3 of vectors and of every window of a picture; coding of NSOART
-kernels, gram    the compiled loops behind it: windows' pixels, windows' self-similarity
-estimator        SOARTC: the unit space of good parts, the anomaly degree of a picture
-anomaly_degree   its second stage: the distance of each place from the good parts
-registration     laying a picture over another: shift, rotation, scale
-limits           what a limit set from good parts promises
-pins             the RT method at each pin, and the hint at how it differs
+kernels, gram    its compiled loops, for pixels and for row-Gram matrices of windows
+estimator        SOARTC: the unit space of OK parts, the anomaly degree of a picture
+anomaly_degree   its second stage: the distance of each window from the OK parts
+registration     alignment of one picture with another: shift, rotation, scale
+limits           limits set from OK parts, and the false alarm rate that they promise
+pins             the RT method at each pin, and a hint at how an NG pin differs
 inspection       a station: unit space, pins, the verdict on one picture
-figure           what was found, drawn
+figure           drawings of a verdict
 inspect          the command `python -m generator inspect`
-nsoart           NSOART: maps standardised by good parts, as pictures of a dataset
+nsoart           NSOART: SOART3 maps standardised by OK parts, as pictures of a dataset
 
-The four names below are what others call; their arguments stay.
+The four names below are the public interface; their arguments do not change.
 """
 
 from generator.soart.estimator import SoartC

@@ -1,6 +1,6 @@
-"""Stage 2 of SOARTC: how far the maps of each place lie from those of the good parts, by a mean and a covariance.
+"""Stage 2 of SOARTC: the Mahalanobis distance of each window's K map values from those of the OK parts.
 
-Covariances are kept as outer products, (K (K + 1) / 2, gh, gw): the upper triangle of K x K at each place.
+The grid has gh x gw windows. Covariances are stored as (K (K + 1) / 2, gh, gw): the upper triangle of K x K per window.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ VARIANCE_FLOOR = 1e-10
 
 
 def outer_products(maps: np.ndarray) -> np.ndarray:
-    """(K (K + 1) / 2, gh, gw) float64: the upper triangle of each place's outer product."""
+    """The outer product of each window's values: (K, gh, gw) to upper triangles (K (K + 1) / 2, gh, gw) float64."""
     rows, columns = np.triu_indices(len(maps))
     products: np.ndarray = maps[rows].astype(np.float64) * maps[columns]
     return products
@@ -21,7 +21,7 @@ def outer_products(maps: np.ndarray) -> np.ndarray:
 
 @compiled()
 def box_mean(planes: np.ndarray, radius: int) -> np.ndarray:
-    """Mean over the square of half side `radius` around each place, what lies outside left out."""
+    """Mean of (K, gh, gw) planes over squares of 2 radius + 1 windows, cut off at the border."""
     k, gh, gw = planes.shape
     beside = np.empty((gh, gw))
     out = np.empty_like(planes)
@@ -46,7 +46,7 @@ def box_mean(planes: np.ndarray, radius: int) -> np.ndarray:
 
 @compiled()
 def inverse(covariance: np.ndarray, k: int) -> np.ndarray:
-    """The inverse of each place's covariance (k x k, given and returned as upper triangles), float32."""
+    """The inverse of each window's covariance (k x k, given and returned as upper triangles), float32."""
     planes, gh, gw = covariance.shape
     out = np.empty((planes, gh, gw), np.float32)
     full = np.empty((k, 2 * k))
@@ -71,7 +71,7 @@ def inverse(covariance: np.ndarray, k: int) -> np.ndarray:
 
 @compiled()
 def _gauss_jordan(full: np.ndarray) -> None:
-    """Turn (A | 1) into (1 | A^-1), without pivots as A (k x k) is symmetric and positive."""
+    """Turn (A | 1) into (1 | A^-1) in place; no pivoting, as A (k x k) is symmetric and positive definite."""
     k = full.shape[0]
     for a in range(k):
         pivot = full[a, a]
@@ -86,7 +86,7 @@ def _gauss_jordan(full: np.ndarray) -> None:
 
 @compiled()
 def distance(maps: np.ndarray, mean: np.ndarray, precision: np.ndarray) -> np.ndarray:
-    """sqrt(d' P d / K) of each place, d = maps - mean: about 1 where it is like the members."""
+    """sqrt(d' P d / K) of each window, d = maps - mean, P = precision: (gh, gw), about 1 for OK parts."""
     k, gh, gw = maps.shape
     out = np.zeros((gh, gw), np.float32)
     plane = 0

@@ -1,15 +1,15 @@
-"""SOARTC: how far each place of a picture lies from the unit space of good parts, by a mean and a covariance.
+"""SOARTC: the anomaly degree of each window of a picture, as its distance from the unit space of OK parts.
 
-Stage 1, self-similarity: windows on a grid, of each the row-Gram matrix (or the pixels themselves), SOART3 of it
-against the unit space's mean at the same place (golden) or against the picture's own mean window (self). Stage 2,
-anomaly degree: the Mahalanobis distance of (log_beta, log_yita, log_gamma) from the members at that place.
+Stage 1, SOART3: each window (its pixels or its row-Gram matrix) is compared with the unit space's mean picture at
+the same place (golden) or with the picture's own mean window (self). Stage 2, anomaly degree: the Mahalanobis distance
+of (log_beta, log_yita, log_gamma) from the unit space's members at that place.
 
-A picture is first reduced so that its longer side carries at most `grid` windows, laid over the unit space's mean
-(`generator.soart.registration`), and its gain set to the mean's.
+A picture is first reduced so that its longer side has at most `grid` windows, aligned with the unit space's mean
+picture (`generator.soart.registration`), and brought to its brightness.
 
     model = SoartC(window=16, grid=250).fit(ok_pictures)         # (H, W) floats in [0, 1]
-    model.anomaly(picture)                                        # (H, W) float32; about 1 where nothing is wrong
-    model.threshold.promise                                       # what the limit promises
+    model.anomaly(picture)                                        # (H, W) float32; about 1 for OK parts
+    model.threshold.promise                                       # expected rate of false alarms
     model.save("unit_space.npz"); SoartC.load("unit_space.npz")
 """
 
@@ -32,22 +32,22 @@ from generator.soart.soart3_maps import soart3_map
 
 SCHEMA = 1
 FEWEST = 3
-# At most so many members are left out one by one with everything made anew; with more, one member's part in the
-# others' reference is below what the interval can resolve.
+# Up to this many members, leave-one-out refits the whole unit space. With more, a single member changes the others'
+# reference by less than the interval can resolve.
 REFIT = 12
 NOISE_DRAWS = 6
 GOLDEN, SELF = "golden", "self"
 
 
 class Look(NamedTuple):
-    """What one look at a picture gives.
+    """All results of SOARTC for one picture.
 
     Attributes:
-        anomaly: (H, W) float32, the degree of each pixel, in the picture's own place and size.
-        seen: (h, w[, C]) the picture laid over the unit space.
+        anomaly: (H, W) float32, the anomaly degree of each pixel of the given picture.
+        seen: (h, w[, C]) the picture reduced and aligned with the unit space.
         maps: (K, gh, gw) of stage 1.
-        degrees: (h, w) the degree of each pixel of the unit space; its largest is the picture's score.
-        placed: how the picture lies against the unit space.
+        degrees: (h, w) the anomaly degree of each pixel of `seen`; its maximum is the picture's score.
+        placed: alignment of the picture with the unit space.
     """
 
     anomaly: np.ndarray
@@ -58,29 +58,30 @@ class Look(NamedTuple):
 
 
 class SoartC:
-    """The two-stage estimator, in scikit-learn's manner: `fit`, then `transform`, `anomaly`, `score`.
+    """The two-stage estimator, used like scikit-learn's: `fit`, then `transform`, `anomaly`, `score`.
 
     Args:
         window: side of the windows, px of the reduced picture.
-        grid: most windows along the longer side; 250 by default, 100 for an edge computer.
+        grid: largest number of windows along the longer side; 250 by default, 100 for an edge computer.
         similarity: "gram" (S = A A^T of each window A) or "pixels".
-        reference: "golden" (the unit space's mean at the same place) or "self" (the picture's own mean window).
-        rotation_deg: angles that registration searches, +-; 0: none. Negative: no registration at all.
-        scaling: how far from 1 a part's size in the picture may be, as it lies nearer or farther; 0: it does not vary.
-        gain: whether brightness is set to the unit space's before stage 1.
-        tolerance: px of the reduced picture by which an edge may lie off without counting.
-        noise: standard deviation of a sensor's noise, grey 0 to 1, which may come on top of the OK pictures' own.
-        shrinkage: share of the whole picture's covariance in each place's, plus what few members need.
-        neighbourhood: half side, in windows, of the square over which a place's covariance is pooled.
-        above: OK pictures that may lie above the threshold (`false_alarms.threshold`).
+        reference: "golden" (the unit space's mean picture) or "self" (the picture's own mean window).
+        rotation_deg: largest rotation that registration searches, either way; 0: none. Negative: no registration.
+        scaling: largest deviation of a part's size from 1, as it lies nearer or farther; 0: the size is not fitted.
+        gain: whether brightness is matched to the unit space before stage 1.
+        tolerance: displacement of an edge, px of the reduced picture, that does not count as an anomaly.
+        noise: standard deviation (grey 0 to 1) of sensor noise allowed on top of that of the OK pictures.
+        shrinkage: weight of the whole picture's covariance in each window's; it grows when members are few.
+        neighbourhood: half side, in windows, of the square over which a window's covariance is pooled.
+        above: number of OK pictures that may score above the threshold (`limits.threshold`).
 
     Attributes:
         reference_: (h, w[, C]) the unit space's mean picture.
-        mean_: (K, gh, gw), precision_: (K (K + 1) / 2, gh, gw), K = 3 maps per channel.
-        threshold: of `score`, from leave-one-out over the OK pictures.
-        scores_: those leave-one-out scores.
-        members_: (n, h, w[, C]) the members laid over each other; 8 bits a value in a saved file.
-        notes: anything else that JSON can hold, saved along: `inspect` keeps its positions here.
+        mean_, precision_: (K, gh, gw) and (K (K + 1) / 2, gh, gw): mean and inverse covariance of the members' stage 1
+            maps; K = 3 per channel.
+        threshold: limit of `score`, set from leave-one-out over the OK pictures.
+        scores_: (n,) those leave-one-out scores.
+        members_: (n, h, w[, C]) the OK pictures aligned with each other; 8 bits a value in a saved file.
+        notes: further JSON values, saved with the model; `inspect` keeps its positions here.
     """
 
     def __init__(
@@ -120,24 +121,24 @@ class SoartC:
         """Make the unit space of these OK pictures.
 
         Args:
-            images: at least 3, (H, W) grey or (H, W, C) colour, floats in [0, 1], of one shape; gone through once, and
-                kept reduced only.
+            images: at least 3, (H, W) grey or (H, W, C) colour, floats in [0, 1], all of one shape; iterated once, and
+                only reduced copies are kept.
 
         Raises:
-            ValueError: fewer, or pictures that differ in shape, or what `soart3_map` refuses.
+            ValueError: too few pictures, different shapes, or a picture that `soart3_map` refuses.
         """
         small, shapes = [], set()
         for image in images:
             small.append(self._reduced(image))
             shapes.add(np.shape(image))
         if len(small) < FEWEST:
-            raise ValueError(f"a unit space takes at least {FEWEST} OK pictures, got {len(small)}")
+            raise ValueError(f"a unit space needs at least {FEWEST} OK pictures, got {len(small)}")
         if len(shapes) > 1:
-            raise ValueError(f"OK pictures must be of one shape, got {', '.join(map(str, sorted(shapes)))}")
-        # Twice: first onto one of them, then onto their sharper mean.
+            raise ValueError(f"OK pictures must all have one shape, got {', '.join(map(str, sorted(shapes)))}")
+        # Aligned twice: with the first picture, then with the mean of all, which has less noise.
         reference = small[0]
         for _ in range(2):
-            members = np.stack([self._laid_over(picture, reference) for picture in small])
+            members = np.stack([self._aligned(picture, reference) for picture in small])
             reference = members.mean(axis=0, dtype=np.float64).astype(np.float32)
         self.members_ = members
         self._fit_members(members)
@@ -146,12 +147,12 @@ class SoartC:
         return self
 
     def transform(self, image: np.ndarray) -> np.ndarray:
-        """The stage 1 maps of a picture laid over the unit space: (K, gh, gw) float32, K = 3 per channel."""
+        """The stage 1 maps of a picture, aligned with the unit space: (K, gh, gw) float32, K = 3 per channel."""
         return self._maps(self.registered(image), self.reference_)
 
     def registered(self, image: np.ndarray) -> np.ndarray:
-        """The picture as stage 1 sees it: reduced, laid over the unit space, gain set; (h, w[, C]) float32."""
-        return self._laid_over(self._reduced(image), self.reference_)
+        """The input of stage 1: the picture reduced, aligned, brightness matched; (h, w[, C]) float32."""
+        return self._aligned(self._reduced(image), self.reference_)
 
     def degrees(self, image: np.ndarray) -> np.ndarray:
         """The anomaly degree of each window: (gh, gw) float32, about 1 for good parts."""
@@ -159,11 +160,11 @@ class SoartC:
         return degrees
 
     def anomaly(self, image: np.ndarray) -> np.ndarray:
-        """The anomaly degree of each pixel, in the picture's own place and size: (H, W) float32."""
+        """The anomaly degree of each pixel of the given picture: (H, W) float32, about 1 for OK parts."""
         return self.look(image).anomaly
 
     def look(self, image: np.ndarray) -> Look:
-        """All that one look at a picture gives."""
+        """All results for a picture, with one registration."""
         picture = self._reduced(image)
         placed = self._placed(np.shape(image), picture)
         seen = self._moved(picture, placed.pose, self.reference_)
@@ -172,26 +173,26 @@ class SoartC:
         return Look(_as_picture(degrees, placed), seen, maps, degrees, placed)
 
     def placed(self, image: np.ndarray) -> Placed:
-        """How a picture lies against the unit space's mean."""
+        """The alignment of a picture with the unit space's mean picture."""
         return self._placed(np.shape(image), self._reduced(image))
 
     def _placed(self, shape: tuple[int, ...], picture: np.ndarray) -> Placed:
-        """Of a picture of this shape that has been reduced."""
+        """The alignment of a reduced picture, whose original has this shape."""
         pose = self._pose(picture, self.reference_)
         return Placed((shape[0], shape[1]), picture.shape[:2], pose, self.reference_.shape[:2])
 
     def _at_pixels(self, degrees: np.ndarray) -> np.ndarray:
-        """A map of windows as a picture of the unit space's size, each shown at its window's middle."""
+        """Pad a map of windows (gh, gw) to the unit space's size (h, w), with each value at its window's middle."""
         before = self.settings["window"] // 2
         after = [n - g - before for n, g in zip(self.reference_.shape[:2], degrees.shape, strict=True)]
         return np.pad(degrees, ((before, after[0]), (before, after[1])), mode="edge")
 
     def score(self, image: np.ndarray) -> float:
-        """The anomaly degree of the picture: the largest of its windows'."""
+        """The picture's score: the largest anomaly degree of its windows."""
         return float(self.degrees(image).max())
 
     def save(self, path: Path | str) -> None:
-        """Write the unit space to one .npz file of arrays and a JSON text; nothing in it can run code."""
+        """Write the unit space to one .npz file of arrays and a JSON header, without pickled objects."""
         header = {
             "schema": SCHEMA,
             "made_by": "pinsight",
@@ -212,10 +213,10 @@ class SoartC:
 
     @classmethod
     def load(cls, path: Path | str) -> SoartC:
-        """Read what `save` wrote.
+        """Read a file that `save` wrote.
 
         Raises:
-            ValueError: not such a file, or one of another version.
+            ValueError: another kind of file, or another schema version.
         """
         try:
             with np.load(path, allow_pickle=False) as file:
@@ -242,7 +243,7 @@ class SoartC:
             )
         low, high = float(image.min()), float(image.max())
         if not (low >= 0.0 and high <= 1.0):  # written so that NaN fails too
-            raise ValueError(f"image must lie in [0, 1] without NaN, got {low:.6g} to {high:.6g}")
+            raise ValueError(f"image must be in [0, 1] without NaN, got {low:.6g} to {high:.6g}")
         most = self.settings["grid"] + self.settings["window"] - 1
         return _by_channel(image, lambda grey: resized(grey, most / max(image.shape[:2])))
 
@@ -251,14 +252,14 @@ class SoartC:
             return Pose()
         return register(_grey(picture), _grey(reference), self.settings["rotation_deg"], self.settings["scaling"])
 
-    def _laid_over(self, picture: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    def _aligned(self, picture: np.ndarray, reference: np.ndarray) -> np.ndarray:
         return self._moved(picture, self._pose(picture, reference), reference)
 
     def _moved(self, picture: np.ndarray, pose: Pose, reference: np.ndarray) -> np.ndarray:
         shape = reference.shape[:2]
         bare = _by_channel(picture, lambda grey: warp(grey, pose, shape))
         gain = _gain(_grey(bare), _grey(reference)) if self.settings["gain"] else 1.0
-        # What the picture does not reach is taken from the reference, after the gain: nothing is known about it.
+        # Pixels outside the picture are unknown: they take the reference's values, after the gain is applied.
         if picture.ndim == 2:
             moved = warp(np.clip(gain * picture, 0, 1), pose, shape, reference)
         else:
@@ -275,11 +276,11 @@ class SoartC:
         return maps.reshape(-1, *maps.shape[-2:])
 
     def _fit_members(self, members: np.ndarray) -> None:
-        """Statistics of stage 1 over members that are already laid over each other."""
+        """Compute the stage 1 statistics of aligned members (n, h, w[, C])."""
         count = len(members)
         total = members.sum(axis=0, dtype=np.float64)
         self.reference_ = np.clip(total / count, 0, 1).astype(np.float32)
-        # Each against the mean of the others, as a fresh picture will be: a mean that holds itself looks nearer.
+        # Each member is compared with the mean of the others: a mean that includes it would be too similar.
         others = (np.clip((total - member) / (count - 1), 0, 1).astype(np.float32) for member in members)
         maps = np.stack([self._maps(m, o) for m, o in zip(members, others, strict=True)])
         self._maps_of_members = maps
@@ -289,7 +290,7 @@ class SoartC:
         self.precision_ = self._precision(self._products, count)
 
     def _shift_products(self) -> np.ndarray:
-        """What a shift of the reference by the tolerance does to the maps, as outer products: the mean of four ways."""
+        """Outer products of the change of the maps when the reference shifts by the tolerance: mean of 4 directions."""
         t = self.settings["tolerance"]
         height, width = self.reference_.shape[:2]
         still = self._maps(self.reference_, self.reference_)
@@ -301,9 +302,9 @@ class SoartC:
         return _total(outer_products(self._maps(m, self.reference_) - still) for m in moved) / len(shifts)
 
     def _noise_products(self) -> np.ndarray:
-        """What sensor noise on the reference does to the maps, as outer products pooled over neighbours.
+        """Outer products of the change of the maps when the reference gets sensor noise, pooled over neighbours.
 
-        Without it a place that is flat on good parts has next to no variance, and a noisier picture is all anomaly.
+        Without them, uniform areas of OK parts have almost no variance, and a noisier picture is anomalous everywhere.
         """
         still = self._maps(self.reference_, self.reference_)
         total = np.zeros_like(outer_products(still))
@@ -324,7 +325,7 @@ class SoartC:
         return precision
 
     def _leave_one_out(self, members: np.ndarray) -> np.ndarray:
-        """The score of each member by a unit space without it."""
+        """The score of each member by a unit space without it: (n,)."""
         count = len(members)
         scores = np.empty(count)
         if count <= REFIT and count > FEWEST:
@@ -343,7 +344,7 @@ class SoartC:
 
 
 def _as_picture(full: np.ndarray, placed: Placed) -> np.ndarray:
-    """A picture of the mean's size, in the place and size of the inspected one."""
+    """Map an array on the unit space's mean picture (h, w) back to the pixels of the inspected picture (H, W)."""
     (height, width), small, shape = placed.size, placed.small, placed.reference
     y, x = np.mgrid[0 : small[0], 0 : small[1]] + 0.5
     back = placed.pose.back(np.stack([x.ravel(), y.ravel()], axis=1), shape, small)
@@ -355,7 +356,7 @@ def _as_picture(full: np.ndarray, placed: Placed) -> np.ndarray:
 
 
 def _total(arrays: Iterable[np.ndarray]) -> np.ndarray:
-    """Their sum, added in their order."""
+    """The sum of the arrays, added in order."""
     total: np.ndarray = functools.reduce(np.add, arrays)
     return total
 
@@ -372,7 +373,7 @@ def _by_channel(picture: np.ndarray, change: Callable[[np.ndarray], np.ndarray])
 
 
 def _gain(picture: np.ndarray, reference: np.ndarray) -> float:
-    """The factor that brings a picture to the reference's brightness; pixels that do not follow count little."""
+    """The factor that matches a picture's brightness to the reference's; outlier pixels have little weight."""
     y, x = picture.ravel(), reference.ravel()
     weight = np.ones_like(y)
     gain = 1.0

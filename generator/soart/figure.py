@@ -1,4 +1,4 @@
-"""Pictures of what an inspection found, drawn with Pillow alone so that an edge computer can."""
+"""Draw the result of an inspection: overlay and maps. Uses Pillow only, so that it runs on an edge computer."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from generator.io.drawing import Box, Cell, draw_boxes, enlargement, grid, under
 from generator.soart.inspection import Finding
 from generator.soart.soart3_maps import CHANNELS
 
-# Dark to bright, in even steps of lightness, so that it reads in grey too.
+# Colours from dark to bright in even steps of lightness, readable without colour vision too.
 HEAT = np.array([[8, 8, 30], [70, 18, 100], [160, 40, 100], [230, 90, 50], [252, 170, 40], [252, 250, 160]], float)
 
 
 def heat(values: np.ndarray, low: float, high: float) -> Image.Image:
-    """A map in false colours from low (dark) to high (bright)."""
+    """A map (h, w) in false colours: `low` is dark, `high` is bright."""
     levels = np.linspace(0, len(HEAT) - 1, 256)
     colours = np.stack([np.interp(levels, range(len(HEAT)), HEAT[:, c]) for c in range(3)], axis=-1)
     share = np.clip((values - low) / max(high - low, 1e-9), 0, 1)
@@ -24,11 +24,11 @@ def heat(values: np.ndarray, low: float, high: float) -> Image.Image:
 
 
 def overlay(picture: Image.Image, finding: Finding) -> Image.Image:
-    """The picture with what stands out glowing, boxed, and the pins that are NG named.
+    """The inspected picture with anomalies tinted and boxed, NG pins boxed and named, under a bar with the verdict.
 
     Args:
-        picture: as inspected.
-        finding: of this picture.
+        picture: the inspected picture.
+        finding: its result.
     """
     rgb = picture.convert("RGB")
     glow = Image.fromarray(np.round(np.clip((finding.anomaly - 0.6) / 1.4, 0, 1) * (255 * 0.65)).astype(np.uint8))

@@ -1,11 +1,11 @@
-"""The compiled loops of SOART3 on row-Gram self-similarity: S = A A^T of every window A against that of its reference.
+"""Compiled loops of SOART3 on row-Gram matrices: S = A A^T of every window A, compared with S of its reference.
 
 S(r, s) of the window at (i, j) is the sum over w columns of the product of the picture's rows i + r and i + s. For
 one distance d = s - r these are running sums along one shifted product image, the same for all windows, so the w
 product images give every S. S is symmetric: its w (w + 1) / 2 different entries are visited, those off the diagonal
-counted twice. Everything is in double precision, since the entries reach w, not 1.
+counted twice. All arithmetic is in double precision, since the entries reach w, not 1.
 
-Strips of rows of windows are shared out over threads; a strip keeps the sums of its own rows only.
+Threads process strips of STRIP rows of windows; each holds the sums of its own strip only.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _lagged_sums(picture: np.ndarray, top: int, rows: int, window: int, stride: 
 
 @compiled(parallel=True)
 def gram_golden_maps(image: np.ndarray, golden: np.ndarray, window: int, stride: int, out: np.ndarray) -> None:
-    """S of every window against S at the same place of another picture; both in double precision."""
+    """Compare S of every window with S at the same place of a golden picture; both pictures in double precision."""
     gh, gw = out.shape[1:]
     strips = (gh + STRIP - 1) // STRIP
     for strip in numba.prange(strips):
@@ -114,7 +114,7 @@ def _golden_rest(
 
 @compiled(parallel=True)
 def gram_patch_maps(image: np.ndarray, gram: np.ndarray, window: int, stride: int, out: np.ndarray) -> None:
-    """S of every window against one S, `gram` (window, window)."""
+    """Compare S of every window with one matrix S, `gram` (window, window)."""
     gh, gw = out.shape[1:]
     power = EPSILON
     for r in range(window):

@@ -1,10 +1,10 @@
-"""`python -m generator inspect`: pictures against a folder of good ones, by SOARTC. No training, no torch.
+"""`python -m generator inspect`: compare pictures with a folder of OK pictures by SOARTC. No training, no torch.
 
     python -m generator inspect new/*.png --golden ok_folder -o verdicts
     python -m generator inspect new.png --golden ok_folder --positions record.json -o verdicts --save unit.npz
     python -m generator inspect incoming/ --golden unit.npz -o verdicts --watch
 
-Of each picture OUT gets NAME.json (verdict, boxes, pins) and NAME.png (overlay), with --figures also NAME_maps.png.
+Writes NAME.json (verdict, boxes, pins) and NAME.png (overlay) for each picture; with --figures also NAME_maps.png.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from generator.soart.figure import figure, overlay
 from generator.soart.inspection import Station, pins_in_unit_space, read_picture
 
 EDGE_GRID = 100
-# What a unit space is made with where the user says nothing else; a saved one has its own.
+# Settings of a new unit space; a saved one keeps its own.
 DEFAULTS: dict[str, Any] = {
     "window": 8,
     "grid": 250,
@@ -53,29 +53,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of OK pictures, or a saved unit space (.npz)",
     )
     parser.add_argument("-o", "--out", required=True, type=Path, help="folder for verdicts and overlays")
-    parser.add_argument("--save", type=Path, metavar="FILE.npz", help="keep the unit space made of the folder")
+    parser.add_argument("--save", type=Path, metavar="FILE.npz", help="save the unit space of the OK pictures")
     parser.add_argument(
         "--positions",
         type=Path,
         metavar="FILE",
-        help="the pins: a renderer's record, or CSV: address,x1,y1,x2,y2",
+        help="boxes of the pins: a render's record (.json), or CSV with address,x1,y1,x2,y2 in px",
     )
     parser.add_argument(
         "--positions-of",
         type=Path,
         metavar="PICTURE",
-        help="the picture on which the boxes lie (default: the record's, else the first OK picture)",
+        help="the picture that the boxes belong to (default: the record's, else the first OK picture)",
     )
     parser.add_argument("--window", type=int, help="side of the windows, px (default: 8)")
-    parser.add_argument("--grid", type=int, help="most windows along the longer side (default: 250)")
-    parser.add_argument("--edge", action="store_true", help=f"a small computer: --grid {EDGE_GRID}")
-    parser.add_argument("--similarity", choices=("pixels", "gram"), help="default: pixels")
-    parser.add_argument("--reference", choices=("golden", "self"), help="default: golden")
-    parser.add_argument("--colour", action="store_true", help="red, green and blue each by itself")
-    parser.add_argument("--rotation", type=float, metavar="DEG", help="how far a part may be turned (default: 3)")
-    parser.add_argument("--above", type=int, metavar="N", help="OK pictures that may lie above the limit (default: 0)")
-    parser.add_argument("--figures", action="store_true", help="also draw the three maps and the anomaly degree")
-    parser.add_argument("--watch", action="store_true", help="go on with what arrives in the folder, until Ctrl-C")
+    parser.add_argument("--grid", type=int, help="largest number of windows along the longer side (default: 250)")
+    parser.add_argument("--edge", action="store_true", help=f"for a small computer: the same as --grid {EDGE_GRID}")
+    parser.add_argument(
+        "--similarity", choices=("pixels", "gram"), help="compare pixels or row-Gram matrices (default: pixels)"
+    )
+    parser.add_argument(
+        "--reference",
+        choices=("golden", "self"),
+        help="compare with the OK pictures' mean (golden) or the picture's own mean window (self) (default: golden)",
+    )
+    parser.add_argument("--colour", action="store_true", help="compare red, green and blue separately, not grey")
+    parser.add_argument(
+        "--rotation", type=float, metavar="DEG", help="largest rotation to correct, degrees (default: 3)"
+    )
+    parser.add_argument("--above", type=int, metavar="N", help="OK pictures allowed above the limit (default: 0)")
+    parser.add_argument("--figures", action="store_true", help="also draw the SOART3 maps and the anomaly degree")
+    parser.add_argument("--watch", action="store_true", help="keep inspecting new pictures in the folder until Ctrl-C")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -84,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
     station, colour = _station(options)
     print(f"limit: {station.limit.promise}")
     if station.limit.count < 20:
-        print(f"warning: {station.limit.count} OK pictures say little about false alarms; take 20 at least")
+        print(f"warning: {station.limit.count} OK pictures are too few to estimate false alarms; use at least 20")
     options.out.mkdir(parents=True, exist_ok=True)
     if options.save:
         options.save.parent.mkdir(parents=True, exist_ok=True)
@@ -103,10 +111,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _pictures(options: argparse.Namespace) -> list[Path]:
-    """The pictures to inspect, each with a name of its own."""
+    """The pictures to inspect, with checked output names.
+
+    Raises:
+        InputError: no picture, or an output name that is used twice or too long.
+    """
     paths = [p for path in options.images for p in (pictures_in(path) if path.is_dir() else [path])]
     if not paths:
-        raise InputError(f"{options.images[0]}: expected pictures, got an empty folder")
+        raise InputError(f"{options.images[0]}: expected pictures, got a folder without any")
     taken: dict[str, Path] = {}
     for path in paths:
         _claim(path, options.figures, taken)
@@ -114,29 +126,29 @@ def _pictures(options: argparse.Namespace) -> list[Path]:
 
 
 def _claim(path: Path, figures: bool, taken: dict[str, Path]) -> None:
-    """Keep the names of a picture's files for it.
+    """Reserve the names of a picture's output files.
 
     Args:
         path: the picture.
         figures: whether its maps are drawn too.
-        taken: the picture of each file's name.
+        taken: output name to its picture; extended.
 
     Raises:
-        InputError: another picture's files have one of these names, or they are too long.
+        InputError: a name is reserved for another picture, or too long.
     """
     names = [f"{path.stem}.json", f"{path.stem}.png", *([f"{path.stem}_maps.png"] if figures else [])]
     for name in names:
         if taken.get(name, path) != path:
             raise InputError(
-                f"{path}: expected pictures of different names, got {taken[name]} too, whose {name} would be lost"
+                f"{path}: expected pictures with different names, got {taken[name]} too, whose {name} would be lost"
             )
     if len(os.fsencode(max(names, key=len))) > LONGEST_NAME:
-        raise InputError(f"{path}: expected a shorter name, got one that makes a file's name too long")
+        raise InputError(f"{path}: expected a name of at most {LONGEST_NAME} bytes for {names[-1]}, got a longer one")
     taken.update(dict.fromkeys(names, path))
 
 
 def inspect_picture(station: Station, path: Path, out: Path, colour: bool = False, figures: bool = False) -> str:
-    """Inspect one picture and write what was found; the verdict as a line of text."""
+    """Inspect one picture, write its files into the folder `out`, and return the verdict as a line of text."""
     image = read_picture(path, colour)
     start = time.perf_counter()
     try:
@@ -173,26 +185,26 @@ def _check(options: argparse.Namespace) -> None:
 
 def _wrong_inputs(options: argparse.Namespace) -> Iterator[str]:
     if options.watch and (len(options.images) != 1 or not options.images[0].is_dir()):
-        yield "--watch: expected one folder"
+        yield f"--watch: expected one folder, got {', '.join(map(str, options.images))}"
     if not options.golden.exists():
         yield f"--golden: expected a folder of OK pictures or a saved unit space, got {options.golden}"
     if options.positions_of and not options.positions:
-        yield "--positions-of: expected --positions beside it"
+        yield "--positions-of: expected --positions too, got none"
 
 
 def _wrong_places(options: argparse.Namespace) -> Iterator[str]:
-    """What would be written over what is read, or cannot be written."""
+    """Problems of --out and --save: files that cannot be written, or would overwrite inputs."""
     sources = {p.resolve() if p.is_dir() else p.resolve().parent for p in options.images}
     if options.golden.is_dir():
         sources.add(options.golden.resolve())
-    if options.positions and options.positions.suffix.lower() == ".json":  # as a verdict is
+    if options.positions and options.positions.suffix.lower() == ".json":  # like a verdict's file
         sources.add(options.positions.resolve().parent)
     if options.positions_of:
         sources.add(options.positions_of.resolve().parent)
     if options.out.resolve() in sources:
         yield (
-            f"--out: expected a folder apart from pictures and records, got {options.out}, where verdicts "
-            "would take their names"
+            f"--out: expected a folder without input pictures and records, got {options.out}, where verdicts "
+            "would overwrite them"
         )
     try:
         check_folder(options.out, "--out")
@@ -204,14 +216,14 @@ def _wrong_places(options: argparse.Namespace) -> Iterator[str]:
 
 def _wrong_settings(options: argparse.Namespace) -> Iterator[str]:
     if options.edge and options.grid is not None:
-        yield "--edge: expected no --grid beside it"
+        yield "--edge: expected either --edge or --grid, got both"
     of_unit_space = ("positions", "save", *DEFAULTS, "edge", "colour")
-    # By identity, as an angle of 0 equals False.
+    # Compared by identity, as a rotation of 0 equals False.
     given = [n for n in of_unit_space if not any(getattr(options, n) is none for none in (None, False))]
     if options.golden.is_file() and given:
         yield (
-            f"--golden: expected a folder beside {', '.join(f'--{name}' for name in given)}, got "
-            f"{options.golden}: a saved unit space has its own"
+            f"--golden: expected a folder of OK pictures with {', '.join(f'--{name}' for name in given)}, got "
+            f"{options.golden}, a saved unit space with its own settings"
         )
     for name, low in (("window", 1), ("grid", 1), ("above", 0)):
         value = getattr(options, name)
@@ -222,7 +234,7 @@ def _wrong_settings(options: argparse.Namespace) -> Iterator[str]:
 
 
 def _station(options: argparse.Namespace) -> tuple[Station, bool]:
-    """The station, and whether it looks at colours."""
+    """The station, loaded or made from the OK pictures, and whether it compares colours."""
     if options.golden.is_file():
         try:
             station = Station.load(options.golden)
@@ -256,19 +268,19 @@ def _model(options: argparse.Namespace) -> SoartC:
 
 
 def _boxes(options: argparse.Namespace, first: Path) -> tuple[list[PinBox], Path]:
-    """The pins' boxes, each address once, and the picture on which they lie; `first` is the first OK picture."""
+    """The pins' boxes, and the picture that they belong to: --positions-of, the record's, or `first`."""
     boxes, picture = read_pin_boxes(options.positions)
     if not boxes:
         raise InputError(f"{options.positions}: expected at least one box, got none")
     if several := [address for address, count in Counter(b.address for b in boxes).items() if count > 1]:
-        raise InputError(f"{options.positions}: expected each address once, got {', '.join(several)} more than once")
+        raise InputError(f"{options.positions}: expected each address once, got {', '.join(several)} several times")
     if options.positions_of is None and picture is None and options.positions.suffix.lower() == ".json":
-        raise InputError(f"{options.positions}: expected a record with its run, or --positions-of, got neither")
+        raise InputError(f"{options.positions}: expected a record with a run, or --positions-of, got neither")
     return boxes, options.positions_of or picture or first
 
 
 def arrivals(folder: Path, pause_s: float = 0.5) -> Iterator[Path]:
-    """Pictures as they arrive in a folder, each once its size has stopped changing; without end."""
+    """Yield new and replaced pictures of a folder for ever, each once its size has stopped changing."""
     seen: dict[Path, tuple[int, int]] = {}
     done: set[tuple[Path, int, int]] = set()
     while True:
@@ -286,7 +298,7 @@ def arrivals(folder: Path, pause_s: float = 0.5) -> Iterator[Path]:
 
 
 def _watch(station: Station, options: argparse.Namespace, colour: bool) -> int:
-    print(f"watching {options.images[0]}; Ctrl-C ends", flush=True)
+    print(f"watching {options.images[0]}; press Ctrl-C to stop", flush=True)
     taken: dict[str, Path] = {}
     try:
         for path in arrivals(options.images[0]):

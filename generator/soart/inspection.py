@@ -1,8 +1,8 @@
-"""One inspection station: a unit space, the connector's positions if there are any, and a verdict on a picture.
+"""An inspection station: the verdict on a picture by a unit space and, if given, the boxes of the connector's pins.
 
-With positions two scores are judged, the largest anomaly degree of the picture and the largest degree of a pin. Each
-has its own limit by leave-one-out, and what is promised is the rate of verdicts, not that of one score. A pin is NG
-when its own degree is above the limit, or when the worst place of something that stands out lies in its box.
+With pins, two scores are compared with limits: the picture's largest anomaly degree and the largest degree of a pin.
+Each limit comes from leave-one-out; the promised false alarm rate is that of the verdict, not of one score. A pin is
+NG if its own degree is above the limit, or if the peak of an anomaly lies in its box.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from generator.soart.limits import joint_threshold
 from generator.soart.pins import Pin, PinMeasure, PinTable, as_box
 from generator.soart.registration import Placed
 
+# An anomaly is a connected region above HALO x the limit whose peak is above the limit.
 HALO = 0.5
 
 
@@ -31,12 +32,12 @@ class Finding:
 
     Attributes:
         verdict: "OK" or "NG".
-        score: the larger of the picture's and the pins' degree, over the limit: above 1 is NG.
-        boxes: [x1, y1, x2, y2, degree] of what stands out, px of the picture, the worst first.
+        score: the larger of the picture's and the pins' degree, each divided by its limit: above 1 is NG.
+        boxes: [x1, y1, x2, y2, degree] of each anomaly, px of the picture, largest degree first.
         pins: every pin, with whether it is NG.
         pin_boxes: x1, y1, x2, y2 of each pin, px of the picture.
-        anomaly: (H, W) float32, over the limit.
-        maps: (3, h, w) the stage 1 maps of the picture as laid over the unit space.
+        anomaly: (H, W) float32, anomaly degree divided by the limit.
+        maps: (K, gh, gw) the stage 1 maps of the aligned picture.
     """
 
     verdict: str
@@ -64,19 +65,19 @@ class Finding:
 
 
 class Station:
-    """A fitted SOARTC model with the connector's positions.
+    """A fitted SOARTC model with the connector's pins.
 
     Args:
-        model: fitted.
-        pins: in px of the unit space's mean picture; may be empty.
+        model: a fitted model.
+        pins: boxes in px of the unit space's mean picture; may be empty.
 
     Attributes:
-        table: of the pins, or None.
-        picture_limit, pin_limit: of the anomaly degree, and of a pin's degree.
-        limit: what they promise together.
+        table: the pins' statistics; None without pins.
+        picture_limit, pin_limit: limits of the anomaly degree and of a pin's degree.
+        limit: both limits together, with the false alarm rate that they promise.
 
     Raises:
-        ValueError: the good pictures are copies of each other.
+        ValueError: the OK pictures are copies of each other.
     """
 
     def __init__(self, model: SoartC, pins: Sequence[Pin] = ()) -> None:
@@ -87,13 +88,13 @@ class Station:
         above = min(model.settings["above"], len(model.scores_) // len(scores) - 1)
         limits, self.limit = joint_threshold(scores, above)
         if not min(limits) > 0:
-            raise ValueError("OK pictures must differ from each other, as a limit comes from how they do")
+            raise ValueError("OK pictures must differ from each other, as limits are set from their differences")
         self.picture_limit, self.pin_limit = limits[0], limits[-1]
         model.notes["positions"] = [[pin.address, *pin.box] for pin in pins]
 
     @classmethod
     def load(cls, path: Path) -> Station:
-        """A station from a file that `model.save` wrote."""
+        """Load a station from a file that `model.save` wrote."""
         model = SoartC.load(path)
         pins = [Pin(address, as_box(box)) for address, *box in model.notes.get("positions", [])]
         return cls(model, pins)
@@ -112,7 +113,7 @@ class Station:
         return Finding(verdict, score, _boxes(relative), pins, boxes, relative, look.maps)
 
     def _judged_pins(self, look: Look) -> tuple[tuple[PinMeasure, bool], ...]:
-        """Every pin, with whether it is NG; of those with a hint."""
+        """Every pin, with whether it is NG; NG pins have a hint."""
         if self.table is None:
             return ()
         seen = look.seen if look.seen.ndim == 2 else look.seen.mean(axis=2)
@@ -130,7 +131,7 @@ class Station:
 
 
 def read_picture(path: Path, colour: bool = False) -> np.ndarray:
-    """A picture, upright, as floats in [0, 1]: grey (Pillow's L), or RGB; grey of 16 bits is scaled.
+    """Read a picture as floats in [0, 1], (H, W) grey or (H, W, 3) RGB, turned upright by its EXIF orientation.
 
     Raises:
         InputError: not a picture, or a damaged one.
@@ -140,7 +141,7 @@ def read_picture(path: Path, colour: bool = False) -> np.ndarray:
 
 
 def pins_in_unit_space(model: SoartC, pins: Sequence[Pin | PinBox], picture: np.ndarray) -> list[Pin]:
-    """Boxes in px of a picture to boxes in px of the unit space's mean picture."""
+    """Convert boxes from px of a picture to px of the unit space's mean picture."""
     placed = model.placed(picture)
     moved = []
     for pin in pins:
@@ -153,20 +154,20 @@ def pins_in_unit_space(model: SoartC, pins: Sequence[Pin | PinBox], picture: np.
 
 
 def _boxes(relative: np.ndarray) -> tuple[tuple[float, ...], ...]:
-    """x1, y1, x2, y2 and degree of what stands out, the worst first."""
+    """x1, y1, x2, y2 and degree of each anomaly, largest degree first."""
     boxes = (tuple(float(v) for v in box[:5]) for box in _standing_out(relative))
     return tuple(sorted(boxes, key=lambda box: -box[4]))
 
 
 def _standing_out(relative: np.ndarray) -> np.ndarray:
-    """The connected places above HALO that reach 1, as `_components`: one a word, not one a letter."""
+    """The rows of `_components` above HALO whose peak is above 1: HALO joins a word's letters to one anomaly."""
     found = _components(np.ascontiguousarray(relative > HALO), relative)
     standing: np.ndarray = found[found[:, 4] > 1]
     return standing
 
 
 def _holds(part: tuple[slice, slice], places: np.ndarray) -> bool:
-    """Whether one of these places (n, 2), x and y, lies in this part of a picture."""
+    """Whether one of these points (n, 2), x and y in px, lies in this part of a picture (rows, columns)."""
     rows, columns = part
     x, y = places.T
     return bool(((columns.start <= x) & (x < columns.stop) & (rows.start <= y) & (y < rows.stop)).any())
@@ -174,7 +175,7 @@ def _holds(part: tuple[slice, slice], places: np.ndarray) -> bool:
 
 @compiled()
 def _components(above: np.ndarray, degrees: np.ndarray) -> np.ndarray:
-    """(n, 7): x1, y1, x2, y2, largest degree and its x, y of each 8-connected component."""
+    """x1, y1, x2, y2, peak degree and its x, y of each 8-connected component of `above`: (n, 7)."""
     height, width = above.shape
     left = above.copy()
     stack = np.empty((height * width, 2), np.int32)

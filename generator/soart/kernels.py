@@ -1,12 +1,12 @@
-"""The compiled loops of `generator.soart`: SOART3 of every window, on pixels.
+"""Compiled loops of SOART3 on pixels, for every window of a picture.
 
-They walk along a row of windows: the innermost loop runs over neighbouring windows with unit stride, so it vectorises
-although every window has its own beta, and needs no memory of windows x pixels. A row of windows is computed by one
-thread from start to end, without fastmath: any number of threads gives the same bits.
+The innermost loop runs over neighbouring windows with unit stride: it vectorises although every window has its own
+beta, and needs no memory of windows x pixels. One thread computes a whole row of windows, without fastmath, so any
+number of threads gives the same bits.
 
-Dot products are taken in double precision. The rest y - beta x is taken in single precision, twice as many windows
-at a time, by fused multiply-adds with beta as the sum of two single-precision numbers; only so much is rounded that
-the logarithms stay within 1e-5 of double precision.
+Dot products are in double precision. The residual y - beta x is in single precision, which handles twice as many
+windows at a time, by fused multiply-adds with beta as the sum of two single-precision numbers; the logarithms stay
+within 1e-5 of double precision.
 """
 
 from __future__ import annotations
@@ -21,39 +21,39 @@ from numba import types
 from numba.extending import intrinsic
 
 EPSILON = 1e-4
-# Windows per tile: the accumulators of one tile stay in the first-level cache.
+# Windows per tile: small enough that a tile's accumulators stay in the first-level cache.
 TILE = 512
 
-# Numba's fallback threading layer stops the process when two Python threads enter parallel code at once.
+# Numba's fallback threading layer aborts the process when two Python threads run parallel code at once.
 parallel_section = threading.Lock()
 
 
 def compiled(parallel: bool = False) -> Callable[[Any], Any]:
-    """numba.njit with the compiled code kept on disk where that is possible (a package folder may be read-only)."""
+    """numba.njit that caches the compiled code on disk, unless no folder is writable."""
 
     def decorate(function: Any) -> Any:
         try:
             return numba.njit(cache=True, parallel=parallel)(function)
-        except RuntimeError:  # numba found no folder that it may write its cache to
+        except RuntimeError:  # numba found no writable folder for its cache
             return numba.njit(parallel=parallel)(function)
 
     return decorate
 
 
 def _in_llvm(implementation: Callable[..., Any]) -> Any:
-    """numba's `intrinsic`: called without the typing context, which its own annotations do not say."""
+    """numba's `intrinsic`, untyped: callers leave out the typing context, contrary to its annotations."""
     return intrinsic(implementation)
 
 
 @_in_llvm
 def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
-    """a b + c with one rounding; what a compiler may only do unasked under fastmath."""
+    """Fused multiply-add: a b + c with one rounding."""
     return a(a, a, a), lambda context, builder, signature, values: builder.fma(*values)
 
 
 @_in_llvm
 def _bits(typing_context: Any, value: Any) -> Any:
-    """A single-precision number's bits as an integer."""
+    """The bits of a single-precision number as an integer."""
     return types.int32(types.float32), lambda context, builder, signature, values: builder.bitcast(
         values[0], context.get_value_type(types.int32)
     )
@@ -69,7 +69,7 @@ def _from_bits(typing_context: Any, value: Any) -> Any:
 
 @compiled()
 def _log(x: np.float32) -> np.float32:
-    """ln of a normal single-precision number > 0, within 1e-7 (1 + |ln x|); without a call, so that it vectorises.
+    """ln of a normal single-precision number > 0, within 1e-7 (1 + |ln x|); no library call, so that it vectorises.
 
     x = 2^e m with m in [sqrt(1/2), sqrt 2); ln m = 2 artanh((m - 1) / (m + 1)) by its series.
     """
@@ -88,7 +88,7 @@ def _log(x: np.float32) -> np.float32:
 
 @compiled()
 def split(beta: np.ndarray, high: np.ndarray, low: np.ndarray) -> None:
-    """-beta as a sum of two single-precision numbers."""
+    """Write -beta as the sum of two single-precision numbers, high + low."""
     for j in range(beta.size):
         high[j] = -beta[j]
         low[j] = -beta[j] - high[j]
@@ -109,7 +109,7 @@ def finish(
     log_yita: np.ndarray,
     log_gamma: np.ndarray,
 ) -> None:
-    """The logarithms of one tile. Single precision is enough for them: their arguments are at least 1, or beta."""
+    """Write the three logarithms of one tile. Single precision is enough: the arguments are beta, or at least 1."""
     _logs(beta, 0.0, log_beta)
     _logs(total, 1.0, log_yita)
     _logs(peak, 1.0, log_gamma)
@@ -119,11 +119,10 @@ def finish(
 
 @compiled()
 def window_sums(values: np.ndarray, spare: np.ndarray, window: int, out: np.ndarray) -> None:
-    """out[j] = sum of values[j : j + window], by doubling: 2, 4, 8, ... neighbours.
+    """out[j] = sum of values[j : j + window], by doubling: sums of 2, 4, 8, ... neighbours.
 
-    Unlike a running sum it vectorises, and what a window's sum is rounded to does not depend on where it lies.
-    `values` and `spare`, of the same length, are used up; they change places since LLVM vectorises only between
-    arrays that do not overlap.
+    Unlike a running sum it vectorises, and its rounding does not depend on the window's place. `values` and `spare`,
+    of the same length, are overwritten; they swap roles, since LLVM vectorises only between arrays without overlap.
     """
     n = values.size - window + 1
     out[:n] = 0.0
@@ -146,7 +145,7 @@ def window_sums(values: np.ndarray, spare: np.ndarray, window: int, out: np.ndar
 
 @compiled(parallel=True)
 def patch_maps(phases: np.ndarray, phases32: np.ndarray, patch: np.ndarray, stride: int, out: np.ndarray) -> None:
-    """Every window against one patch (window, window). `phases` and `patch` are double, `phases32` single precision."""
+    """Compare every window with one patch (window, window). `phases`, `patch`: double, `phases32`: single precision."""
     window = patch.shape[0]
     gh, gw = out.shape[1:]
     power = EPSILON
@@ -172,7 +171,7 @@ def patch_maps(phases: np.ndarray, phases32: np.ndarray, patch: np.ndarray, stri
 def _patch_beta(
     phases: np.ndarray, patch: np.ndarray, stride: int, power: float, gi: int, start: int, beta: np.ndarray
 ) -> None:
-    """beta of one tile: the dot products of its windows with the patch, four columns of the patch at a time."""
+    """beta of one tile of windows from their dot products with the patch, four columns of the patch at a time."""
     window = patch.shape[0]
     n = beta.size
     beta[:] = EPSILON
@@ -182,7 +181,7 @@ def _patch_beta(
             x = patch[r, p::stride]
             k = 0
             while k + 4 <= x.size:
-                # One base pointer for all four columns: with more, LLVM gives up on proving that nothing overlaps.
+                # One base pointer for all four columns: with more, LLVM cannot prove that nothing overlaps.
                 y = line[k : k + n + 3]
                 x0, x1, x2, x3 = x[k], x[k + 1], x[k + 2], x[k + 3]
                 for j in range(n):
@@ -211,7 +210,7 @@ def _patch_rest(
     total: np.ndarray,
     peak: np.ndarray,
 ) -> None:
-    """Sum and maximum of |y - beta x| of one tile of windows; the sum of each row of pixels in single precision."""
+    """Sum and maximum of |y - beta x| of one tile of windows; each row of pixels is summed in single precision."""
     window = patch.shape[0]
     n = high.size
     total[:] = 0.0
@@ -259,7 +258,7 @@ def golden_maps(
     stride: int,
     out: np.ndarray,
 ) -> None:
-    """Every window against the same place of another picture; all four pictures in single precision."""
+    """Compare every window with the same place of a golden picture; all four pictures in single precision."""
     gh, gw = out.shape[1:]
     width = image.shape[1]
     for gi in numba.prange(gh):
@@ -321,7 +320,7 @@ def _golden_rest(
     total: np.ndarray,
     peak: np.ndarray,
 ) -> None:
-    """As `_patch_rest`, with the reference moving along with the window."""
+    """As `_patch_rest`, with each window's own reference."""
     n = high.size
     total[:] = 0.0
     peak[:] = 0.0

@@ -1,8 +1,8 @@
-"""What a threshold set from good parts alone promises: its rate of false alarms, and how sure that is.
+"""Set limits of scores from OK parts alone, and estimate their false alarm rate with its confidence interval.
 
-If the threshold is the (k + 1)-th largest of n exchangeable scores, the chance that a fresh good part lies above it is
-distributed as Beta(k + 1, n - k) over the draws of those n (Wilks 1941). With k = 0 that is the rule behind "none seen
-in 299 shows 1 % at 95 %": 1 - 0.05^(1/299) = 1.0 %.
+If the limit is the (k + 1)-th largest of n exchangeable scores, the probability that a new OK part scores above it is
+distributed as Beta(k + 1, n - k) over random samples of n (Wilks 1941). With k = 0, 299 OK parts show a rate of at
+most 1 % with 95 % confidence: 1 - 0.05^(1/299) = 1.0 %.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from typing import Any
 import numpy as np
 
 CONFIDENCE = 0.95
-# Good parts, none above the limit, by the number of limits: the smallest n whose interval ends at 1 %.
+# Number of limits to the smallest number of OK parts, none above a limit, whose interval ends at 1 %.
 TO_SHOW_1_PERCENT = {1: 299, 2: 473}
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """A limit for a score, and what it promises.
+    """A limit of one score, or several limits together, and the false alarm rate.
 
     Attributes:
-        value: a score above it is an alarm; 1 where it stands for several limits, scores being taken over theirs.
-        rate: expected share of good parts that raise an alarm; at most, where it stands for several limits.
-        interval: two shares, 95 % sure; from 0 where none of the good parts is left above the limit.
-        count: number of good parts that it was set from.
-        above: how many of them lie above it.
-        limits: of how many scores; 1, or 2 with pins.
+        value: a score above it is an alarm; 1 for several limits, as each score is divided by its own.
+        rate: expected share of OK parts that raise an alarm; for several limits an upper bound.
+        interval: 95 % confidence interval of that share; it starts at 0 if no OK part lies above the limit.
+        count: number of OK parts that the limit was set from.
+        above: number of them above the limit.
+        limits: number of limits: 1, or 2 with pins.
     """
 
     value: float
@@ -41,14 +41,14 @@ class Threshold:
 
     @property
     def promise(self) -> str:
-        """The promise in a sentence, and what it would take to promise 1 %."""
-        most = " at most" if self.limits > 1 else ""
+        """The false alarm rate in a sentence, and the number of OK pictures needed to promise 1 %."""
+        most = "at most " if self.limits > 1 else ""
         text = (
-            f"set from {self.count} OK pictures, {self.above} of them above it: {100 * self.rate:.1f} % false alarms "
-            f"expected{most}, {100 * self.interval[0]:.1f} to {100 * self.interval[1]:.1f} % at 95 %"
+            f"set from {self.count} OK pictures, {self.above} of them above it; expected false alarms {most}"
+            f"{100 * self.rate:.1f} % (95 % confidence: {100 * self.interval[0]:.1f} to {100 * self.interval[1]:.1f} %)"
         )
         if self.interval[1] > 0.01 and self.limits in TO_SHOW_1_PERCENT:
-            text += f"; to promise 1 % it takes {TO_SHOW_1_PERCENT[self.limits]} OK pictures with none above the limit"
+            text += f"; a promise of 1 % needs {TO_SHOW_1_PERCENT[self.limits]} OK pictures, none above the limit"
         return text
 
     def to_json(self) -> dict[str, Any]:
@@ -60,14 +60,14 @@ class Threshold:
 
 
 def threshold(scores: Sequence[float] | np.ndarray, above: int = 0) -> Threshold:
-    """The limit that leaves `above` of these scores above it.
+    """The limit that has `above` of these scores above it.
 
     Args:
-        scores: of good parts, each judged by a model that did not see it (leave-one-out).
-        above: 0 sets the limit at the largest score; more makes it less sensitive to a single odd part.
+        scores: of OK parts, each by a model that was made without it (leave-one-out).
+        above: 0 sets the limit at the largest score; a higher number makes it robust to unusual OK parts.
 
     Raises:
-        ValueError: no scores, or fewer than above + 1.
+        ValueError: fewer than above + 1 scores.
     """
     count = len(scores)
     if not 0 <= above < count:
@@ -82,24 +82,24 @@ def threshold(scores: Sequence[float] | np.ndarray, above: int = 0) -> Threshold
 
 
 def joint_threshold(scores: Sequence[Sequence[float] | np.ndarray], above: int = 0) -> tuple[list[float], Threshold]:
-    """A limit for each of several scores of the same good parts, and what all of them together promise.
+    """A limit for each of several scores of the same OK parts, and the false alarm rate of all limits together.
 
     Each limit cuts off one of Tukey's (1947) statistically equivalent blocks per part at or above it, so the share of
-    fresh good parts that lie above any of them is at most Beta(r, n + 1 - r), r = scores x (above + 1).
+    new OK parts above any limit is at most Beta(r, n + 1 - r), r = scores x (above + 1).
 
     Args:
-        scores: of each kind, those of the n good parts.
-        above: of each kind, how many lie above its limit.
+        scores: n scores of the OK parts for each kind of score.
+        above: number of OK parts above the limit of each kind.
 
     Raises:
-        ValueError: fewer good parts than blocks.
+        ValueError: fewer OK parts than blocks.
     """
     if len(scores) == 1:
         only = threshold(scores[0], above)
         return [only.value], only
     count, blocks = len(scores[0]), len(scores) * (above + 1)
     if blocks > count:
-        raise ValueError(f"{above} above each of {len(scores)} limits takes {blocks} good parts, got {count}")
+        raise ValueError(f"{above} above each of {len(scores)} limits needs {blocks} OK parts, got {count}")
     limits = [threshold(one, above).value for one in scores]
     over = np.max([np.asarray(one) > limit for one, limit in zip(scores, limits, strict=True)], axis=0)
     interval = (0.0, beta_quantile(CONFIDENCE, blocks - 1, count))

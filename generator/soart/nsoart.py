@@ -1,11 +1,11 @@
-"""NSOART, normalised SOART: the SOART3 maps of a picture, standardised by good parts, as a three-channel picture.
+"""NSOART, normalised SOART: the SOART3 maps of a picture, standardised by OK parts, as a three-channel picture.
 
-The three stage-1 maps (self reference: the mean of the picture's own windows) are standardised with the mean and
-s.d. of each map over a unit space, coded by one fixed monotone function (`soart.encode_nsoart`) and stacked. Unit
-space: the OK rows of the training split of the same scene, housing, terminal, camera and marking. Where training has
-none, as for a held-out housing, the first few OK rows of that group in any split, as a station would take them;
-where there are none either, those of all groups together. Which one it was, and from which rows, stands in the
-parameters, which travel with the dataset as nsoart.json, so that any other picture can be processed alike:
+The three maps (reference: the mean of the picture's own windows) are standardised with the mean and standard deviation
+(s.d.) of each map over a unit space, and coded as bytes (`soart.encode_nsoart`). A group is a combination of scene,
+housing, terminal, camera and marking; its unit space are its OK rows in the training split. If training has none, as
+for a held-out housing, the first few OK rows of the group in any split are used; failing that, those of all groups
+together. nsoart.json in the dataset holds each group's source, rows and statistics, so that any other picture can be
+processed in the same way:
 
     parameters = json.loads(Path("DATASET/nsoart.json").read_text())
     picture = nsoart_picture(Image.open("photo.png"), parameters, {"scene": "connector_3x9", ...})
@@ -22,7 +22,7 @@ from PIL import Image
 
 from generator.soart.soart3_maps import CHANNELS, CODE_KNEE, SD_FLOOR, encode_nsoart, soart3_map
 
-# Of the maps of a new dataset, in px.
+# Side and step of the windows in a new dataset, px.
 WINDOW, STRIDE = 16, 1
 
 GROUP_BY = ("scene", "housing", "terminal", "camera", "marking")
@@ -31,26 +31,31 @@ SCHEMA = 1
 
 
 def grey(picture: Image.Image) -> np.ndarray:
-    """A picture's grey values, (H, W) in [0, 1]: Pillow's ITU-R 601 luma, integer arithmetic, so alike everywhere."""
+    """Grey values (H, W) in [0, 1]: Pillow's ITU-R 601 luma, in integers and so the same on every machine."""
     return np.asarray(picture.convert("L")) / 255.0
 
 
 @dataclass
 class MapStatistics:
-    """Mean and s.d. of each SOART3 map over any number of pictures, in one pass (Chan, Golub and LeVeque 1979)."""
+    """Running mean and s.d. of each SOART3 map over many pictures (Chan, Golub and LeVeque 1979).
+
+    Attributes:
+        count: number of map values per channel.
+        mean, squares: (3,) mean, and sum of squared deviations from it.
+    """
 
     count: int = 0
     mean: np.ndarray = field(default_factory=lambda: np.zeros(3))
     squares: np.ndarray = field(default_factory=lambda: np.zeros(3))
 
     def add(self, maps: np.ndarray) -> None:
-        """Take in the maps (3, gh, gw) of one more picture."""
+        """Add the maps (3, gh, gw) of one more picture."""
         values = maps.reshape(3, -1).astype(np.float64)
         mean = values.mean(axis=1)
         self._merge(values.shape[1], mean, ((values - mean[:, None]) ** 2).sum(axis=1))
 
     def merge(self, other: MapStatistics) -> None:
-        """Take in what another one has taken in."""
+        """Add the values of other statistics."""
         if other.count:
             self._merge(other.count, other.mean, other.squares)
 
@@ -62,12 +67,12 @@ class MapStatistics:
         self.count = total
 
     def as_numbers(self) -> tuple[int, list[float], list[float]]:
-        """Everything, for JSON: floats survive it to the last bit."""
+        """count, mean and squares as JSON values, which keep floats to the last bit."""
         return self.count, self.mean.tolist(), self.squares.tolist()
 
     @classmethod
     def from_numbers(cls, numbers: Sequence[Any]) -> MapStatistics:
-        """What `as_numbers` gave."""
+        """Restore statistics from the values of `as_numbers`."""
         count, mean, squares = numbers
         return cls(count, np.array(mean), np.array(squares))
 
@@ -78,13 +83,13 @@ class MapStatistics:
 
 @dataclass(frozen=True)
 class UnitSpace:
-    """The rows that stand for good parts of one group.
+    """The rows that represent the OK parts of one group.
 
     Attributes:
         group: the values of GROUP_BY.
-        source: "train"; "few": no OK row in training, the first FEW of any split; "pooled": none in any split, the
-            rows of all groups; "all": the dataset has no OK row at all, every row of the group.
-        rows: their runs; empty when pooled.
+        source: "train": OK rows of the training split; "few": it has none, the first FEW OK rows of any split;
+            "pooled": no split has any, the rows of all groups; "all": the dataset has no OK row, all rows of the group.
+        rows: names of the runs; empty when pooled.
     """
 
     group: tuple[str, ...]
@@ -98,14 +103,19 @@ def group_of(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 @dataclass
 class UnitSpaces:
-    """Finds the unit space of every group in one pass over the rows; keeps their names, not the rows."""
+    """Finds the unit space of every group in one pass over the rows, of which it keeps only the run names.
+
+    Attributes:
+        training, good: run names of each group's OK rows: of the training split, and the first FEW of any split.
+        every: run names of all rows of each group; None once an OK row was added.
+    """
 
     training: dict[tuple[str, ...], list[str]] = field(default_factory=dict)
     good: dict[tuple[str, ...], list[str]] = field(default_factory=dict)
     every: dict[tuple[str, ...], list[str]] | None = field(default_factory=dict)
 
     def add(self, run: str, group: tuple[str, ...], is_ok: bool, split: str) -> None:
-        """Take in a row, in the order of the dataset."""
+        """Add a row; rows come in the dataset's order."""
         self.training.setdefault(group, [])
         self.good.setdefault(group, [])
         if is_ok:
@@ -118,7 +128,7 @@ class UnitSpaces:
             self.every.setdefault(group, []).append(run)
 
     def found(self) -> list[UnitSpace]:
-        """The unit space of every group, sorted."""
+        """The unit space of every group, sorted by group."""
         if self.every is not None:
             return [UnitSpace(group, "all", tuple(self.every[group])) for group in sorted(self.every)]
         spaces = []
@@ -138,11 +148,11 @@ def make_parameters(
     window: int,
     stride: int,
 ) -> dict[str, Any]:
-    """What nsoart.json holds.
+    """The contents of nsoart.json.
 
     Args:
-        spaces: of `UnitSpaces`.
-        statistics: of each group whose unit space has rows.
+        spaces: from `UnitSpaces.found`.
+        statistics: those of each group whose unit space has rows.
         window, stride: as in `soart3_map`, in px.
     """
     pooled = MapStatistics()
@@ -181,7 +191,7 @@ def _moments(statistics: MapStatistics) -> dict[str, list[float]]:
 
 
 def nsoart_maps(picture: Image.Image, window: int, stride: int) -> np.ndarray:
-    """The stage-1 maps of a picture against itself, (3, gh, gw) float32."""
+    """The SOART3 maps of a picture with its own mean window as reference: (3, gh, gw) float32."""
     return soart3_map(grey(picture), None, window=window, stride=stride)
 
 
@@ -191,13 +201,13 @@ def nsoart_picture(
     """NSOART of any picture with the parameters of a dataset.
 
     Args:
-        picture: a render or a photo, of any size not below the window.
+        picture: a render or a photo, at least as large as the window.
         parameters: contents of nsoart.json.
-        row: scene, housing, terminal, camera and marking of the part, to take the statistics of that group; None,
-            or a group that the dataset does not know: those of all groups together.
+        row: scene, housing, terminal, camera and marking of the part, whose group's statistics are used; None or an
+            unknown group: the statistics of all groups together.
 
     Returns:
-        An RGB picture of the same size: log_beta, log_yita, log_gamma.
+        An RGB picture of the same size, with channels log_beta, log_yita, log_gamma.
 
     Raises:
         ValueError: parameters of another version, or a picture smaller than the window.

@@ -1,13 +1,13 @@
-"""Which pin: the RT method (Recognition Taguchi, T Method-3) at each address of a connector.
+"""Measure each pin of a connector by the RT method (Recognition Taguchi, T Method-3).
 
-The signal y is what lies in a pin's box, the reference x the unit space's mean there:
+The signal y are the pixels of a pin's box, the reference x those of the unit space's mean picture, k their number:
 
     L = x.y, r = x.x, beta = L / r, S_T = y.y, S_beta = L^2 / r, V_e = (S_T - S_beta) / (k - 1)
     Y1 = beta, Y2 = sqrt(V_e)
     D^2 = 1/2 [V22 (Y1 - m1)^2 - 2 V12 (Y1 - m1)(Y2 - m2) + V11 (Y2 - m2)^2]
 
-with means m and covariance V over the good parts. D's unit differs from pin to pin; `degree` is D over its root mean
-square for good parts at that pin, and so comparable.
+with means m and covariance V over the OK parts. The unit of D differs between pins; `degree` is D divided by its root
+mean square over the OK parts at that pin, and so comparable between pins.
 """
 
 from __future__ import annotations
@@ -19,20 +19,24 @@ from typing import Any
 
 import numpy as np
 
-# Below these, a spread over good parts is rounding: of beta, and of grey.
+# Standard deviations of Y1 (a ratio) and Y2 (grey 0 to 1), added in quadrature: those of the OK parts may be 0.
 FLOOR = (1e-3, 5e-4)
 MARGIN = 0.3
 PRINT = "print"
-# Of hints: how far a pin is looked for, in sides of its box of at most so many px; the likeness at which it is found,
-# and surely found; the peak over the background, as a share of the good parts', below which nothing shines in its
-# place; how straight towards the picture's middle, and by what share of the way there, perspective moves a pin that
-# stands deeper.
-SEARCH, LARGEST, SEEN, SURE, GONE, INWARD, PERSPECTIVE = 1.4, 20, 0.6, 0.72, 0.4, 0.8, 0.06
+# Hints search a pin within SEARCH sides of its box, of at most LARGEST px each.
+SEARCH, LARGEST = 1.4, 20
+# Correlation from which a pin is found, and surely found.
+SEEN, SURE = 0.6, 0.72
+# Brightness of the peak above the background, as a share of the OK parts', below which no pin is in the box.
+GONE = 0.4
+# A retracted pin moves towards the picture's middle by perspective: least cosine of the angle between its movement and
+# that direction, and largest share of the distance to the middle.
+INWARD, PERSPECTIVE = 0.8, 0.06
 
 
 @dataclass(frozen=True)
 class Pin:
-    """A pin's place in the unit space's mean picture: x1, y1, x2, y2 in px."""
+    """A pin's box in the unit space's mean picture: x1, y1, x2, y2 in px."""
 
     address: str
     box: tuple[float, float, float, float]
@@ -46,13 +50,13 @@ def as_box(edges: Iterable[float]) -> tuple[float, float, float, float]:
 
 @dataclass(frozen=True)
 class PinMeasure:
-    """One pin of one picture.
+    """The measures of one pin in one picture.
 
     Attributes:
-        address: which.
-        y1, y2, d, degree: of the RT method.
-        anomaly: SOARTC's largest degree inside the pin's box; 0 where none was given.
-        hint: of a pin that is NG, in what way it differs.
+        address: the pin's address.
+        y1, y2, d, degree: Y1, Y2, D and the degree of the RT method.
+        anomaly: SOARTC's largest anomaly degree in the pin's box; 0 if not given.
+        hint: how an NG pin differs; empty for an OK pin.
     """
 
     address: str
@@ -76,11 +80,14 @@ class PinMeasure:
 
 
 class PinTable:
-    """The pins of one connector and what they look like on good parts.
+    """The pins of one connector with their statistics over OK parts.
 
     Args:
-        pins: where they are.
-        members: (n, h, w) good parts laid over each other, n >= 3.
+        pins: address and box of each pin.
+        members: (n, h, w) aligned pictures of OK parts, n >= 3.
+
+    Raises:
+        ValueError: a box with fewer than 4 px inside the picture.
     """
 
     def __init__(self, pins: Sequence[Pin], members: np.ndarray) -> None:
@@ -91,15 +98,15 @@ class PinTable:
                 raise ValueError(f"{pin.address}: expected a box of at least 4 px inside the picture, got {pin.box}")
         self.reference = members.mean(axis=0, dtype=np.float64)
         total = self.reference * len(members)
-        # (n, pins, 2), each member against the mean of the others.
+        # (n, pins, 2), each member compared with the mean of the others.
         self.values = np.stack([self._values(m, (total - m) / (len(members) - 1)) for m in members.astype(np.float64)])
 
     def measure(self, picture: np.ndarray, anomaly: np.ndarray | None = None) -> list[PinMeasure]:
-        """Every pin of a picture laid over the unit space; with SOARTC's degree of each pixel, that too.
+        """Measure every pin of a picture.
 
         Args:
-            picture: (h, w) floats.
-            anomaly: (h, w) floats.
+            picture: (h, w) floats, aligned with the unit space.
+            anomaly: (h, w) floats, SOARTC's degree of each pixel; None: not known.
         """
         picture = picture.astype(np.float64)
         values = self._values(picture, self.reference)
@@ -117,12 +124,12 @@ class PinTable:
         ]
 
     def leave_one_out(self) -> np.ndarray:
-        """The largest degree over the pins of each member, by a unit space without it: (n,)."""
+        """The largest pin degree of each member, by statistics without that member: (n,)."""
         count = len(self.values)
         return np.array([_distances(self.values[i], np.delete(self.values, i, axis=0))[1].max() for i in range(count)])
 
     def degrees(self, pictures: np.ndarray) -> np.ndarray:
-        """The degree of every pin of one or many pictures laid over the unit space: (..., h, w) to (..., pins)."""
+        """The degree of every pin of one or many aligned pictures: (..., h, w) to (..., pins)."""
         return _distances(self._values(pictures.astype(np.float64), self.reference), self.values)[1]
 
     def _values(self, pictures: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -137,11 +144,11 @@ class PinTable:
         return out
 
     def hint(self, picture: np.ndarray, number: int) -> str:
-        """In what way the pin of this number differs, in words that name the modes it fits.
+        """A text that says how the pin of this number differs, and which defects that fits.
 
-        The pin's likeness is looked for around its place by ZNCC, which does not mind the amount of light: found
-        elsewhere it has moved, found nowhere it is gone, found in its place something is beside it or it is changed.
-        A region whose address is `print` is spoken of as print.
+        The pin's mean picture is searched around its place by ZNCC, which ignores brightness: found elsewhere, the
+        pin has moved; found nowhere, it is missing; found in place, it has changed or another object is beside it.
+        A region with the address `print` gets hints about print.
         """
         rows, columns = self.parts[number]
         x = self.reference[rows, columns]
@@ -149,17 +156,17 @@ class PinTable:
         ground = float(np.median(x))
         peak = (here.max() - ground) / max(x.max() - ground, 1e-6)
         light = here.mean() / max(x.mean(), 1e-6)
-        dx, dy, best, at_home = self._found(picture, number)
+        dx, dy, best, in_place = self._found(picture, number)
         moved = f"moved by {dx:+d}, {dy:+d} px"
         if self.pins[number].address == PRINT:
             if best < SEEN:
                 return "no print seen: missing, or another one"
-            return f"{moved}: misplaced" if best - at_home > 0.05 else "another shape: wrong or damaged print"
+            return f"{moved}: misplaced" if best - in_place > 0.05 else "another shape: wrong or damaged print"
         if best < SEEN:
             return "no pin seen: missing" if peak < GONE else "not found near its place: bent far, or covered"
-        if light > 1.16 or (light > 1.04 and at_home > 0.5):
+        if light > 1.16 or (light > 1.04 and in_place > 0.5):
             return "more light: a foreign body"
-        if best > (SURE if peak > GONE else SEEN) and best - at_home > 0.05:
+        if best > (SURE if peak > GONE else SEEN) and best - in_place > 0.05:
             x1, y1, x2, y2 = self.pins[number].box
             middle = np.array([picture.shape[1] - x1 - x2, picture.shape[0] - y1 - y2]) / 2
             far = math.hypot(*middle)
@@ -172,17 +179,17 @@ class PinTable:
         return "another shape"
 
     def _found(self, picture: np.ndarray, number: int) -> tuple[int, int, float, float]:
-        """Where a pin is found, from its place, px; how like it that is; and how like it its own place is."""
+        """Offset dx, dy (px) at which the pin's mean picture matches best, the correlation there, and that in place."""
         rows, columns = self.parts[number]
         x = self.reference[rows, columns]
         own = np.array(self.pins[number].box)
         side = max(own[2] - own[0], own[3] - own[1])
         others = np.array([pin.box for pin in self.pins if pin.address not in (PRINT, self.pins[number].address)])
-        # From this pin's place to each of the others': what is found there is that pin.
+        # Offsets of the other pins: a match there is that pin, not this one.
         away = (others[:, :2] + others[:, 2:] - own[:2] - own[2:]) / 2 if others.size else np.empty((0, 2))
         reach = math.ceil(SEARCH * min(side, LARGEST))
         best = (0, 0, -1.0)
-        at_home = 0.0
+        in_place = 0.0
         for dy in range(-reach, reach + 1):
             for dx in range(-reach, reach + 1):
                 top, left = rows.start + dy, columns.start + dx
@@ -192,20 +199,20 @@ class PinTable:
                     continue
                 like = _likeness(picture[top : top + x.shape[0], left : left + x.shape[1]], x)
                 if (dx, dy) == (0, 0):
-                    at_home = like
+                    in_place = like
                 if like > best[2]:
                     best = (dx, dy, like)
-        return *best, at_home
+        return *best, in_place
 
 
 def _likeness(y: np.ndarray, x: np.ndarray) -> float:
-    """Zero-mean normalised cross-correlation, -1 to 1; 0 where there is nothing to compare."""
+    """Zero-mean normalised cross-correlation (ZNCC) of two arrays, -1 to 1; 0 if one of them is constant."""
     y, x = y - y.mean(), x - x.mean()
     return float((x * y).sum() / np.sqrt((x * x).sum() * (y * y).sum() + 1e-9))
 
 
 def _slices(box: tuple[float, float, float, float], shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """The pixels of a box widened by a margin, so that a pin that leaves it is still seen."""
+    """Rows and columns of a box widened by MARGIN, so that it still contains a pin that has moved a little."""
     x1, y1, x2, y2 = box
     mx, my = MARGIN * (x2 - x1), MARGIN * (y2 - y1)
     return (
@@ -215,7 +222,7 @@ def _slices(box: tuple[float, float, float, float], shape: tuple[int, ...]) -> t
 
 
 def _covariances(values: np.ndarray) -> np.ndarray:
-    """V of each pin, (pins, 2, 2): with few members partly that of all pins together."""
+    """Covariance V of each pin, (pins, 2, 2), shrunk towards the mean over all pins if members are few."""
     count = len(values)
     off = values - values.mean(axis=0)
     own = np.einsum("npa,npb->pab", off, off) / max(count - 1, 1) + np.diag(np.square(FLOOR))
@@ -225,7 +232,7 @@ def _covariances(values: np.ndarray) -> np.ndarray:
 
 
 def _distances(values: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """D, and D over its root mean square for members, of each pin."""
+    """D of each pin, and its degree: D divided by the root mean square of D over the members."""
     v = _covariances(members)
     off = values - members.mean(axis=0)
     square = 0.5 * (

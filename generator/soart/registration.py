@@ -1,9 +1,9 @@
-"""Laying a picture over a reference: translation, rotation and scale, below a pixel.
+"""Align a picture with a reference by shift, rotation and scale, to a fraction of a pixel.
 
-A coarse search correlates edges (gradients' magnitudes, which light changes little) by FFT, over angles where rotation
-is allowed; Gauss-Newton steps (Lucas and Kanade 1981) on ever finer pictures then fit angle, scale and shift together
-with gain and offset, each pixel weighted down where it does not fit, so that a defect does not pull. Scale matters: a
-part that lies 1 % nearer to the camera is off by a pixel at the rim of a picture 250 px wide.
+A coarse search correlates edges (gradient magnitudes, which change little with the light) by FFT, at several angles
+if rotation is allowed. Gauss-Newton steps (Lucas and Kanade 1981) on ever finer pictures then fit angle, scale and
+shift together with gain and offset; pixels that do not fit have little weight, so that a defect does not bias the
+result. Scale matters: a part 1 % nearer to the camera is off by a pixel at the border of a picture 250 px wide.
 
     pose = register(image, reference, rotation_deg=3)     # Pose(angle_deg, dx, dy, scale)
     straight = warp(image, pose, reference.shape, fill=reference)
@@ -25,12 +25,14 @@ STEPS = 8
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a picture lies: pixel p of the reference, from its middle, is the picture's s R p + (dx, dy), from its own.
+    """The alignment of a picture: pixel p of the reference is pixel s R p + (dx, dy) of the picture.
+
+    Both are relative to the middle of their own picture.
 
     Attributes:
-        angle_deg: rotation R, clockwise as seen (y points down).
-        dx, dy: shift, px.
-        scale: s, the picture's size over the reference's.
+        angle_deg: rotation R, clockwise (y points down).
+        dx, dy: shift, px of the picture.
+        scale: s, size of the part in the picture over that in the reference.
     """
 
     angle_deg: float = 0.0
@@ -39,13 +41,13 @@ class Pose:
     scale: float = 1.0
 
     def points(self, points: np.ndarray, size: tuple[int, int], image_size: tuple[int, int]) -> np.ndarray:
-        """Points (N, 2) in px of the reference of this size (H, W), to px of the picture of `image_size`."""
+        """Convert points (N, 2), x and y, from px of the reference (size (H, W)) to px of the picture (image_size)."""
         middle, own = np.array([size[1], size[0]]) / 2, np.array([image_size[1], image_size[0]]) / 2
         moved: np.ndarray = self.scale * (points - middle) @ self._turn() + [self.dx, self.dy] + own
         return moved
 
     def back(self, points: np.ndarray, size: tuple[int, int], image_size: tuple[int, int]) -> np.ndarray:
-        """Points (N, 2) in px of the picture to px of the reference: the inverse of `points`."""
+        """Convert points (N, 2), x and y, from px of the picture to px of the reference: the inverse of `points`."""
         middle, own = np.array([size[1], size[0]]) / 2, np.array([image_size[1], image_size[0]]) / 2
         moved: np.ndarray = (points - own - [self.dx, self.dy]) / self.scale @ self._turn().T + middle
         return moved
@@ -57,12 +59,12 @@ class Pose:
 
 @dataclass(frozen=True)
 class Placed:
-    """How a picture of any size lies against a reference, which its reduced copy was laid over.
+    """The alignment of a picture of any size with a reference, through its reduced copy.
 
     Attributes:
         size: (H, W) px of the picture.
         small: (h, w) px of the reduced copy.
-        pose: of that.
+        pose: alignment of the reduced copy.
         reference: (h, w) px of the reference.
     """
 
@@ -77,13 +79,13 @@ class Placed:
         return np.array([self.small[1] / self.size[1], self.small[0] / self.size[0]])
 
     def to_picture(self, points: np.ndarray) -> np.ndarray:
-        """Points (N, 2), x and y in px of the reference, to px of the picture."""
+        """Convert points (N, 2), x and y, from px of the reference to px of the picture."""
         enlarged = [self.size[1] / self.small[1], self.size[0] / self.small[0]]
         return self.pose.points(points, self.reference, self.small) * enlarged
 
 
 def resized(picture: np.ndarray, scale: float) -> np.ndarray:
-    """A grey picture reduced by a factor <= 1, each new pixel the mean of what it covers; float32."""
+    """A grey picture (H, W) scaled by min(1, scale), each new pixel the mean of those it covers; float32."""
     if scale >= 1.0:
         return np.ascontiguousarray(picture, dtype=np.float32)
     size = tuple(max(1, round(n * scale)) for n in picture.shape[::-1])
@@ -93,15 +95,16 @@ def resized(picture: np.ndarray, scale: float) -> np.ndarray:
 
 
 def register(image: np.ndarray, reference: np.ndarray, rotation_deg: float = 3.0, scaling: float = 0.03) -> Pose:
-    """How a grey picture lies against a reference.
+    """Find the alignment of a grey picture with a reference.
 
     Args:
         image, reference: (H, W) floats; sizes may differ.
-        rotation_deg: angles searched, +- degrees; 0: none.
-        scaling: how far from 1 the scale may be; 0: it is 1. It is fitted, not searched: up to some 5 %.
+        rotation_deg: largest angle searched, degrees either way; 0: no rotation.
+        scaling: largest deviation of the scale from 1; 0: the scale is 1. It is fitted without a search, which works
+            up to about 0.05.
 
     Returns:
-        The pose; a picture without any structure gives Pose().
+        The pose; Pose() for a picture without structure.
     """
     scale = min(1.0, COARSE / max(*image.shape, *reference.shape))
     pose = _coarse(resized(image, scale), resized(reference, scale), rotation_deg)
@@ -117,13 +120,13 @@ def register(image: np.ndarray, reference: np.ndarray, rotation_deg: float = 3.0
 
 
 def warp(image: np.ndarray, pose: Pose, shape: tuple[int, int], fill: np.ndarray | None = None) -> np.ndarray:
-    """The grey picture as the reference sees it, by cubic interpolation (Keys 1981), within [0, 1].
+    """Resample a grey picture onto the reference's pixels, by cubic interpolation (Keys 1981), clipped to [0, 1].
 
     Args:
         image: (H, W) floats.
-        pose: of `register`.
-        shape: of the reference, (h, w).
-        fill: (h, w), what to put where the picture does not reach; without it, the nearest pixel of the picture.
+        pose: from `register`.
+        shape: (h, w) of the reference.
+        fill: (h, w) values for pixels outside the picture; None: its nearest pixel.
     """
     angle = math.radians(pose.angle_deg)
     c, s = pose.scale * math.cos(angle), pose.scale * math.sin(angle)
@@ -141,7 +144,7 @@ def _edges(picture: np.ndarray) -> np.ndarray:
 
 
 def _coarse(image: np.ndarray, reference: np.ndarray, rotation_deg: float) -> Pose:
-    """The best of all whole-pixel shifts at angles so close that the corners move by a pixel from the nearest."""
+    """The best whole-pixel shift over angles in steps that move the corners by about two pixels."""
     shape = tuple(2 * max(pair) for pair in zip(image.shape, reference.shape, strict=True))
     spectrum = np.fft.rfft2(_edges(reference), shape)
     step = math.degrees(4.0 / math.hypot(*reference.shape))
@@ -159,7 +162,7 @@ def _coarse(image: np.ndarray, reference: np.ndarray, rotation_deg: float) -> Po
         if match.flat[peak] > best:
             best = float(match.flat[peak])
             y, x = (p - n if p > n // 2 else p for p, n in zip(divmod(peak, shape[1]), shape, strict=True))
-            # From shifts of corners to shifts of middles, then from the turned picture to the given one.
+            # Convert the shift of corners to a shift of middles, then from the rotated picture to the given one.
             x += (reference.shape[1] - image.shape[1]) / 2
             y += (reference.shape[0] - image.shape[0]) / 2
             c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
@@ -172,7 +175,7 @@ def _refined(image: np.ndarray, reference: np.ndarray, pose: Pose, rotation_deg:
     # angle, ln scale, dx, dy, gain, offset
     at = np.array([math.radians(pose.angle_deg), math.log(pose.scale), pose.dx, pose.dy, 1.0, 0.0])
     spread = 0.2
-    # Six unknowns need no more than some ten thousand pixels.
+    # About ten thousand pixels are enough for six unknowns.
     skip = max(1, round(math.sqrt(reference.size / 10_000)))
     normal, right = np.empty((6, 6)), np.empty(6)
     allowed = [rotation_deg > 0, scaling > 0, True, True, True, True]
@@ -180,9 +183,9 @@ def _refined(image: np.ndarray, reference: np.ndarray, pose: Pose, rotation_deg:
         spread = _normal_equations(image, reference, gx, gy, at, spread, skip, normal, right)
         if spread == 0.0:
             break
-        # A light change must not read as a shift at the first step: gain and offset alone come first.
+        # The first step fits gain and offset only, so that a change of light is not mistaken for a shift.
         free = [4, 5] if step == 0 else [k for k in range(6) if allowed[k]]
-        # A little of the diagonal keeps what has no structure (a blank picture) where it is.
+        # A small multiple of the diagonal keeps the pose of a picture without structure unchanged.
         part = normal[np.ix_(free, free)] + np.diag(1e-6 * np.diag(normal)[free] + 1e-9)
         moved = np.zeros(6)
         moved[free] = np.linalg.solve(part, right[free])
@@ -209,7 +212,11 @@ def _normal_equations(
     normal: np.ndarray,
     right: np.ndarray,
 ) -> float:
-    """Gauss-Newton's equations for `at` = angle, ln scale, dx, dy, gain, offset; returns twice the mean misfit."""
+    """Write the Gauss-Newton equations for `at` = angle, ln scale, dx, dy, gain, offset.
+
+    Returns:
+        Twice the mean absolute misfit; 0 if the pictures overlap too little.
+    """
     height, width = reference.shape
     rows, columns = image.shape
     angle, log_scale, dx, dy, gain, offset = at
@@ -236,7 +243,7 @@ def _normal_equations(
             weight = 1.0 / (1.0 + (rest / spread) ** 2)
             misfit += abs(rest)
             count += 1
-            # The picture's gradient is the reference's, turned along; its scale is too near 1 to matter here.
+            # The picture's gradient is the reference's, rotated; the scale is too near 1 to matter here.
             ix = c * gx[v, u] - s * gy[v, u]
             iy = s * gx[v, u] + c * gy[v, u]
             row[0] = iy * ru - ix * rv
@@ -257,7 +264,7 @@ def _normal_equations(
 
 @compiled()
 def _cubic(t: float, weights: np.ndarray) -> None:
-    """Weights of the four pixels around a point that lies t after the second."""
+    """Write the cubic weights of four neighbouring pixels for a point t px (0 to 1) after the second."""
     weights[0] = ((-0.5 * t + 1.0) * t - 0.5) * t
     weights[1] = (1.5 * t - 2.5) * t * t + 1.0
     weights[2] = ((-1.5 * t + 2.0) * t + 0.5) * t

@@ -1,12 +1,12 @@
-"""SOART3: how a signal differs from its reference, in three numbers, for vectors and for every window of a picture.
+"""SOART3: three numbers that describe how a signal differs from its reference; for vectors and windows of pictures.
 
     beta      = (x.y + 1e-4) / (x.x + 1e-4)          x the reference, y the signal
     log_beta  = ln beta                               amount: brighter or darker
-    log_yita  = ln(sum |y - beta x| + 1)              shape: how much is left after the amount is taken out
-    log_gamma = ln(max |y - beta x| + 1) - log_yita   concentration: near 0 when one element carries it all
+    log_yita  = ln(sum |y - beta x| + 1)              shape: the residual without the difference in amount
+    log_gamma = ln(max |y - beta x| + 1) - log_yita   concentration: near 0 if one element has the whole residual
 
-The method is that of QEUR23_VTFDEV12. The +1 makes the numbers depend on the grey scale, so pictures are always
-floats in [0, 1] here; anything else is refused rather than rescaled.
+The method is that of QEUR23_VTFDEV12. The +1 makes the numbers depend on the grey scale, so pictures must be floats
+in [0, 1]; others are refused, not rescaled.
 
     from generator.soart import soart3_map
     maps = soart3_map(grey, None, window=16)                          # (3, gh, gw) float32
@@ -42,8 +42,8 @@ def soart3(y: np.ndarray, x: np.ndarray) -> tuple[float, float, float]:
         (log_beta, log_yita, log_gamma).
 
     Raises:
-        ValueError: another shape, empty, NaN or infinite, or beta <= 0. The last cannot happen for non-negative
-            vectors; a signal that points away from its reference has no amount whose logarithm could be taken.
+        ValueError: shapes that differ, an empty vector, NaN, infinity, or beta <= 0, which has no logarithm; it
+            cannot happen for non-negative vectors.
     """
     y = np.asarray(y, dtype=np.float64)
     x = np.asarray(x, dtype=np.float64)
@@ -70,20 +70,19 @@ def soart3_map(
     """SOART3 of every window of a picture against a reference.
 
     Args:
-        image: (H, W) grey or (H, W, C) colour, floats in [0, 1]; taken in single precision.
-        reference: golden picture of the image's shape, each window compared with the same place; or one patch
-            (window, window) or (window, window, C); or None for the mean over all windows of the image itself.
-            Floats in [0, 1].
+        image: (H, W) grey or (H, W, C) colour, floats in [0, 1]; converted to single precision.
+        reference: a golden picture of the image's shape, whose windows are compared place by place; or one patch
+            (window, window[, C]) for all windows; or None: the mean of the image's own windows. Floats in [0, 1].
         window: side of the square windows in px, 1 to min(H, W).
         stride: step of the grid of windows in px, >= 1.
         similarity: "pixels" compares the windows' pixels, "gram" their row-Gram matrices S = A A^T.
 
     Returns:
         (3, gh, gw) float32, the maps log_beta, log_yita, log_gamma; gh = (H - window) // stride + 1, gw likewise.
-        For colour (C, 3, gh, gw), each channel by itself. The same bits on any number of threads.
+        For colour (C, 3, gh, gw), each channel separately. The same bits on any number of threads.
 
     Raises:
-        ValueError: another dtype, shape or range, NaN, or a picture smaller than the window.
+        ValueError: a wrong dtype, shape or range, NaN, or a picture smaller than the window.
     """
     image = _checked_picture("image", image)
     height, width = image.shape[:2]
@@ -137,7 +136,7 @@ def _grey_maps(
 
 
 def mean_window(image: np.ndarray, window: int, stride: int = 1) -> np.ndarray:
-    """Mean over all windows of a picture: the self reference.
+    """The mean of all windows of a picture, used as self reference.
 
     Args:
         image: (H, W) floats.
@@ -149,17 +148,17 @@ def mean_window(image: np.ndarray, window: int, stride: int = 1) -> np.ndarray:
     height, width = image.shape
     gh = (height - window) // stride + 1
     gw = (width - window) // stride + 1
-    # Separable: first over the windows beside each other, then over those below each other.
+    # The mean is separable: first along rows of windows, then along columns.
     beside = _sums_over_windows(image, gw, window, stride)
     mean: np.ndarray = _sums_over_windows(beside, gh, window, stride) / (gh * gw)
     return mean
 
 
 def _sums_over_windows(values: np.ndarray, count: int, window: int, stride: int) -> np.ndarray:
-    """(window, n): element c of all `count` windows along the second axis of (n, m), summed."""
+    """For each offset c in a window: the sum of element c over `count` windows along axis 1, (n, m) to (window, n)."""
     span = (count - 1) * stride + 1
     sums = [values[:, c : c + span : stride].sum(axis=1) for c in range(min(stride, window))]
-    # A step further the first window's element falls out, and another one comes in.
+    # One stride further, the first window's element leaves the sum, and a new one enters.
     for c in range(stride, window):
         sums.append(sums[-stride] - values[:, c - stride] + values[:, c - stride + count * stride])
     return np.stack(sums)
@@ -169,22 +168,22 @@ def encode_nsoart(maps: np.ndarray, params: Mapping[str, Any]) -> np.ndarray:
     """NSOART: SOART3 maps standardised by a unit space and coded to 8 bits, as a picture of the image's size.
 
     z = (map - mean) / sd for each map, and byte = floor(127.5 (1 + z / (|z| + 2)) + 0.5): strictly monotone in z,
-    128 at the unit space's mean, half of the range left for what lies beyond 2 s.d. It uses only + - * /, so it
-    gives the same bytes on every machine.
+    128 at the unit space's mean, half of the range for values beyond 2 s.d. It uses only + - * /, so the bytes are
+    the same on every machine.
 
-    Pixel (y, x) shows the window that starts nearest to (y - window // 2, x - window // 2), that is the window
-    centred on it; at the border, where no window is centred, the outermost one is repeated.
+    Pixel (y, x) shows the window centred on it, which starts nearest to (y - window // 2, x - window // 2); at the
+    border, where no window is centred, the outermost one is repeated.
 
     Args:
         maps: (3, gh, gw) from `soart3_map`.
-        params: `mean` and `sd` (three numbers each), `window` and `stride` in px, and `size` = (H, W) in px, which
-            may be left out when the grid covers the picture exactly (as it does at stride 1).
+        params: `mean` and `sd` (three numbers each), `window` and `stride` in px, and `size` = (H, W) in px, optional
+            if the grid covers the picture exactly (as at stride 1).
 
     Returns:
         (H, W, 3) uint8, channels log_beta, log_yita, log_gamma.
 
     Raises:
-        ValueError: maps, statistics or size that do not fit each other.
+        ValueError: maps, statistics and size that do not match.
     """
     maps = np.asarray(maps)
     if maps.ndim != 3 or maps.shape[0] != 3 or min(maps.shape) < 1:
@@ -206,13 +205,13 @@ def encode_nsoart(maps: np.ndarray, params: Mapping[str, Any]) -> np.ndarray:
 
 
 def _nearest_window(pixels: int, windows: int, window: int, stride: int) -> np.ndarray:
-    """Index of the window that each pixel along one axis shows."""
+    """Index of the window that each pixel shows, along one axis: (pixels,)."""
     start = np.arange(pixels) - window // 2
     return np.clip((start + stride // 2) // stride, 0, windows - 1)
 
 
 def _checked_picture(name: str, picture: np.ndarray) -> np.ndarray:
-    """The picture as float32, or a ValueError that says what is wrong with it."""
+    """The picture as float32; ValueError if it is not a picture of floats in [0, 1]."""
     picture = np.asarray(picture)
     if picture.ndim not in (2, 3) or picture.size == 0:
         raise ValueError(f"{name} must be a picture of shape (H, W) or (H, W, C), got shape {picture.shape}")
@@ -220,7 +219,7 @@ def _checked_picture(name: str, picture: np.ndarray) -> np.ndarray:
         raise ValueError(f"{name} must be floats in [0, 1], got {picture.dtype}")
     low, high = float(picture.min()), float(picture.max())
     if not (low >= 0.0 and high <= 1.0):  # written so that NaN fails too
-        raise ValueError(f"{name} must lie in [0, 1] without NaN, got {low:.6g} to {high:.6g}")
+        raise ValueError(f"{name} must be in [0, 1] without NaN, got {low:.6g} to {high:.6g}")
     return picture.astype(np.float32, copy=False)
 
 
@@ -231,7 +230,10 @@ def _checked_count(name: str, value: int) -> int:
 
 
 def _phases(picture: np.ndarray, stride: int) -> np.ndarray:
-    """(stride, H, ceil(W / stride)): every stride-th column apart, so that neighbouring windows are neighbours."""
+    """Split the columns of (H, W) by their number modulo stride: (stride, H, ceil(W / stride)).
+
+    The pixels of neighbouring windows become neighbours in memory.
+    """
     if stride == 1:
         return picture[None]
     height, width = picture.shape

@@ -1,4 +1,4 @@
-"""What the page says of each question: which measures, as which table and figure. One module for each question."""
+"""The page's sections, one module for each question: its measures, table and figure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""6: where the attention lies, over the stages of a training."""
+"""Question 6: where the attention lies, over the stages of a training."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ LOOKED_AT = "test_housings"
 
 
 def stage_means(documents: list[dict[str, Any]]) -> dict[int, dict[str, float]]:
-    """By stage's epoch the scores of gradient rollout, mean over the seeds; nan where no picture has one."""
+    """Scores of gradient rollout by the stage's epoch, mean over seeds; nan if no picture has a score."""
     return {stage: _means(scores) for stage, scores in _rollouts(documents).items()}
 
 
 def _rollouts(documents: list[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:
-    """By stage's epoch the scores of gradient rollout, by seed."""
+    """Scores of gradient rollout of each seed, by the stage's epoch."""
     seeds = [document["result"]["attention"][LOOKED_AT]["weights"] for document in documents]
     return {
         int(stage): [next(one for way, one in seed[stage].items() if "gradient" in way) for seed in seeds]
@@ -39,13 +39,13 @@ def _rollouts(documents: list[dict[str, Any]]) -> dict[int, list[dict[str, Any]]
 
 
 def _means(scores: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Mean of each score over those that have one; nan where none has."""
+    """Mean of each score over the seeds that have it; nan if none has."""
     values = {key: [one[key] for one in scores if one[key] is not None] for key in ATTENTION}
     return {key: float(np.mean(v)) if v else float("nan") for key, v in values.items()}
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """6: hits, entropy and the share on the housing over the stages."""
+    """The section of question 6: hits, entropy and share on the housing over the stages."""
     base = _baselines(found)
     figure, panels = figures.panels(3)
     first, whole = _first_epochs(found)
@@ -88,7 +88,7 @@ def section(found: Found, picture: Path) -> list[str]:
 
 
 def _baselines(found: Found) -> dict[str, dict[str, float]]:
-    """The scores of a flat map and of random weights' gradient rollout, mean over all trainings."""
+    """Scores of a uniform map and of gradient rollout with random weights, mean over all trainings."""
     all_seeds = [
         document["result"]["attention"][LOOKED_AT]["baselines"]
         for documents in found.variants.values()
@@ -102,14 +102,14 @@ def _baselines(found: Found) -> dict[str, dict[str, float]]:
 
 
 def _first_epochs(found: Found) -> tuple[int, float]:
-    """The first epoch that is looked at, and the first of the training that shows whole pictures."""
+    """The first epoch with attention scores, and the first epoch of training on whole pictures."""
     documents = [d for some in found.variants.values() for d in some]
     whole = (r["epoch"] for d in documents for r in d["result"]["curve"] if r["stage"] == "pictures")
     return min(_rollouts(documents)), min(whole, default=0.0)
 
 
 def _hits(documents: list[dict[str, Any]], epoch: int) -> Value | str:
-    """The share of defective pictures whose peak lies on the defect, with Wilson's interval."""
+    """Share of defective pictures whose attention peak lies on the defect, with Wilson's interval."""
     shares = []
     for one in _rollouts(documents)[epoch]:
         if one["hit"] is not None:

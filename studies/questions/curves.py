@@ -1,4 +1,4 @@
-"""Curves over a training's epochs, from the results of its seeds."""
+"""Curves over the epochs of a variant's trainings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from studies.findings import Found
 
 
 def curves(found: Found, x: Callable[[dict[str, Any]], float], y: str) -> dict[str, list[list[tuple[float, float]]]]:
-    """By variant each seed's curve, without the epochs that have no value; `x` reads a line with its progress."""
+    """The curve of each seed by variant, without epochs that have no value; `x` computes the position of an epoch."""
     found_curves: dict[str, list[list[tuple[float, float]]]] = {}
     for variant, documents in found.variants.items():
         quiet = quiet_seconds([document["result"]["curve"] for document in documents])
@@ -29,7 +29,7 @@ def curves(found: Found, x: Callable[[dict[str, Any]], float], y: str) -> dict[s
 
 
 def quiet_seconds(curves: list[list[dict[str, Any]]]) -> dict[str, float]:
-    """By stage the seconds of its fastest epoch in any curve: a busy machine must not look like a slow method."""
+    """Seconds of the fastest epoch of each stage over all curves, so that a busy machine does not count as slowness."""
     seconds: dict[str, list[float]] = {}
     for rows in curves:
         before = 0.0

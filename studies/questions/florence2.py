@@ -1,4 +1,4 @@
-"""7: Florence-2 from random weights, and tuned to another housing."""
+"""Question 7: Florence-2 from random weights, and tuned to another housing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from studies.tables import mean, seeds_of, table
 
 
 def precision(split: str, *group: str) -> Callable[[Mapping[str, Any]], Share]:
-    """Reads mAP50 of a split, or of a group in it."""
+    """A function that reads the mAP50 of a split, or of a group in it, from a result."""
 
     def share(result: Mapping[str, Any]) -> Share:
         part = result["splits"].get(split, {})
@@ -30,7 +30,7 @@ def precision(split: str, *group: str) -> Callable[[Mapping[str, Any]], Share]:
     return share
 
 
-# The splits of a tuned model, and those of the one that it began with, which hold the same pictures.
+# Splits of a tuned model, and those of the model it started from, which contain the same pictures.
 TUNED_ON = {"new housing": ("test", "test_new"), "known pictures": ("test_known", "test")}
 
 
@@ -41,7 +41,7 @@ GROUPS = {
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """7: mAP50 by epochs and pictures; what tuning brings on the new housing and leaves of what was known."""
+    """The section of question 7: mAP50 by epochs and pictures; change by tuning on the new and on known housings."""
     scratch, tuned = (
         replace(found, variants={v: d for v, d in found.variants.items() if v.startswith("tuned") == told})
         for told in (False, True)
@@ -84,7 +84,7 @@ def _from_random_weights(scratch: Found) -> list[str]:
 
 
 def gained(found: Found, variant: str) -> dict[str, list[float]]:
-    """By test what each seed's tuning changed of the mAP50 of the very model that it began with."""
+    """Change of mAP50 by tuning for each seed, against the model that it started from, by test."""
     before = {document["key"]: document["result"] for document in found.variants.get("RGB", [])}
     changes: dict[str, list[float]] = {}
     for title, (after, begin) in TUNED_ON.items():
@@ -132,7 +132,7 @@ def _false_boxes(documents: list[dict[str, Any]]) -> str:
 
 
 def _changes(documents: list[dict[str, Any]]) -> tuple[str, str, str]:
-    """Shares of the parameters that trained and that changed, and how like the answers on other pictures are."""
+    """Shares of trained and of changed parameters, and similarity of the answers on other pictures, as text."""
     results = [document["result"] for document in documents]
     shares = [
         float(np.mean([r[key] / r["parameters"] for r in results]))

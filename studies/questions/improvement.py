@@ -1,4 +1,4 @@
-"""3: what copies of a small data set bring."""
+"""Question 3: the benefit of copies of a small dataset."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from studies.tables import beyond, mean, table
 
 
 def learned(result: Mapping[str, Any]) -> Share:
-    """Reads the balanced accuracy on the training's own pictures, as rendered."""
+    """Balanced accuracy on the original training pictures, from a result."""
     return result["originals"]["balanced_accuracy"]  # type: ignore[no-any-return]
 
 
 def gaps(found: Found) -> dict[str, list[float]]:
-    """By variant each seed's balanced accuracy on its own training pictures minus that on the test."""
+    """Balanced accuracy on the original training pictures minus that on the test, by variant for each seed."""
     test = accuracy("test")
     found_gaps = {}
     for variant, documents in found.variants.items():
@@ -31,7 +31,7 @@ def gaps(found: Found) -> dict[str, list[float]]:
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """3: accuracy on the test and on the pictures of the training itself."""
+    """The section of question 3: accuracy on the test and on the training pictures."""
     test, own, overfit = found.values(accuracy("test")), found.values(learned), gaps(found)
     figure, (left, right) = figures.panels(2)
     figures.named(left, test, "Test: balanced accuracy", GUESSING)

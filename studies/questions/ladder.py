@@ -1,4 +1,4 @@
-"""1: what each step of the ladder of data brings on each test."""
+"""Question 1: the benefit of each step of the ladder of designs on each test."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TESTS = {
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """1: balanced accuracy of each step on each test."""
+    """The section of question 1: balanced accuracy of each step on each test."""
     columns = {title: found.values(accuracy(split)) for split, title in TESTS.items()}
     figure, (axes,) = figures.panels(1)
     series = {v: {t: c[v] for t, c in columns.items() if v in c} for v in found.variants}

@@ -1,4 +1,4 @@
-"""Reads shares with their intervals, and answers, from the result of a run."""
+"""Functions that read shares with their intervals, and answers, from the result of a run."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ GUESSING = 1 / 3
 
 
 def accuracy(split: str) -> Callable[[Mapping[str, Any]], Share]:
-    """Reads a split's balanced accuracy."""
+    """A function that reads a split's balanced accuracy from a result."""
     return lambda result: result["splits"].get(split, {}).get("balanced_accuracy")
 
 
 def answered(split: str) -> Callable[[Mapping[str, Any]], Answers | None]:
-    """Reads the answers to a split's pictures."""
+    """A function that reads the answers to a split's pictures from a result."""
     return lambda result: result["splits"].get(split, {}).get("answers")
 
 
 def collapsed(found: Found) -> list[str]:
-    """A warning where a model of a variant says one class for nearly everything."""
+    """A warning for each variant with a model that predicts one class for nearly all pictures."""
     lines = []
     for variant, documents in found.variants.items():
         count = sum(bool(d["result"].get("collapsed")) for d in documents)
@@ -36,7 +36,7 @@ def collapsed(found: Found) -> list[str]:
 
 
 def ranged(values: Sequence[float], form: str = ".3f") -> str:
-    """Mean of the seeds' values with the least and the largest; a dash for none."""
+    """Mean of the seeds' values with the smallest and the largest, as text; a dash if there are none."""
     if not values:
         return "–"
     return f"{np.mean(values):{form}} ({min(values):{form}}, {max(values):{form}})"

@@ -1,4 +1,4 @@
-"""8: the methods without training against ViTs."""
+"""Question 8: the methods without training compared with ViTs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from studies.findings import Difference, Found, Scores, areas, auroc_difference,
 from studies.plan import METHODS
 from studies.tables import mean, table
 
-PRODUCT = "inspect"  # of the methods without training the one that a command does
+PRODUCT = "inspect"  # the method of `generator inspect`, against which ViTs are compared
 
 
 def _by_defect(found: Found) -> dict[str, list[dict[str, Scores]]]:
-    """By method, or by the ViT's variant, each training's scores by defect; of the same pictures.
+    """The scores by defect of each training, by method or by ViT variant.
 
     Raises:
-        ValueError: They are not of the same pictures.
+        ValueError: The runs were not measured on the same pictures.
     """
     pictures = {d["result"]["scores"]["of"] for documents in found.variants.values() for d in documents}
     if len(pictures) > 1:
@@ -31,7 +31,7 @@ def _by_defect(found: Found) -> dict[str, list[dict[str, Scores]]]:
 
 
 def trained_or_not(found: Found) -> dict[str, dict[str, Difference]]:
-    """By ViT, and by defect, how much better its AUROC is than that of `PRODUCT`; empty where one is not there."""
+    """AUROC of each ViT variant minus that of PRODUCT, by variant and defect; empty if one of them has no run."""
     columns = _by_defect(found)
     alone = columns.get(PRODUCT, [])
     changes: dict[str, dict[str, Difference]] = {}
@@ -44,7 +44,7 @@ def trained_or_not(found: Found) -> dict[str, dict[str, Difference]]:
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """8: AUROC of each defect by the methods without training and by ViTs."""
+    """The section of question 8: AUROC of each defect by the methods without training and by ViTs."""
     columns = {name: areas(by_seed) for name, by_seed in _by_defect(found).items()}
     groups = list(dict.fromkeys(cell for values in columns.values() for cell in values))
     shown = {n: v for n, v in columns.items() if n in ("difference", PRODUCT) or n.startswith("ViT")}

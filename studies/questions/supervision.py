@@ -1,4 +1,4 @@
-"""2: image labels or patches, RGB or NSOART."""
+"""Question 2: image labels or patches, RGB or NSOART."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from studies.tables import table
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """2: curves by epochs and by minutes, the test, and when a level is reached."""
+    """The section of question 2: curves by epochs and by minutes, the test, and the time to reach a given accuracy."""
     figure, (left, right) = figures.panels(2)
     name = "val_balanced_accuracy"
     epochs = curves(found, lambda row: row["epoch"], name)

@@ -1,4 +1,4 @@
-"""4: one view of a part against several."""
+"""Question 4: one view of a part compared with several."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from studies.plan import CENTRE, FIVE, TOGETHER, TOGETHER_OWN
 from studies.questions.shares import Share, collapsed
 from studies.tables import command, mean, seeds, seeds_of, table
 
-# By an SVM on metrics with three cameras, in the author's earlier work.
+# Accuracy of an SVM on metrics with three cameras, in the source author's earlier work.
 EARLIER = (0.926, 0.943)
 
 
@@ -33,7 +33,7 @@ PART_MEASURES: dict[str, Callable[[Mapping[str, Any]], Share]] = {
 
 
 def parts_judged(found: Found, read: Callable[[Mapping[str, Any]], Share]) -> dict[str, dict[str, Value]]:
-    """A measure of whole parts by variant and by the views that judge; trained on all together, one has no other."""
+    """A measure of whole parts, by variant and by the views that judge; one trained on all views has one entry."""
     values = {
         variant: {
             name: value
@@ -50,7 +50,7 @@ def _short(variant: str) -> str:
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """4: whole parts by one, three and five views."""
+    """The section of question 4: whole parts judged by one, three and five views."""
     series = {title: parts_judged(found, read) for title, read in PART_MEASURES.items()}
     figure, panels = figures.panels(len(series))
     panels[0].axhspan(*EARLIER, color="grey", alpha=0.3, label="earlier work")
@@ -107,7 +107,7 @@ def _rows(found: Found, series: Mapping[str, Mapping[str, Mapping[str, Value]]])
 
 
 def views_change(found: Found, one: tuple[str, str], other: tuple[str, str]) -> Difference | None:
-    """The change from one side to another, each a variant and the views that judge its parts."""
+    """Balanced accuracy over parts of `other` minus `one`, each a variant and the views that judge its parts."""
     before, after = (
         [d["result"]["views"][views]["answers"] for d in found.variants.get(variant, [])]
         for variant, views in (one, other)

@@ -1,4 +1,4 @@
-"""What docs/reference/records.md says of memory holds over thousands of frames."""
+"""The renderer's memory stays as docs/reference/records.md says over thousands of frames."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What `benchmarks.bench_vit` compares does the same work; how fast it is, no test asks."""
+"""The loops that `benchmarks.bench_vit` compares do the same work; their speed is not tested."""
 
 import json
 
@@ -15,7 +15,7 @@ from benchmarks.steps_in_turn import Setting
 
 @pytest.fixture(autouse=True)
 def as_before():
-    """The benchmark sets what holds for the whole process."""
+    """Restore the settings of the process that the benchmark changes."""
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     yield
     torch.set_num_threads(threads)
@@ -45,7 +45,7 @@ def test_every_contender_is_measured_against_another(capsys):
     for kind, keys in ratios.items():
         for key in keys:
             assert found[kind][key]["wall"]["median"] > 0
-            assert found[kind][key]["wall"]["interval"] is None  # so few steps have none
+            assert found[kind][key]["wall"]["interval"] is None  # too few steps for an interval
         assert found[kind]["bare + step"]["wall_ms"] >= found[kind]["bare"]["wall_ms"] > 0
 
 

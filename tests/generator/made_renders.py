@@ -1,4 +1,4 @@
-"""A folder as the renderer leaves it, drawn with numpy: real manifests, PNG files and records, no Blender."""
+"""Make a render folder with NumPy instead of Blender: valid manifests, PNG files and records."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def write_renders(folder: Path, rows: Iterable[dict[str, Any]], name: str = "des
 
 
 def write_picture(folder: Path, record: dict[str, Any], picture: np.ndarray) -> None:
-    """Write a picture and the record that vouches for it."""
+    """Write a picture, and its record with the picture's SHA-256."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "PNG")
     (folder / "images" / f"{record['run']}.png").write_bytes(buffer.getvalue())
@@ -86,7 +86,7 @@ def write_record(folder: Path, record: dict[str, Any]) -> None:
 
 
 def read_json(folder: Path, run: str) -> dict[str, Any]:
-    """A record as it stands in the folder."""
+    """Read a record of the folder."""
     return json.loads((folder / "records" / f"{run}.json").read_text(encoding="utf-8"))
 
 

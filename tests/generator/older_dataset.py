@@ -1,4 +1,4 @@
-"""A dataset as it was before objects knew their kinds, offsets, tilts and points, and pictures their camera."""
+"""A dataset of an earlier version: without kinds, offsets, tilts and points of objects, and without cameras."""
 
 from __future__ import annotations
 

@@ -151,10 +151,10 @@ FAULTS = {
         "four locations per box of 'BENDNG', got 3 locations",
     ),
     "a box without a label": (BOX, "a label before its locations, got <loc_10>"),
-    "a label without a box": (f"BENDNG{BOX}NUKENG", "boxes behind 'NUKENG', got none"),
+    "a label without a box": (f"BENDNG{BOX}NUKENG", "boxes after the label 'NUKENG', got none"),
     "an unknown label": (f"POSTER{BOX}", "one of the labels BENDNG, NUKENG, got 'POSTER'"),
     "a label that the parser breaks on": (f"BENDNG<a{BOX}", "a location such as <loc_12>, and no other '<'"),
-    "a special token": (f"<s>BENDNG{BOX}</s>", "no special token, which the tokenizer adds itself, got <s>"),
+    "a special token": (f"<s>BENDNG{BOX}</s>", "no special token (the tokenizer adds them), got <s>"),
     "boxes in another order": (f"BENDNG{LATER}{BOX}", "boxes of 'BENDNG' in the order of (y1, x1)"),
     "groups in another order": (
         f"BENDNG{LATER}NUKENG{BOX}",
@@ -167,10 +167,10 @@ FAULTS = {
         "a location such as <loc_12>",
     ),
     "a location that ends too soon": ("BENDNG<loc_10><loc_10><loc_20><loc_2", "a location such as <loc_12>"),
-    "a line break": (f"BENDNG{BOX}\n", "no space or line break round an answer or in it"),
+    "a line break": (f"BENDNG{BOX}\n", "no space around the answer and no line break in it"),
     "spaces round a label": (
         f"BENDNG{BOX} NUKENG {LATER}",
-        "a label without spaces round it, got ' NUKENG '",
+        "a label without spaces around it, got ' NUKENG '",
     ),
 }
 

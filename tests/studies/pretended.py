@@ -1,4 +1,4 @@
-"""Commands of the study that only pretend, and what they say of a run."""
+"""A replacement for the study's commands that writes small made-up outputs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,7 +69,7 @@ def result_of(*_: Any) -> dict[str, Any]:
 
 
 class Pretended:
-    """Commands that write what a trainer leaves behind; `fails` and `killed` name options that end badly, once each."""
+    """Commands that write a trainer's output files; a command with an option in `fails` or `killed` fails once."""
 
     def __init__(self) -> None:
         self.said: list[list[str]] = []
@@ -112,5 +112,5 @@ def quiet(text: str) -> None:
 
 
 def results_of(tmp_path: Path) -> Path:
-    """Where `at` leaves the results of finished runs."""
+    """The folder in which `at` stores the results of finished runs."""
     return tmp_path / "work" / "results"

@@ -1,4 +1,4 @@
-"""`python -m studies`: what is chosen, listed and refused."""
+"""`python -m studies`: choice of runs, listing, and refused options."""
 
 import pytest
 

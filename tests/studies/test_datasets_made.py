@@ -14,7 +14,7 @@ from studies.run import Design, Take
 
 
 def test_the_designs_are_accepted_and_have_what_is_taken_from_them(runs, tmp_path):
-    """Every split of every dataset finds rows, and none stands in two splits."""
+    """Every split of every dataset has rows, and no row is in two splits."""
     workshop = datasets_made.Workshop(tmp_path, design_only)
     designs = {design for run in runs for design in run.data.designs}
     rows_of = {design: datasets_made.read_rows_of(workshop.manifests(design)) for design in designs}
@@ -57,7 +57,7 @@ def test_folds_share_no_row():
 
 
 def test_only_training_rows_get_copies(tmp_path):
-    """`augment plan` proposes training rows alone; the study's plan asks for more copies of these, and of no other."""
+    """`augment plan` proposes copies of training rows only; the study's plan adds operations to these rows only."""
     plain = tmp_path / ".plain.half"
     plain.mkdir()
     planned: list[dict[str, str]] = []
@@ -75,6 +75,6 @@ def test_only_training_rows_get_copies(tmp_path):
     assert asked == {"a": {"yes"}, "b": {"no"}}
 
 
-def test_a_take_without_rows_is_told():
+def test_a_take_without_rows_is_an_error():
     with pytest.raises(datasets_made.PlanError, match="expected rows of split test, got none"):
         taken(made_rows(4), Take(Design("d", ()), "test"))

@@ -1,4 +1,4 @@
-"""The study's runs, with commands that only pretend: resuming, failures, locks."""
+"""Doing the study's runs, with pretended commands: resuming, failures, locks."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def test_a_finished_run_is_never_repeated(runs, tmp_path, commands):
     said = len(commands.said)
     again = execute(at(tmp_path, commands), two)
     assert not again.done and len(commands.said) == said
-    # Nor where its result is in the table alone.
+    # Nor is a run repeated whose result is only in the table.
     assert at(tmp_path, commands).results.fold() == sorted(run.key for run in two)
     shutil.rmtree(tmp_path / "work")
     again = execute(at(tmp_path, commands), two)
@@ -114,11 +114,11 @@ def test_it_says_what_it_waits_for(runs, tmp_path, commands):
     here.workshop.report = report
     held.enter_context(locked(here.folder(run.init).with_suffix(".lock")))
     assert execute(here, [run]).done == [run]
-    assert said[1:] == [f"  waiting: {run.init.name} is being made by another process"]
+    assert said[1:] == [f"  waiting for another process, which is making {run.init.name}"]
 
 
 def test_a_run_that_another_process_is_at_is_left_to_it(runs, tmp_path, commands):
-    """Also where the other one was killed and its training goes on alone: the training holds the lock."""
+    """Also if the other process was killed and its training still runs: the training holds the lock."""
     one, other = some_runs(runs, 3, 2)
     here = at(tmp_path, commands)
     lock = here.folder(one).with_suffix(".lock")
@@ -137,7 +137,7 @@ def test_a_run_that_another_process_is_at_is_left_to_it(runs, tmp_path, commands
         holder.kill()
         outcome = execute(here, [one, other])
     assert outcome.left == [one] and outcome.done == [other] and not outcome.failed
-    for _ in range(100):  # the training ends as its input has ended
+    for _ in range(100):  # the training ends, as its input was closed
         outcome = execute(here, [one, other])
         if outcome.done:
             break
@@ -170,7 +170,7 @@ def test_no_run_is_begun_after_the_time(runs, tmp_path, commands):
     assert outcome.left == two and not commands.said
 
 
-def test_a_command_that_fails_says_what_it_said(tmp_path):
+def test_a_failed_command_raises_its_last_error_line(tmp_path):
     with pytest.raises(CommandFailed, match=r"exit code 2 of -m generator design no-such\.toml"):
         execution.python(["-m", "generator", "design", "no-such.toml", "-o", "x"], tmp_path / "log.txt")
     assert "no-such.toml" in (tmp_path / "log.txt").read_text()

@@ -1,4 +1,4 @@
-"""Means, envelopes and differences over the seeds."""
+"""Means, envelopes and differences over seeds."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def test_means_and_envelopes():
 
 
 def answers_of(truth: np.ndarray, share_right: float, seed: int, names: str = "1") -> dict[str, Any]:
-    """A run's answers of which some share is right, drawn."""
+    """Random answers of a run, of which a given share is right."""
     right = np.random.default_rng(seed).random(len(truth)) < share_right
     said = np.where(right, truth, (truth + 1) % 3)
     return {"of": names, "classes": CLASSES} | {
@@ -32,7 +32,7 @@ def answers_of(truth: np.ndarray, share_right: float, seed: int, names: str = "1
 def test_a_difference_is_that_of_the_balanced_accuracies():
     truth = np.repeat([0, 1, 2], (10, 30, 60))
     wrong = truth.copy()
-    wrong[:5] = 1  # half of the smallest class: a sixth of the balanced accuracy, 5 of 100 pictures
+    wrong[:5] = 1  # 5 of 100 pictures, but half of the smallest class: a sixth of the balanced accuracy
     one, other = (answers_of(truth, 1.0, 0) | {"said": "".join(map(str, s))} for s in (wrong, truth))
     found = difference([one], [other])
     assert found.mean == pytest.approx(1 / 6) and found.low > 0 and found.seeds == 1
@@ -44,7 +44,7 @@ def test_a_difference_is_that_of_the_balanced_accuracies():
 
 
 def test_intervals_of_a_difference_hold_the_truth_as_often_as_they_say():
-    """Two methods that are equally good: some 5 of 100 intervals leave out zero, and a real step is seen."""
+    """For equally good methods about 5 of 100 intervals exclude zero; a real improvement is detected."""
     truth = np.arange(180) % 3
     decided = 0
     for trial in range(60):
@@ -56,7 +56,7 @@ def test_intervals_of_a_difference_hold_the_truth_as_often_as_they_say():
 
 
 def test_three_trainings_of_unlike_luck_are_not_taken_for_two_methods():
-    """Each training has a luck of its own: with three seeds some 5 of 100 intervals of equal methods leave out zero."""
+    """Trainings differ by chance: with three seeds, about 5 of 100 intervals of equal methods exclude zero."""
     truth, rng, decided = np.arange(180) % 3, np.random.default_rng(0), 0
     for trial in range(60):
         shares = np.clip(rng.normal(0.8, 0.03, (2, 3)), 0, 1)
@@ -82,7 +82,7 @@ def test_an_area_is_the_share_of_pairs_in_order_and_its_change_is_seen():
     assert auroc_difference([], blind) is None
 
 
-def test_pictures_of_two_processors_are_told():
+def test_renders_of_two_processors_are_reported():
     def document(data: str) -> dict[str, Any]:
         return {"config": {"data": "recipe"}, "data": {"hash": data}}
 
@@ -91,7 +91,7 @@ def test_pictures_of_two_processors_are_told():
 
 
 def test_the_same_models_are_compared_seed_by_seed():
-    """Three unlike models, each better by the same pictures: sure when paired, and not when each side draws its own."""
+    """Three different models, each better on the same pictures: decided if seeds are paired, undecided if not."""
     truth = np.arange(300) % 3
     before = [answers_of(truth, share, 1) for share in (0.3, 0.6, 0.9)]
     after = [{**one, "said": one["truth"][:30] + one["said"][30:]} for one in before]

@@ -1,4 +1,4 @@
-"""What is kept of a finished run."""
+"""The results that are extracted from a finished run."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def test_scores_are_kept_by_defect():
         "bent 1mm": ([0.1, 0.2], [0.8]),
         "missing": ([0.1, 0.2], [0.333333]),
     }
-    with pytest.raises(ValueError, match="one after the other"):
+    with pytest.raises(ValueError, match="next to each other"):
         measures.scores([judged[0], judged[2], judged[1]], {})
 
 

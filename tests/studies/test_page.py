@@ -1,4 +1,4 @@
-"""The study's page is written from the results alone."""
+"""The study's page is written from the results only."""
 
 import re
 from pathlib import Path
@@ -21,7 +21,7 @@ KEPT = ROOT / "docs" / "explanation" / "results.md"
 
 
 def page_in(folder: Path) -> Path:
-    """Where the page stands in a documentation folder."""
+    """The page's path in a documentation folder."""
     (folder / "explanation").mkdir()
     return folder / "explanation" / "results.md"
 
@@ -34,12 +34,12 @@ def test_a_page_without_results_says_so(tmp_path):
 
 
 def by_hand(text: str) -> list[str]:
-    """What of the page stands outside of the markers."""
+    """The text of the page outside the markers."""
     return re.split(r"(?s)written by --write -->.*?<!-- end of", text)
 
 
 def test_the_page_is_written_from_the_results_alone(runs, tmp_path, commands):
-    """Every question gets a table and a figure, what a person wrote stays, and writing again changes nothing."""
+    """Every question gets a table and a figure; text written by hand stays; writing again changes nothing."""
     execute(at(tmp_path, commands), runs)
     target = page_in(tmp_path)
     before = (KEPT).read_text("utf-8")
@@ -86,7 +86,7 @@ def test_a_page_without_its_markers_is_left_alone(tmp_path):
 
 
 def test_the_kept_page_is_what_the_kept_results_say(tmp_path):
-    """No number was typed by hand: writing the page again gives its words and figures."""
+    """No number is written by hand: writing the page again gives the same text and figures."""
     target = page_in(tmp_path)
     target.write_text(KEPT.read_text("utf-8"), "utf-8")
     page.write(read_table(TABLE), target, tmp_path / "images")
@@ -94,7 +94,7 @@ def test_the_kept_page_is_what_the_kept_results_say(tmp_path):
     figures = {path.name: path.read_bytes() for path in (ROOT / "docs" / "images").glob("results_*.png")}
     again = {path.name: path.read_bytes() for path in (tmp_path / "images").iterdir()}
     assert set(figures) == set(again)
-    # Another version draws them a little differently.
+    # Another matplotlib version draws the figures a little differently.
     if f"matplotlib=={matplotlib.__version__}\n" in (ROOT / "constraints.txt").read_text("utf-8"):
         assert [name for name in figures if figures[name] != again[name]] == []
 

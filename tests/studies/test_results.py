@@ -1,4 +1,4 @@
-"""The table of results, and the files that wait to be added to it."""
+"""The table of results, and the files of new results that are added to it."""
 
 import json
 import subprocess
@@ -28,13 +28,13 @@ def document(key: str, **more: Any) -> results.Document:
 
 
 def test_a_table_gives_back_what_it_was_made_of_in_any_order(tmp_path):
-    """Also the order of entries: of methods and stages it is that of the page."""
-    told = document("b", result={"z": [0.1, 1e-17, None, "–"], "a": {"2": 3, "1": True}}, seed=2)
-    some = [told, document("a")]
+    """The order of entries is kept too, as the page lists methods and stages in this order."""
+    first = document("b", result={"z": [0.1, 1e-17, None, "–"], "a": {"2": 3, "1": True}}, seed=2)
+    some = [first, document("a")]
     write_table(tmp_path / "1.parquet", some)
     write_table(tmp_path / "2.parquet", some[::-1])
     found = read_table(tmp_path / "1.parquet")
-    assert json.dumps(found) == json.dumps({"a": some[1], "b": told})
+    assert json.dumps(found) == json.dumps({"a": some[1], "b": first})
     assert (tmp_path / "1.parquet").read_bytes() == (tmp_path / "2.parquet").read_bytes()
     assert read_table(tmp_path / "none.parquet") == {}
 
@@ -47,7 +47,7 @@ def test_new_results_are_added_and_those_of_the_table_stay(tmp_path):
     assert here.holds("a") and here.holds("b") and not other.holds("b")
     here.add(document("a", seed=8))
     assert here.fold() == ["b"] and here.fold() == []
-    # A process that has read the table before still finds the run, and takes nothing out that another one added.
+    # A process that has read the table before still finds the run, and removes no result of another process.
     other.add(document("c"))
     assert other.fold() == ["c"]
     assert {key: one["seed"] for key, one in read_table(table).items()} == {"a": 7, "b": 1, "c": 1}
@@ -55,7 +55,7 @@ def test_new_results_are_added_and_those_of_the_table_stay(tmp_path):
 
 
 def test_processes_that_add_at_once_lose_nothing(tmp_path):
-    """Each adds results of its own to one table, one after the other."""
+    """Several processes each add results to the same table, one result after the other."""
     script = (
         "import json, sys\n"
         "from pathlib import Path\n"
@@ -91,7 +91,7 @@ def test_a_file_that_is_no_table_is_named(tmp_path, capsys):
     assert command_line.main(["--list", "--results", str(table)]) == 2
     assert "expected a Parquet table of results" in capsys.readouterr().err
     pq.write_table(pa.table({"key": ["a"]}), table)
-    with pytest.raises(ResultError, match="row 0: expected the result of a run under its key, a, got the entries key"):
+    with pytest.raises(ResultError, match="row 0: expected the result of run a, got the entries key"):
         read_table(table)
 
 

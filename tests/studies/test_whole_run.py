@@ -1,4 +1,4 @@
-"""A run of the study as `make study` does it: rendered, built, improved, trained, measured; nothing pretends."""
+"""A whole run of the study as `make study` does it, with the real commands: render, build, augment, train, measure."""
 
 import pytest
 

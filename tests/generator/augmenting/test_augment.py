@@ -158,7 +158,7 @@ def test_a_wrong_plan_is_refused_by_line(tmp_path, capsys, text, message):
 
 
 def broken_folder(folder: Path) -> Path:
-    """Good pictures of all sorts, and broken ones."""
+    """A folder with good pictures of several formats and modes, and broken ones."""
     picture(folder / "傷 あり/ピン 1.png", 80, 60)
     picture(folder / "OK/gray16.png", 70, 50)
     deep = np.linspace(0, 65535, 70 * 50).reshape(50, 70).astype(np.uint16)
@@ -293,7 +293,7 @@ def test_a_name_too_long_for_a_copy_stops_no_other(tmp_path, capsys):
     run("plan", tmp_path / "in", "-o", tmp_path / "plan.csv")
     assert run("apply", tmp_path / "plan.csv", "--to", tmp_path / "out") == 2
     told = capsys.readouterr().err
-    assert "bbb.png: expected a shorter name, got one that makes bbb" in told and "1 of 3 pictures" in told
+    assert "bbb.png: expected a shorter name, got one whose copy bbb" in told and "1 of 3 pictures" in told
     made = {f"{name}{copy}.png" for name in "ac" for copy in ("", "_reverse", "_plus90")}
     assert set(files(tmp_path / "out")) == made
 
@@ -370,7 +370,7 @@ def test_the_working_folder_may_be_the_one_to_fill(tmp_path, monkeypatch):
 
 
 def masked_renders(folder: Path, rows):
-    """Drawn renders whose masks are real: each pin's box in whole px is filled with its index."""
+    """A drawn render folder with masks: the box of each pin, in whole px, is filled with its index."""
     write_renders(folder, rows)
     import hashlib
 
@@ -596,7 +596,7 @@ LATER_OF_OBJECTS = ("kinds", "in_answer", "dx_mm", "dy_mm", "tilt_deg", "tip_px"
 
 
 def as_earlier(dataset: Path, to: Path) -> Path:
-    """A dataset as earlier versions built it: without columns that came later."""
+    """A dataset as earlier versions built it, without the columns added since."""
     shutil.copytree(dataset, to)
     (to / "connectors.json").unlink()
     for path in (to / "data").glob("*.parquet"):
@@ -617,7 +617,7 @@ def test_what_a_dataset_of_an_earlier_version_does_not_say_is_not_guessed(built,
     capsys.readouterr()
     assert run("apply", plan, "--to", tmp_path / "out", "--no-trim", "--workers", 1) == 0
     lacking = ["housing_bbox", "synthetic", "objects.kinds", "camera_json", "objects.dx_mm"]
-    (line,) = (line for line in capsys.readouterr().err.splitlines() if "made without" in line)
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if "made by an older version" in line)
     assert line.startswith(f"{old}: ") and all(name in line for name in lacking)
     found = rows_of(tmp_path / "out")
     assert all(r["synthetic"] is True and r["housing_bbox"] is None for r in found.values())
@@ -626,7 +626,7 @@ def test_what_a_dataset_of_an_earlier_version_does_not_say_is_not_guessed(built,
     assert half["label"] == CLASSES.index("NUKENG") and half["kinds"] is None
     assert whole["camera_json"] is None and set(whole["objects"]["dx_mm"]) == {None}
     assert json.loads(half["tolerance_json"]) == {"true_position_mm": 0.8, "retraction_mm": 0.6}
-    # Who is in the answer follows from class, box and visible share.
+    # Whether an object is in the answer follows from its class, box and visible share.
     assert sum(whole["objects"]["in_answer"]) == 2 and whole["bbox_str"].count("<loc_") == 8
     assert found["t000"]["objects"]["kinds"] == [None] * 27
 
@@ -668,7 +668,7 @@ def test_a_plan_of_another_dataset_is_refused(built, tmp_path, capsys):
     plan.write_text("file,height,width,cut,reverse,plus90\nnobody,48,96,no,yes,no\nt000,47,96,no,yes,no\n")
     assert run("apply", plan, "--to", tmp_path / "out", "--folder", built / "plain") == 2
     told = capsys.readouterr().err
-    assert "nobody: expected a row of the dataset" in told and "t000: expected 96 x 47 px" in told
+    assert "nobody: expected the run of a row of the dataset" in told and "t000: expected 96 x 47 px" in told
     assert not (tmp_path / "out").exists()
 
 
@@ -683,8 +683,8 @@ def test_a_copy_is_not_copied_and_none_is_made_twice(augmented, tmp_path, capsys
     }
     head = "file,height,width,cut,reverse,plus90\n"
     for name, message in {
-        "t000_reverse": "t000_reverse: expected no for all of a copy, got plus90: plan its original",
-        "t000": "t000 plus90: expected no row t000_plus90 yet, got one",
+        "t000_reverse": "t000_reverse: expected no operation for a row that is a copy, got plus90: use its original",
+        "t000": "t000 plus90: expected t000_plus90 as a new run, got an existing one",
     }.items():
         line = lines[name]
         (tmp_path / "more.csv").write_text(f"{head}{name},{line['height']},{line['width']},no,no,yes\n")
@@ -697,7 +697,7 @@ def test_without_originals_and_copies_there_is_nothing_to_write(built, tmp_path,
     (tmp_path / "plan.csv").write_text("file,height,width,cut,reverse,plus90\nt000,48,96,no,no,no\n")
     words = ("--to", tmp_path / "out", "--folder", built / "plain", "--only-copies")
     assert run("apply", tmp_path / "plan.csv", *words) == 2
-    assert "expected at least one copy without its original, got none" in capsys.readouterr().err
+    assert "expected at least one copy to write, got none (with --only-copies)" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -1,4 +1,4 @@
-"""The cameras of copies: a pin's place on the drawing and its measures, projected, are its points in the picture."""
+"""The cameras of copies: a pin's nominal position and measures, projected, give its points in the picture."""
 
 from collections import Counter
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What is left of a picture's objects when it is moved: kinds, classes, boxes, measures."""
+"""The objects that remain in a copy: kinds, classes, boxes, measures."""
 
 import numpy as np
 import pytest

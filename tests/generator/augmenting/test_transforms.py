@@ -1,4 +1,4 @@
-"""Moves of pixels, boxes, points and masks: what can be undone is undone, and labels are those of the moved mask."""
+"""Motions of pixels, boxes, points and masks: exact ones can be undone, and labels are those of the moved mask."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ SIDES = st.integers(2, 40)
 
 @st.composite
 def pictures(draw):
-    """Random pixels, a box xyxy inside of the picture, and a place in it."""
+    """Random pixels, a box xyxy inside the picture, and a point in it."""
     width, height = draw(SIDES), draw(SIDES)
     depth = draw(st.sampled_from([(), (3,), (4,)]))
     kind = draw(st.sampled_from([np.uint8, np.uint16]))
@@ -111,7 +111,7 @@ def test_something_stays_of_the_smallest_picture(width, height, seed):
 
 @pytest.mark.parametrize("box", [(-1, 0, 4, 4), (0, 0, 9, 4), (3, 0, 3, 4), (0, 4, 4, 2)])
 def test_a_crop_outside_of_the_picture_is_refused(box):
-    with pytest.raises(ValueError, match="must lie inside of 8 x 6 px"):
+    with pytest.raises(ValueError, match="must lie inside 8 x 6 px"):
         cropped((8, 6), box)
 
 
@@ -145,9 +145,9 @@ def objects_of_mask(mask):
 
 
 def check_warped(mask, moved, found, expected, move):
-    """Its boxes hold the middle of each pixel of the moved mask, and nothing that the whole box's corners do not.
+    """Check that a box holds the middle of each pixel of the moved mask, and lies within the box's moved corners.
 
-    The moved mask loses pixels that fall between two others, and at the border those whose middle is outside.
+    The moved mask lacks pixels that fall between two others, and pixels at the border whose middle is outside.
     """
     for index, thing in found.items():
         rows, columns = np.nonzero(mask == index)

@@ -1,7 +1,7 @@
 """A small Hub on this computer: the routes that pushing and loading datasets or models use, with the unmodified client.
 
-It proves calls, bytes and what is visible when; not authentication, quotas, nor the viewer. Commits are snapshots of
-{path: bytes}; a commit is visible whole or not at all, as on the Hub.
+It tests calls, bytes, and when files become visible; not authentication, quotas or the viewer. Commits are snapshots of
+{path: bytes}; the files of a commit become visible together, as on the Hub.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Hub(ThreadingHTTPServer):
 
     Attributes:
         forbidden: owners that the token may not write to.
-        bad_card: what is wrong with any card.
+        bad_card: message with which every card is refused; None: cards are accepted.
         stall_from: uploads of this number and later hang; `stalled` is set when one does.
         seen: the requests.
     """

@@ -1,4 +1,4 @@
-"""A rendered folder to a dataset: what is written, what is refused, and that nothing is left half-written."""
+"""Building a dataset from a render folder: what is written, what is refused, and that no partial dataset is left."""
 
 from __future__ import annotations
 
@@ -269,7 +269,7 @@ def test_records_that_no_manifest_names_are_reported_and_left_out(
 ) -> None:
     write_record(renders, {**read_json(renders, "t1"), "run": "stray"})
     build(renders, tmp_path / "set", SCENES, Options({}))
-    assert capsys.readouterr().err == "records/stray.json: no manifest names this run, left out\n"
+    assert capsys.readouterr().err == "records/stray.json: left out: no manifest has a row of this run\n"
     assert "stray" not in rows_of(tmp_path / "set")
 
 
@@ -280,8 +280,8 @@ def test_missing_rows_are_all_named_or_left_out_on_request(
         (renders / "records" / f"{run}.json").unlink()
     problems = problems_of(renders, tmp_path / "set")
     assert problems == [
-        "records/t2.json: expected the record of run t2 (design.csv), got nothing",
-        "records/t6.json: expected the record of run t6 (design.csv), got nothing",
+        "records/t2.json: expected the record of run t2 (design.csv), got no file",
+        "records/t6.json: expected the record of run t6 (design.csv), got no file",
         "2 of 7 rows have no record: render them, or give --partial",
     ]
     facts = build(renders, tmp_path / "set", SCENES, Options({}, partial=True))
@@ -306,7 +306,7 @@ def test_every_broken_picture_is_named(renders: Path, tmp_path: Path) -> None:
         problems,
         [
             "expected the bytes that were rendered",
-            "got nothing",
+            "got no such file",
             "decoded",
             "expected 96 x 48 px, got (95, 48)",
             "8-bit",
@@ -359,13 +359,13 @@ def test_a_folder_without_manifests_or_with_a_broken_one_is_refused(renders: Pat
     (renders / "manifests" / "bad.csv").write_text("run,split\na,b\n")
     assert any("bad.csv" in problem for problem in problems_of(renders, tmp_path / "set"))
     [problem] = problems_of(tmp_path, tmp_path / "set")
-    assert "expected the manifests that were rendered" in problem
+    assert "expected the manifests that `generator render` keeps there" in problem
 
 
 def test_a_dataset_without_good_parts_says_so(tmp_path: Path) -> None:
     out = write_renders(tmp_path / "out", [row("t1", "test", "missing@r1c1")])
     build(out, tmp_path / "set", SCENES, Options({}))
-    assert "dataset without any OK row" in (tmp_path / "set" / "README.md").read_text()
+    assert "the dataset has no OK row" in (tmp_path / "set" / "README.md").read_text()
 
 
 def test_target_folders(renders: Path, tmp_path: Path) -> None:
@@ -431,7 +431,7 @@ def test_a_mask_that_is_not_the_rendered_one_is_named(renders: Path, tmp_path: P
         (
             "visible",
             [10, 10, 97, 20],
-            "records/t1.json: r1c1: expected the visible box inside of 96 x 48 px, got [10",
+            "records/t1.json: r1c1: expected the visible box inside 96 x 48 px, got [10",
         ),
         (
             "expected",
@@ -510,7 +510,7 @@ def test_a_damaged_record_is_one_line(
 def test_a_folder_without_records_is_named(renders: Path, tmp_path: Path) -> None:
     shutil.rmtree(renders / "records")
     problems = problems_of(renders, tmp_path / "set")
-    assert problems[0].startswith("records/t1.json: expected the record of run t1 (design.csv), got nothing")
+    assert problems[0].startswith("records/t1.json: expected the record of run t1 (design.csv), got no file")
 
 
 def test_a_crack_may_reach_out_of_the_picture(renders: Path, tmp_path: Path) -> None:
@@ -744,7 +744,9 @@ def test_command(renders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert command(*words, "--tolerance", "retraction_mm=2", "--grey", "0.1") == 0
     output = capsys.readouterr().out
     assert "| train | 1 | 0 | 2 | 3 |" in output
-    assert output.startswith("bbox_str: 3 boxes, of which a perfect answer reaches an IoU of 0.")
+    assert output.startswith(
+        "bbox_str: 3 boxes; as edges are rounded to a thousandth of the picture, a perfect answer has an IoU of 0."
+    )
     with pytest.raises(InputError) as caught:
         command(*words, "--tolerance", "tilt=2", "--grey", "1.5")
     assert [problem.split(":")[0] for problem in caught.value.problems] == ["--tolerance", "--grey"]

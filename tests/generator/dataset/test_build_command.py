@@ -1,4 +1,4 @@
-"""`generator build` without DIR or without --to: what it takes, and that it replaces nothing."""
+"""`generator build` without DIR or without --to: the folders it uses, and that it replaces nothing."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_bare_it_takes_the_only_renders_and_says_so(here: Path, capsys: pytest.C
     assert "smoke/README.md" in before
     assert main(["build"]) == 0
     out = capsys.readouterr().out
-    assert out.splitlines()[-1] == "datasets/smoke is the dataset of these renders already: nothing to do"
+    assert out.splitlines()[-1] == "datasets/smoke is already the dataset of these renders: nothing to do"
     assert main(["build", "renders/smoke"]) == 0
     assert "nothing to do" in capsys.readouterr().out
     assert bytes_of(here / "datasets") == before
@@ -51,12 +51,12 @@ def test_bare_it_takes_the_only_renders_and_says_so(here: Path, capsys: pytest.C
 
 def test_none_and_several_renders_are_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["build"]) == 2
-    assert "or one alone, got none in renders/" in capsys.readouterr().err
+    assert "expected a render folder, or exactly one in renders/, got none" in capsys.readouterr().err
     for name in ("b", "a"):
         write_renders(here / "renders" / name, ROWS[:1])
     assert main(["build"]) == 2
     assert capsys.readouterr().err == (
-        "DIR: expected the name of a folder that was rendered into, or one alone, got 2: renders/a, renders/b\n"
+        "DIR: expected a render folder, or exactly one in renders/, got 2: renders/a, renders/b\n"
     )
     assert not (here / "datasets").exists()
     assert main(["build", "renders/b"]) == 0
@@ -102,11 +102,11 @@ def another_row(renders: Path) -> None:
         ("foreign", [], "one that was not built from these renders"),
         ("no YAML", [], "one that was not built from these renders"),
         ("no code", [], "one that another version of this program built"),
-        ("no rows", [], "one that was built from these renders and is damaged"),
-        ("no split", [], "one that was built from these renders and is damaged"),
-        ("no shard", [], "one that was built from these renders and is damaged"),
-        ("half a file", [], "one that was built from these renders and is damaged"),
-        ("no parameters", [], "one that was built from these renders and is damaged"),
+        ("no rows", [], "a damaged dataset of these renders"),
+        ("no split", [], "a damaged dataset of these renders"),
+        ("no shard", [], "a damaged dataset of these renders"),
+        ("half a file", [], "a damaged dataset of these renders"),
+        ("no parameters", [], "a damaged dataset of these renders"),
     ],
 )
 def test_what_is_there_is_not_replaced_unasked(here: Path, capsys, change, options: list[str], got: str) -> None:
@@ -186,7 +186,7 @@ def test_an_augmented_dataset_is_not_the_dataset_of_the_renders(here: Path, caps
 def test_a_folder_without_a_name_needs_to(here: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     write_renders(here / ".hidden", ROWS)
     assert main(["build", ".hidden"]) == 2
-    assert "--to: expected the name of a dataset, as .hidden has none to take" in capsys.readouterr().err
+    assert "--to: expected a folder, since .hidden gives the dataset no name" in capsys.readouterr().err
     monkeypatch.chdir(write_renders(here / "smoke", ROWS))
     assert main(["build", "."]) == 0
     assert Path("datasets/smoke/README.md").is_file()

@@ -1,4 +1,4 @@
-"""connectors.json: what it says of a scene, against the scene and against the records that were rendered from it."""
+"""connectors.json, compared with the scene file and with the records rendered from it."""
 
 from __future__ import annotations
 
@@ -69,15 +69,15 @@ def test_a_scene_that_changed_since_says_nothing_of_the_pictures(tmp_path: Path,
     with (scenes / "connector_3x9.toml").open("a") as file:
         file.write("# longer\n")
     build(out, tmp_path / "set", scenes, Options({}))
-    assert "connector_3x9.toml is not the scene that these pictures were rendered" in capsys.readouterr().err
+    assert "connector_3x9.toml has changed since these pictures were rendered" in capsys.readouterr().err
     assert not (tmp_path / "set" / "connectors.json").exists()
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "expected what build writes"),
-        ("[]", "expected what build writes"),
+        ("{", "expected a file that `generator build` wrote"),
+        ("[]", "expected a file that `generator build` wrote"),
         ('{"schema": 2}', "expected schema 1, got 2"),
         ('{"schema": 1}', "got: no 'connectors'"),
         (json.dumps({"schema": 1, "connectors": [{"scene": "a"}]}), "got: no 'outline_mm'"),

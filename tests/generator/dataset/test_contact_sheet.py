@@ -1,4 +1,4 @@
-"""The card's contact sheet: which rows it takes."""
+"""The card's contact sheet: the rows that it shows."""
 
 from generator.dataset.contact_sheet import PER_CLASS, SheetRows
 

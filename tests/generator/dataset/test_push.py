@@ -173,12 +173,12 @@ def test_what_the_hub_refuses_is_said_in_one_line(hub: Hub, dataset: Path, tmp_p
 def test_no_network_and_no_token(dataset: Path, tmp_path: Path) -> None:
     done = push(None, tmp_path, dataset, "me/pins")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert done.stderr.startswith("push: expected a network and a Hub that answers, got neither")
+    assert done.stderr.startswith("push: expected an answer of the Hub, got none: check the network")
     done = push(None, tmp_path, dataset, "me/pins", HF_HUB_OFFLINE="1")
     assert done.stderr == "push: expected a network, got HF_HUB_OFFLINE=1: unset it\n"
     done = push(None, tmp_path, dataset, "me/pins", HF_TOKEN="")
     assert done.returncode == 1
-    assert done.stderr.startswith("expected a token of the Hub in the variable HF_TOKEN")
+    assert done.stderr.startswith("expected a Hub token in the environment variable HF_TOKEN")
 
 
 def test_a_dry_run_sends_nothing(hub: Hub, dataset: Path, tmp_path: Path) -> None:
@@ -202,9 +202,9 @@ def test_a_folder_that_is_no_dataset_is_refused(dataset: Path, tmp_path: Path) -
     with pytest.raises(InputError) as caught:
         check_folder(broken)
     assert "expected a card of at most 1,000,000 bytes" in caught.value.problems[0]
-    assert "expected a whole Parquet file" in caught.value.problems[1]
+    assert "expected an undamaged Parquet file" in caught.value.problems[1]
     (broken / "README.md").write_text("# Somebody's")
-    with pytest.raises(InputError, match="expected a card that build wrote"):
+    with pytest.raises(InputError, match="expected a card that Pinsight wrote"):
         check_folder(broken)
 
 

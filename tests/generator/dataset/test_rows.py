@@ -1,4 +1,4 @@
-"""THE row type: its columns, what Arrow stores of it, and reading that back, also of an older dataset."""
+"""The row types: their columns, their stored form, and reading it back, also from an older dataset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The writer: chunks that are found again, splits, counts, and a folder that is there whole or not at all."""
+"""The writer: chunks that are reused, splits, counts, and a dataset that appears only when it is complete."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_what_a_command_did_not_write_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"--to .*got one with notes\.txt"):
         DatasetWriter(to, tmp_path / "source")
     DatasetWriter(to, tmp_path / "source", overwrite=True)
-    with pytest.raises(InputError, match="got one that holds the folder it is made from"):
+    with pytest.raises(InputError, match="got one that holds the input"):
         DatasetWriter(tmp_path, to)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="expected a folder, got a file"):
@@ -130,7 +130,7 @@ def test_two_commands_do_not_write_one_dataset(tmp_path: Path) -> None:
     to, source = tmp_path / "set", tmp_path / "source"
     with DatasetWriter(to, source) as first:
         first.begin(COLUMNS)
-        with pytest.raises(InputError, match="got one where another one makes a dataset"):
+        with pytest.raises(InputError, match="expected a folder that no other command is writing, got one in use"):
             DatasetWriter(to, source).__enter__()
         first.add("train", rows("r1"))
         first.finish("", PARAMETERS, None)
@@ -168,7 +168,7 @@ def test_what_appears_meanwhile_is_not_replaced(tmp_path: Path, was_there: bool,
 def test_a_dataset_that_appears_meanwhile_is_replaced_only_where_that_is_asked(tmp_path: Path) -> None:
     to, source = tmp_path / "set", tmp_path / "source"
     with (
-        pytest.raises(InputError, match="expected a new or empty folder, got one that holds something"),
+        pytest.raises(InputError, match="expected a new or empty folder, got one with files in it"),
         DatasetWriter(to, source, replace=False) as writer,
     ):
         written(writer, "r2")

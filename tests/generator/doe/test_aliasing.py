@@ -1,4 +1,4 @@
-"""Which factors cannot be told apart: known tables have known aliases."""
+"""Aliases between factors: known tables have known aliases, and chance gives none."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def test_independent_and_identical_columns():
     assert cramers_v(a, b) == 0.0
     assert cramers_v(a, a) == 1.0
     assert cramers_v(a, np.zeros_like(a)) == 0.0
-    assert cramers_v(a, (a > 0).astype(int)) == 1.0  # one gives the other away
+    assert cramers_v(a, (a > 0).astype(int)) == 1.0  # a determines the other
 
 
 def test_a_full_design_has_no_alias_and_a_half_fraction_has_the_textbook_s():

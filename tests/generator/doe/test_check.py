@@ -1,4 +1,4 @@
-"""`python -m generator check`: what a manifest holds, or every mistake of it; nothing is rendered."""
+"""`python -m generator check`: the balance of a manifest, or every mistake in it; nothing is rendered."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ GOOD = ("good", "train", 1, 1, "plain", "round", "", "center", "ring", "none")
 
 
 def table(output: str, factor: str) -> dict[str, list[str]]:
-    """One balance table as level -> counts; the header under its own name."""
+    """One balance table as level -> counts; the header line has the factor's name as level."""
     lines = output.split("\n")
     start = next(i for i, line in enumerate(lines) if line.startswith(factor + " "))
     return {cells[0]: cells[1:] for cells in (line.split() for line in lines[start : lines.index("", start)])}
@@ -39,7 +39,8 @@ def test_a_good_manifest_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
         "NUKENG": ["2", "1"],
     }
     assert table(output, "camera")["right"] == ["2", "1"]
-    assert "aliasing in validation (V 1 = given away completely, 0 = independent)\n  marking by housing: 1.00" in output
+    assert "aliasing in validation (Cramér's V: 1 = one factor determines the other, 0 = independent)\n" in output
+    assert "  marking by housing: 1.00\n" in output
     assert "estimate: " in output
 
 
@@ -71,8 +72,8 @@ def test_what_the_disk_refuses_is_one_line(
 
     monkeypatch.setattr("generator.doe.check.run", refused)
     assert main(["check", str(SMOKE)]) == 2
-    (told,) = capsys.readouterr().err.splitlines()
-    assert told.startswith(line)
+    (message,) = capsys.readouterr().err.splitlines()
+    assert message.startswith(line)
 
 
 def test_the_hold_out_is_seen_at_a_glance(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""`python -m generator design`: balance, hold-out, sizes and classes of what a SPEC asks for; mistakes of a SPEC."""
+"""`python -m generator design`: balance, hold-out, sizes and classes of the manifest; mistakes of a SPEC."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def by_split(manifest: Manifest) -> dict[str, list]:
     return splits
 
 
-# SHA-256 of the manifests that SPECs make and that are not kept.
+# SHA-256 of the manifests of shipped SPECs whose CSV files are not in the repository.
 MADE = {
     "all_defects": "6def318f2f2cd445f698c36a94235edd2123e47afbea34a6dd076e3f512bb206",
     "ladder_2_allpins": "ba6d8ea2c3c777fa0c3c667dede1d31d5b5f0a3a465e1a1315b29514bd89f65b",
@@ -109,7 +109,7 @@ def test_the_sources_design_has_every_level_equally_often_in_both_blocks():
         for factor in ("camera", "lighting", "marking"):
             assert set(counts(runs, factor).values()) == {len(runs) // 3}
         assert set(Counter(map(class_of, runs)).values()) == {len(runs) // 3}
-        # Within each class too: a light that goes with a defect would be learned in its place.
+        # Within each class too: a model would learn a lighting that comes with a defect in place of the defect.
         for name in ("OK", "BENDNG", "NUKENG"):
             part = [run for run in runs if class_of(run) == name]
             assert len(set(counts(part, "lighting").values())) == 1
@@ -148,7 +148,7 @@ def test_sizes_fill_their_range_and_turn_small_ones_into_ok(tmp_path: Path):
 
 
 def random_spec(source: random.Random) -> str:
-    """A SPEC that somebody might write: any design, any hold-out, several splits, one with a held-out level."""
+    """A random plausible SPEC: any kind of design, any hold-out, three splits, maybe one with a held-out level."""
     kind = source.choice(["full", "orthogonal", "lhs", "sobol", "random", "inner_outer"])
     held = source.choice([1, 3, 7, 9, 13, 0.2, 0.5, '["r1c1", "r2c5"]'])
     levels = {
@@ -275,8 +275,8 @@ def test_a_bridge_that_leaves_no_position_for_the_next_defect_is_named(tmp_path:
     )
     [problem] = problems_of(tmp_path, text)
     assert problem == (
-        "made.toml: splits.validation: expected a smaller per_picture or more positions, got none left for stained "
-        "beside r1c1-r1c2"
+        "made.toml: splits.validation: expected a smaller per_picture or more positions, got no position left for "
+        "stained beside r1c1-r1c2"
     )
 
 
@@ -284,7 +284,7 @@ def test_a_kind_that_no_row_can_show_is_named(tmp_path: Path):
     text = SPEC.replace("[positions]", "[classes]\nOTHERNG = 1\n[defects.print]\n[defects.twisted]\n[positions]")
     [problem] = problems_of(tmp_path, text.replace('["none", "numbers"]', '"none"'))
     assert "expected a kind of class OTHERNG that a part of connector_3x9" in problem
-    assert problem.endswith("can show, got print, twisted only")
+    assert problem.endswith("can have, got only print, twisted")
 
 
 def test_columns_that_go_together_and_factors_of_ones_own(tmp_path: Path):
@@ -322,7 +322,7 @@ def test_held_out_positions_come_from_every_stratum():
         assert strata["r2", False] == 2 and strata["r2", True] == 1
 
 
-def test_things_are_handed_out_equally_and_by_weight():
+def test_balancer_chooses_in_proportion_to_weights():
     balancer = Balancer({"a": 2.0, "b": 1.0}, random.Random(1))
     assert Counter(balancer.take({"light": str(i % 2)}) for i in range(300)) == {"a": 200, "b": 100}
     assert all(abs(balancer.met["a", "light", level] - 100) <= 2 for level in "01")
@@ -372,11 +372,11 @@ MISTAKES = {
         "[positions]",
         "[defects.bent]\ntilt_deg = 90\n[positions]",
     ),
-    "made.toml:1 defects: expected a kind of defect of class NUKENG, got bent only": (
+    "made.toml:1 defects: expected a kind of defect of class NUKENG, got only bent": (
         "[positions]",
         "[defects.bent]\n[positions]",
     ),
-    "made.toml:20 splits.train.hold_out.housing: expected levels that [factors] lists (plain, ribbed), got others": (
+    "made.toml:20 splits.train.hold_out.housing: expected levels that [factors] lists (plain, ribbed), got oak": (
         "replicates = 2",
         'hold_out = { housing = "oak" }',
     ),
@@ -447,8 +447,8 @@ def test_a_mistake_that_only_the_rows_show_is_named_as_in_the_spec(
     assert SPEC.count(old) == 1
     (tmp_path / "made.toml").write_text(SPEC.replace(old, new), "utf-8")
     assert main(["design", str(tmp_path / "made.toml"), "-o", str(tmp_path / "m.csv")]) == 2
-    (told,) = capsys.readouterr().err.splitlines()
-    assert told.startswith(problem)
+    (message,) = capsys.readouterr().err.splitlines()
+    assert message.startswith(problem)
     assert [path.name for path in tmp_path.iterdir()] == ["made.toml"]
 
 

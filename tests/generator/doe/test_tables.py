@@ -1,4 +1,4 @@
-"""Tables of levels: each is what its name says, and every pair of columns holds every pair of levels equally often."""
+"""Tables of levels: shape, number of levels, and strength 2 (all pairs of levels equally often in two columns)."""
 
 from collections import Counter
 from itertools import combinations, product
@@ -23,7 +23,7 @@ LEVELS = {
 
 
 def strength_2(table: np.ndarray) -> bool:
-    """The definition, counted without numpy."""
+    """Strength 2 by its definition, counted without numpy."""
     for i, j in combinations(range(table.shape[1]), 2):
         counts = Counter((int(row[i]), int(row[j])) for row in table)
         everything = set(product({int(v) for v in table[:, i]}, {int(v) for v in table[:, j]}))

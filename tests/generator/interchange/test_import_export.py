@@ -311,13 +311,13 @@ def test_every_broken_input_is_named_and_nothing_is_written(tmp_path, capsys):
     for name in names:
         assert f"OK/{name}: expected" in told, name
     for message in (
-        "OK/nothing.png: expected the picture that the labels name, got nothing there",
+        "OK/nothing.png: expected the picture that the labels name, got no such file",
         "OK/gray16.png: expected 200 x 200 px as in its labels, got 70 x 50",
-        "OK/ink.jpg box 2: expected a box inside of 70 x 50 px",
+        "OK/ink.jpg box 2: expected a box inside 70 x 50 px",
         "OK/phone photo.jpg box 1: expected x1 < x2 and y1 < y2",
         "annotation 4: expected bbox as four numbers",
-        "annotation 5: expected an image_id of the file, got 99",
-        "annotation 6: expected a category_id of the file, got 9",
+        "annotation 5: expected the image_id of exactly one image in the file, got 99",
+        "annotation 6: expected the category_id of a category in the file, got 9",
         "annotation 7: expected bbox as four numbers",
     ):
         assert message in told, message
@@ -334,32 +334,35 @@ def test_every_broken_input_is_named_and_nothing_is_written(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"images": [image(1, "a.png"), image(1, "b.png")]}, "expected an id of its own for a.png, got 1"),
+        ({"images": [image(1, "a.png"), image(1, "b.png")]}, "expected an id for a.png that no other image has, got 1"),
         (
             {"images": [image(1, "a.png"), image(2, "a.png")]},
             "a.png: expected each picture once, got it 2 times",
         ),
         ({"images": [image(1, "a.png", label="OK")]}, "expected no box of a defect in a picture labelled OK"),
-        ({"images": [image([1], "a.png")]}, "expected an id of its own for a.png, got [1]"),
-        ({"annotations": [box({}, 1, 1, 5, 5)]}, "expected an image_id of the file, got {}"),
-        ({"annotations": [box(1, 1, 1, 5, 5, category=[1])]}, "expected a category_id of the file, got [1]"),
-        ({"annotations": [{**box(1, 1, 1, 5, 5), "segmentation": [[1, 2]]}]}, "expected a segmentation"),
+        ({"images": [image([1], "a.png")]}, "expected an id for a.png that no other image has, got [1]"),
+        ({"annotations": [box({}, 1, 1, 5, 5)]}, "expected the image_id of exactly one image in the file, got {}"),
+        (
+            {"annotations": [box(1, 1, 1, 5, 5, category=[1])]},
+            "expected the category_id of a category in the file, got [1]",
+        ),
+        ({"annotations": [{**box(1, 1, 1, 5, 5), "segmentation": [[1, 2]]}]}, "expected COCO's segmentation"),
         ({"annotations": [box(1, 1, 1, 5, 5), box(1, 1, 1, 0, 5)]}, "expected x1 < x2"),
         *(
             (
                 {"annotations": [{**box(1, 1, 1, 5, 5), "segmentation": given}]},
-                f"expected a segmentation, got: {got}",
+                f"expected COCO's segmentation, got: {got}",
             )
             for given, got in (
-                ({"size": [40, 64], "counts": "zzzzzzzz~~~~"}, "run lengths with 'z'"),
+                ({"size": [40, 64], "counts": "zzzzzzzz~~~~"}, "run lengths with the wrong character 'z'"),
                 ({"size": [40, 64], "counts": "oooo"}, "run lengths that end within a number"),
-                ({"size": [40, 64], "counts": "1111"}, "runs that do not sum to 40 x 64 px"),
-                ({"size": [40, 64], "counts": [10, 5]}, "runs that do not sum"),
-                ({"size": [40, 64], "counts": [2561, -1]}, "runs that do not sum"),
-                ({"size": [64, 40], "counts": [2560]}, "one of size [64, 40], the picture's is [40, 64]"),
+                ({"size": [40, 64], "counts": "1111"}, "run lengths whose sum is not 40 x 64 px"),
+                ({"size": [40, 64], "counts": [10, 5]}, "run lengths whose sum is not"),
+                ({"size": [40, 64], "counts": [2561, -1]}, "run lengths whose sum is not"),
+                ({"size": [64, 40], "counts": [2560]}, "size [64, 40] in place of the picture's [40, 64]"),
                 ({"size": [40, 64]}, "no 'counts'"),
-                ([[1, 1, 5, float("nan"), 5, 5]], "[1, 1, 5, nan, 5, 5] in place of three points"),
-                ([[1, 1, 1e9, 1, 5, 5]], "a polygon far outside of 64 x 40 px"),
+                ([[1, 1, 5, float("nan"), 5, 5]], "[1, 1, 5, nan, 5, 5] in place of a polygon of three"),
+                ([[1, 1, 1e9, 1, 5, 5]], "a polygon far outside the picture of 64 x 40 px"),
             )
         ),
         *(
@@ -367,8 +370,8 @@ def test_every_broken_input_is_named_and_nothing_is_written(tmp_path, capsys):
             for name, value, got in (
                 ("visible", float("nan"), "share of 0 to 1, got nan"),
                 ("visible", -0.5, "share of 0 to 1, got -0.5"),
-                ("true_position_mm", float("inf"), "number of mm, got inf"),
-                ("retraction_mm", 10**400, "number of mm, got 1000"),
+                ("true_position_mm", float("inf"), "finite number, got inf"),
+                ("retraction_mm", 10**400, "finite number, got 1000"),
             )
         ),
         ({"annotations": [box(1, 1, 1, 10**400, 5)]}, "annotation 1: expected bbox as four numbers"),
@@ -391,20 +394,20 @@ def test_a_picture_with_faulty_labels_is_never_taken_for_good(tmp_path, capsys, 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ({"objects": {"bbox": [[1, 1, 5]], "categories": ["BENDNG"]}}, "objects 0: expected four numbers"),
-        ({"objects": {"bbox": [[1, 1, 5, 5]], "categories": []}}, "expected as many categories as bbox"),
+        ({"objects": {"bbox": [[1, 1, 5]], "categories": ["BENDNG"]}}, "objects 0: expected a box of four numbers"),
+        ({"objects": {"bbox": [[1, 1, 5, 5]], "categories": []}}, "expected lists bbox and categories of equal length"),
         ({"file_name": "/elsewhere/a.png", "label": "OK"}, "expected a file_name below in, got"),
         ({"file_name": "a.png"}, "expected label or objects, got neither"),
         (
             {"label": "OK", "objects": [{"bbox": [1, 1, 20, 20], "category": "BENDNG"}]},
-            "metadata.jsonl:1 objects: expected one object of bbox and categories, got [{",
+            "metadata.jsonl:1 objects: expected a JSON object with bbox and categories, got [{",
         ),
         (
             {"objects": {"bbox": [[1, 1, 5, 5]], "categories": ["BENDNG"], "visible": [float("nan")]}},
             "metadata.jsonl:1 objects 0 visible: expected a share of 0 to 1, got nan",
         ),
-        ({"label": "OK", "objects": "BENDNG"}, "expected one object of bbox and categories, got 'BENDNG'"),
-        ({"label": "OK", "objects": {"boxes": []}}, "expected as many categories as bbox"),
+        ({"label": "OK", "objects": "BENDNG"}, "expected a JSON object with bbox and categories, got 'BENDNG'"),
+        ({"label": "OK", "objects": {"boxes": []}}, "expected lists bbox and categories of equal length"),
         ({"label": 2, "objects": {"bbox": [], "categories": []}}, "jsonl:1: expected label as a name, got 2"),
     ],
 )
@@ -436,7 +439,7 @@ def test_a_cell_of_metadata_csv_holds_objects_as_json(tmp_path, capsys):
     assert objects_of(found["a.png"])[0].box == (1, 2, 21, 32) and objects_of(found["c.png"]) is None
     path.write_text(path.read_text().replace("NUKENG", "NUKENG,BENDNG"))
     assert import_(*words) == 2
-    assert "metadata.csv:16 objects: expected one object of bbox and categories" in capsys.readouterr().err
+    assert "metadata.csv:16 objects: expected a JSON object with bbox and categories" in capsys.readouterr().err
 
 
 def test_odd_pictures_are_taken_as_a_person_sees_them(tmp_path, capsys):
@@ -451,7 +454,8 @@ def test_odd_pictures_are_taken_as_a_person_sees_them(tmp_path, capsys):
     coco(folder, images, [box(1, 60, 40, 30, 30), box(3, 5, 70, 10, 12), box(4, 1, 2, 30.5, 4)])
     assert import_(folder, "--format", "coco", "--to", tmp_path / "out") == 0
     assert (
-        "OK/gray16.png box 1: [60, 40, 90, 70] reaches over the edge of 70 x 50 px: clipped" in capsys.readouterr().err
+        "OK/gray16.png box 1: [60, 40, 90, 70] reaches beyond the picture of 70 x 50 px: clipped"
+        in capsys.readouterr().err
     )
     found = {r["file"]: r for r in rows_of(tmp_path / "out").values()}
     assert objects_of(found["OK/gray16.png"])[0].box == (60, 40, 70, 50)
@@ -525,7 +529,7 @@ def test_words_that_nobody_explained_are_asked_for(tmp_path, capsys):
     picture(tmp_path / "in/train/good pin/b.png")
     assert import_(tmp_path / "in", "--format", "imagefolder", "--to", tmp_path / "out") == 2
     told = capsys.readouterr().err
-    assert "got 'scratch': say what they are, as --classes 'scratch=OTHERNG'" in told and "good pin" not in told
+    assert "got 'scratch': give their classes: --classes 'scratch=OTHERNG'" in told and "good pin" not in told
 
 
 @pytest.mark.parametrize("words", [("bent, left", "gap=big"), ("pin's", " odd "), ("",)], ids=str)
@@ -539,7 +543,7 @@ def test_the_classes_that_are_proposed_are_taken(tmp_path, capsys, words):
     )
     arguments = (tmp_path / "in", "--format", "coco", "--to", tmp_path / "out")
     assert import_(*arguments) == 2
-    hint = re.search("say what they are, as (--classes .*)", capsys.readouterr().err)[1]
+    hint = re.search("give their classes: (--classes .*)", capsys.readouterr().err)[1]
     assert import_(*arguments, *shlex.split(hint)) == 0
     (row,) = rows_of(tmp_path / "out").values()
     assert row["kinds"] == (sorted(word.strip() for word in words if word) or None)
@@ -555,7 +559,7 @@ def test_the_classes_that_are_proposed_are_taken(tmp_path, capsys, words):
             "a.txt:1: expected a class and 4 numbers or a polygon's, got '0 0.25 0.5",
         ),
         ("7 0.5 0.5 0.2 0.2\n", "a.txt:1: expected a class of data.yaml, got 7"),
-        ("0 1.5 0.5 0.2 0.2\n", "images/train/a.png box 1: expected a box inside of 64 x 40 px"),
+        ("0 1.5 0.5 0.2 0.2\n", "images/train/a.png box 1: expected a box inside 64 x 40 px"),
     ],
 )
 def test_broken_yolo_labels_are_named(tmp_path, capsys, line, message):
@@ -594,7 +598,7 @@ def test_of_a_pose_the_box_is_taken(tmp_path, capsys):
     for shape in ("x", "[[2, 3]]", "[17, 3.5]", "17"):
         (tmp_path / "in/data.yaml").write_text(text.replace("[2, 3]", shape))
         assert import_(tmp_path / "in", "--format", "yolo", "--to", tmp_path / "two") == 2
-        assert "data.yaml: expected YOLO's data.yaml with names, got: kpt_shape " in capsys.readouterr().err
+        assert "data.yaml: expected YOLO's data.yaml with class names, got: kpt_shape " in capsys.readouterr().err
     (tmp_path / "in/data.yaml").write_text(text)
     label.write_text("0 0.25 0.5 0.5 0.5\n")
     assert import_(tmp_path / "in", "--format", "yolo", "--to", tmp_path / "two") == 2
@@ -673,7 +677,7 @@ def test_the_views_of_a_part_stay_together(built, tmp_path, capsys):
     assert "OK/p1: expected a picture from left, got none" in told
     assert "OK/nobody.png: expected a name that ends in one of the views (center, left)" in told
     assert import_(*words, "--to", tmp_path / "two", "--skip-broken") == 0
-    assert "left out: OK/p3_center.png: another view of its part is left out" in capsys.readouterr().err
+    assert "left out: OK/p3_center.png: another view of this part is faulty" in capsys.readouterr().err
     kept = [row["file"] for row in rows_of(tmp_path / "two").values() if not row["synthetic"]]
     assert len(kept) == 16 and not any(name[:5] in ("OK/p1", "OK/p3", "OK/no") for name in kept)
 
@@ -699,7 +703,7 @@ def test_views_of_different_files_are_not_taken_for_one_part(tmp_path, capsys):
         (tmp_path / "two/instances_train.json").rename(tmp_path / f"two/instances_{split}2017.json")
         picture(tmp_path / f"two/p0_{view}.png")
     assert import_(tmp_path / "two", *words, "--to", tmp_path / "none") == 2
-    assert "p0: expected its views in one split, got train, validation" in capsys.readouterr().err
+    assert "p0: expected all views of the part in one split, got train, validation" in capsys.readouterr().err
 
 
 def test_a_part_may_have_a_folder_of_its_own(tmp_path):
@@ -731,8 +735,8 @@ def test_a_photograph_s_defect_is_not_cut_off_unseen(built, tmp_path, capsys):
     plan.write_text(plan.read_text("utf-8-sig").replace(",no,yes,yes,", ",yes,yes,yes,"), "utf-8")
     assert main(["augment", "apply", str(plan), "--to", str(tmp_path / "out"), "--workers", "1"]) == 0
     told = capsys.readouterr().err
-    assert "10 copies not made: cut: it is not known where the defect is" in told
-    assert "20 copies not made: reverse: it is not known whether it has print" in told
+    assert "10 copies not made: cut: the defect's box is not known" in told
+    assert "20 copies not made: reverse: it is not known whether the picture has print" in told
     for row in rows_of(tmp_path / "out").values():
         if CLASSES[row["label"]] != "OK" and row["original"]:
             assert row["augmentation"] == "plus90" and row["width"] * row["height"] == 96 * 48
@@ -758,7 +762,7 @@ def test_hidden_objects_are_exported_on_request(tmp_path, capsys):
         to = tmp_path / f"out{count}"
         assert export(tmp_path / "set", "--format", "yolo", "--to", to, *option) == 0
         assert sum(len(p.read_text().splitlines()) for p in (to / "labels").rglob("*.txt")) == count
-        told = "1 NG pictures left out: their defects can hardly be seen (--hidden writes their boxes)"
+        told = "1 NG pictures left out: their defects are hardly visible (--hidden writes their boxes)"
         assert (told in capsys.readouterr().err) == (not option)
         assert (to / "labels/train/t001.txt").exists() == bool(option)
 
@@ -775,7 +779,7 @@ def test_a_defect_without_a_box_does_not_come_back_from_yolo_as_good(tmp_path, c
     before = rows_of(tmp_path / "set")
     for kind in FORMATS:
         assert export(tmp_path / "set", "--format", kind, "--to", tmp_path / kind, *option) == 0
-        told = "1 NG pictures left out: no box of their defects lies in the picture"
+        told = "1 NG pictures left out: none of their defects has a box in the picture"
         assert (told in capsys.readouterr().err) == (kind == "yolo")
         assert import_(tmp_path / kind, "--format", kind, "--to", tmp_path / f"{kind} back") == 0
         back = {Path(r["file"]).stem: r["label"] for r in rows_of(tmp_path / f"{kind} back").values()}
@@ -802,7 +806,7 @@ def test_an_export_without_a_picture_is_refused(tmp_path, capsys):
     picture(tmp_path / "in/BENDNG/a.png")
     assert import_(tmp_path / "in", "--format", "imagefolder", "--to", tmp_path / "set") == 0
     assert export(tmp_path / "set", "--format", "yolo", "--to", tmp_path / "out") == 2
-    assert "set: expected pictures that yolo can hold, got none" in capsys.readouterr().err
+    assert "set: expected at least one picture to write, got none" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
@@ -813,7 +817,7 @@ def test_what_is_there_is_not_overwritten(built, tmp_path, capsys):
     assert import_(built / "coco", "--format", "coco", "--to", tmp_path / "out") == 2
     assert export(tmp_path, "--format", "coco", "--to", tmp_path / "new") == 2
     told = capsys.readouterr().err
-    assert "expected a new or empty folder" in told and "expected a dataset that build made" in told
+    assert "expected a new or empty folder" in told and "expected a Pinsight dataset" in told
     assert (tmp_path / "out/mine.txt").read_text() == "mine"
 
 
@@ -859,26 +863,34 @@ def test_damaged_datasets_are_named(built, tmp_path, capsys):
     (copy / "nsoart.json").unlink()
     words = (photos(tmp_path / "in"), "--format", "imagefolder", "--with", copy)
     assert import_(*words, "--to", tmp_path / "mixed") == 2
-    assert "expected nsoart.json, which build writes, got nothing" in capsys.readouterr().err
+    assert "expected nsoart.json, as in every Pinsight dataset, got no such file" in capsys.readouterr().err
     path = next((copy / "data").glob("train*"))
     path.write_bytes(path.read_bytes()[:-100])
     assert export(copy, "--format", "coco", "--to", tmp_path / "coco") == 2
     assert main(["augment", "plan", str(copy), "-o", str(tmp_path / "plan.csv")]) == 2
-    assert capsys.readouterr().err.count(f"{path.name}: expected a whole Parquet file") == 2
+    assert capsys.readouterr().err.count(f"{path.name}: expected an undamaged Parquet file") == 2
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("nsoart.json", b"{}", "nsoart.json: expected what build writes, got: no 'window'"),
-        ("nsoart.json", b'{"window": 16}', "nsoart.json: expected what build writes, got: no 'stride'"),
+        ("nsoart.json", b"{}", "nsoart.json: expected a file that `generator build` wrote, got: no 'window'"),
+        (
+            "nsoart.json",
+            b'{"window": 16}',
+            "nsoart.json: expected a file that `generator build` wrote, got: no 'stride'",
+        ),
         ("nsoart.json", b'{"window": 1e9, "stride": 1}', "got: window 1000000000.0 and stride 1"),
         (
             "nsoart.json",
             b'{"window": 16, "stride": 1, "groups": []}',
             "got: parameters: schema must be 1, got None",
         ),
-        ("nsoart.json", b"[" * 100_000, "nsoart.json: expected what build writes, got: maximum recursion"),
+        (
+            "nsoart.json",
+            b"[" * 100_000,
+            "nsoart.json: expected a file that `generator build` wrote, got: maximum recursion",
+        ),
         ("nsoart.json", b"\xff", "nsoart.json: expected JSON, got: "),
         ("README.md", b"---\npretty_name: \xff\n---\n", "README.md: expected a card in UTF-8, got: "),
     ],
@@ -998,11 +1010,11 @@ def test_an_absolute_name_leads_below_the_folder_or_is_refused(tmp_path, capsys)
 @pytest.mark.parametrize(
     ("kind", "file", "content", "message"),
     [
-        ("coco", "instances_train.json", "[" * 100_000, "expected COCO's images, annotations and categ"),
-        ("imagefolder", "metadata.jsonl", "[" * 100_000, "metadata.jsonl: expected one picture a line"),
-        ("yolo", "data.yaml", "names: " + "[" * 2000, "expected YOLO's data.yaml with names"),
-        ("yolo", "data.yaml", "names: [a", "expected YOLO's data.yaml with names, got: while parsing"),
-        ("yolo", "data.yaml", "names: {.inf: a}", "expected YOLO's data.yaml with names, got: cannot"),
+        ("coco", "instances_train.json", "[" * 100_000, "expected COCO's lists images, annotations, categ"),
+        ("imagefolder", "metadata.jsonl", "[" * 100_000, "metadata.jsonl: expected a line per picture"),
+        ("yolo", "data.yaml", "names: " + "[" * 2000, "expected YOLO's data.yaml with class names"),
+        ("yolo", "data.yaml", "names: [a", "expected YOLO's data.yaml with class names, got: while parsing"),
+        ("yolo", "data.yaml", "names: {.inf: a}", "expected YOLO's data.yaml with class names, got: cannot"),
         (
             "voc",
             "a.xml",
@@ -1023,7 +1035,7 @@ def test_a_picture_that_cannot_be_read_is_named(tmp_path, capsys):
     (tmp_path / "in/OK").mkdir(parents=True)
     (tmp_path / "in/OK/a.png").symlink_to("/proc/self/mem")
     assert import_(tmp_path / "in", "--format", "imagefolder", "--to", tmp_path / "out") == 2
-    assert "OK/a.png: expected a file that can be read, got: Input/output" in capsys.readouterr().err
+    assert "OK/a.png: expected a readable file, got: Input/output" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("entry", ["n" * 300, '"a\\0b"', "list.txt"])
@@ -1032,14 +1044,16 @@ def test_places_and_lists_of_data_yaml_that_cannot_be_read_are_named(tmp_path, c
     (tmp_path / "in/list.txt").write_bytes(b"images/\xff.png\n")
     (tmp_path / "in/data.yaml").write_text(f"train: {entry}\nnames: [BENDNG]\n")
     assert import_(tmp_path / "in", "--format", "yolo", "--to", tmp_path / "out") == 2
-    message = "list.txt: expected lines in UTF-8, got" if "." in entry else "data.yaml: expected the pictures of"
+    message = (
+        "list.txt: expected a text file in UTF-8, got" if "." in entry else "data.yaml: expected the folder of the"
+    )
     assert message in capsys.readouterr().err
 
 
 def test_names_in_other_bytes_than_utf_8_are_named(tmp_path, capsys):
     picture(tmp_path / "in/OK/a.png").rename(os.fsdecode(bytes(tmp_path / "in/OK") + b"/\xff.png"))
     assert import_(tmp_path / "in", "--format", "imagefolder", "--to", tmp_path / "out") == 2
-    assert "'OK/\\udcff.png': expected a name in UTF-8, got other bytes" in capsys.readouterr().err
+    assert "'OK/\\udcff.png': expected a file name in UTF-8, got other bytes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -1052,7 +1066,7 @@ def test_names_in_other_bytes_than_utf_8_are_named(tmp_path, capsys):
         (("--known", "colour=red"), "--known: expected one of scene"),
         (("--splits", "train=0.7"), "--splits: expected shares of train, validation, test that sum to 1"),
         (("--views", "center,center"), "--views: expected two different cameras or more"),
-        (("--views", "center,left", "--known", "camera=top"), "--views: expected neither --known camera nor"),
+        (("--views", "center,left", "--known", "camera=top"), "--views: expected no --known camera and no"),
         (("--splits", "train=0.5,validation=nan"), "expected shares of train, validation, test that sum"),
         (("--splits", "train=x"), "--splits: expected a share of train, got 'x'"),
     ],
@@ -1072,7 +1086,7 @@ def test_a_report_shows_photographs(built, tmp_path):
     for kind in ("coco", "imagefolder", "mixed"):
         assert main(["report", str(tmp_path / kind), "-o", str(tmp_path / f"{kind}.html")]) == 0
     page = (tmp_path / "mixed.html").read_text("utf-8")
-    assert "photograph" in page and "it is not known where the defect is" in page
+    assert "photograph" in page and "the place of the defect is not known" in page
 
 
 @pytest.mark.parametrize("orientation", [2, 3, 4])

@@ -162,7 +162,7 @@ def test_the_pictures_of_a_folder(tmp_path):
     assert pictures_in(tmp_path) == []
     with pytest.raises(InputError, match=r"expected pictures \(\.png, \.jpg, .*\), got none$"):
         find_pictures(tmp_path)
-    with pytest.raises(InputError, match=r"expected a folder of pictures, got nothing there$"):
+    with pytest.raises(InputError, match=r"expected a folder of pictures, got no such folder$"):
         find_pictures(tmp_path / "none")
     names = [f"a{suffix}" for suffix in SUFFIXES] + ["B.PNG", "below/c.jpg"]
     for name in [*names, ".hidden.png", ".kept/d.png", "notes.txt", "e.png.part"]:

@@ -1,4 +1,4 @@
-"""The hash of the code changes with any module of it."""
+"""The hash of the code changes when any of its modules changes."""
 
 import shutil
 from pathlib import Path

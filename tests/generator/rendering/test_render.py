@@ -1,7 +1,7 @@
 """`python -m generator render`: workers that die, refuse, or are stopped, and command lines that are wrong.
 
-Where a renderer has to misbehave in a certain way, a script that speaks its protocol stands in for it: row numbers in,
-a line of JSON per row out.
+For renderers that misbehave, a script with the same protocol replaces the renderer: it reads row numbers and writes a
+line of JSON per row.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ NAMES = ("one", "two", "three", "four")
 
 
 def small_manifest(folder: Path) -> Path:
-    """Four rows of the least size."""
+    """A manifest of four rows with pictures of the smallest size."""
     rows = [
         (name, "train", i, i, "plain", "round", "", "center", "ring", "none", 32, 32, 1) for i, name in enumerate(NAMES)
     ]
@@ -47,7 +47,7 @@ def drive(manifest: Path, out: Path, *more: object, **environment: str) -> subpr
 
 
 def stand_in(folder: Path, body: str) -> Path:
-    """An executable that calls `answer(row)` for each row it is fed; what it returns is sent back."""
+    """An executable that calls `answer(row)` for each row number that it reads, and writes the result."""
     path = folder / "stand_in"
     path.write_text(
         f"#!{sys.executable}\n"
@@ -88,7 +88,7 @@ def driver_of(*arguments: object, **environment: str) -> Iterator[subprocess.Pop
 
 
 def assert_same_bytes(out: Path, whole: Path, rows: list[tuple[object, ...]]) -> None:
-    """These rows, and nothing else, are in a folder as they are in another."""
+    """Check that a folder holds exactly these rows, with the same bytes as another folder."""
     names = [
         f"{kind}/{row[0]}.{end}"
         for row in rows
@@ -246,7 +246,7 @@ def test_a_file_that_is_no_program_is_one_line_and_exit_code_2(tmp_path: Path) -
     junk.chmod(0o755)
     done = drive(small_manifest(tmp_path), tmp_path / "out", "--blender", junk)
     assert done.returncode == 2
-    assert done.stderr == f"{junk}: expected a program that runs, got: Exec format error\n"
+    assert done.stderr == f"{junk}: expected a program that can be started, got: Exec format error\n"
 
 
 @pytest.mark.parametrize("by", ["option", "environment"])

@@ -1,4 +1,4 @@
-"""Reads a page as a browser would, and checks what holds for every page of the project."""
+"""Parse a page, and check the rules that hold for every page of the project."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Page(HTMLParser):
 
 
 def read_page(path: Path) -> Page:
-    """The page in a file; it needs nothing from elsewhere, and explains the classes where they first stand."""
+    """Read a page; check that it needs no other file or network, and explains each class where it first occurs."""
     text = path.read_text("utf-8")
     page = Page(text)
     assert page.open == []

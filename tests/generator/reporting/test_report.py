@@ -154,13 +154,13 @@ def test_masks_and_tilts_of_an_older_dataset_come_from_the_renders(tmp_path: Pat
     capsys.readouterr()
     plain = write_report(older, tmp_path / "plain.html").text
     assert "Tilt of the tip" not in plain
-    assert "This dataset is older than its columns of tilt_deg." in plain
-    assert "built before it had tilt_deg: --renders DIR shows them" in capsys.readouterr().err
+    assert "This dataset was built by an older version and has no column tilt_deg." in plain
+    assert "an older dataset without tilt_deg: --renders DIR adds them" in capsys.readouterr().err
     # Masks of a dataset's own need no renders.
     build(renders, tmp_path / "masks", SCENES, Options({}, masks=True))
     page = write_report(tmp_path / "masks", tmp_path / "masks.html")
     assert [attributes for _, attributes in page.tags if attributes.get("class") == "mask"] == masks
-    with pytest.raises(InputError, match=r"--renders .*: expected a folder that was rendered into"):
+    with pytest.raises(InputError, match=r"--renders .*: expected a render folder"):
         write_report(tmp_path / "set", tmp_path / "x.html", "--renders", str(tmp_path / "set"))
 
 
@@ -170,7 +170,7 @@ def test_renders_of_another_dataset_are_refused(tmp_path: Path, change: str) -> 
     build(write_renders(tmp_path / "out", rows), tmp_path / "set", SCENES, Options({}))
     rows[0] |= {"defects": "bent@r1c2:tilt_deg=20"} if change == "seed" else {}
     other = write_renders(tmp_path / "other", rows, grain=6.0 if change == "seed" else 3.0)
-    message = r"--renders .*other: expected the folder that the dataset was built from, got .* of the name t[12]"
+    message = r"--renders .*other: expected the render folder from which the dataset was built, got .* named t[12]"
     with pytest.raises(InputError, match=message):
         write_report(tmp_path / "set", tmp_path / "report.html", "--renders", str(other))
     assert not (tmp_path / "report.html").exists()
@@ -226,7 +226,7 @@ def test_what_is_refused(dataset: Path, tmp_path: Path) -> None:
         write_report(hostile, tmp_path / "report.html")
     for path in (hostile / "data").iterdir():
         path.write_bytes(b"PAR1")
-    with pytest.raises(InputError, match=r"\.parquet: expected a whole Parquet file"):
+    with pytest.raises(InputError, match=r"\.parquet: expected an undamaged Parquet file"):
         write_report(hostile, tmp_path / "report.html")
     shutil.rmtree(hostile)
     (tmp_path / "x.html").mkdir()

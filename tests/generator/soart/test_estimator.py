@@ -1,4 +1,4 @@
-"""SOARTC: the unit space, registration, the threshold and what it promises, pins."""
+"""SOARTC: the unit space, registration, the threshold and its false alarm rate, pins."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIZE = (72, 110)
 
 
 def board(seed: int, word: bool = True, shift: tuple[float, float] = (0, 0), gain: float = 1.0) -> np.ndarray:
-    """A part with pins and a printed bar, where a capture's noise, shift and gain differ."""
+    """A drawn part with pins and a printed bar; each capture has its own noise, shift (x, y; px) and gain."""
     y, x = np.mgrid[0 : SIZE[0], 0 : SIZE[1]].astype(np.float64)
     x, y = x - shift[0], y - shift[1]
     picture = 0.25 + 0.15 * ((x > 8) & (x < 100) & (y > 8) & (y < 64))
@@ -75,12 +75,12 @@ def test_shift_and_gain_do_not_raise_an_alarm_nor_hide_a_defect(
 ) -> None:
     good, bad = (model.anomaly(board(7, word, shift, gain)) for word in (True, False))
     row, column = np.unravel_index(bad.argmax(), SIZE)
-    # The anomaly lies where the word lies in this picture, not where it lies in the unit space.
+    # The anomaly is at the word's place in this picture, not at that in the unit space.
     assert 48 + shift[1] <= row <= 66 + shift[1] and 34 + shift[0] <= column <= 76 + shift[0]
     assert bad.max() > 2 * good.max()
 
 
-def test_all_ways_of_stage_one_find_the_word() -> None:
+def test_all_settings_of_stage_one_find_the_word() -> None:
     images = [board(n) for n in range(6)]
     for options in ({"similarity": "gram"}, {"reference": "self"}, {"rotation_deg": 0}, {"grid": 60}):
         fitted = SoartC(window=8, **options).fit(images)
@@ -116,7 +116,7 @@ def test_a_file_that_is_no_model_is_refused(tmp_path, content: bytes) -> None:
 def test_pictures_that_are_refused(model: SoartC) -> None:
     with pytest.raises(ValueError, match="at least 3 OK pictures, got 2"):
         SoartC().fit([board(1), board(2)])
-    with pytest.raises(ValueError, match="one shape"):
+    with pytest.raises(ValueError, match="must all have one shape"):
         SoartC(window=8).fit([board(1), board(2), board(3)[:60]])
     with pytest.raises(ValueError, match="without NaN"):
         model.anomaly(np.full(SIZE, np.nan))
@@ -167,7 +167,7 @@ def test_the_promise_of_two_limits_holds_over_many_draws() -> None:
     assert joint_threshold(draws.random((2, 100)))[1].interval[1] <= 0.05
     ends = [joint_threshold(draws.random((2, count)))[1].interval[1] for count in (472, 473)]
     assert ends[0] > 0.01 and ends[1] == pytest.approx(0.01, abs=5e-5)
-    with pytest.raises(ValueError, match="takes 4 good parts, got 3"):
+    with pytest.raises(ValueError, match="needs 4 OK parts, got 3"):
         joint_threshold(draws.random((2, 3)), above=1)
 
 
@@ -230,7 +230,7 @@ def test_a_hint_names_what_happened_to_the_pin(moved_to, extra, hint: str) -> No
     assert hint in table.hint(picture.astype(np.float64), 3)
 
 
-def test_a_region_called_print_is_spoken_of_as_print() -> None:
+def test_a_region_with_the_address_print_gets_hints_about_print() -> None:
     table = PinTable([Pin("print", (40, 53, 70, 61))], np.stack([board(n) for n in range(10)]))
     assert "no print seen: missing" in table.hint(board(50, word=False).astype(np.float64), 0)
     moved = np.roll(board(50), 2, axis=1).astype(np.float64)

@@ -1,4 +1,4 @@
-"""SOART3 on row-Gram matrices, colour, and single precision: against NumPy in double precision."""
+"""SOART3 on row-Gram matrices, on colour, and in single precision, compared with NumPy in double precision."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_colour_picture_is_its_channels_one_by_one(similarity: str) -> None:
 
 
 def test_constant_bright_windows_stay_within_the_bound() -> None:
-    # The hardest case for single precision: no rest at all, so every rounding of beta x adds up with one sign.
+    # The hardest case for single precision: the residual is 0, so all roundings of beta x add up with one sign.
     for y, x in RNG.random((50, 2)).astype(np.float32):
         image, golden = np.full((20, 20), y), np.full((20, 20), x)
         expected = plain(np.full((1, 256), np.float64(y)), np.full((1, 256), np.float64(x)))

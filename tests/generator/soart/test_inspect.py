@@ -1,4 +1,4 @@
-"""`python -m generator inspect` from the outside: verdicts, files, mistakes, and what it loads."""
+"""`python -m generator inspect` as a command: verdicts, files, mistakes, imported packages and memory."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_missing_word_is_boxed_and_named_and_a_saved_unit_space_says_the_same(
         (["pins.csv", "--golden", "ok"], "expected a picture"),
         (["no_word.png", "--golden", "ok", "--window", "500"], "at least window x window"),
         (["no_word.png", "--golden", "ok", "--positions", "no_word.png"], "expected a record"),
-        (["no_word.png", "--golden", "ok", "--watch"], "--watch: expected one folder"),
+        (["no_word.png", "--golden", "ok", "--watch"], "--watch: expected one folder, got no_word.png"),
         (["no_word.png", "--golden", "copies"], "copies: OK pictures must differ from each other"),
         (
             ["no_word.png", "--golden", "ok", "--rotation", "inf"],
@@ -113,7 +113,7 @@ def test_a_missing_word_is_boxed_and_named_and_a_saved_unit_space_says_the_same(
         ),
         (
             ["no_word.png", "--golden", "ok", "--positions", "twice.csv"],
-            "each address once, got r1c1 more than",
+            "each address once, got r1c1 several times",
         ),
         (
             ["no_word.png", "--golden", "ok", "--positions", "inf.csv"],
@@ -123,16 +123,16 @@ def test_a_missing_word_is_boxed_and_named_and_a_saved_unit_space_says_the_same(
             ["no_word.png", "--golden", "ok", "--positions", "far.csv"],
             "far.csv: r1c1: expected a box of at least 4",
         ),
-        (["ok", "copies", "--golden", "ok"], "0.png: expected pictures of different names, got"),
+        (["ok", "copies", "--golden", "ok"], "0.png: expected pictures with different names, got"),
         (["maps/p.png", "maps/p_maps.png", "--golden", "ok", "--figures"], "whose p_maps.png would be lost"),
     ],
 )
-def test_a_mistake_is_said_and_ends_with_2(folder: Path, monkeypatch, capsys, arguments, message) -> None:
+def test_a_mistake_is_one_line_and_exit_code_2(folder: Path, monkeypatch, capsys, arguments, message) -> None:
     monkeypatch.chdir(folder)
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert main(["inspect", *arguments, "-o", "mistakes"]) == 2
-    told = capsys.readouterr().err
-    assert message in told and told.count("\n") == 1
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
     assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -140,7 +140,7 @@ def test_a_mistake_is_said_and_ends_with_2(folder: Path, monkeypatch, capsys, ar
     "given",
     ["window 8", "grid 50", "edge", "similarity gram", "reference self", "colour", "rotation 0", "above 0"],
 )
-def test_what_a_saved_unit_space_was_made_with_cannot_be_given_again(tmp_path: Path, capsys, given) -> None:
+def test_settings_of_a_saved_unit_space_cannot_be_changed(tmp_path: Path, capsys, given) -> None:
     (tmp_path / "unit.npz").write_bytes(b"never read")
     arguments = [
         "inspect",
@@ -152,8 +152,9 @@ def test_what_a_saved_unit_space_was_made_with_cannot_be_given_again(tmp_path: P
     ]
     arguments[-1] += "/out"
     assert main([*arguments, *f"--{given}".split()]) == 2
-    told = capsys.readouterr().err
-    assert f"--golden: expected a folder beside --{given.split()[0]}, got" in told and told.count("\n") == 1
+    error = capsys.readouterr().err
+    expected = f"--golden: expected a folder of OK pictures with --{given.split()[0]}, got"
+    assert expected in error and error.count("\n") == 1
 
 
 @pytest.mark.parametrize("out", ["", "ok"])
@@ -164,7 +165,7 @@ def test_an_overlay_never_takes_the_place_of_a_picture(
     monkeypatch.chdir(folder)
     before = {path: path.read_bytes() for path in folder.rglob("*.png")}
     assert main(["inspect", *way, "--golden", "ok", "-o", str(folder / out)]) == 2
-    assert "--out: expected a folder apart from pictures and records" in capsys.readouterr().err
+    assert "--out: expected a folder without input pictures and records" in capsys.readouterr().err
     assert before == {path: path.read_bytes() for path in folder.rglob("*.png")}
 
 
@@ -217,7 +218,7 @@ def test_a_record_says_on_which_picture_its_boxes_lie(folder: Path, tmp_path: Pa
         pin = json.loads((out / "no_word.json").read_text("utf-8"))["pins"][0]
         assert pin["box"] == pytest.approx([25, 26, 65, 44], abs=1)
     else:
-        assert "p.json: expected a record with its run, or --positions-of" in capsys.readouterr().err
+        assert "p.json: expected a record with a run, or --positions-of" in capsys.readouterr().err
         of = str(tmp_path / "images" / "p.png")
         assert main([*command, "-o", str(out), "--positions-of", of]) == 0
 
@@ -249,7 +250,7 @@ def test_a_picture_arrives_when_it_has_stopped_growing_and_again_when_it_is_repl
     assert next(incoming).name == "a.png"
 
 
-def test_watching_goes_on_after_a_damaged_picture_and_ends_with_ctrl_c(
+def test_watching_continues_after_a_damaged_picture_and_ends_with_ctrl_c(
     folder: Path, tmp_path: Path, monkeypatch, capsys
 ) -> None:
     (tmp_path / "half.png").write_bytes((folder / "no_word.png").read_bytes()[:500])
@@ -264,8 +265,8 @@ def test_watching_goes_on_after_a_damaged_picture_and_ends_with_ctrl_c(
     out = tmp_path / "out"
     command = ["inspect", str(tmp_path), "--golden", str(folder / "ok"), "-o", str(out), "--watch"]
     assert main(command) == 0
-    said = capsys.readouterr().out
-    assert "half.png: expected a picture" in said and "NG  whole.png" in said
+    output = capsys.readouterr().out
+    assert "half.png: expected a picture" in output and "NG  whole.png" in output
     assert sorted(path.name for path in out.iterdir()) == ["whole.json", "whole.png"]
 
 
@@ -280,14 +281,14 @@ def test_watching_never_writes_one_verdict_over_another(folder: Path, tmp_path: 
     monkeypatch.setattr(inspect_command, "arrivals", arrive)
     out = tmp_path / "out"
     assert main(["inspect", str(tmp_path), "--golden", str(folder / "ok"), "-o", str(out), "--watch"]) == 0
-    said = capsys.readouterr().out
-    assert said.count("NG  p.jpg") == 2 and "p.png: expected pictures of different names, got" in said
+    output = capsys.readouterr().out
+    assert output.count("NG  p.jpg") == 2 and "p.png: expected pictures with different names, got" in output
     assert json.loads((out / "p.json").read_text("utf-8"))["picture"] == "p.jpg"
 
 
 def test_edge_mode_loads_no_torch_and_stays_under_250_mb(folder: Path) -> None:
     (folder / "large").mkdir()
-    for n in range(30):  # as floats these alone would take 93 MB
+    for n in range(30):  # 93 MB as floats
         part(n).resize((1080, 720)).save(folder / "large" / f"{n}.png")
     part(40, word=False).resize((1080, 720)).save(folder / "large_no_word.png")
     program = f"""
@@ -297,7 +298,7 @@ from generator.__main__ import main
 code = main(["inspect", {str(folder / "large_no_word.png")!r}, "--golden", {str(folder / "large")!r}, "--edge",
              "-o", {str(folder / "edge")!r}])
 loaded = [name for name in ("torch", "datasets", "bpy", "matplotlib") if name in sys.modules]
-# Not ru_maxrss: a child that was started by vfork begins with its parent's peak.
+# Not ru_maxrss: a child that vfork started begins with its parent's peak.
 peak = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]
 print(code, loaded, int(peak) // 1024)
 """

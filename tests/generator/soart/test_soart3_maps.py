@@ -1,4 +1,4 @@
-"""SOART3 against plain NumPy in double precision, its properties, and the coding of NSOART."""
+"""SOART3 compared with plain NumPy in double precision, its properties, and the coding of NSOART."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RNG = np.random.default_rng(7)
 
 
 def plain_soart3(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """The definition, written out; over the last axis."""
+    """SOART3 by its definition, over the last axis."""
     y, x = np.asarray(y, np.float64), np.asarray(x, np.float64)
     beta = ((x * y).sum(-1) + 1e-4) / ((x * x).sum(-1) + 1e-4)
     rest = np.abs(y - beta[..., None] * x)
@@ -130,7 +130,7 @@ def test_maps_match_numpy(height: int, width: int, window: int, stride: int, dty
 
 
 def test_maps_of_large_smooth_windows_match_numpy() -> None:
-    # Nearly proportional windows of many pixels leave a small rest of large sums: the hardest case for rounding.
+    # Nearly proportional windows leave a small residual of large sums: the hardest case for rounding.
     y, x = np.mgrid[0:120, 0:130] / 130
     image = 0.3 + 0.5 * x * y
     golden = np.clip(image * 0.8 + 1e-4 * RNG.random(image.shape), 0, 1)
@@ -213,7 +213,7 @@ print(peak_kib() - before)
 
 
 def test_no_memory_of_windows_times_pixels() -> None:
-    # In a process of its own: where a test before this one used more, the peak would not move.
+    # In a separate process: if an earlier test had used more memory, the peak would not change.
     assert int(run_python(MEMORY)) < 60_000
 
 
@@ -267,7 +267,7 @@ from generator.soart import soart3_maps
 print(type(soart3_maps.patch_maps._cache).__name__, soart3_maps.soart3_map(np.ones((9, 9)), None, 8).shape)
 """
     nowhere = {"HOME": "/dev/null", "XDG_CACHE_HOME": "/dev/null/cache", "NUMBA_CACHE_DIR": ""}
-    # Without optimisation the compilation, repeated because nothing can be kept, takes less long.
+    # Without optimisation, as the compilation, which is repeated without a cache, is then faster.
     said = run_python(code, tmp_path, **nowhere, PYTHONDONTWRITEBYTECODE="1", NUMBA_OPT="0")
     assert said.strip() == "NullCache (3, 2, 2)"
 
@@ -283,7 +283,7 @@ def test_code_is_monotone_and_centred() -> None:
     assert (np.diff(inside.astype(int), axis=0) >= 0).all()
     assert (inside[1000] == 128).all()
     assert (np.abs(coded.astype(int) - coded[:, :1]) <= 0).all()  # equal z, equal byte, whatever the channel
-    # At z = 2, the knee: half of the way from the middle to the end.
+    # At the knee, z = 2, the code is half way from the middle to the end.
     assert inside[np.argmin(np.abs(z - 2))][0] == pytest.approx(127.5 * 1.5, abs=1)
     assert inside.min() <= 5
     assert inside.max() >= 250

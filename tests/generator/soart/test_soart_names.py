@@ -1,4 +1,4 @@
-"""The names of `generator.soart` that others call, with their arguments and results: they stay."""
+"""The public names of `generator.soart` keep their arguments and results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def parameters(function: object) -> list[tuple[str, object]]:
     return [(one.name, None if one.default is one.empty else one.default) for one in found]
 
 
-def test_all_of_them_are_said() -> None:
+def test_all_public_names_are_listed() -> None:
     assert sorted(soart.__all__) == ["SoartC", "encode_nsoart", "soart3", "soart3_map"]
 
 

@@ -4,7 +4,7 @@ from studies.questions.curves import quiet_seconds
 
 
 def test_a_busy_machine_is_no_slow_method():
-    """Of each kind the fastest epoch of any seed counts."""
+    """The fastest epoch of any seed counts for each stage."""
     kinds = ("close-ups", "close-ups", "pictures", "pictures")
     calm, busy = (
         [{"stage": kind, "seconds_so_far": float(at)} for kind, at in zip(kinds, times, strict=True)]

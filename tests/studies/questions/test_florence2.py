@@ -1,4 +1,4 @@
-"""What the page says of Florence-2."""
+"""The page's section on Florence-2."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from studies.findings import Found
 from studies.questions.florence2 import gained
 
 
-def test_what_tuning_changes_is_told_of_the_model_that_was_tuned():
+def test_the_change_by_tuning_is_measured_against_the_model_that_was_tuned():
     def document(key: str, init: str | None, **map50: float) -> dict[str, Any]:
         splits = {name: {"map50": value} for name, value in map50.items()}
         return {"key": key, "config": {"init": init}, "result": {"splits": splits}}

@@ -536,7 +536,7 @@ def test_a_pattern_that_leaves_out_a_part_is_an_error(finished, pattern):
         (["--model", "/no/such/folder"], "expected 'tiny', a checkpoint's folder"),
         (
             ["--model", "tiny", "--photos", "/no/photos"],
-            "/no/photos: expected a folder of pictures, got nothing there",
+            "/no/photos: expected a folder of pictures, got no such folder",
         ),
     ],
 )
