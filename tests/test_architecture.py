@@ -30,6 +30,7 @@ TRAINER_GROUND |= {
     "generator.dataset.labels",
     "generator.dataset.connectors",
     "generator.dataset.hub",
+    "generator.reporting.glossary",
     "generator.reporting.pages",
     "generator.verdict",
 }

@@ -1,7 +1,7 @@
-"""`python -m trainer.attention --model RUN --data DATASET -o OUT`: where a ViT looks, as pictures and as scores.
+"""`python -m trainer.attention --model RUN --data DATASET -o OUT`: attention maps of a ViT, as pictures and as scores.
 
-`--stages` takes the weights that `trainer.vit --stages` kept and the best ones; the training does that by itself, after
-each stage. What OUT then holds, and which pictures are shown: `trainer.vit.attention`.
+`--stages` shows the weights that `trainer.vit --stages` kept and the best ones; a training in stages does so by itself.
+The files in OUT, and which pictures are shown: `trainer.vit.attention`.
 """
 
 import argparse
@@ -23,39 +23,42 @@ def parser() -> argparse.ArgumentParser:
     """The command's options."""
     p = argparse.ArgumentParser(
         prog="python -m trainer.attention",
-        description="Show where a trained ViT looks, and score it against the truth's boxes.",
+        description="Draw attention maps of a trained ViT (how much each patch of a picture counted for the answer), "
+        "and score them against the true boxes.",
         allow_abbrev=False,
     )
     p.add_argument("--model", type=Path, required=True, metavar="RUN", help="folder of a ViT's run")
     p.add_argument("--data", type=Path, required=True, metavar="DATASET", help="folder of the dataset")
     p.add_argument("-o", "--out", type=Path, metavar="OUT", help="folder for the results (RUN/attention)")
-    p.add_argument("--split", default=SPLIT, help=f"({SPLIT})")
+    p.add_argument("--split", default=SPLIT, help=f"split whose pictures are shown ({SPLIT})")
     which = p.add_mutually_exclusive_group()
     which.add_argument(
         "--weights",
         nargs="+",
         default=["best"],
         metavar="W",
-        help="best, last, or files of the same network's weights in the order of their epochs (best)",
+        help="weights of which epochs: best, last, or files of the same network's weights, in this order (best)",
     )
     which.add_argument(
-        "--stages", action="store_true", help="the weights that trainer.vit --stages kept, then the best ones"
+        "--stages", action="store_true", help="use the weights that trainer.vit --stages kept, then the best ones"
     )
-    p.add_argument("--rows", choices=settings.ROWS, help="(those that the run was measured on)")
+    p.add_argument("--rows", choices=settings.ROWS, help="rows, as in trainer.evaluate (as the run was measured)")
     p.add_argument(
         "--pictures",
         type=number(int, 1, 100_000),
         default=PICTURES,
-        help=f"most pictures that are scored ({PICTURES})",
+        help=f"score at most so many pictures ({PICTURES})",
     )
-    p.add_argument("--probes", type=number(int, 1, 48), default=PROBES, help=f"pictures on a sheet ({PROBES})")
+    p.add_argument("--probes", type=number(int, 1, 48), default=PROBES, help=f"show so many on a sheet ({PROBES})")
     p.add_argument("--threads", type=number(int, 1, 1024), help="CPU threads (as many as PyTorch finds cores)")
-    p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(auto)")
+    p.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU if there is one (auto)"
+    )
     return p
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show and score as the options say; returns the exit code."""
+    """Draw and score the maps as the options say; returns the exit code."""
     if kind_of(args.model) == DETECTION_FORMAT:
         raise InputError(f"--model {args.model}: expected a ViT's run, got one of Florence-2")
     if args.threads is not None:
@@ -79,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Run the command line; returns its exit code."""
     args = parser().parse_args(argv)
     return exit_code(lambda: run(args))
 

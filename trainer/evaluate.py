@@ -1,7 +1,7 @@
-"""`python -m trainer.evaluate --model RUN --data DATASET`: a trained run on any dataset; nothing is left to choose.
+"""`python -m trainer.evaluate --model RUN --data DATASET`: measure a trained run on any dataset.
 
-The threshold was frozen on validation when the run was trained. What is measured of a ViT's run, and what OUT then
-holds: `trainer.vit.evaluation`; of a Florence-2's: `trainer.florence2.evaluation`.
+The threshold is the run's, chosen on validation and frozen when it was trained. The measures, and the files in OUT:
+`trainer.vit.evaluation` and `trainer.florence2.evaluation`.
 """
 
 import argparse
@@ -27,7 +27,8 @@ def parser() -> argparse.ArgumentParser:
     """The command's options."""
     p = argparse.ArgumentParser(
         prog="python -m trainer.evaluate",
-        description="Measure a trained ViT or Florence-2 on a dataset, with the threshold that validation froze.",
+        description="Measure a trained ViT or Florence-2 on a dataset, with the threshold for NG that its training "
+        "chose on validation.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -41,18 +42,21 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--rows",
         choices=settings.ROWS,
-        help="of a ViT: all; those whose defects can be seen; of these, those outside the grey zone (observable)",
+        help="ViT only; all: every row; observable: rows whose defects can be seen; clear: of these, rows outside the "
+        "grey zone, in which a measure is too close to its limit to tell OK from NG (observable)",
     )
-    p.add_argument("--batch-size", type=number(int, 1, 65_536), default=16, help="(16)")
+    p.add_argument("--batch-size", type=number(int, 1, 65_536), default=16, help="pictures per batch (16)")
     p.add_argument("--threads", type=number(int, 1, 1024), help="CPU threads (as many as PyTorch finds cores)")
-    p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(auto)")
+    p.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU if there is one (auto)"
+    )
     return p
 
 
 def _of_florence2(args: argparse.Namespace, splits: tuple[str, ...], out: Path) -> None:
     if args.rows:
         raise InputError(f"--rows applies to ViT runs only, got {args.model} of Florence-2, whose rows all count")
-    # Imported here: of either kind only what its runs need.
+    # Imported here: each kind of run needs its own modules only.
     from trainer.florence2.evaluation import evaluate
 
     device = device_of(args.device)
@@ -84,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Run the command line; returns its exit code."""
     args = parser().parse_args(argv)
     return exit_code(lambda: run(args))
 

@@ -1,6 +1,6 @@
-"""`python -m trainer.export --model RUN --to model.onnx`: a trained ViT as one file that onnxruntime runs alone.
+"""`python -m trainer.export --model RUN --to model.onnx`: write a trained ViT as one ONNX file for onnxruntime.
 
-What goes in and comes out of it, and how it is checked: `trainer.vit.onnx_export`.
+Its inputs, outputs and check: `trainer.vit.onnx_export`.
 """
 
 import argparse
@@ -19,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
     """The command's options."""
     p = argparse.ArgumentParser(
         prog="python -m trainer.export",
-        description="Write a trained ViT as ONNX, and check that onnxruntime answers as the network does.",
+        description="Write a trained ViT as one ONNX file, and check that onnxruntime gives the network's results.",
         epilog="exit codes: 0 written and equal; 2 the run cannot be read or the file not written; 1 anything else",
         allow_abbrev=False,
     )
@@ -35,19 +35,19 @@ def run(args: argparse.Namespace) -> int:
     if args.to.suffix != ".onnx":
         raise InputError(f"--to {args.to}: expected a name that ends in .onnx")
     if args.to.is_dir() or (args.to.exists() and not args.overwrite):
-        raise InputError(f"--to {args.to}: expected a new file, got one that exists; --overwrite?")
+        raise InputError(f"--to {args.to}: expected a new file, got one that exists; --overwrite replaces a file")
     if not args.to.parent.is_dir():
         raise InputError(f"--to {args.to}: expected an existing folder, got none at {args.to.parent}")
     if kind_of(args.model) == DETECTION_FORMAT:
         raise InputError(f"--model {args.model}: expected a ViT's run, got one of Florence-2")
     worst = export_run(args.model, args.weights, args.to)
     size = args.to.stat().st_size / 1e6
-    say(f"{args.to}: {size:.1f} MB, opset {OPSET}; largest difference of a probability {worst:.1e}")
+    say(f"{args.to}: {size:.1f} MB, opset {OPSET}; largest difference from the network's probabilities {worst:.1e}")
     return 0
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Run the command line; returns its exit code."""
     args = parser().parse_args(argv)
     return exit_code(lambda: run(args))
 

@@ -1,4 +1,4 @@
-"""`import trainer.hub`: transformers then loads runs of `trainer.vit`, and executes nothing that lies in them.
+"""`import trainer.hub`: transformers can then load runs of `trainer.vit`, without executing code from their folders.
 
 import trainer.hub
 from transformers import pipeline
@@ -16,7 +16,7 @@ from trainer.vit.network.modeling_pinsight_vit import (
 AutoConfig.register(PinsightViTConfig.model_type, PinsightViTConfig)
 AutoImageProcessor.register(PinsightViTConfig, slow_image_processor_class=PinsightViTImageProcessor)
 AutoModelForImageClassification.register(PinsightViTConfig, PinsightViTForImageClassification)
-# Their `save_pretrained` writes the code along.
+# `save_pretrained` then also writes the Python files that loading needs.
 PinsightViTConfig.register_for_auto_class()  # type: ignore[no-untyped-call]
 PinsightViTImageProcessor.register_for_auto_class("AutoImageProcessor")  # type: ignore[no-untyped-call]
 PinsightViTForImageClassification.register_for_auto_class("AutoModelForImageClassification")  # type: ignore[no-untyped-call]

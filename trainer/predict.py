@@ -1,7 +1,7 @@
-"""`python -m trainer.predict --model RUN IMAGE...`: a verdict for each picture, as JSON and as a picture.
+"""`python -m trainer.predict --model RUN IMAGE...`: a verdict on each picture, as JSON and as a picture.
 
-RUN may be a ViT's or a Florence-2's; the latter's pictures get boxes. What each says of a picture:
-`trainer.vit.verdicts`, `trainer.florence2.verdicts`.
+RUN is a ViT's or a Florence-2's; the latter draws boxes. The content of a verdict: `trainer.vit.verdicts`,
+`trainer.florence2.verdicts`.
 """
 
 import argparse
@@ -33,8 +33,9 @@ def parser() -> argparse.ArgumentParser:
     """The command's options."""
     p = argparse.ArgumentParser(
         prog="python -m trainer.predict",
-        description="Judge pictures with a trained run. ViT: OK or NG, class, confidence, where the patches see it. "
-        "Florence-2: OK or NG, and a box with class and confidence round each defect.",
+        description="Judge pictures with a trained network: OK, or NG where there is a defect. ViT: with class, "
+        "confidence and a map of the patches that show it. Florence-2: with a box around each defect, its class and "
+        "confidence. Classes: BENDNG bent pin, NUKENG pin missing or not seated, OTHERNG any other defect.",
         epilog="exit codes: 0 done, whatever the verdicts; 2 a picture or the run cannot be read; 1 anything else",
         allow_abbrev=False,
     )
@@ -46,8 +47,8 @@ def parser() -> argparse.ArgumentParser:
         help="folder of `python -m trainer.vit --out` or of `python -m trainer.florence2 --out`",
     )
     p.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="pictures, or folders of pictures")
-    p.add_argument("--json", type=Path, metavar="FILE", help="write all verdicts to this file")
-    p.add_argument("-o", "--out", type=Path, metavar="OUT", help="folder for predictions.json and a picture for each")
+    p.add_argument("--json", type=Path, metavar="FILE", help="write all verdicts to this file, as JSON")
+    p.add_argument("-o", "--out", type=Path, metavar="OUT", help="folder for predictions.json and marked pictures")
     p.add_argument("--weights", choices=("best", "last"), default=None, help="ViT: which epoch's weights (best)")
     p.add_argument(
         "--positions",
@@ -59,15 +60,16 @@ def parser() -> argparse.ArgumentParser:
         "--threshold",
         type=float,
         metavar="P",
-        help="ViT: least P(NG) of an NG; Florence-2: least confidence of a box (the run's own)",
+        help="ViT: probability of NG from which the verdict is NG; Florence-2: confidence from which a box counts "
+        "(the run's own)",
     )
-    p.add_argument("--batch-size", type=int, metavar="N", help="Florence-2: pictures that are answered together (8)")
+    p.add_argument("--batch-size", type=int, metavar="N", help="Florence-2: pictures per batch (8)")
     p.add_argument("--threads", type=int, default=None, help="CPU threads (as many as PyTorch finds cores)")
     return p
 
 
 def _check_options(args: argparse.Namespace, detects: bool) -> None:
-    """Whether the options have a meaning for this kind of run, and their numbers are in range."""
+    """Refuse options that do not apply to this kind of run, and numbers out of range."""
     names = ("weights",) if detects else ("positions", "batch_size")
     of = "ViT" if detects else "Florence-2"
     problems = [
@@ -87,7 +89,7 @@ def _check_options(args: argparse.Namespace, detects: bool) -> None:
 
 
 def _judging(args: argparse.Namespace, files: Sequence[Path], detects: bool) -> Judging:
-    """The outcomes, from the kind of run that RUN is."""
+    """The verdicts on the files, by a ViT or (`detects`) by Florence-2."""
     sheets = args.out is not None
     if detects:
         from trainer.florence2 import prediction as detection
@@ -131,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Run the command line; returns its exit code."""
     args = parser().parse_args(argv)
     return exit_code(lambda: run(args))
 

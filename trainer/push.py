@@ -1,6 +1,6 @@
-"""`python -m trainer.push RUN --to OWNER/NAME`: a trained model and its card to the Hugging Face Hub, in one commit.
+"""`python -m trainer.push RUN --to OWNER/NAME`: upload a trained model and its card to the Hugging Face Hub.
 
-What goes up is what a user needs: weights as safetensors, configuration, frozen threshold, card, a few pictures; never
+One commit holds what a user needs: weights as safetensors, configuration, frozen threshold, card, a few pictures; never
 the optimizer's state, the last epoch or the stages. The token comes from HF_TOKEN or the login (`hf auth login`).
 """
 
@@ -41,15 +41,15 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="OWNER/NAME",
-        help="name on the Hub of what it was trained on, for the card; may be repeated",
+        help="name on the Hub of the training dataset, for the card; may be repeated",
     )
     p.add_argument("--license", default="", metavar="ID", help="the Hub's id of a licence, for the card")
-    p.add_argument("--dry-run", action="store_true", help="write the card and say what would go up; no network")
+    p.add_argument("--dry-run", action="store_true", help="write the card and list the files to upload; no network")
     return p
 
 
 def run(args: argparse.Namespace) -> int:
-    """Collect and upload; 1 where the Hub is the problem."""
+    """Collect the files and upload them; returns the exit code, 1 if the Hub refuses or cannot be reached."""
     names = [("--to", args.to), *(("--dataset", name) for name in args.dataset)]
     if problems := [problem for option, name in names if (problem := name_problem(name, option))]:
         raise InputError(problems)
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Run the command line; returns its exit code."""
     args = parser().parse_args(argv)
     return exit_code(lambda: run(args))
 

@@ -1,4 +1,4 @@
-"""`python -m trainer.report RUN`: everything that is known of a ViT's run on one page: see `trainer.vit.run_page`."""
+"""`python -m trainer.report RUN`: write the page of a ViT's run: see `trainer.vit.run_page`."""
 
 import argparse
 import sys
@@ -16,7 +16,7 @@ def parser() -> argparse.ArgumentParser:
     """The command's options."""
     p = argparse.ArgumentParser(
         prog="python -m trainer.report",
-        description="Write one self-contained HTML page on a ViT's run.",
+        description="Write one HTML page on a ViT's run, with its settings, measures and pictures.",
         allow_abbrev=False,
     )
     p.add_argument("run", type=Path, metavar="RUN", help="folder of a ViT's finished run")
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Run the command line; returns its exit code."""
     args = parser().parse_args(argv)
     return exit_code(lambda: run(args))
 

@@ -1,4 +1,4 @@
-"""Maps against the network they explain, scores against cases that can be worked out, and the command."""
+"""Attention maps against their network, scores against values worked out by hand, and the command."""
 
 import json
 
@@ -153,7 +153,7 @@ def test_stages_are_looked_at_during_training_with_the_same_pictures(tiny_datase
         assert sheet == (folder / "attention.png").read_bytes()
     with Image.open(run / "attention" / "attention.gif") as animation:
         assert animation.n_frames == 3  # type: ignore[attr-defined]
-    # The command says the same of the finished run.
+    # The command gives the same for the finished run.
     again = ["--model", str(run), "--data", str(tiny_dataset), "-o", str(tmp_path / "again"), "--stages"]
     assert main(again) == 0
     assert json.loads((tmp_path / "again" / "attention.json").read_text("utf-8")) == document
@@ -195,7 +195,7 @@ def test_the_commands_show_how_far_they_are(trained_run, tiny_dataset, tmp_path,
 
     class Bar:
         def __init__(self, total, unit, disable):
-            if disable is None:  # on where there is a terminal
+            if disable is None:  # shown on a terminal only
                 counted.append([total, 0])
                 self.count = counted[-1]
             else:

@@ -1,4 +1,4 @@
-"""A frozen model on a dataset: the numbers against a recount, the page, and what is refused."""
+"""`trainer.evaluate` on a ViT's run: the numbers against a recount, the page, and what is refused."""
 
 import csv
 import json
@@ -124,7 +124,7 @@ def contents(folder) -> dict[str, bytes]:
 def test_a_killed_evaluation_leaves_the_numbers_and_pictures_of_one(
     trained_run, tiny_dataset, make_dataset, make_rows, tmp_path, monkeypatch
 ):
-    """Or of none that is taken for one of these weights."""
+    """Files of the old evaluation or of the new one, or none that would count as an evaluation of these weights."""
     run = shutil.copytree(trained_run, tmp_path / "run")
     assert evaluate(run, tiny_dataset, run / "evaluation") == 0
     before = contents(run / "evaluation")
@@ -138,7 +138,7 @@ def test_a_killed_evaluation_leaves_the_numbers_and_pictures_of_one(
         assert evaluate(run, other, run / "evaluation") == 1
         assert evaluate(run, other, tmp_path / "new") == 1
     assert contents(run / "evaluation") == before and not (tmp_path / "new").exists()
-    # Killed while the new files take their places: no numbers, and the next evaluation knows the rest as its own.
+    # Killed while the new files are moved in: evaluation.json is gone, and the next evaluation may replace the rest.
     real = Path.unlink
 
     def unlink(path, **options):
@@ -186,7 +186,7 @@ def test_names_are_those_of_the_folders_however_they_are_given(trained_run, tiny
 def test_what_is_frozen_again_is_of_the_rows_that_trained(
     trained_run, make_dataset, make_rows, tmp_path, rows, measured
 ):
-    """One hidden defect each: at r2c2 in training, in a picture of validation."""
+    """Training has one hidden defect, at r2c2, and so has one picture of validation."""
     run = shutil.copytree(trained_run, tmp_path / "run")
     (run / FROZEN).unlink()
     config = json.loads((run / "config.json").read_text())
@@ -255,7 +255,7 @@ def test_a_bridge_s_position_is_that_of_its_pins(seen):
 
 
 def test_a_split_that_is_not_measured_is_not_read(make_dataset, make_rows, tmp_path):
-    """Training pictures may be of classes that the network does not know, where only the test is asked."""
+    """Where only split test is measured, training pictures may have classes that the network does not know."""
     rows = {
         "train": make_rows("train", 3, 0),
         "test": [{**row, "label": 2} for row in make_rows("test", 3, 0)],
@@ -295,7 +295,7 @@ def test_a_report_counts_by_factor_and_ranks_mistakes():
     assert measured["classes"]["NUKENG"]["recall"]["share"] is None
     assert set(measured["factors"]) == {"camera"}
     assert measured["factors"]["camera"]["top"]["accuracy"] == 0.5
-    # Wrong verdicts first, the surest first; the wrong class of an NG picture last.
+    # Wrong verdicts first, the most confident first; wrong classes of NG pictures last.
     assert [m["index"] for m in measured["mistakes"]] == [6, 3, 2, 1]
     assert measured["auroc"] == 13 / 16
 

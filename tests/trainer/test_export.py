@@ -1,4 +1,4 @@
-"""The ONNX file answers as the network does, alone, and is not written where it does not."""
+"""The ONNX file gives the network's results without torch, and is not written if its results differ."""
 
 import json
 import subprocess
@@ -26,7 +26,7 @@ def exported(trained_run, tmp_path_factory):
     return path
 
 
-# A process of its own: neither torch nor anything of the project is imported.
+# In its own process, which imports neither torch nor the project.
 ALONE = """
 import json, sys
 import numpy as np, onnxruntime

@@ -1,4 +1,4 @@
-"""The trainers take photographs: truth that nobody knows is null, and mixed with renders it stays so."""
+"""The trainers take photographs, whose unknown truth is null, also in a dataset with renders."""
 
 import numpy as np
 import pytest

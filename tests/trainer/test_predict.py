@@ -1,4 +1,4 @@
-"""Verdicts as JSON and as pictures, and what happens to files that are none."""
+"""Verdicts as JSON and as pictures, and files that are no pictures."""
 
 import json
 import shutil
@@ -48,9 +48,9 @@ def test_sheets_of_an_earlier_call_are_replaced(trained_run, pictures, tmp_path)
     words = ["--model", str(trained_run), "-o", str(out)]
     assert main([*words, str(pictures)]) == 0
     assert main([*words, str(pictures / "train000.png")]) == 0
-    # predictions.json names one sheet only, as after an interrupted call; the others bear their mark.
+    # As after an interrupted call: predictions.json names one sheet, the others are known by their own mark.
     assert main([*words, str(pictures)]) == 0
-    # Sheets of earlier versions bear none, and are named.
+    # Sheets of earlier versions have no mark; predictions.json names them.
     for path in out.glob("*.png"):
         shutil.copy(pictures / "train000.png", path)
     assert main([*words, str(pictures)]) == 0

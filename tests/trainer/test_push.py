@@ -68,11 +68,11 @@ def test_one_commit_with_what_a_user_needs_and_nothing_else(run: Path, tmp_path:
         assert {"README.md", "config.json", "best.safetensors", "frozen.json"} <= set(there)
         assert not set(SECRETS) & set(there)
         assert there["best.safetensors"] == (run / "best.safetensors").read_bytes()
-        # Again: an older picture goes, what the owner added stays.
+        # Pushed again: an older picture is removed, the owner's own file stays.
         repository.branches["main"].append({**there, "pictures/old.png": b"x", "LICENSE": b"mine"})
         assert push(hub, tmp_path / "home", run, "me/pins").returncode == 0
         assert set(repository.head("main")) == {*there, "LICENSE"}
-        # Somebody else's model is left alone, and a token that may not write is told so.
+        # Another person's model is not replaced; a token without write access is refused with a message.
         repository.branches["main"].append({"README.md": b"# Cats"})
         done = push(hub, tmp_path / "home", run, "me/pins")
         assert done.returncode == 2 and "--to: expected a new name or a model that push made" in done.stderr
@@ -98,7 +98,7 @@ def test_the_card_has_the_evaluation_s_numbers_until_the_weights_change(
     assert "{:.3f} to {:.3f}".format(*accuracy["interval"]) in metrics["accuracy"]["name"]
     assert "trial at the station" in card and "pictures/confusion.png" in card
     assert is_ours(card) and not is_ours("# Cats") and not is_ours("---\ntags: [a]\n---\n# Cats")
-    # Weights of another training: their numbers are not these.
+    # Other weights: the evaluation does not count for them.
     (run / "best.safetensors").write_bytes((run / "best.safetensors").read_bytes() + b" ")
     assert evaluation_of(run) is None
 

@@ -1,13 +1,15 @@
-"""`python -m trainer.florence2`: Florence-2 trained to answer `<OD>` with boxes, from training to the Hub.
+"""`python -m trainer.florence2`: train Florence-2 to answer its task `<OD>` (object detection) with boxes.
 
-command, options, beginning, dry_run   training: the command, its options, what it begins with; comparison of modes
-training, examples, samples, batches   what a step shows, with losses and auxiliary_loss: what it learns from it
-finish, forgetting, epoch_report       the best weights measured; what was forgotten; what is said of each epoch
-network, tiny, lora, run               the model, a tiny one, LoRA in it; what a run keeps of it
-data, truth                            a dataset's pictures, and what is true of each
-answers, detect                        boxes as tokens and back, their confidence; boxes of a split and of pictures
-verdicts, prediction   of a picture: OK or NG and each box with its pin; of files
-metrics, evaluation                    what it is worth: every measure; measured on a dataset
-evaluation_page, plots, sheets                 the same for people
-results, run_page, card, publication   what a run holds, read back; its page; its README.md; what goes to the Hub
+command, options, beginning, dry_run   the command, its options, the data and model that it starts from
+comparison                             `--compare`: several modes of training, each in its own process
+training, examples, samples, batches   the training loop's part, training rows, augmentation, tensors
+losses, auxiliary_loss                 loss of the answer; auxiliary losses on cells, attention and OK pins
+finish, forgetting, epoch_report       final measurement, check of forgetting, output of each epoch
+network, tiny, lora, run               loading a model, the tiny one, LoRA, the files of a run
+data, truth                            splits of a dataset; true boxes of a picture
+answers, detect                        boxes to answer tokens and back; boxes of a split or of pictures
+verdicts, prediction                   verdict OK or NG on a picture; on picture files
+metrics, evaluation                    mAP and counts; evaluation on a dataset
+evaluation_page, plots, sheets         page, plots and sheets of pictures with boxes
+results, run_page, card, publication   summary.json, page of a run, model card, files for the Hub
 """

@@ -1,10 +1,10 @@
-"""The `<OD>` answer as tokens: from boxes, back to boxes, and what may follow what while it is being generated.
+"""The `<OD>` answer as tokens: boxes to tokens, tokens to boxes, and the grammar that generation must follow.
 
     </s> <s> label <loc> <loc> <loc> <loc> <loc> … label <loc> … </s>
 
-`AnswerGrammar.allowed` makes generation well-formed: labels of the given list, each at most once, four locations per
-box, x2 >= x1 and y2 >= y1, an end within the length. Boxes come back in floats, at the middles of their bins: the
-library's own parser cuts them to whole pixels.
+`AnswerGrammar.allowed` keeps generated answers well-formed: labels from the given list, each at most once; four
+locations per box, with x2 >= x1 and y2 >= y1; an end within the length limit. Edges are decoded to the middles of their
+bins, as floats; transformers' own parser cuts them to whole pixels.
 """
 
 import math
@@ -20,9 +20,9 @@ from generator.bbox_str import BINS, encode
 from trainer.core.errors import InputError
 
 Box = tuple[float, float, float, float]
-# An edge counts as placed where the model puts it within so many bins of the one it chose: about 2 px of 256.
+# An edge's sharpness is the probability within so many bins of the chosen one: about 2 px of 256.
 EDGE_REACH = 8
-# Boxes that overlap by more are the same object said twice.
+# Boxes that overlap by a larger IoU are taken as one object answered twice.
 SAME_OBJECT_IOU = 0.6
 _PART = re.compile(r"<loc_(\d+)>|([^<]+)")
 
@@ -33,8 +33,8 @@ class Found:
 
     Args:
         box: xyxy in px of the picture.
-        label: As in the dataset.
-        confidence: Probability that the box is there, times how sharply its edges are placed; in [0, 1].
+        label: Class name, spelled as in the dataset.
+        confidence: Probability that the box is there times the sharpness of its edges; in [0, 1].
     """
 
     box: Box
@@ -43,9 +43,9 @@ class Found:
 
 
 def without_duplicates(found: Sequence[Found]) -> list[Found]:
-    """Drop a box where a more confident one lies over it, whatever its label: one pin has one verdict.
+    """Drop each box that overlaps a more confident one by more than `SAME_OBJECT_IOU`; the others keep their order.
 
-    The rest keeps its order.
+    Labels do not matter: one pin gets one class.
     """
     if len(found) < 2:
         return list(found)
@@ -59,15 +59,15 @@ def without_duplicates(found: Sequence[Found]) -> list[Found]:
 
 
 class Vocabulary:
-    """Token ids of labels, locations and ends.
+    """Token ids of labels, locations, and the start, end and padding of an answer.
 
     Args:
-        tokenizer: Of the model.
-        labels: Every label an answer may hold, as in the dataset.
-        remove_hyphens: Whether the model's labels are written without the dataset's hyphens.
+        tokenizer: The model's tokenizer.
+        labels: Every label an answer may contain, spelled as in the dataset.
+        remove_hyphens: Whether the model writes labels without the dataset's hyphens.
 
     Raises:
-        InputError: A location token is missing, a label cannot be written, or two labels are written alike.
+        InputError: The tokenizer lacks a location token, or a label is empty, contains '<' or equals another.
     """
 
     def __init__(self, tokenizer: Any, labels: Sequence[str], remove_hyphens: bool = False) -> None:
@@ -85,7 +85,7 @@ class Vocabulary:
         self.pad: int = tokenizer.pad_token_id
 
     def tokens(self, boxes: Sequence[Sequence[float]], labels: Sequence[str], size: tuple[float, float]) -> list[int]:
-        """`<s>` answer `</s>` of boxes, xyxy in px of a picture of `size` (W, H), in the dataset's own order."""
+        """Token ids of `<s>` answer `</s>`; boxes xyxy in px of a picture of `size` (W, H), sorted as in `bbox_str`."""
         ids = [self.bos]
         for location, label in _PART.findall(encode(boxes, labels, *size)):  # type: ignore[arg-type]
             if location:
@@ -95,7 +95,7 @@ class Vocabulary:
         return [*ids, self.eos]
 
     def listed(self, boxes: Sequence[Sequence[float]], label: str, size: tuple[float, float]) -> list[int]:
-        """Like `tokens`, of boxes of one label in the order given."""
+        """Like `tokens`, for boxes of one label and in the order given."""
         ids = [self.bos, *(self.label_ids[self.labels.index(label)] if len(boxes) else ())]
         for box in boxes:
             text = encode([box], ["x"], *size)  # type: ignore[arg-type]
@@ -104,11 +104,11 @@ class Vocabulary:
 
 
 class AnswerGrammar:
-    """Which tokens may come next; `allowed` fits `generate`'s `prefix_allowed_tokens_fn` by way of `__call__`.
+    """Which tokens may come next in an answer; an instance serves as `generate`'s `prefix_allowed_tokens_fn`.
 
     Args:
-        vocabulary: The model's.
-        most_boxes: Boxes after which only the end may follow.
+        vocabulary: The model's labels and locations as tokens.
+        most_boxes: Number of boxes after which only the end may follow.
     """
 
     def __init__(self, vocabulary: Vocabulary, most_boxes: int = 40) -> None:
@@ -118,24 +118,24 @@ class AnswerGrammar:
         self._locations = torch.tensor(vocabulary.location_ids)
 
     def __call__(self, batch_id: int, ids: Tensor) -> Tensor:
-        """Tokens allowed after `ids`, whose first token starts the decoder."""
+        """Token ids allowed after `ids`, whose first one is the decoder's start token."""
         low, others = self._next(ids.tolist()[1:])
-        # A list of a thousand numbers would cost more than the network's step.
+        # A slice of a tensor: making a list of 1,000 ids takes longer than the network's step.
         return torch.cat((self._locations[low:], self._locations.new_tensor(others)))
 
     def allowed(self, ids: Sequence[int]) -> list[int]:
-        """Tokens allowed after `ids` (from `<s>` on); `</s>`'s successors are its padding."""
+        """Token ids allowed after `ids` (from `<s>` on); after `</s>` only padding."""
         low, others = self._next(ids)
         return self.vocabulary.location_ids[low:] + others
 
     def _next(self, ids: Sequence[int]) -> tuple[int, list[int]]:
-        """The lowest bin that may come next, `BINS` where none may, and the tokens beside the locations."""
+        """The lowest bin that may come next (`BINS`: no location may), and the other tokens that may."""
         v = self.vocabulary
         if not ids:
             return BINS, [v.bos]
         used: set[int] = set()
-        prefix: tuple[int, ...] = ()  # of a label
-        bins: list[int] = []  # of the box under way
+        prefix: tuple[int, ...] = ()  # tokens of an unfinished label
+        bins: list[int] = []  # bins of an unfinished box
         boxes, in_group = 0, False
         for token in ids[1:]:
             if token == v.eos or token == v.pad:
@@ -162,9 +162,9 @@ class AnswerGrammar:
         return (0 if in_group else BINS), [*following, v.eos]
 
 
-class _Spoken(NamedTuple):
-    """One box as it was said: its label's index, the steps that said the label where it is the label's first box, and
-    the steps of its four locations.
+class _BoxSteps(NamedTuple):
+    """Where one box stands in an answer: index of its label, steps of the label's tokens (none unless it is the label's
+    first box), and steps of its four locations.
     """
 
     label: int
@@ -172,14 +172,14 @@ class _Spoken(NamedTuple):
     places: list[int]
 
 
-def _spoken(ids: Sequence[int], v: Vocabulary) -> Iterator[_Spoken]:
-    """The boxes of an answer.
+def _boxes_in(ids: Sequence[int], v: Vocabulary) -> Iterator[_BoxSteps]:
+    """Yield the boxes of an answer.
 
     Raises:
         ValueError: `ids` break the grammar.
     """
     label = -1
-    unread: list[int] = []  # steps of a label under way
+    unread: list[int] = []  # steps of an unfinished label
     named: list[int] = []
     places: list[int] = []
     for step, token in enumerate(ids):
@@ -198,7 +198,7 @@ def _spoken(ids: Sequence[int], v: Vocabulary) -> Iterator[_Spoken]:
             raise ValueError("expected a label before the first location")
         places.append(step)
         if len(places) == 4:
-            yield _Spoken(label, named, places)
+            yield _BoxSteps(label, named, places)
             named, places = [], []
     if places or unread:
         raise ValueError(f"the answer ends within a {'box' if places else 'label'}")
@@ -213,13 +213,13 @@ def _label_of(tokens: Sequence[int], v: Vocabulary) -> int:
 def parse(
     ids: Sequence[int], vocabulary: Vocabulary, size: tuple[float, float], probabilities: Tensor | None = None
 ) -> list[Found]:
-    """Boxes of a well-formed answer.
+    """Decode the boxes of a well-formed answer.
 
     Args:
-        ids: From `<s>` on; what follows `</s>` is ignored.
-        vocabulary: The model's.
+        ids: Token ids from `<s>` on; those after `</s>` are ignored.
+        vocabulary: The model's labels and locations as tokens.
         size: (W, H) of the picture in px.
-        probabilities: (T, V), of each of `ids`' steps, over the tokens that were allowed; None: confidence 1.
+        probabilities: (T, V) over the allowed tokens at each of the T steps of `ids`; None: every confidence is 1.
 
     Raises:
         ValueError: `ids` break the grammar.
@@ -227,7 +227,7 @@ def parse(
     v = vocabulary
     places = None if probabilities is None else probabilities[:, v.location_ids]
     found: list[Found] = []
-    for one in _spoken(ids, v):
+    for one in _boxes_in(ids, v):
         bins = [v.bin_of[ids[step]] for step in one.places]
         x1, y1, x2, y2 = ((b + 0.5) * size[i % 2] / BINS for i, b in enumerate(bins))
         if x2 < x1 or y2 < y1:
@@ -240,31 +240,31 @@ def parse(
     return found
 
 
-def _confidence(one: _Spoken, bins: Sequence[int], named: Sequence[float], places: Tensor) -> float:
-    """Probability that the box is there, times how sharply its edges are placed.
+def _confidence(one: _BoxSteps, bins: Sequence[int], named: Sequence[float], places: Tensor) -> float:
+    """Probability that the box is there times the sharpness of its edges: the geometric mean over its four edges.
 
     Args:
         one: The box.
-        bins: Its four locations.
-        named: Probabilities of its label's tokens.
-        places: (T, 1000) probabilities of each step's locations.
+        bins: Bins of its four locations.
+        named: Probabilities of its label's tokens; empty unless it is the label's first box.
+        places: (T, 1000) probabilities of all locations at each step.
     """
-    # Another box of the same label: it is there as surely as any location was expected here.
+    # A further box of a label has no label tokens: take the probability that any location comes here.
     presence = math.prod(named) if named else float(places[one.places[0]].sum())
     sharpness = 1.0
     for step, index in zip(one.places, bins, strict=True):
-        # Of what is left when no other kind of token is expected.
+        # Relative to all locations: other tokens say nothing of where the edge lies.
         near = places[step, max(0, index - EDGE_REACH) : index + EDGE_REACH + 1].sum()
         sharpness *= float(near / places[step].sum().clamp(min=1e-12))
     return float(presence * sharpness**0.25)
 
 
 class EndBias:
-    """Logits processor that makes the end less likely, so that doubtful boxes come too, with their low confidence.
+    """Logits processor that makes the end less likely, so that doubtful boxes are generated too, with low confidence.
 
     Args:
-        eos: The end's token.
-        bias: Taken off its logit.
+        eos: Id of the end token.
+        bias: Subtracted from its logit.
     """
 
     def __init__(self, eos: int, bias: float) -> None:
@@ -283,17 +283,17 @@ def generate(
     sizes: Sequence[tuple[float, float]],
     end_bias: float = 0.0,
 ) -> list[list[Found]]:
-    """Answers of a batch by greedy, constrained decoding, duplicates removed.
+    """Generate the answers of a batch by greedy decoding within the grammar, and drop duplicate boxes.
 
     Args:
         model: `Florence2ForConditionalGeneration`, in evaluation mode.
         inputs: `pixel_values`, `input_ids`, `attention_mask`, on the model's device.
-        grammar: What an answer may be.
-        sizes: (W, H) px of the pictures the boxes are meant for.
-        end_bias: Taken off the end's logit; confidences are computed without it.
+        grammar: Which answers are allowed.
+        sizes: (W, H) px of the pictures in which the boxes are returned.
+        end_bias: Subtracted from the end token's logit; confidences are computed without it.
 
     Returns:
-        Per picture its boxes, in the answer's order.
+        The boxes of each picture, in the answer's order.
     """
     from transformers import GenerationConfig, LogitsProcessorList
 
@@ -302,7 +302,7 @@ def generate(
         max_new_tokens=grammar.max_new_tokens,
         num_beams=1,
         do_sample=False,
-        # 3, as published checkpoints have it, corrupts an answer that repeats a label of three tokens.
+        # Published checkpoints set 3, which corrupts an answer that repeats a label of three tokens.
         no_repeat_ngram_size=0,
         output_scores=True,
         return_dict_in_generate=True,

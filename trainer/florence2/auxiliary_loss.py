@@ -1,13 +1,13 @@
-"""The scaffold: what the boxes teach a Florence-2 beside the answer, while it trains from random weights.
+"""Auxiliary losses (`--scaffold`): they teach a Florence-2 with random weights where pins lie.
 
-One answer names a few boxes, and tells the network little of where to look. Three more things do:
+The loss of the answer alone names a few boxes, and says little about where to look. Three losses are added:
 
-- *cells*: each picture token, after the language model's encoder, says whether a pin lies there, of which class, and
-  where its edges are; OK pins too. The head that says it is thrown away after training.
+- *cells*: from each picture token after the language model's encoder, a head predicts whether a pin (OK pins too) lies
+  there, its class and its edges. The head is thrown away after training.
 - *attention*: while the decoder writes a location, its last two layers should look at the cells of that box.
 - *good pins*: a second, forced answer lists the boxes of the OK pins: a hundred locations to learn from, not eight.
 
-What is left is a plain Florence-2.
+The trained model is a plain Florence-2.
 """
 
 import math
@@ -28,11 +28,11 @@ BACKGROUND = 0
 
 @contextmanager
 def placed(model: Any, corners: Tensor | None) -> Iterator[None]:
-    """Within a `with`, the picture's tokens get the places of close-ups in their whole pictures.
+    """Inside the `with`, give the tokens of close-ups the position embeddings of their place in the whole picture.
 
     Args:
         model: Florence-2.
-        corners: (B, 2) first cell (x, y) of each close-up; None leaves the places as they are.
+        corners: (B, 2) first cell (x, y) of each close-up; None: change nothing.
     """
     if corners is None:
         yield
@@ -54,18 +54,18 @@ def placed(model: Any, corners: Tensor | None) -> Iterator[None]:
 
 
 def edge_code(edges: Tensor) -> Tensor:
-    """Edges (…, 4) relative to a cell's centre, in cells, and the waves that location tokens are made of (…, 28).
+    """Encode edges (…, 4), in cells from a cell's centre, with the sines that location tokens are made of: (…, 28).
 
-    A token that holds the waves of its pin's edges can be copied into a location; from the edges alone the waves would
-    have to be computed by the decoder, which takes it far longer to learn than all the rest.
+    A picture token that holds the sines of its pin's edges can be copied into a location; from the edges alone the
+    decoder would have to compute the sines, which takes far longer to learn than all the rest.
     """
-    # A cell's centre lies half a cell from its edge, where the waves begin.
+    # The sines start at the cell's edge, half a cell before its centre.
     angles = torch.cat([2 * math.pi * k * (edges + 0.5) for k in HARMONICS], -1)
     return torch.cat([edges, angles.sin(), angles.cos()], -1)
 
 
 class CellHead(nn.Module):
-    """Class (background and K classes) and edges of each cell from its token."""
+    """Predicts the class (background or one of K) and the edges of the pin in each cell from the cell's token."""
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class CellHead(nn.Module):
 
 
 def grid_of(model: Any, size: tuple[int, int]) -> tuple[int, int]:
-    """Cells (gw, gh) of a model's pictures of `size` (W, H) px."""
+    """Cells (gw, gh), one per picture token, of a model's pictures of `size` (W, H) px."""
     gw, gh = size
     for stride in model.config.vision_config.patch_stride:
         gw, gh = -(-gw // stride), -(-gh // stride)
@@ -92,15 +92,15 @@ def grid_of(model: Any, size: tuple[int, int]) -> tuple[int, int]:
 def cell_targets(
     samples: Sequence[Sample], ok: int, grid: tuple[int, int], size: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
-    """Classes (B, gh*gw), `BACKGROUND` or class + 1, and boxes (B, gh*gw, 4) relative to each cell's centre, in cells.
+    """Targets: classes (B, gh*gw), `BACKGROUND` or class + 1, and boxes (B, gh*gw, 4) in cells from the cell's centre.
 
-    A cell belongs to the box that holds its centre or whose centre it holds; a defective pin goes before a good one.
+    A cell belongs to a box if either contains the other's centre; where boxes compete, a defective pin wins.
 
     Args:
         samples: Pictures or close-ups of one size.
         ok: Index of class OK.
-        grid: Cells (gw, gh) of what is shown.
-        size: (W, H) px of what is shown.
+        grid: Cells (gw, gh) of these pictures or close-ups.
+        size: Their (W, H) in px.
     """
     gw, gh = grid
     cell = torch.tensor([size[0] / gw, size[1] / gh])
@@ -109,7 +109,7 @@ def cell_targets(
     categories = torch.zeros((len(samples), gw * gh), dtype=torch.long)
     boxes = torch.zeros((len(samples), gw * gh, 4))
     for row, sample in enumerate(samples):
-        # What cannot be seen is no part of the answer, and teaches nothing here either.
+        # A defective pin that cannot be seen is not in the answer, and is no target here either.
         taught = (sample.categories == ok) | sample.in_answer
         in_cells = ((sample.boxes - torch.tensor(sample.offset * 2)) / torch.cat([cell, cell]))[taught]
         if not len(in_cells):
@@ -127,11 +127,11 @@ def cell_targets(
 
 
 def cell_loss(logits: Tensor, edges: Tensor, categories: Tensor, boxes: Tensor, ok: int) -> Tensor:
-    """Mean cross-entropy of background, of OK and of defective cells, each kind counting alike; and the boxes' error.
+    """Sum of the mean cross-entropies of background, OK and defective cells, plus twice the edges' smooth L1 loss.
 
     Args:
-        logits: (B, N, K + 1).
-        edges: (B, N, 28).
+        logits: (B, N, K + 1) classes.
+        edges: (B, N, 28), see `edge_code`.
         categories, boxes: From `cell_targets`.
         ok: Index of class OK.
     """
@@ -148,7 +148,7 @@ def cell_loss(logits: Tensor, edges: Tensor, categories: Tensor, boxes: Tensor, 
 
 
 class AttentionGuide:
-    """Takes down where the decoder's last two layers look at the encoder's tokens.
+    """Records the attention of the decoder's last two layers to the encoder's tokens.
 
     Args:
         decoder_layers: The language model's decoder layers.
@@ -158,8 +158,8 @@ class AttentionGuide:
         self.modules = [layer.encoder_attn for layer in decoder_layers[-2:]]
         self.maps: list[Tensor] = []  # (B, T, S), mean over heads
 
-    def _take_down(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        # Computed again here, as the fast attention does not hand its weights out.
+    def _record(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        # Computed again: the fast attention kernels do not return their weights.
         hidden = args[0] if args else kwargs["hidden_states"]
         others = kwargs["key_value_states"]
         heads = module.num_heads
@@ -170,10 +170,10 @@ class AttentionGuide:
 
     @contextmanager
     def watching(self, wanted: bool = True) -> Iterator[list[Tensor]]:
-        """The maps of what runs within a `with`, where they are wanted."""
+        """Collect the attention maps (B, T, S) of forward passes inside the `with`; none unless `wanted`."""
         self.maps = []
         modules = self.modules if wanted else []
-        handles = [m.register_forward_pre_hook(self._take_down, with_kwargs=True) for m in modules]
+        handles = [m.register_forward_pre_hook(self._record, with_kwargs=True) for m in modules]
         try:
             yield self.maps
         finally:
@@ -188,22 +188,22 @@ def looked_at(
     shown: tuple[int, int] | None = None,
     corners: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """For each label that is a location, the cells of its box.
+    """Find the cells of the box that each location of an answer belongs to.
 
     Args:
-        labels: (B, T) tokens of answers.
-        bin_of: (V,) bin of a token, -1 where it is no location.
+        labels: (B, T) token ids of answers.
+        bin_of: (V,) bin of each token id, -1 if it is no location.
         grid: Cells (gw, gh) of the whole picture.
-        shown: Those of a close-up.
-        corners: (B, 2) first cell (x, y) of each close-up.
+        shown: Cells (gw, gh) of a close-up; None: the whole picture is shown.
+        corners: (B, 2) first cell (x, y) of each close-up; None: whole pictures.
 
     Returns:
-        (B, T) whether a token belongs to a box, and for those, in order, (K, cells shown) whether a cell overlaps the
-        box.
+        (B, T) whether a token is a location; and for these K tokens in order (K, cells shown) whether a cell overlaps
+        the token's box.
     """
     bins = torch.where(labels >= 0, bin_of[labels.clamp(min=0)], -1)
     places = bins >= 0
-    boxes = bins[places].reshape(-1, 4).float()  # in reading order: an answer's boxes stand behind one another
+    boxes = bins[places].reshape(-1, 4).float()  # four locations per box, box after box
     gw, gh = grid
     cell = boxes.new_tensor([BINS / gw, BINS / gh])
     low, high = (boxes[:, :2] / cell).floor(), (boxes[:, 2:] / cell).floor()
@@ -218,10 +218,10 @@ def looked_at(
 
 
 def guide_loss(maps: Sequence[Tensor], places: Tensor, cells: Tensor) -> Tensor:
-    """Mean of -log of the attention that lies on a box's cells while its locations are written.
+    """Mean of -log of the attention on a box's cells, over the steps that write the box's locations.
 
     Args:
-        maps: Of `AttentionGuide`; the encoder's first token is the picture's mean, then its cells follow.
+        maps: From `AttentionGuide`; the encoder's first token is the picture's mean, then its cells follow.
         places, cells: From `looked_at`.
     """
     count = cells.shape[1]

@@ -15,13 +15,13 @@ IGNORED = -100
 
 
 class Batch(NamedTuple):
-    """Tensors of one step.
+    """Tensors of one batch.
 
     Args:
-        inputs: `pixel_values` (B, 3, H, W) normalised, `input_ids` and `attention_mask` (B, S).
-        labels: (B, T), `IGNORED` behind the end of an answer.
-        good: (B, U), the same for a list of the OK pins; None where nobody asked.
-        corners: (B, 2), (x, y) px of close-ups in their pictures; None for whole pictures.
+        inputs: `pixel_values` (B, 3, H, W) normalised, `input_ids` and `attention_mask` (B, S) of the prompt.
+        labels: (B, T) token ids of answers, `IGNORED` after the end of each.
+        good: (B, U), the same for the list of OK pins; None unless requested.
+        corners: (B, 2), (x, y) px of each close-up's corner in its picture; None for whole pictures.
     """
 
     inputs: dict[str, Tensor]
@@ -30,7 +30,7 @@ class Batch(NamedTuple):
     corners: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
-        """The batch on a device."""
+        """Copy the batch to a device."""
         return Batch(
             {name: tensor.to(device) for name, tensor in self.inputs.items()},
             self.labels.to(device),
@@ -43,10 +43,10 @@ class Collator:
     """Makes batches of samples.
 
     Args:
-        processor: Of the model: its prompt, mean and s.d.
-        vocabulary: Its tokens.
-        classes: All class names.
-        size: (W, H) px of its pictures.
+        processor: The model's processor: prompt, mean and standard deviation of the pixels.
+        vocabulary: The model's labels and locations as tokens.
+        classes: All class names, OK among them.
+        size: (W, H) px of the network's pictures.
     """
 
     def __init__(self, processor: Any, vocabulary: Vocabulary, classes: Sequence[str], size: tuple[int, int]) -> None:
@@ -57,7 +57,7 @@ class Collator:
         self.mean = torch.tensor(pictures.image_mean).reshape(3, 1, 1)
         self.std = torch.tensor(pictures.image_std).reshape(3, 1, 1)
         self.vocabulary, self.classes, self.size = vocabulary, tuple(classes), size
-        # With OK among the words, for the scaffold's list of good pins.
+        # With OK among the labels, for the auxiliary loss's list of OK pins.
         self.all_words = Vocabulary(processor.tokenizer, classes)
 
     def inputs(self, pixels: Tensor) -> dict[str, Tensor]:
@@ -75,7 +75,7 @@ class Collator:
         }
 
     def __call__(self, samples: Sequence[Sample], good: bool = False) -> Batch:
-        """A batch; with `good` also the list of OK pins."""
+        """Make a batch; with `good` also the list of OK pins."""
         pixels = torch.stack([s.pixels for s in samples])
         is_close_up = pixels.shape[2:] != (self.size[1], self.size[0])
         return Batch(
@@ -90,7 +90,7 @@ class Collator:
         return self.vocabulary.tokens(sample.boxes[sample.in_answer].tolist(), labels, self.size)
 
     def _good(self, sample: Sample) -> list[int]:
-        """OK pins row by row as they stand in the picture: an order that can be foreseen, as that by edges cannot."""
+        """Token ids of the OK pins, row by row as in the picture: this order can be predicted, unlike that by edges."""
         pins = sample.kept(sample.categories == self.classes.index(OK_CLASS))
         centres = (pins.boxes[:, :2] + pins.boxes[:, 2:]) / 2
         height = {row: float(centres[pins.rows == row, 1].mean()) for row in set(pins.rows.tolist())}

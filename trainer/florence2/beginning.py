@@ -1,4 +1,4 @@
-"""What a training of `python -m trainer.florence2` begins with: its settings, its model and what of it trains."""
+"""Prepare a training of `python -m trainer.florence2`: its settings, dataset and model, and which parameters train."""
 
 import argparse
 from dataclasses import dataclass
@@ -30,15 +30,15 @@ from trainer.vit.network.model import OK_CLASS
 
 @dataclass(frozen=True)
 class Beginning:
-    """What a training begins with.
+    """What a training starts from.
 
     Args:
-        settings: Of the training.
-        data: The dataset at the model's size.
-        model: With what trains marked, or PEFT's around it.
-        collator: Of its batches.
-        matched: What LoRA matched.
-        source: What `network.load` made the model from.
+        settings: Settings of the training.
+        data: The dataset, its pictures scaled to the model's size.
+        model: Florence-2 with `requires_grad` set on what trains, or PEFT's model around it.
+        collator: Makes its batches.
+        matched: Layers that LoRA matched; empty in other modes.
+        source: Arguments with which `network.load` made the model.
     """
 
     settings: DetectionConfig
@@ -50,10 +50,10 @@ class Beginning:
 
 
 def settings_of(args: argparse.Namespace) -> DetectionConfig:
-    """The settings that options and defaults amount to.
+    """The settings of a new run: the options given, else the defaults.
 
     Raises:
-        InputError: Options that exclude each other.
+        InputError: Options exclude each other.
     """
     given = given_settings(args, DetectionConfig)
     given.setdefault("threads", torch.get_num_threads())
@@ -68,7 +68,7 @@ def settings_of(args: argparse.Namespace) -> DetectionConfig:
         given = {**DetectionConfig.published(mode), **given}
     problems = []
     if mode == "lora" and "train_share" in given:
-        problems.append("--train-share: expected a mode other than lora, whose share is its rank")
+        problems.append("--train-share: expected a mode other than lora, got --mode lora; --lora-rank sets its size")
     if mode != "lora":
         problems += [
             f"{option}: expected only with --mode lora, got --mode {mode}"
@@ -76,17 +76,18 @@ def settings_of(args: argparse.Namespace) -> DetectionConfig:
             if name in given
         ]
     if "digits_share" in given and given.get("digits") not in ("printed", "overlaid"):
-        problems.append("--digits-share: expected only with --digits printed or overlaid")
+        digits = given.get("digits", "as-is")
+        problems.append(f"--digits-share: expected only with --digits printed or overlaid, got --digits {digits}")
     if problems:
         raise InputError(problems)
     return DetectionConfig(**given)
 
 
 def resumed_settings(args: argparse.Namespace) -> tuple[DetectionConfig, Detector]:
-    """The settings of the run in `args.out`, and what prediction knows of it.
+    """Read the settings of the run in `args.out`, and its `Detector`.
 
     Raises:
-        InputError: There is none, or an option asks for another setting.
+        InputError: The folder holds no run, or an option or the dataset differs from the run's.
     """
     settings, detector = load_config(args.out)
     if problems := other_settings(args.out, settings, args):
@@ -96,15 +97,15 @@ def resumed_settings(args: argparse.Namespace) -> tuple[DetectionConfig, Detecto
 
 
 def begin(args: argparse.Namespace, settings: DetectionConfig, held: Detector | None) -> Beginning:
-    """Read the data and make the model.
+    """Read the dataset and make the model.
 
     Args:
-        args: The command's.
-        settings: Of the training.
-        held: What prediction knows of the run that is resumed; None for a new one.
+        args: The command's parsed options.
+        settings: Settings of the training.
+        held: The `Detector` of the run that is resumed; None for a new run.
 
     Raises:
-        InputError: Data or model cannot be read, or are others than the run's.
+        InputError: Dataset or model cannot be read, or differ from the resumed run's.
     """
     dataset, classes = read_dataset(args.data, settings.input)
     if missing := lacking(next(iter(dataset.values())).features, ANSWER_READ):
@@ -116,8 +117,8 @@ def begin(args: argparse.Namespace, settings: DetectionConfig, held: Detector | 
     size = picture_size(processor)
     if held is not None and (classes, size) != (held.classes, held.size):
         raise InputError(
-            f"--data {args.data}: {args.out} knows {list(held.classes)} in {held.size[0]}x{held.size[1]} px, "
-            f"the dataset has {list(classes)} in {size[0]}x{size[1]} px"
+            f"--data {args.data}: expected the classes {list(held.classes)} and pictures of "
+            f"{held.size[0]}x{held.size[1]} px, as {args.out} has, got {list(classes)} and {size[0]}x{size[1]} px"
         )
     data = detection_data(dataset, classes, args.data, settings.input, size)
     vocabulary = Vocabulary(processor.tokenizer, labels, settings.remove_hyphens)
@@ -127,7 +128,7 @@ def begin(args: argparse.Namespace, settings: DetectionConfig, held: Detector | 
 
 
 def _marked(settings: DetectionConfig, model: Any, collator: Collator) -> tuple[Any, list[lora.Matched]]:
-    """The model with what trains marked, or with LoRA in it, and what LoRA matched; what trains is said."""
+    """Set what trains, or add LoRA, and print it; returns the model and the layers that LoRA matched."""
     if settings.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     if settings.mode == "lora":
@@ -138,5 +139,6 @@ def _marked(settings: DetectionConfig, model: Any, collator: Collator) -> tuple[
         return model, matched
     chosen = choose_parameters(model, settings.mode, settings.train_share)
     trained, every = trained_parameters(model)
-    say(f"{trained:,} of {every:,} parameters train ({trained / every:.1%}): {len(chosen)} blocks, from {chosen[0]} on")
+    blocks = f"{len(chosen)} blocks, {chosen[0]} to {chosen[-1]}"
+    say(f"{trained:,} of {every:,} parameters train ({trained / every:.1%}): {blocks}")
     return model, []

@@ -1,15 +1,19 @@
-"""README.md of a trained Florence-2: what a stranger must know before using it, and the YAML that a hub reads."""
+"""Model card (README.md) of a trained Florence-2: what to know before using it, and the YAML that the Hub reads."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from generator.reporting.glossary import CLASS_WORDS, WORDS
 from generator.reporting.pages import shown
 from trainer.core.card import LIMITS, Result, header, markdown
-from trainer.florence2.evaluation_page import MEASURES
+from trainer.florence2.evaluation_page import MEASURES, parts_of
+from trainer.florence2.network import MODE_WORDS
+
+ALSO_EXPLAINED = ("right address and mode", "false boxes", "precision", "recall", "held-out")
 
 
 def results_of(summary: Mapping[str, Any]) -> list[Result]:
-    """The card's results: mAP and, with its interval, mAP50 of each split."""
+    """The card's results: mAP, and mAP50 with its interval, of each split."""
     found: list[Result] = []
     for name, measured in summary["splits"].items():
         for key in ("map", "map50"):
@@ -30,16 +34,16 @@ def model_card(
     license: str = "",
     repository: str = "",
 ) -> str:
-    """README.md of a trained model, with YAML that a hub reads.
+    """The text of README.md, with the YAML that the Hub reads.
 
     Args:
-        name: Of the model.
-        summary: What summary.json holds.
-        labels: What it says of pins.
-        pictures: Path beside the card and caption of each.
-        datasets: Names on the Hub of what it was trained on.
-        license: The Hub's id of one.
-        repository: owner/name of the model there.
+        name: The model's name.
+        summary: Content of summary.json.
+        labels: Classes that an answer may name.
+        pictures: Path, relative to the card, and caption of each picture.
+        datasets: Names on the Hub of the training datasets.
+        license: The Hub's id of a licence.
+        repository: owner/name of the model on the Hub.
     """
     settings = summary["settings"]
     tiny = settings["model"] == "tiny"
@@ -58,17 +62,20 @@ def model_card(
     rows = [
         [f"{split}, {part}", *(values.get(key) for key, _ in MEASURES)]
         for split, measured in summary["splits"].items()
-        for part, values in [("all", measured), *measured.get("positions", {}).items()]
+        for part, values in parts_of({**measured, "digits": {}, "factors": {}})
     ]
     parts = [
         top,
         f"# {name}",
-        f"Florence-2 ({'a tiny one from random weights' if tiny else settings['model']}) trained with Pinsight to "
-        f"box defective pins of connectors: {', '.join(labels)}. Task `<OD>`; an empty answer: nothing was found.",
+        f"Florence-2 ({'a tiny one from random weights' if tiny else settings['model']}), trained with Pinsight to "
+        "draw a box around each defective pin of a connector and to name its class. Task: `<OD>` (object detection); "
+        "an empty answer means that no defect was found (OK).",
+        _meanings((label, CLASS_WORDS.get(label.replace("-", ""), "")) for label in labels),
         _trained_on(summary, datasets),
         _use(repository or "FOLDER", summary["threshold"]),
         "## Measured\n\n" + markdown(("split", *(title for _, title in MEASURES)), rows),
         "The threshold and the best epoch were chosen on `validation`: its numbers are optimistic.",
+        _meanings((word, WORDS[word]) for word in ("mAP", "mAP50", *ALSO_EXPLAINED)),
         *(f"![{caption}]({path})\n\n{caption}" for path, caption in pictures),
         LIMITS,
     ]
@@ -81,9 +88,15 @@ def _trained_on(summary: Mapping[str, Any], datasets: Sequence[str]) -> str:
     return (
         "## Trained on\n\n"
         + (f"Dataset {trained_on}. " if trained_on else "")
-        + f"`{settings['mode']}`, {summary['trained_parameters']:,} of {summary['parameters']:,} parameters, "
-        f"{summary['training_pictures']} pictures, {summary['epochs']} epochs, seed {settings['seed']}."
+        + f"Mode `{settings['mode']}` ({MODE_WORDS[settings['mode']]}): {summary['trained_parameters']:,} of "
+        f"{summary['parameters']:,} parameters trained on {summary['training_pictures']} pictures for "
+        f"{summary['epochs']} epochs, seed {settings['seed']}."
     )
+
+
+def _meanings(words: Iterable[tuple[str, str]]) -> str:
+    """A list of words with their meanings."""
+    return "\n".join(f"- {word}: {meaning}" if meaning else f"- {word}" for word, meaning in words)
 
 
 def _use(repository: str, threshold: float) -> str:
@@ -91,7 +104,7 @@ def _use(repository: str, threshold: float) -> str:
         "## Use\n\n```python\nfrom transformers import AutoProcessor, Florence2ForConditionalGeneration\n\n"
         f'model = Florence2ForConditionalGeneration.from_pretrained("{repository}")\n'
         f'processor = AutoProcessor.from_pretrained("{repository}")\n```\n\n'
-        "Generate with `no_repeat_ngram_size=0`: the boxes of an answer repeat their tokens. With a confidence per "
-        f"box, constrained decoding and pin addresses: `python -m trainer.predict` of Pinsight on the training's run. "
-        f"Boxes count from confidence {threshold:.3f} on."
+        "Generate with `no_repeat_ngram_size=0`, because the boxes of an answer repeat tokens. Pinsight's "
+        "`python -m trainer.predict` on the training's run adds a confidence per box and pin addresses, and keeps "
+        f"answers well-formed; there a box counts if its confidence is {threshold:.3f} or more."
     )

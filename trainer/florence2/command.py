@@ -1,8 +1,8 @@
 """`python -m trainer.florence2 [--data DATASET] [--model ID_OR_PATH] [--mode MODE] [--out RUN]`: train `<OD>`.
 
-`--model tiny`, the default, builds a small Florence-2 on the spot and trains it from random weights on a CPU; a
-published checkpoint (`florence-community/Florence-2-base-ft`, `-large`) or a folder is fine-tuned: all of it, a part,
-a share, or by LoRA. docs/how_to/train_florence2.md explains options and files; defaults of
+`--model tiny`, the default, makes a small Florence-2 and trains it from random weights on a CPU; a published checkpoint
+(`florence-community/Florence-2-base-ft`, `-large`) or a folder is fine-tuned: all of it, some parts, a share of the
+parameters, or by LoRA. Options: docs/reference/commands.md; files of a run: docs/reference/runs.md; defaults of
 `--data` and `--out`: `trainer.core.places`.
 """
 
@@ -29,7 +29,7 @@ from trainer.florence2.run import ADAPTER, FORMAT, MODEL, Detector, load_config,
 if TYPE_CHECKING:
     from trainer.florence2.training import Florence2Trainee
 
-KIND = "florence2"  # what default names of runs end in
+KIND = "florence2"  # suffix of default names of runs
 RUN_FILES = (
     *(run_folder.CONFIG, run_folder.BEST, run_folder.STATE, run_folder.METRICS, run_folder.SUMMARY),
     *("report.html", "curves.png", "calibration.png", "changes.png", "changes.json", "forgetting.json"),
@@ -39,10 +39,10 @@ RUN_FOLDERS = (MODEL, ADAPTER, "sheets", "evaluation", event_files.FOLDER)
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Options that need no data, and what can be read before the training instead of after it.
+    """Check what needs no dataset, also what is used only after the training, so that it does not fail there.
 
     Raises:
-        InputError: One of them is wrong.
+        InputError: An option is wrong.
     """
     if args.push and (wrong := name_problem(args.push, "--push")):
         raise InputError(wrong)
@@ -60,7 +60,7 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _check_model(args: argparse.Namespace) -> None:
-    """Whether --overwrite leaves the model that is compared with at the end."""
+    """Refuse an --overwrite that would remove the folder of --model, which is read again after the training."""
     if not args.overwrite or args.model in (None, TINY) or not Path(args.model).exists():
         return
     if Path(args.model).resolve().is_relative_to(args.out.resolve()):
@@ -68,7 +68,7 @@ def _check_model(args: argparse.Namespace) -> None:
 
 
 def _begin(args: argparse.Namespace, device: torch.device) -> Beginning:
-    """What the training begins with; without --out it may turn out to be an unfinished run, which is resumed."""
+    """Prepare the training; without --out, an unfinished run with the same settings and data is resumed."""
     settings, held = resumed_settings(args) if args.resume else (settings_of(args), None)
     if not args.resume and not args.dry_run:
         digest = settings.data_sha256
@@ -78,8 +78,8 @@ def _begin(args: argparse.Namespace, device: torch.device) -> Beginning:
     return begin(args, settings, held)
 
 
-def _take(args: argparse.Namespace, begun: Beginning, detector: Detector, hold: places.Hold) -> Path:
-    """Make the folder the new run's, held, so that it can be resumed whenever it is killed; returns it."""
+def _make_run(args: argparse.Namespace, begun: Beginning, detector: Detector, hold: places.Hold) -> Path:
+    """Make and lock the run's folder, with its config.json so that a killed run can be resumed; returns the folder."""
 
     def write(run: Path) -> None:
         save_config(run, begun.settings, detector)
@@ -99,7 +99,7 @@ def _take(args: argparse.Namespace, begun: Beginning, detector: Detector, hold: 
 
 
 def _memory_mb(device: torch.device) -> float:
-    """Most memory so far: of the GPU where there is one, else of this process."""
+    """Peak memory so far in MiB: of the GPU if there is one, else of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -110,7 +110,7 @@ def run(args: argparse.Namespace, argv: list[str]) -> int:
 
     Args:
         args: Parsed from `argv`.
-        argv: The command's words, for the runs of a comparison.
+        argv: The command line's words, for the runs of a comparison.
     """
     device = device_of(args.device)
     _check(args)
@@ -133,9 +133,9 @@ def run(args: argparse.Namespace, argv: list[str]) -> int:
 
 
 def _train(args: argparse.Namespace, begun: Beginning, device: torch.device, hold: places.Hold) -> int:
-    """Train what was begun, and finish it; returns the exit code."""
+    """Train, then measure and write the results; returns the exit code."""
     from trainer.florence2.detect import answers
-    from trainer.florence2.epoch_report import EpochSheets, say_epoch
+    from trainer.florence2.epoch_report import MEASURES_LINE, EpochSheets, say_epoch
     from trainer.florence2.training import Florence2Trainee
 
     settings, data, collator = begun.settings, begun.data, begun.collator
@@ -145,11 +145,11 @@ def _train(args: argparse.Namespace, begun: Beginning, device: torch.device, hol
     seen = data.seen_positions(rows)
     detector = Detector(data.classes, data.size, 0.5, seen, settings.remove_hyphens, settings.input)
     trainee.self_test()
-    # Killed in its first epoch, a run has its settings and nothing else: it begins again.
-    goes_on = args.resume and (args.out / run_folder.STATE).is_file()
-    share.wait()  # until all have looked at the folder
+    # A run that was killed in its first epoch has no state yet: it starts again from the first epoch.
+    resumes = args.resume and (args.out / run_folder.STATE).is_file()
+    share.wait()  # all processes read the folder before the first one changes it
     if share.first:
-        args.out = _take(args, begun, detector, hold)
+        args.out = _make_run(args, begun, detector, hold)
     args.out = share.agreed(args.out)
     validation = data.splits["validation"]
     say(
@@ -157,20 +157,21 @@ def _train(args: argparse.Namespace, begun: Beginning, device: torch.device, hol
         f"{trainee.steps(1) * settings.epochs} steps, {share.accelerator.device}, {settings.threads} threads; "
         "loss self-test passed"
     )
+    say(MEASURES_LINE)
     show = EpochSheets(args.out, validation, settings.epochs)
     trainee.show = show
-    if share.first and not goes_on:
+    if share.first and not resumes:
         show.before(answers(begun.model, validation, collator, trainee.grammar, rows=show.rows))
     events = event_files.EventFiles(args.out) if args.tensorboard and share.first else None
     loop = Loop(trainee, trainee.schedule, args.out, args.time_limit, say_epoch, events)
-    outcome = loop.train(goes_on)
+    outcome = loop.train(resumes)
     share.leave()
     if not share.first:
         return 0
     if outcome.stopped:
         say(f"stopped: {outcome.stopped}")
     if outcome.best_epoch == 0:
-        say("no epoch was measured: there is nothing to keep; --resume, or give it more time")
+        say("stopped before an epoch was measured: there is no model yet; continue with --resume, with more time")
         return 1
     return _finish(args, begun, trainee, detector, outcome)
 
@@ -182,7 +183,7 @@ def _finish(
     detector: Detector,
     outcome: Outcome,
 ) -> int:
-    """Measure the best weights, write the run's files and push them where that was asked for; returns the exit code."""
+    """Measure the best weights, write the run's files, and upload them with --push; returns the exit code."""
     from trainer.florence2.finish import Ended, finish
 
     device = trainee.examples.device
@@ -196,19 +197,19 @@ def _finish(
         try:
             url = push(args.out, args.push, files_of(args.out, args.push), args.private, "--push")
         except HubError as error:
-            sys.stderr.write(f"{error}; the run is kept: `python -m trainer.push` pushes it\n")
+            sys.stderr.write(f"{error}; the run is kept: upload it with `python -m trainer.push`\n")
             return 1
         say(f"pushed to {url}")
     return 0
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Run the command line; returns its exit code."""
     argv = sys.argv[1:] if argv is None else argv
     args = parser().parse_args(argv)
 
     def interrupted() -> str:
         again = "the same command" if args.compare or args.out is None else f"--resume --out {args.out}"
-        return f"interrupted; the finished epochs are kept: go on with {again}"
+        return f"interrupted; the finished epochs are kept: continue with {again}"
 
     return exit_code(lambda: run(args, argv), interrupted)

@@ -1,8 +1,8 @@
-"""`--compare`: the same training in several modes, each in a process of its own, and what came of each.
+"""`--compare`: the same training in several modes, each in its own process, and a table of the results.
 
-Data, seed, batches and the budget (epochs, time limit) are equal; only what trains differs, and its learning rate
-where none was given. Peak memory is that of each process, or of the GPU. The same command again goes on: a finished
-mode is taken as it is, an interrupted one resumed.
+Data, seed, batches and budget (epochs, time limit) are equal; only what trains differs, and its learning rate unless
+--lr is given. Peak memory is that of each process, or of the GPU. Called again, the same command keeps finished modes
+and resumes an interrupted one.
 """
 
 import argparse
@@ -35,22 +35,22 @@ TABLE = (
 )
 FILES = ("compare.csv", "compare.json", "compare.png")
 COMMAND = "command.json"
-# Options that belong to the comparison; each of its runs gets its own.
+# Options that are not passed on: each run gets an --out of its own.
 OWN = ("--compare", "--out")
-# Options that a comparison leaves no meaning.
+# Options refused beside --compare, and why.
 WITHOUT = {
-    "mode": "MODES say each run's",
-    "train_share": "MODES say each run's, such as full:50",
+    "mode": "MODES state each run's mode",
+    "train_share": "MODES state each run's share, such as full:50",
     "push": "`python -m trainer.push` uploads one of its runs",
     "private": "`python -m trainer.push` uploads one of its runs",
 }
 
 
 def parse_modes(text: str) -> list[tuple[str, str, float | None]]:
-    """`lora,full:50,full` as names, modes and shares.
+    """Parse `lora,full:50,full` into names, modes and train shares in per cent (None: all).
 
     Raises:
-        InputError: An unknown mode, a share that is none, or a name twice.
+        InputError: An unknown mode, an invalid share, or a name twice.
     """
     found: list[tuple[str, str, float | None]] = []
     for part in text.split(","):
@@ -62,7 +62,7 @@ def parse_modes(text: str) -> list[tuple[str, str, float | None]]:
             or (share is not None and (match[1] == "lora" or not 0 < share <= 100))
         ):
             raise InputError(
-                f"--compare: expected modes of {', '.join(MODES)}, each but lora with :PERCENT, got {part!r}"
+                f"--compare: expected modes of {', '.join(MODES)}, each but lora may end in :PERCENT, got {part!r}"
             )
         found.append((part.strip().replace(":", "-"), match[1], share))
     if len({name for name, _, _ in found}) != len(found):
@@ -71,7 +71,7 @@ def parse_modes(text: str) -> list[tuple[str, str, float | None]]:
 
 
 def passed_on(argv: list[str], lora: bool) -> list[str]:
-    """The command's options without those that the comparison sets itself, and LoRA's only for LoRA."""
+    """The command line without `OWN`, and without LoRA's options unless the run's mode is `lora`."""
     left_out = OWN if lora else (*OWN, *LORA)
     kept, skip = [], False
     for word in argv:
@@ -87,10 +87,10 @@ def passed_on(argv: list[str], lora: bool) -> list[str]:
 
 
 def check_options(args: argparse.Namespace) -> None:
-    """Whether every option has a meaning beside --compare.
+    """Refuse options that have no meaning beside --compare.
 
     Raises:
-        InputError: One has none.
+        InputError: There is such an option.
     """
     problems = [
         f"--{name.replace('_', '-')}: expected none beside --compare: {why}"
@@ -131,10 +131,10 @@ def _row(name: str, run: Path) -> dict[str, Any]:
 
 
 def _runs(args: argparse.Namespace, argv: list[str]) -> dict[str, list[str]]:
-    """The options of each mode's run by its name; those of a run that has begun end in --resume.
+    """The command line of each mode's run, by the run's name; with --resume if the run exists.
 
     Raises:
-        InputError: The modes are wrong, or OUT holds something else than this command's runs.
+        InputError: The modes are wrong, or OUT holds anything but this command's runs.
     """
     modes = parse_modes(args.compare)
     out: Path = args.out
@@ -151,7 +151,7 @@ def _runs(args: argparse.Namespace, argv: list[str]) -> dict[str, list[str]]:
 
 
 def _claim(out: Path, args: argparse.Namespace) -> None:
-    """Take a new folder, or one in which the same command has begun."""
+    """Accept OUT if it is new or if the same command made it, and write its command.json."""
     given = {
         name: str(value)
         for name, value in vars(args).items()
@@ -169,7 +169,7 @@ def _claim(out: Path, args: argparse.Namespace) -> None:
         if names:
             raise InputError(
                 [
-                    f"--{name.replace('_', '-')}: {out} was begun with {begun.get(name, 'nothing')}, got "
+                    f"--{name.replace('_', '-')}: expected {begun.get(name, 'nothing')}, as when {out} was begun, got "
                     f"{given.get(name, 'nothing')}"
                     for name in names
                 ]
@@ -183,11 +183,11 @@ def compare(args: argparse.Namespace, argv: list[str]) -> int:
     """Run each mode and write OUT/compare.csv, compare.json and compare.png; returns the exit code.
 
     Args:
-        args: The command's, with `compare` and `out`.
-        argv: What it was called with.
+        args: The command's parsed options, with `compare` and `out`.
+        argv: The command line's words.
 
     Raises:
-        InputError: The modes or other options are wrong, or OUT holds something else than this command's runs.
+        InputError: The modes or other options are wrong, or OUT holds anything but this command's runs.
     """
     out: Path = args.out
     check_options(args)
@@ -195,10 +195,10 @@ def compare(args: argparse.Namespace, argv: list[str]) -> int:
     rows, failed = [], []
     for name, words in runs.items():
         if (out / name / "summary.json").is_file():
-            say(f"{name}: finished before")
+            say(f"{name}: already finished")
         else:
             say(f"{name}:")
-            # A process of its own: peak memory is a process's, and one run's must not count for the next.
+            # In its own process, as peak memory is measured per process.
             command = [sys.executable, "-m", "trainer.florence2", *words]
             if code := subprocess.run(command, check=False).returncode:
                 failed.append(f"{name} (exit {code})")

@@ -1,7 +1,7 @@
-"""Pictures and truth for `<OD>` training and evaluation: the splits of a dataset, and which of their rows train.
+"""Pictures and true boxes for `<OD>` training and evaluation: the splits of a dataset, and which rows train.
 
-Pictures are stretched to the network's size, as Florence-2's own processor does it; places in an answer count in
-thousandths of the picture, so they stay the same. A moved picture gets its answer anew from the moved boxes.
+Pictures are stretched to the network's size, as Florence-2's own processor does; locations in an answer are thousandths
+of the picture, so they stay the same. When augmentation moves a picture, its answer is written again from its boxes.
 """
 
 import re
@@ -28,7 +28,7 @@ _ROW = re.compile(r"r(\d+)")
 
 @dataclass(frozen=True)
 class DetectionSplit:
-    """One split: its pictures at the network's size, and what is true of each."""
+    """One split: its pictures at the network's size, and the true boxes of each."""
 
     pictures: Pictures
     truths: list[Truth]
@@ -42,7 +42,7 @@ class DetectionData:
     """A dataset for detection.
 
     Args:
-        splits: By name; `train` and `validation` at least.
+        splits: By name; for a training at least `train` and `validation`.
         classes: All class names, OK among them.
         size: (W, H) px of the network's pictures.
     """
@@ -53,16 +53,16 @@ class DetectionData:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The classes an answer may name."""
+        """The classes that an answer may name: all but OK."""
         return tuple(name for name in self.classes if name != OK_CLASS)
 
     def seen_positions(self, rows: Sequence[int]) -> dict[str, list[str]]:
-        """Pins that carry a defect somewhere in the `rows` of the split `train` that train, by scene."""
+        """Addresses of the pins that are defective in any of these `rows` of split `train`, by scene."""
         return positions_by_scene(self.splits["train"].truths[row].defects for row in rows)
 
 
 def stretched(picture: Image.Image, size: tuple[int, int]) -> np.ndarray:
-    """A picture as Florence-2's processor makes it, before normalisation: uint8 (3, H, W), stretched to (W, H) px."""
+    """Stretch a picture to `size` (W, H) px as Florence-2's processor does: uint8 (3, H, W), not yet normalised."""
     picture = rgb(picture)
     if picture.size != size:
         picture = picture.resize(size, Image.Resampling.BICUBIC)
@@ -77,13 +77,13 @@ def detection_data(
     size: tuple[int, int],
     needed: Sequence[str] = ("train", "validation"),
 ) -> DetectionData:
-    """What detection needs of splits that `read_dataset` returned; one without any answer is left out, and it is said.
+    """Make the dataset for detection from splits that `read_dataset` returned; one without answers is left out.
 
     Args:
-        dataset: At least one split.
+        dataset: Splits by name, at least one.
         classes: Their class names.
-        folder: What messages call the dataset.
-        column: `image` or `nsoart`.
+        folder: The dataset's folder, for messages.
+        column: Column of the pictures: `image` or `nsoart`.
         size: (W, H) px of the network's pictures.
         needed: Splits that must have answers.
 
@@ -91,11 +91,11 @@ def detection_data(
         InputError: A column, an answer or a picture is missing or broken, or no split has answers.
     """
     if "bbox_str" not in next(iter(dataset.values())).features:
-        raise InputError(f"--data {folder}: expected a column 'bbox_str', got none")
+        raise InputError(f"--data {folder}: expected a column 'bbox_str' with the <OD> answers, got none")
     splits, problems, null_only = {}, [], []
     for name, rows in dataset.items():
         table = rows.select_columns([c for c in rows.column_names if c not in ("image", "nsoart", "mask")]).to_list()
-        # A picture of which only the class is known has no answer: an empty one would say that nothing is wrong.
+        # null: only the picture's class is known. An empty answer would say that nothing is wrong.
         known = [index for index, row in enumerate(table) if row["bbox_str"] is not None]
         if not known:
             null_only.append(name)
@@ -114,21 +114,21 @@ def detection_data(
             except InputError as e:
                 problems += [f"--data {folder} split {name}: {problem}" for problem in e.problems]
     problems += [
-        f"--data {folder} split {name}: expected answers in column bbox_str, got null only"
+        f"--data {folder} split {name}: expected answers in column bbox_str, got null in every row"
         for name in null_only
         if name in needed or len(null_only) == len(dataset)
     ]
     if problems:
         raise InputError(problems[:20])
     for name in null_only:
-        say(f"split {name} is left out: its column bbox_str is null only, no picture of it has an answer")
+        say(f"split {name} is left out: it has no answers, its column bbox_str is null in every row")
     return DetectionData(splits, classes, size)
 
 
 def chosen_rows(split: DetectionSplit, digits: str, share: float) -> list[int]:
-    """Rows to train on: all; or with `printed` and `none` those whose housing carries print, or none.
+    """Rows to train on: all, or those whose housing carries print (`printed`) or no print (`none`).
 
-    `printed` with a share below 1 takes rows without print too, and of either so many that the share holds.
+    `printed` with a share below 1 also takes rows without print, as many of both as keep the share.
 
     Raises:
         InputError: There is no such row.
@@ -138,7 +138,7 @@ def chosen_rows(split: DetectionSplit, digits: str, share: float) -> list[int]:
     if digits == "none":
         rows = plain
     elif digits == "printed":
-        # As many as the scarcer kind allows.
+        # The scarcer kind limits how many.
         kinds = ((marked, share), (plain, 1 - share))
         most = min(len(kind) / part for kind, part in kinds if part > 0)
         rows = sorted(row for kind, part in kinds for row in kind[: round(most * part)])
@@ -153,7 +153,7 @@ def chosen_rows(split: DetectionSplit, digits: str, share: float) -> list[int]:
 
 
 def training_rows(split: DetectionSplit, digits: str, share: float, limit: int, seed: int) -> list[int]:
-    """Rows to train on: those of `chosen_rows`, and of these at most `limit` drawn ones; 0 = all.
+    """Rows to train on: those of `chosen_rows`, of these at most `limit` drawn by `seed`; 0: all.
 
     Raises:
         InputError: There is no such row.
@@ -166,7 +166,7 @@ def training_rows(split: DetectionSplit, digits: str, share: float, limit: int, 
 
 
 def sample_of(split: DetectionSplit, index: int, size: tuple[int, int], classes: Sequence[str]) -> Sample:
-    """A row as it is, in network px."""
+    """A row of a split without augmentation; boxes in px of the network's picture."""
     truth = split.truths[index]
     scale = torch.tensor([size[0] / truth.size[0], size[1] / truth.size[1]] * 2)
     boxes = torch.tensor([pin.box for pin in truth.pins]).reshape(-1, 4) * scale

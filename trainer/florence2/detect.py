@@ -1,7 +1,6 @@
-"""Boxes for pictures with a Florence-2 run: pin, mode, place and confidence of each; used by `trainer.predict`.
+"""Find boxes with a trained Florence-2, each with class and confidence: in the pictures of a split, or in any.
 
-The picture is stretched to the network's size as in training; boxes come back in px of the picture as it was given.
-With a table of positions a box also gets the address and cavity of the pin it lies on.
+A picture is stretched to the network's size as in training; boxes are returned in px of the picture that was given.
 """
 
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from trainer.florence2.batches import Collator
 from trainer.florence2.data import DetectionSplit, stretched
 from trainer.florence2.run import Detector, load_detector
 
-# Boxes that the model doubts are asked for too: mAP needs them, and their confidence says what they are.
+# Subtracted from the end token's logit, so that doubtful boxes are generated too: mAP needs them.
 END_BIAS = 3.0
 
 
@@ -32,7 +31,7 @@ def answers(
     rows: Sequence[int] | None = None,
     bar: bool = False,
 ) -> list[list[Found]]:
-    """A model's boxes on the pictures of a split, or on some rows of it, in px; `bar` shows how far it is."""
+    """A model's boxes on the pictures of a split, or of some `rows` of it, in px; `bar` shows the progress."""
     device = next(model.parameters()).device
     model.eval()
     found: list[list[Found]] = []
@@ -53,7 +52,7 @@ class Inspector:
     Args:
         model: Florence-2 in evaluation mode.
         processor: Its processor.
-        detector: What the run knows.
+        detector: From the run's config.json.
     """
 
     def __init__(self, model: Any, processor: Any, detector: Detector) -> None:
@@ -64,7 +63,7 @@ class Inspector:
 
     @classmethod
     def load(cls, run: Path, device: torch.device | None = None) -> "Inspector":
-        """The detector of a finished run; without `device` on a graphics card where there is one.
+        """Load the detector of a finished run; `device` None: a GPU if there is one.
 
         Raises:
             InputError: The run is missing, unfinished or of another kind.
@@ -74,7 +73,7 @@ class Inspector:
         return cls(model, processor, detector)
 
     def find(self, pictures: Sequence[Image.Image]) -> list[list[Found]]:
-        """Boxes of pictures of any size and mode, doubtful ones included, in px of each picture."""
+        """Boxes of pictures of any size and colour mode, doubtful ones included, in px of each picture."""
         pixels = torch.stack(
             [torch.from_numpy(stretched(p, self.detector.size).copy()).float() / 255 for p in pictures]
         )

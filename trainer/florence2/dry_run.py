@@ -1,4 +1,4 @@
-"""`--dry-run`: shapes, what trains and the memory that a step needs, from one picture's forward pass."""
+"""`--dry-run`: print shapes, numbers of pictures and steps, and a step's memory, from one picture's forward pass."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from trainer.florence2.run import DetectionConfig
 
 
 def dry_run(data: DetectionData, model: Any, collator: Collator, settings: DetectionConfig) -> None:
-    """Say shapes, what trains and how much memory a step needs."""
+    """Print shapes, numbers of training pictures and steps, and the estimated memory of a step."""
     network = DetectionLosses(model, settings, collator).train()
     examples = Examples(data, collator, settings, grid_of(model, collator.size), torch.device("cpu"))
     batch, cells = examples.batch(examples.rows[:1], torch.Generator().manual_seed(0))
@@ -37,4 +37,4 @@ def dry_run(data: DetectionData, model: Any, collator: Collator, settings: Detec
     need = bytes_needed(model, sum(kept.values()) * settings.batch_size, settings.ema > 0)
     for part, size in need.items():
         say(f"  {part:<12} {size / 2**30:8.2f} GiB")
-    say("estimated for float32; nothing was trained, and no GPU was measured")
+    say("memory is estimated for float32, not measured; nothing was trained")

@@ -1,4 +1,4 @@
-"""What is said and shown of each epoch of a Florence-2's training."""
+"""Console line and sheet of pictures for each epoch of a Florence-2 training."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,25 +9,30 @@ from trainer.florence2 import metrics, sheets
 from trainer.florence2.answers import Found
 from trainer.florence2.data import DetectionSplit
 
+MEASURES_LINE = (
+    "mAP50: average precision of the boxes, from 0 to 1, where IoU 0.5 with a true box is enough; mAP: mean over IoU "
+    "0.5 to 0.95; seen positions: pins that are defective in a training picture too; held-out: in none"
+)
+
 
 def say_epoch(row: Row, warnings: Sequence[str]) -> None:
-    """An epoch in one line."""
+    """Print an epoch in one line."""
     text = f"epoch {row['epoch']:>4}  loss {row['train_loss']:.3f}  answer {row['train_answer_loss']:.3f}"
     if row["val_map"] is not None:
         text += f"  validation mAP {row['val_map']:.3f}  mAP50 {row['val_map50']:.3f}"
         for name in ("seen", "held-out"):
             if row[f"val_map50_{name}"] is not None:
-                text += f"  {name} {row[f'val_map50_{name}']:.3f}"
+                text += f"  {name} positions {row[f'val_map50_{name}']:.3f}"
     say(f"{text}  {row['seconds']:.1f} s")
 
 
 class EpochSheets:
-    """Sheets of the same validation pictures with truth and prediction, in RUN/sheets.
+    """Writes sheets of the same validation pictures, truth beside prediction, into RUN/sheets.
 
     Args:
         run: The run's folder.
         validation: The split.
-        epochs: Of the whole training: which decide what is shown.
+        epochs: Number of epochs of the training: decides which epochs get a sheet.
     """
 
     def __init__(self, run: Path, validation: DetectionSplit, epochs: int) -> None:
@@ -35,13 +40,13 @@ class EpochSheets:
         self.rows = sheets.fixed_rows(validation)
 
     def __call__(self, epoch: int, found: Sequence[Sequence[Found]]) -> None:
-        """The boxes of every validation picture, at the best threshold."""
+        """Write an epoch's sheet at its best threshold, if it gets one; `found`: boxes of all validation pictures."""
         if sheets.is_shown(epoch, self.epochs):
             threshold = metrics.best_threshold(list(zip(self.validation.truths, found, strict=True)))
             self._save(epoch, found, threshold)
 
     def before(self, found: Sequence[Sequence[Found]]) -> None:
-        """Those of the pictures shown, before training: all that is said."""
+        """Write the sheet before training, with all boxes; `found`: boxes of the pictures on the sheet only."""
         self._save(0, dict(zip(self.rows, found, strict=True)), 0.0)
 
     def _save(

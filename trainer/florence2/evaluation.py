@@ -1,9 +1,9 @@
-"""A Florence-2 run measured on any dataset, with the threshold that its validation chose: `trainer.evaluate`'s work.
+"""Measure a Florence-2 run on any dataset, with its frozen threshold; called by `trainer.evaluate`.
 
-OUT then holds evaluation.json, predictions.csv (one line per true, false and missed box), calibration.png, a sheet of
-each split's worst pictures, and report.html.
+OUT gets evaluation.json, predictions.csv (one line per true, false and missed box), calibration.png, a sheet of each
+split's worst pictures, and report.html.
 
-What is measured: `trainer.florence2.metrics`. How the page shows it: `trainer.florence2.evaluation_page`.
+The measures: `trainer.florence2.metrics`; their page: `trainer.florence2.evaluation_page`.
 """
 
 import json
@@ -34,7 +34,7 @@ SHOWN = 6
 
 
 def _data(folder: Path, wanted: Sequence[str], detector: Detector) -> DetectionData:
-    """The splits to measure: those wanted, or all but `train`."""
+    """Read the splits to measure: those wanted, or all but `train`."""
     dataset, classes = read_dataset(folder, detector.input, wanted)
     if missing := lacking(next(iter(dataset.values())).features, ANSWER_READ):
         say(lacking_line(missing))
@@ -43,23 +43,23 @@ def _data(folder: Path, wanted: Sequence[str], detector: Detector) -> DetectionD
         raise InputError(f"--data {folder}: expected a split other than train, got none")
     data = detection_data(chosen, classes, folder, detector.input, detector.size, wanted)
     labels = detector.labels
-    strange = [
+    unknown = [
         f"--data {folder} split {name}: expected defects of the run's classes {list(labels)}, got {label}"
         for name, split in data.splits.items()
         for label in sorted({pin.label for truth in split.truths for pin in truth.targets} - set(labels))
     ]
-    if strange:
-        raise InputError(strange)
+    if unknown:
+        raise InputError(unknown)
     return data
 
 
 def lines_of(name: str, truth: Truth, found: Sequence[Found], threshold: float) -> list[dict[str, Any]]:
-    """Lines of predictions.csv for one picture: what was said, as `true` or `false`, and what was `missed`.
+    """Lines of predictions.csv for one picture: found boxes as `true` or `false`, and `missed` true boxes.
 
-    Addresses are those of the pin that a box lies on; a place is px of the picture.
+    `address` is that of the pin that a box points at; x1, y1, x2, y2 are px of the picture.
     """
-    said = [one for one in found if one.confidence >= threshold]
-    matched = matches(truth, said)
+    counted = [one for one in found if one.confidence >= threshold]
+    matched = matches(truth, counted)
 
     def line(kind: str, label: str, box: Sequence[float], pin: Any, confidence: float | None) -> dict[str, Any]:
         places = dict(zip(COLUMNS[-4:], (f"{edge:.2f}" for edge in box), strict=True))
@@ -82,14 +82,14 @@ def lines_of(name: str, truth: Truth, found: Sequence[Found], threshold: float) 
             pin_at(one.box, truth.pins),
             one.confidence,
         )
-        for one, match in zip(said, matched, strict=True)
+        for one, match in zip(counted, matched, strict=True)
     ]
     missed = [pin for k, pin in enumerate(truth.targets) if k not in matched]
     return lines + [line("missed", pin.label, pin.box, pin, None) for pin in missed]
 
 
 def worst(lines: Sequence[Sequence[dict[str, Any]]], count: int = SHOWN) -> list[int]:
-    """The pictures with the most false and missed boxes, most first; those without any are none."""
+    """Indices of the pictures with the most false and missed boxes, most first; none of a picture without any."""
     wrong = [sum(line["kind"] != "true" for line in some) for some in lines]
     order = sorted(range(len(wrong)), key=lambda i: -wrong[i])
     return [i for i in order[:count] if wrong[i]]
@@ -98,7 +98,7 @@ def worst(lines: Sequence[Sequence[dict[str, Any]]], count: int = SHOWN) -> list
 def measure(
     inspector: Inspector, splits: dict[str, DetectionSplit], batch_size: int, out: Path
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The reports by split and the lines of predictions.csv; writes a sheet of each split's mistakes into `out`."""
+    """Measure the splits; returns reports by split and lines of predictions.csv, and writes sheets of the mistakes."""
     detector = inspector.detector
     threshold, seen = detector.threshold, detector.seen
     reports: dict[str, Any] = {}
@@ -123,19 +123,19 @@ def evaluate(
     device: torch.device,
     own_folder: bool = False,
 ) -> None:
-    """Measure a finished run's model on a dataset, and write what is named above into `out`.
+    """Measure a finished run's model on a dataset, and write the files named above into `out`.
 
     Args:
         run: The run's folder.
-        folder: What `python -m generator build` wrote; any splits.
+        folder: A dataset that `python -m generator build` wrote.
         out: Folder of the results.
-        wanted: Splits to measure; none: all but `train`.
-        batch_size: Pictures that are answered together.
-        device: What the model runs on.
-        own_folder: Whether `out` is the run's own folder for it, where all is ours.
+        wanted: Splits to measure; empty: all but `train`.
+        batch_size: Pictures per batch.
+        device: Device of the model.
+        own_folder: Whether `out` is RUN/evaluation, where every file is an evaluation's.
 
     Raises:
-        InputError: The run is unfinished, the dataset cannot be used or has defects that the run does not know, or
+        InputError: The run is unfinished, the dataset cannot be read or has classes that the run does not know, or
             `out` has files of the same names that no evaluation wrote.
     """
     inspector = Inspector.load(run, device)

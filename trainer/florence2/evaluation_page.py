@@ -1,6 +1,6 @@
-"""What was measured of a detector's splits, as tables for people, and the page of an evaluation.
+"""Tables of a detector's measures in each split, and the page of an evaluation.
 
-What is measured: `trainer.florence2.metrics`.
+The measures: `trainer.florence2.metrics`.
 """
 
 from collections.abc import Mapping
@@ -25,17 +25,17 @@ MEASURES = (
 
 
 def parts_of(measured: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """A split's parts by name: all, positions, digits, factors."""
+    """A split's parts with their names: all, by position, with and without printed digits, by level of each factor."""
     parts: list[tuple[str, Mapping[str, Any]]] = [("all", measured)]
     parts += [(f"{name} positions", part) for name, part in measured.get("positions", {}).items()]
-    parts += [(f"{name} digits", part) for name, part in measured.get("digits", {}).items()]
+    parts += [(f"{name} printed digits", part) for name, part in measured.get("digits", {}).items()]
     for factor, levels in measured.get("factors", {}).items():
         parts += [(f"{factor} = {level}", part) for level, part in levels.items()]
     return parts
 
 
 def split_tables(name: str, measured: Mapping[str, Any]) -> dict[str, Any]:
-    """What `templates/measured.html.j2` shows of what `metrics.report` found in one split."""
+    """What `templates/measured.html.j2` shows of one split, from what `metrics.report` returned."""
     per_class = [[k, v["boxes"], v["map"], v["map50"]] for k, v in measured["per_class"].items()]
     if small := measured.get("small"):
         per_class.append([f"boxes below {small['below_px2']:.0f} px²", None, small["map"], small["map50"]])
@@ -49,7 +49,7 @@ def split_tables(name: str, measured: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_page(out: Path, document: Mapping[str, Any]) -> None:
-    """Write OUT/report.html from what evaluation.json holds and the pictures in OUT."""
+    """Write OUT/report.html from the content of evaluation.json and the pictures in OUT."""
     page = render(
         "trainer.florence2",
         "evaluation.html.j2",

@@ -1,4 +1,4 @@
-"""The training pictures of a detector: which rows train, and the batches that are made of them."""
+"""Training pictures of a detector: which rows train, and batches of them."""
 
 from collections.abc import Sequence
 
@@ -12,23 +12,23 @@ from trainer.florence2.run import DetectionConfig
 from trainer.florence2.samples import Sample, augmented, close_up, overlay
 from trainer.vit.network.model import OK_CLASS
 
-# A close-up's side, and how many are cut from a picture: together a quarter of a picture of 256 x 128 px.
+# Side of a close-up, and close-ups per picture: together a quarter of a picture of 256 x 128 px.
 CLOSE_UP_PX = 64
 CLOSE_UPS = 2
 
 
 class Examples:
-    """The pictures that train.
+    """The rows that train, and batches of them.
 
     Args:
         data: Splits `train` and `validation`.
         collator: Makes batches.
-        config: Settings.
+        config: Settings of the training.
         grid: Cells (gw, gh) of the model's pictures.
-        device: Where batches go.
+        device: Device of the batches.
 
     Raises:
-        InputError: No row of the training split is one that the settings ask for.
+        InputError: The settings leave no row of the training split.
     """
 
     def __init__(
@@ -46,18 +46,18 @@ class Examples:
         self.rows = training_rows(self.split, config.digits, config.digits_share, config.limit, config.seed)
 
     def steps(self, processes: int = 1) -> int:
-        """Optimizer steps of an epoch, shared out among so many processes."""
+        """Optimizer steps of an epoch whose pictures are shared among so many processes."""
         return -(-len(self.rows) // (self.config.batch_size * self.config.accumulate * processes))
 
     def batch(
         self, rows: Sequence[int], generator: torch.Generator, close_ups: bool = False
     ) -> tuple[Batch, tuple[Tensor, Tensor] | None]:
-        """Training pictures, changed as the settings say, and their cells where the boxes teach beside the answer.
+        """Make a batch of augmented training pictures, and its `cell_targets`: None without auxiliary losses.
 
         Args:
-            rows: Of the training split.
-            generator: Source of the draws.
-            close_ups: Whether close-ups are shown instead of whole pictures.
+            rows: Rows of the training split.
+            generator: Random generator of the augmentation.
+            close_ups: Whether to cut close-ups instead of showing whole pictures.
         """
         samples = [self._sample(row, generator) for row in rows]
         size, grid = self.data.size, self.grid

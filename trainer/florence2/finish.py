@@ -1,4 +1,4 @@
-"""What follows a training: the best weights on every split, the model in a form that loads, and the report."""
+"""After a training: measure the best weights on every split, save the model, write report and card."""
 
 import shutil
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from trainer.florence2.run_page import write_page
 
 
 def _store(run: Path, model: Any, processor: Any) -> None:
-    """Write RUN/model whole: never half of an earlier one and half of this."""
+    """Write RUN/model as a whole, so that an interruption never leaves files of two models in it."""
     folder = run / f".{MODEL}.tmp"
     shutil.rmtree(folder, ignore_errors=True)
     save_model(folder, model, processor)
@@ -37,12 +37,12 @@ class Ended:
     """A training that has ended.
 
     Args:
-        network: The model and its losses, as the last epoch left them.
-        examples: The pictures that trained.
-        source: What `load` makes the model before training from.
-        outcome: How it ended.
-        matched: What LoRA matched.
-        peak_memory_mb: Most memory of the process, or of the GPU.
+        network: The model and its losses, with the last epoch's weights.
+        examples: The training pictures.
+        source: Arguments with which `load` makes the model before training.
+        outcome: How the training ended.
+        matched: Layers that LoRA matched.
+        peak_memory_mb: Peak memory of the process, or of the GPU, in MiB.
     """
 
     network: DetectionLosses
@@ -55,7 +55,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Measured:
-    """The best weights on every split but train: threshold from validation, reports and boxes by split."""
+    """Measures of the best weights on every split but train: threshold from validation, reports and boxes by split."""
 
     threshold: float
     reports: dict[str, dict[str, Any]]
@@ -63,7 +63,7 @@ class Measured:
 
 
 def _load_best(run: Path, network: DetectionLosses) -> None:
-    """Put RUN/best.safetensors into the network."""
+    """Copy RUN/best.safetensors into the network."""
     tensors, _ = run_folder.read_tensors(run / run_folder.BEST)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
@@ -72,7 +72,7 @@ def _load_best(run: Path, network: DetectionLosses) -> None:
 
 
 def _merged(run: Path, ended: Ended) -> tuple[Any, float | None]:
-    """The plain model; with LoRA its adapter is written first, and the merge compared."""
+    """The plain model; with LoRA, RUN/adapter is written first, and the merge's largest logit difference returned."""
     model = ended.network.model
     if ended.examples.config.mode != "lora":
         return model.eval(), None
@@ -82,7 +82,7 @@ def _merged(run: Path, ended: Ended) -> tuple[Any, float | None]:
 
 
 def measure(model: Any, examples: Examples) -> Measured:
-    """Choose the threshold on validation, and measure every split but train at it."""
+    """Choose the threshold on validation, and measure every split but train with it."""
     data, collator = examples.data, examples.collator
     grammar = AnswerGrammar(collator.vocabulary)
     found = {name: answers(model, split, collator, grammar) for name, split in data.splits.items() if name != "train"}
@@ -99,7 +99,7 @@ def measure(model: Any, examples: Examples) -> Measured:
 def _compared(
     run: Path, before: Any, model: Any, processor: Any, examples: Examples, photos: Path | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What training changed, and what it forgot, written into RUN."""
+    """Write what training changed and made the model forget into RUN; returns changes by part, and the forgetting."""
     held = {name: tensor.detach().cpu() for name, tensor in before.state_dict().items()}
     rows = lora.changes(held, model)
     changed = lora.write_report(rows, run)
@@ -112,7 +112,7 @@ def _compared(
 
 
 def _draw(run: Path, rows: Sequence[run_folder.Row], measured: Measured, examples: Examples) -> None:
-    """Curves, calibration and the sheet of the best weights."""
+    """Write curves.png, calibration.png and the sheet of the best weights into RUN."""
     reports = measured.reports
     plots.curves(rows, reports["validation"]["ceiling"]["map"], run / "curves.png")
     plots.calibration({name: r["calibration"] for name, r in reports.items()}, run / "calibration.png")
@@ -129,7 +129,7 @@ def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = No
         run: The run's folder.
         ended: The training.
         detector: What prediction needs; its threshold is chosen here.
-        photos: The user's pictures for the forgetting check.
+        photos: Folder of the user's pictures for the check of forgetting.
     """
     examples, outcome = ended.examples, ended.outcome
     settings, data = examples.config, examples.data
@@ -148,11 +148,11 @@ def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = No
         "labels": list(data.labels),
         "epochs": outcome.epochs,
         "best_epoch": outcome.best_epoch,
-        "best_by": "mAP on validation, averaged weights: its own number is optimistic",
+        "best_by": "mAP on validation with averaged weights (EMA); validation's own numbers are optimistic",
         "stopped": outcome.stopped,
         "device": str(examples.device),
         "training_pictures": len(examples.rows),
-        # Of all calls that a resumed run took.
+        # Of all calls together, if the run was resumed.
         "minutes": sum(float(str(row["seconds"])) for row in rows) / 60,
         "peak_memory_mb": ended.peak_memory_mb,
         "parameters": sum(p.numel() for p in model.parameters()),
@@ -167,7 +167,7 @@ def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = No
     run_folder.write_json(run / SUMMARY, summary)
     _draw(run, rows, measured, examples)
     run_folder.write_text(run / "README.md", model_card(run.resolve().name, summary, data.labels))
-    write_page(run, summary)  # last: it says that the run is finished
+    write_page(run, summary)  # last: report.html marks a finished run
     for name, report in measured.reports.items():
         say(f"{name}: {metrics.headline(report)} (best weights, {report['pictures']} pictures)")
         for group, part in report["positions"].items():

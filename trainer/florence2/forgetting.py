@@ -1,8 +1,8 @@
-"""What a model still says of pictures that are no connectors: answers and logits before and after a training.
+"""Check of forgetting: a model's answers to pictures that show no connector, before and after a training.
 
-The pictures are drawn (shapes, stripes, a gradient, text), or the user's own from a folder. For each picture and
-task the answer is generated freely, and compared: similarity of the texts, and of the probabilities that both models
-give along the answer that the first one gave.
+The pictures are drawn (shapes, stripes, a gradient, text), or the user's own from a folder. For each picture and task
+both models answer without the grammar. Compared are the texts, and the token probabilities of both models along the
+answer of the model before training.
 """
 
 import difflib
@@ -27,7 +27,7 @@ BATCH = 8
 
 
 def drawn_pictures(size: tuple[int, int] = (384, 384)) -> list[tuple[str, Image.Image]]:
-    """Named pictures of plain things, the same every time."""
+    """Draw named pictures of simple objects, the same every time."""
     width, height = size
     pictures = []
 
@@ -60,10 +60,10 @@ def drawn_pictures(size: tuple[int, int] = (384, 384)) -> list[tuple[str, Image.
 
 
 def photos(folder: Path) -> Iterator[tuple[str, Image.Image]]:
-    """At most 24 pictures of a folder, by name.
+    """At most 24 pictures of a folder with their names, in the order of names.
 
     Raises:
-        InputError: The folder is missing or holds no picture, or, on the way, one that cannot be read.
+        InputError: The folder is missing or holds no picture; while iterating: a picture cannot be read.
     """
     with as_input_error():
         found = find_pictures(folder)[:MOST_PHOTOS]
@@ -71,7 +71,7 @@ def photos(folder: Path) -> Iterator[tuple[str, Image.Image]]:
 
 
 def _answers(model: Any, processor: Any, inputs: dict[str, Tensor]) -> tuple[Tensor, list[str]]:
-    """Tokens (B, T) and texts of free answers."""
+    """Token ids (B, T) and texts of answers that are generated without the grammar."""
     model.generation_config.no_repeat_ngram_size = 0
     ids = model.generate(**inputs, max_new_tokens=LONGEST, num_beams=1, do_sample=False)
     texts = [processor.tokenizer.decode(row, skip_special_tokens=False) for row in ids]
@@ -79,7 +79,7 @@ def _answers(model: Any, processor: Any, inputs: dict[str, Tensor]) -> tuple[Ten
 
 
 def _agreement(shares: Sequence[Tensor], ids: Tensor, pad: int) -> Tensor:
-    """(B,) of 1 - half the total variation of next-token probabilities, averaged along answers (B, T)."""
+    """Agreement (B,) of two models along answers (B, T): see `compare`."""
     distance = (shares[0] - shares[1]).abs().sum(-1) / 2  # (B, T)
     written = (ids != pad).float()
     return 1 - (distance * written).sum(1) / written.sum(1).clamp(min=1)
@@ -92,18 +92,18 @@ def compare(
     size: tuple[int, int],
     pictures: Sequence[tuple[str, Image.Image]],
 ) -> dict[str, Any]:
-    """Answers before and after, and how alike they are.
+    """Compare the answers of two models to the same pictures.
 
     Args:
         before, after: Florence-2 models with one tokenizer, on one device, in evaluation mode.
-        processor: Of both.
+        processor: The processor of both.
         size: (W, H) px of their pictures.
         pictures: Names and pictures.
 
     Returns:
-        `rows`, one per picture and task: both answers, `similarity` of the texts in [0, 1] (difflib's ratio) and
-        `agreement` of the logits: 1 - half the total variation of next-token probabilities, averaged along the first
-        model's answer; and the means of both.
+        `rows`, one per picture and task: both answers; `similarity` of the texts in [0, 1] (difflib's ratio);
+        `agreement` in [0, 1]: 1 - half the summed absolute difference of both models' next-token probabilities,
+        averaged along the answer of `before`. Also the means of both over all rows.
     """
     rows: list[dict[str, Any]] = []
     device = next(after.parameters()).device

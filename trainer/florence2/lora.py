@@ -1,8 +1,8 @@
-"""LoRA that says what it trains: modules matched per part of the model, the change of each, and a merge that is proven.
+"""LoRA (low-rank adaptation): small matrices train beside frozen linear layers, and are merged into them at the end.
 
-Patterns in common use match nothing in Florence-2's projector and only `fc2` in its image encoder; a pattern that
-leaves out a whole part is an error here. The rows of the location tokens train with it, for coordinates are words of
-this model.
+Patterns in common use match nothing in Florence-2's projector and only `fc2` in its image encoder; here a pattern that
+matches nothing in a part of the model is an error. The embeddings of the location tokens train too, because
+coordinates are words of this model. The merge is checked: it must not change the logits.
 """
 
 import re
@@ -22,13 +22,13 @@ ALL_PARTS = (
     r"|language_model.*\.(q_proj|k_proj|v_proj|out_proj|fc1|fc2))"
 )
 PARTS = ("vision_tower", "multi_modal_projector", "language_model.encoder", "language_model.decoder")
-# Logits of the merged model against those of the adapter beside it, float32.
+# Largest difference between logits before and after the merge, in float32; relative to the largest logit above 1.
 MERGE_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
 class Matched:
-    """What a pattern matched in one part of the model: modules, and their weights' number."""
+    """Linear layers that a pattern matched in one part of the model: their names, and how many weights they have."""
 
     part: str
     modules: tuple[str, ...]
@@ -36,7 +36,7 @@ class Matched:
 
 
 def match(model: nn.Module, pattern: str = "") -> list[Matched]:
-    """The linear layers that a pattern matches whole, per part.
+    """The linear layers whose whole name a pattern matches, per part of the model.
 
     Raises:
         InputError: The pattern is no regular expression, or matches nothing in some part.
@@ -55,8 +55,8 @@ def match(model: nn.Module, pattern: str = "") -> list[Matched]:
     empty = [m.part for m in found if not m.modules]
     if empty:
         raise InputError(
-            f"--lora-target {pattern!r}: expected modules in every part of the model, got none in {', '.join(empty)}; "
-            f"names look like {next(iter(linears))!r} and {list(linears)[-2]!r}"
+            f"--lora-target {pattern!r}: expected linear layers in every part of the model, got none in "
+            f"{', '.join(empty)}; names look like {next(iter(linears))!r} and {list(linears)[-2]!r}"
         )
     return found
 
@@ -64,18 +64,18 @@ def match(model: nn.Module, pattern: str = "") -> list[Matched]:
 def add(
     model: Any, location_ids: Sequence[int], rank: int, alpha: int, pattern: str = "", seed: int = 0
 ) -> tuple[Any, list[Matched]]:
-    """Put LoRA into a model; everything else of it is frozen.
+    """Add LoRA to a model; all other weights are frozen.
 
     Args:
         model: `Florence2ForConditionalGeneration`; changed in place.
-        location_ids: Ids of the location tokens, whose rows train too.
-        rank: Of the matrices.
-        alpha: Scale times rank.
-        pattern: Which linear layers, by whole name; all of all parts by default.
-        seed: Of the matrices that begin at random.
+        location_ids: Ids of the location tokens, whose embeddings train too.
+        rank: Rank of the added matrices.
+        alpha: LoRA's scale times the rank.
+        pattern: Regular expression of whole names of linear layers; empty: all of every part.
+        seed: Seed of the matrices that start at random.
 
     Returns:
-        PEFT's model, and what was matched.
+        PEFT's model, and the layers that were matched.
 
     Raises:
         InputError: As `match`.
@@ -95,22 +95,22 @@ def add(
 
 
 def described(matched: Sequence[Matched], trained: int, every: int) -> list[str]:
-    """What LoRA trains, in lines for people."""
-    lines = [f"LoRA in {m.part}: {len(m.modules)} modules of {m.parameters / 1e6:.2f} M weights" for m in matched]
+    """What LoRA trains, in lines for the console."""
+    lines = [f"LoRA in {m.part}: {len(m.modules)} layers of {m.parameters / 1e6:.2f} M weights" for m in matched]
     return [
         *lines,
-        f"{trained:,} of {every:,} parameters train ({trained / every:.2%}), location rows among them",
+        f"{trained:,} of {every:,} parameters train ({trained / every:.2%}), embeddings of location tokens among them",
     ]
 
 
 def changes(before: dict[str, Tensor], after: nn.Module) -> list[dict[str, Any]]:
-    """How far each parameter moved: Frobenius norm of the change, and over that of the parameter before.
+    """How far each parameter moved: Frobenius norm of the change, and its ratio to the norm before training.
 
-    A matrix that several places share, as the embeddings do, counts once.
+    A matrix that several modules share, such as the embeddings, counts once.
 
     Args:
         before: Weights by name, before training.
-        after: The merged or trained model, with the same names.
+        after: The trained model, LoRA merged, with the same names.
     """
     rows = []
     for name, weight in after.named_parameters():
@@ -134,7 +134,7 @@ def changes(before: dict[str, Tensor], after: nn.Module) -> list[dict[str, Any]]
 
 
 def write_report(rows: Sequence[dict[str, Any]], run: Path) -> dict[str, Any]:
-    """Write RUN/changes.json; returns the totals per part."""
+    """Write RUN/changes.json; returns the totals per part of the model."""
     totals: dict[str, Any] = {}
     for row in rows:
         total = totals.setdefault(
@@ -150,11 +150,11 @@ def write_report(rows: Sequence[dict[str, Any]], run: Path) -> dict[str, Any]:
 
 
 def merge(model: Any, inputs: dict[str, Tensor], labels: Tensor) -> tuple[Any, float]:
-    """Merge LoRA into the model and prove that nothing changed.
+    """Merge LoRA into the model and check that the logits stay the same.
 
     Args:
-        model: PEFT's, in evaluation mode; used up.
-        inputs, labels: A batch to compare on.
+        model: PEFT's model; not usable afterwards.
+        inputs, labels: The batch on which logits are compared.
 
     Returns:
         The plain Florence-2, and the largest difference of a logit.
@@ -171,12 +171,12 @@ def merge(model: Any, inputs: dict[str, Tensor], labels: Tensor) -> tuple[Any, f
     difference = float((after - before).abs().max())
     if difference > MERGE_TOLERANCE * max(1.0, float(before.abs().max())):
         raise RuntimeError(
-            f"merging LoRA: expected equal logits, got a difference of {difference:.3g}; RUN/adapter is right, "
-            "the merged model is not"
+            f"merging LoRA: expected equal logits, got a difference of {difference:.3g}; use RUN/adapter, "
+            "the merged model is wrong"
         )
     return merged, difference
 
 
 def matched_as_json(matched: Sequence[Matched]) -> list[dict[str, Any]]:
-    """For summary.json."""
+    """Matched layers as summary.json stores them."""
     return [asdict(m) for m in matched]

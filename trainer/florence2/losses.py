@@ -1,4 +1,4 @@
-"""A Florence-2 and what is only there while it trains: the losses of a batch."""
+"""The losses of a batch, and the parts of a Florence-2 that exist only while it trains."""
 
 from typing import Any
 
@@ -21,17 +21,17 @@ from trainer.florence2.network import answer_loss
 from trainer.florence2.run import DetectionConfig
 from trainer.vit.network.model import OK_CLASS
 
-# Of a batch, by their columns of metrics.csv; those that do not apply are 0.
+# A batch's losses, as in the columns of metrics.csv; those that are not computed are 0 there.
 LOSSES = ("loss", "answer", "cells", "guide", "good")
 
 
 class DetectionLosses(nn.Module):
-    """A Florence-2 and what is only there while it trains.
+    """A Florence-2 with the head and the hooks of its auxiliary losses; its forward pass computes a batch's losses.
 
     Args:
-        model: `Florence2ForConditionalGeneration`, or PEFT's around it.
-        config: The training's settings.
-        collator: Of its batches.
+        model: `Florence2ForConditionalGeneration`, or PEFT's model around it.
+        config: Settings of the training.
+        collator: Makes its batches.
     """
 
     location_ids: Tensor
@@ -45,7 +45,7 @@ class DetectionLosses(nn.Module):
         self.grid = grid_of(model, collator.size)
         text = model.config.text_config
         self.head = CellHead(text.d_model, len(collator.classes)) if config.scaffold > 0 else None
-        # Not a submodule: a second name for the decoder's layers would be a second set of parameters.
+        # In a list, so that it is no submodule: PyTorch would count the decoder's parameters twice.
         self.guide = [AttentionGuide(plain(model).model.language_model.decoder.layers)]
         self.cell = collator.size[0] // self.grid[0]
         self.start = text.decoder_start_token_id
@@ -60,8 +60,8 @@ class DetectionLosses(nn.Module):
         """Losses of a batch.
 
         Returns:
-            `loss` to train on; `answer`, plain cross-entropy; `own`, the model's; the `logits`; with the scaffold
-            `cells`, `guide` and `good`.
+            `loss` to train on; `answer`, cross-entropy of the answer; `own`, the model's own loss; `logits`; with
+            auxiliary losses also `cells`, `guide` and `good`.
         """
         corners = None if batch.corners is None else batch.corners // self.cell
         with self.guide[0].watching(self.head is not None) as maps, placed(plain(self.model), corners):
@@ -71,14 +71,14 @@ class DetectionLosses(nn.Module):
         if self.head is None or cells is None:
             return losses
         states = out.encoder_last_hidden_state
-        # The first picture token is the mean of all; the prompt follows the last.
+        # The first token is the mean of the picture; its cells follow, then the prompt.
         logits, edges = self.head(states[:, 1 : 1 + cells[0].shape[1]])
         losses["cells"] = cell_loss(logits, edges, *cells, self.ok)
         losses["guide"] = self._guide_loss(maps, batch.labels, batch)
         if batch.good is not None and bool((batch.good != IGNORED).any()):
             losses["good"] = self._good_pins_loss(batch, states)
-        scaffold = sum(losses[name] for name in ("cells", "guide", "good") if name in losses)
-        losses["loss"] = losses["loss"] + self.weight * scaffold
+        auxiliary = sum(losses[name] for name in ("cells", "guide", "good") if name in losses)
+        losses["loss"] = losses["loss"] + self.weight * auxiliary
         return losses
 
     def _guide_loss(self, maps: list[Tensor], labels: Tensor, batch: Batch) -> Tensor:
@@ -88,7 +88,7 @@ class DetectionLosses(nn.Module):
         return guide_loss(maps, places, cells) if places.any() else maps[0].sum() * 0
 
     def _good_pins_loss(self, batch: Batch, states: Tensor) -> Tensor:
-        """Loss of the list of OK pins, over its locations only: that it is asked for is given, not learned."""
+        """Loss of the list of OK pins, over its locations only: its label is given, so that it is not learned."""
         good, mask = batch.good, batch.inputs["attention_mask"]
         assert good is not None
         read = torch.full_like(good, self.start)
@@ -104,7 +104,7 @@ class DetectionLosses(nn.Module):
         return self.spread_loss(out.logits, labels) + self._guide_loss(maps, labels, batch)
 
     def spread_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Cross-entropy in which a location's target is a bell over neighbouring bins: near misses are near."""
+        """Cross-entropy in which a location's target is a Gaussian over bins, so that near misses cost less."""
         kept = labels != IGNORED
         logits, labels = logits[kept].float(), labels[kept]
         said = logits.log_softmax(-1)
@@ -120,12 +120,12 @@ class DetectionLosses(nn.Module):
 
 
 def plain(model: Any) -> Any:
-    """The Florence-2 itself, also of one inside PEFT's."""
+    """The Florence-2 itself, taken out of PEFT's model if it is in one."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """What trains, in two groups: matrices and kernels decay; embeddings, norms and biases do not."""
+    """Trained parameters in two groups: matrices and kernels with weight decay; embeddings, norms, biases without."""
     embeddings = {id(p) for m in module.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
     trained = [p for p in module.parameters() if p.requires_grad]
     decayed = [p for p in trained if p.ndim > 1 and id(p) not in embeddings]

@@ -1,7 +1,7 @@
-"""What a detector's boxes are worth: COCO's mAP over a whole set, and the numbers that an inspection is judged by.
+"""Measures of a detector's boxes: COCO's mAP over a set of pictures, and the counts that an inspection is judged by.
 
-mAP and its kin come from pycocotools, over all boxes with their confidences. The others are counted at a threshold: a
-box below it is not said. Places where a box is matched with a truth use IoU 0.5 and the same label.
+mAP and its variants come from pycocotools, over all boxes with their confidences. Counts are taken at a threshold:
+boxes below it are left out. A found box matches a true box of the same label from IoU 0.5 on.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ Pictures = Sequence[tuple[Truth, Sequence[Found]]]
 
 
 def _coco_eval(pictures: Pictures, labels: Sequence[str], small_px2: float | None = None) -> Any:
-    """pycocotools' evaluation, run over all pictures; it prints nothing."""
+    """Run pycocotools' evaluation over all pictures, without its console output."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
@@ -41,7 +41,7 @@ def _coco_eval(pictures: Pictures, labels: Sequence[str], small_px2: float | Non
             x1, y1, x2, y2 = pin.box
             truth["annotations"].append(
                 {
-                    # 0 would read as "no match".
+                    # From 1: pycocotools reads 0 as "no match".
                     "id": len(truth["annotations"]) + 1,
                     "image_id": image,
                     "category_id": labels.index(pin.label) + 1,
@@ -103,21 +103,21 @@ def _average_precisions(pictures: Pictures, labels: Sequence[str], small_px2: fl
 def mean_average_precision(pictures: Pictures, labels: Sequence[str]) -> dict[str, Any]:
     """mAP (IoU 0.50 to 0.95), mAP50, mAP75, per class, and for small boxes: the smallest third of the true ones.
 
-    COCO calls a box below 32 x 32 px small; in a picture of a whole connector every pin is.
+    COCO calls a box below 32 x 32 px small; in a picture of a whole connector every pin is smaller.
 
     Args:
-        pictures: Truth and found boxes of each, in px of the picture.
+        pictures: Truth and found boxes of each picture, in its px.
         labels: Class names without OK.
 
     Returns:
-        Numbers in [0, 1]; None where there is no true box.
+        Numbers in [0, 1]; None if there is no true box.
     """
     areas = sorted((p.box[2] - p.box[0]) * (p.box[3] - p.box[1]) for truth, _ in pictures for p in truth.targets)
     return _average_precisions(pictures, labels, areas[len(areas) // 3] if areas else None)
 
 
 def _average_precision(scores: np.ndarray, hits: np.ndarray, count: int) -> float:
-    """Precision averaged over COCO's 101 recalls; pycocotools would match all boxes again for each bootstrap draw."""
+    """Precision averaged over COCO's 101 recalls. Own code: pycocotools would match boxes again in each draw."""
     order = np.argsort(-scores, kind="mergesort")
     true = np.cumsum(hits[order])
     precision = true / np.arange(1, len(true) + 1)
@@ -129,7 +129,7 @@ def _average_precision(scores: np.ndarray, hits: np.ndarray, count: int) -> floa
 def map50_interval(
     pictures: Pictures, labels: Sequence[str], seed: int = 0, level: float = 0.95
 ) -> tuple[float, float] | None:
-    """Bootstrap interval of mAP50 over pictures; None without a true box."""
+    """Bootstrap interval (low, high) of mAP50, with pictures drawn anew; None if there is no true box."""
     if not any(truth.targets for truth, _ in pictures):
         return None
     run = _coco_eval(pictures, labels)
@@ -137,7 +137,7 @@ def map50_interval(
     areas = len(run.params.areaRng)
     per_class = []
     for k in range(len(labels)):
-        images = run.evalImgs[k * areas * count : k * areas * count + count]  # the first area: all
+        images = run.evalImgs[k * areas * count : k * areas * count + count]  # first area range: boxes of all sizes
         per_class.append(
             [
                 (np.array([]), np.array([]), 0)
@@ -168,7 +168,7 @@ def map50_interval(
 
 
 def iou(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -> np.ndarray:
-    """Intersection over union (N, M) of boxes xyxy (N, 4) and (M, 4); 0 of two boxes without area."""
+    """Intersection over union (N, M) of boxes xyxy (N, 4) and (M, 4); 0 between boxes without area."""
     from torchvision.ops import box_iou  # takes seconds to import
 
     over = box_iou(*(torch.tensor(boxes, dtype=torch.float64) for boxes in (first, second)))
@@ -176,7 +176,7 @@ def iou(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -> 
 
 
 def matches(truth: Truth, found: Sequence[Found]) -> list[int | None]:
-    """For each found box its target, or None: IoU 0.5, same label, each target once, confident boxes first."""
+    """Index of each found box's target, or None: IoU from 0.5, same label, each target once, confident boxes first."""
     out: list[int | None] = [None] * len(found)
     if not found or not truth.targets:
         return out
@@ -195,12 +195,12 @@ def matches(truth: Truth, found: Sequence[Found]) -> list[int | None]:
 
 
 def hits(truth: Truth, found: Sequence[Found]) -> list[bool]:
-    """For each found box whether it is a true one: see `matches`."""
+    """Whether each found box matches a target: see `matches`."""
     return [match is not None for match in matches(truth, found)]
 
 
 def pin_at(box: Sequence[float], pins: Sequence[Pin]) -> Pin | None:
-    """The position that a box speaks of: the pin whose box it overlaps most, else the nearest whose centre it holds."""
+    """The pin that a box points at: the one whose box it overlaps most, else the first whose centre it contains."""
     if not pins:
         return None
     overlap = iou([box], [p.box for p in pins])[0]
@@ -215,9 +215,9 @@ def pin_at(box: Sequence[float], pins: Sequence[Pin]) -> Pin | None:
 
 
 def best_threshold(pictures: Pictures, most_false: float = 0.1) -> float:
-    """The confidence with the highest F1 among those that leave at most `most_false` boxes per OK picture.
+    """The confidence with the highest F1 among those with at most `most_false` false boxes per OK picture.
 
-    Above every box where none does; 0.5 without a box.
+    If there is none: just above every box's confidence. Without any box: 0.5.
     """
     scored = [
         (f.confidence, hit, not truth.targets)
@@ -241,7 +241,7 @@ def best_threshold(pictures: Pictures, most_false: float = 0.1) -> float:
 
 @dataclass(frozen=True)
 class Counts:
-    """Counts at a threshold; shares are None where nothing was counted."""
+    """Counts at a threshold; a share is None if there is nothing to divide by."""
 
     threshold: float
     pins: int
@@ -256,10 +256,10 @@ class Counts:
 
 
 def counts(pictures: Pictures, threshold: float) -> Counts:
-    """What is said of pins and of OK pictures at a threshold.
+    """Count pins found and false boxes on OK pictures at a threshold.
 
-    A pin counts as found at the right address when a box lies on it more than on any other; with the right mode when
-    that box has its label. A missing pin is found when a box of its label overlaps its expected box by IoU 0.5.
+    A pin is found at the right address if a box points at it (`pin_at`), and with the right mode if that box has its
+    label. A missing pin is found if a box of its label overlaps its expected box by IoU 0.5 or more.
     """
     pins = right = right_mode = missing = missing_found = ok = false = said = true = total = 0
     for truth, all_found in pictures:
@@ -301,7 +301,7 @@ def counts(pictures: Pictures, threshold: float) -> Counts:
 
 
 def ceilings(truths: Sequence[Truth], labels: Sequence[str]) -> dict[str, float | None]:
-    """mAP of the true boxes themselves, cut to an answer's bins; and after that to whole px, as the library does."""
+    """mAP of the true boxes rounded to an answer's bins; and then cut to whole px, as transformers' parser does."""
     floats: list[tuple[Truth, list[Found]]] = []
     whole: list[tuple[Truth, list[Found]]] = []
     for truth in truths:
@@ -317,7 +317,7 @@ def ceilings(truths: Sequence[Truth], labels: Sequence[str]) -> dict[str, float 
 
 
 def calibration(pictures: Pictures) -> dict[str, Any]:
-    """Reliability of the boxes' confidences, and how many boxes there are."""
+    """Confidence against the share of true boxes, by bins of confidence, with ECE and the number of boxes."""
     scored = [
         (f.confidence, hit) for truth, found in pictures for f, hit in zip(found, hits(truth, found), strict=True)
     ]
@@ -326,12 +326,12 @@ def calibration(pictures: Pictures) -> dict[str, Any]:
 
 
 def position_groups(truths: Iterable[Truth], seen: Mapping[str, Sequence[str]]) -> list[str]:
-    """For each picture what `held_out.group_of` says of its defects; `ok` without."""
+    """Group of each picture's defects by `held_out.group_of`; `ok` for a picture without."""
     return [group_of(*truth.defects, seen) if truth.targets else "ok" for truth in truths]
 
 
 def _part(pictures: Pictures, labels: Sequence[str], threshold: float, interval: bool) -> dict[str, Any]:
-    """What is said of some pictures: counts, mAP and, with `interval`, mAP50's."""
+    """Measures of some pictures: counts, mAP and, with `interval`, the interval of mAP50."""
     precisions = mean_average_precision(pictures, labels)
     row: dict[str, Any] = {
         "pictures": len(pictures),
@@ -352,16 +352,16 @@ def report(
     seen: Mapping[str, Sequence[str]],
     intervals: bool = True,
 ) -> dict[str, Any]:
-    """Everything there is to say of one split: what evaluation.json holds of it.
+    """All measures of one split, as evaluation.json stores them.
 
     A new measure is a function of this module and a key here or in `_part`; `evaluation_page` shows it.
 
     Args:
-        truths, found: Per picture; boxes in its px.
+        truths, found: Truth and found boxes of each picture, in its px.
         labels: Class names without OK.
-        threshold: Confidence from which a box counts as said.
-        seen: Pins that carry a defect somewhere in training, by scene.
-        intervals: Whether to bootstrap mAP50.
+        threshold: Confidence from which a box counts.
+        seen: Addresses of the pins that are defective in a training picture, by scene.
+        intervals: Whether to compute bootstrap intervals of mAP50.
     """
     pictures = list(zip(truths, found, strict=True))
 
@@ -375,7 +375,7 @@ def report(
         **{k: v for k, v in mean_average_precision(pictures, labels).items() if k not in ("map", "map50")},
         "ceiling": ceilings(truths, labels),
         "calibration": calibration(pictures),
-        # OK pictures belong to both: a false box there counts against either.
+        # OK pictures belong to both groups: their false boxes count in each.
         "positions": {
             name: part(group in (name, "ok") for group in groups) for name in ("seen", "held-out") if name in groups
         },
@@ -393,13 +393,13 @@ def report(
 
 
 def headline(measured: Mapping[str, Any]) -> str:
-    """One line of a report for people."""
+    """A report's main measures in one line for the console."""
 
     def shown(value: Any) -> str:
         return "-" if value is None else f"{value:.3f}"
 
     return (
         f"mAP {shown(measured['map'])}  mAP50 {shown(measured['map50'])}  "
-        f"address and mode {shown(measured['right_address_and_mode'])}  "
+        f"right address and mode {shown(measured['right_address_and_mode'])}  "
         f"false boxes per OK picture {shown(measured['false_boxes_per_ok_picture'])}"
     )

@@ -1,8 +1,8 @@
-"""Florence-2 models for training: where they come from, whether their loss can be trusted, and what of them trains.
+"""Florence-2 models for training: loading them, a check of their loss, and which of their parameters train.
 
-Versions 4.56.0 to 5.12.0 of transformers shift the labels twice in Florence-2's loss: the loss falls, and nothing is
-learned. They are refused, and at the start of every training the loss of the first batch is compared with the
-cross-entropy computed by hand.
+Versions 4.56.0 to 5.12.0 of transformers shift the labels twice in Florence-2's loss: the loss falls, but nothing is
+learned. They are refused, and every training first compares the model's loss on a batch with the cross-entropy that is
+computed here.
 """
 
 import re
@@ -24,30 +24,36 @@ OLDEST_TRANSFORMERS = (5, 13)
 TINY = "tiny"
 Mode = Literal["full", "language", "decoder", "lora"]
 MODES = get_args(Mode)
+MODE_WORDS = {
+    "full": "all weights",
+    "language": "projector and language model",
+    "decoder": "the language model's decoder and the shared embedding",
+    "lora": "LoRA, small matrices beside the linear layers, whose own weights are frozen",
+}
 FIX = "install transformers >= 5.13"
 
 
 def check_version(installed: str | None = None) -> None:
-    """Refuse a transformers whose Florence-2 cannot be trained.
+    """Refuse a version of transformers whose Florence-2 cannot be trained.
 
     Raises:
-        InputError: The version, what it does and the fix.
+        InputError: The version is too old.
     """
     installed = installed or version("transformers")
     numbers = tuple(int(n) for n in re.findall(r"\d+", installed)[:2])
     if numbers < OLDEST_TRANSFORMERS:
         raise InputError(
-            f"transformers {installed}: expected 5.13 or newer, as 4.56.0 to 5.12.0 shift Florence-2's labels "
-            f"twice and learn nothing; {FIX}"
+            f"transformers: expected 5.13 or newer, got {installed}; 4.56.0 to 5.12.0 shift Florence-2's labels "
+            f"twice, so that training learns nothing; {FIX}"
         )
 
 
 def answer_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of each label with the logits at its own place, the masked ones left out.
+    """Mean cross-entropy of the labels with the logits of the same steps, without masked labels.
 
     Args:
         logits: (B, T, V).
-        labels: (B, T), -100 where masked.
+        labels: (B, T) token ids, -100 where masked.
     """
     return F.cross_entropy(logits.float().flatten(0, 1), labels.flatten())
 
@@ -56,7 +62,7 @@ def check_loss(model_loss: Tensor, logits: Tensor, labels: Tensor) -> None:
     """Compare a model's own loss with `answer_loss`.
 
     Raises:
-        InputError: They differ; where the labels were shifted twice, it says so and names the fix.
+        InputError: They differ; if the labels were shifted twice, the message says so and names the fix.
     """
     own, model_s = float(answer_loss(logits, labels).detach()), float(model_loss.detach())
     close = 1e-2 + 1e-3 * abs(own) if logits.dtype != torch.float32 else 1e-4 + 1e-4 * abs(own)
@@ -66,19 +72,19 @@ def check_loss(model_loss: Tensor, logits: Tensor, labels: Tensor) -> None:
     why = (
         f"the model shifts the labels once more than it should, so training would learn nothing; {FIX}"
         if abs(twice - model_s) <= close
-        else f"training on it would be training on something else; {FIX}, or report this"
+        else f"it is not the cross-entropy of the answer, so training would learn another task; {FIX}, or report this"
     )
-    raise InputError(f"loss self-test: expected {own:.6f} by hand, got {model_s:.6f} from the model: {why}")
+    raise InputError(f"loss self-test: expected the cross-entropy {own:.6f}, got {model_s:.6f} from the model: {why}")
 
 
 def fitting_size(size: tuple[int, int]) -> tuple[int, int]:
-    """The nearest (W, H) px, not above 512, that a tiny model can take."""
+    """The (W, H) px nearest to `size` that a tiny model can take: multiples of 8, at most 512."""
     scale = min(1.0, 512 / max(size))
     return tuple(max(32, round(extent * scale / STRIDE) * STRIDE) for extent in size)  # type: ignore[return-value]
 
 
 def picture_size(processor: Any) -> tuple[int, int]:
-    """(W, H) px that a processor makes of every picture."""
+    """(W, H) px to which a processor scales every picture."""
     size = processor.image_processor.size
     return int(size["width"]), int(size["height"])
 
@@ -86,17 +92,17 @@ def picture_size(processor: Any) -> tuple[int, int]:
 def load(
     model: str, labels: Sequence[str], size: tuple[int, int], seed: int, shape: TinyShape | None = None
 ) -> tuple[Any, Any]:
-    """A model in float32 and its processor.
+    """Load a model in float32 and its processor.
 
     Args:
-        model: `tiny`, a folder, or an id of a hub.
+        model: `tiny`, a checkpoint's folder, or its id on a hub.
         labels: Classes without OK; a tiny model's tokenizer is made for them.
         size: (W, H) px of a tiny model's pictures.
-        seed: Of a tiny model's weights.
-        shape: Of a tiny model.
+        seed: Seed of a tiny model's weights.
+        shape: Widths and depths of a tiny model; None: the default.
 
     Raises:
-        InputError: It cannot be loaded as Florence-2.
+        InputError: The model cannot be loaded as Florence-2.
     """
     check_version()
     if model == TINY:
@@ -107,25 +113,25 @@ def load(
 
     if not sys.stderr.isatty():
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    # Else transformers asks whether it may run the Python that lies in a checkpoint.
+    # Otherwise transformers asks whether to run the Python files of a checkpoint.
     data_only: dict[str, Any] = {"trust_remote_code": False}
     try:
         kind = AutoConfig.from_pretrained(model, **data_only).model_type
         if kind != "florence2" or model.startswith("microsoft/"):
             raise InputError(
                 f"--model {model}: expected a checkpoint of transformers' own Florence-2, such as "
-                f"florence-community/Florence-2-base-ft, got {kind}; ids of microsoft/ need conversion"
+                f"florence-community/Florence-2-base-ft, got {kind}; those of microsoft/ need conversion"
             )
-        # Published weights are stored in half precision and would be trained in it.
+        # Without dtype, published weights would train in half precision, in which they are stored.
         loaded = Florence2ForConditionalGeneration.from_pretrained(model, dtype=torch.float32, **data_only)
         processor = Florence2Processor.from_pretrained(model, **data_only)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as e:
-        there = "no such folder, and " if not Path(model).exists() else ""
-        said = " ".join(str(e).split())  # the library's messages have several lines
+        missing = "no such folder, and " if not Path(model).exists() else ""
+        reason = " ".join(str(e).split())  # the library's messages have several lines
         raise InputError(
-            f"--model {model}: expected 'tiny', a checkpoint's folder or an id that can be fetched, got {there}{said}"
+            f"--model {model}: expected 'tiny', a checkpoint's folder or an id on the Hub, got {missing}{reason}"
         ) from e
-    # 3, as published checkpoints have it, corrupts an answer that repeats a label of three tokens.
+    # Published checkpoints set 3, which corrupts an answer that repeats a label of three tokens.
     loaded.generation_config.no_repeat_ngram_size = 0
     loaded.generation_config.num_beams = 1
     loaded.generation_config.early_stopping = False
@@ -146,7 +152,7 @@ _PARTS = (
 
 
 def units(model: nn.Module) -> list[tuple[str, list[tuple[str, nn.Parameter]]]]:
-    """The parameters in blocks, from the answer back to the picture: the order in which a share is taken."""
+    """The parameters in blocks, from the answer back to the picture: the order in which --train-share takes them."""
     groups: dict[tuple[Any, ...], list[tuple[str, nn.Parameter]]] = {}
     names: dict[tuple[Any, ...], str] = {}
     for name, parameter in model.named_parameters():
@@ -154,7 +160,7 @@ def units(model: nn.Module) -> list[tuple[str, list[tuple[str, nn.Parameter]]]]:
         if found is None:
             raise ValueError(f"parameter {name!r} is in no part of Florence-2")
         block = found["block"] or ""
-        depth = tuple(-int(n) for n in re.findall(r"\d+", block)) or (1,)  # what is before the blocks comes last
+        depth = tuple(-int(n) for n in re.findall(r"\d+", block)) or (1,)  # parameters before the first block come last
         last = (0, depth) if block.startswith((".layers", ".blocks")) else (1, depth)
         key = (_PARTS.index(found["part"]), *last)
         groups.setdefault(key, []).append((name, parameter))
@@ -163,15 +169,15 @@ def units(model: nn.Module) -> list[tuple[str, list[tuple[str, nn.Parameter]]]]:
 
 
 def choose_parameters(model: nn.Module, mode: str, share: float = 100.0) -> list[str]:
-    """Freeze all but what a mode trains, and of that so many blocks from the answer back that the share is reached.
+    """Choose what trains: of a mode's blocks, from the answer back to the picture, those that fit the share.
 
     Args:
         model: Changed in place (`requires_grad`).
-        mode: `full`; `language`: projector and language model; `decoder`: its decoder and the shared embedding.
-        share: Per cent of all parameters of the model that shall train at most.
+        mode: `full`, `language` or `decoder`: see `MODE_WORDS`.
+        share: Largest number of parameters that train, in per cent of all.
 
     Returns:
-        Names of the blocks that train; at least one does.
+        Names of the blocks that train, at least one.
     """
     parts = {
         "full": _PARTS,
@@ -194,18 +200,18 @@ def choose_parameters(model: nn.Module, mode: str, share: float = 100.0) -> list
 
 
 def trained_parameters(model: nn.Module) -> tuple[int, int]:
-    """How many parameters train, and how many there are."""
+    """Number of parameters that train, and of all parameters."""
     every = list(model.parameters())
     return sum(p.numel() for p in every if p.requires_grad), sum(p.numel() for p in every)
 
 
 def bytes_needed(model: nn.Module, activations: int, ema: bool) -> dict[str, int]:
-    """Memory of a training in float32, estimated: weights, gradients, AdamW's two moments, EMA, activations.
+    """Estimate the bytes of a training in float32: weights, gradients, AdamW's two moments, EMA, activations.
 
     Args:
-        model: With what trains marked.
+        model: With `requires_grad` set on what trains.
         activations: Bytes that one step keeps for its backward pass.
-        ema: Whether an average of the weights is kept.
+        ema: Whether an exponential moving average (EMA) of the weights is kept.
     """
     trained, every = trained_parameters(model)
     parts = {

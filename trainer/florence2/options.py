@@ -7,6 +7,10 @@ from trainer.core import event_files
 from trainer.core.options import add_options, number
 from trainer.florence2.run import DetectionConfig
 
+DESCRIPTION = """Train Florence-2 to draw a box around each defective pin and name its class (BENDNG: bent; NUKENG:
+missing or not seated; OTHERNG: any other defect), on a dataset made by `python -m generator build`. Its
+answers to the task <OD> (object detection) state boxes in thousandths of the picture (bins).
+Defaults are in brackets: `tiny` for --model tiny, `published` for every other model."""
 EXAMPLE = """examples:
   python -m trainer.florence2
   python -m trainer.florence2 --data out/dataset --model tiny --out out/florence
@@ -16,38 +20,52 @@ EXAMPLE = """examples:
 
 
 def _again(p: argparse.ArgumentParser) -> None:
-    """Whether a run is resumed, replaced, or none of its own."""
+    """Options that resume or replace a run, compare modes, or only try out."""
     again = p.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="resume RUN, with its own settings")
     again.add_argument("--overwrite", action="store_true", help="replace the files of an earlier run in RUN")
     again.add_argument(
         "--compare",
         metavar="MODES",
-        help="train several modes at equal data, seed and budget, such as lora,full:50,full; a number is a train share",
+        help="train in several modes with equal data, seed and budget, such as lora,full:50,full; 50 is --train-share",
     )
-    again.add_argument("--dry-run", action="store_true", help="shapes, what trains, estimated memory; no training")
+    again.add_argument("--dry-run", action="store_true", help="print shapes, what trains and estimated memory only")
 
 
 def _running(train: argparse._ActionsContainer) -> None:
-    """What changes no result."""
-    train.add_argument("--time-limit", type=number(float, 0, 1e6, True), metavar="MIN", help="stop after that epoch")
-    train.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(auto)")
-    train.add_argument("--tensorboard", action="store_true", help=f"write event files too, in RUN/{event_files.FOLDER}")
+    """Options that change no result."""
+    train.add_argument(
+        "--time-limit",
+        type=number(float, 0, 1e6, True),
+        metavar="MIN",
+        help="minutes; stop after the epoch in which they end",
+    )
+    train.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU if there is one (auto)"
+    )
+    train.add_argument(
+        "--tensorboard", action="store_true", help=f"also write TensorBoard event files, in RUN/{event_files.FOLDER}"
+    )
 
 
 def _afterwards(p: argparse.ArgumentParser) -> None:
-    """What follows the training."""
-    after = p.add_argument_group("afterwards")
-    after.add_argument("--photos", type=Path, metavar="FOLDER", help="also check forgetting on these pictures")
-    after.add_argument("--push", metavar="OWNER/NAME", help="upload the model and its card to the Hub")
-    after.add_argument("--private", action="store_true", help="with --push: create it private")
+    """Options of what follows the training."""
+    after = p.add_argument_group("after the training")
+    after.add_argument(
+        "--photos",
+        type=Path,
+        metavar="FOLDER",
+        help="also compare the answers to these pictures before and after",
+    )
+    after.add_argument("--push", metavar="OWNER/NAME", help="upload the model and its card to the Hugging Face Hub")
+    after.add_argument("--private", action="store_true", help="with --push: make a new repository private")
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's options. Those of the run default to None, so that --resume can tell what was given."""
+    """The command's options. Settings default to None, so that --resume knows which were given."""
     p = argparse.ArgumentParser(
         prog="python -m trainer.florence2",
-        description="Train Florence-2 to box bent and missing pins, on a dataset made by `python -m generator build`.",
+        description=DESCRIPTION,
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -55,7 +73,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data", type=Path, metavar="DATASET", help="folder of the dataset (the only one in datasets/)")
     p.add_argument("--out", type=Path, metavar="RUN", help="folder of the run, new or empty (runs/DATASET-florence2)")
     _again(p)
-    train, lora, data = map(p.add_argument_group, ("training", "LoRA", "data"))
+    train = p.add_argument_group("training")
+    lora = p.add_argument_group("LoRA", "with --mode lora: small matrices train beside frozen linear layers")
+    data = p.add_argument_group("data")
     add_options({"model": p, "": train, "LoRA": lora, "data": data}, DetectionConfig)
     _running(train)
     _afterwards(p)

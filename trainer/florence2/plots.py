@@ -1,4 +1,4 @@
-"""Pictures of a detection training for people: curves, calibration, change of the weights, comparison of modes."""
+"""Plots of a detection training: curves, calibration, change of the weights, comparison of modes."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,11 +12,11 @@ from trainer.core.plots import save_figure
 
 
 def curves(rows: Sequence[Mapping[str, object]], ceiling: float | None, path: Path) -> None:
-    """Losses, mAP and the inspection's numbers over the training pictures shown; steps stand on the upper axis.
+    """Plot losses, mAP and counts over the number of training pictures shown; the upper axis counts steps.
 
     Args:
         rows: Lines of metrics.csv.
-        ceiling: mAP that the bins allow on validation.
+        ceiling: mAP of validation's true boxes, rounded to bins; None: not drawn.
         path: PNG file to write.
     """
 
@@ -27,7 +27,7 @@ def curves(rows: Sequence[Mapping[str, object]], ceiling: float | None, path: Pa
     figure = Figure(figsize=(14, 4.6), layout="constrained")
     loss, score, verdicts = figure.subplots(1, 3)
     loss.plot(shown, column("train_answer_loss"), label="answer (cross-entropy)")
-    loss.plot(shown, column("train_loss"), label="all that is trained on")
+    loss.plot(shown, column("train_loss"), label="sum of all losses")
     loss.set(title="Training loss", yscale="log")
     for name, label in (
         ("val_map50", "mAP50"),
@@ -40,7 +40,7 @@ def curves(rows: Sequence[Mapping[str, object]], ceiling: float | None, path: Pa
         if measured.any():
             score.plot(shown[measured], values[measured], marker=".", label=label)
     if ceiling is not None:
-        score.axhline(ceiling, color="grey", linestyle=":", label="mAP of the true boxes in bins")
+        score.axhline(ceiling, color="grey", linestyle=":", label="mAP of the true boxes, rounded to bins")
     score.set(title="Validation", ylim=(-0.02, 1.02))
     for name, label in (
         ("val_address_and_mode", "right address and mode, per NG pin"),
@@ -67,10 +67,10 @@ def curves(rows: Sequence[Mapping[str, object]], ceiling: float | None, path: Pa
 
 
 def calibration(parts: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Confidence of boxes against the share of them that are true, per split.
+    """Plot the share of true boxes over the boxes' confidence, per split.
 
     Args:
-        parts: By split, what `metrics.calibration` says.
+        parts: What `metrics.calibration` returned, by split.
         path: PNG file to write.
     """
     figure = Figure(figsize=(5.5, 5), layout="constrained")
@@ -107,7 +107,7 @@ def calibration(parts: Mapping[str, Mapping[str, Any]], path: Path) -> None:
 
 
 def weight_changes(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Relative change of each weight matrix, in the model's order, coloured by part.
+    """Plot the relative change of each weight matrix, in the model's order, coloured by part of the model.
 
     Args:
         rows: From `lora.changes`.
@@ -137,7 +137,7 @@ def weight_changes(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def comparison(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Modes beside each other: mAP50, changed parameters, memory and time.
+    """Plot modes beside each other: mAP50, changed parameters, peak memory and time.
 
     Args:
         rows: One per mode: `name`, `map50`, `changed_parameters`, `peak_memory_mb`, `minutes`.

@@ -1,7 +1,6 @@
-"""What a Florence-2 run says of picture files: `trainer.predict`'s work.
+"""Judge picture files with a Florence-2 run; called by `trainer.predict`.
 
-The picture is stretched to the network's size as in training; boxes come back in px of the picture as it was given.
-With a table of positions a box also gets the address and cavity of the pin it lies on.
+With a table of positions each box also gets the address and cavity of the pin that it points at.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,10 +22,10 @@ BATCH = 8
 
 
 def pins_of(positions: Path) -> list[Pin]:
-    """The pins of a table or a record, as `generator inspect` reads them.
+    """Read the pins of a table of positions (CSV) or of a record, as `generator inspect` does.
 
     Raises:
-        InputError: What is wrong in it, by line or position.
+        InputError: The file is wrong; the message names the line or position.
     """
     with as_input_error():
         boxes, _ = read_pin_boxes(positions)
@@ -41,15 +40,15 @@ def judging(
     batch_size: int | None,
     sheets: bool,
 ) -> Judging:
-    """Outcomes of files, a batch at a time.
+    """The verdicts on picture files, made one batch at a time.
 
     Args:
         run: The run's folder.
-        files: Pictures.
+        files: Picture files.
         positions: Table of the pins' positions: see `generator.io.pin_boxes`.
-        threshold: Least confidence of a box that counts; None: the run's own.
-        batch_size: Pictures that are answered together; None: 8.
-        sheets: Whether sheets are asked for.
+        threshold: Confidence from which a box counts; None: the run's own.
+        batch_size: Pictures per batch; None: 8.
+        sheets: Whether to draw each picture with its boxes.
     """
     return Judging(_outcomes(run, files, positions, threshold, batch_size or BATCH, sheets), list(files))
 

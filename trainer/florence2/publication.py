@@ -1,4 +1,4 @@
-"""What of a Florence-2 run goes to the Hub: the model as `from_pretrained` reads it, card, a few pictures."""
+"""Files of a Florence-2 run that are uploaded to the Hub: model as `from_pretrained` reads it, card, pictures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,30 +8,30 @@ from trainer.core.errors import InputError
 from trainer.core.publication import CARD, Files, Picture, captions, picture_files, pictures_of, write_card
 from trainer.florence2.card import model_card
 from trainer.florence2.results import summary_of
-from trainer.florence2.run import MODEL, load_config
+from trainer.florence2.run import MODEL, UNFINISHED, load_config
 
 PICTURES = (
-    Picture("sheets/best.png", "predictions.png", "Truth and prediction"),
-    Picture("calibration.png", "calibration.png", "Confidence against the share of true boxes"),
-    Picture("curves.png", "curves.png", "Training"),
+    Picture("sheets/best.png", "predictions.png", "Validation pictures: truth on the left, prediction on the right"),
+    Picture("calibration.png", "calibration.png", "Calibration: share of true boxes over the boxes' confidence"),
+    Picture("curves.png", "curves.png", "Training: losses, and measures of validation"),
 )
 
 
 def files_of(run: Path, name: str, datasets: Sequence[str] = (), license: str = "") -> Files:
-    """What of a run goes up, by path there: RUN/model at the top; RUN/README.md is written anew.
+    """The files to upload, by path on the Hub: RUN/model at the top level; writes RUN/README.md again.
 
     Args:
-        run: A finished run.
-        name: owner/name there.
-        datasets: Names on the Hub of what it was trained on.
-        license: The Hub's id of one.
+        run: Folder of a finished run.
+        name: owner/name of the model on the Hub.
+        datasets: Names on the Hub of the training datasets.
+        license: The Hub's id of a licence.
 
     Raises:
         InputError: The run was not finished, or its card is too long.
     """
     load_config(run)
     if not (run / MODEL / "config.json").is_file():
-        raise InputError(f"{run / MODEL}: expected the trained model, got nothing there: was it finished?")
+        raise InputError(f"{run / MODEL}: expected the trained model, got nothing there; {UNFINISHED}")
     summary = summary_of(run)
     pictures = pictures_of(run, PICTURES)
     text = model_card(name.rpartition("/")[2], summary, summary["labels"], captions(pictures), datasets, license, name)

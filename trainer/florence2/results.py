@@ -1,4 +1,4 @@
-"""What lies in a Florence-2 run beside its weights, read back."""
+"""Read the results of a Florence-2 run."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,10 +9,10 @@ from trainer.core.run_folder import SUMMARY
 
 
 def summary_of(run: Path) -> Mapping[str, Any]:
-    """RUN/summary.json.
+    """Read RUN/summary.json.
 
     Raises:
-        InputError: It is missing, or lacks what a finished run's has.
+        InputError: It is missing, or lacks a key of a finished run's summary.
     """
     return results_folder.read(
         run / SUMMARY,

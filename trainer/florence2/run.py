@@ -1,10 +1,10 @@
-"""What a Florence-2 run keeps on disk, and how it is read back.
+"""Settings and files of a Florence-2 run.
 
-RUN/config.json           settings, classes, picture size, threshold, pins that were defective in training
+RUN/config.json           settings, classes, picture size, threshold, addresses of pins that were defective in training
 RUN/model/                the trained model and its processor, as `from_pretrained` reads them; LoRA merged in
 RUN/adapter/              with `--mode lora`: the adapter alone, as PEFT reads it
-RUN/best.safetensors      what trained, of the best epoch (averaged weights)
-RUN/state.safetensors     what `--resume` goes on from: what trained, its average, the optimizer's moments
+RUN/best.safetensors      trained parameters of the best epoch: their exponential moving average (EMA)
+RUN/state.safetensors     state for `--resume`: trained parameters, their EMA, the optimizer's moments
 """
 
 from dataclasses import asdict, dataclass
@@ -15,28 +15,31 @@ from trainer.core import run_folder
 from trainer.core.errors import InputError
 from trainer.core.held_out import ANY_SCENE
 from trainer.core.settings import Settings, fields_of, section, setting
-from trainer.florence2.network import Mode, load
+from trainer.florence2.network import MODE_WORDS, Mode, load
 from trainer.vit.network.model import OK_CLASS
 
 FORMAT = "pinsight-florence2"
 VERSION = 1
 MODEL, ADAPTER = "model", "adapter"
+UNFINISHED = "finish the training with `python -m trainer.florence2 --resume`"
 
 
 class DetectionConfig(Settings):
-    """Settings of a training that change its result; the defaults are a tiny model's."""
+    """Settings of a training that change its result; the defaults are those of `--model tiny`."""
 
     model: str = setting(
         "tiny",
-        "tiny, a checkpoint's folder, or its id on a hub",
-        expected="tiny, a checkpoint's folder, or its id on a hub",
+        "tiny: a small Florence-2 from random weights; else a checkpoint to fine-tune: its folder or its id on the Hub",
+        expected="tiny, a checkpoint's folder, or its id on the Hub",
         group="model",
         metavar="ID_OR_PATH",
     )
-    mode: Mode = setting("full", "what trains", group="model")
+    mode: Mode = setting(
+        "full", "what trains; " + "; ".join(f"{mode}: {words}" for mode, words in MODE_WORDS.items()), group="model"
+    )
     train_share: float = setting(
         100.0,
-        "per cent of the parameters that train at most, taken from the answer back to the picture",
+        "train at most this per cent of all parameters: blocks from the answer back to the picture",
         gt=0,
         le=100,
         group="model",
@@ -44,46 +47,56 @@ class DetectionConfig(Settings):
     )
     epochs: int = setting(40, "passes over the training split", ge=1, le=100_000, published=12)
     batch_size: int = setting(8, "pictures per batch and process", ge=1, le=4096)
-    accumulate: int = setting(1, "batches per step", ge=1, le=4096)
+    accumulate: int = setting(1, "batches per optimizer step", ge=1, le=4096)
     lr: float = setting(
         1e-3,
-        "highest learning rate",
+        "peak learning rate",
         gt=0,
         le=10,
         published={"full": 2e-5, "language": 2e-5, "decoder": 5e-5, "lora": 2e-4},
     )
     warmup: float = setting(0.05, "share of the steps during which the learning rate rises", ge=0, le=1)
-    weight_decay: float = setting(0.05, "AdamW's, on matrices and kernels only", ge=0, le=10)
+    weight_decay: float = setting(0.05, "AdamW's weight decay, on matrices and kernels only", ge=0, le=10)
     clip: float = setting(1.0, "largest norm of the gradient", gt=0, le=1e6, no_option="fixed")
     ema: float = setting(
-        0.998, "decay per step of the weights' average; 0: the weights themselves", ge=0, le=0.99999, published=0.999
+        0.998,
+        "decay per step of the exponential moving average (EMA) of the weights, which is what is kept; 0: no average",
+        ge=0,
+        le=0.99999,
+        published=0.999,
     )
     location_smoothing: float = setting(
         3.0,
-        "standard deviation in bins by which a location's target is spread; 0: one bin",
+        "standard deviation, in bins, over which the target of a box edge is spread; 0: one bin",
         ge=0,
         le=100,
         metavar="BINS",
         published=0.0,
     )
     scaffold: float = setting(
-        1.0, "weight of what the boxes teach beside the answer; 0: the answer alone", ge=0, le=1000, published=0.0
+        1.0,
+        "weight of the auxiliary losses, which teach where all pins lie; 0: the loss of the answer alone",
+        ge=0,
+        le=1000,
+        published=0.0,
     )
     close_ups: float = setting(
         0.4,
-        "share of the epochs, the first ones, that show close-ups instead of whole pictures",
+        "share of the epochs, from the first, that show close-ups instead of whole pictures",
         ge=0,
         le=1,
         metavar="SHARE",
         published=0.0,
     )
-    rank: int = setting(16, "rank of the matrices", ge=1, le=1024, option="lora_rank", group="LoRA")
-    alpha: int = setting(32, "scale times rank", ge=1, le=4096, option="lora_alpha", group="LoRA")
+    rank: int = setting(16, "rank of the added matrices", ge=1, le=1024, option="lora_rank", group="LoRA")
+    alpha: int = setting(
+        32, "the added matrices are scaled by ALPHA / RANK", ge=1, le=4096, option="lora_alpha", group="LoRA"
+    )
     target: str = setting(
         "",
-        "linear layers by whole name",
+        "linear layers that get added matrices, as a regular expression of whole names",
         expected="a regular expression",
-        shown="all, of every part",
+        shown="all, in every part of the model",
         option="lora_target",
         group="LoRA",
         metavar="REGEX",
@@ -93,22 +106,32 @@ class DetectionConfig(Settings):
     )
     digits: Literal["as-is", "printed", "overlaid", "none"] = setting(
         "as-is",
-        "as-is: all pictures; printed: those with print on the housing; overlaid: cavity numbers drawn over them; "
-        "none: those without print",
+        "training pictures; as-is: all; printed: those with print on the housing; overlaid: all, with cavity numbers "
+        "drawn above the pins; none: those without print",
         group="data",
     )
-    digits_share: float = setting(1.0, "share of the pictures with them", ge=0, le=1, group="data", metavar="S")
-    remove_hyphens: bool = setting(False, "write labels without hyphens, as the source did", group="data")
-    limit: int = setting(0, "train on N pictures; 0: all", ge=0, le=10**9, group="data", metavar="N")
+    digits_share: float = setting(
+        1.0, "share of the pictures with print or cavity numbers", ge=0, le=1, group="data", metavar="S"
+    )
+    remove_hyphens: bool = setting(False, "let answers name classes without hyphens: BENDNG for BEND-NG", group="data")
+    limit: int = setting(0, "train on N pictures, drawn by seed; 0: all", ge=0, le=10**9, group="data", metavar="N")
     seed: int = setting(0, "seed of weights, order and augmentation", ge=0, le=2**31 - 1)
     threads: int = setting(
-        1, "CPU threads; equal numbers give equal results", ge=1, le=1024, shown="as many as PyTorch finds cores"
+        1,
+        "CPU threads; equal results need an equal number",
+        ge=1,
+        le=1024,
+        shown="as many as PyTorch finds cores",
     )
-    input: Literal["image", "nsoart"] = setting("image", "which pictures of the dataset", group="data")
-    augment: bool = setting(True, "train on pictures as they are, neither moved nor their light changed", group="data")
+    input: Literal["image", "nsoart"] = setting(
+        "image",
+        "pictures to train on; image: RGB; nsoart: three channels that compare each small window with good parts",
+        group="data",
+    )
+    augment: bool = setting(True, "train on pictures as they are: not moved, mirrored or relit", group="data")
     evaluate_every: int = setting(
         1,
-        "measure validation after every N epochs, and after the last: the best epoch is one of these",
+        "measure validation every N epochs and after the last; the best epoch is one of these",
         ge=1,
         le=100_000,
         metavar="N",
@@ -116,34 +139,34 @@ class DetectionConfig(Settings):
     )
     data_sha256: str = setting(
         "",
-        "digest of the dataset's content; empty where its card has none",
-        expected="a digest, or nothing",
+        "SHA-256 of the dataset's content; empty if its card states none",
+        expected="a SHA-256, or nothing",
         no_option="read from the dataset",
         earlier="",
     )
 
     @classmethod
     def published(cls, mode: str) -> dict[str, Any]:
-        """The defaults of a published checkpoint that differ, for one mode of training."""
+        """The defaults that differ for a published checkpoint, in one mode of training."""
         found = {name: one.asked["published"] for name, one in fields_of(cls).items() if "published" in one.asked}
         return {name: value[mode] if isinstance(value, dict) else value for name, value in found.items()}
 
 
-# Settings of LoRA by option.
+# Options of LoRA, and the names of their settings.
 LORA = {one.option: name for name, one in fields_of(DetectionConfig).items() if one.asked.get("group") == "LoRA"}
 
 
 @dataclass(frozen=True)
 class Detector:
-    """What prediction needs to know of a run.
+    """What prediction and evaluation need to know of a run.
 
     Args:
         classes: All class names, OK among them.
         size: (W, H) px of the network's pictures.
-        threshold: Confidence from which a box counts as said; chosen on validation.
-        seen: Pins that carry a defect somewhere in training, by scene.
+        threshold: Confidence from which a box counts; chosen on validation.
+        seen: Addresses of the pins that are defective in a training picture, by scene.
         remove_hyphens: Whether the model writes labels without hyphens.
-        input: Column of the pictures it was trained on.
+        input: Column of the training pictures: `image` or `nsoart`.
     """
 
     classes: tuple[str, ...]
@@ -155,7 +178,7 @@ class Detector:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The classes an answer may name."""
+        """The classes that an answer may name: all but OK."""
         return tuple(name for name in self.classes if name != OK_CLASS)
 
 
@@ -192,16 +215,13 @@ def save_model(folder: Path, model: Any, processor: Any) -> None:
 
 
 def load_detector(run: Path) -> tuple[Any, Any, Detector]:
-    """The trained model of a run in evaluation mode, its processor, and what prediction needs to know.
+    """Load the trained model of a run in evaluation mode, its processor, and its `Detector`.
 
     Raises:
         InputError: The run is missing or was not finished.
     """
     training, detector = load_config(run)
     if not (run / MODEL / "config.json").is_file():
-        raise InputError(
-            f"{run / MODEL}: expected the trained model, got nothing there; was the training finished? "
-            "Go on with `python -m trainer.florence2 --resume`"
-        )
+        raise InputError(f"{run / MODEL}: expected the trained model, got nothing there; {UNFINISHED}")
     model, processor = load(str(run / MODEL), (), detector.size, training.seed)
     return model.eval(), processor, detector

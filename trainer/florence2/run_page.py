@@ -1,4 +1,4 @@
-"""Everything that is known of a Florence-2 run on one page, RUN/report.html: it needs no other file."""
+"""The page of a Florence-2 run, RUN/report.html: settings, measures and pictures in one file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +6,10 @@ from typing import Any
 
 from generator.reporting.pages import render
 from trainer.core.run_folder import REPORT, write_text
+from trainer.core.settings import settings_table
 from trainer.florence2.evaluation_page import split_tables
+from trainer.florence2.network import MODE_WORDS
+from trainer.florence2.run import DetectionConfig
 
 FORGETTING = ("picture", "task", "before", "after", "similarity", "agreement")
 
@@ -14,6 +17,7 @@ FORGETTING = ("picture", "task", "before", "after", "similarity", "agreement")
 def write_page(run: Path, summary: Mapping[str, Any]) -> None:
     """Write RUN/report.html from the summary and the run's pictures."""
     forgetting = (summary.get("forgetting") or {}).get("rows", ())
+    meanings = {row.name: ": ".join(filter(None, (row.option, row.help))) for row in settings_table(DetectionConfig)}
     page = render(
         "trainer.florence2",
         "run.html.j2",
@@ -22,7 +26,8 @@ def write_page(run: Path, summary: Mapping[str, Any]) -> None:
         folder=None,
         summary=summary,
         settings=summary["settings"],
-        options=[[name, str(value)] for name, value in sorted(summary["settings"].items())],
+        mode=MODE_WORDS.get(summary["settings"]["mode"], ""),
+        options=[[name, str(value), meanings.get(name, "")] for name, value in sorted(summary["settings"].items())],
         splits=[split_tables(name, measured) for name, measured in summary["splits"].items()],
         sheets=sorted((run / "sheets").glob("epoch_*.png")),
         forgetting=[[row[key] for key in FORGETTING] for row in forgetting],

@@ -1,4 +1,4 @@
-"""One training picture with its boxes, and what may happen to it: moved, lit otherwise, cut out, printed upon."""
+"""One training picture with its boxes, and its augmentation: shift, turn, mirror, light, close-up, drawn text."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,13 +10,13 @@ from torch import Tensor
 
 from trainer.core.augmentation import TURN_DEG, drawn_shift, inside, mirror, photometric, shift, turn
 
-# Shares of width and height by which a picture may be shifted: about a pitch, so that no place keeps its meaning.
+# Largest shift as shares of width and height: about a pitch, so that a place in the picture does not tell the pin.
 REACH = (0.12, 0.3)
 ZOOM = 0.12
 
 
 def overlay(pixels: Tensor, boxes: Tensor, texts: Sequence[str]) -> Tensor:
-    """Write a text above each box, as the source's pictures have it.
+    """Draw a text, such as the cavity number, above each box.
 
     Args:
         pixels: (3, H, W) in [0, 1].
@@ -38,9 +38,9 @@ class Sample(NamedTuple):
     Args:
         pixels: (3, H, W) in [0, 1].
         boxes: (P, 4) xyxy in px of the whole picture, of every pin that is still shown.
-        categories: (P,) indices of their classes.
-        in_answer: (P,) whether it belongs to the answer.
-        rows: (P,) the connector's row of each, 0 where there is no address.
+        categories: (P,) indices of the pins' classes.
+        in_answer: (P,) whether the answer names the pin.
+        rows: (P,) row of the connector, from 1; 0 for a pin without address.
         offset: (x, y) px of a close-up's corner in the whole picture.
     """
 
@@ -52,7 +52,7 @@ class Sample(NamedTuple):
     offset: tuple[int, int] = (0, 0)
 
     def kept(self, which: Tensor) -> "Sample":
-        """The same picture with some of its pins."""
+        """The same picture with those of its pins that `which` (P,) selects."""
         return self._replace(
             boxes=self.boxes[which],
             categories=self.categories[which],
@@ -62,7 +62,7 @@ class Sample(NamedTuple):
 
 
 def augmented(sample: Sample, may_flip: tuple[bool, bool], generator: torch.Generator) -> Sample:
-    """Shift, turn, zoom, mirror and change the light; every box of the answer stays whole in the picture."""
+    """Shift, turn, zoom, mirror (if it may) and relight a picture; all boxes of the answer stay whole inside it."""
     pixels, boxes, in_answer = sample.pixels, sample.boxes, sample.in_answer
     height, width = pixels.shape[1:]
     draw = torch.rand(12, generator=generator).tolist()
@@ -80,14 +80,14 @@ def augmented(sample: Sample, may_flip: tuple[bool, bool], generator: torch.Gene
 
 
 def close_up(sample: Sample, side: int, stride: int, generator: torch.Generator, on_answer: bool) -> Sample:
-    """A square cut-out that keeps its place: boxes stay in px of the whole picture, which is shown only there.
+    """Cut out a square; its boxes stay in px of the whole picture.
 
     Args:
-        sample: Of a whole picture.
-        side: Px, a multiple of `stride`.
-        stride: Px per picture token; the corner is a multiple of it.
-        generator: Source of the draws.
-        on_answer: Whether to look at a box of the answer, where there is one.
+        sample: A whole picture.
+        side: Side of the square in px, a multiple of `stride`.
+        stride: Px per picture token; the square's corner lies on a multiple of it.
+        generator: Random generator.
+        on_answer: Whether to aim at a box of the answer, if there is one.
     """
     height, width = sample.pixels.shape[1:]
     answer = sample.boxes[sample.in_answer]
@@ -102,7 +102,7 @@ def close_up(sample: Sample, side: int, stride: int, generator: torch.Generator,
             corner = draw[:2] * (room + stride)
         corner = (corner / stride).floor().long() * stride
         x, y = (int(corner[axis].clamp(0, int(room[axis]) // stride * stride)) for axis in (0, 1))
-        # A defect that is cut by the edge is neither there nor not.
+        # Prefer squares that cut through no defect: half a defect is neither in the answer nor absent.
         low, high = answer.new_tensor([x, y]), answer.new_tensor([x + side, y + side])
         touches = ((answer[:, 2:] > low) & (answer[:, :2] < high)).all(1)
         whole = ((answer[:, :2] >= low) & (answer[:, 2:] <= high)).all(1)

@@ -1,12 +1,12 @@
 """`--model tiny`: a small Florence-2 with random weights and its own tokenizer that learns on a CPU.
 
-The classes are the library's own, so everything that holds for a published checkpoint holds here. Three choices make
-it learn within minutes where the library's default weights stay near chance:
+The model's Python classes are those of transformers, as for a published checkpoint. Three choices make it learn within
+minutes, where transformers' default initial weights stay near chance:
 
-- weights start at 1 / sqrt(fan in), not at 0.02: a narrow network otherwise begins as almost zero;
-- location tokens and the picture's row and column embeddings start as the same sines of the place they stand for,
-  and the matrices between them near the identity: neighbouring bins are neighbours from the first step, and a token's
-  place is read off rather than learned;
+- weights start with standard deviation 1 / sqrt(fan in), not 0.02, with which a narrow network's output is almost zero;
+- location tokens and the picture's row and column embeddings start as the same sines of their positions, and the
+  matrices between them near the identity: neighbouring bins are similar from the first step, and a token's position is
+  copied rather than learned;
 - 8 px per picture token at the picture's own size, where the published models see 32 px of a 768 px square.
 """
 
@@ -25,7 +25,7 @@ IMAGE_TOKEN = "<image>"
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 STRIDE = 8
-# Waves within one picture token: what they say does not depend on which token it is.
+# Of the fine band of `place_code`: cycles per picture token, and amplitude.
 HARMONICS = (1, 2, 4)
 FINE_STRENGTH = 1.5
 
@@ -35,8 +35,8 @@ class TinyShape:
     """Size of a tiny Florence-2.
 
     Args:
-        widths: Channels of the image encoder's three stages, of 4, 8 and 8 px per token; the last is the language
-            model's width too.
+        widths: Channels of the image encoder's three stages, at 4, 8 and 8 px per token; the last is also the width of
+            the language model.
         depths: Pairs of window and channel blocks per stage.
         encoder_layers, decoder_layers: Of the language model.
         heads: Attention heads of the language model.
@@ -55,13 +55,13 @@ def location_tokens() -> list[str]:
 
 
 def tiny_tokenizer(labels: Sequence[str]) -> Any:
-    """A byte-level BPE tokenizer that holds each label in few tokens, with the location tokens and the image token."""
+    """Make a byte-level BPE tokenizer that writes each label in few tokens, with location tokens and image token."""
     from tokenizers import ByteLevelBPETokenizer
     from transformers import BartTokenizer
 
     bpe = ByteLevelBPETokenizer()
     prompt = "Locate the objects with category name in the image."
-    # Twice, as a pair has to occur twice to be merged.
+    # Twice: BPE merges a pair only if it occurs twice.
     corpus = [*labels, prompt] * 2
     bpe.train_from_iterator(corpus, vocab_size=4096, min_frequency=2, special_tokens=list(SPECIAL), show_progress=False)
     import json
@@ -79,7 +79,7 @@ def tiny_tokenizer(labels: Sequence[str]) -> Any:
 
 
 def tiny_processor(labels: Sequence[str], size: tuple[int, int]) -> Any:
-    """Processor for pictures of `size` (W, H) px, both multiples of 8."""
+    """Make the processor for pictures of `size` (W, H) px, both multiples of 8."""
     from transformers import Florence2Processor
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
@@ -96,19 +96,19 @@ def tiny_processor(labels: Sequence[str], size: tuple[int, int]) -> Any:
 
 
 def place_code(places: Tensor, width: int, grid: tuple[int, int]) -> Tensor:
-    """Sines and cosines of places in two bands.
+    """Encode positions as sines and cosines, in a coarse and a fine band.
 
-    The coarse band, from half a cycle to half a cycle per picture token, says which token a place lies in. The fine
-    band counts whole cycles per token: it says where in the token, alike for all tokens, so an edge's place is a sum of
-    both and not a product.
+    The coarse band, from half a cycle per picture to half a cycle per picture token, says in which token a position
+    lies. The fine band, in whole cycles per token, says where inside the token, alike for all tokens; so the code of an
+    edge is a sum of both, not a product.
 
     Args:
-        places: (N,) in [0, 1].
-        width: Values per place; at least 14.
+        places: (N,) positions in [0, 1] of the picture's extent.
+        width: Values per position; at least 14.
         grid: Picture tokens (gw, gh).
 
     Returns:
-        (N, width); zeros in what is left of an odd width.
+        (N, width); the last value is 0 if the width is odd.
     """
     fine = torch.tensor([float(n * k) for n in sorted({*grid}) for k in HARMONICS], dtype=torch.float64)
     pairs = width // 2
@@ -122,7 +122,7 @@ def place_code(places: Tensor, width: int, grid: tuple[int, int]) -> Tensor:
 
 
 def initialise(model: Any, location_ids: Sequence[int], size: tuple[int, int]) -> None:
-    """Give a model with random weights a start from which it learns; draws from PyTorch's global generator.
+    """Set the initial weights of a model; draws from PyTorch's global generator.
 
     Args:
         model: `Florence2ForConditionalGeneration`; changed in place.
@@ -139,12 +139,12 @@ def initialise(model: Any, location_ids: Sequence[int], size: tuple[int, int]) -
             elif isinstance(module, nn.Embedding):
                 nn.init.normal_(module.weight, std=0.02)
         for name, parameter in model.named_parameters():
-            # Branches beside a residual start small: a token's place should come through them.
+            # Residual branches start small, so that a token's position passes them unchanged.
             if re.search(r"blocks.*\.conv[12]\.weight|self_attn\.out_proj\.weight", name):
                 parameter *= 0.3
             elif re.search(r"(\.proj|\.fc2)\.weight", name):
                 parameter *= 0.5
-            # Places reach the answer unchanged at first, and a location already written is looked for as it is.
+            # Near the identity: positions reach the answer unchanged, and written locations attend to their cells.
             elif re.search(r"image_projection|encoder_attn\.(q|k|v|out)_proj\.weight", name):
                 parameter *= 0.5
                 parameter += torch.eye(*parameter.shape)
@@ -159,12 +159,12 @@ def initialise(model: Any, location_ids: Sequence[int], size: tuple[int, int]) -
         half = shared.shape[1] // 2
         code = [place_code(places, width, grid) for width in (half, shared.shape[1] - half)]
         shared[list(location_ids)] = 0.14 * torch.cat(code, dim=1)
-        # Picture tokens know their place from rows and columns; close-ups show the same place under another number.
+        # Zero: row and column embeddings state the position; in a close-up a token's number says nothing of it.
         model.model.language_model.encoder.embed_positions.weight.zero_()
 
 
 def _vision(shape: TinyShape, size: tuple[int, int]) -> dict[str, Any]:
-    """The image encoder's configuration."""
+    """Configuration of the image encoder."""
     return {
         "depths": list(shape.depths),
         "patch_size": [7, 3, 3],
@@ -183,13 +183,13 @@ def _vision(shape: TinyShape, size: tuple[int, int]) -> dict[str, Any]:
 
 
 def tiny_model(processor: Any, size: tuple[int, int], shape: TinyShape | None = None, seed: int = 0) -> Any:
-    """A tiny Florence-2 with random weights.
+    """Make a tiny Florence-2 with random weights.
 
     Args:
         processor: From `tiny_processor`.
         size: (W, H) of its pictures in px, both multiples of 8.
-        shape: Widths and depths.
-        seed: Of the weights.
+        shape: Widths and depths; None: the default.
+        seed: Seed of the weights.
     """
     from transformers import BartConfig, Florence2Config, Florence2ForConditionalGeneration
 

@@ -1,4 +1,4 @@
-"""What is true of one picture: every object with a box, and which of them the `<OD>` answer names."""
+"""The true boxes of one picture: every object with a box, and which of them the `<OD>` answer names."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ FACTORS = ("scene", "housing", "terminal", "camera", "lighting", "marking")
 
 @dataclass(frozen=True)
 class Pin:
-    """One position of a picture: its address and cavity label, box xyxy in px, class, and whether it is missing."""
+    """A pin or other object: address and cavity (empty: none), box xyxy in px, class, whether the pin is missing."""
 
     address: str
     cavity: str
@@ -30,15 +30,15 @@ class Pin:
 
 @dataclass(frozen=True)
 class Truth:
-    """What is true of one picture.
+    """The true boxes of one picture.
 
     Args:
         run: The row's name.
-        size: (W, H) px of the picture as it was stored.
+        size: (W, H) px of the picture as stored.
         pins: Every object that has a box.
-        answer: Indices of those in the `<OD>` answer.
-        may_flip: Whether it may be mirrored left-right and up-down.
-        factors: The row's design factors.
+        answer: Indices of the objects that the `<OD>` answer names.
+        may_flip: Whether the picture may be mirrored left-right and up-down.
+        factors: The row's design factors by name.
     """
 
     run: str
@@ -50,19 +50,19 @@ class Truth:
 
     @property
     def targets(self) -> tuple[Pin, ...]:
-        """The objects of the answer."""
+        """The objects that the answer names."""
         return tuple(self.pins[i] for i in self.answer)
 
     @property
     def defects(self) -> tuple[str, tuple[str, ...]]:
-        """The scene, and the addresses of the objects of the answer."""
+        """The scene, and the addresses of the objects that the answer names."""
         return self.factors.get("scene", ""), tuple(pin.address for pin in self.targets)
 
 
 def _answer_of(objects: "Sequence[ObjectRow]", least_visible: float) -> list[int]:
-    """Which objects the `<OD>` answer names.
+    """Indices of the objects that the `<OD>` answer names.
 
-    A dataset of an earlier version does not say it of each object: there it is its rule, an NG object that can be seen.
+    Datasets of earlier versions lack `in_answer`: there the answer names every NG object that is visible enough.
     """
     return [
         index
@@ -76,7 +76,7 @@ def _answer_of(objects: "Sequence[ObjectRow]", least_visible: float) -> list[int
 
 
 def _is_missing(each: "ObjectRow") -> bool:
-    """Whether it is a missing pin. Of an earlier version's, whose kinds are not known, no retraction was measured."""
+    """Whether an object is a missing pin; where an earlier version stored no kinds: a NUKENG without retraction."""
     if each.kinds is not None:
         return "missing" in each.kinds
     return each.is_position and each.category == MISSING_CLASS and each.retraction_mm is None
@@ -89,9 +89,9 @@ def _matched(
     named: list[int],
     size: tuple[int, int],
 ) -> list[int]:
-    """The pin of each box of an answer; one that is no object's is added to `pins`.
+    """Index of the pin that each box of an answer belongs to; a box of no object is added to `pins`.
 
-    A box is an object's where every side is at most a bin off: it was written from more digits than the object's.
+    A box belongs to an object if each edge is within 1.5 bins: the answer was written from more digits than are stored.
     """
     left, answer = list(named), []
     slack = [1.5 * side / BINS for side in (*size, *size)]
@@ -113,20 +113,20 @@ def _matched(
 
 
 def truth_of(row: Mapping[str, Any], classes: Sequence[str], place: str) -> Truth:
-    """What a row says of its picture.
+    """The true boxes of a row's picture.
 
-    Its answer are the objects that it names; where `bbox_str` has another box, as in somebody else's dataset, that box
-    as it is, without address.
+    A box of `bbox_str` (the `<OD>` answer as text) that is no object's, as in datasets made elsewhere, is taken as it
+    is, without address.
 
     Args:
-        row: As stored: classes as numbers of `classes`.
+        row: The row as stored, its classes as indices into `classes`.
         classes: The dataset's class names.
         place: What messages call the row.
 
     Raises:
-        InputError: No picture size, or `bbox_str` is no `<OD>` answer or names another class.
+        InputError: The picture size is missing, or `bbox_str` is no `<OD>` answer or names an unknown class.
     """
-    # Imported here: the row type takes seconds, and a prediction does without.
+    # Imported here: it takes seconds, and a prediction does not need it.
     from generator.dataset.labels import OBSERVABLE_SHARE
     from generator.dataset.rows import objects_of
 
@@ -154,6 +154,6 @@ def truth_of(row: Mapping[str, Any], classes: Sequence[str], place: str) -> Trut
 
 
 def quantised(box: Sequence[float], size: tuple[int, int]) -> tuple[float, ...]:
-    """The box an answer can at best give for `box`, both xyxy px in a picture of `size` (W, H)."""
+    """The nearest box to `box` that an answer can state, both xyxy px in a picture of `size` (W, H)."""
     (best,), _ = decode(encode([box], ["x"], *size), *size)
     return tuple(best) if all(map(math.isfinite, best)) else tuple(box)

@@ -1,4 +1,4 @@
-"""What a detector says of a picture: OK, or NG with a box round each defect; and the sheet that shows it."""
+"""A detector's verdict on a picture: OK, or NG with a box around each defect; and the picture that shows it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,14 +26,14 @@ class Detection:
 
 @dataclass(frozen=True)
 class DetectionVerdict:
-    """What a detector says of one picture: `NG` where it found a box at or above its threshold.
+    """Verdict on one picture: `NG` if it has a box at or above the threshold, else `OK`.
 
     Args:
         file: The picture's path as given or found.
         verdict: `OK` or `NG`.
-        width, height: Of the picture in px.
+        width, height: Size of the picture in px.
         threshold: Confidence from which a box counts.
-        boxes: Those at or above it, in the answer's order.
+        boxes: The boxes at or above it, in the answer's order.
     """
 
     file: str
@@ -47,7 +47,7 @@ class DetectionVerdict:
 def verdict_of(
     found: Sequence[Found], size: tuple[int, int], file: str, threshold: float, pins: Sequence[Pin] = ()
 ) -> DetectionVerdict:
-    """The verdict that boxes amount to at a threshold; with positions each box gets its pin's address."""
+    """The verdict from boxes at a threshold; with `pins`, each box gets the address of the pin that it points at."""
     boxes = []
     for one in found:
         if one.confidence >= threshold:
@@ -58,7 +58,7 @@ def verdict_of(
 
 
 def annotate(picture: Image.Image, verdict: DetectionVerdict) -> Image.Image:
-    """The picture with its boxes, under a bar with the verdict and each pin in words."""
+    """Draw the boxes on the picture, under a bar with the verdict and the address and class of each box."""
     boxes = [
         Box(b.box, b.label, " ".join(filter(None, (b.address, b.label, f"{b.confidence:.0%}")))) for b in verdict.boxes
     ]

@@ -1,4 +1,4 @@
-"""Rows for `<OD>`: the tiny dataset's, with the answer that their objects amount to; and what is read of them."""
+"""Rows of the tiny dataset with `<OD>` answers made from their objects; and the splits that are read from them."""
 
 from pathlib import Path
 
@@ -28,6 +28,6 @@ def with_answers(rows: list[dict]) -> list[dict]:
 
 
 def detection_of(folder: Path, size: tuple[int, int] = (64, 32)) -> DetectionData:
-    """A dataset's pictures at `size` (W, H) px, and what is true of them."""
+    """Read a dataset's pictures, scaled to `size` (W, H) px, and their true boxes."""
     dataset, classes = read_dataset(folder, "image")
     return detection_data(dataset, classes, folder, "image", size)

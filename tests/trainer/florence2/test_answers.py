@@ -71,7 +71,7 @@ def test_every_true_answer_is_one_that_may_be_generated(objects):
 @given(st.integers(0, 2**32), st.integers(0, 9))
 @settings(max_examples=times(60))
 def test_whatever_is_generated_is_well_formed_and_ends(seed, most):
-    """A model that says anything that is allowed, at random."""
+    """The model chooses at random among the allowed tokens."""
     vocabulary = Vocabulary(tiny_tokenizer_once(), LABELS)
     grammar = AnswerGrammar(vocabulary, most_boxes=most)
     rng = random.Random(seed)
@@ -136,7 +136,7 @@ def test_confidence_is_presence_times_sharpness(vocabulary):
         probabilities[step, token] = 1.0
     label = ids.index(vocabulary.label_ids[0][0])
     probabilities[label, ids[label]] = 0.8
-    # Half of the first edge's mass lies far away.
+    # Half of the first edge's probability lies far away.
     first = ids.index(vocabulary.location_ids[100])
     probabilities[first, vocabulary.location_ids[100]] = 0.5
     probabilities[first, vocabulary.location_ids[900]] = 0.5

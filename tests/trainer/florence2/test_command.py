@@ -95,7 +95,7 @@ def resume(dataset: Path, run: Path, *words: str) -> int:
     return command.main(["--data", str(dataset), "--out", str(run), "--resume", "--device", "cpu", *words])
 
 
-# In its first epoch a run has its settings and nothing else.
+# A run that was killed in its first epoch has only its settings.
 @pytest.mark.parametrize("number", [1, 3])
 def test_a_killed_run_resumed_equals_one_that_was_not(dataset, finished, tmp_path, number):
     run = tmp_path / "run"
@@ -114,12 +114,12 @@ def test_a_killed_run_resumed_equals_one_that_was_not(dataset, finished, tmp_pat
 
 
 def test_a_run_that_ran_out_of_time_and_went_on_has_the_same_model(dataset, finished, tmp_path):
-    """It is measured where it stops, out of turn: its first epoch's validation may well be the best."""
+    """A run also measures the epoch in which its time ends, although not due: that epoch may well be the best."""
     run = tmp_path / "run"
     assert train(dataset, run, "--epochs", "3", "--time-limit", "1e-6") == 0
     summary = json.loads((run / "summary.json").read_text())
     assert (summary["epochs"], summary["best_epoch"]) == (1, 1)
-    # The highest score there is: nothing that is measured later beats it.
+    # The highest possible score: no later epoch beats it.
     tensors, metadata = read_tensors(run / "state.safetensors")
     state = json.loads(metadata["state"])
     state["best_score"] = [1.0, 1.0]
@@ -132,7 +132,7 @@ def test_a_run_that_ran_out_of_time_and_went_on_has_the_same_model(dataset, fini
 
 
 def test_two_processes_with_half_the_batch_equal_one_and_resume_to_the_bit(make_rows, make_dataset, tmp_path):
-    """Pictures whose answers have as many tokens: the mean of two batches' losses is the loss of both in one."""
+    """All answers have as many tokens, so the mean of two batches' losses is the loss of one batch with both."""
     rows = [row for row in with_answers(make_rows("train", 12, 0)) if row["bbox_str"]]
     data = make_dataset(tmp_path / "data", {"train": rows, "validation": with_answers(make_rows("validation", 3, 1))})
     words = [*SMALL, "--epochs", "2", "--scaffold", "0", "--close-ups", "0", "--no-augment", "--lr", "1e-4"]
@@ -140,7 +140,7 @@ def test_two_processes_with_half_the_batch_equal_one_and_resume_to_the_bit(make_
     assert command.main(["--data", str(data), "--out", str(alone), *words]) == 0
     said = together(data, run, *words, "--batch-size", "2", train=command.main)
     assert said.count("run: ") == 1
-    # AdamW turns the rounding of a gradient that is zero into steps; its moments keep the gradients' own scale.
+    # AdamW turns the rounding of a zero gradient into a full step, so moments are compared, not weights.
     ours, theirs = (read_tensors(place / "state.safetensors")[0] for place in (run, alone))
     moments, expected = (
         torch.cat([tensor.flatten() for name, tensor in state.items() if name.startswith("optimizer.exp_avg.")])
@@ -176,7 +176,7 @@ def test_the_bare_command_trains_a_tiny_model_and_resumes_it(dataset, tmp_path, 
     said = capsys.readouterr()
     assert "--model tiny, --mode full: a small Florence-2 from random weights" in said.out
     assert "--out runs/ladder-florence2\n" in said.out
-    assert "go on with --resume --out runs/ladder-florence2" in said.err
+    assert "continue with --resume --out runs/ladder-florence2" in said.err
     with dying_in_epoch(1):
         assert command.main(words) == 1
     assert "--out runs/ladder-florence2: begun with these settings and data" in capsys.readouterr().out
@@ -190,7 +190,7 @@ def test_the_bare_command_trains_a_tiny_model_and_resumes_it(dataset, tmp_path, 
 
 
 def enlarged(rows: list[dict]) -> list[dict]:
-    """The rows with pictures of twice the size."""
+    """Scale the rows' pictures to twice their size."""
     for row in rows:
         with Image.open(io.BytesIO(row["image"]["bytes"])) as picture:
             row["image"] = {"bytes": png_bytes(np.asarray(picture.resize((128, 64)))), "path": None}
@@ -203,9 +203,9 @@ def enlarged(rows: list[dict]) -> list[dict]:
         (
             list,
             ["BENDNG", "NUKENG", "OK", "OTHERNG"],
-            "the dataset has ['BENDNG', 'NUKENG', 'OK', 'OTHERNG']",
+            "got ['BENDNG', 'NUKENG', 'OK', 'OTHERNG'] and 64x32 px",
         ),
-        (enlarged, ["BENDNG", "NUKENG", "OK"], "in 128x64 px"),
+        (enlarged, ["BENDNG", "NUKENG", "OK"], "and 128x64 px"),
     ],
 )
 def test_resume_refuses_data_that_the_run_does_not_know(
@@ -395,7 +395,7 @@ def test_a_split_without_answers_is_left_out_where_it_is_not_needed(
     assert train(data, tmp_path / "run", "--epochs", "1", "--dry-run") == 0
     words = ["--model", str(finished), "--data", str(data), "--device", "cpu", "--out"]
     assert evaluate.main([*words, str(tmp_path / "out")]) == 0
-    assert capsys.readouterr().out.count("split station is left out: its column bbox_str is null only") == 2
+    assert capsys.readouterr().out.count("split station is left out: it has no answers") == 2
     assert evaluate.main([*words, str(tmp_path / "other"), "--split", "station"]) == 2
     splits["train"] = [{**row, "bbox_str": None} for row in splits["train"]]
     data = make_dataset(tmp_path / "untaught", splits)
@@ -487,7 +487,7 @@ def test_lora_trains_merges_and_says_what(dataset, finished, tmp_path, capsys):
     assert summary["merge_difference"] < 1e-3
     assert summary["changed"]["language_model.shared"]["changed"] == 1
     assert summary["changed"]["vision_tower"]["changed"] > 0
-    # Shared matrices count once, as among the model's parameters.
+    # Shared matrices count once, as in the model's number of parameters.
     assert sum(part["parameters"] for part in summary["changed"].values()) == summary["parameters"]
     assert summary["trained_parameters"] < summary["parameters"] / 2
     assert (run / "adapter" / "adapter_model.safetensors").is_file()
@@ -626,8 +626,8 @@ def test_a_comparison_goes_on_where_it_stands(dataset, finished, tmp_path, monke
     assert train(tmp_path, out, *words, "--compare", "full,decoder") == 2
     assert train(dataset, finished, *words, "--compare", "full,decoder") == 2
     said = capsys.readouterr().err
-    assert f"--epochs: {out} was begun with 3, got 9" in said
-    assert f"--data: {out} was begun with {dataset.resolve()}, got {tmp_path}" in said
+    assert f"--epochs: expected 3, as when {out} was begun, got 9" in said
+    assert f"--data: expected {dataset.resolve()}, as when {out} was begun, got {tmp_path}" in said
     assert f"{finished / 'command.json'}: expected the folder of a comparison, or a new one" in said
     assert len(began) == 2
 

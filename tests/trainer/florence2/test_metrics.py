@@ -1,4 +1,4 @@
-"""Detection metrics: by hand where that is possible, and against what pycocotools says of itself."""
+"""Detection metrics against values worked out by hand, and against pycocotools' own."""
 
 import numpy as np
 import pytest
@@ -57,7 +57,7 @@ def test_a_false_box_of_higher_confidence_halves_the_precision():
 
 
 def test_boxes_are_pooled_over_the_whole_set_not_averaged_per_picture():
-    """Per picture the false box would cost nothing in the others."""
+    """An average of per-picture values would not count the false box in the other pictures."""
     pictures = [(NG, [on(A, 0.5)]), (NG, [on(A, 0.4)]), (OK, [on(C, 0.9, "BENDNG")])]
     found = mean_average_precision(pictures, LABELS)["per_class"]["BENDNG"]["map50"]
     assert found == pytest.approx(2 / 3, abs=0.01)

@@ -1,4 +1,4 @@
-"""The tiny model, what trains of it, the loss's self-test, and answers that it learned by heart."""
+"""The tiny model: which of its parameters train, the self-test of its loss, and answers that it learned by heart."""
 
 import json
 
@@ -79,7 +79,7 @@ def test_what_was_learned_by_heart_survives_encode_model_decode(model, collator)
         if float(loss.detach()) < 0.01:
             break
     model.eval()
-    # As published checkpoints have it: would corrupt an answer that repeats itself.
+    # Published checkpoints set 3, which would corrupt an answer that repeats a label.
     model.generation_config.no_repeat_ngram_size = 3
     found = generate(model, batch.inputs, AnswerGrammar(collator.vocabulary), [SIZE] * 4)
     for (boxes, labels), answer in zip(BY_HEART.values(), found, strict=True):
@@ -123,7 +123,7 @@ def test_the_self_test_passes_the_native_loss_with_masked_labels(model, collator
 
 
 def test_the_self_test_catches_the_double_shift_and_names_the_fix(model, collator):
-    """As transformers 4.56.0 to 5.12.0 have it: shifted once for the decoder and once more in the loss."""
+    """transformers 4.56.0 to 5.12.0 shift the labels once for the decoder and once more in the loss."""
     batch = collator([sample(*of) for of in BY_HEART.values()])
     logits = model(**batch.inputs, labels=batch.labels).logits
     shifted = answer_loss(logits[:, :-1], batch.labels[:, 1:])
@@ -135,7 +135,7 @@ def test_the_self_test_catches_unmasked_padding(model, collator):
     batch = collator([sample(*of) for of in BY_HEART.values()])
     logits = model(**batch.inputs, labels=batch.labels).logits
     unmasked = answer_loss(logits, batch.labels.where(batch.labels != IGNORED, torch.tensor(1)))
-    with pytest.raises(InputError, match="something else"):
+    with pytest.raises(InputError, match="not the cross-entropy of the answer"):
         check_loss(unmasked, logits, batch.labels)
 
 
@@ -247,7 +247,7 @@ def test_cells_are_where_the_pins_are():
     samples = [sample([[0.0, 0.0, 16.0, 8.0], [8.0, 0.0, 16.0, 8.0], [57.0, 25.0, 60.0, 27.0]], ["OK", "BENDNG", "OK"])]
     categories, boxes = auxiliary_loss.cell_targets(samples, 2, (8, 4), SIZE)
     grid = categories.reshape(4, 8)
-    assert grid[0].tolist() == [3, 1, 0, 0, 0, 0, 0, 0]  # OK is class 2: 3; the defect goes before it
+    assert grid[0].tolist() == [3, 1, 0, 0, 0, 0, 0, 0]  # OK is class 2, so its target is 3; the defect wins over it
     assert grid[3, 7] == 3 and int((grid != 0).sum()) == 3
     assert boxes.reshape(4, 8, 4)[3, 7].tolist() == pytest.approx([-0.375, -0.375, 0.0, -0.125])
 
@@ -306,7 +306,7 @@ def test_a_place_is_nearest_to_itself_and_its_fine_band_repeats_in_every_cell():
 
 
 def test_an_edge_s_waves_are_those_of_its_location():
-    """What a cell's token should hold is what the location token that belongs to it is made of."""
+    """The code of a cell's edge holds the same sines as the location token of that edge."""
     gw, edge = 32, 0.2  # of cell 5, counted from its centre
     code = auxiliary_loss.edge_code(torch.full((4,), edge))
     place = torch.tensor([(5.5 + edge) / gw])

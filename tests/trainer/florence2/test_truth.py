@@ -1,4 +1,4 @@
-"""What is true of a picture comes from its objects: who is in the answer, what is missing; no text is compared."""
+"""True boxes come from a picture's objects: which the answer names, and which pins are missing."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def test_the_objects_say_which_are_in_the_answer():
         thing(40, "NUKENG", kinds=("missing",), in_answer=True),
         thing(2, "OK", kinds=(), in_answer=False),
         thing(20, "BENDNG", kinds=("bent",), in_answer=True),
-        # Of the same place and class as the one before, but not to be seen: no text tells them apart.
+        # Same box and class as the object before, but hidden: only `in_answer` tells them apart.
         thing(20, "BENDNG", kinds=("bent",), in_answer=False, visible=0.02),
     ]
     truth = truth_of(row_of(objects, [0, 2]), CLASSES, "row 0")
