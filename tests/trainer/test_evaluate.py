@@ -13,7 +13,7 @@ from tests.generator.reporting.page_reader import read_page
 from trainer.core import frozen_threshold, plots, row_facts, settings
 from trainer.core.data import load_frozen_classes
 from trainer.core.errors import InputError
-from trainer.core.frozen_threshold import FROZEN, Frozen
+from trainer.core.frozen_threshold import FROZEN, FrozenThreshold
 from trainer.core.held_out import positions_by_scene
 from trainer.core.row_facts import Facts
 from trainer.evaluate import main
@@ -62,7 +62,8 @@ def test_names_on_the_page_are_text_not_markup(evaluated, tmp_path):
     document = json.loads((evaluated / "evaluation.json").read_text())
     hostile = "<script>alert(1)</script>"
     measured = document["splits"]["validation"]
-    measured["factors"] = {hostile: {hostile: next(iter(measured["factors"]["camera"].values()))}}
+    levels = next(iter(measured["factors"].values()))
+    measured["factors"] = {hostile: {hostile: next(iter(levels.values()))}}
     write_page(tmp_path, {**document, "model": hostile, "data": hostile, "splits": {"test": measured}})
     page = read_page(tmp_path / "report.html")
     assert page.text.count(hostile) == 2 and f"Evaluation: {hostile} on {hostile}" in page.text
@@ -162,7 +163,7 @@ def test_what_is_not_an_evaluation_s_stays(trained_run, tiny_dataset, make_datas
     for name in ("effects_mine.png", "report.html"):
         (out / name).write_bytes(b"mine")
     assert evaluate(trained_run, tiny_dataset, out) == 2
-    assert "one whose report.html no evaluation.json there names" in capsys.readouterr().err
+    assert "got one with report.html, which no earlier evaluation.json lists" in capsys.readouterr().err
     (out / "report.html").unlink()
     other = make_dataset(tmp_path / "other", {"test": make_rows("test", 6, 5)})
     for data, split in ((tiny_dataset, "validation"), (other, "test")):
@@ -171,7 +172,7 @@ def test_what_is_not_an_evaluation_s_stays(trained_run, tiny_dataset, make_datas
     assert (out / "effects_mine.png").read_bytes() == b"mine"
     before = (trained_run / "confusion.png").read_bytes()
     assert evaluate(trained_run, tiny_dataset, trained_run) == 2
-    assert "expected a folder apart from the run's own files" in capsys.readouterr().err
+    assert "expected another folder than the run's" in capsys.readouterr().err
     assert (trained_run / "confusion.png").read_bytes() == before
 
 
@@ -287,7 +288,7 @@ def test_a_report_counts_by_factor_and_ranks_mistakes():
     rows = [fact(part=str(i), camera="center" if i % 2 else "top") for i in range(8)]
     truth = np.array([0, 0, 0, 0, 2, 2, 2, 2])
     sure = np.array([[6, 0, 0], [0, 6, 0], [0, 0, 3], [0, 0, 5], [0, 0, 6], [0, 0, 6], [5.5, 0, 0], [0, 0, 4]])
-    held = Frozen("", 0.5, 1.0, 8, {"s": ["r1c1"]})
+    held = FrozenThreshold("", 0.5, 1.0, 8, {"s": ["r1c1"]})
     measured = metrics.report(rows, sure.astype(float), truth, ("BENDNG", "NUKENG", "OK"), 2, held)
     assert measured["accuracy"]["share"] == 0.5
     assert (measured["escapes"]["count"], measured["overkill"]["count"]) == (2, 1)

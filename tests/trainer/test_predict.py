@@ -28,7 +28,7 @@ def pictures(tmp_path, make_rows):
 def test_a_sheet_never_takes_the_place_of_a_picture(trained_run, pictures, capsys):
     before = {path: path.read_bytes() for path in pictures.rglob("*") if path.is_file()}
     assert main(["--model", str(trained_run), str(pictures), "-o", str(pictures)]) == 2
-    assert "expected a folder apart from the pictures" in capsys.readouterr().err
+    assert "expected another folder than the pictures'" in capsys.readouterr().err
     assert before == {path: path.read_bytes() for path in pictures.rglob("*") if path.is_file()}
 
 
@@ -61,7 +61,7 @@ def test_nothing_that_is_read_is_written(trained_run, pictures, capsys):
     picture = pictures / "train000.png"
     before = picture.read_bytes()
     assert main(["--model", str(trained_run), str(picture), "--json", str(picture)]) == 2
-    assert "expected another file than those that are read" in capsys.readouterr().err
+    assert "expected a file to write, got one of the input files" in capsys.readouterr().err
     assert picture.read_bytes() == before
 
 

@@ -1,12 +1,12 @@
-"""What every kind of run shares.
+"""Shared by all kinds of run (ViT and Florence-2).
 
-data, columns_read, split, views, augmentation      a dataset read as tensors; its objects as the row type has them
-row_facts, held_out, defect_size                    what a row says of its part: factors, pins, the defect's size
-loop, settings, state, ema, distributed             the training loop; what a run is trained with and resumes from
-run_folder, places, event_files                     a run's files, and where it lies when nobody says
-options, console, errors                            what a command takes and says
-decision, frozen_threshold                          OK or NG: the threshold on P(NG), and how a run keeps it
+data, dataset_columns, split, views, augmentation   datasets as tensors: pictures, boxes, labels; random changes of them
+row_facts, held_out, defect_size                    the part in a picture: factors, pins with defects, defect size
+loop, settings, state, ema, distributed             the training loop, its settings, resuming, averaging, processes
+run_folder, default_paths, event_files              a run's files; default --data and --out; files for TensorBoard
+options, console, errors                            command-line options, output, errors
+decision, frozen_threshold                          OK or NG: the threshold on P(NG), and RUN/frozen.json that keeps it
 metrics, intervals, detection_probability           statistics of classifiers
-prediction, results_folder, publication             what commands write: verdicts, results, a model on the Hub
-card, plots                                         README.md and figures
+prediction, results_folder, publication             writing verdicts and results; uploading a model to the Hub
+card, plots                                         model card (README.md) and figures
 """

@@ -1,15 +1,16 @@
-"""Changes of a training picture that cannot falsify its label.
+"""Data augmentation: random changes of training pictures that keep their labels true.
 
-- *Shift* by whole px, the border repeated; never so far that a box would leave the picture, and only a little where
-  boxes are not known. It also moves pins against the patch grid, which a fixed camera never does.
-- *Turn and zoom* by a little about the centre, half of the pictures, only where boxes are known and stay inside.
-- *Mirror* left-right and up-down, only where the row says that nothing is printed and the mirrored view is one that the
-  camera could have taken (`may_flip`).
-- *Gain, offset, gamma* of the whole picture and sensor *noise*: one pin darker than its neighbours stays darker.
+- *Shift* by whole px, at most 8 (2 where boxes are not known), with all boxes inside; the border is repeated. It also
+  moves pins against the patch grid, which a fixed camera never does.
+- *Turn and zoom* about the centre, at most 2 degrees and 4 %, half of the pictures, where all boxes are known and stay
+  inside.
+- *Mirror* left-right and up-down, where nothing is printed on the housing and the same camera could have taken the
+  mirrored view (`may_flip`).
+- *Gain, offset, gamma* of the whole picture and sensor *noise*: a pin darker than its neighbours stays darker.
 
 No crops, no erasing, no single-region changes: those can remove a defect or make one.
 
-torchvision is imported where it is used: it takes seconds, and a command that only refuses or predicts does without.
+torchvision is imported inside functions: it takes seconds, and prediction does not need it.
 """
 
 import math
@@ -23,7 +24,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from torchvision.tv_tensors import BoundingBoxes
 
-# Cameras whose view is again one of the same camera when mirrored.
+# Cameras whose mirrored view is again a view of the same camera.
 LEFT_RIGHT = ("center", "top", "bottom")
 UP_DOWN = ("center", "left", "right")
 SHIFT_PX = 8
@@ -41,11 +42,11 @@ class Batch(NamedTuple):
 
     Args:
         pixels: (B, C, H, W) in [0, 1].
-        labels: (B,); of several pictures per example one for each example.
-        boxes: (B, M, 4) xyxy in px.
-        categories: (B, M).
-        boxes_known: (B,).
-        may_flip: (B, 2), left-right and up-down.
+        labels: (B,) class labels; (B / views,) where an example has several views.
+        boxes: (B, M, 4) xyxy in px; all 0 = no box.
+        categories: (B, M) class labels of the boxes.
+        boxes_known: (B,) whether the boxes give the class of every patch.
+        may_flip: (B, 2) whether the picture may be mirrored left-right and up-down.
     """
 
     pixels: Tensor
@@ -56,24 +57,24 @@ class Batch(NamedTuple):
     may_flip: Tensor
 
 
-def placed(boxes: Tensor, pixels: Tensor) -> "BoundingBoxes":
-    """Boxes (M, 4) xyxy in px of a picture (C, H, W) for the functions of transforms.v2; they may leave the picture."""
+def bounding_boxes(boxes: Tensor, pixels: Tensor) -> "BoundingBoxes":
+    """Boxes (M, 4) xyxy in px as torchvision's type; they may lie partly outside the picture (C, H, W)."""
     from torchvision.tv_tensors import BoundingBoxes
 
     return BoundingBoxes(boxes, format="XYXY", canvas_size=tuple(pixels.shape[1:]), clamping_mode=None)
 
 
 def cut(pixels: Tensor, boxes: Tensor, left: int, top: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """A part of one picture and its boxes; beyond the border the border is repeated.
+    """Cut a rectangle out of one picture, with its boxes; outside the picture the border is repeated.
 
     Args:
         pixels: (C, H, W).
         boxes: (M, 4) xyxy in px.
-        left, top: Corner of the part in px; may be negative.
-        size: (W, H) of the part in px; some of it lies in the picture.
+        left, top: Corner of the rectangle in px; may be negative.
+        size: (W, H) of the rectangle in px; it must overlap the picture.
 
     Returns:
-        (C, *size) and (M, 4) in px of the part.
+        Pixels (C, H, W) of the rectangle and boxes (M, 4) relative to its corner.
     """
     height, width = pixels.shape[1:]
     x1, y1, x2, y2 = max(left, 0), max(top, 0), min(left + size[0], width), min(top + size[1], height)
@@ -95,7 +96,7 @@ def mirror(pixels: Tensor, boxes: Tensor, across: bool, down: bool) -> tuple[Ten
     """Mirror one picture and its boxes left-right (`across`) and up-down (`down`)."""
     from torchvision.transforms.v2 import functional as v2
 
-    moved = placed(boxes, pixels)
+    moved = bounding_boxes(boxes, pixels)
     for flip in (v2.horizontal_flip,) * across + (v2.vertical_flip,) * down:
         pixels, moved = flip(pixels), flip(moved)
     return pixels, moved.as_subclass(Tensor)
@@ -114,11 +115,11 @@ def turn(pixels: Tensor, boxes: Tensor, angle_deg: float, zoom: float) -> tuple[
 
     height, width = pixels.shape[1:]
     cos, sin = math.cos(math.radians(angle_deg)) / zoom, math.sin(math.radians(angle_deg)) / zoom
-    # v2.affine cannot repeat the border (decision 0008). From output to input, in units of half the picture:
+    # v2.affine cannot repeat the border (decision 0008). Maps output to input, in units of half the picture:
     backward = torch.tensor([[[cos, sin * height / width, 0.0], [-sin * width / height, cos, 0.0]]])
     grid = F.affine_grid(backward, [1, *pixels.shape], align_corners=False)
     turned = F.grid_sample(pixels[None], grid, padding_mode="border", align_corners=False)[0]
-    return turned, v2.affine(placed(boxes, pixels), angle_deg, [0, 0], zoom, [0, 0]).as_subclass(Tensor)
+    return turned, v2.affine(bounding_boxes(boxes, pixels), angle_deg, [0, 0], zoom, [0, 0]).as_subclass(Tensor)
 
 
 def inside(boxes: Tensor, size: tuple[int, int]) -> bool:
@@ -145,7 +146,7 @@ def photometric(pixels: Tensor, draw: Sequence[float], generator: torch.Generato
 
 
 def drawn_shift(boxes: Tensor, size: tuple[int, int], most: tuple[int, int], draw: Sequence[float]) -> tuple[int, int]:
-    """A shift (dx, dy) in px that keeps every box inside the picture.
+    """Draw a shift (dx, dy) in px that keeps every box inside the picture.
 
     Args:
         boxes: (M, 4) xyxy in px; M may be 0.
@@ -164,12 +165,12 @@ def drawn_shift(boxes: Tensor, size: tuple[int, int], most: tuple[int, int], dra
 
 
 def example_seeds(count: int, generator: torch.Generator) -> Tensor:
-    """A seed (count,) for each example of a batch: what it becomes depends on no other, nor on who makes it."""
+    """Draw a seed for each example (count,): its augmentation then depends on no other example or process."""
     return torch.randint(2**62, (count,), generator=generator)
 
 
 def augment(batch: Batch, seeds: Tensor) -> Batch:
-    """Change every picture of a batch by its own draws; the labels stay, the boxes move.
+    """Augment every picture of a batch from its own seed; boxes move with the pixels, labels stay.
 
     Args:
         batch: The batch, on the CPU.

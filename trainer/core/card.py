@@ -1,4 +1,4 @@
-"""What the model cards of every kind of run share: the YAML that a hub reads, tables, and the limits of use.
+"""Parts of every model card (README.md of a model on the Hub): YAML header, classes, tables, limits of use.
 
 The cards themselves: `trainer.vit.card`, `trainer.florence2.card`.
 """
@@ -6,20 +6,21 @@ The cards themselves: `trainer.vit.card`, `trainer.florence2.card`.
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from generator.reporting.glossary import WORDS
 from generator.reporting.pages import shown
 
-# The key by which a card is known as one of ours.
+# The key in a card's YAML that marks it as written by this project.
 PINSIGHT = "pinsight"
 LIMITS = """## Limits
 
-Trained and measured on the dataset named above. If those pictures were rendered, the numbers say what it can do on
-renders like them, not on your parts. It must not release or reject a part before a trial at the station has shown,
-with known good and known defective parts under that camera and light, what it misses. It knows the defects it was
-shown, seen from where they were seen; it does not look for the connector in a wider picture."""
+Trained and measured on the dataset named above. If those pictures were rendered, the numbers hold for similar renders,
+not for your parts. Do not release or reject parts with it before a trial at the station, with known good and known
+defective parts under that camera and light, has shown what it misses. It knows only the defects and camera views of its
+training, and does not search for the connector in a wider picture."""
 
 
 class Result(NamedTuple):
-    """One number of a card's YAML: of which split, the Hub's name of the metric, its name and task in words."""
+    """One result in a card's YAML: split, the Hub's id of the metric, its name, name of the task, value."""
 
     split: str
     metric: str
@@ -29,9 +30,14 @@ class Result(NamedTuple):
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A table; cells as on the reports."""
+    """A table in Markdown; numbers are formatted as on the report pages."""
     lines = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
     return "\n".join([*lines, *(f"| {' | '.join(shown(cell) for cell in row)} |" for row in rows)])
+
+
+def meanings(words: Sequence[str]) -> str:
+    """A list in Markdown of those of `words` that the glossary has, with their meanings."""
+    return "\n".join(f"- {word}: {WORDS[word]}." for word in words if word in WORDS)
 
 
 def header(
@@ -51,17 +57,17 @@ def header(
     """The YAML of a card, between its lines of hyphens.
 
     Args:
-        name: Of the model.
-        task: The Hub's name of the task.
-        library: What loads it.
-        tags: The Hub's tags, beside our own.
-        results: What was measured.
-        datasets: Names on the Hub of what it was trained on.
-        data_name: What the results' dataset is called.
-        measured_on: Its name on the Hub, where that is known.
-        base_model: Its name on the Hub.
-        license: The Hub's id of one.
-        about: What stands under `pinsight`.
+        name: Name of the model.
+        task: The Hub's id of the task, such as image-classification.
+        library: Library that loads the model.
+        tags: Tags for the Hub, added to those of this project.
+        results: Measured results.
+        datasets: Names on the Hub of the training datasets.
+        data_name: Name of the dataset that the results were measured on.
+        measured_on: That dataset's name on the Hub; empty where unknown.
+        base_model: Name on the Hub of the model that was fine-tuned.
+        license: The Hub's id of the licence.
+        about: Values under the key `pinsight`.
     """
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -94,7 +100,7 @@ def header(
 
 
 def is_ours(text: str) -> bool:
-    """Whether a card is one that was made here."""
+    """Whether this project wrote a card: its YAML has the key `pinsight`."""
     from huggingface_hub import ModelCard
 
     if not text.startswith("---"):

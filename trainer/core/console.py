@@ -1,4 +1,4 @@
-"""What a command says while it works: one line at a time, from the first process of a shared training only."""
+"""Output of a command on the terminal; of several training processes only the first one writes."""
 
 import os
 import sys
@@ -7,12 +7,12 @@ from tqdm import tqdm
 
 
 def speaks() -> bool:
-    """Whether this process tells a person of mistakes: the first one of its machine."""
+    """Whether this process prints errors: the first process on its machine does."""
     return int(os.environ.get("WORLD_SIZE", 1)) == 1 or os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def say(text: str) -> None:
-    """One line for a person, above a progress bar; from the first process of a shared training only."""
+    """Print one line above the progress bar; only in the first process of a distributed training."""
     if int(os.environ.get("WORLD_SIZE", 1)) > 1 and int(os.environ.get("RANK", 0)):
         return
     tqdm.write(text, file=sys.stdout)

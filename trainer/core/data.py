@@ -1,6 +1,6 @@
-"""A dataset read for training: its splits as tensors, its objects as the row type has them, and what is wrong with it.
+"""Read a dataset for training or evaluation: splits as tensors, with checks of columns, labels and pictures.
 
-Objects come from `generator.dataset.rows`: boxes, classes, measures and kinds are read, not guessed.
+Objects (boxes, classes, measures in mm, kinds of defect) are read by `generator.dataset.rows`.
 """
 
 import atexit
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from trainer.core.columns_read import lacking, lacking_line, may_flip
 from trainer.core.console import say
+from trainer.core.dataset_columns import lacking, lacking_line, may_flip
 from trainer.core.errors import InputError
 from trainer.core.split import IGNORED, Data, Pictures, Split, open_picture
 from trainer.vit.network.letterbox import Fit, fit_of
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def housing_box(row: Mapping[str, Any], size: tuple[int, int]) -> list[float]:
-    """The housing's box xyxy in px of a network that takes pictures of `size` (W, H); zeros where it is not known."""
+    """The housing's box xyxy in px of the network's picture `size` (W, H); zeros where it is not known."""
     bbox = row.get("housing_bbox")
     if not bbox or not row.get("width") or not row.get("height"):
         return [0.0, 0.0, 0.0, 0.0]
@@ -46,7 +46,7 @@ def _boxes_of(
     size: tuple[int, int],
     classes: Sequence[str],
 ) -> tuple[list[list[float]], list[int], bool]:
-    """A row's boxes in network px, their labels, and whether they tell the class of every patch."""
+    """A row's boxes in network px, their labels, and whether they give the class of every patch."""
     from generator.dataset.labels import OBSERVABLE_SHARE
 
     if objects is None or not row.get("width") or not row.get("height"):
@@ -55,7 +55,7 @@ def _boxes_of(
     ok = classes.index(OK_CLASS)
     boxes, categories = [], []
     for each, bbox in zip(objects, row["objects"]["bbox"], strict=True):
-        # What is hidden shows something else: it teaches nothing.
+        # The box of a hidden object shows what hides it: not trained on.
         hidden = (each.visible is not None and each.visible < OBSERVABLE_SHARE) or min(bbox[2:]) <= 0
         boxes.append(_fitted(bbox, fit))
         categories.append(IGNORED if hidden else classes.index(each.category))
@@ -64,7 +64,7 @@ def _boxes_of(
 
 
 def _split(rows: Any, column: str, size: tuple[int, int], classes: Sequence[str], memory: int | None) -> Split:
-    # Imported here: it takes seconds, and `--help` and `predict` do without.
+    # Imported here: it takes seconds, and `--help` and `predict` do not need it.
     from generator.dataset.rows import objects_of
 
     pictures = Pictures(rows, column, size, memory)
@@ -93,7 +93,7 @@ def _split(rows: Any, column: str, size: tuple[int, int], classes: Sequence[str]
 
 
 def _objects_fit(features: Any) -> bool:
-    """Whether the column `objects` is absent, all null, or boxes with the label's own classes."""
+    """Whether the column `objects` is absent, all null, or has boxes whose classes are those of `label`."""
     objects = features.get("objects")
     if objects is None or getattr(objects, "dtype", None) == "null":
         return True
@@ -103,14 +103,14 @@ def _objects_fit(features: Any) -> bool:
 
 
 def _fresh_cache() -> str:
-    """An empty folder that goes with this process."""
+    """Make an empty temporary folder that is deleted when this process ends."""
     folder = tempfile.mkdtemp(prefix="pinsight-data-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
 
 def _plain_path(folder: Path) -> Path:
-    """The folder; links to its files elsewhere where `load_dataset` would take its path for a pattern or a chain."""
+    """The folder; or one with links to its files where its path has characters that `load_dataset` interprets."""
     where = folder.resolve()
     if not any(sign in str(where) for sign in ("*", "?", "[", "::")):
         return folder
@@ -125,21 +125,21 @@ def _plain_path(folder: Path) -> Path:
 def read_dataset(
     folder: Path, column: str, needed: Sequence[str] = ("train", "validation")
 ) -> tuple[Any, tuple[str, ...]]:
-    """The dataset with its picture columns undecoded, and its class names.
+    """Open a dataset: its splits, pictures not decoded, and its class names.
 
     Args:
-        folder: What `python -m generator build` wrote.
-        column: Which pictures: one of `INPUTS`.
-        needed: Splits that must be there.
+        folder: A folder that `python -m generator build` wrote.
+        column: Picture column: `image`, `nsoart` or `image+nsoart`.
+        needed: Splits that must exist and have rows.
 
     Raises:
         InputError: The folder, a split or a column is missing or of another type.
     """
-    # Imported here: it takes seconds, and `--help` and `predict` do without.
+    # Imported here: it takes seconds, and `--help` and `predict` do not need it.
     import datasets
 
     if not folder.is_dir():
-        raise InputError(f"--data {folder}: expected the folder of a built dataset, got nothing there")
+        raise InputError(f"--data {folder}: expected a dataset that `generator build` wrote, got no such folder")
     dataset = _loaded(folder)
     columns = column.split("+")
     features = next(iter(dataset.values())).features
@@ -157,19 +157,19 @@ def read_dataset(
 
 
 def _loaded(folder: Path) -> Any:
-    """What `load_dataset` makes of a folder.
+    """Read a folder with the library's `load_dataset`.
 
     Raises:
-        InputError: Nothing.
+        InputError: The folder is not a dataset that it can read.
     """
     import datasets
 
     was_shown = datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:
-        # A cache of its own, forgotten afterwards: the library's serves a folder's former content when it was rebuilt.
+        # A temporary cache: the library's own one would return a rebuilt folder's former content.
         return datasets.load_dataset(str(_plain_path(folder)), cache_dir=_fresh_cache())
-    except Exception as e:  # whatever a reader of Parquet, Arrow or the card may raise
+    except Exception as e:  # readers of Parquet, Arrow and the card raise many types
         raise InputError(f"--data {folder}: expected a dataset that load_dataset reads, got {e}") from e
     finally:
         if not was_shown:
@@ -177,7 +177,7 @@ def _loaded(folder: Path) -> Any:
 
 
 def _wrong_columns(features: Any, columns: Sequence[str]) -> list[str]:
-    """What is wrong with the types of the columns, the first of them."""
+    """Columns of a wrong type: the first problem found, or none."""
     import datasets
 
     if not isinstance(features["label"], datasets.ClassLabel):
@@ -195,7 +195,7 @@ def _wrong_columns(features: Any, columns: Sequence[str]) -> list[str]:
 
 
 def first_size(dataset: Any, folder: Path, column: str) -> tuple[int, int]:
-    """(W, H) px of the first training picture of what `read_dataset` returned.
+    """(W, H) in px of the first training picture of a dataset from `read_dataset`.
 
     Raises:
         InputError: It is null or cannot be read.
@@ -210,10 +210,10 @@ def load_data(
     """Read a dataset for training.
 
     Args:
-        folder: What `python -m generator build` wrote.
-        column: Which pictures: one of `INPUTS`.
-        size: Network's (W, H) in px; by default the first training picture's.
-        memory: Most bytes of pictures to hold per split; by default half of what is free.
+        folder: A folder that `python -m generator build` wrote.
+        column: Picture column: `image`, `nsoart` or `image+nsoart`.
+        size: The network's picture size (W, H) in px; None: that of the first training picture.
+        memory: Most bytes of pictures to keep in memory per split; None: half of the free memory.
 
     Raises:
         InputError: The folder, a split, a column or a picture is missing or broken.
@@ -230,7 +230,7 @@ def load_data(
             continue
         for index, label in enumerate(classes):
             if name in ("train", "validation") and index not in set(labels):
-                warnings.append(f"split {name} has no picture of class {label}: its recall means nothing")
+                warnings.append(f"split {name} has no picture of class {label}: its recall is undefined")
         try:
             splits[name] = _split(rows, column, size, classes, memory)
         except InputError as e:
@@ -240,7 +240,7 @@ def load_data(
     for name, split in splits.items():
         if not split.pictures.in_memory:
             warnings.append(
-                f"split {name}: {len(split)} pictures do not fit in memory; each is decoded again per epoch"
+                f"split {name}: {len(split)} pictures do not fit in memory; they are decoded again in every epoch"
             )
     features = next(iter(dataset.values())).features
     return Data(splits, classes, size, warnings, lacking(features))
@@ -254,18 +254,18 @@ def load_frozen_classes(
     only: Sequence[str] = (),
     but: Sequence[str] = (),
 ) -> dict[str, Split]:
-    """A dataset's splits for a network that is trained already: its size, its labels.
+    """Read a dataset's splits for a trained network, with the network's picture size and label numbers.
 
     Args:
-        folder: What `python -m generator build` wrote; any splits.
-        column: Which pictures: one of `INPUTS`.
-        size: The network's (W, H) in px.
-        classes: The network's class names; the dataset's own may stand in another order, or be fewer.
+        folder: A folder that `python -m generator build` wrote; any splits.
+        column: Picture column: `image`, `nsoart` or `image+nsoart`.
+        size: The network's picture size (W, H) in px.
+        classes: The network's class names; the dataset may have fewer, in another order.
         only: Splits to read; empty = all.
-        but: Splits to leave unread where `only` is empty.
+        but: Splits not to read where `only` is empty.
 
     Raises:
-        InputError: The dataset cannot be read, or a row has a class that the network does not know.
+        InputError: The dataset cannot be read, or a row has a class that the network was not trained on.
     """
     dataset, named = read_dataset(folder, column, only)
     if missing := lacking(next(iter(dataset.values())).features):
@@ -279,7 +279,7 @@ def load_frozen_classes(
     ]
     if strange:
         raise InputError(strange)
-    # A class that no row has still needs a number.
+    # Classes of the dataset that no row has need not be known to the network.
     new = torch.tensor([classes.index(name) if name in classes else IGNORED for name in named])
     splits: dict[str, Split] = {}
     for name, rows in wanted.items():

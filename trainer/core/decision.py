@@ -1,37 +1,39 @@
-"""The decision OK/NG of a classifier: its probabilities, the threshold on them, and how both are chosen.
+"""OK or NG by a classifier: how threshold and temperature are chosen and applied.
 
-What makes a pin NG: generator/dataset/labels.py. Florence-2's threshold: `florence2.metrics.best_threshold`.
+The tolerances that make a pin NG: generator/dataset/labels.py. Florence-2's threshold:
+`florence2.metrics.best_threshold`.
 
-- *Threshold*: NG is said from so much 1 - P(OK) on. It maximises the mean of the found NG and the passed OK pictures of
-  validation, at the middle of the widest such gap, so that neither class's share of the pictures moves it.
-- *Temperature*: what the logits are divided by so that probabilities mean what they say (Guo et al. 2017, On
-  calibration of modern neural networks). It changes no order, and the threshold refers to probabilities after it.
-  Likelihood alone has no optimum where validation is all right: the colder, the better, down to probabilities of 0
-  and 1. So it is the most probable one under a weak prior: log T normal about 0, standard deviation 0.5.
+- *Threshold*: a picture is NG if P(NG) = 1 - P(OK) is at least the threshold. It maximises the mean of two shares on
+  validation, NG pictures found and OK pictures passed, so the classes' frequencies do not move it. Of all thresholds
+  with that maximum it is the middle of the widest interval.
+- *Temperature*: divides the logits so that probabilities are calibrated (Guo et al. 2017, On calibration of modern
+  neural networks). It keeps the order of the classes; the threshold applies to the probabilities after it.
+  Maximum likelihood has no optimum where every validation picture is right: T would go to 0 and probabilities to 0 and
+  1. So T is the maximum a posteriori under a weak prior: log T normal about 0, standard deviation 0.5.
 """
 
 import math
 
 import numpy as np
 
-# Of log T: 19 of 20 temperatures between 0.38 and 2.7. A few hundred pictures that know better outweigh it.
+# Standard deviation of log T in the prior: 95 % between T = 0.38 and 2.7. A few hundred pictures outweigh it.
 PRIOR_DEVIATION = 0.5
 
 
 def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-    """Probabilities (N, K) of logits (N, K)."""
+    """Probabilities (N, K) of logits (N, K), divided by the temperature first."""
     scaled = np.asarray(logits, dtype=np.float64) / temperature
     exponents = np.exp(scaled - scaled.max(1, keepdims=True))
     return np.asarray(exponents / exponents.sum(1, keepdims=True))
 
 
 def decide(probabilities: np.ndarray, ok_index: int, threshold: float) -> np.ndarray:
-    """Labels (N,) at a threshold: OK below it, else the most likely of the others.
+    """Predicted labels (N,): OK where P(NG) is below the threshold, else the most probable NG class.
 
     Args:
         probabilities: (N, K).
         ok_index: Label of OK.
-        threshold: Least 1 - P(OK) of NG.
+        threshold: Least P(NG) = 1 - P(OK) that is NG, in [0, 1].
     """
     others = probabilities.copy()
     others[:, ok_index] = -1
@@ -39,35 +41,35 @@ def decide(probabilities: np.ndarray, ok_index: int, threshold: float) -> np.nda
 
 
 def choose_threshold(scores: np.ndarray, ng: np.ndarray) -> float:
-    """The threshold with the highest mean of found NG and passed OK pictures; 0.5 where one of them is missing.
+    """The threshold with the highest mean of NG found and OK passed; 0.5 where there is no NG or no OK picture.
 
     Args:
-        scores: (N,) 1 - P(OK).
-        ng: (N,) bool.
+        scores: (N,) P(NG) = 1 - P(OK).
+        ng: (N,) whether the picture is NG in truth.
     """
     if ng.all() or not ng.any():
         return 0.5
-    from sklearn.metrics import roc_curve  # a second: not for prediction
+    from sklearn.metrics import roc_curve  # takes a second; prediction does not need it
 
     alarms, found, cuts = (some[::-1] for some in roc_curve(ng, scores, drop_intermediate=False))
-    # NG from cuts[k] on; so does any threshold above the next lower score. The last cut, infinite, says OK of all.
+    # Thresholds from above the next lower score to cuts[k] decide alike. With the last cut, infinite, all is OK.
     edges = np.concatenate([[0.0], cuts[:-1], [1.0]])
     gain = found - alarms
     best = np.flatnonzero(np.isclose(gain, gain.max(), rtol=0, atol=1e-12))
     cut = best[np.argmax(edges[best + 1] - edges[best])]
     middle = (edges[cut] + edges[cut + 1]) / 2
-    # Two scores may be neighbours in floating point: their middle is then the lower one.
+    # Between two neighbouring floating-point numbers the middle is rounded to the lower one.
     return float(edges[cut + 1] if middle <= edges[cut] and cut > 0 else middle)
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The most probable temperature, after the module's prior and the likelihood of the labels.
+    """The maximum a posteriori temperature: the module's prior times the likelihood of the labels.
 
     Args:
         logits: (N, K).
         labels: (N,).
     """
-    from scipy.optimize import minimize_scalar  # half a second: not for prediction
+    from scipy.optimize import minimize_scalar  # takes half a second; prediction does not need it
 
     def loss(log_temperature: float) -> float:
         p = softmax(logits, math.exp(log_temperature))

@@ -1,7 +1,7 @@
-"""The size of a defect: the measure that makes its pin NG, which a curve of detection is drawn against.
+"""The size of a defect in mm, for the curve of detection probability against size.
 
-A bent pin's size is its true position, a retracted one's its retraction. What else makes a pin NG has none: a broken or
-protruding pin measures within tolerance, as good pins scatter, or as short and askew as what is left of it.
+A bent pin's size is its true position, a retracted pin's its retraction. Other defects have no size: the measures of a
+broken or protruding pin scatter as those of good pins, or come from the rest of the pin.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,22 +10,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from generator.dataset.rows import ObjectRow
 
-# The measure that makes a pin NG by this kind of defect.
+# The measure that is out of tolerance, by kind of defect.
 MEASURE_OF = {"bent": "true_position_mm", "retracted": "retraction_mm"}
 MEASURES = tuple(MEASURE_OF.values())
-# What a class says of the kind, where a dataset of an earlier version does not say the kinds of each object.
+# The kind of defect by class, for datasets of earlier versions without a kind for each object.
 KIND_OF = {"BENDNG": "bent", "NUKENG": "retracted"}
 
 
 def size_of(objects: "Sequence[ObjectRow]", limits: Mapping[str, float]) -> tuple[str, float | None]:
-    """Measure and size in mm of a picture's only defect; an empty one and None where it has none, or there are several.
+    """The size of a picture's only defect.
 
     Args:
-        objects: The defects.
-        limits: The tolerance, in mm by measure; one that is not known refuses nothing.
+        objects: The picture's visible defects.
+        limits: Tolerance in mm by measure; 0 where missing.
 
     Returns:
-        Of a pin that is both bent and retracted the larger of the two.
+        Name of the measure and size in mm; of a pin both bent and retracted the larger one. "" and None without a size,
+        or where the picture has several defects.
     """
     if len(objects) != 1 or not objects[0].is_position:
         return "", None
@@ -33,7 +34,7 @@ def size_of(objects: "Sequence[ObjectRow]", limits: Mapping[str, float]) -> tupl
     kinds = defect.kinds
     if kinds is None:
         kinds = (KIND_OF[defect.category],) if defect.category in KIND_OF else ()
-    # What else makes it NG shows in other ways than by a size.
+    # A pin with another kind of defect too may be found by that one.
     if not set(kinds) <= set(MEASURE_OF):
         return "", None
     measured = {MEASURE_OF[kind]: getattr(defect, MEASURE_OF[kind]) for kind in kinds}

@@ -1,8 +1,8 @@
-"""Probability of detection against size: the curve that non-destructive testing states an inspection by.
+"""Probability of detection (POD) against the size of the defect, as in non-destructive testing.
 
-Hit or miss against the logarithm of the size, a logistic curve by maximum likelihood: MIL-HDBK-1823A (2009), section
-G.3. Its 90/95 point is the size from which on at least 90 % are found, said with 95 % confidence. The bound is that of
-the likelihood ratio, which keeps its word where few sizes were missed; the normal approximation does not.
+A logistic curve of hit or miss over the logarithm of the size, fitted by maximum likelihood: MIL-HDBK-1823A (2009),
+section G.3. Its 90/95 point is the size from which on at least 90 % are found, with 95 % confidence. The confidence
+bound is that of the likelihood ratio: the normal approximation is too optimistic where few defects were missed.
 """
 
 import math
@@ -24,13 +24,13 @@ def _log_likelihood(linear: np.ndarray, found: np.ndarray) -> float:
 
 
 def _fit(x: np.ndarray, found: np.ndarray) -> tuple[float, float]:
-    """Offset and slope of the logistic curve."""
+    """Fit offset and slope of the logistic curve."""
     result = optimize.minimize(lambda b: -_log_likelihood(b[0] + b[1] * x, found), np.array([0.0, 1.0]), method="BFGS")
     return float(result.x[0]), float(result.x[1])
 
 
 def _best_through(x: np.ndarray, found: np.ndarray, at: float) -> float:
-    """Highest log likelihood of a rising curve that is 90 % at `at`."""
+    """Highest log likelihood of all rising curves with 90 % at `at`, the logarithm of a size in mm."""
     level = math.log(FOUND / (1 - FOUND))
     result = optimize.minimize_scalar(
         lambda log_slope: -_log_likelihood(level + math.exp(log_slope) * (x - at), found),
@@ -41,20 +41,20 @@ def _best_through(x: np.ndarray, found: np.ndarray, at: float) -> float:
 
 
 def separable(x: np.ndarray, found: np.ndarray) -> bool:
-    """Whether a size divides the found from the missed: the curve would be a step of any steepness."""
+    """Whether one size separates found from missed defects: no slope of the curve is then the most likely one."""
     return bool(not found.any() or found.all() or x[found == 0].max() < x[found == 1].min())
 
 
 def curve(sizes_mm: Sequence[float], found: Sequence[bool]) -> dict[str, Any]:
-    """The curve, its 90 % point and its 90/95 point.
+    """Fit the curve; returns it with its 90 % point and its 90/95 point.
 
     Args:
-        sizes_mm: (N,) above 0.
+        sizes_mm: (N,) sizes of the defects in mm, above 0.
         found: (N,) whether the inspection said NG.
 
     Returns:
         `defects`, `found`, `interval` (of the share, Clopper-Pearson), `offset` and `slope` of
-        logit P = offset + slope * ln(size / 1 mm), `a90_mm`, `a90_95_mm`, and `note`: why numbers are None.
+        logit P = offset + slope * ln(size / 1 mm), `a90_mm`, `a90_95_mm`, and `note`: why a number is None.
     """
     size, hit = np.asarray(sizes_mm, dtype=float), np.asarray(found, dtype=float)
     out: dict[str, Any] = {
@@ -71,8 +71,9 @@ def curve(sizes_mm: Sequence[float], found: Sequence[bool]) -> dict[str, Any]:
         return out
     x = np.log(size)
     if separable(x, hit):
-        what = "all were found" if hit.all() else "none was found" if not hit.any() else "a step divides them"
-        out["note"] = f"{what}: the sizes shown do not bound the curve"
+        what = "all were found" if hit.all() else "found and missed do not overlap in size"
+        what = what if hit.any() else "none was found"
+        out["note"] = f"{what}: no curve can be fitted"
         return out
     if size.min() == size.max():
         out["note"] = "all defects are of one size: no curve"
@@ -93,18 +94,18 @@ def curve(sizes_mm: Sequence[float], found: Sequence[bool]) -> dict[str, Any]:
         far += step
         step *= 1.3
         if far > a90 + math.log(100):
-            out["note"] = "the data leave the 90/95 point open: more than 100 times the 90 % point"
+            out["note"] = "too few data for a 90/95 point: it would be more than 100 times the 90 % point"
             return out
     near = max(a90, far - step / 1.3)
     bound = optimize.brentq(lambda at: _best_through(x, hit, at) - limit, near, far, xtol=1e-5)
     out["a90_95_mm"] = math.exp(bound)
     if out["a90_95_mm"] > out["to_mm"]:
-        out["note"] = "the 90/95 point lies beyond the largest defect: an extrapolation"
+        out["note"] = "the 90/95 point is extrapolated: it lies above the largest defect measured"
     return out
 
 
 def probability(fitted: dict[str, Any], sizes_mm: np.ndarray) -> np.ndarray | None:
-    """The curve at sizes in mm; None where there is none."""
+    """Probability of detection at sizes in mm, from `curve`'s result; None where no curve was fitted."""
     if fitted["slope"] is None:
         return None
     return np.asarray(1 / (1 + np.exp(-(fitted["offset"] + fitted["slope"] * np.log(sizes_mm)))))

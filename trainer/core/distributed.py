@@ -1,10 +1,10 @@
 """Devices, precision and processes of a training, by Accelerate: `torchrun --nproc-per-node 2 -m trainer.vit ...`.
 
-`accelerate launch` starts the processes as well. `Share` is a process's part of the training: every process draws the
-same random numbers for the whole batch and makes only its own part of it; gradients, and the counts that the losses
-are divided by, are summed over all. So the examples are the same whatever the number of processes, and N processes
-take the step that one takes with the whole batch, up to the order of summation. Gradients are summed once per step, in
-one message; why neither DDP nor `Accelerator.accumulate` does it: docs/decisions/0009-sum-of-gradients.md.
+`accelerate launch` starts the processes as well. Every process draws the same random numbers for the whole batch, and
+prepares and computes only its own share of the examples (`Share`). Gradients, and the counts that the losses are
+divided by, are summed over all processes. So N processes train on the same examples and take the same step as one
+process with the whole batch, up to the order of summation. Gradients are summed once per step, in one message; why
+neither DDP nor `Accelerator.accumulate` does it: docs/decisions/0009-sum-of-gradients.md.
 """
 
 import os
@@ -18,48 +18,48 @@ from torch import Tensor, nn
 from trainer.core.errors import InputError
 
 ENVIRONMENT = ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-PATIENCE = timedelta(hours=2)  # the first process examines and measures while the others wait
+PATIENCE = timedelta(hours=2)  # the others wait while the first process checks the data or measures
 
 
 class Share:
-    """A process's part of a training; alone by default.
+    """One process's share of a distributed training; by default of a training with one process.
 
     Args:
         rank: Number of this process, from 0.
         count: Number of processes.
-        accelerator: Accelerate's: device, precision, messages between the processes. None: a part without a training.
+        accelerator: The `accelerate.Accelerator`: device, precision, communication. None: only to divide work.
     """
 
     def __init__(self, rank: int = 0, count: int = 1, accelerator: Any = None) -> None:
         self.rank, self.count, self.accelerator = rank, count, accelerator
-        # Of the whole batch that is in the network now, and how many of them belong together; None: not shared out.
+        # Rows of the whole batch in the network now (None: it is not divided), and how many neighbours stay together.
         self.rows: int | None = None
         self.together = 1
 
     @property
     def first(self) -> bool:
-        """Whether this process writes and prints."""
+        """Whether this is the process that writes files and prints."""
         return self.rank == 0
 
     def own(self, rows: int, together: int = 1) -> slice:
-        """This process's part of so many rows; all parts together are the rows in their order.
+        """The rows of this process: a contiguous part of all rows, about equal for each process.
 
         Args:
-            rows: How many, a multiple of `together`.
-            together: So many neighbours are never torn apart.
+            rows: Number of all rows, a multiple of `together`.
+            together: Number of neighbouring rows that stay in one process.
         """
         low, high = (rows // together * rank // self.count for rank in (self.rank, self.rank + 1))
         return slice(low * together, high * together)
 
     def total(self, tensor: Tensor) -> Tensor:
-        """The sum over all processes."""
+        """Sum a tensor over all processes."""
         if self.count == 1:
             return tensor
         whole: Tensor = self.accelerator.reduce(tensor, "sum")
         return whole
 
     def sum_gradients(self, module: nn.Module) -> None:
-        """Add up the gradients of all processes; they must be of the same parameters everywhere."""
+        """Sum the gradients over all processes; each process must have gradients of the same parameters."""
         if self.count == 1:
             return
         gradients = [p.grad for p in module.parameters() if p.grad is not None]
@@ -69,7 +69,7 @@ class Share:
             gradient.copy_(part.view_as(gradient))
 
     def agreed[T](self, value: T) -> T:
-        """The first process's value: clocks differ, and not every process measures."""
+        """The first process's value, in every process: clocks differ, and only the first one may have measured."""
         if self.count == 1:
             return value
         from accelerate.utils import broadcast_object_list
@@ -78,21 +78,21 @@ class Share:
         return first
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Wait until all processes have reached this call."""
         if self.count > 1:
             self.accelerator.wait_for_everyone()
 
     def leave(self) -> None:
-        """Destroy the process group: what follows is for the first process alone."""
+        """Destroy the process group: from here on the first process works alone."""
         self.accelerator.end_training()
 
 
 class SharedDropout(nn.Module):
-    """Dropout whose mask is drawn for the whole batch: (B, ...) -> the same shape.
+    """Dropout with a mask drawn for the whole batch, the same in all processes: (B, ...) -> the same shape.
 
     Args:
         p: Share of the values set to zero.
-        share: This process's part; its `rows` tell how many rows the whole batch has.
+        share: This process's share; its `rows` is the number of rows of the whole batch.
     """
 
     def __init__(self, p: float, share: Share) -> None:
@@ -109,7 +109,7 @@ class SharedDropout(nn.Module):
 
 
 def share_dropout(module: nn.Module, share: Share) -> None:
-    """Put `SharedDropout` in every dropout's place."""
+    """Replace every dropout layer of a module by `SharedDropout`."""
     for name, child in module.named_children():
         if isinstance(child, nn.Dropout) and child.p > 0:
             setattr(module, name, SharedDropout(child.p, share))
@@ -118,17 +118,17 @@ def share_dropout(module: nn.Module, share: Share) -> None:
 
 
 def start(device: torch.device, amp: str) -> Share:
-    """Join the processes that `torchrun` or `accelerate launch` started; without them this one is alone.
+    """Join the process group that `torchrun` or `accelerate launch` started; without them train in one process.
 
     Args:
-        device: What the training runs on; with several GPUs each process takes its own.
+        device: CPU or GPU; with several GPUs each process takes its own one.
         amp: `bf16` or `off`, from `options.amp_of`.
 
     Returns:
-        This process's part, and in its `accelerator` the device and the precision.
+        This process's share; its `accelerator` has device and precision.
 
     Raises:
-        InputError: The environment is not that of a launcher, or there are fewer GPUs than processes.
+        InputError: Variables of the launcher are missing, or there are fewer GPUs than processes.
     """
     _check_environment(device)
     from accelerate import Accelerator
@@ -138,11 +138,11 @@ def start(device: torch.device, amp: str) -> Share:
     # An earlier training in this Python process may have had another device or precision.
     AcceleratorState._reset_state(reset_partial_state=True)
     threads = torch.get_num_threads()
-    with warnings.catch_warnings(action="ignore"):  # of the number of CPU threads that it sets: the settings have it
+    with warnings.catch_warnings(action="ignore"):  # on the number of CPU threads, which the settings decide
         accelerator = Accelerator(
             cpu=device.type == "cpu",
             mixed_precision="bf16" if amp == "bf16" else "no",
-            # Given, else a variable of the environment would divide the losses.
+            # Without it an environment variable of Accelerate could divide the losses.
             gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
             kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
         )
@@ -151,10 +151,10 @@ def start(device: torch.device, amp: str) -> Share:
 
 
 def _check_environment(device: torch.device) -> None:
-    """Whether a launcher's environment is whole, and has a GPU for each process.
+    """Check the environment variables of a launcher, and that there is a GPU for each process.
 
     Raises:
-        InputError: It is not, or has not.
+        InputError: A variable is missing, or there are fewer GPUs than processes.
     """
     world = os.environ.get("WORLD_SIZE", "1")
     if world == "1":
@@ -162,12 +162,12 @@ def _check_environment(device: torch.device) -> None:
     missing = [name for name in ENVIRONMENT if not os.environ.get(name)]
     if missing:
         raise InputError(
-            f"WORLD_SIZE={world} in the environment: expected {', '.join(missing)} beside it, got none; start with "
+            f"environment variable WORLD_SIZE={world}: expected {', '.join(missing)} too, got none; start with "
             "`torchrun --nproc-per-node N -m trainer.vit ...`, or unset WORLD_SIZE"
         )
     here = int(os.environ["LOCAL_WORLD_SIZE"])
     if device.type == "cuda" and here > torch.cuda.device_count():
         raise InputError(
             f"torchrun: expected a GPU for each of {here} processes, got {torch.cuda.device_count()}; "
-            "--nproc-per-node, or --device cpu?"
+            "lower --nproc-per-node, or use --device cpu"
         )

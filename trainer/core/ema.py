@@ -1,4 +1,4 @@
-"""Averaged weights: what a training hands over is calmer than its last step."""
+"""Exponential moving average (EMA) of the weights: less noisy than the weights of the last step."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 
 class Average:
-    """An exponential moving average of what trains; young averages forget faster.
+    """The exponential moving average of a module's trained parameters; the decay is lower in the first steps.
 
     Args:
-        module: Whose parameters.
-        decay: Per step; 0 keeps no average and hands back the weights themselves.
+        module: The network.
+        decay: Share of the average that each step keeps, such as 0.99; 0: no average, the weights themselves.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
@@ -22,7 +22,7 @@ class Average:
             self.held = {n: p.detach().clone() for n, p in module.named_parameters() if p.requires_grad}
 
     def update(self, step: int) -> None:
-        """Take in the weights after `step` steps."""
+        """Add the weights after `step` steps to the average."""
         decay = min(self.decay, (1 + step) / (10 + step))
         with torch.no_grad():
             for name, parameter in self.module.named_parameters():
@@ -31,7 +31,7 @@ class Average:
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
-        """The module with the average for weights, within a `with`."""
+        """Within a `with` block the module has the averaged weights."""
         own = {n: p.detach().clone() for n, p in self.module.named_parameters() if n in self.held}
         self._put(self.held)
         try:

@@ -1,4 +1,4 @@
-"""The error that a user's input causes; its class lies with the network, whose files travel with a run."""
+"""`InputError`, raised for a user's mistake; its class lies in `trainer.vit.network`, whose files travel with a run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ __all__ = ["InputError", "as_input_error"]
 
 @contextmanager
 def as_input_error() -> Iterator[None]:
-    """Raise what the generator's readers find wrong as the trainers' own error."""
+    """Turn the generator's InputError into the trainer's."""
     try:
         yield
     except contract.InputError as error:

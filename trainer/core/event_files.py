@@ -1,7 +1,6 @@
-"""Event files for TensorBoard: the numbers of metrics.csv while they come about, in RUN/tensorboard.
+"""Event files for TensorBoard in RUN/tensorboard: the numbers of metrics.csv, written after each epoch.
 
-`tensorboard --logdir RUN` shows them. metrics.csv stays the record: of a killed and resumed run, TensorBoard drops the
-events of epochs that were trained again.
+`tensorboard --logdir RUN` shows them. Where a resumed run trains an epoch again, its earlier events are dropped.
 """
 
 from pathlib import Path
@@ -13,7 +12,7 @@ FOLDER = "tensorboard"
 
 
 def event_writer_class() -> Any:
-    """PyTorch's writer of event files.
+    """PyTorch's class that writes event files.
 
     Raises:
         InputError: The package `tensorboard` is not installed.
@@ -29,7 +28,7 @@ def event_writer_class() -> Any:
 
 
 class EventFiles:
-    """Writes each epoch's numbers under `train/`, `validation/` and, where neither fits, by their name.
+    """Writes each epoch's numbers, under `train/` and `validation/` where their name in metrics.csv begins so.
 
     Args:
         run: The run's folder.
@@ -46,7 +45,7 @@ class EventFiles:
         """Write one line of metrics.csv."""
         epoch = int(row["epoch"])  # type: ignore[call-overload]
         if self._writer is None:
-            # What an earlier process wrote of this epoch and later ones does not count.
+            # Drop events of this epoch and later ones that an earlier process wrote.
             self._writer = self._class(str(self._folder), purge_step=epoch)
         for name, value in row.items():
             if name == "epoch" or isinstance(value, bool) or not isinstance(value, int | float):
@@ -57,6 +56,6 @@ class EventFiles:
         self._writer.flush()
 
     def close(self) -> None:
-        """Finish the file."""
+        """Close the file."""
         if self._writer is not None:
             self._writer.close()

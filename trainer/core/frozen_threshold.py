@@ -1,9 +1,7 @@
-"""What is decided once, on validation, and holds from then on: RUN/frozen.json.
+"""RUN/frozen.json: threshold and temperature, chosen once on validation and then kept for all evaluations.
 
-- *Threshold* and *temperature* of the decision OK/NG: `trainer.core.decision` says how they are chosen.
-- *Positions* that were defective in training, by scene: on another dataset, which are new?
-
-All three belong to one set of weights, whose hash is kept beside them.
+How both are chosen: `trainer.core.decision`. The file also lists the pin positions that were defective in training, by
+scene, so that an evaluation can tell new positions. All belong to the weights whose SHA-256 is in the file.
 """
 
 import hashlib
@@ -22,15 +20,15 @@ CRITERION = "highest mean of NG found and OK passed on validation"
 
 
 @dataclass(frozen=True)
-class Frozen:
-    """A run's decisions.
+class FrozenThreshold:
+    """Content of RUN/frozen.json.
 
     Args:
-        weights_sha256: Of RUN/best.safetensors.
-        threshold: NG from so much 1 - P(OK) on.
-        temperature: Divides the logits.
-        pictures: Validation pictures that decided.
-        positions: Pins that were defective in training, by scene.
+        weights_sha256: SHA-256 of RUN/best.safetensors, in hex.
+        threshold: Least P(NG) = 1 - P(OK) that is NG, in [0, 1].
+        temperature: Divides the logits; above 0.
+        pictures: Number of validation pictures that both were chosen on.
+        positions: Addresses of the pins that were defective in training, by scene.
     """
 
     weights_sha256: str
@@ -41,10 +39,10 @@ class Frozen:
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file, in hex.
+    """SHA-256 of a file of weights, in hex.
 
     Raises:
-        InputError: It cannot be read.
+        InputError: The file cannot be read.
     """
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -52,18 +50,20 @@ def digest(path: Path) -> str:
         raise InputError(f"{path}: expected a trained run's weights, got {e}") from e
 
 
-def freeze(run: Path, logits: np.ndarray, labels: np.ndarray, ok_index: int, positions: dict[str, list[str]]) -> Frozen:
-    """Decide on validation, and write RUN/frozen.json.
+def freeze(
+    run: Path, logits: np.ndarray, labels: np.ndarray, ok_index: int, positions: dict[str, list[str]]
+) -> FrozenThreshold:
+    """Choose threshold and temperature on validation, and write RUN/frozen.json.
 
     Args:
         run: The run's folder.
-        logits, labels: (N, K) and (N,) of validation, by the best weights.
+        logits, labels: (N, K) and (N,) of the validation split, by the best weights.
         ok_index: Label of OK.
-        positions: Pins that were defective in training, by scene.
+        positions: Addresses of the pins that were defective in training, by scene.
     """
     temperature = fit_temperature(logits, labels)
     scores = 1 - softmax(logits, temperature)[:, ok_index]
-    decided = Frozen(
+    decided = FrozenThreshold(
         weights_sha256=digest(run / run_folder.BEST),
         threshold=choose_threshold(scores, labels != ok_index),
         temperature=temperature,
@@ -77,7 +77,7 @@ def freeze(run: Path, logits: np.ndarray, labels: np.ndarray, ok_index: int, pos
 
 
 def _write_temperature(run: Path, temperature: float | None) -> None:
-    """The temperature in RUN/config.json, where transformers reads it; None: none."""
+    """Write the temperature into RUN/config.json, where transformers reads it; None removes it."""
     path = run / run_folder.CONFIG
     document = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     known = document.pop("logit_temperature", None)
@@ -87,15 +87,15 @@ def _write_temperature(run: Path, temperature: float | None) -> None:
 
 
 def forget_temperature(run: Path) -> None:
-    """Remove the temperature from RUN/config.json, before its weights are replaced: transformers reads it there."""
+    """Remove the temperature from RUN/config.json, before the weights that it belongs to are replaced."""
     _write_temperature(run, None)
 
 
-def load(run: Path) -> Frozen | None:
-    """RUN/frozen.json; None where the run has none.
+def load(run: Path) -> FrozenThreshold | None:
+    """Read RUN/frozen.json; None where the run has none.
 
     Raises:
-        InputError: It is broken, or of other weights than RUN/best.safetensors.
+        InputError: The file is broken, or belongs to other weights than RUN/best.safetensors.
     """
     path = run / FROZEN
     if not path.is_file():
@@ -103,8 +103,8 @@ def load(run: Path) -> Frozen | None:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         document.pop("criterion")
-        held = Frozen(**document)
-        held = Frozen(
+        held = FrozenThreshold(**document)
+        held = FrozenThreshold(
             str(held.weights_sha256),
             float(held.threshold),
             float(held.temperature),
@@ -112,12 +112,12 @@ def load(run: Path) -> Frozen | None:
             {str(k): [str(a) for a in v] for k, v in held.positions.items()},
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
-        raise InputError(f"{path}: expected what a training froze, got {type(e).__name__}: {e}") from e
+        raise InputError(f"{path}: expected a frozen threshold of a training, got {type(e).__name__}: {e}") from e
     if not (0 <= held.threshold <= 1 and held.temperature > 0):
         raise InputError(f"{path}: expected a threshold in [0, 1] and a temperature above 0, got {held}")
     if held.weights_sha256 != digest(run / run_folder.BEST):
         raise InputError(
-            f"{path}: belongs to other weights than {run_folder.BEST}: finish the training with --resume, or remove "
-            "the file, and `python -m trainer.evaluate` chooses it again"
+            f"{path}: expected the threshold of {run_folder.BEST}, got that of other weights; finish the training with "
+            "--resume, or delete the file: `python -m trainer.evaluate` then chooses the threshold again"
         )
     return held

@@ -1,18 +1,18 @@
-"""Which pins carried a defect in training: is a defect where the network has seen one, or at a held-out position?"""
+"""Seen and held-out positions: whether the pin with a defect was defective in a training picture too."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
-# Where runs of earlier versions kept positions without their scenes, these count in every one.
+# Key of positions that a run of an earlier version kept without their scene: they count in every scene.
 ANY_SCENE = "*"
 
 
 def _pins(addresses: Iterable[str]) -> set[str]:
-    """Single addresses: a bridge's `r1c1-r1c2` is two; what has none is none."""
+    """Addresses of single pins: a bridge's `r1c1-r1c2` gives two; empty addresses give none."""
     return {pin for address in addresses for pin in address.split("-") if pin}
 
 
 def positions_by_scene(defects: Iterable[tuple[str, Iterable[str]]]) -> dict[str, list[str]]:
-    """Pins that carry a defect somewhere, by scene.
+    """Addresses of all pins with a defect in any picture, by scene.
 
     Args:
         defects: Scene and addresses of the defects of each picture.
@@ -24,12 +24,12 @@ def positions_by_scene(defects: Iterable[tuple[str, Iterable[str]]]) -> dict[str
 
 
 def group_of(scene: str, addresses: Iterable[str], positions: Mapping[str, Sequence[str]]) -> str:
-    """`seen`, `held-out` or `both`: where defects sit against those of training; `no position` without an address.
+    """`seen`, `held-out` or `both`: whether a picture's defects sit where training had some; else `no position`.
 
     Args:
-        scene: The picture's.
-        addresses: Of its defects.
-        positions: From `positions_by_scene`, of the training's pictures.
+        scene: The picture's scene.
+        addresses: Addresses of its defects; without any the result is `no position`.
+        positions: From `positions_by_scene`, of the training pictures.
     """
     seen = _pins([*positions.get(scene, ()), *positions.get(ANY_SCENE, ())])
     groups = {pin in seen for pin in _pins(addresses)}

@@ -1,10 +1,10 @@
-"""How sure a share is: exact bounds of a count, and the bootstrap over parts.
+"""Confidence intervals of shares: exact bounds of a count, and the bootstrap over parts.
 
-Pictures of one part are no independent trials: another camera sees the same bend. So intervals of accuracy and the like
-come from drawing whole parts with replacement. A count of zero has no width there; Clopper and Pearson's bounds
-have: Clopper, Pearson 1934, The use of confidence or fiducial limits illustrated in the case of the binomial. Of a mean
-of several classes' shares, which no binomial is, they are Buehler's: Buehler 1957, Confidence intervals for the product
-of two binomial parameters.
+Pictures of one part are not independent trials: several cameras see the same bent pin. So intervals of accuracy and
+recall come from drawing whole parts with replacement (bootstrap). Where every part is right, or every one wrong, the
+bootstrap has no width; then the bounds are exact: of one share Clopper and Pearson's (1934, The use of confidence or
+fiducial limits illustrated in the case of the binomial), of the mean of several classes' shares Buehler's (1957,
+Confidence intervals for the product of two binomial parameters).
 """
 
 from collections.abc import Callable, Sequence
@@ -20,12 +20,12 @@ DRAWS = 1000
 
 
 def clopper_pearson(hits: int, trials: int, level: float = 0.95) -> Interval:
-    """Exact two-sided bounds of a share; (0, 1) where nothing was tried.
+    """Exact two-sided confidence bounds of a share, by Clopper and Pearson; (0, 1) without trials.
 
     Args:
         hits: Number of events.
         trials: Number of independent trials.
-        level: Confidence.
+        level: Confidence, in (0, 1).
     """
     if trials == 0:
         return 0.0, 1.0
@@ -34,7 +34,7 @@ def clopper_pearson(hits: int, trials: int, level: float = 0.95) -> Interval:
 
 
 def share(hits: int, trials: int) -> dict[str, Any]:
-    """A share with its count and exact bounds, as the reports hold it; `share` is None without trials."""
+    """A share with its counts and exact 95 % bounds, as evaluation.json has it; `share` is None without trials."""
     return {
         "count": int(hits),
         "of": int(trials),
@@ -44,12 +44,12 @@ def share(hits: int, trials: int) -> dict[str, Any]:
 
 
 def part_counts(parts: Sequence[str], truth: np.ndarray, said: np.ndarray, classes: int) -> np.ndarray:
-    """Confusion counts of each part (P, K, K): row = true label, column = said label.
+    """Confusion matrix of each part (P, K, K): row = true label, column = predicted label.
 
     Args:
         parts: (N,) name of the part that each picture shows.
-        truth, said: (N,) labels.
-        classes: K.
+        truth, said: (N,) true and predicted labels.
+        classes: Number of classes K.
     """
     _, index = np.unique(np.asarray(parts, dtype=str), return_inverse=True)
     counts = np.zeros((int(index.max()) + 1 if len(index) else 0, classes, classes))
@@ -58,7 +58,7 @@ def part_counts(parts: Sequence[str], truth: np.ndarray, said: np.ndarray, class
 
 
 def drawn_matrices(counts: np.ndarray, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
-    """Confusion matrices (draws, K, K) of as many parts drawn with replacement."""
+    """Bootstrap: confusion matrices (draws, K, K), each of P parts drawn with replacement from `counts` (P, K, K)."""
     parts, classes = len(counts), counts.shape[-1]
     weights = np.random.default_rng(seed).multinomial(parts, np.full(parts, 1 / parts), size=draws)
     drawn: np.ndarray = (weights @ counts.reshape(parts, -1)).reshape(draws, classes, classes)
@@ -66,12 +66,12 @@ def drawn_matrices(counts: np.ndarray, draws: int = DRAWS, seed: int = 0) -> np.
 
 
 def bootstrap(drawn: np.ndarray, measure: Callable[[np.ndarray], float], level: float = 0.95) -> Interval:
-    """Percentile interval of a measure; (0, 1) where no draw has a value.
+    """Percentile interval of a measure over bootstrap draws; (0, 1) where no draw has a value.
 
     Args:
         drawn: (draws, K, K) from `drawn_matrices`.
-        measure: A confusion matrix to a number in [0, 1]; NaN where it has none.
-        level: Confidence.
+        measure: Function of a confusion matrix to a number in [0, 1]; NaN where it is undefined.
+        level: Confidence, in (0, 1).
     """
     values = np.array([measure(matrix) for matrix in drawn])
     values = values[~np.isnan(values)]
@@ -82,14 +82,15 @@ def bootstrap(drawn: np.ndarray, measure: Callable[[np.ndarray], float], level: 
 
 
 def _least_mean(trials: np.ndarray, level: float) -> float:
-    """The lowest mean of K shares under which every one of their trials is an event with a chance of (1 - level) / 2.
+    """Lower bound of the mean of K shares of which every trial succeeded (Buehler).
 
-    Shares in proportion to their trials minimise the sum where the chance, the product of share^trials, is fixed; none
-    is above 1. Of one class it is Clopper and Pearson's bound.
+    It is the lowest mean of shares with which all trials succeed with probability (1 - level) / 2. That probability is
+    the product of share^trials; with it fixed, shares in proportion to their trials minimise the sum, each at most 1.
+    For one class it is Clopper and Pearson's bound.
 
     Args:
         trials: (K,) number of trials of each share, 1 or more.
-        level: Confidence.
+        level: Confidence, in (0, 1).
     """
     chance = np.log((1 - level) / 2)
     sure = np.zeros(len(trials), dtype=bool)
@@ -103,14 +104,14 @@ def _least_mean(trials: np.ndarray, level: float) -> float:
 
 
 def balanced_interval(counts: np.ndarray, level: float = 0.95) -> Interval:
-    """Interval of the mean recall of the classes that occur, by bootstrap over parts; (0, 1) without any.
+    """Interval of the balanced accuracy (mean recall of the classes that occur), by bootstrap over parts.
 
-    Where every class is always found, or never, the bootstrap has no width: then Buehler's bounds of the mean, with
-    each part of a class as one trial. Found ones might be fewer, missed ones might be found.
+    Where the recall of every class is 0 or 1 the bootstrap has no width: then Buehler's bounds of the mean, with each
+    part of a class as one trial. (0, 1) without pictures, or with a single part of mixed results.
 
     Args:
         counts: (P, K, K) from `part_counts`.
-        level: Confidence.
+        level: Confidence, in (0, 1).
     """
     whole = counts.sum(0)
     occurs = whole.sum(1) > 0
@@ -129,15 +130,15 @@ def balanced_interval(counts: np.ndarray, level: float = 0.95) -> Interval:
 
 
 def part_interval(parts: Sequence[str], right: np.ndarray, level: float = 0.95) -> Interval:
-    """Interval of a share of right pictures, by bootstrap over parts.
+    """Interval of the share of right pictures, by bootstrap over parts.
 
-    Where every part is right, or every one wrong, the bootstrap has no width: then Clopper and Pearson's bounds with
-    each part as one trial. Nor has it of a single part; one that is right in some pictures bounds nothing.
+    Where all pictures are right, or all are wrong, the bootstrap has no width: then Clopper and Pearson's bounds with
+    each part as one trial. (0, 1) without pictures, or with a single part of mixed results.
 
     Args:
         parts: (N,) name of the part that each picture shows.
-        right: (N,) bool.
-        level: Confidence.
+        right: (N,) whether the picture is counted as right.
+        level: Confidence, in (0, 1).
     """
     counts = part_counts(parts, np.zeros(len(right), dtype=int), np.asarray(right, dtype=int), 2)[:, 0]
     if not len(counts):

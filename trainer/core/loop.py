@@ -1,12 +1,12 @@
-"""The training loop of every kind of network: what a step is, what an epoch is, what is kept after it.
+"""The training loop of every kind of network: steps, epochs, and the files that are kept after each epoch.
 
-It knows no pictures, classes or boxes. What is trained brings its network, the batches of each epoch, the loss of a
-batch, and what is measured after an epoch: see `Trainee`. The loop has the rest: learning rate, accumulated and
-clipped gradients, averaged weights, the best epoch, metrics.csv, event files, the state that a run is resumed from,
-patience and time limit, and several processes.
+It knows nothing of pictures, classes or boxes. A `Trainee` supplies the network, the batches of each epoch, the loss of
+a batch and the measurement after an epoch. The loop does the rest: learning rate, accumulated and clipped gradients,
+averaged weights (EMA), best epoch, metrics.csv, event files, the state that a run is resumed from, early stopping, time
+limit, and several processes.
 
-All that is random in an epoch is seeded anew by the trainee at its beginning, so a run that was killed and resumed
-equals one that was not, to the bit, on one machine with one number of threads.
+The trainee seeds all random numbers again at the start of each epoch. So a run that was killed and resumed gives the
+same weights, to the bit, as one that was not, on one machine with the same number of threads.
 """
 
 import math
@@ -26,21 +26,21 @@ from trainer.core.event_files import EventFiles
 from trainer.core.run_folder import BEST, Row, read_metrics, save_tensors, write_metrics
 from trainer.core.state import RunState, load_state, save_state
 
-LOSS = "train_loss"  # the column of `Trainee.trained` that must stay finite
+LOSS = "train_loss"  # this column of `Trainee.trained` must stay finite
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """What the loop knows of a training's settings.
+    """The settings of a training that the loop uses.
 
     Args:
-        epochs: The learning rate reaches its end with the last.
+        epochs: Number of epochs; the learning rate is lowest at the end of the last one.
         lr: Highest learning rate.
-        warmup: Share of the steps during which it rises.
+        warmup: Share of the steps during which the learning rate rises.
         clip: Largest norm of the gradient.
-        ema: Decay per step of the averaged weights, which are measured and kept; 0 = the weights themselves.
-        patience: Stop after so many epochs that count without a better one; 0 = never.
-        uncounted: So many first epochs have no score, and patience does not count them.
+        ema: Decay per step of the averaged weights, which are measured and saved; 0: the weights themselves.
+        patience: Stop after this number of epochs without a better one; 0: never.
+        uncounted: Number of first epochs that have no score and do not count for `patience`.
     """
 
     epochs: int
@@ -52,13 +52,13 @@ class Schedule:
     uncounted: int = 0
 
     def is_over(self, state: RunState) -> bool:
-        """Whether patience has run out."""
+        """Whether there was no better epoch for `patience` epochs."""
         since = max(state.best_epoch, self.uncounted)
         return self.patience > 0 and state.epoch - since >= self.patience
 
 
 class Trained(NamedTuple):
-    """How an epoch's steps went: learning rate of the last, mean norm of the gradient before clipping, steps so far."""
+    """After an epoch's steps: last learning rate, mean gradient norm before clipping, number of steps so far."""
 
     lr: float
     gradient_norm: float
@@ -66,60 +66,60 @@ class Trained(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """Measured after an epoch: columns of metrics.csv, and the score that orders epochs; None: never the best."""
+    """Measured after an epoch: columns of metrics.csv, and the score (higher is better; None: never the best epoch)."""
 
     row: Row
     score: tuple[float, ...] | None
 
 
 class Trainee[Batch](Protocol):
-    """What is trained.
+    """What the loop needs of a network in training.
 
-    The loop calls `batches`, then `backward` of each, `trained`, `measure`, `keep`; it adds up the gradients of all
-    processes once per step.
+    Per epoch the loop calls `batches`, `backward` for each batch, `trained`, `measure` and `keep`; once per step it
+    sums the gradients of all processes.
     """
 
     @property
     def network(self) -> nn.Module:
-        """Its parameters that require gradients train; the saved files have their names."""
+        """The network: its parameters that require gradients are trained, and saved under their names."""
 
     @property
     def optimizer(self) -> torch.optim.Optimizer:
-        """Of these parameters; the loop sets its learning rate."""
+        """The optimizer of these parameters; the loop sets its learning rate."""
 
     @property
     def share(self) -> Share:
-        """This process's part of the training."""
+        """This process's share of the training."""
 
     def steps(self, epoch: int) -> int:
-        """Steps of an epoch, counted from 1."""
+        """Number of steps of an epoch; epochs count from 1."""
 
     def batches(self, epoch: int) -> Iterator[Sequence[Batch]]:
-        """Begin an epoch: seed it, and yield for each step the batches whose gradients it averages."""
+        """Seed an epoch, and yield for each step its batches, whose gradients are averaged."""
 
     def backward(self, batch: Batch, parts: int) -> None:
-        """Add the gradient of a batch's loss over `parts`, the number of the step's batches."""
+        """Add the gradient of a batch's loss divided by `parts`, the number of batches in the step."""
 
     def trained(self, epoch: int, how: Trained) -> Row:
-        """The epoch's columns of metrics.csv, `train_loss` among them."""
+        """The epoch's training columns of metrics.csv; `train_loss` must be one of them."""
 
     def is_due(self, epoch: int) -> bool:
-        """Whether the settings have this epoch measured."""
+        """Whether the settings ask for a measurement after this epoch."""
 
     def measure(self, epoch: int) -> Measured:
-        """Measure the network, whose weights are the averaged ones now; the first process's score counts."""
+        """Measure the network, which has the averaged weights during this call; the first process's score counts."""
 
     def unmeasured(self) -> Row:
-        """The columns of `measure` for an epoch that is not measured."""
+        """The columns of `measure`, empty, for an epoch that is not measured."""
 
     def weights(self) -> dict[str, Tensor]:
-        """What best.safetensors holds."""
+        """The tensors that best.safetensors holds, by name."""
 
     def keep(self, run: Path, row: Row, is_best: bool) -> None:
-        """Write what this kind of run keeps beside the loop's files, before best.safetensors is replaced."""
+        """Write the files of this kind of run, before the loop replaces best.safetensors."""
 
     def warnings(self, rows: Sequence[Row]) -> list[str]:
-        """What the epochs so far warn of, the newest last."""
+        """Warnings from the epochs so far; `rows` are the lines of metrics.csv, the newest last."""
 
 
 Report = Callable[[Row, list[str]], None]
@@ -130,10 +130,10 @@ class Outcome:
     """How a training ended.
 
     Args:
-        epochs: Epochs done in all.
+        epochs: Number of finished epochs, with those before a resume.
         best_epoch: Epoch of best.safetensors; 0 = none.
-        stopped: Why it ended early; empty when it did not.
-        warnings: What was warned of in the last epoch.
+        stopped: Why the training ended early; empty where it did not.
+        warnings: Warnings of the last epoch.
     """
 
     epochs: int
@@ -143,12 +143,12 @@ class Outcome:
 
 
 def learning_rate(step: int, steps: int, schedule: Schedule) -> float:
-    """Linear warm-up, then half a cosine down to a hundredth of the highest rate.
+    """Learning rate of a step: linear warm-up, then half a cosine down to a hundredth of the highest rate.
 
     Args:
-        step: From 0.
-        steps: Of the whole training.
-        schedule: Its `lr` and `warmup`.
+        step: Number of the step, from 0.
+        steps: Number of steps of the whole training.
+        schedule: Gives `lr` and `warmup`.
     """
     warmup = max(1, round(schedule.warmup * steps))
     if step < warmup:
@@ -166,16 +166,16 @@ def train_epoch[Batch](
     steps: int | None = None,
     bar: "tqdm[None] | None" = None,
 ) -> Row:
-    """One epoch; returns its columns of metrics.csv.
+    """Train one epoch; returns its columns of metrics.csv.
 
     Args:
-        trainee: Its network is changed.
-        schedule: The training's.
+        trainee: The network in training; its weights are changed.
+        schedule: The training's settings.
         epoch: Number of this epoch, from 1.
-        average: Takes in the weights after each step.
-        step: Steps done before it.
-        steps: Of the whole training; by default of this epoch.
-        bar: Progress bar, moved by one per step.
+        average: Moving average of the weights, updated after each step.
+        step: Number of steps before this epoch.
+        steps: Number of steps of the whole training; None: of this epoch.
+        bar: Progress bar, advanced by one per step.
     """
     steps = trainee.steps(epoch) if steps is None else steps
     parameters = [p for p in trainee.network.parameters() if p.requires_grad]
@@ -201,15 +201,15 @@ def train_epoch[Batch](
 
 @dataclass
 class Loop[Batch]:
-    """One training of a trainee in a run's folder.
+    """A training that writes into a run's folder.
 
     Args:
-        trainee: What is trained.
-        schedule: Its settings.
-        run: Existing folder; only the first process writes there.
-        time_limit_min: Stop after the first epoch that ends later than this many minutes from `train`.
-        report: Called after each epoch with its line of metrics and its warnings.
-        events: Event files to feed.
+        trainee: The network in training.
+        schedule: The training's settings.
+        run: The run's folder, which exists; only the first process writes there.
+        time_limit_min: Stop after the first epoch that ends more than this many minutes after the call of `train`.
+        report: Called after each epoch with its line of metrics.csv and its warnings.
+        events: TensorBoard event files to write; None: none.
     """
 
     trainee: Trainee[Batch]
@@ -226,14 +226,14 @@ class Loop[Batch]:
         self.warnings: list[str] = []
 
     def save(self) -> None:
-        """Write the state that `train` resumes from."""
+        """Write RUN/state.safetensors, which `train` resumes from."""
         save_state(self.run, self.trainee.network, self.trainee.optimizer, self.average.held, self.state)
 
     def train(self, resume: bool = False) -> Outcome:
-        """Train to the end, or on from where the run stands, and keep the best weights.
+        """Train all epochs that are left, and keep the best weights.
 
         Args:
-            resume: Go on from RUN/state.safetensors.
+            resume: Whether to start from RUN/state.safetensors.
         """
         began = time.monotonic()
         if resume:
@@ -246,7 +246,7 @@ class Loop[Batch]:
         with tqdm(total=steps, initial=self.state.step, unit="step", disable=quiet) as bar:
             while self.state.epoch < epochs and not stopped:
                 if self.schedule.is_over(self.state):
-                    stopped = f"no better epoch in {self.schedule.patience}: best is {self.state.best_epoch}"
+                    stopped = f"no better epoch in {self.schedule.patience}; best epoch: {self.state.best_epoch}"
                 else:
                     stopped = self._epoch(self.state.epoch + 1, steps, bar, began)
         if self.events is not None:
@@ -254,12 +254,12 @@ class Loop[Batch]:
         return Outcome(self.state.epoch, self.state.best_epoch, stopped, self.warnings)
 
     def _epoch(self, epoch: int, steps: int, bar: "tqdm[None]", began: float) -> str:
-        """Train, measure, keep and report one epoch; why the training ends with it, or empty."""
+        """Train, measure, save and report one epoch; returns why the training must stop after it, or an empty text."""
         start = time.monotonic()
         trained = train_epoch(self.trainee, self.schedule, epoch, self.average, self.state.step, steps, bar)
         if not math.isfinite(loss := float(trained[LOSS])):  # type: ignore[arg-type]
-            return f"the loss of epoch {epoch} is {loss}: --lr {self.schedule.lr} is too high"
-        # An epoch that is not due is measured where it is the last one; one that is due counts with its measurement.
+            return f"the loss of epoch {epoch} is {loss}: expected a finite one; --lr {self.schedule.lr} is too high"
+        # At the time limit an epoch that is not due is measured too; the time of a measurement that is due counts.
         due = self.trainee.is_due(epoch)
         late = not due and self._is_late(epoch, began)
         state = replace(self.state, epoch=epoch, step=self.state.step + self.trainee.steps(epoch))
@@ -289,20 +289,20 @@ class Loop[Batch]:
         return ""
 
     def _is_late(self, epoch: int, began: float) -> bool:
-        """Whether the time is over after an epoch that is not the last; the first process's watch counts for all."""
+        """Whether the time limit is over, and epochs are left; the first process's clock counts for all."""
         late = self.time_limit_min is not None and (time.monotonic() - began) / 60 > self.time_limit_min
         return self.trainee.share.agreed(late) and epoch < self.schedule.epochs
 
     def _is_settled(self) -> bool:
-        """Whether there is a best epoch that the settings had measured.
+        """Whether there is a best epoch whose measurement was due by the settings.
 
-        A run that ran out of time before its first measurement is measured there, so that it has a best epoch at all;
-        where it goes on, that one counts no longer: the same network as without the break.
+        A run that reaches its time limit before its first measurement is measured then, to have a best epoch at all.
+        When it is resumed, that score no longer counts, so it ends with the same network as a run without the limit.
         """
         return self.state.best_epoch > 0 and self.trainee.is_due(self.state.best_epoch)
 
     def _measured(self, row: Row, late: bool) -> tuple[float, ...] | None:
-        """Measure the epoch where it is due, into its row; its score, the same in every process."""
+        """Measure the epoch if due, and add the columns to its row; returns the score, equal in all processes."""
         epoch = self.state.epoch + 1
         if not (self.trainee.is_due(epoch) or (late and not self._is_settled())):
             row.update(self.trainee.unmeasured())

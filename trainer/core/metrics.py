@@ -1,7 +1,7 @@
-"""What a classifier's answers are worth: from the confusion matrix, and from its probabilities.
+"""Metrics of a classifier: from its confusion matrix (accuracy, recall) and from its probabilities (calibration).
 
-Shares are taken from the matrix, not by scikit-learn from labels: the bootstrap of `trainer.core.intervals` draws
-matrices. scikit-learn and SciPy take a second to import, so only the functions that need them do.
+Shares come from the matrix, not from labels through scikit-learn: the bootstrap of `trainer.core.intervals` draws
+matrices. scikit-learn and SciPy take a second to import, so they are imported inside functions.
 """
 
 import math
@@ -51,7 +51,7 @@ def balanced_accuracy(matrix: np.ndarray) -> float:
 
 
 def mean_prediction_entropy(probabilities: np.ndarray) -> float:
-    """Entropy in bits of the mean predicted distribution: 0 when one class takes all, log2 K when all share alike.
+    """Entropy in bits of the mean predicted distribution: 0 if all is predicted one class, log2 K if all are equal.
 
     Args:
         probabilities: (N, K), each row summing to 1.
@@ -62,14 +62,14 @@ def mean_prediction_entropy(probabilities: np.ndarray) -> float:
 
 
 def reliability(confidence: np.ndarray, right: np.ndarray, counted: str, true: str) -> dict[str, Any]:
-    """Confidence against the share of right answers in ten equal ranges, and the mean gap weighted by count (ECE).
+    """Calibration in ten equal ranges of confidence: the share right in each, and the expected calibration error (ECE).
 
-    scikit-learn's `calibration_curve` lacks the counts of the ranges.
+    Not scikit-learn's `calibration_curve`, which does not return the ranges' counts.
 
     Args:
-        confidence: (N,) in [0, 1].
-        right: (N,) bool.
-        counted, true: What a range's count and share of right answers are called.
+        confidence: (N,) predicted probabilities in [0, 1].
+        right: (N,) whether the prediction was right.
+        counted, true: Keys in the result for a range's count and for its share right.
     """
     place = np.minimum((confidence * BINS).astype(int), BINS - 1)
     rows = [
@@ -88,7 +88,7 @@ def reliability(confidence: np.ndarray, right: np.ndarray, counted: str, true: s
 
 
 def collapse_warning(matrix: np.ndarray, classes: Sequence[str]) -> str | None:
-    """Plain words when one class takes more than 90 % of the predictions though the truth does not; else None.
+    """A warning where over 90 % of the predictions are one class, but not 90 % of the truth; else None.
 
     Args:
         matrix: (K, K) confusion counts.
@@ -103,12 +103,12 @@ def collapse_warning(matrix: np.ndarray, classes: Sequence[str]) -> str | None:
     if predicted[top] <= COLLAPSE_SHARE or truth > COLLAPSE_SHARE:
         return None
     return (
-        f"the model says {classes[top]} for {predicted[top]:.0%} of the validation pictures, "
+        f"the model predicts {classes[top]} for {predicted[top]:.0%} of the validation pictures, "
         f"but only {truth:.0%} are {classes[top]}: it has collapsed to one class"
     )
 
 
 COLLAPSE_ADVICE = (
-    "What helps: more epochs (a small set needs some hundred steps before it leaves one class), a lower --lr, "
+    "What helps: more epochs (a small dataset needs some hundred steps to leave one class), a lower --lr, "
     "boxes in the dataset with --patch-weight above 0, pictures in which a person can see the defect."
 )

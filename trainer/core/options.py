@@ -1,4 +1,4 @@
-"""What the commands share: exit codes, options of settings, numbers with limits, the device and its precision."""
+"""Shared by all commands: exit codes, options made from settings, numbers with limits, device and precision."""
 
 import argparse
 import os
@@ -16,11 +16,11 @@ from trainer.core.settings import Setting, fields_of
 
 
 def exit_code(command: Callable[[], int], interrupted: Callable[[], str] = lambda: "interrupted") -> int:
-    """What a command returns; 2 after a user's mistake and 1 after Ctrl-C, each told on stderr without a traceback.
+    """Run a command and return its exit code: 2 after a user's mistake, 1 after Ctrl-C, with a line on stderr.
 
     Args:
-        command: does the work and returns its exit code.
-        interrupted: what Ctrl-C is answered with.
+        command: Does the work and returns its exit code.
+        interrupted: Returns the line to print after Ctrl-C.
     """
     try:
         return command()
@@ -31,7 +31,7 @@ def exit_code(command: Callable[[], int], interrupted: Callable[[], str] = lambd
     except (NotADirectoryError, PermissionError) as error:
         if speaks():
             sys.stderr.write(
-                f"error: {error.filename or 'a file'}: expected a place that can be used, got: {error.strerror}\n"
+                f"error: {error.filename or 'a file'}: expected access to this path, got: {error.strerror}\n"
             )
         return 2
     except KeyboardInterrupt:
@@ -41,17 +41,17 @@ def exit_code(command: Callable[[], int], interrupted: Callable[[], str] = lambd
 
 
 def number(kind: type, low: float, high: float, above: bool = False) -> Callable[[str], Any]:
-    """A parser of numbers of `kind` from `low`, or above it, to `high`."""
+    """A parser for an option: a number of type `kind` from `low` (above it where `above`) to `high`."""
     limits: Any = {"gt" if above else "ge": low, "le": high}
     return Setting("", FieldInfo.from_annotation(Annotated[kind, Field(**limits)]), {}).parse  # type: ignore[arg-type]
 
 
 def add_options(groups: Mapping[str, argparse._ActionsContainer], model: type) -> None:
-    """Add an option for each setting of a model that has one; its default is None, which says that it was not given.
+    """Add an option for each setting of a model, except those without one; None then means that it was not given.
 
     Args:
-        groups: Where the options of each group go; at "" those of settings that name no group.
-        model: See `fields_of`.
+        groups: Argument group by name; "" for settings without a group.
+        model: A class of settings: see `fields_of`.
     """
     for name, one in fields_of(model).items():
         if not one.option:
@@ -69,10 +69,10 @@ def add_options(groups: Mapping[str, argparse._ActionsContainer], model: type) -
 
 
 def device_of(name: str) -> torch.device:
-    """`auto`, `cpu` or `cuda`; `accelerate launch --cpu` hides the GPUs.
+    """The device for `--device`: `auto`, `cpu` or `cuda`; `accelerate launch --cpu` turns GPUs off.
 
     Raises:
-        InputError: `cuda` where there is none.
+        InputError: `cuda` without a usable GPU.
     """
     usable = torch.cuda.is_available() and os.environ.get("ACCELERATE_USE_CPU", "").lower() != "true"
     if name == "cuda" and not usable:
@@ -81,10 +81,10 @@ def device_of(name: str) -> torch.device:
 
 
 def amp_of(name: str, device: torch.device) -> str:
-    """`auto`, `bf16` or `off` to one of the latter two: auto is bf16 on a GPU that computes in it.
+    """The precision for `--amp`: `auto` becomes `bf16` on a GPU that computes in bfloat16, else `off`.
 
     Raises:
-        InputError: `bf16` on a GPU that does not.
+        InputError: `bf16` on a GPU that does not compute in bfloat16.
     """
     has_it = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     if name == "bf16" and device.type == "cuda" and not has_it:
@@ -93,8 +93,8 @@ def amp_of(name: str, device: torch.device) -> str:
 
 
 def repeatable(device: torch.device, threads: int) -> None:
-    """Let results depend on nothing but the settings: that many CPU threads, and on a CPU only ways that repeat."""
+    """Make results repeatable: set the number of CPU threads and, on a CPU, use deterministic algorithms only."""
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(device.type == "cpu")
-    # Else every new tensor is first filled with NaN, against programs that read what nobody wrote: 2 % of a step.
+    # By default PyTorch then fills new tensors with NaN, to find reads of unset memory: 2 % of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

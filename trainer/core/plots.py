@@ -1,4 +1,4 @@
-"""Pictures of a training for people: curves over epochs, and confusion matrices. The numbers lie beside them."""
+"""Figures of a training: curves over epochs (numbers: metrics.csv) and confusion matrices (summary.json)."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,14 +12,14 @@ from trainer.core.run_folder import replace_file
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, atomically; equal figures give equal bytes in one installation."""
+    """Write a figure as PNG, atomically; equal figures give equal bytes with equal versions of matplotlib."""
     FigureCanvasAgg(figure)
     # Without a fixed software tag, two equal runs would differ in this file.
     replace_file(path, lambda temporary: figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None}))
 
 
 def curves(rows: Sequence[Mapping[str, object]], classes: Sequence[str], path: Path) -> None:
-    """Loss, accuracy, recall per class and the predictions' entropy over the epochs.
+    """Plot loss, accuracy, recall per class and the predictions' entropy over the epochs.
 
     Args:
         rows: Lines of metrics.csv.
@@ -59,10 +59,10 @@ def curves(rows: Sequence[Mapping[str, object]], classes: Sequence[str], path: P
 
 
 def confusion(matrices: Mapping[str, np.ndarray], classes: Sequence[str], path: Path) -> None:
-    """Confusion matrices side by side, counts in the cells, rows shaded by share.
+    """Plot confusion matrices side by side: counts in the cells, shaded by their share of the row.
 
     Args:
-        matrices: (K, K) counts by split name; row = truth.
+        matrices: (K, K) counts by split name; row = true class.
         classes: Class names.
         path: PNG file to write.
     """

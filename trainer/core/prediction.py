@@ -1,6 +1,7 @@
-"""What a prediction is, whatever judged: the pictures to judge, one outcome each, where sheets and verdicts go.
+"""Prediction by any kind of run: find pictures, one outcome for each, check and write sheets and verdicts.
 
-A sheet has its picture's name, so nothing that is read, or that somebody else made, may stand where one is written.
+A sheet (the picture with what was found in it) is a PNG named after its picture: the checks make sure that it replaces
+no input picture and no file of another origin.
 """
 
 import json
@@ -18,20 +19,20 @@ from trainer.core.errors import InputError, as_input_error
 from trainer.core.run_folder import check_place
 
 PREDICTIONS = "predictions.json"
-# In every sheet.
+# PNG text chunk in every sheet, to know our own.
 MARK = ("Software", "Pinsight trainer.predict")
 
 
 @dataclass(frozen=True)
 class Judged:
-    """One picture's outcome: verdict for the JSON, line for the terminal, sheet for the folder; or problems.
+    """The outcome for one picture or part: a verdict, or problems.
 
     Args:
-        file: The picture; of a part what its sheet is named after.
-        verdict: As JSON holds it.
-        line: For the terminal.
-        sheet: The picture with what was found in it; None where none is asked for.
-        problems: Why there is no verdict.
+        file: The picture's file; of a part the name for its sheet.
+        verdict: The verdict as predictions.json holds it.
+        line: The line for the terminal.
+        sheet: The picture with what was found in it; None where no sheets are asked for.
+        problems: Why there is no verdict; empty where there is one.
     """
 
     file: Path
@@ -43,12 +44,12 @@ class Judged:
 
 @dataclass(frozen=True)
 class Judging:
-    """What a run says of pictures, one after the other.
+    """A prediction in progress.
 
     Args:
-        outcomes: As they come, in the order of `places`.
-        places: What each outcome's sheet is named after.
-        problems: What is wrong with the files' names.
+        outcomes: Computed one by one, in the order of `places`.
+        places: The file that each outcome's sheet is named after.
+        problems: Problems with the names of the files.
     """
 
     outcomes: Iterator[Judged]
@@ -57,7 +58,7 @@ class Judging:
 
 
 def find_pictures(paths: Sequence[Path]) -> list[Path]:
-    """Files as given; of folders all pictures below them, by name.
+    """The files as given, and all pictures in and below given folders, in the order of their names.
 
     Raises:
         InputError: A path does not exist, or a folder holds no picture.
@@ -80,9 +81,9 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
 
 
 def sheet_names(files: Sequence[Path]) -> list[str]:
-    """One PNG name per file: its stem, numbered where stems repeat."""
+    """File name of each picture's sheet: its stem, numbered where stems repeat, with .png."""
     names: dict[str, None] = {}
-    following: dict[str, int] = {}  # numbers below are taken
+    following: dict[str, int] = {}  # by stem, the next number to try
     for file in files:
         number = following.get(file.stem, 1)
         while (name := f"{file.stem}_{number}.png" if number > 1 else f"{file.stem}.png") in names:
@@ -93,10 +94,10 @@ def sheet_names(files: Sequence[Path]) -> list[str]:
 
 
 def _earlier(out: Path) -> list[str]:
-    """Names in `out` that belong to an earlier call: what OUT/predictions.json names, and that file.
+    """Names in `out` that an earlier prediction wrote: OUT/predictions.json and the sheets of its verdicts.
 
     Raises:
-        InputError: It is not one of ours.
+        InputError: OUT/predictions.json is of another origin.
     """
     path = out / PREDICTIONS
     if not path.exists():
@@ -110,53 +111,53 @@ def _earlier(out: Path) -> list[str]:
 
 
 def _is_sheet(path: Path) -> bool:
-    """Whether a file bears the mark of our sheets: an interrupted call has named none of them yet."""
+    """Whether a file has the mark of our sheets: an interrupted prediction leaves sheets without predictions.json."""
     try:
         with Image.open(path) as picture:
             return picture.info.get(MARK[0]) == MARK[1]
-    except Exception:  # decoders raise what a strange byte leads them to
+    except Exception:  # decoders raise many types on damaged files
         return False
 
 
 def check_json(target: Path, read: Collection[Path]) -> None:
-    """Whether verdicts can be written to `target` and nothing in `read` is replaced.
+    """Check that verdicts can be written to `target` without replacing an input file.
 
     Raises:
-        InputError: It is a folder or lies in none, or is one of the files that are read.
+        InputError: `target` is a folder, its folder does not exist, or it is one of the files in `read`.
     """
     if target.is_dir() or not target.parent.is_dir():
         got = "a folder" if target.is_dir() else f"no folder {target.parent}"
         raise InputError(f"--json {target}: expected a file in a folder that exists, got {got}")
     if target.resolve() in {file.resolve() for file in read}:
-        raise InputError(f"--json {target}: expected another file than those that are read")
+        raise InputError(f"--json {target}: expected a file to write, got one of the input files")
 
 
 def check_sheets(out: Path, files: Sequence[Path], names: Sequence[str]) -> None:
-    """Whether sheets can be written into `out`: nothing that is read, or that somebody else made, is replaced.
+    """Check that sheets can be written into `out` without replacing an input picture or a file of another origin.
 
     Args:
         out: The folder.
-        files: The pictures.
-        names: Of the sheets.
+        files: The input pictures.
+        names: File names of the sheets.
 
     Raises:
-        InputError: Which file is in the way.
+        InputError: A file is in the way, or `out` holds the input pictures.
     """
     check_place(out)
     if out.resolve() in {file.resolve().parent for file in files}:
-        raise InputError(f"--out {out}: expected a folder apart from the pictures: a sheet has its picture's name")
+        raise InputError(f"--out {out}: expected another folder than the pictures': sheets have their pictures' names")
     ours = set(_earlier(out))
     foreign = [name for name in names if name not in ours and (out / name).exists() and not _is_sheet(out / name)]
     if foreign:
         more = f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""
         raise InputError(
-            f"--out {out}: expected a folder without files of the sheets' names that an earlier call has not written, "
+            f"--out {out}: expected no files with the sheets' names but those of an earlier prediction, "
             f"got {', '.join(foreign[:5])}{more}"
         )
 
 
 def write_sheet(sheet: Image.Image, path: Path) -> None:
-    """Write a sheet as PNG, atomically, with our mark."""
+    """Write a sheet as PNG, atomically, with the mark of our sheets."""
     mark = PngInfo()
     mark.add_text(*MARK)
     run_folder.replace_file(path, lambda t: sheet.save(t, format="PNG", pnginfo=mark))

@@ -1,6 +1,6 @@
-"""A trained model to the Hugging Face Hub, in one commit; what of a run goes up, its own kind says.
+"""Upload a trained model to the Hugging Face Hub, in one commit.
 
-The files of a ViT's run: `trainer.vit.publication`; of a Florence-2's: `trainer.florence2.publication`.
+Which files of a run are uploaded: `trainer.vit.publication` and `trainer.florence2.publication`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,12 +13,12 @@ from trainer.core.errors import InputError
 from trainer.core.run_folder import write_text
 
 CARD = "README.md"
-# By path there: a file, or bytes.
+# A file or its bytes, by path in the repository on the Hub.
 Files = dict[str, Path | bytes]
 
 
 class Picture(NamedTuple):
-    """A picture of a run that goes up: its path below RUN, its name there, and what it shows."""
+    """A picture of a run for the model card: path in the run, file name on the Hub, caption."""
 
     place: str
     name: str
@@ -26,7 +26,7 @@ class Picture(NamedTuple):
 
 
 def pictures_of(run: Path, wanted: Iterable[Picture]) -> list[Picture]:
-    """Those that exist; of several with one name the first."""
+    """The pictures that exist; of several with the same `name` the first."""
     found: dict[str, Picture] = {}
     for picture in wanted:
         if (run / picture.place).is_file():
@@ -35,12 +35,12 @@ def pictures_of(run: Path, wanted: Iterable[Picture]) -> list[Picture]:
 
 
 def captions(pictures: Sequence[Picture]) -> list[tuple[str, str]]:
-    """Path there and caption of each, as a card shows them."""
+    """Path on the Hub and caption of each picture, for the card."""
     return [(f"pictures/{picture.name}", picture.caption) for picture in pictures]
 
 
 def picture_files(run: Path, pictures: Sequence[Picture]) -> Files:
-    """The pictures by path there."""
+    """The pictures' files by path on the Hub."""
     return {f"pictures/{picture.name}": run / picture.place for picture in pictures}
 
 
@@ -48,7 +48,7 @@ def write_card(run: Path, text: str) -> Path:
     """Write RUN/README.md; returns its path.
 
     Raises:
-        InputError: It is longer than the Hub takes.
+        InputError: The card is longer than the Hub accepts.
     """
     path = run / CARD
     write_text(path, text)
@@ -58,18 +58,18 @@ def write_card(run: Path, text: str) -> Path:
 
 
 def push(run: Path, name: str, files: Mapping[str, Path | bytes], private: bool, option: str = "--to") -> str:
-    """Upload and commit; returns the commit's address.
+    """Upload files to a model's repository in one commit; returns the commit's URL.
 
     Args:
-        run: The run, for the commit's message.
-        name: owner/name there.
-        files: By path there.
+        run: The run's folder, named in the commit's message.
+        name: owner/name of the repository.
+        files: The files by path in the repository.
         private: Whether a new repository is private.
-        option: What messages call the name.
+        option: Option to name in messages.
 
     Raises:
-        InputError: There is a model of that name that was not pushed from here.
-        HubError: no token, no network, no right, or what the Hub answers.
+        InputError: A model of that name exists that this project did not write.
+        HubError: No token, no network, no permission, or another error of the Hub.
     """
     what = Publication(
         kind="model",

@@ -1,8 +1,8 @@
-"""A folder of measured results: replaced whole, its JSON last, and nothing in it that is a person's own.
+"""A folder of results (evaluation, attention): earlier results are replaced as a whole, files of the user never.
 
-What a command measured is written to OUT/.results.tmp and moved up at the end: what was there before stays until then,
-and a command that is killed leaves no numbers beside the pictures of others. Which files are an earlier command's, its
-JSON says.
+A command writes its results to OUT/.results.tmp and moves them into OUT at the end, the JSON document last. Earlier
+results stay until then, and a killed command never leaves numbers beside pictures of other numbers. The earlier JSON
+document decides which files belong to earlier results.
 """
 
 import json
@@ -19,20 +19,20 @@ from trainer.core.run_folder import REPORT
 
 EVALUATION, PREDICTIONS = "evaluation.json", "predictions.csv"
 STAGE = ".results.tmp"
-# Names of the files that a document stands for, itself not among them.
+# Gives the names of the files that belong to a JSON document of results, without the document.
 FilesOf = Callable[[Mapping[str, Any]], Iterable[str]]
 
 
 def read(path: Path, expected: str, **kinds: type) -> dict[str, Any]:
-    """A JSON object that a command wrote.
+    """Read a JSON object that a command wrote.
 
     Args:
         path: The file.
-        expected: What it is, for messages.
-        kinds: The type of each key that has to be there.
+        expected: Description of the file, for messages.
+        kinds: Required keys with the types of their values.
 
     Raises:
-        InputError: It is missing, none, or lacks a key.
+        InputError: The file is missing, is not a JSON object, or lacks a key.
     """
     found = run_folder.read_json(path, expected)
     if wrong := [key for key, kind in kinds.items() if not isinstance(found.get(key), kind)]:
@@ -41,7 +41,7 @@ def read(path: Path, expected: str, **kinds: type) -> dict[str, Any]:
 
 
 def evaluation_files(document: Mapping[str, Any]) -> set[str]:
-    """What `trainer.evaluate` writes beside evaluation.json, of a ViT's run (`frozen`) or a Florence-2's."""
+    """Names of the files that `trainer.evaluate` writes beside evaluation.json; with `frozen` it is of a ViT's run."""
     splits = document["splits"]
     names = {PREDICTIONS, REPORT, "calibration.png", *(f"mistakes_{name}.png" for name in splits)}
     if "frozen" in document:
@@ -50,48 +50,48 @@ def evaluation_files(document: Mapping[str, Any]) -> set[str]:
 
 
 def owned(out: Path, document: str, files_of: FilesOf) -> set[str]:
-    """Names of the files in OUT that an earlier command wrote; also of one that was killed while it moved them."""
+    """Names of the files in OUT of earlier results; also of a command that was killed while it moved its files."""
     found: set[str] = set()
     for place in (out / document, out / STAGE / document):
         try:
             named = files_of(json.loads(place.read_text(encoding="utf-8")))
             found |= {document, *(name for name in named if name == Path(name).name)}
         except (OSError, ValueError, KeyError, TypeError):
-            continue  # nothing there, or somebody else's
+            continue  # no document, or one of another origin
     return found
 
 
 def check(out: Path, run: Path, document: str, files_of: FilesOf, wanted: Iterable[str]) -> None:
-    """Whether results can be written into --out OUT; nothing in it is changed.
+    """Check that results can be written into --out OUT; changes nothing.
 
     Args:
-        out: The folder of results that the user named, found a place by `options.check_place`.
+        out: The folder of --out, checked by `run_folder.check_place`.
         run: The run that is measured.
-        document: Name of the JSON.
-        files_of: What it stands for.
-        wanted: Names that are going to be written beside it.
+        document: Name of the JSON document.
+        files_of: Gives the files that belong to the document.
+        wanted: Names of the files to be written beside it.
 
     Raises:
-        InputError: It is the run's own folder, or has files of these names that no earlier command wrote.
+        InputError: OUT is the run's folder, or has files of these names that do not belong to earlier results.
     """
     if out.resolve() == run.resolve():
-        raise InputError(f"--out {out}: expected a folder apart from the run's own files, got the run's")
+        raise InputError(f"--out {out}: expected another folder than the run's, got the run's")
     ours = owned(out, document, files_of)
     if strange := sorted(name for name in {document, *wanted} - ours if (out / name).exists()):
         raise InputError(
-            f"--out {out}: expected a new folder or one of earlier results, got one whose {', '.join(strange)} "
-            f"no {document} there names"
+            f"--out {out}: expected a new folder or one of earlier results, got one with {', '.join(strange)}, "
+            f"which no earlier {document} lists"
         )
 
 
 @contextmanager
 def replaced(out: Path, document: str, files_of: FilesOf) -> Iterator[Path]:
-    """A folder to write results into; at the end they take the place of those that an earlier command left in OUT.
+    """Give a temporary folder to write results into; at the end they replace the earlier results in OUT.
 
     Args:
-        out: Made where it is missing.
-        document: Name of the JSON, which is moved last.
-        files_of: What it stands for.
+        out: The folder of results; made where it is missing.
+        document: Name of the JSON document, which is moved last.
+        files_of: Gives the files that belong to the document.
     """
     earlier = owned(out, document, files_of)
     made, stage = not out.exists(), out / STAGE
@@ -102,7 +102,7 @@ def replaced(out: Path, document: str, files_of: FilesOf) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(out if made else stage, ignore_errors=True)
         raise
-    # Numbers without their pictures are true; pictures of other numbers are not.
+    # If killed from here on, numbers may lack their pictures, but no picture is left beside other numbers.
     for name in (*sorted(earlier - {document}), document):
         (out / name).unlink(missing_ok=True)
     for path in sorted(stage.iterdir(), key=lambda path: path.name == document):

@@ -1,4 +1,4 @@
-"""What a dataset's row says of the part in its picture: which part, which factors, which defect of which size."""
+"""Facts of a dataset's row for evaluation: the part, its factors, its defects with address, kind and size."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,14 +10,14 @@ from trainer.core.defect_size import MEASURES, size_of
 from trainer.core.held_out import group_of, positions_by_scene
 from trainer.core.split import IGNORED, Split
 
-# Not factors: names, seeds, the truth itself, and how it was rendered.
+# Columns that are no factors: names, seeds, the truth itself, settings of the renderer.
 NO_FACTORS = {
     *("run", "split", "part", "seed", "defects", "samples", "width", "height"),
     *("label", "verdict", "kinds", "observable", "grey", "objects", "bbox_str", "image", "nsoart"),
     *("housing_bbox", "camera_json", "tolerance_json", "mask", "original", "file"),
 }
 MOST_LEVELS = 12
-# What is computed of each row stands among the factors under these names.
+# Names of the factors that are computed from each row.
 COMPUTED = ("position", "size", "kinds")
 
 
@@ -26,12 +26,12 @@ class Facts:
     """One row; or one part, from the rows of its views.
 
     Args:
-        part: Name of the part; pictures of one part share it.
-        scene: The connector.
-        kinds: Kinds of defect out of tolerance, joined by `+`; `OK` without, `unknown` where nobody named them.
-        addresses: Addresses of the visible defects; empty strings for those without one.
-        measure: What the only visible defect's size is measured in; empty without a size, or with several defects.
-        size_mm: Its size; None without.
+        part: Name of the part, the same for all its pictures.
+        scene: Name of the scene, which is one connector type.
+        kinds: Kinds of defect out of tolerance, joined by `+`; `OK` without, `unknown` where the dataset has none.
+        addresses: Addresses of the visible defects; an empty string for a defect without one.
+        measure: Measure of the only visible defect's size; empty without a size, or with several defects.
+        size_mm: That size in mm; None without.
         factors: Value by column.
     """
 
@@ -49,11 +49,11 @@ def _defects(split: Split, index: int, ok_index: int) -> list[int]:
 
 
 def facts(split: Split, ok_index: int) -> list[Facts]:
-    """The facts of each example of a split: see `of_part` for those with several views."""
+    """The facts of each example of a split; of several views those of the part (`of_part`)."""
     out = []
     for index, row in enumerate(split.rows):
         scene, part = str(row.get("scene") or ""), row.get("part")
-        # A photograph may be NG of a kind that nobody named. A row's own label is the dataset's, not the network's.
+        # A photograph may be NG without a kind. The label is read from the split, which has the network's numbers.
         unnamed = row.get("kinds") is None and int(split.labels[index // split.views]) != ok_index
         objects = (split.objects[index] if split.objects else None) or ()
         found = [objects[i] for i in _defects(split, index, ok_index)]
@@ -75,11 +75,11 @@ def facts(split: Split, ok_index: int) -> list[Facts]:
 
 
 def of_part(rows: Sequence[Facts]) -> Facts:
-    """What the pictures of one part say together.
+    """Join the facts of one part's pictures.
 
-    Kinds and addresses are those of any view. There is a size where all views that show a defect show the same one: it
-    was measured on the part, so it is the same in each. A factor that differs between the views, such as the camera,
-    is none of the part's.
+    Kinds and addresses are those of all views. There is a size where all views that show a defect show the same one: it
+    is a measure of the part, so it is equal in each. A factor that differs between views, such as the camera, is
+    left empty.
     """
     kinds = {kind for row in rows for kind in row.kinds.split("+")} - {"OK"}
     addresses = tuple(dict.fromkeys(address for row in rows for address in row.addresses))
@@ -99,17 +99,17 @@ def of_part(rows: Sequence[Facts]) -> Facts:
 
 
 def defect_positions(split: Split, ok_index: int) -> dict[str, list[str]]:
-    """Pins that carry a visible defect somewhere in a split, by scene."""
+    """Addresses of all pins with a visible defect in any picture of a split, by scene."""
     return positions_by_scene((row.scene, row.addresses) for row in facts(split, ok_index))
 
 
 def position_group(row: Facts, positions: Mapping[str, Sequence[str]]) -> str:
-    """See `group_of`; `OK` without a defect."""
+    """`seen`, `held-out`, `both` or `no position`, as `held_out.group_of`; `OK` without a defect."""
     return "OK" if row.kinds == "OK" and not row.addresses else group_of(row.scene, row.addresses, positions)
 
 
 def size_levels(rows: Sequence[Facts], levels: int = 3) -> list[str]:
-    """For each row its defect's size as one of `levels` equally filled ranges of its measure; empty without a size."""
+    """Size of each row's defect as one of `levels` ranges in mm with equal counts; empty without a size."""
     out = [""] * len(rows)
     for measure in MEASURES:
         held = [i for i, row in enumerate(rows) if row.measure == measure]
@@ -124,8 +124,7 @@ def size_levels(rows: Sequence[Facts], levels: int = 3) -> list[str]:
 
 
 def column_names(rows: Sequence[Facts]) -> dict[str, str]:
-    """The manifest's columns, and what each is called among the factors: `position (column)` for one that is named as
-    a computed factor.
+    """Name of the factor by column: the column's own, or `position (column)` where a computed factor has that name.
 
     Args:
         rows: From `facts`.
@@ -142,11 +141,11 @@ def column_names(rows: Sequence[Facts]) -> dict[str, str]:
 
 
 def factor_levels(rows: Sequence[Facts], positions: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """The level of each row by factor, for every factor with 2 to 12 levels; an empty level is none.
+    """The level of each row by factor, for every factor with 2 to 12 levels; an empty text is no level.
 
     Args:
         rows: From `facts`.
-        positions: Pins that were defective in training, by scene.
+        positions: Addresses of the pins that were defective in training, by scene.
     """
     computed = (
         [position_group(row, positions) for row in rows],
@@ -160,12 +159,12 @@ def factor_levels(rows: Sequence[Facts], positions: Mapping[str, Sequence[str]])
 
 
 def kept_rows(split: Split, which: str) -> np.ndarray:
-    """(N,) whether an example counts.
+    """Which examples of a split `--rows` keeps: (N,) bool.
 
     Args:
         split: The split.
-        which: `all`; `observable`: those whose defects can be seen, in one view at least; `clear`: of these, those
-            outside the grey zone, in every view.
+        which: `all`; `observable`: without NG examples whose defects no view can show; `clear`: also without those with
+            a pin in the grey zone (measures close to the tolerance).
     """
     if not split.rows:
         return np.ones(len(split), dtype=bool)

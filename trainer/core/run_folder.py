@@ -1,10 +1,10 @@
-"""What every kind of run keeps on disk, and how it is written and read back: nothing in it can run code.
+"""The files that every kind of run has, written and read without executing code from them.
 
-    RUN/config.json           `format`, `version`, the training's settings, and what the kind of run adds
+    RUN/config.json           `format`, `version`, the training's settings, and keys of the kind of run
     RUN/metrics.csv           one line per epoch
     RUN/best.safetensors      weights of the best epoch
-    RUN/last.safetensors      weights of the last epoch, where the kind of run keeps them
-    RUN/state.safetensors     what --resume reads: see `trainer.core.state`
+    RUN/last.safetensors      weights of the last epoch (ViT)
+    RUN/state.safetensors     state of the training for --resume: see `trainer.core.state`
 
 Every file is written to a temporary name and renamed.
 """
@@ -50,10 +50,10 @@ def write_json(path: Path, document: Any) -> None:
 
 
 def read_json(path: Path, expected: str) -> dict[str, Any]:
-    """A JSON object.
+    """Read a JSON object; `expected` describes the file in messages.
 
     Raises:
-        InputError: It is missing or none.
+        InputError: The file is missing or is not a JSON object.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -65,7 +65,7 @@ def read_json(path: Path, expected: str) -> dict[str, Any]:
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a CSV whole and atomically: floats with six digits, nothing for None and for what a row lacks."""
+    """Write a CSV file atomically: floats with six digits, an empty cell for None and for missing keys."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns)
     writer.writeheader()
@@ -76,15 +76,15 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
 
 
 def write_metrics(run: Path, rows: Sequence[Row]) -> None:
-    """Write RUN/metrics.csv whole and atomically: one line per epoch."""
+    """Write RUN/metrics.csv atomically: one line per epoch."""
     write_table(run / METRICS, list(rows[-1]), rows)
 
 
 def read_metrics(run: Path, epochs: int) -> list[Row]:
-    """The first `epochs` lines of RUN/metrics.csv, which is not there before the first.
+    """Read the first `epochs` lines of RUN/metrics.csv; with 0 the file need not exist.
 
     Raises:
-        InputError: The file is missing or shorter.
+        InputError: The file is missing or has fewer lines.
     """
     if epochs == 0:
         return []
@@ -109,7 +109,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read a safetensors file and its metadata.
 
     Raises:
-        InputError: The file is missing or anything but safetensors (a pickle, say).
+        InputError: The file is missing or not in safetensors format (a pickle, for example).
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -122,7 +122,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def kind_of(run: Path) -> str | None:
-    """The `format` of a run's config.json; None where there is none that can be read."""
+    """The `format` in a run's config.json; None where that file is missing or cannot be read."""
     try:
         document = json.loads((run / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -131,16 +131,16 @@ def kind_of(run: Path) -> str | None:
 
 
 def read_config(path: Path, kind: str, version: int, keys: Iterable[str]) -> dict[str, Any]:
-    """A run's config.json as it is.
+    """Read a run's config.json, without checking its values.
 
     Args:
         path: The file.
-        kind: The `format` of that kind of run.
-        version: The version that is read.
-        keys: What may stand beside `format` and `version`.
+        kind: The expected `format`.
+        version: The expected `version`.
+        keys: Keys that it may have beside `format` and `version`.
 
     Raises:
-        InputError: It is missing, no JSON, of another format or version, or has unknown keys.
+        InputError: The file is missing, not JSON, of another format or version, or has unknown keys.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -149,17 +149,17 @@ def read_config(path: Path, kind: str, version: int, keys: Iterable[str]) -> dic
     except (OSError, ValueError) as e:
         raise InputError(f"{path}: expected JSON, got {e}") from e
     if not isinstance(document, dict) or document.get("format") != kind or document.get("version") != version:
-        raise InputError(f"{path}: expected format {kind!r} version {version}")
+        raise InputError(f"{path}: expected format {kind!r} version {version}, got another file")
     if unknown := set(document) - {"format", "version", *keys}:
-        raise InputError(f"{path}: unknown keys {sorted(unknown)}")
+        raise InputError(f"{path}: expected no other keys than those of a run, got {sorted(unknown)}")
     return document
 
 
 def check_place(out: Path) -> None:
-    """Whether `out` is a folder, or can become one.
+    """Check that --out is a folder or can be made.
 
     Raises:
-        InputError: It is a file, or lies below one.
+        InputError: `out` is a file, or its path goes through one.
     """
     for place in (out, *out.parents):
         if place.is_dir():
@@ -170,16 +170,16 @@ def check_place(out: Path) -> None:
 
 
 def check_folder(run: Path, resume: bool, overwrite: bool, kind: str) -> None:
-    """Whether a run's folder can be taken; nothing in it is changed.
+    """Check that a training may write into a run's folder; changes nothing.
 
     Args:
         run: The folder.
         resume, overwrite: Whether these options were given.
-        kind: The `format` of the trainer's runs.
+        kind: The `format` in config.json of this trainer's runs.
 
     Raises:
-        InputError: It is a file; or it holds files, and neither --resume nor --overwrite was given; or --overwrite was,
-            and it holds no run of this trainer.
+        InputError: `run` is a file; it holds files and neither --resume nor --overwrite was given; or --overwrite was
+            given and it holds no run of this trainer.
     """
     check_place(run)
     if resume or not run.is_dir() or not any(run.iterdir()):
@@ -188,7 +188,7 @@ def check_folder(run: Path, resume: bool, overwrite: bool, kind: str) -> None:
         raise InputError(f"--out {run}: expected a new or empty folder, got one with files; --resume or --overwrite?")
     if not (run / CONFIG).is_file():
         raise InputError(f"--overwrite {run}: expected the folder of an earlier run, got one without config.json")
-    # Many programs keep a config.json: what lies beside one of theirs is not ours to remove.
+    # Other programs have a config.json too: files beside such a one must not be removed.
     if (found := kind_of(run)) != kind:
         raise InputError(
             f"--overwrite {run}: expected an earlier run, whose config.json has the format {kind!r}, got {found!r}"
@@ -198,15 +198,15 @@ def check_folder(run: Path, resume: bool, overwrite: bool, kind: str) -> None:
 def take_folder(
     run: Path, overwrite: bool, files: Sequence[str], folders: Sequence[str], kept: Sequence[str] = ()
 ) -> None:
-    """Make a run's folder, or take it over: what a killed run had begun to write goes.
+    """Make or clean a run's folder: remove temporary files of a killed run and, with `overwrite`, its results.
 
-    The configuration stays until the new run's replaces it: killed before, the folder is still known as a run's.
+    config.json stays until the new one replaces it, so that the folder of a killed run can be recognised as a run.
 
     Args:
-        run: The folder, found fit by `check_folder`.
-        overwrite: Whether an earlier run's own `files` and `folders` go too.
-        files, folders: Their names in `run`.
-        kept: Those of the files that are the new run's already.
+        run: The folder, checked by `check_folder`.
+        overwrite: Whether to remove an earlier run's `files` and `folders`.
+        files, folders: Names of all files and folders that a run of this kind has.
+        kept: Those of the files that the new run has written already.
     """
     if overwrite:
         for name in set(files) - {CONFIG, *kept}:

@@ -1,8 +1,8 @@
-"""Settings of a training, each stated once: type, default, range, help text, and its value in runs that lack it.
+"""Settings of a training, each stated once: type, default, range, help text, and value in runs without it.
 
-A model of settings is a `Settings` class whose fields are made by `setting`, or a dataclass whose fields' metadata have
-the same keys: the network's, which travels with a run and knows no pydantic. From the model come the options
-(`trainer.core.options.add_options`), the check of config.json, the conflicts of `--resume`, and tables for the docs.
+A model of settings is a subclass of `Settings` with fields made by `setting`; or a dataclass with the same keys in its
+fields' metadata, for the network, whose file travels with a run and cannot import pydantic. The model gives the options
+(`trainer.core.options.add_options`), the check of config.json, the conflicts with `--resume`, and tables for the docs.
 """
 
 import dataclasses
@@ -16,26 +16,31 @@ from pydantic.fields import FieldInfo
 
 from trainer.core.errors import InputError
 
-# Which rows of a dataset count: see `row_facts.kept_rows`.
+# Values of --rows: which rows of a dataset are used (`row_facts.kept_rows`).
 Rows = Literal["all", "observable", "clear"]
 ROWS = get_args(Rows)
+ROWS_MEANING = {
+    "all": "all rows",
+    "observable": "without NG pictures whose defects cannot be seen",
+    "clear": "without NG pictures whose defects cannot be seen, and without pins close to the tolerance",
+}
 WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
 class Asked(TypedDict, total=False):
-    """How a setting is bounded, asked for and shown.
+    """Range, option and default of a setting; all keys are optional.
 
     Args:
-        ge, gt, le: Its range.
-        expected: What a message expects where type and range do not say it.
-        group: Its group in `--help`, where not that of the model.
-        option: Name of its option, where not the setting's own.
-        no_option: Why it has no option.
-        metavar: What `--help` calls the value.
-        choices: Words that the option takes, where not those of the type.
-        shown: The default in words, where the value does not say it.
-        published: The default for a published checkpoint, or by mode.
-        earlier: Its value in runs of versions that did not write it.
+        ge, gt, le: Least value, value to exceed, largest value.
+        expected: Text after `expected` in messages; by default from type and range.
+        group: Group of the option in `--help`; by default the model's.
+        option: Name of the option; by default the setting's.
+        no_option: Reason why there is no option.
+        metavar: Name of the value in `--help`.
+        choices: Values that the option accepts; by default those of the type.
+        shown: Text for the default in `--help`; by default its value.
+        published: Default for a published checkpoint, or by mode.
+        earlier: Value in runs of earlier versions, which did not write this setting.
     """
 
     ge: float
@@ -53,12 +58,12 @@ class Asked(TypedDict, total=False):
 
 
 def setting(default: Any, description: str, **asked: Unpack[Asked]) -> Any:
-    """A field of `Settings`.
+    """Make a field of a `Settings` class.
 
     Args:
-        default: Its default.
-        description: Its help text.
-        asked: See `Asked`.
+        default: Default value.
+        description: Help text.
+        asked: Range, option and more: see `Asked`.
     """
     metadata: Any = asked
     limits = {key: metadata.get(key) for key in ("ge", "gt", "le")}
@@ -66,17 +71,17 @@ def setting(default: Any, description: str, **asked: Unpack[Asked]) -> Any:
 
 
 class Settings(BaseModel):
-    """Settings that cannot be changed, of exactly their types and in their ranges."""
+    """Base class of settings: immutable, with strict types and ranges, without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     def changed(self, given: Mapping[str, Any]) -> Self:
-        """These settings with others in the place of some, checked again."""
+        """A copy with the values in `given`, checked again."""
         return type(self)(**{**dict(self), **given})
 
 
 class Setting(NamedTuple):
-    """One setting, as its field states it."""
+    """One setting: name, pydantic field, and the values of `Asked`."""
 
     name: str
     field: FieldInfo
@@ -84,12 +89,12 @@ class Setting(NamedTuple):
 
     @property
     def kind(self) -> Any:
-        """Its type."""
+        """The setting's type."""
         return self.field.annotation
 
     @property
     def option(self) -> str:
-        """Its option; empty where it has none. The option of what is on by default turns it off."""
+        """The option's name, such as --lr, or --no-… for a switch that is on by default; empty without an option."""
         if "no_option" in self.asked:
             return ""
         off = "no-" if self.field.default is True else ""
@@ -97,12 +102,12 @@ class Setting(NamedTuple):
 
     @property
     def choices(self) -> tuple[Any, ...]:
-        """The words that its option takes; empty where it takes others too."""
+        """The values that the option is limited to; empty where there is no such list."""
         return tuple(self.asked.get("choices", get_args(self.kind) if get_origin(self.kind) is Literal else ()))
 
     @property
     def expected(self) -> str:
-        """What a message expects of it: `a whole number from 1 to 8`, `one of a, b`."""
+        """The accepted values in words: `a whole number from 1 to 8`, `one of a, b`."""
         limits: dict[str, float] = {
             key: value
             for limit in self.field.metadata
@@ -115,14 +120,14 @@ class Setting(NamedTuple):
 
     @property
     def taken(self) -> str:
-        """What its option takes, or where it has none what config.json does."""
+        """The accepted values in words, of the option; without an option, of config.json."""
         if self.option and self.kind is bool:
             return "given or not"
         return f"one of {', '.join(map(str, self.choices))}" if self.choices else self.expected
 
     @property
     def default(self) -> str:
-        """Its default in words; empty where it must be given, and of a switch."""
+        """The default in words; empty for a required setting and for a switch."""
         if "shown" in self.asked:
             return str(self.asked["shown"])
         value = self.field.default
@@ -136,7 +141,7 @@ class Setting(NamedTuple):
         return f"tiny {_written(value)}; published {others}"
 
     def parse(self, text: str) -> Any:
-        """Its value from an option's text."""
+        """Parse and check an option's text."""
         try:
             kinds = get_args(self.kind)
             value = tuple(map(kinds[0], text.split(","))) if kinds else self.kind(text)
@@ -159,12 +164,12 @@ def described(kind: Any) -> str:
 
 
 def _written(value: Any) -> str:
-    """A default as `--help` and tables show it."""
+    """A default value as text for `--help` and tables."""
     return f"{value:g}" if isinstance(value, float) else str(value) if value or type(value) is int else "none"
 
 
 def fields_of(model: Any) -> Mapping[str, Setting]:
-    """The settings of a model by name: of a `Settings` class, or of a dataclass by its fields' metadata."""
+    """The settings of a model by name: from a `Settings` class, or from the metadata of a dataclass's fields."""
     if issubclass(model, BaseModel):
         found: dict[str, Any] = model.model_fields
         return {name: Setting(name, field, field.json_schema_extra or {}) for name, field in found.items()}
@@ -175,7 +180,7 @@ def fields_of(model: Any) -> Mapping[str, Setting]:
 
 
 def given_settings(args: Namespace, model: type) -> dict[str, Any]:
-    """What the options of a model's settings say, by setting; nothing of those that were not given."""
+    """Values of the options that were given, by setting."""
     return {
         name: value
         for name, one in fields_of(model).items()
@@ -184,32 +189,32 @@ def given_settings(args: Namespace, model: type) -> dict[str, Any]:
 
 
 def other_settings(run: Any, held: Any, args: Namespace) -> list[str]:
-    """Which options ask for another setting than the run that is resumed has.
+    """Messages on options that contradict the settings of the resumed run.
 
     Args:
         run: The run's folder.
-        held: Its settings.
-        args: What was given.
+        held: The run's settings.
+        args: The command's options.
     """
     return [
         f"{fields_of(type(held))[name].option}: {run} was trained with {getattr(held, name)}, got {value}; "
-        "--resume keeps the run's"
+        "--resume keeps the run's settings"
         for name, value in given_settings(args, type(held)).items()
         if value not in ("auto", getattr(held, name))
     ]
 
 
 def section[T](kind: type[T], values: Any, place: str) -> T:
-    """A model's settings from a JSON object whose keys and types are exactly theirs, each in its range.
+    """Make a model's settings from a JSON object; keys, types and ranges are checked strictly.
 
     Args:
         kind: The model.
-        values: The object; what earlier versions did not write may be missing.
-        place: What a message calls it.
+        values: The object; settings with a value `earlier` may be missing.
+        place: Name of the object in messages, such as `RUN/config.json training`.
 
     Raises:
-        InputError: An unknown or missing key, a value that is not what its field expects, or values that the model
-            refuses together.
+        InputError: An unknown or missing key, a value of a wrong type or out of range, or a combination of values that
+            the model refuses.
     """
     if not isinstance(values, dict):
         raise InputError(f"{place}: expected an object, got {type(values).__name__}")
@@ -235,7 +240,7 @@ def section[T](kind: type[T], values: Any, place: str) -> T:
 
 
 class SettingRow(NamedTuple):
-    """A line of a table of settings: texts, empty where there is nothing to say."""
+    """A row of a table of settings: name, option, default, accepted values, help text; empty where there is none."""
 
     name: str
     option: str
@@ -245,7 +250,7 @@ class SettingRow(NamedTuple):
 
 
 def settings_table(model: type) -> list[SettingRow]:
-    """The settings of a model as a table for people."""
+    """The settings of a model as rows of a table for the docs."""
     return [
         SettingRow(
             name,

@@ -1,7 +1,7 @@
-"""Pictures and truth of one split as tensors: decoded once, held in memory where they fit.
+"""Pictures and truth of one split as tensors; pictures are decoded once and kept in memory where they fit.
 
-Pictures of another size than the network's are fitted (`trainer.vit.network.letterbox`), and the boxes move with the
-pixels. Reading them from a dataset: `trainer.core.data`.
+Pictures are letterboxed to the network's size (`trainer.vit.network.letterbox`), and boxes with them. Reading a
+dataset: `trainer.core.data`.
 """
 
 import copy
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
     from generator.dataset.rows import ObjectRow
 
 IGNORED = -1
-# A bar for what is read at once would only flash.
+# No progress bar for reading that takes less.
 SHOWN_AFTER_S = 2
 
 
 def open_picture(source: Path | Mapping[str, Any] | None, name: str) -> Image.Image:
-    """A picture as import and inspection read it: `generator.io.pictures.open_picture`.
+    """Decode a picture with the project's one decoder, `generator.io.pictures.open_picture`.
 
     Args:
-        source: A file, or an undecoded `datasets` picture with its bytes or path; None where a row has none.
-        name: What a message calls the picture.
+        source: A file, or an undecoded `datasets` picture with its bytes or path; None is an error.
+        name: Name of the picture in messages.
 
     Raises:
-        InputError: It is missing, damaged or no picture.
+        InputError: The picture is missing, damaged or of another format.
     """
     if isinstance(source, Mapping):
         content, path = source.get("bytes"), source.get("path")
@@ -50,14 +50,14 @@ def open_picture(source: Path | Mapping[str, Any] | None, name: str) -> Image.Im
 
 
 class Pictures:
-    """The pictures of one split by index: in memory where they fit, else decoded each time.
+    """The pictures of one split by index: in memory where they fit, else decoded at each access.
 
     Args:
         rows: A `datasets` split whose picture columns are not decoded.
-        column: Name of that column; `image+nsoart` stacks the channels of both.
-        size: Network's (W, H) in px.
-        memory: Most bytes to hold; by default half of what is free now.
-        fitted: How a picture becomes pixels (3, H, W) uint8 of `size`.
+        column: Name of the picture column; `image+nsoart` stacks the channels of both.
+        size: The network's picture size (W, H) in px.
+        memory: Most bytes to keep in memory; None: half of the free memory.
+        fitted: Function of a picture and `size` to pixels (3, H, W) uint8.
     """
 
     def __init__(
@@ -96,11 +96,11 @@ class Pictures:
         return torch.from_numpy(np.concatenate(channels))
 
     def one(self, index: int) -> Tensor:
-        """(C, H, W) uint8; may be the held picture itself: not to be changed."""
+        """One picture (C, H, W) uint8; do not change it, it may be the one in memory."""
         return self._decode(index) if self._held is None else self._held[index]
 
     def batch(self, indices: Sequence[int]) -> Tensor:
-        """(B, C, H, W) uint8."""
+        """Pictures (B, C, H, W) uint8."""
         if self._held is not None:
             return self._held[torch.as_tensor(indices, dtype=torch.long)]
         if len(indices) == 0:
@@ -108,7 +108,7 @@ class Pictures:
         return torch.stack([self._decode(int(i)) for i in indices])
 
     def subset(self, indices: Sequence[int]) -> "Pictures":
-        """The pictures at `indices`, in that order; what is held in memory is not decoded again."""
+        """The pictures at `indices`, in that order; pictures in memory are not decoded again."""
         some = copy.copy(self)
         some._rows = self._rows.select(indices)
         some._held = None if self._held is None else self._held[torch.as_tensor(indices, dtype=torch.long)]
@@ -117,21 +117,21 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Split:
-    """One split, ready for training: N pictures, which are as many examples, or N / `views` of `views` each.
+    """One split: N pictures, which are N examples, or N / `views` examples of `views` pictures each.
 
-    The pictures of one example follow each other. `len`, indices and `labels` count examples, all else is by picture.
+    The pictures of one example follow each other. `len`, indices and `labels` are by example, all else is by picture.
 
     Args:
         pictures: The pictures by index.
         labels: (N / views,) class labels of the examples.
-        boxes: (N, M, 4) xyxy in network px, M the largest number of objects; 0 where there is none.
-        categories: (N, M) class labels of the boxes, `IGNORED` where there is none or it cannot be seen.
-        boxes_known: (N,) whether the row's boxes tell the class of every patch.
+        boxes: (N, M, 4) xyxy in network px, M the largest number of objects; all 0 = no box.
+        categories: (N, M) class labels of the boxes; `IGNORED` without a box, or where the object cannot be seen.
+        boxes_known: (N,) whether the boxes give the class of every patch.
         may_flip: (N, 2) whether the picture may be mirrored left-right and up-down.
         runs: (N,) names of the rows.
-        rows: (N,) all other columns but pictures and objects.
-        objects: (N,) what each picture shows, in the order of its boxes; None where that is not known.
-        views: Pictures per example: see `trainer.core.views`.
+        rows: (N,) all columns of the rows except pictures and objects.
+        objects: (N,) the objects in each picture, in the order of its boxes; None where they are not known.
+        views: Number of pictures per example: see `trainer.core.views`.
     """
 
     pictures: Pictures
@@ -148,31 +148,31 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def places(self, examples: Sequence[int] | Tensor) -> Tensor:
+    def picture_indices(self, examples: Sequence[int] | Tensor) -> Tensor:
         """Indices (B * views,) of the pictures of `examples` (B,)."""
         at = torch.as_tensor(examples, dtype=torch.long)
         return at if self.views == 1 else (at[:, None] * self.views + torch.arange(self.views)).flatten()
 
     def pixels(self, examples: Sequence[int] | Tensor) -> Tensor:
-        """What the network is shown of `examples`: (B, C, H, W) uint8, of several views (B, views, C, H, W)."""
-        found = self.pictures.batch(self.places(examples).tolist())
+        """Input pixels of `examples` (B,): (B, C, H, W) uint8; with several views (B, views, C, H, W)."""
+        found = self.pictures.batch(self.picture_indices(examples).tolist())
         return found if self.views == 1 else torch.unflatten(found, 0, (-1, self.views))
 
     def by_picture(self) -> "Split":
-        """The same with each picture as an example, under its example's label."""
+        """The same split with each picture as an example, with its example's label."""
         if self.views == 1:
             return self
         return replace(self, labels=self.labels.repeat_interleave(self.views), views=1)
 
     def name(self, example: int) -> str:
-        """The example's run; of several views all of them, joined by `+`."""
+        """Name of an example: its row's run; with several views the runs of all, joined by `+`."""
         return "+".join(self.runs[example * self.views : (example + 1) * self.views])
 
     def subset(self, indices: Sequence[int]) -> "Split":
-        """The examples at `indices`, in that order; the split itself when those are all of them."""
+        """The examples at `indices`, in that order; the split itself where these are all in order."""
         if list(indices) == list(range(len(self))):
             return self
-        at = self.places(indices)
+        at = self.picture_indices(indices)
         return Split(
             pictures=self.pictures.subset(at.tolist()),
             labels=self.labels[torch.as_tensor(indices, dtype=torch.long)],
@@ -189,14 +189,14 @@ class Split:
 
 @dataclass(frozen=True)
 class Data:
-    """A dataset's splits by name, its class names and the network's picture size (W, H) in px.
+    """A dataset read for training.
 
     Args:
-        splits: By name.
-        classes: Names of the labels.
-        size: (W, H) px of the network's pictures.
-        warnings: What a person should know, in lines.
-        lacking: Columns that would have been read, and are not there.
+        splits: The splits by name.
+        classes: Class names, in the order of the labels.
+        size: The network's picture size (W, H) in px.
+        warnings: Messages for the user.
+        lacking: Useful columns that the dataset lacks: see `dataset_columns.lacking`.
     """
 
     splits: dict[str, Split]

@@ -1,7 +1,7 @@
-"""RUN/state.safetensors: all that a training goes on from, in one file.
+"""RUN/state.safetensors: the complete state of a training after an epoch, for --resume.
 
-Weights that train, the optimizer's moments, the averaged weights and the counters are of one moment: a killed run is
-never half of one epoch and half of another.
+Trained weights, the optimizer's moments, averaged weights and counters are in one file, so that a killed run never has
+parts of two epochs.
 """
 
 import json
@@ -20,13 +20,13 @@ MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 @dataclass(frozen=True)
 class RunState:
-    """Where a training stands after an epoch.
+    """Counters of a training after an epoch.
 
     Args:
-        epoch: Epochs done.
-        step: Steps done.
+        epoch: Number of finished epochs.
+        step: Number of finished steps.
         best_epoch: Epoch of best.safetensors; 0 = none yet.
-        best_score: Of that epoch; scores are compared as tuples, higher is better.
+        best_score: Score of that epoch; scores are compared as tuples, higher is better.
     """
 
     epoch: int = 0
@@ -36,7 +36,7 @@ class RunState:
 
 
 def _weights(network: nn.Module) -> dict[str, Tensor]:
-    """What a training changes: parameters that train, and buffers that a network keeps."""
+    """Tensors that a training changes, by name: trained parameters and persistent buffers."""
     kept = network.state_dict().keys()
     found: dict[str, Tensor] = {name: p for name, p in network.named_parameters() if p.requires_grad}
     return found | {name: buffer for name, buffer in network.named_buffers() if name in kept}
@@ -53,9 +53,9 @@ def save_state(
 
     Args:
         run: The run's folder.
-        network: Its weights are written as they are, not averaged.
-        optimizer: AdamW.
-        average: Averaged weights by name; empty without.
+        network: The network with its own weights, not the averaged ones.
+        optimizer: The AdamW optimizer.
+        average: Averaged weights by name; empty without averaging.
         state: The counters.
     """
     tensors = {f"weight.{name}": tensor for name, tensor in _weights(network).items()}
@@ -73,7 +73,7 @@ def load_state(
     """Read RUN/state.safetensors back into a network, its optimizer and its averaged weights.
 
     Raises:
-        InputError: The file is missing, or of another network.
+        InputError: The file is missing, or its tensors are not those of this network.
     """
     path = run / STATE
     tensors, metadata = read_tensors(path)
@@ -82,14 +82,14 @@ def load_state(
     held = {name: t for name, t in tensors.items() if name.startswith(("weight.", "average."))}
     if {name: t.shape for name, t in held.items()} != {name: t.shape for name, t in own.items()}:
         raise InputError(
-            f"{path}: expected the state of this network with these settings, got other parameters, or an earlier "
-            "version's"
+            f"{path}: expected the state of this network with these settings, got other tensors, or those of an "
+            "earlier version"
         )
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(held[name])
     for name, parameter in network.named_parameters():
-        # A parameter that no step has used yet has no moments.
+        # A parameter without a gradient in any step so far has no moments.
         moments = {key: tensors[at] for key in MOMENTS if (at := f"optimizer.{key}.{name}") in tensors}
         if len(moments) == len(MOMENTS):
             optimizer.state[parameter] = {

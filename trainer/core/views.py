@@ -1,11 +1,11 @@
-"""Several views of one part as one example: which pictures of a dataset, or of a folder, belong together.
+"""`--views`: several pictures of one part, from different cameras, as one example.
 
-A station with several cameras judges the part, not the picture. In a dataset the rows with equal `scene` and `part` are
-one part, and `camera` says which view each is. The examples have their pictures in the order of the views, every part
-with exactly one picture from each: a network that is used to all views cannot say what a missing one would have shown.
+A station with several cameras judges the part, not the single picture. Rows of a dataset with equal `scene` and `part`
+are one part; the column `camera` is the view. Every part needs exactly one picture from each view, because a network
+trained on all views cannot judge without one of them. The pictures of an example are in the order of the views.
 
-A part's class is the gravest of its pictures', so it is NG when any picture is. The truth's boxes stay with their
-picture: patches learn from what their own view shows.
+A part's class is the gravest of its pictures' classes, so it is NG if any picture is. The boxes of the truth belong to
+the picture: patches learn from what their own view shows.
 """
 
 import argparse
@@ -25,7 +25,7 @@ MOST_NAMED = 5
 
 
 def view_list(text: str) -> tuple[str, ...]:
-    """Parse `center,left,right`, or `all`."""
+    """Parse --views: names of cameras such as `center,left,right`, or `all`."""
     names = tuple(name.strip() for name in text.split(","))
     if names == ALL:
         return names
@@ -37,10 +37,10 @@ def view_list(text: str) -> tuple[str, ...]:
 
 
 def cameras_of(splits: Mapping[str, Split]) -> tuple[str, ...]:
-    """What `all` means: the cameras of the training split, by name.
+    """The cameras for `--views all`: those of the training split, sorted by name.
 
     Raises:
-        InputError: There are not two.
+        InputError: There are fewer than two.
     """
     found = sorted({str(row["camera"]) for row in splits["train"].rows if row.get("camera")})
     if len(found) < 2:
@@ -57,7 +57,7 @@ def _words(part: tuple[str, str]) -> str:
 
 
 def _gathered(split: Split, views: Sequence[str]) -> tuple[dict[tuple[str, str], dict[str, int]], list[str]]:
-    """Index of each view's picture by part, in the order of the parts' first rows; and what is wrong with them."""
+    """Index of the picture by part and view, parts in the order of their first rows; and a list of problems."""
     found: dict[tuple[str, str], dict[str, int]] = {}
     problems = []
     for index, row in enumerate(split.rows):
@@ -83,19 +83,19 @@ def _gathered(split: Split, views: Sequence[str]) -> tuple[dict[tuple[str, str],
 
 
 def by_part(splits: Mapping[str, Split], views: Sequence[str], classes: Sequence[str], place: str) -> dict[str, Split]:
-    """The same splits with an example per part; pictures of other cameras are left out.
+    """Group the pictures of each split by part: one example per part; pictures of other cameras are left out.
 
     Args:
-        splits: With one picture per example.
-        views: Cameras, in the order that an example has them.
-        classes: Names of the labels.
-        place: What messages begin with.
+        splits: Splits with one picture per example.
+        views: Cameras, in the order of the pictures in an example.
+        classes: Class names, in the order of the labels.
+        place: Beginning of messages.
 
     Raises:
-        InputError: A row without part or camera, a part with no picture or several from one of the views, or one that
-            stands in two splits.
+        InputError: A row without part or camera, a part with no picture or several from one of the views, or a part
+            with pictures in two splits.
     """
-    # The gravest first, as in a picture with several defects; classes of other names follow.
+    # The gravest class first, in the order of PRECEDENCE; classes that are not in it follow.
     graver = [name for name in PRECEDENCE if name in classes and name != OK_CLASS]
     graver += [name for name in classes if name not in PRECEDENCE]
     rank = torch.tensor([graver.index(name) if name in graver else len(graver) for name in classes])

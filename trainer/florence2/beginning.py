@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 
-from trainer.core.columns_read import ANSWER_READ, lacking, lacking_line
 from trainer.core.console import say
 from trainer.core.data import first_size, read_dataset
+from trainer.core.dataset_columns import ANSWER_READ, lacking, lacking_line
+from trainer.core.default_paths import dataset_facts, same_data
 from trainer.core.errors import InputError
-from trainer.core.places import dataset_facts, same_data
 from trainer.core.settings import given_settings, other_settings
 from trainer.florence2 import lora
 from trainer.florence2.answers import Vocabulary

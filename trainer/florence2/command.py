@@ -3,7 +3,7 @@
 `--model tiny`, the default, makes a small Florence-2 and trains it from random weights on a CPU; a published checkpoint
 (`florence-community/Florence-2-base-ft`, `-large`) or a folder is fine-tuned: all of it, some parts, a share of the
 parameters, or by LoRA. Options: docs/reference/commands.md; files of a run: docs/reference/runs.md; defaults of
-`--data` and `--out`: `trainer.core.places`.
+`--data` and `--out`: `trainer.core.default_paths`.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from generator.dataset.hub import HubError, name_problem
-from trainer.core import event_files, places, run_folder
+from trainer.core import default_paths, event_files, run_folder
 from trainer.core.console import say
 from trainer.core.distributed import start
 from trainer.core.errors import InputError
@@ -33,7 +33,7 @@ KIND = "florence2"  # suffix of default names of runs
 RUN_FILES = (
     *(run_folder.CONFIG, run_folder.BEST, run_folder.STATE, run_folder.METRICS, run_folder.SUMMARY),
     *("report.html", "curves.png", "calibration.png", "changes.png", "changes.json", "forgetting.json"),
-    *("README.md", *places.DATASET_FILES),
+    *("README.md", *default_paths.DATASET_FILES),
 )
 RUN_FOLDERS = (MODEL, ADAPTER, "sheets", "evaluation", event_files.FOLDER)
 
@@ -72,22 +72,22 @@ def _begin(args: argparse.Namespace, device: torch.device) -> Beginning:
     settings, held = resumed_settings(args) if args.resume else (settings_of(args), None)
     if not args.resume and not args.dry_run:
         digest = settings.data_sha256
-        places.adopt(args, KIND, FORMAT, digest, lambda run: load_config(run)[0] == settings)
+        default_paths.adopt(args, KIND, FORMAT, digest, lambda run: load_config(run)[0] == settings)
         held = load_config(args.out)[1] if args.resume else None
     repeatable(device, settings.threads)
     return begin(args, settings, held)
 
 
-def _make_run(args: argparse.Namespace, begun: Beginning, detector: Detector, hold: places.Hold) -> Path:
+def _make_run(args: argparse.Namespace, begun: Beginning, detector: Detector, hold: default_paths.Hold) -> Path:
     """Make and lock the run's folder, with its config.json so that a killed run can be resumed; returns the folder."""
 
     def write(run: Path) -> None:
         save_config(run, begun.settings, detector)
-        places.copy_dataset_files(args.data, run)
+        default_paths.copy_dataset_files(args.data, run)
 
     out: Path | None = args.out
     if out is None:
-        made = places.make_run(places.base_of(args.data, KIND), write, hold)
+        made = default_paths.make_run(default_paths.base_of(args.data, KIND), write, hold)
         say(f"--out {made}")
         return made
     out.mkdir(parents=True, exist_ok=True)
@@ -117,22 +117,22 @@ def run(args: argparse.Namespace, argv: list[str]) -> int:
     if args.compare:
         from trainer.florence2.comparison import compare
 
-        args.data = places.dataset_of(args.data)
+        args.data = default_paths.dataset_of(args.data)
         return compare(args, argv)
     if args.dry_run:
-        args.data = places.dataset_of(args.data)
+        args.data = default_paths.dataset_of(args.data)
         begun = _begin(args, device)
         from trainer.florence2.dry_run import dry_run
 
         dry_run(begun.data, begun.model, begun.collator, begun.settings)
         return 0
-    places.settle(args, KIND, FORMAT, lambda run: load_config(run)[0].data_sha256)
+    default_paths.settle(args, KIND, FORMAT, lambda run: load_config(run)[0].data_sha256)
     _check_model(args)
-    with places.Hold() as hold:
+    with default_paths.Hold() as hold:
         return _train(args, _begin(args, device), device, hold)
 
 
-def _train(args: argparse.Namespace, begun: Beginning, device: torch.device, hold: places.Hold) -> int:
+def _train(args: argparse.Namespace, begun: Beginning, device: torch.device, hold: default_paths.Hold) -> int:
     """Train, then measure and write the results; returns the exit code."""
     from trainer.florence2.detect import answers
     from trainer.florence2.epoch_report import MEASURES_LINE, EpochSheets, say_epoch

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 
 from trainer.core import results_folder, run_folder
-from trainer.core.columns_read import ANSWER_READ, lacking, lacking_line
 from trainer.core.console import say
 from trainer.core.data import read_dataset
+from trainer.core.dataset_columns import ANSWER_READ, lacking, lacking_line
 from trainer.core.errors import InputError
 from trainer.core.results_folder import EVALUATION, PREDICTIONS, evaluation_files
 from trainer.core.run_folder import REPORT

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from generator.bbox_str import BINS, decode, encode
-from trainer.core.columns_read import may_flip
+from trainer.core.dataset_columns import may_flip
 from trainer.core.errors import InputError
 from trainer.vit.network.model import OK_CLASS
 

@@ -1,13 +1,14 @@
 """`python -m trainer.vit`: a small vision transformer for classification, from training to the Hub.
 
-command, options, beginning            training: the command, its options, what it begins with (pretrained: weights)
-training, loader, closeups, patches    what a step shows and learns; doctor and epoch_report: what is warned of and said
-finish                                 the best weights measured, the threshold frozen
-network, hub_files, run                the network, whose files travel with a run; what a run keeps of it
-answers, verdicts, prediction          what it says of a split; of a picture or part: OK or NG, and where; of files
-metrics, evaluation                    what it is worth: every measure; measured on a dataset
-evaluation_page, evaluation_plots      the same for people
-attention                              where it looks, with attention_maps, attention_scores, attention_sheets
-results, run_page, card                what a run holds, read back; its page; its README.md
-onnx_export, publication               its network as one file; what of it goes to the Hub
+command, options, setup                the training command, its options; settings, data and network that it starts with
+pretrained, training_check             weights of published ViTs; checks of data and network before and during training
+training, loader, closeups, patches    steps of the training, their pictures and close-ups, losses from boxes
+epoch_report, finish                   a line for each epoch; measurement and threshold at the end
+network, run, hub_files                the network, copied into each run; settings and weights; files for transformers
+answers, verdicts, prediction          output for a split; OK or NG, and where, for a picture or part; for picture files
+metrics, evaluation                    all measures of a split; evaluation of a run on a dataset
+evaluation_page, evaluation_plots      page and figures of an evaluation
+attention (and attention_*)            where the network looks: maps, scores, sheets
+results, run_page, card                reading a run's results; its page; its model card (README.md)
+onnx_export, publication               export as ONNX; files for the Hub
 """

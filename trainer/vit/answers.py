@@ -1,4 +1,4 @@
-"""A network's answers on a split: logits, probabilities and labels of every picture, or part."""
+"""Output of a network for a split: logits, probabilities and labels of every picture, or part."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from trainer.vit.network.model import ViT
 
 @dataclass(frozen=True)
 class Answers:
-    """What a network said of a split: logits and probabilities (N, K), predicted and true labels (N,), mean loss."""
+    """Output for N examples, K classes: logits and probabilities (N, K), predicted and true labels (N,), mean loss."""
 
     logits: np.ndarray
     probabilities: np.ndarray
@@ -24,9 +24,9 @@ class Answers:
 
 
 def answer(model: ViT, split: Split, batch_size: int = 16, share: Share | None = None, bar: bool = False) -> Answers:
-    """The network's answers on a split, from the pictures alone, in float32; the work shared out, the answers not.
+    """Run the network on a split, in float32; the work is divided among the processes, each gets all answers.
 
-    `bar` shows how far it is.
+    `bar`: whether to show a progress bar.
     """
     share = share or Share()
     device = next(model.parameters()).device

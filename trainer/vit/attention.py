@@ -1,12 +1,12 @@
-"""Where a ViT looks, as pictures and as scores: `trainer.attention`'s work, and that of `trainer.vit --stages`.
+"""Where a ViT looks, as pictures and as scores, for `trainer.attention` and `trainer.vit --stages`.
 
-OUT then holds attention.json (scores of rollout, gradient rollout and patches against a flat map, a bell in the centre
-and random weights) and a sheet attention_NAME.png of the same probe pictures for each of the weights; with several
-weights also curves.png and attention.gif.
+Written into OUT: attention.json (scores of three kinds of map: rollout, gradient rollout and patches; and of three
+baselines: a flat map, a bell in the centre, networks with random weights), and for each set of weights a sheet
+attention_NAME.png of the same probe pictures. With several sets of weights also curves.png and attention.gif.
 
-The pictures are the first rows of each class in turn, of the rows that the run was measured on: the dataset decides
-which they are, so they are the same at every stage. Of a run on several views they are all pictures of the first parts,
-each with its own maps of what the part's answer comes from.
+The probe pictures are the first rows of each class in turn, so they are the same for all weights and stages. Only rows
+that the run was measured on count (--rows). For a run on several views they are all pictures of the first parts, each
+with its own maps.
 """
 
 import json
@@ -46,11 +46,11 @@ SPLIT, PICTURES, PROBES = "validation", 200, 9
 RANDOM_SEEDS = (0, 1, 2)
 
 
-# Told of so many pictures that one network has been asked.
+# Called with the number of pictures that were processed, for progress bars.
 Done = Callable[[int], object]
 
 
-# Most numbers of one block's attention at a time: 2 GB with its gradient, in float32.
+# Most attention weights of one block in a batch: 2 GB with their gradients, in float32.
 LARGEST_BATCH = 2**28
 
 
@@ -58,7 +58,7 @@ STAGE_SHEET = "attention.png"
 
 
 def by_turns(split: Split, classes: int, count: int) -> list[int]:
-    """The first examples of each class in turn, at most `count`: the same for every model."""
+    """Indices of the first examples of each class in turn, at most `count`."""
     queues = [torch.nonzero(split.labels == label).flatten().tolist() for label in range(classes)]
     found: list[int] = []
     while len(found) < count and any(queues):
@@ -68,13 +68,13 @@ def by_turns(split: Split, classes: int, count: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Probes:
-    """The pictures that all weights of a run are asked.
+    """The probe pictures, the same for all weights of a run.
 
     Args:
-        name: Of the split.
+        name: Name of the split.
         split: The split.
-        rows: Examples that are scored; the first ones are also shown.
-        shown: How many of them a sheet shows.
+        rows: Indices of the examples that are scored; the first ones are on the sheets.
+        shown: Number of examples on a sheet.
     """
 
     name: str
@@ -83,37 +83,37 @@ class Probes:
     shown: int
 
     def pictures(self, count: int | None = None) -> list[int]:
-        """Indices of the pictures of the first `count` examples, of all without."""
-        return self.split.places(self.rows[:count]).tolist()
+        """Indices of the pictures of the first `count` examples; None: of all."""
+        return self.split.picture_indices(self.rows[:count]).tolist()
 
 
 def probes_of(
     splits: Mapping[str, Split], name: str, classes: int, pictures: int = PICTURES, shown: int = PROBES
 ) -> Probes:
-    """The probes of a dataset: decided by its rows alone.
+    """Choose the probe pictures of a split, by its rows alone.
 
     Raises:
-        InputError: No such split, or no row in it.
+        InputError: There is no such split, or it has no rows.
     """
     if name not in splits:
         raise InputError(f"--split: expected one of {sorted(splits)}, got {name!r}")
     each = splits[name].views
     rows = by_turns(splits[name], classes, max(1, pictures // each))
     if not rows:
-        raise InputError(f"--split {name}: expected rows to look at, got none")
+        raise InputError(f"--split {name}: expected rows, got none")
     return Probes(name, splits[name], rows, min(max(1, shown // each), len(rows)))
 
 
 @dataclass(frozen=True)
 class Look:
-    """Where some weights look: the summary of scores by method, and the sheet of the shown probes."""
+    """Attention of one set of weights: mean scores by kind of map, and the sheet of the first probe pictures."""
 
     scores: dict[str, Any]
     sheet: Image.Image
 
 
 def all_maps(model: ViT, split: Split, rows: Sequence[int], done: Done = lambda count: None) -> dict[str, Tensor]:
-    """(N, h, w) by method, of the pictures of the split's examples `rows`."""
+    """Attention maps (N, h, w) of the pictures of examples `rows`, by kind of map."""
     device = next(model.parameters()).device
     tokens = model.config.grid[0] * model.config.grid[1]
     batch_size = max(1, min(8, LARGEST_BATCH // (tokens**2 * model.config.heads)) // split.views)
@@ -127,7 +127,7 @@ def all_maps(model: ViT, split: Split, rows: Sequence[int], done: Done = lambda 
 
 
 def scored(maps: Mapping[str, Tensor], probes: Probes, model: ViT) -> dict[str, Any]:
-    """Summary of each map's scores; of an NG part only the views that can show its defect count."""
+    """Mean scores of each kind of map; of an NG part only the views count that can show its defect."""
     at, split, config = torch.tensor(probes.pictures()), probes.split.by_picture(), model.config
     seen = torch.arange(len(at))
     if probes.split.views > 1:
@@ -142,7 +142,7 @@ def scored(maps: Mapping[str, Tensor], probes: Probes, model: ViT) -> dict[str, 
 
 
 def baselines(model: ViT, probes: Probes, done: Done = lambda count: None) -> dict[str, Any]:
-    """Scores of a flat map, of a bell in the centre, and the mean of three networks with random weights."""
+    """Scores of a flat map, of a bell in the centre, and mean scores of three networks with random weights."""
     grid, count = model.config.grid, len(probes.pictures())
     flat = torch.full((count, *grid), 1 / (grid[0] * grid[1]))
     found = scored({"uniform": flat, "centre": centre_map(grid).expand(count, *grid)}, probes, model)
@@ -161,7 +161,7 @@ def baselines(model: ViT, probes: Probes, done: Done = lambda count: None) -> di
 
 
 def look(model: ViT, probes: Probes, title: str, done: Done = lambda count: None) -> Look:
-    """Ask one network, in evaluation mode, all probes."""
+    """Compute maps, scores and sheet of all probe pictures for one network in evaluation mode."""
     maps = all_maps(model, probes.split, probes.rows, done)
     split = probes.split
     pixels = split.pixels(probes.rows[: probes.shown]).to(next(model.parameters()).device).float() / 255
@@ -173,7 +173,7 @@ def look(model: ViT, probes: Probes, title: str, done: Done = lambda count: None
 
 
 def write(out: Path, looks: Mapping[str, Look], base: Mapping[str, Any], probes: Probes) -> None:
-    """Write attention.json and the sheets into OUT; of several weights curves and animation too."""
+    """Write attention.json and the sheets into OUT; with several sets of weights also curves and animation."""
     scores_by_weights = {name: one.scores for name, one in looks.items()}
     document = {
         "split": probes.name,
@@ -203,18 +203,18 @@ def stages_of(run: Path) -> list[Path]:
     """
     folders = sorted(path for path in (run / STAGES).glob("*") if path.name.isdecimal())
     if not folders:
-        raise InputError(f"--stages: expected stages in {run / STAGES}, as trainer.vit --stages keeps, got none")
+        raise InputError(f"--stages: expected stages in {run / STAGES}, written by trainer.vit --stages, got none")
     return folders
 
 
 class StageLooks:
-    """The attention of a run's stages, each looked at once, with the same probes.
+    """The attention of a run's stages (weights after some epochs) on the same probe pictures, each computed once.
 
     Args:
         run: The run's folder.
-        probes: What is asked.
-        device: Where.
-        done: Told of each picture.
+        probes: The probe pictures.
+        device: Device of the network.
+        done: Called with the number of pictures processed.
     """
 
     def __init__(self, run: Path, probes: Probes, device: torch.device, done: Done = lambda count: None) -> None:
@@ -226,7 +226,7 @@ class StageLooks:
         return look(model, self._probes, f"{self._run.resolve().name}, {title}", self._done)
 
     def update(self) -> None:
-        """Look at the stages that are new; each gets its sheet and scores beside its weights.
+        """Compute the attention of new stages, and write each one's sheet and scores beside its weights.
 
         Raises:
             InputError: There is no stage.
@@ -240,7 +240,7 @@ class StageLooks:
             run_folder.write_text(folder / ATTENTION_DOCUMENT, json.dumps(found.scores, indent=2) + "\n")
 
     def finish(self) -> tuple[dict[str, Look], dict[str, Any]]:
-        """All stages, then the best weights, in the order of their epochs; and the baselines."""
+        """Attention of all stages in the order of their epochs, then of the best weights; and the baselines' scores."""
         self.update()
         best = {"best": self._look(self._run, "best epoch")}
         base = baselines(vit_run.load_model(self._run).to(self._device), self._probes, self._done)
@@ -248,7 +248,7 @@ class StageLooks:
 
 
 def _networks(run: Path, wanted: Sequence[str], device: torch.device) -> dict[str, ViT]:
-    """The run's network with each of the weights, by the name it gets in the results."""
+    """The run's network with each of the weights, by their name in the results."""
     config, _ = vit_run.load_config(run)
     found = {}
     for given in wanted:
@@ -265,29 +265,29 @@ def _networks(run: Path, wanted: Sequence[str], device: torch.device) -> dict[st
 
 
 def say_scores(looks: Mapping[str, Look], base: Mapping[str, Any]) -> None:
-    """Hits and energy of each, one line each."""
+    """Print hit rate and energy ratio of each set of weights and kind of map, and of the baselines."""
     for name, methods in [*((n, one.scores) for n, one in looks.items()), ("baseline", base)]:
         for method, found in methods.items():
             if found["hit"] is not None:
                 say(f"{name:<9} {method:<25} hit {found['hit']:.2f}  energy ratio {found['energy_ratio']:.1f}")
     if not any(found["ng_pictures"] for found in base.values()):
-        say("no NG boxes in these pictures: hits and energy cannot be scored")
+        say("no NG boxes in these pictures: no hit rate or energy ratio")
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What is to be looked at.
+    """Options of an attention analysis.
 
     Args:
         run: The run's folder.
         data: The dataset's folder.
-        device: What the network runs on.
-        split: Whose pictures.
-        weights: `best`, `last`, or files of the same network's weights in the order of their epochs.
-        stages: Whether to look at the run's stages, then at the best weights, in place of `weights`.
+        device: Device of the network.
+        split: Name of the split.
+        weights: `best`, `last`, or files with weights of the same network, in the order of their epochs.
+        stages: Whether to use the run's stages and best weights in place of `weights`.
         rows: Which rows count, see `row_facts.kept_rows`; None: those that the run was measured on.
-        pictures: Most pictures that are scored.
-        shown: Pictures on a sheet.
+        pictures: Largest number of pictures to score.
+        shown: Number of pictures on a sheet.
     """
 
     run: Path
@@ -302,7 +302,7 @@ class Asked:
 
 
 def _probes(asked: Asked) -> Probes:
-    """The pictures that are asked, as the run's network takes them."""
+    """Read the dataset for the run's network, and choose the probe pictures."""
     config, settings = vit_run.load_config(asked.run)
     size = (config.width, config.height)
     splits = load_frozen_classes(asked.data, settings.input, size, config.classes, (asked.split,))
@@ -316,16 +316,16 @@ def _probes(asked: Asked) -> Probes:
 
 
 def show(asked: Asked, out: Path, own_folder: bool) -> None:
-    """Show and score the attention of a run, and write what is named above into `out`.
+    """Compute the attention of a run, write the results into `out` and print the scores.
 
     Args:
-        asked: What is to be looked at.
+        asked: The options.
         out: Folder of the results.
-        own_folder: Whether `out` is the run's own folder for it, where all is ours.
+        own_folder: Whether `out` is RUN/attention, whose files may be replaced without a check.
 
     Raises:
-        InputError: The run or the dataset cannot be used, or `out` has files of the same names that are not of an
-            earlier call.
+        InputError: The run or the dataset cannot be used, or `out` has files of the same names that do not belong to
+            earlier results.
     """
     models = {} if asked.stages else _networks(asked.run, asked.weights, asked.device)
     stages = [str(int(folder.name)) for folder in stages_of(asked.run)] if asked.stages else []

@@ -1,14 +1,14 @@
-"""Where a ViT's answer comes from: attention rollout, class-gradient rollout and the patches' own verdicts.
+"""Attention maps of a ViT: attention rollout, gradient rollout and the probability of NG by patch.
 
-- *Rollout* (Abnar & Zuidema 2020): the heads' mean attention of each block, half of it the token itself for the
-  residual branch, multiplied through the blocks; then the mean over the tokens, which the class head reads. It knows
-  no class.
+- *Rollout* (Abnar & Zuidema 2020): each block's attention, averaged over heads and mixed half and half with the
+  identity for the residual branch, multiplied through the blocks; then the mean over the tokens, as the class head
+  takes it. It does not depend on the class.
 - *Gradient rollout* (after Chefer, Gur & Wolf 2021): attention times the gradient of the evidence for a class, negative
-  parts cut off, mean over heads, R <- R + A R. What the pooling takes from each last token is its gradient times the
-  token. The evidence is the most probable NG class against OK, in every picture: OK and NG are asked the same.
+  parts set to 0, averaged over heads, R <- R + A R; at the end each last token counts by its gradient times its value.
+  The evidence is the log-odds of the most probable NG class against OK, in OK pictures too.
 - *Patches*: 1 - P(OK) of each patch, the heat map of `trainer.predict`.
 
-Maps are (B, h, w), not negative, each summing to 1; one without any evidence is flat.
+Maps are (B, h, w), not negative, each summing to 1; a map without any evidence is flat.
 """
 
 import types
@@ -24,7 +24,7 @@ METHODS = ("rollout", "gradient", "patches")
 
 
 def _recording_forward(self: Attention, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """`Attention.forward` with the attention written out, for the fused kernel keeps it to itself."""
+    """`Attention.forward` that keeps the attention weights, which PyTorch's fused function does not return."""
     batch, tokens, dim = x.shape
     qkv = self.qkv(x).view(batch, tokens, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
     q, k, v = qkv.unbind(0)
@@ -37,7 +37,7 @@ def _recording_forward(self: Attention, x: Tensor, cos: Tensor, sin: Tensor) -> 
 
 @contextmanager
 def recording(model: ViT) -> Iterator[list[Attention]]:
-    """Within it each block's attention keeps its weights (B, heads, N, N) as `recorded`."""
+    """Within a `with` block each attention layer keeps its weights (B, heads, N, N) as `recorded`."""
     layers = [layer for layer in model.modules() if isinstance(layer, Attention)]
     try:
         for layer in layers:
@@ -50,7 +50,7 @@ def recording(model: ViT) -> Iterator[list[Attention]]:
 
 
 def shares(maps: Tensor) -> Tensor:
-    """Maps (B, h, w) scaled to sum to 1; flat where there is nothing."""
+    """Scale maps (B, h, w) to sum to 1, negative values set to 0; a map of zeros becomes flat."""
     maps = maps.clamp(min=0)
     total = maps.sum((1, 2), keepdim=True)
     flat = torch.full_like(maps, 1 / (maps.shape[1] * maps.shape[2]))
@@ -58,15 +58,15 @@ def shares(maps: Tensor) -> Tensor:
 
 
 def maps_of(model: ViT, pixels: Tensor) -> dict[str, Tensor]:
-    """All three maps of some pictures.
+    """Compute all three maps of some pictures.
 
     Args:
-        model: In evaluation mode.
-        pixels: (B, C, H, W) in [0, 1], on the model's device; or (B, V, C, H, W), V views of each part, whose evidence
-            is then the part's.
+        model: The network in evaluation mode.
+        pixels: (B, C, H, W) in [0, 1], on the model's device; or (B, V, C, H, W), V views of each part, with the
+            evidence of the part.
 
     Returns:
-        (B, h, w) by method, on the CPU; of parts (B * V, h, w), the views of one after the other.
+        Maps (B, h, w) by kind, on the CPU; for parts (B * V, h, w), the views of each part one after the other.
     """
     ok = model.config.ok_index
     last: list[Tensor] = []
@@ -93,7 +93,7 @@ def maps_of(model: ViT, pixels: Tensor) -> dict[str, Tensor]:
         read = (gradients[0] * last[0]).sum(2).clamp(min=0)  # (B, N)
         gradient_map = (read[:, None] @ relevance)[:, 0]
         heat = 1 - patch_logits.softmax(1)[:, ok]
-        # What follows the patches are registers, which have no place and which no head reads.
+        # The tokens after the patches are registers, which have no place in the picture and are read by no head.
         patches = heat[0].numel()
         found = {
             "rollout": rolled[:, :patches, :patches].mean(1),

@@ -1,9 +1,9 @@
-"""How well a map points at the truth: hits, energy in the defect's box, entropy; to compare with uninformed maps.
+"""Scores of attention maps against the true boxes: hit rate, energy ratio, entropy, shares on pins and housing.
 
-*Hit* (the pointing game): the peak's patch touches an NG box. *Energy ratio*: the share of the map inside the NG boxes
-over their share of the area; 1 is what a flat map has. *Entropy*: 0 when all lies on one patch, 1 when it is flat.
-*On pins*: the share inside the box around all positions. *On housing*: the share inside the housing's box but outside
-that one; what is left lies on the background.
+*Hit* (pointing game): the patch with the highest value touches an NG box. *Energy ratio*: the map's share inside the NG
+boxes divided by their share of the area; 1 for a flat map. *Entropy*: 0 if all lies on one patch, 1 for a flat map.
+*On pins*: the map's share inside the box around all positions. *On housing*: its share inside the housing's box, but
+outside that box; the rest lies on the background.
 """
 
 import math
@@ -18,7 +18,7 @@ from trainer.vit.patches import overlap
 
 
 def coverage(boxes: Tensor, grid: tuple[int, int], patch: int) -> Tensor:
-    """Share of each patch (h, w) that boxes (M, 4) xyxy px cover; boxes that overlap count once at most."""
+    """Share of each patch's area (h, w) that boxes (M, 4) xyxy in px cover together, at most 1."""
     if not len(boxes):
         return torch.zeros(grid)
     down, across = overlap(boxes, grid, patch)
@@ -26,13 +26,13 @@ def coverage(boxes: Tensor, grid: tuple[int, int], patch: int) -> Tensor:
 
 
 def entropy(maps: Tensor) -> Tensor:
-    """(B,) entropy of maps (B, h, w) that sum to 1, over that of a flat map."""
+    """Entropy (B,) of maps (B, h, w) that sum to 1, divided by that of a flat map."""
     flat = maps.flatten(1)
     return -(flat * flat.clamp(min=1e-12).log()).sum(1) / math.log(flat.shape[1])
 
 
 def centre_map(grid: tuple[int, int]) -> Tensor:
-    """A bell round the middle of the picture (h, w), a quarter of each side wide, summing to 1."""
+    """A bell (Gaussian) in the middle of the picture (h, w), standard deviation a quarter of each side, sum 1."""
     y, x = (torch.linspace(-1, 1, count) for count in grid)
     bell = torch.exp(-2 * (y[:, None] ** 2 + x[None, :] ** 2))
     return bell / bell.sum()
@@ -47,16 +47,16 @@ def scores(
     patch: int,
     housings: Tensor | None = None,
 ) -> list[dict[str, Any]]:
-    """Each picture's scores; those that need a box that is not there are None.
+    """Scores of each picture; None where the box that a score needs is missing.
 
     Args:
         maps: (B, h, w), each summing to 1.
-        boxes: (B, M, 4) xyxy in px, empty where there is none.
-        categories: (B, M) labels, `IGNORED` where hidden or none.
-        labels: (B,) of the pictures.
+        boxes: (B, M, 4) xyxy in px; all 0 = no box.
+        categories: (B, M) class labels of the boxes; `IGNORED` where hidden or no box.
+        labels: (B,) class labels of the pictures.
         ok: Label of OK.
         patch: Patch size in px.
-        housings: (B, 4) xyxy in px, 0 where the housing's box is not known.
+        housings: (B, 4) boxes of the housings, xyxy in px; all 0 = not known.
     """
     grid = (maps.shape[1], maps.shape[2])
     spread = entropy(maps)
@@ -77,13 +77,13 @@ def scores(
             field = coverage(torch.cat([low, high])[None], grid, patch)
             row["on_pins"] = float((one * field).sum())
             if housings is not None and housings[index, 2] > housings[index, 0]:
-                # Of a patch that both cover in part, what the housing has beyond the field of pins.
+                # A patch that both boxes cover in part counts with the difference of its covered shares.
                 ring = (coverage(housings[index][None], grid, patch) - field).clamp(min=0)
                 row["on_housing"] = float((one * ring).sum())
         if ng.any():
             covered = coverage(boxes[index, ng], grid, patch)
             if float(covered.sum()) > 0:
-                # A flat map has its peak everywhere: the hit is then the share of its peaks that touch a box.
+                # Of several equal peaks (a flat map) the hit is the share that touch a box.
                 peak = one >= one.max() * (1 - 1e-6)
                 row["hit"] = float((covered[peak] > 0).float().mean())
                 row["energy_ratio"] = float((one * covered).sum() / covered.mean())
@@ -92,7 +92,7 @@ def scores(
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Means over pictures; `entropy_ok` and `entropy_ng` by the picture's label; None without any."""
+    """Mean scores over pictures; `entropy_ok` and `entropy_ng` by the pictures' labels; None without pictures."""
 
     def mean(values: list[float]) -> float | None:
         return float(np.mean(values)) if values else None

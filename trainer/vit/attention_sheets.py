@@ -1,4 +1,4 @@
-"""Attention as pictures for people: sheets of probe pictures under their maps, an animation, curves of the scores."""
+"""Pictures of the attention: sheets of probe pictures with their maps, an animation, curves of the scores."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,16 +23,16 @@ TITLES = {"rollout": "rollout", "gradient": "gradient rollout", "patches": "1 - 
 
 
 def overlay(pixels: Tensor, one: Tensor, patch: int, boxes: Tensor) -> Image.Image:
-    """A picture under its map, from the map's lowest value to its peak, with boxes round the defects.
+    """Draw a map in red over its picture in grey, scaled from lowest to highest value, with the defects' boxes.
 
     Args:
         pixels: (C, H, W) uint8; the first three channels are shown.
-        one: (h, w).
+        one: The map (h, w).
         patch: Patch size in px.
         boxes: (M, 4) xyxy in px.
     """
     grey = Image.fromarray(pixels[:3].permute(1, 2, 0).numpy()).convert("L").convert("RGB")
-    above = one - one.min()  # a flat map says nothing, and shows nothing
+    above = one - one.min()  # a flat map shows no red
     heat = (above / above.max().clamp(min=1e-6) * 255).numpy().astype(np.uint8)
     size = (one.shape[1] * patch, one.shape[0] * patch)
     strength = Image.fromarray(heat).resize(size, Image.Resampling.BILINEAR).crop((0, 0, *grey.size))
@@ -48,27 +48,27 @@ def sheet(
     probabilities: Tensor,
     config: ViTConfig,
 ) -> Image.Image:
-    """One line per probe picture: the picture under truth and answer, and its three maps, each scaled to its own range.
+    """Draw a sheet with a row for each probe picture: the picture with true and predicted class, and its three maps.
 
     Args:
-        title: Stands above.
-        split: Where the pictures are.
-        rows: Which ones, n of them.
-        maps: (N, h, w) by method, the first n of these pictures.
-        probabilities: (N, K) of these pictures.
-        config: The network's.
+        title: Title above the sheet.
+        split: The split, each picture an example.
+        rows: Indices of the n pictures.
+        maps: (N, h, w) by kind of map; the first n are of these pictures.
+        probabilities: (N, K), likewise.
+        config: The network's configuration.
     """
     lines = []
     for index, row in enumerate(rows):
-        pixels = split.pictures.batch([row])[0, :3]  # the picture, where NSOART's channels follow
+        pixels = split.pictures.batch([row])[0, :3]  # RGB only: NSOART channels may follow
         wrong = (split.categories[row] != config.ok_index) & (split.categories[row] != IGNORED)
         boxes = split.boxes[row][wrong]
         said = int(probabilities[index].argmax())
         verdict = hue("OK" if int(split.labels[row]) == said else "NG")
-        # Of several views of a part both words are the part's.
+        # With several views both classes are those of the part.
         camera = f" {split.rows[row]['camera']}" if config.views else ""
         truth = f"{config.classes[int(split.labels[row])]}{camera}"
-        words = f"says {config.classes[said]} {float(probabilities[index].max()):.2f}"
+        words = f"predicted {config.classes[said]} {float(probabilities[index].max()):.2f}"
         flat = overlay(pixels, maps[METHODS[0]][index] * 0, config.patch_size, boxes[:0])
         drawn = [overlay(pixels, maps[name][index], config.patch_size, boxes) for name in METHODS]
         titles = [(TITLES[name], QUIET) for name in METHODS]
@@ -82,7 +82,7 @@ def sheet(
 
 
 def animation(sheets: Sequence[Image.Image], path: Path) -> None:
-    """The sheets, all of one size, one after the other as a GIF that runs for ever."""
+    """Write the sheets, all of one size, as an endless GIF animation."""
     first, *others = sheets
     replace_file(
         path,
@@ -91,7 +91,7 @@ def animation(sheets: Sequence[Image.Image], path: Path) -> None:
 
 
 def curves(stages: Mapping[str, Mapping[str, Any]], base: Mapping[str, Any], path: Path) -> None:
-    """Hits, energy ratio, entropy of OK against NG, shares on pins and housing, over the stages, with the baselines."""
+    """Plot hit rate, energy ratio, entropy, and shares on pins and housing over the stages, with the baselines."""
     figure = Figure(figsize=(18, 8), layout="constrained")
     shares = ("hit", "energy_ratio", "on_pins", "on_housing")
     axes_of = figure.subplots(2, 3).flat
@@ -117,11 +117,11 @@ def curves(stages: Mapping[str, Mapping[str, Any]], base: Mapping[str, Any], pat
             if base[name][key] is not None:
                 panels[key].axhline(base[name][key], color="grey", linestyle=style, label=f"{name} map")
     panels["hit"].set(title="Peak on the defect (dotted: random weights)", ylim=(-0.02, 1.05))
-    panels["energy_ratio"].set(title="Energy in the defect's box over its area share")
+    panels["energy_ratio"].set(title="Energy ratio: share of the map in the box / of the area")
     if any(v == v and v > 0 for method in METHODS for v in values(method, "energy_ratio")):
         panels["energy_ratio"].set_yscale("log")
-    panels["on_pins"].set(title="Share on the field of positions (dotted: random weights)", ylim=(-0.02, 1.05))
-    panels["on_housing"].set(title="Share on the housing round it", ylim=(-0.02, 1.05))
+    panels["on_pins"].set(title="Share on the pins' positions (dotted: random weights)", ylim=(-0.02, 1.05))
+    panels["on_housing"].set(title="Share on the housing around them", ylim=(-0.02, 1.05))
     panels["entropy"].set(title="Entropy, 1 = flat", ylim=(-0.02, 1.05))
     for axes in panels.values():
         axes.set_xticks(x, list(stages), rotation=20, ha="right")

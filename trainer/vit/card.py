@@ -1,7 +1,7 @@
-"""README.md of a ViT: what a stranger must know before using it, and the YAML that a hub reads.
+"""Model card (README.md) of a ViT for the Hub: description, classes, training data, use, measured results, limits.
 
-Numbers come from `trainer.evaluate` where it measured these weights, with their intervals; else from the end of the
-training, which knows none.
+The results are those of `trainer.evaluate`, with intervals, if it measured these weights; else those at the end of the
+training, without intervals.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,8 @@ from typing import Any
 
 from generator.reporting.pages import shown
 from trainer.core import frozen_threshold, run_folder
-from trainer.core.card import LIMITS, Result, header, markdown
+from trainer.core.card import LIMITS, Result, header, markdown, meanings
+from trainer.core.settings import ROWS_MEANING
 from trainer.vit import hub_files, results
 from trainer.vit import run as vit_run
 from trainer.vit.network.model import ViTConfig
@@ -24,7 +25,7 @@ BOTH_INPUTS = "pictures and their NSOART pictures, six channels"
 
 @dataclass(frozen=True)
 class Measured:
-    """What the card says of the model's worth: results for its YAML, tables, and how they were measured."""
+    """Measured results for the card: results for its YAML, tables in Markdown, a note on the measurement."""
 
     results: list[Result]
     tables: str
@@ -32,7 +33,7 @@ class Measured:
 
 
 def measured_of(run: Path, summary: Mapping[str, Any]) -> Measured:
-    """What was measured of a run: by `trainer.evaluate` where it was of these weights, else at the training's end."""
+    """Results of a run: those of `trainer.evaluate` if it measured these weights, else those of the training's end."""
     document = results.evaluation_of(run)
     return _at_the_end(summary) if document is None else _evaluated(document, summary)
 
@@ -45,7 +46,7 @@ def _at_the_end(summary: Mapping[str, Any]) -> Measured:
             ("split", "parts" if summary.get("views") else "pictures", "accuracy", "balanced accuracy"),
             [[n, s["pictures"], s["accuracy"], s["balanced_accuracy"]] for n, s in splits.items()],
         ),
-        "Measured at the end of the training, without intervals; `python -m trainer.evaluate` measures them.",
+        "Measured at the end of the training, without threshold and intervals; `python -m trainer.evaluate` adds them.",
     )
 
 
@@ -66,25 +67,25 @@ def _evaluated(document: Mapping[str, Any], summary: Mapping[str, Any]) -> Measu
     head = ("split", "pictures", "parts", "accuracy", "95 % interval", "escapes", "overkill")
     by_class = ("split", "class", "recall", "95 % interval", "precision", "95 % interval")
     note = (
-        f"Measured on `{document['data']}`, rows: {document['rows']}. Escapes: NG said OK; overkill: OK said NG. "
-        "Intervals: bootstrap over parts; of escapes and overkill Clopper-Pearson over pictures."
+        f"Measured on `{document['data']}`, {ROWS_MEANING[document['rows']]}. Escapes: NG called OK; overkill: OK "
+        "called NG. Intervals: bootstrap over parts; of escapes and overkill Clopper-Pearson over pictures."
     )
     if summary.get("views"):
-        note += " Judged are parts, not pictures: every count is of parts."
+        note += " The model judges parts, not pictures: all counts are of parts."
     return Measured(found, markdown(head, lines) + "\n\n" + markdown(by_class, classes), note)
 
 
 def vit_card(
     run: Path, name: str, pictures: Sequence[tuple[str, str]], datasets: Sequence[str] = (), license: str = ""
 ) -> str:
-    """README.md of a ViT.
+    """Text of a ViT's model card.
 
     Args:
         run: A finished run.
-        name: owner/name there.
-        pictures: Path there and caption of each.
-        datasets: Names on the Hub of what it was trained on.
-        license: The Hub's id of one.
+        name: owner/name on the Hub.
+        pictures: Path on the Hub and caption of each picture.
+        datasets: Names on the Hub of the training datasets.
+        license: The Hub's id of the licence.
 
     Raises:
         InputError: See `results.summary_of`.
@@ -112,7 +113,7 @@ def vit_card(
             measured.results,
             datasets=datasets,
             data_name=measured_on,
-            # The Hub's name is that of the training's dataset; another one may have been measured.
+            # `datasets` names the training's dataset; another one may have been measured.
             measured_on=datasets[0] if datasets and measured_on == data.get("name") else "",
             license=license,
             about=about,
@@ -132,10 +133,12 @@ def vit_card(
 def _what_it_is(config: ViTConfig, settings: TrainingConfig) -> str:
     views = config.views
     shown_from = f"{len(views)} pictures ({', '.join(views)})" if views else "one picture"
+    words = (*config.classes, "NG", *(("NSOART",) if settings.input != "image" else ()))
     return (
-        f"A small vision transformer that tells {', '.join(f'`{c}`' for c in config.classes)} from {shown_from} of a "
-        f"connector: {INPUTS.get(settings.input, BOTH_INPUTS)}, {config.width} x {config.height} px, patches of "
-        f"{config.patch_size} px. Trained with Pinsight."
+        f"A small vision transformer that classifies {shown_from} of a connector as one of "
+        f"{', '.join(f'`{c}`' for c in config.classes)}. Input: {INPUTS.get(settings.input, BOTH_INPUTS)}, "
+        f"{config.width} x {config.height} px, patches of {config.patch_size} px. Trained with Pinsight.\n\n"
+        f"{meanings(words)}"
     )
 
 
@@ -144,15 +147,19 @@ def _trained_on(settings: TrainingConfig, summary: Mapping[str, Any], datasets: 
     known = ", ".join(f"`{one}`" for one in datasets) or f"`{data.get('name', 'not recorded')}`"
     digest = f" (content {data['content_sha256'][:16]})" if "content_sha256" in data else ""
     counted = f"{summary['training_pictures']} pictures, " if "training_pictures" in summary else ""
-    begun = f"beginning with `{Path(settings.init).name}`" if settings.init else "from random weights"
+    begun = f"starting with `{Path(settings.init).name}`" if settings.init else "from random weights"
     return (
-        f"## Trained on\n\nDataset {known}{digest}, {counted}rows: {settings.rows}; {summary['epochs']} epochs, best "
-        f"{summary['best_epoch']}, seed {settings.seed}, {begun}."
+        f"## Trained on\n\nDataset {known}{digest}, {counted}{ROWS_MEANING[settings.rows]}; {summary['epochs']} epochs "
+        f"(best: {summary['best_epoch']}), seed {settings.seed}, {begun}."
     )
 
 
 def _use(name: str, by_transformers: bool, input_: str, threshold: float | None, views: Sequence[str]) -> str:
-    said = f" NG is said from P(NG) = {threshold:.4f} on, frozen on validation." if threshold else ""
+    said = (
+        f" The verdict is NG from P(NG) = 1 - P(OK) = {threshold:.4f} on, a threshold chosen on validation."
+        if threshold
+        else ""
+    )
     text = "## Use\n\n"
     if by_transformers:
         text += (
@@ -163,10 +170,10 @@ def _use(name: str, by_transformers: bool, input_: str, threshold: float | None,
         )
     given = " ".join(f"part7_{view}.png" for view in views) or "picture.png"
     text += (
-        "With Pinsight, on a downloaded copy, with a heat map and the frozen threshold:\n\n"
+        "With Pinsight, on a downloaded copy, with the threshold and a heat map:\n\n"
         f"    python -m trainer.predict --model FOLDER {given} --out predictions\n\n"
-        f"Pictures must be taken as those it was trained on: same view, same framing.{said}"
+        f"Pictures must be taken as the training pictures were: same view, same framing.{said}"
     )
     if input_ != "image":
-        text += " NSOART pictures are made with the training dataset's `nsoart.json`; those of other parameters differ."
+        text += " NSOART pictures must be computed with the parameters in the training dataset's `nsoart.json`."
     return text

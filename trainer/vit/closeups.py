@@ -1,12 +1,12 @@
-"""Close-ups: square cut-outs around single objects, each class as often as any other.
+"""Close-ups: square cut-outs around single objects, all classes equally often.
 
-A picture of 27 pins has one defect, and 99 % of its area is none of it. A network that sees only whole pictures spends
-hundreds of steps on saying OK everywhere. Eight close-ups, each a pin and its neighbours, two in three of them NG, cost
-what one picture does, so the patches learn what a defect is within a minute; whole pictures then teach where to
-expect none, and how sure a verdict is. It works because nothing in the network knows absolute places or
-whole-picture statistics: attention sees distances, norms see one pixel.
+A picture of 27 pins has one defect, which covers 1 % of its area: a network that trains on whole pictures only spends
+hundreds of steps on predicting OK everywhere. Eight close-ups, each of a pin and its neighbours, two thirds of them NG,
+take as long as one picture, so the patches learn defects within a minute. Whole pictures then teach where no defect is,
+and how certain a verdict is. This works because nothing in the network depends on absolute position or on statistics
+of the whole picture: attention uses distances, norms use single pixels.
 
-A cut-out keeps the truth: boxes move with the pixels, and an object that is cut by the border teaches nothing.
+The truth of a cut-out stays right: boxes move with the pixels, and objects cut by its border are ignored.
 """
 
 import torch
@@ -15,17 +15,17 @@ from torch import Tensor
 from trainer.core.augmentation import Batch, cut, mirror, photometric, turn
 from trainer.core.split import IGNORED, Split
 
-JITTER_PX = 12  # a pin has to meet the patches' grid everywhere, also in a small close-up
-JITTER = 3 / 16  # of a larger side
+JITTER_PX = 12  # so that pins lie anywhere relative to the patches, in a small close-up too
+JITTER = 3 / 16  # of the side of a larger close-up
 TURN_DEG = 4.0
 ZOOM = 0.08
-MARGIN_PX = 8  # cut larger, then turned: no repeated border in the corners
-MARGIN = 1 / 8  # of a larger side
+MARGIN_PX = 8  # cut larger and turned, then cut to size: no repeated border in the corners
+MARGIN = 1 / 8  # of the side of a larger close-up
 WHOLE = 0.8
 
 
 def whole_inside(boxes: Tensor, size: int) -> Tensor:
-    """(...) whether at least 80 % of the area of each box (..., 4) lies in the square [0, size] x [0, size]."""
+    """Whether at least 80 % of each box's area lies in the square of `size` px: boxes (..., 4) -> (...) bool."""
     from torchvision.ops import box_area, clip_boxes_to_image
 
     flat = boxes.reshape(-1, 4)
@@ -38,7 +38,7 @@ class CloseUps:
     """Draws close-ups from a split.
 
     Args:
-        split: Training split.
+        split: The training split.
         size: Side of a close-up in px.
         classes: Number of classes.
     """
@@ -52,18 +52,18 @@ class CloseUps:
         self._places = [found for found in places if len(found)]
 
     def __bool__(self) -> bool:
-        """Whether there are objects of two classes at least: less teaches no difference."""
+        """Whether close-ups can be used: they need objects of at least two classes."""
         return len(self._places) >= 2
 
     def draw(self, seeds: Tensor, augmented: bool) -> tuple[Batch, Tensor]:
-        """Draw close-ups, the centre object's class first, then one of its objects.
+        """Draw close-ups: first a class, then one of its objects as the centre.
 
         Args:
-            seeds: (B,) from `example_seeds`, one for each close-up; one at least.
-            augmented: Whether to turn, zoom, mirror and change brightness too; the place is jittered always.
+            seeds: (B,) from `example_seeds`, one for each close-up; B is at least 1.
+            augmented: Whether to turn, zoom, mirror and change brightness; the position is always jittered.
 
         Returns:
-            The batch, its labels being the centre objects' classes, and (B,) the index of each centre object.
+            The batch, whose labels are the centre objects' classes, and the index of each centre object (B,).
         """
         pixels, boxes, picked = [], [], []
         wide = self.size + 2 * self.margin

@@ -1,8 +1,7 @@
 """`python -m trainer.vit [--data DATASET] [--out RUN]`: train a small ViT from scratch on a built dataset.
 
 RUN then holds config.json, metrics.csv (one line per epoch), curves.png, confusion.png, summary.json, the weights of
-the best and the last epoch, and the state that `--resume` goes on from. What it reads and writes when neither is given:
-`trainer.core.places`.
+the best and the last epoch, and the state for `--resume`. Defaults of --data and --out: `trainer.core.default_paths`.
 """
 
 import argparse
@@ -11,15 +10,14 @@ from pathlib import Path
 
 import torch
 
-from trainer.core import event_files, frozen_threshold, places, run_folder
+from trainer.core import default_paths, event_files, frozen_threshold, run_folder
 from trainer.core.console import say
 from trainer.core.distributed import Share, start
 from trainer.core.errors import InputError
 from trainer.core.loop import Loop, Outcome, Report
 from trainer.core.options import device_of, exit_code, repeatable
 from trainer.core.split import Data
-from trainer.vit import attention, doctor, hub_files, results, training
-from trainer.vit.beginning import Beginning, new_beginning, put_weights, resumed_beginning
+from trainer.vit import attention, hub_files, results, training, training_check
 from trainer.vit.epoch_report import EpochReport
 from trainer.vit.finish import finish
 from trainer.vit.loader import Portion
@@ -27,44 +25,45 @@ from trainer.vit.network.model import SIZES, ViT
 from trainer.vit.options import parser
 from trainer.vit.run import FORMAT, load_config, save_config
 from trainer.vit.run_page import write_page
+from trainer.vit.setup import Setup, new_setup, put_weights, resumed_setup
 
-KIND = "vit"  # what default names of runs end in
+KIND = "vit"  # end of default names of runs
 RUN_FILES = (
     *(run_folder.CONFIG, run_folder.BEST, run_folder.LAST, run_folder.STATE, run_folder.METRICS),
     *("curves.png", "confusion.png", run_folder.SUMMARY, frozen_threshold.FROZEN),
-    *(*hub_files.CODE, *hub_files.EARLIER_CODE, hub_files.PROCESSOR, *places.DATASET_FILES),
-    *(doctor.EXAMINATION, "report.html", "README.md"),
-    "attention*",  # half written ones, of any stage: those folders go as a whole
+    *(*hub_files.CODE, *hub_files.EARLIER_CODE, hub_files.PROCESSOR, *default_paths.DATASET_FILES),
+    *(training_check.EXAMINATION, "report.html", "README.md"),
+    "attention*",  # temporary files of a killed run, in stages too
 )
 RUN_FOLDERS = (results.STAGES, results.ATTENTION, event_files.FOLDER)
 
 
-def _begin(args: argparse.Namespace, device: torch.device) -> Beginning:
-    """What the training begins with; without --out it may turn out to be an unfinished run, which is resumed."""
+def _begin(args: argparse.Namespace, device: torch.device) -> Setup:
+    """The setup of the training; without --out it sets `args` to resume an unfinished run with the same setup."""
     if args.resume:
-        return resumed_beginning(args)
-    begun = new_beginning(args, device)
+        return resumed_setup(args)
+    begun = new_setup(args, device)
     wanted = (begun.config, begun.settings)
     digest = begun.settings.data_sha256
-    places.adopt(args, KIND, FORMAT, digest, lambda run: load_config(run) == wanted)
+    default_paths.adopt(args, KIND, FORMAT, digest, lambda run: load_config(run) == wanted)
     return begun
 
 
 def _take(
-    args: argparse.Namespace, begun: Beginning, loop_in: Callable[[Path], Loop[Portion]], hold: places.Hold
+    args: argparse.Namespace, begun: Setup, loop_in: Callable[[Path], Loop[Portion]], hold: default_paths.Hold
 ) -> Path:
-    """Make the folder the new run's, held, so that it can be resumed whenever it is killed; returns it.
+    """Make and lock the run's folder, so that the run can be resumed whenever it is killed; returns the folder.
 
-    Weights in it that the run begins with go like the rest: the state of no epoch has them, until the first epoch's.
+    Where --init names weights in that folder, they are removed with the earlier run; a state of epoch 0 keeps them.
     """
 
     def write(run: Path) -> None:
         save_config(run, begun.config, begun.settings)
-        places.copy_dataset_files(args.data, run)
+        default_paths.copy_dataset_files(args.data, run)
 
     out: Path | None = args.out
     if out is None:
-        made = places.make_run(places.base_of(args.data, KIND), write, hold)
+        made = default_paths.make_run(default_paths.base_of(args.data, KIND), write, hold)
         say(f"--out {made}")
         return made
     out.mkdir(parents=True, exist_ok=True)
@@ -78,15 +77,15 @@ def _take(
         loop_in(out).save()
         kept.append(run_folder.STATE)
     else:
-        (out / run_folder.STATE).unlink(missing_ok=True)  # never with the new settings
+        (out / run_folder.STATE).unlink(missing_ok=True)  # it does not belong to the new settings
     save_config(out, begun.config, begun.settings)
     run_folder.take_folder(out, args.overwrite, RUN_FILES, RUN_FOLDERS, kept)
-    places.copy_dataset_files(args.data, out)
+    default_paths.copy_dataset_files(args.data, out)
     return out
 
 
-def _described(begun: Beginning, model: ViT, share: Share, device: torch.device) -> str:
-    """The training in one line."""
+def _described(begun: Setup, model: ViT, share: Share, device: torch.device) -> str:
+    """The training in one line: parameters, pictures, device."""
     config, settings, splits = begun.config, begun.settings, begun.data.splits
     boxed = bool(splits["train"].boxes_known.any())
     examples = f"parts, each from {', '.join(config.views)}" if config.views else "pictures"
@@ -95,40 +94,40 @@ def _described(begun: Beginning, model: ViT, share: Share, device: torch.device)
         f"{len(splits['train'])} training and {len(splits['validation'])} validation {examples}, "
         + (f"{share.count} processes, each on " if share.count > 1 else "")
         + f"{device}, {settings.threads} threads{', bfloat16' if settings.amp == 'bf16' else ''}; "
-        + ("boxes teach the patches" if boxed and settings.patch_weight > 0 else "picture labels only")
+        + ("trains on boxes too" if boxed and settings.patch_weight > 0 else "trains on picture labels only")
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train as the options say; returns the exit code."""
-    with places.Hold() as hold:
+    """Train with the command's options; returns the exit code."""
+    with default_paths.Hold() as hold:
         return _train(args, hold)
 
 
-def _train(args: argparse.Namespace, hold: places.Hold) -> int:
+def _train(args: argparse.Namespace, hold: default_paths.Hold) -> int:
     for field, value in SIZES.get(args.size, {}).items():
         if getattr(args, field) is None:
             setattr(args, field, value)
     device = device_of(args.device)
-    places.settle(args, KIND, FORMAT, lambda run: load_config(run)[1].data_sha256)
+    default_paths.settle(args, KIND, FORMAT, lambda run: load_config(run)[1].data_sha256)
     if args.tensorboard:
-        event_files.event_writer_class()  # without its package nothing is begun
+        event_files.event_writer_class()  # fails early where the package is missing
     begun = _begin(args, device)
     settings, data = begun.settings, begun.data
     share = start(device, settings.amp)
     device = share.accelerator.device
     if settings.batch_size < share.count:
         raise InputError(
-            f"--batch-size: expected a picture at least for each of {share.count} processes, got {settings.batch_size}"
+            f"--batch-size: expected at least 1 picture for each of {share.count} processes, got {settings.batch_size}"
         )
     repeatable(device, settings.threads)
     model, optimizer = training.build(begun.config, settings, device, share)
-    # Killed in its first epoch, a run has its settings and nothing else: it begins again.
-    goes_on = args.resume and (args.out / run_folder.STATE).is_file()
-    if settings.init and not goes_on:
+    # A run killed in its first epoch has no state: it is trained from the start.
+    has_state = args.resume and (args.out / run_folder.STATE).is_file()
+    if settings.init and not has_state:
         put_weights(model, settings.init, begun.source)
-    found = doctor.admit(model, data, settings) if args.check and not args.resume and share.first else []
-    share.wait()  # until all have read what --overwrite removes
+    found = training_check.admit(model, data, settings) if args.check and not args.resume and share.first else []
+    share.wait()  # until all processes have read files that --overwrite removes
     trainee = training.ViTTrainee(data, model, optimizer, settings, share)
 
     def loop_in(folder: Path) -> Loop[Portion]:
@@ -137,27 +136,27 @@ def _train(args: argparse.Namespace, hold: places.Hold) -> int:
     if share.first:
         args.out = _take(args, begun, loop_in, hold)
         if found:
-            run_folder.write_json(args.out / doctor.EXAMINATION, {"found": found})
+            run_folder.write_json(args.out / training_check.EXAMINATION, {"found": found})
     args.out = share.agreed(args.out)
     say(_described(begun, model, share, device))
     loop = loop_in(args.out)
     if args.tensorboard and share.first:
         loop.events = event_files.EventFiles(args.out)
     look = _reports(loop, begun, device)
-    outcome = loop.train(goes_on)
+    outcome = loop.train(has_state)
     share.leave()
     return _ended(args, data, model, outcome, look) if share.first else 0
 
 
-def _reports(loop: Loop[Portion], begun: Beginning, device: torch.device) -> Callable[[], None]:
-    """Have each epoch said; with stages also look where the network looks after each of them.
+def _reports(loop: Loop[Portion], begun: Setup, device: torch.device) -> Callable[[], None]:
+    """Let the loop print each epoch and, with --stages, compute the attention after each stage.
 
     Returns:
-        What writes RUN/attention when all is done.
+        Function that writes RUN/attention at the end.
     """
     said: Report = EpochReport()
     loop.report = said
-    # The others look at nothing: attention is the first process's.
+    # Only the first process computes attention.
     if not (begun.settings.stages and loop.trainee.share.first):
         return lambda: None
     probes = attention.probes_of(begun.data.splits, attention.SPLIT, len(begun.data.classes))
@@ -169,7 +168,7 @@ def _reports(loop: Loop[Portion], begun: Beginning, device: torch.device) -> Cal
             looks.update()
 
     def finished() -> None:
-        if (loop.run / results.STAGES).is_dir():  # else stopped before the first
+        if (loop.run / results.STAGES).is_dir():  # else the training stopped before the first stage
             found, base = looks.finish()
             attention.write(loop.run / results.ATTENTION, found, base, probes)
 
@@ -182,7 +181,7 @@ def _ended(args: argparse.Namespace, data: Data, model: ViT, outcome: Outcome, l
     if outcome.stopped:
         say(f"stopped: {outcome.stopped}")
     if outcome.best_epoch == 0:
-        say("no epoch with whole pictures was finished: there is no best.safetensors; --resume, or give it more time")
+        say("no epoch with whole pictures was finished: there is no best.safetensors; --resume, or allow more time")
         return 1
     finish(args.out, data, args.data, model, outcome)
     look()
@@ -191,11 +190,11 @@ def _ended(args: argparse.Namespace, data: Data, model: ViT, outcome: Outcome, l
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Run the command; returns its exit code."""
     args = parser().parse_args(argv)
 
     def interrupted() -> str:
         again = f"--resume --out {args.out}" if args.out is not None else "the same command"
-        return f"interrupted; the finished epochs are kept: go on with {again}"
+        return f"interrupted; finished epochs are saved: continue with {again}"
 
     return exit_code(lambda: run(args), interrupted)

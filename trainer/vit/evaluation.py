@@ -1,10 +1,10 @@
-"""A ViT's run measured on any dataset, with the threshold that its validation froze: `trainer.evaluate`'s work.
+"""Evaluate a ViT's run on a dataset with the run's frozen threshold, for `trainer.evaluate`.
 
-The threshold was frozen when the run was trained (RUN/frozen.json); for a run without one it is chosen on the dataset's
-validation split, once, and kept. OUT then holds evaluation.json, predictions.csv, report.html and the pictures that the
-page shows. A run on several views judges parts: every count is then one of parts.
+The threshold is that of RUN/frozen.json, chosen at the end of the training. For a run without this file it is chosen
+now, on the dataset's validation split, and saved. Written into OUT: evaluation.json, predictions.csv, report.html and
+the page's pictures. A run on several views judges parts: all counts are then counts of parts.
 
-What is measured: `trainer.vit.metrics`. How the page shows it: `trainer.vit.evaluation_page`.
+Measures: `trainer.vit.metrics`. Page: `trainer.vit.evaluation_page`.
 """
 
 import json
@@ -21,7 +21,7 @@ from trainer.core.console import say
 from trainer.core.data import load_frozen_classes
 from trainer.core.decision import decide, softmax
 from trainer.core.errors import InputError
-from trainer.core.frozen_threshold import Frozen
+from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.core.results_folder import EVALUATION, PREDICTIONS, evaluation_files
 from trainer.core.row_facts import Facts
 from trainer.core.run_folder import REPORT
@@ -37,15 +37,15 @@ ROWS = "observable"
 
 @dataclass(frozen=True)
 class Asked:
-    """What is to be measured.
+    """Options of an evaluation.
 
     Args:
         run: The run's folder.
         data: The dataset's folder.
-        device: What the network runs on.
-        splits: Their names; empty: all but `train`.
+        device: Device of the network.
+        splits: Names of the splits to measure; empty: all but `train`.
         rows: Which rows count: see `row_facts.kept_rows`.
-        batch_size: Pictures, or parts, that are answered together.
+        batch_size: Number of pictures, or parts, per batch.
     """
 
     run: Path
@@ -58,7 +58,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured: of each split its report, the lines of predictions.csv, and the sizes that were found."""
+    """Measurements: report by split, lines of predictions.csv; by split and measure, sizes in mm and whether found."""
 
     reports: dict[str, Any]
     lines: list[dict[str, Any]]
@@ -66,21 +66,21 @@ class Measured:
 
 
 def kept(split: Split, which: str) -> Split:
-    """The examples of a split that count: see `row_facts.kept_rows`."""
+    """The examples of a split that --rows keeps: see `row_facts.kept_rows`."""
     return split.subset(np.flatnonzero(row_facts.kept_rows(split, which)).tolist())
 
 
 def read_splits(
     folder: Path, column: str, config: ViTConfig, only: Sequence[str] = (), but: Sequence[str] = ()
 ) -> dict[str, Split]:
-    """A dataset's splits as a trained network takes them; of several views by part.
+    """Read a dataset's splits for a trained network; for several views, one example per part.
 
     Args:
-        folder: The dataset's.
-        column: Of the pictures: see `core.data.INPUTS`.
-        config: The network's.
+        folder: The dataset's folder.
+        column: Picture column: `image`, `nsoart` or `image+nsoart`.
+        config: The network's configuration.
         only: Splits to read; empty: all.
-        but: Splits to leave unread where `only` is empty.
+        but: Splits not to read where `only` is empty.
 
     Raises:
         InputError: See `load_frozen_classes` and `views.by_part`.
@@ -92,13 +92,13 @@ def read_splits(
     return views.by_part(found, config.views, config.classes, f"--data {folder}")
 
 
-def frozen_of(asked: Asked, model: ViT) -> Frozen:
-    """What the run froze; chosen now, on the dataset's validation split, where it has nothing.
+def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
+    """The run's frozen threshold; for a run without one it is chosen now on the dataset's validation split, and saved.
 
-    The rows are those that the run was trained and measured on, whatever rows are measured now.
+    It is chosen on the rows that the run's own --rows keeps, whatever this evaluation's --rows says.
 
     Raises:
-        InputError: There is no validation split to choose the threshold on, or no row of it counts.
+        InputError: A threshold must be chosen, but there is no validation split, or --rows keeps none of its rows.
     """
     held = frozen_threshold.load(asked.run)
     if held is not None:
@@ -109,7 +109,7 @@ def frozen_of(asked: Asked, model: ViT) -> Frozen:
     except InputError as e:
         raise InputError(
             [
-                f"{asked.run}: has no {frozen_threshold.FROZEN}, so the threshold needs a validation split",
+                f"{asked.run}: has no {frozen_threshold.FROZEN}, so its threshold must be chosen on a validation split",
                 *e.problems,
             ]
         ) from e
@@ -117,7 +117,7 @@ def frozen_of(asked: Asked, model: ViT) -> Frozen:
     if not len(validation):
         raise InputError(
             f"--data {asked.data} split validation: expected rows to choose the threshold on, got none that --rows "
-            f"{settings.rows} keeps, as the run was trained"
+            f"{settings.rows}, the run's own setting, keeps"
         )
     logits = answer(model, validation, asked.batch_size, bar=True).logits
     try:
@@ -126,8 +126,8 @@ def frozen_of(asked: Asked, model: ViT) -> Frozen:
     except InputError:
         positions = {}
     say(
-        f"{asked.run} has no {frozen_threshold.FROZEN}: chosen now on validation of {asked.data}, and kept; "
-        "positions count as seen where its train split has a defect"
+        f"{asked.run} has no {frozen_threshold.FROZEN}: threshold chosen on the validation split of {asked.data} and "
+        "saved; positions with a defect in its train split count as seen"
     )
     return frozen_threshold.freeze(asked.run, logits, validation.labels.numpy(), config.ok_index, positions)
 
@@ -135,7 +135,7 @@ def frozen_of(asked: Asked, model: ViT) -> Frozen:
 def _lines(
     name: str, split: Split, facts: list[Facts], probabilities: np.ndarray, said: np.ndarray, model: ViT
 ) -> list[dict[str, Any]]:
-    """One line of predictions.csv per picture, or per part."""
+    """Lines of predictions.csv: one per picture, or per part."""
     classes, ok = model.config.classes, model.config.ok_index
     return [
         {
@@ -154,8 +154,8 @@ def _lines(
     ]
 
 
-def measure(model: ViT, splits: Mapping[str, Split], held: Frozen, batch_size: int = 16) -> Measured:
-    """Measure splits with what was frozen."""
+def measure(model: ViT, splits: Mapping[str, Split], held: FrozenThreshold, batch_size: int = 16) -> Measured:
+    """Measure splits with the frozen threshold and temperature `held`."""
     config = model.config
     found = Measured({}, [], {})
     renamed: dict[str, str] = {}
@@ -172,12 +172,12 @@ def measure(model: ViT, splits: Mapping[str, Split], held: Frozen, batch_size: i
         found.lines.extend(_lines(name, split, facts, probabilities, said, model))
         found.sizes[name] = metrics.sizes_found(facts, said != config.ok_index)
     for column, factor in renamed.items():
-        say(f"column {column}: among the factors it is {factor!r}, for {column!r} is computed from the truth")
+        say(f"column {column}: its factor is called {factor!r}, because {column!r} is computed from the truth")
     return found
 
 
 def write_pictures(out: Path, model: ViT, splits: Mapping[str, Split], found: Measured) -> None:
-    """Write the plots and sheets into OUT."""
+    """Write the figures and sheets of an evaluation into OUT."""
     classes, reports = model.config.classes, found.reports
     matrices = {name: np.array(r["confusion"]) for name, r in reports.items()}
     plots.confusion(matrices, classes, out / "confusion.png")
@@ -190,16 +190,16 @@ def write_pictures(out: Path, model: ViT, splits: Mapping[str, Split], found: Me
 
 
 def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
-    """Measure a run on a dataset, and write what is named above into `out`.
+    """Evaluate a run on a dataset, write the results into `out` and print the main ones.
 
     Args:
-        asked: What is to be measured.
+        asked: The options.
         out: Folder of the results.
-        own_folder: Whether `out` is the run's own folder for it, where all is ours.
+        own_folder: Whether `out` is RUN/evaluation, whose files may be replaced without a check.
 
     Raises:
-        InputError: The run or the dataset cannot be used, no row is left, or `out` has files of the same names that no
-            evaluation wrote.
+        InputError: The run or the dataset cannot be used, no row is left, or `out` has files of the same names that do
+            not belong to an earlier evaluation.
     """
     _, settings = vit_run.load_config(asked.run)
     model = vit_run.load_model(asked.run).to(asked.device)
@@ -228,9 +228,9 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
 
 
 def _document(
-    asked: Asked, config: ViTConfig, held: Frozen, reports: Mapping[str, Any], left_out: Mapping[str, int]
+    asked: Asked, config: ViTConfig, held: FrozenThreshold, reports: Mapping[str, Any], left_out: Mapping[str, int]
 ) -> dict[str, Any]:
-    """What evaluation.json holds."""
+    """Content of evaluation.json."""
     return {
         "model": asked.run.resolve().name,
         "data": asked.data.resolve().name,
@@ -244,12 +244,13 @@ def _document(
 
 
 def _headline(name: str, measured: Mapping[str, Any], config: ViTConfig) -> str:
+    """One line with a split's accuracy, its 95 % interval, escapes and overkill."""
     low, high = measured["accuracy"]["interval"]
     escapes, overkill = measured["escapes"], measured["overkill"]
     on = f"parts from {len(config.views)} views each" if config.views else "pictures"
     of = "" if config.views else f" of {measured['parts']} parts"
     return (
         f"{name}: accuracy {measured['accuracy']['share']:.3f} ({low:.3f} to {high:.3f}) on {measured['pictures']} "
-        f"{on}{of}; escapes {escapes['count']} of {escapes['of']}, overkill "
+        f"{on}{of}; escapes (NG called OK) {escapes['count']} of {escapes['of']}, overkill (OK called NG) "
         f"{overkill['count']} of {overkill['of']}"
     )

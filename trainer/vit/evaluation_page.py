@@ -1,4 +1,4 @@
-"""What a ViT's evaluation.json holds, and the pictures beside it, as a page for people."""
+"""OUT/report.html of a ViT's evaluation: evaluation.json and the pictures beside it as a page."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +8,7 @@ from generator.reporting.pages import render
 from trainer.core import run_folder
 from trainer.core.frozen_threshold import CRITERION
 from trainer.core.run_folder import REPORT
+from trainer.core.settings import ROWS_MEANING
 
 SUMMARY = (
     *("split", "pictures", "parts", "accuracy", "95 % interval", "balanced accuracy", "AUROC"),
@@ -25,21 +26,22 @@ FACTORS = (
 
 
 def write_page(out: Path, document: Mapping[str, Any]) -> None:
-    """Write OUT/report.html from what evaluation.json holds and the pictures in OUT."""
+    """Write OUT/report.html from the content of evaluation.json and the pictures in OUT."""
     title = f"Evaluation: {document['model']} on {document['data']}"
     page = render("trainer.vit", "evaluation.html.j2", title=title, evaluation=measured_of(out, document))
     run_folder.write_text(out / REPORT, page)
 
 
 def measured_of(out: Path, document: Mapping[str, Any]) -> dict[str, Any]:
-    """What `templates/measured.html.j2` shows of what evaluation.json holds and of the pictures in OUT."""
+    """Values for `templates/measured.html.j2`, from the content of evaluation.json and the pictures in OUT."""
     return {
         "document": document,
         "classes": list(
             dict.fromkeys(name for measured in document["splits"].values() for name in measured["classes"])
         ),
         "folder": out,
-        "criterion": CRITERION[0].upper() + CRITERION[1:],
+        "rows_meaning": ROWS_MEANING[document["rows"]],
+        "criterion": CRITERION,
         "summary_header": SUMMARY,
         "summary": [_summary_row(name, measured) for name, measured in document["splits"].items()],
         "splits": [
@@ -71,7 +73,7 @@ def _summary_row(name: str, measured: Mapping[str, Any]) -> list[Any]:
 
 
 def _split_tables(measured: Mapping[str, Any]) -> list[tuple[tuple[str, ...], list[list[Any]]]]:
-    """Header and rows of a split's tables: by class, by size, by factor; those without a row are left out."""
+    """Header and rows of a split's tables: by class, by size, by factor; the last two only with rows."""
     by_class = [
         [
             label,

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation for people: calibration, detection against size, main effects, the worst mistakes."""
+"""Figures of an evaluation: calibration, probability of detection, main effects, sheet of the worst mistakes."""
 
 import itertools
 import textwrap
@@ -21,10 +21,10 @@ from trainer.vit.network.model import OK_CLASS
 
 
 def calibration(reports: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Confidence against the share of right answers, before and after the temperature, one panel per split."""
+    """Plot the share right against the predicted probability, before and after the temperature, a panel per split."""
     figure = Figure(figsize=(4.6 * len(reports), 4.6), layout="constrained")
     for axes, (name, measured) in zip(figure.subplots(1, len(reports), squeeze=False)[0], reports.items(), strict=True):
-        axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="means what it says")
+        axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="perfectly calibrated")
         for key, label, color in (
             ("calibration_before_temperature", "as trained", "tab:orange"),
             ("calibration", "with the frozen temperature", "tab:blue"),
@@ -34,18 +34,18 @@ def calibration(reports: Mapping[str, Mapping[str, Any]], path: Path) -> None:
             said, right = [r["confidence"] for r in rows], [r["right"] for r in rows]
             axes.plot(said, right, color=color, alpha=0.6)
             axes.scatter(said, right, area, color=color, label=f"{label}: ECE {measured[key]['ece']:.3f}")
-        axes.set(title=name, xlabel="probability said", ylabel="share right", xlim=(0, 1.03), ylim=(-0.03, 1.05))
+        axes.set(title=name, xlabel="predicted probability", ylabel="share right", xlim=(0, 1.03), ylim=(-0.03, 1.05))
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8, loc="lower left")
     save_figure(figure, path)
 
 
 def detection(reports: Mapping[str, Mapping[str, Any]], hits: Mapping[str, Mapping[str, Any]], path: Path) -> bool:
-    """Probability of detection against size, a panel per split and measure; False where no defect has a size.
+    """Plot the probability of detection against size, a panel per split and measure; False without sizes.
 
     Args:
-        reports: By split.
-        hits: By split and measure: sizes in mm and whether each was found.
+        reports: Reports of `metrics.report` by split.
+        hits: Sizes in mm and whether each was found, by split and measure.
         path: PNG file to write.
     """
     panels = [(split, measure) for split in reports for measure in hits[split]]
@@ -64,7 +64,7 @@ def detection(reports: Mapping[str, Mapping[str, Any]], hits: Mapping[str, Mappi
             measure = list(hits[split])[column]
             sizes, found = (np.asarray(values) for values in hits[split][measure])
             fitted = reports[split]["detection"][measure]
-            # Seeded: the report of equal numbers is equal.
+            # Seeded, so that equal results give equal figures.
             jitter = np.random.default_rng(0).uniform(0, 0.03, len(sizes))
             axes.scatter(sizes, np.where(found, 1 + jitter, -jitter), 12, color="tab:blue", alpha=0.6)
             count = min(6, 1 + len(sizes) // 4) if len(sizes) > 7 else 0
@@ -83,7 +83,7 @@ def detection(reports: Mapping[str, Mapping[str, Any]], hits: Mapping[str, Mappi
             axes.set(
                 title=f"{split}: {fitted['found']} of {fitted['defects']} found\n{textwrap.fill(fitted['note'], 62)}",
                 xlabel=measure.replace("_mm", ", mm").replace("_", " "),
-                ylabel="said NG",
+                ylabel="share found (NG)",
                 ylim=(-0.08, 1.08),
             )
             axes.grid(alpha=0.3)
@@ -94,7 +94,7 @@ def detection(reports: Mapping[str, Mapping[str, Any]], hits: Mapping[str, Mappi
 
 
 def main_effects(measured: Mapping[str, Any], title: str, path: Path) -> bool:
-    """Accuracy at each level of each factor with its interval; False where no factor has two levels."""
+    """Plot the accuracy at each level of each factor, with intervals; False where no factor has two levels."""
     factors = measured["factors"]
     if not factors:
         return False
@@ -113,13 +113,13 @@ def main_effects(measured: Mapping[str, Any], title: str, path: Path) -> bool:
         axes.set(title=name, xlim=(-0.5, len(values) - 0.5), ylim=(max(-0.02, lowest - 0.05), 1.02))
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("accuracy, 95 % interval")
-    figure.suptitle(f"{title}: main effects (pictures in brackets; dotted: all)")
+    figure.suptitle(f"{title}: main effects (pictures in brackets; dotted: accuracy on all)")
     save_figure(figure, path)
     return True
 
 
 def _with_truth(split: Split, index: int, classes: Sequence[str]) -> Image.Image:
-    """A picture as the network sees it (its first three channels), enlarged, with boxes round its visible defects."""
+    """A picture in the network's size (its first three channels), enlarged, with boxes around visible defects."""
     pixels = split.pictures.batch([index])[0, :3].permute(1, 2, 0).numpy()
     picture = Image.fromarray(np.ascontiguousarray(pixels))
     known = zip(split.boxes[index].tolist(), split.categories[index].tolist(), strict=True)
@@ -128,23 +128,23 @@ def _with_truth(split: Split, index: int, classes: Sequence[str]) -> Image.Image
 
 
 def mistake_sheet(split: Split, rows: Sequence[Mapping[str, Any]], classes: Sequence[str], path: Path) -> None:
-    """The worst mistakes on one sheet: picture, box of the truth, what is there and what was said.
+    """Write a sheet of the worst mistakes: picture with the true boxes, true class, predicted class.
 
-    Of several views of a part each has its box of the truth, one below the other.
+    With several views the pictures of a part stand one below the other.
 
     Args:
-        split: Where the pictures are.
-        rows: From `evaluation.report`, `mistakes`.
-        classes: Names of the labels.
+        split: The split.
+        rows: `mistakes` of `metrics.report`.
+        classes: Class names, in the order of the labels.
         path: PNG file to write.
     """
     cells = []
     for row in rows:
-        places = split.places([row["index"]]).tolist()
+        places = split.picture_indices([row["index"]]).tolist()
         views = grid([Cell(_with_truth(split, at, classes))] for at in places)
         size = "" if row["size_mm"] is None else f" {row['size_mm']:.2f} mm"
         what = "OK" if row["truth"] == "OK" else f"{row['truth']} {' '.join(row['addresses'])}{size}"
-        said = f"said {row['said']}, P(NG) {row['p_ng']:.3f}"
+        said = f"predicted {row['said']}, P(NG) {row['p_ng']:.3f}"
         ink = rgb(hue("OK" if row["said"] == "OK" else "NG").on_white)
         cells.append(Cell(views, [f"{row['run']}: {what}", (said, ink)]))
     sheet = grid(batched(cells, 3))

@@ -1,4 +1,4 @@
-"""What follows a ViT's training: the best weights on every split but train, threshold, summary and pictures."""
+"""The end of a ViT's training: measure the best weights, freeze the threshold, write summary and figures."""
 
 from pathlib import Path
 from typing import Any
@@ -7,8 +7,8 @@ import numpy as np
 
 from trainer.core import frozen_threshold, metrics, plots, row_facts, run_folder
 from trainer.core.console import say
+from trainer.core.default_paths import dataset_facts
 from trainer.core.loop import Outcome
-from trainer.core.places import dataset_facts
 from trainer.core.run_folder import SUMMARY
 from trainer.core.split import Data
 from trainer.vit.answers import Answers, answer
@@ -17,13 +17,13 @@ from trainer.vit.run import load_weights
 
 
 def finish(run: Path, data: Data, folder: Path, model: ViT, outcome: Outcome) -> None:
-    """Measure the best weights, freeze the threshold, and write summary.json, curves.png and confusion.png.
+    """Measure the best weights on all splits but train; write frozen.json, summary.json, curves.png, confusion.png.
 
     Args:
         run: The run's folder.
-        data: As it trained.
-        folder: The dataset's.
-        model: Takes the best weights.
+        data: The data of the training.
+        folder: The dataset's folder.
+        model: The network; gets the best weights.
         outcome: How the training ended.
     """
     tensors, _ = run_folder.read_tensors(run / run_folder.BEST)
@@ -64,7 +64,7 @@ def finish(run: Path, data: Data, folder: Path, model: ViT, outcome: Outcome) ->
 
 
 def _measured(answers: Answers, matrix: np.ndarray, classes: tuple[str, ...]) -> dict[str, Any]:
-    """A split's numbers in summary.json."""
+    """A split's measures in summary.json."""
     shares = {"recall": metrics.recall(matrix), "precision": metrics.precision(matrix)}
     return {
         "pictures": len(answers.truth),

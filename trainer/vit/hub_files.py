@@ -1,8 +1,8 @@
-"""What a run's folder holds for transformers' sake; nothing here imports it.
+"""Files and keys in a run's folder that let the library transformers load it; this module does not import transformers.
 
-A run is read by transformers as it is: config.json has its keys beside ours, each side ignoring the other's, and points
-to best.safetensors. The code lies beside it, for machines without this project: it is executed only for a user who
-says `trust_remote_code=True`. With `import trainer.hub` first, none of it is.
+config.json has transformers' keys beside ours (each side ignores the other's) and names best.safetensors as the
+weights. The network's code lies beside it, for machines without this project: transformers executes it only with
+`trust_remote_code=True`. After `import trainer.hub` it uses this project's code instead.
 """
 
 import json
@@ -13,9 +13,9 @@ from trainer.vit.network.model import ViTConfig
 
 MODEL_TYPE = "pinsight_vit"
 MODULE = "modeling_pinsight_vit"
-# The module and what it imports relatively.
+# The module and the modules that it imports.
 CODE = (f"{MODULE}.py", "model.py", "letterbox.py", "errors.py")
-# What letterbox.py was called in runs of earlier versions, whose module imports it.
+# Name of letterbox.py in runs of earlier versions.
 EARLIER_CODE = ("fitting.py",)
 PROCESSOR = "preprocessor_config.json"
 # transformers' keys in config.json: ours, and those that its own `save_pretrained` adds.
@@ -36,14 +36,14 @@ KEYS = frozenset(
 
 
 def keys_of(config: ViTConfig) -> dict[str, object]:
-    """transformers' part of RUN/config.json; the temperature follows when it is frozen."""
+    """transformers' keys of RUN/config.json; the temperature is added when it is frozen."""
     return {
         "model_type": MODEL_TYPE,
         "architectures": ["PinsightViTForImageClassification"],
         "auto_map": {
             "AutoConfig": f"{MODULE}.PinsightViTConfig",
             "AutoModelForImageClassification": f"{MODULE}.PinsightViTForImageClassification",
-            # Here, not in the processor's own file: there transformers takes it for a video processor's as well.
+            # Not in the processor's own file: there transformers would use it for a video processor too.
             "AutoImageProcessor": f"{MODULE}.PinsightViTImageProcessor",
         },
         "id2label": {str(label): name for label, name in enumerate(config.classes)},
@@ -53,12 +53,12 @@ def keys_of(config: ViTConfig) -> dict[str, object]:
 
 
 def takes_one_picture(config: ViTConfig) -> bool:
-    """Whether a picture alone is enough: neither two kinds of it, nor several views of a part."""
+    """Whether the network's input is one RGB picture: not picture and NSOART picture, not several views."""
     return config.channels == 3 and not config.views
 
 
 def files_of(config: ViTConfig) -> dict[str, str]:
-    """Texts by file name: the code, and how pictures are read where a network takes one picture, in three channels."""
+    """Content by file name: the code, and preprocessor_config.json where the network's input is one picture."""
     found = {name: (Path(network.__file__).parent / name).read_text(encoding="utf-8") for name in CODE}
     if takes_one_picture(config):
         processor = {"size": {"width": config.width, "height": config.height}}

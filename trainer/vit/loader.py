@@ -1,7 +1,7 @@
-"""What each step of an epoch shows: drawn from the epoch's seed, made in the background while the network computes.
+"""Batches of each training step, drawn from the epoch's seed and prepared in a background thread.
 
-Order and seeds of all examples are drawn for the whole batch, the examples themselves only for this process's part,
-each from its own seed. So neither the number of processes nor when the background gets to it changes one.
+Every process draws order and seeds for the whole batch, and prepares its own examples only, each from its own seed. So
+the examples depend neither on the number of processes nor on the timing of the background thread.
 """
 
 from collections import deque
@@ -19,21 +19,20 @@ from trainer.core.split import Split
 from trainer.vit.closeups import CloseUps
 from trainer.vit.run import TrainingConfig
 
-AHEAD = 3  # steps that wait, ready
+AHEAD = 3  # steps prepared in advance
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a training is divided.
+    """Stages of a training: first epochs with close-ups only, then epochs with whole pictures and close-ups.
 
-    The first epochs show close-ups only. In the others each step shows whole pictures, and close-ups beside them:
-    the classes stay balanced. Without boxes there are only pictures.
+    The close-ups beside whole pictures keep the classes balanced. Without boxes all epochs have whole pictures only.
 
     Args:
-        epochs: All epochs.
-        close_up_epochs: The first ones, without whole pictures.
-        picture_steps: Steps of an epoch with pictures.
-        close_up_steps: Steps of one without: twice as many, for each costs a fraction.
+        epochs: Number of all epochs.
+        close_up_epochs: Number of first epochs with close-ups only.
+        picture_steps: Steps per epoch with whole pictures.
+        close_up_steps: Steps per epoch with close-ups only: twice as many, because each takes less time.
     """
 
     epochs: int
@@ -42,33 +41,33 @@ class Plan:
     close_up_steps: int
 
     def steps(self, epoch: int) -> int:
-        """Steps of one epoch, counted from 1."""
+        """Number of steps of an epoch; epochs count from 1."""
         return self.close_up_steps if epoch <= self.close_up_epochs else self.picture_steps
 
     def done(self, epoch: int) -> int:
-        """Steps up to the end of an epoch; all of them at the last."""
+        """Number of steps from the start to the end of an epoch."""
         close_ups = min(epoch, self.close_up_epochs)
         return close_ups * self.close_up_steps + (epoch - close_ups) * self.picture_steps
 
 
 def plan_of(split: Split, config: TrainingConfig, close_ups: CloseUps) -> Plan:
-    """The plan for a training split."""
+    """Make the plan for a training split."""
     steps = -(-len(split) // (config.batch_size * config.accumulate))
     usable = bool(close_ups) and config.patch_weight > 0
-    # The last epoch always shows whole pictures: the class head has to learn something too.
+    # The last epoch always has whole pictures: the class head learns from them alone.
     close_up_epochs = min(round(config.close_ups * config.epochs), config.epochs - 1) if usable else 0
     return Plan(config.epochs, close_up_epochs, steps, 2 * steps)
 
 
 class Portion(NamedTuple):
-    """What goes through the network before one backward pass: this process's part of a batch.
+    """This process's share of a batch, for one backward pass.
 
     Args:
-        pictures: Whole pictures; None in the close-ups' stage.
-        picture_count: How many examples the whole batch has: pictures, or parts of several.
+        pictures: Whole pictures; None in epochs of close-ups only.
+        picture_count: Number of examples (pictures, or parts with --views) in the whole batch.
         close_ups: Close-ups; None without.
-        close_up_count: How many the whole batch has.
-        centres: Index of each close-up's centre object.
+        close_up_count: Number of close-ups in the whole batch.
+        centres: Index of each close-up's centre object among its boxes; None without close-ups.
     """
 
     pictures: Batch | None
@@ -79,8 +78,8 @@ class Portion(NamedTuple):
 
 
 def batch_of(split: Split, indices: Tensor) -> Batch:
-    """The examples `indices` (B,) of a split: their labels, and their pictures one after the other."""
-    at = split.places(indices)
+    """Make a batch of a split's examples `indices` (B,); the views of an example follow each other."""
+    at = split.picture_indices(indices)
     return Batch(
         pixels=split.pictures.batch(at.tolist()).float().div_(255),
         labels=split.labels[indices],
@@ -92,7 +91,7 @@ def batch_of(split: Split, indices: Tensor) -> Batch:
 
 
 def picture_order(split: Split, balanced: bool, generator: torch.Generator) -> Tensor:
-    """The examples of an epoch (N,): each once, or drawn with replacement so that each class is shown alike."""
+    """Draw the examples of an epoch (N,): each once, or with replacement and all classes equally likely."""
     if not balanced:
         return torch.randperm(len(split), generator=generator)
     counts = torch.bincount(split.labels).double()
@@ -102,15 +101,15 @@ def picture_order(split: Split, balanced: bool, generator: torch.Generator) -> T
 def steps_of(
     split: Split, close_ups: CloseUps, config: TrainingConfig, plan: Plan, epoch: int, share: Share
 ) -> Iterator[list[Portion]]:
-    """The portions of every step of an epoch, one for each accumulated batch.
+    """Generate the batches of an epoch, a list for each step with one portion per accumulated batch.
 
     Args:
-        split: Training split.
+        split: The training split.
         close_ups: Close-ups of the same split.
         config: The training's settings.
         plan: From `plan_of`.
         epoch: Number of this epoch, from 1.
-        share: This process's part.
+        share: This process's share of the training.
     """
     generator = torch.Generator().manual_seed(config.seed * 100_003 + epoch)
     parts = torch.split(picture_order(split, config.balanced, generator), config.batch_size)
@@ -135,7 +134,7 @@ def steps_of(
 
 
 def ahead[T](items: Iterator[T], count: int = AHEAD) -> Iterator[T]:
-    """The same items, up to `count` of them made before they are asked for, in one other thread."""
+    """Iterate over the same items, prepared up to `count` in advance by one background thread."""
     end = object()
     with ThreadPoolExecutor(1, "loader") as pool:
         waiting = deque(pool.submit(next, items, end) for _ in range(count))

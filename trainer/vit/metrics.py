@@ -1,4 +1,4 @@
-"""What a classifier with its frozen threshold is worth on a split: every measure that evaluation.json holds."""
+"""Measures of a classifier with its frozen threshold on a split: all that evaluation.json holds."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,16 +9,16 @@ from trainer.core import intervals, metrics
 from trainer.core.decision import decide, softmax
 from trainer.core.defect_size import MEASURES
 from trainer.core.detection_probability import curve
-from trainer.core.frozen_threshold import Frozen
+from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.core.row_facts import Facts, factor_levels
 
 MISTAKES = 24
 
 
 def calibration(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
-    """Reliability of the most likely class's probability (N, K) against labels (N,), and the mean log loss."""
+    """Calibration of the most probable class, from probabilities (N, K) and labels (N,), and the mean log loss."""
     right = probabilities.argmax(1) == truth
-    # Not scikit-learn's log_loss: it cuts at another least probability.
+    # Not scikit-learn's log_loss, which clips probabilities at another value.
     picked = probabilities[np.arange(len(truth)), truth].clip(1e-12)
     return {
         **metrics.reliability(probabilities.max(1), right, "pictures", "right"),
@@ -27,7 +27,7 @@ def calibration(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
 
 
 def auroc(scores: np.ndarray, ng: np.ndarray) -> float | None:
-    """Chance that an NG picture scores above an OK one, equal scores counting half; None without both."""
+    """AUROC of scores (N,): chance that NG scores above OK, ties count half; None without both classes."""
     if ng.all() or not ng.any():
         return None
     from sklearn.metrics import roc_auc_score
@@ -36,7 +36,7 @@ def auroc(scores: np.ndarray, ng: np.ndarray) -> float | None:
 
 
 def verdicts(truth_ng: np.ndarray, said_ng: np.ndarray) -> dict[str, Any]:
-    """Escapes (NG said OK) and overkill (OK said NG), each with Clopper and Pearson's bounds over pictures."""
+    """Escapes (NG called OK) and overkill (OK called NG), with Clopper and Pearson's bounds over pictures."""
     return {
         "escapes": intervals.share(int((truth_ng & ~said_ng).sum()), int(truth_ng.sum())),
         "overkill": intervals.share(int((~truth_ng & said_ng).sum()), int((~truth_ng).sum())),
@@ -49,19 +49,19 @@ def report(
     truth: np.ndarray,
     classes: Sequence[str],
     ok_index: int,
-    frozen: Frozen,
+    frozen: FrozenThreshold,
 ) -> dict[str, Any]:
-    """Everything there is to say of one split: what evaluation.json holds of it.
+    """All measures of one split, as evaluation.json holds them.
 
-    A new measure is a function of this module and a key here; `trainer.vit.evaluation_page` shows it.
+    To add a measure, write a function in this module and add a key here; `trainer.vit.evaluation_page` shows it.
 
     Args:
-        rows: What the pictures show.
+        rows: Facts of the N examples.
         logits: (N, K).
-        truth: (N,) labels.
+        truth: (N,) true labels.
         classes: Class names.
         ok_index: Label of OK.
-        frozen: Threshold, temperature and positions from training.
+        frozen: The run's threshold, temperature and positions with defects in training.
     """
     raw, probabilities = softmax(logits), softmax(logits, frozen.temperature)
     said = decide(probabilities, ok_index, frozen.threshold)
@@ -90,12 +90,12 @@ def report(
 
 
 def share_by_part(parts: Sequence[str], right: np.ndarray, of: np.ndarray) -> dict[str, Any]:
-    """A share of pictures, with its count and its interval by bootstrap over parts.
+    """A share of pictures, with its counts and its interval by bootstrap over parts.
 
     Args:
         parts: (N,) name of the part that each picture shows.
-        right: (N,) bool: what is counted.
-        of: (N,) bool: among which.
+        right: (N,) bool: pictures to count.
+        of: (N,) bool: pictures to count among.
     """
     hits, count = int((right & of).sum()), int(of.sum())
     return {
@@ -144,7 +144,7 @@ def by_factor(
 
 
 def sizes_found(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, tuple[list[float], list[bool]]]:
-    """By measure the sizes in mm of the defects that have one, and whether each was found."""
+    """Sizes in mm of the defects that have one, and whether each was found (picture said NG), by measure."""
     found: dict[str, tuple[list[float], list[bool]]] = {}
     for measure in MEASURES:
         sized = [
@@ -158,7 +158,7 @@ def sizes_found(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, tuple[l
 
 
 def detection(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, Any]:
-    """Probability of detection against size, by measure."""
+    """Curve of the probability of detection against size, by measure."""
     return {measure: curve(*sized) for measure, sized in sizes_found(rows, said_ng).items()}
 
 
@@ -171,7 +171,7 @@ def mistakes(
     ok_index: int,
     most: int = MISTAKES,
 ) -> list[dict[str, Any]]:
-    """The worst mistakes: escapes and overkill before mere wrong classes, the surest first."""
+    """The worst mistakes: escapes and overkill first, then wrong NG classes; the most confident ones first."""
     wrong = np.flatnonzero(said != truth)
     verdict = (said == ok_index) != (truth == ok_index)
     true_p = probabilities[np.arange(len(truth)), truth]

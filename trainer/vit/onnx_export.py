@@ -1,13 +1,13 @@
-"""A trained ViT as one file that onnxruntime runs alone: `trainer.export`'s work.
+"""Export a trained ViT as one ONNX file, for onnxruntime without this project: `trainer.export`.
 
-Input `pixels` (N, C, H, W), float32 in [0, 1], in the network's own size; outputs `probabilities` (N, K) after the
-run's temperature, and `patch_probabilities` (N, K, h, w) of each patch without it. The file's metadata says classes,
-size, patch, which pictures they are, temperature and threshold. Before the file takes its name, it is run on pictures
-of noise and on flat ones, one and several at once, and must answer as the network does. A run on V views has parts for
-pictures: `pixels` (N, V, C, H, W), in the order that the metadata's `views` say, and `patch_probabilities`
-(N, V, K, h, w).
+Input `pixels` (N, C, H, W), float32 in [0, 1], in the network's picture size. Outputs `probabilities` (N, K), with the
+run's temperature, and `patch_probabilities` (N, K, h, w), without it. The file's metadata has classes, picture size,
+patch size, kind of pictures, temperature and threshold. For a run on V views: `pixels` (N, V, C, H, W), in the order of
+`views` in the metadata, and `patch_probabilities` (N, V, K, h, w).
 
-The older, tracing exporter is used: it needs no further package, and nothing in the network depends on values.
+Before the file gets its name, onnxruntime runs it on flat pictures and on noise, and its output must equal the
+network's. PyTorch's older exporter (tracing) is used: it needs no further package, and the network's computation does
+not depend on pixel values.
 """
 
 import json
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.core import frozen_threshold, run_folder
-from trainer.core.frozen_threshold import Frozen
+from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.vit import run as vit_run
 from trainer.vit.network.model import ViT, ViTConfig
 from trainer.vit.run import TrainingConfig
@@ -28,12 +28,12 @@ from trainer.vit.run import TrainingConfig
 OPSET = 18
 
 
-# float32 on other kernels: products are added in another order.
+# Largest difference of a probability: onnxruntime adds float32 products in another order.
 TOLERANCE = 1e-4
 
 
 class Probabilities(nn.Module):
-    """The network with probabilities in place of logits: a verdict then needs no arithmetic outside.
+    """The network with probabilities as output in place of logits.
 
     Args:
         model: The network.
@@ -50,7 +50,7 @@ class Probabilities(nn.Module):
 
 
 def probes(model: ViT) -> list[Tensor]:
-    """Pictures to compare on: flat black, grey and white ones together, and one of noise alone."""
+    """Test inputs: a batch of flat black, grey and white pictures, and a batch of one picture of noise."""
     config = model.config
     views = (len(config.views),) if config.views else ()
     shape = (*views, config.channels, config.height, config.width)
@@ -60,8 +60,8 @@ def probes(model: ViT) -> list[Tensor]:
 
 
 def largest_difference(path: Path, reference: Probabilities) -> float:
-    """The largest difference of any probability between the ONNX file and the network; infinite for other shapes."""
-    import onnxruntime  # takes a second to import: not for --help
+    """Largest difference of a probability between ONNX file and network on `probes`; infinite if shapes differ."""
+    import onnxruntime  # takes a second to import; --help does not need it
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     worst = 0.0
@@ -75,20 +75,20 @@ def largest_difference(path: Path, reference: Probabilities) -> float:
     return worst
 
 
-def export(model: ViT, settings: TrainingConfig, path: Path, held: Frozen | None = None) -> float:
-    """Write a network as ONNX, checked against it; `path` appears only when it agrees.
+def export(model: ViT, settings: TrainingConfig, path: Path, held: FrozenThreshold | None = None) -> float:
+    """Write a network as ONNX; the file is written only if its output equals the network's.
 
     Args:
-        model: In evaluation mode, on the CPU.
-        settings: Of its training; says which pictures it takes.
+        model: The network in evaluation mode, on the CPU.
+        settings: Settings of its training, with the kind of pictures.
         path: File to write.
-        held: Temperature and threshold of these weights; without it the former is 1 and there is no latter.
+        held: Temperature and threshold of these weights; None: temperature 1, no threshold.
 
     Returns:
-        The largest difference of any probability.
+        The largest difference of a probability between file and network.
 
     Raises:
-        RuntimeError: The file answers otherwise than the network.
+        RuntimeError: The output of the file differs from the network's.
     """
     network = Probabilities(model, held.temperature if held else 1.0).eval()
     metadata = _metadata(model.config, settings, held)
@@ -100,15 +100,15 @@ def export(model: ViT, settings: TrainingConfig, path: Path, held: Frozen | None
         worst = largest_difference(temporary, network)
         if not worst <= TOLERANCE:
             raise RuntimeError(
-                f"{path}: expected the network's answers within {TOLERANCE:g}, got a difference of {worst:g}"
+                f"{path}: expected the network's output within {TOLERANCE:g}, got a difference of {worst:g}"
             )
 
     run_folder.replace_file(path, write)
     return worst
 
 
-def _metadata(config: ViTConfig, settings: TrainingConfig, held: Frozen | None) -> dict[str, str]:
-    """What the file says of itself."""
+def _metadata(config: ViTConfig, settings: TrainingConfig, held: FrozenThreshold | None) -> dict[str, str]:
+    """Metadata of the ONNX file."""
     found = {
         "classes": json.dumps(list(config.classes)),
         "width": str(config.width),
@@ -127,12 +127,12 @@ def _metadata(config: ViTConfig, settings: TrainingConfig, held: Frozen | None) 
 
 
 def _trace(network: Probabilities, path: Path, metadata: dict[str, str]) -> None:
-    """Write a network as ONNX, found valid, with its metadata."""
+    """Write a network as ONNX with its metadata, checked by onnx."""
     import onnx
 
     names = ["pixels", "probabilities", "patch_probabilities"]
     with warnings.catch_warnings():
-        # The tracer says that it is older, and that shapes are now constants: only the batch is free here.
+        # PyTorch warns that this exporter is old, and that shapes are constant: only the batch size may vary here.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             network,
@@ -155,7 +155,7 @@ def export_run(run: Path, weights: str, path: Path) -> float:
 
     Args:
         run: The run's folder.
-        weights: `best` or `last`; what is frozen belongs to the best.
+        weights: `best` or `last`; threshold and temperature belong to the best.
         path: File to write.
 
     Raises:

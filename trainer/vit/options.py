@@ -1,4 +1,4 @@
-"""The options of `python -m trainer.vit`, in groups, and what each may be."""
+"""The options of `python -m trainer.vit`, in groups."""
 
 import argparse
 from pathlib import Path
@@ -15,7 +15,7 @@ EXAMPLE = """example:
 
 
 def picture_size(text: str) -> tuple[int, int]:
-    """Parse `WxH` px."""
+    """Parse --image-size: `WxH` in px."""
     width, cross, height = text.partition("x")
     if not cross or not width.isdecimal() or not height.isdecimal():
         raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT in px, such as 256x128, got {text!r}")
@@ -25,60 +25,75 @@ def picture_size(text: str) -> tuple[int, int]:
 
 
 def _beginning(p: argparse.ArgumentParser) -> argparse._ActionsContainer:
-    """What a run begins with, and whether it is resumed; returns where the option of its weights goes."""
+    """Add --resume, --overwrite and --config; returns the group for --init, which excludes --config."""
     again = p.add_mutually_exclusive_group()
-    again.add_argument("--resume", action="store_true", help="resume RUN, with its own settings")
-    again.add_argument("--overwrite", action="store_true", help="replace the files of an earlier run in RUN")
+    again.add_argument(
+        "--resume",
+        action="store_true",
+        help="continue the training of RUN after its last finished epoch, with its own settings",
+    )
+    again.add_argument(
+        "--overwrite", action="store_true", help="delete the files of an earlier run in RUN and start a new one"
+    )
     begin = p.add_mutually_exclusive_group()
     begin.add_argument(
         "--config",
         type=Path,
         metavar="FILE",
-        help="settings of an earlier run's config.json, without --init; options given win",
+        help="take settings from the config.json of an earlier run; other options override them; not with --init",
     )
     return begin
 
 
 def _pictures(p: argparse._ActionsContainer) -> None:
-    """Which pictures the network gets, beside the settings of the training."""
+    """Add options on pictures that are not settings of the training."""
     p.add_argument(
         "--views",
         type=views.view_list,
         metavar="C,C,…",
-        help="judge each part by all its pictures from these cameras together; all: every camera of the training "
+        help="judge each part from all its pictures by these cameras together; all: by every camera of the training "
         "split (each picture by itself)",
     )
     p.add_argument(
         "--image-size",
         type=picture_size,
         metavar="WxH",
-        help="px; others are scaled to fit whole, the border repeated (size of the first training picture)",
+        help="picture size of the network in px; other pictures are scaled to fit without distortion, their border "
+        "is repeated (size of the first training picture)",
     )
 
 
 def _running(p: argparse._ActionsContainer) -> None:
-    """What changes no result."""
+    """Add options that do not change the result."""
     p.add_argument(
         "--no-check",
         dest="check",
         action="store_false",
-        help="begin without learning one batch by heart first",
+        help="start without the check of labels and the trial on one batch of pictures",
     )
     p.add_argument(
         "--time-limit",
         type=number(float, 0, 1e6, True),
         metavar="MIN",
-        help="stop after the epoch in which it ends",
+        help="stop after the epoch in which this number of minutes ends; continue with --resume",
     )
-    p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(auto: cuda where there is one)")
-    p.add_argument("--tensorboard", action="store_true", help=f"write event files too, in RUN/{event_files.FOLDER}")
+    p.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="device of the network (auto: cuda if there is a GPU)",
+    )
+    p.add_argument(
+        "--tensorboard", action="store_true", help=f"write event files for TensorBoard, in RUN/{event_files.FOLDER}"
+    )
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's options. Those of the run default to None, so that --resume can tell what was given."""
+    """The command's parser. Options that are settings of the run default to None: None means not given."""
     p = argparse.ArgumentParser(
         prog="python -m trainer.vit",
-        description="Train a small ViT from scratch on a dataset made by `python -m generator build`.",
+        description="Train a small vision transformer (ViT) on a dataset made by `python -m generator build`.\n"
+        "It classifies a picture of a connector as OK or as a class of defect (NG).",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -90,7 +105,9 @@ def parser() -> argparse.ArgumentParser:
     add_options({"": training, "pictures": pictures, "beginning": beginning}, TrainingConfig)
     _pictures(pictures)
     network.add_argument(
-        "--size", choices=sorted(SIZES), help="the usual widths and depths, up to ViT-B; options given win"
+        "--size",
+        choices=sorted(SIZES),
+        help="dim, depth, heads and MLP ratio of the usual ViTs; other options override them",
     )
     add_options({"": network}, ViTConfig)
     _running(running)

@@ -1,14 +1,14 @@
-"""What the truth boxes teach the patches: a class for each patch, and a class for each object.
+"""Losses that train the patch head on the true boxes: one over objects, one over patches.
 
-Two losses on the patch head's logits, both only for rows whose boxes are known:
+Both only for rows whose boxes are known:
 
-- *Objects.* The logits inside a box, averaged by overlap, must give the object's class. Every pin counts, the
-  good ones too: 27 examples from one picture, each told apart from its neighbours.
-- *Patches.* Every patch outside the NG boxes is OK, every patch mostly inside one is of its class: so print, walls
-  and gaps stay quiet. Patches that an NG box merely touches are left open.
+- *Objects.* The logits inside a box, averaged by overlap, must give the object's class. All pins count, good ones too:
+  27 examples from one picture.
+- *Patches.* Patches outside the NG boxes are OK, patches mostly inside one have its class. So print, walls and gaps
+  give no alarm. Patches that an NG box only touches do not count.
 
-One NG object stands against two dozen OK ones, so a class weighs by the inverse square root of its share: full
-balance would make good pins at the tolerance's edge alarms, none would start with "all OK".
+There is one NG object to two dozen OK ones, so each class is weighted by the inverse square root of its share. With
+fully balanced weights good pins close to the tolerance would be called NG; without weights all would first be OK.
 """
 
 from collections.abc import Callable
@@ -19,19 +19,19 @@ from torch import Tensor
 
 from trainer.core.split import IGNORED
 
-UNDECIDED = -100  # cross_entropy's own mark for a target that does not count
+UNDECIDED = -100  # target that cross_entropy ignores
 
 
 def overlap(boxes: Tensor, grid: tuple[int, int], patch_size: int) -> tuple[Tensor, Tensor]:
-    """How many px of each patch row and patch column a box covers.
+    """How many px of each row and column of patches a box covers.
 
     Args:
         boxes: (..., 4) xyxy in px.
-        grid: Patches down and across.
+        grid: Numbers of patches (h, w), down and across.
         patch_size: Patch size in px.
 
     Returns:
-        (..., h) and (..., w); the product of two entries is the covered area of that patch in px².
+        (..., h) and (..., w) in px; the product of two entries is the covered area of that patch in px².
     """
     covered = []
     for axis, count in ((1, grid[0]), (0, grid[1])):
@@ -43,17 +43,17 @@ def overlap(boxes: Tensor, grid: tuple[int, int], patch_size: int) -> tuple[Tens
 
 
 def patch_targets(boxes: Tensor, categories: Tensor, ok_index: int, grid: tuple[int, int], patch_size: int) -> Tensor:
-    """The class of each patch.
+    """Target class of each patch.
 
-    A patch at least half covered by an NG box, or the one it covers most, has the box's class; one it only touches,
-    or that a hidden object's box touches, is `UNDECIDED`; all others are OK. Where two NG boxes claim a patch the lower
-    label wins.
+    A patch has an NG box's class if the box covers at least half of it, or if it is the patch that the box covers most.
+    Patches that an NG box only touches, or that a hidden object's box touches, are `UNDECIDED`; all others are OK.
+    Where two NG boxes claim a patch, the lower label counts.
 
     Args:
         boxes: (B, M, 4) xyxy in px.
-        categories: (B, M) labels, `IGNORED` for hidden objects and for padding (whose boxes are empty).
+        categories: (B, M) labels; `IGNORED` for hidden objects and where there is no box (all 0).
         ok_index: Label of OK.
-        grid: Patches down and across.
+        grid: Numbers of patches (h, w), down and across.
         patch_size: Patch size in px.
 
     Returns:
@@ -73,7 +73,7 @@ def patch_targets(boxes: Tensor, categories: Tensor, ok_index: int, grid: tuple[
 
 
 def object_logits(patch_logits: Tensor, boxes: Tensor, patch_size: int) -> Tensor:
-    """Patch logits averaged over each box by overlap.
+    """Mean patch logits over each box, weighted by overlap.
 
     Args:
         patch_logits: (B, K, h, w).
@@ -91,15 +91,15 @@ def object_logits(patch_logits: Tensor, boxes: Tensor, patch_size: int) -> Tenso
 def balanced_cross_entropy(
     logits: Tensor, targets: Tensor, total: Callable[[Tensor], Tensor] = lambda counts: counts
 ) -> Tensor:
-    """Mean cross-entropy, each class weighing by the inverse square root of its share of the targets.
+    """Mean cross-entropy with classes weighted by the inverse square root of their share of the targets.
 
     Args:
         logits: (N, K).
         targets: (N,) labels; `UNDECIDED` ones do not count.
-        total: Adds up the counts (K,) of all processes that share a batch; each then returns its part of the mean.
+        total: Sums the classes' counts (K,) over all processes; each process then returns its part of the mean.
 
     Returns:
-        A scalar; 0 when no target counts.
+        A scalar; 0 if no target counts.
     """
     counts = total(torch.bincount(targets[targets != UNDECIDED], minlength=logits.shape[1]).to(logits.dtype))
     weight = counts.clamp(min=1).rsqrt()
@@ -116,16 +116,16 @@ def patch_loss(
     patch_size: int,
     total: Callable[[Tensor], Tensor] = lambda counts: counts,
 ) -> Tensor:
-    """Both losses, summed, over the pictures whose boxes are known.
+    """Sum of both losses, over the pictures whose boxes are known.
 
     Args:
         patch_logits: (B, K, h, w).
         boxes: (B, M, 4) xyxy in px.
         categories: (B, M) labels or `IGNORED`.
-        known: (B,) whether the boxes tell every patch's class.
+        known: (B,) whether the boxes give the class of every patch.
         ok_index: Label of OK.
         patch_size: Patch size in px.
-        total: Adds up the counts of all processes that share a batch: see `balanced_cross_entropy`.
+        total: Sums counts over all processes: see `balanced_cross_entropy`.
     """
     patch_logits, boxes, categories = patch_logits[known], boxes[known], categories[known]
     grid = (patch_logits.shape[2], patch_logits.shape[3])

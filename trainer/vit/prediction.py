@@ -1,9 +1,9 @@
-"""What a ViT's run says of picture files, or of the files of parts seen from several cameras: `trainer.predict`'s work.
+"""Verdicts of a ViT's run on picture files, or on parts with a picture from each camera, for `trainer.predict`.
 
-The picture is fitted into the network's size as in training (one scale both ways, centred, the border repeated). The
-heat map is the patch head's 1 - P(OK), laid back onto the picture. A run trained with `--input nsoart` judges NSOART
-pictures: give it those. A run trained with `--views` judges parts: the pictures' names say which view of which part
-each is (`generator.io.view_names`).
+Pictures are letterboxed to the network's size as in training (one scale for both directions, centred, the border
+repeated). The heat map is the patch head's 1 - P(OK), scaled to the picture. A run trained with `--input nsoart` needs
+NSOART pictures. A run trained with `--views` judges parts: part and view are read from the pictures' names
+(`generator.io.view_names`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,11 +24,11 @@ from trainer.vit.verdicts import annotate, annotate_part, judge, judge_part
 
 @dataclass(frozen=True)
 class Classifier:
-    """A run's network with what decides.
+    """A run's network with its threshold and temperature.
 
     Args:
-        model: In evaluation mode.
-        threshold: NG from so much 1 - P(OK) on; None: the most likely class decides.
+        model: The network in evaluation mode.
+        threshold: Least P(NG) = 1 - P(OK) that is NG; None: the most probable class is the label.
         temperature: Divides the logits.
     """
 
@@ -38,21 +38,21 @@ class Classifier:
 
 
 def load_classifier(run: Path, weights: str | None, threshold: float | None) -> Classifier:
-    """The network of a ViT's run with its threshold and temperature, which belong to the best weights.
+    """Load a ViT's run with its threshold and temperature, which belong to the best weights.
 
     Args:
         run: The run's folder.
         weights: `best` or `last`; None: best.
-        threshold: In [0, 1]; replaces the run's own.
+        threshold: In [0, 1]; used in place of the run's own. None: the run's own.
 
     Raises:
-        InputError: The run cannot be read, or judges no picture alone.
+        InputError: The run cannot be read, or needs picture and NSOART picture together.
     """
     _, settings = vit_run.load_config(run)
     if "+" in settings.input:
         raise InputError(
-            f"--model {run}: was trained on {settings.input}, and a picture alone is not both; "
-            "`python -m trainer.evaluate` measures it on a dataset that holds both"
+            f"--model {run}: expected a run trained on one kind of picture, got one trained on {settings.input}; "
+            "`python -m trainer.evaluate` measures it on a dataset that has both"
         )
     model = vit_run.load_model(run, weights or "best")
     held = frozen_threshold.load(run) if weights in (None, "best") else None
@@ -62,22 +62,22 @@ def load_classifier(run: Path, weights: str | None, threshold: float | None) -> 
 
 
 def judging(run: Path, files: Sequence[Path], weights: str | None, threshold: float | None, sheets: bool) -> Judging:
-    """Outcomes of files.
+    """Prepare the prediction of picture files.
 
     Args:
         run: The run's folder.
-        files: Pictures.
+        files: The pictures.
         weights, threshold: See `load_classifier`.
-        sheets: Whether sheets are asked for.
+        sheets: Whether to draw sheets.
 
     Raises:
-        InputError: The run cannot be read; as the outcomes are asked for, also what `load_classifier` says.
+        InputError: The run cannot be read. The first outcome may raise the errors of `load_classifier`.
     """
     views = vit_run.load_config(run)[0].views
     if not views:
         return Judging(_of_pictures(run, files, weights, threshold, sheets), list(files))
     found, problems = parts_of(files, views)
-    # A name with a dot keeps what follows it.
+    # The suffix is added so that `with_suffix` below does not cut a part's name at a dot.
     parts = {Path(f"{part}.png"): pictures for part, pictures in found.items()}
     return Judging(_of_parts(run, parts, weights, threshold, sheets), list(parts), problems)
 
@@ -85,7 +85,7 @@ def judging(run: Path, files: Sequence[Path], weights: str | None, threshold: fl
 def _of_pictures(
     run: Path, files: Sequence[Path], weights: str | None, threshold: float | None, sheets: bool
 ) -> Iterator[Judged]:
-    """Verdict, line and sheet of each picture."""
+    """Judge each picture."""
     by = load_classifier(run, weights, threshold)
     for file in files:
         try:
@@ -106,7 +106,7 @@ def _of_parts(
     threshold: float | None,
     sheets: bool,
 ) -> Iterator[Judged]:
-    """Verdict, line and sheet of each part, whose files are given by view."""
+    """Judge each part; its files are given by view."""
     by = load_classifier(run, weights, threshold)
     for place, files in parts.items():
         pictures: dict[str, Image.Image] = {}
@@ -122,7 +122,7 @@ def _of_parts(
         part = str(place.with_suffix(""))
         named = {view: str(file) for view, file in files.items()}
         verdict, heats = judge_part(by.model, pictures, part, named, by.threshold, by.temperature)
-        where = f"  most suspicious from {verdict.peak_view}" if verdict.verdict == "NG" else ""
+        where = f"  most suspicious in view {verdict.peak_view}" if verdict.verdict == "NG" else ""
         line = f"{verdict.verdict}  {verdict.label:<8} {verdict.confidence:.3f}  {part}{where}"
         sheet = annotate_part(pictures, verdict, heats, by.model) if sheets else None
         yield Judged(place, asdict(verdict), line, sheet)

@@ -1,12 +1,12 @@
-"""Weights to begin with that others trained: a plain ViT or DeiT as transformers saves it, in a folder or on the Hub.
+"""Initial weights from a published checkpoint: a ViT or DeiT saved by transformers, in a folder or on the Hub.
 
-Such a network has a linear stem, learned positions and a class token; `ViTConfig` then says so, and all of it is
-taken: the blocks, the last norm, the patch embedding, the positions (laid over our grid), and the class token, which
-becomes the first register. Anew begin what tells our classes, and the stem's kernels for what a checkpoint does not
-know (the local contrast, NSOART's channels): at zero, so that before the first step every token is what the
-checkpoint itself makes of the picture.
+Such a network has a linear stem, learned positions and a class token, and `ViTConfig` is set accordingly. Its blocks,
+last norm, patch embedding and positions (interpolated to our grid) are loaded; its class token becomes the first
+register. New are the heads for our classes, with random weights, and the stem's kernels for channels that the
+checkpoint lacks (local contrast, NSOART). These are zero, so that before the first step all tokens equal the
+checkpoint's own.
 
-Only config.json, preprocessor_config.json and model.safetensors are read: nothing in them can run code.
+Only config.json, preprocessor_config.json and model.safetensors are read: none of them can run code.
 """
 
 import json
@@ -28,7 +28,7 @@ from trainer.vit.run import FORMAT, load_weights
 HUB_NAME = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 CONFIG, PROCESSOR, WEIGHTS = "config.json", "preprocessor_config.json", "model.safetensors"
 TOKENS = {"vit": ("cls_token",), "deit": ("cls_token", "distillation_token")}
-# Of one block: ours, and theirs in files and in the memory of transformers 5.
+# Names of a block's layers: ours; theirs in files; theirs in the memory of transformers 5.
 BLOCK = {
     "norm1": ("layernorm_before",),
     "q": ("attention.attention.query", "attention.q_proj"),
@@ -44,15 +44,15 @@ LAYER = ("encoder.layer", "layers")
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A checkpoint, read and found complete.
+    """A checkpoint, read and checked to be complete.
 
     Args:
-        name: As given by the user.
-        shape: Fields of `ViTConfig` that its weights ask for.
-        mean, std: Per channel, of pixels in [0, 1], with which it was trained.
-        tensors: By our names; `stem.projection.weight` (dim, 3, patch, patch).
-        positions: (h, w, dim).
-        tokens: (T, dim) class and distillation token, with their positions.
+        name: Its name as given to --init.
+        shape: Fields of `ViTConfig` that its weights require.
+        mean, std: Mean and standard deviation of pixels in [0, 1] that it was trained with, per channel.
+        tensors: Tensors by our names; `stem.projection.weight` is (dim, 3, patch, patch).
+        positions: Position embeddings (h, w, dim).
+        tokens: Class token and, of DeiT, distillation token (T, dim), with their positions added.
     """
 
     name: str
@@ -70,16 +70,16 @@ class Pretrained:
         statistics: tuple[tuple[float, ...], tuple[float, ...]],
         given: Mapping[str, Any],
     ) -> ViTConfig:
-        """The network that takes these weights.
+        """Configuration of the network for these weights.
 
         Args:
-            classes: The data's class names.
-            size: Its pictures' (W, H) in px.
-            statistics: Mean and spread of the data's channels; the first three are the checkpoint's instead.
-            given: Fields of `ViTConfig` that the user asks for; fewer blocks and more registers are possible.
+            classes: Class names of the data.
+            size: Picture size (W, H) in px.
+            statistics: Mean and standard deviation of the data's channels; used from the fourth channel on.
+            given: Fields of `ViTConfig` given as options; fewer blocks and more registers are possible.
 
         Raises:
-            InputError: The user asks for what the checkpoint has not.
+            InputError: An option contradicts the checkpoint.
         """
         fixed = {key: self.shape[key] for key in ("patch_size", "dim", "heads", "mlp_ratio")}
         problems = [
@@ -108,7 +108,7 @@ class Pretrained:
 
 
 def is_checkpoint(source: str) -> bool:
-    """Whether `--init` names a checkpoint of transformers': by the folder's config.json, else by its form."""
+    """Whether `--init` names a checkpoint of transformers: by its config.json, or by the form OWNER/NAME."""
     path = Path(source)
     if not path.exists():
         return HUB_NAME.fullmatch(source) is not None
@@ -120,7 +120,7 @@ def is_checkpoint(source: str) -> bool:
 
 
 def _from_hub(source: str) -> Path:
-    """The checkpoint's folder in the Hub's cache, fetched where it is not there."""
+    """The checkpoint's folder in the Hub's local cache, downloaded where it is missing."""
     found = HUB_NAME.fullmatch(source)
     assert found is not None
     from huggingface_hub import snapshot_download
@@ -129,11 +129,11 @@ def _from_hub(source: str) -> Path:
         return Path(
             snapshot_download(found["name"], revision=found["revision"], allow_patterns=[CONFIG, PROCESSOR, WEIGHTS])
         )
-    except Exception as e:  # whatever the Hub's client and its transport may raise
+    except Exception as e:  # the Hub's client and its transport raise many types
         said = str(e).strip().splitlines() or [type(e).__name__]
         raise InputError(
-            f"--init {source}: expected a run, a folder in transformers' format or a name on the Hub; "
-            f"there is no such folder, and the Hub said: {said[0]}"
+            f"--init {source}: expected a run, a folder in transformers' format or a name on the Hub, "
+            f"got no such folder, and the Hub said: {said[0]}"
         ) from e
 
 
@@ -143,12 +143,12 @@ def _pair(value: Any) -> tuple[int, int]:
 
 
 def _shape(path: Path) -> tuple[dict[str, Any], tuple[int, int], str]:
-    """Fields of `ViTConfig`, the grid (h, w) of the positions, and the kind of network, from a config.json."""
+    """Read a config.json: fields of `ViTConfig`, the positions' grid (h, w), and the model_type."""
     document = read_json(path, "a JSON object")
     kind = document.get("model_type")
     if kind not in TOKENS:
         raise InputError(f"{path}: expected model_type {' or '.join(map(repr, TOKENS))}, got {kind!r}")
-    # The library's own defaults, which its files leave out.
+    # transformers' defaults: its files may leave these keys out.
     values = {
         "hidden_size": 768,
         "num_hidden_layers": 12,
@@ -185,7 +185,7 @@ def _shape(path: Path) -> tuple[dict[str, Any], tuple[int, int], str]:
 
 
 def _spread(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and spread of the pixels it was trained on; the usual 0.5 where it does not say."""
+    """Mean and standard deviation of the pixels it was trained with; transformers' default 0.5 where missing."""
     document = read_json(folder / PROCESSOR, "a JSON object") if (folder / PROCESSOR).is_file() else {}
     found = []
     for key in ("image_mean", "image_std"):
@@ -198,7 +198,7 @@ def _spread(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 
 class _Reader:
-    """Takes tensors out of a file by the names they may have, and collects what does not fit."""
+    """Takes tensors from a file by their possible names, and collects problems with missing or wrong ones."""
 
     def __init__(self, path: Path, kind: str) -> None:
         tensors, _ = read_tensors(path)
@@ -206,7 +206,7 @@ class _Reader:
         self.tensors = {name.removeprefix(f"{kind}."): tensor for name, tensor in tensors.items()}
 
     def take(self, names: list[str], shape: tuple[int, ...], missing: float | None = None) -> Tensor:
-        """The tensor of one of `names`, in float32; of zeros where it may be missing or is wrong."""
+        """The tensor with one of `names`, in float32; zeros where wrong or missing (a problem if `missing` is None)."""
         for name in names:
             if name in self.tensors:
                 tensor = self.tensors[name].float()
@@ -220,7 +220,7 @@ class _Reader:
         return torch.zeros(shape)
 
     def linear(self, names: list[str], out: int, into: int | None) -> tuple[Tensor, Tensor]:
-        """Weight (out, into), or (out,) of a norm, and bias; projections to q, k and v may have none."""
+        """Weight (out, into), of a norm (out,), and bias (out,); projections to q, k and v may lack a bias."""
         shape = (out,) if into is None else (out, into)
         may_lack = 0.0 if any("query" in n or "key" in n or "value" in n for n in names) else None
         weight = self.take([f"{name}.weight" for name in names], shape)
@@ -234,7 +234,7 @@ def read(source: str) -> Pretrained:
         source: Folder with config.json and model.safetensors, or `OWNER/NAME[@REVISION]` on the Hub.
 
     Raises:
-        InputError: It is missing, of another kind, or its tensors are not what its config.json says.
+        InputError: It is missing, of another kind, or its tensors contradict its config.json.
     """
     folder = Path(source) if Path(source).exists() else _from_hub(source)
     shape, grid, kind = _shape(folder / CONFIG)
@@ -278,14 +278,14 @@ def read(source: str) -> Pretrained:
 
 
 def load(model: ViT, source: Pretrained) -> list[str]:
-    """Put a checkpoint's weights into a network of its shape.
+    """Load a checkpoint's weights into a network of its shape.
 
     Args:
-        model: A new network by `Pretrained.network`.
+        model: A new network, configured by `Pretrained.network`.
         source: The checkpoint.
 
     Returns:
-        What was taken and what begins anew, in lines for a person.
+        Lines for the terminal: which weights were loaded, which are new.
     """
     config, own = model.config, model.state_dict()
     depth, taken = config.depth, len(source.tokens)
@@ -301,11 +301,11 @@ def load(model: ViT, source: Pretrained) -> list[str]:
     state["registers"] = torch.cat([source.tokens, own["registers"].cpu()[taken:]])
     load_weights(model, state, f"--init {source.name}")
     old, new = "x".join(map(str, source.positions.shape[:2])), "x".join(map(str, config.grid))
-    positions = f"positions of {old} patches" + (f" laid over {new}" if old != new else "")
+    positions = f"positions of {old} patches" + (f" interpolated to {new}" if old != new else "")
     others = f", {config.registers - taken} more registers" if config.registers > taken else ""
     return [
-        f"begun with {source.name}: {depth} of {source.shape['depth']} blocks, the last norm, the patch embedding, "
+        f"starts with {source.name}: {depth} of {source.shape['depth']} blocks, the last norm, the patch embedding, "
         f"{positions}, the class token{'s' if taken > 1 else ''} as register{'s' if taken > 1 else ''}",
-        f"begun anew: the heads for {len(config.classes)} classes, their pooling{others}; "
-        "at zero: the patch embedding of what the checkpoint does not know",
+        f"new, random: the heads for {len(config.classes)} classes, their pooling{others}; "
+        "new, zero: the patch embedding of channels that the checkpoint lacks",
     ]

@@ -1,4 +1,4 @@
-"""What of a ViT's run goes to the Hub: weights, configuration, frozen threshold, card, a few pictures."""
+"""Files of a ViT's run for the Hub: weights, configuration, frozen threshold, model card, a few pictures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +9,10 @@ from trainer.vit import hub_files, results
 from trainer.vit import run as vit_run
 from trainer.vit.card import vit_card
 
-# Of several with one name the first that exists; the evaluation's only where it is of these weights.
+# Of several pictures with one name the first that exists is used; EVALUATED only if it is of these weights.
 EVALUATED = (
     Picture("evaluation/confusion.png", "confusion.png", "Confusion matrices"),
-    Picture("evaluation/calibration.png", "calibration.png", "Probability against the share right"),
+    Picture("evaluation/calibration.png", "calibration.png", "Calibration: share right against predicted probability"),
     Picture("evaluation/detection.png", "detection.png", "Found or missed against the size of the defect"),
 )
 TRAINED = (
@@ -21,28 +21,28 @@ TRAINED = (
     Picture(
         "attention/attention_best.png",
         "attention.png",
-        "Where it looks, in the same pictures; green: the true place",
+        "Where the network looks, in the same pictures; box: the defect",
     ),
 )
 
 
 def files_of(run: Path, name: str, datasets: Sequence[str] = (), license: str = "") -> Files:
-    """What of a run goes up, by path there; RUN/README.md is written anew.
+    """Files of a run to upload, by path on the Hub; writes RUN/README.md.
 
     Args:
         run: A finished run.
-        name: owner/name there.
-        datasets: Names on the Hub of what it was trained on.
-        license: The Hub's id of one.
+        name: owner/name on the Hub.
+        datasets: Names on the Hub of the training datasets.
+        license: The Hub's id of the licence.
 
     Raises:
         InputError: The run was not finished, or its card is too long.
     """
-    vit_run.load_model(run)  # whole, and of its configuration
+    vit_run.load_model(run)  # raises if the weights are broken or do not fit the configuration
     measured = results.evaluation_of(run) is not None
     pictures = pictures_of(run, (*(EVALUATED if measured else ()), *TRAINED))
     write_card(run, vit_card(run, name, captions(pictures), datasets, license))
-    # What transformers reads beside the configuration, where the run has it.
+    # Files for transformers, where the run has them.
     others = (hub_files.PROCESSOR, *hub_files.CODE, *hub_files.EARLIER_CODE)
     wanted = (CARD, run_folder.CONFIG, run_folder.BEST, frozen_threshold.FROZEN, *others)
     files: Files = {one: run / one for one in wanted if (run / one).is_file()}

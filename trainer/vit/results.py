@@ -1,6 +1,6 @@
-"""What lies in a ViT's run beside its weights, read back: summary, evaluation, attention.
+"""Read the results in a ViT's run: summary, evaluation, attention.
 
-Pages and cards read these documents, never the commands that write them.
+Pages and model cards use these functions, so that they need not import the commands that write the results.
 """
 
 from collections.abc import Mapping
@@ -11,17 +11,17 @@ from trainer.core import frozen_threshold, results_folder, run_folder
 from trainer.core.errors import InputError
 from trainer.core.run_folder import SUMMARY
 
-# Folders in a run: what trainer.evaluate and trainer.attention measure, and copies of the run after some epochs.
+# Folders in a run: results of trainer.evaluate and trainer.attention; copies of the run after epochs of --stages.
 EVALUATION, ATTENTION, STAGES = "evaluation", "attention", "stages"
-# In the folder of the attention.
+# Files in RUN/attention.
 ATTENTION_DOCUMENT, CURVES, ANIMATION = "attention.json", "curves.png", "attention.gif"
 
 
 def summary_of(run: Path) -> dict[str, Any]:
-    """RUN/summary.json of a ViT's run.
+    """Read RUN/summary.json.
 
     Raises:
-        InputError: The run was not finished, or its best weights are others by now.
+        InputError: The run was not finished, or its best weights have changed since.
     """
     path = run / SUMMARY
     found = results_folder.read(
@@ -34,21 +34,21 @@ def summary_of(run: Path) -> dict[str, Any]:
         splits=dict,
         warnings=list,
     )
-    # Earlier versions kept no hash.
+    # Earlier versions wrote no hash.
     if "weights_sha256" in found and found["weights_sha256"] != frozen_threshold.digest(run / run_folder.BEST):
         raise InputError(
-            f"{path}: is of other weights than {run_folder.BEST}: finish the training with `python -m trainer.vit "
-            "--resume`"
+            f"{path}: expected the summary of {run_folder.BEST}, got that of other weights; finish the training with "
+            "`python -m trainer.vit --resume`"
         )
     return found
 
 
 def evaluation_of(run: Path) -> dict[str, Any] | None:
-    """What RUN/evaluation/evaluation.json says of the run's best weights; None where it is of others, or missing."""
+    """Read RUN/evaluation/evaluation.json; None where it is missing, or not of the run's best weights."""
     place = run / EVALUATION / results_folder.EVALUATION
     if not place.is_file():
         return None
-    found = results_folder.read(place, "what trainer.evaluate wrote", splits=dict)
+    found = results_folder.read(place, "an evaluation by trainer.evaluate", splits=dict)
     held = found.get("frozen")
     if not isinstance(held, dict) or held.get("weights_sha256") != frozen_threshold.digest(run / run_folder.BEST):
         return None
@@ -56,25 +56,25 @@ def evaluation_of(run: Path) -> dict[str, Any] | None:
 
 
 def attention_sheet(weights: str) -> str:
-    """Name of the sheet of the attention of some weights."""
+    """File name of the attention's sheet for the weights of this name."""
     return f"attention_{weights}.png"
 
 
 def attention_files(document: Mapping[str, Any]) -> set[str]:
-    """What lies beside an attention.json."""
+    """Names of the files that belong to an attention.json."""
     sheets = {attention_sheet(name) for name in document["weights"]}
     return sheets | ({CURVES, ANIMATION} if len(sheets) > 1 else set())
 
 
 def attention_of(run: Path) -> dict[str, Any] | None:
-    """What RUN/attention/attention.json says; None where it is missing.
+    """Read RUN/attention/attention.json; None where it is missing.
 
     Raises:
-        InputError: It is no such document.
+        InputError: The file is not such a document.
     """
     path = run / ATTENTION / ATTENTION_DOCUMENT
     if not path.is_file():
         return None
     return results_folder.read(
-        path, "what trainer.attention wrote", weights=dict, baselines=dict, pictures=int, split=str
+        path, "an analysis by trainer.attention", weights=dict, baselines=dict, pictures=int, split=str
     )

@@ -1,6 +1,6 @@
-"""What a ViT's run keeps on disk beside what every run does: its network's shape, its settings, its weights.
+"""A ViT's run on disk: settings of training and network (RUN/config.json), and weights.
 
-RUN/config.json also has what transformers asks for (`trainer.vit.hub_files`); unknown keys are errors.
+RUN/config.json also has the keys that transformers needs (`trainer.vit.hub_files`); other unknown keys are errors.
 """
 
 import json
@@ -35,42 +35,53 @@ class TrainingConfig(Settings):
     epochs: int = setting(60, "passes over the training split", ge=1, le=100_000)
     batch_size: int = setting(
         8,
-        "pictures per step; with --views parts, by default as many as have about this number of pictures",
+        "pictures per step; with --views parts per step, by default so many that they have about 8 pictures",
         ge=1,
         le=65_536,
     )
     lr: float = setting(1e-3, "highest learning rate", gt=0, le=10)
     warmup: float = setting(0.1, "share of the steps during which the learning rate rises", ge=0, le=1)
-    weight_decay: float = setting(0.05, "AdamW's, on matrices and kernels only", ge=0, le=10)
+    weight_decay: float = setting(0.05, "weight decay of AdamW, on matrices and kernels only", ge=0, le=10)
     clip: float = setting(1.0, "largest norm of the gradient", gt=0, le=1e6, no_option="fixed")
-    label_smoothing: float = setting(0.05, "share of the class target spread over all classes", ge=0, le=0.9)
+    label_smoothing: float = setting(
+        0.05, "label smoothing: share of the target probability that is spread over all classes", ge=0, le=0.9
+    )
     patch_weight: float = setting(
-        1.0, "weight of what the boxes teach the patches; 0: picture labels only", ge=0, le=1000
+        1.0, "weight of the losses from boxes, which train the patches; 0: picture labels only", ge=0, le=1000
     )
     close_ups: float = setting(
         0.6,
-        "share of the epochs that show close-ups of single pins only; none without boxes",
+        "share of the epochs, the first ones, with close-ups of single pins only; needs boxes",
         ge=0,
         le=1,
         metavar="SHARE",
     )
-    close_up_px: int = setting(64, "side of a close-up: a pin and its neighbours", ge=32, le=4096, metavar="PX")
-    seed: int = setting(0, "seed of weights, order and augmentation", ge=0, le=2**31 - 1)
+    close_up_px: int = setting(64, "side of a close-up in px: a pin and its neighbours", ge=32, le=4096, metavar="PX")
+    seed: int = setting(0, "seed of all random numbers: weights, order, augmentation", ge=0, le=2**31 - 1)
     threads: int = setting(
-        1, "CPU threads; equal numbers give equal results", ge=1, le=1024, shown="as many as PyTorch finds cores"
+        1, "CPU threads; results repeat only with the same number", ge=1, le=1024, shown="number of cores"
     )
     input: Literal["image", "nsoart", "image+nsoart"] = setting(
-        "image", "which pictures of the dataset; image+nsoart stacks the channels of both", group="pictures"
+        "image",
+        "column of the pictures; nsoart: pictures that compare each small window with good parts; image+nsoart: both, "
+        "six channels",
+        group="pictures",
     )
     augment: bool = setting(
-        True, "train on pictures as they are, not shifted, mirrored, brightened or made noisy", group="pictures"
+        True, "train without augmentation (shifting, turning, mirroring, brightness, noise)", group="pictures"
     )
     accumulate: int = setting(
-        1, "batches per step, whose gradients are averaged", ge=1, le=4096, metavar="N", earlier=1
+        1,
+        "batches per step, whose gradients are averaged (gradient accumulation)",
+        ge=1,
+        le=4096,
+        metavar="N",
+        earlier=1,
     )
     ema: float = setting(
         0.0,
-        "measure and keep averaged weights, such as 0.99; 0: the weights themselves",
+        "measure and keep an exponential moving average (EMA) of the weights with this decay per step, such as 0.99; "
+        "0: the weights themselves",
         ge=0,
         le=0.99999,
         metavar="DECAY",
@@ -78,7 +89,7 @@ class TrainingConfig(Settings):
     )
     patience: int = setting(
         0,
-        "stop after N epochs with whole pictures without a better one; 0: never",
+        "stop after N epochs with whole pictures that bring no better one (early stopping); 0: never",
         ge=0,
         le=100_000,
         metavar="N",
@@ -86,25 +97,26 @@ class TrainingConfig(Settings):
     )
     stages: Annotated[tuple[int, ...], AfterValidator(_rising)] = setting(
         (),
-        "keep a copy of the run, and look where it looks, after these epochs",
+        "after these epochs keep a copy of the run and compute its attention maps",
         expected="rising epochs such as 300,400,500",
         metavar="E,E,…",
         earlier=(),
     )
     balanced: bool = setting(
-        False, "draw each class alike, whatever its share of the pictures", group="pictures", earlier=False
+        False, "draw all classes equally often, whatever their share of the pictures", group="pictures", earlier=False
     )
     rows: Rows = setting(
         "observable",
-        "all; those whose defects can be seen; of these, those outside the grey zone",
+        "rows of the dataset to use: all; observable: no NG pictures whose defects cannot be seen; clear: nor pictures "
+        "with a pin in the grey zone, close to the tolerance",
         group="pictures",
         earlier="all",
     )
     init: str = setting(
         "",
-        "begin with the weights of this run (its classes may be others), or of a ViT as transformers saves it: "
-        "a folder, or its name on the Hub such as google/vit-base-patch16-224",
-        expected="a run, or a ViT as transformers saves it",
+        "start with the weights of this run (whose classes may differ), or of a ViT saved by transformers: "
+        "a folder, or a name on the Hub such as google/vit-base-patch16-224",
+        expected="a run, or a ViT saved by transformers",
         group="beginning",
         metavar="WEIGHTS",
         shown="random weights",
@@ -112,22 +124,22 @@ class TrainingConfig(Settings):
     )
     amp: Literal["bf16", "off"] = setting(
         "off",
-        "compute in bfloat16, keep float32 weights",
+        "precision: bf16 computes in bfloat16 with weights in float32",
         choices=("auto", "bf16", "off"),
-        shown="auto: on a GPU that can",
+        shown="auto: bf16 on a GPU that supports it",
         earlier="off",
     )
     data_sha256: str = setting(
         "",
-        "digest of the dataset's content; empty where its card has none",
-        expected="a digest, or nothing",
+        "SHA-256 of the dataset's content; empty if its card has none",
+        expected="a SHA-256, or nothing",
         no_option="read from the dataset",
         earlier="",
     )
 
 
 def save_config(run: Path, model: ViTConfig, training: TrainingConfig) -> None:
-    """Write RUN/config.json, and the files that transformers reads beside it."""
+    """Write RUN/config.json, and the files for transformers beside it."""
     document = {"format": FORMAT, "version": VERSION, "model": asdict(model), "training": training.model_dump()}
     for name, text in hub_files.files_of(model).items():
         write_text(run / name, text)
@@ -140,11 +152,11 @@ def load_config(run: Path) -> tuple[ViTConfig, TrainingConfig]:
 
 
 def read_config(path: Path) -> tuple[ViTConfig, TrainingConfig]:
-    """Read a run's configuration strictly.
+    """Read a run's config.json strictly: settings of network and training.
 
     Raises:
-        InputError: The folder or file is missing, no JSON, of another format or version, has unknown keys or values
-            outside of their ranges.
+        InputError: The file is missing, not JSON, of another format or version, or has unknown keys or values out of
+            range.
     """
     document = read_document(path, FORMAT, VERSION, {"model", "training", *hub_files.KEYS})
     model = section(ViTConfig, document.get("model"), f"{path} model")
@@ -152,10 +164,10 @@ def read_config(path: Path) -> tuple[ViTConfig, TrainingConfig]:
 
 
 def load_weights(model: ViT, tensors: Mapping[str, Tensor], place: str) -> None:
-    """Put weights into a network; names and shapes must be the same.
+    """Load tensors into a network; names and shapes must be the same. `place` begins messages.
 
     Raises:
-        InputError: Unknown or missing names, or another shape.
+        InputError: A tensor is unknown, missing or of another shape.
     """
     own = model.state_dict()
     problems = [f"{place}: unknown tensor {name!r}" for name in sorted(set(tensors) - set(own))]
@@ -171,7 +183,7 @@ def load_weights(model: ViT, tensors: Mapping[str, Tensor], place: str) -> None:
 
 
 def load_model(run: Path, which: str = "best") -> ViT:
-    """The trained network of a run, in evaluation mode.
+    """Load the trained network of a run, in evaluation mode.
 
     Args:
         run: The run's folder.
@@ -189,19 +201,19 @@ def load_model(run: Path, which: str = "best") -> ViT:
 
 
 def load_classes(model: ViT, run: Path) -> list[str]:
-    """Put the best weights of another run into a network; its classes may be others, in any order.
+    """Load the best weights of another run into a network, whose classes may be others or in another order.
 
-    What belongs to a class that both know goes along with its name; a new class keeps its random weights.
+    Weights of a class are matched by the class's name; classes that the other run lacks keep their random weights.
 
     Args:
-        model: A new network of the same shape but for its classes.
-        run: The other run.
+        model: A new network, equal to the run's except for its classes.
+        run: The other run's folder.
 
     Returns:
-        Names of the classes that are new.
+        Names of the classes that the other run lacks.
 
     Raises:
-        InputError: The run is missing, or of another shape.
+        InputError: The run is missing, or its network has another shape.
     """
     config, _ = load_config(run)
     tensors, _ = read_tensors(run / BEST)
@@ -217,7 +229,7 @@ def load_classes(model: ViT, run: Path) -> list[str]:
 
 def _by_class(own: Tensor, other: Tensor, kept: list[tuple[int, int]]) -> Tensor:
     if own.shape[1:] != other.shape[1:]:
-        return other  # load_weights says what does not fit
+        return other  # load_weights raises the error
     out = own.clone()
     for to, source in kept:
         out[to] = other[source]

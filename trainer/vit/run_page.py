@@ -1,7 +1,7 @@
-"""Everything that is known of a ViT's run on one page, RUN/report.html: it needs no other file and asks no network.
+"""RUN/report.html: all results of a ViT's run on one page, which needs no other file and no network.
 
-`trainer.vit` writes it at its end; `trainer.evaluate` and `trainer.attention` write it again when their results lie
-in the run's folder, and `trainer.report` at any time.
+Written by `trainer.vit` at its end, by `trainer.evaluate` and `trainer.attention` when their results are in the run's
+folder, and by `trainer.report` at any time.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from trainer.core import frozen_threshold, metrics, results_folder, run_folder
 from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.core.run_folder import REPORT, read_metrics
-from trainer.vit import doctor, results
+from trainer.vit import results, training_check
 from trainer.vit import run as vit_run
 from trainer.vit.evaluation_page import measured_of
 from trainer.vit.network.model import ViTConfig
@@ -22,7 +22,7 @@ from trainer.vit.run import TrainingConfig
 
 
 def write_page(run: Path) -> Path:
-    """Write RUN/report.html from what lies in RUN; returns its path.
+    """Write RUN/report.html from the files in RUN; returns its path.
 
     Raises:
         InputError: The run was not finished, or a file in it cannot be read.
@@ -59,7 +59,7 @@ def _facts(
     summary: Mapping[str, Any],
     rows: Sequence[Mapping[str, Any]],
 ) -> list[tuple[str, str]]:
-    """Name and value of what identifies the training."""
+    """Names and values for the page's summary of the training."""
     minutes = sum(float(row["seconds"]) for row in rows) / 60
     held = frozen_threshold.load(run)
     facts = [
@@ -70,7 +70,7 @@ def _facts(
         ("training", f"{summary['epochs']} epochs in {minutes:.1f} min, seed {settings.seed}"),
         ("stopped early", summary["stopped"]),
         ("best epoch", f"{summary['best_epoch']}, by {summary['best_by']}"),
-        ("threshold", held and f"NG from P(NG) = {held.threshold:.4f} on, frozen on validation"),
+        ("threshold", held and f"NG from P(NG) = {held.threshold:.4f} on; frozen, chosen on validation"),
         ("temperature", held and f"{held.temperature:.3f}"),
     ]
     return [(name, str(value)) for name, value in facts if value]
@@ -79,16 +79,16 @@ def _facts(
 def warnings_of(
     rows: Sequence[Mapping[str, Any]], classes: Sequence[str], settings: TrainingConfig
 ) -> list[tuple[int, int, str]]:
-    """What the epochs warned of: first and last epoch of each kind of warning, and its last words."""
+    """Warnings from all epochs: first and last epoch of each kind of warning, and its latest text."""
     found: dict[str, tuple[int, int, str]] = {}
     for index, row in enumerate(rows):
         epoch = int(row["epoch"])
-        said = doctor.prognosis(rows[: index + 1], classes, settings)
+        said = training_check.prognosis(rows[: index + 1], classes, settings)
         collapsed = float(row["val_top_share"]) > metrics.COLLAPSE_SHARE and row["stage"] == "pictures"
-        # The share alone: where that class is really so frequent, accuracy is high too.
+        # The share alone is no sign of a collapse: that class may be so frequent in truth.
         if collapsed and float(row["val_balanced_accuracy"]) < 1 / len(classes) + 0.12:
             said = [
-                f"collapsed: {row['val_top_class']} is said of nearly everything. {metrics.COLLAPSE_ADVICE}",
+                f"collapsed: {row['val_top_class']} is predicted for nearly all pictures. {metrics.COLLAPSE_ADVICE}",
                 *said,
             ]
         for text in said:
@@ -104,13 +104,13 @@ def _checks(
     rows: Sequence[Mapping[str, Any]],
     summary: Mapping[str, Any],
 ) -> Iterator[str]:
-    """Sentences on what the examination before the training found, and on what its epochs warned of."""
-    path = run / doctor.EXAMINATION
+    """Sentences on the check before the training and on warnings from its epochs."""
+    path = run / training_check.EXAMINATION
     if path.is_file():
-        before = results_folder.read(path, "what the examination before the training found", found=list)["found"]
+        before = results_folder.read(path, "the result of the check before the training", found=list)["found"]
         yield from (f"Before the training: {text}." for text in before)
     else:
-        yield "Before the training: not examined (--no-check), or not kept."
+        yield "Before the training: not checked (--no-check), or no result saved."
     during = warnings_of(rows, classes, settings)
     for first, last, text in during:
         yield f"{f'Epochs {first} to {last}' if last > first else f'Epoch {first}'}: {text}."
@@ -130,7 +130,7 @@ ATTENTION = {
 
 
 def _attention(run: Path) -> dict[str, Any]:
-    """Table and files of the attention; `attention` None where it was not computed for these weights."""
+    """Table and pictures of the attention for the page; `attention` is None where it was not computed."""
     document = results.attention_of(run)
     if document is None:
         return {"attention": None}
@@ -147,16 +147,16 @@ def _attention(run: Path) -> dict[str, Any]:
         "attention_pictures": [
             (run / results.ATTENTION / results.CURVES, "The scores over the stages of the training"),
             (run / results.ATTENTION / results.ANIMATION, "The stages of the training one after the other"),
-            (run / results.ATTENTION / results.attention_sheet(newest), f"Where the weights {newest} look"),
+            (run / results.ATTENTION / results.attention_sheet(newest), f"Where it looks with the weights {newest}"),
         ],
     }
 
 
 def refresh(run: Path, out: Path, own: str) -> None:
-    """Write the page again where the results in `out` are the run's own, in RUN/`own`, and the run was finished."""
+    """Write the page again if `out`, the folder of new results, is RUN/`own` and the run is finished."""
     if out.resolve() != (run / own).resolve() or not (run / "summary.json").is_file():
         return
     try:
         say(f"report: {write_page(run)}")
-    except InputError as e:  # the results are written all the same
+    except InputError as e:  # the new results are written all the same
         say(f"{run / REPORT} is not written again: {e}")

@@ -1,7 +1,7 @@
-"""A ViT's part of the training loop: seeded batches, the loss of pictures and close-ups, validation, collapse.
+"""Training of a ViT in the loop of `trainer.core.loop`: batches, losses, validation, warnings.
 
 The best epoch is the one with the highest balanced accuracy (mean recall of the classes that occur) on the validation
-split; equal ones are ordered by the lower validation loss, for a small split knows few different accuracies.
+split; among equal ones, frequent on a small split, the one with the lowest validation loss.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from trainer.core.distributed import Share, share_dropout, start
 from trainer.core.loop import Measured, Schedule, Trained
 from trainer.core.run_folder import Row
 from trainer.core.split import Data
-from trainer.vit import doctor
+from trainer.vit import training_check
 from trainer.vit.answers import Answers, answer
 from trainer.vit.closeups import CloseUps
 from trainer.vit.loader import Plan, Portion, ahead, plan_of, steps_of
@@ -31,7 +31,7 @@ from trainer.vit.run import TrainingConfig, save_config
 def build(
     config: ViTConfig, training: TrainingConfig, device: torch.device, share: Share | None = None
 ) -> tuple[ViT, torch.optim.Optimizer]:
-    """A network with seeded random weights, and its optimizer."""
+    """Make a network with seeded random weights, and its optimizer."""
     torch.manual_seed(training.seed)
     model = ViT(config).to(device)
     share_dropout(model, share or Share())
@@ -40,7 +40,7 @@ def build(
 
 
 def schedule_of(config: TrainingConfig, plan: Plan) -> Schedule:
-    """What the loop knows of the settings: before whole pictures are trained on, the class logits are chance."""
+    """Settings for the loop; epochs of close-ups only do not count for patience, as the class head is not trained."""
     return Schedule(
         epochs=config.epochs,
         lr=config.lr,
@@ -53,7 +53,7 @@ def schedule_of(config: TrainingConfig, plan: Plan) -> Schedule:
 
 
 def close_up_size(model: ViTConfig, config: TrainingConfig) -> int:
-    """Side of a close-up in px: as set, no larger than the picture, whole patches."""
+    """Side of a close-up in px: as set, but at most the picture's shorter side, rounded down to whole patches."""
     side = min(config.close_up_px, model.width, model.height)
     return side // model.patch_size * model.patch_size
 
@@ -68,11 +68,11 @@ class ViTTrainee:
     """A ViT in training; see `trainer.core.loop.Trainee`.
 
     Args:
-        data: Splits `train` and `validation`.
-        model: The network from `build`.
-        optimizer: Its optimizer.
+        data: The dataset; its splits `train` and `validation` are used.
+        model: The network, from `build`.
+        optimizer: The network's optimizer.
         config: The training's settings.
-        share: This process's part, the one that the network was built with; by default started here.
+        share: This process's share, as passed to `build`; None: a new one from `distributed.start`.
     """
 
     def __init__(
@@ -95,23 +95,23 @@ class ViTTrainee:
         self._tally()
 
     def _tally(self) -> None:
-        # Loss, pictures right, close-ups right; of this process's part of an epoch.
+        # Sums over this process's share of an epoch: loss, right pictures, right close-ups.
         self._sums = torch.zeros(3, device=self.device)
         self._shown_close_ups = 0
 
     def steps(self, epoch: int) -> int:
-        """Steps of one epoch, counted from 1."""
+        """Number of steps of an epoch; epochs count from 1."""
         return self.plan.steps(epoch)
 
     def batches(self, epoch: int) -> Iterator[Sequence[Portion]]:
-        """The portions of each step, made in the background."""
+        """The portions of each step, prepared in a background thread."""
         torch.manual_seed(self.config.seed * 100_003 + epoch)  # dropout
         self.network.train()
         self._tally()
         return ahead(steps_of(self.split, self.close_ups, self.config, self.plan, epoch, self.share))
 
     def backward(self, batch: Portion, parts: int) -> None:
-        """Add a portion's gradient; how many pictures and close-ups were right is counted."""
+        """Add a portion's gradient, and count right pictures and close-ups."""
         loss = torch.zeros((), device=self.device)
         if batch.close_ups is not None and batch.centres is not None:
             loss = loss + self._close_up_loss(_on(self.device, batch.close_ups), batch.close_up_count, batch.centres)
@@ -121,7 +121,7 @@ class ViTTrainee:
         self._sums[0] += loss.detach() / parts
 
     def _forward(self, pixels: Tensor, rows: int, views: int = 1) -> Prediction:
-        """The network's logits in float32; `rows` examples of `views` pictures are in the whole batch."""
+        """Run the network; logits in float32. The whole batch has `rows` examples of `views` pictures each."""
         self.share.rows, self.share.together = rows * views, views
         if views > 1:
             pixels = torch.unflatten(pixels, 0, (-1, views))
@@ -164,8 +164,8 @@ class ViTTrainee:
         return loss
 
     def trained(self, epoch: int, how: Trained) -> Row:
-        """`stage`, `lr`, `train_loss`, `gradient_norm` (mean before clipping), `train_accuracy` (of the pictures; None
-        in the close-ups' stage) and `train_close_up_accuracy` (of their centre objects; None without).
+        """`stage`, `lr`, `train_loss`, `gradient_norm` (mean before clipping), `train_accuracy` (on pictures; None in
+        epochs of close-ups only) and `train_close_up_accuracy` (on centre objects; None without close-ups).
         """
         with_pictures, with_close_ups = epoch > self.plan.close_up_epochs, self.plan.close_up_epochs > 0
         lost, right, right_close_ups = self.share.total(self._sums).tolist()
@@ -183,18 +183,18 @@ class ViTTrainee:
         return True
 
     def measure(self, epoch: int) -> Measured:
-        """Validation; an epoch of close-ups alone has no score."""
+        """Measure on the validation split; an epoch of close-ups only has no score."""
         self.answers = answer(self.network, self.validation, share=self.share)
         row = validation_row(self.answers, self.classes)
         score = (float(row["val_balanced_accuracy"]), -self.answers.loss)  # type: ignore[arg-type]
         return Measured(row, score if epoch > self.plan.close_up_epochs else None)
 
     def unmeasured(self) -> Row:
-        """Nothing: every epoch is measured."""
+        """No columns: every epoch is measured."""
         return {}
 
     def weights(self) -> dict[str, Tensor]:
-        """The whole network."""
+        """All tensors of the network."""
         return {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
 
     def keep(self, run: Path, row: Row, is_best: bool) -> None:
@@ -205,7 +205,7 @@ class ViTTrainee:
         run_folder.save_tensors(run / run_folder.LAST, weights, {"epoch": str(row["epoch"])})
         if row["epoch"] not in self.config.stages:
             return
-        # A stage is a run that `trainer.predict` and `trainer.evaluate` take.
+        # A stage's folder is a run that `trainer.predict` and `trainer.evaluate` can use.
         folder = run / STAGES / f"{row['epoch']:05d}"
         folder.mkdir(parents=True, exist_ok=True)
         save_config(folder, self.network.config, self.config)
@@ -213,17 +213,17 @@ class ViTTrainee:
         run_folder.write_metrics(folder, [row])
 
     def warnings(self, rows: Sequence[Row]) -> list[str]:
-        """A collapse to one class, and what the doctor foresees."""
+        """Warnings: collapse to one class, and those of `training_check.prognosis`."""
         collapse = None
         if self.answers is not None and rows[-1]["stage"] == "pictures":
             said = self.answers
             matrix = metrics.confusion_matrix(said.truth, said.predicted, len(self.classes))
             collapse = metrics.collapse_warning(matrix, self.classes)
-        return ([collapse] if collapse else []) + doctor.prognosis(rows, self.classes, self.config)
+        return ([collapse] if collapse else []) + training_check.prognosis(rows, self.classes, self.config)
 
 
 def validation_row(answers: Answers, classes: Sequence[str]) -> Row:
-    """Validation's columns of metrics.csv."""
+    """The columns of metrics.csv from validation."""
     matrix = metrics.confusion_matrix(answers.truth, answers.predicted, len(classes))
     predicted: np.ndarray = matrix.sum(0)
     top = int(predicted.argmax())

@@ -1,4 +1,4 @@
-"""What a ViT says of a picture, or of a part from its views: the verdict, and the sheet that shows it to a person."""
+"""Verdict of a ViT on a picture, or on a part from its views, and the sheet that shows it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,17 +19,18 @@ SIDE_PX = 512
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the network says of one picture.
+    """Verdict on one picture.
 
     Args:
         file: The picture's path as given or found.
         verdict: `OK` or `NG`.
-        label: `OK` below the threshold, else the most likely other class; without a threshold the most likely class.
-        confidence: Its probability.
+        label: `OK` if P(NG) is below the threshold, else the most probable NG class; without a threshold the most
+            probable class.
+        confidence: Probability of the label, in [0, 1].
         probabilities: Probability by class name.
-        peak_px: (x, y) of the most suspicious patch's centre, in px of the picture.
-        peak_class: Most likely NG class there.
-        peak_probability: 1 - P(OK) there.
+        peak_px: (x, y) of the most suspicious patch's centre (highest 1 - P(OK)), in px of the picture.
+        peak_class: The most probable NG class of that patch.
+        peak_probability: 1 - P(OK) of that patch.
     """
 
     file: str
@@ -44,12 +45,12 @@ class Verdict:
 
 @dataclass(frozen=True)
 class PartVerdict:
-    """What the network says of one part from its views: as `Verdict`, and of these
+    """Verdict on one part from its views; further fields as in `Verdict`.
 
     Args:
         part: The part's name.
         files: The pictures' paths by view.
-        peak_view: The view whose patch is the most suspicious; `peak_px` are px of its picture.
+        peak_view: The view with the most suspicious patch; `peak_px` is in px of its picture.
     """
 
     part: str
@@ -79,17 +80,17 @@ def _said(logits: Tensor, config: ViTConfig, threshold: float | None, temperatur
 
 
 def _on_band(centres: Tensor, first: int, length: int) -> Tensor:
-    """(n,) which patches belong to px `first` to `first + length`: those with their centre in it, else the nearest."""
+    """Which patches (n,) have their centre in px `first` to `first + length`; the nearest one if none has."""
     beyond = (centres - (first + length / 2)).abs() - length / 2
     return beyond <= beyond.min().clamp(min=0)
 
 
 def _peak(patch_logits: Tensor, picture: Image.Image, config: ViTConfig) -> tuple[dict[str, Any], np.ndarray]:
-    """The most suspicious patch of a picture, and its heat map (h, w), from patch logits (K, h, w)."""
+    """Find the most suspicious patch of a picture, and its heat map (h, w), from patch logits (K, h, w)."""
     patches = patch_logits.double().softmax(0)
     heat = 1 - patches[config.ok_index]
     fit = fit_of(rgb(picture).size, (config.width, config.height))
-    # The repeated border is no part of the picture: a peak there would point outside.
+    # Patches in the repeated border do not count: the peak would lie outside the picture.
     patch = config.patch_size
     y, x = ((torch.arange(count) + 0.5) * patch for count in heat.shape)
     inside = _on_band(y, fit.top, fit.height)[:, None] & _on_band(x, fit.left, fit.width)
@@ -106,7 +107,7 @@ def _peak(patch_logits: Tensor, picture: Image.Image, config: ViTConfig) -> tupl
 
 
 def _pixels(picture: Image.Image, config: ViTConfig) -> Tensor:
-    """(C, H, W) in [0, 1]."""
+    """The picture as network input (C, H, W) in [0, 1]."""
     return torch.from_numpy(pixels_of(picture, (config.width, config.height)).copy()).float() / 255
 
 
@@ -118,8 +119,8 @@ def judge(
     Args:
         model: A trained network in evaluation mode.
         picture: Any size and mode.
-        file: Name in the verdict.
-        threshold: NG from so much 1 - P(OK) on; without, the most likely class decides.
+        file: The picture's path for the verdict.
+        threshold: Least P(NG) = 1 - P(OK) that is NG; None: the most probable class is the label.
         temperature: Divides the logits.
 
     Returns:
@@ -143,8 +144,8 @@ def judge_part(
 
     Args:
         model: A network in evaluation mode that was trained on several views.
-        pictures: One for each of its views, in their order; any size and mode.
-        part, files: Names in the verdict.
+        pictures: The picture of each of the network's views, in their order; any size and mode.
+        part, files: Name of the part and paths by view, for the verdict.
         threshold, temperature: As for `judge`.
 
     Returns:
@@ -164,7 +165,7 @@ def judge_part(
 
 
 def _heat_on(picture: Image.Image, heat: np.ndarray, config: ViTConfig) -> Image.Image:
-    """The picture with its heat map in red, both in the picture's size."""
+    """Draw the heat map (h, w) in red over its picture."""
     fit = fit_of(picture.size, (config.width, config.height))
     whole = Image.fromarray((heat * 255).astype(np.uint8)).resize(
         (heat.shape[1] * config.patch_size, heat.shape[0] * config.patch_size), Image.Resampling.BILINEAR
@@ -175,13 +176,13 @@ def _heat_on(picture: Image.Image, heat: np.ndarray, config: ViTConfig) -> Image
 
 
 def annotate(picture: Image.Image, verdict: Verdict, heat: np.ndarray, model: ViT) -> Image.Image:
-    """The picture and its heat map, one above the other, under a bar with verdict, class and confidence.
+    """Draw a sheet: a bar with verdict, class and confidence, below it the picture and its heat map.
 
     Args:
-        picture: As opened.
-        verdict: From `judge`.
-        heat: (h, w) from `judge`.
-        model: The network that judged.
+        picture: The picture as opened.
+        verdict: The verdict of `judge`.
+        heat: The heat map (h, w) of `judge`.
+        model: The network.
     """
     return _sheet({"": picture}, verdict, {"": heat}, model.config, "")
 
@@ -192,7 +193,7 @@ def annotate_part(
     heats: Mapping[str, np.ndarray],
     model: ViT,
 ) -> Image.Image:
-    """The same of a part: its views side by side, the ring in the one with the peak."""
+    """Draw a part's sheet: its views side by side, the ring in the view with the most suspicious patch."""
     return _sheet(pictures, verdict, heats, model.config, verdict.peak_view)
 
 
@@ -203,7 +204,7 @@ def _sheet(
     config: ViTConfig,
     marked: str,
 ) -> Image.Image:
-    """Pictures above their heat maps; where NG, a ring round the peak in the view `marked`."""
+    """Draw pictures above their heat maps; if NG, a ring around the most suspicious patch in the view `marked`."""
     plain, warm = [], []
     for view, picture in pictures.items():
         picture = rgb(picture)

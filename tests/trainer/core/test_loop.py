@@ -123,13 +123,13 @@ def test_a_loss_that_is_no_number_ends_it(tmp_path):
     plane.factor = math.nan
     outcome = trained(tmp_path / "run", plane)
     assert (outcome.epochs, outcome.best_epoch) == (0, 0)
-    assert outcome.stopped == "the loss of epoch 1 is nan: --lr 0.1 is too high"
+    assert outcome.stopped == "the loss of epoch 1 is nan: expected a finite one; --lr 0.1 is too high"
     assert list((tmp_path / "run").iterdir()) == []
 
 
 def test_patience_and_epochs_that_do_not_count(tmp_path):
     outcome = trained(tmp_path / "run", Plane(best=[1]), replace(SCHEDULE, patience=2))
-    assert (outcome.epochs, outcome.best_epoch, outcome.stopped) == (3, 1, "no better epoch in 2: best is 1")
+    assert (outcome.epochs, outcome.best_epoch, outcome.stopped) == (3, 1, "no better epoch in 2; best epoch: 1")
     outcome = trained(tmp_path / "later", Plane(best=[1]), replace(SCHEDULE, patience=2, uncounted=2))
     assert (outcome.epochs, outcome.stopped) == (4, "")
 

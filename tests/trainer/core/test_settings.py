@@ -128,7 +128,7 @@ def test_a_table_of_settings():
     assert rows["lr"] == ("lr", "--lr", "0.001", "a number above 0 to 10", "highest learning rate")
     assert rows["stages"][1:4] == ("--stages", "none", "rising epochs such as 300,400,500")
     assert rows["augment"][1:4] == ("--no-augment", "off", "given or not")
-    assert rows["amp"][1:4] == ("--amp", "auto: on a GPU that can", "one of auto, bf16, off")
+    assert rows["amp"][1:4] == ("--amp", "auto: bf16 on a GPU that supports it", "one of auto, bf16, off")
     assert rows["clip"][1:4] == ("", "1", "a number above 0 to 1e+06")
     network = {row.name: row for row in settings_table(ViTConfig)}
     assert network["dim"][1:4] == ("--dim", "128", "a whole number from 8 to 4096")
@@ -181,7 +181,7 @@ def test_sections_are_written_as_ever():
         (TrainingConfig, FIRST_TRAINING, {"warmup": "0.1"}, "a number from 0 to 1, got '0.1'"),
         (TrainingConfig, FIRST_TRAINING, {"augment": 1}, "true or false, got 1"),
         (TrainingConfig, FIRST_TRAINING, {"amp": "auto"}, "one of bf16, off, got 'auto'"),
-        (TrainingConfig, FIRST_TRAINING, {"init": None}, "a run, or a ViT as transformers saves it, got None"),
+        (TrainingConfig, FIRST_TRAINING, {"init": None}, "a run, or a ViT saved by transformers, got None"),
         (TrainingConfig, FIRST_TRAINING, {"stages": [1, "2"]}, "rising epochs such as 300,400,500, got [1, '2']"),
         (TrainingConfig, FIRST_TRAINING, {"stages": [0, 1]}, "rising epochs such as 300,400,500, got [0, 1]"),
         (ViTConfig, FIRST_MODEL, {"std": [0.1, None]}, "a list, each a number, got [0.1, None]"),
@@ -265,12 +265,12 @@ def test_what_the_options_say():
     assert (args.stages, args.augment, args.balanced, args.patch_size, args.lr) == ((1, 3), False, True, 4, 0.01)
     held = TrainingConfig(stages=(1, 3), augment=True, balanced=True, lr=0.02)
     assert other_settings("RUN", held, args) == [
-        "--lr: RUN was trained with 0.02, got 0.01; --resume keeps the run's",
-        "--no-augment: RUN was trained with True, got False; --resume keeps the run's",
+        "--lr: RUN was trained with 0.02, got 0.01; --resume keeps the run's settings",
+        "--no-augment: RUN was trained with True, got False; --resume keeps the run's settings",
     ]
     args = florence2_options.parser().parse_args(["--lora-rank", "8", "--epochs", "40"])
     assert other_settings("RUN", DetectionConfig(), args) == [
-        "--lora-rank: RUN was trained with 16, got 8; --resume keeps the run's"
+        "--lora-rank: RUN was trained with 16, got 8; --resume keeps the run's settings"
     ]
 
 

@@ -346,7 +346,7 @@ def test_a_run_on_pictures_begins_one_on_parts_and_back(
     common = ["--data", str(few_parts), "--epochs", "1", "--lr", "1e-9", "--device", "cpu", "--no-check"]
     parts, pictures = tmp_path / "parts", tmp_path / "pictures"
     assert main([*common, "--out", str(parts), "--init", str(trained_run), "--views", "all"]) == 0
-    assert "begun with the weights of" in capsys.readouterr().out
+    assert "starts with the weights of" in capsys.readouterr().out
     assert vit_run.load_config(parts)[0].views == VIEWS
     begun, own = load_file(trained_run / "best.safetensors"), load_file(parts / "last.safetensors")
     assert all(torch.allclose(own[name], begun[name], atol=1e-5) for name in begun)
@@ -368,7 +368,9 @@ def test_evaluation_counts_parts(parts_run, parts_dataset, tmp_path, capsys):
     out = tmp_path / "out"
     common = ["--model", str(parts_run), "--data", str(parts_dataset), "--device", "cpu"]
     assert evaluate([*common, "--out", str(out)]) == 0
-    assert "9 parts from 3 views each; escapes" in capsys.readouterr().out.replace("on 9 parts", "9 parts")
+    assert "9 parts from 3 views each; escapes (NG called OK)" in capsys.readouterr().out.replace(
+        "on 9 parts", "9 parts"
+    )
     document = json.loads((out / "evaluation.json").read_text())
     measured = document["splits"]["validation"]
     assert document["views"] == list(VIEWS)
@@ -378,7 +380,7 @@ def test_evaluation_counts_parts(parts_run, parts_dataset, tmp_path, capsys):
         lines = list(csv.DictReader(file))
     assert [line["part"] for line in lines] == [f"/{2000 + i}" for i in range(9)]
     assert lines[0]["run"] == "validation000_center+validation000_left+validation000_top"
-    assert "Parts are judged" in (out / "report.html").read_text(encoding="utf-8")
+    assert "The network judges parts" in (out / "report.html").read_text(encoding="utf-8")
 
 
 def test_mistakes_are_shown_from_every_view(quick_run, parts_dataset, tmp_path):
@@ -437,7 +439,7 @@ def test_parts_are_predicted_from_folders_and_from_the_ends_of_names(parts_run, 
     x, y = verdicts["b"]["peak_px"]
     assert np.hypot(x - 8, y - 24) < 12  # pin 5 of 2 x 4
     said = capsys.readouterr().out
-    assert said.count("most suspicious from") == 2 and "OK  OK" in said
+    assert said.count("most suspicious in view") == 2 and "OK  OK" in said
     with Image.open(out / "part.a.png") as sheet:
         assert sheet.width == 4 * 8 + 3 * 512
     assert (out / "good.png").is_file() and (out / "b.png").is_file()
@@ -543,7 +545,7 @@ def test_the_card_says_what_to_give(parts_run, capsys):
 
     assert push([str(parts_run), "--to", "me/parts", "--dry-run"]) == 0
     card = (parts_run / "README.md").read_text(encoding="utf-8")
-    assert "from 3 pictures (center, left, top) of a connector" in card
+    assert "classifies 3 pictures (center, left, top) of a connector" in card
     assert "part7_center.png part7_left.png part7_top.png --out" in card
     assert "from transformers import pipeline" not in card
     assert "library_name: pinsight" in card

@@ -179,7 +179,10 @@ def test_the_bare_command_trains_a_tiny_model_and_resumes_it(dataset, tmp_path, 
     assert "continue with --resume --out runs/ladder-florence2" in said.err
     with dying_in_epoch(1):
         assert command.main(words) == 1
-    assert "--out runs/ladder-florence2: begun with these settings and data" in capsys.readouterr().out
+    assert (
+        "--out runs/ladder-florence2: resumes this unfinished run with the same settings and data"
+        in capsys.readouterr().out
+    )
     with dying_in_epoch(1):
         assert command.main([*words, "--seed", "3"]) == 1
     assert sorted(path.name for path in Path("runs").iterdir()) == ["ladder-florence2", "ladder-florence2-2"]
@@ -227,7 +230,7 @@ def test_resume_refuses_another_dataset(dataset, finished, tmp_path, capsys):
     document["training"]["data_sha256"] = "a" * 64
     (run / "config.json").write_text(json.dumps(document))
     assert resume(dataset, run) == 2
-    assert f"{run} was begun with the content {'a' * 16}" in capsys.readouterr().err
+    assert f"{run} was started with a dataset of content {'a' * 16}" in capsys.readouterr().err
 
 
 def test_a_run_that_dies_on_resuming_keeps_its_threshold(dataset, finished, tmp_path, monkeypatch):

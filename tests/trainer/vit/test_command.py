@@ -174,7 +174,7 @@ def test_weights_of_another_run_with_other_classes(trained_run, make_dataset, ma
     ("given", "taken", "said"),
     [
         ([], "nsoart", "--input nsoart, as"),
-        (["--input", "image"], "image", "was trained on nsoart, and has never seen such pictures"),
+        (["--input", "image"], "image", "was trained on nsoart and does not know such pictures"),
     ],
 )
 def test_weights_go_on_with_the_pictures_they_know(nsoart_run, tiny_dataset, tmp_path, capsys, given, taken, said):
@@ -199,7 +199,7 @@ def test_a_config_that_begins_with_weights_keeps_their_channels(nsoart_run, tiny
     (tmp_path / "config.json").write_text(json.dumps(document))
     options = ["--config", str(tmp_path / "config.json"), "--input", "image+nsoart", "--device", "cpu"]
     assert train(tiny_dataset, tmp_path / "run", *options) == 2
-    assert "takes 3 channels, got 6" in capsys.readouterr().err
+    assert "expected pictures of 3 channels for the weights of" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_another_grid_more_registers_fewer_blocks_more_channels(folders):
     assert model.config.mean == (0.5, 0.5, 0.5, 0.4, 0.5, 0.6)
     assert not model.stem.projection.weight[:, 3:].any()
     said = "\n".join(lines)
-    for part in ("1 of 2 blocks", "4x4 patches laid over 2x8", "2 more registers", "anew: the heads for 2"):
+    for part in ("1 of 2 blocks", "4x4 patches interpolated to 2x8", "2 more registers", "random: the heads for 2"):
         assert part in said
     # A cut-out has the middle's positions.
     cut = model._positions((1, 2))

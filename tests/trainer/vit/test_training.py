@@ -116,7 +116,7 @@ def test_collapse_is_said_in_plain_words(tiny_dataset, tmp_path, small_options, 
     # So low a rate leaves the first random answer, one class for everything.
     assert train(tiny_dataset, tmp_path / "run", "--epochs", "1", *small_options, "--lr", "1e-9", "--no-check") == 0
     said = capsys.readouterr().out
-    assert "WARNING: the model says" in said
+    assert "WARNING: the model predicts" in said
     assert "WARNING: this run is not usable" in said
     assert "collapsed to one class" in said
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["warnings"]
@@ -227,7 +227,7 @@ def test_what_lies_below_a_file_is_a_user_s_mistake_wherever_it_shows(tmp_path, 
     (tmp_path / "file").touch()
     assert exit_code(lambda: (tmp_path / "file" / "run").mkdir()) == 2
     assert capsys.readouterr().err == (
-        f"error: {tmp_path / 'file' / 'run'}: expected a place that can be used, got: Not a directory\n"
+        f"error: {tmp_path / 'file' / 'run'}: expected access to this path, got: Not a directory\n"
     )
 
 
@@ -299,7 +299,7 @@ def test_resume_refuses_another_dataset(make_dataset, make_rows, tmp_path, small
     for other, got in ((datasets[1], "b" * 16), (datasets[2], "none in its README.md")):
         assert train(other, run, "--resume", "--device", "cpu") == 2
         said = capsys.readouterr().err
-        assert f"{run} was begun with the content {'a' * 16}, got {got}" in said and said.count("\n") == 1
+        assert f"{run} was started with a dataset of content {'a' * 16}, got {got}" in said and said.count("\n") == 1
     assert contents(run) == before
     moved = datasets[0].rename(tmp_path / "moved")
     assert train(moved, run, "--resume", "--device", "cpu") == 0

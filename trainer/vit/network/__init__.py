@@ -1,1 +1,1 @@
-"""The network and its picture reading: these files are copied into every run, so they import only each other."""
+"""The network and its picture preprocessing. These files are copied into every run, so they import only each other."""

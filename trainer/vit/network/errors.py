@@ -1,4 +1,4 @@
-"""The error that a user's input causes: every command prints it without a traceback and exits with 2."""
+"""`InputError`, raised for a user's mistake: every command prints it without traceback and exits with 2."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ class InputError(Exception):
     """The user's data, folder or option is wrong.
 
     Args:
-        problems: One message or several, each saying the place, what was expected and what was got.
+        problems: One or several messages of the form `PLACE: expected X, got Y`.
     """
 
     def __init__(self, problems: str | Sequence[str]) -> None:

@@ -1,8 +1,8 @@
-"""Any picture as a network takes it: scaled by one factor both ways until the whole picture fits, centred, the border
-repeated around it (black would look like an empty cavity). Angles and proportions stay true.
+"""Letterbox: scale a picture by one factor so that all of it fits the network's size, centre it, and repeat its border
+around it (a black border would look like an empty cavity). Angles and proportions stay true.
 
-This file goes along with every run, so that transformers alone can read pictures as the training did; the commands of
-this project decode with generator/io/pictures.py, which also refuses what cannot be judged.
+This file is copied into every run, so that transformers alone can prepare pictures as the training did. The commands of
+this project decode pictures with generator/io/pictures.py, which also refuses unsuitable ones.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-ORIENTATION = 0x0112  # EXIF's tag
+ORIENTATION = 0x0112  # EXIF tag
 WITH_ORIENTATION = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -25,7 +25,7 @@ TURNS = {
 
 @dataclass(frozen=True)
 class Fit:
-    """How a picture is fitted into the network's size: x' = x * scale + left, y' = y * scale + top (px)."""
+    """Scale, corner and size in px of a letterboxed picture: x' = x * scale + left, y' = y * scale + top."""
 
     scale: float
     left: int
@@ -35,7 +35,7 @@ class Fit:
 
 
 def fit_of(size: tuple[int, int], target: tuple[int, int]) -> Fit:
-    """Fit a picture of `size` (W, H) into `target` (W, H), both px: one factor both ways, centred."""
+    """Letterbox a picture of `size` (W, H) into `target` (W, H), both in px: one scale, centred."""
     scale = min(target[0] / size[0], target[1] / size[1])
     width = min(target[0], max(1, round(size[0] * scale)))
     height = min(target[1], max(1, round(size[1] * scale)))
@@ -43,24 +43,24 @@ def fit_of(size: tuple[int, int], target: tuple[int, int]) -> Fit:
 
 
 def upright(picture: Image.Image) -> Image.Image:
-    """The picture turned as its EXIF orientation says; as it is stored where there is none that can be read.
+    """Turn a picture by its EXIF orientation; unchanged where there is none, or it cannot be read.
 
-    Pillow's own `exif_transpose` writes the EXIF data anew too, which fails where something else in them is damaged.
+    Not Pillow's `exif_transpose`: it also rewrites the EXIF data, which fails where other tags are damaged.
     """
     try:
         turn = TURNS.get(picture.getexif().get(ORIENTATION, 1))
-    except Exception:  # whatever damaged EXIF data may raise
+    except Exception:  # damaged EXIF data raise many types
         turn = None
     if turn is None:
         return picture
     turned = picture.transpose(turn)
-    for name in WITH_ORIENTATION:  # or it would be turned again
+    for name in WITH_ORIENTATION:  # else a reader would turn it again
         turned.info.pop(name, None)
     return turned
 
 
 def rgb(picture: Image.Image) -> Image.Image:
-    """An upright 8-bit RGB picture from any mode Pillow opens; 16-bit grey is scaled, not clipped."""
+    """Convert a picture of any mode to upright 8-bit RGB; 16-bit grey is scaled, not clipped."""
     picture = upright(picture)
     if picture.mode.startswith("I"):
         grey = np.asarray(picture, dtype=np.float64) / 257.0
@@ -69,7 +69,7 @@ def rgb(picture: Image.Image) -> Image.Image:
 
 
 def pixels_of(picture: Image.Image, target: tuple[int, int]) -> np.ndarray:
-    """A picture as the network takes it: uint8 (3, H, W), fitted into `target` (W, H) px."""
+    """Prepare a picture for the network: uint8 (3, H, W), letterboxed into `target` (W, H) px."""
     picture = rgb(picture)
     if picture.size != target:
         fit = fit_of(picture.size, target)

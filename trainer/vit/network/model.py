@@ -1,35 +1,34 @@
-"""A small vision transformer for connectors: fine patches, a convolutional stem, one verdict per patch and per picture.
+"""A small vision transformer for connectors: fine patches, convolutional stem, class logits per patch and per picture.
 
-What was chosen, and why:
+Design, and reasons:
 
 - A pin is 7 to 12 px wide, so a patch is 8 px. The stem is convolutional (stride 2 each): a linear patch embedding
-  learns too slowly from a hundred pictures, and two residual convolutions per stride told pins apart better than one.
-  Its norm works on the channels of one pixel: batch statistics would make a verdict depend on the pictures beside it,
-  statistics over the picture on how bright the table is. With GroupNorm, what was learned from close-ups carried over
-  to whole pictures less well.
-- Beside the colours the stem gets the local contrast: a housing's inside is dark, its surroundings bright, and
-  the differences that matter are small there.
-- Position enters by rotating queries and keys (2-D rotary embedding): attention then sees only how far apart two
-  patches lie. With absolute embeddings a network could learn "this place has never been NG" from a design that holds
-  positions out, and miss a defect there. Any picture size works, square or not.
-- The patch head gives class logits for each patch. It is what the boxes of the truth teach.
-- The class logits pool the patch head: per NG class the log-odds against OK, soft maximum over the patches,
-  with a learned scale and offset, plus a linear head on the mean token. Defects cover one patch in a hundred: a
-  class token alone must find that by itself and stays at chance for long, while the soft maximum passes on
-  what the patch head knows from the first epoch. Pictures alone decide; boxes are not needed at inference.
-- Several views of one part are one longer row of patches: each view goes through the same stem and blocks by itself,
-  and what pools the patches of one picture pools those of all. One view that shows a defect is then enough, and no
-  weight is added: a run on single pictures can begin one on parts. Attention stays within a view, for what lies
-  between patches of two cameras is no distance on the part.
+  learns too slowly from a hundred pictures; two residual convolutions per stride were better than one. Its norm works
+  on the channels of one pixel: with batch statistics a verdict would depend on the other pictures of the batch, with
+  statistics over the picture on the brightness of the background. With GroupNorm, training on close-ups helped less on
+  whole pictures.
+- The stem also gets the local contrast: the inside of a housing is dark, its surroundings are bright, and the important
+  differences inside are small.
+- Position enters by rotating queries and keys (2-D rotary embedding): attention depends only on the distance between
+  two patches. With absolute embeddings a network could learn from a design with held-out positions that some position
+  is never NG, and miss a defect there. Any picture size works, square or not.
+- The patch head gives class logits for each patch. It is trained on the true boxes.
+- The class logits pool the patch logits: for each NG class the soft maximum over the patches of the log-odds against
+  OK, with a learned scale and offset, plus a linear head on the mean token. A defect covers 1 % of the patches: with a
+  class token alone the network stays at chance for long, while the soft maximum uses the patch head from the first
+  epoch. Boxes are not needed at inference.
+- With several views of a part each view goes through the same stem and blocks, and the patches of all views are pooled
+  together. So one view that shows a defect is enough, and no weights are added: a run on parts can start with the
+  weights of a run on single pictures. There is no attention between views, because the offset between patches of two
+  cameras is no distance on the part.
 
-Two more shapes exist for weights that others trained (`trainer.vit.pretrained`): a linear stem, one convolution with
-the patch's stride, and learned absolute positions. Registers are further tokens that belong to no place: what a
-checkpoint's class token becomes here.
+For published weights (`trainer.vit.pretrained`) there are also a linear stem (one convolution with the patch's stride)
+and learned absolute positions. Registers are additional tokens without a position, such as a checkpoint's class token.
 
 Rotary embedding: Su et al. 2021, RoFormer, section 3.4.2, applied to each axis on half of a head's channels.
 Registers: Darcet et al. 2024, Vision transformers need registers.
 
-This file goes along with every run, so that transformers alone can build the network: hence the relative import.
+This file is copied into every run, so that transformers alone can build the network: hence the relative import.
 """
 
 import math
@@ -55,30 +54,30 @@ SIZES = {
 
 
 def _said(description: str, **asked: Any) -> dict[str, Any]:
-    """A field's metadata: what it is, its range from `ge` to `le`, and what only the trainer's options need."""
+    """Metadata of a field: description, range from `ge` to `le`, and keys for the trainer's options."""
     return {"description": description, **asked}
 
 
 def _setting(default: Any, description: str, **asked: Any) -> Any:
-    """A field with a default."""
+    """Make a field with a default and metadata."""
     return field(default=default, metadata=_said(description, **asked))
 
 
 @dataclass(frozen=True)
 class ViTConfig:
-    """Everything that the weights' shapes and meaning depend on; each field's metadata say what it is."""
+    """Configuration of the network: all that its weights depend on; the fields' metadata describe them."""
 
     classes: tuple[str, ...] = field(metadata=_said("class names in label order, `OK` among them", no_option="data's"))
     width: int = field(metadata=_said("width of a picture in px", ge=1, no_option="--image-size"))
     height: int = field(metadata=_said("height of a picture in px", ge=1, no_option="--image-size"))
     channels: int = _setting(3, "channels of a picture", ge=1, no_option="those of --input")
     mean: tuple[float, ...] = _setting((0.5,) * 3, "mean of pixels in [0, 1] per channel", no_option="training data's")
-    std: tuple[float, ...] = _setting((0.25,) * 3, "spread of pixels in [0, 1], likewise", no_option="training data's")
-    patch_size: int = _setting(8, "side of a patch in px, not above a pin's width", choices=(4, 8, 16))
-    dim: int = _setting(128, "width of a token, a multiple of 4 * --heads", ge=8, le=4096)
-    depth: int = _setting(2, "transformer blocks", ge=0, le=48)
+    std: tuple[float, ...] = _setting((0.25,) * 3, "their standard deviation per channel", no_option="training data's")
+    patch_size: int = _setting(8, "side of a patch in px, at most a pin's width", choices=(4, 8, 16))
+    dim: int = _setting(128, "channels of a token, a multiple of 4 * --heads", ge=8, le=4096)
+    depth: int = _setting(2, "number of transformer blocks", ge=0, le=48)
     heads: int = _setting(4, "attention heads per block", ge=1, le=64)
-    mlp_ratio: float = _setting(3.0, "width of a block's MLP over --dim", ge=0.5, le=16)
+    mlp_ratio: float = _setting(3.0, "width of a block's MLP divided by --dim", ge=0.5, le=16)
     stem_width: int = _setting(
         32,
         "channels of the stem's first convolution; each later one has twice as many, up to --dim",
@@ -87,11 +86,13 @@ class ViTConfig:
         metavar="N",
     )
     stem_depth: int = _setting(2, "residual convolutions per later stride of the stem", ge=0, le=64, no_option="fixed")
-    dropout: float = _setting(0.0, "share of the residual branches' outputs set to zero in training", ge=0, le=0.9)
-    registers: int = _setting(0, "tokens beside the patches'", ge=0, le=64, metavar="N", earlier=0)
-    stem: Stem = _setting("conv", "convolutions, or a linear layer per patch", earlier="conv", no_option="--init's")
-    positions: Positions = _setting("rotary", "rotary, or learned per place", earlier="rotary", no_option="--init's")
-    views: tuple[str, ...] = _setting((), "cameras judged together; none: each alone", earlier=(), no_option="--views")
+    dropout: float = _setting(
+        0.0, "dropout: share of the residual branches' outputs set to zero in training", ge=0, le=0.9
+    )
+    registers: int = _setting(0, "number of additional tokens (registers)", ge=0, le=64, metavar="N", earlier=0)
+    stem: Stem = _setting("conv", "conv: convolutions; linear: one per patch", earlier="conv", no_option="--init's")
+    positions: Positions = _setting("rotary", "rotary, or learned per patch", earlier="rotary", no_option="--init's")
+    views: tuple[str, ...] = _setting((), "cameras of a part; empty: single pictures", earlier=(), no_option="--views")
 
     def __post_init__(self) -> None:
         for name in ("classes", "mean", "std", "views"):
@@ -101,7 +102,7 @@ class ViTConfig:
             raise InputError(problems)
 
     def _ranges(self) -> list[tuple[bool, str]]:
-        """Whether each number lies in its field's range, with what is said where it does not."""
+        """For each number: whether it lies in its field's range, and the message if not."""
         bounded = [(one.name, one.metadata) for one in fields(self) if "ge" in one.metadata]
         limits = [(name, getattr(self, name), said["ge"], said.get("le", math.inf)) for name, said in bounded]
         return [
@@ -110,7 +111,7 @@ class ViTConfig:
         ]
 
     def _expectations(self) -> list[tuple[bool, str]]:
-        """What must hold of a shape, each with what is said where it does not."""
+        """For each condition between fields: whether it holds, and the message if not."""
         patch_sizes, words = ((4, 8, 16), "4, 8 or 16") if self.stem == "conv" else (range(2, 65), "2 to 64")
         return [
             (
@@ -137,7 +138,7 @@ class ViTConfig:
             ),
             (
                 len(self.mean) == len(self.std) == self.channels,
-                f"mean and std: expected {self.channels} numbers each",
+                f"mean and std: expected {self.channels} numbers each, got {len(self.mean)} and {len(self.std)}",
             ),
             (
                 len(self.views) != 1 and len(set(self.views)) == len(self.views),
@@ -152,12 +153,12 @@ class ViTConfig:
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Patches down and across, the last ones padded."""
+        """Numbers of patches (h, w), down and across; the last ones may be padded."""
         return -(-self.height // self.patch_size), -(-self.width // self.patch_size)
 
 
 class Prediction(NamedTuple):
-    """What the network says of B pictures, or of B parts from V views each.
+    """Output of the network for B pictures, or for B parts with V views each.
 
     Args:
         logits: (B, K) class logits.
@@ -169,7 +170,7 @@ class Prediction(NamedTuple):
 
 
 def local_contrast(pixels: Tensor) -> Tensor:
-    """Grey value against mean and standard deviation of about 24 px around it.
+    """Local contrast: grey value minus the mean of about 24 px around it, divided by their standard deviation.
 
     Args:
         pixels: (B, C, H, W) in [0, 1].
@@ -233,7 +234,7 @@ class ConvStem(nn.Module):
 
 
 class LinearStem(nn.Module):
-    """Pixels and their local contrast to tokens, each patch alone: the shapes are those of `ConvStem`."""
+    """Pixels and their local contrast to tokens, each patch by itself; same shapes as `ConvStem`."""
 
     def __init__(self, config: ViTConfig) -> None:
         super().__init__()
@@ -245,11 +246,11 @@ class LinearStem(nn.Module):
 
 
 def rotary_tables(grid: tuple[int, int], head_dim: int) -> tuple[Tensor, Tensor]:
-    """Cosine and sine of every patch's rotation angles.
+    """Cosine and sine of each patch's rotation angles.
 
     Args:
-        grid: Patches down and across.
-        head_dim: Channels of a head; the first half turns with the row, the second with the column.
+        grid: Numbers of patches (h, w), down and across.
+        head_dim: Channels of a head; half of the channel pairs turn with the row, half with the column.
 
     Returns:
         Two (h * w, head_dim / 2) tensors.
@@ -264,7 +265,7 @@ def rotary_tables(grid: tuple[int, int], head_dim: int) -> tuple[Tensor, Tensor]
 
 
 def resized_positions(whole: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Position embeddings (h, w, dim) of one grid laid over another: (h' * w', dim)."""
+    """Interpolate position embeddings (h, w, dim) to another grid (h', w'): (h' * w', dim)."""
     if whole.shape[:2] == grid:
         return whole.flatten(0, 1)
     planes = whole.permute(2, 0, 1)[None]  # (1, dim, h, w)
@@ -272,7 +273,7 @@ def resized_positions(whole: Tensor, grid: tuple[int, int]) -> Tensor:
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn channel pairs by the angles of their patch: (B, heads, N, head_dim) -> the same shape."""
+    """Rotate channel pairs by the angles of their token: (B, heads, N, head_dim) -> the same shape."""
     a, b = x.chunk(2, dim=-1)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
 
@@ -316,8 +317,8 @@ class Block(nn.Module):
 class EvidencePooling(nn.Module):
     """Patch logits to class logits: the strongest evidence of each NG class against OK.
 
-    Soft maximum over the patches of the log-odds of class c against OK, times a learned scale, plus a learned
-    offset; OK itself stays at 0, so the sum is a log-odds again.
+    Soft maximum over the patches of the log-odds of a class against OK, times a learned scale, plus a learned offset;
+    OK itself is 0, so the results are log-odds against OK too.
     """
 
     SHARPNESS = 2.0
@@ -334,16 +335,16 @@ class EvidencePooling(nn.Module):
         self.offset = nn.Parameter(torch.zeros(classes))
 
     def forward(self, patch_logits: Tensor) -> Tensor:
-        """(B, K, h, w) -> (B, K); further dimensions after K are pooled as well."""
+        """(B, K, h, w) -> (B, K); all dimensions after K are pooled."""
         odds = patch_logits - patch_logits[:, self.ok_index : self.ok_index + 1]
         strongest = torch.logsumexp(self.SHARPNESS * odds.flatten(2), dim=2) / self.SHARPNESS
         return (self.log_scale.exp() * strongest + self.offset) * self.keep
 
 
 class ViT(nn.Module):
-    """The network. Input: (B, channels, H, W) pixels in [0, 1], whole pictures or cut-outs of them.
+    """The network: `Prediction` from pixels (B, channels, H, W) in [0, 1], whole pictures or cut-outs.
 
-    Or (B, V, channels, H, W): V views of each of B parts, which get one row of class logits each.
+    Or from (B, V, channels, H, W), V views of each of B parts; a part gets one row of class logits.
     """
 
     mean: Tensor
@@ -370,13 +371,13 @@ class ViT(nn.Module):
         self.positions = self._tokens(config.grid[0] * config.grid[1] if config.positions == "learned" else 0)
 
     def _tokens(self, count: int) -> nn.Parameter | None:
-        """(count, dim) small random numbers; None of 0, which leaves the random numbers of the rest as they were."""
+        """Small random numbers (count, dim); None for count 0, without drawing from the random generator."""
         if not count:
             return None
         return nn.Parameter(nn.init.trunc_normal_(torch.empty(count, self.config.dim), std=0.02))
 
     def _positions(self, grid: tuple[int, int]) -> Tensor:
-        """(h * w, dim) learned positions of a grid; a cut-out has those of the picture's middle."""
+        """Learned positions (h * w, dim) of a grid; for a cut-out those in the middle of the picture."""
         assert self.positions is not None
         if grid == self.config.grid:
             return self.positions
@@ -387,7 +388,7 @@ class ViT(nn.Module):
         return whole[top : top + grid[0], left : left + grid[1]].flatten(0, 1)
 
     def _angles(self, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """Two (N, head_dim / 2): cosine and sine per token; what has no place, or a learned one, is not turned."""
+        """Cosine and sine per token, (N, head_dim / 2) each; no rotation for registers and learned positions."""
         cos, sin = rotary_tables(grid, self.config.dim // self.config.heads)
         if self.config.positions == "learned":
             cos, sin = torch.ones_like(cos), torch.zeros_like(sin)
@@ -401,7 +402,7 @@ class ViT(nn.Module):
         views = int(pixels.shape[1]) if pixels.dim() == 5 else 0
         if views:
             pixels = pixels.flatten(0, 1)
-        # Plain numbers, no negative ones: traced for ONNX, -(-61 // 8) would be rounded to 7.
+        # Python integers, none negative: the ONNX exporter would compute -(-61 // 8) as 7.
         height, width = int(pixels.shape[2]), int(pixels.shape[3])
         rows, columns = (height + patch - 1) // patch, (width + patch - 1) // patch
         x = torch.cat([(pixels - self.mean) / self.std, local_contrast(pixels)], 1)
@@ -426,7 +427,7 @@ class ViT(nn.Module):
         return Prediction(logits, patch_logits)
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        """Parameters for an optimizer: matrices and kernels decay; norms, biases, tokens and the pooling's do not."""
+        """Parameter groups for an optimizer: weight decay for matrices and kernels only, not for tokens and pooling."""
         matrices = {name for name, p in self.named_parameters() if p.ndim > 1} - {"registers", "positions"}
         decay = [p for name, p in self.named_parameters() if name in matrices]
         plain = [p for name, p in self.named_parameters() if name not in matrices]

@@ -1,11 +1,11 @@
-"""A run's network as transformers knows networks: configuration, image processor, model.
+"""A run's network for the library transformers: configuration, image processor, model.
 
-`from_pretrained` takes the folder of `python -m trainer.vit`, and `save_pretrained` writes a folder in transformers'
-own arrangement. The network itself subtracts the mean and divides by the spread, for its stem also looks at the local
-contrast of the pixels as they are: `pixel_values` are RGB in [0, 1]. Logits come divided by the temperature that the
-run froze on validation, so their softmax is what `trainer.predict` says.
+`from_pretrained` loads a folder of `python -m trainer.vit`; `save_pretrained` writes a folder in transformers' own
+layout. `pixel_values` are RGB in [0, 1]: the network itself subtracts the mean and divides by the standard deviation,
+because its stem also needs the unchanged pixels. Logits are divided by the run's frozen temperature, so their softmax
+gives the probabilities of `trainer.predict`.
 
-This file goes along with every run, so that transformers alone can load it: hence the relative imports.
+This file is copied into every run, so that transformers alone can load it: hence the relative imports.
 """
 
 from dataclasses import dataclass
@@ -29,8 +29,8 @@ class PinsightViTConfig(PretrainedConfig):
 
     Args:
         model: Fields of `ViTConfig`.
-        logit_temperature: Divides the logits; transformers keeps the plain name for the generation of text.
-        kwargs: transformers' own, and the settings of the training, which are kept as they are.
+        logit_temperature: Divides the logits; transformers uses the name `temperature` for text generation.
+        kwargs: Keys of transformers, and the settings of the training, kept unchanged.
     """
 
     model_type = "pinsight_vit"
@@ -45,12 +45,12 @@ class PinsightViTConfig(PretrainedConfig):
 
     @property
     def vit(self) -> ViTConfig:
-        """The network's shape."""
+        """The network's configuration."""
         return ViTConfig(**(self.model or {}))
 
 
 class PinsightViTImageProcessor(BaseImageProcessor):
-    """Pictures of any size to pixels of the network's size, as in the training: fitted whole, the border repeated.
+    """Letterboxes pictures of any size to the network's size, as in the training.
 
     Args:
         size: `width` and `height` in px.
@@ -63,39 +63,39 @@ class PinsightViTImageProcessor(BaseImageProcessor):
         self.size = dict(size or {"width": 256, "height": 128})
 
     def to_dict(self) -> dict[str, Any]:
-        """What `save_pretrained` writes. The model's configuration names the class (see `trainer.vit.hub_files`)."""
+        """Content for `save_pretrained`; the class is named in config.json instead (see `trainer.vit.hub_files`)."""
         return {"size": self.size}
 
     def __call__(self, images: Any, **kwargs: Any) -> BatchFeature:  # type: ignore[override]
         return self.preprocess(images, **kwargs)
 
     def preprocess(self, images: Any, return_tensors: str | None = "pt", **kwargs: Any) -> BatchFeature:
-        """Pictures to `pixel_values` (B, 3, H, W) in [0, 1].
+        """Convert pictures to `pixel_values` (B, 3, H, W) in [0, 1].
 
         Args:
-            images: A picture or a list of them: Pillow's in any mode, or uint8 arrays (H, W) or (H, W, 3).
+            images: A picture or a list: Pillow pictures in any mode, or uint8 arrays (H, W) or (H, W, 3).
             return_tensors: `pt` or `np`.
-            kwargs: Other processors' options; none changes anything here.
+            kwargs: Options of other processors; ignored.
         """
         if not isinstance(images, list | tuple):
             images = [images]
         target = (self.size["width"], self.size["height"])
         pictures = [i if isinstance(i, Image.Image) else Image.fromarray(np.asarray(i)) for i in images]
         pixels = np.stack([pixels_of(picture, target) for picture in pictures])
-        # Divided in torch, as the training does: no last bit differs.
+        # Divided by torch, as in the training, so that the results are equal to the bit.
         values = torch.from_numpy(pixels).float() / 255
         return BatchFeature({"pixel_values": values}, tensor_type=return_tensors)
 
 
 @dataclass
 class PinsightViTOutput(ImageClassifierOutput):
-    """`logits` (B, K) after the temperature, and `patch_logits` (B, K, h, w) of each patch without it."""
+    """`logits` (B, K), divided by the temperature, and `patch_logits` (B, K, h, w), which are not."""
 
     patch_logits: torch.FloatTensor | None = None
 
 
 class PinsightViTForImageClassification(PreTrainedModel):
-    """The network. RUN/best.safetensors and its own `save_pretrained` both hold its weights."""
+    """The network, loaded from RUN/best.safetensors or from a folder of `save_pretrained`."""
 
     config_class = PinsightViTConfig
     base_model_prefix = "vit"
@@ -108,7 +108,7 @@ class PinsightViTForImageClassification(PreTrainedModel):
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
-        # Buffers that no file holds are memory without content after a loading.
+        # Buffers that are in no file have no values after loading.
         with torch.no_grad():
             if isinstance(module, ViT):
                 for buffer, values in ((module.mean, module.config.mean), (module.std, module.config.std)):
@@ -118,15 +118,15 @@ class PinsightViTForImageClassification(PreTrainedModel):
                 module.keep[module.ok_index] = 0.0
 
     def forward(self, pixel_values: Tensor, labels: Tensor | None = None, **kwargs: Any) -> PinsightViTOutput:
-        """Class logits of pictures.
+        """Compute class logits of pictures.
 
         Args:
             pixel_values: (B, C, H, W) in [0, 1]; of a run on V views (B, V, C, H, W), in the order of its `views`.
-            labels: (B,); with them there is a loss, of the logits before the temperature.
-            kwargs: What transformers passes to every model; none changes anything here.
+            labels: (B,) for the loss, computed without the temperature; None: no loss.
+            kwargs: Further arguments that transformers passes to every model; ignored.
 
         Raises:
-            ValueError: Not as many views as the run has.
+            ValueError: Another number of views than the run has.
         """
         views = self.vit.config.views
         if (tuple(pixel_values.shape[1:-3]) or (0,)) != (len(views),):

@@ -1,12 +1,12 @@
-"""The collapse doctor: can this network learn these pictures at all, and is it still learning?
+"""Checks of a training: can this network learn these pictures, and does it keep learning?
 
-Before training one batch is learned by heart, with the run's own network, loss and learning rate. Where the loss runs
-away or stands still, equal pictures have different labels or no gradient arrives, the run stops: no dataset can be
-learned like that. Where it is merely slow, it is warned of: close-ups and patience may still bring it about.
+Before the training the network learns one batch by heart (overfits it), with the run's own loss and learning rate. The
+training is refused if the loss diverges or stays the same, if equal pictures have different labels, or if the gradient
+is zero. If the batch is only learned too slowly, there is a warning.
 
-During training three numbers per epoch tell a collapse early: the entropy of the mean prediction, the share of the
-most predicted class, and the gradient's norm. Shuffled labels are learned by heart too; they show as labels that the
-boxes contradict, or as training that improves while validation stays at chance.
+During the training three numbers per epoch show a collapse (one class predicted for everything) early: entropy of the
+mean prediction, share of the most predicted class, norm of the gradient. Shuffled labels can be learned by heart too;
+they show as labels that contradict the boxes, or as accuracy that rises in training and stays at chance in validation.
 """
 
 import copy
@@ -37,15 +37,15 @@ HEALTHY_NORM = 1000.0
 
 @dataclass(frozen=True)
 class Examination:
-    """What learning one batch by heart showed.
+    """Result of learning one batch by heart.
 
     Args:
         healthy: Whether the batch was learned by heart.
-        hopeless: Whether training must not begin.
-        reason: Why not, with advice; empty when healthy.
-        steps: Steps taken.
-        first_loss, last_loss: Cross-entropy of the pictures' classes.
-        accuracy: Of the batch, at the end.
+        hopeless: Whether the training must be refused.
+        reason: Why the batch was not learned, with advice; empty when healthy.
+        steps: Number of steps.
+        first_loss, last_loss: Cross-entropy of the pictures' classes at the first and last step.
+        accuracy: Accuracy on the batch at the last step, in [0, 1].
         largest_gradient: Largest norm of the gradient before clipping.
     """
 
@@ -60,7 +60,7 @@ class Examination:
 
 
 def chosen_rows(labels: torch.Tensor, count: int = PICTURES) -> list[int]:
-    """Rows of a batch that holds the classes alike, each class's first ones."""
+    """Choose rows for a batch: the first ones of each class, all classes equally often."""
     rows: list[int] = []
     queues = [torch.nonzero(labels == label).flatten().tolist() for label in torch.unique(labels).tolist()]
     while len(rows) < count and any(queues):
@@ -71,7 +71,7 @@ def chosen_rows(labels: torch.Tensor, count: int = PICTURES) -> list[int]:
 
 
 def contradictions(split: Split, rows: Sequence[int]) -> list[tuple[int, int]]:
-    """Pairs of rows with equal pictures and different labels."""
+    """Find pairs of rows with equal pictures and different labels."""
     seen: dict[bytes, int] = {}
     found = []
     for row in rows:
@@ -84,25 +84,25 @@ def contradictions(split: Split, rows: Sequence[int]) -> list[tuple[int, int]]:
 
 def _advice(config: TrainingConfig, losses: Sequence[float], largest: float) -> str:
     if not math.isfinite(losses[-1]) or max(losses) > RUNAWAY * losses[0]:
-        return f"--lr {config.lr:g} throws the weights about: try --lr {min(1e-3, config.lr / 30):g}"
+        return f"--lr {config.lr:g} is too high, the loss diverges: try --lr {min(1e-3, config.lr / 30):g}"
     if largest < NO_GRADIENT:
-        return "no gradient arrives: are the pictures all alike? `python -m generator report` shows them"
+        return "the gradient is zero: are all pictures equal? `python -m generator report` shows them"
     if losses[-1] < 0.8 * losses[0]:
-        return f"it learns, but slowly: try --lr {min(3e-3, config.lr * 5):g}, or a larger --dim"
-    return "the pictures show no difference between the classes, or --lr is wrong: look at them, then try --lr 0.001"
+        return f"it learns too slowly: try --lr {min(3e-3, config.lr * 5):g}, or a larger --dim"
+    return "the classes look the same in the pictures, or --lr is wrong: look at the pictures, then try --lr 0.001"
 
 
-def _in_vain(split: Split, rows: Sequence[int], names: Sequence[str], config: TrainingConfig) -> str:
-    """Why no step needs to be taken to see that nothing can be learned; empty where that is not so."""
+def _unlearnable(split: Split, rows: Sequence[int], names: Sequence[str], config: TrainingConfig) -> str:
+    """Why the rows cannot be learned, found without a training step; empty where no reason is found."""
     if len(torch.unique(split.labels[rows])) < 2:
         only = names[int(split.labels[rows][0])]
-        return f"every training picture is {only}: there is nothing to tell apart"
+        return f"every training picture is {only}: expected two classes or more"
     if pairs := contradictions(split, rows):
         first, second = (f"{split.name(i)} ({names[int(split.labels[i])]})" for i in pairs[0])
         return f"equal pictures have different labels: {first} and {second}"
     if config.lr > HIGH_RATE:
         return (
-            f"--lr {config.lr:g} throws the weights about: AdamW moves each by about that much a step, and they begin "
+            f"--lr {config.lr:g} is too high: AdamW changes each weight by about that much per step, and weights start "
             f"at about {HIGH_RATE:g}; try --lr 0.001"
         )
     return ""
@@ -110,7 +110,7 @@ def _in_vain(split: Split, rows: Sequence[int], names: Sequence[str], config: Tr
 
 @dataclass
 class _ByHeart:
-    """How learning a batch by heart goes: losses of its steps, share right, largest gradient, whether boxes teach."""
+    """Progress of learning a batch by heart: loss by step, accuracy, largest gradient, whether boxes are used."""
 
     losses: list[float]
     accuracy: float = 0.0
@@ -119,7 +119,7 @@ class _ByHeart:
     taught: bool = False
 
     def is_done(self, logits: Tensor, labels: Tensor, loss: Tensor) -> bool:
-        """Take in a step's answers; whether the batch is learned, or the loss gone."""
+        """Record a step's result; returns whether the batch is learned or the loss is not finite."""
         self.losses.append(float(loss.detach()))
         self.accuracy = float((logits.argmax(1) == labels).float().mean())
         self.right_in_a_row = self.right_in_a_row + 1 if self.accuracy == 1 else 0
@@ -133,9 +133,9 @@ def _learn_by_heart(model: ViT, split: Split, rows: Sequence[int], config: Train
     optimizer = torch.optim.AdamW(patient.parameter_groups(0.0), lr=config.lr, betas=(0.9, 0.99))
     pixels = split.pixels(rows).to(device).float() / 255
     labels = split.labels[list(rows)].to(device)
-    at = split.places(rows)
+    at = split.picture_indices(rows)
     boxes, categories, known = (tensor[at].to(device) for tensor in (split.boxes, split.categories, split.boxes_known))
-    # Picture labels alone may stand still for long before they are learned; with boxes eight pictures never do.
+    # With picture labels alone the loss may stay the same for long at first; with boxes, on eight pictures, never.
     found = _ByHeart([], taught=bool(known.any()) and config.patch_weight > 0)
     for step in range(MOST_STEPS):
         for group in optimizer.param_groups:
@@ -166,15 +166,15 @@ def _learn_by_heart(model: ViT, split: Split, rows: Sequence[int], config: Train
 
 
 def examine(model: ViT, split: Split, config: TrainingConfig) -> Examination:
-    """Learn one batch by heart with a copy of the network; neither it nor a random number is changed.
+    """Let a copy of the network learn one batch by heart; network and random generators stay unchanged.
 
     Args:
-        model: The network as training would begin with it.
-        split: Training split.
+        model: The network before the first step.
+        split: The training split.
         config: The training's settings.
     """
     rows = chosen_rows(split.labels)
-    if reason := _in_vain(split, rows, model.config.classes, config):
+    if reason := _unlearnable(split, rows, model.config.classes, config):
         alike = len(torch.unique(split.labels[rows])) < 2
         return Examination(False, True, reason, 0, math.nan, math.nan, float(alike), 0.0)
     with torch.random.fork_rng(devices=[]):
@@ -188,7 +188,7 @@ def examine(model: ViT, split: Split, config: TrainingConfig) -> Examination:
     reason = ""
     if not healthy:
         reason = (
-            f"{len(rows)} training pictures could not be learned by heart in {len(losses)} steady steps: loss "
+            f"{len(rows)} training pictures were not learned by heart in {len(losses)} steps: loss from "
             f"{losses[0]:.3g} to {losses[-1]:.3g}, at most {max(losses):.3g}, {accuracy:.0%} right. "
             f"{_advice(config, losses, largest)}"
         )
@@ -196,7 +196,7 @@ def examine(model: ViT, split: Split, config: TrainingConfig) -> Examination:
 
 
 def prognosis(rows: Sequence[Mapping[str, object]], classes: Sequence[str], config: TrainingConfig) -> list[str]:
-    """What the epochs so far warn of, with advice; empty when nothing does.
+    """Warnings from the epochs so far, with advice; empty without any.
 
     Args:
         rows: Lines of metrics.csv, the last one the newest.
@@ -209,7 +209,7 @@ def prognosis(rows: Sequence[Mapping[str, object]], classes: Sequence[str], conf
     if norm not in (None, "") and float(norm) > HEALTHY_NORM * config.clip:  # type: ignore[arg-type]
         warnings.append(
             f"the gradient's mean norm is {float(norm):.3g}, clipped to {config.clip:g}: "  # type: ignore[arg-type]
-            f"training jumps about; try --lr {config.lr / 10:g}"
+            f"the training is unstable; try --lr {config.lr / 10:g}"
         )
     pictures = [row for row in rows if row["stage"] == "pictures"]
     if len(pictures) < 3:
@@ -220,16 +220,13 @@ def prognosis(rows: Sequence[Mapping[str, object]], classes: Sequence[str], conf
     if min(seen) > chance + 0.35 and max(new) < chance + 0.12:
         warnings.append(
             f"training pictures are {seen[-1]:.0%} right, validation stays at chance ({new[-1]:.0%}): learned by "
-            "heart. Are the labels those of the pictures? Otherwise more pictures, or boxes with --patch-weight above 0"
+            "heart. Check the labels; if they are right, use more pictures, or boxes with --patch-weight above 0"
         )
     return warnings
 
 
 def check_labels(split: Split, ok_index: int, classes: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Labels against the split's own boxes.
-
-    A picture labelled OK in which a box shows a defect, or labelled with a class that none of its defects has, was not
-    labelled by whoever drew the boxes.
+    """Compare labels with boxes: a wrong label is OK with a defect's box, or a class that no defect's box has.
 
     Args:
         split: Any split.
@@ -237,7 +234,7 @@ def check_labels(split: Split, ok_index: int, classes: Sequence[str]) -> tuple[l
         classes: Class names.
 
     Returns:
-        Problems that forbid training (more than one row in twenty), and warnings.
+        Problems, if over 5 % of the labels are wrong, and warnings, if fewer are.
     """
     wrong = []
     by_example = torch.unflatten(split.categories, 0, (-1, split.views)).flatten(1)
@@ -250,7 +247,7 @@ def check_labels(split: Split, ok_index: int, classes: Sequence[str]) -> tuple[l
     first = wrong[0]
     boxes = sorted({classes[c] for c in by_example[first].tolist() if c not in (ok_index, IGNORED)})
     text = (
-        f"{len(wrong)} of {len(split)} pictures have a label that none of their defects' boxes has, such as "
+        f"{len(wrong)} of {len(split)} pictures have a label that no box of their defects has, such as "
         f"{split.name(first)}: label {classes[int(split.labels[first])]}, boxes {' '.join(boxes)}"
     )
     if len(wrong) > 0.05 * len(split):
@@ -259,23 +256,23 @@ def check_labels(split: Split, ok_index: int, classes: Sequence[str]) -> tuple[l
 
 
 def check_classes(train: Split, validation: Split, classes: Sequence[str]) -> list[str]:
-    """Classes that validation asks for and training never shows, in plain words."""
+    """Warnings on classes that are in validation but not in training."""
     taught = set(train.labels.tolist())
     return [
         f"no training picture is {classes[label]}, but {int((validation.labels == label).sum())} validation pictures "
-        "are: what was never shown cannot be learned; build the dataset with some, or leave the class out"
+        "are: add training pictures of that class, or leave it out"
         for label in sorted(set(validation.labels.tolist()) - taught)
     ]
 
 
 def admit(model: ViT, data: Data, settings: TrainingConfig) -> list[str]:
-    """Labels against boxes, classes against each other, and one batch by heart, before anything is spent.
+    """Check labels, classes and learning of one batch before a training; prints the findings.
 
     Returns:
-        What was found, in sentences without their full stop.
+        The findings, sentences without full stop.
 
     Raises:
-        InputError: Training cannot succeed as it is.
+        InputError: The training cannot succeed.
     """
     train, validation = data.splits["train"], data.splits["validation"]
     problems, warnings = check_labels(train, model.config.ok_index, data.classes)
@@ -286,7 +283,7 @@ def admit(model: ViT, data: Data, settings: TrainingConfig) -> list[str]:
         say(f"WARNING: {warning}.")
     found = examine(model, train, settings)
     if found.hopeless:
-        raise InputError(f"not begun (--no-check begins all the same): {found.reason}")
+        raise InputError(f"training not started (--no-check starts it all the same): {found.reason}")
     if not found.healthy:
         say(f"WARNING: {found.reason}.")
         return [*warnings, found.reason]

@@ -1,5 +1,7 @@
-"""What a training of `python -m trainer.vit` begins with: settings, data and network shape, from options, an earlier
-run, a checkpoint and the dataset; or, resumed, the run's own.
+"""Settings, data and network shape that a training of `python -m trainer.vit` starts with.
+
+They come from options, an earlier run (--config, --init), a checkpoint (--init) and the dataset; or, with --resume,
+from the run itself.
 """
 
 import argparse
@@ -11,12 +13,12 @@ import numpy as np
 import torch
 
 from trainer.core import row_facts, views
-from trainer.core.columns_read import lacking_line
 from trainer.core.console import say
 from trainer.core.data import load_data
+from trainer.core.dataset_columns import lacking_line
+from trainer.core.default_paths import dataset_facts, same_data
 from trainer.core.errors import InputError
 from trainer.core.options import amp_of
-from trainer.core.places import dataset_facts, same_data
 from trainer.core.run_folder import CONFIG
 from trainer.core.settings import given_settings, other_settings
 from trainer.core.split import Data, channel_statistics
@@ -26,14 +28,14 @@ from trainer.vit.run import TrainingConfig, load_classes, load_config, read_conf
 
 
 @dataclass(frozen=True)
-class Beginning:
-    """What a training begins with.
+class Setup:
+    """What a training starts with.
 
     Args:
-        config: The network's shape.
-        settings: Of the training.
-        data: Of which only the rows that count are kept.
-        source: The checkpoint that `--init` names; None without.
+        config: Configuration of the network.
+        settings: Settings of the training.
+        data: The dataset, with the rows that `--rows` keeps.
+        source: The checkpoint that `--init` names; None without one.
     """
 
     config: ViTConfig
@@ -42,11 +44,11 @@ class Beginning:
     source: pretrained.Pretrained | None = None
 
 
-def new_beginning(args: argparse.Namespace, device: torch.device) -> Beginning:
-    """What options, and the run or checkpoint that they name, ask for.
+def new_setup(args: argparse.Namespace, device: torch.device) -> Setup:
+    """The setup of a new training, from its options and the run or checkpoint that they name.
 
     Raises:
-        InputError: They contradict each other, or the dataset.
+        InputError: Options contradict each other or the dataset.
     """
     settings = _settings(args, device)
     if late := [epoch for epoch in settings.stages if epoch > settings.epochs]:
@@ -57,51 +59,51 @@ def new_beginning(args: argparse.Namespace, device: torch.device) -> Beginning:
     cameras = _views(args, data)
     data = _by_part(data, cameras, args.data)
     if cameras and args.batch_size is None and args.config is None:
-        # About as many pictures per step, and so as many steps, as when each is an example.
+        # About the same number of pictures per step, and so of steps, as with single pictures.
         settings = settings.changed({"batch_size": max(1, round(settings.batch_size / len(cameras)))})
     config = _network(args, data, settings, source, cameras)
-    return Beginning(config, settings, _kept(data, settings.rows, args.data), source)
+    return Setup(config, settings, _kept(data, settings.rows, args.data), source)
 
 
-def resumed_beginning(args: argparse.Namespace) -> Beginning:
-    """What the run in `args.out` began with.
+def resumed_setup(args: argparse.Namespace) -> Setup:
+    """The setup of the run in `args.out`, to resume it.
 
     Raises:
-        InputError: There is none, an option asks for another setting, or the dataset is another.
+        InputError: There is no run, an option contradicts its settings, or the dataset is another one.
     """
     if args.config is not None:
-        raise InputError("--config: --resume keeps the run's own settings")
+        raise InputError("--config: expected no --config with --resume, which keeps the run's settings")
     config, settings = load_config(args.out)
     problems = other_settings(args.out, settings, args) + other_settings(args.out, config, args)
     if args.image_size is not None and args.image_size != (config.width, config.height):
-        problems.append(f"--image-size: {args.out} was trained with {config.width}x{config.height}")
+        problems.append(f"--image-size: {args.out} was trained with {config.width}x{config.height} px")
     if problems:
         raise InputError(problems)
     same_data(args.data, args.out, settings.data_sha256)
     data = load_data(args.data, settings.input, (config.width, config.height))
     if data.classes != config.classes:
-        raise InputError(f"--data {args.data}: {args.out} knows {config.classes}, the dataset has {data.classes}")
+        raise InputError(f"--data {args.data}: expected classes {config.classes} of {args.out}, got {data.classes}")
     if args.views is not None and (given := _views(args, data)) != config.views:
         raise InputError(
             f"--views: {args.out} was trained with {','.join(config.views) or 'single pictures'}, "
-            f"got {','.join(given)}; --resume keeps the run's"
+            f"got {','.join(given)}; --resume keeps the run's views"
         )
     data = _by_part(data, config.views, args.data)
-    return Beginning(config, settings, _kept(data, settings.rows, args.data))
+    return Setup(config, settings, _kept(data, settings.rows, args.data))
 
 
 def put_weights(model: ViT, init: str, source: pretrained.Pretrained | None) -> None:
-    """Put the weights of `--init` into a new network, and say what was taken."""
+    """Load the weights of `--init` into a new network, and print which ones."""
     if pretrained.is_checkpoint(init):
         for line in pretrained.load(model, source or pretrained.read(init)):
             say(line)
         return
     new = load_classes(model, Path(init))
-    say(f"begun with the weights of {init}" + (f"; new classes: {', '.join(new)}" if new else ""))
+    say(f"starts with the weights of {init}" + (f"; new classes: {', '.join(new)}" if new else ""))
 
 
 def _settings(args: argparse.Namespace, device: torch.device) -> TrainingConfig:
-    """The settings: an earlier run's or the defaults, and what was given."""
+    """Settings of a new training: those of --config or the defaults, replaced by the options given."""
     given = given_settings(args, TrainingConfig)
     given["data_sha256"] = dataset_facts(args.data).get("content_sha256", "")
     if args.config is None or args.amp is not None:
@@ -115,11 +117,11 @@ def _settings(args: argparse.Namespace, device: torch.device) -> TrainingConfig:
 
 
 def _input(args: argparse.Namespace) -> str:
-    """The pictures that the run of `--init` knows, unless `--input` says others; that is told."""
+    """The kind of pictures: --input, else that of the run of `--init`; prints where the two differ."""
     known = load_config(Path(args.init))[1].input
     given: str | None = args.input
     if given not in (None, known):
-        say(f"WARNING: --input {given}: {args.init} was trained on {known}, and has never seen such pictures.")
+        say(f"WARNING: --input {given}: {args.init} was trained on {known} and does not know such pictures.")
         return given
     if given is None and known != TrainingConfig().input:
         say(f"--input {known}, as {args.init} was trained")
@@ -127,7 +129,7 @@ def _input(args: argparse.Namespace) -> str:
 
 
 def _size(args: argparse.Namespace) -> tuple[int, int] | None:
-    """The pictures' (W, H) where an option or an earlier run says it."""
+    """Picture size (W, H) in px, from --image-size or an earlier run; None: not given."""
     given: tuple[int, int] | None = args.image_size
     if given is not None:
         return given
@@ -140,7 +142,7 @@ def _size(args: argparse.Namespace) -> tuple[int, int] | None:
 
 
 def _views(args: argparse.Namespace, data: Data) -> tuple[str, ...]:
-    """The cameras whose pictures of a part are one example: what was given, or an earlier run's; else none."""
+    """The cameras of --views or of --config, whose pictures of a part are one example; empty: single pictures."""
     given: tuple[str, ...] | None = args.views
     if given is not None:
         return views.cameras_of(data.splits) if given == views.ALL else given
@@ -148,7 +150,7 @@ def _views(args: argparse.Namespace, data: Data) -> tuple[str, ...]:
 
 
 def _by_part(data: Data, cameras: tuple[str, ...], folder: Path) -> Data:
-    """The data with an example per part where there are `cameras`; how many pictures are left out is said."""
+    """The data with one example per part where there are `cameras`; prints how many pictures are left out."""
     if not cameras:
         return data
     splits = views.by_part(data.splits, cameras, data.classes, f"--views {','.join(cameras)}: {folder}")
@@ -159,7 +161,7 @@ def _by_part(data: Data, cameras: tuple[str, ...], folder: Path) -> Data:
 
 
 def _kept(data: Data, which: str, folder: Path) -> Data:
-    """The rows that train and are measured; how many are left out is said, and so are the data's warnings."""
+    """The data with the rows that --rows keeps; prints how many are left out, and the data's warnings."""
     for warning in data.warnings:
         say(f"WARNING: {warning}")
     if data.lacking:
@@ -184,7 +186,7 @@ def _network(
     source: pretrained.Pretrained | None,
     cameras: tuple[str, ...],
 ) -> ViTConfig:
-    """The network's shape: an earlier run's or the defaults, what was given, and what the data ask for."""
+    """Configuration of a new network: an earlier run's or the defaults, the options given, and the data's values."""
     given = given_settings(args, ViTConfig)
     own: dict[str, Any] = {
         "classes": data.classes,
@@ -197,7 +199,7 @@ def _network(
         statistics = channel_statistics(split.pictures, len(split.runs))
         return replace(source.network(data.classes, data.size, statistics, given), views=cameras)
     if args.init:
-        # Its first layer knows its own mean and spread, whatever the new pictures'.
+        # The first layer was trained with this mean and standard deviation: kept for the new pictures.
         return replace(_shape_of_run(args.init, given, split.pictures.channels), **own, **given)
     base: dict[str, Any] = {}
     if args.config is not None:
@@ -205,8 +207,8 @@ def _network(
     if base and settings.init:
         if base["channels"] != split.pictures.channels:
             raise InputError(
-                f"--input: {settings.init}, which {args.config} begins with, takes {base['channels']} channels, "
-                f"got {split.pictures.channels}"
+                f"--input: expected pictures of {base['channels']} channels for the weights of {settings.init} "
+                f"(--init of {args.config}), got {split.pictures.channels}"
             )
         mean, std = base["mean"], base["std"]
     else:
@@ -215,10 +217,10 @@ def _network(
 
 
 def _shape_of_run(init: str, given: dict[str, Any], channels: int) -> ViTConfig:
-    """The shape of the run that `--init` names.
+    """Configuration of the network of the run that `--init` names.
 
     Raises:
-        InputError: An option asks for another, or the pictures have other channels.
+        InputError: An option contradicts it, or the pictures have another number of channels.
     """
     shape, _ = load_config(Path(init))
     wrong = [

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.trainer.conftest import dying_in_epoch
-from trainer.core import places
+from trainer.core import default_paths
 from trainer.core.errors import InputError
 from trainer.vit.command import main
 
@@ -56,7 +56,7 @@ def test_several_datasets_are_listed(place, tiny_dataset, capsys):
 @pytest.mark.parametrize(
     ("option", "said"),
     [
-        ("--overwrite", "--overwrite: expected --out beside it; no default replaces anything"),
+        ("--overwrite", "--overwrite: expected --out RUN too; a default run is never overwritten"),
         (
             "--resume",
             "--resume: expected an unfinished run of this dataset such as runs/ladder-vit, got none",
@@ -78,7 +78,7 @@ def test_the_bare_command_again_and_again(place, tiny_dataset, small_options, ca
         assert main(options) == 1
     said = capsys.readouterr()
     assert "--data datasets/ladder, the only dataset" in said.out and "--out runs/ladder-vit\n" in said.out
-    assert "go on with --resume --out runs/ladder-vit" in said.err
+    assert "continue with --resume --out runs/ladder-vit" in said.err
     assert json.loads(Path("runs/ladder-vit/connectors.json").read_text()) == {"of": "ladder"}
     before = Path("runs/ladder-vit/config.json").read_bytes()
 
@@ -86,7 +86,9 @@ def test_the_bare_command_again_and_again(place, tiny_dataset, small_options, ca
     assert main([*options, "--seed", "5"]) == 0
     assert "--out runs/ladder-vit-2\n" in capsys.readouterr().out
     assert main(options) == 0
-    assert "--out runs/ladder-vit: begun with these settings and data" in capsys.readouterr().out
+    assert (
+        "--out runs/ladder-vit: resumes this unfinished run with the same settings and data" in capsys.readouterr().out
+    )
     assert Path("runs/ladder-vit/config.json").read_bytes() != before  # the temperature came to it
     assert json.loads(Path("runs/ladder-vit/summary.json").read_text())["epochs"] == 2
 
@@ -118,8 +120,8 @@ def test_a_run_is_whole_or_not_there(place):
         (run / "config.json").touch()
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), places.Hold() as hold:
-        places.make_run(Path("runs/a-vit"), fails, hold)
+    with pytest.raises(KeyboardInterrupt), default_paths.Hold() as hold:
+        default_paths.make_run(Path("runs/a-vit"), fails, hold)
     assert os.listdir("runs") == []
 
     def while_another_takes_the_name(run: Path) -> None:
@@ -127,10 +129,10 @@ def test_a_run_is_whole_or_not_there(place):
         Path("runs/a-vit").mkdir()
         Path("runs/a-vit/theirs").touch()
 
-    with places.Hold() as hold:
-        made = places.make_run(Path("runs/a-vit"), while_another_takes_the_name, hold)
-        assert made == Path("runs/a-vit-2") and places.is_in_training(made)
-    assert not places.is_in_training(made)
+    with default_paths.Hold() as hold:
+        made = default_paths.make_run(Path("runs/a-vit"), while_another_takes_the_name, hold)
+        assert made == Path("runs/a-vit-2") and default_paths.is_in_training(made)
+    assert not default_paths.is_in_training(made)
     assert os.listdir("runs/a-vit") == ["theirs"] and os.listdir("runs/a-vit-2") == ["mine"]
 
 
@@ -142,9 +144,9 @@ def test_a_broken_run_is_none_to_resume(place):
     def is_same(run: Path) -> bool:
         raise InputError("broken")
 
-    assert places.unfinished_run(run, "pinsight-vit", is_same) is None
-    assert places.unfinished_run(run, "pinsight-vit", lambda run: True) == run
-    assert places.unfinished_run(run, "pinsight-florence2", lambda run: True) is None
+    assert default_paths.unfinished_run(run, "pinsight-vit", is_same) is None
+    assert default_paths.unfinished_run(run, "pinsight-vit", lambda run: True) == run
+    assert default_paths.unfinished_run(run, "pinsight-florence2", lambda run: True) is None
 
 
 def test_a_run_in_training_is_neither_resumed_nor_adopted(place, tiny_dataset, small_options, capsys):
@@ -152,7 +154,7 @@ def test_a_run_in_training_is_neither_resumed_nor_adopted(place, tiny_dataset, s
     options = [*small_options, "--epochs", "2", "--close-ups", "0", "--no-check"]
     with dying_in_epoch(2):
         assert main(options) == 1
-    with places.Hold() as another:
+    with default_paths.Hold() as another:
         another.take(Path("runs/ladder-vit"))
         assert main(["--resume", "--out", "runs/ladder-vit", "--device", "cpu"]) == 2
         said = capsys.readouterr().err
@@ -168,7 +170,7 @@ def test_the_run_that_was_begun_last_is_taken_whatever_its_number(place):
         run.mkdir(parents=True)
         (run / "config.json").write_text('{"format": "pinsight-vit"}')
         os.utime(run / "config.json", (seconds, seconds))
-    found = places.unfinished_run(Path("runs/x-vit"), "pinsight-vit", lambda run: True)
+    found = default_paths.unfinished_run(Path("runs/x-vit"), "pinsight-vit", lambda run: True)
     assert found == Path("runs/x-vit-3")
 
 
@@ -181,7 +183,7 @@ def test_resume_without_a_place_takes_no_run_of_another_dataset(place, tiny_data
     assert "expected an unfinished run of this dataset" in capsys.readouterr().err
     (data / "README.md").write_text("somebody else's")
     assert main(["--resume"]) == 2
-    assert "--resume: expected --out beside it" in capsys.readouterr().err
+    assert "--resume: expected --out RUN too" in capsys.readouterr().err
 
 
 def test_the_folder_datasets_does_not_hide_the_library(place, tiny_dataset, small_options):

@@ -1,11 +1,11 @@
-"""Where a training reads and writes when nobody says: the only dataset in datasets/, a new run in runs/.
+"""Defaults of a training's --data and --out: the only dataset in datasets/, a new run in runs/.
 
-    --data     the only folder in datasets/ that holds a card (README.md) and data/
-    --out      runs/<dataset's name>-<kind>/, then -2, -3, …; or the newest of these that was begun with the same
-               settings and data and is not finished: it is resumed
+    --data     the only folder in datasets/ that has a card (README.md) and data/
+    --out      the newest unfinished run runs/<dataset's name>-<kind>[-2, -3, …] that was started with the same settings
+               and data, which is then resumed; without one the first free of these names
 
-A new run appears whole: it is written under another name and renamed. No default ever replaces anything. A training
-holds its run's folder until it ends: no other one writes there.
+A new run is written under a temporary name and renamed, so it is complete from the start. Defaults never replace files.
+A training locks its run's folder until it ends, so that no other training writes there.
 """
 
 import argparse
@@ -24,12 +24,12 @@ from trainer.core.errors import InputError
 from trainer.core.run_folder import CONFIG, REPORT, SUMMARY, check_folder, kind_of
 
 DATASETS, RUNS = Path("datasets"), Path("runs")
-# What a dataset has beside its rows that whoever uses a run may need, each where it exists.
+# Files of a dataset that are copied into a run, where they exist: needed to use it on new pictures.
 DATASET_FILES = ("nsoart.json", "connectors.json")
 
 
 def dataset_facts(folder: Path) -> dict[str, str]:
-    """Name of a dataset's folder, and the digest of its content where its card has one."""
+    """`name` of a dataset's folder, and `content_sha256` of its content where its card (README.md) has it."""
     from huggingface_hub import DatasetCard
 
     facts = {"name": folder.resolve().name}
@@ -37,34 +37,34 @@ def dataset_facts(folder: Path) -> dict[str, str]:
         written = DatasetCard((folder / "README.md").read_text(encoding="utf-8")).data.to_dict()  # type: ignore[no-untyped-call]
         facts["content_sha256"] = str(written[PINSIGHT]["content_sha256"])
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # somebody else's dataset, or one without a card
+        pass  # a dataset of another origin, or without a card
     return facts
 
 
 def same_data(data: Path, run: Path, digest: str) -> None:
-    """Whether a dataset is the one that a run began with: the best epoch of two validation splits means nothing.
+    """Check that a run is resumed with the dataset that it was started with: else scores could not be compared.
 
     Args:
-        data: The dataset.
-        run: The run.
-        digest: Of the content that the run began with; empty where nobody knows it.
+        data: The dataset's folder.
+        run: The run's folder.
+        digest: SHA-256 of the content of the run's dataset; empty where it is not known.
 
     Raises:
-        InputError: It is another one.
+        InputError: The dataset has another content.
     """
     found = dataset_facts(data).get("content_sha256", "")
     if digest and found != digest:
         raise InputError(
-            f"--data {data}: {run} was begun with the content {digest[:16]}, got "
-            f"{found[:16] or 'none in its README.md'}; --resume keeps the run's"
+            f"--data {data}: {run} was started with a dataset of content {digest[:16]}, got "
+            f"{found[:16] or 'none in its README.md'}; --resume needs the same dataset"
         )
 
 
 def dataset_of(given: Path | None) -> Path:
-    """The dataset that was given, else the only one in datasets/, which is said.
+    """The dataset of --data; without it the only one in datasets/, which is printed.
 
     Raises:
-        InputError: None was given, and there is none or more than one.
+        InputError: --data was not given, and datasets/ has no dataset or several.
     """
     if given is not None:
         return given
@@ -87,7 +87,7 @@ def dataset_of(given: Path | None) -> Path:
 
 
 def base_of(data: Path, kind: str) -> Path:
-    """The first name of a dataset's runs of a kind, such as runs/ladder-vit."""
+    """The first default name for runs of a kind on a dataset, such as runs/ladder-vit."""
     return RUNS / f"{data.resolve().name}-{kind}"
 
 
@@ -97,7 +97,7 @@ def _names(base: Path) -> Iterator[Path]:
 
 
 def _runs(base: Path) -> list[Path]:
-    """The runs under these names, the one begun last first."""
+    """The runs with default names `base`, `base`-2, …, the one started last first."""
     numbered = re.compile(re.escape(base.name) + r"(-[1-9][0-9]*)?")
     found = base.parent.iterdir() if base.parent.is_dir() else ()
     runs = [run for run in found if numbered.fullmatch(run.name) and (run / CONFIG).is_file()]
@@ -105,16 +105,16 @@ def _runs(base: Path) -> list[Path]:
 
 
 class Hold:
-    """Holds the folder of a run against other trainings on this machine, until it is closed or the process ends."""
+    """Lock on a run's folder against other trainings on this machine, until the `with` block or the process ends."""
 
     def __init__(self) -> None:
         self._descriptor: int | None = None
 
     def take(self, run: Path) -> None:
-        """Hold this folder; it keeps its lock when it is renamed.
+        """Lock a folder; the lock stays when it is renamed.
 
         Raises:
-            InputError: Another training holds it.
+            InputError: Another training has locked it.
         """
         descriptor = os.open(run, os.O_RDONLY)
         try:
@@ -134,7 +134,7 @@ class Hold:
 
 
 def is_in_training(run: Path) -> bool:
-    """Whether another training holds a run's folder."""
+    """Whether a training has locked a run's folder."""
     try:
         with Hold() as hold:
             hold.take(run)
@@ -144,7 +144,7 @@ def is_in_training(run: Path) -> bool:
 
 
 def is_finished(run: Path) -> bool:
-    """Whether a run was trained to its end and has its page; one that ran out of time was not."""
+    """Whether a run was trained to its end and has its page; not if it stopped at its time limit."""
     if not (run / REPORT).is_file():
         return False
     try:
@@ -155,11 +155,11 @@ def is_finished(run: Path) -> bool:
 
 
 def unfinished_run(base: Path, kind: str, is_same: Callable[[Path], bool]) -> Path | None:
-    """The newest unfinished run under the names of `base`, of those with the same settings and data.
+    """The newest unfinished run with a default name and with the same settings and data; None without one.
 
     Args:
-        base: From `base_of`.
-        kind: The `format` of the trainer's runs.
+        base: The first default name, from `base_of`.
+        kind: The `format` in config.json of this trainer's runs.
         is_same: Whether a run has the settings and data that are asked for.
     """
     for run in _runs(base):
@@ -168,34 +168,34 @@ def unfinished_run(base: Path, kind: str, is_same: Callable[[Path], bool]) -> Pa
                 if is_same(run):
                     return run
             except InputError:
-                continue  # of another version, or broken: not one to resume
+                continue  # of another version, or broken: cannot be resumed
     return None
 
 
 def next_run(base: Path) -> Path:
-    """The first name of `base` that nothing has."""
+    """The first default name after `base` that is free."""
     return next(name for name in _names(base) if not os.path.lexists(name))
 
 
 def settle(args: argparse.Namespace, name: str, kind: str, digest_of: Callable[[Path], str]) -> None:
-    """Decide --data, and --out where it is given or follows from --resume; what was decided for the user is said.
+    """Fill in --data, and --out where --resume decides it, print the defaults chosen, and check the run's folder.
 
     Args:
-        args: `data`, `out`, `resume`, `overwrite`; `data` and `out` are set.
-        name: What default names of runs end in, such as vit.
-        kind: The `format` of the trainer's runs.
-        digest_of: The digest of the content that a run began with.
+        args: Options `data`, `out`, `resume`, `overwrite`; `data` and `out` are set here.
+        name: End of default names of runs, such as vit.
+        kind: The `format` in config.json of this trainer's runs.
+        digest_of: Gives the SHA-256 of the dataset's content that a run was started with.
 
     Raises:
-        InputError: There is no such dataset or run, or the folder cannot be taken.
+        InputError: There is no such dataset or run, or the folder cannot be used.
     """
     args.data = dataset_of(args.data)
     if args.out is None and args.overwrite:
-        raise InputError("--overwrite: expected --out beside it; no default replaces anything")
+        raise InputError("--overwrite: expected --out RUN too; a default run is never overwritten")
     if args.out is None and args.resume:
         base, digest = base_of(args.data, name), dataset_facts(args.data).get("content_sha256", "")
         if not digest:
-            raise InputError(f"--resume: expected --out beside it; the card of {args.data} does not tell its runs")
+            raise InputError(f"--resume: expected --out RUN too: {args.data}/README.md has no content_sha256")
         if (found := unfinished_run(base, kind, lambda run: digest_of(run) == digest)) is None:
             raise InputError(f"--resume: expected an unfinished run of this dataset such as {base}, got none; --out?")
         args.out = found
@@ -205,28 +205,28 @@ def settle(args: argparse.Namespace, name: str, kind: str, digest_of: Callable[[
 
 
 def adopt(args: argparse.Namespace, name: str, kind: str, digest: str, is_same: Callable[[Path], bool]) -> None:
-    """Without --out: resume the newest unfinished run that was begun with these settings and data, if there is one.
+    """Without --out: resume the newest unfinished run that was started with these settings and data, if any.
 
     Args:
-        args: `out` and `resume` are set.
+        args: Options; `out` and `resume` are set here.
         name, kind: As in `settle`.
-        digest: Of the dataset's content; where it is not known, no run is known to be of the same.
+        digest: SHA-256 of the dataset's content; empty (not known): no run is resumed.
         is_same: Whether a run has the same settings and data.
     """
     if args.out is not None or not digest:
         return
     if (found := unfinished_run(base_of(args.data, name), kind, is_same)) is not None:
         args.out, args.resume = found, True
-        say(f"--out {found}: begun with these settings and data, not finished; resumed")
+        say(f"--out {found}: resumes this unfinished run with the same settings and data")
 
 
 def make_run(base: Path, write: Callable[[Path], None], hold: Hold) -> Path:
-    """A new run under the first free name of `base`, whole and held from its first moment on.
+    """Make a new run under the first free default name, complete and locked from the start; returns its folder.
 
     Args:
-        base: From `base_of`.
-        write: Writes what the run holds before its first epoch into a folder.
-        hold: Takes it.
+        base: The first default name, from `base_of`.
+        write: Writes the files that a run has before its first epoch into a folder.
+        hold: Gets the lock.
     """
     begun = base.with_name(f".{base.name}.{os.getpid()}.tmp")
     shutil.rmtree(begun, ignore_errors=True)
@@ -237,7 +237,7 @@ def make_run(base: Path, write: Callable[[Path], None], hold: Hold) -> Path:
         while True:
             run = next_run(base)
             try:
-                begun.rename(run)  # onto what another training made in the meantime it fails
+                begun.rename(run)  # fails where another training has taken the name meanwhile
             except OSError:
                 if not os.path.lexists(run):
                     raise

@@ -1,7 +1,6 @@
-"""What a dataset's row says beside its objects: how its picture may be mirrored, and which columns are not there.
+"""Columns of a dataset beside its objects: whether a picture may be mirrored, and which columns are missing.
 
-Objects are read by `generator.dataset.rows`, which is imported within functions: it takes seconds, and a prediction
-does without.
+`generator.dataset.rows` is imported inside functions: it takes seconds, and prediction does not need it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,32 +8,33 @@ from typing import Any
 
 from trainer.core.augmentation import LEFT_RIGHT, UP_DOWN
 
-# Columns that every training or its evaluation makes use of.
+# Columns that training or evaluation uses where they exist.
 READ = (
     *("kinds", "observable", "grey", "scene", "part", "camera", "marking", "width", "height"),
     *(f"objects.{name}" for name in ("kinds", "address", "visible", "true_position_mm", "retraction_mm")),
 )
-ANSWER_READ = ("objects.in_answer", "objects.cavity")  # and those of `<OD>`
+ANSWER_READ = ("objects.in_answer", "objects.cavity")  # Florence-2 uses these too
 
 
 def may_flip(row: Mapping[str, Any]) -> tuple[bool, bool]:
     """Whether a picture may be mirrored left-right and up-down.
 
-    A mirrored print is a false print; a view from the left mirrored left-right is one from the right.
+    Not where something is printed on the housing: its mirror image would be a wrong print. Not a view from the left
+    left-right: it would become a view from the right.
     """
     plain = row.get("marking") == "none"
     return plain and row.get("camera") in LEFT_RIGHT, plain and row.get("camera") in UP_DOWN
 
 
 def lacking(features: Mapping[str, Any], also: Sequence[str] = ()) -> tuple[str, ...]:
-    """Columns of `READ`, and of `also`, that a dataset has not."""
+    """Columns of `READ` and `also` that a dataset lacks."""
     from generator.dataset.rows import missing_columns
 
     missing = missing_columns(features)
-    # Without boxes there are none to say anything of.
+    # A dataset without objects lacks no column of objects.
     return tuple(name for name in (*READ, *also) if name in missing and ("." not in name or features.get("objects")))
 
 
 def lacking_line(names: Sequence[str]) -> str:
-    """What is said of missing columns, in one line."""
-    return f"the dataset has no column {', '.join(names)}: made by an earlier version, or elsewhere; not guessed"
+    """The message on missing columns."""
+    return f"the dataset has no column {', '.join(names)} (made by an earlier version, or elsewhere): values unknown"
