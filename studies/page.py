@@ -38,9 +38,10 @@ def head_of(found: Found) -> str:
     minutes = [sum(s for k, s in d["seconds"].items() if k.endswith("_cpu")) / 60 for d in documents]
     kinds = found.renderings
     rendered = f" Their pictures were rendered on {kinds} kinds of processor, whose bytes differ." if kinds > 1 else ""
+    where = "" if found.size == "reduced" and devices == ["cpu"] else f"size *{found.size}*, {' and '.join(devices)}, "
     return (
-        f"{found.done} of {found.planned} runs ({seeds(found)}), size *{found.size}*, on {' and '.join(devices)}, "
-        f"at most {max(minutes):.0f} minutes each: `{command(found)}`.{rendered}"
+        f"{found.done} of {found.planned} runs, {seeds(found)}, {where}at most {max(minutes):.0f} minutes a run: "
+        f"`{command(found)}`.{rendered}"
     )
 
 
@@ -53,7 +54,7 @@ def section(found: Found, pictures: Path, prefix: str) -> str:
     parts = [head_of(found)]
     body = SECTIONS[found.question](found, picture)
     if picture.is_file():
-        parts.append(f"![{TOPICS[found.question]}: figure of the table below]({prefix}/{picture.name})")
+        parts.append(f"![Figure of {TOPICS[found.question]}]({prefix}/{picture.name})")
     return "\n\n".join([*parts, *body])
 
 

@@ -8,8 +8,6 @@ from typing import Any
 from studies.findings import Answers, Difference, Found, Value
 from studies.run import TOPICS
 
-CHANGE = "Change of balanced accuracy on the same {}:\n\n"
-
 
 def command(found: Found) -> str:
     """The command that does the question's runs at that size."""
@@ -29,7 +27,7 @@ def seeds(found: Found) -> str:
     """The number of trainings of each variant, as text."""
     counts = sorted({len(documents) for documents in found.variants.values()})
     number = "–".join(map(str, counts[:: max(1, len(counts) - 1)]))
-    return f"{number} seed{'s' * (number != '1')} of each variant"
+    return f"{number} seed{'s' * (number != '1')} each"
 
 
 def seeds_of(values: Iterable[Value | Difference | None]) -> str:
@@ -38,27 +36,23 @@ def seeds_of(values: Iterable[Value | Difference | None]) -> str:
     return "–".join(map(str, [counts[0], counts[-1]] if len(counts) > 1 else counts))
 
 
-def by_variant(columns: Mapping[str, Mapping[str, Value]], first: str = "trained with") -> str:
-    """A table with a line for each variant and a column for each measure; a dash is a missing value."""
-    variants = list(dict.fromkeys(variant for values in columns.values() for variant in values))
-    seeds = {v: seeds_of(values.get(v) for values in columns.values()) for v in variants}
-    rows = [
-        [variant, seeds[variant], *(values.get(variant, "–") for values in columns.values())] for variant in variants
-    ]
-    return table([first, "seeds", *columns], rows)
+def mean(value: Value | None) -> str:
+    """The mean alone; a dash for no value."""
+    return f"{value.mean:.3f}" if value else "–"
 
 
-def differences(
+def beyond(
     found: Found,
     pairs: Sequence[tuple[str, str]],
     columns: Mapping[str, Callable[[Mapping[str, Any]], Answers | None]],
 ) -> list[str]:
-    """A table with a line for each pair (from, to) of variants, a column for each set of pictures; [] if all empty."""
-    rows = []
-    for one, other in pairs:
-        cells = [found.difference(one, other, read) for read in columns.values()]
-        if any(cells):
-            rows.append([one, other, seeds_of(cells), *(cell or "–" for cell in cells)])
-    if not rows:
-        return []
-    return [CHANGE.format("pictures") + table(["from", "to", "seeds", *columns], rows)]
+    """A line on the changes between pairs (from, to) of variants whose interval excludes zero; none without changes."""
+    changes = {
+        f"*{other}* minus *{one}*{title and f' on *{title}*'}": change
+        for one, other in pairs
+        for title, read in columns.items()
+        if (change := found.difference(one, other, read))
+    }
+    listed = [f"{name} {change}" for name, change in changes.items() if change.decided]
+    of = f"Other changes whose interval excludes zero: {len(listed)} of {len(changes)}"
+    return [f"{of}{', ' * bool(listed)}{'; '.join(listed)}."] * bool(changes)

@@ -15,10 +15,8 @@ from studies.tables import table
 
 ATTENTION = {
     "hit": "peak on the defect",
-    "energy_ratio": "energy ratio",
     "entropy_ng": "entropy NG",
     "entropy_ok": "entropy OK",
-    "on_pins": "on the pins",
     "on_housing": "on the housing",
 }
 
@@ -65,20 +63,27 @@ def section(found: Found, picture: Path) -> list[str]:
             label = None if key == "entropy_ok" else variant
             values = [means[key] for means in stages.values()]
             panels[panel].plot(list(stages), values, style, color=f"C{index}", label=label)
-        for epoch in sorted({min(stages), max(stages)}):
-            cells = [f"{value:.2f}" for value in stages[epoch].values()]
-            cells[0] = str(_hits(documents, epoch))
-            rows.append([variant, len(documents), epoch, *cells])
+        both = sorted({min(stages), max(stages)})
+        cells = [" → ".join(f"{stages[epoch][key]:.2f}" for epoch in both) for key in ATTENTION]
+        cells[0] = " → ".join(str(_hits(documents, epoch)) for epoch in both)
+        rows.append([variant, len(documents), *cells])
     for name, means in base.items():
-        rows.append([f"*{name}*", len(documents), "–", *(f"{means[key]:.2f}" for key in ATTENTION)])
+        rows.append(
+            [
+                f"*{name.replace('uniform', 'flat map').removesuffix(', gradient')}*",
+                len(documents),
+                *(f"{means[key]:.2f}" for key in ATTENTION),
+            ]
+        )
     for axes, title in zip(panels, titles, strict=True):
         axes.set_xlabel("epoch")
         figures.finish(axes, title)
     panels[1].set_ylim(0.1, 0.6)
     figures.save(figure, picture)
     return [
-        "Gradient rollout on the test of changed housings at the first and the last stage, mean over seeds; the figure "
-        "has the stages between:\n\n" + table(["trained on", "seeds", "epoch", *ATTENTION.values()], rows)
+        "Gradient rollout on the test of changed housings, from the first stage to the last (epoch "
+        f"{' → '.join(map(str, both))}), mean over seeds:\n\n"
+        + table(["trained on", "seeds", *ATTENTION.values()], rows)
     ]
 
 

@@ -13,7 +13,7 @@ from studies import figures
 from studies.findings import Found, Value
 from studies.questions.curves import curves
 from studies.questions.shares import Share, ranged
-from studies.tables import by_variant, seeds_of, table
+from studies.tables import mean, seeds_of, table
 
 
 def precision(split: str, *group: str) -> Callable[[Mapping[str, Any]], Share]:
@@ -37,8 +37,6 @@ TUNED_ON = {"new housing": ("test", "test_new"), "known pictures": ("test_known"
 GROUPS = {
     "seen positions": ("positions", "seen"),
     "held-out positions": ("positions", "held-out"),
-    "with print": ("digits", "with"),
-    "without print": ("digits", "without"),
 }
 
 
@@ -71,17 +69,17 @@ def section(found: Found, picture: Path) -> list[str]:
 
 
 def _from_random_weights(scratch: Found) -> list[str]:
-    columns = {"mAP50, test": scratch.values(precision("test"))}
-    columns |= {title: scratch.values(precision("test", *way)) for title, way in GROUPS.items()}
+    test = scratch.values(precision("test"))
+    groups = {title: scratch.values(precision("test", *way)) for title, way in GROUPS.items()}
     rows = []
     for variant, documents in scratch.variants.items():
-        loss = ranged([d["result"]["curve"][-1]["train_loss"] for d in documents], ".2f")
-        rows.append([variant, len(documents), *_false_boxes(documents), loss])
+        loss = f"{np.mean([d['result']['curve'][-1]['train_loss'] for d in documents]):.2f}"
+        cells = [test.get(variant, "–"), *(mean(values.get(variant)) for values in groups.values())]
+        rows.append([variant, len(documents), *cells, _false_boxes(documents), loss])
+    header = ["trained with", "seeds", "mAP50, test", *groups, "false boxes per OK picture", "training loss"]
     return [
-        "From random weights, equal steps:\n\n" + by_variant(columns),
-        "False boxes per picture of a good part, at the threshold chosen on validation, and loss on the training "
-        "pictures in the last epoch, mean (least to largest):\n\n"
-        + table(["trained with", "seeds", "with print", "without print", "training loss"], rows),
+        "From random weights, equal steps. False boxes: with print, without print, at the threshold chosen on "
+        "validation. Loss: on the training pictures, last epoch:\n\n" + table(header, rows)
     ]
 
 
@@ -105,12 +103,12 @@ def _tuned(tuned: Found, found: Found, columns: Mapping[str, Mapping[str, Value]
         documents = tuned.variants.get(variant, [])
         values = [columns[title].get(variant) for title in TUNED_ON]
         changes = [ranged(some, "+.3f") for some in gained(found, variant).values()] if documents else ["–"] * 2
-        cells = [cell or "–" for pair in zip(values, changes, strict=True) for cell in pair]
+        cells = [cell for value, change in zip(values, changes, strict=True) for cell in (mean(value), change)]
         rows.append([variant, seeds_of(values), *cells, *(_changes(documents) if documents else ("–",) * 3)])
     header = ["tuned", "seeds", *(cell for title in TUNED_ON for cell in (f"mAP50, {title}", "change"))]
     header += ["trained", "changed", "answers kept"]
     on_the_way = []
-    for variant, documents in tuned.variants.items():
+    for variant, documents in [*tuned.variants.items()][:: max(1, len(tuned.variants) - 1)]:
         lines = [{row["epoch"]: row.get("val_map50") for row in d["result"]["curve"]} for d in documents]
         means = []
         for epoch in (1.0, 4.0, 12.0):
@@ -118,19 +116,19 @@ def _tuned(tuned: Found, found: Found, columns: Mapping[str, Mapping[str, Value]
             means.append(f"{np.mean(reached):.3f}" if len(reached) == len(lines) else "–")
         on_the_way.append(f"{variant.partition(': ')[2]} {', '.join(means)}")
     return [
-        "Tuned to another housing with 160 pictures, 12 epochs. The change is that of each seed's own model, mean "
-        "(least to largest):\n\n" + table(header, rows),
+        "Tuned to another housing with 160 pictures, 12 epochs. Changes are those of each seed's own model, mean "
+        "(least, largest):\n\n" + table(header, rows),
         f"Validation mAP50 on the new housing after epochs 1, 4 and 12, mean over seeds: {'; '.join(on_the_way)}.",
     ]
 
 
-def _false_boxes(documents: list[dict[str, Any]]) -> list[str]:
+def _false_boxes(documents: list[dict[str, Any]]) -> str:
     cells = []
     for group in ("with", "without"):
         parts = [d["result"]["splits"]["test"].get("digits", {}).get(group, {}) for d in documents]
         values = [v for part in parts if (v := part.get("false_boxes_per_ok_picture")) is not None]
-        cells.append(ranged(values, ".2f"))
-    return cells
+        cells.append(f"{np.mean(values):.2f}" if values else "–")
+    return ", ".join(cells)
 
 
 def _changes(documents: list[dict[str, Any]]) -> tuple[str, str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 from studies import figures
 from studies.findings import Found
 from studies.questions.shares import GUESSING, Share, accuracy, answered, collapsed, ranged
-from studies.tables import differences, table
+from studies.tables import beyond, mean, table
 
 
 def learned(result: Mapping[str, Any]) -> Share:
@@ -42,9 +42,14 @@ def section(found: Found, picture: Path) -> list[str]:
     figures.finish(right, "Overfitting: own training pictures minus test")
     right.set_ylim(-0.1, 1.04)
     figures.save(figure, picture)
-    rows = [[v, test[v].seeds, test[v], own[v], ranged(overfit[v])] for v in overfit if v in test and v in own]
-    header = ["training pictures", "seeds", "balanced accuracy, test", "on its own training pictures"]
-    header.append("difference (least to largest)")
-    parts = [table(header, rows)]
-    parts += differences(found, list(combinations(found.variants, 2)), {"test": answered("test")})
-    return parts + collapsed(found)
+    first = next(iter(found.variants))
+    rows = []
+    for variant in overfit:
+        if variant in test and variant in own:
+            change = found.difference(first, variant, answered("test")) if variant != first else None
+            cells = [change or "–", mean(own[variant]), ranged(overfit[variant])]
+            rows.append([variant, test[variant].seeds, test[variant], *cells])
+    header = ["training pictures", "seeds", "balanced accuracy, test", f"minus *{first}*", "own training pictures"]
+    parts = [table([*header, "overfitting (least, largest)"], rows)]
+    others = [pair for pair in combinations(found.variants, 2) if first not in pair]
+    return parts + beyond(found, others, {"": answered("test")}) + collapsed(found)

@@ -11,7 +11,7 @@ from studies import figures
 from studies.findings import Found, Value
 from studies.plan import FEW, NEW, OWN, SCRATCH, begun
 from studies.questions.shares import GUESSING, Share, accuracy, answered, collapsed
-from studies.tables import by_variant, seeds_of, table
+from studies.tables import mean, seeds_of, table
 
 
 def section(found: Found, picture: Path) -> list[str]:
@@ -35,7 +35,7 @@ def section(found: Found, picture: Path) -> list[str]:
             cells = [series.get(start, {}).get(count) for start in (SCRATCH, OWN)]
             change = found.difference(begun(target, count, SCRATCH), begun(target, count, OWN), answered("test"))
             if any(cells):
-                rows.append([target, count, seeds_of(cells), *(cell or "–" for cell in (*cells, change))])
+                rows.append([target, count, seeds_of(cells), *map(mean, cells), change or "–"])
     figures.save(figure, picture)
     header = ["new", "pictures", "seeds", "from scratch", OWN, "change"]
     parts = ["Balanced accuracy on the test:\n\n" + table(header, rows)] if rows else []
@@ -64,6 +64,9 @@ def _new_modes_by_class(found: Found) -> list[str]:
     titles = {"OTHERNG": "new modes", "BENDNG": "bent", "NUKENG": "missing", "OK": "good"}
     columns = {title: some.values(recalled(label)) for label, title in titles.items()}
     columns = {title: values for title, values in columns.items() if values}
-    if not columns:
-        return []
-    return ["Share of right classes in the test of the new modes, by kind of defect:\n\n" + by_variant(columns)]
+    both = [begun(NEW[1], FEW[-1], start) for start in (SCRATCH, OWN)]
+    told = [f"{title} {' and '.join(mean(values.get(v)) for v in both)}" for title, values in columns.items()]
+    return [
+        f"Right class in the test of the new modes with {FEW[-1]} pictures, from scratch and with {OWN}: "
+        f"{', '.join(told)}."
+    ] * bool(told)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from studies import figures
-from studies.findings import Difference, Found, Scores, Value, areas, auroc_difference, scores_of
+from studies.findings import Difference, Found, Scores, areas, auroc_difference, scores_of
 from studies.plan import METHODS
-from studies.tables import table
+from studies.tables import mean, table
 
 PRODUCT = "inspect"  # the method of `generator inspect`, against which ViTs are compared
 
@@ -53,17 +54,22 @@ def section(found: Found, picture: Path) -> list[str]:
     figures.save(figure, picture)
     changes = trained_or_not(found)
     last = [*changes][-1:]
-    header = ["defect", *shown, *(f"{name}, minus {PRODUCT}" for name in last)]
+    columns = {n: v for n, v in shown.items() if n in last or not n.startswith("ViT")}
+    header = ["defect", *columns, *(f"minus {PRODUCT}" for _ in last)]
     rows = []
     for cell in groups:
-        cells = [_area(values.get(cell), changes.get(name, {}).get(cell)) for name, values in shown.items()]
+        cells = [mean(values.get(cell)) for values in columns.values()]
         rows.append([cell, *cells, *(changes[name].get(cell, "–") for name in last)])
+    fewer = [f"*{name}*: {counted(changes[name])}" for name in changes if name not in last]
     return [
-        f"AUROC, mean over seeds; a ViT that is surely better or worse than `{PRODUCT}` is bold:\n\n"
-        + table(header, rows)
+        "AUROC, mean over seeds:\n\n" + table(header, rows),
+        *[f"Against `{PRODUCT}`, {'; '.join(fewer)}."] * bool(fewer),
     ]
 
 
-def _area(value: Value | None, change: Difference | None) -> str:
-    text = f"{value.mean:.3f}" if value else "–"
-    return f"**{text}**" if change and change.decided else text
+def counted(changes: Mapping[str, Difference]) -> str:
+    """On how many defects a ViT is better or worse, with intervals that exclude zero."""
+    better, worse = (sum(c.decided and sign * c.mean > 0 for c in changes.values()) for sign in (1, -1))
+    return (
+        f"better on {better}, worse on {worse}, undecided on {len(changes) - better - worse} of {len(changes)} defects"
+    )

@@ -10,7 +10,7 @@ from studies import figures
 from studies.findings import Difference, Found, Value, difference, over_seeds
 from studies.plan import CENTRE, FIVE, TOGETHER, TOGETHER_OWN
 from studies.questions.shares import Share, collapsed
-from studies.tables import CHANGE, command, seeds, seeds_of, table
+from studies.tables import command, mean, seeds, seeds_of, table
 
 # Accuracy of an SVM on metrics with three cameras, in the source author's earlier work.
 EARLIER = (0.926, 0.943)
@@ -45,15 +45,6 @@ def parts_judged(found: Found, read: Callable[[Mapping[str, Any]], Share]) -> di
     return {variant: some for variant, some in values.items() if some}
 
 
-def _parts_table(series: Mapping[str, Mapping[str, Mapping[str, Value]]]) -> str:
-    rows = []
-    for variant, judged in series["right class"].items():
-        for name in judged:
-            cells = [values.get(variant, {}).get(name) for values in series.values()]
-            rows.append([_short(variant), name, seeds_of(cells), *(cell or "–" for cell in cells)])
-    return table(["trained on", "judged by", "seeds", *series], rows)
-
-
 def _short(variant: str) -> str:
     return variant.removeprefix("trained on ")
 
@@ -72,37 +63,47 @@ def section(found: Found, picture: Path) -> list[str]:
         figures.dots(axes, JUDGED_BY, shown, title)
     figures.one_legend(figure, panels)
     figures.save(figure, picture)
-    parts = [_parts_table(series)]
+    rows = _rows(found, series) + (_rows(other, more) if other else [])
+    header = ["trained on", "judged by", "seeds", *series, "balanced accuracy minus the row above"]
+    parts = [table(header, rows)]
+    if far := series["right class"].get(CENTRE, {}).get(ALL_VIEWS):
+        parts.append(
+            f"Trained on the centre and judged by all five views, {mean(far)} of the parts have the right class."
+        )
     if other:
         parts.append(
-            f"The same at size *{other.size}*, {other.done} of {other.planned} runs ({seeds(other)}): "
-            f"`{command(other)}`\n\n" + _parts_table(more)
+            f"At size *{other.size}* {other.done} of {other.planned} runs are done ({seeds(other)}): "
+            f"`{command(other)}`."
         )
-    reached = [
-        f"{_short(variant)}, {name}" + (f" (size *{one.size}*)" if one is not found else "")
-        for one in (found, other)
-        if one
-        for variant, judged in parts_judged(one, PART_MEASURES["right class"]).items()
-        for name, value in judged.items()
-        if value.mean >= AIM
-    ]
     parts.append(
-        f"The earlier work reached {EARLIER[0]} and {EARLIER[1]} with three cameras (grey band) on other parts; "
-        f"the aim is {AIM} (dashed), " + ("reached by " + "; ".join(reached) if reached else "not reached") + "."
+        f"In the figure: the aim, {AIM} (dashed), and what the source's author reached earlier with three cameras on "
+        f"other parts, {EARLIER[0]} to {EARLIER[1]} (grey)."
     )
-    parts += _more_views(found)
     return parts + collapsed(found)
 
 
-STEPS = (
-    ((CENTRE, ONE_VIEW), (FIVE, ONE_VIEW)),
-    ((FIVE, ONE_VIEW), (FIVE, JUDGED_BY[1])),
-    ((FIVE, JUDGED_BY[1]), (FIVE, ALL_VIEWS)),
-    ((FIVE, ONE_VIEW), (FIVE, ALL_VIEWS)),
-    ((CENTRE, ONE_VIEW), (FIVE, ALL_VIEWS)),
-    ((FIVE, ALL_VIEWS), (TOGETHER, ALL_VIEWS)),
-    ((TOGETHER, ALL_VIEWS), (TOGETHER_OWN, ALL_VIEWS)),
+ROWS = (
+    (CENTRE, ONE_VIEW),
+    *((FIVE, views) for views in JUDGED_BY),
+    (TOGETHER, ALL_VIEWS),
+    (TOGETHER_OWN, ALL_VIEWS),
 )
+
+
+def _rows(found: Found, series: Mapping[str, Mapping[str, Mapping[str, Value]]]) -> list[list[object]]:
+    """A row for each training and the views that judge, with the change from the row above."""
+    rows: list[list[object]] = []
+    above = None
+    for row in ROWS:
+        variant, views = row
+        values = [by_variant.get(variant, {}).get(views) for by_variant in series.values()]
+        if any(values):
+            change = views_change(found, above, row) if above else None
+            size = "" if found.size == "reduced" else f", size *{found.size}*"
+            cells = [values[0] or "–", *map(mean, values[1:])]
+            rows.append([_short(variant) + size, views, seeds_of(values), *cells, change or "–"])
+            above = row
+    return rows
 
 
 def views_change(found: Found, one: tuple[str, str], other: tuple[str, str]) -> Difference | None:
@@ -112,16 +113,3 @@ def views_change(found: Found, one: tuple[str, str], other: tuple[str, str]) -> 
         for variant, views in (one, other)
     )
     return difference(before, after, same_models=one[0] == other[0])
-
-
-def _more_views(found: Found) -> list[str]:
-    """A table of the changes from fewer views to more, and from one training to another."""
-    rows = []
-    for one, other in STEPS:
-        if change := views_change(found, one, other):
-            rows.append([*(f"{_short(variant)} ({views})" for variant, views in (one, other)), change.seeds, change])
-    if not rows:
-        return []
-    return [
-        CHANGE.format("parts, by training (and views that judge)") + table(["from", "to", "seeds", "all parts"], rows)
-    ]

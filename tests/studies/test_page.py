@@ -64,8 +64,11 @@ def test_runs_at_another_size_stand_beside_those_of_the_size_that_has_more(runs,
     target.write_text((KEPT).read_text("utf-8"), "utf-8")
     page.write(at(tmp_path, commands).results.documents(), target, tmp_path / "images")
     text = target.read_text("utf-8")
-    assert f"The same at size *full*, 1 of {3 * len(large)} runs (1 seed of each variant): `python" in text
-    assert text.count("--size full`\n") == 1 and "only views --size full`\n\n| trained on |" in text
+    done = f"At size *full* 1 of {3 * len(large)} runs are done (1 seed each): "
+    done += "`python -m studies --only views --size full`."
+    assert text.count(done) == 1
+    rows = [line.split(" | ") for line in text.splitlines() if ", size *full* | " in line]
+    assert rows and all(row[1] in ("centre", "centre, top, bottom", "all five") for row in rows)
 
 
 def test_each_line_at_a_glance_leads_to_its_section():
