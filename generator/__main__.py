@@ -32,7 +32,17 @@ COMMANDS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        return _main(sys.argv[1:] if arguments is None else arguments)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("", "blender_scripts", "generator"):
+            raise
+        extra = "render" if error.name in ("bpy", "mathutils") else "data"
+        print(f"expected the extra {extra!r} (pip install 'pinsight[{extra}]'), got {error}", file=sys.stderr)
+        return 2
+
+
+def _main(given: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m generator", description=__doc__.split("\n", maxsplit=1)[0])
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (module, meaning) in COMMANDS.items():

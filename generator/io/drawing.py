@@ -220,10 +220,10 @@ class _Letters:
         """The text, its middle replaced by an ellipsis if it is wider than `width` px: names differ at their ends."""
         if self.width(text) <= width:
             return text
-        kept = len(text) - 1
-        while kept > 1 and self.width(shown := f"{text[: kept // 2]}…{text[-(kept - kept // 2) :]}") > width:
-            kept -= 1
-        return shown
+        for kept in range(len(text) - 1, 1, -1):
+            if self.width(shown := f"{text[: kept // 2]}…{text[-(kept - kept // 2) :]}") <= width:
+                return shown
+        return "…"
 
     def wrapped(self, text: str, width: float) -> list[str]:
         """The text in lines of at most `width` px, broken at double spaces only."""

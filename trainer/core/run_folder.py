@@ -49,6 +49,27 @@ def write_json(path: Path, document: Any) -> None:
     write_text(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
+def _parsed(path: Path) -> Any:
+    """Parse a JSON file.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is not JSON in UTF-8, is nested too deeply, or an object has a key twice.
+    """
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            twice = next(key for number, (key, _) in enumerate(pairs) if key in dict(pairs[:number]))
+            raise ValueError(f"the key {twice!r} twice")
+        return found
+
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=once)
+    except RecursionError:
+        raise ValueError("values nested too deeply") from None
+
+
 def read_json(path: Path, expected: str) -> dict[str, Any]:
     """Read a JSON object; `expected` describes the file in messages.
 
@@ -56,7 +77,7 @@ def read_json(path: Path, expected: str) -> dict[str, Any]:
         InputError: The file is missing or is not a JSON object.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = _parsed(path)
     except (OSError, ValueError) as e:
         raise InputError(f"{path}: expected {expected}, got {e}") from e
     if not isinstance(found, dict):
@@ -124,7 +145,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def kind_of(run: Path) -> str | None:
     """The `format` in a run's config.json; None where that file is missing or cannot be read."""
     try:
-        document = json.loads((run / CONFIG).read_text(encoding="utf-8"))
+        document = _parsed(run / CONFIG)
     except (OSError, ValueError):
         return None
     return document.get("format") if isinstance(document, dict) else None
@@ -143,7 +164,7 @@ def read_config(path: Path, kind: str, version: int, keys: Iterable[str]) -> dic
         InputError: The file is missing, not JSON, of another format or version, or has unknown keys.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = _parsed(path)
     except FileNotFoundError:
         raise InputError(f"{path}: expected a trained run's config.json, got no such file") from None
     except (OSError, ValueError) as e:

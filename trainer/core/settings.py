@@ -148,12 +148,14 @@ class Setting(NamedTuple):
             checked: TypeAdapter[Any] = TypeAdapter(Annotated[self.kind, Strict(), *self.field.metadata])  # type: ignore[arg-type]
             return checked.validate_python(value)
         except ValueError:
-            raise ArgumentTypeError(f"expected {self.expected}, got {text!r}") from None
+            raise ArgumentTypeError(f"expected {self.expected}, got {shortened(text)}") from None
 
 
 def described(kind: Any) -> str:
     """A type in words."""
     outer, inner = get_origin(kind), get_args(kind)
+    if outer is Annotated:
+        return described(inner[0])
     if outer is Literal:
         return f"one of {', '.join(map(str, inner))}"
     if outer is dict:
@@ -161,6 +163,12 @@ def described(kind: Any) -> str:
     if outer in (list, tuple):
         return f"a list, {'each' if len(inner) == 1 or inner[-1] is Ellipsis else 'both'} {described(inner[0])}"
     return WORDS[kind]
+
+
+def shortened(value: Any) -> str:
+    """A value as Python writes it, its middle replaced by an ellipsis after 80 characters."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:40]}…{text[-39:]}"
 
 
 def _written(value: Any) -> str:
@@ -227,7 +235,7 @@ def section[T](kind: type[T], values: Any, place: str) -> T:
     except ValidationError as e:
         wrong = dict.fromkeys(str(one["loc"][0]) for one in e.errors() if one["loc"])
         problems += [
-            f"{place}: key {key!r}: expected {known[key].expected}, got {values[key]!r}"
+            f"{place}: key {key!r}: expected {known[key].expected}, got {shortened(values[key])}"
             for key in wrong
             if key in values
         ]

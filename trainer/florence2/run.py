@@ -9,7 +9,9 @@ RUN/state.safetensors     state for `--resume`: trained parameters, their EMA, t
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from trainer.core import run_folder
 from trainer.core.errors import InputError
@@ -156,6 +158,10 @@ class DetectionConfig(Settings):
 LORA = {one.option: name for name, one in fields_of(DetectionConfig).items() if one.asked.get("group") == "LoRA"}
 
 
+# A side of the network's pictures in px.
+Side = Annotated[int, Field(ge=1, le=65_536)]
+
+
 @dataclass(frozen=True)
 class Detector:
     """What prediction and evaluation need to know of a run.
@@ -163,18 +169,18 @@ class Detector:
     Args:
         classes: All class names, OK among them.
         size: (W, H) px of the network's pictures.
-        threshold: Confidence from which a box counts; chosen on validation.
+        threshold: Confidence from which a box counts; chosen on validation; just above 1 if no box may count.
         seen: Addresses of the pins that are defective in a training picture, by scene.
         remove_hyphens: Whether the model writes labels without hyphens.
         input: Column of the training pictures: `image` or `nsoart`.
     """
 
     classes: tuple[str, ...]
-    size: tuple[int, int]
-    threshold: float
+    size: tuple[Side, Side]
+    threshold: Annotated[float, Field(ge=0, le=2)]
     seen: dict[str, list[str]]
     remove_hyphens: bool
-    input: str
+    input: Literal["image", "nsoart"]
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -117,3 +117,8 @@ def test_a_sheet_holds_every_picture_whole():
     assert (pixels == (200, 0, 0)).all(axis=2).sum() == 2 * 90 * 40
     assert (pixels == (9, 9, 9)).all(axis=2).sum() == 30 * 70
     assert sheet.width == 90 + 30 + 3 * 8
+
+
+@pytest.mark.parametrize("caption", ["x" * 9, "NG", "日", ""])
+def test_a_caption_fits_a_picture_of_one_pixel(caption):
+    assert grid([[Cell(Image.new("RGB", (1, 1)), [caption])]]).height > 12

@@ -8,6 +8,7 @@ import pytest
 
 from trainer.core.errors import InputError
 from trainer.core.options import number
+from trainer.core.run_folder import kind_of, read_config
 from trainer.core.settings import fields_of, other_settings, section, settings_table
 from trainer.florence2 import options as florence2_options
 from trainer.florence2.run import DetectionConfig, Detector
@@ -281,3 +282,41 @@ def test_numbers_of_other_commands():
             number(kind, 1, 10)(text)
     with pytest.raises(argparse.ArgumentTypeError, match="expected a number above 0 to 1, got '0'"):
         number(float, 0, 1, True)("0")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("threshold", float("nan"), "a number from 0 to 2"),
+        ("threshold", float("inf"), "a number from 0 to 2"),
+        ("threshold", -1, "a number from 0 to 2"),
+        ("size", [10**30, 1], "a list, both a whole number"),
+        ("size", [0, 1], "a list, both a whole number"),
+        ("input", "x", "one of image, nsoart"),
+    ],
+)
+def test_a_detector_has_values_that_can_be_used(key, value, expected):
+    with pytest.raises(InputError) as caught:
+        section(Detector, {**DETECTOR, key: value}, "detector")
+    assert caught.value.problems == [f"detector: key {key!r}: expected {expected}, got {value!r}"]
+
+
+def test_a_long_value_is_shortened_in_the_message():
+    with pytest.raises(InputError) as caught:
+        section(TrainingConfig, {**FIRST_TRAINING, "epochs": "x" * 100_000}, "training")
+    assert len(caught.value.problems[0]) < 200
+    assert "…" in caught.value.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "got"),
+    [
+        ("[" * 100_000, "values nested too deeply"),
+        ('{"format": "pinsight-vit", "version": 1, "model": {"dim": 8, "dim": 16}}', "the key 'dim' twice"),
+    ],
+)
+def test_a_config_that_is_ambiguous_or_nested_is_refused(tmp_path, text, got):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(InputError, match=f"expected JSON, got {got}"):
+        read_config(tmp_path / "config.json", "pinsight-vit", 1, ["model"])
+    assert kind_of(tmp_path) is None
