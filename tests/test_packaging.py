@@ -100,3 +100,27 @@ def test_an_installed_wheel_has_the_pages_templates(installed: Path, tmp_path: P
     )
     done = run_installed(installed, tmp_path, sys.executable, "-P", "-c", code)
     assert done.returncode == 0 and "run.html.j2" in done.stdout, done.stderr
+
+
+def run_without(libraries: list[str], module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a module as a command in a Python that lacks these libraries."""
+    code = (
+        f"import runpy, sys; sys.modules |= dict.fromkeys({libraries!r}); sys.argv[1:] = {list(arguments)!r}; "
+        f"runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
+    )
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("command", ["design", "build", "augment", "import", "export", "push", "report"])
+def test_a_command_without_its_extra_names_it_in_one_line(command):
+    lacking = ["yaml", "pyarrow", "pandas", "scipy", "datasets", "jinja2"]
+    done = run_without(lacking, "generator", command, "--help")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("expected the extra 'data' (pip install 'pinsight[data]'), got ")
+
+
+def test_the_trainer_without_its_extra_names_it():
+    done = run_without(["torch"], "trainer.predict", "--help")
+    assert done.returncode == 1
+    assert "expected the extra 'train' (pip install 'pinsight[train]'), got none of torch" in done.stderr

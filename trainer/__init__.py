@@ -8,3 +8,12 @@ predict, evaluate, attention, export, report, push     commands over the kinds o
 The decision OK/NG: `core.decision` (threshold and temperature), `vit.verdicts`, `florence2.verdicts`.
 A new evaluation measure: `vit.metrics`, `florence2.metrics`; `evaluation_page` beside each shows it.
 """
+
+from importlib.util import find_spec
+
+_NEEDED = ("torch", "torchvision", "safetensors", "datasets", "pandas", "pydantic", "sklearn", "jinja2", "matplotlib")
+if _missing := [name for name in (*_NEEDED, "accelerate", "transformers", "scipy") if find_spec(name) is None]:
+    # With its name, Python prints this error of `python -m trainer.…` as one line.
+    raise ModuleNotFoundError(
+        f"expected the extra 'train' (pip install 'pinsight[train]'), got none of {', '.join(_missing)}", name=__name__
+    )
