@@ -56,7 +56,7 @@ def _check(args: argparse.Namespace) -> None:
         for _ in photos(args.photos):
             pass
     if args.compare and args.out is None:
-        raise InputError("--compare: expected --out beside it: the folder of its runs")
+        raise InputError("--compare: expected --out FOLDER too, for its runs")
 
 
 def _check_model(args: argparse.Namespace) -> None:
