@@ -363,8 +363,8 @@ def _joined(paths: list[Path], scenes: Path, problems: list[str], names: set[str
                     known, origin = rows.setdefault(run.run, (digest, path.name))
                     if known != digest:
                         problems.append(
-                            f"{path.name}: "
-                            f"expected a new run name, got {run.run}, which {origin} has with other settings"
+                            f"{path.name}: expected a new run name, got {run.run}, which {origin} has with other "
+                            "settings"
                         )
                     split, first, origin = splits.setdefault(run.part, (run.split, run.run, path.name))
                     if split != run.split:

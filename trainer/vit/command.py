@@ -181,9 +181,7 @@ def _ended(args: argparse.Namespace, data: Data, model: ViT, outcome: Outcome, l
     if outcome.stopped:
         say(f"stopped: {outcome.stopped}")
     if outcome.best_epoch == 0:
-        say(
-            "no epoch with whole pictures was finished: there is no best.safetensors; continue with --resume, with more time"
-        )
+        say("no epoch with whole pictures was measured: no best weights yet; continue with --resume, with more time")
         return 1
     finish(args.out, data, args.data, model, outcome)
     look()
