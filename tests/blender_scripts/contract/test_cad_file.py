@@ -52,7 +52,7 @@ def test_a_file_below_the_folder_is_found_with_its_hash(folder: Path) -> None:
         ("C:/a.stl", "characters without \\ and :"),
         ("a\0.stl", "at most 255"),
         ("a\n.stl", "at most 255"),
-        ("none.stl", "nothing of that name"),
+        ("none.stl", "no such file"),
         ("b.stl/a.stl", "got not a directory"),
         ("meshes", "expected a plain file, got a folder"),
         (".", "expected a plain file, got a folder"),
@@ -71,7 +71,7 @@ def test_symbolic_links_out_of_the_folder_are_refused_and_those_within_are_not(f
     for name in ("out.stl", "way/c.stl"):
         assert "got a symbolic link that leads out of it" in problem(folder, name)
     assert "loop.stl: expected a readable file" in problem(folder, "loop.stl")
-    assert "nothing of that name" in problem(folder, "dangling.stl")
+    assert "no such file" in problem(folder, "dangling.stl")
     assert CadFile.find(folder, "in.stl").path == (folder / "meshes" / "a.stl").resolve()
 
 
