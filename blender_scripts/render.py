@@ -46,7 +46,7 @@ def _arguments() -> list[str]:
 def _rows(text: str) -> tuple[int | None, int | None]:
     first, colon, last = text.partition(":")
     if not colon or not all(piece == "" or piece.isdecimal() for piece in (first, last)):
-        raise argparse.ArgumentTypeError(f"expected A:B, 0-based and half open such as 0:100, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected A:B such as 0:100 (rows 0 to 99), got {text!r}")
     return int(first) if first else None, int(last) if last else None
 
 
@@ -155,7 +155,8 @@ def _chosen(arguments: argparse.Namespace, manifest: Manifest | ValidatedManifes
     first, last = arguments.rows
     chosen = range(len(manifest.runs))[first:last]
     if not chosen:
-        raise InputError(f"--rows: expected rows between 0 and {len(manifest.runs)}, got none")
+        text = ":".join("" if number is None else str(number) for number in arguments.rows)
+        raise InputError(f"--rows: expected rows between 0 and {len(manifest.runs) - 1}, got none in {text}")
     return chosen
 
 

@@ -231,7 +231,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted; repeat the command to resume", file=sys.stderr)
+        print("interrupted: repeat the command to resume", file=sys.stderr)
         return 1
 
 

@@ -134,7 +134,7 @@ def inside(folder: Path, name: str) -> Path:
         path = (root / pure).resolve(strict=True)
         mode = path.stat().st_mode
     except FileNotFoundError:
-        raise FileProblem(name, f"a file in {folder}", "nothing of that name") from None
+        raise FileProblem(name, f"a file in {folder}", "no such file") from None
     except (OSError, RuntimeError, ValueError) as error:
         raise FileProblem(name, "a readable file", _reason(error)) from None
     if not path.is_relative_to(root):

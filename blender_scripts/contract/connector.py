@@ -58,7 +58,7 @@ class Scatter:
 
 @dataclass(frozen=True)
 class Tolerance:
-    """The largest values of a good pin: diametral true position of the tip, retraction of the terminal."""
+    """The largest values of a good pin, mm: diametral true position of the tip, retraction of the terminal."""
 
     true_position_mm: float
     retraction_mm: float
@@ -151,7 +151,7 @@ def read_connector(path: Path) -> Connector:
         InputError: with every mistake as ``file.toml:LINE key: expected …, got …``.
     """
     if not path.is_file():
-        raise InputError(f"{path.name}:1 file: expected a scene file in {path.parent}, got nothing of that name")
+        raise InputError(f"{path.name}:1 file: expected a scene file in {path.parent}, got no such file")
     top = TomlSection.read(path)
     top.integer("schema", 1, 1)
     picture = top.table("picture")

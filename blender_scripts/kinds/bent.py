@@ -25,7 +25,7 @@ def start_of_free_length(pin: Pin, defect: Defect) -> float:
     start = defect["start_mm"] + depth
     if start >= pin.form.length_mm:
         raise InputError(
-            f"expected start_mm below {pin.form.length_mm - depth:g} (the pin's length above the floor), "
+            f"expected start_mm below {pin.form.length_mm - depth:g} (the pin's length above the cavity floor), "
             f"got {defect['start_mm']:g} in {defect.text}"
         )
     return start

@@ -38,7 +38,7 @@ def _foot(part: Part, defect: Defect, pins: list[Pin], distance_mm: float) -> Ve
     floor = -part.connector.shell.depth_mm
     if pins:
         if pins[0].tip_mm[2] <= floor:
-            raise InputError(f"expected a pin that stands above the floor for {defect.text}, got one below it")
+            raise InputError(f"expected a pin that stands above the cavity floor for {defect.text}, got one below it")
         azimuth = math.radians(defect["azimuth_deg"])
         x, y, _ = pins[0].base_mm
         reach = pins[0].terminal.radius_towards(azimuth) + distance_mm

@@ -252,7 +252,7 @@ class _Reader:
         missing = [name for name in REQUIRED if name not in seen]
         if missing:
             expected = f"the column{'s' * (len(missing) > 1)} {', '.join(missing)}"
-            self.wrong(line, "header", expected, "nothing of that name")
+            self.wrong(line, "header", expected, "no such column")
             raise InputError([message for _, message in self.problems])
         return header
 

@@ -43,7 +43,7 @@ def _read(data: bytes, name: str) -> dict[str, np.ndarray]:
     lines = np.frombuffer(data, np.uint8, height * (line_bytes + 8), first).reshape(height, line_bytes + 8)
     order = np.ascontiguousarray(lines[:, :4]).view("<i4").ravel() - top
     if not np.array_equal(np.sort(order), np.arange(height)):
-        raise ValueError(f"{name}: expected {height} scan lines, got others")
+        raise ValueError(f"{name}: expected {height} scan lines, each once, got other line numbers")
     result, start = {}, 8
     for channel, kind in channels:
         size = width * kind.itemsize

@@ -89,7 +89,7 @@ def _apply(args: argparse.Namespace) -> int:
         raise InputError(f"--seed: expected at least 0, got {args.seed}")
     check_folder(args.to, "--to")
     if not args.scenes.is_dir():
-        raise InputError(f"--scenes {args.scenes}: expected a folder of scene files, got none")
+        raise InputError(f"--scenes {args.scenes}: expected a folder of scene files, got no such folder")
     plan = read_plan(args.plan, args.folder)
     check_place(plan.folder, args.to)
     sheet = args.sheet or args.to.resolve().with_name(f"{args.to.resolve().name}_before_after.jpg")

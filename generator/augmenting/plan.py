@@ -216,7 +216,7 @@ def _read_table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     names = [name.strip().lower() for name in rows[0]] if rows else []
     header = ["height" if name == "hight" else name for name in names]
     known = {*_COLUMNS, *OPERATIONS, "folder"}
-    problems = [f"expected the column {name}, got none" for name in _COLUMNS if name not in header]
+    problems = [f"expected the column {name}, got no such column" for name in _COLUMNS if name not in header]
     problems += [
         f"expected one of {', '.join(sorted(known))}, got {shown(name)}"
         for at, name in enumerate(header)

@@ -362,7 +362,10 @@ def _joined(paths: list[Path], scenes: Path, problems: list[str], names: set[str
                     digest = hashlib.sha256(repr(run).encode()).digest()
                     known, origin = rows.setdefault(run.run, (digest, path.name))
                     if known != digest:
-                        problems.append(f"{path.name}: expected run {run.run} as in {origin}, got another row")
+                        problems.append(
+                            f"{path.name}: expected a new run name, got {run.run}, which {origin} has with other "
+                            "settings"
+                        )
                     split, first, origin = splits.setdefault(run.part, (run.split, run.run, path.name))
                     if split != run.split:
                         problems.append(

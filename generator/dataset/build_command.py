@@ -199,5 +199,5 @@ def _name_of(directory: Path) -> str:
     """Return the default name of the dataset of a render folder."""
     name = directory.resolve().name
     if not name or name.startswith("."):
-        raise InputError(f"--to: expected a folder, since {directory} gives the dataset no name, got nothing")
+        raise InputError(f"--to: expected a folder, got none, and {directory} gives the dataset no name")
     return name

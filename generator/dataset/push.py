@@ -105,7 +105,9 @@ def check_folder(dataset: Path) -> Upload:
             found = metadata.schema.to_arrow_schema()
             schema = found if schema is None else schema
             if not found.equals(schema, check_metadata=True):
-                problems.append(f"{path}: expected the columns of the other Parquet files, got different ones")
+                different = sorted({*found.names} ^ {*schema.names})
+                got = f"differences in {different}" if different else "other column types"
+                problems.append(f"{path}: expected the columns of the other Parquet files, got {got}")
     if problems:
         raise InputError(problems)
     names = [CARD, NSOART, *(name for name in (CONNECTORS, SHEET) if (dataset / name).is_file())]

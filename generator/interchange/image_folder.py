@@ -131,7 +131,8 @@ def _objects(objects: Any, where: str, names: ClassNames, problems: list[str]) -
         return None
     boxes, words = objects.get("bbox"), objects.get("categories", objects.get("category"))
     if not isinstance(boxes, list) or not isinstance(words, list) or len(boxes) != len(words):
-        problems.append(f"{where} objects: expected lists bbox and categories of equal length, got others")
+        got = f"{shown(boxes)} and {shown(words)}"
+        problems.append(f"{where} objects: expected lists bbox and categories of equal length, got {got}")
         return None
     found = []
     for at, (box, word) in enumerate(zip(boxes, words, strict=True)):

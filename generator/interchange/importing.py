@@ -157,7 +157,8 @@ def _import_options(args: argparse.Namespace) -> ImportOptions:
         workers=args.workers,
     )
     if options.views and ("camera" in options.known or args.share is not None):
-        problems.append("--views: expected no --known camera and no --share with it, got one")
+        given = "--share" if args.share is not None else "--known camera"
+        problems.append(f"--views: expected no --known camera and no --share with it, got {given}")
     problems += [
         f"--known: expected one of {', '.join(KNOWN)}, got {name!r}" for name in options.known if name not in KNOWN
     ]

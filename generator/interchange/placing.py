@@ -55,7 +55,7 @@ def _named(found: Found, taken: set[str]) -> list[Photo]:
         if times[labelled.path.resolve()] > 1:
             continue
         if not is_utf8(labelled.name):
-            found.problems.append(f"{labelled.name!r}: expected a file name in UTF-8, got other bytes")
+            found.problems.append(f"{labelled.name!r}: expected a file name in UTF-8, got bytes that are not")
             continue
         stem = re.sub(r"[^\w-]+", "_", str(Path(labelled.name).with_suffix(""))).strip("_") or "picture"
         run, number = stem, 1

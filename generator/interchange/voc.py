@@ -86,7 +86,9 @@ def _objects(
         edges = numbers(texts, 4)
         word = (entry.findtext("name") or "").strip()
         if edges is None or not word:
-            problems.append(f"{where} object {number}: expected name and bndbox, got {word!r} {texts}")
+            problems.append(
+                f"{where} object {number}: expected a name and a bndbox of four numbers, got {word!r} and {texts}"
+            )
             continue
         x1, y1, x2, y2 = edges
         found.append(LabelledObject((x1 - first, y1 - first, x2, y2), names[word], word))

@@ -217,8 +217,8 @@ def _is_same(one: float | None, other: float | None) -> bool:
 
 def _other_render(renders: Path, run: str) -> InputError:
     return InputError(
-        f"--renders {renders}: expected the render folder from which the dataset was built, got another part or "
-        f"picture named {run}"
+        f"--renders {renders}: expected the render folder from which the dataset was built, got one "
+        f"where {run} is another part or picture"
     )
 
 

@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from PIL import Image
 
 from generator.io.palette import HUES, PAGE
 from generator.reporting.glossary import Explained
+
+WIDE_PX = 700
 
 
 def render(package: str, template: str, **context: Any) -> str:
@@ -43,7 +46,7 @@ def _environment(package: str) -> Environment:
     )
     environment.filters["shown"] = shown
     environment.filters["figure_columns"] = _figure_columns
-    environment.globals |= {"hues": HUES, "shades": PAGE, "picture_uri": picture_uri}
+    environment.globals |= {"hues": HUES, "shades": PAGE, "picture_uri": picture_uri, "is_wide": is_wide}
     return environment
 
 
@@ -78,3 +81,9 @@ def data_uri(content: bytes, kind: str) -> str:
 def picture_uri(path: Path) -> str | None:
     """Read a PNG or GIF as a data URI; None if there is no such file."""
     return data_uri(path.read_bytes(), path.suffix[1:]) if path.is_file() else None
+
+
+def is_wide(path: Path) -> bool:
+    """Return whether a picture is so wide that a phone scrolls it instead of shrinking it."""
+    with Image.open(path) as picture:
+        return picture.width > WIDE_PX

@@ -109,7 +109,7 @@ def finish(
     log_yita: np.ndarray,
     log_gamma: np.ndarray,
 ) -> None:
-    """Write the three logarithms of one tile. Single precision is enough: the arguments are beta, or at least 1."""
+    """Write log beta, log yita and log gamma of one tile. Single precision suffices: arguments are beta, or >= 1."""
     _logs(beta, 0.0, log_beta)
     _logs(total, 1.0, log_yita)
     _logs(peak, 1.0, log_gamma)

@@ -121,7 +121,7 @@ class Hold:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
-            raise InputError(f"{run}: expected a run that nobody is training, got one in training") from None
+            raise InputError(f"{run}: expected a run that no other command is training, got one in use") from None
         self._descriptor = descriptor
 
     def __enter__(self) -> "Hold":
@@ -197,7 +197,9 @@ def settle(args: argparse.Namespace, name: str, kind: str, digest_of: Callable[[
         if not digest:
             raise InputError(f"--resume: expected --out RUN too: {args.data}/README.md has no content_sha256")
         if (found := unfinished_run(base, kind, lambda run: digest_of(run) == digest)) is None:
-            raise InputError(f"--resume: expected an unfinished run of this dataset such as {base}, got none; --out?")
+            raise InputError(
+                f"--resume: expected an unfinished run of this dataset such as {base}, got none: give --out"
+            )
         args.out = found
         say(f"--out {found}, the newest unfinished run")
     if args.out is not None:

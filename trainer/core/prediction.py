@@ -68,7 +68,7 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
         if path.is_file():
             found.append(path)
         elif not path.is_dir():
-            problems.append(f"{path}: expected a picture or a folder, got nothing there")
+            problems.append(f"{path}: expected a picture or a folder, got no such file or folder")
         else:
             try:
                 with as_input_error():
@@ -157,7 +157,7 @@ def check_sheets(out: Path, files: Sequence[Path], names: Sequence[str]) -> None
 
 
 def write_sheet(sheet: Image.Image, path: Path) -> None:
-    """Write a sheet as PNG, atomically, with the mark of our sheets."""
+    """Write a sheet as PNG, atomically, with the metadata that identifies it as a sheet (`MARK`)."""
     mark = PngInfo()
     mark.add_text(*MARK)
     run_folder.replace_file(path, lambda t: sheet.save(t, format="PNG", pnginfo=mark))

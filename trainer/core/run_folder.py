@@ -170,7 +170,7 @@ def read_config(path: Path, kind: str, version: int, keys: Iterable[str]) -> dic
     except (OSError, ValueError) as e:
         raise InputError(f"{path}: expected JSON, got {e}") from e
     if not isinstance(document, dict) or document.get("format") != kind or document.get("version") != version:
-        raise InputError(f"{path}: expected format {kind!r} version {version}, got another file")
+        raise InputError(f"{path}: expected format {kind!r} version {version}, got another format or version")
     if unknown := set(document) - {"format", "version", *keys}:
         raise InputError(f"{path}: expected no other keys than those of a run, got {sorted(unknown)}")
     return document
@@ -206,7 +206,9 @@ def check_folder(run: Path, resume: bool, overwrite: bool, kind: str) -> None:
     if resume or not run.is_dir() or not any(run.iterdir()):
         return
     if not overwrite:
-        raise InputError(f"--out {run}: expected a new or empty folder, got one with files; --resume or --overwrite?")
+        raise InputError(
+            f"--out {run}: expected a new or empty folder, got one with files: give --resume or --overwrite"
+        )
     if not (run / CONFIG).is_file():
         raise InputError(f"--overwrite {run}: expected the folder of an earlier run, got one without config.json")
     # Other programs have a config.json too: files beside such a one must not be removed.

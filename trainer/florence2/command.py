@@ -210,6 +210,6 @@ def main(argv: list[str] | None = None) -> int:
 
     def interrupted() -> str:
         again = "the same command" if args.compare or args.out is None else f"--resume --out {args.out}"
-        return f"interrupted; the finished epochs are kept: continue with {again}"
+        return f"interrupted: finished epochs are saved; continue with {again}"
 
     return exit_code(lambda: run(args, argv), interrupted)

@@ -31,7 +31,7 @@ def files_of(run: Path, name: str, datasets: Sequence[str] = (), license: str = 
     """
     load_config(run)
     if not (run / MODEL / "config.json").is_file():
-        raise InputError(f"{run / MODEL}: expected the trained model, got nothing there; {UNFINISHED}")
+        raise InputError(f"{run / MODEL}: expected the trained model's config.json, got no such file; {UNFINISHED}")
     summary = summary_of(run)
     pictures = pictures_of(run, PICTURES)
     text = model_card(name.rpartition("/")[2], summary, summary["labels"], captions(pictures), datasets, license, name)

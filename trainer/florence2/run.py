@@ -228,6 +228,6 @@ def load_detector(run: Path) -> tuple[Any, Any, Detector]:
     """
     training, detector = load_config(run)
     if not (run / MODEL / "config.json").is_file():
-        raise InputError(f"{run / MODEL}: expected the trained model, got nothing there; {UNFINISHED}")
+        raise InputError(f"{run / MODEL}: expected the trained model's config.json, got no such file; {UNFINISHED}")
     model, processor = load(str(run / MODEL), (), detector.size, training.seed)
     return model.eval(), processor, detector

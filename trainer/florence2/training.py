@@ -47,7 +47,7 @@ class Florence2Trainee:
         collator: Makes its batches.
         config: Settings of the training.
         share: This process's part, from `distributed.start`.
-        show: Called with the epoch and the boxes of validation after each measurement.
+        show: Called after each measurement with the epoch and the boxes found in the validation pictures.
     """
 
     def __init__(

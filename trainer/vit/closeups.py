@@ -35,7 +35,7 @@ def whole_inside(boxes: Tensor, size: int) -> Tensor:
 
 
 class CloseUps:
-    """Draws close-ups from a split.
+    """Cuts close-ups at random out of a split's pictures.
 
     Args:
         split: The training split.

@@ -181,7 +181,7 @@ def _ended(args: argparse.Namespace, data: Data, model: ViT, outcome: Outcome, l
     if outcome.stopped:
         say(f"stopped: {outcome.stopped}")
     if outcome.best_epoch == 0:
-        say("no epoch with whole pictures was finished: there is no best.safetensors; --resume, or allow more time")
+        say("no epoch with whole pictures was measured: no best weights yet; continue with --resume, with more time")
         return 1
     finish(args.out, data, args.data, model, outcome)
     look()
@@ -195,6 +195,6 @@ def main(argv: list[str] | None = None) -> int:
 
     def interrupted() -> str:
         again = f"--resume --out {args.out}" if args.out is not None else "the same command"
-        return f"interrupted; finished epochs are saved: continue with {again}"
+        return f"interrupted: finished epochs are saved; continue with {again}"
 
     return exit_code(lambda: run(args), interrupted)

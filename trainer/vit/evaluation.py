@@ -172,7 +172,7 @@ def measure(model: ViT, splits: Mapping[str, Split], held: FrozenThreshold, batc
         found.lines.extend(_lines(name, split, facts, probabilities, said, model))
         found.sizes[name] = metrics.sizes_found(facts, said != config.ok_index)
     for column, factor in renamed.items():
-        say(f"column {column}: its factor is called {factor!r}, because {column!r} is computed from the truth")
+        say(f"column {column}: reported as factor {factor!r}, because evaluation computes a factor {column!r} itself")
     return found
 
 

@@ -278,15 +278,15 @@ REFUSED = [
     ("crushed@r1c1:start_mm=5.5", "expected depth_mm of at most 0 for the 0 mm that can buckle, got 0.6 in"),
     (
         "crushed@r1c1:start_mm=7",
-        "expected start_mm below 6.3 (the pin's length above the floor), got 7 in",
+        "expected start_mm below 6.3 (the pin's length above the cavity floor), got 7 in",
     ),
     (
         "bent@r1c1:start_mm=6.3",
-        "expected start_mm below 6.3 (the pin's length above the floor), got 6.3 in",
+        "expected start_mm below 6.3 (the pin's length above the cavity floor), got 6.3 in",
     ),
     (
         "bent@r1c1;broken@r1c1:lost_mm=6.1",
-        "expected start_mm below 0.2 (the pin's length above the floor)",
+        "expected start_mm below 0.2 (the pin's length above the cavity floor)",
     ),
     ("bent@r1c1:tip_offset_mm=6", "for a pin of 6.3 mm, got 6 in bent@r1c1:tip_offset_mm=6"),
     ("stained@r1c1:from_mm=6.3", "expected from_mm below the pin's length, 6.3, got 6.3 in stained@r1c1"),
@@ -332,7 +332,7 @@ REFUSED = [
     ),
     (
         "foreign@r1c1;retracted@r1c1:depth_mm=6.6",
-        "expected a pin that stands above the floor for foreign@r1c1",
+        "expected a pin that stands above the cavity floor for foreign@r1c1",
     ),
 ]
 

@@ -264,7 +264,7 @@ def test_the_base_lies_on_the_centre_line_in_the_floor() -> None:
         ),
         (
             "bent@r1c1:start_mm=6.3",
-            "expected start_mm below 6.3 (the pin's length above the floor), got 6.3",
+            "expected start_mm below 6.3 (the pin's length above the cavity floor), got 6.3",
         ),
         (
             "bent@r1c1:tip_offset_mm=5.4",
@@ -272,7 +272,7 @@ def test_the_base_lies_on_the_centre_line_in_the_floor() -> None:
         ),
         (
             "bent@r1c1:start_mm=1;retracted@r1c1:depth_mm=5.5",
-            "below 0.8 (the pin's length above the floor), got 1",
+            "below 0.8 (the pin's length above the cavity floor), got 1",
         ),
     ],
 )

@@ -328,7 +328,7 @@ FILES = [
     ),
     (
         f"{HEADER.replace('seed,', '')}\n",
-        "m.csv:1 header: expected the column seed, got nothing of that name",
+        "m.csv:1 header: expected the column seed, got no such column",
     ),
     (f"{HEADER.replace('seed', 'Seed')}\n{LINE}", "m.csv:1 header: expected the column seed"),
     (LINE.replace(",,", ",x,") + "\n", "m.csv:1 header: expected the columns run, split"),

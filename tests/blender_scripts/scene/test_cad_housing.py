@@ -99,7 +99,7 @@ def test_the_same_housing_from_every_format_gives_the_same_picture_and_truth(sce
             b"BLENDER-v304" + b"\0" * 999 + b"ENDB",
             "own.blend: expected a .blend file that Blender",
         ),
-        ("own.ply", None, "got nothing of that name"),
+        ("own.ply", None, "got no such file"),
     ],
 )
 def test_a_broken_or_missing_file_is_exit_code_2_and_nothing_is_rendered(

@@ -133,7 +133,7 @@ def test_the_source_s_own_plan_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,height,width,cut,reverse\n", "header: expected the column plus90, got none"),
+        ("file,height,width,cut,reverse\n", "header: expected the column plus90, got no such column"),
         ("file,height,width,cut,reverse,plus90,flip\n", "got 'flip'"),
         (
             "file,height,width,cut,reverse,plus90\na,1,1,maybe,no,no\n",
@@ -147,7 +147,7 @@ def test_the_source_s_own_plan_is_read(tmp_path):
         ("file,height,width,cut,reverse,plus90\na,1,1,no,no,no\na,1,1,no,no,no\n", "as in line 2"),
         ("file,height,width,cut,reverse,plus90\na,1,1,no\n", "expected 6 cells, got 4"),
         ("file,height,width,cut,reverse,plus90\n", "expected a line per picture, got none"),
-        ("", "expected the column file, got none"),
+        ("", "expected the column file, got no such column"),
     ],
 )
 def test_a_wrong_plan_is_refused_by_line(tmp_path, capsys, text, message):

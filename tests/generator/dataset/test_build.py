@@ -344,7 +344,9 @@ def test_manifests_must_agree(renders: Path, tmp_path: Path) -> None:
             writer = csv.DictWriter(file, header)
             writer.writeheader()
             writer.writerow(cells)
-    assert problems_of(renders, tmp_path / "set") == ["zother.csv: expected run t2 as in design.csv, got another row"]
+    assert problems_of(renders, tmp_path / "set") == [
+        "zother.csv: expected a new run name, got t2, which design.csv has with other settings"
+    ]
     (renders / "manifests" / "zother.csv").unlink()
     assert build(renders, tmp_path / "set", SCENES, Options({})).rows == 7
 

@@ -186,7 +186,7 @@ def test_an_augmented_dataset_is_not_the_dataset_of_the_renders(here: Path, caps
 def test_a_folder_without_a_name_needs_to(here: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     write_renders(here / ".hidden", ROWS)
     assert main(["build", ".hidden"]) == 2
-    assert "--to: expected a folder, since .hidden gives the dataset no name" in capsys.readouterr().err
+    assert "--to: expected a folder, got none, and .hidden gives the dataset no name" in capsys.readouterr().err
     monkeypatch.chdir(write_renders(here / "smoke", ROWS))
     assert main(["build", "."]) == 0
     assert Path("datasets/smoke/README.md").is_file()

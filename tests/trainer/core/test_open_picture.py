@@ -50,7 +50,7 @@ def test_what_import_refuses_is_refused_as_the_trainers_own_error(tmp_path):
     with pytest.raises(InputError) as caught:
         find_pictures([tmp_path / "nothing.png", tmp_path / "empty"])
     assert [problem.rpartition(", ")[2] for problem in caught.value.problems] == [
-        "got nothing there",
+        "got no such file or folder",
         "got none",
     ]
 
