@@ -154,8 +154,11 @@ def _check_environment(device: torch.device) -> None:
     """Check the environment variables of a launcher, and that there is a GPU for each process.
 
     Raises:
-        InputError: A variable is missing, or there are fewer GPUs than processes.
+        InputError: A variable is missing or not a number, or there are fewer GPUs than processes.
     """
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
+        if not (value := os.environ.get(name, "1")).isdecimal():
+            raise InputError(f"environment variable {name}: expected a whole number, got {value!r}")
     world = os.environ.get("WORLD_SIZE", "1")
     if world == "1":
         return

@@ -95,9 +95,8 @@ def load_state(
             optimizer.state[parameter] = {
                 key: moment if key == "step" else moment.to(parameter) for key, moment in moments.items()
             }
-    values = json.loads(metadata["state"])
-    values["best_score"] = tuple(values["best_score"])
     try:
-        return RunState(**values)
-    except TypeError as e:
-        raise InputError(f"{path}: expected the counters of a training, got {sorted(values)}") from e
+        values = json.loads(metadata.get("state", "{}"))
+        return RunState(**{**values, "best_score": tuple(values["best_score"])})
+    except (KeyError, TypeError, ValueError) as e:
+        raise InputError(f"{path}: expected the counters of a training, got {metadata.get('state')}") from e

@@ -157,6 +157,13 @@ def test_an_environment_that_is_not_torchruns(tiny_dataset, tmp_path, monkeypatc
     assert "torchrun --nproc-per-node" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("value", ["abc", "", "-1"])
+def test_a_number_of_processes_that_is_none(value, tiny_dataset, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("WORLD_SIZE", value)
+    assert main(["--data", str(tiny_dataset), "--out", str(tmp_path / "run")]) == 2
+    assert f"WORLD_SIZE: expected a whole number, got {value!r}" in capsys.readouterr().err
+
+
 def test_fewer_pictures_than_processes(tiny_dataset, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(command, "start", lambda device, amp: Share(0, 3, SimpleNamespace(device=device)))
     options = ["--batch-size", "2", "--device", "cpu"]
