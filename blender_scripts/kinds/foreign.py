@@ -63,8 +63,9 @@ def _ball(part: Part, defect: Defect, pins: list[Pin]) -> Body:
         radii.append(max(radius * math.sin(angle), 1e-3 * radius))
     hit = clear_path(part.pins, (path[0], path[-1]), radius, defect.addresses)
     if hit is not None or part.connector.shell.opening.distance(x, y) > -radius:
+        got = hit or "the housing's wall"
         raise InputError(
-            f"expected room for a ball of {2 * radius:g} mm, got {hit or 'the wall'} in its way in {defect.text}"
+            f"expected room for a ball of {2 * radius:g} mm diameter, got {got} in its way in {defect.text}"
         )
     return Body(tuple(path), tuple(radii), "solder")
 

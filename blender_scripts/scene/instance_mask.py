@@ -94,7 +94,7 @@ class Mask:
         return box, count
 
     def doubtful(self, outlines: Sequence[Outline]) -> list[int]:
-        """Numbers, from 0, of the outlines whose visible box has an edge that depends on a sliver."""
+        """Numbers, from 0, of the outlines whose visible box ends at a strip too narrow to trust (a sliver)."""
         return [
             number
             for number, outline in enumerate(outlines)

@@ -53,14 +53,14 @@ class Copy:
 
 
 def copies(operations: Sequence[str], size: tuple[int, int], seed: int, file: str, trim: bool = True) -> Iterator[Copy]:
-    """Yield the copies of one picture; they depend only on these arguments, not on the rest of the plan.
+    """Yield how each copy of one picture is made; it depends only on these arguments, not on the rest of the plan.
 
     Args:
         operations: operations in the picture's line of the plan.
         size: (W, H) of the picture in px.
         seed: seed of all random choices.
         file: name of the picture in the plan.
-        trim: trim the edges at random.
+        trim: whether halves and turned or mirrored copies lose strips of random width at their edges.
     """
     for operation in operations:
         for name in COPIES[operation]:

@@ -53,7 +53,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Plan:
-    """The lines for the pictures of a folder, or for the rows of a dataset; `folder`: that folder or dataset."""
+    """An augmentation plan: for each picture of a folder, or row of a dataset, the operations that make its copies.
+
+    Attributes:
+        folder: the folder of pictures or the dataset.
+        lines: one for each picture or row.
+    """
 
     folder: Path
     lines: tuple[Line, ...]

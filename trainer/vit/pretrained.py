@@ -216,7 +216,7 @@ class _Reader:
                 break
         else:
             if missing is None:
-                self.problems.append(f"{self.path}: tensor {names[0]!r} is missing")
+                self.problems.append(f"{self.path}: expected a tensor {' or '.join(map(repr, names))}, got none")
         return torch.zeros(shape)
 
     def linear(self, names: list[str], out: int, into: int | None) -> tuple[Tensor, Tensor]:

@@ -316,9 +316,9 @@ REFUSED = [
     ("foreign@r1c1-r1c2:type=burr", "expected two pins (r1c1-r1c2) for a bridge"),
     ("foreign@housing:type=burr", "expected a pin for a burr, got foreign@housing"),
     ("foreign@housing:x_mm=19.1", "expected x_mm, y_mm at least"),
-    ("foreign@housing:x_mm=-16,y_mm=4.6", "expected room for a ball of 0.9 mm, got r1c1 in its way in"),
+    ("foreign@housing:x_mm=-16,y_mm=4.6", "expected room for a ball of 0.9 mm diameter, got r1c1 in its way in"),
     ("foreign@housing:type=fibre,size_mm=3,x_mm=-16,y_mm=4.6", "expected room for a fibre, got"),
-    ("foreign@r1c1:size_mm=6", "expected room for a ball of 6 mm, got"),
+    ("foreign@r1c1:size_mm=6", "expected room for a ball of 6 mm diameter, got"),
     (
         "foreign@r1c1:type=burr,size_mm=4,azimuth_deg=180",
         "expected room for a burr of 4 mm, got the wall in its way",

@@ -185,7 +185,7 @@ MISTAKES = [
         "foreign@r2c5-r2c7:type=bridge",
         "expected nothing between the two pins, got r2c6 in the way",
     ),
-    ("defects", "foreign@r2c5:size_mm=9", "expected room for a ball of 9 mm, got r"),
+    ("defects", "foreign@r2c5:size_mm=9", "expected room for a ball of 9 mm diameter, got r"),
     ("defects", "foreign@housing:x_mm=19", "expected x_mm, y_mm at least"),
     ("defects", "foreign@housing:type=burr", "expected a pin for a burr, got foreign@housing"),
     ("defects", "foreign@print", "expected foreign@ followed by a pin address such as r2c5 or two addresses"),
