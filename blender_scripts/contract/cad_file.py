@@ -44,12 +44,12 @@ class FileProblem(InputError):
 
 @dataclass(frozen=True)
 class CadPlacement:
-    """How a file's coordinates become the part's: scaled, axes exchanged, moved.
+    """How a CAD file's coordinates become the part's: scaled to mm, axes exchanged, shifted.
 
     Attributes:
         unit_mm: mm per unit of the file: 1 for mm, 25.4 for inches, 1000 for metres.
         axes: for each of the part's X, Y and Z the file's axis (0, 1, 2) and its sign (1, -1).
-        offset_mm: where the file's origin lies in the part.
+        offset_mm: (x, y, z) of the file's origin in the part.
     """
 
     unit_mm: float = 1.0
@@ -58,7 +58,7 @@ class CadPlacement:
 
 
 def parse_axes(text: str) -> tuple[Axis, Axis, Axis] | None:
-    """Axes such as ``x,-z,y``: the part's X is the file's x, its Y the file's -z, its Z the file's y.
+    """Parse axes such as ``x,-z,y``: the part's X is the file's x, its Y the file's -z, its Z the file's y.
 
     None where the text is something else, or names an axis twice.
     """
@@ -77,7 +77,7 @@ class CadFile:
         name: path in the scene file, relative to the scene's folder.
         path: the same, absolute and without symbolic links.
         format: one of FORMATS.
-        sha256: of its bytes; part of the row's hash.
+        sha256: SHA-256 of the file's bytes; part of the hash of each manifest row that uses it.
     """
 
     name: str
@@ -103,7 +103,7 @@ class CadFile:
         return cls(PurePosixPath(name).as_posix(), path, format_, hashlib.sha256(content).hexdigest())
 
     def content(self) -> bytes:
-        """Read the bytes again.
+        """Read the file's bytes again.
 
         Raises:
             FileProblem: they no longer match `sha256`.
@@ -156,7 +156,7 @@ def _kind(mode: int) -> str:
 
 
 def path_format(name: str) -> str:
-    """The format by the name's ending, of FORMATS; FileProblem for any other ending."""
+    """The format, one of FORMATS, that the name's ending states; FileProblem for any other ending."""
     ending = PurePosixPath(name).suffix.lower().removeprefix(".")
     if ending not in FORMATS:
         offered = ", ".join(f".{each}" for each in FORMATS)
@@ -188,7 +188,7 @@ def _read(path: Path, name: str) -> bytes:
 
 
 def check_magic(content: bytes, name: str, format_: str) -> None:
-    """Check a file's first bytes against its format; text formats have no fixed ones.
+    """Check a file's first bytes against its format; STL and OBJ have no fixed ones.
 
     Raises:
         FileProblem: the bytes do not fit.

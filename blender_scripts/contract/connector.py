@@ -42,7 +42,7 @@ from blender_scripts.contract.rig import (
 from blender_scripts.contract.terminals import Mix, Terminal, read_terminals
 from blender_scripts.contract.toml_section import TomlSection
 
-# The lowest and the highest corner, mm.
+# A box: its corner of least (x, y, z) and its corner of greatest, mm.
 Box = tuple[tuple[float, float, float], tuple[float, float, float]]
 SCENE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -58,7 +58,7 @@ class Scatter:
 
 @dataclass(frozen=True)
 class Tolerance:
-    """The largest values of a good pin, mm: diametral true position of the tip, retraction of the terminal."""
+    """The largest values accepted on a good pin, mm: diametral true position of the tip, retraction of the terminal."""
 
     true_position_mm: float
     retraction_mm: float
@@ -66,11 +66,11 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class Marking:
-    """Place and size of the print, on the mating face or on a flange at `z_mm`.
+    """Position and size of the printed characters, on the mating face or on a flange at height `z_mm`.
 
     Attributes:
         numbers_at: `edges`: row numbers beside the rows, position numbers above; `around`: each cavity's label,
-            `around_mm` from the middle.
+            `around_mm` from the cavity's middle.
     """
 
     height_mm: float
@@ -86,7 +86,7 @@ class Marking:
 
 @dataclass(frozen=True)
 class Nuisance:
-    """Half ranges of what varies between captures, drawn per row; `exposure` and `fixture_shade` in stops."""
+    """Half ranges of the values drawn for each manifest row; `exposure`, `fixture_shade` in photographic stops."""
 
     shift_mm: float
     rotation_deg: float
@@ -102,7 +102,7 @@ class Nuisance:
 
 @dataclass(frozen=True, eq=False)
 class Connector:
-    """A checked scene file. Compared by identity; `sha256` compares contents."""
+    """A checked scene file. `==` compares identity; compare `sha256` to compare contents."""
 
     name: str
     sha256: str
@@ -132,7 +132,7 @@ class Connector:
         return (*self.terminals, *self.mixes)
 
     def terminal_at(self, name: str, position: Position, part: int) -> Terminal:
-        """The nominal terminal at a position, for the manifest's terminal or mix `name` and the part's seed."""
+        """The nominal terminal at a position, given the manifest's terminal or mix `name` and the seed `part`."""
         mix = self.mixes.get(name)
         return self.terminals[mix.at(position, part) if mix else name]
 
@@ -203,7 +203,7 @@ def _sha256(content: bytes, housings: dict[str, Housing]) -> str:
 
 
 def _check_fit(connector: Connector, top: TomlSection) -> None:
-    """Report dimensions that are each within limits but do not fit together."""
+    """Report dimensions that are each within their limits but contradict one another."""
     _check_positions(connector, top.table("positions"))
     _check_terminals(connector, top)
     _check_marking(connector, top)
@@ -253,7 +253,7 @@ def _check_views(connector: Connector, cameras: TomlSection) -> None:
 
 
 def _check_lighting(connector: Connector, lightings: TomlSection) -> None:
-    """Check that mixed light set-ups name only set-ups that are not mixed."""
+    """Check that each light set-up of kind `mixed` names only set-ups of other kinds."""
     plain = [name for name, lighting in connector.lightings.items() if not lighting.parts]
     for name, lighting in connector.lightings.items():
         for part in (part for part, _ in lighting.parts if part not in plain):
@@ -291,7 +291,7 @@ def _check_positions(connector: Connector, section: TomlSection) -> None:
 
 
 def _bodies(connector: Connector) -> list[Box]:
-    """Boxes that hold the shell with its pins and print, and each housing's blocks."""
+    """Bounding boxes, mm: one of the shell with its pins and print, and one of each housing's block."""
     shell = connector.shell
     top = max(terminal.standing_mm for terminal in connector.terminals.values()) - shell.depth_mm
     (left, low), (right, high) = shell.outside.bounds
@@ -304,7 +304,7 @@ def _bodies(connector: Connector) -> list[Box]:
 
 
 def least_distance_mm(connector: Connector, rig: CameraRig, bodies: Iterable[Box]) -> float:
-    """The distance from its target, mm, at which a camera just touches the part in its worst pose.
+    """The distance from its target, mm, at which a camera just touches the part in the worst of its random poses.
 
     Args:
         connector: the scene, for the range of poses.

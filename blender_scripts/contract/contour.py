@@ -19,20 +19,20 @@ _WALL_MM = 1.5
 
 @dataclass(frozen=True)
 class Station:
-    """A place on a contour: length along it, the nearest point of the polygon, the unit vector outwards."""
+    """A point of a contour: its length along the contour, the nearest point of the polygon, the unit outward normal."""
 
     along_mm: float
     base: Point
     outward: Point
 
     def at(self, distance_mm: float) -> Point:
-        """The point at a distance from the polygon."""
+        """The point (x, y), mm, at a distance from the polygon along the outward normal."""
         return self.base[0] + distance_mm * self.outward[0], self.base[1] + distance_mm * self.outward[1]
 
 
 @dataclass(frozen=True)
 class Contour:
-    """Every point within `radius_mm` of a convex polygon, whose corners run counter-clockwise; one corner: a circle."""
+    """Every point within `radius_mm` of a convex polygon, corners counter-clockwise; one corner gives a circle."""
 
     corners: tuple[Point, ...]
     radius_mm: float
@@ -74,7 +74,7 @@ class Contour:
 
     @cached_property
     def stations(self) -> tuple[Station, ...]:
-        """Places once round, counter-clockwise: both ends of every straight piece, and steps round every corner."""
+        """Stations once round, counter-clockwise: both ends of every straight edge, and steps round every corner."""
         if len(self.corners) == 1:
             steps = math.ceil(2.0 * math.pi / self._step_rad)
             turns = (2.0 * math.pi * i / steps for i in range(steps))
@@ -99,7 +99,7 @@ class Contour:
 
     @property
     def _step_rad(self) -> float:
-        """Angle between stations of an arc: chords stay within _SAGITTA_MM of it, on a wall's outside too."""
+        """Angle between an arc's stations that keeps chords within _SAGITTA_MM of it, on a wall's outside too."""
         farthest = self.radius_mm + _WALL_MM
         return min(_ARC_STEP_RAD, 2.0 * math.acos(max(0.0, 1.0 - _SAGITTA_MM / farthest)))
 
@@ -109,7 +109,7 @@ class Contour:
         return straight + 2.0 * math.pi * self.radius_mm
 
     def station(self, along_mm: float) -> Station:
-        """The place at a length, mm, along the contour."""
+        """The station at a length, mm, along the contour."""
         along = along_mm % self.length_mm
         ring = (*self.stations, self.stations[0])
         for i, (a, b) in enumerate(pairwise(ring)):
@@ -161,11 +161,11 @@ class Contour:
         return (min(xs) - r, min(ys) - r), (max(xs) + r, max(ys) + r)
 
     def wider(self, offset_mm: float) -> Contour:
-        """The contour moved outwards by mm."""
+        """The contour moved outwards by a distance in mm."""
         return Contour(self.corners, self.radius_mm + offset_mm)
 
     def distance(self, x: float, y: float) -> float:
-        """Signed distance of a point, mm: negative inside."""
+        """Signed distance of a point from the contour, mm: negative inside."""
         if len(self.corners) == 1:
             return math.hypot(x - self.corners[0][0], y - self.corners[0][1]) - self.radius_mm
         inside, nearest = -math.inf, math.inf

@@ -53,12 +53,12 @@ class Defect:
         return self[name] if name in dict(self.values) else None
 
     def word(self, name: str) -> str:
-        """The value of a Choice; empty where it has none."""
+        """The value of a parameter that is a word (a Choice); empty where it has none."""
         return str(dict(self.values).get(name, ""))
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """The addresses of its pins: one, two of a bridge, or none."""
+        """The addresses of the pins it applies to: one, two of a bridge, none on housing or print."""
         return tuple(self.target.split("-")) if self.target not in (HOUSING, PRINT) else ()
 
     @property

@@ -14,18 +14,18 @@ _STANDARD_NORMAL = NormalDist()
 
 
 def generator(seed: int, purpose: str, *keys: str) -> random.Random:
-    """The generator of one purpose, e.g. ``generator(row.part, "scatter", "r2c5")``."""
+    """The random generator of one purpose, e.g. ``generator(row.part, "scatter", "r2c5")``."""
     name = "\x1f".join((str(seed), purpose, *keys))
     return random.Random(int.from_bytes(hashlib.sha256(name.encode()).digest(), "big"))
 
 
 def uniform(source: random.Random, low: float, high: float) -> float:
-    """A number from [low, high)."""
+    """A uniform random number from [low, high)."""
     return low + (high - low) * source.random()
 
 
 def symmetric(source: random.Random, extent: float) -> float:
-    """A number from [-extent, extent)."""
+    """A uniform random number from [-extent, extent)."""
     return uniform(source, -extent, extent)
 
 
@@ -36,5 +36,5 @@ def normal(source: random.Random, deviation: float, limit: float = 2.5) -> float
 
 
 def integer(seed: int, purpose: str, *keys: str) -> int:
-    """A 31-bit integer by the same keys, as a seed for Cycles."""
+    """A random 31-bit integer keyed like `generator`, as a seed for Cycles."""
     return int(generator(seed, purpose, *keys).random() * 0x7FFFFFFF)

@@ -14,7 +14,7 @@ class InputError(Exception):
     """A user's input is wrong. Commands print every problem, one per line, and exit with code 2.
 
     Args:
-        problems: one message or several; each says the place, what was expected and what was found.
+        problems: one message or several; each names file and line or key, what was expected and what was found.
     """
 
     def __init__(self, problems: str | Iterable[str]) -> None:

@@ -39,7 +39,7 @@ class Shell:
 
 @dataclass(frozen=True)
 class Cavity:
-    """The hole in the floor through which a terminal stands."""
+    """The hole in the cavity floor from which a terminal stands up."""
 
     clearance_mm: float
     depth_mm: float
@@ -58,7 +58,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Notch:
-    """A slot in the rim: from `azimuth_deg`, seen from the middle, `width_mm` along the wall and `depth_mm` deep."""
+    """A slot in the rim, centred at `azimuth_deg` seen from the middle: `width_mm` along the wall, `depth_mm` deep."""
 
     azimuth_deg: float
     width_mm: float
@@ -76,14 +76,14 @@ class Surface:
 
 @dataclass(frozen=True)
 class Finish:
-    """Variation between parts' surfaces, and wear.
+    """How surfaces vary from part to part, and their wear.
 
     Attributes:
-        shade_stops: half range of the plastic's brightness, stops.
-        roughness: half range of its roughness, as a share.
+        shade_stops: half range of the plastic's brightness, photographic stops.
+        roughness: half range of the plastic's roughness, as a share of its nominal value.
         scratches: 0 none to 1 heavily scratched plating.
         mould_marks: 0 none to 1 strong flow marks and sink in the plastic.
-        dust: share of the plastic that dust covers.
+        dust: share of the plastic's area that dust covers.
     """
 
     shade_stops: float
@@ -98,8 +98,8 @@ class CadBody:
     """A housing from a CAD file, in place of the scene's walls, floor and blocks.
 
     Attributes:
-        object_name: the one object of a .blend to use; None for all.
-        smooth_deg: faces that meet at a smaller angle are shaded smooth.
+        object_name: the one object of a .blend to use; None: all objects.
+        smooth_deg: edges whose faces meet at a smaller angle are shaded smooth.
     """
 
     file: CadFile
@@ -110,13 +110,13 @@ class CadBody:
 
 @dataclass(frozen=True)
 class Housing:
-    """One housing variant. `insert`: surface of the body that holds the cavities.
+    """One housing variant. `insert` is the material of the inner body that holds the cavities.
 
     Attributes:
         fillet_mm: radius of the rim's edges; the shell's by default.
-        lead_in_mm: chamfer at the opening's inner edge.
+        lead_in_mm: width of the chamfer at the opening's inner edge.
         ink: colour of its print.
-        cad: a shape from CAD; then shell, blocks and notches are not built.
+        cad: the shape from a CAD file; then shell, blocks and notches are not built. None: they are.
     """
 
     name: str
@@ -187,10 +187,10 @@ def read_housing(name: str, section: TomlSection, shell: Shell, ink: Color, soun
     """Read one table `[housings.NAME]`.
 
     Args:
-        name: the housing's.
-        section: its table.
-        shell: the scene's.
-        ink: colour of its print unless it says otherwise.
+        name: the housing's name.
+        section: the housing's table.
+        shell: the scene's shell.
+        ink: colour of the print unless the table states one.
         sound: the shell was read without mistakes; otherwise checks against it are skipped.
         folder: the scene's folder, which holds its CAD files.
     """
@@ -218,7 +218,7 @@ def read_housing(name: str, section: TomlSection, shell: Shell, ink: Color, soun
 
 
 def _cad(section: TomlSection, folder: Path) -> CadBody | None:
-    """Read the table `[housings.NAME.mesh]`; None without a usable file."""
+    """Read the table `[housings.NAME.mesh]`; None where the file cannot be used."""
     text = section.text("axes", "x,y,z")
     axes = parse_axes(text)
     if axes is None:

@@ -24,7 +24,7 @@ _LONGEST_ARC_STEP = math.radians(30)
 _LETTER_GAP = 0.21
 _LETTER_GAP_STROKES = 1.2
 _SPACE = 0.22
-# A wider pen would fill the counters of `a`, `e`, `8`.
+# A wider pen would fill the enclosed spaces of `a`, `e`, `8`.
 _WIDEST_STROKE = 0.25
 _DECIMALS = 6
 
@@ -120,7 +120,7 @@ def outline(text: str, height_mm: float, stroke_mm: float, anchor: str = "center
     Args:
         text: characters out of `ALPHABET`; without ink (empty, spaces) the result is empty.
         height_mm: height of a capital over the outside of its strokes.
-        stroke_mm: width of the pen, at most a quarter of the height.
+        stroke_mm: width of the pen, at most a quarter of `height_mm`.
         anchor: what lies at the origin: `center`, the centre of the ink's bounding box, or `left`, the ink's left
             edge on the base line (the lower edge of `E`).
 
@@ -223,7 +223,7 @@ def _ink(strokes: list[tuple[list[Point], bool]], reach: float) -> tuple[float, 
 
 
 def _steps(sweep: float, radius_mm: float) -> int:
-    """Number of chords for an arc of `sweep` radians, so that each stays within the chord error."""
+    """Number of chords for an arc of `sweep` radians, so that none leaves the arc by more than the chord error."""
     longest = 2 * math.acos(max(1 - _CHORD_ERROR_MM / radius_mm, -1.0))
     return max(1, math.ceil(abs(sweep) / min(longest, _LONGEST_ARC_STEP) - 1e-9))
 
@@ -264,10 +264,10 @@ def _without_repeats(points: list[Point], closed: bool) -> list[Point]:
 
 
 def _pen(path: list[Point], closed: bool, reach: float) -> list[list[Point]]:
-    """Cover what a round pen of radius `reach` covers along `path`.
+    """Polygons over the area that a round pen of radius `reach` covers along `path`, mm.
 
     Returns:
-        Counter-clockwise polygons: rectangles, and fans as their hub followed by their rim.
+        Counter-clockwise polygons: rectangles, and sectors of a circle (fans) as their centre followed by their rim.
     """
     ring = [*path, path[0]] if closed else path
     polygons = []
@@ -303,7 +303,7 @@ def _fan(hub: Point, start: float, sweep: float, radius: float) -> list[Point]:
 
 
 def _faces(count: int, start: int) -> list[Face]:
-    """Faces of one polygon; a fan of two blades is a convex quad like a rectangle."""
+    """Faces of one polygon: triangles of a fan, or one quad; a fan of two triangles is a convex quad too."""
     if count == 4:
         return [(start, start + 1, start + 2, start + 3)]
     return [(start, start + i, start + i + 1) for i in range(1, count - 1)]

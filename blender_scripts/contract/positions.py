@@ -54,7 +54,7 @@ def _pitch(section: TomlSection) -> tuple[float, float]:
 
 
 def _centred(counts: list[int], pitch: tuple[float, float]) -> Rows:
-    """Rows one above the other, each centred on the Y axis, all of them centred on the X axis."""
+    """Place rows one above the other, each centred on the Y axis, all of them centred on the X axis."""
     return [
         [
             ((column - 0.5 * (count - 1)) * pitch[0], (0.5 * (len(counts) - 1) - row) * pitch[1])

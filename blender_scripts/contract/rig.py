@@ -12,13 +12,13 @@ CAMERAS = ("center", "left", "right", "top", "bottom")
 
 @dataclass(frozen=True)
 class CameraRig:
-    """One camera: lens and place; side views look from `angle_deg` beside the centre view.
+    """One camera: its lens and position; side views look from `angle_deg` beside the centre view.
 
     Attributes:
         f_number: 0 = everything is in focus.
         focus_z_mm: height of the plane in focus where the optical axis meets it.
         distortion: OpenCV's k1, k2, p1, p2, k3.
-        vignetting: share of light that the corners lose.
+        vignetting: share of the light that is lost in the picture's corners.
     """
 
     distance_mm: float
@@ -39,7 +39,7 @@ class Sensor:
     Attributes:
         full_well_e: electrons of a full pixel; 0 = no noise at all.
         read_noise_e: standard deviation in electrons.
-        hot_pixels: share of pixels that are hot.
+        hot_pixels: share of pixels that are hot (defective, always bright).
         white_balance: factors on red, green and blue.
         jpeg_quality: 0 = the picture never was a JPEG.
     """
@@ -127,7 +127,7 @@ def read_lighting(name: str, section: TomlSection) -> Lighting:
 
 
 def lens_folds(rig: CameraRig, width: int, height: int) -> bool:
-    """Whether a lens maps two directions to one pixel near the picture, or cannot reach the picture's corners."""
+    """Whether a lens maps two directions to one pixel in or near the picture, or no direction to its corners."""
     k1, k2, p1, p2, k3 = rig.distortion
     reach = 0.5 * math.hypot(width, height) / width * rig.sensor_width_mm / rig.focal_mm
     before = 0.0

@@ -16,7 +16,7 @@ _LOCK = "in-use"
 
 
 class Scratch:
-    """Makes an empty folder in the system's temporary folder, and removes those of ended processes."""
+    """Makes an empty folder in the system's temporary folder, and removes the folders of ended processes."""
 
     def __init__(self) -> None:
         _sweep(Path(tempfile.gettempdir()))
@@ -26,7 +26,7 @@ class Scratch:
             fcntl.flock(self._lock, fcntl.LOCK_EX)
             if self.folder.is_dir():
                 return
-            os.close(self._lock)  # swept between its making and its lock
+            os.close(self._lock)  # another process removed the folder before it was locked
 
     def close(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -42,7 +42,7 @@ def _sweep(folder: Path) -> None:
         try:
             handle = os.open(left, os.O_RDWR | os.O_NOFOLLOW)
         except OSError:
-            continue  # another user's, or gone meanwhile
+            continue  # another user's folder, or already removed
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(left.parent, ignore_errors=True)

@@ -12,7 +12,7 @@ from blender_scripts.contract.positions import Position
 from blender_scripts.contract.toml_section import TomlSection
 
 SECTIONS = ("round", "square", "blade")
-# Reflected colour (linear RGB) and roughness of common platings.
+# Reflected colour (linear RGB) and roughness (0 to 1) of common platings.
 PLATINGS: dict[str, tuple[Color, float]] = {
     "tin": ((0.90, 0.89, 0.86), 0.34),
     "gold": ((1.00, 0.71, 0.29), 0.24),
@@ -23,16 +23,16 @@ MIX_RULES = ("random", "rows", "columns", "checker")
 
 @dataclass(frozen=True)
 class Terminal:
-    """A terminal, seen as the pin above the cavity floor.
+    """A terminal: the shape and plating of its pin above the cavity floor.
 
     Attributes:
         section: `round`, `square` or `blade`.
-        width_mm: diameter, side, or the blade's width (along X where `turn_deg` is 0).
-        thickness_mm: of a blade; the width of the others.
+        width_mm: diameter if round, side if square, width of a blade (along X where `turn_deg` is 0).
+        thickness_mm: thickness of a blade; equal to `width_mm` for the other sections.
         standing_mm: length above the cavity floor, tip included.
         tip_mm: length of the tapered tip.
-        tip_share: width of the tip's end over the pin's.
-        turn_deg: how the section is turned about the pin's axis.
+        tip_share: width of the tip's end divided by the pin's width.
+        turn_deg: angle by which the section is turned about the pin's axis.
     """
 
     name: str
@@ -48,13 +48,13 @@ class Terminal:
 
     @property
     def reach_mm(self) -> float:
-        """The largest distance of the surface from the centre line."""
+        """The largest distance, mm, of the pin's surface from its centre line."""
         if self.section == "round":
             return 0.5 * self.width_mm
         return 0.5 * math.hypot(self.width_mm, self.thickness_mm)
 
     def radius_towards(self, azimuth_rad: float) -> float:
-        """Distance of the surface from the centre line in a direction across the pin."""
+        """Distance, mm, of the surface from the centre line in a direction across the pin."""
         if self.section == "round":
             return 0.5 * self.width_mm
         turned = azimuth_rad - math.radians(self.turn_deg)
@@ -63,7 +63,7 @@ class Terminal:
 
     @property
     def extent_mm(self) -> tuple[float, float]:
-        """Half of the section's box in X and Y."""
+        """Half width in X and in Y of the cross-section's bounding box."""
         half_x, half_y = 0.5 * self.width_mm, 0.5 * self.thickness_mm
         if self.section == "round":
             return half_x, half_y
@@ -74,7 +74,7 @@ class Terminal:
 
 @dataclass(frozen=True)
 class Mix:
-    """Several terminals in one part; `rule` says which stands where, `random` is drawn for each part."""
+    """Several terminals in one part; `rule` says which stands where; `random` draws anew for each part."""
 
     name: str
     of: tuple[str, ...]
@@ -94,7 +94,7 @@ class Mix:
 
 
 def read_terminals(top: TomlSection) -> tuple[dict[str, Terminal], dict[str, Mix]]:
-    """Read the tables `[terminals.NAME]`; those with a key `mix` are mixes of the others."""
+    """Read the tables `[terminals.NAME]`; a table with a key `mix` is a mix of the other terminals."""
     built = top.named_tables("terminals", _terminal_or_mix)
     terminals = {name: entry for name, entry in built.items() if isinstance(entry, Terminal)}
     mixes = {name: entry for name, entry in built.items() if isinstance(entry, Mix)}

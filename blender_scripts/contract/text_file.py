@@ -12,12 +12,12 @@ def read_text(path: Path, name: str, readable: str = "file", text: str = "UTF-8 
 
     Args:
         path: the file.
-        name: what messages call it.
-        readable: what kind of file is expected.
-        text: what kind of text is expected.
+        name: the file's name in messages.
+        readable: in messages, the kind of file that is expected.
+        text: in messages, the kind of text that is expected.
 
     Raises:
-        InputError: it cannot be read, or is not UTF-8; names the line.
+        InputError: the file cannot be read, or is not UTF-8 (the message names the line).
     """
     try:
         content = path.read_bytes()
@@ -26,7 +26,7 @@ def read_text(path: Path, name: str, readable: str = "file", text: str = "UTF-8 
     try:
         return content, content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        # The codec counts from behind a byte-order mark, and so does its copy of the bytes.
+        # The decoder skips a byte-order mark: its offsets count from behind it, and its copy of the bytes lacks it.
         line = error.object[: error.start].count(b"\n") + 1
         found = f"byte 0x{error.object[error.start]:02x}"
         raise InputError(f"{name}:{line} file: expected {text}, got {found}") from None

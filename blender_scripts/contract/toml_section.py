@@ -18,7 +18,7 @@ Built = TypeVar("Built")
 
 
 def _key_lines(text: str) -> dict[tuple[str, ...], int]:
-    """The line of every key and table header; tables of an array are numbered: ("blocks", "0", "size_mm")."""
+    """Line number of every key and table header, by its path; array tables by number: ("blocks", "0", "size_mm")."""
     lines: dict[tuple[str, ...], int] = {}
     seen: dict[tuple[str, ...], int] = {}
     table: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ class TomlSection:
 
     @classmethod
     def read(cls, path: Path, file: str | None = None) -> TomlSection:
-        """Parse a file.
+        """Parse a TOML file; returns its top table.
 
         Raises:
             InputError: it cannot be read, is not UTF-8 or is not TOML.
@@ -77,7 +77,7 @@ class TomlSection:
             line = int(place.group(1)) if place else text.count("\n") + 1
             what = str(error).split(" (at ")[0]
             raise InputError(f"{file}:{line} file: expected valid TOML, got: {what}") from None
-        except ValueError:  # of int()
+        except ValueError:  # raised by int() inside tomllib
             digits = re.search(r"[0-9][0-9_]{4000}", text)
             line = text.count("\n", 0, digits.start() if digits else 0) + 1
             raise InputError(f"{file}:{line} file: expected numbers, got one of thousands of digits") from None
@@ -106,7 +106,7 @@ class TomlSection:
         return default
 
     def value(self, key: str, expected: str, default: Any = None) -> Any:
-        """Whatever stands at a key, for a reader that takes more than one type; the caller checks it."""
+        """The value of a key, whatever its type, for callers that accept several types and check it themselves."""
         return self._take(key, expected, default)
 
     def number(self, key: str, low: float, high: float, default: float | None = None) -> float:
@@ -166,17 +166,17 @@ class TomlSection:
         if value is not None and not isinstance(value, dict):
             self.wrong(key, "a table", shown(value))
         child = TomlSection(self.file, value if isinstance(value, dict) else {}, self._lines, (*self.at, key))
-        # A missing table was reported once; its keys are not.
+        # A missing table is reported once; its keys are not reported too.
         if isinstance(value, dict):
             self._children[key] = child
         return child
 
     def inherit(self, data: dict[str, Any]) -> None:
-        """Add these keys where the table does not have them."""
+        """Add those of these keys that the table lacks."""
         self.data = {**data, **self.data}
 
     def named_tables(self, key: str, build: Callable[[str, TomlSection], Built]) -> dict[str, Built]:
-        """Every sub-table of `key` by its name, at least one."""
+        """What `build` makes of each sub-table of `key`, by name; having none is a mistake."""
         section = self.table(key)
         if not section.data and key in self.data:
             self.wrong(key, "at least one table under it", "nothing")
@@ -188,7 +188,7 @@ class TomlSection:
         return built
 
     def array_of_tables(self, key: str, build: Callable[[TomlSection], Built]) -> tuple[Built, ...]:
-        """Every table of the array `key`, in order; none where it is absent."""
+        """What `build` makes of each table of the array `key`, in order; empty where the key is absent."""
         value = self._take(key, "an array of tables", [])
         if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
             self.wrong(key, "an array of tables", shown(value))

@@ -12,12 +12,12 @@ from blender_scripts.geometry.pin import Pin, Vector
 
 _ARC_STEP_RAD = math.radians(3.0)
 _FLOOR_STATIONS = 200
-# Overlap with the floor up to this is accepted: the check leaves out a good pin's lean and scatter, which are as large.
+# Overlap with the floor up to this is accepted: the check ignores a good pin's lean and scatter, which are as large.
 _TOUCH_MM = 0.02
 
 
 def collisions(connector: Connector, housing: str, pins: tuple[Pin, ...]) -> list[str]:
-    """Messages (``expected …, got …``) for pins that a defect pushes into something else; none where all stand free.
+    """Messages (``expected …, got …``) for pins that a defect pushes into something else; empty where all are clear.
 
     A pin is treated as a ball of its largest half width, moved along its centre line.
     """
@@ -69,14 +69,14 @@ def collisions(connector: Connector, housing: str, pins: tuple[Pin, ...]) -> lis
 
 
 def _can_collide(pin: Pin) -> bool:
-    """Whether a pin may reach where the right, straight pin would not; height does not count."""
+    """Whether a pin may occupy space that the right, straight pin would not; differences in height do not count."""
     other = pin.terminal.section, pin.terminal.extent_mm
     nominal = pin.nominal.section, pin.nominal.extent_mm
     return not pin.bend.is_straight or pin.form.twist_rad != 0.0 or other != nominal
 
 
 def _centre_line(pin: Pin) -> list[Vector]:
-    """Corners of the centre line as a chain of straight pieces, an arc as steps of a few degrees."""
+    """Corners of the centre line as a chain of straight pieces; arcs are divided into steps of a few degrees."""
     bend, length = pin.bend, pin.form.length_mm
     alongs = [0.0]
     if not bend.is_straight:
@@ -94,7 +94,7 @@ def _right_edge(line: list[Vector]) -> float:
 
 
 def _below_mating_face(line: list[Vector]) -> list[Vector]:
-    """The corners of a line below z = 0, and where it passes z = 0."""
+    """The corners of a line that lie below z = 0 (the mating face), and the points where it crosses z = 0."""
     points = [point for point in line if point[2] <= 0.0]
     for a, b in pairwise(line):
         if (a[2] <= 0.0) != (b[2] <= 0.0):
@@ -139,7 +139,7 @@ def _into_block(block: Block, line: list[Vector], reach: float) -> float:
 
 
 def _into_floor(pin: Pin, cavity: Cavity) -> float:
-    """How deep the underside of a bent pin goes into the floor outside its cavity's mouth, mm.
+    """How deep the underside of a bent pin goes into the cavity floor beside the mouth of its hole, mm.
 
     Computed in the plane of the bend, without a good pin's own lean.
     """
@@ -199,8 +199,8 @@ def clear_path(pins: tuple[Pin, ...], path: tuple[Vector, ...], radius: float, b
     """The address of a pin that a body along a chain of points would touch; None if there is none.
 
     Args:
-        pins: the part's.
-        path: the points, mm.
+        pins: the part's pins.
+        path: the chain's points, mm.
         radius: half the body's thickness, mm.
         but: addresses of pins that are not checked.
     """

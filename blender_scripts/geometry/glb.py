@@ -26,7 +26,7 @@ _REFUSED = {
     "KHR_meshopt_compression": "meshopt compression",
     "EXT_mesh_gpu_instancing": "instancing (EXT_mesh_gpu_instancing)",
 }
-# Extensions that a file may require: they do not change where faces are, or are supported.
+# Extensions that a file may require: they leave faces where they are, or are supported.
 _HARMLESS = ("KHR_mesh_quantization", "KHR_materials_", "KHR_texture_", "KHR_lights_", "EXT_texture_")
 _MOST_DEEP = 200
 
@@ -34,7 +34,7 @@ Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def read_glb(content: bytes, name: str) -> Parts:
-    """Vertices (V, 3), corners (C,) and sizes (F,) of all meshes of the default scene.
+    """Vertices (V, 3), faces' vertex indices (C,) and corners per face (F,) of all meshes of the default scene.
 
     Raises:
         FileProblem: the file is broken, compressed, or refers to other files.
@@ -69,7 +69,7 @@ def _chunks(content: bytes, name: str) -> tuple[dict[str, Any], bytes]:
 
 
 class _Document:
-    """The JSON chunk; every value read from it is checked."""
+    """The file's JSON chunk; every value read from it is checked."""
 
     def __init__(self, data: dict[str, Any], binary: bytes, name: str) -> None:
         self.data, self.binary, self.name = data, binary, name
@@ -141,7 +141,7 @@ class _Document:
                 for vertices, triangles in self._mesh(node, place):
                     with np.errstate(all="ignore"):
                         points.append(vertices @ matrix[:3, :3].T + matrix[:3, 3])
-                    # A mirroring node turns its triangles' outside in.
+                    # A node that mirrors turns its triangles inside out.
                     mirrored = np.linalg.det(matrix[:3, :3]) < 0.0
                     corners.append(start + (triangles[:, ::-1] if mirrored else triangles).reshape(-1))
                     start += len(vertices)

@@ -11,12 +11,12 @@ _SPAN_DIRECTIONS = 48
 
 
 def box_of(points: np.ndarray) -> Box:
-    """The box [x1, y1, x2, y2] of points (N, 2)."""
+    """The bounding box [x1, y1, x2, y2] of points (N, 2)."""
     return [*points.min(axis=0).tolist(), *points.max(axis=0).tolist()]
 
 
 def boxes_of(points: np.ndarray) -> list[Box]:
-    """The boxes of N sets of points (N, V, 2)."""
+    """The bounding boxes, one row each, of N sets of points (N, V, 2)."""
     across = np.ascontiguousarray(points.swapaxes(1, 2))
     boxes: list[Box] = np.concatenate([across.min(axis=2), across.max(axis=2)], axis=1).tolist()
     return boxes
@@ -54,15 +54,15 @@ def convex_hulls(points: np.ndarray) -> np.ndarray:
 
 
 def segments_of(points: np.ndarray, sides: int) -> np.ndarray:
-    """The points (S, 2 * sides, 2) of every two neighbouring rings of a skin."""
+    """The points (S, 2 * sides, 2) of each segment (two neighbouring rings of `sides` points) of a projected pin."""
     rings = points[: len(points) // sides * sides].reshape(-1, sides, 2)
     return np.concatenate([rings[:-1], rings[1:]], axis=1)
 
 
 def silhouette_area(points: np.ndarray, sides: int, step_px: float = 0.125) -> float:
-    """Area covered by a skin of rings of `sides` points each, whose tip adds nothing: the union of its segments' hulls.
+    """Area, px^2, that a projected surface of rings of `sides` points covers; its end caps add nothing.
 
-    A segment between two convex rings covers the convex hull of both. Each hull is cut into spans along lines step_px
+    The segment between two neighbouring convex rings covers the convex hull of both. Each hull is cut into spans along lines step_px
     apart, and the length that a line's spans cover together is added up.
     """
     low, high = points[:, 1].min(), points[:, 1].max()

@@ -37,7 +37,7 @@ def distort(points: np.ndarray, distortion: Distortion) -> np.ndarray:
 
 
 def undistort(points: np.ndarray, distortion: Distortion) -> np.ndarray:
-    """The inverse of `distort`; exact to far below a pixel for lenses that do not fold.
+    """The inverse of `distort`; error far below a pixel if no two directions share a pixel (the lens does not fold).
 
     By fixed-point iteration; points where that does not converge (strong pincushion) by Newton's method.
     """
@@ -51,7 +51,7 @@ def undistort(points: np.ndarray, distortion: Distortion) -> np.ndarray:
 
 
 def _by_newton(points: np.ndarray, distortion: Distortion) -> np.ndarray:
-    """The inverse for points (N, 2) by Newton's method, in small steps from the centre outwards to make it converge."""
+    """Undistort points (N, 2) by Newton's method, in small steps from the centre outwards so that it converges."""
     k1, k2, p1, p2, k3 = distortion
     found = np.zeros_like(points)
     for stage in range(1, _STAGES + _ITERATIONS + 1):
@@ -71,7 +71,7 @@ def _by_newton(points: np.ndarray, distortion: Distortion) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Window:
-    """A part of a picture in whole pixels, edges x1..x2 and y1..y2."""
+    """A rectangle of whole pixels in a picture: columns x1..x2 and rows y1..y2, ends exclusive."""
 
     x1: int
     y1: int
@@ -83,7 +83,7 @@ class Window:
         return (self.x2 - self.x1) * (self.y2 - self.y1)
 
     def around(self, other: Window) -> Window:
-        """The smallest window that holds both."""
+        """The smallest window that holds this one and the other."""
         return Window(
             min(self.x1, other.x1),
             min(self.y1, other.y1),
@@ -106,13 +106,13 @@ class Lens:
         return self.distortion == NO_DISTORTION
 
     def to_pixels(self, points: np.ndarray) -> np.ndarray:
-        """Normalised pinhole coordinates (..., 2), y downwards, to pixels of the final picture."""
+        """Convert normalised pinhole coordinates (..., 2), y downwards, to pixels of the final (distorted) picture."""
         if not self.is_straight:
             points = distort(points, self.distortion)
         return self.focal_px * points + 0.5 * np.array([self.width, self.height])
 
     def to_pinhole(self, pixels: np.ndarray) -> np.ndarray:
-        """Pixels of the final picture (..., 2) to pixels of the undistorted view of the same size."""
+        """Convert pixels (..., 2) of the final picture to pixels of the undistorted view of the same size."""
         centre = 0.5 * np.array([self.width, self.height])
         if self.is_straight:
             return pixels
@@ -143,7 +143,7 @@ def _corners(lens: Lens) -> np.ndarray:
 
 
 def _sources(lens: Lens, scale: int, x1: int, y1: int, x2: int, y2: int) -> np.ndarray:
-    """Places in the undistorted view, px, of a window's pixels divided in scale x scale: (h * scale, w * scale, 2).
+    """Points in the undistorted view, px, of a window's scale x scale subpixels: (h * scale, w * scale, 2).
 
     Interpolated linearly between the corners of a pixel.
     """
@@ -160,11 +160,11 @@ def bend_samples(samples: np.ndarray, lens: Lens, scale: int, window: Window, so
     """Resample a window of the undistorted view to a window of the final picture, by nearest neighbour.
 
     Args:
-        samples: (h * scale, w * scale, ...) of `source`, whose pixels are those of the view with its margin.
-        lens: the camera's.
+        samples: values (h * scale, w * scale, ...) in the window `source`.
+        lens: the camera's lens.
         scale: samples per pixel along each axis.
-        window: the wanted part of the final picture; 0 where it lies outside the source.
-        source: the part of the view that was sampled.
+        window: the wanted window of the final picture; the result is 0 where it lies outside `source`.
+        source: the sampled window of the undistorted view, in pixels of the view with its margin.
     """
     place = _sources(lens, scale, window.x1, window.y1, window.x2, window.y2) - [source.x1, source.y1]
     column, row = np.moveaxis(np.floor(place * scale).astype(int), -1, 0)
@@ -176,7 +176,7 @@ def bend_samples(samples: np.ndarray, lens: Lens, scale: int, window: Window, so
 
 @lru_cache(maxsize=8)
 def _taps(lens: Lens) -> tuple[np.ndarray, np.ndarray]:
-    """The 16 samples of the view that make each pixel of the picture: flat indices and weights, (16, H * W)."""
+    """The 16 pixels of the view that are mixed into each picture pixel: flat indices and weights, (16, H * W) each."""
     place = _sources(lens, 1, 0, 0, lens.width, lens.height).reshape(-1, 2) - 0.5
     corner = np.floor(place).astype(np.int64)
     across, down = (_catmull_rom(place[:, axis] - corner[:, axis]) for axis in (0, 1))
@@ -203,7 +203,7 @@ def bend_picture(view: np.ndarray, lens: Lens) -> np.ndarray:
 
 
 def _catmull_rom(t: np.ndarray) -> list[np.ndarray]:
-    """Weights of the samples at -1, 0, 1, 2 for a place t in [0, 1) after sample 0."""
+    """Catmull-Rom weights of the samples at -1, 0, 1, 2 for a point at t in [0, 1)."""
     return [
         0.5 * (-t + 2 * t**2 - t**3),
         0.5 * (2 - 5 * t**2 + 3 * t**3),

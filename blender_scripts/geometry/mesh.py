@@ -9,13 +9,13 @@ import numpy as np
 
 
 class Mesh(NamedTuple):
-    """Polygons, counter-clockwise seen from outside.
+    """A mesh of polygons whose corners run counter-clockwise seen from outside.
 
     Attributes:
         vertices: (V, 3) mm.
-        corners: (C,) int32, the vertex of every face's corners, one face after the other.
+        corners: (C,) int32, vertex indices of the faces' corners, one face after the other.
         sizes: (F,) int32, corners per face.
-        smooth: (F,) bool, which faces shade smooth.
+        smooth: (F,) bool, which faces are shaded smooth.
     """
 
     vertices: np.ndarray
@@ -25,7 +25,7 @@ class Mesh(NamedTuple):
 
     @classmethod
     def of(cls, vertices: np.ndarray, faces: Sequence[Sequence[int]], smooth: Sequence[bool] | bool = False) -> Mesh:
-        """From faces as tuples of vertex indices."""
+        """A mesh from faces that are given as tuples of vertex indices."""
         shading = [smooth] * len(faces) if isinstance(smooth, bool) else smooth
         return cls(
             vertices,
@@ -36,27 +36,27 @@ class Mesh(NamedTuple):
 
     @property
     def faces(self) -> list[tuple[int, ...]]:
-        """Vertex indices of every face."""
+        """Every face as a tuple of vertex indices."""
         pieces = np.split(self.corners, np.cumsum(self.sizes)[:-1])
         return [tuple(piece.tolist()) for piece in pieces] if len(self.sizes) else []
 
     @property
     def bounds(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-        """The lowest and the highest corner, mm."""
+        """The bounding box: least (x, y, z) and greatest (x, y, z), mm."""
         return tuple(self.vertices.min(axis=0).tolist()), tuple(self.vertices.max(axis=0).tolist())
 
     @property
     def starts(self) -> np.ndarray:
-        """(F,) int32, where each face begins in `corners`."""
+        """Index in `corners` at which each face begins, (F,) int32."""
         return np.concatenate([[0], np.cumsum(self.sizes)[:-1]]).astype(np.int32)
 
     def moved(self, offset: Sequence[float]) -> Mesh:
-        """The same mesh elsewhere, by (x, y, z) mm."""
+        """A copy shifted by (x, y, z) mm."""
         return self._replace(vertices=self.vertices + np.asarray(offset, float))
 
 
 def join(meshes: Sequence[Mesh]) -> Mesh:
-    """Several meshes as one."""
+    """Join several meshes into one; their vertices stay separate."""
     starts = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes)])
     return Mesh(
         np.concatenate([mesh.vertices for mesh in meshes]),

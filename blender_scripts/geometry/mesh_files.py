@@ -40,10 +40,10 @@ def read_mesh(file: CadFile) -> Mesh:
 
 
 def mesh_of(content: bytes, name: str) -> Mesh:
-    """The same from a file's bytes; the name's ending gives the format.
+    """The mesh in a file's bytes, as `read_mesh` returns it; the ending of `name` gives the format.
 
     Raises:
-        FileProblem: as above.
+        FileProblem: as `read_mesh`.
     """
     readers: dict[str, Callable[[bytes, str], Parts]] = {
         "stl": _read_stl,
@@ -61,7 +61,7 @@ def mesh_of(content: bytes, name: str) -> Mesh:
 
 
 def _triangles(points: np.ndarray) -> Parts:
-    """Parts of a mesh of T triangles (T, 3, 3) that share no vertices."""
+    """Vertices, corners and sizes (see Mesh) of T separate triangles (T, 3, 3), which share no vertices."""
     vertices = points.reshape(-1, 3)
     return vertices, np.arange(len(vertices)), np.full(len(points), 3)
 
@@ -69,7 +69,7 @@ def _triangles(points: np.ndarray) -> Parts:
 def _read_stl(content: bytes, name: str) -> Parts:
     if len(content) >= _STL_HEADER:
         count = int.from_bytes(content[80:84], "little")
-        # The size decides: binary files may begin with `solid` too.
+        # The file's size decides: binary files may begin with `solid` as ASCII files do.
         if len(content) == _STL_HEADER + count * _STL_TRIANGLE.itemsize:
             return _read_binary_stl(content, count, name)
     if b"\0" not in content[:4096] and re.match(rb"\s*solid", content, re.IGNORECASE):
@@ -118,7 +118,7 @@ def _without_solid_lines(text: str) -> tuple[str, bool]:
     for match in re.finditer("solid", text):
         line = text.rfind("\n", 0, match.start()) + 1
         if line < start:
-            continue  # a name that has the word in it
+            continue  # a solid's name that contains the word
         end = text.find("\n", match.end())
         end = len(text) if end < 0 else end
         if _STL_SOLID.fullmatch(text, line, end):
@@ -151,7 +151,7 @@ def _is_finite(word: str) -> bool:
 
 
 def _read_obj(content: bytes, name: str) -> Parts:
-    """Read the lines `v` and `f`; others are skipped."""
+    """Read the lines `v` (vertices) and `f` (faces); others are skipped."""
     points: list[tuple[float, ...]] = []
     point_lines: list[int] = []
     faces: list[list[int]] = []
@@ -184,7 +184,7 @@ def _read_obj(content: bytes, name: str) -> Parts:
 
 
 def _obj_face(words: list[str], count: int, name: str, number: int, line: str) -> list[int]:
-    """The vertex numbers, from 1, of a face's corners; `count` vertices stand before it."""
+    """The vertex numbers, from 1, of a face's corners; `count` vertices precede its line in the file."""
     try:
         face = [int(word.partition("/")[0]) for word in words]
     except ValueError:

@@ -35,7 +35,7 @@ class Camera:
     lens: Lens
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """World points (..., 3) in mm to pixels (..., 2)."""
+        """Project world points (..., 3) in mm to pixels (..., 2) of the picture."""
         x, y, z = self.matrix_world[:3, :3].T @ (points.reshape(-1, 3) - self.matrix_world[:3, 3]).T
         # Blender's camera looks along -Z with Y up; the lens has y downwards.
         return self.lens.to_pixels(np.stack([x / -z, y / z], axis=-1).reshape(*points.shape[:-1], 2))
@@ -81,9 +81,9 @@ class Station:
         matrix: (4, 4) station to world, a rigid motion.
         view_direction: from the part to the camera, a unit vector in the station's own axes.
         focus_mm: distance of the plane in focus from the camera along its axis.
-        light_power: factor on the lamps.
+        light_power: factor on the lamps' power.
         f_number: 0 = everything is in focus.
-        fixture_shade: factor on the table's colour.
+        fixture_shade: factor on the colour of the table under the part.
     """
 
     matrix: np.ndarray
@@ -98,7 +98,7 @@ class Station:
 
 
 def _rotation(x_deg: float, y_deg: float, z_deg: float) -> np.ndarray:
-    """Z after Y after X, (3, 3)."""
+    """Rotation matrix (3, 3): about X first, then Y, then Z."""
     (cx, sx), (cy, sy), (cz, sz) = ((math.cos(a), math.sin(a)) for a in map(math.radians, (x_deg, y_deg, z_deg)))
     about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
@@ -108,7 +108,7 @@ def _rotation(x_deg: float, y_deg: float, z_deg: float) -> np.ndarray:
 
 
 def look_at(position: np.ndarray, target: np.ndarray, up: np.ndarray) -> np.ndarray:
-    """A matrix (4, 4) whose -Z looks from position to target with Y as near to `up` as it can be."""
+    """A matrix (4, 4) whose -Z axis looks from position to target, its Y axis as near to `up` as it can be."""
     backward = (position - target) / np.linalg.norm(position - target)
     right = np.cross(up, backward)
     right /= np.linalg.norm(right)
@@ -123,7 +123,7 @@ def look_at(position: np.ndarray, target: np.ndarray, up: np.ndarray) -> np.ndar
 
 
 def set_up_station(connector: Connector, camera: str, seed: int, width: int, height: int) -> Station:
-    """Draw one capture from its seed: the part's pose under the camera, light, focus and exposure.
+    """Draw one capture at random from its seed: the part's pose under the camera, light, focus and exposure.
 
     Args:
         connector: the scene.

@@ -34,7 +34,7 @@ class Outline:
         amodal: box of the pin as it stands; None where it is missing.
         expected: box of the intact pin at true position.
         mouth: box of the cavity's mouth.
-        area: of the pin, or of an empty cavity's mouth, px^2.
+        area: area of the pin, or of an empty cavity's mouth, px^2.
         hulls: (S, V, 2) sets of points whose convex hulls together cover the standing pin's outline.
     """
 
@@ -46,7 +46,7 @@ class Outline:
 
     @property
     def reach(self) -> Box:
-        """The box round all three."""
+        """The box round amodal, expected and mouth."""
         boxes = [self.expected, self.mouth, *([self.amodal] if self.amodal else [])]
         x1, y1, x2, y2 = zip(*boxes, strict=True)
         return [min(x1), min(y1), max(x2), max(y2)]
@@ -111,7 +111,7 @@ def project_pins(connector: Connector, pins: tuple[Pin, ...], camera: Camera) ->
 
 
 def project_flaws(part: Part, camera: Camera) -> list[FlawOutline]:
-    """Project what each flaw adds, takes away or prints."""
+    """Project what each flaw (defect that is not a pin's shape) adds, takes away or prints."""
     found = []
     for flaw in part.flaws:
         meant = solids.print_mesh(part.connector.marking, flaw.meant)

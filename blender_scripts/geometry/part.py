@@ -20,13 +20,13 @@ class Body:
 
 @dataclass(frozen=True)
 class Cut:
-    """A cut out of the rim: depths at lengths along the shell's opening, linear between, 0 at both ends.
+    """A cut out of the rim, as depths along the shell's opening: linear between given points, 0 at both ends.
 
     Attributes:
-        along_mm: lengths along the opening, rising; may exceed its whole length.
-        depth_mm: depth of the cut at each, from the mating face.
+        along_mm: the points' lengths along the opening, rising; a cut past its start exceeds the whole length.
+        depth_mm: depth of the cut at each point, from the mating face.
         jag_mm: how far the cut wanders along the wall between inside and outside.
-        slant: depth at the inner edge over depth at the outer edge.
+        slant: depth at the inner edge divided by depth at the outer edge.
     """
 
     along_mm: tuple[float, ...]
@@ -47,7 +47,7 @@ class Letters:
 
 @dataclass(frozen=True)
 class Flaw:
-    """What a defect adds, takes away or prints wrongly; `printed` stands in place of the right items `meant`."""
+    """What a defect adds, takes away or prints wrongly; `printed` is the misprint, `meant` the right items that it replaces."""
 
     defect: Defect
     bodies: tuple[Body, ...] = ()

@@ -25,7 +25,7 @@ class Bend:
     Attributes:
         azimuth_rad: direction of the plane in the pin's own frame.
         start_mm: length from the floor at which the arcs begin.
-        arcs: length in mm and turn in radians of each, one after the other.
+        arcs: (length in mm, turn in radians) of each arc, one after the other.
     """
 
     azimuth_rad: float
@@ -34,7 +34,7 @@ class Bend:
 
     @staticmethod
     def single(angle_rad: float, azimuth_rad: float, start_mm: float, curve_mm: float) -> Bend:
-        """One arc; `curve_mm` 0 is a sharp kink."""
+        """A bend of one arc, `curve_mm` long; 0 is a sharp kink."""
         return Bend(azimuth_rad, start_mm, ((curve_mm, angle_rad),))
 
     @property
@@ -47,11 +47,11 @@ class Bend:
 
     @property
     def turning_rad(self) -> float:
-        """The sum of all arcs' turns, each taken as positive."""
+        """The sum of the absolute turns of all arcs."""
         return sum(abs(turn) for _, turn in self.arcs)
 
     def point(self, along_mm: float) -> Vector:
-        """The centre line at a length from the floor, mm in the pin's frame."""
+        """The point (x, y, z) of the centre line at a length from the floor, mm in the pin's frame."""
         across, up = self.in_plane(along_mm)
         return across * math.cos(self.azimuth_rad), across * math.sin(self.azimuth_rad), up
 
@@ -101,8 +101,8 @@ class Form:
     Attributes:
         buried_mm: how far the modelled pin reaches below its frame's origin.
         lost_mm: length broken off the tip.
-        slope_rad: of the fracture face, which falls towards the azimuth `fall_rad`.
-        twist_rad: turn of the tip about the centre line, against the foot.
+        slope_rad: slope of the fracture face, which falls towards the azimuth `fall_rad`.
+        twist_rad: turn of the tip about the centre line, relative to the foot.
     """
 
     terminal: Terminal
@@ -126,7 +126,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Stain:
-    """Tarnish on the plating, from a height above the floor upwards; `strength` 0 to 1."""
+    """Tarnish on the plating: `length_mm` upwards from the height `from_mm` above the floor; `strength` 0 to 1."""
 
     from_mm: float
     length_mm: float
@@ -138,12 +138,12 @@ class Pin:
     """The pin at one position of one part.
 
     Attributes:
-        nominal: the terminal of the drawing.
+        nominal: the terminal that the drawing shows here.
         form: the shape that stands there.
         floor_mm: z of the cavity floor.
         root_mm: origin of the pin's frame in the world.
         lean: the slopes of its axis in X and Y.
-        lowered_mm: how much lower than by scatter alone a defect lets it sit.
+        lowered_mm: how far a defect lowers the pin, in addition to scatter.
     """
 
     position: Position
@@ -180,7 +180,7 @@ class Pin:
         )
 
     def world(self, point: Vector) -> Vector:
-        """A point of the pin's frame in world mm."""
+        """Convert a point from the pin's frame to world coordinates, mm."""
         (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = self.rotation
         x, y, z = point
         return (
@@ -195,7 +195,7 @@ class Pin:
 
     @cached_property
     def base_mm(self) -> Vector:
-        """Where the centre line crosses the cavity floor; the cavity's mouth where the tip is below the floor."""
+        """Where the centre line crosses the cavity floor; the cavity's mouth if the tip is below the floor."""
         low, high = 0.0, self.form.length_mm
         (x, y, z), above = self.root_mm, self.root_mm[2] - self.floor_mm
         if above >= 0.0:

@@ -33,7 +33,7 @@ Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Property:
-    """A number, or with `counter` a list whose length has that type; types as in numpy, without byte order."""
+    """A PLY property: a number of type `type`, or a list whose length has type `counter`; numpy types, no byte order."""
 
     name: str
     type: str
@@ -58,7 +58,7 @@ class Element:
 
 
 def read_ply(content: bytes, name: str) -> Parts:
-    """Vertices (V, 3), corners (C,) and sizes (F,).
+    """Read vertices (V, 3), the faces' vertex indices (C,) and corners per face (F,) from a PLY file's bytes.
 
     Raises:
         FileProblem: no valid header, less data than it states, or no mesh.
@@ -104,7 +104,7 @@ def _listed(element: Element) -> str:
 
 
 def _header(content: bytes, name: str) -> tuple[str, list[Element], int]:
-    """Byte order (empty: ASCII), elements, and the offset at which the data begin."""
+    """Parse the header: byte order (empty: ASCII), elements, and the offset at which the data begin."""
     end = re.search(rb"\nend_header[ \t]*\r?\n", content[:_LONGEST_HEADER])
     if end is None:
         raise FileProblem(name, "a header that ends with end_header", "none")
@@ -143,7 +143,7 @@ class _Binary:
         self.content, self.offset, self.order, self.name = content, start, order, name
 
     def _rows(self, element: Element, lengths: list[int]) -> np.ndarray | None:
-        """All rows, assuming lists as long as in `lengths`; None where the file is too short for that."""
+        """All rows of an element, if its lists have the given `lengths`; None where the file is too short for that."""
         fields: list[tuple[str, str] | tuple[str, str, tuple[int]]] = []
         for number, (each, length) in enumerate(zip(element.properties, lengths, strict=True)):
             if each.counter:
@@ -192,7 +192,7 @@ class _Binary:
         return length
 
     def _walk(self, element: Element, wanted: int | None) -> list[tuple[int, int]]:
-        """Read past all rows; (first byte, length) of each row's list in column `wanted`."""
+        """Read past an element's rows; (offset of first byte, length) of each row's list in column `wanted`."""
         found = []
         for _ in range(element.count):
             for number, each in enumerate(element.properties):

@@ -25,12 +25,12 @@ class Capture:
     """Settings of camera and sensor for one picture.
 
     Attributes:
-        exposure: factor on the light.
+        exposure: factor on the linear light.
         white_balance: factors on red, green and blue.
-        vignetting: share of light that the corners lose.
+        vignetting: share of the light that is lost in the picture's corners.
         full_well_e: electrons of a full pixel; 0 = no shot noise.
         read_noise_e: standard deviation in electrons.
-        hot_pixels: share of pixels that are hot.
+        hot_pixels: share of pixels that are hot (defective, always bright).
     """
 
     exposure: float
@@ -45,7 +45,7 @@ def develop(light: np.ndarray, capture: Capture, noise_key: str, camera_key: str
     """Turn linear RGB (H, W, 3) into sRGB uint8.
 
     Args:
-        light: on the sensor; 1.0 fills a pixel's well.
+        light: linear light on the sensor; 1.0 fills a pixel's well.
         capture: settings of camera and sensor.
         noise_key: key of this picture's noise.
         camera_key: key of the camera's hot pixels.
@@ -79,7 +79,7 @@ def _falloff(height: int, width: int, vignetting: float) -> np.ndarray:
 
 
 def _bits(key: str, count: int) -> np.ndarray:
-    """`count` 64-bit words from a counter, SplitMix64 (Steele, Lea, Flood 2014), keyed by SHA-256 of `key`.
+    """`count` random 64-bit words from a counter by SplitMix64 (Steele, Lea, Flood 2014), keyed by SHA-256 of `key`.
 
     numpy's own generators may change between the versions that ship with Blender.
     """
@@ -92,12 +92,12 @@ def _bits(key: str, count: int) -> np.ndarray:
 
 
 def uniform(key: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Numbers from [0, 1), float64."""
+    """Uniform random numbers from [0, 1), float64."""
     return (_bits(key, int(np.prod(shape))) >> np.uint64(11)).astype(np.float64).reshape(shape) * 2.0**-53
 
 
 def gaussian(key: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Standard normal numbers, float32, within 4.2 deviations: each 16 random bits select a quantile."""
+    """Standard normal random numbers, float32, within 4.2 standard deviations: each 16 random bits select a quantile."""
     count = int(np.prod(shape))
     drawn = _bits(key, (count + 3) // 4).view(np.uint16)[:count]
     return _quantiles()[drawn].reshape(shape)
