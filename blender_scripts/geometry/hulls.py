@@ -62,8 +62,8 @@ def segments_of(points: np.ndarray, sides: int) -> np.ndarray:
 def silhouette_area(points: np.ndarray, sides: int, step_px: float = 0.125) -> float:
     """Area, px^2, that a projected surface of rings of `sides` points covers; its end caps add nothing.
 
-    The segment between two neighbouring convex rings covers the convex hull of both. Each hull is cut into spans along lines step_px
-    apart, and the length that a line's spans cover together is added up.
+    Two neighbouring convex rings cover their common convex hull. Each hull is cut into spans along lines step_px apart,
+    and the length that a line's spans cover together is added up.
     """
     low, high = points[:, 1].min(), points[:, 1].max()
     lines = low + step_px * (np.arange(np.ceil((high - low) / step_px)) + 0.5)

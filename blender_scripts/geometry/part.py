@@ -23,7 +23,7 @@ class Cut:
     """A cut out of the rim, as depths along the shell's opening: linear between given points, 0 at both ends.
 
     Attributes:
-        along_mm: the points' lengths along the opening, rising; a cut past its start exceeds the whole length.
+        along_mm: the points' lengths along the opening, rising; they may run past its end, back to its start.
         depth_mm: depth of the cut at each point, from the mating face.
         jag_mm: how far the cut wanders along the wall between inside and outside.
         slant: depth at the inner edge divided by depth at the outer edge.
@@ -47,7 +47,7 @@ class Letters:
 
 @dataclass(frozen=True)
 class Flaw:
-    """What a defect adds, takes away or prints wrongly; `printed` is the misprint, `meant` the right items that it replaces."""
+    """What a defect adds, takes away or misprints; `printed` is the misprint, `meant` the right items it replaces."""
 
     defect: Defect
     bodies: tuple[Body, ...] = ()

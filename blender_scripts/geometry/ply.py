@@ -33,7 +33,7 @@ Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Property:
-    """A PLY property: a number of type `type`, or a list whose length has type `counter`; numpy types, no byte order."""
+    """A PLY property: a number, or a list whose length has the type `counter`; numpy types without byte order."""
 
     name: str
     type: str

@@ -97,7 +97,7 @@ def uniform(key: str, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def gaussian(key: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Standard normal random numbers, float32, within 4.2 standard deviations: each 16 random bits select a quantile."""
+    """Standard normal random numbers, float32, within 4.2 standard deviations: 16 random bits select a quantile."""
     count = int(np.prod(shape))
     drawn = _bits(key, (count + 3) // 4).view(np.uint16)[:count]
     return _quantiles()[drawn].reshape(shape)

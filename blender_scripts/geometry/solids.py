@@ -30,7 +30,7 @@ BODY_SIDES = 16
 
 
 def _skin(rings: list[np.ndarray], smooth: list[bool], close_top: bool = False, close_bottom: bool = False) -> Mesh:
-    """Join rings of N points (N, 3) by quads; from bottom to top, each counter-clockwise seen from above."""
+    """A surface of quads that joins rings of N points (N, 3); rings from bottom to top, each counter-clockwise seen from above."""
     count, levels = len(rings[0]), len(rings) - 1
     around = np.arange(count, dtype=np.int32)
     after = np.roll(around, -1)
@@ -51,7 +51,7 @@ def _skin(rings: list[np.ndarray], smooth: list[bool], close_top: bool = False, 
 
 
 def _section(terminal: Terminal) -> np.ndarray:
-    """The pin's cross-section, mm (N, 2): a circle, or a rectangle with broken edges."""
+    """The pin's cross-section, mm (N, 2): a circle, or a rectangle with chamfered edges."""
     if terminal.section == "round":
         angles = 2.0 * np.pi * np.arange(ROUND_SIDES) / ROUND_SIDES
         return 0.5 * terminal.width_mm * np.stack([np.cos(angles), np.sin(angles)], axis=1)
@@ -72,12 +72,12 @@ def _section(terminal: Terminal) -> np.ndarray:
 
 
 def sides(terminal: Terminal) -> int:
-    """Points in one ring of a pin."""
+    """Number of points in each ring of a pin's mesh."""
     return ROUND_SIDES if terminal.section == "round" else 12
 
 
 def _profile(terminal: Terminal) -> list[tuple[float, float]]:
-    """(length below the tip, share of the section) of the tip's rings, from its shoulder to its end."""
+    """The tip's rings, from shoulder to end: (mm below the tip's end, size as a share of the shank's section)."""
     tip, end = terminal.tip_mm, terminal.tip_share
     if terminal.section != "round":
         return [(tip, 1.0), (0.06, end), (0.0, end * 0.8)]
@@ -131,7 +131,7 @@ def pin_mesh(form: Form) -> Mesh:
 
 
 def pin_matrix(pin: Pin) -> np.ndarray:
-    """The pin's frame to world, (4, 4)."""
+    """Matrix (4, 4) from the pin's frame to world coordinates, mm."""
     matrix = np.eye(4)
     matrix[:3, :3] = pin.rotation
     matrix[:3, 3] = pin.root_mm
@@ -139,7 +139,7 @@ def pin_matrix(pin: Pin) -> np.ndarray:
 
 
 def _stations(form: Form) -> list[float]:
-    """Lengths along the pin at which it needs a ring: every 3 degrees of bend and 6 degrees of twist."""
+    """Lengths along the pin, mm, at which its mesh needs a ring: every 3 degrees of bend and 6 degrees of twist."""
     bend = form.bend
     found: list[float] = []
     if not bend.is_straight:
@@ -155,19 +155,19 @@ def _stations(form: Form) -> list[float]:
 
 
 def _share_at(terminal: Terminal, along: float) -> float:
-    """The section's size at a length from the floor, as a share of the shank's."""
+    """The cross-section's size at a length, mm, from the floor, as a share of the shank's."""
     tip = [(terminal.standing_mm - below, share) for below, share in _profile(terminal)]
     alongs, shares = zip(*tip, strict=True)
     return float(np.interp(along, alongs, shares))
 
 
 def _ring(section: np.ndarray, form: Form, along: float | np.ndarray) -> np.ndarray:
-    """Place a section (N, 2) perpendicular to the centre line: turned about it, then about the bend's axis.
+    """Place a section (N, 2) perpendicular to the centre line, twist and bend included; returns points (N, 3), mm.
 
     Args:
-        section: the outline, mm.
+        section: the cross-section's outline, mm.
         form: the pin's shape.
-        along: length from the floor; one for each point where the section is oblique.
+        along: length from the floor, mm: one number, or one for each point of an oblique section.
     """
     alongs = np.broadcast_to(np.asarray(along, float), (len(section),))
     bend = form.bend
@@ -188,11 +188,11 @@ def _ring(section: np.ndarray, form: Form, along: float | np.ndarray) -> np.ndar
 
 
 def _fracture(section: np.ndarray, form: Form) -> np.ndarray:
-    """Lengths from the floor (N,) of the broken end's edge: a ragged slope through the centre line's end.
+    """Lengths from the floor, mm (N,), of the fracture face's edge: a ragged slope through the centre line's end.
 
     It never reaches below the floor.
     """
-    # In the section before the twist, which turns it here by its full angle.
+    # The azimuth in the section as it is before the twist, which turns the end by its full angle.
     azimuth = form.fall_rad - form.twist_rad
     fall = np.array([math.cos(azimuth), math.sin(azimuth)])
     torn = 0.03 * form.terminal.width_mm * np.sin(np.arange(len(section)) * 2.4 + 0.7)
@@ -202,7 +202,7 @@ def _fracture(section: np.ndarray, form: Form) -> np.ndarray:
 
 
 def contour_ring(contour: Contour, offset: float, z: float) -> np.ndarray:
-    """A contour moved outwards (N, 3), counter-clockwise from above; equal counts for every offset."""
+    """Points (N, 3) of a contour moved outwards, counter-clockwise from above; N is the same for every offset."""
     return np.array([(*station.at(contour.radius_mm + offset), z) for station in contour.stations])
 
 
@@ -239,7 +239,7 @@ def shell_mesh(shell: Shell, housing: Housing, cuts: tuple[Cut, ...] = ()) -> Me
 
 
 def _rim_profile(shell: Shell, housing: Housing) -> list[tuple[float, float]]:
-    """Distance from the opening and height of every ring of the walls, from the outside bottom to the inside bottom."""
+    """Every ring of the walls as (distance outside the opening, z), mm, from the outside bottom to the inside bottom."""
     fillet, wall = min(housing.fillet_mm, 0.45 * shell.wall_mm), shell.wall_mm
     outer = [(wall, -shell.height_mm), *_fillet(wall, -fillet, wall - fillet, 0.0)]
     lead = housing.lead_in_mm
@@ -248,7 +248,7 @@ def _rim_profile(shell: Shell, housing: Housing) -> list[tuple[float, float]]:
 
 
 def _jag(cut: Cut, share: float) -> float:
-    """Shift of a cut along the wall, mm, at a share of the wall's thickness from inside."""
+    """Shift of a cut along the wall, mm; `share` is 0 at the wall's inner face and 1 at its outer."""
     return cut.jag_mm * math.sin(9.0 * share + 1.7)
 
 
@@ -257,7 +257,7 @@ def _low(cut: Cut, depth: float, share: float) -> float:
 
 
 def cut_points(shell: Shell, housing: Housing, cut: Cut) -> np.ndarray:
-    """Corners of the piece that a cut takes away, (N, 3) mm: of the rim above it and of its floor."""
+    """Corners of the piece that a cut takes away, (N, 3) mm: those on the uncut rim and those on the cut's floor."""
     points = []
     for offset, z in _rim_profile(shell, housing):
         share = offset / shell.wall_mm
@@ -277,7 +277,7 @@ def _notch_cut(notch: Notch, shell: Shell) -> Cut:
 
 
 class _Place(NamedTuple):
-    """A cut at one length along the opening: its depth there, mm, and the weight of its shift along the wall."""
+    """A cut at one length along the opening: its depth there, mm, and which share (0 to 1) of its shift applies there."""
 
     cut: Cut
     depth: float
@@ -285,7 +285,7 @@ class _Place(NamedTuple):
 
 
 def _cut_stations(opening: Contour, cuts: tuple[Cut, ...]) -> list[tuple[float, list[_Place]]]:
-    """Lengths along the opening, rising, each with the cuts there: the opening's own stations and those of the cuts.
+    """Lengths along the opening at which the rim needs a station, rising, each with the cuts at that length.
 
     A cut shifts as a whole, and shifts the wall beside it less and less, so that stations keep their order.
     """
@@ -327,7 +327,7 @@ def cavity_outline(terminal: Terminal, cavity: Cavity, clearance: float) -> np.n
         return _section(terminal) * (1.0 + gap / (0.5 * terminal.width_mm))
     radius = 0.15 * (0.5 * min(terminal.width_mm, terminal.thickness_mm) + cavity.clearance_mm)
     width, thickness = (side + 2.0 * cavity.clearance_mm for side in (terminal.width_mm, terminal.thickness_mm))
-    # One contour moved outwards, so that every level of the hole has as many points.
+    # One contour moved outwards, so that every level of the hole has the same number of points.
     hole = Contour.rectangle((width, thickness), radius, turn_deg=terminal.turn_deg)
     return contour_ring(hole, clearance, 0.0)[:, :2]
 
@@ -360,16 +360,16 @@ def cavity_mesh(terminal: Terminal, cavity: Cavity) -> Mesh:
 
 
 def floor_outline(shell: Shell) -> np.ndarray:
-    """The floor's outer edge (N, 2), a little inside the walls' material."""
+    """The cavity floor's outer edge (N, 2), mm, which reaches a little into the walls' material."""
     return contour_ring(shell.opening, 0.2, 0.0)[:, :2]
 
 
 def body_mesh(body: Body) -> Mesh:
-    """A foreign body: rings of varying radius across a chain of points."""
+    """Mesh of a foreign body: rings of varying radius across a chain of points."""
     path = np.array(body.path)
     along = np.gradient(path, axis=0)
     along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-12)
-    # The frame is carried along the chain, so that it does not spin.
+    # Each ring's axes are derived from the last ring's, so that the tube does not twist.
     side = np.array([1.0, 0.0, 0.0]) if abs(along[0][0]) < 0.9 else np.array([0.0, 1.0, 0.0])
     angles = 2.0 * np.pi * np.arange(BODY_SIDES) / BODY_SIDES
     rings = []
@@ -382,7 +382,7 @@ def body_mesh(body: Body) -> Mesh:
 
 
 def print_mesh(marking: Marking, items: tuple[Letters, ...]) -> Mesh | None:
-    """Print on the mating face; None where there is nothing to print."""
+    """Mesh of the printed items, at the height `marking.z_mm`; None where there is nothing to print."""
     vertices: list[tuple[float, float, float]] = []
     faces: list[tuple[int, ...]] = []
     for item in items:

@@ -1,6 +1,6 @@
 """Prepare the faces of a CAD file: weld corners, drop degenerate faces, shade nearly flat edges smooth, place the mesh.
 
-Files hold a corner per face (STL) or per normal (glTF). Here equal coordinates are one vertex; then vertices are
+Files repeat a vertex for each face (STL) or each normal (glTF). Here equal coordinates are one vertex; then vertices are
 doubled along sharp edges only, so that interpolated normals follow roundings and leave edges sharp in every Blender.
 """
 
@@ -29,9 +29,9 @@ def weld(name: str, vertices: np.ndarray, corners: np.ndarray, sizes: np.ndarray
     """Merge equal vertices; drop faces without an area and vertices without a face. Flat shading.
 
     Args:
-        name: the file's, for messages.
-        vertices: (V, 3), any finite numbers.
-        corners: (C,) vertex of every face's corners.
+        name: the file's name, for messages.
+        vertices: (V, 3), in the file's units.
+        corners: (C,) vertex indices of the faces' corners, one face after the other.
         sizes: (F,) corners per face.
 
     Raises:
@@ -91,8 +91,8 @@ def smoothed(mesh: Mesh, angle_deg: float = SMOOTH_DEG) -> Mesh:
     that smooth edges connect share one vertex; each other group has one of its own at the same place.
 
     Args:
-        mesh: welded.
-        angle_deg: between the faces' normals; 0 keeps all faces flat.
+        mesh: a mesh that `weld` returned.
+        angle_deg: angle between the faces' normals; 0 keeps all faces flat.
     """
     if angle_deg <= 0.0:
         return mesh
@@ -110,7 +110,7 @@ def smoothed(mesh: Mesh, angle_deg: float = SMOOTH_DEG) -> Mesh:
     cosine = np.einsum("ij,ij->i", normals[owner[one]], normals[owner[other]])
     smooth = (start[one] != start[other]) & (cosine > math.cos(math.radians(angle_deg)))
     one, other = one[smooth], other[smooth]
-    # Wound alike, an edge runs one way in one face and back in the other.
+    # If two faces are wound alike, their common edge runs one way in one face and back in the other.
     groups = _connected(len(corners), np.concatenate([one, following[one]]), np.concatenate([following[other], other]))
     first, split = np.unique(groups, return_inverse=True)
     rounded = np.zeros(len(sizes), bool)
@@ -129,7 +129,7 @@ def _normals(mesh: Mesh, owner: np.ndarray, following: np.ndarray) -> np.ndarray
 
 
 def _connected(count: int, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """For each of `count` items the smallest item of its group; one[i] and other[i] are in one group."""
+    """For each of `count` items the smallest item connected to it; each pair one[i], other[i] is connected."""
     label = np.arange(count)
     while True:
         low, high = np.minimum(label[one], label[other]), np.maximum(label[one], label[other])
@@ -145,7 +145,7 @@ def _connected(count: int, one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def placed(mesh: Mesh, placement: CadPlacement, name: str) -> Mesh:
-    """Move a mesh to the part's mm and axes; faces of a mirrored one are reversed, so that outside stays outside.
+    """Convert a mesh to the part's mm and axes; where that mirrors it, faces are reversed and outside stays outside.
 
     Raises:
         FileProblem: the mesh is smaller or larger than any housing.
@@ -172,7 +172,7 @@ def _mirrors(placement: CadPlacement) -> bool:
 
 
 def _turned_round(corners: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Every face's corners in the opposite order."""
+    """The same faces with their corners in the opposite order."""
     ends = np.cumsum(sizes)
     starts = ends - sizes
     mirrored = np.repeat(starts + ends - 1, sizes) - np.arange(len(corners))

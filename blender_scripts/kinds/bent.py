@@ -16,7 +16,7 @@ _HALVINGS = 60
 
 
 def start_of_free_length(pin: Pin, defect: Defect) -> float:
-    """Length along the pin, mm, at which a bend begins: `start_mm` above the floor, however low the terminal sits.
+    """Length along the pin, mm, at which a bend begins: `start_mm` above the floor, also if the terminal is lowered.
 
     Raises:
         InputError: the pin ends below that height.

@@ -20,7 +20,7 @@ _HALVINGS = 60
 def _buckle(pin: Pin, defect: Defect, connector: Connector) -> Pin:
     """Bend the pin in four equal arcs, out, back, over and upright again, so that the tip comes down on its own axis.
 
-    An arc of length l that turns from upright by an angle a rises by l sin(a) / a; the four lose the same height.
+    An arc of length l that turns from upright by an angle a rises by l sin(a) / a; all four arcs lose the same height.
     """
     start = start_of_free_length(pin, defect)
     curve = pin.form.length_mm - start - pin.terminal.tip_mm

@@ -34,7 +34,7 @@ def _add(part: Part, defect: Defect) -> Flaw:
 
 
 def _foot(part: Part, defect: Defect, pins: list[Pin], distance_mm: float) -> Vector:
-    """A point on the cavity floor: `distance_mm` beside the pin's foot, or at the defect's x_mm, y_mm."""
+    """A point on the cavity floor for a foreign body: `distance_mm` beside the pin's foot, or at the defect's x_mm, y_mm."""
     floor = -part.connector.shell.depth_mm
     if pins:
         if pins[0].tip_mm[2] <= floor:
@@ -100,7 +100,7 @@ def _bridge(part: Part, defect: Defect, pins: list[Pin]) -> Body:
 
 
 def _fibre(part: Part, defect: Defect, pins: list[Pin]) -> Body:
-    """A fibre or a hair: it hangs over a pin's tip or lies on the floor, and ends at the first obstacle."""
+    """A fibre or a hair that hangs over a pin's tip or lies on the floor, and ends at the first obstacle."""
     length = defect["size_mm"]
     source = draws.generator(part.seed, "fibre", defect.target)
     heading = math.radians(defect["azimuth_deg"])

@@ -18,10 +18,10 @@ class Kind:
     """A kind of defect.
 
     Attributes:
-        severity: ranks kinds where one pin has several; the highest is the position's kind.
+        severity: rank; where one pin has several defects, the kind of highest severity becomes the position's kind.
         meaning: one sentence for the reader.
         targets: what it may apply to, of PIN, PAIR, HOUSING, PRINT.
-        excludes: kinds that the same pin cannot have too, or EVERY_OTHER.
+        excludes: kinds that the same pin cannot have as well, or EVERY_OTHER.
         shape: returns the pin with the defect; raises InputError where the geometry does not allow it.
         add: returns what the defect adds to a part, takes away or misprints; raises InputError likewise.
     """

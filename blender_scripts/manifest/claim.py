@@ -25,14 +25,14 @@ RENDERS = Path("renders")
 
 @dataclass(frozen=True)
 class Claim:
-    """A render folder and the manifest it accepts. `is_default`: --out was not given, so no picture is replaced."""
+    """A render folder and the manifest to render into it. `is_default`: --out was not given, so no picture is replaced."""
 
     output: OutputFolder
     manifest: Manifest
     is_default: bool
 
     def keep(self) -> None:
-        """Save a copy of the manifest, and the original's path, in the folder.
+        """Save a copy of the manifest, and the original's path, in the render folder.
 
         Raises:
             InputError: a file cannot be written.
@@ -51,12 +51,12 @@ class Claim:
 
 
 def claim(manifest: Manifest, scenes: Path, out: Path | None, force: bool) -> Claim:
-    """Choose the render folder and check it, before any file is written.
+    """Choose a manifest's render folder and check it, before any file is written.
 
     Args:
         manifest: the checked manifest.
         scenes: folder with its scenes' TOML files.
-        out: the folder; None: renders/ and the manifest's name without its ending.
+        out: the render folder; None: renders/NAME, with the manifest's name without its ending.
         force: accept a folder that was never rendered into although some of its files would be replaced.
 
     Raises:
@@ -96,7 +96,7 @@ def check_own(root: Path, manifest: Manifest) -> None:
     A picture without a record may be left by a crash, but then the copy of its manifest is there too.
 
     Raises:
-        InputError: names such a file.
+        InputError: a row would replace a file; the message names it.
     """
     if any((root / "manifests").glob("*.csv")) or any((root / "records").glob("*.json")):
         return
@@ -121,7 +121,7 @@ def _check_same_original(root: Path, manifest: Manifest) -> None:
 
 
 def _losses(output: OutputFolder, manifest: Manifest, scenes: Path) -> list[str]:
-    """Messages where the manifest would replace the copy of its name and with it lose or change finished rows."""
+    """Messages if the manifest would replace the folder's copy of the same name and lose or change finished rows."""
     root, kept = output.root, _copy_of(output.root, manifest.path)
     if not kept.is_file() or kept.read_bytes() == manifest.content:
         return []
@@ -169,7 +169,7 @@ def _copy_of(root: Path, manifest: Path) -> Path:
 
 
 def _original(root: Path, manifest: Path) -> Path | None:
-    """Path of the manifest that the copy of this name was made from; None if there is no copy or no path."""
+    """Path of the manifest from which the copy of the same name was made; None if no copy or no path is kept."""
     kept = _copy_of(root, manifest)
     path = _paths(root).get(kept.name) if kept.is_file() else None
     return None if path is None else Path(os.path.normpath(root.resolve() / path))
@@ -186,7 +186,7 @@ def _relative(root: Path, manifest: Path) -> str:
 
 
 def _paths(root: Path) -> dict[str, str]:
-    """The originals' paths by the copies' names; none in folders written before paths were kept."""
+    """The original manifests' paths by their copies' names; empty in folders written before paths were kept."""
     try:
         paths = json.loads((root / PATHS).read_bytes())
     except (OSError, ValueError, RecursionError):

@@ -140,5 +140,5 @@ def _value(parameter: Parameter | Choice, raw: str) -> tuple[Value | None, list[
 
 
 def worst_kind(defects: tuple[Defect, ...]) -> str:
-    """`ok`, or the kind of highest severity."""
+    """The defects' kind of highest severity; `ok` where there is no defect."""
     return max((d.kind for d in defects), key=lambda kind: KINDS[kind].severity, default="ok")

@@ -23,8 +23,8 @@ def make_part(
 
     Args:
         connector: the row's scene.
-        housing, terminal, marking, defects: as in the row.
-        seed: the row's `part`.
+        housing, terminal, marking, defects: the row's columns of these names.
+        seed: the row's column `part`.
 
     Raises:
         InputError: defects that the geometry does not allow, each as ``expected …, got …``.
@@ -53,7 +53,7 @@ def make_part(
 
 
 def print_items(connector: Connector, marking: str) -> tuple[Letters, ...]:
-    """The items that the manifest's `marking` prints on a good part: one text, the numbers, or none."""
+    """The items that the manifest's `marking` prints on a good part: one text, the row and position numbers, or nothing."""
     where = connector.marking
     if marking.startswith("text="):
         return (Letters(marking.removeprefix("text="), *where.text_at_mm),)

@@ -60,7 +60,7 @@ class OutputFolder:
         return any((self.root / "records").glob("*.json"))
 
     def is_finished(self, run: Run, row_sha256: str) -> bool:
-        """Whether a row's picture, mask and record are there and unchanged; updates the record's copy of the row."""
+        """Whether a row's picture, mask and record are there and unchanged; if so, updates the record's copy of the row."""
         record = self._record_of(run)
         if record is None or record["row_sha256"] != row_sha256 or not self._is_whole(record):
             return False
@@ -73,7 +73,7 @@ class OutputFolder:
 
         Args:
             runs: the rows to be rendered.
-            head_of: gives the first keys of the record that a row would get.
+            head_of: returns the first keys of the record that a row would get now.
 
         Raises:
             InputError: how many finished rows have other settings, and how the first of them differs.
@@ -109,20 +109,20 @@ class OutputFolder:
             return False
 
     def extra(self, kind: str, run: str) -> Path:
-        """Path of an extra array of one kind, such as depth/<run>.npy."""
+        """Path of a run's extra array of one kind, such as depth/<run>.npy."""
         return self.root / kind / f"{run}.npy"
 
     def write(self, run: str, image: bytes, mask: bytes, record: dict[str, Any], extras: dict[str, bytes]) -> None:
         """Write one row's files; the record gets their SHA-256.
 
         Args:
-            run: the row's name.
+            run: the row's run name.
             image, mask: the PNG files' bytes.
-            record: the truth; its SHA-256 keys are filled in.
-            extras: NPY files' bytes by kind, of EXTRAS; the run's older files of other kinds are removed.
+            record: the picture's truth; its SHA-256 keys are filled in here.
+            extras: bytes of NPY files by their kind (one of EXTRAS); the run's older files of other kinds are removed.
 
         Raises:
-            OSError: a file on the disk has not the size that was written.
+            OSError: a file on the disk does not have the size that was written.
         """
         hashes = {
             "image_sha256": hashlib.sha256(image).hexdigest(),
@@ -160,7 +160,7 @@ class OutputFolder:
             raise OSError(f"{path}: expected {len(content)} bytes on the disk, got {path.stat().st_size}")
 
     def sweep(self, process: int | None = None) -> None:
-        """Remove a process's temporary files; None: those of all, allowed only while no other works in the folder."""
+        """Remove the temporary files of one process; None: of all, allowed only if no other process uses the folder."""
         end = f"{process or '*'}.tmp"
         # The folder itself may hold hidden files of the user.
         for leftover in self.root.glob(f".{PATHS}.{end}"):

@@ -19,7 +19,7 @@ def place_pins(connector: Connector, terminal: str, part: int, defects: tuple[De
         connector: the scene.
         terminal: name of one of its terminals or mixes.
         part: seed of the manufacturing scatter, which does not depend on the defects.
-        defects: those whose target is one pin.
+        defects: the defects whose target is one pin.
 
     Raises:
         InputError: defects that the geometry does not allow, each as ``expected …, got …``.

@@ -57,7 +57,7 @@ def read_manifest(path: Path, scenes: Path) -> Manifest:
 def stream_runs(path: Path, scenes: Path) -> Iterator[Run]:
     """Read the runs of a manifest one by one, in memory that hardly grows with their number.
 
-    For rows that have been rendered: whether a defect has room is not checked again.
+    For rows that were rendered before: that a defect touches nothing else is not checked again.
 
     Args:
         path: the CSV file.
@@ -75,7 +75,7 @@ def read_validated(path: Path, scenes: Path, sha256: str) -> ValidatedManifest:
     Args:
         path: the CSV file.
         scenes: folder with the scenes' TOML files.
-        sha256: `checked_sha256` of that process's Manifest.
+        sha256: `checked_sha256` of the Manifest in that process.
 
     Raises:
         InputError: the manifest or a file of its scenes has changed since.
@@ -84,7 +84,7 @@ def read_validated(path: Path, scenes: Path, sha256: str) -> ValidatedManifest:
 
 
 def conflicts(path: Path, scenes: Path, runs: Iterable[Run]) -> list[str]:
-    """Names of the runs that a second manifest also has, but with other settings.
+    """Names of those `runs` that a second manifest also has, but with other settings.
 
     Args:
         path: the second manifest; its other rows may use scenes that are not in `scenes`.
@@ -98,7 +98,7 @@ def conflicts(path: Path, scenes: Path, runs: Iterable[Run]) -> list[str]:
 
 
 def run_names(path: Path) -> list[str]:
-    """The names of a manifest's runs; other columns are not checked.
+    """Read the run names of a manifest; other columns are not checked.
 
     Args:
         path: the CSV file.
@@ -111,7 +111,7 @@ def run_names(path: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class ValidatedManifest:
-    """A manifest checked in another process: its scenes, the housings that rows use by scene, rows on demand."""
+    """A manifest checked in another process: its scenes, the used housings by scene, and rows parsed on demand."""
 
     connectors: dict[str, Connector]
     housings: dict[str, set[str]]
@@ -135,7 +135,7 @@ class _RunsOnDemand:
 
 
 class _Reader:
-    """Reads one manifest and collects its mistakes. `geometry`: also check that every defect has room."""
+    """Reads one manifest and collects its mistakes. `geometry`: also check that no defect touches something else."""
 
     def __init__(self, path: Path, scenes: Path, geometry: bool = True) -> None:
         self.path = path
@@ -212,7 +212,7 @@ class _Reader:
         return content, text
 
     def _rows(self, file: TextIO) -> Iterator[tuple[int, dict[str, str]]]:
-        """Each row's first line and its cells by column; blank lines are skipped."""
+        """Each row as its first line's number and its cells by column; blank lines are skipped."""
         reader = csv.reader(file, strict=True, skipinitialspace=True)
         header: list[str] | None = None
         start = 1

@@ -41,8 +41,8 @@ def row_sha256(run: Run, connector: Connector, blender: str, settings: str) -> s
     """SHA-256 of everything that a row's picture and truth depend on.
 
     Args:
-        run: the row; its name, split and the user's own columns do not count.
-        connector: the scene, which counts by its files' SHA-256.
+        run: the row; its run name, split and the user's own columns are not hashed.
+        connector: the row's scene, hashed by the SHA-256 of its files.
         blender: version of Blender.
         settings: the render settings that are not in the row.
     """
@@ -69,7 +69,7 @@ def difference(record: dict[str, Any], head: dict[str, Any]) -> str:
 
 
 def encode_record(record: dict[str, Any]) -> bytes:
-    """A record as the bytes of its JSON file, keys in the order given."""
+    """Encode a record as the bytes of its JSON file, keys in the order given."""
     return (json.dumps(_rounded(record), indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()
 
 
@@ -84,7 +84,7 @@ def _rounded(value: Any) -> Any:
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Read a record.
+    """Read a record from its JSON file.
 
     Raises:
         InputError: the file is missing, not JSON, or not a record of this schema.

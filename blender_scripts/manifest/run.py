@@ -52,7 +52,7 @@ class Run:
     extra: dict[str, str] = field(default_factory=dict, compare=True)
 
     def row(self) -> dict[str, str | int]:
-        """Every column's value, as records and datasets store it."""
+        """Every column's value by name, as records and datasets store it."""
         return {
             "run": self.run,
             "split": self.split,
@@ -61,7 +61,7 @@ class Run:
         }
 
     def picture(self) -> dict[str, str | int]:
-        """The columns that decide what the picture looks like."""
+        """The values, by name, of the columns that decide what the picture looks like."""
         values: dict[str, str | int] = {name: getattr(self, name) for name in PICTURE_COLUMNS}
         values["defects"] = ";".join(defect.text for defect in self.defects)
         return values
@@ -78,17 +78,17 @@ class Manifest:
 
     @property
     def housings(self) -> dict[str, set[str]]:
-        """The housings that the rows use, by scene."""
+        """Names of the housings that the rows use, by scene."""
         return housings_by_scene((run.scene, run.housing) for run in self.runs)
 
     @property
     def checked_sha256(self) -> str:
-        """SHA-256 of the manifest and its scene files, by which another process sees that none was edited since."""
+        """SHA-256 of the manifest and its scene files, by which another process detects later edits."""
         return input_sha256(self.content, self.connectors)
 
 
 def housings_by_scene(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
-    """Group pairs (scene, housing) by scene."""
+    """Group pairs of names (scene, housing) by scene."""
     found: dict[str, set[str]] = {}
     for scene, housing in pairs:
         found.setdefault(scene, set()).add(housing)
