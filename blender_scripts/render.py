@@ -36,7 +36,7 @@ _INTERRUPTED = "interrupted: repeat the command to resume"
 
 
 def _arguments() -> list[str]:
-    """The script's arguments: those after `--`; all where a Python with bpy runs it without `--`."""
+    """The command-line arguments of this script: those after `--`; all if a Python with bpy runs it without `--`."""
     given = sys.argv[1:]
     if "--" in given:
         return given[given.index("--") + 1 :]
@@ -101,7 +101,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
 
 @contextlib.contextmanager
 def _silence_blender() -> Iterator[int]:
-    """Discard what Blender prints (each saved file); yields a descriptor of the real standard output."""
+    """Discard what Blender prints (a line per saved file); yields a file descriptor of the real standard output."""
     sys.stdout.flush()
     real = os.dup(1)
     silent = os.open(os.devnull, os.O_WRONLY)
@@ -195,7 +195,7 @@ class _Tally:
     failed: list[str] = field(default_factory=list)
 
     def render(self, renderer: Renderer, row: Run, force: bool) -> tuple[bool, str | None]:
-        """Render one row; whether its picture is new, and the error message if it failed. Later rows still render."""
+        """Render one row; returns whether its picture is new, and the error message if it failed (None: it did not)."""
         try:
             fresh = renderer.render(row, force)
         except Exception as error:
@@ -232,7 +232,7 @@ def _render(arguments: argparse.Namespace, claimed: Claim, rows: Sequence[Run]) 
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    """Serve the pool, which has checked the manifest and the folder: compare finished rows, or render rows it feeds."""
+    """Work for a pool that checked manifest and folder: compare finished rows, or render the rows it sends on stdin."""
     from blender_scripts.manifest.output_folder import OutputFolder
     from blender_scripts.manifest.reader import read_manifest, read_validated
 
@@ -257,7 +257,7 @@ def _interrupt(*_: object) -> None:
 
 
 def _end_soon_after_signal(tidy: Callable[[], None]) -> None:
-    """End this process soon after a signal: Python's own handlers wait for the end of a render, perhaps minutes."""
+    """Make a signal end this process soon: Python's own handlers wait for the end of a render, perhaps minutes."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
@@ -314,7 +314,7 @@ def _leave(code: int) -> NoReturn:
     """End the process with this exit code, which Blender would replace by its own, and without its slow clean-up."""
     if "bpy" in sys.modules:
         session = Path(sys.modules["bpy"].app.tempdir)
-        # A Blender that could not make its own folder names the shared temporary folder here.
+        # If Blender could not make its own folder, this is the shared temporary folder, which must stay.
         if session.name.startswith("blender_"):
             shutil.rmtree(session, ignore_errors=True)
     sys.stdout.flush()

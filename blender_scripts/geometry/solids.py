@@ -30,7 +30,7 @@ BODY_SIDES = 16
 
 
 def _skin(rings: list[np.ndarray], smooth: list[bool], close_top: bool = False, close_bottom: bool = False) -> Mesh:
-    """A surface of quads that joins rings of N points (N, 3); rings from bottom to top, each counter-clockwise seen from above."""
+    """Join rings of points (N, 3) by quads; rings go from bottom to top, each counter-clockwise seen from above."""
     count, levels = len(rings[0]), len(rings) - 1
     around = np.arange(count, dtype=np.int32)
     after = np.roll(around, -1)
@@ -239,7 +239,7 @@ def shell_mesh(shell: Shell, housing: Housing, cuts: tuple[Cut, ...] = ()) -> Me
 
 
 def _rim_profile(shell: Shell, housing: Housing) -> list[tuple[float, float]]:
-    """Every ring of the walls as (distance outside the opening, z), mm, from the outside bottom to the inside bottom."""
+    """The walls' rings as (distance outside the opening, z), mm, from the outside bottom to the inside bottom."""
     fillet, wall = min(housing.fillet_mm, 0.45 * shell.wall_mm), shell.wall_mm
     outer = [(wall, -shell.height_mm), *_fillet(wall, -fillet, wall - fillet, 0.0)]
     lead = housing.lead_in_mm
@@ -277,7 +277,7 @@ def _notch_cut(notch: Notch, shell: Shell) -> Cut:
 
 
 class _Place(NamedTuple):
-    """A cut at one length along the opening: its depth there, mm, and which share (0 to 1) of its shift applies there."""
+    """A cut at one length along the opening: its depth there, mm, and the share (0 to 1) of its shift that applies."""
 
     cut: Cut
     depth: float

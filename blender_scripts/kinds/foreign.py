@@ -34,7 +34,7 @@ def _add(part: Part, defect: Defect) -> Flaw:
 
 
 def _foot(part: Part, defect: Defect, pins: list[Pin], distance_mm: float) -> Vector:
-    """A point on the cavity floor for a foreign body: `distance_mm` beside the pin's foot, or at the defect's x_mm, y_mm."""
+    """Where a body lies on the cavity floor: `distance_mm` beside the pin's foot, or at the defect's x_mm, y_mm."""
     floor = -part.connector.shell.depth_mm
     if pins:
         if pins[0].tip_mm[2] <= floor:

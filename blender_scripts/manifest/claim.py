@@ -25,7 +25,7 @@ RENDERS = Path("renders")
 
 @dataclass(frozen=True)
 class Claim:
-    """A render folder and the manifest to render into it. `is_default`: --out was not given, so no picture is replaced."""
+    """A render folder and the manifest for it. `is_default`: --out was not given, so no picture is replaced."""
 
     output: OutputFolder
     manifest: Manifest

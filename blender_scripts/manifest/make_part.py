@@ -53,7 +53,7 @@ def make_part(
 
 
 def print_items(connector: Connector, marking: str) -> tuple[Letters, ...]:
-    """The items that the manifest's `marking` prints on a good part: one text, the row and position numbers, or nothing."""
+    """The items that the manifest's `marking` prints on a good part: one text, numbers or cavity labels, or nothing."""
     where = connector.marking
     if marking.startswith("text="):
         return (Letters(marking.removeprefix("text="), *where.text_at_mm),)

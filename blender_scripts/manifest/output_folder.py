@@ -60,7 +60,7 @@ class OutputFolder:
         return any((self.root / "records").glob("*.json"))
 
     def is_finished(self, run: Run, row_sha256: str) -> bool:
-        """Whether a row's picture, mask and record are there and unchanged; if so, updates the record's copy of the row."""
+        """Whether a row's picture, mask and record exist unchanged; if so, updates the record's copy of the row."""
         record = self._record_of(run)
         if record is None or record["row_sha256"] != row_sha256 or not self._is_whole(record):
             return False

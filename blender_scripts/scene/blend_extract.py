@@ -23,7 +23,7 @@ _MOST_DEEP = 200
 
 
 class Problem(Exception):
-    """The fields of a FileProblem (`expected`, `got`), or the file's `version`, for the parent process."""
+    """A problem to report to the parent process: `expected` and `got` of a FileProblem, or the file's `version`."""
 
     def __init__(self, **fields: object) -> None:
         super().__init__(fields)
@@ -38,7 +38,7 @@ def _limit_memory() -> None:
 
 
 def _linked(path: str, wanted: str | None) -> list[bpy.types.Object]:
-    """Link the object `wanted`; None: all that the file's scene shows in renders, or all where it has no scene."""
+    """Link the object `wanted`; None: all objects that the file's scene renders, or all if it has no scene."""
     try:
         with bpy.data.libraries.load(path, link=True) as (there, taken):
             names = list(there.objects)
@@ -48,7 +48,7 @@ def _linked(path: str, wanted: str | None) -> list[bpy.types.Object]:
             scenes = list(there.scenes) if wanted is None else []
             if len(scenes) > 1:
                 raise Problem(expected="one scene in it, or the key `object` in the scene file", got=f"{len(scenes)}")
-            # An older Blender does not list objects linked from other files, but meets them in the scene.
+            # An older Blender does not list objects linked from other files, but finds them in the scene.
             taken.objects, taken.scenes = names if wanted is None else [wanted], scenes
             others = [each.filepath for each in getattr(there, "libraries", ())]
     except OSError:

@@ -29,13 +29,13 @@ _SECONDS = 300.0
 def read_cad(
     file: CadFile, placement: CadPlacement, object_name: str | None = None, smooth_deg: float = SMOOTH_DEG
 ) -> Mesh:
-    """Read a CAD file of any format into the part's mm and axes, smooth where faces meet at less than an angle.
+    """Read a CAD file of any format as a mesh in the part's mm and axes, with smooth shading of nearly flat edges.
 
     Args:
-        file: found by CadFile.find.
-        placement: from the file's coordinates to the part's.
+        file: as returned by CadFile.find.
+        placement: converts the file's coordinates to the part's.
         object_name: of a .blend, the one object to use; None for all.
-        smooth_deg: 0 shades every face flat.
+        smooth_deg: edges whose faces meet at a smaller angle are smooth; 0 shades every face flat.
 
     Raises:
         FileProblem: the file is broken, or its size is not that of a housing.
@@ -48,7 +48,7 @@ def read_blend(file: CadFile, object_name: str | None = None) -> Mesh:
     """Read one object, or all that renders show, in the file's units and axes, welded, with flat shading.
 
     Args:
-        file: a .blend.
+        file: a .blend file.
         object_name: the one object to use; None for all meshes.
 
     Raises:

@@ -15,7 +15,7 @@ _PIXEL_TYPES: dict[int, np.dtype] = {0: np.dtype("<u4"), 1: np.dtype("<f2"), 2: 
 
 
 def read_exr(path: Path) -> dict[str, np.ndarray]:
-    """Read an EXR file: its channels by name, each (H, W).
+    """Read an EXR file; returns its channels by name, each (H, W).
 
     Raises:
         ValueError: the file is not an uncompressed single-part scan-line EXR with full-size channels.
@@ -55,7 +55,7 @@ def _read(data: bytes, name: str) -> dict[str, np.ndarray]:
 
 
 def _end(data: bytes, offset: int) -> int:
-    """The end of the zero-terminated text at an offset."""
+    """Offset of the zero byte that ends the text at `offset`."""
     end = data.find(0, offset)
     if end < 0:
         raise IndexError("a text without its zero byte")
@@ -75,7 +75,7 @@ def _attributes(data: bytes, offset: int) -> tuple[dict[str, bytes], int]:
 
 
 def _channels(data: bytes) -> list[tuple[str, np.dtype]]:
-    """Names and types in the order of the file, which is alphabetical."""
+    """Names and types of the channels, in the file's order, which is alphabetical."""
     found: list[tuple[str, np.dtype]] = []
     offset = 0
     while data[offset]:

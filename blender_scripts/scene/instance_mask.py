@@ -36,11 +36,11 @@ _CALL_SAMPLES = 16000
 def mask_bands(
     outlines: Sequence[Outline], flaws: Sequence[FlawOutline], width: int, height: int, scale: int
 ) -> list[Window]:
-    """Windows without overlap that hold every pin and flaw, merged where that is cheaper to render.
+    """Windows (px) of the picture that together hold every pin and flaw, merged where that is cheaper to render.
 
     Args:
-        outlines: of every position.
-        flaws: of every flaw.
+        outlines: outline of every position.
+        flaws: outline of every flaw.
         width, height: size of the picture in px.
         scale: mask pixels per picture pixel.
     """
@@ -68,12 +68,12 @@ def mask_bands(
 
 @dataclass(frozen=True)
 class Mask:
-    """Codes of the bands that hold pins: (h * scale, w * scale) for a band of h x w picture pixels.
+    """The instance mask, in bands that hold the pins: codes (h * scale, w * scale) for h x w picture pixels.
 
     Attributes:
         scale: mask pixels per picture pixel.
-        bands: windows in px, and the codes in them.
-        closer: finer masks by code, from which that code's box is taken.
+        bands: each band's window in px, and its codes.
+        closer: finer masks by code; the box of such a code is taken from its finer mask.
     """
 
     scale: int
@@ -81,12 +81,12 @@ class Mask:
     closer: Mapping[int, Mask] = field(default_factory=dict)
 
     def seen(self, code: int, near: Box, hulls: np.ndarray | None = None) -> tuple[Box | None, int]:
-        """The box of a code's mask pixels, px, and their number; None and 0 where there are none.
+        """The box of a code's visible pixels, px, and the number of its mask pixels; None and 0 where there are none.
 
         Args:
-            code: of a pin, a flaw or a cavity.
-            near: a box that holds all its pixels, px.
-            hulls: its unoccluded outline as convex hulls, px; None: the sliver rule is not applied.
+            code: number of a pin, flaw or cavity in the mask.
+            near: a box that holds all pixels of this code, px.
+            hulls: its unoccluded outline as convex hulls, px; None: slivers (see `_side`) count in full.
         """
         box, count, _ = self._measured(code, near, hulls)
         if code in self.closer:
@@ -146,7 +146,7 @@ class Mask:
         return None, 0, 0.0
 
     def picture(self, width: int, height: int, most: int) -> np.ndarray:
-        """The index that covers most of each picture pixel, (height, width) uint16; above `most` becomes 0."""
+        """The mask at picture size, (height, width) uint16: each pixel's most frequent code; codes above `most` are 0."""
         picture = np.zeros((height, width), np.uint16)
         for window, indices in self.bands:
             pins = np.where(indices <= most, indices, 0).astype(np.uint16)
@@ -155,12 +155,12 @@ class Mask:
 
 
 def _sides(lines: list[int], scale: int, sliver_px2: float) -> tuple[float, float]:
-    """The first line with mask pixels of a code and one past the last, as `_side` finds them."""
+    """Where the pixels of a code begin and end, in lines of mask pixels, each as `_side` finds it."""
     return _side(lines, scale, sliver_px2), len(lines) - _side(lines[::-1], scale, sliver_px2)
 
 
 def _side(counts: list[int], scale: int, sliver_px2: float) -> float:
-    """The line at which the pixels of a code begin, in mask pixels; `counts` holds their number per line.
+    """The line at which a code's pixels begin, in mask pixels; `counts` holds their number in each row or column.
 
     This is the first line that has some, unless the first `sliver_px2` of them extend over more than 0.6 px: then the
     side moves inwards, gradually, up to where they end. Otherwise chance would decide at any scale whether the mask
@@ -179,9 +179,9 @@ def _covered(hulls: np.ndarray, corner: tuple[int, int], shape: tuple[int, int],
     """The number of mask pixels whose centre lies in the union of convex hulls.
 
     Args:
-        hulls: (S, V, 2) px.
-        corner: first column and row, in mask pixels.
-        shape: number of rows and columns.
+        hulls: (S, V, 2) px of the picture.
+        corner: first column and row of the searched rectangle, in mask pixels.
+        shape: its number of rows and columns.
         scale: mask pixels per picture pixel.
     """
     x, y = ((start + np.arange(size) + 0.5) / scale for start, size in zip(corner, shape[::-1], strict=True))
@@ -197,7 +197,7 @@ def _covered(hulls: np.ndarray, corner: tuple[int, int], shape: tuple[int, int],
 
 
 def _majority(indices: np.ndarray, scale: int) -> np.ndarray:
-    """The most frequent index of each block of scale x scale; the smaller one where two are equal."""
+    """The most frequent code of each block of scale x scale mask pixels; of equally frequent codes the smallest."""
     rows, columns = indices.shape[0] // scale, indices.shape[1] // scale
     blocks = indices.reshape(rows, scale, columns, scale).swapaxes(1, 2).reshape(rows, columns, scale * scale)
     result = blocks[..., 0].copy()

@@ -9,7 +9,7 @@ import numpy as np
 
 
 def through_jpeg(picture: np.ndarray, quality: int, scratch: Path) -> np.ndarray:
-    """Encode and decode uint8 RGB (H, W, 3) at a quality of 1 to 100, by Blender's own library."""
+    """Encode and decode a picture, uint8 RGB (H, W, 3), at a JPEG quality of 1 to 100, by Blender's own library."""
     height, width = picture.shape[:2]
     path = scratch / "sent.jpg"
     path.unlink(missing_ok=True)

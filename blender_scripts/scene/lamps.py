@@ -31,7 +31,7 @@ _FLUX = 12.0
 
 
 def light(connector: Connector, name: str, station: Station) -> None:
-    """Add the lamps of a light set-up to the scene, and the dim room round them."""
+    """Add the lamps of the light set-up `name` to the scene, and the dim surroundings."""
     main = connector.lightings[name]
     parts = [(connector.lightings[part], share) for part, share in main.parts] or [(main, 1.0)]
     for number, (lighting, share) in enumerate(parts):
@@ -66,7 +66,7 @@ def _lamp(name: str, lighting: Lighting, power: float, station: Station) -> None
 
 
 def _facing_origin(place: np.ndarray) -> np.ndarray:
-    """A frame (4, 4) at `place` whose +Z looks at the part."""
+    """A matrix (4, 4) that puts a lamp at `place`, with its +Z axis towards the part."""
     towards = -place / np.linalg.norm(place)
     hint = np.array([0.0, 0.0, 1.0]) if abs(towards[2]) < 0.99 else np.array([0.0, 1.0, 0.0])
     right = np.cross(hint, towards)
@@ -97,7 +97,7 @@ def _ring(lighting: Lighting) -> Mesh:
 
 
 def _dome(lighting: Lighting) -> Mesh:
-    """A hemisphere up to the camera's hole, whose diameter is width_mm."""
+    """Mesh of a hemisphere up to the hole for the camera, whose diameter is width_mm."""
     levels, steps = _DOME_STEPS
     top = math.acos(min(0.9, 0.5 * lighting.width_mm / lighting.radius_mm))
     angles = 2.0 * np.pi * np.arange(steps) / steps
@@ -116,7 +116,7 @@ def _dome(lighting: Lighting) -> Mesh:
 
 
 def _room(ambient: float) -> None:
-    """A grey room, lighter above than below: what metal shows between the lamp's reflections."""
+    """Make the world grey, lighter above than below: metal reflects it beside the lamps."""
     world = bpy.data.worlds.new("room")
     bpy.context.scene.world = world
     tree = versions.set_node_tree(world)

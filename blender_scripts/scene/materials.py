@@ -34,7 +34,7 @@ def _gloss(tree: bpy.types.NodeTree, colour: Colour, roughness: float) -> bpy.ty
 
 
 def dielectric(name: str, colour: Colour, roughness: float, finish: Finish, part: int) -> bpy.types.Material:
-    """Plastic: colour below a clear surface that reflects by Fresnel's law, with the finish's flow marks and dust.
+    """Plastic: a coloured body below a clear surface that reflects by Fresnel's law, with the finish's flow marks and dust.
 
     Two plain closures look the same as the Principled shader and are cheaper.
     """
@@ -58,7 +58,7 @@ def dielectric(name: str, colour: Colour, roughness: float, finish: Finish, part
             tree.links.new(_noise(tree, place, (0.12, 0.6, 0.6), part), bump.inputs["Height"])
             tree.links.new(bump.outputs["Normal"], gloss.inputs["Normal"])
         if finish.dust:
-            # Noise is about normal round 0.5 with a deviation near 0.12: specks where it exceeds its quantile.
+            # Noise is about normal, mean 0.5, standard deviation near 0.12: dust lies where it exceeds a quantile.
             edge = 0.5 + 0.12 * NormalDist().inv_cdf(1.0 - finish.dust)
             speck = _math(tree, "GREATER_THAN", _noise(tree, place, (3.0, 3.0, 3.0), part + 2), edge)
             dust = tree.nodes.new("ShaderNodeBsdfDiffuse")
@@ -73,7 +73,7 @@ def dielectric(name: str, colour: Colour, roughness: float, finish: Finish, part
 
 
 def matt(name: str, colour: Colour) -> bpy.types.Material:
-    """A surface without gloss: print, the fixture's paint."""
+    """A surface without gloss, for print and the fixture's paint."""
     material, tree, output = _empty(name)
     shader = tree.nodes.new("ShaderNodeBsdfDiffuse")
     shader.inputs["Color"].default_value = (*colour, 1.0)
@@ -114,7 +114,7 @@ def _tarnished(
     stain: Stain,
     part: int,
 ) -> bpy.types.NodeSocket:
-    """Brown patches over a length of the pin: noise above a level that falls towards the stain's middle."""
+    """Brown patches over a length of the pin: where noise exceeds a level that is lowest in the stain's middle."""
     dull = _gloss(tree, (0.10, 0.055, 0.025), 0.55)
     split = tree.nodes.new("ShaderNodeSeparateXYZ")
     tree.links.new(place, split.inputs["Vector"])
@@ -145,7 +145,7 @@ def surface(name: str, wanted: Surface, finish: Finish, part: int) -> bpy.types.
 
 
 def _math(tree: bpy.types.NodeTree, operation: str, *values: object) -> bpy.types.NodeSocket:
-    """A math node of sockets and numbers."""
+    """Add a math node whose inputs are sockets or numbers; returns its output socket."""
     node = tree.nodes.new("ShaderNodeMath")
     node.operation = operation
     for number, value in enumerate(values):
@@ -159,7 +159,7 @@ def _math(tree: bpy.types.NodeTree, operation: str, *values: object) -> bpy.type
 def _noise(
     tree: bpy.types.NodeTree, place: bpy.types.NodeSocket, per_mm: tuple[float, float, float], part: int
 ) -> bpy.types.NodeSocket:
-    """Noise around 0.5 with about `per_mm` waves per mm in X, Y and Z; each part has its own piece of it."""
+    """Noise around 0.5 with about `per_mm` waves per mm in X, Y and Z; the seed `part` chooses its offset."""
     source = draws.generator(part, "noise")
     mapping = tree.nodes.new("ShaderNodeMapping")
     mapping.inputs["Scale"].default_value = per_mm
@@ -173,7 +173,7 @@ def _noise(
 
 
 def glow(name: str, strength: float) -> bpy.types.Material:
-    """A lamp's diffuser."""
+    """The emitting material of a lamp, with the radiance `strength`."""
     material, tree, output = _empty(name)
     shader = tree.nodes.new("ShaderNodeEmission")
     shader.inputs["Strength"].default_value = strength
@@ -182,7 +182,7 @@ def glow(name: str, strength: float) -> bpy.types.Material:
 
 
 def _shining(name: str) -> tuple[bpy.types.Material, bpy.types.NodeTree, bpy.types.Node]:
-    """A material that emits a value to the camera and is no lamp."""
+    """A material, its nodes and its emission node: shows the camera a value, but is not sampled as a lamp."""
     material = glow(name, 1.0)
     versions.not_a_lamp(material)
     tree = material.node_tree
@@ -204,7 +204,7 @@ def _depth() -> bpy.types.Material:
 
 
 def _normal() -> bpy.types.Material:
-    """The unit normal, moved to [0, 1] since light has no sign."""
+    """A material that shows the unit normal, mapped to [0, 1] since light cannot be negative."""
     material, tree, shader = _shining("normal")
     surface = tree.nodes.new("ShaderNodeNewGeometry")
     moved = tree.nodes.new("ShaderNodeVectorMath")
@@ -215,5 +215,5 @@ def _normal() -> bpy.types.Material:
     return material
 
 
-# Rendered at pixel centres these are the instance mask, the depth along the optical axis and the surface normals.
+# Rendered at pixel centres these materials give the instance mask, the depth along the optical axis and the surface normals.
 TRUTH = {"index": _index, "depth": _depth, "normal": _normal}

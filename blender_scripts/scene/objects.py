@@ -9,7 +9,7 @@ from blender_scripts.scene import versions
 
 
 def make_mesh(name: str, mesh: Mesh, material: bpy.types.Material) -> bpy.types.Mesh:
-    """A Blender mesh of one material."""
+    """Make a Blender mesh with one material."""
     made = bpy.data.meshes.new(name)
     versions.fill_mesh(made, mesh.vertices, mesh.corners, mesh.starts, mesh.sizes, mesh.smooth)
     made.materials.append(material)

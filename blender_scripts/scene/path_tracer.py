@@ -65,7 +65,7 @@ class PathTracer:
 
     @property
     def fingerprint(self) -> str:
-        """The render settings beside the row that a picture depends on, for the row's hash."""
+        """The render settings, beside those in the manifest row, that a picture depends on; for the row's hash."""
         device = self.gpu or "CPU"
         return f"cycles {device} bounces {BOUNCES} denoise {int(self.denoised)}"
 
@@ -85,17 +85,17 @@ class PathTracer:
         return np.stack([channels["R"], channels["G"], channels["B"]], axis=-1)
 
     def values(self, width: int, height: int, window: Window, colour: bool = False) -> np.ndarray:
-        """Render the truth pass that the stage shows, at pixel centres: (h, w), or (h, w, 3) if `colour`, float32.
+        """Render the values that `Stage.show` selected, at pixel centres: (h, w), or (h, w, 3) if `colour`, float32.
 
         0 where there is no surface.
 
         Args:
             width, height: size of the whole view in pixels, at most MOST_PX.
-            window: the part that is rendered, in the same pixels.
-            colour: three values a pixel.
+            window: the part of the view that is rendered, in the same pixels.
+            colour: return three values per pixel instead of one.
 
         Raises:
-            RuntimeError: Blender renders another size.
+            RuntimeError: Blender rendered another size.
         """
         self.settings.samples = 1
         self.settings.seed = 0
@@ -130,5 +130,5 @@ class PathTracer:
         self.render.filepath = str(path)
         bpy.ops.render.render(write_still=True)
         if not path.is_file():
-            raise KeyboardInterrupt  # Blender finishes a render that SIGINT stopped, without its picture.
+            raise KeyboardInterrupt  # After SIGINT Blender returns from the render normally, but without a picture.
         return read_exr(path)

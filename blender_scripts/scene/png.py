@@ -15,7 +15,7 @@ _INDEX_LEVEL = 6
 
 
 def encode_png(picture: np.ndarray) -> bytes:
-    """The file's bytes for uint8 (H, W, 3), or uint16 (H, W) as 16-bit grey."""
+    """The PNG file's bytes of a picture: uint8 (H, W, 3) as RGB, or uint16 (H, W) as 16-bit grey."""
     height, width = picture.shape[:2]
     if picture.dtype == np.uint16 and picture.ndim == 2:
         depth, colour, step = 16, 0, 2
@@ -32,7 +32,7 @@ def encode_png(picture: np.ndarray) -> bytes:
         raise ValueError(f"expected uint8 (H, W, 3) or uint16 (H, W), got {picture.dtype} {picture.shape}")
     filtered = np.empty((height, rows.shape[1] + 1), np.uint8)
     if depth == 8:
-        # Filter 1 (Sub): each byte less the same channel of the pixel to its left.
+        # Filter 1 (Sub): each byte minus the same channel of the pixel to its left.
         filtered[:, 0] = 1
         filtered[:, 1 : 1 + step] = rows[:, :step]
         np.subtract(rows[:, step:], rows[:, :-step], out=filtered[:, 1 + step :])

@@ -47,7 +47,7 @@ class Renderer:
         threads: render threads, 0 = one per core.
         gpu: render on the graphics card.
         denoise: use the denoiser where this Blender has one.
-        extras: extra arrays to write for each row, of output_folder.EXTRAS.
+        extras: kinds of extra arrays to write for each row, each one of output_folder.EXTRAS.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Renderer:
         return True
 
     def _truth_mask(self, part: Part, station: Station, outlines: list[Outline], flaws: list[FlawOutline]) -> Mask:
-        """The instance mask where pins are, and a finer one round each pin whose box depends on a sliver."""
+        """The instance mask, with a finer one round each pin whose visible box ends at a sliver (see Mask.doubtful)."""
         lens, scale = station.camera.lens, self.mask_scale
         camera = station.camera.undistorted()
         view = camera.lens
@@ -136,14 +136,14 @@ class Renderer:
         self.stage.show("index")
         mask = mask_of(range(len(outlines)), True, scale)
         finer = min(FINER, MOST_PX // (scale * max(view.width, view.height)))
-        # Mask scale 1 is a choice of coarse boxes: nothing is rendered finer.
+        # Who chose mask scale 1 accepts coarse boxes: nothing is rendered finer.
         doubtful = mask.doubtful(outlines) if scale > 1 and finer > 1 else []
         closer = {number + 1: mask_of([number], False, finer * scale) for number in doubtful}
         self.stage.show(None)
         return replace(mask, closer=closer)
 
     def _mask(self, lens: Lens, view: Lens, wanted: list[Window], straight: list[Window], scale: int) -> Mask:
-        """Render windows of the undistorted view; with a distorting lens, resample them to windows of the picture."""
+        """Render the mask in `straight`, windows of the undistorted view; a distorting lens: resample it to `wanted`."""
         bands = []
         for band in straight:
             fine = Window(*(scale * edge for edge in (band.x1, band.y1, band.x2, band.y2)))
@@ -162,7 +162,7 @@ class Renderer:
         return Mask(scale, bent)
 
     def _extra(self, kind: str, station: Station) -> np.ndarray:
-        """Depth along the optical axis in mm (H, W), or unit normals in world axes (H, W, 3); 0 = nothing."""
+        """Depth along the optical axis in mm (H, W), or unit normals in world axes (H, W, 3); 0 where there is no surface."""
         lens = station.camera.lens
         view = station.camera.undistorted().lens
         whole = Window(0, 0, view.width, view.height)
@@ -176,7 +176,7 @@ class Renderer:
         return seen.astype(np.float32)
 
     def head(self, run: Run) -> dict[str, Any]:
-        """The first keys of a row's record, known before it is rendered; the hashes of its files are still empty."""
+        """The first keys of a row's record, known before it is rendered; the SHA-256 of its files are still empty."""
         connector = self.connectors[run.scene]
         settings = " ".join((self.tracer.fingerprint, f"mask {self.mask_scale}", *self.extras))
         return {
@@ -196,7 +196,7 @@ class Renderer:
 
     @staticmethod
     def _housing_boxes(run: Run, points: Any) -> dict[str, list[float] | None]:
-        """Boxes of the housing: nothing hides its outline, so the visible box is the whole one within the picture."""
+        """The housing's boxes: nothing hides its outline, so the visible box is the amodal one, clipped to the picture."""
         whole = box_of(points)
         low, high = (
             (max(whole[0], 0.0), max(whole[1], 0.0)),

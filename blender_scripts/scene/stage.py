@@ -79,7 +79,7 @@ def _walls(connector: Connector, housing: str, cuts: tuple[Cut, ...]) -> Mesh:
 
 @lru_cache(maxsize=16)
 def _insert(connector: Connector, terminals: tuple[Terminal, ...], empty: tuple[int, ...], floor: bool) -> Mesh:
-    """The cavities with a pin, and the floor round them; those in `empty` are separate objects, for the mask.
+    """Mesh of the cavities with a pin and the floor round them; cavities in `empty` are separate objects, for the mask.
 
     A CAD housing includes its own floor.
     """
@@ -101,7 +101,7 @@ def _body(
     terminals: tuple[Terminal, ...],
     empty: tuple[int, ...],
 ) -> Mesh:
-    """Walls and insert as one mesh: every further object slows rendering."""
+    """Walls and insert joined to one mesh: every further object slows rendering."""
     floor = connector.housings[housing].cad is None
     return join([_walls(connector, housing, cuts), _insert(connector, terminals, empty, floor)])
 
@@ -110,7 +110,7 @@ def check_cad(connector: Connector, housings: set[str]) -> None:
     """Read and check the CAD files of these housings.
 
     Raises:
-        InputError: one is broken, has not a housing's size, or could touch a camera.
+        InputError: a file is broken, is not of a housing's size, or its body could touch a camera.
     """
     for name in sorted(housings):
         cad = connector.housings[name].cad

@@ -22,10 +22,10 @@ def positions_truth(pins: tuple[Pin, ...], camera: Camera, outlines: list[Outlin
     """The record's `positions`.
 
     Args:
-        pins: the part's.
-        camera: of the picture.
-        outlines: of the same pins in the same picture.
-        mask: the instance mask of the same picture.
+        pins: the part's pins.
+        camera: the picture's camera.
+        outlines: outlines of these pins in this picture.
+        mask: the instance mask of this picture.
     """
     found = []
     tips = camera.project(np.array([pin.tip_mm for pin in pins])).tolist()
@@ -59,9 +59,9 @@ def positions_truth(pins: tuple[Pin, ...], camera: Camera, outlines: list[Outlin
 
 
 def flaws_truth(part: Part, outlines: list[FlawOutline], mask: Mask) -> list[dict[str, Any]]:
-    """The record's `other`: flaws, numbered in the mask after the positions.
+    """The record's `other`: its flaws, whose numbers in the mask follow those of the positions.
 
-    A broken-out piece has no pixels: its visible box is that of the gap.
+    A broken-out piece has no pixels: its visible box is the box of the gap.
     """
     found = []
     for code, (flaw, outline) in enumerate(zip(part.flaws, outlines, strict=True), len(part.pins) + 1):

@@ -47,7 +47,7 @@ def use_denoiser(settings: bpy.types.PropertyGroup, on: bool) -> None:
 
 
 def set_pixel_jitter(settings: bpy.types.PropertyGroup, on: bool) -> None:
-    """Switch jitter of samples within a pixel. Before 5.0 it stays on, and a narrow filter nearly replaces it."""
+    """Switch jitter of samples within a pixel; before 5.0 it stays on, but a narrow pixel filter nearly cancels it."""
     if hasattr(settings, "use_pixel_jitter"):
         settings.use_pixel_jitter = on
 
@@ -62,7 +62,7 @@ def use_gpu() -> str:
     for kind in ("OPTIX", "CUDA", "HIP", "ONEAPI", "METAL"):
         try:
             preferences.compute_device_type = kind
-        except TypeError:  # this build knows no such kind
+        except TypeError:  # this build does not support that kind
             continue
         if hasattr(preferences, "refresh_devices"):
             preferences.refresh_devices()
@@ -89,7 +89,7 @@ def use_light_tree(settings: bpy.types.PropertyGroup, on: bool) -> None:
 
 
 def set_node_tree(owner: bpy.types.ID) -> bpy.types.NodeTree:
-    """The node tree of a material or world; from 5.0 it is always there."""
+    """Give a material or world its node tree and return it; from 5.0 it always has one."""
     if bpy.app.version < (5, 0, 0):
         owner.use_nodes = True
     return owner.node_tree
