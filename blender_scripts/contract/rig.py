@@ -16,7 +16,7 @@ class CameraRig:
 
     Attributes:
         f_number: 0 = everything is in focus.
-        focus_z_mm: height of the plane in focus where the optical axis meets it.
+        focus_z_mm: z of the point where the optical axis meets the plane in focus.
         distortion: OpenCV's k1, k2, p1, p2, k3.
         vignetting: share of the light that is lost in the picture's corners.
     """

@@ -97,7 +97,7 @@ class _Document:
         return value
 
     def _entry(self, key: str, index: object, place: str) -> dict[str, Any]:
-        """The index-th object of a top-level array."""
+        """The index-th object of a top-level array of the JSON."""
         entries = self._array(self.data, key, "JSON")
         fits = isinstance(index, int) and not isinstance(index, bool) and 0 <= index < len(entries)
         if not fits or not isinstance(entries[index], dict):  # type: ignore[call-overload]

@@ -28,7 +28,7 @@ _DIRECTIONS = {
 
 @dataclass(frozen=True)
 class Camera:
-    """A camera: `matrix_world` (4, 4) is Blender's camera to world (looks along -Z, Y up), `lens` its pixels."""
+    """A camera: `matrix_world` (4, 4) from Blender's camera axes (looks along -Z, Y up) to the world, and its `lens`."""
 
     name: str
     matrix_world: np.ndarray
@@ -47,7 +47,7 @@ class Camera:
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> Camera:
-        """The camera of a picture's record.
+        """Build the camera that a picture's record states.
 
         Raises:
             KeyError, TypeError, ValueError: the record has no valid camera.

@@ -54,7 +54,14 @@ class Outline:
 
 @dataclass(frozen=True)
 class FlawOutline:
-    """The unoccluded boxes of a flaw, px: `amodal` of what is there, `expected` of what should be; `area` in px^2."""
+    """The unoccluded boxes of a flaw, px; a box is None where there is nothing.
+
+    Attributes:
+        amodal: box of what is there.
+        expected: box of what should be there.
+        area: area of its foreign bodies, px^2.
+        has_pixels: whether the mask shows it; it does not show a cut or an absence.
+    """
 
     amodal: Box | None
     expected: Box | None

@@ -209,7 +209,7 @@ class _Binary:
         return found
 
     def numbers(self, element: Element, columns: list[int]) -> np.ndarray:
-        """Read the columns of an element, (count, columns) float64."""
+        """Read the given columns of an element, which hold numbers: (count, columns) float64."""
         if element.has_lists:
             raise FileProblem(f"{self.name} {element.name}", "numbers only", _listed(element))
         rows = self._rows(element, [0] * len(element.properties))
@@ -219,7 +219,7 @@ class _Binary:
         return np.stack([rows[f"p{column}"] for column in columns], axis=1).astype(np.float64)
 
     def lists(self, element: Element, column: int) -> tuple[np.ndarray, np.ndarray]:
-        """Lengths (count,) of the lists in a column, and their members, one list after the other."""
+        """Read a column of lists: their lengths (count,) and all their members, one list after the other."""
         rows = self._equal_rows(element)
         if rows is not None:
             members = rows[f"p{column}"]
@@ -244,7 +244,7 @@ class _Ascii:
         self.words, self.at, self.name = content[start:].split(), 0, name
 
     def numbers(self, element: Element, columns: list[int]) -> np.ndarray:
-        """Read the columns of an element, (count, columns) float64."""
+        """Read the given columns of an element, which hold numbers: (count, columns) float64."""
         if element.has_lists:
             raise FileProblem(f"{self.name} {element.name}", "numbers only", _listed(element))
         width = len(element.properties)
@@ -271,7 +271,7 @@ class _Ascii:
             raise
 
     def lists(self, element: Element, column: int) -> tuple[np.ndarray, np.ndarray]:
-        """Lengths (count,) of the lists in a column, and their members, one list after the other."""
+        """Read a column of lists: their lengths (count,) and all their members, one list after the other."""
         lengths: list[int] = []
         members: list[bytes] = []
         for found in self._walk(element, column):

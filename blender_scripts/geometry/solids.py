@@ -93,7 +93,7 @@ def _profile(terminal: Terminal) -> list[tuple[float, float]]:
 
 @lru_cache(maxsize=256)
 def pin_mesh(form: Form) -> Mesh:
-    """A pin in its own frame: origin where it leaves the floor, Z along it, from -buried_mm to its tip.
+    """Mesh of a pin in its own frame: origin where it leaves the floor, Z along it, from -buried_mm to its tip.
 
     The sections of a bent pin stay perpendicular to its centre line; they turn about it only where it is twisted. The
     last vertex is the tip, or the middle of the fracture face, so that measures refer to the mesh.
@@ -215,7 +215,7 @@ def _fillet(from_offset: float, from_z: float, to_offset: float, to_z: float) ->
 
 
 def shell_mesh(shell: Shell, housing: Housing, cuts: tuple[Cut, ...] = ()) -> Mesh:
-    """The walls, from the outside bottom over the rim down to just below the cavity floor.
+    """Mesh of the walls, from the outside bottom over the rim down to just below the cavity floor.
 
     Notches and cuts lower the rim: every point of the profile above their floor moves down to it.
     """
@@ -313,7 +313,7 @@ def _cut_stations(opening: Contour, cuts: tuple[Cut, ...]) -> list[tuple[float, 
 
 
 def block_mesh(block: Block) -> Mesh:
-    """A prism with rounded top edges."""
+    """Mesh of a block: a prism with rounded top edges."""
     fillet = block.fillet_mm
     profile = [(0.0, block.bottom_mm), *_fillet(0.0, block.top_mm - fillet, -fillet, block.top_mm)]
     rings = [contour_ring(block.contour, offset, z) for offset, z in profile]
@@ -333,7 +333,7 @@ def cavity_outline(terminal: Terminal, cavity: Cavity, clearance: float) -> np.n
 
 
 def hole_terminal(pin: Pin, cavity: Cavity) -> Terminal:
-    """The terminal that a pin's hole fits: the nominal one, or a wrong one that is too thick and has widened it."""
+    """The terminal whose size the pin's hole has: the nominal one, or a wrong one so thick that it widened the hole."""
     if pin.nominal.section == "round":
         sides: tuple[tuple[float, float], ...] = ((pin.terminal.reach_mm, pin.nominal.reach_mm),)
     else:
@@ -343,7 +343,7 @@ def hole_terminal(pin: Pin, cavity: Cavity) -> Terminal:
 
 
 def cavity_mesh(terminal: Terminal, cavity: Cavity) -> Mesh:
-    """The inside of one hole, its mouth at z = 0: chamfer, walls and bottom, seen from above."""
+    """Mesh of the inside of one hole, its mouth at z = 0: chamfer, walls and bottom, seen from above."""
     chamfer = cavity.chamfer_mm
     levels = [
         (cavity_outline(terminal, cavity, 0.0), -cavity.depth_mm),

@@ -1,7 +1,7 @@
 """Prepare the faces of a CAD file: weld corners, drop degenerate faces, shade nearly flat edges smooth, place the mesh.
 
 Files repeat a vertex for each face (STL) or normal (glTF). Here equal coordinates become one vertex; then vertices
-are doubled along sharp edges only, so that interpolated normals follow roundings and leave edges sharp in every Blender.
+are doubled along sharp edges only, so that interpolated normals follow roundings and leave sharp edges in any Blender.
 """
 
 from __future__ import annotations

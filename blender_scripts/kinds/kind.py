@@ -19,7 +19,7 @@ class Kind:
 
     Attributes:
         severity: rank; where one pin has several defects, the kind of highest severity becomes the position's kind.
-        meaning: one sentence for the reader.
+        meaning: the kind explained in one sentence.
         targets: what it may apply to, of PIN, PAIR, HOUSING, PRINT.
         excludes: kinds that the same pin cannot have as well, or EVERY_OTHER.
         shape: returns the pin with the defect; raises InputError where the geometry does not allow it.

@@ -57,7 +57,7 @@ def row_sha256(run: Run, connector: Connector, blender: str, settings: str) -> s
 
 
 def difference(record: dict[str, Any], head: dict[str, Any]) -> str:
-    """How a record differs from `head`, the first keys of the record that its row would get now."""
+    """Say how a record differs from `head`, the first keys of the record that its row would get now."""
     if any(record["row"].get(key) != head["row"][key] for key in PICTURE_COLUMNS):
         return "the row was edited"
     if record.get("scene_sha256") != head["scene_sha256"]:

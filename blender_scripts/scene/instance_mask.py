@@ -1,6 +1,6 @@
 """The instance mask: which pin each pixel shows, rendered finer than the picture; visible boxes come from it.
 
-A visible box ends at the outermost mask pixel of a pin, except at slivers between two other pins
+A visible box ends at the outermost mask pixel of a pin, except at slivers: thin strips seen between two other pins
 (docs/explanation/coordinates.md).
 """
 
@@ -19,12 +19,12 @@ from blender_scripts.geometry.outlines import FlawOutline, Outline
 # Codes in the mask: a pin's own index, and these.
 HOUSING_CODE = 30000
 CAVITY_CODES = 20000
-# A sliver of a pin, seen between two others, is long and too thin to be measured: see _side.
+# A sliver (a strip of a pin, seen between two others) is long and too thin to be measured: see _side.
 _SLIVER_PX2 = 2.0
 _HIDDEN_PX2 = 0.5
 _SLIVER_PX = 0.6
 # A box edge is rendered again, FINER times finer, if it would move by more than _DOUBT_PX with +-25 % of the sliver's
-# area, or with _UNSURE_PX / scale px^2 more or less hidden, which is the error of counting mask pixels along edges.
+# area, or with _UNSURE_PX / scale px^2 more or less hidden, the error of counting mask pixels along edges.
 _DOUBT_PX = 0.75
 _UNSURE_PX = 9.0
 FINER = 4
@@ -36,7 +36,7 @@ _CALL_SAMPLES = 16000
 def mask_bands(
     outlines: Sequence[Outline], flaws: Sequence[FlawOutline], width: int, height: int, scale: int
 ) -> list[Window]:
-    """Windows (px) of the picture that together hold every pin and flaw, merged where that is cheaper to render.
+    """Separate windows (px) that together hold every pin and flaw, merged where that is cheaper to render.
 
     Args:
         outlines: outline of every position.
@@ -146,7 +146,7 @@ class Mask:
         return None, 0, 0.0
 
     def picture(self, width: int, height: int, most: int) -> np.ndarray:
-        """The mask at picture size, (height, width) uint16: each pixel's most frequent code; codes above `most` are 0."""
+        """The mask at picture size, (height, width) uint16: each pixel's most frequent code; those above `most` are 0."""
         picture = np.zeros((height, width), np.uint16)
         for window, indices in self.bands:
             pins = np.where(indices <= most, indices, 0).astype(np.uint16)
@@ -164,7 +164,7 @@ def _side(counts: list[int], scale: int, sliver_px2: float) -> float:
 
     This is the first line that has some, unless the first `sliver_px2` of them extend over more than 0.6 px: then the
     side moves inwards, gradually, up to where they end. Otherwise chance would decide at any scale whether the mask
-    shows a sliver between two other pins, and the side would jump by pixels.
+    shows a sliver (a thin strip between two other pins), and the side would jump by pixels.
     """
     least = sliver_px2 * scale**2
     first = next(i for i, count in enumerate(counts) if count)

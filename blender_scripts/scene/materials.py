@@ -34,7 +34,7 @@ def _gloss(tree: bpy.types.NodeTree, colour: Colour, roughness: float) -> bpy.ty
 
 
 def dielectric(name: str, colour: Colour, roughness: float, finish: Finish, part: int) -> bpy.types.Material:
-    """Plastic: a coloured body below a clear surface that reflects by Fresnel's law, with the finish's flow marks and dust.
+    """Plastic: colour below a clear surface that reflects by Fresnel's law; with the finish's flow marks and dust.
 
     Two plain closures look the same as the Principled shader and are cheaper.
     """
@@ -173,7 +173,7 @@ def _noise(
 
 
 def glow(name: str, strength: float) -> bpy.types.Material:
-    """The emitting material of a lamp, with the radiance `strength`."""
+    """The emitting material of a lamp, of the given emission strength."""
     material, tree, output = _empty(name)
     shader = tree.nodes.new("ShaderNodeEmission")
     shader.inputs["Strength"].default_value = strength
@@ -215,5 +215,5 @@ def _normal() -> bpy.types.Material:
     return material
 
 
-# Rendered at pixel centres these materials give the instance mask, the depth along the optical axis and the surface normals.
+# Rendered at pixel centres they give the instance mask, the depth along the optical axis and the surface normals.
 TRUTH = {"index": _index, "depth": _depth, "normal": _normal}

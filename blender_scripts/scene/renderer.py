@@ -143,7 +143,7 @@ class Renderer:
         return replace(mask, closer=closer)
 
     def _mask(self, lens: Lens, view: Lens, wanted: list[Window], straight: list[Window], scale: int) -> Mask:
-        """Render the mask in `straight`, windows of the undistorted view; a distorting lens: resample it to `wanted`."""
+        """Render windows `straight` of the undistorted view; for a distorting lens, resample them to windows `wanted`."""
         bands = []
         for band in straight:
             fine = Window(*(scale * edge for edge in (band.x1, band.y1, band.x2, band.y2)))
@@ -162,7 +162,7 @@ class Renderer:
         return Mask(scale, bent)
 
     def _extra(self, kind: str, station: Station) -> np.ndarray:
-        """Depth along the optical axis in mm (H, W), or unit normals in world axes (H, W, 3); 0 where there is no surface."""
+        """Depth along the optical axis in mm (H, W), or unit normals in world axes (H, W, 3); 0: no surface."""
         lens = station.camera.lens
         view = station.camera.undistorted().lens
         whole = Window(0, 0, view.width, view.height)
@@ -196,7 +196,7 @@ class Renderer:
 
     @staticmethod
     def _housing_boxes(run: Run, points: Any) -> dict[str, list[float] | None]:
-        """The housing's boxes: nothing hides its outline, so the visible box is the amodal one, clipped to the picture."""
+        """The housing's boxes: nothing hides its outline, so its visible box is the amodal one clipped to the picture."""
         whole = box_of(points)
         low, high = (
             (max(whole[0], 0.0), max(whole[1], 0.0)),

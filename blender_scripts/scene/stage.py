@@ -190,7 +190,7 @@ class Stage:
             added.matrix_world = Matrix(solids.pin_matrix(pin).tolist())
 
     def show(self, kind: str | None) -> None:
-        """Let every surface emit its `index`, `depth` or `normal`, without blur; None: restore the materials.
+        """Make every surface emit its `index`, `depth` or `normal`, without blur; None: restore the real materials.
 
         The camera does not see lamps, and they light nothing in a render without bounces.
         """
