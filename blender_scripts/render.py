@@ -195,7 +195,7 @@ class _Tally:
     failed: list[str] = field(default_factory=list)
 
     def render(self, renderer: Renderer, row: Run, force: bool) -> tuple[bool, str | None]:
-        """Render one row; returns whether its picture is new, and the error message if it failed (None: it did not)."""
+        """Render one row; returns whether its picture is new, and the error message or None. Later rows still run."""
         try:
             fresh = renderer.render(row, force)
         except Exception as error:

@@ -70,7 +70,7 @@ class Marking:
 
     Attributes:
         numbers_at: `edges`: row numbers beside the rows, position numbers above; `around`: each cavity's label,
-            `around_mm` from the cavity's middle.
+            `around_mm` from the middle of the shell's opening.
     """
 
     height_mm: float

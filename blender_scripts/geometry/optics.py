@@ -28,7 +28,7 @@ _DIRECTIONS = {
 
 @dataclass(frozen=True)
 class Camera:
-    """A camera: `matrix_world` (4, 4) from Blender's camera axes (looks along -Z, Y up) to the world, and its `lens`."""
+    """A camera: `matrix_world` (4, 4) from Blender's camera axes (looks along -Z, Y up) to world, and its `lens`."""
 
     name: str
     matrix_world: np.ndarray

@@ -146,7 +146,7 @@ class Mask:
         return None, 0, 0.0
 
     def picture(self, width: int, height: int, most: int) -> np.ndarray:
-        """The mask at picture size, (height, width) uint16: each pixel's most frequent code; those above `most` are 0."""
+        """The mask at picture size, (height, width) uint16: each pixel's commonest code; above `most` counts as 0."""
         picture = np.zeros((height, width), np.uint16)
         for window, indices in self.bands:
             pins = np.where(indices <= most, indices, 0).astype(np.uint16)

@@ -215,5 +215,5 @@ def _normal() -> bpy.types.Material:
     return material
 
 
-# Rendered at pixel centres they give the instance mask, the depth along the optical axis and the surface normals.
+# Rendered at pixel centres, these give the instance mask, depth along the optical axis and surface normals.
 TRUTH = {"index": _index, "depth": _depth, "normal": _normal}

@@ -143,7 +143,7 @@ class Renderer:
         return replace(mask, closer=closer)
 
     def _mask(self, lens: Lens, view: Lens, wanted: list[Window], straight: list[Window], scale: int) -> Mask:
-        """Render windows `straight` of the undistorted view; for a distorting lens, resample them to windows `wanted`."""
+        """Render windows `straight` of the undistorted view; resample them to windows `wanted` if the lens distorts."""
         bands = []
         for band in straight:
             fine = Window(*(scale * edge for edge in (band.x1, band.y1, band.x2, band.y2)))
@@ -176,7 +176,7 @@ class Renderer:
         return seen.astype(np.float32)
 
     def head(self, run: Run) -> dict[str, Any]:
-        """The first keys of a row's record, known before it is rendered; the SHA-256 of its files are still empty."""
+        """The first keys of a row's record, known before it is rendered; its files' SHA-256 keys are still empty."""
         connector = self.connectors[run.scene]
         settings = " ".join((self.tracer.fingerprint, f"mask {self.mask_scale}", *self.extras))
         return {
@@ -196,7 +196,7 @@ class Renderer:
 
     @staticmethod
     def _housing_boxes(run: Run, points: Any) -> dict[str, list[float] | None]:
-        """The housing's boxes: nothing hides its outline, so its visible box is the amodal one clipped to the picture."""
+        """The housing's boxes: nothing hides it, so its visible box is the amodal one clipped to the picture."""
         whole = box_of(points)
         low, high = (
             (max(whole[0], 0.0), max(whole[1], 0.0)),
