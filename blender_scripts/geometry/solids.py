@@ -51,7 +51,7 @@ def _skin(rings: list[np.ndarray], smooth: list[bool], close_top: bool = False, 
 
 
 def _section(terminal: Terminal) -> np.ndarray:
-    """The pin's cross-section, mm (N, 2): a circle, or a rectangle with chamfered edges."""
+    """The pin's cross-section, mm (N, 2): a circle, or a rectangle with slightly rounded corners."""
     if terminal.section == "round":
         angles = 2.0 * np.pi * np.arange(ROUND_SIDES) / ROUND_SIDES
         return 0.5 * terminal.width_mm * np.stack([np.cos(angles), np.sin(angles)], axis=1)
