@@ -133,7 +133,7 @@ def build(directory: Path, to: Path, scenes: Path, options: Options, replace: bo
 
 
 def _check_apart(to: Path, directory: Path, scenes: Path) -> None:
-    """Raise InputError if `to` lies in an input folder or holds `scenes`; if it holds `directory`, the writer does."""
+    """Raise InputError if `to` lies in an input folder or holds `scenes`; the writer refuses one that holds renders."""
     place = to.resolve()
     if scenes.resolve().is_relative_to(place):
         raise InputError(f"--to {to}: expected a folder of its own, got one that holds the scenes")
@@ -286,7 +286,7 @@ def _count_rows(manifests: list[Path]) -> int:
 
 
 def source_sha256(directory: Path, scenes: Path, options: Options) -> str:
-    """Return the SHA-256 of all inputs of a build: manifests, records, scene files, options that change the rows.
+    """Return the SHA-256 of a build's inputs: manifests, records, scene files, and options that change the dataset.
 
     Raises:
         InputError: there are no manifests.

@@ -33,7 +33,7 @@ class DatasetFacts:
         license: licence identifier; `other`: not stated.
         content_sha256: SHA-256 of all pictures and labels.
         answer: how `bbox_str` names the classes: a key of ANSWER_LABELS.
-        ceilings: number of boxes in `bbox_str`; sum and minimum of the best IoU with them that its rounding allows.
+        ceilings: number of boxes in `bbox_str`; sum and minimum of the best IoU with them that rounding to bins allows.
         connectors: number of connectors in connectors.json.
         source_sha256, code_sha256: SHA-256 of inputs and options, and of the code; if equal, the datasets are equal.
     """

@@ -134,7 +134,7 @@ def is_grey(measures: Mapping[str, Any], limits: Mapping[str, float], grey: floa
 
 
 def is_in_answer(category: str, visible: float | None, area: float) -> bool:
-    """Whether `bbox_str` names an object: it is NG, its box has an area, at least OBSERVABLE_SHARE of it is visible.
+    """Whether `bbox_str` names an object: it is NG, its box is not empty, and OBSERVABLE_SHARE or more is visible.
 
     Args:
         category: class of the object.

@@ -56,7 +56,7 @@ class Place:
             raise InputError(problem)
 
     def hold(self) -> None:
-        """Lock the target against other commands until `release`, and repair what a killed command left.
+        """Lock the target against other commands until `release`; move back a dataset that a killed command set aside.
 
         Raises:
             InputError: another command has locked it, or it may not be replaced.

@@ -95,7 +95,7 @@ class Findings:
         connectors: (scene, housing, terminal, SHA-256 of the scene when it was rendered) of the rows, each once.
         other: whether any object has the class OTHERNG.
         grey_rows, hidden_rows: number of rows in the grey zone, and of NG rows in which no defect is visible.
-        ceilings: number of boxes in `bbox_str`; sum and minimum of the best IoU with them that its rounding allows.
+        ceilings: number of boxes in `bbox_str`; sum and minimum of the best IoU with them that rounding to bins allows.
         renderers, blenders, sizes: versions of renderer and Blender, and (W, H) of the pictures in px, each once.
         statistics: (unit-space group, mean and s.d. of the SOART3 texture maps of its OK training rows), as numbers.
     """

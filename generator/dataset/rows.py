@@ -25,7 +25,8 @@ from generator.dataset.labels import ANSWER_LABELS, CLASSES, OTHERNG, VERDICTS
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]
 
-# Columns that hold pictures, as bytes; they are not fields of PictureRow. A dataset may lack `mask`.
+# Columns that hold pictures, as bytes, and are not fields of PictureRow; `nsoart`: texture maps standardised by good
+# parts; `mask`: pixels of each object (a dataset may lack it).
 PICTURES = ("image", "nsoart", "mask")
 # The columns of every manifest and their types, in the manifest's order.
 MANIFEST_COLUMNS = {
@@ -79,7 +80,7 @@ class ObjectRow:
         true_position_mm: diametral position error of the tip, 2 sqrt(dx^2 + dy^2).
         retraction_mm: depth of the terminal below its nominal height in its cavity; negative where it protrudes.
         tilt_deg: angle between the pin's direction at its tip and the mating direction, degrees.
-        tip_px, base_px: (x, y) of the pin's tip and foot in the picture, px; None where no pin is. In renders they
+        tip_px, base_px: (x, y) of the pin's tip and foot in the picture, px; None without a pin. In renders they
             may lie outside the picture; in augmented copies, points outside are None.
     """
 

@@ -66,7 +66,7 @@ def _unrolled(code: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
 def _decoded(text: str) -> list[int]:
     """Decode COCO's string of run lengths into numbers of px.
 
-    A number has five bits per character, lowest first; from the fourth, it is the difference from the run two
+    A number has five bits per character, lowest first; from the fourth on, it is the difference from the one two
     before. Written here because pycocotools reads beyond the end of a damaged string.
 
     Raises:

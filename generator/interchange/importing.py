@@ -339,7 +339,10 @@ def _views(args: argparse.Namespace, problems: list[str]) -> list[str]:
 
 
 def _words(text: str | None, problems: list[str]) -> dict[str, str]:
-    """Parse WORD=CLASS,... into classes by word; words may hold `,` and `=`: CLASS is what follows the last `=`."""
+    """Parse WORD=CLASS,... into classes by word.
+
+    Words may hold `,` and `=`: a pair ends at the first comma after an `=`, its word at the pair's last `=`.
+    """
     found: dict[str, str] = {}
     for pair in re.findall(r"[^=]*=[^,]*,?|[^=]+$", text or ""):
         word, equals, name = (part.strip() for part in pair.removesuffix(",").rpartition("="))
