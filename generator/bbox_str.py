@@ -2,9 +2,10 @@
 
     NUKENG<loc_120><loc_250><loc_160><loc_333><loc_500><loc_250><loc_540><loc_333>BENDNG<loc_700>...
 
-Boxes are grouped by label and sorted by the bins of (y1, x1); groups have the order of their first box. The bin of x
-is floor(x * 1000 / W), clamped to 0 to 999 (there is no `<loc_1000>` token). Decoding gives the middle of the bin, so
-encoding and decoding move an edge by at most half a bin, W / 2000 px. An empty answer means that no defect was found.
+Boxes are grouped by label and sorted by the bins of (y1, x1); groups have the order of their first box. A coordinate x
+is stored as its bin, floor(x * 1000 / W), clamped to 0 to 999 (there is no `<loc_1000>` token). Decoding gives the
+middle of the bin, so encoding and decoding move an edge by at most half a bin, W / 2000 px. An empty answer means that
+no defect was found.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ def lint(text: str, labels: Collection[str] | None = None) -> list[str]:
         labels: the labels that are allowed; None: any.
 
     Returns:
-        One message per fault, ``character N: expected …, got …``; none for an answer that `encode` wrote.
+        One message per fault, ``character N: expected …, got …``; an empty list for an answer that `encode` wrote.
     """
     problems: list[str] = []
     groups: list[tuple[str, int, list[int]]] = []

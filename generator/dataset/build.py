@@ -2,9 +2,9 @@
 
 Everything is checked before the dataset is written, and every fault is reported, not only the first: each row of the
 manifests has a record that belongs to it; picture and mask exist and have the SHA-256 in the record; the picture
-decodes and has the recorded size; all boxes lie inside the picture. Rows pass through two passes in chunks, in one
-process per core; between the passes only their names stay in memory. A build that was stopped and is repeated reuses
-the chunks that are ready. The dataset appears under its name only when it is complete.
+decodes and has the recorded size; all boxes lie inside the picture. Rows are handled in two passes (check, then attach
+pictures), in chunks, by one process per core; between the passes only the runs' names stay in memory. A repeated build
+reuses the chunks that a stopped one had ready. The dataset appears under its name only when it is complete.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ class Options:
     Attributes:
         limits: tolerance limits in mm that replace the scene's, by name.
         grey: half width of the grey zone, as a fraction of a limit; 0: no grey zone.
-        observable_px: a bend or retraction counts as visible in a view if it moves the pin's tip by at least this, px.
+        observable_px: a bend or retraction counts as visible in a picture if it moves the tip by at least this, px.
         partial: leave out rows that have no record, instead of raising an error.
         overwrite: replace the folder DATASET even if it is not a Pinsight dataset.
-        license: licence identifier for the card.
+        license: licence identifier for the dataset card.
         answer: how `bbox_str` names the classes: a key of ANSWER_LABELS.
         workers: number of processes; None: one per core.
         masks: put instance masks into the dataset.
@@ -82,16 +82,16 @@ def build(directory: Path, to: Path, scenes: Path, options: Options, replace: bo
         directory: the render folder, with images/, masks/, records/ and manifests/.
         to: the dataset folder.
         scenes: folder of the scene files.
-        options: of the build.
+        options: settings of the build.
         replace: whether a dataset in `to` may be replaced.
 
     Raises:
-        InputError: every fault of the render folder and of the options.
+        InputError: its message lists every fault of the render folder and the options.
     """
     manifests = manifest_paths(directory)
     _check_apart(to, directory, scenes)
     hashes = [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in manifests]
-    # Taken before the files are read: if they change meanwhile, a repeated build sees that this dataset is outdated.
+    # Hashed before the files are read: if they change meanwhile, a repeated build sees that this dataset is outdated.
     source = source_sha256(directory, scenes, options)
     extras = _extra_columns(manifests, scenes)
     with DatasetWriter(to, directory, options.overwrite, replace=replace) as writer:
@@ -133,7 +133,7 @@ def build(directory: Path, to: Path, scenes: Path, options: Options, replace: bo
 
 
 def _check_apart(to: Path, directory: Path, scenes: Path) -> None:
-    """Refuse a dataset folder inside an input folder, or around the scenes; the writer checks the render folder."""
+    """Raise InputError if `to` lies in an input folder or holds `scenes`; the writer refuses one that holds renders."""
     place = to.resolve()
     if scenes.resolve().is_relative_to(place):
         raise InputError(f"--to {to}: expected a folder of its own, got one that holds the scenes")
@@ -149,9 +149,9 @@ class _Found:
     Attributes:
         names: names of the runs.
         missing: one message per row without a record.
-        chunks: by split, for each chunk that has rows: its name, its `Findings.key` and its number of rows.
-        spaces: the rows of each unit space of NSOART, found while rows are counted.
-        statistics: statistics of the SOART3 maps of good parts, by unit-space group.
+        chunks: by split, (name, `Findings.key`, number of rows) of each chunk that has rows.
+        spaces: collects the rows of each unit space (the good rows that standardise the column nsoart).
+        statistics: mean and s.d. of the SOART3 texture maps of the training split's OK rows, by unit-space group.
         tolerances: the tolerance of each scene.
     """
 
@@ -227,7 +227,7 @@ def _chunks(manifests: list[Path], scenes: Path, found: _Found) -> Iterator[Chun
 
 
 def _examine(in_order: InOrder, rules: Rules, manifests: list[Path], scenes: Path, partial: bool) -> _Found:
-    """First pass: check all chunks. Raises InputError with every fault."""
+    """First pass: check all chunks and return the results. Raises one InputError that lists every fault."""
     found = _Found()
     with tqdm(total=_count_rows(manifests), desc="rows", unit="row", disable=None) as bar:
         calls = ((chunk, rules) for chunk in _chunks(manifests, scenes, found))
@@ -249,7 +249,7 @@ def _examine(in_order: InOrder, rules: Rules, manifests: list[Path], scenes: Pat
 
 
 def _parameters(found: _Found, rules: Rules) -> dict[str, Any]:
-    """Return the contents of nsoart.json."""
+    """Return the contents of nsoart.json: the statistics that standardise the column nsoart."""
     spaces = found.spaces.found()
     for space in spaces:
         if space.source in ("few", "all"):
@@ -262,7 +262,7 @@ def _write_rows(
 ) -> None:
     """Second pass: attach the pictures and write the rows."""
     writer.begin(features(found.other, rules.extras, rules.masks))
-    # Without the rows of the unit spaces: every chunk gets a copy, and computing a picture does not need them.
+    # Names of the unit spaces' rows are dropped: every chunk gets a copy, and computing a picture does not need them.
     groups = [{name: group[name] for name in group if name != "rows"} for group in parameters["groups"]]
     moments = {**parameters, "groups": groups}
     with tqdm(total=found.rows, desc="dataset", unit="row", disable=None) as bar:
@@ -281,15 +281,15 @@ def _report_orphans(directory: Path, names: set[str]) -> None:
 
 
 def _count_rows(manifests: list[Path]) -> int:
-    """Estimate the number of rows by the lines of the files, for the progress bars."""
+    """Return the number of lines in the manifests: an estimate of their rows, for the progress bars."""
     return sum(max(0, path.read_bytes().count(b"\n") - 1) for path in manifests)
 
 
 def source_sha256(directory: Path, scenes: Path, options: Options) -> str:
-    """SHA-256 of all inputs of a build: manifests, records, scene files and the options that change the dataset.
+    """Return the SHA-256 of a build's inputs: manifests, records, scene files, and options that change the dataset.
 
     Raises:
-        InputError: no manifests.
+        InputError: there are no manifests.
     """
     settings = {**asdict(options), "overwrite": None, "workers": None}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
@@ -319,7 +319,7 @@ def _scene_names(manifests: list[Path]) -> set[str]:
 
 
 def manifest_paths(directory: Path) -> list[Path]:
-    """Return the manifests of a render folder.
+    """Return the paths of the manifests of a render folder.
 
     Raises:
         InputError: there are none.
@@ -343,7 +343,7 @@ def _extra_columns(paths: list[Path], scenes: Path) -> list[str]:
 
 
 def _joined(paths: list[Path], scenes: Path, problems: list[str], names: set[str]) -> Iterator[tuple[Run, str]]:
-    """Yield each run once, with the name of the first manifest that has it; repeated rows have to be equal.
+    """Yield each run (manifest row) once, with the name of its first manifest; repeated rows have to be equal.
 
     Args:
         paths: the manifests.
@@ -351,7 +351,7 @@ def _joined(paths: list[Path], scenes: Path, problems: list[str], names: set[str
         problems: list to which faults are added.
         names: set to which the name of every run is added.
     """
-    # Within one manifest, the reader has checked this already.
+    # Repetitions within one manifest are found by `stream_runs`.
     several = len(paths) > 1
     rows: dict[str, tuple[bytes, str]] = {}
     splits: dict[int, tuple[str, str, str]] = {}

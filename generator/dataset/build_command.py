@@ -1,7 +1,7 @@
 """`python -m generator build [DIR] [--to DATASET]`: make a dataset from a render folder.
 
-DIR defaults to the only render folder in renders/. --to defaults to datasets/<DIR's name>, where nothing is replaced:
-if the dataset there is the one that would be built, nothing is done, otherwise the command stops with an error.
+DIR defaults to the only render folder in renders/. --to defaults to datasets/<DIR's name>; without --to, no dataset is
+replaced: if the one there equals the one to build, nothing is done, otherwise the command stops with an error.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _options(args: argparse.Namespace) -> Options:
-    """Return the options of the build. Raises InputError with every fault."""
+    """Return the options of the build. Raises one InputError that lists every fault."""
     problems = []
     limits: dict[str, float] = {}
     if args.tolerance is not None:

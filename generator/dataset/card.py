@@ -21,8 +21,8 @@ class DatasetFacts:
         classes: classes that the dataset declares.
         tolerances: tolerance applied to each scene.
         limits: limits in mm that the user set instead of the scene's, by name.
-        grey: half width of the grey zone as a fraction of a limit; `grey_rows`: number of pictures in it.
-        observable_px: a bend or retraction counts as visible in a view if it moves the pin's tip by at least this, px.
+        grey: half width of the grey zone (measures close to a limit) as a fraction of it; `grey_rows`: pictures in it.
+        observable_px: a bend or retraction counts as visible in a picture if it moves the tip by at least this, px.
         hidden_rows: number of NG pictures in which no defect is visible.
         missing_rows: number of manifest rows that were left out because they have no record.
         manifests: file name and SHA-256 of each manifest.
@@ -33,9 +33,9 @@ class DatasetFacts:
         license: licence identifier; `other`: not stated.
         content_sha256: SHA-256 of all pictures and labels.
         answer: how `bbox_str` names the classes: a key of ANSWER_LABELS.
-        ceilings: number of boxes in answers, and the sum and minimum of the largest IoU that answers can reach.
+        ceilings: number of boxes in `bbox_str`; sum and minimum of the best IoU with them that rounding to bins allows.
         connectors: number of connectors in connectors.json.
-        source_sha256, code_sha256: SHA-256 of inputs and options, and of the code. Equal ones give equal datasets.
+        source_sha256, code_sha256: SHA-256 of inputs and options, and of the code; if equal, the datasets are equal.
     """
 
     counts: Mapping[str, Mapping[str, int]]
@@ -93,7 +93,7 @@ def _title(facts: DatasetFacts) -> str:
 
 
 def _text(facts: DatasetFacts) -> str:
-    # Classes first: later sections use their names.
+    # The section on classes comes first: later sections use their names.
     sections = (_opening, _classes, _splits, _columns, _nsoart, _origin, _licence)
     return "\n".join(section(facts) for section in sections)
 

@@ -27,7 +27,7 @@ def card_header(
         license_id: licence identifier; `other`: not stated.
         synthetic: whether all pictures are rendered.
         counts: pictures by split and class.
-        settings: value of the key `pinsight`, with `content_sha256`.
+        settings: value of the key `pinsight`: how the dataset was built, with `content_sha256`.
     """
     rows = sum(sum(split.values()) for split in counts.values())
     header: dict[str, Any] = {
@@ -43,7 +43,7 @@ def card_header(
         "configs": [
             {
                 "config_name": "default",
-                # `load_dataset` takes its cached copy of a folder if this text is equal, even if the files differ.
+                # `load_dataset` uses its cached copy of a folder if this text is unchanged, even if the files differ.
                 "description": f"Content {settings['content_sha256'][:16]}",
                 "data_files": [{"split": split, "path": f"data/{split}-*.parquet"} for split in ordered_splits(counts)],
             }

@@ -21,9 +21,9 @@ from blender_scripts.contract.positions import Position
 
 CONNECTORS = "connectors.json"
 SCHEMA = 1
-# Two nominal positions closer than this are the same.
+# Two nominal positions closer than this, in mm, are the same.
 SAME_MM = 0.02
-# Motions that may map a part's positions onto each other: where each takes (x, y), measured from the positions' middle.
+# Symmetries that may map a connector's positions onto each other, as maps of (x, y) about the positions' middle.
 SYMMETRIES: dict[str, Callable[[float, float], tuple[float, float]]] = {
     "half_turn": lambda x, y: (-x, -y),
     "mirror_x": lambda x, y: (-x, y),
@@ -36,11 +36,11 @@ class NominalPosition:
     """One position of a connector as on its drawing.
 
     Attributes:
-        address: row and position, such as r2c5.
+        address: row and position in the row, such as r2c5.
         cavity: label of the cavity on the drawing.
-        x_mm, y_mm, z_mm: nominal place of the tip.
+        x_mm, y_mm, z_mm: nominal coordinates of the terminal's tip.
         standing_mm: length of the terminal above the cavity floor.
-        width_mm, thickness_mm: size of the terminal's section. These two, `standing_mm` and `z_mm` are None where the
+        width_mm, thickness_mm: size of the terminal's cross-section. These, `standing_mm` and `z_mm` are None where the
             terminals of a mixture differ in them.
     """
 
@@ -85,7 +85,7 @@ def read_connectors(folder: Path) -> tuple[NominalConnector, ...] | None:
     """Read the connectors.json of a dataset or a run; None where there is none, as in an older dataset.
 
     Raises:
-        InputError: another schema, or a damaged file.
+        InputError: the file has another schema or is damaged.
     """
     path = folder / CONNECTORS
     try:
@@ -115,7 +115,7 @@ def nominal_connectors(
     A scene is left out if its file has changed since rendering.
 
     Args:
-        rendered: scene, housing and terminal of the rows, and the SHA-256 of the scene when it was rendered.
+        rendered: (scene, housing, terminal) of the rows, with the SHA-256 of the scene when it was rendered.
         scenes: folder of the scene files.
     """
     found: dict[tuple[str, str, str], NominalConnector] = {}
@@ -155,10 +155,10 @@ def nominal_connector(connector: Connector, housing: str, terminal: str) -> Nomi
 
 
 def symmetries(positions: Sequence[NominalPosition]) -> tuple[str, ...]:
-    """Return the SYMMETRIES that map every position onto a position of the same height."""
+    """Return the names of the SYMMETRIES that map every position onto a position of equal z_mm."""
     places = np.array([[each.x_mm, each.y_mm] for each in positions])
     places -= 0.5 * (places.min(axis=0) + places.max(axis=0))
-    # An unknown height (NaN) equals any other.
+    # An unknown z_mm (NaN) equals any other.
     heights = np.array([np.nan if each.z_mm is None else each.z_mm for each in positions])
 
     def is_there(x: float, y: float, z: float) -> bool:
@@ -196,7 +196,7 @@ def _nominal(connector: Connector, terminal: str, position: Position) -> Nominal
 
 
 def _rounded(point: tuple[float, float]) -> tuple[float, float]:
-    """Round a point in mm to a nanometre, as in records."""
+    """Round a point's coordinates in mm to a nanometre (6 decimals), as in records."""
     return round(point[0], 6) + 0.0, round(point[1], 6) + 0.0
 
 

@@ -1,4 +1,4 @@
-"""Make the contact sheet of a dataset card: some pictures of each class with their defects boxed, as a small JPEG."""
+"""Make the contact sheet of a dataset card: a small JPEG with some pictures of each class, their defects boxed."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class SheetRows:
     seen: dict[str, Counter[tuple[str, ...]]] = field(default_factory=dict)
 
     def offer(self, split: str, number: int, label: str, group: tuple[str, ...]) -> None:
-        """Choose a row unless enough rows of its class or group are chosen already.
+        """Add a row to the chosen ones unless enough rows of its class, or of its class and group, are chosen.
 
         Args:
-            split, number: the row's split, and its number in it.
+            split, number: the row's split, and its number in the split, counted from 0.
             label: its class.
-            group: its scene, housing, terminal, camera and marking.
+            group: (scene, housing, terminal, camera, marking) of the row.
         """
         rows, seen = self.chosen.setdefault(label, []), self.seen.setdefault(label, Counter())
         if len(rows) < PER_CLASS and seen[group] < _OF_A_GROUP:

@@ -11,7 +11,7 @@ from generator.dataset.writer import ORIGINS
 
 
 def read_card(text: str) -> tuple[dict[str, Any], str]:
-    """Return a card's key `pinsight` and its licence; an empty dict and `other` if Pinsight did not write the card."""
+    """Return the card's key `pinsight` (build settings) and licence; {} and `other` if Pinsight did not write it."""
     try:
         header = read_header(text)
     except ValueError:
@@ -39,10 +39,10 @@ def make_derived_card(
         classes: classes that the dataset declares.
         settings: value of the header's key `pinsight`.
         license_id: licence identifier; `other`: not stated.
-        content: SHA-256 of pictures and labels.
+        content: SHA-256 of all pictures and labels.
     """
     is_synthetic = not any(split.get("photographs") for split in origins.values())
-    # These two identify a dataset that `build` made; this one is not.
+    # These two keys identify a dataset that `build` made, and this dataset was not made by it.
     kept = {name: value for name, value in settings.items() if name not in ("source_sha256", "code_sha256")}
     header = card_header(title, license_id, is_synthetic, counts, {**kept, "content_sha256": content})
     paragraphs = "\n\n".join(how)

@@ -2,7 +2,7 @@
 
 DATASET/README.md                             the card
 DATASET/contact_sheet.jpg                     some pictures, for the card
-DATASET/nsoart.json                           parameters of the column nsoart
+DATASET/nsoart.json                           statistics from which the column nsoart was computed
 DATASET/connectors.json                       nominal positions of the connectors in the pictures
 DATASET/data/<split>-00000-of-00001.parquet   the rows
 """
@@ -86,7 +86,7 @@ def read_features(dataset: Path) -> Features:
 
 
 def dataset_columns(dataset: Path) -> tuple[Features, tuple[str, ...], bool, bool]:
-    """Return a dataset's columns, the names of the user's own columns, whether OTHERNG is a class, and if it has masks.
+    """Return a dataset's features, names of the user's own columns, whether OTHERNG is a class, whether it has masks.
 
     Raises:
         InputError: the folder is not a Pinsight dataset.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 CARD = "README.md"
-# The Hub does not show a larger card, in bytes.
+# Largest card in bytes that the Hub shows.
 LARGEST_CARD = 1_000_000
 _PART = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?")
 
@@ -34,10 +34,10 @@ class Publication:
     Attributes:
         kind: "dataset" or "model".
         name: owner/name of the repository.
-        files: by path in the repository, the contents or the local file.
+        files: local file or contents of each file, by its path in the repository.
         message: commit message.
-        is_ours: whether the same command wrote a card, given its text.
-        replaced: whether a file of an earlier push, given its path, is deleted if `files` does not contain it.
+        is_ours: function of a card's text: whether the same command wrote the card.
+        replaced: function of a path in the repository: whether that file is deleted if `files` does not contain it.
     """
 
     kind: str
@@ -66,11 +66,11 @@ def publish(
     """Upload the files and commit them.
 
     Args:
-        what: files and name of the repository.
+        what: the files, and the name of the repository.
         private: make the repository private, if it is new.
         create_pr: open a pull request instead of committing to the branch.
         revision: branch to commit to; None: main.
-        option: how messages call the repository's name.
+        option: how error messages call the argument with the repository's name.
 
     Returns:
         The URL of the commit or pull request.
@@ -102,7 +102,7 @@ def publish(
 
 
 def _make_repository(api: Any, what: Publication, private: bool, create_pr: bool, option: str) -> None:
-    """Create the repository if it is new; refuse one that another program made."""
+    """Create the repository if it is new; raise NotAllowed if another program made it."""
     from huggingface_hub.errors import RepositoryNotFoundError
 
     kind, name = what.kind, what.name

@@ -1,4 +1,4 @@
-"""The decision OK or NG: classes and kinds of defect from measures in mm and the user's tolerance.
+"""Decide OK or NG: class and kinds of defect of a position, from its measures in mm and the user's tolerance.
 
 A record holds measures; `judge` decides which of them are defects. A bend within tolerance is OK, and a good pin whose
 scatter exceeds the tolerance is NG, whatever defects the manifest asked for.
@@ -28,16 +28,16 @@ CLASS_MEANINGS = {
 PRECEDENCE = (NUKENG, BENDNG, OTHERNG, OK)
 # A defect of which a smaller share is visible cannot be learned from the picture.
 OBSERVABLE_SHARE = 0.1
-# A bend or retraction that moves the pin's tip by less than this in a view looks there like the scatter of good pins.
+# A bend or retraction that moves the tip by less than this (px) in a picture looks like the scatter of good pins.
 OBSERVABLE_PX = 1.0
-# Kinds of a position whose class follows from its measures.
+# Kinds of a position whose class follows from its measures (or from its pin being missing).
 MEASURED_KINDS = ("ok", "bent", "retracted", "missing")
 
-# Kinds of defect where a piece is gone and has no pixels: the visible box is that of the whole piece, also outside the
-# picture.
+# Kinds of defect where a piece is gone and has no pixels: the record's visible box is that of the whole lost piece and
+# may reach beyond the picture.
 GONE_PIECES = ("cracked", "chipped")
 
-# What an answer calls the classes; the hyphenated names are those of the published sources.
+# How Florence-2's answer names the classes, by style; the hyphenated names are those of the published sources.
 ANSWER_LABELS = {
     "short": {name: name for name in CLASSES},
     "words": {BENDNG: "bent pin", NUKENG: "backed out pin", OTHERNG: "other defect", OK: "good pin"},
@@ -46,13 +46,13 @@ ANSWER_LABELS = {
 
 
 def class_of_kind(kind: str) -> str:
-    """Return the class of a pin that this kind of defect puts out of tolerance."""
+    """Return the class of a pin that is NG because of this kind of defect."""
     return {"ok": OK, "bent": BENDNG, "retracted": NUKENG, "missing": NUKENG}.get(kind, OTHERNG)
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """Largest good values of the two measures, mm; a measure equal to its limit is good."""
+    """Limits of the two measures, mm: a pin is good if each measure is at most its limit."""
 
     true_position_mm: float
     retraction_mm: float
@@ -63,7 +63,7 @@ class Tolerance:
                 raise ValueError(f"{name} must be a number of mm above 0, got {limit!r}")
 
     def with_limits(self, limits: Mapping[str, float]) -> Tolerance:
-        """Return this tolerance with some limits replaced, by name, mm."""
+        """Return this tolerance with some limits replaced; `limits`: mm by name."""
         return Tolerance(**{**asdict(self), **limits})
 
 
@@ -95,8 +95,8 @@ def judge(position: Mapping[str, Any], tolerance: Tolerance) -> tuple[str, tuple
     `trainer.core.defect_size` compares measures with limits in the same way.
 
     Args:
-        position: of a record: `kind`, `defects` and, unless it is missing, `true_position_mm` and `retraction_mm`.
-        tolerance: the limits above which it is NG.
+        position: a record's position: `kind`, `defects` and, unless the pin is missing, its two measures in mm.
+        tolerance: the limits above which the position is NG.
     """
     kind = position["kind"]
     if kind == "missing":
@@ -109,7 +109,7 @@ def judge(position: Mapping[str, Any], tolerance: Tolerance) -> tuple[str, tuple
     named = [text.partition("@")[0] for text in position.get("defects", ())] or [kind]
     others = sorted({name for name in named if name not in MEASURED_KINDS})
     if others:
-        # A broken or wrong pin often measures as short or shifted: a bend or retraction counts only if asked for.
+        # A broken or wrong pin often measures as short or shifted: bend and retraction count only if asked for.
         kinds = [name for name in kinds if name in named]
         if not kinds:
             return OTHERNG, tuple(others)
@@ -134,7 +134,7 @@ def is_grey(measures: Mapping[str, Any], limits: Mapping[str, float], grey: floa
 
 
 def is_in_answer(category: str, visible: float | None, area: float) -> bool:
-    """Whether `bbox_str` names an object: it is NG, and at least OBSERVABLE_SHARE of it is visible.
+    """Whether `bbox_str` names an object: it is NG, its box is not empty, and OBSERVABLE_SHARE or more is visible.
 
     Args:
         category: class of the object.

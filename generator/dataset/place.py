@@ -23,12 +23,12 @@ class Place:
     """The target folder of a dataset.
 
     Attributes:
-        path: absolute path of the dataset.
-        building: folder in which the dataset is written.
-        option: how messages call the target: option and path.
+        path: absolute path of the target folder.
+        building: folder beside it in which the dataset is written.
+        option: how messages call the target: command-line option and path.
 
     Args:
-        to: the target folder.
+        to: path of the target folder.
         option: command-line option that names it.
         overwrite: also replace a folder that is not a Pinsight dataset.
         replace: replace a Pinsight dataset; False: accept only a new or empty folder.
@@ -45,7 +45,7 @@ class Place:
         self._lock: int | None = None
 
     def check(self) -> None:
-        """Check the target, and note the files that --overwrite allows to replace.
+        """Check that the target may be replaced; with --overwrite, note which foreign files it holds now.
 
         Raises:
             InputError: the target holds files that may not be replaced.
@@ -56,7 +56,7 @@ class Place:
             raise InputError(problem)
 
     def hold(self) -> None:
-        """Lock the target against other commands until `release`, and repair what a killed command left.
+        """Lock the target against other commands until `release`; move back a dataset that a killed command set aside.
 
         Raises:
             InputError: another command has locked it, or it may not be replaced.
@@ -77,7 +77,7 @@ class Place:
     def release(self) -> None:
         """Unlock the target."""
         if self._lock is not None:
-            with suppress(OSError):  # it holds chunks that the next command reuses, or has been moved
+            with suppress(OSError):  # fails if the folder holds chunks, which the next command reuses
                 if self._is_building(self._lock):
                     self.building.rmdir()
             os.close(self._lock)
@@ -114,7 +114,7 @@ class Place:
         shutil.rmtree(self._replaced, ignore_errors=True)
 
     def write_error(self, error: OSError) -> InputError:
-        """Return the error to raise when writing failed."""
+        """Return the InputError to raise in place of an OSError from writing."""
         return InputError(f"{self.option}: expected a folder that can be written, got: {error.strerror}")
 
     def _kept(self) -> str:
@@ -145,13 +145,13 @@ class Place:
         return self.building.exists() and os.path.samestat(os.fstat(handle), self.building.stat())
 
     def _locked(self) -> int:
-        """Create and lock the folder `building`; returns its handle. The lock ends with the process at the latest."""
+        """Create and lock the folder `building`; returns its file descriptor. The lock ends when the process ends."""
         while True:
             self.building.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.building, os.O_RDONLY)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # Between the two lines above, another command may have moved the folder to the target.
+                # Before the lock was taken, another command may have moved the folder to the target.
                 if self._is_building(handle):
                     return handle
             except BlockingIOError:

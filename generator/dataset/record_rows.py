@@ -1,4 +1,4 @@
-"""Make the dataset row of a rendered picture from its record (the renderer's exact truth), under one tolerance."""
+"""Make the dataset row of a rendered picture from its record (the renderer's exact measures) and one tolerance."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Labelling:
         limits: tolerance limits in mm that replace the record's own, by name.
         grey: half width of the grey zone as a fraction of a limit: a picture with a measure within `grey * limit` of
             the limit is flagged, because people would not agree on it. 0: no grey zone.
-        observable_px: a bend or retraction counts as visible in a view if it moves the pin's tip by at least this, px.
+        observable_px: a bend or retraction counts as visible in a picture if it moves the tip by at least this, px.
         answer: how `bbox_str` names the classes: a key of ANSWER_LABELS.
     """
 
@@ -53,14 +53,14 @@ class Labelling:
     answer: str = "short"
 
     def tolerance(self, record: Mapping[str, Any]) -> Tolerance:
-        """Return the limits for this record: its own, unless `limits` replaces them."""
+        """Return the tolerance for this record: its own limits, with those in `limits` replaced."""
         own = record["tolerance"]
         return Tolerance(own["true_position_mm"], own["retraction_mm"]).with_limits(self.limits)
 
 
 @dataclass(frozen=True)
 class PictureLabel:
-    """The part of a PictureRow that depends on the tolerance; attributes as there."""
+    """The values of a PictureRow that depend on the tolerance; see there for their meaning."""
 
     label: str
     kinds: tuple[str, ...]
@@ -75,7 +75,7 @@ def picture_row(run: Run, record: Mapping[str, Any], how: Labelling, extras: Seq
     Args:
         run: the picture's row in the manifest.
         record: the renderer's record of the picture.
-        how: how to label it.
+        how: the tolerance and other settings of labelling.
         extras: names of the user's own columns in all manifests; "" where this run's manifest has no such column.
 
     Raises:
@@ -144,14 +144,14 @@ def label_picture(
 
 
 def moved_px(position: Mapping[str, Any], kinds: Sequence[str], camera: Camera | None) -> float:
-    """Return how far a bend or a retraction, whichever is more, moves the tip in this view, px.
+    """Return by how many px the bend or the retraction, whichever is more, moves the tip in the picture.
 
-    Infinite for other kinds of defect, which are visible in other ways, and without a camera.
+    Infinite (always visible) without a camera, without kinds, and if any kind is neither bent nor retracted.
 
     Args:
-        position: position of a record.
+        position: a record's position, with `tip_mm` and measures in mm.
         kinds: kinds of defect that `judge` found.
-        camera: camera of the record, or None.
+        camera: camera of the record; None: not recorded.
     """
     if camera is None or not kinds or not set(kinds) <= {"bent", "retracted"}:
         return np.inf
@@ -194,8 +194,8 @@ def _point(value: Iterable[float] | None) -> Point | None:
 def _position_box(boxes: Mapping[str, Any], category: str, kinds: tuple[str, ...]) -> Box:
     """Return the box of a position, xyxy in px.
 
-    For a missing pin: where it should be. For a retracted pin: around its visible part and where it should be. For any
-    other: its visible part or, if that is hidden, what would be visible without the obstacle.
+    Missing pin: where it should be. Retracted pin: around its visible part and where it should be. Any other pin: its
+    visible part or, if that is hidden, what would be visible without the obstacle.
     """
     visible, expected = boxes["visible"], boxes["expected"]
     if "missing" in kinds:
@@ -212,7 +212,7 @@ def _box(edges: Iterable[float]) -> Box:
 
 
 def _other(each: Mapping[str, Any], index: int, size: tuple[int, int]) -> ObjectRow:
-    """Make the object of a foreign body, crack or print defect: an entry of a record's `other`."""
+    """Make the ObjectRow of a foreign body, crack or print defect from an entry of a record's `other`."""
     boxes = each["boxes"]
     box = boxes["visible"] or boxes["expected"] or boxes["amodal"]
     if box is None:

@@ -1,4 +1,4 @@
-"""Checks of a rendered row: its record, and the files of its picture and mask."""
+"""Check a rendered row: its record, and the files of its picture and mask."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from blender_scripts.manifest.reader import Run
 from generator.dataset.labels import GONE_PIECES
 from generator.io.pictures import decoded
 
-# Tolerance for boxes that reach over the picture's edge: records round them to a millionth of a pixel.
+# Boxes may reach over the picture's edge by this much, px: records round them to a millionth of a pixel.
 _ROUNDING_PX = 1e-3
 
 
 def shown_path(path: Path) -> str:
-    """Return a file's path relative to the render folder, for messages."""
+    """Return FOLDER/FILE, a file's path relative to the render folder, for messages."""
     return f"{path.parent.name}/{path.name}"
 
 
 def differences(record: Mapping[str, Any], run: Run, manifest: str, path: Path) -> list[str]:
-    """List the differences between the row in a record and the row in its manifest."""
+    """Return a message on each difference between the manifest row in a record and the one in the manifest."""
     expected, got = run.row(), dict(record["row"])
     problems = [
         f"{shown_path(path)}: expected {name} {expected.get(name)!r} as in {manifest}, got {got.get(name)!r}: "
@@ -39,7 +39,7 @@ def differences(record: Mapping[str, Any], run: Run, manifest: str, path: Path) 
 
 
 def box_problems(record: Mapping[str, Any], path: Path) -> list[str]:
-    """List the boxes in a record that are not valid: visible boxes have to lie inside the picture."""
+    """Return a message on each invalid box in a record; visible boxes also have to lie inside the picture."""
     problems = []
     for each in (*record["positions"], *record["other"]):
         where = f"{shown_path(path)}: {each.get('address') or each['kind']}"
@@ -55,7 +55,7 @@ def box_problems(record: Mapping[str, Any], path: Path) -> list[str]:
 
 
 def _box_problem(box: Sequence[float], size: tuple[int, int] | None) -> str:
-    """Return what a valid box would be, "" if the box is valid. `size`: (W, H) px that it has to be inside, or None."""
+    """Return what was expected of a box, "" if it is valid. `size`: (W, H) px that it has to lie inside; None: any."""
     if len(box) != 4 or not all(math.isfinite(edge) for edge in box):
         return "as four numbers"
     x1, y1, x2, y2 = box
@@ -67,7 +67,7 @@ def _box_problem(box: Sequence[float], size: tuple[int, int] | None) -> str:
 
 
 def number_problems(record: Mapping[str, Any], path: Path) -> list[str]:
-    """List faults of a record's numbers: positions not numbered 1, 2, … as in the mask, and NaN or infinite values."""
+    """Return messages on a record's numbers: positions not numbered 1, 2, … as in the mask; NaN or infinite values."""
     indices = [position["index"] for position in record["positions"]]
     if not indices or indices != list(range(1, len(indices) + 1)):
         return [f"{shown_path(path)}: expected positions with the indices 1, 2, …, got {shown(indices)}"]
@@ -111,7 +111,7 @@ def read_picture(directory: Path, run: str, sha256: str, size: tuple[int, int] |
 
 
 def read_mask(directory: Path, run: str, sha256: str) -> bytes:
-    """Read a mask's bytes and check them against the SHA-256 in its record."""
+    """Read and return a mask's bytes. Raises InputError if their SHA-256 is not that in its record."""
     return _read_checked(directory / "masks" / f"{run}.png", f"the mask of run {run}", sha256)
 
 

@@ -1,9 +1,9 @@
 """Check the rows of a render folder and prepare them for a dataset, chunk by chunk.
 
 There are two passes, in which any process may take any chunk. `examine` reads each record, picture and mask once,
-reports faults, and keeps the rows without their pictures. `attach_images` adds the pictures, once the statistics of
-good parts are known that the column nsoart needs. Both keep their result in the writer's spool and, after a crash,
-reuse it if no input has changed.
+reports faults, and stores the rows without pictures. `attach_images` adds the pictures, once the statistics of good
+parts are known that the column nsoart needs. Both store results in the writer's spool (chunks on disk) and, after a
+crash, reuse them if no input has changed.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ Statistics = dict[tuple[str, ...], nsoart.MapStatistics]
 
 @dataclass(frozen=True)
 class Rules:
-    """What holds for all rows of a build.
+    """The settings that hold for all rows of a build.
 
     Attributes:
         directory: the render folder.
         spool: store for the results of chunks.
         labelling: how records are labelled.
         extras: names of the user's own columns.
-        window, stride: window size and step of NSOART, px.
+        window, stride: side and step of the windows from which the column nsoart is computed, px.
         masks: whether instance masks go into the dataset.
     """
 
@@ -87,17 +87,17 @@ class Findings:
     """Results of `examine` for a chunk, without its rows, so that those of many chunks fit in memory.
 
     Attributes:
-        key: SHA-256 of the chunk's rows, the state of its files and the settings, when it was examined.
+        key: SHA-256 of the chunk's rows, its files' sizes and times, and the settings, when it was examined.
         problems: one message per fault.
         missing: one message per row without a record.
-        rows: name, class and unit-space group of each row that goes into the dataset, in order.
+        rows: (run, class, unit-space group) of each row that goes into the dataset, in order.
         tolerances: (scene, file, limits) of each record whose limits differ from the previous one in the chunk.
-        connectors: (scene, housing, terminal) of the rows, with the SHA-256 of the scene when it was rendered.
-        other: whether an object has the class OTHERNG.
+        connectors: (scene, housing, terminal, SHA-256 of the scene when it was rendered) of the rows, each once.
+        other: whether any object has the class OTHERNG.
         grey_rows, hidden_rows: number of rows in the grey zone, and of NG rows in which no defect is visible.
-        ceilings: number of boxes in answers, and the sum and minimum of the largest IoU that answers can reach.
+        ceilings: number of boxes in `bbox_str`; sum and minimum of the best IoU with them that rounding to bins allows.
         renderers, blenders, sizes: versions of renderer and Blender, and (W, H) of the pictures in px, each once.
-        statistics: statistics of the SOART3 maps of the training split's OK rows, by unit-space group.
+        statistics: (unit-space group, mean and s.d. of the SOART3 texture maps of its OK training rows), as numbers.
     """
 
     key: str = ""
@@ -116,7 +116,7 @@ class Findings:
     statistics: list[tuple[tuple[str, ...], tuple[int, list[float], list[float]]]] = field(default_factory=list)
 
     def take(self, row: PictureRow, record: Mapping[str, Any], path: Path) -> None:
-        """Add a row that goes into the dataset to the counts."""
+        """Count a row that goes into the dataset; `path`: file of its record."""
         scene, housing, terminal = (str(row.manifest[name]) for name in ("scene", "housing", "terminal"))
         self.rows.append((str(row.manifest["run"]), row.label, nsoart.group_of(row.manifest)))
         self.other |= any(each.category == OTHERNG for each in row.objects or ())
@@ -142,7 +142,7 @@ class Findings:
 
     @classmethod
     def of_note(cls, note: Mapping[str, Any]) -> Findings:
-        """Restore findings from `asdict` after a round trip through JSON."""
+        """Restore findings from their `asdict` form, read back from JSON."""
         found = cls(**note)
         found.rows = [(run, label, tuple(group)) for run, label, group in found.rows]
         found.ceilings = tuple(note["ceilings"])
@@ -153,7 +153,7 @@ class Findings:
 
 
 def examine(chunk: Chunk, rules: Rules) -> Findings:
-    """First pass: check a chunk's rows, and keep them in the spool without their pictures."""
+    """First pass: check a chunk's rows, and store them in the spool without pictures if none is faulty."""
     key, name = _chunk_key(chunk, rules), f"{chunk.name}-light"
     if (known := rules.spool.find(name, key)) is not None:
         return Findings.of_note(known.note)
@@ -172,13 +172,13 @@ def examine(chunk: Chunk, rules: Rules) -> Findings:
 
 
 def attach_images(chunk: str, key: str, rules: Rules, parameters: Mapping[str, Any]) -> Kept:
-    """Second pass: add the pictures to an examined chunk, and keep its rows in the dataset's final form.
+    """Second pass: add the pictures to an examined chunk, and store its rows in their final form in the spool.
 
     Args:
         chunk: name of the chunk.
-        key: its `Findings.key`.
+        key: `Findings.key` of the chunk.
         rules: settings of the build.
-        parameters: contents of nsoart.json; the rows of its groups may be left out.
+        parameters: contents of nsoart.json; the key `rows` of its groups is not needed.
 
     Raises:
         InputError: a picture has changed since it was examined.
@@ -208,7 +208,7 @@ def attach_images(chunk: str, key: str, rules: Rules, parameters: Mapping[str, A
 
 
 def unit_statistics(runs: Sequence[str], rules: Rules) -> nsoart.MapStatistics:
-    """Return the statistics of the SOART3 maps of these runs' pictures, for a unit space without training rows."""
+    """Return mean and s.d. of the SOART3 maps of these runs' pictures, for a unit space without training rows."""
     statistics = nsoart.MapStatistics()
     for run in runs:
         picture = open_picture(rules.directory / "images" / f"{run}.png", f"the picture of run {run}")
@@ -219,7 +219,7 @@ def unit_statistics(runs: Sequence[str], rules: Rules) -> nsoart.MapStatistics:
 def _examine_row(
     run: Run, manifest: str, rules: Rules, findings: Findings, statistics: Statistics
 ) -> dict[str, Any] | None:
-    """Check a row; return it as Arrow stores it, with SHA-256 in place of picture and mask, or None if it is faulty."""
+    """Check a row; return its columns, with SHA-256 in place of picture and mask; None if faulty or not rendered."""
     path = rules.directory / "records" / f"{run.run}.json"
     if not path.is_file():
         findings.missing.append(f"{shown_path(path)}: expected the record of run {run.run} ({manifest}), got no file")
@@ -253,7 +253,7 @@ def _examine_row(
 
 
 def _light_schema(rules: Rules) -> pa.Schema:
-    """Return the schema of rows between the two passes: the SHA-256 of picture and mask in place of them."""
+    """Return the schema of rows between the passes: picture and mask are replaced by their SHA-256."""
     declared = features(True, rules.extras, rules.masks)
     columns = {name: kind for name, kind in declared.items() if name not in PICTURES}
     schema = Features(columns).arrow_schema.remove_metadata()
@@ -263,7 +263,7 @@ def _light_schema(rules: Rules) -> pa.Schema:
 
 
 def _chunk_key(chunk: Chunk, rules: Rules) -> str:
-    """Return the SHA-256 of a chunk's rows, of the size and time of their files, and of the settings."""
+    """Return the SHA-256 over a chunk's rows, the sizes and times of their files, and the settings."""
     parts: list[Any] = [rules.fingerprint(), chunk.name]
     for run, manifest in zip(chunk.runs, chunk.manifests, strict=True):
         parts.append([run.row(), manifest])

@@ -25,9 +25,10 @@ from generator.dataset.labels import ANSWER_LABELS, CLASSES, OTHERNG, VERDICTS
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]
 
-# Columns that hold pictures, as bytes; they are not fields of PictureRow. A dataset may lack `mask`.
+# Columns that hold pictures, as bytes, and are not fields of PictureRow; `nsoart`: texture maps standardised by good
+# parts; `mask`: pixels of each object (a dataset may lack it).
 PICTURES = ("image", "nsoart", "mask")
-# The columns of every manifest, in its order.
+# The columns of every manifest and their types, in the manifest's order.
 MANIFEST_COLUMNS = {
     "run": "string",
     "split": "string",
@@ -42,7 +43,7 @@ MANIFEST_COLUMNS = {
     "marking": "string",
     "samples": "int64",
 }
-_CLASS = "class"  # placeholder of ClassLabel with the classes of the dataset
+_CLASS = "class"  # placeholder: `features` puts ClassLabel with the dataset's classes in its place
 
 
 def _column(feature: object, **options: Any) -> Any:
@@ -65,7 +66,7 @@ class ObjectRow:
     """One position of the connector, or one foreign body, crack or print defect, as a picture shows it.
 
     Attributes:
-        id: its index in the instance mask.
+        id: its pixel value in the instance mask.
         box: xyxy in px, clipped to the picture; for an NG position, around what shows the defect. Stored as `bbox`
             (COCO's xywh) and `area` (px^2).
         category: class of the object, one of CLASSES.
@@ -73,14 +74,14 @@ class ObjectRow:
         in_answer: whether `bbox_str` names it.
         address: row and position of the pin, such as r2c5; of another object, that of the position it lies at.
         cavity: label of the cavity on the drawing.
-        visible: share of the object that is visible, 0 to 1; for a missing pin, of its cavity.
+        visible: share of the object that is visible, 0 to 1; for a missing pin, the visible share of its cavity.
         dx_mm, dy_mm: offset of the tip from its true position, along X and Y. All measures are None for a missing pin
             and for an object that is not a pin.
         true_position_mm: diametral position error of the tip, 2 sqrt(dx^2 + dy^2).
         retraction_mm: depth of the terminal below its nominal height in its cavity; negative where it protrudes.
         tilt_deg: angle between the pin's direction at its tip and the mating direction, degrees.
-        tip_px, base_px: (x, y) of tip and foot in the picture, px; None where there is no pin. They may lie outside
-            the picture in renders; in augmented copies, points outside are None.
+        tip_px, base_px: (x, y) of the pin's tip and foot in the picture, px; None without a pin. In renders they
+            may lie outside the picture; in augmented copies, points outside are None.
     """
 
     id: int | None = _column(_WHOLE)
@@ -106,7 +107,7 @@ class ObjectRow:
 
     @property
     def is_position(self) -> bool:
-        """Whether the object is a position of the connector, and not a foreign body, crack or print defect.
+        """Whether the object is a position of the connector, not a foreign body, crack or print defect.
 
         A foreign body may have the address of the position it lies at, but never a measure.
         """
@@ -132,7 +133,7 @@ class CameraRow:
 
     @classmethod
     def of(cls, camera: Mapping[str, Any]) -> CameraRow:
-        """Make the camera of a record's `camera` or of parsed `camera_json`."""
+        """Make a CameraRow from a record's `camera` or from parsed `camera_json`."""
         return cls(
             tuple(tuple(map(float, line)) for line in camera["matrix_world"]),
             float(camera["fx"]),
@@ -158,10 +159,10 @@ class PictureRow:
         bbox_str: Florence-2's `<OD>` answer.
         objects: objects in the picture; None where they are not known.
         camera: None where it is not known, as for a photograph without calibration.
-        tolerance: limits in mm, by name, that decided `label`.
+        tolerance: limits in mm, by name, that decided `label`; None where none was applied.
         housing_box: box of the visible part of the housing, xyxy in px, clipped to the picture.
         synthetic: whether the picture was rendered.
-        original, augmentation: of an augmented copy, the run it was made from and the operation; else None.
+        original, augmentation: run from which an augmented copy was made, and the operation; None: not a copy.
         width, height: size in px.
         manifest: values of MANIFEST_COLUMNS; extras: values of the user's own columns.
     """

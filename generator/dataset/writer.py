@@ -40,15 +40,15 @@ from generator.soart.nsoart import GROUP_BY, group_of
 
 # Size of one Parquet file that the Hub recommends.
 SHARD_BYTES = 500_000_000
-# The Parquet writer holds the metadata of every row group (some 40 kB) in memory until the file is closed.
+# Row groups per file: the writer holds the metadata of each (some 40 kB) in memory until the file is closed.
 SHARD_GROUPS = 200
-# Where a picture comes from, in the order of the card's table.
+# Where a picture can come from, in the order of the card's table.
 ORIGINS = ("renders", "photographs", "copies")
 _SPOOL = "rows"
 
 
 class Kept(NamedTuple):
-    """A chunk that is ready: its note, and the SHA-256 of its table's file ("" if it has no table)."""
+    """A stored chunk: its note (results in JSON), and the SHA-256 of the file of its rows ("" if it has none)."""
 
     note: dict[str, Any]
     sha256: str
@@ -58,13 +58,13 @@ class Spool(NamedTuple):
     """A store of chunks of rows on disk, which several processes may use; a chunk is complete or absent.
 
     Attributes:
-        folder: folder that holds nothing else.
+        folder: the folder of the chunks, which holds nothing else.
     """
 
     folder: Path
 
     def find(self, name: str, key: str) -> Kept | None:
-        """Return the chunk of this name; None unless it was kept with this key."""
+        """Return the stored chunk of this name; None if there is none or it was stored with another key."""
         try:
             stored = json.loads((self.folder / f"{name}.json").read_bytes())
             kept = Kept(dict(stored["note"]), str(stored["sha256"]))
@@ -79,11 +79,11 @@ class Spool(NamedTuple):
         Args:
             name: file name without suffix.
             key: hash of all that the chunk depends on: its rows, the settings, `code_sha256`.
-            note: further results of the chunk, as JSON can hold them.
-            table: the chunk's rows; None: none.
+            note: further results of the chunk, as JSON values.
+            table: the chunk's rows; None: it has no rows.
         """
         sha256 = ""
-        # Removed first, so that a command that is stopped never leaves a note beside rows of another key.
+        # Removed first, so that a stopped command never leaves the old note and key beside the new rows.
         (self.folder / f"{name}.json").unlink(missing_ok=True)
         if table is not None:
             sink = io.BytesIO()
@@ -111,11 +111,11 @@ class DatasetWriter:
     Attributes:
         spool: store for chunks; exists from `with` to `finish`.
         counts: number of pictures added, by split and class.
-        origins: number of pictures added, by split and ORIGINS.
+        origins: number of pictures added, by split and origin (one of ORIGINS).
 
     Args:
         to: the dataset folder; only one command at a time can write it.
-        source: input folder, which `to` may not contain.
+        source: input folder, which must not lie in `to`.
         overwrite: also replace a folder that is not a Pinsight dataset.
         option: how messages call `to`.
         replace: replace a Pinsight dataset; False: accept only a new or empty folder.
@@ -164,7 +164,7 @@ class DatasetWriter:
         self._place.hold()
         try:
             self.spool.folder.mkdir(exist_ok=True)
-            # Of a command that was stopped, only the spool is reused.
+            # Only the spool of a stopped command is reused; its other files are removed.
             for leftover in self.building.iterdir():
                 if leftover.name != _SPOOL:
                     shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
@@ -184,7 +184,7 @@ class DatasetWriter:
             self._place.release()
 
     def begin(self, columns: Features) -> None:
-        """Set the columns, before the first rows."""
+        """Set the dataset's columns; called once, before the first `add`."""
         self._columns = columns
         self._digest.update(str(columns).encode())
         (self.building / DATA).mkdir()
@@ -195,7 +195,7 @@ class DatasetWriter:
         Args:
             split: split of the rows.
             table: rows with the columns of `begin`, in their order; classes as indices in CLASSES.
-            sha256: SHA-256 of their content; "": computed here.
+            sha256: SHA-256 of the rows' content; "": computed here.
         """
         if self._shards is None or self._shards.split != split:
             self._close_split()
@@ -218,12 +218,12 @@ class DatasetWriter:
         parameters: Mapping[str, Any] | None,
         connectors: Sequence[NominalConnector] | None,
     ) -> None:
-        """Write the files beside the rows; the folder is renamed at the end of `with`.
+        """Write all files other than the rows; the folder gets its final name at the end of `with`.
 
         Args:
             card: contents of README.md.
             parameters: contents of nsoart.json; None: no such file.
-            connectors: connectors in the pictures; None or empty: no connectors.json.
+            connectors: nominal positions of the connectors in the pictures; None or empty: no connectors.json.
         """
         self._close_split()
         shutil.rmtree(self.spool.folder)
@@ -254,7 +254,7 @@ class ShardWriter:
         self.bytes = self.groups = 0
 
     def add(self, table: pa.Table) -> None:
-        """Write rows as one row group; their columns are those of the features, in the same order."""
+        """Write rows as one row group; `table` has the columns of the features, in their order."""
         if self.writer is None:
             self.paths.append(self.folder / f"{self.split}.{len(self.paths)}")
             # With content-defined chunks, the Hub stores only what changed between two builds.
@@ -268,7 +268,7 @@ class ShardWriter:
             self._close()
 
     def finish(self) -> None:
-        """Close the last file and give all files their final names, which contain their number."""
+        """Close the last file and give all files their final names, which contain the number of files."""
         self._close()
         for number, path in enumerate(self.paths):
             path.rename(self.folder / shard_name(self.split, number, len(self.paths)))

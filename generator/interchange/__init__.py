@@ -1,14 +1,14 @@
 """The commands `import` and `export`: exchange labelled pictures with other tools.
 
 One module reads and writes each foreign format: `coco` (with `coco_masks`), `yolo`, `voc` (read only), `image_folder`.
-Readers return `labelled.Labelled` pictures; writers get `exported.Exported` pictures.
+Readers return `labelled.Labelled` pictures (to import); writers get `exported.Exported` pictures.
 
 To add an export format, write a module with a WRITER (see `exported.Writer`) and list it in `exporting.WRITERS`. To add
 an import format, write a function that returns `labelled.Found` and list it in `importing.READERS`.
 
 importing    `generator import`
-placing      assigns run names, parts and splits
+placing      assigns run names, part numbers and splits to imported pictures
 photo_rows   checks photographs and makes their rows
-mixing       mixes them with another dataset
+mixing       mixes imported rows with those of another dataset
 exporting    `generator export`
 """

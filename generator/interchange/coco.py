@@ -40,7 +40,7 @@ def read_coco(source: Path, images: Path | None, names: ClassNames) -> Found:
     Args:
         source: the file or folder.
         images: folder of the pictures; None: the file's folder, or a folder `images` beside or above it.
-        names: classes by category name.
+        names: maps category names to classes.
     """
     found = Found()
     places = ("*.json", "annotations/*.json", "*/_annotations.coco.json")
@@ -63,11 +63,11 @@ def read_coco(source: Path, images: Path | None, names: ClassNames) -> Found:
 
 @dataclass
 class _File:
-    """A COCO file that is being read into `found`.
+    """Reader of one COCO file, which adds its pictures to `found`.
 
     Attributes:
         words: category names by id.
-        times: number of images with each id.
+        times: how many images have each id (more than one is a fault).
         objects, wrong: objects, and messages on faulty objects, by image id.
     """
 
@@ -147,7 +147,7 @@ class _File:
         )
 
     def _split(self) -> str | None:
-        """Return the split named by the file or its folder; None if neither names one."""
+        """Return the split in the name of the file or its folder; None if neither names one."""
         stem = self.path.stem
         if stem.startswith("instances_") and (split := split_of(stem.removeprefix("instances_"))):
             return split
@@ -156,7 +156,7 @@ class _File:
         return next((s for word in words if (s := split_of(word) or split_of(word.rstrip(digits)))), None)
 
     def _places(self) -> list[Path]:
-        """Return the folders in which pictures are looked for."""
+        """Return the folders that may hold the pictures, in the order of the search."""
         if self.images is not None:
             return [self.images]
         folder = self.path.parent
@@ -168,7 +168,7 @@ def _is_id(value: Any) -> bool:
 
 
 def _segment(mask: np.ndarray, each: ObjectRow) -> dict[str, Any]:
-    """Return the run lengths and area (px) of an object's pixels in the mask; without pixels, its box as a polygon."""
+    """Return COCO's run lengths and area (px) of an object's pixels in the mask; without any, its box as a polygon."""
     pixels = mask == each.id
     if pixels.any():
         return {"segmentation": run_lengths(pixels), "area": float(pixels.sum())}

@@ -12,14 +12,14 @@ from generator.interchange.labelled import numbers
 
 
 def pixels_of(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
-    """The pixel mask (H, W) bool of a COCO segmentation.
+    """Return the pixel mask (H, W) bool of a COCO segmentation.
 
     Args:
         segmentation: a list of polygons, or a dict of `size` and `counts` (run lengths: a list, or COCO's string).
         size: (W, H) of the picture in px.
 
     Raises:
-        ValueError: the segmentation is invalid; the message is the part after "expected a segmentation, got:".
+        ValueError: the segmentation is invalid; its message fits after "expected COCO's segmentation, got:".
     """
     try:
         if isinstance(segmentation, list):
@@ -32,7 +32,7 @@ def pixels_of(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
 
 
 def run_lengths(pixels: np.ndarray) -> dict[str, Any]:
-    """Encode a pixel mask (H, W) bool as COCO's compressed run lengths."""
+    """Encode a pixel mask (H, W) bool as COCO's compressed run lengths (`size` and `counts`)."""
     from pycocotools import mask as coco_mask
 
     code = coco_mask.encode(np.asfortranarray(pixels.astype(np.uint8)))
@@ -64,10 +64,10 @@ def _unrolled(code: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
 
 
 def _decoded(text: str) -> list[int]:
-    """Decode COCO's string of run lengths.
+    """Decode COCO's string of run lengths into numbers of px.
 
-    Five bits per character, lowest first; from the fourth run on, the difference from the run two before. Written
-    here because pycocotools reads beyond the end of a damaged string.
+    A number has five bits per character, lowest first; from the fourth on, it is the difference from the one two
+    before. Written here because pycocotools reads beyond the end of a damaged string.
 
     Raises:
         ValueError: a wrong character, or a string that ends within a number.

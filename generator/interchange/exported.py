@@ -1,4 +1,4 @@
-"""The interface of export formats: the pictures that a writer gets, and the functions that make up a format."""
+"""The interface of export formats: the pictures that a format's Writer gets, and the functions that it provides."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Export:
         dataset: folder of the dataset.
         folder: folder to write into.
         format: name of the format, a key of WRITERS.
-        classes: classes of the objects to write; their index is their number in the export.
+        classes: classes of the objects to write; a class's index here is its number in the export.
         hidden: also write objects of which less than OBSERVABLE_SHARE is visible.
     """
 
@@ -32,7 +32,7 @@ class Export:
     hidden: bool
 
     def is_wanted(self, each: ObjectRow) -> bool:
-        """Whether an object's box is written."""
+        """Whether an object's box is written, by its class and visible share."""
         is_seen = self.hidden or each.visible is None or each.visible >= OBSERVABLE_SHARE
         return each.category in self.classes and each.area > 0 and is_seen
 
@@ -45,7 +45,7 @@ class Exported:
         path: path of its file, relative to the export folder.
         split, label: split and class of the picture.
         size: (W, H) px.
-        about: further values of its row, by column.
+        about: further values of the picture's row, by column.
         objects: objects to write; None where they are not known.
         segments: result of `Writer.segment` for each object; empty without a mask.
     """
@@ -64,12 +64,12 @@ class Writer:
     """The functions and properties of an export format.
 
     Attributes:
-        place: returns the folder of a picture, given split and class.
-        finish: writes the files about all pictures, given them by split, when their files are written.
-        annotate: writes the file about one picture, in the process that wrote the picture.
-        segment: returns an object's pixels in the format's form, given the mask (H, W) and the object.
-        keeps_class: the format stores a picture's class, so that an NG picture without boxes is not taken for good.
-        keeps_unplaced: the format can also hold a picture whose objects are not known.
+        place: returns the folder in which a picture is written, given its split and class.
+        finish: writes the files about all pictures, given the pictures by split, after all of them are written.
+        annotate: writes the label file of one picture, in the process that wrote the picture; None: no such file.
+        segment: encodes an object's pixels for the format, given the mask (H, W) and the object; None: not stored.
+        keeps_class: whether it stores a picture's class, so that an NG picture without boxes is not taken for good.
+        keeps_unplaced: whether the format can hold a picture whose objects are not known.
     """
 
     place: Callable[[str, str], Path]

@@ -2,7 +2,7 @@
 
     python -m generator export out/dataset --format coco --to out/coco
 
-COCO: `annotations/instances_<split>.json` and `images/`; run lengths if the dataset has masks (`build --masks`).
+COCO: `annotations/instances_<split>.json` and `images/`; masks as run lengths if there are any (`build --masks`).
 YOLO: `data.yaml`, `images/<split>/`, `labels/<split>/`. Image folder: `<split>/<class>/` with `metadata.jsonl`, as
 `load_dataset` reads it. As in `bbox_str`, good positions and objects that are hardly visible are left out.
 """
@@ -88,7 +88,7 @@ def export(
         to: the folder to make; new or empty. It appears when it is complete.
         kind: format, a key of WRITERS.
         ok_positions: also write the boxes of good positions.
-        hidden: also write objects of which less than a tenth is visible.
+        hidden: also write objects of which less than OBSERVABLE_SHARE (a tenth) is visible.
         workers: number of processes; None: one per core.
 
     Returns:
@@ -115,7 +115,7 @@ def export(
 
 
 def _make(building: Path, place: Path, to: Path) -> None:
-    """Create the folder `building`, which is later renamed to `place`; that of a stopped export is removed first."""
+    """Create the folder `building`, later renamed to `place`; one that a stopped export left is removed first."""
     if Path.cwd().is_relative_to(place):
         raise InputError(f"--to {to}: expected a folder of its own, got one that holds the working directory")
     try:
@@ -186,7 +186,7 @@ def _shortened(name: str) -> str:
 def _export_chunk(
     split: str, first: int, last: int, names: Mapping[str, str], job: Export
 ) -> tuple[list[Exported], Counter[str], int]:
-    """Write the pictures of rows `first` to `last - 1`; returns them, numbers left out by REASONS, number of rows."""
+    """Write the pictures of rows `first` to `last - 1`; returns them, counts of those left out by reason, rows read."""
     written: list[Exported] = []
     left_out: Counter[str] = Counter()
     writer = WRITERS[job.format]
@@ -214,7 +214,7 @@ def _export_chunk(
 
 
 def _segments(row: Mapping[str, Any], objects: Sequence[ObjectRow], writer: Writer) -> tuple[Any, ...]:
-    """Return the objects' pixels in the format's form; () if the format has no such form or the row has no mask."""
+    """Return each object's pixels, encoded by `Writer.segment`; () if the format stores none or the row has no mask."""
     if writer.segment is None or row.get("mask") is None:
         return ()
     mask = np.asarray(open_upright(row["mask"]["bytes"], f"row {row['run']}, column mask"))

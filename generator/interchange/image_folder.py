@@ -31,8 +31,8 @@ def read_image_folder(source: Path, names: ClassNames, views: Sequence[str] = ()
 
     Args:
         source: the folder.
-        names: classes by folder name or label.
-        views: names of cameras. A picture with such a name, as in CLASS/PART/left.png, lies in its part's folder.
+        names: maps folder names or labels to classes.
+        views: names of cameras: in CLASS/PART/left.png, with left among them, PART is a part and not the class.
     """
     found = Found()
     metadata = sorted([*source.rglob("metadata.jsonl"), *source.rglob("metadata.csv")])
@@ -81,7 +81,7 @@ def _read_metadata(path: Path, source: Path, names: ClassNames, found: Found) ->
 
 
 def _lines(path: Path) -> list[tuple[int, Any]]:
-    """Return the rows of a metadata file with their line numbers."""
+    """Return the rows of a metadata file, each with its line number."""
     text = path.read_text("utf-8-sig")
     if path.suffix == ".jsonl":
         return [(n, json.loads(line)) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
@@ -118,7 +118,7 @@ def _read_line(
 
 
 def _objects(objects: Any, where: str, names: ClassNames, problems: list[str]) -> tuple[LabelledObject, ...] | None:
-    """Return the boxes of a line's `objects` (in a CSV cell: JSON); None if it has none or they are faulty."""
+    """Return the boxes in a metadata row's `objects` (in a CSV cell: JSON); None if it has none or they are faulty."""
     if objects is None:
         return None
     try:

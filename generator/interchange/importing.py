@@ -96,13 +96,13 @@ class ImportOptions:
     """The options of the command, checked.
 
     Attributes:
-        classes: class of each label in the source.
-        known: values that hold for all pictures, by manifest column.
-        shares: share of each split; empty: splits as in the source.
-        views: cameras that took a picture of every part; empty: no parts.
+        classes: Pinsight's class of each label in the source, from --classes.
+        known: values that the user gave for all pictures, by manifest column.
+        shares: share of each split, 0 to 1; empty: splits as in the source.
+        views: cameras that took a picture of every part; empty: pictures are not grouped by part.
         seed: seed of all random choices.
         share: share of imported pictures in the mixed training split, 0 to 1; None: all rows of both.
-        synthetic: the pictures are rendered.
+        synthetic: whether the pictures are rendered.
         skip_broken: leave out faulty pictures.
         workers: number of processes; None: one per core.
     """
@@ -143,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _import_options(args: argparse.Namespace) -> ImportOptions:
-    """Return the checked options. Raises InputError with every fault."""
+    """Return the checked options. Raises one InputError that lists every fault."""
     problems: list[str] = []
     options = ImportOptions(
         classes=_words(args.classes, problems),
@@ -246,7 +246,7 @@ def _write(
 def _examine(
     in_order: InOrder, chunks: list[list[Photo]], problems: list[str], rules: Rules, options: ImportOptions
 ) -> tuple[list[Examined], Statistics]:
-    """Check all photographs; return their rows and statistics of good parts. Raises InputError with every fault."""
+    """Check all photographs; return their rows and statistics of good parts. Raises one InputError with every fault."""
     rows: list[Examined] = []
     statistics: Statistics = {}
     broken: list[str] = []
@@ -273,7 +273,7 @@ def _examine(
 
 
 def _of_whole_parts(rows: list[Examined], photos: list[Photo], problems: list[str]) -> list[Examined]:
-    """Return the rows of parts all of whose views are free of faults."""
+    """Return the rows of those parts of which no view has a fault."""
     read = Counter(photo.part for photo, _ in rows)
     every = Counter(photo.part for photo in photos if photo.part is not None)
     short = {part for part, count in every.items() if read[part] < count}
@@ -284,7 +284,7 @@ def _of_whole_parts(rows: list[Examined], photos: list[Photo], problems: list[st
 
 
 def _parameters(rows: list[Examined], statistics: Statistics, rules: Rules) -> dict[str, Any]:
-    """Return the contents of nsoart.json, with unit spaces of the photographs themselves."""
+    """Return the contents of nsoart.json, with statistics of the imported photographs themselves."""
     spaces = nsoart.UnitSpaces()
     for one in rows:
         spaces.add(one.photo.run, one.group, one.photo.label == OK, one.photo.split)
@@ -339,7 +339,10 @@ def _views(args: argparse.Namespace, problems: list[str]) -> list[str]:
 
 
 def _words(text: str | None, problems: list[str]) -> dict[str, str]:
-    """Parse WORD=CLASS,...; words may hold `,` and `=`: a pair ends at a comma after `=`, its word at the last `=`."""
+    """Parse WORD=CLASS,... into classes by word.
+
+    Words may hold `,` and `=`: a pair ends at the first comma after an `=`, its word at the pair's last `=`.
+    """
     found: dict[str, str] = {}
     for pair in re.findall(r"[^=]*=[^,]*,?|[^=]+$", text or ""):
         word, equals, name = (part.strip() for part in pair.removesuffix(",").rpartition("="))

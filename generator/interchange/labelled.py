@@ -39,10 +39,10 @@ class LabelledObject:
 
     Attributes:
         box: xyxy in px, as in the file.
-        category: its class.
-        word: the label in the file.
-        segmentation: COCO's polygons or run lengths, undecoded; None: none.
-        own: values of OWN_KEYS that the file has.
+        category: Pinsight's class of the box.
+        word: the label as written in the file.
+        segmentation: COCO's polygons or run lengths, undecoded; None: the file has none.
+        own: values of those OWN_KEYS that the file has, by key.
     """
 
     box: Box
@@ -61,8 +61,8 @@ class Labelled:
         name: path relative to the imported folder, for messages and for the column `file`.
         split: split in the source; None: not given.
         label: class of the picture; None: the worst class of its objects.
-        objects: its boxes; None where only the picture's class is known.
-        word: the label of the picture in the source.
+        objects: its labelled boxes; None where only the picture's class is known.
+        word: the picture's label as written in the source.
         size: (W, H) px according to the labels; None: not given.
         relative: whether boxes are fractions of the picture's width and height.
         problems: faults of its labels. With any, the whole picture is refused: without the faulty boxes it might pass
@@ -117,7 +117,7 @@ class ClassNames:
 
 
 def kind_of(word: str) -> str | None:
-    """Return a label as a kind of defect; None if it is only the name of a class."""
+    """Return the kind of defect that a label states: the label itself; None if it is empty or a class's name."""
     return None if not word or word.strip().lower() in _KNOWN else word.strip()
 
 
@@ -128,13 +128,13 @@ def split_of(word: str) -> str | None:
 
 
 def leads_below(name: str, *folders: Path) -> bool:
-    """Whether a picture's name in the labels leads to a file inside one of the folders.
+    """Whether a picture's name in the labels, taken as a path, stays inside one of the folders.
 
     `..` and absolute names outside the folders are refused. Links are followed: the owner of the folder made them.
 
     Args:
         name: name of the picture in the labels.
-        folders: folders in which pictures are looked for.
+        folders: folders to which the name may be relative.
     """
     path = Path(name)
     if not path.name or ".." in path.parts:
@@ -155,7 +155,7 @@ def is_utf8(name: str) -> bool:
 
 
 def is_possible(path: Path) -> bool:
-    """Whether a path can exist: no name too long, no NUL, no link to itself."""
+    """Whether a path can exist: no name in it is too long, has a NUL, or is a link to itself."""
     try:
         path.stat()
     except OSError as error:
@@ -175,7 +175,7 @@ def read_lines(path: Path, problems: list[str]) -> list[str]:
 
 
 def numbers(values: Sequence[Any], count: int | None = None) -> tuple[float, ...] | None:
-    """Convert values to finite numbers; None if one is not, or if there are not `count` of them."""
+    """Convert values to finite floats; None if one is not a finite number, or if there are not `count` of them."""
     try:
         found = tuple(float(value) for value in values)
     except (TypeError, ValueError, OverflowError):
@@ -186,7 +186,7 @@ def numbers(values: Sequence[Any], count: int | None = None) -> tuple[float, ...
 
 
 def own_values(entry: Mapping[str, Any], where: str, problems: list[str]) -> dict[str, Any]:
-    """Return the values of OWN_KEYS that an object has with the right type; impossible numbers go to `problems`."""
+    """Return an object's values of OWN_KEYS with the right type; messages on impossible numbers go to `problems`."""
     found: dict[str, Any] = {}
     for name, kind in OWN_KEYS.items():
         value = entry.get(name)

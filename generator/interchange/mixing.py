@@ -38,7 +38,7 @@ class Other:
 
     Attributes:
         folder: folder of the dataset.
-        columns: its features.
+        columns: features (columns and types) of the dataset.
         extras: names of the user's own columns.
         other: whether it declares the class OTHERNG.
         masks: whether it has instance masks.
@@ -57,7 +57,7 @@ class Other:
 
     @cached_property
     def parts(self) -> dict[str, int]:
-        """Part number of each run; 0 where it has none."""
+        """Part number by run name; 0 where a run has none."""
         files = split_files(self.folder).values()
         rows = (row for paths in files for row in read_rows(paths, ["run", "part"]))
         return {row["run"]: row["part"] or 0 for row in rows}
@@ -81,7 +81,7 @@ class Other:
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
-        """Contents of its nsoart.json, tested by computing an NSOART picture for every group."""
+        """Contents of the dataset's nsoart.json, tested by computing an NSOART picture for every group."""
         try:
             parameters = read_parameters(self.folder)
             window, stride = parameters["window"], parameters["stride"]
@@ -116,10 +116,10 @@ class Other:
 
 
 def chosen(photos: int, renders: int, share: float | None, seed: int) -> tuple[list[int], set[int]]:
-    """Choose the photographs and renders that a split keeps, so that photographs have the given share of it.
+    """Choose the photographs and renders that a split keeps, so that photographs are the given share of its rows.
 
     Args:
-        photos, renders: number of each.
+        photos, renders: number of photographs and of renders that are available.
         share: share of photographs in the split, 0 to 1; surplus rows are left out at random. None: all are kept.
         seed: seed of the random choice.
 

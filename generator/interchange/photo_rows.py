@@ -30,21 +30,21 @@ from generator.io.pictures import check_depth, decoded, eight_bit, plain, uprigh
 from generator.io.source_code import code_sha256
 from generator.soart import nsoart
 
-# A box may reach over the picture's edge by this much without a message: it is rounding in the labels.
+# A box may reach over the picture's edge by this much (px) without a message: labels are rounded.
 ROUNDING_PX = 0.01
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What holds for all pictures of an import.
+    """The settings that hold for all pictures of an import.
 
     Attributes:
-        known: values that hold for all pictures, by manifest column.
-        synthetic: the pictures are rendered.
+        known: values that the user gave for all pictures, by manifest column.
+        synthetic: whether the pictures are rendered.
         answer: how `bbox_str` names the classes: a key of ANSWER_LABELS.
-        extras: names of further columns, with `file`.
+        extras: names of the user's own columns, among them `file`.
         masks: whether the dataset has instance masks.
-        window, stride: window size and step of NSOART, px.
+        window, stride: side and step of the windows from which the column nsoart is computed, px.
     """
 
     known: Mapping[str, str]
@@ -58,7 +58,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Photo:
-    """A labelled picture with its run name and split; if its part has several views, also part number and camera."""
+    """A labelled picture with its run name and split; with --views, also its part number and camera, else None."""
 
     labelled: Labelled
     run: str
@@ -81,7 +81,7 @@ class Examined(NamedTuple):
 
     @property
     def group(self) -> tuple[str, ...]:
-        """Group whose unit space standardises the picture's NSOART."""
+        """Group (scene, housing, terminal, camera, marking) whose good rows standardise the column nsoart."""
         return nsoart.group_of(self.row.manifest)
 
 
@@ -93,7 +93,7 @@ class Findings:
         examined: pictures without a fault, with their rows.
         problems: one message per fault.
         notes: warnings for the user.
-        statistics: statistics of the SOART3 maps of the training split's OK pictures, by unit-space group.
+        statistics: (group, mean and s.d. of the SOART3 texture maps of its OK training pictures), as numbers.
     """
 
     examined: list[Examined]
@@ -133,7 +133,7 @@ def examine(photos: Sequence[Photo], rules: Rules) -> Findings:
 def attach_images(
     name: str, chunk: Sequence[Examined], rules: Rules, parameters: Mapping[str, Any], spool: Spool
 ) -> Kept:
-    """Add the pictures to examined rows, and keep these in the spool, as Arrow stores them, under a name."""
+    """Add the pictures to examined rows, and store the rows in the spool as the chunk `name`."""
     files = [photo.labelled.path for photo, _ in chunk]
     stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     inputs = repr((chunk, rules, parameters, stats, code_sha256()))
@@ -249,7 +249,7 @@ def _objects(labelled: Labelled, size: tuple[int, int], notes: list[str]) -> tup
 
 
 def _object(number: int, each: LabelledObject, inside: Box) -> ObjectRow:
-    """Make the row of a labelled object from its clipped box; values that the file lacks are None."""
+    """Make the ObjectRow of a labelled object; `inside`: its clipped box. Values that the file lacks are None."""
     kind = kind_of(each.word)
     kinds: tuple[str, ...] | None = None if kind is None else (kind,)
     if each.category == OK:
@@ -259,7 +259,7 @@ def _object(number: int, each: LabelledObject, inside: Box) -> ObjectRow:
 
 
 def _kinds(labelled: Labelled, label: str, objects: tuple[ObjectRow, ...] | None) -> tuple[str, ...] | None:
-    """Return the kinds of defect of a picture: its labels that are not just class names; None where there are none."""
+    """Return a picture's kinds of defect: its labels other than class names; () if OK, None if none states a kind."""
     if label == OK:
         return ()
     if objects is None:
@@ -269,7 +269,7 @@ def _kinds(labelled: Labelled, label: str, objects: tuple[ObjectRow, ...] | None
 
 
 def _mask(labelled: Labelled, size: tuple[int, int]) -> bytes | None:
-    """Draw the instance mask of COCO's segmentations, as PNG bytes; where two overlap, the smaller one is in front."""
+    """Draw the instance mask from COCO's segmentations, as PNG bytes, smaller objects in front; None without any."""
     layers = []
     for number, each in enumerate(labelled.objects or (), 1):
         if not each.segmentation:

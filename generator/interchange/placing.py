@@ -29,10 +29,10 @@ def placed(
     Args:
         found: the reader's result; messages on pictures that are left out are added to its `problems`.
         shares: share of each split, drawn class by class; empty: splits as in the source, else `train`.
-        seed: seed of the draw.
-        others: part number by run name of the dataset to mix with; its run names are not used again.
-        views: cameras that took a picture of every part; empty: no parts. Parts without all views are left out, and
-            the views of a part get the same split.
+        seed: seed of the random draw.
+        others: part number by run name in the dataset to mix with, whose names and numbers are not used again.
+        views: cameras that took a picture of every part; empty: pictures are not grouped by part. Parts without all
+            views are left out, and the views of a part get the same split.
     """
     photos = _named(found, set(others))
     if views:
@@ -41,7 +41,7 @@ def placed(
 
 
 def _named(found: Found, taken: set[str]) -> list[Photo]:
-    """Give each picture a unique run name, made of its path."""
+    """Make a Photo of each picture, with a unique run name made from its path; `taken`: names in use."""
     photos = []
     times = Counter(labelled.path.resolve() for labelled in found.pictures)
     # A picture that is labelled twice is left out, since it is not known which labels are right.
@@ -68,7 +68,7 @@ def _named(found: Found, taken: set[str]) -> list[Photo]:
 
 
 def _drawn(photos: list[Photo], shares: Mapping[str, float], seed: int) -> list[Photo]:
-    """Draw the splits by their shares, class by class; the views of a part stay together."""
+    """Assign splits at random by their shares, class by class; the views of a part get the same split."""
     units: dict[str | int, list[int]] = {}
     for at, photo in enumerate(photos):
         units.setdefault(photo.run if photo.part is None else photo.part, []).append(at)
@@ -87,7 +87,7 @@ def _drawn(photos: list[Photo], shares: Mapping[str, float], seed: int) -> list[
 
 
 def _of_parts(photos: list[Photo], views: Sequence[str], first: int, problems: list[str]) -> list[Photo]:
-    """Return the pictures of the parts that have all views, with camera and part number, counted from `first`."""
+    """Return the pictures of parts that have all views, with camera and part number; numbers start at `first`."""
     paths = [photo.labelled.path.resolve() for photo in photos]
     root = os.path.commonpath([path.parent for path in paths]) if paths else ""
     by_path = {path.relative_to(root): photo for path, photo in zip(paths, photos, strict=True)}

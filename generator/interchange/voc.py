@@ -27,8 +27,8 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
     Args:
         source: the folder.
         images: folder of the pictures; None: JPEGImages, images, or the folder of the XML files.
-        names: classes by object name.
-        zero_based: boxes count from 0 and xmax is an edge, as many tools write them.
+        names: maps object names to classes.
+        zero_based: px are counted from 0 and xmax is the box's right edge, as many tools write it.
     """
     found = Found()
     folder = source / "Annotations" if (source / "Annotations").is_dir() else source
@@ -52,7 +52,7 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
         problems: list[str] = []
         objects = _objects(root, where, names, first, problems)
         size = numbers([root.findtext("size/width"), root.findtext("size/height")], 2)
-        # Of an absolute path from another computer, only the file name is used.
+        # The path may be an absolute one from another computer: only its file name is used.
         picture = _locate(name if leads_below(name, *places) else name.rpartition("/")[2], path.stem, places)
         found.pictures.append(
             Labelled(

@@ -32,7 +32,7 @@ def read_yolo(source: Path, names: ClassNames) -> Found:
 
     Args:
         source: data.yaml or its folder.
-        names: classes by YOLO's class names.
+        names: maps YOLO's class names to classes.
     """
     found = Found()
     path = source / "data.yaml" if source.is_dir() else source
@@ -90,7 +90,7 @@ def _listed(place: Path, root: Path, problems: list[str]) -> list[Path]:
 
 
 def _check_labels(place: Path, entry: str, root: Path, pictures: list[Path], problems: list[str]) -> None:
-    """Report label files without a picture."""
+    """Add a message on each label file that has no picture."""
     labels = _labels_of(place)
     if labels is None or not labels.is_dir():
         return
@@ -107,8 +107,8 @@ class _Labels:
     Attributes:
         root: folder to which the paths in messages are relative.
         words: YOLO's class names by number.
-        names: classes by YOLO's class names.
-        key_points: number of values of a pose after each box; 0: none.
+        names: maps YOLO's class names to classes.
+        key_points: number of key-point values after each box, for pose labels; 0: none.
     """
 
     root: Path
@@ -171,7 +171,7 @@ def _relative(path: Path, root: Path) -> str:
 
 
 def _annotate(job: Export, picture: Exported) -> None:
-    """Write the text file of a picture."""
+    """Write a picture's label file: one line per box."""
     width, height = picture.size
     lines = []
     for each in picture.objects or ():
@@ -195,5 +195,5 @@ def _finish(job: Export, pictures: Mapping[str, Sequence[Exported]]) -> None:
     (job.folder / "data.yaml").write_text(text, encoding="utf-8")
 
 
-# The format has no class of a picture: one without a box is a good part.
+# The format stores no class of a picture: readers take a picture without a box for a good part.
 WRITER = Writer(lambda split, label: Path("images", split), _finish, annotate=_annotate)

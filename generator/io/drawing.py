@@ -1,7 +1,8 @@
-"""Draw on pictures: boxes with labels, a bar with the verdict, and sheets of pictures with captions.
+"""Draw on pictures: boxes with texts, a bar with the verdict, and sheets of pictures with captions.
 
-All drawing on pictures is in this module. A box's line lies around the boxed area, its label in a free place next to
-it; a label without a free place is written below the picture. Line width and letter size scale with the picture.
+All drawing on pictures is in this module. A box's line lies around the boxed area, its text beside it where
+nothing else is drawn; a text that finds no such place is written below the picture. Line width and letter size scale
+with the picture.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Box(NamedTuple):
     Args:
         xyxy: x1, y1, x2, y2 in px of the picture; pixel corners are whole numbers.
         label: class or verdict; it sets the colour.
-        text: written next to the box; may be empty.
+        text: the text beside the box; may be empty.
     """
 
     xyxy: Sequence[float]
@@ -45,18 +46,18 @@ class Cell(NamedTuple):
 
 
 def enlargement(size: tuple[int, int], about: int) -> int:
-    """The whole factor that enlarges a picture (size in px) to a longer side of about `about` px; at least 1."""
+    """Return the whole factor, at least 1, that brings a picture's longer side to about `about` px; `size` in px."""
     return max(1, round(about / max(size)))
 
 
 def fit(size: tuple[int, int], within: tuple[int, int]) -> float:
-    """The factor that scales a picture (size in px) to fit `within` (width, height) px; whole if it enlarges."""
+    """Return the factor that fits a picture of this size into `within`, both (w, h) px; whole if it enlarges."""
     scale = min(within[0] / size[0], within[1] / size[1])
     return scale if scale < 1 else int(scale)
 
 
 def scaled(picture: Image.Image, factor: float) -> Image.Image:
-    """A picture of any mode as RGB, scaled: enlarged pixels are squares, reduction is smooth."""
+    """Return a picture of any mode as RGB, scaled by `factor`: enlarged pixels are squares, reduction is smooth."""
     size = max(1, round(picture.width * factor)), max(1, round(picture.height * factor))
     resample = Image.Resampling.NEAREST if factor >= 1 else Image.Resampling.LANCZOS
     picture = eight_bit(plain(picture, "picture")).convert("RGB")
@@ -64,7 +65,7 @@ def scaled(picture: Image.Image, factor: float) -> Image.Image:
 
 
 def line_px(size: tuple[int, int]) -> int:
-    """Line width in px on a picture of this size in px."""
+    """Return the width in px of lines drawn on a picture of this size in px."""
     return max(1, round(math.sqrt(size[0] * size[1]) / 300))
 
 
@@ -73,11 +74,11 @@ def draw_boxes(picture: Image.Image, boxes: Sequence[Box], factor: float = 1) ->
 
     Args:
         picture: of any mode.
-        boxes: may overlap, and reach beyond the picture.
-        factor: by which the picture is enlarged or reduced.
+        boxes: the boxes, which may overlap and reach beyond the picture.
+        factor: factor by which the picture is enlarged or reduced.
 
     Returns:
-        RGB, of the picture's size times `factor`; larger if texts without a free place are written below the picture.
+        An RGB picture of the size times `factor`; larger if texts had to be written below it.
     """
     sheet = scaled(picture, factor)
     draw = ImageDraw.Draw(sheet)
@@ -85,7 +86,7 @@ def draw_boxes(picture: Image.Image, boxes: Sequence[Box], factor: float = 1) ->
     frames = [_frame(box.xyxy, factor, line, sheet.size) for box in boxes]
     for frame, box in zip(frames, boxes, strict=True):
         x1, y1, x2, y2 = frame
-        draw.rectangle((x1 - 1, y1 - 1, x2, y2), outline=INK)  # visible on bright plastic too
+        draw.rectangle((x1 - 1, y1 - 1, x2, y2), outline=INK)  # makes the line visible on bright plastic too
         draw.rectangle((x1, y1, x2 - 1, y2 - 1), outline=rgb(hue(box.label).on_picture), width=line)
     letters = _Letters(math.sqrt(sheet.width * sheet.height) / 28)
     taken = list(frames)
@@ -107,7 +108,7 @@ def draw_boxes(picture: Image.Image, boxes: Sequence[Box], factor: float = 1) ->
 
 
 def placeholder(size: tuple[int, int], text: str) -> Image.Image:
-    """An empty frame of this size (w, h) in px with a text, in place of a missing picture."""
+    """Return an empty frame of this size (w, h) in px with a text, to show in place of a missing picture."""
     sheet = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(sheet)
     draw.rectangle((0, 0, size[0] - 1, size[1] - 1), outline=QUIET)
@@ -116,7 +117,7 @@ def placeholder(size: tuple[int, int], text: str) -> Image.Image:
 
 
 def draw_ring(picture: Image.Image, centre: tuple[float, float], radius: float) -> Image.Image:
-    """A copy of an RGB picture with a ring in the colour of NG; centre (x, y) and radius in px."""
+    """Return a copy of an RGB picture with a ring in the colour of NG; centre (x, y) and radius in px."""
     sheet = picture.copy()
     (x, y), line = centre, 2 * line_px(picture.size)
     for ink, r, width in ((INK, radius + 1, line + 2), (rgb(hue("NG").text_on_picture), radius, line)):
@@ -125,7 +126,7 @@ def draw_ring(picture: Image.Image, centre: tuple[float, float], radius: float) 
 
 
 def under_verdict(picture: Image.Image, verdict: str, text: str) -> Image.Image:
-    """A picture under a bar in the verdict's colour, with the verdict and a text in as many lines as needed."""
+    """Return a picture under a bar in the verdict's colour, with the verdict and a text in as many lines as needed."""
     return _under_bar(
         picture,
         f"{verdict}  {text}".strip(),
@@ -136,7 +137,7 @@ def under_verdict(picture: Image.Image, verdict: str, text: str) -> Image.Image:
 
 
 def under_title(picture: Image.Image, title: str) -> Image.Image:
-    """A picture under a line of text."""
+    """Return a picture under a line of text."""
     return _under_bar(picture, title, _Letters(picture.width / 60), PAPER, INK)
 
 
@@ -170,16 +171,16 @@ def grid(lines: Iterable[Sequence[Cell]]) -> Image.Image:
 
 
 def _frame(xyxy: Sequence[float], factor: float, line: int, size: tuple[int, int]) -> Rectangle:
-    """Outer edges of a box's line in px of the sheet: around the boxed area, inside the sheet.
+    """Return the outer edges (xyxy, px of the scaled picture) of a box's line: around the boxed area, in the picture.
 
-    A box smaller than three line widths is enlarged to three, so that the line does not hide its content.
+    A box narrower than three line widths is widened to three, so that the line does not hide its content.
     """
     edges: list[tuple[int, int]] = []
     for axis in (0, 1):
         low, high = sorted((xyxy[axis] * factor, xyxy[axis + 2] * factor))
         spread = max(0.0, 3 * line - (high - low)) / 2
         first, last = int(np.floor(low - spread)) - line, int(np.ceil(high + spread)) + line
-        # A box beyond the sheet's edge gets a line at the edge.
+        # A box beyond the picture's edge gets a line at the edge.
         first = min(max(first, 0), max(0, size[axis] - 3 * line))
         edges.append((first, max(min(last, size[axis]), first + min(3 * line, size[axis]))))
     return edges[0][0], edges[1][0], edges[0][1], edges[1][1]
@@ -188,7 +189,7 @@ def _frame(xyxy: Sequence[float], factor: float, line: int, size: tuple[int, int
 def _free_place(
     frame: Rectangle, extent: tuple[int, int], size: tuple[int, int], taken: Sequence[Sequence[int]]
 ) -> Rectangle | None:
-    """A place (xyxy) for a label of extent (w, h) next to a frame, outside the rectangles `taken`; None if none."""
+    """Return a rectangle (xyxy, px) for a text of `extent` (w, h) beside a frame, outside `taken`; None: no room."""
     (x1, y1, x2, y2), (w, h) = frame, extent
     inside_x, inside_y = min(max(x1, 0), max(0, size[0] - w)), min(max(y1, 0), max(0, size[1] - h))
     across = (inside_x, x2 - w, (x1 + x2 - w) // 2)
@@ -217,7 +218,7 @@ class _Letters:
         return self.font.getlength(text)
 
     def cut(self, text: str, width: float) -> str:
-        """The text, its middle replaced by an ellipsis if it is wider than `width` px: names differ at their ends."""
+        """Return the text; if wider than `width` px, with an ellipsis in its middle, as names differ at their ends."""
         if self.width(text) <= width:
             return text
         for kept in range(len(text) - 1, 1, -1):
@@ -226,7 +227,7 @@ class _Letters:
         return "…"
 
     def wrapped(self, text: str, width: float) -> list[str]:
-        """The text in lines of at most `width` px, broken at double spaces only."""
+        """Return the text as lines of at most `width` px, broken at double spaces only; a longer part is `cut`."""
         lines: list[str] = []
         for part in text.split("  "):
             if lines and self.width(f"{lines[-1]}  {part}") <= width:
@@ -260,7 +261,7 @@ def _under_bar(picture: Image.Image, text: str, letters: _Letters, fill: Ink, in
 
 
 def _written(text: str) -> str:
-    """The text with letters that Pillow's built-in font lacks (all but Latin) replaced by question marks."""
+    """Return the text with letters that Pillow's built-in font lacks (all but Latin) replaced by question marks."""
     return "".join(
         letter if letter in "…–" else letter.encode("latin-1", "replace").decode("latin-1") for letter in text
     )

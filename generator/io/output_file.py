@@ -8,16 +8,16 @@ from pathlib import Path
 
 from blender_scripts.contract.errors import InputError
 
-# Longest file name in bytes: the file system's limit less the dot and `.part` of an unfinished file.
+# Longest file name in bytes: the file system's limit, less the `.` and `.part` added to an unfinished file's name.
 LONGEST_NAME = 255 - len("..part")
 
 
 def check_file(path: Path, option: str, suffixes: Sequence[str], inputs: Iterable[Path] = ()) -> None:
-    """Refuse an output file that cannot be written, or that is or lies in one of the inputs.
+    """Raise InputError if an output file cannot be written, or is one of the inputs or lies in one.
 
     Args:
         path: the output file.
-        option: how messages call it.
+        option: how messages call the file.
         suffixes: suffixes that its name may have, in lower case; empty: any.
         inputs: input files and folders, which must not change.
 
@@ -37,10 +37,10 @@ def check_file(path: Path, option: str, suffixes: Sequence[str], inputs: Iterabl
 
 
 def check_folder(folder: Path, option: str) -> None:
-    """Refuse an output folder that cannot be made or written.
+    """Raise InputError if an output folder cannot be made or written.
 
     Raises:
-        InputError: it is a file, lies inside one, or its permissions do not allow writing.
+        InputError: the path is a file, lies inside one, or permissions do not allow writing.
     """
     place = folder.resolve()
     # Not Path.exists, which raises if a name is too long.
@@ -52,7 +52,7 @@ def check_folder(folder: Path, option: str) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file atomically; its folder is created if needed."""
+    """Write a file atomically (readers see the old or the new content); its folder is created if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.part")
     unfinished.write_bytes(content)

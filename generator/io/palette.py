@@ -36,7 +36,7 @@ _OTHERS = (
 
 
 def hue(name: str) -> Hue:
-    """The colours of a class or verdict; another name always gets the same one of four hues, by its bytes."""
+    """Return the Hue of a class or verdict; any other name gets one of four hues, always the same for that name."""
     return HUES.get(name) or _OTHERS[sum(name.encode()) % len(_OTHERS)]
 
 

@@ -1,4 +1,4 @@
-"""Decode pictures: import, build, augment, inspect, training and prediction read all files and bytes through here.
+"""Decode pictures: import, build, augment, inspect, training and prediction use these functions.
 
 `open_picture` returns the picture that a dataset, an inspection and a network get: 8-bit RGB or grey, upright. Its
 steps are public:
@@ -8,8 +8,8 @@ steps are public:
     plain       converts any mode to RGB, RGBA, L or I;16
     eight_bit   converts to RGB or L: 16-bit grey is scaled, transparency dropped
 
-trainer/vit/network/letterbox.py has a smaller decoder, which is saved with a run. A test checks that it turns pictures
-as this one does.
+trainer/vit/network/letterbox.py has a smaller decoder, which is saved with a training run. A test checks that both turn
+pictures alike.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def decoded(source: Path | bytes, name: str) -> Image.Image:
 
 
 def upright(picture: Image.Image) -> Image.Image:
-    """Turn a decoded picture as its EXIF tag says; the same picture if the tag is missing, unreadable or says nothing.
+    """Turn a decoded picture as its EXIF orientation says; unchanged if that is missing, unreadable or upright.
 
     Pillow's `exif_transpose` is not used: it also rewrites the EXIF data, which fails if other data in it are damaged.
     """
@@ -143,7 +143,7 @@ def upright(picture: Image.Image) -> Image.Image:
     if turn is None:
         return picture
     turned = picture.transpose(turn)
-    for name in _WITH_ORIENTATION:  # otherwise it would be turned again
+    for name in _WITH_ORIENTATION:  # the tag is removed, or the picture would be turned again
         turned.info.pop(name, None)
     return turned
 
@@ -152,7 +152,7 @@ def plain(picture: Image.Image, name: str) -> Image.Image:
     """Convert a decoded picture to mode RGB, RGBA, L or I;16, without turning it.
 
     Raises:
-        InputError: grey values (integers or floats) that are not within 0 to 65535.
+        InputError: grey values (integers or floats) are not all within 0 to 65535.
     """
     if picture.mode in ("RGB", "RGBA", "L", "I;16"):
         return picture
@@ -171,7 +171,7 @@ def plain(picture: Image.Image, name: str) -> Image.Image:
 
 
 def check_depth(picture: Image.Image, name: str) -> None:
-    """Refuse 16-bit grey that uses only small values: scaled to 8 bits, it would be almost black.
+    """Raise InputError for 16-bit grey with only small values: scaled to 8 bits, it would be almost black.
 
     Such a file often holds the 10 or 12 bits of a camera; their number cannot be found out from one picture.
 

@@ -26,7 +26,7 @@ class PinBox:
     """One pin's box on a picture.
 
     Attributes:
-        address: row and position, such as r1c3; `print`: the printed marking.
+        address: row and position of the pin, such as r1c3; `print`: the box is that of the printed marking.
         box: x1, y1, x2, y2 in px, finite, x1 < x2 and y1 < y2.
         cavity: label of the cavity on the drawing; None if the file has none.
     """
@@ -37,7 +37,7 @@ class PinBox:
 
 
 def read_pin_boxes(path: Path) -> tuple[list[PinBox], Path | None]:
-    """Read the boxes of a file in its order, and the path of their picture (None for a CSV file).
+    """Read a file's boxes, in its order, and the path of their picture (None for a CSV file).
 
     Args:
         path: a record of the renderer (.json), or a CSV file.

@@ -11,17 +11,17 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-# A function that takes another function and tuples of arguments, and yields (first argument, result) in order.
+# in_order(function, tuples of arguments) yields (first argument, result) of each call, in the order of the calls.
 InOrder = Callable[..., Iterator[Any]]
 
 
 @contextmanager
 def processes(count: int | None, worth_it: bool = True) -> Iterator[InOrder]:
-    """Context manager that gives a function to run calls in parallel: see InOrder.
+    """Context manager that starts processes and gives the function, an InOrder, that runs calls in them.
 
     Args:
         count: number of processes; None: one per core.
-        worth_it: False: call in this process, since starting others takes a second each.
+        worth_it: False: run the calls in this process, since starting another takes a second.
     """
     count = count or len(os.sched_getaffinity(0))
     if count == 1 or not worth_it:

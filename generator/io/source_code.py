@@ -1,4 +1,4 @@
-"""Hash this project's code: a repeated command reuses a stored result only if the same code made it."""
+"""SHA-256 of this project's code: a repeated command reuses a stored result only if the same code made it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read part and view (camera) from the file names of pictures, for parts with several pictures."""
+"""Read part and view (camera name) from the file names of pictures, for parts with several pictures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 def view_of(file: Path, views: Sequence[str]) -> tuple[str, str] | None:
     """Split a picture's path into part and view: `part7_left.png`, or `left.png` in a folder `part7`.
 
-    The two forms may give different parts the same name: see `parts_of`.
+    Both forms give the part `part7`, though these may be two parts: see `parts_of`.
 
     Args:
         file: path of the picture; its name is a view, or ends in one after `_` or `-`.
@@ -38,7 +38,7 @@ def parts_of(files: Sequence[Path], views: Sequence[str]) -> tuple[dict[str, dic
     Returns:
         By part and view, the files of parts that have exactly one file per view; and messages on all others.
     """
-    found: dict[tuple[str, bool], dict[str, Path]] = {}  # by part, and whether a folder has its name
+    found: dict[tuple[str, bool], dict[str, Path]] = {}  # key: part, and whether the part is a folder
     problems, doubtful = [], set()
     for file in files:
         parsed = view_of(file, views)

@@ -45,7 +45,7 @@ def contact_sheets(data: Overview) -> dict[str, Any]:
 
 
 def _levels(sample: Sample) -> list[str]:
-    """Return the picture's values of FILTERS, except its class."""
+    """Return the picture's values of FILTERS, without the first (its class), as text."""
     levels = (sample.row.manifest[factor] for factor in FILTERS[1:])
     return ["" if level is None else str(level) for level in levels]
 
@@ -72,7 +72,7 @@ def _card(sample: Sample, name: str, longest: int) -> dict[str, Any]:
 
 
 def findings(row: PictureRow) -> list[str]:
-    """Describe the NG objects of a picture: address, kind of defect and measure."""
+    """Return a line of text on each NG object of a picture: address, kind of defect and measure."""
     found = []
     for each in row.objects or ():
         if each.category != OK:
@@ -91,7 +91,7 @@ def _words(kind: str, each: ObjectRow) -> str:
 
 
 def _kinds(each: ObjectRow, row: PictureRow) -> tuple[str, ...]:
-    """Return the kinds of an NG object whose kinds are not stored: in a photograph or an older dataset."""
+    """Return the kinds of defect of an NG object that stores none: of a photograph or an older dataset."""
     if each.category == OTHERNG:
         return row.kinds or ("defect",)
     if not row.synthetic:  # a photograph has a class, but no measures
@@ -115,7 +115,7 @@ def _mask(row: PictureRow, mask: bytes) -> str:
 
 
 def _tag(each: ObjectRow, width: int) -> dict[str, Any]:
-    """Place a box's address: above it if there is room, else below, and inside the picture's width."""
+    """Return where a box's address is written: above it if there is room, else below; inside the picture's width."""
     x1, y1, x2, y2 = each.box
     size = round(max(width / 32, 6), 1)
     baseline = y1 - 0.4 * size if y1 > 1.5 * size else y2 + 1.1 * size

@@ -47,7 +47,7 @@ def make_page(data: Overview) -> str:
 
 
 def _origin(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the origin of the pictures and, of rendered ones, tolerance, manifests and versions."""
+    """Return where the pictures come from and, for rendered ones, tolerance, manifests and versions."""
     if "tolerance" not in settings:
         return {"origin": "imported" if settings else "unknown"}
     return {
@@ -94,7 +94,7 @@ def _quantiles(name: str, numbers: Sequence[float], decimals: int) -> list[Any]:
 
 
 def _maps(data: Overview, scene: str) -> list[tuple[str, int, str]]:
-    """Return split, number of defective pins and map, for each split with defective pins."""
+    """Return (split, number of defective pins, map as SVG) of each split with defective pins."""
     counts = {split: data.places[scene][split] for split in data.by_split if split in data.places[scene]}
     most = max(count for places in counts.values() for count in places.values())
     return [
@@ -104,7 +104,7 @@ def _maps(data: Overview, scene: str) -> list[tuple[str, int, str]]:
 
 
 def _where(data: Overview, factor: str, level: str) -> str:
-    """Return a remark on a level that does not occur in every split, such as a held-out one; "" for others."""
+    """Return "only SPLITS" for a factor's level that some splits lack, such as a held-out housing; "" for others."""
     splits = data.level_splits[factor, level]
     return "" if len(splits) == len(data.by_split) else "only " + ", ".join(splits)
 

@@ -121,7 +121,7 @@ class Explained:
         self._known: set[str] = set()
 
     def new_in(self, html: str) -> dict[str, dict[str, str]]:
-        """Return the terms of a section that no section before explained, with meanings: `classes` and `others`.
+        """Return the section's terms not explained before, with meanings, under the keys `classes` and `others`.
 
         Terms that occur only in a returned meaning are returned too.
         """

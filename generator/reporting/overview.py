@@ -42,16 +42,17 @@ class Overview:
         name: name of the dataset's folder.
         classes: classes that the dataset declares.
         settings: settings of the build in the card: tolerance by scene, renderer, Blender.
-        lacking: measures for which an older dataset has no column.
+        lacking: names of measures for which the dataset, an older one, has no column.
         by_split: number of pictures by split and class.
         verdicts: number of pictures by split and verdict.
-        factors: number of pictures by factor, level and class. A picture with two kinds of defect counts under both.
+        factors: number of pictures by factor (such as camera), level (its value) and class. A picture with two kinds of
+            defect counts under both.
         level_splits: the splits in which each (factor, level) occurs.
         measures: values of all pins by measure (mm; `tilt_deg` in degrees; `visible` as a share; `box_px`, the square
             root of the box's area), scene and class of the pin.
         unmeasured: number of pins without measures (missing pins), by class.
         places: number of defective pins by scene, split and (row, position).
-        extents: largest row and position of each scene.
+        extents: (number of rows, positions per row) of each scene, the largest that occur.
         grey, hidden: number of pictures in the grey zone, and of NG pictures in which no defect is visible.
         samples: pictures of the contact sheet of each class.
     """
@@ -110,7 +111,7 @@ class Overview:
         self.extents[scene] = rows, positions
 
     def measure(self, measure: str, scene: str, category: str, value: float) -> None:
-        """Add the value of a measure of one pin."""
+        """Add the value of a measure (its name, and unit as in `measures`) of one pin."""
         self.measures.setdefault(measure, {}).setdefault(scene, {}).setdefault(category, []).append(value)
 
 
@@ -158,7 +159,7 @@ def _settings(dataset: Path) -> dict[str, Any]:
 
 
 def _levels(row: PictureRow) -> Iterator[tuple[str, str]]:
-    """Yield factor and level for all factors of a picture."""
+    """Yield (factor, level) for all factors of a picture."""
     for kind in row.kinds or (["(unknown)"] if row.kinds is None else ["none"]):
         yield "defect kind", kind
     for name in FACTORS:
@@ -174,7 +175,7 @@ def _title(name: str) -> str:
 
 
 def level_of(value: object) -> str:
-    """Return a factor's level as text."""
+    """Return a factor's level as text; None as (unknown), empty text as (empty)."""
     return "(unknown)" if value is None else str(value) or "(empty)"
 
 
@@ -223,16 +224,16 @@ def _other_render(renders: Path, run: str) -> InputError:
 
 
 def _stratum(row: PictureRow) -> tuple[Any, ...]:
-    """Return the stratum of a row: a contact sheet takes a picture of each stratum before a second one of any."""
+    """Return a row's stratum: split, kinds, camera, … A contact sheet shows each stratum once before any twice."""
     names = ("camera", "housing", "terminal", "lighting")
     return (row.manifest["split"], *(row.kinds or ()), *(row.manifest[name] for name in names))
 
 
 def spread(candidates: Sequence[tuple[str, int, tuple[Any, ...]]], count: int) -> list[tuple[str, int]]:
-    """Choose rows from all strata in turn, in the order of the dataset; returns split and number of each.
+    """Choose rows from all strata in turn, in the order of the dataset; returns (split, number) of each.
 
     Args:
-        candidates: split, number and stratum of each row; a stratum begins with split and kind of defect.
+        candidates: (split, number in it, stratum) of each row; a stratum begins with split and kind of defect.
         count: largest number of rows to choose.
     """
     seen: Counter[tuple[Any, ...]] = Counter()

@@ -51,7 +51,7 @@ def _environment(package: str) -> Environment:
 
 
 def shown(value: Any) -> str:
-    """Format a cell: a number, an interval (two numbers), text, or None as a dash."""
+    """Return a table cell's value as text: a number, an interval (two numbers), text; None as a dash."""
     if value is None:
         return "–"
     if isinstance(value, list | tuple):
@@ -62,7 +62,7 @@ def shown(value: Any) -> str:
 
 
 def _figure_columns(rows: Sequence[Sequence[Any]]) -> list[bool]:
-    """Return for each column of a table whether all its cells are figures, so that it is aligned to the right."""
+    """Return for each column of a table whether all its cells are figures: it is then aligned to the right."""
     return [all(map(_is_figure, column)) for column in zip(*rows, strict=True)]
 
 
@@ -74,7 +74,7 @@ def _is_figure(value: Any) -> bool:
 
 
 def data_uri(content: bytes, kind: str) -> str:
-    """Encode a picture's bytes as a data URI; `kind` as in its media type, such as `png`."""
+    """Encode a picture's bytes as a data URI; `kind`: file format as in its media type, such as `png`."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 

@@ -23,7 +23,7 @@ BINS = 64
 _VARIABLES = {one.on_white: name for name, one in HUES.items()} | {one.light: name for name, one in PAGE.items()}
 _INK, _QUIET, _LINE, _PANEL, _HEAT = (PAGE[name].light for name in ("ink", "quiet", "line", "panel", "accent"))
 _LIMIT = HUES["NG"].on_white
-# Equal content gets equal ids; text stays text; `$` in a user's text does not start a formula.
+# Equal content gets equal ids; text is not drawn as outlines; `$` in a user's text does not start a formula.
 _STYLE: Any = {"svg.hashsalt": "pinsight", "svg.fonttype": "none", "text.parse_math": False, "font.size": 9}
 # Removed for inline use: the file's head, ids of groups, and style rules that would apply to the whole page.
 _FILE_ONLY = re.compile(r'.*(?=<svg)|<metadata>.*?</metadata>|<style.*?</style>| xmlns(:\w+)?="[^"]*"', re.DOTALL)
@@ -99,9 +99,9 @@ def position_map(extent: tuple[int, int], counts: Mapping[tuple[int, int], int],
     """Draw a map of the defective pins of a split: row 1 at the top, position 1 at the left; returns SVG.
 
     Args:
-        extent: number of rows and positions of the connector.
+        extent: (number of rows, positions per row) of the connector.
         counts: number of defective pins by (row, position).
-        most: count with the strongest colour.
+        most: count that gets the strongest colour.
     """
     rows, positions = extent
     with rc_context(_STYLE):

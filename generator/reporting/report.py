@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the page."""
+    """Write the page of the dataset to the output file; returns the exit code."""
     if not 0 <= args.per_class <= 200:
         raise InputError(f"--per-class: expected 0 to 200, got {args.per_class}")
     check_file(args.output, "-o", (".html", ".htm"))
