@@ -116,7 +116,7 @@ def _moments(y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def dissimilarity(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Map of 1 - SSIM (Wang et al. 2004) with Gaussian weights of 1.5 px, for grey 0 to 1."""
+    """Map of 1 - SSIM (Wang et al. 2004) of two pictures, grey 0 to 1; Gaussian weights with sigma 1.5 px."""
     my, mx, vy, vx, c = _moments(y, x)
     top = (2 * mx * my + 1e-4) * (2 * c + 9e-4)
     unlike: np.ndarray = 1 - top / ((mx * mx + my * my + 1e-4) * (vx + vy + 9e-4))
@@ -124,7 +124,7 @@ def dissimilarity(y: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def decorrelation(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Map of 1 - ZNCC in windows of 8 x 8 px; 1e-4 is added to variances, so that noise does not count."""
+    """Map of 1 - ZNCC of two pictures in 8 x 8 px windows; variances get 1e-4 added, so that noise does not count."""
     y, x = y.astype(np.float64), x.astype(np.float64)
     my, mx = ndimage.uniform_filter(y, 8), ndimage.uniform_filter(x, 8)
     vy = np.maximum(ndimage.uniform_filter(y * y, 8) - my * my, 0) + 1e-4
@@ -134,7 +134,7 @@ def decorrelation(y: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def tolerance_difference(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """How far each pixel of `y` lies outside the range of `x` within one pixel around it; slightly smoothed."""
+    """How far each pixel of picture `y` lies outside reference `x`'s range within one pixel around it; smoothed."""
     over = np.maximum(y - ndimage.maximum_filter(x, 3), ndimage.minimum_filter(x, 3) - y)
     outside: np.ndarray = ndimage.gaussian_filter(np.maximum(over, 0), 1.0)
     return outside
@@ -179,7 +179,7 @@ def regions(renders: Path, model: SoartC, first: np.ndarray) -> list[Pin]:
 
 
 def detect(renders: Path, to: Path) -> None:
-    """Write detect.json: scores of picture and pins by method, for every picture and condition, and SOARTC's hint."""
+    """Write detect.json: scores of picture and pins by method, for every picture and condition; hint on the defect."""
     good = rows("soart_ok")
     unit = [picture(renders, r["run"]) for r in good if r["role"] == "pool"][:UNIT]
     base = SoartC(**SOARTC["SOARTC"]).fit(unit)

@@ -1,7 +1,7 @@
 """`python -m trainer.attention --model RUN --data DATASET -o OUT`: attention maps of a ViT, as pictures and as scores.
 
 `--stages` draws the maps for each set of weights that `trainer.vit --stages` kept during training, and for the best
-weights; such a training also does so at its end. `trainer.vit.attention` lists the files in OUT and the pictures shown.
+weights; such a training draws them itself after each stage. `trainer.vit.attention` lists the files in OUT.
 """
 
 import argparse

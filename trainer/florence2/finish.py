@@ -55,7 +55,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Measured:
-    """The best weights' threshold, chosen on validation; report and boxes found of each split but train."""
+    """Measures of the best weights: threshold, chosen on validation; report and boxes found, by split without train."""
 
     threshold: float
     reports: dict[str, dict[str, Any]]

@@ -244,7 +244,7 @@ def best_threshold(pictures: Pictures, most_false: float = 0.1) -> float:
 
 @dataclass(frozen=True)
 class Counts:
-    """Counts at a threshold, and shares in [0, 1], as `counts` defines them; a share is None if its divisor is 0."""
+    """Counts at a threshold, and ratios of counts, as `counts` defines them; a ratio is None if its divisor is 0."""
 
     threshold: float
     pins: int

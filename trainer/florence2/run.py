@@ -169,7 +169,7 @@ class Detector:
     Args:
         classes: All class names, OK among them.
         size: (W, H) px of the network's pictures.
-        threshold: Confidence from which a box counts, chosen on validation; above 1 if no box may count.
+        threshold: Confidence from which a box counts, chosen on validation by `metrics.best_threshold`.
         seen: Addresses of the pins that are defective in a training picture, by scene.
         remove_hyphens: Whether the model writes labels without hyphens.
         input: Column of the training pictures: `image` or `nsoart`.
