@@ -31,7 +31,7 @@ def run(what: str, command: "list[str]") -> int:
         size = fcntl.ioctl(1, termios.TIOCGWINSZ, bytes(8))
         fcntl.ioctl(writing, termios.TIOCSWINSZ, size)
         attributes = termios.tcgetattr(writing)
-        attributes[1] &= ~termios.OPOST  # the terminal outside turns line feeds into new lines
+        attributes[1] &= ~termios.OPOST  # else each line end would be converted twice: here and by the outer terminal
         termios.tcsetattr(writing, termios.TCSANOW, attributes)
     else:
         reading, writing = os.pipe()
@@ -48,7 +48,7 @@ def run(what: str, command: "list[str]") -> int:
                 print(f"   ... still running, {time.monotonic() - began:.0f} s", flush=True)
                 continue
             data = os.read(reading, 65536)
-        except KeyboardInterrupt:  # the command gets it too; its remaining output is still printed
+        except KeyboardInterrupt:  # the command gets the interrupt too; its remaining output is still printed
             continue
         except OSError:  # end of output on a terminal
             break

@@ -47,7 +47,7 @@ def loads(library: str) -> bool:
 
 
 def missing_packages(with_blender: bool) -> list[str]:
-    """Debian packages of the libraries and programs that are missing on this machine."""
+    """Names of the Debian packages whose libraries or programs are missing on this machine."""
     packages = [package for library, package in BPY_LIBRARIES.items() if not loads(library)]
     if with_blender:
         blender = os.environ.get("PINSIGHT_BLENDER") or shutil.which("blender")

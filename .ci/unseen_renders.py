@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def unseen(manifest: Path) -> list[str]:
-    """Names of runs outside the training split: the first one of each kind of defect, and one without defects."""
+    """Names of manifest rows outside the training split: the first of each kind of defect, and one without."""
     with manifest.open(encoding="utf-8-sig", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] != "train"]
     rows.sort(key=lambda row: row["split"] == "validation")

@@ -45,12 +45,12 @@ def rendered(folder: Path, count: int) -> Path:
         row(f"r{n}", ("train", "train", "validation")[n // 3 % 3], DEFECTS[n % 3], width=256, height=128)
         for n in range(count)
     ]
-    # The grain of the scenes' sensor at this grey level.
+    # Standard deviation of the scenes' sensor noise at this picture's grey level (90), in grey levels.
     return write_renders(folder, rows, grain=1.4)
 
 
 def floor_seconds(renders: Path, to: Path) -> float:
-    """CPU seconds to parse, hash, decode and write the rows, without checks."""
+    """CPU seconds to parse, hash, decode and write the rows as Parquet, without checks."""
     start = time.process_time()
     how = Labelling({})
     columns = features(False)
@@ -75,7 +75,7 @@ def floor_seconds(renders: Path, to: Path) -> float:
 
 
 def nsoart_seconds(renders: Path, dataset: Path, to: Path) -> float:
-    """CPU seconds to compute the unit space's maps, and to make and write the NSOART pictures of all rows."""
+    """CPU seconds for the maps of the unit space (the OK rows as reference) and for all rows' NSOART pictures."""
     parameters = json.loads((dataset / "nsoart.json").read_text("utf-8"))
     unit = {name for group in parameters["groups"] for name in group["rows"]}
     columns = features(False)
@@ -120,7 +120,7 @@ def memory(rows: int, folder: Path) -> None:
 
 
 def shared_renders(folder: Path, count: int) -> None:
-    """A render folder whose rows share the pictures and masks of three; each row has its own record."""
+    """Make a render folder of `count` rows that share three pictures and masks; each row has its own record."""
     sample = write_renders(folder / "sample", [row(f"s{n}", defects=DEFECTS[n], width=48, height=32) for n in range(3)])
     for name in ("images", "masks", "records", "manifests"):
         (folder / name).mkdir()

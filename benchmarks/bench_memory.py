@@ -23,7 +23,7 @@ SHORT = 200
 
 
 def write_manifest(path: Path, frames: int) -> Path:
-    """Write a manifest whose rows differ in everything that the renderer rebuilds between rows."""
+    """Write a manifest of different rows, so that the renderer rebuilds part, camera and lighting between them."""
     rows = []
     for number in range(frames):
         housing, terminal = ("plain", "ribbed")[number % 2], ("round", "square")[number // 2 % 2]
@@ -38,7 +38,7 @@ def write_manifest(path: Path, frames: int) -> Path:
 
 
 def resident_mb(process: int) -> float:
-    """Resident memory of a process, MiB (Linux)."""
+    """Resident memory of a process, given by its id, in MiB (Linux)."""
     for line in Path(f"/proc/{process}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024.0
@@ -51,7 +51,7 @@ def command(manifest: Path, *arguments: str) -> list[str]:
 
 
 def one_process(frames: int) -> list[tuple[int, float]]:
-    """Resident memory of one process that renders all frames: (frame, MiB) after each hundredth of them."""
+    """Resident memory of one process that renders all frames: (frames done, MiB), about 100 times."""
     points = []
     with tempfile.TemporaryDirectory() as folder:
         manifest = write_manifest(Path(folder) / "frames.csv", frames)
@@ -76,7 +76,7 @@ def one_process(frames: int) -> list[tuple[int, float]]:
 
 
 def recycled_workers(frames: int) -> list[tuple[int, float]]:
-    """Memory of the worker of `generator render`, which is replaced from time to time: (frame, MiB) every second."""
+    """Memory of the worker of `generator render`, replaced from time to time: (frames done, MiB) every second."""
     points: list[tuple[int, float]] = []
     with tempfile.TemporaryDirectory() as folder:
         manifest = write_manifest(Path(folder) / "frames.csv", frames)

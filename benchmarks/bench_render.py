@@ -25,7 +25,7 @@ TRUTH = ("_truth_mask", "project_pins", "positions_truth")
 
 
 def throughput(rows: int) -> float:
-    """Seconds per picture with one worker per core."""
+    """Seconds of wall time per picture, with one worker per core."""
     workers = os.cpu_count() or 1
     seconds = []
     for count in (2 * workers, 2 * workers + rows):

@@ -31,7 +31,7 @@ GRID = 250
 
 @numba.njit
 def dot(a: np.ndarray, b: np.ndarray) -> float:
-    """The dot product, the only compiled part of the loop."""
+    """The dot product of two vectors, the only compiled part of the plain loop."""
     total = 0.0
     for i in range(a.size):
         total += a[i] * b[i]
@@ -40,7 +40,7 @@ def dot(a: np.ndarray, b: np.ndarray) -> float:
 
 @numba.njit(parallel=True)
 def multiply_adds(values: np.ndarray, rounds: int) -> None:
-    """Fused multiply-adds on rows that stay in the first-level cache, one thread per row."""
+    """Do `rounds` fused multiply-adds on each value; rows fit the first-level cache, one thread per row."""
     for row in numba.prange(values.shape[0]):
         line = values[row]
         for _ in range(rounds):
@@ -50,13 +50,13 @@ def multiply_adds(values: np.ndarray, rounds: int) -> None:
 
 
 def rate(dtype: type, rounds: int = 20_000) -> float:
-    """Operations per second on all threads; every number of a vector counts."""
+    """Measured fused multiply-adds per second on all threads; each number of a vector counts as one."""
     values: np.ndarray = np.ones((numba.get_num_threads(), 1024), dtype)
     return values.size * rounds / seconds(lambda: multiply_adds(values, rounds), 5)
 
 
 def loop_rows(image: np.ndarray, patch: np.ndarray, rows: int) -> np.ndarray:
-    """SOART3 of the first rows of windows, one window after another: (3, rows, GRID)."""
+    """SOART3's three maps of the first `rows` rows of windows, by the plain loop: (3, rows, GRID)."""
     maps = np.empty((3, rows, GRID))
     x = patch.ravel()
     for i in range(rows):
@@ -82,7 +82,7 @@ def seconds(call: Callable[[], object], repeats: int) -> float:
 
 @dataclass(frozen=True)
 class Maps:
-    """Seconds of a map by each method, and the difference between loop and map.
+    """Seconds that each method takes for one picture's maps, and the difference between loop and map.
 
     Args:
         loop: The Python loop, all windows.
@@ -101,7 +101,7 @@ class Maps:
 
 
 def timed_maps(rows: int, repeats: int) -> Maps:
-    """Time the loop over `rows` rows of windows, scaled up, and the median of `repeats` maps."""
+    """Time the loop on `rows` rows of windows, scaled up to all rows, and the median of `repeats` maps."""
     image, golden = np.random.default_rng(1).random((2, GRID + WINDOW - 1, GRID + WINDOW - 1))
     patch = mean_window(image, WINDOW)
     dot(patch.ravel(), patch.ravel())
@@ -123,7 +123,7 @@ def timed_maps(rows: int, repeats: int) -> Maps:
 
 
 def arithmetic_bounds() -> dict[str, float]:
-    """Seconds of each map's arithmetic only."""
+    """Seconds of each map's arithmetic alone, at the measured `rate`."""
     # Operations per pixel: beta 1 in double; residual 2, its absolute value, sum and maximum in single precision.
     pixels = GRID * GRID * WINDOW * WINDOW
     single, double = rate(np.float32), rate(np.float64)

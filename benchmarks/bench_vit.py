@@ -34,7 +34,7 @@ from benchmarks.steps_in_turn import Pair, Setting, Spent, epoch_end_seconds
 
 
 def rounds(contenders: dict[str, Callable[[], list[Pair]]], repeats: int) -> dict[str, list[Pair]]:
-    """The pairs of all epochs of each contender; contenders alternate, every second round in reverse order."""
+    """Run each contender's epoch `repeats` times, in turns (every second round reversed); returns each one's pairs."""
     pairs: dict[str, list[Pair]] = {name: [] for name in contenders}
     for turn in range(repeats):
         for name in list(contenders)[:: -1 if turn % 2 else 1]:
@@ -43,7 +43,7 @@ def rounds(contenders: dict[str, Callable[[], list[Pair]]], repeats: int) -> dic
 
 
 def median(values: list[float]) -> dict[str, float | list[float] | None]:
-    """The median and its 95 % interval by order statistics; interval None if there are too few values."""
+    """The median and its 95 % interval by order statistics; the interval is None if there are too few values."""
     interval = stats.quantile_test(values, q=statistics.median(values), p=0.5).confidence_interval(0.95)
     ends = [float(interval.low), float(interval.high)]
     return {
@@ -59,7 +59,7 @@ def shown(value: dict[str, Any]) -> str:
 
 
 def milliseconds(spent: list[Spent]) -> dict[str, float]:
-    """Median milliseconds of each kind of time."""
+    """Median milliseconds of wall time, the training thread's CPU time and the process's CPU time."""
     return {
         f"{field}_ms": round(1e3 * statistics.median(getattr(one, field) for one in spent), 2)
         for field in ("wall", "thread", "process")
@@ -67,7 +67,7 @@ def milliseconds(spent: list[Spent]) -> dict[str, float]:
 
 
 def speeds(pairs: list[Pair], against: str = "bare") -> dict[str, list[float]]:
-    """The bare network's time over the contender's at each step, in wall time and the training thread's CPU time."""
+    """Each step's ratio, bare network's time / contender's time, in wall time and in the training thread's CPU time."""
     return {
         field: [getattr(getattr(pair, against), field) / getattr(pair.own, field) for pair in pairs]
         for field in ("wall", "thread")
@@ -79,8 +79,8 @@ def compare(title: str, pairs: dict[str, list[Pair]], ratios: dict[str, dict[str
 
     Args:
         title: Printed above the table.
-        pairs: Pairs of each contender.
-        ratios: A contender's speed over another's at each step, as `speeds` returns it, by name.
+        pairs: Pairs of step times (`Pair`) of each contender.
+        ratios: By name, one contender's speed over another's at each step, as `speeds` returns it.
     """
     count = len(next(iter(pairs.values())))
     print(f"{title}, {count} steps each")
@@ -105,12 +105,12 @@ def compare(title: str, pairs: dict[str, list[Pair]], ratios: dict[str, dict[str
 
 
 def over(first: dict[str, list[float]], second: dict[str, list[float]]) -> dict[str, list[float]]:
-    """Ratios of two contenders' speeds, each relative to its own bare step, step by step."""
+    """Ratio first / second of two contenders' `speeds`, step by step."""
     return {field: [a / b for a, b in zip(first[field], second[field], strict=True)] for field in first}
 
 
 def measured(threads: int, steps: int, repeats: int, batch_size: int, folder: Path) -> dict[str, object]:
-    """All comparisons with one number of threads."""
+    """Run all comparisons with this number of threads; returns their results by title."""
     results: dict[str, object] = {}
     for title, close_ups in (("pictures with close-ups", False), ("close-ups only", True)):
         setting = Setting(steps, threads, close_ups=close_ups, boxes=True, batch_size=batch_size)

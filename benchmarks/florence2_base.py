@@ -31,7 +31,7 @@ SIZE = (768, 768)
 
 
 def published_format(folder: Path) -> None:
-    """Write a base-size model with random weights and its processor, for `from_pretrained`."""
+    """Write a model of base size with random weights, and its processor, as `from_pretrained` reads them."""
     from transformers import (
         BartConfig,
         Florence2Config,
@@ -80,7 +80,7 @@ def peak_gb() -> float:
 
 
 def step(model: Any, collator: Collator, config: DetectionConfig) -> tuple[float, float]:
-    """Do one step on one picture; returns its loss before and after."""
+    """Do one optimizer step on one picture; returns the picture's loss before and after."""
     accelerator = Accelerator(cpu=True)
     trainee = DetectionLosses(model, config, collator)
     optimizer = torch.optim.AdamW(parameter_groups(trainee, 0.05), lr=config.lr)
@@ -101,7 +101,7 @@ def step(model: Any, collator: Collator, config: DetectionConfig) -> tuple[float
 
 
 def main() -> None:
-    """Run and print one JSON object."""
+    """Do both steps and print the results as one JSON object."""
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--folder", type=Path, required=True, help="folder for the models (about 3 GB)")
     folder: Path = p.parse_args().folder

@@ -33,7 +33,7 @@ SPLITS: tuple[tuple[str, int, tuple[int, ...]], ...] = (
 
 
 def draw(rng: np.random.Generator, kind: str, target: int) -> tuple[np.ndarray, list[list[float]], list[int]]:
-    """Draw 2 x 4 pins, at most one bent or missing: picture (32, 64, 3), boxes (xywh px), classes."""
+    """Draw 2 x 4 pins, at most one bent or missing; returns picture (32, 64, 3), boxes (xywh in px) and classes."""
     grey = np.full((32, 64), 30.0)
     y, x = np.mgrid[0:32, 0:64] + 0.5
     boxes, categories = [], []
@@ -52,7 +52,7 @@ def draw(rng: np.random.Generator, kind: str, target: int) -> tuple[np.ndarray, 
 
 
 def row(split: str, number: int, kind: str, target: int, rng: np.random.Generator) -> dict[str, Any]:
-    """One dataset row, with the columns of `generator build`."""
+    """Make one dataset row, with the columns that `generator build` writes."""
     picture, boxes, categories = draw(rng, kind, target)
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "PNG")

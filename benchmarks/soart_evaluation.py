@@ -44,7 +44,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CONDITIONS = ("as rendered", "shift up to 3 px", "gain 0.5", "gain 1.5", "noise 5/255")
 NEGATIVES = 60
 UNIT = 100
-# Box x1, y1, x2, y2 of the printed word on the pool's first picture, px.
+# Box x1, y1, x2, y2, in px, of the printed word on the first picture of the OK pool.
 PRINT_BOX = (111.0, 105.0, 148.0, 119.0)
 EDGE: dict[str, Any] = {"window": 8, "grid": 100}
 SOARTC: dict[str, dict[str, Any]] = {
@@ -89,7 +89,7 @@ def picture(folder: Path, run: str) -> np.ndarray:
 
 
 def disturbed(image: np.ndarray, condition: str, seed: int) -> np.ndarray:
-    """The picture changed by one of CONDITIONS."""
+    """The picture (grey, 0 to 1) changed by one of CONDITIONS."""
     draws = np.random.default_rng(seed)
     if condition == "shift up to 3 px":
         dx, dy = draws.uniform(-3, 3, 2)
@@ -116,7 +116,7 @@ def _moments(y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def dissimilarity(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """1 - SSIM (Wang et al. 2004) with Gaussian weights of 1.5 px, grey 0 to 1."""
+    """Map of 1 - SSIM (Wang et al. 2004) of two pictures, grey 0 to 1; Gaussian weights with sigma 1.5 px."""
     my, mx, vy, vx, c = _moments(y, x)
     top = (2 * mx * my + 1e-4) * (2 * c + 9e-4)
     unlike: np.ndarray = 1 - top / ((mx * mx + my * my + 1e-4) * (vx + vy + 9e-4))
@@ -124,7 +124,7 @@ def dissimilarity(y: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def decorrelation(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """1 - ZNCC of windows of 8 x 8 px; 1e-4 is added to variances, so that noise does not count."""
+    """Map of 1 - ZNCC of two pictures in 8 x 8 px windows; variances get 1e-4 added, so that noise does not count."""
     y, x = y.astype(np.float64), x.astype(np.float64)
     my, mx = ndimage.uniform_filter(y, 8), ndimage.uniform_filter(x, 8)
     vy = np.maximum(ndimage.uniform_filter(y * y, 8) - my * my, 0) + 1e-4
@@ -134,7 +134,7 @@ def decorrelation(y: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def tolerance_difference(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Distance of each pixel's value from the reference's range of values within one pixel, lightly smoothed."""
+    """How far each pixel of picture `y` lies outside reference `x`'s range within one pixel around it; smoothed."""
     over = np.maximum(y - ndimage.maximum_filter(x, 3), ndimage.minimum_filter(x, 3) - y)
     outside: np.ndarray = ndimage.gaussian_filter(np.maximum(over, 0), 1.0)
     return outside
@@ -149,12 +149,12 @@ PLAIN: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 
 
 def auroc(positive: np.ndarray, negative: np.ndarray) -> float:
-    """AUROC: share of pairs in the right order, ties count half (Mann and Whitney)."""
+    """AUROC: share of (positive, negative) pairs in the right order; ties count half (Mann and Whitney)."""
     return float(in_order(positive, negative).mean())
 
 
 def in_order(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
-    """For each positive and each negative (P, N): 1 if the positive scores higher, 0 if lower, 0.5 for a tie."""
+    """Compare each positive with each negative: (P, N), 1 if the positive scores higher, 0 if lower, 0.5 if equal."""
     order: np.ndarray = np.sign(np.asarray(positive)[:, None] - np.asarray(negative)[None]) / 2 + 0.5
     return order
 
@@ -167,19 +167,19 @@ def wilson(share: float, trials: int) -> tuple[float, float]:
 
 
 def pins_of(station: Station) -> PinTable:
-    """The pin table of a station that has pins."""
+    """The pin table of a station, which must have been made with pins."""
     assert station.table is not None
     return station.table
 
 
 def regions(renders: Path, model: SoartC, first: np.ndarray) -> list[Pin]:
-    """The boxes of the pins and the print, from the pool's first picture, in px of the unit space."""
+    """Boxes of the pins and the print, read for `first`, the OK pool's first picture; in px of the unit space."""
     pins = read_pin_boxes(renders / "records" / f"{rows('soart_ok')[0]['run']}.json")[0]
     return pins_in_unit_space(model, [*pins, Pin(PRINT, PRINT_BOX)], first)
 
 
 def detect(renders: Path, to: Path) -> None:
-    """Write detect.json: image and pin scores of every method, cell and condition, and the defective pin's hint."""
+    """Write detect.json: scores of picture and pins by method, for every picture and condition; hint on the defect."""
     good = rows("soart_ok")
     unit = [picture(renders, r["run"]) for r in good if r["role"] == "pool"][:UNIT]
     base = SoartC(**SOARTC["SOARTC"]).fit(unit)
@@ -208,7 +208,7 @@ def detect(renders: Path, to: Path) -> None:
                 name: [float(one[part].max()) for part in table.parts] for name, one in maps.items()
             }
             image = {name: float(one.max()) for name, one in maps.items()}
-            # `inspect` with positions: SOARTC and the RT method of each pin, each divided by its limit.
+            # `inspect` with positions: the larger of a pin's scores by SOARTC and the RT method, each over its limit.
             rt = table.degrees(seen) / station.pin_limit
             pins["inspect"] = np.maximum(rt, np.array(pins["SOARTC"]) / station.picture_limit).tolist()
             image["inspect"] = max(float(rt.max()), image["SOARTC"] / station.picture_limit)
@@ -221,7 +221,7 @@ def detect(renders: Path, to: Path) -> None:
                     "condition": condition,
                     "image": image,
                     "pin": None if at is None or target == PRINT else {name: p[at] for name, p in pins.items()},
-                    # Without the print, which is last.
+                    # The last one, the print, is left out.
                     "pins": None if cell else {name: sorted(p[:-1]) for name, p in pins.items()},
                     "hint": table.hint(seen, at) if at is not None and hinted else None,
                 }
@@ -230,10 +230,10 @@ def detect(renders: Path, to: Path) -> None:
 
 
 def thresholds(renders: Path, to: Path, redraws: int = 50) -> None:
-    """Write thresholds.json: for each random unit space the stated interval, and the rate on the fresh OK pictures.
+    """Write thresholds.json: for each random unit space the stated and the true rate of false alarms.
 
-    In edge mode (grid 100), for SOARTC's score alone and with pins. All pictures are aligned once with one mean of the
-    pool, not with each unit space's own.
+    The stated one is an interval; the true one is counted on fresh OK pictures, with EDGE's settings, for SOARTC's
+    score alone and with pins. All pictures are aligned once, with one mean of the OK pool, not each unit space's own.
     """
     good = rows("soart_ok")
     pool = [picture(renders, r["run"]) for r in good if r["role"] == "pool"]
@@ -270,7 +270,7 @@ def thresholds(renders: Path, to: Path, redraws: int = 50) -> None:
 
 
 def areas(results: Path) -> pd.DataFrame:
-    """AUROC by level, condition and defect (rows) and by method (columns), from detect.json."""
+    """Compute AUROC from detect.json: rows are level (picture or pin), condition and defect; columns are methods."""
     found = json.loads((results / "detect.json").read_text("utf-8"))
     lines = []
     for level, condition in product(LEVELS, CONDITIONS):
@@ -283,7 +283,7 @@ def areas(results: Path) -> pd.DataFrame:
 
 
 def area_tables(found: pd.DataFrame) -> str:
-    """The tables of AUROC, one per level, and a list of cells where ours are below the interval of the best."""
+    """Markdown tables of AUROC, one per level, and a list of cells where OURS fall below the best method's interval."""
     limits = found.max(axis=1).map(lambda best: wilson(best, EACH)[0])
     parts = []
     for level, title in LEVELS.items():
@@ -305,7 +305,7 @@ def area_tables(found: pd.DataFrame) -> str:
 
 
 def tables(results: Path, to: Path) -> None:
-    """Write the page, and every AUROC as a CSV file of the same name."""
+    """Write the Markdown page `to`, and all AUROC values as a CSV file of the same name."""
     found = areas(results)
     found.to_csv(to.with_suffix(".csv"), float_format="%.3f", lineterminator="\n")
     judged = json.loads((results / "detect.json").read_text("utf-8"))

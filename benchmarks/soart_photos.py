@@ -25,7 +25,7 @@ from generator.soart.estimator import SoartC
 from generator.soart.inspection import Station, pins_in_unit_space, read_picture
 from generator.soart.pins import Pin
 
-# Centres (x, y) of the screws on the first photo with all of them, px.
+# Centres (x, y), in px, of the screws on the first photo that has all of them.
 SCREWS = ((126, 250), (431, 230), (147, 600), (467, 573))
 RADIUS = 56
 SETTINGS: dict[str, Any] = {"window": 8, "rotation_deg": 15.0, "scaling": 0.05}
@@ -92,7 +92,7 @@ def board(folder: Path) -> None:
 
 
 def _halves(images: list[np.ndarray]) -> list[tuple[list[np.ndarray], list[np.ndarray]]]:
-    """Random splits of the photos into two halves: (unit space, judged)."""
+    """Split the photos into two random halves, several times: (photos of the unit space, photos to judge)."""
     draws = random.Random(0)
     ways = list(itertools.combinations(range(len(images)), len(images) // 2))
     return [

@@ -23,7 +23,7 @@ STATION = {
     "marking": "text=Quality",
 }
 COLUMNS = ("run", "split", "part", "seed", *STATION, "defects", "cell", "role")
-# Text of the defect with {pin} and {azimuth} by cell; a cell is one kind of defect at one size.
+# Text of column `defects`, with {pin} and {azimuth} to fill in, by cell: one kind of defect at one size.
 CELLS = {
     "bent_0.5mm": "bent@{pin}:tip_offset_mm=0.5,azimuth_deg={azimuth}",
     "bent_1mm": "bent@{pin}:tip_offset_mm=1,azimuth_deg={azimuth}",
@@ -45,7 +45,7 @@ POOL, FRESH, EACH = 200, 500, 20
 
 
 def rows_ok(count: int, role: str, prefix: str, first: int) -> list[dict[str, object]]:
-    """OK rows, each with its own part and capture."""
+    """Make OK rows, each with its own part and seed, numbered from `first`."""
     return [
         {
             "run": f"{prefix}{n:03d}",
@@ -60,7 +60,7 @@ def rows_ok(count: int, role: str, prefix: str, first: int) -> list[dict[str, ob
 
 
 def rows_defects(each: int, role: str, prefix: str, first: int) -> list[dict[str, object]]:
-    """Equally many rows of each cell; pins and directions are drawn without replacement until all are used."""
+    """Make `each` rows of every cell, each at another pin, with a random azimuth; part and seed count from `first`."""
     rows: list[dict[str, object]] = []
     draws = random.Random(first)
     for cell, text in CELLS.items():
@@ -75,7 +75,7 @@ def rows_defects(each: int, role: str, prefix: str, first: int) -> list[dict[str
 
 
 def manifests() -> dict[str, list[dict[str, object]]]:
-    """The rows of all manifests, by name."""
+    """Make the rows of all manifests, by the manifest's name."""
     return {
         "soart_tuning": [
             *rows_ok(TUNING_OK, "tuning", "to", 100_000),
@@ -87,7 +87,7 @@ def manifests() -> dict[str, list[dict[str, object]]]:
 
 
 def manifest_text(name: str) -> str:
-    """The manifest of this name as CSV."""
+    """CSV text of the manifest of this name."""
     file = io.StringIO(newline="")
     writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()

@@ -53,7 +53,7 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Spent:
-    """Seconds of some steps: wall time, CPU time of the training thread, CPU time of the whole process."""
+    """Seconds spent on a step: wall time, CPU time of the training thread, CPU time of the whole process."""
 
     wall: float
     thread: float
@@ -82,7 +82,7 @@ def added(first: Spent, second: Spent) -> Spent:
 
 
 def drawn_split(count: int, seed: int = 0) -> Split:
-    """Drawn pictures of a 3 x 9 connector with their labels; two in three have a bent or missing pin."""
+    """Draw `count` pictures of a 3 x 9 connector with their labels; two in three have a bent or missing pin."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0 : SIZE[1], 0 : SIZE[0]] + 0.5
     rows, labels, boxes = [], [], torch.zeros((count, PINS[0] * PINS[1], 4))
@@ -115,7 +115,7 @@ def drawn_split(count: int, seed: int = 0) -> Split:
 
 
 def loss_of(model: ViT, portion: Portion, config: TrainingConfig) -> Tensor:
-    """The trainer's loss of a portion of a batch, written as a plain loop."""
+    """The loss that the trainer computes for a portion of a batch, written as a plain loop."""
 
     def boxes_loss(patch_logits: Tensor, batch: Batch) -> Tensor:
         return config.patch_weight * patch_loss(
@@ -136,7 +136,7 @@ def loss_of(model: ViT, portion: Portion, config: TrainingConfig) -> Tensor:
 
 @dataclass(frozen=True)
 class Pair:
-    """Time of one step, and of the same step of the bare network right after it, without and with the optimizer."""
+    """Times of a contender's step, and of the bare network's same step after it, without and with the optimizer."""
 
     own: Spent
     bare: Spent
@@ -197,12 +197,12 @@ class Setting:
         self.other: Trainer | None = None
 
     def trainee(self, config: TrainingConfig) -> ViTTrainee:
-        """The network wrapped for the trainer's loop."""
+        """Wrap the network for the trainer's loop."""
         data = Data({"train": self.split, "validation": self.split}, CLASSES, SIZE, [])
         return ViTTrainee(data, self.model, self.optimizer, config)
 
     def bare(self, step: int) -> tuple[Spent, Spent]:
-        """Time of a step's forward, loss and backward; and the same with clipping and the optimizer's step."""
+        """Do a bare step; returns the time of forward, loss and backward, and that plus clipping and optimizer."""
         strict = torch.are_deterministic_algorithms_enabled()
         torch.use_deterministic_algorithms(False)
         self.model.train()
@@ -219,7 +219,7 @@ class Setting:
         return passes, stepped
 
     def own(self, augment: bool = True, thread: bool = True) -> list[Pair]:
-        """The times of an epoch of `trainer.vit`, step by step."""
+        """Train an epoch by `trainer.vit`; returns each step's times. `thread`: whether the loader gets a thread."""
         repeatable(CPU, self.threads)
         config = self.config.changed({"augment": augment})
         inline = mock.patch.object(training, "ahead", iter)
@@ -229,7 +229,7 @@ class Setting:
         return turns.pairs
 
     def transformers(self, folder: Path) -> list[Pair]:
-        """The times of the same number of steps of transformers' Trainer."""
+        """Train the same number of steps by transformers' Trainer; returns each step's times."""
         torch.use_deterministic_algorithms(False)
         if self.other is None:
             self.other = transformers_trainer(self.model.config, self.split, self.config, folder)
@@ -241,7 +241,7 @@ class Setting:
         return turns.pairs
 
     def loss_difference(self) -> float:
-        """Relative difference of the mean loss between trainer and bare loop, in an epoch with learning rate 0."""
+        """Relative difference between the mean losses of trainer and bare loop, in an epoch with learning rate 0."""
         standing = self.config.model_copy(update={"lr": 0.0})  # no option sets it to 0
         losses = [float(loss_of(self.model, portion, standing).detach()) for portion in self.portions]
         trained = self._epoch(standing)["train_loss"]
@@ -257,7 +257,7 @@ class Setting:
 
 
 def transformers_trainer(config: ViTConfig, split: Split, settings: TrainingConfig, folder: Path) -> Trainer:
-    """transformers' Trainer with its defaults, except for settings that both have; no reporting or saving."""
+    """Make transformers' Trainer with the settings that both have, else its defaults; no reporting or saving."""
     pixels = split.pictures.batch(range(len(split))).float() / 255
     rows = [
         {"pixel_values": picture, "labels": int(label)} for picture, label in zip(pixels, split.labels, strict=True)

@@ -27,7 +27,7 @@ HEAD = """# Commands
 Written by `python -m docs.commands` from the commands' own parsers; `--help` of each says the same. Exit codes: 0 done,
 2 a mistake in what was given (one line says where, what was expected and what was found), 1 anything else.
 """
-# The default at the end of a help text: "(default: X)" in the generator, "(X)" in the trainers.
+# Patterns of the default at the end of a help text: "(default: X)" in the generator, "(X)" in the trainers.
 DEFAULT = {
     "generator": re.compile(r"\s*(?:^|\()default:? ([^()]+?)\)?$"),
     "trainer": re.compile(r"\s*\(([^()]+)\)$"),
@@ -36,7 +36,7 @@ DEFAULT = {
 
 
 def parsers() -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    """Each command as a user types it, with its parser; a command with subcommands yields each of them."""
+    """Yield each command as a user types it, with its parser; of a command with subcommands, yield each subcommand."""
     for name, (module, _) in COMMANDS.items():
         parser = argparse.ArgumentParser(prog=f"python -m generator {name}")
         importlib.import_module(module).add_arguments(parser)
@@ -56,7 +56,7 @@ def _with_steps(command: str, parser: argparse.ArgumentParser) -> Iterator[tuple
 
 
 def table(command: str, parser: argparse.ArgumentParser) -> list[str]:
-    """The lines of a command's Markdown table, arguments before options."""
+    """Make the lines of a command's Markdown table, positional arguments before options."""
     stating = DEFAULT[re.split(r"[ .]", command)[2]]
     lines = ["| option | default | meaning |", "|---|---|---|"]
     actions = [action for action in parser._actions if action.dest != "help" and action.help != argparse.SUPPRESS]
@@ -82,7 +82,7 @@ def _name(action: argparse.Action) -> str:
 
 
 def _text(action: argparse.Action) -> str:
-    """The help text with its values filled in, and paths relative to the repository."""
+    """An option's help text with its %-placeholders filled in, and paths relative to the repository."""
     formatter = argparse.HelpFormatter("")
     text = " ".join(formatter._expand_help(action).split()) if action.help else ""
     return text.replace(f"{ROOT}/", "")
@@ -93,7 +93,7 @@ def _cell(text: str) -> str:
 
 
 def page() -> str:
-    """The text of the page."""
+    """Make the Markdown text of docs/reference/commands.md."""
     parts = [HEAD]
     for command, parser in parsers():
         parts.append("\n".join([f"## `{command}`", "", *table(command, parser)]) + "\n")

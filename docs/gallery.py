@@ -24,7 +24,7 @@ SIZE = (576, 288)
 CROP = (132, 108)
 ZOOM = 2
 VIEWS = ("center", "bottom")
-# Three sizes of each kind: smallest, default, largest, at the target that shows the defect best.
+# Three sizes of each kind of defect (smallest, default, largest), at the pin or part that shows it best.
 SIZES: dict[str, tuple[str, ...]] = {
     "bent": (
         "bent@r2c5:tip_offset_mm=0.1",
@@ -77,7 +77,7 @@ SIZES: dict[str, tuple[str, ...]] = {
 
 
 def render(rows: list[list[object]], folder: Path) -> Path:
-    """Render rows of COLUMNS; returns the render folder."""
+    """Render manifest rows with the columns COLUMNS; returns the render folder."""
     manifest = folder / "gallery.csv"
     with manifest.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -89,7 +89,7 @@ def render(rows: list[list[object]], folder: Path) -> Path:
 
 
 def scenes_sheet(folder: Path) -> list[tuple[str, Image.Image]]:
-    """The sheet of every scene in each of its housings, with its terminals in turn."""
+    """Label and picture of every scene in each of its housings; the terminals take turns."""
     rows: list[list[object]] = []
     labels = []
     for path in sorted((ROOT / "scenes").glob("*.toml")):
@@ -113,7 +113,7 @@ def scenes_sheet(folder: Path) -> list[tuple[str, Image.Image]]:
 
 
 def defect_sheet(kind: str, folder: Path) -> list[tuple[str, Image.Image]]:
-    """The sheet of one kind's sizes, each seen from the front and from below, cropped and enlarged, with its box."""
+    """Label and picture of each size of a defect, from the front and from below, cropped, enlarged and boxed."""
     rows: list[list[object]] = []
     labels = []
     terminal = "blade" if kind == "twisted" else "round"

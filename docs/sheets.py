@@ -26,7 +26,7 @@ WIDTH, HEIGHT, SAMPLES = 320, 160, 12
 
 @dataclass(frozen=True)
 class Cell:
-    """One picture of a sheet: its label, changed keys of the scene, and columns of the manifest row."""
+    """One picture of a sheet: its label, changed keys of the scene file, and columns of its manifest row."""
 
     label: str
     keys: dict[str, str]
@@ -72,7 +72,7 @@ SHEETS: dict[str, list[Cell]] = {
 
 
 def scene_with(keys: dict[str, str]) -> str:
-    """The scene file's text with some keys changed; a key that it lacks is added to [sensor]."""
+    """The text of scene file SCENE with some keys changed; a key that it lacks is added to [sensor]."""
     lines = SCENE.read_text("utf-8").splitlines()
     left = dict(keys)
     for number, line in enumerate(lines):
@@ -84,7 +84,7 @@ def scene_with(keys: dict[str, str]) -> str:
 
 
 def make_sheet(name: str, cells: list[Cell]) -> Path:
-    """Render and compose one sheet; returns its path."""
+    """Render a sheet's pictures and save them as one picture; returns its path."""
     with tempfile.TemporaryDirectory() as folder:
         scenes = Path(folder)
         rows = []

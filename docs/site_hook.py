@@ -1,4 +1,4 @@
-"""Hooks of `mkdocs build`: convert these pages, which are written for GitHub, to Python-Markdown."""
+"""Hooks of `mkdocs build`: convert the pages of docs/, which are written for GitHub, to Python-Markdown."""
 
 import re
 from pathlib import Path
@@ -25,7 +25,7 @@ def on_config(config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
-    """Convert a page for Python-Markdown. A link to a file that is not on the site is replaced by its text."""
+    """Convert a page for Python-Markdown. A link to a file outside the site is replaced by its text."""
     folder = (DOCS / page.file.src_uri).parent
 
     def kept(match: re.Match[str]) -> str:
@@ -37,7 +37,7 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
 
 
 def indented(markdown: str) -> str:
-    """Indent lists for Python-Markdown: continuation lines by four, with blank lines before lists."""
+    """Indent lists for Python-Markdown: continuation lines by four spaces, with blank lines before lists."""
     lines: list[str] = []
     width, fenced = 0, False
     for line in markdown.splitlines():
@@ -45,7 +45,7 @@ def indented(markdown: str) -> str:
             fenced = not fenced
         marker = re.match(r"(?:\d+\.|[-*]) +", line)
         if marker and not fenced:
-            # No blank line between list items; one before a list, and after an item of several paragraphs.
+            # A blank line before a list, and after an item of several paragraphs; none between other items.
             if lines and lines[-1].strip() and (not width or "" in lines[-_since_marker(lines) :]):
                 lines.append("")
             width = len(marker[0])
@@ -58,5 +58,5 @@ def indented(markdown: str) -> str:
 
 
 def _since_marker(lines: list[str]) -> int:
-    """Number of lines of the last list item in `lines`."""
+    """Number of lines from the last list marker to the end of `lines`; all if there is none."""
     return next((n for n, line in enumerate(reversed(lines), 1) if re.match(r"(?:\d+\.|[-*]) +", line)), len(lines))

@@ -1,12 +1,12 @@
 """Training from a dataset alone, and judging pictures with what was trained. No Blender is needed here.
 
 core           what every kind of run shares: data, augmentation, loop, run folder, statistics, decision, page, card
-vit            a small vision transformer that classifies pictures, or parts seen from several cameras
+vit            a small vision transformer; it classifies pictures, or parts of which each camera took a picture
 florence2      Florence-2, which draws a box round each defect
-predict, evaluate, attention, export, report, push     commands over the kinds of run; the work lies with the kinds
+predict, evaluate, attention, export, report, push     commands for both kinds of run; `vit` and `florence2` do the work
 
-The decision OK/NG: `core.decision` (threshold and temperature), `vit.verdicts`, `florence2.verdicts`.
-A new evaluation measure: `vit.metrics`, `florence2.metrics`; `evaluation_page` beside each shows it.
+Code that decides between OK and NG: `core.decision` (threshold and temperature), `vit.verdicts`, `florence2.verdicts`.
+A new evaluation measure is added in `vit.metrics` or `florence2.metrics`, and shown by the `evaluation_page` beside.
 """
 
 from importlib.util import find_spec

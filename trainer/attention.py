@@ -1,7 +1,7 @@
 """`python -m trainer.attention --model RUN --data DATASET -o OUT`: attention maps of a ViT, as pictures and as scores.
 
-`--stages` shows the weights that `trainer.vit --stages` kept and the best ones; a training in stages does so by itself.
-The files in OUT, and which pictures are shown: `trainer.vit.attention`.
+`--stages` draws the maps for each set of weights that `trainer.vit --stages` kept during training, and for the best
+weights; such a training draws them itself after each stage. `trainer.vit.attention` lists the files in OUT.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from trainer.vit.attention import PICTURES, PROBES, SPLIT, Asked, show
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's options."""
+    """Make the parser of the command's options."""
     p = argparse.ArgumentParser(
         prog="python -m trainer.attention",
         description="Draw attention maps of a trained ViT (how much each patch of a picture counted for the answer), "

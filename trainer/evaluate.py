@@ -1,7 +1,7 @@
 """`python -m trainer.evaluate --model RUN --data DATASET`: measure a trained run on any dataset.
 
-The threshold is the run's, chosen on validation and frozen when it was trained. The measures, and the files in OUT:
-`trainer.vit.evaluation` and `trainer.florence2.evaluation`.
+The decision threshold is the run's own: training chose it on the validation split. The measures, and the files in OUT,
+are described in `trainer.vit.evaluation` and `trainer.florence2.evaluation`.
 """
 
 import argparse
@@ -24,7 +24,7 @@ exit codes: 0 done, whatever the numbers; 2 the run or the dataset cannot be use
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's options."""
+    """Make the parser of the command's options."""
     p = argparse.ArgumentParser(
         prog="python -m trainer.evaluate",
         description="Measure a trained ViT or Florence-2 on a dataset, with the threshold for NG that its training "
@@ -74,7 +74,7 @@ def _of_vit(args: argparse.Namespace, splits: tuple[str, ...], out: Path) -> Non
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure as the options say; returns the exit code."""
+    """Measure the run on the dataset as the options say; returns the exit code."""
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     out = args.out or args.model / OUT

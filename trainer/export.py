@@ -1,6 +1,6 @@
 """`python -m trainer.export --model RUN --to model.onnx`: write a trained ViT as one ONNX file for onnxruntime.
 
-Its inputs, outputs and check: `trainer.vit.onnx_export`.
+`trainer.vit.onnx_export` describes the file's inputs and outputs, and how the file is checked.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from trainer.vit.onnx_export import OPSET, export_run
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's options."""
+    """Make the parser of the command's options."""
     p = argparse.ArgumentParser(
         prog="python -m trainer.export",
         description="Write a trained ViT as one ONNX file, and check that onnxruntime gives the network's results.",
@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Export as the options say; returns the exit code."""
+    """Export the run as the options say; returns the exit code."""
     if args.to.suffix != ".onnx":
         raise InputError(f"--to {args.to}: expected a name that ends in .onnx")
     if args.to.is_dir() or (args.to.exists() and not args.overwrite):

@@ -1,7 +1,7 @@
-"""`python -m trainer.predict --model RUN IMAGE...`: a verdict on each picture, as JSON and as a picture.
+"""`python -m trainer.predict --model RUN IMAGE...`: an OK/NG verdict on each picture, as JSON and drawn.
 
-RUN is a ViT's or a Florence-2's; the latter draws boxes. The content of a verdict: `trainer.vit.verdicts`,
-`trainer.florence2.verdicts`.
+RUN is the run folder of a ViT or of a Florence-2; only a Florence-2 finds boxes. `trainer.vit.verdicts` and
+`trainer.florence2.verdicts` say what a verdict contains.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from trainer.florence2.run import FORMAT as DETECTION_FORMAT
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's options."""
+    """Make the parser of the command's options."""
     p = argparse.ArgumentParser(
         prog="python -m trainer.predict",
         description="Judge pictures with a trained network: OK, or NG where there is a defect. ViT: with class, "
@@ -89,7 +89,7 @@ def _check_options(args: argparse.Namespace, detects: bool) -> None:
 
 
 def _judging(args: argparse.Namespace, files: Sequence[Path], detects: bool) -> Judging:
-    """The verdicts on the files, by a ViT or (`detects`) by Florence-2."""
+    """Make the iterator of verdicts on the picture files, by Florence-2 if `detects`, else by a ViT."""
     sheets = args.out is not None
     if detects:
         from trainer.florence2 import prediction as detection
@@ -101,7 +101,7 @@ def _judging(args: argparse.Namespace, files: Sequence[Path], detects: bool) -> 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Judge as the options say; returns the exit code."""
+    """Judge the pictures as the options say; returns the exit code."""
     files = find_pictures(args.images)
     detects = kind_of(args.model) == DETECTION_FORMAT
     _check_options(args, detects)

@@ -1,7 +1,7 @@
 """`python -m trainer.push RUN --to OWNER/NAME`: upload a trained model and its card to the Hugging Face Hub.
 
 One commit holds what a user needs: weights as safetensors, configuration, frozen threshold, card, a few pictures; never
-the optimizer's state, the last epoch or the stages. The token comes from HF_TOKEN or the login (`hf auth login`).
+the optimizer's state, or the weights of the last epoch or of stages. The token comes from HF_TOKEN or `hf auth login`.
 """
 
 import argparse
@@ -25,7 +25,7 @@ exit codes: 0 done; 2 the run or an option is wrong; 1 the Hub cannot be reached
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's options."""
+    """Make the parser of the command's options."""
     p = argparse.ArgumentParser(
         prog="python -m trainer.push",
         description="Upload a trained model with its card to the Hugging Face Hub.",

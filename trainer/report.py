@@ -1,4 +1,4 @@
-"""`python -m trainer.report RUN`: write the page of a ViT's run: see `trainer.vit.run_page`."""
+"""`python -m trainer.report RUN`: write a ViT run's page, RUN/report.html; see `trainer.vit.run_page`."""
 
 import argparse
 import sys
@@ -13,7 +13,7 @@ from trainer.vit.run_page import write_page
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's options."""
+    """Make the parser of the command's options."""
     p = argparse.ArgumentParser(
         prog="python -m trainer.report",
         description="Write one HTML page on a ViT's run, with its settings, measures and pictures.",

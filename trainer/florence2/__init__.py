@@ -1,11 +1,11 @@
 """`python -m trainer.florence2`: train Florence-2 to answer its task `<OD>` (object detection) with boxes.
 
 command, options, beginning, dry_run   the command, its options, the data and model that it starts from
-comparison                             `--compare`: several modes of training, each in its own process
-training, examples, samples, batches   the training loop's part, training rows, augmentation, tensors
+comparison                             `--compare`: the same training in several modes, each in its own process
+training, examples, samples, batches   Florence-2's part of the training loop, training rows, augmentation, batches
 losses, auxiliary_loss                 loss of the answer; auxiliary losses on cells, attention and OK pins
 finish, forgetting, epoch_report       final measurement, check of forgetting, output of each epoch
-network, tiny, lora, run               loading a model, the tiny one, LoRA, the files of a run
+network, tiny, lora, run               loading a model, making the tiny model, LoRA, the files of a run
 data, truth                            splits of a dataset; true boxes of a picture
 answers, detect                        boxes to answer tokens and back; boxes of a split or of pictures
 verdicts, prediction                   verdict OK or NG on a picture; on picture files

@@ -1,4 +1,4 @@
-"""`python -m trainer.florence2`."""
+"""Entry point of `python -m trainer.florence2`; see `command`."""
 
 import sys
 

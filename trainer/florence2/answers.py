@@ -20,9 +20,9 @@ from generator.bbox_str import BINS, encode
 from trainer.core.errors import InputError
 
 Box = tuple[float, float, float, float]
-# An edge's sharpness is the probability within so many bins of the chosen one: about 2 px of 256.
+# An edge's sharpness is the summed probability of the bins at most this far from the chosen one: 2 px in 256.
 EDGE_REACH = 8
-# Boxes that overlap by a larger IoU are taken as one object answered twice.
+# Two boxes whose IoU is larger than this are taken as one object answered twice.
 SAME_OBJECT_IOU = 0.6
 _PART = re.compile(r"<loc_(\d+)>|([^<]+)")
 
@@ -34,7 +34,7 @@ class Found:
     Args:
         box: xyxy in px of the picture.
         label: Class name, spelled as in the dataset.
-        confidence: Probability that the box is there times the sharpness of its edges; in [0, 1].
+        confidence: Probability that the box is there times the sharpness of its edges (`_confidence`); in [0, 1].
     """
 
     box: Box
@@ -45,7 +45,7 @@ class Found:
 def without_duplicates(found: Sequence[Found]) -> list[Found]:
     """Drop each box that overlaps a more confident one by more than `SAME_OBJECT_IOU`; the others keep their order.
 
-    Labels do not matter: one pin gets one class.
+    Their labels may differ, as a pin has one class only.
     """
     if len(found) < 2:
         return list(found)
@@ -85,7 +85,7 @@ class Vocabulary:
         self.pad: int = tokenizer.pad_token_id
 
     def tokens(self, boxes: Sequence[Sequence[float]], labels: Sequence[str], size: tuple[float, float]) -> list[int]:
-        """Token ids of `<s>` answer `</s>`; boxes xyxy in px of a picture of `size` (W, H), sorted as in `bbox_str`."""
+        """Encode boxes, xyxy in px of a picture of `size` (W, H), as an answer's token ids; `encode` sorts them."""
         ids = [self.bos]
         for location, label in _PART.findall(encode(boxes, labels, *size)):  # type: ignore[arg-type]
             if location:
@@ -95,7 +95,7 @@ class Vocabulary:
         return [*ids, self.eos]
 
     def listed(self, boxes: Sequence[Sequence[float]], label: str, size: tuple[float, float]) -> list[int]:
-        """Like `tokens`, for boxes of one label and in the order given."""
+        """Encode boxes that share one label as `tokens` does, but in the order given."""
         ids = [self.bos, *(self.label_ids[self.labels.index(label)] if len(boxes) else ())]
         for box in boxes:
             text = encode([box], ["x"], *size)  # type: ignore[arg-type]
@@ -108,7 +108,7 @@ class AnswerGrammar:
 
     Args:
         vocabulary: The model's labels and locations as tokens.
-        most_boxes: Number of boxes after which only the end may follow.
+        most_boxes: Largest number of boxes in an answer; after them only `</s>` is allowed.
     """
 
     def __init__(self, vocabulary: Vocabulary, most_boxes: int = 40) -> None:
@@ -118,7 +118,7 @@ class AnswerGrammar:
         self._locations = torch.tensor(vocabulary.location_ids)
 
     def __call__(self, batch_id: int, ids: Tensor) -> Tensor:
-        """Token ids allowed after `ids`, whose first one is the decoder's start token."""
+        """Token ids allowed after `ids`, the decoder's start token and the answer so far; `batch_id` is unused."""
         low, others = self._next(ids.tolist()[1:])
         # A slice of a tensor: making a list of 1,000 ids takes longer than the network's step.
         return torch.cat((self._locations[low:], self._locations.new_tensor(others)))
@@ -129,7 +129,7 @@ class AnswerGrammar:
         return self.vocabulary.location_ids[low:] + others
 
     def _next(self, ids: Sequence[int]) -> tuple[int, list[int]]:
-        """The lowest bin that may come next (`BINS`: no location may), and the other tokens that may."""
+        """Return the lowest bin allowed next (`BINS`: no location is), and the ids of all other tokens allowed next."""
         v = self.vocabulary
         if not ids:
             return BINS, [v.bos]
@@ -163,8 +163,8 @@ class AnswerGrammar:
 
 
 class _BoxSteps(NamedTuple):
-    """Where one box stands in an answer: index of its label, steps of the label's tokens (none unless it is the label's
-    first box), and steps of its four locations.
+    """One box of an answer: index of its label, and the steps (indices into the answer's token ids) of the label's
+    tokens (none unless it is the label's first box) and of its four locations.
     """
 
     label: int
@@ -173,7 +173,7 @@ class _BoxSteps(NamedTuple):
 
 
 def _boxes_in(ids: Sequence[int], v: Vocabulary) -> Iterator[_BoxSteps]:
-    """Yield the boxes of an answer.
+    """Yield the boxes of an answer, given as token ids from `<s>` on.
 
     Raises:
         ValueError: `ids` break the grammar.
@@ -219,7 +219,7 @@ def parse(
         ids: Token ids from `<s>` on; those after `</s>` are ignored.
         vocabulary: The model's labels and locations as tokens.
         size: (W, H) of the picture in px.
-        probabilities: (T, V) over the allowed tokens at each of the T steps of `ids`; None: every confidence is 1.
+        probabilities: (T, V) of each token at each of the T steps of `ids`; None: every confidence is 1.
 
     Raises:
         ValueError: `ids` break the grammar.
@@ -241,12 +241,12 @@ def parse(
 
 
 def _confidence(one: _BoxSteps, bins: Sequence[int], named: Sequence[float], places: Tensor) -> float:
-    """Probability that the box is there times the sharpness of its edges: the geometric mean over its four edges.
+    """Probability that a box is there times the geometric mean of its four edges' sharpness (see `EDGE_REACH`).
 
     Args:
-        one: The box.
+        one: The box's steps in the answer.
         bins: Bins of its four locations.
-        named: Probabilities of its label's tokens; empty unless it is the label's first box.
+        named: Probabilities of its label's tokens, as generated; empty unless it is the label's first box.
         places: (T, 1000) probabilities of all locations at each step.
     """
     # A further box of a label has no label tokens: take the probability that any location comes here.
@@ -260,11 +260,11 @@ def _confidence(one: _BoxSteps, bins: Sequence[int], named: Sequence[float], pla
 
 
 class EndBias:
-    """Logits processor that makes the end less likely, so that doubtful boxes are generated too, with low confidence.
+    """Logits processor that makes the end token less likely, so that doubtful boxes are generated too.
 
     Args:
         eos: Id of the end token.
-        bias: Subtracted from its logit.
+        bias: Number subtracted from its logit.
     """
 
     def __init__(self, eos: int, bias: float) -> None:
@@ -289,8 +289,8 @@ def generate(
         model: `Florence2ForConditionalGeneration`, in evaluation mode.
         inputs: `pixel_values`, `input_ids`, `attention_mask`, on the model's device.
         grammar: Which answers are allowed.
-        sizes: (W, H) px of the pictures in which the boxes are returned.
-        end_bias: Subtracted from the end token's logit; confidences are computed without it.
+        sizes: (W, H) of each picture, in whose px its boxes are returned.
+        end_bias: Number subtracted from the end token's logit; confidences are computed without it.
 
     Returns:
         The boxes of each picture, in the answer's order.
@@ -302,7 +302,7 @@ def generate(
         max_new_tokens=grammar.max_new_tokens,
         num_beams=1,
         do_sample=False,
-        # Published checkpoints set 3, which corrupts an answer that repeats a label of three tokens.
+        # Published checkpoints set it to 3, which corrupts an answer that repeats a label of three tokens.
         no_repeat_ngram_size=0,
         output_scores=True,
         return_dict_in_generate=True,

@@ -1,10 +1,11 @@
 """Auxiliary losses (`--scaffold`): they teach a Florence-2 with random weights where pins lie.
 
-The loss of the answer alone names a few boxes, and says little about where to look. Three losses are added:
+An answer lists a few boxes only, so its loss teaches little about where pins are. Three losses are added; a cell is the
+square of the picture that one picture token stands for:
 
 - *cells*: from each picture token after the language model's encoder, a head predicts whether a pin (OK pins too) lies
-  there, its class and its edges. The head is thrown away after training.
-- *attention*: while the decoder writes a location, its last two layers should look at the cells of that box.
+  in its cell, its class and its edges. The head is thrown away after training.
+- *attention*: while the decoder writes a location, its last two layers should attend to the cells of its box.
 - *good pins*: a second, forced answer lists the boxes of the OK pins: a hundred locations to learn from, not eight.
 
 The trained model is a plain Florence-2.
@@ -28,11 +29,11 @@ BACKGROUND = 0
 
 @contextmanager
 def placed(model: Any, corners: Tensor | None) -> Iterator[None]:
-    """Inside the `with`, give the tokens of close-ups the position embeddings of their place in the whole picture.
+    """Inside the `with`, give close-ups' tokens the position embeddings of the same cells in the whole picture.
 
     Args:
         model: Florence-2.
-        corners: (B, 2) first cell (x, y) of each close-up; None: change nothing.
+        corners: (B, 2) column and row of each close-up's first cell in the whole picture; None: change nothing.
     """
     if corners is None:
         yield
@@ -54,10 +55,10 @@ def placed(model: Any, corners: Tensor | None) -> Iterator[None]:
 
 
 def edge_code(edges: Tensor) -> Tensor:
-    """Encode edges (…, 4), in cells from a cell's centre, with the sines that location tokens are made of: (…, 28).
+    """Encode edges (…, 4), in cells from a cell's centre, as the sines (…, 28) that location tokens start from.
 
-    A picture token that holds the sines of its pin's edges can be copied into a location; from the edges alone the
-    decoder would have to compute the sines, which takes far longer to learn than all the rest.
+    If a picture token holds these sines, the decoder can copy them into a location; from plain edges it would have
+    to learn the sines, which takes far longer than all the rest.
     """
     # The sines start at the cell's edge, half a cell before its centre.
     angles = torch.cat([2 * math.pi * k * (edges + 0.5) for k in HARMONICS], -1)
@@ -82,7 +83,7 @@ class CellHead(nn.Module):
 
 
 def grid_of(model: Any, size: tuple[int, int]) -> tuple[int, int]:
-    """Cells (gw, gh), one per picture token, of a model's pictures of `size` (W, H) px."""
+    """Number of cells (gw, gh) across and down a model's picture of `size` (W, H) px."""
     gw, gh = size
     for stride in model.config.vision_config.patch_stride:
         gw, gh = -(-gw // stride), -(-gh // stride)
@@ -92,14 +93,14 @@ def grid_of(model: Any, size: tuple[int, int]) -> tuple[int, int]:
 def cell_targets(
     samples: Sequence[Sample], ok: int, grid: tuple[int, int], size: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
-    """Targets: classes (B, gh*gw), `BACKGROUND` or class + 1, and boxes (B, gh*gw, 4) in cells from the cell's centre.
+    """Targets per cell: class (B, gh*gw), `BACKGROUND` or index + 1, and box (B, gh*gw, 4) in cells from its centre.
 
     A cell belongs to a box if either contains the other's centre; where boxes compete, a defective pin wins.
 
     Args:
         samples: Pictures or close-ups of one size.
         ok: Index of class OK.
-        grid: Cells (gw, gh) of these pictures or close-ups.
+        grid: Number of cells (gw, gh) across and down these pictures or close-ups.
         size: Their (W, H) in px.
     """
     gw, gh = grid
@@ -109,7 +110,7 @@ def cell_targets(
     categories = torch.zeros((len(samples), gw * gh), dtype=torch.long)
     boxes = torch.zeros((len(samples), gw * gh, 4))
     for row, sample in enumerate(samples):
-        # A defective pin that cannot be seen is not in the answer, and is no target here either.
+        # A defect that is not visible enough for the answer is no target here either.
         taught = (sample.categories == ok) | sample.in_answer
         in_cells = ((sample.boxes - torch.tensor(sample.offset * 2)) / torch.cat([cell, cell]))[taught]
         if not len(in_cells):
@@ -130,9 +131,9 @@ def cell_loss(logits: Tensor, edges: Tensor, categories: Tensor, boxes: Tensor, 
     """Sum of the mean cross-entropies of background, OK and defective cells, plus twice the edges' smooth L1 loss.
 
     Args:
-        logits: (B, N, K + 1) classes.
-        edges: (B, N, 28), see `edge_code`.
-        categories, boxes: From `cell_targets`.
+        logits: (B, N, K + 1) of background and the K classes in each of N cells.
+        edges: (B, N, 28) predicted `edge_code`.
+        categories, boxes: Targets from `cell_targets`.
         ok: Index of class OK.
     """
     entropy = F.cross_entropy(logits.float().flatten(0, 1), categories.flatten(), reduction="none")
@@ -148,7 +149,7 @@ def cell_loss(logits: Tensor, edges: Tensor, categories: Tensor, boxes: Tensor, 
 
 
 class AttentionGuide:
-    """Records the attention of the decoder's last two layers to the encoder's tokens.
+    """Records how the decoder's last two layers attend to the encoder's tokens.
 
     Args:
         decoder_layers: The language model's decoder layers.
@@ -170,7 +171,7 @@ class AttentionGuide:
 
     @contextmanager
     def watching(self, wanted: bool = True) -> Iterator[list[Tensor]]:
-        """Collect the attention maps (B, T, S) of forward passes inside the `with`; none unless `wanted`."""
+        """Collect attention maps (B, T decoder steps, S encoder tokens) inside the `with`; none unless `wanted`."""
         self.maps = []
         modules = self.modules if wanted else []
         handles = [m.register_forward_pre_hook(self._record, with_kwargs=True) for m in modules]
@@ -188,18 +189,18 @@ def looked_at(
     shown: tuple[int, int] | None = None,
     corners: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Find the cells of the box that each location of an answer belongs to.
+    """Find, for each location token of an answer, the cells that its box covers.
 
     Args:
         labels: (B, T) token ids of answers.
         bin_of: (V,) bin of each token id, -1 if it is no location.
-        grid: Cells (gw, gh) of the whole picture.
-        shown: Cells (gw, gh) of a close-up; None: the whole picture is shown.
-        corners: (B, 2) first cell (x, y) of each close-up; None: whole pictures.
+        grid: Number of cells (gw, gh) across and down the whole picture.
+        shown: Number of cells (gw, gh) of a close-up; None: the whole picture is shown.
+        corners: (B, 2) column and row of each close-up's first cell in the whole picture; None: whole pictures.
 
     Returns:
-        (B, T) whether a token is a location; and for these K tokens in order (K, cells shown) whether a cell overlaps
-        the token's box.
+        (B, T) whether a token is a location; and for these K tokens, in order, (K, number of cells shown) whether a
+        cell overlaps the token's box.
     """
     bins = torch.where(labels >= 0, bin_of[labels.clamp(min=0)], -1)
     places = bins >= 0
@@ -218,10 +219,10 @@ def looked_at(
 
 
 def guide_loss(maps: Sequence[Tensor], places: Tensor, cells: Tensor) -> Tensor:
-    """Mean of -log of the attention on a box's cells, over the steps that write the box's locations.
+    """Mean of -log of the attention that falls on a box's cells, over the steps that write the box's locations.
 
     Args:
-        maps: From `AttentionGuide`; the encoder's first token is the picture's mean, then its cells follow.
+        maps: From `AttentionGuide`; the encoder's first token is the mean of the picture tokens, the cells follow.
         places, cells: From `looked_at`.
     """
     count = cells.shape[1]

@@ -18,10 +18,10 @@ class Batch(NamedTuple):
     """Tensors of one batch.
 
     Args:
-        inputs: `pixel_values` (B, 3, H, W) normalised, `input_ids` and `attention_mask` (B, S) of the prompt.
+        inputs: `pixel_values` (B, 3, H, W), normalised; `input_ids` and `attention_mask` (B, S) of the prompt.
         labels: (B, T) token ids of answers, `IGNORED` after the end of each.
-        good: (B, U), the same for the list of OK pins; None unless requested.
-        corners: (B, 2), (x, y) px of each close-up's corner in its picture; None for whole pictures.
+        good: (B, U) token ids of the answers that list the OK pins, padded likewise; None unless requested.
+        corners: (B, 2) x and y, in px, of each close-up's top left corner in its picture; None for whole pictures.
     """
 
     inputs: dict[str, Tensor]
@@ -43,7 +43,7 @@ class Collator:
     """Makes batches of samples.
 
     Args:
-        processor: The model's processor: prompt, mean and standard deviation of the pixels.
+        processor: The model's processor; gives the prompt's tokens, and the pixels' mean and standard deviation.
         vocabulary: The model's labels and locations as tokens.
         classes: All class names, OK among them.
         size: (W, H) px of the network's pictures.
@@ -61,7 +61,7 @@ class Collator:
         self.all_words = Vocabulary(processor.tokenizer, classes)
 
     def inputs(self, pixels: Tensor) -> dict[str, Tensor]:
-        """The model's inputs for pixels (B, 3, H, W) in [0, 1]; a close-up's prompt has fewer picture tokens."""
+        """Make the model's inputs from pixels (B, 3, H, W) in [0, 1]; a close-up's prompt has fewer picture tokens."""
         prompt = self.prompt
         shown, whole = pixels.shape[2] * pixels.shape[3], self.size[0] * self.size[1]
         if shown != whole:
@@ -75,7 +75,7 @@ class Collator:
         }
 
     def __call__(self, samples: Sequence[Sample], good: bool = False) -> Batch:
-        """Make a batch; with `good` also the list of OK pins."""
+        """Make a batch from samples; `good`: also list the OK pins."""
         pixels = torch.stack([s.pixels for s in samples])
         is_close_up = pixels.shape[2:] != (self.size[1], self.size[0])
         return Batch(
@@ -90,7 +90,7 @@ class Collator:
         return self.vocabulary.tokens(sample.boxes[sample.in_answer].tolist(), labels, self.size)
 
     def _good(self, sample: Sample) -> list[int]:
-        """Token ids of the OK pins, row by row as in the picture: this order can be predicted, unlike that by edges."""
+        """Token ids of the list of OK pins, row by row: an order that can be predicted, unlike that of box edges."""
         pins = sample.kept(sample.categories == self.classes.index(OK_CLASS))
         centres = (pins.boxes[:, :2] + pins.boxes[:, 2:]) / 2
         height = {row: float(centres[pins.rows == row, 1].mean()) for row in set(pins.rows.tolist())}

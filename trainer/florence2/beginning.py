@@ -35,10 +35,10 @@ class Beginning:
     Args:
         settings: Settings of the training.
         data: The dataset, its pictures scaled to the model's size.
-        model: Florence-2 with `requires_grad` set on what trains, or PEFT's model around it.
-        collator: Makes its batches.
-        matched: Layers that LoRA matched; empty in other modes.
-        source: Arguments with which `network.load` made the model.
+        model: Florence-2 with `requires_grad` set on the parameters that train, or PEFT's model around it.
+        collator: Makes the model's batches.
+        matched: Linear layers to which LoRA was added; empty in other modes.
+        source: The arguments of `network.load` that made the model: model, labels, size, seed.
     """
 
     settings: DetectionConfig
@@ -97,7 +97,7 @@ def resumed_settings(args: argparse.Namespace) -> tuple[DetectionConfig, Detecto
 
 
 def begin(args: argparse.Namespace, settings: DetectionConfig, held: Detector | None) -> Beginning:
-    """Read the dataset and make the model.
+    """Read the dataset, make the model, and choose its trained parameters.
 
     Args:
         args: The command's parsed options.
@@ -128,7 +128,7 @@ def begin(args: argparse.Namespace, settings: DetectionConfig, held: Detector | 
 
 
 def _marked(settings: DetectionConfig, model: Any, collator: Collator) -> tuple[Any, list[lora.Matched]]:
-    """Set what trains, or add LoRA, and print it; returns the model and the layers that LoRA matched."""
+    """Set which parameters train, or add LoRA, and print it; returns the model and the layers with LoRA."""
     if settings.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     if settings.mode == "lora":

@@ -13,7 +13,7 @@ ALSO_EXPLAINED = ("right address and mode", "false boxes", "precision", "recall"
 
 
 def results_of(summary: Mapping[str, Any]) -> list[Result]:
-    """The card's results: mAP, and mAP50 with its interval, of each split."""
+    """The card's lines of results: each split's mAP, and mAP50 with its interval."""
     found: list[Result] = []
     for name, measured in summary["splits"].items():
         for key in ("map", "map50"):
@@ -40,7 +40,7 @@ def model_card(
         name: The model's name.
         summary: Content of summary.json.
         labels: Classes that an answer may name.
-        pictures: Path, relative to the card, and caption of each picture.
+        pictures: Each picture's path, relative to the card, and caption.
         datasets: Names on the Hub of the training datasets.
         license: The Hub's id of a licence.
         repository: owner/name of the model on the Hub.
@@ -95,7 +95,7 @@ def _trained_on(summary: Mapping[str, Any], datasets: Sequence[str]) -> str:
 
 
 def _meanings(words: Iterable[tuple[str, str]]) -> str:
-    """A list of words with their meanings."""
+    """Markdown list of words with their meanings; an empty meaning is left out."""
     return "\n".join(f"- {word}: {meaning}" if meaning else f"- {word}" for word, meaning in words)
 
 

@@ -1,8 +1,8 @@
 """`python -m trainer.florence2 [--data DATASET] [--model ID_OR_PATH] [--mode MODE] [--out RUN]`: train `<OD>`.
 
 `--model tiny`, the default, makes a small Florence-2 and trains it from random weights on a CPU; a published checkpoint
-(`florence-community/Florence-2-base-ft`, `-large`) or a folder is fine-tuned: all of it, some parts, a share of the
-parameters, or by LoRA. Options: docs/reference/commands.md; files of a run: docs/reference/runs.md; defaults of
+(`florence-community/Florence-2-base-ft`, `-large`) or a folder is fine-tuned: all parameters, those of some parts, a
+share of them, or LoRA's. Options: docs/reference/commands.md; files of a run: docs/reference/runs.md; defaults of
 `--data` and `--out`: `trainer.core.default_paths`.
 """
 
@@ -29,7 +29,7 @@ from trainer.florence2.run import ADAPTER, FORMAT, MODEL, Detector, load_config,
 if TYPE_CHECKING:
     from trainer.florence2.training import Florence2Trainee
 
-KIND = "florence2"  # suffix of default names of runs
+KIND = "florence2"  # suffix of the default names of run folders
 RUN_FILES = (
     *(run_folder.CONFIG, run_folder.BEST, run_folder.STATE, run_folder.METRICS, run_folder.SUMMARY),
     *("report.html", "curves.png", "calibration.png", "changes.png", "changes.json", "forgetting.json"),
@@ -39,7 +39,7 @@ RUN_FOLDERS = (MODEL, ADAPTER, "sheets", "evaluation", event_files.FOLDER)
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Check what needs no dataset, also what is used only after the training, so that it does not fail there.
+    """Check the options that need no dataset, also those used only after training, so that nothing fails there.
 
     Raises:
         InputError: An option is wrong.
@@ -60,7 +60,7 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _check_model(args: argparse.Namespace) -> None:
-    """Refuse an --overwrite that would remove the folder of --model, which is read again after the training."""
+    """Refuse an --overwrite that would remove the folder of --model, which `finish` reads again after training."""
     if not args.overwrite or args.model in (None, TINY) or not Path(args.model).exists():
         return
     if Path(args.model).resolve().is_relative_to(args.out.resolve()):
@@ -79,7 +79,7 @@ def _begin(args: argparse.Namespace, device: torch.device) -> Beginning:
 
 
 def _make_run(args: argparse.Namespace, begun: Beginning, detector: Detector, hold: default_paths.Hold) -> Path:
-    """Make and lock the run's folder, with its config.json so that a killed run can be resumed; returns the folder."""
+    """Make and lock the run's folder; write config.json, so that a killed run can be resumed; returns the folder."""
 
     def write(run: Path) -> None:
         save_config(run, begun.settings, detector)
@@ -99,7 +99,7 @@ def _make_run(args: argparse.Namespace, begun: Beginning, detector: Detector, ho
 
 
 def _memory_mb(device: torch.device) -> float:
-    """Peak memory so far in MiB: of the GPU if there is one, else of this process."""
+    """Peak memory so far, in MiB: the GPU's if there is one, else this process's."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -110,7 +110,7 @@ def run(args: argparse.Namespace, argv: list[str]) -> int:
 
     Args:
         args: Parsed from `argv`.
-        argv: The command line's words, for the runs of a comparison.
+        argv: The command line's words, which --compare passes on to each of its runs.
     """
     device = device_of(args.device)
     _check(args)

@@ -1,8 +1,8 @@
 """`--compare`: the same training in several modes, each in its own process, and a table of the results.
 
-Data, seed, batches and budget (epochs, time limit) are equal; only what trains differs, and its learning rate unless
---lr is given. Peak memory is that of each process, or of the GPU. Called again, the same command keeps finished modes
-and resumes an interrupted one.
+Data, seed, batches and budget (epochs, time limit) are equal; the modes differ in which parameters train, and in the
+learning rate unless --lr is given. Peak memory is each process's, or the GPU's. Called again, the same command keeps
+finished modes and resumes an interrupted one.
 """
 
 import argparse
@@ -35,7 +35,7 @@ TABLE = (
 )
 FILES = ("compare.csv", "compare.json", "compare.png")
 COMMAND = "command.json"
-# Options that are not passed on: each run gets an --out of its own.
+# Options that are not passed on to the runs: each gets its own --out.
 OWN = ("--compare", "--out")
 # Options refused beside --compare, and why.
 WITHOUT = {
@@ -47,7 +47,7 @@ WITHOUT = {
 
 
 def parse_modes(text: str) -> list[tuple[str, str, float | None]]:
-    """Parse `lora,full:50,full` into names, modes and train shares in per cent (None: all).
+    """Parse modes such as `lora,full:50` into (run's name, mode, per cent of parameters that train; None: all).
 
     Raises:
         InputError: An unknown mode, an invalid share, or a name twice.
@@ -71,7 +71,7 @@ def parse_modes(text: str) -> list[tuple[str, str, float | None]]:
 
 
 def passed_on(argv: list[str], lora: bool) -> list[str]:
-    """The command line without `OWN`, and without LoRA's options unless the run's mode is `lora`."""
+    """The command line's words without the options `OWN`, and without LoRA's unless `lora` (the run's mode)."""
     left_out = OWN if lora else (*OWN, *LORA)
     kept, skip = [], False
     for word in argv:
@@ -131,7 +131,7 @@ def _row(name: str, run: Path) -> dict[str, Any]:
 
 
 def _runs(args: argparse.Namespace, argv: list[str]) -> dict[str, list[str]]:
-    """The command line of each mode's run, by the run's name; with --resume if the run exists.
+    """Make each run's command line, by the run's name; with --resume if the run exists.
 
     Raises:
         InputError: The modes are wrong, or OUT holds anything but this command's runs.
@@ -160,11 +160,11 @@ def _claim(out: Path, args: argparse.Namespace) -> None:
     given["data"] = str(args.data.resolve())
     if out.is_dir() and any(out.iterdir()):
         begun = run_folder.read_json(out / COMMAND, "the folder of a comparison, or a new one")
-        begun = {name: value for name, value in begun.items() if value != "False"}  # earlier versions wrote it
+        begun = {name: value for name, value in begun.items() if value != "False"}  # stored by earlier versions
         names = [
             name
             for name in {**begun, **given}
-            if begun.get(name) != given.get(name) and name not in WITHOUT  # which earlier versions took
+            if begun.get(name) != given.get(name) and name not in WITHOUT  # earlier versions accepted these
         ]
         if names:
             raise InputError(

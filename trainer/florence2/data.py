@@ -39,10 +39,10 @@ class DetectionSplit:
 
 @dataclass(frozen=True)
 class DetectionData:
-    """A dataset for detection.
+    """Splits of a dataset for detection, at the network's picture size.
 
     Args:
-        splits: By name; for a training at least `train` and `validation`.
+        splits: Splits by name; for a training at least `train` and `validation`.
         classes: All class names, OK among them.
         size: (W, H) px of the network's pictures.
     """
@@ -57,7 +57,7 @@ class DetectionData:
         return tuple(name for name in self.classes if name != OK_CLASS)
 
     def seen_positions(self, rows: Sequence[int]) -> dict[str, list[str]]:
-        """Addresses of the pins that are defective in any of these `rows` of split `train`, by scene."""
+        """Addresses of the pins that are defective in any of the given rows of split `train`, by scene."""
         return positions_by_scene(self.splits["train"].truths[row].defects for row in rows)
 
 
@@ -77,7 +77,7 @@ def detection_data(
     size: tuple[int, int],
     needed: Sequence[str] = ("train", "validation"),
 ) -> DetectionData:
-    """Make the dataset for detection from splits that `read_dataset` returned; one without answers is left out.
+    """Make the dataset for detection from splits that `read_dataset` returned; a split without answers is left out.
 
     Args:
         dataset: Splits by name, at least one.
@@ -95,7 +95,7 @@ def detection_data(
     splits, problems, null_only = {}, [], []
     for name, rows in dataset.items():
         table = rows.select_columns([c for c in rows.column_names if c not in ("image", "nsoart", "mask")]).to_list()
-        # null: only the picture's class is known. An empty answer would say that nothing is wrong.
+        # null: only the picture's class is known. (An empty answer states that there is no defect.)
         known = [index for index, row in enumerate(table) if row["bbox_str"] is not None]
         if not known:
             null_only.append(name)
@@ -128,7 +128,7 @@ def detection_data(
 def chosen_rows(split: DetectionSplit, digits: str, share: float) -> list[int]:
     """Rows to train on: all, or those whose housing carries print (`printed`) or no print (`none`).
 
-    `printed` with a share below 1 also takes rows without print, as many of both as keep the share.
+    `printed` with `share` below 1: this share of the rows carries print, the others none; as many rows as possible.
 
     Raises:
         InputError: There is no such row.
@@ -138,7 +138,7 @@ def chosen_rows(split: DetectionSplit, digits: str, share: float) -> list[int]:
     if digits == "none":
         rows = plain
     elif digits == "printed":
-        # The scarcer kind limits how many.
+        # The scarcer of the two kinds limits the number of rows.
         kinds = ((marked, share), (plain, 1 - share))
         most = min(len(kind) / part for kind, part in kinds if part > 0)
         rows = sorted(row for kind, part in kinds for row in kind[: round(most * part)])
@@ -153,7 +153,7 @@ def chosen_rows(split: DetectionSplit, digits: str, share: float) -> list[int]:
 
 
 def training_rows(split: DetectionSplit, digits: str, share: float, limit: int, seed: int) -> list[int]:
-    """Rows to train on: those of `chosen_rows`, of these at most `limit` drawn by `seed`; 0: all.
+    """Rows to train on: those of `chosen_rows`, or `limit` of them drawn at random from `seed` (limit 0: all).
 
     Raises:
         InputError: There is no such row.
@@ -166,7 +166,7 @@ def training_rows(split: DetectionSplit, digits: str, share: float, limit: int, 
 
 
 def sample_of(split: DetectionSplit, index: int, size: tuple[int, int], classes: Sequence[str]) -> Sample:
-    """A row of a split without augmentation; boxes in px of the network's picture."""
+    """Make the sample of a split's row, without augmentation; boxes in px of the network's picture."""
     truth = split.truths[index]
     scale = torch.tensor([size[0] / truth.size[0], size[1] / truth.size[1]] * 2)
     boxes = torch.tensor([pin.box for pin in truth.pins]).reshape(-1, 4) * scale

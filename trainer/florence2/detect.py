@@ -1,6 +1,6 @@
-"""Find boxes with a trained Florence-2, each with class and confidence: in the pictures of a split, or in any.
+"""Find boxes with a trained Florence-2, each with class and confidence: in a split's pictures, or in any picture.
 
-A picture is stretched to the network's size as in training; boxes are returned in px of the picture that was given.
+A picture is stretched to the network's size as in training; boxes are returned in px of the original picture.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ def answers(
     rows: Sequence[int] | None = None,
     bar: bool = False,
 ) -> list[list[Found]]:
-    """A model's boxes on the pictures of a split, or of some `rows` of it, in px; `bar` shows the progress."""
+    """Find boxes in a split's pictures (`rows` None: all), in px of the stored picture; `bar`: show a progress bar."""
     device = next(model.parameters()).device
     model.eval()
     found: list[list[Found]] = []
@@ -47,12 +47,12 @@ def answers(
 
 
 class Inspector:
-    """A trained detector, ready for pictures.
+    """A trained Florence-2 with all that is needed to find boxes in pictures.
 
     Args:
         model: Florence-2 in evaluation mode.
         processor: Its processor.
-        detector: From the run's config.json.
+        detector: The run's classes, picture size and threshold, from its config.json.
     """
 
     def __init__(self, model: Any, processor: Any, detector: Detector) -> None:
@@ -73,7 +73,7 @@ class Inspector:
         return cls(model, processor, detector)
 
     def find(self, pictures: Sequence[Image.Image]) -> list[list[Found]]:
-        """Boxes of pictures of any size and colour mode, doubtful ones included, in px of each picture."""
+        """Find boxes in pictures of any size and colour mode, in px of each; those below the threshold are included."""
         pixels = torch.stack(
             [torch.from_numpy(stretched(p, self.detector.size).copy()).float() / 255 for p in pictures]
         )

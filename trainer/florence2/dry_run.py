@@ -1,4 +1,4 @@
-"""`--dry-run`: print shapes, numbers of pictures and steps, and a step's memory, from one picture's forward pass."""
+"""`--dry-run`: print tensor shapes, numbers of pictures and steps, and memory of a step, from one forward pass."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from trainer.florence2.run import DetectionConfig
 
 
 def dry_run(data: DetectionData, model: Any, collator: Collator, settings: DetectionConfig) -> None:
-    """Print shapes, numbers of training pictures and steps, and the estimated memory of a step."""
+    """Print tensor shapes, numbers of training pictures and steps, and the estimated memory of a training step."""
     network = DetectionLosses(model, settings, collator).train()
     examples = Examples(data, collator, settings, grid_of(model, collator.size), torch.device("cpu"))
     batch, cells = examples.batch(examples.rows[:1], torch.Generator().manual_seed(0))

@@ -3,7 +3,7 @@
 OUT gets evaluation.json, predictions.csv (one line per true, false and missed box), calibration.png, a sheet of each
 split's worst pictures, and report.html.
 
-The measures: `trainer.florence2.metrics`; their page: `trainer.florence2.evaluation_page`.
+`trainer.florence2.metrics` computes the measures, `trainer.florence2.evaluation_page` writes their page.
 """
 
 import json
@@ -34,7 +34,7 @@ SHOWN = 6
 
 
 def _data(folder: Path, wanted: Sequence[str], detector: Detector) -> DetectionData:
-    """Read the splits to measure: those wanted, or all but `train`."""
+    """Read the splits to measure: those in `wanted`; if it is empty, all but `train`."""
     dataset, classes = read_dataset(folder, detector.input, wanted)
     if missing := lacking(next(iter(dataset.values())).features, ANSWER_READ):
         say(lacking_line(missing))
@@ -54,9 +54,9 @@ def _data(folder: Path, wanted: Sequence[str], detector: Detector) -> DetectionD
 
 
 def lines_of(name: str, truth: Truth, found: Sequence[Found], threshold: float) -> list[dict[str, Any]]:
-    """Lines of predictions.csv for one picture: found boxes as `true` or `false`, and `missed` true boxes.
+    """Lines of predictions.csv for a picture of split `name`: found boxes, `true` or `false`, and `missed` true boxes.
 
-    `address` is that of the pin that a box points at; x1, y1, x2, y2 are px of the picture.
+    `address` is that of the pin at a box (`metrics.pin_at`); x1, y1, x2, y2 are px of the picture.
     """
     counted = [one for one in found if one.confidence >= threshold]
     matched = matches(truth, counted)
@@ -89,7 +89,7 @@ def lines_of(name: str, truth: Truth, found: Sequence[Found], threshold: float) 
 
 
 def worst(lines: Sequence[Sequence[dict[str, Any]]], count: int = SHOWN) -> list[int]:
-    """Indices of the pictures with the most false and missed boxes, most first; none of a picture without any."""
+    """Indices of at most `count` pictures with false or missed boxes, those with the most first."""
     wrong = [sum(line["kind"] != "true" for line in some) for some in lines]
     order = sorted(range(len(wrong)), key=lambda i: -wrong[i])
     return [i for i in order[:count] if wrong[i]]
@@ -98,7 +98,7 @@ def worst(lines: Sequence[Sequence[dict[str, Any]]], count: int = SHOWN) -> list
 def measure(
     inspector: Inspector, splits: dict[str, DetectionSplit], batch_size: int, out: Path
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Measure the splits; returns reports by split and lines of predictions.csv, and writes sheets of the mistakes."""
+    """Measure the splits; returns reports by split and lines of predictions.csv; writes OUT/mistakes_SPLIT.png."""
     detector = inspector.detector
     threshold, seen = detector.threshold, detector.seen
     reports: dict[str, Any] = {}
@@ -132,7 +132,7 @@ def evaluate(
         wanted: Splits to measure; empty: all but `train`.
         batch_size: Pictures per batch.
         device: Device of the model.
-        own_folder: Whether `out` is RUN/evaluation, where every file is an evaluation's.
+        own_folder: Whether `out` is RUN/evaluation, where any file may be replaced.
 
     Raises:
         InputError: The run is unfinished, the dataset cannot be read or has classes that the run does not know, or

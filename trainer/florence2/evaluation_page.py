@@ -1,6 +1,6 @@
 """Tables of a detector's measures in each split, and the page of an evaluation.
 
-The measures: `trainer.florence2.metrics`.
+`trainer.florence2.metrics` computes the measures.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ MEASURES = (
 
 
 def parts_of(measured: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """A split's parts with their names: all, by position, with and without printed digits, by level of each factor."""
+    """Name and measures of each part of a split: all, seen and held-out positions, with and without digits, factors."""
     parts: list[tuple[str, Mapping[str, Any]]] = [("all", measured)]
     parts += [(f"{name} positions", part) for name, part in measured.get("positions", {}).items()]
     parts += [(f"{name} printed digits", part) for name, part in measured.get("digits", {}).items()]
@@ -35,7 +35,7 @@ def parts_of(measured: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]
 
 
 def split_tables(name: str, measured: Mapping[str, Any]) -> dict[str, Any]:
-    """What `templates/measured.html.j2` shows of one split, from what `metrics.report` returned."""
+    """Make the variables of `templates/measured.html.j2` for one split, from what `metrics.report` returned."""
     per_class = [[k, v["boxes"], v["map"], v["map50"]] for k, v in measured["per_class"].items()]
     if small := measured.get("small"):
         per_class.append([f"boxes below {small['below_px2']:.0f} px²", None, small["map"], small["map50"]])

@@ -12,7 +12,7 @@ from trainer.florence2.run import DetectionConfig
 from trainer.florence2.samples import Sample, augmented, close_up, overlay
 from trainer.vit.network.model import OK_CLASS
 
-# Side of a close-up, and close-ups per picture: together a quarter of a picture of 256 x 128 px.
+# Side of a close-up in px, and close-ups per picture: together a quarter of a picture of 256 x 128 px.
 CLOSE_UP_PX = 64
 CLOSE_UPS = 2
 
@@ -24,7 +24,7 @@ class Examples:
         data: Splits `train` and `validation`.
         collator: Makes batches.
         config: Settings of the training.
-        grid: Cells (gw, gh) of the model's pictures.
+        grid: Picture tokens (gw, gh) across and down the model's pictures.
         device: Device of the batches.
 
     Raises:
@@ -46,7 +46,7 @@ class Examples:
         self.rows = training_rows(self.split, config.digits, config.digits_share, config.limit, config.seed)
 
     def steps(self, processes: int = 1) -> int:
-        """Optimizer steps of an epoch whose pictures are shared among so many processes."""
+        """Number of optimizer steps in an epoch whose pictures are divided among `processes`."""
         return -(-len(self.rows) // (self.config.batch_size * self.config.accumulate * processes))
 
     def batch(

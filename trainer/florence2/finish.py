@@ -24,7 +24,7 @@ from trainer.florence2.run_page import write_page
 
 
 def _store(run: Path, model: Any, processor: Any) -> None:
-    """Write RUN/model as a whole, so that an interruption never leaves files of two models in it."""
+    """Replace RUN/model in one piece, so that an interruption never leaves files of two models in it."""
     folder = run / f".{MODEL}.tmp"
     shutil.rmtree(folder, ignore_errors=True)
     save_model(folder, model, processor)
@@ -34,14 +34,14 @@ def _store(run: Path, model: Any, processor: Any) -> None:
 
 @dataclass(frozen=True)
 class Ended:
-    """A training that has ended.
+    """A training that has ended, before its best weights are measured.
 
     Args:
-        network: The model and its losses, with the last epoch's weights.
+        network: The model with its losses; holds the last epoch's weights.
         examples: The training pictures.
-        source: Arguments with which `load` makes the model before training.
-        outcome: How the training ended.
-        matched: Layers that LoRA matched.
+        source: The arguments of `network.load` that make the model as it was before training.
+        outcome: What the training loop returned.
+        matched: Linear layers to which LoRA was added; empty in other modes.
         peak_memory_mb: Peak memory of the process, or of the GPU, in MiB.
     """
 
@@ -55,7 +55,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Measured:
-    """Measures of the best weights on every split but train: threshold from validation, reports and boxes by split."""
+    """Measures of the best weights: threshold, chosen on validation; report and boxes found, by split without train."""
 
     threshold: float
     reports: dict[str, dict[str, Any]]
@@ -72,7 +72,7 @@ def _load_best(run: Path, network: DetectionLosses) -> None:
 
 
 def _merged(run: Path, ended: Ended) -> tuple[Any, float | None]:
-    """The plain model; with LoRA, RUN/adapter is written first, and the merge's largest logit difference returned."""
+    """Return the plain model; with LoRA, write RUN/adapter, merge, and return the largest logit difference too."""
     model = ended.network.model
     if ended.examples.config.mode != "lora":
         return model.eval(), None
@@ -99,7 +99,7 @@ def measure(model: Any, examples: Examples) -> Measured:
 def _compared(
     run: Path, before: Any, model: Any, processor: Any, examples: Examples, photos: Path | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Write what training changed and made the model forget into RUN; returns changes by part, and the forgetting."""
+    """Compare the models before and after training, write changes.* and forgetting.json into RUN, and return both."""
     held = {name: tensor.detach().cpu() for name, tensor in before.state_dict().items()}
     rows = lora.changes(held, model)
     changed = lora.write_report(rows, run)
@@ -128,8 +128,8 @@ def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = No
     Args:
         run: The run's folder.
         ended: The training.
-        detector: What prediction needs; its threshold is chosen here.
-        photos: Folder of the user's pictures for the check of forgetting.
+        detector: What prediction needs to know; the threshold chosen here is added.
+        photos: Folder of the user's pictures for the check of forgetting; None: drawn pictures only.
     """
     examples, outcome = ended.examples, ended.outcome
     settings, data = examples.config, examples.data
@@ -152,7 +152,7 @@ def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = No
         "stopped": outcome.stopped,
         "device": str(examples.device),
         "training_pictures": len(examples.rows),
-        # Of all calls together, if the run was resumed.
+        # Summed over all calls, if the run was resumed.
         "minutes": sum(float(str(row["seconds"])) for row in rows) / 60,
         "peak_memory_mb": ended.peak_memory_mb,
         "parameters": sum(p.numel() for p in model.parameters()),

@@ -1,8 +1,8 @@
 """Check of forgetting: a model's answers to pictures that show no connector, before and after a training.
 
 The pictures are drawn (shapes, stripes, a gradient, text), or the user's own from a folder. For each picture and task
-both models answer without the grammar. Compared are the texts, and the token probabilities of both models along the
-answer of the model before training.
+both models answer freely, without the `<OD>` grammar. Compared are the texts, and both models' token probabilities at
+each step of the earlier model's answer.
 """
 
 import difflib
@@ -60,7 +60,7 @@ def drawn_pictures(size: tuple[int, int] = (384, 384)) -> list[tuple[str, Image.
 
 
 def photos(folder: Path) -> Iterator[tuple[str, Image.Image]]:
-    """At most 24 pictures of a folder with their names, in the order of names.
+    """Yield name and picture of a folder's first 24 pictures, in the order of names.
 
     Raises:
         InputError: The folder is missing or holds no picture; while iterating: a picture cannot be read.
@@ -71,7 +71,7 @@ def photos(folder: Path) -> Iterator[tuple[str, Image.Image]]:
 
 
 def _answers(model: Any, processor: Any, inputs: dict[str, Tensor]) -> tuple[Tensor, list[str]]:
-    """Token ids (B, T) and texts of answers that are generated without the grammar."""
+    """Generate answers without the grammar: token ids (B, T) and texts."""
     model.generation_config.no_repeat_ngram_size = 0
     ids = model.generate(**inputs, max_new_tokens=LONGEST, num_beams=1, do_sample=False)
     texts = [processor.tokenizer.decode(row, skip_special_tokens=False) for row in ids]
@@ -79,7 +79,7 @@ def _answers(model: Any, processor: Any, inputs: dict[str, Tensor]) -> tuple[Ten
 
 
 def _agreement(shares: Sequence[Tensor], ids: Tensor, pad: int) -> Tensor:
-    """Agreement (B,) of two models along answers (B, T): see `compare`."""
+    """Agreement (B,) in [0, 1] of two models' probabilities along answers (B, T); defined in `compare`."""
     distance = (shares[0] - shares[1]).abs().sum(-1) / 2  # (B, T)
     written = (ids != pad).float()
     return 1 - (distance * written).sum(1) / written.sum(1).clamp(min=1)
@@ -96,8 +96,8 @@ def compare(
 
     Args:
         before, after: Florence-2 models with one tokenizer, on one device, in evaluation mode.
-        processor: The processor of both.
-        size: (W, H) px of their pictures.
+        processor: The processor of both models.
+        size: (W, H) px to which pictures are stretched for them.
         pictures: Names and pictures.
 
     Returns:

@@ -2,7 +2,7 @@
 
 Patterns in common use match nothing in Florence-2's projector and only `fc2` in its image encoder; here a pattern that
 matches nothing in a part of the model is an error. The embeddings of the location tokens train too, because
-coordinates are words of this model. The merge is checked: it must not change the logits.
+this model writes coordinates as tokens. The merge is checked: it must not change the logits.
 """
 
 import re
@@ -22,7 +22,7 @@ ALL_PARTS = (
     r"|language_model.*\.(q_proj|k_proj|v_proj|out_proj|fc1|fc2))"
 )
 PARTS = ("vision_tower", "multi_modal_projector", "language_model.encoder", "language_model.decoder")
-# Largest difference between logits before and after the merge, in float32; relative to the largest logit above 1.
+# Largest allowed difference of logits by the merge, in float32; relative to the largest logit if that exceeds 1.
 MERGE_TOLERANCE = 1e-3
 
 
@@ -36,7 +36,7 @@ class Matched:
 
 
 def match(model: nn.Module, pattern: str = "") -> list[Matched]:
-    """The linear layers whose whole name a pattern matches, per part of the model.
+    """Find the linear layers whose whole name matches a pattern (empty: all), per part of the model.
 
     Raises:
         InputError: The pattern is no regular expression, or matches nothing in some part.
@@ -70,12 +70,12 @@ def add(
         model: `Florence2ForConditionalGeneration`; changed in place.
         location_ids: Ids of the location tokens, whose embeddings train too.
         rank: Rank of the added matrices.
-        alpha: LoRA's scale times the rank.
+        alpha: The matrices' product is scaled by alpha / rank.
         pattern: Regular expression of whole names of linear layers; empty: all of every part.
         seed: Seed of the matrices that start at random.
 
     Returns:
-        PEFT's model, and the layers that were matched.
+        PEFT's model, and the layers to which LoRA was added.
 
     Raises:
         InputError: As `match`.
@@ -95,7 +95,7 @@ def add(
 
 
 def described(matched: Sequence[Matched], trained: int, every: int) -> list[str]:
-    """What LoRA trains, in lines for the console."""
+    """Console lines that say which layers and how many parameters LoRA trains."""
     lines = [f"LoRA in {m.part}: {len(m.modules)} layers of {m.parameters / 1e6:.2f} M weights" for m in matched]
     return [
         *lines,
@@ -104,7 +104,7 @@ def described(matched: Sequence[Matched], trained: int, every: int) -> list[str]
 
 
 def changes(before: dict[str, Tensor], after: nn.Module) -> list[dict[str, Any]]:
-    """How far each parameter moved: Frobenius norm of the change, and its ratio to the norm before training.
+    """Change of each parameter by training: its Frobenius norm, and the ratio to the parameter's norm before.
 
     A matrix that several modules share, such as the embeddings, counts once.
 
@@ -134,7 +134,7 @@ def changes(before: dict[str, Tensor], after: nn.Module) -> list[dict[str, Any]]
 
 
 def write_report(rows: Sequence[dict[str, Any]], run: Path) -> dict[str, Any]:
-    """Write RUN/changes.json; returns the totals per part of the model."""
+    """Write the changes of the parameters to RUN/changes.json; returns their totals per part of the model."""
     totals: dict[str, Any] = {}
     for row in rows:
         total = totals.setdefault(
@@ -154,10 +154,10 @@ def merge(model: Any, inputs: dict[str, Tensor], labels: Tensor) -> tuple[Any, f
 
     Args:
         model: PEFT's model; not usable afterwards.
-        inputs, labels: The batch on which logits are compared.
+        inputs, labels: Inputs and answers' token ids of the batch on which logits are compared.
 
     Returns:
-        The plain Florence-2, and the largest difference of a logit.
+        The plain Florence-2, and the largest difference of a logit by the merge.
 
     Raises:
         RuntimeError: The merged model gives other logits.

@@ -21,12 +21,12 @@ from trainer.florence2.network import answer_loss
 from trainer.florence2.run import DetectionConfig
 from trainer.vit.network.model import OK_CLASS
 
-# A batch's losses, as in the columns of metrics.csv; those that are not computed are 0 there.
+# Names of a batch's losses, as in metrics.csv; there a loss that is not computed is 0.
 LOSSES = ("loss", "answer", "cells", "guide", "good")
 
 
 class DetectionLosses(nn.Module):
-    """A Florence-2 with the head and the hooks of its auxiliary losses; its forward pass computes a batch's losses.
+    """A Florence-2 with the head and hooks of its auxiliary losses; its forward pass computes a batch's losses.
 
     Args:
         model: `Florence2ForConditionalGeneration`, or PEFT's model around it.
@@ -57,11 +57,11 @@ class DetectionLosses(nn.Module):
         self.spread = config.location_smoothing
 
     def forward(self, batch: Batch, cells: tuple[Tensor, Tensor] | None) -> dict[str, Tensor]:
-        """Losses of a batch.
+        """Compute the losses of a batch; `cells`: its `cell_targets`, None without auxiliary losses.
 
         Returns:
-            `loss` to train on; `answer`, cross-entropy of the answer; `own`, the model's own loss; `logits`; with
-            auxiliary losses also `cells`, `guide` and `good`.
+            `loss` to train on; `answer`, cross-entropy of the answer; `own`, the loss that transformers computes;
+            `logits`; with auxiliary losses also `cells`, `guide` (attention) and `good` (OK pins).
         """
         corners = None if batch.corners is None else batch.corners // self.cell
         with self.guide[0].watching(self.head is not None) as maps, placed(plain(self.model), corners):
@@ -71,7 +71,7 @@ class DetectionLosses(nn.Module):
         if self.head is None or cells is None:
             return losses
         states = out.encoder_last_hidden_state
-        # The first token is the mean of the picture; its cells follow, then the prompt.
+        # The first token is the mean of all picture tokens; these follow, one per cell, then the prompt.
         logits, edges = self.head(states[:, 1 : 1 + cells[0].shape[1]])
         losses["cells"] = cell_loss(logits, edges, *cells, self.ok)
         losses["guide"] = self._guide_loss(maps, batch.labels, batch)
@@ -88,7 +88,7 @@ class DetectionLosses(nn.Module):
         return guide_loss(maps, places, cells) if places.any() else maps[0].sum() * 0
 
     def _good_pins_loss(self, batch: Batch, states: Tensor) -> Tensor:
-        """Loss of the list of OK pins, over its locations only: its label is given, so that it is not learned."""
+        """Loss of the list of OK pins, over its locations only, so that the model does not learn to write label OK."""
         good, mask = batch.good, batch.inputs["attention_mask"]
         assert good is not None
         read = torch.full_like(good, self.start)
@@ -104,7 +104,7 @@ class DetectionLosses(nn.Module):
         return self.spread_loss(out.logits, labels) + self._guide_loss(maps, labels, batch)
 
     def spread_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Cross-entropy in which a location's target is a Gaussian over bins, so that near misses cost less."""
+        """Cross-entropy; a location's target is a Gaussian over the bins around it, so that near misses cost less."""
         kept = labels != IGNORED
         logits, labels = logits[kept].float(), labels[kept]
         said = logits.log_softmax(-1)
@@ -125,7 +125,7 @@ def plain(model: Any) -> Any:
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Trained parameters in two groups: matrices and kernels with weight decay; embeddings, norms, biases without."""
+    """AdamW's two groups of parameters: matrices and kernels with weight decay; embeddings, norms, biases without."""
     embeddings = {id(p) for m in module.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
     trained = [p for p in module.parameters() if p.requires_grad]
     decayed = [p for p in trained if p.ndim > 1 and id(p) not in embeddings]

@@ -1,4 +1,4 @@
-"""Measures of a detector's boxes: COCO's mAP over a set of pictures, and the counts that an inspection is judged by.
+"""Measures of a detector's boxes: COCO's mAP over a set of pictures, and counts of pins found and false boxes.
 
 mAP and its variants come from pycocotools, over all boxes with their confidences. Counts are taken at a threshold:
 boxes below it are left out. A found box matches a true box of the same label from IoU 0.5 on.
@@ -101,7 +101,7 @@ def _average_precisions(pictures: Pictures, labels: Sequence[str], small_px2: fl
 
 
 def mean_average_precision(pictures: Pictures, labels: Sequence[str]) -> dict[str, Any]:
-    """mAP (IoU 0.50 to 0.95), mAP50, mAP75, per class, and for small boxes: the smallest third of the true ones.
+    """mAP (IoU 0.50 to 0.95), mAP50 and mAP75; also per class, and for small boxes: the smallest third of true boxes.
 
     COCO calls a box below 32 x 32 px small; in a picture of a whole connector every pin is smaller.
 
@@ -117,7 +117,10 @@ def mean_average_precision(pictures: Pictures, labels: Sequence[str]) -> dict[st
 
 
 def _average_precision(scores: np.ndarray, hits: np.ndarray, count: int) -> float:
-    """Precision averaged over COCO's 101 recalls. Own code: pycocotools would match boxes again in each draw."""
+    """Average precision over COCO's 101 recall levels; `hits`: whether a box matches; `count`: number of true boxes.
+
+    Own code, as pycocotools would match boxes again in each bootstrap draw.
+    """
     order = np.argsort(-scores, kind="mergesort")
     true = np.cumsum(hits[order])
     precision = true / np.arange(1, len(true) + 1)
@@ -129,7 +132,7 @@ def _average_precision(scores: np.ndarray, hits: np.ndarray, count: int) -> floa
 def map50_interval(
     pictures: Pictures, labels: Sequence[str], seed: int = 0, level: float = 0.95
 ) -> tuple[float, float] | None:
-    """Bootstrap interval (low, high) of mAP50, with pictures drawn anew; None if there is no true box."""
+    """Bootstrap interval (low, high) of mAP50 over redrawn pictures, 95 % by default; None if there is no true box."""
     if not any(truth.targets for truth, _ in pictures):
         return None
     run = _coco_eval(pictures, labels)
@@ -168,7 +171,7 @@ def map50_interval(
 
 
 def iou(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -> np.ndarray:
-    """Intersection over union (N, M) of boxes xyxy (N, 4) and (M, 4); 0 between boxes without area."""
+    """Intersection over union (N, M) of boxes (N, 4) and (M, 4), both xyxy; 0 between boxes without area."""
     from torchvision.ops import box_iou  # takes seconds to import
 
     over = box_iou(*(torch.tensor(boxes, dtype=torch.float64) for boxes in (first, second)))
@@ -176,7 +179,7 @@ def iou(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -> 
 
 
 def matches(truth: Truth, found: Sequence[Found]) -> list[int | None]:
-    """Index of each found box's target, or None: IoU from 0.5, same label, each target once, confident boxes first."""
+    """Index of each found box's true box, or None: same label, IoU from 0.5, each used once, most confident first."""
     out: list[int | None] = [None] * len(found)
     if not found or not truth.targets:
         return out
@@ -195,12 +198,12 @@ def matches(truth: Truth, found: Sequence[Found]) -> list[int | None]:
 
 
 def hits(truth: Truth, found: Sequence[Found]) -> list[bool]:
-    """Whether each found box matches a target: see `matches`."""
+    """Whether each found box matches a true box: see `matches`."""
     return [match is not None for match in matches(truth, found)]
 
 
 def pin_at(box: Sequence[float], pins: Sequence[Pin]) -> Pin | None:
-    """The pin that a box points at: the one whose box it overlaps most, else the first whose centre it contains."""
+    """The pin at a box: whose box overlaps it most, else the first whose centre is inside it; None if there is none."""
     if not pins:
         return None
     overlap = iou([box], [p.box for p in pins])[0]
@@ -241,7 +244,7 @@ def best_threshold(pictures: Pictures, most_false: float = 0.1) -> float:
 
 @dataclass(frozen=True)
 class Counts:
-    """Counts at a threshold; a share is None if there is nothing to divide by."""
+    """Counts at a threshold, and ratios of counts, as `counts` defines them; a ratio is None if its divisor is 0."""
 
     threshold: float
     pins: int
@@ -256,10 +259,10 @@ class Counts:
 
 
 def counts(pictures: Pictures, threshold: float) -> Counts:
-    """Count pins found and false boxes on OK pictures at a threshold.
+    """Count defective pins found, and false boxes on OK pictures, at a threshold.
 
-    A pin is found at the right address if a box points at it (`pin_at`), and with the right mode if that box has its
-    label. A missing pin is found if a box of its label overlaps its expected box by IoU 0.5 or more.
+    A defective pin is found at the right address if it is a box's `pin_at`, and with the right mode if that box has
+    its label. A missing pin is found if a box of its label overlaps its expected box by IoU 0.5 or more.
     """
     pins = right = right_mode = missing = missing_found = ok = false = said = true = total = 0
     for truth, all_found in pictures:
@@ -301,7 +304,7 @@ def counts(pictures: Pictures, threshold: float) -> Counts:
 
 
 def ceilings(truths: Sequence[Truth], labels: Sequence[str]) -> dict[str, float | None]:
-    """mAP of the true boxes rounded to an answer's bins; and then cut to whole px, as transformers' parser does."""
+    """Highest mAP possible: of true boxes rounded to bins, and of these cut to whole px, as transformers does."""
     floats: list[tuple[Truth, list[Found]]] = []
     whole: list[tuple[Truth, list[Found]]] = []
     for truth in truths:
@@ -317,7 +320,7 @@ def ceilings(truths: Sequence[Truth], labels: Sequence[str]) -> dict[str, float 
 
 
 def calibration(pictures: Pictures) -> dict[str, Any]:
-    """Confidence against the share of true boxes, by bins of confidence, with ECE and the number of boxes."""
+    """Mean confidence and share of true boxes per bin of confidence, expected calibration error, number of boxes."""
     scored = [
         (f.confidence, hit) for truth, found in pictures for f, hit in zip(found, hits(truth, found), strict=True)
     ]
@@ -326,7 +329,7 @@ def calibration(pictures: Pictures) -> dict[str, Any]:
 
 
 def position_groups(truths: Iterable[Truth], seen: Mapping[str, Sequence[str]]) -> list[str]:
-    """Group of each picture's defects by `held_out.group_of`; `ok` for a picture without."""
+    """`seen`, `held-out`, … (`held_out.group_of`) for each picture's defects; `ok` for a picture without defects."""
     return [group_of(*truth.defects, seen) if truth.targets else "ok" for truth in truths]
 
 
@@ -354,7 +357,7 @@ def report(
 ) -> dict[str, Any]:
     """All measures of one split, as evaluation.json stores them.
 
-    A new measure is a function of this module and a key here or in `_part`; `evaluation_page` shows it.
+    To add a measure, write its function in this module and add a key here or in `_part`; `evaluation_page` shows it.
 
     Args:
         truths, found: Truth and found boxes of each picture, in its px.
@@ -375,7 +378,7 @@ def report(
         **{k: v for k, v in mean_average_precision(pictures, labels).items() if k not in ("map", "map50")},
         "ceiling": ceilings(truths, labels),
         "calibration": calibration(pictures),
-        # OK pictures belong to both groups: their false boxes count in each.
+        # OK pictures belong to both groups, so that their false boxes count in each.
         "positions": {
             name: part(group in (name, "ok") for group in groups) for name in ("seen", "held-out") if name in groups
         },

@@ -1,8 +1,8 @@
 """Florence-2 models for training: loading them, a check of their loss, and which of their parameters train.
 
 Versions 4.56.0 to 5.12.0 of transformers shift the labels twice in Florence-2's loss: the loss falls, but nothing is
-learned. They are refused, and every training first compares the model's loss on a batch with the cross-entropy that is
-computed here.
+learned. They are refused, and every training first compares the model's loss on a batch with the cross-entropy of
+`answer_loss`.
 """
 
 import re
@@ -49,7 +49,7 @@ def check_version(installed: str | None = None) -> None:
 
 
 def answer_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy of the labels with the logits of the same steps, without masked labels.
+    """Mean cross-entropy of logits and labels of the same steps, without masked labels.
 
     Args:
         logits: (B, T, V).
@@ -59,7 +59,7 @@ def answer_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def check_loss(model_loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-    """Compare a model's own loss with `answer_loss`.
+    """Compare the loss that transformers computed with `answer_loss`.
 
     Raises:
         InputError: They differ; if the labels were shifted twice, the message says so and names the fix.
@@ -78,13 +78,13 @@ def check_loss(model_loss: Tensor, logits: Tensor, labels: Tensor) -> None:
 
 
 def fitting_size(size: tuple[int, int]) -> tuple[int, int]:
-    """The (W, H) px nearest to `size` that a tiny model can take: multiples of 8, at most 512."""
+    """The size (W, H) in px nearest to `size` that a tiny model can take: multiples of 8, at most 512."""
     scale = min(1.0, 512 / max(size))
     return tuple(max(32, round(extent * scale / STRIDE) * STRIDE) for extent in size)  # type: ignore[return-value]
 
 
 def picture_size(processor: Any) -> tuple[int, int]:
-    """(W, H) px to which a processor scales every picture."""
+    """Size (W, H) in px to which a processor scales every picture."""
     size = processor.image_processor.size
     return int(size["width"]), int(size["height"])
 
@@ -131,7 +131,7 @@ def load(
         raise InputError(
             f"--model {model}: expected 'tiny', a checkpoint's folder or an id on the Hub, got {missing}{reason}"
         ) from e
-    # Published checkpoints set 3, which corrupts an answer that repeats a label of three tokens.
+    # Published checkpoints set it to 3, which corrupts an answer that repeats a label of three tokens.
     loaded.generation_config.no_repeat_ngram_size = 0
     loaded.generation_config.num_beams = 1
     loaded.generation_config.early_stopping = False
@@ -152,7 +152,7 @@ _PARTS = (
 
 
 def units(model: nn.Module) -> list[tuple[str, list[tuple[str, nn.Parameter]]]]:
-    """The parameters in blocks, from the answer back to the picture: the order in which --train-share takes them."""
+    """Named blocks of parameters, from the output back to the input: the order in which --train-share takes them."""
     groups: dict[tuple[Any, ...], list[tuple[str, nn.Parameter]]] = {}
     names: dict[tuple[Any, ...], str] = {}
     for name, parameter in model.named_parameters():
@@ -169,7 +169,7 @@ def units(model: nn.Module) -> list[tuple[str, list[tuple[str, nn.Parameter]]]]:
 
 
 def choose_parameters(model: nn.Module, mode: str, share: float = 100.0) -> list[str]:
-    """Choose what trains: of a mode's blocks, from the answer back to the picture, those that fit the share.
+    """Choose the blocks that train: those of the mode, in the order of `units`, that fit into the share.
 
     Args:
         model: Changed in place (`requires_grad`).
@@ -200,16 +200,16 @@ def choose_parameters(model: nn.Module, mode: str, share: float = 100.0) -> list
 
 
 def trained_parameters(model: nn.Module) -> tuple[int, int]:
-    """Number of parameters that train, and of all parameters."""
+    """Number of parameters that train, and number of all parameters."""
     every = list(model.parameters())
     return sum(p.numel() for p in every if p.requires_grad), sum(p.numel() for p in every)
 
 
 def bytes_needed(model: nn.Module, activations: int, ema: bool) -> dict[str, int]:
-    """Estimate the bytes of a training in float32: weights, gradients, AdamW's two moments, EMA, activations.
+    """Estimate the memory in bytes of a training in float32: weights, gradients, AdamW's two moments, EMA, activations.
 
     Args:
-        model: With `requires_grad` set on what trains.
+        model: Model with `requires_grad` set on the parameters that train.
         activations: Bytes that one step keeps for its backward pass.
         ema: Whether an exponential moving average (EMA) of the weights is kept.
     """

@@ -20,7 +20,7 @@ EXAMPLE = """examples:
 
 
 def _again(p: argparse.ArgumentParser) -> None:
-    """Options that resume or replace a run, compare modes, or only try out."""
+    """Add the options that resume or replace a run, compare modes, or do a dry run."""
     again = p.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="resume RUN, with its own settings")
     again.add_argument("--overwrite", action="store_true", help="replace the files of an earlier run in RUN")
@@ -33,7 +33,7 @@ def _again(p: argparse.ArgumentParser) -> None:
 
 
 def _running(train: argparse._ActionsContainer) -> None:
-    """Options that change no result."""
+    """Add the options that change no result, such as device and threads."""
     train.add_argument(
         "--time-limit",
         type=number(float, 0, 1e6, True),
@@ -49,7 +49,7 @@ def _running(train: argparse._ActionsContainer) -> None:
 
 
 def _afterwards(p: argparse.ArgumentParser) -> None:
-    """Options of what follows the training."""
+    """Add the options of what follows the training, such as the upload."""
     after = p.add_argument_group("after the training")
     after.add_argument(
         "--photos",
@@ -62,7 +62,7 @@ def _afterwards(p: argparse.ArgumentParser) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's options. Settings default to None, so that --resume knows which were given."""
+    """Make the parser of the command's options. Settings default to None, so that --resume knows which were given."""
     p = argparse.ArgumentParser(
         prog="python -m trainer.florence2",
         description=DESCRIPTION,

@@ -15,8 +15,8 @@ def curves(rows: Sequence[Mapping[str, object]], ceiling: float | None, path: Pa
     """Plot losses, mAP and counts over the number of training pictures shown; the upper axis counts steps.
 
     Args:
-        rows: Lines of metrics.csv.
-        ceiling: mAP of validation's true boxes, rounded to bins; None: not drawn.
+        rows: Lines of metrics.csv, one per epoch.
+        ceiling: Highest mAP possible on validation (`metrics.ceilings`); None: not drawn.
         path: PNG file to write.
     """
 
@@ -67,7 +67,7 @@ def curves(rows: Sequence[Mapping[str, object]], ceiling: float | None, path: Pa
 
 
 def calibration(parts: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Plot the share of true boxes over the boxes' confidence, per split.
+    """Plot, per split, the share of found boxes that are true over their confidence.
 
     Args:
         parts: What `metrics.calibration` returned, by split.

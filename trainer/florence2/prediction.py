@@ -1,6 +1,6 @@
 """Judge picture files with a Florence-2 run; called by `trainer.predict`.
 
-With a table of positions each box also gets the address and cavity of the pin that it points at.
+With a table of the pins' positions each box also gets address and cavity of the pin it overlaps most.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ BATCH = 8
 
 
 def pins_of(positions: Path) -> list[Pin]:
-    """Read the pins of a table of positions (CSV) or of a record, as `generator inspect` does.
+    """Read the pins' boxes from a table of positions (CSV) or a record (JSON), as `generator inspect` does.
 
     Raises:
         InputError: The file is wrong; the message names the line or position.
@@ -40,12 +40,12 @@ def judging(
     batch_size: int | None,
     sheets: bool,
 ) -> Judging:
-    """The verdicts on picture files, made one batch at a time.
+    """Make the iterator of verdicts on picture files, which judges one batch at a time.
 
     Args:
         run: The run's folder.
         files: Picture files.
-        positions: Table of the pins' positions: see `generator.io.pin_boxes`.
+        positions: Table of the pins' positions: see `generator.io.pin_boxes`; None: boxes get no address.
         threshold: Confidence from which a box counts; None: the run's own.
         batch_size: Pictures per batch; None: 8.
         sheets: Whether to draw each picture with its boxes.

@@ -18,7 +18,7 @@ PICTURES = (
 
 
 def files_of(run: Path, name: str, datasets: Sequence[str] = (), license: str = "") -> Files:
-    """The files to upload, by path on the Hub: RUN/model at the top level; writes RUN/README.md again.
+    """Files to upload by path on the Hub, those of RUN/model at the top level; rewrites RUN/README.md for the Hub.
 
     Args:
         run: Folder of a finished run.

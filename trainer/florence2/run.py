@@ -149,7 +149,7 @@ class DetectionConfig(Settings):
 
     @classmethod
     def published(cls, mode: str) -> dict[str, Any]:
-        """The defaults that differ for a published checkpoint, in one mode of training."""
+        """Settings whose defaults differ for a published checkpoint, in a mode of training."""
         found = {name: one.asked["published"] for name, one in fields_of(cls).items() if "published" in one.asked}
         return {name: value[mode] if isinstance(value, dict) else value for name, value in found.items()}
 
@@ -158,7 +158,7 @@ class DetectionConfig(Settings):
 LORA = {one.option: name for name, one in fields_of(DetectionConfig).items() if one.asked.get("group") == "LoRA"}
 
 
-# A side of the network's pictures in px.
+# Allowed side of the network's pictures in px.
 Side = Annotated[int, Field(ge=1, le=65_536)]
 
 
@@ -169,7 +169,7 @@ class Detector:
     Args:
         classes: All class names, OK among them.
         size: (W, H) px of the network's pictures.
-        threshold: Confidence from which a box counts; chosen on validation; just above 1 if no box may count.
+        threshold: Confidence from which a box counts, chosen on validation by `metrics.best_threshold`.
         seen: Addresses of the pins that are defective in a training picture, by scene.
         remove_hyphens: Whether the model writes labels without hyphens.
         input: Column of the training pictures: `image` or `nsoart`.
@@ -210,7 +210,7 @@ def load_config(run: Path) -> tuple[DetectionConfig, Detector]:
     training = section(DetectionConfig, document.get("training"), f"{path} training")
     known = document.get("detector")
     if isinstance(known, dict) and isinstance(known.get("seen"), list):
-        known = {**known, "seen": {ANY_SCENE: known["seen"]}}  # earlier versions kept no scene
+        known = {**known, "seen": {ANY_SCENE: known["seen"]}}  # earlier versions stored addresses without their scene
     return training, section(Detector, known, f"{path} detector")
 
 

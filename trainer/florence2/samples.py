@@ -10,18 +10,18 @@ from torch import Tensor
 
 from trainer.core.augmentation import TURN_DEG, drawn_shift, inside, mirror, photometric, shift, turn
 
-# Largest shift as shares of width and height: about a pitch, so that a place in the picture does not tell the pin.
+# Largest shift as shares of width and height: about a pitch, so that position in the picture does not identify a pin.
 REACH = (0.12, 0.3)
 ZOOM = 0.12
 
 
 def overlay(pixels: Tensor, boxes: Tensor, texts: Sequence[str]) -> Tensor:
-    """Draw a text, such as the cavity number, above each box.
+    """Draw a text, such as the cavity number, above each box; returns new pixels (3, H, W) in [0, 1].
 
     Args:
         pixels: (3, H, W) in [0, 1].
         boxes: (M, 4) xyxy in px.
-        texts: One per box.
+        texts: One text per box.
     """
     picture = Image.fromarray((pixels.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy())
     draw = ImageDraw.Draw(picture)
@@ -37,11 +37,11 @@ class Sample(NamedTuple):
 
     Args:
         pixels: (3, H, W) in [0, 1].
-        boxes: (P, 4) xyxy in px of the whole picture, of every pin that is still shown.
+        boxes: (P, 4) of every pin still shown, xyxy in px of the whole picture.
         categories: (P,) indices of the pins' classes.
         in_answer: (P,) whether the answer names the pin.
         rows: (P,) row of the connector, from 1; 0 for a pin without address.
-        offset: (x, y) px of a close-up's corner in the whole picture.
+        offset: x and y, in px, of a close-up's top left corner in the whole picture.
     """
 
     pixels: Tensor
@@ -62,7 +62,10 @@ class Sample(NamedTuple):
 
 
 def augmented(sample: Sample, may_flip: tuple[bool, bool], generator: torch.Generator) -> Sample:
-    """Shift, turn, zoom, mirror (if it may) and relight a picture; all boxes of the answer stay whole inside it."""
+    """Shift, turn, zoom, mirror and relight a picture at random, so that the answer's boxes stay whole inside it.
+
+    `may_flip`: whether it may be mirrored left-right, and whether up-down.
+    """
     pixels, boxes, in_answer = sample.pixels, sample.boxes, sample.in_answer
     height, width = pixels.shape[1:]
     draw = torch.rand(12, generator=generator).tolist()
@@ -80,7 +83,7 @@ def augmented(sample: Sample, may_flip: tuple[bool, bool], generator: torch.Gene
 
 
 def close_up(sample: Sample, side: int, stride: int, generator: torch.Generator, on_answer: bool) -> Sample:
-    """Cut out a square; its boxes stay in px of the whole picture.
+    """Cut a random square out of a picture; its boxes stay in px of the whole picture.
 
     Args:
         sample: A whole picture.
@@ -102,7 +105,7 @@ def close_up(sample: Sample, side: int, stride: int, generator: torch.Generator,
             corner = draw[:2] * (room + stride)
         corner = (corner / stride).floor().long() * stride
         x, y = (int(corner[axis].clamp(0, int(room[axis]) // stride * stride)) for axis in (0, 1))
-        # Prefer squares that cut through no defect: half a defect is neither in the answer nor absent.
+        # Prefer squares that cut through no defect: half a defect can be neither named nor left out of the answer.
         low, high = answer.new_tensor([x, y]), answer.new_tensor([x + side, y + side])
         touches = ((answer[:, 2:] > low) & (answer[:, :2] < high)).all(1)
         whole = ((answer[:, :2] >= low) & (answer[:, 2:] <= high)).all(1)

@@ -17,7 +17,7 @@ SHOWN = 6
 
 
 def is_shown(epoch: int, last: int) -> bool:
-    """Whether an epoch gets a sheet: 0, 1, 4, 12, 36, … (three times the one before), and the last."""
+    """Whether an epoch gets a sheet: epochs 0, 1, 4, 12, 36, … (each three times the one before), and the last."""
     if epoch in (0, 1, 4, last):
         return True
     step = 12
@@ -27,7 +27,7 @@ def is_shown(epoch: int, last: int) -> bool:
 
 
 def fixed_rows(split: DetectionSplit, count: int = SHOWN) -> list[int]:
-    """Rows to show: a third without a defect, the others spread over the split and its labels."""
+    """Choose `count` rows to show: a third without a defect, the others spread over the split and its labels."""
     ok = [i for i, t in enumerate(split.truths) if not t.answer]
     ng = [i for i, t in enumerate(split.truths) if t.answer]
 
@@ -36,7 +36,7 @@ def fixed_rows(split: DetectionSplit, count: int = SHOWN) -> list[int]:
         return [rows[(2 * k + 1) * len(rows) // (2 * number)] for k in range(number)]
 
     without = spread(ok, count // 3)
-    # Label by label, as a split may be ordered by label.
+    # Rows are spread within each label, as a split may be sorted by label.
     by_label: dict[str, list[int]] = {}
     for row in ng:
         by_label.setdefault(split.truths[row].targets[0].label, []).append(row)
@@ -59,7 +59,7 @@ def truth_and_prediction(
     rows: Sequence[int],
     threshold: float,
 ) -> Image.Image:
-    """Draw a line per row: truth on the left, boxes from the threshold on on the right; `found` is indexed by row."""
+    """Draw each row's picture twice: left the true boxes, right those `found` (by row) with confidence >= threshold."""
     lines = []
     for row in rows:
         truth: Truth = split.truths[row]

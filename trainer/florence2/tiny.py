@@ -3,7 +3,7 @@
 The model's Python classes are those of transformers, as for a published checkpoint. Three choices make it learn within
 minutes, where transformers' default initial weights stay near chance:
 
-- weights start with standard deviation 1 / sqrt(fan in), not 0.02, with which a narrow network's output is almost zero;
+- weights start with standard deviation 1 / sqrt(fan in), not 0.02, which makes a narrow network's output almost zero;
 - location tokens and the picture's row and column embeddings start as the same sines of their positions, and the
   matrices between them near the identity: neighbouring bins are similar from the first step, and a token's position is
   copied rather than learned;
@@ -25,7 +25,7 @@ IMAGE_TOKEN = "<image>"
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 STRIDE = 8
-# Of the fine band of `place_code`: cycles per picture token, and amplitude.
+# Fine band of `place_code`: its frequencies in cycles per picture token, and its amplitude.
 HARMONICS = (1, 2, 4)
 FINE_STRENGTH = 1.5
 
@@ -38,8 +38,8 @@ class TinyShape:
         widths: Channels of the image encoder's three stages, at 4, 8 and 8 px per token; the last is also the width of
             the language model.
         depths: Pairs of window and channel blocks per stage.
-        encoder_layers, decoder_layers: Of the language model.
-        heads: Attention heads of the language model.
+        encoder_layers, decoder_layers: Numbers of layers of the language model.
+        heads: Number of attention heads of the language model.
     """
 
     widths: tuple[int, int, int] = (32, 96, 128)
@@ -50,7 +50,7 @@ class TinyShape:
 
 
 def location_tokens() -> list[str]:
-    """`<loc_0>` … `<loc_999>`."""
+    """The location tokens `<loc_0>` … `<loc_999>`, one per bin."""
     return [f"<loc_{index}>" for index in range(BINS)]
 
 
@@ -61,7 +61,7 @@ def tiny_tokenizer(labels: Sequence[str]) -> Any:
 
     bpe = ByteLevelBPETokenizer()
     prompt = "Locate the objects with category name in the image."
-    # Twice: BPE merges a pair only if it occurs twice.
+    # Each label is given twice, as BPE merges a pair only if it occurs twice.
     corpus = [*labels, prompt] * 2
     bpe.train_from_iterator(corpus, vocab_size=4096, min_frequency=2, special_tokens=list(SPECIAL), show_progress=False)
     import json
@@ -99,11 +99,11 @@ def place_code(places: Tensor, width: int, grid: tuple[int, int]) -> Tensor:
     """Encode positions as sines and cosines, in a coarse and a fine band.
 
     The coarse band, from half a cycle per picture to half a cycle per picture token, says in which token a position
-    lies. The fine band, in whole cycles per token, says where inside the token, alike for all tokens; so the code of an
-    edge is a sum of both, not a product.
+    lies. The fine band, in whole cycles per token, says where inside the token, in the same way for all tokens; so the
+    code of an edge is the sum of its token's code and its offset's code.
 
     Args:
-        places: (N,) positions in [0, 1] of the picture's extent.
+        places: (N,) positions as shares, in [0, 1], of the picture's width or height.
         width: Values per position; at least 14.
         grid: Picture tokens (gw, gh).
 
@@ -159,7 +159,7 @@ def initialise(model: Any, location_ids: Sequence[int], size: tuple[int, int]) -
         half = shared.shape[1] // 2
         code = [place_code(places, width, grid) for width in (half, shared.shape[1] - half)]
         shared[list(location_ids)] = 0.14 * torch.cat(code, dim=1)
-        # Zero: row and column embeddings state the position; in a close-up a token's number says nothing of it.
+        # Zero: row and column embeddings state the position; a token's number does not, in a close-up.
         model.model.language_model.encoder.embed_positions.weight.zero_()
 
 

@@ -1,8 +1,8 @@
-"""The part of the training loop that is Florence-2's: seeded batches, their losses, validation mAP for the best epoch.
+"""Florence-2's part of the training loop: seeded batches, their losses, validation mAP that decides the best epoch.
 
 Order and augmentation of an epoch are seeded by (seed, epoch, process). Several processes (`torchrun`, `accelerate
-launch`) share each epoch's pictures, each with batches of its own, and step with the mean of their gradients; the first
-process measures.
+launch`) divide each epoch's pictures, each with batches of its own, and step with the mean of their gradients; only the
+first process measures validation.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +34,7 @@ Show = Callable[[int, Sequence[Sequence[Found]]], None]
 
 
 def schedule_of(config: DetectionConfig) -> Schedule:
-    """The settings that the loop needs."""
+    """The settings that `trainer.core.loop` needs."""
     return Schedule(config.epochs, config.lr, config.warmup, config.clip, config.ema)
 
 
@@ -43,10 +43,10 @@ class Florence2Trainee:
 
     Args:
         data: Splits `train` and `validation`.
-        model: Florence-2 with `requires_grad` set on what trains, or PEFT's model around it.
-        collator: Makes its batches.
+        model: Florence-2 with `requires_grad` set on the parameters that train, or PEFT's model around it.
+        collator: Makes the model's batches.
         config: Settings of the training.
-        share: This process's part, from `distributed.start`.
+        share: This process's rank among all processes, from `distributed.start`.
         show: Called after each measurement with the epoch and the boxes found in the validation pictures.
     """
 
@@ -75,16 +75,16 @@ class Florence2Trainee:
         self._found: list[list[Found]] | None = None
 
     def steps(self, epoch: int) -> int:
-        """Optimizer steps of an epoch, the same number in each."""
+        """Number of optimizer steps in an epoch, the same for every epoch."""
         return self.examples.steps(self.share.count)
 
     @property
     def close_up_epochs(self) -> int:
-        """How many epochs, from the first, show close-ups; the last epoch never does."""
+        """Number of epochs, from the first on, that train on close-ups; the last epoch never does."""
         return min(round(self.config.close_ups * self.config.epochs), self.config.epochs - 1)
 
     def self_test(self) -> None:
-        """Compare the model's own loss on one batch with `network.answer_loss`.
+        """Compare transformers' loss on one batch with `network.answer_loss`.
 
         Raises:
             InputError: They differ.
@@ -99,7 +99,7 @@ class Florence2Trainee:
         check_loss(losses["own"], losses["logits"], batch.labels)
 
     def batches(self, epoch: int) -> Iterator[Sequence[Sequence[int]]]:
-        """Yield this process's rows for each step's batches; pictures are augmented when their batch is used."""
+        """Yield, for each step, the rows of each of this process's batches; `backward` augments the pictures."""
         seed = self.config.seed * 100_003 + epoch
         own = seed * 1009 + self.share.rank + 1
         self._draws.manual_seed(own)
@@ -110,13 +110,13 @@ class Florence2Trainee:
         rows, size = self.examples.rows, self.config.batch_size
         order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed)).tolist()
         for step in range(self.steps(epoch)):
-            # The last step is filled up from the epoch's beginning: all processes get equally many pictures.
+            # The last step is filled up with the epoch's first rows, so that all processes get equally many pictures.
             some = [rows[order[(step * self._per_step + k) % len(order)]] for k in range(self._per_step)]
             some = some[self.share.rank :: self.share.count]
             yield [some[at * size : (at + 1) * size] for at in range(self.config.accumulate)]
 
     def backward(self, batch: Sequence[int], parts: int) -> None:
-        """Add the gradient of a batch's rows, scaled so that the sum over all processes is their mean."""
+        """Add a batch's gradient, scaled to give the mean over the step's `parts` batches and all processes."""
         examples, cells = self.examples.batch(batch, self._draws, self._close_ups)
         with self.share.accelerator.autocast():
             losses = self.network(examples, cells)
@@ -126,7 +126,7 @@ class Florence2Trainee:
             self._means[name] += float(losses[name].detach()) * share if name in losses else 0.0
 
     def trained(self, epoch: int, how: Trained) -> Row:
-        """An epoch's cells of metrics.csv: steps and pictures so far, learning rate, mean losses."""
+        """An epoch's training columns of metrics.csv: steps and pictures so far, learning rate, mean losses."""
         return {
             "step": how.step,
             "pictures": epoch * len(self.examples.rows),
@@ -140,7 +140,7 @@ class Florence2Trainee:
         return epoch % self.config.evaluate_every == 0 or epoch == self.config.epochs
 
     def measure(self, epoch: int) -> Measured:
-        """Measure mAP and counts on validation, in the first process only."""
+        """Measure mAP and counts on validation; other processes than the first return empty columns."""
         if not self.share.first:
             return Measured(self.unmeasured(), None)
         split, labels = self.data.splits["validation"], self.data.labels
@@ -160,7 +160,7 @@ class Florence2Trainee:
         return Measured(row, (float(precisions["map"] or 0), float(precisions["map50"] or 0)))
 
     def unmeasured(self) -> Row:
-        """Empty cells of metrics.csv for an epoch that is not measured."""
+        """The validation columns of metrics.csv, empty, for an epoch that is not measured."""
         return dict.fromkeys(MEASURED)
 
     def weights(self) -> dict[str, Tensor]:
@@ -168,11 +168,11 @@ class Florence2Trainee:
         return {name: p for name, p in self.network.named_parameters() if p.requires_grad}
 
     def keep(self, run: Path, row: Row, is_best: bool) -> None:
-        """Pass the boxes of validation to `show`, if they were measured."""
+        """Pass the boxes found in validation to `show`, if this epoch was measured; the loop saves the weights."""
         if self._found is not None:
             self.show(int(row["epoch"]), self._found)  # type: ignore[call-overload]
             self._found = None
 
     def warnings(self, rows: Sequence[Row]) -> list[str]:
-        """No warnings: a detector has none."""
+        """Return no warnings: a detector's training has none."""
         return []

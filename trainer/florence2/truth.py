@@ -19,7 +19,7 @@ FACTORS = ("scene", "housing", "terminal", "camera", "lighting", "marking")
 
 @dataclass(frozen=True)
 class Pin:
-    """A pin or other object: address and cavity (empty: none), box xyxy in px, class, whether the pin is missing."""
+    """A pin or other object: address and cavity (empty: none), box xyxy in px, class, whether it is a missing pin."""
 
     address: str
     cavity: str
@@ -33,11 +33,11 @@ class Truth:
     """The true boxes of one picture.
 
     Args:
-        run: The row's name.
+        run: Name of the manifest row (column `run`).
         size: (W, H) px of the picture as stored.
         pins: Every object that has a box.
         answer: Indices of the objects that the `<OD>` answer names.
-        may_flip: Whether the picture may be mirrored left-right and up-down.
+        may_flip: Whether the picture may be mirrored left-right, and whether up-down.
         factors: The row's design factors by name.
     """
 
@@ -50,7 +50,7 @@ class Truth:
 
     @property
     def targets(self) -> tuple[Pin, ...]:
-        """The objects that the answer names."""
+        """The objects that the answer names, the true boxes of detection."""
         return tuple(self.pins[i] for i in self.answer)
 
     @property
@@ -76,7 +76,7 @@ def _answer_of(objects: "Sequence[ObjectRow]", least_visible: float) -> list[int
 
 
 def _is_missing(each: "ObjectRow") -> bool:
-    """Whether an object is a missing pin; where an earlier version stored no kinds: a NUKENG without retraction."""
+    """Whether an object is a missing pin; without `kinds` (earlier versions): if it is NUKENG without retraction."""
     if each.kinds is not None:
         return "missing" in each.kinds
     return each.is_position and each.category == MISSING_CLASS and each.retraction_mm is None
@@ -91,7 +91,7 @@ def _matched(
 ) -> list[int]:
     """Index of the pin that each box of an answer belongs to; a box of no object is added to `pins`.
 
-    A box belongs to an object if each edge is within 1.5 bins: the answer was written from more digits than are stored.
+    A box belongs to an object if each edge is within 1.5 bins, as the answer was written from unrounded boxes.
     """
     left, answer = list(named), []
     slack = [1.5 * side / BINS for side in (*size, *size)]
@@ -115,13 +115,13 @@ def _matched(
 def truth_of(row: Mapping[str, Any], classes: Sequence[str], place: str) -> Truth:
     """The true boxes of a row's picture.
 
-    A box of `bbox_str` (the `<OD>` answer as text) that is no object's, as in datasets made elsewhere, is taken as it
-    is, without address.
+    A box of `bbox_str` (the `<OD>` answer as text) that fits no object, as in datasets made elsewhere, becomes an
+    object without address.
 
     Args:
         row: The row as stored, its classes as indices into `classes`.
         classes: The dataset's class names.
-        place: What messages call the row.
+        place: Name of the row in error messages.
 
     Raises:
         InputError: The picture size is missing, or `bbox_str` is no `<OD>` answer or names an unknown class.

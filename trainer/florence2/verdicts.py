@@ -1,4 +1,4 @@
-"""A detector's verdict on a picture: OK, or NG with a box around each defect; and the picture that shows it."""
+"""A detector's verdict on a picture: OK, or NG with a box around each defect; and the drawing of the verdict."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,11 +29,11 @@ class DetectionVerdict:
     """Verdict on one picture: `NG` if it has a box at or above the threshold, else `OK`.
 
     Args:
-        file: The picture's path as given or found.
+        file: The picture's path, as given or as found in a given folder.
         verdict: `OK` or `NG`.
         width, height: Size of the picture in px.
         threshold: Confidence from which a box counts.
-        boxes: The boxes at or above it, in the answer's order.
+        boxes: The boxes at or above the threshold, in the answer's order.
     """
 
     file: str
@@ -47,7 +47,7 @@ class DetectionVerdict:
 def verdict_of(
     found: Sequence[Found], size: tuple[int, int], file: str, threshold: float, pins: Sequence[Pin] = ()
 ) -> DetectionVerdict:
-    """The verdict from boxes at a threshold; with `pins`, each box gets the address of the pin that it points at."""
+    """Make the verdict from the boxes at or above a threshold; with `pins`, a box gets its pin's address (`pin_at`)."""
     boxes = []
     for one in found:
         if one.confidence >= threshold:
