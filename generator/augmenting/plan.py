@@ -84,7 +84,7 @@ class Options:
 
 
 def proposal(width: int, height: int) -> tuple[str, ...]:
-    """Propose operations by size, px, as QEUR23_VTRANS3 does: halves of large, wide pictures, else a flip and a turn."""
+    """Propose operations by size, px, as QEUR23_VTRANS3 does: halves of large, wide pictures, else flip and turn."""
     return ("cut",) if width > CUT_WIDTH and width > CUT_RATIO * height else ("reverse", "plus90")
 
 

@@ -67,7 +67,7 @@ def aliases(factors: Mapping[str, Sequence[str]]) -> list[Alias]:
         for a, b in combinations(codes, 2):
             pair = np.unique(codes[a] * (int(codes[b].max()) + 1) + codes[b], return_inverse=True)[1]
             for name in codes:
-                # Pairs that vary together are reported already; under 2 rows per pair of levels prove nothing.
+                # Pairs that vary together are reported already; level pairs with under 2 rows each prove nothing.
                 if name in (a, b) or any(frozenset(two) in linked for two in ((name, a), (name, b), (a, b))):
                     continue
                 if pair.max() + 1 <= len(pair) / 2:

@@ -188,7 +188,7 @@ class _Reader:
 
     def _held_out(self, section: TomlSection) -> int | float | tuple[str, ...] | None:
         if "held_out" not in section.data:
-            # Read although it is not used, so that the message for an unknown key lists it.
+            # Asked for although absent, so that the message for an unknown key lists it.
             section.value("held_out", "", ())
             return None
         expected = "a number of positions, a share of them below 1, or a list of addresses"
