@@ -142,7 +142,7 @@ def plan_folder(folder: Path, more: tuple[str, ...] = (), workers: int | None = 
 
 
 def _sizes(paths: list[Path], folder: Path) -> list[tuple[int, int] | str]:
-    """Return (W, H), px, of each upright picture, or a message; decodes it fully, as truncated files have a size."""
+    """Return (W, H), px, of each upright picture or a message; decodes it fully, as truncated files have a size too."""
     found: list[tuple[int, int] | str] = []
     for path in paths:
         try:

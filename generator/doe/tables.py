@@ -29,7 +29,7 @@ MOST_RUNS = 100_000
 
 @cache
 def columns_of(name: str) -> tuple[tuple[np.ndarray, ...], ...]:
-    """Read the columns of a table in groups: each column, then those into which it can be split (used in its place).
+    """Read the columns of a table in groups: each column, then those that it can be split into (used in its place).
 
     A column of 4 levels can be split into three of 2 levels, one of 6 levels into one of 2 and one of 3.
 

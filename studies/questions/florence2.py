@@ -41,7 +41,7 @@ GROUPS = {
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Write section 7: mAP50 by epochs and pictures; change by tuning on the new and on known housings."""
+    """Write the section of question 7: mAP50 by epochs and pictures; its change by tuning on new and known housings."""
     scratch, tuned = (
         replace(found, variants={v: d for v, d in found.variants.items() if v.startswith("tuned") == told})
         for told in (False, True)

@@ -58,7 +58,7 @@ def recalled(label: str) -> Callable[[Mapping[str, Any]], Share]:
 
 
 def _new_modes_by_class(found: Found) -> list[str]:
-    """Write where the tuned model gains: on the new defect modes, or on the kinds that it knew."""
+    """Describe where the tuned model gains: on the new defect modes, or on the kinds that it knew."""
     variants = {v: d for v, d in found.variants.items() if v.startswith(NEW[1])}
     some = replace(found, variants=variants)
     titles = {"OTHERNG": "new modes", "BENDNG": "bent", "NUKENG": "missing", "OK": "good"}

@@ -68,7 +68,7 @@ def section(found: Found, picture: Path) -> list[str]:
 
 
 def counted(changes: Mapping[str, Difference]) -> str:
-    """Write on how many defects a ViT is better or worse, by intervals that exclude zero."""
+    """Describe on how many defects a ViT is better or worse, by intervals that exclude zero."""
     better, worse = (sum(c.decided and sign * c.mean > 0 for c in changes.values()) for sign in (1, -1))
     return (
         f"better on {better}, worse on {worse}, undecided on {len(changes) - better - worse} of {len(changes)} defects"
