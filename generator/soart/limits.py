@@ -82,7 +82,7 @@ def threshold(scores: Sequence[float] | np.ndarray, above: int = 0) -> Threshold
 
 
 def joint_threshold(scores: Sequence[Sequence[float] | np.ndarray], above: int = 0) -> tuple[list[float], Threshold]:
-    """Set a limit for each of several scores of the same OK parts; estimate the false alarm rate of all limits together.
+    """Set a limit for each of several scores of the same OK parts; estimate the false alarm rate of all together.
 
     Each limit cuts off one of Tukey's (1947) statistically equivalent blocks per part at or above it, so the share of
     new OK parts above any limit is at most Beta(r, n + 1 - r), r = scores x (above + 1).
@@ -92,7 +92,7 @@ def joint_threshold(scores: Sequence[Sequence[float] | np.ndarray], above: int =
         above: number of OK parts above the limit of each kind.
 
     Raises:
-        ValueError: fewer OK parts than blocks.
+        ValueError: fewer than r OK parts.
     """
     if len(scores) == 1:
         only = threshold(scores[0], above)
