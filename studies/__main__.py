@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from studies.execution import Execution
 
 PAGE = ROOT / "docs" / "explanation" / "results.md"
-RENDER_S = 0.4  # of one picture, with its dataset row, on two idle cores
+RENDER_S = 0.4  # seconds to render one picture and make its dataset row, on two idle cores
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line parser."""
+    """Make the command line parser."""
     p = argparse.ArgumentParser(
         prog="python -m studies",
         description=__doc__.split("\n\n")[0],
@@ -103,7 +103,7 @@ class InputError(Exception):
 
 
 def chosen(runs: Sequence[Run], only: Sequence[str] | None) -> list[Run]:
-    """The runs that match any word of `only`: a topic, a question's number, or part of a run's name.
+    """Select the runs that match any word of `only`: a topic, a question's number, or part of a run's name.
 
     Raises:
         InputError: A word that matches no run.
@@ -126,7 +126,7 @@ def chosen(runs: Sequence[Run], only: Sequence[str] | None) -> list[Run]:
 
 
 def render_seconds(runs: Sequence[Run], execution: Execution) -> dict[str, float]:
-    """Estimated seconds of rendering for each design that is not built yet, by a label."""
+    """Estimate the rendering time, in seconds, of each design that is not built yet, by "NAME: COUNT pictures"."""
     found = {}
     for design in dict.fromkeys(d for run in runs for r in (run, run.init) if r for d in r.data.designs):
         if not execution.workshop.is_built(design):
@@ -136,7 +136,7 @@ def render_seconds(runs: Sequence[Run], execution: Execution) -> dict[str, float
 
 
 def pictures_of(design: Design) -> int:
-    """Number of pictures to render for a design; makes a SPEC's manifest in memory to count them."""
+    """Count the pictures to render for a design; a SPEC's manifest is made in memory for that."""
     from generator.doe.design import design as manifest_of
     from generator.doe.spec_reader import read_spec
 
@@ -150,7 +150,7 @@ def pictures_of(design: Design) -> int:
 
 
 def listing(runs: Sequence[Run], execution: Execution) -> list[str]:
-    """Text lines: the state of every run (done, failed, to do), designs to render, and the estimated time."""
+    """List, as lines of text, every run with its state (done, failed, to do), designs to render, and estimated time."""
     from studies.execution import distinct
 
     lines: list[str] = []

@@ -41,12 +41,12 @@ class PlanError(Exception):
 
 
 def kinds_of(row: dict[str, str]) -> str:
-    """The kinds of a row's defects, without targets and sizes, joined by "+"."""
+    """List the kinds of a manifest row's defects, without targets and sizes, joined by "+"."""
     return "+".join(sorted({part.partition("@")[0] for part in row.get("defects", "").split(";")}))
 
 
 def every_nth(rows: Sequence[dict[str, str]], count: int) -> list[dict[str, str]]:
-    """At most `count` rows (0: all), spread evenly over the order of kinds and factor levels."""
+    """Sort rows by kinds of defect and factor levels, and choose at most `count` (0: all), evenly spaced."""
     ordered = sorted(rows, key=lambda row: (kinds_of(row), *(row.get(f, "") for f in FACTORS), row["run"]))
     if not 0 < count < len(ordered):
         return ordered
@@ -63,7 +63,7 @@ def read_rows_of(paths: Sequence[Path]) -> list[dict[str, str]]:
 
 
 def taken(rows: Sequence[dict[str, str]], take: Take) -> list[dict[str, str]]:
-    """The rows that a `Take` selects.
+    """Choose the manifest rows that a `Take` selects.
 
     Raises:
         PlanError: It selects none.
@@ -81,7 +81,7 @@ class Workshop:
     Args:
         work: The work folder.
         command: Runs a Python command (its arguments) with its output appended to a log file; raises if it fails.
-        workers: Render and build processes; 0: the commands' default.
+        workers: Number of render and build processes; 0: the commands' default.
         report: Called with a line of text before steps that take minutes.
     """
 
@@ -104,11 +104,11 @@ class Workshop:
         )
 
     def is_built(self, design: Design) -> bool:
-        """Whether a design is rendered and built."""
+        """Whether a design's pictures are rendered and its dataset is built."""
         return (self.design_folder(design) / DONE).is_file()
 
     def manifests(self, design: Design) -> list[Path]:
-        """The manifests of the rows to render for a design; missing ones are written."""
+        """Return the manifest files of the rows to render for a design; missing ones are written."""
         folder = self.design_folder(design)
         folder.mkdir(parents=True, exist_ok=True)
         found = []
@@ -134,12 +134,12 @@ class Workshop:
         return found
 
     def renders(self, design: Design) -> Path:
-        """The render folder of a design; rendered if missing."""
+        """Return the render folder of a design; its pictures are rendered if missing."""
         self.design(design)
         return self.design_folder(design) / "renders"
 
     def design(self, design: Design) -> Path:
-        """The dataset of a design; rendered and built if missing."""
+        """Return the dataset folder of a design; it is rendered and built if missing."""
         folder = self.design_folder(design)
         with self.alone(folder, design.name):
             if not self.is_built(design):
@@ -156,7 +156,7 @@ class Workshop:
         return folder / "dataset"
 
     def data(self, data: Data) -> Path:
-        """The folder of a dataset; it and its designs are made if missing."""
+        """Return the folder of a dataset; the dataset and its designs are made if missing."""
         folder = self.data_folder(data)
         built = {design: self.design(design) for design in data.designs}
         with self.alone(folder, data.name):
@@ -172,7 +172,7 @@ class Workshop:
         return folder
 
     def facts(self, data: Data) -> dict[str, Any]:
-        """Hash and number of rows by split of a finished dataset."""
+        """Read the hash and the number of rows by split of a finished dataset."""
         return json.loads((self.data_folder(data) / DONE).read_text("utf-8"))  # type: ignore[no-any-return]
 
     def _select(self, data: Data, built: dict[Design, Path], to: Path) -> None:
@@ -212,7 +212,7 @@ class Workshop:
 
 
 def proposed(row: dict[str, str]) -> bool:
-    """Whether a line of a plan asks for a copy."""
+    """Whether a line of an augmentation plan asks for a copy."""
     return any(row[name] == "yes" for name in PROPOSED)
 
 
@@ -227,7 +227,7 @@ def _mark(folder: Path, facts: dict[str, Any]) -> None:
 
 
 def merged_features(all_features: Sequence[Features]) -> Features:
-    """The columns of all datasets, each once; of two class lists the longer one, which must start with the shorter.
+    """Merge the columns of all datasets; of two class lists the longer one is kept, which must start with the other.
 
     Raises:
         PlanError: A column has different types or class orders.
@@ -274,7 +274,7 @@ def tables_of(dataset: Path, split: str, runs: Sequence[str], features: Features
 
 
 def data_hash(dataset: Path) -> str:
-    """SHA-256 over the names and bytes of a dataset's Parquet files."""
+    """Compute the SHA-256 over the names and bytes of a dataset's Parquet files."""
     found = hashlib.sha256()
     for path in sorted((dataset / "data").glob("*.parquet")):
         found.update(path.name.encode())
@@ -284,7 +284,7 @@ def data_hash(dataset: Path) -> str:
 
 
 def rows_by_split(dataset: Path) -> dict[str, int]:
-    """Number of rows of each split."""
+    """Count the rows of each split of a dataset folder."""
     return {
         split: sum(pq.read_metadata(path).num_rows for path in paths) for split, paths in split_files(dataset).items()
     }

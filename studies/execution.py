@@ -36,7 +36,7 @@ class CommandFailed(Exception):
 
 @dataclass
 class Meter:
-    """Wall and CPU seconds of a run's commands, summed in a JSON file over all calls until the run is finished."""
+    """Counter of the wall and CPU seconds of a run's commands, summed over all calls in a JSON file."""
 
     path: Path
 
@@ -89,8 +89,8 @@ class Execution:
     Args:
         work: Folder of renders, datasets, trainings and new results; not in the repository.
         table: The table of results; new ones stay in `work` until `python -m studies --write`.
-        workers: Render and build processes; 0: one per core.
-        threads: CPU threads of a training. With another number a result differs in its last digits.
+        workers: Number of render and build processes; 0: one per core.
+        threads: Number of CPU threads of a training; with another number, results differ in their last digits.
         device: The trainers' `--device`.
         command: Replaces `python` in tests.
         report: Called with a line of text when a run starts, fails or waits.
@@ -118,7 +118,7 @@ class Execution:
         return self.work / "runs" / run.key
 
     def error_of(self, run: Run) -> str:
-        """The error of the run's last attempt; empty if it did not fail."""
+        """Return the error text of the run's last attempt; empty if it did not fail."""
         path = self.folder(run) / "error.txt"
         return path.read_text("utf-8").strip() if path.is_file() else ""
 
@@ -211,7 +211,7 @@ class Execution:
                 self._timed(folder, "attention", words)
 
     def _measured(self, folder: Path, data: Path) -> list[str]:
-        """Options that all commands which measure a training share."""
+        """Return the options that are common to all commands which measure a training."""
         common = ["--model", str(folder / "run"), "--data", str(data), "--threads", str(self.threads)]
         return [*common, "--device", self.device]
 
@@ -223,7 +223,7 @@ class Execution:
 
     @staticmethod
     def _stages(folder: Path) -> list[Path]:
-        """Copies of the stages' weights, named by epoch: `trainer.attention` names its results after the files."""
+        """Copy the weights saved at certain epochs (stages) to files named by epoch, as `trainer.attention` needs."""
         named = folder / "stages"
         named.mkdir(exist_ok=True)
         found = []
@@ -242,14 +242,14 @@ class Execution:
             (folder / "whole").touch()
 
     def _device(self, folder: Path) -> str:
-        """The device of the training, cuda or cpu, from the text of its log."""
+        """Read the device of the training, cuda or cpu, from the text of its log."""
         log = folder / "log.txt"
         text = log.read_text("utf-8", "replace") if log.is_file() else ""
         return "cuda" if ", cuda" in text or "on cuda" in text else "cpu"
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a result may depend on, and this repository's commit."""
+    """Return the versions of Python and of the packages that a result may depend on, and this repository's commit."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -262,7 +262,7 @@ def versions() -> dict[str, str]:
 
 
 def processor() -> str:
-    """The processor's name and its number of cores."""
+    """Return the processor's name and its number of cores."""
     name = platform.processor() or platform.machine()
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
@@ -279,7 +279,7 @@ def _children_cpu() -> float:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of `execute`: runs done, failed (with the error), and left for a later call or another process."""
+    """Outcome of `execute`: runs done, failed (with the error), and left for a later call or another process."""
 
     done: list[Run]
     failed: list[tuple[Run, str]]
@@ -287,7 +287,7 @@ class Outcome:
 
 
 def distinct(runs: Iterable[Run]) -> list[Run]:
-    """The runs without repeated keys, in order: questions may share a run."""
+    """Drop runs with a repeated key, as questions may share a run; the order is kept."""
     return list({run.key: run for run in reversed(list(runs))}.values())[::-1]
 
 
@@ -302,9 +302,9 @@ def execute(
     Several processes may share the work: a run that another process is doing is skipped.
 
     Args:
-        execution: Does each run.
+        execution: The object that does each run.
         runs: The runs, in order.
-        minutes: After this time no further run is started; None: no limit.
+        minutes: Time after which no further run is started; None: no limit.
         advance: Called with the estimated seconds of each run that has ended, for a progress bar.
     """
     began = time.perf_counter()

@@ -27,7 +27,7 @@ def _bars(value: Value) -> list[list[float]]:
 
 
 def finish(axes: Any, title: str, chance: float | None = None, **legend: Any) -> None:
-    """Finish a panel of shares: an axis from 0 to 1, a line at chance level if given, a legend."""
+    """Finish a panel of shares: y axis from 0 to 1, a line at `chance` (what guessing gives) unless None, legend."""
     if chance is not None:
         axes.axhline(chance, color="grey", linestyle=":", label="guessing")
     axes.set(title=title, ylim=(-0.02, 1.04))
@@ -44,7 +44,7 @@ def dots(
     chance: float | None = None,
     **legend: Any,
 ) -> None:
-    """Plot groups along the x axis, with a colour for each series; points are means, whiskers intervals."""
+    """Plot means (points) and intervals (whiskers) of `series` by name and group: x axis groups, colour by series."""
     count = max(1, len(series))
     for index, (name, values) in enumerate(series.items()):
         shift = (index - (count - 1) / 2) * 0.7 / count
@@ -61,7 +61,7 @@ def dots(
 
 
 def named(axes: Any, values: Mapping[str, Value], title: str, chance: float | None = None) -> None:
-    """Plot one point with its interval for each name."""
+    """Plot each name's value as a point with its interval; names along the x axis."""
     for index, value in enumerate(values.values()):
         axes.errorbar(index, value.mean, yerr=_bars(value), fmt="o", color=f"C{index % 10}", capsize=3)
     axes.set_xticks(range(len(values)), list(values), rotation=20, ha="right")
@@ -76,7 +76,7 @@ def lines_over(
     y: str,
     chance: float | None = None,
 ) -> None:
-    """Plot each series' curves, one thin line per seed, and their mean as a thick line."""
+    """Plot each series' curves of (x, y) points, one thin line per seed, and their mean as a thick line."""
     for index, (name, curves) in enumerate(series.items()):
         color = f"C{index % 10}"
         for curve in curves:
@@ -97,7 +97,7 @@ def growing(
     y: str,
     chance: float | None = None,
 ) -> None:
-    """Plot values with their intervals over a number on a logarithmic axis."""
+    """Plot each series' values with their intervals over their number (such as pictures), on a logarithmic x axis."""
     ticks = sorted({number for values in series.values() for number in values})
     for index, (name, values) in enumerate(series.items()):
         numbers = sorted(values)
@@ -128,6 +128,6 @@ def one_legend(figure: Figure, panels: Sequence[Any]) -> None:
 
 
 def panels(count: int) -> tuple[Figure, list[Any]]:
-    """A figure with panels side by side."""
+    """Make a figure with `count` panels side by side; returns the figure and its panels."""
     figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
     return figure, list(np.atleast_1d(figure.subplots(1, count)))

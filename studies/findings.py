@@ -22,14 +22,14 @@ from studies.run import TOPICS, Run
 
 SEEDS_LOOKED_FOR = 20
 DRAWS = 4000
-DECIDING = 3  # least trainings of a variant; with one, chance decides up to a fifth of the comparisons
+DECIDING = 3  # fewest trainings of a variant for a decision; with one, chance decides up to a fifth of the comparisons
 Answers = Mapping[str, Any]
-Scores = tuple[np.ndarray, np.ndarray]  # of the OK pictures, and of the defective ones
+Scores = tuple[np.ndarray, np.ndarray]  # scores of the OK pictures, and of the defective ones
 
 
 @dataclass(frozen=True)
 class Value:
-    """A measure of one variant: mean over seeds, envelope of their intervals, number of seeds."""
+    """A measure of one variant: mean over seeds, envelope low to high of their intervals, number of seeds."""
 
     mean: float
     low: float
@@ -70,7 +70,7 @@ def difference(one: Sequence[Answers], other: Sequence[Answers], same_models: bo
     contain the spread of trainings. Owen, 2007, The pigeonhole bootstrap: rows and columns are drawn independently.
 
     Args:
-        one, other: The `measures.answers` of each seed.
+        one, other: For each variant, the `measures.answers` of each seed.
         same_models: Whether the same models gave both answers (from other pictures of the same parts, for example):
             then the same seeds are drawn for both.
 
@@ -108,7 +108,7 @@ def auroc_difference(one: Sequence[Scores], other: Sequence[Scores], seeds: int 
     separately. The interval is too narrow for a variant with an AUROC of 1: no draw contains a missed picture.
 
     Args:
-        one, other: The scores of the same pictures, by training.
+        one, other: For each variant, the scores of the same pictures by each training.
         seeds: Number of trainings of the result; None: that of the variant with fewer.
 
     Returns:
@@ -132,7 +132,7 @@ def auroc_difference(one: Sequence[Scores], other: Sequence[Scores], seeds: int 
 
 
 def scores_of(result: Mapping[str, Any], method: str) -> dict[str, Scores]:
-    """The scores of the OK pictures and of each defect's pictures, by defect, from `measures.scores`."""
+    """Read from a result, by defect, one method's scores (OK pictures, defective pictures); see `measures.scores`."""
     kept = result["scores"]
     values, begin = np.array(kept["by_method"][method]), 0
     parts = {}
@@ -144,7 +144,7 @@ def scores_of(result: Mapping[str, Any], method: str) -> dict[str, Scores]:
 
 
 def areas(by_seed: Sequence[Mapping[str, Scores]]) -> dict[str, Value]:
-    """AUROC by defect; its interval is Wilson's, with one trial per defective picture."""
+    """Compute the AUROC of each defect over seeds; intervals are Wilson's, with one trial per defective picture."""
     found = {}
     for cell in by_seed[0] if by_seed else ():
         sides = [scores[cell] for scores in by_seed]
@@ -161,7 +161,7 @@ def _labels(answers: Answers, key: str) -> np.ndarray:
 
 
 def _drawn_accuracy(drawn: np.ndarray, right: np.ndarray, classes: Sequence[np.ndarray]) -> np.ndarray:
-    """Balanced accuracy (draws, S) for picture counts `drawn` (draws, N), from right answers `right` (S, N) by seed."""
+    """Balanced accuracy (draws, S) if pictures count `drawn` (draws, N) times; `right` (S, N): correct, by seed."""
     with np.errstate(invalid="ignore"):
         recalls = [drawn[:, some] @ right[:, some].T / drawn[:, some].sum(axis=1)[:, None] for some in classes]
     return np.nanmean(recalls, axis=0)
@@ -183,7 +183,7 @@ class Found:
 
     @property
     def renderings(self) -> int:
-        """Largest number of versions of one dataset among the runs: other processors render other bytes."""
+        """Most versions (by hash) of one dataset among the runs: pictures differ in some bytes by processor."""
         hashes: dict[str, set[str]] = {}
         for documents in self.variants.values():
             for document in documents:
@@ -192,7 +192,7 @@ class Found:
         return max(map(len, hashes.values()), default=0)
 
     def values(self, read: Callable[[Mapping[str, Any]], Mapping[str, Any] | None]) -> dict[str, Value]:
-        """The value of each variant for the `share` and `interval` that `read` finds in a result, if any."""
+        """Summarise each variant over seeds; `read` takes `share` and `interval` from a result, or None."""
         found = {}
         for variant, documents in self.variants.items():
             shares = [read(document["result"]) for document in documents]
@@ -203,7 +203,7 @@ class Found:
     def difference(
         self, one: str, other: str, read: Callable[[Mapping[str, Any]], Answers | None]
     ) -> Difference | None:
-        """Balanced accuracy of variant `other` minus that of `one`; `read` finds the answers in a result."""
+        """Balanced accuracy of variant `other` minus that of `one`; `read` takes the answers from a result."""
         before, after = (
             [answers for document in self.variants.get(name, []) if (answers := read(document["result"]))]
             for name in (one, other)
@@ -212,7 +212,7 @@ class Found:
 
 
 def over_seeds(shares: Iterable[Mapping[str, Any]]) -> Value | None:
-    """Mean and envelope of shares with intervals; None if there are none."""
+    """Summarise the seeds' shares and intervals: their mean and envelope; None without shares."""
     some = [one for one in shares if one.get("share") is not None]
     if not some:
         return None
@@ -226,7 +226,7 @@ def over_seeds(shares: Iterable[Mapping[str, Any]]) -> Value | None:
 
 
 def findings(documents: Mapping[str, Document]) -> dict[int, Found]:
-    """The finished runs of each question, at the size with more of them."""
+    """Collect the finished runs of each question, at the study size that has more of them."""
     found: dict[int, list[Found]] = {question: [] for question in TOPICS}
     for size in SIZES:
         runs = all_runs(size, SEEDS_LOOKED_FOR)

@@ -43,7 +43,7 @@ WAYS = dict(zip(SUPERVISED, ("boxes", "picture labels alone"), strict=True))
 
 
 def _changes(what: str, changes: Mapping[str, Difference | None]) -> str:
-    """A sentence: `what`, then each known change with the words of its key; empty if no change is known."""
+    """Write a sentence: `what`, then each change that is not None, followed by its key; empty if all are None."""
     some = [f"{change} {where}".strip() for where, change in changes.items() if change]
     return f"{what}: {'; '.join(some)}." if some else ""
 
@@ -150,7 +150,7 @@ LINES: dict[int, Callable[[Found], list[str]]] = {
 
 
 def glance(all_found: Mapping[int, Found]) -> str:
-    """The table of all questions; changes of the balanced accuracy are bold if their interval excludes zero."""
+    """Write the table of all questions; changes of the balanced accuracy are bold if their interval excludes zero."""
     rows: list[list[Any]] = []
     for question, found in all_found.items():
         title = f"[{question}. {TITLES[question]}](#{_anchor(f'{question}. {TITLES[question]}')})"
@@ -160,6 +160,6 @@ def glance(all_found: Mapping[int, Found]) -> str:
 
 
 def _anchor(heading: str) -> str:
-    """A heading's anchor, as Markdown renderers make it."""
+    """Make a heading's anchor (link target), as Markdown renderers do."""
     kept = "".join(c for c in heading.lower() if c.isalnum() or c in " -")
     return kept.replace(" ", "-")

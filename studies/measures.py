@@ -47,7 +47,7 @@ VIEWS = {
 
 
 def result(run: Run, folder: Path, workshop: Workshop) -> dict[str, Any]:
-    """The numbers from a run's folder that tables and figures are made from."""
+    """Read from a run's folder the numbers that tables and figures are made from."""
     if run.trainer == "soart":
         return {"scores": soart_scores(folder / "detect.json")}
     if run.trainer == "florence2":
@@ -80,7 +80,7 @@ def _csv(path: Path) -> list[dict[str, str]]:
 
 
 def curve(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
-    """The epochs of metrics.csv: the given columns, and `seconds_so_far` since the start of training."""
+    """Read the epochs of metrics.csv: the given columns, and `seconds_so_far` since the start of training."""
     found, spent = [], 0.0
     for row in _csv(path):
         spent += float(row["seconds"])
@@ -97,7 +97,7 @@ def _number(text: str) -> float | str | None:
 
 
 def vit(folder: Path) -> dict[str, Any]:
-    """A ViT's training curve, and the numbers of `trainer.evaluate` for each split."""
+    """Read a ViT's training curve, and the numbers of `trainer.evaluate` for each split."""
     summary = _json(folder / "run" / "summary.json")
     evaluation = _json(folder / "evaluation" / "evaluation.json")
     splits = {}
@@ -116,7 +116,7 @@ def vit(folder: Path) -> dict[str, Any]:
 
 
 def answers(lines: Sequence[dict[str, str]]) -> dict[str, Any]:
-    """The true and the predicted class of each picture or part, one digit each: the class's number.
+    """Store the true and the predicted class of each picture or part, one digit each: the class's number.
 
     They allow a comparison of two runs picture by picture, if both have the same `of`, a hash of the pictures' names.
     """
@@ -129,7 +129,7 @@ def answers(lines: Sequence[dict[str, str]]) -> dict[str, Any]:
 
 
 def _hash_of(names: Sequence[str]) -> str:
-    """A short hash of names in order: equal for two runs that were measured on the same pictures or parts."""
+    """Compute a short hash of names in order: equal for two runs that were measured on the same pictures or parts."""
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
 
@@ -143,8 +143,8 @@ def by_views(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> 
         rows: Rows of the manifests, with each picture's camera and part.
 
     Returns:
-        By name of the views: number of parts, share of right classes and of right verdicts, and recall by true class,
-        each share with its 95 % interval (Clopper and Pearson, one trial per part).
+        By name of the views used: number of parts, share of right classes and of right verdicts, and recall by true
+        class, each share with its 95 % interval (Clopper and Pearson, one trial per part).
     """
     from trainer.core.intervals import share
 
@@ -188,7 +188,7 @@ def by_views(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> 
 
 
 def vit_scores(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> dict[str, Any]:
-    """P(NG) of the pictures that the methods without training judge too, as `scores` returns it."""
+    """Collect a ViT's P(NG) of the pictures that the methods without training judge too, in the form of `scores`."""
     from benchmarks.soart_evaluation import NEGATIVES
 
     cells = {row["run"]: row["cell"] for row in rows if row.get("role") == "judged"}
@@ -199,14 +199,14 @@ def vit_scores(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -
 
 
 def soart_scores(path: Path) -> dict[str, Any]:
-    """Each method's score of each picture, from the file of `benchmarks.soart_evaluation detect`."""
+    """Read each method's score of each picture from a file of `benchmarks.soart_evaluation detect`."""
     found = [one for one in _json(path) if one["condition"] == "as rendered"]
     judged = [(one["run"], one["cell"]) for one in found]
     return scores(judged, {m: [one["image"][m] for one in found] for m in METHODS})
 
 
 def scores(judged: Sequence[tuple[str, str]], by_method: dict[str, list[float]]) -> dict[str, Any]:
-    """Scores of pictures (higher is worse), for storage.
+    """Pack scores of pictures (higher: more likely defective) for storage in a result.
 
     Args:
         judged: Name and cell of each picture: the OK ones first (cell ""), then cell by cell. A cell is a defect at a
@@ -228,7 +228,7 @@ def scores(judged: Sequence[tuple[str, str]], by_method: dict[str, list[float]])
 
 
 def florence2(folder: Path) -> dict[str, Any]:
-    """A detection run's training curve, the numbers of each split, changed parameters, and forgetting."""
+    """Read a detection run's training curve, the numbers of each split, changed parameters, and forgetting."""
     summary = _json(folder / "summary.json")
     splits = {}
     for name, report in summary["splits"].items():

@@ -19,7 +19,7 @@ NOT_RUN = "*Not run yet.*"
 
 
 def marked(text: str, part: int | str, content: str) -> str:
-    """Replace the text between the markers of a question, or of another part, in the page.
+    """Replace the page's text between the marker comments of `part`: a question's number, or another part's name.
 
     Raises:
         ValueError: The markers are missing, repeated or in the wrong order.
@@ -32,7 +32,7 @@ def marked(text: str, part: int | str, content: str) -> str:
 
 
 def head_of(found: Found) -> str:
-    """The section's first paragraph: number of finished runs, devices, time per run, and the command."""
+    """Write the section's first paragraph: number of finished runs, devices, time per run, and the command."""
     documents = [d for some in found.variants.values() for d in some]
     devices = sorted({d["device"] for d in documents})
     minutes = [sum(s for k, s in d["seconds"].items() if k.endswith("_cpu")) / 60 for d in documents]
@@ -46,7 +46,7 @@ def head_of(found: Found) -> str:
 
 
 def section(found: Found, pictures: Path, prefix: str) -> str:
-    """One question's section of the page; writes its figure into the folder `pictures`."""
+    """Write one question's section, and its figure into the folder `pictures`; `prefix`: that folder in page links."""
     picture = pictures / f"results_{found.question}_{TOPICS[found.question]}.png"
     if not found.done:
         picture.unlink(missing_ok=True)

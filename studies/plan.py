@@ -15,11 +15,11 @@ class Size:
     """The size of the study.
 
     Args:
-        pictures: Training pictures of one run.
-        epochs: Epochs of one run.
-        tests: Test pictures of one design.
-        florence: Epochs of a Florence-2 run.
-        stages: Epochs at which attention is scored.
+        pictures: Number of training pictures of one run.
+        epochs: Number of epochs of one run.
+        tests: Number of test pictures of one design.
+        florence: Number of epochs of a Florence-2 run.
+        stages: The epochs at which attention is scored.
     """
 
     pictures: int
@@ -47,7 +47,7 @@ def _vit_seconds(pictures: int, epochs: int, close_ups: float = 0.5, judged: int
 
 
 def _ladder(size: Size) -> tuple[list[Design], list[Data]]:
-    """The ladder's four designs, and its four datasets: training sets of equal size, each with all the tests."""
+    """Make the ladder, four ever more varied designs, and its four datasets: equal training size, all the tests."""
     # The first design's manifest is in the repository; the others are made from their SPECs.
     sources = (
         "ladder_1_shifted.csv",
@@ -91,7 +91,7 @@ def _ladder(size: Size) -> tuple[list[Design], list[Data]]:
 
 
 def _shifted(design: Design, size: Size, pictures: int, improve: bool = False) -> Data:
-    """A dataset of some training pictures of the ladder's first design; validation and test show its held-out pins."""
+    """Make a dataset: training pictures of the ladder's first design; its held-out pins for validation and test."""
     return Data(
         f"shifted_{pictures}" + ("_improved" if improve else ""),
         (
@@ -104,7 +104,7 @@ def _shifted(design: Design, size: Size, pictures: int, improve: bool = False) -
 
 
 def all_runs(size_name: str = "reduced", seeds: int = SEEDS) -> list[Run]:
-    """Every run of the study, by question and then by seed."""
+    """List every run of the study, by question and then by seed."""
     size = SIZES[size_name]
     questions = (
         _questions_1_and_6,
@@ -123,12 +123,12 @@ LADDER = ("shifted pins", "+ all pins", "+ mixed terminals", "+ changed housings
 
 
 def _epochs(size: Size, pictures: int) -> int:
-    """Number of epochs that shows at least 6,000 pictures, so that few pictures do not mean few steps."""
+    """Number of epochs that show at least 6,000 pictures (with repeats), so that few pictures do not mean few steps."""
     return max(size.epochs, 6000 // pictures)
 
 
 def _questions_1_and_6(size: Size, seed: int) -> list[Run]:
-    """The runs of question 1, which are also those of question 6: it scores their attention at each stage."""
+    """List the runs of question 1, also those of question 6: it scores their attention at `Size.stages`."""
     _, steps = _ladder(size)
     options = ("--epochs", str(size.epochs), "--stages", ",".join(map(str, size.stages)))
     found = []
@@ -213,12 +213,12 @@ SCRATCH, OWN = "scratch", "own pre-training"
 
 
 def begun(target: str, count: int, start: str) -> str:
-    """The name of question 5's variant: a training on `count` pictures of `target`, started from `start`."""
+    """Name a variant of question 5: a training on `count` pictures of `target`, started from `start`."""
     return f"{target}, {count}, {start}"
 
 
 def _pretraining(size: Size, seed: int) -> Run:
-    """The pre-training on four connectors, without the new one."""
+    """Make the run of pre-training on four connectors, without the new one."""
     several = Design("connectors", ("studies/designs/connectors.toml",))
     base = Data("connectors", (("train", (Take(several, "train"),)), ("validation", (Take(several, "validation"),))))
     options = ("--epochs", str(size.epochs))
@@ -270,7 +270,7 @@ TUNED = {
 
 
 def _question_7(size: Size, seed: int) -> list[Run]:
-    """A tiny Florence-2 from random weights, without a published checkpoint; then tuned to another housing.
+    """List the runs of a tiny Florence-2, trained from random weights (no published checkpoint), then on a new housing.
 
     It learns small pictures of five large pins in minutes; the ladder's pictures would take an hour.
     """
@@ -311,7 +311,7 @@ def _question_8(size: Size, seed: int) -> list[Run]:
     station = Design("station", ("studies/designs/station.toml",))
     judged = Design("judged", ("soart_ok.csv", "soart_defects.csv"))
     found = []
-    if seed == 0:  # it has no random element
+    if seed == 0:  # no part of it is random
         data = Data("judged", (("test", (Take(judged, "test"),)),))
         found.append(Run(8, "without training", 0, data, "soart", seconds=900))
     for count in FEW:

@@ -38,7 +38,7 @@ Document = dict[str, Any]
 
 
 class ResultError(ValueError):
-    """A file that the study did not write."""
+    """A result file or table that does not have the study's form."""
 
 
 def checked(document: Any, key: str, place: str) -> Document:
@@ -108,11 +108,11 @@ class Results:
         self._in_table = read_table(table)
 
     def holds(self, key: str) -> bool:
-        """Whether a run is finished, by this process or another one."""
+        """Whether a run has a result, from this process or another one."""
         return key in self._in_table or self.path(key).is_file()
 
     def path(self, key: str) -> Path:
-        """The JSON file of a run that is not yet in the table."""
+        """Path of the JSON file for the result of a run that is not yet in the table."""
         return self.waiting / f"{key}.json"
 
     def add(self, document: Document) -> None:
@@ -125,7 +125,7 @@ class Results:
         half.replace(path)
 
     def documents(self) -> dict[str, Document]:
-        """All results by key.
+        """Return all results by key, in the table or not.
 
         Raises:
             ResultError: A file is not the result of a run.
@@ -140,7 +140,7 @@ class Results:
         return {**found, **self._in_table}
 
     def fold(self) -> list[str]:
-        """Add the JSON files to the table; returns the keys that are new in it.
+        """Add the JSON files' results to the table; returns the keys that are new in it.
 
         The files are kept, as another process may have read the table before and would miss these runs.
         """

@@ -38,7 +38,7 @@ class Design:
 
 @dataclass(frozen=True)
 class Take:
-    """Some rows of a design's split: at most `count` (0: all) of fold `fold` of `folds`, of one camera if given.
+    """Rows of a design's split: at most `count` (0: all) of part `fold` (from 0) of `folds`, of one camera if given.
 
     Rows are sorted by kinds of defect and factor levels, and every n-th is taken, so that the selection is balanced
     like the whole, and different folds share no row.
@@ -62,7 +62,7 @@ class Data:
 
     @property
     def designs(self) -> tuple[Design, ...]:
-        """The designs of its rows, each once."""
+        """The designs that the dataset takes rows of, each once."""
         return tuple(dict.fromkeys(take.design for _, takes in self.splits for take in takes))
 
     def rows(self, split: str) -> int:
@@ -83,11 +83,11 @@ class Run:
         trainer: `vit`, `florence2` or `soart` (no training).
         options: Options of the trainer, except folders, seed, threads and device.
         init: The run whose weights the training starts from; None: random weights.
-        attention: Splits on which attention is scored at each stage.
-        parts: Also judge whole parts by all their views.
-        cells: Also keep the scores of the OK pictures and of each defect's pictures.
+        attention: Splits on which attention is scored at the epochs of `Size.stages`.
+        parts: Whether whole parts are also judged, by all their views.
+        cells: Whether the scores of the OK pictures and of each defect's pictures are also kept.
         originals: Dataset whose training pictures are measured too, to show overfitting.
-        rows: `--rows` of `trainer.evaluate`.
+        rows: Value of the option `--rows` of `trainer.evaluate`.
         seconds: Estimated time on one idle core.
     """
 
@@ -111,7 +111,7 @@ class Run:
 
     @property
     def config(self) -> dict[str, Any]:
-        """All settings that the result depends on: without names and estimated time."""
+        """All settings that the run's result depends on, so without names and estimated time."""
         found = asdict(replace(self, init=None, originals=None, question=0, variant="", seconds=0.0))
         for label in ("question", "variant", "seconds", "originals"):
             found.pop(label)
@@ -130,7 +130,7 @@ class Run:
 
 
 def described(data: Data) -> dict[str, Any]:
-    """A dataset's recipe for hashing, with the hashes of its designs' manifests and SPECs."""
+    """Return a dataset's recipe for hashing, with the hashes of its designs' manifests and SPECs."""
     return {
         "splits": {
             split: [{**asdict(take), "design": design_described(take.design)} for take in takes]
@@ -141,7 +141,7 @@ def described(data: Data) -> dict[str, Any]:
 
 
 def design_described(design: Design) -> dict[str, Any]:
-    """A design's recipe for hashing: hashes of its sources by file name (not folder), its rows and build options."""
+    """Return a design's recipe for hashing: its sources' hashes by file name (not folder), rows and build options."""
     sources = {Path(name).name: _source_hash(ROOT / name) for name in design.sources}
     return {"sources": sources, "rows": [list(pair) for pair in design.rows], "build": list(design.build)}
 
@@ -159,7 +159,7 @@ def _source_hash(path: Path) -> str:
 
 
 def digest(recipe: Any) -> str:
-    """Short hash of a recipe from `described` or `design_described`, for a folder's name."""
+    """Compute a short hash of a recipe from `described` or `design_described`, for a folder's name."""
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:10]
 
 

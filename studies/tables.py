@@ -10,13 +10,13 @@ from studies.run import TOPICS
 
 
 def command(found: Found) -> str:
-    """The command that does the question's runs at that size."""
+    """Write the command line that does the runs of a question at its size of the study."""
     size = "" if found.size == "reduced" else f" --size {found.size}"
     return f"python -m studies --only {TOPICS[found.question]}{size}"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table, without the column "seeds" if it is constant: the section's first line has the number."""
+    """Write a Markdown table; a constant column "seeds" is left out, as the section's first line has the number."""
     kept = [i for i, name in enumerate(header) if name != "seeds" or len({str(row[i]) for row in rows}) > 1]
     header, rows = [header[i] for i in kept], [[row[i] for i in kept] for row in rows]
     lines = [f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
@@ -24,20 +24,20 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def seeds(found: Found) -> str:
-    """The number of trainings of each variant, as text."""
+    """Write the number of trainings of each variant, such as "3 seeds each"."""
     counts = sorted({len(documents) for documents in found.variants.values()})
     number = "–".join(map(str, counts[:: max(1, len(counts) - 1)]))
     return f"{number} seed{'s' * (number != '1')} each"
 
 
 def seeds_of(values: Iterable[Value | Difference | None]) -> str:
-    """The number of seeds of some values, as text; fewest–most if it differs."""
+    """Write the number of seeds of some values; fewest–most if it differs."""
     counts = sorted({value.seeds for value in values if value})
     return "–".join(map(str, [counts[0], counts[-1]] if len(counts) > 1 else counts))
 
 
 def mean(value: Value | None) -> str:
-    """The mean alone; a dash for no value."""
+    """Write a value's mean without its interval; a dash for None."""
     return f"{value.mean:.3f}" if value else "–"
 
 
@@ -46,7 +46,7 @@ def beyond(
     pairs: Sequence[tuple[str, str]],
     columns: Mapping[str, Callable[[Mapping[str, Any]], Answers | None]],
 ) -> list[str]:
-    """A line on the changes between pairs (from, to) of variants whose interval excludes zero; none without changes."""
+    """Write a line on changes in `pairs` (from, to) of variants whose interval excludes zero; [] if none is known."""
     changes = {
         f"*{other}* minus *{one}*{title and f' on *{title}*'}": change
         for one, other in pairs

@@ -18,7 +18,7 @@ _CELL = 300, 220
 
 @dataclass
 class Sheet:
-    """Collects the first few pictures of each folder and list of operations, while all are processed in turn."""
+    """The sheet: the first few pictures of each group (folder or class) and list of operations, with their copies."""
 
     lines: list[list[Cell]] = field(default_factory=list)
     seen: Counter[tuple[str, tuple[str, ...]]] = field(default_factory=Counter)
@@ -32,7 +32,7 @@ class Sheet:
         return True
 
     def add(self, pictures: Sequence[tuple[str, Image.Image, Sequence[Box]]]) -> None:
-        """Add a line: an original and its copies, each as (name, picture, boxes)."""
+        """Add a line to the sheet: an original and its copies, each as (name, picture, boxes)."""
         self.lines.append(
             [Cell(draw_boxes(picture, boxes, fit(picture.size, _CELL)), [name]) for name, picture, boxes in pictures]
         )

@@ -34,14 +34,14 @@ Columns = dict[str, Any]
 
 @dataclass(frozen=True)
 class Rules:
-    """What holds for all copies of a dataset's rows.
+    """Settings that are equal for all copies of a dataset's rows.
 
     Attributes:
         scenes: folder of the scene files, for datasets without connectors.json.
         drawings: nominal positions from the dataset's connectors.json, by scene.
         options: options of the command.
         settings: settings in the dataset's card.
-        parameters: contents of nsoart.json.
+        parameters: contents of the dataset's nsoart.json.
         extras: names of the user's own columns.
         masks: whether the dataset has instance masks.
     """
@@ -60,8 +60,8 @@ def copies_of(stored: Mapping[str, Any], asked: Sequence[str], rules: Rules, ski
 
     Args:
         stored: the row with its pictures, as stored.
-        asked: operations in the plan.
-        rules: what holds for all copies.
+        asked: operations that the plan has for this row.
+        rules: settings for all copies.
         skipped: counter of the copies that are not made, by reason; updated here.
     """
     if not asked:
@@ -98,7 +98,7 @@ def _known(row: PictureRow, settings: Settings) -> PictureRow:
 def _allowed(
     row: PictureRow, operations: Sequence[str], options: Options, skipped: Counter[str]
 ) -> tuple[list[str], bool]:
-    """Return the operations that give correct labels, and whether edges may be trimmed."""
+    """Return the operations that give correct labels for a row, and whether its edges may be trimmed."""
     allowed = list(operations)
     marking = row.manifest["marking"]
     if "reverse" in allowed and marking != "none" and not options.mirror_text:
@@ -123,8 +123,8 @@ def copied_row(
         row: row of the original.
         copy: the copy to make.
         mask: instance mask (H, W) of the original; None: none.
-        moved_mask: instance mask of the copy.
-        rules: what holds for all copies.
+        moved_mask: instance mask of the copy; None: none.
+        rules: settings for all copies.
     """
     manifest = dict(row.manifest)
     world: np.ndarray | None = np.eye(4)

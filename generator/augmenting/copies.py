@@ -37,8 +37,8 @@ class Copy:
     Attributes:
         name: suffix of its file or run name.
         move: motion of the pixels.
-        relight: random generator for a change of light; None: no change.
-        naming: REVERSE or TURN if addresses change; else None.
+        relight: random generator for a change of light; None: the light stays.
+        naming: REVERSE or TURN if the pins' addresses change; None: they stay.
     """
 
     name: str

@@ -46,7 +46,7 @@ from generator.io.source_code import code_sha256
 
 @dataclass(frozen=True)
 class Job:
-    """What every process needs; `key`: SHA-256 of the dataset's state and the rules."""
+    """The inputs that all processes share; `key`: SHA-256 of the dataset's state and the rules."""
 
     dataset: Path
     rules: Rules
@@ -56,7 +56,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Consecutive rows of a split, from row number `first` on; `operations`: those of each row."""
+    """Consecutive rows of a split, from row number `first` (from 0) on; `operations`: the plan's for each row."""
 
     split: str
     first: int
@@ -69,7 +69,7 @@ class Chunk:
 
 @dataclass
 class Augmented:
-    """Numbers of an augmented dataset.
+    """Counts of an augmented dataset.
 
     Attributes:
         rows, copies: number of rows, and of copies among them.
@@ -129,7 +129,7 @@ def apply_to_dataset(plan: Plan, to: Path, sheet: Path, scenes: Path, options: O
 
 
 def _key(dataset: Path, rules: Rules) -> str:
-    """Return the SHA-256 of all that a chunk's result depends on, except its position in the dataset."""
+    """Return the SHA-256 of everything that a chunk's result depends on, except its position in the dataset."""
     settings = {**asdict(rules), "scenes": str(rules.scenes.resolve()), "dataset": str(dataset.resolve())}
     files = [path for paths in split_files(dataset).values() for path in paths]
     stats = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]

@@ -33,7 +33,7 @@ _CHUNK = 16
 
 @dataclass
 class Done:
-    """Numbers of pictures processed, files written and files kept, and one message per faulty picture."""
+    """Counts of pictures processed, files written and files kept, and one message per faulty picture."""
 
     pictures: int = 0
     written: int = 0
@@ -150,7 +150,7 @@ def _targets(line: Line, to: Path, name: str) -> dict[str, Path]:
 
 
 def _names(plan: Plan) -> dict[str, str]:
-    """Return the stem of each picture's copies: its name, without suffix unless two names differ only in that."""
+    """Return the stem of the copies' file names by picture: its own, with the suffix if others differ only in that."""
     stems = Counter(str(PurePosixPath(line.file).with_suffix("")) for line in plan.lines)
     names = {}
     for line in plan.lines:

@@ -1,6 +1,6 @@
 """Rename addresses, cameras, azimuths and measures when a picture is flipped or turned.
 
-An address is the place of a pin in the picture of the centre camera: row from the top and position from the left, or
+An address counts pins in the picture of the centre camera: rows from the top and positions from the left, or
 on a circle clockwise from the key. So it changes with the picture. A turned part is the same part: its pins keep their
 cavity labels. A mirrored part is another part: its pins get the labels of the cavities where they now are.
 
@@ -23,9 +23,9 @@ import numpy as np
 REVERSE, TURN = "reverse", "plus90"
 _SIDES = {"right": (1, 0), "top": (0, 1), "left": (-1, 0), "bottom": (0, -1)}
 _ADDRESS = re.compile(r"r(\d+)c(\d+)")
-# Two places on a drawing closer than this are the same.
+# Two positions on a drawing closer than this are the same.
 _SAME_MM = 0.02
-# A renamed place has to be this close to the place of its new address on the drawing; else the copy has no camera.
+# A moved position has to be this close to that of its new address on the drawing; else the copy has no camera.
 _EXACT_MM = 0.001
 
 Axes = tuple[tuple[int, int], tuple[int, int]]
@@ -40,7 +40,7 @@ class Naming:
     Attributes:
         operation: REVERSE or TURN.
         addresses: new address by old address; None where it is not known.
-        cavities: cavity label by address on the original part; used for mirrored parts.
+        cavities: cavity label by address on the original part; gives the new labels of mirrored parts.
         axes: (2, 2) matrix that the operation applies to X and Y of the world.
         shift_mm: (x, y) to add after `axes`, so that positions fall on those of their new addresses on the drawing;
             None if they do not: a turned 3 x 9 grid is 9 x 3, which has no drawing.
@@ -89,7 +89,7 @@ class Naming:
         return next(name for name, side in _SIDES.items() if side == there)
 
     def defects(self, defects: str | None) -> str | None:
-        """Rewrite a manifest's defects with new targets, azimuths and places; None if a target has no new address."""
+        """Rewrite a manifest's defects with new targets, azimuths and x, y; None if a target has no new address."""
         if not defects:
             return defects
         texts = []
@@ -106,7 +106,7 @@ class Naming:
         return ";".join(texts)
 
     def _moved(self, given: Mapping[str, str]) -> dict[str, str]:
-        """Return the new values of a defect's parameters that have a direction or place."""
+        """Return the new values of a defect's parameters that are directions or positions."""
         moved = {}
         if "azimuth_deg" in given:
             cosine, sine = self.direction(1, 0)  # of azimuth 0
@@ -164,7 +164,7 @@ def naming(
 
 
 def _shift(renamed: Mapping[str, str | None], axes: Axes, drawing: Sequence[Place]) -> tuple[float, float] | None:
-    """Return the (x, y) in mm from positions moved by `axes` to those of their new addresses; None if they differ."""
+    """Return the shift (x, y), mm, from positions moved by `axes` to those of the new addresses; None if it varies."""
     drawn = {place.address: np.array([place.x_mm, place.y_mm]) for place in drawing}
     steps = []
     for old, new in renamed.items():
@@ -199,7 +199,7 @@ def _counted(operation: str, addresses: Iterable[str]) -> dict[str, str | None]:
 
 
 def _drawn(operation: str, drawing: Sequence[Place]) -> dict[str, str | None]:
-    """Count the moved positions of a drawing: rows from the top, positions from the left; new address by old one."""
+    """Count the moved positions of a drawing, rows from the top, pins from the left; return new address by old one."""
     if operation == REVERSE:
         places = _numbers(place.address for place in drawing)
         lengths = Counter(row for row, _ in places.values())

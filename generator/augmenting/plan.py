@@ -43,7 +43,7 @@ _COLUMNS = ("file", "height", "width", *PROPOSED)
 
 @dataclass(frozen=True)
 class Line:
-    """A picture's line: path below the folder or run of the row, size in px (upright), operations."""
+    """A line of the plan: the picture's path below the folder or its row's run, size in px (upright), operations."""
 
     file: str
     height: int
@@ -57,7 +57,7 @@ class Plan:
 
     Attributes:
         folder: the folder of pictures or the dataset.
-        lines: one for each picture or row.
+        lines: one line for each picture or row.
     """
 
     folder: Path
@@ -71,7 +71,7 @@ class Options:
     Attributes:
         seed: seed of all random choices.
         trim: trim the edges of copies at random.
-        originals: write the originals, byte for byte, beside their copies.
+        originals: also write the originals, byte for byte, beside their copies.
         mirror_text: also mirror pictures with print; for datasets.
         workers: number of processes; None: one per core.
     """
@@ -84,7 +84,7 @@ class Options:
 
 
 def proposal(width: int, height: int) -> tuple[str, ...]:
-    """Propose operations by size in px, as QEUR23_VTRANS3 does: halves if large and wide, else a flip and a turn."""
+    """Propose operations by size, px, as QEUR23_VTRANS3 does: halves of large, wide pictures, else flip and turn."""
     return ("cut",) if width > CUT_WIDTH and width > CUT_RATIO * height else ("reverse", "plus90")
 
 
@@ -93,7 +93,7 @@ def plan_folder(folder: Path, more: tuple[str, ...] = (), workers: int | None = 
 
     Args:
         folder: folder of pictures, or dataset.
-        more: further operations for every picture, of `light` and `warp`.
+        more: further operations for every picture: `light`, `warp` or both.
         workers: number of processes; None: one per core.
 
     Returns:
@@ -142,7 +142,7 @@ def plan_folder(folder: Path, more: tuple[str, ...] = (), workers: int | None = 
 
 
 def _sizes(paths: list[Path], folder: Path) -> list[tuple[int, int] | str]:
-    """Return (W, H) of each upright picture, or a message; decodes it fully, as a truncated file also has a size."""
+    """Return (W, H), px, of each upright picture or a message; decodes it fully, as truncated files have a size too."""
     found: list[tuple[int, int] | str] = []
     for path in paths:
         try:
@@ -234,7 +234,7 @@ def _read_table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
 
 
 def _line(cell: Mapping[str, str], where: str, problems: list[str]) -> Line | None:
-    """Make a Line of the cells, by column; None if a cell is faulty, with messages in `problems`."""
+    """Make a Line of the cells (text by column); None if one is faulty, with a message added to `problems`."""
     wrong = []
     file = cell["file"]
     if not file or Path(file).is_absolute() or ".." in Path(file).parts:

@@ -20,7 +20,7 @@ from generator.dataset.rows import Box, ObjectRow, PictureRow, Point, answer, cl
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings in a dataset's card: tolerance in mm by scene, grey fraction, and a key of ANSWER_LABELS."""
+    """Settings in a dataset's card: tolerance (mm) by scene, grey zone as a fraction of it, style of the answers."""
 
     tolerance: Mapping[str, Mapping[str, float]]
     grey: float
@@ -28,7 +28,7 @@ class Settings:
 
     @classmethod
     def of_card(cls, settings: Mapping[str, Any]) -> Settings:
-        """Take them from the result of `card_header.read_settings`; missing ones get neutral values."""
+        """Take the settings from the result of `card_header.read_settings`; missing ones get neutral values."""
         style = settings.get("answer", "short")
         return cls(
             settings.get("tolerance") or {},
@@ -43,9 +43,9 @@ def moved_objects(
     """Return the objects that remain in a copy, with their boxes, points and visible shares.
 
     A visible object's box follows its mask: after a crop, sides that were not cut move with the pixels, and the others
-    are where the mask now ends; after a warp, the mask's shape, scaled to the box, is moved. The box of a missing or
-    retracted pin's place is moved and clipped. A defect that was outside the picture before is kept, since no part of
-    it was cut away.
+    are where the mask now ends; after a warp, the mask's shape, scaled to the box, is moved. The box at a missing or
+    retracted pin's position is moved and clipped. A defect that was outside the picture before is kept, since no part
+    of it was cut away.
 
     Args:
         objects: objects of the original.
@@ -153,7 +153,7 @@ def _grey(row: PictureRow, left: Sequence[ObjectRow], settings: Settings) -> boo
 
 
 def _extents(mask: np.ndarray | None) -> dict[int | None, tuple[Box, int]]:
-    """Return box (xyxy, px) and number of pixels of each index in a mask."""
+    """Return box (xyxy, px) and number of pixels of each object's index in a mask; {} without a mask."""
     if mask is None:
         return {}
     from scipy import ndimage
@@ -169,7 +169,7 @@ def _extents(mask: np.ndarray | None) -> dict[int | None, tuple[Box, int]]:
 
 
 def _followed(box: Box, whole: Box, now: Box) -> Box:
-    """Replace each side of a box where the mask's extent `now` differs from `whole`, its extent without cutting."""
+    """Move the sides of a box to `now`, the extent of its mask, where that differs from `whole`, the extent before."""
     x1, y1, x2, y2 = (side if new == old else new for side, old, new in zip(box, whole, now, strict=True))
     return x1, y1, x2, y2
 
@@ -178,7 +178,7 @@ def _warped(each: ObjectRow, mask: np.ndarray, whole: Box, move: Move) -> tuple[
     """Return an object's box after a warp, and the share of its pixels that remain in the picture.
 
     The mask's pixels are scaled to the box, which the renderer measured on a finer mask, and moved as points. Warping
-    the mask itself would lose up to a pixel at each side, which is most of a thin fibre.
+    the mask itself would lose up to a pixel at each side, which is most of the width of a thin fibre.
 
     Args:
         each: the object, with its box.

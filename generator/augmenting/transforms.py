@@ -19,7 +19,7 @@ Size = tuple[int, int]
 
 MARGIN_PX = 5
 TRIM_SURE, TRIM_RANDOM = 0.3, 0.2
-# Limits of a warp: the play of a fixture and of a camera bracket; more would be another view.
+# Limits of a warp: what a loose fixture and camera bracket allow; more would be another view.
 WARP_TURN_DEG, WARP_ZOOM, WARP_SHIFT, WARP_SHEAR = 5.0, 0.06, 0.03, 0.02
 
 
@@ -89,7 +89,7 @@ class Move:
         return np.ascontiguousarray(kept[:: int(self.matrix[4]), :: int(a)])
 
     def then(self, other: Move) -> Move:
-        """Compose: first this motion, then the other one."""
+        """Compose two motions into one: first this one, then the other."""
         if self.out != other.size:
             raise ValueError(f"the second must take {self.out[0]} x {self.out[1]} px, got {other.size}")
         first = np.array([*self.matrix, 0, 0, 1]).reshape(3, 3)
@@ -152,7 +152,7 @@ def trimmed(size: Size, rng: np.random.Generator) -> Move:
 
 
 def warped(size: Size, rng: np.random.Generator) -> Move:
-    """Turn, zoom and shear slightly about the middle, and shift, at random within the play of a fixture."""
+    """Turn, zoom and shear slightly about the middle, and shift, at random, by what a loose fixture allows."""
     turn = np.deg2rad(WARP_TURN_DEG * rng.uniform(-1, 1))
     zoom = (1 + WARP_ZOOM) ** rng.uniform(-1, 1)
     shear = WARP_SHEAR * rng.uniform(-1, 1)

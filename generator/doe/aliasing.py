@@ -22,7 +22,7 @@ MOST_IN_TRIPLES = 10
 
 @dataclass(frozen=True)
 class Alias:
-    """How well `by`, one other factor or two together, predicts `factor`: Cramér's `v` from 0 to 1."""
+    """A factor whose levels others predict: `by` names one or two of them, `v` is Cramér's V, 0 to 1."""
 
     factor: str
     by: tuple[str, ...]
@@ -51,7 +51,7 @@ def cramers_v(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def aliases(factors: Mapping[str, Sequence[str]]) -> list[Alias]:
-    """Factors that others predict with V >= NOTABLE, largest V first.
+    """List the factors that other factors predict with V >= NOTABLE, largest V first.
 
     Args:
         factors: name of each factor to its levels, one per manifest row.
@@ -67,7 +67,7 @@ def aliases(factors: Mapping[str, Sequence[str]]) -> list[Alias]:
         for a, b in combinations(codes, 2):
             pair = np.unique(codes[a] * (int(codes[b].max()) + 1) + codes[b], return_inverse=True)[1]
             for name in codes:
-                # A linked pair within a triple is reported already; level pairs with under 2 rows each prove nothing.
+                # Pairs that vary together are reported already; level pairs with under 2 rows each prove nothing.
                 if name in (a, b) or any(frozenset(two) in linked for two in ((name, a), (name, b), (a, b))):
                     continue
                 if pair.max() + 1 <= len(pair) / 2:

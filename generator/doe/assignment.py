@@ -15,7 +15,7 @@ from generator.doe.part_class import rejection
 from generator.doe.row import Row
 from generator.doe.spec import SplitSpec
 
-# A kind that fails this many placement attempts for a scene, housing, terminal and marking is skipped there.
+# A kind of which this many random defects give no valid part is skipped for that scene, housing, terminal, marking.
 _PROBES = 12
 
 
@@ -34,7 +34,7 @@ class Balancer:
         self.met: Counter[tuple[str, str, str]] = Counter()
 
     def take(self, levels: dict[str, str], without: Sequence[str] = ()) -> str:
-        """Choose the kind or address for a row with these levels (factor to level), except those in `without`."""
+        """Choose the least used kind or address, except those in `without`, for a row with these levels (by factor)."""
         free = [name for name in self.weights if name not in without]
         least = min(self.used[name] / self.weights[name] for name in free)
         # Only the least used, relative to weight, are candidates.
@@ -55,7 +55,7 @@ class Assignment:
         self._possible: dict[tuple[str, ...], bool] = {}
 
     def assign(self, split: SplitSpec, name: str, rows: Sequence[Row]) -> None:
-        """Give each row of class `name` in a split its kinds and targets; captures of one part share them.
+        """Set kinds and targets of defects in each row of class `name` in a split; captures of one part share them.
 
         Raises:
             InputError: the block has fewer positions than defects per picture, or no kind of the class is possible.
@@ -98,7 +98,7 @@ class Assignment:
                 row.targets.append(target)
 
     def _next_kind(self, row: Row, kinds: Balancer, split: SplitSpec, name: str) -> str:
-        """The least used kind that is possible for this row."""
+        """Choose the least used kind of defect that is possible for this row."""
         without = [
             label
             for label in kinds.weights
@@ -115,7 +115,7 @@ class Assignment:
         return kinds.take(row.levels, without)
 
     def _is_possible(self, row: Row, label: str, split: SplitSpec) -> bool:
-        """Whether the row's variant can have the kind at all: a round pin, for example, cannot look twisted."""
+        """Whether parts of the row's variant can have this kind of defect: a round pin, for example, cannot twist."""
         key = (label, split.positions, *row.variant)
         if key not in self._possible:
             self._possible[key] = self._probe(row, label, split, key)
@@ -144,11 +144,11 @@ class Assignment:
         return any(self.spec.defects[other].kind == self.spec.defects[label].kind for other in row.kinds)
 
     def target(self, row: Row, at: str, label: str, positions: Balancer) -> str:
-        """The target of a row's next defect: a free pin's address, two free neighbours (A-B), `housing` or `print`.
+        """Choose the target of a row's next defect: a free pin's address, free neighbours A-B, `housing` or `print`.
 
         Args:
-            row: its targets so far are not used again.
-            at: PIN, PAIR, HOUSING or PRINT.
+            row: the row; targets that it already has are not used again.
+            at: what the defect is on: PIN, PAIR, HOUSING or PRINT.
             label: the defect's name in the SPEC.
             positions: the addresses of the row's block.
 

@@ -18,8 +18,8 @@ from blender_scripts.contract.positions import Position
 from generator.doe.row import Row
 from generator.doe.spec import ALL, HELD_OUT, Spec
 
-# In units of the distance to the nearest position: neighbours for the edge test (with diagonals), and for pairs of
-# pins (without).
+# Largest distance of neighbours, in units of the distance to the nearest position: with diagonals (edge test), and
+# without (pairs of pins).
 _NEAR = 1.6
 _NEXT = 1.25
 # A position is at the edge if the directions of its neighbours leave a gap this wide.
@@ -39,7 +39,7 @@ class SceneBlocks:
         """Read the scene of this name.
 
         Raises:
-            InputError: no such scene file, a wrong one, or positions that cannot be held out as the SPEC asks.
+            InputError: no such scene file, an invalid one, or positions that cannot be held out as the SPEC asks.
         """
         if name not in self._connectors:
             path = self.scenes / f"{name}.toml"
@@ -128,7 +128,7 @@ def held_out_addresses(
 
     Args:
         positions: all positions of one connector.
-        wanted: how many (int), what share (float below 1), or which addresses; None: no position is held out.
+        wanted: positions to hold out: number (int), share (float below 1), or addresses; None: none.
         source: random generator that draws within each stratum.
         scene: its name, for messages.
 

@@ -104,7 +104,7 @@ def summary(manifest: Manifest) -> list[str]:
 
 
 def _classes(manifest: Manifest) -> list[str]:
-    """Class of each row, from its pin positions and its scene's tolerance."""
+    """Compute the class of each row's part from its pin positions and its scene's tolerance."""
     found = []
     for run in manifest.runs:
         connector = manifest.connectors[run.scene]
@@ -150,7 +150,7 @@ def _table(factor: str, levels: Sequence[str] | pd.Series[str], splits: pd.Serie
 
 
 def _label(level: str) -> str:
-    """A level as one short line: levels of a user's own factor may be any text."""
+    """Shorten a level to one line: levels of a user's own factor may be any text."""
     if not level:
         return "(empty)"
     return level if level.isprintable() and len(level) <= _LONGEST_LABEL else shown(level)

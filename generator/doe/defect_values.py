@@ -16,7 +16,7 @@ _MARGIN = 1e-3
 
 
 def drawn_values(spec: Spec, label: str, name: str) -> Drawn:
-    """The values to draw for a defect: its size first, then its other parameters.
+    """List name and range (or words) of each value to draw for a defect: its size first, then other parameters.
 
     Args:
         spec: the SPEC.
@@ -24,7 +24,7 @@ def drawn_values(spec: Spec, label: str, name: str) -> Drawn:
         name: class of the picture; OK takes sizes below the tolerance, any other class sizes above it.
 
     Raises:
-        InputError: the SPEC's range of sizes has none on that side.
+        InputError: the SPEC's range has no size on that side of the tolerance.
     """
     defect = spec.defects[label]
     drawn: Drawn = []
@@ -43,9 +43,9 @@ def defect_text(target: str, spec: KindSpec, drawn: Drawn, shares: Sequence[floa
 
     Args:
         target: an address, a pair of addresses, `housing` or `print`.
-        spec: its kind and its fixed parameters.
-        drawn: its drawn parameters.
-        shares: position within the range of each drawn parameter, 0 (low) to 1 (high).
+        spec: the defect's kind and fixed parameters.
+        drawn: the defect's drawn parameters, from `drawn_values`.
+        shares: position of each drawn parameter within its range, 0 (low) to 1 (high).
         connector: the scene; sizes are multiples of its tolerance.
     """
     values: dict[str, str] = {key: f"{value:.10g}" for key, value in spec.parameters if isinstance(value, float)}
@@ -63,5 +63,5 @@ def defect_text(target: str, spec: KindSpec, drawn: Drawn, shares: Sequence[floa
 
 
 def fits_tolerance(spec: KindSpec) -> bool:
-    """Whether a kind has sizes within the tolerance, so that the part is still OK."""
+    """Whether a kind of defect can be smaller than the tolerance, so that the part is still OK."""
     return spec.size is not None and spec.size.low < 1.0 - _MARGIN

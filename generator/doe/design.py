@@ -74,7 +74,7 @@ def _as_in_spec(problems: Sequence[str], name: str, text: str, spec: Spec) -> li
 
     Args:
         problems: messages of `read_manifest`.
-        name: name of the manifest file in them.
+        name: name of the manifest file in these messages.
         text: the manifest.
         spec: the SPEC that the manifest was made from.
     """
@@ -93,10 +93,10 @@ def _as_in_spec(problems: Sequence[str], name: str, text: str, spec: Spec) -> li
 
 
 def design(spec: Spec, scenes: Path) -> str:
-    """The manifest of a SPEC as CSV text.
+    """Make the manifest of a SPEC, as CSV text.
 
     Args:
-        spec: from `read_spec`.
+        spec: the SPEC, from `read_spec`.
         scenes: folder of the scene files.
 
     Raises:

@@ -17,7 +17,7 @@ from generator.doe.spec import SplitSpec
 TRIES = 400
 # After this many tries with other directions and parts, the size is drawn again too.
 _TRIES_OF_A_SIZE = 40
-# After this many, the pins are chosen again too.
+# After this many tries, the defective pins are chosen again too.
 _TRIES_OF_A_TARGET = 120
 
 
@@ -31,7 +31,7 @@ class Drawing:
         self._next_part = self.spec.first_part
 
     def draw(self, split: SplitSpec, name: str, rows: Sequence[Row]) -> None:
-        """Give the rows of class `name` in a split their part numbers and defect texts; each row's class is verified.
+        """Set part number and defect text of each row of class `name` in a split; the part's class is verified.
 
         Raises:
             InputError: no part of the class was found in TRIES draws.
@@ -87,7 +87,7 @@ class Drawing:
         )
 
     def _move(self, row: Row, source: random.Random) -> None:
-        """Choose other pins for a row's defects, where there may be more room."""
+        """Choose other targets for a row's defects, since no part with the present ones could be used."""
         split = next(split for split in self.spec.splits if split.name == row.split)
         block = Balancer(dict.fromkeys(self.scenes.block(row.levels["scene"], split.positions), 1.0), source)
         row.targets = []

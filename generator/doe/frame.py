@@ -17,7 +17,7 @@ FACTORS = ("scene", "housing", "terminal", "camera", "lighting", "marking")
 
 
 def factors_of(manifest: Manifest) -> pd.DataFrame:
-    """One row of text per picture: `defect`, FACTORS, and the user's own columns, one of which may be `defect` too."""
+    """Make a table of text, one row per picture: `defect` (its kinds), FACTORS, user's columns (maybe `defect` too)."""
     import pandas as pd
 
     kinds = ["+".join(sorted({defect.kind for defect in run.defects})) or worst_kind(()) for run in manifest.runs]
@@ -27,7 +27,7 @@ def factors_of(manifest: Manifest) -> pd.DataFrame:
 
 
 def defects_by_position(manifest: Manifest, scene: str) -> pd.DataFrame:
-    """Number of defects at each position of a scene (rows: addresses) in each split (columns)."""
+    """Count the defects at each position of a scene (rows: addresses) in each split (columns)."""
     import pandas as pd
 
     found = [

@@ -19,7 +19,7 @@ _DRAWS_OF_A_PART = 300
 
 
 def class_counts(spec: Spec, split: SplitSpec) -> dict[str, int]:
-    """Number of pictures of each class in a split, in proportion to the class weights.
+    """Compute the number of pictures of each class in a split, in proportion to the class weights.
 
     Raises:
         InputError: `rows` is no multiple of the captures per part.
@@ -79,7 +79,7 @@ def rows_of(spec: Spec, split: SplitSpec, name: str, count: int) -> list[Row]:
 
 
 def captures_of(spec: Spec, split: SplitSpec) -> list[dict[str, str]]:
-    """The levels of the noise factors in each capture of a part; one capture without levels if there is no noise."""
+    """List the noise factors' levels (column to level) in each capture (picture) of a part; without noise [{}]."""
     factors = [factor for factor in split.factors if factor.name in spec.noise]
     levels = [len(factor.levels) for factor in factors]
     try:
@@ -92,7 +92,7 @@ def captures_of(spec: Spec, split: SplitSpec) -> list[dict[str, str]]:
 
 
 def shares_of(spec: Spec, count: int, factors: int, *purpose: str) -> np.ndarray:
-    """Numbers from 0 to 1, (count, factors): random, Sobol or Latin hypercube points, by the design's kind."""
+    """Draw positions in ranges, 0 to 1, (count, factors): random, Sobol or Latin hypercube, by the design's kind."""
     seed = spec.random("shares", *purpose).getrandbits(64)
     rng = np.random.default_rng(seed)
     if not count or not factors:
@@ -113,7 +113,7 @@ def _control(spec: Spec, split: SplitSpec) -> list[Factor]:
 
 
 def _table(spec: Spec, split: SplitSpec, name: str, replicate: int) -> tuple[np.ndarray, list[Factor]]:
-    """Level numbers (runs, factors) of one replicate of a class's table, and the factors.
+    """Make one replicate of a class's table: its level numbers (runs, factors), and the factors.
 
     The first replicate of the first class is the textbook's table. In all others the levels are permuted at random:
     balance stays, and aliases differ between replicates.
@@ -139,7 +139,7 @@ def _table(spec: Spec, split: SplitSpec, name: str, replicate: int) -> tuple[np.
 
 
 def _balanced_part(lines: list[np.ndarray], count: int, source: random.Random) -> list[np.ndarray]:
-    """Draw `count` rows of a table many times and return the draw with the best balanced levels, then pairs of them."""
+    """Draw `count` rows of a table many times; return the draw with the best balanced levels (then pairs of levels)."""
     table = np.array(lines)
     levels = table.max(axis=0, initial=0) + 1
 

@@ -14,7 +14,7 @@ from generator.dataset.labels import OTHERNG, Tolerance, judge, worst_class
 
 
 def part_class(part: Part, connector: Connector) -> str:
-    """The part's class, one of labels.CLASSES, by the scene's tolerance."""
+    """Compute a part's class, one of labels.CLASSES, from its pins by the scene's tolerance."""
     tolerance = Tolerance(connector.tolerance.true_position_mm, connector.tolerance.retraction_mm)
     categories = [
         judge(
@@ -36,7 +36,7 @@ def rejection(wanted: str, variant: Sequence[str], texts: Sequence[str], part: i
     Args:
         wanted: the planned class.
         variant: names of the scene, the housing, the terminal and the marking.
-        texts: its defects as the manifest writes them.
+        texts: the part's defects as the manifest writes them.
         part: part number; it seeds the scatter of good pins.
         connector: the scene.
     """

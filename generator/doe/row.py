@@ -11,10 +11,10 @@ class Row:
     """One picture of a design.
 
     Attributes:
-        split: name of its split.
-        wanted: its planned class.
+        split: name of the picture's split.
+        wanted: the picture's planned class.
         levels: factor column to level.
-        unit: number of its part within split and class; captures of one part share it.
+        unit: number of its part within split and class, equal in all captures (pictures) of one part.
         kinds, targets: names of its defects in the SPEC, and the target of each.
         part, defects: part number and defect text of the manifest; set once the class has been verified.
     """
@@ -40,7 +40,7 @@ def interleaved(cells: Sequence[Sequence[Row]]) -> Iterator[Row]:
     total = sum(len(queue) for queue in queues)
     taken = [0] * len(queues)
     for _ in range(total):
-        # Next is the class that is furthest behind its share.
+        # The next row is of the class that is furthest behind its share of the pictures so far.
         index = min(
             (i for i in range(len(queues)) if taken[i] < len(queues[i])),
             key=lambda i: ((taken[i] + 0.5) / len(queues[i]), i),

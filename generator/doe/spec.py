@@ -11,7 +11,7 @@ KINDS_OF_DESIGN = ("full", "fractional", "orthogonal", "inner_outer", "lhs", "so
 SAMPLED = ("lhs", "sobol", "random")
 NEEDED = ("scene", "housing", "terminal", "camera", "lighting", "marking")
 PICTURE_FACTORS = (*NEEDED, "width", "height", "samples")
-# Factors that may differ between two captures of one part.
+# Factors that may differ between two captures (pictures) of one part.
 CAPTURE_FACTORS = ("camera", "lighting", "width", "height", "samples")
 ALL, TRAINING, HELD_OUT = POSITIONS = ("all", "training", "held_out")
 SIZE = "size"
@@ -34,13 +34,13 @@ class Range:
         return round(self.low + (self.high - self.low) * share, self.decimals) + 0.0
 
     def part(self, low: float, high: float) -> Range:
-        """The part of this range between other limits; empty (low > high) if there is none."""
+        """Intersect this range with another, low to high; the result is empty (low > high) if they do not overlap."""
         return Range(max(self.low, low), min(self.high, high), self.decimals)
 
 
 @dataclass(frozen=True)
 class Factor:
-    """Manifest columns that are set together, with levels of one text per column; or one column with a range."""
+    """One factor: columns of the manifest that are set together (a level has a text for each), or one with a range."""
 
     columns: tuple[str, ...]
     levels: tuple[tuple[str, ...], ...] = ()
@@ -57,7 +57,7 @@ class KindSpec:
 
     Attributes:
         kind: one of the manifest's KINDS.
-        at: its target: PIN, PAIR, HOUSING or PRINT.
+        at: what the defect is on: PIN, PAIR, HOUSING or PRINT.
         share: relative frequency among the kinds of its class.
         size: range in multiples of the tolerance; None if the parameters set the size.
         parameters: name and range, fixed number (mm, degrees or count by its name), or words to choose from.
@@ -72,14 +72,14 @@ class KindSpec:
 
 @dataclass(frozen=True)
 class SplitSpec:
-    """One split.
+    """One table [splits.NAME]: a split of the design.
 
     Attributes:
         rows: number of pictures; None if `replicates` is set.
         replicates: how often the table is repeated for each class; None if `rows` is set.
         positions: block of positions that have defects: ALL, TRAINING or HELD_OUT.
-        per_picture: defects in a picture that is not OK.
-        classes: weight of each class.
+        per_picture: number of defects in a picture that is not OK.
+        classes: relative frequency of each class.
         factors: the design's factors with this split's levels.
     """
 
@@ -100,10 +100,10 @@ class Spec:
         first_part: number of the first part.
         kind: one of KINDS_OF_DESIGN.
         table: name of the orthogonal table; None: the smallest that fits.
-        resolution, generators: of a fractional design.
+        resolution, generators: resolution or generators of a fractional design, see `tables.fractional`.
         inner, outer: kinds of the two tables of an inner_outer design.
-        noise: factors that vary between captures of one part.
-        held_out: number, share or addresses of the positions held out in each scene; None: none.
+        noise: factors that vary between captures (pictures) of one part.
+        held_out: number, share or addresses of the positions held out in each scene; None: no position.
         inside_tolerance: share of the OK pictures that have a defect within the tolerance.
         places: for messages: file, line and key that set a column's levels, by (split, column); split "" is [factors].
     """
@@ -132,7 +132,7 @@ class Spec:
 
 @dataclass(frozen=True)
 class Sized:
-    """The size parameter of a kind: `parameter` = size x `factor` x the tolerance's `measure` (mm)."""
+    """How a kind's size (in tolerances) becomes its `parameter`: size x `factor` x the tolerance's `measure`, mm."""
 
     parameter: str
     measure: str

@@ -9,7 +9,7 @@ from generator.doe.spec import DEFAULT_SIZE, SIZE, SIZED, KindSpec, Range
 
 
 def read_defects(section: TomlSection) -> dict[str, KindSpec]:
-    """The kinds of [defects] by name; bent, retracted and missing with their defaults if it names none."""
+    """Read the kinds of [defects], by name; if it names none: bent, retracted and missing with their defaults."""
     settings = ("per_picture", "inside_tolerance")
     named = [name for name in section.data if name not in settings]
     found = {}
@@ -59,7 +59,7 @@ def _value(
 
 
 def _words(section: TomlSection, parameter: Choice) -> tuple[str, ...] | None:
-    """The words to choose from; None if the SPEC has none (the kind's default)."""
+    """Read the words that a parameter is chosen from; None if the SPEC has none (the kind's default)."""
     offered = f"one or more of {', '.join(parameter.choices)}" if parameter.choices else "one or more names"
     value = section.value(parameter.name, offered, ())
     words = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list | tuple) else (0,)
@@ -72,7 +72,7 @@ def _words(section: TomlSection, parameter: Choice) -> tuple[str, ...] | None:
 def _parameter(
     section: TomlSection, parameter: Parameter, given: list[Parameter | Choice]
 ) -> Range | float | tuple[str, ...] | None:
-    """The range to draw from, or a fixed number; None if the SPEC has neither (the kind's default)."""
+    """Read a parameter's range to draw from, or its fixed number; None if the SPEC has neither (the kind's default)."""
     low, high = parameter.low, parameter.high
     expected = f"a number from {low:g} to {high:g}, or two as a range"
     if parameter.name not in section.data:

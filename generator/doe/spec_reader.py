@@ -188,7 +188,7 @@ class _Reader:
 
     def _held_out(self, section: TomlSection) -> int | float | tuple[str, ...] | None:
         if "held_out" not in section.data:
-            # Read all the same, so that the message for an unknown key lists it.
+            # Asked for although absent, so that the message for an unknown key lists it.
             section.value("held_out", "", ())
             return None
         expected = "a number of positions, a share of them below 1, or a list of addresses"
@@ -243,7 +243,7 @@ class _Reader:
         return tuple(splits)
 
     def _held_levels(self, section: TomlSection, factors: tuple[Factor, ...]) -> dict[str, tuple[Factor, ...]]:
-        """The levels that each split holds out (keeps from the other splits), by the split's name."""
+        """Read the levels that each split keeps for itself (other splits leave them out), by the split's name."""
         held: dict[str, tuple[Factor, ...]] = {}
         for name in section.data:
             if not _SPLIT.fullmatch(name):
@@ -282,7 +282,7 @@ class _Reader:
 
     @staticmethod
     def _split_size(split: TomlSection, kind: str) -> tuple[int | None, int | None]:
-        """The split's `rows` and `replicates`; one of them is None."""
+        """Read a split's `rows` and `replicates`; one of them is None."""
         rows = split.integer("rows", 1, 10_000_000) if "rows" in split.data else None
         if kind in SAMPLED:
             if rows is None:

@@ -29,7 +29,7 @@ MOST_RUNS = 100_000
 
 @cache
 def columns_of(name: str) -> tuple[tuple[np.ndarray, ...], ...]:
-    """The columns of a table in groups; a design uses either the first column of a group or its other columns.
+    """Read the columns of a table in groups: each column, then those that it can be split into (used in its place).
 
     A column of 4 levels can be split into three of 2 levels, one of 6 levels into one of 2 and one of 3.
 
@@ -69,7 +69,7 @@ def has_strength_2(table: np.ndarray) -> bool:
 
 
 def full(levels: Sequence[int]) -> np.ndarray:
-    """Every combination of levels: (runs, factors) level numbers from 0.
+    """Make the table of all combinations of levels: (runs, factors) level numbers from 0.
 
     Args:
         levels: number of levels of each factor.
@@ -84,7 +84,7 @@ def full(levels: Sequence[int]) -> np.ndarray:
 
 
 def fractional(levels: Sequence[int], resolution: int | None, generators: str | None) -> np.ndarray:
-    """A two-level fractional factorial 2^(k-p): (runs, factors) level numbers, 0 or 1.
+    """Make a two-level fractional factorial 2^(k-p): (runs, factors) level numbers, 0 or 1.
 
     Args:
         levels: number of levels of each factor; all must be 2.
@@ -122,7 +122,7 @@ def fractional(levels: Sequence[int], resolution: int | None, generators: str | 
 
 
 def orthogonal(levels: Sequence[int], name: str | None = None) -> tuple[str, np.ndarray]:
-    """An orthogonal table for factors with these numbers of levels.
+    """Choose an orthogonal table for factors with these numbers of levels.
 
     Args:
         levels: number of levels of each factor.
@@ -146,7 +146,7 @@ def orthogonal(levels: Sequence[int], name: str | None = None) -> tuple[str, np.
 
 
 def _choose(groups: Sequence[Sequence[np.ndarray]], levels: Sequence[int]) -> list[np.ndarray] | None:
-    """A column for each factor, chosen for the factors with most levels first; None if there are too few columns."""
+    """Choose a column for each factor, those with most levels first; None if the table has too few columns."""
     free: dict[int, list[np.ndarray]] = {}
     whole = [list(group) for group in groups]
     found: dict[int, np.ndarray] = {}

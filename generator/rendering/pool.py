@@ -31,7 +31,7 @@ _PATIENCE_S = 5.0
 
 
 def refusal(lines: Sequence[str]) -> InputError:
-    """Return the error to raise when a renderer refusal its input.
+    """Return the error to raise when a renderer refuses its input.
 
     Args:
         lines: lines of its standard error.
@@ -43,7 +43,7 @@ def ending(code: int, lines: Sequence[str]) -> str:
     """Describe how a renderer process ended unexpectedly.
 
     Args:
-        code: its exit code, negative for a signal.
+        code: the process's exit code, negative for a signal.
         lines: lines of its standard error.
     """
     ended = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
@@ -52,7 +52,7 @@ def ending(code: int, lines: Sequence[str]) -> str:
 
 @dataclass
 class Worker:
-    """One renderer process with the file of its standard error; `served`: number of rows that it has answered."""
+    """One renderer process; `log`: file of its standard error; `served`: number of rows that it has answered."""
 
     process: subprocess.Popen[str]
     log: IO[str]

@@ -113,7 +113,7 @@ def _compare(command: Sequence[str], scratch: Path) -> None:
     """Let a renderer check that finished rows were made with its Blender version and settings, which only it knows.
 
     Raises:
-        InputError: some rows were not.
+        InputError: some rows were made with another version or other settings.
     """
     done = subprocess.run(
         [*command, "--compare"],

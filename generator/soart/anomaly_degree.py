@@ -13,7 +13,7 @@ VARIANCE_FLOOR = 1e-10
 
 
 def outer_products(maps: np.ndarray) -> np.ndarray:
-    """The outer product of each window's values: (K, gh, gw) to upper triangles (K (K + 1) / 2, gh, gw) float64."""
+    """Outer product of each window's K values by themselves, upper triangle: (K, gh, gw) to (K (K + 1) / 2, gh, gw)."""
     rows, columns = np.triu_indices(len(maps))
     products: np.ndarray = maps[rows].astype(np.float64) * maps[columns]
     return products
@@ -21,7 +21,7 @@ def outer_products(maps: np.ndarray) -> np.ndarray:
 
 @compiled()
 def box_mean(planes: np.ndarray, radius: int) -> np.ndarray:
-    """Mean of (K, gh, gw) planes over squares of 2 radius + 1 windows, cut off at the border."""
+    """Average (K, gh, gw) planes over squares of side 2 radius + 1 windows, cut off at the border."""
     k, gh, gw = planes.shape
     beside = np.empty((gh, gw))
     out = np.empty_like(planes)
@@ -46,7 +46,7 @@ def box_mean(planes: np.ndarray, radius: int) -> np.ndarray:
 
 @compiled()
 def inverse(covariance: np.ndarray, k: int) -> np.ndarray:
-    """The inverse of each window's covariance (k x k, given and returned as upper triangles), float32."""
+    """Invert each window's covariance (k x k, given and returned as upper triangles), float32."""
     planes, gh, gw = covariance.shape
     out = np.empty((planes, gh, gw), np.float32)
     full = np.empty((k, 2 * k))

@@ -1,8 +1,8 @@
 """SOARTC: the anomaly degree of each window of a picture, as its distance from the unit space of OK parts.
 
 Stage 1, SOART3: each window (its pixels or its row-Gram matrix) is compared with the unit space's mean picture at
-the same place (golden) or with the picture's own mean window (self). Stage 2, anomaly degree: the Mahalanobis distance
-of (log_beta, log_yita, log_gamma) from the unit space's members at that place.
+the same position (golden) or with the picture's own mean window (self). Stage 2, anomaly degree: the Mahalanobis
+distance of (log_beta, log_yita, log_gamma) from the unit space's members at that position.
 
 A picture is first reduced so that its longer side has at most `grid` windows, aligned with the unit space's mean
 picture (`generator.soart.registration`), and brought to its brightness.
@@ -45,7 +45,7 @@ class Look(NamedTuple):
     Attributes:
         anomaly: (H, W) float32, the anomaly degree of each pixel of the given picture.
         seen: (h, w[, C]) the picture reduced and aligned with the unit space.
-        maps: (K, gh, gw) of stage 1.
+        maps: (K, gh, gw) the maps of stage 1.
         degrees: (h, w) the anomaly degree of each pixel of `seen`; its maximum is the picture's score.
         placed: alignment of the picture with the unit space.
     """
@@ -65,13 +65,14 @@ class SoartC:
         grid: largest number of windows along the longer side; 250 by default, 100 for an edge computer.
         similarity: "gram" (S = A A^T of each window A) or "pixels".
         reference: "golden" (the unit space's mean picture) or "self" (the picture's own mean window).
-        rotation_deg: largest rotation that registration searches, either way; 0: none. Negative: no registration.
+        rotation_deg: largest rotation that registration searches, degrees either way; 0: only shifts; negative: no
+            registration.
         scaling: largest deviation of a part's size from 1, as it lies nearer or farther; 0: the size is not fitted.
         gain: whether brightness is matched to the unit space before stage 1.
         tolerance: displacement of an edge, px of the reduced picture, that does not count as an anomaly.
         noise: standard deviation (grey 0 to 1) of sensor noise allowed on top of that of the OK pictures.
         shrinkage: weight of the whole picture's covariance in each window's; it grows when members are few.
-        neighbourhood: half side, in windows, of the square over which a window's covariance is pooled.
+        neighbourhood: half the side, in windows, of the square over which a window's covariance is pooled.
         above: number of OK pictures that may score above the threshold (`limits.threshold`).
 
     Attributes:
@@ -79,7 +80,7 @@ class SoartC:
         mean_, precision_: (K, gh, gw) and (K (K + 1) / 2, gh, gw): mean and inverse covariance of the members' stage 1
             maps; K = 3 per channel.
         threshold: limit of `score`, set from leave-one-out over the OK pictures.
-        scores_: (n,) those leave-one-out scores.
+        scores_: (n,) the leave-one-out scores of the OK pictures.
         members_: (n, h, w[, C]) the OK pictures aligned with each other; 8 bits a value in a saved file.
         notes: further JSON values, saved with the model; `inspect` keeps its positions here.
     """
@@ -147,24 +148,24 @@ class SoartC:
         return self
 
     def transform(self, image: np.ndarray) -> np.ndarray:
-        """The stage 1 maps of a picture, aligned with the unit space: (K, gh, gw) float32, K = 3 per channel."""
+        """Compute a picture's stage 1 maps, aligned with the unit space: (K, gh, gw) float32, K = 3 per channel."""
         return self._maps(self.registered(image), self.reference_)
 
     def registered(self, image: np.ndarray) -> np.ndarray:
-        """The input of stage 1: the picture reduced, aligned, brightness matched; (h, w[, C]) float32."""
+        """Prepare a picture for stage 1: reduced, aligned, brightness matched; (h, w[, C]) float32."""
         return self._aligned(self._reduced(image), self.reference_)
 
     def degrees(self, image: np.ndarray) -> np.ndarray:
-        """The anomaly degree of each window: (gh, gw) float32, about 1 for good parts."""
+        """Compute the anomaly degree of each window of a picture: (gh, gw) float32, about 1 for OK parts."""
         degrees: np.ndarray = distance(self.transform(image), self.mean_, self.precision_)
         return degrees
 
     def anomaly(self, image: np.ndarray) -> np.ndarray:
-        """The anomaly degree of each pixel of the given picture: (H, W) float32, about 1 for OK parts."""
+        """Compute the anomaly degree of each pixel of the given picture: (H, W) float32, about 1 for OK parts."""
         return self.look(image).anomaly
 
     def look(self, image: np.ndarray) -> Look:
-        """All results for a picture, with one registration."""
+        """Compute all results for a picture, aligning it only once."""
         picture = self._reduced(image)
         placed = self._placed(np.shape(image), picture)
         seen = self._moved(picture, placed.pose, self.reference_)
@@ -173,11 +174,11 @@ class SoartC:
         return Look(_as_picture(degrees, placed), seen, maps, degrees, placed)
 
     def placed(self, image: np.ndarray) -> Placed:
-        """The alignment of a picture with the unit space's mean picture."""
+        """Find the alignment of a picture with the unit space's mean picture."""
         return self._placed(np.shape(image), self._reduced(image))
 
     def _placed(self, shape: tuple[int, ...], picture: np.ndarray) -> Placed:
-        """The alignment of a reduced picture, whose original has this shape."""
+        """Find the alignment of a reduced picture; `shape`: that of the original, (H, W[, C])."""
         pose = self._pose(picture, self.reference_)
         return Placed((shape[0], shape[1]), picture.shape[:2], pose, self.reference_.shape[:2])
 
@@ -188,7 +189,7 @@ class SoartC:
         return np.pad(degrees, ((before, after[0]), (before, after[1])), mode="edge")
 
     def score(self, image: np.ndarray) -> float:
-        """The picture's score: the largest anomaly degree of its windows."""
+        """Compute a picture's score: the largest anomaly degree of its windows."""
         return float(self.degrees(image).max())
 
     def save(self, path: Path | str) -> None:
@@ -276,7 +277,7 @@ class SoartC:
         return maps.reshape(-1, *maps.shape[-2:])
 
     def _fit_members(self, members: np.ndarray) -> None:
-        """Compute the stage 1 statistics of aligned members (n, h, w[, C])."""
+        """Compute reference, mean and precision of the unit space from aligned members (n, h, w[, C])."""
         count = len(members)
         total = members.sum(axis=0, dtype=np.float64)
         self.reference_ = np.clip(total / count, 0, 1).astype(np.float32)
@@ -290,7 +291,7 @@ class SoartC:
         self.precision_ = self._precision(self._products, count)
 
     def _shift_products(self) -> np.ndarray:
-        """Outer products of the change of the maps when the reference shifts by the tolerance: mean of 4 directions."""
+        """Outer products of the maps' change when the reference shifts by `tolerance` px: mean over 4 directions."""
         t = self.settings["tolerance"]
         height, width = self.reference_.shape[:2]
         still = self._maps(self.reference_, self.reference_)
@@ -302,7 +303,7 @@ class SoartC:
         return _total(outer_products(self._maps(m, self.reference_) - still) for m in moved) / len(shifts)
 
     def _noise_products(self) -> np.ndarray:
-        """Outer products of the change of the maps when the reference gets sensor noise, pooled over neighbours.
+        """Outer products of the maps' change when sensor noise is added to the reference, pooled over neighbours.
 
         Without them, uniform areas of OK parts have almost no variance, and a noisier picture is anomalous everywhere.
         """
@@ -325,7 +326,7 @@ class SoartC:
         return precision
 
     def _leave_one_out(self, members: np.ndarray) -> np.ndarray:
-        """The score of each member by a unit space without it: (n,)."""
+        """Compute the score of each member by a unit space made without it: (n,)."""
         count = len(members)
         scores = np.empty(count)
         if count <= REFIT and count > FEWEST:
@@ -344,7 +345,7 @@ class SoartC:
 
 
 def _as_picture(full: np.ndarray, placed: Placed) -> np.ndarray:
-    """Map an array on the unit space's mean picture (h, w) back to the pixels of the inspected picture (H, W)."""
+    """Resample an array (h, w), px of the unit space's mean picture, to the pixels of the inspected picture (H, W)."""
     (height, width), small, shape = placed.size, placed.small, placed.reference
     y, x = np.mgrid[0 : small[0], 0 : small[1]] + 0.5
     back = placed.pose.back(np.stack([x.ravel(), y.ravel()], axis=1), shape, small)
@@ -373,7 +374,7 @@ def _by_channel(picture: np.ndarray, change: Callable[[np.ndarray], np.ndarray])
 
 
 def _gain(picture: np.ndarray, reference: np.ndarray) -> float:
-    """The factor that matches a picture's brightness to the reference's; outlier pixels have little weight."""
+    """Find the factor that matches a picture's brightness to the reference's; outlier pixels have little weight."""
     y, x = picture.ravel(), reference.ravel()
     weight = np.ones_like(y)
     gain = 1.0

@@ -16,7 +16,7 @@ HEAT = np.array([[8, 8, 30], [70, 18, 100], [160, 40, 100], [230, 90, 50], [252,
 
 
 def heat(values: np.ndarray, low: float, high: float) -> Image.Image:
-    """A map (h, w) in false colours: `low` is dark, `high` is bright."""
+    """Draw a map (h, w) in false colours: values up to `low` are darkest, from `high` on brightest."""
     levels = np.linspace(0, len(HEAT) - 1, 256)
     colours = np.stack([np.interp(levels, range(len(HEAT)), HEAT[:, c]) for c in range(3)], axis=-1)
     share = np.clip((values - low) / max(high - low, 1e-9), 0, 1)
@@ -24,11 +24,11 @@ def heat(values: np.ndarray, low: float, high: float) -> Image.Image:
 
 
 def overlay(picture: Image.Image, finding: Finding) -> Image.Image:
-    """The inspected picture with anomalies tinted and boxed, NG pins boxed and named, under a bar with the verdict.
+    """Draw the picture with its anomalies tinted and boxed, NG pins boxed and named, below a bar with the verdict.
 
     Args:
         picture: the inspected picture.
-        finding: its result.
+        finding: the result of its inspection.
     """
     rgb = picture.convert("RGB")
     glow = Image.fromarray(np.round(np.clip((finding.anomaly - 0.6) / 1.4, 0, 1) * (255 * 0.65)).astype(np.uint8))
@@ -42,7 +42,7 @@ def overlay(picture: Image.Image, finding: Finding) -> Image.Image:
 
 
 def figure(picture: Image.Image, finding: Finding, width: int = 420) -> Image.Image:
-    """The picture, the three stage 1 maps and the anomaly degree, side by side."""
+    """Draw the picture, its three stage 1 maps and its anomaly degree side by side."""
     count = len(finding.maps) // 3
     panels = [("picture", picture.convert("RGB"))]
     for c, name in enumerate(CHANNELS):

@@ -20,7 +20,7 @@ STRIP = 16
 
 @compiled()
 def _lagged_sums(picture: np.ndarray, top: int, rows: int, window: int, stride: int, out: np.ndarray) -> None:
-    """out[d, u, j]: sum over `window` columns from j stride of picture[top + u] * picture[top + u + d]."""
+    """Write out[d, u, j]: sum of picture[top + u] * picture[top + u + d] over `window` columns from j * stride on."""
     width = picture.shape[1]
     product = np.empty(width)
     spare = np.empty(width)
@@ -42,7 +42,7 @@ def _lagged_sums(picture: np.ndarray, top: int, rows: int, window: int, stride: 
 
 @compiled(parallel=True)
 def gram_golden_maps(image: np.ndarray, golden: np.ndarray, window: int, stride: int, out: np.ndarray) -> None:
-    """Compare S of every window with S at the same place of a golden picture; both pictures in double precision."""
+    """Write SOART3 of every window's S against S of the golden picture's window there; pictures in double precision."""
     gh, gw = out.shape[1:]
     strips = (gh + STRIP - 1) // STRIP
     for strip in numba.prange(strips):
@@ -114,7 +114,7 @@ def _golden_rest(
 
 @compiled(parallel=True)
 def gram_patch_maps(image: np.ndarray, gram: np.ndarray, window: int, stride: int, out: np.ndarray) -> None:
-    """Compare S of every window with one matrix S, `gram` (window, window)."""
+    """Write SOART3 of every window's S against one reference matrix, `gram` (window, window)."""
     gh, gw = out.shape[1:]
     power = EPSILON
     for r in range(window):

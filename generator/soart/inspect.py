@@ -111,7 +111,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _pictures(options: argparse.Namespace) -> list[Path]:
-    """The pictures to inspect, with checked output names.
+    """List the pictures to inspect, with checked output names.
 
     Raises:
         InputError: no picture, or an output name that is used twice or too long.
@@ -131,7 +131,7 @@ def _claim(path: Path, figures: bool, taken: dict[str, Path]) -> None:
     Args:
         path: the picture.
         figures: whether its maps are drawn too.
-        taken: output name to its picture; extended.
+        taken: picture by output name; the new names are added to it.
 
     Raises:
         InputError: a name is reserved for another picture, or too long.
@@ -193,11 +193,11 @@ def _wrong_inputs(options: argparse.Namespace) -> Iterator[str]:
 
 
 def _wrong_places(options: argparse.Namespace) -> Iterator[str]:
-    """Problems of --out and --save: files that cannot be written, or would overwrite inputs."""
+    """List problems of --out and --save: files that cannot be written, or would overwrite inputs."""
     sources = {p.resolve() if p.is_dir() else p.resolve().parent for p in options.images}
     if options.golden.is_dir():
         sources.add(options.golden.resolve())
-    if options.positions and options.positions.suffix.lower() == ".json":  # like a verdict's file
+    if options.positions and options.positions.suffix.lower() == ".json":  # it has the form of a verdict's file name
         sources.add(options.positions.resolve().parent)
     if options.positions_of:
         sources.add(options.positions_of.resolve().parent)
@@ -234,7 +234,7 @@ def _wrong_settings(options: argparse.Namespace) -> Iterator[str]:
 
 
 def _station(options: argparse.Namespace) -> tuple[Station, bool]:
-    """The station, loaded or made from the OK pictures, and whether it compares colours."""
+    """Load the station, or make it from the OK pictures; also return whether it compares colours."""
     if options.golden.is_file():
         try:
             station = Station.load(options.golden)
@@ -268,7 +268,7 @@ def _model(options: argparse.Namespace) -> SoartC:
 
 
 def _boxes(options: argparse.Namespace, first: Path) -> tuple[list[PinBox], Path]:
-    """The pins' boxes, and the picture that they belong to: --positions-of, the record's, or `first`."""
+    """Read the pins' boxes; also return the picture they belong to: --positions-of, the record's, or `first`."""
     boxes, picture = read_pin_boxes(options.positions)
     if not boxes:
         raise InputError(f"{options.positions}: expected at least one box, got none")

@@ -32,9 +32,9 @@ class Finding:
 
     Attributes:
         verdict: "OK" or "NG".
-        score: the larger of the picture's and the pins' degree, each divided by its limit: above 1 is NG.
+        score: the larger of the picture's and the pins' largest degree, each divided by its limit; above 1 is NG.
         boxes: [x1, y1, x2, y2, degree] of each anomaly, px of the picture, largest degree first.
-        pins: every pin, with whether it is NG.
+        pins: the measures of every pin, and whether it is NG.
         pin_boxes: x1, y1, x2, y2 of each pin, px of the picture.
         anomaly: (H, W) float32, anomaly degree divided by the limit.
         maps: (K, gh, gw) the stage 1 maps of the aligned picture.
@@ -72,7 +72,7 @@ class Station:
         pins: boxes in px of the unit space's mean picture; may be empty.
 
     Attributes:
-        table: the pins' statistics; None without pins.
+        table: the pins' statistics over OK parts; None without pins.
         picture_limit, pin_limit: limits of the anomaly degree and of a pin's degree.
         limit: both limits together, with the false alarm rate that they promise.
 
@@ -100,7 +100,7 @@ class Station:
         return cls(model, pins)
 
     def inspect(self, image: np.ndarray) -> Finding:
-        """The verdict on a picture: (H, W) or (H, W, C) floats in [0, 1]."""
+        """Judge a picture: (H, W) or (H, W, C) floats in [0, 1]."""
         limit = self.picture_limit
         look = self.model.look(image)
         score = float(look.degrees.max()) / limit
@@ -113,7 +113,7 @@ class Station:
         return Finding(verdict, score, _boxes(relative), pins, boxes, relative, look.maps)
 
     def _judged_pins(self, look: Look) -> tuple[tuple[PinMeasure, bool], ...]:
-        """Every pin, with whether it is NG; NG pins have a hint."""
+        """Measure every pin and judge whether it is NG; NG pins get a hint at how they differ."""
         if self.table is None:
             return ()
         seen = look.seen if look.seen.ndim == 2 else look.seen.mean(axis=2)
@@ -154,13 +154,13 @@ def pins_in_unit_space(model: SoartC, pins: Sequence[Pin | PinBox], picture: np.
 
 
 def _boxes(relative: np.ndarray) -> tuple[tuple[float, ...], ...]:
-    """x1, y1, x2, y2 and degree of each anomaly, largest degree first."""
+    """List [x1, y1, x2, y2, degree] of each anomaly, px, largest degree first."""
     boxes = (tuple(float(v) for v in box[:5]) for box in _standing_out(relative))
     return tuple(sorted(boxes, key=lambda box: -box[4]))
 
 
 def _standing_out(relative: np.ndarray) -> np.ndarray:
-    """The rows of `_components` above HALO whose peak is above 1: HALO joins a word's letters to one anomaly."""
+    """Find components above HALO with a peak above 1, as rows of `_components`; HALO joins a word's letters to one."""
     found = _components(np.ascontiguousarray(relative > HALO), relative)
     standing: np.ndarray = found[found[:, 4] > 1]
     return standing
@@ -175,7 +175,7 @@ def _holds(part: tuple[slice, slice], places: np.ndarray) -> bool:
 
 @compiled()
 def _components(above: np.ndarray, degrees: np.ndarray) -> np.ndarray:
-    """x1, y1, x2, y2, peak degree and its x, y of each 8-connected component of `above`: (n, 7)."""
+    """List box x1, y1, x2, y2, peak degree and the peak's x, y of each 8-connected region of `above`: (n, 7)."""
     height, width = above.shape
     left = above.copy()
     stack = np.empty((height * width, 2), np.int32)

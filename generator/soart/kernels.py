@@ -121,7 +121,7 @@ def finish(
 def window_sums(values: np.ndarray, spare: np.ndarray, window: int, out: np.ndarray) -> None:
     """out[j] = sum of values[j : j + window], by doubling: sums of 2, 4, 8, ... neighbours.
 
-    Unlike a running sum it vectorises, and its rounding does not depend on the window's place. `values` and `spare`,
+    Unlike a running sum it vectorises, and its rounding does not depend on the window's position. `values` and `spare`,
     of the same length, are overwritten; they swap roles, since LLVM vectorises only between arrays without overlap.
     """
     n = values.size - window + 1
@@ -145,7 +145,7 @@ def window_sums(values: np.ndarray, spare: np.ndarray, window: int, out: np.ndar
 
 @compiled(parallel=True)
 def patch_maps(phases: np.ndarray, phases32: np.ndarray, patch: np.ndarray, stride: int, out: np.ndarray) -> None:
-    """Compare every window with one patch (window, window). `phases`, `patch`: double, `phases32`: single precision."""
+    """Write SOART3 of all windows against `patch`; `phases`: the picture by `soart3_maps._phases`, 64 and 32 bits."""
     window = patch.shape[0]
     gh, gw = out.shape[1:]
     power = EPSILON
@@ -258,7 +258,7 @@ def golden_maps(
     stride: int,
     out: np.ndarray,
 ) -> None:
-    """Compare every window with the same place of a golden picture; all four pictures in single precision."""
+    """Write SOART3 of every window against the golden picture's window there; all pictures in single precision."""
     gh, gw = out.shape[1:]
     width = image.shape[1]
     for gi in numba.prange(gh):
@@ -320,7 +320,7 @@ def _golden_rest(
     total: np.ndarray,
     peak: np.ndarray,
 ) -> None:
-    """As `_patch_rest`, with each window's own reference."""
+    """Sum and maximum of |y - beta x| as in `_patch_rest`, with each window's own reference x."""
     n = high.size
     total[:] = 0.0
     peak[:] = 0.0

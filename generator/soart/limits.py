@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 CONFIDENCE = 0.95
-# Number of limits to the smallest number of OK parts, none above a limit, whose interval ends at 1 %.
+# By number of limits: the fewest OK parts, none above a limit, for which the rate's interval ends at 1 % or below.
 TO_SHOW_1_PERCENT = {1: 299, 2: 473}
 
 
@@ -28,7 +28,7 @@ class Threshold:
         rate: expected share of OK parts that raise an alarm; for several limits an upper bound.
         interval: 95 % confidence interval of that share; it starts at 0 if no OK part lies above the limit.
         count: number of OK parts that the limit was set from.
-        above: number of them above the limit.
+        above: number of these OK parts above the limit.
         limits: number of limits: 1, or 2 with pins.
     """
 
@@ -60,10 +60,10 @@ class Threshold:
 
 
 def threshold(scores: Sequence[float] | np.ndarray, above: int = 0) -> Threshold:
-    """The limit that has `above` of these scores above it.
+    """Set the limit that has `above` of these scores above it.
 
     Args:
-        scores: of OK parts, each by a model that was made without it (leave-one-out).
+        scores: scores of OK parts, each by a model that was made without it (leave-one-out).
         above: 0 sets the limit at the largest score; a higher number makes it robust to unusual OK parts.
 
     Raises:
@@ -82,17 +82,17 @@ def threshold(scores: Sequence[float] | np.ndarray, above: int = 0) -> Threshold
 
 
 def joint_threshold(scores: Sequence[Sequence[float] | np.ndarray], above: int = 0) -> tuple[list[float], Threshold]:
-    """A limit for each of several scores of the same OK parts, and the false alarm rate of all limits together.
+    """Set a limit for each of several scores of the same OK parts; estimate the false alarm rate of all together.
 
     Each limit cuts off one of Tukey's (1947) statistically equivalent blocks per part at or above it, so the share of
     new OK parts above any limit is at most Beta(r, n + 1 - r), r = scores x (above + 1).
 
     Args:
-        scores: n scores of the OK parts for each kind of score.
+        scores: for each kind of score, the n scores of the OK parts, in the same order.
         above: number of OK parts above the limit of each kind.
 
     Raises:
-        ValueError: fewer OK parts than blocks.
+        ValueError: fewer than r OK parts.
     """
     if len(scores) == 1:
         only = threshold(scores[0], above)

@@ -67,7 +67,7 @@ class MapStatistics:
         self.count = total
 
     def as_numbers(self) -> tuple[int, list[float], list[float]]:
-        """count, mean and squares as JSON values, which keep floats to the last bit."""
+        """Return count, mean and squares as JSON values, which keep floats to the last bit."""
         return self.count, self.mean.tolist(), self.squares.tolist()
 
     @classmethod
@@ -86,10 +86,10 @@ class UnitSpace:
     """The rows that represent the OK parts of one group.
 
     Attributes:
-        group: the values of GROUP_BY.
-        source: "train": OK rows of the training split; "few": it has none, the first FEW OK rows of any split;
-            "pooled": no split has any, the rows of all groups; "all": the dataset has no OK row, all rows of the group.
-        rows: names of the runs; empty when pooled.
+        group: the group's values of the columns GROUP_BY.
+        source: "train": OK rows of the training split; "few": none there, so the first FEW OK rows of any split;
+            "pooled": none in any split, so the rows of all groups; "all": none in the dataset, so the group's rows.
+        rows: run names of these rows; empty if pooled.
     """
 
     group: tuple[str, ...]
@@ -128,7 +128,7 @@ class UnitSpaces:
             self.every.setdefault(group, []).append(run)
 
     def found(self) -> list[UnitSpace]:
-        """The unit space of every group, sorted by group."""
+        """Return the unit space of every group, sorted by group."""
         if self.every is not None:
             return [UnitSpace(group, "all", tuple(self.every[group])) for group in sorted(self.every)]
         spaces = []
@@ -148,11 +148,11 @@ def make_parameters(
     window: int,
     stride: int,
 ) -> dict[str, Any]:
-    """The contents of nsoart.json.
+    """Make the contents of nsoart.json.
 
     Args:
         spaces: from `UnitSpaces.found`.
-        statistics: those of each group whose unit space has rows.
+        statistics: map statistics of each group whose unit space has rows.
         window, stride: as in `soart3_map`, in px.
     """
     pooled = MapStatistics()
@@ -191,14 +191,14 @@ def _moments(statistics: MapStatistics) -> dict[str, list[float]]:
 
 
 def nsoart_maps(picture: Image.Image, window: int, stride: int) -> np.ndarray:
-    """The SOART3 maps of a picture with its own mean window as reference: (3, gh, gw) float32."""
+    """Compute the SOART3 maps of a picture with its own mean window as reference: (3, gh, gw) float32."""
     return soart3_map(grey(picture), None, window=window, stride=stride)
 
 
 def nsoart_picture(
     picture: Image.Image, parameters: Mapping[str, Any], row: Mapping[str, Any] | None = None
 ) -> Image.Image:
-    """NSOART of any picture with the parameters of a dataset.
+    """Compute NSOART of any picture with the parameters of a dataset.
 
     Args:
         picture: a render or a photo, at least as large as the window.

@@ -25,9 +25,9 @@ MARGIN = 0.3
 PRINT = "print"
 # Hints search a pin within SEARCH sides of its box, of at most LARGEST px each.
 SEARCH, LARGEST = 1.4, 20
-# Correlation from which a pin is found, and surely found.
+# Least correlation (-1 to 1) at which a pin counts as found, and as surely found.
 SEEN, SURE = 0.6, 0.72
-# Brightness of the peak above the background, as a share of the OK parts', below which no pin is in the box.
+# No pin is in the box if its brightest point exceeds the background by less than this share of the OK parts' excess.
 GONE = 0.4
 # A retracted pin moves towards the picture's middle by perspective: least cosine of the angle between its movement and
 # that direction, and largest share of the distance to the middle.
@@ -106,7 +106,7 @@ class PinTable:
 
         Args:
             picture: (h, w) floats, aligned with the unit space.
-            anomaly: (h, w) floats, SOARTC's degree of each pixel; None: not known.
+            anomaly: (h, w) floats, SOARTC's anomaly degree of each pixel; None: not known.
         """
         picture = picture.astype(np.float64)
         values = self._values(picture, self.reference)
@@ -124,16 +124,16 @@ class PinTable:
         ]
 
     def leave_one_out(self) -> np.ndarray:
-        """The largest pin degree of each member, by statistics without that member: (n,)."""
+        """Compute the largest pin degree of each member, by statistics made without that member: (n,)."""
         count = len(self.values)
         return np.array([_distances(self.values[i], np.delete(self.values, i, axis=0))[1].max() for i in range(count)])
 
     def degrees(self, pictures: np.ndarray) -> np.ndarray:
-        """The degree of every pin of one or many aligned pictures: (..., h, w) to (..., pins)."""
+        """Compute the degree of every pin in one or many aligned pictures: (..., h, w) to (..., pins)."""
         return _distances(self._values(pictures.astype(np.float64), self.reference), self.values)[1]
 
     def _values(self, pictures: np.ndarray, reference: np.ndarray) -> np.ndarray:
-        """Y1 and Y2 of every pin: (..., h, w) to (..., pins, 2)."""
+        """Compute Y1 and Y2 of every pin: (..., h, w) to (..., pins, 2)."""
         out = np.empty((*pictures.shape[:-2], len(self.pins), 2))
         for i, part in enumerate(self.parts):
             x = reference[part].ravel()
@@ -144,10 +144,10 @@ class PinTable:
         return out
 
     def hint(self, picture: np.ndarray, number: int) -> str:
-        """A text that says how the pin of this number differs, and which defects that fits.
+        """Describe in words how the pin of this number differs, and which defects would explain it.
 
-        The pin's mean picture is searched around its place by ZNCC, which ignores brightness: found elsewhere, the
-        pin has moved; found nowhere, it is missing; found in place, it has changed or another object is beside it.
+        The pin's mean picture is searched around its box by ZNCC, which ignores brightness: found elsewhere, the pin
+        has moved; found nowhere, it is missing; found in its box, it has changed or another object is beside it.
         A region with the address `print` gets hints about print.
         """
         rows, columns = self.parts[number]
@@ -179,7 +179,7 @@ class PinTable:
         return "another shape"
 
     def _found(self, picture: np.ndarray, number: int) -> tuple[int, int, float, float]:
-        """Offset dx, dy (px) at which the pin's mean picture matches best, the correlation there, and that in place."""
+        """Find the offset dx, dy (px) where the pin's mean picture fits best, the ZNCC there, and that at offset 0."""
         rows, columns = self.parts[number]
         x = self.reference[rows, columns]
         own = np.array(self.pins[number].box)
@@ -222,7 +222,7 @@ def _slices(box: tuple[float, float, float, float], shape: tuple[int, ...]) -> t
 
 
 def _covariances(values: np.ndarray) -> np.ndarray:
-    """Covariance V of each pin, (pins, 2, 2), shrunk towards the mean over all pins if members are few."""
+    """Compute covariance V of each pin, (pins, 2, 2), shrunk towards the mean over all pins if members are few."""
     count = len(values)
     off = values - values.mean(axis=0)
     own = np.einsum("npa,npb->pab", off, off) / max(count - 1, 1) + np.diag(np.square(FLOOR))
@@ -232,7 +232,7 @@ def _covariances(values: np.ndarray) -> np.ndarray:
 
 
 def _distances(values: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """D of each pin, and its degree: D divided by the root mean square of D over the members."""
+    """Compute D of each pin, and its degree: D divided by the root mean square of D over the members."""
     v = _covariances(members)
     off = values - members.mean(axis=0)
     square = 0.5 * (

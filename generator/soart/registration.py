@@ -41,7 +41,7 @@ class Pose:
     scale: float = 1.0
 
     def points(self, points: np.ndarray, size: tuple[int, int], image_size: tuple[int, int]) -> np.ndarray:
-        """Convert points (N, 2), x and y, from px of the reference (size (H, W)) to px of the picture (image_size)."""
+        """Convert points (N, 2), x and y, from px of the reference to px of the picture; sizes are (H, W) in px."""
         middle, own = np.array([size[1], size[0]]) / 2, np.array([image_size[1], image_size[0]]) / 2
         moved: np.ndarray = self.scale * (points - middle) @ self._turn() + [self.dx, self.dy] + own
         return moved
@@ -75,7 +75,7 @@ class Placed:
 
     @property
     def reduction(self) -> np.ndarray:
-        """The factors (x, y) from px of the picture to px of the reduced copy."""
+        """Scale factors (x, y) from px of the picture to px of the reduced copy."""
         return np.array([self.small[1] / self.size[1], self.small[0] / self.size[0]])
 
     def to_picture(self, points: np.ndarray) -> np.ndarray:
@@ -85,7 +85,7 @@ class Placed:
 
 
 def resized(picture: np.ndarray, scale: float) -> np.ndarray:
-    """A grey picture (H, W) scaled by min(1, scale), each new pixel the mean of those it covers; float32."""
+    """Reduce a grey picture (H, W) by min(1, scale), each new pixel the mean of those it covers; float32."""
     if scale >= 1.0:
         return np.ascontiguousarray(picture, dtype=np.float32)
     size = tuple(max(1, round(n * scale)) for n in picture.shape[::-1])
@@ -124,9 +124,9 @@ def warp(image: np.ndarray, pose: Pose, shape: tuple[int, int], fill: np.ndarray
 
     Args:
         image: (H, W) floats.
-        pose: from `register`.
+        pose: alignment of the picture, from `register`.
         shape: (h, w) of the reference.
-        fill: (h, w) values for pixels outside the picture; None: its nearest pixel.
+        fill: (h, w) values for pixels outside the picture; None: the value of the nearest pixel.
     """
     angle = math.radians(pose.angle_deg)
     c, s = pose.scale * math.cos(angle), pose.scale * math.sin(angle)
@@ -144,7 +144,7 @@ def _edges(picture: np.ndarray) -> np.ndarray:
 
 
 def _coarse(image: np.ndarray, reference: np.ndarray, rotation_deg: float) -> Pose:
-    """The best whole-pixel shift over angles in steps that move the corners by about two pixels."""
+    """Find the best angle and whole-pixel shift; one step of the angle moves the corners by about two pixels."""
     shape = tuple(2 * max(pair) for pair in zip(image.shape, reference.shape, strict=True))
     spectrum = np.fft.rfft2(_edges(reference), shape)
     step = math.degrees(4.0 / math.hypot(*reference.shape))

@@ -32,7 +32,7 @@ SD_FLOOR = 1e-6
 
 
 def soart3(y: np.ndarray, x: np.ndarray) -> tuple[float, float, float]:
-    """SOART3 of one signal against one reference.
+    """Compute SOART3 of one signal against one reference.
 
     Args:
         y: signal, one dimension, finite numbers of any scale.
@@ -67,11 +67,11 @@ def soart3_map(
     stride: int = 1,
     similarity: str = "pixels",
 ) -> np.ndarray:
-    """SOART3 of every window of a picture against a reference.
+    """Compute SOART3 of every window of a picture against a reference.
 
     Args:
         image: (H, W) grey or (H, W, C) colour, floats in [0, 1]; converted to single precision.
-        reference: a golden picture of the image's shape, whose windows are compared place by place; or one patch
+        reference: a golden picture of the image's shape, whose windows are compared at equal positions; or one patch
             (window, window[, C]) for all windows; or None: the mean of the image's own windows. Floats in [0, 1].
         window: side of the square windows in px, 1 to min(H, W).
         stride: step of the grid of windows in px, >= 1.
@@ -136,7 +136,7 @@ def _grey_maps(
 
 
 def mean_window(image: np.ndarray, window: int, stride: int = 1) -> np.ndarray:
-    """The mean of all windows of a picture, used as self reference.
+    """Compute the mean of all windows of a picture, used as its own reference ("self").
 
     Args:
         image: (H, W) floats.
@@ -155,7 +155,7 @@ def mean_window(image: np.ndarray, window: int, stride: int = 1) -> np.ndarray:
 
 
 def _sums_over_windows(values: np.ndarray, count: int, window: int, stride: int) -> np.ndarray:
-    """For each offset c in a window: the sum of element c over `count` windows along axis 1, (n, m) to (window, n)."""
+    """Sum the elements at each offset in a window over `count` windows along axis 1: (n, m) to (window, n)."""
     span = (count - 1) * stride + 1
     sums = [values[:, c : c + span : stride].sum(axis=1) for c in range(min(stride, window))]
     # One stride further, the first window's element leaves the sum, and a new one enters.
@@ -165,7 +165,7 @@ def _sums_over_windows(values: np.ndarray, count: int, window: int, stride: int)
 
 
 def encode_nsoart(maps: np.ndarray, params: Mapping[str, Any]) -> np.ndarray:
-    """NSOART: SOART3 maps standardised by a unit space and coded to 8 bits, as a picture of the image's size.
+    """Standardise SOART3 maps by a unit space and code them in 8 bits (NSOART), as a picture of the image's size.
 
     z = (map - mean) / sd for each map, and byte = floor(127.5 (1 + z / (|z| + 2)) + 0.5): strictly monotone in z,
     128 at the unit space's mean, half of the range for values beyond 2 s.d. It uses only + - * /, so the bytes are
@@ -205,13 +205,13 @@ def encode_nsoart(maps: np.ndarray, params: Mapping[str, Any]) -> np.ndarray:
 
 
 def _nearest_window(pixels: int, windows: int, window: int, stride: int) -> np.ndarray:
-    """Index of the window that each pixel shows, along one axis: (pixels,)."""
+    """Find the index of the window that each pixel shows, along one axis: (pixels,)."""
     start = np.arange(pixels) - window // 2
     return np.clip((start + stride // 2) // stride, 0, windows - 1)
 
 
 def _checked_picture(name: str, picture: np.ndarray) -> np.ndarray:
-    """The picture as float32; ValueError if it is not a picture of floats in [0, 1]."""
+    """Convert a picture to float32; ValueError unless it has floats in [0, 1]."""
     picture = np.asarray(picture)
     if picture.ndim not in (2, 3) or picture.size == 0:
         raise ValueError(f"{name} must be a picture of shape (H, W) or (H, W, C), got shape {picture.shape}")
@@ -230,7 +230,7 @@ def _checked_count(name: str, value: int) -> int:
 
 
 def _phases(picture: np.ndarray, stride: int) -> np.ndarray:
-    """Split the columns of (H, W) by their number modulo stride: (stride, H, ceil(W / stride)).
+    """Split a picture's columns (H, W) by their number modulo stride: (stride, H, ceil(W / stride)).
 
     The pixels of neighbouring windows become neighbours in memory.
     """

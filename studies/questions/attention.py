@@ -25,12 +25,12 @@ LOOKED_AT = "test_housings"
 
 
 def stage_means(documents: list[dict[str, Any]]) -> dict[int, dict[str, float]]:
-    """Scores of gradient rollout by the stage's epoch, mean over seeds; nan if no picture has a score."""
+    """Average over seeds the attention scores of gradient rollout, by epoch of the stage; nan if no picture has one."""
     return {stage: _means(scores) for stage, scores in _rollouts(documents).items()}
 
 
 def _rollouts(documents: list[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:
-    """Scores of gradient rollout of each seed, by the stage's epoch."""
+    """Read each seed's attention scores of gradient rollout, by epoch of the stage."""
     seeds = [document["result"]["attention"][LOOKED_AT]["weights"] for document in documents]
     return {
         int(stage): [next(one for way, one in seed[stage].items() if "gradient" in way) for seed in seeds]
@@ -39,13 +39,13 @@ def _rollouts(documents: list[dict[str, Any]]) -> dict[int, list[dict[str, Any]]
 
 
 def _means(scores: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Mean of each score over the seeds that have it; nan if none has."""
+    """Average each score over the seeds that have it; nan if none has."""
     values = {key: [one[key] for one in scores if one[key] is not None] for key in ATTENTION}
     return {key: float(np.mean(v)) if v else float("nan") for key, v in values.items()}
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """The section of question 6: hits, entropy and share on the housing over the stages."""
+    """Write the section of question 6: hits, entropy and share on the housing over the stages."""
     base = _baselines(found)
     figure, panels = figures.panels(3)
     first, whole = _first_epochs(found)
@@ -88,7 +88,7 @@ def section(found: Found, picture: Path) -> list[str]:
 
 
 def _baselines(found: Found) -> dict[str, dict[str, float]]:
-    """Scores of a uniform map and of gradient rollout with random weights, mean over all trainings."""
+    """Average over trainings the scores of a uniform attention map, and of gradient rollout with random weights."""
     all_seeds = [
         document["result"]["attention"][LOOKED_AT]["baselines"]
         for documents in found.variants.values()
@@ -102,14 +102,14 @@ def _baselines(found: Found) -> dict[str, dict[str, float]]:
 
 
 def _first_epochs(found: Found) -> tuple[int, float]:
-    """The first epoch with attention scores, and the first epoch of training on whole pictures."""
+    """Find the first epoch with attention scores, and the first epoch of training on whole pictures."""
     documents = [d for some in found.variants.values() for d in some]
     whole = (r["epoch"] for d in documents for r in d["result"]["curve"] if r["stage"] == "pictures")
     return min(_rollouts(documents)), min(whole, default=0.0)
 
 
 def _hits(documents: list[dict[str, Any]], epoch: int) -> Value | str:
-    """Share of defective pictures whose attention peak lies on the defect, with Wilson's interval."""
+    """Compute the share of defective pictures whose attention peak lies on the defect, with Wilson's interval."""
     shares = []
     for one in _rollouts(documents)[epoch]:
         if one["hit"] is not None:

@@ -11,7 +11,7 @@ from studies.findings import Found
 
 
 def curves(found: Found, x: Callable[[dict[str, Any]], float], y: str) -> dict[str, list[list[tuple[float, float]]]]:
-    """The curve of each seed by variant, without epochs that have no value; `x` computes the position of an epoch."""
+    """List each seed's curve by variant, without epochs that lack column `y`; `x` computes an epoch's x value."""
     found_curves: dict[str, list[list[tuple[float, float]]]] = {}
     for variant, documents in found.variants.items():
         quiet = quiet_seconds([document["result"]["curve"] for document in documents])
@@ -29,7 +29,7 @@ def curves(found: Found, x: Callable[[dict[str, Any]], float], y: str) -> dict[s
 
 
 def quiet_seconds(curves: list[list[dict[str, Any]]]) -> dict[str, float]:
-    """Seconds of the fastest epoch of each stage over all curves, so that a busy machine does not count as slowness."""
+    """Find the seconds of the fastest epoch of each training stage over all curves, as a busy machine slows others."""
     seconds: dict[str, list[float]] = {}
     for rows in curves:
         before = 0.0

@@ -17,7 +17,7 @@ from studies.tables import mean, seeds_of, table
 
 
 def precision(split: str, *group: str) -> Callable[[Mapping[str, Any]], Share]:
-    """A function that reads the mAP50 of a split, or of a group in it, from a result."""
+    """Make a function that reads the mAP50 of a split, or of a group in it, from a result."""
 
     def share(result: Mapping[str, Any]) -> Share:
         part = result["splits"].get(split, {})
@@ -41,7 +41,7 @@ GROUPS = {
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """The section of question 7: mAP50 by epochs and pictures; change by tuning on the new and on known housings."""
+    """Write the section of question 7: mAP50 by epochs and pictures; its change by tuning on new and known housings."""
     scratch, tuned = (
         replace(found, variants={v: d for v, d in found.variants.items() if v.startswith("tuned") == told})
         for told in (False, True)
@@ -84,7 +84,7 @@ def _from_random_weights(scratch: Found) -> list[str]:
 
 
 def gained(found: Found, variant: str) -> dict[str, list[float]]:
-    """Change of mAP50 by tuning for each seed, against the model that it started from, by test."""
+    """Compute, by test, each seed's change of mAP50 by tuning, against the model that it started from."""
     before = {document["key"]: document["result"] for document in found.variants.get("RGB", [])}
     changes: dict[str, list[float]] = {}
     for title, (after, begin) in TUNED_ON.items():
@@ -132,7 +132,7 @@ def _false_boxes(documents: list[dict[str, Any]]) -> str:
 
 
 def _changes(documents: list[dict[str, Any]]) -> tuple[str, str, str]:
-    """Shares of trained and of changed parameters, and similarity of the answers on other pictures, as text."""
+    """Write the shares of trained and of changed parameters, and how similar answers on other pictures stay."""
     results = [document["result"] for document in documents]
     shares = [
         float(np.mean([r[key] / r["parameters"] for r in results]))

@@ -14,12 +14,12 @@ from studies.tables import beyond, mean, table
 
 
 def learned(result: Mapping[str, Any]) -> Share:
-    """Balanced accuracy on the original training pictures, from a result."""
+    """Read the balanced accuracy on the original training pictures from a result."""
     return result["originals"]["balanced_accuracy"]  # type: ignore[no-any-return]
 
 
 def gaps(found: Found) -> dict[str, list[float]]:
-    """Balanced accuracy on the original training pictures minus that on the test, by variant for each seed."""
+    """Compute balanced accuracy on the original training pictures minus that on the test, by variant for each seed."""
     test = accuracy("test")
     found_gaps = {}
     for variant, documents in found.variants.items():
@@ -31,7 +31,7 @@ def gaps(found: Found) -> dict[str, list[float]]:
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """The section of question 3: accuracy on the test and on the training pictures."""
+    """Write the section of question 3: accuracy on the test and on the training pictures."""
     test, own, overfit = found.values(accuracy("test")), found.values(learned), gaps(found)
     figure, (left, right) = figures.panels(2)
     figures.named(left, test, "Test: balanced accuracy", GUESSING)

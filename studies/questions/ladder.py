@@ -23,7 +23,7 @@ TESTS = {
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """The section of question 1: balanced accuracy of each step on each test."""
+    """Write the section of question 1: balanced accuracy of each step of the ladder on each test."""
     columns = {title: found.values(accuracy(split)) for split, title in TESTS.items()}
     figure, (axes,) = figures.panels(1)
     series = {v: {t: c[v] for t, c in columns.items() if v in c} for v in found.variants}
@@ -46,7 +46,7 @@ def section(found: Found, picture: Path) -> list[str]:
 
 
 def _seen_or_held_out(found: Found) -> list[str]:
-    """A line on the variants whose training left positions without defects."""
+    """Write a line on each variant whose training pictures left some positions without defects."""
     seen, held_out = (
         found.values(
             lambda r, g=group: _position(r["splits"].get("test_allpins", {}), g)  # type: ignore[misc]

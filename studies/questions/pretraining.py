@@ -15,7 +15,7 @@ from studies.tables import mean, seeds_of, table
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """The section of question 5: accuracy over the number of pictures, from scratch and tuned."""
+    """Write the section of question 5: accuracy over the number of pictures, from scratch and tuned."""
     test = found.values(accuracy("test"))
     figure, panels = figures.panels(2)
     rows = []
@@ -43,7 +43,7 @@ def section(found: Found, picture: Path) -> list[str]:
 
 
 def _fewer_pictures(found: Found) -> list[str]:
-    """Sentences on whether the tuned model needs fewer pictures for the same accuracy."""
+    """Write sentences on whether the tuned model needs fewer pictures for the same accuracy."""
     changes = {
         target: found.difference(begun(target, FEW[2], SCRATCH), begun(target, FEW[1], OWN), answered("test"))
         for target in NEW
@@ -53,12 +53,12 @@ def _fewer_pictures(found: Found) -> list[str]:
 
 
 def recalled(label: str) -> Callable[[Mapping[str, Any]], Share]:
-    """A function that reads the test recall of a class from a result."""
+    """Make a function that reads the test recall of a class from a result."""
     return lambda result: result["splits"]["test"].get("recall", {}).get(label)
 
 
 def _new_modes_by_class(found: Found) -> list[str]:
-    """Text on where the tuned model gains: on the new defect modes, or on the kinds that it knew."""
+    """Describe where the tuned model gains: on the new defect modes, or on the kinds that it knew."""
     variants = {v: d for v, d in found.variants.items() if v.startswith(NEW[1])}
     some = replace(found, variants=variants)
     titles = {"OTHERNG": "new modes", "BENDNG": "bent", "NUKENG": "missing", "OK": "good"}

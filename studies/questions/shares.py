@@ -16,17 +16,17 @@ GUESSING = 1 / 3
 
 
 def accuracy(split: str) -> Callable[[Mapping[str, Any]], Share]:
-    """A function that reads a split's balanced accuracy from a result."""
+    """Make a function that reads a split's balanced accuracy from a result."""
     return lambda result: result["splits"].get(split, {}).get("balanced_accuracy")
 
 
 def answered(split: str) -> Callable[[Mapping[str, Any]], Answers | None]:
-    """A function that reads the answers to a split's pictures from a result."""
+    """Make a function that reads the answers (`measures.answers`) to a split's pictures from a result."""
     return lambda result: result["splits"].get(split, {}).get("answers")
 
 
 def collapsed(found: Found) -> list[str]:
-    """A warning for each variant with a model that predicts one class for nearly all pictures."""
+    """Write a warning that counts, by variant, the models that predict one class for nearly all pictures; else []."""
     lines = []
     for variant, documents in found.variants.items():
         count = sum(bool(d["result"].get("collapsed")) for d in documents)
@@ -36,7 +36,7 @@ def collapsed(found: Found) -> list[str]:
 
 
 def ranged(values: Sequence[float], form: str = ".3f") -> str:
-    """Mean of the seeds' values with the smallest and the largest, as text; a dash if there are none."""
+    """Write the mean of the seeds' values, with the smallest and the largest; a dash if there are none."""
     if not values:
         return "–"
     return f"{np.mean(values):{form}} ({min(values):{form}}, {max(values):{form}})"

@@ -14,7 +14,7 @@ PRODUCT = "inspect"  # the method of `generator inspect`, against which ViTs are
 
 
 def _by_defect(found: Found) -> dict[str, list[dict[str, Scores]]]:
-    """The scores by defect of each training, by method or by ViT variant.
+    """Read the scores of each training by defect; by method without training, or ViT variant.
 
     Raises:
         ValueError: The runs were not measured on the same pictures.
@@ -31,7 +31,7 @@ def _by_defect(found: Found) -> dict[str, list[dict[str, Scores]]]:
 
 
 def trained_or_not(found: Found) -> dict[str, dict[str, Difference]]:
-    """AUROC of each ViT variant minus that of PRODUCT, by variant and defect; empty if one of them has no run."""
+    """Compute AUROC of each ViT variant minus that of PRODUCT, by variant and defect; {} if one of them has no run."""
     columns = _by_defect(found)
     alone = columns.get(PRODUCT, [])
     changes: dict[str, dict[str, Difference]] = {}
@@ -44,7 +44,7 @@ def trained_or_not(found: Found) -> dict[str, dict[str, Difference]]:
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """The section of question 8: AUROC of each defect by the methods without training and by ViTs."""
+    """Write the section of question 8: AUROC of each defect by the methods without training and by ViTs."""
     columns = {name: areas(by_seed) for name, by_seed in _by_defect(found).items()}
     groups = list(dict.fromkeys(cell for values in columns.values() for cell in values))
     shown = {n: v for n, v in columns.items() if n in ("difference", PRODUCT) or n.startswith("ViT")}
@@ -68,7 +68,7 @@ def section(found: Found, picture: Path) -> list[str]:
 
 
 def counted(changes: Mapping[str, Difference]) -> str:
-    """On how many defects a ViT is better or worse, with intervals that exclude zero."""
+    """Describe on how many defects a ViT is better or worse, by intervals that exclude zero."""
     better, worse = (sum(c.decided and sign * c.mean > 0 for c in changes.values()) for sign in (1, -1))
     return (
         f"better on {better}, worse on {worse}, undecided on {len(changes) - better - worse} of {len(changes)} defects"

@@ -15,7 +15,7 @@ from studies.tables import table
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """The section of question 2: curves by epochs and by minutes, the test, and the time to reach a given accuracy."""
+    """Write the section of question 2: curves by epochs and minutes, the test, and the time to reach an accuracy."""
     figure, (left, right) = figures.panels(2)
     name = "val_balanced_accuracy"
     epochs = curves(found, lambda row: row["epoch"], name)

@@ -33,7 +33,7 @@ PART_MEASURES: dict[str, Callable[[Mapping[str, Any]], Share]] = {
 
 
 def parts_judged(found: Found, read: Callable[[Mapping[str, Any]], Share]) -> dict[str, dict[str, Value]]:
-    """A measure of whole parts, by variant and by the views that judge; one trained on all views has one entry."""
+    """Summarise a measure of whole parts by variant and judging views; a variant trained on all views has one entry."""
     values = {
         variant: {
             name: value
@@ -50,7 +50,7 @@ def _short(variant: str) -> str:
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """The section of question 4: whole parts judged by one, three and five views."""
+    """Write the section of question 4: whole parts judged by one, three and five views."""
     series = {title: parts_judged(found, read) for title, read in PART_MEASURES.items()}
     figure, panels = figures.panels(len(series))
     panels[0].axhspan(*EARLIER, color="grey", alpha=0.3, label="earlier work")
@@ -91,7 +91,7 @@ ROWS = (
 
 
 def _rows(found: Found, series: Mapping[str, Mapping[str, Mapping[str, Value]]]) -> list[list[object]]:
-    """A row for each training and the views that judge, with the change from the row above."""
+    """Make a table row for each pair of variant and judging views, with the change from the row above."""
     rows: list[list[object]] = []
     above = None
     for row in ROWS:
@@ -107,7 +107,7 @@ def _rows(found: Found, series: Mapping[str, Mapping[str, Mapping[str, Value]]])
 
 
 def views_change(found: Found, one: tuple[str, str], other: tuple[str, str]) -> Difference | None:
-    """Balanced accuracy over parts of `other` minus `one`, each a variant and the views that judge its parts."""
+    """Balanced accuracy over parts of `other` minus `one`, each (variant, name of the views that judge its parts)."""
     before, after = (
         [d["result"]["views"][views]["answers"] for d in found.variants.get(variant, [])]
         for variant, views in (one, other)
