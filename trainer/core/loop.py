@@ -52,7 +52,7 @@ class Schedule:
     uncounted: int = 0
 
     def is_over(self, state: RunState) -> bool:
-        """Whether the last `patience` epochs were no better than the best one before."""
+        """Whether the last `patience` epochs, without the uncounted first ones, brought no new best epoch."""
         since = max(state.best_epoch, self.uncounted)
         return self.patience > 0 and state.epoch - since >= self.patience
 

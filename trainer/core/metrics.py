@@ -64,12 +64,13 @@ def mean_prediction_entropy(probabilities: np.ndarray) -> float:
 def reliability(confidence: np.ndarray, right: np.ndarray, counted: str, true: str) -> dict[str, Any]:
     """Measure calibration: the share right in each tenth of [0, 1], and the expected calibration error (ECE).
 
-    Tenths are ranges of `confidence`; those without predictions are left out, and the ECE is None without any. Not scikit-learn's `calibration_curve`, which does not return the ranges' counts.
+    Tenths in which no confidence lies are left out; the ECE is None without predictions. Not scikit-learn's
+    `calibration_curve`, which does not return the tenths' counts.
 
     Args:
         confidence: (N,) predicted probabilities in [0, 1].
         right: (N,) whether the prediction was right.
-        counted, true: Names of the result's keys for the number of predictions in a range and for its share right.
+        counted, true: Names of the result's keys for the number of predictions in a tenth and for its share right.
     """
     place = np.minimum((confidence * BINS).astype(int), BINS - 1)
     rows = [
