@@ -10,7 +10,8 @@ from trainer.core.defect_size import MEASURES, size_of
 from trainer.core.held_out import group_of, positions_by_scene
 from trainer.core.split import IGNORED, Split
 
-# Columns that are not evaluated as factors (causes of good or bad results): names, seeds, the truth itself, settings of the renderer.
+# Columns that are not evaluated as factors, possible causes of mistakes: names, seeds, the truth itself, settings of
+# the renderer.
 NO_FACTORS = {
     *("run", "split", "part", "seed", "defects", "samples", "width", "height"),
     *("label", "verdict", "kinds", "observable", "grey", "objects", "bbox_str", "image", "nsoart"),
@@ -30,7 +31,7 @@ class Facts:
         scene: Name of the scene, which is one connector type.
         kinds: Kinds of the defects out of tolerance, joined by `+`; `OK` without, `unknown` if NG without a kind.
         addresses: Address (such as `r1c2`) of each visible defect; an empty string for a defect without one.
-        measure: Measure (such as true position) that is the size of the only visible defect; empty where there is no size.
+        measure: Measure (such as true position) that gives the size of the only visible defect; empty without a size.
         size_mm: That size in mm; None where there is no size, or several defects are visible.
         factors: Value of each column that can be evaluated as a factor, by column; empty text where unknown.
     """

@@ -207,7 +207,7 @@ class Data:
 
 
 def channel_statistics(pictures: Pictures, count: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation per channel, of pixels in [0, 1], over the first `count` pictures."""
+    """Mean and standard deviation per channel, of pixels in [0, 1], over the first `count` pictures (at most 500)."""
     total = torch.zeros(pictures.channels, dtype=torch.float64)
     squares, pixels = torch.zeros_like(total), 0
     for index in range(min(count, 500)):
