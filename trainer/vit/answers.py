@@ -14,7 +14,7 @@ from trainer.vit.network.model import ViT
 
 @dataclass(frozen=True)
 class Answers:
-    """Output for N examples, K classes: logits, probabilities (N, K), predicted, true labels (N,), mean cross-entropy."""
+    """Output for N examples: logits, probabilities (N, K), predicted and true labels (N,), mean cross-entropy."""
 
     logits: np.ndarray
     probabilities: np.ndarray

@@ -66,7 +66,8 @@ def maps_of(model: ViT, pixels: Tensor) -> dict[str, Tensor]:
             evidence of the part.
 
     Returns:
-        Maps (B, h, w), each summing to 1, by kind, on the CPU; for parts (B * V, h, w), the views of each part one after the other.
+        Maps (B, h, w), each summing to 1, by kind, on the CPU; for parts (B * V, h, w), the views of each part one
+        after the other.
     """
     ok = model.config.ok_index
     last: list[Tensor] = []

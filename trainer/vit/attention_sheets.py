@@ -91,7 +91,7 @@ def animation(sheets: Sequence[Image.Image], path: Path) -> None:
 
 
 def curves(stages: Mapping[str, Mapping[str, Any]], base: Mapping[str, Any], path: Path) -> None:
-    """Plot the mean scores over the training's stages, with the baselines: a panel per score, a line per kind of map."""
+    """Plot the mean scores over the training's stages, with the baselines: a panel per score, a line per map kind."""
     figure = Figure(figsize=(18, 8), layout="constrained")
     shares = ("hit", "energy_ratio", "on_pins", "on_housing")
     axes_of = figure.subplots(2, 3).flat

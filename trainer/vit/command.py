@@ -39,7 +39,7 @@ RUN_FOLDERS = (results.STAGES, results.ATTENTION, event_files.FOLDER)
 
 
 def _begin(args: argparse.Namespace, device: torch.device) -> Setup:
-    """Return the training's setup; without --out, set `args` to resume an unfinished run with the same setup, if any."""
+    """Return the training's setup; without --out, set `args` to resume an unfinished run of this setup, if any."""
     if args.resume:
         return resumed_setup(args)
     begun = new_setup(args, device)
