@@ -21,7 +21,7 @@ CRITERION = "highest mean of NG found and OK passed on validation"
 
 @dataclass(frozen=True)
 class FrozenThreshold:
-    """Content of RUN/frozen.json.
+    """Content of RUN/frozen.json: a run's threshold and temperature, and the weights they belong to.
 
     Args:
         weights_sha256: SHA-256 of RUN/best.safetensors, in hex.

@@ -89,7 +89,7 @@ class Trainee[Batch](Protocol):
 
     @property
     def share(self) -> Share:
-        """This process's share of the training."""
+        """This process's rank, and its share of the batches."""
 
     def steps(self, epoch: int) -> int:
         """Number of steps of an epoch; epochs count from 1."""
@@ -166,7 +166,7 @@ def train_epoch[Batch](
     steps: int | None = None,
     bar: "tqdm[None] | None" = None,
 ) -> Row:
-    """Train one epoch; returns its columns of metrics.csv.
+    """Train the steps of one epoch; returns its training columns of metrics.csv.
 
     Args:
         trainee: The network in training; its weights are changed.

@@ -26,7 +26,7 @@ def confusion_matrix(
 
 
 def accuracy(matrix: np.ndarray) -> float:
-    """Share of right answers; NaN for an empty matrix."""
+    """Return the share of right predictions; NaN for an empty matrix."""
     return float(np.trace(matrix) / matrix.sum()) if matrix.sum() else math.nan
 
 
@@ -51,7 +51,7 @@ def balanced_accuracy(matrix: np.ndarray) -> float:
 
 
 def mean_prediction_entropy(probabilities: np.ndarray) -> float:
-    """Entropy in bits of the mean predicted distribution: 0 if all is predicted one class, log2 K if all are equal.
+    """Entropy in bits of the mean of all predictions: 0 if all mass is on one class, log2 K if all classes are equal.
 
     Args:
         probabilities: (N, K), each row summing to 1.

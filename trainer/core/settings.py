@@ -248,7 +248,7 @@ def section[T](kind: type[T], values: Any, place: str) -> T:
 
 
 class SettingRow(NamedTuple):
-    """A row of a table of settings: name, option, default, accepted values, help text; empty where there is none."""
+    """A setting's row in a table: name, option, default, accepted values, help text; empty text where it has none."""
 
     name: str
     option: str

@@ -189,7 +189,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Data:
-    """A dataset read for training.
+    """A dataset as read for training: its splits and what they have in common.
 
     Args:
         splits: The splits by name.

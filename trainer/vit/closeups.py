@@ -63,7 +63,7 @@ class CloseUps:
             augmented: Whether to turn, zoom, mirror and change brightness; the position is always jittered.
 
         Returns:
-            The batch, whose labels are the centre objects' classes, and the index of each centre object (B,).
+            The batch, whose labels are the centre objects' classes, and the centre objects' indices among their boxes (B,).
         """
         pixels, boxes, picked = [], [], []
         wide = self.size + 2 * self.margin

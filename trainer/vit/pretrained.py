@@ -44,7 +44,7 @@ LAYER = ("encoder.layer", "layers")
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A checkpoint, read and checked to be complete.
+    """A published checkpoint, read and checked to be complete.
 
     Args:
         name: Its name as given to --init.
@@ -206,7 +206,7 @@ class _Reader:
         self.tensors = {name.removeprefix(f"{kind}."): tensor for name, tensor in tensors.items()}
 
     def take(self, names: list[str], shape: tuple[int, ...], missing: float | None = None) -> Tensor:
-        """Return the tensor with one of `names`, in float32; zeros and a problem where it is missing or of another shape.
+        """Return the tensor with one of `names`, in float32; zeros and a problem where missing or of another shape.
 
         Where `missing` is a number, a missing tensor is no problem.
         """

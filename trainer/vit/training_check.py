@@ -46,7 +46,7 @@ class Examination:
         steps: Number of steps.
         first_loss, last_loss: Mean cross-entropy of the pictures' classes at the first and last step.
         accuracy: Accuracy on the batch at the last step, in [0, 1].
-        largest_gradient: Largest norm of the gradient before clipping.
+        largest_gradient: Largest norm of the gradient before clipping, over all steps.
     """
 
     healthy: bool
@@ -110,7 +110,7 @@ def _unlearnable(split: Split, rows: Sequence[int], names: Sequence[str], config
 
 @dataclass
 class _ByHeart:
-    """Progress of learning a batch by heart: loss by step, accuracy, largest gradient, whether boxes are used."""
+    """Progress of learning a batch by heart: losses, last accuracy, largest gradient, whether boxes train it too."""
 
     losses: list[float]
     accuracy: float = 0.0

@@ -246,7 +246,7 @@ class LinearStem(nn.Module):
 
 
 def rotary_tables(grid: tuple[int, int], head_dim: int) -> tuple[Tensor, Tensor]:
-    """Cosine and sine of each patch's rotation angles.
+    """Compute cosine and sine of each patch's rotation angles.
 
     Args:
         grid: Numbers of patches (h, w), down and across.
@@ -315,7 +315,7 @@ class Block(nn.Module):
 
 
 class EvidencePooling(nn.Module):
-    """Patch logits to class logits: the strongest evidence of each NG class against OK.
+    """Pools patch logits to class logits: the strongest evidence of each NG class against OK.
 
     Soft maximum over the patches of the log-odds of a class against OK, times a learned scale, plus a learned offset;
     OK itself is 0, so the results are log-odds against OK too.
