@@ -28,7 +28,7 @@ def event_writer_class() -> Any:
 
 
 class EventFiles:
-    """Writes each epoch's numbers, under `train/` and `validation/` where their name in metrics.csv begins so.
+    """Writes each epoch's numbers; columns of metrics.csv in `train_` and `val_` go to `train/` and `validation/`.
 
     Args:
         run: The run's folder.
