@@ -28,7 +28,7 @@ def event_writer_class() -> Any:
 
 
 class EventFiles:
-    """Writes each epoch's numbers; columns of metrics.csv in `train_` and `val_` go to `train/` and `validation/`.
+    """Writes each epoch's numbers; metrics.csv's columns `train_…`, `val_…` become `train/…`, `validation/…`.
 
     Args:
         run: The run's folder.

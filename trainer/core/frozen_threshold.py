@@ -27,7 +27,7 @@ class FrozenThreshold:
         weights_sha256: SHA-256 of RUN/best.safetensors, in hex.
         threshold: Least P(NG) = 1 - P(OK) that is NG, in [0, 1].
         temperature: Number above 0 that divides the logits.
-        pictures: Number of validation pictures (with --views, of parts) that both were chosen on.
+        pictures: Number of validation pictures, or parts with --views, that both were chosen on.
         positions: Addresses (such as `r1c2`) of the pins that were defective in training, by scene.
     """
 

@@ -63,7 +63,7 @@ class CloseUps:
             augmented: Whether to turn, zoom, mirror and change brightness; the position is always jittered.
 
         Returns:
-            The batch, whose labels are the centre objects' classes, and each centre object's index among its boxes (B,).
+            The batch, whose labels are the centre objects' classes, and (B,) the centre object's index among its boxes.
         """
         pixels, boxes, picked = [], [], []
         wide = self.size + 2 * self.margin
