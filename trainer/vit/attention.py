@@ -287,7 +287,7 @@ class Asked:
         stages: Whether to use the run's stages and best weights in place of `weights`.
         rows: Which rows count, see `row_facts.kept_rows`; None: those that the run was measured on.
         pictures: Largest number of pictures to score.
-        shown: Number of pictures, or parts with --views, on a sheet.
+        shown: Largest number of pictures on a sheet; with --views those of whole parts.
     """
 
     run: Path
