@@ -38,15 +38,15 @@ NOISE = 0.02
 
 
 class Batch(NamedTuple):
-    """Training pictures with their truth.
+    """A batch of B training pictures with their true labels and boxes.
 
     Args:
         pixels: (B, C, H, W) in [0, 1].
         labels: (B,) class labels; (B / views,) where an example has several views.
         boxes: (B, M, 4) xyxy in px; all 0 = no box.
         categories: (B, M) class labels of the boxes.
-        boxes_known: (B,) whether the boxes give the class of every patch.
-        may_flip: (B, 2) whether the picture may be mirrored left-right and up-down.
+        boxes_known: (B,) bool: whether the boxes tell the true class of every patch of the picture.
+        may_flip: (B, 2) bool: whether the picture may be mirrored left-right, and up-down.
     """
 
     pixels: Tensor
@@ -58,7 +58,7 @@ class Batch(NamedTuple):
 
 
 def bounding_boxes(boxes: Tensor, pixels: Tensor) -> "BoundingBoxes":
-    """Boxes (M, 4) xyxy in px as torchvision's type; they may lie partly outside the picture (C, H, W)."""
+    """Wrap boxes (M, 4) xyxy in px in torchvision's type; they may lie partly outside the picture (C, H, W)."""
     from torchvision.tv_tensors import BoundingBoxes
 
     return BoundingBoxes(boxes, format="XYXY", canvas_size=tuple(pixels.shape[1:]), clamping_mode=None)
@@ -108,8 +108,8 @@ def turn(pixels: Tensor, boxes: Tensor, angle_deg: float, zoom: float) -> tuple[
     Args:
         pixels: (C, H, W).
         boxes: (M, 4) xyxy in px.
-        angle_deg: Clockwise on the screen.
-        zoom: Factor; above 1 enlarges. The border is repeated where the picture shrinks.
+        angle_deg: Angle in degrees, clockwise on the screen.
+        zoom: Scale factor; above 1 enlarges. Pixels from outside the picture repeat its border.
     """
     from torchvision.transforms.v2 import functional as v2
 
@@ -133,7 +133,7 @@ def photometric(pixels: Tensor, draw: Sequence[float], generator: torch.Generato
 
     Args:
         pixels: (C, H, W) in [0, 1].
-        draw: Four numbers in [0, 1): gamma, gain, offset, amount of noise.
+        draw: Four random numbers in [0, 1), which set gamma, gain, offset and amount of noise.
         generator: Source of the noise.
     """
     gamma = (1 + GAMMA) ** (2 * draw[0] - 1)
@@ -146,13 +146,13 @@ def photometric(pixels: Tensor, draw: Sequence[float], generator: torch.Generato
 
 
 def drawn_shift(boxes: Tensor, size: tuple[int, int], most: tuple[int, int], draw: Sequence[float]) -> tuple[int, int]:
-    """Draw a shift (dx, dy) in px that keeps every box inside the picture.
+    """Turn two random numbers into a shift (dx, dy) in px that keeps every box inside the picture.
 
     Args:
         boxes: (M, 4) xyxy in px; M may be 0.
-        size: (W, H) in px.
-        most: Largest dx and dy in px, either way.
-        draw: Two numbers in [0, 1).
+        size: Picture size (W, H) in px.
+        most: Largest |dx| and |dy| in px.
+        draw: Two random numbers in [0, 1), for dx and dy.
     """
     drawn = []
     for axis in (0, 1):
@@ -165,16 +165,16 @@ def drawn_shift(boxes: Tensor, size: tuple[int, int], most: tuple[int, int], dra
 
 
 def example_seeds(count: int, generator: torch.Generator) -> Tensor:
-    """Draw a seed for each example (count,): its augmentation then depends on no other example or process."""
+    """Draw one seed per example (count,), so that its augmentation depends on no other example or process."""
     return torch.randint(2**62, (count,), generator=generator)
 
 
 def augment(batch: Batch, seeds: Tensor) -> Batch:
-    """Augment every picture of a batch from its own seed; boxes move with the pixels, labels stay.
+    """Return a batch with every picture augmented from its own seed; boxes move with the pixels, labels stay.
 
     Args:
         batch: The batch, on the CPU.
-        seeds: (B,) from `example_seeds`.
+        seeds: (B,) from `example_seeds`; without any the batch is returned unchanged.
     """
     if len(seeds) == 0:
         return batch

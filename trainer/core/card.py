@@ -20,7 +20,7 @@ training, and does not search for the connector in a wider picture."""
 
 
 class Result(NamedTuple):
-    """One result in a card's YAML: split, the Hub's id of the metric, its name, name of the task, value."""
+    """One result in a card's YAML: split, the metric's id on the Hub, the metric's name, the task's name, value."""
 
     split: str
     metric: str
@@ -30,13 +30,13 @@ class Result(NamedTuple):
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A table in Markdown; numbers are formatted as on the report pages."""
+    """Format a header and rows as a Markdown table; numbers are formatted as on the report pages."""
     lines = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
     return "\n".join([*lines, *(f"| {' | '.join(shown(cell) for cell in row)} |" for row in rows)])
 
 
 def meanings(words: Sequence[str]) -> str:
-    """A list in Markdown of those of `words` that the glossary has, with their meanings."""
+    """Explain class names and other `words` in a Markdown list; words that the glossary lacks are left out."""
     return "\n".join(f"- {word}: {WORDS[word]}." for word in words if word in WORDS)
 
 
@@ -54,20 +54,20 @@ def header(
     license: str = "",
     about: Mapping[str, Any],
 ) -> str:
-    """The YAML of a card, between its lines of hyphens.
+    """Make the YAML header of a card, with the lines of hyphens around it.
 
     Args:
         name: Name of the model.
         task: The Hub's id of the task, such as image-classification.
         library: Library that loads the model.
         tags: Tags for the Hub, added to those of this project.
-        results: Measured results.
+        results: Measured results, one per split and metric.
         datasets: Names on the Hub of the training datasets.
         data_name: Name of the dataset that the results were measured on.
         measured_on: That dataset's name on the Hub; empty where unknown.
-        base_model: Name on the Hub of the model that was fine-tuned.
+        base_model: Name on the Hub of the model that was fine-tuned; empty where there was none.
         license: The Hub's id of the licence.
-        about: Values under the key `pinsight`.
+        about: Values of this project, written under the key `pinsight`.
     """
     from huggingface_hub import EvalResult, ModelCardData
 

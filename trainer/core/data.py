@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def housing_box(row: Mapping[str, Any], size: tuple[int, int]) -> list[float]:
-    """The housing's box xyxy in px of the network's picture `size` (W, H); zeros where it is not known."""
+    """Return the housing's box xyxy in px of the network's picture `size` (W, H); zeros where it is not known."""
     bbox = row.get("housing_bbox")
     if not bbox or not row.get("width") or not row.get("height"):
         return [0.0, 0.0, 0.0, 0.0]
@@ -34,7 +34,7 @@ def housing_box(row: Mapping[str, Any], size: tuple[int, int]) -> list[float]:
 
 
 def _fitted(bbox: Sequence[float], fit: Fit) -> list[float]:
-    """A COCO box of the dataset as xyxy in network px."""
+    """Convert a dataset box (x, y, width, height) in px to xyxy in px of the letterboxed network picture."""
     x, y, width, height = bbox
     x, y = x * fit.scale + fit.left, y * fit.scale + fit.top
     return [x, y, x + width * fit.scale, y + height * fit.scale]
@@ -46,7 +46,7 @@ def _boxes_of(
     size: tuple[int, int],
     classes: Sequence[str],
 ) -> tuple[list[list[float]], list[int], bool]:
-    """A row's boxes in network px, their labels, and whether they give the class of every patch."""
+    """Return a row's boxes xyxy in network px, their labels, and whether they tell the class of every patch."""
     from generator.dataset.labels import OBSERVABLE_SHARE
 
     if objects is None or not row.get("width") or not row.get("height"):
@@ -93,7 +93,7 @@ def _split(rows: Any, column: str, size: tuple[int, int], classes: Sequence[str]
 
 
 def _objects_fit(features: Any) -> bool:
-    """Whether the column `objects` is absent, all null, or has boxes whose classes are those of `label`."""
+    """Whether the column `objects` can be used: absent, all null, or with boxes and the class names of `label`."""
     objects = features.get("objects")
     if objects is None or getattr(objects, "dtype", None) == "null":
         return True
@@ -110,7 +110,7 @@ def _fresh_cache() -> str:
 
 
 def _plain_path(folder: Path) -> Path:
-    """The folder; or one with links to its files where its path has characters that `load_dataset` interprets."""
+    """Return `folder`, or a folder of links to its files where its path has a wildcard or `::` for `load_dataset`."""
     where = folder.resolve()
     if not any(sign in str(where) for sign in ("*", "?", "[", "::")):
         return folder
@@ -177,7 +177,7 @@ def _loaded(folder: Path) -> Any:
 
 
 def _wrong_columns(features: Any, columns: Sequence[str]) -> list[str]:
-    """Columns of a wrong type: the first problem found, or none."""
+    """Return messages on columns of a wrong type, of the first check that fails; empty where all are right."""
     import datasets
 
     if not isinstance(features["label"], datasets.ClassLabel):
@@ -195,10 +195,10 @@ def _wrong_columns(features: Any, columns: Sequence[str]) -> list[str]:
 
 
 def first_size(dataset: Any, folder: Path, column: str) -> tuple[int, int]:
-    """(W, H) in px of the first training picture of a dataset from `read_dataset`.
+    """Return the size (W, H) in px of the first training picture of a dataset from `read_dataset`.
 
     Raises:
-        InputError: It is null or cannot be read.
+        InputError: The picture is null or cannot be read.
     """
     place = f"--data {folder} split train: row 0, column {column!r}"
     return open_picture(dataset["train"][0][column], place).size
@@ -261,8 +261,8 @@ def load_frozen_classes(
         column: Picture column: `image`, `nsoart` or `image+nsoart`.
         size: The network's picture size (W, H) in px.
         classes: The network's class names; the dataset may have fewer, in another order.
-        only: Splits to read; empty = all.
-        but: Splits not to read where `only` is empty.
+        only: Names of the splits to read; empty = all except `but`.
+        but: Names of the splits to leave out where `only` is empty.
 
     Raises:
         InputError: The dataset cannot be read, or a row has a class that the network was not trained on.

@@ -17,17 +17,17 @@ ANSWER_READ = ("objects.in_answer", "objects.cavity")  # Florence-2 uses these t
 
 
 def may_flip(row: Mapping[str, Any]) -> tuple[bool, bool]:
-    """Whether a picture may be mirrored left-right and up-down.
+    """Whether the picture of a dataset row may be mirrored left-right, and whether up-down.
 
-    Not where something is printed on the housing: its mirror image would be a wrong print. Not a view from the left
-    left-right: it would become a view from the right.
+    Neither where something is printed on the housing: its mirror image would be a wrong print. A picture by a camera
+    on the left not left-right: it would become a view from the right.
     """
     plain = row.get("marking") == "none"
     return plain and row.get("camera") in LEFT_RIGHT, plain and row.get("camera") in UP_DOWN
 
 
 def lacking(features: Mapping[str, Any], also: Sequence[str] = ()) -> tuple[str, ...]:
-    """Columns of `READ` and `also` that a dataset lacks."""
+    """Return the names of the columns in `READ` and `also` that a dataset lacks."""
     from generator.dataset.rows import missing_columns
 
     missing = missing_columns(features)
@@ -36,5 +36,5 @@ def lacking(features: Mapping[str, Any], also: Sequence[str] = ()) -> tuple[str,
 
 
 def lacking_line(names: Sequence[str]) -> str:
-    """The message on missing columns."""
+    """Return the message that names the missing columns."""
     return f"the dataset has no column {', '.join(names)} (made by an earlier version, or elsewhere): values unknown"

@@ -21,17 +21,17 @@ PRIOR_DEVIATION = 0.5
 
 
 def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-    """Probabilities (N, K) of logits (N, K), divided by the temperature first."""
+    """Compute probabilities (N, K) from logits (N, K), which are divided by the temperature first."""
     scaled = np.asarray(logits, dtype=np.float64) / temperature
     exponents = np.exp(scaled - scaled.max(1, keepdims=True))
     return np.asarray(exponents / exponents.sum(1, keepdims=True))
 
 
 def decide(probabilities: np.ndarray, ok_index: int, threshold: float) -> np.ndarray:
-    """Predicted labels (N,): OK where P(NG) is below the threshold, else the most probable NG class.
+    """Return the predicted labels (N,): OK if P(NG) is below the threshold, else the most probable NG class.
 
     Args:
-        probabilities: (N, K).
+        probabilities: (N, K), after the temperature.
         ok_index: Label of OK.
         threshold: Least P(NG) = 1 - P(OK) that is NG, in [0, 1].
     """
@@ -41,7 +41,7 @@ def decide(probabilities: np.ndarray, ok_index: int, threshold: float) -> np.nda
 
 
 def choose_threshold(scores: np.ndarray, ng: np.ndarray) -> float:
-    """The threshold with the highest mean of NG found and OK passed; 0.5 where there is no NG or no OK picture.
+    """Choose the threshold with the highest mean of two shares, NG found and OK passed; 0.5 without NG or OK pictures.
 
     Args:
         scores: (N,) P(NG) = 1 - P(OK).
@@ -63,11 +63,11 @@ def choose_threshold(scores: np.ndarray, ng: np.ndarray) -> float:
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The maximum a posteriori temperature: the module's prior times the likelihood of the labels.
+    """Return the temperature that maximises its prior (see the module) times the likelihood of the labels.
 
     Args:
-        logits: (N, K).
-        labels: (N,).
+        logits: (N, K), not divided yet.
+        labels: (N,) true labels.
     """
     from scipy.optimize import minimize_scalar  # takes half a second; prediction does not need it
 

@@ -29,7 +29,7 @@ DATASET_FILES = ("nsoart.json", "connectors.json")
 
 
 def dataset_facts(folder: Path) -> dict[str, str]:
-    """`name` of a dataset's folder, and `content_sha256` of its content where its card (README.md) has it."""
+    """Return a dataset's `name` (its folder's) and, where its card (README.md) has it, its `content_sha256`."""
     from huggingface_hub import DatasetCard
 
     facts = {"name": folder.resolve().name}
@@ -42,12 +42,12 @@ def dataset_facts(folder: Path) -> dict[str, str]:
 
 
 def same_data(data: Path, run: Path, digest: str) -> None:
-    """Check that a run is resumed with the dataset that it was started with: else scores could not be compared.
+    """Check that a dataset is the one that a run was started with: else its scores could not be compared.
 
     Args:
-        data: The dataset's folder.
+        data: Folder of the dataset to resume with.
         run: The run's folder.
-        digest: SHA-256 of the content of the run's dataset; empty where it is not known.
+        digest: SHA-256 of the content of the dataset that the run was started with; empty (not known): no check.
 
     Raises:
         InputError: The dataset has another content.
@@ -61,7 +61,7 @@ def same_data(data: Path, run: Path, digest: str) -> None:
 
 
 def dataset_of(given: Path | None) -> Path:
-    """The dataset of --data; without it the only one in datasets/, which is printed.
+    """Return the dataset's folder from --data; without --data the only one in datasets/, which is printed.
 
     Raises:
         InputError: --data was not given, and datasets/ has no dataset or several.
@@ -87,7 +87,7 @@ def dataset_of(given: Path | None) -> Path:
 
 
 def base_of(data: Path, kind: str) -> Path:
-    """The first default name for runs of a kind on a dataset, such as runs/ladder-vit."""
+    """Return the first default folder for runs of a kind on a dataset, such as runs/ladder-vit."""
     return RUNS / f"{data.resolve().name}-{kind}"
 
 
@@ -97,7 +97,7 @@ def _names(base: Path) -> Iterator[Path]:
 
 
 def _runs(base: Path) -> list[Path]:
-    """The runs with default names `base`, `base`-2, …, the one started last first."""
+    """List the run folders `base`, `base`-2, …, the one started last first."""
     numbered = re.compile(re.escape(base.name) + r"(-[1-9][0-9]*)?")
     found = base.parent.iterdir() if base.parent.is_dir() else ()
     runs = [run for run in found if numbered.fullmatch(run.name) and (run / CONFIG).is_file()]
@@ -111,10 +111,10 @@ class Hold:
         self._descriptor: int | None = None
 
     def take(self, run: Path) -> None:
-        """Lock a folder; the lock stays when it is renamed.
+        """Lock a folder; the lock stays when the folder is renamed.
 
         Raises:
-            InputError: Another training has locked it.
+            InputError: Another training has locked the folder.
         """
         descriptor = os.open(run, os.O_RDONLY)
         try:
@@ -155,7 +155,7 @@ def is_finished(run: Path) -> bool:
 
 
 def unfinished_run(base: Path, kind: str, is_same: Callable[[Path], bool]) -> Path | None:
-    """The newest unfinished run with a default name and with the same settings and data; None without one.
+    """Find the newest unfinished run with a default name and the same settings and data; None without one.
 
     Args:
         base: The first default name, from `base_of`.
@@ -173,7 +173,7 @@ def unfinished_run(base: Path, kind: str, is_same: Callable[[Path], bool]) -> Pa
 
 
 def next_run(base: Path) -> Path:
-    """The first default name after `base` that is free."""
+    """Return the first free folder name of `base`, `base`-2, `base`-3, …"""
     return next(name for name in _names(base) if not os.path.lexists(name))
 
 
@@ -184,7 +184,7 @@ def settle(args: argparse.Namespace, name: str, kind: str, digest_of: Callable[[
         args: Options `data`, `out`, `resume`, `overwrite`; `data` and `out` are set here.
         name: End of default names of runs, such as vit.
         kind: The `format` in config.json of this trainer's runs.
-        digest_of: Gives the SHA-256 of the dataset's content that a run was started with.
+        digest_of: Function of a run's folder to the SHA-256 of the content of the dataset that it was started with.
 
     Raises:
         InputError: There is no such dataset or run, or the folder cannot be used.
@@ -207,7 +207,7 @@ def settle(args: argparse.Namespace, name: str, kind: str, digest_of: Callable[[
 
 
 def adopt(args: argparse.Namespace, name: str, kind: str, digest: str, is_same: Callable[[Path], bool]) -> None:
-    """Without --out: resume the newest unfinished run that was started with these settings and data, if any.
+    """Without --out: choose the newest unfinished run with these settings and data, if any, to be resumed.
 
     Args:
         args: Options; `out` and `resume` are set here.
@@ -227,8 +227,8 @@ def make_run(base: Path, write: Callable[[Path], None], hold: Hold) -> Path:
 
     Args:
         base: The first default name, from `base_of`.
-        write: Writes the files that a run has before its first epoch into a folder.
-        hold: Gets the lock.
+        write: Function that writes the files of a run before its first epoch into the given folder.
+        hold: Takes the lock on the folder.
     """
     begun = base.with_name(f".{base.name}.{os.getpid()}.tmp")
     shutil.rmtree(begun, ignore_errors=True)

@@ -18,15 +18,15 @@ KIND_OF = {"BENDNG": "bent", "NUKENG": "retracted"}
 
 
 def size_of(objects: "Sequence[ObjectRow]", limits: Mapping[str, float]) -> tuple[str, float | None]:
-    """The size of a picture's only defect.
+    """Return the size in mm of a picture's only defect, and the measure that it is of.
 
     Args:
         objects: The picture's visible defects.
-        limits: Tolerance in mm by measure; 0 where missing.
+        limits: Tolerance in mm by name of the measure (true position, retraction); 0 where missing.
 
     Returns:
-        Name of the measure and size in mm; of a pin both bent and retracted the larger one. "" and None without a size,
-        or where the picture has several defects.
+        Name of the measure and size in mm; for a pin both bent and retracted those of the larger one. "" and None where
+        the defect has no size, or the picture has no or several defects.
     """
     if len(objects) != 1 or not objects[0].is_position:
         return "", None

@@ -24,13 +24,13 @@ def _log_likelihood(linear: np.ndarray, found: np.ndarray) -> float:
 
 
 def _fit(x: np.ndarray, found: np.ndarray) -> tuple[float, float]:
-    """Fit offset and slope of the logistic curve."""
+    """Fit offset and slope of the logistic curve to ln(size / 1 mm) `x` (N,) and hit or miss `found` (N,)."""
     result = optimize.minimize(lambda b: -_log_likelihood(b[0] + b[1] * x, found), np.array([0.0, 1.0]), method="BFGS")
     return float(result.x[0]), float(result.x[1])
 
 
 def _best_through(x: np.ndarray, found: np.ndarray, at: float) -> float:
-    """Highest log likelihood of all rising curves with 90 % at `at`, the logarithm of a size in mm."""
+    """Return the highest log likelihood of all rising curves that reach 90 % at `at`, ln(size / 1 mm)."""
     level = math.log(FOUND / (1 - FOUND))
     result = optimize.minimize_scalar(
         lambda log_slope: -_log_likelihood(level + math.exp(log_slope) * (x - at), found),
@@ -41,20 +41,21 @@ def _best_through(x: np.ndarray, found: np.ndarray, at: float) -> float:
 
 
 def separable(x: np.ndarray, found: np.ndarray) -> bool:
-    """Whether one size separates found from missed defects: no slope of the curve is then the most likely one."""
+    """Whether all found defects are larger than all missed ones, or all were found or missed: no curve fits best."""
     return bool(not found.any() or found.all() or x[found == 0].max() < x[found == 1].min())
 
 
 def curve(sizes_mm: Sequence[float], found: Sequence[bool]) -> dict[str, Any]:
-    """Fit the curve; returns it with its 90 % point and its 90/95 point.
+    """Fit the curve of detection probability against size; returns it with its 90 % point and its 90/95 point.
 
     Args:
         sizes_mm: (N,) sizes of the defects in mm, above 0.
         found: (N,) whether the inspection said NG.
 
     Returns:
-        `defects`, `found`, `interval` (of the share, Clopper-Pearson), `offset` and `slope` of
-        logit P = offset + slope * ln(size / 1 mm), `a90_mm`, `a90_95_mm`, and `note`: why a number is None.
+        Number of `defects` and of `found` ones, `interval` of the share found (Clopper-Pearson), smallest and largest
+        size `from_mm` and `to_mm`, `offset` and `slope` of logit P = offset + slope * ln(size / 1 mm), the two points
+        `a90_mm` and `a90_95_mm`, and `note`: why a number is None, or that the 90/95 point is extrapolated.
     """
     size, hit = np.asarray(sizes_mm, dtype=float), np.asarray(found, dtype=float)
     out: dict[str, Any] = {
@@ -105,7 +106,7 @@ def curve(sizes_mm: Sequence[float], found: Sequence[bool]) -> dict[str, Any]:
 
 
 def probability(fitted: dict[str, Any], sizes_mm: np.ndarray) -> np.ndarray | None:
-    """Probability of detection at sizes in mm, from `curve`'s result; None where no curve was fitted."""
+    """Compute the probability of detection at sizes in mm from the result of `curve`; None where it has no curve."""
     if fitted["slope"] is None:
         return None
     return np.asarray(1 / (1 + np.exp(-(fitted["offset"] + fitted["slope"] * np.log(sizes_mm)))))

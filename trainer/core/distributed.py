@@ -22,7 +22,7 @@ PATIENCE = timedelta(hours=2)  # the others wait while the first process checks 
 
 
 class Share:
-    """One process's share of a distributed training; by default of a training with one process.
+    """One process of a distributed training, and its share of the examples; by default the only process.
 
     Args:
         rank: Number of this process, from 0.
@@ -32,7 +32,8 @@ class Share:
 
     def __init__(self, rank: int = 0, count: int = 1, accelerator: Any = None) -> None:
         self.rank, self.count, self.accelerator = rank, count, accelerator
-        # Rows of the whole batch in the network now (None: it is not divided), and how many neighbours stay together.
+        # Number of rows of the whole batch in the network now (None: it is not divided between processes), and how many
+        # neighbouring rows stay in one process.
         self.rows: int | None = None
         self.together = 1
 
@@ -42,10 +43,10 @@ class Share:
         return self.rank == 0
 
     def own(self, rows: int, together: int = 1) -> slice:
-        """The rows of this process: a contiguous part of all rows, about equal for each process.
+        """Return the slice of rows that this process computes; the processes get about equal slices.
 
         Args:
-            rows: Number of all rows, a multiple of `together`.
+            rows: Number of rows of all processes, a multiple of `together`.
             together: Number of neighbouring rows that stay in one process.
         """
         low, high = (rows // together * rank // self.count for rank in (self.rank, self.rank + 1))
@@ -59,7 +60,7 @@ class Share:
         return whole
 
     def sum_gradients(self, module: nn.Module) -> None:
-        """Sum the gradients over all processes; each process must have gradients of the same parameters."""
+        """Sum the gradients over all processes, in place; each process must have gradients of the same parameters."""
         if self.count == 1:
             return
         gradients = [p.grad for p in module.parameters() if p.grad is not None]
@@ -69,7 +70,7 @@ class Share:
             gradient.copy_(part.view_as(gradient))
 
     def agreed[T](self, value: T) -> T:
-        """The first process's value, in every process: clocks differ, and only the first one may have measured."""
+        """Return the first process's value in every process: clocks differ, and only the first may have measured."""
         if self.count == 1:
             return value
         from accelerate.utils import broadcast_object_list
@@ -91,8 +92,8 @@ class SharedDropout(nn.Module):
     """Dropout with a mask drawn for the whole batch, the same in all processes: (B, ...) -> the same shape.
 
     Args:
-        p: Share of the values set to zero.
-        share: This process's share; its `rows` is the number of rows of the whole batch.
+        p: Probability that a value is set to zero, in [0, 1).
+        share: This process's share; its `rows` is B of the whole batch.
     """
 
     def __init__(self, p: float, share: Share) -> None:
@@ -109,7 +110,7 @@ class SharedDropout(nn.Module):
 
 
 def share_dropout(module: nn.Module, share: Share) -> None:
-    """Replace every dropout layer of a module by `SharedDropout`."""
+    """Replace every dropout layer inside a module by `SharedDropout`."""
     for name, child in module.named_children():
         if isinstance(child, nn.Dropout) and child.p > 0:
             setattr(module, name, SharedDropout(child.p, share))

@@ -11,7 +11,7 @@ __all__ = ["InputError", "as_input_error"]
 
 @contextmanager
 def as_input_error() -> Iterator[None]:
-    """Turn the generator's InputError into the trainer's."""
+    """Within a `with` block turn the generator's InputError into the trainer's."""
     try:
         yield
     except contract.InputError as error:

@@ -12,7 +12,7 @@ FOLDER = "tensorboard"
 
 
 def event_writer_class() -> Any:
-    """PyTorch's class that writes event files.
+    """Import and return PyTorch's class that writes event files.
 
     Raises:
         InputError: The package `tensorboard` is not installed.
@@ -28,7 +28,7 @@ def event_writer_class() -> Any:
 
 
 class EventFiles:
-    """Writes each epoch's numbers, under `train/` and `validation/` where their name in metrics.csv begins so.
+    """Writes each epoch's numbers; metrics.csv's columns `train_…`, `val_…` become `train/…`, `validation/…`.
 
     Args:
         run: The run's folder.
@@ -42,7 +42,7 @@ class EventFiles:
         self._writer: Any = None
 
     def add(self, row: dict[str, object]) -> None:
-        """Write one line of metrics.csv."""
+        """Write the numbers of one line of metrics.csv as events of its epoch."""
         epoch = int(row["epoch"])  # type: ignore[call-overload]
         if self._writer is None:
             # Drop events of this epoch and later ones that an earlier process wrote.
@@ -56,6 +56,6 @@ class EventFiles:
         self._writer.flush()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the event file, if one was opened."""
         if self._writer is not None:
             self._writer.close()

@@ -21,14 +21,14 @@ CRITERION = "highest mean of NG found and OK passed on validation"
 
 @dataclass(frozen=True)
 class FrozenThreshold:
-    """Content of RUN/frozen.json.
+    """Content of RUN/frozen.json: a run's threshold and temperature, and the weights they belong to.
 
     Args:
         weights_sha256: SHA-256 of RUN/best.safetensors, in hex.
         threshold: Least P(NG) = 1 - P(OK) that is NG, in [0, 1].
-        temperature: Divides the logits; above 0.
-        pictures: Number of validation pictures that both were chosen on.
-        positions: Addresses of the pins that were defective in training, by scene.
+        temperature: Number above 0 that divides the logits.
+        pictures: Number of validation pictures, or parts with --views, that both were chosen on.
+        positions: Addresses (such as `r1c2`) of the pins that were defective in training, by scene.
     """
 
     weights_sha256: str
@@ -39,7 +39,7 @@ class FrozenThreshold:
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file of weights, in hex.
+    """Compute the SHA-256 of a file of weights, in hex.
 
     Raises:
         InputError: The file cannot be read.
@@ -57,7 +57,7 @@ def freeze(
 
     Args:
         run: The run's folder.
-        logits, labels: (N, K) and (N,) of the validation split, by the best weights.
+        logits, labels: Logits (N, K) of the best weights on the validation split, and its true labels (N,).
         ok_index: Label of OK.
         positions: Addresses of the pins that were defective in training, by scene.
     """
@@ -77,7 +77,7 @@ def freeze(
 
 
 def _write_temperature(run: Path, temperature: float | None) -> None:
-    """Write the temperature into RUN/config.json, where transformers reads it; None removes it."""
+    """Write the temperature into RUN/config.json, where transformers reads it; None removes the key."""
     path = run / run_folder.CONFIG
     document = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     known = document.pop("logit_temperature", None)

@@ -7,15 +7,15 @@ ANY_SCENE = "*"
 
 
 def _pins(addresses: Iterable[str]) -> set[str]:
-    """Addresses of single pins: a bridge's `r1c1-r1c2` gives two; empty addresses give none."""
+    """Split addresses into those of single pins: `r1c1-r1c2` of a bridge gives two, an empty address none."""
     return {pin for address in addresses for pin in address.split("-") if pin}
 
 
 def positions_by_scene(defects: Iterable[tuple[str, Iterable[str]]]) -> dict[str, list[str]]:
-    """Addresses of all pins with a defect in any picture, by scene.
+    """Collect the addresses (such as `r1c2`) of all pins with a defect in any picture, by scene.
 
     Args:
-        defects: Scene and addresses of the defects of each picture.
+        defects: For each picture its scene and the addresses of its defects.
     """
     found: dict[str, set[str]] = {}
     for scene, addresses in defects:
@@ -24,7 +24,7 @@ def positions_by_scene(defects: Iterable[tuple[str, Iterable[str]]]) -> dict[str
 
 
 def group_of(scene: str, addresses: Iterable[str], positions: Mapping[str, Sequence[str]]) -> str:
-    """`seen`, `held-out` or `both`: whether a picture's defects sit where training had some; else `no position`.
+    """Tell whether a picture's defects are on pins defective in training: `seen`, `held-out` (none is) or `both`.
 
     Args:
         scene: The picture's scene.

@@ -20,10 +20,10 @@ DRAWS = 1000
 
 
 def clopper_pearson(hits: int, trials: int, level: float = 0.95) -> Interval:
-    """Exact two-sided confidence bounds of a share, by Clopper and Pearson; (0, 1) without trials.
+    """Return the exact two-sided confidence bounds of a share, by Clopper and Pearson; (0, 1) without trials.
 
     Args:
-        hits: Number of events.
+        hits: Number of trials that count for the share.
         trials: Number of independent trials.
         level: Confidence, in (0, 1).
     """
@@ -34,7 +34,7 @@ def clopper_pearson(hits: int, trials: int, level: float = 0.95) -> Interval:
 
 
 def share(hits: int, trials: int) -> dict[str, Any]:
-    """A share with its counts and exact 95 % bounds, as evaluation.json has it; `share` is None without trials."""
+    """Return a share, its counts and exact 95 % bounds, as in evaluation.json; the share is None without trials."""
     return {
         "count": int(hits),
         "of": int(trials),
@@ -44,7 +44,7 @@ def share(hits: int, trials: int) -> dict[str, Any]:
 
 
 def part_counts(parts: Sequence[str], truth: np.ndarray, said: np.ndarray, classes: int) -> np.ndarray:
-    """Confusion matrix of each part (P, K, K): row = true label, column = predicted label.
+    """Count the confusion matrix of each part (P, K, K): row = true label, column = predicted label.
 
     Args:
         parts: (N,) name of the part that each picture shows.
@@ -58,7 +58,7 @@ def part_counts(parts: Sequence[str], truth: np.ndarray, said: np.ndarray, class
 
 
 def drawn_matrices(counts: np.ndarray, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
-    """Bootstrap: confusion matrices (draws, K, K), each of P parts drawn with replacement from `counts` (P, K, K)."""
+    """Draw confusion matrices (draws, K, K), each the sum over P parts drawn with replacement from `counts`."""
     parts, classes = len(counts), counts.shape[-1]
     weights = np.random.default_rng(seed).multinomial(parts, np.full(parts, 1 / parts), size=draws)
     drawn: np.ndarray = (weights @ counts.reshape(parts, -1)).reshape(draws, classes, classes)
@@ -66,7 +66,7 @@ def drawn_matrices(counts: np.ndarray, draws: int = DRAWS, seed: int = 0) -> np.
 
 
 def bootstrap(drawn: np.ndarray, measure: Callable[[np.ndarray], float], level: float = 0.95) -> Interval:
-    """Percentile interval of a measure over bootstrap draws; (0, 1) where no draw has a value.
+    """Return the percentile interval of a measure over bootstrap draws; (0, 1) where no draw has a value.
 
     Args:
         drawn: (draws, K, K) from `drawn_matrices`.
@@ -82,7 +82,7 @@ def bootstrap(drawn: np.ndarray, measure: Callable[[np.ndarray], float], level: 
 
 
 def _least_mean(trials: np.ndarray, level: float) -> float:
-    """Lower bound of the mean of K shares of which every trial succeeded (Buehler).
+    """Return the lower bound of the mean of K shares whose trials all succeeded (Buehler).
 
     It is the lowest mean of shares with which all trials succeed with probability (1 - level) / 2. That probability is
     the product of share^trials; with it fixed, shares in proportion to their trials minimise the sum, each at most 1.
@@ -104,7 +104,7 @@ def _least_mean(trials: np.ndarray, level: float) -> float:
 
 
 def balanced_interval(counts: np.ndarray, level: float = 0.95) -> Interval:
-    """Interval of the balanced accuracy (mean recall of the classes that occur), by bootstrap over parts.
+    """Return the interval of the balanced accuracy (mean recall of the classes that occur), by bootstrap over parts.
 
     Where the recall of every class is 0 or 1 the bootstrap has no width: then Buehler's bounds of the mean, with each
     part of a class as one trial. (0, 1) without pictures, or with a single part of mixed results.
@@ -130,7 +130,7 @@ def balanced_interval(counts: np.ndarray, level: float = 0.95) -> Interval:
 
 
 def part_interval(parts: Sequence[str], right: np.ndarray, level: float = 0.95) -> Interval:
-    """Interval of the share of right pictures, by bootstrap over parts.
+    """Return the interval of the share of right pictures, by bootstrap over parts.
 
     Where all pictures are right, or all are wrong, the bootstrap has no width: then Clopper and Pearson's bounds with
     each part as one trial. (0, 1) without pictures, or with a single part of mixed results.

@@ -36,7 +36,7 @@ class Schedule:
     Args:
         epochs: Number of epochs; the learning rate is lowest at the end of the last one.
         lr: Highest learning rate.
-        warmup: Share of the steps during which the learning rate rises.
+        warmup: Share of all steps, from the first one, during which the learning rate rises.
         clip: Largest norm of the gradient.
         ema: Decay per step of the averaged weights, which are measured and saved; 0: the weights themselves.
         patience: Stop after this number of epochs without a better one; 0: never.
@@ -52,13 +52,13 @@ class Schedule:
     uncounted: int = 0
 
     def is_over(self, state: RunState) -> bool:
-        """Whether there was no better epoch for `patience` epochs."""
+        """Whether the last `patience` epochs, without the uncounted first ones, brought no new best epoch."""
         since = max(state.best_epoch, self.uncounted)
         return self.patience > 0 and state.epoch - since >= self.patience
 
 
 class Trained(NamedTuple):
-    """After an epoch's steps: last learning rate, mean gradient norm before clipping, number of steps so far."""
+    """Facts on an epoch's steps: last learning rate, mean gradient norm before clipping, number of steps so far."""
 
     lr: float
     gradient_norm: float
@@ -66,14 +66,14 @@ class Trained(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """Measured after an epoch: columns of metrics.csv, and the score (higher is better; None: never the best epoch)."""
+    """Result of measuring an epoch: columns of metrics.csv, and score (higher is better; None: never the best)."""
 
     row: Row
     score: tuple[float, ...] | None
 
 
 class Trainee[Batch](Protocol):
-    """What the loop needs of a network in training.
+    """A network in training, as the loop uses it: every kind of run supplies these attributes and methods.
 
     Per epoch the loop calls `batches`, `backward` for each batch, `trained`, `measure` and `keep`; once per step it
     sums the gradients of all processes.
@@ -89,37 +89,37 @@ class Trainee[Batch](Protocol):
 
     @property
     def share(self) -> Share:
-        """This process's share of the training."""
+        """This process's rank, and its share of the batches."""
 
     def steps(self, epoch: int) -> int:
         """Number of steps of an epoch; epochs count from 1."""
 
     def batches(self, epoch: int) -> Iterator[Sequence[Batch]]:
-        """Seed an epoch, and yield for each step its batches, whose gradients are averaged."""
+        """Seed the epoch's random numbers, and yield for each step its batches, whose gradients are averaged."""
 
     def backward(self, batch: Batch, parts: int) -> None:
-        """Add the gradient of a batch's loss divided by `parts`, the number of batches in the step."""
+        """Add the gradient of a batch's loss / `parts`; `parts` is the number of batches in the step."""
 
     def trained(self, epoch: int, how: Trained) -> Row:
-        """The epoch's training columns of metrics.csv; `train_loss` must be one of them."""
+        """Return the epoch's training columns of metrics.csv; `train_loss` must be one of them."""
 
     def is_due(self, epoch: int) -> bool:
         """Whether the settings ask for a measurement after this epoch."""
 
     def measure(self, epoch: int) -> Measured:
-        """Measure the network, which has the averaged weights during this call; the first process's score counts."""
+        """Measure the network, which holds the averaged weights in this call; the first process's score counts."""
 
     def unmeasured(self) -> Row:
-        """The columns of `measure`, empty, for an epoch that is not measured."""
+        """Return the columns of `measure` with empty values, for an epoch that is not measured."""
 
     def weights(self) -> dict[str, Tensor]:
-        """The tensors that best.safetensors holds, by name."""
+        """Return the tensors to write into best.safetensors, by name."""
 
     def keep(self, run: Path, row: Row, is_best: bool) -> None:
-        """Write the files of this kind of run, before the loop replaces best.safetensors."""
+        """Write the files that only this kind of run has, before the loop replaces best.safetensors."""
 
     def warnings(self, rows: Sequence[Row]) -> list[str]:
-        """Warnings from the epochs so far; `rows` are the lines of metrics.csv, the newest last."""
+        """Return warnings from the epochs so far; `rows` are the lines of metrics.csv, the newest last."""
 
 
 Report = Callable[[Row, list[str]], None]
@@ -131,7 +131,7 @@ class Outcome:
 
     Args:
         epochs: Number of finished epochs, with those before a resume.
-        best_epoch: Epoch of best.safetensors; 0 = none.
+        best_epoch: Epoch whose weights best.safetensors holds; 0 = no such file.
         stopped: Why the training ended early; empty where it did not.
         warnings: Warnings of the last epoch.
     """
@@ -143,7 +143,7 @@ class Outcome:
 
 
 def learning_rate(step: int, steps: int, schedule: Schedule) -> float:
-    """Learning rate of a step: linear warm-up, then half a cosine down to a hundredth of the highest rate.
+    """Return the learning rate of a step: linear warm-up, then half a cosine down to a hundredth of the highest.
 
     Args:
         step: Number of the step, from 0.
@@ -166,7 +166,7 @@ def train_epoch[Batch](
     steps: int | None = None,
     bar: "tqdm[None] | None" = None,
 ) -> Row:
-    """Train one epoch; returns its columns of metrics.csv.
+    """Train the steps of one epoch; returns its training columns of metrics.csv.
 
     Args:
         trainee: The network in training; its weights are changed.
@@ -289,7 +289,7 @@ class Loop[Batch]:
         return ""
 
     def _is_late(self, epoch: int, began: float) -> bool:
-        """Whether the time limit is over, and epochs are left; the first process's clock counts for all."""
+        """Whether the time limit has passed with epochs left; the first process's clock counts for all."""
         late = self.time_limit_min is not None and (time.monotonic() - began) / 60 > self.time_limit_min
         return self.trainee.share.agreed(late) and epoch < self.schedule.epochs
 

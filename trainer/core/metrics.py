@@ -17,7 +17,7 @@ COLLAPSE_SHARE = 0.9
 def confusion_matrix(
     truth: Sequence[int] | np.ndarray, predicted: Sequence[int] | np.ndarray, classes: int
 ) -> np.ndarray:
-    """Counts (K, K): row = true label, column = predicted label."""
+    """Count pictures by true label (row) and predicted label (column): (K, K)."""
     from sklearn import metrics
 
     if not len(truth):  # scikit-learn refuses
@@ -26,7 +26,7 @@ def confusion_matrix(
 
 
 def accuracy(matrix: np.ndarray) -> float:
-    """Share of right answers; NaN for an empty matrix."""
+    """Return the share of right predictions; NaN for an empty matrix."""
     return float(np.trace(matrix) / matrix.sum()) if matrix.sum() else math.nan
 
 
@@ -36,22 +36,22 @@ def _shares(hits: np.ndarray, of: np.ndarray) -> np.ndarray:
 
 
 def recall(matrix: np.ndarray) -> np.ndarray:
-    """Per class, the share of its pictures that were found (K,); NaN where the class has none."""
+    """Return for each class the share of its pictures that were predicted as it (K,); NaN where it has none."""
     return _shares(np.diag(matrix).astype(float), matrix.sum(1))
 
 
 def precision(matrix: np.ndarray) -> np.ndarray:
-    """Per class, the share of its predictions that were right (K,); NaN where it was never predicted."""
+    """Return for each class the share of its predictions that were right (K,); NaN where it was never predicted."""
     return _shares(np.diag(matrix).astype(float), matrix.sum(0))
 
 
 def balanced_accuracy(matrix: np.ndarray) -> float:
-    """Mean recall of the classes that occur."""
+    """Return the mean recall of the classes that occur in truth."""
     return float(np.nanmean(recall(matrix))) if matrix.sum() else math.nan
 
 
 def mean_prediction_entropy(probabilities: np.ndarray) -> float:
-    """Entropy in bits of the mean predicted distribution: 0 if all is predicted one class, log2 K if all are equal.
+    """Entropy in bits of the mean of all predictions: 0 if all mass is on one class, log2 K if all classes are equal.
 
     Args:
         probabilities: (N, K), each row summing to 1.
@@ -62,14 +62,15 @@ def mean_prediction_entropy(probabilities: np.ndarray) -> float:
 
 
 def reliability(confidence: np.ndarray, right: np.ndarray, counted: str, true: str) -> dict[str, Any]:
-    """Calibration in ten equal ranges of confidence: the share right in each, and the expected calibration error (ECE).
+    """Measure calibration: the share right in each tenth of [0, 1], and the expected calibration error (ECE).
 
-    Not scikit-learn's `calibration_curve`, which does not return the ranges' counts.
+    Tenths in which no confidence lies are left out; the ECE is None without predictions. Not scikit-learn's
+    `calibration_curve`, which does not return the tenths' counts.
 
     Args:
         confidence: (N,) predicted probabilities in [0, 1].
         right: (N,) whether the prediction was right.
-        counted, true: Keys in the result for a range's count and for its share right.
+        counted, true: Names of the result's keys for the number of predictions in a tenth and for its share right.
     """
     place = np.minimum((confidence * BINS).astype(int), BINS - 1)
     rows = [
@@ -88,7 +89,7 @@ def reliability(confidence: np.ndarray, right: np.ndarray, counted: str, true: s
 
 
 def collapse_warning(matrix: np.ndarray, classes: Sequence[str]) -> str | None:
-    """A warning where over 90 % of the predictions are one class, but not 90 % of the truth; else None.
+    """Return a warning where over 90 % of the predictions, but not of the true labels, are one class; else None.
 
     Args:
         matrix: (K, K) confusion counts.

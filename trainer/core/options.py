@@ -41,13 +41,13 @@ def exit_code(command: Callable[[], int], interrupted: Callable[[], str] = lambd
 
 
 def number(kind: type, low: float, high: float, above: bool = False) -> Callable[[str], Any]:
-    """A parser for an option: a number of type `kind` from `low` (above it where `above`) to `high`."""
+    """Make a parser for an option's number of type `kind`, from `low` (exclusive where `above`) to `high`."""
     limits: Any = {"gt" if above else "ge": low, "le": high}
     return Setting("", FieldInfo.from_annotation(Annotated[kind, Field(**limits)]), {}).parse  # type: ignore[arg-type]
 
 
 def add_options(groups: Mapping[str, argparse._ActionsContainer], model: type) -> None:
-    """Add an option for each setting of a model, except those without one; None then means that it was not given.
+    """Add an option for each setting of a model that has one; the value None means that it was not given.
 
     Args:
         groups: Argument group by name; "" for settings without a group.
@@ -69,7 +69,7 @@ def add_options(groups: Mapping[str, argparse._ActionsContainer], model: type) -
 
 
 def device_of(name: str) -> torch.device:
-    """The device for `--device`: `auto`, `cpu` or `cuda`; `accelerate launch --cpu` turns GPUs off.
+    """Return the device for --device `auto`, `cpu` or `cuda`; `accelerate launch --cpu` turns GPUs off.
 
     Raises:
         InputError: `cuda` without a usable GPU.
@@ -81,7 +81,7 @@ def device_of(name: str) -> torch.device:
 
 
 def amp_of(name: str, device: torch.device) -> str:
-    """The precision for `--amp`: `auto` becomes `bf16` on a GPU that computes in bfloat16, else `off`.
+    """Return the precision for --amp: `auto` becomes `bf16` on a GPU that computes in bfloat16, else `off`.
 
     Raises:
         InputError: `bf16` on a GPU that does not compute in bfloat16.

@@ -28,9 +28,9 @@ class Judged:
     """The outcome for one picture or part: a verdict, or problems.
 
     Args:
-        file: The picture's file; of a part the name for its sheet.
+        file: The picture's file; for a part the file name that its sheet is named after.
         verdict: The verdict as predictions.json holds it.
-        line: The line for the terminal.
+        line: The line to print on the terminal.
         sheet: The picture with what was found in it; None where no sheets are asked for.
         problems: Why there is no verdict; empty where there is one.
     """
@@ -44,12 +44,12 @@ class Judged:
 
 @dataclass(frozen=True)
 class Judging:
-    """A prediction in progress.
+    """A prediction in progress: outcomes are computed while they are read.
 
     Args:
-        outcomes: Computed one by one, in the order of `places`.
-        places: The file that each outcome's sheet is named after.
-        problems: Problems with the names of the files.
+        outcomes: The outcome for each picture or part, computed one by one in the order of `places`.
+        places: For each outcome the file that its sheet is named after.
+        problems: Messages on files whose names cannot be used.
     """
 
     outcomes: Iterator[Judged]
@@ -58,7 +58,7 @@ class Judging:
 
 
 def find_pictures(paths: Sequence[Path]) -> list[Path]:
-    """The files as given, and all pictures in and below given folders, in the order of their names.
+    """List the given files, and all pictures in and below given folders, those in the order of their names.
 
     Raises:
         InputError: A path does not exist, or a folder holds no picture.
@@ -81,7 +81,7 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
 
 
 def sheet_names(files: Sequence[Path]) -> list[str]:
-    """File name of each picture's sheet: its stem, numbered where stems repeat, with .png."""
+    """Return the file name of each picture's sheet: its name without suffix, numbered where repeated, and .png."""
     names: dict[str, None] = {}
     following: dict[str, int] = {}  # by stem, the next number to try
     for file in files:
@@ -94,7 +94,7 @@ def sheet_names(files: Sequence[Path]) -> list[str]:
 
 
 def _earlier(out: Path) -> list[str]:
-    """Names in `out` that an earlier prediction wrote: OUT/predictions.json and the sheets of its verdicts.
+    """List the file names in `out` of an earlier prediction: predictions.json and the sheets of its verdicts.
 
     Raises:
         InputError: OUT/predictions.json is of another origin.

@@ -26,7 +26,7 @@ class Picture(NamedTuple):
 
 
 def pictures_of(run: Path, wanted: Iterable[Picture]) -> list[Picture]:
-    """The pictures that exist; of several with the same `name` the first."""
+    """Return those of the `wanted` pictures that exist in the run; of several with the same `name` the first."""
     found: dict[str, Picture] = {}
     for picture in wanted:
         if (run / picture.place).is_file():
@@ -35,12 +35,12 @@ def pictures_of(run: Path, wanted: Iterable[Picture]) -> list[Picture]:
 
 
 def captions(pictures: Sequence[Picture]) -> list[tuple[str, str]]:
-    """Path on the Hub and caption of each picture, for the card."""
+    """Return the path on the Hub and the caption of each picture, for the card."""
     return [(f"pictures/{picture.name}", picture.caption) for picture in pictures]
 
 
 def picture_files(run: Path, pictures: Sequence[Picture]) -> Files:
-    """The pictures' files by path on the Hub."""
+    """Return the pictures' files in the run, by path on the Hub."""
     return {f"pictures/{picture.name}": run / picture.place for picture in pictures}
 
 
@@ -65,7 +65,7 @@ def push(run: Path, name: str, files: Mapping[str, Path | bytes], private: bool,
         name: owner/name of the repository.
         files: The files by path in the repository.
         private: Whether a new repository is private.
-        option: Option to name in messages.
+        option: Name of the command's option for `name`, for messages.
 
     Raises:
         InputError: A model of that name exists that this project did not write.

@@ -41,7 +41,7 @@ def read(path: Path, expected: str, **kinds: type) -> dict[str, Any]:
 
 
 def evaluation_files(document: Mapping[str, Any]) -> set[str]:
-    """Names of the files that `trainer.evaluate` writes beside evaluation.json; with `frozen` it is of a ViT's run."""
+    """Return the names of the files that belong to evaluation.json; its key `frozen` is there for a ViT's run only."""
     splits = document["splits"]
     names = {PREDICTIONS, REPORT, "calibration.png", *(f"mistakes_{name}.png" for name in splits)}
     if "frozen" in document:
@@ -50,7 +50,7 @@ def evaluation_files(document: Mapping[str, Any]) -> set[str]:
 
 
 def owned(out: Path, document: str, files_of: FilesOf) -> set[str]:
-    """Names of the files in OUT of earlier results; also of a command that was killed while it moved its files."""
+    """Return the file names of earlier results in OUT, also of a command killed while it moved its files there."""
     found: set[str] = set()
     for place in (out / document, out / STAGE / document):
         try:
@@ -68,7 +68,7 @@ def check(out: Path, run: Path, document: str, files_of: FilesOf, wanted: Iterab
         out: The folder of --out, checked by `run_folder.check_place`.
         run: The run that is measured.
         document: Name of the JSON document.
-        files_of: Gives the files that belong to the document.
+        files_of: Function of the document's content to the names of the files that belong to it.
         wanted: Names of the files to be written beside it.
 
     Raises:
@@ -86,12 +86,12 @@ def check(out: Path, run: Path, document: str, files_of: FilesOf, wanted: Iterab
 
 @contextmanager
 def replaced(out: Path, document: str, files_of: FilesOf) -> Iterator[Path]:
-    """Give a temporary folder to write results into; at the end they replace the earlier results in OUT.
+    """Yield a temporary folder to write results into; after the `with` block they replace the earlier ones in OUT.
 
     Args:
         out: The folder of results; made where it is missing.
         document: Name of the JSON document, which is moved last.
-        files_of: Gives the files that belong to the document.
+        files_of: Function of the document's content to the names of the files that belong to it.
     """
     earlier = owned(out, document, files_of)
     made, stage = not out.exists(), out / STAGE

@@ -10,7 +10,8 @@ from trainer.core.defect_size import MEASURES, size_of
 from trainer.core.held_out import group_of, positions_by_scene
 from trainer.core.split import IGNORED, Split
 
-# Columns that are no factors: names, seeds, the truth itself, settings of the renderer.
+# Columns that are not evaluated as factors, possible causes of mistakes: names, seeds, the truth itself, settings of
+# the renderer.
 NO_FACTORS = {
     *("run", "split", "part", "seed", "defects", "samples", "width", "height"),
     *("label", "verdict", "kinds", "observable", "grey", "objects", "bbox_str", "image", "nsoart"),
@@ -23,16 +24,16 @@ COMPUTED = ("position", "size", "kinds")
 
 @dataclass(frozen=True)
 class Facts:
-    """One row; or one part, from the rows of its views.
+    """Facts of one dataset row (one picture); or of one part, from the rows of its views.
 
     Args:
-        part: Name of the part, the same for all its pictures.
+        part: Name of the part, the same for all its pictures; `run NAME` where the dataset names no parts.
         scene: Name of the scene, which is one connector type.
-        kinds: Kinds of defect out of tolerance, joined by `+`; `OK` without, `unknown` where the dataset has none.
-        addresses: Addresses of the visible defects; an empty string for a defect without one.
-        measure: Measure of the only visible defect's size; empty without a size, or with several defects.
-        size_mm: That size in mm; None without.
-        factors: Value by column.
+        kinds: Kinds of the defects out of tolerance, joined by `+`; `OK` without, `unknown` if NG without a kind.
+        addresses: Address (such as `r1c2`) of each visible defect; an empty string for a defect without one.
+        measure: Measure (such as true position) that gives the size of the only visible defect; empty without a size.
+        size_mm: That size in mm; None where there is no size, or several defects are visible.
+        factors: Value of each column that can be evaluated as a factor, by column; empty text where unknown.
     """
 
     part: str
@@ -49,7 +50,7 @@ def _defects(split: Split, index: int, ok_index: int) -> list[int]:
 
 
 def facts(split: Split, ok_index: int) -> list[Facts]:
-    """The facts of each example of a split; of several views those of the part (`of_part`)."""
+    """Return the facts of each example of a split: of each picture, or with several views of each part."""
     out = []
     for index, row in enumerate(split.rows):
         scene, part = str(row.get("scene") or ""), row.get("part")
@@ -75,11 +76,11 @@ def facts(split: Split, ok_index: int) -> list[Facts]:
 
 
 def of_part(rows: Sequence[Facts]) -> Facts:
-    """Join the facts of one part's pictures.
+    """Join the facts of one part's pictures into those of the part.
 
-    Kinds and addresses are those of all views. There is a size where all views that show a defect show the same one: it
-    is a measure of the part, so it is equal in each. A factor that differs between views, such as the camera, is
-    left empty.
+    Kinds and addresses are those of all views together. The part has a size where all views that show a defect show
+    the same one: the size is measured on the part, so it is equal in each view. A factor that differs between views,
+    such as the camera, is left empty.
     """
     kinds = {kind for row in rows for kind in row.kinds.split("+")} - {"OK"}
     addresses = tuple(dict.fromkeys(address for row in rows for address in row.addresses))
@@ -99,17 +100,20 @@ def of_part(rows: Sequence[Facts]) -> Facts:
 
 
 def defect_positions(split: Split, ok_index: int) -> dict[str, list[str]]:
-    """Addresses of all pins with a visible defect in any picture of a split, by scene."""
+    """Return the addresses of all pins with a visible defect in any picture of a split, by scene."""
     return positions_by_scene((row.scene, row.addresses) for row in facts(split, ok_index))
 
 
 def position_group(row: Facts, positions: Mapping[str, Sequence[str]]) -> str:
-    """`seen`, `held-out`, `both` or `no position`, as `held_out.group_of`; `OK` without a defect."""
+    """Return the result of `held_out.group_of` for a row's defects (such as `seen`); `OK` without a defect."""
     return "OK" if row.kinds == "OK" and not row.addresses else group_of(row.scene, row.addresses, positions)
 
 
 def size_levels(rows: Sequence[Facts], levels: int = 3) -> list[str]:
-    """Size of each row's defect as one of `levels` ranges in mm with equal counts; empty without a size."""
+    """Return for each row the range in mm that its defect's size lies in, as text; empty without a size.
+
+    Each measure has `levels` ranges with equal counts of rows; with fewer than two rows per range it has none.
+    """
     out = [""] * len(rows)
     for measure in MEASURES:
         held = [i for i, row in enumerate(rows) if row.measure == measure]
@@ -124,7 +128,7 @@ def size_levels(rows: Sequence[Facts], levels: int = 3) -> list[str]:
 
 
 def column_names(rows: Sequence[Facts]) -> dict[str, str]:
-    """Name of the factor by column: the column's own, or `position (column)` where a computed factor has that name.
+    """Return each column's name as a factor: its own; ` (column)` is added if a computed factor has this name.
 
     Args:
         rows: From `facts`.
@@ -141,7 +145,7 @@ def column_names(rows: Sequence[Facts]) -> dict[str, str]:
 
 
 def factor_levels(rows: Sequence[Facts], positions: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """The level of each row by factor, for every factor with 2 to 12 levels; an empty text is no level.
+    """Return each row's level (value as text) by factor, for factors with 2 to 12 levels; an empty text is no level.
 
     Args:
         rows: From `facts`.
@@ -159,7 +163,7 @@ def factor_levels(rows: Sequence[Facts], positions: Mapping[str, Sequence[str]])
 
 
 def kept_rows(split: Split, which: str) -> np.ndarray:
-    """Which examples of a split `--rows` keeps: (N,) bool.
+    """Return which examples of a split `--rows` keeps: (N,) bool.
 
     Args:
         split: The split.

@@ -71,7 +71,7 @@ def _parsed(path: Path) -> Any:
 
 
 def read_json(path: Path, expected: str) -> dict[str, Any]:
-    """Read a JSON object; `expected` describes the file in messages.
+    """Read a JSON object from a file; `expected` describes the file in messages.
 
     Raises:
         InputError: The file is missing or is not a JSON object.
@@ -143,7 +143,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def kind_of(run: Path) -> str | None:
-    """The `format` in a run's config.json; None where that file is missing or cannot be read."""
+    """Return the `format` in a run's config.json; None where that file is missing or cannot be read."""
     try:
         document = _parsed(run / CONFIG)
     except (OSError, ValueError):
@@ -155,7 +155,7 @@ def read_config(path: Path, kind: str, version: int, keys: Iterable[str]) -> dic
     """Read a run's config.json, without checking its values.
 
     Args:
-        path: The file.
+        path: The config.json.
         kind: The expected `format`.
         version: The expected `version`.
         keys: Keys that it may have beside `format` and `version`.
@@ -177,7 +177,7 @@ def read_config(path: Path, kind: str, version: int, keys: Iterable[str]) -> dic
 
 
 def check_place(out: Path) -> None:
-    """Check that --out is a folder or can be made.
+    """Check that the folder of --out exists or can be made; changes nothing.
 
     Raises:
         InputError: `out` is a file, or its path goes through one.
@@ -229,7 +229,7 @@ def take_folder(
         run: The folder, checked by `check_folder`.
         overwrite: Whether to remove an earlier run's `files` and `folders`.
         files, folders: Names of all files and folders that a run of this kind has.
-        kept: Those of the files that the new run has written already.
+        kept: Those of `files` that the new run has written already, and that stay.
     """
     if overwrite:
         for name in set(files) - {CONFIG, *kept}:

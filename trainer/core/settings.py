@@ -31,15 +31,15 @@ class Asked(TypedDict, total=False):
     """Range, option and default of a setting; all keys are optional.
 
     Args:
-        ge, gt, le: Least value, value to exceed, largest value.
-        expected: Text after `expected` in messages; by default from type and range.
+        ge, gt, le: Limits of a number: value >= ge, value > gt, value <= le.
+        expected: The accepted values in words, after "expected" in messages; by default made from type and range.
         group: Group of the option in `--help`; by default the model's.
         option: Name of the option; by default the setting's.
-        no_option: Reason why there is no option.
+        no_option: Reason why the setting has no option; with this key it has none.
         metavar: Name of the value in `--help`.
-        choices: Values that the option accepts; by default those of the type.
+        choices: Values that the option accepts; by default those of a `Literal` type.
         shown: Text for the default in `--help`; by default its value.
-        published: Default for a published checkpoint, or by mode.
+        published: Default where the network starts from a published checkpoint: one value, or a value by mode.
         earlier: Value in runs of earlier versions, which did not write this setting.
     """
 
@@ -76,12 +76,12 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     def changed(self, given: Mapping[str, Any]) -> Self:
-        """A copy with the values in `given`, checked again."""
+        """Return a copy in which the values in `given` replace the old ones, checked again."""
         return type(self)(**{**dict(self), **given})
 
 
 class Setting(NamedTuple):
-    """One setting: name, pydantic field, and the values of `Asked`."""
+    """One setting: its name, its pydantic field, and its range and option as in `Asked`."""
 
     name: str
     field: FieldInfo
@@ -120,7 +120,7 @@ class Setting(NamedTuple):
 
     @property
     def taken(self) -> str:
-        """The accepted values in words, of the option; without an option, of config.json."""
+        """The option's accepted values in words, for tables; without an option those of the key in config.json."""
         if self.option and self.kind is bool:
             return "given or not"
         return f"one of {', '.join(map(str, self.choices))}" if self.choices else self.expected
@@ -152,7 +152,7 @@ class Setting(NamedTuple):
 
 
 def described(kind: Any) -> str:
-    """A type in words."""
+    """Describe a setting's type in words, such as `a whole number`."""
     outer, inner = get_origin(kind), get_args(kind)
     if outer is Annotated:
         return described(inner[0])
@@ -166,18 +166,18 @@ def described(kind: Any) -> str:
 
 
 def shortened(value: Any) -> str:
-    """A value as Python writes it, its middle replaced by an ellipsis after 80 characters."""
+    """Write a value as Python does; if longer than 80 characters, with an ellipsis in place of the middle."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:40]}…{text[-39:]}"
 
 
 def _written(value: Any) -> str:
-    """A default value as text for `--help` and tables."""
+    """Write a default value for `--help` and tables: `none` for an empty one."""
     return f"{value:g}" if isinstance(value, float) else str(value) if value or type(value) is int else "none"
 
 
 def fields_of(model: Any) -> Mapping[str, Setting]:
-    """The settings of a model by name: from a `Settings` class, or from the metadata of a dataclass's fields."""
+    """Return a model's settings by name, from a `Settings` class or from the fields' metadata of a dataclass."""
     if issubclass(model, BaseModel):
         found: dict[str, Any] = model.model_fields
         return {name: Setting(name, field, field.json_schema_extra or {}) for name, field in found.items()}
@@ -188,7 +188,7 @@ def fields_of(model: Any) -> Mapping[str, Setting]:
 
 
 def given_settings(args: Namespace, model: type) -> dict[str, Any]:
-    """Values of the options that were given, by setting."""
+    """Return the values of a model's options that were given on the command line, by setting."""
     return {
         name: value
         for name, one in fields_of(model).items()
@@ -197,12 +197,12 @@ def given_settings(args: Namespace, model: type) -> dict[str, Any]:
 
 
 def other_settings(run: Any, held: Any, args: Namespace) -> list[str]:
-    """Messages on options that contradict the settings of the resumed run.
+    """Return messages on options that contradict the settings of the run to be resumed.
 
     Args:
         run: The run's folder.
-        held: The run's settings.
-        args: The command's options.
+        held: The settings in the run's config.json.
+        args: The command's options; None or `auto` contradicts nothing.
     """
     return [
         f"{fields_of(type(held))[name].option}: {run} was trained with {getattr(held, name)}, got {value}; "
@@ -216,8 +216,8 @@ def section[T](kind: type[T], values: Any, place: str) -> T:
     """Make a model's settings from a JSON object; keys, types and ranges are checked strictly.
 
     Args:
-        kind: The model.
-        values: The object; settings with a value `earlier` may be missing.
+        kind: The model: a subclass of `Settings`, or a dataclass.
+        values: The JSON object; settings with a value `earlier` may be missing.
         place: Name of the object in messages, such as `RUN/config.json training`.
 
     Raises:
@@ -248,7 +248,7 @@ def section[T](kind: type[T], values: Any, place: str) -> T:
 
 
 class SettingRow(NamedTuple):
-    """A row of a table of settings: name, option, default, accepted values, help text; empty where there is none."""
+    """A setting's row in a table: name, option, default, accepted values, help text; empty text where it has none."""
 
     name: str
     option: str
@@ -258,7 +258,7 @@ class SettingRow(NamedTuple):
 
 
 def settings_table(model: type) -> list[SettingRow]:
-    """The settings of a model as rows of a table for the docs."""
+    """List the settings of a model as rows of a table for the docs."""
     return [
         SettingRow(
             name,

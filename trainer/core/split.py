@@ -57,7 +57,7 @@ class Pictures:
         column: Name of the picture column; `image+nsoart` stacks the channels of both.
         size: The network's picture size (W, H) in px.
         memory: Most bytes to keep in memory; None: half of the free memory.
-        fitted: Function of a picture and `size` to pixels (3, H, W) uint8.
+        fitted: Function that turns a picture into pixels (3, H, W) uint8 of the given `size` (W, H).
     """
 
     def __init__(
@@ -96,11 +96,11 @@ class Pictures:
         return torch.from_numpy(np.concatenate(channels))
 
     def one(self, index: int) -> Tensor:
-        """One picture (C, H, W) uint8; do not change it, it may be the one in memory."""
+        """Return one picture (C, H, W) uint8; do not change the tensor, it may be the one in memory."""
         return self._decode(index) if self._held is None else self._held[index]
 
     def batch(self, indices: Sequence[int]) -> Tensor:
-        """Pictures (B, C, H, W) uint8."""
+        """Return the pictures at B indices as (B, C, H, W) uint8."""
         if self._held is not None:
             return self._held[torch.as_tensor(indices, dtype=torch.long)]
         if len(indices) == 0:
@@ -108,7 +108,7 @@ class Pictures:
         return torch.stack([self._decode(int(i)) for i in indices])
 
     def subset(self, indices: Sequence[int]) -> "Pictures":
-        """The pictures at `indices`, in that order; pictures in memory are not decoded again."""
+        """Return the pictures at `indices`, in that order; pictures in memory are not decoded again."""
         some = copy.copy(self)
         some._rows = self._rows.select(indices)
         some._held = None if self._held is None else self._held[torch.as_tensor(indices, dtype=torch.long)]
@@ -126,9 +126,9 @@ class Split:
         labels: (N / views,) class labels of the examples.
         boxes: (N, M, 4) xyxy in network px, M the largest number of objects; all 0 = no box.
         categories: (N, M) class labels of the boxes; `IGNORED` without a box, or where the object cannot be seen.
-        boxes_known: (N,) whether the boxes give the class of every patch.
-        may_flip: (N, 2) whether the picture may be mirrored left-right and up-down.
-        runs: (N,) names of the rows.
+        boxes_known: (N,) bool: whether the boxes tell the true class of every patch of the picture.
+        may_flip: (N, 2) bool: whether the picture may be mirrored left-right, and up-down.
+        runs: (N,) names of the rows (column `run`).
         rows: (N,) all columns of the rows except pictures and objects.
         objects: (N,) the objects in each picture, in the order of its boxes; None where they are not known.
         views: Number of pictures per example: see `trainer.core.views`.
@@ -149,27 +149,27 @@ class Split:
         return len(self.labels)
 
     def picture_indices(self, examples: Sequence[int] | Tensor) -> Tensor:
-        """Indices (B * views,) of the pictures of `examples` (B,)."""
+        """Return the indices (B * views,) of the pictures of `examples` (B,)."""
         at = torch.as_tensor(examples, dtype=torch.long)
         return at if self.views == 1 else (at[:, None] * self.views + torch.arange(self.views)).flatten()
 
     def pixels(self, examples: Sequence[int] | Tensor) -> Tensor:
-        """Input pixels of `examples` (B,): (B, C, H, W) uint8; with several views (B, views, C, H, W)."""
+        """Return the pixels of `examples` (B,): (B, C, H, W) uint8; with several views (B, views, C, H, W)."""
         found = self.pictures.batch(self.picture_indices(examples).tolist())
         return found if self.views == 1 else torch.unflatten(found, 0, (-1, self.views))
 
     def by_picture(self) -> "Split":
-        """The same split with each picture as an example, with its example's label."""
+        """Return the same split with each picture as an example of its own, with the label of its former example."""
         if self.views == 1:
             return self
         return replace(self, labels=self.labels.repeat_interleave(self.views), views=1)
 
     def name(self, example: int) -> str:
-        """Name of an example: its row's run; with several views the runs of all, joined by `+`."""
+        """Return the name of an example: its row's run; with several views the runs of all, joined by `+`."""
         return "+".join(self.runs[example * self.views : (example + 1) * self.views])
 
     def subset(self, indices: Sequence[int]) -> "Split":
-        """The examples at `indices`, in that order; the split itself where these are all in order."""
+        """Return a split of the examples at `indices`, in that order; itself where these are all, in order."""
         if list(indices) == list(range(len(self))):
             return self
         at = self.picture_indices(indices)
@@ -189,14 +189,14 @@ class Split:
 
 @dataclass(frozen=True)
 class Data:
-    """A dataset read for training.
+    """A dataset as read for training: its splits and what they have in common.
 
     Args:
         splits: The splits by name.
         classes: Class names, in the order of the labels.
         size: The network's picture size (W, H) in px.
         warnings: Messages for the user.
-        lacking: Useful columns that the dataset lacks: see `dataset_columns.lacking`.
+        lacking: Names of useful columns that the dataset lacks: see `dataset_columns.lacking`.
     """
 
     splits: dict[str, Split]

@@ -25,8 +25,8 @@ class RunState:
     Args:
         epoch: Number of finished epochs.
         step: Number of finished steps.
-        best_epoch: Epoch of best.safetensors; 0 = none yet.
-        best_score: Score of that epoch; scores are compared as tuples, higher is better.
+        best_epoch: Epoch whose weights best.safetensors holds; 0 = none yet.
+        best_score: Score of that epoch; scores are compared as tuples, higher is better; empty = none yet.
     """
 
     epoch: int = 0
@@ -36,7 +36,7 @@ class RunState:
 
 
 def _weights(network: nn.Module) -> dict[str, Tensor]:
-    """Tensors that a training changes, by name: trained parameters and persistent buffers."""
+    """Return the tensors that a training changes, by name: trained parameters and persistent buffers."""
     kept = network.state_dict().keys()
     found: dict[str, Tensor] = {name: p for name, p in network.named_parameters() if p.requires_grad}
     return found | {name: buffer for name, buffer in network.named_buffers() if name in kept}
@@ -55,8 +55,8 @@ def save_state(
         run: The run's folder.
         network: The network with its own weights, not the averaged ones.
         optimizer: The AdamW optimizer.
-        average: Averaged weights by name; empty without averaging.
-        state: The counters.
+        average: Averaged weights (EMA) by name; empty without averaging.
+        state: The counters after the epoch.
     """
     tensors = {f"weight.{name}": tensor for name, tensor in _weights(network).items()}
     tensors |= {f"average.{name}": tensor for name, tensor in average.items()}

@@ -37,10 +37,10 @@ def view_list(text: str) -> tuple[str, ...]:
 
 
 def cameras_of(splits: Mapping[str, Split]) -> tuple[str, ...]:
-    """The cameras for `--views all`: those of the training split, sorted by name.
+    """Return the cameras for `--views all`: those of the training split, sorted by name.
 
     Raises:
-        InputError: There are fewer than two.
+        InputError: The split has fewer than two cameras.
     """
     found = sorted({str(row["camera"]) for row in splits["train"].rows if row.get("camera")})
     if len(found) < 2:
@@ -57,7 +57,7 @@ def _words(part: tuple[str, str]) -> str:
 
 
 def _gathered(split: Split, views: Sequence[str]) -> tuple[dict[tuple[str, str], dict[str, int]], list[str]]:
-    """Index of the picture by part and view, parts in the order of their first rows; and a list of problems."""
+    """Return picture indices by part and view, parts in the order of their first rows; and messages on problems."""
     found: dict[tuple[str, str], dict[str, int]] = {}
     problems = []
     for index, row in enumerate(split.rows):
@@ -89,7 +89,7 @@ def by_part(splits: Mapping[str, Split], views: Sequence[str], classes: Sequence
         splits: Splits with one picture per example.
         views: Cameras, in the order of the pictures in an example.
         classes: Class names, in the order of the labels.
-        place: Beginning of messages.
+        place: Text that messages begin with: option and dataset folder.
 
     Raises:
         InputError: A row without part or camera, a part with no picture or several from one of the views, or a part

@@ -14,7 +14,7 @@ from trainer.vit.network.model import ViT
 
 @dataclass(frozen=True)
 class Answers:
-    """Output for N examples, K classes: logits and probabilities (N, K), predicted and true labels (N,), mean loss."""
+    """Output for N examples: logits, probabilities (N, K), predicted and true labels (N,), mean cross-entropy."""
 
     logits: np.ndarray
     probabilities: np.ndarray
@@ -24,9 +24,9 @@ class Answers:
 
 
 def answer(model: ViT, split: Split, batch_size: int = 16, share: Share | None = None, bar: bool = False) -> Answers:
-    """Run the network on a split, in float32; the work is divided among the processes, each gets all answers.
+    """Run the network on all examples of a split; processes divide the work, and each gets the whole output.
 
-    `bar`: whether to show a progress bar.
+    `bar`: whether to show a progress bar. `share`: this process's share; None: there is one process.
     """
     share = share or Share()
     device = next(model.parameters()).device

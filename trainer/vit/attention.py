@@ -58,7 +58,7 @@ STAGE_SHEET = "attention.png"
 
 
 def by_turns(split: Split, classes: int, count: int) -> list[int]:
-    """Indices of the first examples of each class in turn, at most `count`."""
+    """Return the indices of at most `count` examples: the first of each class, then the second of each, …"""
     queues = [torch.nonzero(split.labels == label).flatten().tolist() for label in range(classes)]
     found: list[int] = []
     while len(found) < count and any(queues):
@@ -83,7 +83,7 @@ class Probes:
     shown: int
 
     def pictures(self, count: int | None = None) -> list[int]:
-        """Indices of the pictures of the first `count` examples; None: of all."""
+        """Return the indices of the pictures of the first `count` examples; None: of all."""
         return self.split.picture_indices(self.rows[:count]).tolist()
 
 
@@ -106,14 +106,14 @@ def probes_of(
 
 @dataclass(frozen=True)
 class Look:
-    """Attention of one set of weights: mean scores by kind of map, and the sheet of the first probe pictures."""
+    """Attention of a network with one set of weights: mean scores by kind of map, sheet of the first probe pictures."""
 
     scores: dict[str, Any]
     sheet: Image.Image
 
 
 def all_maps(model: ViT, split: Split, rows: Sequence[int], done: Done = lambda count: None) -> dict[str, Tensor]:
-    """Attention maps (N, h, w) of the pictures of examples `rows`, by kind of map."""
+    """Compute the attention maps (N, h, w) of the N pictures of examples `rows`, by kind of map."""
     device = next(model.parameters()).device
     tokens = model.config.grid[0] * model.config.grid[1]
     batch_size = max(1, min(8, LARGEST_BATCH // (tokens**2 * model.config.heads)) // split.views)
@@ -127,7 +127,7 @@ def all_maps(model: ViT, split: Split, rows: Sequence[int], done: Done = lambda 
 
 
 def scored(maps: Mapping[str, Tensor], probes: Probes, model: ViT) -> dict[str, Any]:
-    """Mean scores of each kind of map; of an NG part only the views count that can show its defect."""
+    """Compute the mean scores of each kind of map; of an NG part only the views count that can show its defect."""
     at, split, config = torch.tensor(probes.pictures()), probes.split.by_picture(), model.config
     seen = torch.arange(len(at))
     if probes.split.views > 1:
@@ -142,7 +142,7 @@ def scored(maps: Mapping[str, Tensor], probes: Probes, model: ViT) -> dict[str, 
 
 
 def baselines(model: ViT, probes: Probes, done: Done = lambda count: None) -> dict[str, Any]:
-    """Scores of a flat map, of a bell in the centre, and mean scores of three networks with random weights."""
+    """Compute the scores of a flat map, a Gaussian in the centre, and on average three networks of random weights."""
     grid, count = model.config.grid, len(probes.pictures())
     flat = torch.full((count, *grid), 1 / (grid[0] * grid[1]))
     found = scored({"uniform": flat, "centre": centre_map(grid).expand(count, *grid)}, probes, model)
@@ -173,7 +173,7 @@ def look(model: ViT, probes: Probes, title: str, done: Done = lambda count: None
 
 
 def write(out: Path, looks: Mapping[str, Look], base: Mapping[str, Any], probes: Probes) -> None:
-    """Write attention.json and the sheets into OUT; with several sets of weights also curves and animation."""
+    """Write attention.json and a sheet per set of weights into `out`; with several also curves and animation."""
     scores_by_weights = {name: one.scores for name, one in looks.items()}
     document = {
         "split": probes.name,
@@ -196,10 +196,10 @@ def _save_sheet(picture: Image.Image, path: Path) -> None:
 
 
 def stages_of(run: Path) -> list[Path]:
-    """The folders of a run's stages, in the order of their epochs.
+    """List the folders of a run's stages (copies of the run after some epochs), in the order of their epochs.
 
     Raises:
-        InputError: There is none.
+        InputError: The run has no stage.
     """
     folders = sorted(path for path in (run / STAGES).glob("*") if path.name.isdecimal())
     if not folders:
@@ -240,7 +240,7 @@ class StageLooks:
             run_folder.write_text(folder / ATTENTION_DOCUMENT, json.dumps(found.scores, indent=2) + "\n")
 
     def finish(self) -> tuple[dict[str, Look], dict[str, Any]]:
-        """Attention of all stages in the order of their epochs, then of the best weights; and the baselines' scores."""
+        """Return the attention of all stages by epoch, then of the best weights, and the baselines' scores."""
         self.update()
         best = {"best": self._look(self._run, "best epoch")}
         base = baselines(vit_run.load_model(self._run).to(self._device), self._probes, self._done)
@@ -248,7 +248,7 @@ class StageLooks:
 
 
 def _networks(run: Path, wanted: Sequence[str], device: torch.device) -> dict[str, ViT]:
-    """The run's network with each of the weights, by their name in the results."""
+    """Load the run's network once with each of the `wanted` weights, by the weights' names in the results."""
     config, _ = vit_run.load_config(run)
     found = {}
     for given in wanted:
@@ -287,7 +287,7 @@ class Asked:
         stages: Whether to use the run's stages and best weights in place of `weights`.
         rows: Which rows count, see `row_facts.kept_rows`; None: those that the run was measured on.
         pictures: Largest number of pictures to score.
-        shown: Number of pictures on a sheet.
+        shown: Largest number of pictures on a sheet; with --views those of whole parts.
     """
 
     run: Path

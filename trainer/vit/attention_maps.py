@@ -24,7 +24,7 @@ METHODS = ("rollout", "gradient", "patches")
 
 
 def _recording_forward(self: Attention, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """`Attention.forward` that keeps the attention weights, which PyTorch's fused function does not return."""
+    """Do as `Attention.forward`, but keep the attention weights, which PyTorch's fused function does not return."""
     batch, tokens, dim = x.shape
     qkv = self.qkv(x).view(batch, tokens, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
     q, k, v = qkv.unbind(0)
@@ -37,7 +37,7 @@ def _recording_forward(self: Attention, x: Tensor, cos: Tensor, sin: Tensor) -> 
 
 @contextmanager
 def recording(model: ViT) -> Iterator[list[Attention]]:
-    """Within a `with` block each attention layer keeps its weights (B, heads, N, N) as `recorded`."""
+    """Within a `with` block each attention layer keeps its attention weights (B, heads, N, N) as `recorded`."""
     layers = [layer for layer in model.modules() if isinstance(layer, Attention)]
     try:
         for layer in layers:
@@ -66,7 +66,8 @@ def maps_of(model: ViT, pixels: Tensor) -> dict[str, Tensor]:
             evidence of the part.
 
     Returns:
-        Maps (B, h, w) by kind, on the CPU; for parts (B * V, h, w), the views of each part one after the other.
+        Maps (B, h, w), each summing to 1, by kind, on the CPU; for parts (B * V, h, w), the views of each part one
+        after the other.
     """
     ok = model.config.ok_index
     last: list[Tensor] = []

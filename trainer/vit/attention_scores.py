@@ -18,7 +18,7 @@ from trainer.vit.patches import overlap
 
 
 def coverage(boxes: Tensor, grid: tuple[int, int], patch: int) -> Tensor:
-    """Share of each patch's area (h, w) that boxes (M, 4) xyxy in px cover together, at most 1."""
+    """Compute the share of each patch's area (h, w) that boxes (M, 4) xyxy in px cover together, at most 1."""
     if not len(boxes):
         return torch.zeros(grid)
     down, across = overlap(boxes, grid, patch)
@@ -26,13 +26,13 @@ def coverage(boxes: Tensor, grid: tuple[int, int], patch: int) -> Tensor:
 
 
 def entropy(maps: Tensor) -> Tensor:
-    """Entropy (B,) of maps (B, h, w) that sum to 1, divided by that of a flat map."""
+    """Compute the entropy (B,) of maps (B, h, w) that sum to 1, divided by the entropy of a flat map."""
     flat = maps.flatten(1)
     return -(flat * flat.clamp(min=1e-12).log()).sum(1) / math.log(flat.shape[1])
 
 
 def centre_map(grid: tuple[int, int]) -> Tensor:
-    """A bell (Gaussian) in the middle of the picture (h, w), standard deviation a quarter of each side, sum 1."""
+    """Make a map (h, w), a Gaussian in the middle of the picture: standard deviation a quarter of each side, sum 1."""
     y, x = (torch.linspace(-1, 1, count) for count in grid)
     bell = torch.exp(-2 * (y[:, None] ** 2 + x[None, :] ** 2))
     return bell / bell.sum()
@@ -47,7 +47,7 @@ def scores(
     patch: int,
     housings: Tensor | None = None,
 ) -> list[dict[str, Any]]:
-    """Scores of each picture; None where the box that a score needs is missing.
+    """Compute the scores of each picture; a score is None where the box that it needs is missing.
 
     Args:
         maps: (B, h, w), each summing to 1.
@@ -92,7 +92,7 @@ def scores(
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Mean scores over pictures; `entropy_ok` and `entropy_ng` by the pictures' labels; None without pictures."""
+    """Average the scores over pictures, the entropy over OK and NG pictures apart; None where no picture has one."""
 
     def mean(values: list[float]) -> float | None:
         return float(np.mean(values)) if values else None

@@ -27,9 +27,9 @@ def overlay(pixels: Tensor, one: Tensor, patch: int, boxes: Tensor) -> Image.Ima
 
     Args:
         pixels: (C, H, W) uint8; the first three channels are shown.
-        one: The map (h, w).
+        one: The map (h, w), one value per patch.
         patch: Patch size in px.
-        boxes: (M, 4) xyxy in px.
+        boxes: Boxes of the defects (M, 4), xyxy in px.
     """
     grey = Image.fromarray(pixels[:3].permute(1, 2, 0).numpy()).convert("L").convert("RGB")
     above = one - one.min()  # a flat map shows no red
@@ -55,7 +55,7 @@ def sheet(
         split: The split, each picture an example.
         rows: Indices of the n pictures.
         maps: (N, h, w) by kind of map; the first n are of these pictures.
-        probabilities: (N, K), likewise.
+        probabilities: (N, K) of the classes; the first n are of these pictures.
         config: The network's configuration.
     """
     lines = []
@@ -91,7 +91,7 @@ def animation(sheets: Sequence[Image.Image], path: Path) -> None:
 
 
 def curves(stages: Mapping[str, Mapping[str, Any]], base: Mapping[str, Any], path: Path) -> None:
-    """Plot hit rate, energy ratio, entropy, and shares on pins and housing over the stages, with the baselines."""
+    """Plot the mean scores over the training's stages, with the baselines: a panel per score, a line per map kind."""
     figure = Figure(figsize=(18, 8), layout="constrained")
     shares = ("hit", "energy_ratio", "on_pins", "on_housing")
     axes_of = figure.subplots(2, 3).flat

@@ -25,7 +25,7 @@ BOTH_INPUTS = "pictures and their NSOART pictures, six channels"
 
 @dataclass(frozen=True)
 class Measured:
-    """Measured results for the card: results for its YAML, tables in Markdown, a note on the measurement."""
+    """Measured results for the card: those in its YAML, tables in Markdown, a note on how they were measured."""
 
     results: list[Result]
     tables: str
@@ -33,7 +33,7 @@ class Measured:
 
 
 def measured_of(run: Path, summary: Mapping[str, Any]) -> Measured:
-    """Results of a run: those of `trainer.evaluate` if it measured these weights, else those of the training's end."""
+    """Read a run's results: of `trainer.evaluate` if it measured these weights, else of the training's end."""
     document = results.evaluation_of(run)
     return _at_the_end(summary) if document is None else _evaluated(document, summary)
 
@@ -78,7 +78,7 @@ def _evaluated(document: Mapping[str, Any], summary: Mapping[str, Any]) -> Measu
 def vit_card(
     run: Path, name: str, pictures: Sequence[tuple[str, str]], datasets: Sequence[str] = (), license: str = ""
 ) -> str:
-    """Text of a ViT's model card.
+    """Write the text of a ViT's model card.
 
     Args:
         run: A finished run.

@@ -25,7 +25,7 @@ WHOLE = 0.8
 
 
 def whole_inside(boxes: Tensor, size: int) -> Tensor:
-    """Whether at least 80 % of each box's area lies in the square of `size` px: boxes (..., 4) -> (...) bool."""
+    """Whether at least 80 % of each box (..., 4) xyxy in px lies in the close-up, a square of `size` px: (...) bool."""
     from torchvision.ops import box_area, clip_boxes_to_image
 
     flat = boxes.reshape(-1, 4)
@@ -63,7 +63,7 @@ class CloseUps:
             augmented: Whether to turn, zoom, mirror and change brightness; the position is always jittered.
 
         Returns:
-            The batch, whose labels are the centre objects' classes, and the index of each centre object (B,).
+            The batch, whose labels are the centre objects' classes, and (B,) the centre object's index among its boxes.
         """
         pixels, boxes, picked = [], [], []
         wide = self.size + 2 * self.margin

@@ -39,7 +39,7 @@ RUN_FOLDERS = (results.STAGES, results.ATTENTION, event_files.FOLDER)
 
 
 def _begin(args: argparse.Namespace, device: torch.device) -> Setup:
-    """The setup of the training; without --out it sets `args` to resume an unfinished run with the same setup."""
+    """Return the training's setup; without --out, set `args` to resume an unfinished run of this setup, if any."""
     if args.resume:
         return resumed_setup(args)
     begun = new_setup(args, device)
@@ -54,7 +54,7 @@ def _take(
 ) -> Path:
     """Make and lock the run's folder, so that the run can be resumed whenever it is killed; returns the folder.
 
-    Where --init names weights in that folder, they are removed with the earlier run; a state of epoch 0 keeps them.
+    Where --init names weights in that folder, --overwrite removes them: so they are first saved as state of epoch 0.
     """
 
     def write(run: Path) -> None:
@@ -85,7 +85,7 @@ def _take(
 
 
 def _described(begun: Setup, model: ViT, share: Share, device: torch.device) -> str:
-    """The training in one line: parameters, pictures, device."""
+    """Describe the training in one line: parameters, pictures, device."""
     config, settings, splits = begun.config, begun.settings, begun.data.splits
     boxed = bool(splits["train"].boxes_known.any())
     examples = f"parts, each from {', '.join(config.views)}" if config.views else "pictures"
@@ -177,7 +177,7 @@ def _reports(loop: Loop[Portion], begun: Setup, device: torch.device) -> Callabl
 
 
 def _ended(args: argparse.Namespace, data: Data, model: ViT, outcome: Outcome, look: Callable[[], None]) -> int:
-    """Measure the best weights and write the run's page; returns the exit code."""
+    """Measure the best weights, call `look` (writes RUN/attention) and write the page; returns the exit code."""
     if outcome.stopped:
         say(f"stopped: {outcome.stopped}")
     if outcome.best_epoch == 0:

@@ -5,7 +5,7 @@ from trainer.core.run_folder import Row
 
 
 class EpochReport:
-    """Prints one line per epoch, and each warning once until it no longer holds."""
+    """Prints one line per epoch, and each warning when it begins to hold, not again while it holds."""
 
     def __init__(self) -> None:
         self.warned: list[str] = []

@@ -58,7 +58,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Measured:
-    """Measurements: report by split, lines of predictions.csv; by split and measure, sizes in mm and whether found."""
+    """Measurements: `metrics.report` by split, lines of predictions.csv, `metrics.sizes_found` by split."""
 
     reports: dict[str, Any]
     lines: list[dict[str, Any]]
@@ -66,7 +66,7 @@ class Measured:
 
 
 def kept(split: Split, which: str) -> Split:
-    """The examples of a split that --rows keeps: see `row_facts.kept_rows`."""
+    """Return a split of the examples that --rows keeps: see `row_facts.kept_rows`."""
     return split.subset(np.flatnonzero(row_facts.kept_rows(split, which)).tolist())
 
 
@@ -79,8 +79,8 @@ def read_splits(
         folder: The dataset's folder.
         column: Picture column: `image`, `nsoart` or `image+nsoart`.
         config: The network's configuration.
-        only: Splits to read; empty: all.
-        but: Splits not to read where `only` is empty.
+        only: Names of the splits to read; empty: all except `but`.
+        but: Names of the splits to leave out where `only` is empty.
 
     Raises:
         InputError: See `load_frozen_classes` and `views.by_part`.
@@ -93,7 +93,7 @@ def read_splits(
 
 
 def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
-    """The run's frozen threshold; for a run without one it is chosen now on the dataset's validation split, and saved.
+    """Read the run's frozen threshold; if it has none, choose it on the dataset's validation split, and save it.
 
     It is chosen on the rows that the run's own --rows keeps, whatever this evaluation's --rows says.
 
@@ -135,7 +135,7 @@ def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
 def _lines(
     name: str, split: Split, facts: list[Facts], probabilities: np.ndarray, said: np.ndarray, model: ViT
 ) -> list[dict[str, Any]]:
-    """Lines of predictions.csv: one per picture, or per part."""
+    """Make the lines of predictions.csv for a split: one per picture, or with --views per part."""
     classes, ok = model.config.classes, model.config.ok_index
     return [
         {
@@ -155,7 +155,7 @@ def _lines(
 
 
 def measure(model: ViT, splits: Mapping[str, Split], held: FrozenThreshold, batch_size: int = 16) -> Measured:
-    """Measure splits with the frozen threshold and temperature `held`."""
+    """Measure splits with the run's frozen threshold and temperature (`held`)."""
     config = model.config
     found = Measured({}, [], {})
     renamed: dict[str, str] = {}
@@ -177,7 +177,7 @@ def measure(model: ViT, splits: Mapping[str, Split], held: FrozenThreshold, batc
 
 
 def write_pictures(out: Path, model: ViT, splits: Mapping[str, Split], found: Measured) -> None:
-    """Write the figures and sheets of an evaluation into OUT."""
+    """Write the figures and the sheets of mistakes of an evaluation into `out`."""
     classes, reports = model.config.classes, found.reports
     matrices = {name: np.array(r["confusion"]) for name, r in reports.items()}
     plots.confusion(matrices, classes, out / "confusion.png")
@@ -230,7 +230,7 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
 def _document(
     asked: Asked, config: ViTConfig, held: FrozenThreshold, reports: Mapping[str, Any], left_out: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Content of evaluation.json."""
+    """Make the content of evaluation.json; `left_out`: number of examples that --rows left out, by split."""
     return {
         "model": asked.run.resolve().name,
         "data": asked.data.resolve().name,
@@ -244,7 +244,7 @@ def _document(
 
 
 def _headline(name: str, measured: Mapping[str, Any], config: ViTConfig) -> str:
-    """One line with a split's accuracy, its 95 % interval, escapes and overkill."""
+    """Write a line with a split's accuracy, its 95 % interval, escapes (NG called OK) and overkill (OK called NG)."""
     low, high = measured["accuracy"]["interval"]
     escapes, overkill = measured["escapes"], measured["overkill"]
     on = f"parts from {len(config.views)} views each" if config.views else "pictures"

@@ -33,7 +33,7 @@ def write_page(out: Path, document: Mapping[str, Any]) -> None:
 
 
 def measured_of(out: Path, document: Mapping[str, Any]) -> dict[str, Any]:
-    """Values for `templates/measured.html.j2`, from the content of evaluation.json and the pictures in OUT."""
+    """Make the values that `templates/measured.html.j2` needs, from evaluation.json's content and OUT's pictures."""
     return {
         "document": document,
         "classes": list(
@@ -73,7 +73,7 @@ def _summary_row(name: str, measured: Mapping[str, Any]) -> list[Any]:
 
 
 def _split_tables(measured: Mapping[str, Any]) -> list[tuple[tuple[str, ...], list[list[Any]]]]:
-    """Header and rows of a split's tables: by class, by size, by factor; the last two only with rows."""
+    """Make header and rows of a split's tables by class, size and factor; the last two only where they have rows."""
     by_class = [
         [
             label,

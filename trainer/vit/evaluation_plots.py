@@ -21,7 +21,7 @@ from trainer.vit.network.model import OK_CLASS
 
 
 def calibration(reports: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Plot the share right against the predicted probability, before and after the temperature, a panel per split."""
+    """Plot share right against predicted probability, with and without the temperature; a panel per split."""
     figure = Figure(figsize=(4.6 * len(reports), 4.6), layout="constrained")
     for axes, (name, measured) in zip(figure.subplots(1, len(reports), squeeze=False)[0], reports.items(), strict=True):
         axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="perfectly calibrated")
@@ -41,11 +41,11 @@ def calibration(reports: Mapping[str, Mapping[str, Any]], path: Path) -> None:
 
 
 def detection(reports: Mapping[str, Mapping[str, Any]], hits: Mapping[str, Mapping[str, Any]], path: Path) -> bool:
-    """Plot the probability of detection against size, a panel per split and measure; False without sizes.
+    """Plot the probability of detection against size, a panel per split and measure; without sizes return False.
 
     Args:
         reports: Reports of `metrics.report` by split.
-        hits: Sizes in mm and whether each was found, by split and measure.
+        hits: Sizes of defects in mm and whether each defect was found, by split and measure.
         path: PNG file to write.
     """
     panels = [(split, measure) for split in reports for measure in hits[split]]
@@ -94,7 +94,7 @@ def detection(reports: Mapping[str, Mapping[str, Any]], hits: Mapping[str, Mappi
 
 
 def main_effects(measured: Mapping[str, Any], title: str, path: Path) -> bool:
-    """Plot the accuracy at each level of each factor, with intervals; False where no factor has two levels."""
+    """Plot the accuracy at each level of each factor, with intervals; return False if no factor has two levels."""
     factors = measured["factors"]
     if not factors:
         return False
@@ -119,7 +119,7 @@ def main_effects(measured: Mapping[str, Any], title: str, path: Path) -> bool:
 
 
 def _with_truth(split: Split, index: int, classes: Sequence[str]) -> Image.Image:
-    """A picture in the network's size (its first three channels), enlarged, with boxes around visible defects."""
+    """Draw a picture of a split (its first three channels) enlarged, with boxes around its visible defects."""
     pixels = split.pictures.batch([index])[0, :3].permute(1, 2, 0).numpy()
     picture = Image.fromarray(np.ascontiguousarray(pixels))
     known = zip(split.boxes[index].tolist(), split.categories[index].tolist(), strict=True)
@@ -134,7 +134,7 @@ def mistake_sheet(split: Split, rows: Sequence[Mapping[str, Any]], classes: Sequ
 
     Args:
         split: The split.
-        rows: `mistakes` of `metrics.report`.
+        rows: The list `mistakes` in the result of `metrics.report`.
         classes: Class names, in the order of the labels.
         path: PNG file to write.
     """

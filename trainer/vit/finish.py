@@ -23,7 +23,7 @@ def finish(run: Path, data: Data, folder: Path, model: ViT, outcome: Outcome) ->
         run: The run's folder.
         data: The data of the training.
         folder: The dataset's folder.
-        model: The network; gets the best weights.
+        model: The network; the best weights are loaded into it.
         outcome: How the training ended.
     """
     tensors, _ = run_folder.read_tensors(run / run_folder.BEST)
@@ -64,7 +64,7 @@ def finish(run: Path, data: Data, folder: Path, model: ViT, outcome: Outcome) ->
 
 
 def _measured(answers: Answers, matrix: np.ndarray, classes: tuple[str, ...]) -> dict[str, Any]:
-    """A split's measures in summary.json."""
+    """Make a split's entry in summary.json from its confusion matrix and answers."""
     shares = {"recall": metrics.recall(matrix), "precision": metrics.precision(matrix)}
     return {
         "pictures": len(answers.truth),

@@ -36,7 +36,7 @@ KEYS = frozenset(
 
 
 def keys_of(config: ViTConfig) -> dict[str, object]:
-    """transformers' keys of RUN/config.json; the temperature is added when it is frozen."""
+    """Return the keys in RUN/config.json that transformers needs; the temperature is added when it is frozen."""
     return {
         "model_type": MODEL_TYPE,
         "architectures": ["PinsightViTForImageClassification"],
@@ -58,7 +58,7 @@ def takes_one_picture(config: ViTConfig) -> bool:
 
 
 def files_of(config: ViTConfig) -> dict[str, str]:
-    """Content by file name: the code, and preprocessor_config.json where the network's input is one picture."""
+    """Return file contents by name: the code, and preprocessor_config.json where the input is one picture."""
     found = {name: (Path(network.__file__).parent / name).read_text(encoding="utf-8") for name in CODE}
     if takes_one_picture(config):
         processor = {"size": {"width": config.width, "height": config.height}}

@@ -45,13 +45,13 @@ class Plan:
         return self.close_up_steps if epoch <= self.close_up_epochs else self.picture_steps
 
     def done(self, epoch: int) -> int:
-        """Number of steps from the start to the end of an epoch."""
+        """Number of steps from the start of the training to the end of an epoch."""
         close_ups = min(epoch, self.close_up_epochs)
         return close_ups * self.close_up_steps + (epoch - close_ups) * self.picture_steps
 
 
 def plan_of(split: Split, config: TrainingConfig, close_ups: CloseUps) -> Plan:
-    """Make the plan for a training split."""
+    """Decide the epochs with close-ups and the steps per epoch for a training split."""
     steps = -(-len(split) // (config.batch_size * config.accumulate))
     usable = bool(close_ups) and config.patch_weight > 0
     # The last epoch always has whole pictures: the class head learns from them alone.
@@ -64,9 +64,9 @@ class Portion(NamedTuple):
 
     Args:
         pictures: Whole pictures; None in epochs of close-ups only.
-        picture_count: Number of examples (pictures, or parts with --views) in the whole batch.
-        close_ups: Close-ups; None without.
-        close_up_count: Number of close-ups in the whole batch.
+        picture_count: Number of examples (pictures, or parts with --views) in the whole batch of all processes.
+        close_ups: Close-ups; None where the epoch has none.
+        close_up_count: Number of close-ups in the whole batch of all processes.
         centres: Index of each close-up's centre object among its boxes; None without close-ups.
     """
 
@@ -91,7 +91,7 @@ def batch_of(split: Split, indices: Tensor) -> Batch:
 
 
 def picture_order(split: Split, balanced: bool, generator: torch.Generator) -> Tensor:
-    """Draw the examples of an epoch (N,): each once, or with replacement and all classes equally likely."""
+    """Draw an epoch's example indices (N,): each once; if `balanced` with replacement, all classes equally likely."""
     if not balanced:
         return torch.randperm(len(split), generator=generator)
     counts = torch.bincount(split.labels).double()
@@ -134,7 +134,7 @@ def steps_of(
 
 
 def ahead[T](items: Iterator[T], count: int = AHEAD) -> Iterator[T]:
-    """Iterate over the same items, prepared up to `count` in advance by one background thread."""
+    """Yield the items in their order; one background thread prepares up to `count` of them in advance."""
     end = object()
     with ThreadPoolExecutor(1, "loader") as pool:
         waiting = deque(pool.submit(next, items, end) for _ in range(count))

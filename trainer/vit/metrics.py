@@ -16,7 +16,7 @@ MISTAKES = 24
 
 
 def calibration(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
-    """Calibration of the most probable class, from probabilities (N, K) and labels (N,), and the mean log loss."""
+    """Measure the calibration of the most probable class, and the log loss: probabilities (N, K), labels (N,)."""
     right = probabilities.argmax(1) == truth
     # Not scikit-learn's log_loss, which clips probabilities at another value.
     picked = probabilities[np.arange(len(truth)), truth].clip(1e-12)
@@ -27,7 +27,7 @@ def calibration(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
 
 
 def auroc(scores: np.ndarray, ng: np.ndarray) -> float | None:
-    """AUROC of scores (N,): chance that NG scores above OK, ties count half; None without both classes."""
+    """Compute the AUROC of scores (N,): chance that NG scores above OK, ties count half; None without both classes."""
     if ng.all() or not ng.any():
         return None
     from sklearn.metrics import roc_auc_score
@@ -36,7 +36,7 @@ def auroc(scores: np.ndarray, ng: np.ndarray) -> float | None:
 
 
 def verdicts(truth_ng: np.ndarray, said_ng: np.ndarray) -> dict[str, Any]:
-    """Escapes (NG called OK) and overkill (OK called NG), with Clopper and Pearson's bounds over pictures."""
+    """Count escapes (NG called OK) and overkill (OK called NG), with Clopper and Pearson's bounds over pictures."""
     return {
         "escapes": intervals.share(int((truth_ng & ~said_ng).sum()), int(truth_ng.sum())),
         "overkill": intervals.share(int((~truth_ng & said_ng).sum()), int((~truth_ng).sum())),
@@ -51,13 +51,13 @@ def report(
     ok_index: int,
     frozen: FrozenThreshold,
 ) -> dict[str, Any]:
-    """All measures of one split, as evaluation.json holds them.
+    """Compute all measures of one split, as evaluation.json holds them.
 
     To add a measure, write a function in this module and add a key here; `trainer.vit.evaluation_page` shows it.
 
     Args:
         rows: Facts of the N examples.
-        logits: (N, K).
+        logits: (N, K), not divided by the temperature.
         truth: (N,) true labels.
         classes: Class names.
         ok_index: Label of OK.
@@ -90,12 +90,12 @@ def report(
 
 
 def share_by_part(parts: Sequence[str], right: np.ndarray, of: np.ndarray) -> dict[str, Any]:
-    """A share of pictures, with its counts and its interval by bootstrap over parts.
+    """Compute a share of pictures, with its counts and its 95 % interval by bootstrap over parts.
 
     Args:
         parts: (N,) name of the part that each picture shows.
-        right: (N,) bool: pictures to count.
-        of: (N,) bool: pictures to count among.
+        right: (N,) bool: pictures that count for the share, if they are in `of`.
+        of: (N,) bool: pictures that the share is taken of.
     """
     hits, count = int((right & of).sum()), int(of.sum())
     return {
@@ -107,7 +107,7 @@ def share_by_part(parts: Sequence[str], right: np.ndarray, of: np.ndarray) -> di
 
 
 def by_class(parts: Sequence[str], truth: np.ndarray, said: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
-    """Recall and precision of each class."""
+    """Compute recall and precision of each class by its name, as `share_by_part` returns them."""
     return {
         name: {
             "recall": share_by_part(parts, said == label, truth == label),
@@ -124,7 +124,7 @@ def by_factor(
     ok_index: int,
     positions: Mapping[str, Sequence[str]],
 ) -> dict[str, dict[str, Any]]:
-    """Accuracy and verdicts at each level of each factor: see `row_facts.factor_levels`."""
+    """Compute accuracy, escapes and overkill at each level of each factor: see `row_facts.factor_levels`."""
     parts = np.array([row.part for row in rows], dtype=str)
     right, truth_ng, said_ng = said == truth, truth != ok_index, said != ok_index
     factors: dict[str, dict[str, Any]] = {}
@@ -144,7 +144,7 @@ def by_factor(
 
 
 def sizes_found(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, tuple[list[float], list[bool]]]:
-    """Sizes in mm of the defects that have one, and whether each was found (picture said NG), by measure."""
+    """List by measure the sizes in mm of defects that have one, and whether each was found (predicted NG)."""
     found: dict[str, tuple[list[float], list[bool]]] = {}
     for measure in MEASURES:
         sized = [
@@ -158,7 +158,7 @@ def sizes_found(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, tuple[l
 
 
 def detection(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, Any]:
-    """Curve of the probability of detection against size, by measure."""
+    """Fit by measure the curve of the probability of detection against size, as `curve` returns it."""
     return {measure: curve(*sized) for measure, sized in sizes_found(rows, said_ng).items()}
 
 
@@ -171,7 +171,7 @@ def mistakes(
     ok_index: int,
     most: int = MISTAKES,
 ) -> list[dict[str, Any]]:
-    """The worst mistakes: escapes and overkill first, then wrong NG classes; the most confident ones first."""
+    """List the worst mistakes, at most `most`: escapes and overkill, then wrong NG classes; least P(truth) first."""
     wrong = np.flatnonzero(said != truth)
     verdict = (said == ok_index) != (truth == ok_index)
     true_p = probabilities[np.arange(len(truth)), truth]

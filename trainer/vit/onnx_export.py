@@ -50,7 +50,7 @@ class Probabilities(nn.Module):
 
 
 def probes(model: ViT) -> list[Tensor]:
-    """Test inputs: a batch of flat black, grey and white pictures, and a batch of one picture of noise."""
+    """Make test inputs: a batch of flat black, grey and white pictures, and a batch of one picture of noise."""
     config = model.config
     views = (len(config.views),) if config.views else ()
     shape = (*views, config.channels, config.height, config.width)
@@ -60,7 +60,7 @@ def probes(model: ViT) -> list[Tensor]:
 
 
 def largest_difference(path: Path, reference: Probabilities) -> float:
-    """Largest difference of a probability between ONNX file and network on `probes`; infinite if shapes differ."""
+    """Return the largest difference of a probability between file and network on `probes`; inf if shapes differ."""
     import onnxruntime  # takes a second to import; --help does not need it
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -108,7 +108,7 @@ def export(model: ViT, settings: TrainingConfig, path: Path, held: FrozenThresho
 
 
 def _metadata(config: ViTConfig, settings: TrainingConfig, held: FrozenThreshold | None) -> dict[str, str]:
-    """Metadata of the ONNX file."""
+    """Make the metadata of the ONNX file: texts by key."""
     found = {
         "classes": json.dumps(list(config.classes)),
         "width": str(config.width),
@@ -127,7 +127,7 @@ def _metadata(config: ViTConfig, settings: TrainingConfig, held: FrozenThreshold
 
 
 def _trace(network: Probabilities, path: Path, metadata: dict[str, str]) -> None:
-    """Write a network as ONNX with its metadata, checked by onnx."""
+    """Write a network with metadata into an ONNX file, and let onnx check the file."""
     import onnx
 
     names = ["pixels", "probabilities", "patch_probabilities"]

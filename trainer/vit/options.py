@@ -89,7 +89,7 @@ def _running(p: argparse._ActionsContainer) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's parser. Options that are settings of the run default to None: None means not given."""
+    """Make the command's parser. Options that are settings of the run default to None, which means not given."""
     p = argparse.ArgumentParser(
         prog="python -m trainer.vit",
         description="Train a small vision transformer (ViT) on a dataset made by `python -m generator build`.\n"

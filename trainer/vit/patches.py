@@ -23,7 +23,7 @@ UNDECIDED = -100  # target that cross_entropy ignores
 
 
 def overlap(boxes: Tensor, grid: tuple[int, int], patch_size: int) -> tuple[Tensor, Tensor]:
-    """How many px of each row and column of patches a box covers.
+    """Compute how many px of each row and each column of patches a box covers.
 
     Args:
         boxes: (..., 4) xyxy in px.
@@ -43,7 +43,7 @@ def overlap(boxes: Tensor, grid: tuple[int, int], patch_size: int) -> tuple[Tens
 
 
 def patch_targets(boxes: Tensor, categories: Tensor, ok_index: int, grid: tuple[int, int], patch_size: int) -> Tensor:
-    """Target class of each patch.
+    """Choose the target class of each patch from the true boxes.
 
     A patch has an NG box's class if the box covers at least half of it, or if it is the patch that the box covers most.
     Patches that an NG box only touches, or that a hidden object's box touches, are `UNDECIDED`; all others are OK.
@@ -73,7 +73,7 @@ def patch_targets(boxes: Tensor, categories: Tensor, ok_index: int, grid: tuple[
 
 
 def object_logits(patch_logits: Tensor, boxes: Tensor, patch_size: int) -> Tensor:
-    """Mean patch logits over each box, weighted by overlap.
+    """Average the patch logits over each box, weighted by overlap.
 
     Args:
         patch_logits: (B, K, h, w).
@@ -91,7 +91,7 @@ def object_logits(patch_logits: Tensor, boxes: Tensor, patch_size: int) -> Tenso
 def balanced_cross_entropy(
     logits: Tensor, targets: Tensor, total: Callable[[Tensor], Tensor] = lambda counts: counts
 ) -> Tensor:
-    """Mean cross-entropy with classes weighted by the inverse square root of their share of the targets.
+    """Compute the mean cross-entropy, classes weighted by the inverse square root of their share of the targets.
 
     Args:
         logits: (N, K).
@@ -116,13 +116,13 @@ def patch_loss(
     patch_size: int,
     total: Callable[[Tensor], Tensor] = lambda counts: counts,
 ) -> Tensor:
-    """Sum of both losses, over the pictures whose boxes are known.
+    """Compute the sum of the losses over objects and over patches, for the pictures whose boxes are known.
 
     Args:
         patch_logits: (B, K, h, w).
         boxes: (B, M, 4) xyxy in px.
         categories: (B, M) labels or `IGNORED`.
-        known: (B,) whether the boxes give the class of every patch.
+        known: (B,) bool: whether the boxes tell the true class of every patch of the picture.
         ok_index: Label of OK.
         patch_size: Patch size in px.
         total: Sums counts over all processes: see `balanced_cross_entropy`.

@@ -29,7 +29,7 @@ class Classifier:
     Args:
         model: The network in evaluation mode.
         threshold: Least P(NG) = 1 - P(OK) that is NG; None: the most probable class is the label.
-        temperature: Divides the logits.
+        temperature: Divides the logits, above 0.
     """
 
     model: ViT
@@ -85,7 +85,7 @@ def judging(run: Path, files: Sequence[Path], weights: str | None, threshold: fl
 def _of_pictures(
     run: Path, files: Sequence[Path], weights: str | None, threshold: float | None, sheets: bool
 ) -> Iterator[Judged]:
-    """Judge each picture."""
+    """Judge each picture file: yield its verdict, or the problems with it."""
     by = load_classifier(run, weights, threshold)
     for file in files:
         try:
@@ -106,7 +106,7 @@ def _of_parts(
     threshold: float | None,
     sheets: bool,
 ) -> Iterator[Judged]:
-    """Judge each part; its files are given by view."""
+    """Judge each part, whose files are given by view: yield its verdict, or the problems with its files."""
     by = load_classifier(run, weights, threshold)
     for place, files in parts.items():
         pictures: dict[str, Image.Image] = {}

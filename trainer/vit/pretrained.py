@@ -44,7 +44,7 @@ LAYER = ("encoder.layer", "layers")
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A checkpoint, read and checked to be complete.
+    """A published checkpoint, read and checked to be complete.
 
     Args:
         name: Its name as given to --init.
@@ -70,7 +70,7 @@ class Pretrained:
         statistics: tuple[tuple[float, ...], tuple[float, ...]],
         given: Mapping[str, Any],
     ) -> ViTConfig:
-        """Configuration of the network for these weights.
+        """Make the configuration of the network for these weights.
 
         Args:
             classes: Class names of the data.
@@ -120,7 +120,7 @@ def is_checkpoint(source: str) -> bool:
 
 
 def _from_hub(source: str) -> Path:
-    """The checkpoint's folder in the Hub's local cache, downloaded where it is missing."""
+    """Return the checkpoint's folder in the Hub's local cache; files that are missing there are downloaded."""
     found = HUB_NAME.fullmatch(source)
     assert found is not None
     from huggingface_hub import snapshot_download
@@ -143,7 +143,7 @@ def _pair(value: Any) -> tuple[int, int]:
 
 
 def _shape(path: Path) -> tuple[dict[str, Any], tuple[int, int], str]:
-    """Read a config.json: fields of `ViTConfig`, the positions' grid (h, w), and the model_type."""
+    """Read a checkpoint's config.json: fields of `ViTConfig`, grid (h, w) of its positions, its model_type."""
     document = read_json(path, "a JSON object")
     kind = document.get("model_type")
     if kind not in TOKENS:
@@ -185,7 +185,7 @@ def _shape(path: Path) -> tuple[dict[str, Any], tuple[int, int], str]:
 
 
 def _spread(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of the pixels it was trained with; transformers' default 0.5 where missing."""
+    """Read mean and standard deviation per channel of the checkpoint's training pixels; 0.5 where missing."""
     document = read_json(folder / PROCESSOR, "a JSON object") if (folder / PROCESSOR).is_file() else {}
     found = []
     for key in ("image_mean", "image_std"):
@@ -206,7 +206,10 @@ class _Reader:
         self.tensors = {name.removeprefix(f"{kind}."): tensor for name, tensor in tensors.items()}
 
     def take(self, names: list[str], shape: tuple[int, ...], missing: float | None = None) -> Tensor:
-        """The tensor with one of `names`, in float32; zeros where wrong or missing (a problem if `missing` is None)."""
+        """Return the tensor with one of `names`, in float32; zeros and a problem where missing or of another shape.
+
+        Where `missing` is a number, a missing tensor is no problem.
+        """
         for name in names:
             if name in self.tensors:
                 tensor = self.tensors[name].float()
@@ -220,7 +223,7 @@ class _Reader:
         return torch.zeros(shape)
 
     def linear(self, names: list[str], out: int, into: int | None) -> tuple[Tensor, Tensor]:
-        """Weight (out, into), of a norm (out,), and bias (out,); projections to q, k and v may lack a bias."""
+        """Return a layer's weight (out, into), of a norm (out,), and bias (out,): zeros where q, k and v lack one."""
         shape = (out,) if into is None else (out, into)
         may_lack = 0.0 if any("query" in n or "key" in n or "value" in n for n in names) else None
         weight = self.take([f"{name}.weight" for name in names], shape)
@@ -234,7 +237,7 @@ def read(source: str) -> Pretrained:
         source: Folder with config.json and model.safetensors, or `OWNER/NAME[@REVISION]` on the Hub.
 
     Raises:
-        InputError: It is missing, of another kind, or its tensors contradict its config.json.
+        InputError: The checkpoint is missing, of another kind, or its tensors contradict its config.json.
     """
     folder = Path(source) if Path(source).exists() else _from_hub(source)
     shape, grid, kind = _shape(folder / CONFIG)

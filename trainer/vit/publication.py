@@ -27,7 +27,7 @@ TRAINED = (
 
 
 def files_of(run: Path, name: str, datasets: Sequence[str] = (), license: str = "") -> Files:
-    """Files of a run to upload, by path on the Hub; writes RUN/README.md.
+    """Collect the files of a run to upload, by path on the Hub; writes RUN/README.md.
 
     Args:
         run: A finished run.

@@ -56,12 +56,12 @@ def evaluation_of(run: Path) -> dict[str, Any] | None:
 
 
 def attention_sheet(weights: str) -> str:
-    """File name of the attention's sheet for the weights of this name."""
+    """Return the file name of the attention sheet for the weights of this name."""
     return f"attention_{weights}.png"
 
 
 def attention_files(document: Mapping[str, Any]) -> set[str]:
-    """Names of the files that belong to an attention.json."""
+    """Return the names of the files that belong to an attention.json of this content."""
     sheets = {attention_sheet(name) for name in document["weights"]}
     return sheets | ({CURVES, ANIMATION} if len(sheets) > 1 else set())
 

@@ -164,7 +164,7 @@ def read_config(path: Path) -> tuple[ViTConfig, TrainingConfig]:
 
 
 def load_weights(model: ViT, tensors: Mapping[str, Tensor], place: str) -> None:
-    """Load tensors into a network; names and shapes must be the same. `place` begins messages.
+    """Load tensors into a network; names and shapes must be those of the network. Messages begin with `place`.
 
     Raises:
         InputError: A tensor is unknown, missing or of another shape.

@@ -59,7 +59,7 @@ def _facts(
     summary: Mapping[str, Any],
     rows: Sequence[Mapping[str, Any]],
 ) -> list[tuple[str, str]]:
-    """Names and values for the page's summary of the training."""
+    """List names and values for the page's summary of the training."""
     minutes = sum(float(row["seconds"]) for row in rows) / 60
     held = frozen_threshold.load(run)
     facts = [
@@ -79,7 +79,7 @@ def _facts(
 def warnings_of(
     rows: Sequence[Mapping[str, Any]], classes: Sequence[str], settings: TrainingConfig
 ) -> list[tuple[int, int, str]]:
-    """Warnings from all epochs: first and last epoch of each kind of warning, and its latest text."""
+    """Collect the warnings from all epochs: for each kind its first epoch, its last epoch and its latest text."""
     found: dict[str, tuple[int, int, str]] = {}
     for index, row in enumerate(rows):
         epoch = int(row["epoch"])
@@ -104,7 +104,7 @@ def _checks(
     rows: Sequence[Mapping[str, Any]],
     summary: Mapping[str, Any],
 ) -> Iterator[str]:
-    """Sentences on the check before the training and on warnings from its epochs."""
+    """Write sentences on the check before the training and on the warnings from its epochs."""
     path = run / training_check.EXAMINATION
     if path.is_file():
         before = results_folder.read(path, "the result of the check before the training", found=list)["found"]
@@ -130,7 +130,7 @@ ATTENTION = {
 
 
 def _attention(run: Path) -> dict[str, Any]:
-    """Table and pictures of the attention for the page; `attention` is None where it was not computed."""
+    """Make table and pictures of the attention for the page; key `attention` is None where it was not computed."""
     document = results.attention_of(run)
     if document is None:
         return {"attention": None}
@@ -153,7 +153,7 @@ def _attention(run: Path) -> dict[str, Any]:
 
 
 def refresh(run: Path, out: Path, own: str) -> None:
-    """Write the page again if `out`, the folder of new results, is RUN/`own` and the run is finished."""
+    """Write RUN/report.html again if the run is finished and `out`, the folder of new results, is RUN/`own`."""
     if out.resolve() != (run / own).resolve() or not (run / "summary.json").is_file():
         return
     try:

@@ -45,7 +45,7 @@ class Setup:
 
 
 def new_setup(args: argparse.Namespace, device: torch.device) -> Setup:
-    """The setup of a new training, from its options and the run or checkpoint that they name.
+    """Make the setup of a new training from its options and the run or checkpoint that they name.
 
     Raises:
         InputError: Options contradict each other or the dataset.
@@ -66,7 +66,7 @@ def new_setup(args: argparse.Namespace, device: torch.device) -> Setup:
 
 
 def resumed_setup(args: argparse.Namespace) -> Setup:
-    """The setup of the run in `args.out`, to resume it.
+    """Read the setup of the run in `args.out`, to resume the run.
 
     Raises:
         InputError: There is no run, an option contradicts its settings, or the dataset is another one.
@@ -103,7 +103,7 @@ def put_weights(model: ViT, init: str, source: pretrained.Pretrained | None) -> 
 
 
 def _settings(args: argparse.Namespace, device: torch.device) -> TrainingConfig:
-    """Settings of a new training: those of --config or the defaults, replaced by the options given."""
+    """Make the settings of a new training: those of --config or the defaults, replaced by the options given."""
     given = given_settings(args, TrainingConfig)
     given["data_sha256"] = dataset_facts(args.data).get("content_sha256", "")
     if args.config is None or args.amp is not None:
@@ -117,7 +117,7 @@ def _settings(args: argparse.Namespace, device: torch.device) -> TrainingConfig:
 
 
 def _input(args: argparse.Namespace) -> str:
-    """The kind of pictures: --input, else that of the run of `--init`; prints where the two differ."""
+    """Return the kind of pictures: --input, else that of the run of --init; warns where the two differ."""
     known = load_config(Path(args.init))[1].input
     given: str | None = args.input
     if given not in (None, known):
@@ -129,7 +129,7 @@ def _input(args: argparse.Namespace) -> str:
 
 
 def _size(args: argparse.Namespace) -> tuple[int, int] | None:
-    """Picture size (W, H) in px, from --image-size or an earlier run; None: not given."""
+    """Return the picture size (W, H) in px of --image-size or of an earlier run; None: neither is given."""
     given: tuple[int, int] | None = args.image_size
     if given is not None:
         return given
@@ -142,7 +142,7 @@ def _size(args: argparse.Namespace) -> tuple[int, int] | None:
 
 
 def _views(args: argparse.Namespace, data: Data) -> tuple[str, ...]:
-    """The cameras of --views or of --config, whose pictures of a part are one example; empty: single pictures."""
+    """Return the cameras of --views or --config whose pictures of a part are one example; empty: single pictures."""
     given: tuple[str, ...] | None = args.views
     if given is not None:
         return views.cameras_of(data.splits) if given == views.ALL else given
@@ -150,7 +150,7 @@ def _views(args: argparse.Namespace, data: Data) -> tuple[str, ...]:
 
 
 def _by_part(data: Data, cameras: tuple[str, ...], folder: Path) -> Data:
-    """The data with one example per part where there are `cameras`; prints how many pictures are left out."""
+    """Return the data with one example per part if there are `cameras`; prints how many pictures are left out."""
     if not cameras:
         return data
     splits = views.by_part(data.splits, cameras, data.classes, f"--views {','.join(cameras)}: {folder}")
@@ -161,7 +161,7 @@ def _by_part(data: Data, cameras: tuple[str, ...], folder: Path) -> Data:
 
 
 def _kept(data: Data, which: str, folder: Path) -> Data:
-    """The data with the rows that --rows keeps; prints how many are left out, and the data's warnings."""
+    """Return the data with the rows that --rows keeps; prints how many are left out, and the data's warnings."""
     for warning in data.warnings:
         say(f"WARNING: {warning}")
     if data.lacking:
@@ -186,7 +186,7 @@ def _network(
     source: pretrained.Pretrained | None,
     cameras: tuple[str, ...],
 ) -> ViTConfig:
-    """Configuration of a new network: an earlier run's or the defaults, the options given, and the data's values."""
+    """Make a new network's configuration: an earlier run's or the defaults, then options and the data's values."""
     given = given_settings(args, ViTConfig)
     own: dict[str, Any] = {
         "classes": data.classes,
@@ -217,10 +217,10 @@ def _network(
 
 
 def _shape_of_run(init: str, given: dict[str, Any], channels: int) -> ViTConfig:
-    """Configuration of the network of the run that `--init` names.
+    """Read the configuration of the network of the run that `--init` names.
 
     Raises:
-        InputError: An option contradicts it, or the pictures have another number of channels.
+        InputError: An option contradicts the configuration, or the pictures have another number of channels.
     """
     shape, _ = load_config(Path(init))
     wrong = [

@@ -40,7 +40,7 @@ def build(
 
 
 def schedule_of(config: TrainingConfig, plan: Plan) -> Schedule:
-    """Settings for the loop; epochs of close-ups only do not count for patience, as the class head is not trained."""
+    """Make the loop's settings; epochs of close-ups only do not count for patience: they train no class head."""
     return Schedule(
         epochs=config.epochs,
         lr=config.lr,
@@ -104,14 +104,14 @@ class ViTTrainee:
         return self.plan.steps(epoch)
 
     def batches(self, epoch: int) -> Iterator[Sequence[Portion]]:
-        """The portions of each step, prepared in a background thread."""
+        """Seed dropout, and yield the portions of each step, prepared in a background thread."""
         torch.manual_seed(self.config.seed * 100_003 + epoch)  # dropout
         self.network.train()
         self._tally()
         return ahead(steps_of(self.split, self.close_ups, self.config, self.plan, epoch, self.share))
 
     def backward(self, batch: Portion, parts: int) -> None:
-        """Add a portion's gradient, and count right pictures and close-ups."""
+        """Add the gradient of a portion's loss / `parts`, and count right pictures and close-ups."""
         loss = torch.zeros((), device=self.device)
         if batch.close_ups is not None and batch.centres is not None:
             loss = loss + self._close_up_loss(_on(self.device, batch.close_ups), batch.close_up_count, batch.centres)
@@ -121,7 +121,7 @@ class ViTTrainee:
         self._sums[0] += loss.detach() / parts
 
     def _forward(self, pixels: Tensor, rows: int, views: int = 1) -> Prediction:
-        """Run the network; logits in float32. The whole batch has `rows` examples of `views` pictures each."""
+        """Run the network; logits in float32. The batch of all processes has `rows` examples of `views` pictures."""
         self.share.rows, self.share.together = rows * views, views
         if views > 1:
             pixels = torch.unflatten(pixels, 0, (-1, views))
@@ -164,8 +164,8 @@ class ViTTrainee:
         return loss
 
     def trained(self, epoch: int, how: Trained) -> Row:
-        """`stage`, `lr`, `train_loss`, `gradient_norm` (mean before clipping), `train_accuracy` (on pictures; None in
-        epochs of close-ups only) and `train_close_up_accuracy` (on centre objects; None without close-ups).
+        """Return `stage`, `lr`, `train_loss`, `gradient_norm` (mean before clipping), `train_accuracy` (on pictures;
+        None in epochs of close-ups only) and `train_close_up_accuracy` (on centre objects; None without close-ups).
         """
         with_pictures, with_close_ups = epoch > self.plan.close_up_epochs, self.plan.close_up_epochs > 0
         lost, right, right_close_ups = self.share.total(self._sums).tolist()
@@ -179,7 +179,7 @@ class ViTTrainee:
         }
 
     def is_due(self, epoch: int) -> bool:
-        """Every epoch is measured."""
+        """Return True: every epoch is measured."""
         return True
 
     def measure(self, epoch: int) -> Measured:
@@ -190,15 +190,15 @@ class ViTTrainee:
         return Measured(row, score if epoch > self.plan.close_up_epochs else None)
 
     def unmeasured(self) -> Row:
-        """No columns: every epoch is measured."""
+        """Return no columns: every epoch is measured."""
         return {}
 
     def weights(self) -> dict[str, Tensor]:
-        """All tensors of the network."""
+        """Return copies of all tensors of the network, by name."""
         return {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
 
     def keep(self, run: Path, row: Row, is_best: bool) -> None:
-        """Write last.safetensors and, after a stage's epoch, RUN/stages/<epoch>."""
+        """Write last.safetensors and, after an epoch that --stages names, a copy of the run in RUN/stages/<epoch>."""
         if is_best:
             frozen_threshold.forget_temperature(run)
         weights = self.weights()
@@ -213,7 +213,7 @@ class ViTTrainee:
         run_folder.write_metrics(folder, [row])
 
     def warnings(self, rows: Sequence[Row]) -> list[str]:
-        """Warnings: collapse to one class, and those of `training_check.prognosis`."""
+        """Return the warning on collapse to one class, and those of `training_check.prognosis`."""
         collapse = None
         if self.answers is not None and rows[-1]["stage"] == "pictures":
             said = self.answers
@@ -223,7 +223,7 @@ class ViTTrainee:
 
 
 def validation_row(answers: Answers, classes: Sequence[str]) -> Row:
-    """The columns of metrics.csv from validation."""
+    """Make the columns of metrics.csv that are measured on validation."""
     matrix = metrics.confusion_matrix(answers.truth, answers.predicted, len(classes))
     predicted: np.ndarray = matrix.sum(0)
     top = int(predicted.argmax())

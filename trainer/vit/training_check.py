@@ -44,9 +44,9 @@ class Examination:
         hopeless: Whether the training must be refused.
         reason: Why the batch was not learned, with advice; empty when healthy.
         steps: Number of steps.
-        first_loss, last_loss: Cross-entropy of the pictures' classes at the first and last step.
+        first_loss, last_loss: Mean cross-entropy of the pictures' classes at the first and last step.
         accuracy: Accuracy on the batch at the last step, in [0, 1].
-        largest_gradient: Largest norm of the gradient before clipping.
+        largest_gradient: Largest norm of the gradient before clipping, over all steps.
     """
 
     healthy: bool
@@ -71,7 +71,7 @@ def chosen_rows(labels: torch.Tensor, count: int = PICTURES) -> list[int]:
 
 
 def contradictions(split: Split, rows: Sequence[int]) -> list[tuple[int, int]]:
-    """Find pairs of rows with equal pictures and different labels."""
+    """Return the pairs of rows (indices) with equal pictures and different labels."""
     seen: dict[bytes, int] = {}
     found = []
     for row in rows:
@@ -93,7 +93,7 @@ def _advice(config: TrainingConfig, losses: Sequence[float], largest: float) -> 
 
 
 def _unlearnable(split: Split, rows: Sequence[int], names: Sequence[str], config: TrainingConfig) -> str:
-    """Why the rows cannot be learned, found without a training step; empty where no reason is found."""
+    """Return why the rows cannot be learned, without a training step; empty where no reason is found."""
     if len(torch.unique(split.labels[rows])) < 2:
         only = names[int(split.labels[rows][0])]
         return f"every training picture is {only}: expected two classes or more"
@@ -110,7 +110,7 @@ def _unlearnable(split: Split, rows: Sequence[int], names: Sequence[str], config
 
 @dataclass
 class _ByHeart:
-    """Progress of learning a batch by heart: loss by step, accuracy, largest gradient, whether boxes are used."""
+    """Progress of learning a batch by heart: losses, last accuracy, largest gradient, whether boxes train it too."""
 
     losses: list[float]
     accuracy: float = 0.0
@@ -196,7 +196,7 @@ def examine(model: ViT, split: Split, config: TrainingConfig) -> Examination:
 
 
 def prognosis(rows: Sequence[Mapping[str, object]], classes: Sequence[str], config: TrainingConfig) -> list[str]:
-    """Warnings from the epochs so far, with advice; empty without any.
+    """Return warnings with advice from the epochs so far: large gradients, pictures only learned by heart.
 
     Args:
         rows: Lines of metrics.csv, the last one the newest.
@@ -226,7 +226,7 @@ def prognosis(rows: Sequence[Mapping[str, object]], classes: Sequence[str], conf
 
 
 def check_labels(split: Split, ok_index: int, classes: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Compare labels with boxes: a wrong label is OK with a defect's box, or a class that no defect's box has.
+    """Find examples whose label contradicts their boxes: there are boxes of defects, but none of the label's class.
 
     Args:
         split: Any split.
@@ -234,7 +234,7 @@ def check_labels(split: Split, ok_index: int, classes: Sequence[str]) -> tuple[l
         classes: Class names.
 
     Returns:
-        Problems, if over 5 % of the labels are wrong, and warnings, if fewer are.
+        Two lists of messages: problems, if over 5 % of the labels are wrong; warnings, if fewer are.
     """
     wrong = []
     by_example = torch.unflatten(split.categories, 0, (-1, split.views)).flatten(1)
@@ -256,7 +256,7 @@ def check_labels(split: Split, ok_index: int, classes: Sequence[str]) -> tuple[l
 
 
 def check_classes(train: Split, validation: Split, classes: Sequence[str]) -> list[str]:
-    """Warnings on classes that are in validation but not in training."""
+    """Return warnings on classes that are in validation but not in training."""
     taught = set(train.labels.tolist())
     return [
         f"no training picture is {classes[label]}, but {int((validation.labels == label).sum())} validation pictures "
@@ -269,7 +269,7 @@ def admit(model: ViT, data: Data, settings: TrainingConfig) -> list[str]:
     """Check labels, classes and learning of one batch before a training; prints the findings.
 
     Returns:
-        The findings, sentences without full stop.
+        Warnings and the result of learning one batch, as sentences without full stop.
 
     Raises:
         InputError: The training cannot succeed.

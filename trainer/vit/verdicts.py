@@ -66,7 +66,7 @@ class PartVerdict:
 
 
 def _said(logits: Tensor, config: ViTConfig, threshold: float | None, temperature: float) -> dict[str, Any]:
-    """Verdict, label, confidence and probabilities of logits (K,)."""
+    """Compute verdict, label, confidence and probabilities from logits (K,): fields of `Verdict`."""
     probabilities = (logits.double() / temperature).softmax(0)
     label = int(probabilities.argmax())
     if threshold is not None:
@@ -80,7 +80,7 @@ def _said(logits: Tensor, config: ViTConfig, threshold: float | None, temperatur
 
 
 def _on_band(centres: Tensor, first: int, length: int) -> Tensor:
-    """Which patches (n,) have their centre in px `first` to `first + length`; the nearest one if none has."""
+    """Return which patches (n,) have their centre in `first` to `first + length` px; if none, the nearest."""
     beyond = (centres - (first + length / 2)).abs() - length / 2
     return beyond <= beyond.min().clamp(min=0)
 
@@ -107,7 +107,7 @@ def _peak(patch_logits: Tensor, picture: Image.Image, config: ViTConfig) -> tupl
 
 
 def _pixels(picture: Image.Image, config: ViTConfig) -> Tensor:
-    """The picture as network input (C, H, W) in [0, 1]."""
+    """Letterbox a picture to the network's input (C, H, W) in [0, 1]."""
     return torch.from_numpy(pixels_of(picture, (config.width, config.height)).copy()).float() / 255
 
 
@@ -121,7 +121,7 @@ def judge(
         picture: Any size and mode.
         file: The picture's path for the verdict.
         threshold: Least P(NG) = 1 - P(OK) that is NG; None: the most probable class is the label.
-        temperature: Divides the logits.
+        temperature: Divides the logits, above 0.
 
     Returns:
         The verdict and the heat map (h, w) in [0, 1] over the network's patches.
@@ -165,7 +165,7 @@ def judge_part(
 
 
 def _heat_on(picture: Image.Image, heat: np.ndarray, config: ViTConfig) -> Image.Image:
-    """Draw the heat map (h, w) in red over its picture."""
+    """Return the picture with its heat map (h, w) in [0, 1] drawn over it in red."""
     fit = fit_of(picture.size, (config.width, config.height))
     whole = Image.fromarray((heat * 255).astype(np.uint8)).resize(
         (heat.shape[1] * config.patch_size, heat.shape[0] * config.patch_size), Image.Resampling.BILINEAR
@@ -193,7 +193,7 @@ def annotate_part(
     heats: Mapping[str, np.ndarray],
     model: ViT,
 ) -> Image.Image:
-    """Draw a part's sheet: its views side by side, the ring in the view with the most suspicious patch."""
+    """Draw a part's sheet: its views side by side; if NG, the most suspicious patch of all views is ringed."""
     return _sheet(pictures, verdict, heats, model.config, verdict.peak_view)
 
 
@@ -204,7 +204,7 @@ def _sheet(
     config: ViTConfig,
     marked: str,
 ) -> Image.Image:
-    """Draw pictures above their heat maps; if NG, a ring around the most suspicious patch in the view `marked`."""
+    """Draw pictures above their heat maps; if NG, ring the most suspicious patch in the picture of view `marked`."""
     plain, warm = [], []
     for view, picture in pictures.items():
         picture = rgb(picture)

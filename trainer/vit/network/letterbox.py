@@ -25,7 +25,7 @@ TURNS = {
 
 @dataclass(frozen=True)
 class Fit:
-    """Scale, corner and size in px of a letterboxed picture: x' = x * scale + left, y' = y * scale + top."""
+    """Scale, corner and size in px of a picture inside its letterbox: x' = x * scale + left, y' = y * scale + top."""
 
     scale: float
     left: int
@@ -35,7 +35,7 @@ class Fit:
 
 
 def fit_of(size: tuple[int, int], target: tuple[int, int]) -> Fit:
-    """Letterbox a picture of `size` (W, H) into `target` (W, H), both in px: one scale, centred."""
+    """Compute where a picture of `size` (W, H) px lies in a letterbox of `target` (W, H) px: one scale, centred."""
     scale = min(target[0] / size[0], target[1] / size[1])
     width = min(target[0], max(1, round(size[0] * scale)))
     height = min(target[1], max(1, round(size[1] * scale)))

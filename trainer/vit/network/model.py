@@ -54,7 +54,7 @@ SIZES = {
 
 
 def _said(description: str, **asked: Any) -> dict[str, Any]:
-    """Metadata of a field: description, range from `ge` to `le`, and keys for the trainer's options."""
+    """Make the metadata of a field: description, range from `ge` to `le`, and keys for the trainer's options."""
     return {"description": description, **asked}
 
 
@@ -102,7 +102,7 @@ class ViTConfig:
             raise InputError(problems)
 
     def _ranges(self) -> list[tuple[bool, str]]:
-        """For each number: whether it lies in its field's range, and the message if not."""
+        """Return for each number whether it lies in its field's range, and the message if not."""
         bounded = [(one.name, one.metadata) for one in fields(self) if "ge" in one.metadata]
         limits = [(name, getattr(self, name), said["ge"], said.get("le", math.inf)) for name, said in bounded]
         return [
@@ -111,7 +111,7 @@ class ViTConfig:
         ]
 
     def _expectations(self) -> list[tuple[bool, str]]:
-        """For each condition between fields: whether it holds, and the message if not."""
+        """Return for each condition on other or several fields whether it holds, and the message if not."""
         patch_sizes, words = ((4, 8, 16), "4, 8 or 16") if self.stem == "conv" else (range(2, 65), "2 to 64")
         return [
             (
@@ -170,7 +170,7 @@ class Prediction(NamedTuple):
 
 
 def local_contrast(pixels: Tensor) -> Tensor:
-    """Local contrast: grey value minus the mean of about 24 px around it, divided by their standard deviation.
+    """Compute the local contrast: grey value minus mean of about 24 px around it, over their standard deviation.
 
     Args:
         pixels: (B, C, H, W) in [0, 1].
@@ -246,7 +246,7 @@ class LinearStem(nn.Module):
 
 
 def rotary_tables(grid: tuple[int, int], head_dim: int) -> tuple[Tensor, Tensor]:
-    """Cosine and sine of each patch's rotation angles.
+    """Compute cosine and sine of each patch's rotation angles.
 
     Args:
         grid: Numbers of patches (h, w), down and across.
@@ -315,7 +315,7 @@ class Block(nn.Module):
 
 
 class EvidencePooling(nn.Module):
-    """Patch logits to class logits: the strongest evidence of each NG class against OK.
+    """Pools patch logits to class logits: the strongest evidence of each NG class against OK.
 
     Soft maximum over the patches of the log-odds of a class against OK, times a learned scale, plus a learned offset;
     OK itself is 0, so the results are log-odds against OK too.
@@ -335,14 +335,14 @@ class EvidencePooling(nn.Module):
         self.offset = nn.Parameter(torch.zeros(classes))
 
     def forward(self, patch_logits: Tensor) -> Tensor:
-        """(B, K, h, w) -> (B, K); all dimensions after K are pooled."""
+        """Pool patch logits (B, K, h, w) to class logits (B, K); all dimensions after K are pooled."""
         odds = patch_logits - patch_logits[:, self.ok_index : self.ok_index + 1]
         strongest = torch.logsumexp(self.SHARPNESS * odds.flatten(2), dim=2) / self.SHARPNESS
         return (self.log_scale.exp() * strongest + self.offset) * self.keep
 
 
 class ViT(nn.Module):
-    """The network: `Prediction` from pixels (B, channels, H, W) in [0, 1], whole pictures or cut-outs.
+    """The network: makes a `Prediction` from pixels (B, channels, H, W) in [0, 1], whole pictures or cut-outs.
 
     Or from (B, V, channels, H, W), V views of each of B parts; a part gets one row of class logits.
     """
@@ -371,13 +371,13 @@ class ViT(nn.Module):
         self.positions = self._tokens(config.grid[0] * config.grid[1] if config.positions == "learned" else 0)
 
     def _tokens(self, count: int) -> nn.Parameter | None:
-        """Small random numbers (count, dim); None for count 0, without drawing from the random generator."""
+        """Make learned tokens (count, dim), small random numbers; None for count 0: then none are drawn."""
         if not count:
             return None
         return nn.Parameter(nn.init.trunc_normal_(torch.empty(count, self.config.dim), std=0.02))
 
     def _positions(self, grid: tuple[int, int]) -> Tensor:
-        """Learned positions (h * w, dim) of a grid; for a cut-out those in the middle of the picture."""
+        """Return the learned positions (h * w, dim) of a grid; for a cut-out those in the middle of the picture."""
         assert self.positions is not None
         if grid == self.config.grid:
             return self.positions
@@ -388,7 +388,7 @@ class ViT(nn.Module):
         return whole[top : top + grid[0], left : left + grid[1]].flatten(0, 1)
 
     def _angles(self, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """Cosine and sine per token, (N, head_dim / 2) each; no rotation for registers and learned positions."""
+        """Return cosine and sine for `rotate`, (N, head_dim / 2) each; registers and learned positions: no rotation."""
         cos, sin = rotary_tables(grid, self.config.dim // self.config.heads)
         if self.config.positions == "learned":
             cos, sin = torch.ones_like(cos), torch.zeros_like(sin)
@@ -427,7 +427,7 @@ class ViT(nn.Module):
         return Prediction(logits, patch_logits)
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        """Parameter groups for an optimizer: weight decay for matrices and kernels only, not for tokens and pooling."""
+        """Make an optimizer's parameter groups: weight decay for matrices and kernels, none for tokens and pooling."""
         matrices = {name for name, p in self.named_parameters() if p.ndim > 1} - {"registers", "positions"}
         decay = [p for name, p in self.named_parameters() if name in matrices]
         plain = [p for name, p in self.named_parameters() if name not in matrices]

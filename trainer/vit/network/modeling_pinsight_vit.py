@@ -25,7 +25,7 @@ from .model import EvidencePooling, ViT, ViTConfig
 
 
 class PinsightViTConfig(PretrainedConfig):
-    """A run's config.json.
+    """A run's config.json as a configuration of transformers.
 
     Args:
         model: Fields of `ViTConfig`.
@@ -63,7 +63,7 @@ class PinsightViTImageProcessor(BaseImageProcessor):
         self.size = dict(size or {"width": 256, "height": 128})
 
     def to_dict(self) -> dict[str, Any]:
-        """Content for `save_pretrained`; the class is named in config.json instead (see `trainer.vit.hub_files`)."""
+        """Return what `save_pretrained` writes: the size; config.json names the class (see `trainer.vit.hub_files`)."""
         return {"size": self.size}
 
     def __call__(self, images: Any, **kwargs: Any) -> BatchFeature:  # type: ignore[override]
