@@ -71,7 +71,7 @@ def chosen_rows(labels: torch.Tensor, count: int = PICTURES) -> list[int]:
 
 
 def contradictions(split: Split, rows: Sequence[int]) -> list[tuple[int, int]]:
-    """Return the pairs of rows (indices) with equal pictures and different labels."""
+    """Return the pairs of `rows` (indices of rows of `split`) that have equal pictures and different labels."""
     seen: dict[bytes, int] = {}
     found = []
     for row in rows:
