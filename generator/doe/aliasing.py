@@ -15,7 +15,6 @@ import numpy as np
 
 # Least V that is reported: below it a table of counts shows no connection to the eye.
 NOTABLE = 0.3
-ALIASED = 0.999
 # With more factors only pairs are compared: the number of triples grows with the cube.
 MOST_IN_TRIPLES = 10
 

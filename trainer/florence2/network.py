@@ -7,7 +7,7 @@ learned. They are refused, and every training first compares the model's loss on
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -222,10 +222,3 @@ def bytes_needed(model: nn.Module, activations: int, ema: bool) -> dict[str, int
         "activations": activations,
     }
     return {**parts, "total": sum(parts.values())}
-
-
-def named_linears(model: nn.Module) -> Iterator[tuple[str, nn.Linear]]:
-    """Every linear layer by name."""
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Linear):
-            yield name, module
