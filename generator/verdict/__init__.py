@@ -1,0 +1,4 @@
+"""Verdicts on pictures and parts, and the checks that a picture can be judged at all. Part of the base installation.
+
+- `envelope`: the four verdicts, and the JSON document that every judge writes for a picture or part.
+"""
