@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -49,11 +50,17 @@ def _defects(split: Split, index: int, ok_index: int) -> list[int]:
     return [i for i, c in enumerate(split.categories[index].tolist()) if c not in (ok_index, IGNORED)]
 
 
+def part_name(row: Mapping[str, Any], run: str) -> str:
+    """Return the name of the part that a row's picture shows; `run NAME`, NAME being `run`, where it names no part."""
+    part = row.get("part")
+    return f"{row.get('scene') or ''}/{part}" if part not in (None, "") else f"run {run}"
+
+
 def facts(split: Split, ok_index: int) -> list[Facts]:
     """Return the facts of each example of a split: of each picture, or with several views of each part."""
     out = []
     for index, row in enumerate(split.rows):
-        scene, part = str(row.get("scene") or ""), row.get("part")
+        scene = str(row.get("scene") or "")
         # A photograph may be NG without a kind. The label is read from the split, which has the network's numbers.
         unnamed = row.get("kinds") is None and int(split.labels[index // split.views]) != ok_index
         objects = (split.objects[index] if split.objects else None) or ()
@@ -61,7 +68,7 @@ def facts(split: Split, ok_index: int) -> list[Facts]:
         measure, size = size_of(found, json.loads(row.get("tolerance_json") or "{}"))
         out.append(
             Facts(
-                part=f"{scene}/{part}" if part not in (None, "") else f"run {split.runs[index]}",
+                part=part_name(row, split.runs[index]),
                 scene=scene,
                 kinds="+".join(sorted(set(row.get("kinds") or []))) or ("unknown" if unnamed else "OK"),
                 addresses=tuple(each.address or "" for each in found),

@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 
-from trainer.core import run_folder
+from trainer.core import frozen_threshold, run_folder
 from trainer.core.console import say
+from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.core.loop import Outcome
 from trainer.core.run_folder import SUMMARY, read_metrics
-from trainer.florence2 import forgetting, lora, metrics, plots, sheets
+from trainer.florence2 import decision, forgetting, lora, metrics, plots, sheets
 from trainer.florence2.answers import AnswerGrammar, Found
 from trainer.florence2.card import model_card
 from trainer.florence2.detect import answers
@@ -55,9 +56,13 @@ class Ended:
 
 @dataclass(frozen=True)
 class Measured:
-    """Measures of the best weights: threshold, chosen on validation; report and boxes found, by split without train."""
+    """Measures of the best weights: threshold, chosen on validation; report and boxes found, by split without train.
+
+    `frozen`: thresholds of the verdict and fitness, for RUN/frozen.json.
+    """
 
     threshold: float
+    frozen: FrozenThreshold
     reports: dict[str, dict[str, Any]]
     found: dict[str, list[list[Found]]]
 
@@ -81,8 +86,8 @@ def _merged(run: Path, ended: Ended) -> tuple[Any, float | None]:
     return lora.merge(model, batch.inputs, batch.labels)
 
 
-def measure(model: Any, examples: Examples) -> Measured:
-    """Choose the threshold on validation, and measure every split but train with it."""
+def measure(run: Path, model: Any, examples: Examples) -> Measured:
+    """Choose the thresholds on validation, and measure every split but train with them."""
     data, collator = examples.data, examples.collator
     grammar = AnswerGrammar(collator.vocabulary)
     found = {name: answers(model, split, collator, grammar) for name, split in data.splits.items() if name != "train"}
@@ -93,7 +98,10 @@ def measure(model: Any, examples: Examples) -> Measured:
         name: metrics.report(data.splits[name].truths, boxes, data.labels, threshold, seen)
         for name, boxes in found.items()
     }
-    return Measured(threshold, reports, found)
+    frozen = decision.frozen_of(
+        run, validation.truths, found["validation"], threshold, reports["validation"]["map"], seen
+    )
+    return Measured(threshold, frozen, reports, found)
 
 
 def _compared(
@@ -136,8 +144,9 @@ def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = No
     _load_best(run, ended.network)
     trained, _ = trained_parameters(ended.network.model)
     model, difference = _merged(run, ended)
-    measured = measure(model, examples)
+    measured = measure(run, model, examples)
     save_config(run, settings, replace(detector, threshold=measured.threshold))
+    frozen_threshold.write(run, measured.frozen, decision.CRITERION)
     before, processor = load(*ended.source)
     _store(run, model, processor)
     changed, forgot = _compared(run, before, model, processor, examples, photos)
@@ -161,6 +170,7 @@ def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = No
         "merge_difference": difference,
         "changed": changed,
         "threshold": measured.threshold,
+        "fitness": measured.frozen.to_json()["fitness"],
         "splits": measured.reports,
         "forgetting": forgot,
     }
@@ -172,3 +182,4 @@ def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = No
         say(f"{name}: {metrics.headline(report)} (best weights, {report['pictures']} pictures)")
         for group, part in report["positions"].items():
             say(f"  {group} positions: {metrics.headline(part)}")
+    say(measured.frozen.fitness_said)

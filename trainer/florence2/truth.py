@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from generator.bbox_str import BINS, decode, encode
 from trainer.core.dataset_columns import may_flip
 from trainer.core.errors import InputError
+from trainer.core.row_facts import part_name
 from trainer.vit.network.model import OK_CLASS
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Truth:
         answer: Indices of the objects that the `<OD>` answer names.
         may_flip: Whether the picture may be mirrored left-right, and whether up-down.
         factors: The row's design factors by name.
+        part: Name of the part that the picture shows; `run NAME` where the dataset names no parts.
     """
 
     run: str
@@ -47,6 +49,7 @@ class Truth:
     answer: tuple[int, ...]
     may_flip: tuple[bool, bool] = (False, False)
     factors: dict[str, str] = field(default_factory=dict)
+    part: str = ""
 
     @property
     def targets(self) -> tuple[Pin, ...]:
@@ -150,6 +153,7 @@ def truth_of(row: Mapping[str, Any], classes: Sequence[str], place: str) -> Trut
         answer=tuple(answer),
         may_flip=may_flip(row),
         factors={name: str(row[name]) for name in FACTORS if row.get(name) is not None},
+        part=part_name(row, str(row.get("run", ""))),
     )
 
 

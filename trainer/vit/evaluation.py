@@ -20,6 +20,7 @@ from trainer.core import frozen_threshold, plots, results_folder, row_facts, run
 from trainer.core.console import say
 from trainer.core.data import load_frozen_classes
 from trainer.core.decision import decide, softmax
+from trainer.core.default_paths import dataset_facts
 from trainer.core.errors import InputError
 from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.core.results_folder import EVALUATION, PREDICTIONS, evaluation_files
@@ -31,6 +32,7 @@ from trainer.vit import run as vit_run
 from trainer.vit.answers import answer
 from trainer.vit.evaluation_page import write_page
 from trainer.vit.network.model import ViT, ViTConfig
+from trainer.vit.run import TrainingConfig
 
 ROWS = "observable"
 
@@ -95,41 +97,62 @@ def read_splits(
 def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
     """Read the run's frozen threshold; if it has none, choose it on the dataset's validation split, and save it.
 
-    It is chosen on the rows that the run's own --rows keeps, whatever this evaluation's --rows says.
+    A run of an earlier version keeps its threshold; its fitness is measured and saved if the dataset is that of its
+    training.
+    All is chosen on the rows that the run's own --rows keeps, whatever this evaluation's --rows says.
 
     Raises:
         InputError: A threshold must be chosen, but there is no validation split, or --rows keeps none of its rows.
     """
     held = frozen_threshold.load(asked.run)
-    if held is not None:
-        return held
     config, (_, settings) = model.config, vit_run.load_config(asked.run)
+    content = dataset_facts(asked.data).get("content_sha256", "")
+    if held is not None and (held.fitness is not None or (settings.data_sha256 and settings.data_sha256 != content)):
+        return held
     try:
-        splits = read_splits(asked.data, settings.input, config, ("validation",))
+        validation = _validation(asked, settings, config)
     except InputError as e:
-        raise InputError(
-            [
-                f"{asked.run}: has no {frozen_threshold.FROZEN}, so its threshold must be chosen on a validation split",
-                *e.problems,
-            ]
-        ) from e
-    validation = kept(splits["validation"], settings.rows)
+        if held is not None:
+            return held
+        why = f"{asked.run}: has no {frozen_threshold.FROZEN}, so its threshold must be chosen on a validation split"
+        raise InputError([why, *e.problems]) from e
+    logits = answer(model, validation, asked.batch_size, bar=True).logits
+    if held is not None:
+        positions, said = held.positions, "fitness measured"
+    else:
+        positions, said = _positions(asked, settings, config), "threshold chosen"
+    say(
+        f"{asked.run} has no {'fitness in its ' if held else ''}{frozen_threshold.FROZEN}: {said} on the validation "
+        f"split of {asked.data} and saved"
+        + ("" if held else "; positions with a defect in its train split count as seen")
+    )
+    parts = [facts.part for facts in row_facts.facts(validation, config.ok_index)]
+    labels = validation.labels.numpy()
+    return frozen_threshold.freeze(asked.run, logits, labels, config.classes, config.ok_index, positions, parts, held)
+
+
+def _validation(asked: Asked, settings: TrainingConfig, config: ViTConfig) -> Split:
+    """Read the dataset's validation split, with the rows that the run's own --rows keeps.
+
+    Raises:
+        InputError: There is no such split, or no row of it is kept.
+    """
+    validation = kept(read_splits(asked.data, settings.input, config, ("validation",))["validation"], settings.rows)
     if not len(validation):
         raise InputError(
             f"--data {asked.data} split validation: expected rows to choose the threshold on, got none that --rows "
             f"{settings.rows}, the run's own setting, keeps"
         )
-    logits = answer(model, validation, asked.batch_size, bar=True).logits
+    return validation
+
+
+def _positions(asked: Asked, settings: TrainingConfig, config: ViTConfig) -> dict[str, list[str]]:
+    """Return the positions that are defective in the dataset's train split; none where it has no such split."""
     try:
         train = read_splits(asked.data, settings.input, config, ("train",))["train"]
-        positions = row_facts.defect_positions(kept(train, settings.rows), config.ok_index)
     except InputError:
-        positions = {}
-    say(
-        f"{asked.run} has no {frozen_threshold.FROZEN}: threshold chosen on the validation split of {asked.data} and "
-        "saved; positions with a defect in its train split count as seen"
-    )
-    return frozen_threshold.freeze(asked.run, logits, validation.labels.numpy(), config.ok_index, positions)
+        return {}
+    return row_facts.defect_positions(kept(train, settings.rows), config.ok_index)
 
 
 def _lines(

@@ -21,6 +21,7 @@ from trainer.vit.network.model import ViT, ViTConfig
 
 FORMAT = "pinsight-vit"
 VERSION = 1
+WEIGHTS = {"best": BEST, "last": LAST}
 
 
 def _rising(epochs: tuple[int, ...]) -> tuple[int, ...]:
@@ -194,7 +195,7 @@ def load_model(run: Path, which: str = "best") -> ViT:
     """
     config, _ = load_config(run)
     model = ViT(config)
-    path = run / {"best": BEST, "last": LAST}[which]
+    path = run / WEIGHTS[which]
     tensors, _ = read_tensors(path)
     load_weights(model, tensors, str(path))
     return model.eval()
