@@ -8,8 +8,8 @@ two shares have beta distributions, and their mean has the convolution of both. 
 independent, so each part is one trial; of a part with several pictures the share that is right counts. Unlike a
 bootstrap, this interval has a width where all pictures are right, and it keeps its width with few parts.
 
-Validation also chose the threshold. So each part is judged by a threshold that was chosen without it, in up to ten
-groups of parts (cross-validation): else a network that guesses would be better than chance on few parts.
+Validation also chose the threshold. So each half of its parts is judged by the threshold that the other half chooses:
+else a network that guesses would look better than chance on few parts.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ import numpy as np
 
 CHANCE = 0.5
 LEVEL = 0.95
-GROUPS = 10
+GROUPS = 2
 _BINS = 2000
 NOT_MEASURED = (
     "unfit: how well this run tells OK from NG is not recorded; `python -m trainer.evaluate` measures it on its dataset"
@@ -127,7 +127,7 @@ def cross_decided(
     scores: np.ndarray,
     choose: Callable[[np.ndarray, np.ndarray], float],
 ) -> np.ndarray:
-    """Decide NG (N,) bool for each picture with a threshold chosen on the other groups of parts.
+    """Decide NG (N,) bool for each picture with a threshold chosen on the other half of the parts.
 
     Args:
         parts: (N,) name of the part that each picture shows.

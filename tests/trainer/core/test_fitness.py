@@ -21,11 +21,11 @@ def test_the_bound_is_that_of_many_draws(found, passed):
 
 
 def test_networks_that_guess_are_rarely_fit():
-    """The threshold that is best on 24 parts alone would make most of them look better than chance."""
+    """The threshold that is best on 60 parts alone would make most of them look better than chance."""
     fit = 0
     for seed in range(100):
         rng = np.random.default_rng(seed)
-        fit += not fitness_at(rng.random(24), np.arange(24) < 16).unfit
+        fit += not fitness_at(rng.random(60), np.arange(60) < 30).unfit
     assert fit <= 10
 
 
