@@ -169,9 +169,12 @@ def test_an_unfit_run_judges_nothing_until_it_is_allowed(trained_run, pictures, 
     with Image.open(tmp_path / "out" / "train002.png") as sheet:
         assert sheet.convert("RGB").getpixel((2, 2)) == rgb(hue("INVALID").on_white)
     said = capsys.readouterr().out
-    assert said.count(why) == 6 and "OK" not in said
+    # The run's reason once, then a line for each picture.
+    assert said.count(why) == 1 and said.count("INVALID  ") == 6 and "OK" not in said
     assert main([*words, "--allow-unfit"]) == 0
-    assert {one["verdict"] for one in json.loads((tmp_path / "out" / "predictions.json").read_text())} == {"OK", "NG"}
+    found = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert {one["verdict"] for one in found} == {"OK", "NG"} and all(one["warnings"] == [why] for one in found)
+    assert why in capsys.readouterr().out
 
 
 def test_a_run_of_an_earlier_version_is_as_fit_as_its_summary_says(trained_run, pictures, tmp_path):

@@ -22,9 +22,11 @@ CHANCE = 0.5
 LEVEL = 0.95
 GROUPS = 2
 _BINS = 2000
-NOT_MEASURED = (
-    "unfit: how well this run tells OK from NG is not recorded; `python -m trainer.evaluate` measures it on its dataset"
+NOT_RECORDED = (
+    "fitness not recorded: how well this run tells OK from NG; `python -m trainer.evaluate` measures it on the "
+    "training's dataset"
 )
+NOT_MEASURED = f"unfit: {NOT_RECORDED}"
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,11 @@ class Fitness:
         """
         share, low = (None if held[k] is None else float(held[k]) for k in ("balanced_accuracy", "lower_bound"))
         return cls(share, low, int(held["ok_parts"]), int(held["ng_parts"]), tuple(map(str, held["unfit"])))
+
+
+def fitness_said(held: Fitness | None) -> str:
+    """Say in one line, without full stop, how fit a run is; None: not recorded."""
+    return NOT_RECORDED if held is None else held.sentence()
 
 
 def lower_bound(found: tuple[float, float], passed: tuple[float, float], level: float = LEVEL) -> float:

@@ -17,7 +17,7 @@ import numpy as np
 from trainer.core import fitness, metrics, run_folder
 from trainer.core.decision import Limits, choose_limits, choose_threshold, fit_temperature, softmax
 from trainer.core.errors import InputError
-from trainer.core.fitness import NOT_MEASURED, Fitness
+from trainer.core.fitness import Fitness
 
 FROZEN = "frozen.json"
 CRITERION = "highest mean of NG found and OK passed on validation"
@@ -55,11 +55,6 @@ class FrozenThreshold:
             self.threshold if escape is None else escape,
             self.threshold if overkill is None else overkill,
         )
-
-    @property
-    def fitness_said(self) -> str:
-        """The fitness in one line, without full stop."""
-        return self.fitness.sentence() if self.fitness else NOT_MEASURED
 
     def to_json(self) -> dict[str, Any]:
         """Make the JSON document; `vars` keeps the order of the fields."""

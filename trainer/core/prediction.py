@@ -16,6 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 from generator.io import pictures as decoder
 from generator.verdict.envelope import Envelope, Verdict, sha256_of
 from trainer.core import run_folder
+from trainer.core.console import say
 from trainer.core.errors import InputError, as_input_error
 from trainer.core.run_folder import check_place
 
@@ -47,6 +48,46 @@ class Judge:
     tolerance: Mapping[str, Any] | None = None
     invalid: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        run: Path,
+        sha256: str,
+        classes: Sequence[str],
+        unfit: Sequence[str],
+        allow_unfit: bool,
+        tolerance: Mapping[str, Any] | None = None,
+        warnings: Sequence[str] = (),
+    ) -> "Judge":
+        """Make the judge of a run and print its warnings.
+
+        Args:
+            run: The run's folder.
+            sha256, classes, tolerance: See `Judge`.
+            unfit: Why the run is unfit; empty if it is fit.
+            allow_unfit: Whether these reasons are warnings only.
+            warnings: Other warnings.
+        """
+        for text in unfit:
+            say(f"WARNING: --model {run}: {text}{'' if allow_unfit else '; --allow-unfit judges all the same'}.")
+        for text in warnings:
+            say(f"WARNING: {text}.")
+        invalid, more = ((), unfit) if allow_unfit else (unfit, ())
+        return cls(run.resolve().name, sha256, classes, tolerance, tuple(invalid), (*more, *warnings))
+
+    def line(self, verdict: Verdict, said: str, of: str, reasons: Sequence[str]) -> str:
+        """Write the line of a verdict on the terminal; the picture's own reasons only if it is neither OK nor NG.
+
+        Args:
+            verdict: The verdict.
+            said: Class and confidence, or the boxes found; empty for INVALID.
+            of: The picture's file or the part.
+            reasons: The reasons; those of the run were printed once, so here they are only "unfit".
+        """
+        own = [text for text in reasons if text not in self.invalid]
+        why = "; ".join(["unfit"] * bool(self.invalid) + own) if verdict in (Verdict.INVALID, Verdict.UNSURE) else ""
+        return "  ".join(filter(None, (f"{verdict:<7}", said, of, why)))
 
     def document(
         self,
@@ -223,19 +264,6 @@ def check_sheets(out: Path, files: Sequence[Path], names: Sequence[str]) -> None
             f"--out {out}: expected no files with the sheets' names but those of an earlier prediction, "
             f"got {', '.join(foreign[:5])}{more}"
         )
-
-
-def verdict_line(verdict: Verdict, said: str, of: str, reasons: Sequence[str]) -> str:
-    """Write the line of a verdict on the terminal; the reasons only where it is neither OK nor NG.
-
-    Args:
-        verdict: The verdict.
-        said: Class and confidence, or the boxes found; empty for INVALID.
-        of: The picture's file or the part.
-        reasons: The reasons.
-    """
-    why = "; ".join(reasons) if verdict in (Verdict.INVALID, Verdict.UNSURE) else ""
-    return "  ".join(filter(None, (f"{verdict:<7}", said, of, why)))
 
 
 def write_sheet(sheet: Image.Image, path: Path) -> None:

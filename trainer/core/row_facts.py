@@ -3,10 +3,10 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
+from trainer.core.dataset_columns import part_name
 from trainer.core.defect_size import MEASURES, size_of
 from trainer.core.held_out import group_of, positions_by_scene
 from trainer.core.split import IGNORED, Split
@@ -48,12 +48,6 @@ class Facts:
 
 def _defects(split: Split, index: int, ok_index: int) -> list[int]:
     return [i for i, c in enumerate(split.categories[index].tolist()) if c not in (ok_index, IGNORED)]
-
-
-def part_name(row: Mapping[str, Any], run: str) -> str:
-    """Return the name of the part that a row's picture shows; `run NAME`, NAME being `run`, where it names no part."""
-    part = row.get("part")
-    return f"{row.get('scene') or ''}/{part}" if part not in (None, "") else f"run {run}"
 
 
 def facts(split: Split, ok_index: int) -> list[Facts]:

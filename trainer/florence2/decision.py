@@ -13,8 +13,8 @@ from trainer.core import frozen_threshold
 from trainer.core.fitness import fitness_of
 from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.florence2.answers import Found
+from trainer.florence2.metrics import score_of
 from trainer.florence2.truth import Truth
-from trainer.florence2.verdicts import score_of
 
 CRITERION = "highest F1 of the boxes on validation, with at most 0.1 false boxes per OK picture"
 

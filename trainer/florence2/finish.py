@@ -10,6 +10,7 @@ import torch
 
 from trainer.core import frozen_threshold, run_folder
 from trainer.core.console import say
+from trainer.core.fitness import fitness_said
 from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.core.loop import Outcome
 from trainer.core.run_folder import SUMMARY, read_metrics
@@ -92,15 +93,17 @@ def measure(run: Path, model: Any, examples: Examples) -> Measured:
     grammar = AnswerGrammar(collator.vocabulary)
     found = {name: answers(model, split, collator, grammar) for name, split in data.splits.items() if name != "train"}
     validation = data.splits["validation"]
-    threshold = metrics.best_threshold(list(zip(validation.truths, found["validation"], strict=True)))
+    pictures = list(zip(validation.truths, found["validation"], strict=True))
+    threshold = metrics.best_threshold(pictures)
     seen = data.seen_positions(examples.rows)
+    precision = metrics.mean_average_precision(
+        list(zip(validation.truths, found["validation"], strict=True)), data.labels
+    )
+    frozen = decision.frozen_of(run, validation.truths, found["validation"], threshold, precision["map"], seen)
     reports = {
-        name: metrics.report(data.splits[name].truths, boxes, data.labels, threshold, seen)
+        name: metrics.report(data.splits[name].truths, boxes, data.labels, threshold, seen, limits=frozen.limits)
         for name, boxes in found.items()
     }
-    frozen = decision.frozen_of(
-        run, validation.truths, found["validation"], threshold, reports["validation"]["map"], seen
-    )
     return Measured(threshold, frozen, reports, found)
 
 
@@ -182,4 +185,4 @@ def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = No
         say(f"{name}: {metrics.headline(report)} (best weights, {report['pictures']} pictures)")
         for group, part in report["positions"].items():
             say(f"  {group} positions: {metrics.headline(part)}")
-    say(measured.frozen.fitness_said)
+    say(fitness_said(measured.frozen.fitness))

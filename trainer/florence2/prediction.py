@@ -14,7 +14,7 @@ from trainer.core import frozen_threshold
 from trainer.core.decision import Limits
 from trainer.core.errors import InputError, as_input_error
 from trainer.core.fitness import NOT_MEASURED
-from trainer.core.prediction import Judge, Judged, Judging, verdict_line
+from trainer.core.prediction import Judge, Judged, Judging
 from trainer.core.run_folder import BEST
 from trainer.core.split import open_picture
 from trainer.florence2.detect import Inspector
@@ -80,12 +80,10 @@ def _by(run: Path, options: Options) -> _By:
     pins = pins_of(options.positions) if options.positions else []
     inspector = Inspector.load(run)
     held = frozen_threshold.load(run)
-    invalid = (NOT_MEASURED,) if held is None or held.fitness is None else held.fitness.unfit
+    unfit = (NOT_MEASURED,) if held is None or held.fitness is None else held.fitness.unfit
     limits = Limits.at(inspector.detector.threshold) if held is None else held.limits
     sha256 = frozen_threshold.digest(run / BEST) if held is None else held.weights_sha256
-    judge = Judge(
-        run.resolve().name, sha256, inspector.detector.labels, invalid=() if options.allow_unfit else tuple(invalid)
-    )
+    judge = Judge.of(run, sha256, inspector.detector.labels, unfit, options.allow_unfit)
     return _By(inspector, limits.with_threshold(options.threshold), judge, pins, options.sheets)
 
 
@@ -109,5 +107,5 @@ def _batch(by: _By, files: Sequence[Path]) -> Iterator[Judged]:
         verdict = verdict_of(boxes, picture.size, by.limits, by.pins, invalid)
         own = asdict(verdict)
         entry = by.judge.document(own.pop("verdict"), own.pop("reasons"), file, own.pop("boxes"), **own)
-        line = verdict_line(verdict.verdict, verdict.said, str(file), verdict.reasons)
+        line = by.judge.line(verdict.verdict, verdict.said, str(file), verdict.reasons)
         yield Judged(file, entry, line, annotate(picture, verdict) if by.sheets else None)

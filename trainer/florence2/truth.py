@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from generator.bbox_str import BINS, decode, encode
-from trainer.core.dataset_columns import may_flip
+from trainer.core.dataset_columns import may_flip, part_name
 from trainer.core.errors import InputError
-from trainer.core.row_facts import part_name
 from trainer.vit.network.model import OK_CLASS
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from generator.verdict.envelope import Verdict
 from trainer.core.decision import Limits
 from trainer.core.decision import verdict_of as verdict_of_score
 from trainer.florence2.answers import Found
-from trainer.florence2.metrics import pin_at
+from trainer.florence2.metrics import pin_at, score_of
 from trainer.florence2.truth import Pin
 
 SIDE_PX = 768
@@ -50,11 +50,6 @@ class DetectionVerdict:
     def said(self) -> str:
         """The boxes to show beside the verdict."""
         return ", ".join(f"{b.address or '?'} {b.label} {b.confidence:.2f}" for b in self.boxes)
-
-
-def score_of(found: Sequence[Found]) -> float:
-    """Return a picture's score: the highest confidence of its boxes; 0 without a box."""
-    return max((one.confidence for one in found), default=0.0)
 
 
 def verdict_of(

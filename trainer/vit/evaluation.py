@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from trainer.core import frozen_threshold, plots, results_folder, row_facts, run_folder, views
+from trainer.core import frozen_threshold, plots, results_folder, row_facts, run_folder, verdict_shares, views
 from trainer.core.console import say
 from trainer.core.data import load_frozen_classes
-from trainer.core.decision import decide, softmax
+from trainer.core.decision import decide, softmax, verdicts_of
 from trainer.core.default_paths import dataset_facts
 from trainer.core.errors import InputError
+from trainer.core.fitness import fitness_said
 from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.core.results_folder import EVALUATION, PREDICTIONS, evaluation_files
 from trainer.core.row_facts import Facts
@@ -156,7 +157,13 @@ def _positions(asked: Asked, settings: TrainingConfig, config: ViTConfig) -> dic
 
 
 def _lines(
-    name: str, split: Split, facts: list[Facts], probabilities: np.ndarray, said: np.ndarray, model: ViT
+    name: str,
+    split: Split,
+    facts: list[Facts],
+    probabilities: np.ndarray,
+    said: np.ndarray,
+    verdicts: np.ndarray,
+    model: ViT,
 ) -> list[dict[str, Any]]:
     """Make the lines of predictions.csv for a split: one per picture, or with --views per part."""
     classes, ok = model.config.classes, model.config.ok_index
@@ -167,6 +174,7 @@ def _lines(
             "part": facts[i].part,
             "truth": classes[int(split.labels[i])],
             "said": classes[said[i]],
+            "verdict": str(verdicts[i]),
             "p_ng": f"{1 - probabilities[i, ok]:.6f}",
             **{f"p_{c}": f"{p:.6f}" for c, p in zip(classes, probabilities[i], strict=True)},
             "measure": facts[i].measure,
@@ -188,11 +196,15 @@ def measure(model: ViT, splits: Mapping[str, Split], held: FrozenThreshold, batc
         logits = answer(model, split, batch_size, bar=True).logits
         probabilities = softmax(logits, held.temperature)
         said = decide(probabilities, config.ok_index, held.threshold)
-        found.reports[name] = metrics.report(facts, logits, split.labels.numpy(), config.classes, config.ok_index, held)
+        # Reasons why a picture cannot be judged belong here, a list for each.
+        verdicts = verdicts_of(1 - probabilities[:, config.ok_index], held.limits)
+        found.reports[name] = metrics.report(
+            facts, logits, split.labels.numpy(), config.classes, config.ok_index, held, verdicts
+        )
         for mistake in found.reports[name]["mistakes"]:
             index = mistake["index"]
             mistake["run"] = f"part {facts[index].part}" if split.views > 1 else split.runs[index]
-        found.lines.extend(_lines(name, split, facts, probabilities, said, model))
+        found.lines.extend(_lines(name, split, facts, probabilities, said, verdicts, model))
         found.sizes[name] = metrics.sizes_found(facts, said != config.ok_index)
     for column, factor in renamed.items():
         say(f"column {column}: reported as factor {factor!r}, because evaluation computes a factor {column!r} itself")
@@ -247,6 +259,7 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
         run_folder.write_text(stage / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     for name, measured in found.reports.items():
         say(_headline(name, measured, model.config))
+    say(fitness_said(held.fitness))
     say(f"page: {out / REPORT}")
 
 
@@ -261,19 +274,17 @@ def _document(
         "rows": asked.rows,
         **({"views": list(config.views)} if config.views else {}),
         "left_out": left_out,
-        "frozen": {k: v for k, v in vars(held).items() if k != "positions"},
+        "frozen": {k: v for k, v in held.to_json().items() if k != "positions"},
         "splits": reports,
     }
 
 
 def _headline(name: str, measured: Mapping[str, Any], config: ViTConfig) -> str:
-    """Write a line with a split's accuracy, its 95 % interval, escapes (NG called OK) and overkill (OK called NG)."""
+    """Write a line with a split's accuracy, its 95 % interval, and the shares of the verdicts."""
     low, high = measured["accuracy"]["interval"]
-    escapes, overkill = measured["escapes"], measured["overkill"]
     on = f"parts from {len(config.views)} views each" if config.views else "pictures"
     of = "" if config.views else f" of {measured['parts']} parts"
     return (
         f"{name}: accuracy {measured['accuracy']['share']:.3f} ({low:.3f} to {high:.3f}) on {measured['pictures']} "
-        f"{on}{of}; escapes (NG called OK) {escapes['count']} of {escapes['of']}, overkill (OK called NG) "
-        f"{overkill['count']} of {overkill['of']}"
+        f"{on}{of}; {verdict_shares.sentence(measured)}"
     )

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.core import frozen_threshold, run_folder
+from trainer.core.fitness import fitness_said
 from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.vit import run as vit_run
 from trainer.vit.network.model import ViT, ViTConfig
@@ -120,6 +121,9 @@ def _metadata(config: ViTConfig, settings: TrainingConfig, held: FrozenThreshold
     }
     if held:
         found["threshold_ng"] = str(held.threshold)
+        found["escape_threshold"] = str(held.limits.escape)
+        found["overkill_threshold"] = str(held.limits.overkill)
+        found["fitness"] = fitness_said(held.fitness)
     if config.views:
         found["views"] = json.dumps(config.views)
         found["pixels"] = found["pixels"].replace("N, C", "N, V, C")

@@ -18,7 +18,7 @@ from trainer.core import frozen_threshold
 from trainer.core.decision import Limits
 from trainer.core.errors import InputError
 from trainer.core.fitness import NOT_MEASURED
-from trainer.core.prediction import Judge, Judged, Judging, verdict_line
+from trainer.core.prediction import Judge, Judged, Judging
 from trainer.core.split import open_picture
 from trainer.vit import results
 from trainer.vit import run as vit_run
@@ -61,15 +61,10 @@ class Options:
 
 
 def unfit_reasons(run: Path, weights: str = "best") -> tuple[str, ...]:
-    """Return why a run is unfit; empty if it is fit.
-
-    The fitness is that of frozen.json; of runs of earlier versions, which have none, that of the confusion matrix on
-    validation in summary.json.
-    """
+    """Return why a run is unfit, or why that is not known; empty if it is fit."""
     if weights != "best":
         return ("unfit: the fitness of the last epoch's weights is not measured, only that of the best",)
-    held = frozen_threshold.load(run)
-    known = held.fitness if held is not None and held.fitness is not None else results.fitness_at_the_end(run)
+    known = results.fitness_of_run(run)
     return (NOT_MEASURED,) if known is None else known.unfit
 
 
@@ -88,13 +83,12 @@ def load_classifier(run: Path, options: Options) -> Classifier:
     weights = options.weights or "best"
     model = vit_run.load_model(run, weights)
     held = frozen_threshold.load(run) if weights == "best" else None
-    invalid = () if options.allow_unfit else unfit_reasons(run, weights)
     sha256 = frozen_threshold.digest(run / vit_run.WEIGHTS[weights])
     return Classifier(
         model,
         (held.limits if held else UNDECIDED).with_threshold(options.threshold),
         held.temperature if held else 1.0,
-        Judge(run.resolve().name, sha256, model.config.classes, invalid=invalid),
+        Judge.of(run, sha256, model.config.classes, unfit_reasons(run, weights), options.allow_unfit),
     )
 
 
@@ -127,7 +121,7 @@ def _of_pictures(run: Path, files: Sequence[Path], options: Options) -> Iterator
         # Reasons why this picture cannot be judged belong here, after those of the run.
         invalid = [*by.judge.invalid]
         verdict, heat = judge(by.model, picture, by.limits, by.temperature, invalid)
-        line = verdict_line(verdict.verdict, verdict.said, str(file), verdict.reasons)
+        line = by.judge.line(verdict.verdict, verdict.said, str(file), verdict.reasons)
         sheet = annotate(picture, verdict, heat, by.model) if options.sheets else None
         yield Judged(file, _entry(by, verdict, file), line, sheet)
 
@@ -157,7 +151,7 @@ def _of_parts(
         invalid = [*by.judge.invalid]
         verdict, heats = judge_part(by.model, pictures, by.limits, by.temperature, invalid)
         where = f"  most suspicious in view {verdict.peak_view}" if verdict.verdict == "NG" else ""
-        line = verdict_line(verdict.verdict, verdict.said, f"{part}{where}", verdict.reasons)
+        line = by.judge.line(verdict.verdict, verdict.said, f"{part}{where}", verdict.reasons)
         sheet = annotate_part(pictures, verdict, heats, by.model) if options.sheets else None
         yield Judged(place, _entry(by, verdict, files, part=part), line, sheet)
     for number, file in enumerate(left):

@@ -47,11 +47,15 @@ def summary_of(run: Path) -> dict[str, Any]:
     return found
 
 
-def fitness_at_the_end(run: Path) -> Fitness | None:
-    """Compute the fitness from summary.json, for runs of earlier versions; None where that cannot be done.
+def fitness_of_run(run: Path) -> Fitness | None:
+    """Return the fitness of a run's best weights; None where it is not recorded.
 
-    There the most probable class decides, and each picture counts as a part.
+    Runs of earlier versions have none in frozen.json: then it is computed from the confusion matrix in summary.json,
+    where the most probable class decides, and each picture counts as a part.
     """
+    held = frozen_threshold.load(run)
+    if held is not None and held.fitness is not None:
+        return held.fitness
     try:
         summary = summary_of(run)
         matrix = np.array(summary["splits"]["validation"]["confusion"], dtype=int)
