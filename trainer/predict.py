@@ -71,6 +71,12 @@ def parser() -> argparse.ArgumentParser:
         help="judge also with a run that is not better than chance on validation, or whose fitness is not recorded; "
         "without this option its verdicts are INVALID",
     )
+    p.add_argument(
+        "--tolerance",
+        metavar="LIMITS",
+        help="limits in mm such as true_position_mm=0.6,retraction_mm=0.5, as in `generator build`: warns if the run "
+        "was trained under others, which it keeps judging by",
+    )
     p.add_argument("--batch-size", type=int, metavar="N", help="Florence-2: pictures per batch (8)")
     p.add_argument("--threads", type=int, default=None, help="CPU threads (as many as PyTorch finds cores)")
     return p
@@ -98,17 +104,30 @@ def _check_options(args: argparse.Namespace, detects: bool) -> None:
 
 def _judging(args: argparse.Namespace, files: Sequence[Path], detects: bool) -> Judging:
     """Make the iterator of verdicts on the picture files, by Florence-2 if `detects`, else by a ViT."""
-    sheets = args.out is not None
+    sheets, tolerance = args.out is not None, _tolerance(args)
     if detects:
         from trainer.florence2 import prediction as detection
 
-        asked = detection.Options(args.positions, args.threshold, args.batch_size, args.allow_unfit, sheets)
+        asked = detection.Options(args.positions, args.threshold, args.batch_size, args.allow_unfit, sheets, tolerance)
         return detection.judging(args.model, files, asked)
     from trainer.vit import prediction
 
-    return prediction.judging(
-        args.model, files, prediction.Options(args.weights, args.threshold, args.allow_unfit, sheets)
-    )
+    options = prediction.Options(args.weights, args.threshold, args.allow_unfit, sheets, tolerance)
+    return prediction.judging(args.model, files, options)
+
+
+def _tolerance(args: argparse.Namespace) -> dict[str, float]:
+    """Parse --tolerance; empty where it was not given.
+
+    Raises:
+        InputError: It states no limits.
+    """
+    from generator.dataset.labels import parse_tolerance
+
+    try:
+        return parse_tolerance(args.tolerance) if args.tolerance is not None else {}
+    except ValueError as e:
+        raise InputError(f"--tolerance: {e}") from None
 
 
 def run(args: argparse.Namespace) -> int:

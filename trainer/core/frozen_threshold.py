@@ -18,6 +18,7 @@ from trainer.core import fitness, metrics, run_folder
 from trainer.core.decision import Limits, choose_limits, choose_threshold, fit_temperature, softmax
 from trainer.core.errors import InputError
 from trainer.core.fitness import Fitness
+from trainer.core.tolerance import tolerance_of
 
 FROZEN = "frozen.json"
 CRITERION = "highest mean of NG found and OK passed on validation"
@@ -35,6 +36,7 @@ class FrozenThreshold:
         positions: Addresses (such as `r1c2`) of the pins that were defective in training, by scene.
         escape_threshold, overkill_threshold: See `decision.Limits`; None in files of earlier versions: no UNSURE.
         fitness: None in files of earlier versions.
+        tolerance: Limits in mm that the run was trained under, by scene; None: not recorded.
     """
 
     weights_sha256: str
@@ -45,6 +47,7 @@ class FrozenThreshold:
     escape_threshold: float | None = None
     overkill_threshold: float | None = None
     fitness: Fitness | None = None
+    tolerance: dict[str, Any] | None = None
 
     @property
     def limits(self) -> Limits:
@@ -136,6 +139,7 @@ def decided_by(
         escape_threshold=limits.escape,
         overkill_threshold=limits.overkill,
         fitness=measured,
+        tolerance=tolerance_of(run),
     )
 
 
@@ -185,6 +189,7 @@ def load(run: Path) -> FrozenThreshold | None:
             _number(held.escape_threshold),
             _number(held.overkill_threshold),
             None if held.fitness is None else Fitness.from_json(held.fitness),
+            None if held.tolerance is None else dict(held.tolerance),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
         raise InputError(f"{path}: expected a frozen threshold of a training, got {type(e).__name__}: {e}") from e

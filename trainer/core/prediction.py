@@ -19,6 +19,7 @@ from trainer.core import run_folder
 from trainer.core.console import say
 from trainer.core.errors import InputError, as_input_error
 from trainer.core.run_folder import check_place
+from trainer.core.tolerance import cannot_follow, tolerance_of
 
 PREDICTIONS = "predictions.json"
 # PNG text chunk in every sheet, to know our own.
@@ -57,24 +58,26 @@ class Judge:
         classes: Sequence[str],
         unfit: Sequence[str],
         allow_unfit: bool,
-        tolerance: Mapping[str, Any] | None = None,
-        warnings: Sequence[str] = (),
+        asked: Mapping[str, float],
     ) -> "Judge":
         """Make the judge of a run and print its warnings.
 
         Args:
             run: The run's folder.
-            sha256, classes, tolerance: See `Judge`.
+            sha256, classes: See `Judge`.
             unfit: Why the run is unfit; empty if it is fit.
             allow_unfit: Whether these reasons are warnings only.
-            warnings: Other warnings.
+            asked: Limits in mm of `--tolerance`, by name; empty: not given.
         """
+        tolerance = tolerance_of(run)
+        other = cannot_follow(run, tolerance, asked) if asked else None
         for text in unfit:
             say(f"WARNING: --model {run}: {text}{'' if allow_unfit else '; --allow-unfit judges all the same'}.")
-        for text in warnings:
-            say(f"WARNING: {text}.")
-        invalid, more = ((), unfit) if allow_unfit else (unfit, ())
-        return cls(run.resolve().name, sha256, classes, tolerance, tuple(invalid), (*more, *warnings))
+        if other:
+            say(f"WARNING: {other}.")
+        invalid, warnings = ((), unfit) if allow_unfit else (unfit, ())
+        warnings = [*warnings, *([f"tolerance: {other}"] if other else [])]
+        return cls(run.resolve().name, sha256, classes, tolerance, tuple(invalid), tuple(warnings))
 
     def line(self, verdict: Verdict, said: str, of: str, reasons: Sequence[str]) -> str:
         """Write the line of a verdict on the terminal; the picture's own reasons only if it is neither OK nor NG.

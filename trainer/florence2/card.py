@@ -7,6 +7,7 @@ from generator.reporting.glossary import CLASS_WORDS, WORDS
 from generator.reporting.pages import shown
 from trainer.core import verdict_shares
 from trainer.core.card import LIMITS, Result, header, markdown
+from trainer.core.tolerance import words
 from trainer.florence2.evaluation_page import MEASURES, fitness_of, parts_of
 from trainer.florence2.network import MODE_WORDS
 
@@ -102,7 +103,8 @@ def _trained_on(summary: Mapping[str, Any], datasets: Sequence[str]) -> str:
         + (f"Dataset {trained_on}. " if trained_on else "")
         + f"Mode `{settings['mode']}` ({MODE_WORDS[settings['mode']]}): {summary['trained_parameters']:,} of "
         f"{summary['parameters']:,} parameters trained on {summary['training_pictures']} pictures for "
-        f"{summary['epochs']} epochs, seed {settings['seed']}."
+        f"{summary['epochs']} epochs, seed {settings['seed']}. Tolerance that makes a pin NG, mm: "
+        f"{words(summary.get('tolerance'))}; the model cannot follow another."
     )
 
 

@@ -82,7 +82,7 @@ def _make_run(args: argparse.Namespace, begun: Beginning, detector: Detector, ho
     """Make and lock the run's folder; write config.json, so that a killed run can be resumed; returns the folder."""
 
     def write(run: Path) -> None:
-        save_config(run, begun.settings, detector)
+        save_config(run, begun.settings, detector, begun.tolerance)
         default_paths.copy_dataset_files(args.data, run)
 
     out: Path | None = args.out

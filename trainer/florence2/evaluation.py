@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from trainer.core import frozen_threshold, results_folder, run_folder
+from trainer.core import frozen_threshold, results_folder, run_folder, tolerance
 from trainer.core.console import say
 from trainer.core.data import read_dataset
 from trainer.core.dataset_columns import ANSWER_READ, lacking, lacking_line
@@ -126,6 +126,13 @@ def frozen_of(
     return made
 
 
+def _compared(run: Path, data: DetectionData) -> tolerance.Comparison:
+    """Compare the dataset's tolerance with that of the run."""
+    truths = [truth for split in data.splits.values() for truth in split.truths]
+    pairs = [({**truth.columns, "run": truth.run}, truth.objects) for truth in truths]
+    return tolerance.compare(tolerance.tolerance_of(run), pairs)
+
+
 def measure(
     inspector: Inspector,
     splits: dict[str, DetectionSplit],
@@ -180,6 +187,7 @@ def evaluate(
     if not own_folder:
         new = evaluation_files({"splits": data.splits})
         results_folder.check(out, run, EVALUATION, evaluation_files, new)
+    compared = _compared(run, data)
     frozen = frozen_of(run, inspector, folder, data, batch_size)
     with results_folder.replaced(out, EVALUATION, evaluation_files) as stage:
         reports, rows = measure(inspector, data.splits, batch_size, stage, frozen)
@@ -190,6 +198,7 @@ def evaluate(
             "threshold": detector.threshold,
             **({"frozen": {k: v for k, v in frozen.to_json().items() if k != "positions"}} if frozen else {}),
             "seen": detector.seen,
+            "tolerance": compared.to_json(),
             "splits": reports,
         }
         run_folder.write_table(stage / PREDICTIONS, COLUMNS, rows)
@@ -201,5 +210,6 @@ def evaluate(
         say(f"{name}: {metrics.headline(measured)} ({measured['pictures']} pictures)")
         for group, part in measured["positions"].items():
             say(f"  {group} positions: {metrics.headline(part)}")
+    say(compared.sentence())
     say(fitness_said(frozen.fitness if frozen else None))
     say(f"page: {out / REPORT}")

@@ -11,6 +11,7 @@ from generator.reporting.pages import render
 from trainer.core import verdict_shares
 from trainer.core.fitness import Fitness, fitness_said
 from trainer.core.run_folder import REPORT, write_text
+from trainer.core.tolerance import Comparison
 
 MEASURES = (
     ("pictures", "pictures"),
@@ -64,6 +65,7 @@ def write_page(out: Path, document: Mapping[str, Any]) -> None:
         "evaluation.html.j2",
         title=f"Evaluation: {document['model']} on {document['data']}",
         threshold=document["threshold"],
+        tolerance=Comparison(**document["tolerance"]).sentence() if "tolerance" in document else "",
         fitness=fitness_of(document.get("frozen", {}).get("fitness")),
         folder=out,
         splits=[split_tables(name, measured) for name, measured in document["splits"].items()],

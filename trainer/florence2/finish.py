@@ -14,6 +14,7 @@ from trainer.core.fitness import fitness_said
 from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.core.loop import Outcome
 from trainer.core.run_folder import SUMMARY, read_metrics
+from trainer.core.tolerance import tolerance_of
 from trainer.florence2 import decision, forgetting, lora, metrics, plots, sheets
 from trainer.florence2.answers import AnswerGrammar, Found
 from trainer.florence2.card import model_card
@@ -148,7 +149,7 @@ def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = No
     trained, _ = trained_parameters(ended.network.model)
     model, difference = _merged(run, ended)
     measured = measure(run, model, examples)
-    save_config(run, settings, replace(detector, threshold=measured.threshold))
+    save_config(run, settings, replace(detector, threshold=measured.threshold), tolerance_of(run))
     frozen_threshold.write(run, measured.frozen, decision.CRITERION)
     before, processor = load(*ended.source)
     _store(run, model, processor)
@@ -174,6 +175,7 @@ def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = No
         "changed": changed,
         "threshold": measured.threshold,
         "fitness": measured.frozen.to_json()["fitness"],
+        "tolerance": measured.frozen.tolerance,
         "splits": measured.reports,
         "forgetting": forgot,
     }

@@ -3,8 +3,8 @@
 With a table of the pins' positions each box also gets address and cavity of the pin it overlaps most.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from PIL import Image
@@ -35,6 +35,7 @@ class Options:
         batch_size: Pictures per batch; None: 8.
         allow_unfit: Whether an unfit run judges all the same.
         sheets: Whether to draw each picture with its boxes.
+        tolerance: Limits in mm of `--tolerance`, by name; empty: not given.
     """
 
     positions: Path | None = None
@@ -42,6 +43,7 @@ class Options:
     batch_size: int | None = None
     allow_unfit: bool = False
     sheets: bool = False
+    tolerance: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def _by(run: Path, options: Options) -> _By:
     unfit = (NOT_MEASURED,) if held is None or held.fitness is None else held.fitness.unfit
     limits = Limits.at(inspector.detector.threshold) if held is None else held.limits
     sha256 = frozen_threshold.digest(run / BEST) if held is None else held.weights_sha256
-    judge = Judge.of(run, sha256, inspector.detector.labels, unfit, options.allow_unfit)
+    judge = Judge.of(run, sha256, inspector.detector.labels, unfit, options.allow_unfit, options.tolerance)
     return _By(inspector, limits.with_threshold(options.threshold), judge, pins, options.sheets)
 
 

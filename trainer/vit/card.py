@@ -14,6 +14,7 @@ from trainer.core.card import LIMITS, Result, header, markdown, meanings
 from trainer.core.decision import EVEN, Limits
 from trainer.core.fitness import fitness_said
 from trainer.core.settings import ROWS_MEANING
+from trainer.core.tolerance import tolerance_of, words
 from trainer.vit import hub_files, results
 from trainer.vit import run as vit_run
 from trainer.vit.network.model import ViTConfig
@@ -54,9 +55,9 @@ def _at_the_end(summary: Mapping[str, Any]) -> Measured:
 def _evaluated(document: Mapping[str, Any], summary: Mapping[str, Any]) -> Measured:
     found, lines, classes = [], [], []
     for name, m in document["splits"].items():
-        for kind, words in (("accuracy", "Accuracy"), ("balanced_accuracy", "Balanced accuracy")):
+        for kind, title in (("accuracy", "Accuracy"), ("balanced_accuracy", "Balanced accuracy")):
             low, high = m[kind]["interval"]
-            text = f"{words} (95 % interval {low:.3f} to {high:.3f})"
+            text = f"{title} (95 % interval {low:.3f} to {high:.3f})"
             found.append(Result(name, kind, text, TASK, float(m[kind]["share"])))
         verdicts = verdict_shares.cells(m)
         accuracy = m["accuracy"]
@@ -122,7 +123,7 @@ def vit_card(
         ),
         f"# {name.rpartition('/')[2]}",
         _what_it_is(config, settings),
-        _trained_on(settings, summary, datasets),
+        _trained_on(settings, summary, datasets, words(tolerance_of(run))),
         _use(name, by_transformers, settings.input, held.limits if held else None, config.views),
         f"## Measured\n\n{fitness_said(results.fitness_of_run(run))}.\n\n{measured.tables}\n\n{measured.note} "
         "The best epoch and the threshold were chosen on `validation`: its numbers are optimistic.",
@@ -139,16 +140,16 @@ def _limits(limits: Limits) -> dict[str, float]:
 def _what_it_is(config: ViTConfig, settings: TrainingConfig) -> str:
     views = config.views
     shown_from = f"{len(views)} pictures ({', '.join(views)})" if views else "one picture"
-    words = (*config.classes, "NG", *(("NSOART",) if settings.input != "image" else ()))
+    terms = (*config.classes, "NG", *(("NSOART",) if settings.input != "image" else ()))
     return (
         f"A small vision transformer that classifies {shown_from} of a connector as one of "
         f"{', '.join(f'`{c}`' for c in config.classes)}. Input: {INPUTS.get(settings.input, BOTH_INPUTS)}, "
         f"{config.width} x {config.height} px, patches of {config.patch_size} px. Trained with Pinsight.\n\n"
-        f"{meanings(words)}"
+        f"{meanings(terms)}"
     )
 
 
-def _trained_on(settings: TrainingConfig, summary: Mapping[str, Any], datasets: Sequence[str]) -> str:
+def _trained_on(settings: TrainingConfig, summary: Mapping[str, Any], datasets: Sequence[str], tolerance: str) -> str:
     data = summary.get("data", {})
     known = ", ".join(f"`{one}`" for one in datasets) or f"`{data.get('name', 'not recorded')}`"
     digest = f" (content {data['content_sha256'][:16]})" if "content_sha256" in data else ""
@@ -156,7 +157,8 @@ def _trained_on(settings: TrainingConfig, summary: Mapping[str, Any], datasets: 
     begun = f"starting with `{Path(settings.init).name}`" if settings.init else "from random weights"
     return (
         f"## Trained on\n\nDataset {known}{digest}, {counted}{ROWS_MEANING[settings.rows]}; {summary['epochs']} epochs "
-        f"(best: {summary['best_epoch']}), seed {settings.seed}, {begun}."
+        f"(best: {summary['best_epoch']}), seed {settings.seed}, {begun}. Tolerance "
+        f"that makes a pin NG, mm: {tolerance}; the model cannot follow another."
     )
 
 

@@ -16,7 +16,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from trainer.core import frozen_threshold, plots, results_folder, row_facts, run_folder, verdict_shares, views
+from trainer.core import (
+    frozen_threshold,
+    plots,
+    results_folder,
+    row_facts,
+    run_folder,
+    tolerance,
+    verdict_shares,
+    views,
+)
 from trainer.core.console import say
 from trainer.core.data import load_frozen_classes
 from trainer.core.decision import decide, softmax, verdicts_of
@@ -250,8 +259,11 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
         new = evaluation_files({"splits": splits, "frozen": held})
         results_folder.check(out, asked.run, EVALUATION, evaluation_files, new)
     found = measure(model, splits, held, asked.batch_size)
+    compared = tolerance.compare(
+        tolerance.tolerance_of(asked.run), (pair for split in splits.values() for pair in split.rows_with_objects())
+    )
     left_out = {name: len(chosen[name]) - len(split) for name, split in splits.items()}
-    document = _document(asked, model.config, held, found.reports, left_out)
+    document = _document(asked, model.config, held, found.reports, left_out) | {"tolerance": compared.to_json()}
     with results_folder.replaced(out, EVALUATION, evaluation_files) as stage:
         run_folder.write_table(stage / PREDICTIONS, list(found.lines[0]), found.lines)
         write_pictures(stage, model, splits, found)
@@ -259,6 +271,7 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
         run_folder.write_text(stage / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     for name, measured in found.reports.items():
         say(_headline(name, measured, model.config))
+    say(compared.sentence())
     say(fitness_said(held.fitness))
     say(f"page: {out / REPORT}")
 

@@ -10,6 +10,7 @@ from trainer.core.fitness import Fitness, fitness_said
 from trainer.core.frozen_threshold import CRITERION
 from trainer.core.run_folder import REPORT
 from trainer.core.settings import ROWS_MEANING
+from trainer.core.tolerance import Comparison
 
 SUMMARY = (
     *("split", "pictures", "parts", "accuracy", "95 % interval", "balanced accuracy", "AUROC"),
@@ -37,6 +38,7 @@ def measured_of(out: Path, document: Mapping[str, Any]) -> dict[str, Any]:
     """Make the values that `templates/measured.html.j2` needs, from evaluation.json's content and OUT's pictures."""
     return {
         "document": document,
+        "tolerance": Comparison(**document["tolerance"]).sentence() if "tolerance" in document else "",
         "fitness": _fitness(document["frozen"].get("fitness")),
         "classes": list(
             dict.fromkeys(name for measured in document["splits"].values() for name in measured["classes"])

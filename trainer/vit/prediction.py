@@ -7,7 +7,7 @@ NSOART pictures. A run trained with `--views` judges parts: part and view are re
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +52,14 @@ class Options:
         threshold: In [0, 1]: P(NG) from which the verdict is NG, in place of the run's own. None: the run's own.
         allow_unfit: Whether an unfit run judges all the same.
         sheets: Whether to draw sheets.
+        tolerance: Limits in mm of `--tolerance`, by name; empty: not given.
     """
 
     weights: str | None = None
     threshold: float | None = None
     allow_unfit: bool = False
     sheets: bool = False
+    tolerance: Mapping[str, float] = field(default_factory=dict)
 
 
 def unfit_reasons(run: Path, weights: str = "best") -> tuple[str, ...]:
@@ -83,12 +85,12 @@ def load_classifier(run: Path, options: Options) -> Classifier:
     weights = options.weights or "best"
     model = vit_run.load_model(run, weights)
     held = frozen_threshold.load(run) if weights == "best" else None
-    sha256 = frozen_threshold.digest(run / vit_run.WEIGHTS[weights])
+    sha256, unfit = frozen_threshold.digest(run / vit_run.WEIGHTS[weights]), unfit_reasons(run, weights)
     return Classifier(
         model,
         (held.limits if held else UNDECIDED).with_threshold(options.threshold),
         held.temperature if held else 1.0,
-        Judge.of(run, sha256, model.config.classes, unfit_reasons(run, weights), options.allow_unfit),
+        Judge.of(run, sha256, model.config.classes, unfit, options.allow_unfit, options.tolerance),
     )
 
 
