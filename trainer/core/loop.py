@@ -18,8 +18,8 @@ from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
+from trainer.core.console import Progress, say
 from trainer.core.distributed import Share
 from trainer.core.ema import Average
 from trainer.core.event_files import EventFiles
@@ -118,6 +118,12 @@ class Trainee[Batch](Protocol):
     def keep(self, run: Path, row: Row, is_best: bool) -> None:
         """Write the files that only this kind of run has, before the loop replaces best.safetensors."""
 
+    def shortened(self, epoch: int) -> Schedule | None:
+        """Shorten the schedule so that the epoch after `epoch` is the last and can be the best; None: it need not be.
+
+        Called at the time limit, where no epoch has a score yet.
+        """
+
     def warnings(self, rows: Sequence[Row]) -> list[str]:
         """Return warnings from the epochs so far; `rows` are the lines of metrics.csv, the newest last."""
 
@@ -164,7 +170,7 @@ def train_epoch[Batch](
     average: Average | None = None,
     step: int = 0,
     steps: int | None = None,
-    bar: "tqdm[None] | None" = None,
+    bar: Progress | None = None,
 ) -> Row:
     """Train the steps of one epoch; returns its training columns of metrics.csv.
 
@@ -207,7 +213,8 @@ class Loop[Batch]:
         trainee: The network in training.
         schedule: The training's settings.
         run: The run's folder, which exists; only the first process writes there.
-        time_limit_min: Stop after the first epoch that ends more than this many minutes after the call of `train`.
+        time_limit_min: Stop after the first epoch that ends more than this many minutes after `began`.
+        began: `time.monotonic()` at the start of the command, from which the time limit counts; None: of `train`.
         report: Called after each epoch with its line of metrics.csv and its warnings.
         events: TensorBoard event files to write; None: none.
     """
@@ -218,6 +225,7 @@ class Loop[Batch]:
     time_limit_min: float | None = None
     report: Report = lambda row, warnings: None
     events: EventFiles | None = None
+    began: float | None = None
 
     def __post_init__(self) -> None:
         self.average = Average(self.trainee.network, self.schedule.ema)
@@ -235,16 +243,15 @@ class Loop[Batch]:
         Args:
             resume: Whether to start from RUN/state.safetensors.
         """
-        began = time.monotonic()
+        began = time.monotonic() if self.began is None else self.began
         if resume:
             self.state = load_state(self.run, self.trainee.network, self.trainee.optimizer, self.average.held)
             self.rows = read_metrics(self.run, self.state.epoch)
-        epochs = self.schedule.epochs
-        steps = sum(self.trainee.steps(epoch) for epoch in range(1, epochs + 1))
-        quiet = None if self.trainee.share.first else True
-        stopped = ""
-        with tqdm(total=steps, initial=self.state.step, unit="step", disable=quiet) as bar:
-            while self.state.epoch < epochs and not stopped:
+        stopped, steps = "", self._steps()
+        with Progress("training", steps, "step", self.state.step, not self.trainee.share.first) as bar:
+            while self.state.epoch < self.schedule.epochs and not stopped:
+                bar.rename(f"epoch {self.state.epoch + 1} of {self.schedule.epochs}")
+                bar.extend(steps := self._steps())
                 if self.schedule.is_over(self.state):
                     stopped = f"no better epoch in {self.schedule.patience}; best epoch: {self.state.best_epoch}"
                 else:
@@ -253,7 +260,11 @@ class Loop[Batch]:
             self.events.close()
         return Outcome(self.state.epoch, self.state.best_epoch, stopped, self.warnings)
 
-    def _epoch(self, epoch: int, steps: int, bar: "tqdm[None]", began: float) -> str:
+    def _steps(self) -> int:
+        """Number of steps of the whole training."""
+        return sum(self.trainee.steps(epoch) for epoch in range(1, self.schedule.epochs + 1))
+
+    def _epoch(self, epoch: int, steps: int, bar: Progress, began: float) -> str:
         """Train, measure, save and report one epoch; returns why the training must stop after it, or an empty text."""
         start = time.monotonic()
         trained = train_epoch(self.trainee, self.schedule, epoch, self.average, self.state.step, steps, bar)
@@ -285,7 +296,12 @@ class Loop[Batch]:
         self.report(row, self.warnings)
         self.trainee.share.wait()
         if late or (due and self._is_late(epoch, began)):
-            return f"time limit of {self.time_limit_min:g} min reached after epoch {epoch} of {self.schedule.epochs}"
+            reached = f"time limit of {self.time_limit_min:g} min reached after epoch {epoch} of {self.schedule.epochs}"
+            shorter = self.trainee.shortened(epoch) if state.best_epoch == 0 else None
+            if shorter is None:
+                return reached
+            say(f"{reached}, before any epoch of whole pictures: one follows, so that there is a model")
+            self.schedule = shorter
         return ""
 
     def _is_late(self, epoch: int, began: float) -> bool:

@@ -38,7 +38,8 @@ def _running(train: argparse._ActionsContainer) -> None:
         "--time-limit",
         type=number(float, 0, 1e6, True),
         metavar="MIN",
-        help="minutes; stop after the epoch in which they end",
+        help="minutes for all, reading included: as many of the epochs as fit, with the whole schedule; stops after the "
+        "epoch in which they end all the same",
     )
     train.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU if there is one (auto)"

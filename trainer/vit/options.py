@@ -75,7 +75,8 @@ def _running(p: argparse._ActionsContainer) -> None:
         "--time-limit",
         type=number(float, 0, 1e6, True),
         metavar="MIN",
-        help="stop after the epoch in which this number of minutes ends; continue with --resume",
+        help="minutes for all, reading and checks included: as many of the epochs as fit, with the whole schedule; "
+        "stops after the epoch in which they end all the same",
     )
     p.add_argument(
         "--device",

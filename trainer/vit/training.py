@@ -4,7 +4,9 @@ The best epoch is the one with the highest balanced accuracy (mean recall of the
 split; among equal ones, frequent on a small split, the one with the lowest validation loss.
 """
 
+import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from trainer.core.distributed import Share, share_dropout, start
 from trainer.core.loop import Measured, Schedule, Trained
 from trainer.core.run_folder import Row
 from trainer.core.split import Data
+from trainer.core.time_limit import Cost, seconds_per_step
 from trainer.core.tolerance import tolerance_of
 from trainer.vit import training_check
 from trainer.vit.answers import Answers, answer
@@ -43,7 +46,7 @@ def build(
 def schedule_of(config: TrainingConfig, plan: Plan) -> Schedule:
     """Make the loop's settings; epochs of close-ups only do not count for patience: they train no class head."""
     return Schedule(
-        epochs=config.epochs,
+        epochs=config.scheduled,
         lr=config.lr,
         warmup=config.warmup,
         clip=config.clip,
@@ -193,6 +196,30 @@ class ViTTrainee:
     def unmeasured(self) -> Row:
         """Return no columns: every epoch is measured."""
         return {}
+
+    def shortened(self, epoch: int) -> Schedule | None:
+        """Leave out the other epochs of close-ups, so that the next epoch is the last and has whole pictures.
+
+        None where an epoch with whole pictures was measured.
+        """
+        if epoch >= self.plan.epochs or epoch > self.plan.close_up_epochs:
+            return None
+        self.plan = replace(self.plan, epochs=epoch + 1, close_up_epochs=epoch)
+        self.schedule = replace(self.schedule, epochs=epoch + 1, uncounted=epoch)
+        return self.schedule
+
+    def cost(self) -> Cost:
+        """Estimate the seconds of an epoch of each stage, and of the measurement at the end."""
+        some = self.validation.subset(range(min(16, len(self.validation))))
+        shown = self.plan.close_up_epochs > 0
+        close_up = seconds_per_step(self, 1) * self.plan.close_up_steps if shown else 0.0
+        picture = seconds_per_step(self, self.plan.epochs) * self.plan.picture_steps
+        began = time.monotonic()
+        answer(self.network, some, share=self.share)
+        each = (time.monotonic() - began) / len(some)
+        measured = each * len(self.validation)
+        # At the end all splits are measured, about as large as validation, and figures are drawn.
+        return Cost(close_up + measured, picture + measured, 2 * measured + 10)
 
     def weights(self) -> dict[str, Tensor]:
         """Return copies of all tensors of the network, by name."""
