@@ -17,7 +17,6 @@ from studies.plan import (
     OWN,
     SCRATCH,
     SUPERVISED,
-    TOGETHER,
     TUNED,
     begun,
 )
@@ -50,11 +49,11 @@ def _changes(what: str, changes: Mapping[str, Difference | None]) -> str:
 
 def _ladder(found: Found) -> list[str]:
     tests = {
-        "test_shifted": "at held-out pins of the first",
-        "test_latched": "on a housing never trained",
+        "test_shifted": "on the first test (held-out pins)",
+        "test_latched": "on a housing in no training picture",
     }
     changes = {words: found.difference(LADDER[0], LADDER[-1], answered(test)) for test, words in tests.items()}
-    return [_changes("All four steps of variety instead of the first alone", changes)]
+    return [_changes("Training with all four kinds of variety instead of the first alone", changes)]
 
 
 def _supervision(found: Found) -> list[str]:
@@ -84,10 +83,6 @@ def _views(found: Found) -> list[str]:
     }
     return [
         _changes("Five views instead of the centre", {"": views_change(found, (CENTRE, ONE_VIEW), (FIVE, ALL_VIEWS))}),
-        _changes(
-            "One answer for all views (`--views`) instead of the mean of five",
-            {"": views_change(found, (FIVE, ALL_VIEWS), (TOGETHER, ALL_VIEWS))},
-        ),
         "Best share of parts with the right class: "
         + "; ".join(f"{share:.3f} at size *{size}*" for size, share in best.items())
         + f"; the aim is {AIM}.",
@@ -97,20 +92,15 @@ def _views(found: Found) -> list[str]:
 def _pretraining(found: Found) -> list[str]:
     lines = []
     for target in NEW:
-        changes = {
-            f"with {count} pictures": found.difference(
-                begun(target, count, SCRATCH), begun(target, count, OWN), answered("test")
-            )
-            for count in (FEW[0], FEW[-1])
-        }
-        lines.append(_changes(f"Instead of random weights, for {target}", changes))
+        change = found.difference(begun(target, FEW[-1], SCRATCH), begun(target, FEW[-1], OWN), answered("test"))
+        lines.append(_changes(f"Instead of random weights, for {target} with {FEW[-1]} pictures", {"": change}))
     return lines
 
 
 def _attention(found: Found) -> list[str]:
     last = max(found.variants, key=LADDER.index)
     end = [*stage_means(found.variants[last]).values()][-1]
-    return [f"The map's peak lies on the defect in {end['hit']:.0%} of the NG pictures (last step, last epoch)."]
+    return [f"At the end of training the map's peak lies on the defect in {end['hit']:.0%} of the NG pictures."]
 
 
 def _florence2(found: Found) -> list[str]:
@@ -134,7 +124,7 @@ def _soart(found: Found) -> list[str]:
     if not (changes := trained_or_not(found)):
         return []
     most, by_defect = [*changes.items()][-1]
-    return [f"*{most}*, against `inspect` without training: {counted(by_defect)}."]
+    return [f"*{most}*, compared with `inspect`: {counted(by_defect)}."]
 
 
 LINES: dict[int, Callable[[Found], list[str]]] = {

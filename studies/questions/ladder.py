@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from studies import figures
 from studies.findings import Found
 from studies.plan import LADDER
-from studies.questions.shares import GUESSING, Share, accuracy, answered, collapsed
+from studies.questions.shares import GUESSING, accuracy, answered, collapsed
 from studies.tables import beyond, mean, seeds_of, table
 
 TESTS = {
@@ -42,25 +40,4 @@ def section(found: Found, picture: Path) -> list[str]:
         + table(["trained with", "seeds", *columns], rows)
     ]
     parts += beyond(found, [*pairwise(LADDER)], reads)
-    return parts + _seen_or_held_out(found) + collapsed(found)
-
-
-def _seen_or_held_out(found: Found) -> list[str]:
-    """Write a line on each variant whose training pictures left some positions without defects."""
-    seen, held_out = (
-        found.values(
-            lambda r, g=group: _position(r["splits"].get("test_allpins", {}), g)  # type: ignore[misc]
-        )
-        for group in ("seen", "held-out")
-    )
-    return [
-        f"After *{variant}* alone, right class of the defective pictures of *all pins*: {seen[variant]} at seen and "
-        f"{held_out[variant]} at held-out positions."
-        for variant in held_out
-        if variant in seen
-    ]
-
-
-def _position(split: Mapping[str, Any], group: str) -> Share:
-    level = split.get("factors", {}).get("position", {}).get(group)
-    return level and {"share": level["accuracy"], "interval": level["interval"], "of": level["pictures"]}
+    return parts + collapsed(found)
