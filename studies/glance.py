@@ -90,11 +90,13 @@ def _views(found: Found) -> list[str]:
 
 
 def _pretraining(found: Found) -> list[str]:
-    lines = []
-    for target in NEW:
-        change = found.difference(begun(target, FEW[-1], SCRATCH), begun(target, FEW[-1], OWN), answered("test"))
-        lines.append(_changes(f"Instead of random weights, for {target} with {FEW[-1]} pictures", {"": change}))
-    return lines
+    changes = {
+        f"for {target}": found.difference(
+            begun(target, FEW[-1], SCRATCH), begun(target, FEW[-1], OWN), answered("test")
+        )
+        for target in NEW
+    }
+    return [_changes(f"Instead of random weights, with {FEW[-1]} pictures", changes)]
 
 
 def _attention(found: Found) -> list[str]:
