@@ -221,7 +221,7 @@ def blend_version(content: bytes, name: str) -> tuple[int, int] | None:
         expected = "a .blend file, which begins with BLENDER or is compressed by gzip or Zstandard"
         raise FileProblem(name, expected, shown(content[:12]))
     if (old and (old[1] == b"_" or old[2] == b"V")) or (new and new[3] == b"V"):
-        raise FileProblem(name, "a .blend file from a 64-bit little-endian machine", "one from another")
+        raise FileProblem(name, "a .blend file from a 64-bit little-endian machine", "a file from another kind")
     if not compressed and content.find(b"ENDB", -4096) < 0:
         raise FileProblem(name, "a complete .blend file, which ends with ENDB", "a truncated one")
     if new:

@@ -91,7 +91,7 @@ def read_ply(content: bytes, name: str) -> Parts:
     wrong = np.flatnonzero((indices < 0) | (indices >= vertex.count))
     if len(wrong):
         number = int(np.searchsorted(np.cumsum(sizes), wrong[0], side="right")) + 1
-        expected = f"vertices from 0 to {vertex.count - 1}"
+        expected = f"vertex indices from 0 to {vertex.count - 1}"
         raise FileProblem(f"{name} face {number} of {face.count}", expected, f"{indices[wrong[0]]:g}")
     odd = np.flatnonzero((sizes < 3) | (sizes > _MOST_CORNERS))
     if len(odd):

@@ -87,8 +87,8 @@ class OutputFolder:
             count += 1
         if count:
             raise InputError(
-                f"{self.root}: expected finished rows with the settings of this command, got {count} with others "
-                f"({first}): give --out for another folder, or --force to render them again"
+                f"{self.root}: expected finished rows with the settings of this command, got {count} with other "
+                f"settings (the first: {first}): give --out for another folder, or --force to render them again"
             )
 
     def _record_of(self, run: Run) -> dict[str, Any] | None:

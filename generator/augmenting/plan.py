@@ -198,7 +198,10 @@ def read_plan(path: Path, folder: Path | None = None) -> Plan:
         if line := _line(cell, where, problems):
             lines.append(line)
     if len(folders) > 1 and folder is None:
-        problems.append(f"{path} folder: expected one folder, got {', '.join(map(shown, folders))}")
+        problems.append(
+            f"{path}: expected the same value in every row of the column folder, got {', '.join(map(shown, folders))}: "
+            "correct it, or give --folder"
+        )
     if problems:
         raise InputError(problems[:100])
     if not lines:

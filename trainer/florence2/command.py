@@ -171,7 +171,10 @@ def _train(args: argparse.Namespace, begun: Beginning, device: torch.device, hol
     if outcome.stopped:
         say(f"stopped: {outcome.stopped}")
     if outcome.best_epoch == 0:
-        say("stopped before an epoch was measured: there is no model yet; continue with --resume, with more time")
+        say(
+            "stopped before an epoch was measured: there is no model yet; continue with --resume and a longer "
+            "--time-limit"
+        )
         return 1
     return _finish(args, begun, trainee, detector, outcome)
 

@@ -181,7 +181,10 @@ def _ended(args: argparse.Namespace, data: Data, model: ViT, outcome: Outcome, l
     if outcome.stopped:
         say(f"stopped: {outcome.stopped}")
     if outcome.best_epoch == 0:
-        say("no epoch with whole pictures was measured: no best weights yet; continue with --resume, with more time")
+        say(
+            "stopped while training on close-ups only: best weights are chosen from later epochs, which use whole "
+            "pictures; continue with --resume and a longer --time-limit"
+        )
         return 1
     finish(args.out, data, args.data, model, outcome)
     look()

@@ -117,7 +117,7 @@ def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
     if not len(validation):
         raise InputError(
             f"--data {asked.data} split validation: expected rows to choose the threshold on, got none that --rows "
-            f"{settings.rows}, the run's own setting, keeps"
+            f"{settings.rows}, as in the run's settings, keeps"
         )
     logits = answer(model, validation, asked.batch_size, bar=True).logits
     try:

@@ -312,7 +312,7 @@ PLY_FACES = "element face {}\nproperty list uchar int vertex_indices\nend_header
         (
             "a.ply",
             (PLY_HEAD.format(1) + PLY_FACES.format(1)).encode() + b"0 0 0\n3 0 0 1\n",
-            "a.ply face 1 of 1: expected vertices from 0 to 0, got 1",
+            "a.ply face 1 of 1: expected vertex indices from 0 to 0, got 1",
         ),
         (
             "a.ply",

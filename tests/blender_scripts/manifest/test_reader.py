@@ -174,7 +174,7 @@ MISTAKES = [
     ("defects", "broken@r2c5:lost_mm=6.25", "expected lost_mm of at most 6.2 for a pin of 6.3 mm, got 6.25"),
     ("defects", "twisted@r2c5", "expected a terminal that is not round, got round in twisted@r2c5"),
     ("defects", "wrong@r2c5:terminal=round", "expected another terminal of scene connector_3x9 (square"),
-    ("defects", "wrong@r2c5:plating=tin", "expected another plating than the terminal's own, got tin"),
+    ("defects", "wrong@r2c5:plating=tin", "expected a plating that differs from the terminal's, got tin"),
     ("defects", "wrong@r2c5:plating=brass", "expected plating as one of tin, gold, nickel, got 'brass'"),
     ("defects", "foreign@r2c5:type=bridge", "expected two pins (r1c1-r1c2) for a bridge, and one pin"),
     ("defects", "foreign@r2c5-r2c6", "got foreign@r2c5-r2c6:type=ball"),
