@@ -61,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
         type=float,
         metavar="P",
         help="ViT: probability of NG from which the verdict is NG; Florence-2: confidence from which a box counts "
-        "(the run's threshold)",
+        "(the run's own)",
     )
     p.add_argument("--batch-size", type=int, metavar="N", help="Florence-2: pictures per batch (8)")
     p.add_argument("--threads", type=int, default=None, help="CPU threads (as many as PyTorch finds cores)")

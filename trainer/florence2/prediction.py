@@ -46,7 +46,7 @@ def judging(
         run: The run's folder.
         files: Picture files.
         positions: Table of the pins' positions: see `generator.io.pin_boxes`; None: boxes get no address.
-        threshold: Confidence from which a box counts; None: the run's threshold.
+        threshold: Confidence from which a box counts; None: the run's own.
         batch_size: Pictures per batch; None: 8.
         sheets: Whether to draw each picture with its boxes.
     """

@@ -43,7 +43,7 @@ def load_classifier(run: Path, weights: str | None, threshold: float | None) -> 
     Args:
         run: The run's folder.
         weights: `best` or `last`; None: best.
-        threshold: In [0, 1]; None: the run's threshold.
+        threshold: In [0, 1]; used in place of the run's own. None: the run's own.
 
     Raises:
         InputError: The run cannot be read, or needs picture and NSOART picture together.
