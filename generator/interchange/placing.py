@@ -24,13 +24,15 @@ def placed(
     others: Mapping[str, int],
     views: Sequence[str] = (),
 ) -> list[Photo]:
-    """Assign run names, splits and parts to the pictures that a reader found.
+    """Give imported pictures their run name, split and, with `views`, part number.
+
+    A run name is a picture's unique name in the dataset, made from its path.
 
     Args:
         found: the reader's result; messages on pictures that are left out are added to its `problems`.
         shares: share of each split, drawn class by class; empty: splits as in the source, else `train`.
         seed: seed of the random draw.
-        others: part number by run name in the dataset to mix with, whose names and numbers are not used again.
+        others: part number by run name, of the dataset to mix with; neither is used again.
         views: cameras that took a picture of every part; empty: pictures are not grouped by part. Parts without all
             views are left out, and the views of a part get the same split.
     """
