@@ -15,6 +15,8 @@ pictures alike.
 from __future__ import annotations
 
 import io
+from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +24,21 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from blender_scripts.contract.errors import InputError
 
-# Pillow does not read HEIC; it is listed so that such a file gives an error and is not ignored.
-SUFFIXES = (
-    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm"),
-    *(".tga", ".jp2", ".avif", ".heic", ".heif"),
+# Pictures of these formats are read.
+READ_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif", ".avif"),
+    *(".pbm", ".pgm", ".ppm", ".pnm", ".tga", ".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc"),
 )
+# Pictures of these formats are not read: they are refused by name instead of being passed over.
+UNREAD_SUFFIXES = (
+    *(".heic", ".heif", ".hif", ".jxl", ".exr", ".hdr", ".psd", ".dcm"),
+    *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"),
+)
+SUFFIXES = READ_SUFFIXES + UNREAD_SUFFIXES
+CONVERT = "convert it to PNG or JPEG"
+# Files and folders that systems leave beside pictures; hidden ones (.DS_Store, ._a.png) need no entry.
+SYSTEM_FILES = ("thumbs.db", "ehthumbs.db", "desktop.ini")
+SYSTEM_FOLDERS = ("__macosx", "@eadir", "#recycle", "$recycle.bin", "lost+found", "system volume information")
 # The brightest grey value of a 16-bit picture has to reach this: below it, 8 bits keep at most 16 levels.
 LEAST_DEEP_WHITE = 4096
 _DEPTHS = {1: "values from 0 to 1", 255: "8 bits", 1023: "10 bits", LEAST_DEEP_WHITE - 1: "12 bits"}
@@ -54,21 +66,53 @@ def pictures_in(folder: Path) -> list[Path]:
 
 
 def find_pictures(folder: Path) -> list[Path]:
-    """Return all pictures of a folder and its subfolders, without hidden ones, sorted by path.
+    """Return all pictures of a folder and its subfolders, without hidden and system folders, sorted by path.
 
     Raises:
         InputError: `folder` is not a folder, or has no picture.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: expected a folder of pictures, got {_what(folder)}")
-    found = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if is_picture(path) and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
+    found = [path for path in _files_below(folder) if is_picture(path)]
     if not found:
-        raise InputError(f"{folder}: expected pictures ({', '.join(SUFFIXES)}), got none")
+        raise InputError(f"{folder}: expected pictures ({', '.join(READ_SUFFIXES)}), got none")
     return found
+
+
+def passed_over(folder: Path, below: bool = True, known: Collection[Path] = ()) -> str | None:
+    """Return a note on the files of a folder that are no pictures by their suffix; None without any.
+
+    Args:
+        folder: a folder that exists.
+        below: whether files in subfolders count too.
+        known: files that the note does not count, such as a metadata file that was read.
+    """
+    paths = _files_below(folder) if below else sorted(folder.iterdir())
+    others = [
+        path
+        for path in paths
+        if path.is_file() and not is_picture(path) and not _is_left_by_a_system(path) and path not in known
+    ]
+    if not others:
+        return None
+    counts = Counter(path.suffix.lower() or "no suffix" for path in others)
+    kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(counts.items()))
+    first = others[0].relative_to(folder).as_posix()
+    return f"{folder}: passed over {len(others)} files that are no pictures by their suffix: {kinds} (first: {first})"
+
+
+def _files_below(folder: Path) -> list[Path]:
+    """Return the paths below a folder, without those in hidden folders and in folders of the system, sorted."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        parents = path.relative_to(folder).parts[:-1]
+        if not any(name.startswith(".") or name.lower() in SYSTEM_FOLDERS for name in parents):
+            found.append(path)
+    return found
+
+
+def _is_left_by_a_system(path: Path) -> bool:
+    return path.name.startswith((".", "~$")) or path.name.lower() in SYSTEM_FILES
 
 
 def open_picture(source: Path | bytes, name: str) -> Image.Image:
