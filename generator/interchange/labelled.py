@@ -174,8 +174,10 @@ def find_named(name: str, places: Sequence[Path]) -> tuple[Path, str, bool] | No
         for place in places:
             if _is_below(spelling, place):
                 return place / spelling, spelling, False
-    for spelling in spellings[1:] or spellings:
+    for spelling in spellings:
         parts = [part for part in spelling.split("/") if part not in ("", ".")]
+        if ".." in parts:
+            continue
         for at in range(0 if spelling.startswith("/") else 1, len(parts)):
             tail = "/".join(parts[at:])
             found = {(place / tail).resolve(): place / tail for place in places if _is_below(tail, place)}
