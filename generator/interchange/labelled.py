@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from blender_scripts.contract.errors import shown
 from generator.dataset.labels import ANSWER_LABELS, CLASSES
@@ -82,10 +83,17 @@ class Labelled:
 
 @dataclass
 class Found:
-    """The pictures that a reader found, and messages on faults."""
+    """The pictures that a reader found, and messages on faults.
+
+    Attributes:
+        pictures: the pictures with their labels.
+        problems: faults: they stop an import, unless --skip-broken leaves the pictures out.
+        notes: what the user should know; the import continues.
+    """
 
     pictures: list[Labelled] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 class ClassNames:
@@ -144,6 +152,62 @@ def leads_below(name: str, *folders: Path) -> bool:
     ):
         return False
     return is_utf8(name) and all(is_possible(folder / path) for folder in folders)
+
+
+def find_named(name: str, places: Sequence[Path]) -> tuple[Path, str, bool] | None:
+    r"""Find the picture that a name in the labels stands for.
+
+    The name as written comes first, then with / for \ and %20 decoded, then without its leading folders, since these
+    may be of another computer: C:\photos\a.png, /data/upload/1/a.png, /data/local-files/?d=images/a.png.
+
+    Args:
+        name: name of the picture in the labels.
+        places: folders that may hold it, in the order of the search; nothing outside them is found.
+
+    Returns:
+        The picture's path, its path relative to its folder, and whether leading folders were dropped; None: no such
+        picture, or several of them after leading folders were dropped.
+    """
+    forward = name.rpartition("?d=")[2].replace("\\", "/")
+    spellings = list(dict.fromkeys((name, forward, unquote(forward))))
+    for spelling in spellings:
+        for place in places:
+            if _is_below(spelling, place):
+                return place / spelling, spelling, False
+    for spelling in spellings[1:] or spellings:
+        parts = [part for part in spelling.split("/") if part not in ("", ".")]
+        for at in range(0 if spelling.startswith("/") else 1, len(parts)):
+            tail = "/".join(parts[at:])
+            found = {(place / tail).resolve(): place / tail for place in places if _is_below(tail, place)}
+            if found:
+                return (next(iter(found.values())), tail, True) if len(found) == 1 else None
+    return None
+
+
+def _is_below(name: str, place: Path) -> bool:
+    return leads_below(name, place) and (place / name).is_file()
+
+
+def name_unlabelled(pictures: Sequence[Path], source: Path, labels: str, problems: list[str]) -> None:
+    """Add messages on pictures without labels: one for each of the first five, and one with the number of the others.
+
+    Args:
+        pictures: pictures without labels.
+        source: folder to which paths in messages are relative.
+        labels: where labels are expected, such as a file's name; `{stem}` stands for the picture's name.
+        problems: list that gets the messages.
+    """
+    for path in pictures[:5]:
+        expected = labels.replace("{stem}", path.stem)
+        problems.append(f"{relative_name(path, source)}: expected labels in {expected}, got none")
+    if rest := pictures[5:]:
+        folders = ", ".join(dict.fromkeys(relative_name(path.parent, source) for path in rest))
+        problems.append(f"{folders}: expected labels of every picture, got none of {len(rest)} more pictures")
+
+
+def relative_name(path: Path, folder: Path) -> str:
+    """Return a path relative to the folder, for messages; the whole path if it is elsewhere."""
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
 
 
 def is_utf8(name: str) -> bool:

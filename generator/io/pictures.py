@@ -76,7 +76,7 @@ def find_pictures(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: expected a folder of pictures, got {_what(folder)}")
-    found = [path for path in _files_below(folder) if is_picture(path)]
+    found = [path for path in files_below(folder) if is_picture(path)]
     if not found:
         raise InputError(f"{folder}: expected pictures ({', '.join(READ_SUFFIXES)}), got none")
     return found
@@ -90,7 +90,7 @@ def passed_over(folder: Path, below: bool = True, known: Collection[Path] = ()) 
         below: whether files in subfolders count too.
         known: files that the note does not count, such as a metadata file that was read.
     """
-    paths = _files_below(folder) if below else sorted(folder.iterdir())
+    paths = files_below(folder) if below else sorted(folder.iterdir())
     others = [
         path
         for path in paths
@@ -104,10 +104,15 @@ def passed_over(folder: Path, below: bool = True, known: Collection[Path] = ()) 
     return f"{folder}: passed over {len(others)} files that are no pictures by their suffix: {kinds} (first: {first})"
 
 
-def _files_below(folder: Path) -> list[Path]:
-    """Return the paths below a folder, without those in hidden folders and in folders of the system, sorted."""
+def files_below(folder: Path, pattern: str = "*") -> list[Path]:
+    """Return the paths below a folder, without those in hidden folders and in folders of the system, sorted.
+
+    Args:
+        folder: the folder; not there: no paths.
+        pattern: pattern of the names.
+    """
     found = []
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(folder.rglob(pattern)):
         parents = path.relative_to(folder).parts[:-1]
         if not any(name.startswith(".") or name.lower() in SYSTEM_FOLDERS for name in parents):
             found.append(path)
