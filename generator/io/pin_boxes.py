@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from blender_scripts.contract.errors import InputError, shown
+from generator.io.json_text import parse_json
 
 EDGES = ("x1", "y1", "x2", "y2")
 COLUMNS = ("address", *EDGES)
@@ -81,7 +81,7 @@ def _of_table(path: Path, text: str) -> list[PinBox]:
 
 def _of_record(path: Path, text: str) -> tuple[list[PinBox], Path | None]:
     try:
-        record = json.loads(text)
+        record = parse_json(text)
         positions = list(record["positions"])
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
