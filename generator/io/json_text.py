@@ -1,4 +1,4 @@
-"""Parse JSON from people's files: an object with a key twice is an error, where Python's parser keeps the last value."""
+"""Parse JSON from people's files: a key twice is an error, where Python's parser keeps the last value."""
 
 from __future__ import annotations
 
