@@ -115,6 +115,10 @@ class ClassNames:
             self.unknown[word] = None
         return found or CLASSES[-1]
 
+    def knows(self, word: str) -> bool:
+        """Whether the user gave a class for a label."""
+        return word.strip().lower() in self._given
+
     def problems(self) -> list[str]:
         """Return one message on all unknown labels; empty if all are known."""
         if not self.unknown:
@@ -174,8 +178,10 @@ def find_named(name: str, places: Sequence[Path]) -> tuple[Path, str, bool] | No
         for place in places:
             if _is_below(spelling, place):
                 return place / spelling, spelling, False
-    for spelling in spellings[1:] or spellings:
+    for spelling in spellings:
         parts = [part for part in spelling.split("/") if part not in ("", ".")]
+        if ".." in parts:
+            continue
         for at in range(0 if spelling.startswith("/") else 1, len(parts)):
             tail = "/".join(parts[at:])
             found = {(place / tail).resolve(): place / tail for place in places if _is_below(tail, place)}

@@ -1,4 +1,4 @@
-"""Parse JSON from people's files: a key twice is an error, where Python's parser keeps the last value."""
+"""Parse JSON from people's files: a key twice in an object is an error; Python's parser keeps the last."""
 
 from __future__ import annotations
 
