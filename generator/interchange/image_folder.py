@@ -30,8 +30,8 @@ from generator.interchange.labelled import (
     relative_name,
     split_of,
 )
-from generator.interchange.mask_files import split_masks
 from generator.io.json_text import parse_json
+from generator.io.mask_files import note_on_masks, split_masks
 from generator.io.pictures import READ_SUFFIXES, files_below, is_picture, passed_over
 
 METADATA_SUFFIXES = (".jsonl", ".csv", ".parquet")
@@ -64,11 +64,7 @@ def read_image_folder(source: Path, names: ClassNames, views: Sequence[str] = ()
     done = {picture for pictures in listed.values() for picture in pictures}
     pictures = [path for path in files_below(source) if is_picture(path) and path.resolve() not in done]
     pictures, masks = split_masks(pictures, source, names.knows)
-    if masks:
-        first = relative_name(masks[0], source)
-        found.notes.append(
-            f"{source}: {len(masks)} pictures are masks and no photographs: passed over (first: {first})"
-        )
+    found.notes += note_on_masks(masks, source)
     if note := passed_over(source, known=metadata):
         found.notes.append(note)
     folders = {path.parent: path for path in metadata}
@@ -203,7 +199,7 @@ def _objects(objects: Any, where: str, names: ClassNames, problems: list[str]) -
 def _finish(job: Export, pictures: Mapping[str, Sequence[Exported]]) -> None:
     """Write metadata.jsonl of each split, and a README.md whose header lists the splits.
 
-    `load_dataset` refuses splits whose JSON lines have other types, as where one split has no box, so a list of nothing:
+    `load_dataset` refuses splits whose JSON lines have other types, as where one split has no box (a list of nothing):
     then metadata.parquet, which states the types, takes their place.
     """
     configs = []

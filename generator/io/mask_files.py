@@ -24,7 +24,9 @@ MASK_COLOURS = 8
 MASK_SHARE = 0.9
 
 
-def split_masks(paths: Sequence[Path], source: Path, is_class: Callable[[str], bool]) -> tuple[list[Path], list[Path]]:
+def split_masks(
+    paths: Sequence[Path], source: Path, is_class: Callable[[str], bool] = lambda name: False
+) -> tuple[list[Path], list[Path]]:
     """Split the pictures of an image folder into photographs and masks.
 
     A picture is a mask if its name, a folder of it or a photograph of the same name says so, and if it has few colours
@@ -59,6 +61,14 @@ def split_masks(paths: Sequence[Path], source: Path, is_class: Callable[[str], b
         if is_mask:
             masks.append(path)
     return [path for path in paths if path not in set(masks)], masks
+
+
+def note_on_masks(masks: Sequence[Path], source: Path) -> list[str]:
+    """Return a note that the masks are passed over, in a list; an empty list without masks."""
+    if not masks:
+        return []
+    some = ", ".join(mask.relative_to(source).as_posix() for mask in masks[:3]) + (", ..." if len(masks) > 3 else "")
+    return [f"{source}: passed over {len(masks)} that are masks, not photographs: {some}"]
 
 
 def has_few_colours(path: Path) -> bool:
