@@ -31,7 +31,8 @@ from generator.interchange.labelled import (
     split_of,
 )
 from generator.io.json_text import parse_json
-from generator.io.pictures import READ_SUFFIXES, files_below, is_picture
+from generator.io.mask_files import note_on_masks, split_masks
+from generator.io.pictures import READ_SUFFIXES, files_below, is_picture, passed_over
 
 METADATA_SUFFIXES = (".jsonl", ".csv", ".parquet")
 # `load_dataset` finds the types of JSON lines in so many bytes.
@@ -62,6 +63,10 @@ def read_image_folder(source: Path, names: ClassNames, views: Sequence[str] = ()
     listed = {path: _read_metadata(path, source, names, found) for path in metadata}
     done = {picture for pictures in listed.values() for picture in pictures or ()}
     pictures = [path for path in files_below(source) if is_picture(path) and path.resolve() not in done]
+    pictures, masks = split_masks(pictures, source, names.knows)
+    found.notes += note_on_masks(masks, source)
+    if note := passed_over(source, known=metadata):
+        found.notes.append(note)
     folders = {path.parent: path for path in metadata}
     unlabelled: dict[Path, list[Path]] = {}
     for path in pictures:

@@ -116,6 +116,10 @@ class ClassNames:
             self.unknown[word] = None
         return found or CLASSES[-1]
 
+    def knows(self, word: str) -> bool:
+        """Whether the user gave a class for a label."""
+        return word.strip().lower() in self._given
+
     def problems(self) -> list[str]:
         """Return one message on all unknown labels; empty if all are known."""
         if not self.unknown:

@@ -10,18 +10,15 @@ from typing import Any
 import yaml
 
 
-class _Loader(yaml.BaseLoader):
+class _Loader(yaml.BaseLoader):  # type: ignore[misc]  # PyYAML has no types
     """Loader whose values are strings, lists and mappings, and whose mappings have each key once."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        found: dict[str, int] = {}
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Any:
+        places: dict[str, int] = {}
         for key, _ in node.value:
-            line = key.start_mark.line + 1
-            if (
-                isinstance(key, yaml.ScalarNode)
-                and found.setdefault(key.value, key.start_mark.index) != key.start_mark.index
-            ):
-                raise ValueError(f"the key {key.value!r} twice, again in line {line}")
+            at = key.start_mark.index
+            if isinstance(key, yaml.ScalarNode) and places.setdefault(key.value, at) != at:
+                raise ValueError(f"the key {key.value!r} twice, again in line {key.start_mark.line + 1}")
         return super().construct_mapping(node, deep)
 
 

@@ -101,7 +101,8 @@ def passed_over(folder: Path, below: bool = True, known: Collection[Path] = ()) 
     counts = Counter(path.suffix.lower() or "no suffix" for path in others)
     kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(counts.items()))
     first = others[0].relative_to(folder).as_posix()
-    return f"{folder}: passed over {len(others)} files that are no pictures by their suffix: {kinds} (first: {first})"
+    files = f"{len(others)} files" if len(others) > 1 else "1 file"
+    return f"{folder}: passed over {files} with a suffix of no picture: {kinds} (first: {first})"
 
 
 def files_below(folder: Path, pattern: str = "*") -> list[Path]:

@@ -1014,7 +1014,12 @@ def test_an_absolute_name_leads_below_the_folder_or_is_refused(tmp_path, capsys)
         ("imagefolder", "metadata.jsonl", "[" * 100_000, "metadata.jsonl: expected a line per picture"),
         ("yolo", "data.yaml", "names: " + "[" * 2000, "expected YOLO's data.yaml with class names"),
         ("yolo", "data.yaml", "names: [a", "expected YOLO's data.yaml with class names, got: while parsing"),
-        ("yolo", "data.yaml", "names: {.inf: a}", "expected YOLO's data.yaml with class names, got: cannot"),
+        (
+            "yolo",
+            "data.yaml",
+            "names: {.inf: a}",
+            "expected YOLO's data.yaml with class names, got: the class number '.inf'",
+        ),
         (
             "voc",
             "a.xml",

@@ -276,7 +276,7 @@ def test_the_pictures_of_a_folder(tmp_path):
     assert find_pictures(tmp_path) == sorted(tmp_path / name for name in names)
     assert pictures_in(tmp_path) == sorted(tmp_path / name for name in names[:-1])
     kinds = r"1 \.part, 1 \.txt, 1 no suffix \(first: below/e.png.part\)$"
-    assert re.search(r"passed over 3 files that are no pictures by their suffix: " + kinds, passed_over(tmp_path) or "")
+    assert re.search(r"passed over 3 files with a suffix of no picture: " + kinds, passed_over(tmp_path) or "")
     assert "over 2 files" in (passed_over(tmp_path, below=False) or "")
     assert passed_over(tmp_path, False, [tmp_path / "f", tmp_path / "notes.txt"]) is None
 

@@ -55,6 +55,13 @@ def test_what_import_refuses_is_refused_as_the_trainers_own_error(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32])
+def test_a_run_that_travels_scales_deep_grey_as_the_decoder_does(kind):
+    content = encoded((GREY * 257.0).astype(kind), "TIFF")
+    found = np.asarray(rgb(Image.open(io.BytesIO(content))))
+    assert np.array_equal(found[..., 0], np.asarray(open_picture({"bytes": content}, "p")))
+
+
 @pytest.mark.parametrize("orientation", range(10))
 def test_a_run_that_travels_turns_pictures_as_the_decoder_does(orientation):
     exif = Image.Exif()
