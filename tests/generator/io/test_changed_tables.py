@@ -64,9 +64,9 @@ def check(unit, folder, seed):
     with contextlib.redirect_stderr(io.StringIO()) as stderr, contextlib.redirect_stdout(io.StringIO()):
         code = main(["augment", *words])
     said = stderr.getvalue()
-    assert code in (0, 1, 2), (seed, done, said)
+    assert code in (0, 2), (seed, done, said)
     if code == 2:
-        assert "expected" in said and (str(source) in said or "photos" in said), (seed, done, said)
+        assert ": expected " in said, (seed, done, said)
         return code
     lines = read_plan(source / "plan.csv").lines
     assert len(lines) == data_lines(tree["plan.csv"]), (seed, done, said)
@@ -81,4 +81,4 @@ def check(unit, folder, seed):
 def test_changed_positions_and_plans_are_refused_by_name_or_read_line_by_line(tmp_path, round_):
     unit = make_unit(tmp_path / "unit")
     seeds = range(round_ * PER_ROUND, (round_ + 1) * PER_ROUND)
-    assert {check(unit, tmp_path / str(seed), seed) for seed in seeds} == {0, 1, 2}
+    assert {check(unit, tmp_path / str(seed), seed) for seed in seeds} == {0, 2}
