@@ -106,7 +106,7 @@ def passed_over(folder: Path, below: bool = True, known: Collection[Path] = ()) 
 
 
 def files_below(folder: Path, pattern: str = "*") -> list[Path]:
-    """Return the paths below a folder, without those in hidden folders and in folders of the system, sorted.
+    """Return the paths below a folder, sorted, without hidden ones, those that systems leave, and all in such folders.
 
     Args:
         folder: the folder; not there: no paths.
@@ -115,7 +115,8 @@ def files_below(folder: Path, pattern: str = "*") -> list[Path]:
     found = []
     for path in sorted(folder.rglob(pattern)):
         parents = path.relative_to(folder).parts[:-1]
-        if not any(name.startswith(".") or name.lower() in SYSTEM_FOLDERS for name in parents):
+        is_hidden = any(name.startswith(".") or name.lower() in SYSTEM_FOLDERS for name in parents)
+        if not is_hidden and not _is_left_by_a_system(path):
             found.append(path)
     return found
 
