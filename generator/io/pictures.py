@@ -90,6 +90,7 @@ def passed_over(folder: Path, below: bool = True, known: Collection[Path] = ()) 
         below: whether files in subfolders count too.
         known: files that the note does not count, such as a metadata file that was read.
     """
+    known = set(known)
     paths = files_below(folder) if below else sorted(folder.iterdir())
     others = [
         path
