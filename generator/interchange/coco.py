@@ -31,7 +31,6 @@ from generator.interchange.labelled import (
     name_unlabelled,
     numbers,
     own_values,
-    relative_name,
     split_of,
 )
 from generator.io.json_text import parse_json
@@ -73,18 +72,13 @@ def read_coco(source: Path, images: Path | None, names: ClassNames) -> Found:
 
 
 def _name_unlabelled(files: Sequence[_File], source: Path, found: Found) -> None:
-    """Add messages on pictures beside labelled ones, and a note on other pictures of the source, without an entry."""
+    """Add messages on pictures beside labelled ones that have no entry."""
     listed = {path.resolve() for file in files for path in file.listed}
     root = source if source.is_dir() else source.parent
     folders = {folder: is_deep for file in files for folder, is_deep in file.folders.items()}
     beside = {path for f, is_deep in folders.items() for path in (files_below(f) if is_deep else f.iterdir())}
     unlabelled = sorted(path for path in beside if is_picture(path) and path.resolve() not in listed)
     name_unlabelled(unlabelled, root, ", ".join(file.path.name for file in files), found.problems)
-    listed |= {path.resolve() for path in unlabelled}
-    others = [path for path in files_below(root) if is_picture(path) and path.resolve() not in listed]
-    if others and files and source.is_dir():
-        names = ", ".join(relative_name(path, root) for path in others[:5])
-        found.notes.append(f"{root}: passed over {len(others)} pictures apart from the labelled ones: {names}")
 
 
 @dataclass

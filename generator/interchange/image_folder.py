@@ -61,7 +61,7 @@ def read_image_folder(source: Path, names: ClassNames, views: Sequence[str] = ()
     found = Found()
     metadata = [path for path in files_below(source, "metadata.*") if path.suffix in METADATA_SUFFIXES]
     listed = {path: _read_metadata(path, source, names, found) for path in metadata}
-    done = {picture for pictures in listed.values() for picture in pictures}
+    done = {picture for pictures in listed.values() for picture in pictures or ()}
     pictures = [path for path in files_below(source) if is_picture(path) and path.resolve() not in done]
     pictures, masks = split_masks(pictures, source, names.knows)
     found.notes += note_on_masks(masks, source)
@@ -77,6 +77,8 @@ def read_image_folder(source: Path, names: ClassNames, views: Sequence[str] = ()
         else:
             _read_class_folder(path, source, names, views, found)
     for path, own in unlabelled.items():
+        if listed[path] is None:  # one message on the file is enough
+            continue
         name_unlabelled(own, source, relative_name(path, source), found.problems)
     if not found.pictures and not found.problems:
         found.problems.append(f"{source}: expected pictures ({', '.join(READ_SUFFIXES)}), got none")
@@ -93,14 +95,14 @@ def _read_class_folder(path: Path, source: Path, names: ClassNames, views: Seque
     found.pictures.append(Labelled(path, name, split, names[parts[-1]], None, parts[-1]))
 
 
-def _read_metadata(path: Path, source: Path, names: ClassNames, found: Found) -> set[Path]:
-    """Read the pictures of a metadata file; returns the files that it names."""
+def _read_metadata(path: Path, source: Path, names: ClassNames, found: Found) -> set[Path] | None:
+    """Read the pictures of a metadata file; returns the files that it names, None if it cannot be read."""
     where = path.relative_to(source).as_posix()
     try:
         rows = _lines(path)
     except (OSError, ValueError, pa.ArrowException, csv.Error) as error:
         found.problems.append(f"{where}: expected a line per picture, got: {error}")
-        return set()
+        return None
     listed = set()
     for number, row in rows:
         name = row.get("file_name") if isinstance(row, dict) else None
@@ -108,6 +110,8 @@ def _read_metadata(path: Path, source: Path, names: ClassNames, found: Found) ->
             found.problems.append(f"{where}:{number}: expected file_name, got none")
             continue
         named = find_named(name, [path.parent])
+        if named is not None and named[2]:  # a file_name without its leading folders may be of another picture
+            named = None
         picture = path.parent / name if named is None else named[0]
         if named is None and (not leads_below(name, path.parent, source) or not picture.is_relative_to(source)):
             problem = f"{where}:{number}: expected a file_name below {source.name}, got {shown(name)}"
@@ -199,7 +203,7 @@ def _objects(objects: Any, where: str, names: ClassNames, problems: list[str]) -
 def _finish(job: Export, pictures: Mapping[str, Sequence[Exported]]) -> None:
     """Write metadata.jsonl of each split, and a README.md whose header lists the splits.
 
-    `load_dataset` refuses splits whose JSON lines have other types, as where one split has no box (a list of nothing):
+    `load_dataset` refuses splits whose JSON lines have other types, as where one split has no box but an empty list:
     then metadata.parquet, which states the types, takes their place.
     """
     configs = []

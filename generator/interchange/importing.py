@@ -29,7 +29,7 @@ from generator.dataset.rows import features, missing_note
 from generator.dataset.writer import DatasetWriter
 from generator.interchange.coco import read_coco
 from generator.interchange.image_folder import read_image_folder
-from generator.interchange.labelled import ClassNames, Found, split_of
+from generator.interchange.labelled import ClassNames, Found, note_others, split_of
 from generator.interchange.mixing import Other, chosen
 from generator.interchange.photo_rows import Examined, Photo, Rules, attach_images, examine, opened
 from generator.interchange.placing import placed
@@ -125,6 +125,8 @@ def run(args: argparse.Namespace) -> int:
     names = ClassNames(options.classes)
     found = READERS[args.format](args, names, options.views)
     found.problems += names.problems()
+    if args.source.is_dir() or args.format == "yolo":
+        note_others(found, args.source if args.source.is_dir() else args.source.parent)
     sys.stderr.write("".join(f"{note}\n" for note in found.notes))
     other = Other.opened(args.renders) if args.renders is not None else None
     if other is not None and (note := missing_note(other.folder, other.columns)):

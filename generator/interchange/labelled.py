@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from blender_scripts.contract.errors import shown
 from generator.dataset.labels import ANSWER_LABELS, CLASSES
+from generator.io.pictures import files_below, is_picture
 
 Box = tuple[float, float, float, float]
 SPLITS = {"train": "train", "training": "train", "val": "validation", "valid": "validation"}
@@ -209,6 +210,17 @@ def name_unlabelled(pictures: Sequence[Path], source: Path, labels: str, problem
     if rest := pictures[5:]:
         folders = ", ".join(dict.fromkeys(relative_name(path.parent, source) for path in rest))
         problems.append(f"{folders}: expected labels of every picture, got none of {len(rest)} more pictures")
+
+
+def note_others(found: Found, source: Path) -> None:
+    """Add a note on pictures in the source that no message names and that are not imported."""
+    listed = {one.path.resolve() for one in found.pictures}
+    told = "\n".join(found.problems)
+    others = [path for path in files_below(source) if is_picture(path) and path.resolve() not in listed]
+    others = [path for path in others if relative_name(path, source) not in told]
+    if others:
+        names = ", ".join(relative_name(path, source) for path in others[:5]) + (", ..." if others[5:] else "")
+        found.notes.append(f"{source}: passed over {len(others)} pictures that the labels do not name: {names}")
 
 
 def relative_name(path: Path, folder: Path) -> str:

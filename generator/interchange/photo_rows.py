@@ -110,8 +110,9 @@ def examine(photos: Sequence[Photo], rules: Rules) -> Findings:
     statistics: dict[tuple[str, ...], nsoart.MapStatistics] = {}
     for photo in photos:
         try:
-            if photo.labelled.problems:
-                raise InputError(photo.labelled.problems)
+            if problems := photo.labelled.problems:
+                name = photo.labelled.name
+                raise InputError([each if name in each else f"{name}: {each}" for each in problems])
             picture, content = opened(photo.labelled)
             one = Examined(photo, _row(photo, picture.size, rules, found.notes))
             if rules.masks:
