@@ -42,6 +42,19 @@ def test_xml_beside_its_picture_in_folders_of_splits(tmp_path, filename):
     }
 
 
+@pytest.mark.parametrize("folders", [("Annotations", "JPEGImages"), ("annotations", "images")])
+def test_a_folder_of_xml_beside_a_folder_of_pictures_in_each_split(tmp_path, folders):
+    for split in ("train", "val"):
+        picture(tmp_path / split / folders[1] / "a.png")
+        annotation(tmp_path / split / folders[0] / "a.xml", "a.png")
+    good, problems, _ = read(tmp_path)
+    assert not problems
+    assert good == {
+        (f"{split}/{folders[1]}/a.png", name): f"{split}/{folders[1]}/a.png"
+        for split, name in (("train", "train"), ("val", "validation"))
+    }
+
+
 @pytest.mark.parametrize("images", ["JPEGImages", "images", "elsewhere"])
 def test_folders_below_annotations_are_those_of_the_pictures(tmp_path, images):
     for camera in ("cam1", "cam2"):

@@ -41,6 +41,7 @@ LAYOUTS = {
     "magnetic tiles": (["MT_Crack/Imgs/exp1.jpg"], ["MT_Crack/Imgs/exp1.png"]),
     "blurred by JPEG": (["bent/a.png"], ["bent/a_mask.jpg"]),
     "named by hand": (["bent/part 1.png"], ["bent masks/part 1 - mask.png"]),
+    "named before": (["bent/7.png"], ["bent/mask_7.png", "bent/GT-7.bmp"]),
     "VOC": (["JPEGImages/a.jpg"], ["SegmentationClass/a.png"]),
 }
 
