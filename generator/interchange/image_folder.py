@@ -65,6 +65,7 @@ def read_image_folder(source: Path, names: ClassNames, views: Sequence[str] = ()
     pictures = [path for path in files_below(source) if is_picture(path) and path.resolve() not in done]
     pictures, masks = split_masks(pictures, source, names.knows)
     found.notes += note_on_masks(masks, source)
+    found.noted |= set(masks)
     if note := passed_over(source, known=metadata):
         found.notes.append(note)
     folders = {path.parent: path for path in metadata}

@@ -90,11 +90,13 @@ class Found:
         pictures: the pictures with their labels.
         problems: faults: they stop an import, unless --skip-broken leaves the pictures out.
         notes: what the user should know; the import continues.
+        noted: pictures that notes name.
     """
 
     pictures: list[Labelled] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    noted: set[Path] = field(default_factory=set)
 
 
 class ClassNames:
@@ -213,8 +215,10 @@ def name_unlabelled(pictures: Sequence[Path], source: Path, labels: str, problem
 
 
 def note_others(found: Found, source: Path) -> None:
-    """Add a note on pictures in the source that no message names and that are not imported."""
-    listed = {one.path.resolve() for one in found.pictures}
+    """Add a note on pictures in the source that no message names and that are not imported, if any are imported."""
+    if not found.pictures:
+        return
+    listed = {one.path.resolve() for one in found.pictures} | {path.resolve() for path in found.noted}
     told = "\n".join(found.problems)
     others = [path for path in files_below(source) if is_picture(path) and path.resolve() not in listed]
     others = [path for path in others if relative_name(path, source) not in told]

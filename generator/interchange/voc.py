@@ -27,6 +27,8 @@ from generator.interchange.labelled import (
 )
 from generator.io.pictures import files_below, is_picture, passed_over
 
+FOLDERS = ("JPEGImages", "images")
+
 
 def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: bool = False) -> Found:
     """Read a folder in VOC's layout, or one with XML files beside their pictures.
@@ -45,7 +47,7 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
     if not paths:
         found.problems.append(f"{source}: expected VOC's XML files, got none")
     listed = _listed(source, found)
-    bases = [images] if images else [source / "JPEGImages", source / "images", folder, source]
+    bases = [images] if images else [*(source / name for name in FOLDERS), folder, source]
     pictures = _Pictures([base for base in dict.fromkeys(bases) if base.is_dir()] or bases[:1])
     faulty, unlisted = set(), []
     for path in paths:
@@ -145,7 +147,8 @@ class _Pictures:
             where: the XML file in messages.
             problems: gets a message if the picture is not certain.
         """
-        places = list(dict.fromkeys([*(base / below for base in self.bases), xml.parent, *self.bases]))
+        beside = [xml.parent, *(xml.parent.parent / folder for folder in FOLDERS if below.parts)]
+        places = list(dict.fromkeys([*(base / below for base in self.bases), *beside, *self.bases]))
         own = next((o for place in places if (o := self._by_stem.get(place / xml.stem))), [])
         named = find_named(name, places)
         picture = named[0] if named is not None else None

@@ -18,7 +18,9 @@ from generator.io.pictures import open_upright
 
 _WORDS = "ground_?truths?|gts?|(anomaly_?|segmentation_?|defect_?)?masks?|labels?|annotations?|segmentations?"
 _FOLDER = re.compile(f"({_WORDS}|segmentation(class|object)(png|raw|aug)?)|.+_(ground_?truth|gt|masks?)", re.IGNORECASE)
-_STEM = re.compile(f"(?P<photo>.*[^_. -])[_. -]+({_WORDS}|seg)([_. -]*[0-9]+)?", re.IGNORECASE)
+_STEM = re.compile(
+    f"(?P<photo>.*[^_. -])[_. -]+({_WORDS}|seg)([_. -]*[0-9]+)?|({_WORDS}|seg)[_. -]+(?P<rest>.+)", re.IGNORECASE
+)
 # A picture counts as a mask if its most frequent colours (at most so many) cover this share of it.
 MASK_COLOURS = 8
 MASK_SHARE = 0.9
@@ -48,7 +50,7 @@ def split_masks(
     masks = []
     for path in paths:
         match = _STEM.fullmatch(path.stem)
-        photo = match["photo"] if match else path.stem
+        photo = match["photo"] or match["rest"] if match else path.stem
         # MVTec LOCO keeps the masks of photograph 000 in a folder 000.
         partners = {(path.parent.name, photo), (path.parent.parent.name, path.parent.name)}
         if named[path]:

@@ -90,6 +90,7 @@ def passed_over(folder: Path, below: bool = True, known: Collection[Path] = ()) 
         below: whether files in subfolders count too.
         known: files that the note does not count, such as a metadata file that was read.
     """
+    known = set(known)
     paths = files_below(folder) if below else sorted(folder.iterdir())
     others = [
         path
@@ -106,7 +107,7 @@ def passed_over(folder: Path, below: bool = True, known: Collection[Path] = ()) 
 
 
 def files_below(folder: Path, pattern: str = "*") -> list[Path]:
-    """Return the paths below a folder, without those in hidden folders and in folders of the system, sorted.
+    """Return the paths below a folder, sorted, without hidden ones, those that systems leave, and all in such folders.
 
     Args:
         folder: the folder; not there: no paths.
@@ -115,7 +116,8 @@ def files_below(folder: Path, pattern: str = "*") -> list[Path]:
     found = []
     for path in sorted(folder.rglob(pattern)):
         parents = path.relative_to(folder).parts[:-1]
-        if not any(name.startswith(".") or name.lower() in SYSTEM_FOLDERS for name in parents):
+        is_hidden = any(name.startswith(".") or name.lower() in SYSTEM_FOLDERS for name in parents)
+        if not is_hidden and not _is_left_by_a_system(path):
             found.append(path)
     return found
 
