@@ -36,14 +36,14 @@ def checked_copies(
     wrong: set[str] = set()
     for group in groups.values():
         first, *copies = sorted(group, key=lambda one: rank[one.photo.split])
-        if contradicting := [one for one in copies if _labels(one) != _labels(first)]:
-            problems += [_contradiction(one, first) for one in contradicting]
+        if any(_labels(one) != _labels(first) for one in copies):
             wrong |= {one.photo.run for one in group}
-            continue
         known = next((others[file] for one in group if (file := digests[one.photo.run][1]) in others), None)
         home, name = known or (first.photo.split, first.photo.labelled.name)
         for one in group if known else copies:
-            if one.photo.split != home:
+            if _labels(one) != _labels(first):
+                problems.append(_contradiction(one, first))
+            elif one.photo.split != home:
                 expected = f"each picture in one split, got the pixels of {name} ({home}) in {one.photo.split}"
                 problems.append(f"{one.photo.labelled.name}: expected {expected}")
                 wrong.add(one.photo.run)
