@@ -94,7 +94,7 @@ class Findings:
         digests: SHA-256 of their pixels and of their files as a dataset stores them, by run name.
         problems: one message per fault.
         notes: warnings for the user.
-        statistics: (group, mean and s.d. of the SOART3 texture maps of its OK training pictures), as numbers.
+        statistics: by group (scene, housing, …), `MapStatistics` of its OK training pictures: count, mean, squares.
     """
 
     examined: list[Examined]
