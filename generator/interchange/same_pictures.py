@@ -9,7 +9,7 @@ from pathlib import Path
 from generator.dataset.folder import ordered_splits
 from generator.interchange.photo_rows import Examined
 
-# So many notes on copies within a split are printed; the last one has the number of the others.
+# So many notes on copies are printed, within a split and across splits; the last one has the number of the others.
 MOST_NOTES = 5
 
 
@@ -24,8 +24,9 @@ def checked_copies(
         others: split and run of the pictures of another dataset, by the SHA-256 of their files.
 
     Returns:
-        Messages on copies in another split and on contradicting labels; notes on copies within a split; the run names
-        of the pictures that the messages are about: the copies, or all pictures whose labels contradict each other.
+        Messages on contradicting labels, and on pictures that the other dataset has in another split; notes on other
+        copies; the run names of the pictures that the messages are about: the copies, or all pictures whose labels
+        contradict each other.
     """
     groups: dict[str, list[Examined]] = {}
     for one in rows:
@@ -33,6 +34,7 @@ def checked_copies(
     rank = {split: at for at, split in enumerate(ordered_splits({one.photo.split for one in rows}))}
     problems: list[str] = []
     notes: list[str] = []
+    warnings: list[str] = []  # the splits of the source are its owner's: they are kept
     wrong: set[str] = set()
     for group in groups.values():
         first, *copies = sorted(group, key=lambda one: rank[one.photo.split])
@@ -43,15 +45,22 @@ def checked_copies(
         for one in group if known else copies:
             if _labels(one) != _labels(first):
                 problems.append(_contradiction(one, first))
-            elif one.photo.split != home:
-                expected = f"each picture in one split, got the pixels of {name} ({home}) in {one.photo.split}"
+                continue
+            if one.photo.split == home:
+                notes.append(f"{one.photo.labelled.name}: the same pixels as {name}")
+                continue
+            expected = f"each picture in one split, got the pixels of {name} ({home}) in {one.photo.split}"
+            if known:
                 problems.append(f"{one.photo.labelled.name}: expected {expected}")
                 wrong.add(one.photo.run)
             else:
-                notes.append(f"{one.photo.labelled.name}: the same pixels as {name}")
+                warnings.append(f"warning: {one.photo.labelled.name}: expected {expected}")
+    if len(warnings) > MOST_NOTES:
+        rest = len(warnings) - MOST_NOTES
+        warnings[MOST_NOTES:] = [f"warning: {rest} more pictures have the pixels of others in another split"]
     if len(notes) > MOST_NOTES:
         notes[MOST_NOTES:] = [f"{len(notes) - MOST_NOTES} more pictures have the pixels of others in their split"]
-    return problems, notes, wrong
+    return problems, warnings + notes, wrong
 
 
 def _labels(one: Examined) -> tuple[str, list[str] | None]:

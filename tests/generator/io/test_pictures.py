@@ -76,8 +76,8 @@ def tiff(pixels: np.ndarray, bits: int, width: int, photometric: int = 1) -> byt
 @pytest.mark.parametrize("tag", [281, 341])
 def test_a_white_that_the_file_declares_gives_the_grey_of_eight_bits(depth, tag):
     white = WHITES[depth]
-    dark = (ALL_BUT_BLACK[depth] / 4).astype(ALL_BUT_BLACK[depth].dtype)
-    for pixels in (ALL_BUT_BLACK[depth], dark):
+    bright: np.ndarray = np.asarray(ALL_BUT_BLACK[depth])
+    for pixels in (bright, (bright / 4).astype(bright.dtype)):
         content = encoded(Image.fromarray(pixels), "TIFF", tiffinfo={tag: white})
         grey = pixels / (white / 255)
         assert np.abs(np.asarray(open_picture(content, "p")) - grey).max() <= 0.51
