@@ -50,7 +50,12 @@ def read_yolo(source: Path, names: ClassNames) -> Found:
         found.problems.append(f"{path}: expected YOLO's data.yaml with class names, got: {got}")
         return found
     root = path.parent / str(content.get("path") or ".")
-    places = _Places(root if is_possible(root) and root.is_dir() else path.parent, path.parent, found)
+    if not (is_possible(root) and root.is_dir()):
+        found.notes.append(
+            f"data.yaml: path {shown(content['path'])} is not there: its own folder is read in its place"
+        )
+        root = path.parent
+    places = _Places(root, path.parent, found)
     labels = _Labels(places.root, words, names, key_points)
     splits = [(key, split) for key in content if isinstance(key, str) and (split := split_of(key))]
     if not splits:
@@ -120,7 +125,8 @@ class _Places:
         place = self._place(entry)
         earlier = self.read.setdefault(place.resolve(), key)
         if earlier != key:
-            self._problem(f"data.yaml: expected other pictures for {key} than for {earlier}, got {entry} for both")
+            both = f"expected other pictures for {key} than for {earlier}, got {entry} for both"
+            self.found.notes.append(f"warning: data.yaml: {both}: they count as {earlier}")
         elif place.is_file() and place.suffix == ".txt":
             return self._listed(place)
         elif place.is_dir():
