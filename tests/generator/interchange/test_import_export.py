@@ -892,7 +892,11 @@ def test_damaged_datasets_are_named(built, tmp_path, capsys):
             "nsoart.json: expected a file that `generator build` wrote, got: maximum recursion",
         ),
         ("nsoart.json", b"\xff", "nsoart.json: expected JSON, got: "),
-        ("README.md", b"---\npretty_name: \xff\n---\n", "README.md: expected a card in UTF-8, got: "),
+        (
+            "README.md",
+            b"---\npretty_name: \xff\n---\n",
+            "README.md: expected a dataset card (README.md) in UTF-8, got: ",
+        ),
     ],
 )
 def test_damaged_files_of_a_dataset_to_mix_with_are_named(built, tmp_path, capsys, name, content, message):
