@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import csv
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from blender_scripts.contract.errors import InputError, shown
 from generator.dataset.folder import read_rows, split_files
+from generator.io.mask_files import note_on_masks, split_masks
 from generator.io.pictures import find_pictures, open_upright
 from generator.io.processes import processes
 
@@ -123,7 +125,8 @@ def plan_folder(folder: Path, more: tuple[str, ...] = (), workers: int | None = 
 
     if (folder / SETTINGS).is_file():
         raise InputError(f"{folder}: expected the pictures that copies are made from, got a folder of copies")
-    paths = find_pictures(folder)
+    paths, masks = split_masks(find_pictures(folder), folder)
+    sys.stderr.write("".join(f"{note}\n" for note in note_on_masks(masks, folder)))
     lines, problems = [], []
     chunks = [paths[first : first + 64] for first in range(0, len(paths), 64)]
     with (
@@ -245,7 +248,7 @@ def _line(cell: Mapping[str, str], where: str, problems: list[str]) -> Line | No
     wrong += [
         f"{where} {name}: expected px, at least 1, got {shown(cell[name])}"
         for name in ("height", "width")
-        if not cell[name].strip().isdecimal() or int(cell[name]) < 1
+        if not cell[name].strip().isdecimal() or not 1 <= int(cell[name].strip()[:20]) < 10**9
     ]
     answers = {name: _YES.get(cell.get(name, "").strip().lower()) for name in OPERATIONS}
     wrong += [

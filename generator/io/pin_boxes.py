@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from blender_scripts.contract.errors import InputError, shown
+from generator.io.json_text import parse_json
 
 EDGES = ("x1", "y1", "x2", "y2")
 COLUMNS = ("address", *EDGES)
@@ -53,9 +54,11 @@ def read_pin_boxes(path: Path) -> tuple[list[PinBox], Path | None]:
             f"{path}: expected a record of the renderer (.json), or a CSV file with the columns {', '.join(COLUMNS)}, "
             f"got: {got}"
         ) from None
-    if path.suffix.lower() == ".json":
-        return _of_record(path, text)
-    return _of_table(path, text), None
+    boxes, picture = _of_record(path, text) if path.suffix.lower() == ".json" else (_of_table(path, text), None)
+    counts = Counter(box.address for box in boxes)
+    if twice := [address for address, count in counts.items() if count > 1]:
+        raise InputError(f"{path}: expected each address once, got {', '.join(twice)} more than once")
+    return boxes, picture
 
 
 def _of_table(path: Path, text: str) -> list[PinBox]:
@@ -81,7 +84,7 @@ def _of_table(path: Path, text: str) -> list[PinBox]:
 
 def _of_record(path: Path, text: str) -> tuple[list[PinBox], Path | None]:
     try:
-        record = json.loads(text)
+        record = parse_json(text)
         positions = list(record["positions"])
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
@@ -116,7 +119,10 @@ def _numbers(values: Any) -> tuple[float, float, float, float]:
 
 
 def _box(edges: Iterable[float]) -> tuple[float, float, float, float]:
-    x1, y1, x2, y2 = edges
+    try:
+        x1, y1, x2, y2 = map(float, edges)
+    except OverflowError:
+        raise ValueError from None
     if not (-math.inf < x1 < x2 < math.inf and -math.inf < y1 < y2 < math.inf):
         raise ValueError
     return x1, y1, x2, y2

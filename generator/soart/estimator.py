@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import functools
 import json
-import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +27,7 @@ from PIL import Image
 from generator.soart.anomaly_degree import box_mean, distance, inverse, outer_products
 from generator.soart.limits import Threshold, threshold
 from generator.soart.registration import Placed, Pose, register, resized, warp
+from generator.soart.saved_space import read_saved
 from generator.soart.soart3_maps import soart3_map
 
 SCHEMA = 1
@@ -219,21 +219,19 @@ class SoartC:
         Raises:
             ValueError: another kind of file, or another schema version.
         """
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                data = {name: file[name] for name in file.files}
-            header = json.loads(data["header"].tobytes())
-            version = header["schema"]
-        except (OSError, KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{path}: expected a unit space saved by SoartC, got {error}") from error
-        if version != SCHEMA:
-            raise ValueError(f"{path}: expected schema {SCHEMA}, got {version!r}")
+        header, data = read_saved(Path(path), SCHEMA, cls().settings)
         model = cls(**header["settings"])
         model.threshold = Threshold.from_json(header["threshold"])
         model.notes = header["notes"]
         model.reference_, model.mean_ = data["reference"], data["mean"]
         model.precision_, model.scores_ = data["precision"], data["scores"]
         model.members_ = data["members"].astype(np.float32) / np.float32(255)
+        try:
+            maps = model._maps(model.reference_, model.reference_).shape
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+        if maps != model.mean_.shape:
+            raise ValueError(f"{path}: expected a mean of shape {maps} by its settings, got {model.mean_.shape}")
         return model
 
     def _reduced(self, image: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ no input picture and no file of another origin.
 """
 
 import json
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,6 +74,8 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
             try:
                 with as_input_error():
                     found += decoder.find_pictures(path)
+                    if note := decoder.passed_over(path):
+                        sys.stderr.write(f"{note}\n")
             except InputError as e:
                 problems += e.problems
     if problems:

@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from generator.io.json_text import parse_json
 from trainer.core.errors import InputError
 
 CONFIG, BEST, LAST, STATE = "config.json", "best.safetensors", "last.safetensors", "state.safetensors"
@@ -56,18 +57,7 @@ def _parsed(path: Path) -> Any:
         OSError: The file cannot be read.
         ValueError: It is not JSON in UTF-8, is nested too deeply, or an object has a key twice.
     """
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            twice = next(key for number, (key, _) in enumerate(pairs) if key in dict(pairs[:number]))
-            raise ValueError(f"the key {twice!r} twice")
-        return found
-
-    try:
-        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=once)
-    except RecursionError:
-        raise ValueError("values nested too deeply") from None
+    return parse_json(path.read_text(encoding="utf-8"))
 
 
 def read_json(path: Path, expected: str) -> dict[str, Any]:
