@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 
 from blender_scripts.contract.errors import InputError
@@ -28,5 +29,6 @@ def read_text(path: Path, name: str, readable: str = "file", text: str = "UTF-8 
     except UnicodeDecodeError as error:
         # The decoder skips a byte-order mark: its offsets count from behind it, and its copy of the bytes lacks it.
         line = error.object[: error.start].count(b"\n") + 1
-        found = f"byte 0x{error.object[error.start]:02x}"
+        is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        found = "UTF-16" if is_utf16 else f"byte 0x{error.object[error.start]:02x}"
         raise InputError(f"{name}:{line} file: expected {text}, got {found}") from None

@@ -5,7 +5,6 @@ All mistakes are reported together, each as ``file.csv:LINE column: expected …
 
 from __future__ import annotations
 
-import csv
 import io
 import re
 from collections.abc import Iterable, Iterator
@@ -15,6 +14,7 @@ from typing import TextIO
 
 from blender_scripts.contract import lettering
 from blender_scripts.contract.connector import SCENE_NAME, Connector, read_connector
+from blender_scripts.contract.csv_file import CsvRows
 from blender_scripts.contract.errors import InputError, shown
 from blender_scripts.contract.rig import CAMERAS, lens_folds
 from blender_scripts.contract.text_file import read_text
@@ -39,6 +39,14 @@ _RUN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SPLIT = re.compile(r"train|validation|test|test_[A-Za-z0-9_]+")
 _COUNT = re.compile(r"[0-9]{1,19}")
 _LARGEST_SEED = 2**63 - 1
+_KNOWN = (*REQUIRED, *OPTIONAL)
+
+
+def _refused(name: str) -> str | None:
+    """What is expected of a column's name, if it is not allowed; else None."""
+    if not name.isprintable() or len(name) > 64:
+        return "a printable name of 1 to 64 characters for each column"
+    return "a column name that the dataset does not use itself" if name in RESERVED else None
 
 
 def read_manifest(path: Path, scenes: Path) -> Manifest:
@@ -212,49 +220,15 @@ class _Reader:
         return content, text
 
     def _rows(self, file: TextIO) -> Iterator[tuple[int, dict[str, str]]]:
-        """Each row as its first line's number and its cells by column; blank lines are skipped."""
-        reader = csv.reader(file, strict=True, skipinitialspace=True)
-        header: list[str] | None = None
-        start = 1
-        try:
-            for fields in reader:
-                line, start = start, reader.line_num + 1
-                if not any(value.strip() for value in fields):
-                    continue
-                if header is None:
-                    header = self._header(line, [name.strip() for name in fields])
-                elif len(fields) != len(header):
-                    expected = f"{len(header)} values as in the header"
-                    self.wrong(line, "row", expected, f"{len(fields)} (a truncated line or a stray comma?)")
-                else:
-                    yield line, {name: value.strip() for name, value in zip(header, fields, strict=True)}
-        except csv.Error as error:
-            found = f"{error} (an unclosed quote or a truncated file?)"
-            self.wrong(start, "row", "a valid CSV record", found)
-        if header is None and not self.problems:
-            self.wrong(1, "header", f"the columns {', '.join(REQUIRED)}", "nothing")
+        """Each row as its first line's number and its cells by column.
 
-    def _header(self, line: int, header: list[str]) -> list[str]:
-        if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
-            self.wrong(line, "header", "columns separated by commas", shown(header[0]))
+        Raises:
+            InputError: the header lacks required columns.
+        """
+        rows = CsvRows(file, _KNOWN, self.wrong, REQUIRED, refused=_refused)
+        if not rows.is_sound:
             raise InputError([message for _, message in self.problems])
-        seen: set[str] = set()
-        for number, name in enumerate(header, 1):
-            if not name or not name.isprintable() or len(name) > 64:
-                expected = f"a printable name of 1 to 64 characters for column {number}"
-                self.wrong(line, "header", expected, shown(name))
-            elif name in RESERVED:
-                expected = "a column name that the dataset does not use itself"
-                self.wrong(line, "header", expected, shown(name))
-            elif name in seen:
-                self.wrong(line, "header", "each column once", f"{shown(name)} twice")
-            seen.add(name)
-        missing = [name for name in REQUIRED if name not in seen]
-        if missing:
-            expected = f"the column{'s' * (len(missing) > 1)} {', '.join(missing)}"
-            self.wrong(line, "header", expected, "no such column")
-            raise InputError([message for _, message in self.problems])
-        return header
+        yield from rows
 
     def run(self, line: int, cells: dict[str, str]) -> Run | None:
         """Parse one row's cells; None where one is wrong, with a message in `problems`."""
@@ -295,7 +269,6 @@ class _Reader:
             expected = f"a size at which the lens of camera {cells['camera']} does not fold the picture over itself"
             self.wrong(line, "width", expected, f"{width} x {height}")
             return None
-        known = (*REQUIRED, *OPTIONAL)
         run = Run(
             run=cells["run"],
             split=cells["split"],
@@ -311,7 +284,7 @@ class _Reader:
             width=width,
             height=height,
             samples=samples,
-            extra={name: value for name, value in cells.items() if name not in known},
+            extra={name: value for name, value in cells.items() if name not in _KNOWN},
         )
         self._check_geometry(line, run, connector)
         return run

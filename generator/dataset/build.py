@@ -9,7 +9,6 @@ reuses the chunks that a stopped one had ready. The dataset appears under its na
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import sys
@@ -22,9 +21,10 @@ from typing import Any
 from tqdm import tqdm
 
 from blender_scripts.contract.connector import read_connector
+from blender_scripts.contract.csv_file import CsvRows
 from blender_scripts.contract.errors import InputError
 from blender_scripts.manifest.output_folder import EXTRAS, FOLDERS
-from blender_scripts.manifest.reader import Run, stream_runs
+from blender_scripts.manifest.reader import REQUIRED, Run, stream_runs
 from generator.dataset.card import DatasetFacts, make_card
 from generator.dataset.connectors import nominal_connectors
 from generator.dataset.folder import BATCH_ROWS
@@ -311,10 +311,9 @@ def _scene_names(manifests: list[Path]) -> set[str]:
     names: set[str] = set()
     for path in manifests:
         with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            try:
-                names.update((line.get("scene") or "").strip() for line in csv.DictReader(file))
-            except csv.Error:
-                continue  # reported when the rows are read
+            # Faults are reported when the rows are read.
+            rows = CsvRows(file, REQUIRED, lambda *_: None)
+            names.update(cells.get("scene", "") for _, cells in rows)
     return names
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from blender_scripts.contract.csv_file import CsvRows
 from blender_scripts.contract.errors import InputError, shown
 from generator.interchange.exported import Export, Exported, Writer
 from generator.interchange.labelled import (
@@ -57,11 +57,13 @@ def read_image_folder(source: Path, names: ClassNames, views: Sequence[str] = ()
 
 
 def _read_metadata(path: Path, source: Path, names: ClassNames, found: Found) -> None:
-    where = path.relative_to(source).as_posix()
+    where, faults = path.relative_to(source).as_posix(), len(found.problems)
     try:
-        rows = _lines(path)
-    except (OSError, ValueError, RecursionError, csv.Error) as error:
+        rows = _lines(path, where, found.problems)
+    except (OSError, ValueError, RecursionError) as error:
         found.problems.append(f"{where}: expected a line per picture, got: {error}")
+        return
+    if not rows and len(found.problems) > faults:
         return
     listed = set()
     for number, row in rows:
@@ -80,14 +82,19 @@ def _read_metadata(path: Path, source: Path, names: ClassNames, found: Found) ->
             found.problems.append(f"{picture.relative_to(source).as_posix()}: expected a line in {where}, got none")
 
 
-def _lines(path: Path) -> list[tuple[int, Any]]:
-    """Return the rows of a metadata file, each with its line number."""
+def _lines(path: Path, where: str, problems: list[str]) -> list[tuple[int, Any]]:
+    """Return the rows of a metadata file, each with its line number; adds faults of a CSV file to `problems`."""
     text = path.read_text("utf-8-sig")
     if path.suffix == ".jsonl":
         return [(n, json.loads(line)) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
-    lines = csv.DictReader(io.StringIO(text, newline=""))
+
+    def wrong(line: int, column: str, expected: str, got: str) -> None:
+        problems.append(f"{where}:{line} {column}: expected {expected}, got {got}")
+
+    columns = ("file_name", "label", "objects")
+    rows = CsvRows(io.StringIO(text, newline=""), columns, wrong, ["file_name"], exact=True, ragged=True, index=True)
     # An empty cell is a missing value.
-    return [(lines.line_num, {k: v for k, v in row.items() if v != ""}) for row in lines]
+    return [(line, {name: value for name, value in cells.items() if value != ""}) for line, cells in rows]
 
 
 def _read_line(

@@ -10,6 +10,7 @@ import pytest
 from blender_scripts.contract.connector import read_connector
 from blender_scripts.contract.errors import InputError
 from blender_scripts.manifest.reader import RESERVED, Manifest, read_manifest
+from blender_scripts.manifest.record import row_sha256
 from tests.blender_scripts.broken_files import assert_problems, cpu_limit, mutations
 from tests.conftest import ROOT, SCENES
 from tests.soak import rounds
@@ -130,6 +131,7 @@ MISTAKES = [
     ("defects", "missing@r1c10", "got 'r1c10'"),
     ("defects", "bent@r2c5:", "expected bent to take param=value with tilt_deg, tip_offset_mm"),
     ("defects", "bent@r2c5:tilt_deg", "got 'tilt_deg'"),
+    ("defects", "bent@r2c5:tilt_deg=2,5", "got '5' (a comma separates parameters: write 0.5, not 0,5)"),
     ("defects", "bent@r2c5:angle=3", "got 'angle=3'"),
     ("defects", "bent@r2c5:tilt_deg=", "expected a number for tilt_deg, got ''"),
     ("defects", "bent@r2c5:tilt_deg=steep", "expected a number for tilt_deg, got 'steep'"),
@@ -318,13 +320,18 @@ FILES = [
         "m.csv:3 row: expected a valid CSV record, got unexpected end of data",
     ),
     (f'{HEADER}\n"a"b{LINE}\n', "m.csv:2 row: expected a valid CSV record, got ',' expected after '\"'"),
+    (f'"{HEADER}"\n"{LINE}"\n', "m.csv:1 header: expected columns separated by commas, semicolons or tabs"),
     (
-        HEADER.replace(",", ";") + "\n" + LINE.replace(",", ";"),
-        "m.csv:1 header: expected columns separated by commas",
+        f"{HEADER.replace(',', ';')}\n{LINE.replace(',', ';')};\n",
+        "m.csv:2 row: expected 11 values as in the header, got 12 (a truncated line, a stray semicolon?)",
     ),
     (
-        HEADER.replace(",", "\t") + "\n" + LINE.replace(",", "\t"),
-        "m.csv:1 header: expected columns separated by commas",
+        f"{HEADER}\n{LINE.replace(',,', ',bent@r1c1:tilt_deg=0,5,')}\n",
+        "m.csv:2 row: expected 11 values as in the header, got 12 (a truncated line, a stray comma or a decimal",
+    ),
+    (
+        f"{HEADER},,\n{LINE},,x\n{LINE.replace('good', 'b')},,x\n",
+        "m.csv:2 column 13: expected a name in the header for this column",
     ),
     (
         f"{HEADER.replace('seed,', '')}\n",
@@ -336,7 +343,7 @@ FILES = [
     (f"{HEADER},a,a\n{LINE},1,2", "m.csv:1 header: expected each column once, got 'a' twice"),
     (
         f"{HEADER},\n{LINE},1",
-        "m.csv:1 header: expected a printable name of 1 to 64 characters for column 12, got ''",
+        "m.csv:2 column 12: expected a name in the header for this column, or no value in it, got '1'",
     ),
     (f"{HEADER},{'n' * 65}\n{LINE},1", "m.csv:1 header: expected a printable name of 1 to 64 characters"),
     (f'{HEADER},"a\nb"\n{LINE},1', r"m.csv:1 header: expected a printable name"),
@@ -366,7 +373,7 @@ def test_columns_of_the_dataset_are_reserved(tmp_path: Path, name: str) -> None:
 
 def test_every_mistake_of_a_header_is_reported(tmp_path: Path) -> None:
     problems = problems_of(save(tmp_path, f"{HEADER.replace('seed', 'sed')},image,a,a,\n"))
-    assert [problem.split("expected ")[1].split(" ")[0] for problem in problems] == ["a", "each", "a", "the"]
+    assert [problem.split("expected ")[1].split(" ")[0] for problem in problems] == ["a", "each", "the"]
 
 
 def test_a_file_that_is_not_there_or_a_folder(tmp_path: Path) -> None:
@@ -391,6 +398,12 @@ ACCEPTED = {
     "blank lines": f"\n\n{HEADER}\n\n   \n{LINE}\n\n",
     "a spreadsheet's empty rows": f"{HEADER}\n{LINE}\n{',' * 10}\n{',' * 10}\n",
     "spaces round values": f" {HEADER.replace(',', ' , ')} \n {LINE.replace(',', ' , ')} \n",
+    "semicolons": f"{HEADER}\n{LINE}\n".replace(",", ";"),
+    "tabs": f"{HEADER}\n{LINE}\n".replace(",", "\t"),
+    "bars": f"{HEADER}\n{LINE}\n".replace(",", "|"),
+    "Excel's first line": f"sep=,\n{HEADER}\n{LINE}\n",
+    "Excel's first line for semicolons": f"\ufeffsep=;\r\n{HEADER}\r\n{LINE}\r\n".replace(",", ";"),
+    "columns without a name": f",{HEADER},,\n,{LINE},,\n{',' * 13}\n,{LINE.replace('good', 'more')}\n",
     "every field quoted": "\n".join(",".join(f'"{cell}"' for cell in line.split(",")) for line in (HEADER, LINE)),
     "a space before a quote": f"{HEADER}\n{LINE.replace(',center', ', "center"')}",
     "columns in another order": "\n".join(",".join(line.split(",")[::-1]) for line in (HEADER, LINE)),
@@ -399,8 +412,22 @@ ACCEPTED = {
 
 @pytest.mark.parametrize("content", ACCEPTED.values(), ids=ACCEPTED)
 def test_what_spreadsheets_and_editors_write_is_accepted(tmp_path: Path, content: str) -> None:
-    (run,) = read(save(tmp_path, content)).runs
+    run, *_ = read(save(tmp_path, content)).runs
+    assert list(run.extra) == []
     assert {name: str(value) for name, value in run.row().items() if name in GOOD} == GOOD
+
+
+def test_a_file_from_a_german_spreadsheet_is_the_same_manifest(tmp_path: Path) -> None:
+    defects = "bent@r2c5:tilt_deg=2.5,azimuth_deg=90;missing@r1c1"
+    rows = [row("a", part="1", defects=defects, note="0,5", **{"": ""}), row("b", part="2", note='x;"y"')]
+    usual, text = read(write(tmp_path, *rows)), io.StringIO(newline="")
+    writer = csv.DictWriter(text, [*rows[0], " "], restval="", delimiter=";")
+    writer.writeheader()
+    writer.writerows([*rows, {}, {}])
+    german = read(save(tmp_path, b"\xef\xbb\xbf" + text.getvalue().encode()))
+    assert german.runs == usual.runs and [run.extra for run in german.runs] == [{"note": "0,5"}, {"note": 'x;"y"'}]
+    hashes = [[row_sha256(run, CONNECTOR, "5.2", "") for run in manifest.runs] for manifest in (german, usual)]
+    assert hashes[0] == hashes[1]
 
 
 def test_a_users_column_may_hold_anything_and_is_kept_as_text(tmp_path: Path) -> None:
