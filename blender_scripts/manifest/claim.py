@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from blender_scripts.contract.errors import InputError
+from blender_scripts.contract.output_path import check_parents
 from blender_scripts.manifest.output_folder import EXTRAS, PATHS, OutputFolder
 from blender_scripts.manifest.reader import conflicts, run_names
 from blender_scripts.manifest.run import Manifest
@@ -65,6 +66,7 @@ def claim(manifest: Manifest, scenes: Path, out: Path | None, force: bool) -> Cl
     root = default_folder(manifest.path) if out is None else out
     if not force:
         check_own(root, manifest)
+    check_parents(root, "--out")
     output, kept = OutputFolder(root), _copy_of(root, manifest.path)
     problems = []
     for copy in sorted((root / "manifests").glob("*.csv")):
