@@ -40,6 +40,7 @@ from blender_scripts.contract.rig import (
     read_sensor,
 )
 from blender_scripts.contract.terminals import Mix, Terminal, read_terminals
+from blender_scripts.contract.tolerance import Tolerance, read_tolerance
 from blender_scripts.contract.toml_section import TomlSection
 
 # A box: its corner of least (x, y, z) and its corner of greatest, mm.
@@ -54,14 +55,6 @@ class Scatter:
     position_mm: float
     tilt_deg: float
     height_mm: float
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """The largest values accepted on a good pin, mm: diametral true position of the tip, retraction of the terminal."""
-
-    true_position_mm: float
-    retraction_mm: float
 
 
 @dataclass(frozen=True)
@@ -179,7 +172,7 @@ def read_connector(path: Path) -> Connector:
         mixes=mixes,
         finish=read_finish(top.table("finish", optional=True)),
         scatter=_scatter(top.table("scatter")),
-        tolerance=_tolerance(top.table("tolerance")),
+        tolerance=read_tolerance(top.table("tolerance"), {position.address for position in positions}),
         cameras=read_cameras(top.table("camera")),
         sensor=read_sensor(top.table("sensor", optional=True)),
         lightings=top.named_tables("lighting", read_lighting),
@@ -349,13 +342,6 @@ def _scatter(section: TomlSection) -> Scatter:
         position_mm=section.number("position_mm", 0.0, 5.0),
         tilt_deg=section.number("tilt_deg", 0.0, 10.0),
         height_mm=section.number("height_mm", 0.0, 5.0),
-    )
-
-
-def _tolerance(section: TomlSection) -> Tolerance:
-    return Tolerance(
-        true_position_mm=section.number("true_position_mm", 0.001, 50.0),
-        retraction_mm=section.number("retraction_mm", 0.001, 50.0),
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -62,14 +62,14 @@ def read_manifest(path: Path, scenes: Path) -> Manifest:
     return _Reader(path, scenes).read()
 
 
-def stream_runs(path: Path, scenes: Path) -> Iterator[Run]:
+def stream_runs(path: Path, scenes: Path | Mapping[str, Path]) -> Iterator[Run]:
     """Read the runs of a manifest one by one, in memory that hardly grows with their number.
 
     For rows that were rendered before: that a defect touches nothing else is not checked again.
 
     Args:
         path: the CSV file.
-        scenes: folder with the scenes' TOML files.
+        scenes: folder with the scenes' TOML files, or these files by scene.
 
     Raises:
         InputError: after the last run, with every mistake of the manifest and of its scenes.
@@ -145,7 +145,7 @@ class _RunsOnDemand:
 class _Reader:
     """Reads one manifest and collects its mistakes. `geometry`: also check that no defect touches something else."""
 
-    def __init__(self, path: Path, scenes: Path, geometry: bool = True) -> None:
+    def __init__(self, path: Path, scenes: Path | Mapping[str, Path], geometry: bool = True) -> None:
         self.path = path
         self.scenes = scenes
         self.geometry = geometry
@@ -322,9 +322,10 @@ class _Reader:
             expected = "the name of a scene file without .toml: letters, digits, _ or -"
             self.wrong(line, "scene", expected, shown(name))
             return None
-        path = self.scenes / f"{name}.toml"
-        if not path.is_file():
-            offered = sorted(p.stem for p in self.scenes.glob("*.toml"))
+        files = self.scenes
+        path = files / f"{name}.toml" if isinstance(files, Path) else files.get(name)
+        if path is None or not path.is_file():
+            offered = sorted([p.stem for p in files.glob("*.toml")] if isinstance(files, Path) else files)
             names = ", ".join(offered) or "the scenes in the --scenes folder, which has none"
             self.wrong(line, "scene", f"one of {names}", shown(name))
             return None

@@ -16,7 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -80,6 +80,13 @@ class Naming:
         moved = self.address(address)
         found = [self.cavities.get(part) for part in moved.split("-")] if moved else [None]
         return None if None in found else "-".join(label for label in found if label)
+
+    def tolerance(self, tolerance: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        """Move limits of single pins to the pins' new addresses; drop those of a pin whose address is not known."""
+        if tolerance is None or "at" not in tolerance:
+            return tolerance
+        at = {moved: own for address, own in tolerance["at"].items() if (moved := self.address(address))}
+        return {**tolerance, "at": at}
 
     def camera(self, camera: str | None) -> str | None:
         """Return the name of the copy's view; views from the centre keep theirs."""

@@ -143,4 +143,5 @@ class Sized:
 SIZED = {
     "bent": Sized("tip_offset_mm", "true_position_mm", 0.5),
     "retracted": Sized("depth_mm", "retraction_mm", 1.0),
+    "protruding": Sized("height_mm", "protrusion_mm", 1.0),
 }
