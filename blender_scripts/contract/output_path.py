@@ -26,9 +26,11 @@ def check_parents(folder: Path, option: str, most: int = 1) -> None:
     path = (place, *place.parents)
     # Not Path.exists, which raises if a name is too long.
     missing = next(number for number, each in enumerate(path) if os.path.exists(each))
-    made = most + (str(path[missing]) not in _MOUNTS)
+    in_mounts = str(path[missing]) in _MOUNTS
+    made = most if in_mounts else most + 1
     if missing > made:
+        needed = path[missing - 1] if in_mounts else path[made]
         raise InputError(
-            f"{option} {folder}: expected a path that exists up to {path[made]}, got no folder {path[missing - 1]}: "
-            f"create {path[made]}, or mount its disk"
+            f"{option} {folder}: expected a path that exists up to {needed}, got no folder {path[missing - 1]}: "
+            f"create {needed}, or mount its disk"
         )
