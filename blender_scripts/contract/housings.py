@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -61,9 +62,11 @@ class Shell:
 
     def _moved(self, station: Station) -> Point:
         """How far thicker walls move a station outwards: at a corner by both its sides, else by its own side."""
-        corner = self._corners_moved.get(station.base)
+        for corner, step in self._corners_moved.items():
+            if math.dist(corner, station.base) < 1e-9:
+                return step
         extra = self._thicker_towards(station.outward)
-        return corner or (extra * station.outward[0], extra * station.outward[1])
+        return extra * station.outward[0], extra * station.outward[1]
 
     @cached_property
     def _corners_moved(self) -> dict[Point, Point]:

@@ -119,7 +119,8 @@ def read_terminals(top: TomlSection, addresses: Collection[str]) -> tuple[dict[s
         section = top.table("terminals").table(name)
         by_address = mix.rule == BY_ADDRESS
         for wrong in (other for other in mix.of[: 1 if by_address else None] if other not in terminals):
-            section.wrong("others" if by_address else "mix", expected, shown(wrong))
+            if not by_address or "others" in section.data:
+                section.wrong("others" if by_address else "mix", expected, shown(wrong))
         for address, terminal in mix.places.items():
             if address not in addresses:
                 place = "the address of a position with a pin, such as r1c1"
@@ -133,9 +134,9 @@ def read_terminals(top: TomlSection, addresses: Collection[str]) -> tuple[dict[s
 
 def _terminal_or_mix(name: str, section: TomlSection) -> Terminal | Mix:
     if "at" in section.data:
-        others, at = section.text("others"), section.table("at")
-        places = {address: at.text(address) for address in at.data}
-        return Mix(name, tuple(dict.fromkeys((others, *places.values()))), BY_ADDRESS, places)
+        others, at = section.value("others", "the name of the terminal of all other positions"), section.table("at")
+        places = {address: str(at.value(address, "")) for address in at.data}
+        return Mix(name, tuple(dict.fromkeys((str(others or ""), *places.values()))), BY_ADDRESS, places)
     if "mix" not in section.data:
         return _terminal(name, section)
     expected = "a list of two or more names of terminals"
