@@ -259,7 +259,8 @@ class _Reader:
         for target in dict.fromkeys(a for d in defects for a in d.addresses if a not in addresses):
             first, last = connector.positions[0].address, connector.positions[-1].address
             expected = f"an address of scene {connector.name} ({first} to {last})"
-            self.wrong(line, "defects", expected, shown(target))
+            blank = target in {position.address for position in connector.blanks}
+            self.wrong(line, "defects", expected, f"{target}, a blank, which has no pin" if blank else shown(target))
         width = self._count(line, cells, "width", 32, 4096, default=connector.width)
         height = self._count(line, cells, "height", 32, 4096, default=connector.height)
         samples = self._count(line, cells, "samples", 1, 4096, default=connector.samples)

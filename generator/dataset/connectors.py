@@ -171,9 +171,7 @@ def symmetries(positions: Sequence[NominalPosition]) -> tuple[str, ...]:
 
 
 def _nominal(connector: Connector, terminal: str, position: Position) -> NominalPosition:
-    mix = connector.mixes.get(terminal)
-    names = (terminal,) if mix is None else mix.of if mix.rule == "random" else (mix.at(position, 0),)
-    terminals = [connector.terminals[name] for name in names]
+    terminals = connector.terminals_for(position, (terminal,))
 
     def only(name: str) -> float | None:
         values = {getattr(each, name) for each in terminals}

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shutil
 import time
 from pathlib import Path
 
@@ -514,3 +515,16 @@ def test_a_thousand_rows_are_checked_in_seconds(tmp_path: Path) -> None:
     before = time.process_time()
     assert len(read(path).runs) == 500
     assert time.process_time() - before < 4.0
+
+
+def test_a_blank_has_no_defect_and_a_terminal_of_one_position_is_not_offered(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "tests" / "blender_scripts" / "hybrid.toml", tmp_path)
+    cells = {"scene": "hybrid", "terminal": "hybrid"}
+    for changes, says in (
+        ({"defects": "missing@r1c4"}, "defects: expected an address of scene hybrid (r1c1 to r2c4), got r1c4, a blank"),
+        ({"terminal": "power"}, "terminal: expected one of signal, hybrid (scene hybrid), got 'power'"),
+    ):
+        with pytest.raises(InputError) as caught:
+            read_manifest(write(tmp_path, row("a", **{**cells, **changes})), tmp_path)
+        assert [problem[: len(says) + 8] for problem in caught.value.problems] == [f"m.csv:2 {says}"]
+    assert read_manifest(write(tmp_path, row("a", **cells, defects="wrong@r1c3:terminal=signal")), tmp_path).runs
