@@ -18,7 +18,7 @@ def read(text: str, **options: object) -> tuple[list[tuple[int, dict[str, str]]]
     def wrong(line: int, column: str, expected: str, got: str) -> None:
         problems.append(f"{line} {column}: expected {expected}, got {got}")
 
-    rows = CsvRows(io.StringIO(text, newline=""), KNOWN, wrong, KNOWN, **options)  # type: ignore[arg-type]
+    rows = CsvRows(io.StringIO(text, newline=""), KNOWN, wrong, KNOWN, **options)
     return list(rows), problems, rows
 
 
