@@ -18,7 +18,7 @@ from blender_scripts.manifest.reader import Manifest, read_manifest
 from generator.doe.aliasing import NOTABLE, aliases
 from generator.doe.frame import defects_by_position, factors_of
 from generator.doe.part_class import part_class
-from generator.doe.plausibility import mesh_warning, symmetry_notes, warnings
+from generator.doe.plausibility import Meshes, symmetry_notes, warnings
 from generator.io.source_code import SCENES
 
 if TYPE_CHECKING:
@@ -54,50 +54,51 @@ def run(options: argparse.Namespace) -> int:
         InputError: with every mistake.
     """
     manifest = read_manifest(options.manifest, options.scenes)
-    print("\n".join(summary(manifest, _check_meshes(manifest))))
+    print("\n".join(summary(manifest, _meshes(manifest))))
     return 0
 
 
-def _check_meshes(manifest: Manifest) -> list[str]:
-    """Read every CAD file of the rows, except .blend files, which need Blender; returns warnings on their sizes.
+def _meshes(manifest: Manifest) -> Meshes:
+    """Read every CAD file of the rows, except .blend files, which need Blender.
 
     Raises:
         InputError: with every file that is damaged, whose `unit_mm` gives no plausible housing, or whose mesh encloses
             a camera.
     """
-    problems, found = [], []
+    problems: list[str] = []
+    found: Meshes = {}
     for name, housing in sorted({(run.scene, run.housing) for run in manifest.runs}):
         cad = manifest.connectors[name].housings[housing].cad
         if cad is not None and cad.file.format != "blend":
             try:
                 mesh = placed(read_mesh(cad.file), cad.placement, cad.file.name)
                 check_cameras(manifest.connectors[name], mesh.bounds, cad.file.name)
-                found.append(mesh_warning(manifest.connectors[name], cad.file.name, mesh, cad.placement))
+                found[name, housing] = mesh
             except InputError as error:
                 problems += error.problems
     if problems:
         raise InputError(problems)
-    return [warning for warning in found if warning is not None]
+    return found
 
 
-def summary(manifest: Manifest, warned: Sequence[str] = ()) -> list[str]:
+def summary(manifest: Manifest, meshes: Meshes | None = None) -> list[str]:
     """Text lines for the terminal: warnings, pictures by split and factor, defective positions, aliasing, cost.
 
     Args:
         manifest: the checked manifest.
-        warned: warnings to print with those of `plausibility.warnings`.
+        meshes: the meshes of its housings from CAD files.
     """
     import pandas as pd
 
     runs = manifest.runs
     factors, splits = factors_of(manifest), pd.Series([run.split for run in runs])
     parts = len({run.part for run in runs})
-    warned = [*warned, *warnings(manifest)]
+    warned = warnings(manifest, meshes or {})
     lines = [
         f"{manifest.path.name}: {len(runs)} pictures of {parts} parts, {len(manifest.connectors)} scene(s), "
         + (f"{len(warned)} warning(s)" if warned else "no mistake found"),
         *(f"warning: {line}" for line in warned),
-        *(f"note: {line}" for line in symmetry_notes(manifest)),
+        *(f"note: {line}" for line in symmetry_notes(manifest, meshes or {})),
         "",
     ]
     for factor, levels in factors.items():

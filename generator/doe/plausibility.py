@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from blender_scripts.contract.cad_file import CadPlacement
 from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.terminals import Terminal
 from blender_scripts.contract.tolerance import Limits
@@ -21,6 +20,9 @@ from blender_scripts.geometry.optics import Camera, set_up_station
 from blender_scripts.manifest.run import Manifest, Run
 from generator.dataset.connectors import nominal_connector
 from generator.doe.symmetry import has_half_turn
+
+# Housings from CAD files as placed in the part, mm, by scene and housing.
+Meshes = Mapping[tuple[str, str], Mesh]
 
 # Less than this can hardly be learned from a picture (docs/explanation/results.md).
 LEAST_PIN_PX, LEAST_MOVE_PX = 3.0, 1.0
@@ -59,16 +61,17 @@ class _View:
     least_mm_px: float
 
 
-def warnings(manifest: Manifest) -> list[str]:
+def warnings(manifest: Manifest, meshes: Meshes) -> list[str]:
     """Say what is implausible about a manifest's scenes and views, one line each.
 
     Args:
         manifest: a checked manifest.
+        meshes: its housings from CAD files, where they are known.
     """
     views: dict[tuple[str, str, int, int], list[Run]] = {}
     for run in manifest.runs:
         views.setdefault((run.scene, run.camera, run.width, run.height), []).append(run)
-    lines: list[str] = []
+    lines = [line for each, mesh in meshes.items() if (line := _of_mesh(manifest.connectors[each[0]], each[1], mesh))]
     for (scene, _, _, _), runs in views.items():
         lines += _of_view(_view(manifest.connectors[scene], runs), manifest.connectors[scene])
     for scene, terminal in dict.fromkeys((run.scene, run.terminal) for run in manifest.runs):
@@ -184,8 +187,12 @@ def ng_share(connector: Connector, terminal: Terminal, limits: Limits) -> float:
     return float(is_ng.mean())
 
 
-def symmetry_notes(manifest: Manifest) -> Iterator[str]:
-    """Name each scene's housings whose pictures without a marking do not show which way round the part lies."""
+def symmetry_notes(manifest: Manifest, meshes: Meshes) -> Iterator[str]:
+    """Name each scene's housings whose pictures without a marking do not show which way round the part lies.
+
+    Args:
+        manifest, meshes: as for `warnings`.
+    """
     for scene, connector in manifest.connectors.items():
         alike: Counter[str] = Counter()
         unmarked = Counter(
@@ -193,7 +200,7 @@ def symmetry_notes(manifest: Manifest) -> Iterator[str]:
         )
         for (housing, terminal), count in unmarked.items():
             pins = nominal_connector(connector, housing, terminal).symmetries
-            if "half_turn" in pins and has_half_turn(connector, housing):
+            if "half_turn" in pins and has_half_turn(connector, housing, meshes.get((scene, housing))):
                 alike[housing] += count
         if alike:
             yield (
@@ -202,15 +209,11 @@ def symmetry_notes(manifest: Manifest) -> Iterator[str]:
             )
 
 
-def mesh_warning(connector: Connector, name: str, mesh: Mesh, placement: CadPlacement) -> str | None:
-    """Say if a housing's mesh cannot be that of the connector's pin field, by its size in X and Y; else None.
-
-    Args:
-        connector: the scene.
-        name: the file's name.
-        mesh: the mesh as placed in the part, mm.
-        placement: the placement, whose unit may be wrong.
-    """
+def _of_mesh(connector: Connector, housing: str, mesh: Mesh) -> str | None:
+    """Say if a housing's mesh cannot be that of the connector's pin field, by its size in X and Y; else None."""
+    cad = connector.housings[housing].cad
+    assert cad is not None
+    placement = cad.placement
     places = np.array([(position.x_mm, position.y_mm) for position in connector.positions])
     field = np.ptp(places, axis=0)
     (x1, y1, _), (x2, y2, _) = mesh.bounds
@@ -221,7 +224,7 @@ def mesh_warning(connector: Connector, name: str, mesh: Mesh, placement: CadPlac
     if is_inside and is_sensible:
         return None
     text = (
-        f"{connector.name}, {name}: the mesh is {size[0]:.4g} x {size[1]:.4g} mm in X and Y with unit_mm = "
+        f"{connector.name}, {cad.file.name}: the mesh is {size[0]:.4g} x {size[1]:.4g} mm in X and Y with unit_mm = "
         f"{placement.unit_mm:g}, the pins' positions take up {field[0]:.4g} x {field[1]:.4g} mm"
     )
     if (size >= field).all() and is_sensible:

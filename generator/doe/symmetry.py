@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.contour import Contour
 from blender_scripts.contract.housings import Block, Notch
+from blender_scripts.geometry.mesh import Mesh
 
 # Differences below this, mm or degrees, cannot be seen.
 _SAME = 0.05
@@ -14,13 +17,19 @@ _SAME = 0.05
 Point = tuple[float, float]
 
 
-def has_half_turn(connector: Connector, housing: str) -> bool:
-    """Whether shell, blocks and notches of a housing are the same after half a turn; False for a housing from CAD."""
+def has_half_turn(connector: Connector, housing: str, mesh: Mesh | None = None) -> bool:
+    """Whether shell, blocks and notches of a housing, or the vertices of its mesh, are the same after half a turn.
+
+    Args:
+        connector: the scene.
+        housing: the housing's name.
+        mesh: its mesh, mm, if it is from a CAD file; without one such a housing counts as not symmetric.
+    """
     variant = connector.housings[housing]
-    if variant.cad is not None:
-        return False
     xs, ys = ([getattr(each, axis) for each in connector.positions] for axis in ("x_mm", "y_mm"))
     middle = 0.5 * (min(xs) + max(xs)), 0.5 * (min(ys) + max(ys))
+    if variant.cad is not None:
+        return mesh is not None and _has_turned_vertices(mesh, middle)
     shell = connector.shell
     contours = (shell.opening, shell.outside)
     return (
@@ -28,6 +37,14 @@ def has_half_turn(connector: Connector, housing: str) -> bool:
         and all(any(_are_turned_blocks(one, other, middle) for other in variant.blocks) for one in variant.blocks)
         and _has_turned_notches(variant.notches)
     )
+
+
+def _has_turned_vertices(mesh: Mesh, middle: Point) -> bool:
+    from scipy.spatial import KDTree
+
+    turned = mesh.vertices * (-1.0, -1.0, 1.0) + (2.0 * middle[0], 2.0 * middle[1], 0.0)
+    distances, _ = KDTree(mesh.vertices).query(turned, distance_upper_bound=_SAME)
+    return bool(np.isfinite(distances).all())
 
 
 def _are_turned(one: Contour, other: Contour, middle: Point) -> bool:

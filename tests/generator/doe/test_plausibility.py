@@ -142,3 +142,17 @@ def test_a_mesh_that_does_not_hold_the_pins_is_named(
         assert line.startswith("warning: mine, box.stl: the mesh is ")
         for piece in question.split(".*"):
             assert piece in line
+
+
+@pytest.mark.parametrize(("tower", "alike"), [(0.0, True), (3.0, False)])
+def test_a_mesh_that_looks_alike_after_a_half_turn_is_noted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], tower: float, alike: bool
+) -> None:
+    corners = (CUBE - [0.5, 0.5, 1.0]) * (44.4, 21.6, 14.0)
+    corners[1, 2] -= tower  # one corner lower than the others
+    (tmp_path / "box.stl").write_bytes(binary_stl(corners[TRIANGLES]))
+    scene = SCENE.replace("[housings.plain]\n", '[housings.plain]\nmesh = { file = "box.stl" }\n')
+    lines = found(tmp_path, capsys, scene, marking="none")
+    assert (
+        lines == ["note: mine, housing plain: looks the same after a half turn (2 pictures without a marking)"] * alike
+    )
