@@ -209,14 +209,14 @@ def _drawn(operation: str, drawing: Sequence[Place]) -> dict[str, str | None]:
     """Count the moved positions of a drawing, rows from the top, pins from the left; return new address by old one."""
     if operation == REVERSE:
         both = min(p.x_mm for p in drawing) + max(p.x_mm for p in drawing)
-        fallen_on = {p.address: _nearest(both - p.x_mm, p.y_mm, drawing) for p in drawing}
+        fallen_on: dict[str, str | None] = {p.address: _nearest(both - p.x_mm, p.y_mm, drawing) for p in drawing}
         if None not in fallen_on.values():
             return fallen_on
         places = _numbers(place.address for place in drawing)
-        lengths: dict[int, int] = {}
-        for row, position in places.values():  # a row with blanks has more positions than pins
-            lengths[row] = max(lengths.get(row, 0), position)
-        return {a: f"r{row}c{lengths[row] + 1 - position}" for a, (row, position) in places.items()}
+        last: dict[int, int] = {}
+        for line, position in places.values():  # a row with blanks has more positions than pins
+            last[line] = max(last.get(line, 0), position)
+        return {a: f"r{line}c{last[line] + 1 - position}" for a, (line, position) in places.items()}
     turned = sorted((-p.x_mm, -p.y_mm, p.address) for p in drawing)  # y' = x, x' = -y, from the top
     rows: list[list[tuple[float, float, str]]] = []
     for place in turned:

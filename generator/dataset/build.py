@@ -22,12 +22,13 @@ from tqdm import tqdm
 
 from blender_scripts.contract.csv_file import CsvRows
 from blender_scripts.contract.errors import InputError
+from blender_scripts.contract.tolerance import Tolerance
 from blender_scripts.manifest.output_folder import EXTRAS, FOLDERS, SCENES
 from blender_scripts.manifest.reader import REQUIRED, Run, stream_runs
 from generator.dataset.card import DatasetFacts, make_card
 from generator.dataset.connectors import nominal_connectors
 from generator.dataset.folder import BATCH_ROWS
-from generator.dataset.labels import OBSERVABLE_PX, OK, Tolerance
+from generator.dataset.labels import OBSERVABLE_PX, OK
 from generator.dataset.record_rows import Labelling
 from generator.dataset.render_check import shown_path
 from generator.dataset.render_folder import Chunk, Findings, Rules, attach_images, examine, unit_statistics

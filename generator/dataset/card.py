@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from blender_scripts.contract.tolerance import Tolerance
 from generator.dataset.card_header import balance_table, card_header, classes_table
 from generator.dataset.folder import SHEET
-from generator.dataset.labels import ANSWER_LABELS, OBSERVABLE_SHARE, OTHERNG, Tolerance
+from generator.dataset.labels import ANSWER_LABELS, OBSERVABLE_SHARE, OTHERNG
 from generator.soart.nsoart import FEW
 
 

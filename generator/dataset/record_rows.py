@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from blender_scripts.contract.tolerance import Tolerance
 from blender_scripts.geometry.optics import Camera
 from blender_scripts.manifest.reader import Run
 from generator.dataset.labels import (
@@ -16,7 +17,6 @@ from generator.dataset.labels import (
     OBSERVABLE_PX,
     OK,
     OTHERNG,
-    Tolerance,
     is_grey,
     is_in_answer,
     judge,

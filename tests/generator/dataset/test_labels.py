@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blender_scripts.contract.tolerance import Tolerance
 from blender_scripts.geometry.optics import Camera
-from generator.dataset.labels import CLASSES, Tolerance, parse_tolerance
+from generator.dataset.labels import CLASSES, parse_tolerance
 from generator.dataset.record_rows import label_picture, moved_px
 from generator.dataset.rows import answer
 
