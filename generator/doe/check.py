@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from blender_scripts.contract.connector import check_cameras
 from blender_scripts.contract.errors import InputError, shown
+from blender_scripts.geometry.mesh import Mesh
 from blender_scripts.geometry.mesh_files import read_mesh
 from blender_scripts.geometry.welding import placed
 from blender_scripts.manifest.make_part import make_part
@@ -66,7 +67,7 @@ def _meshes(manifest: Manifest) -> Meshes:
             a camera.
     """
     problems: list[str] = []
-    found: Meshes = {}
+    found: dict[tuple[str, str], Mesh] = {}
     for name, housing in sorted({(run.scene, run.housing) for run in manifest.runs}):
         cad = manifest.connectors[name].housings[housing].cad
         if cad is not None and cad.file.format != "blend":
