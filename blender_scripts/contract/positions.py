@@ -38,7 +38,8 @@ def read_positions(section: TomlSection) -> tuple[tuple[Position, ...], tuple[Po
     """Read the table `[positions]`: the positions with a pin, and the blanks, both row by row."""
     every = _every_position(section)
     expected = f"different addresses of positions ({every[0].address} to {every[-1].address}), at least one fewer"
-    blank = section.value("blanks", expected, [])
+    given = section.value("blanks", expected, "")
+    blank = given if "blanks" in section.data else []
     known = {position.address for position in every}
     good = isinstance(blank, list) and all(isinstance(address, str) and address in known for address in blank)
     if not good or len(set(blank)) < len(blank) or len(blank) >= len(every):

@@ -98,13 +98,13 @@ def read_tolerance(section: TomlSection, addresses: Collection[str]) -> Toleranc
     true_position, retraction = (section.number(name, _LEAST_MM, _MOST_MM) for name in MEASURES[:2])
     protrusion = section.number("protrusion_mm", _LEAST_MM, _MOST_MM, retraction)
     by_address = section.table("at", optional=True)
-    at = {}
+    everywhere, at = (true_position, retraction, protrusion), {}
     for address in by_address.data:
         if address not in addresses:
             by_address.wrong(address, "the address of a position with a pin, such as r1c1", shown(address))
         own = by_address.table(address)
         # All are read, so that the message on an unknown key lists them.
-        limits = {name: own.number(name, _LEAST_MM, _MOST_MM, 1.0) for name in MEASURES}
+        limits = {n: own.number(n, _LEAST_MM, _MOST_MM, limit) for n, limit in zip(MEASURES, everywhere, strict=True)}
         at[address] = {name: limit for name, limit in limits.items() if name in own.data}
         if not own.data:
             own.wrong(None, f"a limit ({', '.join(MEASURES)})", "nothing")

@@ -105,7 +105,7 @@ def burnt_share(output: OutputFolder, run: str) -> float | None:
     box = read_record(output.record(run))["housing"]["boxes"]["visible"]
     if box is None:
         return None
-    x1, y1, x2, y2 = (round(edge) for edge in box)
+    x1, y1, x2, y2 = (max(0, round(edge)) for edge in box)
     picture = np.asarray(open_picture(output.image(run), run).convert("RGB"))[y1:y2, x1:x2]
     # The tips of pins may shine: that tells nothing about the exposure of the housing.
     housing = np.asarray(Image.open(output.mask(run)))[y1:y2, x1:x2] == 0
