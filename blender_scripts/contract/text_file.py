@@ -38,5 +38,5 @@ def read_text(path: Path, name: str, readable: str = "file", text: str = "UTF-8 
     except UnicodeDecodeError as error:
         # The decoder skips a byte-order mark: its offsets count from behind it, and its copy of the bytes lacks it.
         line = error.object[: error.start].count(b"\n") + 1
-        found = "UTF-16" if content.startswith(_UTF16) else f"byte 0x{error.object[error.start]:02x}"
+        found = f"byte 0x{error.object[error.start]:02x}{' (UTF-16)' if content.startswith(_UTF16) else ''}"
         raise InputError(f"{name}:{line} file: expected {text}, got {found}") from None
