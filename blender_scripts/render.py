@@ -292,14 +292,14 @@ def main() -> int:
         *(entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent),
     ]
     try:
-        from blender_scripts.contract.errors import InputError
+        from blender_scripts.contract.errors import InputError, grouped
     except Exception:
         traceback.print_exc()
         return 1
     try:
         return run(arguments)
     except InputError as error:
-        for problem in error.problems:
+        for problem in grouped(error.problems):
             print(problem, file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from blender_scripts.contract.errors import InputError, shown
+from blender_scripts.contract.text_file import without_mark
 
 FORMATS = ("stl", "obj", "ply", "glb", "blend")
 MOST_BYTES = 256 * 2**20
@@ -195,7 +196,7 @@ def check_magic(content: bytes, name: str, format_: str) -> None:
     """
     if format_ == "glb" and content[:4] != b"glTF":
         raise FileProblem(name, "a binary glTF, which begins with glTF", shown(content[:4]))
-    if format_ == "ply" and not re.match(rb"ply\s", content):
+    if format_ == "ply" and not re.match(rb"ply\s", without_mark(content[:32])):
         raise FileProblem(name, "a PLY file, which begins with ply", shown(content[:4]))
     if format_ == "blend":
         blend_version(content, name)

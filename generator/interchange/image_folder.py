@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import pyarrow.json as paj
 import pyarrow.parquet as pq
 import yaml
 
+from blender_scripts.contract.csv_file import CsvRows
 from blender_scripts.contract.errors import shown
 from generator.interchange.exported import Export, Exported, Writer
 from generator.interchange.labelled import (
@@ -98,11 +97,13 @@ def _read_class_folder(path: Path, source: Path, names: ClassNames, views: Seque
 
 def _read_metadata(path: Path, source: Path, names: ClassNames, found: Found) -> set[Path] | None:
     """Read the pictures of a metadata file; returns the files that it names, None if it cannot be read."""
-    where = path.relative_to(source).as_posix()
+    where, faults = path.relative_to(source).as_posix(), len(found.problems)
     try:
-        rows = _lines(path)
-    except (OSError, ValueError, pa.ArrowException, csv.Error) as error:
+        rows = _lines(path, where, found.problems)
+    except (OSError, ValueError, RecursionError, pa.ArrowException) as error:
         found.problems.append(f"{where}: expected a line per picture, got: {error}")
+        return None
+    if not rows and len(found.problems) > faults:
         return None
     listed = set()
     for number, row in rows:
@@ -118,27 +119,26 @@ def _read_metadata(path: Path, source: Path, names: ClassNames, found: Found) ->
             problem = f"{where}:{number}: expected a file_name below {source.name}, got {shown(name)}"
             found.problems.append(problem)
             continue
-        if None in row:
-            found.problems.append(f"{where}:{number}: expected a cell per column, got more: {shown(row[None])}")
-        else:
-            _read_line(picture, row, f"{where}:{number}", source, names, found)
+        _read_line(picture, row, f"{where}:{number}", source, names, found)
         listed.add(picture.resolve())
     return listed
 
 
-def _lines(path: Path) -> list[tuple[int, Any]]:
-    """Return the rows of a metadata file, each with its line number."""
+def _lines(path: Path, where: str, problems: list[str]) -> list[tuple[int, Any]]:
+    """Return the rows of a metadata file, each with its line number; adds faults of a CSV file to `problems`."""
     if path.suffix == ".parquet":
         return list(enumerate(pq.read_table(path).to_pylist(), 1))
     text = path.read_text("utf-8-sig")
     if path.suffix == ".jsonl":
         return [(n, parse_json(line)) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
-    lines = csv.DictReader(io.StringIO(text, newline=""))
-    columns = Counter(lines.fieldnames or ())
-    if twice := [name for name, count in columns.items() if count > 1]:
-        raise ValueError(f"the column {shown(twice[0])} twice")
+
+    def wrong(line: int, column: str, expected: str, got: str) -> None:
+        problems.append(f"{where}:{line} {column}: expected {expected}, got {got}")
+
+    columns = ("file_name", "label", "objects")
+    rows = CsvRows(io.StringIO(text, newline=""), columns, wrong, ["file_name"], exact=True, ragged=True, index=True)
     # An empty cell is a missing value.
-    return [(lines.line_num, {k: v for k, v in row.items() if v != ""}) for row in lines]
+    return [(line, {name: value for name, value in cells.items() if value != ""}) for line, cells in rows]
 
 
 def _read_line(

@@ -28,7 +28,7 @@ from generator.soart.anomaly_degree import box_mean, distance, inverse, outer_pr
 from generator.soart.limits import Threshold, threshold
 from generator.soart.registration import Placed, Pose, register, resized, warp
 from generator.soart.saved_space import read_saved
-from generator.soart.soart3_maps import soart3_map
+from generator.soart.soart3_maps import size_of, soart3_map
 
 SCHEMA = 1
 FEWEST = 3
@@ -128,14 +128,15 @@ class SoartC:
         Raises:
             ValueError: too few pictures, different shapes, or a picture that `soart3_map` refuses.
         """
-        small, shapes = [], set()
-        for image in images:
+        small, shapes = [], dict[tuple[int, ...], int]()
+        for number, image in enumerate(images, 1):
             small.append(self._reduced(image))
-            shapes.add(np.shape(image))
+            shapes.setdefault(np.shape(image), number)
         if len(small) < FEWEST:
             raise ValueError(f"a unit space needs at least {FEWEST} OK pictures, got {len(small)}")
         if len(shapes) > 1:
-            raise ValueError(f"OK pictures must all have one shape, got {', '.join(map(str, sorted(shapes)))}")
+            found = ", ".join(f"{size_of(shape)} (picture {number})" for shape, number in shapes.items())
+            raise ValueError(f"OK pictures must all have one size, got {found}")
         # Aligned twice: with the first picture, then with the mean of all, which has less noise.
         reference = small[0]
         for _ in range(2):

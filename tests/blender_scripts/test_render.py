@@ -21,7 +21,7 @@ from PIL import Image
 
 from blender_scripts import render
 from blender_scripts.contract.scratch import Scratch
-from blender_scripts.manifest.output_folder import PATHS, OutputFolder
+from blender_scripts.manifest.output_folder import PATHS, SCENE_PATHS, OutputFolder
 from blender_scripts.manifest.reader import read_manifest
 from tests.conftest import (
     COLUMNS,
@@ -589,6 +589,7 @@ def test_the_bare_command_keeps_to_its_own_folder(
     assert folder_bytes(here / "renders" / "small") == {
         **folder_bytes(whole),
         PATHS: b'{\n "small.csv": "../../small.csv"\n}\n',
+        SCENE_PATHS: before[f"renders/small/{SCENE_PATHS}"],
     }
     done = render_here(engine, pool, here, "small.csv")
     assert done.returncode == 0 and "0 rendered, 2 already there, 0 failed" in done.stdout
