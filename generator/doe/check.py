@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from itertools import compress
+from itertools import compress, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -175,10 +175,12 @@ def _positions(manifest: Manifest) -> list[str]:
         counts = defects_by_position(manifest, name)
         letters = [chr(ord("A") + number) for number in range(counts.shape[1])]
         legend = ", ".join(f"{letter} {split}" for letter, split in zip(letters, counts.columns, strict=True))
-        lines.append(f"positions with a defect in {name} ({legend}, . none)")
-        for _, row in counts.groupby([position.row for position in connector.positions], sort=False):
-            cells = ["".join(compress(letters, found)) or "." for found in row.to_numpy()]
-            lines.append("  " + " ".join(f"{cell:>{len(letters)}}" for cell in cells))
+        blank = ", - blank" if connector.blanks else ""
+        lines.append(f"positions with a defect in {name} ({legend}, . none{blank})")
+        cells = {p: "".join(compress(letters, counts.loc[p.address].to_numpy())) or "." for p in connector.positions}
+        places = sorted((*connector.positions, *connector.blanks), key=lambda each: (each.row, each.position))
+        for _, row in groupby(places, key=lambda each: each.row):
+            lines.append("  " + " ".join(f"{cells.get(each, '-'):>{len(letters)}}" for each in row))
         lines.append("")
     return lines
 
