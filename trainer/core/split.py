@@ -185,6 +185,10 @@ class Split:
         """Return the name of an example: its row's run; with several views the runs of all, joined by `+`."""
         return "+".join(self.runs[example * self.views : (example + 1) * self.views])
 
+    def rows_with_objects(self) -> "list[tuple[dict[str, Any], tuple[ObjectRow, ...] | None]]":
+        """Return each row with its objects; None where they are not known."""
+        return list(zip(self.rows, self.objects or [None] * len(self.rows), strict=True))
+
     def subset(self, indices: Sequence[int]) -> "Split":
         """Return a split of the examples at `indices`, in that order; itself where these are all, in order."""
         if list(indices) == list(range(len(self))):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from generator.dataset.hub import HubError, name_problem
-from trainer.core import default_paths, event_files, run_folder
+from trainer.core import default_paths, event_files, frozen_threshold, run_folder
 from trainer.core.console import say
 from trainer.core.distributed import start
 from trainer.core.errors import InputError
@@ -33,7 +33,7 @@ KIND = "florence2"  # suffix of the default names of run folders
 RUN_FILES = (
     *(run_folder.CONFIG, run_folder.BEST, run_folder.STATE, run_folder.METRICS, run_folder.SUMMARY),
     *("report.html", "curves.png", "calibration.png", "changes.png", "changes.json", "forgetting.json"),
-    *("README.md", *default_paths.DATASET_FILES),
+    *("README.md", frozen_threshold.FROZEN, *default_paths.DATASET_FILES),
 )
 RUN_FOLDERS = (MODEL, ADAPTER, "sheets", "evaluation", event_files.FOLDER)
 
@@ -82,7 +82,7 @@ def _make_run(args: argparse.Namespace, begun: Beginning, detector: Detector, ho
     """Make and lock the run's folder; write config.json, so that a killed run can be resumed; returns the folder."""
 
     def write(run: Path) -> None:
-        save_config(run, begun.settings, detector)
+        save_config(run, begun.settings, detector, begun.tolerance)
         default_paths.copy_dataset_files(args.data, run)
 
     out: Path | None = args.out

@@ -13,20 +13,24 @@ from typing import Any
 
 import torch
 
-from trainer.core import results_folder, run_folder
+from trainer.core import frozen_threshold, results_folder, run_folder, tolerance
 from trainer.core.console import say
 from trainer.core.data import read_dataset
 from trainer.core.dataset_columns import ANSWER_READ, lacking, lacking_line
+from trainer.core.decision import Limits
+from trainer.core.default_paths import dataset_facts
 from trainer.core.errors import InputError
+from trainer.core.fitness import fitness_said
+from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.core.results_folder import EVALUATION, PREDICTIONS, evaluation_files
 from trainer.core.run_folder import REPORT
-from trainer.florence2 import metrics, plots, sheets
+from trainer.florence2 import decision, metrics, plots, sheets
 from trainer.florence2.answers import Found
 from trainer.florence2.data import DetectionData, DetectionSplit, detection_data
 from trainer.florence2.detect import Inspector, answers
 from trainer.florence2.evaluation_page import write_page
 from trainer.florence2.metrics import matches, pin_at
-from trainer.florence2.run import Detector
+from trainer.florence2.run import Detector, load_config
 from trainer.florence2.truth import Truth
 
 COLUMNS = ("split", "run", "kind", "label", "confidence", "address", "cavity", "x1", "y1", "x2", "y2")
@@ -95,17 +99,56 @@ def worst(lines: Sequence[Sequence[dict[str, Any]]], count: int = SHOWN) -> list
     return [i for i in order[:count] if wrong[i]]
 
 
+def frozen_of(
+    run: Path, inspector: Inspector, folder: Path, data: DetectionData, batch_size: int
+) -> FrozenThreshold | None:
+    """Read RUN/frozen.json; a run of an earlier version has none: it is made now, on validation.
+
+    Returns:
+        None where the dataset is not that of the training, or has no validation split.
+    """
+    held = frozen_threshold.load(run)
+    content, known = dataset_facts(folder).get("content_sha256", ""), load_config(run)[0].data_sha256
+    if held is not None or (known and known != content):
+        return held
+    detector = inspector.detector
+    try:
+        splits = data.splits if "validation" in data.splits else _data(folder, ("validation",), detector).splits
+    except InputError:
+        return None
+    split = splits["validation"]
+    found = answers(inspector.model, split, inspector.collator, inspector.grammar, batch_size, bar=True)
+    pictures = list(zip(split.truths, found, strict=True))
+    precision = metrics.mean_average_precision(pictures, detector.labels)["map"]
+    made = decision.frozen_of(run, split.truths, found, detector.threshold, precision, detector.seen)
+    frozen_threshold.write(run, made, decision.CRITERION)
+    say(f"{run} has no {frozen_threshold.FROZEN}: fitness measured on the validation split of {folder} and saved")
+    return made
+
+
+def _compared(run: Path, data: DetectionData) -> tolerance.Comparison:
+    """Compare the dataset's tolerance with that of the run."""
+    truths = [truth for split in data.splits.values() for truth in split.truths]
+    pairs = [({**truth.columns, "run": truth.run}, truth.objects) for truth in truths]
+    return tolerance.compare(tolerance.tolerance_of(run), pairs)
+
+
 def measure(
-    inspector: Inspector, splits: dict[str, DetectionSplit], batch_size: int, out: Path
+    inspector: Inspector,
+    splits: dict[str, DetectionSplit],
+    batch_size: int,
+    out: Path,
+    frozen: FrozenThreshold | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Measure the splits; returns reports by split and lines of predictions.csv; writes OUT/mistakes_SPLIT.png."""
     detector = inspector.detector
     threshold, seen = detector.threshold, detector.seen
+    limits = Limits.at(threshold) if frozen is None else frozen.limits
     reports: dict[str, Any] = {}
     rows: list[dict[str, Any]] = []
     for name, split in splits.items():
         found = answers(inspector.model, split, inspector.collator, inspector.grammar, batch_size, bar=True)
-        reports[name] = metrics.report(split.truths, found, detector.labels, threshold, seen)
+        reports[name] = metrics.report(split.truths, found, detector.labels, threshold, seen, limits=limits)
         lines = [lines_of(name, *pair, threshold) for pair in zip(split.truths, found, strict=True)]
         rows += [line for some in lines for line in some]
         if shown := worst(lines):
@@ -144,14 +187,18 @@ def evaluate(
     if not own_folder:
         new = evaluation_files({"splits": data.splits})
         results_folder.check(out, run, EVALUATION, evaluation_files, new)
+    compared = _compared(run, data)
+    frozen = frozen_of(run, inspector, folder, data, batch_size)
     with results_folder.replaced(out, EVALUATION, evaluation_files) as stage:
-        reports, rows = measure(inspector, data.splits, batch_size, stage)
+        reports, rows = measure(inspector, data.splits, batch_size, stage, frozen)
         document = {
             "model": run.resolve().name,
             "data": folder.resolve().name,
             "labels": list(detector.labels),
             "threshold": detector.threshold,
+            **({"frozen": {k: v for k, v in frozen.to_json().items() if k != "positions"}} if frozen else {}),
             "seen": detector.seen,
+            "tolerance": compared.to_json(),
             "splits": reports,
         }
         run_folder.write_table(stage / PREDICTIONS, COLUMNS, rows)
@@ -163,4 +210,6 @@ def evaluate(
         say(f"{name}: {metrics.headline(measured)} ({measured['pictures']} pictures)")
         for group, part in measured["positions"].items():
             say(f"  {group} positions: {metrics.headline(part)}")
+    say(compared.sentence())
+    say(fitness_said(frozen.fitness if frozen else None))
     say(f"page: {out / REPORT}")

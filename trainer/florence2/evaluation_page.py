@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from generator.reporting.pages import render
+from trainer.core import verdict_shares
+from trainer.core.fitness import Fitness, fitness_said
 from trainer.core.run_folder import REPORT, write_text
+from trainer.core.tolerance import Comparison
 
 MEASURES = (
     ("pictures", "pictures"),
@@ -34,6 +37,11 @@ def parts_of(measured: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]
     return parts
 
 
+def fitness_of(held: Mapping[str, Any] | None) -> str:
+    """Say in one line how fit the run is, from the JSON object in evaluation.json or summary.json."""
+    return fitness_said(None if held is None else Fitness.from_json(held))
+
+
 def split_tables(name: str, measured: Mapping[str, Any]) -> dict[str, Any]:
     """Make the variables of `templates/measured.html.j2` for one split, from what `metrics.report` returned."""
     per_class = [[k, v["boxes"], v["map"], v["map50"]] for k, v in measured["per_class"].items()]
@@ -41,9 +49,11 @@ def split_tables(name: str, measured: Mapping[str, Any]) -> dict[str, Any]:
         per_class.append([f"boxes below {small['below_px2']:.0f} px²", None, small["map"], small["map50"]])
     return {
         "name": name,
+        "verdict_header": verdict_shares.HEADER,
         "header": ["part of the split", *(title for _, title in MEASURES)],
         "parts": [[part, *(values.get(key) for key, _ in MEASURES)] for part, values in parts_of(measured)],
         "classes": per_class,
+        "verdicts": verdict_shares.cells(measured["verdicts"]) if "verdicts" in measured else None,
         "ceiling": measured["ceiling"],
     }
 
@@ -55,6 +65,8 @@ def write_page(out: Path, document: Mapping[str, Any]) -> None:
         "evaluation.html.j2",
         title=f"Evaluation: {document['model']} on {document['data']}",
         threshold=document["threshold"],
+        tolerance=Comparison(**document["tolerance"]).sentence() if "tolerance" in document else "",
+        fitness=fitness_of(document.get("frozen", {}).get("fitness")),
         folder=out,
         splits=[split_tables(name, measured) for name, measured in document["splits"].items()],
     )

@@ -58,7 +58,7 @@ def _take(
     """
 
     def write(run: Path) -> None:
-        save_config(run, begun.config, begun.settings)
+        save_config(run, begun.config, begun.settings, begun.tolerance)
         default_paths.copy_dataset_files(args.data, run)
 
     out: Path | None = args.out
@@ -78,7 +78,7 @@ def _take(
         kept.append(run_folder.STATE)
     else:
         (out / run_folder.STATE).unlink(missing_ok=True)  # it does not belong to the new settings
-    save_config(out, begun.config, begun.settings)
+    save_config(out, begun.config, begun.settings, begun.tolerance)
     run_folder.take_folder(out, args.overwrite, RUN_FILES, RUN_FOLDERS, kept)
     default_paths.copy_dataset_files(args.data, out)
     return out

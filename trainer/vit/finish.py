@@ -8,6 +8,7 @@ import numpy as np
 from trainer.core import frozen_threshold, metrics, plots, row_facts, run_folder
 from trainer.core.console import say
 from trainer.core.default_paths import dataset_facts
+from trainer.core.fitness import fitness_said
 from trainer.core.loop import Outcome
 from trainer.core.run_folder import SUMMARY
 from trainer.core.split import Data
@@ -47,8 +48,13 @@ def finish(run: Path, data: Data, folder: Path, model: ViT, outcome: Outcome) ->
         if name == "validation":
             ok = model.config.ok_index
             positions = row_facts.defect_positions(data.splits["train"], ok)
-            held = frozen_threshold.freeze(run, answers.logits, split.labels.numpy(), ok, positions)
+            parts = [facts.part for facts in row_facts.facts(split, ok)]
+            held = frozen_threshold.freeze(
+                run, answers.logits, split.labels.numpy(), data.classes, ok, positions, parts
+            )
             summary["threshold"], summary["temperature"] = held.threshold, held.temperature
+            summary["fitness"] = held.to_json()["fitness"]
+            say(fitness_said(held.fitness))
             summary["weights_sha256"] = held.weights_sha256
         matrices[name] = matrix = metrics.confusion_matrix(answers.truth, answers.predicted, len(data.classes))
         summary["splits"][name] = _measured(answers, matrix, data.classes)
