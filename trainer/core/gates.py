@@ -73,6 +73,21 @@ class Gates:
             return found
         return [own + more for own, more in zip(found, self.features.reasons(features), strict=True)]
 
+    def of_split(self, pictures: Pictures, features: np.ndarray | None, views: int = 1) -> list[list[str]]:
+        """Return why each example of a split cannot be judged; its `views` pictures follow each other.
+
+        Args:
+            pictures: N pictures.
+            features: (N, C, rows, columns) of `Watch`; None: the gate on features is not applied.
+            views: Number of pictures of an example.
+        """
+        count = len(pictures)
+        found = [
+            self.reasons([pictures.original(i)], None if features is None else features[i : i + 1])[0]
+            for i in tqdm(range(count), desc="gates", unit="picture", leave=False, disable=None if speaks() else True)
+        ]
+        return [[text for one in found[i : i + views] for text in one] for i in range(0, count, views)]
+
 
 def have(run: Path) -> bool:
     """Whether a run has both files."""

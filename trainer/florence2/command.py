@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from generator.dataset.hub import HubError, name_problem
-from trainer.core import default_paths, event_files, frozen_threshold, run_folder
+from trainer.core import default_paths, event_files, frozen_threshold, gates, run_folder
 from trainer.core.console import say
 from trainer.core.distributed import start
 from trainer.core.errors import InputError
@@ -33,7 +33,7 @@ KIND = "florence2"  # suffix of the default names of run folders
 RUN_FILES = (
     *(run_folder.CONFIG, run_folder.BEST, run_folder.STATE, run_folder.METRICS, run_folder.SUMMARY),
     *("report.html", "curves.png", "calibration.png", "changes.png", "changes.json", "forgetting.json"),
-    *("README.md", frozen_threshold.FROZEN, *default_paths.DATASET_FILES),
+    *("README.md", frozen_threshold.FROZEN, *gates.FILES, *default_paths.DATASET_FILES),
 )
 RUN_FOLDERS = (MODEL, ADAPTER, "sheets", "evaluation", event_files.FOLDER)
 

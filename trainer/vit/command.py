@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from trainer.core import default_paths, event_files, frozen_threshold, run_folder
+from trainer.core import default_paths, event_files, frozen_threshold, gates, run_folder
 from trainer.core.console import say
 from trainer.core.distributed import Share, start
 from trainer.core.errors import InputError
@@ -30,7 +30,7 @@ from trainer.vit.setup import Setup, new_setup, put_weights, resumed_setup
 KIND = "vit"  # end of default names of runs
 RUN_FILES = (
     *(run_folder.CONFIG, run_folder.BEST, run_folder.LAST, run_folder.STATE, run_folder.METRICS),
-    *("curves.png", "confusion.png", run_folder.SUMMARY, frozen_threshold.FROZEN),
+    *("curves.png", "confusion.png", run_folder.SUMMARY, frozen_threshold.FROZEN, *gates.FILES),
     *(*hub_files.CODE, *hub_files.EARLIER_CODE, hub_files.PROCESSOR, *default_paths.DATASET_FILES),
     *(training_check.EXAMINATION, "report.html", "README.md"),
     "attention*",  # temporary files of a killed run, in stages too
