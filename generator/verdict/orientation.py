@@ -4,7 +4,8 @@ A ridge regression of 1 on the differences between the histograms (`generator.ve
 training picture and of the same picture turned: the score of an upright picture is near 1, that of a turned one the
 negative. A symmetric part scores about 0 either way. So a score below -limit means a turned picture. Each training
 picture's own score is computed without the pictures of its group, in closed form; the limit is 1.25 times the lowest
-negative one, at least 0.15, at most 0.5.
+negative one, at least 0.15. It is at most 0.5, unless more than single training pictures score below -0.4: then parts
+lie either way in training.
 """
 
 from __future__ import annotations
@@ -43,7 +44,10 @@ class Orientation:
         for group in np.unique(groups):
             some = np.flatnonzero(groups == group)
             scores[some] -= np.linalg.solve(inverse[np.ix_(some, some)], dual[some])
-        limit = min(MOST, max(LEAST, -MARGIN * float(scores.min())))
+        lowest = np.sort(scores)
+        limit = max(LEAST, -MARGIN * float(lowest[0]))
+        if -MARGIN * lowest[min(1 + len(lowest) // 50, len(lowest) - 1)] < MOST:
+            limit = min(MOST, limit)
         return cls((dual @ features).reshape(histograms.shape[1:]).astype(np.float32), limit)
 
     def score(self, histograms: np.ndarray) -> float:
