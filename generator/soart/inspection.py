@@ -37,7 +37,7 @@ class Finding:
         pins: the measures of every pin, and whether it is NG.
         pin_boxes: x1, y1, x2, y2 of each pin, px of the picture.
         anomaly: (H, W) float32, anomaly degree divided by the limit.
-        maps: (K, gh, gw) the stage 1 maps of the aligned picture.
+        maps: (K, gh, gw) the SOART3 maps of the aligned picture (stage 1).
     """
 
     verdict: str
