@@ -38,7 +38,7 @@ SMALL = 1e-6
 def pooled(features: Tensor) -> Tensor:
     """Pool feature maps (B, C, h, w) to at most PLACES x PLACES places, in float32 on the CPU."""
     size = [min(PLACES, side) for side in features.shape[2:]]
-    return F.adaptive_avg_pool2d(features.float(), size).cpu()
+    return F.adaptive_avg_pool2d(features.detach().float(), size).cpu()
 
 
 class Watch:

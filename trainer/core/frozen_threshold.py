@@ -8,13 +8,13 @@ is in the file.
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from trainer.core import fitness, metrics, run_folder
+from trainer.core import fitness, max_escape, metrics, run_folder
 from trainer.core.decision import Limits, choose_limits, choose_threshold, fit_temperature, softmax
 from trainer.core.errors import InputError
 from trainer.core.fitness import Fitness
@@ -37,6 +37,7 @@ class FrozenThreshold:
         escape_threshold, overkill_threshold: See `decision.Limits`; None in files of earlier versions: no UNSURE.
         fitness: None in files of earlier versions.
         tolerance: Limits in mm that the run was trained under, by scene; None: not recorded.
+        max_escape: `max_escape.Check` as JSON object; None without --max-escape.
     """
 
     weights_sha256: str
@@ -48,6 +49,7 @@ class FrozenThreshold:
     overkill_threshold: float | None = None
     fitness: Fitness | None = None
     tolerance: dict[str, Any] | None = None
+    max_escape: dict[str, Any] | None = None
 
     @property
     def limits(self) -> Limits:
@@ -58,6 +60,10 @@ class FrozenThreshold:
             self.threshold if escape is None else escape,
             self.threshold if overkill is None else overkill,
         )
+
+    def sentences(self) -> list[str]:
+        """Say how fit the run is, and what --max-escape has shown where it was asked for; without full stops."""
+        return [text for text in (fitness.fitness_said(self.fitness), max_escape.said(self.max_escape)) if text]
 
     def to_json(self) -> dict[str, Any]:
         """Make the JSON document; `vars` keeps the order of the fields."""
@@ -85,6 +91,7 @@ def freeze(
     positions: dict[str, list[str]],
     parts: Sequence[str],
     held: FrozenThreshold | None = None,
+    rate: float = 0.0,
 ) -> FrozenThreshold:
     """Choose thresholds and temperature of a classifier on validation, measure its fitness, and write RUN/frozen.json.
 
@@ -96,6 +103,7 @@ def freeze(
         positions: Addresses of the pins that were defective in training, by scene.
         parts: (N,) name of the part that each picture shows.
         held: What an earlier version froze: its threshold and temperature are kept. None: both are chosen.
+        rate: Of `--max-escape`; 0: not asked for.
     """
     temperature = held.temperature if held else fit_temperature(logits, labels)
     scores, ng = 1 - softmax(logits, temperature)[:, ok_index], labels != ok_index
@@ -104,7 +112,7 @@ def freeze(
     said = fitness.cross_decided(parts, ng, scores, choose_threshold)
     measured = fitness.fitness_of(parts, ng, said, [collapse] if collapse else [])
     threshold = held.threshold if held else choose_threshold(scores, ng)
-    decided = decided_by(run, scores, ng, threshold, measured, positions, temperature)
+    decided = decided_by(run, parts, scores, ng, threshold, measured, positions, temperature, rate)
     write(run, decided)
     _write_temperature(run, decided.temperature)
     return decided
@@ -112,34 +120,40 @@ def freeze(
 
 def decided_by(
     run: Path,
+    parts: Sequence[str],
     scores: np.ndarray,
     ng: np.ndarray,
     threshold: float,
     measured: Fitness,
     positions: dict[str, list[str]],
     temperature: float = 1.0,
+    rate: float = 0.0,
 ) -> FrozenThreshold:
     """Choose escape and overkill threshold on validation, and put all together that RUN/frozen.json holds.
 
     Args:
         run: The run's folder.
+        parts: (N,) name of the part that each picture shows.
         scores, ng: (N,) scores of the validation split, and whether each picture is NG in truth.
         threshold: The threshold.
         measured: The run's fitness.
         positions: Addresses of the pins that were defective in training, by scene.
         temperature: Divides the logits; 1 where there are none.
+        rate: Of `--max-escape`; 0: not asked for.
     """
     limits = choose_limits(scores, ng, threshold)
+    check = max_escape.choose(parts, ng, scores, rate, threshold) if rate else None
     return FrozenThreshold(
         weights_sha256=digest(run / run_folder.BEST),
         threshold=limits.threshold,
         temperature=temperature,
         pictures=len(scores),
         positions=positions,
-        escape_threshold=limits.escape,
+        escape_threshold=check.threshold if check else limits.escape,
         overkill_threshold=limits.overkill,
         fitness=measured,
         tolerance=tolerance_of(run),
+        max_escape=asdict(check) if check else None,
     )
 
 
@@ -190,6 +204,7 @@ def load(run: Path) -> FrozenThreshold | None:
             _number(held.overkill_threshold),
             None if held.fitness is None else Fitness.from_json(held.fitness),
             None if held.tolerance is None else dict(held.tolerance),
+            None if held.max_escape is None else asdict(max_escape.Check(**held.max_escape)),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
         raise InputError(f"{path}: expected the threshold that a training wrote, got {type(e).__name__}: {e}") from e

@@ -7,8 +7,9 @@ from generator.reporting.glossary import CLASS_WORDS, WORDS
 from generator.reporting.pages import shown
 from trainer.core import verdict_shares
 from trainer.core.card import LIMITS, Result, header, markdown
+from trainer.core.max_escape import fitness_and_escapes
 from trainer.core.tolerance import words
-from trainer.florence2.evaluation_page import MEASURES, fitness_of, parts_of
+from trainer.florence2.evaluation_page import MEASURES, parts_of
 from trainer.florence2.network import MODE_WORDS
 
 ALSO_EXPLAINED = ("right address and mode", "false boxes", "precision", "recall", "held-out")
@@ -75,7 +76,7 @@ def model_card(
         _meanings((label, CLASS_WORDS.get(label.replace("-", ""), "")) for label in labels),
         _trained_on(summary, datasets),
         _use(repository or "FOLDER", summary["threshold"]),
-        f"## Measured\n\n{fitness_of(summary.get('fitness'))}.\n\n"
+        f"## Measured\n\n{fitness_and_escapes(summary)}.\n\n"
         + markdown(("split", *(title for _, title in MEASURES)), rows),
         *_verdicts(summary["splits"]),
         "The threshold and the best epoch were chosen on `validation`: its numbers are optimistic.",

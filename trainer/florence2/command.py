@@ -12,10 +12,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from generator.dataset.hub import HubError, name_problem
-from trainer.core import default_paths, event_files, frozen_threshold, gates, run_folder
+from trainer.core import default_paths, event_files, frozen_threshold, gates, max_escape, run_folder
 from trainer.core.console import say
 from trainer.core.distributed import start
 from trainer.core.errors import InputError
@@ -152,6 +153,10 @@ def _train(args: argparse.Namespace, begun: Beginning, device: torch.device, hol
         args.out = _make_run(args, begun, detector, hold)
     args.out = share.agreed(args.out)
     validation = data.splits["validation"]
+    if settings.max_escape:
+        truths = validation.truths
+        ng = np.array([bool(truth.targets) for truth in truths], dtype=bool)
+        say(max_escape.prospect([truth.part for truth in truths], ng, settings.max_escape))
     say(
         f"{data.size[0]}x{data.size[1]} px, {len(rows)} training and {len(validation)} validation pictures, "
         f"{trainee.steps(1) * settings.epochs} steps, {share.accelerator.device}, {settings.threads} threads; "

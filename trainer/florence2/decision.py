@@ -26,6 +26,7 @@ def frozen_of(
     threshold: float,
     mean_precision: float | None,
     seen: Mapping[str, Sequence[str]],
+    rate: float = 0.0,
 ) -> FrozenThreshold:
     """Choose the thresholds of the verdict and measure the fitness on validation.
 
@@ -35,10 +36,12 @@ def frozen_of(
         threshold: Confidence from which a box counts.
         mean_precision: mAP on validation; None without true boxes.
         seen: Addresses of the pins that are defective in a training picture, by scene.
+        rate: Of `--max-escape`; 0: not asked for.
     """
     scores = np.array([score_of(boxes) for boxes in found])
     ng = np.array([bool(truth.targets) for truth in truths], dtype=bool)
     wanting = [] if mean_precision is None or mean_precision >= 0.0005 else ["mAP on validation is 0.000"]
-    measured = fitness_of([truth.part for truth in truths], ng, scores >= threshold, wanting)
+    parts = [truth.part for truth in truths]
+    measured = fitness_of(parts, ng, scores >= threshold, wanting)
     positions = {scene: list(addresses) for scene, addresses in seen.items()}
-    return frozen_threshold.decided_by(run, scores, ng, threshold, measured, positions)
+    return frozen_threshold.decided_by(run, parts, scores, ng, threshold, measured, positions, rate=rate)

@@ -100,29 +100,36 @@ def worst(lines: Sequence[Sequence[dict[str, Any]]], count: int = SHOWN) -> list
 
 
 def frozen_of(
-    run: Path, inspector: Inspector, folder: Path, data: DetectionData, batch_size: int
+    run: Path, inspector: Inspector, folder: Path, data: DetectionData, batch_size: int, rate: float = 0.0
 ) -> FrozenThreshold | None:
-    """Read RUN/frozen.json; a run of an earlier version has none: it is made now, on validation.
+    """Read RUN/frozen.json; a run of an earlier version has none: it is made now, on validation; so with a `rate`.
 
     Returns:
         None where the dataset is not that of the training, or has no validation split.
     """
     held = frozen_threshold.load(run)
-    content, known = dataset_facts(folder).get("content_sha256", ""), load_config(run)[0].data_sha256
-    if held is not None or (known and known != content):
+    content, settings = dataset_facts(folder).get("content_sha256", ""), load_config(run)[0]
+    others = bool(settings.data_sha256) and settings.data_sha256 != content
+    if rate and others:
+        raise InputError(f"--max-escape: expected the dataset that {run} was trained on, got {folder}")
+    if others or (held is not None and not rate):
         return held
     detector = inspector.detector
     try:
         splits = data.splits if "validation" in data.splits else _data(folder, ("validation",), detector).splits
     except InputError:
+        if rate:
+            raise
         return None
     split = splits["validation"]
     found = answers(inspector.model, split, inspector.collator, inspector.grammar, batch_size, bar=True)
     pictures = list(zip(split.truths, found, strict=True))
     precision = metrics.mean_average_precision(pictures, detector.labels)["map"]
-    made = decision.frozen_of(run, split.truths, found, detector.threshold, precision, detector.seen)
+    made = decision.frozen_of(
+        run, split.truths, found, detector.threshold, precision, detector.seen, rate or settings.max_escape
+    )
     frozen_threshold.write(run, made, decision.CRITERION)
-    say(f"{run} has no {frozen_threshold.FROZEN}: fitness measured on the validation split of {folder} and saved")
+    say(f"{run}: fitness and limit of OK measured on the validation split of {folder} and saved")
     return made
 
 
@@ -165,6 +172,7 @@ def evaluate(
     batch_size: int,
     device: torch.device,
     own_folder: bool = False,
+    max_escape: float = 0.0,
 ) -> None:
     """Measure a finished run's model on a dataset, and write the files named above into `out`.
 
@@ -176,6 +184,7 @@ def evaluate(
         batch_size: Pictures per batch.
         device: Device of the model.
         own_folder: Whether `out` is RUN/evaluation, where any file may be replaced.
+        max_escape: Rate for which the escape threshold is chosen again and saved; 0: the run's own is kept.
 
     Raises:
         InputError: The run is unfinished, the dataset cannot be read or has classes that the run does not know, or
@@ -188,7 +197,7 @@ def evaluate(
         new = evaluation_files({"splits": data.splits})
         results_folder.check(out, run, EVALUATION, evaluation_files, new)
     compared = _compared(run, data)
-    frozen = frozen_of(run, inspector, folder, data, batch_size)
+    frozen = frozen_of(run, inspector, folder, data, batch_size, max_escape)
     with results_folder.replaced(out, EVALUATION, evaluation_files) as stage:
         reports, rows = measure(inspector, data.splits, batch_size, stage, frozen)
         document = {
@@ -211,5 +220,6 @@ def evaluate(
         for group, part in measured["positions"].items():
             say(f"  {group} positions: {metrics.headline(part)}")
     say(compared.sentence())
-    say(fitness_said(frozen.fitness if frozen else None))
+    for text in frozen.sentences() if frozen else [fitness_said(None)]:
+        say(text)
     say(f"page: {out / REPORT}")

@@ -9,7 +9,7 @@ from typing import Any
 
 from generator.reporting.pages import render
 from trainer.core import verdict_shares
-from trainer.core.fitness import Fitness, fitness_said
+from trainer.core.max_escape import fitness_and_escapes
 from trainer.core.run_folder import REPORT, write_text
 from trainer.core.tolerance import Comparison
 
@@ -37,11 +37,6 @@ def parts_of(measured: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]
     return parts
 
 
-def fitness_of(held: Mapping[str, Any] | None) -> str:
-    """Say in one line how fit the run is, from the JSON object in evaluation.json or summary.json."""
-    return fitness_said(None if held is None else Fitness.from_json(held))
-
-
 def split_tables(name: str, measured: Mapping[str, Any]) -> dict[str, Any]:
     """Make the variables of `templates/measured.html.j2` for one split, from what `metrics.report` returned."""
     per_class = [[k, v["boxes"], v["map"], v["map50"]] for k, v in measured["per_class"].items()]
@@ -66,7 +61,7 @@ def write_page(out: Path, document: Mapping[str, Any]) -> None:
         title=f"Evaluation: {document['model']} on {document['data']}",
         threshold=document["threshold"],
         tolerance=Comparison(**document["tolerance"]).sentence() if "tolerance" in document else "",
-        fitness=fitness_of(document.get("frozen", {}).get("fitness")),
+        fitness=fitness_and_escapes(document.get("frozen", {})),
         folder=out,
         splits=[split_tables(name, measured) for name, measured in document["splits"].items()],
     )

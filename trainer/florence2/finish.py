@@ -10,7 +10,6 @@ import torch
 
 from trainer.core import frozen_threshold, run_folder
 from trainer.core.console import say
-from trainer.core.fitness import fitness_said
 from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.core.loop import Outcome
 from trainer.core.run_folder import SUMMARY, read_metrics
@@ -176,6 +175,7 @@ def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = No
         "changed": changed,
         "threshold": measured.threshold,
         "fitness": measured.frozen.to_json()["fitness"],
+        "max_escape": measured.frozen.max_escape,
         "tolerance": measured.frozen.tolerance,
         "splits": measured.reports,
         "forgetting": forgot,
@@ -188,4 +188,5 @@ def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = No
         say(f"{name}: {metrics.headline(report)} (best weights, {report['pictures']} pictures)")
         for group, part in report["positions"].items():
             say(f"  {group} positions: {metrics.headline(part)}")
-    say(fitness_said(measured.frozen.fitness))
+    for text in measured.frozen.sentences():
+        say(text)

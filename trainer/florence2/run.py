@@ -141,6 +141,15 @@ class DetectionConfig(Settings):
         metavar="N",
         earlier=1,
     )
+    max_escape: float = setting(
+        0.0,
+        "highest rate of escapes (NG parts judged OK): the limit of OK is chosen on one half of validation's parts, "
+        "and the 95 % upper bound of the rate checked on the other; 0: no such limit",
+        ge=0,
+        le=0.5,
+        metavar="RATE",
+        earlier=0.0,
+    )
     data_sha256: str = setting(
         "",
         "SHA-256 of the dataset's content; empty if its card states none",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer.core import frozen_threshold, run_folder, verdict_shares
+from trainer.core import frozen_threshold, max_escape, run_folder, verdict_shares
 from trainer.core.card import LIMITS, Result, header, markdown, meanings
 from trainer.core.decision import EVEN, Limits
 from trainer.core.fitness import fitness_said
@@ -107,6 +107,8 @@ def vit_card(
         **({"views": list(config.views)} if config.views else {}),
         **({"threshold_ng": held.threshold, "temperature": held.temperature, **_limits(held.limits)} if held else {}),
     }
+    escapes = max_escape.said(held.max_escape) if held else ""
+    fitness = " ".join(f"{text}." for text in (fitness_said(results.fitness_of_run(run)), escapes) if text)
     parts = [
         header(
             name.rpartition("/")[2],
@@ -125,7 +127,7 @@ def vit_card(
         _what_it_is(config, settings),
         _trained_on(settings, summary, datasets, words(tolerance_of(run))),
         _use(name, by_transformers, settings.input, held.limits if held else None, config.views),
-        f"## Measured\n\n{fitness_said(results.fitness_of_run(run))}.\n\n{measured.tables}\n\n{measured.note} "
+        f"## Measured\n\n{fitness}\n\n{measured.tables}\n\n{measured.note} "
         "The best epoch and the threshold were chosen on `validation`: its numbers are optimistic.",
         *(f"![{caption}]({path})\n\n{caption}" for path, caption in pictures),
         LIMITS,

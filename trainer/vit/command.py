@@ -10,13 +10,12 @@ from pathlib import Path
 
 import torch
 
-from trainer.core import default_paths, event_files, frozen_threshold, gates, run_folder
+from trainer.core import default_paths, event_files, frozen_threshold, gates, max_escape, row_facts, run_folder
 from trainer.core.console import say
 from trainer.core.distributed import Share, start
 from trainer.core.errors import InputError
 from trainer.core.loop import Loop, Outcome, Report
 from trainer.core.options import device_of, exit_code, repeatable
-from trainer.core.split import Data
 from trainer.vit import attention, hub_files, results, training, training_check
 from trainer.vit.epoch_report import EpochReport
 from trainer.vit.finish import finish
@@ -116,6 +115,8 @@ def _train(args: argparse.Namespace, hold: default_paths.Hold) -> int:
     settings, data = begun.settings, begun.data
     share = start(device, settings.amp)
     device = share.accelerator.device
+    if settings.max_escape:
+        say(_prospect(begun))
     if settings.batch_size < share.count:
         raise InputError(
             f"--batch-size: expected at least 1 picture for each of {share.count} processes, got {settings.batch_size}"
@@ -145,7 +146,14 @@ def _train(args: argparse.Namespace, hold: default_paths.Hold) -> int:
     look = _reports(loop, begun, device)
     outcome = loop.train(has_state)
     share.leave()
-    return _ended(args, data, model, outcome, look) if share.first else 0
+    return _ended(args, begun, model, outcome, look) if share.first else 0
+
+
+def _prospect(begun: Setup) -> str:
+    """Say what --max-escape can show on the validation split."""
+    validation, ok = begun.data.splits["validation"], begun.config.ok_index
+    parts = [facts.part for facts in row_facts.facts(validation, ok)]
+    return max_escape.prospect(parts, validation.labels.numpy() != ok, begun.settings.max_escape)
 
 
 def _reports(loop: Loop[Portion], begun: Setup, device: torch.device) -> Callable[[], None]:
@@ -176,14 +184,14 @@ def _reports(loop: Loop[Portion], begun: Setup, device: torch.device) -> Callabl
     return finished
 
 
-def _ended(args: argparse.Namespace, data: Data, model: ViT, outcome: Outcome, look: Callable[[], None]) -> int:
+def _ended(args: argparse.Namespace, begun: Setup, model: ViT, outcome: Outcome, look: Callable[[], None]) -> int:
     """Measure the best weights, call `look` (writes RUN/attention) and write the page; returns the exit code."""
     if outcome.stopped:
         say(f"stopped: {outcome.stopped}")
     if outcome.best_epoch == 0:
         say("no epoch with whole pictures was measured: no best weights yet; continue with --resume, with more time")
         return 1
-    finish(args.out, data, args.data, model, outcome)
+    finish(args.out, begun.data, args.data, model, outcome, begun.settings.max_escape)
     look()
     say(f"run: {args.out}; report: {write_page(args.out)}")
     return 0

@@ -32,7 +32,6 @@ from trainer.core.data import load_frozen_classes
 from trainer.core.decision import decide, softmax, verdicts_of
 from trainer.core.default_paths import dataset_facts
 from trainer.core.errors import InputError
-from trainer.core.fitness import fitness_said
 from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.core.gates import Gates
 from trainer.core.results_folder import EVALUATION, PREDICTIONS, evaluation_files
@@ -61,6 +60,7 @@ class Asked:
         splits: Names of the splits to measure; empty: all but `train`.
         rows: Which rows count: see `row_facts.kept_rows`.
         batch_size: Number of pictures, or parts, per batch.
+        max_escape: Rate for which the escape threshold is chosen again and saved; 0: the run's own is kept.
     """
 
     run: Path
@@ -69,6 +69,7 @@ class Asked:
     splits: tuple[str, ...] = ()
     rows: str = ROWS
     batch_size: int = 16
+    max_escape: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -120,28 +121,33 @@ def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
     held = frozen_threshold.load(asked.run)
     config, (_, settings) = model.config, vit_run.load_config(asked.run)
     content = dataset_facts(asked.data).get("content_sha256", "")
-    if held is not None and (held.fitness is not None or (settings.data_sha256 and settings.data_sha256 != content)):
+    others = bool(settings.data_sha256) and settings.data_sha256 != content
+    if asked.max_escape and others:
+        raise InputError(f"--max-escape: expected the dataset that {asked.run} was trained on, got {asked.data}")
+    if held is not None and (others or (held.fitness is not None and not asked.max_escape)):
         return held
     try:
         validation = _validation(asked, settings, config)
     except InputError as e:
-        if held is not None:
+        if held is not None and not asked.max_escape:
             return held
         why = f"{asked.run}: has no {frozen_threshold.FROZEN}, so its threshold must be chosen on a validation split"
         raise InputError([why, *e.problems]) from e
     logits = answer(model, validation, asked.batch_size, bar=True).logits
-    if held is not None:
-        positions, said = held.positions, "fitness measured"
+    positions = held.positions if held else _positions(asked, settings, config)
+    if held is None:
+        say(
+            f"{asked.run} has no {frozen_threshold.FROZEN}: threshold chosen on the validation split of {asked.data} "
+            "and saved; positions with a defect in its train split count as seen"
+        )
     else:
-        positions, said = _positions(asked, settings, config), "threshold chosen"
-    say(
-        f"{asked.run} has no {'fitness in its ' if held else ''}{frozen_threshold.FROZEN}: {said} on the validation "
-        f"split of {asked.data} and saved"
-        + ("" if held else "; positions with a defect in its train split count as seen")
-    )
+        say(f"{asked.run}: fitness and limit of OK measured on the validation split of {asked.data} and saved")
     parts = [facts.part for facts in row_facts.facts(validation, config.ok_index)]
     labels = validation.labels.numpy()
-    return frozen_threshold.freeze(asked.run, logits, labels, config.classes, config.ok_index, positions, parts, held)
+    rate = asked.max_escape or settings.max_escape
+    return frozen_threshold.freeze(
+        asked.run, logits, labels, config.classes, config.ok_index, positions, parts, held, rate
+    )
 
 
 def _validation(asked: Asked, settings: TrainingConfig, config: ViTConfig) -> Split:
@@ -295,7 +301,8 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
     for name, measured in found.reports.items():
         say(_headline(name, measured, model.config))
     say(compared.sentence())
-    say(fitness_said(held.fitness))
+    for text in held.sentences():
+        say(text)
     say(f"page: {out / REPORT}")
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from generator.reporting.pages import render
 from trainer.core import run_folder, verdict_shares
-from trainer.core.fitness import Fitness, fitness_said
 from trainer.core.frozen_threshold import CRITERION
+from trainer.core.max_escape import fitness_and_escapes
 from trainer.core.run_folder import REPORT
 from trainer.core.settings import ROWS_MEANING
 from trainer.core.tolerance import Comparison
@@ -39,7 +39,7 @@ def measured_of(out: Path, document: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "document": document,
         "tolerance": Comparison(**document["tolerance"]).sentence() if "tolerance" in document else "",
-        "fitness": _fitness(document["frozen"].get("fitness")),
+        "fitness": fitness_and_escapes(document["frozen"]),
         "classes": list(
             dict.fromkeys(name for measured in document["splits"].values() for name in measured["classes"])
         ),
@@ -58,10 +58,6 @@ def measured_of(out: Path, document: Mapping[str, Any]) -> dict[str, Any]:
             for name, measured in document["splits"].items()
         ],
     }
-
-
-def _fitness(held: Mapping[str, Any] | None) -> str:
-    return fitness_said(None if held is None else Fitness.from_json(held))
 
 
 def _summary_row(name: str, measured: Mapping[str, Any]) -> list[Any]:

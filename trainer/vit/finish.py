@@ -8,7 +8,6 @@ import numpy as np
 from trainer.core import frozen_threshold, metrics, plots, row_facts, run_folder
 from trainer.core.console import say
 from trainer.core.default_paths import dataset_facts
-from trainer.core.fitness import fitness_said
 from trainer.core.loop import Outcome
 from trainer.core.run_folder import SUMMARY
 from trainer.core.split import Data
@@ -18,7 +17,7 @@ from trainer.vit.network.model import ViT
 from trainer.vit.run import load_weights
 
 
-def finish(run: Path, data: Data, folder: Path, model: ViT, outcome: Outcome) -> None:
+def finish(run: Path, data: Data, folder: Path, model: ViT, outcome: Outcome, rate: float = 0.0) -> None:
     """Measure the best weights on all splits but train; write frozen.json, the gates, summary.json and figures.
 
     Args:
@@ -27,6 +26,7 @@ def finish(run: Path, data: Data, folder: Path, model: ViT, outcome: Outcome) ->
         folder: The dataset's folder.
         model: The network; the best weights are loaded into it.
         outcome: How the training ended.
+        rate: Of `--max-escape`; 0: not asked for.
     """
     tensors, _ = run_folder.read_tensors(run / run_folder.BEST)
     load_weights(model, tensors, str(run / run_folder.BEST))
@@ -51,11 +51,12 @@ def finish(run: Path, data: Data, folder: Path, model: ViT, outcome: Outcome) ->
             positions = row_facts.defect_positions(data.splits["train"], ok)
             parts = [facts.part for facts in row_facts.facts(split, ok)]
             held = frozen_threshold.freeze(
-                run, answers.logits, split.labels.numpy(), data.classes, ok, positions, parts
+                run, answers.logits, split.labels.numpy(), data.classes, ok, positions, parts, rate=rate
             )
             summary["threshold"], summary["temperature"] = held.threshold, held.temperature
             summary["fitness"] = held.to_json()["fitness"]
-            say(fitness_said(held.fitness))
+            for text in held.sentences():
+                say(text)
             summary["weights_sha256"] = held.weights_sha256
         matrices[name] = matrix = metrics.confusion_matrix(answers.truth, answers.predicted, len(data.classes))
         summary["splits"][name] = _measured(answers, matrix, data.classes)

@@ -131,6 +131,15 @@ class TrainingConfig(Settings):
         shown="auto: bf16 on a GPU that supports it",
         earlier="off",
     )
+    max_escape: float = setting(
+        0.0,
+        "highest rate of escapes (NG parts judged OK): the limit of OK is chosen on one half of validation's parts, "
+        "and the 95 % upper bound of the rate checked on the other; 0: no such limit",
+        ge=0,
+        le=0.5,
+        metavar="RATE",
+        earlier=0.0,
+    )
     data_sha256: str = setting(
         "",
         "SHA-256 of the dataset's content; empty if its card has none",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from generator.reporting.pages import render
-from trainer.core import frozen_threshold, metrics, results_folder, run_folder
+from trainer.core import frozen_threshold, max_escape, metrics, results_folder, run_folder
 from trainer.core.console import say
 from trainer.core.decision import EVEN, Limits
 from trainer.core.errors import InputError
@@ -74,6 +74,7 @@ def _facts(
         ("stopped early", summary["stopped"]),
         ("best epoch", f"{summary['best_epoch']}, by {summary['best_by']}"),
         ("fitness", fitness_said(results.fitness_of_run(run))),
+        ("--max-escape", held and max_escape.said(held.max_escape)),
         ("tolerance", words(tolerance_of(run))),
         ("thresholds", held and _thresholds(held.limits)),
         ("temperature", held and f"{held.temperature:.3f}"),
