@@ -163,7 +163,11 @@ def measure(
     frozen: FrozenThreshold | None = None,
     own: Gates | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Measure the splits, with the run's gates (`own`; None: none); returns reports by split and lines of predictions.csv; writes OUT/mistakes_SPLIT.png."""
+    """Measure the splits, with the run's gates (`own`; None: none), and write OUT/mistakes_SPLIT.png.
+
+    Returns:
+        Reports by split, and the lines of predictions.csv.
+    """
     detector = inspector.detector
     threshold, seen = detector.threshold, detector.seen
     limits = Limits.at(threshold) if frozen is None else frozen.limits
