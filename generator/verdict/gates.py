@@ -196,12 +196,12 @@ class PictureGates:
         return math.log((distance + SMALL) / (float(away.mean()) + SMALL))
 
     def _measures(self, beyond: np.ndarray) -> list[str]:
-        said = []
+        said: dict[str, str] = {}  # by gate and words: blur shows in fine and coarse structure, and is said once
         for gate in GATES:
             value, limit = float(beyond[NAMES.index(gate.measure)]), self.limits.measures[gate.measure][int(gate.above)]
             if (value > limit) if gate.above else (value < limit):
-                said.append(gate.sentence(value, limit))
-        return said
+                said.setdefault(gate.words, gate.sentence(value, limit))
+        return list(said.values())
 
     def _size(self, size: tuple[int, int]) -> list[str]:
         (small, large), (narrow, wide) = self.limits.diagonal_px, self.limits.aspect

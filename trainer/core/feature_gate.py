@@ -6,13 +6,12 @@ with the same place in the 20 most similar training pictures; the smallest squar
 all places is the picture's distance. Its limit comes from the distances of validation pictures, which the network was
 not trained on: see `generator.verdict.tails`.
 
-`Watch` collects features while the network runs for another purpose. RUN/gates.safetensors holds the gate.
+`Watch` collects features while the network runs for another purpose. `trainer.core.gates` keeps the gate on disk.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -23,10 +22,7 @@ from torch import Tensor, nn
 
 from generator.verdict.appearance import References
 from generator.verdict.tails import upper_limit
-from trainer.core import run_folder
-from trainer.core.errors import InputError
 
-FILE = "gates.safetensors"
 PLACES = 8
 # Directions of features that are kept: those in which training pictures vary most.
 DIRECTIONS = 48
@@ -37,7 +33,7 @@ SMALL = 1e-6
 
 def pooled(features: Tensor) -> Tensor:
     """Pool feature maps (B, C, h, w) to at most PLACES x PLACES places, in float32 on the CPU."""
-    size = [min(PLACES, side) for side in features.shape[2:]]
+    size = (min(PLACES, features.shape[2]), min(PLACES, features.shape[3]))
     return F.adaptive_avg_pool2d(features.detach().float(), size).cpu()
 
 
@@ -114,38 +110,34 @@ class FeatureGate:
             for one in self.distances(features)
         ]
 
-    def save(self, run: Path, weights_sha256: str) -> None:
-        """Write RUN/gates.safetensors, for the weights with this SHA-256."""
-        tensors = {
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the gate as tensors by name."""
+        return {
             "centre": torch.from_numpy(self.centre),
             "matrix": torch.from_numpy(self.matrix),
             "references": torch.from_numpy(self.references.histograms),
             "limit": torch.tensor(self.limit, dtype=torch.float64),
         }
-        run_folder.save_tensors(run / FILE, tensors, {"weights_sha256": weights_sha256})
 
     @classmethod
-    def load(cls, run: Path, weights_sha256: str) -> "FeatureGate | None":
-        """Read RUN/gates.safetensors; None where there is none, or it is of other weights.
+    def of_tensors(cls, tensors: Mapping[str, Tensor]) -> "FeatureGate":
+        """Make the gate again from its `tensors`.
 
         Raises:
-            InputError: The file is damaged or of another origin.
+            ValueError: A tensor is missing or of another shape.
         """
-        path = run / FILE
-        if not path.is_file():
-            return None
-        tensors, metadata = run_folder.read_tensors(path)
         try:
-            if metadata["weights_sha256"] != weights_sha256:
-                return None
             centre, matrix, held = (tensors[name].numpy() for name in ("centre", "matrix", "references"))
-            if matrix.shape[1] != len(centre) or held.shape[1:] != (len(matrix), *centre.shape[1:]):
-                raise ValueError(f"tensors of shapes {centre.shape}, {matrix.shape}, {held.shape}")
-            return cls(centre, matrix, References(held), float(tensors["limit"]))
-        except (KeyError, ValueError, IndexError) as e:
-            raise InputError(f"{path}: expected gates that a training wrote, got {type(e).__name__}: {e}") from e
+            limit = float(tensors["limit"])
+        except (KeyError, RuntimeError) as e:
+            raise ValueError(f"tensors {sorted(tensors)}") from e
+        if centre.ndim != 3 or matrix.ndim != 2 or matrix.shape[1] != len(centre):
+            raise ValueError(f"tensors of shapes {centre.shape}, {matrix.shape}")
+        if held.ndim != 4 or held.shape[1:] != (len(matrix), *centre.shape[1:]):
+            raise ValueError(f"tensors of shapes {centre.shape}, {held.shape}")
+        return cls(centre, matrix, References(held), limit)
 
 
 def _in_units(features: np.ndarray, centre: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """Turn features (B, C, rows, columns) into (B, K, rows, columns) in units of the training pictures' spread."""
-    return np.einsum("kc,bcij->bkij", matrix, features - centre).astype(np.float32)
+    return np.asarray(np.einsum("kc,bcij->bkij", matrix, features - centre), dtype=np.float32)

@@ -18,15 +18,16 @@ from torch import Tensor
 from tqdm import tqdm
 
 from generator.verdict import gates as picture_gates
+from generator.verdict.envelope import sha256_of
 from generator.verdict.gates import PictureGates
-from trainer.core import feature_gate, run_folder
+from trainer.core import run_folder
 from trainer.core.console import speaks
-from trainer.core.errors import as_input_error
+from trainer.core.errors import InputError, as_input_error
 from trainer.core.feature_gate import FeatureGate, Watch
-from trainer.core.frozen_threshold import digest
 from trainer.core.split import Pictures
 
-FILES = (picture_gates.FILE, feature_gate.FILE)
+FEATURES = "gates.safetensors"
+FILES = (picture_gates.FILE, FEATURES)
 # Pictures that the gates are learned from: more, drawn evenly from each split, would only take longer.
 MOST = {"train": 700, "validation": 300}
 BATCH = 16
@@ -48,8 +49,8 @@ class Gates:
         """
         with as_input_error():
             pictures = PictureGates.load(run)
-        has_weights = (run / feature_gate.FILE).is_file() and (run / weights).is_file()
-        return cls(pictures, FeatureGate.load(run, digest(run / weights)) if has_weights else None)
+        has_features = (run / FEATURES).is_file() and (run / weights).is_file()
+        return cls(pictures, _read(run / FEATURES, sha256_of(run / weights)) if has_features else None)
 
     @property
     def missing(self) -> list[str]:
@@ -112,8 +113,28 @@ def learn(run: Path, splits: Mapping[str, Pictures], watch: Watch, show: Callabl
             for start in range(0, len(some), BATCH):
                 show(splits[name].batch(some[start : start + BATCH]))
         features[name] = watch.features
-    FeatureGate.of(features["train"], features["validation"]).save(run, digest(run / run_folder.BEST))
+    gate = FeatureGate.of(features["train"], features["validation"])
+    _write(run / FEATURES, gate, sha256_of(run / run_folder.BEST))
     pictures.save(run)  # last: a run with this file has both
+
+
+def _write(path: Path, gate: FeatureGate, weights_sha256: str) -> None:
+    run_folder.save_tensors(path, gate.tensors(), {"weights_sha256": weights_sha256})
+
+
+def _read(path: Path, weights_sha256: str) -> FeatureGate | None:
+    """Read a gate on features; None if it is of other weights.
+
+    Raises:
+        InputError: The file is damaged or of another origin.
+    """
+    tensors, metadata = run_folder.read_tensors(path)
+    if metadata.get("weights_sha256", weights_sha256) != weights_sha256:
+        return None
+    try:
+        return FeatureGate.of_tensors(tensors)
+    except ValueError as e:
+        raise InputError(f"{path}: expected gates that a training wrote, got {e}") from e
 
 
 def _some(count: int, most: int) -> list[int]:

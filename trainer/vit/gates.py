@@ -16,7 +16,8 @@ def watch(model: ViT) -> Watch:
     rows, columns = model.config.grid
 
     def maps(tokens: Tensor) -> Tensor:  # (B, h * w + registers, dim)
-        return tokens[:, : rows * columns].transpose(1, 2).unflatten(2, (rows, columns))
+        patches = tokens[:, : rows * columns].transpose(1, 2)
+        return patches.reshape(len(tokens), -1, rows, columns)
 
     return Watch(model.norm, maps)
 

@@ -7,8 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from generator.verdict.envelope import sha256_of
 from trainer.core.errors import InputError
-from trainer.core.feature_gate import FILE, FeatureGate, Watch
+from trainer.core.feature_gate import FeatureGate, Watch
+from trainer.core.gates import FEATURES, Gates
+from trainer.core.run_folder import BEST, save_tensors
 
 
 def features(count: int, seed: int, shift: float = 0.0) -> np.ndarray:
@@ -38,23 +41,28 @@ def test_the_limit_comes_from_validation_not_from_training():
 
 
 def test_saved_gate_says_the_same_and_belongs_to_its_weights(gate, tmp_path: Path):
-    gate.save(tmp_path, "abc")
-    assert FeatureGate.load(tmp_path, "other weights") is None
-    again = FeatureGate.load(tmp_path, "abc")
+    (tmp_path / BEST).write_bytes(b"weights")
+    save_tensors(tmp_path / FEATURES, gate.tensors(), {"weights_sha256": sha256_of(tmp_path / BEST)})
+    again = Gates.load(tmp_path).features
     assert again is not None
     some = features(5, 9, shift=3.0)
     np.testing.assert_allclose(again.distances(some), gate.distances(some), rtol=1e-3)
-    assert FeatureGate.load(tmp_path / "none", "abc") is None
+    (tmp_path / BEST).write_bytes(b"other weights")
+    assert Gates.load(tmp_path).features is None
+    assert Gates.load(tmp_path / "none") == Gates(None, None)
+    assert Gates(None, None).missing[0].startswith("gates: ")
 
 
 def test_a_broken_file_is_an_input_error(gate, tmp_path: Path):
-    (tmp_path / FILE).write_bytes(b"no tensors")
+    (tmp_path / BEST).write_bytes(b"weights")
+    (tmp_path / FEATURES).write_bytes(b"no tensors")
     with pytest.raises(InputError, match="expected a safetensors file"):
-        FeatureGate.load(tmp_path, "abc")
-    wrong = FeatureGate(gate.centre, gate.matrix[:, :3].copy(), gate.references, gate.limit)
-    wrong.save(tmp_path, "abc")
-    with pytest.raises(InputError, match="expected gates that a training wrote"):
-        FeatureGate.load(tmp_path, "abc")
+        Gates.load(tmp_path)
+    held = gate.tensors()
+    for wrong in ({**held, "matrix": held["matrix"][:, :3]}, {"centre": held["centre"]}):
+        save_tensors(tmp_path / FEATURES, wrong, {})
+        with pytest.raises(InputError, match="expected gates that a training wrote"):
+            Gates.load(tmp_path)
 
 
 def test_watch_collects_pooled_maps_only_inside_the_block():
