@@ -82,6 +82,7 @@ def test_a_run_holds_what_the_page_names(finished: Path):
     names = {p.name for p in finished.iterdir()}
     wanted = {"model", "sheets", "config.json", "metrics.csv", "summary.json", "report.html", "curves.png"}
     wanted |= {"calibration.png", "changes.json", "changes.png", "forgetting.json", "README.md"}
+    wanted |= {"gates.npz", "gates.safetensors"}
     assert wanted | {"best.safetensors", "state.safetensors", "frozen.json"} == names
     assert {p.name for p in (finished / "sheets").iterdir()} == {*("epoch_0000.png", "epoch_0003.png", "best.png")}
     summary = json.loads((finished / "summary.json").read_text())
