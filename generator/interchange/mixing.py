@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -63,6 +64,15 @@ class Other:
         return {row["run"]: row["part"] or 0 for row in rows}
 
     @cached_property
+    def pictures(self) -> dict[str, tuple[str, str]]:
+        """Split and run name of each picture by the SHA-256 of its file."""
+        return {
+            hashlib.sha256(row["image"]["bytes"]).hexdigest(): (split, row["run"])
+            for split, paths in split_files(self.folder).items()
+            for row in read_rows(paths, ["run", "image"])
+        }
+
+    @cached_property
     def splits(self) -> dict[str, int]:
         """Number of rows of each split."""
         return {split: count_rows(paths) for split, paths in split_files(self.folder).items()}
@@ -77,7 +87,7 @@ class Other:
         try:
             return read_card(path.read_text("utf-8") if path.is_file() else "")[0]
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: expected a card in UTF-8, got: {error}") from None
+            raise InputError(f"{path}: expected a dataset card (README.md) in UTF-8, got: {error}") from None
 
     @cached_property
     def parameters(self) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import functools
 import json
-import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,7 +27,8 @@ from PIL import Image
 from generator.soart.anomaly_degree import box_mean, distance, inverse, outer_products
 from generator.soart.limits import Threshold, threshold
 from generator.soart.registration import Placed, Pose, register, resized, warp
-from generator.soart.soart3_maps import soart3_map
+from generator.soart.saved_space import read_saved
+from generator.soart.soart3_maps import size_of, soart3_map
 
 SCHEMA = 1
 FEWEST = 3
@@ -45,7 +45,7 @@ class Look(NamedTuple):
     Attributes:
         anomaly: (H, W) float32, the anomaly degree of each pixel of the given picture.
         seen: (h, w[, C]) the picture reduced and aligned with the unit space.
-        maps: (K, gh, gw) the maps of stage 1.
+        maps: (K, gh, gw) the SOART3 maps of `seen` (stage 1).
         degrees: (h, w) the anomaly degree of each pixel of `seen`; its maximum is the picture's score.
         placed: alignment of the picture with the unit space.
     """
@@ -128,14 +128,15 @@ class SoartC:
         Raises:
             ValueError: too few pictures, different shapes, or a picture that `soart3_map` refuses.
         """
-        small, shapes = [], set()
-        for image in images:
+        small, shapes = [], dict[tuple[int, ...], int]()
+        for number, image in enumerate(images, 1):
             small.append(self._reduced(image))
-            shapes.add(np.shape(image))
+            shapes.setdefault(np.shape(image), number)
         if len(small) < FEWEST:
             raise ValueError(f"a unit space needs at least {FEWEST} OK pictures, got {len(small)}")
         if len(shapes) > 1:
-            raise ValueError(f"OK pictures must all have one shape, got {', '.join(map(str, sorted(shapes)))}")
+            found = ", ".join(f"{size_of(shape)} (picture {number})" for shape, number in shapes.items())
+            raise ValueError(f"OK pictures must all have one size, got {found}")
         # Aligned twice: with the first picture, then with the mean of all, which has less noise.
         reference = small[0]
         for _ in range(2):
@@ -219,21 +220,19 @@ class SoartC:
         Raises:
             ValueError: another kind of file, or another schema version.
         """
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                data = {name: file[name] for name in file.files}
-            header = json.loads(data["header"].tobytes())
-            version = header["schema"]
-        except (OSError, KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{path}: expected a unit space saved by SoartC, got {error}") from error
-        if version != SCHEMA:
-            raise ValueError(f"{path}: expected schema {SCHEMA}, got {version!r}")
+        header, data = read_saved(Path(path), SCHEMA, cls().settings)
         model = cls(**header["settings"])
         model.threshold = Threshold.from_json(header["threshold"])
         model.notes = header["notes"]
         model.reference_, model.mean_ = data["reference"], data["mean"]
         model.precision_, model.scores_ = data["precision"], data["scores"]
         model.members_ = data["members"].astype(np.float32) / np.float32(255)
+        try:
+            maps = model._maps(model.reference_, model.reference_).shape
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+        if maps != model.mean_.shape:
+            raise ValueError(f"{path}: expected a mean of shape {maps} by its settings, got {model.mean_.shape}")
         return model
 
     def _reduced(self, image: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ NG if its own degree is above the limit, or if the peak of an anomaly lies in it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,7 +38,7 @@ class Finding:
         pins: the measures of every pin, and whether it is NG.
         pin_boxes: x1, y1, x2, y2 of each pin, px of the picture.
         anomaly: (H, W) float32, anomaly degree divided by the limit.
-        maps: (K, gh, gw) the stage 1 maps of the aligned picture.
+        maps: (K, gh, gw) the SOART3 maps of the aligned picture (stage 1).
     """
 
     verdict: str
@@ -107,6 +108,8 @@ class Station:
         pins = self._judged_pins(look)
         if pins:
             score = max(score, max(pin.degree for pin, _ in pins) / self.pin_limit)
+        if not math.isfinite(score):  # a comparison with it would say OK
+            raise ValueError(f"expected anomaly degrees that are finite numbers, got {score}")
         boxes = self._pin_boxes(look.placed)
         relative = look.anomaly / np.float32(limit)
         verdict = "NG" if score > 1 else "OK"

@@ -207,7 +207,7 @@ def load(run: Path) -> FrozenThreshold | None:
             None if held.max_escape is None else asdict(max_escape.Check(**held.max_escape)),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
-        raise InputError(f"{path}: expected a frozen threshold of a training, got {type(e).__name__}: {e}") from e
+        raise InputError(f"{path}: expected the threshold that a training wrote, got {type(e).__name__}: {e}") from e
     # A detector that finds nothing has a threshold just above its highest confidence.
     if not (0 <= held.limits.escape <= held.threshold <= held.limits.overkill <= 2 and held.temperature > 0):
         raise InputError(

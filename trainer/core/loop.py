@@ -118,12 +118,6 @@ class Trainee[Batch](Protocol):
     def keep(self, run: Path, row: Row, is_best: bool) -> None:
         """Write the files that only this kind of run has, before the loop replaces best.safetensors."""
 
-    def shortened(self, epoch: int) -> Schedule | None:
-        """Shorten the schedule so that the epoch after `epoch` is the last and can be the best; None: it need not be.
-
-        Called at the time limit, where no epoch has a score yet.
-        """
-
     def warnings(self, rows: Sequence[Row]) -> list[str]:
         """Return warnings from the epochs so far; `rows` are the lines of metrics.csv, the newest last."""
 
@@ -140,12 +134,21 @@ class Outcome:
         best_epoch: Epoch whose weights best.safetensors holds; 0 = no such file.
         stopped: Why the training ended early; empty where it did not.
         warnings: Warnings of the last epoch.
+        diverged: Whether the training ended because its loss was not finite.
     """
 
     epochs: int
     best_epoch: int
     stopped: str
     warnings: list[str]
+    diverged: bool = False
+
+    @property
+    def advice(self) -> str:
+        """How to get a model from a training that ended without one."""
+        if self.diverged:
+            return "start again with a lower --lr: --resume would repeat this epoch"
+        return "continue with --resume and a longer --time-limit"
 
 
 def learning_rate(step: int, steps: int, schedule: Schedule) -> float:
@@ -217,6 +220,8 @@ class Loop[Batch]:
         began: `time.monotonic()` at the start of the command, from which the time limit counts; None: of `train`.
         report: Called after each epoch with its line of metrics.csv and its warnings.
         events: TensorBoard event files to write; None: none.
+        shorten: Called with an epoch at whose end the time limit has passed while no epoch has a score; returns a
+            schedule that ends with the next epoch, which can be the best. None: stop without a best epoch.
     """
 
     trainee: Trainee[Batch]
@@ -226,12 +231,14 @@ class Loop[Batch]:
     report: Report = lambda row, warnings: None
     events: EventFiles | None = None
     began: float | None = None
+    shorten: Callable[[int], Schedule] | None = None
 
     def __post_init__(self) -> None:
         self.average = Average(self.trainee.network, self.schedule.ema)
         self.state = RunState()
         self.rows: list[Row] = []
         self.warnings: list[str] = []
+        self.diverged = False
 
     def save(self) -> None:
         """Write RUN/state.safetensors, which `train` resumes from."""
@@ -258,7 +265,7 @@ class Loop[Batch]:
                     stopped = self._epoch(self.state.epoch + 1, steps, bar, began)
         if self.events is not None:
             self.events.close()
-        return Outcome(self.state.epoch, self.state.best_epoch, stopped, self.warnings)
+        return Outcome(self.state.epoch, self.state.best_epoch, stopped, self.warnings, self.diverged)
 
     def _steps(self) -> int:
         """Number of steps of the whole training."""
@@ -269,6 +276,7 @@ class Loop[Batch]:
         start = time.monotonic()
         trained = train_epoch(self.trainee, self.schedule, epoch, self.average, self.state.step, steps, bar)
         if not math.isfinite(loss := float(trained[LOSS])):  # type: ignore[arg-type]
+            self.diverged = True
             return f"the loss of epoch {epoch} is {loss}: expected a finite one; --lr {self.schedule.lr} is too high"
         # At the time limit an epoch that is not due is measured too; the time of a measurement that is due counts.
         due = self.trainee.is_due(epoch)
@@ -297,11 +305,10 @@ class Loop[Batch]:
         self.trainee.share.wait()
         if late or (due and self._is_late(epoch, began)):
             reached = f"time limit of {self.time_limit_min:g} min reached after epoch {epoch} of {self.schedule.epochs}"
-            shorter = self.trainee.shortened(epoch) if state.best_epoch == 0 else None
-            if shorter is None:
+            if state.best_epoch > 0 or self.shorten is None:
                 return reached
-            say(f"{reached}, before any epoch of whole pictures: one follows, so that there is a model")
-            self.schedule = shorter
+            self.schedule = self.shorten(epoch)
+            say(f"{reached}, before an epoch with whole pictures; one follows as the last, so that there is a model")
         return ""
 
     def _is_late(self, epoch: int, began: float) -> bool:

@@ -5,6 +5,7 @@ no input picture and no file of another origin.
 """
 
 import json
+import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,6 +187,8 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
             try:
                 with as_input_error():
                     found += decoder.find_pictures(path)
+                    if note := decoder.passed_over(path):
+                        sys.stderr.write(f"{note}\n")
             except InputError as e:
                 problems += e.problems
     if problems:
@@ -219,7 +222,8 @@ def _earlier(out: Path) -> list[str]:
         verdicts = json.loads(path.read_text(encoding="utf-8"))
         places = [Path(one["file"]) if "file" in one else Path(f"{one['part']}.png") for one in verdicts]
     except (OSError, ValueError, KeyError, TypeError) as e:
-        raise InputError(f"--out {out}: expected none or our own {PREDICTIONS}, got {type(e).__name__}: {e}") from e
+        expected = f"no {PREDICTIONS} but that of an earlier prediction"
+        raise InputError(f"--out {out}: expected {expected}, got {type(e).__name__}: {e}") from e
     return [PREDICTIONS, *sheet_names(places)]
 
 
@@ -264,7 +268,7 @@ def check_sheets(out: Path, files: Sequence[Path], names: Sequence[str]) -> None
     if foreign:
         more = f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""
         raise InputError(
-            f"--out {out}: expected no files with the sheets' names but those of an earlier prediction, "
+            f"--out {out}: expected no files of yours that predictions would replace, "
             f"got {', '.join(foreign[:5])}{more}"
         )
 

@@ -11,6 +11,7 @@ import resource
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,13 @@ import numpy as np
 import torch
 
 from generator.dataset.hub import HubError, name_problem
-from trainer.core import default_paths, event_files, frozen_threshold, max_escape, run_folder
+from trainer.core import default_paths, event_files, frozen_threshold, gates, max_escape, run_folder
 from trainer.core.console import never_silent, say, stage
 from trainer.core.distributed import start
 from trainer.core.errors import InputError
 from trainer.core.loop import Loop, Outcome
 from trainer.core.options import amp_of, device_of, exit_code, repeatable
-from trainer.core.time_limit import fitted
+from trainer.core.time_limit import fit
 from trainer.florence2.beginning import Beginning, begin, resumed_settings, settings_of
 from trainer.florence2.network import TINY
 from trainer.florence2.options import parser
@@ -37,7 +38,7 @@ KIND = "florence2"  # suffix of the default names of run folders
 RUN_FILES = (
     *(run_folder.CONFIG, run_folder.BEST, run_folder.STATE, run_folder.METRICS, run_folder.SUMMARY),
     *("report.html", "curves.png", "calibration.png", "changes.png", "changes.json", "forgetting.json"),
-    *("README.md", frozen_threshold.FROZEN, *default_paths.DATASET_FILES),
+    *("README.md", frozen_threshold.FROZEN, *gates.FILES, *default_paths.DATASET_FILES),
 )
 RUN_FOLDERS = (MODEL, ADAPTER, "sheets", "evaluation", event_files.FOLDER)
 
@@ -152,11 +153,8 @@ def _train(args: argparse.Namespace, begun: Beginning, device: torch.device, hol
     share = start(device, amp_of("auto", device))
     trainee = Florence2Trainee(data, begun.model, collator, settings, share)
     if args.time_limit and not args.resume:
-        stage("measuring the time of a step")
-        epochs = fitted(settings.epochs, settings.close_ups, trainee.cost(), args.time_limit, args.began)
-        settings = settings.changed({"fitted_epochs": share.agreed(epochs)})
+        settings = fit(trainee, args.time_limit, args.began)
         begun = replace(begun, settings=settings)
-        trainee.adopt(settings)
     rows = trainee.examples.rows
     seen = data.seen_positions(rows)
     detector = Detector(data.classes, data.size, 0.5, seen, settings.remove_hyphens, settings.input)
@@ -183,15 +181,8 @@ def _train(args: argparse.Namespace, begun: Beginning, device: torch.device, hol
     if share.first and not resumes:
         show.before(answers(begun.model, validation, collator, trainee.grammar, rows=show.rows))
     events = event_files.EventFiles(args.out) if args.tensorboard and share.first else None
-    loop = Loop(
-        trainee,
-        trainee.schedule,
-        args.out,
-        args.time_limit,
-        lambda row, warnings: say_epoch(row, warnings, settings.scheduled),
-        events,
-        args.began,
-    )
+    report = partial(say_epoch, epochs=settings.scheduled)
+    loop = Loop(trainee, trainee.schedule, args.out, args.time_limit, report, events, args.began)
     outcome = loop.train(resumes)
     share.leave()
     if not share.first:
@@ -199,12 +190,7 @@ def _train(args: argparse.Namespace, begun: Beginning, device: torch.device, hol
     if outcome.stopped:
         say(f"stopped: {outcome.stopped}")
     if outcome.best_epoch == 0:
-        why = (
-            "start again with a lower --lr: --resume would repeat the epoch"
-            if "the loss of epoch" in outcome.stopped
-            else "continue with --resume, with more time"
-        )
-        say(f"stopped before an epoch was measured: there is no model yet; {why}")
+        say(f"stopped before an epoch was measured: there is no model yet; {outcome.advice}")
         return 1
     return _finish(args, begun, trainee, detector, outcome)
 

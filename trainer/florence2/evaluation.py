@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from trainer.core import frozen_threshold, results_folder, run_folder, tolerance
+from trainer.core import gates as core_gates
 from trainer.core.console import say
 from trainer.core.data import read_dataset
 from trainer.core.dataset_columns import ANSWER_READ, lacking, lacking_line
@@ -22,9 +23,10 @@ from trainer.core.default_paths import dataset_facts
 from trainer.core.errors import InputError
 from trainer.core.fitness import fitness_said
 from trainer.core.frozen_threshold import FrozenThreshold
+from trainer.core.gates import Gates
 from trainer.core.results_folder import EVALUATION, PREDICTIONS, evaluation_files
 from trainer.core.run_folder import REPORT
-from trainer.florence2 import decision, metrics, plots, sheets
+from trainer.florence2 import decision, gates, metrics, plots, sheets
 from trainer.florence2.answers import Found
 from trainer.florence2.data import DetectionData, DetectionSplit, detection_data
 from trainer.florence2.detect import Inspector, answers
@@ -140,22 +142,44 @@ def _compared(run: Path, data: DetectionData) -> tolerance.Comparison:
     return tolerance.compare(tolerance.tolerance_of(run), pairs)
 
 
+def _learn_gates(run: Path, inspector: Inspector, folder: Path) -> None:
+    """Learn the gates of a run that has none, if the dataset may be that of its training and has both splits."""
+    content, known = dataset_facts(folder).get("content_sha256", ""), load_config(run)[0].data_sha256
+    if core_gates.have(run) or (known and known != content):
+        return
+    try:
+        splits = _data(folder, tuple(core_gates.MOST), inspector.detector).splits
+    except InputError:
+        return
+    say(f"{run} has no gates: learned from the splits train and validation of {folder}, saved")
+    gates.learn(run, inspector.model, inspector.collator, splits)
+
+
 def measure(
     inspector: Inspector,
     splits: dict[str, DetectionSplit],
     batch_size: int,
     out: Path,
     frozen: FrozenThreshold | None = None,
+    own: Gates | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Measure the splits; returns reports by split and lines of predictions.csv; writes OUT/mistakes_SPLIT.png."""
+    """Measure the splits, with the run's gates (`own`; None: none), and write OUT/mistakes_SPLIT.png.
+
+    Returns:
+        Reports by split, and the lines of predictions.csv.
+    """
     detector = inspector.detector
     threshold, seen = detector.threshold, detector.seen
     limits = Limits.at(threshold) if frozen is None else frozen.limits
     reports: dict[str, Any] = {}
     rows: list[dict[str, Any]] = []
     for name, split in splits.items():
-        found = answers(inspector.model, split, inspector.collator, inspector.grammar, batch_size, bar=True)
-        reports[name] = metrics.report(split.truths, found, detector.labels, threshold, seen, limits=limits)
+        with gates.watch(inspector.model) as watched:
+            found = answers(inspector.model, split, inspector.collator, inspector.grammar, batch_size, bar=True)
+        unsuitable = own.of_split(split.pictures, watched.features) if own else ()
+        reports[name] = metrics.report(
+            split.truths, found, detector.labels, threshold, seen, limits=limits, unsuitable=unsuitable
+        )
         lines = [lines_of(name, *pair, threshold) for pair in zip(split.truths, found, strict=True)]
         rows += [line for some in lines for line in some]
         if shown := worst(lines):
@@ -198,8 +222,9 @@ def evaluate(
         results_folder.check(out, run, EVALUATION, evaluation_files, new)
     compared = _compared(run, data)
     frozen = frozen_of(run, inspector, folder, data, batch_size, max_escape)
+    _learn_gates(run, inspector, folder)
     with results_folder.replaced(out, EVALUATION, evaluation_files) as stage:
-        reports, rows = measure(inspector, data.splits, batch_size, stage, frozen)
+        reports, rows = measure(inspector, data.splits, batch_size, stage, frozen, Gates.load(run))
         document = {
             "model": run.resolve().name,
             "data": folder.resolve().name,

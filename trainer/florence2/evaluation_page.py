@@ -28,7 +28,11 @@ MEASURES = (
 
 
 def parts_of(measured: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Name and measures of each part of a split: all, seen and held-out positions, with and without digits, factors."""
+    """Name and measures of each part of a split.
+
+    The parts: all pictures; seen and held-out positions; pictures with and without printed digits; each level of each
+    factor.
+    """
     parts: list[tuple[str, Mapping[str, Any]]] = [("all", measured)]
     parts += [(f"{name} positions", part) for name, part in measured.get("positions", {}).items()]
     parts += [(f"{name} printed digits", part) for name, part in measured.get("digits", {}).items()]

@@ -14,7 +14,7 @@ from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.core.loop import Outcome
 from trainer.core.run_folder import SUMMARY, read_metrics
 from trainer.core.tolerance import tolerance_of
-from trainer.florence2 import decision, forgetting, lora, metrics, plots, sheets
+from trainer.florence2 import decision, forgetting, gates, lora, metrics, plots, sheets
 from trainer.florence2.answers import AnswerGrammar, Found
 from trainer.florence2.card import model_card
 from trainer.florence2.detect import answers
@@ -154,6 +154,7 @@ def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = No
     measured = measure(run, model, examples)
     save_config(run, settings, replace(detector, threshold=measured.threshold), tolerance_of(run))
     frozen_threshold.write(run, measured.frozen, decision.CRITERION)
+    gates.learn(run, model, examples.collator, data.splits)
     before, processor = load(*ended.source)
     _store(run, model, processor)
     stage("comparing the model before and after training")

@@ -224,11 +224,11 @@ def score_of(found: Sequence[Found]) -> float:
     return max((one.confidence for one in found), default=0.0)
 
 
-def verdicts_at(pictures: Pictures, limits: Limits) -> dict[str, Any]:
+def verdicts_at(pictures: Pictures, limits: Limits, unsuitable: Sequence[Sequence[str]] = ()) -> dict[str, Any]:
     """Shares of the verdicts on whole pictures (`core.verdict_shares`); NG in truth is a picture with a true box."""
     scores = np.array([score_of(found) for _, found in pictures])
     ng = np.array([bool(truth.targets) for truth, _ in pictures], dtype=bool)
-    return verdict_shares(ng, verdicts_of(scores, limits))
+    return verdict_shares(ng, verdicts_of(scores, limits, unsuitable))
 
 
 def best_threshold(pictures: Pictures, most_false: float = 0.1) -> float:
@@ -369,6 +369,7 @@ def report(
     seen: Mapping[str, Sequence[str]],
     intervals: bool = True,
     limits: Limits | None = None,
+    unsuitable: Sequence[Sequence[str]] = (),
 ) -> dict[str, Any]:
     """All measures of one split, as evaluation.json stores them.
 
@@ -381,6 +382,7 @@ def report(
         seen: Addresses of the pins that are defective in a training picture, by scene.
         intervals: Whether to compute bootstrap intervals of mAP50.
         limits: Thresholds of the verdicts; None: all are `threshold`.
+        unsuitable: Reasons of the run's gates why each picture cannot be judged; empty: no gates.
     """
     pictures = list(zip(truths, found, strict=True))
 
@@ -392,7 +394,7 @@ def report(
     out: dict[str, Any] = {
         **_part(pictures, labels, threshold, intervals),
         **{k: v for k, v in mean_average_precision(pictures, labels).items() if k not in ("map", "map50")},
-        "verdicts": verdicts_at(pictures, limits or Limits.at(threshold)),
+        "verdicts": verdicts_at(pictures, limits or Limits.at(threshold), unsuitable),
         "ceiling": ceilings(truths, labels),
         "calibration": calibration(pictures),
         # OK pictures belong to both groups, so that their false boxes count in each.

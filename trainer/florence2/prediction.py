@@ -14,10 +14,12 @@ from trainer.core import frozen_threshold
 from trainer.core.decision import Limits
 from trainer.core.errors import InputError, as_input_error
 from trainer.core.fitness import NOT_MEASURED
+from trainer.core.gates import Gates
 from trainer.core.prediction import Judge, Judged, Judging
 from trainer.core.run_folder import BEST
 from trainer.core.split import open_picture
 from trainer.florence2.detect import Inspector
+from trainer.florence2.gates import watch
 from trainer.florence2.truth import Pin
 from trainer.florence2.verdicts import annotate, verdict_of
 from trainer.vit.network.letterbox import rgb
@@ -48,10 +50,11 @@ class Options:
 
 @dataclass(frozen=True)
 class _By:
-    """What judges: network, thresholds, the run for every verdict, the pins' positions, whether to draw sheets."""
+    """What judges: network, thresholds, gates, the run for every verdict, the pins' positions; whether to draw."""
 
     inspector: Inspector
     limits: Limits
+    gates: Gates
     judge: Judge
     pins: Sequence[Pin]
     sheets: bool
@@ -85,8 +88,10 @@ def _by(run: Path, options: Options) -> _By:
     unfit = (NOT_MEASURED,) if held is None or held.fitness is None else held.fitness.unfit
     limits = Limits.at(inspector.detector.threshold) if held is None else held.limits
     sha256 = frozen_threshold.digest(run / BEST) if held is None else held.weights_sha256
+    gates = Gates.load(run)
+    unfit = (*unfit, *gates.missing)
     judge = Judge.of(run, sha256, inspector.detector.labels, unfit, options.allow_unfit, options.tolerance)
-    return _By(inspector, limits.with_threshold(options.threshold), judge, pins, options.sheets)
+    return _By(inspector, limits.with_threshold(options.threshold), gates, judge, pins, options.sheets)
 
 
 def _outcomes(run: Path, files: Sequence[Path], options: Options) -> Iterator[Judged]:
@@ -102,11 +107,13 @@ def _batch(by: _By, files: Sequence[Path]) -> Iterator[Judged]:
             pictures.append((file, rgb(open_picture(file, str(file)))))
         except InputError as e:
             yield Judged(file, by.judge.unjudged(file, e.problems), problems=e.problems)
-    found = by.inspector.find([picture for _, picture in pictures]) if pictures else []
-    for (file, picture), boxes in zip(pictures, found, strict=True):
-        # Reasons why this picture cannot be judged belong here, after those of the run.
-        invalid = [*by.judge.invalid]
-        verdict = verdict_of(boxes, picture.size, by.limits, by.pins, invalid)
+    if not pictures:
+        return
+    with watch(by.inspector.model) as seen:
+        found = by.inspector.find([picture for _, picture in pictures])
+    unsuitable = by.gates.reasons([picture for _, picture in pictures], seen.features)
+    for (file, picture), boxes, reasons in zip(pictures, found, unsuitable, strict=True):
+        verdict = verdict_of(boxes, picture.size, by.limits, by.pins, [*by.judge.invalid, *reasons])
         own = asdict(verdict)
         entry = by.judge.document(own.pop("verdict"), own.pop("reasons"), file, own.pop("boxes"), **own)
         line = by.judge.line(verdict.verdict, verdict.said, str(file), verdict.reasons)

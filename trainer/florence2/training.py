@@ -77,7 +77,7 @@ class Florence2Trainee:
         self._found: list[list[Found]] | None = None
 
     def adopt(self, settings: DetectionConfig) -> None:
-        """Take settings with another number of epochs, before the first step."""
+        """Take settings with another number of epochs."""
         self.config, self.schedule = settings, schedule_of(settings)
 
     def steps(self, epoch: int) -> int:
@@ -165,14 +165,11 @@ class Florence2Trainee:
         row["val_false_boxes_per_ok"] = at.false_boxes_per_ok_picture
         return Measured(row, (float(precisions["map"] or 0), float(precisions["map50"] or 0)))
 
-    def shortened(self, epoch: int) -> Schedule | None:
-        """Return None: an epoch of close-ups is measured too, so there is a model whenever time ends."""
-        return None
-
     def cost(self) -> Cost:
         """Estimate the seconds of an epoch of each stage, and of the measurement at the end."""
         split, steps = self.data.splits["validation"], self.steps(1)
-        close_up = seconds_per_step(self, 1) * steps if self.close_up_epochs else 0.0
+        shown = self.close_up_epochs > 0
+        close_up = seconds_per_step(self, 1) * steps if shown else 0.0
         picture = seconds_per_step(self, self.config.scheduled) * steps
         rows = range(min(4, len(split)))
         began = time.monotonic()
@@ -180,7 +177,7 @@ class Florence2Trainee:
         measured = (time.monotonic() - began) / len(rows) * len(split)
         due = measured / self.config.evaluate_every
         # At the end all splits are measured, about as large as validation, and the model before and after is compared.
-        return Cost(close_up + due, picture + due, 2 * measured + 20)
+        return Cost(close_up + due if shown else 0.0, picture + due, 2 * measured + 20)
 
     def unmeasured(self) -> Row:
         """The validation columns of metrics.csv, empty, for an epoch that is not measured."""

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import torch
 
-from trainer.core import default_paths, event_files, frozen_threshold, max_escape, row_facts, run_folder
+from trainer.core import default_paths, event_files, frozen_threshold, gates, max_escape, row_facts, run_folder
 from trainer.core.console import never_silent, say, stage
 from trainer.core.distributed import Share, start
 from trainer.core.errors import InputError
-from trainer.core.loop import Loop, Outcome, Report
+from trainer.core.loop import Loop, Outcome, Report, Schedule
 from trainer.core.options import device_of, exit_code, repeatable
-from trainer.core.time_limit import fitted
+from trainer.core.time_limit import fit
 from trainer.vit import attention, hub_files, results, training, training_check
 from trainer.vit.epoch_report import EpochReport
 from trainer.vit.finish import finish
@@ -32,7 +32,7 @@ from trainer.vit.setup import Setup, new_setup, put_weights, resumed_setup
 KIND = "vit"  # end of default names of runs
 RUN_FILES = (
     *(run_folder.CONFIG, run_folder.BEST, run_folder.LAST, run_folder.STATE, run_folder.METRICS),
-    *("curves.png", "confusion.png", run_folder.SUMMARY, frozen_threshold.FROZEN),
+    *("curves.png", "confusion.png", run_folder.SUMMARY, frozen_threshold.FROZEN, *gates.FILES),
     *(*hub_files.CODE, *hub_files.EARLIER_CODE, hub_files.PROCESSOR, *default_paths.DATASET_FILES),
     *(training_check.EXAMINATION, "report.html", "README.md"),
     "attention*",  # temporary files of a killed run, in stages too
@@ -141,14 +141,18 @@ def _train(args: argparse.Namespace, hold: default_paths.Hold) -> int:
     share.wait()  # until all processes have read files that --overwrite removes
     trainee = training.ViTTrainee(data, model, optimizer, settings, share)
     if args.time_limit and not args.resume:
-        stage("measuring the time of a step")
-        shown = settings.close_ups if trainee.plan.close_up_epochs else 0.0
-        epochs = share.agreed(fitted(settings.epochs, shown, trainee.cost(), args.time_limit, args.began))
-        begun = replace(begun, settings=settings.changed({"fitted_epochs": epochs}))
-        trainee = training.ViTTrainee(data, model, optimizer, begun.settings, share)
+        begun = replace(begun, settings=fit(trainee, args.time_limit, args.began))
+
+    def shorten(epoch: int) -> Schedule:
+        trainee.adopt(trainee.config.changed({"fitted_epochs": epoch + 1}))
+        if share.first:  # --resume reads it
+            save_config(args.out, begun.config, trainee.config, begun.tolerance)
+        return trainee.schedule
 
     def loop_in(folder: Path) -> Loop[Portion]:
-        return Loop(trainee, trainee.schedule, folder, args.time_limit, began=args.began)
+        loop = Loop(trainee, trainee.schedule, folder, args.time_limit, began=args.began)
+        loop.shorten = None if args.resume else shorten
+        return loop
 
     if share.first:
         args.out = _take(args, begun, loop_in, hold)
@@ -205,12 +209,7 @@ def _ended(args: argparse.Namespace, begun: Setup, model: ViT, outcome: Outcome,
     if outcome.stopped:
         say(f"stopped: {outcome.stopped}")
     if outcome.best_epoch == 0:
-        why = (
-            "start again with a lower --lr: --resume would repeat the epoch"
-            if "the loss of epoch" in outcome.stopped
-            else "continue with --resume, with more time"
-        )
-        say(f"no epoch with whole pictures was measured: there is no model yet; {why}")
+        say(f"stopped before an epoch with whole pictures was measured: there is no model yet; {outcome.advice}")
         return 1
     finish(args.out, begun.data, args.data, model, outcome, begun.settings.max_escape)
     look()

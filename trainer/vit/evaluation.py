@@ -26,20 +26,23 @@ from trainer.core import (
     verdict_shares,
     views,
 )
+from trainer.core import gates as core_gates
 from trainer.core.console import say
 from trainer.core.data import load_frozen_classes
 from trainer.core.decision import decide, softmax, verdicts_of
 from trainer.core.default_paths import dataset_facts
 from trainer.core.errors import InputError
 from trainer.core.frozen_threshold import FrozenThreshold
+from trainer.core.gates import Gates
 from trainer.core.results_folder import EVALUATION, PREDICTIONS, evaluation_files
 from trainer.core.row_facts import Facts
 from trainer.core.run_folder import REPORT
 from trainer.core.split import Split
-from trainer.vit import evaluation_plots, metrics
+from trainer.vit import evaluation_plots, gates, metrics
 from trainer.vit import run as vit_run
 from trainer.vit.answers import answer
 from trainer.vit.evaluation_page import write_page
+from trainer.vit.gates import watch
 from trainer.vit.network.model import ViT, ViTConfig
 from trainer.vit.run import TrainingConfig
 
@@ -157,7 +160,7 @@ def _validation(asked: Asked, settings: TrainingConfig, config: ViTConfig) -> Sp
     if not len(validation):
         raise InputError(
             f"--data {asked.data} split validation: expected rows to choose the threshold on, got none that --rows "
-            f"{settings.rows}, the run's own setting, keeps"
+            f"{settings.rows}, as in the run's settings, keeps"
         )
     return validation
 
@@ -169,6 +172,22 @@ def _positions(asked: Asked, settings: TrainingConfig, config: ViTConfig) -> dic
     except InputError:
         return {}
     return row_facts.defect_positions(kept(train, settings.rows), config.ok_index)
+
+
+def _learn_gates(asked: Asked, model: ViT) -> None:
+    """Learn the gates of a run that has none, if the dataset may be that of its training and has both splits."""
+    config, (_, settings) = model.config, vit_run.load_config(asked.run)
+    content = dataset_facts(asked.data).get("content_sha256", "")
+    if core_gates.have(asked.run) or (settings.data_sha256 and settings.data_sha256 != content):
+        return
+    try:
+        found = read_splits(asked.data, settings.input, config, tuple(core_gates.MOST))
+    except InputError:
+        return
+    splits = {name: kept(split, settings.rows) for name, split in found.items()}
+    if all(len(split) for split in splits.values()):
+        say(f"{asked.run} has no gates: learned from the splits train and validation of {asked.data}, saved")
+        gates.learn(asked.run, model, splits)
 
 
 def _lines(
@@ -200,19 +219,22 @@ def _lines(
     ]
 
 
-def measure(model: ViT, splits: Mapping[str, Split], held: FrozenThreshold, batch_size: int = 16) -> Measured:
-    """Measure splits with the run's frozen threshold and temperature (`held`)."""
+def measure(
+    model: ViT, splits: Mapping[str, Split], held: FrozenThreshold, batch_size: int = 16, own: Gates | None = None
+) -> Measured:
+    """Measure splits with the run's frozen threshold and temperature (`held`), and its gates (`own`; None: none)."""
     config = model.config
     found = Measured({}, [], {})
     renamed: dict[str, str] = {}
     for name, split in splits.items():
         facts = row_facts.facts(split, config.ok_index)
         renamed |= {column: factor for column, factor in row_facts.column_names(facts).items() if column != factor}
-        logits = answer(model, split, batch_size, bar=True).logits
+        with watch(model) as seen:
+            logits = answer(model, split, batch_size, bar=True).logits
         probabilities = softmax(logits, held.temperature)
         said = decide(probabilities, config.ok_index, held.threshold)
-        # Reasons why a picture cannot be judged belong here, a list for each.
-        verdicts = verdicts_of(1 - probabilities[:, config.ok_index], held.limits)
+        unsuitable = own.of_split(split.pictures, seen.features, split.views) if own else ()
+        verdicts = verdicts_of(1 - probabilities[:, config.ok_index], held.limits, unsuitable)
         found.reports[name] = metrics.report(
             facts, logits, split.labels.numpy(), config.classes, config.ok_index, held, verdicts
         )
@@ -254,6 +276,7 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
     _, settings = vit_run.load_config(asked.run)
     model = vit_run.load_model(asked.run).to(asked.device)
     held = frozen_of(asked, model)
+    _learn_gates(asked, model)
     chosen = read_splits(asked.data, settings.input, model.config, asked.splits, ("train",))
     splits = {name: kept(split, asked.rows) for name, split in chosen.items()}
     empty = [name for name, split in splits.items() if not len(split)]
@@ -264,7 +287,7 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
     if not own_folder:
         new = evaluation_files({"splits": splits, "frozen": held})
         results_folder.check(out, asked.run, EVALUATION, evaluation_files, new)
-    found = measure(model, splits, held, asked.batch_size)
+    found = measure(model, splits, held, asked.batch_size, Gates.load(asked.run))
     compared = tolerance.compare(
         tolerance.tolerance_of(asked.run), (pair for split in splits.values() for pair in split.rows_with_objects())
     )

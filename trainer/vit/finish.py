@@ -11,13 +11,14 @@ from trainer.core.default_paths import dataset_facts
 from trainer.core.loop import Outcome
 from trainer.core.run_folder import SUMMARY
 from trainer.core.split import Data
+from trainer.vit import gates
 from trainer.vit.answers import Answers, answer
 from trainer.vit.network.model import ViT
 from trainer.vit.run import load_weights
 
 
 def finish(run: Path, data: Data, folder: Path, model: ViT, outcome: Outcome, rate: float = 0.0) -> None:
-    """Measure the best weights on all splits but train; write frozen.json, summary.json, curves.png, confusion.png.
+    """Measure the best weights on all splits but train; write frozen.json, the gates, summary.json and figures.
 
     Args:
         run: The run's folder.
@@ -61,6 +62,7 @@ def finish(run: Path, data: Data, folder: Path, model: ViT, outcome: Outcome, ra
         summary["splits"][name] = _measured(answers, matrix, data.classes)
         counted = f"{len(split)} {'parts' if split.views > 1 else 'pictures'}"
         say(f"{name}: accuracy {metrics.accuracy(matrix):.3f} on {counted} (best weights)")
+    gates.learn(run, model, data.splits)
     collapse = metrics.collapse_warning(matrices["validation"], data.classes)
     summary["warnings"] = [collapse] if collapse else []
     if collapse:

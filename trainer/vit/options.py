@@ -30,7 +30,7 @@ def _beginning(p: argparse.ArgumentParser) -> argparse._ActionsContainer:
     again.add_argument(
         "--resume",
         action="store_true",
-        help="continue the training of RUN after its last finished epoch, with its own settings",
+        help="continue the training of RUN after its last finished epoch, with the settings it was started with",
     )
     again.add_argument(
         "--overwrite", action="store_true", help="delete the files of an earlier run in RUN and start a new one"
@@ -75,8 +75,8 @@ def _running(p: argparse._ActionsContainer) -> None:
         "--time-limit",
         type=number(float, 0, 1e6, True),
         metavar="MIN",
-        help="minutes for all, reading and checks included: as many of the epochs as fit, with the whole schedule; "
-        "stops after the epoch in which they end all the same",
+        help="minutes for everything, reading and checks included: the schedule is shortened to the epochs that fit; "
+        "with --resume: stop after the epoch in which they end",
     )
     p.add_argument(
         "--device",

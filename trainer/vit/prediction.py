@@ -18,6 +18,7 @@ from trainer.core import frozen_threshold
 from trainer.core.decision import Limits
 from trainer.core.errors import InputError
 from trainer.core.fitness import NOT_MEASURED
+from trainer.core.gates import Gates
 from trainer.core.prediction import Judge, Judged, Judging
 from trainer.core.split import open_picture
 from trainer.vit import results
@@ -35,12 +36,14 @@ class Classifier:
         limits: Thresholds of P(NG) = 1 - P(OK).
         temperature: Divides the logits, above 0.
         judge: The run's name and tolerance for every verdict, and the reasons why it judges nothing (unfit).
+        gates: Reasons why a picture cannot be judged.
     """
 
     model: ViT
     limits: Limits
     temperature: float
     judge: Judge
+    gates: Gates
 
 
 @dataclass(frozen=True)
@@ -85,12 +88,14 @@ def load_classifier(run: Path, options: Options) -> Classifier:
     weights = options.weights or "best"
     model = vit_run.load_model(run, weights)
     held = frozen_threshold.load(run) if weights == "best" else None
+    gates = Gates.load(run, vit_run.WEIGHTS[weights])
     sha256, unfit = frozen_threshold.digest(run / vit_run.WEIGHTS[weights]), unfit_reasons(run, weights)
     return Classifier(
         model,
         (held.limits if held else UNDECIDED).with_threshold(options.threshold),
         held.temperature if held else 1.0,
-        Judge.of(run, sha256, model.config.classes, unfit, options.allow_unfit, options.tolerance),
+        Judge.of(run, sha256, model.config.classes, (*unfit, *gates.missing), options.allow_unfit, options.tolerance),
+        gates,
     )
 
 
@@ -120,9 +125,7 @@ def _of_pictures(run: Path, files: Sequence[Path], options: Options) -> Iterator
         except InputError as e:
             yield Judged(file, by.judge.unjudged(file, e.problems), problems=e.problems)
             continue
-        # Reasons why this picture cannot be judged belong here, after those of the run.
-        invalid = [*by.judge.invalid]
-        verdict, heat = judge(by.model, picture, by.limits, by.temperature, invalid)
+        verdict, heat = judge(by.model, picture, by.limits, by.temperature, by.judge.invalid, by.gates)
         line = by.judge.line(verdict.verdict, verdict.said, str(file), verdict.reasons)
         sheet = annotate(picture, verdict, heat, by.model) if options.sheets else None
         yield Judged(file, _entry(by, verdict, file), line, sheet)
@@ -149,9 +152,7 @@ def _of_parts(
         if unread:
             yield Judged(place, by.judge.unjudged(files, unread, part=part), problems=unread)
             continue
-        # Reasons why one of these pictures cannot be judged belong here, after those of the run.
-        invalid = [*by.judge.invalid]
-        verdict, heats = judge_part(by.model, pictures, by.limits, by.temperature, invalid)
+        verdict, heats = judge_part(by.model, pictures, by.limits, by.temperature, by.judge.invalid, by.gates)
         where = f"  most suspicious in view {verdict.peak_view}" if verdict.verdict == "NG" else ""
         line = by.judge.line(verdict.verdict, verdict.said, f"{part}{where}", verdict.reasons)
         sheet = annotate_part(pictures, verdict, heats, by.model) if options.sheets else None

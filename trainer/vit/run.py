@@ -37,7 +37,7 @@ class TrainingConfig(Settings):
     epochs: int = setting(60, "passes over the training split", ge=1, le=100_000)
     batch_size: int = setting(
         8,
-        "pictures per step; with --views parts per step, by default so many that they have about 8 pictures",
+        "pictures per step; with --views parts per step, by default as many as have about 8 pictures",
         ge=1,
         le=65_536,
     )
@@ -228,7 +228,7 @@ def load_model(run: Path, which: str = "best") -> ViT:
 
 
 def load_classes(model: ViT, run: Path) -> list[str]:
-    """Load the best weights of another run into a network, whose classes may be others or in another order.
+    """Load the best weights of another run into a network, whose classes may differ or have another order.
 
     Weights of a class are matched by the class's name; classes that the other run lacks keep their random weights.
 

@@ -6,7 +6,6 @@ split; among equal ones, frequent on a small split, the one with the lowest vali
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -87,16 +86,21 @@ class ViTTrainee:
         config: TrainingConfig,
         share: Share | None = None,
     ) -> None:
-        self.network, self.optimizer, self.config = model, optimizer, config
+        self.network, self.optimizer = model, optimizer
         self.device = next(model.parameters()).device
         self.share = share or start(self.device, config.amp)
         self.classes = data.classes
         self.split, self.validation = data.splits["train"], data.splits["validation"]
         self.close_ups = CloseUps(self.split, close_up_size(model.config, config), len(data.classes))
-        self.plan = plan_of(self.split, config, self.close_ups)
-        self.schedule = schedule_of(config, self.plan)
+        self.adopt(config)
         self.answers: Answers | None = None
         self._tally()
+
+    def adopt(self, config: TrainingConfig) -> None:
+        """Take settings with another number of epochs."""
+        self.config = config
+        self.plan = plan_of(self.split, config, self.close_ups)
+        self.schedule = schedule_of(config, self.plan)
 
     def _tally(self) -> None:
         # Sums over this process's share of an epoch: loss, right pictures, right close-ups.
@@ -187,7 +191,7 @@ class ViTTrainee:
         return True
 
     def measure(self, epoch: int) -> Measured:
-        """Measure on the validation split; an epoch of close-ups only has no score."""
+        """Measure loss and accuracies on the validation split; no score for an epoch trained on close-ups only."""
         self.answers = answer(self.network, self.validation, share=self.share)
         row = validation_row(self.answers, self.classes)
         score = (float(row["val_balanced_accuracy"]), -self.answers.loss)  # type: ignore[arg-type]
@@ -196,17 +200,6 @@ class ViTTrainee:
     def unmeasured(self) -> Row:
         """Return no columns: every epoch is measured."""
         return {}
-
-    def shortened(self, epoch: int) -> Schedule | None:
-        """Leave out the other epochs of close-ups, so that the next epoch is the last and has whole pictures.
-
-        None where an epoch with whole pictures was measured.
-        """
-        if epoch >= self.plan.epochs or epoch > self.plan.close_up_epochs:
-            return None
-        self.plan = replace(self.plan, epochs=epoch + 1, close_up_epochs=epoch)
-        self.schedule = replace(self.schedule, epochs=epoch + 1, uncounted=epoch)
-        return self.schedule
 
     def cost(self) -> Cost:
         """Estimate the seconds of an epoch of each stage, and of the measurement at the end."""
@@ -219,7 +212,7 @@ class ViTTrainee:
         each = (time.monotonic() - began) / len(some)
         measured = each * len(self.validation)
         # At the end all splits are measured, about as large as validation, and figures are drawn.
-        return Cost(close_up + measured, picture + measured, 2 * measured + 10)
+        return Cost(close_up + measured if shown else 0.0, picture + measured, 2 * measured + 10)
 
     def weights(self) -> dict[str, Tensor]:
         """Return copies of all tensors of the network, by name."""

@@ -12,6 +12,8 @@ from torch import Tensor
 from generator.io.drawing import Cell, draw_ring, enlargement, grid, scaled, under_verdict
 from generator.verdict.envelope import Verdict
 from trainer.core.decision import Limits, decide, verdict_of
+from trainer.core.gates import Gates
+from trainer.vit.gates import watch
 from trainer.vit.network.letterbox import fit_of, pixels_of, rgb
 from trainer.vit.network.model import ViT, ViTConfig
 
@@ -119,6 +121,7 @@ def judge(
     limits: Limits = UNDECIDED,
     temperature: float = 1.0,
     invalid: Sequence[str] = (),
+    gates: Gates | None = None,
 ) -> tuple[PictureVerdict, np.ndarray]:
     """Judge one picture.
 
@@ -128,12 +131,14 @@ def judge(
         limits: Thresholds of P(NG) = 1 - P(OK).
         temperature: Divides the logits, above 0.
         invalid: Reasons why the picture cannot be judged: see `decision.verdict_of`.
+        gates: The run's gates, which may give further such reasons; None: no gates.
 
     Returns:
         The verdict and the heat map (h, w) in [0, 1] over the network's patches.
     """
-    with torch.inference_mode():
+    with torch.inference_mode(), watch(model) as seen:
         prediction = model(_pixels(picture, model.config)[None])
+    invalid = [*invalid, *(gates.reasons([picture], seen.features)[0] if gates else ())]
     peak, heat = _peak(prediction.patch_logits[0], picture, model.config)
     return PictureVerdict(**_said(prediction.logits[0], model.config, limits, temperature, invalid), **peak), heat
 
@@ -144,20 +149,24 @@ def judge_part(
     limits: Limits = UNDECIDED,
     temperature: float = 1.0,
     invalid: Sequence[str] = (),
+    gates: Gates | None = None,
 ) -> tuple[PartVerdict, dict[str, np.ndarray]]:
     """Judge one part from its views.
 
     Args:
         model: A network in evaluation mode that was trained on several views.
         pictures: The picture of each of the network's views, in their order; any size and mode.
-        limits, temperature, invalid: As for `judge`.
+        limits, temperature, invalid, gates: As for `judge`.
 
     Returns:
         The verdict and each view's heat map (h, w) in [0, 1].
     """
     config = model.config
-    with torch.inference_mode():
+    with torch.inference_mode(), watch(model) as seen:
         prediction = model(torch.stack([_pixels(picture, config) for picture in pictures.values()])[None])
+    if gates is not None:
+        found_in = zip(pictures, gates.reasons(list(pictures.values()), seen.features), strict=True)
+        invalid = [*invalid, *(f"{reason} (view {view})" for view, reasons in found_in for reason in reasons)]
     found = {
         view: _peak(patch_logits, picture, config)
         for (view, picture), patch_logits in zip(pictures.items(), prediction.patch_logits[0], strict=True)

@@ -128,6 +128,46 @@ def test_obj_lines_may_be_continued() -> None:
     assert len(mesh_of(content, "a.obj").sizes) == 6
 
 
+SPELLINGS = {
+    "a mark of UTF-8": lambda text: b"\xef\xbb\xbf" + text.encode(),
+    "UTF-16, little endian": lambda text: text.encode("utf-16"),
+    "UTF-16, big endian": lambda text: b"\xfe\xff" + text.encode("utf-16-be"),
+    "CR LF": lambda text: text.replace("\n", "\r\n").encode(),
+    "CR": lambda text: text.replace("\n", "\r").encode(),
+    "a mark and CR": lambda text: b"\xef\xbb\xbf" + text.replace("\n", "\r").encode(),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
+@pytest.mark.parametrize("name", ["a.stl", "a.obj", "a.ply"])
+def test_text_is_read_whatever_its_mark_and_line_ends(name: str, spelling) -> None:
+    # A vertex that no face uses: without the first one every number would still be in range.
+    spare = np.concatenate([CUBE, [[0.5, 0.5, 0.25]]])
+    text = {"a.stl": ascii_stl(CUBE[TRIANGLES]), "a.obj": obj(spare, SIDES), "a.ply": ply(spare, SIDES, "ascii")}[name]
+    if name == "a.obj":
+        text = text.partition(b"v ")[1] + text.partition(b"v ")[2]
+    mesh = mesh_of(spelling(text.decode()), name)
+    assert sorted(mesh.vertices.tolist()) == sorted(CUBE.tolist()) and volume(mesh) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("end", [b"\r", b"\r\n"])
+@pytest.mark.parametrize("first", [0.0, 3.1e-44, struct.unpack("<f", b"\n\r\n\r")[0]])
+def test_a_binary_ply_keeps_its_bytes_after_a_header_with_other_line_ends(end: bytes, first: float) -> None:
+    points = np.array([[first, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    head = "ply\nformat binary_little_endian 1.0\nelement vertex 3\nproperty float x\nproperty float y\n"
+    head += "property float z\nelement face 1\nproperty list uchar int vertex_indices\nend_header\n"
+    body = points.astype("<f4").tobytes() + struct.pack("<B3i", 3, 0, 1, 2)
+    mesh = mesh_of(b"\xef\xbb\xbf" + head.encode().replace(b"\n", end) + body, "a.ply")
+    assert sorted(mesh.vertices.tolist()) == sorted(points.astype(np.float32).tolist())
+
+
+def test_obj_lines_in_capitals_with_comments_and_marks_between_joined_files() -> None:
+    first, second = obj(CUBE[:4], []), obj(CUBE[4:], SIDES)
+    second = second[second.index(b"v ") :].replace(b"f ", b"  F ").replace(b"/1\n", b"/1 # a side\n")
+    mesh = mesh_of(first + b"\xef\xbb\xbf" + second, "a.obj")
+    assert len(mesh.vertices) == 8 and len(mesh.sizes) == 6
+
+
 def glb_with(change: dict, node: dict | None = None) -> bytes:
     """The cube's .glb with parts of its JSON replaced: {"meshes.0.primitives.0.mode": 7}."""
     document, binary = glb_document(CUBE, TRIANGLES, node=node)
@@ -274,8 +314,8 @@ PLY_FACES = "element face {}\nproperty list uchar int vertex_indices\nend_header
         ("a.stl", FILES["binary.stl"][:-7], "expected 684 bytes for the 12 triangles of its header, got 677"),
         ("a.stl", b"\0" * 80 + b"\xff" * 4 + b"\0" * 50, "for the 4294967295 triangles of its header"),
         ("a.stl", binary_stl(np.zeros((0, 3, 3))), "expected at least one face with an area, got none"),
-        ("a.stl", stl_with(3, np.nan), "a.stl triangle 4: expected finite coordinates, got inf or nan"),
-        ("a.stl", stl_with(0, np.inf), "a.stl triangle 1: expected finite coordinates"),
+        ("a.stl", stl_with(3, np.nan), "a.stl triangle 4 of 12: expected finite coordinates, got inf or nan"),
+        ("a.stl", stl_with(0, np.inf), "a.stl triangle 1 of 12: expected finite coordinates"),
         ("a.stl", stl_with(0, 1e30), "expected coordinates between -1e+09 and 1e+09"),
         ("a.stl", FILES["ascii.stl"][:700], "expected"),
         ("a.stl", FILES["ascii.stl"].split(b"endsolid")[0], "expected endsolid at the end"),
@@ -312,22 +352,22 @@ PLY_FACES = "element face {}\nproperty list uchar int vertex_indices\nend_header
         (
             "a.ply",
             (PLY_HEAD.format(1) + PLY_FACES.format(1)).encode() + b"0 0 0\n3 0 0 1\n",
-            "a.ply face 1: expected vertices from 0 to 0, got 1",
+            "a.ply face 1 of 1: expected vertex indices from 0 to 0, got 1",
         ),
         (
             "a.ply",
             (PLY_HEAD.format(1) + PLY_FACES.format(2)).encode() + b"0 0 0\n3 0 0 0\n2 0 0\n",
-            "a.ply face 2: expected 3 to 10000 corners, got 2",
+            "a.ply face 2 of 2: expected 3 to 10000 corners, got 2",
         ),
         (
             "a.ply",
             (PLY_HEAD.format(1) + PLY_FACES.format(1)).encode() + b"0 0 nan\n3 0 0 0\n",
-            "a.ply vertex 1: expected finite coordinates, got inf or nan",
+            "a.ply vertex 1 of 1: expected finite coordinates, got inf or nan",
         ),
         (
             "a.ply",
             (PLY_HEAD.format(1) + PLY_FACES.format(1)).encode() + b"0 0 0\n999999999 0 0 0\n",
-            "a.ply face 1: expected a list's length and as many numbers",
+            "a.ply face 1 of 1: expected a list's length and as many numbers",
         ),
         ("a.ply", FILES["ascii.ply"].replace(b"float y", b"float w"), "expected numbers x, y and z"),
         ("a.ply", FILES["ascii.ply"].replace(b"vertex_index", b"corners"), "expected a list of integers"),

@@ -218,7 +218,7 @@ def test_a_record_says_on_which_picture_its_boxes_lie(folder: Path, tmp_path: Pa
         pin = json.loads((out / "no_word.json").read_text("utf-8"))["pins"][0]
         assert pin["box"] == pytest.approx([25, 26, 65, 44], abs=1)
     else:
-        assert "p.json: expected a record with a run, or --positions-of" in capsys.readouterr().err
+        assert "p.json: expected a record with the key run, or --positions-of" in capsys.readouterr().err
         of = str(tmp_path / "images" / "p.png")
         assert main([*command, "-o", str(out), "--positions-of", of]) == 0
 

@@ -82,6 +82,7 @@ def test_a_run_holds_what_the_page_names(finished: Path):
     names = {p.name for p in finished.iterdir()}
     wanted = {"model", "sheets", "config.json", "metrics.csv", "summary.json", "report.html", "curves.png"}
     wanted |= {"calibration.png", "changes.json", "changes.png", "forgetting.json", "README.md"}
+    wanted |= {"gates.npz", "gates.safetensors"}
     assert wanted | {"best.safetensors", "state.safetensors", "frozen.json"} == names
     assert {p.name for p in (finished / "sheets").iterdir()} == {*("epoch_0000.png", "epoch_0003.png", "best.png")}
     summary = json.loads((finished / "summary.json").read_text())
@@ -282,13 +283,13 @@ def test_a_config_without_scenes_is_read_and_its_addresses_count_in_every_scene(
     assert [held_out.group_of("any", [a], seen) for a in ("r1c1", "r1c2", "")] == [*("seen", "held-out", "no position")]
 
 
-def test_predict_draws_boxes_and_writes_json(dataset, finished, tmp_path, capsys):
+def test_predict_draws_boxes_and_writes_json(dataset, finished, make_rows, tmp_path, capsys):
     pictures = tmp_path / "pictures"
     pictures.mkdir()
-    for index in range(3):
-        Image.new("RGB", (128, 64), (index * 60, 90, 120)).save(pictures / f"p{index}.png")
+    for index, row in enumerate(make_rows("test", 3, 2)):
+        (pictures / f"p{index}.png").write_bytes(row["image"]["bytes"])
     table = tmp_path / "positions.csv"
-    table.write_text("address,cavity,x1,y1,x2,y2\nr1c1,1,0,0,64,64\nr1c2,2,64,0,128,64\n")
+    table.write_text("address,cavity,x1,y1,x2,y2\nr1c1,1,0,0,32,32\nr1c2,2,32,0,64,32\n")
     out = tmp_path / "out"
     words = [
         "--model",
@@ -309,12 +310,12 @@ def test_predict_draws_boxes_and_writes_json(dataset, finished, tmp_path, capsys
     assert predict.main([*words, "--batch-size", "2", "--threads", "1"]) == 0
     verdicts = json.loads((out / "predictions.json").read_text())
     assert [Path(v["file"]).name for v in verdicts] == ["p0.png", "p1.png", "p2.png"]
-    assert (verdicts[0]["width"], verdicts[0]["height"]) == (128, 64)
+    assert (verdicts[0]["width"], verdicts[0]["height"]) == (64, 32)
     for verdict in verdicts:
         assert verdict["verdict"] == "NG" and verdict["schema"] == "pinsight-verdict/1"
         for box in verdict["boxes"]:
             x1, y1, x2, y2 = box["box"]
-            assert 0 <= x1 <= x2 <= 128 and 0 <= y1 <= y2 <= 64
+            assert 0 <= x1 <= x2 <= 64 and 0 <= y1 <= y2 <= 32
             assert box["label"] in ("BENDNG", "NUKENG") and 0 <= box["confidence"] <= 1
             assert box["address"] in (None, "r1c1", "r1c2")
     with Image.open(out / "p0.png") as sheet:
