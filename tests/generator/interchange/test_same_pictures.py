@@ -111,9 +111,9 @@ def test_metadata_of_one_split_leaves_the_class_folders_of_another(tmp_path, cap
     [
         (
             "file_name,label,label\na.png,OK,BENDNG\n",
-            "metadata.csv: expected a line per picture, got: the column 'label' tw",
+            "metadata.csv:1 header: expected each column once, got 'label' twice",
         ),
-        ("file_name,label\na.png,OK,BENDNG\n", "metadata.csv:2: expected a cell per column, got more: ['BENDNG']"),
+        ("file_name,label\na.png,OK,BENDNG\n", "metadata.csv:2 row: expected 2 values as in the header, got 3"),
     ],
 )
 def test_columns_and_cells_are_one_to_one(tmp_path, capsys, cells, message):
