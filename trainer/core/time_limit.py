@@ -112,8 +112,8 @@ def fit[Config](trainee: Fitted[Config], limit_min: float, began: float) -> Conf
     epochs = trainee.share.agreed(fitted_epochs(config.epochs, config.close_ups, cost, left))
     close_ups = f", {cost.close_up_epoch:.1f} s per epoch of close-ups" if cost.close_up_epoch else ""
     say(
-        f"--time-limit {limit_min:g}: {epochs} of {config.epochs} epochs fit into the {max(0.0, left) / 60:.1f} min left "
-        f"(estimated {cost.picture_epoch:.1f} s per epoch of whole pictures{close_ups}, {cost.end:.0f} s at the end)"
+        f"--time-limit {limit_min:g}: {epochs} of {config.epochs} epochs fit into the {max(0.0, left) / 60:.1f} min "
+        f"left (estimated {cost.picture_epoch:.1f} s per epoch of pictures{close_ups}, {cost.end:.0f} s at the end)"
     )
     if epochs < config.epochs:
         trainee.adopt(config.changed({"fitted_epochs": epochs}))

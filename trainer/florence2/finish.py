@@ -12,8 +12,7 @@ from trainer.core import frozen_threshold, run_folder
 from trainer.core.console import say, stage
 from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.core.loop import Outcome
-from trainer.core.run_folder import SUMMARY, read_metrics
-from trainer.core.tolerance import tolerance_of
+from trainer.core.run_folder import SUMMARY, read_metrics, tolerance_of
 from trainer.florence2 import decision, forgetting, gates, lora, metrics, plots, sheets
 from trainer.florence2.answers import AnswerGrammar, Found
 from trainer.florence2.card import model_card

@@ -17,8 +17,8 @@ from pydantic import Field
 from trainer.core import run_folder
 from trainer.core.errors import InputError
 from trainer.core.held_out import ANY_SCENE
+from trainer.core.run_folder import TOLERANCE
 from trainer.core.settings import Settings, fields_of, section, setting
-from trainer.core.tolerance import KEY as TOLERANCE
 from trainer.florence2.network import MODE_WORDS, Mode, load
 from trainer.vit.network.model import OK_CLASS
 

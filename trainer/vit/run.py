@@ -13,10 +13,9 @@ from pydantic import AfterValidator
 from torch import Tensor
 
 from trainer.core.errors import InputError
-from trainer.core.run_folder import BEST, CONFIG, LAST, read_tensors, write_text
+from trainer.core.run_folder import BEST, CONFIG, LAST, TOLERANCE, read_tensors, write_text
 from trainer.core.run_folder import read_config as read_document
 from trainer.core.settings import Rows, Settings, section, setting
-from trainer.core.tolerance import KEY as TOLERANCE
 from trainer.vit import hub_files
 from trainer.vit.network.model import ViT, ViTConfig
 
