@@ -93,6 +93,11 @@ def test_a_run_holds_what_the_page_names(finished: Path):
     assert (finished / "README.md").read_text().startswith("---\nlibrary_name: transformers")
 
 
+def dies_in_epoch_2(argv: list[str] | None = None) -> int:
+    with dying_in_epoch(2):
+        return command.main(argv)
+
+
 def resume(dataset: Path, run: Path, *words: str) -> int:
     return command.main(["--data", str(dataset), "--out", str(run), "--resume", "--device", "cpu", *words])
 
@@ -118,7 +123,9 @@ def test_a_killed_run_resumed_equals_one_that_was_not(dataset, finished, tmp_pat
 def test_a_run_that_ran_out_of_time_and_went_on_has_the_same_model(dataset, finished, tmp_path):
     """A run also measures the epoch in which its time ends, although not due: that epoch may well be the best."""
     run = tmp_path / "run"
-    assert train(dataset, run, "--epochs", "3", "--time-limit", "1e-6") == 0
+    with dying_in_epoch(1):
+        assert train(dataset, run, "--epochs", "3") == 1
+    assert resume(dataset, run, "--time-limit", "1e-6") == 0
     summary = json.loads((run / "summary.json").read_text())
     assert (summary["epochs"], summary["best_epoch"]) == (1, 1)
     # The highest possible score: no later epoch beats it.
@@ -149,7 +156,7 @@ def test_two_processes_with_half_the_batch_equal_one_and_resume_to_the_bit(make_
         for state in (ours, theirs)
     )
     assert torch.linalg.vector_norm(moments - expected) < 1e-4 * torch.linalg.vector_norm(expected)
-    together(data, broken, *words, "--batch-size", "2", "--time-limit", "1e-6", train=command.main)
+    together(data, broken, *words, "--batch-size", "2", train=dies_in_epoch_2)
     together(data, broken, "--resume", train=command.main)
     assert (broken / "state.safetensors").read_bytes() == (run / "state.safetensors").read_bytes()
 
