@@ -222,11 +222,11 @@ def _finish(
     return 0
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command line; returns its exit code."""
+def main(argv: list[str] | None = None, began: float | None = None) -> int:
+    """Run the command line, begun at `began` (`time.monotonic()`; None: now); returns its exit code."""
     argv = sys.argv[1:] if argv is None else argv
     args = parser().parse_args(argv)
-    args.began = time.monotonic()
+    args.began = time.monotonic() if began is None else began
 
     def interrupted() -> str:
         again = "the same command" if args.compare or args.out is None else f"--resume --out {args.out}"

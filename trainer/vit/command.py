@@ -217,10 +217,10 @@ def _ended(args: argparse.Namespace, begun: Setup, model: ViT, outcome: Outcome,
     return 0
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
+def main(argv: list[str] | None = None, began: float | None = None) -> int:
+    """Run the command, begun at `began` (`time.monotonic()`; None: now); returns its exit code."""
     args = parser().parse_args(argv)
-    args.began = time.monotonic()
+    args.began = time.monotonic() if began is None else began
 
     def interrupted() -> str:
         again = f"--resume --out {args.out}" if args.out is not None else "the same command"
