@@ -117,4 +117,5 @@ def fit[Config](trainee: Fitted[Config], limit_min: float, began: float) -> Conf
     )
     if epochs < config.epochs:
         trainee.adopt(config.changed({"fitted_epochs": epochs}))
+    stage("preparing the training")
     return trainee.config

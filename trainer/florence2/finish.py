@@ -147,12 +147,14 @@ def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = No
     """
     examples, outcome = ended.examples, ended.outcome
     settings, data = examples.config, examples.data
+    stage("measuring the best weights")
     _load_best(run, ended.network)
     trained, _ = trained_parameters(ended.network.model)
     model, difference = _merged(run, ended)
     measured = measure(run, model, examples)
     save_config(run, settings, replace(detector, threshold=measured.threshold), tolerance_of(run))
     frozen_threshold.write(run, measured.frozen, decision.CRITERION)
+    stage("learning which pictures can be judged")
     gates.learn(run, model, examples.collator, data.splits)
     before, processor = load(*ended.source)
     _store(run, model, processor)

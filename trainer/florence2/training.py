@@ -78,7 +78,8 @@ class Florence2Trainee:
 
     def adopt(self, settings: DetectionConfig) -> None:
         """Take settings with another number of epochs."""
-        self.config, self.schedule = settings, schedule_of(settings)
+        self.config = self.examples.config = settings
+        self.schedule = schedule_of(settings)
 
     def steps(self, epoch: int) -> int:
         """Number of optimizer steps in an epoch, the same for every epoch."""

@@ -28,6 +28,7 @@ def finish(run: Path, data: Data, folder: Path, model: ViT, outcome: Outcome, ra
         outcome: How the training ended.
         rate: Of `--max-escape`; 0: not asked for.
     """
+    stage("measuring the best weights")
     tensors, _ = run_folder.read_tensors(run / run_folder.BEST)
     load_weights(model, tensors, str(run / run_folder.BEST))
     summary: dict[str, Any] = {
@@ -62,6 +63,7 @@ def finish(run: Path, data: Data, folder: Path, model: ViT, outcome: Outcome, ra
         summary["splits"][name] = _measured(answers, matrix, data.classes)
         counted = f"{len(split)} {'parts' if split.views > 1 else 'pictures'}"
         say(f"{name}: accuracy {metrics.accuracy(matrix):.3f} on {counted} (best weights)")
+    stage("learning which pictures can be judged")
     gates.learn(run, model, data.splits)
     collapse = metrics.collapse_warning(matrices["validation"], data.classes)
     summary["warnings"] = [collapse] if collapse else []

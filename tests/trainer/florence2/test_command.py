@@ -22,7 +22,7 @@ from tests.trainer.conftest import dying_in_epoch, png_bytes
 from tests.trainer.core.test_distributed import together
 from tests.trainer.florence2.florence2_rows import detection_of, with_answers
 from trainer import evaluate, predict
-from trainer.core import held_out, run_folder
+from trainer.core import held_out, run_folder, time_limit
 from trainer.core.decision import Limits
 from trainer.core.errors import InputError
 from trainer.core.run_folder import read_tensors
@@ -138,6 +138,21 @@ def test_a_run_that_ran_out_of_time_and_went_on_has_the_same_model(dataset, fini
         ours, theirs = (read_tensors(place / name) for place in (run, finished))
         assert ours[1] == theirs[1] and all(torch.equal(ours[0][key], theirs[0][key]) for key in theirs[0])
     assert (run / "config.json").read_bytes() == (finished / "config.json").read_bytes()
+
+
+def test_a_run_fitted_to_its_time_limit_resumes_with_that_schedule(dataset, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(time_limit, "fitted_epochs", lambda *_: 2)
+    words = ["--epochs", "30", "--close-ups", "0.5", "--time-limit", "100"]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert train(dataset, whole, *words) == 0
+    said = capsys.readouterr().out
+    assert "--time-limit 100: 2 of 30 epochs fit into the" in said and "epoch 2 of 2  loss" in said
+    with dying_in_epoch(2):
+        assert train(dataset, broken, *words) == 1
+    assert resume(dataset, broken) == 0
+    for name in ("best.safetensors", "state.safetensors", "config.json"):
+        assert (whole / name).read_bytes() == (broken / name).read_bytes(), name
+    assert json.loads((whole / "config.json").read_text())["training"]["fitted_epochs"] == 2
 
 
 def test_two_processes_with_half_the_batch_equal_one_and_resume_to_the_bit(make_rows, make_dataset, tmp_path):
