@@ -1,4 +1,6 @@
 """Verdicts on pictures and parts, and the checks that a picture can be judged at all. Part of the base installation.
 
 - `envelope`: the four verdicts, and the JSON document that every judge writes for a picture or part.
+- `gates`: whether a picture can be judged: size, exposure, contrast, sharpness, noise, orientation, appearance.
+- `measures`, `appearance`, `tails`: what the gates measure, and how their limits are set.
 """

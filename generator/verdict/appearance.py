@@ -1,0 +1,103 @@
+"""The appearance of a picture as histograms of gradients, and its distance from that of training pictures.
+
+A picture is stretched to one size, whose longer side is 256 px, and divided into cells of 16 px. Each cell gets a
+histogram of the gradients' directions over the full circle (8 bins, each weighted by the gradient's size), divided by
+the mean energy of the cells around it, so that brightness and contrast of the whole picture do not count (Dalal and
+Triggs 2005, Histograms of oriented gradients).
+
+The distance of a picture: each of its cells is compared with the cell at the same place in the 20 most similar training
+pictures, the smallest difference counts, and the mean over all cells is taken. So a part may mix properties of several
+training pictures, such as print, light and terminal.
+
+    references = References(cells_of_training_pictures)                     # (N, 8, rows, columns)
+    found = cells(grey_values(picture, (256, 128)))
+    references.differences(found, references.nearest(found))                # (rows, columns)
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+LONGER_PX = 256
+CELL_PX = 16
+BINS = 8
+NEAREST = 20
+# Share of the picture's mean energy that is added to that of a cell's surroundings: empty areas stay empty.
+FLOOR = 0.25
+# A flat picture has no gradients to compare; grey values per px, far below sensor noise.
+FLAT = 1e-4
+
+
+def grey_values(picture: Image.Image, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Convert a picture to grey values (H, W) from 0 to 1, stretched to `size` (W, H) px; None: its own size."""
+    grey = picture if picture.mode == "L" else picture.convert("L")
+    if size is not None and grey.size != size:
+        smaller = size[0] * size[1] < grey.width * grey.height
+        grey = grey.resize(size, Image.Resampling.BOX if smaller else Image.Resampling.BILINEAR)
+    return np.asarray(grey, dtype=np.float32) / np.float32(255)
+
+
+def cells(grey: np.ndarray) -> np.ndarray:
+    """Compute the histograms (BINS, rows, columns) of a picture's cells, float32.
+
+    Args:
+        grey: (H, W) grey values from 0 to 1, both sides multiples of CELL_PX.
+    """
+    down, right = np.gradient(grey)
+    strength = np.hypot(right, down)
+    turn = (np.arctan2(down, right) / (2 * np.pi) % 1.0) * BINS
+    low = np.floor(turn).astype(np.int64)
+    share = turn - low
+    rows, columns = (side // CELL_PX for side in grey.shape)
+    place = (np.arange(grey.shape[0]) // CELL_PX)[:, None] * columns + np.arange(grey.shape[1]) // CELL_PX
+    found = np.zeros(BINS * rows * columns)
+    for bin_of, weight in ((low % BINS, strength * (1 - share)), ((low + 1) % BINS, strength * share)):
+        found += np.bincount((bin_of * rows * columns + place).ravel(), weight.ravel(), minlength=found.size)
+    histogram = (found / CELL_PX**2).reshape(BINS, rows, columns)
+    energy = np.sqrt((histogram**2).sum(0))
+    padded = np.pad(energy, 1, mode="edge")
+    around = sum(padded[i : i + rows, j : j + columns] for i in range(3) for j in range(3)) / 9
+    return (histogram / (around + FLOOR * energy.mean() + FLAT)).astype(np.float32)
+
+
+class References:
+    """The cells of training pictures.
+
+    Args:
+        histograms: (N, BINS, rows, columns), of pictures of one shape.
+        groups: (N,) number of the part or original that each picture shows; None: all differ.
+    """
+
+    def __init__(self, histograms: np.ndarray, groups: np.ndarray | None = None) -> None:
+        self.histograms = histograms.astype(np.float16)
+        self._held = self.histograms.astype(np.float32)
+        self._flat = _unit(self._held)
+        self.groups = np.arange(len(histograms)) if groups is None else groups
+
+    def nearest(self, histograms: np.ndarray, without: int | None = None) -> np.ndarray:
+        """Return the indices of the training pictures that are most similar to a picture, at most NEAREST.
+
+        Args:
+            histograms: (BINS, rows, columns) of the picture.
+            without: group whose pictures are left out, for a picture of that group; None: all are used.
+        """
+        likeness = self._flat @ _unit(histograms[None])[0]
+        usable = np.arange(len(likeness)) if without is None else np.flatnonzero(self.groups != without)
+        if len(usable) <= NEAREST:
+            return usable
+        return np.asarray(usable[np.argpartition(-likeness[usable], NEAREST)[:NEAREST]])
+
+    def differences(self, histograms: np.ndarray, nearest: np.ndarray) -> np.ndarray:
+        """Return how each cell of a picture differs from some training pictures: (rows, columns), 0 = not at all.
+
+        Args:
+            histograms: (BINS, rows, columns) of the picture.
+            nearest: indices of the training pictures, at least one.
+        """
+        return np.asarray(((self._held[nearest] - histograms) ** 2).sum(1).min(0))
+
+
+def _unit(histograms: np.ndarray) -> np.ndarray:
+    flat = histograms.reshape(len(histograms), -1)
+    return np.asarray(flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-9))

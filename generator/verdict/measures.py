@@ -1,0 +1,118 @@
+"""Measures of a picture: exposure, contrast, sharpness and noise, each compared with similar training pictures.
+
+Sharpness is free of the scene's contrast, as it is a ratio: the energy of second differences between pixels over that
+of first differences ("fine"), and that of differences in the picture reduced by two over those in the picture reduced
+by four ("coarse", which sensor noise in a blurred picture does not hide), as logarithms, across and down apart. Blur
+lowers them, noise raises them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from generator.verdict.appearance import grey_values
+
+# Larger pictures are reduced to this side first: sharpness in finer detail than a judge uses does not count.
+LONGEST_PX = 2048
+BURNT = 250 / 255
+# Standard deviation of grey values, 0 to 1, below which a picture shows nothing: one step of 8 bits.
+FLAT = 1 / 255
+TINY = 1e-9
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure's unit in words, and the least distance of its limits from the median of good pictures."""
+
+    unit: str
+    least: float
+
+
+MEASURES = {
+    "brightness": Measure("mean grey value, 0 to 1", 0.02),
+    "highlights": Measure("grey value that 1 % of the pixels exceed, 0 to 1", 0.05),
+    "burnt": Measure("square root of the share of pixels at 250 of 255 or above", 0.05),
+    "contrast": Measure("log of the standard deviation of the grey values", 0.1),
+    "fine_across": Measure("log ratio of second to first differences across", 0.1),
+    "fine_down": Measure("log ratio of second to first differences down", 0.1),
+    "coarse_across": Measure("log ratio of differences across, half over quarter size", 0.1),
+    "coarse_down": Measure("log ratio of differences down, half over quarter size", 0.1),
+}
+NAMES = tuple(MEASURES)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A gate on one end of a measure.
+
+    Attributes:
+        keyword: begins the sentence.
+        measure: name in MEASURES.
+        above: whether values above the upper limit are refused, else those below the lower limit.
+        words: what such a picture is.
+    """
+
+    keyword: str
+    measure: str
+    above: bool
+    words: str
+
+    def sentence(self, beyond: float, limit: float) -> str:
+        """Say what the picture is, with its difference from similar training pictures and the limit of it."""
+        return f"{self.keyword}: {self.words} ({MEASURES[self.measure].unit}: {beyond:+.2f}, limit {limit:+.2f})"
+
+
+GATES = (
+    Gate("exposure", "brightness", False, "darker than similar training pictures"),
+    Gate("exposure", "brightness", True, "brighter than similar training pictures"),
+    Gate("exposure", "highlights", False, "darker lights than in similar training pictures"),
+    Gate("exposure", "burnt", True, "burnt out more than similar training pictures"),
+    Gate("contrast", "contrast", False, "less contrast than similar training pictures"),
+    Gate("contrast", "contrast", True, "more contrast than similar training pictures"),
+    Gate("sharpness", "fine_across", False, "blurred across"),
+    Gate("sharpness", "fine_down", False, "blurred down"),
+    Gate("sharpness", "coarse_across", False, "blurred across"),
+    Gate("sharpness", "coarse_down", False, "blurred down"),
+    Gate("noise", "fine_across", True, "more fine structure across than similar training pictures"),
+    Gate("noise", "fine_down", True, "more fine structure down than similar training pictures"),
+)
+
+
+def measures_of(picture: Image.Image) -> np.ndarray:
+    """Measure a picture of mode RGB or L: (8,), in the order of MEASURES."""
+    longest = max(picture.size)
+    size = None
+    if longest > LONGEST_PX:
+        size = tuple(max(1, round(side * LONGEST_PX / longest)) for side in picture.size)
+    grey = grey_values(picture, size)  # type: ignore[arg-type]
+    half = _halved(grey)
+    quarter = _halved(half)
+    fine, coarse = [], []
+    for axis in (1, 0):  # across, down
+        fine.append(_log_ratio(np.diff(grey, 2, axis=axis), np.diff(grey, axis=axis)))
+        coarse.append(_log_ratio(np.diff(half, axis=axis), np.diff(quarter, axis=axis)))
+    exposure = (grey.mean(), np.quantile(grey, 0.99), np.sqrt((grey >= BURNT).mean()), np.log(grey.std() + TINY))
+    return np.array([*exposure, *fine, *coarse], dtype=np.float64)
+
+
+def _log_ratio(one: np.ndarray, other: np.ndarray) -> float:
+    """Log of the ratio of the mean squares of differences; 0 for pictures too small to have any."""
+    squares = [float(np.square(each).mean()) if each.size else 0.0 for each in (one, other)]
+    return float(np.log((squares[0] + TINY) / (squares[1] + TINY)))
+
+
+def flat(found: np.ndarray) -> bool:
+    """Whether the measures (8,) are those of a picture of one grey value."""
+    return bool(found[NAMES.index("contrast")] < np.log(FLAT))
+
+
+def _halved(grey: np.ndarray) -> np.ndarray:
+    """Reduce (H, W) by two: means of 2 x 2 pixels; a picture of 1 px stays."""
+    rows, columns = (side // 2 * 2 for side in grey.shape)
+    if not rows or not columns:
+        return grey
+    even = grey[:rows, :columns]
+    return np.asarray((even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]) / 4)
