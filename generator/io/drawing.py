@@ -227,14 +227,20 @@ class _Letters:
         return "…"
 
     def wrapped(self, text: str, width: float) -> list[str]:
-        """Return the text as lines of at most `width` px, broken at double spaces only; a longer part is `cut`."""
+        """Return the text as lines of at most `width` px, broken at double spaces, else at single ones."""
         lines: list[str] = []
         for part in text.split("  "):
             if lines and self.width(f"{lines[-1]}  {part}") <= width:
                 lines[-1] += f"  {part}"
-            else:
-                lines.append(self.cut(part, width))
-        return lines
+                continue
+            lines.append("")
+            for word in part.split(" "):
+                joined = f"{lines[-1]} {word}".strip()
+                if not lines[-1] or self.width(joined) <= width:
+                    lines[-1] = joined
+                else:
+                    lines.append(word)
+        return [self.cut(line, width) for line in lines]
 
 
 def _with_lines_below(sheet: Image.Image, lines: Sequence[tuple[str, Ink]], letters: _Letters) -> Image.Image:

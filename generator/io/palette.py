@@ -25,6 +25,8 @@ HUES = {
     "OTHERNG": Hue("#6b55c9", "#a493f5", "#b39cff", "#d3c6ff"),
     "OK": Hue("#12866a", "#3fbf9b", "#2fd6a5", "#8fecd0"),
     "NG": Hue("#c0231c", "#ff6b5e", "#ff5a4d", "#ffa59d"),
+    "UNSURE": Hue("#8a6200", "#ffc233", "#ffb300", "#ffd773"),
+    "INVALID": Hue("#5c6773", "#98a2ae", "#b8c0c9", "#dde2e7"),
 }
 # For classes of imported datasets, chosen by the class name.
 _OTHERS = (

@@ -38,6 +38,7 @@ FEWEST = 3
 # reference by less than the interval can resolve.
 REFIT = 12
 NOISE_DRAWS = 6
+EXTRA = "extra_"  # begins the names of further arrays in a saved file
 GOLDEN, SELF = "golden", "self"
 
 
@@ -89,7 +90,7 @@ class SoartC:
         core_: (h, w) bool, the pixels of the mean picture that lie in every OK picture.
         evidence_: limits beyond which a picture does not show the part well enough to be judged.
         lacks: what a file saved by an older version does not hold; empty for a fitted model.
-        notes: further JSON values, saved with the model; `inspect` keeps its positions here.
+        notes, extras: further JSON values and arrays, saved with the model; `inspect` keeps positions and gates here.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class SoartC:
         if reference not in (GOLDEN, SELF):
             raise ValueError(f"reference must be golden or self, got {reference!r}")
         self.notes: dict[str, Any] = {}
+        self.extras: dict[str, np.ndarray] = {}
         self.lacks: tuple[str, ...] = ()
         self.settings: dict[str, Any] = {
             "window": window,
@@ -216,6 +218,7 @@ class SoartC:
             "notes": self.notes,
         }
         with Path(path).open("wb") as file:
+            extras: dict[str, Any] = {f"{EXTRA}{name}": array for name, array in self.extras.items()}
             np.savez_compressed(
                 file,
                 header=np.frombuffer(json.dumps(header).encode(), dtype=np.uint8),
@@ -224,6 +227,7 @@ class SoartC:
                 precision=self.precision_,
                 scores=self.scores_,
                 core=self.core_,
+                **extras,
                 members=np.round(255 * self.members_).astype(np.uint8),
             )
 
@@ -249,6 +253,7 @@ class SoartC:
         model.reference_, model.mean_ = data["reference"], data["mean"]
         model.precision_, model.scores_ = data["precision"], data["scores"]
         model.members_ = data["members"].astype(np.float32) / np.float32(255)
+        model.extras = {name.removeprefix(EXTRA): array for name, array in data.items() if name.startswith(EXTRA)}
         if "evidence" in header:
             model.core_, model.evidence_ = data["core"], Evidence(**header["evidence"])
         else:

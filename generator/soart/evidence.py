@@ -6,7 +6,7 @@ Two measures of a picture that is aligned with the unit space's mean picture:
   weighted by its contrast in the mean picture. 0: the same; near 1: another part, a turned one, or no part. A defect
   changes few blocks, and hardly the median.
 - seen: share of the core that lies in the picture; the core are the pixels of the mean picture that every OK picture
-  shows. Half of the weight is area, half is contrast, so that a lost pin counts more than lost background.
+  shows. Most of the weight is contrast above the median, so that a lost pin counts far more than lost background.
 - upright: squared difference from the turned mean picture over that from the mean picture itself. Below 1, the part is
   turned; a part that looks the same when turned has about 1.
 
@@ -26,6 +26,8 @@ from generator.soart.registration import inside, register, warp
 
 RESIDUAL_MARGIN, SEEN_MARGIN, UPRIGHT_MARGIN = 0.10, 0.03, 1.1
 BLOCK = 8
+# Weight of area in the share that is seen; the rest is contrast.
+AREA = 0.2
 # Squared differences count up to this, so that a single defect does not decide.
 LARGEST_SQUARE = 0.05
 # A picture whose sides differ by more than this share cannot be turned by 90 degrees.
@@ -138,12 +140,13 @@ def seen_share(seen: np.ndarray, reference: np.ndarray, core: np.ndarray) -> flo
     """Compute the share of the core that lies in a picture; see the module for its weights."""
     down, right = np.gradient(reference)
     contrast = np.hypot(down, right)
+    contrast = np.maximum(contrast - np.median(contrast), 0.0)  # without the noise of even areas
     area, lines = float(core.sum()), float(contrast[core].sum())
     if area == 0.0:
         return 1.0
     kept = core & seen
     share_of_lines = float(contrast[kept].sum()) / lines if lines else float(kept.sum()) / area
-    return 0.5 * float(kept.sum()) / area + 0.5 * share_of_lines
+    return AREA * float(kept.sum()) / area + (1 - AREA) * share_of_lines
 
 
 def _blocks(values: np.ndarray) -> np.ndarray:

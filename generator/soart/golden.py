@@ -25,11 +25,11 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image
 
-from blender_scripts.contract.errors import InputError
 from generator.io.pictures import open_picture
 from generator.soart.anomaly_degree import box_mean
 from generator.soart.estimator import FEWEST, SoartC, greys
 from generator.soart.evidence import BLOCK, residual
+from generator.soart.inspection import as_values
 from generator.soart.registration import inside, register, warp
 
 # Copies are sought in the middle of the pictures, px, a multiple of JPEG's blocks.
@@ -40,8 +40,9 @@ SAME = 1.05
 SAME_BLOCK, SAVED_BLOCK = 3.0, 8.0
 NEAREST = 3
 MOST_OUTLIERS = 0.25
-# An outlier's score is above FACTOR times the median, and above SIGMAS robust standard deviations of the scores' logs.
-FACTOR, SIGMAS = 3.0, 6.0
+# An outlier's score is above FACTOR (1 + FEW / n) times the median of n pictures, and above SIGMAS robust standard
+# deviations of the scores' logs.
+FACTOR, FEW, SIGMAS = 3.0, 10, 6.0
 # Pictures of two parts: their residuals, at most LARGEST, sorted, have a gap of at least UNLIKE.
 UNLIKE, LARGEST = 0.3, 0.6
 # Pictures of two lights: residuals differ by this factor. Residuals below LEAST do not count.
@@ -106,7 +107,7 @@ def read_golden(path: Path, model: SoartC, colour: bool = False) -> GoldenPictur
     """
     content = path.read_bytes()
     picture = open_picture(content, str(path))
-    values = np.asarray(picture.convert("RGB" if colour else "L"), dtype=np.float32) / np.float32(255)
+    values = as_values(picture, colour)
     grey = np.asarray(picture.convert("L"))
     top, left = (max(0, side - CROP) // 2 // 16 * 16 for side in grey.shape)
     middle = grey[top : top + CROP, left : left + CROP].copy()
@@ -122,10 +123,10 @@ def choose(pictures: Sequence[GoldenPicture], model: SoartC, keep_outliers: bool
         keep_outliers: name outliers, but keep them.
 
     Raises:
-        ValueError: fewer than FEWEST different pictures, or pictures of several sizes or parts without a clear majority.
+        ValueError: fewer than FEWEST different pictures, or several sizes or parts without a clear majority.
     """
-    golden = Golden(_of_one_size(pictures, found := {}), found)
-    golden.kept = _different(golden.kept, golden.copies)
+    golden = Golden(list(pictures))
+    golden.kept = _different(_of_one_size(pictures, golden.set_aside), golden.copies)
     if len(golden.kept) < FEWEST:
         copies = f" and {len(golden.copies)} copies" if golden.copies else ""
         raise ValueError(
@@ -151,10 +152,9 @@ def choose(pictures: Sequence[GoldenPicture], model: SoartC, keep_outliers: bool
 
 def _drop_outliers(golden: Golden, model: SoartC, keep: bool) -> bool:
     """Set outliers aside; return whether the unit space has to be fitted again."""
-    alone, apart = _relative(model.scores_), _relative(_distances(greys(model.members_)))
-    for values in (alone, apart):
+    for scores in (model.scores_, _distances(greys(model.members_))):
         reason = "it scores {} times the median of the OK pictures"
-        if len(values) >= 4 and _drop(golden, values > 1, reason, keep, np.round(FACTOR * values, 1)):
+        if _drop(golden, _stand_out(scores), reason, keep, np.round(scores / np.median(scores), 1)):
             return True
     return False
 
@@ -301,7 +301,8 @@ def _misfits(pictures: Sequence[GoldenPicture], model: SoartC) -> tuple[GoldenPi
 
 
 def _flat(picture: np.ndarray) -> np.ndarray:
-    return greys(picture[None])[0]
+    grey: np.ndarray = greys(picture[None])[0]
+    return grey
 
 
 def _misfit(picture: np.ndarray, reference: np.ndarray, model: SoartC) -> float:
@@ -310,11 +311,12 @@ def _misfit(picture: np.ndarray, reference: np.ndarray, model: SoartC) -> float:
     return residual(aligned, inside(pose, (reference.shape[0], reference.shape[1]), picture.shape[:2]), reference)
 
 
-def _relative(scores: np.ndarray) -> np.ndarray:
-    """Divide scores by the value above which one is an outlier."""
+def _stand_out(scores: np.ndarray) -> np.ndarray:
+    """Mark the scores (n,) that are outliers."""
     logs = np.log(np.maximum(scores, 1e-12))
-    relative: np.ndarray = np.exp(logs - np.median(logs) - max(np.log(FACTOR), SIGMAS * _sigma(logs)))
-    return relative
+    limit = max(float(np.log(FACTOR * (1 + FEW / len(scores)))), SIGMAS * _sigma(logs))
+    found: np.ndarray = logs - np.median(logs) > limit
+    return found
 
 
 def _sigma(values: np.ndarray) -> float:
