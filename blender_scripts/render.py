@@ -156,7 +156,7 @@ def _chosen(arguments: argparse.Namespace, manifest: Manifest | ValidatedManifes
     chosen = range(len(manifest.runs))[first:last]
     if not chosen:
         text = ":".join("" if number is None else str(number) for number in arguments.rows)
-        raise InputError(f"--rows: expected rows between 0 and {len(manifest.runs) - 1}, got none in {text}")
+        raise InputError(f"--rows: expected rows from 0 to {len(manifest.runs) - 1}, got none in {text}")
     return chosen
 
 

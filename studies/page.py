@@ -32,17 +32,13 @@ def marked(text: str, part: int | str, content: str) -> str:
 
 
 def head_of(found: Found) -> str:
-    """Write the section's first paragraph: number of finished runs, devices, time per run, and the command."""
+    """Write the section's first paragraph: number of finished runs, devices, and the command."""
     documents = [d for some in found.variants.values() for d in some]
     devices = sorted({d["device"] for d in documents})
-    minutes = [sum(s for k, s in d["seconds"].items() if k.endswith("_cpu")) / 60 for d in documents]
     kinds = found.renderings
     rendered = f" Their pictures were rendered on {kinds} kinds of processor, whose bytes differ." if kinds > 1 else ""
-    where = "" if found.size == "reduced" and devices == ["cpu"] else f"size *{found.size}*, {' and '.join(devices)}, "
-    return (
-        f"{found.done} of {found.planned} runs, {seeds(found)}, {where}at most {max(minutes):.0f} minutes a run: "
-        f"`{command(found)}`.{rendered}"
-    )
+    where = "" if found.size == "reduced" and devices == ["cpu"] else f", size *{found.size}*, {' and '.join(devices)}"
+    return f"{found.done} of {found.planned} runs, {seeds(found)}{where}: `{command(found)}`.{rendered}"
 
 
 def section(found: Found, pictures: Path, prefix: str) -> str:

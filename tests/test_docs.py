@@ -186,7 +186,7 @@ def keys_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Asked:
-    """What the kept scene and the page's example ask for."""
+    """What the kept scenes and the tutorial's ask for."""
     found: Asked = {}
     (tmp_path / "example.toml").write_text(example_scene(), "utf-8")
     # No kept scene has its positions in a table.
@@ -195,7 +195,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Asked:
     (tmp_path / "table.toml").write_text(text, "utf-8")
     # And none names a mesh; a scene does not look further than its first bytes.
     (tmp_path / "body.glb").write_bytes(b"glTF" + bytes(8))
-    mesh = '[housings.plain.mesh]\nfile = "body.glb"\n\n[terminals.'
+    mesh = '[housings.black.mesh]\nfile = "body.glb"\n\n[terminals.'
     (tmp_path / "mesh.toml").write_text(example_scene().replace("[terminals.", mesh, 1), "utf-8")
     for path in (*sorted(SCENES.glob("*.toml")), *sorted(tmp_path.glob("*.toml"))):
         for key, readings in keys_read(path, monkeypatch).items():
@@ -204,7 +204,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Asked:
 
 
 def example_scene() -> str:
-    (content,) = (content for language, content in blocks(text_of("docs/reference/scenes.md")) if language == "toml")
+    (content,) = (text for name, text in files_of(text_of(TUTORIAL)).items() if name.startswith("scenes/"))
     return content
 
 
@@ -275,11 +275,6 @@ def test_defaults_of_a_scene_s_keys_are_the_code_s(asked: Asked):
 
 def test_every_view_s_own_table_is_named():
     assert {f"[camera.{name}]" for name in CAMERAS} <= set(named(text_of("docs/reference/scenes.md")))
-
-
-def test_the_example_scene_can_be_read(tmp_path: Path):
-    (tmp_path / "example.toml").write_text(example_scene(), "utf-8")
-    assert len(read_connector(tmp_path / "example.toml").positions) > 1
 
 
 def keys_of(value: Any) -> set[str]:

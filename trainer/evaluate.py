@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _of_florence2(args: argparse.Namespace, splits: tuple[str, ...], out: Path) -> None:
     if args.rows:
-        raise InputError(f"--rows applies to ViT runs only, got {args.model} of Florence-2, whose rows all count")
+        raise InputError(f"--rows applies to ViT runs only, got {args.model}, a Florence-2 run")
     # Imported here: each kind of run needs its own modules only.
     from trainer.florence2.evaluation import evaluate
 

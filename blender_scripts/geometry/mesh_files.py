@@ -86,7 +86,7 @@ def _read_binary_stl(content: bytes, count: int, name: str) -> Parts:
     points = np.frombuffer(content, _STL_TRIANGLE, count, _STL_HEADER)["corners"]
     broken = np.flatnonzero(~np.isfinite(points).all(axis=(1, 2)))
     if len(broken):
-        raise FileProblem(f"{name} triangle {broken[0] + 1}", "finite coordinates", "inf or nan")
+        raise FileProblem(f"{name} triangle {broken[0] + 1} of {count}", "finite coordinates", "inf or nan")
     return _triangles(points)
 
 

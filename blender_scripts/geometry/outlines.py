@@ -46,7 +46,7 @@ class Outline:
 
     @property
     def reach(self) -> Box:
-        """The box round amodal, expected and mouth."""
+        """The smallest box around the boxes `amodal`, `expected` and `mouth`."""
         boxes = [self.expected, self.mouth, *([self.amodal] if self.amodal else [])]
         x1, y1, x2, y2 = zip(*boxes, strict=True)
         return [min(x1), min(y1), max(x2), max(y2)]

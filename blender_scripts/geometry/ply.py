@@ -87,15 +87,16 @@ def read_ply(content: bytes, name: str) -> Parts:
     assert points is not None and indices is not None and sizes is not None
     broken = np.flatnonzero(~np.isfinite(points).all(axis=1))
     if len(broken):
-        raise FileProblem(f"{name} vertex {broken[0] + 1}", "finite coordinates", "inf or nan")
+        raise FileProblem(f"{name} vertex {broken[0] + 1} of {vertex.count}", "finite coordinates", "inf or nan")
     wrong = np.flatnonzero((indices < 0) | (indices >= vertex.count))
     if len(wrong):
         number = int(np.searchsorted(np.cumsum(sizes), wrong[0], side="right")) + 1
         expected = f"vertices from 0 to {vertex.count - 1}"
-        raise FileProblem(f"{name} face {number}", expected, f"{indices[wrong[0]]:g}")
+        raise FileProblem(f"{name} face {number} of {face.count}", expected, f"{indices[wrong[0]]:g}")
     odd = np.flatnonzero((sizes < 3) | (sizes > _MOST_CORNERS))
     if len(odd):
-        raise FileProblem(f"{name} face {odd[0] + 1}", f"3 to {_MOST_CORNERS} corners", f"{sizes[odd[0]]:g}")
+        place = f"{name} face {odd[0] + 1} of {face.count}"
+        raise FileProblem(place, f"3 to {_MOST_CORNERS} corners", f"{sizes[odd[0]]:g}")
     return points, indices.astype(np.int64), sizes.astype(np.int64)
 
 
@@ -261,13 +262,13 @@ class _Ascii:
         try:
             return list(map(kind, words))
         except ValueError:
-            for number, word in enumerate(words, 1):
+            for word in words:
                 try:
                     kind(word)
                 except ValueError:
                     wanted = "an integer" if kind is int else "a number"
                     found = shown(word.decode("utf-8", "replace"))
-                    raise FileProblem(f"{self.name} {element.name} {number}", wanted, found) from None
+                    raise FileProblem(f"{self.name} {element.name}", wanted, found) from None
             raise
 
     def lists(self, element: Element, column: int) -> tuple[np.ndarray, np.ndarray]:
@@ -296,7 +297,7 @@ class _Ascii:
                 if not word.isdigit() or len(word) > 9 or int(word) > end - at - 1:
                     expected = "a list's length and as many numbers"
                     got = shown(word.decode("utf-8", "replace"))
-                    raise FileProblem(f"{self.name} {element.name} {row}", expected, got)
+                    raise FileProblem(f"{self.name} {element.name} {row} of {element.count}", expected, got)
                 length = int(word)
                 if number == wanted:
                     found.append(words[at + 1 : at + 1 + length])

@@ -56,7 +56,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Consecutive rows of a split, from row number `first` (from 0) on; `operations`: the plan's for each row."""
+    """Consecutive rows of a split, from row number `first` (from 0) on; `operations`: names for each row."""
 
     split: str
     first: int

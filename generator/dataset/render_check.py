@@ -104,7 +104,8 @@ def read_picture(directory: Path, run: str, sha256: str, size: tuple[int, int] |
     content = _read_checked(path, f"the picture of run {run}", sha256)
     picture = decoded(content, shown_path(path))
     if size is not None and picture.size != size:
-        raise InputError(f"{shown_path(path)}: expected {size[0]} x {size[1]} px, got {picture.size}")
+        got = f"{picture.width} x {picture.height}"
+        raise InputError(f"{shown_path(path)}: expected {size[0]} x {size[1]} px, got {got}")
     if picture.mode not in ("RGB", "L"):
         raise InputError(f"{shown_path(path)}: expected 8-bit RGB or grey, got Pillow mode {picture.mode}")
     return content, picture

@@ -163,7 +163,7 @@ def _import_options(args: argparse.Namespace) -> ImportOptions:
         f"--known: expected one of {', '.join(KNOWN)}, got {name!r}" for name in options.known if name not in KNOWN
     ]
     if args.share is not None and not 0 < args.share < 1:
-        problems.append(f"--share: expected a number between 0 and 1, got {args.share:g}")
+        problems.append(f"--share: expected a number above 0 and below 1, got {args.share:g}")
     if args.share is not None and args.renders is None:
         problems.append("--share: expected --with DATASET too, got none")
     if args.seed < 0:

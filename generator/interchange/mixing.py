@@ -77,7 +77,7 @@ class Other:
         try:
             return read_card(path.read_text("utf-8") if path.is_file() else "")[0]
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: expected a card in UTF-8, got: {error}") from None
+            raise InputError(f"{path}: expected a dataset card (README.md) in UTF-8, got: {error}") from None
 
     @cached_property
     def parameters(self) -> dict[str, Any]:

@@ -93,7 +93,7 @@ class Findings:
         examined: pictures without a fault, with their rows.
         problems: one message per fault.
         notes: warnings for the user.
-        statistics: (group, mean and s.d. of the SOART3 texture maps of its OK training pictures), as numbers.
+        statistics: by group (scene, housing, …), `MapStatistics` of its OK training pictures: count, mean, squares.
     """
 
     examined: list[Examined]

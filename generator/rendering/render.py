@@ -138,5 +138,5 @@ def _chosen(text: str | None, count: int) -> list[int]:
         raise InputError(f"--rows: expected A:B such as 0:100 (rows 0 to 99), got {text!r}")
     rows = list(range(count))[int(first) if first else None : int(last) if last else None]
     if not rows:
-        raise InputError(f"--rows: expected rows between 0 and {count - 1}, got none in {text}")
+        raise InputError(f"--rows: expected rows from 0 to {count - 1}, got none in {text}")
     return rows

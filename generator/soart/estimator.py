@@ -48,7 +48,7 @@ class Look(NamedTuple):
     Attributes:
         anomaly: (H, W) float32, the anomaly degree of each pixel of the given picture.
         seen: (h, w[, C]) the picture reduced and aligned with the unit space.
-        maps: (K, gh, gw) the maps of stage 1.
+        maps: (K, gh, gw) the SOART3 maps of `seen` (stage 1).
         degrees: (h, w) the anomaly degree of each pixel of `seen`; its maximum is the picture's score.
         placed: alignment of the picture with the unit space.
         evidence: how well the picture shows the part.

@@ -371,7 +371,7 @@ def _boxes(options: argparse.Namespace, first: Path) -> tuple[list[PinBox], Path
     if several := [address for address, count in Counter(b.address for b in boxes).items() if count > 1]:
         raise InputError(f"{options.positions}: expected each address once, got {', '.join(several)} several times")
     if options.positions_of is None and picture is None and options.positions.suffix.lower() == ".json":
-        raise InputError(f"{options.positions}: expected a record with a run, or --positions-of, got neither")
+        raise InputError(f"{options.positions}: expected a record with the key run, or --positions-of, got neither")
     return boxes, options.positions_of or picture or first
 
 

@@ -64,7 +64,7 @@ class Finding:
         decisions: of every pin: OK, NG, UNSURE, `not_seen` (outside the picture) or `not_judged` (no part found).
         pin_boxes: x1, y1, x2, y2 of each pin, px of the picture.
         anomaly: (H, W) float32, anomaly degree divided by the limit.
-        maps: (K, gh, gw) the stage 1 maps of the aligned picture.
+        maps: (K, gh, gw) the SOART3 maps of the aligned picture (stage 1).
         look: all results of SOARTC.
     """
 

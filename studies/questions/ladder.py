@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from studies import figures
 from studies.findings import Found
 from studies.plan import LADDER
-from studies.questions.shares import GUESSING, Share, accuracy, answered, collapsed
-from studies.tables import beyond, mean, seeds_of, table
+from studies.questions.shares import GUESSING, accuracy, answered, collapsed
+from studies.tables import mean, seeds_of, table
 
 TESTS = {
     "test_shifted": "held-out pins of step 1",
@@ -29,38 +26,12 @@ def section(found: Found, picture: Path) -> list[str]:
     series = {v: {t: c[v] for t, c in columns.items() if v in c} for v in found.variants}
     figures.dots(axes, list(columns), series, "Balanced accuracy on each test, by what was trained on", GUESSING)
     figures.save(figure, picture)
-    reads = {title: answered(split) for split, title in TESTS.items()}
     rows = []
     for variant in found.variants:
         values = [by_variant.get(variant) for by_variant in columns.values()]
         rows.append([variant, seeds_of(values), *map(mean, values)])
-    whole = [found.difference(LADDER[0], LADDER[-1], read) for read in reads.values()]
+    whole = [found.difference(LADDER[0], LADDER[-1], answered(split)) for split in TESTS]
     if any(whole):
         rows.append(["*last step minus first*", seeds_of(whole), *(str(change or "–") for change in whole)])
-    parts = [
-        "Balanced accuracy on each test; the figure has the intervals:\n\n"
-        + table(["trained with", "seeds", *columns], rows)
-    ]
-    parts += beyond(found, [*pairwise(LADDER)], reads)
-    return parts + _seen_or_held_out(found) + collapsed(found)
-
-
-def _seen_or_held_out(found: Found) -> list[str]:
-    """Write a line on each variant whose training pictures left some positions without defects."""
-    seen, held_out = (
-        found.values(
-            lambda r, g=group: _position(r["splits"].get("test_allpins", {}), g)  # type: ignore[misc]
-        )
-        for group in ("seen", "held-out")
-    )
-    return [
-        f"After *{variant}* alone, right class of the defective pictures of *all pins*: {seen[variant]} at seen and "
-        f"{held_out[variant]} at held-out positions."
-        for variant in held_out
-        if variant in seen
-    ]
-
-
-def _position(split: Mapping[str, Any], group: str) -> Share:
-    level = split.get("factors", {}).get("position", {}).get(group)
-    return level and {"share": level["accuracy"], "interval": level["interval"], "of": level["pictures"]}
+    title = "Balanced accuracy on each test; the figure has the intervals:\n\n"
+    return [title + table(["trained with", "seeds", *columns], rows), *collapsed(found)]

@@ -8,7 +8,6 @@ import numpy as np
 
 from studies import figures
 from studies.findings import Found
-from studies.plan import SUPERVISED
 from studies.questions.curves import curves
 from studies.questions.shares import GUESSING, accuracy, answered, collapsed
 from studies.tables import table
@@ -31,16 +30,13 @@ def section(found: Found, picture: Path) -> list[str]:
     reached = {title: cells for title, cells in reached.items() if set(cells) != {"–"}}
     rows = []
     for index, (variant, documents) in enumerate(found.variants.items()):
-        way, _, shown = variant.partition(", ")
-        changes = [
-            found.difference(one, variant, answered("test")) if one != variant else None
-            for one in (f"{way}, RGB", f"{SUPERVISED[1]}, {shown}")
-        ]
-        cells = [test.get(variant), *changes]
+        plain = f"{variant.partition(', ')[0]}, RGB"
+        change = found.difference(plain, variant, answered("test")) if variant != plain else None
+        cells = [test.get(variant), change]
         rows.append(
             [variant, len(documents), *(c or "–" for c in cells), *(cells[index] for cells in reached.values())]
         )
-    header = ["trained with", "seeds", "balanced accuracy, test", "minus RGB", "minus image labels", *reached]
+    header = ["trained with", "seeds", "balanced accuracy, test", "minus RGB", *reached]
     return [
         "*Reached*: first epoch with that balanced accuracy on validation, and minutes of one core until then; median "
         "of the seeds that reached it (their number):\n\n" + table(header, rows),

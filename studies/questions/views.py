@@ -12,7 +12,7 @@ from studies.plan import CENTRE, FIVE, TOGETHER, TOGETHER_OWN
 from studies.questions.shares import Share, collapsed
 from studies.tables import command, mean, seeds, seeds_of, table
 
-# Accuracy of an SVM on metrics with three cameras, in the source author's earlier work.
+# Accuracy of an SVM on metrics with three cameras, in earlier work of the articles' author.
 EARLIER = (0.926, 0.943)
 
 
@@ -66,18 +66,14 @@ def section(found: Found, picture: Path) -> list[str]:
     rows = _rows(found, series) + (_rows(other, more) if other else [])
     header = ["trained on", "judged by", "seeds", *series, "balanced accuracy minus the row above"]
     parts = [table(header, rows)]
-    if far := series["right class"].get(CENTRE, {}).get(ALL_VIEWS):
-        parts.append(
-            f"Trained on the centre and judged by all five views, {mean(far)} of the parts have the right class."
-        )
     if other:
         parts.append(
             f"At size *{other.size}* {other.done} of {other.planned} runs are done ({seeds(other)}): "
             f"`{command(other)}`."
         )
     parts.append(
-        f"In the figure: the aim, {AIM} (dashed), and what the source's author reached earlier with three cameras on "
-        f"other parts, {EARLIER[0]} to {EARLIER[1]} (grey)."
+        f"The figure also shows the aim, {AIM} (dashed), and {EARLIER[0]} to {EARLIER[1]} (grey), which the author of "
+        "the articles reached with three cameras on other parts."
     )
     return parts + collapsed(found)
 

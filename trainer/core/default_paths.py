@@ -81,8 +81,8 @@ def dataset_of(given: Path | None) -> Path:
         )
     if len(found) > 1:
         names = ", ".join(map(str, found))
-        raise InputError(f"--data: expected one of the datasets in {DATASETS}/, got {len(found)}: {names}")
-    say(f"--data {found[0]}, the only dataset in {DATASETS}/")
+        raise InputError(f"--data: expected one of the {len(found)} datasets in {DATASETS}/ ({names}), got none")
+    say(f"--data {found[0]}: takes the only dataset in {DATASETS}/")
     return found[0]
 
 
@@ -201,7 +201,7 @@ def settle(args: argparse.Namespace, name: str, kind: str, digest_of: Callable[[
                 f"--resume: expected an unfinished run of this dataset such as {base}, got none: give --out"
             )
         args.out = found
-        say(f"--out {found}, the newest unfinished run")
+        say(f"--out {found}: resumes the newest unfinished run")
     if args.out is not None:
         check_folder(args.out, args.resume, args.overwrite, kind)
 

@@ -112,7 +112,7 @@ def load(run: Path) -> FrozenThreshold | None:
             {str(k): [str(a) for a in v] for k, v in held.positions.items()},
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
-        raise InputError(f"{path}: expected a frozen threshold of a training, got {type(e).__name__}: {e}") from e
+        raise InputError(f"{path}: expected the threshold that a training wrote, got {type(e).__name__}: {e}") from e
     if not (0 <= held.threshold <= 1 and held.temperature > 0):
         raise InputError(f"{path}: expected a threshold in [0, 1] and a temperature above 0, got {held}")
     if held.weights_sha256 != digest(run / run_folder.BEST):

@@ -106,7 +106,8 @@ def _earlier(out: Path) -> list[str]:
         verdicts = json.loads(path.read_text(encoding="utf-8"))
         places = [Path(one["file"]) if "file" in one else Path(f"{one['part']}.png") for one in verdicts]
     except (OSError, ValueError, KeyError, TypeError) as e:
-        raise InputError(f"--out {out}: expected none or our own {PREDICTIONS}, got {type(e).__name__}: {e}") from e
+        expected = f"no {PREDICTIONS} but that of an earlier prediction"
+        raise InputError(f"--out {out}: expected {expected}, got {type(e).__name__}: {e}") from e
     return [PREDICTIONS, *sheet_names(places)]
 
 
@@ -151,7 +152,7 @@ def check_sheets(out: Path, files: Sequence[Path], names: Sequence[str]) -> None
     if foreign:
         more = f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""
         raise InputError(
-            f"--out {out}: expected no files with the sheets' names but those of an earlier prediction, "
+            f"--out {out}: expected no files of yours that predictions would replace, "
             f"got {', '.join(foreign[:5])}{more}"
         )
 

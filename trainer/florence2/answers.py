@@ -78,7 +78,7 @@ class Vocabulary:
         self.label_ids = [tuple(tokenizer(text, add_special_tokens=False).input_ids) for text in written]
         self.location_ids: list[int] = tokenizer.convert_tokens_to_ids([f"<loc_{i}>" for i in range(BINS)])
         if len(set(self.location_ids)) != BINS or tokenizer.unk_token_id in self.location_ids:
-            raise InputError("tokenizer: expected the tokens <loc_0> to <loc_999>, got one without some of them")
+            raise InputError("tokenizer: expected the tokens <loc_0> to <loc_999>, got one that lacks some")
         self.bin_of = {token: index for index, token in enumerate(self.location_ids)}
         self.bos: int = tokenizer.bos_token_id
         self.eos: int = tokenizer.eos_token_id

@@ -47,7 +47,16 @@ def scores(
     patch: int,
     housings: Tensor | None = None,
 ) -> list[dict[str, Any]]:
-    """Compute the scores of each picture; a score is None where the box that it needs is missing.
+    """Compute the attention scores of each picture.
+
+    Returns: for each picture a dict of
+        ng: whether the picture's class is not OK.
+        entropy: entropy of the map, divided by that of a flat map.
+        hit: share (0 or 1 with a single peak) of the map's peaks that touch a visible NG box.
+        energy_ratio: mean of the map inside the NG boxes, divided by its mean over the picture.
+        on_pins: share of the map in the box around all positions.
+        on_housing: share of the map in the housing's box, but outside the box of `on_pins`.
+    The last four are None where the box that they need is missing.
 
     Args:
         maps: (B, h, w), each summing to 1.

@@ -171,7 +171,7 @@ def _shape(path: Path) -> tuple[dict[str, Any], tuple[int, int], str]:
         depth, heads = int(values["num_hidden_layers"]), int(values["num_attention_heads"])
         ratio = hidden / dim
     except (TypeError, ValueError, ZeroDivisionError) as e:
-        raise InputError(f"{path}: expected the numbers of a ViT, got {e}") from e
+        raise InputError(f"{path}: expected sizes and counts of a ViT as numbers, got {e}") from e
     if patch[0] != patch[1] or min(patch) < 1:
         problems.append(f"{path}: patch_size: expected a square, got {list(patch)}")
     if problems:

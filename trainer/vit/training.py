@@ -183,7 +183,7 @@ class ViTTrainee:
         return True
 
     def measure(self, epoch: int) -> Measured:
-        """Measure on the validation split; an epoch of close-ups only has no score."""
+        """Measure loss and accuracies on the validation split; no score for an epoch trained on close-ups only."""
         self.answers = answer(self.network, self.validation, share=self.share)
         row = validation_row(self.answers, self.classes)
         score = (float(row["val_balanced_accuracy"]), -self.answers.loss)  # type: ignore[arg-type]

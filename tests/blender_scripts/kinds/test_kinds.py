@@ -274,8 +274,8 @@ REFUSED = [
         "broken@r1c1:lost_mm=6.21",
         "expected lost_mm of at most 6.2 for a pin of 6.3 mm, got 6.21 in broken@r1c1",
     ),
-    ("crushed@r1c1:depth_mm=2", "expected depth_mm of at most 1.5 for the 5.1 mm that can buckle, got 2 in"),
-    ("crushed@r1c1:start_mm=5.5", "expected depth_mm of at most 0 for the 0 mm that can buckle, got 0.6 in"),
+    ("crushed@r1c1:depth_mm=2", "expected depth_mm of at most 1.5 for the 5.1 mm of pin that can buckle, got 2 in"),
+    ("crushed@r1c1:start_mm=5.5", "expected depth_mm of at most 0 for the 0 mm of pin that can buckle, got 0.6 in"),
     (
         "crushed@r1c1:start_mm=7",
         "expected start_mm below 6.3 (the pin's length above the cavity floor), got 7 in",

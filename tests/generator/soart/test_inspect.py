@@ -18,6 +18,7 @@ from generator.__main__ import main
 from generator.soart import estimator
 from generator.soart.registration import Pose, register
 from generator.soart.verdict_log import VerdictLog
+from generator.soart.watch import arrivals
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -221,7 +222,7 @@ def test_a_record_says_on_which_picture_its_boxes_lie(folder: Path, tmp_path: Pa
         pin = json.loads((out / "no_word.json").read_text("utf-8"))["pins"][0]
         assert pin["box"] == pytest.approx([25, 26, 65, 44], abs=1)
     else:
-        assert "p.json: expected a record with a run, or --positions-of" in capsys.readouterr().err
+        assert "p.json: expected a record with the key run, or --positions-of" in capsys.readouterr().err
         of = str(tmp_path / "images" / "p.png")
         assert main([*command, "-o", str(out), "--positions-of", of]) == 0
 
@@ -243,7 +244,7 @@ def test_grey_of_sixteen_bits_is_judged_as_that_of_eight(tmp_path: Path) -> None
 
 
 def test_a_picture_arrives_when_it_has_stopped_growing_and_again_when_it_is_replaced(tmp_path: Path) -> None:
-    incoming = inspect_command.arrivals(tmp_path, pause_s=0.01)
+    incoming = arrivals(tmp_path, pause_s=0.01)
     part(1).save(tmp_path / "a.png")
     (tmp_path / "notes.txt").write_text("not a picture", "utf-8")
     assert next(incoming).name == "a.png"
@@ -327,7 +328,7 @@ def test_only_one_program_writes_a_log(folder: Path, tmp_path: Path, capsys) -> 
 def test_names_of_unfinished_files_are_passed_over(tmp_path: Path, name: str) -> None:
     part(1).save(tmp_path / name, "PNG")
     part(2).save(tmp_path / "y.png")
-    incoming = inspect_command.arrivals(tmp_path, pause_s=0.01)
+    incoming = arrivals(tmp_path, pause_s=0.01)
     assert next(incoming).name == "y.png"
     part(3).save(tmp_path / "part_1.png")
     assert next(incoming).name == "part_1.png"
@@ -337,7 +338,7 @@ def test_a_picture_that_grows_slowly_is_not_judged_too_early(tmp_path: Path, mon
     part(1).save(tmp_path / "whole.png")
     content = (tmp_path / "whole.png").read_bytes()
     (tmp_path / "a.png").write_bytes(content[:900])
-    incoming = inspect_command.arrivals(tmp_path, pause_s=0.01)
+    incoming = arrivals(tmp_path, pause_s=0.01)
     assert next(incoming).name == "whole.png"
     (tmp_path / "a.png").write_bytes(content)
     assert next(incoming).name == "a.png" and (tmp_path / "a.png").read_bytes() == content

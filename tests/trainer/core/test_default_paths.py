@@ -49,7 +49,7 @@ def test_several_datasets_are_listed(place, tiny_dataset, capsys):
     put(tiny_dataset), put(tiny_dataset, "other")
     assert main([]) == 2
     assert capsys.readouterr().err == (
-        "error: --data: expected one of the datasets in datasets/, got 2: datasets/ladder, datasets/other\n"
+        "error: --data: expected one of the 2 datasets in datasets/ (datasets/ladder, datasets/other), got none\n"
     )
 
 
@@ -77,7 +77,7 @@ def test_the_bare_command_again_and_again(place, tiny_dataset, small_options, ca
     with dying_in_epoch(2):
         assert main(options) == 1
     said = capsys.readouterr()
-    assert "--data datasets/ladder, the only dataset" in said.out and "--out runs/ladder-vit\n" in said.out
+    assert "--data datasets/ladder: takes the only dataset" in said.out and "--out runs/ladder-vit\n" in said.out
     assert "continue with --resume --out runs/ladder-vit" in said.err
     assert json.loads(Path("runs/ladder-vit/connectors.json").read_text()) == {"of": "ladder"}
     before = Path("runs/ladder-vit/config.json").read_bytes()
@@ -101,7 +101,7 @@ def test_the_bare_command_again_and_again(place, tiny_dataset, small_options, ca
     assert sorted(os.listdir("runs")) == [f"ladder-vit{end}" for end in ("", "-2", "-3", "-4")]
     # Out of time is not finished.
     assert main(["--resume", "--device", "cpu"]) == 0
-    assert "--out runs/ladder-vit-4, the newest unfinished run" in capsys.readouterr().out
+    assert "--out runs/ladder-vit-4: resumes the newest unfinished run" in capsys.readouterr().out
     assert json.loads(Path("runs/ladder-vit-4/summary.json").read_text())["epochs"] == 2
 
 
