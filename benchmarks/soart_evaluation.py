@@ -67,8 +67,8 @@ their mean, with its brightness matched.
 
 *Methods.* `difference`: blurred absolute difference to the mean OK picture. `1-SSIM`, `1-ZNCC`: structural similarity
 and normalised cross-correlation with it. `tolerance`: distance from the values that the mean shows within one pixel.
-`deviation`: difference over each pixel's own spread. `SOARTC`: its anomaly degree. `inspect`: what the command judges
-by, SOARTC plus the RT method for each pin and the print.
+`deviation`: difference divided by each pixel's spread over OK pictures. `SOARTC`: its anomaly degree. `inspect`: what
+the command judges by, SOARTC plus the RT method for each pin and the print.
 
 *Measure.* AUROC, the probability that a defective picture scores higher than an OK one; 0.5 is chance. The score is the
 maximum of the method's map, in the whole picture or in the pin's box. **Bold** is the best of the row, ↓ lies below the
@@ -339,7 +339,7 @@ def _intervals(drawn: list[dict[str, Any]]) -> str:
     lines = [
         "\n## Does the stated rate of false alarms hold?\n",
         "`inspect` promises an upper limit for the share of OK parts that it calls NG, not good. Here 50 sets of each "
-        "number of OK pictures were drawn, and false alarms counted on 500 others (`--edge`).\n",
+        "number of OK pictures were drawn, and false alarms counted on 500 other OK pictures (`--edge`).\n",
         "| OK pictures | judged by | promised at most | false alarms, median (largest) | promise held |",
         "|---|---|---|---|---|",
     ]

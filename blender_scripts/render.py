@@ -91,7 +91,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     pool.add_argument("--validated", metavar="SHA256", help=sha256)
     feed = "render the row numbers that come on standard input; report each row as a line of JSON"
     pool.add_argument("--feed", action="store_true", help=feed)
-    compare = "render nothing; exit code 2 if a finished row has other settings than it would get now"
+    compare = "render nothing; exit code 2 if the settings of a finished row differ from those it would get now"
     pool.add_argument("--compare", action="store_true", help=compare)
     options = parser.parse_args(arguments)
     if (options.feed or options.compare) and options.out is None:
@@ -282,7 +282,7 @@ def main() -> int:
         return int(exit_.code or 0)
     if sys.version_info < (3, 11):  # noqa: UP036  (a Blender brings a Python of its own)
         print(
-            f"blender: expected one whose Python is 3.11 or newer, got Python {sys.version.split()[0]}",
+            f"blender: expected a Blender with Python 3.11 or newer, got Python {sys.version.split()[0]}",
             file=sys.stderr,
         )
         return 2
@@ -292,14 +292,14 @@ def main() -> int:
         *(entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent),
     ]
     try:
-        from blender_scripts.contract.errors import InputError
+        from blender_scripts.contract.errors import InputError, grouped
     except Exception:
         traceback.print_exc()
         return 1
     try:
         return run(arguments)
     except InputError as error:
-        for problem in error.problems:
+        for problem in grouped(error.problems):
             print(problem, file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -10,7 +10,7 @@ import importlib
 import os
 import sys
 
-from blender_scripts.contract.errors import InputError
+from blender_scripts.contract.errors import InputError, grouped
 
 COMMANDS = {
     "design": ("generator.doe.design", "make a balanced manifest from a SPEC of factors and levels"),
@@ -55,7 +55,7 @@ def _main(given: list[str]) -> int:
         sys.stdout.flush()  # here, so that a closed pipe is caught below
         return code
     except InputError as error:
-        for problem in error.problems:
+        for problem in grouped(error.problems):
             print(problem, file=sys.stderr)
         return 2
     except BrokenPipeError:

@@ -167,8 +167,8 @@ def listing(runs: Sequence[Run], execution: Execution) -> list[str]:
     lines += [f"to render: {name}, {seconds / 60:.0f} min" for name, seconds in renders.items()]
     hours = (sum(run.seconds for run in left) + sum(renders.values())) / 3600
     lines.append(
-        f"{len(once) - len(left)} of {len(once)} runs done; the rest takes about {hours:.1f} hours of one idle core "
-        "(rendering: of two)"
+        f"{len(once) - len(left)} of {len(once)} runs done; the other runs take about {hours:.1f} hours of "
+        "one idle core (rendering: of two)"
     )
     return lines
 

@@ -297,7 +297,7 @@ def execute(
     minutes: float | None = None,
     advance: Callable[[float], None] = lambda seconds: None,
 ) -> Outcome:
-    """Do the runs that are not done yet; a failure does not stop the others.
+    """Do the runs that are not done yet; a failure does not stop the other runs.
 
     Several processes may share the work: a run that another process is doing is skipped.
 

@@ -1,6 +1,6 @@
 """Summarise the results over seeds: a mean with an interval for each variant and measure.
 
-The interval is the envelope of the seeds' own 95 % intervals: from the lowest lower end to the highest upper end. It
+The interval is the envelope of the seeds' 95 % intervals: from the lowest lower end to the highest upper end. It
 covers the choice of test pictures and the spread of these seeds, but says nothing about other seeds.
 
 Two variants that were measured on the same pictures are compared picture by picture, see `difference`.

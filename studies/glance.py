@@ -32,7 +32,7 @@ TITLES = {
     2: "Boxes or picture labels, RGB or NSOART",
     3: "Copies of a small data set",
     4: "One view against five",
-    5: "Own pre-training",
+    5: "Pre-training on other connectors",
     6: "Attention over the epochs",
     7: "Florence-2",
     8: "Where training is not worth it",
@@ -49,7 +49,7 @@ def _changes(what: str, changes: Mapping[str, Difference | None]) -> str:
 
 def _ladder(found: Found) -> list[str]:
     tests = {
-        "test_shifted": "on the first test (held-out pins)",
+        "test_shifted": "on the test of step 1 (held-out pins)",
         "test_latched": "on a housing in no training picture",
     }
     changes = {words: found.difference(LADDER[0], LADDER[-1], answered(test)) for test, words in tests.items()}
@@ -68,7 +68,7 @@ def _supervision(found: Found) -> list[str]:
 
 def _improvement(found: Found) -> list[str]:
     plain, copies, augmented, *_ = [*found.variants, "", "", ""]
-    ways = {"Copies": copies, "The trainer's own augmentation": augmented}
+    ways = {"Copies": copies, "The trainer's augmentation": augmented}
     return [_changes(what, {"": found.difference(plain, way, answered("test"))}) for what, way in ways.items()]
 
 
@@ -102,7 +102,8 @@ def _pretraining(found: Found) -> list[str]:
 def _attention(found: Found) -> list[str]:
     last = max(found.variants, key=LADDER.index)
     end = [*stage_means(found.variants[last]).values()][-1]
-    return [f"At the end of training the map's peak lies on the defect in {end['hit']:.0%} of the NG pictures."]
+    hit = f"{end['hit']:.0%} of the NG pictures"
+    return [f"At the end of training the peak of the attention map lies on the defect in {hit}."]
 
 
 def _florence2(found: Found) -> list[str]:
@@ -111,7 +112,7 @@ def _florence2(found: Found) -> list[str]:
     tuned = f"tuned: {next(iter(TUNED))}"
     lines = []
     if scratch:
-        lines.append("mAP50 from random weights: " + ", ".join(f"{v} {test[v]}" for v in scratch) + ".")
+        lines.append("mAP50 after training from random weights: " + ", ".join(f"{v} {test[v]}" for v in scratch) + ".")
     if tuned in test:
         there, known = (f"{np.mean(some):+.2f}" if some else "–" for some in gained(found, tuned).values())
         way = tuned.partition(": ")[2]

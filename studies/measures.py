@@ -228,7 +228,10 @@ def scores(judged: Sequence[tuple[str, str]], by_method: dict[str, list[float]])
 
 
 def florence2(folder: Path) -> dict[str, Any]:
-    """Read a detection run's training curve, the numbers of each split, changed parameters, and forgetting."""
+    """Read a Florence-2 run: training curve, numbers of each split, number of changed parameters, and forgetting.
+
+    Forgetting is given by similarity and agreement of the answers before and after training.
+    """
     summary = _json(folder / "summary.json")
     splits = {}
     for name, report in summary["splits"].items():

@@ -166,8 +166,8 @@ def _question_3(size: Size, seed: int) -> list[Run]:
     # With the copies there are five times as many pictures: a fifth of the epochs shows the same number.
     variants = (
         ("as rendered", plain, epochs, ("--no-augment",)),
-        ("cut, flipped, turned, trimmed", improved, max(4, epochs // 5), ("--no-augment",)),
-        ("the trainer's own augmentation", plain, epochs, ()),
+        ("copies", improved, max(4, epochs // 5), ("--no-augment",)),
+        ("the trainer's augmentation", plain, epochs, ()),
         ("both", improved, max(4, epochs // 5), ()),
     )
     return [
@@ -186,7 +186,7 @@ def _question_3(size: Size, seed: int) -> list[Run]:
 
 
 CENTRE, FIVE, TOGETHER = "trained on the centre", "trained on five views", "trained on five views together"
-TOGETHER_OWN = "five views together, begun with own pre-training"
+TOGETHER_OWN = "five views together, from pre-trained weights (question 5)"
 
 
 def _question_4(size: Size, seed: int) -> list[Run]:
@@ -208,8 +208,8 @@ def _question_4(size: Size, seed: int) -> list[Run]:
     ]
 
 
-NEW = ("a new connector", "new modes")
-SCRATCH, OWN = "scratch", "own pre-training"
+NEW = ("a new connector", "new kinds of defect")
+SCRATCH, OWN = "from scratch", "pre-trained"
 
 
 def begun(target: str, count: int, start: str) -> str:

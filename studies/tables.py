@@ -54,5 +54,6 @@ def beyond(
         if (change := found.difference(one, other, read))
     }
     listed = [f"{name} {change}" for name, change in changes.items() if change.decided]
-    of = f"Other changes whose interval excludes zero: {len(listed)} of {len(changes)}"
-    return [f"{of}{', ' * bool(listed)}{'; '.join(listed)}."] * bool(changes)
+    excluding = "has an interval that excludes zero" if len(listed) == 1 else "have an interval that excludes zero"
+    of = f"Of {len(changes)} other changes, {len(listed) or 'none'} {excluding}"
+    return [f"{of}{': ' * bool(listed)}{'; '.join(listed)}."] * bool(changes)

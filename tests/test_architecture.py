@@ -43,12 +43,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     MANIFEST: {CONTRACT, GEOMETRY, KINDS},
     SCENE: {CONTRACT, GEOMETRY, KINDS, MANIFEST},
     "blender_scripts.render": {"blender_scripts"},
-    "generator.io": {f"{CONTRACT}.errors"},
+    "generator.io": {f"{CONTRACT}.{name}" for name in ("errors", "csv_file", "output_path")},
     "generator.bbox_str": set(),
     "generator.verdict": {"generator.io", f"{CONTRACT}.errors"},
     "generator.soart": {"generator.io", "generator.verdict", f"{CONTRACT}.errors"},
     "generator.dataset": GENERATOR_BASE | RENDERER_WORDS,
-    "generator.doe": GENERATOR_BASE | RENDERER_WORDS | {"generator.dataset.labels"},
+    "generator.doe": GENERATOR_BASE | RENDERER_WORDS | {"generator.dataset.labels", "generator.dataset.connectors"},
     "generator.rendering": {"generator.io", "generator.doe"} | RENDERER_WORDS,
     "generator.augmenting": GENERATOR_BASE | RENDERER_WORDS | {"generator.dataset"},
     "generator.interchange": GENERATOR_BASE | RENDERER_WORDS | {"generator.dataset"},
@@ -83,7 +83,7 @@ LONGEST_CHAIN = 8
 # Most lines of a function or module outside tests; TOO_LONG has the exceptions, each with its reason.
 LONGEST_FUNCTION, LONGEST_MODULE = 60, 450
 # Most lines of all text files together.
-MOST_LINES = 85_000
+MOST_LINES = 88_000
 TOO_LONG: dict[str, str] = {}
 
 IMPORT_NAMES = {"scikit-learn": "sklearn", "pillow": "PIL", "pyyaml": "yaml"}

@@ -170,7 +170,9 @@ def keys_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
             section = [name for name in self.at if not name.isdecimal()]
             if section and section[0] in SECTIONS_OF_NAMES:
                 section[1] = "NAME"
-            key_shown = "NAME" if section[-1:] == ["shares"] else key
+            if section[:2] == ["tolerance", "at"]:
+                section[2:] = ["ADDRESS"]
+            key_shown = {"shares": "NAME", "at": "ADDRESS"}.get(section[-1] if section else "", key)
             limits = {**dict(zip(READERS[method], given, strict=False)), **by_name}
             asked.setdefault((".".join(section), key_shown), []).append((method, limits))
             return original(self, key, *given, **by_name)
@@ -197,6 +199,11 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Asked:
     (tmp_path / "body.glb").write_bytes(b"glTF" + bytes(8))
     mesh = '[housings.black.mesh]\nfile = "body.glb"\n\n[terminals.'
     (tmp_path / "mesh.toml").write_text(example_scene().replace("[terminals.", mesh, 1), "utf-8")
+    # Nor does one have terminals, tolerances and walls that differ within it.
+    hybrid = (ROOT / "tests" / "blender_scripts" / "hybrid.toml").read_text("utf-8")
+    (tmp_path / "hybrid.toml").write_text(hybrid, "utf-8")
+    other = re.sub(r"^(true_position|retraction|protrusion)_mm = .*", r"\1_mm = 0.7", hybrid, flags=re.MULTILINE)
+    (tmp_path / "hybrid_of_other_limits.toml").write_text(other, "utf-8")
     for path in (*sorted(SCENES.glob("*.toml")), *sorted(tmp_path.glob("*.toml"))):
         for key, readings in keys_read(path, monkeypatch).items():
             found.setdefault(key, []).extend(readings)

@@ -47,9 +47,9 @@ def parser() -> argparse.ArgumentParser:
         "--pictures",
         type=number(int, 1, 100_000),
         default=PICTURES,
-        help=f"score at most so many pictures ({PICTURES})",
+        help=f"largest number of pictures to score ({PICTURES})",
     )
-    p.add_argument("--probes", type=number(int, 1, 48), default=PROBES, help=f"show so many on a sheet ({PROBES})")
+    p.add_argument("--probes", type=number(int, 1, 48), default=PROBES, help=f"pictures on a sheet ({PROBES})")
     p.add_argument("--threads", type=number(int, 1, 1024), help="CPU threads (as many as PyTorch finds cores)")
     p.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU if there is one (auto)"

@@ -45,6 +45,13 @@ def parser() -> argparse.ArgumentParser:
         help="ViT only; all: every row; observable: rows whose defects can be seen; clear: of these, rows outside the "
         "grey zone, in which a measure is too close to its limit to tell OK from NG (observable)",
     )
+    p.add_argument(
+        "--max-escape",
+        type=number(float, 0, 0.5, True),
+        metavar="RATE",
+        help="choose the run's limit of OK again, on one half of validation's parts, check on the other that at most "
+        "this share of NG parts escapes (95 %% upper bound), and save it (the run's own limit)",
+    )
     p.add_argument("--batch-size", type=number(int, 1, 65_536), default=16, help="pictures per batch (16)")
     p.add_argument("--threads", type=number(int, 1, 1024), help="CPU threads (as many as PyTorch finds cores)")
     p.add_argument(
@@ -60,7 +67,16 @@ def _of_florence2(args: argparse.Namespace, splits: tuple[str, ...], out: Path) 
     from trainer.florence2.evaluation import evaluate
 
     device = device_of(args.device)
-    evaluate(args.model, args.data, out, splits, args.batch_size, device, own_folder=args.out is None)
+    evaluate(
+        args.model,
+        args.data,
+        out,
+        splits,
+        args.batch_size,
+        device,
+        own_folder=args.out is None,
+        max_escape=args.max_escape or 0.0,
+    )
 
 
 def _of_vit(args: argparse.Namespace, splits: tuple[str, ...], out: Path) -> None:
@@ -68,7 +84,7 @@ def _of_vit(args: argparse.Namespace, splits: tuple[str, ...], out: Path) -> Non
     from trainer.vit.evaluation import ROWS, Asked, evaluate
 
     rows = args.rows or ROWS
-    asked = Asked(args.model, args.data, device_of(args.device), splits, rows, args.batch_size)
+    asked = Asked(args.model, args.data, device_of(args.device), splits, rows, args.batch_size, args.max_escape or 0.0)
     evaluate(asked, out, own_folder=args.out is None)
     run_page.refresh(args.model, out, OUT)
 

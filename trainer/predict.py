@@ -1,7 +1,7 @@
-"""`python -m trainer.predict --model RUN IMAGE...`: an OK/NG verdict on each picture, as JSON and drawn.
+"""`python -m trainer.predict --model RUN IMAGE...`: a verdict on each picture, as JSON and drawn.
 
-RUN is the run folder of a ViT or of a Florence-2; only a Florence-2 finds boxes. `trainer.vit.verdicts` and
-`trainer.florence2.verdicts` say what a verdict contains.
+RUN is the run folder of a ViT or of a Florence-2; only a Florence-2 finds boxes. `generator.verdict.envelope`,
+`trainer.vit.verdicts` and `trainer.florence2.verdicts` say what a verdict contains.
 """
 
 import argparse
@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -33,7 +34,8 @@ def parser() -> argparse.ArgumentParser:
     """Make the parser of the command's options."""
     p = argparse.ArgumentParser(
         prog="python -m trainer.predict",
-        description="Judge pictures with a trained network: OK, or NG where there is a defect. ViT: with class, "
+        description="Judge pictures with a trained network: NG where there is a defect; INVALID where the picture or "
+        "the run cannot be used; UNSURE between the limits of OK and NG; else OK. ViT: with class, "
         "confidence and a map of the patches that show it. Florence-2: with a box around each defect, its class and "
         "confidence. Classes: BENDNG bent pin, NUKENG pin missing or not seated, OTHERNG any other defect.",
         epilog="exit codes: 0 done, whatever the verdicts; 2 a picture or the run cannot be read; 1 anything else",
@@ -60,8 +62,20 @@ def parser() -> argparse.ArgumentParser:
         "--threshold",
         type=float,
         metavar="P",
-        help="ViT: probability of NG from which the verdict is NG; Florence-2: confidence from which a box counts "
-        "(the run's own)",
+        help="ViT: probability of NG from which the verdict is NG; Florence-2: confidence from which a box counts and "
+        "the verdict is NG; OK only below the run's escape threshold, or below P if that is lower (the run's own)",
+    )
+    p.add_argument(
+        "--allow-unfit",
+        action="store_true",
+        help="judge also with a run that is not better than chance on validation, or whose fitness is not recorded; "
+        "without this option its verdicts are INVALID",
+    )
+    p.add_argument(
+        "--tolerance",
+        metavar="LIMITS",
+        help="limits in mm such as true_position_mm=0.6,retraction_mm=0.5, as in `generator build`: warns if the run "
+        "was trained under others, which it keeps judging by",
     )
     p.add_argument("--batch-size", type=int, metavar="N", help="Florence-2: pictures per batch (8)")
     p.add_argument("--threads", type=int, default=None, help="CPU threads (as many as PyTorch finds cores)")
@@ -90,14 +104,30 @@ def _check_options(args: argparse.Namespace, detects: bool) -> None:
 
 def _judging(args: argparse.Namespace, files: Sequence[Path], detects: bool) -> Judging:
     """Make the iterator of verdicts on the picture files, by Florence-2 if `detects`, else by a ViT."""
-    sheets = args.out is not None
+    sheets, tolerance = args.out is not None, _tolerance(args)
     if detects:
         from trainer.florence2 import prediction as detection
 
-        return detection.judging(args.model, files, args.positions, args.threshold, args.batch_size, sheets)
+        asked = detection.Options(args.positions, args.threshold, args.batch_size, args.allow_unfit, sheets, tolerance)
+        return detection.judging(args.model, files, asked)
     from trainer.vit import prediction
 
-    return prediction.judging(args.model, files, args.weights, args.threshold, sheets)
+    options = prediction.Options(args.weights, args.threshold, args.allow_unfit, sheets, tolerance)
+    return prediction.judging(args.model, files, options)
+
+
+def _tolerance(args: argparse.Namespace) -> dict[str, float]:
+    """Parse --tolerance; empty where it was not given.
+
+    Raises:
+        InputError: It states no limits.
+    """
+    from generator.dataset.labels import parse_tolerance
+
+    try:
+        return parse_tolerance(args.tolerance) if args.tolerance is not None else {}
+    except ValueError as e:
+        raise InputError(f"--tolerance: {e}") from None
 
 
 def run(args: argparse.Namespace) -> int:
@@ -114,13 +144,13 @@ def run(args: argparse.Namespace) -> int:
     if args.out is not None:
         check_sheets(args.out, files, list(names.values()))
         args.out.mkdir(parents=True, exist_ok=True)
-    verdicts, problems = [], list(judging.problems)
+    verdicts: list[dict[str, Any]] = []
+    problems: list[str] = []
     for one in tqdm(judging.outcomes, total=len(names), unit="picture", disable=None):
         problems += one.problems
-        if one.verdict is None:
-            continue
         verdicts.append(one.verdict)
-        tqdm.write(one.line, file=sys.stdout)
+        if one.line:
+            tqdm.write(one.line, file=sys.stdout)
         if args.out is not None and one.sheet is not None:
             write_sheet(one.sheet, args.out / names[one.file])
     text = json.dumps(verdicts, indent=2, ensure_ascii=False) + "\n"

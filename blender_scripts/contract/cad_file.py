@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from blender_scripts.contract.errors import InputError, shown
+from blender_scripts.contract.text_file import without_mark
 
 FORMATS = ("stl", "obj", "ply", "glb", "blend")
 MOST_BYTES = 256 * 2**20
@@ -195,7 +196,7 @@ def check_magic(content: bytes, name: str, format_: str) -> None:
     """
     if format_ == "glb" and content[:4] != b"glTF":
         raise FileProblem(name, "a binary glTF, which begins with glTF", shown(content[:4]))
-    if format_ == "ply" and not re.match(rb"ply\s", content):
+    if format_ == "ply" and not re.match(rb"ply\s", without_mark(content[:32])):
         raise FileProblem(name, "a PLY file, which begins with ply", shown(content[:4]))
     if format_ == "blend":
         blend_version(content, name)
@@ -221,7 +222,7 @@ def blend_version(content: bytes, name: str) -> tuple[int, int] | None:
         expected = "a .blend file, which begins with BLENDER or is compressed by gzip or Zstandard"
         raise FileProblem(name, expected, shown(content[:12]))
     if (old and (old[1] == b"_" or old[2] == b"V")) or (new and new[3] == b"V"):
-        raise FileProblem(name, "a .blend file from a 64-bit little-endian machine", "one from another")
+        raise FileProblem(name, "a .blend file from a 64-bit little-endian machine", "a file from another kind")
     if not compressed and content.find(b"ENDB", -4096) < 0:
         raise FileProblem(name, "a complete .blend file, which ends with ENDB", "a truncated one")
     if new:

@@ -39,7 +39,8 @@ from blender_scripts.contract.rig import (
     read_lighting,
     read_sensor,
 )
-from blender_scripts.contract.terminals import Mix, Terminal, read_terminals
+from blender_scripts.contract.terminals import BY_ADDRESS, Mix, Terminal, read_terminals
+from blender_scripts.contract.tolerance import Tolerance, read_tolerance
 from blender_scripts.contract.toml_section import TomlSection
 
 # A box: its corner of least (x, y, z) and its corner of greatest, mm.
@@ -54,14 +55,6 @@ class Scatter:
     position_mm: float
     tilt_deg: float
     height_mm: float
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """The largest values accepted on a good pin, mm: diametral true position of the tip, retraction of the terminal."""
-
-    true_position_mm: float
-    retraction_mm: float
 
 
 @dataclass(frozen=True)
@@ -111,6 +104,7 @@ class Connector:
     height: int
     samples: int
     positions: tuple[Position, ...]
+    blanks: tuple[Position, ...]
     shell: Shell
     cavity: Cavity
     housings: dict[str, Housing]
@@ -128,8 +122,26 @@ class Connector:
 
     @property
     def terminal_names(self) -> tuple[str, ...]:
-        """The names that a manifest's column `terminal` may hold."""
-        return (*self.terminals, *self.mixes)
+        """The names that a manifest's column `terminal` may hold.
+
+        A terminal that stands only where a mix names it by address is none of them.
+        """
+        mixed = {name for mix in self.mixes.values() for name in mix.of[: 1 if mix.rule == BY_ADDRESS else None]}
+        placed = {name for mix in self.mixes.values() for name in mix.places.values()} - mixed
+        return (*(name for name in self.terminals if name not in placed), *self.mixes)
+
+    def terminals_for(self, position: Position, terminals: Iterable[str]) -> list[Terminal]:
+        """The nominal terminals that a position may have, whatever the part.
+
+        Args:
+            position: one of `positions`.
+            terminals: names that the manifest's column `terminal` may hold.
+        """
+        names: list[str] = []
+        for name in terminals:
+            mix = self.mixes.get(name)
+            names += (name,) if mix is None else mix.of if mix.rule == "random" else (mix.at(position, 0),)
+        return [self.terminals[name] for name in dict.fromkeys(names)]
 
     def terminal_at(self, name: str, position: Position, part: int) -> Terminal:
         """The nominal terminal at a position, given the manifest's terminal or mix `name` and the seed `part`."""
@@ -156,8 +168,9 @@ def read_connector(path: Path) -> Connector:
     top.integer("schema", 1, 1)
     picture = top.table("picture")
     shell = read_shell(top.table("shell"))
-    positions = read_positions(top.table("positions"))
-    terminals, mixes = read_terminals(top)
+    positions, blanks = read_positions(top.table("positions"))
+    addresses = {position.address for position in positions}
+    terminals, mixes = read_terminals(top, addresses)
     sound = "shell" in top.data and not top.table("shell").problems
     marking = _marking(top.table("marking"))
     housings = top.named_tables(
@@ -172,6 +185,7 @@ def read_connector(path: Path) -> Connector:
         height=picture.integer("height", 32, 4096),
         samples=picture.integer("samples", 1, 4096),
         positions=positions,
+        blanks=blanks,
         shell=shell,
         cavity=read_cavity(top.table("cavity")),
         housings=housings,
@@ -179,7 +193,7 @@ def read_connector(path: Path) -> Connector:
         mixes=mixes,
         finish=read_finish(top.table("finish", optional=True)),
         scatter=_scatter(top.table("scatter")),
-        tolerance=_tolerance(top.table("tolerance")),
+        tolerance=read_tolerance(top.table("tolerance"), addresses),
         cameras=read_cameras(top.table("camera")),
         sensor=read_sensor(top.table("sensor", optional=True)),
         lightings=top.named_tables("lighting", read_lighting),
@@ -227,7 +241,9 @@ def _check_terminals(connector: Connector, top: TomlSection) -> None:
 
 def _check_marking(connector: Connector, top: TomlSection) -> None:
     marking = connector.marking
-    labels = [position.cavity for position in connector.positions] if marking.numbers_at == "around" else []
+    labels = (
+        [each.cavity for each in (*connector.positions, *connector.blanks)] if marking.numbers_at == "around" else []
+    )
     for label in labels:
         if not label.strip() or not lettering.ALPHABET.issuperset(label):
             expected = "labels that can be printed (letters, digits, space and _-./+)"
@@ -263,10 +279,14 @@ def _check_lighting(connector: Connector, lightings: TomlSection) -> None:
 
 def _check_positions(connector: Connector, section: TomlSection) -> None:
     """Check that every cavity's mouth lies inside the opening and that no two overlap."""
-    terminals, cavity = connector.terminals.values(), connector.cavity
-    gap = cavity.clearance_mm + cavity.chamfer_mm
-    mouth_x, mouth_y = (max(t.extent_mm[axis] for t in terminals) + gap for axis in (0, 1))
+    gap, offered = connector.cavity.clearance_mm + connector.cavity.chamfer_mm, connector.terminal_names
+    mouths = {
+        position.address: tuple(max(each.extent_mm[axis] for each in terminals) + gap for axis in (0, 1))
+        for position in connector.positions
+        if (terminals := connector.terminals_for(position, offered))
+    }
     for position in connector.positions:
+        mouth_x, mouth_y = mouths[position.address]
         corners = ((position.x_mm + i * mouth_x, position.y_mm + j * mouth_y) for i in (-1, 1) for j in (-1, 1))
         if max(connector.shell.opening.distance(*corner) for corner in corners) > 0.0:
             found = (
@@ -276,12 +296,13 @@ def _check_positions(connector: Connector, section: TomlSection) -> None:
             section.wrong(None, "every cavity inside the shell's opening", found)
             break
     # Positions are sorted into squares as large as a mouth: only neighbouring squares can hold one that is too near.
-    wide_x, wide_y = 2.0 * mouth_x, 2.0 * mouth_y
+    widest_x, widest_y = (2.0 * max(mouth[axis] for mouth in mouths.values()) for axis in (0, 1))
     squares: dict[tuple[int, int], list[Position]] = {}
     for position in connector.positions:
-        x, y = math.floor(position.x_mm / wide_x), math.floor(position.y_mm / wide_y)
+        x, y = math.floor(position.x_mm / widest_x), math.floor(position.y_mm / widest_y)
         near = (p for i in (-1, 0, 1) for j in (-1, 0, 1) for p in squares.get((x + i, y + j), ()))
         for other in near:
+            wide_x, wide_y = (sum(pair) for pair in zip(mouths[position.address], mouths[other.address], strict=True))
             if abs(position.x_mm - other.x_mm) < wide_x - 1e-9 and abs(position.y_mm - other.y_mm) < wide_y - 1e-9:
                 expected = f"positions at least a cavity apart, {wide_x:g} in X or {wide_y:g} in Y"
                 found = f"{other.address} and {position.address}"
@@ -349,13 +370,6 @@ def _scatter(section: TomlSection) -> Scatter:
         position_mm=section.number("position_mm", 0.0, 5.0),
         tilt_deg=section.number("tilt_deg", 0.0, 10.0),
         height_mm=section.number("height_mm", 0.0, 5.0),
-    )
-
-
-def _tolerance(section: TomlSection) -> Tolerance:
-    return Tolerance(
-        true_position_mm=section.number("true_position_mm", 0.001, 50.0),
-        retraction_mm=section.number("retraction_mm", 0.001, 50.0),
     )
 
 

@@ -64,7 +64,7 @@ class Contour:
         return Contour((center,), 0.5 * diameter_mm)
 
     @cached_property
-    def _edges(self) -> list[tuple[Point, Point, Point, float]]:
+    def edges(self) -> list[tuple[Point, Point, Point, float]]:
         """Start, end, outward normal and length of each edge of the polygon."""
         edges = []
         for a, b in pairwise((*self.corners, self.corners[0])):
@@ -82,10 +82,10 @@ class Contour:
                 Station(turn * self.radius_mm, self.corners[0], (math.cos(turn), math.sin(turn))) for turn in turns
             )
         found, along = [], 0.0
-        for number, (a, b, normal, length) in enumerate(self._edges):
+        for number, (a, b, normal, length) in enumerate(self.edges):
             found.append(Station(along, a, normal))
             along += length
-            following = self._edges[(number + 1) % len(self._edges)][2]
+            following = self.edges[(number + 1) % len(self.edges)][2]
             first = math.atan2(normal[1], normal[0])
             sweep = (math.atan2(following[1], following[0]) - first) % (2.0 * math.pi)
             steps = max(1, math.ceil(sweep / self._step_rad))
@@ -105,7 +105,7 @@ class Contour:
 
     @cached_property
     def length_mm(self) -> float:
-        straight = 0.0 if len(self.corners) == 1 else sum(edge[3] for edge in self._edges)
+        straight = 0.0 if len(self.corners) == 1 else sum(edge[3] for edge in self.edges)
         return straight + 2.0 * math.pi * self.radius_mm
 
     def station(self, along_mm: float) -> Station:
@@ -169,7 +169,7 @@ class Contour:
         if len(self.corners) == 1:
             return math.hypot(x - self.corners[0][0], y - self.corners[0][1]) - self.radius_mm
         inside, nearest = -math.inf, math.inf
-        for a, b, normal, length in self._edges:
+        for a, b, normal, length in self.edges:
             inside = max(inside, (x - a[0]) * normal[0] + (y - a[1]) * normal[1])
             share = ((x - a[0]) * (b[0] - a[0]) + (y - a[1]) * (b[1] - a[1])) / length**2
             share = max(0.0, min(1.0, share))

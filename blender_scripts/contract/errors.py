@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 _BRIEF = reprlib.Repr()
 _BRIEF.maxlevel = 3
 _BRIEF.maxstring = _BRIEF.maxother = 100
+
+_EXPECTED = ": expected "
+_MOST_ALIKE = 5
 
 
 class InputError(Exception):
@@ -20,6 +25,29 @@ class InputError(Exception):
     def __init__(self, problems: str | Iterable[str]) -> None:
         self.problems: list[str] = [problems] if isinstance(problems, str) else list(problems)
         super().__init__("\n".join(self.problems))
+
+
+def grouped(problems: Sequence[str]) -> list[str]:
+    """The lines to print for messages: of more than five that differ only in file or line, five and how many follow."""
+    kinds = [_kind(problem) for problem in problems]
+    counts, seen = Counter(kinds), Counter[tuple[str, str]]()
+    last = dict(zip(kinds, problems, strict=True))
+    lines = []
+    for kind, problem in zip(kinds, problems, strict=True):
+        seen[kind] += 1
+        if counts[kind] <= _MOST_ALIKE + 1 or seen[kind] <= _MOST_ALIKE:
+            lines.append(problem)
+        elif seen[kind] == _MOST_ALIKE + 1:
+            place = last[kind].partition(_EXPECTED)[0]
+            lines.append(f"and {counts[kind] - _MOST_ALIKE} more of this kind, the last one: {place}")
+    return lines
+
+
+def _kind(problem: str) -> tuple[str, str]:
+    """What makes messages alike: the column or key after a line number, without numbers, and what is expected."""
+    place, _, text = problem.partition(_EXPECTED)
+    column = re.search(r":\d+ (.*)", place, re.DOTALL)
+    return re.sub(r"\d+", "", column[1]) if column else "", text or problem
 
 
 def shown(value: object) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from blender_scripts.contract.cad_file import CadFile, CadPlacement, FileProblem, parse_axes
-from blender_scripts.contract.contour import Contour
+from blender_scripts.contract.contour import Contour, Point, Station
 from blender_scripts.contract.errors import shown
 from blender_scripts.contract.toml_section import TomlSection
 
 Color = tuple[float, float, float]
 SHAPES = ("rectangle", "d", "circle")
+SIDES = ("left", "right", "bottom", "top")
 
 
 @dataclass(frozen=True)
@@ -20,10 +23,11 @@ class Shell:
 
     Attributes:
         opening: the inner edge of the walls, seen from the front.
-        wall_mm: thickness of the walls.
+        wall_mm: thickness of the walls; of the thinnest, where they differ.
         depth_mm: from the mating face down to the cavity floor.
         height_mm: from the mating face down to the housing's back.
         fillet_mm: radius of the edges at the mating face.
+        thicker_mm: by how much each of SIDES is thicker than `wall_mm`.
     """
 
     opening: Contour
@@ -31,10 +35,56 @@ class Shell:
     depth_mm: float
     height_mm: float
     fillet_mm: float
+    thicker_mm: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
 
-    @property
+    @cached_property
     def outside(self) -> Contour:
-        return self.opening.wider(self.wall_mm)
+        wider = self.opening.wider(self.wall_mm)
+        if not any(self.thicker_mm):
+            return wider
+        moved = ((corner, self._corners_moved[corner]) for corner in wider.corners)
+        return Contour(tuple((x + dx, y + dy) for (x, y), (dx, dy) in moved), wider.radius_mm)
+
+    def wall_point(self, along_mm: float, offset_mm: float, is_outer: bool) -> Point:
+        """A point (x, y) of the walls, mm.
+
+        Args:
+            along_mm: its length along the opening.
+            offset_mm: its distance outside the opening if every wall were `wall_mm` thick.
+            is_outer: whether it belongs to the wall's outer face and its edge, which thicker walls have further out.
+        """
+        station = self.opening.station(along_mm)
+        x, y = station.at(self.opening.radius_mm + offset_mm)
+        if not (is_outer and any(self.thicker_mm)):
+            return x, y
+        dx, dy = self._moved(station)
+        return x + dx, y + dy
+
+    def _moved(self, station: Station) -> Point:
+        """How far thicker walls move a station outwards: at a corner by both its sides, else by its own side."""
+        for corner, step in self._corners_moved.items():
+            if math.dist(corner, station.base) < 1e-9:
+                return step
+        extra = self._thicker_towards(station.outward)
+        return extra * station.outward[0], extra * station.outward[1]
+
+    @cached_property
+    def _corners_moved(self) -> dict[Point, Point]:
+        """By corner of the opening's polygon: the step, mm, that moves each adjoining side by its extra thickness."""
+        edges = self.opening.edges
+        found = {}
+        for (_, corner, (ax, ay), _), (_, _, (bx, by), _) in zip(edges, (*edges[1:], edges[0]), strict=True):
+            a, b = self._thicker_towards((ax, ay)), self._thicker_towards((bx, by))
+            area = ax * by - ay * bx
+            found[corner] = (a * by - b * ay) / area, (ax * b - bx * a) / area
+        return found
+
+    def _thicker_towards(self, outward: Point) -> float:
+        left, right, bottom, top = self.thicker_mm
+        x, y = outward
+        if abs(x) > abs(y):
+            return left if x < 0 else right
+        return bottom if y < 0 else top
 
 
 @dataclass(frozen=True)
@@ -151,18 +201,32 @@ def read_shell(section: TomlSection) -> Shell:
         if opening.corners[3][0] <= 0.0:
             section.wrong("slant_deg", "sides that do not meet above the lower edge", f"{slant:g}")
             opening = Contour.rectangle((width, height), corner)
+    left, right, bottom, top = walls = _walls(section, shape)
     shell = Shell(
         opening=opening,
-        wall_mm=section.number("wall_mm", 0.1, 100.0),
+        wall_mm=min(walls),
         depth_mm=section.number("depth_mm", 0.1, 100.0),
         height_mm=section.number("height_mm", 0.2, 200.0),
         fillet_mm=section.number("fillet_mm", 0.01, 10.0),
+        thicker_mm=(left - min(walls), right - min(walls), bottom - min(walls), top - min(walls)),
     )
+    if not section.problems and len(shell.outside.corners) == 4 and shell.outside.corners[3][0] <= 0.0:
+        section.wrong("wall_mm", "walls whose outer sides do not meet above the lower edge", shown(walls))
     if not section.problems and shell.height_mm <= shell.depth_mm:
         section.wrong("height_mm", f"more than depth_mm, {shell.depth_mm:g}", f"{shell.height_mm:g}")
     if not section.problems and shell.fillet_mm >= shell.depth_mm:
         section.wrong("fillet_mm", f"less than depth_mm, {shell.depth_mm:g}", f"{shell.fillet_mm:g}")
     return shell
+
+
+def _walls(section: TomlSection, shape: str) -> tuple[float, ...]:
+    """Read the thickness of each of SIDES, mm: one number for all, or a table of four."""
+    if not isinstance(section.data.get("wall_mm"), dict):
+        return (section.number("wall_mm", 0.1, 100.0),) * 4
+    sides = section.table("wall_mm")
+    if shape == "circle":
+        section.wrong("wall_mm", "one number for a circle", shown(sides.data))
+    return tuple(sides.number(side, 0.1, 100.0) for side in SIDES)
 
 
 def read_cavity(section: TomlSection) -> Cavity:

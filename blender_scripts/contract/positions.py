@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from blender_scripts.contract.errors import shown
 from blender_scripts.contract.toml_section import TomlSection
@@ -15,7 +15,12 @@ _LABEL_LENGTH = 16
 
 @dataclass(frozen=True)
 class Position:
-    """One pin position. `index` counts from 1; `row` 1 is at the top, `position` 1 at the left; `cavity`: its label."""
+    """One pin position; `row` 1 is at the top, `position` 1 at the left.
+
+    Attributes:
+        index: number among the positions with a pin, from 1; 0 for a blank.
+        cavity: label of its cavity on the drawing.
+    """
 
     index: int
     row: int
@@ -29,8 +34,25 @@ class Position:
         return f"r{self.row}c{self.position}"
 
 
-def read_positions(section: TomlSection) -> tuple[Position, ...]:
-    """Read the table `[positions]`, row by row."""
+def read_positions(section: TomlSection) -> tuple[tuple[Position, ...], tuple[Position, ...]]:
+    """Read the table `[positions]`: the positions with a pin, and the blanks, both row by row."""
+    every = _every_position(section)
+    expected = f"different addresses of positions ({every[0].address} to {every[-1].address}), at least one fewer"
+    given = section.value("blanks", expected, "")
+    blank = given if "blanks" in section.data else []
+    known = {position.address for position in every}
+    good = isinstance(blank, list) and all(isinstance(address, str) and address in known for address in blank)
+    if not good or len(set(blank)) < len(blank) or len(blank) >= len(every):
+        section.wrong("blanks", expected, shown(blank))
+        blank = []
+    pins = [position for position in every if position.address not in blank]
+    return (
+        tuple(replace(position, index=index) for index, position in enumerate(pins, 1)),
+        tuple(replace(position, index=0) for position in every if position.address in blank),
+    )
+
+
+def _every_position(section: TomlSection) -> tuple[Position, ...]:
     rule = section.choice("rule", RULES)
     rows = {"grid": _grid, "staggered": _staggered, "circle": _circle, "table": _table}[rule](section)
     count = sum(len(row) for row in rows)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 from blender_scripts.contract import draws
 from blender_scripts.contract.errors import shown
@@ -19,6 +20,8 @@ PLATINGS: dict[str, tuple[Color, float]] = {
     "nickel": ((0.66, 0.61, 0.55), 0.22),
 }
 MIX_RULES = ("random", "rows", "columns", "checker")
+# The rule of a mix that names the terminal of single positions.
+BY_ADDRESS = "at"
 
 
 @dataclass(frozen=True)
@@ -74,14 +77,22 @@ class Terminal:
 
 @dataclass(frozen=True)
 class Mix:
-    """Several terminals in one part; `rule` says which stands where; `random` draws anew for each part."""
+    """Several terminals in one part; `rule` says which stands where; `random` draws anew for each part.
+
+    Attributes:
+        of: names of the terminals; with the rule BY_ADDRESS, the first stands wherever `places` names no other.
+        places: names of terminals by address.
+    """
 
     name: str
     of: tuple[str, ...]
     rule: str
+    places: Mapping[str, str] = field(default_factory=dict)
 
     def at(self, position: Position, part: int) -> str:
         """The name of the terminal at a position; `part` is the part's seed."""
+        if self.rule == BY_ADDRESS:
+            return self.places.get(position.address, self.of[0])
         if self.rule == "random":
             source = draws.generator(part, "mix", self.name, position.address)
             return self.of[min(int(source.random() * len(self.of)), len(self.of) - 1)]
@@ -93,22 +104,39 @@ class Mix:
         return self.of[step % len(self.of)]
 
 
-def read_terminals(top: TomlSection) -> tuple[dict[str, Terminal], dict[str, Mix]]:
-    """Read the tables `[terminals.NAME]`; a table with a key `mix` is a mix of the other terminals."""
+def read_terminals(top: TomlSection, addresses: Collection[str]) -> tuple[dict[str, Terminal], dict[str, Mix]]:
+    """Read the tables `[terminals.NAME]`; a table with a key `mix` or `at` is a mix of the other terminals.
+
+    Args:
+        top: the scene file.
+        addresses: addresses of the positions that have a pin.
+    """
     built = top.named_tables("terminals", _terminal_or_mix)
     terminals = {name: entry for name, entry in built.items() if isinstance(entry, Terminal)}
     mixes = {name: entry for name, entry in built.items() if isinstance(entry, Mix)}
+    expected = f"names of terminals that are not mixed ({', '.join(terminals) or 'none'})"
     for name, mix in mixes.items():
-        for wrong in (other for other in mix.of if other not in terminals):
-            offered = ", ".join(terminals) or "none"
-            expected = f"names of terminals that are not mixed ({offered})"
-            top.table("terminals").table(name).wrong("mix", expected, shown(wrong))
+        section = top.table("terminals").table(name)
+        by_address = mix.rule == BY_ADDRESS
+        for wrong in (other for other in mix.of[: 1 if by_address else None] if other not in terminals):
+            if not by_address or "others" in section.data:
+                section.wrong("others" if by_address else "mix", expected, shown(wrong))
+        for address, terminal in mix.places.items():
+            if address not in addresses:
+                place = "the address of a position with a pin, such as r1c1"
+                section.table("at").wrong(address, place, shown(address))
+            if terminal not in terminals:
+                section.table("at").wrong(address, expected, shown(terminal))
     if built and not terminals:
         top.wrong("terminals", "at least one terminal that is not a mix", shown(", ".join(mixes)))
     return terminals, mixes
 
 
 def _terminal_or_mix(name: str, section: TomlSection) -> Terminal | Mix:
+    if "at" in section.data:
+        others, at = section.value("others", "the name of the terminal of all other positions"), section.table("at")
+        places = {address: str(at.value(address, "")) for address in at.data}
+        return Mix(name, tuple(dict.fromkeys((str(others or ""), *places.values()))), BY_ADDRESS, places)
     if "mix" not in section.data:
         return _terminal(name, section)
     expected = "a list of two or more names of terminals"

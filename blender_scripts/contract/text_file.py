@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 
 from blender_scripts.contract.errors import InputError
+
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def without_mark(content: bytes) -> bytes:
+    """The bytes of a text file without a byte-order mark, as UTF-8 if its mark is that of UTF-16."""
+    if content.startswith(_UTF16):
+        return content.decode("utf-16", "replace").encode("utf-8", "replace")
+    return content.removeprefix(codecs.BOM_UTF8)
 
 
 def read_text(path: Path, name: str, readable: str = "file", text: str = "UTF-8 text") -> tuple[bytes, str]:
@@ -28,5 +38,5 @@ def read_text(path: Path, name: str, readable: str = "file", text: str = "UTF-8 
     except UnicodeDecodeError as error:
         # The decoder skips a byte-order mark: its offsets count from behind it, and its copy of the bytes lacks it.
         line = error.object[: error.start].count(b"\n") + 1
-        found = f"byte 0x{error.object[error.start]:02x}"
+        found = f"byte 0x{error.object[error.start]:02x}{' (UTF-16)' if content.startswith(_UTF16) else ''}"
         raise InputError(f"{name}:{line} file: expected {text}, got {found}") from None

@@ -21,6 +21,8 @@ def _key_lines(text: str) -> dict[tuple[str, ...], int]:
     """Line number of every key and table header, by its path; array tables by number: ("blocks", "0", "size_mm")."""
     lines: dict[tuple[str, ...], int] = {}
     seen: dict[tuple[str, ...], int] = {}
+    # A table may have no header of its own: its first sub-table's line is its line.
+    implied: dict[tuple[str, ...], int] = {}
     table: tuple[str, ...] = ()
     for number, line in enumerate(text.split("\n"), 1):
         line = line.strip()
@@ -30,10 +32,12 @@ def _key_lines(text: str) -> dict[tuple[str, ...], int]:
                 seen[table] = seen.get(table, -1) + 1
                 table = (*table, str(seen[table]))
             lines.setdefault(table, number)
+            if len(table) > 1:
+                implied.setdefault(table[:-1], number)
         elif match := _KEY.match(line):
             key = match.group(0).rsplit("=", 1)[0]
             lines.setdefault((*table, *(piece.strip(" \"'\t") for piece in key.split("."))), number)
-    return lines
+    return {**implied, **lines}
 
 
 def _is_number(value: object, low: float, high: float) -> bool:

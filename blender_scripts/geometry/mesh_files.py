@@ -1,7 +1,8 @@
 """Read a mesh from STL, OBJ, PLY or glTF without Blender: bytes in, vertices and faces out, or an error with its place.
 
 Only vertices and faces are read: no material, no texture, no reference to another file. Counts in a header are
-compared with the file's size before memory is allocated.
+compared with the file's size before memory is allocated. Text may begin with a byte-order mark; its lines may end in
+LF, CR LF or CR.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import numpy as np
 
 from blender_scripts.contract.cad_file import CadFile, FileProblem, check_magic, path_format
 from blender_scripts.contract.errors import shown
+from blender_scripts.contract.text_file import without_mark
 from blender_scripts.geometry import glb, ply
 from blender_scripts.geometry.mesh import Mesh
 from blender_scripts.geometry.welding import check_count, weld
 
 _STL_HEADER = 84
 _STL_TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("rest", "<u2")])
-_STL_SOLID = re.compile(r"[ \t]*(?:end)?solid(?:[ \t].*)?\r?")
+_STL_SOLID = re.compile(r"[ \t]*(?:end)?solid(?:[ \t].*)?")
 _STL_VERTEX = ("vertex", "#", "#", "#")
 _STL_FACET = ("facet", "normal", "#", "#", "#", "outer", "loop", *3 * _STL_VERTEX, "endloop", "endfacet")
 _STL_NUMBERS = [i for i, word in enumerate(_STL_FACET) if word == "#" and i > 4]
@@ -60,6 +62,11 @@ def mesh_of(content: bytes, name: str) -> Mesh:
     return weld(name, *readers[format_](content, name))
 
 
+def _plain(content: bytes) -> bytes:
+    """A text file's bytes without a byte-order mark, each line ending in LF."""
+    return without_mark(content).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
 def _triangles(points: np.ndarray) -> Parts:
     """Vertices, corners and sizes (see Mesh) of T separate triangles (T, 3, 3), which share no vertices."""
     vertices = points.reshape(-1, 3)
@@ -72,6 +79,7 @@ def _read_stl(content: bytes, name: str) -> Parts:
         # The file's size decides: binary files may begin with `solid` as ASCII files do.
         if len(content) == _STL_HEADER + count * _STL_TRIANGLE.itemsize:
             return _read_binary_stl(content, count, name)
+    content = _plain(content)
     if b"\0" not in content[:4096] and re.match(rb"\s*solid", content, re.IGNORECASE):
         return _read_ascii_stl(content, name)
     if len(content) < _STL_HEADER:
@@ -155,19 +163,21 @@ def _read_obj(content: bytes, name: str) -> Parts:
     points: list[tuple[float, ...]] = []
     point_lines: list[int] = []
     faces: list[list[int]] = []
-    text = content.decode("utf-8", "replace").replace("\r\n", "\n").replace("\\\n", " ")
+    text = _plain(content).decode("utf-8", "replace").replace("\\\n", " ")
     for number, line in enumerate(text.split("\n"), 1):
-        words = line.split()
+        words = line.partition("#")[0].split()
         if not words:
             continue
-        if words[0] == "v":
+        # A vertex that is not recognised would shift the numbers of all later ones: joined files have marks inside.
+        keyword = words[0].strip("\ufeff").lower()
+        if keyword == "v":
             try:
                 x, y, z = map(float, words[1:4])
             except ValueError:
                 raise _obj_problem(name, number, "vertex", "three numbers", line) from None
             points.append((x, y, z))
             point_lines.append(number)
-        elif words[0] == "f":
+        elif keyword == "f":
             faces.append(_obj_face(words[1:], len(points), name, number, line))
     if not faces:
         raise FileProblem(name, "at least one face (a line that begins with f)", "none")

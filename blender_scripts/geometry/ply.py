@@ -12,6 +12,7 @@ import numpy as np
 
 from blender_scripts.contract.cad_file import FileProblem
 from blender_scripts.contract.errors import shown
+from blender_scripts.contract.text_file import without_mark
 
 _TYPES = {
     **dict.fromkeys(("char", "int8"), "i1"),
@@ -63,6 +64,7 @@ def read_ply(content: bytes, name: str) -> Parts:
     Raises:
         FileProblem: no valid header, less data than it states, or no mesh.
     """
+    content = _with_plain_header(without_mark(content))
     order, elements, start = _header(content, name)
     vertex = next((each for each in elements if each.name == "vertex"), None)
     face = next((each for each in elements if each.name == "face"), None)
@@ -91,7 +93,7 @@ def read_ply(content: bytes, name: str) -> Parts:
     wrong = np.flatnonzero((indices < 0) | (indices >= vertex.count))
     if len(wrong):
         number = int(np.searchsorted(np.cumsum(sizes), wrong[0], side="right")) + 1
-        expected = f"vertices from 0 to {vertex.count - 1}"
+        expected = f"vertex indices from 0 to {vertex.count - 1}"
         raise FileProblem(f"{name} face {number} of {face.count}", expected, f"{indices[wrong[0]]:g}")
     odd = np.flatnonzero((sizes < 3) | (sizes > _MOST_CORNERS))
     if len(odd):
@@ -102,6 +104,15 @@ def read_ply(content: bytes, name: str) -> Parts:
 
 def _listed(element: Element) -> str:
     return shown(", ".join(("list " if each.counter else "") + each.name for each in element.properties))
+
+
+def _with_plain_header(content: bytes) -> bytes:
+    """The file with LF at the ends of its header's lines; only a line end that the first line has counts as one."""
+    first = re.match(rb"ply[ \t]*(\r\n|\r)", content)
+    end = first and re.search(first[1] + rb"end_header[ \t]*" + first[1], content[:_LONGEST_HEADER])
+    if not first or not end:
+        return content
+    return content[: end.end()].replace(first[1], b"\n") + content[end.end() :]
 
 
 def _header(content: bytes, name: str) -> tuple[str, list[Element], int]:

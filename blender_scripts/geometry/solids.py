@@ -24,6 +24,8 @@ from blender_scripts.geometry.pin import BURIED_MM, Form, Pin
 
 ROUND_SIDES = 28
 _FILLET_STEPS = 4
+# Rings of the walls that belong to the outer face: its lower edge, and the fillet.
+_OUTER_RINGS = _FILLET_STEPS + 2
 _PRINT_LIFT_MM = 0.005
 _PRINT_STEP_MM = 0.0005
 BODY_SIDES = 16
@@ -223,12 +225,12 @@ def shell_mesh(shell: Shell, housing: Housing, cuts: tuple[Cut, ...] = ()) -> Me
     all_cuts = (*(_notch_cut(notch, shell) for notch in housing.notches), *cuts)
     stations = _cut_stations(shell.opening, all_cuts)
     rings = []
-    for offset, z in profile:
+    for number, (offset, z) in enumerate(profile):
         share = offset / wall
         ring = []
         for along, places in stations:
             jag = sum(place.weight * _jag(place.cut, share) for place in places)
-            point = shell.opening.station(along + jag).at(shell.opening.radius_mm + offset)
+            point = shell.wall_point(along + jag, offset, number < _OUTER_RINGS)
             ring.append((*point, min(z, -max((_low(p.cut, p.depth, share) for p in places), default=0.0))))
         rings.append(np.array(ring))
     # Smooth except the flat rim, so that round corners show no facets. Broken edges stay sharp.
@@ -259,12 +261,12 @@ def _low(cut: Cut, depth: float, share: float) -> float:
 def cut_points(shell: Shell, housing: Housing, cut: Cut) -> np.ndarray:
     """Corners of the piece that a cut takes away, (N, 3) mm: those on the uncut rim and those on the cut's floor."""
     points = []
-    for offset, z in _rim_profile(shell, housing):
+    for number, (offset, z) in enumerate(_rim_profile(shell, housing)):
         share = offset / shell.wall_mm
         if z < -_low(cut, max(cut.depth_mm), share):
             continue
         for along, depth in zip(cut.along_mm, cut.depth_mm, strict=True):
-            x, y = shell.opening.station(along + _jag(cut, share)).at(shell.opening.radius_mm + offset)
+            x, y = shell.wall_point(along + _jag(cut, share), offset, number < _OUTER_RINGS)
             points += [(x, y, z), (x, y, min(z, -_low(cut, depth, share)))]
     return np.array(points)
 

@@ -30,7 +30,7 @@ def _exchange(pin: Pin, defect: Defect, connector: Connector) -> Pin:
         return replace(pin, form=replace(pin.form, terminal=connector.terminals[name]))
     color, roughness = PLATINGS[plating]
     if color == own.color:
-        raise InputError(f"expected another plating than the terminal's own, got {plating} in {defect.text}")
+        raise InputError(f"expected a plating that differs from the terminal's, got {plating} in {defect.text}")
     changed = replace(own, name=f"{own.name}_{plating}", color=color, roughness=roughness)
     return replace(pin, form=replace(pin.form, terminal=changed))
 

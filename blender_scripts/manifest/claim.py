@@ -1,21 +1,21 @@
 """Which folder a manifest is rendered into, and when it is refused there: foreign files, other rows, another manifest.
 
-A render folder keeps a copy of each manifest under manifests/, and the original's path in manifest_paths.json. That
-original may be edited and rendered again. A manifest of the same name from another path must hold every rendered run
-unchanged (docs/reference/records.md).
+A render folder keeps a copy of each manifest under manifests/ and of its scenes under scenes/, and the originals' paths
+in manifest_paths.json and scene_paths.json. An original manifest may be edited and rendered again. A manifest of the
+same name from another path must hold every rendered run unchanged (docs/reference/records.md).
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from blender_scripts.contract.errors import InputError
-from blender_scripts.manifest.output_folder import EXTRAS, PATHS, OutputFolder
+from blender_scripts.contract.output_path import check_parents
+from blender_scripts.manifest.output_folder import EXTRAS, PATHS, SCENE_PATHS, SCENES, OutputFolder, original_path
 from blender_scripts.manifest.reader import conflicts, run_names
 from blender_scripts.manifest.run import Manifest
 
@@ -25,29 +25,38 @@ RENDERS = Path("renders")
 
 @dataclass(frozen=True)
 class Claim:
-    """A render folder and the manifest for it. `is_default`: --out was not given, so no picture is replaced."""
+    """A render folder, the manifest for it and the folder of its scenes.
+
+    `is_default`: --out was not given, so no picture is replaced.
+    """
 
     output: OutputFolder
     manifest: Manifest
+    scenes: Path
     is_default: bool
 
     def keep(self) -> None:
-        """Save a copy of the manifest, and the original's path, in the render folder.
+        """Save copies of the manifest and its scenes, and the originals' paths, in the render folder.
 
         Raises:
-            InputError: a file cannot be written.
+            InputError: a file cannot be read or written.
         """
         folder, manifest = self.output.root, self.manifest
         kept = _copy_of(folder, manifest.path)
+        # Whoever renders the copies themselves keeps the paths of the originals.
+        from_copies = self.scenes.resolve() == (folder / SCENES).resolve()
+        names = [] if from_copies else [f"{name}.toml" for name in manifest.connectors]
         with _writable(kept):
-            # The path first: after a crash the copy must not stand beside an earlier manifest's path. Rendering the
-            # copy itself keeps the path.
+            # The paths first: after a crash the copy must not stand beside an earlier manifest's path.
             if not _is_original(folder, manifest.path):
-                paths = {**_paths(folder), kept.name: _relative(folder, manifest.path)}
-                # ASCII: a path may hold bytes that are not UTF-8, which JSON keeps as escaped surrogates.
-                self.output.replace_file(folder / PATHS, (json.dumps(paths, indent=1, sort_keys=True) + "\n").encode())
-            if not kept.is_file() or kept.read_bytes() != manifest.content:
-                self.output.replace_file(kept, manifest.content)
+                self.output.keep_paths(PATHS, {kept.name: _relative(folder, manifest.path)})
+            self.output.keep_paths(SCENE_PATHS, {name: _relative(folder, self.scenes / name) for name in names})
+            self.output.keep(kept, manifest.content)
+            for name in names:
+                self.output.keep(folder / SCENES / name, (self.scenes / name).read_bytes())
+            for connector in manifest.connectors.values() if names else ():
+                for file in (housing.cad.file for housing in connector.housings.values() if housing.cad):
+                    self.output.keep(folder / SCENES / file.name, file.content())
 
 
 def claim(manifest: Manifest, scenes: Path, out: Path | None, force: bool) -> Claim:
@@ -65,6 +74,7 @@ def claim(manifest: Manifest, scenes: Path, out: Path | None, force: bool) -> Cl
     root = default_folder(manifest.path) if out is None else out
     if not force:
         check_own(root, manifest)
+    check_parents(root, "--out")
     output, kept = OutputFolder(root), _copy_of(root, manifest.path)
     problems = []
     for copy in sorted((root / "manifests").glob("*.csv")):
@@ -76,7 +86,7 @@ def claim(manifest: Manifest, scenes: Path, out: Path | None, force: bool) -> Cl
         problems += _losses(output, manifest, scenes)
     if problems:
         raise InputError(problems)
-    return Claim(output, manifest, out is None)
+    return Claim(output, manifest, scenes, out is None)
 
 
 def default_folder(manifest: Path) -> Path:
@@ -171,8 +181,7 @@ def _copy_of(root: Path, manifest: Path) -> Path:
 def _original(root: Path, manifest: Path) -> Path | None:
     """Path of the manifest from which the copy of the same name was made; None if no copy or no path is kept."""
     kept = _copy_of(root, manifest)
-    path = _paths(root).get(kept.name) if kept.is_file() else None
-    return None if path is None else Path(os.path.normpath(root.resolve() / path))
+    return original_path(root, PATHS, kept.name) if kept.is_file() else None
 
 
 def _is_original(root: Path, manifest: Path) -> bool:
@@ -180,17 +189,6 @@ def _is_original(root: Path, manifest: Path) -> bool:
     return manifest.resolve() in (_original(root, manifest), _copy_of(root, manifest).resolve())
 
 
-def _relative(root: Path, manifest: Path) -> str:
-    """The manifest's path relative to the folder, which stays valid when a project is moved as a whole."""
-    return os.path.relpath(manifest.resolve(), root.resolve())
-
-
-def _paths(root: Path) -> dict[str, str]:
-    """The original manifests' paths by their copies' names; empty in folders written before paths were kept."""
-    try:
-        paths = json.loads((root / PATHS).read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    if not isinstance(paths, dict):
-        return {}
-    return {name: path for name, path in paths.items() if isinstance(path, str)}
+def _relative(root: Path, path: Path) -> str:
+    """A path relative to the render folder, which stays valid when a project is moved as a whole."""
+    return os.path.relpath(path.resolve(), root.resolve())

@@ -29,6 +29,7 @@ from blender_scripts.kinds.kind import EVERY_OTHER, Kind
 __all__ = ["KINDS", "Choice", "Defect", "Kind", "Parameter", "parse_defects", "worst_kind"]
 
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+_DIGITS = re.compile(r"[0-9]{1,20}")
 _ADDRESS = r"r[1-9][0-9]{0,3}c[1-9][0-9]{0,3}"
 _WORD = re.compile(r"[A-Za-z0-9_]{1,64}")
 _TARGETS = {
@@ -111,7 +112,10 @@ def _parse_values(kind: Kind, assignments: Sequence[str], text: str) -> tuple[di
         key, equals, raw = (piece.strip() for piece in assignment.partition("="))
         if not equals or key not in known:
             takes = f"param=value with {', '.join(known)}" if known else "no parameters"
-            problems.append(f"expected {kind.name} to take {takes}, got {shown(assignment.strip())}")
+            hint = (
+                " (a comma separates parameters: write 0.5, not 0,5)" if _DIGITS.fullmatch(key) and not equals else ""
+            )
+            problems.append(f"expected {kind.name} to take {takes}, got {shown(assignment.strip())}{hint}")
         elif key in given:
             problems.append(f"expected {key} once, got it twice in {shown(text)}")
         else:

@@ -62,13 +62,15 @@ def print_items(connector: Connector, marking: str) -> tuple[Letters, ...]:
     if where.numbers_at == "around":
         middle = connector.shell.opening.middle
         items = []
-        for position in connector.positions:
+        for position in (*connector.positions, *connector.blanks):
             x, y = position.x_mm - middle[0], position.y_mm - middle[1]
             scale = where.around_mm / max((x * x + y * y) ** 0.5, 1e-9)
             items.append(Letters(position.cavity, middle[0] + scale * x, middle[1] + scale * y))
         return tuple(items)
-    rows = {p.row: p.y_mm for p in connector.positions}
-    columns = {p.position: p.x_mm for p in connector.positions if p.row == 1}
+    # Blanks are numbered like any position: the print is the housing's, whatever terminals it is loaded with.
+    places = (*connector.positions, *connector.blanks)
+    rows = {p.row: p.y_mm for p in places}
+    columns = {p.position: p.x_mm for p in places if p.row == 1}
     items = [Letters(str(row), where.row_numbers_x_mm, y) for row, y in rows.items()]
     return (
         *items,

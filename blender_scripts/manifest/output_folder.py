@@ -7,6 +7,7 @@ and holds the SHA-256 of the other two. Nothing is written through a symbolic li
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,7 +17,10 @@ from blender_scripts.contract.errors import InputError
 from blender_scripts.manifest.record import difference, encode_record, read_record
 from blender_scripts.manifest.run import Run
 
+# Paths of the files that manifests/ and scenes/ hold copies of, relative to the folder, by the copies' names.
 PATHS = "manifest_paths.json"
+SCENE_PATHS = "scene_paths.json"
+SCENES = "scenes"
 EXTRAS = ("depth", "normal")
 FOLDERS = ("images", "masks", "records", "manifests")
 # A file name has at most 255 bytes, a character at most four.
@@ -87,8 +91,8 @@ class OutputFolder:
             count += 1
         if count:
             raise InputError(
-                f"{self.root}: expected finished rows with the settings of this command, got {count} with others "
-                f"({first}): give --out for another folder, or --force to render them again"
+                f"{self.root}: expected finished rows with the settings of this command, got {count} with other "
+                f"settings (the first: {first}): give --out for another folder, or --force to render them again"
             )
 
     def _record_of(self, run: Run) -> dict[str, Any] | None:
@@ -159,13 +163,51 @@ class OutputFolder:
         if path.stat().st_size != len(content):
             raise OSError(f"{path}: expected {len(content)} bytes on the disk, got {path.stat().st_size}")
 
+    def keep(self, path: Path, content: bytes) -> None:
+        """Write a copy of a user's file into the folder unless it is there already."""
+        if not path.is_file() or path.read_bytes() != content:
+            self._make(path.parent)
+            self.replace_file(path, content)
+
+    def keep_paths(self, file: str, paths: dict[str, str]) -> None:
+        """Add paths of originals to a file, PATHS or SCENE_PATHS."""
+        known = original_paths(self.root, file)
+        if known != {**known, **paths}:
+            # ASCII: a path may hold bytes that are not UTF-8, which JSON keeps as escaped surrogates.
+            text = json.dumps({**known, **paths}, indent=1, sort_keys=True) + "\n"
+            self.replace_file(self.root / file, text.encode())
+
     def sweep(self, process: int | None = None) -> None:
         """Remove the temporary files of one process; None: of all, allowed only if no other process uses the folder."""
         end = f"{process or '*'}.tmp"
         # The folder itself may hold hidden files of the user.
-        for leftover in self.root.glob(f".{PATHS}.{end}"):
-            leftover.unlink(missing_ok=True)
-        for folder in (self.root / name for name in (*FOLDERS, *EXTRAS)):
+        for file in (PATHS, SCENE_PATHS):
+            for leftover in self.root.glob(f".{file}.{end}"):
+                leftover.unlink(missing_ok=True)
+        for folder in (self.root / name for name in (*FOLDERS, *EXTRAS, SCENES)):
             if not folder.is_symlink():
                 for leftover in folder.glob(f".*.{end}"):
                     leftover.unlink(missing_ok=True)
+
+
+def original_path(root: Path, file: str, copy: str) -> Path | None:
+    """Path of the file from which a copy in a render folder was made; None where it is not known.
+
+    Args:
+        root: the render folder.
+        file: PATHS for a manifest, SCENE_PATHS for a scene.
+        copy: file name of the copy.
+    """
+    path = original_paths(root, file).get(copy)
+    return None if path is None else Path(os.path.normpath(root.resolve() / path))
+
+
+def original_paths(root: Path, file: str) -> dict[str, str]:
+    """The paths in a file, PATHS or SCENE_PATHS; empty in folders written before paths were kept."""
+    try:
+        paths = json.loads((root / file).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    if not isinstance(paths, dict):
+        return {}
+    return {name: path for name, path in paths.items() if isinstance(path, str)}

@@ -5,16 +5,16 @@ All mistakes are reported together, each as ``file.csv:LINE column: expected …
 
 from __future__ import annotations
 
-import csv
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
 from blender_scripts.contract import lettering
 from blender_scripts.contract.connector import SCENE_NAME, Connector, read_connector
+from blender_scripts.contract.csv_file import CsvRows
 from blender_scripts.contract.errors import InputError, shown
 from blender_scripts.contract.rig import CAMERAS, lens_folds
 from blender_scripts.contract.text_file import read_text
@@ -39,6 +39,14 @@ _RUN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SPLIT = re.compile(r"train|validation|test|test_[A-Za-z0-9_]+")
 _COUNT = re.compile(r"[0-9]{1,19}")
 _LARGEST_SEED = 2**63 - 1
+_KNOWN = (*REQUIRED, *OPTIONAL)
+
+
+def _refused(name: str) -> str | None:
+    """What is expected of a column's name, if it is not allowed; else None."""
+    if not name.isprintable() or len(name) > 64:
+        return "a printable name of 1 to 64 characters for each column"
+    return "a column name that the dataset does not use itself" if name in RESERVED else None
 
 
 def read_manifest(path: Path, scenes: Path) -> Manifest:
@@ -54,14 +62,14 @@ def read_manifest(path: Path, scenes: Path) -> Manifest:
     return _Reader(path, scenes).read()
 
 
-def stream_runs(path: Path, scenes: Path) -> Iterator[Run]:
+def stream_runs(path: Path, scenes: Path | Mapping[str, Path]) -> Iterator[Run]:
     """Read the runs of a manifest one by one, in memory that hardly grows with their number.
 
     For rows that were rendered before: that a defect touches nothing else is not checked again.
 
     Args:
         path: the CSV file.
-        scenes: folder with the scenes' TOML files.
+        scenes: folder with the scenes' TOML files, or these files by scene.
 
     Raises:
         InputError: after the last run, with every mistake of the manifest and of its scenes.
@@ -137,7 +145,7 @@ class _RunsOnDemand:
 class _Reader:
     """Reads one manifest and collects its mistakes. `geometry`: also check that no defect touches something else."""
 
-    def __init__(self, path: Path, scenes: Path, geometry: bool = True) -> None:
+    def __init__(self, path: Path, scenes: Path | Mapping[str, Path], geometry: bool = True) -> None:
         self.path = path
         self.scenes = scenes
         self.geometry = geometry
@@ -212,49 +220,15 @@ class _Reader:
         return content, text
 
     def _rows(self, file: TextIO) -> Iterator[tuple[int, dict[str, str]]]:
-        """Each row as its first line's number and its cells by column; blank lines are skipped."""
-        reader = csv.reader(file, strict=True, skipinitialspace=True)
-        header: list[str] | None = None
-        start = 1
-        try:
-            for fields in reader:
-                line, start = start, reader.line_num + 1
-                if not any(value.strip() for value in fields):
-                    continue
-                if header is None:
-                    header = self._header(line, [name.strip() for name in fields])
-                elif len(fields) != len(header):
-                    expected = f"{len(header)} values as in the header"
-                    self.wrong(line, "row", expected, f"{len(fields)} (a truncated line or a stray comma?)")
-                else:
-                    yield line, {name: value.strip() for name, value in zip(header, fields, strict=True)}
-        except csv.Error as error:
-            found = f"{error} (an unclosed quote or a truncated file?)"
-            self.wrong(start, "row", "a valid CSV record", found)
-        if header is None and not self.problems:
-            self.wrong(1, "header", f"the columns {', '.join(REQUIRED)}", "nothing")
+        """Each row as its first line's number and its cells by column.
 
-    def _header(self, line: int, header: list[str]) -> list[str]:
-        if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
-            self.wrong(line, "header", "columns separated by commas", shown(header[0]))
+        Raises:
+            InputError: the header lacks required columns.
+        """
+        rows = CsvRows(file, _KNOWN, self.wrong, REQUIRED, refused=_refused)
+        if not rows.is_sound:
             raise InputError([message for _, message in self.problems])
-        seen: set[str] = set()
-        for number, name in enumerate(header, 1):
-            if not name or not name.isprintable() or len(name) > 64:
-                expected = f"a printable name of 1 to 64 characters for column {number}"
-                self.wrong(line, "header", expected, shown(name))
-            elif name in RESERVED:
-                expected = "a column name that the dataset does not use itself"
-                self.wrong(line, "header", expected, shown(name))
-            elif name in seen:
-                self.wrong(line, "header", "each column once", f"{shown(name)} twice")
-            seen.add(name)
-        missing = [name for name in REQUIRED if name not in seen]
-        if missing:
-            expected = f"the column{'s' * (len(missing) > 1)} {', '.join(missing)}"
-            self.wrong(line, "header", expected, "no such column")
-            raise InputError([message for _, message in self.problems])
-        return header
+        yield from rows
 
     def run(self, line: int, cells: dict[str, str]) -> Run | None:
         """Parse one row's cells; None where one is wrong, with a message in `problems`."""
@@ -285,7 +259,8 @@ class _Reader:
         for target in dict.fromkeys(a for d in defects for a in d.addresses if a not in addresses):
             first, last = connector.positions[0].address, connector.positions[-1].address
             expected = f"an address of scene {connector.name} ({first} to {last})"
-            self.wrong(line, "defects", expected, shown(target))
+            blank = target in {position.address for position in connector.blanks}
+            self.wrong(line, "defects", expected, f"{target}, a blank, which has no pin" if blank else shown(target))
         width = self._count(line, cells, "width", 32, 4096, default=connector.width)
         height = self._count(line, cells, "height", 32, 4096, default=connector.height)
         samples = self._count(line, cells, "samples", 1, 4096, default=connector.samples)
@@ -295,7 +270,6 @@ class _Reader:
             expected = f"a size at which the lens of camera {cells['camera']} does not fold the picture over itself"
             self.wrong(line, "width", expected, f"{width} x {height}")
             return None
-        known = (*REQUIRED, *OPTIONAL)
         run = Run(
             run=cells["run"],
             split=cells["split"],
@@ -311,7 +285,7 @@ class _Reader:
             width=width,
             height=height,
             samples=samples,
-            extra={name: value for name, value in cells.items() if name not in known},
+            extra={name: value for name, value in cells.items() if name not in _KNOWN},
         )
         self._check_geometry(line, run, connector)
         return run
@@ -349,9 +323,10 @@ class _Reader:
             expected = "the name of a scene file without .toml: letters, digits, _ or -"
             self.wrong(line, "scene", expected, shown(name))
             return None
-        path = self.scenes / f"{name}.toml"
-        if not path.is_file():
-            offered = sorted(p.stem for p in self.scenes.glob("*.toml"))
+        files = self.scenes
+        path = files / f"{name}.toml" if isinstance(files, Path) else files.get(name)
+        if path is None or not path.is_file():
+            offered = sorted([p.stem for p in files.glob("*.toml")] if isinstance(files, Path) else files)
             names = ", ".join(offered) or "the scenes in the --scenes folder, which has none"
             self.wrong(line, "scene", f"one of {names}", shown(name))
             return None

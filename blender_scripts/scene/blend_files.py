@@ -81,7 +81,7 @@ def read_blend(file: CadFile, object_name: str | None = None) -> Mesh:
     corners = found["corners"].astype(np.int64)
     whole = len(found["vertices"]) and len(sizes) and sizes.min() >= 3 and sizes.sum() == len(corners)
     if not whole or corners.min() < 0 or corners.max() >= len(found["vertices"]):
-        raise FileProblem(file.name, "a mesh with faces", "one without, or a broken one")
+        raise FileProblem(file.name, "a mesh with faces", "a mesh without faces, or a broken file")
     return weld(file.name, found["vertices"], corners, sizes)
 
 

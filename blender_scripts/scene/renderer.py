@@ -98,10 +98,7 @@ class Renderer:
         record = {
             **head,
             "camera": station.camera.as_record(),
-            "tolerance": {
-                "true_position_mm": connector.tolerance.true_position_mm,
-                "retraction_mm": connector.tolerance.retraction_mm,
-            },
+            "tolerance": connector.tolerance.stated(),
             "housing": {"boxes": self._housing_boxes(run, station.camera.project(self.stage.housing_vertices))},
             "positions": positions_truth(part.pins, station.camera, outlines, mask),
             "other": flaws_truth(part, flaws, mask),

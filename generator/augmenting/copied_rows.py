@@ -139,6 +139,7 @@ def copied_row(
         }
         left = None if left is None else renamed(left, names)
         world = names.world
+        row = replace(row, tolerance=names.tolerance(row.tolerance))
     width, height = copy.move.out
     made = replace(
         row,

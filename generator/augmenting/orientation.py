@@ -16,7 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -80,6 +80,13 @@ class Naming:
         moved = self.address(address)
         found = [self.cavities.get(part) for part in moved.split("-")] if moved else [None]
         return None if None in found else "-".join(label for label in found if label)
+
+    def tolerance(self, tolerance: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        """Move limits of single pins to the pins' new addresses; drop those of a pin whose address is not known."""
+        if tolerance is None or "at" not in tolerance:
+            return tolerance
+        at = {moved: own for address, own in tolerance["at"].items() if (moved := self.address(address))}
+        return {**tolerance, "at": at}
 
     def camera(self, camera: str | None) -> str | None:
         """Return the name of the copy's view; views from the centre keep theirs."""
@@ -201,9 +208,15 @@ def _counted(operation: str, addresses: Iterable[str]) -> dict[str, str | None]:
 def _drawn(operation: str, drawing: Sequence[Place]) -> dict[str, str | None]:
     """Count the moved positions of a drawing, rows from the top, pins from the left; return new address by old one."""
     if operation == REVERSE:
+        both = min(p.x_mm for p in drawing) + max(p.x_mm for p in drawing)
+        fallen_on: dict[str, str | None] = {p.address: _nearest(both - p.x_mm, p.y_mm, drawing) for p in drawing}
+        if None not in fallen_on.values():
+            return fallen_on
         places = _numbers(place.address for place in drawing)
-        lengths = Counter(row for row, _ in places.values())
-        return {a: f"r{row}c{lengths[row] + 1 - position}" for a, (row, position) in places.items()}
+        last: dict[int, int] = {}
+        for line, position in places.values():  # a row with blanks has more positions than pins
+            last[line] = max(last.get(line, 0), position)
+        return {a: f"r{line}c{last[line] + 1 - position}" for a, (line, position) in places.items()}
     turned = sorted((-p.x_mm, -p.y_mm, p.address) for p in drawing)  # y' = x, x' = -y, from the top
     rows: list[list[tuple[float, float, str]]] = []
     for place in turned:

@@ -11,13 +11,18 @@ column, without `folder` (then the plan's own folder, or that of --folder).
 from __future__ import annotations
 
 import csv
+import io
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from blender_scripts.contract.csv_file import CsvRows
 from blender_scripts.contract.errors import InputError, shown
+from blender_scripts.contract.text_file import read_text
 from generator.dataset.folder import read_rows, split_files
+from generator.io.mask_files import note_on_masks, split_masks
 from generator.io.pictures import find_pictures, open_upright
 from generator.io.processes import processes
 
@@ -37,7 +42,7 @@ _YES = {
     "false": False,
     "": False,
 }
-_INDEX = {"", "index", "unnamed: 0", "no", "no."}
+_INDEX = {"index", "unnamed: 0", "no", "no."}
 _COLUMNS = ("file", "height", "width", *PROPOSED)
 
 
@@ -123,7 +128,8 @@ def plan_folder(folder: Path, more: tuple[str, ...] = (), workers: int | None = 
 
     if (folder / SETTINGS).is_file():
         raise InputError(f"{folder}: expected the pictures that copies are made from, got a folder of copies")
-    paths = find_pictures(folder)
+    paths, masks = split_masks(find_pictures(folder), folder)
+    sys.stderr.write("".join(f"{note}\n" for note in note_on_masks(masks, folder)))
     lines, problems = [], []
     chunks = [paths[first : first + 64] for first in range(0, len(paths), 64)]
     with (
@@ -178,17 +184,13 @@ def read_plan(path: Path, folder: Path | None = None) -> Plan:
     Raises:
         InputError: every fault, by line and column.
     """
-    header, rows = _read_table(path)
-    lines: list[Line] = []
     problems: list[str] = []
+    rows = _read_table(path, problems)
+    lines: list[Line] = []
     folders: dict[str, None] = {}
     seen: dict[str, int] = {}
-    for number, cells in rows:
+    for number, cell in rows:
         where = f"{path}:{number}"
-        if len(cells) != len(header):
-            problems.append(f"{where}: expected {len(header)} cells, got {len(cells)}")
-            continue
-        cell = dict(zip(header, cells, strict=True))
         file = cell["file"]
         if file in seen:
             problems.append(f"{where} file: expected each picture once, got {shown(file)} as in line {seen[file]}")
@@ -198,7 +200,10 @@ def read_plan(path: Path, folder: Path | None = None) -> Plan:
         if line := _line(cell, where, problems):
             lines.append(line)
     if len(folders) > 1 and folder is None:
-        problems.append(f"{path} folder: expected one folder, got {', '.join(map(shown, folders))}")
+        problems.append(
+            f"{path}: expected the same value in every row of the column folder, got {', '.join(map(shown, folders))}: "
+            "correct it, or give --folder"
+        )
     if problems:
         raise InputError(problems[:100])
     if not lines:
@@ -209,28 +214,33 @@ def read_plan(path: Path, folder: Path | None = None) -> Plan:
     return Plan(found, tuple(lines))
 
 
-def _read_table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Read the header (with `hight` corrected) and the other lines that are not empty, with their line numbers."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.reader(file))
-    except OSError as error:
-        raise InputError(f"{path}: expected a plan, got: {error.strerror}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: expected CSV in UTF-8, got: {error}") from None
-    names = [name.strip().lower() for name in rows[0]] if rows else []
-    header = ["height" if name == "hight" else name for name in names]
+def _read_table(path: Path, problems: list[str]) -> list[tuple[int, dict[str, str]]]:
+    """Read the lines below the header, each as its number and its cells by column; adds faults to `problems`.
+
+    Raises:
+        InputError: the file cannot be read, or its header is faulty.
+    """
     known = {*_COLUMNS, *OPERATIONS, "folder"}
-    problems = [f"expected the column {name}, got no such column" for name in _COLUMNS if name not in header]
-    problems += [
-        f"expected one of {', '.join(sorted(known))}, got {shown(name)}"
-        for at, name in enumerate(header)
-        if name not in known and not (at == 0 and name in _INDEX)
-    ]
-    problems += [f"expected {name} once, got it twice" for name in known if header.count(name) > 1]
-    if problems:
-        raise InputError([f"{path}:1 header: {problem}" for problem in problems])
-    return header, [(number, cells) for number, cells in enumerate(rows[1:], 2) if any(cells)]
+    _, text = read_text(path, str(path), "plan", "CSV in UTF-8")
+
+    def wrong(line: int, column: str, expected: str, got: str) -> None:
+        problems.append(f"{path}:{line} {column}: expected {expected}, got {got}")
+
+    def refused(name: str) -> str | None:
+        return None if name in known or name in _INDEX else f"one of {', '.join(sorted(known))}"
+
+    rows = CsvRows(
+        io.StringIO(text, newline=""), known, wrong, _COLUMNS, named=_column, refused=refused, exact=True, index=True
+    )
+    if problems or not rows.is_sound:
+        raise InputError(problems)
+    return list(rows)
+
+
+def _column(cell: str) -> str:
+    """The column that a cell of the header names: in lower case, with `hight` corrected."""
+    name = cell.strip().lower()
+    return "height" if name == "hight" else name
 
 
 def _line(cell: Mapping[str, str], where: str, problems: list[str]) -> Line | None:
@@ -242,7 +252,7 @@ def _line(cell: Mapping[str, str], where: str, problems: list[str]) -> Line | No
     wrong += [
         f"{where} {name}: expected px, at least 1, got {shown(cell[name])}"
         for name in ("height", "width")
-        if not cell[name].strip().isdecimal() or int(cell[name]) < 1
+        if not cell[name].strip().isdecimal() or not 1 <= int(cell[name].strip()[:20]) < 10**9
     ]
     answers = {name: _YES.get(cell.get(name, "").strip().lower()) for name in OPERATIONS}
     wrong += [

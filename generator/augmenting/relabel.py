@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from blender_scripts.contract.tolerance import Tolerance
 from generator.augmenting.orientation import Naming
 from generator.augmenting.transforms import Move
 from generator.dataset.labels import ANSWER_LABELS, NUKENG, OK, is_grey, is_in_answer, worst_class
@@ -22,7 +23,7 @@ from generator.dataset.rows import Box, ObjectRow, PictureRow, Point, answer, cl
 class Settings:
     """Settings in a dataset's card: tolerance (mm) by scene, grey zone as a fraction of it, style of the answers."""
 
-    tolerance: Mapping[str, Mapping[str, float]]
+    tolerance: Mapping[str, Mapping[str, Any]]
     grey: float
     answer: str
 
@@ -146,10 +147,10 @@ def _kinds(row: PictureRow, left: Sequence[ObjectRow]) -> tuple[str, ...] | None
 
 
 def _grey(row: PictureRow, left: Sequence[ObjectRow], settings: Settings) -> bool | None:
-    limits = row.tolerance
-    if not row.grey or not limits:
+    if not row.grey or not row.tolerance:
         return row.grey
-    return any(is_grey({name: getattr(each, name) for name in limits}, limits, settings.grey) for each in left)
+    tolerance = Tolerance(**row.tolerance)
+    return any(is_grey(vars(each), tolerance.limits(each.address), settings.grey) for each in left)
 
 
 def _extents(mask: np.ndarray | None) -> dict[int | None, tuple[Box, int]]:

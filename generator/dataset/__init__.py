@@ -2,6 +2,7 @@
 
 rows            PictureRow and ObjectRow, the row types: a new column is added there first
 labels          `judge` decides OK or NG from measures and tolerance; the classes and their meanings
+scene_files     where a render folder's scenes and their tolerance are read from
 record_rows     makes the row of a record under one tolerance: where a column gets its value
 build           makes a dataset from a render folder: two passes (render_folder), checks of each row (render_check)
 build_command   `generator build` and its defaults

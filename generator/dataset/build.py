@@ -9,7 +9,6 @@ reuses the chunks that a stopped one had ready. The dataset appears under its na
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import sys
@@ -21,18 +20,20 @@ from typing import Any
 
 from tqdm import tqdm
 
-from blender_scripts.contract.connector import read_connector
+from blender_scripts.contract.csv_file import CsvRows
 from blender_scripts.contract.errors import InputError
-from blender_scripts.manifest.output_folder import EXTRAS, FOLDERS
-from blender_scripts.manifest.reader import Run, stream_runs
+from blender_scripts.contract.tolerance import Tolerance
+from blender_scripts.manifest.output_folder import EXTRAS, FOLDERS, SCENES
+from blender_scripts.manifest.reader import REQUIRED, Run, stream_runs
 from generator.dataset.card import DatasetFacts, make_card
 from generator.dataset.connectors import nominal_connectors
 from generator.dataset.folder import BATCH_ROWS
-from generator.dataset.labels import OBSERVABLE_PX, OK, Tolerance
+from generator.dataset.labels import OBSERVABLE_PX, OK
 from generator.dataset.record_rows import Labelling
 from generator.dataset.render_check import shown_path
 from generator.dataset.render_folder import Chunk, Findings, Rules, attach_images, examine, unit_statistics
 from generator.dataset.rows import features
+from generator.dataset.scene_files import SceneFiles, find_scenes
 from generator.dataset.writer import DatasetWriter
 from generator.io.processes import InOrder, processes
 from generator.io.source_code import code_sha256
@@ -42,6 +43,7 @@ from generator.soart.nsoart import STRIDE, WINDOW
 # A process takes a second to start; with fewer chunks than this, one process does all the work.
 _CHUNKS_WORTH_A_POOL = 6
 _MOST_PROBLEMS = 1000
+_MOST_ORPHANS = 10
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,9 @@ class Options:
     """The options of a build.
 
     Attributes:
-        limits: tolerance limits in mm that replace the scene's, by name.
+        limits: limits in mm that replace those of the scene, by name, as `Tolerance.with_limits` takes them.
         grey: half width of the grey zone, as a fraction of a limit; 0: no grey zone.
-        observable_px: a bend or retraction counts as visible in a picture if it moves the tip by at least this, px.
+        observable_px: a bend or a wrong height counts as visible in a picture if it moves the tip by at least this, px.
         partial: leave out rows that have no record, instead of raising an error.
         overwrite: replace the folder DATASET even if it is not a Pinsight dataset.
         license: licence identifier for the dataset card.
@@ -70,18 +72,18 @@ class Options:
     workers: int | None = None
     masks: bool = False
 
-    @property
-    def labelling(self) -> Labelling:
-        return Labelling(dict(self.limits), self.grey, self.observable_px, self.answer)
+    def labelling(self, scenes: Mapping[str, Tolerance]) -> Labelling:
+        """Return how records are labelled; `scenes`: tolerance by scene."""
+        return Labelling(dict(self.limits), self.grey, self.observable_px, self.answer, dict(scenes))
 
 
-def build(directory: Path, to: Path, scenes: Path, options: Options, replace: bool = True) -> DatasetFacts:
+def build(directory: Path, to: Path, scenes: Path | None, options: Options, replace: bool = True) -> DatasetFacts:
     """Build a dataset folder from a render folder.
 
     Args:
         directory: the render folder, with images/, masks/, records/ and manifests/.
         to: the dataset folder.
-        scenes: folder of the scene files.
+        scenes: folder of the scene files; None: where they were when rendered, else their copies in the render folder.
         options: settings of the build.
         replace: whether a dataset in `to` may be replaced.
 
@@ -90,18 +92,22 @@ def build(directory: Path, to: Path, scenes: Path, options: Options, replace: bo
     """
     manifests = manifest_paths(directory)
     _check_apart(to, directory, scenes)
+    files = find_scenes(directory, _scene_names(manifests), scenes)
+    for note in (*files.notes, *_check_limits(options.limits, files)):
+        log(note)
     hashes = [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in manifests]
     # Hashed before the files are read: if they change meanwhile, a repeated build sees that this dataset is outdated.
     source = source_sha256(directory, scenes, options)
-    extras = _extra_columns(manifests, scenes)
+    extras = _extra_columns(manifests, files.rows)
     with DatasetWriter(to, directory, options.overwrite, replace=replace) as writer:
-        rules = Rules(directory, writer.spool, options.labelling, tuple(extras), WINDOW, STRIDE, options.masks)
+        labelling = options.labelling(files.tolerances)
+        rules = Rules(directory, writer.spool, labelling, tuple(extras), WINDOW, STRIDE, options.masks)
         worth_it = _count_rows(manifests) >= _CHUNKS_WORTH_A_POOL * BATCH_ROWS
         with processes(options.workers, worth_it) as in_order:
-            found = _examine(in_order, rules, manifests, scenes, options.partial)
+            found = _examine(in_order, rules, manifests, files.rows, options.partial)
             parameters = _parameters(found, rules)
             _write_rows(in_order, rules, found, parameters, writer)
-        connectors, notes = nominal_connectors(found.connectors, scenes)
+        connectors, notes = nominal_connectors(found.connectors, files.connectors)
         for note in notes:
             log(note)
         facts = DatasetFacts(
@@ -132,12 +138,34 @@ def build(directory: Path, to: Path, scenes: Path, options: Options, replace: bo
     return facts
 
 
-def _check_apart(to: Path, directory: Path, scenes: Path) -> None:
+def _check_limits(limits: Mapping[str, float], files: SceneFiles) -> list[str]:
+    """Return notes on limits of single pins that `--tolerance` replaces.
+
+    Raises:
+        InputError: `--tolerance` has limits of a pin that no scene has.
+    """
+    connectors = [each[-1] for each in files.connectors.values()]
+    known = {position.address for each in connectors for position in each.positions}
+    addresses = [address for address in dict.fromkeys(name.rpartition(".")[0] for name in limits) if address]
+    unknown = [address for address in addresses if address not in known]
+    if unknown:
+        names = ", ".join(sorted(files.connectors))
+        raise InputError(f"--tolerance: expected addresses of pins of scene {names}, got {', '.join(unknown)}")
+    return [
+        f"{each.name}: --tolerance replaces {name} of every pin, also at {', '.join(own)}"
+        for each in connectors
+        for name in limits
+        if (own := [address for address, stated in each.tolerance.at.items() if name in stated])
+    ]
+
+
+def _check_apart(to: Path, directory: Path, scenes: Path | None) -> None:
     """Raise InputError if `to` lies in an input folder or holds `scenes`; the writer refuses one that holds renders."""
     place = to.resolve()
-    if scenes.resolve().is_relative_to(place):
+    if scenes is not None and scenes.resolve().is_relative_to(place):
         raise InputError(f"--to {to}: expected a folder of its own, got one that holds the scenes")
-    for folder in (*(directory / name for name in (*FOLDERS, *EXTRAS)), scenes):
+    inputs = [directory / name for name in (*FOLDERS, *EXTRAS, SCENES)]
+    for folder in (*inputs, *([] if scenes is None else [scenes])):
         if place.is_relative_to(folder.resolve()):
             raise InputError(f"--to {to}: expected a folder of its own, got one inside of {folder}")
 
@@ -148,6 +176,7 @@ class _Found:
 
     Attributes:
         names: names of the runs.
+        unread: one message per fault of a manifest.
         missing: one message per row without a record.
         chunks: by split, (name, `Findings.key`, number of rows) of each chunk that has rows.
         spaces: collects the rows of each unit space (the good rows that standardise the column nsoart).
@@ -156,6 +185,7 @@ class _Found:
     """
 
     names: set[str] = field(default_factory=set)
+    unread: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     chunks: dict[str, list[tuple[str, str, int]]] = field(default_factory=dict)
@@ -206,15 +236,15 @@ class _Found:
             if known != tolerance:
                 self.problems.append(
                     f"{path}: expected the tolerance of the other records of scene {scene} ({known}), "
-                    f"got {tolerance}: render again, or give --tolerance"
+                    f"got {tolerance}: render again, or give --scenes"
                 )
 
 
-def _chunks(manifests: list[Path], scenes: Path, found: _Found) -> Iterator[Chunk]:
+def _chunks(manifests: list[Path], scenes: Mapping[str, Path], found: _Found) -> Iterator[Chunk]:
     """Yield the manifests' rows in chunks of one split each, in the order of the manifests."""
     waiting: dict[str, tuple[list[Run], list[str]]] = {}
     numbers: Counter[str] = Counter()
-    for run, manifest in _joined(manifests, scenes, found.problems, found.names):
+    for run, manifest in _joined(manifests, scenes, found.unread, found.names):
         runs, names = waiting.setdefault(run.split, ([], []))
         runs.append(run)
         names.append(manifest)
@@ -226,7 +256,9 @@ def _chunks(manifests: list[Path], scenes: Path, found: _Found) -> Iterator[Chun
         yield Chunk(split, numbers[split], tuple(runs), tuple(names))
 
 
-def _examine(in_order: InOrder, rules: Rules, manifests: list[Path], scenes: Path, partial: bool) -> _Found:
+def _examine(
+    in_order: InOrder, rules: Rules, manifests: list[Path], scenes: Mapping[str, Path], partial: bool
+) -> _Found:
     """First pass: check all chunks and return the results. Raises one InputError that lists every fault."""
     found = _Found()
     with tqdm(total=_count_rows(manifests), desc="rows", unit="row", disable=None) as bar:
@@ -234,7 +266,10 @@ def _examine(in_order: InOrder, rules: Rules, manifests: list[Path], scenes: Pat
         for chunk, findings in in_order(examine, calls):
             found.take(chunk, findings)
             bar.update(len(chunk.runs))
-    _report_orphans(rules.directory, found.names)
+    found.problems = found.unread + found.problems
+    # Rows of a faulty manifest may not have been read: their records are no orphans.
+    if not found.unread:
+        _report_orphans(rules.directory, found.names)
     total = len(found.names)
     if found.missing and partial:
         log(f"--partial: {len(found.missing)} of {total} rows have not been rendered and are left out")
@@ -276,8 +311,11 @@ def _write_rows(
 
 def _report_orphans(directory: Path, names: set[str]) -> None:
     records = {path.name for path in (directory / "records").glob("*.json")}
-    for name in sorted(records - {f"{name}.json" for name in names}):
+    orphans = sorted(records - {f"{name}.json" for name in names})
+    for name in orphans[:_MOST_ORPHANS]:
         log(f"{shown_path(Path('records') / name)}: left out: no manifest has a row of this run")
+    if len(orphans) > _MOST_ORPHANS:
+        log(f"{len(orphans) - _MOST_ORPHANS} more records are left out, since no manifest has rows of their runs")
 
 
 def _count_rows(manifests: list[Path]) -> int:
@@ -285,7 +323,7 @@ def _count_rows(manifests: list[Path]) -> int:
     return sum(max(0, path.read_bytes().count(b"\n") - 1) for path in manifests)
 
 
-def source_sha256(directory: Path, scenes: Path, options: Options) -> str:
+def source_sha256(directory: Path, scenes: Path | None, options: Options) -> str:
     """Return the SHA-256 of a build's inputs: manifests, records, scene files, and options that change the dataset.
 
     Raises:
@@ -297,12 +335,13 @@ def source_sha256(directory: Path, scenes: Path, options: Options) -> str:
     for path in (*manifests, *sorted((directory / "records").glob("*.json"))):
         content = path.read_bytes() if path.is_file() else b""
         digest.update(f"\n{path.name} {hashlib.sha256(content).hexdigest()}".encode())
-    for scene in sorted(_scene_names(manifests)):
-        try:
-            found = read_connector(scenes / f"{scene}.toml").sha256
-        except InputError:
-            found = ""
-        digest.update(f"\n{scene} {found}".encode())
+    try:
+        files = find_scenes(directory, _scene_names(manifests), scenes)
+    except InputError:
+        files = SceneFiles()  # reported when the dataset is built
+    for scene, connectors in sorted(files.connectors.items()):
+        limits = files.tolerances[scene].stated() if scene in files.tolerances else {}
+        digest.update(f"\n{scene} {connectors[0].sha256} {json.dumps(limits, sort_keys=True)}".encode())
     return digest.hexdigest()
 
 
@@ -311,10 +350,9 @@ def _scene_names(manifests: list[Path]) -> set[str]:
     names: set[str] = set()
     for path in manifests:
         with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            try:
-                names.update((line.get("scene") or "").strip() for line in csv.DictReader(file))
-            except csv.Error:
-                continue  # reported when the rows are read
+            # Faults are reported when the rows are read.
+            rows = CsvRows(file, REQUIRED, lambda *_: None)
+            names.update(cells.get("scene", "") for _, cells in rows)
     return names
 
 
@@ -331,7 +369,7 @@ def manifest_paths(directory: Path) -> list[Path]:
     return paths
 
 
-def _extra_columns(paths: list[Path], scenes: Path) -> list[str]:
+def _extra_columns(paths: list[Path], scenes: Mapping[str, Path]) -> list[str]:
     """Return the names of the user's own columns in all manifests, from the first row of each."""
     extras: dict[str, None] = {}
     for path in paths:
@@ -342,12 +380,14 @@ def _extra_columns(paths: list[Path], scenes: Path) -> list[str]:
     return list(extras)
 
 
-def _joined(paths: list[Path], scenes: Path, problems: list[str], names: set[str]) -> Iterator[tuple[Run, str]]:
+def _joined(
+    paths: list[Path], scenes: Mapping[str, Path], problems: list[str], names: set[str]
+) -> Iterator[tuple[Run, str]]:
     """Yield each run (manifest row) once, with the name of its first manifest; repeated rows have to be equal.
 
     Args:
         paths: the manifests.
-        scenes: folder of the scene files.
+        scenes: file of each scene.
         problems: list to which faults are added.
         names: set to which the name of every run is added.
     """

@@ -18,7 +18,7 @@ from generator.dataset.card_header import balance_table, read_settings, read_spl
 from generator.dataset.folder import CARD, is_whole
 from generator.dataset.labels import ANSWER_LABELS, OBSERVABLE_PX, parse_tolerance
 from generator.dataset.place import Place
-from generator.io.source_code import SCENES, code_sha256
+from generator.io.source_code import code_sha256
 
 # Where `build` writes without --to.
 DATASETS = Path("datasets")
@@ -56,9 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scenes",
         type=Path,
-        default=SCENES,
         metavar="FOLDER",
-        help="folder of the scene files that the manifests name (default: this repository's)",
+        help="folder of the scene files, whose tolerance applies (default: where they were when rendered, "
+        "else their copies in DIR)",
     )
     parser.add_argument(
         "--license", default="other", metavar="ID", help="licence identifier for the card (default: other)"
@@ -70,7 +70,8 @@ def _add_labelling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tolerance",
         metavar="LIMITS",
-        help="limits in mm instead of the scene's, e.g. true_position_mm=0.6,retraction_mm=0.5",
+        help="limits in mm instead of the scene's, for every pin or for one, e.g. true_position_mm=0.6,"
+        "retraction_mm=0.5,protrusion_mm=0.3,r1c2.true_position_mm=0.2",
     )
     parser.add_argument(
         "--grey",
@@ -84,7 +85,7 @@ def _add_labelling(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=OBSERVABLE_PX,
         metavar="PX",
-        help="a bend or retraction counts as visible in a view if it moves the pin's tip by at least PX there "
+        help="a bend or a wrong height counts as visible in a view if it moves the pin's tip by at least PX there "
         "(default: %(default)g; 0: every one in view counts)",
     )
     parser.add_argument(
@@ -168,7 +169,7 @@ def only_rendered_folder(renders: Path) -> Path:
     raise InputError(f"DIR: expected a render folder, or exactly one in {renders}/, got {got}")
 
 
-def is_built(to: Path, directory: Path, scenes: Path, options: Options) -> bool:
+def is_built(to: Path, directory: Path, scenes: Path | None, options: Options) -> bool:
     """Whether `to` already holds the dataset that this build would make; False if it is empty or missing.
 
     Raises:

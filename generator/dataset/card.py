@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
+from blender_scripts.contract.tolerance import Tolerance
 from generator.dataset.card_header import balance_table, card_header, classes_table
 from generator.dataset.folder import SHEET
-from generator.dataset.labels import ANSWER_LABELS, OBSERVABLE_SHARE, OTHERNG, Tolerance
+from generator.dataset.labels import ANSWER_LABELS, OBSERVABLE_SHARE, OTHERNG
 from generator.soart.nsoart import FEW
 
 
@@ -20,9 +21,9 @@ class DatasetFacts:
         counts: pictures by split and class.
         classes: classes that the dataset declares.
         tolerances: tolerance applied to each scene.
-        limits: limits in mm that the user set instead of the scene's, by name.
+        limits: limits in mm that the user set instead of the scene's, by name (`r1c2.retraction_mm`: of one position).
         grey: half width of the grey zone (measures close to a limit) as a fraction of it; `grey_rows`: pictures in it.
-        observable_px: a bend or retraction counts as visible in a picture if it moves the tip by at least this, px.
+        observable_px: a bend or a wrong height counts as visible in a picture if it moves the tip by at least this, px.
         hidden_rows: number of NG pictures in which no defect is visible.
         missing_rows: number of manifest rows that were left out because they have no record.
         manifests: file name and SHA-256 of each manifest.
@@ -73,7 +74,7 @@ def make_card(facts: DatasetFacts) -> str:
 
 def _header(facts: DatasetFacts) -> str:
     settings = {
-        "tolerance": {scene: asdict(facts.tolerances[scene]) for scene in sorted(facts.tolerances)},
+        "tolerance": {scene: facts.tolerances[scene].complete() for scene in sorted(facts.tolerances)},
         "tolerance_set_by_user": dict(facts.limits),
         "grey": facts.grey,
         "observable_px": facts.observable_px,
@@ -121,8 +122,12 @@ def _splits(facts: DatasetFacts) -> str:
 
 def _classes(facts: DatasetFacts) -> str:
     tolerances = "\n".join(
-        f"| {scene} | {tolerance.true_position_mm:g} | {tolerance.retraction_mm:g} |"
-        for scene, tolerance in sorted(facts.tolerances.items())
+        f"| {scene} | {limits.true_position_mm:g} | {limits.retraction_mm:g} | {limits.protrusion_mm:g} |"
+        for name, tolerance in sorted(facts.tolerances.items())
+        for scene, limits in (
+            (name, tolerance.limits()),
+            *((f"{name}, {address}", tolerance.limits(address)) for address in sorted(tolerance.at)),
+        )
     )
     return f"""## Classes and tolerance
 
@@ -131,10 +136,11 @@ def _classes(facts: DatasetFacts) -> str:
 NG means “no good”: any class but OK. A picture with several defects has the first of NUKENG, BENDNG, OTHERNG.
 
 The tolerance is the largest deviation that is still good. True position is twice the distance of a pin's tip from its
-place on the drawing; retraction is how far a terminal sits below its nominal height.
+place on the drawing; retraction is how far a terminal sits below its nominal height, protrusion how far above it (a
+negative `retraction_mm`).
 
-| scene | true position, mm | retraction, mm |
-|---|---:|---:|
+| scene | true position, mm | retraction, mm | protrusion, mm |
+|---|---:|---:|---:|
 {tolerances}
 
 {_tolerance_note(facts)} A measure equal to its limit is good. Another tolerance needs no new rendering:
@@ -160,7 +166,7 @@ def _columns(facts: DatasetFacts) -> str:
   are null where there is no pin), `tip_px`, `base_px` (tip and foot in the picture). The box of a missing pin is where
   it should be; that of a retracted pin, its visible part and where it should be; any other box, what is visible.
 - `camera_json`: focal lengths and centre in px, distortion in OpenCV's order, `matrix_world` of Blender's camera in mm.
-- `tolerance_json`: the limits in mm behind `label`.
+- `tolerance_json`: the limits in mm behind `label`; under `at`, those of single positions.
 - `housing_bbox`: COCO box of the visible part of the housing, clipped to the picture; null where none is visible.
 - `synthetic`: true. `original`, `augmentation`: null; in augmented copies, the row that was copied, and how.
 - `width`, `height` and the manifest's columns: `run`, `split`, `part`, `seed`, `scene`, `housing`, `terminal`,
@@ -273,7 +279,7 @@ def _observable_note(facts: DatasetFacts) -> str:
     if not facts.observable_px:
         return note
     least = f"{facts.observable_px:g} px"
-    return f"{note}\n  A bend or retraction counts as visible if it moves the pin's tip by at least {least}."
+    return f"{note}\n  A bend or a wrong height counts as visible if it moves the pin's tip by at least {least}."
 
 
 def _grey_note(facts: DatasetFacts) -> str:

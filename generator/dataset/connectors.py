@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from blender_scripts.contract.connector import Connector, read_connector
+from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.errors import InputError
 from blender_scripts.contract.positions import Position
 
@@ -108,7 +108,7 @@ def connectors_json(connectors: Iterable[NominalConnector]) -> str:
 
 
 def nominal_connectors(
-    rendered: Iterable[tuple[str, str, str, str | None]], scenes: Path
+    rendered: Iterable[tuple[str, str, str, str | None]], scenes: Mapping[str, Sequence[Connector]]
 ) -> tuple[tuple[NominalConnector, ...], list[str]]:
     """Return the connectors in rendered rows, and a note on each scene that is left out.
 
@@ -116,19 +116,17 @@ def nominal_connectors(
 
     Args:
         rendered: (scene, housing, terminal) of the rows, with the SHA-256 of the scene when it was rendered.
-        scenes: folder of the scene files.
+        scenes: versions of each scene that may have been rendered.
     """
     found: dict[tuple[str, str, str], NominalConnector] = {}
     changed: set[str] = set()
-    connectors: dict[str, Connector] = {}
     for scene, housing, terminal, sha256 in sorted(rendered, key=str):
-        if scene not in connectors:
-            connectors[scene] = read_connector(scenes / f"{scene}.toml")
-        if connectors[scene].sha256 == sha256:
-            each = nominal_connector(connectors[scene], housing, terminal)
-            found[each.key] = each
-        else:
+        connector = next((each for each in scenes[scene] if each.sha256 == sha256), None)
+        if connector is None:
             changed.add(scene)
+        else:
+            each = nominal_connector(connector, housing, terminal)
+            found[each.key] = each
     notes = [
         f"{scene}.toml has changed since these pictures were rendered: {CONNECTORS} does not contain it"
         for scene in sorted(changed)
@@ -173,9 +171,7 @@ def symmetries(positions: Sequence[NominalPosition]) -> tuple[str, ...]:
 
 
 def _nominal(connector: Connector, terminal: str, position: Position) -> NominalPosition:
-    mix = connector.mixes.get(terminal)
-    names = (terminal,) if mix is None else mix.of if mix.rule == "random" else (mix.at(position, 0),)
-    terminals = [connector.terminals[name] for name in names]
+    terminals = connector.terminals_for(position, (terminal,))
 
     def only(name: str) -> float | None:
         values = {getattr(each, name) for each in terminals}

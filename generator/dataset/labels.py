@@ -7,9 +7,11 @@ scatter exceeds the tolerance is NG, whatever defects the manifest asked for.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
+
+from blender_scripts.contract.tolerance import MEASURES, Limits, Tolerance
 
 BENDNG, NUKENG, OK, OTHERNG = CLASSES = ("BENDNG", "NUKENG", "OK", "OTHERNG")
 VERDICTS = ("OK", "NG")
@@ -20,8 +22,8 @@ CLASS_MEANINGS = {
     BENDNG: "bent pin: its tip is further from its true position than the tolerance allows; the pin is in its cavity",
     NUKENG: "pin missing, or not seated: it is retracted into its cavity by more than the tolerance allows",
     OTHERNG: (
-        "any other defect: a pin that is broken, twisted, of the wrong type or stands out too far; a foreign body; "
-        "a damaged or stained housing; a wrong print"
+        "any other defect: a pin that is broken, twisted, of the wrong type or higher than the tolerance allows; "
+        "a foreign body; a damaged or stained housing; a wrong print"
     ),
 }
 # The class of a picture with several defects, or of a pin beyond both limits, is the first of these that occurs.
@@ -31,7 +33,8 @@ OBSERVABLE_SHARE = 0.1
 # A bend or retraction that moves the tip by less than this (px) in a picture looks like the scatter of good pins.
 OBSERVABLE_PX = 1.0
 # Kinds of a position whose class follows from its measures (or from its pin being missing).
-MEASURED_KINDS = ("ok", "bent", "retracted", "missing")
+MEASURED_KINDS = ("ok", "bent", "retracted", "protruding", "missing")
+_ADDRESS = re.compile(r"r[1-9][0-9]{0,3}c[1-9][0-9]{0,3}")
 
 # Kinds of defect where a piece is gone and has no pixels: the record's visible box is that of the whole lost piece and
 # may reach beyond the picture.
@@ -50,25 +53,8 @@ def class_of_kind(kind: str) -> str:
     return {"ok": OK, "bent": BENDNG, "retracted": NUKENG, "missing": NUKENG}.get(kind, OTHERNG)
 
 
-@dataclass(frozen=True)
-class Tolerance:
-    """Limits of the two measures, mm: a pin is good if each measure is at most its limit."""
-
-    true_position_mm: float
-    retraction_mm: float
-
-    def __post_init__(self) -> None:
-        for name, limit in asdict(self).items():
-            if not (math.isfinite(limit) and limit > 0):
-                raise ValueError(f"{name} must be a number of mm above 0, got {limit!r}")
-
-    def with_limits(self, limits: Mapping[str, float]) -> Tolerance:
-        """Return this tolerance with some limits replaced; `limits`: mm by name."""
-        return Tolerance(**{**asdict(self), **limits})
-
-
 def parse_tolerance(text: str) -> dict[str, float]:
-    """Parse limits such as `true_position_mm=0.6,retraction_mm=0.5`, in mm; either may be left out.
+    """Parse limits such as `true_position_mm=0.6,r1c2.retraction_mm=0.5`, in mm; any may be left out.
 
     Raises:
         ValueError: a name is unknown or given twice, or a limit is not a number above 0.
@@ -76,8 +62,11 @@ def parse_tolerance(text: str) -> dict[str, float]:
     limits: dict[str, float] = {}
     for item in text.split(","):
         name, equals, number = (part.strip() for part in item.partition("="))
-        if name not in ("true_position_mm", "retraction_mm") or not equals:
-            raise ValueError(f"expected true_position_mm=NUMBER or retraction_mm=NUMBER, got {item.strip()!r}")
+        address, dot, measure = name.rpartition(".")
+        if measure not in MEASURES or not equals or (dot and not _ADDRESS.fullmatch(address)):
+            names = ", ".join(f"{each}=NUMBER" for each in MEASURES)
+            one = f"for one pin such as r1c2.{MEASURES[0]}=NUMBER"
+            raise ValueError(f"expected {names}, or {one}, got {item.strip()!r}")
         if name in limits:
             raise ValueError(f"expected {name} once, got it twice")
         try:
@@ -95,42 +84,42 @@ def judge(position: Mapping[str, Any], tolerance: Tolerance) -> tuple[str, tuple
     `trainer.core.defect_size` compares measures with limits in the same way.
 
     Args:
-        position: a record's position: `kind`, `defects` and, unless the pin is missing, its two measures in mm.
-        tolerance: the limits above which the position is NG.
+        position: a record's position: `address`, `kind`, `defects` and, unless the pin is missing, its measures in mm.
+        tolerance: the limits above which the position is NG; without an address, those of all positions apply.
     """
     kind = position["kind"]
     if kind == "missing":
         return NUKENG, ("missing",)
+    limits = tolerance.limits(position.get("address"))
     kinds = []
-    if position["true_position_mm"] > tolerance.true_position_mm:
+    if position["true_position_mm"] > limits.true_position_mm:
         kinds.append("bent")
-    if position["retraction_mm"] > tolerance.retraction_mm:
+    if position["retraction_mm"] > limits.retraction_mm:
         kinds.append("retracted")
+    if -position["retraction_mm"] > limits.protrusion_mm:
+        kinds.append("protruding")
     named = [text.partition("@")[0] for text in position.get("defects", ())] or [kind]
     others = sorted({name for name in named if name not in MEASURED_KINDS})
     if others:
-        # A broken or wrong pin often measures as short or shifted: bend and retraction count only if asked for.
+        # A broken or wrong pin often measures as short or shifted: measures count only for defects that were asked for.
         kinds = [name for name in kinds if name in named]
-        if not kinds:
-            return OTHERNG, tuple(others)
-        category = NUKENG if "retracted" in kinds else BENDNG
-        return category, (*others, *kinds)
-    if "retracted" in kinds:
-        return NUKENG, tuple(kinds)
-    return (BENDNG if kinds else OK), tuple(kinds)
+    categories = {class_of_kind(name) for name in (*others, *kinds)}
+    return worst_class(categories), (*others, *kinds)
 
 
-def is_grey(measures: Mapping[str, Any], limits: Mapping[str, float], grey: float) -> bool:
+def is_grey(measures: Mapping[str, Any], limits: Limits, grey: float) -> bool:
     """Whether a position is in the grey zone: a measure differs from its limit by at most `grey` times the limit.
 
     Args:
         measures: true_position_mm and retraction_mm of the position; None for a missing pin.
-        limits: limits in mm, by the same names.
+        limits: limits of this position.
         grey: fraction of a limit; 0: no grey zone.
     """
-    return grey > 0 and any(
-        measures[name] is not None and abs(measures[name] - limit) <= grey * limit for name, limit in limits.items()
-    )
+    off, depth = measures["true_position_mm"], measures["retraction_mm"]
+    pairs = [] if off is None else [(off, limits.true_position_mm)]
+    if depth is not None:
+        pairs.append((abs(depth), limits.retraction_mm if depth > 0 else limits.protrusion_mm))
+    return grey > 0 and any(abs(value - limit) <= grey * limit for value, limit in pairs)
 
 
 def is_in_answer(category: str, visible: float | None, area: float) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from blender_scripts.contract.tolerance import Tolerance
 from blender_scripts.geometry.optics import Camera
 from blender_scripts.manifest.reader import Run
 from generator.dataset.labels import (
@@ -16,7 +17,6 @@ from generator.dataset.labels import (
     OBSERVABLE_PX,
     OK,
     OTHERNG,
-    Tolerance,
     is_grey,
     is_in_answer,
     judge,
@@ -40,22 +40,25 @@ class Labelling:
     """How records are labelled.
 
     Attributes:
-        limits: tolerance limits in mm that replace the record's own, by name.
+        limits: limits in mm that replace those of the scene, by name, as `Tolerance.with_limits` takes them.
         grey: half width of the grey zone as a fraction of a limit: a picture with a measure within `grey * limit` of
             the limit is flagged, because people would not agree on it. 0: no grey zone.
-        observable_px: a bend or retraction counts as visible in a picture if it moves the tip by at least this, px.
+        observable_px: a bend or a wrong height counts as visible in a picture if it moves the tip by at least this, px.
         answer: how `bbox_str` names the classes: a key of ANSWER_LABELS.
+        scenes: tolerance by scene, instead of the one in its records.
     """
 
     limits: Mapping[str, float]
     grey: float = 0.0
     observable_px: float = OBSERVABLE_PX
     answer: str = "short"
+    scenes: Mapping[str, Tolerance] = field(default_factory=dict)
 
     def tolerance(self, record: Mapping[str, Any]) -> Tolerance:
-        """Return the tolerance for this record: its own limits, with those in `limits` replaced."""
-        own = record["tolerance"]
-        return Tolerance(own["true_position_mm"], own["retraction_mm"]).with_limits(self.limits)
+        """Return the tolerance for this record: that of its scene, with the limits in `limits` replaced."""
+        known = self.scenes.get(record["row"]["scene"]) or Tolerance(**record["tolerance"])
+        addresses = {"", *(position["address"] for position in record["positions"])}
+        return known.with_limits({n: limit for n, limit in self.limits.items() if n.rpartition(".")[0] in addresses})
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ def picture_row(run: Run, record: Mapping[str, Any], how: Labelling, extras: Seq
         bbox_str=answer(truth.objects, size, how.answer),
         objects=truth.objects,
         camera=CameraRow.of(record["camera"]),
-        tolerance=asdict(tolerance),
+        tolerance=tolerance.complete(),
         housing_box=shown_part(record["housing"]["boxes"]["visible"], size),
         synthetic=True,
         original=None,
@@ -133,31 +136,30 @@ def label_picture(
     ]
     shows += [each.in_answer is True for each in others]
     label = worst_class(each.category for each in (*pins, *others))
-    limits = asdict(tolerance)
     return PictureLabel(
         label=label,
         kinds=tuple(sorted({kind for each in (*pins, *others) for kind in each.kinds or ()})),
-        grey=any(is_grey(position, limits, grey) for position in positions),
+        grey=any(is_grey(each, tolerance.limits(each.get("address")), grey) for each in positions),
         observable=label == OK or any(shows),
         objects=(*pins, *others),
     )
 
 
 def moved_px(position: Mapping[str, Any], kinds: Sequence[str], camera: Camera | None) -> float:
-    """Return by how many px the bend or the retraction, whichever is more, moves the tip in the picture.
+    """Return by how many px the bend or the height, whichever is more, moves the tip in the picture.
 
-    Infinite (always visible) without a camera, without kinds, and if any kind is neither bent nor retracted.
+    Infinite (always visible) without a camera, without kinds, and if any kind is none of bent, retracted, protruding.
 
     Args:
         position: a record's position, with `tip_mm` and measures in mm.
         kinds: kinds of defect that `judge` found.
         camera: camera of the record; None: not recorded.
     """
-    if camera is None or not kinds or not set(kinds) <= {"bent", "retracted"}:
+    if camera is None or not kinds or not set(kinds) <= {"bent", "retracted", "protruding"}:
         return np.inf
     tip = np.array(position["tip_mm"], float)
-    sideways = (position["dx_mm"], position["dy_mm"], 0.0)
-    deviations = {"bent": sideways, "retracted": (0.0, 0.0, -position["retraction_mm"])}
+    sideways, upwards = (position["dx_mm"], position["dy_mm"], 0.0), (0.0, 0.0, -position["retraction_mm"])
+    deviations = {"bent": sideways, "retracted": upwards, "protruding": upwards}
     without = [tip - np.array(deviations[kind]) for kind in kinds]
     here, *there = camera.project(np.array([tip, *without]))
     return float(max(np.linalg.norm(here - point) for point in there))

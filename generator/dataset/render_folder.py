@@ -104,7 +104,7 @@ class Findings:
     problems: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     rows: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)
-    tolerances: list[tuple[str, str, dict[str, float]]] = field(default_factory=list)
+    tolerances: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     connectors: list[tuple[str, str, str, str | None]] = field(default_factory=list)
     other: bool = False
     grey_rows: int = 0

@@ -106,6 +106,11 @@ class ObjectRow:
         return (self.box[2] - self.box[0]) * (self.box[3] - self.box[1])
 
     @property
+    def protrusion_mm(self) -> float | None:
+        """Height of the terminal above its nominal height; negative where it is retracted."""
+        return None if self.retraction_mm is None else -self.retraction_mm
+
+    @property
     def is_position(self) -> bool:
         """Whether the object is a position of the connector, not a foreign body, crack or print defect.
 
@@ -159,7 +164,7 @@ class PictureRow:
         bbox_str: Florence-2's `<OD>` answer.
         objects: objects in the picture; None where they are not known.
         camera: None where it is not known, as for a photograph without calibration.
-        tolerance: limits in mm, by name, that decided `label`; None where none was applied.
+        tolerance: limits that decided `label`, as `Tolerance.complete` returns them; None where none were applied.
         housing_box: box of the visible part of the housing, xyxy in px, clipped to the picture.
         synthetic: whether the picture was rendered.
         original, augmentation: run from which an augmented copy was made, and the operation; None: not a copy.
@@ -174,7 +179,7 @@ class PictureRow:
     bbox_str: str | None = _column(_TEXT)
     objects: tuple[ObjectRow, ...] | None = _column("objects")
     camera: CameraRow | None = _column(_CAMERA)
-    tolerance: Mapping[str, float] | None = _column(_TOLERANCE)
+    tolerance: Mapping[str, Any] | None = _column(_TOLERANCE)
     housing_box: Box | None = _column(_HOUSING)
     synthetic: bool = _column(_FLAG)
     original: str | None = _column(_TEXT)

@@ -151,7 +151,8 @@ def held_out_addresses(
         chosen = _drawn(positions, min(count, len(known)), source)
     if len(chosen) >= len(known):
         raise InputError(
-            f"positions.held_out: expected fewer than the {len(known)} positions of scene {scene}, got {len(chosen)}"
+            f"positions.held_out: expected fewer positions than the {len(known)} of scene {scene}, so that one is left "
+            f"for training, got {wanted if isinstance(wanted, int | float) else 'all of them'}"
         )
     return tuple(address for address in known if address in chosen)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from itertools import compress
+from itertools import compress, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blender_scripts.contract.connector import check_cameras
 from blender_scripts.contract.errors import InputError, shown
+from blender_scripts.geometry.mesh import Mesh
 from blender_scripts.geometry.mesh_files import read_mesh
 from blender_scripts.geometry.welding import placed
 from blender_scripts.manifest.make_part import make_part
@@ -18,6 +19,7 @@ from blender_scripts.manifest.reader import Manifest, read_manifest
 from generator.doe.aliasing import NOTABLE, aliases
 from generator.doe.frame import defects_by_position, factors_of
 from generator.doe.part_class import part_class
+from generator.doe.plausibility import Meshes, symmetry_notes, warnings
 from generator.io.source_code import SCENES
 
 if TYPE_CHECKING:
@@ -53,41 +55,51 @@ def run(options: argparse.Namespace) -> int:
         InputError: with every mistake.
     """
     manifest = read_manifest(options.manifest, options.scenes)
-    _check_meshes(manifest)
-    print("\n".join(summary(manifest)))
+    print("\n".join(summary(manifest, _meshes(manifest))))
     return 0
 
 
-def _check_meshes(manifest: Manifest) -> None:
+def _meshes(manifest: Manifest) -> Meshes:
     """Read every CAD file of the rows, except .blend files, which need Blender.
 
     Raises:
         InputError: with every file that is damaged, whose `unit_mm` gives no plausible housing, or whose mesh encloses
             a camera.
     """
-    problems = []
+    problems: list[str] = []
+    found: dict[tuple[str, str], Mesh] = {}
     for name, housing in sorted({(run.scene, run.housing) for run in manifest.runs}):
         cad = manifest.connectors[name].housings[housing].cad
         if cad is not None and cad.file.format != "blend":
             try:
                 mesh = placed(read_mesh(cad.file), cad.placement, cad.file.name)
                 check_cameras(manifest.connectors[name], mesh.bounds, cad.file.name)
+                found[name, housing] = mesh
             except InputError as error:
                 problems += error.problems
     if problems:
         raise InputError(problems)
+    return found
 
 
-def summary(manifest: Manifest) -> list[str]:
-    """Text lines for the terminal: pictures by split and factor, defective positions, aliasing, time and disk space."""
+def summary(manifest: Manifest, meshes: Meshes | None = None) -> list[str]:
+    """Text lines for the terminal: warnings, pictures by split and factor, defective positions, aliasing, cost.
+
+    Args:
+        manifest: the checked manifest.
+        meshes: the meshes of its housings from CAD files.
+    """
     import pandas as pd
 
     runs = manifest.runs
     factors, splits = factors_of(manifest), pd.Series([run.split for run in runs])
     parts = len({run.part for run in runs})
+    warned = warnings(manifest, meshes or {})
     lines = [
-        f"{manifest.path.name}: {len(runs)} pictures of {parts} parts, "
-        f"{len(manifest.connectors)} scene(s), no mistake found",
+        f"{manifest.path.name}: {len(runs)} pictures of {parts} parts, {len(manifest.connectors)} scene(s), "
+        + (f"{len(warned)} warning(s)" if warned else "no mistake found"),
+        *(f"warning: {line}" for line in warned),
+        *(f"note: {line}" for line in symmetry_notes(manifest, meshes or {})),
         "",
     ]
     for factor, levels in factors.items():
@@ -163,10 +175,12 @@ def _positions(manifest: Manifest) -> list[str]:
         counts = defects_by_position(manifest, name)
         letters = [chr(ord("A") + number) for number in range(counts.shape[1])]
         legend = ", ".join(f"{letter} {split}" for letter, split in zip(letters, counts.columns, strict=True))
-        lines.append(f"positions with a defect in {name} ({legend}, . none)")
-        for _, row in counts.groupby([position.row for position in connector.positions], sort=False):
-            cells = ["".join(compress(letters, found)) or "." for found in row.to_numpy()]
-            lines.append("  " + " ".join(f"{cell:>{len(letters)}}" for cell in cells))
+        blank = ", - blank" if connector.blanks else ""
+        lines.append(f"positions with a defect in {name} ({legend}, . none{blank})")
+        cells = {p: "".join(compress(letters, counts.loc[p.address].to_numpy())) or "." for p in connector.positions}
+        places = sorted((*connector.positions, *connector.blanks), key=lambda each: (each.row, each.position))
+        for _, row in groupby(places, key=lambda each: each.row):
+            lines.append("  " + " ".join(f"{cells.get(each, '-'):>{len(letters)}}" for each in row))
         lines.append("")
     return lines
 

@@ -54,7 +54,7 @@ def defect_text(target: str, spec: KindSpec, drawn: Drawn, shares: Sequence[floa
             values[key] = span[min(int(share * len(span)), len(span) - 1)]
         elif key == "size":
             sized = SIZED[spec.kind]
-            size = span.at(share) * getattr(connector.tolerance, sized.measure) * sized.factor
+            size = span.at(share) * getattr(connector.tolerance.limits(target), sized.measure) * sized.factor
             values[sized.parameter] = f"{round(size, 3):.10g}"
         else:
             values[key] = f"{span.at(share):.10g}"

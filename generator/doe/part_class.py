@@ -10,20 +10,20 @@ from blender_scripts.geometry.clearance import collisions
 from blender_scripts.geometry.part import Part
 from blender_scripts.manifest.defects import parse_defects, worst_kind
 from blender_scripts.manifest.make_part import make_part
-from generator.dataset.labels import OTHERNG, Tolerance, judge, worst_class
+from generator.dataset.labels import OTHERNG, judge, worst_class
 
 
 def part_class(part: Part, connector: Connector) -> str:
     """Compute a part's class, one of labels.CLASSES, from its pins by the scene's tolerance."""
-    tolerance = Tolerance(connector.tolerance.true_position_mm, connector.tolerance.retraction_mm)
     categories = [
         judge(
             {
+                "address": pin.position.address,
                 "kind": worst_kind(pin.defects),
                 "defects": [defect.text for defect in pin.defects],
                 **pin.measures(),
             },
-            tolerance,
+            connector.tolerance,
         )[0]
         for pin in part.pins
     ]

@@ -132,15 +132,21 @@ class Spec:
 
 @dataclass(frozen=True)
 class Sized:
-    """How a kind's size (in tolerances) becomes its `parameter`: size x `factor` x the tolerance's `measure`, mm."""
+    """How a kind's size (in tolerances) becomes its `parameter`: size x `factor` x the tolerance's `measure`, mm.
+
+    Attributes:
+        by_default: whether a SPEC that states neither size nor parameter means DEFAULT_SIZE, not the kind's default.
+    """
 
     parameter: str
     measure: str
     factor: float
+    by_default: bool = True
 
 
 # True position is a diameter: twice the tip's offset.
 SIZED = {
     "bent": Sized("tip_offset_mm", "true_position_mm", 0.5),
     "retracted": Sized("depth_mm", "retraction_mm", 1.0),
+    "protruding": Sized("height_mm", "protrusion_mm", 1.0, by_default=False),
 }

@@ -39,7 +39,7 @@ def _kind(section: TomlSection, name: str) -> KindSpec:
     if sized is not None:
         replaced = next((p.instead_of for p in KINDS[name].parameters if p.name == sized.parameter), None)
         fixed = any(p.name in (sized.parameter, replaced) for p in given)
-        if not fixed:
+        if not fixed and (sized.by_default or SIZE in section.data):
             low, high = section.numbers(SIZE, 2, 0.01, 100.0, DEFAULT_SIZE)
             if low > high:
                 section.wrong(SIZE, "the smaller size first", f"{low:g}, {high:g}")

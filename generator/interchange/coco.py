@@ -6,6 +6,7 @@ Exported files have further keys: the row's columns for each picture; address, k
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ import numpy as np
 
 from blender_scripts.contract.errors import shown
 from generator.dataset.rows import ObjectRow
-from generator.interchange.coco_masks import run_lengths
+from generator.interchange.coco_masks import bounds_of, cleaned, run_lengths
 from generator.interchange.exported import Export, Exported, Writer
 from generator.interchange.labelled import (
     OWN_KEYS,
@@ -25,11 +26,15 @@ from generator.interchange.labelled import (
     Found,
     Labelled,
     LabelledObject,
+    find_named,
     leads_below,
+    name_unlabelled,
     numbers,
     own_values,
     split_of,
 )
+from generator.io.json_text import parse_json
+from generator.io.pictures import files_below, is_picture
 
 KEY_POINTS = ("tip", "base")
 
@@ -44,12 +49,14 @@ def read_coco(source: Path, images: Path | None, names: ClassNames) -> Found:
     """
     found = Found()
     places = ("*.json", "annotations/*.json", "*/_annotations.coco.json")
-    paths = [source] if source.is_file() else sorted(p for place in places for p in source.glob(place))
+    known = {path for place in places for path in source.glob(place) if path.name[0] != "."}
+    paths = [source] if source.is_file() else [path for path in files_below(source, "*.json") if path in known]
+    files: list[_File] = []
     if not paths:
         found.problems.append(f"{source}: expected a COCO JSON file, or a folder with such files, got none")
     for path in paths:
         try:
-            content = json.loads(path.read_text("utf-8-sig"))
+            content = parse_json(path.read_text("utf-8-sig"))
             keys = [isinstance(content[key], list) for key in ("images", "annotations", "categories")]
             if not all(keys):
                 raise ValueError("values that are not lists")
@@ -57,8 +64,21 @@ def read_coco(source: Path, images: Path | None, names: ClassNames) -> Found:
             why = f"no {error}" if isinstance(error, KeyError) else str(error)
             found.problems.append(f"{path.name}: expected COCO's lists images, annotations, categories, got: {why}")
             continue
-        _File(path, content, images, names, found).read()
+        file = _File(path, content, images, names, found)
+        file.read()
+        files.append(file)
+    _name_unlabelled(files, source, found)
     return found
+
+
+def _name_unlabelled(files: Sequence[_File], source: Path, found: Found) -> None:
+    """Add messages on pictures beside labelled ones that have no entry."""
+    listed = {path.resolve() for file in files for path in file.listed}
+    root = source if source.is_dir() else source.parent
+    folders = {folder: is_deep for file in files for folder, is_deep in file.folders.items()}
+    beside = {path for f, is_deep in folders.items() for path in (files_below(f) if is_deep else f.iterdir())}
+    unlabelled = sorted(path for path in beside if is_picture(path) and path.resolve() not in listed)
+    name_unlabelled(unlabelled, root, ", ".join(file.path.name for file in files), found.problems)
 
 
 @dataclass
@@ -66,9 +86,12 @@ class _File:
     """Reader of one COCO file, which adds its pictures to `found`.
 
     Attributes:
-        words: category names by id.
+        words: category names by id; more than one for an id is a fault.
         times: how many images have each id (more than one is a fault).
         objects, wrong: objects, and messages on faulty objects, by image id.
+        listed: pictures that an entry names, with or without a fault.
+        folders: folders of these pictures; for each, whether its subfolders hold pictures of the file too.
+        shortened: names that were found without their leading folders, and their files.
     """
 
     path: Path
@@ -76,24 +99,37 @@ class _File:
     images: Path | None
     names: ClassNames
     found: Found
-    words: dict[Any, str] = field(default_factory=dict)
+    words: dict[Any, dict[str, None]] = field(default_factory=dict)
     times: Counter[Any] = field(default_factory=Counter)
     objects: dict[Any, list[LabelledObject]] = field(default_factory=dict)
     wrong: dict[Any, list[str]] = field(default_factory=dict)
+    listed: list[Path] = field(default_factory=list)
+    folders: dict[Path, bool] = field(default_factory=dict)
+    shortened: dict[str, str] = field(default_factory=dict)
 
     def read(self) -> None:
         for entry in self.content["categories"]:
-            if isinstance(entry, dict) and isinstance(entry.get("name"), str) and _is_id(entry.get("id")):
-                self.words[entry["id"]] = entry["name"]
+            number = _id_of(entry.get("id")) if isinstance(entry, dict) else None
+            if number is not None and isinstance(entry.get("name"), str):
+                self.words.setdefault(number, {})[entry["name"]] = None
             else:
                 self._problem("categories: expected an entry with id and name", entry)
-        ids = [entry.get("id") for entry in self.content["images"] if isinstance(entry, dict)]
-        self.times.update(number for number in ids if _is_id(number))
+        for number, words in self.words.items():
+            if len(words) > 1:
+                self._problem(f"categories: expected one name for the id {shown(number)}", ", ".join(words))
+        ids = [_id_of(entry.get("id")) for entry in self.content["images"] if isinstance(entry, dict)]
+        self.times.update(number for number in ids if number is not None)
         for entry in self.content["annotations"]:
             self._read_annotation(entry)
         places, split = self._places(), self._split()
         for entry in self.content["images"]:
             self._read_image(entry, places, split)
+        if self.shortened:
+            name, found = next(iter(self.shortened.items()))
+            self.found.notes.append(
+                f"{self.path.name}: found {len(self.shortened)} pictures without the leading folders of their names, "
+                f"such as {shown(name)} as {found}"
+            )
 
     def _problem(self, expected: str, got: Any) -> None:
         self.found.problems.append(f"{self.path.name} {expected}, got {shown(got)}")
@@ -101,21 +137,23 @@ class _File:
     def _read_annotation(self, entry: Any) -> None:
         where = f"annotation {shown(entry.get('id') if isinstance(entry, dict) else entry)}"
         given: dict[str, Any] = entry if isinstance(entry, dict) else {}
-        image, category, bbox = (given.get(key) for key in ("image_id", "category_id", "bbox"))
-        if not _is_id(image) or self.times[image] != 1:
-            self._problem(f"{where}: expected the image_id of exactly one image in the file", image)
+        image, category = _id_of(given.get("image_id")), _id_of(given.get("category_id"))
+        if image is None or self.times[image] != 1:
+            self._problem(f"{where}: expected the image_id of exactly one image in the file", given.get("image_id"))
             return
         where, wrong = f"{self.path.name} {where}", self.wrong.setdefault(image, [])
-        box = numbers(bbox, 4) if isinstance(bbox, list) else None
+        segmentation = cleaned(given.get("segmentation"))
+        bbox = given.get("bbox") or bounds_of(segmentation)
+        box = numbers(bbox, 4) if isinstance(bbox, list | tuple) else None
+        words = list(self.words.get(category, ()))
         if box is None:
-            wrong.append(f"{where}: expected bbox as four numbers, got {shown(bbox)}")
-        elif not _is_id(category) or category not in self.words:
-            wrong.append(f"{where}: expected the category_id of a category in the file, got {shown(category)}")
+            wrong.append(f"{where}: expected bbox as four numbers, got {shown(given.get('bbox'))}")
+        elif len(words) != 1:
+            got = f"{shown(given.get('category_id'))}{' of several: ' if words else ''}{', '.join(words)}"
+            wrong.append(f"{where}: expected the category_id of a category in the file, got {got}")
         else:
-            word = self.words[category]
-            x, y, width, height = box
+            word, (x, y, width, height) = words[0], box
             own = own_values(given, where, wrong)
-            segmentation = given.get("segmentation") or None
             edges = x, y, x + width, y + height
             labelled = LabelledObject(edges, self.names[word], word, segmentation, own)
             self.objects.setdefault(image, []).append(labelled)
@@ -125,26 +163,48 @@ class _File:
         if not isinstance(name, str) or not name:
             self._problem("images: expected an entry with file_name", entry)
             return
-        if not leads_below(name, *places):
+        found = self._find(name, places)
+        if found is None and not leads_below(name, *places):
             self._problem(f"images: expected a file_name below {places[0]}", name)
             return
-        number = entry.get("id")
-        if not _is_id(number) or self.times[number] > 1:
-            self._problem(f"images: expected an id for {name} that no other image has", number)
+        path, short = found or (places[0] / name, name)
+        number, label = _id_of(entry.get("id")), entry.get("label")
+        if number is None or self.times[number] > 1:
+            self._problem(f"images: expected an id for {name} that no other image has", entry.get("id"))
             return
+        wrong = self.wrong.get(number, [])
+        if label is not None and not isinstance(label, str):
+            wrong = [*wrong, f"{self.path.name} image {name}: expected label as a name, got {shown(label)}"]
         size = numbers([entry.get("width"), entry.get("height")], 2)
-        label = entry.get("label")
         self.found.pictures.append(
             Labelled(
-                path=next((place / name for place in places if (place / name).is_file()), places[0] / name),
-                name=name,
+                path=path,
+                name=short,
                 split=split_of(str(entry.get("split", ""))) or split,
                 label=self.names[label] if isinstance(label, str) else None,
                 objects=tuple(self.objects.get(number, ())),
                 size=None if size is None else (int(size[0]), int(size[1])),
-                problems=tuple(self.wrong.get(number, ())),
+                problems=tuple(wrong),
             )
         )
+
+    def _find(self, name: str, places: Sequence[Path]) -> tuple[Path, str] | None:
+        """Find a picture, and note it and its folder; returns its path, and the path relative to one of the places."""
+        found = find_named(name, places)
+        if found is None:
+            return None
+        path, short, is_shortened = found
+        if is_shortened:
+            self.shortened[name] = short
+        self.listed.append(path)
+        first, *below = Path(short).parts if not Path(short).is_absolute() else (path.name,)
+        place = next(place for place in places if path.is_relative_to(place))
+        if below:
+            self.folders[place / first] = True
+        else:
+            is_own = place == self.images or place.name == "images"
+            self.folders[path.parent] = self.folders.get(path.parent, False) or is_own
+        return path, short
 
     def _split(self) -> str | None:
         """Return the split in the name of the file or its folder; None if neither names one."""
@@ -163,8 +223,13 @@ class _File:
         return [folder, folder / "images", folder.parent / "images", folder.parent]
 
 
-def _is_id(value: Any) -> bool:
-    return isinstance(value, int | str) and not isinstance(value, bool)
+def _id_of(value: Any) -> int | str | None:
+    """Return an id as COCO's files are joined by it: 1.0 and "1" are 1; None: no id."""
+    if isinstance(value, str):
+        return int(value) if re.fullmatch(r"0|-?[1-9][0-9]{0,18}", value) else value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _segment(mask: np.ndarray, each: ObjectRow) -> dict[str, Any]:

@@ -10,6 +10,9 @@ import numpy as np
 from blender_scripts.contract.errors import shown
 from generator.interchange.labelled import numbers
 
+# Larger masks are refused before they are unpacked: a few bytes can stand for any number of pixels.
+MOST_PX = 2**28
+
 
 def pixels_of(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
     """Return the pixel mask (H, W) bool of a COCO segmentation.
@@ -29,6 +32,31 @@ def pixels_of(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
         raise ValueError(f"no {error}") from None
     except Exception as error:  # pycocotools raises many types
         raise ValueError(str(error)) from None
+
+
+def cleaned(segmentation: Any) -> Any:
+    """Return a segmentation without its empty polygons; None if nothing is left: `[]` and `[[]]` are none."""
+    if isinstance(segmentation, list):
+        segmentation = [polygon for polygon in segmentation if polygon != []]
+    return segmentation or None
+
+
+def bounds_of(segmentation: Any) -> tuple[float, float, float, float] | None:
+    """Return the box (x, y, width, height), px, of a segmentation; None if it is invalid or has no pixel."""
+    if isinstance(segmentation, list):
+        polygons = [numbers(polygon) if isinstance(polygon, list) else None for polygon in segmentation]
+        values = [value for polygon in polygons for value in polygon or ()]
+        if None in polygons or len(values) < 6 or any(len(polygon or ()) % 2 for polygon in polygons):
+            return None
+        xs, ys = values[::2], values[1::2]
+        return min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
+    try:
+        height, width = segmentation["size"]
+        ys_, xs_ = np.nonzero(pixels_of(segmentation, (width, height)))
+        left, top = float(xs_.min()), float(ys_.min())
+        return left, top, float(xs_.max()) + 1 - left, float(ys_.max()) + 1 - top
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def run_lengths(pixels: np.ndarray) -> dict[str, Any]:
@@ -55,6 +83,8 @@ def _filled(polygons: list[Any], size: tuple[int, int]) -> np.ndarray:
 def _unrolled(code: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
     if list(code["size"]) != [size[1], size[0]]:
         raise ValueError(f"size {shown(code['size'])} in place of the picture's [{size[1]}, {size[0]}]")
+    if size[0] * size[1] > MOST_PX:
+        raise ValueError(f"size {shown(code['size'])} of more than {MOST_PX} px")
     given = code["counts"]
     runs = np.array(_decoded(given) if isinstance(given, str) else given, np.float64)
     if not ((runs >= 0) & (runs == np.floor(runs))).all() or runs.sum() != size[0] * size[1]:

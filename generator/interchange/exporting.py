@@ -28,6 +28,7 @@ from generator.dataset.labels import CLASSES, OK
 from generator.dataset.rows import MANIFEST_COLUMNS, ObjectRow, class_names, objects_of
 from generator.interchange import coco, image_folder, yolo
 from generator.interchange.exported import Export, Exported, Writer
+from generator.io.output_file import check_folder
 from generator.io.pictures import open_upright
 from generator.io.processes import processes
 
@@ -118,6 +119,7 @@ def _make(building: Path, place: Path, to: Path) -> None:
     """Create the folder `building`, later renamed to `place`; one that a stopped export left is removed first."""
     if Path.cwd().is_relative_to(place):
         raise InputError(f"--to {to}: expected a folder of its own, got one that holds the working directory")
+    check_folder(to, "--to")
     try:
         if place.exists() and (not place.is_dir() or any(place.iterdir())):
             raise InputError(f"--to {to}: expected a new or empty folder, got one with files in it")

@@ -1,29 +1,52 @@
-"""Read and write image folders: SPLIT/CLASS/picture, CLASS/picture, or metadata.jsonl/.csv with file_name and label."""
+"""Read and write image folders: SPLIT/CLASS/picture, CLASS/picture, or metadata.* with file_name, label and objects."""
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.json as paj
+import pyarrow.parquet as pq
 import yaml
 
-from blender_scripts.contract.errors import InputError, shown
+from blender_scripts.contract.csv_file import CsvRows
+from blender_scripts.contract.errors import shown
 from generator.interchange.exported import Export, Exported, Writer
 from generator.interchange.labelled import (
     ClassNames,
     Found,
     Labelled,
     LabelledObject,
+    find_named,
     leads_below,
+    name_unlabelled,
     numbers,
     own_values,
+    relative_name,
     split_of,
 )
-from generator.io.pictures import find_pictures
+from generator.io.json_text import parse_json
+from generator.io.mask_files import note_on_masks, split_masks
+from generator.io.pictures import READ_SUFFIXES, files_below, is_picture, passed_over
+
+METADATA_SUFFIXES = (".jsonl", ".csv", ".parquet")
+# `load_dataset` finds the types of JSON lines in so many bytes.
+READ_AT_ONCE = 10 << 20
+_SCHEMA = pa.schema(
+    {
+        "file_name": pa.string(),
+        "label": pa.string(),
+        "objects": pa.struct({"bbox": pa.list_(pa.list_(pa.float64())), "categories": pa.list_(pa.string())}),
+        "run": pa.string(),
+        "synthetic": pa.bool_(),
+        "camera": pa.string(),
+        "scene": pa.string(),
+    }
+)
 
 
 def read_image_folder(source: Path, names: ClassNames, views: Sequence[str] = ()) -> Found:
@@ -35,59 +58,87 @@ def read_image_folder(source: Path, names: ClassNames, views: Sequence[str] = ()
         views: names of cameras: in CLASS/PART/left.png, with left among them, PART is a part and not the class.
     """
     found = Found()
-    metadata = sorted([*source.rglob("metadata.jsonl"), *source.rglob("metadata.csv")])
-    if metadata:
-        for path in metadata:
-            _read_metadata(path, source, names, found)
-        return found
-    try:
-        paths = find_pictures(source)
-    except InputError as error:
-        found.problems += error.problems
-        return found
-    for path in paths:
-        parts = path.relative_to(source).parts[: -2 if path.stem in views else -1]
-        name = path.relative_to(source).as_posix()
-        if not parts or split_of(parts[-1]):
-            found.problems.append(f"{name}: expected the picture in a folder named after its class, got none")
+    metadata = [path for path in files_below(source, "metadata.*") if path.suffix in METADATA_SUFFIXES]
+    listed = {path: _read_metadata(path, source, names, found) for path in metadata}
+    done = {picture for pictures in listed.values() for picture in pictures or ()}
+    pictures = [path for path in files_below(source) if is_picture(path) and path.resolve() not in done]
+    pictures, masks = split_masks(pictures, source, names.knows)
+    found.notes += note_on_masks(masks, source)
+    found.noted |= set(masks)
+    if note := passed_over(source, known=metadata):
+        found.notes.append(note)
+    folders = {path.parent: path for path in metadata}
+    unlabelled: dict[Path, list[Path]] = {}
+    for path in pictures:
+        # A folder without metadata has its classes in folder names, also if another split has metadata.
+        nearest = next((folders[folder] for folder in path.parents if folder in folders), None)
+        if nearest is not None:
+            unlabelled.setdefault(nearest, []).append(path)
+        else:
+            _read_class_folder(path, source, names, views, found)
+    for path, own in unlabelled.items():
+        if listed[path] is None:  # one message on the file is enough
             continue
-        split = next((s for part in parts[:-1] if (s := split_of(part))), None)
-        found.pictures.append(Labelled(path, name, split, names[parts[-1]], None, parts[-1]))
+        name_unlabelled(own, source, relative_name(path, source), found.problems)
+    if not found.pictures and not found.problems:
+        found.problems.append(f"{source}: expected pictures ({', '.join(READ_SUFFIXES)}), got none")
     return found
 
 
-def _read_metadata(path: Path, source: Path, names: ClassNames, found: Found) -> None:
-    where = path.relative_to(source).as_posix()
-    try:
-        rows = _lines(path)
-    except (OSError, ValueError, RecursionError, csv.Error) as error:
-        found.problems.append(f"{where}: expected a line per picture, got: {error}")
+def _read_class_folder(path: Path, source: Path, names: ClassNames, views: Sequence[str], found: Found) -> None:
+    parts = path.relative_to(source).parts[: -2 if path.stem in views else -1]
+    name = path.relative_to(source).as_posix()
+    if not parts or split_of(parts[-1]):
+        found.problems.append(f"{name}: expected the picture in a folder named after its class, got none")
         return
+    split = next((s for part in parts[:-1] if (s := split_of(part))), None)
+    found.pictures.append(Labelled(path, name, split, names[parts[-1]], None, parts[-1]))
+
+
+def _read_metadata(path: Path, source: Path, names: ClassNames, found: Found) -> set[Path] | None:
+    """Read the pictures of a metadata file; returns the files that it names, None if it cannot be read."""
+    where, faults = path.relative_to(source).as_posix(), len(found.problems)
+    try:
+        rows = _lines(path, where, found.problems)
+    except (OSError, ValueError, RecursionError, pa.ArrowException) as error:
+        found.problems.append(f"{where}: expected a line per picture, got: {error}")
+        return None
+    if not rows and len(found.problems) > faults:
+        return None
     listed = set()
     for number, row in rows:
         name = row.get("file_name") if isinstance(row, dict) else None
         if not isinstance(name, str) or not name:
             found.problems.append(f"{where}:{number}: expected file_name, got none")
             continue
-        listed.add(path.parent / name)
-        if not leads_below(name, path.parent, source) or not (path.parent / name).is_relative_to(source):
+        named = find_named(name, [path.parent])
+        if named is not None and named[2]:  # a file_name without its leading folders may be of another picture
+            named = None
+        picture = path.parent / name if named is None else named[0]
+        if named is None and (not leads_below(name, path.parent, source) or not picture.is_relative_to(source)):
             problem = f"{where}:{number}: expected a file_name below {source.name}, got {shown(name)}"
             found.problems.append(problem)
-        else:
-            _read_line(path.parent / name, row, f"{where}:{number}", source, names, found)
-    for picture in find_pictures(path.parent):
-        if picture not in listed:
-            found.problems.append(f"{picture.relative_to(source).as_posix()}: expected a line in {where}, got none")
+            continue
+        _read_line(picture, row, f"{where}:{number}", source, names, found)
+        listed.add(picture.resolve())
+    return listed
 
 
-def _lines(path: Path) -> list[tuple[int, Any]]:
-    """Return the rows of a metadata file, each with its line number."""
+def _lines(path: Path, where: str, problems: list[str]) -> list[tuple[int, Any]]:
+    """Return the rows of a metadata file, each with its line number; adds faults of a CSV file to `problems`."""
+    if path.suffix == ".parquet":
+        return list(enumerate(pq.read_table(path).to_pylist(), 1))
     text = path.read_text("utf-8-sig")
     if path.suffix == ".jsonl":
-        return [(n, json.loads(line)) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
-    lines = csv.DictReader(io.StringIO(text, newline=""))
+        return [(n, parse_json(line)) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
+
+    def wrong(line: int, column: str, expected: str, got: str) -> None:
+        problems.append(f"{where}:{line} {column}: expected {expected}, got {got}")
+
+    columns = ("file_name", "label", "objects")
+    rows = CsvRows(io.StringIO(text, newline=""), columns, wrong, ["file_name"], exact=True, ragged=True, index=True)
     # An empty cell is a missing value.
-    return [(lines.line_num, {k: v for k, v in row.items() if v != ""}) for row in lines]
+    return [(line, {name: value for name, value in cells.items() if value != ""}) for line, cells in rows]
 
 
 def _read_line(
@@ -123,8 +174,8 @@ def _objects(objects: Any, where: str, names: ClassNames, problems: list[str]) -
         return None
     try:
         if isinstance(objects, str):
-            objects = json.loads(objects)
-    except (ValueError, RecursionError):
+            objects = parse_json(objects)
+    except ValueError:
         pass
     if not isinstance(objects, dict):
         problems.append(f"{where} objects: expected a JSON object with bbox and categories, got {shown(objects)}")
@@ -151,18 +202,36 @@ def _objects(objects: Any, where: str, names: ClassNames, problems: list[str]) -
 
 
 def _finish(job: Export, pictures: Mapping[str, Sequence[Exported]]) -> None:
-    """Write metadata.jsonl of each split, and a README.md whose header lists the splits."""
+    """Write metadata.jsonl of each split, and a README.md whose header lists the splits.
+
+    `load_dataset` refuses splits whose JSON lines have other types, as where one split has no box but an empty list:
+    then metadata.parquet, which states the types, takes their place.
+    """
     configs = []
+    lines: dict[str, bytes] = {}
     for split, own in pictures.items():
-        if not own:
-            continue
-        configs.append({"split": split, "path": f"{split}/**"})
-        with (job.folder / split / "metadata.jsonl").open("w", encoding="utf-8") as file:
-            for picture in own:
-                file.write(json.dumps(_line(picture), ensure_ascii=False) + "\n")
+        if own:
+            configs.append({"split": split, "path": f"{split}/**"})
+            lines[split] = b"".join(json.dumps(_line(p), ensure_ascii=False).encode() + b"\n" for p in own)
+    if _have_same_types(list(lines.values())):
+        for split, content in lines.items():
+            (job.folder / split / "metadata.jsonl").write_bytes(content)
+    else:
+        for split in lines:
+            table = pa.Table.from_pylist([_line(picture) for picture in pictures[split]], schema=_SCHEMA)
+            pq.write_table(table, job.folder / split / "metadata.parquet")
     header = {"configs": [{"config_name": "default", "data_files": configs}]}
     text = f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n\nExported from {job.dataset.resolve().name}.\n"
     (job.folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def _have_same_types(texts: Sequence[bytes]) -> bool:
+    """Whether JSON lines are read with the same types from each text, by its first part, as `load_dataset` reads it."""
+    if max(map(len, texts)) > READ_AT_ONCE:
+        return False
+    options = paj.ReadOptions(block_size=READ_AT_ONCE)
+    schemas = [paj.read_json(io.BytesIO(text), read_options=options).schema for text in texts]
+    return all(schema == schemas[0] for schema in schemas)
 
 
 def _line(picture: Exported) -> dict[str, Any]:

@@ -29,10 +29,11 @@ from generator.dataset.rows import features, missing_note
 from generator.dataset.writer import DatasetWriter
 from generator.interchange.coco import read_coco
 from generator.interchange.image_folder import read_image_folder
-from generator.interchange.labelled import ClassNames, Found, split_of
+from generator.interchange.labelled import ClassNames, Found, note_others, split_of
 from generator.interchange.mixing import Other, chosen
 from generator.interchange.photo_rows import Examined, Photo, Rules, attach_images, examine, opened
 from generator.interchange.placing import placed
+from generator.interchange.same_pictures import checked_copies
 from generator.interchange.voc import read_voc
 from generator.interchange.yolo import read_yolo
 from generator.io.processes import InOrder, processes
@@ -124,6 +125,9 @@ def run(args: argparse.Namespace) -> int:
     names = ClassNames(options.classes)
     found = READERS[args.format](args, names, options.views)
     found.problems += names.problems()
+    if args.source.is_dir() or args.format == "yolo":
+        note_others(found, args.source if args.source.is_dir() else args.source.parent)
+    sys.stderr.write("".join(f"{note}\n" for note in found.notes))
     other = Other.opened(args.renders) if args.renders is not None else None
     if other is not None and (note := missing_note(other.folder, other.columns)):
         sys.stderr.write(f"{note}\n")
@@ -217,7 +221,7 @@ def _write(
     )
     chunks = [photos[at : at + BATCH_ROWS] for at in range(0, len(photos), BATCH_ROWS)]
     with processes(options.workers, len(chunks) > 2) as in_order:
-        rows, statistics = _examine(in_order, chunks, problems, rules, options)
+        rows, statistics = _examine(in_order, chunks, problems, rules, options, other)
         if not rows:
             raise InputError(f"{args.source}: expected labelled pictures, got none")
         parameters = other.parameters if other is not None else _parameters(rows, statistics, rules)
@@ -244,24 +248,34 @@ def _write(
 
 
 def _examine(
-    in_order: InOrder, chunks: list[list[Photo]], problems: list[str], rules: Rules, options: ImportOptions
+    in_order: InOrder,
+    chunks: list[list[Photo]],
+    problems: list[str],
+    rules: Rules,
+    options: ImportOptions,
+    other: Other | None,
 ) -> tuple[list[Examined], Statistics]:
     """Check all photographs; return their rows and statistics of good parts. Raises one InputError with every fault."""
     rows: list[Examined] = []
     statistics: Statistics = {}
     broken: list[str] = []
+    digests: dict[str, tuple[str, str]] = {}
     photos = [photo for chunk in chunks for photo in chunk]
     with tqdm(total=len(photos), desc="pictures", unit="picture", disable=None) as bar:
         for chunk, found in in_order(examine, ((chunk, rules) for chunk in chunks)):
             rows += found.examined
             broken += found.problems
+            digests |= found.digests
             for note in found.notes:
                 tqdm.write(note, file=sys.stderr)
             for group, numbers in found.statistics:
                 merged = statistics.setdefault(group, nsoart.MapStatistics())
                 merged.merge(nsoart.MapStatistics.from_numbers(numbers))
             bar.update(len(chunk))
-    problems = [*problems, *broken]
+    copied, notes, wrong = checked_copies(rows, digests, other.pictures if other is not None else {})
+    sys.stderr.write("".join(f"{note}\n" for note in notes))
+    rows = [one for one in rows if one.photo.run not in wrong]
+    problems = [*problems, *broken, *copied]
     unclear = any(problem.startswith("classes:") for problem in problems)
     if problems and (not options.skip_broken or unclear or not rows):
         hint = "" if unclear else ": correct them, or give --skip-broken"

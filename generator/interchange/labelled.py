@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from blender_scripts.contract.errors import shown
 from generator.dataset.labels import ANSWER_LABELS, CLASSES
+from generator.io.pictures import files_below, is_picture
 
 Box = tuple[float, float, float, float]
 SPLITS = {"train": "train", "training": "train", "val": "validation", "valid": "validation"}
@@ -82,10 +84,19 @@ class Labelled:
 
 @dataclass
 class Found:
-    """The pictures that a reader found, and messages on faults."""
+    """The pictures that a reader found, and messages on faults.
+
+    Attributes:
+        pictures: the pictures with their labels.
+        problems: faults: they stop an import, unless --skip-broken leaves the pictures out.
+        notes: what the user should know; the import continues.
+        noted: pictures that notes name.
+    """
 
     pictures: list[Labelled] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    noted: set[Path] = field(default_factory=set)
 
 
 class ClassNames:
@@ -106,6 +117,10 @@ class ClassNames:
         if found is None:
             self.unknown[word] = None
         return found or CLASSES[-1]
+
+    def knows(self, word: str) -> bool:
+        """Whether the user gave a class for a label."""
+        return word.strip().lower() in self._given
 
     def problems(self) -> list[str]:
         """Return one message on all unknown labels; empty if all are known."""
@@ -144,6 +159,77 @@ def leads_below(name: str, *folders: Path) -> bool:
     ):
         return False
     return is_utf8(name) and all(is_possible(folder / path) for folder in folders)
+
+
+def find_named(name: str, places: Sequence[Path]) -> tuple[Path, str, bool] | None:
+    r"""Find the picture that a name in the labels stands for.
+
+    The name as written comes first, then with / for \ and %20 decoded, then without its leading folders, since these
+    may be of another computer: C:\photos\a.png, /data/upload/1/a.png, /data/local-files/?d=images/a.png.
+
+    Args:
+        name: name of the picture in the labels.
+        places: folders that may hold it, in the order of the search; nothing outside them is found.
+
+    Returns:
+        The picture's path, its path relative to its folder, and whether leading folders were dropped; None: no such
+        picture, or several of them after leading folders were dropped.
+    """
+    forward = name.rpartition("?d=")[2].replace("\\", "/")
+    spellings = list(dict.fromkeys((name, forward, unquote(forward))))
+    for spelling in spellings:
+        for place in places:
+            if _is_below(spelling, place):
+                return place / spelling, spelling, False
+    for spelling in spellings:
+        parts = [part for part in spelling.split("/") if part not in ("", ".")]
+        if ".." in parts:
+            continue
+        for at in range(0 if spelling.startswith("/") else 1, len(parts)):
+            tail = "/".join(parts[at:])
+            found = {(place / tail).resolve(): place / tail for place in places if _is_below(tail, place)}
+            if found:
+                return (next(iter(found.values())), tail, True) if len(found) == 1 else None
+    return None
+
+
+def _is_below(name: str, place: Path) -> bool:
+    return leads_below(name, place) and (place / name).is_file()
+
+
+def name_unlabelled(pictures: Sequence[Path], source: Path, labels: str, problems: list[str]) -> None:
+    """Add messages on pictures without labels: one for each of the first five, and one with the number of the others.
+
+    Args:
+        pictures: pictures without labels.
+        source: folder to which paths in messages are relative.
+        labels: where labels are expected, such as a file's name; `{stem}` stands for the picture's name.
+        problems: list that gets the messages.
+    """
+    for path in pictures[:5]:
+        expected = labels.replace("{stem}", path.stem)
+        problems.append(f"{relative_name(path, source)}: expected labels in {expected}, got none")
+    if rest := pictures[5:]:
+        folders = ", ".join(dict.fromkeys(relative_name(path.parent, source) for path in rest))
+        problems.append(f"{folders}: expected labels of every picture, got none of {len(rest)} more pictures")
+
+
+def note_others(found: Found, source: Path) -> None:
+    """Add a note on pictures in the source that no message names and that are not imported, if any are imported."""
+    if not found.pictures:
+        return
+    listed = {one.path.resolve() for one in found.pictures} | {path.resolve() for path in found.noted}
+    told = "\n".join(found.problems)
+    others = [path for path in files_below(source) if is_picture(path) and path.resolve() not in listed]
+    others = [path for path in others if relative_name(path, source) not in told]
+    if others:
+        names = ", ".join(relative_name(path, source) for path in others[:5]) + (", ..." if others[5:] else "")
+        found.notes.append(f"{source}: passed over {len(others)} pictures that the labels do not name: {names}")
+
+
+def relative_name(path: Path, folder: Path) -> str:
+    """Return a path relative to the folder, for messages; the whole path if it is elsewhere."""
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
 
 
 def is_utf8(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -61,6 +62,15 @@ class Other:
         files = split_files(self.folder).values()
         rows = (row for paths in files for row in read_rows(paths, ["run", "part"]))
         return {row["run"]: row["part"] or 0 for row in rows}
+
+    @cached_property
+    def pictures(self) -> dict[str, tuple[str, str]]:
+        """Split and run name of each picture by the SHA-256 of its file."""
+        return {
+            hashlib.sha256(row["image"]["bytes"]).hexdigest(): (split, row["run"])
+            for split, paths in split_files(self.folder).items()
+            for row in read_rows(paths, ["run", "image"])
+        }
 
     @cached_property
     def splits(self) -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -91,6 +91,7 @@ class Findings:
 
     Attributes:
         examined: pictures without a fault, with their rows.
+        digests: SHA-256 of their pixels and of their files as a dataset stores them, by run name.
         problems: one message per fault.
         notes: warnings for the user.
         statistics: by group (scene, housing, …), `MapStatistics` of its OK training pictures: count, mean, squares.
@@ -100,6 +101,7 @@ class Findings:
     problems: list[str]
     notes: list[str]
     statistics: list[tuple[tuple[str, ...], tuple[int, list[float], list[float]]]]
+    digests: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
 def examine(photos: Sequence[Photo], rules: Rules) -> Findings:
@@ -108,9 +110,10 @@ def examine(photos: Sequence[Photo], rules: Rules) -> Findings:
     statistics: dict[tuple[str, ...], nsoart.MapStatistics] = {}
     for photo in photos:
         try:
-            if photo.labelled.problems:
-                raise InputError(photo.labelled.problems)
-            picture, _ = opened(photo.labelled)
+            if problems := photo.labelled.problems:
+                name = photo.labelled.name
+                raise InputError([each if name in each else f"{name}: {each}" for each in problems])
+            picture, content = opened(photo.labelled)
             one = Examined(photo, _row(photo, picture.size, rules, found.notes))
             if rules.masks:
                 _mask(photo.labelled, picture.size)
@@ -123,6 +126,7 @@ def examine(photos: Sequence[Photo], rules: Rules) -> Findings:
             found.problems += error.problems
             continue
         found.examined.append(one)
+        found.digests[photo.run] = (pixels_sha256(picture), hashlib.sha256(content).hexdigest())
         if photo.split == "train" and photo.label == OK:
             maps = nsoart.nsoart_maps(picture, rules.window, rules.stride)
             statistics.setdefault(one.group, nsoart.MapStatistics()).add(maps)
@@ -154,6 +158,12 @@ def attach_images(
         complete.append(whole)
     schema = features(True, rules.extras, rules.masks).arrow_schema.remove_metadata()
     return spool.keep(name, key, {}, pa.Table.from_pylist(complete, schema=schema))
+
+
+def pixels_sha256(picture: Image.Image) -> str:
+    """Return the SHA-256 of a picture's size and pixels; grey pictures count as RGB."""
+    pixels = picture if picture.mode == "RGB" else picture.convert("RGB")
+    return hashlib.sha256(repr(pixels.size).encode() + pixels.tobytes()).hexdigest()
 
 
 def opened(labelled: Labelled) -> tuple[Image.Image, bytes]:
@@ -238,6 +248,9 @@ def _objects(labelled: Labelled, size: tuple[int, int], notes: list[str]) -> tup
             continue
         if inside[2] <= inside[0] or inside[3] <= inside[1]:
             problems.append(f"{where}: expected a box inside {size[0]} x {size[1]} px, got {given}")
+            continue
+        if not labelled.relative and max(x2, y2) <= 1:
+            problems.append(f"{where}: expected px, got a box within the first px, as of shares of the picture's size")
             continue
         over = max(abs(a - b) for a, b in zip(inside, box, strict=True))
         if over > ROUNDING_PX:

@@ -14,6 +14,7 @@ import numpy as np
 from generator.dataset.labels import worst_class
 from generator.interchange.labelled import Found, is_utf8
 from generator.interchange.photo_rows import Photo
+from generator.interchange.same_pictures import same_files
 from generator.io.view_names import parts_of
 
 
@@ -24,13 +25,15 @@ def placed(
     others: Mapping[str, int],
     views: Sequence[str] = (),
 ) -> list[Photo]:
-    """Assign run names, splits and parts to the pictures that a reader found.
+    """Give imported pictures their run name, split and, with `views`, part number.
+
+    A run name is a picture's unique name in the dataset, made from its path.
 
     Args:
         found: the reader's result; messages on pictures that are left out are added to its `problems`.
         shares: share of each split, drawn class by class; empty: splits as in the source, else `train`.
         seed: seed of the random draw.
-        others: part number by run name in the dataset to mix with, whose names and numbers are not used again.
+        others: part number by run name, of the dataset to mix with; neither is used again.
         views: cameras that took a picture of every part; empty: pictures are not grouped by part. Parts without all
             views are left out, and the views of a part get the same split.
     """
@@ -68,10 +71,12 @@ def _named(found: Found, taken: set[str]) -> list[Photo]:
 
 
 def _drawn(photos: list[Photo], shares: Mapping[str, float], seed: int) -> list[Photo]:
-    """Assign splits at random by their shares, class by class; the views of a part get the same split."""
+    """Assign splits at random by their shares, class by class; views of a part and copies of a file stay together."""
     units: dict[str | int, list[int]] = {}
+    copies = same_files(photo.labelled.path for photo in photos if photo.part is None)
     for at, photo in enumerate(photos):
-        units.setdefault(photo.run if photo.part is None else photo.part, []).append(at)
+        name = copies.get(photo.labelled.path, photo.run) if photo.part is None else photo.part
+        units.setdefault(name, []).append(at)
     rng = np.random.default_rng(seed)
     by_class: dict[str, list[list[int]]] = {}
     for unit in units.values():

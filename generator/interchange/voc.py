@@ -1,8 +1,15 @@
-"""Read Pascal VOC: an XML file per picture in Annotations, pictures in JPEGImages, splits in ImageSets/Main."""
+"""Read Pascal VOC: an XML file per picture in Annotations, pictures in JPEGImages, splits in ImageSets/Main.
+
+XML files may lie beside their pictures, and both in subfolders; a folder `train`, `valid` or `test` gives the split.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 from blender_scripts.contract.errors import shown
@@ -11,12 +18,16 @@ from generator.interchange.labelled import (
     Found,
     Labelled,
     LabelledObject,
+    find_named,
     leads_below,
+    name_unlabelled,
     numbers,
     read_lines,
     split_of,
 )
-from generator.io.pictures import SUFFIXES
+from generator.io.pictures import files_below, is_picture, passed_over
+
+FOLDERS = ("JPEGImages", "images")
 
 
 def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: bool = False) -> Found:
@@ -32,40 +43,141 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
     """
     found = Found()
     folder = source / "Annotations" if (source / "Annotations").is_dir() else source
-    paths = sorted(folder.rglob("*.xml"))
+    paths = files_below(folder, "*.xml")
     if not paths:
         found.problems.append(f"{source}: expected VOC's XML files, got none")
-    splits = _splits(source, found.problems)
-    places = [images] if images else [source / "JPEGImages", source / "images", folder, source]
-    first = 0.0 if zero_based else 1.0
+    listed = _listed(source, found)
+    bases = [images] if images else [*(source / name for name in FOLDERS), folder, source]
+    pictures = _Pictures([base for base in dict.fromkeys(bases) if base.is_dir()] or bases[:1])
+    faulty, unlisted = set(), []
     for path in paths:
+        own = path.relative_to(folder).with_suffix("")
         where = path.relative_to(source).as_posix()
         try:
             root = _root(path)
         except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
             found.problems.append(f"{where}: expected XML, got: {error}")
+            faulty.add(own)
             continue
-        name = (root.findtext("filename") or path.with_suffix("").name).replace("\\", "/")
-        if not leads_below(name.lstrip("/"), *places):
-            found.problems.append(f"{where}: expected a filename below {places[0].name}, got {shown(name)}")
+        name = (root.findtext("filename") or "").strip() or path.with_suffix("").name
+        if not leads_below(name.replace("\\", "/").lstrip("/"), *pictures.bases):
+            found.problems.append(f"{where}: expected a filename below {pictures.bases[0].name}, got {shown(name)}")
+            faulty.add(own)
             continue
         problems: list[str] = []
+        picture = pictures.of(name, path, own.parent, where, problems)
+        faulty |= {own} if problems else set()
+        first = 0.0 if zero_based else 1.0
         objects = _objects(root, where, names, first, problems)
+        if (split := _split_of(own, listed)) is None and listed:
+            unlisted.append(where)
         size = numbers([root.findtext("size/width"), root.findtext("size/height")], 2)
-        # The path may be an absolute one from another computer: only its file name is used.
-        picture = _locate(name if leads_below(name, *places) else name.rpartition("/")[2], path.stem, places)
         found.pictures.append(
             Labelled(
-                picture,
-                name,
-                splits.get(path.stem),
+                picture.path,
+                picture.name,
+                split,
                 None,
                 objects,
                 size=(int(size[0]), int(size[1])) if size and min(size) >= 1 else None,
                 problems=tuple(problems),
             )
         )
+    if unlisted:
+        got = f"{len(unlisted)} XML files are in no list (first: {unlisted[0]})"
+        found.notes.append(f"ImageSets/Main: {got}: their pictures count as those of train")
+    _check_all_read(found, pictures, faulty, source)
     return found
+
+
+def _check_all_read(found: Found, pictures: _Pictures, faulty: Collection[Path], source: Path) -> None:
+    """Name the pictures without an XML file, and the files that are neither.
+
+    Args:
+        found: gets the messages.
+        pictures: search for the pictures.
+        faulty: paths without suffix, below the folder, of XML files that messages name already.
+        source: folder to which paths in messages are relative.
+    """
+    read = {each.path.resolve() for each in found.pictures}
+    base = pictures.bases[0]
+    own = [path for path in pictures.every if path.is_relative_to(base) and path.resolve() not in read]
+    unread = [path for path in own if path.relative_to(base).with_suffix("") not in faulty]
+    name_unlabelled(unread, source, "{stem}.xml (for a good part, a file without objects)", found.problems)
+    if note := passed_over(base, known=files_below(base, "*.xml")):
+        found.notes.append(note)
+
+
+class _Place(NamedTuple):
+    """A picture's path, and its path below the folder of pictures."""
+
+    path: Path
+    name: str
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """Search for the pictures of XML files.
+
+    Attributes:
+        bases: folders that may hold pictures, in the order of the search.
+    """
+
+    bases: Sequence[Path]
+
+    @cached_property
+    def every(self) -> list[Path]:
+        """All pictures below the folders."""
+        return list(dict.fromkeys(path for base in self.bases for path in files_below(base) if is_picture(path)))
+
+    @cached_property
+    def _by_stem(self) -> dict[Path, list[Path]]:
+        found: dict[Path, list[Path]] = {}
+        for path in self.every:
+            found.setdefault(path.with_suffix(""), []).append(path)
+        return found
+
+    def of(self, name: str, xml: Path, below: Path, where: str, problems: list[str]) -> _Place:
+        """Return the picture of an XML file, by the name in it and by the file's own name; they have to agree.
+
+        Args:
+            name: the name in the XML file; leading folders may be those of another computer.
+            xml: the XML file.
+            below: its folder below the folder of XML files; pictures may lie in folders of the same names.
+            where: the XML file in messages.
+            problems: gets a message if the picture is not certain.
+        """
+        beside = [xml.parent, *(xml.parent.parent / folder for folder in FOLDERS if below.parts)]
+        places = list(dict.fromkeys([*(base / below for base in self.bases), *beside, *self.bases]))
+        own = next((o for place in places if (o := self._by_stem.get(place / xml.stem))), [])
+        named = find_named(name, places)
+        picture = named[0] if named is not None else None
+        if picture is None and len(own) == 1:
+            picture = own[0]
+        elif own and picture not in own:
+            got = f"{name}, and {' and '.join(path.name for path in own)} beside it" if picture else name
+            problems.append(f"{where}: expected filename to name one picture, that of this file's name, got {got}")
+        if picture is None:
+            picture = own[0] if own else places[0] / name.replace("\\", "/").rpartition("/")[2]
+        base = next((base for base in self.bases if picture.is_relative_to(base)), picture.parent)
+        return _Place(picture, picture.relative_to(base).as_posix())
+
+
+def _listed(source: Path, found: Found) -> dict[str, str]:
+    """Return splits from ImageSets/Main by the name of an XML file, without its suffix."""
+    listed: dict[str, str] = {}
+    for path in files_below(source / "ImageSets" / "Main", "*.txt"):
+        if split := split_of(path.stem):
+            for name in (line.split()[0] for line in read_lines(path, found.problems) if line.strip()):
+                if listed.setdefault(name, split) != split:
+                    found.problems.append(f"{name}: expected one split in ImageSets, got {listed[name]} and {split}")
+    return listed
+
+
+def _split_of(name: Path, listed: Mapping[str, str]) -> str | None:
+    """Return the split of an XML file (without suffix): as listed, else of its folder; None if neither gives one."""
+    split = listed.get(name.as_posix()) or listed.get(name.name)
+    return split or next((s for part in name.parts[:-1] if (s := split_of(part))), None)
 
 
 def _root(path: Path) -> ElementTree.Element:
@@ -93,19 +205,3 @@ def _objects(
         x1, y1, x2, y2 = edges
         found.append(LabelledObject((x1 - first, y1 - first, x2, y2), names[word], word))
     return tuple(found)
-
-
-def _splits(source: Path, problems: list[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for path in sorted((source / "ImageSets" / "Main").glob("*.txt")):
-        if split := split_of(path.stem):
-            found |= {line.split()[0]: split for line in read_lines(path, problems) if line.strip()}
-    return found
-
-
-def _locate(name: str, stem: str, places: list[Path]) -> Path:
-    for place in places:
-        for candidate in (name, Path(name).name, *(f"{stem}{suffix}" for suffix in SUFFIXES)):
-            if (place / candidate).is_file():
-                return place / candidate
-    return places[0] / name

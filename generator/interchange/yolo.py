@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -16,15 +17,16 @@ from generator.interchange.labelled import (
     Found,
     Labelled,
     LabelledObject,
+    find_named,
     is_possible,
     leads_below,
     numbers,
     read_lines,
+    relative_name,
     split_of,
 )
-from generator.io.pictures import SUFFIXES
-
-DAMAGED = (OverflowError, RecursionError, yaml.YAMLError)
+from generator.interchange.yaml_text import parse_yaml
+from generator.io.pictures import files_below, is_picture, passed_over
 
 
 def read_yolo(source: Path, names: ClassNames) -> Found:
@@ -37,56 +39,144 @@ def read_yolo(source: Path, names: ClassNames) -> Found:
     found = Found()
     path = source / "data.yaml" if source.is_dir() else source
     try:
-        content = yaml.safe_load(path.read_text("utf-8-sig"))
-        given = content["names"]
-        words = dict(enumerate(given)) if isinstance(given, list) else {int(k): v for k, v in given.items()}
-        words = {number: str(word) for number, word in words.items()}
-        shape = content.get("kpt_shape") or [0]
-        if not (isinstance(shape, list) and all(type(number) is int and number >= 0 for number in shape)):
+        content = parse_yaml(path.read_text("utf-8-sig"))
+        words = _words(content["names"], content.get("nc"))
+        shape = content.get("kpt_shape") or ["0"]
+        if not (isinstance(shape, list) and all(isinstance(number, str) and number.isdecimal() for number in shape)):
             raise ValueError(f"kpt_shape {shape}")
-        key_points = math.prod(shape)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, *DAMAGED) as error:
+        key_points = math.prod(map(int, shape))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         got = " ".join(str(error).split()) or "nothing"
         found.problems.append(f"{path}: expected YOLO's data.yaml with class names, got: {got}")
         return found
     root = path.parent / str(content.get("path") or ".")
-    labels = _Labels(root, words, names, key_points)
+    if not (is_possible(root) and root.is_dir()):
+        found.notes.append(
+            f"data.yaml: path {shown(content['path'])} is not there: its own folder is read in its place"
+        )
+        root = path.parent
+    places = _Places(root, path.parent, found)
+    labels = _Labels(places.root, words, names, key_points)
     splits = [(key, split) for key in content if isinstance(key, str) and (split := split_of(key))]
     if not splits:
         found.problems.append(f"{path}: expected a key train, val or test, got {', '.join(map(str, content))}")
     for key, split in splits:
         entries = content[key] if isinstance(content[key], list) else [content[key]]
-        for entry in (str(entry) for entry in entries if entry is not None):
-            for picture in _pictures(root, entry, split, found.problems):
-                found.pictures.append(labels.read(picture, split))
+        for entry in (str(entry) for entry in entries if entry):
+            found.pictures += [labels.read(picture, split) for picture in places.pictures(entry, key, split)]
+    found.pictures = _with_labels_of_their_own(found.pictures, labels)
     return found
 
 
-def _pictures(root: Path, entry: str, split: str, problems: list[str]) -> list[Path]:
-    """Return the pictures of a split, from a folder or from a text file that lists them."""
-    place = root / entry
-    if not is_possible(place):
-        problems.append(f"data.yaml: expected the folder of the {split} pictures, got {shown(entry)}")
-    elif place.is_file() and place.suffix == ".txt":
-        return _listed(place, root, problems)
-    elif place.is_dir():
-        pictures = [path for path in sorted(place.rglob("*")) if path.suffix.lower() in SUFFIXES]
-        _check_labels(place, entry, root, pictures, problems)
-        return pictures
-    else:
-        problems.append(f"{place}: expected the folder of the {split} pictures, got no such folder")
-    return []
+def _words(given: Any, count: Any) -> dict[int, str]:
+    """Return the class names by number. Raises ValueError if they are not one name for each number."""
+    words: dict[int, str] = {}
+    for key, word in enumerate(given) if isinstance(given, list) else given.items():
+        if not str(key).isdecimal():
+            raise ValueError(f"the class number {key!r}")
+        number = int(key)
+        if number in words:
+            raise ValueError(f"the class number {number} twice in names")
+        if not isinstance(word, str) or not word.strip():
+            raise ValueError(f"no name for class {number}: {word!r}")
+        words[number] = word
+    if isinstance(count, str) and count.strip() != str(len(words)):
+        raise ValueError(f"nc: {count}, and {len(words)} names")
+    return words
 
 
-def _listed(place: Path, root: Path, problems: list[str]) -> list[Path]:
-    found = []
-    for number, line in enumerate(map(str.strip, read_lines(place, problems)), 1):
-        if line and leads_below(line, root):
-            found.append(root / line)
-        elif line:
-            where = f"{_relative(place, root)}:{number}"
-            problems.append(f"{where}: expected a picture below {root}, got {shown(line)}")
-    return found
+def _with_labels_of_their_own(pictures: list[Labelled], labels: _Labels) -> list[Labelled]:
+    """Return the pictures; those that share a label file (a.jpg and a.png) get a message: whose boxes are they?"""
+    by_file: dict[Path, dict[Path, str]] = {}
+    for one in pictures:
+        by_file.setdefault(labels.file_of(one.path), {})[one.path] = one.name
+    checked = []
+    for one in pictures:
+        sharing = by_file[labels.file_of(one.path)]
+        if len(sharing) > 1 and not one.problems:
+            got = " and ".join(sharing.values())
+            where = relative_name(labels.file_of(one.path), labels.root)
+            one = replace(one, problems=(f"{one.name}: expected labels of this picture alone in {where}, got {got}",))
+        checked.append(one)
+    return checked
+
+
+@dataclass
+class _Places:
+    """Search for the pictures of data.yaml's splits.
+
+    Attributes:
+        root: folder that data.yaml names as `path`; its own folder if there is none, or only on another computer.
+        folder: folder of data.yaml.
+        found: gets messages.
+        read: key of data.yaml by the folder or list that was read for it.
+    """
+
+    root: Path
+    folder: Path
+    found: Found
+    read: dict[Path, str] = field(default_factory=dict)
+
+    def pictures(self, entry: str, key: str, split: str) -> list[Path]:
+        """Return the pictures of a split, from a folder or from a text file that lists them."""
+        if not is_possible(self.root / entry):
+            self._problem(f"data.yaml: expected the folder of the {split} pictures, got {shown(entry)}")
+            return []
+        place = self._place(entry)
+        earlier = self.read.setdefault(place.resolve(), key)
+        if earlier != key:
+            both = f"expected other pictures for {key} than for {earlier}, got {entry} for both"
+            self.found.notes.append(f"warning: data.yaml: {both}: they count as {earlier}")
+        elif place.is_file() and place.suffix == ".txt":
+            return self._listed(place)
+        elif place.is_dir():
+            pictures = [path for path in files_below(place) if is_picture(path)]
+            if note := passed_over(place, known=files_below(place, "*.txt")):
+                self.found.notes.append(note)
+            _check_labels(place, entry, self.root, pictures, self.found.problems)
+            return pictures
+        else:
+            self._problem(f"{place}: expected the folder of the {split} pictures, got no such folder")
+        return []
+
+    def _place(self, entry: str) -> Path:
+        r"""Return the path of a split's entry; one that does not exist is searched below data.yaml's folder.
+
+        Tools write ../train/images for a folder beside data.yaml, and the folders of their own computer, as in
+        /content/plugs/train/images or C:\plugs\train\images. If an end of such a path is there, it is meant.
+        """
+        forward = entry.replace("\\", "/")
+        for place in (self.root / entry, self.root / forward, self.folder / forward):
+            if place.exists():
+                return place
+        parts = [part for part in forward.split("/") if part not in ("", ".", "..")]
+        is_elsewhere = forward.startswith("/") or ":" in forward[:2]
+        for at in range(len(parts) if is_elsewhere else 1):
+            for base in (self.root, self.folder):
+                place = base.joinpath(*parts[at:])
+                if parts and place.exists():
+                    if is_elsewhere:
+                        self.found.notes.append(f"data.yaml: {entry} is not there: {place} is read in its place")
+                    return place
+        return self.root / entry
+
+    def _listed(self, place: Path) -> list[Path]:
+        pictures: dict[Path, None] = {}
+        for number, line in enumerate(map(str.strip, read_lines(place, self.found.problems)), 1):
+            if not line:
+                continue
+            named = find_named(line, [self.root, place.parent])
+            if named is not None:
+                pictures[named[0]] = None
+            elif leads_below(line, self.root):
+                pictures[self.root / line] = None
+            else:
+                where = f"{relative_name(place, self.root)}:{number}"
+                self._problem(f"{where}: expected a picture below {self.root}, got {shown(line)}")
+        return list(pictures)
+
+    def _problem(self, text: str) -> None:
+        self.found.problems.append(text)
 
 
 def _check_labels(place: Path, entry: str, root: Path, pictures: list[Path], problems: list[str]) -> None:
@@ -95,9 +185,9 @@ def _check_labels(place: Path, entry: str, root: Path, pictures: list[Path], pro
     if labels is None or not labels.is_dir():
         return
     there = {path.relative_to(place).with_suffix("") for path in pictures}
-    for path in sorted(labels.rglob("*.txt")):
+    for path in files_below(labels, "*.txt"):
         if path.relative_to(labels).with_suffix("") not in there and path.name != "classes.txt":
-            problems.append(f"{_relative(path, root)}: expected its picture in {entry}, got none")
+            problems.append(f"{relative_name(path, root)}: expected its picture in {entry}, got none")
 
 
 @dataclass(frozen=True)
@@ -118,25 +208,28 @@ class _Labels:
 
     def read(self, picture: Path, split: str) -> Labelled:
         """Read the boxes of a picture from its text file."""
-        name = _relative(picture, self.root)
-        folder = _labels_of(picture.parent)
-        path = (folder if folder is not None else picture.parent) / f"{picture.stem}.txt"
+        name = relative_name(picture, self.root)
+        path = self.file_of(picture)
         objects: list[LabelledObject] = []
         problems: list[str] = []
         try:
             lines = path.read_text("utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError):
             lines = []
-            problems.append(
-                f"{name}: expected labels in {_relative(path, self.root)}, got none (for a good part, an empty file)"
-            )
+            where = relative_name(path, self.root)
+            problems.append(f"{name}: expected labels in {where}, got none (for a good part, an empty file)")
         for number, line in enumerate(lines, 1):
             try:
                 if line.strip():
                     objects.append(self._object(line))
             except ValueError as error:
-                problems.append(f"{_relative(path, self.root)}:{number}: {error}")
+                problems.append(f"{relative_name(path, self.root)}:{number}: {error}")
         return Labelled(picture, name, split, None, tuple(objects), relative=True, problems=tuple(problems))
+
+    def file_of(self, picture: Path) -> Path:
+        """Return the path of a picture's label file, which may not exist."""
+        folder = _labels_of(picture.parent)
+        return (folder if folder is not None else picture.parent) / f"{picture.stem}.txt"
 
     def _object(self, line: str) -> LabelledObject:
         values = numbers(line.split()) or ()
@@ -164,10 +257,6 @@ def _labels_of(folder: Path) -> Path | None:
         if parts[at] == "images":
             return Path(*parts[:at], "labels", *parts[at + 1 :])
     return None
-
-
-def _relative(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
 def _annotate(job: Export, picture: Exported) -> None:

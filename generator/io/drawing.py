@@ -126,14 +126,14 @@ def draw_ring(picture: Image.Image, centre: tuple[float, float], radius: float) 
 
 
 def under_verdict(picture: Image.Image, verdict: str, text: str) -> Image.Image:
-    """Return a picture under a bar in the verdict's colour, with the verdict and a text in as many lines as needed."""
-    return _under_bar(
-        picture,
-        f"{verdict}  {text}".strip(),
-        _Letters(math.sqrt(picture.width * picture.height) / 28),
-        rgb(hue(verdict).on_white),
-        PAPER,
-    )
+    """Return a picture under a bar in the verdict's colour: the verdict in large letters, then a text.
+
+    The bar of UNSURE is amber with dark letters, so that it cannot be taken for that of another verdict from afar.
+    """
+    px = math.sqrt(picture.width * picture.height) / 28
+    fill, ink = (hue(verdict).on_picture, INK) if verdict == "UNSURE" else (hue(verdict).on_white, PAPER)
+    under = _under_bar(picture, text, _Letters(px), rgb(fill), ink) if text else picture
+    return _under_bar(under, verdict, _Letters(2.2 * px), rgb(fill), ink)
 
 
 def under_title(picture: Image.Image, title: str) -> Image.Image:
@@ -227,20 +227,19 @@ class _Letters:
         return "…"
 
     def wrapped(self, text: str, width: float) -> list[str]:
-        """Return the text as lines of at most `width` px, broken at double spaces, else at single ones."""
+        """Return the text as lines of at most `width` px, broken at double spaces, and where a part between them is
+        longer than a line at its spaces; a longer word is `cut`.
+        """
         lines: list[str] = []
         for part in text.split("  "):
-            if lines and self.width(f"{lines[-1]}  {part}") <= width:
-                lines[-1] += f"  {part}"
-                continue
-            lines.append("")
-            for word in part.split(" "):
-                joined = f"{lines[-1]} {word}".strip()
-                if not lines[-1] or self.width(joined) <= width:
-                    lines[-1] = joined
+            fits = self.width(part) <= width
+            for number, piece in enumerate([part] if fits else part.split(" ")):
+                gap = "  " if number == 0 else " "
+                if lines and self.width(f"{lines[-1]}{gap}{piece}") <= width:
+                    lines[-1] += f"{gap}{piece}"
                 else:
-                    lines.append(word)
-        return [self.cut(line, width) for line in lines]
+                    lines.append(self.cut(piece, width))
+        return lines
 
 
 def _with_lines_below(sheet: Image.Image, lines: Sequence[tuple[str, Ink]], letters: _Letters) -> Image.Image:

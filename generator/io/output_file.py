@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from blender_scripts.contract.errors import InputError
+from blender_scripts.contract.output_path import check_parents
 
 # Longest file name in bytes: the file system's limit, less the `.` and `.part` added to an unfinished file's name.
 LONGEST_NAME = 255 - len("..part")
@@ -33,20 +34,22 @@ def check_file(path: Path, option: str, suffixes: Sequence[str], inputs: Iterabl
         raise InputError(f"{option}: expected a name that ends in {' or '.join(suffixes)}, got {path}")
     if len(os.fsencode(path.name)) > LONGEST_NAME:
         raise InputError(f"{option}: expected a name of at most {LONGEST_NAME} bytes, got {path.name}")
-    check_folder(path.parent, option)
+    check_folder(path.parent, option, parents=0)
 
 
-def check_folder(folder: Path, option: str) -> None:
-    """Raise InputError if an output folder cannot be made or written.
+def check_folder(folder: Path, option: str, parents: int = 1) -> None:
+    """Raise InputError if an output folder cannot be made or written; `parents`: see `check_parents`.
 
     Raises:
-        InputError: the path is a file, lies inside one, or permissions do not allow writing.
+        InputError: the path is a file, lies inside one, more of its parents are missing than are created with it, or
+            permissions do not allow writing.
     """
     place = folder.resolve()
     # Not Path.exists, which raises if a name is too long.
     there = next(path for path in (place, *place.parents) if os.path.exists(path))
     if not there.is_dir():
         raise InputError(f"{option} {folder}: expected a folder, got the file {there}")
+    check_parents(folder, option, parents)
     if not os.access(there, os.W_OK | os.X_OK):
         raise InputError(f"{option} {folder}: expected a folder that can be written, got {there}")
 

@@ -20,7 +20,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from blender_scripts.contract.errors import InputError
 
@@ -39,9 +39,12 @@ CONVERT = "convert it to PNG or JPEG"
 # Files and folders that systems leave beside pictures; hidden ones (.DS_Store, ._a.png) need no entry.
 SYSTEM_FILES = ("thumbs.db", "ehthumbs.db", "desktop.ini")
 SYSTEM_FOLDERS = ("__macosx", "@eadir", "#recycle", "$recycle.bin", "lost+found", "system volume information")
-# The brightest grey value of a 16-bit picture has to reach this: below it, 8 bits keep at most 16 levels.
-LEAST_DEEP_WHITE = 4096
-_DEPTHS = {1: "values from 0 to 1", 255: "8 bits", 1023: "10 bits", LEAST_DEEP_WHITE - 1: "12 bits"}
+# The brightest value of a 16-bit picture has to reach this: below it, the file may hold the 10 to 14 bits of a camera.
+# One rule per picture (such as stretching to its brightest value) would change the light between pictures of a folder.
+LEAST_DEEP_WHITE = 16384
+_DEPTHS = {1: "values from 0 to 1", 255: "8 bits", 1023: "10 bits", 4095: "12 bits", LEAST_DEEP_WHITE - 1: "14 bits"}
+_WHITES = (1, *(2**bits - 1 for bits in range(8, 16)))
+_WHITE_TAGS = (ExifTags.Base.BitsPerSample, ExifTags.Base.MaxSampleValue, ExifTags.Base.SMaxSampleValue)
 _DEEP_GREY = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -73,7 +76,7 @@ def find_pictures(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: expected a folder of pictures, got {_what(folder)}")
-    found = [path for path in _files_below(folder) if is_picture(path)]
+    found = [path for path in files_below(folder) if is_picture(path)]
     if not found:
         raise InputError(f"{folder}: expected pictures ({', '.join(READ_SUFFIXES)}), got none")
     return found
@@ -87,7 +90,8 @@ def passed_over(folder: Path, below: bool = True, known: Collection[Path] = ()) 
         below: whether files in subfolders count too.
         known: files that the note does not count, such as a metadata file that was read.
     """
-    paths = _files_below(folder) if below else sorted(folder.iterdir())
+    known = set(known)
+    paths = files_below(folder) if below else sorted(folder.iterdir())
     others = [
         path
         for path in paths
@@ -98,15 +102,22 @@ def passed_over(folder: Path, below: bool = True, known: Collection[Path] = ()) 
     counts = Counter(path.suffix.lower() or "no suffix" for path in others)
     kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(counts.items()))
     first = others[0].relative_to(folder).as_posix()
-    return f"{folder}: passed over {len(others)} files that are no pictures by their suffix: {kinds} (first: {first})"
+    files = f"{len(others)} files" if len(others) > 1 else "1 file"
+    return f"{folder}: passed over {files} with a suffix of no picture: {kinds} (first: {first})"
 
 
-def _files_below(folder: Path) -> list[Path]:
-    """Return the paths below a folder, without those in hidden folders and in folders of the system, sorted."""
+def files_below(folder: Path, pattern: str = "*") -> list[Path]:
+    """Return the paths below a folder, sorted, without hidden ones, those that systems leave, and all in such folders.
+
+    Args:
+        folder: the folder; not there: no paths.
+        pattern: pattern of the names.
+    """
     found = []
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(folder.rglob(pattern)):
         parents = path.relative_to(folder).parts[:-1]
-        if not any(name.startswith(".") or name.lower() in SYSTEM_FOLDERS for name in parents):
+        is_hidden = any(name.startswith(".") or name.lower() in SYSTEM_FOLDERS for name in parents)
+        if not is_hidden and not _is_left_by_a_system(path):
             found.append(path)
     return found
 
@@ -151,28 +162,78 @@ def decoded(source: Path | bytes, name: str) -> Image.Image:
         name: how messages call the picture.
 
     Raises:
-        InputError: the file is missing, empty, truncated, not a picture, or holds several pictures.
+        InputError: the file is missing, empty, truncated, not a picture, of a format that is not read, holds several
+            pictures, or 16-bit colours too dark for 8 bits.
     """
+    suffix = (Path(name) if isinstance(source, bytes) else source).suffix.lower()
+    content = b""
     try:
         content = source if isinstance(source, bytes) else source.read_bytes()
-        if not content:
-            raise InputError(f"{name}: expected a picture, got an empty file")
-        picture = Image.open(io.BytesIO(content))
-        frames = getattr(picture, "n_frames", 1)
-        if frames > 1 and picture.format != "MPO":  # a camera's MPO holds one photo and its preview
-            raise InputError(f"{name}: expected one picture, got {frames} in one file")
-        picture.load()
+        picture = _loaded(content, suffix, name)
     except InputError:
         raise
     except Exception as error:  # Pillow may raise anything for a damaged file
         reason = getattr(error, "strerror", None) or str(error).replace("<_io.BytesIO object at", "<file")
         if isinstance(error, UnidentifiedImageError):
-            is_heif = content[4:8] == b"ftyp"
-            reason = "HEIC or AVIF, which this Pillow does not read" if is_heif else "bytes of no picture format"
+            reason = _unread_format(content, suffix)
         raise InputError(f"{name}: expected a picture that can be decoded, got: {reason}") from None
     if min(picture.size) < 1:
         raise InputError(f"{name}: expected at least 1 x 1 px, got {picture.width} x {picture.height}")
     return picture
+
+
+def _loaded(content: bytes, suffix: str, name: str) -> Image.Image:
+    """Decode bytes; grey whose white is declared gets it as `info["white"]`."""
+    if not content:
+        raise InputError(f"{name}: expected a picture, got an empty file")
+    picture = Image.open(io.BytesIO(content))
+    # A camera's raw file would open as the preview in it.
+    if suffix in UNREAD_SUFFIXES and picture.format not in ("JPEG", "PNG", "MPO"):
+        raise UnidentifiedImageError
+    frames = getattr(picture, "n_frames", 1)
+    if frames > 1 and picture.format != "MPO":  # a camera's MPO holds one photo and its preview
+        raise InputError(f"{name}: expected one picture, got {frames} in one file")
+    is_deep = _is_deep_colour(picture)
+    picture.load()
+    if is_deep:  # Pillow keeps the high byte of 16-bit colours
+        _check_white(np.asarray(picture.convert("RGB")).max() * 257.0, name)
+    if picture.mode in _DEEP_GREY and isinstance(picture, TiffImagePlugin.TiffImageFile):
+        if picture.tag_v2.get(ExifTags.Base.PhotometricInterpretation) == 0:  # Pillow inverts it for 8 bits only
+            raise InputError(f"{name}: expected black as the value 0, got a TIFF with white as 0: invert it")
+        if (white := _declared_white(picture)) is not None:
+            picture.info["white"] = white
+    return picture
+
+
+def _unread_format(content: bytes, suffix: str) -> str:
+    if content[4:8] == b"ftyp":
+        return f"HEIC or AVIF, which this Pillow does not read: {CONVERT}"
+    if suffix in UNREAD_SUFFIXES:
+        return f"a {suffix} file, a format that is not read: {CONVERT}"
+    return "bytes of no picture format"
+
+
+def _is_deep_colour(picture: ImageFile.ImageFile) -> bool:
+    """Whether an RGB or RGBA file that is not loaded yet stores 16 bits per colour."""
+    if picture.mode not in ("RGB", "RGBA"):
+        return False
+    arguments = [tile.args if isinstance(tile.args, tuple) else (tile.args,) for tile in picture.tile]
+    if picture.format == "PPM":
+        return any(isinstance(value, int) and value > 255 for own in arguments for value in own)
+    return any(isinstance(value, str) and ";16" in value for own in arguments for value in own)
+
+
+def _declared_white(picture: TiffImagePlugin.TiffImageFile) -> int | None:
+    """Return the value of white that the tags of a TIFF with grey deeper than 8 bits declare; None without such a tag.
+
+    A tag of the largest value counts only if that is the largest of a depth in bits: else it is this picture's.
+    """
+    declared = {tag: picture.tag_v2.get(tag) for tag in _WHITE_TAGS}
+    values = {tag: value[0] if isinstance(value, tuple) else value for tag, value in declared.items()}
+    bits = values.pop(ExifTags.Base.BitsPerSample)
+    if isinstance(bits, int) and 8 < bits < 16:
+        return (1 << bits) - 1
+    return next((white for white in _WHITES for value in values.values() if value == white), None)
 
 
 def upright(picture: Image.Image) -> Image.Image:
@@ -195,19 +256,25 @@ def upright(picture: Image.Image) -> Image.Image:
 def plain(picture: Image.Image, name: str) -> Image.Image:
     """Convert a decoded picture to mode RGB, RGBA, L or I;16, without turning it.
 
+    Grey whose white is declared (`info["white"]`, see `decoded`) is scaled to 0 to 65535.
+
     Raises:
-        InputError: grey values (integers or floats) are not all within 0 to 65535.
+        InputError: grey values (integers or floats) are not all within 0 and white (65535, if not declared).
     """
-    if picture.mode in ("RGB", "RGBA", "L", "I;16"):
+    declared = picture.info.get("white")
+    if picture.mode in ("RGB", "RGBA", "L") or (picture.mode == "I;16" and declared is None):
         return picture
     if picture.mode in _DEEP_GREY:
+        white = declared or 65535
         values = np.asarray(picture).astype(np.float64)
-        if not np.isfinite(values).all() or values.min() < 0 or values.max() > 65535:
+        if not np.isfinite(values).all() or values.min() < 0 or values.max() > white:
             found = f"{values.min():g} to {values.max():g}"
-            raise InputError(f"{name}: expected grey values of 0 to 65535, got {found}")
-        if picture.mode == "F":
-            _check_white(values, name)  # rounding values of 0 to 1 would leave only black and white
-        return Image.fromarray(values.round().astype(np.uint16))
+            raise InputError(f"{name}: expected grey values of 0 to {white}, got {found}")
+        if picture.mode == "F" and declared is None:
+            _check_white(values.max(), name)  # rounding values of 0 to 1 would leave only black and white
+        deep = Image.fromarray((values * (65535 / white)).round().astype(np.uint16))
+        deep.info |= {"white": declared} if declared is not None else {}
+        return deep
     if picture.mode == "1":
         return picture.convert("L")
     has_alpha = picture.mode in ("LA", "PA", "RGBa") or "transparency" in picture.info
@@ -217,13 +284,14 @@ def plain(picture: Image.Image, name: str) -> Image.Image:
 def check_depth(picture: Image.Image, name: str) -> None:
     """Raise InputError for 16-bit grey with only small values: scaled to 8 bits, it would be almost black.
 
-    Such a file often holds the 10 or 12 bits of a camera; their number cannot be found out from one picture.
+    Such a file often holds the 10 to 14 bits of a camera; their number cannot be found out from one picture. Grey whose
+    white the file declares is accepted.
 
     Raises:
         InputError: the brightest value is below LEAST_DEEP_WHITE.
     """
-    if picture.mode == "I;16":
-        _check_white(np.asarray(picture), name)
+    if picture.mode == "I;16" and "white" not in picture.info:
+        _check_white(np.asarray(picture).max(), name)
 
 
 def eight_bit(picture: Image.Image) -> Image.Image:
@@ -234,13 +302,12 @@ def eight_bit(picture: Image.Image) -> Image.Image:
     return picture if picture.mode in ("RGB", "L") else picture.convert("RGB")
 
 
-def _check_white(values: np.ndarray, name: str) -> None:
-    white = float(values.max())
-    if white < LEAST_DEEP_WHITE:
-        depth = next(depth for most, depth in _DEPTHS.items() if white <= most)
+def _check_white(brightest: float, name: str) -> None:
+    if brightest < LEAST_DEEP_WHITE:
+        most, depth = next((most, depth) for most, depth in _DEPTHS.items() if brightest <= most)
         raise InputError(
-            f"{name}: expected grey values of 0 to 65535 that reach {LEAST_DEEP_WHITE}, got at most {white:g}, which "
-            f"looks like {depth}: scale the picture to 16 bits, or save it with 8"
+            f"{name}: expected values of 0 to 65535 that reach {LEAST_DEEP_WHITE}, got at most {brightest:g}, which "
+            f"looks like {depth}: multiply all pictures by 65535 / {most}, or save them with 8 bits"
         )
 
 

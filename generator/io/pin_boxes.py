@@ -6,16 +6,17 @@ renderer wrote (.json), whose expected boxes are used.
 
 from __future__ import annotations
 
-import csv
 import io
-import json
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from blender_scripts.contract.csv_file import CsvRows
 from blender_scripts.contract.errors import InputError, shown
+from generator.io.json_text import parse_json
 
 EDGES = ("x1", "y1", "x2", "y2")
 COLUMNS = ("address", *EDGES)
@@ -53,27 +54,39 @@ def read_pin_boxes(path: Path) -> tuple[list[PinBox], Path | None]:
             f"{path}: expected a record of the renderer (.json), or a CSV file with the columns {', '.join(COLUMNS)}, "
             f"got: {got}"
         ) from None
-    if path.suffix.lower() == ".json":
-        return _of_record(path, text)
-    return _of_table(path, text), None
+    boxes, picture = _of_record(path, text) if path.suffix.lower() == ".json" else (_of_table(path, text), None)
+    counts = Counter(box.address for box in boxes)
+    if twice := [address for address, count in counts.items() if count > 1]:
+        raise InputError(f"{path}: expected each address once, got {', '.join(twice)} more than once")
+    return boxes, picture
 
 
 def _of_table(path: Path, text: str) -> list[PinBox]:
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    names = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-    if names:
-        got = ", ".join(reader.fieldnames or ()) or "an empty file"
+    problems: list[str] = []
+
+    def wrong(line: int, column: str, expected: str, got: str) -> None:
+        problems.append(f"{path}:{line} {column}: expected {expected}, got {got}")
+
+    rows = CsvRows(io.StringIO(text, newline=""), COLUMNS, wrong, ragged=True, index=True)
+    if missing := [name for name in COLUMNS if name not in rows.names]:
+        got = ", ".join(filter(None, rows.names)) or "an empty file"
         raise InputError(
-            f"{path}:1: expected the columns {', '.join(COLUMNS)}, got no {', '.join(names)} in: {got[:200]}"
+            f"{path}:1: expected the columns {', '.join(COLUMNS)}, got no {', '.join(missing)} in: {got[:200]}"
         )
-    boxes, problems = [], []
-    for line in reader:
+    boxes = []
+    for line, cells in rows:
         try:
-            box = _box(float(line[name]) for name in EDGES)
-            boxes.append(PinBox(_text(line["address"]), box, line.get("cavity") or None))
-        except (TypeError, ValueError):
-            got = ", ".join(line[name] or "nothing" for name in COLUMNS)
-            problems.append(f"{path}:{reader.line_num}: expected an address, and x1 < x2 and y1 < y2 in px, got {got}")
+            box = _box(rows.number(cells[name]) for name in EDGES)
+            if not cells["address"]:
+                raise ValueError
+            boxes.append(PinBox(cells["address"], box, cells.get("cavity") or None))
+        except ValueError:
+            values = [cells[name] or "nothing" for name in COLUMNS]
+            hint = " (one decimal mark in the whole file, no comma where commas separate the columns)"
+            problems.append(
+                f"{path}:{line}: expected an address, and x1 < x2 and y1 < y2 in px, got "
+                f"{', '.join(values)}{hint if any(',' in value for value in values) else ''}"
+            )
     if problems:
         raise InputError(problems)
     return boxes
@@ -81,7 +94,7 @@ def _of_table(path: Path, text: str) -> list[PinBox]:
 
 def _of_record(path: Path, text: str) -> tuple[list[PinBox], Path | None]:
     try:
-        record = json.loads(text)
+        record = parse_json(text)
         positions = list(record["positions"])
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
@@ -116,7 +129,10 @@ def _numbers(values: Any) -> tuple[float, float, float, float]:
 
 
 def _box(edges: Iterable[float]) -> tuple[float, float, float, float]:
-    x1, y1, x2, y2 = edges
+    try:
+        x1, y1, x2, y2 = map(float, edges)
+    except OverflowError:
+        raise ValueError from None
     if not (-math.inf < x1 < x2 < math.inf and -math.inf < y1 < y2 < math.inf):
         raise ValueError
     return x1, y1, x2, y2

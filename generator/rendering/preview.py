@@ -9,21 +9,30 @@ import math
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import batched
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
+from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.errors import InputError
 from blender_scripts.manifest.defects import worst_kind
+from blender_scripts.manifest.output_folder import OutputFolder
 from blender_scripts.manifest.reader import OPTIONAL, REQUIRED, Run, read_manifest
+from blender_scripts.manifest.record import read_record
 from generator.doe.check import add_scenes_argument
 from generator.io.drawing import QUIET, Cell, Ink, grid, placeholder
 from generator.io.output_file import check_file
 from generator.io.pictures import open_picture
 
 CAPTION_PX = 68
+# A pixel whose brightest channel reaches this of 255 is burnt out: it shows neither shading nor edges.
+_BURNT = 254
+# Least share of a housing's pixels that is worth a warning, and the factor on the lamp's power that it advises.
+_BURNT_SHARE = 0.05
+_LESS_POWER = 0.6
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,16 +62,54 @@ def run(options: argparse.Namespace) -> int:
         if not low <= value <= high:
             raise InputError(f"{name}: expected {low} to {high}, got {value}")
     check_file(options.output, "-o", (".png",), [options.manifest])
-    chosen = spread(read_manifest(options.manifest, options.scenes).runs, options.pictures)
+    checked = read_manifest(options.manifest, options.scenes)
+    chosen = spread(checked.runs, options.pictures)
     with tempfile.TemporaryDirectory(prefix="pinsight-preview-") as folder:
         manifest, out = Path(folder) / "preview.csv", Path(folder) / "out"
         manifest.write_text(_manifest(chosen, options.samples), encoding="utf-8", newline="")
         code = _render(manifest, out, options)
+        warnings = burnt_warnings(chosen, OutputFolder(out), checked.connectors)
         sheet = contact_sheet([(run, out / "images" / f"{run.run}.png") for run in chosen])
     options.output.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(options.output, "PNG")
     sys.stdout.write(f"{len(chosen)} of the rows in {options.output}, samples per pixel: {options.samples}\n")
+    sys.stdout.writelines(f"warning: {warning}\n" for warning in warnings)
     return code
+
+
+def burnt_warnings(runs: Sequence[Run], output: OutputFolder, connectors: Mapping[str, Connector]) -> list[str]:
+    """Return a line on each housing and lighting whose pictures are burnt out.
+
+    Args:
+        runs: the rows that were rendered.
+        output: their render folder.
+        connectors: their scenes by name.
+    """
+    shares: dict[tuple[str, str, str], list[float]] = {}
+    for run in runs:
+        if output.record(run.run).is_file() and (share := burnt_share(output, run.run)) is not None:
+            shares.setdefault((run.scene, run.housing, run.lighting), []).append(share)
+    warnings = []
+    for (scene, housing, lighting), found in shares.items():
+        share, power = sum(found) / len(found), connectors[scene].lightings[lighting].power
+        if share >= _BURNT_SHARE:
+            warnings.append(
+                f"{share:.0%} of the pixels of housing {housing} are burnt out under lighting {lighting}: "
+                f"try power = {_LESS_POWER * power:.2g} instead of {power:g} in [lighting.{lighting}] of {scene}.toml"
+            )
+    return warnings
+
+
+def burnt_share(output: OutputFolder, run: str) -> float | None:
+    """Return the burnt-out share of the pixels in the housing's box, pins left out; None if the box shows none."""
+    box = read_record(output.record(run))["housing"]["boxes"]["visible"]
+    if box is None:
+        return None
+    x1, y1, x2, y2 = (max(0, round(edge)) for edge in box)
+    picture = np.asarray(open_picture(output.image(run), run).convert("RGB"))[y1:y2, x1:x2]
+    # The tips of pins may shine: that tells nothing about the exposure of the housing.
+    housing = np.asarray(Image.open(output.mask(run)))[y1:y2, x1:x2] == 0
+    return float((picture.max(axis=2) >= _BURNT)[housing].mean()) if housing.any() else None
 
 
 def spread(runs: Sequence[Run], count: int) -> list[Run]:

@@ -87,6 +87,8 @@ def _words(kind: str, each: ObjectRow) -> str:
         return f"bent, true position {each.true_position_mm:.2f} mm"
     if kind == "retracted" and each.retraction_mm is not None:
         return f"retracted by {each.retraction_mm:.2f} mm"
+    if kind == "protruding" and each.protrusion_mm is not None:
+        return f"protruding by {each.protrusion_mm:.2f} mm"
     return kind
 
 

@@ -79,12 +79,13 @@ def _measures(data: Overview) -> Iterator[dict[str, Any]]:
     for measure, (title, unit, decimals) in TITLES.items():
         scenes = data.measures.get(measure, {})
         for scene, values in scenes.items():
-            limit = data.settings.get("tolerance", {}).get(scene, {}).get(measure)
+            limits = data.settings.get("tolerance", {}).get(scene, {})
+            lower = -limits["protrusion_mm"] if measure == "retraction_mm" and "protrusion_mm" in limits else None
             ordered = {name: values[name] for name in data.classes if values.get(name)}
             yield {
                 "title": f"{title}, {scene}" if len(scenes) > 1 else title,
                 "unit": unit,
-                "plot": histogram(ordered, limit, unit),
+                "plot": histogram(ordered, limits.get(measure), unit, lower),
                 "rows": [_quantiles(name, numbers, decimals) for name, numbers in ordered.items()],
             }
 

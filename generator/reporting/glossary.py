@@ -31,7 +31,7 @@ OTHER_WORDS = {
         "the picture computed again in three channels that compare each small window with good parts: amount, shape "
         "and concentration of the difference"
     ),
-    "mask": "picture in which every pin has a number of its own, here coloured by class",
+    "mask": "picture in which each pixel has the number of the pin it shows, here coloured by class",
     "split": (
         "pictures set aside for one purpose: train teaches the network, validation chooses its weights and its "
         "threshold, test measures it on pictures that it has not met. No part is in two splits"
@@ -49,8 +49,11 @@ OTHER_WORDS = {
     "calibration": (
         "whether probabilities mean what they say: of all answers given with 0.9, nine in ten should be right"
     ),
-    "ECE": "expected calibration error: mean distance of the probability said from the share right; 0 is best",
-    "confidence": "probability, from 0 to 1, that the network gives to an answer of its own",
+    "ECE": (
+        "expected calibration error: mean difference between the predicted probability and the share of right answers; "
+        "0 is best"
+    ),
+    "confidence": "probability, from 0 to 1, that the network gives to its answer",
     "95 % interval": (
         "confidence interval: range that covers the true value in 95 of 100 such measurements. The fewer parts, the "
         "wider"
@@ -65,7 +68,7 @@ OTHER_WORDS = {
     "overkill": "an OK picture that was said to be NG: a good part that would be rejected",
     "confusion matrix": "table of counts: true class by row, predicted class by column; right answers on the diagonal",
     "90/95 point": "size from which on at least 90 % of the defects are found, with 95 % confidence",
-    "main effect": "accuracy at each level of a factor, over all levels of the others",
+    "main effect": "accuracy at each level of a factor, over all levels of the other factors",
     "bootstrap": "an interval from 1,000 random draws, with repetition, out of the parts or pictures measured",
     "epoch": "one pass of the training over all training pictures",
     "best epoch": "the epoch whose weights were kept, by what they did on validation",

@@ -111,7 +111,7 @@ class Overview:
         self.extents[scene] = rows, positions
 
     def measure(self, measure: str, scene: str, category: str, value: float) -> None:
-        """Add the value of a measure (its name, and unit as in `measures`) of one pin."""
+        """Add one pin's value of a measure, in the unit that the name ends in; `visible`: as a share."""
         self.measures.setdefault(measure, {}).setdefault(scene, {}).setdefault(category, []).append(value)
 
 
@@ -170,7 +170,7 @@ def _levels(row: PictureRow) -> Iterator[tuple[str, str]]:
 
 
 def _title(name: str) -> str:
-    """Return the title of a user's own column, changed if the page has a table of the same name."""
+    """Return the title of a column that the user added, changed if the page has a table of the same name."""
     return f"{name} (own column)" if name in ("defect kind", "origin") else name
 
 

@@ -47,7 +47,7 @@ def _variable(colour: str) -> str:
     return f"var(--{_VARIABLES[colour]})" if colour in _VARIABLES else colour
 
 
-def histogram(values: Mapping[str, Sequence[float]], limit: float | None, unit: str) -> str:
+def histogram(values: Mapping[str, Sequence[float]], limit: float | None, unit: str, lower: float | None = None) -> str:
     """Draw one small histogram per class on a common axis, with the tolerance limit as a line; returns SVG.
 
     Good pins outnumber defective ones by far, so each histogram has its own vertical scale and its number of pins.
@@ -56,12 +56,13 @@ def histogram(values: Mapping[str, Sequence[float]], limit: float | None, unit: 
         values: values of a measure by class.
         limit: limit of the tolerance, in the same unit; None: not known.
         unit: unit, written below the axis.
+        lower: limit on the negative side; None: there is none.
     """
     shown = {name: np.asarray(numbers, dtype=float) for name, numbers in values.items() if len(numbers)}
     if not shown:
         return ""
     every = np.concatenate(list(shown.values()))
-    low = min(0.0, float(every.min()))
+    low = min(0.0, float(every.min()), 1.15 * (lower or 0.0))
     high = max(float(every.max()), 1.15 * (limit or 0.0), low + 1e-3)
     edges = MaxNLocator(10).tick_values(low, high)
     bins = np.linspace(edges[0], edges[-1], BINS + 1)
@@ -75,8 +76,8 @@ def histogram(values: Mapping[str, Sequence[float]], limit: float | None, unit: 
             axes.stairs(np.histogram(numbers, bins)[0], bins, fill=True, color=hue(name).on_white)
             axes.text(-0.01, 0.5, name, transform=axes.transAxes, ha="right", weight="bold", color=_INK)
             axes.text(-0.01, 0.05, f"{len(numbers):,} pins", transform=axes.transAxes, ha="right", size=8, color=_QUIET)
-            if limit is not None:
-                axes.axvline(limit, color=_LIMIT, linestyle=(0, (4, 2)), linewidth=1.2)
+            for line in (line for line in (limit, lower) if line is not None):
+                axes.axvline(line, color=_LIMIT, linestyle=(0, (4, 2)), linewidth=1.2)
             axes.set(xlim=(edges[0], edges[-1]), yticks=[])
             axes.spines[["left", "top", "right"]].set_visible(False)
             axes.spines["bottom"].set_color(_LINE)

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import functools
 import json
-import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -30,7 +29,8 @@ from generator.soart.anomaly_degree import box_mean, distance, inverse, outer_pr
 from generator.soart.evidence import Evidence, Turned, evidence, limits_of, turned_copies
 from generator.soart.limits import Threshold, threshold
 from generator.soart.registration import Placed, Pose, inside, register, resized, warp
-from generator.soart.soart3_maps import soart3_map
+from generator.soart.saved_space import read_saved
+from generator.soart.soart3_maps import size_of, soart3_map
 
 SCHEMA = 1
 FEWEST = 3
@@ -138,14 +138,15 @@ class SoartC:
         Raises:
             ValueError: too few pictures, different shapes, or a picture that `soart3_map` refuses.
         """
-        small, shapes = [], set()
-        for image in images:
+        small, shapes = [], dict[tuple[int, ...], int]()
+        for number, image in enumerate(images, 1):
             small.append(self.reduced(image))
-            shapes.add(np.shape(image))
+            shapes.setdefault(np.shape(image), number)
         if len(small) < FEWEST:
             raise ValueError(f"a unit space needs at least {FEWEST} OK pictures, got {len(small)}")
         if len(shapes) > 1:
-            raise ValueError(f"OK pictures must all have one shape, got {', '.join(map(str, sorted(shapes)))}")
+            found = ", ".join(f"{size_of(shape)} (picture {number})" for shape, number in shapes.items())
+            raise ValueError(f"OK pictures must all have one size, got {found}")
         # Aligned twice: with the first picture, then with the mean of all, which has less noise.
         reference = small[0]
         for _ in range(2):
@@ -238,23 +239,21 @@ class SoartC:
         Raises:
             ValueError: another kind of file, or another schema version.
         """
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                data = {name: file[name] for name in file.files}
-            header = json.loads(data["header"].tobytes())
-            version = header["schema"]
-        except (OSError, KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{path}: expected a unit space saved by SoartC, got {error}") from error
-        if version != SCHEMA:
-            raise ValueError(f"{path}: expected schema {SCHEMA}, got {version!r}")
+        header, data = read_saved(Path(path), SCHEMA, cls().settings)
         model = cls(**header["settings"])
         model.threshold = Threshold.from_json(header["threshold"])
         model.notes = header["notes"]
         model.reference_, model.mean_ = data["reference"], data["mean"]
         model.precision_, model.scores_ = data["precision"], data["scores"]
         model.members_ = data["members"].astype(np.float32) / np.float32(255)
+        try:
+            maps = model._maps(model.reference_, model.reference_).shape
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+        if maps != model.mean_.shape:
+            raise ValueError(f"{path}: expected a mean of shape {maps} by its settings, got {model.mean_.shape}")
         model.extras = {name.removeprefix(EXTRA): array for name, array in data.items() if name.startswith(EXTRA)}
-        if "evidence" in header:
+        if header.get("evidence") and "core" in data:
             model.core_, model.evidence_ = data["core"], Evidence(**header["evidence"])
         else:
             model._fit_evidence(np.ones((len(model.members_), *model.reference_.shape[:2]), dtype=bool))

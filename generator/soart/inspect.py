@@ -328,7 +328,8 @@ def _station(options: argparse.Namespace) -> tuple[Station, bool]:
         try:
             station = Station.load(options.golden)
         except ValueError as error:
-            raise InputError(str(error)) from None
+            place = "" if str(options.golden) in str(error) else f"{options.golden}: "
+            raise InputError(f"{place}{error}") from None
         return station, station.model.reference_.ndim == 3
     paths = pictures_in(options.golden)
     if note := passed_over(options.golden, below=False):

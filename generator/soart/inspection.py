@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from blender_scripts.contract.errors import InputError
 from generator.io.pictures import open_picture
 from generator.io.pin_boxes import PinBox
 from generator.soart.estimator import Look, SoartC, greys
@@ -137,10 +139,17 @@ class Station:
 
     @classmethod
     def load(cls, path: Path) -> Station:
-        """Load a station from a file that `model.save` wrote."""
+        """Load a station from a file that `model.save` wrote.
+
+        Raises:
+            ValueError: another kind of file, another schema version, or a damaged file.
+        """
         model = SoartC.load(path)
         pins = [Pin(address, as_box(box)) for address, *box in model.notes.get("positions", [])]
-        gates = _unpacked(model.extras["gates"]) if "gates" in model.extras else None
+        try:
+            gates = _unpacked(model.extras["gates"]) if "gates" in model.extras else None
+        except InputError:
+            raise ValueError(f"{path}: expected a unit space saved by SoartC, got damaged gates") from None
         return cls(model, pins, gates)
 
     def hash(self) -> str:
@@ -160,6 +169,8 @@ class Station:
         degrees = [pin.degree for (pin, _), is_seen in zip(pins, seen, strict=True) if is_seen]
         pin_score = max(degrees, default=0.0) / self.pin_limit
         score = max(picture_score, pin_score)
+        if not math.isfinite(score):  # a comparison with it would say OK
+            raise ValueError(f"expected anomaly degrees that are finite numbers, got {score}")
         lost = self._reasons_not_found(look)
         decisions = tuple(
             NOT_JUDGED if lost else NOT_SEEN if not is_seen else "OK" if not is_bad else "NG" if is_sure else "UNSURE"
@@ -215,12 +226,10 @@ class Station:
     def _reasons_of_gates(self, image: np.ndarray) -> list[str]:
         if self.gates is None:
             return []
-        said = self.gates.reasons(Image.fromarray(np.round(255 * image).astype(np.uint8)))
-        return [
-            one.replace("training pictures", "OK pictures").replace("training", "OK pictures")
-            for one in said
-            if one.partition(":")[0] in GATES_USED
-        ]
+        first: dict[str, str] = {}  # by keyword; a blurred picture is so across and down, in fine and in coarse detail
+        for one in self.gates.reasons(Image.fromarray(np.round(255 * image).astype(np.uint8))):
+            first.setdefault(one.partition(":")[0], one.replace("training pictures", "OK pictures"))
+        return [first[keyword] for keyword in GATES_USED if keyword in first]
 
     def _reasons_anomalous(
         self,
@@ -242,7 +251,7 @@ class Station:
             return [f"limit: {score:.2f} of the limit, which is uncertain by up to {doubt:.0f} %", *reasons]
         if boxes:
             places = "1 place differs" if len(boxes) == 1 else f"{len(boxes)} places differ"
-            reasons.append(f"anomaly: {places} from the OK pictures, by {boxes[0][4]:.2f} of the limit")
+            reasons.append(f"anomaly: {places} from the OK pictures, by up to {boxes[0][4]:.2f} of the limit")
         return reasons or [f"anomaly: {score:.2f} of the limit"]
 
     def _judged_pins(self, look: Look) -> tuple[tuple[tuple[PinMeasure, bool], ...], list[bool]]:

@@ -17,7 +17,7 @@ The loops are in `generator.soart.kernels` (pixels) and `generator.soart.gram` (
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -91,14 +91,14 @@ def soart3_map(
     if similarity not in SIMILARITIES:
         raise ValueError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {similarity!r}")
     if window > min(height, width):
-        raise ValueError(f"image must be at least window x window = {window} x {window}, got {height} x {width}")
+        raise ValueError(f"image must be at least window x window = {window} x {window}, got {size_of(image.shape)}")
     if reference is not None:
         reference = _checked_picture("reference", reference)
         patch_shape = (window, window, *image.shape[2:])
         if reference.shape not in (image.shape, patch_shape):
             raise ValueError(
-                f"reference must have the image's shape {image.shape} or the window's {patch_shape}, "
-                f"got {reference.shape}"
+                f"reference must have the image's size, {size_of(image.shape)}, "
+                f"or the window's, {size_of(patch_shape)}, got {size_of(reference.shape)}"
             )
     if image.ndim == 2:
         return _grey_maps(image, reference, window, stride, similarity)
@@ -208,6 +208,12 @@ def _nearest_window(pixels: int, windows: int, window: int, stride: int) -> np.n
     """Find the index of the window that each pixel shows, along one axis: (pixels,)."""
     start = np.arange(pixels) - window // 2
     return np.clip((start + stride // 2) // stride, 0, windows - 1)
+
+
+def size_of(shape: Sequence[int]) -> str:
+    """Return the size of a picture, width first, from the shape of its array, height first."""
+    height, width, *channels = shape
+    return f"{width} x {height} px{f' in {channels[0]} channels' if channels else ''}"
 
 
 def _checked_picture(name: str, picture: np.ndarray) -> np.ndarray:

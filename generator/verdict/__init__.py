@@ -2,5 +2,5 @@
 
 - `envelope`: the four verdicts, and the JSON document that every judge writes for a picture or part.
 - `gates`: whether a picture can be judged: size, exposure, contrast, sharpness, noise, orientation, appearance.
-- `measures`, `appearance`, `tails`: what the gates measure, and how their limits are set.
+- `measures`, `appearance`, `orientation`, `tails`: what the gates measure, and how their limits are set.
 """

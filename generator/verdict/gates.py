@@ -1,15 +1,14 @@
 """Gates: whether a picture can be judged at all. What they refuse is INVALID, whatever a network would say of it.
 
 The limits are learned from good pictures, OK and NG alike: the training and validation pictures of a run, or the golden
-pictures of an inspection. No limit is a constant of the program, except for flat pictures and half turns. A gate's
-sentence begins with its keyword:
+pictures of an inspection. A gate's sentence begins with its keyword:
 
     size         width and height, or their ratio, unlike all training pictures
     exposure     too dark, too bright, burnt out
     contrast     flat, or more contrast than any training picture
     sharpness    blurred; also by movement, across or down
     noise        more fine structure than any training picture
-    orientation  the picture turned by 90, 180 or 270° is far more like the training pictures than as given
+    orientation  turned by 90, 180 or 270°; a part that looks the same after the turn is not refused
     view         one part of the picture is unlike all training pictures: the part is not wholly in view, or hidden
     appearance   the whole picture is unlike all training pictures
 
@@ -17,7 +16,7 @@ sentence begins with its keyword:
     gates.reasons(picture)                        # [] if it can be judged
     gates.save(folder); PictureGates.load(folder)
 
-Measures: `generator.verdict.measures`, `generator.verdict.appearance`. How limits are set: `generator.verdict.tails`.
+Measures: `generator.verdict.measures`, `appearance` and `orientation`. How limits are set: `generator.verdict.tails`.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ import json
 import math
 import zipfile
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +37,18 @@ from blender_scripts.contract.errors import InputError
 from generator.io.output_file import write_whole
 from generator.verdict.appearance import BINS, CELL_PX, LONGER_PX, References, cells, grey_values
 from generator.verdict.measures import GATES, MEASURES, NAMES, flat, measures_of
+from generator.verdict.orientation import Orientation
 from generator.verdict.tails import limits, upper_limit
 
 FILE = "gates.npz"
 SCHEMA = 1
 # More pictures are not kept: drawn evenly from all.
 MOST_REFERENCES = 1000
-ARRAYS = ("header", "histograms", "groups", "measures")
-TINY = 1e-9
+ARRAYS = ("header", "histograms", "groups", "measures", "weights", "turned")
+# Turns that are tried beside 180°; of oblong pictures only to explain a refusal.
+TURNS = (90, 270)
+# Added to both differences of which a ratio is taken: pictures that are among the training pictures differ by 0.
+SMALL = 0.003
 # Size and ratio may differ this much from the nearest training picture's.
 SCALE_MARGIN, ASPECT_MARGIN = 1.25, 1.03
 # A turned copy has to differ by less than half as much as the picture given, before a turn is reported.
@@ -62,7 +65,7 @@ class Limits:
         diagonal_px, aspect: smallest and largest of the pictures' diagonals, and of width / height.
         measures: by name of measure, the limits below and above of its difference from similar training pictures.
         appearance: largest mean difference of a picture's cells.
-        turn: largest log of the difference as given over that of a turned copy.
+        turn: largest log of the difference as given over that of a copy turned by 90 or 270°.
     """
 
     pictures: int
@@ -81,14 +84,16 @@ class Look:
     Attributes:
         beyond: (8,) its measures less the medians of similar training pictures.
         difference: (rows, columns) how each cell differs from all similar training pictures.
-        distance: mean of `difference`, above 0.
-        turns: (3,) log of `distance` over that of the picture turned by 90, 180 and 270° counter-clockwise.
+        distance: mean of `difference`.
+        upright: score of `generator.verdict.orientation`: 1 upright, -1 turned by 180°.
+        turns: by angle, log of `distance` over that of the picture turned by so many degrees counter-clockwise.
     """
 
     beyond: np.ndarray
     difference: np.ndarray
     distance: float
-    turns: np.ndarray
+    upright: float
+    turns: Mapping[int, float]
 
 
 class PictureGates:
@@ -98,10 +103,11 @@ class PictureGates:
         limits: what good pictures show at most.
         references: cells of the training pictures.
         measures: (N, 8) measures of the training pictures.
+        orientation: tells pictures turned by 180°.
     """
 
-    def __init__(self, limits: Limits, references: References, measures: np.ndarray) -> None:
-        self.limits, self.references, self.measures = limits, references, measures
+    def __init__(self, limits: Limits, references: References, measures: np.ndarray, orientation: Orientation) -> None:
+        self.limits, self.references, self.measures, self.orientation = limits, references, measures, orientation
 
     @classmethod
     def of(cls, pictures: Iterable[Image.Image], groups: Sequence[Hashable] | None = None) -> PictureGates:
@@ -119,7 +125,7 @@ class PictureGates:
         sizes, greys, measured = [], [], []
         for picture in pictures:
             sizes.append(picture.size)
-            greys.append(grey_values(picture, _reduced(picture.size)))
+            greys.append(_grey_bytes(picture))
             measured.append(measures_of(picture))
         if not sizes:
             raise ValueError("expected at least one picture, got none")
@@ -128,7 +134,12 @@ class PictureGates:
         histograms = np.stack([cells(_stretched(grey, grid)) for grey in greys])
         numbers = _numbered(groups or range(len(sizes)))
         kept = np.unique(np.linspace(0, len(sizes) - 1, min(len(sizes), MOST_REFERENCES)).round().astype(np.int64))
-        made = cls(_unlimited(grid), References(histograms[kept], numbers[kept]), np.stack(measured)[kept])
+        made = cls(
+            _unlimited(grid),
+            References(histograms[kept], numbers[kept]),
+            np.stack(measured)[kept],
+            Orientation.of(histograms[kept], numbers[kept]),
+        )
         looks = [
             made._look(*each)
             for each in zip(histograms, greys, measured, numbers, strict=True)
@@ -141,8 +152,8 @@ class PictureGates:
             diagonal_px=_range(np.hypot(width, height)),
             aspect=_range(width / height),
             measures={name: limits(beyond[:, k], MEASURES[name].least) for k, name in enumerate(NAMES)},
-            appearance=math.exp(upper_limit(np.array([math.log(look.distance) for look in looks]))),
-            turn=max([LEAST_TURN, *(1.5 * look.turns.max() for look in looks)]),
+            appearance=math.exp(upper_limit(np.log([look.distance + SMALL for look in looks]))) - SMALL,
+            turn=_turn_limit([max(look.turns.values()) for look in looks if look.turns]),
         )
         return made
 
@@ -155,30 +166,42 @@ class PictureGates:
         measured = measures_of(picture)
         if flat(measured):
             return ["contrast: the picture is flat, it shows nothing"]
-        grey = grey_values(picture, _reduced(picture.size))
+        grey = _grey_bytes(picture)
         look = self._look(cells(_stretched(grey, self.limits.grid)), grey, measured)
-        return [*self._size(picture.size), *self._measures(look.beyond), *self._appearance(look)]
+        size, unlike = self._size(picture.size), self._unlike(look)
+        if size or unlike:
+            more = {turn: self._turn(look.distance, grey, turn) for turn in TURNS if turn not in look.turns}
+            look = replace(look, turns={**look.turns, **more})
+        return [*size, *self._measures(look.beyond), *self._turned(look), *unlike]
 
     def _look(self, histograms: np.ndarray, grey: np.ndarray, measured: np.ndarray, without: int | None = None) -> Look:
         """Compare a picture with the training pictures, except those of group `without`."""
         nearest = self.references.nearest(histograms, without)
         difference = self.references.differences(histograms, nearest)
-        distance = max(float(difference.mean()), TINY)
-        turns = []
-        for turn in (1, 2, 3):
-            copy = cells(_stretched(np.rot90(grey, turn), self.limits.grid))
-            away = self.references.differences(copy, self.references.nearest(copy, without))
-            turns.append(math.log(distance / max(float(away.mean()), TINY)))
+        distance = float(difference.mean())
+        turns = {} if self._oblong else {turn: self._turn(distance, grey, turn, without) for turn in TURNS}
         beyond = measured - np.median(self.measures[nearest], axis=0)
-        return Look(beyond, difference, distance, np.array(turns))
+        return Look(beyond, difference, distance, self.orientation.score(histograms), turns)
+
+    @property
+    def _oblong(self) -> bool:
+        """Whether a picture turned by 90° has another shape, so that its size alone shows it."""
+        width, height = self.limits.grid
+        return width != height
+
+    def _turn(self, distance: float, grey: np.ndarray, turn: int, without: int | None = None) -> float:
+        """Return the log of a picture's distance over that of its copy turned counter-clockwise by `turn` degrees."""
+        copy = cells(_stretched(np.rot90(grey, turn // 90), self.limits.grid))
+        away = self.references.differences(copy, self.references.nearest(copy, without))
+        return math.log((distance + SMALL) / (float(away.mean()) + SMALL))
 
     def _measures(self, beyond: np.ndarray) -> list[str]:
-        said = []
+        said: dict[str, str] = {}  # by gate and words: blur shows in fine and coarse structure, and is said once
         for gate in GATES:
             value, limit = float(beyond[NAMES.index(gate.measure)]), self.limits.measures[gate.measure][int(gate.above)]
             if (value > limit) if gate.above else (value < limit):
-                said.append(gate.sentence(value, limit))
-        return said
+                said.setdefault(gate.words, gate.sentence(value, limit))
+        return list(said.values())
 
     def _size(self, size: tuple[int, int]) -> list[str]:
         (small, large), (narrow, wide) = self.limits.diagonal_px, self.limits.aspect
@@ -192,23 +215,28 @@ class PictureGates:
             return [f"size: {size[0]} x {size[1]} px, diagonal {diagonal:.0f} px; training pictures have {trained} px"]
         return []
 
-    def _appearance(self, look: Look) -> list[str]:
-        said = []
-        if (most := float(look.turns.max())) > self.limits.turn:
-            turn = 90 * (1 + int(look.turns.argmax()))
-            said.append(
-                f"orientation: turned counter-clockwise by {turn}°, the picture would be {math.exp(most):.1f} times "
-                "nearer to the training pictures"
-            )
-        if look.distance > self.limits.appearance:
-            times = f"{look.distance / self.limits.appearance:.1f} times the limit"
-            side = _side(look.difference)
-            said.append(
-                f"view: {side} of the picture is unlike all training pictures ({times})"
-                if side
-                else f"appearance: unlike all training pictures ({times})"
-            )
-        return said
+    def _turned(self, look: Look) -> list[str]:
+        turn = max(look.turns, key=lambda one: look.turns[one], default=0)
+        if turn and look.turns[turn] > self.limits.turn:
+            times = math.exp(look.turns[turn])
+            return [
+                f"orientation: turned counter-clockwise by {turn}°, it would be {times:.1f} times nearer to the "
+                "training pictures"
+            ]
+        if look.upright < -self.orientation.limit:
+            return [
+                f"orientation: the picture is turned by 180° (score {look.upright:.2f}, limit "
+                f"{-self.orientation.limit:.2f}; 1 is upright)"
+            ]
+        return []
+
+    def _unlike(self, look: Look) -> list[str]:
+        if look.distance <= self.limits.appearance:
+            return []
+        times = f"{look.distance / self.limits.appearance:.1f} times the limit"
+        if side := _side(look.difference):
+            return [f"view: {side} of the picture is unlike all training pictures ({times})"]
+        return [f"appearance: unlike all training pictures ({times})"]
 
     def save(self, folder: Path) -> None:
         """Write the gates into FOLDER/gates.npz, atomically and without pickled objects."""
@@ -220,6 +248,8 @@ class PictureGates:
             histograms=self.references.histograms,
             groups=self.references.groups,
             measures=self.measures,
+            weights=self.orientation.weights,
+            turned=np.array(self.orientation.limit),
         )
         write_whole(folder / FILE, content.getvalue())
 
@@ -235,15 +265,15 @@ class PictureGates:
             return None
         try:
             with np.load(path, allow_pickle=False) as file:
-                header, histograms, groups, measures = (file[name] for name in ARRAYS)
+                header, histograms, groups, measures, weights, turned = (file[name] for name in ARRAYS)
             document = json.loads(header.tobytes())
             if document["schema"] != SCHEMA:
                 raise ValueError(f"schema {document['schema']!r}")
             learned = _limits_of(document["limits"])
             shape = (len(groups), BINS, learned.grid[1] // CELL_PX, learned.grid[0] // CELL_PX)
-            if histograms.shape != shape or measures.shape != (len(groups), len(NAMES)):
-                raise ValueError(f"arrays of shapes {histograms.shape}, {measures.shape}")
-            return cls(learned, References(histograms, groups), measures)
+            if histograms.shape != shape or measures.shape != (len(groups), len(NAMES)) or weights.shape != shape[1:]:
+                raise ValueError(f"arrays of shapes {histograms.shape}, {measures.shape}, {weights.shape}")
+            return cls(learned, References(histograms, groups), measures, Orientation(weights, float(turned)))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(f"{path}: expected gates that a training wrote, got {error}") from None
 
@@ -273,15 +303,15 @@ def _grid(aspect: float) -> tuple[int, int]:
 
 
 def _stretched(grey: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
-    if grey.shape == grid[::-1]:
-        return grey
-    return grey_values(Image.fromarray((255 * grey).round().astype(np.uint8)), grid)
+    """Stretch grey values (H, W) of 8 bits to `grid` (W, H) px, as floats from 0 to 1."""
+    return grey_values(Image.fromarray(grey), grid)
 
 
-def _reduced(size: tuple[int, int]) -> tuple[int, int]:
-    """Return the size (W, H) in px of a picture reduced so that its shorter side has at most LONGER_PX."""
-    factor = min(1.0, LONGER_PX / min(size))
-    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+def _grey_bytes(picture: Image.Image) -> np.ndarray:
+    """Return a picture's grey values (H, W), 8 bits, its shorter side reduced to at most LONGER_PX."""
+    factor = min(1.0, LONGER_PX / min(picture.size))
+    size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
+    return np.asarray(picture.convert("L").resize(size, Image.Resampling.BOX), dtype=np.uint8)
 
 
 def _numbered(groups: Iterable[Hashable]) -> np.ndarray:
@@ -291,6 +321,14 @@ def _numbered(groups: Iterable[Hashable]) -> np.ndarray:
 
 def _unlimited(grid: tuple[int, int]) -> Limits:
     return Limits(0, grid, (0.0, math.inf), (0.0, math.inf), {}, math.inf, math.inf)
+
+
+def _turn_limit(ratios: Sequence[float]) -> float:
+    """Compute the limit of the log ratio for copies turned by 90° from those of good pictures, near 0 by symmetry.
+
+    It is LEAST_TURN, or 1.5 times the value that 1 % of them exceed: single pictures that were turned do not count.
+    """
+    return max(LEAST_TURN, 1.5 * float(np.quantile(ratios, 0.99))) if ratios else LEAST_TURN
 
 
 def _range(values: np.ndarray) -> tuple[float, float]:

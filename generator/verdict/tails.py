@@ -7,7 +7,8 @@ pictures. `upper_limit` therefore assumes the shape of the tail and adds a margi
   a probability of 1 in 10,000 and n values: 3.9 for n = 100, 4.4 for 24, 7 for 6;
 - the largest value plus half its distance from the median: values of several views and housings have several modes.
 
-Values beyond twice the first limit are set aside: one unsuitable picture among the training pictures must not widen it.
+Up to 2 % of the values (at least one) are set aside where they lie beyond 1.25 times the first limit: single unsuitable
+pictures among the training pictures must not widen it.
 With about ten measures a few good pictures per thousand are refused at most; docs/explanation/gates.md has the measured
 rates.
 """
@@ -22,6 +23,7 @@ FEWEST = 3
 # Normal quantiles of 1 - 1/10,000 and of the 90 % point.
 Z, Z_90 = 3.719, 1.2816
 MARGIN = 0.5
+ASIDE = 1.25
 
 
 def factor(count: int) -> float:
@@ -43,8 +45,9 @@ def upper_limit(values: np.ndarray, least: float = 0.0) -> float:
     middle = float(np.median(found))
     sigma = (float(np.quantile(found, 0.9)) - middle) / Z_90
     reach = factor(len(found)) * sigma
-    inside = found[found <= middle + 2 * reach]
-    reach = max(reach, (1 + MARGIN) * (float(inside[-1]) - middle)) if len(inside) else reach
+    doubtful = int((found > middle + ASIDE * reach).sum())
+    largest = float(found[-1 - min(doubtful, 1 + len(found) // 50)])
+    reach = max(reach, (1 + MARGIN) * (largest - middle))
     return middle + max(reach, least)
 
 

@@ -51,7 +51,7 @@ def section(found: Found, picture: Path) -> list[str]:
     first, whole = _first_epochs(found)
     for axes, key in zip(panels, ("hit", "", "on_housing"), strict=True):
         if first < whole:
-            axes.axvspan(first - 0.5, whole - 0.5, color="grey", alpha=0.15, label="close-ups")
+            axes.axvspan(first - 0.5, whole - 0.5, color="grey", alpha=0.15, label="close-ups only")
         if key and base.get("uniform"):
             axes.axhline(base["uniform"][key], color="grey", linestyle=":", label="flat map")
     titles = ("Peak on the defect (NG)", "Entropy: NG full, OK dashed", "Share on the housing")

@@ -29,7 +29,7 @@ def curves(found: Found, x: Callable[[dict[str, Any]], float], y: str) -> dict[s
 
 
 def quiet_seconds(curves: list[list[dict[str, Any]]]) -> dict[str, float]:
-    """Find the seconds of the fastest epoch of each training stage over all curves: on a busy machine others slow."""
+    """Find the seconds of the fastest epoch of each training stage over all curves: other programs slow the rest."""
     seconds: dict[str, list[float]] = {}
     for rows in curves:
         before = 0.0

@@ -78,8 +78,8 @@ def _from_random_weights(scratch: Found) -> list[str]:
         rows.append([variant, len(documents), *cells, _false_boxes(documents), loss])
     header = ["trained with", "seeds", "mAP50, test", *groups, "false boxes per OK picture", "training loss"]
     return [
-        "From random weights, with equally many steps. False boxes: first on pictures with print, then without. Loss: "
-        "of the last epoch:\n\n" + table(header, rows)
+        "Trained from random weights, with equally many steps. False boxes: first on pictures with print, then on "
+        "those without. Training loss: that of the last epoch.\n\n" + table(header, rows)
     ]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from studies import figures
 from studies.findings import Found
+from studies.plan import FEW
 from studies.questions.shares import GUESSING, Share, accuracy, answered, collapsed, ranged
 from studies.tables import beyond, mean, table
 
@@ -39,7 +40,7 @@ def section(found: Found, picture: Path) -> list[str]:
         right.plot([index] * len(values), values, "o", color=f"C{index}")
     right.axhline(0, color="grey", linewidth=0.8)
     right.set_xticks(range(len(overfit)), list(overfit), rotation=20, ha="right")
-    figures.finish(right, "Overfitting: own training pictures minus test")
+    figures.finish(right, "Overfitting: training pictures minus test")
     right.set_ylim(-0.1, 1.04)
     figures.save(figure, picture)
     first = next(iter(found.variants))
@@ -49,7 +50,8 @@ def section(found: Found, picture: Path) -> list[str]:
             change = found.difference(first, variant, answered("test")) if variant != first else None
             cells = [change or "–", mean(own[variant]), ranged(overfit[variant])]
             rows.append([variant, test[variant].seeds, test[variant], *cells])
-    header = ["training pictures", "seeds", "balanced accuracy, test", f"minus *{first}*", "own training pictures"]
+    header = ["training pictures", "seeds", "balanced accuracy, test", f"minus *{first}*"]
+    header.append(f"balanced accuracy, the {FEW[1]} training pictures")
     parts = [table([*header, "overfitting (least, largest)"], rows)]
     others = [pair for pair in combinations(found.variants, 2) if first not in pair]
     return parts + beyond(found, others, {"": answered("test")}) + collapsed(found)

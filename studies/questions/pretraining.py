@@ -1,4 +1,4 @@
-"""Question 5: own pre-training compared with random weights."""
+"""Question 5: pre-training on other connectors compared with random weights."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def section(found: Found, picture: Path) -> list[str]:
             if any(cells):
                 rows.append([target, count, seeds_of(cells), *map(mean, cells), change or "–"])
     figures.save(figure, picture)
-    header = ["new", "pictures", "seeds", "from scratch", OWN, "change"]
+    header = ["new", "pictures", "seeds", SCRATCH, OWN, "change"]
     parts = ["Balanced accuracy on the test:\n\n" + table(header, rows)] if rows else []
     return parts + _fewer_pictures(found) + _new_modes_by_class(found) + collapsed(found)
 
@@ -49,7 +49,7 @@ def _fewer_pictures(found: Found) -> list[str]:
         for target in NEW
     }
     told = [f"{change} on {target}" for target, change in changes.items() if change]
-    return [f"{OWN.capitalize()} with {FEW[1]} pictures minus scratch with {FEW[2]}: {', '.join(told)}."] * bool(told)
+    return [f"{OWN.capitalize()} with {FEW[1]} pictures minus {SCRATCH} with {FEW[2]}: {', '.join(told)}."] * bool(told)
 
 
 def recalled(label: str) -> Callable[[Mapping[str, Any]], Share]:
@@ -61,12 +61,12 @@ def _new_modes_by_class(found: Found) -> list[str]:
     """Describe where the tuned model gains: on the new defect modes, or on the kinds that it knew."""
     variants = {v: d for v, d in found.variants.items() if v.startswith(NEW[1])}
     some = replace(found, variants=variants)
-    titles = {"OTHERNG": "new modes", "BENDNG": "bent", "NUKENG": "missing", "OK": "good"}
+    titles = {"OTHERNG": NEW[1], "BENDNG": "bent", "NUKENG": "missing", "OK": "good"}
     columns = {title: some.values(recalled(label)) for label, title in titles.items()}
     columns = {title: values for title, values in columns.items() if values}
     both = [begun(NEW[1], FEW[-1], start) for start in (SCRATCH, OWN)]
     told = [f"{title} {' and '.join(mean(values.get(v)) for v in both)}" for title, values in columns.items()]
     return [
-        f"Right class in the test of the new modes with {FEW[-1]} pictures, from scratch and with {OWN}: "
+        f"Share given the right class in the test of {NEW[1]}, {SCRATCH} and {OWN} with {FEW[-1]} pictures: "
         f"{', '.join(told)}."
     ] * bool(told)

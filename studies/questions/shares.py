@@ -31,8 +31,8 @@ def collapsed(found: Found) -> list[str]:
     for variant, documents in found.variants.items():
         count = sum(bool(d["result"].get("collapsed")) for d in documents)
         if count:
-            lines.append(f"{variant} {count} of {len(documents)}")
-    return [f"Runs that say one class for nearly every picture: {'; '.join(lines)}."] if lines else []
+            lines.append(f"*{variant}* {count} of {len(documents)}")
+    return [f"Runs that give nearly every picture the same class: {'; '.join(lines)}."] if lines else []
 
 
 def ranged(values: Sequence[float], form: str = ".3f") -> str:

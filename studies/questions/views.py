@@ -65,7 +65,9 @@ def section(found: Found, picture: Path) -> list[str]:
     figures.save(figure, picture)
     rows = _rows(found, series) + (_rows(other, more) if other else [])
     header = ["trained on", "judged by", "seeds", *series, "balanced accuracy minus the row above"]
-    parts = [table(header, rows)]
+    parts = [
+        "The last column compares balanced accuracy, which the table does not list.\n\n" + table(header, rows),
+    ]
     if other:
         parts.append(
             f"At size *{other.size}* {other.done} of {other.planned} runs are done ({seeds(other)}): "

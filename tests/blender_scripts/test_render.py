@@ -21,7 +21,7 @@ from PIL import Image
 
 from blender_scripts import render
 from blender_scripts.contract.scratch import Scratch
-from blender_scripts.manifest.output_folder import PATHS, OutputFolder
+from blender_scripts.manifest.output_folder import PATHS, SCENE_PATHS, OutputFolder
 from blender_scripts.manifest.reader import read_manifest
 from tests.conftest import (
     COLUMNS,
@@ -589,6 +589,7 @@ def test_the_bare_command_keeps_to_its_own_folder(
     assert folder_bytes(here / "renders" / "small") == {
         **folder_bytes(whole),
         PATHS: b'{\n "small.csv": "../../small.csv"\n}\n',
+        SCENE_PATHS: before[f"renders/small/{SCENE_PATHS}"],
     }
     done = render_here(engine, pool, here, "small.csv")
     assert done.returncode == 0 and "0 rendered, 2 already there, 0 failed" in done.stdout
@@ -596,10 +597,10 @@ def test_the_bare_command_keeps_to_its_own_folder(
         done = render_here(engine, pool, here, "small.csv", "--no-denoise")
         assert done.returncode == 2 and "rendered" not in done.stdout
         assert "renders/small: expected finished rows with the settings of this command" in done.stderr
-        assert "got 2 with others (one: other render settings): give --out " in done.stderr
+        assert "got 2 with other settings (the first: one: other render settings): give --out " in done.stderr
     done = render_here(engine, pool, here, "small.csv", "--rows", "1:2", "--mask-scale", "2")
     assert done.returncode == 2
-    assert "got 1 with others (two: --mask-scale 4, now 2)" in done.stderr
+    assert "got 1 with other settings (the first: two: --mask-scale 4, now 2)" in done.stderr
     # From elsewhere; with --out, since the rows are the same.
     (here / "else").mkdir()
     shutil.copy(manifest, here / "else")
@@ -611,7 +612,7 @@ def test_the_bare_command_keeps_to_its_own_folder(
     # An edit that changes a picture: without --out no picture is replaced.
     small_manifest(here / "small.csv", seed=5)
     done = render_here(engine, pool, here, "small.csv")
-    assert done.returncode == 2 and "got 2 with others (one: the row was edited)" in done.stderr
+    assert done.returncode == 2 and "got 2 with other settings (the first: one: the row was edited)" in done.stderr
     shutil.copy(manifest, here)
     assert folder_bytes(here) == before
     small_manifest(here / "small.csv", seed=5)
@@ -628,11 +629,11 @@ def test_another_blender_replaces_nothing_in_a_default_folder(tmp_path: Path) ->
     before = folder_bytes(tmp_path)
     for pool in (False, True):
         done = render_here("blender", pool, tmp_path, "small.csv")
-        assert done.returncode == 2 and "got 2 with others (one: Blender " in done.stderr
+        assert done.returncode == 2 and "got 2 with other settings (the first: one: Blender " in done.stderr
     assert folder_bytes(tmp_path) == before
     # A damaged row does not count as finished.
     (tmp_path / "renders" / "small" / "images" / "one.png").write_bytes(b"broken")
-    assert "got 1 with others (two: " in render_here("blender", False, tmp_path, "small.csv").stderr
+    assert "got 1 with other settings (the first: two: " in render_here("blender", False, tmp_path, "small.csv").stderr
     assert "1 rendered, 1 already there" in render_here("bpy", False, tmp_path, "small.csv").stdout
     assert folder_bytes(tmp_path) == before
 

@@ -50,7 +50,8 @@ def row(run: str, split: str = "train", defects: str = "", **columns: Any) -> di
 def write_renders(folder: Path, rows: Iterable[dict[str, Any]], name: str = "design.csv", grain: float = 6.0) -> Path:
     """Write a manifest, and the picture and record of each of its rows.
 
-    A bent pin measures 0.1 mm of true position per degree of tilt; a retracted one is lower by its depth.
+    A bent pin measures 0.1 mm of true position per degree of tilt; a retracted one is lower by its depth, a
+    protruding one higher by its height.
     """
     rows = list(rows)
     for part in ("images", "masks", "records", "manifests"):
@@ -115,7 +116,8 @@ def make_record(run: Run, grain: float = 6.0) -> tuple[dict[str, Any], np.ndarra
         low = 2.0 if kind == "retracted" else 0.0
         pin = [x - 1.5 + shift, y - 3 + low, x + 1.5 + shift, y + 3]
         true_position = 0.1 * parameters.get("tilt_deg", 1.0) if kind == "bent" else 0.05 + 0.002 * index
-        retraction = parameters.get("depth_mm", 1.5) if kind == "retracted" else 0.01
+        heights = {"retracted": parameters.get("depth_mm", 1.5), "protruding": -parameters.get("height_mm", 1.2)}
+        retraction = heights.get(kind, 0.01)
         there = kind != "missing"
         if there:
             paint(picture, pin, 220)

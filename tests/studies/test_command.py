@@ -26,5 +26,5 @@ def test_list_says_what_is_done_and_what_is_left(runs, tmp_path, commands):
     execute(at(tmp_path, commands), two[:1])
     lines = command_line.listing(two, at(tmp_path, commands))
     assert lines[0].endswith(": done") and lines[1].endswith(": to do")
-    assert lines[-1].startswith("1 of 2 runs done; the rest takes about")
+    assert lines[-1].startswith("1 of 2 runs done; the other runs take about")
     assert any("to render: ladder_1_shifted: 864 pictures" in line for line in lines)

@@ -289,9 +289,15 @@ def test_a_report_counts_by_factor_and_ranks_mistakes():
     truth = np.array([0, 0, 0, 0, 2, 2, 2, 2])
     sure = np.array([[6, 0, 0], [0, 6, 0], [0, 0, 3], [0, 0, 5], [0, 0, 6], [0, 0, 6], [5.5, 0, 0], [0, 0, 4]])
     held = FrozenThreshold("", 0.5, 1.0, 8, {"s": ["r1c1"]})
-    measured = metrics.report(rows, sure.astype(float), truth, ("BENDNG", "NUKENG", "OK"), 2, held)
+    verdicts = np.array(["NG", "NG", "OK", "OK", "OK", "UNSURE", "NG", "INVALID"])
+    measured = metrics.report(rows, sure.astype(float), truth, ("BENDNG", "NUKENG", "OK"), 2, held, verdicts)
     assert measured["accuracy"]["share"] == 0.5
     assert (measured["escapes"]["count"], measured["overkill"]["count"]) == (2, 1)
+    undecided = {name: [measured[name][of]["count"] for of in ("ok", "ng")] for name in ("unsure", "invalid")}
+    assert undecided == {"unsure": [1, 0], "invalid": [1, 0]}
+    assert measured["factors"]["camera"]["center"]["unsure"]["ok"] == {"count": 1, "of": 2, "share": 0.5} | {
+        "interval": measured["factors"]["camera"]["center"]["unsure"]["ok"]["interval"]
+    }
     assert measured["confusion"] == [[1, 1, 2], [0, 0, 0], [1, 0, 3]]
     assert measured["classes"]["NUKENG"]["recall"]["share"] is None
     assert set(measured["factors"]) == {"camera"}

@@ -63,7 +63,7 @@ def test_onnxruntime_alone_says_what_predict_says(exported, trained_run, make_ro
     assert (said["meta"]["width"], said["meta"]["height"], said["meta"]["input"]) == ("64", "32", "image")
     for file, p, patches in zip(files, said["p"], said["patches"], strict=True):
         with Image.open(file) as picture:
-            verdict, heat = judge(model, picture, file.name, held.threshold, held.temperature)
+            verdict, heat = judge(model, picture, held.limits, held.temperature)
         p_ng = 1 - p[model.config.ok_index]
         assert ("NG" if p_ng >= float(said["meta"]["threshold_ng"]) else "OK") == verdict.verdict
         assert p == pytest.approx(list(verdict.probabilities.values()), abs=export.TOLERANCE)

@@ -1,17 +1,22 @@
 """Verdicts as JSON and as pictures, and files that are no pictures."""
 
+import hashlib
 import json
 import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from generator.io.palette import hue, rgb
+from trainer.core.frozen_threshold import digest
 from trainer.core.prediction import sheet_names
 from trainer.predict import main
+from trainer.vit.prediction import unfit_reasons
 
 
 @pytest.fixture
@@ -133,7 +138,74 @@ def test_unreadable_pictures_are_named_and_the_others_judged(trained_run, pictur
     assert main(["--model", str(trained_run), str(pictures), "-o", str(tmp_path / "out")]) == 2
     said = capsys.readouterr().err
     assert "broken.png: expected a picture that can be decoded" in said and "Traceback" not in said
-    assert len(json.loads((tmp_path / "out" / "predictions.json").read_text(encoding="utf-8"))) == 6
+    verdicts = {Path(v["file"]).name: v for v in json.loads((tmp_path / "out" / "predictions.json").read_text())}
+    assert len(verdicts) == 7 and [v["verdict"] for v in verdicts.values()].count("INVALID") == 1
+    unread = verdicts["broken.png"]
+    assert unread["verdict"] == "INVALID" and unread["reasons"][0].startswith("file: ") and unread["sha256"]
+    assert not (tmp_path / "out" / "broken.png").exists()
+
+
+def test_a_verdict_is_an_envelope_with_the_keys_of_before(trained_run, pictures, tmp_path):
+    assert main(["--model", str(trained_run), str(pictures), "--json", str(tmp_path / "v.json")]) == 0
+    for one in json.loads((tmp_path / "v.json").read_text()):
+        assert one["schema"] == "pinsight-verdict/1" and one["software"].startswith("pinsight") and one["time"]
+        assert one["sha256"] == hashlib.sha256(Path(one["file"]).read_bytes()).hexdigest()
+        assert one["model"] == {"name": "run", "hash": digest(trained_run / "best.safetensors")}
+        assert one["judged"] == ["true_position", "retraction", "presence"] and one["pins"] == one["boxes"] == []
+        assert {"label", "confidence", "probabilities", "peak_px", "peak_class", "peak_probability"} <= set(one)
+        assert (one["reasons"] == []) == (one["verdict"] == "OK")
+
+
+def test_an_unfit_run_judges_nothing_until_it_is_allowed(trained_run, pictures, tmp_path, capsys):
+    run = shutil.copytree(trained_run, tmp_path / "run")
+    document = json.loads((run / "frozen.json").read_text())
+    why = "unfit: balanced accuracy is too low"
+    document["fitness"]["unfit"] = [why]
+    (run / "frozen.json").write_text(json.dumps(document))
+    words = ["--model", str(run), str(pictures), "-o", str(tmp_path / "out")]
+    assert main(words) == 0
+    found = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert {one["verdict"] for one in found} == {"INVALID"} and all(one["reasons"] == [why] for one in found)
+    with Image.open(tmp_path / "out" / "train002.png") as sheet:
+        assert sheet.convert("RGB").getpixel((2, 2)) == rgb(hue("INVALID").on_white)
+    said = capsys.readouterr().out
+    # The run's reason once, then a line for each picture.
+    assert said.count(why) == 1 and said.count("INVALID  ") == 6 and "OK" not in said
+    assert main([*words, "--allow-unfit"]) == 0
+    found = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert {one["verdict"] for one in found} == {"OK", "NG"} and all(one["warnings"] == [why] for one in found)
+    assert why in capsys.readouterr().out
+
+
+def test_a_run_of_an_earlier_version_is_as_fit_as_its_summary_says(trained_run, pictures, tmp_path):
+    run = shutil.copytree(trained_run, tmp_path / "run")
+    document = json.loads((run / "frozen.json").read_text())
+    for key in ("fitness", "escape_threshold", "overkill_threshold"):
+        del document[key]
+    (run / "frozen.json").write_text(json.dumps(document))
+    assert unfit_reasons(run) == ()
+    summary = json.loads((run / "summary.json").read_text())
+    summary["splits"]["validation"]["confusion"] = [[0, 0, 2], [0, 0, 2], [0, 0, 2]]
+    (run / "summary.json").write_text(json.dumps(summary))
+    assert "balanced accuracy of OK and NG on validation is 0.500" in unfit_reasons(run)[0]
+    (run / "summary.json").unlink()
+    assert "is not recorded" in unfit_reasons(run)[0]
+    assert "last epoch" in unfit_reasons(run, "last")[0]
+
+
+def test_the_threshold_option_moves_ng_and_never_widens_ok(trained_run, pictures, tmp_path):
+    def verdicts(threshold: str) -> list[dict]:
+        target = tmp_path / "v.json"
+        assert main(["--model", str(trained_run), str(pictures), "--threshold", threshold, "--json", str(target)]) == 0
+        return json.loads(target.read_text())
+
+    assert {one["verdict"] for one in verdicts("0")} == {"NG"}
+    strict = verdicts("1")
+    assert {one["verdict"] for one in strict} == {"OK", "UNSURE"}
+    for one in strict:
+        p_ok = one["probabilities"]["OK"]
+        assert (one["label"] == "OK") == (p_ok > 0.5) and (one["verdict"] == "UNSURE" or one["confidence"] == p_ok)
+        assert one["verdict"] == "OK" or one["reasons"][0].startswith("threshold: ")
 
 
 def test_wrong_inputs(trained_run, pictures, tmp_path, capsys):

@@ -38,3 +38,9 @@ def lacking(features: Mapping[str, Any], also: Sequence[str] = ()) -> tuple[str,
 def lacking_line(names: Sequence[str]) -> str:
     """Return the message that names the missing columns."""
     return f"the dataset has no column {', '.join(names)} (made by an earlier version, or elsewhere): values unknown"
+
+
+def part_name(row: Mapping[str, Any], run: str) -> str:
+    """Return the name of the part that a row's picture shows; `run NAME`, NAME being `run`, where it names no part."""
+    part = row.get("part")
+    return f"{row.get('scene') or ''}/{part}" if part not in (None, "") else f"run {run}"

@@ -1,23 +1,92 @@
-"""OK or NG by a classifier: how threshold and temperature are chosen and applied.
+"""OK, UNSURE or NG by a network: how its thresholds and its temperature are chosen on validation and applied.
 
-The tolerances that make a pin NG: generator/dataset/labels.py. Florence-2's threshold:
-`florence2.metrics.best_threshold`.
+The score of a picture, or part, is P(NG) = 1 - P(OK) of a classifier, or the highest confidence of a detector's boxes.
+The tolerances that make a pin NG: generator/dataset/labels.py.
 
-- *Threshold*: a picture is NG if P(NG) = 1 - P(OK) is at least the threshold. It maximises the mean of two shares on
-  validation, NG pictures found and OK pictures passed, so the classes' frequencies do not move it. Of all thresholds
-  with that maximum it is the middle of the widest interval.
+- *Threshold*: from this score on, the picture's class is a class of defect. A classifier's threshold maximises the mean
+  of two shares on validation, NG pictures found and OK pictures passed, so the classes' frequencies do not move it. Of
+  all thresholds with that maximum it is the middle of the widest interval. A detector's: `florence2.metrics`.
+- *Escape threshold*: only below it a picture is OK. It is the highest score, up to the threshold, below which at most
+  `ERRORS` (5 %) of the NG pictures of validation lie. With `--max-escape` it is chosen by `trainer.core.max_escape`.
+- *Overkill threshold*: from it on a picture is NG. It is the lowest score, from the threshold on, at or above which at
+  most `ERRORS` of the OK pictures of validation lie. Between the two the verdict is UNSURE. Where the scores of OK and
+  NG pictures do not overlap in validation, both are the threshold, and nothing is UNSURE by its score alone.
+- A picture is never OK where P(OK) is not above 0.5, wherever the thresholds lie.
 - *Temperature*: divides the logits so that probabilities are calibrated (Guo et al. 2017, On calibration of modern
-  neural networks). It keeps the order of the classes; the threshold applies to the probabilities after it.
+  neural networks). It keeps the order of the classes; the thresholds apply to the probabilities after it.
   Maximum likelihood has no optimum where every validation picture is right: T would go to 0 and probabilities to 0 and
   1. So T is the maximum a posteriori under a weak prior: log T normal about 0, standard deviation 0.5.
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from generator.verdict.envelope import Verdict
+
 # Standard deviation of log T in the prior: 95 % between T = 0.38 and 2.7. A few hundred pictures outweigh it.
 PRIOR_DEVIATION = 0.5
+# Largest share of validation's NG pictures below the escape threshold, and of its OK ones from the overkill threshold.
+ERRORS = 0.05
+# A picture is OK only where its score is below this number: P(OK) is above one half.
+EVEN = 0.5
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Thresholds of the score: escape <= threshold <= overkill.
+
+    Args:
+        threshold: Least score at which the class is a class of defect.
+        escape: Least score that is not OK.
+        overkill: Least score that is NG.
+    """
+
+    threshold: float
+    escape: float
+    overkill: float
+
+    @classmethod
+    def at(cls, threshold: float) -> "Limits":
+        """Return limits without a range of UNSURE between them."""
+        return cls(threshold, threshold, threshold)
+
+    def with_threshold(self, threshold: float | None) -> "Limits":
+        """Return the limits for `--threshold`: NG from it on, OK below the escape threshold or it; None: unchanged."""
+        return self if threshold is None else Limits(threshold, min(self.escape, threshold), threshold)
+
+
+def verdict_of(
+    score: float, limits: Limits, invalid: Sequence[str] = (), name: str = "P(NG)"
+) -> tuple[Verdict, list[str]]:
+    """Return the verdict on a picture or part, and its reasons: the only place where a score becomes a verdict.
+
+    Args:
+        score: P(NG), or the highest confidence of a box.
+        limits: The thresholds.
+        invalid: Reasons why the picture cannot be judged, each beginning with a keyword and a colon: the run is unfit,
+            the picture is too dark, …; with any of them the verdict is INVALID, whatever the score.
+        name: Name of the score in the reasons.
+    """
+    if invalid:
+        return Verdict.INVALID, list(invalid)
+    if score >= limits.overkill:
+        return Verdict.NG, [f"defect: {name} is {score:.3f}, NG from {limits.overkill:.3f} on"]
+    if score < min(limits.escape, EVEN):
+        return Verdict.OK, []
+    ok_below = min(limits.escape, EVEN)
+    return Verdict.UNSURE, [
+        f"threshold: {name} is {score:.3f}, OK only below {ok_below:.3f} and NG from {limits.overkill:.3f} on"
+    ]
+
+
+def verdicts_of(scores: np.ndarray, limits: Limits, invalid: Sequence[Sequence[str]] = ()) -> np.ndarray:
+    """Return the verdicts (N,), as text, on N scores; `invalid`: reasons of each score, empty for none at all."""
+    reasons = invalid or [()] * len(scores)
+    found = [str(verdict_of(float(s), limits, why)[0]) for s, why in zip(scores, reasons, strict=True)]
+    return np.array(found, dtype="<U7")
 
 
 def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
@@ -28,7 +97,7 @@ def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
 
 
 def decide(probabilities: np.ndarray, ok_index: int, threshold: float) -> np.ndarray:
-    """Return the predicted labels (N,): OK if P(NG) is below the threshold, else the most probable NG class.
+    """Return the predicted labels (N,): OK if P(NG) is below threshold and 0.5, else the most probable NG class.
 
     Args:
         probabilities: (N, K), after the temperature.
@@ -37,7 +106,8 @@ def decide(probabilities: np.ndarray, ok_index: int, threshold: float) -> np.nda
     """
     others = probabilities.copy()
     others[:, ok_index] = -1
-    return np.asarray(np.where(1 - probabilities[:, ok_index] >= threshold, others.argmax(1), ok_index))
+    is_ng = 1 - probabilities[:, ok_index] >= min(threshold, EVEN)
+    return np.asarray(np.where(is_ng, others.argmax(1), ok_index))
 
 
 def choose_threshold(scores: np.ndarray, ng: np.ndarray) -> float:
@@ -60,6 +130,25 @@ def choose_threshold(scores: np.ndarray, ng: np.ndarray) -> float:
     middle = (edges[cut] + edges[cut + 1]) / 2
     # Between two neighbouring floating-point numbers the middle is rounded to the lower one.
     return float(edges[cut + 1] if middle <= edges[cut] and cut > 0 else middle)
+
+
+def choose_limits(scores: np.ndarray, ng: np.ndarray, threshold: float, errors: float = ERRORS) -> Limits:
+    """Choose escape and overkill threshold on validation, on either side of the threshold: see the module.
+
+    Args:
+        scores: (N,) scores.
+        ng: (N,) whether the picture is NG in truth.
+        threshold: The threshold, which both are where the scores of OK and NG pictures do not overlap.
+        errors: Largest share of NG pictures below the one and of OK pictures from the other on, in [0, 1).
+    """
+    escape = overkill = threshold
+    bad, good = np.sort(scores[ng]), np.sort(scores[~ng])
+    if len(bad):
+        escape = float(bad[math.floor(errors * len(bad) + 1e-9)])
+    if len(good):
+        highest = good[len(good) - 1 - math.floor(errors * len(good) + 1e-9)]
+        overkill = min(1.0, float(np.nextafter(highest, math.inf)))
+    return Limits(threshold, min(escape, threshold), max(overkill, threshold))
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:

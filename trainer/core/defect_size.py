@@ -1,31 +1,31 @@
 """The size of a defect in mm, for the curve of detection probability against size.
 
-A bent pin's size is its true position, a retracted pin's its retraction. Other defects have no size: the measures of a
-broken or protruding pin scatter as those of good pins, or come from the rest of the pin.
+A bent pin's size is its true position, a retracted pin's its retraction, a protruding pin's its protrusion (a negative
+retraction). Other defects have no size: the measures of a broken pin come from the rest of the pin.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from generator.dataset.rows import ObjectRow
 
 # The measure that is out of tolerance, by kind of defect.
-MEASURE_OF = {"bent": "true_position_mm", "retracted": "retraction_mm"}
+MEASURE_OF = {"bent": "true_position_mm", "retracted": "retraction_mm", "protruding": "protrusion_mm"}
 MEASURES = tuple(MEASURE_OF.values())
 # The kind of defect by class, for datasets of earlier versions without a kind for each object.
 KIND_OF = {"BENDNG": "bent", "NUKENG": "retracted"}
 
 
-def size_of(objects: "Sequence[ObjectRow]", limits: Mapping[str, float]) -> tuple[str, float | None]:
+def size_of(objects: "Sequence[ObjectRow]", limits: Mapping[str, Any]) -> tuple[str, float | None]:
     """Return the size in mm of a picture's only defect, and the measure that it is of.
 
     Args:
         objects: The picture's visible defects.
-        limits: Tolerance in mm by name of the measure (true position, retraction); 0 where missing.
+        limits: Tolerance in mm by name of the measure, 0 where missing; `at` has that of single positions by address.
 
     Returns:
-        Name of the measure and size in mm; for a pin both bent and retracted those of the larger one. "" and None where
+        Name of the measure and size in mm; for a pin with two defects those of the larger one. "" and None where
         the defect has no size, or the picture has no or several defects.
     """
     if len(objects) != 1 or not objects[0].is_position:
@@ -37,6 +37,7 @@ def size_of(objects: "Sequence[ObjectRow]", limits: Mapping[str, float]) -> tupl
     # A pin with another kind of defect too may be found by that one.
     if not set(kinds) <= set(MEASURE_OF):
         return "", None
+    limits = {**limits, **limits.get("at", {}).get(defect.address, {})}
     measured = {MEASURE_OF[kind]: getattr(defect, MEASURE_OF[kind]) for kind in kinds}
     sizes = {
         name: float(size)

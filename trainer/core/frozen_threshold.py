@@ -1,19 +1,24 @@
-"""RUN/frozen.json: threshold and temperature, chosen once on validation and then kept for all evaluations.
+"""RUN/frozen.json: what validation decided once for a run's weights, kept for all evaluations and predictions.
 
-How both are chosen: `trainer.core.decision`. The file also lists the pin positions that were defective in training, by
-scene, so that an evaluation can tell new positions. All belong to the weights whose SHA-256 is in the file.
+Thresholds and temperature (`trainer.core.decision`), fitness (`trainer.core.fitness`), and the pin positions that were
+defective in training, by scene, so that an evaluation can tell new positions. All belong to the weights whose SHA-256
+is in the file.
 """
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from trainer.core import run_folder
-from trainer.core.decision import choose_threshold, fit_temperature, softmax
+from trainer.core import fitness, max_escape, metrics, run_folder
+from trainer.core.decision import Limits, choose_limits, choose_threshold, fit_temperature, softmax
 from trainer.core.errors import InputError
+from trainer.core.fitness import Fitness
+from trainer.core.tolerance import tolerance_of
 
 FROZEN = "frozen.json"
 CRITERION = "highest mean of NG found and OK passed on validation"
@@ -21,14 +26,18 @@ CRITERION = "highest mean of NG found and OK passed on validation"
 
 @dataclass(frozen=True)
 class FrozenThreshold:
-    """Content of RUN/frozen.json: a run's threshold and temperature, and the weights they belong to.
+    """Content of RUN/frozen.json.
 
     Args:
         weights_sha256: SHA-256 of RUN/best.safetensors, in hex.
-        threshold: Least P(NG) = 1 - P(OK) that is NG, in [0, 1].
+        threshold: Least P(NG) = 1 - P(OK) at which the class is a class of defect, in [0, 1].
         temperature: Number above 0 that divides the logits.
-        pictures: Number of validation pictures, or parts with --views, that both were chosen on.
+        pictures: Number of validation pictures, or parts with --views, that all was chosen on.
         positions: Addresses (such as `r1c2`) of the pins that were defective in training, by scene.
+        escape_threshold, overkill_threshold: See `decision.Limits`; None in files of earlier versions: no UNSURE.
+        fitness: None in files of earlier versions.
+        tolerance: Limits in mm that the run was trained under, by scene; None: not recorded.
+        max_escape: `max_escape.Check` as JSON object; None without --max-escape.
     """
 
     weights_sha256: str
@@ -36,6 +45,29 @@ class FrozenThreshold:
     temperature: float
     pictures: int
     positions: dict[str, list[str]]
+    escape_threshold: float | None = None
+    overkill_threshold: float | None = None
+    fitness: Fitness | None = None
+    tolerance: dict[str, Any] | None = None
+    max_escape: dict[str, Any] | None = None
+
+    @property
+    def limits(self) -> Limits:
+        """The thresholds of the verdict."""
+        escape, overkill = self.escape_threshold, self.overkill_threshold
+        return Limits(
+            self.threshold,
+            self.threshold if escape is None else escape,
+            self.threshold if overkill is None else overkill,
+        )
+
+    def sentences(self) -> list[str]:
+        """Say how fit the run is, and what --max-escape has shown where it was asked for; without full stops."""
+        return [text for text in (fitness.fitness_said(self.fitness), max_escape.said(self.max_escape)) if text]
+
+    def to_json(self) -> dict[str, Any]:
+        """Make the JSON document; `vars` keeps the order of the fields."""
+        return {**vars(self), "fitness": None if self.fitness is None else self.fitness.to_json()}
 
 
 def digest(path: Path) -> str:
@@ -51,29 +83,83 @@ def digest(path: Path) -> str:
 
 
 def freeze(
-    run: Path, logits: np.ndarray, labels: np.ndarray, ok_index: int, positions: dict[str, list[str]]
+    run: Path,
+    logits: np.ndarray,
+    labels: np.ndarray,
+    classes: Sequence[str],
+    ok_index: int,
+    positions: dict[str, list[str]],
+    parts: Sequence[str],
+    held: FrozenThreshold | None = None,
+    rate: float = 0.0,
 ) -> FrozenThreshold:
-    """Choose threshold and temperature on validation, and write RUN/frozen.json.
+    """Choose thresholds and temperature of a classifier on validation, measure its fitness, and write RUN/frozen.json.
 
     Args:
         run: The run's folder.
         logits, labels: Logits (N, K) of the best weights on the validation split, and its true labels (N,).
+        classes: Class names.
         ok_index: Label of OK.
         positions: Addresses of the pins that were defective in training, by scene.
+        parts: (N,) name of the part that each picture shows.
+        held: What an earlier version froze: its threshold and temperature are kept. None: both are chosen.
+        rate: Of `--max-escape`; 0: not asked for.
     """
-    temperature = fit_temperature(logits, labels)
-    scores = 1 - softmax(logits, temperature)[:, ok_index]
-    decided = FrozenThreshold(
-        weights_sha256=digest(run / run_folder.BEST),
-        threshold=choose_threshold(scores, labels != ok_index),
-        temperature=temperature,
-        pictures=len(labels),
-        positions=positions,
-    )
-    document = {"criterion": CRITERION, **asdict(decided)}
-    run_folder.write_text(run / FROZEN, json.dumps(document, indent=2) + "\n")
+    temperature = held.temperature if held else fit_temperature(logits, labels)
+    scores, ng = 1 - softmax(logits, temperature)[:, ok_index], labels != ok_index
+    matrix = metrics.confusion_matrix(labels, logits.argmax(1), len(classes))
+    collapse = metrics.collapse_warning(matrix, classes)
+    said = fitness.cross_decided(parts, ng, scores, choose_threshold)
+    measured = fitness.fitness_of(parts, ng, said, [collapse] if collapse else [])
+    threshold = held.threshold if held else choose_threshold(scores, ng)
+    decided = decided_by(run, parts, scores, ng, threshold, measured, positions, temperature, rate)
+    write(run, decided)
     _write_temperature(run, decided.temperature)
     return decided
+
+
+def decided_by(
+    run: Path,
+    parts: Sequence[str],
+    scores: np.ndarray,
+    ng: np.ndarray,
+    threshold: float,
+    measured: Fitness,
+    positions: dict[str, list[str]],
+    temperature: float = 1.0,
+    rate: float = 0.0,
+) -> FrozenThreshold:
+    """Choose escape and overkill threshold on validation, and put all together that RUN/frozen.json holds.
+
+    Args:
+        run: The run's folder.
+        parts: (N,) name of the part that each picture shows.
+        scores, ng: (N,) scores of the validation split, and whether each picture is NG in truth.
+        threshold: The threshold.
+        measured: The run's fitness.
+        positions: Addresses of the pins that were defective in training, by scene.
+        temperature: Divides the logits; 1 where there are none.
+        rate: Of `--max-escape`; 0: not asked for.
+    """
+    limits = choose_limits(scores, ng, threshold)
+    check = max_escape.choose(parts, ng, scores, rate, threshold) if rate else None
+    return FrozenThreshold(
+        weights_sha256=digest(run / run_folder.BEST),
+        threshold=limits.threshold,
+        temperature=temperature,
+        pictures=len(scores),
+        positions=positions,
+        escape_threshold=check.threshold if check else limits.escape,
+        overkill_threshold=limits.overkill,
+        fitness=measured,
+        tolerance=tolerance_of(run),
+        max_escape=asdict(check) if check else None,
+    )
+
+
+def write(run: Path, decided: FrozenThreshold, criterion: str = CRITERION) -> None:
+    """Write RUN/frozen.json; `criterion`: how the threshold was chosen, in words."""
+    run_folder.write_text(run / FROZEN, json.dumps({"criterion": criterion, **decided.to_json()}, indent=2) + "\n")
 
 
 def _write_temperature(run: Path, temperature: float | None) -> None:
@@ -89,6 +175,10 @@ def _write_temperature(run: Path, temperature: float | None) -> None:
 def forget_temperature(run: Path) -> None:
     """Remove the temperature from RUN/config.json, before the weights that it belongs to are replaced."""
     _write_temperature(run, None)
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def load(run: Path) -> FrozenThreshold | None:
@@ -110,11 +200,20 @@ def load(run: Path) -> FrozenThreshold | None:
             float(held.temperature),
             int(held.pictures),
             {str(k): [str(a) for a in v] for k, v in held.positions.items()},
+            _number(held.escape_threshold),
+            _number(held.overkill_threshold),
+            None if held.fitness is None else Fitness.from_json(held.fitness),
+            None if held.tolerance is None else dict(held.tolerance),
+            None if held.max_escape is None else asdict(max_escape.Check(**held.max_escape)),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
         raise InputError(f"{path}: expected the threshold that a training wrote, got {type(e).__name__}: {e}") from e
-    if not (0 <= held.threshold <= 1 and held.temperature > 0):
-        raise InputError(f"{path}: expected a threshold in [0, 1] and a temperature above 0, got {held}")
+    # A detector that finds nothing has a threshold just above its highest confidence.
+    if not (0 <= held.limits.escape <= held.threshold <= held.limits.overkill <= 2 and held.temperature > 0):
+        raise InputError(
+            f"{path}: expected thresholds 0 <= escape <= threshold <= overkill <= 1 and a temperature above 0, got "
+            f"{held}"
+        )
     if held.weights_sha256 != digest(run / run_folder.BEST):
         raise InputError(
             f"{path}: expected the threshold of {run_folder.BEST}, got that of other weights; finish the training with "

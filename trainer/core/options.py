@@ -10,6 +10,7 @@ import torch
 from pydantic import Field
 from pydantic.fields import FieldInfo
 
+from blender_scripts.contract.errors import grouped
 from trainer.core.console import speaks
 from trainer.core.errors import InputError
 from trainer.core.settings import Setting, fields_of
@@ -25,7 +26,7 @@ def exit_code(command: Callable[[], int], interrupted: Callable[[], str] = lambd
     try:
         return command()
     except InputError as error:
-        for problem in error.problems if speaks() else ():
+        for problem in grouped(error.problems) if speaks() else ():
             sys.stderr.write(f"error: {problem}\n")
         return 2
     except (NotADirectoryError, PermissionError) as error:

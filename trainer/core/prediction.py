@@ -5,8 +5,9 @@ no input picture and no file of another origin.
 """
 
 import json
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+import sys
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +15,144 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from generator.io import pictures as decoder
+from generator.verdict.envelope import Envelope, Verdict, sha256_of
 from trainer.core import run_folder
+from trainer.core.console import say
 from trainer.core.errors import InputError, as_input_error
 from trainer.core.run_folder import check_place
+from trainer.core.tolerance import cannot_follow, tolerance_of
 
 PREDICTIONS = "predictions.json"
 # PNG text chunk in every sheet, to know our own.
 MARK = ("Software", "Pinsight trainer.predict")
 
 
+# The characteristics that a class of defect covers: key `judged` of a verdict.
+CHARACTERISTICS = {"BENDNG": ("true_position",), "NUKENG": ("retraction", "presence"), "OTHERNG": ("other",)}
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The run that judges, and what every verdict says of it.
+
+    Args:
+        name: Name of the run's folder.
+        sha256: SHA-256 of its weights, in hex.
+        classes: Class names.
+        tolerance: Limits in mm by scene that it was trained under; None: not recorded.
+        invalid: Reasons why it judges no picture at all: it is unfit. Each picture may add reasons of its own.
+        warnings: Messages on every verdict, such as a tolerance that the run cannot follow.
+    """
+
+    name: str
+    sha256: str
+    classes: Sequence[str]
+    tolerance: Mapping[str, Any] | None = None
+    invalid: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        run: Path,
+        sha256: str,
+        classes: Sequence[str],
+        unfit: Sequence[str],
+        allow_unfit: bool,
+        asked: Mapping[str, float],
+    ) -> "Judge":
+        """Make the judge of a run and print its warnings.
+
+        Args:
+            run: The run's folder.
+            sha256, classes: See `Judge`.
+            unfit: Why the run is unfit; empty if it is fit.
+            allow_unfit: Whether these reasons are warnings only.
+            asked: Limits in mm of `--tolerance`, by name; empty: not given.
+        """
+        tolerance = tolerance_of(run)
+        other = cannot_follow(run, tolerance, asked) if asked else None
+        for text in unfit:
+            say(f"WARNING: --model {run}: {text}{'' if allow_unfit else '; --allow-unfit judges all the same'}.")
+        if other:
+            say(f"WARNING: {other}.")
+        invalid, warnings = ((), unfit) if allow_unfit else (unfit, ())
+        warnings = [*warnings, *([f"tolerance: {other}"] if other else [])]
+        return cls(run.resolve().name, sha256, classes, tolerance, tuple(invalid), tuple(warnings))
+
+    def line(self, verdict: Verdict, said: str, of: str, reasons: Sequence[str]) -> str:
+        """Write the line of a verdict on the terminal; the picture's own reasons only if it is neither OK nor NG.
+
+        Args:
+            verdict: The verdict.
+            said: Class and confidence, or the boxes found; empty for INVALID.
+            of: The picture's file or the part.
+            reasons: The reasons; those of the run were printed once, so here they are only "unfit".
+        """
+        own = [text for text in reasons if text not in self.invalid]
+        why = "; ".join(["unfit"] * bool(self.invalid) + own) if verdict in (Verdict.INVALID, Verdict.UNSURE) else ""
+        return "  ".join(filter(None, (f"{verdict:<7}", said, of, why)))
+
+    def document(
+        self,
+        verdict: Verdict,
+        reasons: Sequence[str],
+        of: Path | Mapping[str, Path],
+        boxes: Sequence[Any] = (),
+        pins: Sequence[Mapping[str, Any]] = (),
+        **more: Any,
+    ) -> dict[str, Any]:
+        """Make the entry of predictions.json for a picture, or for a part from its pictures by view.
+
+        Args:
+            verdict, reasons: From `decision.verdict_of`.
+            of: The picture's file, or the files by view.
+            boxes, pins: As in the envelope.
+            more: Further keys of this kind of run.
+        """
+        single = of if isinstance(of, Path) else None
+        views = {} if isinstance(of, Path) else of
+        envelope = Envelope(
+            verdict,
+            tuple(reasons),
+            file=str(single) if single else None,
+            files={view: str(file) for view, file in views.items()} or None,
+            sha256=_sha256(single) if single else {view: _sha256(file) or "" for view, file in views.items()},
+            model={"name": self.name, "hash": self.sha256},
+            tolerance=self.tolerance,
+            judged=[one for name in self.classes for one in CHARACTERISTICS.get(name, ())],
+            pins=pins,
+            boxes=boxes,
+        )
+        return envelope.to_json(**({"warnings": list(self.warnings)} if self.warnings else {}), **more)
+
+    def unjudged(self, of: Path | Mapping[str, Path], problems: Sequence[str], **more: Any) -> dict[str, Any]:
+        """Make the entry of a picture or part that cannot be judged, such as a file that cannot be read."""
+        return self.document(Verdict.INVALID, [f"file: {problem}" for problem in problems], of, **more)
+
+
+def _sha256(file: Path) -> str | None:
+    """Return the SHA-256 of a file, in hex; None where it cannot be read."""
+    try:
+        return sha256_of(file)
+    except OSError:
+        return None
+
+
 @dataclass(frozen=True)
 class Judged:
-    """The outcome for one picture or part: a verdict, or problems.
+    """The outcome for one picture or part.
 
     Args:
         file: The picture's file; for a part the file name that its sheet is named after.
-        verdict: The verdict as predictions.json holds it.
-        line: The line to print on the terminal.
-        sheet: The picture with what was found in it; None where no sheets are asked for.
-        problems: Why there is no verdict; empty where there is one.
+        verdict: The verdict as predictions.json holds it: an envelope with the keys of this kind of run.
+        line: The line to print on the terminal; empty where the problems are printed in its place.
+        sheet: The picture with what was found in it; None where no sheets are asked for, or there is no picture.
+        problems: Why the files cannot be judged, which the command ends with; the verdict is then INVALID.
     """
 
     file: Path
-    verdict: dict[str, Any] | None = None
+    verdict: dict[str, Any]
     line: str = ""
     sheet: Image.Image | None = None
     problems: Sequence[str] = ()
@@ -49,12 +165,10 @@ class Judging:
     Args:
         outcomes: The outcome for each picture or part, computed one by one in the order of `places`.
         places: For each outcome the file that its sheet is named after.
-        problems: Messages on files whose names cannot be used.
     """
 
     outcomes: Iterator[Judged]
     places: list[Path]
-    problems: list[str] = field(default_factory=list)
 
 
 def find_pictures(paths: Sequence[Path]) -> list[Path]:
@@ -73,6 +187,8 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
             try:
                 with as_input_error():
                     found += decoder.find_pictures(path)
+                    if note := decoder.passed_over(path):
+                        sys.stderr.write(f"{note}\n")
             except InputError as e:
                 problems += e.problems
     if problems:

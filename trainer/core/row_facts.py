@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from trainer.core.dataset_columns import part_name
 from trainer.core.defect_size import MEASURES, size_of
 from trainer.core.held_out import group_of, positions_by_scene
 from trainer.core.split import IGNORED, Split
@@ -53,7 +54,7 @@ def facts(split: Split, ok_index: int) -> list[Facts]:
     """Return the facts of each example of a split: of each picture, or with several views of each part."""
     out = []
     for index, row in enumerate(split.rows):
-        scene, part = str(row.get("scene") or ""), row.get("part")
+        scene = str(row.get("scene") or "")
         # A photograph may be NG without a kind. The label is read from the split, which has the network's numbers.
         unnamed = row.get("kinds") is None and int(split.labels[index // split.views]) != ok_index
         objects = (split.objects[index] if split.objects else None) or ()
@@ -61,7 +62,7 @@ def facts(split: Split, ok_index: int) -> list[Facts]:
         measure, size = size_of(found, json.loads(row.get("tolerance_json") or "{}"))
         out.append(
             Facts(
-                part=f"{scene}/{part}" if part not in (None, "") else f"run {split.runs[index]}",
+                part=part_name(row, split.runs[index]),
                 scene=scene,
                 kinds="+".join(sorted(set(row.get("kinds") or []))) or ("unknown" if unnamed else "OK"),
                 addresses=tuple(each.address or "" for each in found),

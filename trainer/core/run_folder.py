@@ -22,7 +22,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from trainer.core.errors import InputError
+from blender_scripts.contract.output_path import check_parents
+from generator.io.json_text import parse_json
+from trainer.core.errors import InputError, as_input_error
 
 CONFIG, BEST, LAST, STATE = "config.json", "best.safetensors", "last.safetensors", "state.safetensors"
 METRICS, SUMMARY, REPORT = "metrics.csv", "summary.json", "report.html"
@@ -56,18 +58,7 @@ def _parsed(path: Path) -> Any:
         OSError: The file cannot be read.
         ValueError: It is not JSON in UTF-8, is nested too deeply, or an object has a key twice.
     """
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            twice = next(key for number, (key, _) in enumerate(pairs) if key in dict(pairs[:number]))
-            raise ValueError(f"the key {twice!r} twice")
-        return found
-
-    try:
-        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=once)
-    except RecursionError:
-        raise ValueError("values nested too deeply") from None
+    return parse_json(path.read_text(encoding="utf-8"))
 
 
 def read_json(path: Path, expected: str) -> dict[str, Any]:
@@ -180,14 +171,16 @@ def check_place(out: Path) -> None:
     """Check that the folder of --out exists or can be made; changes nothing.
 
     Raises:
-        InputError: `out` is a file, or its path goes through one.
+        InputError: `out` is a file, its path goes through one, or more than one of its parents is missing.
     """
     for place in (out, *out.parents):
         if place.is_dir():
-            return
+            break
         if place.exists() or place.is_symlink():
             got = "a file" if place == out else f"the file {place} in its path"
             raise InputError(f"--out {out}: expected a folder, got {got}")
+    with as_input_error():
+        check_parents(out, "--out")
 
 
 def check_folder(run: Path, resume: bool, overwrite: bool, kind: str) -> None:

@@ -6,7 +6,7 @@ dataset: `trainer.core.data`.
 
 import copy
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,12 +88,29 @@ class Pictures:
             for index in bar:
                 self._held[index] = self._decode(index)
 
+    def __len__(self) -> int:
+        return len(self._rows)
+
     def _decode(self, index: int) -> Tensor:
         row, channels = self._rows[index], []
         for column in self._columns:
             picture = open_picture(row[column], f"row {index}, column {column!r}")
             channels.append(self._fitted(picture, self._size))
         return torch.from_numpy(np.concatenate(channels))
+
+    def original(self, index: int) -> Image.Image:
+        """Decode one picture as the dataset holds it, of its own size; of two columns the first."""
+        column = self._columns[0]
+        return open_picture(self._rows[index][column], f"row {index}, column {column!r}")
+
+    def parts(self) -> list[Hashable]:
+        """Return which part each picture shows, as (scene, part); where the dataset names no part, an own number."""
+        known = [name for name in ("scene", "part") if name in self._rows.column_names]
+        rows = self._rows.select_columns(known).to_list() if "part" in known else [{}] * len(self._rows)
+        return [
+            index if row.get("part") in (None, "") else (row.get("scene"), row["part"])
+            for index, row in enumerate(rows)
+        ]
 
     def one(self, index: int) -> Tensor:
         """Return one picture (C, H, W) uint8; do not change the tensor, it may be the one in memory."""
@@ -167,6 +184,10 @@ class Split:
     def name(self, example: int) -> str:
         """Return the name of an example: its row's run; with several views the runs of all, joined by `+`."""
         return "+".join(self.runs[example * self.views : (example + 1) * self.views])
+
+    def rows_with_objects(self) -> "list[tuple[dict[str, Any], tuple[ObjectRow, ...] | None]]":
+        """Return each row with its objects; None where they are not known."""
+        return list(zip(self.rows, self.objects or [None] * len(self.rows), strict=True))
 
     def subset(self, indices: Sequence[int]) -> "Split":
         """Return a split of the examples at `indices`, in that order; itself where these are all, in order."""

@@ -43,7 +43,7 @@ class Found:
 
 
 def without_duplicates(found: Sequence[Found]) -> list[Found]:
-    """Drop each box that overlaps a more confident one by more than `SAME_OBJECT_IOU`; the others keep their order.
+    """Drop each box that overlaps a more confident one by more than `SAME_OBJECT_IOU`; boxes keep their order.
 
     Their labels may differ, as a pin has one class only.
     """
@@ -74,7 +74,11 @@ class Vocabulary:
         self.labels = tuple(labels)
         written = [label.replace("-", "") if remove_hyphens else label for label in labels]
         if len(set(written)) != len(written) or not all(w and "<" not in w for w in written):
-            raise InputError(f"labels: expected different words without '<', got {written}")
+            without = " without their hyphens" if remove_hyphens else ""
+            raise InputError(
+                f"labels: expected labels that{without} are not empty, differ from each other and have no '<', "
+                f"got {written}"
+            )
         self.label_ids = [tuple(tokenizer(text, add_special_tokens=False).input_ids) for text in written]
         self.location_ids: list[int] = tokenizer.convert_tokens_to_ids([f"<loc_{i}>" for i in range(BINS)])
         if len(set(self.location_ids)) != BINS or tokenizer.unk_token_id in self.location_ids:

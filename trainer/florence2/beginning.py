@@ -1,6 +1,7 @@
 """Prepare a training of `python -m trainer.florence2`: its settings, dataset and model, and which parameters train."""
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from trainer.core.dataset_columns import ANSWER_READ, lacking, lacking_line
 from trainer.core.default_paths import dataset_facts, same_data
 from trainer.core.errors import InputError
 from trainer.core.settings import given_settings, other_settings
+from trainer.core.tolerance import tolerances_of
 from trainer.florence2 import lora
 from trainer.florence2.answers import Vocabulary
 from trainer.florence2.batches import Collator
@@ -39,6 +41,7 @@ class Beginning:
         collator: Makes the model's batches.
         matched: Linear layers to which LoRA was added; empty in other modes.
         source: The arguments of `network.load` that made the model: model, labels, size, seed.
+        tolerance: Limits in mm of the training rows, by scene.
     """
 
     settings: DetectionConfig
@@ -47,6 +50,7 @@ class Beginning:
     collator: Collator
     matched: list[lora.Matched]
     source: tuple[str, list[str], tuple[int, int], int]
+    tolerance: Mapping[str, Any]
 
 
 def settings_of(args: argparse.Namespace) -> DetectionConfig:
@@ -124,7 +128,8 @@ def begin(args: argparse.Namespace, settings: DetectionConfig, held: Detector | 
     vocabulary = Vocabulary(processor.tokenizer, labels, settings.remove_hyphens)
     collator = Collator(processor, vocabulary, classes, size)
     model, matched = _marked(settings, model, collator)
-    return Beginning(settings, data, model, collator, matched, source)
+    tolerance = tolerances_of(truth.columns for truth in data.splits["train"].truths)
+    return Beginning(settings, data, model, collator, matched, source, tolerance)
 
 
 def _marked(settings: DetectionConfig, model: Any, collator: Collator) -> tuple[Any, list[lora.Matched]]:

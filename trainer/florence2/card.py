@@ -5,7 +5,10 @@ from typing import Any
 
 from generator.reporting.glossary import CLASS_WORDS, WORDS
 from generator.reporting.pages import shown
+from trainer.core import verdict_shares
 from trainer.core.card import LIMITS, Result, header, markdown
+from trainer.core.max_escape import fitness_and_escapes
+from trainer.core.tolerance import words
 from trainer.florence2.evaluation_page import MEASURES, parts_of
 from trainer.florence2.network import MODE_WORDS
 
@@ -73,13 +76,24 @@ def model_card(
         _meanings((label, CLASS_WORDS.get(label.replace("-", ""), "")) for label in labels),
         _trained_on(summary, datasets),
         _use(repository or "FOLDER", summary["threshold"]),
-        "## Measured\n\n" + markdown(("split", *(title for _, title in MEASURES)), rows),
+        f"## Measured\n\n{fitness_and_escapes(summary)}.\n\n"
+        + markdown(("split", *(title for _, title in MEASURES)), rows),
+        *_verdicts(summary["splits"]),
         "The threshold and the best epoch were chosen on `validation`: its numbers are optimistic.",
         _meanings((word, WORDS[word]) for word in ("mAP", "mAP50", *ALSO_EXPLAINED)),
         *(f"![{caption}]({path})\n\n{caption}" for path, caption in pictures),
         LIMITS,
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _verdicts(splits: Mapping[str, Any]) -> list[str]:
+    """Write the table of the verdicts on whole pictures; nothing for runs of earlier versions."""
+    rows = [[name, *verdict_shares.cells(one["verdicts"])] for name, one in splits.items() if "verdicts" in one]
+    if not rows:
+        return []
+    words = "Verdicts on whole pictures. Escapes: NG pictures with the verdict OK; overkill: OK pictures with NG."
+    return [words, markdown(("split", *verdict_shares.HEADER), rows)]
 
 
 def _trained_on(summary: Mapping[str, Any], datasets: Sequence[str]) -> str:
@@ -90,7 +104,8 @@ def _trained_on(summary: Mapping[str, Any], datasets: Sequence[str]) -> str:
         + (f"Dataset {trained_on}. " if trained_on else "")
         + f"Mode `{settings['mode']}` ({MODE_WORDS[settings['mode']]}): {summary['trained_parameters']:,} of "
         f"{summary['parameters']:,} parameters trained on {summary['training_pictures']} pictures for "
-        f"{summary['epochs']} epochs, seed {settings['seed']}."
+        f"{summary['epochs']} epochs, seed {settings['seed']}. Tolerance that makes a pin NG, mm: "
+        f"{words(summary.get('tolerance'))}; the model cannot follow another."
     )
 
 

@@ -12,10 +12,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from generator.dataset.hub import HubError, name_problem
-from trainer.core import default_paths, event_files, run_folder
+from trainer.core import default_paths, event_files, frozen_threshold, gates, max_escape, run_folder
 from trainer.core.console import say
 from trainer.core.distributed import start
 from trainer.core.errors import InputError
@@ -33,7 +34,7 @@ KIND = "florence2"  # suffix of the default names of run folders
 RUN_FILES = (
     *(run_folder.CONFIG, run_folder.BEST, run_folder.STATE, run_folder.METRICS, run_folder.SUMMARY),
     *("report.html", "curves.png", "calibration.png", "changes.png", "changes.json", "forgetting.json"),
-    *("README.md", *default_paths.DATASET_FILES),
+    *("README.md", frozen_threshold.FROZEN, *gates.FILES, *default_paths.DATASET_FILES),
 )
 RUN_FOLDERS = (MODEL, ADAPTER, "sheets", "evaluation", event_files.FOLDER)
 
@@ -82,7 +83,7 @@ def _make_run(args: argparse.Namespace, begun: Beginning, detector: Detector, ho
     """Make and lock the run's folder; write config.json, so that a killed run can be resumed; returns the folder."""
 
     def write(run: Path) -> None:
-        save_config(run, begun.settings, detector)
+        save_config(run, begun.settings, detector, begun.tolerance)
         default_paths.copy_dataset_files(args.data, run)
 
     out: Path | None = args.out
@@ -152,6 +153,10 @@ def _train(args: argparse.Namespace, begun: Beginning, device: torch.device, hol
         args.out = _make_run(args, begun, detector, hold)
     args.out = share.agreed(args.out)
     validation = data.splits["validation"]
+    if settings.max_escape:
+        truths = validation.truths
+        ng = np.array([bool(truth.targets) for truth in truths], dtype=bool)
+        say(max_escape.prospect([truth.part for truth in truths], ng, settings.max_escape))
     say(
         f"{data.size[0]}x{data.size[1]} px, {len(rows)} training and {len(validation)} validation pictures, "
         f"{trainee.steps(1) * settings.epochs} steps, {share.accelerator.device}, {settings.threads} threads; "
@@ -171,7 +176,10 @@ def _train(args: argparse.Namespace, begun: Beginning, device: torch.device, hol
     if outcome.stopped:
         say(f"stopped: {outcome.stopped}")
     if outcome.best_epoch == 0:
-        say("stopped before an epoch was measured: there is no model yet; continue with --resume, with more time")
+        say(
+            "stopped before an epoch was measured: there is no model yet; continue with --resume and a longer "
+            "--time-limit"
+        )
         return 1
     return _finish(args, begun, trainee, detector, outcome)
 

@@ -205,7 +205,7 @@ def compare(args: argparse.Namespace, argv: list[str]) -> int:
                 continue
         rows.append(_row(name, out / name))
     if not rows:
-        raise InputError(f"--compare: expected at least one mode to finish, got {', '.join(failed)}")
+        raise InputError(f"--compare: expected at least one mode to finish, got failures in all: {', '.join(failed)}")
     from trainer.florence2.plots import comparison
 
     table, numbers, picture = (out / name for name in FILES)

@@ -13,20 +13,26 @@ from typing import Any
 
 import torch
 
-from trainer.core import results_folder, run_folder
+from trainer.core import frozen_threshold, results_folder, run_folder, tolerance
+from trainer.core import gates as core_gates
 from trainer.core.console import say
 from trainer.core.data import read_dataset
 from trainer.core.dataset_columns import ANSWER_READ, lacking, lacking_line
+from trainer.core.decision import Limits
+from trainer.core.default_paths import dataset_facts
 from trainer.core.errors import InputError
+from trainer.core.fitness import fitness_said
+from trainer.core.frozen_threshold import FrozenThreshold
+from trainer.core.gates import Gates
 from trainer.core.results_folder import EVALUATION, PREDICTIONS, evaluation_files
 from trainer.core.run_folder import REPORT
-from trainer.florence2 import metrics, plots, sheets
+from trainer.florence2 import decision, gates, metrics, plots, sheets
 from trainer.florence2.answers import Found
 from trainer.florence2.data import DetectionData, DetectionSplit, detection_data
 from trainer.florence2.detect import Inspector, answers
 from trainer.florence2.evaluation_page import write_page
 from trainer.florence2.metrics import matches, pin_at
-from trainer.florence2.run import Detector
+from trainer.florence2.run import Detector, load_config
 from trainer.florence2.truth import Truth
 
 COLUMNS = ("split", "run", "kind", "label", "confidence", "address", "cavity", "x1", "y1", "x2", "y2")
@@ -95,17 +101,85 @@ def worst(lines: Sequence[Sequence[dict[str, Any]]], count: int = SHOWN) -> list
     return [i for i in order[:count] if wrong[i]]
 
 
+def frozen_of(
+    run: Path, inspector: Inspector, folder: Path, data: DetectionData, batch_size: int, rate: float = 0.0
+) -> FrozenThreshold | None:
+    """Read RUN/frozen.json; a run of an earlier version has none: it is made now, on validation; so with a `rate`.
+
+    Returns:
+        None where the dataset is not that of the training, or has no validation split.
+    """
+    held = frozen_threshold.load(run)
+    content, settings = dataset_facts(folder).get("content_sha256", ""), load_config(run)[0]
+    others = bool(settings.data_sha256) and settings.data_sha256 != content
+    if rate and others:
+        raise InputError(f"--max-escape: expected the dataset that {run} was trained on, got {folder}")
+    if others or (held is not None and not rate):
+        return held
+    detector = inspector.detector
+    try:
+        splits = data.splits if "validation" in data.splits else _data(folder, ("validation",), detector).splits
+    except InputError:
+        if rate:
+            raise
+        return None
+    split = splits["validation"]
+    found = answers(inspector.model, split, inspector.collator, inspector.grammar, batch_size, bar=True)
+    pictures = list(zip(split.truths, found, strict=True))
+    precision = metrics.mean_average_precision(pictures, detector.labels)["map"]
+    made = decision.frozen_of(
+        run, split.truths, found, detector.threshold, precision, detector.seen, rate or settings.max_escape
+    )
+    frozen_threshold.write(run, made, decision.CRITERION)
+    say(f"{run}: fitness and limit of OK measured on the validation split of {folder} and saved")
+    return made
+
+
+def _compared(run: Path, data: DetectionData) -> tolerance.Comparison:
+    """Compare the dataset's tolerance with that of the run."""
+    truths = [truth for split in data.splits.values() for truth in split.truths]
+    pairs = [({**truth.columns, "run": truth.run}, truth.objects) for truth in truths]
+    return tolerance.compare(tolerance.tolerance_of(run), pairs)
+
+
+def _learn_gates(run: Path, inspector: Inspector, folder: Path) -> None:
+    """Learn the gates of a run that has none, if the dataset may be that of its training and has both splits."""
+    content, known = dataset_facts(folder).get("content_sha256", ""), load_config(run)[0].data_sha256
+    if core_gates.have(run) or (known and known != content):
+        return
+    try:
+        splits = _data(folder, tuple(core_gates.MOST), inspector.detector).splits
+    except InputError:
+        return
+    say(f"{run} has no gates: learned from the splits train and validation of {folder}, saved")
+    gates.learn(run, inspector.model, inspector.collator, splits)
+
+
 def measure(
-    inspector: Inspector, splits: dict[str, DetectionSplit], batch_size: int, out: Path
+    inspector: Inspector,
+    splits: dict[str, DetectionSplit],
+    batch_size: int,
+    out: Path,
+    frozen: FrozenThreshold | None = None,
+    own: Gates | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Measure the splits; returns reports by split and lines of predictions.csv; writes OUT/mistakes_SPLIT.png."""
+    """Measure the splits, with the run's gates (`own`; None: none), and write OUT/mistakes_SPLIT.png.
+
+    Returns:
+        Reports by split, and the lines of predictions.csv.
+    """
     detector = inspector.detector
     threshold, seen = detector.threshold, detector.seen
+    limits = Limits.at(threshold) if frozen is None else frozen.limits
     reports: dict[str, Any] = {}
     rows: list[dict[str, Any]] = []
     for name, split in splits.items():
-        found = answers(inspector.model, split, inspector.collator, inspector.grammar, batch_size, bar=True)
-        reports[name] = metrics.report(split.truths, found, detector.labels, threshold, seen)
+        with gates.watch(inspector.model) as watched:
+            found = answers(inspector.model, split, inspector.collator, inspector.grammar, batch_size, bar=True)
+        unsuitable = own.of_split(split.pictures, watched.features) if own else ()
+        reports[name] = metrics.report(
+            split.truths, found, detector.labels, threshold, seen, limits=limits, unsuitable=unsuitable
+        )
         lines = [lines_of(name, *pair, threshold) for pair in zip(split.truths, found, strict=True)]
         rows += [line for some in lines for line in some]
         if shown := worst(lines):
@@ -122,6 +196,7 @@ def evaluate(
     batch_size: int,
     device: torch.device,
     own_folder: bool = False,
+    max_escape: float = 0.0,
 ) -> None:
     """Measure a finished run's model on a dataset, and write the files named above into `out`.
 
@@ -133,6 +208,7 @@ def evaluate(
         batch_size: Pictures per batch.
         device: Device of the model.
         own_folder: Whether `out` is RUN/evaluation, where any file may be replaced.
+        max_escape: Rate for which the escape threshold is chosen again and saved; 0: the run's own is kept.
 
     Raises:
         InputError: The run is unfinished, the dataset cannot be read or has classes that the run does not know, or
@@ -144,14 +220,19 @@ def evaluate(
     if not own_folder:
         new = evaluation_files({"splits": data.splits})
         results_folder.check(out, run, EVALUATION, evaluation_files, new)
+    compared = _compared(run, data)
+    frozen = frozen_of(run, inspector, folder, data, batch_size, max_escape)
+    _learn_gates(run, inspector, folder)
     with results_folder.replaced(out, EVALUATION, evaluation_files) as stage:
-        reports, rows = measure(inspector, data.splits, batch_size, stage)
+        reports, rows = measure(inspector, data.splits, batch_size, stage, frozen, Gates.load(run))
         document = {
             "model": run.resolve().name,
             "data": folder.resolve().name,
             "labels": list(detector.labels),
             "threshold": detector.threshold,
+            **({"frozen": {k: v for k, v in frozen.to_json().items() if k != "positions"}} if frozen else {}),
             "seen": detector.seen,
+            "tolerance": compared.to_json(),
             "splits": reports,
         }
         run_folder.write_table(stage / PREDICTIONS, COLUMNS, rows)
@@ -163,4 +244,7 @@ def evaluate(
         say(f"{name}: {metrics.headline(measured)} ({measured['pictures']} pictures)")
         for group, part in measured["positions"].items():
             say(f"  {group} positions: {metrics.headline(part)}")
+    say(compared.sentence())
+    for text in frozen.sentences() if frozen else [fitness_said(None)]:
+        say(text)
     say(f"page: {out / REPORT}")

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from generator.reporting.pages import render
+from trainer.core import verdict_shares
+from trainer.core.max_escape import fitness_and_escapes
 from trainer.core.run_folder import REPORT, write_text
+from trainer.core.tolerance import Comparison
 
 MEASURES = (
     ("pictures", "pictures"),
@@ -25,7 +28,11 @@ MEASURES = (
 
 
 def parts_of(measured: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Name and measures of each part of a split: all, seen and held-out positions, with and without digits, factors."""
+    """Name and measures of each part of a split.
+
+    The parts: all pictures; seen and held-out positions; pictures with and without printed digits; each level of each
+    factor.
+    """
     parts: list[tuple[str, Mapping[str, Any]]] = [("all", measured)]
     parts += [(f"{name} positions", part) for name, part in measured.get("positions", {}).items()]
     parts += [(f"{name} printed digits", part) for name, part in measured.get("digits", {}).items()]
@@ -41,9 +48,11 @@ def split_tables(name: str, measured: Mapping[str, Any]) -> dict[str, Any]:
         per_class.append([f"boxes below {small['below_px2']:.0f} px²", None, small["map"], small["map50"]])
     return {
         "name": name,
+        "verdict_header": verdict_shares.HEADER,
         "header": ["part of the split", *(title for _, title in MEASURES)],
         "parts": [[part, *(values.get(key) for key, _ in MEASURES)] for part, values in parts_of(measured)],
         "classes": per_class,
+        "verdicts": verdict_shares.cells(measured["verdicts"]) if "verdicts" in measured else None,
         "ceiling": measured["ceiling"],
     }
 
@@ -55,6 +64,8 @@ def write_page(out: Path, document: Mapping[str, Any]) -> None:
         "evaluation.html.j2",
         title=f"Evaluation: {document['model']} on {document['data']}",
         threshold=document["threshold"],
+        tolerance=Comparison(**document["tolerance"]).sentence() if "tolerance" in document else "",
+        fitness=fitness_and_escapes(document.get("frozen", {})),
         folder=out,
         splits=[split_tables(name, measured) for name, measured in document["splits"].items()],
     )

@@ -8,11 +8,13 @@ from typing import Any
 
 import torch
 
-from trainer.core import run_folder
+from trainer.core import frozen_threshold, run_folder
 from trainer.core.console import say
+from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.core.loop import Outcome
 from trainer.core.run_folder import SUMMARY, read_metrics
-from trainer.florence2 import forgetting, lora, metrics, plots, sheets
+from trainer.core.tolerance import tolerance_of
+from trainer.florence2 import decision, forgetting, gates, lora, metrics, plots, sheets
 from trainer.florence2.answers import AnswerGrammar, Found
 from trainer.florence2.card import model_card
 from trainer.florence2.detect import answers
@@ -55,9 +57,13 @@ class Ended:
 
 @dataclass(frozen=True)
 class Measured:
-    """Measures of the best weights: threshold, chosen on validation; report and boxes found, by split without train."""
+    """Measures of the best weights: threshold, chosen on validation; report and boxes found, by split without train.
+
+    `frozen`: thresholds of the verdict and fitness, for RUN/frozen.json.
+    """
 
     threshold: float
+    frozen: FrozenThreshold
     reports: dict[str, dict[str, Any]]
     found: dict[str, list[list[Found]]]
 
@@ -81,19 +87,24 @@ def _merged(run: Path, ended: Ended) -> tuple[Any, float | None]:
     return lora.merge(model, batch.inputs, batch.labels)
 
 
-def measure(model: Any, examples: Examples) -> Measured:
-    """Choose the threshold on validation, and measure every split but train with it."""
+def measure(run: Path, model: Any, examples: Examples) -> Measured:
+    """Choose the thresholds on validation, and measure every split but train with them."""
     data, collator = examples.data, examples.collator
     grammar = AnswerGrammar(collator.vocabulary)
     found = {name: answers(model, split, collator, grammar) for name, split in data.splits.items() if name != "train"}
     validation = data.splits["validation"]
-    threshold = metrics.best_threshold(list(zip(validation.truths, found["validation"], strict=True)))
+    pictures = list(zip(validation.truths, found["validation"], strict=True))
+    threshold = metrics.best_threshold(pictures)
     seen = data.seen_positions(examples.rows)
+    precision = metrics.mean_average_precision(
+        list(zip(validation.truths, found["validation"], strict=True)), data.labels
+    )
+    frozen = decision.frozen_of(run, validation.truths, found["validation"], threshold, precision["map"], seen)
     reports = {
-        name: metrics.report(data.splits[name].truths, boxes, data.labels, threshold, seen)
+        name: metrics.report(data.splits[name].truths, boxes, data.labels, threshold, seen, limits=frozen.limits)
         for name, boxes in found.items()
     }
-    return Measured(threshold, reports, found)
+    return Measured(threshold, frozen, reports, found)
 
 
 def _compared(
@@ -136,8 +147,10 @@ def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = No
     _load_best(run, ended.network)
     trained, _ = trained_parameters(ended.network.model)
     model, difference = _merged(run, ended)
-    measured = measure(model, examples)
-    save_config(run, settings, replace(detector, threshold=measured.threshold))
+    measured = measure(run, model, examples)
+    save_config(run, settings, replace(detector, threshold=measured.threshold), tolerance_of(run))
+    frozen_threshold.write(run, measured.frozen, decision.CRITERION)
+    gates.learn(run, model, examples.collator, data.splits)
     before, processor = load(*ended.source)
     _store(run, model, processor)
     changed, forgot = _compared(run, before, model, processor, examples, photos)
@@ -161,6 +174,9 @@ def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = No
         "merge_difference": difference,
         "changed": changed,
         "threshold": measured.threshold,
+        "fitness": measured.frozen.to_json()["fitness"],
+        "max_escape": measured.frozen.max_escape,
+        "tolerance": measured.frozen.tolerance,
         "splits": measured.reports,
         "forgetting": forgot,
     }
@@ -172,3 +188,5 @@ def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = No
         say(f"{name}: {metrics.headline(report)} (best weights, {report['pictures']} pictures)")
         for group, part in report["positions"].items():
             say(f"  {group} positions: {metrics.headline(part)}")
+    for text in measured.frozen.sentences():
+        say(text)

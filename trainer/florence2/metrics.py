@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from trainer.core.decision import Limits, verdicts_of
 from trainer.core.held_out import group_of
 from trainer.core.metrics import reliability
+from trainer.core.verdict_shares import sentence, verdict_shares
 from trainer.florence2.answers import Found
 from trainer.florence2.truth import FACTORS, Pin, Truth, quantised
 
@@ -217,6 +219,18 @@ def pin_at(box: Sequence[float], pins: Sequence[Pin]) -> Pin | None:
     return None
 
 
+def score_of(found: Sequence[Found]) -> float:
+    """Return a picture's score: the highest confidence of its boxes; 0 without a box."""
+    return max((one.confidence for one in found), default=0.0)
+
+
+def verdicts_at(pictures: Pictures, limits: Limits, unsuitable: Sequence[Sequence[str]] = ()) -> dict[str, Any]:
+    """Shares of the verdicts on whole pictures (`core.verdict_shares`); NG in truth is a picture with a true box."""
+    scores = np.array([score_of(found) for _, found in pictures])
+    ng = np.array([bool(truth.targets) for truth, _ in pictures], dtype=bool)
+    return verdict_shares(ng, verdicts_of(scores, limits, unsuitable))
+
+
 def best_threshold(pictures: Pictures, most_false: float = 0.1) -> float:
     """The confidence with the highest F1 among those with at most `most_false` false boxes per OK picture.
 
@@ -354,6 +368,8 @@ def report(
     threshold: float,
     seen: Mapping[str, Sequence[str]],
     intervals: bool = True,
+    limits: Limits | None = None,
+    unsuitable: Sequence[Sequence[str]] = (),
 ) -> dict[str, Any]:
     """All measures of one split, as evaluation.json stores them.
 
@@ -365,6 +381,8 @@ def report(
         threshold: Confidence from which a box counts.
         seen: Addresses of the pins that are defective in a training picture, by scene.
         intervals: Whether to compute bootstrap intervals of mAP50.
+        limits: Thresholds of the verdicts; None: all are `threshold`.
+        unsuitable: Reasons of the run's gates why each picture cannot be judged; empty: no gates.
     """
     pictures = list(zip(truths, found, strict=True))
 
@@ -376,6 +394,7 @@ def report(
     out: dict[str, Any] = {
         **_part(pictures, labels, threshold, intervals),
         **{k: v for k, v in mean_average_precision(pictures, labels).items() if k not in ("map", "map50")},
+        "verdicts": verdicts_at(pictures, limits or Limits.at(threshold), unsuitable),
         "ceiling": ceilings(truths, labels),
         "calibration": calibration(pictures),
         # OK pictures belong to both groups, so that their false boxes count in each.
@@ -405,4 +424,5 @@ def headline(measured: Mapping[str, Any]) -> str:
         f"mAP {shown(measured['map'])}  mAP50 {shown(measured['map50'])}  "
         f"right address and mode {shown(measured['right_address_and_mode'])}  "
         f"false boxes per OK picture {shown(measured['false_boxes_per_ok_picture'])}"
+        + (f"  {sentence(measured['verdicts'])}" if "verdicts" in measured else "")
     )

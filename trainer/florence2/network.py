@@ -119,7 +119,7 @@ def load(
         kind = AutoConfig.from_pretrained(model, **data_only).model_type
         if kind != "florence2" or model.startswith("microsoft/"):
             raise InputError(
-                f"--model {model}: expected a checkpoint of transformers' own Florence-2, such as "
+                f"--model {model}: expected Florence-2 in the format of the transformers library, such as "
                 f"florence-community/Florence-2-base-ft, got {kind}; those of microsoft/ need conversion"
             )
         # Without dtype, published weights would train in half precision, in which they are stored.

@@ -22,12 +22,13 @@ EXAMPLE = """examples:
 def _again(p: argparse.ArgumentParser) -> None:
     """Add the options that resume or replace a run, compare modes, or do a dry run."""
     again = p.add_mutually_exclusive_group()
-    again.add_argument("--resume", action="store_true", help="resume RUN, with its own settings")
+    again.add_argument("--resume", action="store_true", help="continue RUN with the settings it was started with")
     again.add_argument("--overwrite", action="store_true", help="replace the files of an earlier run in RUN")
     again.add_argument(
         "--compare",
         metavar="MODES",
-        help="train in several modes with equal data, seed and budget, such as lora,full:50,full; 50 is --train-share",
+        help="train in several modes with equal data, seed and epochs, such as lora,full:50,full; full:50 is full with "
+        "--train-share 50",
     )
     again.add_argument("--dry-run", action="store_true", help="print shapes, what trains and estimated memory only")
 
@@ -38,7 +39,7 @@ def _running(train: argparse._ActionsContainer) -> None:
         "--time-limit",
         type=number(float, 0, 1e6, True),
         metavar="MIN",
-        help="minutes; stop after the epoch in which they end",
+        help="stop after the epoch in which this number of minutes ends; continue with --resume",
     )
     train.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU if there is one (auto)"
@@ -55,7 +56,7 @@ def _afterwards(p: argparse.ArgumentParser) -> None:
         "--photos",
         type=Path,
         metavar="FOLDER",
-        help="also compare the answers to these pictures before and after",
+        help="also compare the answers to the pictures in this folder before and after training",
     )
     after.add_argument("--push", metavar="OWNER/NAME", help="upload the model and its card to the Hugging Face Hub")
     after.add_argument("--private", action="store_true", help="with --push: make a new repository private")

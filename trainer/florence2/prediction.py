@@ -3,22 +3,61 @@
 With a table of the pins' positions each box also gets address and cavity of the pin it overlaps most.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from PIL import Image
 
 from generator.io.pin_boxes import read_pin_boxes
+from trainer.core import frozen_threshold
+from trainer.core.decision import Limits
 from trainer.core.errors import InputError, as_input_error
-from trainer.core.prediction import Judged, Judging
+from trainer.core.fitness import NOT_MEASURED
+from trainer.core.gates import Gates
+from trainer.core.prediction import Judge, Judged, Judging
+from trainer.core.run_folder import BEST
 from trainer.core.split import open_picture
 from trainer.florence2.detect import Inspector
+from trainer.florence2.gates import watch
 from trainer.florence2.truth import Pin
 from trainer.florence2.verdicts import annotate, verdict_of
 from trainer.vit.network.letterbox import rgb
 
 BATCH = 8
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of a prediction.
+
+    Args:
+        positions: Table of the pins' positions: see `generator.io.pin_boxes`; None: boxes get no address.
+        threshold: Confidence from which a box counts and the verdict is NG; None: the run's own.
+        batch_size: Pictures per batch; None: 8.
+        allow_unfit: Whether an unfit run judges all the same.
+        sheets: Whether to draw each picture with its boxes.
+        tolerance: Limits in mm of `--tolerance`, by name; empty: not given.
+    """
+
+    positions: Path | None = None
+    threshold: float | None = None
+    batch_size: int | None = None
+    allow_unfit: bool = False
+    sheets: bool = False
+    tolerance: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _By:
+    """What judges: network, thresholds, gates, the run for every verdict, the pins' positions; whether to draw."""
+
+    inspector: Inspector
+    limits: Limits
+    gates: Gates
+    judge: Judge
+    pins: Sequence[Pin]
+    sheets: bool
 
 
 def pins_of(positions: Path) -> list[Pin]:
@@ -32,54 +71,50 @@ def pins_of(positions: Path) -> list[Pin]:
     return [Pin(one.address, one.cavity or "", one.box, "") for one in boxes]
 
 
-def judging(
-    run: Path,
-    files: Sequence[Path],
-    positions: Path | None,
-    threshold: float | None,
-    batch_size: int | None,
-    sheets: bool,
-) -> Judging:
-    """Make the iterator of verdicts on picture files, which judges one batch at a time.
+def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
+    """Make the iterator of verdicts on picture files, which judges one batch at a time."""
+    return Judging(_outcomes(run, files, options), list(files))
 
-    Args:
-        run: The run's folder.
-        files: Picture files.
-        positions: Table of the pins' positions: see `generator.io.pin_boxes`; None: boxes get no address.
-        threshold: Confidence from which a box counts; None: the run's own.
-        batch_size: Pictures per batch; None: 8.
-        sheets: Whether to draw each picture with its boxes.
+
+def _by(run: Path, options: Options) -> _By:
+    """Load what judges.
+
+    Raises:
+        InputError: The run or the table of positions cannot be read.
     """
-    return Judging(_outcomes(run, files, positions, threshold, batch_size or BATCH, sheets), list(files))
-
-
-def _outcomes(
-    run: Path,
-    files: Sequence[Path],
-    positions: Path | None,
-    threshold: float | None,
-    batch_size: int,
-    sheets: bool,
-) -> Iterator[Judged]:
-    pins = pins_of(positions) if positions else []
+    pins = pins_of(options.positions) if options.positions else []
     inspector = Inspector.load(run)
-    threshold = inspector.detector.threshold if threshold is None else threshold
-    for start in range(0, len(files), batch_size):
-        yield from _batch(inspector, files[start : start + batch_size], threshold, pins, sheets)
+    held = frozen_threshold.load(run)
+    unfit = (NOT_MEASURED,) if held is None or held.fitness is None else held.fitness.unfit
+    limits = Limits.at(inspector.detector.threshold) if held is None else held.limits
+    sha256 = frozen_threshold.digest(run / BEST) if held is None else held.weights_sha256
+    gates = Gates.load(run)
+    unfit = (*unfit, *gates.missing)
+    judge = Judge.of(run, sha256, inspector.detector.labels, unfit, options.allow_unfit, options.tolerance)
+    return _By(inspector, limits.with_threshold(options.threshold), gates, judge, pins, options.sheets)
 
 
-def _batch(
-    inspector: Inspector, files: Sequence[Path], threshold: float, pins: Sequence[Pin], sheets: bool
-) -> Iterator[Judged]:
+def _outcomes(run: Path, files: Sequence[Path], options: Options) -> Iterator[Judged]:
+    by, size = _by(run, options), options.batch_size or BATCH
+    for start in range(0, len(files), size):
+        yield from _batch(by, files[start : start + size])
+
+
+def _batch(by: _By, files: Sequence[Path]) -> Iterator[Judged]:
     pictures: list[tuple[Path, Image.Image]] = []
     for file in files:
         try:
             pictures.append((file, rgb(open_picture(file, str(file)))))
         except InputError as e:
-            yield Judged(file, problems=e.problems)
-    found = inspector.find([picture for _, picture in pictures]) if pictures else []
-    for (file, picture), boxes in zip(pictures, found, strict=True):
-        verdict = verdict_of(boxes, picture.size, str(file), threshold, pins)
-        said = ", ".join(f"{b.address or '?'} {b.label} {b.confidence:.2f}" for b in verdict.boxes)
-        line = f"{verdict.verdict}  {file}  {said}".rstrip()
-        yield Judged(file, asdict(verdict), line, annotate(picture, verdict) if sheets else None)
+            yield Judged(file, by.judge.unjudged(file, e.problems), problems=e.problems)
+    if not pictures:
+        return
+    with watch(by.inspector.model) as seen:
+        found = by.inspector.find([picture for _, picture in pictures])
+    unsuitable = by.gates.reasons([picture for _, picture in pictures], seen.features)
+    for (file, picture), boxes, reasons in zip(pictures, found, unsuitable, strict=True):
+        verdict = verdict_of(boxes, picture.size, by.limits, by.pins, [*by.judge.invalid, *reasons])
+        own = asdict(verdict)
+        entry = by.judge.document(own.pop("verdict"), own.pop("reasons"), file, own.pop("boxes"), **own)
+        line = by.judge.line(verdict.verdict, verdict.said, str(file), verdict.reasons)
+        yield Judged(file, entry, line, annotate(picture, verdict) if by.sheets else None)

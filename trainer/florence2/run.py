@@ -7,6 +7,7 @@ RUN/best.safetensors      trained parameters of the best epoch: their exponentia
 RUN/state.safetensors     state for `--resume`: trained parameters, their EMA, the optimizer's moments
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,6 +18,7 @@ from trainer.core import run_folder
 from trainer.core.errors import InputError
 from trainer.core.held_out import ANY_SCENE
 from trainer.core.settings import Settings, fields_of, section, setting
+from trainer.core.tolerance import KEY as TOLERANCE
 from trainer.florence2.network import MODE_WORDS, Mode, load
 from trainer.vit.network.model import OK_CLASS
 
@@ -139,6 +141,15 @@ class DetectionConfig(Settings):
         metavar="N",
         earlier=1,
     )
+    max_escape: float = setting(
+        0.0,
+        "highest rate of escapes (NG parts judged OK): the limit of OK is chosen on one half of validation's parts, "
+        "and the 95 % upper bound of the rate checked on the other; 0: no such limit",
+        ge=0,
+        le=0.5,
+        metavar="RATE",
+        earlier=0.0,
+    )
     data_sha256: str = setting(
         "",
         "SHA-256 of the dataset's content; empty if its card states none",
@@ -188,13 +199,16 @@ class Detector:
         return tuple(name for name in self.classes if name != OK_CLASS)
 
 
-def save_config(run: Path, training: DetectionConfig, detector: Detector) -> None:
-    """Write RUN/config.json."""
+def save_config(
+    run: Path, training: DetectionConfig, detector: Detector, tolerance: Mapping[str, Any] | None = None
+) -> None:
+    """Write RUN/config.json; `tolerance`: of the training data, by scene."""
     document = {
         "format": FORMAT,
         "version": VERSION,
         "training": training.model_dump(),
         "detector": asdict(detector),
+        **({TOLERANCE: dict(tolerance)} if tolerance else {}),
     }
     run_folder.write_json(run / run_folder.CONFIG, document)
 
@@ -206,7 +220,7 @@ def load_config(run: Path) -> tuple[DetectionConfig, Detector]:
         InputError: The folder or file is missing, of another format or version, or has unknown keys.
     """
     path = run / run_folder.CONFIG
-    document = run_folder.read_config(path, FORMAT, VERSION, ("training", "detector"))
+    document = run_folder.read_config(path, FORMAT, VERSION, ("training", "detector", TOLERANCE))
     training = section(DetectionConfig, document.get("training"), f"{path} training")
     known = document.get("detector")
     if isinstance(known, dict) and isinstance(known.get("seen"), list):

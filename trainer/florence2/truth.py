@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from generator.bbox_str import BINS, decode, encode
-from trainer.core.dataset_columns import may_flip
+from trainer.core.dataset_columns import may_flip, part_name
 from trainer.core.errors import InputError
 from trainer.vit.network.model import OK_CLASS
 
@@ -39,6 +39,8 @@ class Truth:
         answer: Indices of the objects that the `<OD>` answer names.
         may_flip: Whether the picture may be mirrored left-right, and whether up-down.
         factors: The row's design factors by name.
+        columns: The row's columns `scene`, `part` and `tolerance_json`.
+        objects: The row's objects with their measures, whether or not they have a box.
     """
 
     run: str
@@ -47,6 +49,13 @@ class Truth:
     answer: tuple[int, ...]
     may_flip: tuple[bool, bool] = (False, False)
     factors: dict[str, str] = field(default_factory=dict)
+    columns: dict[str, Any] = field(default_factory=dict)
+    objects: "tuple[ObjectRow, ...]" = ()
+
+    @property
+    def part(self) -> str:
+        """Name of the part that the picture shows; `run NAME` where the dataset names no parts."""
+        return part_name(self.columns, self.run)
 
     @property
     def targets(self) -> tuple[Pin, ...]:
@@ -138,7 +147,8 @@ def truth_of(row: Mapping[str, Any], classes: Sequence[str], place: str) -> Trut
         raise InputError(f"{place} column bbox_str: {e}") from e
     if unknown := set(labels) - set(classes):
         raise InputError(f"{place} column bbox_str: expected labels of {list(classes)}, got {sorted(unknown)}")
-    objects = [each for each in objects_of(row, classes) or () if each.area > 0]
+    every = objects_of(row, classes) or ()
+    objects = [each for each in every if each.area > 0]
     pins = [Pin(each.address or "", each.cavity or "", each.box, each.category, _is_missing(each)) for each in objects]
     answer = _answer_of(objects, OBSERVABLE_SHARE)
     if encode([pins[i].box for i in answer], [pins[i].label for i in answer], width, height) != text:
@@ -150,6 +160,8 @@ def truth_of(row: Mapping[str, Any], classes: Sequence[str], place: str) -> Trut
         answer=tuple(answer),
         may_flip=may_flip(row),
         factors={name: str(row[name]) for name in FACTORS if row.get(name) is not None},
+        columns={name: row.get(name) for name in ("scene", "part", "tolerance_json")},
+        objects=tuple(every),
     )
 
 

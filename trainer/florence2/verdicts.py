@@ -1,4 +1,4 @@
-"""A detector's verdict on a picture: OK, or NG with a box around each defect; and the drawing of the verdict."""
+"""A detector's verdict on a picture, with a box around each defect; and the drawing of the verdict."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from PIL import Image
 
 from generator.io.drawing import Box, draw_boxes, enlargement, under_verdict
+from generator.verdict.envelope import Verdict
+from trainer.core.decision import Limits
+from trainer.core.decision import verdict_of as verdict_of_score
 from trainer.florence2.answers import Found
-from trainer.florence2.metrics import pin_at
+from trainer.florence2.metrics import pin_at, score_of
 from trainer.florence2.truth import Pin
 
 SIDE_PX = 768
@@ -26,41 +29,61 @@ class Detection:
 
 @dataclass(frozen=True)
 class DetectionVerdict:
-    """Verdict on one picture: `NG` if it has a box at or above the threshold, else `OK`.
+    """Verdict on one picture.
 
     Args:
-        file: The picture's path, as given or as found in a given folder.
-        verdict: `OK` or `NG`.
+        verdict: From `decision.verdict_of`, whose score is the highest confidence of all boxes; 0 without a box.
+        reasons: Why it is not OK; each begins with a keyword and a colon.
         width, height: Size of the picture in px.
         threshold: Confidence from which a box counts.
         boxes: The boxes at or above the threshold, in the answer's order.
     """
 
-    file: str
-    verdict: str
+    verdict: Verdict
+    reasons: tuple[str, ...]
     width: int
     height: int
     threshold: float
     boxes: tuple[Detection, ...]
 
+    @property
+    def said(self) -> str:
+        """The boxes to show beside the verdict."""
+        return ", ".join(f"{b.address or '?'} {b.label} {b.confidence:.2f}" for b in self.boxes)
+
 
 def verdict_of(
-    found: Sequence[Found], size: tuple[int, int], file: str, threshold: float, pins: Sequence[Pin] = ()
+    found: Sequence[Found],
+    size: tuple[int, int],
+    limits: Limits,
+    pins: Sequence[Pin] = (),
+    invalid: Sequence[str] = (),
 ) -> DetectionVerdict:
-    """Make the verdict from the boxes at or above a threshold; with `pins`, a box gets its pin's address (`pin_at`)."""
+    """Make the verdict from the boxes found.
+
+    Args:
+        found: All boxes, with their confidences.
+        size: Size (W, H) of the picture in px.
+        limits: Thresholds of the highest confidence; boxes count from `limits.threshold` on.
+        pins: The pins' positions, if known: a box gets its pin's address (`pin_at`).
+        invalid: Reasons why the picture cannot be judged: see `decision.verdict_of`.
+    """
     boxes = []
     for one in found:
-        if one.confidence >= threshold:
+        if one.confidence >= limits.threshold:
             pin = pin_at(one.box, pins)
             where = (pin.address, pin.cavity or None) if pin else (None, None)
             boxes.append(Detection(one.box, one.label, one.confidence, *where))
-    return DetectionVerdict(file, "NG" if boxes else "OK", *size, threshold, tuple(boxes))
+    verdict, reasons = verdict_of_score(score_of(found), limits, invalid, "the highest confidence of a box")
+    return DetectionVerdict(verdict, tuple(reasons), *size, limits.threshold, tuple(boxes))
 
 
 def annotate(picture: Image.Image, verdict: DetectionVerdict) -> Image.Image:
-    """Draw the boxes on the picture, under a bar with the verdict and the address and class of each box."""
+    """Draw the boxes on the picture, under a bar with the verdict, and the address and class of each box or reasons."""
     boxes = [
         Box(b.box, b.label, " ".join(filter(None, (b.address, b.label, f"{b.confidence:.0%}")))) for b in verdict.boxes
     ]
     sheet = draw_boxes(picture, boxes, enlargement(picture.size, SIDE_PX))
-    return under_verdict(sheet, verdict.verdict, "  ".join(f"{b.address or '?'} {b.label}" for b in verdict.boxes))
+    named = [f"{b.address or '?'} {b.label}" for b in verdict.boxes]
+    shown = named if verdict.verdict is Verdict.NG else verdict.reasons
+    return under_verdict(sheet, verdict.verdict, "  ".join(shown))

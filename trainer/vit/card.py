@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from generator.reporting.pages import shown
-from trainer.core import frozen_threshold, run_folder
+from trainer.core import frozen_threshold, max_escape, run_folder, verdict_shares
 from trainer.core.card import LIMITS, Result, header, markdown, meanings
+from trainer.core.decision import EVEN, Limits
+from trainer.core.fitness import fitness_said
 from trainer.core.settings import ROWS_MEANING
+from trainer.core.tolerance import tolerance_of, words
 from trainer.vit import hub_files, results
 from trainer.vit import run as vit_run
 from trainer.vit.network.model import ViTConfig
@@ -53,22 +55,23 @@ def _at_the_end(summary: Mapping[str, Any]) -> Measured:
 def _evaluated(document: Mapping[str, Any], summary: Mapping[str, Any]) -> Measured:
     found, lines, classes = [], [], []
     for name, m in document["splits"].items():
-        for kind, words in (("accuracy", "Accuracy"), ("balanced_accuracy", "Balanced accuracy")):
+        for kind, title in (("accuracy", "Accuracy"), ("balanced_accuracy", "Balanced accuracy")):
             low, high = m[kind]["interval"]
-            text = f"{words} (95 % interval {low:.3f} to {high:.3f})"
+            text = f"{title} (95 % interval {low:.3f} to {high:.3f})"
             found.append(Result(name, kind, text, TASK, float(m[kind]["share"])))
-        verdicts = (f"{m[k]['count']} of {m[k]['of']} ({shown(m[k]['interval'])})" for k in ("escapes", "overkill"))
+        verdicts = verdict_shares.cells(m)
         accuracy = m["accuracy"]
         lines.append([name, m["pictures"], m["parts"], accuracy["share"], accuracy["interval"], *verdicts])
         classes += [
             [name, label, *(c[k][v] for k in ("recall", "precision") for v in ("share", "interval"))]
             for label, c in m["classes"].items()
         ]
-    head = ("split", "pictures", "parts", "accuracy", "95 % interval", "escapes", "overkill")
+    head = ("split", "pictures", "parts", "accuracy", "95 % interval", *verdict_shares.HEADER)
     by_class = ("split", "class", "recall", "95 % interval", "precision", "95 % interval")
     note = (
         f"Measured on `{document['data']}`, {ROWS_MEANING[document['rows']]}. Escapes: NG called OK; overkill: OK "
-        "called NG. Intervals: bootstrap over parts; of escapes and overkill Clopper-Pearson over pictures."
+        "called NG; UNSURE and INVALID decide nothing. Intervals: bootstrap over parts; of escapes and overkill "
+        "Clopper-Pearson over pictures."
     )
     if summary.get("views"):
         note += " The model judges parts, not pictures: all counts are of parts."
@@ -102,8 +105,10 @@ def vit_card(
         "input": settings.input,
         "classes": list(config.classes),
         **({"views": list(config.views)} if config.views else {}),
-        **({"threshold_ng": held.threshold, "temperature": held.temperature} if held else {}),
+        **({"threshold_ng": held.threshold, "temperature": held.temperature, **_limits(held.limits)} if held else {}),
     }
+    escapes = max_escape.said(held.max_escape) if held else ""
+    fitness = " ".join(f"{text}." for text in (fitness_said(results.fitness_of_run(run)), escapes) if text)
     parts = [
         header(
             name.rpartition("/")[2],
@@ -120,9 +125,9 @@ def vit_card(
         ),
         f"# {name.rpartition('/')[2]}",
         _what_it_is(config, settings),
-        _trained_on(settings, summary, datasets),
-        _use(name, by_transformers, settings.input, held.threshold if held else None, config.views),
-        f"## Measured\n\n{measured.tables}\n\n{measured.note} "
+        _trained_on(settings, summary, datasets, words(tolerance_of(run))),
+        _use(name, by_transformers, settings.input, held.limits if held else None, config.views),
+        f"## Measured\n\n{fitness}\n\n{measured.tables}\n\n{measured.note} "
         "The best epoch and the threshold were chosen on `validation`: its numbers are optimistic.",
         *(f"![{caption}]({path})\n\n{caption}" for path, caption in pictures),
         LIMITS,
@@ -130,19 +135,23 @@ def vit_card(
     return "\n\n".join(parts) + "\n"
 
 
+def _limits(limits: Limits) -> dict[str, float]:
+    return {"escape_threshold": limits.escape, "overkill_threshold": limits.overkill}
+
+
 def _what_it_is(config: ViTConfig, settings: TrainingConfig) -> str:
     views = config.views
     shown_from = f"{len(views)} pictures ({', '.join(views)})" if views else "one picture"
-    words = (*config.classes, "NG", *(("NSOART",) if settings.input != "image" else ()))
+    terms = (*config.classes, "NG", *(("NSOART",) if settings.input != "image" else ()))
     return (
         f"A small vision transformer that classifies {shown_from} of a connector as one of "
         f"{', '.join(f'`{c}`' for c in config.classes)}. Input: {INPUTS.get(settings.input, BOTH_INPUTS)}, "
         f"{config.width} x {config.height} px, patches of {config.patch_size} px. Trained with Pinsight.\n\n"
-        f"{meanings(words)}"
+        f"{meanings(terms)}"
     )
 
 
-def _trained_on(settings: TrainingConfig, summary: Mapping[str, Any], datasets: Sequence[str]) -> str:
+def _trained_on(settings: TrainingConfig, summary: Mapping[str, Any], datasets: Sequence[str], tolerance: str) -> str:
     data = summary.get("data", {})
     known = ", ".join(f"`{one}`" for one in datasets) or f"`{data.get('name', 'not recorded')}`"
     digest = f" (content {data['content_sha256'][:16]})" if "content_sha256" in data else ""
@@ -150,14 +159,16 @@ def _trained_on(settings: TrainingConfig, summary: Mapping[str, Any], datasets: 
     begun = f"starting with `{Path(settings.init).name}`" if settings.init else "from random weights"
     return (
         f"## Trained on\n\nDataset {known}{digest}, {counted}{ROWS_MEANING[settings.rows]}; {summary['epochs']} epochs "
-        f"(best: {summary['best_epoch']}), seed {settings.seed}, {begun}."
+        f"(best: {summary['best_epoch']}), seed {settings.seed}, {begun}. Tolerance "
+        f"that makes a pin NG, mm: {tolerance}; the model cannot follow another."
     )
 
 
-def _use(name: str, by_transformers: bool, input_: str, threshold: float | None, views: Sequence[str]) -> str:
+def _use(name: str, by_transformers: bool, input_: str, limits: Limits | None, views: Sequence[str]) -> str:
     said = (
-        f" The verdict is NG from P(NG) = 1 - P(OK) = {threshold:.4f} on, a threshold chosen on validation."
-        if threshold
+        f" The verdict is OK below P(NG) = 1 - P(OK) = {min(limits.escape, EVEN):.4f}, NG from {limits.overkill:.4f} "
+        "on, and UNSURE between: thresholds chosen on validation."
+        if limits
         else ""
     )
     text = "## Use\n\n"

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import torch
 
-from trainer.core import default_paths, event_files, frozen_threshold, run_folder
+from trainer.core import default_paths, event_files, frozen_threshold, gates, max_escape, row_facts, run_folder
 from trainer.core.console import say
 from trainer.core.distributed import Share, start
 from trainer.core.errors import InputError
 from trainer.core.loop import Loop, Outcome, Report
 from trainer.core.options import device_of, exit_code, repeatable
-from trainer.core.split import Data
 from trainer.vit import attention, hub_files, results, training, training_check
 from trainer.vit.epoch_report import EpochReport
 from trainer.vit.finish import finish
@@ -30,7 +29,7 @@ from trainer.vit.setup import Setup, new_setup, put_weights, resumed_setup
 KIND = "vit"  # end of default names of runs
 RUN_FILES = (
     *(run_folder.CONFIG, run_folder.BEST, run_folder.LAST, run_folder.STATE, run_folder.METRICS),
-    *("curves.png", "confusion.png", run_folder.SUMMARY, frozen_threshold.FROZEN),
+    *("curves.png", "confusion.png", run_folder.SUMMARY, frozen_threshold.FROZEN, *gates.FILES),
     *(*hub_files.CODE, *hub_files.EARLIER_CODE, hub_files.PROCESSOR, *default_paths.DATASET_FILES),
     *(training_check.EXAMINATION, "report.html", "README.md"),
     "attention*",  # temporary files of a killed run, in stages too
@@ -58,7 +57,7 @@ def _take(
     """
 
     def write(run: Path) -> None:
-        save_config(run, begun.config, begun.settings)
+        save_config(run, begun.config, begun.settings, begun.tolerance)
         default_paths.copy_dataset_files(args.data, run)
 
     out: Path | None = args.out
@@ -78,7 +77,7 @@ def _take(
         kept.append(run_folder.STATE)
     else:
         (out / run_folder.STATE).unlink(missing_ok=True)  # it does not belong to the new settings
-    save_config(out, begun.config, begun.settings)
+    save_config(out, begun.config, begun.settings, begun.tolerance)
     run_folder.take_folder(out, args.overwrite, RUN_FILES, RUN_FOLDERS, kept)
     default_paths.copy_dataset_files(args.data, out)
     return out
@@ -116,6 +115,8 @@ def _train(args: argparse.Namespace, hold: default_paths.Hold) -> int:
     settings, data = begun.settings, begun.data
     share = start(device, settings.amp)
     device = share.accelerator.device
+    if settings.max_escape:
+        say(_prospect(begun))
     if settings.batch_size < share.count:
         raise InputError(
             f"--batch-size: expected at least 1 picture for each of {share.count} processes, got {settings.batch_size}"
@@ -145,7 +146,14 @@ def _train(args: argparse.Namespace, hold: default_paths.Hold) -> int:
     look = _reports(loop, begun, device)
     outcome = loop.train(has_state)
     share.leave()
-    return _ended(args, data, model, outcome, look) if share.first else 0
+    return _ended(args, begun, model, outcome, look) if share.first else 0
+
+
+def _prospect(begun: Setup) -> str:
+    """Say what --max-escape can show on the validation split."""
+    validation, ok = begun.data.splits["validation"], begun.config.ok_index
+    parts = [facts.part for facts in row_facts.facts(validation, ok)]
+    return max_escape.prospect(parts, validation.labels.numpy() != ok, begun.settings.max_escape)
 
 
 def _reports(loop: Loop[Portion], begun: Setup, device: torch.device) -> Callable[[], None]:
@@ -176,14 +184,17 @@ def _reports(loop: Loop[Portion], begun: Setup, device: torch.device) -> Callabl
     return finished
 
 
-def _ended(args: argparse.Namespace, data: Data, model: ViT, outcome: Outcome, look: Callable[[], None]) -> int:
+def _ended(args: argparse.Namespace, begun: Setup, model: ViT, outcome: Outcome, look: Callable[[], None]) -> int:
     """Measure the best weights, call `look` (writes RUN/attention) and write the page; returns the exit code."""
     if outcome.stopped:
         say(f"stopped: {outcome.stopped}")
     if outcome.best_epoch == 0:
-        say("no epoch with whole pictures was measured: no best weights yet; continue with --resume, with more time")
+        say(
+            "stopped while training on close-ups only: best weights are chosen from later epochs, which use whole "
+            "pictures; continue with --resume and a longer --time-limit"
+        )
         return 1
-    finish(args.out, data, args.data, model, outcome)
+    finish(args.out, begun.data, args.data, model, outcome, begun.settings.max_escape)
     look()
     say(f"run: {args.out}; report: {write_page(args.out)}")
     return 0

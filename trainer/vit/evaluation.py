@@ -16,21 +16,35 @@ from typing import Any
 import numpy as np
 import torch
 
-from trainer.core import frozen_threshold, plots, results_folder, row_facts, run_folder, views
+from trainer.core import (
+    frozen_threshold,
+    plots,
+    results_folder,
+    row_facts,
+    run_folder,
+    tolerance,
+    verdict_shares,
+    views,
+)
+from trainer.core import gates as core_gates
 from trainer.core.console import say
 from trainer.core.data import load_frozen_classes
-from trainer.core.decision import decide, softmax
+from trainer.core.decision import decide, softmax, verdicts_of
+from trainer.core.default_paths import dataset_facts
 from trainer.core.errors import InputError
 from trainer.core.frozen_threshold import FrozenThreshold
+from trainer.core.gates import Gates
 from trainer.core.results_folder import EVALUATION, PREDICTIONS, evaluation_files
 from trainer.core.row_facts import Facts
 from trainer.core.run_folder import REPORT
 from trainer.core.split import Split
-from trainer.vit import evaluation_plots, metrics
+from trainer.vit import evaluation_plots, gates, metrics
 from trainer.vit import run as vit_run
 from trainer.vit.answers import answer
 from trainer.vit.evaluation_page import write_page
+from trainer.vit.gates import watch
 from trainer.vit.network.model import ViT, ViTConfig
+from trainer.vit.run import TrainingConfig
 
 ROWS = "observable"
 
@@ -46,6 +60,7 @@ class Asked:
         splits: Names of the splits to measure; empty: all but `train`.
         rows: Which rows count: see `row_facts.kept_rows`.
         batch_size: Number of pictures, or parts, per batch.
+        max_escape: Rate for which the escape threshold is chosen again and saved; 0: the run's own is kept.
     """
 
     run: Path
@@ -54,6 +69,7 @@ class Asked:
     splits: tuple[str, ...] = ()
     rows: str = ROWS
     batch_size: int = 16
+    max_escape: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -95,45 +111,93 @@ def read_splits(
 def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
     """Read the run's frozen threshold; if it has none, choose it on the dataset's validation split, and save it.
 
-    It is chosen on the rows that the run's own --rows keeps, whatever this evaluation's --rows says.
+    A run of an earlier version keeps its threshold; its fitness is measured and saved if the dataset is that of its
+    training.
+    All is chosen on the rows that the run's own --rows keeps, whatever this evaluation's --rows says.
 
     Raises:
         InputError: A threshold must be chosen, but there is no validation split, or --rows keeps none of its rows.
     """
     held = frozen_threshold.load(asked.run)
-    if held is not None:
-        return held
     config, (_, settings) = model.config, vit_run.load_config(asked.run)
+    content = dataset_facts(asked.data).get("content_sha256", "")
+    others = bool(settings.data_sha256) and settings.data_sha256 != content
+    if asked.max_escape and others:
+        raise InputError(f"--max-escape: expected the dataset that {asked.run} was trained on, got {asked.data}")
+    if held is not None and (others or (held.fitness is not None and not asked.max_escape)):
+        return held
     try:
-        splits = read_splits(asked.data, settings.input, config, ("validation",))
+        validation = _validation(asked, settings, config)
     except InputError as e:
-        raise InputError(
-            [
-                f"{asked.run}: has no {frozen_threshold.FROZEN}, so its threshold must be chosen on a validation split",
-                *e.problems,
-            ]
-        ) from e
-    validation = kept(splits["validation"], settings.rows)
+        if held is not None and not asked.max_escape:
+            return held
+        why = f"{asked.run}: has no {frozen_threshold.FROZEN}, so its threshold must be chosen on a validation split"
+        raise InputError([why, *e.problems]) from e
+    logits = answer(model, validation, asked.batch_size, bar=True).logits
+    positions = held.positions if held else _positions(asked, settings, config)
+    if held is None:
+        say(
+            f"{asked.run} has no {frozen_threshold.FROZEN}: threshold chosen on the validation split of {asked.data} "
+            "and saved; positions with a defect in its train split count as seen"
+        )
+    else:
+        say(f"{asked.run}: fitness and limit of OK measured on the validation split of {asked.data} and saved")
+    parts = [facts.part for facts in row_facts.facts(validation, config.ok_index)]
+    labels = validation.labels.numpy()
+    rate = asked.max_escape or settings.max_escape
+    return frozen_threshold.freeze(
+        asked.run, logits, labels, config.classes, config.ok_index, positions, parts, held, rate
+    )
+
+
+def _validation(asked: Asked, settings: TrainingConfig, config: ViTConfig) -> Split:
+    """Read the dataset's validation split, with the rows that the run's own --rows keeps.
+
+    Raises:
+        InputError: There is no such split, or no row of it is kept.
+    """
+    validation = kept(read_splits(asked.data, settings.input, config, ("validation",))["validation"], settings.rows)
     if not len(validation):
         raise InputError(
             f"--data {asked.data} split validation: expected rows to choose the threshold on, got none that --rows "
-            f"{settings.rows}, the run's own setting, keeps"
+            f"{settings.rows}, as in the run's settings, keeps"
         )
-    logits = answer(model, validation, asked.batch_size, bar=True).logits
+    return validation
+
+
+def _positions(asked: Asked, settings: TrainingConfig, config: ViTConfig) -> dict[str, list[str]]:
+    """Return the positions that are defective in the dataset's train split; none where it has no such split."""
     try:
         train = read_splits(asked.data, settings.input, config, ("train",))["train"]
-        positions = row_facts.defect_positions(kept(train, settings.rows), config.ok_index)
     except InputError:
-        positions = {}
-    say(
-        f"{asked.run} has no {frozen_threshold.FROZEN}: threshold chosen on the validation split of {asked.data} and "
-        "saved; positions with a defect in its train split count as seen"
-    )
-    return frozen_threshold.freeze(asked.run, logits, validation.labels.numpy(), config.ok_index, positions)
+        return {}
+    return row_facts.defect_positions(kept(train, settings.rows), config.ok_index)
+
+
+def _learn_gates(asked: Asked, model: ViT) -> None:
+    """Learn the gates of a run that has none, if the dataset may be that of its training and has both splits."""
+    config, (_, settings) = model.config, vit_run.load_config(asked.run)
+    content = dataset_facts(asked.data).get("content_sha256", "")
+    if core_gates.have(asked.run) or (settings.data_sha256 and settings.data_sha256 != content):
+        return
+    try:
+        found = read_splits(asked.data, settings.input, config, tuple(core_gates.MOST))
+    except InputError:
+        return
+    splits = {name: kept(split, settings.rows) for name, split in found.items()}
+    if all(len(split) for split in splits.values()):
+        say(f"{asked.run} has no gates: learned from the splits train and validation of {asked.data}, saved")
+        gates.learn(asked.run, model, splits)
 
 
 def _lines(
-    name: str, split: Split, facts: list[Facts], probabilities: np.ndarray, said: np.ndarray, model: ViT
+    name: str,
+    split: Split,
+    facts: list[Facts],
+    probabilities: np.ndarray,
+    said: np.ndarray,
+    verdicts: np.ndarray,
+    model: ViT,
 ) -> list[dict[str, Any]]:
     """Make the lines of predictions.csv for a split: one per picture, or with --views per part."""
     classes, ok = model.config.classes, model.config.ok_index
@@ -144,6 +208,7 @@ def _lines(
             "part": facts[i].part,
             "truth": classes[int(split.labels[i])],
             "said": classes[said[i]],
+            "verdict": str(verdicts[i]),
             "p_ng": f"{1 - probabilities[i, ok]:.6f}",
             **{f"p_{c}": f"{p:.6f}" for c, p in zip(classes, probabilities[i], strict=True)},
             "measure": facts[i].measure,
@@ -154,22 +219,29 @@ def _lines(
     ]
 
 
-def measure(model: ViT, splits: Mapping[str, Split], held: FrozenThreshold, batch_size: int = 16) -> Measured:
-    """Measure splits with the run's frozen threshold and temperature (`held`)."""
+def measure(
+    model: ViT, splits: Mapping[str, Split], held: FrozenThreshold, batch_size: int = 16, own: Gates | None = None
+) -> Measured:
+    """Measure splits with the run's frozen threshold and temperature (`held`), and its gates (`own`; None: none)."""
     config = model.config
     found = Measured({}, [], {})
     renamed: dict[str, str] = {}
     for name, split in splits.items():
         facts = row_facts.facts(split, config.ok_index)
         renamed |= {column: factor for column, factor in row_facts.column_names(facts).items() if column != factor}
-        logits = answer(model, split, batch_size, bar=True).logits
+        with watch(model) as seen:
+            logits = answer(model, split, batch_size, bar=True).logits
         probabilities = softmax(logits, held.temperature)
         said = decide(probabilities, config.ok_index, held.threshold)
-        found.reports[name] = metrics.report(facts, logits, split.labels.numpy(), config.classes, config.ok_index, held)
+        unsuitable = own.of_split(split.pictures, seen.features, split.views) if own else ()
+        verdicts = verdicts_of(1 - probabilities[:, config.ok_index], held.limits, unsuitable)
+        found.reports[name] = metrics.report(
+            facts, logits, split.labels.numpy(), config.classes, config.ok_index, held, verdicts
+        )
         for mistake in found.reports[name]["mistakes"]:
             index = mistake["index"]
             mistake["run"] = f"part {facts[index].part}" if split.views > 1 else split.runs[index]
-        found.lines.extend(_lines(name, split, facts, probabilities, said, model))
+        found.lines.extend(_lines(name, split, facts, probabilities, said, verdicts, model))
         found.sizes[name] = metrics.sizes_found(facts, said != config.ok_index)
     for column, factor in renamed.items():
         say(f"column {column}: reported as factor {factor!r}, because evaluation computes a factor {column!r} itself")
@@ -204,6 +276,7 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
     _, settings = vit_run.load_config(asked.run)
     model = vit_run.load_model(asked.run).to(asked.device)
     held = frozen_of(asked, model)
+    _learn_gates(asked, model)
     chosen = read_splits(asked.data, settings.input, model.config, asked.splits, ("train",))
     splits = {name: kept(split, asked.rows) for name, split in chosen.items()}
     empty = [name for name, split in splits.items() if not len(split)]
@@ -214,9 +287,12 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
     if not own_folder:
         new = evaluation_files({"splits": splits, "frozen": held})
         results_folder.check(out, asked.run, EVALUATION, evaluation_files, new)
-    found = measure(model, splits, held, asked.batch_size)
+    found = measure(model, splits, held, asked.batch_size, Gates.load(asked.run))
+    compared = tolerance.compare(
+        tolerance.tolerance_of(asked.run), (pair for split in splits.values() for pair in split.rows_with_objects())
+    )
     left_out = {name: len(chosen[name]) - len(split) for name, split in splits.items()}
-    document = _document(asked, model.config, held, found.reports, left_out)
+    document = _document(asked, model.config, held, found.reports, left_out) | {"tolerance": compared.to_json()}
     with results_folder.replaced(out, EVALUATION, evaluation_files) as stage:
         run_folder.write_table(stage / PREDICTIONS, list(found.lines[0]), found.lines)
         write_pictures(stage, model, splits, found)
@@ -224,6 +300,9 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
         run_folder.write_text(stage / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     for name, measured in found.reports.items():
         say(_headline(name, measured, model.config))
+    say(compared.sentence())
+    for text in held.sentences():
+        say(text)
     say(f"page: {out / REPORT}")
 
 
@@ -238,19 +317,17 @@ def _document(
         "rows": asked.rows,
         **({"views": list(config.views)} if config.views else {}),
         "left_out": left_out,
-        "frozen": {k: v for k, v in vars(held).items() if k != "positions"},
+        "frozen": {k: v for k, v in held.to_json().items() if k != "positions"},
         "splits": reports,
     }
 
 
 def _headline(name: str, measured: Mapping[str, Any], config: ViTConfig) -> str:
-    """Write a line with a split's accuracy, its 95 % interval, escapes (NG called OK) and overkill (OK called NG)."""
+    """Write a line with a split's accuracy, its 95 % interval, and the shares of the verdicts."""
     low, high = measured["accuracy"]["interval"]
-    escapes, overkill = measured["escapes"], measured["overkill"]
     on = f"parts from {len(config.views)} views each" if config.views else "pictures"
     of = "" if config.views else f" of {measured['parts']} parts"
     return (
         f"{name}: accuracy {measured['accuracy']['share']:.3f} ({low:.3f} to {high:.3f}) on {measured['pictures']} "
-        f"{on}{of}; escapes (NG called OK) {escapes['count']} of {escapes['of']}, overkill (OK called NG) "
-        f"{overkill['count']} of {overkill['of']}"
+        f"{on}{of}; {verdict_shares.sentence(measured)}"
     )

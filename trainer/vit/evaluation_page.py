@@ -5,14 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from generator.reporting.pages import render
-from trainer.core import run_folder
+from trainer.core import run_folder, verdict_shares
 from trainer.core.frozen_threshold import CRITERION
+from trainer.core.max_escape import fitness_and_escapes
 from trainer.core.run_folder import REPORT
 from trainer.core.settings import ROWS_MEANING
+from trainer.core.tolerance import Comparison
 
 SUMMARY = (
     *("split", "pictures", "parts", "accuracy", "95 % interval", "balanced accuracy", "AUROC"),
-    *("escapes", "95 % bounds", "overkill", "95 % bounds"),
+    *verdict_shares.HEADER,
 )
 CLASSES = ("class", "pictures", "recall", "95 % interval", "precision", "95 % interval")
 DETECTION = (
@@ -21,7 +23,7 @@ DETECTION = (
 )
 FACTORS = (
     *("factor", "level", "pictures", "parts"),
-    *("accuracy", "95 % interval", "escapes", "overkill"),
+    *("accuracy", "95 % interval", *verdict_shares.SHORT_HEADER),
 )
 
 
@@ -36,6 +38,8 @@ def measured_of(out: Path, document: Mapping[str, Any]) -> dict[str, Any]:
     """Make the values that `templates/measured.html.j2` needs, from evaluation.json's content and OUT's pictures."""
     return {
         "document": document,
+        "tolerance": Comparison(**document["tolerance"]).sentence() if "tolerance" in document else "",
+        "fitness": fitness_and_escapes(document["frozen"]),
         "classes": list(
             dict.fromkeys(name for measured in document["splits"].values() for name in measured["classes"])
         ),
@@ -65,10 +69,7 @@ def _summary_row(name: str, measured: Mapping[str, Any]) -> list[Any]:
         measured["accuracy"]["interval"],
         measured["balanced_accuracy"]["share"],
         measured["auroc"],
-        f"{measured['escapes']['count']} of {measured['escapes']['of']}",
-        measured["escapes"]["interval"],
-        f"{measured['overkill']['count']} of {measured['overkill']['of']}",
-        measured["overkill"]["interval"],
+        *verdict_shares.cells(measured),
     ]
 
 
@@ -102,7 +103,7 @@ def _split_tables(measured: Mapping[str, Any]) -> list[tuple[tuple[str, ...], li
             m["parts"],
             m["accuracy"],
             m["interval"],
-            *(f"{m[k]['count']} of {m[k]['of']}" for k in ("escapes", "overkill")),
+            *verdict_shares.short_cells(m),
         ]
         for factor, levels in measured["factors"].items()
         for level, m in levels.items()

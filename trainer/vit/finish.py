@@ -11,13 +11,14 @@ from trainer.core.default_paths import dataset_facts
 from trainer.core.loop import Outcome
 from trainer.core.run_folder import SUMMARY
 from trainer.core.split import Data
+from trainer.vit import gates
 from trainer.vit.answers import Answers, answer
 from trainer.vit.network.model import ViT
 from trainer.vit.run import load_weights
 
 
-def finish(run: Path, data: Data, folder: Path, model: ViT, outcome: Outcome) -> None:
-    """Measure the best weights on all splits but train; write frozen.json, summary.json, curves.png, confusion.png.
+def finish(run: Path, data: Data, folder: Path, model: ViT, outcome: Outcome, rate: float = 0.0) -> None:
+    """Measure the best weights on all splits but train; write frozen.json, the gates, summary.json and figures.
 
     Args:
         run: The run's folder.
@@ -25,6 +26,7 @@ def finish(run: Path, data: Data, folder: Path, model: ViT, outcome: Outcome) ->
         folder: The dataset's folder.
         model: The network; the best weights are loaded into it.
         outcome: How the training ended.
+        rate: Of `--max-escape`; 0: not asked for.
     """
     tensors, _ = run_folder.read_tensors(run / run_folder.BEST)
     load_weights(model, tensors, str(run / run_folder.BEST))
@@ -47,13 +49,20 @@ def finish(run: Path, data: Data, folder: Path, model: ViT, outcome: Outcome) ->
         if name == "validation":
             ok = model.config.ok_index
             positions = row_facts.defect_positions(data.splits["train"], ok)
-            held = frozen_threshold.freeze(run, answers.logits, split.labels.numpy(), ok, positions)
+            parts = [facts.part for facts in row_facts.facts(split, ok)]
+            held = frozen_threshold.freeze(
+                run, answers.logits, split.labels.numpy(), data.classes, ok, positions, parts, rate=rate
+            )
             summary["threshold"], summary["temperature"] = held.threshold, held.temperature
+            summary["fitness"] = held.to_json()["fitness"]
+            for text in held.sentences():
+                say(text)
             summary["weights_sha256"] = held.weights_sha256
         matrices[name] = matrix = metrics.confusion_matrix(answers.truth, answers.predicted, len(data.classes))
         summary["splits"][name] = _measured(answers, matrix, data.classes)
         counted = f"{len(split)} {'parts' if split.views > 1 else 'pictures'}"
         say(f"{name}: accuracy {metrics.accuracy(matrix):.3f} on {counted} (best weights)")
+    gates.learn(run, model, data.splits)
     collapse = metrics.collapse_warning(matrices["validation"], data.classes)
     summary["warnings"] = [collapse] if collapse else []
     if collapse:

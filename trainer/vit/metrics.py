@@ -11,6 +11,7 @@ from trainer.core.defect_size import MEASURES
 from trainer.core.detection_probability import curve
 from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.core.row_facts import Facts, factor_levels
+from trainer.core.verdict_shares import verdict_shares
 
 MISTAKES = 24
 
@@ -35,14 +36,6 @@ def auroc(scores: np.ndarray, ng: np.ndarray) -> float | None:
     return float(roc_auc_score(ng, scores))
 
 
-def verdicts(truth_ng: np.ndarray, said_ng: np.ndarray) -> dict[str, Any]:
-    """Count escapes (NG called OK) and overkill (OK called NG), with Clopper and Pearson's bounds over pictures."""
-    return {
-        "escapes": intervals.share(int((truth_ng & ~said_ng).sum()), int(truth_ng.sum())),
-        "overkill": intervals.share(int((~truth_ng & said_ng).sum()), int((~truth_ng).sum())),
-    }
-
-
 def report(
     rows: Sequence[Facts],
     logits: np.ndarray,
@@ -50,6 +43,7 @@ def report(
     classes: Sequence[str],
     ok_index: int,
     frozen: FrozenThreshold,
+    verdicts: np.ndarray,
 ) -> dict[str, Any]:
     """Compute all measures of one split, as evaluation.json holds them.
 
@@ -62,6 +56,7 @@ def report(
         classes: Class names.
         ok_index: Label of OK.
         frozen: The run's threshold, temperature and positions with defects in training.
+        verdicts: (N,) verdicts as text: see `decision.verdicts_of`.
     """
     raw, probabilities = softmax(logits), softmax(logits, frozen.temperature)
     said = decide(probabilities, ok_index, frozen.threshold)
@@ -78,12 +73,12 @@ def report(
             "interval": intervals.balanced_interval(counts),
         },
         "auroc": auroc(1 - probabilities[:, ok_index], truth_ng),
-        **verdicts(truth_ng, said_ng),
+        **verdict_shares(truth_ng, verdicts),
         "classes": by_class(parts, truth, said, classes),
         "confusion": matrix.tolist(),
         "calibration": calibration(probabilities, truth),
         "calibration_before_temperature": calibration(raw, truth),
-        "factors": by_factor(rows, truth, said, ok_index, frozen.positions),
+        "factors": by_factor(rows, said == truth, truth_ng, verdicts, frozen.positions),
         "detection": detection(rows, said_ng),
         "mistakes": mistakes(rows, probabilities, truth, said, classes, ok_index),
     }
@@ -119,14 +114,13 @@ def by_class(parts: Sequence[str], truth: np.ndarray, said: np.ndarray, classes:
 
 def by_factor(
     rows: Sequence[Facts],
-    truth: np.ndarray,
-    said: np.ndarray,
-    ok_index: int,
+    right: np.ndarray,
+    truth_ng: np.ndarray,
+    verdicts: np.ndarray,
     positions: Mapping[str, Sequence[str]],
 ) -> dict[str, dict[str, Any]]:
-    """Compute accuracy, escapes and overkill at each level of each factor: see `row_facts.factor_levels`."""
+    """Compute accuracy and shares of verdicts at each level of each factor: see `row_facts.factor_levels`."""
     parts = np.array([row.part for row in rows], dtype=str)
-    right, truth_ng, said_ng = said == truth, truth != ok_index, said != ok_index
     factors: dict[str, dict[str, Any]] = {}
     for name, values in factor_levels(rows, positions).items():
         factors[name] = {}
@@ -138,7 +132,7 @@ def by_factor(
                 "parts": len(set(shown)),
                 "accuracy": float(right[inside].mean()),
                 "interval": intervals.part_interval(shown, right[inside]),
-                **verdicts(truth_ng[inside], said_ng[inside]),
+                **verdict_shares(truth_ng[inside], verdicts[inside]),
             }
     return factors
 

@@ -20,7 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from trainer.core import frozen_threshold, run_folder
+from trainer.core.fitness import fitness_said
 from trainer.core.frozen_threshold import FrozenThreshold
+from trainer.core.tolerance import NOT_RECORDED
 from trainer.vit import run as vit_run
 from trainer.vit.network.model import ViT, ViTConfig
 from trainer.vit.run import TrainingConfig
@@ -120,6 +122,10 @@ def _metadata(config: ViTConfig, settings: TrainingConfig, held: FrozenThreshold
     }
     if held:
         found["threshold_ng"] = str(held.threshold)
+        found["escape_threshold"] = str(held.limits.escape)
+        found["overkill_threshold"] = str(held.limits.overkill)
+        found["fitness"] = fitness_said(held.fitness)
+        found["tolerance"] = json.dumps(held.tolerance) if held.tolerance else NOT_RECORDED
     if config.views:
         found["views"] = json.dumps(config.views)
         found["pixels"] = found["pixels"].replace("N, C", "N, V, C")

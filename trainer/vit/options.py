@@ -30,7 +30,7 @@ def _beginning(p: argparse.ArgumentParser) -> argparse._ActionsContainer:
     again.add_argument(
         "--resume",
         action="store_true",
-        help="continue the training of RUN after its last finished epoch, with its own settings",
+        help="continue the training of RUN after its last finished epoch, with the settings it was started with",
     )
     again.add_argument(
         "--overwrite", action="store_true", help="delete the files of an earlier run in RUN and start a new one"

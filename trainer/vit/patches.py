@@ -46,7 +46,7 @@ def patch_targets(boxes: Tensor, categories: Tensor, ok_index: int, grid: tuple[
     """Choose the target class of each patch from the true boxes.
 
     A patch has an NG box's class if the box covers at least half of it, or if it is the patch that the box covers most.
-    Patches that an NG box only touches, or that a hidden object's box touches, are `UNDECIDED`; all others are OK.
+    Patches that an NG box only touches, or that a hidden object's box touches, are `UNDECIDED`; the rest are OK.
     Where two NG boxes claim a patch, the lower label counts.
 
     Args:

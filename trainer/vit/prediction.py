@@ -7,43 +7,74 @@ NSOART pictures. A run trained with `--views` judges parts: part and view are re
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 from generator.io.view_names import parts_of
 from trainer.core import frozen_threshold
+from trainer.core.decision import Limits
 from trainer.core.errors import InputError
-from trainer.core.prediction import Judged, Judging
+from trainer.core.fitness import NOT_MEASURED
+from trainer.core.gates import Gates
+from trainer.core.prediction import Judge, Judged, Judging
 from trainer.core.split import open_picture
+from trainer.vit import results
 from trainer.vit import run as vit_run
 from trainer.vit.network.model import ViT
-from trainer.vit.verdicts import annotate, annotate_part, judge, judge_part
+from trainer.vit.verdicts import UNDECIDED, PartVerdict, PictureVerdict, annotate, annotate_part, judge, judge_part
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """A run's network with its threshold and temperature.
+    """A run's network with its thresholds and temperature.
 
     Args:
         model: The network in evaluation mode.
-        threshold: Least P(NG) = 1 - P(OK) that is NG; None: the most probable class is the label.
+        limits: Thresholds of P(NG) = 1 - P(OK).
         temperature: Divides the logits, above 0.
+        judge: The run's name and tolerance for every verdict, and the reasons why it judges nothing (unfit).
+        gates: Reasons why a picture cannot be judged.
     """
 
     model: ViT
-    threshold: float | None
+    limits: Limits
     temperature: float
+    judge: Judge
+    gates: Gates
 
 
-def load_classifier(run: Path, weights: str | None, threshold: float | None) -> Classifier:
-    """Load a ViT's run with its threshold and temperature, which belong to the best weights.
+@dataclass(frozen=True)
+class Options:
+    """Options of a prediction.
 
     Args:
-        run: The run's folder.
         weights: `best` or `last`; None: best.
-        threshold: In [0, 1]; used in place of the run's own. None: the run's own.
+        threshold: In [0, 1]: P(NG) from which the verdict is NG, in place of the run's own. None: the run's own.
+        allow_unfit: Whether an unfit run judges all the same.
+        sheets: Whether to draw sheets.
+        tolerance: Limits in mm of `--tolerance`, by name; empty: not given.
+    """
+
+    weights: str | None = None
+    threshold: float | None = None
+    allow_unfit: bool = False
+    sheets: bool = False
+    tolerance: Mapping[str, float] = field(default_factory=dict)
+
+
+def unfit_reasons(run: Path, weights: str = "best") -> tuple[str, ...]:
+    """Return why a run is unfit, or why that is not known; empty if it is fit."""
+    if weights != "best":
+        return ("unfit: the fitness of the last epoch's weights is not measured, only that of the best",)
+    known = results.fitness_of_run(run)
+    return (NOT_MEASURED,) if known is None else known.unfit
+
+
+def load_classifier(run: Path, options: Options) -> Classifier:
+    """Load a ViT's run with its thresholds, temperature and fitness, which belong to the best weights.
 
     Raises:
         InputError: The run cannot be read, or needs picture and NSOART picture together.
@@ -54,75 +85,87 @@ def load_classifier(run: Path, weights: str | None, threshold: float | None) -> 
             f"--model {run}: expected a run trained on one kind of picture, got one trained on {settings.input}; "
             "`python -m trainer.evaluate` measures it on a dataset that has both"
         )
-    model = vit_run.load_model(run, weights or "best")
-    held = frozen_threshold.load(run) if weights in (None, "best") else None
-    if threshold is None and held is not None:
-        threshold = held.threshold
-    return Classifier(model, threshold, held.temperature if held else 1.0)
+    weights = options.weights or "best"
+    model = vit_run.load_model(run, weights)
+    held = frozen_threshold.load(run) if weights == "best" else None
+    gates = Gates.load(run, vit_run.WEIGHTS[weights])
+    sha256, unfit = frozen_threshold.digest(run / vit_run.WEIGHTS[weights]), unfit_reasons(run, weights)
+    return Classifier(
+        model,
+        (held.limits if held else UNDECIDED).with_threshold(options.threshold),
+        held.temperature if held else 1.0,
+        Judge.of(run, sha256, model.config.classes, (*unfit, *gates.missing), options.allow_unfit, options.tolerance),
+        gates,
+    )
 
 
-def judging(run: Path, files: Sequence[Path], weights: str | None, threshold: float | None, sheets: bool) -> Judging:
+def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
     """Prepare the prediction of picture files.
-
-    Args:
-        run: The run's folder.
-        files: The pictures.
-        weights, threshold: See `load_classifier`.
-        sheets: Whether to draw sheets.
 
     Raises:
         InputError: The run cannot be read. The first outcome may raise the errors of `load_classifier`.
     """
     views = vit_run.load_config(run)[0].views
     if not views:
-        return Judging(_of_pictures(run, files, weights, threshold, sheets), list(files))
+        return Judging(_of_pictures(run, files, options), list(files))
     found, problems = parts_of(files, views)
     # The suffix is added so that `with_suffix` below does not cut a part's name at a dot.
     parts = {Path(f"{part}.png"): pictures for part, pictures in found.items()}
-    return Judging(_of_parts(run, parts, weights, threshold, sheets), list(parts), problems)
+    judged = {file for pictures in found.values() for file in pictures.values()}
+    left = [file for file in files if file not in judged]
+    return Judging(_of_parts(run, parts, left, problems, options), [*parts, *left])
 
 
-def _of_pictures(
-    run: Path, files: Sequence[Path], weights: str | None, threshold: float | None, sheets: bool
-) -> Iterator[Judged]:
-    """Judge each picture file: yield its verdict, or the problems with it."""
-    by = load_classifier(run, weights, threshold)
+def _of_pictures(run: Path, files: Sequence[Path], options: Options) -> Iterator[Judged]:
+    """Judge each picture file."""
+    by = load_classifier(run, options)
     for file in files:
         try:
             picture = open_picture(file, str(file))
         except InputError as e:
-            yield Judged(file, problems=e.problems)
+            yield Judged(file, by.judge.unjudged(file, e.problems), problems=e.problems)
             continue
-        verdict, heat = judge(by.model, picture, str(file), by.threshold, by.temperature)
-        line = f"{verdict.verdict}  {verdict.label:<8} {verdict.confidence:.3f}  {file}"
-        sheet = annotate(picture, verdict, heat, by.model) if sheets else None
-        yield Judged(file, asdict(verdict), line, sheet)
+        verdict, heat = judge(by.model, picture, by.limits, by.temperature, by.judge.invalid, by.gates)
+        line = by.judge.line(verdict.verdict, verdict.said, str(file), verdict.reasons)
+        sheet = annotate(picture, verdict, heat, by.model) if options.sheets else None
+        yield Judged(file, _entry(by, verdict, file), line, sheet)
 
 
 def _of_parts(
     run: Path,
     parts: Mapping[Path, Mapping[str, Path]],
-    weights: str | None,
-    threshold: float | None,
-    sheets: bool,
+    left: Sequence[Path],
+    problems: Sequence[str],
+    options: Options,
 ) -> Iterator[Judged]:
-    """Judge each part, whose files are given by view: yield its verdict, or the problems with its files."""
-    by = load_classifier(run, weights, threshold)
+    """Judge each part, whose files are given by view; then name the files `left`, which `problems` explain."""
+    by = load_classifier(run, options)
     for place, files in parts.items():
+        part = str(place.with_suffix(""))
         pictures: dict[str, Image.Image] = {}
-        problems: list[str] = []
+        unread: list[str] = []
         for view, file in files.items():
             try:
                 pictures[view] = open_picture(file, str(file))
             except InputError as e:
-                problems += e.problems
-        if problems:
-            yield Judged(place, problems=problems)
+                unread += e.problems
+        if unread:
+            yield Judged(place, by.judge.unjudged(files, unread, part=part), problems=unread)
             continue
-        part = str(place.with_suffix(""))
-        named = {view: str(file) for view, file in files.items()}
-        verdict, heats = judge_part(by.model, pictures, part, named, by.threshold, by.temperature)
+        verdict, heats = judge_part(by.model, pictures, by.limits, by.temperature, by.judge.invalid, by.gates)
         where = f"  most suspicious in view {verdict.peak_view}" if verdict.verdict == "NG" else ""
-        line = f"{verdict.verdict}  {verdict.label:<8} {verdict.confidence:.3f}  {part}{where}"
-        sheet = annotate_part(pictures, verdict, heats, by.model) if sheets else None
-        yield Judged(place, asdict(verdict), line, sheet)
+        line = by.judge.line(verdict.verdict, verdict.said, f"{part}{where}", verdict.reasons)
+        sheet = annotate_part(pictures, verdict, heats, by.model) if options.sheets else None
+        yield Judged(place, _entry(by, verdict, files, part=part), line, sheet)
+    for number, file in enumerate(left):
+        why = [one for one in problems if one.startswith(f"{file}:")]
+        why = why or ["expected one picture of the part from each view, got more or fewer"]
+        yield Judged(file, by.judge.unjudged(file, why), problems=[] if number else problems)
+
+
+def _entry(
+    by: Classifier, verdict: PictureVerdict | PartVerdict, of: Path | Mapping[str, Path], **more: Any
+) -> dict[str, Any]:
+    """Make the entry of predictions.json."""
+    own = asdict(verdict)
+    return by.judge.document(own.pop("verdict"), own.pop("reasons"), of, **more, **own)

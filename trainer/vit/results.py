@@ -7,9 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from trainer.core import frozen_threshold, results_folder, run_folder
 from trainer.core.errors import InputError
+from trainer.core.fitness import Fitness, fitness_of
 from trainer.core.run_folder import SUMMARY
+from trainer.vit.network.model import OK_CLASS
 
 # Folders in a run: results of trainer.evaluate and trainer.attention; copies of the run after epochs of --stages.
 EVALUATION, ATTENTION, STAGES = "evaluation", "attention", "stages"
@@ -41,6 +45,27 @@ def summary_of(run: Path) -> dict[str, Any]:
             "`python -m trainer.vit --resume`"
         )
     return found
+
+
+def fitness_of_run(run: Path) -> Fitness | None:
+    """Return the fitness of a run's best weights; None where it is not recorded.
+
+    Runs of earlier versions have none in frozen.json: then it is computed from the confusion matrix in summary.json,
+    where the most probable class decides, and each picture counts as a part.
+    """
+    held = frozen_threshold.load(run)
+    if held is not None and held.fitness is not None:
+        return held.fitness
+    try:
+        summary = summary_of(run)
+        matrix = np.array(summary["splits"]["validation"]["confusion"], dtype=int)
+        classes = [str(name) for name in summary["classes"]]
+        said, truth = (np.repeat(index.ravel(), matrix.ravel()) for index in np.indices(matrix.shape)[::-1])
+        ok = classes.index(OK_CLASS)
+        names = [str(number) for number in range(len(truth))]
+        return fitness_of(names, truth != ok, said != ok, [str(text) for text in summary["warnings"]])
+    except (InputError, KeyError, TypeError, ValueError):
+        return None
 
 
 def evaluation_of(run: Path) -> dict[str, Any] | None:

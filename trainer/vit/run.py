@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator
 from torch import Tensor
@@ -16,11 +16,13 @@ from trainer.core.errors import InputError
 from trainer.core.run_folder import BEST, CONFIG, LAST, read_tensors, write_text
 from trainer.core.run_folder import read_config as read_document
 from trainer.core.settings import Rows, Settings, section, setting
+from trainer.core.tolerance import KEY as TOLERANCE
 from trainer.vit import hub_files
 from trainer.vit.network.model import ViT, ViTConfig
 
 FORMAT = "pinsight-vit"
 VERSION = 1
+WEIGHTS = {"best": BEST, "last": LAST}
 
 
 def _rising(epochs: tuple[int, ...]) -> tuple[int, ...]:
@@ -35,7 +37,7 @@ class TrainingConfig(Settings):
     epochs: int = setting(60, "passes over the training split", ge=1, le=100_000)
     batch_size: int = setting(
         8,
-        "pictures per step; with --views parts per step, by default so many that they have about 8 pictures",
+        "pictures per step; with --views parts per step, by default as many as have about 8 pictures",
         ge=1,
         le=65_536,
     )
@@ -129,6 +131,15 @@ class TrainingConfig(Settings):
         shown="auto: bf16 on a GPU that supports it",
         earlier="off",
     )
+    max_escape: float = setting(
+        0.0,
+        "highest rate of escapes (NG parts judged OK): the limit of OK is chosen on one half of validation's parts, "
+        "and the 95 % upper bound of the rate checked on the other; 0: no such limit",
+        ge=0,
+        le=0.5,
+        metavar="RATE",
+        earlier=0.0,
+    )
     data_sha256: str = setting(
         "",
         "SHA-256 of the dataset's content; empty if its card has none",
@@ -138,9 +149,12 @@ class TrainingConfig(Settings):
     )
 
 
-def save_config(run: Path, model: ViTConfig, training: TrainingConfig) -> None:
-    """Write RUN/config.json, and the files for transformers beside it."""
+def save_config(
+    run: Path, model: ViTConfig, training: TrainingConfig, tolerance: Mapping[str, Any] | None = None
+) -> None:
+    """Write RUN/config.json, and the files for transformers beside it; `tolerance`: of the training data, by scene."""
     document = {"format": FORMAT, "version": VERSION, "model": asdict(model), "training": training.model_dump()}
+    document |= {TOLERANCE: dict(tolerance)} if tolerance else {}
     for name, text in hub_files.files_of(model).items():
         write_text(run / name, text)
     write_text(run / CONFIG, json.dumps({**document, **hub_files.keys_of(model)}, indent=2) + "\n")
@@ -158,7 +172,7 @@ def read_config(path: Path) -> tuple[ViTConfig, TrainingConfig]:
         InputError: The file is missing, not JSON, of another format or version, or has unknown keys or values out of
             range.
     """
-    document = read_document(path, FORMAT, VERSION, {"model", "training", *hub_files.KEYS})
+    document = read_document(path, FORMAT, VERSION, {"model", "training", TOLERANCE, *hub_files.KEYS})
     model = section(ViTConfig, document.get("model"), f"{path} model")
     return model, section(TrainingConfig, document.get("training"), f"{path} training")
 
@@ -194,14 +208,14 @@ def load_model(run: Path, which: str = "best") -> ViT:
     """
     config, _ = load_config(run)
     model = ViT(config)
-    path = run / {"best": BEST, "last": LAST}[which]
+    path = run / WEIGHTS[which]
     tensors, _ = read_tensors(path)
     load_weights(model, tensors, str(path))
     return model.eval()
 
 
 def load_classes(model: ViT, run: Path) -> list[str]:
-    """Load the best weights of another run into a network, whose classes may be others or in another order.
+    """Load the best weights of another run into a network, whose classes may differ or have another order.
 
     Weights of a class are matched by the class's name; classes that the other run lacks keep their random weights.
 

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from generator.reporting.pages import render
-from trainer.core import frozen_threshold, metrics, results_folder, run_folder
+from trainer.core import frozen_threshold, max_escape, metrics, results_folder, run_folder
 from trainer.core.console import say
+from trainer.core.decision import EVEN, Limits
 from trainer.core.errors import InputError
+from trainer.core.fitness import fitness_said
 from trainer.core.run_folder import REPORT, read_metrics
+from trainer.core.tolerance import tolerance_of, words
 from trainer.vit import results, training_check
 from trainer.vit import run as vit_run
 from trainer.vit.evaluation_page import measured_of
@@ -70,10 +73,20 @@ def _facts(
         ("training", f"{summary['epochs']} epochs in {minutes:.1f} min, seed {settings.seed}"),
         ("stopped early", summary["stopped"]),
         ("best epoch", f"{summary['best_epoch']}, by {summary['best_by']}"),
-        ("threshold", held and f"NG from P(NG) = {held.threshold:.4f} on; frozen, chosen on validation"),
+        ("fitness", fitness_said(results.fitness_of_run(run))),
+        ("--max-escape", held and max_escape.said(held.max_escape)),
+        ("tolerance", words(tolerance_of(run))),
+        ("thresholds", held and _thresholds(held.limits)),
         ("temperature", held and f"{held.temperature:.3f}"),
     ]
     return [(name, str(value)) for name, value in facts if value]
+
+
+def _thresholds(limits: Limits) -> str:
+    return (
+        f"OK below P(NG) = {min(limits.escape, EVEN):.4f}, NG from {limits.overkill:.4f} on, UNSURE between; class of "
+        f"defect from {limits.threshold:.4f} on; frozen, chosen on validation"
+    )
 
 
 def warnings_of(

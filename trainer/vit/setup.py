@@ -22,6 +22,7 @@ from trainer.core.options import amp_of
 from trainer.core.run_folder import CONFIG
 from trainer.core.settings import given_settings, other_settings
 from trainer.core.split import Data, channel_statistics
+from trainer.core.tolerance import tolerances_of
 from trainer.vit import pretrained
 from trainer.vit.network.model import ViT, ViTConfig
 from trainer.vit.run import TrainingConfig, load_classes, load_config, read_config
@@ -42,6 +43,11 @@ class Setup:
     settings: TrainingConfig
     data: Data
     source: pretrained.Pretrained | None = None
+
+    @property
+    def tolerance(self) -> dict[str, Any]:
+        """The tolerance of the training rows, by scene."""
+        return tolerances_of(self.data.splits["train"].rows)
 
 
 def new_setup(args: argparse.Namespace, device: torch.device) -> Setup:

@@ -18,6 +18,7 @@ from trainer.core.distributed import Share, share_dropout, start
 from trainer.core.loop import Measured, Schedule, Trained
 from trainer.core.run_folder import Row
 from trainer.core.split import Data
+from trainer.core.tolerance import tolerance_of
 from trainer.vit import training_check
 from trainer.vit.answers import Answers, answer
 from trainer.vit.closeups import CloseUps
@@ -208,7 +209,7 @@ class ViTTrainee:
         # A stage's folder is a run that `trainer.predict` and `trainer.evaluate` can use.
         folder = run / STAGES / f"{row['epoch']:05d}"
         folder.mkdir(parents=True, exist_ok=True)
-        save_config(folder, self.network.config, self.config)
+        save_config(folder, self.network.config, self.config, tolerance_of(run))
         run_folder.save_tensors(folder / run_folder.BEST, weights, {"epoch": str(row["epoch"])})
         run_folder.write_metrics(folder, [row])
 

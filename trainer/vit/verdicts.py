@@ -1,6 +1,6 @@
 """Verdict of a ViT on a picture, or on a part from its views, and the sheet that shows it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,22 +10,28 @@ from PIL import Image
 from torch import Tensor
 
 from generator.io.drawing import Cell, draw_ring, enlargement, grid, scaled, under_verdict
-from trainer.core.decision import decide
+from generator.verdict.envelope import Verdict
+from trainer.core.decision import Limits, decide, verdict_of
+from trainer.core.gates import Gates
+from trainer.vit.gates import watch
 from trainer.vit.network.letterbox import fit_of, pixels_of, rgb
-from trainer.vit.network.model import OK_CLASS, ViT, ViTConfig
+from trainer.vit.network.model import ViT, ViTConfig
 
 SIDE_PX = 512
 
 
+# Of a network without chosen thresholds.
+UNDECIDED = Limits.at(0.5)
+
+
 @dataclass(frozen=True)
-class Verdict:
+class PictureVerdict:
     """Verdict on one picture.
 
     Args:
-        file: The picture's path as given or found.
-        verdict: `OK` or `NG`.
-        label: `OK` if P(NG) is below the threshold, else the most probable NG class; without a threshold the most
-            probable class.
+        verdict: From `decision.verdict_of`.
+        reasons: Why it is not OK; each begins with a keyword and a colon.
+        label: `OK` if P(NG) is below the threshold and below 0.5, else the most probable NG class.
         confidence: Probability of the label, in [0, 1].
         probabilities: Probability by class name.
         peak_px: (x, y) of the most suspicious patch's centre (highest 1 - P(OK)), in px of the picture.
@@ -33,46 +39,44 @@ class Verdict:
         peak_probability: 1 - P(OK) of that patch.
     """
 
-    file: str
-    verdict: str
+    verdict: Verdict
+    reasons: tuple[str, ...]
     label: str
     confidence: float
     probabilities: dict[str, float]
     peak_px: tuple[float, float]
     peak_class: str
     peak_probability: float
+
+    @property
+    def said(self) -> str:
+        """Class and probability to show beside the verdict: that of OK beside OK, P(NG) beside UNSURE."""
+        if self.verdict is Verdict.UNSURE:
+            return f"P(NG) {1 - self.probabilities['OK']:.3f}"
+        return f"{self.label:<8} {self.confidence:.3f}" if self.verdict is not Verdict.INVALID else ""
 
 
 @dataclass(frozen=True)
-class PartVerdict:
-    """Verdict on one part from its views; further fields as in `Verdict`.
+class PartVerdict(PictureVerdict):
+    """Verdict on one part from its views.
 
     Args:
-        part: The part's name.
-        files: The pictures' paths by view.
         peak_view: The view with the most suspicious patch; `peak_px` is in px of its picture.
     """
 
-    part: str
-    files: dict[str, str]
-    verdict: str
-    label: str
-    confidence: float
-    probabilities: dict[str, float]
     peak_view: str
-    peak_px: tuple[float, float]
-    peak_class: str
-    peak_probability: float
 
 
-def _said(logits: Tensor, config: ViTConfig, threshold: float | None, temperature: float) -> dict[str, Any]:
-    """Compute verdict, label, confidence and probabilities from logits (K,): fields of `Verdict`."""
+def _said(
+    logits: Tensor, config: ViTConfig, limits: Limits, temperature: float, invalid: Sequence[str]
+) -> dict[str, Any]:
+    """Compute verdict, reasons, label, confidence and probabilities from logits (K,): fields of `PictureVerdict`."""
     probabilities = (logits.double() / temperature).softmax(0)
-    label = int(probabilities.argmax())
-    if threshold is not None:
-        label = int(decide(probabilities[None].numpy(), config.ok_index, threshold)[0])
+    label = int(decide(probabilities[None].numpy(), config.ok_index, limits.threshold)[0])
+    verdict, reasons = verdict_of(float(1 - probabilities[config.ok_index]), limits, invalid)
     return {
-        "verdict": "OK" if label == config.ok_index else "NG",
+        "verdict": verdict,
+        "reasons": tuple(reasons),
         "label": config.classes[label],
         "confidence": float(probabilities[label]),
         "probabilities": {name: float(p) for name, p in zip(config.classes, probabilities, strict=True)},
@@ -112,55 +116,64 @@ def _pixels(picture: Image.Image, config: ViTConfig) -> Tensor:
 
 
 def judge(
-    model: ViT, picture: Image.Image, file: str, threshold: float | None = None, temperature: float = 1.0
-) -> tuple[Verdict, np.ndarray]:
+    model: ViT,
+    picture: Image.Image,
+    limits: Limits = UNDECIDED,
+    temperature: float = 1.0,
+    invalid: Sequence[str] = (),
+    gates: Gates | None = None,
+) -> tuple[PictureVerdict, np.ndarray]:
     """Judge one picture.
 
     Args:
         model: A trained network in evaluation mode.
         picture: Any size and mode.
-        file: The picture's path for the verdict.
-        threshold: Least P(NG) = 1 - P(OK) that is NG; None: the most probable class is the label.
+        limits: Thresholds of P(NG) = 1 - P(OK).
         temperature: Divides the logits, above 0.
+        invalid: Reasons why the picture cannot be judged: see `decision.verdict_of`.
+        gates: The run's gates, which may give further such reasons; None: no gates.
 
     Returns:
         The verdict and the heat map (h, w) in [0, 1] over the network's patches.
     """
-    with torch.inference_mode():
+    with torch.inference_mode(), watch(model) as seen:
         prediction = model(_pixels(picture, model.config)[None])
+    invalid = [*invalid, *(gates.reasons([picture], seen.features)[0] if gates else ())]
     peak, heat = _peak(prediction.patch_logits[0], picture, model.config)
-    return Verdict(file, **_said(prediction.logits[0], model.config, threshold, temperature), **peak), heat
+    return PictureVerdict(**_said(prediction.logits[0], model.config, limits, temperature, invalid), **peak), heat
 
 
 def judge_part(
     model: ViT,
     pictures: Mapping[str, Image.Image],
-    part: str,
-    files: Mapping[str, str],
-    threshold: float | None = None,
+    limits: Limits = UNDECIDED,
     temperature: float = 1.0,
+    invalid: Sequence[str] = (),
+    gates: Gates | None = None,
 ) -> tuple[PartVerdict, dict[str, np.ndarray]]:
     """Judge one part from its views.
 
     Args:
         model: A network in evaluation mode that was trained on several views.
         pictures: The picture of each of the network's views, in their order; any size and mode.
-        part, files: Name of the part and paths by view, for the verdict.
-        threshold, temperature: As for `judge`.
+        limits, temperature, invalid, gates: As for `judge`.
 
     Returns:
         The verdict and each view's heat map (h, w) in [0, 1].
     """
     config = model.config
-    with torch.inference_mode():
+    with torch.inference_mode(), watch(model) as seen:
         prediction = model(torch.stack([_pixels(picture, config) for picture in pictures.values()])[None])
+    if gates is not None:
+        found_in = zip(pictures, gates.reasons(list(pictures.values()), seen.features), strict=True)
+        invalid = [*invalid, *(f"{reason} (view {view})" for view, reasons in found_in for reason in reasons)]
     found = {
         view: _peak(patch_logits, picture, config)
         for (view, picture), patch_logits in zip(pictures.items(), prediction.patch_logits[0], strict=True)
     }
     strongest = max(found, key=lambda view: found[view][0]["peak_probability"])
-    said = _said(prediction.logits[0], config, threshold, temperature)
-    verdict = PartVerdict(part, dict(files), **said, peak_view=strongest, **found[strongest][0])
+    said = _said(prediction.logits[0], config, limits, temperature, invalid)
+    verdict = PartVerdict(**said, peak_view=strongest, **found[strongest][0])
     return verdict, {view: heat for view, (_, heat) in found.items()}
 
 
@@ -175,8 +188,8 @@ def _heat_on(picture: Image.Image, heat: np.ndarray, config: ViTConfig) -> Image
     return Image.composite(Image.new("RGB", picture.size, (255, 40, 0)), picture, strength)
 
 
-def annotate(picture: Image.Image, verdict: Verdict, heat: np.ndarray, model: ViT) -> Image.Image:
-    """Draw a sheet: a bar with verdict, class and confidence, below it the picture and its heat map.
+def annotate(picture: Image.Image, verdict: PictureVerdict, heat: np.ndarray, model: ViT) -> Image.Image:
+    """Draw a sheet: a bar with verdict, class and confidence, or reasons; below it the picture and its heat map.
 
     Args:
         picture: The picture as opened.
@@ -199,7 +212,7 @@ def annotate_part(
 
 def _sheet(
     pictures: Mapping[str, Image.Image],
-    verdict: Verdict | PartVerdict,
+    verdict: PictureVerdict,
     heats: Mapping[str, np.ndarray],
     config: ViTConfig,
     marked: str,
@@ -210,11 +223,14 @@ def _sheet(
         picture = rgb(picture)
         factor = enlargement(picture.size, SIDE_PX)
         both = [scaled(one, factor) for one in (picture, _heat_on(picture, heats[view], config))]
-        if verdict.verdict == "NG" and view == marked:
+        if verdict.verdict is Verdict.NG and view == marked:
             x, y = verdict.peak_px
             radius = 1.5 * config.patch_size * both[0].width / config.width
             both = [draw_ring(one, (x * factor, y * factor), radius) for one in both]
         plain.append(Cell(both[0], [view] if view else []))
         warm.append(Cell(both[1]))
-    said = "" if verdict.label == OK_CLASS else verdict.label
-    return under_verdict(grid([plain, warm]), verdict.verdict, f"{said}  {verdict.confidence:.0%}".strip())
+    said = (
+        f"{verdict.label}  {verdict.confidence:.0%}" if verdict.verdict is Verdict.NG else f"{verdict.confidence:.0%}"
+    )
+    shown = {Verdict.NG: said, Verdict.OK: said}.get(verdict.verdict, "  ".join(verdict.reasons))
+    return under_verdict(grid([plain, warm]), verdict.verdict, shown)

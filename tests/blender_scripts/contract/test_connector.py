@@ -11,7 +11,7 @@ from blender_scripts.geometry.clearance import collisions
 from blender_scripts.manifest.defects import parse_defects
 from blender_scripts.manifest.placement import place_pins
 from tests.blender_scripts.broken_files import assert_problems, cpu_limit, mutations
-from tests.conftest import SCENES
+from tests.conftest import ROOT, SCENES
 from tests.soak import rounds
 
 TEXT = (SCENES / "connector_3x9.toml").read_text("utf-8")
@@ -291,3 +291,69 @@ def test_a_defect_among_4000_pins_is_checked_in_seconds(tmp_path: Path) -> None:
     defects, _ = parse_defects("bent@r20c50:tilt_deg=5,azimuth_deg=90;bent@r1c1:tilt_deg=1;retracted@r40c100")
     with cpu_limit(3.0):
         assert collisions(connector, "plain", place_pins(connector, "round", 1, defects)) == []
+
+
+HYBRID = (ROOT / "tests" / "blender_scripts" / "hybrid.toml").read_text("utf-8")
+
+
+def hybrid(folder: Path, old: str = "", new: str = "") -> Connector:
+    assert old in HYBRID
+    (folder / "s.toml").write_text(HYBRID.replace(old, new) if old else HYBRID, "utf-8")
+    return read_connector(folder / "s.toml")
+
+
+def test_a_hybrid_has_a_terminal_and_a_tolerance_by_position(tmp_path: Path) -> None:
+    found = hybrid(tmp_path)
+    assert [p.address for p in found.positions] == [
+        *("r1c1", "r1c2", "r1c3", "r1c5", "r1c6", "r2c2", "r2c3", "r2c4"),
+    ]
+    assert [p.cavity for p in found.blanks] == ["3", "5"]
+    # What stands in single positions only is not offered for all of them.
+    assert found.terminal_names == ("signal", "hybrid")
+    standing = {p.address: found.terminal_at("hybrid", p, 1).standing_mm for p in found.positions}
+    assert [standing[address] for address in ("r1c1", "r1c2", "r1c3", "r1c6", "r2c2")] == [5.0, 4.0, 5.4, 5.0, 4.0]
+    assert [found.tolerance.limits(address).true_position_mm for address in ("r1c2", "r1c3")] == [0.5, 0.3]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        (
+            "r1c3 = { true",
+            "r1c4 = { true",
+            "tolerance.at.r1c4: expected the address of a position with a pin, such as r1c1",
+        ),
+        ('r1c3 = "earth"', 'r1c4 = "earth"', "terminals.hybrid.at.r1c4: expected the address of a position with a pin"),
+        # A wide terminal must fit where it stands, not where others do.
+        (
+            'r1c6 = "power"',
+            'r1c5 = "power"',
+            "positions: expected positions at least a cavity apart, 1.12 in X or 2.22",
+        ),
+        (
+            "thickness_mm = 3.0",
+            "thickness_mm = 5.8",
+            "positions: expected every cavity inside the shell's opening, got r1c1",
+        ),
+        ("left = 1.2, ", "", "shell.wall_mm.left: expected a number from 0.1 to 100, got nothing"),
+        ("left = 1.2", "left = 0", "shell.wall_mm.left: expected a number from 0.1 to 100, got 0"),
+        (
+            "left = 1.2, ",
+            "left = 1.2, near = 2, ",
+            "shell.wall_mm.near: expected a known key (bottom, left, right, top)",
+        ),
+    ],
+)
+def test_mistakes_of_a_hybrid(old: str, new: str, problem: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        hybrid(tmp_path, old, new)
+    assert [found.split(" ", 1)[1][: len(problem)] for found in caught.value.problems] == [problem]
+
+
+def test_a_circle_has_one_thickness(tmp_path: Path) -> None:
+    text = (SCENES / "circular_5.toml").read_text("utf-8")
+    [line] = [line for line in text.split("\n") if line.startswith("wall_mm")]
+    walls = "wall_mm = { left = 1.0, right = 2.0, bottom = 1.0, top = 1.0 }"
+    (tmp_path / "s.toml").write_text(text.replace(line, walls))
+    [problem] = problems_of(tmp_path / "s.toml")
+    assert "shell.wall_mm: expected one number for a circle, got" in problem

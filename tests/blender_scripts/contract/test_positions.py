@@ -14,7 +14,7 @@ def positions(text: str, folder: Path) -> tuple[Position, ...]:
     path = folder / "p.toml"
     path.write_text(text, encoding="utf-8")
     table = TomlSection.read(path)
-    found = read_positions(table)
+    found, _ = read_positions(table)
     table.finish()
     return found
 
@@ -96,7 +96,7 @@ MISTAKES = [
     (GRID + 'cavities = ["1", "2", "a\\nb"]\n', LABELS),
     (GRID + f'cavities = ["1", "2", "{"x" * 17}"]\n', LABELS),
     (GRID + "cavities = 7\n", f"{LABELS} 7"),
-    (GRID + "counts = [2]\n", "expected a known key (cavities, columns, pitch_mm, rows, rule), got 'counts'"),
+    (GRID + "counts = [2]\n", "expected a known key (blanks, cavities, columns, pitch_mm, rows, rule), got 'counts'"),
     (ROWS, "counts: expected a list of positions per row, each from 1 to 200, such as [5, 4], got nothing"),
     (ROWS + "counts = []\n", "such as [5, 4], got []"),
     (ROWS + "counts = [3, 0]\n", "such as [5, 4], got [3, 0]"),
@@ -120,3 +120,22 @@ MISTAKES = [
 def test_one_mistake_is_one_line(tmp_path: Path, text: str, says: str) -> None:
     (problem,) = problems_of(text, tmp_path)
     assert says in problem and problem.isprintable()
+
+
+GRID = 'rule = "grid"\nrows = 2\ncolumns = 2\npitch_mm = [2.0, 5.0]\n'
+
+
+def test_blanks_keep_the_addresses_and_labels_of_the_other_positions(tmp_path: Path) -> None:
+    path = tmp_path / "p.toml"
+    path.write_text(f'{GRID}blanks = ["r1c2"]\n')
+    pins, blanks = read_positions(TomlSection.read(path))
+    assert [(p.index, p.address, p.cavity) for p in pins] == [(1, "r1c1", "1"), (2, "r2c1", "3"), (3, "r2c2", "4")]
+    assert [(p.index, p.address, p.cavity, p.x_mm, p.y_mm) for p in blanks] == [(0, "r1c2", "2", 1.0, 2.5)]
+
+
+@pytest.mark.parametrize(
+    "blanks", ['["r3c1"]', '["r1c1", "r1c1"]', '"r1c1"', "[1]", '["r1c1", "r1c2", "r2c1", "r2c2"]']
+)
+def test_blanks_are_some_of_the_positions(blanks: str, tmp_path: Path) -> None:
+    [problem] = problems_of(f"{GRID}blanks = {blanks}\n", tmp_path)
+    assert problem.startswith("p.toml:5 blanks: expected different addresses of positions (r1c1 to r2c2), at least one")

@@ -25,7 +25,7 @@ def read(text: str, folder: Path) -> tuple[dict[str, Terminal], dict[str, Mix]]:
     path = folder / "t.toml"
     path.write_text(text, encoding="utf-8")
     top = TomlSection.read(path)
-    found = read_terminals(top)
+    found = read_terminals(top, ("r1c1", "r2c1"))
     top.finish()
     return found
 
@@ -121,3 +121,42 @@ def test_one_mistake_is_one_line(tmp_path: Path, text: str, says: str) -> None:
 def test_a_mix_alone_is_nothing(tmp_path: Path) -> None:
     problems = problems_of('[terminals.m]\nmix = ["a", "b"]\n', tmp_path)
     assert any("expected at least one terminal that is not a mix, got 'm'" in problem for problem in problems)
+
+
+PLACED = '[terminals.hybrid]\nothers = "round"\n[terminals.hybrid.at]\n'
+
+
+def test_a_position_may_have_a_terminal_of_its_own(tmp_path: Path) -> None:
+    hybrid = read(f'{ALL}{PLACED}r2c1 = "blade"\n', tmp_path)[1]["hybrid"]
+    assert hybrid.of == ("round", "blade")
+    for row, name in ((1, "round"), (2, "blade")):
+        assert {hybrid.at(Position(row, row, 1, "", 0.0, 0.0), part) for part in range(3)} == {name}
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            f'{PLACED}r3c1 = "blade"\n',
+            "t.toml:26 terminals.hybrid.at.r3c1: expected the address of a position with a pin",
+        ),
+        (
+            f'{PLACED}r1c1 = "peg"\n',
+            "t.toml:26 terminals.hybrid.at.r1c1: expected names of terminals that are not mixed",
+        ),
+        (
+            f"{PLACED}r1c1 = 3\n",
+            "t.toml:26 terminals.hybrid.at.r1c1: expected names of terminals that are not mixed",
+        ),
+        (
+            '[terminals.hybrid.at]\nr1c1 = "blade"\n',
+            "t.toml:23 terminals.hybrid.others: expected the name of the terminal of all other positions, got nothing",
+        ),
+        (
+            f"{PLACED}".replace("round", "peg"),
+            "t.toml:24 terminals.hybrid.others: expected names of terminals that are",
+        ),
+    ],
+)
+def test_mistakes_in_terminals_by_address(text: str, problem: str, tmp_path: Path) -> None:
+    assert [found[: len(problem)] for found in problems_of(ALL + text, tmp_path)] == [problem]

@@ -128,6 +128,46 @@ def test_obj_lines_may_be_continued() -> None:
     assert len(mesh_of(content, "a.obj").sizes) == 6
 
 
+SPELLINGS = {
+    "a mark of UTF-8": lambda text: b"\xef\xbb\xbf" + text.encode(),
+    "UTF-16, little endian": lambda text: text.encode("utf-16"),
+    "UTF-16, big endian": lambda text: b"\xfe\xff" + text.encode("utf-16-be"),
+    "CR LF": lambda text: text.replace("\n", "\r\n").encode(),
+    "CR": lambda text: text.replace("\n", "\r").encode(),
+    "a mark and CR": lambda text: b"\xef\xbb\xbf" + text.replace("\n", "\r").encode(),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
+@pytest.mark.parametrize("name", ["a.stl", "a.obj", "a.ply"])
+def test_text_is_read_whatever_its_mark_and_line_ends(name: str, spelling) -> None:
+    # A vertex that no face uses: without the first one every number would still be in range.
+    spare = np.concatenate([CUBE, [[0.5, 0.5, 0.25]]])
+    text = {"a.stl": ascii_stl(CUBE[TRIANGLES]), "a.obj": obj(spare, SIDES), "a.ply": ply(spare, SIDES, "ascii")}[name]
+    if name == "a.obj":
+        text = text.partition(b"v ")[1] + text.partition(b"v ")[2]
+    mesh = mesh_of(spelling(text.decode()), name)
+    assert sorted(mesh.vertices.tolist()) == sorted(CUBE.tolist()) and volume(mesh) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("end", [b"\r", b"\r\n"])
+@pytest.mark.parametrize("first", [0.0, 3.1e-44, struct.unpack("<f", b"\n\r\n\r")[0]])
+def test_a_binary_ply_keeps_its_bytes_after_a_header_with_other_line_ends(end: bytes, first: float) -> None:
+    points = np.array([[first, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    head = "ply\nformat binary_little_endian 1.0\nelement vertex 3\nproperty float x\nproperty float y\n"
+    head += "property float z\nelement face 1\nproperty list uchar int vertex_indices\nend_header\n"
+    body = points.astype("<f4").tobytes() + struct.pack("<B3i", 3, 0, 1, 2)
+    mesh = mesh_of(b"\xef\xbb\xbf" + head.encode().replace(b"\n", end) + body, "a.ply")
+    assert sorted(mesh.vertices.tolist()) == sorted(points.astype(np.float32).tolist())
+
+
+def test_obj_lines_in_capitals_with_comments_and_marks_between_joined_files() -> None:
+    first, second = obj(CUBE[:4], []), obj(CUBE[4:], SIDES)
+    second = second[second.index(b"v ") :].replace(b"f ", b"  F ").replace(b"/1\n", b"/1 # a side\n")
+    mesh = mesh_of(first + b"\xef\xbb\xbf" + second, "a.obj")
+    assert len(mesh.vertices) == 8 and len(mesh.sizes) == 6
+
+
 def glb_with(change: dict, node: dict | None = None) -> bytes:
     """The cube's .glb with parts of its JSON replaced: {"meshes.0.primitives.0.mode": 7}."""
     document, binary = glb_document(CUBE, TRIANGLES, node=node)
@@ -312,7 +352,7 @@ PLY_FACES = "element face {}\nproperty list uchar int vertex_indices\nend_header
         (
             "a.ply",
             (PLY_HEAD.format(1) + PLY_FACES.format(1)).encode() + b"0 0 0\n3 0 0 1\n",
-            "a.ply face 1 of 1: expected vertices from 0 to 0, got 1",
+            "a.ply face 1 of 1: expected vertex indices from 0 to 0, got 1",
         ),
         (
             "a.ply",

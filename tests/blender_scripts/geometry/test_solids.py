@@ -145,6 +145,8 @@ SHELLS = {
     "rectangle": CONNECTOR.shell,
     "d": replace(CONNECTOR.shell, opening=Contour.d_shape((24.0, 9.0), 2.0, 10.0)),
     "circle": replace(CONNECTOR.shell, opening=Contour.circle(13.4)),
+    "thick_right": replace(CONNECTOR.shell, thicker_mm=(0.0, 3.0, 0.0, 1.0)),
+    "thick_d": Shell(Contour.d_shape((24.0, 9.0), 2.0, 10.0), 1.2, 3.0, 6.0, 0.3, (0.5, 2.0, 0.0, 1.0)),
     "narrow": Shell(Contour.rectangle((12.0, 3.0), 0.2), 0.5, 3.0, 6.0, 0.3),
 }
 PLAIN = CONNECTOR.housings["plain"]
@@ -330,3 +332,19 @@ def test_the_floor_reaches_into_the_walls_and_no_further() -> None:
     outline = solids.floor_outline(shell)
     for x, y in outline:
         assert shell.opening.distance(x, y) > 0.0 > shell.outside.distance(x, y)
+
+
+@pytest.mark.parametrize("shell", [SHELLS["thick_right"], SHELLS["thick_d"]], ids=["rectangle", "d"])
+def test_each_side_of_the_shell_has_its_own_thickness(shell: Shell) -> None:
+    for azimuth, extra in zip((180.0, 0.0, 270.0, 90.0), shell.thicker_mm, strict=True):
+        inside = shell.opening.station(shell.opening.towards(azimuth)).at(shell.opening.radius_mm)
+        assert -shell.outside.distance(*inside) == pytest.approx(shell.wall_mm + extra, abs=1e-6)
+
+
+def test_a_cut_goes_through_a_thick_wall() -> None:
+    shell = SHELLS["thick_right"]
+    mesh = solids.shell_mesh(shell, replace(PLAIN, notches=(Notch(0.0, 2.0, 1.0),)))
+    (_, _), (right, _) = shell.outside.bounds
+    for x in (right - 0.5, right - 0.5 * (shell.wall_mm + 3.0)):
+        assert height_at(mesh, x, 0.0) == pytest.approx(-1.0, abs=0.05)
+        assert height_at(mesh, x, 2.0) == pytest.approx(0.0, abs=0.05)

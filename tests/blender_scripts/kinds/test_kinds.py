@@ -296,7 +296,7 @@ REFUSED = [
     ),
     ("wrong@r1c1:terminal=square", "expected another terminal of scene connector_3x9 (round, "),
     ("wrong@r1c1:terminal=oak", "got 'oak' in wrong@r1c1:terminal=oak"),
-    ("wrong@r1c1:plating=tin", "expected another plating than the terminal's own, got tin in wrong@r1c1"),
+    ("wrong@r1c1:plating=tin", "expected a plating that differs from the terminal's, got tin in wrong@r1c1"),
     (
         "cracked@housing:length_mm=7.6",
         "expected length_mm of at most 7.5 (the shell's depth), got 7.6 in cracked",

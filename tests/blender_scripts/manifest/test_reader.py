@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shutil
 import time
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from blender_scripts.contract.connector import read_connector
 from blender_scripts.contract.errors import InputError
 from blender_scripts.manifest.reader import RESERVED, Manifest, read_manifest
+from blender_scripts.manifest.record import row_sha256
 from tests.blender_scripts.broken_files import assert_problems, cpu_limit, mutations
 from tests.conftest import ROOT, SCENES
 from tests.soak import rounds
@@ -130,6 +132,7 @@ MISTAKES = [
     ("defects", "missing@r1c10", "got 'r1c10'"),
     ("defects", "bent@r2c5:", "expected bent to take param=value with tilt_deg, tip_offset_mm"),
     ("defects", "bent@r2c5:tilt_deg", "got 'tilt_deg'"),
+    ("defects", "bent@r2c5:tilt_deg=2,5", "got '5' (a comma separates parameters: write 0.5, not 0,5)"),
     ("defects", "bent@r2c5:angle=3", "got 'angle=3'"),
     ("defects", "bent@r2c5:tilt_deg=", "expected a number for tilt_deg, got ''"),
     ("defects", "bent@r2c5:tilt_deg=steep", "expected a number for tilt_deg, got 'steep'"),
@@ -174,7 +177,7 @@ MISTAKES = [
     ("defects", "broken@r2c5:lost_mm=6.25", "expected lost_mm of at most 6.2 for a pin of 6.3 mm, got 6.25"),
     ("defects", "twisted@r2c5", "expected a terminal that is not round, got round in twisted@r2c5"),
     ("defects", "wrong@r2c5:terminal=round", "expected another terminal of scene connector_3x9 (square"),
-    ("defects", "wrong@r2c5:plating=tin", "expected another plating than the terminal's own, got tin"),
+    ("defects", "wrong@r2c5:plating=tin", "expected a plating that differs from the terminal's, got tin"),
     ("defects", "wrong@r2c5:plating=brass", "expected plating as one of tin, gold, nickel, got 'brass'"),
     ("defects", "foreign@r2c5:type=bridge", "expected two pins (r1c1-r1c2) for a bridge, and one pin"),
     ("defects", "foreign@r2c5-r2c6", "got foreign@r2c5-r2c6:type=ball"),
@@ -318,13 +321,18 @@ FILES = [
         "m.csv:3 row: expected a valid CSV record, got unexpected end of data",
     ),
     (f'{HEADER}\n"a"b{LINE}\n', "m.csv:2 row: expected a valid CSV record, got ',' expected after '\"'"),
+    (f'"{HEADER}"\n"{LINE}"\n', "m.csv:1 header: expected columns separated by commas, semicolons or tabs"),
     (
-        HEADER.replace(",", ";") + "\n" + LINE.replace(",", ";"),
-        "m.csv:1 header: expected columns separated by commas",
+        f"{HEADER.replace(',', ';')}\n{LINE.replace(',', ';')};\n",
+        "m.csv:2 row: expected 11 values as in the header, got 12 (a truncated line, a stray semicolon?)",
     ),
     (
-        HEADER.replace(",", "\t") + "\n" + LINE.replace(",", "\t"),
-        "m.csv:1 header: expected columns separated by commas",
+        f"{HEADER}\n{LINE.replace(',,', ',bent@r1c1:tilt_deg=0,5,')}\n",
+        "m.csv:2 row: expected 11 values as in the header, got 12 (a truncated line, a stray comma or a decimal",
+    ),
+    (
+        f"{HEADER},,\n{LINE},,x\n{LINE.replace('good', 'b')},,x\n",
+        "m.csv:2 column 13: expected a name in the header for this column",
     ),
     (
         f"{HEADER.replace('seed,', '')}\n",
@@ -336,7 +344,7 @@ FILES = [
     (f"{HEADER},a,a\n{LINE},1,2", "m.csv:1 header: expected each column once, got 'a' twice"),
     (
         f"{HEADER},\n{LINE},1",
-        "m.csv:1 header: expected a printable name of 1 to 64 characters for column 12, got ''",
+        "m.csv:2 column 12: expected a name in the header for this column, or no value in it, got '1'",
     ),
     (f"{HEADER},{'n' * 65}\n{LINE},1", "m.csv:1 header: expected a printable name of 1 to 64 characters"),
     (f'{HEADER},"a\nb"\n{LINE},1', r"m.csv:1 header: expected a printable name"),
@@ -366,7 +374,7 @@ def test_columns_of_the_dataset_are_reserved(tmp_path: Path, name: str) -> None:
 
 def test_every_mistake_of_a_header_is_reported(tmp_path: Path) -> None:
     problems = problems_of(save(tmp_path, f"{HEADER.replace('seed', 'sed')},image,a,a,\n"))
-    assert [problem.split("expected ")[1].split(" ")[0] for problem in problems] == ["a", "each", "a", "the"]
+    assert [problem.split("expected ")[1].split(" ")[0] for problem in problems] == ["a", "each", "the"]
 
 
 def test_a_file_that_is_not_there_or_a_folder(tmp_path: Path) -> None:
@@ -391,6 +399,12 @@ ACCEPTED = {
     "blank lines": f"\n\n{HEADER}\n\n   \n{LINE}\n\n",
     "a spreadsheet's empty rows": f"{HEADER}\n{LINE}\n{',' * 10}\n{',' * 10}\n",
     "spaces round values": f" {HEADER.replace(',', ' , ')} \n {LINE.replace(',', ' , ')} \n",
+    "semicolons": f"{HEADER}\n{LINE}\n".replace(",", ";"),
+    "tabs": f"{HEADER}\n{LINE}\n".replace(",", "\t"),
+    "bars": f"{HEADER}\n{LINE}\n".replace(",", "|"),
+    "Excel's first line": f"sep=,\n{HEADER}\n{LINE}\n",
+    "Excel's first line for semicolons": f"\ufeffsep=;\r\n{HEADER}\r\n{LINE}\r\n".replace(",", ";"),
+    "columns without a name": f",{HEADER},,\n,{LINE},,\n{',' * 13}\n,{LINE.replace('good', 'more')}\n",
     "every field quoted": "\n".join(",".join(f'"{cell}"' for cell in line.split(",")) for line in (HEADER, LINE)),
     "a space before a quote": f"{HEADER}\n{LINE.replace(',center', ', "center"')}",
     "columns in another order": "\n".join(",".join(line.split(",")[::-1]) for line in (HEADER, LINE)),
@@ -399,8 +413,22 @@ ACCEPTED = {
 
 @pytest.mark.parametrize("content", ACCEPTED.values(), ids=ACCEPTED)
 def test_what_spreadsheets_and_editors_write_is_accepted(tmp_path: Path, content: str) -> None:
-    (run,) = read(save(tmp_path, content)).runs
+    run, *_ = read(save(tmp_path, content)).runs
+    assert list(run.extra) == []
     assert {name: str(value) for name, value in run.row().items() if name in GOOD} == GOOD
+
+
+def test_a_file_from_a_german_spreadsheet_is_the_same_manifest(tmp_path: Path) -> None:
+    defects = "bent@r2c5:tilt_deg=2.5,azimuth_deg=90;missing@r1c1"
+    rows = [row("a", part="1", defects=defects, note="0,5", **{"": ""}), row("b", part="2", note='x;"y"')]
+    usual, text = read(write(tmp_path, *rows)), io.StringIO(newline="")
+    writer = csv.DictWriter(text, [*rows[0], " "], restval="", delimiter=";")
+    writer.writeheader()
+    writer.writerows([*rows, {}, {}])
+    german = read(save(tmp_path, b"\xef\xbb\xbf" + text.getvalue().encode()))
+    assert german.runs == usual.runs and [run.extra for run in german.runs] == [{"note": "0,5"}, {"note": 'x;"y"'}]
+    hashes = [[row_sha256(run, CONNECTOR, "5.2", "") for run in manifest.runs] for manifest in (german, usual)]
+    assert hashes[0] == hashes[1]
 
 
 def test_a_users_column_may_hold_anything_and_is_kept_as_text(tmp_path: Path) -> None:
@@ -487,3 +515,16 @@ def test_a_thousand_rows_are_checked_in_seconds(tmp_path: Path) -> None:
     before = time.process_time()
     assert len(read(path).runs) == 500
     assert time.process_time() - before < 4.0
+
+
+def test_a_blank_has_no_defect_and_a_terminal_of_one_position_is_not_offered(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "tests" / "blender_scripts" / "hybrid.toml", tmp_path)
+    cells = {"scene": "hybrid", "terminal": "hybrid"}
+    for changes, says in (
+        ({"defects": "missing@r1c4"}, "defects: expected an address of scene hybrid (r1c1 to r2c4), got r1c4, a blank"),
+        ({"terminal": "power"}, "terminal: expected one of signal, hybrid (scene hybrid), got 'power'"),
+    ):
+        with pytest.raises(InputError) as caught:
+            read_manifest(write(tmp_path, row("a", **{**cells, **changes})), tmp_path)
+        assert [problem[: len(says) + 8] for problem in caught.value.problems] == [f"m.csv:2 {says}"]
+    assert read_manifest(write(tmp_path, row("a", **cells, defects="wrong@r1c3:terminal=signal")), tmp_path).runs

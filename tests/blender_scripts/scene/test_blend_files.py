@@ -95,7 +95,7 @@ def test_what_stands_otherwise_than_it_says_is_refused(engine: str, made: dict[s
         "shape_keys.blend": "expected the object 'key' without shape keys",
         "constraint.blend": "expected the object 'tied' without constraints: apply them, got LIMIT_LOCATION",
         "instances.blend": "expected real meshes (Object > Apply > Make Instances Real), got 'many'",
-        "linked.blend": "expected all data within the file, got links to others: 'good.blend'",
+        "linked.blend": "expected all data within the file, got links to other files: 'good.blend'",
         "linked.blend#own": "",
     }
     *found, left = read(engine, *(made[engine] / name for name in expected))

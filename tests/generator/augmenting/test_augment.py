@@ -119,10 +119,18 @@ def test_untrimmed_copies_are_the_pixels_of_the_original(tmp_path):
     assert len(made) == 4
 
 
-def test_the_source_s_own_plan_is_read(tmp_path):
+@pytest.mark.parametrize(
+    "text",
+    [
+        ",file,hight,width,cut,reverse,plus90\n0,a b.png,40,64,No,YES,no\n",
+        "\ufefffile;height;width;cut;reverse;plus90;;\r\na b.png;40;64;no;yes;no;;\r\n;;;;;;;\r\n",
+        "sep=\t\nfile\theight\twidth\tcut\treverse\tplus90\na b.png\t40\t64\t0\t1\t0\n",
+    ],
+)
+def test_a_plan_of_the_source_or_of_a_spreadsheet_is_read(tmp_path, text):
     picture(tmp_path / "a b.png")
     plan = tmp_path / "plan.csv"
-    plan.write_text(",file,hight,width,cut,reverse,plus90\n0,a b.png,40,64,No,YES,no\n")
+    plan.write_bytes(text.encode())
     found = read_plan(plan)
     assert found.folder == tmp_path
     assert [(line.file, line.height, line.width, line.operations) for line in found.lines] == [
@@ -145,9 +153,9 @@ def test_the_source_s_own_plan_is_read(tmp_path):
         ),
         ("file,height,width,cut,reverse,plus90\n../a,1,1,no,no,no\n", "expected a path below the folder"),
         ("file,height,width,cut,reverse,plus90\na,1,1,no,no,no\na,1,1,no,no,no\n", "as in line 2"),
-        ("file,height,width,cut,reverse,plus90\na,1,1,no\n", "expected 6 cells, got 4"),
+        ("file,height,width,cut,reverse,plus90\na,1,1,no\n", "expected 6 values as in the header, got 4"),
         ("file,height,width,cut,reverse,plus90\n", "expected a line per picture, got none"),
-        ("", "expected the column file, got no such column"),
+        ("", "expected the columns file, height, width, cut, reverse, plus90, got nothing"),
     ],
 )
 def test_a_wrong_plan_is_refused_by_line(tmp_path, capsys, text, message):

@@ -1,8 +1,11 @@
 """Addresses, cavities, views and azimuths of mirrored and turned pictures, on every kept scene."""
 
+from dataclasses import replace
+
 import pytest
 
 from blender_scripts.contract.connector import read_connector
+from blender_scripts.contract.positions import Position
 from generator.augmenting.orientation import REVERSE, TURN, naming
 from tests.conftest import SCENES
 
@@ -113,3 +116,21 @@ def test_defects_are_renamed_with_their_azimuths():
     assert turn.defects(body) == "foreign@housing:type=ball,azimuth_deg=90,x_mm=-1,y_mm=3"
     assert turn.defects("foreign@housing:x_mm=0,y_mm=0") == "foreign@housing:x_mm=0,y_mm=0"
     assert mirror.defects("") == "" and mirror.defects(None) is None
+
+
+def test_a_mirrored_part_with_blanks():
+    pins = {"r1c1": -3.0, "r1c2": -1.0, "r1c4": 3.0}
+    drawing = [Position(n, 1, int(name[-1]), name[-1], x, 0.0) for n, (name, x) in enumerate(pins.items(), 1)]
+    names = naming(REVERSE, list(pins), ["1", "2", "4"], drawing)
+    # The part's mirror image has its pins elsewhere: there is no drawing of it, and so no camera.
+    assert names.addresses == {"r1c1": "r1c4", "r1c2": "r1c3", "r1c4": "r1c1"} and names.world is None
+    both_ends = [replace(place, position=place.position + 1) for place in drawing[:2]]  # of 4, the first and last blank
+    names = naming(REVERSE, ["r1c2", "r1c3"], ["1", "2"], both_ends)
+    assert names.addresses == {"r1c2": "r1c3", "r1c3": "r1c2"}
+
+
+def test_limits_of_single_pins_go_with_them():
+    names = naming(REVERSE, [], [], read_connector(SCENES / "connector_3x9.toml").positions)
+    own = {"retraction_mm": 0.1}
+    assert names.tolerance({"retraction_mm": 0.6, "at": {"r1c2": own}}) == {"retraction_mm": 0.6, "at": {"r1c8": own}}
+    assert names.tolerance(None) is None

@@ -92,7 +92,7 @@ def test_a_copy_answers_with_what_can_still_be_seen_of_it():
 
 def test_a_copy_is_grey_where_a_grey_measure_is_left():
     near, far = thing(1, OK, (), true_position_mm=0.75), thing(2, OK, (), RIGHT, true_position_mm=0.1)
-    for limits, expected in (({"true_position_mm": 0.8}, [True, False]), (None, [True, True])):
+    for limits, expected in (({"true_position_mm": 0.8, "retraction_mm": 0.6}, [True, False]), (None, [True, True])):
         made = halves(row_of([near, far], (), grey=True, tolerance=limits))
         assert [row.grey for row in made] == expected
 

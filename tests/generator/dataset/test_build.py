@@ -147,7 +147,7 @@ def test_rows_hold_the_truth_of_their_records(renders: Path, tmp_path: Path) -> 
         assert columns["verdict"] == int(columns["label"] != CLASSES.index("OK"))
         camera = json.loads(columns["camera_json"])
         assert camera == {name: record["camera"][name] for name in camera}
-        assert json.loads(columns["tolerance_json"]) == record["tolerance"]
+        assert json.loads(columns["tolerance_json"]) == record["tolerance"] | {"protrusion_mm": 0.6}
         # The drawn housing reaches beyond the picture.
         assert columns["housing_bbox"] == [0, 0, columns["width"], columns["height"]]
     x, y, width, height = found["t2"]["objects"]["bbox"][1]
@@ -203,7 +203,7 @@ def test_another_tolerance_changes_exactly_the_rows_that_truth_says(renders: Pat
     assert [run for run in a if a[run]["label"] != c[run]["label"]] == ["t2", "t3"]
     card = DatasetCard.load(tmp_path / "b" / "README.md")
     assert card.data.to_dict()["pinsight"]["tolerance"] == {
-        "connector_3x9": {"true_position_mm": 0.6, "retraction_mm": 0.6}
+        "connector_3x9": {"true_position_mm": 0.6, "retraction_mm": 0.6, "protrusion_mm": 0.6}
     }
     assert "`true_position_mm=0.6`" in card.content
 
@@ -269,7 +269,7 @@ def test_records_that_no_manifest_names_are_reported_and_left_out(
 ) -> None:
     write_record(renders, {**read_json(renders, "t1"), "run": "stray"})
     build(renders, tmp_path / "set", SCENES, Options({}))
-    assert capsys.readouterr().err == "records/stray.json: left out: no manifest has a row of this run\n"
+    assert capsys.readouterr().err.endswith("records/stray.json: left out: no manifest has a row of this run\n")
     assert "stray" not in rows_of(tmp_path / "set")
 
 
@@ -324,7 +324,9 @@ def test_records_that_do_not_fit_their_rows_are_named(renders: Path, tmp_path: P
     broken = read_json(renders, "t5")
     del broken["positions"][3]["visible_fraction"]
     write_record(renders, broken)
-    problems = problems_of(renders, tmp_path / "set")
+    with pytest.raises(InputError) as caught:
+        build(renders, tmp_path / "set", None, Options({}))
+    problems = caught.value.problems
     assert problems[0].startswith("records/t2.json: expected camera 'center' as in design.csv, got 'top'")
     assert problems[1].startswith("records/t2.json: expected samples 4 as in design.csv, got 9")
     assert problems[2].startswith("records/t3.json: expected the tolerance of the other records of scene connector_3x9")

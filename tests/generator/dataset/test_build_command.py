@@ -138,8 +138,8 @@ def test_what_is_there_is_not_replaced_unasked(here: Path, capsys, change, optio
 def test_another_scene_file_makes_another_dataset(here: Path, capsys) -> None:
     write_renders(here / "renders" / "smoke", ROWS)
     scenes = shutil.copytree(SCENES, here / "scenes")
-    for words in ([], ["--scenes", "scenes"]):
-        assert main(["build", *words]) == 0
+    for words in (str(SCENES), "scenes"):
+        assert main(["build", "--scenes", words]) == 0
     assert "nothing to do" in capsys.readouterr().out
     (scenes / "wire_to_board_1x6.toml").unlink()  # which these renders do not show
     assert main(["build", "--scenes", "scenes"]) == 0

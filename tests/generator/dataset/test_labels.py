@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blender_scripts.contract.tolerance import Tolerance
 from blender_scripts.geometry.optics import Camera
-from generator.dataset.labels import CLASSES, Tolerance, parse_tolerance
+from generator.dataset.labels import CLASSES, parse_tolerance
 from generator.dataset.record_rows import label_picture, moved_px
 from generator.dataset.rows import answer
 
@@ -89,8 +90,13 @@ BENT, LOW, GONE = pin(1, true_position=0.9), pin(2, retraction=0.7), pin(3, kind
         ([pin(true_position=0.79, kind="bent")], [], "OK", ()),
         ([pin(retraction=0.59, kind="retracted")], [], "OK", ()),
         ([pin(true_position=0.81, kind="ok")], [], "BENDNG", ("bent",)),
-        # A pin that stands too high is not retracted.
-        ([pin(retraction=-0.9)], [], "OK", ()),
+        # A pin that stands too high protrudes, whether the manifest asked for it or it is a good pin's scatter.
+        ([pin(retraction=-0.61)], [], "OTHERNG", ("protruding",)),
+        ([pin(retraction=-0.6)], [], "OK", ()),
+        ([pin(retraction=-0.02, kind="protruding")], [], "OK", ()),
+        ([pin(retraction=-0.7, kind="protruding")], [], "OTHERNG", ("protruding",)),
+        ([pin(true_position=0.9, retraction=-0.7)], [], "BENDNG", ("bent", "protruding")),
+        ([pin(retraction=-0.7, kind="broken")], [], "OTHERNG", ("broken",)),
     ],
 )
 def test_class_verdict_and_kinds(positions: list, other: list, label: str, kinds: tuple) -> None:
@@ -206,6 +212,10 @@ def test_observable_needs_a_deviation_that_shows_in_the_view() -> None:
     assert moved(LOW, 20.0, "retracted") == pytest.approx(1.41, abs=0.005)
     assert not label_picture(from_above(LOW, 20.0), TOLERANCE, observable_px=1.5).observable
     assert label_picture(from_above(LOW, 0.0), TOLERANCE, observable_px=0.0).observable
+    # A protrusion moves the tip the other way, by 1000 * 20 * (1 / 100 - 1 / 100.7) = 1.39 px.
+    high = pin(2, retraction=-0.7)
+    assert moved(high, 20.0, "protruding") == pytest.approx(1.39, abs=0.005)
+    assert not label_picture(from_above(high, 0.0), TOLERANCE).observable
     # A bend of 0.45 mm at the tip is seen from above; so is what neither bends nor retracts.
     assert moved(BENT, 0.0, "bent") == pytest.approx(4.5)
     assert label_picture(from_above(BROKEN, 0.0), TOLERANCE).observable
@@ -223,6 +233,8 @@ def test_observable_needs_a_deviation_that_shows_in_the_view() -> None:
         (pin(true_position=0.89), 0.1, False),
         (pin(retraction=0.55), 0.1, True),
         (pin(retraction=0.5), 0.1, False),
+        (pin(retraction=-0.55), 0.1, True),
+        (pin(retraction=-0.5), 0.1, False),
         (GONE, 0.5, False),
     ],
 )
@@ -236,7 +248,16 @@ def test_tolerances_as_text() -> None:
         "retraction_mm": 0.5,
     }
     assert parse_tolerance(" retraction_mm = 1e-1 ") == {"retraction_mm": 0.1}
-    assert TOLERANCE.with_limits({"retraction_mm": 0.1}) == Tolerance(0.8, 0.1)
+    assert parse_tolerance("r2c5.protrusion_mm=0.3") == {"r2c5.protrusion_mm": 0.3}
+
+
+def test_positions_have_limits_of_their_own() -> None:
+    strict = Tolerance(0.8, 0.6, 0.6, {"r1c2": {"true_position_mm": 0.3, "protrusion_mm": 0.1}})
+    one, two = (pin(number, true_position=0.5, retraction=-0.2) for number in (1, 2))
+    truth = label_picture(record(one | {"address": "r1c1"}, two | {"address": "r1c2"}), strict)
+    assert [each.kinds for each in truth.objects] == [(), ("bent", "protruding")]
+    assert label_picture(record(one | {"address": "r1c2", "true_position_mm": 0.29}), strict, grey=0.1).grey
+    assert not label_picture(record(one | {"address": "r1c1", "true_position_mm": 0.29}), strict, grey=0.1).grey
 
 
 @pytest.mark.parametrize(
@@ -244,6 +265,7 @@ def test_tolerances_as_text() -> None:
     [
         ("", "expected true_position_mm=NUMBER"),
         ("tilt_deg=3", "got 'tilt_deg=3'"),
+        ("c2.retraction_mm=3", "for one pin such as r1c2.true_position_mm=NUMBER, got 'c2.retraction_mm=3'"),
         ("true_position_mm", "got 'true_position_mm'"),
         ("true_position_mm=0.6;retraction_mm=0.5", "as a number"),
         ("retraction_mm=0.5,retraction_mm=0.6", "twice"),
@@ -256,11 +278,6 @@ def test_tolerances_as_text() -> None:
 def test_tolerances_that_are_refused(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse_tolerance(text)
-
-
-def test_a_limit_must_be_a_length() -> None:
-    with pytest.raises(ValueError, match="retraction_mm must be a number of mm above 0"):
-        Tolerance(0.5, 0.0)
 
 
 measures = st.floats(0.0, 3.0)

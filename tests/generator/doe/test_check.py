@@ -1,5 +1,6 @@
 """`python -m generator check`: the balance of a manifest, or every mistake in it; nothing is rendered."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -161,3 +162,13 @@ def test_a_wrong_command_line_is_exit_code_2(arguments: list[str], capsys: pytes
         main(arguments)
     assert caught.value.code == 2
     assert "error: " in capsys.readouterr().err
+
+
+def test_blanks_keep_their_place_in_the_map_of_positions(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    shutil.copy(ROOT / "tests" / "blender_scripts" / "hybrid.toml", tmp_path)
+    header = "run,split,seed,scene,housing,terminal,defects,camera,lighting,marking"
+    (tmp_path / "m.csv").write_text(f"{header}\na,train,1,hybrid,plain,hybrid,missing@r1c5,center,ring,none\n")
+    assert main(["check", str(tmp_path / "m.csv"), "--scenes", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.split("\n")
+    at = lines.index("positions with a defect in hybrid (A train, . none, - blank)")
+    assert lines[at + 1 : at + 3] == ["  . . . - A .", "  - . . ."]

@@ -423,13 +423,14 @@ def test_faulty_metadata_is_named_and_its_picture_not_taken_for_good(tmp_path, c
     assert {row["file"] for row in rows_of(tmp_path / "out").values()} == {"b.png"}
 
 
-def test_a_cell_of_metadata_csv_holds_objects_as_json(tmp_path, capsys):
-    for name in ("a.png", "b.png", "c.png"):
-        picture(tmp_path / "in" / name)
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_cell_of_metadata_csv_holds_objects_as_json(tmp_path, capsys, delimiter):
+    for seed, name in enumerate(("a.png", "b.png", "c.png")):
+        picture(tmp_path / "in" / name, seed=seed)
     cell = json.dumps({"bbox": [[1, 2, 20, 30]], "category": ["BENDNG"]}, indent=1)
     path = tmp_path / "in/metadata.csv"
     with path.open("w", newline="") as file:
-        csv.writer(file).writerows(
+        csv.writer(file, delimiter=delimiter).writerows(
             [("file_name", "label", "objects"), ("a.png", "", cell), ("b.png", "OK", ""), ("c.png", "NUKENG")]
         )
     words = (tmp_path / "in", "--format", "imagefolder", "--to", tmp_path / "out")
@@ -437,7 +438,7 @@ def test_a_cell_of_metadata_csv_holds_objects_as_json(tmp_path, capsys):
     found = {row["file"]: row for row in rows_of(tmp_path / "out").values()}
     assert [CLASSES[found[name]["label"]] for name in sorted(found)] == ["BENDNG", "OK", "NUKENG"]
     assert objects_of(found["a.png"])[0].box == (1, 2, 21, 32) and objects_of(found["c.png"]) is None
-    path.write_text(path.read_text().replace("NUKENG", "NUKENG,BENDNG"))
+    path.write_text(path.read_text().replace("NUKENG", f"NUKENG{delimiter}BENDNG"))
     assert import_(*words) == 2
     assert "metadata.csv:16 objects: expected a JSON object with bbox and categories" in capsys.readouterr().err
 
@@ -526,7 +527,7 @@ def test_voc_counts_pixels_from_one(tmp_path):
 
 def test_words_that_nobody_explained_are_asked_for(tmp_path, capsys):
     picture(tmp_path / "in/train/scratch/a.png")
-    picture(tmp_path / "in/train/good pin/b.png")
+    picture(tmp_path / "in/train/good pin/b.png", seed=1)
     assert import_(tmp_path / "in", "--format", "imagefolder", "--to", tmp_path / "out") == 2
     told = capsys.readouterr().err
     assert "got 'scratch': give their classes: --classes 'scratch=OTHERNG'" in told and "good pin" not in told
@@ -683,9 +684,9 @@ def test_the_views_of_a_part_stay_together(built, tmp_path, capsys):
 
 
 def test_views_of_different_files_are_not_taken_for_one_part(tmp_path, capsys):
-    for split in ("train", "valid"):
+    for first, split in enumerate(("train", "valid")):
         for number, view in enumerate(("center", "left")):
-            picture(tmp_path / f"in/{split}/p1_{view}.png", seed=number)
+            picture(tmp_path / f"in/{split}/p1_{view}.png", seed=2 * first + number)
         images = [image(n, f"p1_{view}.png") for n, view in enumerate(("center", "left"), 1)]
         coco(tmp_path / "in" / split, images, [box(1, 1, 1, 5, 5), box(2, 1, 1, 5, 5)])
         (tmp_path / "in" / split / "instances_train.json").rename(tmp_path / "in" / split / "_annotations.coco.json")
@@ -701,7 +702,7 @@ def test_views_of_different_files_are_not_taken_for_one_part(tmp_path, capsys):
     for split, view in (("train", "center"), ("val", "left")):
         coco(tmp_path / "two", [image(1, f"p0_{view}.png")], [box(1, 1, 1, 5, 5)])
         (tmp_path / "two/instances_train.json").rename(tmp_path / f"two/instances_{split}2017.json")
-        picture(tmp_path / f"two/p0_{view}.png")
+        picture(tmp_path / f"two/p0_{view}.png", seed=split == "val")
     assert import_(tmp_path / "two", *words, "--to", tmp_path / "none") == 2
     assert "p0: expected all views of the part in one split, got train, validation" in capsys.readouterr().err
 
@@ -709,7 +710,7 @@ def test_views_of_different_files_are_not_taken_for_one_part(tmp_path, capsys):
 def test_a_part_may_have_a_folder_of_its_own(tmp_path):
     for part, label in (("one", "OK"), ("two", "BENDNG")):
         for number, view in enumerate(("center", "left")):
-            picture(tmp_path / f"in/{label}/{part}/{view}.png", seed=number)
+            picture(tmp_path / f"in/{label}/{part}/{view}.png", seed=2 * (label == "OK") + number)
     words = ("--format", "imagefolder", "--views", "center,left", "--splits", "test=1")
     assert import_(tmp_path / "in", *words, "--to", tmp_path / "out") == 0
     found = sorted((r["file"], r["part"], r["camera"], CLASSES[r["label"]]) for r in rows_of(tmp_path / "out").values())
@@ -892,7 +893,11 @@ def test_damaged_datasets_are_named(built, tmp_path, capsys):
             "nsoart.json: expected a file that `generator build` wrote, got: maximum recursion",
         ),
         ("nsoart.json", b"\xff", "nsoart.json: expected JSON, got: "),
-        ("README.md", b"---\npretty_name: \xff\n---\n", "README.md: expected a card in UTF-8, got: "),
+        (
+            "README.md",
+            b"---\npretty_name: \xff\n---\n",
+            "README.md: expected a dataset card (README.md) in UTF-8, got: ",
+        ),
     ],
 )
 def test_damaged_files_of_a_dataset_to_mix_with_are_named(built, tmp_path, capsys, name, content, message):
@@ -1014,7 +1019,12 @@ def test_an_absolute_name_leads_below_the_folder_or_is_refused(tmp_path, capsys)
         ("imagefolder", "metadata.jsonl", "[" * 100_000, "metadata.jsonl: expected a line per picture"),
         ("yolo", "data.yaml", "names: " + "[" * 2000, "expected YOLO's data.yaml with class names"),
         ("yolo", "data.yaml", "names: [a", "expected YOLO's data.yaml with class names, got: while parsing"),
-        ("yolo", "data.yaml", "names: {.inf: a}", "expected YOLO's data.yaml with class names, got: cannot"),
+        (
+            "yolo",
+            "data.yaml",
+            "names: {.inf: a}",
+            "expected YOLO's data.yaml with class names, got: the class number '.inf'",
+        ),
         (
             "voc",
             "a.xml",

@@ -1,6 +1,8 @@
 import ast
 import io
+import re
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +12,18 @@ from PIL import Image, ImageOps
 from blender_scripts.contract.errors import InputError
 from generator.io.pictures import (
     LEAST_DEEP_WHITE,
+    READ_SUFFIXES,
     SUFFIXES,
+    UNREAD_SUFFIXES,
     decoded,
     eight_bit,
     find_pictures,
     open_picture,
     open_upright,
+    passed_over,
     pictures_in,
+    plain,
+    upright,
 )
 
 # As a camera's: no black, no white.
@@ -29,9 +36,11 @@ LIKE_EIGHT_BIT = {
 ALL_BUT_BLACK = {
     "10 bits": (GREY * 4).astype(np.uint16),
     "12 bits": (GREY * 16).astype(np.uint16),
+    "14 bits": (GREY * 64).astype(np.uint16),
     "8 bits": GREY.astype(np.int32),
     "values from 0 to 1": (GREY / 255).astype(np.float32),
 }
+WHITES = {"8 bits": 255, "10 bits": 1023, "12 bits": 4095, "14 bits": 16383, "values from 0 to 1": 1}
 
 
 def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
@@ -50,8 +59,75 @@ def test_deep_grey_is_scaled_to_the_grey_of_eight_bits(depth):
 @pytest.mark.parametrize("depth", ALL_BUT_BLACK)
 def test_deep_grey_that_would_become_black_is_refused(depth):
     content = encoded(Image.fromarray(ALL_BUT_BLACK[depth]), "TIFF")
-    with pytest.raises(InputError, match=rf"^p\.tif: expected .* that reach 4096, got at most .* {depth}: "):
+    with pytest.raises(InputError, match=rf"^p\.tif: expected .* that reach 16384, got at most .* {depth}: "):
         open_picture(content, "p.tif")
+
+
+def tiff(pixels: np.ndarray, bits: int, width: int, photometric: int = 1) -> bytes:
+    """Write grey TIFF files that Pillow does not write."""
+    height, data = len(pixels), pixels.tobytes()
+    tags = {256: width, 257: height, 258: bits, 259: 1, 262: photometric, 273: 0, 277: 1, 278: height, 279: len(data)}
+    tags[273] = 8 + 2 + 12 * len(tags) + 4
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + data
+
+
+@pytest.mark.parametrize("depth", ALL_BUT_BLACK)
+@pytest.mark.parametrize("tag", [281, 341])
+def test_a_white_that_the_file_declares_gives_the_grey_of_eight_bits(depth, tag):
+    white = WHITES[depth]
+    bright: np.ndarray = np.asarray(ALL_BUT_BLACK[depth])
+    for pixels in (bright, (bright / 4).astype(bright.dtype)):
+        content = encoded(Image.fromarray(pixels), "TIFF", tiffinfo={tag: white})
+        grey = pixels / (white / 255)
+        assert np.abs(np.asarray(open_picture(content, "p")) - grey).max() <= 0.51
+        turned = upright(decoded(encoded(Image.fromarray(pixels), "TIFF", tiffinfo={tag: white, 274: 3}), "p"))
+        assert np.abs(np.asarray(eight_bit(plain(turned, "p"))) - grey[::-1, ::-1]).max() <= 0.51
+
+
+def test_a_largest_value_that_is_no_white_declares_nothing():
+    """Some programs write the brightest value of this picture: scaled by it, each picture would get another light."""
+    content = encoded(Image.fromarray(ALL_BUT_BLACK["12 bits"]), "TIFF", tiffinfo={281: 3200})
+    with pytest.raises(InputError, match="looks like 12 bits: multiply all pictures by 65535 / 4095"):
+        open_picture(content, "p")
+
+
+def test_twelve_packed_bits_are_scaled():
+    high, low = (GREY * 16).astype(int)[:, 0::2], (GREY * 16).astype(int)[:, 1::2]
+    packed = np.stack([high >> 4, (high & 15) << 4 | low >> 8, low & 255], -1).astype(np.uint8)
+    found = np.asarray(open_picture(tiff(packed, 12, 64), "p"))
+    assert np.abs(found - GREY * 16 * 255 / 4095).max() <= 0.51
+
+
+def test_grey_values_above_the_declared_white_are_refused():
+    content = encoded(Image.fromarray((GREY * 64).astype(np.uint16)), "TIFF", tiffinfo={281: 4095})
+    with pytest.raises(InputError, match=r"^p: expected grey values of 0 to 4095, got 5696 to 12800$"):
+        open_picture(content, "p")
+
+
+def test_deep_grey_with_white_as_zero_is_refused():
+    assert np.array_equal(np.asarray(open_picture(tiff((GREY * 257).astype("<u2"), 16, 64), "p")), GREY)
+    with pytest.raises(InputError, match=r"^p: expected black as the value 0, got a TIFF with white as 0"):
+        open_picture(tiff((GREY * 257).astype("<u2"), 16, 64, photometric=0), "p")
+
+
+def deep_colours(kind: str, factor: float) -> bytes:
+    pixels = np.repeat((GREY * factor).astype(">u2")[..., None], 4 if kind == "RGBA" else 3, -1)
+    if kind == "PPM":
+        return b"P6 64 48 65535\n" + pixels.tobytes()
+    header = struct.pack(">IIBBBBB", 64, 48, 16, 6 if kind == "RGBA" else 2, 0, 0, 0)
+    rows = zlib.compress(b"".join(b"\0" + row.tobytes() for row in pixels))
+    chunks = [(b"IHDR", header), (b"IDAT", rows), (b"IEND", b"")]
+    written = (struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(written)
+
+
+@pytest.mark.parametrize("kind", ["RGB", "RGBA", "PPM"])
+def test_deep_colours_that_would_become_black_are_refused(kind):
+    """Pillow drops the low byte of 16-bit colours: of 12 bits, four would stay."""
+    assert np.array_equal(np.asarray(open_picture(deep_colours(kind, 257), "p"))[..., 0], GREY)
+    with pytest.raises(InputError, match=r"^p: expected values of 0 to 65535 that reach 16384, got .* 12 bits: "):
+        open_picture(deep_colours(kind, 16), "p")
 
 
 def test_what_keeps_its_depth_may_be_dark():
@@ -64,9 +140,9 @@ def test_what_keeps_its_depth_may_be_dark():
 def test_the_least_white_of_deep_grey(white, is_read):
     content = encoded(Image.fromarray(np.full((2, 2), white, np.uint16)), "PNG")
     if is_read:
-        assert np.asarray(open_picture(content, "p")).max() == 16
+        assert np.asarray(open_picture(content, "p")).max() == 64
     else:
-        with pytest.raises(InputError, match="got at most 4095"):
+        with pytest.raises(InputError, match="got at most 16383"):
             open_picture(content, "p")
 
 
@@ -100,9 +176,9 @@ def test_every_mode_is_read_as_pillow_converts_it(kind, mode):
 def test_a_palette_with_transparency_keeps_it_until_eight_bits():
     palette = Image.fromarray(np.arange(6, dtype=np.uint8).reshape(2, 3)).convert("P")
     content = encoded(palette, "PNG", transparency=2)
-    upright = open_upright(content, "p")
-    assert upright.mode == "RGBA" and sorted(np.unique(np.asarray(upright)[..., 3])) == [0, 255]
-    assert np.array_equal(np.asarray(eight_bit(upright)), np.asarray(palette.convert("RGB")))
+    found = open_upright(content, "p")
+    assert found.mode == "RGBA" and sorted(np.unique(np.asarray(found)[..., 3])) == [0, 255]
+    assert np.array_equal(np.asarray(eight_bit(found)), np.asarray(palette.convert("RGB")))
 
 
 @pytest.mark.parametrize("orientation", range(10))
@@ -134,7 +210,7 @@ TWO_FRAMES = {"save_all": True, "append_images": [Image.new("L", (64, 48), 9)]}
         (b"", "expected a picture, got an empty file"),
         (b"no picture", "got: bytes of no picture format"),
         (PICTURE[:60], "expected a picture that can be decoded, got: "),
-        (b"\0\0\0\x18ftypheic" + bytes(30), "got: HEIC or AVIF, which this Pillow does not read"),
+        (b"\0\0\0\x18ftypheic" + bytes(30), "got: HEIC or AVIF, which this Pillow does not read: convert it to PNG"),
         *(
             (encoded(Image.new("L", (64, 48)), kind, **TWO_FRAMES), "expected one picture, got 2 in one file")
             for kind in ("TIFF", "GIF", "PNG", "WEBP")
@@ -146,6 +222,27 @@ def test_what_is_no_picture_is_named(tmp_path, content, got):
     for source in (content, tmp_path / "p.png"):
         with pytest.raises(InputError, match=f"^p: .*{got}"):
             open_picture(source, "p")
+
+
+@pytest.mark.parametrize(("suffix", "content"), [(".heic", b"no"), (".DNG", None), (".nef", None), (".jxl", b"\xff\n")])
+def test_what_is_not_read_is_named_with_a_remedy(tmp_path, suffix, content):
+    """Pillow would open a camera's raw file, a TIFF inside, as its small preview."""
+    path = tmp_path / f"p{suffix}"
+    path.write_bytes(encoded(Image.new("RGB", (8, 6)), "TIFF") if content is None else content)
+    for source in (path, path.read_bytes()):
+        with pytest.raises(InputError, match=rf"{suffix.lower()} file, a format that is not read: convert it to PNG"):
+            open_picture(source, f"p{suffix}")
+    path.write_bytes(PICTURE)  # a PNG under a wrong name
+    assert open_picture(path, path.name).size == (64, 48)
+
+
+@pytest.mark.parametrize("suffix", READ_SUFFIXES)
+def test_every_listed_suffix_is_read(suffix):
+    assert suffix in Image.registered_extensions() and suffix not in UNREAD_SUFFIXES
+    kind = Image.registered_extensions()[suffix]
+    mode = "1" if suffix == ".pbm" else "RGB"
+    content = encoded(Image.new("RGB", (64, 48), (200, 200, 200)).convert(mode), kind)
+    assert abs(np.asarray(open_picture(content, f"p{suffix}")).mean() - (255 if mode == "1" else 200)) < 60
 
 
 def test_a_missing_file_is_named(tmp_path):
@@ -165,18 +262,30 @@ def test_the_pictures_of_a_folder(tmp_path):
     with pytest.raises(InputError, match=r"expected a folder of pictures, got no such folder$"):
         find_pictures(tmp_path / "none")
     names = [f"a{suffix}" for suffix in SUFFIXES] + ["B.PNG", "below/c.jpg"]
-    for name in [*names, ".hidden.png", ".kept/d.png", "notes.txt", "e.png.part"]:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    left_by_systems = [
+        ".DS_Store",
+        "._a.png",
+        "__MACOSX/a.png",
+        "@eaDir/a.png/SYNOPHOTO_THUMB_M.jpg",
+        "below/Thumbs.db",
+    ]
+    for name in [*names, ".hidden.png", ".kept/d.png", "notes.txt", "below/e.png.part", "f", *left_by_systems]:
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).touch()
     (tmp_path / "folder.png").mkdir()
     assert find_pictures(tmp_path) == sorted(tmp_path / name for name in names)
     assert pictures_in(tmp_path) == sorted(tmp_path / name for name in names[:-1])
+    kinds = r"1 \.part, 1 \.txt, 1 no suffix \(first: below/e.png.part\)$"
+    assert re.search(r"passed over 3 files with a suffix of no picture: " + kinds, passed_over(tmp_path) or "")
+    assert "over 2 files" in (passed_over(tmp_path, below=False) or "")
+    assert passed_over(tmp_path, False, [tmp_path / "f", tmp_path / "notes.txt"]) is None
 
 
 # Whoever else calls Pillow's open reads what this project has written, and why.
 OPENED_ELSEWHERE = {
     "generator/augmenting/transforms.py": "a JPEG coded in memory",
     "generator/reporting/pages.py": "the width of a plot",
+    "generator/rendering/preview.py": "a mask that was just rendered",
     "trainer/core/prediction.py": "the mark in a sheet",
 }
 

@@ -17,7 +17,10 @@ PREDICT = "address,cavity,x1,y1,x2,y2\nr1c1,A,25,26,65,44\n"
         (PREDICT, "A"),
         ("\ufeff" + PREDICT, "A"),
         ("y2,x2,y1,x1,note,address\r\n44,65,26,25,mine,r1c1\r\n\r\n", None),
-        ('"address","cavity","x1","y1","x2","y2"\n"r1c1","","2.5e1","26.0"," 65","44","more"\n', None),
+        ('"address","cavity","x1","y1","x2","y2"\n"r1c1","","2.5e1","26.0"," 65","44"\n', None),
+        (PREDICT.replace(",", ";").replace("26", "26,0"), "A"),
+        (PREDICT.replace(",", "\t"), "A"),
+        ("\ufeffsep=;\r\n;address;x1;y1;x2;y2;;\r\n0;r1c1;25,0;2,6e1;65;44;;\r\n;;;;;;;\r\n", None),
     ],
 )
 def test_one_table_serves_inspect_and_predict(tmp_path, text, cavity):
@@ -34,7 +37,14 @@ def test_a_table_without_a_line_has_no_boxes(tmp_path):
     ("text", "problems"),
     [
         ("", [":1: expected the columns address, x1, y1, x2, y2, got no .* in: an empty file"]),
-        ("address;x1;y1;x2;y2\n", [":1: expected the columns .*, got no .* in: address;x1;y1;x2;y2"]),
+        ("address:x1:y1:x2:y2\n", [":1: expected the columns .*, got no .* in: address:x1:y1:x2:y2"]),
+        ("address,x1,y1,x2,y2,x1\nr1c1,1,2,3,4,0\n", [":1 header: expected each column once, got 'x1' twice"]),
+        # A decimal comma among separating commas, in quotes, and beside a decimal point.
+        ("address,x1,y1,x2,y2\nr1c1,0,5,1,10,9\n", [":2 row: expected 5 values .*, got 6 .*decimal comma.*"]),
+        ('address,x1,y1,x2,y2\nr1c1,"0,5",1,10,9\n', [":2: expected .* got r1c1, 0,5, 1, 10, 9 \\(one decimal.*"]),
+        ("address;x1;y1;x2;y2\nr1c1;0,5;1;10.5;9\n", [":2: expected .* got r1c1, 0,5, 1, 10.5, 9 \\(one decimal.*"]),
+        ("address;x1;y1;x2;y2\nr1c1;0;1;1.234,5;9\n", [":2: expected .* got .*1.234,5.* \\(one decimal.*"]),
+        ("address;x1;y1;x2;y2;\nr1c1;1;2;3;4;note\n", [":2 column 6: expected a name .*, got 'note'"]),
         (
             "address,cavity,x1,y1\n",
             [":1: expected the columns .*, got no x2, y2 in: address, cavity, x1, y1"],

@@ -3,13 +3,16 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from blender_scripts.manifest.output_folder import OutputFolder
 from blender_scripts.manifest.reader import read_manifest
 from generator.__main__ import main
-from generator.rendering.preview import contact_sheet, spread
+from generator.rendering.preview import burnt_share, burnt_warnings, contact_sheet, spread
 from tests.conftest import ROOT, SCENES
+from tests.generator.made_renders import HEIGHT, WIDTH, row, write_renders
 
 
 def test_the_rows_that_are_shown_have_every_level():
@@ -61,3 +64,23 @@ def test_a_sheet_that_cannot_be_written_is_refused_at_once(
         assert main(["preview", str(given), "-o", str(output)]) == 2
         assert capsys.readouterr().err == f"-o{got}\n"
     assert manifest.read_bytes() == other.read_bytes() == (ROOT / "manifests" / "smoke.csv").read_bytes()
+
+
+def test_a_housing_that_is_burnt_out_is_named_with_the_remedy(tmp_path: Path):
+    rows = [row("a1"), row("a2", camera="left"), row("b1", housing="ribbed"), row("c1", lighting="dome")]
+    output = OutputFolder(write_renders(tmp_path, rows))
+    for run, burnt in (("a1", 12), ("a2", 24), ("b1", 1), ("c1", 0)):
+        picture = np.full((HEIGHT, WIDTH, 3), 120, np.uint8)
+        picture[:burnt, :, 0] = 255  # one channel is enough: its shading is lost
+        mask = np.zeros((HEIGHT, WIDTH), np.uint16)
+        picture[-8:], mask[-8:] = 255, 3  # a pin may shine
+        Image.fromarray(picture).save(output.image(run))
+        Image.fromarray(mask).save(output.mask(run))
+    assert burnt_share(output, "a1") == pytest.approx(12 / 40)
+    runs = read_manifest(tmp_path / "manifests" / "design.csv", SCENES)
+    [warning] = burnt_warnings(runs.runs, output, runs.connectors)
+    power = runs.connectors["connector_3x9"].lightings["ring"].power
+    assert warning == (
+        "45% of the pixels of housing plain are burnt out under lighting ring: "
+        f"try power = {0.6 * power:.2g} instead of {power:g} in [lighting.ring] of connector_3x9.toml"
+    )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from blender_scripts.manifest.output_folder import PATHS
+from blender_scripts.manifest.output_folder import PATHS, SCENE_PATHS
 from generator.__main__ import main
 from tests.conftest import COLUMNS, RENDER, ROOT, ROWS, folder_bytes, write_manifest
 from tests.soak import rounds
@@ -96,8 +96,8 @@ def assert_same_bytes(out: Path, whole: Path, rows: list[tuple[object, ...]]) ->
     ]
     expected = folder_bytes(whole)
     found = folder_bytes(out)
-    del found[PATHS]
-    assert found == {name: expected[name] for name in (*names, "manifests/rows.csv")}
+    assert found.pop(PATHS) and found.pop(SCENE_PATHS)
+    assert found == {name: expected[name] for name in (*names, "manifests/rows.csv", "scenes/connector_3x9.toml")}
 
 
 def wait_for(condition, seconds: float = 120.0) -> None:

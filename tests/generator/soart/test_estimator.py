@@ -116,7 +116,9 @@ def test_a_file_that_is_no_model_is_refused(tmp_path, content: bytes) -> None:
 def test_pictures_that_are_refused(model: SoartC) -> None:
     with pytest.raises(ValueError, match="at least 3 OK pictures, got 2"):
         SoartC().fit([board(1), board(2)])
-    with pytest.raises(ValueError, match="must all have one shape"):
+    width, height = SIZE[1], SIZE[0]
+    sizes = rf"must all have one size, got {width} x {height} px \(picture 1\), {width} x 60 px \(picture 3\)"
+    with pytest.raises(ValueError, match=sizes):
         SoartC(window=8).fit([board(1), board(2), board(3)[:60]])
     with pytest.raises(ValueError, match="without NaN"):
         model.anomaly(np.full(SIZE, np.nan))

@@ -67,7 +67,8 @@ def test_decisions():
     p = np.array([[0.3, 0.2, 0.5], [0.1, 0.05, 0.85], [0.0, 0.6, 0.4]])
     assert decision.decide(p, 2, 0.5).tolist() == [0, 2, 1]
     assert decision.decide(p, 2, 0.1).tolist() == [0, 0, 1]
-    assert decision.decide(p, 2, 0.7).tolist() == [2, 2, 2]
+    # OK is never the label where P(OK) is not above one half, whatever the threshold.
+    assert decision.decide(p, 2, 0.7).tolist() == [0, 2, 1]
 
 
 def test_what_was_frozen_is_read_back_and_belongs_to_its_weights(tmp_path):
@@ -75,7 +76,10 @@ def test_what_was_frozen_is_read_back_and_belongs_to_its_weights(tmp_path):
     (tmp_path / run_folder.BEST).write_bytes(b"weights")
     assert frozen_threshold.load(tmp_path) is None
     logits, labels = np.random.default_rng(0).normal(size=(30, 3)), np.arange(30) % 3
-    made = frozen_threshold.freeze(tmp_path, logits, labels, 2, {"connector": ["r1c1"]})
+    made = frozen_threshold.freeze(
+        tmp_path, logits, labels, ("A", "B", "OK"), 2, {"connector": ["r1c1"]}, [str(n // 2) for n in range(30)]
+    )
+    assert made.fitness and made.fitness.unfit  # random logits
     assert frozen_threshold.load(tmp_path) == made
     (tmp_path / run_folder.BEST).write_bytes(b"others")
     with pytest.raises(InputError, match="other weights"):

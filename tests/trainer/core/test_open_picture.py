@@ -1,4 +1,5 @@
 import io
+import json
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from generator.io import pictures as decoder
 from trainer.core.errors import InputError
 from trainer.core.prediction import find_pictures
 from trainer.core.split import open_picture
+from trainer.predict import main
 from trainer.vit.network.letterbox import rgb, upright
 
 GREY = np.linspace(89, 200, 6 * 9).reshape(6, 9).round()
@@ -55,6 +57,13 @@ def test_what_import_refuses_is_refused_as_the_trainers_own_error(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32])
+def test_a_run_that_travels_scales_deep_grey_as_the_decoder_does(kind):
+    content = encoded((GREY * 257.0).astype(kind), "TIFF")
+    found = np.asarray(rgb(Image.open(io.BytesIO(content))))
+    assert np.array_equal(found[..., 0], np.asarray(open_picture({"bytes": content}, "p")))
+
+
 @pytest.mark.parametrize("orientation", range(10))
 def test_a_run_that_travels_turns_pictures_as_the_decoder_does(orientation):
     exif = Image.Exif()
@@ -64,3 +73,26 @@ def test_a_run_that_travels_turns_pictures_as_the_decoder_does(orientation):
     assert np.array_equal(np.asarray(upright(stored)), np.asarray(decoder.upright(stored)))
     found = open_picture({"bytes": content}, "p")
     assert np.array_equal(np.asarray(rgb(found)), np.asarray(found.convert("RGB")))  # not turned again
+
+
+def test_predict_judges_the_pixels_that_import_stores(tmp_path, trained_run, make_rows, capsys):
+    grey = np.asarray(Image.open(io.BytesIO(make_rows("train", 1, 0)[0]["image"]["bytes"])).convert("L"))
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    Image.fromarray(grey).save(pictures / "eight.png")
+    Image.fromarray((grey * 257.0).astype(np.float32)).save(pictures / "float.tif")
+    Image.fromarray(grey.astype(np.uint16) * 257).save(pictures / "sixteen.jp2")
+    Image.fromarray(grey).save(pictures / "lossless.webp", lossless=True)
+    (pictures / "notes.txt").touch()
+    assert main(["--model", str(trained_run), str(pictures), "--json", str(tmp_path / "v.json")]) == 0
+    verdicts = json.loads((tmp_path / "v.json").read_text(encoding="utf-8"))
+    assert len(verdicts) == 4
+    assert len({json.dumps({key: value for key, value in one.items() if key != "file"}) for one in verdicts}) == 1
+    assert "passed over 1 file with a suffix of no picture: 1 .txt" in capsys.readouterr().err
+    Image.fromarray((grey / 255).astype(np.float32)).save(pictures / "float.tif")
+    Image.fromarray(grey).save(pictures / "two.gif", save_all=True, append_images=[Image.new("L", (9, 6))])
+    (pictures / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(30))
+    assert main(["--model", str(trained_run), str(pictures)]) == 2
+    said = capsys.readouterr().err
+    for got in ("values from 0 to 1", "got 2 in one file", "HEIC or AVIF, which this Pillow does not read"):
+        assert got in said

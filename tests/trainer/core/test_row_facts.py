@@ -43,10 +43,10 @@ def pin(category: str, kinds: tuple[str, ...] | None, true_position=0.05, retrac
         ([pin("BENDNG", ("bent",), 1.2)], ("true_position_mm", 1.2)),
         ([pin("NUKENG", ("retracted",), 0.05, 1.5)], ("retraction_mm", 1.5)),
         ([pin("NUKENG", ("bent", "retracted"), 1.2, 0.9)], ("true_position_mm", 1.2)),
-        # Broken and protruding pins scatter as good ones do, or measure as short or shifted because of what they are.
+        # Broken pins measure as short or shifted because of what they are.
         ([pin("OTHERNG", ("broken",))], ("", None)),
         ([pin("OTHERNG", ("broken",), 0.3, 2.0)], ("", None)),
-        ([pin("OTHERNG", ("protruding",), 0.3, -1.0)], ("", None)),
+        ([pin("OTHERNG", ("protruding",), 0.3, -1.0)], ("protrusion_mm", 1.0)),
         ([pin("BENDNG", ("broken", "bent"), 1.2)], ("", None)),
         # Within the tolerance the measure is not what makes it NG.
         ([pin("BENDNG", ("bent",), 0.5)], ("", None)),
@@ -79,23 +79,27 @@ def split(tmp_path_factory):
     return load_frozen_classes(folder / "dataset", "image", (96, 48), CLASSES, ("test",))["test"]
 
 
-def test_broken_and_protruding_pins_enter_no_curve(split):
+def test_broken_pins_enter_no_curve(split):
     found = facts(split, CLASSES.index("OK"))
     assert [each.kinds for each in found] == ["bent", "retracted", "broken", "protruding", "missing", "OK"]
     assert [(each.measure, each.size_mm) for each in found] == [
         ("true_position_mm", pytest.approx(1.2)),
         ("retraction_mm", pytest.approx(1.5)),
-        *[("", None)] * 4,
+        ("", None),
+        ("protrusion_mm", pytest.approx(1.2)),
+        *[("", None)] * 2,
     ]
     said_ng = np.array([True, False, True, True, False, False])
     assert sizes_found(found, said_ng) == {
         "true_position_mm": ([pytest.approx(1.2)], [True]),
         "retraction_mm": ([pytest.approx(1.5)], [False]),
+        "protrusion_mm": ([pytest.approx(1.2)], [True]),
     }
     curves = detection(found, said_ng)
     assert {name: (curve["defects"], curve["found"]) for name, curve in curves.items()} == {
         "true_position_mm": (1, 1),
         "retraction_mm": (1, 0),
+        "protrusion_mm": (1, 1),
     }
 
 

@@ -124,7 +124,7 @@ def test_hyphens_are_removed_from_what_the_model_writes_and_come_back(tokenizer)
 
 
 def test_labels_that_are_alike_without_hyphens_are_refused(tokenizer):
-    with pytest.raises(InputError, match="different words"):
+    with pytest.raises(InputError, match="differ from each other"):
         Vocabulary(tokenizer, ["BEND-NG", "BENDNG"], remove_hyphens=True)
 
 

@@ -23,6 +23,7 @@ from tests.trainer.core.test_distributed import together
 from tests.trainer.florence2.florence2_rows import detection_of, with_answers
 from trainer import evaluate, predict
 from trainer.core import held_out, run_folder
+from trainer.core.decision import Limits
 from trainer.core.errors import InputError
 from trainer.core.run_folder import read_tensors
 from trainer.florence2 import (
@@ -81,7 +82,8 @@ def test_a_run_holds_what_the_page_names(finished: Path):
     names = {p.name for p in finished.iterdir()}
     wanted = {"model", "sheets", "config.json", "metrics.csv", "summary.json", "report.html", "curves.png"}
     wanted |= {"calibration.png", "changes.json", "changes.png", "forgetting.json", "README.md"}
-    assert wanted | {"best.safetensors", "state.safetensors"} == names
+    wanted |= {"gates.npz", "gates.safetensors"}
+    assert wanted | {"best.safetensors", "state.safetensors", "frozen.json"} == names
     assert {p.name for p in (finished / "sheets").iterdir()} == {*("epoch_0000.png", "epoch_0003.png", "best.png")}
     summary = json.loads((finished / "summary.json").read_text())
     assert summary["trained_parameters"] == summary["parameters"]
@@ -300,12 +302,17 @@ def test_predict_draws_boxes_and_writes_json(dataset, finished, tmp_path, capsys
         "--threshold",
         "0",
     ]
+    # Three epochs of eight pictures teach it nothing.
+    assert predict.main(words) == 0
+    for verdict in json.loads((out / "predictions.json").read_text()):
+        assert verdict["verdict"] == "INVALID" and verdict["reasons"][0].startswith("unfit: ")
+    words.append("--allow-unfit")
     assert predict.main([*words, "--batch-size", "2", "--threads", "1"]) == 0
     verdicts = json.loads((out / "predictions.json").read_text())
     assert [Path(v["file"]).name for v in verdicts] == ["p0.png", "p1.png", "p2.png"]
     assert (verdicts[0]["width"], verdicts[0]["height"]) == (128, 64)
     for verdict in verdicts:
-        assert verdict["verdict"] == ("NG" if verdict["boxes"] else "OK")
+        assert verdict["verdict"] == "NG" and verdict["schema"] == "pinsight-verdict/1"
         for box in verdict["boxes"]:
             x1, y1, x2, y2 = box["box"]
             assert 0 <= x1 <= x2 <= 128 and 0 <= y1 <= y2 <= 64
@@ -313,15 +320,14 @@ def test_predict_draws_boxes_and_writes_json(dataset, finished, tmp_path, capsys
             assert box["address"] in (None, "r1c1", "r1c2")
     with Image.open(out / "p0.png") as sheet:
         assert sheet.width == 768
-    assert (
-        predict.main(["--model", str(finished), str(pictures), "--threshold", "1", "--json", str(out / "v.json")]) == 0
-    )
-    assert all(v["verdict"] == "OK" for v in json.loads((out / "v.json").read_text()))
+    words = ["--model", str(finished), str(pictures), "--allow-unfit", "--json", str(out / "v.json")]
+    assert predict.main([*words, "--threshold", "1"]) == 0
+    assert all(v["verdict"] in ("OK", "UNSURE") for v in json.loads((out / "v.json").read_text()))
 
 
 def test_an_annotated_picture_shows_the_box():
     found = Found((20.0, 10.0, 60.0, 40.0), "NUKENG", 0.9)
-    verdict = verdicts.verdict_of([found], (128, 64), "x.png", 0.5)
+    verdict = verdicts.verdict_of([found], (128, 64), Limits.at(0.5))
     sheet = verdicts.annotate(Image.new("RGB", (128, 64)), verdict)
     assert verdict.verdict == "NG" and verdict.boxes[0].address is None
     bar = sheet.height - 64 * 6
@@ -462,7 +468,7 @@ def test_a_box_gets_its_pin_of_a_table_or_a_record(tmp_path, cavity):
     for name in ("r.json", "r.csv"):
         pins = prediction.pins_of(tmp_path / name)
         found = [Found((1.0, 2.0, 3.0, 4.0), "BENDNG", 0.9)]
-        (box,) = verdicts.verdict_of(found, (9, 9), "p.png", 0.5, pins).boxes
+        (box,) = verdicts.verdict_of(found, (9, 9), Limits.at(0.5), pins).boxes
         assert (box.address, box.cavity, pins[0].box) == ("r1c1", cavity, (1, 2, 3, 4))
 
 

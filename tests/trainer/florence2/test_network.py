@@ -150,7 +150,7 @@ def test_versions_that_learn_nothing_are_refused(installed, fits):
 
 def test_another_kind_of_checkpoint_is_refused(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "bart"}')
-    with pytest.raises(InputError, match="expected a checkpoint of transformers' own Florence-2"):
+    with pytest.raises(InputError, match="expected Florence-2 in the format of the transformers library"):
         network.load(str(tmp_path), LABELS, SIZE, 0)
     with pytest.raises(InputError, match="no such folder"):
         network.load(str(tmp_path / "nothing"), LABELS, SIZE, 0)

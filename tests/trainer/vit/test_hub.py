@@ -35,7 +35,7 @@ def by_label(found):
 
 def said_by_predict(run, file):
     held = frozen_threshold.load(run)
-    verdict, _ = judge(vit_run.load_model(run), Image.open(file), file.name, None, held.temperature)
+    verdict, _ = judge(vit_run.load_model(run), Image.open(file), temperature=held.temperature)
     return verdict.probabilities
 
 

@@ -134,7 +134,7 @@ def test_time_limit_stops_after_an_epoch_and_resume_goes_on(tiny_dataset, tmp_pa
     run = tmp_path / "run"
     assert train(tiny_dataset, run, "--epochs", "3", "--time-limit", "1e-6", *small_options) == 1
     said = capsys.readouterr().out
-    assert "time limit" in said and "no epoch with whole pictures" in said
+    assert "time limit" in said and "training on close-ups only" in said
     assert len(table(run)) == 1
     assert train(tiny_dataset, run, "--resume", "--device", "cpu") == 0
     assert len(table(run)) == 3

@@ -13,7 +13,7 @@ def test_the_peak_lies_in_the_picture(size):
     torch.manual_seed(0)
     model = ViT(ViTConfig(("BENDNG", "NUKENG", "OK"), 64, 32, dim=32, depth=1, heads=2)).eval()
     picture = Image.effect_noise(size, 80).convert("RGB")
-    verdict, heat = judge(model, picture, "noise.png")
+    verdict, heat = judge(model, picture)
     x, y = verdict.peak_px
     assert 0 <= x <= size[0] and 0 <= y <= size[1]
     assert annotate(picture, verdict, heat, model).height > 2 * size[1]

@@ -60,9 +60,9 @@ def upright(picture: Image.Image) -> Image.Image:
 
 
 def rgb(picture: Image.Image) -> Image.Image:
-    """Convert a picture of any mode to upright 8-bit RGB; 16-bit grey is scaled, not clipped."""
+    """Convert a picture of any mode to upright 8-bit RGB; grey of 0 to 65535 is scaled, not clipped."""
     picture = upright(picture)
-    if picture.mode.startswith("I"):
+    if picture.mode == "F" or picture.mode.startswith("I"):
         grey = np.asarray(picture, dtype=np.float64) / 257.0
         picture = Image.fromarray(np.clip(grey.round(), 0, 255).astype(np.uint8))
     return picture.convert("RGB")

@@ -1,0 +1,111 @@
+"""What is still good: limits in mm on a pin's measures, for the whole connector and for single positions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from blender_scripts.contract.errors import shown
+from blender_scripts.contract.toml_section import TomlSection
+
+MEASURES = ("true_position_mm", "retraction_mm", "protrusion_mm")
+_LEAST_MM, _MOST_MM = 0.001, 50.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of one position, mm: a pin is good if each of its measures is at most its limit.
+
+    Attributes:
+        true_position_mm: of the tip, a diameter.
+        retraction_mm: of the terminal below its nominal height.
+        protrusion_mm: of the terminal above it, which is a negative retraction.
+    """
+
+    true_position_mm: float
+    retraction_mm: float
+    protrusion_mm: float
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """Limits as a scene file states them, mm.
+
+    Attributes:
+        true_position_mm, retraction_mm, protrusion_mm: limits of every pin, as in `Limits`; a `protrusion_mm` of None
+            equals `retraction_mm`.
+        at: limits, by name, that single positions have instead, by address.
+    """
+
+    true_position_mm: float
+    retraction_mm: float
+    protrusion_mm: float | None = None
+    at: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for limits in (self._everywhere, *self.at.values()):
+            for name, limit in limits.items():
+                if not (name in MEASURES and math.isfinite(limit) and limit > 0):
+                    raise ValueError(f"{name} must be a number of mm above 0, got {limit!r}")
+
+    @property
+    def _everywhere(self) -> dict[str, float]:
+        limits = {"true_position_mm": self.true_position_mm, "retraction_mm": self.retraction_mm}
+        return limits if self.protrusion_mm is None else {**limits, "protrusion_mm": self.protrusion_mm}
+
+    def limits(self, address: str | None = None) -> Limits:
+        """The limits at an address; None: those of positions without limits of their own."""
+        stated = {**self._everywhere, **self.at.get(address or "", {})}
+        return Limits(**{"protrusion_mm": stated["retraction_mm"], **stated})
+
+    def with_limits(self, limits: Mapping[str, float]) -> Tolerance:
+        """This tolerance with limits replaced.
+
+        Args:
+            limits: mm by name: `retraction_mm` replaces the limit of every position, `r1c2.retraction_mm` that of one.
+        """
+        everywhere, at = self._everywhere, {address: dict(own) for address, own in self.at.items()}
+        for name in (name for name in limits if name in MEASURES):
+            everywhere[name] = limits[name]
+            for own in at.values():
+                own.pop(name, None)
+        for name, limit in limits.items():
+            address, _, measure = name.rpartition(".")
+            if address:
+                at.setdefault(address, {})[measure] = limit
+        return Tolerance(**everywhere, at={address: own for address, own in at.items() if own})
+
+    def stated(self) -> dict[str, Any]:
+        """The limits by name as the scene states them, as a record holds them; `at` only if it has any."""
+        at = {address: dict(own) for address, own in self.at.items()}
+        return {**self._everywhere, **({"at": at} if at else {})}
+
+    def complete(self) -> dict[str, Any]:
+        """All three limits by name, and those of each address under `at`, as a dataset holds them."""
+        at = {address: asdict(self.limits(address)) for address in self.at}
+        return {**asdict(self.limits()), **({"at": at} if at else {})}
+
+
+def read_tolerance(section: TomlSection, addresses: Collection[str]) -> Tolerance:
+    """Read the table `[tolerance]`.
+
+    Args:
+        section: the table.
+        addresses: addresses of the positions that have a pin.
+    """
+    true_position, retraction = (section.number(name, _LEAST_MM, _MOST_MM) for name in MEASURES[:2])
+    protrusion = section.number("protrusion_mm", _LEAST_MM, _MOST_MM, retraction)
+    by_address = section.table("at", optional=True)
+    everywhere, at = (true_position, retraction, protrusion), {}
+    for address in by_address.data:
+        if address not in addresses:
+            by_address.wrong(address, "the address of a position with a pin, such as r1c1", shown(address))
+        own = by_address.table(address)
+        # All are read, so that the message on an unknown key lists them.
+        limits = {n: own.number(n, _LEAST_MM, _MOST_MM, limit) for n, limit in zip(MEASURES, everywhere, strict=True)}
+        at[address] = {name: limit for name, limit in limits.items() if name in own.data}
+        if not own.data:
+            own.wrong(None, f"a limit ({', '.join(MEASURES)})", "nothing")
+    return Tolerance(true_position, retraction, protrusion if "protrusion_mm" in section.data else None, at)

@@ -1,0 +1,89 @@
+"""Find the scene files of a render folder: what was rendered, and the tolerance that holds now.
+
+A scene's tolerance may be edited after rendering. It is read from `--scenes`, else from the file that was rendered if
+that is still there, else from its copy in the render folder. Older render folders have no copies; there, the records
+state the tolerance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from blender_scripts.contract.connector import SCENE_NAME, Connector, read_connector
+from blender_scripts.contract.errors import InputError
+from blender_scripts.contract.tolerance import Tolerance
+from blender_scripts.manifest.output_folder import SCENE_PATHS, SCENES, original_path
+from generator.io import source_code
+
+
+@dataclass
+class SceneFiles:
+    """The scenes of a render folder, by name.
+
+    Attributes:
+        rows: the file by which the manifests' rows are read: the scene as it was rendered, where it is known.
+        connectors: the scene as it was rendered and as it is now, in this order, where they are known.
+        tolerances: the tolerance that holds now; without an entry, that of the records.
+        notes: one line per scene: where its tolerance is from.
+    """
+
+    rows: dict[str, Path] = field(default_factory=dict)
+    connectors: dict[str, list[Connector]] = field(default_factory=dict)
+    tolerances: dict[str, Tolerance] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def find_scenes(directory: Path, names: Iterable[str], scenes: Path | None) -> SceneFiles:
+    """Find and read the scene files of a render folder.
+
+    Args:
+        directory: the render folder.
+        names: the scenes that its manifests name; those that cannot be names of a scene are passed over.
+        scenes: the folder in `--scenes`; None: not given.
+
+    Raises:
+        InputError: one line for each scene that has no file, and for each mistake in a file.
+    """
+    found, problems = SceneFiles(), []
+    for name in sorted(name for name in names if SCENE_NAME.fullmatch(name)):
+        copy, now = directory / SCENES / f"{name}.toml", _now(directory, name, scenes)
+        kept = copy if copy.is_file() else None
+        current = now or kept
+        file = kept or current or source_code.SCENES / f"{name}.toml"
+        if not file.is_file() or (current is not None and not current.is_file()):
+            where = f"--scenes {scenes}" if scenes else "--scenes"
+            got = "no such file" if scenes else "no --scenes, and the render folder has no copy of it"
+            problems.append(f"{where}: expected the folder of {name}.toml, which rows in {directory} name, got {got}")
+            continue
+        found.rows[name] = file
+        try:
+            found.connectors[name] = [read_connector(path) for path in dict.fromkeys((file, current or file))]
+        except InputError as error:
+            problems += error.problems
+            continue
+        if current is None:
+            found.notes.append(f"{name}: tolerance from the records, since no scene file was kept with them")
+            continue
+        found.tolerances[name] = found.connectors[name][-1].tolerance
+        found.notes.append(_note(found.connectors[name], current, kept))
+    if problems:
+        raise InputError(problems)
+    return found
+
+
+def _now(directory: Path, name: str, scenes: Path | None) -> Path | None:
+    """Return the path of the scene's file outside the render folder; None where there is none."""
+    if scenes is not None:
+        return scenes / f"{name}.toml"
+    source = original_path(directory, SCENE_PATHS, f"{name}.toml")
+    return source if source is not None and source.is_file() else None
+
+
+def _note(connectors: list[Connector], current: Path, kept: Path | None) -> str:
+    now = connectors[-1]
+    limits = ", ".join(f"{name}={limit:g}" for name, limit in vars(now.tolerance.limits()).items())
+    own = f", others at {', '.join(now.tolerance.at)}" if now.tolerance.at else ""
+    edited = kept is not None and now.tolerance != connectors[0].tolerance
+    return f"{now.name}: tolerance from {current}{' (edited since rendering)' if edited else ''}: {limits}{own}"

@@ -1,0 +1,240 @@
+"""Warnings about a manifest without mistakes: what its pictures cannot show, and limits that good parts exceed.
+
+A warning names the scene and the numbers that it is about. Poses are those that the renderer draws for the rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from blender_scripts.contract.connector import Connector
+from blender_scripts.contract.terminals import Terminal
+from blender_scripts.contract.tolerance import Limits
+from blender_scripts.geometry.mesh import Mesh
+from blender_scripts.geometry.optics import Camera, set_up_station
+from blender_scripts.manifest.run import Manifest, Run
+from generator.dataset.connectors import nominal_connector
+from generator.doe.symmetry import has_half_turn
+
+# Housings from CAD files as placed in the part, mm, by scene and housing.
+Meshes = Mapping[tuple[str, str], Mesh]
+
+# Less than this can hardly be learned from a picture (docs/explanation/results.md).
+LEAST_PIN_PX, LEAST_MOVE_PX = 3.0, 1.0
+# A larger share of good parts beyond the limits is a mistake in [scatter] or [tolerance] rather than their tail.
+MOST_NG_SHARE = 0.05
+_DRAWS = 200_000
+_TRUNCATED_AT = 2.5
+# Units in which CAD programs export: inch, metre, centimetre, and each mistaken the other way round.
+_UNITS_MM = (1.0, 25.4, 1000.0, 10.0, 0.0393701, 0.001, 0.1)
+# A mesh more than this many times as wide as the scene's shell is in another unit.
+_WIDEST = 12.0
+
+
+@dataclass(frozen=True)
+class _View:
+    """What the rows of one scene, camera and picture size show, over all their poses.
+
+    Attributes:
+        name: scene, camera and size, for messages.
+        pictures: number of rows.
+        cut: number of rows with a pin that is not wholly in the picture.
+        most_cut: the largest number of such pins in a picture.
+        pins: number of pins of the connector.
+        thinnest_px: thickness of the thinnest pin.
+        least_mm_px: smallest scale at a pin's tip, px per mm.
+        thinnest: the terminal that `thinnest_px` is of.
+    """
+
+    name: str
+    pictures: int
+    cut: int
+    most_cut: int
+    pins: int
+    thinnest_px: float
+    thinnest: Terminal
+    least_mm_px: float
+
+
+def warnings(manifest: Manifest, meshes: Meshes) -> list[str]:
+    """Say what is implausible about a manifest's scenes and views, one line each.
+
+    Args:
+        manifest: a checked manifest.
+        meshes: its housings from CAD files, where they are known.
+    """
+    views: dict[tuple[str, str, int, int], list[Run]] = {}
+    for run in manifest.runs:
+        views.setdefault((run.scene, run.camera, run.width, run.height), []).append(run)
+    lines = [line for each, mesh in meshes.items() if (line := _of_mesh(manifest.connectors[each[0]], each[1], mesh))]
+    for (scene, _, _, _), runs in views.items():
+        lines += _of_view(_view(manifest.connectors[scene], runs), manifest.connectors[scene])
+    for scene, terminal in dict.fromkeys((run.scene, run.terminal) for run in manifest.runs):
+        lines += _of_scatter(manifest.connectors[scene], terminal)
+    return lines
+
+
+def _view(connector: Connector, runs: Sequence[Run]) -> _View:
+    cut: Counter[int] = Counter()
+    thinnest: tuple[float, Terminal] | None = None
+    least = math.inf
+    for run in runs:
+        terminals = [connector.terminal_at(run.terminal, position, run.part) for position in connector.positions]
+        tips, feet = _ends(connector, terminals)
+        camera = set_up_station(connector, run.camera, run.seed, run.width, run.height).camera
+        inside = _is_inside(camera, tips) & _is_inside(camera, feet)
+        cut[int((~inside).sum())] += 1
+        scale = camera.lens.focal_px / np.maximum(_depth(camera, tips), 1e-3)
+        least = min(least, float(scale.min()))
+        widths = scale * [min(each.width_mm, each.thickness_mm) for each in terminals]
+        at = int(widths.argmin())
+        if thinnest is None or widths[at] < thinnest[0]:
+            thinnest = float(widths[at]), terminals[at]
+    assert thinnest is not None
+    first = runs[0]
+    return _View(
+        name=f"{first.scene}, camera {first.camera}, {first.width} x {first.height} px",
+        pictures=len(runs),
+        cut=len(runs) - cut[0],
+        most_cut=max(cut),
+        pins=len(connector.positions),
+        thinnest_px=thinnest[0],
+        thinnest=thinnest[1],
+        least_mm_px=least,
+    )
+
+
+def _ends(connector: Connector, terminals: Sequence[Terminal]) -> tuple[np.ndarray, np.ndarray]:
+    """The nominal tips and feet of a part's pins: (N, 3) mm each."""
+    floor = -connector.shell.depth_mm
+    feet = np.array([(position.x_mm, position.y_mm, floor) for position in connector.positions])
+    return feet + np.array([(0.0, 0.0, terminal.standing_mm) for terminal in terminals]), feet
+
+
+def _depth(camera: Camera, points: np.ndarray) -> np.ndarray:
+    """Distance of points (N, 3) from the camera along its axis, mm; negative behind it."""
+    found: np.ndarray = (camera.matrix_world[:3, 3] - points) @ camera.matrix_world[:3, 2]
+    return found
+
+
+def _is_inside(camera: Camera, points: np.ndarray) -> np.ndarray:
+    """Whether points (N, 3) lie in front of the camera and in its picture."""
+    ahead = _depth(camera, points) > 0.0
+    size = np.array([camera.lens.width, camera.lens.height])
+    found = np.zeros(len(points), bool)
+    if ahead.any():
+        pixels = camera.project(points[ahead])
+        found[ahead] = ((pixels >= 0.0) & (pixels <= size)).all(axis=1)
+    return found
+
+
+def _of_view(view: _View, connector: Connector) -> Iterator[str]:
+    if view.cut:
+        yield (
+            f"{view.name}: pins lie outside {view.cut} of {view.pictures} pictures, up to {view.most_cut} of "
+            f"{view.pins} pins: increase [camera] distance_mm, or decrease focal_mm"
+        )
+    if view.thinnest_px < LEAST_PIN_PX:
+        yield (
+            f"{view.name}: a pin {view.thinnest.name} is {view.thinnest_px:.1f} px thick, less than "
+            f"{LEAST_PIN_PX:g} px: render larger pictures, or move the camera nearer"
+        )
+    limit = min(connector.tolerance.limits(position.address).true_position_mm / 2.0 for position in connector.positions)
+    if (move := limit * view.least_mm_px) < LEAST_MOVE_PX:
+        yield (
+            f"{view.name}: a tip within the true position tolerance may move by {limit:.3g} mm, which is {move:.2f} px,"
+            f" less than {LEAST_MOVE_PX:g} px: the limit cannot be told in these pictures"
+        )
+
+
+def _of_scatter(connector: Connector, terminal: str) -> Iterator[str]:
+    pins = Counter(
+        (connector.terminal_at(terminal, position, 0), connector.tolerance.limits(position.address))
+        for position in connector.positions
+    )
+    shares = {pin: ng_share(connector, *pin) for pin in pins}
+    good = math.prod((1.0 - shares[pin]) ** count for pin, count in pins.items())
+    if 1.0 - good > MOST_NG_SHARE:
+        worst = max(shares.values())
+        yield (
+            f"{connector.name}, terminal {terminal}: {1.0 - good:.0%} of good parts would be NG by their [scatter], up "
+            f"to {worst:.2%} at a single pin: decrease [scatter], or increase [tolerance]"
+        )
+
+
+def ng_share(connector: Connector, terminal: Terminal, limits: Limits) -> float:
+    """The share of good pins that exceed their limits by manufacturing scatter alone.
+
+    Monte Carlo with a fixed seed, as in JCGM 101:2008 (propagation of distributions), over the distributions of
+    `blender_scripts.manifest.placement`: normal, truncated at 2.5 standard deviations.
+    """
+    source = np.random.default_rng(20)
+    deviations = source.standard_normal((5, _DRAWS))
+    while (far := np.abs(deviations) > _TRUNCATED_AT).any():
+        deviations[far] = source.standard_normal(int(far.sum()))
+    scatter = connector.scatter
+    shift = scatter.position_mm * deviations[:2]
+    slope = np.tan(np.radians(scatter.tilt_deg * deviations[2:4]))
+    tip = shift + terminal.standing_mm * slope / np.sqrt(1.0 + (slope**2).sum(axis=0))
+    retraction = -scatter.height_mm * deviations[4]
+    is_ng = 2.0 * np.hypot(*tip) > limits.true_position_mm
+    is_ng |= (retraction > limits.retraction_mm) | (-retraction > limits.protrusion_mm)
+    return float(is_ng.mean())
+
+
+def symmetry_notes(manifest: Manifest, meshes: Meshes) -> Iterator[str]:
+    """Name each scene's housings whose pictures without a marking do not show which way round the part lies.
+
+    Args:
+        manifest, meshes: as for `warnings`.
+    """
+    for scene, connector in manifest.connectors.items():
+        alike: Counter[str] = Counter()
+        unmarked = Counter(
+            (run.housing, run.terminal) for run in manifest.runs if run.scene == scene and run.marking == "none"
+        )
+        for (housing, terminal), count in unmarked.items():
+            pins = nominal_connector(connector, housing, terminal).symmetries
+            if "half_turn" in pins and has_half_turn(connector, housing, meshes.get((scene, housing))):
+                alike[housing] += count
+        if alike:
+            yield (
+                f"{scene}, housing {', '.join(alike)}: looks the same after a half turn "
+                f"({alike.total()} pictures without a marking)"
+            )
+
+
+def _of_mesh(connector: Connector, housing: str, mesh: Mesh) -> str | None:
+    """Say if a housing's mesh cannot be that of the connector's pin field, by its size in X and Y; else None."""
+    cad = connector.housings[housing].cad
+    assert cad is not None
+    placement = cad.placement
+    places = np.array([(position.x_mm, position.y_mm) for position in connector.positions])
+    field = np.ptp(places, axis=0)
+    (x1, y1, _), (x2, y2, _) = mesh.bounds
+    size = np.array([x2 - x1, y2 - y1])
+    is_inside = bool(((places >= (x1, y1)) & (places <= (x2, y2))).all())
+    wall = np.ptp(np.array(connector.shell.outside.bounds), axis=0).max()
+    is_sensible = size.max() <= _WIDEST * wall
+    if is_inside and is_sensible:
+        return None
+    text = (
+        f"{connector.name}, {cad.file.name}: the mesh is {size[0]:.4g} x {size[1]:.4g} mm in X and Y with unit_mm = "
+        f"{placement.unit_mm:g}, the pins' positions take up {field[0]:.4g} x {field[1]:.4g} mm"
+    )
+    if (size >= field).all() and is_sensible:
+        return f"{text} but lie beside it: offset_mm?"
+    if (size >= field[::-1]).all() and is_sensible:
+        return f"{text}: axes?"
+    # The unit by which the housing is nearest to the walls that the scene describes.
+    unit = min(_UNITS_MM, key=lambda each: _octaves(size.max() / placement.unit_mm * each, wall))
+    return f"{text}: unit_mm = {unit:g}?" if unit != placement.unit_mm else f"{text}: unit_mm?"
+
+
+def _octaves(size: float, other: float) -> float:
+    return abs(math.log2(size / other))

@@ -1,0 +1,38 @@
+"""Output paths: one missing parent is created, a longer missing path is a mistake or a disk that is not mounted."""
+
+from pathlib import Path
+
+import pytest
+
+from blender_scripts.contract import output_path
+from blender_scripts.contract.errors import InputError
+from blender_scripts.contract.output_path import check_parents
+
+
+def refused(folder: Path, most: int = 1) -> str | None:
+    try:
+        check_parents(folder, "--out", most)
+    except InputError as error:
+        (problem,) = error.problems
+        return problem
+    return None
+
+
+def test_only_one_parent_may_be_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in (tmp_path, tmp_path / "a", tmp_path / "a" / "b", tmp_path / "none" / ".." / "a" / "b"):
+        assert refused(path) is None
+    assert refused(tmp_path / "disk" / "a" / "b") == (
+        f"--out {tmp_path}/disk/a/b: expected a path that exists up to {tmp_path}/disk, got no folder {tmp_path}/disk: "
+        f"create {tmp_path}/disk, or mount its disk"
+    )
+    assert f"create {tmp_path}/x/y, " in (refused(tmp_path / "x" / "y" / "z", most=0) or "")
+    monkeypatch.chdir(tmp_path)
+    assert refused(Path("renders/mine")) is None and refused(Path("a/b/c")) is not None
+    assert not any(tmp_path.iterdir())
+
+
+def test_no_mount_point_is_created(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output_path, "_MOUNTS", (str(tmp_path),))
+    assert "or mount its disk" in (refused(tmp_path / "disk" / "renders") or "")
+    (tmp_path / "disk").mkdir()
+    assert refused(tmp_path / "disk" / "renders") is None

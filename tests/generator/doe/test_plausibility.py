@@ -1,0 +1,158 @@
+"""Warnings about manifests without mistakes: each with its numbers, none for the scenes of the project."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from blender_scripts.contract.connector import read_connector
+from blender_scripts.manifest.make_part import make_part
+from generator.__main__ import main
+from generator.dataset.labels import OK
+from generator.doe.part_class import part_class
+from generator.doe.plausibility import ng_share
+from tests.blender_scripts.geometry.mesh_bytes import CUBE, TRIANGLES, binary_stl
+from tests.conftest import ROOT, SCENES
+
+COLUMNS = ["run", "split", "part", "seed", "scene", "housing", "terminal", "defects", "camera", "lighting", "marking"]
+COLUMNS += ["width", "height"]
+SCENE = (SCENES / "connector_3x9.toml").read_text("utf-8")
+
+
+def found(folder: Path, capsys: pytest.CaptureFixture[str], scene: str = SCENE, **cells: str) -> list[str]:
+    """The lines of `check` that begin with warning or note, for two rows of a scene with these cells."""
+    (folder / "mine.toml").write_text(scene, encoding="utf-8")
+    common = ["mine", "plain", "round", "", "center", "ring", "numbers", "256", "128"]
+    rows = [dict(zip(COLUMNS, [f"a{i}", "train", i, i, *common], strict=True)) | cells for i in (1, 2)]
+    with (folder / "m.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    assert main(["check", str(folder / "m.csv"), "--scenes", str(folder)]) == 0
+    first, *lines = capsys.readouterr().out.splitlines()
+    lines = [line for line in lines if line.startswith(("warning: ", "note: "))]
+    count = sum(line.startswith("warning: ") for line in lines)
+    assert first.endswith(f"1 scene(s), {count} warning(s)" if count else "1 scene(s), no mistake found")
+    return lines
+
+
+def test_the_scenes_of_the_project_have_no_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in sorted(SCENES.glob("*.toml")):
+        connector = read_connector(path)
+        light = next(iter(connector.lightings))
+        rows = [
+            [f"{path.stem}{i}", "train", i, i, path.stem, housing, terminal, "", camera, light, "numbers"]
+            for i, (camera, housing, terminal) in enumerate(
+                (camera, housing, terminal)
+                for camera in connector.cameras
+                for housing in connector.housings
+                for terminal in connector.terminal_names
+            )
+        ]
+        with (tmp_path / "m.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([COLUMNS[:-2], *rows])
+        assert main(["check", str(tmp_path / "m.csv")]) == 0
+        output = capsys.readouterr().out
+        assert "no mistake found" in output and "warning" not in output and "note: " not in output
+
+
+def test_the_manifests_of_the_project_have_no_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("smoke", "demo", "gallery"):
+        assert main(["check", str(ROOT / "manifests" / f"{name}.csv")]) == 0
+        assert "warning" not in capsys.readouterr().out
+
+
+def test_pins_outside_the_picture_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = found(tmp_path, capsys, SCENE.replace("focal_mm = 35.0", "focal_mm = 56.0"), camera="left")
+    assert line.startswith("warning: mine, camera left, 256 x 128 px: pins lie outside 2 of 2 pictures, up to ")
+    assert "of 27 pins: increase [camera] distance_mm" in line
+
+
+def test_a_camera_just_above_the_part_sees_few_pins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = found(tmp_path, capsys, SCENE.replace("distance_mm = 118.0", "distance_mm = 20.0"))
+    assert "pins lie outside 2 of 2 pictures, up to 2" in line
+
+
+def test_few_pixels_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = found(tmp_path, capsys, width="96", height="48", terminal="square")
+    thin, limit = lines
+    # 1.1 mm and 0.4 mm at 96 x 35 / 14.8 / 118 px/mm.
+    assert thin.startswith("warning: mine, camera center, 96 x 48 px: a pin square is 2.1 px thick, less than 3 px")
+    assert "may move by 0.4 mm, which is 0.76 px, less than 1 px" in limit or "0.77 px" in limit
+    tight = SCENE.replace("retraction_mm = 0.6", "retraction_mm = 0.6\nat.r2c5.true_position_mm = 0.3")
+    (line,) = found(tmp_path, capsys, tight)
+    assert "may move by 0.15 mm, which is 0.77 px" in line
+
+
+def test_scatter_beyond_the_tolerance_is_a_share_of_good_parts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene = SCENE.replace("position_mm = 0.03\n", "position_mm = 0.14\n", 1)
+    (line,) = found(tmp_path, capsys, scene)
+    connector = read_connector(tmp_path / "mine.toml")
+    parts = [make_part(connector, "plain", "round", "none", part, ()) for part in range(400)]
+    true = np.mean([part_class(part, connector) != OK for part in parts])
+    share = float(line.partition("terminal round: ")[2].partition("%")[0]) / 100
+    assert share == pytest.approx(true, abs=0.07) and 0.1 < share < 0.95
+    terminal, limits = connector.terminals["round"], connector.tolerance.limits()
+    assert 1 - (1 - ng_share(connector, terminal, limits)) ** 27 == pytest.approx(share, abs=0.006)
+    (line,) = found(tmp_path, capsys, SCENE.replace("height_mm = 0.08\n", "height_mm = 0.5\n", 1))
+    assert "of good parts would be NG by their [scatter]" in line
+
+
+@pytest.mark.parametrize(
+    ("housing", "marking", "alike"),
+    [("plain", "none", True), ("ribbed", "none", True), ("plain", "numbers", False), ("keyed", "none", False)],
+)
+def test_a_part_that_looks_alike_after_a_half_turn_is_noted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], housing: str, marking: str, alike: bool
+) -> None:
+    lines = found(tmp_path, capsys, housing=housing, marking=marking)
+    assert [line.partition(" looks")[0] for line in lines] == [f"note: mine, housing {housing}:"] * alike
+    assert not alike or "(2 pictures" in lines[0]
+    d_shape = SCENE.replace("opening_mm = [38.4,", 'shape = "d"\nslant_deg = 3.0\nopening_mm = [40.4,')
+    assert found(tmp_path, capsys, d_shape, housing=housing, marking=marking) == []
+
+
+@pytest.mark.parametrize(
+    ("size", "placement", "question"),
+    [
+        ((44.4, 21.6, 14.0), "", None),
+        ((44.4, 21.6, 14.0), "offset_mm = [5.0, 0.0, 0.0]", None),
+        ((1.748, 0.8504, 0.551), "", "1.748 x 0.8504 mm in X and Y with unit_mm = 1, .* 32 x 9.2 mm: unit_mm = 25.4?"),
+        ((1.748, 0.8504, 0.551), "unit_mm = 25.4", None),
+        ((4.44, 2.16, 1.4), "", "unit_mm = 10?"),
+        ((0.9, 0.9, 0.5), "unit_mm = 1000", "unit_mm = 25.4?"),
+        ((44.4, 21.6, 14.0), "offset_mm = [60.0, 0.0, 0.0]", "but lie beside it: offset_mm?"),
+        ((21.6, 44.4, 14.0), "", "axes?"),
+    ],
+)
+def test_a_mesh_that_does_not_hold_the_pins_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], size, placement: str, question: str | None
+) -> None:
+    corners = (CUBE - [0.5, 0.5, 1.0]) * size
+    (tmp_path / "box.stl").write_bytes(binary_stl(corners[TRIANGLES]))
+    mesh = f'[housings.plain]\nmesh = {{ file = "box.stl"{", " * bool(placement)}{placement} }}\n'
+    scene = SCENE.replace("[housings.plain]\n", mesh).replace("distance_mm = 118.0", "distance_mm = 4000.0")
+    scene = scene.replace("focal_mm = 35.0", "focal_mm = 1000.0")
+    lines = [line for line in found(tmp_path, capsys, scene) if "mesh" in line]
+    assert len(lines) == (question is not None)
+    for line in lines:
+        assert line.startswith("warning: mine, box.stl: the mesh is ")
+        for piece in question.split(".*"):
+            assert piece in line
+
+
+@pytest.mark.parametrize(("tower", "alike"), [(0.0, True), (3.0, False)])
+def test_a_mesh_that_looks_alike_after_a_half_turn_is_noted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], tower: float, alike: bool
+) -> None:
+    corners = (CUBE - [0.5, 0.5, 1.0]) * (44.4, 21.6, 14.0)
+    corners[1, 2] -= tower  # one corner lower than the others
+    (tmp_path / "box.stl").write_bytes(binary_stl(corners[TRIANGLES]))
+    scene = SCENE.replace("[housings.plain]\n", '[housings.plain]\nmesh = { file = "box.stl" }\n')
+    lines = found(tmp_path, capsys, scene, marking="none")
+    assert (
+        lines == ["note: mine, housing plain: looks the same after a half turn (2 pictures without a marking)"] * alike
+    )

@@ -1,0 +1,153 @@
+"""COCO files as tools write them: ids, names of pictures, segmentations, and what is not one to one."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from generator.interchange.coco import read_coco
+from generator.interchange.labelled import ClassNames
+from tests.generator.augmenting.test_augment import picture
+
+BOX = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [30, 20, 10, 8]}
+
+
+def read(folder: Path, names=("a.png",), *, images=None, annotations=(BOX,), categories=({"id": 1, "name": "bent"},)):
+    """Write a COCO file with the images 1, 2, ... of these names, and read it."""
+    entries = [{"id": n, "file_name": name, "width": 64, "height": 40} for n, name in enumerate(names, 1)]
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {"images": entries, "annotations": list(annotations), "categories": list(categories)}
+    (folder / "result.json").write_text(json.dumps(content))
+    return read_coco(folder, images, ClassNames({"bent": "BENDNG", "good": "OK"}))
+
+
+def only(found):
+    assert not found.problems and [one.problems for one in found.pictures] == [()]
+    return found.pictures[0]
+
+
+@pytest.mark.parametrize("number", [1, 1.0, "1"])
+@pytest.mark.parametrize("key", ["image_id", "category_id"])
+def test_an_id_is_the_same_as_a_number_with_a_decimal_point_and_as_text(tmp_path, key, number):
+    picture(tmp_path / "a.png")
+    assert only(read(tmp_path, annotations=[{**BOX, key: number}])).objects[0].box == (30, 20, 40, 28)
+
+
+@pytest.mark.parametrize("number", [1.5, True, None, [1], "one", "01"])
+def test_other_ids_are_no_ids_of_the_image(tmp_path, number):
+    picture(tmp_path / "a.png")
+    (problem,) = read(tmp_path, annotations=[{**BOX, "image_id": number}]).problems
+    assert "annotation 1: expected the image_id of exactly one image" in problem
+
+
+def test_a_category_id_with_two_names_is_a_fault_of_the_file_and_of_each_picture_that_uses_it(tmp_path):
+    for name in ("a.png", "b.png"):
+        picture(tmp_path / name)
+    pairs = [(1, "bent"), ("1", "good"), (2, "bent"), (2, "bent")]
+    categories = [{"id": number, "name": name} for number, name in pairs]
+    found = read(
+        tmp_path,
+        ("a.png", "b.png"),
+        annotations=[BOX, {**BOX, "image_id": 2, "category_id": 2}],
+        categories=categories,
+    )
+    assert found.problems == ["result.json categories: expected one name for the id 1, got 'bent, good'"]
+    first, second = found.pictures
+    assert "got 1 of several: bent, good" in first.problems[0] and not first.objects
+    assert not second.problems and second.objects[0].category == "BENDNG"
+
+
+@pytest.mark.parametrize("nothing", [None, [], [[]], [[], []], {}])
+def test_an_empty_segmentation_is_none(tmp_path, nothing):
+    picture(tmp_path / "a.png")
+    (thing,) = only(read(tmp_path, annotations=[{**BOX, "segmentation": nothing}])).objects
+    assert thing.segmentation is None and thing.box == (30, 20, 40, 28)
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "box"),
+    [
+        ([[30, 20, 40.5, 20, 40.5, 28]], (30, 20, 40.5, 28)),
+        ([[], [3, 4, 9, 4, 9, 9], [1, 30, 5, 30, 5, 33]], (1, 4, 9, 33)),
+        ({"size": [40, 64], "counts": [2 * 40 + 5, 3, 37, 3, 64 * 40 - 128]}, (2, 5, 4, 8)),
+    ],
+)
+@pytest.mark.parametrize("bbox", [None, []])
+def test_without_bbox_the_box_is_that_of_the_segmentation(tmp_path, segmentation, box, bbox):
+    picture(tmp_path / "a.png")
+    given = {**BOX, "bbox": bbox, "segmentation": segmentation}
+    assert only(read(tmp_path, annotations=[given])).objects[0].box == box
+
+
+@pytest.mark.parametrize("segmentation", [[[1, 2, 3]], {"size": [10**6, 10**6], "counts": [10**12]}, "x", [[1, "x"]]])
+def test_without_bbox_and_segmentation_the_picture_is_faulty(tmp_path, segmentation):
+    picture(tmp_path / "a.png")
+    (found,) = read(tmp_path, annotations=[{**BOX, "bbox": None, "segmentation": segmentation}]).pictures
+    assert found.problems and not found.objects
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "is_noted"),
+    [
+        ("images\\a.png", "images/a.png", False),
+        ("images\\cam 1\\a.png", "images/cam 1/a.png", False),
+        ("images/a%201.png", "images/a 1.png", False),
+        ("a%201.png", "a%201.png", False),
+        ("images\\1/a.png", "images/a.png", True),
+        ("C:\\Users\\me\\photos\\cam1\\a.png", "images/cam1/a.png", True),
+        ("/data/upload/1/a.png", "images/a.png", True),
+        ("/data/local-files/?d=photos/cam1/a.png", "images/cam1/a.png", True),
+    ],
+)
+def test_names_of_other_computers_lead_to_the_picture(tmp_path, name, path, is_noted):
+    picture(tmp_path / path)
+    found = read(tmp_path, [name])
+    assert only(found).path == tmp_path / path and bool(found.notes) == is_noted
+
+
+def test_names_below_the_folder_of_images_may_begin_with_its_name_elsewhere(tmp_path):
+    picture(tmp_path / "pics/cam1/a.png")
+    assert only(read(tmp_path / "in", ["images/cam1/a.png"], images=tmp_path / "pics")).name == "cam1/a.png"
+
+
+def test_a_shortened_name_of_two_pictures_leads_to_none(tmp_path):
+    for place in ("a.png", "images/a.png"):
+        picture(tmp_path / place)
+    (found,) = read(tmp_path, ["C:\\cam1\\a.png"]).pictures
+    assert not found.path.exists()
+
+
+def test_two_shortened_names_of_one_picture_are_found_twice(tmp_path):
+    picture(tmp_path / "a.png")
+    first, second = read(tmp_path, ["cam1\\a.png", "cam2\\a.png"]).pictures
+    assert first.path == second.path  # the import then refuses both
+
+
+def test_pictures_without_an_entry_are_named(tmp_path):
+    for name in ("images/bad.png", "images/good.png", "images/more/other.png", "masks/bad.png"):
+        picture(tmp_path / name)
+    for name in ("images/._bad.png", "images/@eaDir/bad.png", "__MACOSX/bad.png", "images/Thumbs.db"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"\0")
+    (tmp_path / "._result.json").write_bytes(b"\0")
+    found = read(tmp_path, ["images/bad.png"])
+    assert found.problems == [
+        "images/good.png: expected labels in result.json, got none",
+        "images/more/other.png: expected labels in result.json, got none",
+    ]
+
+
+def test_of_many_pictures_without_an_entry_five_are_named_and_the_others_counted(tmp_path):
+    for number in range(9):
+        picture(tmp_path / f"images/{number}.png")
+    *named, rest = read(tmp_path, ["images/0.png"]).problems
+    assert len(named) == 5 and rest == "images: expected labels of every picture, got none of 3 more pictures"
+
+
+def test_a_label_that_is_no_name_does_not_make_a_good_part(tmp_path):
+    Image.new("L", (64, 40)).save(tmp_path / "a.png")
+    content = {"images": [{"id": 1, "file_name": "a.png", "label": 3}], "annotations": [], "categories": []}
+    (tmp_path / "result.json").write_text(json.dumps(content))
+    (found,) = read_coco(tmp_path, None, ClassNames({})).pictures
+    assert found.problems == ("result.json image a.png: expected label as a name, got 3",)

@@ -1,0 +1,160 @@
+"""Gates that refuse pictures which cannot be judged, and pass regular ones."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFilter
+
+from blender_scripts.contract.errors import InputError
+from generator.verdict.gates import FILE, PictureGates
+
+
+def part(seed: int, size: tuple[int, int] = (192, 96), key: bool = True, light: float = 1.0) -> Image.Image:
+    """Draw a connector: bright pins in a dark housing with a key at the top, shifted, with noise."""
+    draw_from = random.Random(seed)
+    width, height = size
+    picture = Image.new("RGB", (2 * width, 2 * height), (90, 90, 90))
+    draw = ImageDraw.Draw(picture)
+    x, y = (draw_from.uniform(-4, 4) for _ in range(2))
+    draw.rectangle((30 + x, 30 + y, 2 * width - 30 + x, 2 * height - 30 + y), fill=(30, 30, 32))
+    if key:
+        draw.rectangle((width / 2 + x, 30 + y, width / 2 + 50 + x, 52 + y), fill=(140, 140, 140))
+    for column in range(8):
+        for row in range(3):
+            at = (52 + column * (2 * width - 104) / 7 + x, 66 + row * (2 * height - 132) / 2 + y)
+            draw.ellipse((at[0] - 9, at[1] - 9, at[0] + 9, at[1] + 9), fill=(200, 200, 190))
+    picture = picture.resize(size, Image.Resampling.BOX)
+    noise = np.random.default_rng(seed).normal(0, 2, (height, width, 1))
+    level = light * draw_from.uniform(0.9, 1.1)
+    return Image.fromarray(np.clip(np.asarray(picture) * level + noise, 0, 255).astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def gates() -> PictureGates:
+    return PictureGates.of([part(seed) for seed in range(60)])
+
+
+def keywords(reasons: list[str]) -> set[str]:
+    return {reason.split(":")[0] for reason in reasons}
+
+
+def test_regular_pictures_pass(gates):
+    assert [gates.reasons(part(seed)) for seed in range(100, 200)] == [[]] * 100
+
+
+def test_a_defect_passes(gates):
+    picture = part(300)
+    ImageDraw.Draw(picture).rectangle((40, 28, 56, 44), fill=(30, 30, 32))  # a pin is missing
+    assert gates.reasons(picture) == []
+
+
+WRONG = {
+    "black": (lambda p: Image.new("RGB", p.size), "contrast"),
+    "white": (lambda p: Image.new("RGB", p.size, "white"), "contrast"),
+    "noise": (lambda p: Image.effect_noise(p.size, 120).convert("RGB"), "noise"),
+    "gradient": (lambda p: Image.linear_gradient("L").resize(p.size).convert("RGB"), "appearance"),
+    "dark": (lambda p: p.point(lambda v: v / 4), "exposure"),
+    "bright": (lambda p: p.point(lambda v: min(255, 3 * v)), "exposure"),
+    "blurred": (lambda p: p.filter(ImageFilter.GaussianBlur(5)), "sharpness"),
+    "slightly blurred": (lambda p: p.filter(ImageFilter.BoxBlur(2)), "sharpness"),
+    "quarter turn": (lambda p: p.transpose(Image.Transpose.ROTATE_90), "size"),
+    "half turn": (lambda p: p.transpose(Image.Transpose.ROTATE_180), "orientation"),
+    "other size": (lambda p: p.resize((p.width * 2, p.height * 2)), "size"),
+    "half of it": (lambda p: p.crop((0, 0, p.width // 2, p.height)).resize(p.size), "appearance"),
+    "shifted": (lambda p: Image.fromarray(np.roll(np.asarray(p), p.width // 2, axis=1)), "appearance"),
+    "grey noise on it": (
+        lambda p: Image.fromarray(
+            np.clip(np.asarray(p) + np.random.default_rng(1).normal(0, 25, (p.height, p.width, 1)), 0, 255).astype(
+                np.uint8
+            )
+        ),
+        "noise",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_unsuitable_pictures_are_refused_with_the_reason(gates, name):
+    change, keyword = WRONG[name]
+    for seed in range(400, 410):
+        assert keyword in keywords(gates.reasons(change(part(seed)))), (name, seed)
+
+
+def test_parts_that_lie_either_way_in_training_may_lie_either_way():
+    def lying(seed: int) -> Image.Image:
+        picture = part(seed, key=seed % 3 > 0)
+        return picture.transpose(Image.Transpose.ROTATE_180) if seed % 2 else picture
+
+    gates = PictureGates.of([lying(seed) for seed in range(80)])
+    assert [gates.reasons(lying(seed)) for seed in range(100, 150)] == [[]] * 50
+
+
+def test_quarter_turns_of_square_pictures_are_seen():
+    gates = PictureGates.of([part(seed, (128, 128)) for seed in range(60)])
+    assert [gates.reasons(part(seed, (128, 128))) for seed in range(100, 130)] == [[]] * 30
+    reasons = gates.reasons(part(200, (128, 128)).transpose(Image.Transpose.ROTATE_270))
+    assert any(reason.startswith("orientation: turned counter-clockwise by 90°") for reason in reasons)
+
+
+def test_several_lights_and_sizes_in_training_are_all_regular():
+    def mixed(seed: int) -> Image.Image:
+        return part(seed, [(192, 96), (384, 192)][seed % 2], light=[1.0, 0.5][seed // 2 % 2])
+
+    gates = PictureGates.of([mixed(seed) for seed in range(80)])
+    assert [gates.reasons(mixed(seed)) for seed in range(100, 160)] == [[]] * 60
+    assert {"exposure", "contrast"} & keywords(gates.reasons(part(500, light=0.15)))
+
+
+def test_one_unsuitable_training_picture_does_not_widen_the_limits(gates):
+    pictures = [part(seed) for seed in range(60)]
+    spoilt = PictureGates.of([*pictures, part(60).filter(ImageFilter.GaussianBlur(4)), Image.new("RGB", (192, 96))])
+    assert "sharpness" in keywords(spoilt.reasons(part(61).filter(ImageFilter.BoxBlur(2))))
+    assert spoilt.limits.appearance < 2 * gates.limits.appearance
+
+
+def test_pictures_of_one_part_are_not_compared_with_each_other():
+    pictures = [part(seed) for seed in range(20) for _ in range(3)]
+    alone = PictureGates.of(pictures, [seed for seed in range(20) for _ in range(3)])
+    together = PictureGates.of(pictures)
+    assert together.limits.appearance < alone.limits.appearance
+    assert alone.reasons(part(99)) == []
+
+
+def test_few_pictures_give_wide_limits():
+    for count in (1, 2, 3):
+        assert PictureGates.of([part(seed) for seed in range(count)]).reasons(part(50)) == []
+    with pytest.raises(ValueError, match="at least one picture"):
+        PictureGates.of([])
+
+
+def test_saved_gates_say_the_same(gates, tmp_path: Path):
+    gates.save(tmp_path)
+    again = PictureGates.load(tmp_path)
+    assert again is not None and again.limits == gates.limits
+    for picture in (part(600), part(601).rotate(180), part(602).filter(ImageFilter.GaussianBlur(3))):
+        assert again.reasons(picture) == gates.reasons(picture)
+
+
+def test_no_file_is_no_gates(tmp_path: Path):
+    assert PictureGates.load(tmp_path) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"text"])
+def test_a_broken_file_is_an_input_error(tmp_path: Path, content: bytes):
+    (tmp_path / FILE).write_bytes(content)
+    with pytest.raises(InputError, match=r"gates\.npz: expected gates that a training wrote, got"):
+        PictureGates.load(tmp_path)
+
+
+def test_a_pickle_or_foreign_arrays_are_an_input_error(tmp_path: Path, gates):
+    np.savez(tmp_path / FILE, header=np.array([{"schema": 1}], dtype=object))
+    with pytest.raises(InputError, match="expected gates"):
+        PictureGates.load(tmp_path)
+    gates.save(tmp_path)
+    with np.load(tmp_path / FILE) as file:
+        held = {name: file[name] for name in file.files}
+    np.savez(tmp_path / FILE, **{**held, "measures": held["measures"][:3]})
+    with pytest.raises(InputError, match="arrays of shapes"):
+        PictureGates.load(tmp_path)

@@ -1,0 +1,89 @@
+"""A run states its tolerance, and says what another one would judge otherwise."""
+
+import json
+
+import pytest
+
+from tests.trainer.conftest import tiny_objects
+from trainer import evaluate, predict
+from trainer.core.frozen_threshold import FROZEN
+from trainer.core.tolerance import cannot_follow, compare, is_between, tolerance_of, tolerances_of, words
+from trainer.vit import command
+
+WIDE, TIGHT = ({"true_position_mm": limit, "retraction_mm": 0.5} for limit in (0.4, 0.05))
+
+
+def row(scene: str, tolerance: dict | None, part: int = 1) -> dict:
+    return {"scene": scene, "part": part, "run": "r", "tolerance_json": tolerance and json.dumps(tolerance)}
+
+
+def test_tolerances_are_collected_by_scene():
+    assert tolerances_of([row("a", WIDE), row("b", TIGHT), row("c", None), row("a", WIDE)]) == {"a": WIDE, "b": TIGHT}
+    assert tolerances_of([row("a", WIDE), row("a", TIGHT)]) == {"a": WIDE, "a (2)": TIGHT}
+    assert words({"a": {**WIDE, "at": {"r1c2": {"retraction_mm": 1}}}}) == (
+        "a: true_position_mm=0.4,retraction_mm=0.5,r1c2.retraction_mm=1"
+    )
+    assert words(None) == "not recorded"
+
+
+def test_pins_in_between_count_once_a_part():
+    """The seven good pins of a tiny picture are 0.1 mm off; the missing one has no measure."""
+    objects = tiny_objects([[0, 0, 1, 1]] * 8, [1] + [2] * 7, "missing")
+    rows = [(row("a", TIGHT, part), objects) for part in (1, 1, 2)]
+    found = compare({"a": WIDE}, rows)
+    assert (found.other, found.pins, found.between) == (["a"], 14, 14)
+    assert "14 of 14 pins" in found.sentence() and found.sentence().startswith("WARNING")
+    assert compare({"a": TIGHT}, rows).sentence().endswith("as in training")
+    assert "not recorded" in compare(None, rows).sentence()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ({"true_position_mm": 0.1}, {"true_position_mm": 0.2}, False),  # equal to its limit is good
+        ({"true_position_mm": 0.09}, {"true_position_mm": 0.1}, True),
+        ({"true_position_mm": 0.09}, {"true_position_mm": 0.05}, False),
+        ({"true_position_mm": 0.3}, {"true_position_mm": 0.3, "at": {"r1c1": {"true_position_mm": 0.01}}}, True),
+    ],
+)
+def test_a_measure_lies_between_two_limits(first, second, expected):
+    (pin,) = tiny_objects([[0, 0, 1, 1]], [2], "")
+    assert is_between(pin, first, second) == is_between(pin, second, first) == expected
+
+
+def test_limits_asked_for_are_compared_at_every_address(tmp_path):
+    trained = {"a": {**WIDE, "at": {"r1c1": {"true_position_mm": 0.1}}}}
+    assert cannot_follow(tmp_path, {"a": WIDE}, {"true_position_mm": 0.4}) is None
+    assert "cannot follow another" in (cannot_follow(tmp_path, trained, {"true_position_mm": 0.4}) or "")
+    assert cannot_follow(tmp_path, trained, {"r1c1.true_position_mm": 0.1, "r2c2.true_position_mm": 0.4}) is None
+    assert "not recorded" in (cannot_follow(tmp_path, None, {"true_position_mm": 0.4}) or "")
+
+
+def stated(rows: list[dict], limits: dict) -> list[dict]:
+    return [{**one, "scene": "plug", "tolerance_json": json.dumps(limits)} for one in rows]
+
+
+def test_a_run_carries_its_tolerance_and_warns_under_another(make_rows, make_dataset, small_options, tmp_path, capsys):
+    splits = {"train": make_rows("train", 6, 0), "validation": make_rows("validation", 6, 1)}
+    data = make_dataset(tmp_path / "data", {name: stated(rows, WIDE) for name, rows in splits.items()})
+    other = make_dataset(tmp_path / "other", {"test": stated(splits["validation"], TIGHT)})
+    run = tmp_path / "run"
+    assert command.main(["--data", str(data), "--out", str(run), "--epochs", "1", "--no-check", *small_options]) == 0
+    assert tolerance_of(run) == json.loads((run / FROZEN).read_text())["tolerance"] == {"plug": WIDE}
+    said = "plug: true_position_mm=0.4,retraction_mm=0.5"
+    assert said in (run / "report.html").read_text()
+    capsys.readouterr()
+    assert evaluate.main(["--model", str(run), "--data", str(other), "--threads", "1"]) == 0
+    assert " pins lie between the two limits" in capsys.readouterr().out
+    held = json.loads((run / "evaluation" / "evaluation.json").read_text())["tolerance"]
+    assert held["trained"] == {"plug": WIDE} and held["data"] == {"plug": TIGHT} and held["between"] == held["pins"] > 0
+    assert "pins lie between the two limits" in (run / "report.html").read_text()
+    (tmp_path / "p.png").write_bytes(splits["train"][0]["image"]["bytes"])
+    words = ["--model", str(run), str(tmp_path / "p.png"), "--json", str(tmp_path / "v.json")]
+    assert predict.main([*words, "--tolerance", "true_position_mm=0.1"]) == 0
+    (one,) = json.loads((tmp_path / "v.json").read_text())
+    assert one["tolerance"] == {"plug": WIDE} and one["warnings"][-1].startswith("tolerance: ")
+    assert "cannot follow another" in capsys.readouterr().out
+    assert predict.main([*words, "--tolerance", "true_position_mm=0.4"]) == 0
+    assert "cannot follow" not in capsys.readouterr().out
+    assert predict.main([*words, "--tolerance", "depth=1"]) == 2

@@ -1,0 +1,67 @@
+"""The gates of a run: written by a training, applied by `trainer.predict`, made again by `trainer.evaluate`."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trainer.core.gates import FILES, Gates, have
+from trainer.evaluate import main as evaluate
+from trainer.predict import main
+
+
+@pytest.fixture
+def pictures(tmp_path, make_rows):
+    """Folder with the first training pictures of `trained_run`."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for row in make_rows("train", 6, 0):
+        (folder / f"{row['run']}.png").write_bytes(row["image"]["bytes"])
+    return folder
+
+
+def verdicts(run, files, folder) -> list[dict]:
+    target = folder / "verdicts.json"
+    assert main(["--model", str(run), *map(str, files), "--json", str(target), "--out", str(folder / "sheets")]) == 0
+    return json.loads(target.read_text())
+
+
+def test_a_training_writes_gates_that_pass_its_pictures(trained_run, pictures, tmp_path):
+    assert have(trained_run)
+    gates = Gates.load(trained_run)
+    assert gates.missing == [] and gates.features is not None
+    assert all(one["verdict"] != "INVALID" for one in verdicts(trained_run, [pictures], tmp_path))
+
+
+def test_pictures_that_cannot_be_judged_are_invalid_with_reasons(trained_run, pictures, tmp_path):
+    regular = Image.open(sorted(pictures.glob("*.png"))[0]).convert("RGB")
+    noise = np.random.default_rng(0).integers(0, 256, (regular.height, regular.width, 3), dtype=np.uint8)
+    made = {
+        "black": (Image.new("RGB", regular.size), "contrast"),
+        "white": (Image.new("RGB", regular.size, "white"), "contrast"),
+        "noise": (Image.fromarray(noise), "noise"),
+        "tall": (regular.resize((regular.width, 3 * regular.height)), "size"),
+    }
+    for name, (picture, _) in made.items():
+        picture.save(tmp_path / f"{name}.png")
+    found = verdicts(trained_run, [tmp_path / f"{name}.png" for name in made], tmp_path)
+    for one, (_, keyword) in zip(found, made.values(), strict=True):
+        assert one["verdict"] == "INVALID"
+        assert any(reason.startswith(f"{keyword}: ") for reason in one["reasons"]), one["reasons"]
+    assert len(list((tmp_path / "sheets").glob("*.png"))) == len(made)
+
+
+def test_a_run_without_gates_judges_nothing_until_an_evaluation_has_made_them(
+    trained_run, tiny_dataset, pictures, tmp_path, capsys
+):
+    run = shutil.copytree(trained_run, tmp_path / "run")
+    for name in FILES:
+        (run / name).unlink()
+    for one in verdicts(run, [pictures], tmp_path):
+        assert one["verdict"] == "INVALID" and any(reason.startswith("gates: ") for reason in one["reasons"])
+    assert evaluate(["--model", str(run), "--data", str(tiny_dataset), "--out", str(tmp_path / "out")]) == 0
+    assert "has no gates: learned from" in capsys.readouterr().out
+    assert have(run)
+    assert all(one["verdict"] != "INVALID" for one in verdicts(run, [pictures], tmp_path))

@@ -1,0 +1,143 @@
+"""Whether a network has seen anything like a picture in training: a distance in its own features.
+
+The network's last feature map is pooled to at most 8 x 8 places, and turned into units in which training pictures vary
+equally in all directions (Mahalanobis distance with a shrunken covariance, pooled over places). Each place is compared
+with the same place in the 20 most similar training pictures; the smallest squared distance counts, and the mean over
+all places is the picture's distance. Its limit comes from the distances of validation pictures, which the network was
+not trained on: see `generator.verdict.tails`.
+
+`Watch` collects features while the network runs for another purpose. `trainer.core.gates` keeps the gate on disk.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from generator.verdict.appearance import References
+from generator.verdict.tails import upper_limit
+
+PLACES = 8
+# Directions of features that are kept: those in which training pictures vary most.
+DIRECTIONS = 48
+# Weight of a sphere in the covariance.
+SHRINKAGE = 0.1
+SMALL = 1e-6
+
+
+def pooled(features: Tensor) -> Tensor:
+    """Pool feature maps (B, C, h, w) to at most PLACES x PLACES places, in float32 on the CPU."""
+    size = (min(PLACES, features.shape[2]), min(PLACES, features.shape[3]))
+    return F.adaptive_avg_pool2d(features.detach().float(), size).cpu()
+
+
+class Watch:
+    """Collects the features of all pictures that a network gets during a `with` block.
+
+    Args:
+        module: part of the network whose output is collected.
+        maps: function that makes feature maps (B, C, h, w) from that output.
+    """
+
+    def __init__(self, module: nn.Module, maps: Callable[[Any], Tensor]) -> None:
+        self._module, self._maps = module, maps
+        self._found: list[Tensor] = []
+
+    def __enter__(self) -> "Watch":
+        self._found.clear()
+        self._hook = self._module.register_forward_hook(
+            lambda module, inputs, output: self._found.append(pooled(self._maps(output)))
+        )
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._hook.remove()
+
+    @property
+    def features(self) -> np.ndarray:
+        """Features (B, C, rows, columns) of the pictures in the order in which the network got them."""
+        return torch.cat(self._found).numpy()
+
+
+@dataclass(frozen=True)
+class FeatureGate:
+    """A limit for the distance of a picture's features from those of the training pictures.
+
+    Args:
+        centre: (C, rows, columns) mean features of training pictures.
+        matrix: (K, C) which turns features less `centre` into units of the training pictures' spread.
+        references: The training pictures in these units.
+        limit: Largest distance of a picture like those in training.
+    """
+
+    centre: np.ndarray
+    matrix: np.ndarray
+    references: References
+    limit: float
+
+    @classmethod
+    def of(cls, training: np.ndarray, validation: np.ndarray) -> "FeatureGate":
+        """Learn the gate from features (N, C, rows, columns) of training and of validation pictures."""
+        centre = training.mean(0)
+        spread = (training - centre).transpose(1, 0, 2, 3).reshape(training.shape[1], -1).astype(np.float64)
+        covariance = spread @ spread.T / spread.shape[1]
+        covariance *= 1 - SHRINKAGE
+        covariance[np.diag_indices_from(covariance)] += SHRINKAGE * np.trace(covariance) / len(covariance) + SMALL
+        values, vectors = np.linalg.eigh(covariance)
+        most = np.argsort(-values)[:DIRECTIONS]
+        matrix = (vectors[:, most] / np.sqrt(values[most])).T.astype(np.float32)
+        gate = cls(centre, matrix, References(_in_units(training, centre, matrix)), math.inf)
+        distances = np.log(gate.distances(validation) + SMALL)
+        return cls(centre, matrix, gate.references, math.exp(upper_limit(distances)) - SMALL)
+
+    def distances(self, features: np.ndarray) -> np.ndarray:
+        """Compute the distances (B,) of pictures from their features (B, C, rows, columns)."""
+        found = _in_units(features, self.centre, self.matrix)
+        return np.array([self.references.differences(one, self.references.nearest(one)).mean() for one in found])
+
+    def reasons(self, features: np.ndarray) -> list[list[str]]:
+        """Return why each picture cannot be judged, from features (B, C, rows, columns): empty lists if it can."""
+        return [
+            [f"features: the network saw nothing like it in training ({one / self.limit:.1f} times the limit)"]
+            if one > self.limit
+            else []
+            for one in self.distances(features)
+        ]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the gate as tensors by name."""
+        return {
+            "centre": torch.from_numpy(self.centre),
+            "matrix": torch.from_numpy(self.matrix),
+            "references": torch.from_numpy(self.references.histograms),
+            "limit": torch.tensor(self.limit, dtype=torch.float64),
+        }
+
+    @classmethod
+    def of_tensors(cls, tensors: Mapping[str, Tensor]) -> "FeatureGate":
+        """Make the gate again from its `tensors`.
+
+        Raises:
+            ValueError: A tensor is missing or of another shape.
+        """
+        try:
+            centre, matrix, held = (tensors[name].numpy() for name in ("centre", "matrix", "references"))
+            limit = float(tensors["limit"])
+        except (KeyError, RuntimeError) as e:
+            raise ValueError(f"tensors {sorted(tensors)}") from e
+        if centre.ndim != 3 or matrix.ndim != 2 or matrix.shape[1] != len(centre):
+            raise ValueError(f"tensors of shapes {centre.shape}, {matrix.shape}")
+        if held.ndim != 4 or held.shape[1:] != (len(matrix), *centre.shape[1:]):
+            raise ValueError(f"tensors of shapes {centre.shape}, {held.shape}")
+        return cls(centre, matrix, References(held), limit)
+
+
+def _in_units(features: np.ndarray, centre: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Turn features (B, C, rows, columns) into (B, K, rows, columns) in units of the training pictures' spread."""
+    return np.asarray(np.einsum("kc,bcij->bkij", matrix, features - centre), dtype=np.float32)

@@ -1,0 +1,151 @@
+"""The gates of a run: reasons why a picture cannot be judged, learned from training and validation pictures.
+
+    RUN/gates.npz           gates on the picture itself (`generator.verdict.gates`)
+    RUN/gates.safetensors   gate on the network's features (`trainer.core.feature_gate`), of the best weights
+
+A training writes both at its end; for a run without them, `trainer.evaluate` does so from the dataset's splits `train`
+and `validation`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from generator.verdict import gates as picture_gates
+from generator.verdict.envelope import sha256_of
+from generator.verdict.gates import PictureGates
+from trainer.core import run_folder
+from trainer.core.console import speaks
+from trainer.core.errors import InputError, as_input_error
+from trainer.core.feature_gate import FeatureGate, Watch
+from trainer.core.split import Pictures
+
+FEATURES = "gates.safetensors"
+FILES = (picture_gates.FILE, FEATURES)
+# Pictures that the gates are learned from: more, drawn evenly from each split, would only take longer.
+MOST = {"train": 700, "validation": 300}
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class Gates:
+    """The gates of a run; None where the run has none."""
+
+    pictures: PictureGates | None
+    features: FeatureGate | None
+
+    @classmethod
+    def load(cls, run: Path, weights: str = run_folder.BEST) -> "Gates":
+        """Load the gates of a run; the gate on features only if it is of these weights.
+
+        Raises:
+            InputError: A file is damaged or of another origin.
+        """
+        with as_input_error():
+            pictures = PictureGates.load(run)
+        has_features = (run / FEATURES).is_file() and (run / weights).is_file()
+        return cls(pictures, _read(run / FEATURES, sha256_of(run / weights)) if has_features else None)
+
+    @property
+    def missing(self) -> list[str]:
+        """Why nothing can be OK: the run has no gates; empty if it has."""
+        if self.pictures is not None:
+            return []
+        return [
+            f"gates: the run has no {picture_gates.FILE}, so that unsuitable pictures are not noticed; "
+            "`python -m trainer.evaluate --model RUN --data DATASET` writes it"
+        ]
+
+    def reasons(self, pictures: Sequence[Image.Image], features: np.ndarray | None) -> list[list[str]]:
+        """Return why each picture cannot be judged: empty lists if it can.
+
+        Args:
+            pictures: B pictures as opened.
+            features: (B, C, rows, columns) of `Watch`; None: the gate on features is not applied.
+        """
+        found: list[list[str]] = [self.pictures.reasons(one) if self.pictures else [] for one in pictures]
+        if self.features is None or features is None:
+            return found
+        return [own + more for own, more in zip(found, self.features.reasons(features), strict=True)]
+
+    def of_split(self, pictures: Pictures, features: np.ndarray | None, views: int = 1) -> list[list[str]]:
+        """Return why each example of a split cannot be judged; its `views` pictures follow each other.
+
+        Args:
+            pictures: N pictures.
+            features: (N, C, rows, columns) of `Watch`; None: the gate on features is not applied.
+            views: Number of pictures of an example.
+        """
+        count = len(pictures)
+        found = [
+            self.reasons([pictures.original(i)], None if features is None else features[i : i + 1])[0]
+            for i in tqdm(range(count), desc="gates", unit="picture", leave=False, disable=None if speaks() else True)
+        ]
+        return [[text for one in found[i : i + views] for text in one] for i in range(0, count, views)]
+
+
+def have(run: Path) -> bool:
+    """Whether a run has both files."""
+    return all((run / name).is_file() for name in FILES)
+
+
+def learn(run: Path, splits: Mapping[str, Pictures], watch: Watch, show: Callable[[Tensor], object]) -> None:
+    """Learn the gates of a run's best weights, and write their files.
+
+    Args:
+        run: The run's folder, with its best weights.
+        splits: The pictures of `train` and `validation`.
+        watch: Collects the network's features.
+        show: Runs the network on pixels (B, C, H, W) uint8.
+    """
+    chosen = {name: _some(len(splits[name]), most) for name, most in MOST.items()}
+    groups = [parts[index] for name, some in chosen.items() for parts in [splits[name].parts()] for index in some]
+    pictures = PictureGates.of(_originals(splits, chosen), groups)
+    features = {}
+    for name, some in chosen.items():
+        with torch.inference_mode(), watch:
+            for start in range(0, len(some), BATCH):
+                show(splits[name].batch(some[start : start + BATCH]))
+        features[name] = watch.features
+    gate = FeatureGate.of(features["train"], features["validation"])
+    _write(run / FEATURES, gate, sha256_of(run / run_folder.BEST))
+    pictures.save(run)  # last: a run with this file has both
+
+
+def _write(path: Path, gate: FeatureGate, weights_sha256: str) -> None:
+    run_folder.save_tensors(path, gate.tensors(), {"weights_sha256": weights_sha256})
+
+
+def _read(path: Path, weights_sha256: str) -> FeatureGate | None:
+    """Read a gate on features; None if it is of other weights.
+
+    Raises:
+        InputError: The file is damaged or of another origin.
+    """
+    tensors, metadata = run_folder.read_tensors(path)
+    if metadata.get("weights_sha256", weights_sha256) != weights_sha256:
+        return None
+    try:
+        return FeatureGate.of_tensors(tensors)
+    except ValueError as e:
+        raise InputError(f"{path}: expected gates that a training wrote, got {e}") from e
+
+
+def _some(count: int, most: int) -> list[int]:
+    """Return at most `most` of `count` indices, evenly from first to last."""
+    return sorted({int(i) for i in np.linspace(0, count - 1, min(count, most)).round()})
+
+
+def _originals(splits: Mapping[str, Pictures], chosen: Mapping[str, Sequence[int]]) -> Iterator[Image.Image]:
+    total = sum(len(some) for some in chosen.values())
+    with tqdm(total=total, desc="gates", unit="picture", leave=False, disable=None if speaks() else True) as bar:
+        for name, some in chosen.items():
+            for index in some:
+                yield splits[name].original(index)
+                bar.update()

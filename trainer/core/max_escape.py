@@ -1,0 +1,115 @@
+"""`--max-escape RATE`: an escape threshold whose rate of escapes is shown to be at most RATE, on parts of its own.
+
+Validation's parts are halved. On one half the escape threshold is chosen; on the other half the escapes below it are
+counted, and their one-sided 95 % upper bound (Clopper and Pearson 1934) must not exceed RATE. A part escapes if any of
+its NG pictures is OK. Without an escape among n NG parts the bound is 1 - 0.05^(1/n): 11.7 % with 24 parts, 1 % with
+299.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from trainer.core.decision import EVEN
+from trainer.core.fitness import Fitness, fitness_said, part_groups
+
+LEVEL = 0.95
+
+
+def upper_bound(escapes: int, parts: int, level: float = LEVEL) -> float:
+    """Return the one-sided upper bound of a rate, by Clopper and Pearson; 1 without parts."""
+    from scipy import stats  # takes a second; prediction does not need it
+
+    return float(stats.beta.ppf(level, escapes + 1, parts - escapes)) if escapes < parts else 1.0
+
+
+def parts_needed(rate: float) -> int:
+    """Return the least number of NG parts without an escape whose upper bound is at most `rate`."""
+    return math.ceil(math.log(1 - LEVEL) / math.log1p(-rate))
+
+
+@dataclass(frozen=True)
+class Check:
+    """Result of `choose`, in frozen.json under `max_escape`.
+
+    Args:
+        rate: The rate that `--max-escape` asks for, in (0, 1).
+        threshold: Escape threshold, chosen on one half of the NG parts.
+        chosen_on: Number of NG parts in that half.
+        escapes, checked_on: Number of NG parts of the other half that escape, and of all NG parts in it.
+        bound: Upper bound of the rate of escapes.
+    """
+
+    rate: float
+    threshold: float
+    chosen_on: int
+    escapes: int
+    checked_on: int
+    bound: float
+
+
+def _scores_of_parts(parts: Sequence[str], ng: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lowest score of each NG part (P,), and which of two halves it is in (P,)."""
+    lowest: dict[str, float] = {}
+    half: dict[str, int] = {}
+    for part, is_ng, score, group in zip(parts, ng, scores, part_groups(parts, ng, 2), strict=True):
+        if is_ng:
+            lowest[part] = min(float(score), lowest.get(part, math.inf))
+            half[part] = int(group)
+    return np.array(list(lowest.values())), np.array(list(half.values()), dtype=int)
+
+
+def choose(parts: Sequence[str], ng: np.ndarray, scores: np.ndarray, rate: float, threshold: float) -> Check:
+    """Choose the escape threshold on one half of validation's NG parts, and count the escapes of the other half.
+
+    Args:
+        parts: (N,) name of the part that each picture shows.
+        ng: (N,) whether the picture is NG in truth.
+        scores: (N,) scores: see `trainer.core.decision`.
+        rate: The rate asked for, in (0, 1).
+        threshold: The threshold, which the escape threshold does not exceed.
+    """
+    lowest, half = _scores_of_parts(parts, ng, scores)
+    chosen, checked = np.sort(lowest[half == 0]), lowest[half == 1]
+    escape = threshold
+    if len(chosen):
+        # As many escapes as still let the bound on this half be at most the rate; none where even that is too many.
+        allowed = 0
+        while allowed + 1 < len(chosen) and upper_bound(allowed + 1, len(chosen)) <= rate:
+            allowed += 1
+        escape = min(threshold, float(chosen[allowed]))
+    escapes = int((checked < min(escape, EVEN)).sum())
+    return Check(rate, escape, len(chosen), escapes, len(checked), upper_bound(escapes, len(checked)))
+
+
+def prospect(parts: Sequence[str], ng: np.ndarray, rate: float) -> str:
+    """Say before a training what `--max-escape` can show on this validation, without full stop."""
+    _, half = _scores_of_parts(parts, ng, np.zeros(len(ng)))
+    every, checked, needed = len(half), int((half == 1).sum()), parts_needed(rate)
+    best = upper_bound(0, checked)
+    can = f"{best:.1%} at best, without an escape among the {checked} NG parts that check the threshold"
+    if best <= rate:
+        return f"--max-escape {rate:g}: validation has {every} NG parts; the 95 % bound is {can}"
+    return (
+        f"WARNING: --max-escape {rate:g} cannot be shown: validation has {every} NG parts, and the 95 % bound is {can} "
+        f"(all {every}: {upper_bound(0, every):.1%}); {rate:.3g} needs {needed} that check it, {2 * needed} in all"
+    )
+
+
+def said(held: Mapping[str, Any] | None) -> str:
+    """Say in one line what `Check`, as JSON object, has shown, without full stop; empty text for None."""
+    if held is None:
+        return ""
+    one = Check(**held)
+    found = f"{one.escapes} of {one.checked_on} NG parts escape, 95 % upper bound {one.bound:.1%}"
+    return f"--max-escape {one.rate:g} is {'shown' if one.bound <= one.rate else 'NOT shown'}: {found}"
+
+
+def fitness_and_escapes(document: Mapping[str, Any]) -> str:
+    """Say how fit a run is and what --max-escape has shown, from these keys of frozen.json or summary.json."""
+    held = document.get("fitness")
+    fitness = fitness_said(None if held is None else Fitness.from_json(held))
+    return ". ".join(filter(None, (fitness, said(document.get("max_escape")))))

@@ -1,0 +1,175 @@
+"""The tolerance that a run was trained under, and the pins that another one would judge otherwise.
+
+Which pin is NG is the user's tolerance (generator/dataset/labels.py): limits in mm by name, for the whole connector
+and, under `at`, for single addresses. A dataset states it in the column `tolerance_json` of each row; a run states that
+of its training rows, by scene, in config.json. A network cannot follow another tolerance than that of its labels.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainer.core import run_folder
+from trainer.core.dataset_columns import part_name
+from trainer.core.run_folder import CONFIG
+
+if TYPE_CHECKING:
+    from generator.dataset.rows import ObjectRow
+
+Limits = Mapping[str, Any]
+KEY = "tolerance"
+NOT_RECORDED = "not recorded"
+# Measures of a pin with a limit, as `ObjectRow` has them; a protrusion is a negative retraction.
+MEASURES = {"true_position_mm": 1, "retraction_mm": 1, "protrusion_mm": -1}
+
+
+def tolerances_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Collect the tolerance of a dataset's rows by scene; rows without one are left out.
+
+    A scene whose rows have several tolerances, as after merging datasets, gets a number added for each further one.
+
+    Args:
+        rows: Rows with the columns `scene` and `tolerance_json`, where the dataset has them.
+    """
+    found: dict[tuple[str, str], None] = {}
+    for row in rows:
+        if row.get("tolerance_json"):
+            found[(str(row.get("scene") or ""), str(row["tolerance_json"]))] = None
+    named: dict[str, dict[str, Any]] = {}
+    for scene, text in found:
+        names = [scene, *(f"{scene} ({number})" for number in range(2, len(found) + 1))]
+        named[next(name for name in names if name not in named)] = json.loads(text)
+    return named
+
+
+def tolerance_of(run: Path) -> dict[str, Any] | None:
+    """Read the tolerance by scene in RUN/config.json; None where it is not recorded."""
+    path = run / CONFIG
+    if not path.is_file():
+        return None
+    found = run_folder.read_json(path, "a run's configuration").get(KEY)
+    return found if isinstance(found, dict) and found else None
+
+
+def words(tolerance: Mapping[str, Limits] | None) -> str:
+    """Write a tolerance by scene in one line; None: not recorded."""
+    if not tolerance:
+        return NOT_RECORDED
+    return "; ".join(f"{scene}: {_limits(limits)}" if scene else _limits(limits) for scene, limits in tolerance.items())
+
+
+def _limits(limits: Limits) -> str:
+    """Write limits as `build --tolerance` takes them."""
+    everywhere = [f"{name}={value:g}" for name, value in limits.items() if isinstance(value, int | float)]
+    at = [f"{address}.{name}={value:g}" for address, own in limits.get("at", {}).items() for name, value in own.items()]
+    return ",".join((*everywhere, *at))
+
+
+def limit_at(limits: Limits, name: str, address: str | None) -> float | None:
+    """Return the limit of a measure at an address, mm; None where there is none."""
+    own = limits.get("at", {}).get(address or "", {})
+    value = own.get(name, limits.get(name))
+    return None if value is None else float(value)
+
+
+def is_between(each: "ObjectRow", first: Limits, second: Limits) -> bool:
+    """Whether a measure of a pin is within one tolerance and beyond the other."""
+    for name, sign in MEASURES.items():
+        measure = each.true_position_mm if name == "true_position_mm" else each.retraction_mm
+        limits = [limit_at(limits, name, each.address) for limits in (first, second)]
+        if measure is not None and None not in limits:
+            low, high = sorted(limit for limit in limits if limit is not None)
+            if low < sign * measure <= high:
+                return True
+    return False
+
+
+@dataclass
+class Comparison:
+    """Count of the pins that a dataset's tolerance and the run's judge otherwise.
+
+    Args:
+        trained: The run's tolerance by scene; None: not recorded.
+        data: The dataset's tolerance by scene.
+        other: The scenes whose tolerance in the dataset is another than the run's.
+        pins: Number of pins with measures in these scenes; each pin of a part counts once.
+        between: Number of those whose measure lies between the two limits.
+    """
+
+    trained: Mapping[str, Limits] | None
+    data: Mapping[str, Limits]
+    other: list[str]
+    pins: int = 0
+    between: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Make the object `tolerance` of evaluation.json."""
+        return dict(vars(self))
+
+    def sentence(self) -> str:
+        """Say in one line how the dataset's tolerance compares with the run's, without full stop."""
+        if self.trained is None:
+            return f"tolerance of the training: {NOT_RECORDED}; of the dataset: {words(self.data)}"
+        if not self.other:
+            return f"tolerance: {words(self.trained)}, as in training"
+        return (
+            f"WARNING: the dataset's tolerance is {words(self.data)}, the run was trained under {words(self.trained)} "
+            f"and cannot follow another: the measures of {self.between} of {self.pins} pins lie between the two limits"
+        )
+
+
+def compare(
+    trained: Mapping[str, Limits] | None,
+    rows: Iterable[tuple[Mapping[str, Any], "Iterable[ObjectRow] | None"]],
+) -> Comparison:
+    """Compare the tolerance of a dataset's rows with that of a run, and count the pins in between.
+
+    Args:
+        trained: The run's tolerance by scene; None: not recorded.
+        rows: Rows with the columns `scene`, `part` and `tolerance_json`, each with its objects, if known.
+    """
+    held = list(rows)
+    found = Comparison(trained, tolerances_of(row for row, _ in held), [])
+    pins: dict[tuple[str, str], bool] = {}
+    for row, objects in held:
+        scene, own = str(row.get("scene") or ""), row.get("tolerance_json")
+        known = (trained or {}).get(scene)
+        if not own or known is None or (theirs := json.loads(str(own))) == known:
+            continue
+        if scene not in found.other:
+            found.other.append(scene)
+        for each in objects or ():
+            if each.address and each.true_position_mm is not None:
+                key = part_name(row, str(row.get("run", ""))), each.address
+                pins[key] = pins.get(key, False) or is_between(each, known, theirs)
+    found.pins, found.between = len(pins), sum(pins.values())
+    return found
+
+
+def cannot_follow(run: Path, trained: Mapping[str, Limits] | None, asked: Mapping[str, float]) -> str | None:
+    """Return a warning where `--tolerance` asks for other limits than a run was trained under; None where it does not.
+
+    Args:
+        run: The run's folder.
+        trained: The run's tolerance by scene; None: not recorded.
+        asked: Limits in mm by name, or by address and name such as `r1c2.retraction_mm`.
+    """
+    given = ",".join(f"{name}={value:g}" for name, value in asked.items())
+    if trained is None:
+        return (
+            f"--tolerance {given}: the tolerance that {run} was trained under is {NOT_RECORDED}, and it cannot follow "
+            "another: its verdicts are those of its training"
+        )
+    for limits in trained.values():
+        for name, value in asked.items():
+            address, _, measure = name.rpartition(".")
+            places = [address] if address else ["", *limits.get("at", {})]
+            if any(limit_at(limits, measure, place) != value for place in places):
+                return (
+                    f"--tolerance {given}: {run} was trained under {words(trained)} and cannot follow another: its "
+                    "verdicts are those of its training; pins with a measure between the two limits are judged "
+                    "otherwise, and how many these are only records or `python -m trainer.evaluate` tell"
+                )
+    return None

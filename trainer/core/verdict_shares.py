@@ -1,0 +1,69 @@
+"""Shares of the verdicts among good and NG pictures: escapes and overkill, always beside UNSURE and INVALID.
+
+An escape is an NG picture with the verdict OK, overkill an OK picture with the verdict NG. Verdicts that decide nothing
+make both small, so no rate of escapes or overkill is shown without the shares of UNSURE and INVALID.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from generator.verdict.envelope import Verdict
+from trainer.core import intervals
+
+HEADER = ("escapes", "95 % bounds", "overkill", "95 % bounds", "UNSURE: OK, NG", "INVALID: OK, NG")
+SHORT_HEADER = ("escapes", "overkill", "UNSURE: OK, NG", "INVALID: OK, NG")
+
+
+def verdict_shares(ng: np.ndarray, verdicts: np.ndarray) -> dict[str, Any]:
+    """Count escapes, overkill, and UNSURE and INVALID of OK and of NG pictures, with Clopper and Pearson's bounds.
+
+    Args:
+        ng: (N,) whether the picture, or part, is NG in truth.
+        verdicts: (N,) verdicts as text.
+    """
+
+    def among(of: np.ndarray, verdict: Verdict) -> dict[str, Any]:
+        return intervals.share(int((of & (verdicts == verdict)).sum()), int(of.sum()))
+
+    undecided = {
+        name: {"ok": among(~ng, verdict), "ng": among(ng, verdict)}
+        for name, verdict in (("unsure", Verdict.UNSURE), ("invalid", Verdict.INVALID))
+    }
+    return {"escapes": among(ng, Verdict.OK), "overkill": among(~ng, Verdict.NG), **undecided}
+
+
+def _counted(share: Mapping[str, Any]) -> str:
+    return f"{share['count']} of {share['of']}"
+
+
+def _undecided(measured: Mapping[str, Any]) -> list[str | None]:
+    """Return the cells on UNSURE and INVALID; None in an evaluation of earlier versions, which had neither."""
+    return [
+        ", ".join(_counted(measured[name][of]) for of in ("ok", "ng")) if name in measured else None
+        for name in ("unsure", "invalid")
+    ]
+
+
+def cells(measured: Mapping[str, Any]) -> list[Any]:
+    """Make the cells of a table with `HEADER` from `verdict_shares`."""
+    rates = [measured[k] for k in ("escapes", "overkill")]
+    return [*(cell for rate in rates for cell in (_counted(rate), rate["interval"])), *_undecided(measured)]
+
+
+def short_cells(measured: Mapping[str, Any]) -> list[Any]:
+    """Make the cells of a table with `SHORT_HEADER`, without bounds."""
+    return [*(_counted(measured[k]) for k in ("escapes", "overkill")), *_undecided(measured)]
+
+
+def sentence(measured: Mapping[str, Any]) -> str:
+    """Write the shares in one line for the terminal."""
+    text = (
+        f"escapes (NG called OK) {_counted(measured['escapes'])}, overkill (OK called NG) "
+        f"{_counted(measured['overkill'])}"
+    )
+    for name in ("unsure", "invalid"):
+        if name in measured:
+            text += f", {name.upper()} {_counted(measured[name]['ok'])} OK and {_counted(measured[name]['ng'])} NG"
+    return text

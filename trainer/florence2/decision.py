@@ -1,0 +1,47 @@
+"""A detector's verdict on whole pictures: its thresholds and its fitness on validation, for RUN/frozen.json.
+
+A picture's score is the highest confidence of its boxes (`trainer.core.decision`). The threshold is that of the boxes,
+which `metrics.best_threshold` chooses by the boxes' F1, not by the verdicts: so fitness is measured at it as it is.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from trainer.core import frozen_threshold
+from trainer.core.fitness import fitness_of
+from trainer.core.frozen_threshold import FrozenThreshold
+from trainer.florence2.answers import Found
+from trainer.florence2.metrics import score_of
+from trainer.florence2.truth import Truth
+
+CRITERION = "highest F1 of the boxes on validation, with at most 0.1 false boxes per OK picture"
+
+
+def frozen_of(
+    run: Path,
+    truths: Sequence[Truth],
+    found: Sequence[Sequence[Found]],
+    threshold: float,
+    mean_precision: float | None,
+    seen: Mapping[str, Sequence[str]],
+    rate: float = 0.0,
+) -> FrozenThreshold:
+    """Choose the thresholds of the verdict and measure the fitness on validation.
+
+    Args:
+        run: The run's folder, with its best weights.
+        truths, found: Truth and found boxes of each picture of validation.
+        threshold: Confidence from which a box counts.
+        mean_precision: mAP on validation; None without true boxes.
+        seen: Addresses of the pins that are defective in a training picture, by scene.
+        rate: Of `--max-escape`; 0: not asked for.
+    """
+    scores = np.array([score_of(boxes) for boxes in found])
+    ng = np.array([bool(truth.targets) for truth in truths], dtype=bool)
+    wanting = [] if mean_precision is None or mean_precision >= 0.0005 else ["mAP on validation is 0.000"]
+    parts = [truth.part for truth in truths]
+    measured = fitness_of(parts, ng, scores >= threshold, wanting)
+    positions = {scene: list(addresses) for scene, addresses in seen.items()}
+    return frozen_threshold.decided_by(run, parts, scores, ng, threshold, measured, positions, rate=rate)

@@ -1,0 +1,34 @@
+"""The gates of a Florence-2 run: `trainer.core.gates` with the features of its vision tower."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from trainer.core import gates
+from trainer.core.feature_gate import Watch
+from trainer.florence2.batches import Collator
+from trainer.florence2.data import DetectionSplit
+
+
+def watch(model: Any) -> Watch:
+    """Collect the features of the vision tower while the model reads pictures."""
+
+    def maps(output: Any) -> Tensor:
+        found: Tensor = output.last_hidden_state  # (B, C, h, w)
+        return found
+
+    return Watch(model.model.vision_tower, maps)
+
+
+def learn(run: Path, model: Any, collator: Collator, splits: Mapping[str, DetectionSplit]) -> None:
+    """Learn and write the gates of a run's best weights, which are in `model`, from its training and validation."""
+    model.eval()
+    tower = model.model.vision_tower
+
+    def show(pixels: Tensor) -> None:
+        tower(collator.inputs(pixels.float() / 255)["pixel_values"].to(model.device))
+
+    pictures = {name: splits[name].pictures for name in gates.MOST}
+    gates.learn(run, pictures, watch(model), show)

@@ -1,0 +1,34 @@
+"""The gates of a ViT's run: `trainer.core.gates` with the features of the ViT's patches."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor
+
+from trainer.core import gates
+from trainer.core.feature_gate import Watch
+from trainer.core.split import Split
+from trainer.vit.network.model import ViT
+
+
+def watch(model: ViT) -> Watch:
+    """Collect the features of the patches after the last norm while the network judges whole pictures."""
+    rows, columns = model.config.grid
+
+    def maps(tokens: Tensor) -> Tensor:  # (B, h * w + registers, dim)
+        patches = tokens[:, : rows * columns].transpose(1, 2)
+        return patches.reshape(len(tokens), -1, rows, columns)
+
+    return Watch(model.norm, maps)
+
+
+def learn(run: Path, model: ViT, splits: Mapping[str, Split]) -> None:
+    """Learn and write the gates of a run's best weights, which are in `model`, from its training and validation."""
+    model.eval()
+    device = next(model.parameters()).device
+
+    def show(pixels: Tensor) -> None:
+        model(pixels.to(device).float() / 255)
+
+    pictures = {name: splits[name].pictures for name in gates.MOST}
+    gates.learn(run, pictures, watch(model), show)
