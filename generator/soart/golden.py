@@ -218,7 +218,7 @@ def _of_one_size(pictures: Sequence[GoldenPicture], set_aside: dict[str, str]) -
         return []
     size, count = sizes.most_common(1)[0]
     if len(pictures) - count > _most(len(pictures)):
-        raise ValueError(f"OK pictures must all have one shape, got {', '.join(f'{w} x {h} px' for h, w in sizes)}")
+        raise ValueError(f"OK pictures must all have one size, got {', '.join(f'{w} x {h} px' for h, w in sizes)}")
     height, width = size
     for one in pictures:
         if one.size != size:

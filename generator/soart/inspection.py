@@ -251,7 +251,7 @@ class Station:
             return [f"limit: {score:.2f} of the limit, which is uncertain by up to {doubt:.0f} %", *reasons]
         if boxes:
             places = "1 place differs" if len(boxes) == 1 else f"{len(boxes)} places differ"
-            reasons.append(f"anomaly: {places} from the OK pictures, by up to {boxes[0][4]:.2f} of the limit")
+            reasons.append(f"anomaly: {places} from the OK pictures, up to {boxes[0][4]:.2f} times the limit")
         return reasons or [f"anomaly: {score:.2f} of the limit"]
 
     def _judged_pins(self, look: Look) -> tuple[tuple[tuple[PinMeasure, bool], ...], list[bool]]:

@@ -125,7 +125,7 @@ def test_a_folder_of_two_parts_or_sizes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"must show one part in one light; 8 of 1[68] do not look like"):
         chosen(tmp_path, {**good(8), **others})
     halves = {name: picture[:60] if n % 2 else picture for n, (name, picture) in enumerate(good(8).items())}
-    with pytest.raises(ValueError, match="must all have one shape, got 96 x 64 px, 96 x 60 px"):
+    with pytest.raises(ValueError, match="must all have one size, got 96 x 64 px, 96 x 60 px"):
         chosen(tmp_path, halves)
 
 
