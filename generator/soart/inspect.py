@@ -16,7 +16,6 @@ import io
 import json
 import os
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -369,8 +368,6 @@ def _boxes(options: argparse.Namespace, first: Path) -> tuple[list[PinBox], Path
     boxes, picture = read_pin_boxes(options.positions)
     if not boxes:
         raise InputError(f"{options.positions}: expected at least one box, got none")
-    if several := [address for address, count in Counter(b.address for b in boxes).items() if count > 1]:
-        raise InputError(f"{options.positions}: expected each address once, got {', '.join(several)} several times")
     if options.positions_of is None and picture is None and options.positions.suffix.lower() == ".json":
         raise InputError(f"{options.positions}: expected a record with the key run, or --positions-of, got neither")
     return boxes, options.positions_of or picture or first

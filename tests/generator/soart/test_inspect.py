@@ -117,7 +117,7 @@ def test_a_missing_word_is_boxed_and_named_and_a_saved_unit_space_says_the_same(
         ),
         (
             ["no_word.png", "--golden", "ok", "--positions", "twice.csv"],
-            "each address once, got r1c1 several times",
+            "each address once, got r1c1 more than once",
         ),
         (
             ["no_word.png", "--golden", "ok", "--positions", "inf.csv"],
