@@ -365,7 +365,7 @@ def test_files_that_are_passed_over_are_named(folder: Path, tmp_path: Path, caps
     part(9).save(tmp_path / "p.png")
     (tmp_path / "p.xcf").write_bytes(b"layers")
     assert main(["inspect", str(tmp_path), "--golden", str(folder / "ok"), "-o", str(tmp_path / "out")]) == 0
-    assert "passed over 1 files that are no pictures by their suffix: 1 .xcf" in capsys.readouterr().out
+    assert "passed over 1 file with a suffix of no picture: 1 .xcf" in capsys.readouterr().out
 
 
 def moved(picture: Image.Image, right: int) -> Image.Image:
