@@ -28,7 +28,7 @@ from PIL import ExifTags, Image
 from generator.io.pictures import open_picture
 from generator.soart.anomaly_degree import box_mean
 from generator.soart.estimator import FEWEST, SoartC, greys
-from generator.soart.evidence import BLOCK, residual
+from generator.soart.evidence import BLOCK, RESIDUAL_MARGIN, residual
 from generator.soart.inspection import as_values
 from generator.soart.registration import inside, register, warp
 
@@ -147,6 +147,12 @@ def choose(pictures: Sequence[GoldenPicture], model: SoartC, keep_outliers: bool
         model.fit(one.small for one in golden.kept)
         if not _drop_outliers(golden, model, keep_outliers):
             break
+    if model.evidence_.residual - RESIDUAL_MARGIN > LARGEST:
+        golden.warnings.append(
+            f"warning: the OK pictures hardly match each other after alignment (misfit up to "
+            f"{model.evidence_.residual - RESIDUAL_MARGIN:.2f}, 0 is a full match): a bad or another part may "
+            "get OK; take sharp pictures in which the part lies alike, or raise --rotation"
+        )
     return golden
 
 

@@ -21,7 +21,7 @@ import json
 import math
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -153,9 +153,11 @@ class Station:
         return cls(model, pins, gates)
 
     def hash(self) -> str:
-        """Compute a SHA-256 (hex) of all that decides the verdict."""
-        digest = hashlib.sha256(json.dumps([self.model.settings, self.model.notes["positions"]]).encode())
-        for array in (self.model.reference_, self.model.mean_, self.model.precision_, self.model.scores_):
+        """Compute a SHA-256 (hex) of all that decides the verdict, except the gates."""
+        model = self.model
+        words = [model.settings, model.notes["positions"], asdict(model.evidence_)]
+        digest = hashlib.sha256(json.dumps(words).encode())
+        for array in (model.reference_, model.mean_, model.precision_, model.scores_, model.core_):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 

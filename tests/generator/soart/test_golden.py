@@ -134,3 +134,11 @@ def test_half_a_folder_in_another_light_is_kept_with_a_warning(tmp_path: Path) -
     golden = chosen(tmp_path, {**good(8), **lit})
     assert len(golden.kept) == 16
     assert [line.partition(":")[0] for line in golden.lines()] == ["warning"]
+
+
+def test_pictures_that_hardly_match_each_other_are_named(tmp_path: Path) -> None:
+    noises = np.linspace(5, 60, 12)
+    golden = chosen(tmp_path, {f"{n:02d}.png": values(n, noise) for n, noise in enumerate(noises)})
+    assert len(golden.kept) == 12 and "hardly match each other" in golden.lines()[-1]
+    alike = chosen(tmp_path, {f"{n:02d}.png": values(n) for n in range(8)})
+    assert alike.lines() == []
