@@ -131,9 +131,10 @@ def under_verdict(picture: Image.Image, verdict: str, text: str) -> Image.Image:
     The bar of UNSURE is amber with dark letters, so that it cannot be taken for that of another verdict from afar.
     """
     px = math.sqrt(picture.width * picture.height) / 28
+    large = min(2.2 * px, picture.width / 12)  # so that no bar is wider than its picture
     fill, ink = (hue(verdict).on_picture, INK) if verdict == "UNSURE" else (hue(verdict).on_white, PAPER)
     under = _under_bar(picture, text, _Letters(px), rgb(fill), ink) if text else picture
-    return _under_bar(under, verdict, _Letters(2.2 * px), rgb(fill), ink)
+    return _under_bar(under, verdict, _Letters(large), rgb(fill), ink)
 
 
 def under_title(picture: Image.Image, title: str) -> Image.Image:

@@ -109,7 +109,9 @@ def test_a_summary_of_other_weights_is_refused_until_the_training_has_finished(
     run = tmp_path / "run"
     given = ["--data", str(tiny_dataset), "--out", str(run), "--device", "cpu"]
     options = [*small_options, "--epochs", "8", "--close-ups", "0", "--no-check"]
-    assert train([*given, *options, "--time-limit", "1e-5"]) == 0
+    with dying_in_epoch(1):
+        assert train([*given, *options]) == 1
+    assert train([*given, "--resume", "--time-limit", "1e-5"]) == 0
     summary = json.loads((run / "summary.json").read_text("utf-8"))
     first = digest(run / "best.safetensors")
     assert summary["best_epoch"] == 1 and summary["weights_sha256"] == first

@@ -18,7 +18,6 @@ from trainer.core import fitness, max_escape, metrics, run_folder
 from trainer.core.decision import Limits, choose_limits, choose_threshold, fit_temperature, softmax
 from trainer.core.errors import InputError
 from trainer.core.fitness import Fitness
-from trainer.core.tolerance import tolerance_of
 
 FROZEN = "frozen.json"
 CRITERION = "highest mean of NG found and OK passed on validation"
@@ -152,7 +151,7 @@ def decided_by(
         escape_threshold=check.threshold if check else limits.escape,
         overkill_threshold=limits.overkill,
         fitness=measured,
-        tolerance=tolerance_of(run),
+        tolerance=run_folder.tolerance_of(run),
         max_escape=asdict(check) if check else None,
     )
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from trainer.core import metrics
 
@@ -29,6 +28,8 @@ def clopper_pearson(hits: int, trials: int, level: float = 0.95) -> Interval:
     """
     if trials == 0:
         return 0.0, 1.0
+    from scipy import stats  # takes a second; prediction does not need it
+
     bounds = stats.binomtest(hits, trials).proportion_ci(level, method="exact")
     return float(bounds.low), float(bounds.high)
 

@@ -18,8 +18,8 @@ from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
+from trainer.core.console import Progress, say
 from trainer.core.distributed import Share
 from trainer.core.ema import Average
 from trainer.core.event_files import EventFiles
@@ -134,12 +134,21 @@ class Outcome:
         best_epoch: Epoch whose weights best.safetensors holds; 0 = no such file.
         stopped: Why the training ended early; empty where it did not.
         warnings: Warnings of the last epoch.
+        diverged: Whether the training ended because its loss was not finite.
     """
 
     epochs: int
     best_epoch: int
     stopped: str
     warnings: list[str]
+    diverged: bool = False
+
+    @property
+    def advice(self) -> str:
+        """How to get a model from a training that ended without one."""
+        if self.diverged:
+            return "start again with a lower --lr: --resume would repeat this epoch"
+        return "continue with --resume and a longer --time-limit"
 
 
 def learning_rate(step: int, steps: int, schedule: Schedule) -> float:
@@ -164,7 +173,7 @@ def train_epoch[Batch](
     average: Average | None = None,
     step: int = 0,
     steps: int | None = None,
-    bar: "tqdm[None] | None" = None,
+    bar: Progress | None = None,
 ) -> Row:
     """Train the steps of one epoch; returns its training columns of metrics.csv.
 
@@ -207,9 +216,12 @@ class Loop[Batch]:
         trainee: The network in training.
         schedule: The training's settings.
         run: The run's folder, which exists; only the first process writes there.
-        time_limit_min: Stop after the first epoch that ends more than this many minutes after the call of `train`.
+        time_limit_min: Stop after the first epoch that ends more than this many minutes after `began`.
+        began: `time.monotonic()` at the start of the command, from which the time limit counts; None: of `train`.
         report: Called after each epoch with its line of metrics.csv and its warnings.
         events: TensorBoard event files to write; None: none.
+        shorten: Called with an epoch at whose end the time limit has passed while no epoch has a score; returns a
+            schedule that ends with the next epoch, which can be the best. None: stop without a best epoch.
     """
 
     trainee: Trainee[Batch]
@@ -218,12 +230,15 @@ class Loop[Batch]:
     time_limit_min: float | None = None
     report: Report = lambda row, warnings: None
     events: EventFiles | None = None
+    began: float | None = None
+    shorten: Callable[[int], Schedule] | None = None
 
     def __post_init__(self) -> None:
         self.average = Average(self.trainee.network, self.schedule.ema)
         self.state = RunState()
         self.rows: list[Row] = []
         self.warnings: list[str] = []
+        self.diverged = False
 
     def save(self) -> None:
         """Write RUN/state.safetensors, which `train` resumes from."""
@@ -235,29 +250,33 @@ class Loop[Batch]:
         Args:
             resume: Whether to start from RUN/state.safetensors.
         """
-        began = time.monotonic()
+        began = time.monotonic() if self.began is None else self.began
         if resume:
             self.state = load_state(self.run, self.trainee.network, self.trainee.optimizer, self.average.held)
             self.rows = read_metrics(self.run, self.state.epoch)
-        epochs = self.schedule.epochs
-        steps = sum(self.trainee.steps(epoch) for epoch in range(1, epochs + 1))
-        quiet = None if self.trainee.share.first else True
-        stopped = ""
-        with tqdm(total=steps, initial=self.state.step, unit="step", disable=quiet) as bar:
-            while self.state.epoch < epochs and not stopped:
+        stopped, steps = "", self._steps()
+        with Progress("training", steps, "step", self.state.step, not self.trainee.share.first) as bar:
+            while self.state.epoch < self.schedule.epochs and not stopped:
+                bar.rename(f"epoch {self.state.epoch + 1} of {self.schedule.epochs}")
+                bar.extend(steps := self._steps())
                 if self.schedule.is_over(self.state):
                     stopped = f"no better epoch in {self.schedule.patience}; best epoch: {self.state.best_epoch}"
                 else:
                     stopped = self._epoch(self.state.epoch + 1, steps, bar, began)
         if self.events is not None:
             self.events.close()
-        return Outcome(self.state.epoch, self.state.best_epoch, stopped, self.warnings)
+        return Outcome(self.state.epoch, self.state.best_epoch, stopped, self.warnings, self.diverged)
 
-    def _epoch(self, epoch: int, steps: int, bar: "tqdm[None]", began: float) -> str:
+    def _steps(self) -> int:
+        """Number of steps of the whole training."""
+        return sum(self.trainee.steps(epoch) for epoch in range(1, self.schedule.epochs + 1))
+
+    def _epoch(self, epoch: int, steps: int, bar: Progress, began: float) -> str:
         """Train, measure, save and report one epoch; returns why the training must stop after it, or an empty text."""
         start = time.monotonic()
         trained = train_epoch(self.trainee, self.schedule, epoch, self.average, self.state.step, steps, bar)
         if not math.isfinite(loss := float(trained[LOSS])):  # type: ignore[arg-type]
+            self.diverged = True
             return f"the loss of epoch {epoch} is {loss}: expected a finite one; --lr {self.schedule.lr} is too high"
         # At the time limit an epoch that is not due is measured too; the time of a measurement that is due counts.
         due = self.trainee.is_due(epoch)
@@ -285,7 +304,11 @@ class Loop[Batch]:
         self.report(row, self.warnings)
         self.trainee.share.wait()
         if late or (due and self._is_late(epoch, began)):
-            return f"time limit of {self.time_limit_min:g} min reached after epoch {epoch} of {self.schedule.epochs}"
+            reached = f"time limit of {self.time_limit_min:g} min reached after epoch {epoch} of {self.schedule.epochs}"
+            if state.best_epoch > 0 or self.shorten is None:
+                return reached
+            self.schedule = self.shorten(epoch)
+            say(f"{reached}, before an epoch with whole pictures; one follows as the last, so that there is a model")
         return ""
 
     def _is_late(self, epoch: int, began: float) -> bool:

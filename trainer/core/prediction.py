@@ -20,7 +20,7 @@ from trainer.core import run_folder
 from trainer.core.console import say
 from trainer.core.errors import InputError, as_input_error
 from trainer.core.run_folder import check_place
-from trainer.core.tolerance import cannot_follow, tolerance_of
+from trainer.core.tolerance import cannot_follow
 
 PREDICTIONS = "predictions.json"
 # PNG text chunk in every sheet, to know our own.
@@ -70,7 +70,7 @@ class Judge:
             allow_unfit: Whether these reasons are warnings only.
             asked: Limits in mm of `--tolerance`, by name; empty: not given.
         """
-        tolerance = tolerance_of(run)
+        tolerance = run_folder.tolerance_of(run)
         other = cannot_follow(run, tolerance, asked) if asked else None
         for text in unfit:
             say(f"WARNING: --model {run}: {text}{'' if allow_unfit else '; --allow-unfit judges all the same'}.")

@@ -28,6 +28,7 @@ from trainer.core.errors import InputError, as_input_error
 
 CONFIG, BEST, LAST, STATE = "config.json", "best.safetensors", "last.safetensors", "state.safetensors"
 METRICS, SUMMARY, REPORT = "metrics.csv", "summary.json", "report.html"
+TOLERANCE = "tolerance"  # key of config.json
 Row = dict[str, object]
 
 
@@ -74,6 +75,15 @@ def read_json(path: Path, expected: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise InputError(f"{path}: expected {expected}, got {type(found).__name__}")
     return found
+
+
+def tolerance_of(run: Path) -> dict[str, Any] | None:
+    """Read the tolerance by scene in RUN/config.json; None where it is not recorded."""
+    path = run / CONFIG
+    if not path.is_file():
+        return None
+    found = read_json(path, "a run's configuration").get(TOLERANCE)
+    return found if isinstance(found, dict) and found else None
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:

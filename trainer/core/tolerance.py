@@ -11,15 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer.core import run_folder
 from trainer.core.dataset_columns import part_name
-from trainer.core.run_folder import CONFIG
 
 if TYPE_CHECKING:
     from generator.dataset.rows import ObjectRow
 
 Limits = Mapping[str, Any]
-KEY = "tolerance"
 NOT_RECORDED = "not recorded"
 # Measures of a pin with a limit, as `ObjectRow` has them; a protrusion is a negative retraction.
 MEASURES = {"true_position_mm": 1, "retraction_mm": 1, "protrusion_mm": -1}
@@ -42,15 +39,6 @@ def tolerances_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]
         names = [scene, *(f"{scene} ({number})" for number in range(2, len(found) + 1))]
         named[next(name for name in names if name not in named)] = json.loads(text)
     return named
-
-
-def tolerance_of(run: Path) -> dict[str, Any] | None:
-    """Read the tolerance by scene in RUN/config.json; None where it is not recorded."""
-    path = run / CONFIG
-    if not path.is_file():
-        return None
-    found = run_folder.read_json(path, "a run's configuration").get(KEY)
-    return found if isinstance(found, dict) and found else None
 
 
 def words(tolerance: Mapping[str, Limits] | None) -> str:

@@ -1,8 +1,12 @@
-"""Entry point of `python -m trainer.florence2`; see `command`."""
+"""`python -m trainer.florence2`; importing its libraries counts for --time-limit."""
 
 import sys
+import time
 
-from trainer.florence2.command import main
+from trainer.core.console import never_silent
 
 if __name__ == "__main__":
-    sys.exit(main())
+    began = time.monotonic()
+    with never_silent():
+        from trainer.florence2.command import main
+    sys.exit(main(began=began))

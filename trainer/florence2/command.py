@@ -9,6 +9,9 @@ share of them, or LoRA's. Options: docs/reference/commands.md; files of a run: d
 import argparse
 import resource
 import sys
+import time
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,15 +20,16 @@ import torch
 
 from generator.dataset.hub import HubError, name_problem
 from trainer.core import default_paths, event_files, frozen_threshold, gates, max_escape, run_folder
-from trainer.core.console import say
+from trainer.core.console import never_silent, say, stage
 from trainer.core.distributed import start
 from trainer.core.errors import InputError
 from trainer.core.loop import Loop, Outcome
 from trainer.core.options import amp_of, device_of, exit_code, repeatable
+from trainer.core.time_limit import fit
 from trainer.florence2.beginning import Beginning, begin, resumed_settings, settings_of
 from trainer.florence2.network import TINY
 from trainer.florence2.options import parser
-from trainer.florence2.run import ADAPTER, FORMAT, MODEL, Detector, load_config, save_config
+from trainer.florence2.run import ADAPTER, FORMAT, MODEL, DetectionConfig, Detector, load_config, save_config
 
 if TYPE_CHECKING:
     from trainer.florence2.training import Florence2Trainee
@@ -70,13 +74,19 @@ def _check_model(args: argparse.Namespace) -> None:
 
 def _begin(args: argparse.Namespace, device: torch.device) -> Beginning:
     """Prepare the training; without --out, an unfinished run with the same settings and data is resumed."""
+    stage("reading dataset and model")
     settings, held = resumed_settings(args) if args.resume else (settings_of(args), None)
     if not args.resume and not args.dry_run:
         digest = settings.data_sha256
-        default_paths.adopt(args, KIND, FORMAT, digest, lambda run: load_config(run)[0] == settings)
+        default_paths.adopt(args, KIND, FORMAT, digest, lambda run: _unfitted(run) == settings)
         held = load_config(args.out)[1] if args.resume else None
     repeatable(device, settings.threads)
     return begin(args, settings, held)
+
+
+def _unfitted(run: Path) -> DetectionConfig:
+    """Read a run's settings as they were before --time-limit reduced its epochs."""
+    return load_config(run)[0].changed({"fitted_epochs": 0})
 
 
 def _make_run(args: argparse.Namespace, begun: Beginning, detector: Detector, hold: default_paths.Hold) -> Path:
@@ -142,6 +152,9 @@ def _train(args: argparse.Namespace, begun: Beginning, device: torch.device, hol
     settings, data, collator = begun.settings, begun.data, begun.collator
     share = start(device, amp_of("auto", device))
     trainee = Florence2Trainee(data, begun.model, collator, settings, share)
+    if args.time_limit and not args.resume:
+        settings = fit(trainee, args.time_limit, args.began)
+        begun = replace(begun, settings=settings)
     rows = trainee.examples.rows
     seen = data.seen_positions(rows)
     detector = Detector(data.classes, data.size, 0.5, seen, settings.remove_hyphens, settings.input)
@@ -159,16 +172,17 @@ def _train(args: argparse.Namespace, begun: Beginning, device: torch.device, hol
         say(max_escape.prospect([truth.part for truth in truths], ng, settings.max_escape))
     say(
         f"{data.size[0]}x{data.size[1]} px, {len(rows)} training and {len(validation)} validation pictures, "
-        f"{trainee.steps(1) * settings.epochs} steps, {share.accelerator.device}, {settings.threads} threads; "
+        f"{trainee.steps(1) * settings.scheduled} steps, {share.accelerator.device}, {settings.threads} threads; "
         "loss self-test passed"
     )
     say(MEASURES_LINE)
-    show = EpochSheets(args.out, validation, settings.epochs)
+    show = EpochSheets(args.out, validation, settings.scheduled)
     trainee.show = show
     if share.first and not resumes:
         show.before(answers(begun.model, validation, collator, trainee.grammar, rows=show.rows))
     events = event_files.EventFiles(args.out) if args.tensorboard and share.first else None
-    loop = Loop(trainee, trainee.schedule, args.out, args.time_limit, say_epoch, events)
+    report = partial(say_epoch, epochs=settings.scheduled)
+    loop = Loop(trainee, trainee.schedule, args.out, args.time_limit, report, events, args.began)
     outcome = loop.train(resumes)
     share.leave()
     if not share.first:
@@ -176,10 +190,7 @@ def _train(args: argparse.Namespace, begun: Beginning, device: torch.device, hol
     if outcome.stopped:
         say(f"stopped: {outcome.stopped}")
     if outcome.best_epoch == 0:
-        say(
-            "stopped before an epoch was measured: there is no model yet; continue with --resume and a longer "
-            "--time-limit"
-        )
+        say(f"stopped before an epoch was measured: there is no model yet; {outcome.advice}")
         return 1
     return _finish(args, begun, trainee, detector, outcome)
 
@@ -211,13 +222,15 @@ def _finish(
     return 0
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command line; returns its exit code."""
+def main(argv: list[str] | None = None, began: float | None = None) -> int:
+    """Run the command line, begun at `began` (`time.monotonic()`; None: now); returns its exit code."""
     argv = sys.argv[1:] if argv is None else argv
     args = parser().parse_args(argv)
+    args.began = time.monotonic() if began is None else began
 
     def interrupted() -> str:
         again = "the same command" if args.compare or args.out is None else f"--resume --out {args.out}"
         return f"interrupted: finished epochs are saved; continue with {again}"
 
-    return exit_code(lambda: run(args, argv), interrupted)
+    with never_silent():
+        return exit_code(lambda: run(args, argv), interrupted)

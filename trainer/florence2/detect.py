@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 from PIL import Image
-from tqdm import tqdm
 
+from trainer.core.console import Progress
 from trainer.core.options import device_of
 from trainer.florence2.answers import AnswerGrammar, Found, Vocabulary, generate
 from trainer.florence2.batches import Collator
@@ -36,7 +36,7 @@ def answers(
     model.eval()
     found: list[list[Found]] = []
     every = list(range(len(split))) if rows is None else list(rows)
-    with tqdm(total=len(every), unit="picture", disable=None if bar else True) as progress:
+    with Progress("measuring", len(every), "picture", hidden=not bar) as progress:
         for start in range(0, len(every), batch_size):
             some = every[start : start + batch_size]
             pixels = split.pictures.batch(some).float() / 255

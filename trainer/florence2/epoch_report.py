@@ -15,9 +15,9 @@ MEASURES_LINE = (
 )
 
 
-def say_epoch(row: Row, warnings: Sequence[str]) -> None:
-    """Print an epoch's losses, mAP and seconds in one line."""
-    text = f"epoch {row['epoch']:>4}  loss {row['train_loss']:.3f}  answer {row['train_answer_loss']:.3f}"
+def say_epoch(row: Row, warnings: Sequence[str], epochs: int) -> None:
+    """Print an epoch's losses, mAP and seconds in one line; `epochs`: number of all epochs."""
+    text = f"epoch {row['epoch']} of {epochs}  loss {row['train_loss']:.3f}  answer {row['train_answer_loss']:.3f}"
     if row["val_map"] is not None:
         text += f"  validation mAP {row['val_map']:.3f}  mAP50 {row['val_map50']:.3f}"
         for name in ("seen", "held-out"):

@@ -9,11 +9,10 @@ from typing import Any
 import torch
 
 from trainer.core import frozen_threshold, run_folder
-from trainer.core.console import say
+from trainer.core.console import say, stage
 from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.core.loop import Outcome
-from trainer.core.run_folder import SUMMARY, read_metrics
-from trainer.core.tolerance import tolerance_of
+from trainer.core.run_folder import SUMMARY, read_metrics, tolerance_of
 from trainer.florence2 import decision, forgetting, gates, lora, metrics, plots, sheets
 from trainer.florence2.answers import AnswerGrammar, Found
 from trainer.florence2.card import model_card
@@ -91,7 +90,11 @@ def measure(run: Path, model: Any, examples: Examples) -> Measured:
     """Choose the thresholds on validation, and measure every split but train with them."""
     data, collator = examples.data, examples.collator
     grammar = AnswerGrammar(collator.vocabulary)
-    found = {name: answers(model, split, collator, grammar) for name, split in data.splits.items() if name != "train"}
+    found = {
+        name: answers(model, split, collator, grammar, bar=True)
+        for name, split in data.splits.items()
+        if name != "train"
+    }
     validation = data.splits["validation"]
     pictures = list(zip(validation.truths, found["validation"], strict=True))
     threshold = metrics.best_threshold(pictures)
@@ -153,6 +156,7 @@ def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = No
     gates.learn(run, model, examples.collator, data.splits)
     before, processor = load(*ended.source)
     _store(run, model, processor)
+    stage("comparing the model before and after training")
     changed, forgot = _compared(run, before, model, processor, examples, photos)
     rows = read_metrics(run, outcome.epochs)
     summary: dict[str, Any] = {
@@ -181,6 +185,7 @@ def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = No
         "forgetting": forgot,
     }
     run_folder.write_json(run / SUMMARY, summary)
+    stage("drawing figures")
     _draw(run, rows, measured, examples)
     run_folder.write_text(run / "README.md", model_card(run.resolve().name, summary, data.labels))
     write_page(run, summary)  # last: report.html marks a finished run

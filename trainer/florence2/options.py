@@ -39,7 +39,8 @@ def _running(train: argparse._ActionsContainer) -> None:
         "--time-limit",
         type=number(float, 0, 1e6, True),
         metavar="MIN",
-        help="stop after the epoch in which this number of minutes ends; continue with --resume",
+        help="minutes for everything, reading included: the schedule is shortened to the epochs that fit; with "
+        "--resume: stop after the epoch in which they end",
     )
     train.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU if there is one (auto)"

@@ -17,8 +17,8 @@ from pydantic import Field
 from trainer.core import run_folder
 from trainer.core.errors import InputError
 from trainer.core.held_out import ANY_SCENE
+from trainer.core.run_folder import TOLERANCE
 from trainer.core.settings import Settings, fields_of, section, setting
-from trainer.core.tolerance import KEY as TOLERANCE
 from trainer.florence2.network import MODE_WORDS, Mode, load
 from trainer.vit.network.model import OK_CLASS
 
@@ -150,6 +150,14 @@ class DetectionConfig(Settings):
         metavar="RATE",
         earlier=0.0,
     )
+    fitted_epochs: int = setting(
+        0,
+        "epochs that fit into --time-limit, of those of --epochs; 0: all",
+        ge=0,
+        le=100_000,
+        no_option="fitted to --time-limit",
+        earlier=0,
+    )
     data_sha256: str = setting(
         "",
         "SHA-256 of the dataset's content; empty if its card states none",
@@ -157,6 +165,11 @@ class DetectionConfig(Settings):
         no_option="read from the dataset",
         earlier="",
     )
+
+    @property
+    def scheduled(self) -> int:
+        """Number of epochs of the schedule: those of --epochs, or as many as fit into --time-limit."""
+        return self.fitted_epochs or self.epochs
 
     @classmethod
     def published(cls, mode: str) -> dict[str, Any]:

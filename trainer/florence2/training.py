@@ -5,6 +5,7 @@ launch`) divide each epoch's pictures, each with batches of its own, and step wi
 first process measures validation.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor
 from trainer.core.distributed import Share
 from trainer.core.loop import Measured, Schedule, Trained
 from trainer.core.run_folder import Row
+from trainer.core.time_limit import Cost, close_up_epochs, seconds_per_step
 from trainer.florence2.answers import AnswerGrammar, Found
 from trainer.florence2.auxiliary_loss import grid_of
 from trainer.florence2.batches import Collator
@@ -35,7 +37,7 @@ Show = Callable[[int, Sequence[Sequence[Found]]], None]
 
 def schedule_of(config: DetectionConfig) -> Schedule:
     """The settings that `trainer.core.loop` needs."""
-    return Schedule(config.epochs, config.lr, config.warmup, config.clip, config.ema)
+    return Schedule(config.scheduled, config.lr, config.warmup, config.clip, config.ema)
 
 
 class Florence2Trainee:
@@ -74,6 +76,10 @@ class Florence2Trainee:
         self._means = dict.fromkeys(LOSSES, 0.0)
         self._found: list[list[Found]] | None = None
 
+    def adopt(self, settings: DetectionConfig) -> None:
+        """Take settings with another number of epochs."""
+        self.config, self.schedule = settings, schedule_of(settings)
+
     def steps(self, epoch: int) -> int:
         """Number of optimizer steps in an epoch, the same for every epoch."""
         return self.examples.steps(self.share.count)
@@ -81,7 +87,7 @@ class Florence2Trainee:
     @property
     def close_up_epochs(self) -> int:
         """Number of epochs, from the first on, that train on close-ups; the last epoch never does."""
-        return min(round(self.config.close_ups * self.config.epochs), self.config.epochs - 1)
+        return close_up_epochs(self.config.close_ups, self.config.scheduled)
 
     def self_test(self) -> None:
         """Compare transformers' loss on one batch with `network.answer_loss`.
@@ -137,7 +143,7 @@ class Florence2Trainee:
 
     def is_due(self, epoch: int) -> bool:
         """Whether validation is measured after this epoch."""
-        return epoch % self.config.evaluate_every == 0 or epoch == self.config.epochs
+        return epoch % self.config.evaluate_every == 0 or epoch == self.config.scheduled
 
     def measure(self, epoch: int) -> Measured:
         """Measure mAP and counts on validation; other processes than the first return empty columns."""
@@ -158,6 +164,20 @@ class Florence2Trainee:
         row["val_address_and_mode"] = at.right_address_and_mode
         row["val_false_boxes_per_ok"] = at.false_boxes_per_ok_picture
         return Measured(row, (float(precisions["map"] or 0), float(precisions["map50"] or 0)))
+
+    def cost(self) -> Cost:
+        """Estimate the seconds of an epoch of each stage, and of the measurement at the end."""
+        split, steps = self.data.splits["validation"], self.steps(1)
+        shown = self.close_up_epochs > 0
+        close_up = seconds_per_step(self, 1) * steps if shown else 0.0
+        picture = seconds_per_step(self, self.config.scheduled) * steps
+        rows = range(min(4, len(split)))
+        began = time.monotonic()
+        answers(self.network.model, split, self.collator, self.grammar, rows=rows)
+        measured = (time.monotonic() - began) / len(rows) * len(split)
+        due = measured / self.config.evaluate_every
+        # At the end all splits are measured, about as large as validation, and the model before and after is compared.
+        return Cost(close_up + due if shown else 0.0, picture + due, 2 * measured + 20)
 
     def unmeasured(self) -> Row:
         """The validation columns of metrics.csv, empty, for an epoch that is not measured."""

@@ -48,7 +48,9 @@ class DetectionVerdict:
 
     @property
     def said(self) -> str:
-        """The boxes to show beside the verdict."""
+        """The boxes to show beside the verdict; none beside INVALID."""
+        if self.verdict is Verdict.INVALID:
+            return ""
         return ", ".join(f"{b.address or '?'} {b.label} {b.confidence:.2f}" for b in self.boxes)
 
 

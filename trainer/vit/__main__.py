@@ -1,8 +1,12 @@
-"""`python -m trainer.vit`."""
+"""`python -m trainer.vit`; importing its libraries counts for --time-limit."""
 
 import sys
+import time
 
-from trainer.vit.command import main
+from trainer.core.console import never_silent
 
 if __name__ == "__main__":
-    sys.exit(main())
+    began = time.monotonic()
+    with never_silent():
+        from trainer.vit.command import main
+    sys.exit(main(began=began))

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from tqdm import tqdm
 
+from trainer.core.console import Progress
 from trainer.core.distributed import Share
 from trainer.core.split import Split
 from trainer.vit.network.model import ViT
@@ -36,7 +36,7 @@ def answer(model: ViT, split: Split, batch_size: int = 16, share: Share | None =
     what = "picture" if split.views == 1 else "part"
     with (
         torch.inference_mode(),
-        tqdm(total=own.stop - own.start, unit=what, disable=None if bar else True) as progress,
+        Progress("measuring", own.stop - own.start, what, hidden=not bar) as progress,
     ):
         for start in range(own.start, own.stop, batch_size):
             some = range(start, min(start + batch_size, own.stop))

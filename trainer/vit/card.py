@@ -14,7 +14,7 @@ from trainer.core.card import LIMITS, Result, header, markdown, meanings
 from trainer.core.decision import EVEN, Limits
 from trainer.core.fitness import fitness_said
 from trainer.core.settings import ROWS_MEANING
-from trainer.core.tolerance import tolerance_of, words
+from trainer.core.tolerance import words
 from trainer.vit import hub_files, results
 from trainer.vit import run as vit_run
 from trainer.vit.network.model import ViTConfig
@@ -125,7 +125,7 @@ def vit_card(
         ),
         f"# {name.rpartition('/')[2]}",
         _what_it_is(config, settings),
-        _trained_on(settings, summary, datasets, words(tolerance_of(run))),
+        _trained_on(settings, summary, datasets, words(run_folder.tolerance_of(run))),
         _use(name, by_transformers, settings.input, held.limits if held else None, config.views),
         f"## Measured\n\n{fitness}\n\n{measured.tables}\n\n{measured.note} "
         "The best epoch and the threshold were chosen on `validation`: its numbers are optimistic.",

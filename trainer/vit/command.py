@@ -5,24 +5,27 @@ the best and the last epoch, and the state for `--resume`. Defaults of --data an
 """
 
 import argparse
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from trainer.core import default_paths, event_files, frozen_threshold, gates, max_escape, row_facts, run_folder
-from trainer.core.console import say
+from trainer.core.console import never_silent, say, stage
 from trainer.core.distributed import Share, start
 from trainer.core.errors import InputError
-from trainer.core.loop import Loop, Outcome, Report
+from trainer.core.loop import Loop, Outcome, Report, Schedule
 from trainer.core.options import device_of, exit_code, repeatable
+from trainer.core.time_limit import fit
 from trainer.vit import attention, hub_files, results, training, training_check
 from trainer.vit.epoch_report import EpochReport
 from trainer.vit.finish import finish
 from trainer.vit.loader import Portion
-from trainer.vit.network.model import SIZES, ViT
+from trainer.vit.network.model import SIZES, ViT, ViTConfig
 from trainer.vit.options import parser
-from trainer.vit.run import FORMAT, load_config, save_config
+from trainer.vit.run import FORMAT, TrainingConfig, load_config, save_config
 from trainer.vit.run_page import write_page
 from trainer.vit.setup import Setup, new_setup, put_weights, resumed_setup
 
@@ -44,8 +47,14 @@ def _begin(args: argparse.Namespace, device: torch.device) -> Setup:
     begun = new_setup(args, device)
     wanted = (begun.config, begun.settings)
     digest = begun.settings.data_sha256
-    default_paths.adopt(args, KIND, FORMAT, digest, lambda run: load_config(run) == wanted)
+    default_paths.adopt(args, KIND, FORMAT, digest, lambda run: _unfitted(run) == wanted)
     return begun
+
+
+def _unfitted(run: Path) -> tuple[ViTConfig, TrainingConfig]:
+    """Read a run's configuration as it was before --time-limit reduced its epochs."""
+    config, settings = load_config(run)
+    return config, settings.changed({"fitted_epochs": 0})
 
 
 def _take(
@@ -111,6 +120,7 @@ def _train(args: argparse.Namespace, hold: default_paths.Hold) -> int:
     default_paths.settle(args, KIND, FORMAT, lambda run: load_config(run)[1].data_sha256)
     if args.tensorboard:
         event_files.event_writer_class()  # fails early where the package is missing
+    stage("reading the dataset")
     begun = _begin(args, device)
     settings, data = begun.settings, begun.data
     share = start(device, settings.amp)
@@ -130,9 +140,19 @@ def _train(args: argparse.Namespace, hold: default_paths.Hold) -> int:
     found = training_check.admit(model, data, settings) if args.check and not args.resume and share.first else []
     share.wait()  # until all processes have read files that --overwrite removes
     trainee = training.ViTTrainee(data, model, optimizer, settings, share)
+    if args.time_limit and not args.resume:
+        begun = replace(begun, settings=fit(trainee, args.time_limit, args.began))
+
+    def shorten(epoch: int) -> Schedule:
+        trainee.adopt(trainee.config.changed({"fitted_epochs": epoch + 1}))
+        if share.first:  # --resume reads it
+            save_config(args.out, begun.config, trainee.config, begun.tolerance)
+        return trainee.schedule
 
     def loop_in(folder: Path) -> Loop[Portion]:
-        return Loop(trainee, trainee.schedule, folder, args.time_limit)
+        loop = Loop(trainee, trainee.schedule, folder, args.time_limit, began=args.began)
+        loop.shorten = None if args.resume else shorten
+        return loop
 
     if share.first:
         args.out = _take(args, begun, loop_in, hold)
@@ -162,7 +182,7 @@ def _reports(loop: Loop[Portion], begun: Setup, device: torch.device) -> Callabl
     Returns:
         Function that writes RUN/attention at the end.
     """
-    said: Report = EpochReport()
+    said: Report = EpochReport(lambda: loop.schedule.epochs)
     loop.report = said
     # Only the first process computes attention.
     if not (begun.settings.stages and loop.trainee.share.first):
@@ -189,10 +209,7 @@ def _ended(args: argparse.Namespace, begun: Setup, model: ViT, outcome: Outcome,
     if outcome.stopped:
         say(f"stopped: {outcome.stopped}")
     if outcome.best_epoch == 0:
-        say(
-            "stopped while training on close-ups only: best weights are chosen from later epochs, which use whole "
-            "pictures; continue with --resume and a longer --time-limit"
-        )
+        say(f"stopped before an epoch with whole pictures was measured: there is no model yet; {outcome.advice}")
         return 1
     finish(args.out, begun.data, args.data, model, outcome, begun.settings.max_escape)
     look()
@@ -200,12 +217,14 @@ def _ended(args: argparse.Namespace, begun: Setup, model: ViT, outcome: Outcome,
     return 0
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
+def main(argv: list[str] | None = None, began: float | None = None) -> int:
+    """Run the command, begun at `began` (`time.monotonic()`; None: now); returns its exit code."""
     args = parser().parse_args(argv)
+    args.began = time.monotonic() if began is None else began
 
     def interrupted() -> str:
         again = f"--resume --out {args.out}" if args.out is not None else "the same command"
         return f"interrupted: finished epochs are saved; continue with {again}"
 
-    return exit_code(lambda: run(args), interrupted)
+    with never_silent():
+        return exit_code(lambda: run(args), interrupted)

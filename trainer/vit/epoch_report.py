@@ -1,24 +1,32 @@
 """Lines on the terminal for each epoch of a ViT's training."""
 
+from collections.abc import Callable
+
 from trainer.core.console import say
 from trainer.core.run_folder import Row
 
 
 class EpochReport:
-    """Prints one line per epoch, and each warning when it begins to hold, not again while it holds."""
+    """Prints one line per epoch, and each warning when it begins to hold, not again while it holds.
 
-    def __init__(self) -> None:
+    Args:
+        epochs: Returns the number of epochs of the training, which a time limit may reduce.
+    """
+
+    def __init__(self, epochs: Callable[[], int]) -> None:
+        self.epochs = epochs
         self.warned: list[str] = []
 
     def __call__(self, row: Row, warnings: list[str]) -> None:
         if row["stage"] == "close-ups":
             say(
-                f"epoch {row['epoch']:>4}  close-ups  loss {row['train_loss']:.3f}  "
+                f"epoch {row['epoch']} of {self.epochs()}  close-ups  loss {row['train_loss']:.3f}  "
                 f"accuracy on pins {row['train_close_up_accuracy']:.3f}  {row['seconds']:.1f} s"
             )
             return
         say(
-            f"epoch {row['epoch']:>4}  pictures   loss {row['train_loss']:.3f}  accuracy {row['train_accuracy']:.3f}  "
+            f"epoch {row['epoch']} of {self.epochs()}  pictures   loss {row['train_loss']:.3f}  "
+            f"accuracy {row['train_accuracy']:.3f}  "
             f"validation {row['val_accuracy']:.3f} (loss {row['val_loss']:.3f}, most predicted: "
             f"{row['val_top_class']} {row['val_top_share']:.0%})  {row['seconds']:.1f} s"
         )

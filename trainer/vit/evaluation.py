@@ -289,7 +289,7 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
         results_folder.check(out, asked.run, EVALUATION, evaluation_files, new)
     found = measure(model, splits, held, asked.batch_size, Gates.load(asked.run))
     compared = tolerance.compare(
-        tolerance.tolerance_of(asked.run), (pair for split in splits.values() for pair in split.rows_with_objects())
+        run_folder.tolerance_of(asked.run), (pair for split in splits.values() for pair in split.rows_with_objects())
     )
     left_out = {name: len(chosen[name]) - len(split) for name, split in splits.items()}
     document = _document(asked, model.config, held, found.reports, left_out) | {"tolerance": compared.to_json()}

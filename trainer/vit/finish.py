@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from trainer.core import frozen_threshold, metrics, plots, row_facts, run_folder
-from trainer.core.console import say
+from trainer.core.console import say, stage
 from trainer.core.default_paths import dataset_facts
 from trainer.core.loop import Outcome
 from trainer.core.run_folder import SUMMARY
@@ -45,7 +45,7 @@ def finish(run: Path, data: Data, folder: Path, model: ViT, outcome: Outcome, ra
     for name, split in data.splits.items():
         if name == "train":
             continue
-        answers = answer(model, split)
+        answers = answer(model, split, bar=True)
         if name == "validation":
             ok = model.config.ok_index
             positions = row_facts.defect_positions(data.splits["train"], ok)
@@ -68,6 +68,7 @@ def finish(run: Path, data: Data, folder: Path, model: ViT, outcome: Outcome, ra
     if collapse:
         say(f"WARNING: this run is not usable: {collapse}. {metrics.COLLAPSE_ADVICE}")
     run_folder.write_json(run / SUMMARY, summary)
+    stage("drawing figures")
     plots.curves(run_folder.read_metrics(run, outcome.epochs), data.classes, run / "curves.png")
     plots.confusion(matrices, data.classes, run / "confusion.png")
 

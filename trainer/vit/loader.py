@@ -16,6 +16,7 @@ from torch import Tensor
 from trainer.core.augmentation import Batch, augment, example_seeds
 from trainer.core.distributed import Share
 from trainer.core.split import Split
+from trainer.core.time_limit import close_up_epochs
 from trainer.vit.closeups import CloseUps
 from trainer.vit.run import TrainingConfig
 
@@ -54,9 +55,8 @@ def plan_of(split: Split, config: TrainingConfig, close_ups: CloseUps) -> Plan:
     """Decide the epochs with close-ups and the steps per epoch for a training split."""
     steps = -(-len(split) // (config.batch_size * config.accumulate))
     usable = bool(close_ups) and config.patch_weight > 0
-    # The last epoch always has whole pictures: the class head learns from them alone.
-    close_up_epochs = min(round(config.close_ups * config.epochs), config.epochs - 1) if usable else 0
-    return Plan(config.epochs, close_up_epochs, steps, 2 * steps)
+    first = close_up_epochs(config.close_ups, config.scheduled) if usable else 0
+    return Plan(config.scheduled, first, steps, 2 * steps)
 
 
 class Portion(NamedTuple):

@@ -75,7 +75,8 @@ def _running(p: argparse._ActionsContainer) -> None:
         "--time-limit",
         type=number(float, 0, 1e6, True),
         metavar="MIN",
-        help="stop after the epoch in which this number of minutes ends; continue with --resume",
+        help="minutes for everything, reading and checks included: the schedule is shortened to the epochs that fit; "
+        "with --resume: stop after the epoch in which they end",
     )
     p.add_argument(
         "--device",

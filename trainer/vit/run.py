@@ -13,10 +13,9 @@ from pydantic import AfterValidator
 from torch import Tensor
 
 from trainer.core.errors import InputError
-from trainer.core.run_folder import BEST, CONFIG, LAST, read_tensors, write_text
+from trainer.core.run_folder import BEST, CONFIG, LAST, TOLERANCE, read_tensors, write_text
 from trainer.core.run_folder import read_config as read_document
 from trainer.core.settings import Rows, Settings, section, setting
-from trainer.core.tolerance import KEY as TOLERANCE
 from trainer.vit import hub_files
 from trainer.vit.network.model import ViT, ViTConfig
 
@@ -140,6 +139,14 @@ class TrainingConfig(Settings):
         metavar="RATE",
         earlier=0.0,
     )
+    fitted_epochs: int = setting(
+        0,
+        "epochs that fit into --time-limit, of those of --epochs; 0: all",
+        ge=0,
+        le=100_000,
+        no_option="fitted to --time-limit",
+        earlier=0,
+    )
     data_sha256: str = setting(
         "",
         "SHA-256 of the dataset's content; empty if its card has none",
@@ -147,6 +154,11 @@ class TrainingConfig(Settings):
         no_option="read from the dataset",
         earlier="",
     )
+
+    @property
+    def scheduled(self) -> int:
+        """Number of epochs of the schedule: those of --epochs, or as many as fit into --time-limit."""
+        return self.fitted_epochs or self.epochs
 
 
 def save_config(

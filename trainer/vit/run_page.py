@@ -16,7 +16,7 @@ from trainer.core.decision import EVEN, Limits
 from trainer.core.errors import InputError
 from trainer.core.fitness import fitness_said
 from trainer.core.run_folder import REPORT, read_metrics
-from trainer.core.tolerance import tolerance_of, words
+from trainer.core.tolerance import words
 from trainer.vit import results, training_check
 from trainer.vit import run as vit_run
 from trainer.vit.evaluation_page import measured_of
@@ -75,7 +75,7 @@ def _facts(
         ("best epoch", f"{summary['best_epoch']}, by {summary['best_by']}"),
         ("fitness", fitness_said(results.fitness_of_run(run))),
         ("--max-escape", held and max_escape.said(held.max_escape)),
-        ("tolerance", words(tolerance_of(run))),
+        ("tolerance", words(run_folder.tolerance_of(run))),
         ("thresholds", held and _thresholds(held.limits)),
         ("temperature", held and f"{held.temperature:.3f}"),
     ]

@@ -4,6 +4,7 @@ The best epoch is the one with the highest balanced accuracy (mean recall of the
 split; among equal ones, frequent on a small split, the one with the lowest validation loss.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from trainer.core.distributed import Share, share_dropout, start
 from trainer.core.loop import Measured, Schedule, Trained
 from trainer.core.run_folder import Row
 from trainer.core.split import Data
-from trainer.core.tolerance import tolerance_of
+from trainer.core.time_limit import Cost, seconds_per_step
 from trainer.vit import training_check
 from trainer.vit.answers import Answers, answer
 from trainer.vit.closeups import CloseUps
@@ -43,7 +44,7 @@ def build(
 def schedule_of(config: TrainingConfig, plan: Plan) -> Schedule:
     """Make the loop's settings; epochs of close-ups only do not count for patience: they train no class head."""
     return Schedule(
-        epochs=config.epochs,
+        epochs=config.scheduled,
         lr=config.lr,
         warmup=config.warmup,
         clip=config.clip,
@@ -84,16 +85,21 @@ class ViTTrainee:
         config: TrainingConfig,
         share: Share | None = None,
     ) -> None:
-        self.network, self.optimizer, self.config = model, optimizer, config
+        self.network, self.optimizer = model, optimizer
         self.device = next(model.parameters()).device
         self.share = share or start(self.device, config.amp)
         self.classes = data.classes
         self.split, self.validation = data.splits["train"], data.splits["validation"]
         self.close_ups = CloseUps(self.split, close_up_size(model.config, config), len(data.classes))
-        self.plan = plan_of(self.split, config, self.close_ups)
-        self.schedule = schedule_of(config, self.plan)
+        self.adopt(config)
         self.answers: Answers | None = None
         self._tally()
+
+    def adopt(self, config: TrainingConfig) -> None:
+        """Take settings with another number of epochs."""
+        self.config = config
+        self.plan = plan_of(self.split, config, self.close_ups)
+        self.schedule = schedule_of(config, self.plan)
 
     def _tally(self) -> None:
         # Sums over this process's share of an epoch: loss, right pictures, right close-ups.
@@ -194,6 +200,19 @@ class ViTTrainee:
         """Return no columns: every epoch is measured."""
         return {}
 
+    def cost(self) -> Cost:
+        """Estimate the seconds of an epoch of each stage, and of the measurement at the end."""
+        some = self.validation.subset(range(min(16, len(self.validation))))
+        shown = self.plan.close_up_epochs > 0
+        close_up = seconds_per_step(self, 1) * self.plan.close_up_steps if shown else 0.0
+        picture = seconds_per_step(self, self.plan.epochs) * self.plan.picture_steps
+        began = time.monotonic()
+        answer(self.network, some, share=self.share)
+        each = (time.monotonic() - began) / len(some)
+        measured = each * len(self.validation)
+        # At the end all splits are measured, about as large as validation, and figures are drawn.
+        return Cost(close_up + measured if shown else 0.0, picture + measured, 2 * measured + 10)
+
     def weights(self) -> dict[str, Tensor]:
         """Return copies of all tensors of the network, by name."""
         return {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
@@ -209,7 +228,7 @@ class ViTTrainee:
         # A stage's folder is a run that `trainer.predict` and `trainer.evaluate` can use.
         folder = run / STAGES / f"{row['epoch']:05d}"
         folder.mkdir(parents=True, exist_ok=True)
-        save_config(folder, self.network.config, self.config, tolerance_of(run))
+        save_config(folder, self.network.config, self.config, run_folder.tolerance_of(run))
         run_folder.save_tensors(folder / run_folder.BEST, weights, {"epoch": str(row["epoch"])})
         run_folder.write_metrics(folder, [row])
 

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainer.core.console import say
+from trainer.core.console import Progress, say
 from trainer.core.errors import InputError
 from trainer.core.split import IGNORED, Data, Split
 from trainer.vit.network.model import ViT
@@ -127,7 +127,7 @@ class _ByHeart:
         return learned or not math.isfinite(self.losses[-1])
 
 
-def _learn_by_heart(model: ViT, split: Split, rows: Sequence[int], config: TrainingConfig) -> _ByHeart:
+def _learn_by_heart(model: ViT, split: Split, rows: Sequence[int], config: TrainingConfig, bar: Progress) -> _ByHeart:
     device = next(model.parameters()).device
     patient = copy.deepcopy(model).train()
     optimizer = torch.optim.AdamW(patient.parameter_groups(0.0), lr=config.lr, betas=(0.9, 0.99))
@@ -138,6 +138,7 @@ def _learn_by_heart(model: ViT, split: Split, rows: Sequence[int], config: Train
     # With picture labels alone the loss may stay the same for long at first; with boxes, on eight pictures, never.
     found = _ByHeart([], taught=bool(known.any()) and config.patch_weight > 0)
     for step in range(MOST_STEPS):
+        bar.update()
         for group in optimizer.param_groups:
             group["lr"] = config.lr * min(1.0, (step + 1) / 10)
         prediction = patient(pixels)
@@ -177,9 +178,9 @@ def examine(model: ViT, split: Split, config: TrainingConfig) -> Examination:
     if reason := _unlearnable(split, rows, model.config.classes, config):
         alike = len(torch.unique(split.labels[rows])) < 2
         return Examination(False, True, reason, 0, math.nan, math.nan, float(alike), 0.0)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), Progress("check: learning one batch by heart", MOST_STEPS, "step") as bar:
         torch.manual_seed(config.seed)
-        found = _learn_by_heart(model, split, rows, config)
+        found = _learn_by_heart(model, split, rows, config, bar)
     losses, accuracy, largest = found.losses, found.accuracy, found.largest
     away = not math.isfinite(losses[-1]) or max(losses) > RUNAWAY * losses[0]
     healthy = accuracy == 1 and not away

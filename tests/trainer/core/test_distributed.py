@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
+from tests.trainer.conftest import dying_in_epoch
 from tests.trainer.vit import vit_process
 from trainer.core.distributed import Share, SharedDropout, start
 from trainer.core.errors import InputError
@@ -55,6 +56,11 @@ def numbers(run: Path) -> list[dict[str, str]]:
         return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
 
 
+def dies_in_epoch_1(argv: list[str] | None = None) -> int:
+    with dying_in_epoch(1):
+        return main(argv)
+
+
 @pytest.fixture(scope="module")
 def pair(tiny_dataset, small_options, tmp_path_factory):
     run = tmp_path_factory.mktemp("pair") / "run"
@@ -76,13 +82,14 @@ def test_two_processes_equal_one_with_the_whole_batch(pair, tiny_dataset, small_
                 assert two[key] == value
             else:
                 assert float(two[key]) == pytest.approx(float(value), abs=2e-4)
-    assert said.count("epoch    3") == 1 and said.count("run: ") == 1
+    assert said.count("epoch 3 of 3  ") == 1 and said.count("run: ") == 1
     assert "2 processes, each on cpu" in said
 
 
 def test_two_processes_go_on_where_they_were_stopped(pair, tiny_dataset, small_options, tmp_path):
     broken = tmp_path / "run"
-    said = together(tiny_dataset, broken, *small_options, *OPTIONS, *GENTLE, "--time-limit", "1e-6")
+    together(tiny_dataset, broken, *small_options, *OPTIONS, *GENTLE, train=dies_in_epoch_1)
+    said = together(tiny_dataset, broken, "--resume", "--time-limit", "1e-6")
     assert "time limit" in said and len(numbers(broken)) == 1
     together(tiny_dataset, broken, "--resume")
     assert numbers(broken) == numbers(pair[0])
@@ -98,7 +105,7 @@ def test_accelerates_launcher_trains_the_same_network(pair, tiny_dataset, small_
     words = [*launch, "--data", str(tiny_dataset), "--out", str(run), *small_options, *OPTIONS, *GENTLE]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("epoch    3") == 1
+    assert done.stdout.count("epoch 3 of 3  ") == 1
     for name in ("best.safetensors", "state.safetensors"):
         assert (run / name).read_bytes() == (pair[0] / name).read_bytes(), name
 

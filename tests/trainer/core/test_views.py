@@ -439,7 +439,7 @@ def test_parts_are_predicted_from_folders_and_from_the_ends_of_names(parts_run, 
     x, y = verdicts["b"]["peak_px"]
     assert np.hypot(x - 8, y - 24) < 12  # pin 5 of 2 x 4
     said = capsys.readouterr().out
-    assert said.count("most suspicious in view") == 2 and "OK  OK" in said
+    assert said.count("most suspicious in view") == 2 and "OK       OK" in said
     with Image.open(out / "part.a.png") as sheet:
         assert sheet.width == 4 * 8 + 3 * 512
     assert (out / "good.png").is_file() and (out / "b.png").is_file()
@@ -454,7 +454,16 @@ def test_parts_that_are_not_whole_are_named_and_the_others_judged(parts_run, pic
     assert f"{pictures / 'good'}: expected a picture from left, got none" in said
     assert f"{pictures / 'nobody.png'}: expected a name that ends in one of the views (center, left, top)" in said
     assert f"{pictures / 'b_top.png'}: expected a picture that can be decoded" in said
-    assert [Path(v["part"]).name for v in json.loads((tmp_path / "v.json").read_text())] == ["part.a"]
+    verdicts = json.loads((tmp_path / "v.json").read_text())
+    # No file is passed over: an incomplete part's files, and those of no part, are INVALID one by one.
+    assert {Path(v.get("part") or v["file"]).name: v["verdict"] for v in verdicts} == {
+        "part.a": "NG",
+        "b": "INVALID",
+        "center.png": "INVALID",
+        "top.png": "INVALID",
+        "nobody.png": "INVALID",
+    }
+    assert all(v["reasons"][0].startswith("file: ") for v in verdicts if v["verdict"] == "INVALID")
 
 
 def test_the_longest_view_that_a_name_ends_in_is_meant():

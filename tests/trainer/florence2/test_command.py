@@ -93,6 +93,11 @@ def test_a_run_holds_what_the_page_names(finished: Path):
     assert (finished / "README.md").read_text().startswith("---\nlibrary_name: transformers")
 
 
+def dies_in_epoch_2(argv: list[str] | None = None) -> int:
+    with dying_in_epoch(2):
+        return command.main(argv)
+
+
 def resume(dataset: Path, run: Path, *words: str) -> int:
     return command.main(["--data", str(dataset), "--out", str(run), "--resume", "--device", "cpu", *words])
 
@@ -118,7 +123,9 @@ def test_a_killed_run_resumed_equals_one_that_was_not(dataset, finished, tmp_pat
 def test_a_run_that_ran_out_of_time_and_went_on_has_the_same_model(dataset, finished, tmp_path):
     """A run also measures the epoch in which its time ends, although not due: that epoch may well be the best."""
     run = tmp_path / "run"
-    assert train(dataset, run, "--epochs", "3", "--time-limit", "1e-6") == 0
+    with dying_in_epoch(1):
+        assert train(dataset, run, "--epochs", "3") == 1
+    assert resume(dataset, run, "--time-limit", "1e-6") == 0
     summary = json.loads((run / "summary.json").read_text())
     assert (summary["epochs"], summary["best_epoch"]) == (1, 1)
     # The highest possible score: no later epoch beats it.
@@ -149,7 +156,7 @@ def test_two_processes_with_half_the_batch_equal_one_and_resume_to_the_bit(make_
         for state in (ours, theirs)
     )
     assert torch.linalg.vector_norm(moments - expected) < 1e-4 * torch.linalg.vector_norm(expected)
-    together(data, broken, *words, "--batch-size", "2", "--time-limit", "1e-6", train=command.main)
+    together(data, broken, *words, "--batch-size", "2", train=dies_in_epoch_2)
     together(data, broken, "--resume", train=command.main)
     assert (broken / "state.safetensors").read_bytes() == (run / "state.safetensors").read_bytes()
 
@@ -283,13 +290,13 @@ def test_a_config_without_scenes_is_read_and_its_addresses_count_in_every_scene(
     assert [held_out.group_of("any", [a], seen) for a in ("r1c1", "r1c2", "")] == [*("seen", "held-out", "no position")]
 
 
-def test_predict_draws_boxes_and_writes_json(dataset, finished, tmp_path, capsys):
+def test_predict_draws_boxes_and_writes_json(dataset, finished, make_rows, tmp_path, capsys):
     pictures = tmp_path / "pictures"
     pictures.mkdir()
-    for index in range(3):
-        Image.new("RGB", (128, 64), (index * 60, 90, 120)).save(pictures / f"p{index}.png")
+    for index, row in enumerate(make_rows("test", 3, 2)):
+        (pictures / f"p{index}.png").write_bytes(row["image"]["bytes"])
     table = tmp_path / "positions.csv"
-    table.write_text("address,cavity,x1,y1,x2,y2\nr1c1,1,0,0,64,64\nr1c2,2,64,0,128,64\n")
+    table.write_text("address,cavity,x1,y1,x2,y2\nr1c1,1,0,0,32,32\nr1c2,2,32,0,64,32\n")
     out = tmp_path / "out"
     words = [
         "--model",
@@ -310,12 +317,12 @@ def test_predict_draws_boxes_and_writes_json(dataset, finished, tmp_path, capsys
     assert predict.main([*words, "--batch-size", "2", "--threads", "1"]) == 0
     verdicts = json.loads((out / "predictions.json").read_text())
     assert [Path(v["file"]).name for v in verdicts] == ["p0.png", "p1.png", "p2.png"]
-    assert (verdicts[0]["width"], verdicts[0]["height"]) == (128, 64)
+    assert (verdicts[0]["width"], verdicts[0]["height"]) == (64, 32)
     for verdict in verdicts:
         assert verdict["verdict"] == "NG" and verdict["schema"] == "pinsight-verdict/1"
         for box in verdict["boxes"]:
             x1, y1, x2, y2 = box["box"]
-            assert 0 <= x1 <= x2 <= 128 and 0 <= y1 <= y2 <= 64
+            assert 0 <= x1 <= x2 <= 64 and 0 <= y1 <= y2 <= 32
             assert box["label"] in ("BENDNG", "NUKENG") and 0 <= box["confidence"] <= 1
             assert box["address"] in (None, "r1c1", "r1c2")
     with Image.open(out / "p0.png") as sheet:

@@ -130,11 +130,14 @@ def test_a_healthy_run_is_not_called_collapsed(trained_run, tiny_dataset, tmp_pa
     assert json.loads((run / "summary.json").read_text())["warnings"] == []
 
 
-def test_time_limit_stops_after_an_epoch_and_resume_goes_on(tiny_dataset, tmp_path, small_options, capsys):
+def test_a_resumed_run_stops_at_the_time_limit_and_keeps_its_schedule(tiny_dataset, tmp_path, small_options, capsys):
     run = tmp_path / "run"
-    assert train(tiny_dataset, run, "--epochs", "3", "--time-limit", "1e-6", *small_options) == 1
+    with dying_in_epoch(1):
+        assert train(tiny_dataset, run, "--epochs", "3", *small_options) == 1
+    assert train(tiny_dataset, run, "--resume", "--device", "cpu", "--time-limit", "1e-6") == 1
     said = capsys.readouterr().out
-    assert "time limit" in said and "training on close-ups only" in said
+    assert "stopped: time limit of 1e-06 min reached after epoch 1 of 3" in said
+    assert "there is no model yet; continue with --resume and a longer --time-limit" in said
     assert len(table(run)) == 1
     assert train(tiny_dataset, run, "--resume", "--device", "cpu") == 0
     assert len(table(run)) == 3

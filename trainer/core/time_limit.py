@@ -1,0 +1,120 @@
+"""`--time-limit MIN`: reduces the number of epochs, so that a training's whole schedule ends within the limit.
+
+Before the first epoch a few steps of each stage are computed, without changing a weight, and a few validation pictures
+are measured. The limit counts from the start of the command: reading and checking the data are part of it.
+"""
+
+import itertools
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from trainer.core.console import say, stage
+
+STEPS = 4
+# Share of the time left that the training may take by the estimate; the rest is for the estimate's error.
+USED = 0.9
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Estimated seconds of a training.
+
+    Args:
+        close_up_epoch: Of an epoch of close-ups, with its validation; 0: the training has none.
+        picture_epoch: Of an epoch of whole pictures, with its validation.
+        end: From the end of the last epoch to the end of the command.
+    """
+
+    close_up_epoch: float
+    picture_epoch: float
+    end: float
+
+
+class Steps(Protocol):
+    """The part of `trainer.core.loop.Trainee` that is timed."""
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """The optimizer, which is not stepped."""
+
+    def batches(self, epoch: int) -> Iterator[Sequence[Any]]:
+        """Yield for each step its batches."""
+
+    def backward(self, batch: Any, parts: int) -> None:
+        """Add the gradient of a batch's loss / `parts`."""
+
+
+class Fitted[Config](Protocol):
+    """A `trainer.core.loop.Trainee` whose number of epochs can be reduced."""
+
+    config: Config
+    share: Any
+
+    def cost(self) -> Cost:
+        """Estimate the seconds of an epoch of each stage, and of the measurement at the end."""
+
+    def adopt(self, config: Config) -> None:
+        """Take settings with another number of epochs."""
+
+
+def seconds_per_step(trainee: Steps, epoch: int) -> float:
+    """Measure the seconds of a step of an epoch, without its optimizer step: the weights stay the same."""
+    seconds, began = [], time.monotonic()
+    for batches in itertools.islice(trainee.batches(epoch), STEPS):
+        for batch in batches:
+            trainee.backward(batch, len(batches))
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        seconds.append(time.monotonic() - began)
+        began = time.monotonic()
+    trainee.optimizer.zero_grad(set_to_none=True)
+    return statistics.fmean(seconds[1:] or seconds)  # the first step also prepares memory and kernels
+
+
+def close_up_epochs(share: float, epochs: int) -> int:
+    """Return the number of first epochs with close-ups only; the last epoch always has whole pictures."""
+    return min(round(share * epochs), epochs - 1)
+
+
+def fitted_epochs(asked: int, share: float, cost: Cost, seconds: float) -> int:
+    """Return the largest number of epochs, from 1 to `asked`, whose estimated time is at most `USED` of `seconds`.
+
+    Args:
+        asked: Number of epochs of `--epochs`.
+        share: Share of the epochs with close-ups only.
+        cost: The estimate.
+        seconds: Seconds left.
+    """
+    for epochs in range(asked, 1, -1):
+        first = close_up_epochs(share, epochs) if cost.close_up_epoch else 0
+        if first * cost.close_up_epoch + (epochs - first) * cost.picture_epoch + cost.end <= USED * seconds:
+            return epochs
+    return 1
+
+
+def fit[Config](trainee: Fitted[Config], limit_min: float, began: float) -> Config:
+    """Reduce a trainee's epochs to those that fit into the rest of `--time-limit`; returns its settings.
+
+    Args:
+        trainee: The network before its first step.
+        limit_min: The limit in minutes.
+        began: `time.monotonic()` at the start of the command.
+    """
+    stage("measuring the time of a step")
+    config: Any = trainee.config
+    cost = trainee.cost()
+    left = 60 * limit_min - (time.monotonic() - began)
+    epochs = trainee.share.agreed(fitted_epochs(config.epochs, config.close_ups, cost, left))
+    close_ups = f", {cost.close_up_epoch:.1f} s per epoch of close-ups" if cost.close_up_epoch else ""
+    say(
+        f"--time-limit {limit_min:g}: {epochs} of {config.epochs} epochs fit into the {max(0.0, left) / 60:.1f} min "
+        f"left (estimated {cost.picture_epoch:.1f} s per epoch of pictures{close_ups}, {cost.end:.0f} s at the end)"
+    )
+    if epochs < config.epochs:
+        trainee.adopt(config.changed({"fitted_epochs": epochs}))
+    return trainee.config
