@@ -6,7 +6,7 @@ DATASET holds regular renders, OK and NG, of other seeds and positions than thos
 renders of other scenes. The regular pictures, and copies of some of them changed as `unsuitable` says, are judged with
 `python -m trainer.predict --model RUN --allow-unfit` (which only leaves out the fitness of the run) and
 `python -m generator inspect --golden FOLDER`. The table has the share INVALID with its 95 % interval (Clopper and
-Pearson); --write puts it into docs/explanation/gates.md.
+Pearson), and for `inspect` how often each other verdict was given; --write puts it into docs/explanation/gates.md.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from trainer.core.options import exit_code
 
 PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "gates.md"
 REGULAR = "regular, OK and NG"
+SOARTC = "SOARTC"
 HALF_TURN = "turned by 180° (keyed, latched or printed)"
 OTHER = "another scene"
 # Housings that a turn by 180° maps onto themselves, by scene; the others have a key, a latch or a slot.
@@ -171,16 +173,25 @@ def share(verdicts: Sequence[str]) -> str:
     return f"{count} of {len(verdicts)} ({100 * low:.1f}–{100 * high:.1f} %)"
 
 
+def others(verdicts: Sequence[str]) -> str:
+    """Write how often each verdict other than INVALID was given."""
+    counts = Counter(verdict for verdict in verdicts if verdict != "INVALID")
+    return ", ".join(f"{verdict} {count}" for verdict, count in sorted(counts.items()))
+
+
 def measured(pictures: Path, judges: Mapping[str, Judge]) -> str:
-    """Judge all pictures of `write_pictures`, and write the table."""
+    """Judge all pictures of `write_pictures`, and write the table; SOARTC gets a column of the other verdicts."""
     kinds = json.loads((pictures / "kinds.json").read_text("utf-8"))
     files = {kind: sorted((pictures / str(number)).glob("*.png")) for number, kind in enumerate(kinds)}
     every = [file for some in files.values() for file in some]
     verdicts = {name: judge(every) for name, judge in judges.items()}
+    found = {kind: [[of[file.name] for file in some] for of in verdicts.values()] for kind, some in files.items()}
+    by_golden = [index for index, name in enumerate(judges) if name == SOARTC]
     rows = [
-        [kind, *(share([of[file.name] for file in some]) for of in verdicts.values())] for kind, some in files.items()
+        [kind, *(share(each) for each in some), *(others(some[index]) for index in by_golden)]
+        for kind, some in found.items()
     ]
-    return table(["INVALID of", *judges], rows)
+    return table(["INVALID of", *judges, *("other verdicts" for _ in by_golden)], rows)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -204,7 +215,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure, print and write the table as the options say; returns the exit code."""
     judges = {f"`{one.name}`": judge_of_run(one) for one in args.model}
     if args.golden:
-        judges["SOARTC"] = judge_of_golden(args.golden)
+        judges[SOARTC] = judge_of_golden(args.golden)
     with tempfile.TemporaryDirectory() as folder:
         write_pictures(Path(folder), args.data, args.split, args.other, args.pictures)
         found = measured(Path(folder), judges)

@@ -18,6 +18,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,8 +26,9 @@ import numpy as np
 from PIL import Image
 
 from generator.soart.anomaly_degree import box_mean, distance, inverse, outer_products
+from generator.soart.evidence import Evidence, Turned, evidence, limits_of, turned_copies
 from generator.soart.limits import Threshold, threshold
-from generator.soart.registration import Placed, Pose, register, resized, warp
+from generator.soart.registration import Placed, Pose, inside, register, resized, warp
 from generator.soart.saved_space import read_saved
 from generator.soart.soart3_maps import size_of, soart3_map
 
@@ -36,6 +38,7 @@ FEWEST = 3
 # reference by less than the interval can resolve.
 REFIT = 12
 NOISE_DRAWS = 6
+EXTRA = "extra_"  # begins the names of further arrays in a saved file
 GOLDEN, SELF = "golden", "self"
 
 
@@ -48,6 +51,7 @@ class Look(NamedTuple):
         maps: (K, gh, gw) the SOART3 maps of `seen` (stage 1).
         degrees: (h, w) the anomaly degree of each pixel of `seen`; its maximum is the picture's score.
         placed: alignment of the picture with the unit space.
+        evidence: how well the picture shows the part.
     """
 
     anomaly: np.ndarray
@@ -55,6 +59,7 @@ class Look(NamedTuple):
     maps: np.ndarray
     degrees: np.ndarray
     placed: Placed
+    evidence: Evidence
 
 
 class SoartC:
@@ -82,7 +87,10 @@ class SoartC:
         threshold: limit of `score`, set from leave-one-out over the OK pictures.
         scores_: (n,) the leave-one-out scores of the OK pictures.
         members_: (n, h, w[, C]) the OK pictures aligned with each other; 8 bits a value in a saved file.
-        notes: further JSON values, saved with the model; `inspect` keeps its positions here.
+        core_: (h, w) bool, the pixels of the mean picture that lie in every OK picture.
+        evidence_: limits beyond which a picture does not show the part well enough to be judged.
+        lacks: what a file saved by an older version does not hold; empty for a fitted model.
+        notes, extras: further JSON values and arrays, saved with the model; `inspect` keeps positions and gates here.
     """
 
     def __init__(
@@ -103,6 +111,8 @@ class SoartC:
         if reference not in (GOLDEN, SELF):
             raise ValueError(f"reference must be golden or self, got {reference!r}")
         self.notes: dict[str, Any] = {}
+        self.extras: dict[str, np.ndarray] = {}
+        self.lacks: tuple[str, ...] = ()
         self.settings: dict[str, Any] = {
             "window": window,
             "grid": grid,
@@ -130,7 +140,7 @@ class SoartC:
         """
         small, shapes = [], dict[tuple[int, ...], int]()
         for number, image in enumerate(images, 1):
-            small.append(self._reduced(image))
+            small.append(self.reduced(image))
             shapes.setdefault(np.shape(image), number)
         if len(small) < FEWEST:
             raise ValueError(f"a unit space needs at least {FEWEST} OK pictures, got {len(small)}")
@@ -140,10 +150,13 @@ class SoartC:
         # Aligned twice: with the first picture, then with the mean of all, which has less noise.
         reference = small[0]
         for _ in range(2):
-            members = np.stack([self._aligned(picture, reference) for picture in small])
+            poses = [self._pose(picture, reference) for picture in small]
+            members = np.stack([self._moved(one, pose, reference) for one, pose in zip(small, poses, strict=True)])
             reference = members.mean(axis=0, dtype=np.float64).astype(np.float32)
         self.members_ = members
+        shape = reference.shape[:2]
         self._fit_members(members)
+        self._fit_evidence(np.stack([inside(p, shape, one.shape[:2]) for one, p in zip(small, poses, strict=True)]))
         self.scores_ = self._leave_one_out(members)
         self.threshold = threshold(self.scores_, min(self.settings["above"], len(members) - 1))
         return self
@@ -154,7 +167,7 @@ class SoartC:
 
     def registered(self, image: np.ndarray) -> np.ndarray:
         """Prepare a picture for stage 1: reduced, aligned, brightness matched; (h, w[, C]) float32."""
-        return self._aligned(self._reduced(image), self.reference_)
+        return self._aligned(self.reduced(image), self.reference_)
 
     def degrees(self, image: np.ndarray) -> np.ndarray:
         """Compute the anomaly degree of each window of a picture: (gh, gw) float32, about 1 for OK parts."""
@@ -167,16 +180,18 @@ class SoartC:
 
     def look(self, image: np.ndarray) -> Look:
         """Compute all results for a picture, aligning it only once."""
-        picture = self._reduced(image)
+        picture = self.reduced(image)
         placed = self._placed(np.shape(image), picture)
         seen = self._moved(picture, placed.pose, self.reference_)
         maps = self._maps(seen, self.reference_)
         degrees = self._at_pixels(distance(maps, self.mean_, self.precision_))
-        return Look(_as_picture(degrees, placed), seen, maps, degrees, placed)
+        within = inside(placed.pose, placed.reference, placed.small)
+        shown = evidence(_grey(seen), within, _grey(self.reference_), self.core_, self.turned)
+        return Look(_as_picture(degrees, placed), seen, maps, degrees, placed, shown)
 
     def placed(self, image: np.ndarray) -> Placed:
         """Find the alignment of a picture with the unit space's mean picture."""
-        return self._placed(np.shape(image), self._reduced(image))
+        return self._placed(np.shape(image), self.reduced(image))
 
     def _placed(self, shape: tuple[int, ...], picture: np.ndarray) -> Placed:
         """Find the alignment of a reduced picture; `shape`: that of the original, (H, W[, C])."""
@@ -200,9 +215,11 @@ class SoartC:
             "made_by": "pinsight",
             "settings": self.settings,
             "threshold": self.threshold.to_json(),
+            "evidence": asdict(self.evidence_),
             "notes": self.notes,
         }
         with Path(path).open("wb") as file:
+            extras: dict[str, Any] = {f"{EXTRA}{name}": array for name, array in self.extras.items()}
             np.savez_compressed(
                 file,
                 header=np.frombuffer(json.dumps(header).encode(), dtype=np.uint8),
@@ -210,6 +227,8 @@ class SoartC:
                 mean=self.mean_,
                 precision=self.precision_,
                 scores=self.scores_,
+                core=self.core_,
+                **extras,
                 members=np.round(255 * self.members_).astype(np.uint8),
             )
 
@@ -233,9 +252,31 @@ class SoartC:
             raise ValueError(f"{path}: {error}") from None
         if maps != model.mean_.shape:
             raise ValueError(f"{path}: expected a mean of shape {maps} by its settings, got {model.mean_.shape}")
+        model.extras = {name.removeprefix(EXTRA): array for name, array in data.items() if name.startswith(EXTRA)}
+        if header.get("evidence") and "core" in data:
+            model.core_, model.evidence_ = data["core"], Evidence(**header["evidence"])
+        else:
+            model._fit_evidence(np.ones((len(model.members_), *model.reference_.shape[:2]), dtype=bool))
+            model.lacks = ("which part of the mean picture every OK picture shows",)
         return model
 
-    def _reduced(self, image: np.ndarray) -> np.ndarray:
+    def _fit_evidence(self, seen: np.ndarray) -> None:
+        """Set the limits of evidence from the members and the pixels that lie in each, (n, h, w) bool."""
+        self.core_ = seen.all(axis=0)
+        self.evidence_ = limits_of(greys(self.members_), seen, self.turned)
+
+    @functools.cached_property
+    def turned(self) -> tuple[Turned, ...]:
+        """The mean picture turned by 90, 180 and 270 degrees and aligned with itself."""
+        most, scaling = self.settings["rotation_deg"], self.settings["scaling"]
+        return turned_copies(_grey(self.reference_), most, scaling)
+
+    def reduced(self, image: np.ndarray) -> np.ndarray:
+        """Reduce a picture to the size that the unit space compares; a reduced picture is not changed.
+
+        Raises:
+            ValueError: not floats in [0, 1] of shape (H, W) or (H, W, C).
+        """
         image = np.asarray(image)
         if image.ndim not in (2, 3) or image.size == 0 or not np.issubdtype(image.dtype, np.floating):
             raise ValueError(
@@ -359,6 +400,12 @@ def _total(arrays: Iterable[np.ndarray]) -> np.ndarray:
     """The sum of the arrays, added in order."""
     total: np.ndarray = functools.reduce(np.add, arrays)
     return total
+
+
+def greys(members: np.ndarray) -> np.ndarray:
+    """Convert pictures (n, h, w[, C]) to grey (n, h, w)."""
+    grey: np.ndarray = members if members.ndim == 3 else members.mean(axis=3, dtype=np.float32)
+    return grey
 
 
 def _grey(picture: np.ndarray) -> np.ndarray:

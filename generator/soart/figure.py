@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from generator.io.drawing import Box, Cell, draw_boxes, enlargement, grid, under_verdict
-from generator.soart.inspection import Finding
+from generator.soart.inspection import NOT_SEEN, Finding
 from generator.soart.soart3_maps import CHANNELS
 
 # Colours from dark to bright in even steps of lightness, readable without colour vision too.
@@ -24,21 +24,24 @@ def heat(values: np.ndarray, low: float, high: float) -> Image.Image:
 
 
 def overlay(picture: Image.Image, finding: Finding) -> Image.Image:
-    """Draw the picture with its anomalies tinted and boxed, NG pins boxed and named, below a bar with the verdict.
+    """Draw the picture, anomalies tinted and boxed, NG pins boxed and named, below a bar with verdict and reasons.
 
     Args:
         picture: the inspected picture.
         finding: the result of its inspection.
     """
     rgb = picture.convert("RGB")
-    glow = Image.fromarray(np.round(np.clip((finding.anomaly - 0.6) / 1.4, 0, 1) * (255 * 0.65)).astype(np.uint8))
-    shown = Image.composite(heat(finding.anomaly, 0, 2), rgb, glow)
-    bad = [(pin, box) for (pin, is_bad), box in zip(finding.pins, finding.pin_boxes, strict=True) if is_bad]
+    if finding.boxes:
+        glow = Image.fromarray(np.round(np.clip((finding.anomaly - 0.6) / 1.4, 0, 1) * (255 * 0.65)).astype(np.uint8))
+        rgb = Image.composite(heat(finding.anomaly, 0, 2), rgb, glow)
     boxes = [Box(box[:4], "anomaly") for box in finding.boxes]
-    boxes += [Box(box, "NG", pin.address) for pin, box in bad]
-    hints = "; ".join(f"{pin.address}: {pin.hint}" for pin, _ in bad)
-    sheet = draw_boxes(shown, boxes, enlargement(rgb.size, 900))
-    return under_verdict(sheet, finding.verdict, f"{finding.score:.2f} of the limit  {hints}")
+    for (pin, _), decision, box in zip(finding.pins, finding.decisions, finding.pin_boxes, strict=True):
+        if decision in ("NG", "UNSURE"):
+            boxes.append(Box(box, decision, pin.address))
+        elif decision == NOT_SEEN and box[2] > 0 and box[3] > 0 and box[0] < rgb.width and box[1] < rgb.height:
+            boxes.append(Box(box, "INVALID", pin.address))
+    sheet = draw_boxes(rgb, boxes, enlargement(rgb.size, 900))
+    return under_verdict(sheet, finding.verdict, "  ".join(finding.reasons) or f"{finding.score:.2f} of the limit")
 
 
 def figure(picture: Image.Image, finding: Finding, width: int = 420) -> Image.Image:

@@ -4,18 +4,19 @@
     python -m generator inspect new.png --golden ok_folder --positions record.json -o verdicts --save unit.npz
     python -m generator inspect incoming/ --golden unit.npz -o verdicts --watch
 
-Writes NAME.json (verdict, boxes, pins) and NAME.png (overlay) for each picture; with --figures also NAME_maps.png.
+Writes NAME.json (verdict, reasons, boxes, pins) and NAME.png (overlay) for each picture, with --figures also
+NAME_maps.png, and adds each verdict as one line to verdicts.jsonl.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import io
 import json
 import os
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,16 @@ from tqdm import tqdm
 
 from blender_scripts.contract.errors import InputError
 from generator.io.output_file import LONGEST_NAME, check_file, check_folder, write_whole
-from generator.io.pictures import pictures_in
+from generator.io.pictures import is_picture, open_picture, passed_over, pictures_in
 from generator.io.pin_boxes import PinBox, read_pin_boxes
 from generator.soart.estimator import SoartC
 from generator.soart.figure import figure, overlay
-from generator.soart.inspection import Station, pins_in_unit_space, read_picture
+from generator.soart.golden import choose, read_golden
+from generator.soart.inspection import Finding, Station, as_values, pins_in_unit_space, read_picture
+from generator.soart.verdict_log import VerdictLog, files_of
+from generator.soart.watch import arrivals
+from generator.verdict.envelope import Envelope, Verdict
+from generator.verdict.gates import PictureGates
 
 EDGE_GRID = 100
 # Settings of a new unit space; a saved one keeps its own.
@@ -82,6 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rotation", type=float, metavar="DEG", help="largest rotation to correct, degrees (default: 3)"
     )
     parser.add_argument("--above", type=int, metavar="N", help="OK pictures allowed above the limit (default: 0)")
+    parser.add_argument("--keep-outliers", action="store_true", help="keep OK pictures that differ from all others")
     parser.add_argument("--figures", action="store_true", help="also draw the SOART3 maps and the anomaly degree")
     parser.add_argument("--watch", action="store_true", help="keep inspecting new pictures in the folder until Ctrl-C")
 
@@ -93,21 +100,41 @@ def run(options: argparse.Namespace) -> int:
     print(f"limit: {station.limit.promise}")
     if station.limit.count < 20:
         print(f"warning: {station.limit.count} OK pictures are too few to estimate false alarms; use at least 20")
-    options.out.mkdir(parents=True, exist_ok=True)
+    if station.lacks:
+        print(
+            f"warning: {options.golden} was saved by an older version and lacks {' and '.join(station.lacks)}; save it "
+            "again from the OK pictures"
+        )
     if options.save:
         options.save.parent.mkdir(parents=True, exist_ok=True)
         station.model.save(options.save)
-    if options.watch:
-        return _watch(station, options, colour)
-    problems = []
+    with VerdictLog(options.out, resume=options.watch) as log:
+        judge = Judge(station, log, options.golden.stem, colour, options.figures)
+        return _watch(judge, options.images[0]) if options.watch else _inspect_all(judge, paths)
+
+
+def _inspect_all(judge: Judge, paths: list[Path]) -> int:
+    problems: list[str] = []
     for path in tqdm(paths, disable=None if len(paths) > 4 else True, unit="picture"):
+        sha256 = ""
         try:
-            tqdm.write(inspect_picture(station, path, options.out, colour, options.figures))
+            content = _bytes_of(path)
+            sha256 = hashlib.sha256(content).hexdigest()
+            tqdm.write(judge.write(path, content, sha256, path.stem))
         except InputError as error:
             problems += error.problems
+            if sha256 and is_picture(path):
+                judge.write_unreadable(path, sha256, path.stem, error)
     if problems:
         raise InputError(problems)
     return 0
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: expected a picture that can be decoded, got: {error.strerror}") from None
 
 
 def _pictures(options: argparse.Namespace) -> list[Path]:
@@ -122,6 +149,9 @@ def _pictures(options: argparse.Namespace) -> list[Path]:
     taken: dict[str, Path] = {}
     for path in paths:
         _claim(path, options.figures, taken)
+    for folder in [path for path in options.images if path.is_dir()]:
+        if note := passed_over(folder, below=False):
+            print(note)
     return paths
 
 
@@ -136,7 +166,7 @@ def _claim(path: Path, figures: bool, taken: dict[str, Path]) -> None:
     Raises:
         InputError: a name is reserved for another picture, or too long.
     """
-    names = [f"{path.stem}.json", f"{path.stem}.png", *([f"{path.stem}_maps.png"] if figures else [])]
+    names = files_of(path.stem)[: 3 if figures else 2]
     for name in names:
         if taken.get(name, path) != path:
             raise InputError(
@@ -147,28 +177,85 @@ def _claim(path: Path, figures: bool, taken: dict[str, Path]) -> None:
     taken.update(dict.fromkeys(names, path))
 
 
-def inspect_picture(station: Station, path: Path, out: Path, colour: bool = False, figures: bool = False) -> str:
-    """Inspect one picture, write its files into the folder `out`, and return the verdict as a line of text."""
-    image = read_picture(path, colour)
-    start = time.perf_counter()
-    try:
-        finding = station.inspect(image)
-    except ValueError as error:
-        raise InputError(f"{path}: {error}") from None
-    spent = time.perf_counter() - start
-    report = {
-        "picture": path.name,
-        **finding.to_json(),
-        "limit": station.limit.to_json(),
-        "seconds": round(spent, 4),
-    }
-    shown = Image.fromarray(np.round(255 * image).astype(np.uint8))
-    write_whole(out / f"{path.stem}.png", _png(overlay(shown, finding)))
-    if figures:
-        write_whole(out / f"{path.stem}_maps.png", _png(figure(shown, finding)))
-    write_whole(out / f"{path.stem}.json", f"{json.dumps(report, indent=1)}\n".encode())
-    bad = [f"{pin.address} ({pin.hint})" for pin, is_bad in finding.pins if is_bad]
-    return f"{finding.verdict}  {path.name}  {finding.score:.2f} of the limit" + (f"  {', '.join(bad)}" if bad else "")
+class Judge:
+    """Inspects pictures, writes their files into the log's folder, and adds their verdicts to the log.
+
+    Args:
+        station: the unit space with its limits.
+        log: the log of the output folder.
+        name: name of the unit space, for the verdicts.
+        colour: whether colours are compared.
+        figures: whether the maps are drawn too.
+    """
+
+    def __init__(self, station: Station, log: VerdictLog, name: str, colour: bool = False, figures: bool = False):
+        self.station, self.log, self.colour, self.figures = station, log, colour, figures
+        self._model = {"name": name, "hash": station.hash()}
+
+    def write(self, path: Path, content: bytes, sha256: str, name: str) -> str:
+        """Inspect one picture, and return the verdict as a line of text.
+
+        Args:
+            path: its file.
+            content: the bytes of the file.
+            sha256: their SHA-256 in hex.
+            name: stem of the files to write.
+
+        Raises:
+            InputError: the picture cannot be read.
+        """
+        image = as_values(open_picture(content, str(path)), self.colour)
+        start = time.perf_counter()
+        try:
+            finding = self.station.inspect(image)
+        except ValueError as error:
+            raise InputError(f"{path}: {error}") from None
+        spent = time.perf_counter() - start
+        shown = Image.fromarray(np.round(255 * image).astype(np.uint8))
+        report, drawn, maps = (self.log.folder / file for file in files_of(name))
+        write_whole(drawn, _png(overlay(shown, finding)))
+        if self.figures:
+            write_whole(maps, _png(figure(shown, finding)))
+        envelope = self._envelope(path, sha256, finding.verdict, finding.reasons, finding)
+        self._record(report, envelope, path, **finding.to_json(), seconds=round(spent, 4))
+        return _line(path, finding)
+
+    def write_unreadable(self, path: Path, sha256: str, name: str, error: InputError) -> str:
+        """Record a picture that cannot be read as INVALID, and return that as a line of text."""
+        reason = "file: " + error.problems[0].removeprefix(f"{path}: ")
+        envelope = self._envelope(path, sha256, Verdict.INVALID, [reason])
+        self._record(self.log.folder / files_of(name)[0], envelope, path, score=None)
+        return f"{Verdict.INVALID}  {path.name}  {reason}"
+
+    def _envelope(
+        self, path: Path, sha256: str, verdict: Verdict, reasons: Sequence[str], finding: Finding | None = None
+    ) -> Envelope:
+        return Envelope(
+            verdict,
+            tuple(reasons),
+            file=str(path),
+            sha256=sha256,
+            model=self._model,
+            judged=("appearance",),
+            pins=finding.pins_to_json() if finding else (),
+            boxes=[[round(v, 2) for v in box] for box in finding.boxes] if finding else (),
+        )
+
+    def _record(self, report: Path, envelope: Envelope, path: Path, **more: Any) -> None:
+        document = envelope.to_json(picture=path.name, report=report.name, limit=self.station.limit.to_json(), **more)
+        write_whole(report, f"{json.dumps(document, indent=1)}\n".encode())
+        self.log.append(document)
+
+
+def _line(path: Path, finding: Finding) -> str:
+    bad = [
+        f"{pin.address} ({pin.hint})"
+        for (pin, _), said in zip(finding.pins, finding.decisions, strict=True)
+        if said in ("NG", "UNSURE")
+    ]
+    others = [reason for reason in finding.reasons if not reason.startswith(("pin:", "anomaly:"))]
+    said = f"  {', '.join(bad)}" if bad else ""
+    return f"{finding.verdict}  {path.name}  {finding.score:.2f} of the limit{said}" + "".join(f"  {r}" for r in others)
 
 
 def _png(picture: Image.Image) -> bytes:
@@ -217,13 +304,14 @@ def _wrong_places(options: argparse.Namespace) -> Iterator[str]:
 def _wrong_settings(options: argparse.Namespace) -> Iterator[str]:
     if options.edge and options.grid is not None:
         yield "--edge: expected either --edge or --grid, got both"
-    of_unit_space = ("positions", "save", *DEFAULTS, "edge", "colour")
+    of_unit_space = ("positions", "save", *DEFAULTS, "edge", "colour", "keep_outliers")
     # Compared by identity, as a rotation of 0 equals False.
     given = [n for n in of_unit_space if not any(getattr(options, n) is none for none in (None, False))]
     if options.golden.is_file() and given:
+        named = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         yield (
-            f"--golden: expected a folder of OK pictures with {', '.join(f'--{name}' for name in given)}, got "
-            f"{options.golden}, a saved unit space with its own settings"
+            f"--golden: expected a folder of OK pictures with {named}, got {options.golden}, a saved unit space with "
+            "its own settings"
         )
     for name, low in (("window", 1), ("grid", 1), ("above", 0)):
         value = getattr(options, name)
@@ -243,21 +331,28 @@ def _station(options: argparse.Namespace) -> tuple[Station, bool]:
             raise InputError(f"{place}{error}") from None
         return station, station.model.reference_.ndim == 3
     paths = pictures_in(options.golden)
+    if note := passed_over(options.golden, below=False):
+        print(note)
     model = _model(options)
     try:
-        model.fit(read_picture(path, options.colour) for path in paths)
+        golden = choose([read_golden(path, model, options.colour) for path in paths], model, options.keep_outliers)
         station = Station(model)
     except ValueError as error:
         raise InputError(f"{options.golden}: {error}") from None
+    print(*golden.lines(), sep="\n", end="\n" if golden.lines() else "")
+    model.notes["golden"] = golden.to_json()
+    gates = PictureGates.of(open_picture(one.path, str(one.path)) for one in golden.kept)
     if not options.positions:
-        return station, options.colour
+        return Station(model, (), gates), options.colour
     boxes, picture = _boxes(options, paths[0])
+    if picture.name in golden.set_aside and options.positions_of is None:
+        raise InputError(f"{options.positions}: expected --positions-of, as {picture.name} is set aside, got none")
     try:
         pins = pins_in_unit_space(model, boxes, read_picture(picture, options.colour))
     except ValueError as error:
         raise InputError(f"{picture}: {error}") from None
     try:
-        return Station(model, pins), options.colour
+        return Station(model, pins, gates), options.colour
     except ValueError as error:
         raise InputError(f"{options.positions}: {error}") from None
 
@@ -273,41 +368,30 @@ def _boxes(options: argparse.Namespace, first: Path) -> tuple[list[PinBox], Path
     boxes, picture = read_pin_boxes(options.positions)
     if not boxes:
         raise InputError(f"{options.positions}: expected at least one box, got none")
-    if several := [address for address, count in Counter(b.address for b in boxes).items() if count > 1]:
-        raise InputError(f"{options.positions}: expected each address once, got {', '.join(several)} several times")
     if options.positions_of is None and picture is None and options.positions.suffix.lower() == ".json":
         raise InputError(f"{options.positions}: expected a record with the key run, or --positions-of, got neither")
     return boxes, options.positions_of or picture or first
 
 
-def arrivals(folder: Path, pause_s: float = 0.5) -> Iterator[Path]:
-    """Yield new and replaced pictures of a folder for ever, each once its size has stopped changing."""
-    seen: dict[Path, tuple[int, int]] = {}
-    done: set[tuple[Path, int, int]] = set()
-    while True:
-        for path in pictures_in(folder):
-            try:
-                status = path.stat()
-            except FileNotFoundError:
-                continue
-            state = (status.st_size, status.st_mtime_ns)
-            if seen.get(path) == state and (path, *state) not in done:
-                done.add((path, *state))
-                yield path
-            seen[path] = state
-        time.sleep(pause_s)
-
-
-def _watch(station: Station, options: argparse.Namespace, colour: bool) -> int:
-    print(f"watching {options.images[0]}; press Ctrl-C to stop", flush=True)
-    taken: dict[str, Path] = {}
+def _watch(judge: Judge, folder: Path) -> int:
+    """Inspect the pictures that come into a folder, except those that have a verdict in the log, until Ctrl-C."""
+    print(f"watching {folder}; press Ctrl-C to stop", flush=True)
     try:
-        for path in arrivals(options.images[0]):
+        for path in arrivals(folder):
             try:
-                _claim(path, options.figures, taken)
-                print(inspect_picture(station, path, options.out, colour, options.figures), flush=True)
-            except InputError as error:
+                content = _bytes_of(path)
+            except InputError as error:  # it is gone, or may not be read: no bytes that a verdict could be about
                 print(*error.problems, sep="\n", flush=True)
+                continue
+            sha256 = hashlib.sha256(content).hexdigest()
+            if (path.name, sha256) in judge.log:
+                continue
+            name = judge.log.name_for(path, sha256)
+            try:
+                said = judge.write(path, content, sha256, name)
+            except InputError as error:
+                said = judge.write_unreadable(path, sha256, name, error)
+            print(said, flush=True)
     except KeyboardInterrupt:
         return 0
     return 0

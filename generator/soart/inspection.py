@@ -3,28 +3,54 @@
 With pins, two scores are compared with limits: the picture's largest anomaly degree and the largest degree of a pin.
 Each limit comes from leave-one-out; the promised false alarm rate is that of the verdict, not of one score. A pin is
 NG if its own degree is above the limit, or if the peak of an anomaly lies in its box.
+
+Verdicts, the first that applies:
+
+- INVALID: the picture does not show the part of the OK pictures (`generator.soart.evidence`), or shows it turned;
+- NG: a score is above its limit by more than the limit is uncertain;
+- INVALID: part or pins lie outside the picture, or size, exposure, contrast, sharpness or noise are unlike those of all
+  OK pictures (`generator.verdict.gates`);
+- UNSURE: a score is above its limit by no more than the limit is uncertain;
+- OK.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
+from blender_scripts.contract.errors import InputError
 from generator.io.pictures import open_picture
 from generator.io.pin_boxes import PinBox
-from generator.soart.estimator import Look, SoartC
+from generator.soart.estimator import Look, SoartC, greys
 from generator.soart.kernels import compiled
 from generator.soart.limits import joint_threshold
 from generator.soart.pins import Pin, PinMeasure, PinTable, as_box
 from generator.soart.registration import Placed
+from generator.verdict.envelope import Verdict
+from generator.verdict.gates import FILE as GATES_FILE
+from generator.verdict.gates import PictureGates
 
 # An anomaly is a connected region above HALO x the limit whose peak is above the limit.
 HALO = 0.5
+# A limit is taken for uncertain by at most these shares: by one OK picture, and because the OK pictures are few.
+MOST_OF_ONE, MOST_UNCERTAIN = 0.25, 0.5
+# Normal quantile of 0.995.
+Z_995 = 2.576
+# A pin is seen if at least this share of its box lies in the picture.
+PIN_SEEN = 0.9
+# Gates that do not compare places in the picture: registration compares them, wherever the part lies.
+GATES_USED = ("size", "exposure", "contrast", "sharpness", "noise")
+NOT_SEEN, NOT_JUDGED = "not_seen", "not_judged"
 
 
 @dataclass(frozen=True)
@@ -32,37 +58,48 @@ class Finding:
     """The verdict on one picture.
 
     Attributes:
-        verdict: "OK" or "NG".
-        score: the larger of the picture's and the pins' largest degree, each divided by its limit; above 1 is NG.
+        verdict: of the picture.
+        reasons: why it is not OK, each with a keyword and a colon; empty for OK.
+        score: the larger of the picture's and the pins' largest degree, each divided by its limit; OK up to 1.
         boxes: [x1, y1, x2, y2, degree] of each anomaly, px of the picture, largest degree first.
-        pins: the measures of every pin, and whether it is NG.
+        pins: the measures of every pin, and whether it is above its limit.
+        decisions: of every pin: OK, NG, UNSURE, `not_seen` (outside the picture) or `not_judged` (no part found).
         pin_boxes: x1, y1, x2, y2 of each pin, px of the picture.
         anomaly: (H, W) float32, anomaly degree divided by the limit.
         maps: (K, gh, gw) the SOART3 maps of the aligned picture (stage 1).
+        look: all results of SOARTC.
     """
 
-    verdict: str
+    verdict: Verdict
+    reasons: tuple[str, ...]
     score: float
     boxes: tuple[tuple[float, ...], ...]
     pins: tuple[tuple[PinMeasure, bool], ...]
+    decisions: tuple[str, ...]
     pin_boxes: tuple[tuple[float, ...], ...]
     anomaly: np.ndarray
     maps: np.ndarray
+    look: Look
 
     def to_json(self) -> dict[str, Any]:
+        """The keys that are this judge's own, or more than those of an envelope."""
         return {
-            "verdict": self.verdict,
             "score": round(self.score, 4),
-            "boxes": [[round(v, 2) for v in box] for box in self.boxes],
-            "pins": [
-                {
-                    **pin.to_json(),
-                    "verdict": "NG" if is_bad else "OK",
-                    "box": [round(v, 2) for v in box],
-                }
-                for (pin, is_bad), box in zip(self.pins, self.pin_boxes, strict=True)
-            ],
+            "anomalies": len(self.boxes),
+            "evidence": self.look.evidence.to_json(),
         }
+
+    def pins_to_json(self) -> list[dict[str, Any]]:
+        found = zip(self.pins, self.decisions, self.pin_boxes, strict=True)
+        return [
+            {
+                **pin.to_json(),
+                "decision": decision,
+                "verdict": decision if decision in tuple(Verdict) else str(Verdict.INVALID),
+                "box": [round(v, 2) for v in box],
+            }
+            for (pin, _), decision, box in found
+        ]
 
 
 class Station:
@@ -71,66 +108,217 @@ class Station:
     Args:
         model: a fitted model.
         pins: boxes in px of the unit space's mean picture; may be empty.
+        gates: limits of size, exposure, contrast, sharpness and noise; None: not judged.
 
     Attributes:
         table: the pins' statistics over OK parts; None without pins.
         picture_limit, pin_limit: limits of the anomaly degree and of a pin's degree.
+        picture_doubt, pin_doubt: share by which each limit is uncertain.
         limit: both limits together, with the false alarm rate that they promise.
+        lacks: limits that a file of an older version does not hold.
 
     Raises:
         ValueError: the OK pictures are copies of each other.
     """
 
-    def __init__(self, model: SoartC, pins: Sequence[Pin] = ()) -> None:
-        self.model = model
-        members = model.members_ if model.members_.ndim == 3 else model.members_.mean(axis=3)
-        self.table = PinTable(pins, members) if pins else None
+    def __init__(self, model: SoartC, pins: Sequence[Pin] = (), gates: PictureGates | None = None) -> None:
+        self.model, self.gates = model, gates
+        self.table = PinTable(pins, greys(model.members_)) if pins else None
         scores = [model.scores_, *([self.table.leave_one_out()] if self.table else [])]
         above = min(model.settings["above"], len(model.scores_) // len(scores) - 1)
         limits, self.limit = joint_threshold(scores, above)
         if not min(limits) > 0:
             raise ValueError("OK pictures must differ from each other, as limits are set from their differences")
         self.picture_limit, self.pin_limit = limits[0], limits[-1]
+        doubts = [_doubt(one, above) for one in scores]
+        self.picture_doubt, self.pin_doubt = doubts[0], doubts[-1]
+        self.lacks = [*model.lacks, *([] if gates else ["limits of size, exposure, contrast, sharpness and noise"])]
         model.notes["positions"] = [[pin.address, *pin.box] for pin in pins]
+        if gates:
+            model.extras["gates"] = _packed(gates)
 
     @classmethod
     def load(cls, path: Path) -> Station:
-        """Load a station from a file that `model.save` wrote."""
+        """Load a station from a file that `model.save` wrote.
+
+        Raises:
+            ValueError: another kind of file, another schema version, or a damaged file.
+        """
         model = SoartC.load(path)
         pins = [Pin(address, as_box(box)) for address, *box in model.notes.get("positions", [])]
-        return cls(model, pins)
+        try:
+            gates = _unpacked(model.extras["gates"]) if "gates" in model.extras else None
+        except InputError:
+            raise ValueError(f"{path}: expected a unit space saved by SoartC, got damaged gates") from None
+        return cls(model, pins, gates)
+
+    def hash(self) -> str:
+        """Compute a SHA-256 (hex) of all that decides the verdict, except the gates."""
+        model = self.model
+        words = [model.settings, model.notes["positions"], asdict(model.evidence_)]
+        digest = hashlib.sha256(json.dumps(words).encode())
+        for array in (model.reference_, model.mean_, model.precision_, model.scores_, model.core_):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
 
     def inspect(self, image: np.ndarray) -> Finding:
         """Judge a picture: (H, W) or (H, W, C) floats in [0, 1]."""
-        limit = self.picture_limit
         look = self.model.look(image)
-        score = float(look.degrees.max()) / limit
-        pins = self._judged_pins(look)
-        if pins:
-            score = max(score, max(pin.degree for pin, _ in pins) / self.pin_limit)
+        relative = look.anomaly / np.float32(self.picture_limit)
+        picture_score = float(look.degrees.max()) / self.picture_limit
+        pins, sure = self._judged_pins(look)
+        seen = self._pins_seen(look.placed)
+        degrees = [pin.degree for (pin, _), is_seen in zip(pins, seen, strict=True) if is_seen]
+        pin_score = max(degrees, default=0.0) / self.pin_limit
+        score = max(picture_score, pin_score)
         if not math.isfinite(score):  # a comparison with it would say OK
             raise ValueError(f"expected anomaly degrees that are finite numbers, got {score}")
-        boxes = self._pin_boxes(look.placed)
-        relative = look.anomaly / np.float32(limit)
-        verdict = "NG" if score > 1 else "OK"
-        return Finding(verdict, score, _boxes(relative), pins, boxes, relative, look.maps)
+        lost = self._reasons_not_found(look)
+        decisions = tuple(
+            NOT_JUDGED if lost else NOT_SEEN if not is_seen else "OK" if not is_bad else "NG" if is_sure else "UNSURE"
+            for (_, is_bad), is_seen, is_sure in zip(pins, seen, sure, strict=True)
+        )
+        boxes = () if lost else _boxes(relative)
+        if not lost:
+            is_bad = picture_score > 1 + self.picture_doubt or pin_score > 1 + self.pin_doubt
+            found = self._reasons_anomalous(score, is_bad, boxes, pins, decisions)
+            unseen = self._reasons_not_seen(look, decisions)
+            unseen += [] if is_bad else self._reasons_of_gates(image)
+            verdict = Verdict.NG if is_bad else Verdict.INVALID if unseen else Verdict.UNSURE if found else Verdict.OK
+            reasons = [*found, *unseen]
+        else:
+            verdict, reasons = Verdict.INVALID, [*lost, *self._reasons_of_gates(image)]
+        return Finding(
+            verdict,
+            tuple(reasons),
+            score,
+            boxes,
+            pins,
+            decisions,
+            self._pin_boxes(look.placed),
+            relative,
+            look.maps,
+            look,
+        )
 
-    def _judged_pins(self, look: Look) -> tuple[tuple[PinMeasure, bool], ...]:
-        """Measure every pin and judge whether it is NG; NG pins get a hint at how they differ."""
+    def _reasons_not_found(self, look: Look) -> list[str]:
+        """List why the picture does not show the part as the OK pictures do; empty if it does."""
+        found, limit = look.evidence, self.model.evidence_
+        if found.residual > limit.residual:
+            return [
+                "appearance: the part of the OK pictures was not found, or is blurred (misfit "
+                f"{found.residual:.2f}, allowed {limit.residual:.2f})"
+            ]
+        if found.upright < limit.upright:
+            return [f"orientation: the part is turned by {found.turn_deg} degrees"]
+        return []
+
+    def _reasons_not_seen(self, look: Look, decisions: Sequence[str]) -> list[str]:
+        found, limit = look.evidence.seen, self.model.evidence_.seen
+        reasons = []
+        if found < limit:
+            reasons.append(
+                f"view: the part is not wholly in the picture ({100 * found:.0f} % is, {100 * limit:.0f} % needed)"
+            )
+        pins = self.table.pins if self.table else ()
+        if away := [pin.address for pin, said in zip(pins, decisions, strict=True) if said == NOT_SEEN]:
+            reasons.append(f"view: not in the picture: {', '.join(away)}")
+        return reasons
+
+    def _reasons_of_gates(self, image: np.ndarray) -> list[str]:
+        if self.gates is None:
+            return []
+        first: dict[str, str] = {}  # by keyword; a blurred picture is so across and down, in fine and in coarse detail
+        for one in self.gates.reasons(Image.fromarray(np.round(255 * image).astype(np.uint8))):
+            first.setdefault(one.partition(":")[0], one.replace("training pictures", "OK pictures"))
+        return [first[keyword] for keyword in GATES_USED if keyword in first]
+
+    def _reasons_anomalous(
+        self,
+        score: float,
+        is_bad: bool,
+        boxes: Sequence[tuple[float, ...]],
+        pins: Sequence[tuple[PinMeasure, bool]],
+        decisions: Sequence[str],
+    ) -> list[str]:
+        if score <= 1:
+            return []
+        reasons = [
+            f"pin: {pin.address}, {pin.hint}"
+            for (pin, _), said in zip(pins, decisions, strict=True)
+            if said in ("NG", "UNSURE")
+        ]
+        if not is_bad:
+            doubt = 100 * max(self.picture_doubt, self.pin_doubt)
+            return [f"limit: {score:.2f} of the limit, which is uncertain by up to {doubt:.0f} %", *reasons]
+        if boxes:
+            places = "1 place differs" if len(boxes) == 1 else f"{len(boxes)} places differ"
+            reasons.append(f"anomaly: {places} from the OK pictures, up to {boxes[0][4]:.2f} times the limit")
+        return reasons or [f"anomaly: {score:.2f} of the limit"]
+
+    def _judged_pins(self, look: Look) -> tuple[tuple[tuple[PinMeasure, bool], ...], list[bool]]:
+        """Measure every pin and judge whether it is above its limit, and surely so; bad pins get a hint."""
         if self.table is None:
-            return ()
+            return (), []
         seen = look.seen if look.seen.ndim == 2 else look.seen.mean(axis=2)
-        peaks = _standing_out(look.degrees / np.float32(self.picture_limit))[:, 5:]
-        judged = []
+        peaks = _standing_out(look.degrees / np.float32(self.picture_limit))[:, 4:]
+        high = peaks[peaks[:, 0] > 1 + self.picture_doubt]
+        judged, sure = [], []
         for number, pin in enumerate(self.table.measure(seen, look.degrees)):
-            is_bad = pin.degree > self.pin_limit or _holds(self.table.parts[number], peaks)
+            part = self.table.parts[number]
+            is_bad = pin.degree > self.pin_limit or _holds(part, peaks[:, 1:])
+            sure.append(pin.degree > self.pin_limit * (1 + self.pin_doubt) or _holds(part, high[:, 1:]))
             judged.append((replace(pin, hint=self.table.hint(seen, number)) if is_bad else pin, is_bad))
-        return tuple(judged)
+        return tuple(judged), sure
 
     def _pin_boxes(self, placed: Placed) -> tuple[tuple[float, ...], ...]:
-        pins = self.table.pins if self.table else ()
-        corners = (placed.to_picture(np.array(pin.box).reshape(2, 2)) for pin in pins)
-        return tuple(tuple(float(v) for v in corner.ravel()) for corner in corners)
+        return tuple(
+            tuple(float(v) for v in placed.to_picture(np.array(pin.box).reshape(2, 2)).ravel()) for pin in self._pins()
+        )
+
+    def _pins(self) -> Iterable[Pin]:
+        return self.table.pins if self.table else ()
+
+    def _pins_seen(self, placed: Placed) -> list[bool]:
+        """Whether enough of each pin's box lies in the picture; of the box, what the mean picture shows counts."""
+        height, width = placed.reference
+        seen = []
+        for pin in self._pins():
+            x1, y1, x2, y2 = np.clip(pin.box, 0, [width, height, width, height])
+            x, y = np.meshgrid(np.linspace(x1, x2, 20), np.linspace(y1, y2, 20))
+            points = placed.to_picture(np.stack([x.ravel(), y.ravel()], axis=1))
+            within = ((points >= 0) & (points <= [placed.size[1], placed.size[0]])).all(axis=1)
+            seen.append(float(within.mean()) >= PIN_SEEN)
+        return seen
+
+
+def _doubt(scores: np.ndarray, above: int) -> float:
+    """Compute the share by which a limit is uncertain.
+
+    It is the larger of two: by how much the limit falls without the OK picture that set it; and by how much it lies
+    below the score that 0.5 % of good parts exceed, if the scores' logarithms are distributed normally.
+    """
+    count = len(scores)
+    ordered = np.sort(scores)[::-1]
+    limit, following = ordered[above], ordered[min(above + 1, count - 1)]
+    logs = np.log(np.maximum(scores, 1e-12))
+    z = Z_995  # to Student's quantile (Cornish and Fisher's expansion)
+    z += (z**3 + z) / (4 * (count - 1)) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * (count - 1) ** 2)
+    extreme = float(np.exp(logs.mean() + z * logs.std(ddof=1)))
+    by_one, by_few = 1.0 - float(following / limit), extreme / float(limit) - 1.0
+    return max(0.0, min(MOST_OF_ONE, by_one), min(MOST_UNCERTAIN, by_few))
+
+
+def _packed(gates: PictureGates) -> np.ndarray:
+    with tempfile.TemporaryDirectory() as folder:
+        gates.save(Path(folder))
+        return np.frombuffer((Path(folder) / GATES_FILE).read_bytes(), dtype=np.uint8)
+
+
+def _unpacked(content: np.ndarray) -> PictureGates | None:
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / GATES_FILE).write_bytes(content.tobytes())
+        return PictureGates.load(Path(folder))
 
 
 def read_picture(path: Path, colour: bool = False) -> np.ndarray:
@@ -139,7 +327,11 @@ def read_picture(path: Path, colour: bool = False) -> np.ndarray:
     Raises:
         InputError: not a picture, or a damaged one.
     """
-    picture = open_picture(path, str(path))
+    return as_values(open_picture(path, str(path)), colour)
+
+
+def as_values(picture: Image.Image, colour: bool = False) -> np.ndarray:
+    """Convert a picture of mode RGB or L to floats in [0, 1], (H, W) grey or (H, W, 3) RGB."""
     return np.asarray(picture.convert("RGB" if colour else "L"), dtype=np.float32) / np.float32(255)
 
 

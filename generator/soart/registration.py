@@ -84,6 +84,14 @@ class Placed:
         return self.pose.points(points, self.reference, self.small) * enlarged
 
 
+def inside(pose: Pose, shape: tuple[int, int], image_size: tuple[int, int]) -> np.ndarray:
+    """Return which pixels of a reference of this shape (h, w) lie in a picture of this size (H, W): (h, w) bool."""
+    y, x = np.mgrid[0 : shape[0], 0 : shape[1]] + 0.5
+    points = pose.points(np.stack([x.ravel(), y.ravel()], axis=1), shape, image_size)
+    within: np.ndarray = ((points >= 0) & (points <= [image_size[1], image_size[0]])).all(axis=1)
+    return within.reshape(shape)
+
+
 def resized(picture: np.ndarray, scale: float) -> np.ndarray:
     """Reduce a grey picture (H, W) by min(1, scale), each new pixel the mean of those it covers; float32."""
     if scale >= 1.0:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from blender_scripts.contract.errors import shown
+from generator.soart.evidence import Evidence
 from generator.soart.limits import Threshold
 
 ARRAYS = ("header", "reference", "mean", "precision", "scores", "members")
@@ -62,6 +63,14 @@ def _header_problems(header: Mapping[str, Any], settings: Mapping[str, Any]) -> 
     is_known = set(limit) <= {each.name for each in fields(Threshold)}
     if not is_known or {"value", "rate", "count", "above"} - set(limit) or not all(map(_is_number, numbers)):
         found.append(f"threshold {shown(limit)}")
+    evidence = header.get("evidence", {})  # missing in files of older versions
+    names = {each.name for each in fields(Evidence)}
+    if (
+        not isinstance(evidence, dict)
+        or set(evidence) not in (set(), names)
+        or not all(map(_is_number, evidence.values()))
+    ):
+        found.append(f"evidence {shown(evidence)}")
     positions = notes.get("positions", [])
     if not isinstance(positions, list) or not all(map(_is_position, positions)):
         found.append(f"positions {shown(positions)}")
@@ -86,6 +95,11 @@ def _array_problems(data: Mapping[str, np.ndarray]) -> list[str]:
     }
     if wrong := [name for name, shape in shapes.items() if data[name].shape != shape]:
         return [f"{wrong[0]} of shape {data[wrong[0]].shape}, not {shapes[wrong[0]]}"]
+    core, gates = data.get("core"), data.get("extra_gates")  # missing in files of older versions
+    if core is not None and (core.dtype != bool or core.shape != reference.shape[:2]):
+        return [f"core of shape {core.shape} and type {core.dtype}"]
+    if gates is not None and (gates.dtype != np.uint8 or gates.ndim != 1):
+        return [f"gates of shape {gates.shape} and type {gates.dtype}"]
     if members.dtype != np.uint8 or len(members) < FEWEST_MEMBERS:
         return [f"{len(members)} members of type {members.dtype}"]
     rows, columns = np.triu_indices(maps)

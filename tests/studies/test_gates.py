@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from studies.gates import HALF_TURN, REGULAR, is_symmetric, measured, parser, share, unsuitable
+from studies.gates import HALF_TURN, REGULAR, SOARTC, is_symmetric, measured, parser, share, unsuitable
 
 
 @pytest.fixture
@@ -45,6 +45,10 @@ def test_table_counts_invalid_by_kind_and_judge(tmp_path: Path):
     def judge(files):
         return {file.name: "INVALID" if file.name in ("0_b.png", "1_c.png") else "NG" for file in files}
 
+    assert measured(tmp_path, {SOARTC: judge}).splitlines()[2:] == [
+        f"| {REGULAR} | 1 of 2 (1.3–98.7 %) | NG 1 |",
+        f"| {HALF_TURN} | 1 of 1 (2.5–100.0 %) |  |",
+    ]
     assert measured(tmp_path, {"one": judge}).splitlines() == [
         "| INVALID of | one |",
         "|---|---|",

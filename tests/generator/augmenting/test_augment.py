@@ -633,7 +633,11 @@ def test_what_a_dataset_of_an_earlier_version_does_not_say_is_not_guessed(built,
     assert whole["kinds"] == ["missing", "retracted"] and len(objects_of(half)) < len(objects_of(whole))
     assert half["label"] == CLASSES.index("NUKENG") and half["kinds"] is None
     assert whole["camera_json"] is None and set(whole["objects"]["dx_mm"]) == {None}
-    assert json.loads(half["tolerance_json"]) == {"true_position_mm": 0.8, "retraction_mm": 0.6}
+    assert json.loads(half["tolerance_json"]) == {
+        "true_position_mm": 0.8,
+        "retraction_mm": 0.6,
+        "protrusion_mm": 0.6,
+    }
     # Whether an object is in the answer follows from its class, box and visible share.
     assert sum(whole["objects"]["in_answer"]) == 2 and whole["bbox_str"].count("<loc_") == 8
     assert found["t000"]["objects"]["kinds"] == [None] * 27

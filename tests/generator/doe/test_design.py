@@ -148,7 +148,8 @@ def test_sizes_fill_their_range_and_turn_small_ones_into_ok(tmp_path: Path):
 
 
 def test_protrusions_are_sized_by_their_own_limit(tmp_path: Path):
-    defects = "[defects.protruding]\nsize = [0.3, 3.0]\n[defects.bent]\n[defects.missing]\n"
+    classes = "[classes]\nOK = 1\nBENDNG = 1\nNUKENG = 1\nOTHERNG = 1\n"
+    defects = f"{classes}[defects.protruding]\nsize = [0.3, 3.0]\n[defects.bent]\n[defects.missing]\n"
     runs = made(tmp_path, SPEC.replace("[positions]", f"{defects}[positions]")).runs
     heights = [(class_of(run), d["height_mm"]) for run in runs for d in run.defects if d.kind == "protruding"]
     assert {label for label, _ in heights} == {"OK", "OTHERNG"}

@@ -68,7 +68,9 @@ def test_counts_are_the_datasets(dataset: Path, tmp_path: Path) -> None:
         "missing": {"NUKENG": 1},
     }
     assert numbers["factors"]["operator"][HOSTILE] == {"OK": 5}
-    assert numbers["tolerance"] == {"connector_3x9": {"true_position_mm": 0.8, "retraction_mm": 0.6}}
+    assert numbers["tolerance"] == {
+        "connector_3x9": {"true_position_mm": 0.8, "retraction_mm": 0.6, "protrusion_mm": 0.6}
+    }
     assert numbers["defective_positions"]["connector_3x9"] == {
         "validation": {"r1c1": 1, "r1c2": 1, "r1c3": 1},
         "test_housing": {"r3c9": 1, "r1c1": 1},

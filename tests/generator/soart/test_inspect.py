@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -10,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 import generator.soart.inspect as inspect_command
 from generator.__main__ import main
 from generator.soart import estimator
 from generator.soart.registration import Pose, register
+from generator.soart.verdict_log import VerdictLog
+from generator.soart.watch import arrivals
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -68,6 +71,7 @@ def test_a_missing_word_is_boxed_and_named_and_a_saved_unit_space_says_the_same(
         "no_word.json",
         "no_word.png",
         "no_word_maps.png",
+        "verdicts.jsonl",
     }
     again = [
         "inspect",
@@ -113,7 +117,7 @@ def test_a_missing_word_is_boxed_and_named_and_a_saved_unit_space_says_the_same(
         ),
         (
             ["no_word.png", "--golden", "ok", "--positions", "twice.csv"],
-            "each address once, got r1c1 several times",
+            "each address once, got r1c1 more than once",
         ),
         (
             ["no_word.png", "--golden", "ok", "--positions", "inf.csv"],
@@ -240,7 +244,7 @@ def test_grey_of_sixteen_bits_is_judged_as_that_of_eight(tmp_path: Path) -> None
 
 
 def test_a_picture_arrives_when_it_has_stopped_growing_and_again_when_it_is_replaced(tmp_path: Path) -> None:
-    incoming = inspect_command.arrivals(tmp_path, pause_s=0.01)
+    incoming = arrivals(tmp_path, pause_s=0.01)
     part(1).save(tmp_path / "a.png")
     (tmp_path / "notes.txt").write_text("not a picture", "utf-8")
     assert next(incoming).name == "a.png"
@@ -250,40 +254,165 @@ def test_a_picture_arrives_when_it_has_stopped_growing_and_again_when_it_is_repl
     assert next(incoming).name == "a.png"
 
 
-def test_watching_continues_after_a_damaged_picture_and_ends_with_ctrl_c(
+def watch(folder: Path, incoming: Path, out: Path, monkeypatch, names: list[str]) -> int:
+    """Run --watch on these files, then stop it by Ctrl-C."""
+
+    def arrive(path: Path) -> Iterator[Path]:
+        yield from (path / name for name in names)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(inspect_command, "arrivals", arrive)
+    return main(["inspect", str(incoming), "--golden", str(folder / "ok"), "-o", str(out), "--watch"])
+
+
+def logged(out: Path) -> list[dict]:
+    return [json.loads(line) for line in (out / "verdicts.jsonl").read_text("utf-8").splitlines()]
+
+
+def test_watching_records_an_unreadable_picture_and_continues(
     folder: Path, tmp_path: Path, monkeypatch, capsys
 ) -> None:
+    incoming, out = tmp_path / "incoming", tmp_path / "out"
+    incoming.mkdir()
+    (incoming / "half.png").write_bytes((folder / "no_word.png").read_bytes()[:500])
+    part(21, word=False).save(incoming / "whole.png")
+    assert watch(folder, incoming, out, monkeypatch, ["gone.png", "half.png", "whole.png"]) == 0
+    assert "INVALID  half.png" in capsys.readouterr().out
+    assert sorted(path.name for path in out.iterdir()) == ["half.json", "verdicts.jsonl", "whole.json", "whole.png"]
+    half, whole = logged(out)
+    assert (half["verdict"], half["picture"], whole["verdict"]) == ("INVALID", "half.png", "NG")
+    assert half["reasons"][0].startswith("file: ") and half == json.loads((out / "half.json").read_text("utf-8"))
+
+
+def test_watching_keeps_the_verdicts_of_all_pictures_of_one_name(folder: Path, tmp_path: Path, monkeypatch) -> None:
+    incoming, out = tmp_path / "incoming", tmp_path / "out"
+    incoming.mkdir()
+    part(21, word=False).save(incoming / "p.jpg")
+    part(22).save(incoming / "p.png")
+    watch(folder, incoming, out, monkeypatch, ["p.jpg", "p.png", "p.jpg"])
+    part(23, word=False).save(incoming / "p.png")
+    watch(folder, incoming, out, monkeypatch, ["p.jpg", "p.png"])
+    found = logged(out)
+    assert [one["picture"] for one in found] == ["p.jpg", "p.png", "p.png"]
+    assert found[0]["report"] == "p.json" and len({one["report"] for one in found}) == 3
+    for one in found:
+        assert json.loads((out / one["report"]).read_text("utf-8")) == one
+        assert (out / one["report"]).with_suffix(".png").is_file()
+
+
+def test_a_verdict_survives_a_kill_between_any_two_steps(folder: Path, tmp_path: Path, monkeypatch) -> None:
+    incoming, out = tmp_path / "incoming", tmp_path / "out"
+    incoming.mkdir()
+    for n in range(3):
+        part(20 + n, word=False).save(incoming / f"{n}.png")
+    names = ["0.png", "1.png", "2.png"]
+    watch(folder, incoming, out, monkeypatch, names)
+    log = out / "verdicts.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join(lines[:2]) + lines[2][:40])  # killed while it wrote the line
+    watch(folder, incoming, out, monkeypatch, names)
+    log.write_bytes(b"".join(lines[:2]))  # killed before the line
+    (out / "2.json").unlink()  # and before the verdict's file
+    watch(folder, incoming, out, monkeypatch, names)
+    assert [one["picture"] for one in logged(out)] == names
+
+
+def test_only_one_program_writes_a_log(folder: Path, tmp_path: Path, capsys) -> None:
+    with VerdictLog(tmp_path):
+        command = ["inspect", str(folder / "no_word.png"), "--golden", str(folder / "ok"), "-o", str(tmp_path)]
+        assert main(command) == 2
+    assert "verdicts.jsonl: expected a log that no other program writes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", [".tmp_x.png", "~x.png", "x.part.png", "x.tmp.png", "x~.png", "x.PARTIAL.jpg"])
+def test_names_of_unfinished_files_are_passed_over(tmp_path: Path, name: str) -> None:
+    part(1).save(tmp_path / name, "PNG")
+    part(2).save(tmp_path / "y.png")
+    incoming = arrivals(tmp_path, pause_s=0.01)
+    assert next(incoming).name == "y.png"
+    part(3).save(tmp_path / "part_1.png")
+    assert next(incoming).name == "part_1.png"
+
+
+def test_a_picture_that_grows_slowly_is_not_judged_too_early(tmp_path: Path, monkeypatch) -> None:
+    part(1).save(tmp_path / "whole.png")
+    content = (tmp_path / "whole.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(content[:900])
+    incoming = arrivals(tmp_path, pause_s=0.01)
+    assert next(incoming).name == "whole.png"
+    (tmp_path / "a.png").write_bytes(content)
+    assert next(incoming).name == "a.png" and (tmp_path / "a.png").read_bytes() == content
+    (tmp_path / "b.png").write_bytes(content[:900])
+    monkeypatch.setattr("generator.soart.watch.UNFINISHED_S", 0.05)
+    assert next(incoming).name == "b.png"
+
+
+def test_every_run_adds_its_verdicts_to_the_log(folder: Path, tmp_path: Path, capsys) -> None:
     (tmp_path / "half.png").write_bytes((folder / "no_word.png").read_bytes()[:500])
-    part(21, word=False).save(tmp_path / "whole.png")
-
-    def arrive(path: Path) -> Iterator[Path]:
-        yield path / "half.png"
-        yield path / "whole.png"
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(inspect_command, "arrivals", arrive)
     out = tmp_path / "out"
-    command = ["inspect", str(tmp_path), "--golden", str(folder / "ok"), "-o", str(out), "--watch"]
-    assert main(command) == 0
-    output = capsys.readouterr().out
-    assert "half.png: expected a picture" in output and "NG  whole.png" in output
-    assert sorted(path.name for path in out.iterdir()) == ["whole.json", "whole.png"]
+    command = ["inspect", str(tmp_path / "half.png"), str(folder / "no_word.png"), "--golden", str(folder / "ok")]
+    for _ in range(2):
+        assert main([*command, "-o", str(out)]) == 2
+        assert "half.png: expected a picture that can be decoded" in capsys.readouterr().err
+    found = logged(out)
+    assert [one["verdict"] for one in found] == ["NG", "INVALID"][::-1] * 2
+    assert found[3]["schema"] == "pinsight-verdict/1" and found[3]["file"] == str(folder / "no_word.png")
+    assert found[3]["sha256"] == hashlib.sha256((folder / "no_word.png").read_bytes()).hexdigest()
+    assert found[3]["model"]["name"] == "ok" and found[1]["model"] == found[3]["model"]
 
 
-def test_watching_never_writes_one_verdict_over_another(folder: Path, tmp_path: Path, monkeypatch, capsys) -> None:
-    part(21, word=False).save(tmp_path / "p.jpg")
-    part(22).save(tmp_path / "p.png")
+def test_files_that_are_passed_over_are_named(folder: Path, tmp_path: Path, capsys) -> None:
+    part(9).save(tmp_path / "p.png")
+    (tmp_path / "p.xcf").write_bytes(b"layers")
+    assert main(["inspect", str(tmp_path), "--golden", str(folder / "ok"), "-o", str(tmp_path / "out")]) == 0
+    assert "passed over 1 file with a suffix of no picture: 1 .xcf" in capsys.readouterr().out
 
-    def arrive(path: Path) -> Iterator[Path]:
-        yield from (path / "p.jpg", path / "p.png", path / "p.jpg")
-        raise KeyboardInterrupt
 
-    monkeypatch.setattr(inspect_command, "arrivals", arrive)
+def moved(picture: Image.Image, right: int) -> Image.Image:
+    """Shift a picture to the right; the column at its left border is repeated."""
+    values = np.asarray(picture)
+    return Image.fromarray(np.concatenate([np.repeat(values[:, :1], right, axis=1), values[:, :-right]], axis=1))
+
+
+@pytest.mark.parametrize("with_pins", [False, True])
+def test_a_part_that_is_not_wholly_in_the_picture_is_never_ok(folder: Path, tmp_path: Path, with_pins: bool) -> None:
+    (tmp_path / "new").mkdir()
+    part(30).crop((0, 0, 45, 60)).save(tmp_path / "new" / "cut.png")
+    moved(part(31), 40).save(tmp_path / "new" / "moved.png")
+    part(32).save(tmp_path / "new" / "whole.png")
     out = tmp_path / "out"
-    assert main(["inspect", str(tmp_path), "--golden", str(folder / "ok"), "-o", str(out), "--watch"]) == 0
-    output = capsys.readouterr().out
-    assert output.count("NG  p.jpg") == 2 and "p.png: expected pictures with different names, got" in output
-    assert json.loads((out / "p.json").read_text("utf-8"))["picture"] == "p.jpg"
+    command = ["inspect", str(tmp_path / "new"), "--golden", str(folder / "ok"), "-o", str(out)]
+    assert main([*command, *(["--positions", str(folder / "pins.csv")] if with_pins else [])]) == 0
+    found = {path.stem: json.loads(path.read_text("utf-8")) for path in out.glob("*.json")}
+    assert found["whole"]["verdict"] == "OK" and found["whole"]["reasons"] == []
+    for name in ("cut", "moved"):
+        assert found[name]["verdict"] == "INVALID"
+        assert any(reason.startswith("view: ") for reason in found[name]["reasons"])
+        assert [pin["decision"] for pin in found[name]["pins"]] == (["not_seen"] if with_pins else [])
+
+
+def test_a_saved_unit_space_keeps_all_limits_and_an_old_one_says_what_it_lacks(
+    folder: Path, tmp_path: Path, capsys
+) -> None:
+    unit, old = tmp_path / "unit.npz", tmp_path / "old.npz"
+    moved(part(31), 40).save(tmp_path / "moved.png")
+    part(33).filter(ImageFilter.GaussianBlur(3)).save(tmp_path / "blurred.png")
+    command = ["inspect", str(tmp_path / "moved.png"), str(tmp_path / "blurred.png"), "-o", str(tmp_path / "out")]
+    reasons = []
+    for golden in ([str(folder / "ok"), "--save", str(unit)], [str(unit)]):
+        assert main([*command, "--golden", *golden]) == 0
+        reasons.append([one["reasons"] for one in logged(tmp_path / "out")[-2:]])
+        assert "lacks" not in capsys.readouterr().out
+    assert reasons[0] == reasons[1] and any(reason.startswith("sharpness: ") for reason in reasons[0][1])
+    with np.load(unit) as file:
+        held = dict(file)
+    header = json.loads(held["header"].tobytes())
+    del header["evidence"], held["core"], held["extra_gates"]
+    held["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
+    np.savez(old, **held)
+    assert main([*command, "--golden", str(old)]) == 0
+    assert "was saved by an older version and lacks which part" in capsys.readouterr().out
+    assert logged(tmp_path / "out")[-2]["verdict"] == "INVALID"
 
 
 def test_edge_mode_loads_no_torch_and_stays_under_250_mb(folder: Path) -> None:

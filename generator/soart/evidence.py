@@ -1,0 +1,158 @@
+"""Whether a picture shows the part of a unit space, and shows it wholly: what cannot be judged must not become OK.
+
+Two measures of a picture that is aligned with the unit space's mean picture:
+
+- residual: 1 - r, with r the median over blocks of 8 x 8 px of the correlation with the mean picture, each block
+  weighted by its contrast in the mean picture. 0: the same; near 1: another part, a turned one, or no part. A defect
+  changes few blocks, and hardly the median.
+- seen: share of the core that lies in the picture; the core are the pixels of the mean picture that every OK picture
+  shows. Most of the weight is contrast above the median, so that a lost pin counts far more than lost background.
+- upright: squared difference from the turned mean picture over that from the mean picture itself. Below 1, the part is
+  turned; a part that looks the same when turned has about 1.
+
+The limits are the largest residual and the least share and ratio of the OK pictures, each compared with the others only
+(leave-one-out), with a margin. A ratio of 1 / UPRIGHT_MARGIN is always enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from generator.soart.registration import inside, register, warp
+
+RESIDUAL_MARGIN, SEEN_MARGIN, UPRIGHT_MARGIN = 0.10, 0.03, 1.1
+BLOCK = 8
+# Weight of area in the share that is seen; the rest is contrast.
+AREA = 0.2
+# Squared differences count up to this, so that a single defect does not decide.
+LARGEST_SQUARE = 0.05
+# A picture whose sides differ by more than this share cannot be turned by 90 degrees.
+SQUARE_WITHIN = 0.1
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """How well a picture shows the part, or the limits of that.
+
+    Attributes:
+        residual: 0 to 2; of limits, the largest that is allowed.
+        seen: 0 to 1; of limits, the least that is allowed.
+        upright: ratio, above 0; of limits, the least that is allowed.
+        turn_deg: the turn that explains the picture best, clockwise; of no meaning in limits.
+    """
+
+    residual: float
+    seen: float
+    upright: float
+    turn_deg: int = 180
+
+    def to_json(self) -> dict[str, float]:
+        return {name: round(value, 4) for name, value in asdict(self).items()}
+
+
+class Turned(NamedTuple):
+    """The mean picture turned and aligned with itself.
+
+    Attributes:
+        turn_deg: the turn, clockwise.
+        picture: (h, w) grey.
+        within: (h, w) bool, pixels that the turned picture covers.
+    """
+
+    turn_deg: int
+    picture: np.ndarray
+    within: np.ndarray
+
+
+def turned_copies(reference: np.ndarray, rotation_deg: float, scaling: float) -> tuple[Turned, ...]:
+    """Turn a mean picture (h, w), grey, by 180 degrees, and by 90 and 270 if it is nearly square."""
+    height, width = reference.shape
+    is_square = abs(height - width) <= SQUARE_WITHIN * max(height, width)
+    copies = []
+    for quarters in (1, 2, 3) if is_square else (2,):
+        turned = np.ascontiguousarray(np.rot90(reference, -quarters))
+        pose = register(turned, reference, max(rotation_deg, 0.0), scaling)
+        within = inside(pose, (height, width), (turned.shape[0], turned.shape[1]))
+        copies.append(Turned(90 * quarters, warp(turned, pose, (height, width)), within))
+    return tuple(copies)
+
+
+def evidence(
+    picture: np.ndarray, seen: np.ndarray, reference: np.ndarray, core: np.ndarray, turned: Sequence[Turned]
+) -> Evidence:
+    """Measure a picture.
+
+    Args:
+        picture: (h, w) grey, aligned with the mean picture.
+        seen: (h, w) bool, pixels of the mean picture that lie in the picture.
+        reference: (h, w) grey, the mean picture.
+        core: (h, w) bool, pixels that every OK picture shows.
+        turned: turned copies of the mean picture.
+    """
+    upright, turn_deg = min((_upright(picture, seen, reference, one), one.turn_deg) for one in turned)
+    return Evidence(residual(picture, seen, reference), seen_share(seen, reference, core), upright, turn_deg)
+
+
+def limits_of(members: np.ndarray, seen: np.ndarray, turned: Sequence[Turned]) -> Evidence:
+    """Compute the limits from aligned OK pictures (n, h, w), grey, and the pixels that lie in each, (n, h, w) bool."""
+    count = len(members)
+    total, shown = members.sum(axis=0, dtype=np.float64), seen.sum(axis=0)
+    found = [
+        evidence(one, own, ((total - one) / (count - 1)).astype(np.float32), shown - own == count - 1, turned)
+        for one, own in zip(members, seen, strict=True)
+    ]
+    return Evidence(
+        max(one.residual for one in found) + RESIDUAL_MARGIN,
+        min(one.seen for one in found) - SEEN_MARGIN,
+        min(1.0, *(one.upright for one in found)) / UPRIGHT_MARGIN,
+    )
+
+
+def residual(picture: np.ndarray, seen: np.ndarray, reference: np.ndarray) -> float:
+    """Compute the residual of an aligned grey picture (h, w) from the blocks that lie wholly in it; 1 without any."""
+    own, expected = _blocks(picture), _blocks(reference)
+    whole = _blocks(seen.astype(np.float32)).min(axis=1) > 0
+    own, expected = (part - part.mean(axis=1, keepdims=True) for part in (own[whole], expected[whole]))
+    power, own_power = (expected**2).sum(axis=1), (own**2).sum(axis=1)
+    if power.sum() == 0.0:
+        return 1.0
+    likeness = (own * expected).sum(axis=1) / np.sqrt(power * own_power + 1e-9)
+    order = np.argsort(likeness)
+    weight = np.cumsum(np.sqrt(power)[order])
+    return 1.0 - float(likeness[order][np.searchsorted(weight, weight[-1] / 2)])
+
+
+def _upright(picture: np.ndarray, seen: np.ndarray, reference: np.ndarray, turned: Turned) -> float:
+    """Compute the squared difference from a turned mean picture over that from the mean picture."""
+    common = seen & turned.within
+    as_turned, as_given = (
+        float(np.minimum(np.square(picture - other), LARGEST_SQUARE)[common].sum()) + 1e-9
+        for other in (turned.picture, reference)
+    )
+    return as_turned / as_given
+
+
+def seen_share(seen: np.ndarray, reference: np.ndarray, core: np.ndarray) -> float:
+    """Compute the share of the core that lies in a picture; see the module for its weights."""
+    down, right = np.gradient(reference)
+    contrast = np.hypot(down, right)
+    contrast = np.maximum(contrast - np.median(contrast), 0.0)  # without the noise of even areas
+    area, lines = float(core.sum()), float(contrast[core].sum())
+    if area == 0.0:
+        return 1.0
+    kept = core & seen
+    share_of_lines = float(contrast[kept].sum()) / lines if lines else float(kept.sum()) / area
+    return AREA * float(kept.sum()) / area + (1 - AREA) * share_of_lines
+
+
+def _blocks(values: np.ndarray) -> np.ndarray:
+    """Cut (h, w) into blocks of BLOCK x BLOCK px, or smaller if it is smaller itself: (blocks, px)."""
+    height, width = values.shape
+    side = min(BLOCK, height, width)
+    rows, columns = height // side, width // side
+    cut = values[: rows * side, : columns * side].reshape(rows, side, columns, side)
+    return cut.swapaxes(1, 2).reshape(rows * columns, side * side).astype(np.float64)

@@ -1,0 +1,339 @@
+"""Choose the OK pictures that a unit space is made of: one size, one part, each picture once, without outliers.
+
+Limits come from the OK pictures' own scores, so one bad picture among them widens the limits for all parts, and copies
+promise more than was seen. Before the limits are set, these are put aside and named:
+
+- pictures of another size than most;
+- copies: equal up to one grey level, or the same picture saved again as JPEG. A JPEG file holds its quantisation table;
+  the other picture, encoded with that table, gives the copy's pixels, and those of no other capture. Two captures of a
+  part that does not move differ by their sensor noise, and both count;
+- pictures that do not show the part that most show;
+- pictures whose score stands out: by leave-one-out, or by the distance from the median picture, which several equal
+  outliers do not shift.
+
+More than a quarter of the pictures is no outlier but a second group, which is reported.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image
+
+from generator.io.pictures import open_picture
+from generator.soart.anomaly_degree import box_mean
+from generator.soart.estimator import FEWEST, SoartC, greys
+from generator.soart.evidence import BLOCK, RESIDUAL_MARGIN, residual
+from generator.soart.inspection import as_values
+from generator.soart.registration import inside, register, warp
+
+# Copies are sought in the middle of the pictures, px, a multiple of JPEG's blocks.
+CROP = 256
+# Copies differ by at most this root mean square, grey levels of 255: changes by -1, 0 or 1 give 0.8.
+SAME = 1.05
+# The same over any square of the pictures, and over the reduced pictures if one was saved as JPEG.
+SAME_BLOCK, SAVED_BLOCK = 3.0, 8.0
+NEAREST = 3
+MOST_OUTLIERS = 0.25
+# An outlier's score is above FACTOR (1 + FEW / n) times the median of n pictures, and above SIGMAS robust standard
+# deviations of the scores' logs.
+FACTOR, FEW, SIGMAS = 3.0, 10, 6.0
+# Pictures of two parts: their residuals, at most LARGEST, sorted, have a gap of at least UNLIKE.
+UNLIKE, LARGEST = 0.3, 0.6
+# Pictures of two lights: residuals differ by this factor. Residuals below LEAST do not count.
+LIGHTS, LEAST = 1.7, 0.02
+CANDIDATES, COMPARED = 3, 8
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class GoldenPicture:
+    """One OK picture.
+
+    Attributes:
+        path: its file.
+        size: (H, W) px.
+        small: (h, w[, C]) floats in [0, 1], the picture reduced for the unit space.
+        middle: (<= CROP, <= CROP) 8-bit grey, the middle of the picture.
+        table: luminance quantisation table of a JPEG file; None for other files.
+    """
+
+    path: Path
+    size: tuple[int, int]
+    small: np.ndarray
+    middle: np.ndarray
+    table: tuple[int, ...] | None
+
+
+@dataclass
+class Golden:
+    """The OK pictures of a unit space.
+
+    Attributes:
+        kept: the pictures that count.
+        set_aside: reason by file name.
+        copies: name of the original by name of its copy.
+        warnings: further sentences for the user.
+    """
+
+    kept: list[GoldenPicture]
+    set_aside: dict[str, str] = field(default_factory=dict)
+    copies: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """Return what happened to the pictures, in lines for the user."""
+        said = [f"OK picture {name} is set aside: {reason}" for name, reason in self.set_aside.items()]
+        if self.copies:
+            some = [f"{copy} of {original}" for copy, original in list(self.copies.items())[:SHOWN]]
+            more = f" and {len(self.copies) - SHOWN} more" if len(self.copies) > SHOWN else ""
+            said.append(f"copies among the OK pictures count once: {', '.join(some)}{more}")
+        return [*said, *self.warnings]
+
+    def to_json(self) -> dict[str, object]:
+        return {"pictures": len(self.kept), "set_aside": self.set_aside, "copies": self.copies}
+
+
+def read_golden(path: Path, model: SoartC, colour: bool = False) -> GoldenPicture:
+    """Read an OK picture.
+
+    Raises:
+        InputError: not a picture, or a damaged one.
+    """
+    content = path.read_bytes()
+    picture = open_picture(content, str(path))
+    values = as_values(picture, colour)
+    grey = np.asarray(picture.convert("L"))
+    top, left = (max(0, side - CROP) // 2 // 16 * 16 for side in grey.shape)
+    middle = grey[top : top + CROP, left : left + CROP].copy()
+    return GoldenPicture(path, (grey.shape[0], grey.shape[1]), model.reduced(values), middle, _table(content))
+
+
+def choose(pictures: Sequence[GoldenPicture], model: SoartC, keep_outliers: bool = False) -> Golden:
+    """Choose the pictures that count, and fit the unit space to them.
+
+    Args:
+        pictures: all OK pictures.
+        model: is fitted.
+        keep_outliers: name outliers, but keep them.
+
+    Raises:
+        ValueError: fewer than FEWEST different pictures, or several sizes or parts without a clear majority.
+    """
+    golden = Golden(list(pictures))
+    golden.kept = _different(_of_one_size(pictures, golden.set_aside), golden.copies)
+    if len(golden.kept) < FEWEST:
+        copies = f" and {len(golden.copies)} copies" if golden.copies else ""
+        raise ValueError(
+            f"OK pictures must differ from each other, at least {FEWEST}, got {len(golden.kept)} different{copies}"
+        )
+    first, misfits = _misfits(golden.kept, model)
+    unlike = _above_gap(np.minimum(misfits, LARGEST))
+    if unlike.sum() > _most(len(unlike)) and not keep_outliers:
+        names = [one.path.name for one, is_unlike in zip(golden.kept, unlike, strict=True) if is_unlike]
+        raise ValueError(
+            f"OK pictures must show one part in one light; {len(names)} of {len(unlike)} do not look like "
+            f"{first.path.name}: {_some(names)}; put them apart, or keep them with --keep-outliers"
+        )
+    if not _drop(golden, unlike, "it does not show the part that the others show", keep_outliers):
+        _warn_of_groups(golden, misfits, model)
+    golden.kept.sort(key=lambda one: one is not first)  # the first picture is the one that the others are aligned with
+    for _ in range(3):
+        model.fit(one.small for one in golden.kept)
+        if not _drop_outliers(golden, model, keep_outliers):
+            break
+    if model.evidence_.residual - RESIDUAL_MARGIN > LARGEST:
+        golden.warnings.append(
+            f"warning: the OK pictures hardly match each other after alignment (misfit up to "
+            f"{model.evidence_.residual - RESIDUAL_MARGIN:.2f}, 0 is a full match): a bad or another part may "
+            "get OK; take sharp pictures in which the part lies alike, or raise --rotation"
+        )
+    return golden
+
+
+def _drop_outliers(golden: Golden, model: SoartC, keep: bool) -> bool:
+    """Set outliers aside; return whether the unit space has to be fitted again."""
+    for scores in (model.scores_, _distances(greys(model.members_))):
+        reason = "it scores {} times the median of the OK pictures"
+        if _drop(golden, _stand_out(scores), reason, keep, np.round(scores / np.median(scores), 1)):
+            return True
+    return False
+
+
+def _warn_of_groups(golden: Golden, misfits: np.ndarray, model: SoartC) -> None:
+    """Warn if the pictures form two groups, neither of them a few outliers; `misfits`: residuals with one of them."""
+    near = np.maximum(misfits, LEAST)
+    if np.quantile(near, 0.9) < LIGHTS * np.quantile(near, 0.1):
+        return
+    distant = golden.kept[int(np.abs(near - np.quantile(near, 0.9)).argmin())]
+    far = np.maximum([_misfit(_flat(one.small), _flat(distant.small), model) for one in golden.kept], LEAST)
+    others = far < near
+    few = _most(len(others))
+    if few < others.sum() < len(others) - few and np.median(np.maximum(near, far) / np.minimum(near, far)) >= LIGHTS:
+        names = [one.path.name for one, is_other in zip(golden.kept, others, strict=True) if is_other]
+        golden.warnings.append(
+            f"warning: the OK pictures form two groups, as of two lights: {len(names)} of {len(others)} are like "
+            f"{distant.path.name} ({_some(names)}); the limits cover both groups and are wide"
+        )
+
+
+def _above_gap(values: np.ndarray) -> np.ndarray:
+    """Mark the values above the widest gap between neighbours, if it is at least UNLIKE wide."""
+    ordered = np.sort(values)
+    gaps = np.diff(ordered)
+    if not gaps.size or gaps.max() < UNLIKE:
+        return np.zeros(len(values), dtype=bool)
+    above: np.ndarray = values > ordered[int(gaps.argmax())]
+    return above
+
+
+def _drop(golden: Golden, bad: np.ndarray, reason: str, keep: bool, numbers: np.ndarray | None = None) -> bool:
+    """Set the marked pictures aside, if they are few enough; return whether any was."""
+    if not bad.any() or bad.sum() > _most(len(bad)):
+        return False
+    named = {
+        one.path.name: reason.format(numbers[n] if numbers is not None else "")
+        for n, one in enumerate(golden.kept)
+        if bad[n]
+    }
+    if keep:
+        golden.warnings += [f"warning: OK picture {name}: {text}; kept" for name, text in named.items()]
+        return False
+    golden.set_aside |= named
+    golden.kept = [one for one, is_bad in zip(golden.kept, bad, strict=True) if not is_bad]
+    return True
+
+
+def _most(count: int) -> int:
+    return int(MOST_OUTLIERS * count)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+
+
+def _of_one_size(pictures: Sequence[GoldenPicture], set_aside: dict[str, str]) -> list[GoldenPicture]:
+    """Return the pictures of the most frequent size; the few others are added to `set_aside`."""
+    sizes = Counter(one.size for one in pictures)
+    if not sizes:
+        return []
+    size, count = sizes.most_common(1)[0]
+    if len(pictures) - count > _most(len(pictures)):
+        raise ValueError(f"OK pictures must all have one size, got {', '.join(f'{w} x {h} px' for h, w in sizes)}")
+    height, width = size
+    for one in pictures:
+        if one.size != size:
+            set_aside[one.path.name] = f"{one.size[1]} x {one.size[0]} px, the others have {width} x {height}"
+    return [one for one in pictures if one.size == size]
+
+
+def _different(pictures: Sequence[GoldenPicture], copies: dict[str, str]) -> list[GoldenPicture]:
+    """Return the pictures without copies; name of copy and original are added to `copies`."""
+    kept: list[GoldenPicture] = []
+    middles = np.empty((len(pictures), *(pictures[0].middle.shape if pictures else (0,))), dtype=np.uint8)
+    for one in pictures:
+        apart = np.array([_rms(one.middle, other) for other in middles[: len(kept)]])
+        nearest = [kept[n] for n in np.argsort(apart, kind="stable")[:NEAREST]]
+        original = next((other for other in nearest if _is_copy(one, other)), None)
+        if original is None:
+            middles[len(kept)] = one.middle
+            kept.append(one)
+        else:
+            copies[one.path.name] = original.path.name
+    return kept
+
+
+def _is_copy(one: GoldenPicture, other: GoldenPicture) -> bool:
+    tables = (one.table, other.table)
+    apart = 255 * (one.small - other.small).reshape(*one.small.shape[:2], -1).mean(axis=2)
+    if max(one.size) > CROP and _largest_block(apart) > (SAME_BLOCK if tables == (None, None) else SAVED_BLOCK):
+        return False  # they differ outside their middles
+    if _is_same(one.middle, other.middle):
+        return True
+    return any(
+        table is not None and _rms(_encoded(source.middle, table), target.middle) <= SAME
+        for source, target, table in ((one, other, other.table), (other, one, one.table))
+    )
+
+
+def _is_same(one: np.ndarray, other: np.ndarray) -> bool:
+    return _rms(one, other) <= SAME and _largest_block(one.astype(np.float32) - other) <= SAME_BLOCK
+
+
+def _largest_block(apart: np.ndarray) -> float:
+    """Compute the largest root mean square of a difference (h, w) over squares of BLOCK + 1 px."""
+    return float(np.sqrt(box_mean(np.square(apart, dtype=np.float64)[None], BLOCK // 2).max()))
+
+
+def _rms(one: np.ndarray, other: np.ndarray) -> float:
+    """Root mean square difference of two pictures in grey levels, without a common shift of up to 1.5."""
+    apart = one.astype(np.float32) - other
+    shift = min(max(float(apart.mean()), -1.5), 1.5)
+    return float(np.sqrt(np.square(apart - shift).mean()))
+
+
+def _table(content: bytes) -> tuple[int, ...] | None:
+    with Image.open(io.BytesIO(content)) as picture:
+        tables = getattr(picture, "quantization", None)
+        try:
+            is_turned = picture.getexif().get(ExifTags.Base.Orientation, 1) != 1
+        except Exception:  # damaged EXIF data may raise anything
+            is_turned = True
+    return tuple(tables[0]) if tables and not is_turned else None
+
+
+def _encoded(grey: np.ndarray, table: tuple[int, ...]) -> np.ndarray:
+    """Encode and decode a grey picture as JPEG with this quantisation table."""
+    file = io.BytesIO()
+    Image.fromarray(grey).save(file, "JPEG", qtables=[list(table)])
+    return np.asarray(Image.open(file))
+
+
+def _misfits(pictures: Sequence[GoldenPicture], model: SoartC) -> tuple[GoldenPicture, np.ndarray]:
+    """Find the picture that most others look like; return it and the residual of each picture with it, (n,)."""
+    grey = [_flat(one.small) for one in pictures]
+    drawn, compared = (
+        np.unique(np.linspace(0, len(grey) - 1, min(most, len(grey))).round().astype(int))
+        for most in (CANDIDATES, COMPARED)
+    )
+    medians = [np.median([_misfit(grey[n], grey[c], model) for n in compared if n != c]) for c in drawn]
+    first = int(drawn[int(np.argmin(medians))])
+    return pictures[first], np.array([_misfit(one, grey[first], model) for one in grey])
+
+
+def _flat(picture: np.ndarray) -> np.ndarray:
+    grey: np.ndarray = greys(picture[None])[0]
+    return grey
+
+
+def _misfit(picture: np.ndarray, reference: np.ndarray, model: SoartC) -> float:
+    pose = register(picture, reference, max(model.settings["rotation_deg"], 0.0), model.settings["scaling"])
+    aligned = warp(picture, pose, (reference.shape[0], reference.shape[1]), reference)
+    return residual(aligned, inside(pose, (reference.shape[0], reference.shape[1]), picture.shape[:2]), reference)
+
+
+def _stand_out(scores: np.ndarray) -> np.ndarray:
+    """Mark the scores (n,) that are outliers."""
+    logs = np.log(np.maximum(scores, 1e-12))
+    limit = max(float(np.log(FACTOR * (1 + FEW / len(scores)))), SIGMAS * _sigma(logs))
+    found: np.ndarray = logs - np.median(logs) > limit
+    return found
+
+
+def _sigma(values: np.ndarray) -> float:
+    """Robust standard deviation: from the median distance from the median."""
+    return 1.4826 * float(np.median(np.abs(values - np.median(values))))
+
+
+def _distances(members: np.ndarray) -> np.ndarray:
+    """Compute the largest distance of each aligned picture (n, h, w) from the median picture, over its usual size."""
+    away = np.abs(members - np.median(members, axis=0))
+    away = np.stack([box_mean(one[None], 1)[0] for one in away])
+    usual = np.median(away, axis=0)
+    distances: np.ndarray = (away / (usual + np.median(usual) + 2 / 255)).max(axis=(1, 2))
+    return distances

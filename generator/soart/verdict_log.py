@@ -1,0 +1,148 @@
+"""The append-only log of verdicts, and the names of the files written for each picture.
+
+OUT/verdicts.jsonl gets one line per verdict, the same JSON document as in NAME.json. A picture is known by its file
+name and the SHA-256 of its bytes. Each picture's files are written before its line, and a line is written in one step:
+if the program is killed at any moment, a picture either has its line, or is judged again. A verdict whose NAME.json was
+written but not its line gets the line when the log is next opened. A line that was cut off is passed over.
+
+    with VerdictLog(out) as log:
+        if (path.name, sha256) not in log:
+            report = log.name_for(path, sha256)        # p.json, or p-3f2a91c0.json if p.json is another picture's
+            write_whole(report, ...)
+            log.append(document)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from blender_scripts.contract.errors import InputError
+from generator.io.output_file import LONGEST_NAME
+from generator.verdict.envelope import SCHEMA
+
+try:
+    import fcntl
+except ImportError:  # not on Windows, where two programs on one log are not detected
+    fcntl = None  # type: ignore[assignment]
+
+NAME = "verdicts.jsonl"
+Picture = tuple[str, str]
+
+
+class VerdictLog:
+    """The log of an output folder, open for appending.
+
+    Args:
+        folder: the output folder; made if it does not exist.
+        resume: read which pictures have a verdict. False: the log is only appended to.
+
+    Raises:
+        InputError: another program writes to this log.
+    """
+
+    def __init__(self, folder: Path, resume: bool = False) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.path = folder, folder / NAME
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
+        self._file = os.open(self.path, flags, 0o666)
+        if fcntl is not None:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(self._file)
+                raise InputError(f"{self.path}: expected a log that no other program writes, got one in use") from None
+        self._owners: dict[str, Picture] = {}
+        self._done: set[Picture] = set()
+        self._end_last_line()
+        if resume:
+            self._read()
+
+    def __enter__(self) -> VerdictLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if os.fstat(self._file).st_size == 0:  # nothing was judged
+            self.path.unlink(missing_ok=True)
+        os.close(self._file)
+
+    def __contains__(self, picture: Picture) -> bool:
+        return picture in self._done
+
+    def append(self, document: dict[str, Any]) -> None:
+        """Write one verdict, and wait until it is on the disk.
+
+        Args:
+            document: with `picture` (file name), `sha256` and `report` (name of its JSON file).
+        """
+        line = f"{json.dumps(document)}\n".encode()
+        if os.write(self._file, line) != len(line):
+            raise OSError(f"{self.path}: no space for a verdict")
+        os.fsync(self._file)
+        self._note(document)
+
+    def name_for(self, path: Path, sha256: str) -> str:
+        """Return the stem of the files for a picture: that of its name, unless those files are another picture's."""
+        picture = (path.name, sha256)
+        stem = _shortened(path.stem)
+        for name in (stem, f"{stem}-{sha256[:8]}"):
+            if all(self._owners.get(file, picture) == picture for file in files_of(name)):
+                break
+        else:
+            name = f"{stem}-{sha256}"
+        self._owners |= dict.fromkeys(files_of(name), picture)
+        return name
+
+    def _note(self, document: dict[str, Any]) -> None:
+        picture = (document["picture"], document["sha256"])
+        self._done.add(picture)
+        self._owners |= dict.fromkeys(files_of(document["report"].removesuffix(".json")), picture)
+
+    def _end_last_line(self) -> None:
+        """End a line that was cut off when the program was killed, so that the next one is whole."""
+        if os.lseek(self._file, 0, os.SEEK_END):
+            os.lseek(self._file, -1, os.SEEK_END)
+            if os.read(self._file, 1) != b"\n":
+                os.write(self._file, b"\n")
+
+    def _read(self) -> None:
+        """Read the log, and add verdicts to it that have a JSON file but no line."""
+        with self.path.open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                if document := _document(line):
+                    self._note(document)
+        for file in sorted(self.folder.glob("*.json")):
+            document = _document(file.read_text("utf-8", errors="replace"))
+            if document is None:
+                self._owners.setdefault(file.name, ("", ""))  # a file of another program or version stays as it is
+            elif (document["picture"], document["sha256"]) not in self._done:
+                self.append(document)
+
+
+def files_of(name: str) -> tuple[str, str, str]:
+    """Return the files that are written for a picture: its verdict, overlay and maps."""
+    return f"{name}.json", f"{name}.png", f"{name}_maps.png"
+
+
+def _document(text: str) -> dict[str, Any] | None:
+    """Parse a verdict; None if the text is cut off or something else."""
+    try:
+        document = json.loads(text)
+        is_verdict = document["schema"] == SCHEMA and all(
+            isinstance(document[name], str) for name in ("picture", "sha256", "report")
+        )
+    except (ValueError, KeyError, TypeError):
+        return None
+    return document if is_verdict else None
+
+
+def _shortened(stem: str) -> str:
+    """Cut a file name's stem so that every file made for it has an allowed length."""
+    room = LONGEST_NAME - len("_maps.json") - 65
+    encoded = os.fsencode(stem)
+    return stem if len(encoded) <= room else encoded[:room].decode("utf-8", errors="ignore")

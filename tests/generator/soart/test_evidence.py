@@ -1,0 +1,157 @@
+"""Whether a picture shows the part: residual, seen share and orientation, and verdicts that follow from them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from generator.soart.estimator import SoartC
+from generator.soart.evidence import limits_of, residual, seen_share
+from generator.soart.inspection import Station
+from generator.soart.pins import Pin
+from generator.verdict.envelope import Verdict
+from generator.verdict.gates import PictureGates
+
+HEIGHT, WIDTH = 72, 110
+
+
+def keyed(seed: int, shift: tuple[float, float] = (0, 0), missing: bool = False) -> np.ndarray:
+    """A drawn housing with two rows of pins and a key at its left; 8-bit steps, with its own noise and pose."""
+    draws = np.random.default_rng(seed)
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(float)
+    dx, dy = draws.normal(0, 0.7, 2) + shift
+    x, y = x - dx, y - dy
+    picture = (
+        0.25 + 0.2 * ((x > 12) & (x < 98) & (y > 10) & (y < 62)) + 0.2 * ((x > 14) & (x < 19) & (y > 14) & (y < 24))
+    )
+    for row in (26, 46):
+        for column in range(26, 92, 13):
+            if not (missing and (row, column) == (26, 52)):
+                picture += 0.35 * np.exp(-((x - column) ** 2 + (y - row) ** 2) / 7)
+    return eight_bit(picture + draws.normal(0, 0.01, picture.shape))
+
+
+def eight_bit(picture: np.ndarray) -> np.ndarray:
+    return (np.round(255 * np.clip(picture, 0, 1)) / 255).astype(np.float32)
+
+
+def as_picture(values: np.ndarray) -> Image.Image:
+    return Image.fromarray(np.round(255 * values).astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def station() -> Station:
+    images = [keyed(n) for n in range(24)]
+    model = SoartC(window=8).fit(images)
+    return Station(model, [Pin("r1c3", (47, 21, 57, 31))], PictureGates.of(as_picture(one) for one in images))
+
+
+def unfit(name: str) -> np.ndarray:
+    """A picture that shows no part, another one, or the part turned, blurred or in half."""
+    good, draws = keyed(100), np.random.default_rng(1)
+    flat = np.full((HEIGHT, WIDTH), 0.25, np.float32)
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
+    half = flat.copy()
+    half[:, : WIDTH // 2] = good[:, : WIDTH // 2]
+    made = {
+        "black": 0 * flat,
+        "white": 0 * flat + 1,
+        "noise": draws.random(flat.shape),
+        "gradient": x / WIDTH,
+        "90 degrees": np.rot90(good),
+        "180 degrees": good[::-1, ::-1],
+        "another part": 0.5 + 0.3 * np.sin(np.hypot(x - 40, y - 30) / 3),
+        "half, cut": good[:, : WIDTH // 2],
+        "half, covered": half,
+        "half, moved": np.concatenate([flat[:, : WIDTH // 2], good[:, : WIDTH - WIDTH // 2]], axis=1),
+        "blurred": np.asarray(as_picture(good).filter(ImageFilter.GaussianBlur(5))) / 255,
+        "dark": 0.2 * good,
+    }
+    return eight_bit(np.ascontiguousarray(made[name]))
+
+
+@pytest.mark.parametrize(
+    ("name", "keyword"),
+    [
+        ("black", "appearance"),
+        ("white", "appearance"),
+        ("noise", "appearance"),
+        ("gradient", "appearance"),
+        ("90 degrees", "appearance"),
+        ("180 degrees", "orientation"),
+        ("another part", "appearance"),
+        ("half, cut", "view"),
+        ("half, covered", "appearance"),
+        ("half, moved", "view"),
+        ("blurred", "appearance"),
+        ("dark", "exposure"),
+    ],
+)
+def test_a_picture_that_does_not_show_the_part_is_not_judged_for_a_reason(station: Station, name, keyword) -> None:
+    found = station.inspect(unfit(name))
+    assert found.verdict is Verdict.INVALID or (found.verdict is Verdict.NG and keyword == "view")
+    assert keyword in [reason.partition(":")[0] for reason in found.reasons]
+    assert found.decisions[0] in ("not_judged", "not_seen", "OK")
+
+
+def test_a_good_part_is_ok_anywhere_in_the_picture_and_a_bad_one_ng(station: Station) -> None:
+    for shift in ((0, 0), (5, -3), (-6, 4)):
+        assert station.inspect(keyed(200, shift)).verdict in (Verdict.OK, Verdict.UNSURE)
+        bad = station.inspect(keyed(201, shift, missing=True))
+        assert (bad.verdict, bad.decisions) == (Verdict.NG, ("NG",))
+        assert bad.reasons[0].startswith("pin: r1c3, ") and bad.reasons[1].startswith("anomaly: ")
+
+
+def test_a_score_within_the_limits_uncertainty_is_unsure_and_never_ok(station: Station) -> None:
+    found = station.inspect(keyed(300))
+    doubt = 1 + max(station.picture_doubt, station.pin_doubt)
+    assert 0 < station.picture_doubt <= 0.5
+    for factor, right in ((0.98, Verdict.OK), (1 + 0.5 * (doubt - 1), Verdict.UNSURE), (1.6, Verdict.NG)):
+        changed = Station(station.model, [], station.gates)
+        changed.picture_doubt = doubt - 1
+        changed.picture_limit = float(found.look.degrees.max()) / factor
+        assert changed.inspect(keyed(300)).verdict is right
+
+
+def test_a_part_without_a_key_is_not_called_turned() -> None:
+    def plain(seed: int) -> np.ndarray:
+        draws = np.random.default_rng(seed)
+        y, x = np.mgrid[0:HEIGHT, 0:WIDTH] + 0.5
+        picture = 0.25 + 0.3 * ((abs(x - WIDTH / 2) < 40) & (abs(y - HEIGHT / 2) < 25))
+        return eight_bit(picture + draws.normal(0, 0.01, picture.shape))
+
+    station = Station(SoartC(window=8).fit([plain(n) for n in range(12)]))
+    for seed in range(20, 30):
+        for image in (plain(seed), np.ascontiguousarray(plain(seed)[::-1, ::-1])):
+            assert not [reason for reason in station.inspect(image).reasons if reason.startswith("orientation")]
+
+
+def test_the_residual_is_0_for_the_same_and_1_for_nothing_and_a_defect_hardly_counts() -> None:
+    reference, everywhere = keyed(1), np.ones((HEIGHT, WIDTH), bool)
+    assert residual(reference, everywhere, reference) == pytest.approx(0, abs=1e-6)
+    assert residual(0.5 * reference + 0.2, everywhere, reference) == pytest.approx(0, abs=1e-4)
+    assert residual(np.full_like(reference, 0.3), everywhere, reference) == 1.0
+    assert residual(reference, ~everywhere, reference) == 1.0
+    spoiled = reference.copy()
+    spoiled[20:36, 40:60] = 1.0
+    assert residual(spoiled, everywhere, reference) < 0.05
+
+
+def test_a_lost_pin_counts_more_than_lost_background() -> None:
+    reference, core = keyed(1), np.ones((HEIGHT, WIDTH), bool)
+    without_pin, without_background = core.copy(), core.copy()
+    without_pin[20:32, 46:58] = False
+    without_background[:12, :12] = False
+    assert seen_share(core, reference, core) == pytest.approx(1.0)
+    assert seen_share(without_pin, reference, core) < seen_share(without_background, reference, core) < 1
+    assert seen_share(without_background, reference, without_background) == pytest.approx(1.0)
+
+
+def test_limits_leave_each_member_out() -> None:
+    members = np.stack([keyed(n) for n in range(6)])
+    seen = np.ones(members.shape, bool)
+    seen[3, :, :20] = False  # only one member does not show the left side: it must widen the limit
+    limits = limits_of(members, seen, SoartC(window=8).fit(list(members)).turned)
+    assert limits.seen < 0.9
+    assert limits.residual > 0.1
