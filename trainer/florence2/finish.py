@@ -154,7 +154,6 @@ def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = No
     measured = measure(run, model, examples)
     save_config(run, settings, replace(detector, threshold=measured.threshold), tolerance_of(run))
     frozen_threshold.write(run, measured.frozen, decision.CRITERION)
-    stage("learning which pictures can be judged")
     gates.learn(run, model, examples.collator, data.splits)
     before, processor = load(*ended.source)
     _store(run, model, processor)

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from trainer.core import gates
+from trainer.core.console import stage
 from trainer.core.feature_gate import Watch
 from trainer.florence2.batches import Collator
 from trainer.florence2.data import DetectionSplit
@@ -31,4 +32,5 @@ def learn(run: Path, model: Any, collator: Collator, splits: Mapping[str, Detect
         tower(collator.inputs(pixels.float() / 255)["pixel_values"].to(model.device))
 
     pictures = {name: splits[name].pictures for name in gates.MOST}
+    stage("learning which pictures can be judged")
     gates.learn(run, pictures, watch(model), show)
