@@ -29,6 +29,7 @@ from generator.interchange.labelled import (
     find_named,
     leads_below,
     name_unlabelled,
+    note_splits,
     numbers,
     own_values,
     split_of,
@@ -68,6 +69,7 @@ def read_coco(source: Path, images: Path | None, names: ClassNames) -> Found:
         file.read()
         files.append(file)
     _name_unlabelled(files, source, found)
+    note_splits(found, [word for file in files for word in file.groups])
     return found
 
 
@@ -91,6 +93,7 @@ class _File:
         objects, wrong: objects, and messages on faulty objects, by image id.
         listed: pictures that an entry names, with or without a fault.
         folders: folders of these pictures; for each, whether its subfolders hold pictures of the file too.
+        groups: for each picture, its entry's split as written, else the file's name.
         shortened: names that were found without their leading folders, and their files.
     """
 
@@ -106,6 +109,7 @@ class _File:
     listed: list[Path] = field(default_factory=list)
     folders: dict[Path, bool] = field(default_factory=dict)
     shortened: dict[str, str] = field(default_factory=dict)
+    groups: list[str] = field(default_factory=list)
 
     def read(self) -> None:
         for entry in self.content["categories"]:
@@ -176,6 +180,9 @@ class _File:
         if label is not None and not isinstance(label, str):
             wrong = [*wrong, f"{self.path.name} image {name}: expected label as a name, got {shown(label)}"]
         size = numbers([entry.get("width"), entry.get("height")], 2)
+        given = entry.get("split")
+        beside = self.path.parent.name if self.path.name == "_annotations.coco.json" else self.path.name
+        self.groups.append(given if isinstance(given, str) and given else beside)
         self.found.pictures.append(
             Labelled(
                 path=path,

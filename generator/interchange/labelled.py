@@ -6,6 +6,7 @@ import errno
 import math
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +18,12 @@ from generator.dataset.labels import ANSWER_LABELS, CLASSES
 from generator.io.pictures import files_below, is_picture
 
 Box = tuple[float, float, float, float]
-SPLITS = {"train": "train", "training": "train", "val": "validation", "valid": "validation"}
-SPLITS |= {"validation": "validation", "test": "test", "dev": "validation"}
+SPLIT_WORDS = {
+    "train": "train training trainset",
+    "validation": "validation validate validating val valid valset dev devset development",
+    "test": "test testing tests testset eval evaluation evaluate holdout hold_out hold-out",
+}
+SPLITS = {word: split for split, words in SPLIT_WORDS.items() for word in words.split()}
 _SPLIT = re.compile(r"test_[A-Za-z0-9_]+")
 _KNOWN = {name.lower(): c for names in ANSWER_LABELS.values() for c, name in names.items()}
 # Keys that `generator export` adds to an object, named as in ObjectRow, and their types.
@@ -225,6 +230,28 @@ def note_others(found: Found, source: Path) -> None:
     if others:
         names = ", ".join(relative_name(path, source) for path in others[:5]) + (", ..." if others[5:] else "")
         found.notes.append(f"{source}: passed over {len(others)} pictures that the labels do not name: {names}")
+
+
+def note_splits(found: Found, groups: Sequence[str]) -> None:
+    """Add a warning on pictures without a split beside pictures with one: they would count as train unseen.
+
+    Args:
+        found: the pictures; it gets the warning.
+        groups: for each picture, the folder, file or word that would give its split.
+    """
+    counts = Counter(group for one, group in zip(found.pictures, groups, strict=True) if one.split is None)
+    known = dict.fromkeys(one.split for one in found.pictures if one.split is not None)
+    if known and counts:
+        names = ", ".join(shown(name) for name in list(counts)[:5]) + (", ..." if len(counts) > 5 else "")
+        found.notes.append(
+            f"warning: {names}: expected the name of a split, as beside it ({', '.join(known)}): "
+            f"{counts.total()} pictures count as train, unless --splits is given"
+        )
+
+
+def folder_of(name: str) -> str:
+    """Return the first folder in a picture's name; the name itself if it has none."""
+    return name.partition("/")[0]
 
 
 def relative_name(path: Path, folder: Path) -> str:
