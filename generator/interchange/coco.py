@@ -190,6 +190,7 @@ class _File:
                 split=split_of(str(entry.get("split", ""))) or split,
                 label=self.names[label] if isinstance(label, str) else None,
                 objects=tuple(self.objects.get(number, ())),
+                word=label if isinstance(label, str) else "",
                 size=None if size is None else (int(size[0]), int(size[1])),
                 problems=tuple(wrong),
             )
@@ -314,4 +315,4 @@ def _key_points(each: ObjectRow) -> dict[str, Any]:
     return {"keypoints": flat, "num_keypoints": sum(point is not None for point in points)}
 
 
-WRITER = Writer(lambda split, label: Path("images"), _finish, segment=_segment, keeps_class=True)
+WRITER = Writer(lambda split, label: Path("images"), _finish, segment=_segment)

@@ -8,13 +8,13 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from blender_scripts.contract.errors import shown
-from generator.dataset.labels import ANSWER_LABELS, CLASSES
+from generator.dataset.labels import ANSWER_LABELS, CLASSES, OK
 from generator.io.pictures import files_below, is_picture
 
 Box = tuple[float, float, float, float]
@@ -145,6 +145,12 @@ def split_of(word: str) -> str | None:
     """Return the split that a folder or file name stands for; None if it is not a split's name."""
     key = word.strip().lower()
     return SPLITS.get(key) or (word if _SPLIT.fullmatch(word) else None)
+
+
+def with_defects_unknown(one: Labelled) -> Labelled:
+    """Return a picture; without its objects if it is labelled NG and none is a defect: its defects have no boxes."""
+    bad = any(each.category != OK for each in one.objects or ())
+    return one if one.label in (None, OK) or bad else replace(one, objects=None)
 
 
 def leads_below(name: str, *folders: Path) -> bool:
