@@ -93,6 +93,8 @@ class _File:
         objects, wrong: objects, and messages on faulty objects, by image id.
         listed: pictures that an entry names, with or without a fault.
         folders: folders of these pictures; for each, whether its subfolders hold pictures of the file too.
+        annotation_times: how many annotations have each id (more than one is a fault).
+        rotated: annotations of turned boxes, as CVAT writes them.
         groups: for each picture, its entry's split as written, else the file's name.
         shortened: names that were found without their leading folders, and their files.
     """
@@ -109,6 +111,8 @@ class _File:
     listed: list[Path] = field(default_factory=list)
     folders: dict[Path, bool] = field(default_factory=dict)
     shortened: dict[str, str] = field(default_factory=dict)
+    annotation_times: Counter[Any] = field(default_factory=Counter)
+    rotated: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
 
     def read(self) -> None:
@@ -123,11 +127,18 @@ class _File:
                 self._problem(f"categories: expected one name for the id {shown(number)}", ", ".join(words))
         ids = [_id_of(entry.get("id")) for entry in self.content["images"] if isinstance(entry, dict)]
         self.times.update(number for number in ids if number is not None)
+        own_ids = [_id_of(entry.get("id")) for entry in self.content["annotations"] if isinstance(entry, dict)]
+        self.annotation_times.update(number for number in own_ids if number is not None)
         for entry in self.content["annotations"]:
             self._read_annotation(entry)
         places, split = self._places(), self._split()
         for entry in self.content["images"]:
             self._read_image(entry, places, split)
+        if self.rotated:
+            self.found.notes.append(
+                f"{self.path.name}: {len(self.rotated)} boxes have a rotation (first: {self.rotated[0]}): "
+                "each is read as its bbox, unturned"
+            )
         if self.shortened:
             name, found = next(iter(self.shortened.items()))
             self.found.notes.append(
@@ -146,6 +157,12 @@ class _File:
             self._problem(f"{where}: expected the image_id of exactly one image in the file", given.get("image_id"))
             return
         where, wrong = f"{self.path.name} {where}", self.wrong.setdefault(image, [])
+        if self.annotation_times[_id_of(given.get("id"))] > 1:
+            wrong.append(f"{where}: expected an id that no other annotation has, got it twice")
+        attributes = given.get("attributes")
+        turned = numbers([attributes.get("rotation")], 1) if isinstance(attributes, dict) else None
+        if turned is not None and turned[0] % 360:
+            self.rotated.append(where.removeprefix(f"{self.path.name} "))
         segmentation = cleaned(given.get("segmentation"))
         bbox = given.get("bbox") or bounds_of(segmentation)
         box = numbers(bbox, 4) if isinstance(bbox, list | tuple) else None

@@ -29,7 +29,14 @@ from generator.dataset.rows import features, missing_note
 from generator.dataset.writer import DatasetWriter
 from generator.interchange.coco import read_coco
 from generator.interchange.image_folder import read_image_folder
-from generator.interchange.labelled import ClassNames, Found, note_others, split_of, with_defects_unknown
+from generator.interchange.labelled import (
+    ClassNames,
+    Found,
+    note_others,
+    split_of,
+    with_defects_unknown,
+    without_repeats,
+)
 from generator.interchange.mixing import Other, chosen
 from generator.interchange.photo_rows import Examined, Photo, Rules, attach_images, examine, opened
 from generator.interchange.placing import placed
@@ -124,7 +131,7 @@ def run(args: argparse.Namespace) -> int:
     options = _import_options(args)
     names = ClassNames(options.classes)
     found = READERS[args.format](args, names, options.views)
-    found.pictures = [with_defects_unknown(one) for one in found.pictures]
+    found.pictures = [with_defects_unknown(without_repeats(one, found.notes)) for one in found.pictures]
     found.problems += names.problems()
     if args.source.is_dir() or args.format == "yolo":
         note_others(found, args.source if args.source.is_dir() else args.source.parent)

@@ -153,6 +153,18 @@ def with_defects_unknown(one: Labelled) -> Labelled:
     return one if one.label in (None, OK) or bad else replace(one, objects=None)
 
 
+def without_repeats(one: Labelled, notes: list[str]) -> Labelled:
+    """Return a picture with each of its objects once; a note names it if one is there twice."""
+    objects: list[LabelledObject] = []
+    for each in one.objects or ():
+        if each not in objects:
+            objects.append(each)
+    if repeats := len(one.objects or ()) - len(objects):
+        notes.append(f"{one.name}: the same box with the same label again, {repeats} times: each is read once")
+        return replace(one, objects=tuple(objects))
+    return one
+
+
 def leads_below(name: str, *folders: Path) -> bool:
     """Whether a picture's name in the labels, taken as a path, stays inside one of the folders.
 
