@@ -113,11 +113,13 @@ class ClassNames:
 
     def __init__(self, given: Mapping[str, str]) -> None:
         self._given = {word.lower(): name for word, name in given.items()}
+        self._unused = {word.lower(): word for word in given}
         self.unknown: dict[str, None] = {}
 
     def __getitem__(self, word: str) -> str:
         """Return the class of a label; OTHERNG for an unknown one, which `problems` then names."""
         key = word.strip().lower()
+        self._unused.pop(key, None)
         found = self._given.get(key) or _KNOWN.get(key)
         if found is None:
             self.unknown[word] = None
@@ -126,6 +128,11 @@ class ClassNames:
     def knows(self, word: str) -> bool:
         """Whether the user gave a class for a label."""
         return word.strip().lower() in self._given
+
+    def notes(self) -> list[str]:
+        """Return one note on the words in --classes that are no label in the source; empty if all are."""
+        words = ", ".join(map(repr, self._unused.values()))
+        return [f"--classes: expected labels of the source, got {words}, which none has"] if words else []
 
     def problems(self) -> list[str]:
         """Return one message on all unknown labels; empty if all are known."""

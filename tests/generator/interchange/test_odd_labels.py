@@ -33,3 +33,20 @@ def test_a_turned_box_is_noted(tmp_path, capsys, turn):
     coco(tmp_path / "in", [image(1, "a.png")], [{**box(1, 2, 2, 9, 9), "attributes": {"rotation": turn}}])
     assert import_(tmp_path / "in", "--format", "coco", "--to", tmp_path / "out") == 0
     assert ("1 boxes have a rotation (first: annotation 1)" in capsys.readouterr().err) == bool(turn)
+
+
+def test_cameras_and_words_that_do_not_exist_are_named(tmp_path, capsys):
+    picture(tmp_path / "in/Good/a.png")
+    words = (
+        tmp_path / "in",
+        "--format",
+        "imagefolder",
+        "--classes",
+        "good=OK,Scrach=OTHERNG",
+        "--to",
+        tmp_path / "out",
+    )
+    assert import_(*words, "--known", "camera=middle") == 2
+    assert "--known camera: expected one of center, left, right, top, bottom, got 'middle'" in capsys.readouterr().err
+    assert import_(*words, "--known", "camera=left") == 0
+    assert "--classes: expected labels of the source, got 'Scrach', which none has" in capsys.readouterr().err
