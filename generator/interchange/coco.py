@@ -29,6 +29,7 @@ from generator.interchange.labelled import (
     find_named,
     leads_below,
     name_unlabelled,
+    note_splits,
     numbers,
     own_values,
     split_of,
@@ -68,6 +69,7 @@ def read_coco(source: Path, images: Path | None, names: ClassNames) -> Found:
         file.read()
         files.append(file)
     _name_unlabelled(files, source, found)
+    note_splits(found, [word for file in files for word in file.groups])
     return found
 
 
@@ -91,6 +93,9 @@ class _File:
         objects, wrong: objects, and messages on faulty objects, by image id.
         listed: pictures that an entry names, with or without a fault.
         folders: folders of these pictures; for each, whether its subfolders hold pictures of the file too.
+        annotation_times: how many annotations have each id (more than one is a fault).
+        rotated: annotations of turned boxes, as CVAT writes them.
+        groups: for each picture, its entry's split as written, else the file's name.
         shortened: names that were found without their leading folders, and their files.
     """
 
@@ -106,6 +111,9 @@ class _File:
     listed: list[Path] = field(default_factory=list)
     folders: dict[Path, bool] = field(default_factory=dict)
     shortened: dict[str, str] = field(default_factory=dict)
+    annotation_times: Counter[Any] = field(default_factory=Counter)
+    rotated: list[str] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
 
     def read(self) -> None:
         for entry in self.content["categories"]:
@@ -119,11 +127,18 @@ class _File:
                 self._problem(f"categories: expected one name for the id {shown(number)}", ", ".join(words))
         ids = [_id_of(entry.get("id")) for entry in self.content["images"] if isinstance(entry, dict)]
         self.times.update(number for number in ids if number is not None)
+        own_ids = [_id_of(entry.get("id")) for entry in self.content["annotations"] if isinstance(entry, dict)]
+        self.annotation_times.update(number for number in own_ids if number is not None)
         for entry in self.content["annotations"]:
             self._read_annotation(entry)
         places, split = self._places(), self._split()
         for entry in self.content["images"]:
             self._read_image(entry, places, split)
+        if self.rotated:
+            self.found.notes.append(
+                f"{self.path.name}: {len(self.rotated)} boxes have a rotation (first: {self.rotated[0]}): "
+                "each is read as its bbox, unturned"
+            )
         if self.shortened:
             name, found = next(iter(self.shortened.items()))
             self.found.notes.append(
@@ -142,6 +157,12 @@ class _File:
             self._problem(f"{where}: expected the image_id of exactly one image in the file", given.get("image_id"))
             return
         where, wrong = f"{self.path.name} {where}", self.wrong.setdefault(image, [])
+        if self.annotation_times[_id_of(given.get("id"))] > 1:
+            wrong.append(f"{where}: expected an id that no other annotation has, got it twice")
+        attributes = given.get("attributes")
+        turned = numbers([attributes.get("rotation")], 1) if isinstance(attributes, dict) else None
+        if turned is not None and turned[0] % 360:
+            self.rotated.append(where.removeprefix(f"{self.path.name} "))
         segmentation = cleaned(given.get("segmentation"))
         bbox = given.get("bbox") or bounds_of(segmentation)
         box = numbers(bbox, 4) if isinstance(bbox, list | tuple) else None
@@ -176,6 +197,9 @@ class _File:
         if label is not None and not isinstance(label, str):
             wrong = [*wrong, f"{self.path.name} image {name}: expected label as a name, got {shown(label)}"]
         size = numbers([entry.get("width"), entry.get("height")], 2)
+        given = entry.get("split")
+        beside = self.path.parent.name if self.path.name == "_annotations.coco.json" else self.path.name
+        self.groups.append(given if isinstance(given, str) and given else beside)
         self.found.pictures.append(
             Labelled(
                 path=path,
@@ -183,6 +207,7 @@ class _File:
                 split=split_of(str(entry.get("split", ""))) or split,
                 label=self.names[label] if isinstance(label, str) else None,
                 objects=tuple(self.objects.get(number, ())),
+                word=label if isinstance(label, str) else "",
                 size=None if size is None else (int(size[0]), int(size[1])),
                 problems=tuple(wrong),
             )
@@ -307,4 +332,4 @@ def _key_points(each: ObjectRow) -> dict[str, Any]:
     return {"keypoints": flat, "num_keypoints": sum(point is not None for point in points)}
 
 
-WRITER = Writer(lambda split, label: Path("images"), _finish, segment=_segment, keeps_class=True)
+WRITER = Writer(lambda split, label: Path("images"), _finish, segment=_segment)

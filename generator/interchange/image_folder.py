@@ -22,8 +22,10 @@ from generator.interchange.labelled import (
     Labelled,
     LabelledObject,
     find_named,
+    folder_of,
     leads_below,
     name_unlabelled,
+    note_splits,
     numbers,
     own_values,
     relative_name,
@@ -80,6 +82,7 @@ def read_image_folder(source: Path, names: ClassNames, views: Sequence[str] = ()
         if listed[path] is None:  # one message on the file is enough
             continue
         name_unlabelled(own, source, relative_name(path, source), found.problems)
+    note_splits(found, [folder_of(one.name) for one in found.pictures])
     if not found.pictures and not found.problems:
         found.problems.append(f"{source}: expected pictures ({', '.join(READ_SUFFIXES)}), got none")
     return found

@@ -22,6 +22,7 @@ from typing import Any
 from tqdm import tqdm
 
 from blender_scripts.contract.errors import InputError
+from blender_scripts.contract.rig import CAMERAS
 from generator.dataset.derived_card import make_derived_card
 from generator.dataset.folder import BATCH_ROWS, ordered_splits
 from generator.dataset.labels import ANSWER_LABELS, CLASSES, OK, OTHERNG
@@ -29,7 +30,14 @@ from generator.dataset.rows import features, missing_note
 from generator.dataset.writer import DatasetWriter
 from generator.interchange.coco import read_coco
 from generator.interchange.image_folder import read_image_folder
-from generator.interchange.labelled import ClassNames, Found, note_others, split_of
+from generator.interchange.labelled import (
+    ClassNames,
+    Found,
+    note_others,
+    split_of,
+    with_defects_unknown,
+    without_repeats,
+)
 from generator.interchange.mixing import Other, chosen
 from generator.interchange.photo_rows import Examined, Photo, Rules, attach_images, examine, opened
 from generator.interchange.placing import placed
@@ -124,7 +132,9 @@ def run(args: argparse.Namespace) -> int:
     options = _import_options(args)
     names = ClassNames(options.classes)
     found = READERS[args.format](args, names, options.views)
+    found.pictures = [with_defects_unknown(without_repeats(one, found.notes)) for one in found.pictures]
     found.problems += names.problems()
+    found.notes += names.notes()
     if args.source.is_dir() or args.format == "yolo":
         note_others(found, args.source if args.source.is_dir() else args.source.parent)
     sys.stderr.write("".join(f"{note}\n" for note in found.notes))
@@ -166,6 +176,8 @@ def _import_options(args: argparse.Namespace) -> ImportOptions:
     problems += [
         f"--known: expected one of {', '.join(KNOWN)}, got {name!r}" for name in options.known if name not in KNOWN
     ]
+    if (camera := options.known.get("camera", CAMERAS[0])) not in CAMERAS:
+        problems.append(f"--known camera: expected one of {', '.join(CAMERAS)}, got {camera!r}")
     if args.share is not None and not 0 < args.share < 1:
         problems.append(f"--share: expected a number above 0 and below 1, got {args.share:g}")
     if args.share is not None and args.renders is None:

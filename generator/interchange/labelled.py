@@ -6,19 +6,24 @@ import errno
 import math
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from blender_scripts.contract.errors import shown
-from generator.dataset.labels import ANSWER_LABELS, CLASSES
+from generator.dataset.labels import ANSWER_LABELS, CLASSES, OK
 from generator.io.pictures import files_below, is_picture
 
 Box = tuple[float, float, float, float]
-SPLITS = {"train": "train", "training": "train", "val": "validation", "valid": "validation"}
-SPLITS |= {"validation": "validation", "test": "test", "dev": "validation"}
+SPLIT_WORDS = {
+    "train": "train training trainset",
+    "validation": "validation validate validating val valid valset dev devset development",
+    "test": "test testing tests testset eval evaluation evaluate holdout hold_out hold-out",
+}
+SPLITS = {word: split for split, words in SPLIT_WORDS.items() for word in words.split()}
 _SPLIT = re.compile(r"test_[A-Za-z0-9_]+")
 _KNOWN = {name.lower(): c for names in ANSWER_LABELS.values() for c, name in names.items()}
 # Keys that `generator export` adds to an object, named as in ObjectRow, and their types.
@@ -108,11 +113,13 @@ class ClassNames:
 
     def __init__(self, given: Mapping[str, str]) -> None:
         self._given = {word.lower(): name for word, name in given.items()}
+        self._unused = {word.lower(): word for word in given}
         self.unknown: dict[str, None] = {}
 
     def __getitem__(self, word: str) -> str:
         """Return the class of a label; OTHERNG for an unknown one, which `problems` then names."""
         key = word.strip().lower()
+        self._unused.pop(key, None)
         found = self._given.get(key) or _KNOWN.get(key)
         if found is None:
             self.unknown[word] = None
@@ -121,6 +128,11 @@ class ClassNames:
     def knows(self, word: str) -> bool:
         """Whether the user gave a class for a label."""
         return word.strip().lower() in self._given
+
+    def notes(self) -> list[str]:
+        """Return one note on the words in --classes that are no label in the source; empty if all are."""
+        words = ", ".join(map(repr, self._unused.values()))
+        return [f"--classes: expected labels of the source, got {words}, which none has"] if words else []
 
     def problems(self) -> list[str]:
         """Return one message on all unknown labels; empty if all are known."""
@@ -140,6 +152,24 @@ def split_of(word: str) -> str | None:
     """Return the split that a folder or file name stands for; None if it is not a split's name."""
     key = word.strip().lower()
     return SPLITS.get(key) or (word if _SPLIT.fullmatch(word) else None)
+
+
+def with_defects_unknown(one: Labelled) -> Labelled:
+    """Return a picture; without its objects if it is labelled NG and none is a defect: its defects have no boxes."""
+    bad = any(each.category != OK for each in one.objects or ())
+    return one if one.label in (None, OK) or bad else replace(one, objects=None)
+
+
+def without_repeats(one: Labelled, notes: list[str]) -> Labelled:
+    """Return a picture with each of its objects once; a note names it if one is there twice."""
+    objects: list[LabelledObject] = []
+    for each in one.objects or ():
+        if each not in objects:
+            objects.append(each)
+    if repeats := len(one.objects or ()) - len(objects):
+        notes.append(f"{one.name}: the same box with the same label again, {repeats} times: each is read once")
+        return replace(one, objects=tuple(objects))
+    return one
 
 
 def leads_below(name: str, *folders: Path) -> bool:
@@ -225,6 +255,28 @@ def note_others(found: Found, source: Path) -> None:
     if others:
         names = ", ".join(relative_name(path, source) for path in others[:5]) + (", ..." if others[5:] else "")
         found.notes.append(f"{source}: passed over {len(others)} pictures that the labels do not name: {names}")
+
+
+def note_splits(found: Found, groups: Sequence[str]) -> None:
+    """Add a warning on pictures without a split beside pictures with one: they would count as train unseen.
+
+    Args:
+        found: the pictures; it gets the warning.
+        groups: for each picture, the folder, file or word that would give its split.
+    """
+    counts = Counter(group for one, group in zip(found.pictures, groups, strict=True) if one.split is None)
+    known = dict.fromkeys(one.split for one in found.pictures if one.split is not None)
+    if known and counts:
+        names = ", ".join(shown(name) for name in list(counts)[:5]) + (", ..." if len(counts) > 5 else "")
+        found.notes.append(
+            f"warning: {names}: expected the name of a split, as beside it ({', '.join(known)}): "
+            f"{counts.total()} pictures count as train, unless --splits is given"
+        )
+
+
+def folder_of(name: str) -> str:
+    """Return the first folder in a picture's name; the name itself if it has none."""
+    return name.partition("/")[0]
 
 
 def relative_name(path: Path, folder: Path) -> str:

@@ -19,8 +19,10 @@ from generator.interchange.labelled import (
     Labelled,
     LabelledObject,
     find_named,
+    folder_of,
     leads_below,
     name_unlabelled,
+    note_splits,
     numbers,
     read_lines,
     split_of,
@@ -49,7 +51,7 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
     listed = _listed(source, found)
     bases = [images] if images else [*(source / name for name in FOLDERS), folder, source]
     pictures = _Pictures([base for base in dict.fromkeys(bases) if base.is_dir()] or bases[:1])
-    faulty, unlisted = set(), []
+    faulty, unlisted, groups = set(), [], []
     for path in paths:
         own = path.relative_to(folder).with_suffix("")
         where = path.relative_to(source).as_posix()
@@ -71,6 +73,7 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
         objects = _objects(root, where, names, first, problems)
         if (split := _split_of(own, listed)) is None and listed:
             unlisted.append(where)
+        groups.append(folder_of(own.as_posix()))
         size = numbers([root.findtext("size/width"), root.findtext("size/height")], 2)
         found.pictures.append(
             Labelled(
@@ -86,6 +89,8 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
     if unlisted:
         got = f"{len(unlisted)} XML files are in no list (first: {unlisted[0]})"
         found.notes.append(f"ImageSets/Main: {got}: their pictures count as those of train")
+    elif not listed:
+        note_splits(found, groups)
     _check_all_read(found, pictures, faulty, source)
     return found
 

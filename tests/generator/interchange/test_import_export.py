@@ -423,6 +423,24 @@ def test_faulty_metadata_is_named_and_its_picture_not_taken_for_good(tmp_path, c
     assert {row["file"] for row in rows_of(tmp_path / "out").values()} == {"b.png"}
 
 
+@pytest.mark.parametrize("kind", ["imagefolder", "coco"])
+@pytest.mark.parametrize("good", [0, 1])
+def test_a_label_ng_without_a_box_of_a_defect_gives_no_answer(tmp_path, kind, good):
+    picture(tmp_path / "in/a.png")
+    if kind == "coco":
+        boxes = [box(1, 2, 2, 9, 9, category=2)] * good
+        coco(tmp_path / "in", [image(1, "a.png", 64, 40, label="crooked")], boxes)
+    else:
+        objects = {"bbox": [[2, 2, 9, 9]] * good, "categories": ["OK"] * good}
+        line = {"file_name": "a.png", "label": "crooked", "objects": objects}
+        (tmp_path / "in/metadata.jsonl").write_text(json.dumps(line))
+    words = ("--classes", "crooked=BENDNG")
+    assert import_(tmp_path / "in", "--format", kind, "--to", tmp_path / "out", *words) == 0
+    (row,) = rows_of(tmp_path / "out").values()
+    assert CLASSES[row["label"]] == "BENDNG" and row["kinds"] == ["crooked"]
+    assert row["bbox_str"] is None and row["objects"] is None and row["observable"] is None
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_a_cell_of_metadata_csv_holds_objects_as_json(tmp_path, capsys, delimiter):
     for seed, name in enumerate(("a.png", "b.png", "c.png")):
@@ -766,10 +784,16 @@ def test_hidden_objects_are_exported_on_request(tmp_path, capsys):
         told = "1 NG pictures left out: their defects are hardly visible (--hidden writes their boxes)"
         assert (told in capsys.readouterr().err) == (not option)
         assert (to / "labels/train/t001.txt").exists() == bool(option)
+        to = tmp_path / f"coco{count}"
+        assert export(tmp_path / "set", "--format", "coco", "--to", to, *option) == 0
+        content = json.loads((to / "annotations/instances_train.json").read_text())
+        names = [one["file_name"] for one in content["images"]]
+        assert len(content["annotations"]) == count and names == ["t000.png", "t001.png"][: 1 + count]
+        assert (told in capsys.readouterr().err) == (not option)
 
 
 @pytest.mark.parametrize("option", [(), ("--ok-positions",), ("--hidden",)])
-def test_a_defect_without_a_box_does_not_come_back_from_yolo_as_good(tmp_path, capsys, option):
+def test_a_defect_without_a_box_does_not_come_back_as_good(tmp_path, capsys, option):
     (good,) = made_rows(1)
     write_renders(tmp_path / "renders", [good, {**good, "run": "t001", "defects": "missing@r1c5"}])
     path = tmp_path / "renders/records/t001.json"
@@ -781,10 +805,10 @@ def test_a_defect_without_a_box_does_not_come_back_from_yolo_as_good(tmp_path, c
     for kind in FORMATS:
         assert export(tmp_path / "set", "--format", kind, "--to", tmp_path / kind, *option) == 0
         told = "1 NG pictures left out: none of their defects has a box in the picture"
-        assert (told in capsys.readouterr().err) == (kind == "yolo")
+        assert (told in capsys.readouterr().err) == (kind != "imagefolder")
         assert import_(tmp_path / kind, "--format", kind, "--to", tmp_path / f"{kind} back") == 0
         back = {Path(r["file"]).stem: r["label"] for r in rows_of(tmp_path / f"{kind} back").values()}
-        assert back == {run: r["label"] for run, r in before.items() if kind != "yolo" or run != "t001"}
+        assert back == {run: r["label"] for run, r in before.items() if kind == "imagefolder" or run != "t001"}
 
 
 @pytest.mark.parametrize("kind", FORMATS)
