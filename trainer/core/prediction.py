@@ -108,8 +108,11 @@ class Judge:
             verdict, reasons: From `decision.verdict_of`.
             of: The picture's file, or the files by view.
             boxes, pins: As in the envelope.
-            more: Further keys of this kind of run.
+            more: Further keys of this kind of run; `label` and `confidence` become null beside INVALID, lest a reader
+                of these two takes the picture for OK.
         """
+        if verdict is Verdict.INVALID:
+            more |= {name: None for name in ("label", "confidence") if name in more}
         single = of if isinstance(of, Path) else None
         views = {} if isinstance(of, Path) else of
         envelope = Envelope(
