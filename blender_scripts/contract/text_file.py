@@ -17,6 +17,13 @@ def without_mark(content: bytes) -> bytes:
     return content.removeprefix(codecs.BOM_UTF8)
 
 
+def wrong_byte(error: UnicodeDecodeError) -> tuple[int, str]:
+    """Return the line of the first byte that is not UTF-8, and the byte as a message shows it."""
+    # The decoder skips a byte-order mark: its offsets count from behind it, and its copy of the bytes lacks it.
+    line = error.object[: error.start].count(b"\n") + 1
+    return line, f"byte 0x{error.object[error.start]:02x}{' (UTF-16)' if error.object.startswith(_UTF16) else ''}"
+
+
 def read_text(path: Path, name: str, readable: str = "file", text: str = "UTF-8 text") -> tuple[bytes, str]:
     """Read a file: its bytes, and its text without a byte-order mark.
 
@@ -36,7 +43,5 @@ def read_text(path: Path, name: str, readable: str = "file", text: str = "UTF-8 
     try:
         return content, content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        # The decoder skips a byte-order mark: its offsets count from behind it, and its copy of the bytes lacks it.
-        line = error.object[: error.start].count(b"\n") + 1
-        found = f"byte 0x{error.object[error.start]:02x}{' (UTF-16)' if content.startswith(_UTF16) else ''}"
+        line, found = wrong_byte(error)
         raise InputError(f"{name}:{line} file: expected {text}, got {found}") from None

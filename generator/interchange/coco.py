@@ -33,6 +33,7 @@ from generator.interchange.labelled import (
     numbers,
     own_values,
     split_of,
+    text_of,
 )
 from generator.io.json_text import parse_json
 from generator.io.pictures import files_below, is_picture
@@ -57,7 +58,7 @@ def read_coco(source: Path, images: Path | None, names: ClassNames) -> Found:
         found.problems.append(f"{source}: expected a COCO JSON file, or a folder with such files, got none")
     for path in paths:
         try:
-            content = parse_json(path.read_text("utf-8-sig"))
+            content = parse_json(text_of(path))
             keys = [isinstance(content[key], list) for key in ("images", "annotations", "categories")]
             if not all(keys):
                 raise ValueError("values that are not lists")

@@ -30,6 +30,7 @@ from generator.interchange.labelled import (
     own_values,
     relative_name,
     split_of,
+    text_of,
 )
 from generator.io.json_text import parse_json
 from generator.io.mask_files import note_on_masks, split_masks
@@ -131,7 +132,7 @@ def _lines(path: Path, where: str, problems: list[str]) -> list[tuple[int, Any]]
     """Return the rows of a metadata file, each with its line number; adds faults of a CSV file to `problems`."""
     if path.suffix == ".parquet":
         return list(enumerate(pq.read_table(path).to_pylist(), 1))
-    text = path.read_text("utf-8-sig")
+    text = text_of(path)
     if path.suffix == ".jsonl":
         return [(n, parse_json(line)) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
 

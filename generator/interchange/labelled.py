@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from blender_scripts.contract.errors import shown
+from blender_scripts.contract.text_file import wrong_byte
 from generator.dataset.labels import ANSWER_LABELS, CLASSES, OK
 from generator.io.pictures import files_below, is_picture
 
@@ -303,11 +304,20 @@ def is_possible(path: Path) -> bool:
     return True
 
 
+def text_of(path: Path) -> str:
+    """Return the text of a file in UTF-8. Raises ValueError if it has other bytes, with the first of them."""
+    try:
+        return path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line, found = wrong_byte(error)
+        raise ValueError(f"{found} in line {line}, not UTF-8") from None
+
+
 def read_lines(path: Path, problems: list[str]) -> list[str]:
     """Read the lines of a text file; a file that cannot be read gives none and a message in `problems`."""
     try:
-        return path.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        return text_of(path).splitlines()
+    except (OSError, ValueError) as error:
         problems.append(f"{path}: expected a text file in UTF-8, got: {error}")
         return []
 

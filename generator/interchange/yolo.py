@@ -24,6 +24,7 @@ from generator.interchange.labelled import (
     read_lines,
     relative_name,
     split_of,
+    text_of,
 )
 from generator.interchange.yaml_text import parse_yaml
 from generator.io.pictures import files_below, is_picture, passed_over
@@ -39,7 +40,7 @@ def read_yolo(source: Path, names: ClassNames) -> Found:
     found = Found()
     path = source / "data.yaml" if source.is_dir() else source
     try:
-        content = parse_yaml(path.read_text("utf-8-sig"))
+        content = parse_yaml(text_of(path))
         words = _words(content["names"], content.get("nc"))
         shape = content.get("kpt_shape") or ["0"]
         if not (isinstance(shape, list) and all(isinstance(number, str) and number.isdecimal() for number in shape)):
@@ -213,8 +214,11 @@ class _Labels:
         objects: list[LabelledObject] = []
         problems: list[str] = []
         try:
-            lines = path.read_text("utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError):
+            lines = text_of(path).splitlines()
+        except ValueError as error:
+            lines = []
+            problems.append(f"{name}: expected labels in {relative_name(path, self.root)} in UTF-8, got {error}")
+        except OSError:
             lines = []
             where = relative_name(path, self.root)
             problems.append(f"{name}: expected labels in {where}, got none (for a good part, an empty file)")

@@ -50,3 +50,16 @@ def test_cameras_and_words_that_do_not_exist_are_named(tmp_path, capsys):
     assert "--known camera: expected one of center, left, right, top, bottom, got 'middle'" in capsys.readouterr().err
     assert import_(*words, "--known", "camera=left") == 0
     assert "--classes: expected labels of the source, got 'Scrach', which none has" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["all.json", "data.yaml", "a.txt", "list.txt", "metadata.csv", "metadata.jsonl"])
+def test_a_file_in_utf_16_is_named_so(tmp_path, capsys, name):
+    picture(tmp_path / "in/a.png")
+    kind = {"json": "coco", "yaml": "yolo", "txt": "yolo"}.get(name.rpartition(".")[2], "imagefolder")
+    if name.endswith(".txt"):
+        train = "list.txt" if name == "list.txt" else "."
+        (tmp_path / "in/data.yaml").write_text(f"train: {train}\nnames: [BENDNG]\n")
+    (tmp_path / "in" / name).write_text("0 0.5 0.5 0.2 0.2\n", "utf-16")
+    assert import_(tmp_path / "in", "--format", kind, "--to", tmp_path / "out") == 2
+    told = capsys.readouterr().err
+    assert name in told and "(UTF-16) in line 1, not UTF-8" in told
