@@ -167,7 +167,7 @@ def judge_of_golden(golden: Path) -> Judge:
 
 
 def share(verdicts: Sequence[str]) -> str:
-    """Write the share INVALID of verdicts, with its 95 % interval."""
+    """Return how many verdicts are INVALID, as text: count, total and 95 % interval in %."""
     count = sum(verdict == "INVALID" for verdict in verdicts)
     low, high = binomtest(count, len(verdicts)).proportion_ci(0.95)
     return f"{count} of {len(verdicts)} ({100 * low:.1f}–{100 * high:.1f} %)"

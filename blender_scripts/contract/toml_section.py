@@ -84,7 +84,9 @@ class TomlSection:
         except ValueError:  # raised by int() inside tomllib
             digits = re.search(r"[0-9][0-9_]{4000}", text)
             line = text.count("\n", 0, digits.start() if digits else 0) + 1
-            raise InputError(f"{file}:{line} file: expected numbers, got one of thousands of digits") from None
+            raise InputError(
+                f"{file}:{line} file: expected integers of at most 4300 digits, got a longer one"
+            ) from None
         return cls(file, data, _key_lines(text))
 
     def line(self, key: str | None = None) -> int:

@@ -14,16 +14,16 @@ _STEPS = 15
 def _chip(part: Part, defect: Defect) -> Flaw:
     shell = part.connector.shell
     if part.connector.housings[part.housing].cad is not None:
-        raise InputError(f"expected a housing that is not a CAD mesh, got {part.housing} in {defect.text}")
+        raise InputError(f"expected a housing that is not a CAD mesh, got {part.housing} for {defect.text}")
     width, depth = defect["size_mm"], defect["depth_mm"]
     if depth > shell.depth_mm:
         raise InputError(
-            f"expected depth_mm of at most {shell.depth_mm:g} (the shell's depth), got {depth:g} in {defect.text}"
+            f"expected depth_mm of at most {shell.depth_mm:g} (the shell's depth), got {depth:g} for {defect.text}"
         )
     if width > 0.3 * shell.opening.length_mm:
         raise InputError(
             f"expected size_mm of at most {0.3 * shell.opening.length_mm:.3g} (0.3 of the rim), "
-            f"got {width:g} in {defect.text}"
+            f"got {width:g} for {defect.text}"
         )
     middle = shell.opening.towards(defect["azimuth_deg"])
     source = draws.generator(part.seed, "chip", defect.text)

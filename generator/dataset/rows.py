@@ -391,7 +391,7 @@ def clipped(box: Iterable[float], size: tuple[int, int]) -> Box:
 
 
 def shown_part(box: Iterable[float] | None, size: tuple[int, int]) -> Box | None:
-    """Clip a box as `clipped` does; None if no part of the box is in the picture."""
+    """Clip a box xyxy to a picture of (W, H) px; None if nothing of it remains, or without a box."""
     if box is None:
         return None
     x1, y1, x2, y2 = clipped(box, size)

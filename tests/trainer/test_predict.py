@@ -33,7 +33,7 @@ def pictures(tmp_path, make_rows):
 def test_a_sheet_never_takes_the_place_of_a_picture(trained_run, pictures, capsys):
     before = {path: path.read_bytes() for path in pictures.rglob("*") if path.is_file()}
     assert main(["--model", str(trained_run), str(pictures), "-o", str(pictures)]) == 2
-    assert "expected another folder than the pictures'" in capsys.readouterr().err
+    assert "expected another folder than that of the input pictures" in capsys.readouterr().err
     assert before == {path: path.read_bytes() for path in pictures.rglob("*") if path.is_file()}
 
 

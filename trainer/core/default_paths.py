@@ -178,16 +178,16 @@ def next_run(base: Path) -> Path:
 
 
 def settle(args: argparse.Namespace, name: str, kind: str, digest_of: Callable[[Path], str]) -> None:
-    """Fill in --data, and --out where --resume decides it, print the defaults chosen, and check the run's folder.
+    """Choose --data if missing, and --out for --resume without --out; print the choice; check the run's folder.
 
     Args:
         args: Options `data`, `out`, `resume`, `overwrite`; `data` and `out` are set here.
         name: End of default names of runs, such as vit.
         kind: The `format` in config.json of this trainer's runs.
-        digest_of: Function of a run's folder to the SHA-256 of the content of the dataset that it was started with.
+        digest_of: Returns, for a run's folder, the content SHA-256 of the dataset it was trained on.
 
     Raises:
-        InputError: There is no such dataset or run, or the folder cannot be used.
+        InputError: No dataset or run can be chosen, --overwrite lacks --out, or the run's folder cannot be used.
     """
     args.data = dataset_of(args.data)
     if args.out is None and args.overwrite:

@@ -83,7 +83,7 @@ class FeatureGate:
 
     @classmethod
     def of(cls, training: np.ndarray, validation: np.ndarray) -> "FeatureGate":
-        """Learn the gate from features (N, C, rows, columns) of training and of validation pictures."""
+        """Learn the gate from features (N, C, rows, columns): references from training, limit from validation."""
         centre = training.mean(0)
         spread = (training - centre).transpose(1, 0, 2, 3).reshape(training.shape[1], -1).astype(np.float64)
         covariance = spread @ spread.T / spread.shape[1]

@@ -134,7 +134,9 @@ def _read(path: Path, weights_sha256: str) -> FeatureGate | None:
     try:
         return FeatureGate.of_tensors(tensors)
     except ValueError as e:
-        raise InputError(f"{path}: expected gates that a training wrote, got {e}") from e
+        raise InputError(
+            f"{path}: expected the feature gate that a training saves (centre, matrix, references, limit), got {e}"
+        ) from e
 
 
 def _some(count: int, most: int) -> list[int]:

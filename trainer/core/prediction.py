@@ -265,7 +265,9 @@ def check_sheets(out: Path, files: Sequence[Path], names: Sequence[str]) -> None
     """
     check_place(out)
     if out.resolve() in {file.resolve().parent for file in files}:
-        raise InputError(f"--out {out}: expected another folder than the pictures': sheets have their pictures' names")
+        raise InputError(
+            f"--out {out}: expected another folder than that of the input pictures: results have the same file names"
+        )
     ours = set(_earlier(out))
     foreign = [name for name in names if name not in ours and (out / name).exists() and not _is_sheet(out / name)]
     if foreign:

@@ -12,7 +12,7 @@ from trainer.vit.network.model import ViT
 
 
 def watch(model: ViT) -> Watch:
-    """Collect the features of the patches after the last norm while the network judges whole pictures."""
+    """Return a context manager that collects the patch features (after the last norm) of pictures judged within it."""
     rows, columns = model.config.grid
 
     def maps(tokens: Tensor) -> Tensor:  # (B, h * w + registers, dim)
