@@ -74,7 +74,6 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
         if (split := _split_of(own, listed)) is None and listed:
             unlisted.append(where)
         groups.append(folder_of(own.as_posix()))
-        size = numbers([root.findtext("size/width"), root.findtext("size/height")], 2)
         found.pictures.append(
             Labelled(
                 picture.path,
@@ -82,7 +81,7 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
                 split,
                 None,
                 objects,
-                size=(int(size[0]), int(size[1])) if size and min(size) >= 1 else None,
+                size=_size(root),
                 problems=tuple(problems),
             )
         )
@@ -93,6 +92,12 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
         note_splits(found, groups)
     _check_all_read(found, pictures, faulty, source)
     return found
+
+
+def _size(root: ElementTree.Element) -> tuple[int, int] | None:
+    """Return the picture's width and height in px as the XML states them; None if it does not."""
+    size = numbers([root.findtext("size/width"), root.findtext("size/height")], 2)
+    return (int(size[0]), int(size[1])) if size and min(size) >= 1 else None
 
 
 def _check_all_read(found: Found, pictures: _Pictures, faulty: Collection[Path], source: Path) -> None:

@@ -233,7 +233,7 @@ class PictureGates:
     def _unlike(self, look: Look) -> list[str]:
         if look.distance <= self.limits.appearance:
             return []
-        times = f"{look.distance / self.limits.appearance:.1f} times the limit"
+        times = f"{max(look.distance / self.limits.appearance, 1.01):.2f} times the limit"
         if side := _side(look.difference):
             return [f"view: {side} of the picture is unlike all training pictures ({times})"]
         return [f"appearance: unlike all training pictures ({times})"]

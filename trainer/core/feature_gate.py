@@ -104,7 +104,9 @@ class FeatureGate:
     def reasons(self, features: np.ndarray) -> list[list[str]]:
         """Return why each picture cannot be judged, from features (B, C, rows, columns): empty lists if it can."""
         return [
-            [f"features: the network saw nothing like it in training ({one / self.limit:.1f} times the limit)"]
+            [
+                f"features: the network saw nothing like it in training ({max(one / self.limit, 1.01):.2f} times the limit)"
+            ]
             if one > self.limit
             else []
             for one in self.distances(features)

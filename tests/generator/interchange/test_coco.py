@@ -49,7 +49,7 @@ def test_a_category_id_with_two_names_is_a_fault_of_the_file_and_of_each_picture
     found = read(
         tmp_path,
         ("a.png", "b.png"),
-        annotations=[BOX, {**BOX, "image_id": 2, "category_id": 2}],
+        annotations=[BOX, {**BOX, "id": 2, "image_id": 2, "category_id": 2}],
         categories=categories,
     )
     assert found.problems == ["result.json categories: expected one name for the id 1, got 'bent, good'"]

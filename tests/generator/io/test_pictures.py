@@ -284,6 +284,7 @@ def test_the_pictures_of_a_folder(tmp_path):
 # Whoever else calls Pillow's open reads what this project has written, and why.
 OPENED_ELSEWHERE = {
     "generator/augmenting/transforms.py": "a JPEG coded in memory",
+    "generator/soart/golden.py": "how a JPEG was coded, and one coded in memory",
     "generator/reporting/pages.py": "the width of a plot",
     "generator/rendering/preview.py": "a mask that was just rendered",
     "trainer/core/prediction.py": "the mark in a sheet",
