@@ -62,7 +62,8 @@ class Gate:
 
     def sentence(self, beyond: float, limit: float) -> str:
         """Say what the picture is, with its difference from similar training pictures and the limit of it."""
-        return f"{self.keyword}: {self.words} ({MEASURES[self.measure].unit}; difference {beyond:+.3f}, limit {limit:+.3f})"
+        unit = MEASURES[self.measure].unit
+        return f"{self.keyword}: {self.words} ({unit}; difference {beyond:+.3f}, limit {limit:+.3f})"
 
 
 GATES = (

@@ -105,7 +105,8 @@ class FeatureGate:
         """Return why each picture cannot be judged, from features (B, C, rows, columns): empty lists if it can."""
         return [
             [
-                f"features: the network saw nothing like it in training ({max(one / self.limit, 1.01):.2f} times the limit)"
+                f"features: unlike all training pictures for the network "
+                f"({max(one / self.limit, 1.01):.2f} times the limit)"
             ]
             if one > self.limit
             else []
