@@ -8,11 +8,11 @@ from PIL import Image
 
 from tests.trainer.conftest import dying_in_epoch
 from trainer.attention import main
-from trainer.core import run_folder
+from trainer.core import console, run_folder
 from trainer.core.data import housing_box
 from trainer.core.split import IGNORED
 from trainer.evaluate import main as evaluate
-from trainer.vit import answers, attention
+from trainer.vit import attention
 from trainer.vit.attention_maps import METHODS, maps_of, recording, shares
 from trainer.vit.attention_scores import centre_map, entropy, scores, summary
 from trainer.vit.attention_sheets import overlay
@@ -196,7 +196,7 @@ def test_the_commands_show_how_far_they_are(trained_run, tiny_dataset, tmp_path,
     counted = []
 
     class Bar:
-        def __init__(self, total, unit, disable):
+        def __init__(self, total, disable, **_):
             if disable is None:  # shown on a terminal only
                 counted.append([total, 0])
                 self.count = counted[-1]
@@ -209,10 +209,17 @@ def test_the_commands_show_how_far_they_are(trained_run, tiny_dataset, tmp_path,
         def __exit__(self, *error):
             pass
 
+        def close(self):
+            pass
+
+        @staticmethod
+        def write(text, file):
+            print(text, file=file)
+
         def update(self, n):
             self.count[1] += n
 
-    for module in (attention, answers):
+    for module in (attention, console):
         monkeypatch.setattr(module, "tqdm", Bar)
     words = ["--model", str(trained_run), "--data", str(tiny_dataset), "--out"]
     assert main([*words, str(tmp_path / "attention")]) == 0

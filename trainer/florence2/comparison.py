@@ -155,7 +155,7 @@ def _claim(out: Path, args: argparse.Namespace) -> None:
     given = {
         name: str(value)
         for name, value in vars(args).items()
-        if value is not None and value is not False and name != "out"
+        if value is not None and value is not False and name not in ("out", "began")
     }
     given["data"] = str(args.data.resolve())
     if out.is_dir() and any(out.iterdir()):

@@ -114,7 +114,7 @@ def test_every_option_is_in_its_command_and_its_help_ends_in_the_default(model, 
         assert action is None
         return
     assert action.dest == one.name and action.default is None
-    assert action.help == one.field.description + (f" ({one.default})" if one.default else "")
+    assert action.help.replace("%%", "%") == one.field.description + (f" ({one.default})" if one.default else "")
     assert bool(one.default) is (one.kind is not bool)
 
 
@@ -154,7 +154,8 @@ def test_sections_of_the_first_version_are_read_with_the_values_of_then():
 
 def test_sections_are_written_as_ever():
     written = json.loads(json.dumps(TrainingConfig(stages=(3, 5)).model_dump()))
-    later = ("accumulate", "ema", "patience", "stages", "balanced", "rows", "init", "amp", "data_sha256")
+    later = ("accumulate", "ema", "patience", "stages", "balanced", "rows", "init", "amp")
+    later += ("max_escape", "fitted_epochs", "data_sha256")
     assert list(written) == [*FIRST_TRAINING, *later]
     assert {key: written[key] for key in later} == {
         "accumulate": 1,
@@ -165,9 +166,17 @@ def test_sections_are_written_as_ever():
         "rows": "observable",
         "init": "",
         "amp": "off",
+        "max_escape": 0.0,
+        "fitted_epochs": 0,
         "data_sha256": "",
     }
-    assert list(DetectionConfig().model_dump()) == [*FIRST_DETECTION, "evaluate_every", "data_sha256"]
+    assert list(DetectionConfig().model_dump()) == [
+        *FIRST_DETECTION,
+        "evaluate_every",
+        "max_escape",
+        "fitted_epochs",
+        "data_sha256",
+    ]
     assert list(asdict(ViTConfig(("NG", "OK"), 64, 32))) == [*FIRST_MODEL, *("registers", "stem", "positions", "views")]
 
 
