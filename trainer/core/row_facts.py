@@ -101,7 +101,12 @@ def of_part(rows: Sequence[Facts]) -> Facts:
 
 
 def defect_positions(split: Split, ok_index: int) -> dict[str, list[str]]:
-    """Return the addresses of all pins with a visible defect in any picture of a split, by scene."""
+    """Return the addresses of all pins with a visible defect in any picture of a split, by scene.
+
+    Args:
+        split: The split.
+        ok_index: Class number of OK.
+    """
     return positions_by_scene((row.scene, row.addresses) for row in facts(split, ok_index))
 
 

@@ -14,7 +14,7 @@ from trainer.florence2.data import DetectionSplit
 
 
 def watch(model: Any) -> Watch:
-    """Collect the features of the vision tower while the model reads pictures."""
+    """Return a context manager that collects the vision tower's features of pictures that the model reads within it."""
 
     def maps(output: Any) -> Tensor:
         found: Tensor = output.last_hidden_state  # (B, C, h, w)
