@@ -143,6 +143,8 @@ def test_the_projects_smoke_test(tmp_path: Path) -> None:
         "manifests/smoke.csv",
         "masks/smoke_002.png",
         "records/smoke_002.json",
+        "scene_paths.json",
+        "scenes/connector_3x9.toml",
     ]
 
 

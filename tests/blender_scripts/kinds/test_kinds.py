@@ -303,9 +303,9 @@ REFUSED = [
     ),
     (
         "chipped@housing:depth_mm=7.6",
-        "expected depth_mm of at most 7.5 (the shell's depth), got 7.6 in chipped",
+        "expected depth_mm of at most 7.5 (the shell's depth), got 7.6 for chipped",
     ),
-    ("chipped@housing:size_mm=32", "expected size_mm of at most 31.6 (0.3 of the rim), got 32 in chipped@housing"),
+    ("chipped@housing:size_mm=32", "expected size_mm of at most 31.6 (0.3 of the rim), got 32 for chipped@housing"),
     ("print@print:item=1.5", "expected item as an integer from 0 (all) to 12, got 1.5 in print@print"),
     ("print@print:item=13", "expected item as an integer from 0 (all) to 12, got 13 in print@print"),
     (
