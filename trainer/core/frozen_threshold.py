@@ -5,7 +5,6 @@ defective in training, by scene, so that an evaluation can tell new positions. A
 is in the file.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from generator.verdict.envelope import sha256_of
 from trainer.core import fitness, max_escape, metrics, run_folder
 from trainer.core.decision import Limits, choose_limits, choose_threshold, fit_temperature, softmax
 from trainer.core.errors import InputError
@@ -76,7 +76,7 @@ def digest(path: Path) -> str:
         InputError: The file cannot be read.
     """
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return sha256_of(path)
     except OSError as e:
         raise InputError(f"{path}: expected a trained run's weights, got {e}") from e
 
