@@ -104,7 +104,7 @@ def disc_outside(mean: np.ndarray, covariance: np.ndarray, diameter: float) -> f
     half = np.sqrt(np.maximum(radius**2 - place**2, 0.0))
     share = [_normal((edge - across) / small) - _normal((-edge - across) / small) for edge in half.tolist()]
     inside = 0.5 * (high - low) * float(_WEIGHTS @ (density * np.array(share)))
-    return min(1.0, max(0.0, 1.0 - inside))
+    return float(min(1.0, max(0.0, 1.0 - inside)))
 
 
 def disc_beyond(mean: np.ndarray, covariance: np.ndarray, diameter: float) -> float:
@@ -113,6 +113,8 @@ def disc_beyond(mean: np.ndarray, covariance: np.ndarray, diameter: float) -> fl
     Args:
         mean, covariance, diameter: as in `disc_outside`.
     """
+    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
+        return math.nan
     normals = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)])
     over = np.asarray(mean, float) @ normals - 0.5 * diameter
     sigma = np.sqrt(np.maximum(np.sum(normals * (np.asarray(covariance, float) @ normals), axis=0), 1e-18))
