@@ -53,6 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "generator.augmenting": GENERATOR_BASE | RENDERER_WORDS | {"generator.dataset"},
     "generator.interchange": GENERATOR_BASE | RENDERER_WORDS | {"generator.dataset"},
     "generator.reporting": GENERATOR_BASE | RENDERER_WORDS | {"generator.dataset"},
+    "generator.calibrating": {"generator.io", "generator.verdict", f"{GEOMETRY}.lens", f"{CONTRACT}.errors"},
     "generator.__main__": {f"{CONTRACT}.errors"},
     # These files travel with a run: they import only each other.
     "trainer.vit.network": set(),
