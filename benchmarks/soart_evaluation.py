@@ -61,7 +61,7 @@ PAGE = """# What SOARTC finds, beside plain image comparisons
 Written by `python -m benchmarks.soart_evaluation tables`. [soart.md](soart.md) explains SOARTC;
 [soart_detection.csv](soart_detection.csv) has the values under all conditions: {conditions}.
 
-*Data.* Renders of one inspection station, not used to choose settings: {each} pictures of each defect, {negatives} of
+*Data.* Renders of one station, not used to choose settings: {each} pictures of each defect, {negatives} of
 good parts (OK), and {unit} other OK pictures that define what is normal. Every method gets the picture aligned to
 their mean, with its brightness matched.
 
@@ -338,8 +338,8 @@ def _hints(found: list[dict[str, Any]]) -> str:
 def _intervals(drawn: list[dict[str, Any]]) -> str:
     lines = [
         "\n## Does the stated rate of false alarms hold?\n",
-        "`inspect` promises an upper limit for the share of OK parts that it calls NG, not good. Here 50 sets of each "
-        "number of OK pictures were drawn, and false alarms counted on 500 other OK pictures (`--edge`).\n",
+        "`inspect` promises an upper limit for the share of OK parts that it calls NG, not good: 50 sets of each "
+        "number of OK pictures, false alarms among 500 others (`--edge`).\n",
         "| OK pictures | judged by | promised at most | false alarms, median (largest) | promise held |",
         "|---|---|---|---|---|",
     ]
