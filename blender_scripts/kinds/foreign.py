@@ -28,7 +28,7 @@ def _add(part: Part, defect: Defect) -> Flaw:
     pins = [part.pin(address) for address in defect.addresses]
     for pin in pins:
         if pin.missing:
-            raise InputError(f"expected a pin at {pin.position.address} for {defect.text}, got a missing one")
+            raise InputError(f"expected a pin at {pin.position.address}, got a missing one in {defect.text}")
     make = {"ball": _ball, "bridge": _bridge, "fibre": _fibre, "burr": _burr}[what]
     return Flaw(defect, bodies=(make(part, defect, pins),))
 
@@ -38,7 +38,7 @@ def _foot(part: Part, defect: Defect, pins: list[Pin], distance_mm: float) -> Ve
     floor = -part.connector.shell.depth_mm
     if pins:
         if pins[0].tip_mm[2] <= floor:
-            raise InputError(f"expected a pin that stands above the cavity floor for {defect.text}, got one below it")
+            raise InputError(f"expected a pin that stands above the cavity floor, got one below it in {defect.text}")
         azimuth = math.radians(defect["azimuth_deg"])
         x, y, _ = pins[0].base_mm
         reach = pins[0].terminal.radius_towards(azimuth) + distance_mm
@@ -85,7 +85,7 @@ def _bridge(part: Part, defect: Defect, pins: list[Pin]) -> Body:
         ends.append(pin.world(pin.bend.point(along)))
     hit = clear_path(part.pins, tuple(ends), thickness, defect.addresses)
     if hit is not None:
-        raise InputError(f"expected nothing between the two pins, got {hit} in the way of {defect.text}")
+        raise InputError(f"expected nothing between the two pins, got {hit} in the way in {defect.text}")
     thick = max(first.terminal.reach_mm, last.terminal.reach_mm)
     path, radii = [], []
     steps = 20

@@ -138,7 +138,7 @@ def choose(pictures: Sequence[GoldenPicture], model: SoartC, keep_outliers: bool
         names = [one.path.name for one, is_unlike in zip(golden.kept, unlike, strict=True) if is_unlike]
         raise ValueError(
             f"OK pictures must show one part in one light; {len(names)} of {len(unlike)} do not look like "
-            f"{first.path.name}: {_some(names)}; put them apart, or keep them with --keep-outliers"
+            f"{first.path.name}: {_some(names)}; move them to another folder, or keep them with --keep-outliers"
         )
     if not _drop(golden, unlike, "it does not show the part that the others show", keep_outliers):
         _warn_of_groups(golden, misfits, model)

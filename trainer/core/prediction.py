@@ -225,7 +225,7 @@ def _earlier(out: Path) -> list[str]:
         verdicts = json.loads(path.read_text(encoding="utf-8"))
         places = [Path(one["file"]) if "file" in one else Path(f"{one['part']}.png") for one in verdicts]
     except (OSError, ValueError, KeyError, TypeError) as e:
-        expected = f"no {PREDICTIONS} but that of an earlier prediction"
+        expected = f"a folder without {PREDICTIONS}, or with that of an earlier prediction"
         raise InputError(f"--out {out}: expected {expected}, got {type(e).__name__}: {e}") from e
     return [PREDICTIONS, *sheet_names(places)]
 

@@ -601,7 +601,7 @@ def test_a_yolo_picture_without_labels_is_not_taken_for_good(tmp_path, capsys):
     picture(tmp_path / "in/images/train/a.png")
     (tmp_path / "in/data.yaml").write_text("train: images/train\nnames: [BENDNG]\n")
     assert import_(tmp_path / "in", "--format", "yolo", "--to", tmp_path / "out") == 2
-    assert "images/train/a.png: expected labels in labels/train/a.txt, got none" in capsys.readouterr().err
+    assert "images/train/a.png: expected the label file labels/train/a.txt, got none" in capsys.readouterr().err
 
 
 def test_of_a_pose_the_box_is_taken(tmp_path, capsys):
