@@ -147,7 +147,7 @@ def _fibre(part: Part, defect: Defect, pins: list[Pin]) -> Body:
 def _burr(part: Part, defect: Defect, pins: list[Pin]) -> Body:
     """A curl of metal on the shank just below the tip, thick at its root and sharp at its end."""
     if not pins:
-        raise InputError(f"expected a pin for a burr, got {defect.text}")
+        raise InputError(f"expected a pin's address as the target of a burr, got {defect.text}")
     pin, size = pins[0], defect["size_mm"]
     azimuth = math.radians(defect["azimuth_deg"])
     along = max(pin.form.length_mm - pin.terminal.tip_mm - 0.1, 0.5 * pin.form.length_mm)

@@ -305,7 +305,7 @@ def is_possible(path: Path) -> bool:
 
 
 def text_of(path: Path) -> str:
-    """Return the text of a file in UTF-8. Raises ValueError if it has other bytes, with the first of them."""
+    """Return the text of a file in UTF-8; a ValueError names the first byte that is not UTF-8."""
     try:
         return path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:

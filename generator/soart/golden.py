@@ -87,7 +87,7 @@ class Golden:
     warnings: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
-        """Return what happened to the pictures, in lines for the user."""
+        """Return lines for the user: OK pictures set aside, copies and warnings."""
         said = [f"OK picture {name} is set aside: {reason}" for name, reason in self.set_aside.items()]
         if self.copies:
             some = [f"{copy} of {original}" for copy, original in list(self.copies.items())[:SHOWN]]

@@ -57,12 +57,12 @@ class Fitness:
         return f"UNFIT, so `trainer.predict` answers INVALID unless --allow-unfit is given: {why}"
 
     def to_json(self) -> dict[str, Any]:
-        """Make the JSON object in frozen.json."""
+        """Return the fitness as the JSON object `fitness` of frozen.json."""
         return {**asdict(self), "unfit": list(self.unfit)}
 
     @classmethod
     def from_json(cls, held: Any) -> "Fitness":
-        """Read the JSON object in frozen.json.
+        """Read the fitness from the JSON object `fitness` of frozen.json.
 
         Raises:
             KeyError, TypeError, ValueError: It is not such an object.

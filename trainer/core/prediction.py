@@ -151,7 +151,7 @@ class Judged:
         verdict: The verdict as predictions.json holds it: an envelope with the keys of this kind of run.
         line: The line to print on the terminal; empty where the problems are printed in its place.
         sheet: The picture with what was found in it; None where no sheets are asked for, or there is no picture.
-        problems: Why the files cannot be judged, which the command ends with; the verdict is then INVALID.
+        problems: Errors in the input files, printed at the end of the command; with any the verdict is INVALID.
     """
 
     file: Path

@@ -93,7 +93,7 @@ class Comparison:
     between: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """Make the object `tolerance` of evaluation.json."""
+        """Return the comparison as the JSON object `tolerance` of evaluation.json."""
         return dict(vars(self))
 
     def sentence(self) -> str:

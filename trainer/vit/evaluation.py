@@ -74,7 +74,13 @@ class Asked:
 
 @dataclass(frozen=True)
 class Measured:
-    """Measurements: `metrics.report` by split, lines of predictions.csv, `metrics.sizes_found` by split."""
+    """Results of an evaluation.
+
+    Args:
+        reports: Results of `metrics.report` by split.
+        lines: Lines of predictions.csv.
+        sizes: Results of `metrics.sizes_found` by split.
+    """
 
     reports: dict[str, Any]
     lines: list[dict[str, Any]]

@@ -397,7 +397,7 @@ def test_a_picture_with_faulty_labels_is_never_taken_for_good(tmp_path, capsys, 
         ({"objects": {"bbox": [[1, 1, 5]], "categories": ["BENDNG"]}}, "objects 0: expected a box of four numbers"),
         ({"objects": {"bbox": [[1, 1, 5, 5]], "categories": []}}, "expected lists bbox and categories of equal length"),
         ({"file_name": "/elsewhere/a.png", "label": "OK"}, "expected a file_name below in, got"),
-        ({"file_name": "a.png"}, "expected label or objects, got neither"),
+        ({"file_name": "a.png"}, "expected a value in label or objects, got neither"),
         (
             {"label": "OK", "objects": [{"bbox": [1, 1, 20, 20], "category": "BENDNG"}]},
             "metadata.jsonl:1 objects: expected a JSON object with bbox and categories, got [{",

@@ -90,7 +90,7 @@ def test_boxes_that_are_shares_of_the_picture_are_not_read_as_px(tmp_path, capsy
         line = {"file_name": "a.png", "objects": {"bbox": [[0.4, 0.4, 0.2, 0.1]], "categories": ["BENDNG"]}}
         (tmp_path / "in/metadata.jsonl").write_text(json.dumps(line))
     assert import_(tmp_path / "in", "--format", kind, "--to", tmp_path / "out") == 2
-    assert "a.png box 1: expected px, got a box within the first px, as of shares" in capsys.readouterr().err
+    assert "a.png box 1: expected a box in px, got one inside the first px, as if in shares" in capsys.readouterr().err
 
 
 def test_metadata_of_one_split_leaves_the_class_folders_of_another(tmp_path, capsys):
