@@ -6,9 +6,11 @@ import errno
 import math
 import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -210,22 +212,60 @@ def find_named(name: str, places: Sequence[Path]) -> tuple[Path, str, bool] | No
     spellings = list(dict.fromkeys((name, forward, unquote(forward))))
     for spelling in spellings:
         for place in places:
-            if _is_below(spelling, place):
-                return place / spelling, spelling, False
+            if (path := _below(spelling, place)) is not None:
+                return path, _name_of(path, place, spelling), False
     for spelling in spellings:
         parts = [part for part in spelling.split("/") if part not in ("", ".")]
         if ".." in parts:
             continue
         for at in range(0 if spelling.startswith("/") else 1, len(parts)):
             tail = "/".join(parts[at:])
-            found = {(place / tail).resolve(): place / tail for place in places if _is_below(tail, place)}
+            found = {path.resolve(): (path, place) for place in places if (path := _below(tail, place)) is not None}
             if found:
-                return (next(iter(found.values())), tail, True) if len(found) == 1 else None
+                path, place = next(iter(found.values()))
+                return (path, _name_of(path, place, tail), True) if len(found) == 1 else None
     return None
 
 
-def _is_below(name: str, place: Path) -> bool:
-    return leads_below(name, place) and (place / name).is_file()
+def _below(name: str, place: Path) -> Path | None:
+    path = existing(place, name) if leads_below(name, place) else None
+    return path if path is not None and path.is_file() else None
+
+
+def _name_of(path: Path, place: Path, name: str) -> str:
+    return name if path == place / name else path.relative_to(place).as_posix()
+
+
+def existing(place: Path, name: str) -> Path | None:
+    """Return the path that a name below a folder stands for; None if there is none.
+
+    Without that path, the only one that differs from it in upper case or Unicode form: the file systems of Windows and
+    macOS do not tell a.png from A.PNG, and that of macOS may store `ü` as `u` and two dots.
+    """
+    if (place / name).exists():
+        return place / name
+    for part in Path(name).parts:
+        if not (place / part).exists():
+            alike = _names_in(place, place.stat().st_mtime_ns).get(folded(part), []) if place.is_dir() else []
+            if len(alike) != 1:
+                return None
+            part = alike[0]
+        place = place / part
+    return place
+
+
+def folded(name: str) -> str:
+    """Return a file name without what some file systems do not tell apart: upper case and Unicode forms."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+@lru_cache(maxsize=64)
+def _names_in(folder: Path, changed_ns: int) -> Mapping[str, list[str]]:
+    """The names in a folder by their folded form; `changed_ns` tells a folder from the same one before a change."""
+    names: dict[str, list[str]] = {}
+    for path in folder.iterdir():
+        names.setdefault(folded(path.name), []).append(path.name)
+    return names
 
 
 def name_unlabelled(pictures: Sequence[Path], source: Path, labels: str, problems: list[str]) -> None:

@@ -111,10 +111,10 @@ def files_below(folder: Path, pattern: str = "*") -> list[Path]:
 
     Args:
         folder: the folder; not there: no paths.
-        pattern: pattern of the names.
+        pattern: pattern of the names, in upper or lower case.
     """
     found = []
-    for path in sorted(folder.rglob(pattern)):
+    for path in sorted(folder.rglob(pattern, case_sensitive=False)):
         parents = path.relative_to(folder).parts[:-1]
         is_hidden = any(name.startswith(".") or name.lower() in SYSTEM_FOLDERS for name in parents)
         if not is_hidden and not _is_left_by_a_system(path):

@@ -362,8 +362,15 @@ def test_every_broken_input_is_named_and_nothing_is_written(tmp_path, capsys):
                 ({"size": [64, 40], "counts": [2560]}, "size [64, 40] in place of the picture's [40, 64]"),
                 ({"size": [40, 64]}, "no 'counts'"),
                 ([[1, 1, 5, float("nan"), 5, 5]], "[1, 1, 5, nan, 5, 5] in place of a polygon of three"),
-                ([[1, 1, 1e9, 1, 5, 5]], "a polygon far outside the picture of 64 x 40 px"),
             )
+        ),
+        (
+            {"annotations": [{**box(1, 1, 1, 1e9, 4), "segmentation": [[1, 1, 1e9, 1, 5, 5]]}]},
+            "expected COCO's segmentation, got: a polygon far outside the picture of 64 x 40 px",
+        ),
+        (
+            {"annotations": [{**box(1, 1, 1, 5, 5), "segmentation": [[30, 20, 40, 20, 40, 30]]}]},
+            "expected bbox around the segmentation, got bbox [1, 1, 6, 6] and segmentation [30, 20, 40, 30] (xyxy)",
         ),
         *(
             ({"annotations": [{**box(1, 1, 1, 5, 5), name: value}]}, f"annotation 1 {name}: expected a {got}")
@@ -1053,7 +1060,7 @@ def test_an_absolute_name_leads_below_the_folder_or_is_refused(tmp_path, capsys)
             "voc",
             "a.xml",
             '<?xml version="1.0" encoding="foo"?><annotation/>',
-            "a.xml: expected XML, got: unk",
+            "a.xml: expected VOC's XML, got: unk",
         ),
     ],
 )
