@@ -27,7 +27,6 @@ from generator.interchange.labelled import (
     Found,
     Labelled,
     LabelledObject,
-    existing,
     find_named,
     leads_below,
     name_unlabelled,
@@ -37,6 +36,7 @@ from generator.interchange.labelled import (
     split_of,
     text_of,
 )
+from generator.io.file_names import existing
 from generator.io.json_text import parse_json
 from generator.io.pictures import files_below, is_picture
 

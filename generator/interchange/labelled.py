@@ -6,11 +6,9 @@ import errno
 import math
 import os
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -18,6 +16,7 @@ from urllib.parse import unquote
 from blender_scripts.contract.errors import shown
 from blender_scripts.contract.text_file import wrong_byte
 from generator.dataset.labels import ANSWER_LABELS, CLASSES, OK
+from generator.io.file_names import existing
 from generator.io.pictures import files_below, is_picture
 
 Box = tuple[float, float, float, float]
@@ -234,38 +233,6 @@ def _below(name: str, place: Path) -> Path | None:
 
 def _name_of(path: Path, place: Path, name: str) -> str:
     return name if path == place / name else path.relative_to(place).as_posix()
-
-
-def existing(place: Path, name: str) -> Path | None:
-    """Return the path that a name below a folder stands for; None if there is none.
-
-    Without that path, the only one that differs from it in upper case or Unicode form: the file systems of Windows and
-    macOS do not tell a.png from A.PNG, and that of macOS may store `ü` as `u` and two dots.
-    """
-    if (place / name).exists():
-        return place / name
-    for part in Path(name).parts:
-        if not (place / part).exists():
-            alike = _names_in(place, place.stat().st_mtime_ns).get(folded(part), []) if place.is_dir() else []
-            if len(alike) != 1:
-                return None
-            part = alike[0]
-        place = place / part
-    return place
-
-
-def folded(name: str) -> str:
-    """Return a file name without what some file systems do not tell apart: upper case and Unicode forms."""
-    return unicodedata.normalize("NFC", name).casefold()
-
-
-@lru_cache(maxsize=64)
-def _names_in(folder: Path, changed_ns: int) -> Mapping[str, list[str]]:
-    """The names in a folder by their folded form; `changed_ns` tells a folder from the same one before a change."""
-    names: dict[str, list[str]] = {}
-    for path in folder.iterdir():
-        names.setdefault(folded(path.name), []).append(path.name)
-    return names
 
 
 def name_unlabelled(pictures: Sequence[Path], source: Path, labels: str, problems: list[str]) -> None:

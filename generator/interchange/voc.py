@@ -19,7 +19,6 @@ from generator.interchange.labelled import (
     Labelled,
     LabelledObject,
     find_named,
-    folded,
     folder_of,
     leads_below,
     name_unlabelled,
@@ -28,6 +27,7 @@ from generator.interchange.labelled import (
     read_lines,
     split_of,
 )
+from generator.io.file_names import folded
 from generator.io.pictures import files_below, is_picture, passed_over
 
 FOLDERS = ("JPEGImages", "images")

@@ -20,9 +20,7 @@ from generator.interchange.labelled import (
     Found,
     Labelled,
     LabelledObject,
-    existing,
     find_named,
-    folded,
     is_possible,
     leads_below,
     numbers,
@@ -32,6 +30,7 @@ from generator.interchange.labelled import (
     text_of,
 )
 from generator.interchange.yaml_text import parse_yaml
+from generator.io.file_names import existing, folded
 from generator.io.pictures import files_below, is_picture, passed_over
 
 
