@@ -15,7 +15,7 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 
-from blender_scripts.contract import lettering
+from blender_scripts.contract import draws, lettering
 from blender_scripts.contract.errors import InputError, shown
 from blender_scripts.contract.housings import (
     Cavity,
@@ -50,11 +50,27 @@ SCENE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 @dataclass(frozen=True)
 class Scatter:
-    """Standard deviations of good pins from nominal, truncated at 2.5 deviations."""
+    """Standard deviations from nominal, truncated at `draws.TRUNCATED_AT` deviations: of every pin, and of the part.
+
+    Attributes:
+        lot_length_mm: length of all pins of one terminal in a part.
+        shrinkage: size of the moulding and its pin pattern, as a share of the drawing's.
+        pattern_shift_mm: place of the whole pin pattern in the shell, in X and in Y.
+        pattern_tilt_deg: lean of the whole pin pattern, about X and about Y.
+    """
 
     position_mm: float
     tilt_deg: float
     height_mm: float
+    lot_length_mm: float = 0.0
+    shrinkage: float = 0.0
+    pattern_shift_mm: float = 0.0
+    pattern_tilt_deg: float = 0.0
+
+    @property
+    def is_of_pins_only(self) -> bool:
+        """Whether pins vary independently of each other."""
+        return not (self.lot_length_mm or self.shrinkage or self.pattern_shift_mm or self.pattern_tilt_deg)
 
 
 @dataclass(frozen=True)
@@ -232,8 +248,11 @@ def _check_terminals(connector: Connector, top: TomlSection) -> None:
         if terminal.standing_mm >= shell.depth_mm + 20:
             expected = "a pin at most 20 mm above the mating face"
             section.wrong("standing_mm", expected, f"{terminal.standing_mm:g}")
-        if terminal.tip_mm >= terminal.standing_mm:
-            section.wrong("tip_mm", "a tip shorter than the pin", f"{terminal.tip_mm:g}")
+        shortest = terminal.standing_mm - draws.TRUNCATED_AT * connector.scatter.lot_length_mm
+        if terminal.tip_mm >= shortest:
+            expected = f"a tip shorter than the pin, {shortest:g} with scatter.lot_length_mm"
+            expected = expected if connector.scatter.lot_length_mm else "a tip shorter than the pin"
+            section.wrong("tip_mm", expected, f"{terminal.tip_mm:g}")
     if cavity.chamfer_mm >= cavity.depth_mm:
         expected = f"less than depth_mm, {cavity.depth_mm:g}"
         top.table("cavity").wrong("chamfer_mm", expected, f"{cavity.chamfer_mm:g}")
@@ -285,13 +304,15 @@ def _check_positions(connector: Connector, section: TomlSection) -> None:
         for position in connector.positions
         if (terminals := connector.terminals_for(position, offered))
     }
+    shift = draws.TRUNCATED_AT * connector.scatter.pattern_shift_mm
     for position in connector.positions:
-        mouth_x, mouth_y = mouths[position.address]
+        mouth_x, mouth_y = (half + shift for half in mouths[position.address])
         corners = ((position.x_mm + i * mouth_x, position.y_mm + j * mouth_y) for i in (-1, 1) for j in (-1, 1))
         if max(connector.shell.opening.distance(*corner) for corner in corners) > 0.0:
             found = (
                 f"{position.address} at {position.x_mm:g}, {position.y_mm:g} with a cavity "
-                f"{2 * mouth_x:g} x {2 * mouth_y:g} wide"
+                f"{2 * (mouth_x - shift):g} x {2 * (mouth_y - shift):g} wide"
+                f"{f', shifted by up to {shift:g} (scatter.pattern_shift_mm)' if shift else ''}"
             )
             section.wrong(None, "every cavity inside the shell's opening", found)
             break
@@ -315,6 +336,7 @@ def _bodies(connector: Connector) -> list[Box]:
     """Bounding boxes, mm: one of the shell with its pins and print, and one of each housing's block."""
     shell = connector.shell
     top = max(terminal.standing_mm for terminal in connector.terminals.values()) - shell.depth_mm
+    top += draws.TRUNCATED_AT * connector.scatter.lot_length_mm
     (left, low), (right, high) = shell.outside.bounds
     bodies = [((left, low, -shell.height_mm), (right, high, max(0.0, top, connector.marking.z_mm)))]
     for housing in connector.housings.values():
@@ -370,6 +392,10 @@ def _scatter(section: TomlSection) -> Scatter:
         position_mm=section.number("position_mm", 0.0, 5.0),
         tilt_deg=section.number("tilt_deg", 0.0, 10.0),
         height_mm=section.number("height_mm", 0.0, 5.0),
+        lot_length_mm=section.number("lot_length_mm", 0.0, 2.0, 0.0),
+        shrinkage=section.number("shrinkage", 0.0, 0.02, 0.0),
+        pattern_shift_mm=section.number("pattern_shift_mm", 0.0, 2.0, 0.0),
+        pattern_tilt_deg=section.number("pattern_tilt_deg", 0.0, 5.0, 0.0),
     )
 
 
