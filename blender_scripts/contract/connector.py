@@ -107,6 +107,7 @@ class Nuisance:
     focus_mm: float
     white_balance: float
     fixture_shade: float
+    motion_mm: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -429,4 +430,5 @@ def _nuisance(section: TomlSection) -> Nuisance:
         focus_mm=half("focus_mm", high=100.0, default=0.0),
         white_balance=half("white_balance", high=0.5, default=0.0),
         fixture_shade=half("fixture_shade", high=3.0, default=0.0),
+        motion_mm=half("motion_mm", high=10.0, default=0.0),
     )
