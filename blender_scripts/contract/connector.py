@@ -29,6 +29,7 @@ from blender_scripts.contract.housings import (
     read_housing,
     read_shell,
 )
+from blender_scripts.contract.photographs import Backdrop, read_backdrop
 from blender_scripts.contract.positions import Position, read_positions
 from blender_scripts.contract.rig import (
     CameraRig,
@@ -136,6 +137,7 @@ class Connector:
     marking: Marking
     nuisance: Nuisance
     fixture_color: Color
+    backdrop: Backdrop | None = None
 
     @property
     def terminal_names(self) -> tuple[str, ...]:
@@ -194,9 +196,11 @@ def read_connector(path: Path) -> Connector:
         "housings",
         partial(read_housing, shell=shell, ink=marking.color, sound=sound, folder=path.parent),
     )
+    fixture = top.table("fixture", optional=True)
+    backdrop = read_backdrop(fixture, path.parent)
     connector = Connector(
         name=path.stem,
-        sha256=_sha256(path.read_bytes(), housings),
+        sha256=_sha256(path.read_bytes(), housings, backdrop),
         description=top.text("description", ""),
         width=picture.integer("width", 32, 4096),
         height=picture.integer("height", 32, 4096),
@@ -216,7 +220,8 @@ def read_connector(path: Path) -> Connector:
         lightings=top.named_tables("lighting", read_lighting),
         marking=marking,
         nuisance=_nuisance(top.table("nuisance")),
-        fixture_color=read_color(top.table("fixture", optional=True), (0.32, 0.33, 0.35)),
+        fixture_color=read_color(fixture, (0.32, 0.33, 0.35)),
+        backdrop=backdrop,
     )
     top.finish()
     _check_fit(connector, top)
@@ -224,12 +229,14 @@ def read_connector(path: Path) -> Connector:
     return connector
 
 
-def _sha256(content: bytes, housings: dict[str, Housing]) -> str:
-    """SHA-256 of the scene file and of the CAD files that it names."""
+def _sha256(content: bytes, housings: dict[str, Housing], backdrop: Backdrop | None) -> str:
+    """SHA-256 of the scene file and of the CAD files and photographs that it names."""
     digest = hashlib.sha256(content)
     for housing in housings.values():
         if housing.cad is not None:
             digest.update(housing.cad.file.sha256.encode())
+    for photograph in backdrop.photographs if backdrop else ():
+        digest.update(f"{photograph.name} {photograph.sha256}".encode())
     return digest.hexdigest()
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from blender_scripts.contract import draws
 from blender_scripts.contract.connector import Connector
+from blender_scripts.contract.photographs import Photograph
 from blender_scripts.geometry.lens import NO_DISTORTION, Lens
 from blender_scripts.geometry.sensor import Capture
 
@@ -86,6 +87,7 @@ class Station:
         fixture_shade: factor on the colour of the table under the part.
         motion_px: how far the undistorted picture moves, right and down, during the exposure, in whose middle the part
             has the pose stated here.
+        photograph: lies on the table; the same in every view of a capture.
     """
 
     matrix: np.ndarray
@@ -97,6 +99,7 @@ class Station:
     f_number: float
     fixture_shade: float
     motion_px: tuple[float, float]
+    photograph: Photograph | None
     capture: Capture
 
 
@@ -123,6 +126,11 @@ def look_at(position: np.ndarray, target: np.ndarray, up: np.ndarray) -> np.ndar
         position,
     )
     return matrix
+
+
+def _photograph(connector: Connector, seed: int) -> Photograph | None:
+    offered = connector.backdrop.photographs if connector.backdrop else ()
+    return offered[int(draws.generator(seed, "photograph").random() * len(offered))] if offered else None
 
 
 def set_up_station(connector: Connector, camera: str, seed: int, width: int, height: int) -> Station:
@@ -179,6 +187,7 @@ def set_up_station(connector: Connector, camera: str, seed: int, width: int, hei
         f_number=rig.f_number,
         fixture_shade=shade,
         motion_px=(last[0] - first[0], last[1] - first[1]),
+        photograph=_photograph(connector, seed),
         capture=Capture(
             exposure=exposure,
             white_balance=(red * (1.0 + warmth), green, blue * (1.0 - warmth)),

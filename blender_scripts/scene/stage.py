@@ -21,7 +21,7 @@ from blender_scripts.geometry.mesh import Mesh, join
 from blender_scripts.geometry.optics import Station
 from blender_scripts.geometry.part import Cut, Letters, Part
 from blender_scripts.geometry.pin import Form, Stain
-from blender_scripts.scene import lamps, materials
+from blender_scripts.scene import backdrop, lamps, materials
 from blender_scripts.scene.blend_files import read_cad
 from blender_scripts.scene.instance_mask import CAVITY_CODES, HOUSING_CODE
 from blender_scripts.scene.objects import add_object, make_mesh
@@ -243,16 +243,18 @@ def _rectangle(name: str, half_x: float, half_y: float, material: bpy.types.Mate
 
 def _fixture(connector: Connector, station: Station) -> None:
     """Add the table under the part, fixed to the station."""
-    red, green, blue = (min(1.0, level * station.fixture_shade) for level in connector.fixture_color)
-    shade = (red, green, blue)
-    table = _rectangle(
-        "fixture",
-        0.5 * _FIXTURE_MM,
-        0.5 * _FIXTURE_MM,
-        materials.matt("fixture", shade),
-    )
+    if station.photograph is None:
+        red, green, blue = (min(1.0, level * station.fixture_shade) for level in connector.fixture_color)
+        surface = materials.matt("fixture", (red, green, blue))
+    else:
+        assert connector.backdrop is not None
+        width = connector.backdrop.width_mm or backdrop.field_mm(connector)
+        height = width * station.photograph.height / station.photograph.width
+        image = backdrop.image_of(station.photograph)
+        surface = materials.photograph("fixture", image, (width, height), station.fixture_shade)
+    table = _rectangle("fixture", 0.5 * _FIXTURE_MM, 0.5 * _FIXTURE_MM, surface)
     below = np.eye(4)
-    below[2, 3] = -connector.shell.height_mm - 0.5
+    below[2, 3] = backdrop.table_z_mm(connector)
     table.matrix_world = Matrix((station.matrix @ below).tolist())
 
 

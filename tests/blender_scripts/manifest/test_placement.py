@@ -5,6 +5,7 @@ import statistics
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -203,7 +204,7 @@ def test_scatter_has_the_scenes_deviations_and_is_truncated() -> None:
 PART_WIDE = {"lot_length_mm": 0.4, "shrinkage": 0.01, "pattern_shift_mm": 0.5, "pattern_tilt_deg": 1.0}
 
 
-def common(part: int, **deviations: float) -> list[dict[str, float | None]]:
+def common(part: int, **deviations: float) -> list[dict[str, Any]]:
     """The measures of a part's pins that vary only by what its pins have in common."""
     pins = place_pins(replace(CONNECTOR, scatter=Scatter(0.0, 0.0, 0.0, **deviations)), "mixed", part, ())
     for pin in pins:
