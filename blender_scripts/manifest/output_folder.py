@@ -63,14 +63,18 @@ class OutputFolder:
     def has_records(self) -> bool:
         return any((self.root / "records").glob("*.json"))
 
-    def is_finished(self, run: Run, row_sha256: str) -> bool:
-        """Whether a row's picture, mask and record exist unchanged; if so, updates the record's copy of the row."""
+    def finished(self, run: Run, row_sha256: str) -> dict[str, Any] | None:
+        """A row's record if picture, mask and record exist unchanged, else None."""
         record = self._record_of(run)
         if record is None or record["row_sha256"] != row_sha256 or not self._is_whole(record):
-            return False
-        if record["row"] != run.row():
-            self.replace_file(self.record(run.run), encode_record({**record, "row": run.row()}))
-        return True
+            return None
+        return record
+
+    def refresh(self, record: dict[str, Any], current: dict[str, Any]) -> None:
+        """Replace a finished row's record if one of these keys, on which its picture does not depend, has changed."""
+        fresh = {**record, **current}
+        if encode_record(fresh) != encode_record(record):
+            self.replace_file(self.record(record["run"]), encode_record(fresh))
 
     def check_finished(self, runs: Iterable[Run], head_of: Callable[[Run], dict[str, Any]]) -> None:
         """Refuse to replace pictures: finished rows must have the settings that they would be rendered with now.

@@ -486,6 +486,27 @@ def test_a_label_column_refreshes_the_record_only(engine: str, small: tuple[Path
     assert {(r["row"]["split"], r["row"]["note"]) for r in records(out).values()} == {("test", "b")}
 
 
+def test_an_edited_tolerance_refreshes_the_record_only(tmp_path: Path) -> None:
+    scenes, out, manifest = tmp_path / "scenes", tmp_path / "out", small_manifest(tmp_path / "small.csv")
+    scenes.mkdir()
+    text = (SCENES / "connector_3x9.toml").read_text("utf-8")
+
+    def render(changed: str) -> str:
+        (scenes / "connector_3x9.toml").write_text(changed, "utf-8")
+        return run_renderer(manifest, "--out", out, "--scenes", scenes).stdout
+
+    assert "2 rendered" in render(text)
+    before = folder_bytes(out)
+    edited = text.replace("true_position_mm = 0.8", "true_position_mm = 0.4\nat = { r1c2 = { retraction_mm = 0.1 } }")
+    assert "0 rendered, 2 already there" in render(f"# checked\n{edited}")
+    assert {r["tolerance"]["true_position_mm"] for r in records(out).values()} == {0.4}
+    assert {r["tolerance"]["at"]["r1c2"]["retraction_mm"] for r in records(out).values()} == {0.1}
+    after = folder_bytes(out)
+    changed = {name for name in after if after[name] != before[name]}
+    assert changed == {"records/one.json", "records/two.json", "scenes/connector_3x9.toml"}
+    assert "0 rendered" in render(text) and folder_bytes(out) == before
+
+
 def test_what_was_damaged_is_rendered_again(engine: str, small: tuple[Path, Path]) -> None:
     manifest, out = small
     whole = folder_bytes(out)
