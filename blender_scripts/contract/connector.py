@@ -49,6 +49,8 @@ from blender_scripts.contract.toml_section import TomlSection
 # A box: its corner of least (x, y, z) and its corner of greatest, mm.
 Box = tuple[tuple[float, float, float], tuple[float, float, float]]
 SCENE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+# The table lies this far below the housing's back.
+TABLE_BELOW_MM = 0.5
 # Keys of a scene file that no pixel depends on: an edit of them renders nothing again.
 _NOT_IN_PICTURES = ("description", "tolerance")
 
@@ -208,7 +210,10 @@ def read_connector(path: Path) -> Connector:
         partial(read_housing, shell=shell, ink=marking.color, sound=sound, folder=path.parent),
     )
     fixture = top.table("fixture", optional=True)
-    backdrop = read_backdrop(fixture, path.parent)
+    cameras = read_cameras(top.table("camera"))
+    center = cameras["center"]
+    field = (center.distance_mm + center.target_mm[2] + shell.height_mm + TABLE_BELOW_MM) / center.focal_mm
+    backdrop = read_backdrop(fixture, path.parent, field * center.sensor_width_mm)
     connector = Connector(
         name=path.stem,
         sha256=_sha256(_picture_values(top.data), housings, backdrop),
@@ -227,7 +232,7 @@ def read_connector(path: Path) -> Connector:
         finish=read_finish(top.table("finish", optional=True)),
         scatter=_scatter(top.table("scatter")),
         tolerance=read_tolerance(top.table("tolerance"), addresses),
-        cameras=read_cameras(top.table("camera")),
+        cameras=cameras,
         sensor=read_sensor(top.table("sensor", optional=True)),
         lightings=top.named_tables("lighting", read_lighting),
         marking=marking,

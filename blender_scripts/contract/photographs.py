@@ -16,6 +16,7 @@ from blender_scripts.contract.toml_section import TomlSection
 SUFFIXES = (".png", ".jpg", ".jpeg")
 MOST_PHOTOGRAPHS = 1000
 MOST_PX = 16384
+_LEAST_MM, _MOST_MM = 1.0, 4000.0
 _PNG = b"\x89PNG\r\n\x1a\n"
 # A JPEG's segment: marker and length; those of frames (SOF) hold the size.
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
@@ -54,25 +55,25 @@ class Backdrop:
     """Photographs of which one lies on the table under the part.
 
     Attributes:
-        width_mm: the width of the table that a photograph covers; beyond it, it is repeated as in a mirror. None: what
-            the `center` camera sees of the table.
+        width_mm: the width of the table that a photograph covers; beyond it, it is repeated as in a mirror.
     """
 
     photographs: tuple[Photograph, ...]
-    width_mm: float | None
+    width_mm: float
 
 
-def read_backdrop(section: TomlSection, folder: Path) -> Backdrop | None:
+def read_backdrop(section: TomlSection, folder: Path, field_mm: float) -> Backdrop | None:
     """Read `photographs` and `width_mm` of the table `[fixture]`; None where it names no photographs.
 
     Args:
         section: the table.
         folder: the folder that holds the scene's TOML.
+        field_mm: default of `width_mm`.
     """
     name = section.text("photographs", "")
-    width = section.number("width_mm", 1.0, 4000.0, 0.0) if "width_mm" in section.data else None
+    width = section.number("width_mm", _LEAST_MM, _MOST_MM, min(max(field_mm, _LEAST_MM), _MOST_MM))
     if "photographs" not in section.data:
-        if width is not None:
+        if "width_mm" in section.data:
             section.wrong("width_mm", "`photographs` beside it", "none")
         return None
     if "color" in section.data:

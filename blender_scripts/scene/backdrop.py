@@ -10,18 +10,6 @@ from blender_scripts.contract.photographs import Photograph
 
 # Images are named after their bytes; one stays loaded from row to row.
 _NAME = "photograph "
-_BELOW_MM = 0.5
-
-
-def table_z_mm(connector: Connector) -> float:
-    """z of the table, just below the housing's back."""
-    return -connector.shell.height_mm - _BELOW_MM
-
-
-def field_mm(connector: Connector) -> float:
-    """The width of the table that the `center` camera sees."""
-    rig = connector.cameras["center"]
-    return (rig.distance_mm + rig.target_mm[2] - table_z_mm(connector)) * rig.sensor_width_mm / rig.focal_mm
 
 
 def image_of(photograph: Photograph) -> bpy.types.Image:

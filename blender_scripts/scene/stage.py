@@ -14,14 +14,15 @@ import numpy as np
 from mathutils import Matrix, Vector
 from mathutils.geometry import delaunay_2d_cdt
 
-from blender_scripts.contract.connector import Connector, check_cameras
+from blender_scripts.contract.connector import TABLE_BELOW_MM, Connector, check_cameras
 from blender_scripts.contract.terminals import Terminal
 from blender_scripts.geometry import solids
 from blender_scripts.geometry.mesh import Mesh, join
 from blender_scripts.geometry.optics import Station
 from blender_scripts.geometry.part import Cut, Letters, Part
 from blender_scripts.geometry.pin import Form, Stain
-from blender_scripts.scene import backdrop, lamps, materials
+from blender_scripts.scene import lamps, materials
+from blender_scripts.scene.backdrop import image_of
 from blender_scripts.scene.blend_files import read_cad
 from blender_scripts.scene.instance_mask import CAVITY_CODES, HOUSING_CODE
 from blender_scripts.scene.objects import add_object, make_mesh
@@ -248,13 +249,13 @@ def _fixture(connector: Connector, station: Station) -> None:
         surface = materials.matt("fixture", (red, green, blue))
     else:
         assert connector.backdrop is not None
-        width = connector.backdrop.width_mm or backdrop.field_mm(connector)
+        width = connector.backdrop.width_mm
         height = width * station.photograph.height / station.photograph.width
-        image = backdrop.image_of(station.photograph)
+        image = image_of(station.photograph)
         surface = materials.photograph("fixture", image, (width, height), station.fixture_shade)
     table = _rectangle("fixture", 0.5 * _FIXTURE_MM, 0.5 * _FIXTURE_MM, surface)
     below = np.eye(4)
-    below[2, 3] = backdrop.table_z_mm(connector)
+    below[2, 3] = -connector.shell.height_mm - TABLE_BELOW_MM
     table.matrix_world = Matrix((station.matrix @ below).tolist())
 
 
