@@ -82,6 +82,7 @@ class Renderer:
         """Render one row unless it is finished (or `force`); returns whether it was rendered."""
         head = self.head(run)
         if not force and self.output.is_finished(run, head["row_sha256"]):
+            self.output.update_row(run)
             return False
         connector = self.connectors[run.scene]
         part = make_part(connector, run.housing, run.terminal, run.marking, run.part, run.defects)
