@@ -241,7 +241,7 @@ def _plan(renderer: Renderer, rows: Sequence[Run], force: bool) -> str:
     from blender_scripts.scene import graphics_cards
 
     output, card = renderer.output, renderer.tracer.card
-    kept = 0 if force else sum(output.is_finished(row, renderer.head(row)["row_sha256"]) for row in rows)
+    kept = 0 if force else sum(output.finished(row, renderer.head(row)["row_sha256"]) is not None for row in rows)
     device = f"{card.name} ({', '.join(card.cards)})" if card else "the CPU"
     return (
         f"graphics cards that Blender {renderer.blender} finds: "

@@ -7,6 +7,7 @@ docs/reference/scenes.md explains each key.
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import re
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from blender_scripts.contract import lettering
 from blender_scripts.contract.errors import InputError, shown
@@ -46,6 +48,8 @@ from blender_scripts.contract.toml_section import TomlSection
 # A box: its corner of least (x, y, z) and its corner of greatest, mm.
 Box = tuple[tuple[float, float, float], tuple[float, float, float]]
 SCENE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+# Keys of a scene file that no pixel depends on: an edit of them renders nothing again.
+_NOT_IN_PICTURES = ("description", "tolerance")
 
 
 @dataclass(frozen=True)
@@ -95,10 +99,17 @@ class Nuisance:
 
 @dataclass(frozen=True, eq=False)
 class Connector:
-    """A checked scene file. `==` compares identity; compare `sha256` to compare contents."""
+    """A checked scene file. `==` compares identity; compare `sha256` to compare what pictures show.
+
+    Attributes:
+        sha256: of the values in the file that pictures depend on, in the file's order, and of its CAD files: not of
+            comments, layout, `description` and `[tolerance]`.
+        file_sha256: of the file's bytes and its CAD files.
+    """
 
     name: str
     sha256: str
+    file_sha256: str
     description: str
     width: int
     height: int
@@ -179,7 +190,8 @@ def read_connector(path: Path) -> Connector:
     )
     connector = Connector(
         name=path.stem,
-        sha256=_sha256(path.read_bytes(), housings),
+        sha256=_sha256(_picture_values(top.data), housings),
+        file_sha256=_sha256(path.read_bytes(), housings),
         description=top.text("description", ""),
         width=picture.integer("width", 32, 4096),
         height=picture.integer("height", 32, 4096),
@@ -207,8 +219,14 @@ def read_connector(path: Path) -> Connector:
     return connector
 
 
+def _picture_values(data: dict[str, Any]) -> bytes:
+    """The values of a scene file that pictures depend on, in the file's order."""
+    values = {key: value for key, value in data.items() if key not in _NOT_IN_PICTURES}
+    return json.dumps(values, default=str).encode()
+
+
 def _sha256(content: bytes, housings: dict[str, Housing]) -> str:
-    """SHA-256 of the scene file and of the CAD files that it names."""
+    """SHA-256 of a scene's content and of the CAD files that it names."""
     digest = hashlib.sha256(content)
     for housing in housings.values():
         if housing.cad is not None:

@@ -69,16 +69,18 @@ class OutputFolder:
     def has_records(self) -> bool:
         return any((self.root / "records").glob("*.json"))
 
-    def is_finished(self, run: Run, row_sha256: str) -> bool:
-        """Whether a row's picture, mask and record exist unchanged."""
+    def finished(self, run: Run, row_sha256: str) -> dict[str, Any] | None:
+        """A row's record if picture, mask and record exist unchanged, else None."""
         record = self._record_of(run)
-        return record is not None and record["row_sha256"] == row_sha256 and self._is_whole(record)
+        if record is None or record["row_sha256"] != row_sha256 or not self._is_whole(record):
+            return None
+        return record
 
-    def update_row(self, run: Run) -> None:
-        """Write the row into the record of a finished row, whose columns beside the picture's may have changed."""
-        record = self._record_of(run)
-        if record is not None and record["row"] != run.row():
-            self.replace_file(self.record(run.run), encode_record({**record, "row": run.row()}))
+    def refresh(self, record: dict[str, Any], current: dict[str, Any]) -> None:
+        """Replace a finished row's record if one of these keys, on which its picture does not depend, has changed."""
+        fresh = {**record, **current}
+        if encode_record(fresh) != encode_record(record):
+            self.replace_file(self.record(record["run"]), encode_record(fresh))
 
     def check_finished(self, runs: Iterable[Run], head_of: Callable[[Run], dict[str, Any]]) -> None:
         """Refuse to replace pictures: finished rows must have the settings that they would be rendered with now.

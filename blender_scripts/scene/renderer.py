@@ -80,11 +80,11 @@ class Renderer:
 
     def render(self, run: Run, force: bool = False) -> bool:
         """Render one row unless it is finished (or `force`); returns whether it was rendered."""
-        head = self.head(run)
-        if not force and self.output.is_finished(run, head["row_sha256"]):
-            self.output.update_row(run)
+        head, connector = self.head(run), self.connectors[run.scene]
+        unpictured = {"row": run.row(), "tolerance": connector.tolerance.stated()}
+        if not force and (record := self.output.finished(run, head["row_sha256"])) is not None:
+            self.output.refresh(record, unpictured)
             return False
-        connector = self.connectors[run.scene]
         part = make_part(connector, run.housing, run.terminal, run.marking, run.part, run.defects)
         station = set_up_station(connector, run.camera, run.seed, run.width, run.height)
         self.stage.lay_out(part, run.lighting, station)

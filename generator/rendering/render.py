@@ -22,7 +22,6 @@ from generator.doe.check import add_scenes_argument
 from generator.rendering.engines import SCRIPT, renderer_command
 from generator.rendering.pool import Pool, ending, refusal
 
-
 # While one process keeps the card busy, the other builds its scene and takes the truth.
 _GPU_WORKERS = 2
 

@@ -1,18 +1,15 @@
 """Graphics cards: which are found, chosen and named; Cycles' own list of devices is replaced, so no card is needed."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, blender_executable
+from tests.conftest import ROOT, run_code
 
 # A machine with these cards: (name, kind) as `_cycles.available_devices` lists them.
 _CODE = """
-import json, sys
+import json, os, sys
 sys.path.insert(0, {root!r})
 import bpy
 import _cycles
@@ -40,15 +37,14 @@ try:
 except InputError as error:
     answer["refused"] = error.problems
 print("ANSWER" + json.dumps(answer), flush=True)
+os._exit(0)
 """
 
 
 def found(engine: str, kinds: tuple[str, ...], cards: list[tuple[str, str]], scratch: Path) -> dict:
     """What the renderer makes of a machine with these cards under a Blender that supports these kinds."""
     code = _CODE.format(root=str(ROOT), cards=cards, kinds=kinds)
-    start = [sys.executable, "-c"] if engine == "bpy" else [blender_executable(), "-b", "-noaudio", "--python-expr"]
-    environment = {**os.environ, "TMPDIR": str(scratch)}
-    done = subprocess.run([*start, code], capture_output=True, text=True, timeout=300, env=environment, check=False)
+    done = run_code(engine, code, scratch)
     lines = [line for line in done.stdout.splitlines() if line.startswith("ANSWER")]
     assert lines, done.stderr
     return json.loads(lines[0].removeprefix("ANSWER"))
