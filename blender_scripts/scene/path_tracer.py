@@ -77,7 +77,6 @@ class PathTracer:
         self.settings.sample_clamp_direct = 12.0
         self.settings.pixel_filter_type = "BLACKMAN_HARRIS"
         self.settings.filter_width = 1.5
-        versions.set_pixel_jitter(self.settings, True)
         versions.use_denoiser(self.settings, self.denoised)
         self.render.image_settings.color_mode = "RGB"
         self.render.film_transparent = self.render.use_border = self.render.use_crop_to_border = False
@@ -103,7 +102,6 @@ class PathTracer:
         self.settings.sample_clamp_direct = 0.0
         self.settings.pixel_filter_type = "BOX"
         self.settings.filter_width = _NARROWEST_FILTER_PX
-        versions.set_pixel_jitter(self.settings, False)
         versions.use_denoiser(self.settings, False)
         self.render.image_settings.color_mode = "RGB" if colour else "BW"
         self.render.film_transparent = True

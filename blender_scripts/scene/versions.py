@@ -46,12 +46,6 @@ def use_denoiser(settings: bpy.types.PropertyGroup, on: bool) -> None:
             settings.denoising_quality = "FAST"
 
 
-def set_pixel_jitter(settings: bpy.types.PropertyGroup, on: bool) -> None:
-    """Switch jitter of samples within a pixel; before 5.0 it stays on, but a narrow pixel filter nearly cancels it."""
-    if hasattr(settings, "use_pixel_jitter"):
-        settings.use_pixel_jitter = on
-
-
 def use_gpu() -> str:
     """Make Cycles use the graphics cards; returns their kind, such as OPTIX.
 
