@@ -213,6 +213,8 @@ def _render(arguments: argparse.Namespace, claimed: Claim, rows: Sequence[Run]) 
     with _silence_blender(), _renderer(arguments, claimed.manifest, output) as renderer:
         if claimed.is_default and not arguments.force:
             output.check_finished(rows, renderer.head)
+        if note := output.note_other_renderers(rows):
+            print(note, file=sys.stderr)
         claimed.keep()
         output.sweep()
         if not renderer.tracer.denoised and not arguments.no_denoise:

@@ -1,4 +1,4 @@
-"""The station of one capture: pose of camera and light, settings of lens and sensor.
+"""The station in one placing of the part: pose of camera and light, settings of lens and sensor.
 
 Pixels follow the edge convention: the picture is [0, W] x [0, H], a pixel's centre at half integers.
 """
@@ -14,6 +14,7 @@ import numpy as np
 
 from blender_scripts.contract import draws
 from blender_scripts.contract.connector import Connector
+from blender_scripts.contract.rig import MODELS, is_telecentric
 from blender_scripts.geometry.lens import NO_DISTORTION, Lens
 from blender_scripts.geometry.sensor import Capture
 
@@ -28,20 +29,52 @@ _DIRECTIONS = {
 
 @dataclass(frozen=True)
 class Camera:
-    """A camera: `matrix_world` (4, 4) from Blender's camera axes (looks along -Z, Y up) to world, and its `lens`."""
+    """A camera.
+
+    Attributes:
+        matrix_world: (4, 4) from Blender's camera axes (looks along -Z, Y up) to world, mm.
+        lens: its pixel geometry. The normalised coordinates of a point (X, Y, Z) in camera axes are X / -Z and Y / -Z;
+            of a telecentric camera X and Y in mm.
+        telecentric: whether rays are parallel, so that the scale does not depend on the distance.
+    """
 
     name: str
     matrix_world: np.ndarray
     lens: Lens
+    telecentric: bool = False
+
+    def depth(self, points: np.ndarray) -> np.ndarray:
+        """Distances (...) of world points (..., 3) from the camera along its optical axis, mm; negative behind it."""
+        found: np.ndarray = (self.matrix_world[:3, 3] - points) @ self.matrix_world[:3, 2]
+        return found
+
+    def px_per_mm(self, points: np.ndarray) -> np.ndarray:
+        """Scale (...) at world points (..., 3) in front of the camera, for lengths across its optical axis."""
+        far = np.maximum(self.depth(points), 1e-3)
+        return np.full(far.shape, self.lens.focal_px) if self.telecentric else self.lens.focal_px / far
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """Project world points (..., 3) in mm to pixels (..., 2) of the picture."""
         x, y, z = self.matrix_world[:3, :3].T @ (points.reshape(-1, 3) - self.matrix_world[:3, 3]).T
         # Blender's camera looks along -Z with Y up; the lens has y downwards.
-        return self.lens.to_pixels(np.stack([x / -z, y / z], axis=-1).reshape(*points.shape[:-1], 2))
+        flat = np.stack([x, -y] if self.telecentric else [x / -z, y / z], axis=-1)
+        return self.lens.to_pixels(flat.reshape(*points.shape[:-1], 2))
+
+    def rays(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The rays on which everything projects to these pixels (..., 2) of the picture.
+
+        Returns:
+            Origins (..., 3) in the plane of the camera's centre, world mm, and unit directions (..., 3) away from it.
+        """
+        x, y = np.moveaxis(self.lens.to_normalised(pixels), -1, 0)
+        nothing, axes = np.zeros_like(x), self.matrix_world[:3, :3].T
+        aside, ahead = np.stack([x, -y, nothing], axis=-1), np.stack([nothing, nothing, nothing - 1.0], axis=-1)
+        start, direction = (aside, ahead) if self.telecentric else (np.zeros_like(aside), aside + ahead)
+        direction = direction / np.linalg.norm(direction, axis=-1, keepdims=True)
+        return start @ axes + self.matrix_world[:3, 3], direction @ axes
 
     def undistorted(self) -> Camera:
-        """The pinhole view that is rendered: the picture's size plus the lens's margin on each side."""
+        """The view without distortion that is rendered: the picture's size plus the lens's margin on each side."""
         lens, margin = self.lens, 2 * self.lens.margin
         return replace(self, lens=Lens(lens.width + margin, lens.height + margin, lens.focal_px, NO_DISTORTION))
 
@@ -57,11 +90,12 @@ class Camera:
         matrix = np.array(camera["matrix_world"], float)
         if matrix.shape != (4, 4):
             raise ValueError(f"camera.matrix_world must be 4 x 4 numbers, got shape {matrix.shape}")
-        return cls(str(camera["name"]), matrix, lens)
+        return cls(str(camera["name"]), matrix, lens, is_telecentric(camera))
 
     def as_record(self) -> dict[str, object]:
         return {
             "name": self.name,
+            "model": MODELS[self.telecentric],
             "matrix_world": self.matrix_world.tolist(),
             "fx": self.lens.focal_px,
             "fy": self.lens.focal_px,
@@ -73,7 +107,7 @@ class Camera:
 
 @dataclass(frozen=True)
 class Station:
-    """The inspection station relative to the part in one capture, mm.
+    """The inspection station relative to the part in one placing (fixture), seen by one camera; mm.
 
     The part stays at the world's origin, so that world coordinates are those of the housing's datum.
 
@@ -82,7 +116,7 @@ class Station:
         view_direction: from the part to the camera, a unit vector in the station's own axes.
         focus_mm: distance of the plane in focus from the camera along its axis.
         light_power: factor on the lamps' power.
-        f_number: 0 = everything is in focus.
+        f_number: 0 = everything is in focus; of a telecentric lens, on the sensor's side.
         fixture_shade: factor on the colour of the table under the part.
     """
 
@@ -122,28 +156,30 @@ def look_at(position: np.ndarray, target: np.ndarray, up: np.ndarray) -> np.ndar
     return matrix
 
 
-def set_up_station(connector: Connector, camera: str, seed: int, width: int, height: int) -> Station:
-    """Draw one capture at random from its seed: the part's pose under the camera, light, focus and exposure.
+def set_up_station(connector: Connector, camera: str, fixture: int, width: int, height: int) -> Station:
+    """Draw one placing of the part on the station at random: the part's pose under the rig, light, focus, exposure.
+
+    The cameras are mounted on one rig: pose and light of a fixture are those of all its cameras. Focus, exposure and
+    white balance are each camera's own.
 
     Args:
         connector: the scene.
-        camera: name of the view; each view has its own draws.
-        seed: the row's seed.
+        camera: name of the view.
+        fixture: number of the placing, which seeds the draws.
         width, height: picture size in px.
     """
     rig, nuisance, sensor = connector.cameras[camera], connector.nuisance, connector.sensor
-    pose = draws.generator(seed, "pose", camera)
+    pose, light = draws.generator(fixture, "pose"), draws.generator(fixture, "light")
     shift = [draws.symmetric(pose, nuisance.shift_mm) for _ in range(2)]
     turn = draws.symmetric(pose, nuisance.rotation_deg)
     lean = [draws.symmetric(pose, nuisance.tilt_deg) for _ in range(2)]
-    distance = rig.distance_mm + draws.symmetric(pose, nuisance.distance_mm)
-    light = draws.generator(seed, "light", camera)
+    raised = draws.symmetric(pose, nuisance.distance_mm)
     power = 1.0 + draws.symmetric(light, nuisance.light_power)
     azimuth = draws.symmetric(light, nuisance.light_azimuth_deg)
-    exposure = 2.0 ** draws.symmetric(light, nuisance.exposure)
-    defocus = draws.symmetric(draws.generator(seed, "focus", camera), nuisance.focus_mm)
-    warmth = draws.symmetric(draws.generator(seed, "white balance", camera), nuisance.white_balance)
-    shade = 2.0 ** draws.symmetric(draws.generator(seed, "fixture", camera), nuisance.fixture_shade)
+    shade = 2.0 ** draws.symmetric(draws.generator(fixture, "fixture"), nuisance.fixture_shade)
+    exposure = 2.0 ** draws.symmetric(draws.generator(fixture, "exposure", camera), nuisance.exposure)
+    defocus = draws.symmetric(draws.generator(fixture, "focus", camera), nuisance.focus_mm)
+    warmth = draws.symmetric(draws.generator(fixture, "white balance", camera), nuisance.white_balance)
 
     motion = np.eye(4)
     motion[:3, :3] = _rotation(lean[0], lean[1], turn)
@@ -154,14 +190,17 @@ def set_up_station(connector: Connector, camera: str, seed: int, width: int, hei
     angle = math.radians(rig.angle_deg) if (towards_x or towards_y) else 0.0
     away = np.array([towards_x * math.sin(angle), towards_y * math.sin(angle), math.cos(angle)])
     target = np.array(rig.target_mm)
-    position = target + distance * away
+    position = target + rig.distance_mm * away
+    lift = np.array([0.0, 0.0, raised])
+    px_per_unit = width / rig.field_mm if rig.field_mm else rig.focal_mm / rig.sensor_width_mm * width
     red, green, blue = sensor.white_balance
     return Station(
         matrix=station,
         camera=Camera(
             camera,
-            station @ look_at(position, target, np.array([0.0, 1.0, 0.0])),
-            Lens(width, height, rig.focal_mm / rig.sensor_width_mm * width, rig.distortion),
+            station @ look_at(position + lift, target + lift, np.array([0.0, 1.0, 0.0])),
+            Lens(width, height, px_per_unit, rig.distortion),
+            telecentric=bool(rig.field_mm),
         ),
         view_direction=away,
         light_power=power,

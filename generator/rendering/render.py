@@ -85,6 +85,8 @@ def run(options: argparse.Namespace) -> int:
         command += _passed_on(options, max(1, cores // workers))
         if claimed.is_default and not options.force and output.has_records():
             _compare([*command, "--rows", options.rows or ":"], scratch.folder)
+        if note := output.note_other_renderers(manifest.runs[row] for row in rows):
+            print(note, file=sys.stderr)
         claimed.keep()
         output.sweep()
         names = [run.run for run in manifest.runs]
