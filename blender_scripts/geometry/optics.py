@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from blender_scripts.contract import draws
-from blender_scripts.contract.connector import Connector
-from blender_scripts.contract.rig import MODELS, is_telecentric
+from blender_scripts.contract.connector import Connector, Nuisance
+from blender_scripts.contract.photographs import Photograph
+from blender_scripts.contract.rig import MODELS, CameraRig, is_telecentric
 from blender_scripts.geometry.lens import NO_DISTORTION, Lens
 from blender_scripts.geometry.sensor import Capture
 
@@ -118,6 +119,9 @@ class Station:
         light_power: factor on the lamps' power.
         f_number: 0 = everything is in focus; of a telecentric lens, on the sensor's side.
         fixture_shade: factor on the colour of the table under the part.
+        motion_px: how far the undistorted picture moves, right and down, during the exposure, in whose middle the part
+            has the pose stated here.
+        photograph: lies on the table; the same in every view of a capture.
     """
 
     matrix: np.ndarray
@@ -128,6 +132,8 @@ class Station:
     focus_mm: float
     f_number: float
     fixture_shade: float
+    motion_px: tuple[float, float]
+    photograph: Photograph | None
     capture: Capture
 
 
@@ -156,6 +162,31 @@ def look_at(position: np.ndarray, target: np.ndarray, up: np.ndarray) -> np.ndar
     return matrix
 
 
+def _photograph(connector: Connector, fixture: int) -> Photograph | None:
+    offered = connector.backdrop.photographs if connector.backdrop else ()
+    return offered[int(draws.generator(fixture, "photograph").random() * len(offered))] if offered else None
+
+
+def _placing(nuisance: Nuisance, fixture: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw how a part lies on the station: station to world (4, 4), and the shift (3,) of its rig of cameras, mm."""
+    pose = draws.generator(fixture, "pose")
+    motion = np.eye(4)
+    motion[:2, 3] = [draws.symmetric(pose, nuisance.shift_mm) for _ in range(2)]
+    turn = draws.symmetric(pose, nuisance.rotation_deg)
+    lean_x, lean_y = (draws.symmetric(pose, nuisance.tilt_deg) for _ in range(2))
+    motion[:3, :3] = _rotation(lean_x, lean_y, turn)
+    return np.linalg.inv(motion), np.array([0.0, 0.0, draws.symmetric(pose, nuisance.distance_mm)])
+
+
+def _motion_px(rig: CameraRig, view: Camera, station: np.ndarray, moved_mm: float) -> tuple[float, float]:
+    """How far the undistorted picture moves, right and down, while part and table move by `moved_mm`."""
+    belt, target = math.radians(rig.motion_azimuth_deg), np.array(rig.target_mm)
+    step = 0.5 * moved_mm * np.array([math.cos(belt), math.sin(belt), 0.0])
+    ends = np.stack([target - step, target + step]) @ station[:3, :3].T + station[:3, 3]
+    first, last = view.undistorted().project(ends).tolist()
+    return last[0] - first[0], last[1] - first[1]
+
+
 def set_up_station(connector: Connector, camera: str, fixture: int, width: int, height: int) -> Station:
     """Draw one placing of the part on the station at random: the part's pose under the rig, light, focus, exposure.
 
@@ -169,11 +200,8 @@ def set_up_station(connector: Connector, camera: str, fixture: int, width: int, 
         width, height: picture size in px.
     """
     rig, nuisance, sensor = connector.cameras[camera], connector.nuisance, connector.sensor
-    pose, light = draws.generator(fixture, "pose"), draws.generator(fixture, "light")
-    shift = [draws.symmetric(pose, nuisance.shift_mm) for _ in range(2)]
-    turn = draws.symmetric(pose, nuisance.rotation_deg)
-    lean = [draws.symmetric(pose, nuisance.tilt_deg) for _ in range(2)]
-    raised = draws.symmetric(pose, nuisance.distance_mm)
+    station, lift = _placing(nuisance, fixture)
+    light = draws.generator(fixture, "light")
     power = 1.0 + draws.symmetric(light, nuisance.light_power)
     azimuth = draws.symmetric(light, nuisance.light_azimuth_deg)
     shade = 2.0 ** draws.symmetric(draws.generator(fixture, "fixture"), nuisance.fixture_shade)
@@ -181,33 +209,31 @@ def set_up_station(connector: Connector, camera: str, fixture: int, width: int, 
     defocus = draws.symmetric(draws.generator(fixture, "focus", camera), nuisance.focus_mm)
     warmth = draws.symmetric(draws.generator(fixture, "white balance", camera), nuisance.white_balance)
 
-    motion = np.eye(4)
-    motion[:3, :3] = _rotation(lean[0], lean[1], turn)
-    motion[:3, 3] = [*shift, 0.0]
-    station = np.linalg.inv(motion)
-
     towards_x, towards_y = _DIRECTIONS[camera]
     angle = math.radians(rig.angle_deg) if (towards_x or towards_y) else 0.0
     away = np.array([towards_x * math.sin(angle), towards_y * math.sin(angle), math.cos(angle)])
     target = np.array(rig.target_mm)
     position = target + rig.distance_mm * away
-    lift = np.array([0.0, 0.0, raised])
     px_per_unit = width / rig.field_mm if rig.field_mm else rig.focal_mm / rig.sensor_width_mm * width
     red, green, blue = sensor.white_balance
+    view = Camera(
+        camera,
+        station @ look_at(position + lift, target + lift, np.array([0.0, 1.0, 0.0])),
+        Lens(width, height, px_per_unit, rig.distortion),
+        telecentric=bool(rig.field_mm),
+    )
+    moved = max(0.0, rig.motion_mm + draws.symmetric(draws.generator(fixture, "motion"), nuisance.motion_mm))
     return Station(
         matrix=station,
-        camera=Camera(
-            camera,
-            station @ look_at(position + lift, target + lift, np.array([0.0, 1.0, 0.0])),
-            Lens(width, height, px_per_unit, rig.distortion),
-            telecentric=bool(rig.field_mm),
-        ),
+        camera=view,
         view_direction=away,
         light_power=power,
         light_azimuth_deg=azimuth,
         focus_mm=max(1.0, (position[2] - rig.focus_z_mm) / away[2] + defocus),
         f_number=rig.f_number,
         fixture_shade=shade,
+        motion_px=_motion_px(rig, view, station, moved),
+        photograph=_photograph(connector, fixture),
         capture=Capture(
             exposure=exposure,
             white_balance=(red * (1.0 + warmth), green, blue * (1.0 - warmth)),
