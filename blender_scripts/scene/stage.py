@@ -24,7 +24,7 @@ from blender_scripts.geometry.pin import Form, Stain
 from blender_scripts.scene import lamps, materials
 from blender_scripts.scene.blend_files import read_cad
 from blender_scripts.scene.instance_mask import CAVITY_CODES, HOUSING_CODE
-from blender_scripts.scene.objects import add_object, make_mesh
+from blender_scripts.scene.objects import add_object, make_mesh, triangles_of
 
 CAMERA = "camera"
 _ALL_TRIANGLES = 0
@@ -124,6 +124,7 @@ class Stage:
 
     def __init__(self) -> None:
         self.housing_vertices = np.zeros((0, 3))
+        self.housing_triangles: list[tuple[np.ndarray, np.ndarray]] = []
         self._truth = {kind: make() for kind, make in materials.TRUTH.items()}
         self._sharp = True
 
@@ -159,12 +160,14 @@ class Stage:
         insert_material = wall_material
         if variant.insert == variant.walls:
             whole = _body(connector, part.housing, part.cuts, terminals, empty)
-            add_object("housing", make_mesh("housing", whole, wall_material), HOUSING_CODE)
+            made = [make_mesh("housing", whole, wall_material)]
         else:
             insert_material = materials.surface("insert", variant.insert, connector.finish, part.seed)
-            add_object("housing", make_mesh("housing", walls, wall_material), HOUSING_CODE)
             insert = _insert(connector, terminals, empty, variant.cad is None)
-            add_object("insert", make_mesh("insert", insert, insert_material), HOUSING_CODE)
+            made = [make_mesh("housing", walls, wall_material), make_mesh("insert", insert, insert_material)]
+        for mesh in made:
+            add_object(mesh.name, mesh, HOUSING_CODE)
+        self.housing_triangles = [triangles_of(mesh) for mesh in made]
         mouths: dict[Terminal, bpy.types.Mesh] = {}
         for pin in (pin for pin in part.pins if pin.missing):
             if pin.nominal not in mouths:
