@@ -10,22 +10,22 @@ import numpy as np
 
 from blender_scripts.contract.connector import Connector
 from blender_scripts.geometry import solids
-from blender_scripts.geometry.hulls import convex_hulls
+from blender_scripts.geometry.facets import Facets, facing
 from blender_scripts.geometry.lens import NO_DISTORTION
 from blender_scripts.geometry.optics import Camera
 from blender_scripts.geometry.part import Flaw, Part
 from blender_scripts.geometry.pin import Form, Pin
-from blender_scripts.geometry.visibility import Piece, Target, planes_of
+from blender_scripts.geometry.visibility import Target
 
-# Differences of directions and slopes below this are rounding.
+# Differences of directions below this are rounding.
 _STRAIGHT = 1e-9
 
 
 def views_of(points: np.ndarray, camera: Camera) -> np.ndarray:
-    """World points (..., 3), mm, as (u, v, w): px of the undistorted view, and inverse depth in 1/mm."""
-    pinhole = replace(camera, lens=replace(camera.lens, distortion=NO_DISTORTION))
-    depth = (camera.matrix_world[:3, 3] - points) @ camera.matrix_world[:3, 2]
-    return np.concatenate([pinhole.project(points), 1.0 / depth[..., None]], axis=-1)
+    """World points (..., 3), mm, as u, v and w of geometry/facets.py: (3, ...)."""
+    x, y, z = np.moveaxis((points - camera.matrix_world[:3, 3]) @ camera.matrix_world[:3, :3], -1, 0)
+    lens = replace(camera.lens, distortion=NO_DISTORTION)
+    return np.concatenate([np.moveaxis(lens.to_pixels(np.stack([x / -z, y / z], axis=-1)), -1, 0), -1.0 / z[None]])
 
 
 def pin_targets(pins: Sequence[Pin], camera: Camera) -> list[Target | None]:
@@ -40,91 +40,75 @@ def pin_targets(pins: Sequence[Pin], camera: Camera) -> list[Target | None]:
         local = solids.pin_mesh(form).vertices
         seen = views_of(local @ frames[:, :3, :3].swapaxes(1, 2) + frames[:, None, :3, 3], camera)
         sides = solids.sides(form.terminal)
-        pieces = [_tubes(seen, sides, first, last) for first, last in _runs(form)]
-        for number, parts in zip(members, zip(*pieces, strict=True), strict=True):
-            found[number] = Target(parts)
+        quads, pieces = _pin_quads(form)
+        facets, numbers = facing(np.moveaxis(seen[:, :, quads], 2, 1).reshape(3, 4, -1))
+        ends = np.searchsorted(numbers, len(pieces) * np.arange(1, len(members) + 1))
+        for member, start, end in zip(members, [0, *ends], ends, strict=False):
+            own = Facets(*(array[..., start:end] for array in facets))
+            found[member] = Target(own, pieces[numbers[start:end] % len(pieces)])
     return found
 
 
 @lru_cache(maxsize=256)
-def _runs(form: Form) -> list[tuple[int, int]]:
-    """First and last ring of each convex piece of a pin: it ends where the pin turns, twists or stops to taper."""
-    sides = solids.sides(form.terminal)
-    rings = solids.pin_mesh(form).vertices[:-1].reshape(-1, sides, 3)
-    middles = rings.mean(axis=1)
-    steps = np.diff(middles, axis=0)
-    lengths = np.linalg.norm(steps, axis=1)
-    widths = np.linalg.norm(rings - middles[:, None], axis=2).mean(axis=1)
-    opening = np.diff(widths) / lengths
-    ends = np.sum(steps[1:] * steps[:-1], axis=1) < (1.0 - _STRAIGHT) * lengths[1:] * lengths[:-1]
-    ends |= (opening[1:] > opening[:-1] + _STRAIGHT) | bool(form.twist_rad)
-    bounds = [0, *(np.flatnonzero(ends) + 1).tolist(), len(rings) - 1]
-    return list(zip(bounds[:-1], bounds[1:], strict=True))
+def _pin_quads(form: Form) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (4, F) of the facets of a pin's mesh, and the pieces (F,) they belong to.
 
-
-def _tubes(seen: np.ndarray, sides: int, first: int, last: int) -> list[Piece]:
-    """The piece from ring `first` to ring `last` of N equal tubes: rings of `sides` points (N, V, 3).
-
-    A single point after the last ring closes the tube there.
+    A piece ends where the pin turns or twists, so that a line in the picture crosses a piece once.
     """
-    count = len(seen)
-    rings = seen[:, first * sides : (last + 1) * sides].reshape(count, last - first + 1, sides, 3)
-    after = np.roll(rings, -1, axis=2)
-    quads = np.stack([rings[:, :-1], after[:, :-1], after[:, 1:], rings[:, 1:]], axis=3).reshape(count, -1, 4, 3)
-    points = rings.reshape(count, -1, 3)
-    lids = [_lid(rings[:, 0, ::-1])]
-    tip = seen[:, (last + 1) * sides :]
-    if tip.shape[1] == 1:
-        end = np.broadcast_to(tip, (count, sides, 3))
-        lids.append(np.stack([rings[:, -1], after[:, -1], end, end], axis=2))
-        points = np.concatenate([points, tip], axis=1)
-    else:
-        lids.append(_lid(rings[:, -1]))
-    return _pieces(points, np.concatenate([quads, *lids], axis=1))
+    sides = solids.sides(form.terminal)
+    vertices = solids.pin_mesh(form).vertices
+    steps = np.diff(vertices[:-1].reshape(-1, sides, 3).mean(axis=1), axis=0)
+    steps /= np.linalg.norm(steps, axis=1, keepdims=True)
+    turns = (np.sum(steps[1:] * steps[:-1], axis=1) < 1.0 - _STRAIGHT) | bool(form.twist_rad)
+    pieces = np.repeat(np.cumsum([False, *turns]), sides)
+    last = len(vertices) - 1 - sides + np.arange(sides)
+    fan = np.stack([last, np.roll(last, -1), *([np.full(sides, len(vertices) - 1)] * 2)])
+    quads = np.concatenate([_tube_quads(len(steps), sides), fan], axis=1)
+    return quads, np.concatenate([pieces, np.repeat(pieces[-1:], sides)])
 
 
-def _lid(rings: np.ndarray) -> np.ndarray:
-    """Facets (N, F, 4, 3) that together fill convex rings (N, S, 3) of an even number of points."""
-    first = np.arange(1, rings.shape[1] - 2, 2)
-    return rings[:, np.stack([np.zeros_like(first), first, first + 1, first + 2], axis=1)]
+def _tube_quads(steps: int, sides: int) -> np.ndarray:
+    """Vertices (4, steps * sides) of the facets between rings of `sides` points each, from the first ring on."""
+    around = np.arange(sides)
+    after = np.roll(around, -1)
+    quads = np.stack([around, after, after + sides, around + sides])
+    return (quads[:, None] + sides * np.arange(steps)[:, None]).reshape(4, -1)
 
 
-def _pieces(points: np.ndarray, facets: np.ndarray) -> list[Piece]:
-    """Convex pieces from their points (N, V, 3) and facets (N, F, 4, 3), corners counter-clockwise from outside."""
-    planes, area = planes_of(facets.reshape(-1, 4, 3))
-    # v points down: facets that face the camera run the other way round.
-    fronts = area.reshape(len(points), -1) < 0.0
-    outlines = convex_hulls(points[..., :2])
-    found = zip(outlines, points, facets, planes.reshape(len(points), -1, 3), fronts, strict=True)
-    return [Piece(outline, own, each[front], plane[front]) for outline, own, each, plane, front in found]
+def _lid(ring: np.ndarray) -> np.ndarray:
+    """Indices (4, F) of facets that together fill a convex polygon, given by its vertices' numbers in order."""
+    first = np.arange(1, len(ring) - 1, 2)
+    return ring[np.stack([np.zeros_like(first), first, first + 1, np.minimum(first + 2, len(ring) - 1)])]
 
 
 def mouth_target(connector: Connector, pin: Pin, camera: Camera) -> Target:
     """The mouth of a missing pin's cavity."""
     rim = solids.cavity_outline(pin.nominal, connector.cavity, connector.cavity.chamfer_mm)
     place = [pin.position.x_mm, pin.position.y_mm, pin.floor_mm]
-    return Target(_flat(np.column_stack([rim, np.zeros(len(rim))]) + place, camera), hides=False)
-
-
-def _flat(corners: np.ndarray, camera: Camera) -> list[Piece]:
-    """A flat convex polygon (C, 3) mm as a piece, whichever side faces the camera."""
-    seen = views_of(corners, camera)[None]
-    if seen.shape[1] % 2:
-        seen = np.concatenate([seen, seen[:, -1:]], axis=1)
-    facets = _lid(seen)
-    _, area = planes_of(facets[0])
-    return _pieces(seen, facets if area.sum() < 0.0 else facets[:, :, [0, 3, 2, 1]])
+    seen = views_of(np.column_stack([rim, np.zeros(len(rim))]) + place, camera)
+    facets, _ = facing(seen[:, _lid(np.arange(len(rim)))])
+    return Target(facets, np.zeros(facets.count, int), hides=False)
 
 
 def flaw_target(part: Part, flaw: Flaw, camera: Camera) -> Target | None:
     """What a flaw adds or misprints; None where that is nothing."""
-    pieces: list[Piece] = []
+    corners, pieces = [], []
     for body in flaw.bodies:
-        seen = views_of(solids.body_mesh(body).vertices, camera)[None]
-        steps = seen.shape[1] // solids.BODY_SIDES - 1
-        pieces += [_tubes(seen, solids.BODY_SIDES, step, step + 1)[0] for step in range(steps)]
+        seen = views_of(solids.body_mesh(body).vertices, camera)
+        sides = solids.BODY_SIDES
+        steps = seen.shape[1] // sides - 1
+        ring = np.arange(sides)
+        lids = [_lid(ring[::-1]), _lid(ring + steps * sides)]
+        own = np.repeat([0, *range(steps), steps - 1], [lids[0].shape[1], *([sides] * steps), lids[1].shape[1]])
+        corners.append(seen[:, np.concatenate([lids[0], _tube_quads(steps, sides), lids[1]], axis=1)])
+        pieces.append(own + sum(each[-1] + 1 for each in pieces[-1:]))
     letters = solids.print_mesh(part.connector.marking, flaw.printed)
     if letters is not None:
-        for corners in letters.faces:
-            pieces += _flat(letters.vertices[list(corners)], camera)
-    return Target(pieces, solid=not flaw.bodies) if pieces else None
+        seen = views_of(letters.vertices, camera)
+        strokes = np.array([[*face, *face[-1:]][:4] for face in letters.faces]).T
+        corners.append(seen[:, strokes])
+        pieces.append(np.arange(strokes.shape[1]) + sum(each[-1] + 1 for each in pieces[-1:]))
+    if not corners:
+        return None
+    facets, numbers = facing(np.concatenate(corners, axis=2))
+    return Target(facets, np.concatenate(pieces)[numbers])
