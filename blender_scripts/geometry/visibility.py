@@ -121,20 +121,26 @@ class Sight:
 
         A part is a facet together with one of the piece's own facets, `fronts`; it hides where `ahead` is positive.
         """
-        rows = [np.flatnonzero(row) for row in near]
-        counts = np.array([len(row) for row in rows])
-        of_piece, facet = np.repeat(np.arange(len(rows)), counts), np.concatenate(rows)
-        ends = [*self.starts, own.count]
+        of_piece, facet = np.nonzero(near)
+        slopes, least, most = self._slabs(own)
+        level = others.corners[2][:, facet] - np.sum(slopes[:, None, of_piece] * others.corners[:2][:, :, facet], axis=0)
+        highest = level.max(axis=0)
+        open_ = np.flatnonzero(highest > least[of_piece])
+        of_piece, facet, level = of_piece[open_], facet[open_], level[:, open_]
+        nearer = level.min(axis=0) >= most[of_piece]
+        unclear = np.flatnonzero(~nearer)
+        ends = np.searchsorted(of_piece[unclear], np.arange(len(self.owners) + 1))
         pairs, fronts = [], []
-        for row, first, start, end in zip(rows, np.cumsum(counts) - counts, ends, ends[1:], strict=False):
-            met = np.flatnonzero(overlap(others.extents[:, row], own.extents[:, start:end]))
+        for i, (start, end) in enumerate(zip(self.starts, [*self.starts[1:], own.count], strict=True)):
+            row = unclear[ends[i] : ends[i + 1]]
+            met = np.flatnonzero(overlap(others.extents[:, facet[row]], own.extents[:, start:end]))
             pair, front = np.divmod(met, end - start)
-            pairs.append(pair + first)
+            pairs.append(row[pair])
             fronts.append(front + start)
         pair, front = np.concatenate(pairs), np.concatenate(fronts)
         ahead, behind = in_front(others, facet[pair], own, front)
         mixed = np.bincount(pair[behind], minlength=len(facet)) > 0
-        whole = np.flatnonzero(~mixed & (np.bincount(pair, minlength=len(facet)) > 0))
+        whole = np.flatnonzero(nearer | ~mixed & (np.bincount(pair, minlength=len(facet)) > 0))
         parts = np.flatnonzero(ahead & mixed[pair])
         pair, front = pair[parts], front[parts]
         self.whole = self._crossed(others.corners[:2][:, :, facet[whole]], of_piece[whole])
@@ -146,6 +152,22 @@ class Sight:
             across, down = np.einsum("fij,if->jf", inverse, [across, down])
         # Along columns (u is fixed), then along rows.
         self.ahead = np.concatenate([[across, down, level], [down, across, level]], axis=1)
+
+    def _slabs(self, own: Facets) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Two parallel planes for each piece, one behind and one in front of its facets: slopes (2, P), least, most."""
+        middles = own.corners.mean(axis=1)
+        counts = np.diff([*self.starts, own.count])
+        u, v, w = middles - (np.add.reduceat(middles, self.starts, axis=1) / counts)[:, self.pieces]
+        uu, uv, vv, uw, vw = np.add.reduceat([u * u, u * v, v * v, u * w, v * w], self.starts, axis=1)
+        # A little steeper than the best fit would be if the facets lay in one line.
+        uu, vv = (square + 1e-3 * (uu + vv) + 1e-9 for square in (uu, vv))
+        slopes = np.stack([uw * vv - vw * uv, vw * uu - uw * uv]) / (uu * vv - uv * uv)
+        level = own.corners[2] - np.sum(slopes[:, None, self.pieces] * own.corners[:2], axis=0)
+        return (
+            slopes,
+            np.minimum.reduceat(level.min(axis=0), self.starts),
+            np.maximum.reduceat(level.max(axis=0), self.starts),
+        )
 
     def gaps(self, pieces: np.ndarray, axes: np.ndarray, lines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The visible intervals of Q pieces on N scan lines each.
