@@ -30,8 +30,8 @@ class Facets(NamedTuple):
     extents: np.ndarray
 
     @property
-    def count(self) -> int:
-        return self.planes.shape[1]
+    def size(self) -> int:
+        return int(self.planes.shape[1])
 
     def take(self, numbers: np.ndarray) -> Facets:
         return Facets(*(np.take(array, numbers, axis=-1) for array in self))
@@ -56,10 +56,8 @@ class Facets(NamedTuple):
     def joined(cls, parts: Sequence[Facets]) -> Facets:
         """All facets of several, which get the same number of corners."""
         most = max(part.corners.shape[1] for part in parts)
-        corners = [
-            np.concatenate([part.corners, np.repeat(part.corners[:, -1:], most - part.corners.shape[1], axis=1)], axis=1)
-            for part in parts
-        ]
+        ends = [np.repeat(part.corners[:, -1:], most - part.corners.shape[1], axis=1) for part in parts]
+        corners = [np.concatenate([part.corners, end], axis=1) for part, end in zip(parts, ends, strict=True)]
         return cls(
             np.concatenate(corners, axis=2),
             np.concatenate([part.planes for part in parts], axis=1),
@@ -94,7 +92,8 @@ def triangles_near(boxes: np.ndarray, vertices: np.ndarray, corners: np.ndarray)
 def overlap(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Which boxes (4, N) overlap which others (4, M): (N, M)."""
     (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = ones[:4, :, None], others[:4, None]
-    return (ax1 < bx2) & (bx1 < ax2) & (ay1 < by2) & (by1 < ay2)
+    found: np.ndarray = (ax1 < bx2) & (bx1 < ax2) & (ay1 < by2) & (by1 < ay2)
+    return found
 
 
 def in_front(facets: Facets, numbers: np.ndarray, own: Facets, owns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -15,10 +15,33 @@ from blender_scripts.geometry.lens import NO_DISTORTION
 from blender_scripts.geometry.optics import Camera
 from blender_scripts.geometry.part import Flaw, Part
 from blender_scripts.geometry.pin import Form, Pin
-from blender_scripts.geometry.visibility import Target
+from blender_scripts.geometry.visibility import Sight, Target
 
 # Differences of directions below this are rounding.
 _STRAIGHT = 1e-9
+
+
+def sight_of(part: Part, camera: Camera, meshes: Sequence[tuple[np.ndarray, np.ndarray]]) -> Sight:
+    """What a camera sees of a part: the targets are its positions, then its flaws.
+
+    A missing pin's target is the mouth of its cavity; a flaw that adds no surface has a target without facets.
+
+    Args:
+        part: the part.
+        camera: the picture's camera.
+        meshes: the housing: vertices (V, 3) in mm, and the corners (T, 3) of triangles.
+    """
+    targets = pin_targets(part.pins, camera)
+    found = [each or mouth_target(part.connector, pin, camera) for each, pin in zip(targets, part.pins, strict=True)]
+    found += [flaw_target(part, flaw, camera) for flaw in part.flaws]
+    lens = camera.lens
+    centre = 0.5 * np.array([lens.width, lens.height])
+
+    def to_picture(points: np.ndarray) -> np.ndarray:
+        return lens.to_pixels((points - centre) / lens.focal_px)
+
+    housing = [(views_of(vertices, camera), corners) for vertices, corners in meshes]
+    return Sight(found, housing, None if lens.is_straight else to_picture)
 
 
 def views_of(points: np.ndarray, camera: Camera) -> np.ndarray:
@@ -39,7 +62,6 @@ def pin_targets(pins: Sequence[Pin], camera: Camera) -> list[Target | None]:
         frames = np.array([solids.pin_matrix(pins[number]) for number in members])
         local = solids.pin_mesh(form).vertices
         seen = views_of(local @ frames[:, :3, :3].swapaxes(1, 2) + frames[:, None, :3, 3], camera)
-        sides = solids.sides(form.terminal)
         quads, pieces = _pin_quads(form)
         facets, numbers = facing(np.moveaxis(seen[:, :, quads], 2, 1).reshape(3, 4, -1))
         ends = np.searchsorted(numbers, len(pieces) * np.arange(1, len(members) + 1))
@@ -87,12 +109,12 @@ def mouth_target(connector: Connector, pin: Pin, camera: Camera) -> Target:
     place = [pin.position.x_mm, pin.position.y_mm, pin.floor_mm]
     seen = views_of(np.column_stack([rim, np.zeros(len(rim))]) + place, camera)
     facets, _ = facing(seen[:, _lid(np.arange(len(rim)))])
-    return Target(facets, np.zeros(facets.count, int), hides=False)
+    return Target(facets, np.zeros(facets.size, int), hides=False)
 
 
-def flaw_target(part: Part, flaw: Flaw, camera: Camera) -> Target | None:
-    """What a flaw adds or misprints; None where that is nothing."""
-    corners, pieces = [], []
+def flaw_target(part: Part, flaw: Flaw, camera: Camera) -> Target:
+    """What a flaw adds or misprints."""
+    corners, pieces = [np.zeros((3, 4, 0))], [np.zeros(0, int)]
     for body in flaw.bodies:
         seen = views_of(solids.body_mesh(body).vertices, camera)
         sides = solids.BODY_SIDES
@@ -101,14 +123,12 @@ def flaw_target(part: Part, flaw: Flaw, camera: Camera) -> Target | None:
         lids = [_lid(ring[::-1]), _lid(ring + steps * sides)]
         own = np.repeat([0, *range(steps), steps - 1], [lids[0].shape[1], *([sides] * steps), lids[1].shape[1]])
         corners.append(seen[:, np.concatenate([lids[0], _tube_quads(steps, sides), lids[1]], axis=1)])
-        pieces.append(own + sum(each[-1] + 1 for each in pieces[-1:]))
+        pieces.append(own + pieces[-1].max(initial=-1) + 1)
     letters = solids.print_mesh(part.connector.marking, flaw.printed)
     if letters is not None:
         seen = views_of(letters.vertices, camera)
         strokes = np.array([[*face, *face[-1:]][:4] for face in letters.faces]).T
         corners.append(seen[:, strokes])
-        pieces.append(np.arange(strokes.shape[1]) + sum(each[-1] + 1 for each in pieces[-1:]))
-    if not corners:
-        return None
+        pieces.append(np.arange(strokes.shape[1]) + pieces[-1].max(initial=-1) + 1)
     facets, numbers = facing(np.concatenate(corners, axis=2))
     return Target(facets, np.concatenate(pieces)[numbers])

@@ -11,13 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from blender_scripts.geometry.facets import Crossed, Facets, in_front, overlap, triangles_near
+from blender_scripts.geometry.facets import Crossed, Facets, in_front, overlap, ranges, triangles_near
 from blender_scripts.geometry.hulls import Box
 
 # Scan lines across a target in each direction, and those between a visible line and the hidden one beyond it.
 LINES = 24
 _BETWEEN = 12
 _ROUNDS = 2
+# Rows of one call that draws, which bounds memory.
+_ROWS = 128
 # Gaps narrower than this share of the target's box are cracks between facets, from rounding.
 _CRACK = 1e-5
 # The outermost lines lie this share of the target's box inside it.
@@ -64,12 +66,12 @@ class Sight:
         self.to_picture = to_picture
         self.count = len(targets)
         own = Facets.joined([target.facets for target in targets])
-        owners = np.repeat(np.arange(self.count), [target.facets.count for target in targets])
+        owners = np.repeat(np.arange(self.count), [target.facets.size for target in targets])
         label = np.concatenate([target.pieces for target in targets])
         begins = np.flatnonzero(np.diff(label, prepend=-1) | np.diff(owners, prepend=-1))
         # Targets without any facet that faces the camera have no piece.
         self.owners = owners[begins]
-        self.pieces = np.repeat(np.arange(len(begins)), np.diff([*begins, own.count]))
+        self.pieces = np.repeat(np.arange(len(begins)), np.diff([*begins, own.size]))
         boxes = np.concatenate(
             [
                 np.minimum.reduceat(own.extents[:2], begins, axis=1),
@@ -81,7 +83,7 @@ class Sight:
         self.own = self._crossed(own.corners[:2], self.pieces)
         self.starts = begins
         others = Facets.joined([own, *(triangles_near(boxes[:4], *mesh) for mesh in meshes)])
-        hiders = np.concatenate([owners, np.full(others.count - own.count, -1)])
+        hiders = np.concatenate([owners, np.full(others.size - own.size, -1)])
         hides = np.array([target.hides for target in targets])[owners]
         near = overlap(boxes, others.extents) & (others.extents[5] > boxes[4][:, None])
         near &= hiders != self.owners[:, None]
@@ -98,8 +100,10 @@ class Sight:
     def _turns(self, boxes: np.ndarray) -> np.ndarray | None:
         """The derivative (P, 2, 2) of the map to the picture at the middle of each piece's target.
 
-        Scan lines run along the picture's own axes at each target: a piece's own places are turn @ (u, v).
+        Scan lines run along the picture's own axes at each target: a piece's own places are turn @ (u, v), and there
+        shift + place is the place in the picture.
         """
+        self.shifts = np.zeros((len(self.owners), 2))
         if self.to_picture is None:
             return None
         low, high = np.full((self.count, 2), np.inf), np.full((self.count, 2), -np.inf)
@@ -109,6 +113,7 @@ class Sight:
         steps = np.array([[0.5, 0.0], [0.0, 0.5]])
         ends = [self.to_picture(middles[:, None] + sign * steps) for sign in (1.0, -1.0)]
         turns: np.ndarray = (ends[0] - ends[1]).swapaxes(1, 2)
+        self.shifts = self.to_picture(middles) - np.einsum("pij,pj->pi", turns, middles)
         return turns
 
     def _crossed(self, corners: np.ndarray, pieces: np.ndarray) -> Crossed:
@@ -123,7 +128,8 @@ class Sight:
         """
         of_piece, facet = np.nonzero(near)
         slopes, least, most = self._slabs(own)
-        level = others.corners[2][:, facet] - np.sum(slopes[:, None, of_piece] * others.corners[:2][:, :, facet], axis=0)
+        u, v, w = others.corners[:, :, facet]
+        level = w - slopes[0, of_piece] * u - slopes[1, of_piece] * v
         highest = level.max(axis=0)
         open_ = np.flatnonzero(highest > least[of_piece])
         of_piece, facet, level = of_piece[open_], facet[open_], level[:, open_]
@@ -131,7 +137,7 @@ class Sight:
         unclear = np.flatnonzero(~nearer)
         ends = np.searchsorted(of_piece[unclear], np.arange(len(self.owners) + 1))
         pairs, fronts = [], []
-        for i, (start, end) in enumerate(zip(self.starts, [*self.starts[1:], own.count], strict=True)):
+        for i, (start, end) in enumerate(zip(self.starts, [*self.starts[1:], own.size], strict=True)):
             row = unclear[ends[i] : ends[i + 1]]
             met = np.flatnonzero(overlap(others.extents[:, facet[row]], own.extents[:, start:end]))
             pair, front = np.divmod(met, end - start)
@@ -156,7 +162,7 @@ class Sight:
     def _slabs(self, own: Facets) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Two parallel planes for each piece, one behind and one in front of its facets: slopes (2, P), least, most."""
         middles = own.corners.mean(axis=1)
-        counts = np.diff([*self.starts, own.count])
+        counts = np.diff([*self.starts, own.size])
         u, v, w = middles - (np.add.reduceat(middles, self.starts, axis=1) / counts)[:, self.pieces]
         uu, uv, vv, uw, vw = np.add.reduceat([u * u, u * v, v * v, u * w, v * w], self.starts, axis=1)
         # A little steeper than the best fit would be if the facets lay in one line.
@@ -265,6 +271,50 @@ class Sight:
             return points
         return self.to_picture(np.linalg.solve(self.turns[pieces], points[..., None])[..., 0])
 
+    def draw(self, codes: np.ndarray, width: int, height: int, scale: int) -> np.ndarray:
+        """Draw the visible targets as their codes (T,), uint16 (height, width); 0: none is seen there.
+
+        Each pixel gets the most frequent code of scale x scale samples.
+        """
+        drawn = np.zeros((height * scale, width * scale), np.uint16)
+        pieces = np.flatnonzero(codes[self.owners])
+        low, high = (self.shifts[pieces, 1] + span[pieces, 1] for span in self.spans)
+        first = np.clip(np.ceil(low * scale - 0.5), 0, height * scale).astype(int)
+        last = np.clip(np.ceil(high * scale - 0.5), 0, height * scale).astype(int)
+        for start in range(0, int((last - first).max(initial=0)), _ROWS):
+            chosen = np.flatnonzero(first + start < last)
+            rows = first[chosen, None] + np.arange(start, min(start + _ROWS, int((last - first).max())))
+            own = pieces[chosen]
+            lines = np.where(rows < last[chosen, None], (rows + 0.5) / scale - self.shifts[own, 1:], np.nan)
+            begin, end = self.gaps(own, np.ones(len(own), int), lines)
+            query, line, slot = np.nonzero(end > begin)
+            edges = [
+                self.in_picture(own[query], np.stack([edge[query, line, slot], lines[query, line]], axis=1))[:, 0]
+                for edge in (begin, end)
+            ]
+            left, right = (np.clip(np.ceil(edge * scale - 0.5), 0, width * scale).astype(int) for edge in edges)
+            columns, which = ranges(left, np.maximum(right - left, 0))
+            drawn[rows[query, line][which], columns] = codes[self.owners[own]][query][which]
+        return _majority(drawn, scale)
+
+
+def _majority(indices: np.ndarray, scale: int) -> np.ndarray:
+    """The most frequent code of each block of scale x scale samples; of equally frequent codes the smallest."""
+    if scale == 1:
+        return indices
+    rows, columns = indices.shape[0] // scale, indices.shape[1] // scale
+    blocks = indices.reshape(rows, scale, columns, scale).swapaxes(1, 2).reshape(rows, columns, scale * scale)
+    result = blocks[..., 0].copy()
+    mixed = np.any(blocks != blocks[..., :1], axis=-1)
+    samples = np.sort(blocks[mixed], axis=-1)
+    best, votes = np.zeros(len(samples), np.uint16), np.zeros(len(samples), int)
+    for i in range(scale * scale):
+        count = np.count_nonzero(samples == samples[:, i : i + 1], axis=-1)
+        better = count > votes
+        best[better], votes[better] = samples[better, i], count[better]
+    result[mixed] = best
+    return result
+
 
 class _Limits:
     """The extremes of the visible points found so far, and the scan lines on which nothing was."""
@@ -277,9 +327,7 @@ class _Limits:
         self.picture_low, self.picture_high = self.low.copy(), self.high.copy()
         self.tested: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
-    def add(
-        self, pieces: np.ndarray, axes: np.ndarray, lines: np.ndarray, begin: np.ndarray, end: np.ndarray
-    ) -> None:
+    def add(self, pieces: np.ndarray, axes: np.ndarray, lines: np.ndarray, begin: np.ndarray, end: np.ndarray) -> None:
         """Add visible intervals that `Sight.gaps` found."""
         sight = self.sight
         owners = sight.owners[pieces]

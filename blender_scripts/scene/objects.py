@@ -17,10 +17,9 @@ def make_mesh(name: str, mesh: Mesh, material: bpy.types.Material) -> bpy.types.
     return made
 
 
-def add_object(name: str, data: bpy.types.ID, code: int = 0) -> bpy.types.Object:
-    """Add an object to the scene; `code` is its number in the instance mask."""
+def add_object(name: str, data: bpy.types.ID) -> bpy.types.Object:
+    """Add an object to the scene."""
     added = bpy.data.objects.new(name, data)
-    added.pass_index = code
     bpy.context.scene.collection.objects.link(added)
     return added
 

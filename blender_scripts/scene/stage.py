@@ -1,4 +1,4 @@
-"""One part on its inspection station as a Blender scene; each pin is an object, numbered for the instance mask.
+"""One part on its inspection station as a Blender scene; each pin is an object.
 
 The scene is built anew for each row, in one order and under fixed names, so that a picture does not depend on
 what was rendered before it.
@@ -23,13 +23,11 @@ from blender_scripts.geometry.part import Cut, Letters, Part
 from blender_scripts.geometry.pin import Form, Stain
 from blender_scripts.scene import lamps, materials
 from blender_scripts.scene.blend_files import read_cad
-from blender_scripts.scene.instance_mask import CAVITY_CODES, HOUSING_CODE
 from blender_scripts.scene.objects import add_object, make_mesh, triangles_of
 
 CAMERA = "camera"
 _ALL_TRIANGLES = 0
 _FIXTURE_MM = 4000.0
-_NOTHING = Mesh.of(np.zeros((0, 3)), [])
 
 
 @lru_cache(maxsize=16)
@@ -78,32 +76,22 @@ def _walls(connector: Connector, housing: str, cuts: tuple[Cut, ...]) -> Mesh:
 
 
 @lru_cache(maxsize=16)
-def _insert(connector: Connector, terminals: tuple[Terminal, ...], empty: tuple[int, ...], floor: bool) -> Mesh:
-    """Mesh of the cavities with a pin and the floor round them; cavities in `empty` are separate objects, for the mask.
-
-    A CAD housing includes its own floor.
-    """
+def _insert(connector: Connector, terminals: tuple[Terminal, ...], floor: bool) -> Mesh:
+    """Mesh of the cavities and the floor round them. A CAD housing includes its own floor."""
     depth = -connector.shell.depth_mm
-    filled = [
+    cavities = [
         solids.cavity_mesh(terminal, connector.cavity).moved((p.x_mm, p.y_mm, depth))
         for terminal, p in zip(terminals, connector.positions, strict=True)
-        if p.index not in empty
     ]
     own = [_floor(connector, terminals).moved((0.0, 0.0, depth))] if floor else []
-    return join([_NOTHING, *own, *filled])
+    return join([*own, *cavities])
 
 
 @lru_cache(maxsize=8)
-def _body(
-    connector: Connector,
-    housing: str,
-    cuts: tuple[Cut, ...],
-    terminals: tuple[Terminal, ...],
-    empty: tuple[int, ...],
-) -> Mesh:
+def _body(connector: Connector, housing: str, cuts: tuple[Cut, ...], terminals: tuple[Terminal, ...]) -> Mesh:
     """Walls and insert joined to one mesh: every further object slows rendering."""
     floor = connector.housings[housing].cad is None
-    return join([_walls(connector, housing, cuts), _insert(connector, terminals, empty, floor)])
+    return join([_walls(connector, housing, cuts), _insert(connector, terminals, floor)])
 
 
 def check_cad(connector: Connector, housings: set[str]) -> None:
@@ -135,13 +123,12 @@ class Stage:
         self._housing(part)
         self._pins(part)
         ink = materials.matt("ink", connector.housings[part.housing].ink)
-        # In the mask print counts as housing; a misprint has its own number.
-        _print("print", part, part.letters, ink, HOUSING_CODE)
+        _print("print", part, part.letters, ink)
         for number, flaw in enumerate(part.flaws, len(part.pins) + 1):
-            _print(f"flaw {number:04d} print", part, flaw.printed, ink, number)
+            _print(f"flaw {number:04d} print", part, flaw.printed, ink)
             for i, body in enumerate(flaw.bodies):
                 name = f"flaw {number:04d} body {i}"
-                add_object(name, make_mesh(name, solids.body_mesh(body), _BODY_MATERIALS[body.material]()), number)
+                add_object(name, make_mesh(name, solids.body_mesh(body), _BODY_MATERIALS[body.material]()))
         _fixture(connector, station)
         lamps.light(connector, lighting, station)
         _camera(connector, station)
@@ -150,32 +137,22 @@ class Stage:
         self.show(None)
 
     def _housing(self, part: Part) -> None:
-        connector, depth = part.connector, -part.connector.shell.depth_mm
+        connector = part.connector
         variant = connector.housings[part.housing]
         terminals = tuple(solids.hole_terminal(pin, connector.cavity) for pin in part.pins)
-        empty = tuple(pin.position.index for pin in part.pins if pin.missing)
         walls = _walls(connector, part.housing, part.cuts)
         self.housing_vertices = walls.vertices
         wall_material = materials.surface("housing", variant.walls, connector.finish, part.seed)
-        insert_material = wall_material
         if variant.insert == variant.walls:
-            whole = _body(connector, part.housing, part.cuts, terminals, empty)
+            whole = _body(connector, part.housing, part.cuts, terminals)
             made = [make_mesh("housing", whole, wall_material)]
         else:
-            insert_material = materials.surface("insert", variant.insert, connector.finish, part.seed)
-            insert = _insert(connector, terminals, empty, variant.cad is None)
-            made = [make_mesh("housing", walls, wall_material), make_mesh("insert", insert, insert_material)]
+            other = materials.surface("insert", variant.insert, connector.finish, part.seed)
+            insert = _insert(connector, terminals, variant.cad is None)
+            made = [make_mesh("housing", walls, wall_material), make_mesh("insert", insert, other)]
         for mesh in made:
-            add_object(mesh.name, mesh, HOUSING_CODE)
+            add_object(mesh.name, mesh)
         self.housing_triangles = [triangles_of(mesh) for mesh in made]
-        mouths: dict[Terminal, bpy.types.Mesh] = {}
-        for pin in (pin for pin in part.pins if pin.missing):
-            if pin.nominal not in mouths:
-                mesh = solids.cavity_mesh(pin.nominal, connector.cavity)
-                mouths[pin.nominal] = make_mesh(f"cavity {len(mouths)}", mesh, insert_material)
-            index = pin.position.index
-            cavity = add_object(f"cavity {index:04d}", mouths[pin.nominal], CAVITY_CODES + index)
-            cavity.location = (pin.position.x_mm, pin.position.y_mm, depth)
 
     def _pins(self, part: Part) -> None:
         meshes: dict[tuple[Form, Stain | None], bpy.types.Mesh] = {}
@@ -189,11 +166,11 @@ class Stage:
                         f"plating {len(coats)}", pin.terminal, pin.stain, part.connector.finish, part.seed
                     )
                 meshes[look] = make_mesh(f"pin {len(meshes)}", solids.pin_mesh(pin.form), coats[coat])
-            added = add_object(f"pin {index:04d}", meshes[look], index)
+            added = add_object(f"pin {index:04d}", meshes[look])
             added.matrix_world = Matrix(solids.pin_matrix(pin).tolist())
 
     def show(self, kind: str | None) -> None:
-        """Make every surface emit its `index`, `depth` or `normal`, without blur; None: restore the real materials.
+        """Make every surface emit its `depth` or `normal`, without blur; None: restore the real materials.
 
         The camera does not see lamps, and they light nothing in a render without bounces.
         """
@@ -213,10 +190,10 @@ def _clear(keep: Collection[bpy.types.ID]) -> None:
         bpy.data.batch_remove([item for item in collection if item not in keep])
 
 
-def _print(name: str, part: Part, letters: tuple[Letters, ...], ink: bpy.types.Material, code: int) -> None:
+def _print(name: str, part: Part, letters: tuple[Letters, ...], ink: bpy.types.Material) -> None:
     mesh = solids.print_mesh(part.connector.marking, letters)
     if mesh is not None:
-        add_object(name, make_mesh(name, mesh, ink), code)
+        add_object(name, make_mesh(name, mesh, ink))
 
 
 _BODY_MATERIALS = {
