@@ -105,8 +105,8 @@ def _lid(ring: np.ndarray) -> np.ndarray:
 
 def mouth_target(connector: Connector, pin: Pin, camera: Camera) -> Target:
     """The mouth of a missing pin's cavity."""
-    rim = solids.cavity_outline(pin.nominal, connector.cavity, connector.cavity.chamfer_mm)
-    place = [pin.position.x_mm, pin.position.y_mm, pin.floor_mm]
+    rim = pin.scale * solids.cavity_outline(pin.nominal, connector.cavity, connector.cavity.chamfer_mm)
+    place = [*pin.cavity_mm, pin.floor_mm]
     seen = views_of(np.column_stack([rim, np.zeros(len(rim))]) + place, camera)
     facets, _ = facing(seen[:, _lid(np.arange(len(rim)))])
     return Target(facets, np.zeros(facets.size, int), hides=False)
@@ -126,7 +126,7 @@ def flaw_target(part: Part, flaw: Flaw, camera: Camera) -> Target:
         pieces.append(own + pieces[-1].max(initial=-1) + 1)
     letters = solids.print_mesh(part.connector.marking, flaw.printed)
     if letters is not None:
-        seen = views_of(letters.vertices, camera)
+        seen = views_of(part.scale * letters.vertices, camera)
         strokes = np.array([[*face, *face[-1:]][:4] for face in letters.faces]).T
         corners.append(seen[:, strokes])
         pieces.append(np.arange(strokes.shape[1]) + pieces[-1].max(initial=-1) + 1)

@@ -14,7 +14,7 @@ import numpy as np
 from mathutils import Matrix, Vector
 from mathutils.geometry import delaunay_2d_cdt
 
-from blender_scripts.contract.connector import Connector, check_cameras
+from blender_scripts.contract.connector import TABLE_BELOW_MM, Connector, check_cameras
 from blender_scripts.contract.terminals import Terminal
 from blender_scripts.geometry import solids
 from blender_scripts.geometry.mesh import Mesh, join
@@ -22,23 +22,26 @@ from blender_scripts.geometry.optics import Station
 from blender_scripts.geometry.part import Cut, Letters, Part
 from blender_scripts.geometry.pin import Form, Stain
 from blender_scripts.scene import lamps, materials
+from blender_scripts.scene.backdrop import image_of
 from blender_scripts.scene.blend_files import read_cad
 from blender_scripts.scene.objects import add_object, make_mesh, triangles_of
 
 CAMERA = "camera"
 _ALL_TRIANGLES = 0
 _FIXTURE_MM = 4000.0
+# (x, y) of each position's cavity, mm.
+Places = tuple[tuple[float, float], ...]
 
 
 @lru_cache(maxsize=16)
-def _floor(connector: Connector, terminals: tuple[Terminal, ...]) -> Mesh:
-    """The cavity floor at z = 0 with a hole for every position's terminal, triangulated by constrained Delaunay."""
+def _floor(connector: Connector, terminals: tuple[Terminal, ...], places: Places) -> Mesh:
+    """The cavity floor at z = 0 with a hole at each place for its terminal, triangulated by constrained Delaunay."""
     outer = solids.floor_outline(connector.shell)
     cavity = connector.cavity
     holes = [solids.cavity_outline(terminal, cavity, cavity.chamfer_mm) for terminal in terminals]
     loops = [
         outer,
-        *(hole + np.array([p.x_mm, p.y_mm]) for hole, p in zip(holes, connector.positions, strict=True)),
+        *(hole + np.array(place) for hole, place in zip(holes, places, strict=True)),
     ]
     edges, start = [], 0
     for loop in loops:
@@ -76,22 +79,24 @@ def _walls(connector: Connector, housing: str, cuts: tuple[Cut, ...]) -> Mesh:
 
 
 @lru_cache(maxsize=16)
-def _insert(connector: Connector, terminals: tuple[Terminal, ...], floor: bool) -> Mesh:
+def _insert(connector: Connector, terminals: tuple[Terminal, ...], places: Places, floor: bool) -> Mesh:
     """Mesh of the cavities and the floor round them. A CAD housing includes its own floor."""
     depth = -connector.shell.depth_mm
     cavities = [
-        solids.cavity_mesh(terminal, connector.cavity).moved((p.x_mm, p.y_mm, depth))
-        for terminal, p in zip(terminals, connector.positions, strict=True)
+        solids.cavity_mesh(terminal, connector.cavity).moved((*place, depth))
+        for terminal, place in zip(terminals, places, strict=True)
     ]
-    own = [_floor(connector, terminals).moved((0.0, 0.0, depth))] if floor else []
+    own = [_floor(connector, terminals, places).moved((0.0, 0.0, depth))] if floor else []
     return join([*own, *cavities])
 
 
 @lru_cache(maxsize=8)
-def _body(connector: Connector, housing: str, cuts: tuple[Cut, ...], terminals: tuple[Terminal, ...]) -> Mesh:
+def _body(
+    connector: Connector, housing: str, cuts: tuple[Cut, ...], terminals: tuple[Terminal, ...], places: Places
+) -> Mesh:
     """Walls and insert joined to one mesh: every further object slows rendering."""
     floor = connector.housings[housing].cad is None
-    return join([_walls(connector, housing, cuts), _insert(connector, terminals, floor)])
+    return join([_walls(connector, housing, cuts), _insert(connector, terminals, places, floor)])
 
 
 def check_cad(connector: Connector, housings: set[str]) -> None:
@@ -140,19 +145,21 @@ class Stage:
         connector = part.connector
         variant = connector.housings[part.housing]
         terminals = tuple(solids.hole_terminal(pin, connector.cavity) for pin in part.pins)
+        places: Places = tuple((pin.cavity_mm[0] / part.scale, pin.cavity_mm[1] / part.scale) for pin in part.pins)
         walls = _walls(connector, part.housing, part.cuts)
-        self.housing_vertices = walls.vertices
+        self.housing_vertices = part.scale * walls.vertices
         wall_material = materials.surface("housing", variant.walls, connector.finish, part.seed)
         if variant.insert == variant.walls:
-            whole = _body(connector, part.housing, part.cuts, terminals)
+            whole = _body(connector, part.housing, part.cuts, terminals, places)
             made = [make_mesh("housing", whole, wall_material)]
         else:
             other = materials.surface("insert", variant.insert, connector.finish, part.seed)
-            insert = _insert(connector, terminals, variant.cad is None)
+            insert = _insert(connector, terminals, places, variant.cad is None)
             made = [make_mesh("housing", walls, wall_material), make_mesh("insert", insert, other)]
         for mesh in made:
-            add_object(mesh.name, mesh)
-        self.housing_triangles = [triangles_of(mesh) for mesh in made]
+            _moulded(mesh.name, part, mesh)
+        triangles = [triangles_of(mesh) for mesh in made]
+        self.housing_triangles = [(part.scale * vertices, corners) for vertices, corners in triangles]
 
     def _pins(self, part: Part) -> None:
         meshes: dict[tuple[Form, Stain | None], bpy.types.Mesh] = {}
@@ -193,7 +200,12 @@ def _clear(keep: Collection[bpy.types.ID]) -> None:
 def _print(name: str, part: Part, letters: tuple[Letters, ...], ink: bpy.types.Material) -> None:
     mesh = solids.print_mesh(part.connector.marking, letters)
     if mesh is not None:
-        add_object(name, make_mesh(name, mesh, ink))
+        _moulded(name, part, make_mesh(name, mesh, ink))
+
+
+def _moulded(name: str, part: Part, mesh: bpy.types.Mesh) -> None:
+    """Add an object that is part of the moulding, and shrinks with it."""
+    add_object(name, mesh).scale = (part.scale,) * 3
 
 
 _BODY_MATERIALS = {
@@ -210,16 +222,18 @@ def _rectangle(name: str, half_x: float, half_y: float, material: bpy.types.Mate
 
 def _fixture(connector: Connector, station: Station) -> None:
     """Add the table under the part, fixed to the station."""
-    red, green, blue = (min(1.0, level * station.fixture_shade) for level in connector.fixture_color)
-    shade = (red, green, blue)
-    table = _rectangle(
-        "fixture",
-        0.5 * _FIXTURE_MM,
-        0.5 * _FIXTURE_MM,
-        materials.matt("fixture", shade),
-    )
+    if station.photograph is None:
+        red, green, blue = (min(1.0, level * station.fixture_shade) for level in connector.fixture_color)
+        surface = materials.matt("fixture", (red, green, blue))
+    else:
+        assert connector.backdrop is not None
+        width = connector.backdrop.width_mm
+        height = width * station.photograph.height / station.photograph.width
+        image = image_of(station.photograph)
+        surface = materials.photograph("fixture", image, (width, height), station.fixture_shade)
+    table = _rectangle("fixture", 0.5 * _FIXTURE_MM, 0.5 * _FIXTURE_MM, surface)
     below = np.eye(4)
-    below[2, 3] = -connector.shell.height_mm - 0.5
+    below[2, 3] = -connector.shell.height_mm - TABLE_BELOW_MM
     table.matrix_world = Matrix((station.matrix @ below).tolist())
 
 

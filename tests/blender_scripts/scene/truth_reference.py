@@ -168,8 +168,8 @@ class Reference:
         from blender_scripts.geometry.mesh import Mesh
         from blender_scripts.scene.objects import add_object, make_mesh
 
-        rim = solids.cavity_outline(pin.nominal, cavity, cavity.chamfer_mm)
-        place = np.array([pin.position.x_mm, pin.position.y_mm, pin.floor_mm])
+        rim = pin.scale * solids.cavity_outline(pin.nominal, cavity, cavity.chamfer_mm)
+        place = np.array([*pin.cavity_mm, pin.floor_mm])
         lid = Mesh.of(np.column_stack([rim, np.zeros(len(rim))]) + place, [tuple(range(len(rim)))])
         added = add_object("mouth", make_mesh("mouth", lid, bpy.data.materials.new("mouth")))
         added.pass_index, added.hide_render = MOUTHS + pin.position.index, True
@@ -283,7 +283,7 @@ class Reference:
                 mesh = solids.pin_mesh(Form(pin.nominal))
                 made = add_object("nominal", make_mesh("nominal", mesh, bpy.data.materials.new("nominal")))
                 made.pass_index = index
-                made.matrix_world = Matrix.Translation((pin.position.x_mm, pin.position.y_mm, pin.floor_mm))
+                made.matrix_world = Matrix.Translation((pin.position.x_mm, pin.position.y_mm, pin.nominal_floor_mm))
             seen, start = self.seen(near)
             if not np.any(seen == index):  # the lens has moved it farther than that
                 seen, start = self.seen()
