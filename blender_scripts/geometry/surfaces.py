@@ -94,7 +94,8 @@ def _tube_quads(steps: int, sides: int) -> np.ndarray:
     around = np.arange(sides)
     after = np.roll(around, -1)
     quads = np.stack([around, after, after + sides, around + sides])
-    return (quads[:, None] + sides * np.arange(steps)[:, None]).reshape(4, -1)
+    every: np.ndarray = quads[:, None] + sides * np.arange(steps)[:, None]
+    return every.reshape(4, -1)
 
 
 def _lid(ring: np.ndarray) -> np.ndarray:
