@@ -101,24 +101,23 @@ def test_keypoints_measures_and_camera_are_those_of_bpy(pairs: list[tuple[dict, 
             assert pin["base_px"] == pytest.approx(twin["base_px"], abs=0.01)
 
 
-def test_visible_boxes_are_near_those_of_bpy(pairs: list[tuple[dict, dict]]) -> None:
-    off = []
+def test_visible_boxes_and_shares_are_those_of_bpy(pairs: list[tuple[dict, dict]]) -> None:
+    compared = 0
     for mine, other in pairs:
-        for pin, twin in zip(mine["positions"], other["positions"], strict=True):
-            assert pin["visible_fraction"] == pytest.approx(twin["visible_fraction"], abs=0.05)
-            if min(pin["visible_fraction"], twin["visible_fraction"]) > 0.1 and pin["boxes"]["visible"]:
-                off.append(np.abs(np.subtract(pin["boxes"]["visible"], twin["boxes"]["visible"])).max())
-    # A mask pixel is a quarter of a picture pixel wide, and one at an edge may fall on either side.
-    assert len(off) > 100
-    assert np.quantile(off, 0.95) <= 0.26 and max(off) <= 0.76
+        things = [*mine["positions"], *mine["other"]], [*other["positions"], *other["other"]]
+        for thing, twin in zip(*things, strict=True):
+            assert thing["visible_fraction"] == pytest.approx(twin["visible_fraction"], abs=1e-4)
+            box, its = (each["boxes"]["visible"] for each in (thing, twin))
+            assert box == (its and pytest.approx(its, abs=0.01))
+            compared += box is not None
+    assert compared > 100
 
 
-def test_masks_are_those_of_bpy_but_for_edges(in_blender: Path, rendered: Path) -> None:
+def test_masks_are_those_of_bpy(in_blender: Path, rendered: Path) -> None:
     for run, *_ in CHOSEN:
         mine, other = mask(in_blender, run), mask(rendered, run)
-        pins = (mine > 0) | (other > 0)
-        assert pins.mean() > 0.02
-        assert np.mean(mine[pins] != other[pins]) < 0.03
+        assert np.count_nonzero(mine) > 0.02 * mine.size
+        assert np.count_nonzero(mine != other) <= 1
 
 
 def test_pictures_show_the_same_scene(in_blender: Path, rendered: Path) -> None:
