@@ -181,8 +181,8 @@ def read_plain(path: Path, name: str, what: str) -> bytes:
             if not stat.S_ISREG(status.st_mode):
                 raise FileProblem(name, "a plain file", _kind(status.st_mode))
             if status.st_size > MOST_BYTES:
-                expected = f"at most {MOST_BYTES // 2**20} MiB"
-                raise FileProblem(name, expected, f"{status.st_size / 2**20:.0f} MiB")
+                expected = f"a file of at most {MOST_BYTES:,} bytes"
+                raise FileProblem(name, expected, f"one of {status.st_size:,} bytes")
             content = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:
         raise FileProblem(name, "a readable file", _reason(error)) from None

@@ -203,7 +203,7 @@ def read_connector(path: Path) -> Connector:
     positions, blanks = read_positions(top.table("positions"))
     addresses = {position.address for position in positions}
     terminals, mixes = read_terminals(top, addresses)
-    sound = "shell" in top.data and not top.table("shell").problems
+    sound = "shell" in top.data and top.table("shell").is_sound()
     marking = _marking(top.table("marking"))
     housings = top.named_tables(
         "housings",
@@ -231,7 +231,7 @@ def read_connector(path: Path) -> Connector:
         mixes=mixes,
         finish=read_finish(top.table("finish", optional=True)),
         scatter=_scatter(top.table("scatter")),
-        tolerance=read_tolerance(top.table("tolerance"), addresses),
+        tolerance=read_tolerance(top.table("tolerance"), addresses, {blank.address for blank in blanks}),
         cameras=cameras,
         sensor=read_sensor(top.table("sensor", optional=True)),
         lightings=top.named_tables("lighting", read_lighting),

@@ -28,7 +28,7 @@ def _add(part: Part, defect: Defect) -> Flaw:
     pins = [part.pin(address) for address in defect.addresses]
     for pin in pins:
         if pin.missing:
-            raise InputError(f"expected a pin at {pin.position.address} for {defect.text}, got a missing one")
+            raise InputError(f"expected a pin at {pin.position.address}, got a missing one in {defect.text}")
     make = {"ball": _ball, "bridge": _bridge, "fibre": _fibre, "burr": _burr}[what]
     return Flaw(defect, bodies=(make(part, defect, pins),))
 
@@ -38,7 +38,7 @@ def _foot(part: Part, defect: Defect, pins: list[Pin], distance_mm: float) -> Ve
     floor = part.floor_mm
     if pins:
         if pins[0].tip_mm[2] <= floor:
-            raise InputError(f"expected a pin that stands above the cavity floor for {defect.text}, got one below it")
+            raise InputError(f"expected a pin that stands above the cavity floor, got one below it in {defect.text}")
         azimuth = math.radians(defect["azimuth_deg"])
         x, y, _ = pins[0].base_mm
         reach = pins[0].terminal.radius_towards(azimuth) + distance_mm
@@ -85,7 +85,7 @@ def _bridge(part: Part, defect: Defect, pins: list[Pin]) -> Body:
         ends.append(pin.world(pin.bend.point(along)))
     hit = clear_path(part.pins, tuple(ends), thickness, defect.addresses)
     if hit is not None:
-        raise InputError(f"expected nothing between the two pins, got {hit} in the way of {defect.text}")
+        raise InputError(f"expected nothing between the two pins, got {hit} in the way in {defect.text}")
     thick = max(first.terminal.reach_mm, last.terminal.reach_mm)
     path, radii = [], []
     steps = 20
@@ -147,7 +147,7 @@ def _fibre(part: Part, defect: Defect, pins: list[Pin]) -> Body:
 def _burr(part: Part, defect: Defect, pins: list[Pin]) -> Body:
     """A curl of metal on the shank just below the tip, thick at its root and sharp at its end."""
     if not pins:
-        raise InputError(f"expected a pin for a burr, got {defect.text}")
+        raise InputError(f"expected a pin's address as the target of a burr, got {defect.text}")
     pin, size = pins[0], defect["size_mm"]
     azimuth = math.radians(defect["azimuth_deg"])
     along = max(pin.form.length_mm - pin.terminal.tip_mm - 0.1, 0.5 * pin.form.length_mm)

@@ -151,7 +151,7 @@ def _of_view(view: _View, connector: Connector) -> Iterator[str]:
     if (move := limit * view.least_mm_px) < LEAST_MOVE_PX:
         yield (
             f"{view.name}: a tip within the true position tolerance may move by {limit:.3g} mm, which is {move:.2f} px,"
-            f" less than {LEAST_MOVE_PX:g} px: the limit cannot be told in these pictures"
+            f" less than {LEAST_MOVE_PX:g} px: good and bent can hardly be told apart in these pictures"
         )
 
 
@@ -241,7 +241,7 @@ def symmetry_notes(manifest: Manifest, meshes: Meshes) -> Iterator[str]:
 
 
 def _of_mesh(connector: Connector, housing: str, mesh: Mesh) -> str | None:
-    """Say if a housing's mesh cannot be that of the connector's pin field, by its size in X and Y; else None."""
+    """Warn of a CAD housing that does not fit round the pins' positions by its size in X and Y; None if it fits."""
     cad = connector.housings[housing].cad
     assert cad is not None
     placement = cad.placement
@@ -259,12 +259,12 @@ def _of_mesh(connector: Connector, housing: str, mesh: Mesh) -> str | None:
         f"{placement.unit_mm:g}, the pins' positions take up {field[0]:.4g} x {field[1]:.4g} mm"
     )
     if (size >= field).all() and is_sensible:
-        return f"{text} but lie beside it: offset_mm?"
+        return f"{text} but lie beside it: correct offset_mm"
     if (size >= field[::-1]).all() and is_sensible:
-        return f"{text}: axes?"
+        return f"{text}: correct axes"
     # The unit by which the housing is nearest to the walls that the scene describes.
     unit = min(_UNITS_MM, key=lambda each: _octaves(size.max() / placement.unit_mm * each, wall))
-    return f"{text}: unit_mm = {unit:g}?" if unit != placement.unit_mm else f"{text}: unit_mm?"
+    return f"{text}: {f'try unit_mm = {unit:g}' if unit != placement.unit_mm else 'correct unit_mm'}"
 
 
 def _octaves(size: float, other: float) -> float:

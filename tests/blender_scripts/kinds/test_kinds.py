@@ -355,9 +355,9 @@ REFUSED = [
     ),
     (
         "chipped@housing:depth_mm=7.6",
-        "expected depth_mm of at most 7.5 (the shell's depth), got 7.6 for chipped",
+        "expected depth_mm of at most 7.5 (the shell's depth), got 7.6 in chipped",
     ),
-    ("chipped@housing:size_mm=32", "expected size_mm of at most 31.6 (0.3 of the rim), got 32 for chipped@housing"),
+    ("chipped@housing:size_mm=32", "expected size_mm of at most 31.6 (0.3 of the rim), got 32 in chipped@housing"),
     ("print@print:item=1.5", "expected item as an integer from 0 (all) to 12, got 1.5 in print@print"),
     ("print@print:item=13", "expected item as an integer from 0 (all) to 12, got 13 in print@print"),
     (
@@ -380,11 +380,11 @@ REFUSED = [
     ("foreign@r1c1-r1c2:type=bridge,height_mm=6", "expected height_mm below the tip of r1c1, got 6 in"),
     (
         "foreign@r1c1-r1c2:type=bridge;missing@r1c2",
-        "expected a pin at r1c2 for foreign@r1c1-r1c2:type=bridge",
+        "expected a pin at r1c2, got a missing one in foreign@r1c1-r1c2:type=bridge",
     ),
     (
         "foreign@r1c1;retracted@r1c1:depth_mm=6.6",
-        "expected a pin that stands above the cavity floor for foreign@r1c1",
+        "expected a pin that stands above the cavity floor, got one below it in foreign@r1c1",
     ),
 ]
 

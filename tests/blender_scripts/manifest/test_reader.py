@@ -201,7 +201,7 @@ MISTAKES = [
         "cracked@housing:length_mm=8",
         "expected length_mm of at most 7.5 (the shell's depth), got 8",
     ),
-    ("defects", "print@print", "expected a marking other than none for print@print"),
+    ("defects", "print@print", "expected a marking, got none in a row with print@print"),
     ("defects", "print@housing", "expected print@ followed by `print`, got 'print@housing'"),
     ("defects", "bent@r2c5:tilt_deg=40", "expected a pin that clears r2c6, got bent@r2c5:tilt_deg=40"),
     ("defects", "bent@r1c5:tilt_deg=40,azimuth_deg=90", "expected a pin that clears the wall"),

@@ -141,11 +141,15 @@ def test_a_part_that_looks_alike_after_a_half_turn_is_noted(
     [
         ((44.4, 21.6, 14.0), "", None),
         ((44.4, 21.6, 14.0), "offset_mm = [5.0, 0.0, 0.0]", None),
-        ((1.748, 0.8504, 0.551), "", "1.748 x 0.8504 mm in X and Y with unit_mm = 1, .* 32 x 9.2 mm: unit_mm = 25.4?"),
+        (
+            (1.748, 0.8504, 0.551),
+            "",
+            "1.748 x 0.8504 mm in X and Y with unit_mm = 1, .* 32 x 9.2 mm: try unit_mm = 25.4",
+        ),
         ((1.748, 0.8504, 0.551), "unit_mm = 25.4", None),
-        ((4.44, 2.16, 1.4), "", "unit_mm = 10?"),
-        ((0.9, 0.9, 0.5), "unit_mm = 1000", "unit_mm = 25.4?"),
-        ((44.4, 21.6, 14.0), "offset_mm = [60.0, 0.0, 0.0]", "but lie beside it: offset_mm?"),
+        ((4.44, 2.16, 1.4), "", "try unit_mm = 10"),
+        ((0.9, 0.9, 0.5), "unit_mm = 1000", "try unit_mm = 25.4"),
+        ((44.4, 21.6, 14.0), "offset_mm = [60.0, 0.0, 0.0]", "but lie beside it: correct offset_mm"),
         ((21.6, 44.4, 14.0), "", "axes?"),
     ],
 )
