@@ -42,6 +42,7 @@ from blender_scripts.contract.rig import (
     read_lighting,
     read_sensor,
 )
+from blender_scripts.contract.scatter import Scatter, read_scatter
 from blender_scripts.contract.terminals import BY_ADDRESS, Mix, Terminal, read_terminals
 from blender_scripts.contract.tolerance import Tolerance, read_tolerance
 from blender_scripts.contract.toml_section import TomlSection
@@ -53,31 +54,6 @@ SCENE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 TABLE_BELOW_MM = 0.5
 # Keys of a scene file that no pixel depends on: an edit of them renders nothing again.
 _NOT_IN_PICTURES = ("description", "tolerance")
-
-
-@dataclass(frozen=True)
-class Scatter:
-    """Standard deviations from nominal, truncated at `draws.TRUNCATED_AT` deviations: of every pin, and of the part.
-
-    Attributes:
-        lot_length_mm: length of all pins of one terminal in a part.
-        shrinkage: size of the moulding and its pin pattern, as a share of the drawing's.
-        pattern_shift_mm: place of the whole pin pattern in the shell, in X and in Y.
-        pattern_tilt_deg: lean of the whole pin pattern, about X and about Y.
-    """
-
-    position_mm: float
-    tilt_deg: float
-    height_mm: float
-    lot_length_mm: float = 0.0
-    shrinkage: float = 0.0
-    pattern_shift_mm: float = 0.0
-    pattern_tilt_deg: float = 0.0
-
-    @property
-    def is_of_pins_only(self) -> bool:
-        """Whether pins vary independently of each other."""
-        return not (self.lot_length_mm or self.shrinkage or self.pattern_shift_mm or self.pattern_tilt_deg)
 
 
 @dataclass(frozen=True)
@@ -230,7 +206,7 @@ def read_connector(path: Path) -> Connector:
         terminals=terminals,
         mixes=mixes,
         finish=read_finish(top.table("finish", optional=True)),
-        scatter=_scatter(top.table("scatter")),
+        scatter=read_scatter(top.table("scatter")),
         tolerance=read_tolerance(top.table("tolerance"), addresses, {blank.address for blank in blanks}),
         cameras=cameras,
         sensor=read_sensor(top.table("sensor", optional=True)),
@@ -416,18 +392,6 @@ def check_cameras(connector: Connector, body: Box, name: str) -> None:
         if rig.distance_mm <= least:
             expected = f"more than {least:.4g} (camera {camera} could touch {name})"
             raise InputError(f"{connector.name}.toml camera.distance_mm: expected {expected}, got {rig.distance_mm:g}")
-
-
-def _scatter(section: TomlSection) -> Scatter:
-    return Scatter(
-        position_mm=section.number("position_mm", 0.0, 5.0),
-        tilt_deg=section.number("tilt_deg", 0.0, 10.0),
-        height_mm=section.number("height_mm", 0.0, 5.0),
-        lot_length_mm=section.number("lot_length_mm", 0.0, 2.0, 0.0),
-        shrinkage=section.number("shrinkage", 0.0, 0.02, 0.0),
-        pattern_shift_mm=section.number("pattern_shift_mm", 0.0, 2.0, 0.0),
-        pattern_tilt_deg=section.number("pattern_tilt_deg", 0.0, 5.0, 0.0),
-    )
 
 
 def _marking(section: TomlSection) -> Marking:

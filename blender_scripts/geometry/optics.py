@@ -128,6 +128,17 @@ def look_at(position: np.ndarray, target: np.ndarray, up: np.ndarray) -> np.ndar
     return matrix
 
 
+def _motion_px(
+    camera: Camera, station: np.ndarray, target: np.ndarray, moved_mm: float, azimuth_deg: float
+) -> tuple[float, float]:
+    """How far a point that passes the camera's target moves in the undistorted picture, px."""
+    azimuth = math.radians(azimuth_deg)
+    step = 0.5 * moved_mm * np.array([math.cos(azimuth), math.sin(azimuth), 0.0])
+    ends = np.stack([target - step, target + step]) @ station[:3, :3].T + station[:3, 3]
+    first, last = camera.undistorted().project(ends).tolist()
+    return last[0] - first[0], last[1] - first[1]
+
+
 def _photograph(connector: Connector, seed: int) -> Photograph | None:
     offered = connector.backdrop.photographs if connector.backdrop else ()
     return offered[int(draws.generator(seed, "photograph").random() * len(offered))] if offered else None
@@ -173,10 +184,6 @@ def set_up_station(connector: Connector, camera: str, seed: int, width: int, hei
         Lens(width, height, rig.focal_mm / rig.sensor_width_mm * width, rig.distortion),
     )
     moved = max(0.0, rig.motion_mm + draws.symmetric(draws.generator(seed, "motion", camera), nuisance.motion_mm))
-    belt = math.radians(rig.motion_azimuth_deg)
-    step = 0.5 * moved * np.array([math.cos(belt), math.sin(belt), 0.0])
-    ends = np.stack([target - step, target + step]) @ station[:3, :3].T + station[:3, 3]
-    first, last = view.undistorted().project(ends).tolist()
     return Station(
         matrix=station,
         camera=view,
@@ -186,7 +193,7 @@ def set_up_station(connector: Connector, camera: str, seed: int, width: int, hei
         focus_mm=max(1.0, (position[2] - rig.focus_z_mm) / away[2] + defocus),
         f_number=rig.f_number,
         fixture_shade=shade,
-        motion_px=(last[0] - first[0], last[1] - first[1]),
+        motion_px=_motion_px(view, station, target, moved, rig.motion_azimuth_deg),
         photograph=_photograph(connector, seed),
         capture=Capture(
             exposure=exposure,

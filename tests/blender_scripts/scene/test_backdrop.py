@@ -106,7 +106,9 @@ def test_boxes_are_those_of_the_shared_scatter_and_of_the_middle_of_a_motion(tmp
     pins = [pin for pin in still["positions"] if pin["visible_fraction"] > 0.97 and pin["boxes"]["visible"]]
     assert len(pins) > 20
     for pin in pins:
-        assert pin["boxes"]["visible"] == pytest.approx(pin["boxes"]["amodal"], abs=1.0)
+        # Half a millimetre below the floor belongs to the amodal box only.
+        inwards = np.subtract(pin["boxes"]["visible"], pin["boxes"]["amodal"]) * (1, 1, -1, -1)
+        assert inwards.min() > -0.5 and inwards.max() < 2.6
         assert max(np.abs(np.subtract(pin["boxes"]["amodal"], pin["boxes"]["expected"]))) > 0.8
     missing = next(pin for pin in still["positions"] if pin["address"] == "r2c5")
     assert missing["boxes"]["visible"] is None and missing["visible_fraction"] > 0.95
