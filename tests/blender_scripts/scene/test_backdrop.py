@@ -90,7 +90,7 @@ def test_boxes_are_those_of_the_shared_scatter_and_of_the_middle_of_a_motion(tmp
         "full_well_e = 12000.0", "full_well_e = 0.0"
     )
     moving = scattered.replace("[camera]", "[camera]\nmotion_mm = 1.0\nmotion_azimuth_deg = 30.0", 1)
-    rows = [row("a", 3, (256, 128), "missing@r2c5;bent@r1c3:shape=s_bend,tilt_deg=20;chipped@housing")]
+    rows = [row("a", 3, (256, 128), "missing@r3c9;bent@r1c3:shape=s_bend,tilt_deg=20;chipped@housing")]
     folders = []
     for name, scene in (("still", scattered), ("moving", moving)):
         (tmp_path / name).mkdir()
@@ -110,5 +110,5 @@ def test_boxes_are_those_of_the_shared_scatter_and_of_the_middle_of_a_motion(tmp
         inwards = np.subtract(pin["boxes"]["visible"], pin["boxes"]["amodal"]) * (1, 1, -1, -1)
         assert inwards.min() > -0.5 and inwards.max() < 2.6
         assert max(np.abs(np.subtract(pin["boxes"]["amodal"], pin["boxes"]["expected"]))) > 0.8
-    missing = next(pin for pin in still["positions"] if pin["address"] == "r2c5")
+    missing = next(pin for pin in still["positions"] if pin["address"] == "r3c9")
     assert missing["boxes"]["visible"] is None and missing["visible_fraction"] > 0.95
