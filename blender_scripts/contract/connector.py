@@ -50,8 +50,8 @@ from blender_scripts.contract.toml_section import TomlSection
 # A box: its corner of least (x, y, z) and its corner of greatest, mm.
 Box = tuple[tuple[float, float, float], tuple[float, float, float]]
 SCENE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-# The table lies this far below the housing's back.
-TABLE_BELOW_MM = 0.5
+# The table lies this far below the part.
+_TABLE_BELOW_MM = 0.5
 # Keys of a scene file that no pixel depends on: an edit of them renders nothing again.
 _NOT_IN_PICTURES = ("description", "tolerance")
 
@@ -188,8 +188,9 @@ def read_connector(path: Path) -> Connector:
     fixture = top.table("fixture", optional=True)
     cameras = read_cameras(top.table("camera"))
     center = cameras["center"]
-    field = (center.distance_mm + center.target_mm[2] + shell.height_mm + TABLE_BELOW_MM) / center.focal_mm
-    backdrop = read_backdrop(fixture, path.parent, field * center.sensor_width_mm)
+    cavity = read_cavity(top.table("cavity"))
+    away = center.distance_mm + center.target_mm[2] - table_z_mm(shell, cavity)
+    backdrop = read_backdrop(fixture, path.parent, away * center.sensor_width_mm / center.focal_mm)
     connector = Connector(
         name=path.stem,
         sha256=_sha256(_picture_values(top.data), housings, backdrop),
@@ -201,7 +202,7 @@ def read_connector(path: Path) -> Connector:
         positions=positions,
         blanks=blanks,
         shell=shell,
-        cavity=read_cavity(top.table("cavity")),
+        cavity=cavity,
         housings=housings,
         terminals=terminals,
         mixes=mixes,
@@ -351,6 +352,11 @@ def _bodies(connector: Connector) -> list[Box]:
             (left, low), (right, high) = block.contour.bounds
             bodies.append(((left, low, block.bottom_mm), (right, high, block.top_mm)))
     return bodies
+
+
+def table_z_mm(shell: Shell, cavity: Cavity) -> float:
+    """z of the table: below the housing's back and the cavities, whose bottoms it would otherwise hide."""
+    return min(-shell.height_mm, -shell.depth_mm - cavity.depth_mm) - _TABLE_BELOW_MM
 
 
 def least_distance_mm(connector: Connector, rig: CameraRig, bodies: Iterable[Box]) -> float:

@@ -47,8 +47,8 @@ def test_pictures_are_found_by_name_with_their_size(tmp_path: Path) -> None:
     assert found is not None
     listed = [(photograph.name, photograph.width, photograph.height) for photograph in found.photographs]
     assert listed == [("backs/a.jpg", 31, 21), ("backs/b.PNG", 30, 20), ("backs/c.jpeg", 5, 400)]
-    # What the camera sees of the table: (118 - 2.5 + 14 + 0.5) mm away, 14.8 mm of sensor behind 35 mm.
-    assert found.width_mm == pytest.approx(130.0 * 14.8 / 35.0)
+    # What the camera sees of the table: (118 - 2.5 + 7.5 + 7 + 0.5) mm away, 14.8 mm of sensor behind 35 mm.
+    assert found.width_mm == pytest.approx(130.5 * 14.8 / 35.0)
     assert read_connector(SCENES / "connector_3x9.toml").backdrop is None
 
 
