@@ -14,7 +14,7 @@ import numpy as np
 from mathutils import Matrix, Vector
 from mathutils.geometry import delaunay_2d_cdt
 
-from blender_scripts.contract.connector import TABLE_BELOW_MM, Connector, check_cameras
+from blender_scripts.contract.connector import Connector, check_cameras, table_z_mm
 from blender_scripts.contract.terminals import Terminal
 from blender_scripts.geometry import solids
 from blender_scripts.geometry.mesh import Mesh, join
@@ -233,7 +233,7 @@ def _fixture(connector: Connector, station: Station) -> None:
         surface = materials.photograph("fixture", image, (width, height), station.fixture_shade)
     table = _rectangle("fixture", 0.5 * _FIXTURE_MM, 0.5 * _FIXTURE_MM, surface)
     below = np.eye(4)
-    below[2, 3] = -connector.shell.height_mm - TABLE_BELOW_MM
+    below[2, 3] = table_z_mm(connector.shell, connector.cavity)
     table.matrix_world = Matrix((station.matrix @ below).tolist())
 
 
