@@ -91,10 +91,24 @@ def test_repeated_blocks_lie_a_step_apart(connector: Connector) -> None:
     assert blocks[8].contour.middle == pytest.approx((-14.0, -7.5))
 
 
-def test_the_hash_covers_every_byte(tmp_path: Path, connector: Connector) -> None:
-    same = read_connector(scene(tmp_path))
-    assert same.sha256 == connector.sha256 and same.name == "s"
-    assert read_connector(scene(tmp_path, more="# a remark\n")).sha256 != connector.sha256
+UNPICTURED = (
+    {"tolerance.true_position_mm": "0.3"},
+    {"tolerance.retraction_mm": "0.6\nprotrusion_mm = 0.2"},
+    {"tolerance.retraction_mm": "0.6\nat = { r1c2 = { true_position_mm = 0.2 } }"},
+    {"description": '"another text"'},
+)
+PICTURED = ({"scatter.position_mm": "0.031"}, {"picture.samples": "3"}, {"housings.plain.roughness": "0.41"})
+
+
+def test_the_hash_covers_the_values_that_pictures_depend_on(tmp_path: Path, connector: Connector) -> None:
+    same, remark = read_connector(scene(tmp_path)), read_connector(scene(tmp_path, more="# a remark\n"))
+    assert same.sha256 == connector.sha256 == remark.sha256 and same.name == "s"
+    assert same.file_sha256 == connector.file_sha256 != remark.file_sha256
+    edited = [read_connector(scene(tmp_path, changes)) for changes in UNPICTURED]
+    assert {each.sha256 for each in edited} == {connector.sha256}
+    assert len({connector.file_sha256, *(each.file_sha256 for each in edited)}) == len(UNPICTURED) + 1
+    others = {read_connector(scene(tmp_path, changes)).sha256 for changes in PICTURED}
+    assert len({connector.sha256, *others}) == len(PICTURED) + 1
 
 
 def test_the_reach_of_a_square_pin_is_its_corner(connector: Connector) -> None:
@@ -321,7 +335,7 @@ def test_a_hybrid_has_a_terminal_and_a_tolerance_by_position(tmp_path: Path) -> 
         (
             "r1c3 = { true",
             "r1c4 = { true",
-            "tolerance.at.r1c4: expected the address of a position with a pin, such as r1c1",
+            "tolerance.at.r1c4: expected the address of a position with a pin, such as r1c1, got 'r1c4', which is blank",
         ),
         ('r1c3 = "earth"', 'r1c4 = "earth"', "terminals.hybrid.at.r1c4: expected the address of a position with a pin"),
         # A wide terminal must fit where it stands, not where others do.
@@ -348,6 +362,14 @@ def test_mistakes_of_a_hybrid(old: str, new: str, problem: str, tmp_path: Path) 
     with pytest.raises(InputError) as caught:
         hybrid(tmp_path, old, new)
     assert [found.split(" ", 1)[1][: len(problem)] for found in caught.value.problems] == [problem]
+
+
+def test_a_wall_that_was_not_read_is_compared_with_nothing(tmp_path: Path) -> None:
+    text = (SCENES / "connector_3x9.toml").read_text("utf-8").replace("wall_mm = 3.0", "wall_mm = { left = 1.2 }")
+    (tmp_path / "s.toml").write_text(text)
+    assert [problem.split(": expected a number")[0] for problem in problems_of(tmp_path / "s.toml")] == [
+        f"s.toml:30 shell.wall_mm.{side}" for side in ("bottom", "right", "top")
+    ]
 
 
 def test_a_circle_has_one_thickness(tmp_path: Path) -> None:
