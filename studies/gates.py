@@ -29,7 +29,7 @@ from generator.io.pictures import open_picture
 from studies.page import marked
 from studies.tables import table
 from trainer.core.errors import InputError
-from trainer.core.options import exit_code
+from trainer.core.options import run_command
 
 PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "gates.md"
 REGULAR = "regular, OK and NG"
@@ -227,8 +227,7 @@ def run(args: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns its exit code."""
-    args = parser().parse_args(argv)
-    return exit_code(lambda: run(args))
+    return run_command(parser(), run, argv)
 
 
 if __name__ == "__main__":

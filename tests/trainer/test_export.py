@@ -58,6 +58,7 @@ def test_onnxruntime_alone_says_what_predict_says(exported, trained_run, make_ro
         held.temperature,
         held.threshold,
     )
+    assert said["meta"]["fit"] == "fit" and float(said["meta"]["balanced_accuracy_lower_bound"]) > 0.5
     assert held.temperature != pytest.approx(1, abs=0.1)
     assert json.loads(said["meta"]["classes"]) == list(model.config.classes)
     assert (said["meta"]["width"], said["meta"]["height"], said["meta"]["input"]) == ("64", "32", "image")
