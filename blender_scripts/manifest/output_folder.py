@@ -32,16 +32,22 @@ class OutputFolder:
 
     Args:
         root: the folder; created if it does not exist.
+        create: False: create nothing yet; see `create`.
 
     Raises:
         InputError: the folder, or a folder in it, is a file or a symbolic link.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, create: bool = True) -> None:
         self.root = root
-        self._make(root)
+        if create:
+            self.create()
+
+    def create(self) -> None:
+        """Create the folder and the folders in it, if they do not exist; errors as above."""
+        self._make(self.root)
         for name in FOLDERS:
-            self._make(root / name)
+            self._make(self.root / name)
 
     def _make(self, folder: Path) -> None:
         if folder != self.root and folder.is_symlink():
@@ -63,14 +69,18 @@ class OutputFolder:
     def has_records(self) -> bool:
         return any((self.root / "records").glob("*.json"))
 
-    def is_finished(self, run: Run, row_sha256: str) -> bool:
-        """Whether a row's picture, mask and record exist unchanged; if so, updates the record's copy of the row."""
+    def finished(self, run: Run, row_sha256: str) -> dict[str, Any] | None:
+        """A row's record if picture, mask and record exist unchanged, else None."""
         record = self._record_of(run)
         if record is None or record["row_sha256"] != row_sha256 or not self._is_whole(record):
-            return False
-        if record["row"] != run.row():
-            self.replace_file(self.record(run.run), encode_record({**record, "row": run.row()}))
-        return True
+            return None
+        return record
+
+    def refresh(self, record: dict[str, Any], current: dict[str, Any]) -> None:
+        """Replace a finished row's record if one of these keys, on which its picture does not depend, has changed."""
+        fresh = {**record, **current}
+        if encode_record(fresh) != encode_record(record):
+            self.replace_file(self.record(record["run"]), encode_record(fresh))
 
     def check_finished(self, runs: Iterable[Run], head_of: Callable[[Run], dict[str, Any]]) -> None:
         """Refuse to replace pictures: finished rows must have the settings that they would be rendered with now.

@@ -16,7 +16,7 @@ from blender_scripts.contract.errors import InputError, shown
 from blender_scripts.manifest.run import PICTURE_COLUMNS, Run
 
 SCHEMA = 1
-RENDERER = "4"
+RENDERER = "5"
 _DECIMALS = 6
 _KEYS: dict[str, type] = {
     "run": str,
@@ -42,7 +42,7 @@ def row_sha256(run: Run, connector: Connector, blender: str, settings: str) -> s
 
     Args:
         run: the row; its run name, split and the user's own columns are not hashed.
-        connector: the row's scene, hashed by the SHA-256 of its files.
+        connector: the row's scene; its tolerance, description, comments and layout are not hashed.
         blender: version of Blender.
         settings: the render settings that are not in the row.
     """

@@ -99,5 +99,5 @@ def input_sha256(content: bytes, connectors: Mapping[str, Connector]) -> str:
     """SHA-256 of all that was read to check a manifest: its bytes, its scene files and the CAD files that they name."""
     digest = hashlib.sha256(hashlib.sha256(content).digest())
     for name in sorted(connectors):
-        digest.update(f"{name} {connectors[name].sha256}\n".encode())
+        digest.update(f"{name} {connectors[name].file_sha256}\n".encode())
     return digest.hexdigest()

@@ -18,7 +18,7 @@ from blender_scripts.geometry.lens import Lens, Window, bend_picture, bend_sampl
 from blender_scripts.geometry.optics import Station, set_up_station
 from blender_scripts.geometry.outlines import FlawOutline, Outline, project_flaws, project_pins
 from blender_scripts.geometry.part import Part
-from blender_scripts.geometry.sensor import develop
+from blender_scripts.geometry.sensor import develop, smear
 from blender_scripts.manifest.make_part import make_part
 from blender_scripts.manifest.output_folder import OutputFolder
 from blender_scripts.manifest.record import RENDERER, SCHEMA, row_sha256
@@ -80,17 +80,18 @@ class Renderer:
 
     def render(self, run: Run, force: bool = False) -> bool:
         """Render one row unless it is finished (or `force`); returns whether it was rendered."""
-        head = self.head(run)
-        if not force and self.output.is_finished(run, head["row_sha256"]):
+        head, connector = self.head(run), self.connectors[run.scene]
+        unpictured = {"row": run.row(), "tolerance": connector.tolerance.stated()}
+        if not force and (record := self.output.finished(run, head["row_sha256"])) is not None:
+            self.output.refresh(record, unpictured)
             return False
-        connector = self.connectors[run.scene]
         part = make_part(connector, run.housing, run.terminal, run.marking, run.part, run.defects)
         station = set_up_station(connector, run.camera, run.seed, run.width, run.height)
         self.stage.lay_out(part, run.lighting, station)
         view = station.camera.undistorted().lens
         noise = draws.integer(run.seed, "noise", run.camera)
         light = self.tracer.picture(view.width, view.height, run.samples, noise)
-        light = bend_picture(light, station.camera.lens)
+        light = bend_picture(smear(light, station.motion_px), station.camera.lens)
 
         outlines = project_pins(connector, part.pins, station.camera)
         flaws = project_flaws(part, station.camera)

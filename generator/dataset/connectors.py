@@ -60,7 +60,7 @@ class NominalConnector:
 
     Attributes:
         scene, housing, terminal: names as in the manifest.
-        scene_sha256: SHA-256 of the scene's files, as in the records.
+        scene_sha256: SHA-256 of the scene's values that pictures depend on, as in the records.
         outline_mm: (x, y) along the outer edge of the walls at the mating face, counter-clockwise; None for a housing
             from CAD.
         symmetries: the SYMMETRIES that map the positions onto each other, so that the positions alone do not show how
@@ -121,7 +121,8 @@ def nominal_connectors(
     found: dict[tuple[str, str, str], NominalConnector] = {}
     changed: set[str] = set()
     for scene, housing, terminal, sha256 in sorted(rendered, key=str):
-        connector = next((each for each in scenes[scene] if each.sha256 == sha256), None)
+        # Records of renderer 4 and older state the SHA-256 of the file's bytes.
+        connector = next((each for each in scenes[scene] if sha256 in (each.sha256, each.file_sha256)), None)
         if connector is None:
             changed.add(scene)
         else:

@@ -155,7 +155,7 @@ def _read_line(
     if label is not None and not isinstance(label, str):
         problems.append(f"{where}: expected label as a name, got {shown(label)}")
     if label is None and objects is None and not problems:
-        found.problems.append(f"{where}: expected label or objects, got neither")
+        found.problems.append(f"{where}: expected a value in label or objects, got neither")
         return
     relative = picture.relative_to(source)
     split = next((s for part in relative.parts[:-1] if (s := split_of(part))), None)

@@ -134,7 +134,7 @@ class ClassNames:
     def notes(self) -> list[str]:
         """Return one note on the words in --classes that are no label in the source; empty if all are."""
         words = ", ".join(map(repr, self._unused.values()))
-        return [f"--classes: expected labels of the source, got {words}, which none has"] if words else []
+        return [f"--classes: expected labels that occur in the source, got {words}"] if words else []
 
     def problems(self) -> list[str]:
         """Return one message on all unknown labels; empty if all are known."""
@@ -169,7 +169,7 @@ def without_repeats(one: Labelled, notes: list[str]) -> Labelled:
         if each not in objects:
             objects.append(each)
     if repeats := len(one.objects or ()) - len(objects):
-        notes.append(f"{one.name}: the same box with the same label again, {repeats} times: each is read once")
+        notes.append(f"{one.name}: left out {repeats} of its boxes, which repeat another one with the same label")
         return replace(one, objects=tuple(objects))
     return one
 
@@ -301,7 +301,7 @@ def is_utf8(name: str) -> bool:
 
 
 def is_possible(path: Path) -> bool:
-    """Whether a path can exist: no name in it is too long, has a NUL, or is a link to itself."""
+    """Whether a path can exist: no name in it is too long, contains a NUL, or is a link to itself."""
     try:
         path.stat()
     except OSError as error:
@@ -312,7 +312,7 @@ def is_possible(path: Path) -> bool:
 
 
 def text_of(path: Path) -> str:
-    """Return the text of a file in UTF-8. Raises ValueError if it has other bytes, with the first of them."""
+    """Return the text of a file in UTF-8; a ValueError names the first byte that is not UTF-8."""
     try:
         return path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:

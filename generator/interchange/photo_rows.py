@@ -248,7 +248,7 @@ def _objects(labelled: Labelled, size: tuple[int, int], notes: list[str]) -> tup
             problems.append(f"{where}: expected a box inside {size[0]} x {size[1]} px, got {given}")
             continue
         if not labelled.relative and max(x2, y2) <= 1:
-            problems.append(f"{where}: expected px, got a box within the first px, as of shares of the picture's size")
+            problems.append(f"{where}: expected a box in px, got one inside the first px, as if in shares of the size")
             continue
         over = max(abs(a - b) for a, b in zip(inside, box, strict=True))
         if over > ROUNDING_PX:

@@ -88,7 +88,7 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
         )
     if unlisted:
         got = f"{len(unlisted)} XML files are in no list (first: {unlisted[0]})"
-        found.notes.append(f"ImageSets/Main: {got}: their pictures count as those of train")
+        found.notes.append(f"ImageSets/Main: {got}: their pictures go to the split train")
     elif not listed:
         note_splits(found, groups)
     _check_all_read(found, pictures, faulty, source)
@@ -168,7 +168,9 @@ class _Pictures:
             picture = own[0]
         elif own and picture not in own:
             got = f"{name}, and {' and '.join(path.name for path in own)} beside it" if picture else name
-            problems.append(f"{where}: expected filename to name one picture, that of this file's name, got {got}")
+            problems.append(
+                f"{where}: expected filename to name the picture that is named like this XML file, got {got}"
+            )
         if picture is None:
             picture = own[0] if own else places[0] / name.replace("\\", "/").rpartition("/")[2]
         base = next((base for base in self.bases if picture.is_relative_to(base)), picture.parent)

@@ -59,7 +59,7 @@ def read_yolo(source: Path, names: ClassNames) -> Found:
     root = path.parent / str(content.get("path") or ".")
     if not (is_possible(root) and root.is_dir()):
         found.notes.append(
-            f"{path.name}: path {shown(content['path'])} is not there: its own folder is read in its place"
+            f"{path.name}: path {shown(content['path'])} does not exist: its own folder is read in its place"
         )
         root = path.parent
     places = _Places(root, path, found)
@@ -124,12 +124,12 @@ def _words(given: Any, count: Any) -> dict[int, str]:
             raise ValueError(f"no name for class {number}: {word!r}")
         words[number] = word
     if isinstance(count, str) and count.strip() != str(len(words)):
-        raise ValueError(f"nc: {count}, and {len(words)} names")
+        raise ValueError(f"nc: {count}, but {len(words)} names")
     return words
 
 
 def _with_labels_of_their_own(pictures: list[Labelled], labels: _Labels) -> list[Labelled]:
-    """Return the pictures; those that share a label file (a.jpg and a.png) get a message: whose boxes are they?"""
+    """Return the pictures, with a message on each that shares its label file with another (a.jpg and a.png)."""
     by_file: dict[Path, dict[Path, str]] = {}
     for one in pictures:
         by_file.setdefault(labels.file_of(one.path), {})[one.path] = one.name
@@ -139,7 +139,7 @@ def _with_labels_of_their_own(pictures: list[Labelled], labels: _Labels) -> list
         if len(sharing) > 1 and not one.problems:
             got = " and ".join(sharing.values())
             where = relative_name(labels.file_of(one.path), labels.root)
-            one = replace(one, problems=(f"{one.name}: expected labels of this picture alone in {where}, got {got}",))
+            one = replace(one, problems=(f"{one.name}: expected a label file of its own, got {where} for {got}",))
         checked.append(one)
     return checked
 
@@ -200,7 +200,7 @@ class _Places:
                 place = existing(base, "/".join(parts[at:])) if parts else None
                 if place is not None:
                     if is_elsewhere:
-                        self.found.notes.append(f"{self.file.name}: {entry} is not there: {place} is read in its place")
+                        self.found.notes.append(f"{self.file.name}: {entry} does not exist: {place} is read in its place")
                     return place
         return self.root / entry
 
@@ -260,11 +260,11 @@ class _Labels:
             lines = text_of(path).splitlines()
         except ValueError as error:
             lines = []
-            problems.append(f"{name}: expected labels in {relative_name(path, self.root)} in UTF-8, got {error}")
+            problems.append(f"{name}: expected its label file {relative_name(path, self.root)} in UTF-8, got {error}")
         except OSError:
             lines = []
             where = relative_name(path, self.root)
-            problems.append(f"{name}: expected labels in {where}, got none (for a good part, an empty file)")
+            problems.append(f"{name}: expected the label file {where}, got none (of a good part, it is empty)")
         for number, line in enumerate(lines, 1):
             try:
                 if line.strip():
@@ -287,7 +287,7 @@ class _Labels:
             expected = f"a class and {4 + self.key_points} numbers" + ("" if self.key_points else " or a polygon's")
             raise ValueError(f"expected {expected}, got {line.strip()[:60]!r}")
         if int(values[0]) not in self.words:
-            raise ValueError(f"expected a class of data.yaml, got {int(values[0])}")
+            raise ValueError(f"expected the number of a class in data.yaml, got {int(values[0])}")
         word = self.words[int(values[0])]
         if is_polygon:
             box = (min(values[1::2]), min(values[2::2]), max(values[1::2]), max(values[2::2]))

@@ -29,10 +29,10 @@ from tests.conftest import (
     ROWS,
     SCENES,
     assert_same_files,
-    blender_executable,
     folder_bytes,
     records,
     renderer_command,
+    run_code,
     run_renderer,
     write_manifest,
 )
@@ -217,18 +217,6 @@ def test_any_order_and_a_single_row_give_the_same_bytes(engine: str, rendered: P
         for run in runs:
             for file in (f"images/{run}.png", f"masks/{run}.png", f"records/{run}.json"):
                 assert (tmp_path / out / file).read_bytes() == (rendered / file).read_bytes(), (out, file)
-
-
-def run_code(engine: str, code: str, scratch: Path) -> subprocess.CompletedProcess[str]:
-    """Python code in bpy or in the executable, with a temporary folder of its own."""
-    python, blender = [sys.executable, "-c"], [blender_executable(), "-b", "-noaudio", "--python-expr"]
-    return subprocess.run(
-        [*(python if engine == "bpy" else blender), code],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        env={**os.environ, "TMPDIR": str(scratch)},
-    )
 
 
 WAVES = """
@@ -484,6 +472,27 @@ def test_a_label_column_refreshes_the_record_only(engine: str, small: tuple[Path
     assert "0 rendered, 2 already there" in done.stdout
     assert before == {name: (out / "images" / f"{name}.png").stat().st_mtime_ns for name in before}
     assert {(r["row"]["split"], r["row"]["note"]) for r in records(out).values()} == {("test", "b")}
+
+
+def test_an_edited_tolerance_refreshes_the_record_only(tmp_path: Path) -> None:
+    scenes, out, manifest = tmp_path / "scenes", tmp_path / "out", small_manifest(tmp_path / "small.csv")
+    scenes.mkdir()
+    text = (SCENES / "connector_3x9.toml").read_text("utf-8")
+
+    def render(changed: str) -> str:
+        (scenes / "connector_3x9.toml").write_text(changed, "utf-8")
+        return run_renderer(manifest, "--out", out, "--scenes", scenes).stdout
+
+    assert "2 rendered" in render(text)
+    before = folder_bytes(out)
+    edited = text.replace("true_position_mm = 0.8", "true_position_mm = 0.4\nat = { r1c2 = { retraction_mm = 0.1 } }")
+    assert "0 rendered, 2 already there" in render(f"# checked\n{edited}")
+    assert {r["tolerance"]["true_position_mm"] for r in records(out).values()} == {0.4}
+    assert {r["tolerance"]["at"]["r1c2"]["retraction_mm"] for r in records(out).values()} == {0.1}
+    after = folder_bytes(out)
+    changed = {name for name in after if after[name] != before[name]}
+    assert changed == {"records/one.json", "records/two.json", "scenes/connector_3x9.toml"}
+    assert "0 rendered" in render(text) and folder_bytes(out) == before
 
 
 def test_what_was_damaged_is_rendered_again(engine: str, small: tuple[Path, Path]) -> None:

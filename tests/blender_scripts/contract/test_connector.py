@@ -91,10 +91,24 @@ def test_repeated_blocks_lie_a_step_apart(connector: Connector) -> None:
     assert blocks[8].contour.middle == pytest.approx((-14.0, -7.5))
 
 
-def test_the_hash_covers_every_byte(tmp_path: Path, connector: Connector) -> None:
-    same = read_connector(scene(tmp_path))
-    assert same.sha256 == connector.sha256 and same.name == "s"
-    assert read_connector(scene(tmp_path, more="# a remark\n")).sha256 != connector.sha256
+UNPICTURED = (
+    {"tolerance.true_position_mm": "0.3"},
+    {"tolerance.retraction_mm": "0.6\nprotrusion_mm = 0.2"},
+    {"tolerance.retraction_mm": "0.6\nat = { r1c2 = { true_position_mm = 0.2 } }"},
+    {"description": '"another text"'},
+)
+PICTURED = ({"scatter.position_mm": "0.031"}, {"picture.samples": "3"}, {"housings.plain.roughness": "0.41"})
+
+
+def test_the_hash_covers_the_values_that_pictures_depend_on(tmp_path: Path, connector: Connector) -> None:
+    same, remark = read_connector(scene(tmp_path)), read_connector(scene(tmp_path, more="# a remark\n"))
+    assert same.sha256 == connector.sha256 == remark.sha256 and same.name == "s"
+    assert same.file_sha256 == connector.file_sha256 != remark.file_sha256
+    edited = [read_connector(scene(tmp_path, changes)) for changes in UNPICTURED]
+    assert {each.sha256 for each in edited} == {connector.sha256}
+    assert len({connector.file_sha256, *(each.file_sha256 for each in edited)}) == len(UNPICTURED) + 1
+    others = {read_connector(scene(tmp_path, changes)).sha256 for changes in PICTURED}
+    assert len({connector.sha256, *others}) == len(PICTURED) + 1
 
 
 def test_the_reach_of_a_square_pin_is_its_corner(connector: Connector) -> None:

@@ -404,7 +404,7 @@ def test_a_picture_with_faulty_labels_is_never_taken_for_good(tmp_path, capsys, 
         ({"objects": {"bbox": [[1, 1, 5]], "categories": ["BENDNG"]}}, "objects 0: expected a box of four numbers"),
         ({"objects": {"bbox": [[1, 1, 5, 5]], "categories": []}}, "expected lists bbox and categories of equal length"),
         ({"file_name": "/elsewhere/a.png", "label": "OK"}, "expected a file_name below in, got"),
-        ({"file_name": "a.png"}, "expected label or objects, got neither"),
+        ({"file_name": "a.png"}, "expected a value in label or objects, got neither"),
         (
             {"label": "OK", "objects": [{"bbox": [1, 1, 20, 20], "category": "BENDNG"}]},
             "metadata.jsonl:1 objects: expected a JSON object with bbox and categories, got [{",
@@ -608,7 +608,7 @@ def test_a_yolo_picture_without_labels_is_not_taken_for_good(tmp_path, capsys):
     picture(tmp_path / "in/images/train/a.png")
     (tmp_path / "in/data.yaml").write_text("train: images/train\nnames: [BENDNG]\n")
     assert import_(tmp_path / "in", "--format", "yolo", "--to", tmp_path / "out") == 2
-    assert "images/train/a.png: expected labels in labels/train/a.txt, got none" in capsys.readouterr().err
+    assert "images/train/a.png: expected the label file labels/train/a.txt, got none" in capsys.readouterr().err
 
 
 def test_of_a_pose_the_box_is_taken(tmp_path, capsys):

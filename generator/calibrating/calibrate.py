@@ -1,0 +1,256 @@
+"""`python -m generator calibrate`: a camera's or rig's geometry from pictures of a calibration target.
+
+    python -m generator calibrate --print target.png --target charuco:11x8:10:7.5
+    python -m generator calibrate photos/ --target charuco:11x8:10:7.5 -o camera.json
+    python -m generator calibrate center=photos/center left=photos/left --target dots:11x9:2 -o rig.json
+
+Pictures of several cameras that show the target at one place have the same file name. Take 10 to 30, with the target
+tilted by 15 to 45 degrees in all directions, filling the picture, also in its corners.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from blender_scripts.contract.errors import InputError, shown
+from generator.calibrating.certificate import SCHEMA, dates, to_rig
+from generator.calibrating.solve import DISTORTIONS, CameraModel, Sighting, Solution, solve
+from generator.calibrating.target import Target
+from generator.io.output_file import check_file, write_whole
+from generator.io.pictures import is_picture, open_picture, pictures_in
+from generator.verdict.envelope import software
+
+ONE_CAMERA = "center"
+_FEWEST = 3
+# What a warning is given for: fewer pictures, a smaller part of the picture with points, a weaker tilt, a focal length
+# less certain (U, k = 2), a picture whose residual is so many times the median.
+_FEW, _COVERED, _TILT_DEG, _FOCAL_U, _WORSE = 10, 0.6, 15.0, 0.003, 3.0
+_GRID = 8
+_PRINT_DPI = 600
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "photos",
+        nargs="*",
+        metavar="PHOTO",
+        help="pictures of the target or a folder of them; for a rig CAMERA=FOLDER for each camera",
+    )
+    parser.add_argument(
+        "--target",
+        required=True,
+        metavar="TARGET",
+        help="charuco:COLUMNSxROWS:SQUARE_MM:MARKER_MM[:DICTIONARY], squares counted, or dots:COLUMNSxROWS:PITCH_MM",
+    )
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE.json", help="the certificate to write")
+    parser.add_argument("--print", type=Path, metavar="FILE.png", help="draw the target to print, and stop")
+    parser.add_argument(
+        "--distortion",
+        default="auto",
+        choices=("auto", *DISTORTIONS),
+        help="the lens terms to fit; auto takes those that the pictures support (smallest BIC)",
+    )
+    parser.add_argument("--temperature", type=float, metavar="C", help="temperature in degrees Celsius, for the record")
+    parser.add_argument(
+        "--valid-days", type=int, default=365, metavar="N", help="days until the certificate expires (default 365)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    target = Target.of_text(options.target)
+    if options.print:
+        check_file(options.print, "--print", (".png",))
+        _print_target(target, options.print)
+        return 0
+    if options.output is None:
+        raise InputError("-o: expected the certificate's file, such as camera.json, got nothing")
+    if not 1 <= options.valid_days <= 36500:
+        raise InputError(f"--valid-days: expected 1 to 36500 days, got {options.valid_days}")
+    files = _files(options.photos)
+    check_file(options.output, "-o", (".json",), [path for paths in files.values() for path in paths])
+    sightings, sizes, pictures = _look(files, target)
+    solution = solve(sightings, sizes, options.distortion)
+    warnings = _warnings(sightings, solution)
+    document = _document(target, solution, sightings, pictures, warnings, options)
+    write_whole(options.output, (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
+    _report(document, options.output)
+    return 0
+
+
+def _print_target(target: Target, path: Path) -> None:
+    drawn = Image.fromarray(target.picture(_PRINT_DPI / 25.4))
+    # The resolution that makes a square its pitch, although squares are whole pixels.
+    pitch = max(round(target.pitch_mm * _PRINT_DPI / 25.4), 8)
+    dpi = 25.4 * pitch / target.pitch_mm
+    buffer = io.BytesIO()
+    drawn.save(buffer, "PNG", dpi=(dpi, dpi))
+    write_whole(path, buffer.getvalue())
+    width, height = (25.4 * side / dpi for side in drawn.size)
+    print(f"wrote {path}: print it at {width:.1f} x {height:.1f} mm, without scaling; measure a long distance on it")
+
+
+def _files(given: Sequence[str]) -> dict[str, list[Path]]:
+    """The pictures by camera; without CAMERA= all are of one camera, `center`."""
+    named = [text.partition("=") for text in given]
+    rig = [bool(sign) and not Path(text).exists() for text, (_, sign, _) in zip(given, named, strict=True)]
+    if not given or any(rig) != all(rig):
+        raise InputError(
+            "PHOTO: expected pictures or folders, or CAMERA=FOLDER for each camera, got " + shown(" ".join(given))
+        )
+    files: dict[str, list[Path]] = {}
+    for text, (name, _, folder) in zip(given, named, strict=True):
+        path = Path(folder if rig[0] else text)
+        if not path.is_dir() and (rig[0] or not is_picture(path)):
+            raise InputError(f"{path}: expected a folder of pictures{'' if rig[0] else ' or a picture'}, got none")
+        camera = name if rig[0] else ONE_CAMERA
+        if rig[0] and (camera in files or not camera.isidentifier()):
+            raise InputError(
+                f"{text}: expected a name of letters and digits, once for each camera, got {shown(camera)}"
+            )
+        files.setdefault(camera, []).extend(pictures_in(path) if path.is_dir() else [path])
+    return files
+
+
+def _look(
+    files: Mapping[str, list[Path]], target: Target
+) -> tuple[list[Sighting], dict[str, tuple[int, int]], list[dict[str, Any]]]:
+    """Find the target in every picture: sightings, picture sizes by camera, and an entry for each picture."""
+    sightings: list[Sighting] = []
+    sizes: dict[str, tuple[int, int]] = {}
+    pictures: list[dict[str, Any]] = []
+    for camera, paths in files.items():
+        for path in tqdm(paths, desc=f"looking for the target, {camera}", unit="picture", disable=None):
+            grey = np.asarray(open_picture(path, str(path)).convert("L"))
+            size = (grey.shape[1], grey.shape[0])
+            if sizes.setdefault(camera, size) != size:
+                first = "{} x {}".format(*sizes[camera])
+                raise InputError(
+                    f"{path}: expected {first} px as the camera's first picture, got {size[0]} x {size[1]}"
+                )
+            numbers, pixels = target.find(grey)
+            sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+            pictures.append({"file": path.name, "camera": camera, "sha256": sha256, "points": len(numbers)})
+            if len(numbers):
+                sightings.append(Sighting(camera, path.stem, target.points_mm[numbers], pixels))
+        seen = sum(sighting.camera == camera for sighting in sightings)
+        if seen < _FEWEST:
+            raise InputError(
+                f"camera {camera}: expected at least {_FEWEST} pictures that show the target {target.kind} "
+                f"{target.columns} x {target.rows}, got {seen} of {len(paths)}"
+            )
+    doubled = [key for key, count in Counter((s.camera, s.placing) for s in sightings).items() if count > 1]
+    if doubled:
+        raise InputError(
+            f"camera {doubled[0][0]}: expected file names once each, got two pictures {shown(doubled[0][1])}"
+        )
+    return sightings, sizes, pictures
+
+
+def _warnings(sightings: Sequence[Sighting], solution: Solution) -> list[str]:
+    """What makes the calibration weaker than it could be, one sentence each."""
+    found = []
+    for name, camera in solution.cameras.items():
+        mine = [i for i, sighting in enumerate(sightings) if sighting.camera == name]
+        pixels = np.concatenate([sightings[i].pixels for i in mine])
+        covered = _covered(pixels, camera)
+        tilted = int((solution.tilt_deg[mine] >= _TILT_DEG).sum())
+        u_focal = 2.0 * np.sqrt(solution.covariance[(solution.names.index(f"{name}.f"),) * 2]) / camera.focal
+        if len(mine) < _FEW:
+            found.append(f"camera {name}: {len(mine)} pictures; {_FEW} to 30 are usual")
+        if covered < _COVERED:
+            found.append(f"camera {name}: points in {covered:.0%} of the picture; bring the target into its corners")
+        if tilted < _FEWEST:
+            found.append(f"camera {name}: {tilted} pictures with a tilt of {_TILT_DEG:.0f} degrees or more; take more")
+        if u_focal > _FOCAL_U:
+            found.append(f"camera {name}: focal length uncertain by {u_focal:.2%} (U, k = 2)")
+    median = float(np.median(solution.rms))
+    for sighting, rms in zip(sightings, solution.rms, strict=True):
+        if rms > _WORSE * median:
+            found.append(
+                f"picture {sighting.placing} of camera {sighting.camera}: residual {rms:.2f} px where the median is "
+                f"{median:.2f}; look at it"
+            )
+    return found
+
+
+def _covered(pixels: np.ndarray, camera: CameraModel) -> float:
+    """The share of a grid of 8 x 8 fields of the picture that hold points."""
+    fields = np.floor(pixels / (camera.width, camera.height) * _GRID).clip(0, _GRID - 1)
+    return len(np.unique(fields, axis=0)) / _GRID**2
+
+
+def _document(
+    target: Target,
+    solution: Solution,
+    sightings: Sequence[Sighting],
+    pictures: list[dict[str, Any]],
+    warnings: list[str],
+    options: argparse.Namespace,
+) -> dict[str, Any]:
+    places = {(s.camera, s.placing): i for i, s in enumerate(sightings)}
+    for picture in pictures:
+        at = places.get((picture["camera"], Path(picture["file"]).stem))
+        if at is not None:
+            picture |= {"rms_px": round(float(solution.rms[at]), 4), "tilt_deg": round(float(solution.tilt_deg[at]), 2)}
+    u = 2.0 * np.sqrt(np.diag(solution.covariance))
+    return {
+        "schema": SCHEMA,
+        **dates(options.valid_days),
+        "temperature_c": options.temperature,
+        "software": f"{software()}, OpenCV {cv2.__version__}",
+        "target": target.as_record(),
+        "cameras": {name: _camera_record(name, solution, sightings) for name in solution.cameras},
+        "parameters": list(solution.names),
+        "u": {name: float(value) for name, value in zip(solution.names, u, strict=True)},
+        "covariance": solution.covariance.tolist(),
+        "pictures": pictures,
+        "warnings": warnings,
+    }
+
+
+def _camera_record(name: str, solution: Solution, sightings: Sequence[Sighting]) -> dict[str, Any]:
+    camera = solution.cameras[name]
+    mine = np.array([sighting.camera == name for sighting in sightings])
+    counts = np.array([len(sighting.pixels) for sighting in sightings])[mine]
+    return {
+        "width": camera.width,
+        "height": camera.height,
+        "fx": camera.focal,
+        "fy": camera.focal,
+        "cx": camera.centre[0],
+        "cy": camera.centre[1],
+        "distortion": list(camera.distortion),
+        "distortion_fitted": camera.fitted,
+        "matrix_rig": to_rig(camera.pose),
+        "pictures": int(mine.sum()),
+        "points": int(counts.sum()),
+        "rms_px": float(np.sqrt(np.average(solution.rms[mine] ** 2, weights=counts))),
+    }
+
+
+def _report(document: Mapping[str, Any], path: Path) -> None:
+    unseen = [picture["file"] for picture in document["pictures"] if not picture["points"]]
+    for name, camera in document["cameras"].items():
+        u = document["u"][f"{name}.f"]
+        print(
+            f"camera {name}: focal length {camera['fx']:.2f} px (U {u:.2f}, k = 2), principal point "
+            f"{camera['cx']:.2f}, {camera['cy']:.2f} px, distortion {camera['distortion_fitted']}; {camera['points']} "
+            f"points in {camera['pictures']} pictures, residual {camera['rms_px']:.3f} px"
+        )
+    if unseen:
+        print(f"passed over, the target was not found: {', '.join(unseen)}")
+    for warning in document["warnings"]:
+        print(f"warning: {warning}")
+    print(f"wrote {path}; valid until {document['expires'][:10]}")

@@ -1,0 +1,162 @@
+"""Calibration targets: where their points are in millimetres, finding them in a picture, and drawing one to print.
+
+charuco   a chessboard with a marker in each white square: each corner is identified, also where a part is out of view
+dots      a regular grid of dark dots on white, as glass targets have it: the whole grid must be in view
+
+OpenCV finds the points ("Detection of ChArUco Boards", "findCirclesGrid", docs.opencv.org). Its pixel centres are whole
+numbers; here pixels follow the edge convention, half a pixel more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from blender_scripts.contract.errors import InputError, shown
+
+KINDS = ("charuco", "dots")
+# A dot's diameter and the white border of a drawn target, as shares of the pitch.
+_DOT, _BORDER = 0.5, 1.0
+_LEAST_POINTS = 6
+
+
+@dataclass(frozen=True)
+class Target:
+    """A flat calibration target.
+
+    Attributes:
+        kind: `charuco` or `dots`.
+        columns, rows: number of squares, or of dots.
+        pitch_mm: side of a square, or distance of neighbouring dots.
+        marker_mm: side of a marker; 0 for dots.
+        dictionary: name of the markers' dictionary in OpenCV, such as DICT_4X4_50; empty for dots.
+    """
+
+    kind: str
+    columns: int
+    rows: int
+    pitch_mm: float
+    marker_mm: float = 0.0
+    dictionary: str = ""
+
+    @classmethod
+    def of_text(cls, text: str) -> Target:
+        """Read a target from an option: `charuco:11x8:10:7.5` or `charuco:11x8:10:7.5:DICT_5X5_100` or `dots:11x9:2`.
+
+        Raises:
+            InputError: the text is not of that form.
+        """
+        kind, *rest = text.split(":")
+        try:
+            columns, rows = (int(number) for number in rest[0].lower().split("x"))
+            sizes = [float(number) for number in rest[1:3]]
+            names = [name.upper() for name in rest[3:]]
+            least = {"charuco": 3, "dots": 3}[kind]
+            whole = len(sizes) == {"charuco": 2, "dots": 1}[kind] and len(names) <= (kind == "charuco")
+            if not whole or min(columns, rows) < least or max(columns, rows) > 100 or not min(sizes) > 0.0:
+                raise ValueError
+            if kind == "dots":
+                return cls(kind, columns, rows, sizes[0])
+            if not sizes[1] < sizes[0]:
+                raise ValueError
+        except (ValueError, IndexError, KeyError):
+            raise InputError(
+                "--target: expected charuco:COLUMNSxROWS:SQUARE_MM:MARKER_MM[:DICTIONARY] or "
+                "dots:COLUMNSxROWS:PITCH_MM, with at least 3 x 3 squares or dots and markers smaller than squares, got "
+                f"{shown(text)}"
+            ) from None
+        name = names[0] if names else "DICT_4X4_250" if columns * rows > 100 else "DICT_4X4_50"
+        if not name.startswith("DICT_") or not hasattr(cv2.aruco, name):
+            raise InputError(f"--target: expected the name of a dictionary in OpenCV, such as DICT_4X4_50, got {name}")
+        target = cls(kind, columns, rows, sizes[0], sizes[1], name)
+        available, needed = len(target._markers().bytesList), (columns * rows) // 2
+        if needed > available:
+            raise InputError(f"--target: expected a dictionary with {needed} markers, got {name} with {available}")
+        return target
+
+    @property
+    def points_mm(self) -> np.ndarray:
+        """All points (N, 3) on the target, z = 0, from the top left, x to the right, y downwards."""
+        columns, rows = (self.columns - 1, self.rows - 1) if self.kind == "charuco" else (self.columns, self.rows)
+        grid = np.stack(np.meshgrid(np.arange(columns), np.arange(rows), indexing="xy"), axis=-1).reshape(-1, 2)
+        start = 1.0 if self.kind == "charuco" else 0.0
+        return np.concatenate([(grid + start) * self.pitch_mm, np.zeros((len(grid), 1))], axis=1)
+
+    @property
+    def diagonal_mm(self) -> float:
+        return float(np.linalg.norm(np.ptp(self.points_mm, axis=0)))
+
+    def find(self, grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Find the target's points in a picture.
+
+        Args:
+            grey: (H, W) uint8.
+
+        Returns:
+            numbers (n,) into `points_mm`, and pixels (n, 2) in the edge convention; n = 0 where the target is not seen.
+        """
+        numbers, pixels = self._corners(grey) if self.kind == "charuco" else self._dots(grey)
+        if len(numbers) < _LEAST_POINTS:
+            return np.zeros(0, int), np.zeros((0, 2))
+        return numbers, pixels + 0.5
+
+    def picture(self, px_per_mm: float) -> np.ndarray:
+        """Draw the target, (H, W) uint8, with a white border of one pitch on each side."""
+        pitch = max(round(self.pitch_mm * px_per_mm), 8)
+        border = round(_BORDER * pitch)
+        if self.kind == "charuco":
+            size = (self.columns * pitch + 2 * border, self.rows * pitch + 2 * border)
+            return np.asarray(self._board().generateImage(size, marginSize=border))
+        width, height = ((number - 1) * pitch + 2 * border + pitch for number in (self.columns, self.rows))
+        drawn = np.full((height, width), 255, np.uint8)
+        for row in range(self.rows):
+            for column in range(self.columns):
+                # OpenCV's coordinates here are sixteenths of a pixel, from the middle of the first pixel.
+                across, down = (round(16 * (border + (n + 0.5) * pitch - 0.5)) for n in (column, row))
+                cv2.circle(drawn, (across, down), round(8 * _DOT * pitch), 0, cv2.FILLED, cv2.LINE_AA, shift=4)
+        return drawn
+
+    def as_record(self) -> dict[str, Any]:
+        return {key: value for key, value in asdict(self).items() if value}
+
+    def _markers(self) -> Any:
+        return cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, self.dictionary))
+
+    def _board(self) -> Any:
+        return cv2.aruco.CharucoBoard((self.columns, self.rows), self.pitch_mm, self.marker_mm, self._markers())
+
+    def _corners(self, grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        corners, numbers, *_ = cv2.aruco.CharucoDetector(self._board()).detectBoard(grey)
+        if numbers is None or len(numbers) < _LEAST_POINTS:
+            return np.zeros(0, int), np.zeros((0, 2))
+        # The detector's own corners are good to a few tenths of a pixel; the gradient's saddle point is exact.
+        corners = np.asarray(corners, np.float32).reshape(-1, 1, 2)
+        half = int(np.clip(0.25 * _spacing(corners[:, 0], numbers.ravel(), self.columns - 1), 2, 11))
+        criteria = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 100, 1e-4)
+        corners = cv2.cornerSubPix(grey, corners, (half, half), (-1, -1), criteria)
+        return numbers.ravel().astype(int), corners.reshape(-1, 2).astype(float)
+
+    def _dots(self, grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        settings = cv2.SimpleBlobDetector.Params()
+        settings.minArea, settings.maxArea = 12.0, grey.size / 50.0
+        detector = cv2.SimpleBlobDetector.create(settings)
+        found, centres = cv2.findCirclesGrid(
+            grey, (self.columns, self.rows), flags=cv2.CALIB_CB_SYMMETRIC_GRID, blobDetector=detector
+        )
+        if not found:
+            return np.zeros(0, int), np.zeros((0, 2))
+        grid = np.asarray(centres, float).reshape(self.rows, self.columns, 2)
+        # The grid looks the same after a half turn: cameras that stand upright agree on the corner that is top left.
+        if (grid[0, -1] - grid[0, 0])[0] < 0.0:
+            grid = grid[::-1, ::-1]
+        return np.arange(self.columns * self.rows), grid.reshape(-1, 2)
+
+
+def _spacing(corners: np.ndarray, numbers: np.ndarray, columns: int) -> float:
+    """The smallest distance in px of two found corners that are neighbours in a row of the board; 8 without any."""
+    place = dict(zip(numbers.tolist(), corners, strict=True))
+    pairs = [(place[n], place[n + 1]) for n in place if n + 1 in place and (n + 1) % columns]
+    return min((float(np.linalg.norm(a - b)) for a, b in pairs), default=8.0)

@@ -1,0 +1,182 @@
+"""Does a measured pin meet its tolerance? Decisions with measurement uncertainty, after ISO 14253-1.
+
+A characteristic conforms when it lies outside its limits with at most 5 % probability, and is nonconform when it lies
+beyond one and the same side of them with at least 95 %; between the two it is undecided. A large uncertainty therefore
+never decides, in either direction. Uncertainties are expanded, k = 2, and errors taken as normal.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping
+from enum import StrEnum
+
+import numpy as np
+
+from generator.verdict.envelope import Verdict
+
+# Largest probability of a wrong decision, one-sided: ISO 14253-1:2017, 5.3.
+RISK = 0.05
+COVERAGE_FACTOR = 2.0
+_ANGLES = np.linspace(0.0, 2.0 * math.pi, 360, endpoint=False)
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
+
+
+class Decision(StrEnum):
+    """The decision on one characteristic of one pin.
+
+    - conform: within its limits, with the stated risk.
+    - nonconform: beyond them, with the stated risk.
+    - undecided: measured, but too near to a limit for its uncertainty.
+    - undetermined: the given views do not determine this measure, such as a height from a single centre view.
+    - not_seen: the pin, or the tip that the measure needs, is hidden in every given view.
+    """
+
+    CONFORM = "conform"
+    NONCONFORM = "nonconform"
+    UNDECIDED = "undecided"
+    UNDETERMINED = "undetermined"
+    NOT_SEEN = "not_seen"
+
+
+_VERDICTS = {
+    Decision.CONFORM: Verdict.OK,
+    Decision.NONCONFORM: Verdict.NG,
+    Decision.UNDECIDED: Verdict.UNSURE,
+    Decision.UNDETERMINED: Verdict.UNSURE,
+    Decision.NOT_SEEN: Verdict.UNSURE,
+}
+
+
+def decide(outside: float, beyond: float) -> Decision:
+    """Decide from two probabilities; undetermined if they are not numbers.
+
+    Args:
+        outside: that the measure lies outside its limits, on whichever side.
+        beyond: that it lies beyond them on the most probable side.
+    """
+    if math.isnan(outside) or math.isnan(beyond):
+        return Decision.UNDETERMINED
+    if outside <= RISK:
+        return Decision.CONFORM
+    return Decision.NONCONFORM if beyond >= 1.0 - RISK else Decision.UNDECIDED
+
+
+def interval_sides(value: float, u: float, low: float, high: float) -> tuple[float, float]:
+    """Probabilities that a measure lies below `low` and above `high`.
+
+    Args:
+        value: the measured value, mm.
+        u: its expanded uncertainty (k = 2), mm.
+        low, high: limits, mm; infinite: no limit on that side.
+    """
+    if not (math.isfinite(value) and math.isfinite(u)):
+        return math.nan, math.nan
+    if u <= 0.0:
+        return float(value < low), float(value > high)
+    sigma = u / COVERAGE_FACTOR
+    return _normal((low - value) / sigma), _normal((value - high) / sigma)
+
+
+def disc_outside(mean: np.ndarray, covariance: np.ndarray, diameter: float) -> float:
+    """Probability that a point lies outside a disc round the origin: the true position of a pin beyond its limit.
+
+    The normal distribution in two dimensions is integrated: exactly along one principal axis, with 64 Gauss-Legendre
+    nodes along the other.
+
+    Args:
+        mean: (2,) measured dx, dy, mm.
+        covariance: (2, 2) of their errors, mm^2.
+        diameter: of the disc, mm: the limit of true position.
+    """
+    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
+        return math.nan
+    radius = 0.5 * diameter
+    variances, axes = np.linalg.eigh(np.asarray(covariance, float))
+    # A floor far below any real uncertainty keeps the integral defined for an exact measure.
+    small, large = np.sqrt(np.maximum(variances, (1e-6 * radius) ** 2))
+    across, along = np.asarray(mean, float) @ axes
+    low, high = max(-radius, along - 9.0 * large), min(radius, along + 9.0 * large)
+    if low >= high:
+        return 1.0
+    place = 0.5 * (high + low) + 0.5 * (high - low) * _NODES
+    density = np.exp(-0.5 * ((place - along) / large) ** 2) / (large * math.sqrt(2.0 * math.pi))
+    half = np.sqrt(np.maximum(radius**2 - place**2, 0.0))
+    share = [_normal((edge - across) / small) - _normal((-edge - across) / small) for edge in half.tolist()]
+    inside = 0.5 * (high - low) * float(_WEIGHTS @ (density * np.array(share)))
+    return float(min(1.0, max(0.0, 1.0 - inside)))
+
+
+def disc_beyond(mean: np.ndarray, covariance: np.ndarray, diameter: float) -> float:
+    """Probability that a point lies beyond a tangent of a disc round the origin, for the most probable tangent.
+
+    Args:
+        mean, covariance, diameter: as in `disc_outside`.
+    """
+    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
+        return math.nan
+    normals = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)])
+    over = np.asarray(mean, float) @ normals - 0.5 * diameter
+    sigma = np.sqrt(np.maximum(np.sum(normals * (np.asarray(covariance, float) @ normals), axis=0), 1e-18))
+    return _normal(float(np.max(over / sigma)))
+
+
+def decide_height(
+    retraction_mm: float, u_mm: float, retraction_limit_mm: float, protrusion_limit_mm: float
+) -> Decision:
+    """Decide on a tip's height, which has a limit on both sides.
+
+    Args:
+        retraction_mm: of the tip below its nominal height; negative: above it.
+        u_mm: its expanded uncertainty (k = 2).
+        retraction_limit_mm, protrusion_limit_mm: limits below and above.
+    """
+    below, above = interval_sides(retraction_mm, u_mm, -protrusion_limit_mm, retraction_limit_mm)
+    return decide(below + above, max(below, above))
+
+
+def decide_true_position(mean: np.ndarray, covariance: np.ndarray, limit_mm: float) -> Decision:
+    """Decide on a tip's true position.
+
+    It is bounded at zero, so that "value plus or minus U" misleads near zero: the decision uses the probability that
+    the tip lies outside the disc of the tolerance.
+
+    Args:
+        mean: (2,) measured dx, dy, mm.
+        covariance: (2, 2) of their errors, mm^2.
+        limit_mm: the limit, a diameter.
+    """
+    return decide(disc_outside(mean, covariance, limit_mm), disc_beyond(mean, covariance, limit_mm))
+
+
+def part_verdict(
+    pins: Mapping[str, Mapping[str, Decision]], judged: Collection[str], not_inspected: Iterable[str] = ()
+) -> tuple[Verdict, list[str]]:
+    """The verdict on a part from the decisions on its pins, and the reasons for it.
+
+    NG if a characteristic is nonconform; OK only if every judged characteristic of every position conforms.
+
+    Args:
+        pins: decisions by characteristic (`true_position`, `height`, `presence`) by address.
+        judged: the characteristics that the verdict covers; one that a pin lacks counts as undetermined.
+        not_inspected: toleranced characteristics that it leaves out on purpose: each verdict names them.
+    """
+    found: dict[Decision, dict[str, list[str]]] = {}
+    for address, decisions in pins.items():
+        for name in judged:
+            decision = decisions.get(name, Decision.UNDETERMINED)
+            found.setdefault(decision, {}).setdefault(name, []).append(address)
+    reasons = [
+        f"{decision}: {name.replace('_', ' ')} of {', '.join(addresses)}"
+        for decision in Decision
+        if decision is not Decision.CONFORM
+        for name, addresses in found.get(decision, {}).items()
+    ]
+    reasons += [f"not inspected: {name.replace('_', ' ')}" for name in not_inspected]
+    verdicts = {_VERDICTS[decision] for decision in found}
+    return next((one for one in Verdict if one in verdicts), Verdict.INVALID), reasons
+
+
+def _normal(z: float) -> float:
+    """The standard normal distribution function."""
+    return 0.5 * math.erfc(-z / math.sqrt(2.0))

@@ -1,0 +1,304 @@
+"""Measurement system analysis (MSA): how well a gauge repeats, and how much of a tolerance its own scatter takes.
+
+Type 1 study (one part, one place), nested and crossed gauge R&R by analysis of variance, bias and linearity. Terms and
+conventions follow the MSA manual of the Automotive Industry Action Group (AIAG, 4th edition, 2010) unless a function
+says otherwise. A spread is six standard deviations.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+SPREAD = 6.0
+# AIAG: an interaction of part and appraiser with a larger p-value is pooled with the repeatability.
+POOLED_ABOVE = 0.25
+# AIAG: ndc = 1.41 PV / GRR.
+_NDC_FACTOR = 1.41
+
+
+@dataclass(frozen=True)
+class Type1:
+    """A type 1 study: one part, measured repeatedly without being taken out.
+
+    Attributes:
+        bias: mean of the measurements minus the reference value.
+        t, p: Student's t of the bias and its two-sided p-value, against the hypothesis that there is no bias.
+        s: standard deviation of the measurements.
+        cg: `share` x tolerance / 6 s; at least 1.33 is usual.
+        cgk: cg with the bias taken off; see `type1`.
+    """
+
+    count: int
+    bias: float
+    t: float
+    p: float
+    s: float
+    cg: float
+    cgk: float
+
+
+def type1(
+    values: np.ndarray, reference: float, tolerance: float, *, share: float = 0.2, upper_only: bool = False
+) -> Type1:
+    """Repeatability and bias from repeated measurements of one part.
+
+    Cg = share T / 6 s and Cgk = (share T / 2 - |bias|) / 3 s, with the usual 20 % share of the tolerance (VDA volume 5,
+    Bosch booklet 10 and Minitab's default agree on these two).
+
+    Args:
+        values: (N,) measurements of the part.
+        reference: its calibrated value.
+        tolerance: width T of the tolerance zone: upper minus lower limit; with a natural zero, upper limit minus 0.
+        share: the share of the tolerance that the measurements' spread may take.
+        upper_only: only the upper limit is a limit: Cgk then counts only a bias that lowers the measured value, which
+            would release bad parts.
+
+    Raises:
+        ValueError: fewer than two measurements, or a tolerance that is not above 0.
+    """
+    values = np.asarray(values, float)
+    if len(values) < 2 or not tolerance > 0.0:
+        raise ValueError(f"expected at least 2 measurements and a tolerance above 0, got {len(values)} and {tolerance}")
+    s = float(values.std(ddof=1))
+    bias = float(values.mean()) - reference
+    harmful = max(0.0, -bias) if upper_only else abs(bias)
+    t = _ratio(bias, s / math.sqrt(len(values)))
+    p = float(2.0 * stats.t.sf(abs(t), len(values) - 1))
+    return Type1(
+        count=len(values),
+        bias=bias,
+        t=t,
+        p=p,
+        s=s,
+        cg=_ratio(share * tolerance, SPREAD * s),
+        cgk=_ratio(0.5 * share * tolerance - harmful, 0.5 * SPREAD * s),
+    )
+
+
+@dataclass(frozen=True)
+class GaugeRR:
+    """A gauge R&R study; every spread is a standard deviation in the unit of the measurements.
+
+    Attributes:
+        repeatability: EV, the scatter of repeated captures.
+        reproducibility: AV, the scatter between appraisers or placings, with the interaction where it was kept.
+        part: PV, the scatter between the parts.
+        anova: one row per source with columns `sum_sq`, `df`, `mean_sq`, `f`, `p`.
+        pooled: the interaction was pooled with the repeatability (crossed studies only).
+    """
+
+    repeatability: float
+    reproducibility: float
+    part: float
+    anova: pd.DataFrame
+    pooled: bool = False
+
+    @property
+    def grr(self) -> float:
+        """The gauge's own scatter: repeatability and reproducibility together."""
+        return math.hypot(self.repeatability, self.reproducibility)
+
+    @property
+    def total(self) -> float:
+        return math.hypot(self.grr, self.part)
+
+    @property
+    def percent_of_variation(self) -> float:
+        """%GRR of the total variation of these parts: 100 GRR / TV."""
+        return 100.0 * _ratio(self.grr, self.total)
+
+    def percent_of_tolerance(self, tolerance: float) -> float:
+        """%GRR of a tolerance zone of this width: 100 x 6 GRR / T."""
+        return 100.0 * SPREAD * self.grr / tolerance
+
+    @property
+    def ndc(self) -> float:
+        """Number of distinct categories among these parts, 1.41 PV / GRR, not yet truncated to an integer."""
+        return _ratio(_NDC_FACTOR * self.part, self.grr)
+
+    def ndc_over(self, tolerance: float) -> float:
+        """Number of distinct categories over a tolerance zone of this width: 1.41 T / 6 GRR."""
+        return _ratio(_NDC_FACTOR * tolerance, SPREAD * self.grr)
+
+    def smallest_tolerance(self, percent: float = 30.0) -> float:
+        """The narrowest tolerance zone for which %GRR stays at `percent`."""
+        return 100.0 * SPREAD * self.grr / percent
+
+
+def nested_rr(table: pd.DataFrame, *, part: str = "part", fixture: str = "fixture", value: str = "value") -> GaugeRR:
+    """Gauge R&R where each placing (fixture) belongs to one part: parts > placings > captures, all random, balanced.
+
+    A part that is placed anew has no placing in common with another part, so placings are no appraisers of a crossed
+    study. Variance components: expected mean squares of the balanced nested design; negative ones count as 0.
+
+    Args:
+        table: one row per measurement.
+        part, fixture, value: names of its columns; equal fixture names of two parts are different placings.
+
+    Raises:
+        ValueError: the design is not balanced, or has fewer than two parts, placings a part or captures a placing.
+    """
+    cells = table.groupby([part, fixture], observed=True)[value]
+    counts, per_part = cells.size(), table.groupby(part, observed=True)[fixture].nunique()
+    parts, placings, captures = len(per_part), int(per_part.iloc[0]), int(counts.iloc[0])
+    if per_part.nunique() > 1 or counts.nunique() > 1 or min(parts, placings, captures) < 2:
+        raise ValueError(
+            "expected at least 2 parts, 2 placings a part and 2 captures a placing, the same numbers for each, got "
+            f"{parts} parts, {sorted(set(per_part))} placings a part and {sorted(set(counts))} captures a placing"
+        )
+    means = cells.mean()
+    part_means = means.groupby(level=0, observed=True).mean()
+    grand = float(part_means.mean())
+    within = table[value] - cells.transform("mean")
+    between = means - part_means.reindex(means.index.get_level_values(0)).to_numpy()
+    sums = {
+        "part": placings * captures * float(((part_means - grand) ** 2).sum()),
+        "placing": captures * float((between**2).sum()),
+        "repeatability": float((within**2).sum()),
+    }
+    freedom = {
+        "part": parts - 1,
+        "placing": parts * (placings - 1),
+        "repeatability": parts * placings * (captures - 1),
+    }
+    anova = _anova(sums, freedom, {"part": "placing", "placing": "repeatability"})
+    mean_sq = anova["mean_sq"]
+    return GaugeRR(
+        repeatability=math.sqrt(mean_sq["repeatability"]),
+        reproducibility=_root((mean_sq["placing"] - mean_sq["repeatability"]) / captures),
+        part=_root((mean_sq["part"] - mean_sq["placing"]) / (placings * captures)),
+        anova=anova,
+    )
+
+
+def crossed_rr(
+    table: pd.DataFrame, *, part: str = "part", appraiser: str = "appraiser", value: str = "value"
+) -> GaugeRR:
+    """Gauge R&R where every appraiser measures every part equally often (two-way random effects, balanced).
+
+    The interaction is pooled with the repeatability where its p-value is above 0.25 (AIAG). Negative components count
+    as 0.
+
+    Args:
+        table: one row per measurement.
+        part, appraiser, value: names of its columns.
+
+    Raises:
+        ValueError: the design is not balanced, or has fewer than two parts, appraisers or trials.
+    """
+    cells = table.pivot_table(index=part, columns=appraiser, values=value, aggfunc="count", observed=True)
+    trials = int(cells.iloc[0, 0]) if cells.size and cells.notna().all(axis=None) else 0
+    parts, appraisers = cells.shape
+    if not (cells == trials).all(axis=None) or min(parts, appraisers, trials) < 2:
+        found = sorted({int(count) for count in cells.fillna(0).to_numpy().ravel()})
+        raise ValueError(
+            "expected at least 2 parts, 2 appraisers and 2 trials, and every part measured equally often by every "
+            f"appraiser, got {parts} parts, {appraisers} appraisers and {found} trials"
+        )
+    means = table.pivot_table(index=part, columns=appraiser, values=value, aggfunc="mean", observed=True).to_numpy()
+    grand, by_part, by_appraiser = means.mean(), means.mean(axis=1), means.mean(axis=0)
+    cross = means - by_part[:, None] - by_appraiser + grand
+    within = table[value] - table.groupby([part, appraiser], observed=True)[value].transform("mean")
+    sums = {
+        "part": appraisers * trials * float(((by_part - grand) ** 2).sum()),
+        "appraiser": parts * trials * float(((by_appraiser - grand) ** 2).sum()),
+        "interaction": trials * float((cross**2).sum()),
+        "repeatability": float((within**2).sum()),
+    }
+    freedom = {
+        "part": parts - 1,
+        "appraiser": appraisers - 1,
+        "interaction": (parts - 1) * (appraisers - 1),
+        "repeatability": parts * appraisers * (trials - 1),
+    }
+    against = {"part": "interaction", "appraiser": "interaction", "interaction": "repeatability"}
+    anova = _anova(sums, freedom, against)
+    error, pooled = anova["mean_sq"]["interaction"], bool(anova["p"]["interaction"] > POOLED_ABOVE)
+    noise = anova["mean_sq"]["repeatability"]
+    if pooled:
+        noise = (sums["interaction"] + sums["repeatability"]) / (freedom["interaction"] + freedom["repeatability"])
+        error = noise
+    between = max(0.0, (anova["mean_sq"]["appraiser"] - error) / (parts * trials))
+    interaction = 0.0 if pooled else max(0.0, (error - noise) / trials)
+    return GaugeRR(
+        repeatability=math.sqrt(noise),
+        reproducibility=math.sqrt(between + interaction),
+        part=_root((anova["mean_sq"]["part"] - error) / (appraisers * trials)),
+        anova=anova,
+        pooled=pooled,
+    )
+
+
+@dataclass(frozen=True)
+class Linearity:
+    """A straight line through the bias over the reference value: bias = intercept + slope x reference.
+
+    Attributes:
+        slope, intercept: of the line; a gauge that shrinks every measure to 0 has slope -1.
+        t_slope, t_intercept: Student's t of both, against 0, with `count` - 2 degrees of freedom.
+        s: standard deviation of the residuals.
+        r2: coefficient of determination.
+    """
+
+    count: int
+    slope: float
+    intercept: float
+    t_slope: float
+    t_intercept: float
+    s: float
+    r2: float
+
+
+def linearity(references: np.ndarray, values: np.ndarray) -> Linearity:
+    """Fit the bias (value minus reference) over the reference value by least squares, one point per measurement.
+
+    Args:
+        references: (N,) true values of the measured parts, at least two of them different.
+        values: (N,) the gauge's measurements.
+
+    Raises:
+        ValueError: fewer than three measurements, or references that are all equal.
+    """
+    references = np.asarray(references, float)
+    bias = np.asarray(values, float) - references
+    if len(bias) < 3 or np.ptp(references) == 0.0:
+        raise ValueError(f"expected at least 3 measurements of at least 2 different references, got {len(bias)}")
+    line = stats.linregress(references, bias)
+    residuals = bias - line.intercept - line.slope * references
+    return Linearity(
+        count=len(bias),
+        slope=float(line.slope),
+        intercept=float(line.intercept),
+        t_slope=_ratio(float(line.slope), float(line.stderr)),
+        t_intercept=_ratio(float(line.intercept), float(line.intercept_stderr)),
+        s=math.sqrt(float((residuals**2).sum()) / (len(bias) - 2)),
+        r2=float(line.rvalue**2),
+    )
+
+
+def _anova(sums: dict[str, float], freedom: dict[str, int], against: dict[str, str]) -> pd.DataFrame:
+    """The table of an analysis of variance; `against` names the source whose mean square each one is tested against."""
+    table = pd.DataFrame({"sum_sq": pd.Series(sums), "df": pd.Series(freedom)})
+    table["mean_sq"] = table["sum_sq"] / table["df"]
+    for source, other in against.items():
+        f = _ratio(float(table.loc[source, "mean_sq"]), float(table.loc[other, "mean_sq"]))
+        table.loc[source, "f"] = f
+        table.loc[source, "p"] = float(stats.f.sf(f, freedom[source], freedom[other]))
+    return table
+
+
+def _ratio(above: float, below: float) -> float:
+    """above / below; infinite, with the sign of `above`, where `below` is 0, and 0 where both are."""
+    if below == 0.0:
+        return math.copysign(math.inf, above) if above else 0.0
+    return above / below
+
+
+def _root(variance: float) -> float:
+    """The standard deviation of a variance component, 0 for a negative estimate."""
+    return math.sqrt(max(0.0, variance))
