@@ -62,7 +62,7 @@ def of_mesh(connector: Connector, housing: str, terminal: str, mesh: Mesh) -> It
     if hidden:
         yield (
             f"{place}: the mesh covers {hidden} of {len(connector.positions)} pins in the view of the centre camera: "
-            "upside down (axes), or without holes?"
+            "is it upside down (axes), or without holes?"
         )
     levels = _floor_levels(connector, triangles)
     apart = np.abs(levels - floor) > _FLOOR_MM
@@ -70,10 +70,10 @@ def of_mesh(connector: Connector, housing: str, terminal: str, mesh: Mesh) -> It
         middle = float(np.median(levels))
         yield (
             f"{place}: the mesh's floor between the pins lies at z = {middle:.2f} mm, the scene's at {floor:.2f} mm "
-            f"([shell] depth_mm): offset_mm {floor - middle:+.2f} in Z?"
+            f"([shell] depth_mm): correct offset_mm by {floor - middle:+.2f} in Z"
         )
     elif not len(levels):
-        yield f"{place}: the mesh has no floor between the pins: upside down (axes)?"
+        yield f"{place}: the mesh has no floor between the pins: is it upside down (axes)?"
 
 
 def _swallowed(place: str, solid: str, shares: np.ndarray) -> Iterator[str]:

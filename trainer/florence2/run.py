@@ -141,28 +141,8 @@ class DetectionConfig(Settings):
         metavar="N",
         earlier=1,
     )
-<<<<<<< HEAD
     max_escape: float = MAX_ESCAPE
     fitted_epochs: int = FITTED_EPOCHS
-=======
-    max_escape: float = setting(
-        0.0,
-        "highest rate of escapes (NG parts judged OK): the escape threshold (OK only below it) is chosen on one half "
-        "of validation's parts, and the 95 % upper bound of the rate checked on the other; 0: no such limit",
-        ge=0,
-        le=0.5,
-        metavar="RATE",
-        earlier=0.0,
-    )
-    fitted_epochs: int = setting(
-        0,
-        "epochs that fit into --time-limit, of those of --epochs; 0: all",
-        ge=0,
-        le=100_000,
-        no_option="fitted to --time-limit",
-        earlier=0,
-    )
->>>>>>> main
     data_sha256: str = setting(
         "",
         "SHA-256 of the dataset's content; empty if its card states none",

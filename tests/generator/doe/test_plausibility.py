@@ -152,11 +152,14 @@ def tray(size: tuple[float, float, float] = (44.4, 21.6, 14.0)) -> np.ndarray:
         ("offset_mm = [0.0, 0.0, 0.3]", ()),
         (
             "offset_mm = [0.0, 0.0, 1.2]",
-            ("floor between the pins lies at z = -6.30 mm, the scene's at -7.50 mm ", "-1.20 in Z?"),
+            (
+                "floor between the pins lies at z = -6.30 mm, the scene's at -7.50 mm ",
+                "correct offset_mm by -1.20 in Z",
+            ),
         ),
-        ("offset_mm = [0.0, 0.0, -2.0]", ("lies at z = -9.50 mm", "+2.00 in Z?")),
+        ("offset_mm = [0.0, 0.0, -2.0]", ("lies at z = -9.50 mm", "by +2.00 in Z")),
         ("offset_mm = [5.0, 0.0, 0.0]", ("3 of 27 pins stand in the mesh, with up to ", "covers 3 of 27 pins")),
-        ('axes = "x,-y,-z", offset_mm = [0.0, 0.0, -14.0]', ("covers 27 of 27 pins", "upside down (axes)")),
+        ('axes = "x,-y,-z", offset_mm = [0.0, 0.0, -14.0]', ("covers 27 of 27 pins", "is it upside down (axes)")),
         ('axes = "-x,y,z"', ("axes mirrors the mesh, so that left and right",)),
         ('axes = "-x,-y,z"', ()),
     ],
@@ -185,17 +188,12 @@ def test_blocks_that_swallow_pins_are_counted(tmp_path: Path, capsys: pytest.Cap
     ("size", "placement", "question"),
     [
         ((44.4, 21.6, 14.0), "", None),
-<<<<<<< HEAD
         ((44.4, 21.6, 14.0), "offset_mm = [1.0, 0.0, 0.0]", None),
-        ((1.748, 0.8504, 0.551), "", "1.748 x 0.8504 mm in X and Y with unit_mm = 1, .* 32 x 9.2 mm: unit_mm = 25.4?"),
-=======
-        ((44.4, 21.6, 14.0), "offset_mm = [5.0, 0.0, 0.0]", None),
         (
             (1.748, 0.8504, 0.551),
             "",
             "1.748 x 0.8504 mm in X and Y with unit_mm = 1, .* 32 x 9.2 mm: try unit_mm = 25.4",
         ),
->>>>>>> main
         ((1.748, 0.8504, 0.551), "unit_mm = 25.4", None),
         ((4.44, 2.16, 1.4), "", "try unit_mm = 10"),
         ((0.9, 0.9, 0.5), "unit_mm = 1000", "try unit_mm = 25.4"),
