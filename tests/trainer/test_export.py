@@ -75,8 +75,7 @@ OTHER = {"registers": 2, "stem": "linear", "positions": "learned"}
 
 
 @pytest.mark.parametrize(
-    ("width", "height", "patch", "shape"),
-    [(61, 30, 8, {}), (250, 250, 16, {}), (33, 47, 4, {}), (61, 30, 8, OTHER)],
+    ("width", "height", "patch", "shape"), [(61, 30, 8, {}), (250, 250, 16, {}), (33, 47, 4, {}), (61, 30, 8, OTHER)]
 )
 def test_sizes_that_are_no_multiple_of_a_patch(tmp_path, width, height, patch, shape):
     torch.manual_seed(0)

@@ -275,12 +275,6 @@ class SettingRow(NamedTuple):
 def settings_table(model: type) -> list[SettingRow]:
     """List the settings of a model as rows of a table for the docs."""
     return [
-        SettingRow(
-            name,
-            one.option,
-            "off" if one.kind is bool else one.default,
-            one.taken,
-            one.field.description or "",
-        )
+        SettingRow(name, one.option, "off" if one.kind is bool else one.default, one.taken, one.field.description or "")
         for name, one in fields_of(model).items()
     ]

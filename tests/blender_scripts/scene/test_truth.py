@@ -23,10 +23,7 @@ REFERENCE = Path(__file__).with_name("truth_reference.py")
 def test_boxes_are_true_to_a_fraction_of_a_pixel(engine: str) -> None:
     start = [sys.executable] if engine == "bpy" else [blender_executable(), "-b", "-P"]
     done = subprocess.run(
-        [*start, str(REFERENCE), "--", "--rows", "5", "--seed", "7"],
-        capture_output=True,
-        text=True,
-        timeout=600,
+        [*start, str(REFERENCE), "--", "--rows", "5", "--seed", "7"], capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(next(line for line in done.stdout.splitlines() if line.startswith('{"rows"')))

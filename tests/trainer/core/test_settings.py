@@ -16,11 +16,7 @@ from trainer.vit import options as vit_options
 from trainer.vit.network.model import ViTConfig
 from trainer.vit.run import TrainingConfig
 
-PARSERS = {
-    TrainingConfig: vit_options.parser,
-    ViTConfig: vit_options.parser,
-    DetectionConfig: florence2_options.parser,
-}
+PARSERS = {TrainingConfig: vit_options.parser, ViTConfig: vit_options.parser, DetectionConfig: florence2_options.parser}
 EVERY = [
     pytest.param(model, one, id=f"{model.__name__}.{name}")
     for model in PARSERS
