@@ -110,7 +110,8 @@ class Columns:
         hit = (sides > 0).all(axis=1) | (sides < 0).all(axis=1)
         sides = sides[hit]
         weights = np.roll(sides, -1, axis=1) / sides.sum(axis=1, keepdims=True)
-        return (near[hit][..., 2] * weights).sum(axis=1), sides.sum(axis=1) > 0
+        heights: np.ndarray = (near[hit][..., 2] * weights).sum(axis=1)
+        return heights, sides.sum(axis=1) > 0
 
 
 def _floor_levels(connector: Connector, columns: Columns) -> np.ndarray:
