@@ -21,7 +21,11 @@ def test_bounds():
 
 def test_what_cannot_be_shown_is_said_before():
     text = prospect(names(56), np.arange(56) < 48, 0.01)
-    assert "cannot be shown" in text and "11.7% at best" in text and "needs 299 that check it, 598 in all" in text
+    assert (
+        "cannot be shown" in text
+        and "the rate is 11.7%;" in text
+        and "needs 299 NG parts that check it, 598 in" in text
+    )
     assert "cannot" not in prospect(names(100), np.arange(100) < 80, 0.1)
 
 
@@ -39,7 +43,7 @@ def test_the_threshold_is_chosen_and_checked_on_different_parts(seed):
 
 def test_one_missed_part_is_enough_to_show_nothing_on_few():
     scores, ng = np.array([0.9] * 39 + [0.01] + [0.05] * 10), np.arange(50) < 40
-    found = choose(names(50), ng, scores, 0.1, 0.5)
+    found = choose(names(50), ng, scores, 0.1, 0.5, 0.6)
     assert (found.escapes, found.checked_on) == (1, 20) and found.bound > 0.1
     assert (
         "NOT shown: 1 of 20 NG parts escape, 0 are UNSURE, none is left out as INVALID, 95 %" in said(asdict(found))
