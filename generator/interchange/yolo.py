@@ -200,9 +200,8 @@ class _Places:
                 found = existing(base, "/".join(parts[at:])) if parts else None
                 if found is not None:
                     if is_elsewhere:
-                        self.found.notes.append(
-                            f"{self.file.name}: {entry} does not exist: {found} is read in its place"
-                        )
+                        note = f"{self.file.name}: {entry} does not exist: {found} is read in its place"
+                        self.found.notes.append(note)
                     return found
         return self.root / entry
 

@@ -67,8 +67,8 @@ def worse_than_validation(reports: Mapping[str, Mapping[str, Any]]) -> list[str]
     known = reports.get("validation", {})
     for name, measured in reports.items():
         for key, is_good in (("balanced_accuracy", True), ("escapes", False), ("overkill", False)):
-            pair = [one.get(key) for one in (measured, known)]
-            if not all(each and each["share"] is not None for each in pair):
+            pair = [one[key] for one in (measured, known) if key in one and one[key]["share"] is not None]
+            if len(pair) < 2:
                 continue
             here, there = (each["interval"] for each in pair)
             if here[1] < there[0] if is_good else here[0] > there[1]:
