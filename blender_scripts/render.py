@@ -81,6 +81,8 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     add("--threads", type=_bounded(0, 1024), default=0, metavar="N", help=threads)
     gpu = "gpu is faster, but its pictures differ in bytes from the CPU's (default: cpu)"
     add("--device", choices=("cpu", "gpu"), default="cpu", help=gpu)
+    dry = "check everything, print the graphics cards, the device used and the rows left to render; render nothing"
+    add("--dry-run", action="store_true", help=dry)
     add("--no-denoise", action="store_true", help="do not denoise; take eight times the samples")
     add("--depth", action="store_true", help="also write depth/<run>.npy: mm along the optical axis")
     add("--normal", action="store_true", help="also write normal/<run>.npy: unit vectors, world axes")
@@ -128,15 +130,18 @@ def run(arguments: argparse.Namespace) -> int:
     from blender_scripts.manifest.claim import claim
     from blender_scripts.manifest.reader import read_manifest
     from blender_scripts.scene import versions
+    from blender_scripts.scene.backdrop import check_photographs
 
     versions.check_version()
-    if arguments.feed or arguments.compare:
+    if arguments.feed or arguments.compare or (arguments.dry_run and arguments.validated):
         return _serve(arguments)
     manifest = read_manifest(arguments.manifest, arguments.scenes)
     _check_cad(manifest)
+    for connector in manifest.connectors.values():
+        check_photographs(connector)
     chosen = _chosen(arguments, manifest)
     claimed = claim(manifest, arguments.scenes, arguments.out, arguments.force)
-    if claimed.is_default:
+    if claimed.is_default and not arguments.dry_run:
         print(f"rendering into {claimed.output.root} (--out DIR takes another folder)", flush=True)
     return _render(arguments, claimed, [manifest.runs[number] for number in chosen])
 
@@ -210,9 +215,12 @@ def _render(arguments: argparse.Namespace, claimed: Claim, rows: Sequence[Run]) 
     from blender_scripts.scene.progress import Progress
 
     output, tally = claimed.output, _Tally()
-    with _silence_blender(), _renderer(arguments, claimed.manifest, output) as renderer:
+    with _silence_blender() as real, _renderer(arguments, claimed.manifest, output) as renderer:
         if claimed.is_default and not arguments.force:
             output.check_finished(rows, renderer.head)
+        if arguments.dry_run:
+            os.write(real, f"{_plan(renderer, rows, arguments.force)}\n".encode())
+            return 0
         claimed.keep()
         output.sweep()
         if not renderer.tracer.denoised and not arguments.no_denoise:
@@ -231,25 +239,46 @@ def _render(arguments: argparse.Namespace, claimed: Claim, rows: Sequence[Run]) 
     return 1 if tally.failed else 0
 
 
+def _plan(renderer: Renderer, rows: Sequence[Run], force: bool) -> str:
+    """What rendering these rows would use and do, for --dry-run."""
+    from blender_scripts.scene import graphics_cards
+
+    output, card = renderer.output, renderer.tracer.card
+    kept = 0 if force else sum(output.finished(row, renderer.head(row)["row_sha256"]) is not None for row in rows)
+    device = f"{card.name} ({', '.join(card.cards)})" if card else "the CPU"
+    return (
+        f"graphics cards that Blender {renderer.blender} finds: "
+        f"{graphics_cards.described(graphics_cards.interfaces())}\n"
+        f"to render: {len(rows) - kept} rows on {device}; already there: {kept}, in {output.root}"
+    )
+
+
 def _serve(arguments: argparse.Namespace) -> int:
-    """Work for a pool that checked manifest and folder: compare finished rows, or render the rows it sends on stdin."""
+    """Work for a pool that checked manifest and folder: compare finished rows, plan, or render the rows of stdin."""
     from blender_scripts.manifest.output_folder import OutputFolder
     from blender_scripts.manifest.reader import read_manifest, read_validated
 
     path, scenes, known = arguments.manifest, arguments.scenes, arguments.validated
     manifest = read_validated(path, scenes, known) if known else read_manifest(path, scenes)
     _check_cad(manifest)
-    output, tally = OutputFolder(arguments.out), _Tally()
+    output, tally = OutputFolder(arguments.out, create=arguments.feed), _Tally()
     with _silence_blender() as real, _renderer(arguments, manifest, output) as renderer:
-        if arguments.compare:
-            rows = (manifest.runs[number] for number in _chosen(arguments, manifest))
-            output.check_finished(rows, renderer.head)
+        if not arguments.feed:
+            rows = [manifest.runs[number] for number in _chosen(arguments, manifest)]
+            if arguments.compare:
+                output.check_finished(rows, renderer.head)
+            if arguments.dry_run:
+                _report(real, {"plan": _plan(renderer, rows, arguments.force)})
             return 0
         for number in _fed_rows(len(manifest.runs)):
             fresh, problem = tally.render(renderer, manifest.runs[number], arguments.force)
-            report = {"row": number, "rendered": fresh, "problem": problem}
-            os.write(real, (json.dumps(report) + "\n").encode())
+            _report(real, {"row": number, "rendered": fresh, "problem": problem})
     return 1 if tally.failed else 0
+
+
+def _report(real: int, answer: dict[str, object]) -> None:
+    """Write an answer for the worker pool to the file descriptor of the real standard output, as a line of JSON."""
+    os.write(real, (json.dumps(answer) + "\n").encode())
 
 
 def _interrupt(*_: object) -> None:

@@ -78,6 +78,18 @@ def blender_executable() -> str:
     return os.environ.get("PINSIGHT_BLENDER", "blender")
 
 
+def run_code(engine: str, code: str, scratch: Path) -> subprocess.CompletedProcess[str]:
+    """Python code in bpy or in the executable, with a temporary folder of its own."""
+    python, blender = [sys.executable, "-c"], [blender_executable(), "-b", "-noaudio", "--python-expr"]
+    return subprocess.run(
+        [*(python if engine == "bpy" else blender), code],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env={**os.environ, "TMPDIR": str(scratch)},
+    )
+
+
 def folder_bytes(folder: Path) -> dict[str, bytes]:
     """Every file below a folder by its relative path."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

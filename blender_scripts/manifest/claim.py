@@ -36,12 +36,13 @@ class Claim:
     is_default: bool
 
     def keep(self) -> None:
-        """Save copies of the manifest and its scenes, and the originals' paths, in the render folder.
+        """Create the render folder and save in it the manifest and its scenes, and the originals' paths.
 
         Raises:
             InputError: a file cannot be read or written.
         """
         folder, manifest = self.output.root, self.manifest
+        self.output.create()
         kept = _copy_of(folder, manifest.path)
         # Whoever renders the copies themselves keeps the paths of the originals.
         from_copies = self.scenes.resolve() == (folder / SCENES).resolve()
@@ -57,10 +58,18 @@ class Claim:
             for connector in manifest.connectors.values() if names else ():
                 for file in (housing.cad.file for housing in connector.housings.values() if housing.cad):
                     self.output.keep(folder / SCENES / file.name, file.content())
+                photographs = connector.backdrop.photographs if connector.backdrop else ()
+                for photograph in photographs:
+                    self.output.keep(folder / SCENES / photograph.name, photograph.content())
+                if photographs:
+                    # The scene's hash covers the folder: a picture that was taken out of it must not stay in the copy.
+                    kept_in = (folder / SCENES / photographs[0].name).parent
+                    for each in set(kept_in.iterdir()) - {folder / SCENES / p.name for p in photographs}:
+                        each.unlink()
 
 
 def claim(manifest: Manifest, scenes: Path, out: Path | None, force: bool) -> Claim:
-    """Choose a manifest's render folder and check it, before any file is written.
+    """Choose a manifest's render folder and check it; nothing is written.
 
     Args:
         manifest: the checked manifest.
@@ -75,7 +84,7 @@ def claim(manifest: Manifest, scenes: Path, out: Path | None, force: bool) -> Cl
     if not force:
         check_own(root, manifest)
     check_parents(root, "--out")
-    output, kept = OutputFolder(root), _copy_of(root, manifest.path)
+    output, kept = OutputFolder(root, create=False), _copy_of(root, manifest.path)
     problems = []
     for copy in sorted((root / "manifests").glob("*.csv")):
         if copy != kept:

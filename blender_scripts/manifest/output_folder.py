@@ -32,16 +32,22 @@ class OutputFolder:
 
     Args:
         root: the folder; created if it does not exist.
+        create: False: create nothing yet; see `create`.
 
     Raises:
         InputError: the folder, or a folder in it, is a file or a symbolic link.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, create: bool = True) -> None:
         self.root = root
-        self._make(root)
+        if create:
+            self.create()
+
+    def create(self) -> None:
+        """Create the folder and the folders in it, if they do not exist; errors as above."""
+        self._make(self.root)
         for name in FOLDERS:
-            self._make(root / name)
+            self._make(self.root / name)
 
     def _make(self, folder: Path) -> None:
         if folder != self.root and folder.is_symlink():

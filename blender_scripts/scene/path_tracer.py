@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 
 from blender_scripts.geometry.lens import Window
-from blender_scripts.scene import versions
+from blender_scripts.scene import graphics_cards, versions
 from blender_scripts.scene.exr import read_exr
 
 BOUNCES = 3
@@ -44,9 +44,10 @@ class PathTracer:
         self.render.use_compositing = False
         self.render.use_sequencer = False
         self.settings.device = "GPU" if gpu else "CPU"
-        self.gpu = versions.use_gpu() if gpu else ""
+        self.card = graphics_cards.use_fastest() if gpu else None
         self.settings.use_adaptive_sampling = False
         self.settings.use_auto_tile = False
+        versions.use_pixel_filter(self.settings)
         versions.use_light_tree(self.settings, False)
         versions.use_plain_sampling(self.settings)
         self.settings.max_bounces = BOUNCES
@@ -66,7 +67,7 @@ class PathTracer:
     @property
     def fingerprint(self) -> str:
         """The render settings, beside those in the manifest row, that a picture depends on; for the row's hash."""
-        device = self.gpu or "CPU"
+        device = self.card.kind if self.card else "CPU"
         return f"cycles {device} bounces {BOUNCES} denoise {int(self.denoised)}"
 
     def picture(self, width: int, height: int, samples: int, seed: int) -> np.ndarray:
@@ -77,7 +78,6 @@ class PathTracer:
         self.settings.sample_clamp_direct = 12.0
         self.settings.pixel_filter_type = "BLACKMAN_HARRIS"
         self.settings.filter_width = 1.5
-        versions.set_pixel_jitter(self.settings, True)
         versions.use_denoiser(self.settings, self.denoised)
         self.render.image_settings.color_mode = "RGB"
         self.render.film_transparent = self.render.use_border = self.render.use_crop_to_border = False
@@ -103,7 +103,6 @@ class PathTracer:
         self.settings.sample_clamp_direct = 0.0
         self.settings.pixel_filter_type = "BOX"
         self.settings.filter_width = _NARROWEST_FILTER_PX
-        versions.set_pixel_jitter(self.settings, False)
         versions.use_denoiser(self.settings, False)
         self.render.image_settings.color_mode = "RGB" if colour else "BW"
         self.render.film_transparent = True

@@ -46,34 +46,22 @@ def use_denoiser(settings: bpy.types.PropertyGroup, on: bool) -> None:
             settings.denoising_quality = "FAST"
 
 
-def set_pixel_jitter(settings: bpy.types.PropertyGroup, on: bool) -> None:
-    """Switch jitter of samples within a pixel; before 5.0 it stays on, but a narrow pixel filter nearly cancels it."""
-    if hasattr(settings, "use_pixel_jitter"):
-        settings.use_pixel_jitter = on
+def use_pixel_filter(settings: bpy.types.PropertyGroup) -> None:
+    """Place each sample by the pixel filter; `use_pixel_jitter` (from 5.0) would place all samples of a batch alike.
 
-
-def use_gpu() -> str:
-    """Make Cycles use the graphics cards; returns their kind, such as OPTIX.
-
-    Raises:
-        InputError: Cycles finds none.
+    The batches' sizes depend on the time they take, so such a picture would depend on the machine's load. It would also
+    be shifted by part of a pixel, without smooth edges.
     """
-    preferences = bpy.context.preferences.addons["cycles"].preferences
-    for kind in ("OPTIX", "CUDA", "HIP", "ONEAPI", "METAL"):
-        try:
-            preferences.compute_device_type = kind
-        except TypeError:  # this build does not support that kind
-            continue
-        if hasattr(preferences, "refresh_devices"):
-            preferences.refresh_devices()
-        else:
-            preferences.get_devices()
-        cards = [device for device in preferences.devices if device.type == kind]
-        if cards:
-            for device in preferences.devices:
-                device.use = device.type == kind
-            return kind
-    raise InputError("--device gpu: expected a graphics card that Cycles can use, got none")
+    if hasattr(settings, "use_pixel_jitter"):
+        settings.use_pixel_jitter = False
+
+
+def refresh_devices(preferences: bpy.types.PropertyGroup) -> None:
+    """Make Cycles look for graphics cards; `preferences` are those of its add-on."""
+    if hasattr(preferences, "refresh_devices"):
+        preferences.refresh_devices()
+    else:
+        preferences.get_devices()
 
 
 def use_plain_sampling(settings: bpy.types.PropertyGroup) -> None:

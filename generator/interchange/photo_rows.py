@@ -26,7 +26,7 @@ from generator.dataset.rows import (
 from generator.dataset.writer import Kept, Spool, encoded_png
 from generator.interchange.coco_masks import pixels_of
 from generator.interchange.labelled import Labelled, LabelledObject, kind_of
-from generator.io.pictures import check_depth, decoded, eight_bit, plain, upright
+from generator.io.pictures import decoded, eight_bit, plain, upright, with_white
 from generator.io.source_code import code_sha256
 from generator.soart import nsoart
 
@@ -192,9 +192,7 @@ def opened(labelled: Labelled) -> tuple[Image.Image, bytes]:
             f"{name}: expected {labelled.size[0]} x {labelled.size[1]} px as in its labels, got "
             f"{turned.width} x {turned.height}"
         )
-    full = plain(picture, name)
-    check_depth(full, name)
-    shallow = eight_bit(full)
+    shallow = eight_bit(with_white(plain(picture, name), name))
     keeps = shallow is stored and turned is stored and stored.format in ("PNG", "JPEG")
     return shallow, content if keeps else encoded_png(shallow)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -15,11 +16,14 @@ from pathlib import Path
 
 from blender_scripts.contract.errors import InputError, shown
 from blender_scripts.contract.scratch import Scratch
-from blender_scripts.manifest.claim import claim
+from blender_scripts.manifest.claim import Claim, claim
 from blender_scripts.manifest.reader import read_manifest
-from generator.doe.check import add_scenes_argument
+from generator.doe.check import add_scenes_argument, check_photographs
 from generator.rendering.engines import SCRIPT, renderer_command
 from generator.rendering.pool import Pool, ending, refusal
+
+# While one process keeps the card busy, the other builds its scene and takes the truth.
+_GPU_WORKERS = 2
 
 
 def _count(low: int, high: int | None = None) -> Callable[[str], int]:
@@ -40,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     out = "folder for images, masks and records (default: renders/ and the manifest's name without its suffix)"
     add("--out", type=Path, metavar="DIR", help=out)
     add_scenes_argument(parser)
-    workers = "number of renderer processes (default: one per core)"
+    workers = f"number of renderer processes (default: one per core; with --device gpu {_GPU_WORKERS})"
     add("--workers", type=_count(1), metavar="N", help=workers)
     engine = "local: bpy of this Python; blender: an executable (default: local if bpy is installed)"
     add("--engine", choices=("local", "blender"), help=engine)
@@ -52,6 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--mask-scale", type=_count(1, 8), default=4, metavar="K", help=scale)
     gpu = "gpu is faster, but its pictures differ in bytes from the CPU's (default: cpu)"
     add("--device", choices=("cpu", "gpu"), default="cpu", help=gpu)
+    dry = "check everything, print the graphics cards, the device used and the rows left to render; render nothing"
+    add("--dry-run", action="store_true", help=dry)
     add("--no-denoise", action="store_true", help="do not denoise; take eight times the samples")
     add("--depth", action="store_true", help="also write depth/<run>.npy: mm along the optical axis")
     add("--normal", action="store_true", help="also write normal/<run>.npy: unit vectors, world axes")
@@ -69,22 +75,26 @@ def run(options: argparse.Namespace) -> int:
     if options.manifest is None:
         raise InputError("manifest: expected the CSV manifest to render, got nothing")
     manifest = read_manifest(options.manifest, options.scenes)
+    check_photographs(manifest)
     command = renderer_command(options.engine, options.blender)
     rows = _chosen(options.rows, len(manifest.runs))
     claimed = claim(manifest, options.scenes, options.out, options.force)
     output = claimed.output
-    if claimed.is_default:
-        print(f"rendering into {output.root} (--out DIR takes another folder)", flush=True)
     cores = os.cpu_count() or 1
-    workers = min(options.workers or cores, len(rows))
+    workers = min(options.workers or (_GPU_WORKERS if options.device == "gpu" else cores), len(rows))
     with contextlib.closing(Scratch()) as scratch:
         # A copy, since renderers start at any time and the user may edit the file meanwhile.
         snapshot = scratch.folder / manifest.path.name
         snapshot.write_bytes(manifest.content)
         command += [str(snapshot), "--out", str(output.root), "--validated", manifest.checked_sha256]
-        command += _passed_on(options, max(1, cores // workers))
-        if claimed.is_default and not options.force and output.has_records():
-            _compare([*command, "--rows", options.rows or ":"], scratch.folder)
+        threads = max(1, cores // workers)
+        command += _passed_on(options, threads)
+        plan = _checked(options, claimed, command, scratch.folder)
+        if options.dry_run:
+            print(f"{plan}\nwith {workers} renderer processes of {threads} threads each")
+            return 0
+        if claimed.is_default:
+            print(f"rendering into {output.root} (--out DIR takes another folder)", flush=True)
         claimed.keep()
         output.sweep()
         names = [run.run for run in manifest.runs]
@@ -109,14 +119,21 @@ def _passed_on(options: argparse.Namespace, threads: int) -> list[str]:
     return passed + [f"--{flag.replace('_', '-')}" for flag in flags if getattr(options, flag)]
 
 
-def _compare(command: Sequence[str], scratch: Path) -> None:
-    """Let a renderer check that finished rows were made with its Blender version and settings, which only it knows.
+def _checked(options: argparse.Namespace, claimed: Claim, command: Sequence[str], scratch: Path) -> str:
+    """Let a renderer check what only it knows, before anything is written: its graphics cards, versions and settings.
+
+    Returns:
+        What it would do, for --dry-run.
 
     Raises:
-        InputError: some rows were made with another version or other settings.
+        InputError: finished rows were made with another version or other settings, or there is no graphics card.
     """
+    checks = ["--compare"] if claimed.is_default and not options.force and claimed.output.has_records() else []
+    checks += ["--dry-run"] if options.dry_run or options.device == "gpu" else []
+    if not checks:
+        return ""
     done = subprocess.run(
-        [*command, "--compare"],
+        [*command, "--rows", options.rows or ":", *checks],
         capture_output=True,
         text=True,
         errors="replace",
@@ -127,7 +144,9 @@ def _compare(command: Sequence[str], scratch: Path) -> None:
     if done.returncode == 2:
         raise refusal(lines)
     if done.returncode:
-        raise RuntimeError(f"{ending(done.returncode, lines)} while it compared finished rows")
+        raise RuntimeError(f"{ending(done.returncode, lines)} while it checked finished rows and devices")
+    plans = [json.loads(line)["plan"] for line in done.stdout.splitlines() if line.startswith('{"plan"')]
+    return "\n".join(plans)
 
 
 def _chosen(text: str | None, count: int) -> list[int]:

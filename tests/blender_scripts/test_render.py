@@ -29,10 +29,10 @@ from tests.conftest import (
     ROWS,
     SCENES,
     assert_same_files,
-    blender_executable,
     folder_bytes,
     records,
     renderer_command,
+    run_code,
     run_renderer,
     write_manifest,
 )
@@ -217,18 +217,6 @@ def test_any_order_and_a_single_row_give_the_same_bytes(engine: str, rendered: P
         for run in runs:
             for file in (f"images/{run}.png", f"masks/{run}.png", f"records/{run}.json"):
                 assert (tmp_path / out / file).read_bytes() == (rendered / file).read_bytes(), (out, file)
-
-
-def run_code(engine: str, code: str, scratch: Path) -> subprocess.CompletedProcess[str]:
-    """Python code in bpy or in the executable, with a temporary folder of its own."""
-    python, blender = [sys.executable, "-c"], [blender_executable(), "-b", "-noaudio", "--python-expr"]
-    return subprocess.run(
-        [*(python if engine == "bpy" else blender), code],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        env={**os.environ, "TMPDIR": str(scratch)},
-    )
 
 
 WAVES = """

@@ -458,7 +458,7 @@ def test_defects_are_spelled_out_in_the_row(tmp_path: Path) -> None:
     defects = " bent @ r2c5 : azimuth_deg = 90 ; retracted@r1c3:depth_mm=+1.50 ;missing@r3c7"
     (run,) = read(write(tmp_path, row("a", defects=defects))).runs
     assert run.row()["defects"] == (
-        "bent@r2c5:tilt_deg=12,azimuth_deg=90,start_mm=0.3,curve_mm=1.8;retracted@r1c3:depth_mm=1.5;missing@r3c7"
+        "bent@r2c5:tilt_deg=12,azimuth_deg=90,start_mm=0.3,curve_mm=1.8,shape=arc;retracted@r1c3:depth_mm=1.5;missing@r3c7"
     )
     assert list(run.row())[:2] == ["run", "split"] and "run" not in run.picture()
 

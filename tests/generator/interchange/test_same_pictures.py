@@ -29,7 +29,7 @@ def test_the_same_pixels_in_two_splits_are_named_and_with_other_labels_a_fault(t
         "test/BENDNG/b.png: expected pixels that are in no other split than test, got those of train/BENDNG/b.png",
         "test/BENDNG/c2.png: expected the labels of train/OK/c.png, which has the same pixels, got BENDNG and OK",
         "train/OK/a.png: has the same pixels as train/OK/a again.bmp\n",
-        "1 faults",
+        "1 fault",
     ):
         assert message in told, message
     assert import_(*words, "--skip-broken") == 0

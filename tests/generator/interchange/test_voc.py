@@ -106,7 +106,7 @@ def test_every_picture_is_read_or_named_once(tmp_path):
     (tmp_path / "JPEGImages/notes.txt").touch()
     good, problems, notes = read(tmp_path)
     assert list(good) == [("bad.png", None)] and len(problems) == 2 and len(notes) == 1
-    assert problems[0].startswith("Annotations/broken.xml: expected XML, got: ")
+    assert problems[0].startswith("Annotations/broken.xml: expected VOC's XML, got: ")
     assert problems[1].startswith("JPEGImages/good.png: expected labels in good.xml (")
     assert "1 .txt (first: notes.txt)" in notes[0]
 

@@ -326,6 +326,37 @@ def test_a_renderer_that_dies_while_it_compares_is_named(code: int, tmp_path: Pa
     assert f"the renderer ended with {'exit code 3' if code > 0 else 'signal SIGKILL'}: no luck" in done.stderr
 
 
+@pytest.mark.parametrize("engine", ["local", "blender"])
+def test_a_dry_run_prints_the_plan_and_writes_nothing(engine: str, tmp_path: Path) -> None:
+    path, out = small_manifest(tmp_path), tmp_path / "out"
+    chosen = ("--engine", engine, "--workers", 2, "--rows", "1:4")
+    done = drive(path, out, *chosen, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    cards, rows, workers = done.stdout.splitlines()
+    assert cards.startswith("graphics cards that Blender ") and "CUDA: " in cards
+    assert rows == f"to render: 3 rows on the CPU; already there: 0, in {out}"
+    assert workers.startswith("with 2 renderer processes of ")
+    assert not out.exists()
+    if engine == "local":
+        assert drive(path, out, "--rows", "1:2").returncode == 0
+        before = folder_bytes(out)
+        assert "to render: 2 rows on the CPU; already there: 1, in " in drive(path, out, *chosen, "--dry-run").stdout
+        assert "to render: 3 rows on the CPU; already" in drive(path, out, *chosen, "--dry-run", "--force").stdout
+        assert folder_bytes(out) == before
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)], ids=["render", "dry run"])
+def test_a_graphics_card_is_used_or_said_to_be_missing(more: tuple[str, ...], tmp_path: Path) -> None:
+    done = drive(small_manifest(tmp_path), tmp_path / "out", "--engine", "local", "--device", "gpu", *more)
+    if done.returncode == 0:
+        assert "on the CPU" not in done.stdout
+        return
+    assert done.returncode == 2
+    assert done.stderr.startswith("--device gpu: expected a graphics card, got none (Blender ")
+    assert done.stderr.count("\n") == 1 and done.stdout == ""
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("rows", ["x", "1", "3:1", "9:", "-1:2", "1:2:3", "1.0:2"])
 def test_wrong_rows_are_exit_code_2(rows: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["render", str(small_manifest(tmp_path)), "--out", str(tmp_path / "out"), f"--rows={rows}"]) == 2
