@@ -9,7 +9,7 @@ from pathlib import Path
 from generator.dataset.folder import ordered_splits
 from generator.interchange.photo_rows import Examined
 
-# So many notes on copies are printed, within a split and across splits; the last one has the number of the others.
+# Most notes on copies that are printed, within a split and across splits; the last one has the number of the others.
 MOST_NOTES = 5
 
 

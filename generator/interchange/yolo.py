@@ -200,7 +200,9 @@ class _Places:
                 place = existing(base, "/".join(parts[at:])) if parts else None
                 if place is not None:
                     if is_elsewhere:
-                        self.found.notes.append(f"{self.file.name}: {entry} does not exist: {place} is read in its place")
+                        self.found.notes.append(
+                            f"{self.file.name}: {entry} does not exist: {place} is read in its place"
+                        )
                     return place
         return self.root / entry
 
