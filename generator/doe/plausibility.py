@@ -68,7 +68,7 @@ class _View:
 
 
 def warnings(manifest: Manifest, meshes: Meshes) -> list[str]:
-    """Say what is implausible about a manifest's scenes and views, one line each.
+    """Return warnings on a manifest's scenes and views, one line each.
 
     Args:
         manifest: a checked manifest.

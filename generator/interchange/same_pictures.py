@@ -9,7 +9,7 @@ from generator.dataset.folder import ordered_splits
 from generator.interchange.photo_rows import Examined
 from generator.io.checksum import sha256_of
 
-# So many notes on copies are printed, within a split and across splits; the last one has the number of the others.
+# Most notes on copies that are printed, within a split and across splits; the last one has the number of the others.
 MOST_NOTES = 5
 
 

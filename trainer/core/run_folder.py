@@ -220,7 +220,7 @@ def check_folder(run: Path, resume: bool, overwrite: bool, kind: str) -> None:
         )
     if not (run / CONFIG).is_file():
         raise InputError(f"--overwrite {run}: expected the folder of an earlier run, got one without config.json")
-    # Other programs have a config.json too: files beside such a one must not be removed.
+    # Other programs write a config.json too: the files beside theirs must not be removed.
     if (found := kind_of(run)) != kind:
         raise InputError(
             f"--overwrite {run}: expected an earlier run, whose config.json has the format {kind!r}, got {found!r}"
